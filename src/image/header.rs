@@ -1,0 +1,105 @@
+//! What an image says about itself, read without decoding a pixel.
+
+use crate::object::Format;
+
+/// Bounds that every image must keep, checked before memory is reserved.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Width × height, as stored.
+    pub pixels_max: u64,
+    /// Frames of an animation that are kept; beyond it only the first frame is used.
+    pub frames_max: u32,
+}
+
+/// The facts of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// By content.
+    pub format: Format,
+    /// Pixels, as stored (before orientation).
+    pub width: u32,
+    /// Pixels, as stored (before orientation).
+    pub height: u32,
+    /// EXIF orientation 1–8; 1 when there is none or it is out of range.
+    pub orientation: Orientation,
+    /// Frames of the animation; 1 for a still.
+    pub frames: u32,
+    /// Whether any pixel may be transparent.
+    pub has_alpha: bool,
+    /// Kind and depth of the pixels.
+    pub color: Color,
+}
+
+impl Header {
+    /// Width and height as a viewer shows them, after orientation.
+    pub const fn displayed(&self) -> (u32, u32) {
+        if self.orientation.swaps_sides() { (self.height, self.width) } else { (self.width, self.height) }
+    }
+}
+
+/// An EXIF orientation, 1–8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orientation(u8);
+
+impl Orientation {
+    /// Stored as displayed.
+    pub const NORMAL: Self = Self(1);
+
+    /// The orientation with this EXIF value; [`Orientation::NORMAL`] for a value outside 1–8.
+    pub const fn from_exif(value: u32) -> Self {
+        match value {
+            1..=8 => Self(value as u8),
+            _ => Self::NORMAL,
+        }
+    }
+
+    /// 1–8.
+    pub const fn value(self) -> u8 {
+        self.0
+    }
+
+    /// Whether width and height change places.
+    pub const fn swaps_sides(self) -> bool {
+        self.0 >= 5
+    }
+}
+
+/// Kind of pixels, printed as `/info` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Color {
+    /// Channels' meaning.
+    pub kind: ColorKind,
+    /// Bits per channel (8 for palettes of any depth below it too).
+    pub bits: u8,
+}
+
+/// Channels' meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColorKind {
+    /// One channel.
+    Gray,
+    /// One channel and alpha.
+    GrayAlpha,
+    /// Three channels (JPEG YCbCr included).
+    Rgb,
+    /// Three channels and alpha.
+    Rgba,
+    /// CMYK or YCCK.
+    Cmyk,
+    /// Indexed.
+    Palette,
+}
+
+impl std::fmt::Display for Color {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match self.kind {
+            ColorKind::Gray => "gray",
+            ColorKind::GrayAlpha => "graya",
+            ColorKind::Rgb => "rgb",
+            ColorKind::Rgba => "rgba",
+            ColorKind::Cmyk => "cmyk",
+            ColorKind::Palette => "palette",
+        };
+        write!(f, "{kind}{}", self.bits)
+    }
+}

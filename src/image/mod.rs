@@ -1,0 +1,9 @@
+//! Pictures as pure functions on bytes: no I/O, no clock, no log.
+//!
+//! * [`header`]: what an image says about itself.
+//! * [`inspect`]: is an upload a structurally complete image within limits? Fed in chunks, never decodes pixels.
+//! * [`recipe`]: a spec with every default filled in; alone decides a variant's bytes.
+//! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
+//! * [`render`]: the steps of a variant, on one screen.
+
+pub mod header;

@@ -1,0 +1,25 @@
+//! Reticulum: a distributed image and thumbnail server.
+//!
+//! # Reading order
+//!
+//! Data flows one way: socket → [`http`] → [`shard`] → ([`store`] | [`image`]) → [`shard`] → [`http`] → socket.
+//!
+//! * [`object`]: the nouns all rooms share (id, format, spec); parse and print only.
+//! * [`image`]: pure functions on bytes: inspect, size, decode, scale, encode. No I/O, no clock, no log.
+//! * [`store`]: this node's disk.
+//! * [`shard`]: one core's room: its mailbox, its in-flight work, its resize lane.
+//! * [`http`]: accept, stream adapter, endpoint, reply.
+//! * [`control`]: one per process: start, signals, stop.
+//! * [`telemetry`]: log and metrics.
+//!
+//! # Glossary
+//!
+//! * **image**: the immutable upload. Its **id** is the lower-case hex SHA-1 of its bytes.
+//! * **variant**: anything derived from an image. A **spec** (from the URL) says which; a **recipe** is
+//!   a spec with every default filled in, and alone decides the bytes.
+//! * **shard**: one core's executor with its slice of ids, its listener and its resize worker.
+//! * **owner**: the shard that an id belongs to.
+//! * **node**: one running `reticulum serve`.
+
+pub mod image;
+pub mod object;

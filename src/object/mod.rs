@@ -1,0 +1,13 @@
+//! The nouns that every room shares: which image ([`ObjectId`]), which format ([`Format`]), which
+//! variant ([`Spec`]).
+//!
+//! Parse and print only: nothing here knows a byte of an image, a file or a socket, and nothing
+//! here depends on another room. Strings are parsed once, at the edge; inner code takes the types.
+
+mod format;
+mod id;
+pub mod spec;
+
+pub use format::{Extension, Format};
+pub use id::{ObjectId, ParseIdError};
+pub use spec::Spec;
