@@ -1,0 +1,234 @@
+//! What is sent: bytes in memory, or a file read as it goes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use glommio::io::ReadResult;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use sha1::{Digest, Sha1};
+
+use super::watch::Watch;
+use crate::object::ObjectId;
+use crate::store::StoreError;
+use crate::store::read::{CHUNK_BYTES, Reader};
+
+/// Bytes of an unproven file that are held back until its hash is known.
+const HELD_BACK_BYTES: u64 = 64 << 10;
+
+/// An answer's body.
+pub(super) struct Body {
+    source: Source,
+    _sent: Option<Sent>,
+}
+
+enum Source {
+    Empty,
+    Chunk(Option<Chunk>),
+    File(File),
+}
+
+/// Tells the watch when the body is done with, sent or not.
+struct Sent(Rc<Watch>);
+
+/// A piece of a body. Reads are sent from the buffer that the kernel filled.
+#[derive(Debug)]
+pub(super) enum Chunk {
+    Bytes(Bytes),
+    Read { buffer: ReadResult, position: usize },
+}
+
+/// Why a body ended unfinished. The connection is closed, so that nobody takes a part for the whole.
+#[derive(Debug)]
+pub(super) enum BodyError {
+    Store(StoreError),
+    /// The stored bytes do not have their id.
+    Corrupt,
+}
+
+/// A part of a file, from `position` to `end`, perhaps proven on the way.
+struct File {
+    reader: Reader,
+    position: u64,
+    end: u64,
+    proof: Option<Proof>,
+    reading: Option<Reading>,
+}
+
+type Reading = Pin<Box<dyn Future<Output = Result<ReadResult, StoreError>>>>;
+
+/// A hash that must come out as the id.
+struct Proof {
+    id: ObjectId,
+    hasher: Sha1,
+    /// Told once whether it did.
+    report: Option<Report>,
+}
+
+/// What is done with the result of a proof.
+pub(super) type Report = Box<dyn FnOnce(bool)>;
+
+impl Body {
+    pub(super) fn empty() -> Self {
+        Self { source: Source::Empty, _sent: None }
+    }
+
+    pub(super) fn bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::chunk(Chunk::Bytes(bytes.into()))
+    }
+
+    pub(super) fn chunk(chunk: Chunk) -> Self {
+        Self { source: Source::Chunk(Some(chunk)), _sent: None }
+    }
+
+    /// Bytes `start..end` of a file whose bytes are known to be right (or have no id).
+    pub(super) fn file(reader: Reader, start: u64, end: u64) -> Self {
+        let file = File { reader, position: start, end, proof: None, reading: None };
+        Self { source: Source::File(file), _sent: None }
+    }
+
+    /// A whole file that is hashed while it is sent, its last 64 KiB only if the hash is `id`.
+    pub(super) fn proving(reader: Reader, id: ObjectId, report: Report) -> Self {
+        let proof = Some(Proof { id, hasher: Sha1::new(), report: Some(report) });
+        let end = reader.length();
+        let file = File { reader, position: 0, end, proof, reading: None };
+        Self { source: Source::File(file), _sent: None }
+    }
+
+    /// Tells `watch` when the body has been handed over or dropped.
+    pub(super) fn watched(mut self, watch: Rc<Watch>) -> Self {
+        self._sent = Some(Sent(watch));
+        self
+    }
+
+    fn left(&self) -> u64 {
+        match &self.source {
+            Source::Empty | Source::Chunk(None) => 0,
+            Source::Chunk(Some(chunk)) => chunk.remaining() as u64,
+            Source::File(file) => file.end - file.position,
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Chunk;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Chunk>, BodyError>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Chunk(chunk) => Poll::Ready(chunk.take().map(|chunk| Ok(Frame::data(chunk)))),
+            Source::File(file) => {
+                let chunk = ready!(file.poll_chunk(context));
+                Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left())
+    }
+}
+
+impl File {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyError>>> {
+        if self.position >= self.end {
+            return Poll::Ready(None);
+        }
+        let (reader, position, length) = (&self.reader, self.position, self.next_length());
+        let reading = self.reading.get_or_insert_with(|| {
+            let reader = reader.clone();
+            Box::pin(async move { reader.read(position, length).await })
+        });
+        let read = ready!(reading.as_mut().poll(context));
+        self.reading = None;
+        Poll::Ready(Some(read.map_err(BodyError::Store).and_then(|buffer| self.proven(buffer))))
+    }
+
+    /// The held-back end is read by itself, so that it can be withheld.
+    fn next_length(&self) -> u64 {
+        let left = self.end - self.position;
+        let free = if self.proof.is_some() { left.saturating_sub(HELD_BACK_BYTES) } else { left };
+        if free > 0 { free.min(CHUNK_BYTES) } else { left }
+    }
+
+    fn proven(&mut self, buffer: ReadResult) -> Result<Chunk, BodyError> {
+        self.position += buffer.len() as u64;
+        if let Some(proof) = &mut self.proof {
+            proof.hasher.update(&buffer);
+            // A short read within the held-back end must not let its first part go.
+            let in_end = self.end - self.position < HELD_BACK_BYTES;
+            if self.position == self.end {
+                let right = ObjectId::from_digest(proof.hasher.finalize_reset().into()) == proof.id;
+                if let Some(report) = proof.report.take() {
+                    report(right);
+                }
+                if !right {
+                    return Err(BodyError::Corrupt);
+                }
+            } else if in_end && self.end > HELD_BACK_BYTES {
+                let short = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                return Err(BodyError::Store(StoreError::new("read a file's end", short)));
+            }
+        }
+        Ok(Chunk::Read { buffer, position: 0 })
+    }
+}
+
+impl Chunk {
+    pub(super) fn read(buffer: ReadResult) -> Self {
+        Self::Read { buffer, position: 0 }
+    }
+}
+
+impl Buf for Chunk {
+    fn remaining(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Read { buffer, position } => buffer.len() - position,
+        }
+    }
+
+    fn chunk(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Read { buffer, position } => &buffer[*position..],
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match self {
+            Self::Bytes(bytes) => bytes.advance(count),
+            Self::Read { buffer, position } => {
+                assert!(count <= buffer.len() - *position, "advanced past the end");
+                *position += count;
+            }
+        }
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
+}
+
+impl std::fmt::Display for BodyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Corrupt => f.write_str("the stored bytes do not have their id"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}

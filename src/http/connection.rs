@@ -1,0 +1,173 @@
+//! Accepting connections and driving each to its end.
+//!
+//! The permit comes before the accept, so that connections over the limit wait in the kernel's queue
+//! and cost nothing. A panic while driving a connection ends that connection alone.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_lite::{FutureExt, future};
+use glommio::net::{TcpListener, TcpStream};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+
+use super::Settings;
+use super::service;
+use super::socket::{self, Socket};
+use super::watch::{Watch, Watched, Watches};
+use crate::shard::{Node, Shard};
+
+/// How long the rest of a refused request is thrown away, so that the client sees the answer.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How long running requests may take after the stop.
+const FINISH: Duration = Duration::from_secs(10);
+
+/// Pause where there is no permit or accepting fails (out of descriptors, say).
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// hyper's buffer per connection, and so the longest head. It grows to this only while it is used.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// One open connection, counted over the whole node.
+struct Permit(Arc<Node>);
+
+/// Serves `listener` until the shard stops, then finishes what runs.
+pub async fn serve(shard: Rc<Shard>, settings: Rc<Settings>, listener: OwnedFd) {
+    let listener = socket::adopt_listener(listener);
+    let watches = Rc::<Watches>::default();
+    let sweep = {
+        let (watches, settings) = (Rc::clone(&watches), Rc::clone(&settings));
+        glommio::spawn_local(async move { watches.sweep(&settings).await })
+    };
+    while !shard.stopping.is_set() {
+        let Some(permit) = permit(&shard, &settings).await else { break };
+        let stop = async {
+            shard.stopping.wait().await;
+            None
+        };
+        match future::or(async { Some(listener.accept().await) }, stop).await {
+            Some(Ok(stream)) => start(&shard, &settings, &watches, stream, permit),
+            Some(Err(error)) => {
+                log::warn!(shard = shard.index(), error:% = error; "cannot accept a connection");
+                glommio::timer::sleep(PAUSE).await;
+            }
+            None => break,
+        }
+    }
+    empty_queue(&shard, &settings, &watches, &listener).await;
+    drop(listener);
+    let deadline = Instant::now() + FINISH;
+    while watches.count() > 0 && Instant::now() < deadline {
+        glommio::timer::sleep(PAUSE).await;
+    }
+    sweep.cancel().await;
+}
+
+/// Waits for room below the node's limit; `None` when the shard stops first.
+async fn permit(shard: &Shard, settings: &Settings) -> Option<Permit> {
+    loop {
+        let taken = shard.node.connections.fetch_add(1, Relaxed);
+        let permit = Permit(Arc::clone(&shard.node));
+        if taken < settings.connections_max {
+            return Some(permit);
+        }
+        drop(permit);
+        if shard.stopping.is_set() {
+            return None;
+        }
+        glommio::timer::sleep(PAUSE).await;
+    }
+}
+
+/// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
+async fn empty_queue(shard: &Rc<Shard>, settings: &Rc<Settings>, watches: &Rc<Watches>, listener: &TcpListener) {
+    while shard.node.connections.load(Relaxed) < settings.connections_max {
+        // One turn of the reactor is enough for a connection that waits, and the clock ends the rest.
+        let accepted = async { Some(listener.accept().await) };
+        let nobody = async {
+            glommio::timer::sleep(PAUSE).await;
+            None
+        };
+        let Some(Ok(stream)) = future::or(accepted, nobody).await else { return };
+        shard.node.connections.fetch_add(1, Relaxed);
+        start(shard, settings, watches, stream, Permit(Arc::clone(&shard.node)));
+    }
+}
+
+fn start(
+    shard: &Rc<Shard>,
+    settings: &Rc<Settings>,
+    watches: &Rc<Watches>,
+    stream: TcpStream,
+    permit: Permit,
+) {
+    // Answers leave whole in one call, so waiting for more to send never helps.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let (watch, watched) = watches.add();
+    let (shard, settings) = (Rc::clone(shard), Rc::clone(settings));
+    let driven = async move {
+        let held: (Permit, Watched) = (permit, watched);
+        if AssertUnwindSafe(drive(shard, settings, stream, watch)).catch_unwind().await.is_err() {
+            log::error!("driving a connection panicked");
+        }
+        drop(held);
+    };
+    glommio::spawn_local(driven).detach();
+}
+
+async fn drive(shard: Rc<Shard>, settings: Rc<Settings>, stream: TcpStream, watch: Rc<Watch>) {
+    let linger_bytes_max = settings.upload_bytes_max;
+    let serve = {
+        let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
+        service_fn(move |request| {
+            let (shard, settings, watch) = (Rc::clone(&shard), Rc::clone(&settings), Rc::clone(&watch));
+            async move { Ok::<_, Infallible>(service::answer(shard, settings, watch, request).await) }
+        })
+    };
+    let socket = Socket::new(stream, Rc::clone(&watch));
+    let mut connection =
+        http1::Builder::new().half_close(false).max_buf_size(BUFFER_BYTES).serve_connection(socket, serve);
+    let served = {
+        let mut stop = pin!(shard.stopping.wait());
+        let mut expired = pin!(watch.expired.wait());
+        let mut told = false;
+        future::poll_fn(|context| {
+            if expired.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            if !told && stop.as_mut().poll(context).is_ready() {
+                told = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+            }
+            connection.poll_without_shutdown(context).map(Some)
+        })
+        .await
+    };
+    let Some(result) = served else { return };
+    // Closing with bytes unread resets the connection, and the client may never see the answer.
+    if result.is_err() || watch.unread.get() {
+        let mut socket = connection.into_parts().io;
+        socket.finish_writing();
+        future::or(socket.discard(linger_bytes_max), async {
+            glommio::timer::sleep(LINGER).await;
+        })
+        .await;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,262 @@
+//! A request's line as a type. Pure: what can be refused by the line alone is refused here, in the
+//! order in which answers take precedence.
+
+use std::borrow::Cow;
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use super::reply::Problem;
+use crate::object::{Extension, ObjectId, Spec};
+use crate::telemetry::metrics::Route;
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// `POST /`: a form with the field `image`.
+    UploadForm,
+    /// `POST /image`: the bytes.
+    UploadBytes,
+    /// `PUT /image/{id}`: the bytes, whose id is known.
+    UploadAs(ObjectId),
+    /// `GET|HEAD /image/{id}/{spec}/{name}.{ext}` in canonical form.
+    Image(ImageRequest),
+    /// The same in another form: the canonical path, query included.
+    Moved(String),
+    /// `GET|HEAD /info/{id}`
+    Info(ObjectId),
+    /// `GET|HEAD /healthz`
+    Health,
+    /// `GET|HEAD /readyz`
+    Ready,
+    /// `GET|HEAD /metrics`
+    Metrics,
+}
+
+/// Which image, as what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ImageRequest {
+    pub(super) id: ObjectId,
+    pub(super) spec: Spec,
+    pub(super) extension: Extension,
+}
+
+/// The routes by their first segment and shape, with the methods that each takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape<'a> {
+    Root,
+    Images,
+    ImageId(&'a str),
+    Image { id: &'a str, spec: &'a str, file: &'a str },
+    Info(&'a str),
+    Health,
+    Ready,
+    Metrics,
+}
+
+impl Endpoint {
+    /// Reads method, path and query.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with.
+    pub(super) fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Self, Problem> {
+        if path == "/cluster" || path.starts_with("/cluster/") {
+            return Err(Problem::Unsigned);
+        }
+        let shape = Shape::of(path).ok_or(Problem::UnknownRoute)?;
+        if let Shape::Image { id, spec, file } = shape {
+            return image(method, id, spec, file, query);
+        }
+        shape.check(method)?;
+        match shape {
+            Shape::Root => Ok(Self::UploadForm),
+            Shape::Images => Ok(Self::UploadBytes),
+            Shape::ImageId(id) => Ok(Self::UploadAs(parse_id(id)?)),
+            Shape::Info(text) => {
+                let id = parse_id(text)?;
+                let canonical = format!("/info/{id}");
+                let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+                Ok(if canonical == path { Self::Info(id) } else { Self::Moved(canonical + &query) })
+            }
+            Shape::Health => Ok(Self::Health),
+            Shape::Ready => Ok(Self::Ready),
+            Shape::Metrics => Ok(Self::Metrics),
+            Shape::Image { .. } => Err(Problem::Internal),
+        }
+    }
+
+    /// Under which label requests for `path` are counted.
+    pub(super) fn route(method: &Method, path: &str) -> Route {
+        match Shape::of(path) {
+            Some(Shape::Root | Shape::Images | Shape::ImageId(_)) if *method != Method::GET => Route::Upload,
+            Some(Shape::Image { .. }) => Route::Image,
+            Some(Shape::Info(_)) => Route::Info,
+            Some(Shape::Health | Shape::Ready) => Route::Health,
+            Some(Shape::Metrics) => Route::Metrics,
+            _ => Route::Other,
+        }
+    }
+}
+
+impl<'a> Shape<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let mut segments = path.strip_prefix('/')?.split('/');
+        let parts = [segments.next(), segments.next(), segments.next(), segments.next()];
+        if segments.next().is_some() {
+            return None;
+        }
+        match parts {
+            [Some(""), None, ..] => Some(Self::Root),
+            [Some("image"), None, ..] => Some(Self::Images),
+            [Some("image"), Some(id), None, _] => Some(Self::ImageId(id)),
+            [Some("image"), Some(id), Some(spec), Some(file)] => Some(Self::Image { id, spec, file }),
+            [Some("info"), Some(id), None, _] => Some(Self::Info(id)),
+            [Some("healthz"), None, ..] => Some(Self::Health),
+            [Some("readyz"), None, ..] => Some(Self::Ready),
+            [Some("metrics"), None, ..] => Some(Self::Metrics),
+            _ => None,
+        }
+    }
+
+    fn check(self, method: &Method) -> Result<(), Problem> {
+        let (allowed, allow): (&[Method], _) = match self {
+            Self::Root | Self::Images => (&[Method::POST], "POST"),
+            Self::ImageId(_) => (&[Method::PUT], "PUT"),
+            _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
+        };
+        if allowed.contains(method) { Ok(()) } else { Err(Problem::Method(allow)) }
+    }
+}
+
+fn image(
+    method: &Method,
+    id_text: &str,
+    spec_text: &str,
+    file: &str,
+    query: Option<&str>,
+) -> Result<Endpoint, Problem> {
+    let (name, extension_text) = split_file(file)?;
+    let extension = Extension::parse(&extension_text).ok_or(Problem::UnknownRoute)?;
+    Shape::Image { id: id_text, spec: spec_text, file }.check(method)?;
+    let id = parse_id(id_text)?;
+    let decoded = decode(spec_text, "The spec holds a '/', a NUL or a character that is not ASCII; take it out.")?;
+    let spec = Spec::parse(&decoded).map_err(|error| Problem::BadSpec(error.to_string()))?;
+    let spec = spec.canonical_for(extension);
+    let canonical = [&id.to_string(), &spec.to_string(), &*name, extension.as_str()];
+    let given = [id_text, spec_text, name_as_sent(file), extension_as_sent(file)];
+    if canonical != given {
+        let [id, spec, name, extension] = canonical;
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        return Ok(Endpoint::Moved(format!("/image/{id}/{spec}/{name}.{extension}{query}")));
+    }
+    Ok(Endpoint::Image(ImageRequest { id, spec, extension }))
+}
+
+fn parse_id(text: &str) -> Result<ObjectId, Problem> {
+    let decoded = decode(text, "The id holds a '/', a NUL or a character that is not ASCII; take it out.")?;
+    ObjectId::parse(&decoded).map_err(|_| Problem::BadId)
+}
+
+/// The name as it goes into a canonical URL, and the decoded extension. A point may itself come
+/// percent-encoded; the last one counts.
+fn split_file(file: &str) -> Result<(Cow<'_, str>, String), Problem> {
+    const EXTENSION: &str = "The extension holds a '/', a NUL or a character that is not ASCII; take it out.";
+    let plain = file.rfind('.');
+    let encoded = file.rfind("%2e").max(file.rfind("%2E"));
+    let (name, extension) = match (plain, encoded) {
+        (plain, Some(encoded)) if plain.is_none_or(|plain| plain < encoded) => {
+            (&file[..encoded], &file[encoded + 3..])
+        }
+        (Some(plain), _) => (&file[..plain], &file[plain + 1..]),
+        (None, _) => return Err(Problem::UnknownRoute),
+    };
+    Ok((Cow::Borrowed(name), decode(extension, EXTENSION)?.into_owned()))
+}
+
+fn name_as_sent(file: &str) -> &str {
+    file.rsplit_once('.').map_or(file, |(name, _)| name)
+}
+
+fn extension_as_sent(file: &str) -> &str {
+    file.rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+/// One percent-decoding.
+fn decode<'a>(text: &'a str, problem: &'static str) -> Result<Cow<'a, str>, Problem> {
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| Problem::BadUrl(problem))?;
+    if decoded.bytes().any(|byte| matches!(byte, b'/' | 0) || !byte.is_ascii()) {
+        return Err(Problem::BadUrl(problem));
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+
+    fn get(path: &str) -> Result<Endpoint, Problem> {
+        Endpoint::parse(&Method::GET, &path.replace("ID", ID), None)
+    }
+
+    fn moved(path: &str) -> String {
+        match get(path) {
+            Ok(Endpoint::Moved(location)) => location.replace(ID, "ID"),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_redirect_mends_everything() {
+        for (path, location) in [
+            ("/image/ID/100h0200w/a.jpg", "/image/ID/200w100h/a.jpg"),
+            ("/image/ID/200W/a.JPEG", "/image/ID/200w/a.jpg"),
+            ("/image/ID/200w,q80/a.png", "/image/ID/200w/a.png"),
+            ("/image/ID/200w%2Cq80/a.jpg", "/image/ID/200w,q80/a.jpg"),
+            ("/image/ID/200w/a%20b.j%70g", "/image/ID/200w/a%20b.jpg"),
+            ("/image/ID/200w/a%2ejpg", "/image/ID/200w/a.jpg"),
+        ] {
+            assert_eq!(moved(path), location);
+        }
+        let upper = format!("/image/{}/full/a.jpg", ID.to_uppercase());
+        let query = Endpoint::parse(&Method::GET, &upper, Some("a=b&c"));
+        assert_eq!(query, Ok(Endpoint::Moved(format!("/image/{ID}/full/a.jpg?a=b&c"))));
+    }
+
+    #[test]
+    fn a_redirect_leads_to_a_url_that_is_not_redirected() {
+        for path in ["/image/ID/200w/a%2e%2ejpg", "/image/ID/0200w/.jpg", "/image/ID/200w/%2ejpeg"] {
+            let location = moved(path);
+            assert!(matches!(get(&location), Ok(Endpoint::Image(_))), "{path} -> {location}");
+        }
+    }
+
+    #[test]
+    fn routes_come_before_methods_before_ids_before_specs() {
+        let delete = |path: &str| Endpoint::parse(&Method::DELETE, path, None);
+        assert_eq!(delete("/cluster/v1/x"), Err(Problem::Unsigned));
+        assert_eq!(delete("/image/x/y/z.bmp"), Err(Problem::UnknownRoute));
+        assert_eq!(delete("/image/x/y/z"), Err(Problem::UnknownRoute));
+        assert_eq!(delete("/image/x/y/z.jpg"), Err(Problem::Method("GET, HEAD")));
+        assert_eq!(get("/image/x/y/z.jpg"), Err(Problem::BadId));
+        assert!(matches!(get("/image/ID/y/z.jpg"), Err(Problem::BadSpec(_))));
+        assert_eq!(get("/nothing"), Err(Problem::UnknownRoute));
+        assert_eq!(get("/image/ID/full/a/b.jpg"), Err(Problem::UnknownRoute));
+        assert_eq!(delete("/"), Err(Problem::Method("POST")));
+    }
+
+    #[test]
+    fn hidden_slashes_and_nuls_are_refused() {
+        for path in [
+            "/image/ID/..%2f..%2fetc/a.jpg",
+            "/image/ID/200w%00/a.jpg",
+            "/image/ID%2f/200w/a.jpg",
+            "/image/ID/200w/a.jp%00g",
+            "/image/ID/20%C3%A9w/a.jpg",
+            "/image/ID/20%FFw/a.jpg",
+        ] {
+            assert!(matches!(get(path), Err(Problem::BadUrl(_))), "{path}: {:?}", get(path));
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The upload form: `multipart/form-data` with `image`, `key` and `size_hints`, in any order.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context as TaskContext, Poll, ready};
+
+use bytes::Bytes;
+use futures_lite::Stream;
+use http::Request;
+use http::header::CONTENT_TYPE;
+use hyper::body::{Body as _, Incoming};
+use multer::{Field, Multipart};
+
+use super::reply::Problem;
+use super::service::Context;
+use super::upload;
+use crate::object::Spec;
+use crate::store::spool::Spool;
+
+/// Bytes of a field that is no image.
+const TEXT_BYTES_MAX: usize = 8 << 10;
+
+/// Specs in `size_hints`.
+const HINTS_MAX: usize = 16;
+
+/// A form that is being received.
+pub(super) struct Form {
+    multipart: Multipart<'static>,
+    bytes_max: u64,
+}
+
+/// Whether the request's body has been taken to its end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ended(Arc<AtomicBool>);
+
+impl Ended {
+    pub(super) fn get(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Form {
+    /// The form in `request`, of at most `bytes_max` bytes.
+    pub(super) fn new(request: Request<Incoming>, bytes_max: u64) -> Result<(Self, Ended), Problem> {
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let boundary = multer::parse_boundary(content_type.unwrap_or_default()).map_err(|_| {
+            Problem::BadForm("Send Content-Type multipart/form-data with a boundary.".to_owned())
+        })?;
+        let ended = Ended::default();
+        let body = request.into_body();
+        if body.is_end_stream() {
+            ended.0.store(true, Relaxed);
+        }
+        let bytes = FormBytes { body, left: bytes_max, pause: false, ended: ended.clone() };
+        Ok((Self { multipart: Multipart::new(bytes, boundary), bytes_max }, ended))
+    }
+
+    /// Takes all fields, the image to the disk.
+    pub(super) async fn receive(mut self, context: &Context) -> Result<Spool, Problem> {
+        let mut image = None;
+        let bytes_max = self.bytes_max;
+        let bad = |error| problem(&error, bytes_max);
+        while let Some(field) =
+            upload::unless_stalled(context, self.multipart.next_field()).await?.map_err(bad)?
+        {
+            match field.name() {
+                Some("image") if image.is_some() => {
+                    return Err(Problem::BadForm("Send one field \"image\", not several.".to_owned()));
+                }
+                Some("image") => image = Some(receive_image(context, field, bytes_max).await?),
+                Some("size_hints") => {
+                    check_hints(&text(context, field, bytes_max).await?)?;
+                }
+                // Uploads are open, so any key will do; fields of other names are the caller's own.
+                _ => {
+                    text(context, field, bytes_max).await?;
+                }
+            }
+        }
+        image.ok_or_else(|| Problem::BadForm("Send the image in the field \"image\".".to_owned()))
+    }
+}
+
+async fn receive_image(context: &Context, mut field: Field<'_>, bytes_max: u64) -> Result<Spool, Problem> {
+    let mut spool = upload::begin(context).await?;
+    let bad = |error| problem(&error, bytes_max);
+    while let Some(bytes) = upload::unless_stalled(context, field.chunk()).await?.map_err(bad)? {
+        upload::append(context, &mut spool, &bytes).await?;
+    }
+    Ok(spool)
+}
+
+async fn text(context: &Context, mut field: Field<'_>, bytes_max: u64) -> Result<String, Problem> {
+    let mut text = Vec::new();
+    let bad = |error| problem(&error, bytes_max);
+    while let Some(bytes) = upload::unless_stalled(context, field.chunk()).await?.map_err(bad)? {
+        if text.len() + bytes.len() > TEXT_BYTES_MAX {
+            return Err(Problem::BadForm(format!("A field beside the image is over {TEXT_BYTES_MAX} bytes; shorten it.")));
+        }
+        text.extend_from_slice(&bytes);
+    }
+    String::from_utf8(text).map_err(|_| Problem::BadForm("A field is not UTF-8 text; encode it so.".to_owned()))
+}
+
+/// Specs joined by commas: an item that is a size begins the next spec.
+fn check_hints(hints: &str) -> Result<(), Problem> {
+    let mut specs: Vec<String> = Vec::new();
+    for item in hints.split(',').map(str::trim).filter(|_| !hints.trim().is_empty()) {
+        match specs.last_mut() {
+            Some(last) if Spec::parse(item).is_err() => {
+                last.push(',');
+                last.push_str(item);
+            }
+            _ => specs.push(item.to_owned()),
+        }
+    }
+    if specs.len() > HINTS_MAX {
+        return Err(Problem::BadForm(format!("Send at most {HINTS_MAX} size_hints.")));
+    }
+    for spec in specs {
+        let parsed = Spec::parse(&spec).map_err(|error| Problem::BadSpec(format!("size_hints: {error}")))?;
+        if let Some(part) = parsed.unsupported() {
+            return Err(Problem::NotYet(format!("The part {part:?} of size_hints")));
+        }
+    }
+    Ok(())
+}
+
+/// The request's body as multer wants it.
+struct FormBytes {
+    body: Incoming,
+    left: u64,
+    /// multer takes what it can get into memory; a pause after each piece makes it use that first.
+    pause: bool,
+    ended: Ended,
+}
+
+#[derive(Debug)]
+enum FormBytesError {
+    TooLong,
+    Aborted,
+}
+
+impl Stream for FormBytes {
+    type Item = Result<Bytes, FormBytesError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.pause) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        loop {
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+            if frame.is_none() || self.body.is_end_stream() {
+                self.ended.0.store(true, Relaxed);
+            }
+            match frame {
+                None => return Poll::Ready(None),
+                Some(Err(_)) => return Poll::Ready(Some(Err(FormBytesError::Aborted))),
+                Some(Ok(frame)) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.pause = true;
+                    let Some(left) = self.left.checked_sub(data.len() as u64) else {
+                        return Poll::Ready(Some(Err(FormBytesError::TooLong)));
+                    };
+                    self.left = left;
+                    return Poll::Ready(Some(Ok(data)));
+                }
+            }
+        }
+    }
+}
+
+fn problem(error: &multer::Error, bytes_max: u64) -> Problem {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        match current.downcast_ref() {
+            Some(FormBytesError::TooLong) => return Problem::TooLong(bytes_max),
+            Some(FormBytesError::Aborted) => return Problem::Aborted,
+            None => cause = current.source(),
+        }
+    }
+    if let multer::Error::StreamReadFailed(inner) = error {
+        match inner.downcast_ref() {
+            Some(FormBytesError::TooLong) => return Problem::TooLong(bytes_max),
+            Some(FormBytesError::Aborted) => return Problem::Aborted,
+            None => {}
+        }
+    }
+    Problem::BadForm("The form is not well-formed multipart/form-data; encode it again.".to_owned())
+}
+
+impl fmt::Display for FormBytesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLong => "the form is too long",
+            Self::Aborted => "the form did not arrive whole",
+        })
+    }
+}
+
+impl Error for FormBytesError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_begins_the_next_hint() {
+        assert_eq!(check_hints("300w200h,fill,q70,50s"), Ok(()));
+        assert_eq!(check_hints(""), Ok(()));
+        assert!(matches!(check_hints("fill,50s"), Err(Problem::BadSpec(_))));
+        assert!(matches!(check_hints("50s,wrong"), Err(Problem::BadSpec(_))));
+        assert!(matches!(check_hints(&["50s"; 17].join(",")), Err(Problem::BadForm(_))));
+    }
+}

@@ -1,0 +1,46 @@
+//! From sockets to requests and back.
+//!
+//! * [`connection`]: accept, drive, linger, stop.
+//! * [`socket`]: hyper's reads and writes on glommio's sockets.
+//! * [`watch`]: time limits by one sweep per shard.
+//! * [`endpoint`]: a request's line as a type (pure).
+//! * [`service`]: which code answers which endpoint.
+//! * [`upload`], [`image`]: the two long answers.
+//! * [`conditional`]: validators and ranges (pure).
+//! * [`body`]: what is sent.
+//! * [`reply`]: the only table of status codes.
+
+mod body;
+mod conditional;
+pub mod connection;
+mod endpoint;
+mod form;
+mod image;
+mod reply;
+mod service;
+mod socket;
+mod upload;
+mod watch;
+
+use std::time::Duration;
+
+use crate::image::recipe;
+
+/// What the HTTP side is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How variants are made where the URL does not say.
+    pub recipe: recipe::Settings,
+    /// Bytes of an upload.
+    pub upload_bytes_max: u64,
+    /// Uploads at once, all shards together.
+    pub uploads_max: usize,
+    /// Connections at once, all shards together; at the limit the listener waits.
+    pub connections_max: usize,
+    /// From a request's first byte to the end of its head.
+    pub header_timeout: Duration,
+    /// Without a request on a connection.
+    pub idle_timeout: Duration,
+    /// Without a byte while a body is received or an answer sent.
+    pub body_progress: Duration,
+}

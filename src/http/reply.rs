@@ -1,0 +1,350 @@
+//! Answers: the only table of status codes, and the headers that all answers of a kind share.
+//!
+//! What the client reads is one sentence that says what to do. What only the log may know (paths,
+//! causes inside the node) never comes here.
+
+use std::time::SystemTime;
+
+use http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use super::body::Body;
+use super::conditional::Range;
+use crate::telemetry::metrics::Cache;
+
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// Every refusal, by cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// Anything unsigned below `/cluster/`.
+    Unsigned,
+    /// No such route, or an extension that is none.
+    UnknownRoute,
+    /// The route does not take this method; these it takes.
+    Method(&'static str),
+    /// The id in the URL is none.
+    BadId,
+    /// The URL holds what it must not.
+    BadUrl(&'static str),
+    /// The spec is wrong; the sentence names the part.
+    BadSpec(String),
+    /// A part of the contract that this version does not have.
+    NotYet(String),
+    /// The message's framing is ambiguous.
+    Framing(&'static str),
+    /// The form or one of its fields is wrong.
+    BadForm(String),
+    /// The body did not arrive whole.
+    Aborted,
+    /// No byte for too long.
+    Stalled,
+    /// Longer than this many bytes.
+    TooLong(u64),
+    /// Not an image that is taken.
+    UnsupportedImage(String),
+    /// An image that is broken or over a limit.
+    BadImage(String),
+    /// The bytes do not have the id in the URL.
+    WrongId,
+    /// No such image.
+    Absent,
+    /// Every copy here is damaged.
+    Damaged,
+    /// This variant of this image cannot be made.
+    CannotMake(String),
+    /// The asked part lies outside; the whole has this many bytes.
+    OutsideRange(u64),
+    /// Too much of this is under way.
+    Busy(&'static str),
+    /// It took too long.
+    Deadline,
+    /// The node is about to stop.
+    Stopping,
+    /// No space left.
+    DiskFull,
+    /// The disk failed.
+    Disk,
+    /// A fault of the program.
+    Internal,
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Problem {
+    /// Status, type, title.
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Unsigned => (S::UNAUTHORIZED, "unsigned", "Not authenticated"),
+            Self::UnknownRoute => (S::NOT_FOUND, "unknown-route", "No such route"),
+            Self::Method(_) => (S::METHOD_NOT_ALLOWED, "method", "Method not allowed"),
+            Self::BadId => (S::BAD_REQUEST, "bad-id", "Not an id"),
+            Self::BadUrl(_) => (S::BAD_REQUEST, "bad-url", "Bad URL"),
+            Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
+            Self::NotYet(_) => (S::BAD_REQUEST, "not-supported-yet", "Not supported yet"),
+            Self::Framing(_) => (S::BAD_REQUEST, "framing", "Ambiguous message length"),
+            Self::BadForm(_) => (S::BAD_REQUEST, "bad-form", "Bad form"),
+            Self::Aborted => (S::BAD_REQUEST, "aborted", "Incomplete body"),
+            Self::Stalled => (S::REQUEST_TIMEOUT, "stalled", "Body stalled"),
+            Self::TooLong(_) => (S::PAYLOAD_TOO_LARGE, "too-long", "Upload too long"),
+            Self::UnsupportedImage(_) => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-image", "Not a supported image"),
+            Self::BadImage(_) => (S::UNPROCESSABLE_ENTITY, "bad-image", "Image refused"),
+            Self::WrongId => (S::UNPROCESSABLE_ENTITY, "wrong-id", "Id mismatch"),
+            Self::Absent => (S::NOT_FOUND, "absent", "No such image"),
+            Self::Damaged => (S::SERVICE_UNAVAILABLE, "damaged", "Image damaged"),
+            Self::CannotMake(_) => (S::UNPROCESSABLE_ENTITY, "cannot-make", "Variant cannot be made"),
+            Self::OutsideRange(_) => (S::RANGE_NOT_SATISFIABLE, "outside-range", "Range not satisfiable"),
+            Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy", "Overloaded"),
+            Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
+            Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
+            Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
+            Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
+        }
+    }
+
+    /// One sentence that tells the caller what to do.
+    fn detail(&self) -> String {
+        let text = match self {
+            Self::Unsigned => "Only nodes of this cluster may ask this; sign the request.",
+            Self::UnknownRoute => "Use /image/<id>/<spec>/<name>.<ext> with jpg, png, gif, webp, avif or auto.",
+            Self::Method(allow) => return format!("Use one of: {allow}."),
+            Self::BadId => "Use the 40 hex digits that the upload answered as \"hash\".",
+            Self::BadUrl(detail) | Self::Framing(detail) => detail,
+            Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
+            Self::NotYet(what) => return format!("{what} is not supported yet; leave it out."),
+            Self::Aborted => "The body ended before its announced length; send it again.",
+            Self::Stalled => "The body stopped arriving; send it again without pauses.",
+            Self::TooLong(bytes_max) => return format!("Send at most {bytes_max} bytes."),
+            Self::UnsupportedImage(detail) | Self::BadImage(detail) | Self::CannotMake(detail) => {
+                return detail.clone();
+            }
+            Self::WrongId => "The SHA-1 of the body is not the id in the URL; send the right bytes or the right id.",
+            Self::Absent => "No image has this id; upload it first.",
+            Self::Damaged => "The stored copy failed its check and was set aside; upload the image again.",
+            Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
+            Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
+            Self::Deadline => "Making this variant took too long; try again after Retry-After.",
+            Self::Stopping => "This node is about to stop; ask another one.",
+            Self::DiskFull => "There is no space left; make room or upload to another node.",
+            Self::Disk => "The disk failed; try again, and have the node's log looked at if it goes on.",
+            Self::Internal => "The server failed on this request; have its log looked at.",
+        };
+        text.to_owned()
+    }
+}
+
+impl From<Problem> for Response<Body> {
+    fn from(problem: Problem) -> Self {
+        let (status, r#type, title) = problem.kind();
+        let detail = problem.detail();
+        let details = Details { r#type, title, status: status.as_u16(), detail: &detail };
+        let text = serde_json::to_vec(&details).expect("four plain fields always serialise");
+        let mut response = plain(status, "application/problem+json", text);
+        let headers = response.headers_mut();
+        let cache = if problem == Problem::Absent { "public, max-age=10" } else { "no-store" };
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        match &problem {
+            Problem::Method(allow) => {
+                headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            Problem::OutsideRange(length) => {
+                headers.insert(CONTENT_RANGE, text_value(format!("bytes */{length}")));
+            }
+            Problem::Unsigned => {
+                headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Reticulum-Peer"));
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// What every answer with an image's bytes says.
+#[derive(Debug)]
+pub(super) struct Representation<'a> {
+    /// The media type.
+    pub(super) media_type: &'static str,
+    /// Bytes of the whole.
+    pub(super) length: u64,
+    /// Strong and quoted.
+    pub(super) etag: &'a str,
+    /// Upload time of the image.
+    pub(super) modified: SystemTime,
+    /// Where the bytes came from.
+    pub(super) cache: Cache,
+}
+
+/// 200 or 206 with the bytes, or 416.
+pub(super) fn representation(
+    about: &Representation<'_>,
+    range: Range,
+    body: impl FnOnce(u64, u64) -> Body,
+) -> Response<Body> {
+    let (status, start, end) = match range {
+        Range::Whole => (StatusCode::OK, 0, about.length),
+        Range::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        Range::Outside => return Problem::OutsideRange(about.length).into(),
+    };
+    let mut response = Response::new(body(start, end));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.reserve(12);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(about.media_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
+    if status == StatusCode::PARTIAL_CONTENT {
+        headers.insert(CONTENT_RANGE, text_value(format!("bytes {start}-{}/{}", end - 1, about.length)));
+    }
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(LAST_MODIFIED, text_value(httpdate::fmt_http_date(about.modified)));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    headers.insert(X_CACHE, HeaderValue::from_static(cache_text(about.cache)));
+    validators(headers, about.etag);
+    common(headers);
+    response
+}
+
+/// 304.
+pub(super) fn not_modified(etag: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    validators(response.headers_mut(), etag);
+    common(response.headers_mut());
+    response
+}
+
+/// 301 to the canonical form of an image's URL.
+pub(super) fn moved(location: String) -> Response<Body> {
+    let mut response = plain(StatusCode::MOVED_PERMANENTLY, "text/plain; charset=utf-8", Vec::new());
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, text_value(location));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
+    response
+}
+
+/// 200 with a JSON object.
+pub(super) fn json(value: &impl Serialize) -> Response<Body> {
+    let text = serde_json::to_vec(value).expect("the answers' types always serialise");
+    let mut response = plain(StatusCode::OK, "application/json", text);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// 200 with a text.
+pub(super) fn text(media_type: &str, text: Vec<u8>) -> Response<Body> {
+    let mut response = plain(StatusCode::OK, media_type, text);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Asks the client to use another connection from now on.
+pub(super) fn close(response: &mut Response<Body>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+fn plain(status: StatusCode, media_type: &str, text: Vec<u8>) -> Response<Body> {
+    let length = text.len();
+    let mut response = Response::new(Body::bytes(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, text_value(media_type.to_owned()));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    common(headers);
+    response
+}
+
+fn validators(headers: &mut HeaderMap, etag: &str) {
+    headers.insert(ETAG, text_value(etag.to_owned()));
+    headers.insert(CACHE_CONTROL, IMMUTABLE);
+}
+
+fn common(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+}
+
+const fn cache_text(cache: Cache) -> &'static str {
+    match cache {
+        Cache::None => "none",
+        Cache::Disk => "disk",
+        Cache::Miss => "miss",
+        Cache::Coalesced => "coalesced",
+    }
+}
+
+/// Texts made here are ASCII without control characters; anything else would be a fault, which must
+/// not take the connection down.
+fn text_value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::STATUSES;
+
+    fn every_problem() -> Vec<Problem> {
+        let text = || "x".to_owned();
+        vec![
+            Problem::Unsigned,
+            Problem::UnknownRoute,
+            Problem::Method("GET"),
+            Problem::BadId,
+            Problem::BadUrl("x"),
+            Problem::BadSpec(text()),
+            Problem::NotYet(text()),
+            Problem::Framing("x"),
+            Problem::BadForm(text()),
+            Problem::Aborted,
+            Problem::Stalled,
+            Problem::TooLong(1),
+            Problem::UnsupportedImage(text()),
+            Problem::BadImage(text()),
+            Problem::WrongId,
+            Problem::Absent,
+            Problem::Damaged,
+            Problem::CannotMake(text()),
+            Problem::OutsideRange(1),
+            Problem::Busy("x"),
+            Problem::Deadline,
+            Problem::Stopping,
+            Problem::DiskFull,
+            Problem::Disk,
+            Problem::Internal,
+        ]
+    }
+
+    #[test]
+    fn every_status_is_counted_by_the_metrics() {
+        for problem in every_problem() {
+            let status = problem.kind().0.as_u16();
+            assert!(STATUSES.contains(&status), "{status} is missing in telemetry::metrics::STATUSES");
+        }
+    }
+
+    #[test]
+    fn every_503_says_when_to_come_back_and_nothing_but_absence_is_cached() {
+        for problem in every_problem() {
+            let response = Response::<Body>::from(problem.clone());
+            let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), unavailable, "{problem:?}");
+            let stored = response.headers()[CACHE_CONTROL] != "no-store";
+            assert_eq!(stored, problem == Problem::Absent, "{problem:?}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Which code answers which endpoint, and what all answers have in common.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Instant;
+
+use futures_lite::FutureExt;
+use http::header::TRANSFER_ENCODING;
+use http::{Method, Request, Response};
+use hyper::body::{Body as _, Incoming};
+use serde::Serialize;
+
+use super::body::Body;
+use super::endpoint::Endpoint;
+use super::reply::{self, Problem};
+use super::watch::Watch;
+use super::{Settings, image, upload};
+use crate::image::inspect;
+use crate::object::ObjectId;
+use crate::shard::mesh::AskError;
+use crate::shard::message::Opened;
+use crate::shard::{Phase, Shard};
+use crate::store::StoreError;
+use crate::store::read::Reader;
+use crate::telemetry::metrics::Cache;
+
+/// An answer, and where its bytes came from.
+pub(super) struct Answer {
+    pub(super) response: Response<Body>,
+    pub(super) cache: Cache,
+}
+
+/// What a handler works with.
+pub(super) struct Context {
+    pub(super) shard: Rc<Shard>,
+    pub(super) settings: Rc<Settings>,
+    pub(super) watch: Rc<Watch>,
+}
+
+/// Answers one request. Never fails: a panic is a 500, and counted as such.
+pub(super) async fn answer(
+    shard: Rc<Shard>,
+    settings: Rc<Settings>,
+    watch: Rc<Watch>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let started = Instant::now();
+    watch.request();
+    let route = Endpoint::route(request.method(), request.uri().path());
+    let context = Context { shard, settings, watch };
+    let mut body = BodyState::of(&request);
+    let answered = AssertUnwindSafe(dispatch(&context, request, &mut body)).catch_unwind().await;
+    let Answer { mut response, cache } = answered.unwrap_or_else(|_| {
+        log::error!("answering a request panicked");
+        Problem::Internal.into()
+    });
+    let Context { shard, watch, .. } = context;
+    if body == BodyState::Unread {
+        watch.unread.set(true);
+        reply::close(&mut response);
+    } else if shard.node.phase() != Phase::Ready {
+        reply::close(&mut response);
+    }
+    shard.metrics.request(route, response.status().as_u16(), cache, started.elapsed());
+    watch.sending();
+    response.map(|body| body.watched(watch))
+}
+
+/// How much of a request's body has been taken when it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyState {
+    /// All of it, or there is none.
+    Read,
+    /// Not all.
+    Unread,
+}
+
+impl BodyState {
+    fn of(request: &Request<Incoming>) -> Self {
+        if request.body().is_end_stream() { Self::Read } else { Self::Unread }
+    }
+}
+
+async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> Answer {
+    if let Err(problem) = check_framing(&request, &context.watch) {
+        // What follows on this connection cannot be told from this request's body.
+        *body = BodyState::Unread;
+        return problem.into();
+    }
+    let uri = request.uri();
+    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query()) {
+        Ok(endpoint) => endpoint,
+        Err(problem) => return problem.into(),
+    };
+    match endpoint {
+        Endpoint::UploadForm => upload::form(context, request, body).await,
+        Endpoint::UploadBytes => upload::bytes(context, request, None, body).await,
+        Endpoint::UploadAs(id) => upload::bytes(context, request, Some(id), body).await,
+        Endpoint::Image(wanted) => image::answer(context, &wanted, request.headers()).await,
+        Endpoint::Moved(location) => reply::moved(location).into(),
+        Endpoint::Info(id) => info(context, id).await.unwrap_or_else(Answer::from),
+        Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
+        Endpoint::Ready => ready(&context.shard),
+        Endpoint::Metrics => metrics(&context.shard).await,
+    }
+}
+
+/// A message whose length can be read in two ways is how requests are smuggled past a proxy. hyper
+/// refuses lengths that differ, and takes `Transfer-Encoding` over a length, which it hides.
+fn check_framing(request: &Request<Incoming>, watch: &Watch) -> Result<(), Problem> {
+    if !request.headers().contains_key(TRANSFER_ENCODING) {
+        return Ok(());
+    }
+    match watch.head_has_length() {
+        Some(false) => Ok(()),
+        Some(true) => Err(Problem::Framing("Send Content-Length or Transfer-Encoding, not both.")),
+        None if matches!(*request.method(), Method::GET | Method::HEAD) => {
+            Err(Problem::Framing("Send no body with this method."))
+        }
+        None => Err(Problem::Framing("Wait for the previous answer before a request with chunks.")),
+    }
+}
+
+fn ready(shard: &Shard) -> Answer {
+    match shard.node.phase() {
+        Phase::Ready => reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into(),
+        Phase::Draining => Problem::Stopping.into(),
+    }
+}
+
+async fn metrics(shard: &Shard) -> Answer {
+    let node = shard.node.clone();
+    // Reads /proc; and a panic on the blocking thread would leave this waiting for ever.
+    let scrape = move || std::panic::catch_unwind(AssertUnwindSafe(|| node.metrics.scrape())).ok();
+    match glommio::executor().spawn_blocking(scrape).await {
+        Some((media_type, text)) => reply::text(&media_type, text).into(),
+        None => Problem::Internal.into(),
+    }
+}
+
+#[derive(Serialize)]
+struct Info {
+    hash: String,
+    length: u64,
+    extension: &'static str,
+    width: u32,
+    height: u32,
+    orientation: u8,
+    frames: u32,
+    has_alpha: bool,
+    color: String,
+    average: Option<String>,
+    thumbhash: Option<String>,
+    nodes: [String; 1],
+    uploaded: String,
+}
+
+async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
+    let shard = &context.shard;
+    let (file, original) = match shard.open(id).await?? {
+        Opened::Here(file, original, _) => (file, original),
+        Opened::Absent => return Err(Problem::Absent),
+        Opened::Damaged => return Err(Problem::Damaged),
+    };
+    let reader = Reader::new(file, original.length);
+    let mut inspector = inspect::Inspector::new(shard.node.settings.limits);
+    let mut position = 0;
+    while position < reader.length() {
+        let chunk = reader.read(position, reader.length()).await?;
+        position += chunk.len() as u64;
+        // It passed this check at its upload, perhaps under other limits or rules.
+        inspector.push(&chunk).map_err(|error| Problem::CannotMake(error.to_string()))?;
+        glommio::executor().yield_if_needed().await;
+    }
+    let header = inspector.finish().map_err(|error| Problem::CannotMake(error.to_string()))?;
+    let (width, height) = header.displayed();
+    let info = Info {
+        hash: id.to_string(),
+        length: original.length,
+        extension: original.format.extension(),
+        width,
+        height,
+        orientation: header.orientation.value(),
+        frames: header.frames,
+        has_alpha: header.has_alpha,
+        color: header.color.to_string(),
+        average: None,
+        thumbhash: None,
+        nodes: [shard.node.name.clone()],
+        uploaded: humantime::format_rfc3339_seconds(original.modified).to_string(),
+    };
+    Ok(reply::json(&info).into())
+}
+
+impl From<Response<Body>> for Answer {
+    fn from(response: Response<Body>) -> Self {
+        Self { response, cache: Cache::None }
+    }
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        Response::from(problem).into()
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Full => Self::Busy("requests"),
+            AskError::Failed => Self::Internal,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::DiskFull,
+            StoreError::Io(doing, error) => {
+                log::error!(error:% = error; "cannot {doing}");
+                Self::Disk
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Uploads: `POST /` (a form), `POST /image` and `PUT /image/{id}` (the bytes).
+//!
+//! Received, hashed and inspected as it arrives, with one buffer of memory; synced, named and its
+//! directory synced before the answer. After any refusal nothing of it remains.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use bytes::Bytes;
+use futures_lite::future;
+use http::Request;
+use http::header::CONTENT_LENGTH;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use serde::Serialize;
+
+use super::form;
+use super::reply::{self, Problem};
+use super::service::{Answer, BodyState, Context};
+use crate::object::ObjectId;
+use crate::shard::Node;
+use crate::store::spool::{Spool, SpoolError, Spooled};
+
+/// What a form may hold beside the image: boundaries, field heads, the other fields.
+const FORM_EXTRA_BYTES: u64 = 64 << 10;
+
+/// One of the uploads that the node takes at once.
+struct Permit(Arc<Node>);
+
+#[derive(Serialize)]
+struct Uploaded {
+    hash: String,
+    length: u64,
+    extension: &'static str,
+    full_url: String,
+    satisfied: bool,
+    nodes: [String; 1],
+    width: u32,
+    height: u32,
+}
+
+/// `POST /image` and `PUT /image/{id}`.
+pub(super) async fn bytes(
+    context: &Context,
+    request: Request<Incoming>,
+    expected: Option<ObjectId>,
+    state: &mut BodyState,
+) -> Answer {
+    let received = async {
+        let _permit = admit(context, &request, 0)?;
+        context.watch.receiving();
+        let mut spool = begin(context).await?;
+        let mut body = request.into_body();
+        while let Some(bytes) = next(context, &mut body).await? {
+            append(context, &mut spool, &bytes).await?;
+        }
+        *state = BodyState::Read;
+        context.watch.working();
+        let spooled = spool.finish().await.map_err(Problem::from)?;
+        if expected.is_some_and(|expected| expected != spooled.id) {
+            return Err(Problem::WrongId);
+        }
+        publish(context, spooled).await
+    };
+    let received: Result<Answer, Problem> = received.await;
+    received.unwrap_or_else(Answer::from)
+}
+
+/// `POST /`.
+pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &mut BodyState) -> Answer {
+    let received = async {
+        let _permit = admit(context, &request, FORM_EXTRA_BYTES)?;
+        context.watch.receiving();
+        let (form, ended) = form::Form::new(request, context.settings.upload_bytes_max + FORM_EXTRA_BYTES)?;
+        let spooled = form.receive(context).await?;
+        if ended.get() {
+            *state = BodyState::Read;
+        }
+        context.watch.working();
+        publish(context, spooled.finish().await?).await
+    };
+    let received: Result<Answer, Problem> = received.await;
+    received.unwrap_or_else(Answer::from)
+}
+
+/// Refuses before the body is read what can be refused then.
+fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Result<Permit, Problem> {
+    let bytes_max = context.settings.upload_bytes_max;
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > bytes_max + extra_bytes) {
+        return Err(Problem::TooLong(bytes_max));
+    }
+    let node = &context.shard.node;
+    let under_way = node.uploads.fetch_add(1, Relaxed);
+    let permit = Permit(Arc::clone(node));
+    if under_way >= context.settings.uploads_max {
+        return Err(Problem::Busy("uploads"));
+    }
+    Ok(permit)
+}
+
+/// Starts to receive an image.
+pub(super) async fn begin(context: &Context) -> Result<Spool, Problem> {
+    Ok(context.shard.spools.begin(context.shard.node.settings.limits).await?)
+}
+
+/// Takes a piece of an image, and gives other requests of the shard their turn.
+pub(super) async fn append(context: &Context, spool: &mut Spool, bytes: &[u8]) -> Result<(), Problem> {
+    if spool.length() + bytes.len() as u64 > context.settings.upload_bytes_max {
+        return Err(Problem::TooLong(context.settings.upload_bytes_max));
+    }
+    spool.append(bytes).await?;
+    glommio::executor().yield_if_needed().await;
+    Ok(())
+}
+
+/// Waits for `arriving`, but not past the limit on silence.
+pub(super) async fn unless_stalled<T>(
+    context: &Context,
+    arriving: impl Future<Output = T>,
+) -> Result<T, Problem> {
+    let stalled = async {
+        context.watch.stalled.wait().await;
+        Err(Problem::Stalled)
+    };
+    future::or(async { Ok(arriving.await) }, stalled).await
+}
+
+async fn next(context: &Context, body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
+    while !body.is_end_stream() {
+        match unless_stalled(context, body.frame()).await? {
+            None => break,
+            // Trailers say nothing that an upload needs.
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+            Some(Err(_)) => return Err(Problem::Aborted),
+        }
+    }
+    Ok(None)
+}
+
+async fn publish(context: &Context, spooled: Spooled) -> Result<Answer, Problem> {
+    let Spooled { id, length, header, .. } = spooled;
+    let shard = Rc::clone(&context.shard);
+    let original = shard.publish(spooled).await??;
+    log::debug!(object:% = id, length; "stored an image");
+    let (width, height) = header.displayed();
+    let extension = original.format.extension();
+    let uploaded = Uploaded {
+        hash: id.to_string(),
+        length,
+        extension,
+        full_url: format!("/image/{id}/full/image.{extension}"),
+        satisfied: true,
+        nodes: [shard.node.name.clone()],
+        width,
+        height,
+    };
+    Ok(reply::json(&uploaded).into())
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.uploads.fetch_sub(1, Relaxed);
+    }
+}
+
+impl From<SpoolError> for Problem {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::Refused(error) if error.is_unsupported_type() => Self::UnsupportedImage(error.to_string()),
+            SpoolError::Refused(error) => Self::BadImage(error.to_string()),
+            SpoolError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The node-wide budget of decoded pixels (`limits.decode_memory`).
+//!
+//! Only resize workers touch it, which may block; it is a lock and a condition variable, off every
+//! executor's path.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bytes of decoded pixels that may be alive at once, all shards together.
+#[derive(Debug)]
+pub struct DecodeMemory {
+    bytes_max: u64,
+    used: Mutex<u64>,
+    freed: Condvar,
+}
+
+/// A part of the budget; dropping it gives it back.
+#[derive(Debug)]
+pub struct Charge<'a> {
+    memory: &'a DecodeMemory,
+    bytes: u64,
+}
+
+/// How often a waiter looks whether its job is still wanted.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+impl DecodeMemory {
+    /// A budget of `bytes_max` bytes.
+    pub fn new(bytes_max: u64) -> Self {
+        Self { bytes_max, used: Mutex::new(0), freed: Condvar::new() }
+    }
+
+    /// Takes `bytes` of the budget, waiting while others hold it, but not past `deadline` and only
+    /// while `wanted`. More than the whole budget waits until it is alone: the estimate of a job is an
+    /// upper bound, and the largest image that the limits admit must be served.
+    pub fn charge(&self, bytes: u64, deadline: Instant, wanted: impl Fn() -> bool) -> Option<Charge<'_>> {
+        let bytes = bytes.min(self.bytes_max);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        while *used + bytes > self.bytes_max {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !wanted() {
+                return None;
+            }
+            let wait = self.freed.wait_timeout(used, left.min(LOOK_AGAIN));
+            used = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *used += bytes;
+        Some(Charge { memory: self, bytes })
+    }
+}
+
+impl Drop for Charge<'_> {
+    fn drop(&mut self) {
+        *self.memory.used.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        self.memory.freed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_waits_until_enough_is_given_back() {
+        let memory = DecodeMemory::new(100);
+        let far = Instant::now() + Duration::from_secs(60);
+        let first = memory.charge(60, far, || true).unwrap();
+        assert!(memory.charge(60, Instant::now(), || true).is_none());
+        assert!(memory.charge(60, far, || false).is_none());
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| memory.charge(60, far, || true).is_some());
+            drop(first);
+            assert!(second.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn the_largest_job_runs_alone() {
+        let memory = DecodeMemory::new(100);
+        let far = Instant::now() + Duration::from_secs(60);
+        let whole = memory.charge(1_000, far, || true).unwrap();
+        assert!(memory.charge(1, Instant::now(), || true).is_none());
+        drop(whole);
+        assert!(memory.charge(1, far, || true).is_some());
+    }
+}

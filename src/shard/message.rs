@@ -1,0 +1,134 @@
+//! Everything that may reach a shard from another thread: closed enums, so that the list of what can
+//! happen to a shard's state is this file.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::lane::Outcome;
+use super::variant::{Variant, VariantError};
+use crate::image::recipe::Recipe;
+use crate::object::{Format, ObjectId};
+use crate::store::StoreError;
+use crate::store::originals::{Found, Original, Stamp};
+use crate::store::path::VariantKey;
+
+/// A letter in a shard's mailbox.
+#[derive(Debug)]
+pub enum Message {
+    /// Another shard asks for something; the answer goes back under the same ticket.
+    Ask {
+        /// The asking shard.
+        from: usize,
+        /// The asking shard's number for this question.
+        ticket: u64,
+        /// What is asked.
+        ask: Ask,
+    },
+    /// The answer to a question of this shard.
+    Answer {
+        /// The number that the question had.
+        ticket: u64,
+        /// `None`: the asked shard failed while working on it.
+        answer: Option<Answer>,
+    },
+    /// This shard's resize worker has ended a job.
+    Made {
+        /// The job's number.
+        job: u64,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Control: the listener; requests may come.
+    Listen(OwnedFd),
+    /// Control: answers close their connections from now on.
+    Drain,
+    /// Control: stop accepting, finish what runs, end.
+    Stop,
+}
+
+/// What a shard may ask the owner of an id.
+#[derive(Debug)]
+pub enum Ask {
+    /// Is it here?
+    Find(ObjectId),
+    /// The open file of the stored bytes.
+    Open(ObjectId),
+    /// Give a received upload its name.
+    Publish(Publish),
+    /// The file with this stamp was hashed whole, and is right or not.
+    Verified(Verified),
+    /// A variant, from the cache or made.
+    Variant(Box<VariantAsk>),
+}
+
+/// The answer to the [`Ask`] of the same name.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Ask::Find`].
+    Found(Result<Found, StoreError>),
+    /// To [`Ask::Open`].
+    Opened(Result<Opened, StoreError>),
+    /// To [`Ask::Publish`].
+    Published(Result<Original, StoreError>),
+    /// To [`Ask::Verified`].
+    Noted,
+    /// To [`Ask::Variant`].
+    Variant(Result<Variant, VariantError>),
+}
+
+/// A received upload, synced under a temporary name that the receiver now is in charge of.
+#[derive(Debug)]
+pub struct Publish {
+    /// The temporary file.
+    pub temporary: PathBuf,
+    /// SHA-1 of its bytes.
+    pub id: ObjectId,
+    /// By content.
+    pub format: Format,
+}
+
+/// What came of hashing a whole file.
+#[derive(Clone, Copy, Debug)]
+pub struct Verified {
+    /// The id it should have.
+    pub id: ObjectId,
+    /// Which format it is stored as.
+    pub format: Format,
+    /// Which file.
+    pub stamp: Stamp,
+    /// Whether its bytes have that id.
+    pub right: bool,
+}
+
+/// An opened original.
+#[derive(Debug)]
+pub enum Opened {
+    /// The file, its facts, and whether it needs no hashing.
+    Here(OwnedFd, Original, bool),
+    /// There is none.
+    Absent,
+    /// Every copy here failed its hash.
+    Damaged,
+}
+
+/// A wish for a variant.
+#[derive(Clone, Debug)]
+pub struct VariantAsk {
+    /// Of which image.
+    pub id: ObjectId,
+    /// What to make.
+    pub recipe: Recipe,
+    /// The recipe's digest: the name in the cache.
+    pub key: VariantKey,
+}
+
+/// A variant's bytes.
+#[derive(Debug)]
+pub enum VariantBody {
+    /// Fresh, in memory.
+    Bytes(Bytes),
+    /// An open file of this many bytes.
+    File(OwnedFd, u64),
+}

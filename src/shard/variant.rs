@@ -1,0 +1,238 @@
+//! A variant, on the shard that owns its image: from the disk tier, else made once for all who ask.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use futures_lite::future;
+
+use super::Shard;
+use super::lane::{Fault, Job, Outcome};
+use super::message::{VariantAsk, VariantBody, Verified};
+use super::oneshot;
+use crate::image::variant::VariantFault;
+use crate::object::{Format, ObjectId};
+use crate::store::originals::{Found, Original};
+use crate::store::path::VariantKey;
+use crate::telemetry::metrics::{Cache, Resize, Stage};
+
+/// A variant as found or made.
+#[derive(Debug)]
+pub struct Variant {
+    /// Its bytes.
+    pub body: VariantBody,
+    /// Upload time of its image.
+    pub modified: SystemTime,
+    /// Where the bytes came from.
+    pub cache: Cache,
+}
+
+/// Why there is no variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VariantError {
+    /// The image is not stored here.
+    Absent,
+    /// Every copy of the image here failed its hash.
+    Damaged,
+    /// The resize queue is full: try again.
+    Busy,
+    /// The deadline passed: try again.
+    Deadline,
+    /// The image's or the request's fault.
+    Fault(VariantFault),
+    /// The decoder or encoder panicked on it.
+    Panicked,
+    /// The disk's fault, for the log.
+    Disk(String),
+}
+
+/// What names a variant: image, recipe, format.
+pub(super) type FlightKey = (ObjectId, VariantKey, Format);
+
+/// A variant that is being made, and those who wait for it.
+#[derive(Debug)]
+pub(super) struct Flight {
+    job: u64,
+    source: Format,
+    cancelled: Arc<AtomicBool>,
+    waiting: RefCell<Vec<oneshot::Sender<Outcome>>>,
+    interested: Cell<usize>,
+    /// Set once made, until it lies on disk, so that nobody makes it again in between.
+    made: RefCell<Option<Bytes>>,
+}
+
+/// One who waits for a flight; the last to leave before it is made cancels it.
+struct Seat<'a> {
+    shard: &'a Shard,
+    key: FlightKey,
+    flight: Rc<Flight>,
+}
+
+impl Shard {
+    /// The variant, which must be of an image that this shard owns.
+    pub(super) async fn own_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Variant, VariantError> {
+        let original = match self.originals.find(&ask.id).await {
+            Ok(Found::Here(original)) => original,
+            Ok(Found::Absent) => return Err(VariantError::Absent),
+            Ok(Found::Damaged) => return Err(VariantError::Damaged),
+            Err(error) => return Err(VariantError::Disk(error.to_string())),
+        };
+        let answer = |body, cache| Ok(Variant { body, modified: original.modified, cache });
+        match self.variants.open(&ask.id, &ask.key, ask.recipe.format()).await {
+            Ok(Some((file, length))) => {
+                self.metrics.disk_hits.add();
+                return answer(VariantBody::File(file, length), Cache::Disk);
+            }
+            Ok(None) => {}
+            // The cache is disposable: what it cannot give is made.
+            Err(error) => log::warn!(error:% = error; "cannot read the variant cache"),
+        }
+        let key = (ask.id, ask.key, ask.recipe.format());
+        let underway = self.flights.borrow().get(&key).cloned();
+        let (flight, cache) = match underway {
+            Some(flight) => {
+                self.metrics.coalesced.add();
+                let made = flight.made.borrow().clone();
+                if let Some(bytes) = made {
+                    return answer(VariantBody::Bytes(bytes), Cache::Coalesced);
+                }
+                (flight, Cache::Coalesced)
+            }
+            None => (self.take_off(&ask, key, &original)?, Cache::Miss),
+        };
+        let bytes = self.wait(key, flight).await?;
+        answer(VariantBody::Bytes(bytes), cache)
+    }
+
+    /// Puts the job into the lane's queue.
+    fn take_off(
+        &self,
+        ask: &VariantAsk,
+        key: FlightKey,
+        original: &Original,
+    ) -> Result<Rc<Flight>, VariantError> {
+        let number = self.next_job.get();
+        self.next_job.set(number + 1);
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let now = Instant::now();
+        let job = Job {
+            number,
+            id: ask.id,
+            path: self.originals.path(&ask.id, original.format),
+            verified: self.originals.is_verified(&ask.id, original.stamp).then_some(original.stamp),
+            recipe: ask.recipe.clone(),
+            deadline: now + self.node.settings.resize_deadline,
+            cancelled: Arc::clone(&cancelled),
+            queued: now,
+        };
+        if self.lane.try_send(job).is_err() {
+            self.metrics.resize(Resize::Refused);
+            return Err(VariantError::Busy);
+        }
+        self.metrics.resize_queue.add();
+        let flight = Rc::new(Flight {
+            job: number,
+            source: original.format,
+            cancelled,
+            waiting: RefCell::default(),
+            interested: Cell::new(0),
+            made: RefCell::default(),
+        });
+        self.flights.borrow_mut().insert(key, Rc::clone(&flight));
+        self.jobs.borrow_mut().insert(number, (key, Rc::clone(&flight)));
+        Ok(flight)
+    }
+
+    async fn wait(&self, key: FlightKey, flight: Rc<Flight>) -> Result<Bytes, VariantError> {
+        let (sender, outcome) = oneshot::channel();
+        flight.waiting.borrow_mut().push(sender);
+        flight.interested.set(flight.interested.get() + 1);
+        let _seat = Seat { shard: self, key, flight };
+        let late = async {
+            glommio::timer::sleep(self.node.settings.resize_deadline).await;
+            Some(Outcome::Failed(Fault::Deadline))
+        };
+        match future::or(outcome, late).await {
+            Some(Outcome::Made(bytes, _)) => Ok(bytes),
+            Some(Outcome::Failed(fault)) => Err(fault.into()),
+            // The flight was dropped with the shard.
+            None => Err(VariantError::Busy),
+        }
+    }
+
+    /// The worker has ended a job: tells everybody who waits, then keeps what was made.
+    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome) {
+        let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
+        self.metrics.resize_queue.sub();
+        self.metrics.resize(match &outcome {
+            Outcome::Made(..) => Resize::Ok,
+            Outcome::Failed(Fault::Deadline) => Resize::Deadline,
+            Outcome::Failed(Fault::Cancelled) => Resize::Cancelled,
+            Outcome::Failed(_) => Resize::Failed,
+        });
+        match &outcome {
+            Outcome::Made(bytes, stamp) => {
+                self.originals.set_verified(&key.0, *stamp);
+                *flight.made.borrow_mut() = Some(bytes.clone());
+                self.keep(key, Rc::clone(&flight), bytes.clone());
+            }
+            Outcome::Failed(Fault::Corrupt(stamp)) => {
+                self.end_flight(&key, &flight);
+                self.condemn(Verified { id: key.0, format: flight.source, stamp: *stamp, right: false });
+            }
+            Outcome::Failed(_) => self.end_flight(&key, &flight),
+        }
+        for waiting in flight.waiting.take() {
+            waiting.send(outcome.clone());
+        }
+    }
+
+    fn keep(self: &Rc<Self>, key: FlightKey, flight: Rc<Flight>, bytes: Bytes) {
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            let started = Instant::now();
+            let (id, variant, format) = key;
+            if let Err(error) = shard.variants.keep(&shard.spools, &id, &variant, format, &bytes).await {
+                log::warn!(error:% = error; "cannot keep a variant");
+            }
+            shard.metrics.stage(Stage::Store, started.elapsed());
+            shard.metrics.disk_bytes.set(shard.variants.bytes());
+            shard.metrics.disk_evictions.set(shard.variants.evictions());
+            shard.end_flight(&key, &flight);
+        });
+    }
+
+    /// Forgets a flight, unless another one of the same name has taken off since.
+    fn end_flight(&self, key: &FlightKey, flight: &Rc<Flight>) {
+        let mut flights = self.flights.borrow_mut();
+        if flights.get(key).is_some_and(|current| current.job == flight.job) {
+            flights.remove(key);
+        }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.flight.interested.set(self.flight.interested.get() - 1);
+        if self.flight.interested.get() == 0 && self.flight.made.borrow().is_none() {
+            self.flight.cancelled.store(true, Relaxed);
+            self.shard.end_flight(&self.key, &self.flight);
+        }
+    }
+}
+
+impl From<Fault> for VariantError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Variant(fault) => Self::Fault(fault),
+            Fault::Gone => Self::Absent,
+            Fault::Corrupt(_) => Self::Damaged,
+            Fault::Unreadable(error) => Self::Disk(error),
+            Fault::Deadline | Fault::Cancelled => Self::Deadline,
+            Fault::Panicked => Self::Panicked,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! This node's disk.
+//!
+//! * [`path`]: where everything lies (pure).
+//! * [`open`]: start: lock, identity, directories, sweep of temporary files. The only blocking code here.
+//! * [`spool`]: an upload's bytes on their way to the disk, hashed and inspected as they arrive.
+//! * [`originals`]: find, publish, verify and quarantine stored images.
+//! * [`variants`]: the bounded, disposable cache of made variants.
+//! * [`read`]: reading a file by its descriptor.
+//!
+//! Invariants: a file below `store/` has been synced before it got its name, and its name is the
+//! SHA-1 of its bytes; nothing is answered as stored before its directory is synced; nothing below
+//! `cache/` is needed.
+
+mod descriptor;
+pub mod open;
+pub mod originals;
+pub mod path;
+pub mod read;
+pub mod spool;
+pub mod variants;
+
+use std::fmt;
+use std::io;
+
+/// What the disk refused. Nothing visible has changed when one of these is returned.
+#[derive(Debug)]
+pub enum StoreError {
+    /// No space or no inodes left (or a quota reached): retrying helps once space was made.
+    Full,
+    /// Any other failure of the disk, with what was being done.
+    Io(&'static str, io::Error),
+}
+
+impl StoreError {
+    /// Sorts an I/O error into [`StoreError::Full`] and the rest.
+    pub fn new(doing: &'static str, error: impl Into<io::Error>) -> Self {
+        let error = error.into();
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Io(doing, error),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("the disk is full"),
+            Self::Io(doing, error) => write!(f, "{doing}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}

@@ -1,0 +1,209 @@
+//! Opening a data directory: made if missing, locked, identified, swept.
+//!
+//! This runs once, before any executor starts, and so may block.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::path::Layout;
+use crate::object::ObjectId;
+
+/// An opened data directory. The lock is held until this is dropped (or the process ends).
+#[derive(Debug)]
+pub struct DataDirectory {
+    /// Where everything lies.
+    pub layout: Layout,
+    /// Ids of which a copy failed its hash and lies in quarantine.
+    pub quarantined: Vec<ObjectId>,
+    _lock: File,
+}
+
+/// Why a data directory cannot be used. Nothing was changed but directories made.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another server uses it.
+    InUse(PathBuf),
+    /// `node.id` is there but `store/` is not: a mount that is missing.
+    StoreGone(PathBuf),
+    /// Written by a newer version, or not by this program.
+    Format(PathBuf, String),
+    /// The system's refusal, with what was being done to which path.
+    Io(&'static str, PathBuf, io::Error),
+}
+
+/// First line of `node.id`: which layout the directory has.
+const FORMAT_LINE: &str = "reticulum 1";
+
+/// Opens (and if missing makes) the data directory `root`.
+///
+/// # Errors
+/// [`OpenError`]; each says what to do.
+pub fn open(root: &Path) -> Result<DataDirectory, OpenError> {
+    let made = |path: &Path| {
+        DirBuilder::new()
+            .recursive(true)
+            .create(path)
+            .map_err(|error| OpenError::Io("make the directory", path.to_path_buf(), error))
+    };
+    made(root)?;
+    let root = fs::canonicalize(root)
+        .map_err(|error| OpenError::Io("resolve the directory", root.to_path_buf(), error))?;
+    let lock = lock(&root)?;
+    let layout = Layout::new(&root);
+    identify(&layout)?;
+    for directory in [layout.store(), layout.cache(), layout.tmp(), layout.quarantine(), layout.meta()] {
+        made(&directory)?;
+    }
+    sweep(&layout.tmp())?;
+    sync_directory(&root)?;
+    let quarantined = quarantined(&layout.quarantine())?;
+    Ok(DataDirectory { layout, quarantined, _lock: lock })
+}
+
+fn lock(root: &Path) -> Result<File, OpenError> {
+    let path = root.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| OpenError::Io("open the lock file", path.clone(), error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(root.to_path_buf())),
+        Err(error) => Err(OpenError::Io("lock", path, error.into())),
+    }
+}
+
+/// A directory with `node.id` must have its store: an empty mount point under an old identity
+/// would look like a node that lost everything.
+fn identify(layout: &Layout) -> Result<(), OpenError> {
+    let path = layout.root().join("node.id");
+    match fs::read_to_string(&path) {
+        Ok(text) if text.lines().next() != Some(FORMAT_LINE) => {
+            Err(OpenError::Format(path, text.lines().next().unwrap_or_default().chars().take(40).collect()))
+        }
+        Ok(_) if !layout.store().is_dir() => Err(OpenError::StoreGone(layout.root().to_path_buf())),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(layout.store())
+                .map_err(|error| OpenError::Io("make the directory", layout.store(), error))?;
+            write_identity(layout.root(), &path).map_err(|error| OpenError::Io("write", path, error))
+        }
+        Err(error) => Err(OpenError::Io("read", path, error)),
+    }
+}
+
+fn write_identity(root: &Path, path: &Path) -> io::Result<()> {
+    let temporary = root.join("node.id.new");
+    let mut random = [0; 16];
+    io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut random)?;
+    fs::write(&temporary, format!("{FORMAT_LINE}\nid {:032x}\n", u128::from_be_bytes(random)))?;
+    File::open(&temporary)?.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+fn sweep(directory: &Path) -> Result<(), OpenError> {
+    let io = |error| OpenError::Io("sweep", directory.to_path_buf(), error);
+    for entry in fs::read_dir(directory).map_err(io)? {
+        fs::remove_file(entry.map_err(io)?.path()).map_err(io)?;
+    }
+    Ok(())
+}
+
+fn sync_directory(directory: &Path) -> Result<(), OpenError> {
+    File::open(directory)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| OpenError::Io("sync", directory.to_path_buf(), error))
+}
+
+fn quarantined(directory: &Path) -> Result<Vec<ObjectId>, OpenError> {
+    let io = |error| OpenError::Io("list", directory.to_path_buf(), error);
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(directory).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        if let Some(id) = name.to_str().and_then(|name| ObjectId::parse(name.get(..40)?).ok()) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse(path) => write!(
+                f,
+                "another server uses the data directory {}: stop it, or choose another with --data",
+                path.display()
+            ),
+            Self::StoreGone(path) => write!(
+                f,
+                "{} has a node.id but no store/: mount the disk that holds it, or remove node.id to start a new node",
+                path.display()
+            ),
+            Self::Format(path, found) => write!(
+                f,
+                "{} says {found:?}, not {FORMAT_LINE:?}: it belongs to another version; use that version or another --data",
+                path.display()
+            ),
+            Self::Io(doing, path, error) => {
+                write!(f, "cannot {doing} {}: {error}; choose a writable place with --data", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_opening_is_refused_until_the_first_is_dropped() {
+        let root = tempfile::tempdir().unwrap();
+        let first = open(root.path()).unwrap();
+        assert!(matches!(open(root.path()), Err(OpenError::InUse(_))));
+        drop(first);
+        open(root.path()).unwrap();
+    }
+
+    #[test]
+    fn temporary_files_are_swept_and_identity_is_kept() {
+        let root = tempfile::tempdir().unwrap();
+        drop(open(root.path()).unwrap());
+        let identity = fs::read(root.path().join("node.id")).unwrap();
+        fs::write(root.path().join("tmp/0-7"), b"half an upload").unwrap();
+        drop(open(root.path()).unwrap());
+        assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
+        assert_eq!(fs::read(root.path().join("node.id")).unwrap(), identity);
+    }
+
+    #[test]
+    fn a_missing_store_under_an_identity_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        drop(open(root.path()).unwrap());
+        fs::remove_dir(root.path().join("store")).unwrap();
+        assert!(matches!(open(root.path()), Err(OpenError::StoreGone(_))));
+    }
+
+    #[test]
+    fn a_directory_of_a_newer_format_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        drop(open(root.path()).unwrap());
+        fs::write(root.path().join("node.id"), "reticulum 2\n").unwrap();
+        assert!(matches!(open(root.path()), Err(OpenError::Format(..))));
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_directory_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = open(file.path()).unwrap_err();
+        assert!(error.to_string().contains("--data"), "{error}");
+    }
+}

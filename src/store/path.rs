@@ -1,0 +1,127 @@
+//! Where everything lies below the data directory. Pure.
+
+use std::path::{Path, PathBuf};
+
+use crate::object::{Format, ObjectId};
+
+/// The data directory and the names below it.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+/// What distinguishes one variant of an image from the others: the digest of its recipe.
+pub type VariantKey = [u8; 16];
+
+impl Layout {
+    /// The layout below `root`, which should be absolute.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    /// The data directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Originals.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+
+    /// Made variants; may be deleted at any time.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    /// Uploads on their way; swept at start.
+    pub fn tmp(&self) -> PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// What failed its hash.
+    pub fn quarantine(&self) -> PathBuf {
+        self.root.join("quarantine")
+    }
+
+    /// Journals and indexes for repair.
+    pub fn meta(&self) -> PathBuf {
+        self.root.join("meta")
+    }
+
+    /// `store/<aa>`
+    pub fn image_parent(&self, id: &ObjectId) -> PathBuf {
+        self.root.join(format!("store/{:02x}", id.digest()[0]))
+    }
+
+    /// `store/<aa>/<bb>`
+    pub fn image_directory(&self, id: &ObjectId) -> PathBuf {
+        self.root.join(format!("store/{}", fan_out(id)))
+    }
+
+    /// `store/<aa>/<bb>/<id>.<ext>`
+    pub fn image(&self, id: &ObjectId, format: Format) -> PathBuf {
+        self.root.join(format!("store/{}/{id}.{}", fan_out(id), format.extension()))
+    }
+
+    /// `cache/<aa>/<bb>`
+    pub fn variant_directory(&self, id: &ObjectId) -> PathBuf {
+        self.root.join(format!("cache/{}", fan_out(id)))
+    }
+
+    /// `cache/<aa>/<bb>/<id>-<key>.<ext>`
+    pub fn variant(&self, id: &ObjectId, key: &VariantKey, format: Format) -> PathBuf {
+        let key = u128::from_be_bytes(*key);
+        self.root.join(format!("cache/{}/{id}-{key:032x}.{}", fan_out(id), format.extension()))
+    }
+
+    /// `quarantine/<id>.<ext>.<serial>`: one id may fail more than once.
+    pub fn quarantined(&self, id: &ObjectId, format: Format, serial: u64) -> PathBuf {
+        self.root.join(format!("quarantine/{id}.{}.{serial}", format.extension()))
+    }
+
+    /// A temporary file. A name is never used twice in a process, because a write of a dropped
+    /// upload may still land after the drop; and `tmp/` is swept between two processes.
+    pub fn temporary(&self, shard: usize, serial: u64) -> PathBuf {
+        self.root.join(format!("tmp/{shard}-{serial}"))
+    }
+}
+
+/// Reads a file name of the variant cache back; `None` for any other name.
+pub fn parse_variant_name(name: &str) -> Option<(ObjectId, VariantKey, Format)> {
+    let (stem, extension) = name.split_once('.')?;
+    let (id, key) = stem.split_once('-')?;
+    let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
+    if key.len() != 32 || key.starts_with('+') {
+        return None;
+    }
+    let key = u128::from_str_radix(key, 16).ok()?.to_be_bytes();
+    Some((ObjectId::parse(id).ok()?, key, format))
+}
+
+fn fan_out(id: &ObjectId) -> String {
+    let [a, b, ..] = id.digest();
+    format!("{a:02x}/{b:02x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_lies_below_its_first_two_byte_pairs() {
+        let id = ObjectId::parse("0a1b2c3d4e5f60718293a4b5c6d7e8f901234567").unwrap();
+        let path = Layout::new(Path::new("/d")).image(&id, Format::Webp);
+        assert_eq!(path, Path::new("/d/store/0a/1b/0a1b2c3d4e5f60718293a4b5c6d7e8f901234567.webp"));
+    }
+
+    #[test]
+    fn a_variant_name_reads_back() {
+        let id = ObjectId::from_digest([0xab; 20]);
+        let path = Layout::new(Path::new("/d")).variant(&id, &[1; 16], Format::Jpeg);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(parse_variant_name(name), Some((id, [1; 16], Format::Jpeg)));
+        assert_eq!(parse_variant_name("tmp-3"), None);
+        assert_eq!(parse_variant_name(&name.replace(".jpg", ".exe")), None);
+    }
+}

@@ -1,0 +1,68 @@
+//! Reading a file by its descriptor, in chunks, on the executor that serves it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use glommio::io::{BufferedFile, ReadResult};
+use sha1::{Digest, Sha1};
+
+use super::StoreError;
+use super::descriptor;
+use crate::object::ObjectId;
+
+/// Bytes asked for at once. Measured with 5 MB files at 16 connections: reads in one shot fall to a
+/// fifth of the throughput of reads of this size.
+pub const CHUNK_BYTES: u64 = 256 << 10;
+
+/// An open file of known length, to be read on this executor. Clones share the descriptor.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    file: Rc<BufferedFile>,
+    length: u64,
+}
+
+impl Reader {
+    /// Reads the first `length` bytes of `descriptor`.
+    pub fn new(descriptor: OwnedFd, length: u64) -> Self {
+        Self { file: Rc::new(descriptor::adopt(descriptor)), length }
+    }
+
+    /// Bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Up to `length` bytes from `position`; never empty before the file's end.
+    ///
+    /// # Errors
+    /// An I/O error, or `UnexpectedEof` when the file became shorter than its known length.
+    pub async fn read(&self, position: u64, length: u64) -> Result<ReadResult, StoreError> {
+        let length = length.min(self.length.saturating_sub(position)).min(CHUNK_BYTES);
+        let read = self
+            .file
+            .read_at(position, length as usize)
+            .await
+            .map_err(|error| StoreError::new("read a file", error))?;
+        if read.is_empty() && length > 0 {
+            return Err(StoreError::new("read a file", io::Error::from(io::ErrorKind::UnexpectedEof)));
+        }
+        Ok(read)
+    }
+
+    /// The SHA-1 of the whole file; yields to other tasks between chunks.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub async fn digest(&self) -> Result<ObjectId, StoreError> {
+        let mut hasher = Sha1::new();
+        let mut position = 0;
+        while position < self.length {
+            let chunk = self.read(position, CHUNK_BYTES).await?;
+            hasher.update(&chunk);
+            position += chunk.len() as u64;
+            glommio::executor().yield_if_needed().await;
+        }
+        Ok(ObjectId::from_digest(hasher.finalize().into()))
+    }
+}

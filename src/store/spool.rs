@@ -1,0 +1,255 @@
+//! An upload's bytes on their way to the disk: hashed and inspected as they arrive.
+//!
+//! Memory per upload is one buffer of [`BUFFER_BYTES`]. A [`Spool`] that is dropped leaves nothing:
+//! its file goes to the shard's [`Garbage`], because removing a file may block and `drop` must not.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use glommio::io::{BufferedFile, OpenOptions};
+use sha1::{Digest, Sha1};
+
+use super::StoreError;
+use super::path::Layout;
+use crate::image::header::{Header, Limits};
+use crate::image::inspect::{InspectError, Inspector};
+use crate::object::ObjectId;
+
+/// Bytes that are gathered before each write. One-shot writes of megabytes stall a ring's other
+/// work; below about 64 KiB the cost per call shows.
+pub const BUFFER_BYTES: usize = 256 << 10;
+
+/// Where temporary files come from and go to; one per shard.
+#[derive(Debug)]
+pub struct Spools {
+    layout: Layout,
+    shard: usize,
+    serial: Cell<u64>,
+    garbage: Rc<Garbage>,
+}
+
+/// An upload that is being received.
+#[derive(Debug)]
+pub struct Spool {
+    file: BufferedFile,
+    temporary: Temporary,
+    buffer: Vec<u8>,
+    written: u64,
+    length: u64,
+    hasher: Sha1,
+    inspector: Inspector,
+}
+
+/// A received upload: whole, inspected and synced, under a temporary name.
+#[derive(Debug)]
+pub struct Spooled {
+    /// The file. Dropping it removes it.
+    pub temporary: Temporary,
+    /// SHA-1 of its bytes.
+    pub id: ObjectId,
+    /// Bytes.
+    pub length: u64,
+    /// What it says about itself.
+    pub header: Header,
+}
+
+/// Why an upload was not taken. Nothing of it remains.
+#[derive(Debug)]
+pub enum SpoolError {
+    /// The bytes are no image that is taken.
+    Refused(InspectError),
+    /// The disk's fault.
+    Store(StoreError),
+}
+
+/// A temporary file's name; dropping it has the file removed.
+#[derive(Debug)]
+pub struct Temporary {
+    path: PathBuf,
+    garbage: Option<Rc<Garbage>>,
+}
+
+/// Files that wait to be removed by the shard's janitor.
+#[derive(Debug, Default)]
+pub struct Garbage {
+    paths: RefCell<Vec<PathBuf>>,
+    janitor: RefCell<Option<Waker>>,
+}
+
+impl Spools {
+    /// The temporary files of shard number `shard`.
+    pub fn new(layout: Layout, shard: usize) -> Self {
+        Self { layout, shard, serial: Cell::new(0), garbage: Rc::default() }
+    }
+
+    /// The files that wait to be removed.
+    pub fn garbage(&self) -> &Rc<Garbage> {
+        &self.garbage
+    }
+
+    /// A fresh temporary name; no file is made.
+    pub fn temporary(&self) -> Temporary {
+        let serial = self.serial.get();
+        self.serial.set(serial + 1);
+        Temporary {
+            path: self.layout.temporary(self.shard, serial),
+            garbage: Some(Rc::clone(&self.garbage)),
+        }
+    }
+
+    /// Starts to receive an upload.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the temporary file cannot be made.
+    pub async fn begin(&self, limits: Limits) -> Result<Spool, StoreError> {
+        let temporary = self.temporary();
+        let file = create(temporary.path()).await?;
+        Ok(Spool {
+            file,
+            temporary,
+            buffer: Vec::with_capacity(BUFFER_BYTES),
+            written: 0,
+            length: 0,
+            hasher: Sha1::new(),
+            inspector: Inspector::new(limits),
+        })
+    }
+}
+
+impl Spool {
+    /// Bytes received so far.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Takes the next bytes, of any length. May wait for the disk.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; the spool should then be dropped.
+    pub async fn append(&mut self, mut bytes: &[u8]) -> Result<(), SpoolError> {
+        self.length += bytes.len() as u64;
+        self.hasher.update(bytes);
+        self.inspector.push(bytes).map_err(SpoolError::Refused)?;
+        while !bytes.is_empty() {
+            let room = BUFFER_BYTES - self.buffer.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+            if self.buffer.len() == BUFFER_BYTES {
+                self.flush().await.map_err(SpoolError::Store)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The upload is whole: checks it and syncs its data.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; nothing remains. A failed sync is never tried again and trusted.
+    pub async fn finish(mut self) -> Result<Spooled, SpoolError> {
+        let header = self.inspector.finish().map_err(SpoolError::Refused)?;
+        let id = ObjectId::from_digest(self.hasher.finalize().into());
+        let last = std::mem::take(&mut self.buffer);
+        write_all(&self.file, last, self.written).await.map_err(SpoolError::Store)?;
+        self.file
+            .fdatasync()
+            .await
+            .map_err(|error| SpoolError::Store(StoreError::new("sync an upload", error)))?;
+        // The data is durable; an error of the close itself could add nothing.
+        let _ = self.file.close().await;
+        Ok(Spooled { temporary: self.temporary, id, length: self.length, header })
+    }
+
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(BUFFER_BYTES));
+        let length = full.len() as u64;
+        write_all(&self.file, full, self.written).await?;
+        self.written += length;
+        Ok(())
+    }
+}
+
+impl Temporary {
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file has got its final name (or crosses to another thread, whose part it now is): dropping
+    /// this no longer removes anything.
+    pub fn release(mut self) -> PathBuf {
+        self.garbage = None;
+        std::mem::take(&mut self.path)
+    }
+
+    /// Takes charge of a file that another shard released.
+    pub fn take_over(path: PathBuf, garbage: &Rc<Garbage>) -> Self {
+        Self { path, garbage: Some(Rc::clone(garbage)) }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(garbage) = self.garbage.take() {
+            garbage.add(std::mem::take(&mut self.path));
+        }
+    }
+}
+
+impl Garbage {
+    fn add(&self, path: PathBuf) {
+        self.paths.borrow_mut().push(path);
+        if let Some(janitor) = self.janitor.borrow_mut().take() {
+            janitor.wake();
+        }
+    }
+
+    /// Removes files as they come, for ever. Run one per shard.
+    pub async fn sweep(&self) {
+        loop {
+            let path = std::future::poll_fn(|context| match self.paths.borrow_mut().pop() {
+                Some(path) => Poll::Ready(path),
+                None => {
+                    *self.janitor.borrow_mut() = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            })
+            .await;
+            // A file that is gone already (or was never made) is what we want.
+            let _ = glommio::io::remove(&path).await;
+        }
+    }
+
+    /// Removes what still waits, blocking; for the end of a shard, when nobody waits on it any more.
+    pub fn sweep_now(&self) {
+        for path in self.paths.take() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Makes a new file for writing.
+pub(super) async fn create(path: &Path) -> Result<BufferedFile, StoreError> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .buffered_open(path)
+        .await
+        .map_err(|error| StoreError::new("make a temporary file", error))
+}
+
+/// Writes the whole buffer.
+///
+/// The call consumes its buffer, so a short write cannot be continued without a copy of every buffer.
+/// A regular file's write comes back short only where the disk has no room for the rest, so that is
+/// what it is taken for.
+pub(super) async fn write_all(file: &BufferedFile, bytes: Vec<u8>, position: u64) -> Result<(), StoreError> {
+    let length = bytes.len();
+    let written = file
+        .write_at(bytes, position)
+        .await
+        .map_err(|error| StoreError::new("write a temporary file", error))?;
+    if written == length { Ok(()) } else { Err(StoreError::Full) }
+}
