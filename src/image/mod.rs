@@ -6,4 +6,6 @@
 //! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
 //! * [`render`]: the steps of a variant, on one screen.
 
+pub mod geometry;
 pub mod header;
+pub mod recipe;

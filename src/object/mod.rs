@@ -10,4 +10,4 @@ pub mod spec;
 
 pub use format::{Extension, Format};
 pub use id::{ObjectId, ParseIdError};
-pub use spec::Spec;
+pub use spec::{Spec, SpecError};

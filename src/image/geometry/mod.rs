@@ -1,0 +1,306 @@
+//! All sizes and windows of a variant, before a pixel is decoded.
+//!
+//! Sizes are exact, in integers wide enough for every input; a window alone has a fraction, in fixed
+//! point. Nothing here reads an image or a setting: the displayed size and the recipe say everything.
+//!
+//! Invariants of every [`Plan`]:
+//! * The cut lies in the turned image, the window in the cut; none of them is empty.
+//! * No side of the output is 0 or longer than its format holds; the output has at most `pixels_max` pixels.
+//! * Without `upscale` the window is never enlarged.
+
+mod transform;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use super::recipe::{Recipe, Target};
+use crate::object::Format;
+use crate::object::spec::{Crop, Gravity};
+pub use transform::{Transform, compose};
+
+/// A rectangle: in whole pixels (`u32`) or with fractions (`f64`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect<T> {
+    /// Left edge.
+    pub x: T,
+    /// Top edge.
+    pub y: T,
+    /// Above 0.
+    pub width: T,
+    /// Above 0.
+    pub height: T,
+}
+
+/// What the renderer does, in the order of the fields.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    /// The recipe's turn and mirrors, after the EXIF orientation: `Transform::of_orientation(…).then(this)`
+    /// leads from the stored pixels here.
+    pub transform: Transform,
+    /// What is kept of the turned image.
+    pub cut: Rect<u32>,
+    /// The part of the cut that is resized, once. Its numbers are whole multiples of 2^-20 pixel, so that sums and
+    /// differences with sides of an image are exact and never reach a hair beyond the edge.
+    pub window: Rect<f64>,
+    /// Width and height that the window is resized to.
+    pub size: (u32, u32),
+    /// Width and height of the output: `size`, or with `pad` the box around it.
+    pub canvas: (u32, u32),
+}
+
+/// Why this image has no such variant. The image and the spec are each good: asking for a smaller
+/// result or for another part helps, asking again does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeometryError {
+    /// The crop lies outside the image.
+    NothingLeft {
+        /// Width after orientation and turn.
+        width: u32,
+        /// Height after orientation and turn.
+        height: u32,
+    },
+    /// With `upscale`, a side beyond the configured bound.
+    BeyondDimension {
+        /// The longer side, in pixels.
+        side: u128,
+        /// `images.max_dimension`.
+        dimension_max: u32,
+    },
+    /// A side that the format cannot hold.
+    BeyondFormat {
+        /// The longer side, in pixels.
+        side: u128,
+        /// Of the output.
+        format: Format,
+    },
+    /// More pixels than the configured bound.
+    BeyondPixels {
+        /// Width × height.
+        pixels: u128,
+        /// `images.max_pixels`.
+        pixels_max: u64,
+    },
+}
+
+/// The plan for an image of this displayed (width, height), which is after its EXIF orientation.
+///
+/// # Errors
+/// [`GeometryError`] when the crop misses the image or the result is too large.
+pub fn plan(displayed: (u32, u32), recipe: &Recipe, pixels_max: u64) -> Result<Plan, GeometryError> {
+    let turned = recipe.transform.size(displayed);
+    let cut = cut(turned, recipe.crop)?;
+    let source = Sides::of(cut.width, cut.height);
+    let (size, canvas) = sizes(source, recipe);
+    let canvas = within_limits(canvas, recipe, pixels_max)?;
+    let size = size.within(canvas);
+    let window = match recipe.target {
+        Target::Cover { gravity, .. } => cover_window(source, Sides::of(size.0, size.1), gravity),
+        _ => whole(source),
+    };
+    Ok(Plan { transform: recipe.transform, cut, window: window.in_pixels(), size, canvas })
+}
+
+/// The longest side that a format holds, in pixels: JPEG and GIF have 16 bits for it, WebP 14, PNG
+/// 31, and an AV1 frame 16 bits for one less.
+pub const fn side_max(format: Format) -> u32 {
+    match format {
+        Format::Jpeg | Format::Gif => 65_535,
+        Format::Webp => 16_383,
+        Format::Png => 0x7fff_ffff,
+        Format::Avif => 65_536,
+    }
+}
+
+/// Width and height, each at least 1, in integers wide enough for every product here: what is given
+/// has 32 bits, so that a scaled side has at most 64, and two of them or one with [`UNIT`] at most 128.
+#[derive(Clone, Copy)]
+struct Sides {
+    width: u128,
+    height: u128,
+}
+
+impl Sides {
+    /// A side of 0, which no resolved recipe asks for, counts as 1.
+    fn of(width: u32, height: u32) -> Self {
+        Self { width: width.max(1).into(), height: height.max(1).into() }
+    }
+
+    /// The size in `u32`, never beyond the canvas, which limits have been asked of.
+    fn within(self, canvas: (u32, u32)) -> (u32, u32) {
+        let side = |side: u128, max: u32| u32::try_from(side).unwrap_or(max).min(max);
+        (side(self.width, canvas.0), side(self.height, canvas.1))
+    }
+}
+
+fn cut((width, height): (u32, u32), crop: Option<Crop>) -> Result<Rect<u32>, GeometryError> {
+    let crop = crop.unwrap_or(Crop { x: 0, y: 0, width, height });
+    let cut = Rect {
+        x: crop.x,
+        y: crop.y,
+        width: crop.width.min(width.saturating_sub(crop.x)),
+        height: crop.height.min(height.saturating_sub(crop.y)),
+    };
+    if cut.width == 0 || cut.height == 0 {
+        Err(GeometryError::NothingLeft { width, height })
+    } else {
+        Ok(cut)
+    }
+}
+
+/// The size that the window is resized to, and that of the output.
+fn sizes(source: Sides, recipe: &Recipe) -> (Sides, Sides) {
+    let up = recipe.upscale;
+    let size = match recipe.target {
+        Target::Full => source,
+        Target::Width(width) => by_width(source, limited(source, Sides::of(width, 1), up).width),
+        Target::Height(height) => by_height(source, limited(source, Sides::of(1, height), up).height),
+        Target::Contain { width, height } => contained(source, Sides::of(width, height), up),
+        Target::Cover { width, height, .. } => covering(source, Sides::of(width, height), up),
+        Target::Stretch { width, height } => limited(source, Sides::of(width, height), up),
+        Target::Pad { width, height } => {
+            let canvas = Sides::of(width, height);
+            return (contained(source, canvas, up), canvas);
+        }
+    };
+    (size, size)
+}
+
+/// Per side what is asked, without `up` at most the source's.
+fn limited(source: Sides, asked: Sides, up: bool) -> Sides {
+    let limit = |asked: u128, side: u128| if up { asked } else { asked.min(side) };
+    Sides { width: limit(asked.width, source.width), height: limit(asked.height, source.height) }
+}
+
+/// The whole image in the box: the side that binds is exact.
+fn contained(source: Sides, asked: Sides, up: bool) -> Sides {
+    let limited = limited(source, asked, up);
+    if asked.width * source.height <= asked.height * source.width {
+        by_width(source, limited.width)
+    } else {
+        by_height(source, limited.height)
+    }
+}
+
+/// The box; without `up` the largest of its aspect within both box and source.
+fn covering(source: Sides, asked: Sides, up: bool) -> Sides {
+    if up || (source.width >= asked.width && source.height >= asked.height) {
+        asked
+    } else if source.width * asked.height <= source.height * asked.width {
+        by_width(asked, source.width)
+    } else {
+        by_height(asked, source.height)
+    }
+}
+
+/// The size of this width and the source's aspect.
+fn by_width(source: Sides, width: u128) -> Sides {
+    Sides { width, height: scaled(source.height, width, source.width) }
+}
+
+/// The size of this height and the source's aspect.
+fn by_height(source: Sides, height: u128) -> Sides {
+    Sides { width: scaled(source.width, height, source.height), height }
+}
+
+/// side × numerator ÷ denominator, halves rounded up, at least 1.
+fn scaled(side: u128, numerator: u128, denominator: u128) -> u128 {
+    ((2 * side * numerator + denominator) / (2 * denominator)).max(1)
+}
+
+fn within_limits(canvas: Sides, recipe: &Recipe, pixels_max: u64) -> Result<(u32, u32), GeometryError> {
+    let side = canvas.width.max(canvas.height);
+    let (dimension_max, format) = (recipe.dimension_max, recipe.format);
+    if recipe.upscale && side > dimension_max.into() {
+        return Err(GeometryError::BeyondDimension { side, dimension_max });
+    }
+    let pixels = canvas.width * canvas.height;
+    if pixels > pixels_max.into() {
+        return Err(GeometryError::BeyondPixels { pixels, pixels_max });
+    }
+    match (u32::try_from(canvas.width), u32::try_from(canvas.height)) {
+        (Ok(width), Ok(height)) if side <= side_max(format).into() => Ok((width, height)),
+        _ => Err(GeometryError::BeyondFormat { side, format }),
+    }
+}
+
+/// Grid units in a pixel: a side below 2^32 has at most 52 bits, which an `f64` holds exactly.
+const UNIT: u128 = 1 << 20;
+
+/// A rectangle in grid units.
+struct Window {
+    x: u128,
+    y: u128,
+    width: u128,
+    height: u128,
+}
+
+impl Window {
+    fn in_pixels(&self) -> Rect<f64> {
+        // Both conversions and the division by a power of two are exact.
+        let pixels = |units: u128| units as f64 / UNIT as f64;
+        Rect { x: pixels(self.x), y: pixels(self.y), width: pixels(self.width), height: pixels(self.height) }
+    }
+}
+
+fn whole(source: Sides) -> Window {
+    Window { x: 0, y: 0, width: source.width * UNIT, height: source.height * UNIT }
+}
+
+/// The largest window of the aspect of `size`, where the gravity puts it.
+fn cover_window(source: Sides, size: Sides, gravity: Gravity) -> Window {
+    let full = whole(source);
+    let (width, height) = if source.width * size.height <= source.height * size.width {
+        (full.width, scaled(full.width, size.height, size.width).min(full.height))
+    } else {
+        (scaled(full.height, size.width, size.height).min(full.width), full.height)
+    };
+    let (x, y) = match gravity {
+        Gravity::Compass { column, row } => {
+            (flush(full.width - width, column), flush(full.height - height, row))
+        }
+        Gravity::Focus { x, y } => (centred(full.width, width, x.0), centred(full.height, height, y.0)),
+        // Sizes know no pixels: where nothing is known to be salient, the middle is kept.
+        Gravity::Smart => (flush(full.width - width, 1), flush(full.height - height, 1)),
+    };
+    Window { x, y, width, height }
+}
+
+/// The window's edge when the free space lies after it (0), on both sides (1) or before it (2).
+fn flush(free: u128, place: u8) -> u128 {
+    free * u128::from(place.min(2)) / 2
+}
+
+/// The edge of a window centred at the hundredths of the side, moved inside.
+fn centred(side: u128, window: u128, hundredths: u32) -> u128 {
+    (side * u128::from(hundredths) / 100).saturating_sub(window / 2).min(side - window)
+}
+
+impl fmt::Display for GeometryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingLeft { width, height } => {
+                write!(f, "The crop leaves nothing of this image of {width}×{height} pixels: move it inside.")
+            }
+            Self::BeyondDimension { side, dimension_max } => write!(
+                f,
+                "A side of {side} pixels is longer than the {dimension_max} that enlarging may give: ask for less."
+            ),
+            Self::BeyondFormat { side, format } => write!(
+                f,
+                "A side of {side} pixels is longer than the {} that {} holds: ask for a smaller size or another format.",
+                side_max(*format),
+                format.extension()
+            ),
+            Self::BeyondPixels { pixels, pixels_max } => {
+                write!(
+                    f,
+                    "A result of {pixels} pixels is over the limit of {pixels_max}: ask for a smaller size."
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for GeometryError {}

@@ -1,0 +1,235 @@
+//! Turns and mirrors: the eight ways to lay a rectangle on itself.
+//!
+//! EXIF orientation, `rot`, `flip` and `flop` follow one another, so that together they are always
+//! one of the eight, and the renderer moves each pixel once.
+
+use std::ops::Sub;
+
+use super::Rect;
+use crate::image::header::Orientation;
+use crate::object::spec::Turn;
+
+/// Swap the axes, then mirror: each of the eight in exactly one way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Transform {
+    /// First: columns become rows, mirrored at the main diagonal.
+    pub swap: bool,
+    /// Then: left becomes right.
+    pub mirror_x: bool,
+    /// Then: top becomes bottom.
+    pub mirror_y: bool,
+}
+
+/// The orientation, then the turn, then `flip` (top-bottom), then `flop` (left-right), as one.
+pub fn compose(orientation: Orientation, turn: Option<Turn>, flip: bool, flop: bool) -> Transform {
+    Transform::of_orientation(orientation)
+        .then(turn.map_or(Transform::IDENTITY, Transform::of_turn))
+        .then(Transform { mirror_y: flip, ..Transform::IDENTITY })
+        .then(Transform { mirror_x: flop, ..Transform::IDENTITY })
+}
+
+impl Transform {
+    /// Leaves all as it is.
+    pub const IDENTITY: Self = Self::new(false, false, false);
+
+    /// What shows an image of this orientation upright.
+    pub const fn of_orientation(orientation: Orientation) -> Self {
+        match orientation.value() {
+            2 => Self::new(false, true, false),
+            3 => Self::new(false, true, true),
+            4 => Self::new(false, false, true),
+            5 => Self::new(true, false, false),
+            6 => Self::new(true, true, false),
+            7 => Self::new(true, true, true),
+            8 => Self::new(true, false, true),
+            _ => Self::IDENTITY,
+        }
+    }
+
+    /// A clockwise turn.
+    pub const fn of_turn(turn: Turn) -> Self {
+        match turn {
+            Turn::Quarter => Self::new(true, true, false),
+            Turn::Half => Self::new(false, true, true),
+            Turn::ThreeQuarters => Self::new(true, false, true),
+        }
+    }
+
+    /// This one first, then `next`, as one.
+    #[must_use]
+    pub const fn then(self, next: Self) -> Self {
+        // Swapping the axes after a mirror is mirroring the other axis after the swap.
+        let (mirror_x, mirror_y) =
+            if next.swap { (self.mirror_y, self.mirror_x) } else { (self.mirror_x, self.mirror_y) };
+        Self::new(self.swap != next.swap, mirror_x != next.mirror_x, mirror_y != next.mirror_y)
+    }
+
+    /// The size of an image of this (width, height) after the transform; also before it, given the
+    /// size after it.
+    pub const fn size(self, (width, height): (u32, u32)) -> (u32, u32) {
+        if self.swap { (height, width) } else { (width, height) }
+    }
+
+    /// Where a rectangle of the transformed image lies in the image before the transform, so that a
+    /// renderer can cut first and turn less. `transformed` is the (width, height) of the transformed
+    /// image. Exact, for windows too: they lie on the grid of [`super::Plan::window`].
+    ///
+    /// # Panics
+    /// When the rectangle is not inside the transformed image, which no plan's is.
+    pub fn untransform<T>(self, rect: Rect<T>, transformed: (u32, u32)) -> Rect<T>
+    where
+        T: Copy + PartialOrd + Sub<Output = T> + From<u32>,
+    {
+        let Rect { x, y, width, height } = rect;
+        let x = mirrored(self.mirror_x, x, width, T::from(transformed.0));
+        let y = mirrored(self.mirror_y, y, height, T::from(transformed.1));
+        if self.swap {
+            Rect { x: y, y: x, width: height, height: width }
+        } else {
+            Rect { x, y, width, height }
+        }
+    }
+
+    const fn new(swap: bool, mirror_x: bool, mirror_y: bool) -> Self {
+        Self { swap, mirror_x, mirror_y }
+    }
+}
+
+/// The start of a stretch of `side`, perhaps counted from the other end.
+fn mirrored<T: Copy + PartialOrd + Sub<Output = T>>(mirror: bool, start: T, length: T, side: T) -> T {
+    assert!(length <= side && start <= side - length, "a rectangle lies inside its image");
+    if mirror { side - length - start } else { start }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of numbers.
+    type Grid = Vec<Vec<u32>>;
+
+    const TURNS: [Option<Turn>; 4] = [None, Some(Turn::Quarter), Some(Turn::Half), Some(Turn::ThreeQuarters)];
+
+    fn grid() -> Grid {
+        vec![vec![1, 2, 3], vec![4, 5, 6]]
+    }
+
+    fn transpose(grid: &Grid) -> Grid {
+        (0..grid[0].len()).map(|column| grid.iter().map(|row| row[column]).collect()).collect()
+    }
+
+    fn flip(grid: &Grid) -> Grid {
+        grid.iter().rev().cloned().collect()
+    }
+
+    fn flop(grid: &Grid) -> Grid {
+        grid.iter().map(|row| row.iter().rev().copied().collect()).collect()
+    }
+
+    /// Clockwise: the first column, read upwards, becomes the first row.
+    fn quarter(grid: &Grid) -> Grid {
+        transpose(&flip(grid))
+    }
+
+    fn turned(grid: &Grid, turn: Option<Turn>) -> Grid {
+        let quarters = TURNS.iter().position(|known| *known == turn).unwrap();
+        (0..quarters).fold(grid.clone(), |grid, _| quarter(&grid))
+    }
+
+    /// By the EXIF standard: where the stored first row and first column are shown.
+    fn upright(grid: &Grid, orientation: u32) -> Grid {
+        match orientation {
+            1 => grid.clone(),
+            2 => flop(grid),
+            3 => flop(&flip(grid)),
+            4 => flip(grid),
+            5 => transpose(grid),
+            6 => quarter(grid),
+            7 => flop(&flip(&transpose(grid))),
+            _ => quarter(&quarter(&quarter(grid))),
+        }
+    }
+
+    fn apply(transform: Transform, grid: &Grid) -> Grid {
+        let mut grid = if transform.swap { transpose(grid) } else { grid.clone() };
+        if transform.mirror_x {
+            grid = flop(&grid);
+        }
+        if transform.mirror_y {
+            grid = flip(&grid);
+        }
+        grid
+    }
+
+    /// Every orientation, turn, flip and flop.
+    fn each(mut check: impl FnMut(u32, Option<Turn>, bool, bool)) {
+        for orientation in 1..=8 {
+            for turn in TURNS {
+                for mirrors in 0..4 {
+                    check(orientation, turn, mirrors & 1 == 1, mirrors & 2 == 2);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_quarter_turn_is_clockwise() {
+        let quarter = Transform::of_turn(Turn::Quarter);
+        assert_eq!(apply(quarter, &grid()), [[4, 1], [5, 2], [6, 3]]);
+        assert_eq!(Transform::of_orientation(Orientation::from_exif(6)), quarter);
+    }
+
+    #[test]
+    fn composing_equals_one_step_after_the_other() {
+        each(|orientation, turn, with_flip, with_flop| {
+            let mut expected = turned(&upright(&grid(), orientation), turn);
+            if with_flip {
+                expected = flip(&expected);
+            }
+            if with_flop {
+                expected = flop(&expected);
+            }
+            let whole = compose(Orientation::from_exif(orientation), turn, with_flip, with_flop);
+            assert_eq!(apply(whole, &grid()), expected, "{orientation} {turn:?} {with_flip} {with_flop}");
+        });
+    }
+
+    #[test]
+    fn the_size_follows_the_grid() {
+        each(|orientation, turn, with_flip, with_flop| {
+            let whole = compose(Orientation::from_exif(orientation), turn, with_flip, with_flop);
+            let after = apply(whole, &grid());
+            assert_eq!(whole.size((3, 2)), (after[0].len() as u32, after.len() as u32));
+            assert_eq!(whole.swap, whole.size((3, 2)) == (2, 3));
+        });
+    }
+
+    fn cut(grid: &Grid, rect: Rect<u32>) -> Grid {
+        let rows = grid.iter().skip(rect.y as usize).take(rect.height as usize);
+        rows.map(|row| row.iter().skip(rect.x as usize).take(rect.width as usize).copied().collect())
+            .collect()
+    }
+
+    #[test]
+    fn cutting_before_the_transform_equals_cutting_after_it() {
+        each(|orientation, turn, with_flip, with_flop| {
+            let whole = compose(Orientation::from_exif(orientation), turn, with_flip, with_flop);
+            let after = whole.size((3, 2));
+            for (x, y) in (0..after.0).flat_map(|x| (0..after.1).map(move |y| (x, y))) {
+                for (width, height) in (1..=after.0 - x).flat_map(|w| (1..=after.1 - y).map(move |h| (w, h)))
+                {
+                    let rect = Rect { x, y, width, height };
+                    let before = whole.untransform(rect, after);
+                    assert_eq!(apply(whole, &cut(&grid(), before)), cut(&apply(whole, &grid()), rect));
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn windows_go_back_like_rectangles() {
+        let window = Rect { x: 0.5, y: 0.25, width: 1.5, height: 1.0 };
+        let before = Transform::of_turn(Turn::Quarter).untransform(window, (2, 3));
+        assert_eq!(before, Rect { x: 0.25, y: 0.0, width: 1.0, height: 1.5 });
+    }
+}

@@ -1,0 +1,300 @@
+//! A spec with every default filled in: it alone, with the image, decides a variant's bytes.
+//!
+//! Specs that differ only in how they say the same (`200w,dpr2` and `400w`, `rot180` and `flip,flop`,
+//! `100s` and `100w100h,fill`, a quality that is the default) give one recipe, hence one key, one ETag
+//! and one cached variant. No image is known here: what an image's size makes of it is geometry.
+
+use std::fmt;
+
+use sha1::{Digest, Sha1};
+
+use super::geometry::{Transform, compose};
+use super::header::Orientation;
+use crate::object::spec::{Crop, Fit, Gravity, Hundredths, Size};
+use crate::object::{Format, ObjectId, Spec};
+
+/// Stands in every key: raise it with every change of the steps or of an encoder that changes bytes.
+pub const ENCODER_VERSION: u32 = 1;
+
+/// What the configuration says about variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the spec has no `q`.
+    pub quality: Quality,
+    /// Whether every variant may enlarge, as with `up`.
+    pub upscale: bool,
+    /// Longest side that a URL may ask for, in pixels.
+    pub dimension_max: u32,
+}
+
+/// Default qualities, 1–100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quality {
+    /// Of JPEG.
+    pub jpeg: u8,
+    /// Of WebP.
+    pub webp: u8,
+    /// Of AVIF.
+    pub avif: u8,
+}
+
+/// The size part and what depends on it, in device pixels: `dpr` is multiplied in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// No scaling.
+    Full,
+    /// This width, the height by aspect.
+    Width(u32),
+    /// This height, the width by aspect.
+    Height(u32),
+    /// The whole image inside this box.
+    Contain {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+    /// This box, covered; what sticks out is cropped.
+    Cover {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// What the crop keeps.
+        gravity: Gravity,
+    },
+    /// This box, with the whole image inside.
+    Pad {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+    /// This box, whatever the aspect.
+    Stretch {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+}
+
+/// How a variant is made. Get one from [`Recipe::resolve`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Recipe {
+    /// The size to make.
+    pub target: Target,
+    /// Whether the result may be larger than its source; never with [`Target::Full`].
+    pub upscale: bool,
+    /// Bound on both sides of the result where `upscale` is set. It decides whether there is a result,
+    /// not its bytes, so that it is no part of the key.
+    pub dimension_max: u32,
+    /// `rot`, `flip` and `flop`, after the EXIF orientation.
+    pub transform: Transform,
+    /// Cut from the turned image.
+    pub crop: Option<Crop>,
+    /// Whether a plain border is cut off.
+    pub trim: bool,
+    /// Whether colour is dropped.
+    pub grey: bool,
+    /// Gaussian sigma in output pixels.
+    pub blur: Option<Hundredths>,
+    /// Gain of the unsharp mask.
+    pub sharpen: Option<Hundredths>,
+    /// Red, green, blue to flatten on; always there where the format has no alpha.
+    pub background: Option<[u8; 3]>,
+    /// The one frame to show, as a still.
+    pub frame: Option<u32>,
+    /// Whether EXIF and XMP are kept.
+    pub meta: bool,
+    /// Of the output.
+    pub format: Format,
+    /// 1–100; there exactly where the format takes one.
+    pub quality: Option<u8>,
+}
+
+/// Why a spec gives no recipe: the caller's fault, whatever the image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecipeError {
+    /// A side that is too long, after `dpr`.
+    SideTooLong {
+        /// The size part as the spec has it.
+        part: Size,
+        /// The longer side that it asks for, in pixels.
+        side: u32,
+        /// The bound.
+        dimension_max: u32,
+    },
+    /// A preset, which must be expanded first.
+    Preset(Size),
+}
+
+impl Recipe {
+    /// Fills in what the spec leaves to the settings, for this output format.
+    ///
+    /// # Errors
+    /// [`RecipeError`] for a side beyond `dimension_max` and for a preset.
+    pub fn resolve(spec: &Spec, format: Format, settings: &Settings) -> Result<Self, RecipeError> {
+        let target = target(spec, settings.dimension_max)?;
+        let white = (!has_alpha(format)).then_some([255; 3]);
+        Ok(Self {
+            target,
+            upscale: (spec.up || settings.upscale) && target != Target::Full,
+            dimension_max: settings.dimension_max,
+            transform: compose(Orientation::NORMAL, spec.turn, spec.flip, spec.flop),
+            crop: spec.crop,
+            trim: spec.trim,
+            grey: spec.grey,
+            blur: spec.blur,
+            sharpen: spec.sharpen,
+            background: spec.background.or(white),
+            frame: spec.frame,
+            meta: spec.meta,
+            format,
+            quality: settings.quality.of(format).map(|default| spec.quality.unwrap_or(default)),
+        })
+    }
+
+    /// The canonical text: equal for equal recipes, different for any two that differ in more than
+    /// `dimension_max`. ASCII, without `/`.
+    pub fn key(&self) -> String {
+        self.to_string()
+    }
+
+    /// The first 16 bytes of the SHA-1 of id and key: names this variant of this image.
+    pub fn etag_key(&self, id: &ObjectId) -> [u8; 16] {
+        let digest: [u8; 20] =
+            Sha1::new().chain_update(id.digest()).chain_update(self.key()).finalize().into();
+        let [key @ .., _, _, _, _] = digest;
+        key
+    }
+}
+
+impl Quality {
+    /// The default of this format; `None` where it takes none.
+    pub const fn of(self, format: Format) -> Option<u8> {
+        match format {
+            Format::Jpeg => Some(self.jpeg),
+            Format::Webp => Some(self.webp),
+            Format::Avif => Some(self.avif),
+            Format::Png | Format::Gif => None,
+        }
+    }
+}
+
+const fn has_alpha(format: Format) -> bool {
+    !matches!(format, Format::Jpeg)
+}
+
+fn target(spec: &Spec, dimension_max: u32) -> Result<Target, RecipeError> {
+    let side = |asked: u32| {
+        let side = device_pixels(asked, spec.dpr.unwrap_or(Hundredths::ONE));
+        if side <= dimension_max {
+            Ok(side)
+        } else {
+            Err(RecipeError::SideTooLong { part: spec.size.clone(), side, dimension_max })
+        }
+    };
+    let gravity = normal_gravity(spec.gravity);
+    Ok(match spec.size {
+        Size::Full => Target::Full,
+        Size::Width(width) => Target::Width(side(width)?),
+        Size::Height(height) => Target::Height(side(height)?),
+        Size::Square(length) => Target::Cover { width: side(length)?, height: side(length)?, gravity },
+        Size::Box { width, height } => {
+            let (width, height) = (side(width)?, side(height)?);
+            match spec.fit {
+                None => Target::Contain { width, height },
+                Some(Fit::Fill) => Target::Cover { width, height, gravity },
+                Some(Fit::Pad) => Target::Pad { width, height },
+                Some(Fit::Stretch) => Target::Stretch { width, height },
+            }
+        }
+        Size::Preset(_) => return Err(RecipeError::Preset(spec.size.clone())),
+    })
+}
+
+/// floor(side × dpr + ½), at least 1; saturates, far beyond every bound.
+fn device_pixels(side: u32, dpr: Hundredths) -> u32 {
+    let pixels = (u64::from(side) * u64::from(dpr.0) + 50) / 100;
+    u32::try_from(pixels).unwrap_or(u32::MAX).max(1)
+}
+
+/// A window centred at a corner or in the middle of a side, then moved inside, is flush there.
+fn normal_gravity(gravity: Option<Gravity>) -> Gravity {
+    let place = |fraction: Hundredths| match fraction.0 {
+        0 => Some(0),
+        50 => Some(1),
+        100 => Some(2),
+        _ => None,
+    };
+    match gravity {
+        None => Gravity::CENTER,
+        Some(gravity @ Gravity::Focus { x, y }) => match (place(x), place(y)) {
+            (Some(column), Some(row)) => Gravity::Compass { column, row },
+            _ => gravity,
+        },
+        Some(gravity) => gravity,
+    }
+}
+
+/// The key: encoder version, format, size, then what else is not the default, in a fixed order.
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{ENCODER_VERSION},{},{}", self.format.extension(), self.target)?;
+        write_flag(f, "up", self.upscale)?;
+        write_some(f, "q", self.quality)?;
+        write_some(f, "", self.crop)?;
+        write_flag(f, "swap", self.transform.swap)?;
+        write_flag(f, "flip", self.transform.mirror_y)?;
+        write_flag(f, "flop", self.transform.mirror_x)?;
+        write_some(f, "blur", self.blur)?;
+        write_some(f, "sharpen", self.sharpen)?;
+        write_flag(f, "grey", self.grey)?;
+        write_flag(f, "trim", self.trim)?;
+        if let Some([red, green, blue]) = self.background {
+            write!(f, ",bg-{red:02x}{green:02x}{blue:02x}")?;
+        }
+        write_some(f, "frame", self.frame)?;
+        write_flag(f, "meta", self.meta)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Width(width) => write!(f, "{width}w"),
+            Self::Height(height) => write!(f, "{height}h"),
+            Self::Contain { width, height } => write!(f, "{width}w{height}h"),
+            Self::Cover { width, height, gravity } => write!(f, "{width}w{height}h,fill,{gravity}"),
+            Self::Pad { width, height } => write!(f, "{width}w{height}h,pad"),
+            Self::Stretch { width, height } => write!(f, "{width}w{height}h,stretch"),
+        }
+    }
+}
+
+fn write_some(f: &mut fmt::Formatter<'_>, name: &str, value: Option<impl fmt::Display>) -> fmt::Result {
+    value.map_or(Ok(()), |value| write!(f, ",{name}{value}"))
+}
+
+fn write_flag(f: &mut fmt::Formatter<'_>, name: &str, present: bool) -> fmt::Result {
+    if present { write!(f, ",{name}") } else { Ok(()) }
+}
+
+impl fmt::Display for RecipeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SideTooLong { part, side, dimension_max } => write!(
+                f,
+                "\"{part}\" asks for a side of {side} pixels, dpr included: ask for at most {dimension_max}."
+            ),
+            Self::Preset(part) => write!(f, "\"{part}\" is not expanded: write out what the preset says."),
+        }
+    }
+}
+
+impl std::error::Error for RecipeError {}
+
+#[cfg(test)]
+mod tests;
