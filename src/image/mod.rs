@@ -7,3 +7,4 @@
 //! * [`render`]: the steps of a variant, on one screen.
 
 pub mod header;
+pub mod inspect;
