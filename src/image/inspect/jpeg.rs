@@ -136,6 +136,7 @@ impl Walk for Jpeg {
         match self.state {
             State::Start => Ok(self.field.take::<2>(input).map(|_| State::Marker)),
             State::Marker => self.find_marker(input),
+            State::MarkerCode if input.first() == Some(&0xFF) => Ok(Some(State::Marker)),
             State::MarkerCode => self.take_then(input, |jpeg, [code]| jpeg.begin_segment(code)),
             State::Length(code) => {
                 self.take_then(input, |jpeg, length| jpeg.begin_body(code, u16::from_be_bytes(length)))
@@ -150,6 +151,7 @@ impl Walk for Jpeg {
             }
             State::ScanParameters => Ok(self.field.take::<3>(input).map(|_| State::Data)),
             State::Data => Ok(find_data_end(input)),
+            State::DataMarker if input.first() == Some(&0xFF) => Ok(Some(State::Data)),
             State::DataMarker => self.take_then(input, |jpeg, [code]| jpeg.leave_data(code)),
             State::ExifName => self.take_then(input, |jpeg, name| Ok(jpeg.read_exif_name(name))),
             State::Exif => Ok(self.exif.gather(input, &mut self.left).map(|()| State::Marker)),
@@ -163,7 +165,10 @@ impl Jpeg {
     fn find_marker(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
         let stray = memchr(0xFF, input);
         self.count_stray(stray.unwrap_or(input.len()))?;
-        *input = stray.and_then(|at| input.get(at + 1..)).unwrap_or_default();
+        *input = stray.and_then(|at| input.get(at..)).unwrap_or_default();
+        // Fill bytes: any number of FF may come before a marker.
+        let fill = input.iter().take_while(|byte| **byte == 0xFF).count();
+        *input = input.get(fill..).unwrap_or_default();
         Ok(stray.map(|_| State::MarkerCode))
     }
 
@@ -175,11 +180,9 @@ impl Jpeg {
         Ok(())
     }
 
-    /// After FF between segments.
+    /// After the last FF between segments.
     fn begin_segment(&mut self, code: u8) -> Result<State, InspectError> {
         match code {
-            // Fill bytes: any number of FF may come before a marker.
-            0xFF => Ok(State::MarkerCode),
             0 => {
                 self.count_stray(2)?;
                 Ok(State::Marker)
@@ -280,11 +283,8 @@ impl Jpeg {
         }
     }
 
-    /// After FF in a scan's data.
+    /// After the last FF in a scan's data.
     fn leave_data(&mut self, code: u8) -> Result<State, InspectError> {
-        if code == 0xFF {
-            return Ok(State::DataMarker);
-        }
         if ends_data(code) { self.begin_segment(code) } else { Ok(State::Data) }
     }
 
@@ -294,21 +294,26 @@ impl Jpeg {
     }
 }
 
-/// Looks for FF with a marker that ends the data; the input after it.
+/// Looks for FF with a marker that ends the data; the input after that FF. Stuffed and repeated FF are passed over
+/// without leaving the loop and, where they follow each other, without a search: a scan made of nothing else must not
+/// cost more time than its arrival.
 fn find_data_end(input: &mut &[u8]) -> Option<State> {
     let mut data = *input;
-    while let Some(at) = memchr(0xFF, data) {
-        match data.get(at + 1) {
-            // Stuffed FF, restart markers, damage: the commonest by far, so without leaving the loop.
-            Some(&code) if code != 0xFF && !ends_data(code) => data = data.get(at + 2..).unwrap_or_default(),
-            _ => {
-                *input = data.get(at + 1..).unwrap_or_default();
+    loop {
+        match data {
+            [0xFF, 0xFF, ..] => data = data.get(1..).unwrap_or_default(),
+            [0xFF, code, rest @ ..] if !ends_data(*code) => data = rest,
+            [0xFF, rest @ ..] => {
+                *input = rest;
                 return Some(State::DataMarker);
             }
+            _ => data = memchr(0xFF, data).and_then(|at| data.get(at..)).unwrap_or_default(),
+        }
+        if data.is_empty() {
+            *input = data;
+            return None;
         }
     }
-    *input = &[];
-    None
 }
 
 /// Whether FF with this code ends a scan's data. Reserved codes can only be damage, which the decoder conceals.
