@@ -113,7 +113,6 @@ impl fmt::Display for JpegKind {
 
 /// One way in which a file contradicts its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Fault {
     /// Too many bytes that belong to no segment.
     JpegStrayBytes,

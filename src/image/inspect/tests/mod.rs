@@ -1,6 +1,14 @@
-//! Tests of the structural check: [`corpus`] runs over the images of others.
+//! Tests of the structural check. [`build`] makes images byte by byte; each format has its file; what holds for all is in
+//! [`any_bytes`]; [`corpus`] runs over the images of others.
 
+mod any_bytes;
+mod build;
 mod corpus;
+mod exif;
+mod gif;
+mod jpeg;
+mod png;
+mod webp;
 
 use super::{InspectError, inspect};
 use crate::image::header::{Header, Limits};
