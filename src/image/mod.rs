@@ -8,4 +8,5 @@
 
 pub mod geometry;
 pub mod header;
+pub mod inspect;
 pub mod recipe;

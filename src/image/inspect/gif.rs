@@ -1,0 +1,198 @@
+//! GIF: header, logical screen, blocks walked by their sub-blocks, trailer.
+//!
+//! The size is the logical screen's. An image that reaches outside it is accepted, for viewers clip it; its own area
+//! keeps the pixel limit too, because a decoder reserves that much.
+
+use super::walk::{Field, Walk, check_pixels, check_size, skip};
+use super::{Fault, InspectError};
+use crate::image::header::{Color, ColorKind, Header, Limits, Orientation};
+use crate::object::Format;
+
+const EXTENSION: u8 = 0x21;
+const IMAGE: u8 = 0x2C;
+const TRAILER: u8 = 0x3B;
+const GRAPHIC_CONTROL: u8 = 0xF9;
+
+#[derive(Debug)]
+pub(super) struct Gif {
+    limits: Limits,
+    state: State,
+    field: Field,
+    /// Bytes to come of a colour table or sub-block.
+    left: u64,
+    width: u16,
+    height: u16,
+    global_colors: bool,
+    /// Whether the image that is being read covers any pixel.
+    image_area: bool,
+    frames: u32,
+    /// Whether any image has area and data.
+    picture: bool,
+    transparent: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum State {
+    Signature,
+    Screen,
+    GlobalColors,
+    Block,
+    ExtensionLabel,
+    GraphicControlSize,
+    GraphicControlFlags,
+    Image,
+    LocalColors,
+    CodeSize,
+    SubBlockSize(Chain),
+    SubBlock(Chain),
+    Done,
+}
+
+/// What a chain of sub-blocks belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chain {
+    Extension,
+    Image,
+}
+
+impl Gif {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::Signature,
+            field: Field::default(),
+            left: 0,
+            width: 0,
+            height: 0,
+            global_colors: false,
+            image_area: false,
+            frames: 0,
+            picture: false,
+            transparent: false,
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Header, InspectError> {
+        if !matches!(self.state, State::Done) {
+            return Err(InspectError::Truncated(Format::Gif));
+        }
+        Ok(Header {
+            format: Format::Gif,
+            width: u32::from(self.width),
+            height: u32::from(self.height),
+            orientation: Orientation::NORMAL,
+            frames: self.frames,
+            has_alpha: self.transparent,
+            color: Color { kind: ColorKind::Palette, bits: 8 },
+        })
+    }
+}
+
+impl Walk for Gif {
+    type State = State;
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+    }
+
+    fn field(&mut self) -> &mut Field {
+        &mut self.field
+    }
+
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+        match self.state {
+            State::Signature => Ok(self.field.take::<6>(input).map(|_| State::Screen)),
+            State::Screen => self.take_then(input, Self::read_screen),
+            State::GlobalColors => Ok(skip(input, &mut self.left).map(|()| State::Block)),
+            State::Block => self.take_then(input, |gif, [kind]| gif.begin_block(kind)),
+            State::ExtensionLabel => self.take_then(input, |_, [label]| {
+                Ok(if label == GRAPHIC_CONTROL {
+                    State::GraphicControlSize
+                } else {
+                    State::SubBlockSize(Chain::Extension)
+                })
+            }),
+            State::GraphicControlSize => {
+                self.take_then(input, |gif, [size]| Ok(gif.begin_graphic_control(size)))
+            }
+            State::GraphicControlFlags => self.take_then(input, |gif, [flags]| {
+                gif.transparent |= flags & 1 == 1;
+                Ok(State::SubBlock(Chain::Extension))
+            }),
+            State::Image => self.take_then(input, Self::read_image),
+            State::LocalColors => Ok(skip(input, &mut self.left).map(|()| State::CodeSize)),
+            State::CodeSize => self.take_then(input, |_, [bits]| read_code_size(bits)),
+            State::SubBlockSize(chain) => {
+                self.take_then(input, |gif, [size]| Ok(gif.begin_sub_block(chain, size)))
+            }
+            State::SubBlock(chain) => Ok(skip(input, &mut self.left).map(|()| State::SubBlockSize(chain))),
+            State::Done => Ok(None),
+        }
+    }
+}
+
+impl Gif {
+    fn read_screen(&mut self, [w0, w1, h0, h1, flags, _, _]: [u8; 7]) -> Result<State, InspectError> {
+        self.width = u16::from_le_bytes([w0, w1]);
+        self.height = u16::from_le_bytes([h0, h1]);
+        check_size(u32::from(self.width), u32::from(self.height), self.limits)?;
+        self.left = color_table_bytes(flags);
+        self.global_colors = self.left > 0;
+        Ok(State::GlobalColors)
+    }
+
+    fn begin_block(&mut self, kind: u8) -> Result<State, InspectError> {
+        match kind {
+            EXTENSION => Ok(State::ExtensionLabel),
+            IMAGE => Ok(State::Image),
+            TRAILER if self.picture => Ok(State::Done),
+            TRAILER => Err(InspectError::Broken(Fault::GifNoImage)),
+            _ => Err(InspectError::Broken(Fault::GifBlock)),
+        }
+    }
+
+    fn begin_graphic_control(&mut self, size: u8) -> State {
+        // Shorter than the standard's four bytes: it says nothing about transparency.
+        if size < 4 {
+            return self.begin_sub_block(Chain::Extension, size);
+        }
+        self.left = u64::from(size) - 1;
+        State::GraphicControlFlags
+    }
+
+    fn read_image(&mut self, [_, _, _, _, w0, w1, h0, h1, flags]: [u8; 9]) -> Result<State, InspectError> {
+        let width = u16::from_le_bytes([w0, w1]);
+        let height = u16::from_le_bytes([h0, h1]);
+        check_pixels(u32::from(width), u32::from(height), self.limits)?;
+        self.image_area = width > 0 && height > 0;
+        self.left = color_table_bytes(flags);
+        if self.left == 0 && !self.global_colors {
+            return Err(InspectError::Broken(Fault::GifNoColors));
+        }
+        self.frames = self.frames.saturating_add(1);
+        Ok(State::LocalColors)
+    }
+
+    fn begin_sub_block(&mut self, chain: Chain, size: u8) -> State {
+        if size == 0 {
+            return State::Block;
+        }
+        self.picture |= chain == Chain::Image && self.image_area;
+        self.left = u64::from(size);
+        State::SubBlock(chain)
+    }
+}
+
+/// Bytes of the colour table that these flags announce: 0, or 6 to 768.
+fn color_table_bytes(flags: u8) -> u64 {
+    if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
+}
+
+/// LZW codes have at most 12 bits, one more than this at the start.
+fn read_code_size(bits: u8) -> Result<State, InspectError> {
+    if (1..=11).contains(&bits) {
+        Ok(State::SubBlockSize(Chain::Image))
+    } else {
+        Err(InspectError::Broken(Fault::GifCodeSize))
+    }
+}

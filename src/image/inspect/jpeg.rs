@@ -1,0 +1,337 @@
+//! JPEG: SOI, segments walked by their lengths, SOF, SOS, scans searched for their end, EOI.
+//!
+//! Bytes that belong to no segment are passed over as every decoder does, up to [`STRAY_BYTES_MAX`]; some cameras and
+//! editors leave them. Heights given by a DNL segment after the scan are refused as zero, for no decoder takes them.
+
+use memchr::memchr;
+
+use super::exif::{EXIF_NAME, Exif};
+use super::walk::{Field, Walk, check_size, skip};
+use super::{Fault, InspectError, JpegKind};
+use crate::image::header::{Color, ColorKind, Header, Limits};
+use crate::object::Format;
+
+/// Between segments, in the whole file. One segment's worth: padding is shorter, and more means that the walk is lost.
+const STRAY_BYTES_MAX: u64 = 65_535;
+
+/// Encoders make about ten scans; each is a pass over the whole picture, so thousands are an attack on the decoder.
+pub(super) const SCANS_MAX: u32 = 100;
+
+const COMPONENTS_MAX: usize = 4;
+
+mod marker {
+    pub(super) const TEM: u8 = 0x01;
+    pub(super) const SOF0: u8 = 0xC0;
+    pub(super) const SOF2: u8 = 0xC2;
+    pub(super) const DHT: u8 = 0xC4;
+    pub(super) const JPG: u8 = 0xC8;
+    pub(super) const DAC: u8 = 0xCC;
+    pub(super) const SOF15: u8 = 0xCF;
+    pub(super) const RST0: u8 = 0xD0;
+    pub(super) const RST7: u8 = 0xD7;
+    pub(super) const SOI: u8 = 0xD8;
+    pub(super) const EOI: u8 = 0xD9;
+    pub(super) const SOS: u8 = 0xDA;
+    pub(super) const APP0: u8 = 0xE0;
+    pub(super) const APP1: u8 = 0xE1;
+    pub(super) const APP15: u8 = 0xEF;
+    pub(super) const EXP: u8 = 0xDF;
+    pub(super) const COM: u8 = 0xFE;
+}
+
+#[derive(Debug)]
+pub(super) struct Jpeg {
+    limits: Limits,
+    state: State,
+    field: Field,
+    /// Bytes to come of the current segment.
+    left: u64,
+    stray_bytes: u64,
+    frame: Option<Frame>,
+    scans: u32,
+    exif: Exif,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum State {
+    Start,
+    /// Between segments: the next byte should be FF.
+    Marker,
+    /// Between segments, after FF.
+    MarkerCode,
+    /// The length of the segment with this marker.
+    Length(u8),
+    Frame,
+    /// The component with this index.
+    FrameComponent(usize),
+    Scan,
+    /// So many components of the scan are to come.
+    ScanComponent(u8),
+    /// Up to the end of the scan header; then its data.
+    ScanParameters,
+    Data,
+    /// In a scan's data, after FF.
+    DataMarker,
+    ExifName,
+    Exif,
+    Skip,
+    Done,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    width: u16,
+    height: u16,
+    components: usize,
+    ids: [u8; COMPONENTS_MAX],
+}
+
+impl Jpeg {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::Start,
+            field: Field::default(),
+            left: 0,
+            stray_bytes: 0,
+            frame: None,
+            scans: 0,
+            exif: Exif::default(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Header, InspectError> {
+        let (State::Done, Some(frame)) = (self.state, self.frame) else {
+            return Err(InspectError::Truncated(Format::Jpeg));
+        };
+        let kind = match frame.components {
+            1 => ColorKind::Gray,
+            COMPONENTS_MAX => ColorKind::Cmyk,
+            _ => ColorKind::Rgb,
+        };
+        Ok(Header {
+            format: Format::Jpeg,
+            width: u32::from(frame.width),
+            height: u32::from(frame.height),
+            orientation: self.exif.orientation(),
+            frames: 1,
+            has_alpha: false,
+            color: Color { kind, bits: 8 },
+        })
+    }
+}
+
+impl Walk for Jpeg {
+    type State = State;
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+    }
+
+    fn field(&mut self) -> &mut Field {
+        &mut self.field
+    }
+
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+        match self.state {
+            State::Start => Ok(self.field.take::<2>(input).map(|_| State::Marker)),
+            State::Marker => self.find_marker(input),
+            State::MarkerCode if input.first() == Some(&0xFF) => Ok(Some(State::Marker)),
+            State::MarkerCode => self.take_then(input, |jpeg, [code]| jpeg.begin_segment(code)),
+            State::Length(code) => {
+                self.take_then(input, |jpeg, length| jpeg.begin_body(code, u16::from_be_bytes(length)))
+            }
+            State::Frame => self.take_then(input, Self::read_frame),
+            State::FrameComponent(index) => {
+                self.take_then(input, |jpeg, fields| jpeg.read_frame_component(index, fields))
+            }
+            State::Scan => self.take_then(input, |jpeg, [count]| jpeg.read_scan(count)),
+            State::ScanComponent(left) => {
+                self.take_then(input, |jpeg, [id, _]| jpeg.read_scan_component(left, id))
+            }
+            State::ScanParameters => Ok(self.field.take::<3>(input).map(|_| State::Data)),
+            State::Data => Ok(find_data_end(input)),
+            State::DataMarker if input.first() == Some(&0xFF) => Ok(Some(State::Data)),
+            State::DataMarker => self.take_then(input, |jpeg, [code]| jpeg.leave_data(code)),
+            State::ExifName => self.take_then(input, |jpeg, name| Ok(jpeg.read_exif_name(name))),
+            State::Exif => Ok(self.exif.gather(input, &mut self.left).map(|()| State::Marker)),
+            State::Skip => Ok(skip(input, &mut self.left).map(|()| State::Marker)),
+            State::Done => Ok(None),
+        }
+    }
+}
+
+impl Jpeg {
+    fn find_marker(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+        let stray = memchr(0xFF, input);
+        self.count_stray(stray.unwrap_or(input.len()))?;
+        *input = stray.and_then(|at| input.get(at..)).unwrap_or_default();
+        // Fill bytes: any number of FF may come before a marker.
+        let fill = input.iter().take_while(|byte| **byte == 0xFF).count();
+        *input = input.get(fill..).unwrap_or_default();
+        Ok(stray.map(|_| State::MarkerCode))
+    }
+
+    fn count_stray(&mut self, bytes: usize) -> Result<(), InspectError> {
+        self.stray_bytes = self.stray_bytes.saturating_add(bytes as u64);
+        if self.stray_bytes > STRAY_BYTES_MAX {
+            return Err(InspectError::Broken(Fault::JpegStrayBytes));
+        }
+        Ok(())
+    }
+
+    /// After the last FF between segments.
+    fn begin_segment(&mut self, code: u8) -> Result<State, InspectError> {
+        match code {
+            0 => {
+                self.count_stray(2)?;
+                Ok(State::Marker)
+            }
+            marker::TEM | marker::RST0..=marker::RST7 => Ok(State::Marker),
+            marker::SOI => Err(InspectError::Broken(Fault::JpegSecondStart)),
+            marker::EOI if self.scans == 0 => Err(InspectError::Broken(Fault::JpegNoScan)),
+            marker::EOI => Ok(State::Done),
+            _ if is_frame(code) => self.begin_frame(code),
+            marker::SOS if self.frame.is_none() => Err(InspectError::Broken(Fault::JpegScanBeforeFrame)),
+            _ => Ok(State::Length(code)),
+        }
+    }
+
+    fn begin_frame(&mut self, code: u8) -> Result<State, InspectError> {
+        if self.frame.is_some() {
+            return Err(InspectError::Broken(Fault::JpegSecondFrame));
+        }
+        match undecodable(code) {
+            Some(kind) => Err(InspectError::UnsupportedJpeg(kind)),
+            None => Ok(State::Length(code)),
+        }
+    }
+
+    fn begin_body(&mut self, code: u8, length: u16) -> Result<State, InspectError> {
+        let body = length.checked_sub(2).ok_or(InspectError::Broken(Fault::JpegSegmentLength))?;
+        self.left = u64::from(body);
+        Ok(match code {
+            _ if is_frame(code) => State::Frame,
+            marker::SOS => State::Scan,
+            // Viewers obey the first one, and only where it comes before the picture.
+            marker::APP1
+                if self.scans == 0 && !self.exif.is_read() && usize::from(body) >= EXIF_NAME.len() =>
+            {
+                State::ExifName
+            }
+            _ => State::Skip,
+        })
+    }
+
+    fn read_frame(
+        &mut self,
+        [precision, h0, h1, w0, w1, components]: [u8; 6],
+    ) -> Result<State, InspectError> {
+        let width = u16::from_be_bytes([w0, w1]);
+        let height = u16::from_be_bytes([h0, h1]);
+        if self.left != 6 + 3 * u64::from(components) {
+            return Err(InspectError::Broken(Fault::JpegSegmentLength));
+        }
+        if precision != 8 {
+            return Err(InspectError::UnsupportedJpeg(JpegKind::Precision(precision)));
+        }
+        check_size(u32::from(width), u32::from(height), self.limits)?;
+        if !matches!(components, 1 | 3 | 4) {
+            return Err(InspectError::UnsupportedJpeg(JpegKind::Components(components)));
+        }
+        let components = usize::from(components);
+        self.frame = Some(Frame { width, height, components, ids: [0; COMPONENTS_MAX] });
+        Ok(State::FrameComponent(0))
+    }
+
+    fn read_frame_component(
+        &mut self,
+        index: usize,
+        [id, sampling, table]: [u8; 3],
+    ) -> Result<State, InspectError> {
+        let legal = (1..=4).contains(&(sampling >> 4)) && (1..=4).contains(&(sampling & 15)) && table <= 3;
+        let Some(frame) = self.frame.as_mut().filter(|_| legal) else {
+            return Err(InspectError::Broken(Fault::JpegComponent));
+        };
+        if let Some(place) = frame.ids.get_mut(index) {
+            *place = id;
+        }
+        Ok(if index + 1 < frame.components { State::FrameComponent(index + 1) } else { State::Marker })
+    }
+
+    fn read_scan(&mut self, count: u8) -> Result<State, InspectError> {
+        if !(1..=COMPONENTS_MAX).contains(&usize::from(count)) {
+            return Err(InspectError::Broken(Fault::JpegScanHeader));
+        }
+        if self.left != 4 + 2 * u64::from(count) {
+            return Err(InspectError::Broken(Fault::JpegSegmentLength));
+        }
+        self.scans += 1;
+        if self.scans > SCANS_MAX {
+            return Err(InspectError::TooManyScans { scans_max: SCANS_MAX });
+        }
+        Ok(State::ScanComponent(count))
+    }
+
+    fn read_scan_component(&mut self, left: u8, id: u8) -> Result<State, InspectError> {
+        let named =
+            self.frame.is_some_and(|frame| frame.ids.iter().take(frame.components).any(|own| *own == id));
+        match (named, left) {
+            (false, _) => Err(InspectError::Broken(Fault::JpegScanHeader)),
+            (true, 2..) => Ok(State::ScanComponent(left - 1)),
+            (true, _) => Ok(State::ScanParameters),
+        }
+    }
+
+    /// After the last FF in a scan's data.
+    fn leave_data(&mut self, code: u8) -> Result<State, InspectError> {
+        if ends_data(code) { self.begin_segment(code) } else { Ok(State::Data) }
+    }
+
+    fn read_exif_name(&mut self, name: [u8; 6]) -> State {
+        self.left -= EXIF_NAME.len() as u64;
+        if name == EXIF_NAME { State::Exif } else { State::Skip }
+    }
+}
+
+/// Looks for FF with a marker that ends the data; the input after that FF. Stuffed and repeated FF are passed over
+/// without leaving the loop and, where they follow each other, without a search: a scan made of nothing else must not
+/// cost more time than its arrival.
+fn find_data_end(input: &mut &[u8]) -> Option<State> {
+    let mut data = *input;
+    loop {
+        match data {
+            [0xFF, 0xFF, ..] => data = data.get(1..).unwrap_or_default(),
+            [0xFF, code, rest @ ..] if !ends_data(*code) => data = rest,
+            [0xFF, rest @ ..] => {
+                *input = rest;
+                return Some(State::DataMarker);
+            }
+            _ => data = memchr(0xFF, data).and_then(|at| data.get(at..)).unwrap_or_default(),
+        }
+        if data.is_empty() {
+            *input = data;
+            return None;
+        }
+    }
+}
+
+/// Whether FF with this code ends a scan's data. Reserved codes can only be damage, which the decoder conceals.
+const fn ends_data(code: u8) -> bool {
+    matches!(code, marker::SOF0..=marker::SOF15 | marker::SOI..=marker::EXP | marker::APP0..=marker::APP15 | marker::COM)
+        && code != marker::JPG
+}
+
+const fn is_frame(code: u8) -> bool {
+    matches!(code, marker::SOF0..=marker::SOF15) && !matches!(code, marker::DHT | marker::JPG | marker::DAC)
+}
+
+/// The kinds of frame that the decoder does not know: all but baseline, extended and progressive with Huffman coding.
+const fn undecodable(code: u8) -> Option<JpegKind> {
+    match code {
+        marker::SOF0..=marker::SOF2 => None,
+        0xC3 => Some(JpegKind::Lossless),
+        0xC5..=0xC7 => Some(JpegKind::Hierarchical),
+        _ => Some(JpegKind::Arithmetic),
+    }
+}

@@ -1,0 +1,139 @@
+//! Is an upload a structurally complete image within limits?
+//!
+//! A push parser: bytes are fed as they arrive, in pieces of any size, and the answer does not depend on how they were
+//! cut. The type is read from the bytes alone; what a client declares plays no part.
+//!
+//! It does not decode pixels: picture data that is present but damaged passes. Its memory is a few hundred bytes and, while
+//! an EXIF block arrives, that block (at most 64 KiB); nothing is reserved by a number that the file claims. Bytes after
+//! the end of the image are allowed in every format.
+
+mod error;
+mod exif;
+mod gif;
+mod jpeg;
+mod png;
+mod signature;
+mod walk;
+mod webp;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{Fault, InspectError, JpegKind};
+
+use gif::Gif;
+use jpeg::Jpeg;
+use png::Png;
+use signature::{Brands, HEAD_BYTES, Kind, kind_of};
+use walk::Walk;
+use webp::Webp;
+
+use super::header::{Header, Limits};
+use crate::object::Format;
+
+/// Inspects a whole file in memory.
+///
+/// # Errors
+/// As [`Inspector::push`] and [`Inspector::finish`].
+pub fn inspect(bytes: &[u8], limits: Limits) -> Result<Header, InspectError> {
+    let mut inspector = Inspector::new(limits);
+    inspector.push(bytes)?;
+    inspector.finish()
+}
+
+/// Inspects an upload while it arrives.
+#[derive(Debug)]
+pub struct Inspector {
+    limits: Limits,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The first bytes, until they tell the format.
+    Head {
+        bytes: [u8; HEAD_BYTES],
+        have: usize,
+    },
+    /// An ISO media file, until its brands tell whether it is AVIF.
+    Brands(Brands),
+    Jpeg(Jpeg),
+    Png(Png),
+    Gif(Gif),
+    Webp(Webp),
+}
+
+impl Inspector {
+    /// An inspector that has seen nothing.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, state: State::Head { bytes: [0; HEAD_BYTES], have: 0 } }
+    }
+
+    /// Feeds the next bytes; an empty slice changes nothing.
+    ///
+    /// # Errors
+    /// The upload can be refused at once; what the inspector answers after an error means nothing.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), InspectError> {
+        let rest = self.read_head(bytes)?;
+        self.feed(rest)
+    }
+
+    /// The end of the upload.
+    ///
+    /// # Errors
+    /// [`InspectError::Empty`] and [`InspectError::Truncated`] are found here, and [`InspectError::NotAnImage`] for a
+    /// file of a few bytes.
+    pub fn finish(mut self) -> Result<Header, InspectError> {
+        if let State::Head { bytes, have } = self.state {
+            let head = bytes.get(..have).unwrap_or_default();
+            if head.is_empty() {
+                return Err(InspectError::Empty);
+            }
+            self.begin(head)?;
+        }
+        match self.state {
+            State::Head { .. } | State::Brands(_) => Err(InspectError::NotAnImage),
+            State::Jpeg(jpeg) => jpeg.finish(),
+            State::Png(png) => png.finish(),
+            State::Gif(gif) => gif.finish(),
+            State::Webp(webp) => webp.finish(),
+        }
+    }
+
+    /// Gathers the first bytes and, when they are complete, chooses the parser; the bytes after them.
+    fn read_head<'a>(&mut self, input: &'a [u8]) -> Result<&'a [u8], InspectError> {
+        let State::Head { mut bytes, have } = self.state else { return Ok(input) };
+        let (now, rest) = input.split_at(input.len().min(HEAD_BYTES - have));
+        bytes[have..have + now.len()].copy_from_slice(now);
+        let have = have + now.len();
+        self.state = State::Head { bytes, have };
+        if have == HEAD_BYTES {
+            self.begin(&bytes)?;
+        }
+        Ok(rest)
+    }
+
+    /// Chooses the parser by the first bytes and feeds them to it.
+    fn begin(&mut self, head: &[u8]) -> Result<(), InspectError> {
+        self.state = match kind_of(head).ok_or(InspectError::NotAnImage)? {
+            Kind::Jpeg => State::Jpeg(Jpeg::new(self.limits)),
+            Kind::Png => State::Png(Png::new(self.limits)),
+            Kind::Gif => State::Gif(Gif::new(self.limits)),
+            Kind::Webp => State::Webp(Webp::new(self.limits)),
+            Kind::IsoMedia => State::Brands(Brands::default()),
+        };
+        self.feed(head)
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> Result<(), InspectError> {
+        match &mut self.state {
+            // Only while the head is incomplete, and then it has taken all there was.
+            State::Head { .. } => Ok(()),
+            State::Brands(brands) => brands.push(bytes),
+            State::Jpeg(jpeg) => jpeg.push(bytes),
+            State::Png(png) => png.push(bytes),
+            State::Gif(gif) => gif.push(bytes),
+            State::Webp(webp) => webp.push(bytes),
+        }
+    }
+}

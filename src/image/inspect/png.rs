@@ -1,0 +1,268 @@
+//! PNG and APNG: signature, IHDR, chunks in an order that can be decoded, picture data, IEND.
+//!
+//! Only the IHDR's checksum is verified, for every later decision rests on it. A wrong checksum elsewhere is common in
+//! files that all viewers show, and the picture data has a checksum of its own that the decoder sees.
+
+use super::exif::{EXIF_BYTES_MAX, Exif};
+use super::walk::{Field, Walk, check_size, skip};
+use super::{Fault, InspectError};
+use crate::image::header::{Color, ColorKind, Header, Limits};
+use crate::object::Format;
+
+pub(super) const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+
+/// Lengths and sizes in PNG end here, so that they fit a signed 32-bit integer.
+const PNG_NUMBER_MAX: u32 = i32::MAX as u32;
+const CHECKSUM_BYTES: u64 = 4;
+
+#[derive(Debug)]
+pub(super) struct Png {
+    limits: Limits,
+    state: State,
+    field: Field,
+    /// Bytes to come of what the state passes over or gathers.
+    left: u64,
+    width: u32,
+    height: u32,
+    color: Color,
+    data: Data,
+    palette: bool,
+    transparent: bool,
+    frames: u32,
+    exif: Exif,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum State {
+    Signature,
+    HeaderChunk,
+    Header,
+    Chunk,
+    AnimationControl,
+    Exif,
+    Skip,
+    End,
+    Done,
+}
+
+/// How far the picture data has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    /// No IDAT yet.
+    Before,
+    /// The last chunk was an IDAT.
+    Inside {
+        /// Whether any IDAT so far had content.
+        some: bool,
+    },
+    /// Another chunk came after the last IDAT.
+    After {
+        /// Whether any IDAT had content.
+        some: bool,
+    },
+}
+
+impl Png {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::Signature,
+            field: Field::default(),
+            left: 0,
+            width: 0,
+            height: 0,
+            color: Color { kind: ColorKind::Rgb, bits: 8 },
+            data: Data::Before,
+            palette: false,
+            transparent: false,
+            frames: 1,
+            exif: Exif::default(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Header, InspectError> {
+        if !matches!(self.state, State::Done) {
+            return Err(InspectError::Truncated(Format::Png));
+        }
+        let alpha_channel = matches!(self.color.kind, ColorKind::GrayAlpha | ColorKind::Rgba);
+        Ok(Header {
+            format: Format::Png,
+            width: self.width,
+            height: self.height,
+            orientation: self.exif.orientation(),
+            frames: self.frames,
+            has_alpha: alpha_channel || self.transparent,
+            color: self.color,
+        })
+    }
+}
+
+impl Walk for Png {
+    type State = State;
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+    }
+
+    fn field(&mut self) -> &mut Field {
+        &mut self.field
+    }
+
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+        match self.state {
+            State::Signature => Ok(self.field.take::<8>(input).map(|_| State::HeaderChunk)),
+            State::HeaderChunk => self.take_then(input, |_, head| check_header_chunk(head)),
+            State::Header => self.take_then(input, Self::read_header),
+            State::Chunk => self.take_then(input, Self::begin_chunk),
+            State::AnimationControl => self.take_then(input, Self::read_animation),
+            State::Exif => {
+                Ok(self.exif.gather(input, &mut self.left).map(|()| self.pass_over(CHECKSUM_BYTES)))
+            }
+            State::Skip => Ok(skip(input, &mut self.left).map(|()| State::Chunk)),
+            State::End => Ok(skip(input, &mut self.left).map(|()| State::Done)),
+            State::Done => Ok(None),
+        }
+    }
+}
+
+impl Png {
+    fn read_header(&mut self, bytes: [u8; 17]) -> Result<State, InspectError> {
+        let [w0, w1, w2, w3, h0, h1, h2, h3, depth, kind, compression, filter, interlace, checksum @ ..] =
+            bytes;
+        if checksum32(b"IHDR", &bytes[..13]) != u32::from_be_bytes(checksum) {
+            return Err(InspectError::Broken(Fault::PngHeaderChecksum));
+        }
+        self.width = u32::from_be_bytes([w0, w1, w2, w3]);
+        self.height = u32::from_be_bytes([h0, h1, h2, h3]);
+        check_size(self.width, self.height, self.limits)?;
+        if self.width.max(self.height) > PNG_NUMBER_MAX {
+            return Err(InspectError::Broken(Fault::PngDimension));
+        }
+        self.color = color(kind, depth).ok_or(InspectError::Broken(Fault::PngColor))?;
+        if compression != 0 || filter != 0 || interlace > 1 {
+            return Err(InspectError::Broken(Fault::PngMethod));
+        }
+        Ok(State::Chunk)
+    }
+
+    fn begin_chunk(&mut self, [a, b, c, d, name @ ..]: [u8; 8]) -> Result<State, InspectError> {
+        let length = u32::from_be_bytes([a, b, c, d]);
+        if !name.iter().all(u8::is_ascii_alphabetic) {
+            return Err(InspectError::Broken(Fault::PngChunkName));
+        }
+        if length > PNG_NUMBER_MAX {
+            return Err(InspectError::Broken(Fault::PngChunkLength));
+        }
+        if &name == b"IDAT" {
+            self.begin_data(length)?;
+        } else if let Data::Inside { some } = self.data {
+            self.data = Data::After { some };
+        }
+        match &name {
+            b"IDAT" => {}
+            b"IHDR" => return Err(InspectError::Broken(Fault::PngChunkOrder)),
+            b"PLTE" => self.begin_palette(length)?,
+            b"IEND" => return self.begin_end(length),
+            b"acTL" if length == 8 && self.data == Data::Before => return Ok(State::AnimationControl),
+            b"tRNS" => self.note_transparency(length),
+            b"eXIf" if !self.exif.is_read() && u64::from(length) <= EXIF_BYTES_MAX => {
+                self.left = u64::from(length);
+                return Ok(State::Exif);
+            }
+            // An upper-case first letter means: whoever does not know this chunk cannot show the picture.
+            [first, ..] if first.is_ascii_uppercase() => {
+                return Err(InspectError::Broken(Fault::PngCriticalChunk));
+            }
+            _ => {}
+        }
+        Ok(self.pass_over(u64::from(length) + CHECKSUM_BYTES))
+    }
+
+    fn begin_data(&mut self, length: u32) -> Result<(), InspectError> {
+        let before = match self.data {
+            Data::Before if self.color.kind == ColorKind::Palette && !self.palette => {
+                return Err(InspectError::Broken(Fault::PngNoPalette));
+            }
+            Data::Before => false,
+            Data::Inside { some } => some,
+            Data::After { .. } => return Err(InspectError::Broken(Fault::PngDataSplit)),
+        };
+        self.data = Data::Inside { some: before || length > 0 };
+        Ok(())
+    }
+
+    fn begin_palette(&mut self, length: u32) -> Result<(), InspectError> {
+        if self.palette || self.data != Data::Before {
+            return Err(InspectError::Broken(Fault::PngChunkOrder));
+        }
+        if length == 0 || length > 3 * 256 || !length.is_multiple_of(3) {
+            return Err(InspectError::Broken(Fault::PngPalette));
+        }
+        self.palette = true;
+        Ok(())
+    }
+
+    fn begin_end(&mut self, length: u32) -> Result<State, InspectError> {
+        if length != 0 {
+            return Err(InspectError::Broken(Fault::PngEnd));
+        }
+        match self.data {
+            Data::Inside { some: true } | Data::After { some: true } => {
+                self.left = CHECKSUM_BYTES;
+                Ok(State::End)
+            }
+            _ => Err(InspectError::Broken(Fault::PngNoData)),
+        }
+    }
+
+    /// A tRNS of a wrong length or in a wrong place has no effect in decoders, so it has none here.
+    fn note_transparency(&mut self, length: u32) {
+        let fits = match self.color.kind {
+            ColorKind::Gray => length == 2,
+            ColorKind::Rgb => length == 6,
+            ColorKind::Palette => self.palette && (1..=256).contains(&length),
+            _ => false,
+        };
+        self.transparent |= fits && self.data == Data::Before;
+    }
+
+    fn read_animation(&mut self, [a, b, c, d, ..]: [u8; 8]) -> Result<State, InspectError> {
+        // Zero frames is no legal count: the file is then a still.
+        self.frames = u32::from_be_bytes([a, b, c, d]).max(1);
+        Ok(self.pass_over(CHECKSUM_BYTES))
+    }
+
+    fn pass_over(&mut self, bytes: u64) -> State {
+        self.left = bytes;
+        State::Skip
+    }
+}
+
+fn check_header_chunk(head: [u8; 8]) -> Result<State, InspectError> {
+    if &head == b"\0\0\0\x0dIHDR" { Ok(State::Header) } else { Err(InspectError::Broken(Fault::PngNoHeader)) }
+}
+
+/// What a legal pair of colour type and bit depth means.
+fn color(kind: u8, depth: u8) -> Option<Color> {
+    let kind = match (kind, depth) {
+        (0, 1 | 2 | 4 | 8 | 16) => ColorKind::Gray,
+        (2, 8 | 16) => ColorKind::Rgb,
+        (3, 1 | 2 | 4 | 8) => ColorKind::Palette,
+        (4, 8 | 16) => ColorKind::GrayAlpha,
+        (6, 8 | 16) => ColorKind::Rgba,
+        _ => return None,
+    };
+    Some(Color { kind, bits: depth.max(8) })
+}
+
+/// CRC-32 as PNG defines it, bit by bit: it runs over 17 bytes of an upload, so a table would be slower.
+pub(super) fn checksum32(name: &[u8; 4], data: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for &byte in name.iter().chain(data) {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 };
+        }
+    }
+    !crc
+}

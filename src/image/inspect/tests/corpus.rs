@@ -1,0 +1,123 @@
+//! The corpus that `RETICULUM_CORPUS` names: images that nobody on this project made.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::super::InspectError;
+use super::check;
+use crate::image::header::Header;
+use crate::object::Format;
+
+struct Entry {
+    path: String,
+    columns: BTreeMap<String, String>,
+}
+
+impl Entry {
+    fn column(&self, name: &str) -> &str {
+        self.columns.get(name).map_or("", String::as_str)
+    }
+}
+
+fn corpus() -> Option<PathBuf> {
+    let corpus = std::env::var_os("RETICULUM_CORPUS").map(PathBuf::from);
+    if corpus.is_none() {
+        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
+    }
+    corpus
+}
+
+fn entries(corpus: &Path) -> Vec<Entry> {
+    let manifest = std::fs::read_to_string(corpus.join("MANIFEST.tsv")).unwrap();
+    let mut lines = manifest.lines();
+    let names: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    lines
+        .map(|line| {
+            let columns: BTreeMap<String, String> =
+                names.iter().map(ToString::to_string).zip(line.split('\t').map(str::to_string)).collect();
+            Entry { path: columns["path"].clone(), columns }
+        })
+        .collect()
+}
+
+#[test]
+fn every_file_of_the_corpus_is_answered_as_its_manifest_expects() {
+    let Some(corpus) = corpus() else { return };
+    let mut faults = Vec::new();
+    let (mut accepted, mut refused, mut free) = (0, 0, 0);
+    let entries = entries(&corpus);
+    assert!(entries.len() > 100, "the manifest is cut");
+    for entry in &entries {
+        let bytes = std::fs::read(corpus.join(&entry.path)).unwrap();
+        let answer = check(&bytes);
+        let expected = entry.column("expected").split(':').next().unwrap();
+        match (entry.column("format"), expected) {
+            ("AVIF", _) => {
+                refused += 1;
+                if answer != Err(InspectError::Unsupported(Format::Avif)) {
+                    faults.push(format!("{}: AVIF, answered {answer:?}", entry.path));
+                }
+            }
+            (_, "ok" | "ok-first-frame") => {
+                accepted += 1;
+                faults.extend(accepted_faults(entry, answer));
+            }
+            (_, "reject") => {
+                refused += 1;
+                if answer.is_ok() {
+                    faults.push(format!("{}: to be refused, answered {answer:?}", entry.path));
+                }
+            }
+            _ => {
+                free += 1;
+                eprintln!("{}: {answer:?}", entry.path);
+            }
+        }
+    }
+    eprintln!("corpus: {accepted} accepted, {refused} refused, {free} either way, {} faults", faults.len());
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+fn accepted_faults(entry: &Entry, answer: Result<Header, InspectError>) -> Option<String> {
+    let header = match answer {
+        Ok(header) => header,
+        Err(error) => return Some(format!("{}: refused: {error}", entry.path)),
+    };
+    let (width, height) = header.displayed();
+    let orientation = match entry.column("exif_orientation") {
+        "" | "0" => "1",
+        other => other,
+    };
+    let claims = [
+        ("format", entry.column("format").to_lowercase(), format!("{:?}", header.format).to_lowercase()),
+        ("displayed", entry.column("displayed").to_string(), format!("{width}x{height}")),
+        ("width", entry.column("width").to_string(), header.width.to_string()),
+        ("frames", entry.column("frames").to_string(), header.frames.to_string()),
+        ("alpha", (entry.column("has_alpha") == "yes").to_string(), header.has_alpha.to_string()),
+        ("orientation", orientation.to_string(), header.orientation.value().to_string()),
+        ("colour", color(entry, &header), header.color.to_string()),
+    ];
+    let wrong: Vec<String> = claims
+        .iter()
+        .filter(|(_, expected, found)| expected != found)
+        .map(|(name, expected, found)| format!("{name} {found} instead of {expected}"))
+        .collect();
+    (!wrong.is_empty()).then(|| format!("{}: {}", entry.path, wrong.join(", ")))
+}
+
+/// The manifest's words for the colour, as `/info` prints them.
+fn color(entry: &Entry, header: &Header) -> String {
+    let words = entry.column("colour").to_lowercase();
+    let bits = if words.contains("16-bit") { 16 } else { 8 };
+    let kind = match (words.split([' ', ';']).next().unwrap_or_default(), words.contains("with alpha")) {
+        ("gray" | "grayscale" | "b-w", false) => "gray",
+        ("gray" | "grayscale", true) => "graya",
+        ("palette", _) => "palette",
+        ("cmyk", _) => "cmyk",
+        ("rgb", false) => "rgb",
+        ("rgb", true) | ("rgba", _) => "rgba",
+        // Nothing said: nothing to compare.
+        _ => return header.color.to_string(),
+    };
+    format!("{kind}{bits}")
+}
