@@ -79,7 +79,7 @@ async fn variant(
             Found::Damaged => Err(Problem::Damaged),
         };
     }
-    let media_type = recipe.format().media_type();
+    let media_type = recipe.format.media_type();
     let variant = context.shard.variant(VariantAsk { id, recipe, key }).await?.map_err(problem)?;
     if conditional::is_fresh(headers, &etag, Some(variant.modified)) {
         return Ok(reply::not_modified(&etag).into());

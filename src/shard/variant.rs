@@ -81,7 +81,7 @@ impl Shard {
             Err(error) => return Err(VariantError::Disk(error.to_string())),
         };
         let answer = |body, cache| Ok(Variant { body, modified: original.modified, cache });
-        match self.variants.open(&ask.id, &ask.key, ask.recipe.format()).await {
+        match self.variants.open(&ask.id, &ask.key, ask.recipe.format).await {
             Ok(Some((file, length))) => {
                 self.metrics.disk_hits.add();
                 return answer(VariantBody::File(file, length), Cache::Disk);
@@ -90,7 +90,7 @@ impl Shard {
             // The cache is disposable: what it cannot give is made.
             Err(error) => log::warn!(error:% = error; "cannot read the variant cache"),
         }
-        let key = (ask.id, ask.key, ask.recipe.format());
+        let key = (ask.id, ask.key, ask.recipe.format);
         let underway = self.flights.borrow().get(&key).cloned();
         let (flight, cache) = match underway {
             Some(flight) => {

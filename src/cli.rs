@@ -1,0 +1,55 @@
+//! What was typed. What it means is [`crate::config`]'s business.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A distributed image and thumbnail server.
+#[derive(Debug, Parser)]
+#[command(name = "reticulum", version, about, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node
+    Serve(Serve),
+    /// Start a node on loopback with sample images, print URLs, leave nothing behind
+    Demo(Demo),
+}
+
+/// Flags of `reticulum serve`; they beat the file.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Serve {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "F", env = "RETICULUM_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Data directory [default: data]
+    #[arg(long, value_name = "DIR", env = "RETICULUM_DATA")]
+    pub data: Option<PathBuf>,
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "IP:PORT", env = "RETICULUM_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// The node's name [default: the host's]
+    #[arg(long, value_name = "N")]
+    pub name: Option<String>,
+    /// Shards; 0 means one per core that the process may use [default: 0]
+    #[arg(long, value_name = "N")]
+    pub shards: Option<usize>,
+}
+
+/// Flags of `reticulum demo`.
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    /// Nodes to start
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    pub nodes: u8,
+    /// Port of the first node
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+}

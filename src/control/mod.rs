@@ -1,0 +1,281 @@
+//! One per process, never on the way of a request: start, signals, stop.
+//!
+//! * [`system`]: what the kernel must give (io_uring, locked memory, descriptors, cores).
+//! * [`listen`]: the sockets.
+//! * [`core`]: what each core's thread runs.
+//!
+//! The main thread runs the control executor: it starts the shards, opens the listeners when all of
+//! them are ready, and waits for signals and for shards that end.
+
+mod core;
+mod listen;
+mod system;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future;
+use glommio::{LocalExecutorBuilder, Placement};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use self::core::{Core, Ended};
+use self::listen::ListenError;
+use self::system::SystemError;
+use crate::config::Config;
+use crate::shard::Node;
+use crate::shard::memory::DecodeMemory;
+use crate::shard::mesh::Mesh;
+use crate::shard::message::Message;
+use crate::store::open::{self, OpenError};
+use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
+
+/// How long shards may take to finish after the stop; a little more than they give themselves.
+const STOP_WITHIN: Duration = Duration::from_secs(12);
+
+/// Why a node did not start or did not end in order.
+#[derive(Debug)]
+pub enum RunError {
+    /// The kernel does not give what is needed.
+    System(SystemError),
+    /// The data directory cannot be used.
+    Data(OpenError),
+    /// The address cannot be listened on.
+    Listen(ListenError),
+    /// An executor or thread could not be started.
+    Start(String),
+    /// A shard ended by itself.
+    ShardLost(usize),
+}
+
+/// What control waits for.
+#[derive(Debug)]
+enum Event {
+    Ready,
+    Ended(usize),
+    Signal(i32),
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// [`RunError`]; each says what to do.
+pub fn run(config: Config) -> Result<(), RunError> {
+    let cores = system::cores().map_err(RunError::System)?;
+    let plan = Plan::new(&cores, config.shards);
+    system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
+    let data = open::open(&config.data).map_err(RunError::Data)?;
+    listen::probe(config.listen).map_err(RunError::Listen)?;
+    let (sender, events) = flume::unbounded();
+    watch_signals(sender.clone())?;
+
+    let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
+    let node = Arc::new(Node::new(
+        config.shard.clone(),
+        config.name.clone(),
+        data.layout.clone(),
+        NodeMetrics::new(metrics.clone()),
+    ));
+    let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
+    let mailboxes = Mesh::mailboxes(plan.shards.len());
+    let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
+    let quarantined: Arc<[_]> = data.quarantined.clone().into();
+    let mut threads = Vec::new();
+    for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
+        let core = Core {
+            index,
+            cpu: plan.shards[index],
+            node: Arc::clone(&node),
+            metrics,
+            memory: Arc::clone(&memory),
+            http: config.http.clone(),
+            senders: senders.clone(),
+            mailbox,
+            quarantined: Arc::clone(&quarantined),
+            ended: Ended::new(index, sender.clone()),
+        };
+        threads.push(core.start().map_err(RunError::Start)?);
+    }
+    let control = Control { config, node, senders, events };
+    let ended = executor(plan.control)?.run(control.run());
+    for thread in threads {
+        if thread.join().is_err() {
+            log::error!("a shard's thread panicked");
+        }
+    }
+    drop(data);
+    ended
+}
+
+fn executor(placement: Placement) -> Result<glommio::LocalExecutor, RunError> {
+    LocalExecutorBuilder::new(placement)
+        .name("control")
+        .io_memory(core::IO_MEMORY_BYTES)
+        .ring_depth(core::RING_DEPTH)
+        .make()
+        .map_err(|error| RunError::Start(error.to_string()))
+}
+
+/// Which core runs what.
+struct Plan {
+    shards: Vec<usize>,
+    control: Placement,
+}
+
+impl Plan {
+    /// From four cores up the first one is the control core's; below that control runs where there is room.
+    fn new(cores: &[usize], shards: usize) -> Self {
+        let (control, cores) = match cores {
+            [first, rest @ ..] if rest.len() >= 3 => (Placement::Fixed(*first), rest),
+            all => (Placement::Unbound, all),
+        };
+        let count = if shards == 0 { cores.len() } else { shards };
+        Self { shards: cores.iter().copied().cycle().take(count).collect(), control }
+    }
+}
+
+/// Signals arrive on a thread of their own: nothing else is safe to do in a handler.
+fn watch_signals(events: flume::Sender<Event>) -> Result<(), RunError> {
+    let start = |error: std::io::Error| RunError::Start(error.to_string());
+    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(start)?;
+    let watch = move || {
+        for (count, signal) in signals.forever().enumerate() {
+            if count > 0 {
+                // The second one: whoever sends it does not want to wait.
+                std::process::exit(1);
+            }
+            if events.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(start)?;
+    Ok(())
+}
+
+struct Control {
+    config: Config,
+    node: Arc<Node>,
+    senders: Vec<flume::Sender<Message>>,
+    events: flume::Receiver<Event>,
+}
+
+impl Control {
+    async fn run(self) -> Result<(), RunError> {
+        let mut ready = 0;
+        let mut result = Ok(());
+        loop {
+            match self.events.recv_async().await {
+                Ok(Event::Ready) => {
+                    ready += 1;
+                    if ready == self.senders.len()
+                        && let Err(error) = self.listen()
+                    {
+                        result = Err(error);
+                        break;
+                    }
+                }
+                Ok(Event::Signal(signal)) => {
+                    log::info!(signal; "stopping");
+                    self.node.drain();
+                    self.tell(|| Message::Drain);
+                    glommio::timer::sleep(self.config.drain_delay).await;
+                    break;
+                }
+                Ok(Event::Ended(shard)) => {
+                    log::error!(shard; "a shard has ended by itself, so the process ends");
+                    result = Err(RunError::ShardLost(shard));
+                    break;
+                }
+                Err(flume::RecvError::Disconnected) => break,
+            }
+        }
+        let lost = usize::from(matches!(result, Err(RunError::ShardLost(_))));
+        self.stop(self.senders.len() - lost).await;
+        result
+    }
+
+    fn listen(&self) -> Result<(), RunError> {
+        let (address, listeners) =
+            listen::open(self.config.listen, self.senders.len()).map_err(RunError::Listen)?;
+        for (sender, listener) in self.senders.iter().zip(listeners) {
+            // A mailbox always has room for control, and a shard that has ended is told of by itself.
+            let _ = sender.try_send(Message::Listen(listener));
+        }
+        let (shards, url) = (self.senders.len(), url(address));
+        log::info!(shards, url; "ready");
+        Ok(())
+    }
+
+    fn tell(&self, message: impl Fn() -> Message) {
+        for sender in &self.senders {
+            let _ = sender.try_send(message());
+        }
+    }
+
+    async fn stop(&self, mut running: usize) {
+        self.tell(|| Message::Stop);
+        let all = async {
+            while running > 0 {
+                match self.events.recv_async().await {
+                    Ok(Event::Ended(_)) => running -= 1,
+                    Ok(_) => {}
+                    Err(flume::RecvError::Disconnected) => return,
+                }
+            }
+        };
+        let late = async {
+            glommio::timer::sleep(STOP_WITHIN).await;
+            log::warn!("requests were cut off at the end of the time to finish");
+            std::process::exit(0);
+        };
+        future::or(all, late).await;
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+impl RunError {
+    /// 78 (a configuration of the system that does not do) for the kernel, else 1.
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::System(_)) { 78 } else { 1 }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => error.fmt(f),
+            Self::Data(error) => error.fmt(f),
+            Self::Listen(error) => error.fmt(f),
+            Self::Start(error) => write!(f, "cannot start a thread: {error}; look at the limits of this process"),
+            Self::ShardLost(shard) => write!(f, "shard {shard} ended by itself; its log lines say why"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_core_is_controls_from_four_up() {
+        let plan = Plan::new(&[0, 1], 0);
+        assert_eq!(plan.shards, [0, 1]);
+        assert!(matches!(plan.control, Placement::Unbound));
+        let plan = Plan::new(&[2, 3, 4, 5], 0);
+        assert_eq!(plan.shards, [3, 4, 5]);
+        assert!(matches!(plan.control, Placement::Fixed(2)));
+    }
+
+    #[test]
+    fn more_shards_than_cores_share_them() {
+        assert_eq!(Plan::new(&[4, 7], 5).shards, [4, 7, 4, 7, 4]);
+    }
+}

@@ -1,0 +1,137 @@
+//! What the kernel must give: io_uring, locked memory, descriptors, cores. Asked for before anything
+//! starts, so that what is missing is one clear sentence instead of a panic inside the runtime.
+#![allow(unsafe_code)]
+
+use std::fmt;
+use std::fs;
+
+use rustix::io::Errno;
+use rustix::io_uring::{io_uring_params, io_uring_setup};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What the runtime asks for itself.
+const LOCKED_BYTES_BASE: u64 = 512 << 10;
+
+/// What each executor pins: three rings with their registered buffers.
+const LOCKED_BYTES_PER_EXECUTOR: u64 = 256 << 10;
+
+/// What the kernel does not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemError {
+    /// `kernel.io_uring_disabled` has this value.
+    Disabled(u8),
+    /// A seccomp filter (a container's, most often) blocks it.
+    Blocked,
+    /// The kernel does not have it.
+    TooOld,
+    /// Locked memory: the limit in bytes, and what is needed.
+    LockedMemory(u64, u64),
+    /// Any other refusal of io_uring.
+    Refused(Errno),
+    /// The process may use no core.
+    NoCores,
+}
+
+/// Raises the limits as far as they may go and proves that io_uring works for `executors` executors.
+///
+/// # Errors
+/// [`SystemError`]
+pub(super) fn prepare(executors: usize) -> Result<(), SystemError> {
+    raise(Resource::Nofile);
+    let locked = raise(Resource::Memlock);
+    let needed = LOCKED_BYTES_BASE + LOCKED_BYTES_PER_EXECUTOR * executors as u64;
+    if locked.is_some_and(|locked| locked < needed) {
+        return Err(SystemError::LockedMemory(locked.unwrap_or(0), needed));
+    }
+    let disabled = || fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok();
+    match setup() {
+        Ok(()) => Ok(()),
+        Err(errno) => Err(diagnose(errno, disabled().unwrap_or(0), locked.unwrap_or(u64::MAX), needed)),
+    }
+}
+
+/// The cores that this process may use.
+///
+/// # Errors
+/// [`SystemError::NoCores`]
+pub(super) fn cores() -> Result<Vec<usize>, SystemError> {
+    let set = rustix::thread::sched_getaffinity(None).map_err(|_| SystemError::NoCores)?;
+    let cores: Vec<_> = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect();
+    if cores.is_empty() { Err(SystemError::NoCores) } else { Ok(cores) }
+}
+
+/// Raises a soft limit to the hard one; `None` is no limit.
+fn raise(resource: Resource) -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(resource);
+    match setrlimit(resource, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    }
+}
+
+fn setup() -> Result<(), Errno> {
+    let mut params = io_uring_params::default();
+    // SAFETY: the call reads and writes `params`, which lives through it, and nothing else; the ring
+    // that it makes is closed at once.
+    unsafe { io_uring_setup(4, &mut params) }.map(drop)
+}
+
+fn diagnose(errno: Errno, disabled: u8, locked: u64, needed: u64) -> SystemError {
+    match errno {
+        Errno::PERM if disabled != 0 => SystemError::Disabled(disabled),
+        Errno::PERM | Errno::ACCESS => SystemError::Blocked,
+        Errno::NOSYS => SystemError::TooOld,
+        Errno::NOMEM => SystemError::LockedMemory(locked, needed),
+        errno => SystemError::Refused(errno),
+    }
+}
+
+impl fmt::Display for SystemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled(value) => write!(
+                f,
+                "io_uring is switched off by the sysctl kernel.io_uring_disabled = {value}: set it to 0"
+            ),
+            Self::Blocked => f.write_str(
+                "io_uring is blocked for this process, most often by a container's seccomp profile: allow io_uring_setup, \
+                 io_uring_enter and io_uring_register there",
+            ),
+            Self::TooOld => f.write_str("this kernel is too old to have io_uring: use Linux 5.8 or newer"),
+            Self::LockedMemory(limit, needed) => write!(
+                f,
+                "the limit of locked memory is {limit} bytes and io_uring needs {needed}: raise it (ulimit -l, LimitMEMLOCK=)"
+            ),
+            Self::Refused(errno) => write!(f, "the kernel refuses io_uring: {errno}; look at its log"),
+            Self::NoCores => f.write_str("this process may use no core: look at its affinity and its cpuset"),
+        }
+    }
+}
+
+impl std::error::Error for SystemError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_is_told_apart() {
+        assert_eq!(diagnose(Errno::PERM, 2, 0, 1), SystemError::Disabled(2));
+        assert_eq!(diagnose(Errno::PERM, 0, 0, 1), SystemError::Blocked);
+        assert_eq!(diagnose(Errno::NOSYS, 0, 0, 1), SystemError::TooOld);
+        assert_eq!(diagnose(Errno::NOMEM, 0, 64, 128), SystemError::LockedMemory(64, 128));
+        for (error, word) in [
+            (SystemError::Disabled(2), "kernel.io_uring_disabled = 2"),
+            (SystemError::Blocked, "seccomp"),
+            (SystemError::TooOld, "5.8"),
+            (SystemError::LockedMemory(64, 128), "128"),
+        ] {
+            assert!(error.to_string().contains(word));
+        }
+    }
+
+    #[test]
+    fn this_machine_has_cores() {
+        assert!(!cores().unwrap().is_empty());
+    }
+}
