@@ -6,4 +6,11 @@
 //! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
 //! * [`render`]: the steps of a variant, on one screen.
 
+pub mod decode;
+pub mod draw;
+pub mod encode;
 pub mod header;
+pub mod orient;
+pub mod pixels;
+pub mod render;
+pub mod resize;
