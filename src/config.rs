@@ -262,7 +262,10 @@ fn faults(file: &File) -> Vec<String> {
     ] {
         check(!time.0.is_zero(), format!("limits.{key} = 0 would refuse everything: use \"5s\" or so"));
     }
-    check(node.shards <= 256, format!("node.shards = {} is more than 256: use 0 for one per core", node.shards));
+    check(
+        node.shards <= 256,
+        format!("node.shards = {} is more than 256: use 0 for one per core", node.shards),
+    );
     check(
         access.open_uploads || node.listen.ip().is_loopback(),
         format!(
@@ -318,7 +321,9 @@ impl<'de> Deserialize<'de> for Size {
         match Form::deserialize(deserializer)? {
             Form::Integer(bytes) => Ok(Self(bytes)),
             Form::Text(text) => parse_size(&text).map(Self).ok_or_else(|| {
-                D::Error::custom(format!("{text:?} is no size: use an integer with B, KiB, MiB, GiB, TiB, kB, MB or GB"))
+                D::Error::custom(format!(
+                    "{text:?} is no size: use an integer with B, KiB, MiB, GiB, TiB, kB, MB or GB"
+                ))
             }),
         }
     }
@@ -327,9 +332,9 @@ impl<'de> Deserialize<'de> for Size {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse_time(&text)
-            .map(Self)
-            .ok_or_else(|| D::Error::custom(format!("{text:?} is no time: use an integer with ms, s, m, h or d")))
+        parse_time(&text).map(Self).ok_or_else(|| {
+            D::Error::custom(format!("{text:?} is no time: use an integer with ms, s, m, h or d"))
+        })
     }
 }
 
@@ -375,7 +380,8 @@ fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::E
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
+        let file =
+            self.file.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
         let mut faults = self.faults.iter();
         if let Some(first) = faults.next() {
             write!(f, "{file}: {first}")?;
@@ -407,7 +413,9 @@ mod tests {
 
     #[test]
     fn sizes_and_times_take_units() {
-        let config = loaded("[cache]\ndisk = \"3 GB\"\n[images]\nmax_bytes = 5\n[limits]\nidle_timeout = \"2m\"").unwrap();
+        let config =
+            loaded("[cache]\ndisk = \"3 GB\"\n[images]\nmax_bytes = 5\n[limits]\nidle_timeout = \"2m\"")
+                .unwrap();
         assert_eq!(config.shard.cache_disk_bytes, 3_000_000_000);
         assert_eq!(config.http.upload_bytes_max, 5);
         assert_eq!(config.http.idle_timeout, Duration::from_secs(120));

@@ -21,5 +21,13 @@
 //! * **owner**: the shard that an id belongs to.
 //! * **node**: one running `reticulum serve`.
 
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod http;
 pub mod image;
 pub mod object;
+pub mod shard;
+pub mod store;
+pub mod telemetry;

@@ -60,7 +60,9 @@ impl fmt::Display for ListenError {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another --listen",
             io::ErrorKind::PermissionDenied => "ports under 1024 need a privilege; choose another --listen",
-            io::ErrorKind::AddrNotAvailable => "this host does not have that address; choose another --listen",
+            io::ErrorKind::AddrNotAvailable => {
+                "this host does not have that address; choose another --listen"
+            }
             _ => "choose another --listen",
         };
         write!(f, "cannot listen on {address}: {error}; {hint}")

@@ -252,7 +252,9 @@ impl fmt::Display for RunError {
             Self::System(error) => error.fmt(f),
             Self::Data(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
-            Self::Start(error) => write!(f, "cannot start a thread: {error}; look at the limits of this process"),
+            Self::Start(error) => {
+                write!(f, "cannot start a thread: {error}; look at the limits of this process")
+            }
             Self::ShardLost(shard) => write!(f, "shard {shard} ended by itself; its log lines say why"),
         }
     }

@@ -164,7 +164,7 @@ impl File {
     fn proven(&mut self, buffer: ReadResult) -> Result<Chunk, BodyError> {
         self.position += buffer.len() as u64;
         if let Some(proof) = &mut self.proof {
-            proof.hasher.update(&buffer);
+            proof.hasher.update(&*buffer);
             // A short read within the held-back end must not let its first part go.
             let in_end = self.end - self.position < HELD_BACK_BYTES;
             if self.position == self.end {

@@ -12,7 +12,8 @@ pub(super) fn is_fresh(headers: &HeaderMap, etag: &str, modified: Option<SystemT
         return matches_etag(headers, etag);
     }
     let Some(modified) = modified else { return false };
-    let since = headers.get(IF_MODIFIED_SINCE).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
+    let since =
+        headers.get(IF_MODIFIED_SINCE).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
     since.is_some_and(|since| whole_seconds(modified) <= since)
 }
 
@@ -40,7 +41,8 @@ pub(super) fn range(headers: &HeaderMap, length: u64, etag: &str, modified: Syst
     let Some(value) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else { return Range::Whole };
     if let Some(condition) = headers.get(IF_RANGE) {
         let condition = condition.to_str().unwrap_or_default();
-        let same_date = || httpdate::parse_http_date(condition).is_ok_and(|date| date == whole_seconds(modified));
+        let same_date =
+            || httpdate::parse_http_date(condition).is_ok_and(|date| date == whole_seconds(modified));
         if condition != etag && !same_date() {
             return Range::Whole;
         }

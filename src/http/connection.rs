@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -89,7 +89,12 @@ async fn permit(shard: &Shard, settings: &Settings) -> Option<Permit> {
 }
 
 /// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
-async fn empty_queue(shard: &Rc<Shard>, settings: &Rc<Settings>, watches: &Rc<Watches>, listener: &TcpListener) {
+async fn empty_queue(
+    shard: &Rc<Shard>,
+    settings: &Rc<Settings>,
+    watches: &Rc<Watches>,
+    listener: &TcpListener,
+) {
     while shard.node.connections.load(Relaxed) < settings.connections_max {
         // One turn of the reactor is enough for a connection that waits, and the clock ends the rest.
         let accepted = async { Some(listener.accept().await) };
@@ -148,9 +153,9 @@ async fn drive(shard: Rc<Shard>, settings: Rc<Settings>, stream: TcpStream, watc
             }
             if !told && stop.as_mut().poll(context).is_ready() {
                 told = true;
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
-            connection.poll_without_shutdown(context).map(Some)
+            Pin::new(&mut connection).poll(context).map(Some)
         })
         .await
     };

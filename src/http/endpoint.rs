@@ -139,7 +139,8 @@ fn image(
     let extension = Extension::parse(&extension_text).ok_or(Problem::UnknownRoute)?;
     Shape::Image { id: id_text, spec: spec_text, file }.check(method)?;
     let id = parse_id(id_text)?;
-    let decoded = decode(spec_text, "The spec holds a '/', a NUL or a character that is not ASCII; take it out.")?;
+    let decoded =
+        decode(spec_text, "The spec holds a '/', a NUL or a character that is not ASCII; take it out.")?;
     let spec = Spec::parse(&decoded).map_err(|error| Problem::BadSpec(error.to_string()))?;
     let spec = spec.canonical_for(extension);
     let canonical = [&id.to_string(), &spec.to_string(), &*name, extension.as_str()];

@@ -98,11 +98,14 @@ async fn text(context: &Context, mut field: Field<'_>, bytes_max: u64) -> Result
     let bad = |error| problem(&error, bytes_max);
     while let Some(bytes) = upload::unless_stalled(context, field.chunk()).await?.map_err(bad)? {
         if text.len() + bytes.len() > TEXT_BYTES_MAX {
-            return Err(Problem::BadForm(format!("A field beside the image is over {TEXT_BYTES_MAX} bytes; shorten it.")));
+            return Err(Problem::BadForm(format!(
+                "A field beside the image is over {TEXT_BYTES_MAX} bytes; shorten it."
+            )));
         }
         text.extend_from_slice(&bytes);
     }
-    String::from_utf8(text).map_err(|_| Problem::BadForm("A field is not UTF-8 text; encode it so.".to_owned()))
+    String::from_utf8(text)
+        .map_err(|_| Problem::BadForm("A field is not UTF-8 text; encode it so.".to_owned()))
 }
 
 /// Specs joined by commas: an item that is a size begins the next spec.

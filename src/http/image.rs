@@ -196,9 +196,9 @@ fn problem(error: VariantError) -> Problem {
         VariantError::Busy => Problem::Busy("variants being made"),
         VariantError::Deadline => Problem::Deadline,
         VariantError::Fault(fault) => Problem::CannotMake(fault.to_string()),
-        VariantError::Panicked => {
-            Problem::CannotMake("The image cannot be decoded; upload it again from an intact file.".to_owned())
-        }
+        VariantError::Panicked => Problem::CannotMake(
+            "The image cannot be decoded; upload it again from an intact file.".to_owned(),
+        ),
         VariantError::Disk(error) => {
             log::error!(error:% = error; "cannot read an image");
             Problem::Disk

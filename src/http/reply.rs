@@ -6,8 +6,9 @@
 use std::time::SystemTime;
 
 use http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -99,7 +100,9 @@ impl Problem {
             Self::Aborted => (S::BAD_REQUEST, "aborted", "Incomplete body"),
             Self::Stalled => (S::REQUEST_TIMEOUT, "stalled", "Body stalled"),
             Self::TooLong(_) => (S::PAYLOAD_TOO_LARGE, "too-long", "Upload too long"),
-            Self::UnsupportedImage(_) => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-image", "Not a supported image"),
+            Self::UnsupportedImage(_) => {
+                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-image", "Not a supported image")
+            }
             Self::BadImage(_) => (S::UNPROCESSABLE_ENTITY, "bad-image", "Image refused"),
             Self::WrongId => (S::UNPROCESSABLE_ENTITY, "wrong-id", "Id mismatch"),
             Self::Absent => (S::NOT_FOUND, "absent", "No such image"),
@@ -119,7 +122,9 @@ impl Problem {
     fn detail(&self) -> String {
         let text = match self {
             Self::Unsigned => "Only nodes of this cluster may ask this; sign the request.",
-            Self::UnknownRoute => "Use /image/<id>/<spec>/<name>.<ext> with jpg, png, gif, webp, avif or auto.",
+            Self::UnknownRoute => {
+                "Use /image/<id>/<spec>/<name>.<ext> with jpg, png, gif, webp, avif or auto."
+            }
             Self::Method(allow) => return format!("Use one of: {allow}."),
             Self::BadId => "Use the 40 hex digits that the upload answered as \"hash\".",
             Self::BadUrl(detail) | Self::Framing(detail) => detail,
@@ -131,7 +136,9 @@ impl Problem {
             Self::UnsupportedImage(detail) | Self::BadImage(detail) | Self::CannotMake(detail) => {
                 return detail.clone();
             }
-            Self::WrongId => "The SHA-1 of the body is not the id in the URL; send the right bytes or the right id.",
+            Self::WrongId => {
+                "The SHA-1 of the body is not the id in the URL; send the right bytes or the right id."
+            }
             Self::Absent => "No image has this id; upload it first.",
             Self::Damaged => "The stored copy failed its check and was set aside; upload the image again.",
             Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),

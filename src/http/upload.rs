@@ -87,7 +87,8 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
 /// Refuses before the body is read what can be refused then.
 fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Result<Permit, Problem> {
     let bytes_max = context.settings.upload_bytes_max;
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > bytes_max + extra_bytes) {
         return Err(Problem::TooLong(bytes_max));
     }
@@ -172,7 +173,9 @@ impl Drop for Permit {
 impl From<SpoolError> for Problem {
     fn from(error: SpoolError) -> Self {
         match error {
-            SpoolError::Refused(error) if error.is_unsupported_type() => Self::UnsupportedImage(error.to_string()),
+            SpoolError::Refused(error) if error.is_unsupported_type() => {
+                Self::UnsupportedImage(error.to_string())
+            }
             SpoolError::Refused(error) => Self::BadImage(error.to_string()),
             SpoolError::Store(error) => error.into(),
         }

@@ -130,7 +130,8 @@ impl Watch {
     pub(super) fn head_has_length(&self) -> Option<bool> {
         let head = self.head.borrow();
         let end = memchr::memmem::find(&head, b"\r\n\r\n")?;
-        let names = head[..end].split(|byte| *byte == b'\n').filter_map(|line| line.split(|b| *b == b':').next());
+        let names =
+            head[..end].split(|byte| *byte == b'\n').filter_map(|line| line.split(|b| *b == b':').next());
         Some(names.into_iter().any(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length")))
     }
 

@@ -5,8 +5,18 @@
 //! * [`recipe`]: a spec with every default filled in; alone decides a variant's bytes.
 //! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
 //! * [`render`]: the steps of a variant, on one screen.
+//! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
+//! * [`draw`]: sample pictures that the program draws itself.
 
+pub mod decode;
+pub mod draw;
+pub mod encode;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
+pub mod orient;
+pub mod pixels;
 pub mod recipe;
+pub mod render;
+pub mod resize;
+pub mod variant;

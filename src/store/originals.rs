@@ -10,7 +10,6 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use glommio::io::{BufferedFile, Directory};
@@ -223,12 +222,12 @@ impl Originals {
         &self,
         id: &ObjectId,
         format: Format,
-    ) -> Result<Option<(Rc<BufferedFile>, Original)>, StoreError> {
+    ) -> Result<Option<(BufferedFile, Original)>, StoreError> {
         match BufferedFile::open(self.layout.image(id, format)).await.map_err(io::Error::from) {
             Ok(file) => {
                 let stat = rustix::fs::fstat(descriptor::borrow(&file))
                     .map_err(|error| StoreError::new("stat an image", error))?;
-                Ok(Some((Rc::new(file), Original::new(format, &stat))))
+                Ok(Some((file, Original::new(format, &stat))))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::new("open an image", error)),
@@ -273,12 +272,7 @@ impl Original {
             u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
         );
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        Self {
-            format,
-            length: size,
-            modified: SystemTime::UNIX_EPOCH + since,
-            stamp: Stamp::new(stat),
-        }
+        Self { format, length: size, modified: SystemTime::UNIX_EPOCH + since, stamp: Stamp::new(stat) }
     }
 }
 

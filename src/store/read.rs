@@ -59,7 +59,7 @@ impl Reader {
         let mut position = 0;
         while position < self.length {
             let chunk = self.read(position, CHUNK_BYTES).await?;
-            hasher.update(&chunk);
+            hasher.update(&*chunk);
             position += chunk.len() as u64;
             glommio::executor().yield_if_needed().await;
         }

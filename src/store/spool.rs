@@ -93,10 +93,7 @@ impl Spools {
     pub fn temporary(&self) -> Temporary {
         let serial = self.serial.get();
         self.serial.set(serial + 1);
-        Temporary {
-            path: self.layout.temporary(self.shard, serial),
-            garbage: Some(Rc::clone(&self.garbage)),
-        }
+        Temporary { path: self.layout.temporary(self.shard, serial), garbage: Some(Rc::clone(&self.garbage)) }
     }
 
     /// Starts to receive an upload.

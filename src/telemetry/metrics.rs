@@ -55,9 +55,8 @@ pub const STATUSES: [u16; 22] = [
 ];
 
 /// Upper bounds of the histograms' buckets, in seconds.
-const BOUNDS_S: [f64; 14] = [
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0,
-];
+const BOUNDS_S: [f64; 14] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
 /// What one shard counts.
 #[derive(Debug)]
@@ -288,8 +287,11 @@ impl Sum {
                     let value =
                         self.sum(|shard| shard.requests[request_index(route, status, cache)].load(Relaxed));
                     if value > 0 {
-                        let labels =
-                            vec![("cache", *cache_text), ("route", *route_text), ("status", status_text(*code))];
+                        let labels = vec![
+                            ("cache", *cache_text),
+                            ("route", *route_text),
+                            ("status", status_text(*code)),
+                        ];
                         samples.push((labels, value));
                     }
                 }

@@ -1,0 +1,162 @@
+//! `reticulum demo`: a node in a temporary directory with sample images, until Ctrl-C.
+//!
+//! The node is a child process of the same program, as a real one would be; the images are drawn by
+//! the program itself.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::Demo;
+use crate::image::draw;
+use crate::image::render::RenderError;
+
+/// How long the node may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// Why there is no demo.
+#[derive(Debug)]
+pub enum DemoError {
+    /// The system's refusal, with what was being done.
+    Io(&'static str, io::Error),
+    /// A sample could not be drawn.
+    Draw(RenderError),
+    /// The node ended or was not ready in time; its own message says why.
+    Node,
+    /// The node did not take a sample; this is its answer.
+    Refused(String),
+}
+
+#[derive(Deserialize)]
+struct Uploaded {
+    hash: String,
+    extension: String,
+}
+
+/// The running node; dropping it stops it.
+struct Node {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// Runs the demo until it is interrupted.
+///
+/// # Errors
+/// [`DemoError`]; nothing is left behind.
+pub fn run(flags: &Demo) -> Result<(), DemoError> {
+    let mut signals =
+        Signals::new([SIGINT, SIGTERM]).map_err(|error| DemoError::Io("watch signals", error))?;
+    let directory = tempfile::Builder::new()
+        .prefix("reticulum-demo-")
+        .tempdir()
+        .map_err(|error| DemoError::Io("make a temporary directory", error))?;
+    let address = SocketAddr::from(([127, 0, 0, 1], flags.port));
+    let mut node = Node::start(address, directory.path())?;
+    node.wait_until_ready()?;
+    println!("A node is running on http://{address} with these images:\n");
+    for (name, bytes) in draw::samples().map_err(DemoError::Draw)? {
+        let Uploaded { hash, extension } = node.upload(&bytes)?;
+        println!("{name}");
+        for spec in ["full", "600w", "300w200h,fill", "100s"] {
+            println!("  http://{address}/image/{hash}/{spec}/{name}.{extension}");
+        }
+        println!();
+    }
+    println!("Press Ctrl-C to stop; nothing is left behind.");
+    signals.forever().next();
+    drop(node);
+    directory.close().map_err(|error| DemoError::Io("remove the temporary directory", error))
+}
+
+impl Node {
+    fn start(address: SocketAddr, data: &std::path::Path) -> Result<Self, DemoError> {
+        let start = |error| DemoError::Io("start the node", error);
+        let child = Command::new(std::env::current_exe().map_err(start)?)
+            .args(["serve", "--name", "demo", "--listen", &address.to_string(), "--data"])
+            .arg(data)
+            .env_remove("RETICULUM_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(start)?;
+        Ok(Self { child, address })
+    }
+
+    fn wait_until_ready(&mut self) -> Result<(), DemoError> {
+        let deadline = Instant::now() + READY_WITHIN;
+        while Instant::now() < deadline {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return Err(DemoError::Node);
+            }
+            // While the child lives and the port answers as ready, it is the child: it would have
+            // ended at once if another program held the port.
+            if self.exchange("GET /readyz", &[]).is_ok_and(|(status, _)| status == 200) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(DemoError::Node)
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Result<Uploaded, DemoError> {
+        let (status, body) =
+            self.exchange("POST /image", bytes).map_err(|error| DemoError::Io("upload a sample", error))?;
+        let refused = || DemoError::Refused(String::from_utf8_lossy(&body).into_owned());
+        if status == 200 { serde_json::from_slice(&body).map_err(|_| refused()) } else { Err(refused()) }
+    }
+
+    /// One request on one connection; status and body of the answer.
+    fn exchange(&self, line: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(READY_WITHIN))?;
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let end = memchr::memmem::find(&answer, b"\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+        let status = str::from_utf8(&answer[..end]).ok().and_then(|head| head.get(9..12)?.parse().ok());
+        Ok((status.ok_or(io::ErrorKind::InvalidData)?, answer.split_off(end + 4)))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Ctrl-C on a terminal has reached the child too, and a second signal would cut its end short;
+        // so it is only asked if it does not end by itself.
+        for _ in 0..50 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Nothing in the temporary directory needs an orderly end.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl fmt::Display for DemoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(doing, error) => write!(f, "cannot {doing}: {error}"),
+            Self::Draw(error) => write!(f, "cannot draw a sample: {error}"),
+            Self::Node => {
+                f.write_str("the node did not start; see its message above, or choose another --port")
+            }
+            Self::Refused(answer) => write!(f, "the node refused a sample: {answer}"),
+        }
+    }
+}
+
+impl std::error::Error for DemoError {}

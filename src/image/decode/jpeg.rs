@@ -1,0 +1,152 @@
+//! JPEG: gray stays gray, everything else becomes RGB.
+//!
+//! The library guesses the colours of a file from its Adobe segment in fewer ways than files use, so the segments
+//! before the first scan are read here once ([`Colors`]) and the decoder is told what to do. Lenient where
+//! browsers are: bytes before the first marker and between segments are skipped, and a scan that ends early
+//! leaves the rest gray.
+
+use std::borrow::Cow;
+
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
+use crate::image::pixels::{Kind, Pixels, Size};
+use crate::image::render::RenderError;
+
+/// Scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library
+/// cannot be interrupted between them.
+const SCANS_MAX: usize = 64;
+
+/// The whole picture, in its own size.
+pub(super) fn decode(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
+    let source = from_start_of_image(source).ok_or(CORRUPT)?;
+    let colors = Colors::read(source).ok_or(CORRUPT)?;
+    let source = colors.made_plain(source);
+    let options = DecoderOptions::default()
+        .set_max_width(size.width as usize)
+        .set_max_height(size.height as usize)
+        .jpeg_set_max_scans(SCANS_MAX)
+        .set_strict_mode(false);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&*source), options);
+    decoder.decode_headers().map_err(|error| cause(&error))?;
+    if decoder.dimensions() != Some((size.width as usize, size.height as usize)) {
+        return Err(SIZE_DIFFERS);
+    }
+    let components = decoder.info().map_or(0, |info| info.components);
+    let output = match (components, decoder.input_colorspace()) {
+        (1, Some(ColorSpace::Luma)) => ColorSpace::Luma,
+        // Equal colours on both sides are copied: this is how components that hold RGB come out as they are.
+        (3, Some(ColorSpace::YCbCr)) if colors.holds_rgb() => ColorSpace::YCbCr,
+        (3, Some(ColorSpace::YCbCr | ColorSpace::RGB)) => ColorSpace::RGB,
+        (4, Some(ColorSpace::CMYK)) if colors.adobe.is_none() => ColorSpace::CMYK,
+        (4, Some(ColorSpace::CMYK | ColorSpace::YCCK)) => ColorSpace::RGB,
+        _ => return Err(UNSUPPORTED),
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(output));
+    let mut data = vec![0; size.area() as usize * output.num_components()];
+    decoder.decode_into(&mut data).map_err(|error| cause(&error))?;
+    if output == ColorSpace::CMYK {
+        ink_to_rgb(&mut data);
+    }
+    let kind = if output == ColorSpace::Luma { Kind::Gray } else { Kind::Rgb };
+    Pixels::new(size, kind, data).ok_or(CORRUPT)
+}
+
+fn cause(error: &DecodeErrors) -> RenderError {
+    match error {
+        DecodeErrors::Unsupported(_) => UNSUPPORTED,
+        _ => CORRUPT,
+    }
+}
+
+/// The file without bytes before its first marker.
+fn from_start_of_image(source: &[u8]) -> Option<&[u8]> {
+    if source.starts_with(&[0xFF, 0xD8]) {
+        return Some(source);
+    }
+    let start = memchr::memmem::find(source, &[0xFF, 0xD8, 0xFF])?;
+    Some(&source[start..])
+}
+
+/// What the segments before the first scan say about colours.
+struct Colors {
+    components: u8,
+    adobe: Option<Adobe>,
+}
+
+/// The Adobe segment: how the components were made from RGB or CMYK, and that CMYK is stored inverted.
+struct Adobe {
+    /// 0: not at all; 1: YCbCr; 2: YCCK.
+    transform: u8,
+    /// Where that byte is in the file.
+    at: usize,
+}
+
+impl Colors {
+    /// `None` without a frame header before the first scan.
+    fn read(source: &[u8]) -> Option<Self> {
+        let mut components = None;
+        let mut adobe = None;
+        let mut at = 2;
+        loop {
+            at += memchr::memchr(0xFF, source.get(at..)?)?;
+            let marker = *source.get(at + 1)?;
+            // Fill bytes, stuffed bytes and markers without a segment.
+            if matches!(marker, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF) {
+                at += if marker == 0xFF { 1 } else { 2 };
+                continue;
+            }
+            if marker == 0xDA || marker == 0xD9 {
+                return Some(Self { components: components?, adobe });
+            }
+            let length = usize::from(u16::from_be_bytes([*source.get(at + 2)?, *source.get(at + 3)?]));
+            let segment = source.get(at + 4..at + 2 + length.max(2))?;
+            match marker {
+                0xC4 | 0xC8 | 0xCC => {}
+                0xC0..=0xCF => components = segment.get(5).copied(),
+                0xEE if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
+                    adobe = Some(Adobe { transform: segment[11], at: at + 4 + 11 });
+                }
+                _ => {}
+            }
+            at += 2 + length.max(2);
+        }
+    }
+
+    fn holds_rgb(&self) -> bool {
+        self.components == 3 && matches!(self.adobe, Some(Adobe { transform: 0, .. }))
+    }
+
+    /// The file with a transform that the library understands. Only rare files are copied: RGB stored as it is
+    /// would be taken for CMYK, and values outside 0–2 would be refused; other decoders take those for the usual.
+    fn made_plain<'a>(&self, source: &'a [u8]) -> Cow<'a, [u8]> {
+        let Some(Adobe { transform, at }) = self.adobe else {
+            return Cow::Borrowed(source);
+        };
+        let understood = match (self.components, transform) {
+            (1, 0..=2) | (3, 1) | (4, 0 | 2) => return Cow::Borrowed(source),
+            (4, _) => 2,
+            _ => 1,
+        };
+        let mut patched = source.to_vec();
+        patched[at] = understood;
+        Cow::Owned(patched)
+    }
+}
+
+/// CMYK with 255 for full ink (no Adobe segment) → RGB, in place.
+fn ink_to_rgb(data: &mut Vec<u8>) {
+    let pixels = data.len() / 4;
+    for pixel in 0..pixels {
+        let light = 255 - u32::from(data[pixel * 4 + 3]);
+        for channel in 0..3 {
+            let color = (255 - u32::from(data[pixel * 4 + channel])) * light;
+            data[pixel * 3 + channel] = ((color + 127) / 255) as u8;
+        }
+    }
+    data.truncate(pixels * 3);
+}

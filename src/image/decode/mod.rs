@@ -1,0 +1,95 @@
+//! Bytes of a stored image → [`Pixels`], one frame, 8 bits a channel, gray kept gray.
+//!
+//! Each decoder is told the size beforehand and refuses a file that turns out to have another one before it
+//! reserves memory for it. Does not scale, orient or manage colours. Invariants: no panic and no unbounded
+//! memory or time on any input (long decodes ask `keep_going`); same bytes, same pixels.
+
+mod canvas;
+mod gif;
+mod jpeg;
+mod png;
+mod webp;
+
+use super::header::{ColorKind, Header, Limits};
+use super::pixels::{Kind, Pixels, Size};
+use super::render::{Fault, RenderError, proceed};
+use crate::object::Format;
+
+/// Decodes one frame: `frame` counts from 0, `None` is the first displayed one (an APNG's default image).
+///
+/// # Errors
+///
+/// [`RenderError::TooLarge`] and [`RenderError::FrameMissing`] from the header alone; `Undecodable` for bad
+/// data; `Cancelled` once `keep_going` says no.
+pub fn decode(
+    source: &[u8],
+    header: &Header,
+    frame: Option<u32>,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
+    let size = Size { width: header.width, height: header.height };
+    if size.area() > limits.pixels_max {
+        return Err(RenderError::TooLarge { pixels_max: limits.pixels_max });
+    }
+    if size.area() == 0 {
+        return Err(CORRUPT);
+    }
+    let frame = frame.unwrap_or(0);
+    // An animation of more frames than are kept is a still: its first frame.
+    let frames = if header.frames > limits.frames_max { 1 } else { header.frames.max(1) };
+    if frame >= frames {
+        return Err(RenderError::FrameMissing { frames });
+    }
+    proceed(keep_going)?;
+    match header.format {
+        Format::Jpeg => jpeg::decode(source, size),
+        Format::Png => png::decode(source, size, frame, keep_going),
+        Format::Gif => gif::decode(source, size, frame, limits, keep_going),
+        Format::Webp => webp::decode(source, size, frame, keep_going),
+        Format::Avif => Err(RenderError::FormatNotSupported(Format::Avif)),
+    }
+}
+
+/// The kind with the most channels that [`decode`] may give for this header.
+pub fn kind(header: &Header) -> Kind {
+    match (header.format, header.color.kind) {
+        (Format::Jpeg | Format::Png, ColorKind::Gray) if !header.has_alpha => Kind::Gray,
+        (Format::Jpeg, _) => Kind::Rgb,
+        // A header cannot rule out that pixels of an animation's canvas stay uncovered, and thus transparent.
+        _ if header.frames > 1 || header.format == Format::Gif => Kind::Rgba,
+        (Format::Png, ColorKind::Gray | ColorKind::GrayAlpha) => Kind::GrayAlpha,
+        _ if header.has_alpha => Kind::Rgba,
+        _ => Kind::Rgb,
+    }
+}
+
+/// Bytes alive at the peak of [`decode`], its result included: an upper bound.
+pub fn peak_bytes(header: &Header) -> u64 {
+    let area = u64::from(header.width) * u64::from(header.height);
+    let per_pixel = match header.format {
+        // A progressive or non-interleaved file keeps every coefficient, 2 bytes each, beside the result; the
+        // header does not say which kind a file is.
+        Format::Jpeg if header.color.kind == ColorKind::Gray => 2 + 1,
+        Format::Jpeg if header.color.kind == ColorKind::Cmyk => 4 * 2 + 4,
+        Format::Jpeg => 3 * 2 + 3,
+        // The canvas, one frame, and what the frame hides until it is disposed of.
+        Format::Png if header.frames > 1 => 4 + 4 + 4,
+        Format::Png => kind(header).channels() as u64,
+        Format::Gif => 4 + 4,
+        // The decoder's argb and its result; then that result and our copy. Beside them the canvas.
+        Format::Webp if header.frames > 1 => 4 + 8,
+        Format::Webp => 8,
+        Format::Avif => 0,
+    };
+    // Blocks reach past the edges, and decoders keep a few rows of work: at most 64 rows and columns of 16 bytes.
+    area.saturating_mul(per_pixel)
+        .saturating_add(1024 * (u64::from(header.width) + u64::from(header.height) + 64))
+}
+
+/// The data breaks its format's rules.
+const CORRUPT: RenderError = RenderError::Undecodable(Fault::Corrupt);
+/// The decoder meets another size than the header says.
+const SIZE_DIFFERS: RenderError = RenderError::Undecodable(Fault::SizeDiffers);
+/// A way of coding that is not supported.
+const UNSUPPORTED: RenderError = RenderError::Undecodable(Fault::Unsupported);

@@ -1,0 +1,126 @@
+//! WebP, lossy, lossless and animated, all by libwebp.
+//!
+//! The container of an animation is walked here and each frame's bitstream is handed to the still decoder. A
+//! frame whose bitstream claims another size than its place on the canvas is refused before memory is reserved
+//! for it: the claim costs an attacker four bytes and the decoder four hundred megabytes.
+
+use webp::{BitstreamFeatures, PixelLayout};
+
+use super::canvas::{Area, Blend, Canvas, Disposal};
+use super::{CORRUPT, SIZE_DIFFERS};
+use crate::image::pixels::{Kind, Pixels, Size};
+use crate::image::render::{RenderError, proceed};
+
+/// The still, or the canvas after frame `frame` was drawn.
+pub(super) fn decode(
+    source: &[u8],
+    size: Size,
+    frame: u32,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
+    let features = BitstreamFeatures::new(source).ok_or(CORRUPT)?;
+    if features.has_animation() {
+        decode_frame(source, size, frame, keep_going)
+    } else {
+        decode_still(source, size)
+    }
+}
+
+/// A file or a frame's bitstream.
+fn decode_still(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
+    let features = BitstreamFeatures::new(source).ok_or(CORRUPT)?;
+    if (features.width(), features.height()) != (size.width, size.height) {
+        return Err(SIZE_DIFFERS);
+    }
+    let image = webp::Decoder::new(source).decode().ok_or(CORRUPT)?;
+    let kind = match image.layout() {
+        PixelLayout::Rgb => Kind::Rgb,
+        PixelLayout::Rgba => Kind::Rgba,
+    };
+    Pixels::new(size, kind, image.to_vec()).ok_or(CORRUPT)
+}
+
+fn decode_frame(
+    source: &[u8],
+    size: Size,
+    frame: u32,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
+    if BitstreamFeatures::new(source).map(|features| (features.width(), features.height()))
+        != Some((size.width, size.height))
+    {
+        return Err(SIZE_DIFFERS);
+    }
+    let mut canvas = Canvas::new(size);
+    let mut frames = Chunks::of_file(source).filter(|chunk| &chunk.name == b"ANMF");
+    for number in 0..=frame {
+        proceed(keep_going)?;
+        let Some(chunk) = frames.next() else {
+            return Err(if number == 0 { CORRUPT } else { RenderError::FrameMissing { frames: number } });
+        };
+        let frame = Frame::parse(chunk.payload, size).ok_or(CORRUPT)?;
+        canvas.begin_frame(frame.area, frame.disposal);
+        canvas.draw(frame.area, &decode_still(frame.bitstream, frame.area.size)?, frame.blend);
+    }
+    canvas.into_pixels()
+}
+
+/// The chunks of a RIFF file, in order; ends where a chunk does not fit.
+struct Chunks<'a> {
+    rest: &'a [u8],
+}
+
+struct Chunk<'a> {
+    name: [u8; 4],
+    payload: &'a [u8],
+}
+
+impl<'a> Chunks<'a> {
+    fn of_file(source: &'a [u8]) -> Self {
+        // "RIFF", the length, "WEBP": libwebp has checked them.
+        Self { rest: source.get(12..).unwrap_or_default() }
+    }
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = Chunk<'a>;
+
+    fn next(&mut self) -> Option<Chunk<'a>> {
+        let (name, rest) = self.rest.split_first_chunk::<4>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let payload = rest.get(..length)?;
+        // Chunks are padded to an even length.
+        self.rest = rest.get(length + length % 2..).unwrap_or_default();
+        Some(Chunk { name: *name, payload })
+    }
+}
+
+/// An ANMF chunk.
+struct Frame<'a> {
+    area: Area,
+    disposal: Disposal,
+    blend: Blend,
+    bitstream: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// `None` if the chunk is too short or the frame leaves the canvas, which the format forbids.
+    fn parse(payload: &'a [u8], canvas: Size) -> Option<Self> {
+        let (head, bitstream) = payload.split_first_chunk::<16>()?;
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], 0]);
+        let (left, top) = (number(0) * 2, number(3) * 2);
+        let size = Size { width: number(6) + 1, height: number(9) + 1 };
+        if left + size.width > canvas.width || top + size.height > canvas.height {
+            return None;
+        }
+        let flags = head[15];
+        Some(Self {
+            area: Area { left, top, size },
+            // The background colour of a file is a hint that browsers ignore: a cleared area is transparent.
+            disposal: if flags & 1 != 0 { Disposal::Clear } else { Disposal::Keep },
+            blend: if flags & 2 != 0 { Blend::Replace } else { Blend::Over },
+            bitstream,
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! The pipeline on the corpus that `RETICULUM_CORPUS` names; each test says so loudly and passes without it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::fixtures::*;
+use super::*;
+use crate::image::header::{Color, ColorKind, Orientation};
+use crate::image::pixels::{Kind, Pixels};
+
+/// One line of the manifest.
+struct Entry {
+    path: String,
+    expected: String,
+    header: Header,
+    bytes: Vec<u8>,
+}
+
+fn corpus() -> Option<PathBuf> {
+    let folder = std::env::var_os("RETICULUM_CORPUS").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
+    }
+    folder
+}
+
+/// The entries in formats that are read here and whose size is known.
+fn entries(folder: &std::path::Path) -> Vec<Entry> {
+    let manifest = fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
+    let mut lines = manifest.lines();
+    let names: Vec<&str> = lines.next().unwrap().split('\t').collect();
+    let entry = |line: &str| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let field = |name: &str| fields[names.iter().position(|other| *other == name).unwrap()];
+        let format = match field("format") {
+            "JPEG" => Format::Jpeg,
+            "PNG" => Format::Png,
+            "GIF" => Format::Gif,
+            "WebP" => Format::Webp,
+            _ => return None,
+        };
+        let has_alpha = field("has_alpha") == "yes";
+        let header = Header {
+            format,
+            width: field("width").parse().ok()?,
+            height: field("height").parse().ok()?,
+            orientation: Orientation::from_exif(field("exif_orientation").parse().unwrap_or(1)),
+            frames: field("frames").parse().unwrap_or(1),
+            has_alpha,
+            color: Color { kind: color(field("colour"), has_alpha), bits: 8 },
+        };
+        let bytes = fs::read(folder.join(field("path"))).unwrap();
+        Some(Entry { path: field("path").into(), expected: field("expected").into(), header, bytes })
+    };
+    lines.filter_map(entry).collect()
+}
+
+fn color(text: &str, has_alpha: bool) -> ColorKind {
+    let text = text.to_lowercase();
+    let gray = ["gray", "b-w"].iter().any(|word| text.starts_with(word));
+    match (text.starts_with("cmyk"), text.starts_with("palette"), gray, has_alpha) {
+        (true, ..) => ColorKind::Cmyk,
+        (_, true, ..) => ColorKind::Palette,
+        (_, _, true, false) => ColorKind::Gray,
+        (_, _, true, true) => ColorKind::GrayAlpha,
+        (_, _, false, false) => ColorKind::Rgb,
+        (_, _, false, true) => ColorKind::Rgba,
+    }
+}
+
+fn find<'a>(entries: &'a [Entry], path: &str) -> &'a Entry {
+    entries.iter().find(|entry| entry.path == path).unwrap_or_else(|| panic!("{path} is not in the manifest"))
+}
+
+/// 300 wide, upright.
+fn thumbnail(header: &Header, format: Format) -> Job {
+    let (width, height) = header.displayed();
+    let to = Size { width: 300, height: (height * 600).div_ceil(width * 2).max(1) };
+    let to = Size {
+        height: ((2 * u64::from(height) * 300 + u64::from(width)) / (2 * u64::from(width))).max(1) as u32,
+        ..to
+    };
+    Job {
+        transform: Transform::from_orientation(header.orientation),
+        ..scaled(Size { width, height }, to, format)
+    }
+}
+
+fn shown(entry: &Entry, job: &Job) -> Pixels {
+    let result = render(&entry.bytes, &entry.header, job, &LIMITS, &always)
+        .unwrap_or_else(|error| panic!("{}: {error}", entry.path));
+    decoded(&result, job.format, Size { width: job.width, height: job.height })
+}
+
+fn reference(folder: &std::path::Path, name: &str, size: Size) -> Pixels {
+    let bytes = fs::read(folder.join("reference").join(name)).unwrap();
+    decoded(&bytes, Format::Png, size)
+}
+
+#[test]
+fn every_accepted_file_gives_a_thumbnail_of_the_right_size() {
+    let Some(folder) = corpus() else { return };
+    let entries = entries(&folder);
+    let accepted = || entries.iter().filter(|entry| entry.expected.starts_with("ok"));
+    assert!(accepted().count() > 80, "the manifest was not understood");
+    let mut failures = Vec::new();
+    for entry in accepted() {
+        let job = thumbnail(&entry.header, Format::Jpeg);
+        match render(&entry.bytes, &entry.header, &job, &LIMITS, &always) {
+            Ok(result) => {
+                decoded(&result, Format::Jpeg, Size { width: job.width, height: job.height });
+            }
+            Err(error) => failures.push(format!("{}: {error:?}", entry.path)),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn hostile_files_end_in_an_image_or_an_error() {
+    let Some(folder) = corpus() else { return };
+    for entry in entries(&folder).iter().filter(|entry| !entry.expected.starts_with("ok")) {
+        if u64::from(entry.header.width) * u64::from(entry.header.height) == 0 {
+            continue;
+        }
+        let job = thumbnail(&entry.header, Format::Jpeg);
+        let started = std::time::Instant::now();
+        let keep_going = || started.elapsed().as_secs() < 5;
+        let result = render(&entry.bytes, &entry.header, &job, &LIMITS, &keep_going);
+        if entry.expected == "reject:too-large" {
+            assert!(result.is_err(), "{}", entry.path);
+        }
+        eprintln!("{}: {:?} in {:?}", entry.path, result.map(|bytes| bytes.len()), started.elapsed());
+    }
+}
+
+#[test]
+fn photos_look_like_the_reference_thumbnails() {
+    let Some(folder) = corpus() else { return };
+    let entries = entries(&folder);
+    // Left out until colours are managed: color/adobe-rgb-2mp.jpg and color/cmyk-adobe2-swop-icc.jpg, whose
+    // references went through their profiles.
+    let photos = [
+        "photos/cranes-12mp-420.jpg",
+        "photos/treecreeper-24mp-420.jpg",
+        "photos/dragonfly-13mp-progressive.jpg",
+        "photos/dandelion-16mp-progressive-420.jpg",
+        "photos/bird-lamp-6mp-444.jpg",
+        "photos/kodim23.png",
+        "photos/bowl-4mp-lossy.webp",
+        "photos/gallery2-3-alpha-lossless.webp",
+        "exif/portrait-6.jpg",
+    ];
+    for path in photos {
+        let entry = find(&entries, path);
+        let job = thumbnail(&entry.header, Format::Png);
+        let name = path.rsplit_once('.').unwrap().0.replace('/', "-") + ".vips.png";
+        let made = shown(entry, &job);
+        let likeness = psnr(&made, &reference(&folder, &name, made.size()));
+        eprintln!("{path}: {likeness:.1} dB");
+        assert!(likeness >= 34.0, "{path}: {likeness:.1} dB");
+    }
+}
+
+#[test]
+fn each_exif_orientation_is_shown_upright() {
+    let Some(folder) = corpus() else { return };
+    let entries = entries(&folder);
+    for shape in ["landscape", "portrait"] {
+        let of = |number: u32| find(&entries, &format!("exif/{shape}-{number}.jpg"));
+        let upright = shown(of(1), &thumbnail(&of(1).header, Format::Png));
+        for number in 2..=8 {
+            let entry = of(number);
+            let right = thumbnail(&entry.header, Format::Png);
+            let likeness = psnr(&shown(entry, &right), &upright);
+            assert!(likeness > 25.0, "{}: {likeness:.1} dB", entry.path);
+            for wrong in
+                (1..=8).map(Orientation::from_exif).filter(|&other| other != entry.header.orientation)
+            {
+                if wrong.swaps_sides() != entry.header.orientation.swaps_sides() {
+                    continue;
+                }
+                let job = Job { transform: Transform::from_orientation(wrong), ..right };
+                let other = psnr(&shown(entry, &job), &upright);
+                assert!(
+                    other + 6.0 < likeness,
+                    "{} as {wrong:?}: {other:.1} of {likeness:.1} dB",
+                    entry.path
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn cmyk_is_not_shown_as_a_negative() {
+    let Some(folder) = corpus() else { return };
+    let entries = entries(&folder);
+    // Without its profile the picture is paler than the reference, but no other picture, least of all the
+    // negative, comes near.
+    for path in
+        ["color/cmyk-adobe2-swop-icc.jpg", "color/ycck-adobe2-no-icc.jpg", "color/rgb-jpeg-adobe0.jpg"]
+    {
+        let entry = find(&entries, path);
+        let made = shown(entry, &thumbnail(&entry.header, Format::Png));
+        let expected = reference(&folder, "color-cmyk-adobe2-swop-icc.vips.png", made.size());
+        let negative = made.data().iter().map(|value| 255 - value).collect();
+        let negative = Pixels::new(made.size(), made.kind(), negative).unwrap();
+        let (likeness, wrong) = (psnr(&made, &expected), psnr(&negative, &expected));
+        eprintln!("{path}: {likeness:.1} dB, negative {wrong:.1} dB");
+        assert!(
+            likeness > 14.0 && likeness > wrong + 6.0,
+            "{path}: {likeness:.1} dB, negative {wrong:.1} dB"
+        );
+    }
+    let entry = find(&entries, "color/cmyk-adobe0.jpg");
+    let made = shown(entry, &thumbnail(&entry.header, Format::Png));
+    // The sky is at the top.
+    let sky =
+        made.data()[..300 * 3 * 10].chunks_exact(3).filter(|pixel| pixel[2] > pixel[0] && pixel[2] > 100);
+    assert!(sky.count() > 300 * 10 * 3 / 4, "the sky is not blue");
+}
+
+#[test]
+fn nothing_but_pixels_reaches_a_thumbnail() {
+    let Some(folder) = corpus() else { return };
+    let entries = entries(&folder);
+    let hidden: [(&str, &[u8]); 3] = [
+        ("broken/polyglot-jpeg-zip.jpg", b"PK\x03\x04"),
+        ("broken/script-in-comment.jpg", b"script"),
+        ("exif/gps-position.jpg", b"Exif"),
+    ];
+    for (path, secret) in hidden {
+        let entry = find(&entries, path);
+        assert!(memchr::memmem::find(&entry.bytes, secret).is_some(), "{path} hides nothing");
+        for format in FORMATS {
+            let job = thumbnail(&entry.header, format);
+            let result = render(&entry.bytes, &entry.header, &job, &LIMITS, &always).unwrap();
+            assert!(memchr::memmem::find(&result, secret).is_none(), "{path} as {format:?}");
+        }
+    }
+}
+
+#[test]
+fn kinds_promised_from_the_header_are_never_exceeded() {
+    let Some(folder) = corpus() else { return };
+    for entry in entries(&folder).iter().filter(|entry| entry.expected.starts_with("ok")) {
+        let pixels = decode::decode(&entry.bytes, &entry.header, None, &LIMITS, &always).unwrap();
+        let promised = decode::kind(&entry.header);
+        assert!(pixels.kind().channels() <= promised.channels(), "{}: {:?}", entry.path, pixels.kind());
+        if entry.header.color.kind == ColorKind::Gray && !entry.header.has_alpha {
+            assert_eq!(pixels.kind(), Kind::Gray, "{}", entry.path);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What the tests of the pipeline share: headers, pictures, files made on the spot, and how alike two pictures are.
+
+use super::*;
+use crate::image::draw;
+use crate::image::header::{Color, ColorKind, Orientation};
+use crate::image::pixels::{Kind, Pixels};
+
+pub(super) const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
+
+/// The formats that are both read and written.
+pub(super) const FORMATS: [Format; 4] = [Format::Jpeg, Format::Png, Format::Gif, Format::Webp];
+
+pub(super) const KINDS: [Kind; 4] = [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba];
+
+pub(super) fn always() -> bool {
+    true
+}
+
+pub(super) fn header(format: Format, size: Size, kind: Kind) -> Header {
+    let color = match kind {
+        Kind::Gray => ColorKind::Gray,
+        Kind::GrayAlpha => ColorKind::GrayAlpha,
+        Kind::Rgb => ColorKind::Rgb,
+        Kind::Rgba => ColorKind::Rgba,
+    };
+    Header {
+        format,
+        width: size.width,
+        height: size.height,
+        orientation: Orientation::NORMAL,
+        frames: 1,
+        has_alpha: kind.has_alpha(),
+        color: Color { kind: color, bits: 8 },
+    }
+}
+
+/// Everything, at its own size.
+pub(super) fn full(size: Size, format: Format) -> Job {
+    scaled(size, size, format)
+}
+
+/// Everything, at this size.
+pub(super) fn scaled(from: Size, to: Size, format: Format) -> Job {
+    Job {
+        transform: Transform::IDENTITY,
+        window: Window::whole(from),
+        width: to.width,
+        height: to.height,
+        frame: None,
+        format,
+        quality: Some(90),
+    }
+}
+
+/// A photo-like picture of any kind.
+pub(super) fn photo(size: Size, kind: Kind) -> Pixels {
+    let scene = draw::sample(if kind.has_alpha() { 3 } else { 0 }, size).unwrap();
+    let channels = scene.kind().channels();
+    let pixel = |pixel: &[u8]| match kind {
+        Kind::Gray => vec![pixel[1]],
+        Kind::GrayAlpha => vec![pixel[1], pixel[3]],
+        Kind::Rgb | Kind::Rgba => pixel.to_vec(),
+    };
+    let data = scene.data().chunks_exact(channels).flat_map(pixel).collect();
+    Pixels::new(size, kind, data).unwrap()
+}
+
+/// A file of this format that holds `pixels`, as well as it can.
+pub(super) fn file(pixels: &Pixels, format: Format) -> Vec<u8> {
+    encode::encode(pixels.clone(), format, Some(95)).unwrap()
+}
+
+/// The first frame of a file of our own making.
+pub(super) fn decoded(bytes: &[u8], format: Format, size: Size) -> Pixels {
+    decode::decode(bytes, &header(format, size, Kind::Rgba), None, &LIMITS, &always).unwrap()
+}
+
+/// Likeness in decibels over red, green and blue, on white; infinite for equal pictures.
+pub(super) fn psnr(left: &Pixels, right: &Pixels) -> f64 {
+    assert_eq!(left.size(), right.size());
+    let (left, right) = (colors(left), colors(right));
+    let square = |(left, right): (&u8, &u8)| (f64::from(*left) - f64::from(*right)).powi(2);
+    let error = left.iter().zip(&right).map(square).sum::<f64>() / left.len() as f64;
+    10.0 * (255.0 * 255.0 / error).log10()
+}
+
+fn colors(pixels: &Pixels) -> Vec<u8> {
+    let flat = pixels.clone().flattened_on_white();
+    match flat.kind() {
+        Kind::Gray => flat.data().iter().flat_map(|&luma| [luma; 3]).collect(),
+        _ => flat.into_data(),
+    }
+}

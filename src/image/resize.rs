@@ -1,0 +1,181 @@
+//! One resize of a real-number window, in stored coordinates. The only file that names the resizing library.
+//!
+//! Values are resized as encoded (no linear light), by Lanczos with three lobes. Colours are weighted by their
+//! alpha, so that what hides under transparent pixels never bleeds into an edge. A window of whole pixels at
+//! its own size is cut out exactly and never filtered.
+
+use fast_image_resize::images::Image;
+use fast_image_resize::{FilterType, MulDiv, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::pixels::{Kind, Pixels, Size, Window};
+use super::render::RenderError;
+
+/// The part of `pixels` in `window`, scaled to `to`. `pixels` is consumed: alpha is multiplied in in place.
+///
+/// # Errors
+///
+/// [`RenderError::BadWindow`] if the window is empty or leaves the picture, or `to` has a zero side.
+pub fn resize(pixels: Pixels, window: Window, to: Size) -> Result<Pixels, RenderError> {
+    let window = inside(window, pixels.size()).ok_or(RenderError::BadWindow)?;
+    if to.area() == 0 {
+        return Err(RenderError::BadWindow);
+    }
+    if is_exact(window, to) {
+        return pixels.cropped(window.x as u32, window.y as u32, to).ok_or(RenderError::BadWindow);
+    }
+    filter(pixels, window, to).ok_or(RenderError::BadWindow)
+}
+
+/// Bytes alive at the peak of [`resize`], its argument and result included.
+pub fn peak_bytes(from: Size, kind: Kind, window: Window, to: Size) -> u64 {
+    let channels = kind.channels() as u64;
+    let source = from.area().saturating_mul(channels);
+    if is_exact(window, to) {
+        return source;
+    }
+    // The vertical pass comes first and leaves all the columns of the source at the result's height.
+    let between = Size { width: from.width, height: to.height }.area().saturating_mul(channels);
+    // Both axes' weights: 2 bytes each, at least the 6 of an enlargement per result pixel, and all of the
+    // source's side three times over for a reduction.
+    let sides = |size: Size| u64::from(size.width) + u64::from(size.height);
+    let weights = 16 * sides(to) + 16 * sides(from);
+    source.saturating_add(between).saturating_add(to.area().saturating_mul(channels)).saturating_add(weights)
+}
+
+/// How far past an edge a window may reach by rounding; the excess is cut off.
+const SLACK: f64 = 1e-3;
+
+/// The window cut to the picture; `None` if it is empty, not a number, or outside by more than rounding.
+fn inside(window: Window, size: Size) -> Option<Window> {
+    let (x, width) = span_inside(window.x, window.width, f64::from(size.width))?;
+    let (y, height) = span_inside(window.y, window.height, f64::from(size.height))?;
+    Some(Window { x, y, width, height })
+}
+
+fn span_inside(start: f64, length: f64, side: f64) -> Option<(f64, f64)> {
+    let end = start + length;
+    if !(start >= -SLACK && end <= side + SLACK && length > 0.0) {
+        return None;
+    }
+    let start = start.max(0.0);
+    let mut length = end.min(side) - start;
+    // The library compares this very sum with the side.
+    if start + length > side {
+        length = length.next_down();
+    }
+    (length > 0.0 && start < side).then_some((start, length))
+}
+
+fn is_exact(window: Window, to: Size) -> bool {
+    window.x.fract() == 0.0
+        && window.y.fract() == 0.0
+        && window.width == f64::from(to.width)
+        && window.height == f64::from(to.height)
+}
+
+/// `None` only if the library refuses what [`inside`] has let pass.
+fn filter(pixels: Pixels, window: Window, to: Size) -> Option<Pixels> {
+    let (size, kind) = (pixels.size(), pixels.kind());
+    let pixel_type = match kind {
+        Kind::Gray => PixelType::U8,
+        Kind::GrayAlpha => PixelType::U8x2,
+        Kind::Rgb => PixelType::U8x3,
+        Kind::Rgba => PixelType::U8x4,
+    };
+    let mut source = Image::from_vec_u8(size.width, size.height, pixels.into_data(), pixel_type).ok()?;
+    let mut target = Image::new(to.width, to.height, pixel_type);
+    // Left to itself the resizer would premultiply into a second buffer as large as the source.
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
+        .crop(window.x, window.y, window.width, window.height)
+        .use_alpha(false);
+    if kind.has_alpha() {
+        MulDiv::new().multiply_alpha_inplace(&mut source).ok()?;
+    }
+    Resizer::new().resize(&source, &mut target, &options).ok()?;
+    if kind.has_alpha() {
+        MulDiv::new().divide_alpha_inplace(&mut target).ok()?;
+    }
+    Pixels::new(to, kind, target.into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gray(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> Pixels {
+        let data =
+            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| value(x, y)).collect();
+        Pixels::new(Size { width, height }, Kind::Gray, data).unwrap()
+    }
+
+    fn window(x: f64, y: f64, width: f64, height: f64) -> Window {
+        Window { x, y, width, height }
+    }
+
+    #[test]
+    fn whole_pixels_at_their_own_size_are_copied_exactly() {
+        let noise = gray(16, 16, |x, y| (x * 37 + y * 101) as u8);
+        let part = resize(noise.clone(), window(3.0, 5.0, 8.0, 4.0), Size { width: 8, height: 4 }).unwrap();
+        assert_eq!(part, noise.clone().cropped(3, 5, Size { width: 8, height: 4 }).unwrap());
+        let all = resize(noise.clone(), Window::whole(noise.size()), noise.size()).unwrap();
+        assert_eq!(all, noise);
+    }
+
+    #[test]
+    fn a_fractional_window_is_not_rounded_to_whole_pixels() {
+        // On a ramp the middle of the result tells where the window lay, to a fraction of a pixel.
+        let ramp = gray(100, 8, |x, _| (2 * x) as u8);
+        let to = Size { width: 9, height: 8 };
+        let middle = |left| resize(ramp.clone(), window(left, 0.0, 45.0, 8.0), to).unwrap().data()[4];
+        assert_eq!(middle(20.0), 84);
+        assert_eq!(middle(20.5), 85);
+        assert_eq!(middle(21.0), 86);
+    }
+
+    #[test]
+    fn a_window_outside_the_picture_is_refused_and_rounding_is_not() {
+        let small = gray(10, 10, |x, y| (x + y) as u8);
+        let to = Size { width: 3, height: 3 };
+        let bad = [
+            window(-1.0, 0.0, 5.0, 5.0),
+            window(0.0, 6.0, 5.0, 5.0),
+            window(0.0, 0.0, 0.0, 5.0),
+            window(0.0, 0.0, -2.0, 5.0),
+            window(f64::NAN, 0.0, 5.0, 5.0),
+            window(0.0, 0.0, f64::INFINITY, 5.0),
+        ];
+        for window in bad {
+            assert_eq!(resize(small.clone(), window, to), Err(RenderError::BadWindow), "{window:?}");
+        }
+        let rounded = window(10.0 / 3.0, -1e-12, 20.0 / 3.0 + 1e-9, 10.0);
+        assert_eq!(resize(small, rounded, to).unwrap().size(), to);
+    }
+
+    #[test]
+    fn a_transparent_neighbour_does_not_darken_an_edge() {
+        // Left half opaque white, right half transparent black: every visible pixel must stay white.
+        let row = |x: u32| if x < 32 { [255, 255, 255, 255] } else { [0, 0, 0, 0] };
+        let data = (0..64).flat_map(|_| (0..64).flat_map(row)).collect();
+        let pixels = Pixels::new(Size { width: 64, height: 64 }, Kind::Rgba, data).unwrap();
+        let to = Size { width: 13, height: 13 };
+        let small = resize(pixels, window(0.0, 0.0, 64.0, 64.0), to).unwrap();
+        assert!(
+            small.data().chunks_exact(4).any(|pixel| (1..255).contains(&pixel[3])),
+            "no edge was sampled"
+        );
+        for pixel in small.data().chunks_exact(4).filter(|pixel| pixel[3] > 8) {
+            assert!(pixel[..3].iter().all(|&channel| channel >= 250), "darkened: {pixel:?}");
+        }
+    }
+
+    #[test]
+    fn one_pixel_can_be_enlarged_and_a_line_reduced() {
+        let one = gray(1, 1, |_, _| 77);
+        let large = resize(one, window(0.0, 0.0, 1.0, 1.0), Size { width: 50, height: 50 }).unwrap();
+        assert!(large.data().iter().all(|&value| value == 77));
+        let line = gray(1, 1000, |_, _| 9);
+        let short = resize(line, window(0.0, 0.0, 1.0, 1000.0), Size { width: 1, height: 3 }).unwrap();
+        assert_eq!(short.data(), [9, 9, 9]);
+    }
+}
