@@ -4,8 +4,9 @@
 //! alpha, so that what hides under transparent pixels never bleeds into an edge. A window of whole pixels at
 //! its own size is cut out exactly and never filtered.
 
-use fast_image_resize::images::Image;
-use fast_image_resize::{FilterType, MulDiv, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::TypedImage;
+use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
+use fast_image_resize::{FilterType, MulDiv, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use super::pixels::{Kind, Pixels, Size, Window};
 use super::render::RenderError;
@@ -75,28 +76,34 @@ fn is_exact(window: Window, to: Size) -> bool {
 
 /// `None` only if the library refuses what [`inside`] has let pass.
 fn filter(pixels: Pixels, window: Window, to: Size) -> Option<Pixels> {
-    let (size, kind) = (pixels.size(), pixels.kind());
-    let pixel_type = match kind {
-        Kind::Gray => PixelType::U8,
-        Kind::GrayAlpha => PixelType::U8x2,
-        Kind::Rgb => PixelType::U8x3,
-        Kind::Rgba => PixelType::U8x4,
-    };
-    let mut source = Image::from_vec_u8(size.width, size.height, pixels.into_data(), pixel_type).ok()?;
-    let mut target = Image::new(to.width, to.height, pixel_type);
+    // The library's untyped calls would compile its whole range of pixel kinds into this crate.
+    match pixels.kind() {
+        Kind::Gray => filter_as::<U8>(pixels, window, to),
+        Kind::GrayAlpha => filter_as::<U8x2>(pixels, window, to),
+        Kind::Rgb => filter_as::<U8x3>(pixels, window, to),
+        Kind::Rgba => filter_as::<U8x4>(pixels, window, to),
+    }
+}
+
+fn filter_as<P: PixelTrait>(pixels: Pixels, window: Window, to: Size) -> Option<Pixels> {
+    let (from, kind) = (pixels.size(), pixels.kind());
+    let mut from_data = pixels.into_data();
+    let mut to_data = vec![0; usize::try_from(to.area()).ok()?.checked_mul(kind.channels())?];
+    let mut source = TypedImage::<P>::from_buffer(from.width, from.height, &mut from_data).ok()?;
+    let mut target = TypedImage::<P>::from_buffer(to.width, to.height, &mut to_data).ok()?;
     // Left to itself the resizer would premultiply into a second buffer as large as the source.
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .crop(window.x, window.y, window.width, window.height)
         .use_alpha(false);
     if kind.has_alpha() {
-        MulDiv::new().multiply_alpha_inplace(&mut source).ok()?;
+        MulDiv::new().multiply_alpha_inplace_typed(&mut source).ok()?;
     }
-    Resizer::new().resize(&source, &mut target, &options).ok()?;
+    Resizer::new().resize_typed(&source, &mut target, &options).ok()?;
     if kind.has_alpha() {
-        MulDiv::new().divide_alpha_inplace(&mut target).ok()?;
+        MulDiv::new().divide_alpha_inplace_typed(&mut target).ok()?;
     }
-    Pixels::new(to, kind, target.into_vec())
+    Pixels::new(to, kind, to_data)
 }
 
 #[cfg(test)]
