@@ -230,7 +230,7 @@ impl Connection {
     pub(crate) fn try_ask(&mut self, request: &Request) -> io::Result<Answer> {
         let sent = self.try_send(&request.bytes());
         let answer = if request.method == "HEAD" { self.read_answer(true) } else { self.try_answer() };
-        answer.or_else(|error| Err(sent.err().unwrap_or(error)))
+        answer.map_err(|error| sent.err().unwrap_or(error))
     }
 
     #[track_caller]
@@ -372,4 +372,40 @@ fn is_timeout(error: &io::Error) -> bool {
 
 fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP: {what}"))
+}
+
+/// Serves one connection these bytes, whatever it asks.
+fn canned(bytes: &'static [u8]) -> Connection {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let connection = Connection::open(listener.local_addr().expect("an address").port());
+    let (mut stream, _) = listener.accept().expect("our own connection");
+    stream.write_all(bytes).expect("room for a few bytes");
+    connection
+}
+
+#[test]
+fn the_client_reads_interim_answers_lengths_and_chunks() {
+    let mut connection = canned(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 3\r\n\r\nabc\
+          HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n\
+          HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+    );
+    let first = connection.answer().expect(200);
+    assert_eq!((first.informational.as_slice(), first.header("a")), (&[100][..], Some("b")));
+    let bodies = [first.body, connection.answer().expect(404).body, connection.answer().expect(304).body];
+    assert_eq!(bodies, [&b"abc"[..], b"abc", b""]);
+    connection.expect_closed();
+}
+
+#[test]
+fn the_client_takes_no_part_of_an_answer_for_the_whole() {
+    for cut in [&b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc"[..], b"HTTP/1.1 200 OK\r\nContent-"] {
+        let error = canned(cut).try_answer().expect_err("the end is missing");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}
+
+#[test]
+fn a_chunked_body_has_its_sizes_and_its_end() {
+    assert_eq!(chunked(b"abcde", 3), b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
 }
