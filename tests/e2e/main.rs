@@ -1,0 +1,29 @@
+//! End-to-end tests: the real binary, asked over real sockets, in a directory of its own.
+//!
+//! All of them are modules of one binary, which links once. Every test starts its own [`harness::Node`]
+//! on its own port, so that they run side by side; none sleeps to wait for a state.
+//!
+//! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
+//!   [`pictures`]: images drawn and decoded by the tests themselves.
+//! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
+//!   [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
+//! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
+
+mod client;
+mod harness;
+mod pictures;
+
+mod bodies;
+mod cache;
+mod corpus;
+mod crash;
+mod disk;
+mod grammar;
+mod originals;
+mod overload;
+mod refusals;
+mod routes;
+mod start;
+mod uploads;
+mod variants;
+mod wire;

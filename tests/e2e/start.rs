@@ -1,0 +1,130 @@
+//! Starts that must be refused: a sentence that says why, a code that is not 0, and nobody else disturbed.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::harness::{Node, free_port, run};
+use crate::pictures::jpeg;
+
+/// Runs `serve`; it must end in an error whose text holds all of `words`.
+#[track_caller]
+fn refuses(port: u16, data: &Path, more: &[&str], words: &[&str]) {
+    let listen = format!("127.0.0.1:{port}");
+    let data = data.to_str().expect("a UTF-8 path");
+    let arguments = [&["serve", "--listen", &listen, "--data", data, "--shards", "1"], more].concat();
+    let finished = run(&arguments);
+    let text = &finished.stderr;
+    assert!(finished.code.is_some_and(|code| code != 0 && code != 101), "{:?}: {text}", finished.code);
+    assert!(!text.contains("panicked") && !text.contains("RUST_BACKTRACE"), "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+fn empty_directory() -> TempDir {
+    TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory")
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("an address").port();
+    refuses(port, &empty_directory().path().join("data"), &[], &[&port.to_string(), "in use"]);
+}
+
+#[test]
+fn a_second_node_on_the_same_port_is_refused() {
+    let node = Node::plain();
+    let port = node.port();
+    refuses(port, &empty_directory().path().join("data"), &[], &[&port.to_string(), "in use"]);
+    for _ in 0..20 {
+        node.get("/healthz").expect(200);
+    }
+}
+
+#[test]
+fn a_second_node_on_the_same_data_is_refused() {
+    let node = Node::plain();
+    let data = node.data();
+    refuses(free_port(), &data, &[], &[data.to_str().expect("UTF-8"), "in use"]);
+    let id = node.upload(&jpeg(60, 40, 1));
+    node.get(&format!("/image/{id}/full/x.jpg")).expect(200);
+}
+
+#[test]
+fn the_data_directory_is_free_again_when_its_node_was_killed() {
+    let mut node = Node::plain();
+    let id = node.upload(&jpeg(60, 40, 1));
+    node.kill9();
+    node.restart();
+    node.get(&format!("/image/{id}/full/x.jpg")).expect(200);
+}
+
+#[test]
+fn a_file_in_place_of_the_data_directory_is_named() {
+    let directory = empty_directory();
+    let file = directory.path().join("a-file");
+    fs::write(&file, b"").expect("write");
+    refuses(free_port(), &file, &[], &[file.to_str().expect("UTF-8")]);
+    assert_eq!(fs::read(&file).expect("still a file"), b"");
+}
+
+#[test]
+fn a_data_directory_below_a_file_is_named() {
+    let directory = empty_directory();
+    let file = directory.path().join("a-file");
+    fs::write(&file, b"").expect("write");
+    let data = file.join("data");
+    refuses(free_port(), &data, &[], &[data.to_str().expect("UTF-8")]);
+}
+
+#[test]
+fn a_store_that_is_a_file_is_refused() {
+    let directory = empty_directory();
+    fs::write(directory.path().join("store"), b"").expect("write");
+    refuses(free_port(), directory.path(), &[], &["store"]);
+}
+
+#[test]
+fn a_missing_data_directory_is_made() {
+    let directory = empty_directory();
+    let data = directory.path().join("some/where/deep");
+    let options = crate::harness::Options { data: Some(data.clone()), ..Default::default() };
+    Node::start(options).upload(&jpeg(60, 40, 1));
+    assert!(data.join("store").is_dir());
+}
+
+#[test]
+fn every_fault_of_a_config_is_named_at_once() {
+    let directory = empty_directory();
+    let config = directory.path().join("faulty.toml");
+    fs::write(&config, "[images]\nmax_byte = 5\n[limits]\nresize_queue = \"many\"\n").expect("write");
+    let path = config.to_str().expect("UTF-8");
+    let words = ["faulty.toml", "max_byte", "max_bytes", "resize_queue", "many"];
+    refuses(free_port(), &directory.path().join("data"), &["--config", path], &words);
+    assert!(!directory.path().join("data").exists(), "a refused start must make nothing");
+}
+
+#[test]
+fn a_config_that_is_not_there_is_named() {
+    let directory = empty_directory();
+    refuses(free_port(), &directory.path().join("data"), &["--config", "no-such.toml"], &["no-such.toml"]);
+}
+
+#[test]
+fn bad_usage_is_exit_code_2() {
+    for arguments in [&["serve", "--nonsense"][..], &["nonsense"], &["serve", "--listen", "nowhere"]] {
+        let finished = run(arguments);
+        assert_eq!(finished.code, Some(2), "{arguments:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn help_and_version_are_exit_code_0() {
+    for argument in ["--help", "--version"] {
+        assert_eq!(run(&[argument]).code, Some(0), "{argument}");
+    }
+}
