@@ -169,6 +169,8 @@ impl fmt::Display for RenderError {
 impl std::error::Error for RenderError {}
 
 #[cfg(test)]
+mod animation_tests;
+#[cfg(test)]
 mod corpus_tests;
 #[cfg(test)]
 mod fixtures;

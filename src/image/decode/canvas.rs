@@ -55,6 +55,10 @@ impl Canvas {
         Self { size, data: vec![0; size.area() as usize * 4], pending: None }
     }
 
+    pub(super) const fn size(&self) -> Size {
+        self.size
+    }
+
     /// Disposes of the frame before and makes ready for one in `area`.
     pub(super) fn begin_frame(&mut self, area: Area, disposal: Disposal) {
         if let Some(last) = self.pending.take() {

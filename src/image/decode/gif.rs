@@ -1,7 +1,7 @@
 //! GIF: frames are played onto the canvas up to the one asked for; uncovered pixels are transparent.
 //!
-//! A frame is read line by line into the canvas, so its own claimed size takes no memory: one line at most.
-//! Lines outside the canvas are read and dropped.
+//! A frame may reach outside the canvas, where it is cut off, but claims no more memory than the canvas does. It
+//! is read whole: read in pieces, the library loses pixels that its decompressor still holds at a piece's end.
 
 use std::num::NonZeroU64;
 
@@ -9,16 +9,17 @@ use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, MemoryLimit};
 
 use super::canvas::{Area, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS};
-use crate::image::header::Limits;
 use crate::image::pixels::{Pixels, Size};
 use crate::image::render::{RenderError, proceed};
+
+/// Pixels that a frame may have however small the canvas is: files with a frame a little too large are not rare.
+pub(super) const FRAME_AREA_FREE: u64 = 1 << 20;
 
 /// The canvas after frame `frame` was drawn.
 pub(super) fn decode(
     source: &[u8],
     size: Size,
     frame: u32,
-    limits: &Limits,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
     let mut options = DecodeOptions::new();
@@ -32,7 +33,8 @@ pub(super) fn decode(
     }
     let mut canvas = Canvas::new(size);
     for number in 0..=frame {
-        let found = draw_frame(&mut decoder, &mut canvas, limits, keep_going)?;
+        proceed(keep_going)?;
+        let found = draw_frame(&mut decoder, &mut canvas)?;
         if !found && number == 0 {
             return Err(CORRUPT);
         }
@@ -44,12 +46,7 @@ pub(super) fn decode(
 }
 
 /// Draws the next frame; false at the end of the file.
-fn draw_frame(
-    decoder: &mut Decoder<&[u8]>,
-    canvas: &mut Canvas,
-    limits: &Limits,
-    keep_going: &dyn Fn() -> bool,
-) -> Result<bool, RenderError> {
+fn draw_frame(decoder: &mut Decoder<&[u8]>, canvas: &mut Canvas) -> Result<bool, RenderError> {
     let Some(frame) = decoder.next_frame_info().map_err(|_| CORRUPT)? else {
         return Ok(false);
     };
@@ -57,20 +54,19 @@ fn draw_frame(
     let area = Area { left: frame.left.into(), top: frame.top.into(), size };
     let (transparent, interlaced) = (frame.transparent, frame.interlaced);
     canvas.begin_frame(area, disposal(frame.dispose));
-    if size.area() > limits.pixels_max {
-        return Err(RenderError::TooLarge { pixels_max: limits.pixels_max });
+    if size.area() > canvas.size().area().max(FRAME_AREA_FREE) {
+        return Err(CORRUPT);
     }
     if size.area() == 0 {
         return Ok(true);
     }
-    let palette = decoder.palette().map_err(|_| CORRUPT)?.to_vec();
-    let mut line = vec![0; size.width as usize];
-    for y in rows(size.height, interlaced) {
-        proceed(keep_going)?;
-        if !decoder.fill_buffer(&mut line).map_err(|_| CORRUPT)? {
-            return Err(CORRUPT);
-        }
-        for (pixel, &index) in canvas.row(area, y).chunks_exact_mut(4).zip(&line) {
+    let mut indices = vec![0; size.area() as usize];
+    if !decoder.fill_buffer(&mut indices).map_err(|_| CORRUPT)? {
+        return Err(CORRUPT);
+    }
+    let palette = decoder.palette().map_err(|_| CORRUPT)?;
+    for (y, line) in rows(size.height, interlaced).zip(indices.chunks_exact(size.width as usize)) {
+        for (pixel, &index) in canvas.row(area, y).chunks_exact_mut(4).zip(line) {
             if transparent == Some(index) {
                 continue;
             }

@@ -5,7 +5,12 @@
 //! browsers are: bytes before the first marker and between segments are skipped, and a scan that ends early
 //! leaves the rest gray.
 
+mod planes;
+mod segments;
+
 use std::borrow::Cow;
+
+use segments::{SOS, Segments};
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
@@ -24,6 +29,15 @@ const SCANS_MAX: usize = 64;
 /// The whole picture, in its own size.
 pub(super) fn decode(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
     let source = from_start_of_image(source).ok_or(CORRUPT)?;
+    let colors = Colors::read(source).ok_or(CORRUPT)?;
+    if colors.components == 3 && colors.scans_apart {
+        return planes::decode(source, size, colors.holds_rgb());
+    }
+    decode_interleaved(source, size)
+}
+
+/// A file that the library understands in one go.
+fn decode_interleaved(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
     let colors = Colors::read(source).ok_or(CORRUPT)?;
     let source = colors.made_plain(source);
     let options = DecoderOptions::default()
@@ -72,9 +86,11 @@ fn from_start_of_image(source: &[u8]) -> Option<&[u8]> {
     Some(&source[start..])
 }
 
-/// What the segments before the first scan say about colours.
+/// What the segments before the first scan say about components and colours.
 struct Colors {
     components: u8,
+    /// A baseline file whose first scan lacks components; the others have scans of their own.
+    scans_apart: bool,
     adobe: Option<Adobe>,
 }
 
@@ -87,34 +103,26 @@ struct Adobe {
 }
 
 impl Colors {
-    /// `None` without a frame header before the first scan.
+    /// `None` without a frame header and a scan.
     fn read(source: &[u8]) -> Option<Self> {
-        let mut components = None;
+        let mut frame = None;
         let mut adobe = None;
-        let mut at = 2;
-        loop {
-            at += memchr::memchr(0xFF, source.get(at..)?)?;
-            let marker = *source.get(at + 1)?;
-            // Fill bytes, stuffed bytes and markers without a segment.
-            if matches!(marker, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF) {
-                at += if marker == 0xFF { 1 } else { 2 };
-                continue;
-            }
-            if marker == 0xDA || marker == 0xD9 {
-                return Some(Self { components: components?, adobe });
-            }
-            let length = usize::from(u16::from_be_bytes([*source.get(at + 2)?, *source.get(at + 3)?]));
-            let segment = source.get(at + 4..at + 2 + length.max(2))?;
-            match marker {
+        for segment in Segments::of(source) {
+            match segment.marker {
                 0xC4 | 0xC8 | 0xCC => {}
-                0xC0..=0xCF => components = segment.get(5).copied(),
-                0xEE if segment.len() >= 12 && segment.starts_with(b"Adobe") => {
-                    adobe = Some(Adobe { transform: segment[11], at: at + 4 + 11 });
+                0xC0..=0xCF => frame = Some((segment.marker, *segment.payload.get(5)?)),
+                0xEE if segment.payload.len() >= 12 && segment.payload.starts_with(b"Adobe") => {
+                    adobe = Some(Adobe { transform: segment.payload[11], at: segment.payload_start() + 11 });
+                }
+                SOS => {
+                    let (marker, components) = frame?;
+                    let scans_apart = marker <= 0xC1 && *segment.payload.first()? < components;
+                    return Some(Self { components, scans_apart, adobe });
                 }
                 _ => {}
             }
-            at += 2 + length.max(2);
         }
+        None
     }
 
     fn holds_rgb(&self) -> bool {
@@ -150,3 +158,6 @@ fn ink_to_rgb(data: &mut Vec<u8>) {
     }
     data.truncate(pixels * 3);
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ pub fn decode(
     match header.format {
         Format::Jpeg => jpeg::decode(source, size),
         Format::Png => png::decode(source, size, frame, keep_going),
-        Format::Gif => gif::decode(source, size, frame, limits, keep_going),
+        Format::Gif => gif::decode(source, size, frame, keep_going),
         Format::Webp => webp::decode(source, size, frame, keep_going),
         Format::Avif => Err(RenderError::FormatNotSupported(Format::Avif)),
     }
@@ -54,13 +54,21 @@ pub fn decode(
 /// The kind with the most channels that [`decode`] may give for this header.
 pub fn kind(header: &Header) -> Kind {
     match (header.format, header.color.kind) {
-        (Format::Jpeg | Format::Png, ColorKind::Gray) if !header.has_alpha => Kind::Gray,
+        (Format::Jpeg, ColorKind::Gray) => Kind::Gray,
         (Format::Jpeg, _) => Kind::Rgb,
-        // A header cannot rule out that pixels of an animation's canvas stay uncovered, and thus transparent.
-        _ if header.frames > 1 || header.format == Format::Gif => Kind::Rgba,
+        // A header cannot rule out that pixels of an animation's canvas stay uncovered, and thus transparent. An
+        // animated WebP may have a single frame, so it does not even tell which is one.
+        (Format::Gif | Format::Webp | Format::Avif, _) => Kind::Rgba,
+        (Format::Png, _) if header.frames > 1 => Kind::Rgba,
+        (Format::Png, ColorKind::Gray) if !header.has_alpha => Kind::Gray,
         (Format::Png, ColorKind::Gray | ColorKind::GrayAlpha) => Kind::GrayAlpha,
-        _ if header.has_alpha => Kind::Rgba,
-        _ => Kind::Rgb,
+        (Format::Png, _) => {
+            if header.has_alpha {
+                Kind::Rgba
+            } else {
+                Kind::Rgb
+            }
+        }
     }
 }
 
@@ -76,15 +84,18 @@ pub fn peak_bytes(header: &Header) -> u64 {
         // The canvas, one frame, and what the frame hides until it is disposed of.
         Format::Png if header.frames > 1 => 4 + 4 + 4,
         Format::Png => kind(header).channels() as u64,
-        Format::Gif => 4 + 4,
-        // The decoder's argb and its result; then that result and our copy. Beside them the canvas.
-        Format::Webp if header.frames > 1 => 4 + 8,
-        Format::Webp => 8,
+        // The canvas, what a frame hides until it is disposed of, and the frame's indices.
+        Format::Gif => 4 + 4 + 1,
+        // The decoder's ARGB and its result; then that result and a copy. Beside them, from the second frame on,
+        // the canvas.
+        Format::Webp if header.frames > 1 => 4 + 4 + 4,
+        Format::Webp => 4 + 4,
         Format::Avif => 0,
     };
     // Blocks reach past the edges, and decoders keep a few rows of work: at most 64 rows and columns of 16 bytes.
     area.saturating_mul(per_pixel)
         .saturating_add(1024 * (u64::from(header.width) + u64::from(header.height) + 64))
+        .saturating_add(if header.format == Format::Gif { gif::FRAME_AREA_FREE } else { 0 })
 }
 
 /// The data breaks its format's rules.

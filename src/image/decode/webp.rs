@@ -19,6 +19,9 @@ pub(super) fn decode(
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
     let features = BitstreamFeatures::new(source).ok_or(CORRUPT)?;
+    if (features.width(), features.height()) != (size.width, size.height) {
+        return Err(SIZE_DIFFERS);
+    }
     if features.has_animation() {
         decode_frame(source, size, frame, keep_going)
     } else {
@@ -46,12 +49,7 @@ fn decode_frame(
     frame: u32,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    if BitstreamFeatures::new(source).map(|features| (features.width(), features.height()))
-        != Some((size.width, size.height))
-    {
-        return Err(SIZE_DIFFERS);
-    }
-    let mut canvas = Canvas::new(size);
+    let mut canvas = None;
     let mut frames = Chunks::of_file(source).filter(|chunk| &chunk.name == b"ANMF");
     for number in 0..=frame {
         proceed(keep_going)?;
@@ -59,10 +57,13 @@ fn decode_frame(
             return Err(if number == 0 { CORRUPT } else { RenderError::FrameMissing { frames: number } });
         };
         let frame = Frame::parse(chunk.payload, size).ok_or(CORRUPT)?;
+        let pixels = decode_still(frame.bitstream, frame.area.size)?;
+        // Made only now, so that the first frame's decoder and the canvas are never alive together.
+        let canvas = canvas.get_or_insert_with(|| Canvas::new(size));
         canvas.begin_frame(frame.area, frame.disposal);
-        canvas.draw(frame.area, &decode_still(frame.bitstream, frame.area.size)?, frame.blend);
+        canvas.draw(frame.area, &pixels, frame.blend);
     }
-    canvas.into_pixels()
+    canvas.ok_or(CORRUPT)?.into_pixels()
 }
 
 /// The chunks of a RIFF file, in order; ends where a chunk does not fit.

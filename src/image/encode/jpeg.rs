@@ -1,7 +1,8 @@
-//! JPEG: baseline, colour at half the sides (4:2:0), Huffman tables made for the picture; gray in one component.
+//! JPEG: baseline, one scan, colour at half the sides (4:2:0); gray in one component.
 //!
-//! Optimised tables save 2–4 % of the bytes for half a millisecond of a thumbnail. Progressive files of this
-//! encoder are larger than its baseline ones.
+//! With Huffman tables made for the picture this encoder would save 2–4 % of the bytes, but it then writes each
+//! component as a scan of its own, which some decoders show in wrong colours (zune-jpeg, and all that build on
+//! it). A picture that everybody can see is worth more. Its progressive files are larger than its baseline ones.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -14,7 +15,6 @@ pub(super) fn encode(pixels: Pixels, quality: u8) -> Option<Vec<u8>> {
     let height = u16::try_from(pixels.size().height).ok()?;
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, quality);
-    encoder.set_optimized_huffman_tables(true);
     let color = if pixels.kind() == Kind::Gray {
         ColorType::Luma
     } else {

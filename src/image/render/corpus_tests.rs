@@ -72,14 +72,12 @@ fn find<'a>(entries: &'a [Entry], path: &str) -> &'a Entry {
     entries.iter().find(|entry| entry.path == path).unwrap_or_else(|| panic!("{path} is not in the manifest"))
 }
 
-/// 300 wide, upright.
+/// 300 wide or the picture's own width, upright.
 fn thumbnail(header: &Header, format: Format) -> Job {
     let (width, height) = header.displayed();
-    let to = Size { width: 300, height: (height * 600).div_ceil(width * 2).max(1) };
-    let to = Size {
-        height: ((2 * u64::from(height) * 300 + u64::from(width)) / (2 * u64::from(width))).max(1) as u32,
-        ..to
-    };
+    let target = width.min(300);
+    let rounded = (2 * u64::from(height) * u64::from(target) + u64::from(width)) / (2 * u64::from(width));
+    let to = Size { width: target, height: rounded.max(1) as u32 };
     Job {
         transform: Transform::from_orientation(header.orientation),
         ..scaled(Size { width, height }, to, format)

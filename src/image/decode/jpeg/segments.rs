@@ -1,0 +1,93 @@
+//! The marker segments of a JPEG file, walked without decoding anything.
+//!
+//! Lenient: bytes between segments, fill bytes, stuffed bytes and restart markers are stepped over, so the walk
+//! also passes the data of scans. It ends at the end-of-image marker or where a segment does not fit.
+
+/// A marker and what belongs to it.
+#[derive(Clone, Copy)]
+pub(super) struct Segment<'a> {
+    pub(super) marker: u8,
+    /// Offset of the 0xFF in the file.
+    pub(super) start: usize,
+    /// After the length field; empty for the end of the image.
+    pub(super) payload: &'a [u8],
+}
+
+impl Segment<'_> {
+    /// Offset of the payload in the file.
+    pub(super) const fn payload_start(&self) -> usize {
+        self.start + 4
+    }
+
+    /// Offset of the first byte after the segment.
+    pub(super) const fn end(&self) -> usize {
+        self.payload_start() + self.payload.len()
+    }
+}
+
+/// Start of scan.
+pub(super) const SOS: u8 = 0xDA;
+/// End of image.
+pub(super) const EOI: u8 = 0xD9;
+
+/// The segments of a file that begins with its start-of-image marker.
+pub(super) struct Segments<'a> {
+    source: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Segments<'a> {
+    pub(super) const fn of(source: &'a [u8]) -> Self {
+        Self { source, at: 2 }
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Segment<'a>;
+
+    fn next(&mut self) -> Option<Segment<'a>> {
+        loop {
+            let start = self.at + memchr::memchr(0xFF, self.source.get(self.at..)?)?;
+            let marker = *self.source.get(start + 1)?;
+            match marker {
+                0xFF => self.at = start + 1,
+                // Stuffed bytes and markers without a segment: a reserved one, restarts, start of image.
+                0x00 | 0x01 | 0xD0..=0xD8 => self.at = start + 2,
+                EOI => {
+                    self.at = self.source.len();
+                    return Some(Segment { marker, start, payload: &[] });
+                }
+                _ => {
+                    let length = self.source.get(start + 2..start + 4)?;
+                    let length = usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
+                    let payload = self.source.get(start + 4..start + 2 + length)?;
+                    self.at = start + 2 + length;
+                    return Some(Segment { marker, start, payload });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walks_over_junk_fill_bytes_and_the_data_of_scans() {
+        let source = b"\xFF\xD8junk\xFF\xFF\xDB\0\x03Q\xFF\xDA\0\x02data\xFF\0\xFF\xD3more\xFF\xC4\0\x02\xFF\xD9\xFF\xDB\0\x02";
+        let markers: Vec<u8> = Segments::of(source).map(|segment| segment.marker).collect();
+        assert_eq!(markers, [0xDB, SOS, 0xC4, EOI]);
+        let first = Segments::of(source).next().unwrap();
+        assert_eq!((first.payload, &source[first.payload_start()..first.end()]), (&b"Q"[..], &b"Q"[..]));
+    }
+
+    #[test]
+    fn ends_where_a_segment_does_not_fit() {
+        for source in
+            [&b"\xFF\xD8\xFF\xDB\0\x09abc"[..], b"\xFF\xD8\xFF\xDB\0", b"\xFF\xD8\xFF", b"\xFF\xD8", b""]
+        {
+            assert_eq!(Segments::of(source).count(), 0);
+        }
+    }
+}
