@@ -4,11 +4,19 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 /// Connections that wait to be accepted, per shard; the kernel cuts it to its own maximum.
 const BACKLOG: i32 = 4096;
+
+/// The kernel takes a ring apart after its process has ended, and until then the ring holds the
+/// listener: a node that is started again at once finds its own port taken for a moment.
+const RELEASED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Pause between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why an address cannot be listened on.
 #[derive(Debug)]
@@ -23,7 +31,16 @@ pub struct ListenError {
 /// # Errors
 /// [`ListenError`]
 pub(super) fn probe(address: SocketAddr) -> Result<(), ListenError> {
-    TcpListener::bind(address).map(drop).map_err(|error| ListenError { address, error })
+    let deadline = Instant::now() + RELEASED_WITHIN;
+    loop {
+        match TcpListener::bind(address) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            Err(error) => return Err(ListenError { address, error }),
+        }
+    }
 }
 
 /// Opens `count` listeners on `address`. With port 0 the system chooses one port for all; the first

@@ -108,9 +108,9 @@ impl<'a> Shape<'a> {
         match parts {
             [Some(""), None, ..] => Some(Self::Root),
             [Some("image"), None, ..] => Some(Self::Images),
-            [Some("image"), Some(id), None, _] => Some(Self::ImageId(id)),
+            [Some("image"), Some(id), None, _] if !id.is_empty() => Some(Self::ImageId(id)),
             [Some("image"), Some(id), Some(spec), Some(file)] => Some(Self::Image { id, spec, file }),
-            [Some("info"), Some(id), None, _] => Some(Self::Info(id)),
+            [Some("info"), Some(id), None, _] if !id.is_empty() => Some(Self::Info(id)),
             [Some("healthz"), None, ..] => Some(Self::Health),
             [Some("readyz"), None, ..] => Some(Self::Ready),
             [Some("metrics"), None, ..] => Some(Self::Metrics),
@@ -162,6 +162,10 @@ fn parse_id(text: &str) -> Result<ObjectId, Problem> {
 /// percent-encoded; the last one counts.
 fn split_file(file: &str) -> Result<(Cow<'_, str>, String), Problem> {
     const EXTENSION: &str = "The extension holds a '/', a NUL or a character that is not ASCII; take it out.";
+    // The name is free, but what could lead out of a directory or end a string early is no name.
+    if percent_decode_str(file).any(|byte| matches!(byte, b'/' | 0)) {
+        return Err(Problem::BadUrl("The name holds a '/' or a NUL; take it out."));
+    }
     let plain = file.rfind('.');
     let encoded = file.rfind("%2e").max(file.rfind("%2E"));
     let (name, extension) = match (plain, encoded) {
@@ -254,6 +258,8 @@ mod tests {
             "/image/ID/200w%00/a.jpg",
             "/image/ID%2f/200w/a.jpg",
             "/image/ID/200w/a.jp%00g",
+            "/image/ID/200w/a.jpg%00.png",
+            "/image/ID/200w/..%2fa.jpg",
             "/image/ID/20%C3%A9w/a.jpg",
             "/image/ID/20%FFw/a.jpg",
         ] {

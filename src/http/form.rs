@@ -124,7 +124,8 @@ fn check_hints(hints: &str) -> Result<(), Problem> {
         return Err(Problem::BadForm(format!("Send at most {HINTS_MAX} size_hints.")));
     }
     for spec in specs {
-        let parsed = Spec::parse(&spec).map_err(|error| Problem::BadSpec(format!("size_hints: {error}")))?;
+        let parsed = Spec::parse(&spec)
+            .map_err(|error| Problem::BadSpec(format!("The hint {spec:?} is no spec. {error}")))?;
         if let Some(part) = parsed.unsupported() {
             return Err(Problem::NotYet(format!("The part {part:?} of size_hints")));
         }

@@ -13,10 +13,11 @@ use super::reply::{self, Problem, Representation};
 use super::service::{Answer, Context};
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
-use crate::shard::message::{Opened, VariantAsk, VariantBody, Verified};
+use crate::shard::message::{Opened, VariantAsk, Verified};
 use crate::shard::variant::VariantError;
 use crate::store::originals::{Found, Original};
 use crate::store::read::{CHUNK_BYTES, Reader};
+use crate::store::variants::Kept;
 use crate::telemetry::metrics::Cache;
 
 /// Stored bytes up to this length are proven before the first one is sent; longer ones on the way.
@@ -85,15 +86,15 @@ async fn variant(
         return Ok(reply::not_modified(&etag).into());
     }
     let length = match &variant.body {
-        VariantBody::Bytes(bytes) => bytes.len() as u64,
-        VariantBody::File(_, length) => *length,
+        Kept::Bytes(bytes) => bytes.len() as u64,
+        Kept::File(_, length) => *length,
     };
     let about =
         Representation { media_type, length, etag: &etag, modified: variant.modified, cache: variant.cache };
     let range = conditional::range(headers, length, &etag, variant.modified);
     let response = match variant.body {
-        VariantBody::Bytes(bytes) => memory(&about, range, &bytes),
-        VariantBody::File(file, length) => disk(&about, range, Reader::new(file, length)).await?,
+        Kept::Bytes(bytes) => memory(&about, range, &bytes),
+        Kept::File(file, length) => disk(&about, range, Reader::new(file, length)).await?,
     };
     Ok(Answer { response, cache: variant.cache })
 }

@@ -288,6 +288,7 @@ fn common(headers: &mut HeaderMap) {
 const fn cache_text(cache: Cache) -> &'static str {
     match cache {
         Cache::None => "none",
+        Cache::Memory => "memory",
         Cache::Disk => "disk",
         Cache::Miss => "miss",
         Cache::Coalesced => "coalesced",

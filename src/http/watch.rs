@@ -64,7 +64,8 @@ pub(super) struct Watched {
 impl Watch {
     fn new() -> Self {
         Self {
-            phase: Cell::new(Phase::Idle),
+            // Whoever connects is about to ask.
+            phase: Cell::new(Phase::Head),
             since: Cell::new(Instant::now()),
             head: RefCell::default(),
             stalled: Event::default(),

@@ -4,8 +4,6 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use bytes::Bytes;
-
 use super::lane::Outcome;
 use super::variant::{Variant, VariantError};
 use crate::image::recipe::Recipe;
@@ -122,13 +120,4 @@ pub struct VariantAsk {
     pub recipe: Recipe,
     /// The recipe's digest: the name in the cache.
     pub key: VariantKey,
-}
-
-/// A variant's bytes.
-#[derive(Debug)]
-pub enum VariantBody {
-    /// Fresh, in memory.
-    Bytes(Bytes),
-    /// An open file of this many bytes.
-    File(OwnedFd, u64),
 }

@@ -11,19 +11,20 @@ use futures_lite::future;
 
 use super::Shard;
 use super::lane::{Fault, Job, Outcome};
-use super::message::{VariantAsk, VariantBody, Verified};
+use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
 use crate::store::originals::{Found, Original};
 use crate::store::path::VariantKey;
+use crate::store::variants::Kept;
 use crate::telemetry::metrics::{Cache, Resize, Stage};
 
 /// A variant as found or made.
 #[derive(Debug)]
 pub struct Variant {
     /// Its bytes.
-    pub body: VariantBody,
+    pub body: Kept,
     /// Upload time of its image.
     pub modified: SystemTime,
     /// Where the bytes came from.
@@ -82,9 +83,9 @@ impl Shard {
         };
         let answer = |body, cache| Ok(Variant { body, modified: original.modified, cache });
         match self.variants.open(&ask.id, &ask.key, ask.recipe.format).await {
-            Ok(Some((file, length))) => {
+            Ok(Some(kept)) => {
                 self.metrics.disk_hits.add();
-                return answer(VariantBody::File(file, length), Cache::Disk);
+                return answer(kept, Cache::Disk);
             }
             Ok(None) => {}
             // The cache is disposable: what it cannot give is made.
@@ -94,17 +95,17 @@ impl Shard {
         let underway = self.flights.borrow().get(&key).cloned();
         let (flight, cache) = match underway {
             Some(flight) => {
-                self.metrics.coalesced.add();
                 let made = flight.made.borrow().clone();
                 if let Some(bytes) = made {
-                    return answer(VariantBody::Bytes(bytes), Cache::Coalesced);
+                    return answer(Kept::Bytes(bytes), Cache::Memory);
                 }
+                self.metrics.coalesced.add();
                 (flight, Cache::Coalesced)
             }
             None => (self.take_off(&ask, key, &original)?, Cache::Miss),
         };
         let bytes = self.wait(key, flight).await?;
-        answer(VariantBody::Bytes(bytes), cache)
+        answer(Kept::Bytes(bytes), cache)
     }
 
     /// Puts the job into the lane's queue.

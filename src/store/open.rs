@@ -138,7 +138,7 @@ impl fmt::Display for OpenError {
         match self {
             Self::InUse(path) => write!(
                 f,
-                "another server uses the data directory {}: stop it, or choose another with --data",
+                "the data directory {} is in use by another server: stop that one, or choose another with --data",
                 path.display()
             ),
             Self::StoreGone(path) => write!(

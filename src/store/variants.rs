@@ -4,21 +4,41 @@
 //! filled by [`Variants::take_stock`] in the background after the start; until it has seen a file,
 //! the file is found all the same by its name, and counted then. A file that somebody deleted is a miss.
 //!
-//! A variant is synced before it gets its name: after a power cut a torn file would be served as
-//! whole, since variants have no hash to be proven by.
+//! A file is the variant's bytes and a [trailer](TRAILER_BYTES). A file that was cut, torn by a power
+//! cut or written over is a miss, and is made again: short ones are proven by their checksum at every
+//! read; long ones by their trailer, which says the length, and are synced before they get their name.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 
+use bytes::Bytes;
 use glommio::io::{BufferedFile, Directory};
 use lru::LruCache;
 
 use super::StoreError;
 use super::descriptor;
 use super::path::{Layout, VariantKey, parse_variant_name};
+use super::read::CHUNK_BYTES;
 use super::spool::{Spools, create, write_all};
 use crate::object::{Format, ObjectId};
+
+/// Bytes behind each variant: four that say what this is, a CRC-32 and the length of what is before.
+pub const TRAILER_BYTES: u64 = 16;
+
+/// Files up to this length, trailer included, are read and proven whole.
+const PROVEN_BYTES: u64 = CHUNK_BYTES;
+
+const MAGIC: [u8; 4] = *b"RTV1";
+
+/// A variant that was found.
+#[derive(Debug)]
+pub enum Kept {
+    /// A short one, in memory.
+    Bytes(Bytes),
+    /// A long one: the open file, of which the first so many bytes are the variant.
+    File(OwnedFd, u64),
+}
 
 /// The variants of one shard.
 #[derive(Debug)]
@@ -53,7 +73,7 @@ impl Variants {
         self.evictions.get()
     }
 
-    /// Opens a variant and its length in bytes; `None` is a miss.
+    /// Reads (or, if it is long, opens) a variant; `None` is a miss.
     ///
     /// # Errors
     /// [`StoreError`]; the caller may treat it as a miss.
@@ -62,23 +82,30 @@ impl Variants {
         id: &ObjectId,
         key: &VariantKey,
         format: Format,
-    ) -> Result<Option<(OwnedFd, u64)>, StoreError> {
-        let failed = |error| StoreError::new("open a variant", error);
+    ) -> Result<Option<Kept>, StoreError> {
+        let entry = (*id, *key, format);
         let file = match BufferedFile::open(self.layout.variant(id, key, format)).await {
             Ok(file) => file,
             Err(error) => {
-                self.forget(&(*id, *key, format));
+                self.forget(&entry);
                 let error = io::Error::from(error);
-                return if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(failed(error)) };
+                let missing = error.kind() == io::ErrorKind::NotFound;
+                return if missing { Ok(None) } else { Err(StoreError::new("open a variant", error)) };
             }
         };
-        let stat = rustix::fs::fstat(descriptor::borrow(&file)).map_err(|error| failed(error.into()))?;
-        let length = u64::try_from(stat.st_size).unwrap_or(0);
-        self.count((*id, *key, format), length);
-        let descriptor = descriptor::duplicate(&file).map_err(failed)?;
-        // Only the duplicate is used from here on.
+        let kept = read(&file).await;
+        // What was read stays; an error of the close means nothing.
         let _ = file.close().await;
-        Ok(Some((descriptor, length)))
+        match kept? {
+            Some((kept, length)) => {
+                self.count(entry, length);
+                Ok(Some(kept))
+            }
+            None => {
+                self.forget(&entry);
+                Ok(None)
+            }
+        }
     }
 
     /// Keeps a made variant, and removes others until the bound holds. One larger than the whole
@@ -94,14 +121,16 @@ impl Variants {
         format: Format,
         bytes: &[u8],
     ) -> Result<(), StoreError> {
-        let length = bytes.len() as u64;
+        let length = bytes.len() as u64 + TRAILER_BYTES;
         if length > self.bytes_max {
             return Ok(());
         }
         let temporary = spools.temporary();
         let file = create(temporary.path()).await?;
-        write_all(&file, bytes.to_vec(), 0).await?;
-        file.fdatasync().await.map_err(|error| StoreError::new("sync a variant", error))?;
+        write_all(&file, [bytes, &trailer(bytes)].concat(), 0).await?;
+        if length > PROVEN_BYTES {
+            file.fdatasync().await.map_err(|error| StoreError::new("sync a variant", error))?;
+        }
         let _ = file.close().await;
         let path = self.layout.variant(id, key, format);
         let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(io::Error::from);
@@ -166,6 +195,42 @@ impl Variants {
             self.bytes.set(self.bytes.get() - length);
         }
     }
+}
+
+/// A variant file's contents and its length on disk; `None` when it is not whole.
+async fn read(file: &BufferedFile) -> Result<Option<(Kept, u64)>, StoreError> {
+    let failed = |error: io::Error| StoreError::new("read a variant", error);
+    let stat = rustix::fs::fstat(descriptor::borrow(file)).map_err(|error| failed(error.into()))?;
+    let length = u64::try_from(stat.st_size).unwrap_or(0);
+    let Some(body) = length.checked_sub(TRAILER_BYTES) else { return Ok(None) };
+    let start = if length <= PROVEN_BYTES { 0 } else { body };
+    // At most PROVEN_BYTES, so it fits a buffer's length; a short read is a file that shrinks.
+    let read = file.read_at(start, (length - start) as usize).await.map_err(|error| failed(error.into()))?;
+    let Some((bytes, tail)) = read.split_last_chunk() else { return Ok(None) };
+    if *tail != trailer_of(body, checksum_in(tail)) {
+        return Ok(None);
+    }
+    if start > 0 {
+        return Ok(Some((Kept::File(descriptor::duplicate(file).map_err(failed)?, body), length)));
+    }
+    let proven = bytes.len() as u64 == body && crc32fast::hash(bytes) == checksum_in(tail);
+    Ok(proven.then(|| (Kept::Bytes(Bytes::copy_from_slice(bytes)), length)))
+}
+
+fn trailer(bytes: &[u8]) -> [u8; TRAILER_BYTES as usize] {
+    trailer_of(bytes.len() as u64, crc32fast::hash(bytes))
+}
+
+fn trailer_of(length: u64, checksum: u32) -> [u8; TRAILER_BYTES as usize] {
+    let mut trailer = [0; TRAILER_BYTES as usize];
+    trailer[..4].copy_from_slice(&MAGIC);
+    trailer[4..8].copy_from_slice(&checksum.to_le_bytes());
+    trailer[8..].copy_from_slice(&length.to_le_bytes());
+    trailer
+}
+
+fn checksum_in(trailer: &[u8; TRAILER_BYTES as usize]) -> u32 {
+    u32::from_le_bytes([trailer[4], trailer[5], trailer[6], trailer[7]])
 }
 
 type Listed = (ObjectId, VariantKey, Format, u64);

@@ -37,7 +37,7 @@ label!(
 );
 label!(
     /// Where an answer's bytes came from.
-    Cache { None = "none", Disk = "disk", Miss = "miss", Coalesced = "coalesced" }
+    Cache { None = "none", Memory = "memory", Disk = "disk", Miss = "miss", Coalesced = "coalesced" }
 );
 label!(
     /// The stages of making a variant.

@@ -40,7 +40,7 @@ pub enum InspectError {
 impl InspectError {
     /// Whether the type is the reason (415); otherwise it is the content (422).
     pub const fn is_unsupported_type(&self) -> bool {
-        matches!(self, Self::NotAnImage | Self::Unsupported(_))
+        matches!(self, Self::Empty | Self::NotAnImage | Self::Unsupported(_))
     }
 }
 
