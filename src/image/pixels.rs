@@ -129,7 +129,7 @@ impl Pixels {
         self.size.width as usize * self.kind.channels()
     }
 
-    /// The pictures's colours on white where they were transparent; unchanged if it has no alpha. Works in
+    /// The picture's colours on white where they were transparent; unchanged if it has no alpha. Works in
     /// place: each pixel only shrinks.
     pub fn flattened_on_white(self) -> Self {
         if !self.kind.has_alpha() {

@@ -128,7 +128,7 @@ fn hostile_files_end_in_an_image_or_an_error() {
         if entry.expected == "reject:too-large" {
             assert!(result.is_err(), "{}", entry.path);
         }
-        eprintln!("{}: {:?} in {:?}", entry.path, result.map(|bytes| bytes.len()), started.elapsed());
+        assert!(started.elapsed().as_secs() < 20, "{} took {:?}", entry.path, started.elapsed());
     }
 }
 
@@ -155,7 +155,6 @@ fn photos_look_like_the_reference_thumbnails() {
         let name = path.rsplit_once('.').unwrap().0.replace('/', "-") + ".vips.png";
         let made = shown(entry, &job);
         let likeness = psnr(&made, &reference(&folder, &name, made.size()));
-        eprintln!("{path}: {likeness:.1} dB");
         assert!(likeness >= 34.0, "{path}: {likeness:.1} dB");
     }
 }
@@ -205,7 +204,6 @@ fn cmyk_is_not_shown_as_a_negative() {
         let negative = made.data().iter().map(|value| 255 - value).collect();
         let negative = Pixels::new(made.size(), made.kind(), negative).unwrap();
         let (likeness, wrong) = (psnr(&made, &expected), psnr(&negative, &expected));
-        eprintln!("{path}: {likeness:.1} dB, negative {wrong:.1} dB");
         assert!(
             likeness > 14.0 && likeness > wrong + 6.0,
             "{path}: {likeness:.1} dB, negative {wrong:.1} dB"
