@@ -1,8 +1,7 @@
 //! The house rules that the compiler does not guard: who may know whom, how large a file or function may
 //! grow, what must not stand in the source. The source is read as text; every complaint says what to do.
 //!
-//! Layering is checked on what ships: unit tests (a file's end after `#[cfg(test)]`, and `tests.rs`) may name
-//! any room, to set a scene.
+//! Layering is checked on what ships: unit tests (modules under `#[cfg(test)]`) may name any room, to set a scene.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -15,14 +14,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("telemetry", &["object"]),
     ("image", &["object"]),
     ("cluster", &["object"]),
-    ("store", &["object", "telemetry"]),
+    ("store", &["object", "image", "telemetry"]),
     ("peer", &["object", "cluster", "telemetry"]),
     ("shard", &["object", "image", "store", "cluster", "peer", "telemetry"]),
-    ("http", &["object", "image", "shard", "telemetry"]),
+    ("http", &["object", "image", "store", "shard", "telemetry"]),
     ("cli", &["object"]),
     ("config", &["object", "image", "store", "cluster", "peer", "shard", "http", "telemetry", "cli"]),
     ("control", &["object", "image", "store", "cluster", "peer", "shard", "http", "telemetry", "config"]),
-    ("demo", &["object", "telemetry", "cli", "config", "control"]),
+    ("demo", &["object", "image", "telemetry", "cli", "config", "control"]),
     ("main", &["telemetry", "cli", "config", "control", "demo"]),
 ];
 
@@ -41,8 +40,8 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("env_logger", &["telemetry"]),
     ("clap", &["cli", "main"]),
     ("toml", &["config"]),
-    ("signal_hook", &["control"]),
-    ("rustix", &["control", "shard", "http", "store", "peer"]),
+    ("signal_hook", &["control", "demo"]),
+    ("rustix", &["config", "control", "shard", "http", "store", "peer"]),
 ];
 
 /// Rooms that take everything as arguments, and what would break that.
@@ -61,7 +60,7 @@ const PURE: (&[&str], &[&str]) = (
 );
 
 /// Files of `src/` that may allow unsafe code, each with its SAFETY arguments.
-const UNSAFE: &[&str] = &[];
+const UNSAFE: &[&str] = &["src/control/system.rs", "src/http/socket.rs", "src/store/descriptor.rs"];
 
 /// Lines that a file may have; beyond it, split it.
 const FILE_LINES_MAX: usize = 500;
@@ -71,6 +70,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// Files that are larger all the same, with the lines they have now. A ratchet: they may only shrink.
 const LARGE_FILES: &[(&str, usize)] = &[];
+
+/// Files with a function that is larger all the same, and its lines. Also a ratchet.
+const LARGE_FUNCTIONS: &[(&str, usize)] = &[("src/object/spec/tests.rs", 83)];
 
 /// What no source may hold, and what to do instead. Written in two pieces, so that this file does not hold it.
 const BANNED: &[(&str, &str)] = &[
@@ -198,8 +200,17 @@ fn no_function_grows_beyond_its_limit() {
     let mut complaints = String::new();
     for (name, text) in sources(&["rs"]) {
         for (line, count) in functions(&text).into_iter().filter(|(_, count)| *count > FUNCTION_LINES_MAX) {
+            if LARGE_FUNCTIONS.contains(&(name.as_str(), count)) {
+                continue;
+            }
             let advice = "keep the branching, move the leaves into functions of their own";
             writeln!(complaints, "{name}:{line}: a function of {count} lines; {advice}").unwrap();
+        }
+    }
+    for (name, count) in LARGE_FUNCTIONS {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_default();
+        if !functions(&text).iter().any(|(_, lines)| lines == count) {
+            writeln!(complaints, "{name}: no function of {count} lines; mend LARGE_FUNCTIONS").unwrap();
         }
     }
     assert!(complaints.is_empty(), "\n{complaints}");
@@ -207,8 +218,10 @@ fn no_function_grows_beyond_its_limit() {
 
 #[test]
 fn every_file_opens_by_saying_what_it_is_for() {
-    let silent = |(_, text): &(String, String)| !text.starts_with("//!");
-    let names: Vec<_> = sources(&["rs"]).into_iter().filter(silent).map(|(name, _)| name).collect();
+    let sources = sources(&["rs"]);
+    let tests = test_modules(&sources);
+    let silent = |(name, text): &(String, String)| !text.starts_with("//!") && !is_test(name, &tests);
+    let names: Vec<_> = sources.into_iter().filter(silent).map(|(name, _)| name).collect();
     assert!(names.is_empty(), "begin with //! and say what it is for, what it does not do: {names:?}");
 }
 
@@ -258,6 +271,14 @@ fn the_checks_see_what_they_look_for() {
     assert!(!names("let x = crate::toml::read;", "toml") && !names("x.toml", "toml"));
     assert_eq!(functions("    fn a(\n        x: u8,\n    ) {\n    }\nfn b() {}\n"), [(1, 4), (5, 1)]);
     assert_eq!(without_comments("a // b\n/// c\nd(\"http://e\")\n"), "a \n\nd(\"http://e\")\n");
+    assert_eq!(
+        without_tests("a\n#[cfg(test)]\nmod b;\nc\n#[cfg(test)]\nmod d {\n}\n"),
+        "a\n#[cfg(test)]\nmod b;\nc\n"
+    );
+    let tests = test_modules(&[("src/a/mod.rs".into(), "#[cfg(test)]\nmod b;\nmod c;\n".into())]);
+    let tested =
+        ["src/a/b.rs", "src/a/b/x.rs", "src/a/c.rs", "src/a/bc.rs"].map(|name| is_test(name, &tests));
+    assert_eq!(tested, [true, true, false, false]);
     assert!(begins_a_path(concat!("in /ro", "ot/x"), "/root/") && !begins_a_path("at ../root/x", "/root/"));
 }
 
@@ -272,18 +293,60 @@ struct Shipped {
 }
 
 fn shipped() -> Vec<Shipped> {
-    let files = sources(&["rs"]).into_iter().filter_map(|(name, text)| {
+    let sources = sources(&["rs"]);
+    let tests = test_modules(&sources);
+    let files = sources.into_iter().filter_map(|(name, text)| {
         let inner = name.strip_prefix("src/")?;
-        if inner == "lib.rs" || inner.ends_with("/tests.rs") || inner.contains("/tests/") {
+        if inner == "lib.rs" || is_test(&name, &tests) {
             return None;
         }
-        let module = inner.trim_end_matches(".rs").trim_end_matches("/mod");
+        let module = module(&name).strip_prefix("src/")?;
         let room = module.split('/').next()?.to_owned();
-        let shipping = text.split("\n#[cfg(test)]\nmod ").next()?;
-        let (depth, code) = (module.split('/').count(), without_comments(shipping));
+        let (depth, mut code) = (module.split('/').count(), without_comments(&without_tests(&text)));
+        if inner == "main.rs" {
+            // The binary is a crate of its own, to which the rooms are those of the library.
+            code = code.replace("reticulum::", "crate::");
+        }
         Some(Shipped { name, room, depth, code })
     });
     files.collect()
+}
+
+/// The path of a file's module: its name without `.rs` or `/mod.rs`.
+fn module(name: &str) -> &str {
+    let module = name.strip_suffix(".rs").unwrap_or(name);
+    module.strip_suffix("/mod").unwrap_or(module)
+}
+
+/// Paths of the modules that are declared under `#[cfg(test)]` and lie in files of their own.
+fn test_modules(sources: &[(String, String)]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, text) in sources {
+        for declaration in test_declarations(text).filter_map(|line| line.strip_suffix(';')) {
+            found.extend(declaration.rsplit(' ').next().map(|child| format!("{}/{child}", module(name))));
+        }
+    }
+    found
+}
+
+fn is_test(name: &str, tests: &[String]) -> bool {
+    let inside = |test: &String| {
+        module(name).strip_prefix(test).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    tests.iter().any(inside)
+}
+
+/// What follows each `#[cfg(test)]`, where it is a module.
+fn test_declarations(text: &str) -> impl Iterator<Item = &str> {
+    let pairs = text.lines().zip(text.lines().skip(1));
+    pairs.filter(|(before, line)| *before == "#[cfg(test)]" && line.contains("mod ")).map(|(_, line)| line)
+}
+
+/// The text up to the unit tests at its end.
+fn without_tests(text: &str) -> String {
+    let begin = test_declarations(text).find(|line| line.ends_with('{'));
+    let end = begin.and_then(|line| text.find(&format!("#[cfg(test)]\n{line}"))).unwrap_or(text.len());
+    text[..end].to_owned()
 }
 
 /// Name and text of every file of the package with such an ending, in order of names.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use rustix::process::Signal;
 
+use crate::cache::ask_until_kept;
 use crate::client::{Connection, Request};
 use crate::harness::{Node, at_once, put, sha1, wait_until};
 use crate::pictures::jpeg;
@@ -96,7 +97,7 @@ fn nothing_on_disk_depends_on_the_number_of_shards() {
     let url = |bytes: &Vec<u8>| format!("/image/{}/100w/x.jpg", sha1(bytes));
     for bytes in &images {
         node.upload(bytes);
-        node.get(&url(bytes)).expect(200);
+        ask_until_kept(&node, &url(bytes));
     }
     for shards in [1, 3] {
         assert_eq!(node.terminate(), Some(0));

@@ -4,13 +4,14 @@
 //! on its own port, so that they run side by side; none sleeps to wait for a state.
 //!
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
-//!   [`pictures`]: images drawn and decoded by the tests themselves.
+//!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
 //!   [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
 
 mod client;
 mod harness;
+mod jpeg;
 mod pictures;
 
 mod bodies;

@@ -5,9 +5,7 @@
 
 use std::io::Cursor;
 
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use crate::jpeg;
 
 pub(crate) const RED: [u8; 3] = [220, 40, 40];
 pub(crate) const GREEN: [u8; 3] = [40, 200, 40];
@@ -76,6 +74,14 @@ impl Picture {
         })
     }
 
+    /// A JPEG of three scans, one per component, with colour at half the sides.
+    pub(crate) fn jpeg_in_scans(&self) -> Vec<u8> {
+        self.jpeg_with(|encoder| {
+            encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_2_0);
+            encoder.set_optimized_huffman_tables(true);
+        })
+    }
+
     fn jpeg_with(&self, prepare: impl FnOnce(&mut jpeg_encoder::Encoder<&mut Vec<u8>>)) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = jpeg_encoder::Encoder::new(&mut bytes, 90);
@@ -120,7 +126,10 @@ impl Picture {
     #[track_caller]
     pub(crate) fn decode(bytes: &[u8]) -> Self {
         match extension(bytes) {
-            "jpg" => decode_jpeg(bytes),
+            "jpg" => {
+                let (width, height, rgba) = jpeg::decode(bytes);
+                Self { width, height, rgba }
+            }
             "png" => decode_png(bytes),
             "gif" => decode_gif(bytes),
             "webp" => decode_webp(bytes),
@@ -238,14 +247,6 @@ fn exif(orientation: u8) -> Vec<u8> {
     segment
 }
 
-fn decode_jpeg(bytes: &[u8]) -> Picture {
-    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGBA);
-    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
-    let rgba = decoder.decode().expect("a JPEG");
-    let (width, height) = decoder.dimensions().expect("decoded above");
-    Picture { width: width as u32, height: height as u32, rgba }
-}
-
 fn decode_png(bytes: &[u8]) -> Picture {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
@@ -299,6 +300,8 @@ fn drawn_pictures_decode_as_drawn() {
         assert_eq!(picture.size(), (60, 40));
         picture.expect_corners([RED, GREEN, BLUE, YELLOW], format);
     }
+    let in_scans = Picture::corners(60, 45, 1).jpeg_in_scans();
+    Picture::decode(&in_scans).expect_corners([RED, GREEN, BLUE, YELLOW], "a JPEG in scans");
     assert_eq!(gif_frames(&animation(&[Picture::bands(9, 9), Picture::bands(9, 9)])), 2);
     assert_eq!(Picture::decode(&Picture::half_transparent(60, 40).webp()).pixel(5, 5)[3], 0);
 }

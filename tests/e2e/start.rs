@@ -49,7 +49,7 @@ fn a_second_node_on_the_same_port_is_refused() {
 fn a_second_node_on_the_same_data_is_refused() {
     let node = Node::plain();
     let data = node.data();
-    refuses(free_port(), &data, &[], &[data.to_str().expect("UTF-8"), "in use"]);
+    refuses(free_port(), &data, &[], &[data.to_str().expect("UTF-8"), "another server"]);
     let id = node.upload(&jpeg(60, 40, 1));
     node.get(&format!("/image/{id}/full/x.jpg")).expect(200);
 }
@@ -97,15 +97,31 @@ fn a_missing_data_directory_is_made() {
     assert!(data.join("store").is_dir());
 }
 
-#[test]
-fn every_fault_of_a_config_is_named_at_once() {
+/// A start with this config must be refused and name the file and all of `words`.
+#[track_caller]
+fn refuses_config(text: &str, words: &[&str]) {
     let directory = empty_directory();
     let config = directory.path().join("faulty.toml");
-    fs::write(&config, "[images]\nmax_byte = 5\n[limits]\nresize_queue = \"many\"\n").expect("write");
+    fs::write(&config, text).expect("write");
     let path = config.to_str().expect("UTF-8");
-    let words = ["faulty.toml", "max_byte", "max_bytes", "resize_queue", "many"];
-    refuses(free_port(), &directory.path().join("data"), &["--config", path], &words);
-    assert!(!directory.path().join("data").exists(), "a refused start must make nothing");
+    let data = directory.path().join("data");
+    refuses(free_port(), &data, &["--config", path], &[&["faulty.toml"], words].concat());
+    assert!(!data.exists(), "a refused start must make nothing");
+}
+
+#[test]
+fn every_value_of_a_config_out_of_range_is_named_at_once() {
+    let text = "[images]\nmax_pixels = 0\n[images.quality]\njpeg = 0\n[limits]\nuploads = 0\n";
+    refuses_config(text, &["images.max_pixels", "images.quality.jpeg", "limits.uploads"]);
+}
+
+#[test]
+fn a_wrong_key_or_value_of_a_config_is_named_with_what_would_be_right() {
+    refuses_config("[images]\nmax_byte = 5\n", &["max_byte", "max_bytes"]);
+    refuses_config("[image]\nmax_bytes = 5\n", &["image", "images"]);
+    refuses_config("[limits]\nidle_timeout = \"soon\"\n", &["idle_timeout", "soon", "ms"]);
+    refuses_config("[images]\nmax_bytes = \"32 potatoes\"\n", &["max_bytes", "potatoes", "MiB"]);
+    refuses_config("[images\n", &["line 1"]);
 }
 
 #[test]
