@@ -3,6 +3,7 @@
 //! The forms here mirror the TOML; [`Config`] is what the rooms take. A faulty file never starts a
 //! node: the message names file, key, value and what would be right.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
@@ -277,7 +278,7 @@ fn faults(file: &File) -> Vec<String> {
 }
 
 fn meaning(file: File) -> Config {
-    let File { node, images, cache, access: _, limits, log } = file;
+    let File { node, images, cache, access, limits, log } = file;
     let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
     Config {
         name: node.name.unwrap_or_else(host),
@@ -297,6 +298,13 @@ fn meaning(file: File) -> Config {
                 quality: recipe::Quality { jpeg: images.quality.jpeg, webp: images.quality.webp, avif: 60 },
                 upscale: false,
                 dimension_max: images.max_dimension,
+            },
+            presets: BTreeMap::new(),
+            only_presets: false,
+            access: http::access::Settings {
+                open_uploads: access.open_uploads,
+                cors_origins: vec!["*".to_owned()],
+                ..Default::default()
             },
             upload_bytes_max: images.max_bytes.0,
             uploads_max: limits.uploads,

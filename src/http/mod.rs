@@ -10,6 +10,7 @@
 //! * [`body`]: what is sent.
 //! * [`reply`]: the only table of status codes.
 
+pub mod access;
 mod body;
 mod conditional;
 pub mod connection;
@@ -22,15 +23,24 @@ mod socket;
 mod upload;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::image::recipe;
+use crate::object::Spec;
+use crate::object::spec::PresetName;
 
 /// What the HTTP side is told once.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How variants are made where the URL does not say.
     pub recipe: recipe::Settings,
+    /// Named specs.
+    pub presets: BTreeMap<PresetName, Spec>,
+    /// Whether variants are made by preset only.
+    pub only_presets: bool,
+    /// Who may do what.
+    pub access: access::Settings,
     /// Bytes of an upload.
     pub upload_bytes_max: u64,
     /// Uploads at once, all shards together.

@@ -50,7 +50,7 @@ pub enum Size {
 }
 
 /// `[a-z0-9_-]{1,32}`
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PresetName(String);
 
 impl PresetName {
