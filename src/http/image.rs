@@ -208,7 +208,7 @@ fn problem(error: VariantError) -> Problem {
     match error {
         VariantError::Absent => Problem::Absent,
         VariantError::Damaged => Problem::Damaged,
-        VariantError::Busy => Problem::Busy("variants being made"),
+        VariantError::Busy | VariantError::GaveWay => Problem::Busy("variants being made"),
         VariantError::Deadline => Problem::Deadline,
         VariantError::Fault(fault) => Problem::CannotMake(fault.to_string()),
         VariantError::Panicked => Problem::CannotMake(
