@@ -94,6 +94,7 @@ struct Quality {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Cache {
+    memory: Size,
     disk: Size,
 }
 
@@ -167,7 +168,7 @@ impl Default for Quality {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { disk: Size(10 << 30) }
+        Self { memory: Size(256 * MIB), disk: Size(10 << 30) }
     }
 }
 
@@ -296,6 +297,7 @@ fn meaning(file: File) -> Config {
         drain_delay: limits.drain_delay.0,
         shard: shard::Settings {
             limits: Limits { pixels_max: images.max_pixels, frames_max: images.max_frames },
+            cache_memory_bytes: cache.memory.0,
             cache_disk_bytes: cache.disk.0,
             resize_queue: limits.resize_queue,
             resize_deadline: limits.resize_deadline.0,

@@ -20,6 +20,7 @@ mod bodies;
 mod cache;
 mod corpus;
 mod crash;
+mod demo;
 mod disk;
 mod grammar;
 mod originals;
