@@ -161,12 +161,8 @@ impl Problem {
             Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
             Self::NotYet(what) => return format!("{what} is not supported yet; leave it out."),
             Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
-            Self::Upload(refusal) | Self::Call(refusal) => refusal_detail(*refusal),
-            Self::Url(UrlRefusal::Unsigned) => "This URL needs a signature; have one made with a sign key.",
-            Self::Url(UrlRefusal::Bad) => {
-                "The signature does not fit this URL; have this very path signed with a current key."
-            }
-            Self::Url(UrlRefusal::Expired) => "The URL's time is over; have it signed again.",
+            Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
+            Self::Url(refusal) => return refusal.to_string(),
             Self::Aborted => "The body ended before its announced length; send it again.",
             Self::Stalled => "The body stopped arriving; send it again without pauses.",
             Self::TooLong(bytes_max) => return format!("Send at most {bytes_max} bytes."),
@@ -383,21 +379,6 @@ fn validators(headers: &mut HeaderMap, etag: &str) {
 
 fn common(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-}
-
-const fn refusal_detail(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::NoKey => {
-            "Send a key that may do this, as Authorization: Bearer or as the password of HTTP Basic, or, in an upload form, in the field \"key\"."
-        }
-        Refusal::WrongKey => "The key that was sent may not do this; send another one.",
-        Refusal::NotFree => {
-            "No key is configured for this, so that only this machine may ask, as localhost and without a proxy; configure a key."
-        }
-        Refusal::ForeignPage => {
-            "A page of another site may not do this; ask with Authorization: Bearer, or list its origin in cors_origins."
-        }
-    }
 }
 
 const fn cache_text(cache: Cache) -> &'static str {

@@ -14,6 +14,7 @@ mod key;
 pub(super) mod loopback;
 pub mod sign;
 
+use std::fmt;
 use std::time::SystemTime;
 
 use http::header::{HOST, ORIGIN};
@@ -202,6 +203,25 @@ impl Access {
         if ambient && caller.is_foreign_page(&self.origins) { Err(Refusal::ForeignPage) } else { Ok(()) }
     }
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoKey => {
+                "Send a key that may do this, as Authorization: Bearer or as the password of HTTP Basic, or, in an upload form, in the field \"key\"."
+            }
+            Self::WrongKey => "The key that was sent may not do this; send another one.",
+            Self::NotFree => {
+                "No key is configured for this, so that only this machine may ask, as localhost and without a proxy; configure a key."
+            }
+            Self::ForeignPage => {
+                "A page of another site may not do this; ask with Authorization: Bearer, or list its origin in cors_origins."
+            }
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// Whether the key that the caller shows, which must be one of these, may be a browser's doing.
 fn shown_among(keys: &[Key], caller: &Caller<'_>) -> Result<bool, Refusal> {

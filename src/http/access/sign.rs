@@ -3,6 +3,8 @@
 //! What is signed is the path as it is sent and, where there is an expiry, `?exp=` and its text. A path
 //! holds no `?`, so no two pairs of path and expiry give the same text. Other parameters are not signed.
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -134,6 +136,20 @@ impl Signing {
         }
     }
 }
+
+impl fmt::Display for UrlRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unsigned => "This URL needs a signature; have this very path signed.",
+            Self::Bad => {
+                "The signature does not fit this URL; have this very path signed with a current key."
+            }
+            Self::Expired => "The URL's time is over; have it signed again.",
+        })
+    }
+}
+
+impl std::error::Error for UrlRefusal {}
 
 fn mac(key: &str) -> Hmac<Sha256> {
     Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes keys of every length")
