@@ -15,6 +15,7 @@ use super::endpoint::Endpoint;
 use super::reply::{self, Problem};
 use super::watch::Watch;
 use super::{Settings, image, upload};
+use crate::image::geometry::Size;
 use crate::image::inspect;
 use crate::object::ObjectId;
 use crate::shard::mesh::AskError;
@@ -173,7 +174,7 @@ async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
         glommio::executor().yield_if_needed().await;
     }
     let header = inspector.finish().map_err(|error| Problem::CannotMake(error.to_string()))?;
-    let (width, height) = header.displayed();
+    let Size { width, height } = header.displayed();
     let info = Info {
         hash: id.to_string(),
         length: original.length,

@@ -1,49 +1,10 @@
-//! Decoded pixels and the rectangles that name parts of them.
+//! Decoded pixels.
 //!
 //! Rows run top to bottom without padding, 8 bits a channel, alpha straight (not premultiplied). This module
 //! knows no file format and changes no picture. Invariant: a [`Pixels`] holds exactly the bytes that its size
 //! and kind ask for, and neither side is zero, so code that walks it needs no further checks.
 
-/// Width and height in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-}
-
-impl Size {
-    /// Width × height.
-    pub const fn area(self) -> u64 {
-        self.width as u64 * self.height as u64
-    }
-
-    /// Width and height with their places changed.
-    pub const fn swapped(self) -> Self {
-        Self { width: self.height, height: self.width }
-    }
-}
-
-/// A real-number rectangle; pixel (0, 0) covers the square from (0, 0) to (1, 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Window {
-    /// Left edge, pixels.
-    pub x: f64,
-    /// Top edge, pixels.
-    pub y: f64,
-    /// Pixels, more than zero.
-    pub width: f64,
-    /// Pixels, more than zero.
-    pub height: f64,
-}
-
-impl Window {
-    /// The window that shows an image of this size whole.
-    pub fn whole(size: Size) -> Self {
-        Self { x: 0.0, y: 0.0, width: f64::from(size.width), height: f64::from(size.height) }
-    }
-}
+use super::geometry::Size;
 
 /// Which channels a pixel has, in this order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,8 @@
 
 use std::fmt;
 
+use super::geometry::{Rect, Size, Transform};
 use super::header::{Header, Limits};
-pub use super::orient::Transform;
-pub use super::pixels::{Size, Window};
 use super::{decode, encode, orient, resize};
 use crate::object::Format;
 
@@ -18,7 +17,7 @@ pub struct Job {
     /// Stored → displayed: orientation, turn and mirrors composed.
     pub transform: Transform,
     /// The part to show, in coordinates of the displayed and turned picture; scaled once.
-    pub window: Window,
+    pub window: Rect<f64>,
     /// Pixels of the result, at least 1.
     pub width: u32,
     /// Pixels of the result, at least 1.
@@ -76,7 +75,7 @@ pub(super) fn proceed(keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> 
 struct Plan {
     stored: Size,
     /// The window, where its pixels are stored.
-    window: Window,
+    window: Rect<f64>,
     /// The result before it is transformed.
     scaled: Size,
     result: Size,
@@ -84,9 +83,9 @@ struct Plan {
 
 impl Plan {
     fn new(header: &Header, job: &Job) -> Self {
-        let stored = Size { width: header.width, height: header.height };
+        let stored = header.stored();
         let result = Size { width: job.width, height: job.height };
-        let window = job.transform.window_before(job.window, job.transform.size(stored));
+        let window = job.transform.untransform(job.window, job.transform.size(stored));
         Self { stored, window, scaled: job.transform.size(result), result }
     }
 }

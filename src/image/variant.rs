@@ -4,11 +4,11 @@
 
 use std::fmt;
 
-use super::geometry::{self, GeometryError};
+use super::geometry::{self, GeometryError, Rect, Transform};
 use super::header::{Header, Limits};
 use super::inspect::{self, InspectError};
 use super::recipe::Recipe;
-use super::render::{self, Job, RenderError, Transform, Window};
+use super::render::{self, Job, RenderError};
 
 /// A variant whose numbers are settled.
 #[derive(Clone, Copy, Debug)]
@@ -38,17 +38,16 @@ pub fn prepare(source: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Prepar
     let header = inspect::inspect(source, *limits).map_err(VariantFault::Image)?;
     let plan =
         geometry::plan(header.displayed(), recipe, limits.pixels_max).map_err(VariantFault::Geometry)?;
-    let transform = geometry::Transform::of_orientation(header.orientation).then(plan.transform);
     let job = Job {
-        transform: Transform { swap: transform.swap, flip_x: transform.mirror_x, flip_y: transform.mirror_y },
-        window: Window {
+        transform: Transform::of_orientation(header.orientation).then(plan.transform),
+        window: Rect {
             x: plan.window.x + f64::from(plan.cut.x),
             y: plan.window.y + f64::from(plan.cut.y),
             width: plan.window.width,
             height: plan.window.height,
         },
-        width: plan.size.0,
-        height: plan.size.1,
+        width: plan.size.width,
+        height: plan.size.height,
         frame: recipe.frame,
         format: recipe.format,
         quality: recipe.quality,

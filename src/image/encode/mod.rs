@@ -8,7 +8,8 @@ mod jpeg;
 mod png;
 mod webp;
 
-use super::pixels::{Kind, Pixels, Size};
+use super::geometry::Size;
+use super::pixels::{Kind, Pixels};
 use super::render::RenderError;
 use crate::object::Format;
 

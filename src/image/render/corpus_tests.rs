@@ -74,12 +74,12 @@ fn find<'a>(entries: &'a [Entry], path: &str) -> &'a Entry {
 
 /// 300 wide or the picture's own width, upright.
 fn thumbnail(header: &Header, format: Format) -> Job {
-    let (width, height) = header.displayed();
+    let Size { width, height } = header.displayed();
     let target = width.min(300);
     let rounded = (2 * u64::from(height) * u64::from(target) + u64::from(width)) / (2 * u64::from(width));
     let to = Size { width: target, height: rounded.max(1) as u32 };
     Job {
-        transform: Transform::from_orientation(header.orientation),
+        transform: Transform::of_orientation(header.orientation),
         ..scaled(Size { width, height }, to, format)
     }
 }
@@ -177,7 +177,7 @@ fn each_exif_orientation_is_shown_upright() {
                 if wrong.swaps_sides() != entry.header.orientation.swaps_sides() {
                     continue;
                 }
-                let job = Job { transform: Transform::from_orientation(wrong), ..right };
+                let job = Job { transform: Transform::of_orientation(wrong), ..right };
                 let other = psnr(&shown(entry, &job), &upright);
                 assert!(
                     other + 6.0 < likeness,

@@ -43,7 +43,7 @@ pub(super) fn full(size: Size, format: Format) -> Job {
 pub(super) fn scaled(from: Size, to: Size, format: Format) -> Job {
     Job {
         transform: Transform::IDENTITY,
-        window: Window::whole(from),
+        window: Rect::whole(from),
         width: to.width,
         height: to.height,
         frame: None,
