@@ -23,18 +23,24 @@ pub fn resize(pixels: Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, Ren
         return Err(RenderError::BadWindow);
     }
     if is_exact(window, to) {
-        return pixels.cropped(window.x as u32, window.y as u32, to).ok_or(RenderError::BadWindow);
+        let part = Rect { x: window.x as u32, y: window.y as u32, width: to.width, height: to.height };
+        return pixels.cropped(part).ok_or(RenderError::BadWindow);
     }
     filter(pixels, window, to).ok_or(RenderError::BadWindow)
 }
 
 /// Bytes alive at the peak of [`resize`], its argument and result included.
 pub fn peak_bytes(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> u64 {
+    if is_exact(window, to) {
+        return from.area().saturating_mul(kind.channels() as u64);
+    }
+    filter_peak_bytes(from, kind, to)
+}
+
+/// The same for any window that is not just cut out.
+pub fn filter_peak_bytes(from: Size, kind: Kind, to: Size) -> u64 {
     let channels = kind.channels() as u64;
     let source = from.area().saturating_mul(channels);
-    if is_exact(window, to) {
-        return source;
-    }
     // The vertical pass comes first and leaves all the columns of the source at the result's height.
     let between = Size { width: from.width, height: to.height }.area().saturating_mul(channels);
     // Both axes' weights: 2 bytes each, at least the 6 of an enlargement per result pixel, and all of the
@@ -125,7 +131,7 @@ mod tests {
     fn whole_pixels_at_their_own_size_are_copied_exactly() {
         let noise = gray(16, 16, |x, y| (x * 37 + y * 101) as u8);
         let part = resize(noise.clone(), window(3.0, 5.0, 8.0, 4.0), Size { width: 8, height: 4 }).unwrap();
-        assert_eq!(part, noise.clone().cropped(3, 5, Size { width: 8, height: 4 }).unwrap());
+        assert_eq!(part, noise.clone().cropped(Rect { x: 3, y: 5, width: 8, height: 4 }).unwrap());
         let all = resize(noise.clone(), Rect::whole(noise.size()), noise.size()).unwrap();
         assert_eq!(all, noise);
     }

@@ -34,6 +34,13 @@ impl Size {
     }
 }
 
+impl Rect<u32> {
+    /// Without its place.
+    pub const fn size(self) -> Size {
+        Size { width: self.width, height: self.height }
+    }
+}
+
 impl Rect<f64> {
     /// All of an image of this size.
     pub fn whole(size: Size) -> Self {

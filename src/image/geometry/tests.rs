@@ -22,13 +22,18 @@ fn size((width, height): (u32, u32)) -> Size {
     Size { width, height }
 }
 
+/// Both steps, without trimming between them.
+fn settle(displayed: Size, recipe: &Recipe, pixels_max: u64) -> Result<Plan, GeometryError> {
+    plan(cut(displayed, recipe)?.size(), recipe, pixels_max)
+}
+
 fn planned(displayed: (u32, u32), spec: &str) -> Plan {
-    plan(size(displayed), &recipe(spec), PIXELS_MAX)
+    settle(size(displayed), &recipe(spec), PIXELS_MAX)
         .unwrap_or_else(|error| panic!("{displayed:?} {spec}: {error}"))
 }
 
 fn refusal(displayed: (u32, u32), spec: &str, format: Format) -> GeometryError {
-    plan(size(displayed), &recipe_as(spec, format), PIXELS_MAX).expect_err(spec)
+    settle(size(displayed), &recipe_as(spec, format), PIXELS_MAX).expect_err(spec)
 }
 
 #[test]
@@ -102,7 +107,7 @@ fn padding_gives_the_box_and_never_enlarges_what_is_inside() {
 
 #[test]
 fn the_crop_is_cut_to_the_turned_image() {
-    for (spec, cut) in [
+    for (spec, expected) in [
         ("full", (0, 0, 40, 30)),
         ("full,crop-1-2-3-4", (1, 2, 3, 4)),
         ("full,crop-39-29-1-1", (39, 29, 1, 1)),
@@ -110,8 +115,9 @@ fn the_crop_is_cut_to_the_turned_image() {
         ("full,rot90", (0, 0, 30, 40)),
         ("full,rot90,crop-20-35-99-99", (20, 35, 10, 5)),
     ] {
-        let (x, y, width, height) = cut;
-        assert_eq!(planned((40, 30), spec).cut, Rect { x, y, width, height }, "{spec}");
+        let (x, y, width, height) = expected;
+        let expected = Rect { x, y, width, height };
+        assert_eq!(cut(size((40, 30)), &recipe(spec)), Ok(expected), "{spec}");
     }
 }
 
@@ -171,8 +177,8 @@ fn a_window_may_begin_and_end_between_pixels() {
 
 #[test]
 fn without_a_crop_to_cover_the_window_is_the_whole_cut() {
-    for spec in ["full", "20w", "20h", "20w20h", "50w50h,pad", "20w5h,stretch", "20w,crop-5-6-40-30"] {
-        assert_eq!(planned((45, 36), spec).window.x, 0.0);
+    for spec in ["full", "20w", "20h", "20w20h", "50w50h,pad", "20w5h,stretch"] {
+        assert_eq!(planned((45, 36), spec).window, Rect { x: 0.0, y: 0.0, width: 45.0, height: 36.0 });
     }
     let plan = planned((45, 36), "20w,crop-5-6-20-10");
     assert_eq!(plan.window, Rect { x: 0.0, y: 0.0, width: 20.0, height: 10.0 });
@@ -206,7 +212,7 @@ fn refuses_a_side_that_the_format_cannot_hold() {
         (Format::Png, 0x7fff_ffff),
         (Format::Avif, 65_536),
     ] {
-        let sized = |sides| plan(size(sides), &recipe_as("full", format), u64::MAX).map(|plan| plan.size);
+        let sized = |sides| settle(size(sides), &recipe_as("full", format), u64::MAX).map(|plan| plan.size);
         let beyond = GeometryError::BeyondFormat { side: u128::from(max) + 1, format };
         assert_eq!(sized((max, 1)), Ok(size((max, 1))));
         assert_eq!(sized((1, max)), Ok(size((1, max))));
@@ -256,7 +262,7 @@ fn targets() -> impl Strategy<Value = Target> {
 /// A plan without limits on format and pixels, of an upright and uncropped image.
 fn free_plan(displayed: (u32, u32), target: Target, upscale: bool) -> Option<Plan> {
     let recipe = Recipe { target, upscale, ..recipe_as("full", Format::Png) };
-    plan(size(displayed), &recipe, u64::MAX).ok()
+    settle(size(displayed), &recipe, u64::MAX).ok()
 }
 
 /// The sides that a target bounds.
@@ -330,14 +336,26 @@ proptest! {
     }
 
     #[test]
+    fn a_trimmed_cut_gives_nothing_larger_than_foretold(
+        width in sides(), height in sides(), target in targets(), up: bool, part in any::<(u32, u32)>(),
+    ) {
+        let recipe = Recipe { target, upscale: up && target != Target::Full, ..recipe_as("full", Format::Png) };
+        let most = sides_max(Size { width, height }, &recipe);
+        let trimmed = Size { width: 1 + part.0 % width, height: 1 + part.1 % height };
+        if let Ok(plan) = plan(trimmed, &recipe, u64::MAX) {
+            prop_assert!(plan.canvas.width <= most.width && plan.canvas.height <= most.height, "{plan:?} {most:?}");
+        }
+    }
+
+    #[test]
     fn a_window_maps_back_into_the_stored_image_and_forth(
         stored in (sides(), sides()), target in targets(), exif in 1..=8_u32, step in 0..4_usize,
     ) {
         let turn = [None, Some("rot90"), Some("rot180"), Some("rot270")][step];
         let turned = Recipe { target, ..recipe_as(&turn.map_or("full".into(), |turn| format!("full,{turn}")), Format::Png) };
         let upright = Transform::of_orientation(Orientation::from_exif(exif));
-        if let Ok(plan) = plan(upright.size(size(stored)), &turned, u64::MAX) {
-            let transform = upright.then(plan.transform);
+        if let Ok(plan) = settle(upright.size(size(stored)), &turned, u64::MAX) {
+            let transform = upright.then(turned.transform);
             let back = transform.untransform(plan.window, transform.size(size(stored)));
             prop_assert!(back.x >= 0.0 && back.x + back.width <= f64::from(stored.0), "{back:?}");
             prop_assert!(back.y >= 0.0 && back.y + back.height <= f64::from(stored.1), "{back:?}");
@@ -361,7 +379,7 @@ proptest! {
                 let recipe = Recipe {
                     target, upscale: up, crop, dimension_max: u32::MAX, ..recipe_as("full", Format::Png)
                 };
-                let _ = plan(size(displayed), &recipe, pixels_max);
+                let _ = settle(size(displayed), &recipe, pixels_max);
             }
         }
     }

@@ -68,6 +68,13 @@ impl Transform {
         Self::new(self.swap != next.swap, mirror_x != next.mirror_x, mirror_y != next.mirror_y)
     }
 
+    /// What leads back.
+    #[must_use]
+    pub const fn inverse(self) -> Self {
+        // Undone in the opposite order, the mirrors come before the swap, which changes their axes.
+        if self.swap { Self::new(true, self.mirror_y, self.mirror_x) } else { self }
+    }
+
     /// The size of an image of this size after the transform; also before it, given the size after it.
     pub const fn size(self, size: Size) -> Size {
         if self.swap { size.swapped() } else { size }
@@ -195,6 +202,14 @@ mod tests {
             }
             let whole = compose(Orientation::from_exif(orientation), turn, with_flip, with_flop);
             assert_eq!(apply(whole, &grid()), expected, "{orientation} {turn:?} {with_flip} {with_flop}");
+        });
+    }
+
+    #[test]
+    fn the_inverse_leads_back() {
+        each(|orientation, turn, with_flip, with_flop| {
+            let whole = compose(Orientation::from_exif(orientation), turn, with_flip, with_flop);
+            assert_eq!(apply(whole.inverse(), &apply(whole, &grid())), grid());
         });
     }
 
