@@ -9,12 +9,12 @@ use sha1::{Digest, Sha1};
 use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
-use super::reply::{self, Problem, Representation};
+use super::reply::{self, Freshness, Problem, Representation};
 use super::service::{Answer, Context};
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
 use crate::shard::message::{Opened, VariantAsk, Verified};
-use crate::shard::variant::VariantError;
+use crate::shard::variant::{Variant, VariantError};
 use crate::store::originals::{Found, Original};
 use crate::store::read::{CHUNK_BYTES, Reader};
 use crate::store::variants::Kept;
@@ -56,26 +56,39 @@ async fn image(
         .map_err(|error| Problem::BadSpec(error.to_string()))?;
     if wanted.spec.is_full_plain() {
         match context.shard.find(id).await?? {
-            Found::Here(original) if original.format == format => return stored(context, id, headers).await,
+            Found::Here(original) if original.format == format => {
+                return stored(context, id, wanted.freshness(), headers).await;
+            }
+            Found::Here(_) if context.settings.only_presets && !wanted.by_preset => {
+                return Err(Problem::OnlyPresets);
+            }
             Found::Here(_) => {}
             Found::Absent => return Err(Problem::Absent),
             Found::Damaged => return Err(Problem::Damaged),
         }
     }
-    variant(context, id, recipe, headers).await
+    variant(context, id, recipe, wanted.freshness(), headers).await
+}
+
+impl ImageRequest {
+    /// What the URL shows never changes, unless the configuration says what that is.
+    const fn freshness(&self) -> Freshness {
+        if self.by_preset { Freshness::Day } else { Freshness::ForEver }
+    }
 }
 
 async fn variant(
     context: &Context,
     id: ObjectId,
     recipe: Recipe,
+    freshness: Freshness,
     headers: &HeaderMap,
 ) -> Result<Answer, Problem> {
     let key = recipe.etag_key(&id);
     let etag = format!("\"{:032x}\"", u128::from_be_bytes(key));
     if conditional::matches_etag(headers, &etag) {
         return match context.shard.find(id).await?? {
-            Found::Here(_) => Ok(reply::not_modified(&etag).into()),
+            Found::Here(_) => Ok(reply::not_modified(&etag, freshness).into()),
             Found::Absent => Err(Problem::Absent),
             Found::Damaged => Err(Problem::Damaged),
         };
@@ -83,26 +96,31 @@ async fn variant(
     let media_type = recipe.format.media_type();
     let variant = context.shard.variant(VariantAsk { id, recipe, key }).await?.map_err(problem)?;
     if conditional::is_fresh(headers, &etag, Some(variant.modified)) {
-        return Ok(reply::not_modified(&etag).into());
+        return Ok(reply::not_modified(&etag, freshness).into());
     }
     let length = match &variant.body {
         Kept::Bytes(bytes) => bytes.len() as u64,
         Kept::File(_, length) => *length,
     };
-    let about =
-        Representation { media_type, length, etag: &etag, modified: variant.modified, cache: variant.cache };
-    let range = conditional::range(headers, length, &etag, variant.modified);
-    let response = match variant.body {
+    let Variant { body, modified, cache } = variant;
+    let about = Representation { media_type, length, etag: &etag, modified, freshness, cache };
+    let range = conditional::range(headers, length, &etag, modified);
+    let response = match body {
         Kept::Bytes(bytes) => memory(&about, range, &bytes),
         Kept::File(file, length) => disk(&about, range, Reader::new(file, length)).await?,
     };
-    Ok(Answer { response, cache: variant.cache })
+    Ok(Answer { response, cache })
 }
 
-async fn stored(context: &Context, id: ObjectId, headers: &HeaderMap) -> Result<Answer, Problem> {
+async fn stored(
+    context: &Context,
+    id: ObjectId,
+    freshness: Freshness,
+    headers: &HeaderMap,
+) -> Result<Answer, Problem> {
     let etag = format!("\"{id}\"");
     if conditional::matches_etag(headers, &etag) {
-        return Ok(reply::not_modified(&etag).into());
+        return Ok(reply::not_modified(&etag, freshness).into());
     }
     let (file, original, verified) = match context.shard.open(id).await?? {
         Opened::Here(file, original, verified) => (file, original, verified),
@@ -110,13 +128,14 @@ async fn stored(context: &Context, id: ObjectId, headers: &HeaderMap) -> Result<
         Opened::Damaged => return Err(Problem::Damaged),
     };
     if conditional::is_fresh(headers, &etag, Some(original.modified)) {
-        return Ok(reply::not_modified(&etag).into());
+        return Ok(reply::not_modified(&etag, freshness).into());
     }
     let about = Representation {
         media_type: original.format.media_type(),
         length: original.length,
         etag: &etag,
         modified: original.modified,
+        freshness,
         cache: Cache::Disk,
     };
     let range = conditional::range(headers, original.length, &etag, original.modified);

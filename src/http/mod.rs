@@ -4,6 +4,7 @@
 //! * [`socket`]: hyper's reads and writes on glommio's sockets.
 //! * [`watch`]: time limits by one sweep per shard.
 //! * [`endpoint`]: a request's line as a type (pure).
+//! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
 //! * [`upload`], [`image`]: the two long answers.
 //! * [`conditional`]: validators and ranges (pure).
@@ -17,6 +18,7 @@ pub mod connection;
 mod endpoint;
 mod form;
 mod image;
+mod presets;
 mod reply;
 mod service;
 mod socket;

@@ -18,6 +18,7 @@ use super::conditional::Range;
 use crate::telemetry::metrics::Cache;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// Every refusal, by cause.
@@ -35,6 +36,8 @@ pub(super) enum Problem {
     BadUrl(&'static str),
     /// The spec is wrong; the sentence names the part.
     BadSpec(String),
+    /// A variant without a preset, where only presets are made.
+    OnlyPresets,
     /// A part of the contract that this version does not have.
     NotYet(String),
     /// The message's framing is ambiguous.
@@ -94,6 +97,7 @@ impl Problem {
             Self::BadId => (S::BAD_REQUEST, "bad-id", "Not an id"),
             Self::BadUrl(_) => (S::BAD_REQUEST, "bad-url", "Bad URL"),
             Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
+            Self::OnlyPresets => (S::FORBIDDEN, "only-presets", "Presets only"),
             Self::NotYet(_) => (S::BAD_REQUEST, "not-supported-yet", "Not supported yet"),
             Self::Framing(_) => (S::BAD_REQUEST, "framing", "Ambiguous message length"),
             Self::BadForm(_) => (S::BAD_REQUEST, "bad-form", "Bad form"),
@@ -129,6 +133,9 @@ impl Problem {
             Self::BadId => "Use the 40 hex digits that the upload answered as \"hash\".",
             Self::BadUrl(detail) | Self::Framing(detail) => detail,
             Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
+            Self::OnlyPresets => {
+                "Only presets are made here; write p- and the name of one, or ask for full as stored."
+            }
             Self::NotYet(what) => return format!("{what} is not supported yet; leave it out."),
             Self::Aborted => "The body ended before its announced length; send it again.",
             Self::Stalled => "The body stopped arriving; send it again without pauses.",
@@ -182,6 +189,15 @@ impl From<Problem> for Response<Body> {
     }
 }
 
+/// For how long an answer with an image's bytes, or that it is still the same, holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// The URL never shows anything else.
+    ForEver,
+    /// What the URL shows may be configured anew.
+    Day,
+}
+
 /// What every answer with an image's bytes says.
 #[derive(Debug)]
 pub(super) struct Representation<'a> {
@@ -193,6 +209,8 @@ pub(super) struct Representation<'a> {
     pub(super) etag: &'a str,
     /// Upload time of the image.
     pub(super) modified: SystemTime,
+    /// For how long it holds.
+    pub(super) freshness: Freshness,
     /// Where the bytes came from.
     pub(super) cache: Cache,
 }
@@ -221,16 +239,16 @@ pub(super) fn representation(
     headers.insert(LAST_MODIFIED, text_value(httpdate::fmt_http_date(about.modified)));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
     headers.insert(X_CACHE, HeaderValue::from_static(cache_text(about.cache)));
-    validators(headers, about.etag);
+    validators(headers, about.etag, about.freshness);
     common(headers);
     response
 }
 
 /// 304.
-pub(super) fn not_modified(etag: &str) -> Response<Body> {
+pub(super) fn not_modified(etag: &str, freshness: Freshness) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    validators(response.headers_mut(), etag);
+    validators(response.headers_mut(), etag, freshness);
     common(response.headers_mut());
     response
 }
@@ -240,7 +258,7 @@ pub(super) fn moved(location: String) -> Response<Body> {
     let mut response = plain(StatusCode::MOVED_PERMANENTLY, "text/plain; charset=utf-8", Vec::new());
     let headers = response.headers_mut();
     headers.insert(LOCATION, text_value(location));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
+    headers.insert(CACHE_CONTROL, A_DAY);
     response
 }
 
@@ -275,9 +293,15 @@ fn plain(status: StatusCode, media_type: &str, text: Vec<u8>) -> Response<Body> 
     response
 }
 
-fn validators(headers: &mut HeaderMap, etag: &str) {
+fn validators(headers: &mut HeaderMap, etag: &str, freshness: Freshness) {
     headers.insert(ETAG, text_value(etag.to_owned()));
-    headers.insert(CACHE_CONTROL, IMMUTABLE);
+    headers.insert(
+        CACHE_CONTROL,
+        match freshness {
+            Freshness::ForEver => IMMUTABLE,
+            Freshness::Day => A_DAY,
+        },
+    );
 }
 
 fn common(headers: &mut HeaderMap) {
@@ -315,6 +339,7 @@ mod tests {
             Problem::BadId,
             Problem::BadUrl("x"),
             Problem::BadSpec(text()),
+            Problem::OnlyPresets,
             Problem::NotYet(text()),
             Problem::Framing("x"),
             Problem::BadForm(text()),

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
 use super::{Settings, image, upload};
@@ -89,7 +90,8 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         return problem.into();
     }
     let uri = request.uri();
-    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query()) {
+    let presets = Presets::of(&context.settings);
+    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query(), presets) {
         Ok(endpoint) => endpoint,
         Err(problem) => return problem.into(),
     };
