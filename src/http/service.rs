@@ -13,9 +13,11 @@ use serde::Serialize;
 use super::access::{Access, Caller, cors};
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
 use super::{Settings, download, image, upload};
+use crate::image::geometry::Size;
 use crate::object::ObjectId;
 use crate::shard::mesh::AskError;
 use crate::shard::{Phase, Shard};
@@ -95,7 +97,8 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         return Endpoint::methods(uri.path()).map_or_else(Answer::from, |all| reply::preflight(all).into());
     }
     let signing = context.access.signing(uri.path(), uri.query());
-    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query(), signing) {
+    let presets = Presets::of(&context.settings);
+    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query(), signing, presets) {
         Ok(endpoint) => endpoint,
         Err(problem) => return problem.into(),
     };
@@ -189,7 +192,7 @@ async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
         Described::Damaged(_) => return Err(Problem::Damaged),
         Described::Refused(error) => return Err(Problem::CannotMake(error.to_string())),
     };
-    let (width, height) = header.displayed();
+    let Size { width, height } = header.displayed();
     let info = Info {
         hash: id.to_string(),
         length: original.length,
