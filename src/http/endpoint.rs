@@ -130,6 +130,11 @@ impl Endpoint {
         Ok(shape.methods())
     }
 
+    /// Whether an image's path leaves its format to `Accept`.
+    pub(super) fn is_negotiated(path: &str) -> bool {
+        path.as_bytes().last_chunk().is_some_and(|end: &[u8; 5]| end.eq_ignore_ascii_case(b".auto"))
+    }
+
     /// Under which label requests for `path` are counted.
     pub(super) fn route(method: &Method, path: &str) -> Route {
         let uploads = matches!(*method, Method::POST | Method::PUT);

@@ -33,6 +33,14 @@ pub(super) struct Form {
     bytes_max: u64,
 }
 
+/// A form's fields.
+pub(super) struct Received {
+    /// The image.
+    pub(super) spool: Spool,
+    /// What is to be made ahead.
+    pub(super) hints: Vec<Spec>,
+}
+
 /// Whether the request's body has been taken to its end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ended(Arc<AtomicBool>);
@@ -68,8 +76,9 @@ impl Form {
         mut self,
         context: &Context,
         check: impl Fn(Option<&str>) -> Result<(), Problem>,
-    ) -> Result<Spool, Problem> {
+    ) -> Result<Received, Problem> {
         let mut image = None;
+        let mut hints = Vec::new();
         let mut checked = None;
         let bytes_max = self.bytes_max;
         let bad = |error| problem(&error, bytes_max);
@@ -92,7 +101,8 @@ impl Form {
                 }
                 Some("key") => checked = Some(check(Some(&text(context, field, bytes_max).await?))),
                 Some("size_hints") => {
-                    check_hints(&text(context, field, bytes_max).await?, Presets::of(&context.settings))?;
+                    let text = text(context, field, bytes_max).await?;
+                    hints = parse_hints(&text, Presets::of(&context.settings))?;
                 }
                 // Fields of other names are the caller's own.
                 _ => {
@@ -103,7 +113,7 @@ impl Form {
         let image =
             image.ok_or_else(|| Problem::BadForm("Send the image in the field \"image\".".to_owned()))?;
         checked.unwrap_or_else(|| check(None))?;
-        image
+        Ok(Received { spool: image?, hints })
     }
 }
 
@@ -145,7 +155,7 @@ async fn text(context: &Context, mut field: Field<'_>, bytes_max: u64) -> Result
 }
 
 /// Specs joined by commas: an item that is a size begins the next spec.
-fn check_hints(hints: &str, presets: Presets<'_>) -> Result<(), Problem> {
+fn parse_hints(hints: &str, presets: Presets<'_>) -> Result<Vec<Spec>, Problem> {
     let mut specs: Vec<String> = Vec::new();
     for item in hints.split(',').map(str::trim).filter(|_| !hints.trim().is_empty()) {
         match specs.last_mut() {
@@ -159,15 +169,16 @@ fn check_hints(hints: &str, presets: Presets<'_>) -> Result<(), Problem> {
     if specs.len() > HINTS_MAX {
         return Err(Problem::BadForm(format!("Send at most {HINTS_MAX} size_hints.")));
     }
-    for spec in specs {
-        let meaning = Spec::parse(&spec)
+    let meaning = |text: &String| {
+        let meaning = Spec::parse(text)
             .and_then(|spec| presets.meaning(&spec))
-            .map_err(|error| Problem::BadSpec(format!("The hint {spec:?} is no spec. {error}")))?;
-        if let Some(part) = meaning.unsupported() {
-            return Err(Problem::NotYet(format!("The part {part:?} of size_hints")));
+            .map_err(|error| Problem::BadSpec(format!("The hint {text:?} is no spec. {error}")))?;
+        match meaning.unsupported() {
+            Some(part) => Err(Problem::NotYet(format!("The part {part:?} of size_hints"))),
+            None => Ok(meaning),
         }
-    }
-    Ok(())
+    };
+    specs.iter().map(meaning).collect()
 }
 
 /// The request's body as multer wants it.
@@ -254,9 +265,11 @@ mod tests {
 
     #[test]
     fn a_size_begins_the_next_hint() {
-        let check = |hints: &str| check_hints(hints, Presets::new(&BTreeMap::new(), false));
-        assert_eq!(check("300w200h,fill,q70,50s"), Ok(()));
-        assert_eq!(check(""), Ok(()));
+        let check = |hints: &str| parse_hints(hints, Presets::new(&BTreeMap::new(), false));
+        let texts =
+            |hints: &str| check(hints).map(|specs| specs.iter().map(Spec::to_string).collect::<Vec<_>>());
+        assert_eq!(texts("50s, 300w200h,fill,q70 ,full").unwrap(), ["50s", "300w200h,fill,q70", "full"]);
+        assert_eq!(texts("").unwrap(), [""; 0]);
         assert!(matches!(check("fill,50s"), Err(Problem::BadSpec(_))));
         assert!(matches!(check("50s,wrong"), Err(Problem::BadSpec(_))));
         assert!(matches!(check(&["50s"; 17].join(",")), Err(Problem::BadForm(_))));
@@ -266,8 +279,10 @@ mod tests {
     fn a_hint_may_name_a_preset_that_there_is() {
         let thumb = (PresetName::parse("thumb").unwrap(), Spec::parse("200s").unwrap());
         let named = BTreeMap::from([thumb]);
-        let check = |hints: &str| check_hints(hints, Presets::new(&named, true));
-        assert_eq!(check("p-thumb,q70,50s"), Ok(()));
+        let check = |hints: &str| parse_hints(hints, Presets::new(&named, true));
+        let texts =
+            |hints: &str| check(hints).map(|specs| specs.iter().map(Spec::to_string).collect::<Vec<_>>());
+        assert_eq!(texts("p-thumb,q70,50s").unwrap(), ["200s,q70", "50s"]);
         assert!(matches!(check("50s,p-none"), Err(Problem::BadSpec(_))));
         assert!(matches!(check("p-thumb,fill"), Err(Problem::BadSpec(_))));
     }

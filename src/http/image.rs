@@ -10,14 +10,16 @@ use super::access::sign::UrlRefusal;
 use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
+use super::negotiate;
 use super::reply::{self, Freshness, Problem, Representation};
 use super::service::{Answer, Context};
+use crate::image::header::Header;
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
 use crate::shard::hot::{self, Entry};
 use crate::shard::message::{Opened, VariantAsk, Verified};
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
-use crate::store::originals::{Found, Original};
+use crate::store::originals::{Described, Found, Original};
 use crate::store::read::{CHUNK_BYTES, Reader};
 use crate::telemetry::metrics::Cache;
 
@@ -25,7 +27,7 @@ use crate::telemetry::metrics::Cache;
 const PROVEN_FIRST_BYTES: u64 = 1 << 20;
 
 pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> Answer {
-    let answered = match supported(wanted) {
+    let answered = match format(context, wanted, headers).await {
         Ok(format) => image(context, wanted, format, headers).await,
         Err(problem) => Err(problem),
     };
@@ -33,15 +35,32 @@ pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &H
 }
 
 /// The output format, if this version makes what is asked.
-fn supported(wanted: &ImageRequest) -> Result<Format, Problem> {
+async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> Result<Format, Problem> {
     if let Some(part) = wanted.spec.unsupported() {
         return Err(Problem::NotYet(format!("The part {part:?} of the spec")));
     }
     match wanted.extension {
-        Extension::Format(format @ (Format::Jpeg | Format::Png | Format::Gif | Format::Webp)) => Ok(format),
-        Extension::Format(Format::Avif) | Extension::Auto => {
-            Err(Problem::NotYet(format!("The extension .{}", wanted.extension.as_str())))
+        Extension::Format(Format::Avif) => Err(Problem::NotYet("The extension .avif".to_owned())),
+        Extension::Format(format) => Ok(format),
+        // What the image is like does not matter then, so nobody is asked.
+        Extension::Auto if !wanted.spec.is_full_plain() && negotiate::names(headers, Format::Webp) => {
+            Ok(Format::Webp)
         }
+        Extension::Auto => {
+            let header = described(context, wanted.id).await?.1;
+            let choose = if wanted.spec.is_full_plain() { negotiate::of_full } else { negotiate::of_variant };
+            Ok(choose(headers, &header))
+        }
+    }
+}
+
+/// A stored image's facts.
+pub(super) async fn described(context: &Context, id: ObjectId) -> Result<(Original, Header), Problem> {
+    match context.shard.describe(id).await?? {
+        Described::Here(original, header) => Ok((original, header)),
+        Described::Absent => Err(Problem::Absent),
+        Described::Damaged(_) => Err(Problem::Damaged),
+        Described::Refused(error) => Err(Problem::CannotMake(error.to_string())),
     }
 }
 

@@ -9,6 +9,7 @@
 //! * [`service`]: which code answers which endpoint.
 //! * [`upload`], [`image`]: the two long answers.
 //! * [`download`]: names of saved files (pure).
+//! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`conditional`]: validators and ranges (pure).
 //! * [`body`]: what is sent.
 //! * [`reply`]: the only table of status codes.
@@ -21,6 +22,7 @@ mod download;
 mod endpoint;
 mod form;
 mod image;
+mod negotiate;
 mod presets;
 mod reply;
 mod service;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
     CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -383,6 +383,11 @@ pub(super) fn text(media_type: &str, text: Vec<u8>) -> Response<Body> {
     response
 }
 
+/// Tells caches that the answer depends on `Accept`.
+pub(super) fn vary_by_accept(response: &mut Response<Body>) {
+    response.headers_mut().append(VARY, HeaderValue::from_static("Accept"));
+}
+
 /// Asks the client to use another connection from now on.
 pub(super) fn close(response: &mut Response<Body>) {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -430,67 +435,4 @@ fn text_value(text: String) -> HeaderValue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::telemetry::metrics::STATUSES;
-
-    fn every_problem() -> Vec<Problem> {
-        let text = || "x".to_owned();
-        vec![
-            Problem::Unsigned,
-            Problem::UnknownRoute,
-            Problem::Method("GET"),
-            Problem::BadId,
-            Problem::BadUrl("x"),
-            Problem::BadSpec(text()),
-            Problem::OnlyPresets,
-            Problem::NotYet(text()),
-            Problem::NotImplemented("x"),
-            Problem::Upload(Refusal::NoKey),
-            Problem::Upload(Refusal::NotFree),
-            Problem::Upload(Refusal::ForeignPage),
-            Problem::Call(Refusal::WrongKey),
-            Problem::Call(Refusal::NotFree),
-            Problem::Url(UrlRefusal::Unsigned),
-            Problem::Url(UrlRefusal::Bad),
-            Problem::Url(UrlRefusal::Expired),
-            Problem::Framing("x"),
-            Problem::BadForm(text()),
-            Problem::Aborted,
-            Problem::Stalled,
-            Problem::TooLong(1),
-            Problem::UnsupportedImage(text()),
-            Problem::BadImage(text()),
-            Problem::WrongId,
-            Problem::Absent,
-            Problem::Damaged,
-            Problem::CannotMake(text()),
-            Problem::OutsideRange(1),
-            Problem::Busy("x"),
-            Problem::Deadline,
-            Problem::Stopping,
-            Problem::DiskFull,
-            Problem::Disk,
-            Problem::Internal,
-        ]
-    }
-
-    #[test]
-    fn every_status_is_counted_by_the_metrics() {
-        for problem in every_problem() {
-            let status = problem.kind().0.as_u16();
-            assert!(STATUSES.contains(&status), "{status} is missing in telemetry::metrics::STATUSES");
-        }
-    }
-
-    #[test]
-    fn every_503_says_when_to_come_back_and_nothing_but_absence_is_cached() {
-        for problem in every_problem() {
-            let response = Response::<Body>::from(problem.clone());
-            let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), unavailable, "{problem:?}");
-            let stored = response.headers()[CACHE_CONTROL] != "no-store";
-            assert_eq!(stored, problem == Problem::Absent, "{problem:?}");
-        }
-    }
-}
+mod tests;

@@ -22,7 +22,6 @@ use crate::object::ObjectId;
 use crate::shard::mesh::AskError;
 use crate::shard::{Phase, Shard};
 use crate::store::StoreError;
-use crate::store::originals::Described;
 use crate::telemetry::metrics::{Cache, Route};
 
 /// An answer, and where its bytes came from.
@@ -47,6 +46,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     let started = Instant::now();
     context.watch.request();
     let route = Endpoint::route(request.method(), request.uri().path());
+    let negotiated = route == Route::Image && Endpoint::is_negotiated(request.uri().path());
     let origin = context.access.origin(request.headers());
     let mut body = BodyState::of(&request);
     let answered = AssertUnwindSafe(dispatch(&context, request, &mut body)).catch_unwind().await;
@@ -56,6 +56,9 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     });
     let Context { shard, watch, .. } = context;
     origin.mark(response.headers_mut());
+    if negotiated {
+        reply::vary_by_accept(&mut response);
+    }
     if body == BodyState::Unread {
         watch.unread.set(true);
         reply::close(&mut response);
@@ -186,12 +189,7 @@ struct Info {
 
 async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
     let shard = &context.shard;
-    let (original, header) = match shard.describe(id).await?? {
-        Described::Here(original, header) => (original, header),
-        Described::Absent => return Err(Problem::Absent),
-        Described::Damaged(_) => return Err(Problem::Damaged),
-        Described::Refused(error) => return Err(Problem::CannotMake(error.to_string())),
-    };
+    let (original, header) = image::described(context, id).await?;
     let Size { width, height } = header.displayed();
     let info = Info {
         hash: id.to_string(),

@@ -17,11 +17,14 @@ use serde::Serialize;
 
 use super::access::{Caller, Refusal};
 use super::form;
+use super::negotiate;
 use super::reply::{self, Problem};
 use super::service::{Answer, BodyState, Context};
 use crate::image::geometry::Size;
-use crate::object::ObjectId;
+use crate::image::recipe::Recipe;
+use crate::object::{ObjectId, Spec};
 use crate::shard::Node;
+use crate::shard::message::VariantAsk;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 
 /// What a form may hold beside the image: boundaries, field heads, the other fields.
@@ -97,12 +100,18 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
         if ended.get() {
             *state = BodyState::Read;
         }
-        let spooled = received?;
+        let form::Received { spool, hints } = received?;
         if undelete {
             return Err(NO_UNDELETE);
         }
         context.watch.working();
-        publish(context, spooled.finish().await?).await
+        let spooled = spool.finish().await?;
+        let ahead = ahead(context, &spooled, &hints)?;
+        let answer = publish(context, spooled).await?;
+        for ask in ahead {
+            context.shard.ahead(ask).await;
+        }
+        Ok(answer)
     };
     let received: Result<Answer, Problem> = received.await;
     received.unwrap_or_else(Answer::from)
@@ -177,6 +186,18 @@ async fn next(context: &Context, body: &mut Incoming) -> Result<Option<Bytes>, P
         }
     }
     Ok(None)
+}
+
+/// The variants that the hints mean, in the image's natural format.
+fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<VariantAsk>, Problem> {
+    let format = negotiate::natural(&spooled.header);
+    let stored = |hint: &Spec| hint.is_full_plain() && format == spooled.header.format;
+    let ask = |hint: &Spec| {
+        let recipe = Recipe::resolve(hint, format, &context.settings.recipe)
+            .map_err(|error| Problem::BadSpec(format!("size_hints: {error}")))?;
+        Ok(VariantAsk { id: spooled.id, key: recipe.etag_key(&spooled.id), recipe })
+    };
+    hints.iter().filter(|hint| !stored(hint)).map(ask).collect()
 }
 
 async fn publish(context: &Context, spooled: Spooled) -> Result<Answer, Problem> {

@@ -3,6 +3,7 @@
 //! One at a time and only while no job that somebody waits for is queued; one that is running gives way
 //! at its next step. What does not fit the bounded list is forgotten: a hint is no promise.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,22 +21,26 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The hints that wait.
 pub(super) type Hints = VecDeque<VariantAsk>;
 
+/// Says that the work goes on; dropping it (also by a panic) lets the next hint start it anew.
+struct Working<'a>(&'a Cell<bool>);
+
 impl Shard {
     /// Notes a variant to be made ahead, of an image that this shard owns.
     pub(super) fn own_ahead(self: &Rc<Self>, ask: VariantAsk) {
-        let mut hints = self.hints.borrow_mut();
-        if hints.len() >= WAITING_MAX {
+        if self.hints.borrow().len() >= WAITING_MAX {
             return;
         }
-        hints.push_back(ask);
-        // The first one starts the work, which ends when the list is empty.
-        if hints.len() == 1 && !self.making_ahead.replace(true) {
+        self.hints.borrow_mut().push_back(ask);
+        // The first one starts the work, which ends when the list is empty. It begins within this very
+        // call, so that no borrow may be held here.
+        if !self.making_ahead.replace(true) {
             let shard = Rc::clone(self);
             self.spawn(async move { shard.make_ahead().await });
         }
     }
 
     async fn make_ahead(self: Rc<Self>) {
+        let _working = Working(&self.making_ahead);
         while !self.stopping.is_set() {
             if !self.jobs.borrow().is_empty() {
                 glommio::timer::sleep(LOOK_AGAIN).await;
@@ -48,6 +53,11 @@ impl Shard {
                 Ok(_) => {}
             }
         }
-        self.making_ahead.set(false);
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }

@@ -230,7 +230,6 @@ fn an_option_that_is_not_made_yet_is_400_and_named() {
         ("30w,meta/x.jpg", "meta"),
         ("p-thumb/x.jpg", "p-"),
         ("30w/x.avif", "avif"),
-        ("30w/x.auto", "auto"),
     ] {
         let detail = node.get(&format!("/image/{id}/{target}")).problem(400);
         assert!(detail.contains(part) && detail.contains("not supported yet"), "{target}: {detail}");

@@ -23,6 +23,7 @@ mod crash;
 mod demo;
 mod disk;
 mod grammar;
+mod negotiation;
 mod originals;
 mod overload;
 mod refusals;

@@ -1,0 +1,103 @@
+//! The format of an `auto` URL: what the client names in `Accept`, else what is natural. Pure.
+//!
+//! `*/*` and `image/*` name nothing: every client sends them, also those that cannot show WebP.
+
+use http::HeaderMap;
+use http::header::ACCEPT;
+
+use crate::image::header::Header;
+use crate::object::Format;
+
+/// Whether `Accept` names the media type of `format` with a quality above 0.
+pub(super) fn names(headers: &HeaderMap, format: Format) -> bool {
+    let lists = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let same = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(format.media_type()));
+        same && !parts.any(is_nothing)
+    })
+}
+
+/// The format for those who name none: JPEG, PNG and GIF stay what they are; WebP and AVIF become what every client
+/// shows.
+pub(super) const fn natural(header: &Header) -> Format {
+    match header.format {
+        format @ (Format::Jpeg | Format::Png | Format::Gif) => format,
+        Format::Webp | Format::Avif if header.frames > 1 => Format::Gif,
+        Format::Webp | Format::Avif if header.has_alpha => Format::Png,
+        Format::Webp | Format::Avif => Format::Jpeg,
+    }
+}
+
+/// The stored bytes' format where they may be given as they are, else a variant's.
+pub(super) fn of_full(headers: &HeaderMap, header: &Header) -> Format {
+    let stored = header.format;
+    if names(headers, stored) || natural(header) == stored { stored } else { of_variant(headers, header) }
+}
+
+/// A variant's format.
+pub(super) fn of_variant(headers: &HeaderMap, header: &Header) -> Format {
+    if names(headers, Format::Webp) { Format::Webp } else { natural(header) }
+}
+
+/// `q=0`, with or without fractions.
+fn is_nothing(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else { return false };
+    name.trim().eq_ignore_ascii_case("q") && value.trim().parse::<f32>().is_ok_and(|quality| quality <= 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::header::{Color, ColorKind, Orientation};
+
+    fn accept(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(ACCEPT, http::HeaderValue::from_static(value))])
+    }
+
+    fn header(format: Format, has_alpha: bool, frames: u32) -> Header {
+        Header {
+            format,
+            width: 1,
+            height: 1,
+            orientation: Orientation::NORMAL,
+            frames,
+            has_alpha,
+            color: Color { kind: ColorKind::Rgb, bits: 8 },
+        }
+    }
+
+    #[test]
+    fn only_a_named_type_counts() {
+        for value in ["image/webp", "text/html, IMAGE/WEBP;q=0.1", "image/avif,image/webp;level=1"] {
+            assert!(names(&accept(value), Format::Webp), "{value}");
+        }
+        for value in ["*/*", "image/*", "image/webp;q=0", "image/webp; Q=0.000", "image/webpx", ""] {
+            assert!(!names(&accept(value), Format::Webp), "{value}");
+        }
+    }
+
+    #[test]
+    fn every_client_can_show_what_is_natural() {
+        for (source, has_alpha, frames, expected) in [
+            (Format::Jpeg, false, 1, Format::Jpeg),
+            (Format::Png, true, 1, Format::Png),
+            (Format::Gif, true, 9, Format::Gif),
+            (Format::Webp, false, 1, Format::Jpeg),
+            (Format::Webp, true, 1, Format::Png),
+            (Format::Webp, true, 9, Format::Gif),
+        ] {
+            assert_eq!(natural(&header(source, has_alpha, frames)), expected, "{source:?}");
+        }
+    }
+
+    #[test]
+    fn stored_bytes_are_given_where_they_are_named_or_natural() {
+        let webp = header(Format::Webp, false, 1);
+        assert_eq!(of_full(&accept("image/webp"), &webp), Format::Webp);
+        assert_eq!(of_full(&accept("*/*"), &webp), Format::Jpeg);
+        let png = header(Format::Png, false, 1);
+        assert_eq!(of_full(&accept("image/webp"), &png), Format::Png);
+        assert_eq!(of_variant(&accept("image/webp"), &png), Format::Webp);
+    }
+}

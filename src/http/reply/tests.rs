@@ -1,0 +1,62 @@
+use super::*;
+use crate::telemetry::metrics::STATUSES;
+
+fn every_problem() -> Vec<Problem> {
+    let text = || "x".to_owned();
+    vec![
+        Problem::Unsigned,
+        Problem::UnknownRoute,
+        Problem::Method("GET"),
+        Problem::BadId,
+        Problem::BadUrl("x"),
+        Problem::BadSpec(text()),
+        Problem::OnlyPresets,
+        Problem::NotYet(text()),
+        Problem::NotImplemented("x"),
+        Problem::Upload(Refusal::NoKey),
+        Problem::Upload(Refusal::NotFree),
+        Problem::Upload(Refusal::ForeignPage),
+        Problem::Call(Refusal::WrongKey),
+        Problem::Call(Refusal::NotFree),
+        Problem::Url(UrlRefusal::Unsigned),
+        Problem::Url(UrlRefusal::Bad),
+        Problem::Url(UrlRefusal::Expired),
+        Problem::Framing("x"),
+        Problem::BadForm(text()),
+        Problem::Aborted,
+        Problem::Stalled,
+        Problem::TooLong(1),
+        Problem::UnsupportedImage(text()),
+        Problem::BadImage(text()),
+        Problem::WrongId,
+        Problem::Absent,
+        Problem::Damaged,
+        Problem::CannotMake(text()),
+        Problem::OutsideRange(1),
+        Problem::Busy("x"),
+        Problem::Deadline,
+        Problem::Stopping,
+        Problem::DiskFull,
+        Problem::Disk,
+        Problem::Internal,
+    ]
+}
+
+#[test]
+fn every_status_is_counted_by_the_metrics() {
+    for problem in every_problem() {
+        let status = problem.kind().0.as_u16();
+        assert!(STATUSES.contains(&status), "{status} is missing in telemetry::metrics::STATUSES");
+    }
+}
+
+#[test]
+fn every_503_says_when_to_come_back_and_nothing_but_absence_is_cached() {
+    for problem in every_problem() {
+        let response = Response::<Body>::from(problem.clone());
+        let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(response.headers().contains_key(RETRY_AFTER), unavailable, "{problem:?}");
+        let stored = response.headers()[CACHE_CONTROL] != "no-store";
+        assert_eq!(stored, problem == Problem::Absent, "{problem:?}");
+    }
+}
