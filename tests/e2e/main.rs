@@ -6,7 +6,7 @@
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
-//!   [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
+//!   [`options`], [`presets`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
 
 mod client;
@@ -20,8 +20,10 @@ mod corpus;
 mod crash;
 mod disk;
 mod grammar;
+mod options;
 mod originals;
 mod overload;
+mod presets;
 mod refusals;
 mod routes;
 mod start;

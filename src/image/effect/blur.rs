@@ -146,8 +146,9 @@ mod tests {
     #[test]
     fn every_pixel_is_the_weighted_sum_of_its_neighbours() {
         let (width, height) = (37, 21);
-        let value =
-            |x: usize, y: usize| if (x / 5 + y / 4) % 2 == 0 { (x * 6) as u8 } else { 255 - (y * 9) as u8 };
+        let value = |x: usize, y: usize| {
+            if (x / 5 + y / 4).is_multiple_of(2) { (x * 6) as u8 } else { 255 - (y * 9) as u8 }
+        };
         let data = (0..height).flat_map(|y| (0..width).map(move |x| value(x, y))).collect();
         let pixels = Pixels::new(Size { width: 37, height: 21 }, Kind::Gray, data).unwrap();
         for (sigma, off_max) in [(0.3, 1), (1.0, 1), (2.5, 1), (4.0, 3), (9.0, 3)] {
