@@ -8,6 +8,7 @@
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
 //! * [`draw`]: sample pictures that the program draws itself.
 
+mod container;
 pub mod decode;
 pub mod draw;
 pub mod effect;
@@ -15,6 +16,7 @@ pub mod encode;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
+pub mod metadata;
 pub mod orient;
 pub mod pad;
 pub mod pixels;

@@ -11,7 +11,7 @@ use super::geometry::{self, GeometryError, Rect, Size, Transform};
 use super::header::{Header, Limits};
 use super::pixels::{Kind, Pixels};
 use super::recipe::{Recipe, Target};
-use super::{decode, effect, encode, orient, pad, resize, trim};
+use super::{decode, effect, encode, metadata, orient, pad, resize, trim};
 use crate::object::Format;
 use crate::object::spec::Hundredths;
 
@@ -54,7 +54,11 @@ pub fn render(
         pixels = effect::flattened(pixels, color);
     }
     proceed(keep_going)?;
-    encode::encode(pixels, recipe.format, recipe.quality)
+    let variant = encode::encode(pixels, recipe.format, recipe.quality)?;
+    if recipe.meta {
+        return Ok(metadata::carried(source, header.format, variant, recipe.format, plan.canvas));
+    }
+    Ok(variant)
 }
 
 /// Refuses what the header alone rules out, before anything is decoded.

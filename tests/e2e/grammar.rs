@@ -24,18 +24,18 @@ const REDIRECTS: &[(&str, &str)] = &[
     ("Id/300w/x.jpg", "ID/300w/x.jpg"),
     ("Id/full/x.jpg", "ID/full/x.jpg"),
     ("Id/FLOP,q070,ROT90,0100H/x.JPEG", "ID/100h,q70,rot90,flop/x.jpg"),
-];
-
-/// The same for parts of the grammar that are read but not made yet.
-const REDIRECTS_NOT_MADE_YET: &[(&str, &str)] = &[
     ("ID/100w,dpr1.50/x.jpg", "ID/100w,dpr1.5/x.jpg"),
     ("ID/100w,dpr02.0/x.jpg", "ID/100w,dpr2/x.jpg"),
     ("ID/up,100w/x.jpg", "ID/100w,up/x.jpg"),
     ("ID/100w,bg-FFaa00/x.png", "ID/100w,bg-ffaa00/x.png"),
-    ("ID/meta,trim,grey,sharpen1.0,blur3.0,full/x.png", "ID/full,blur3,sharpen1,grey,trim,meta/x.png"),
-    ("ID/p-thumb,q070/x.jpg", "ID/p-thumb,q70/x.jpg"),
-    ("ID/300w/x.AVIF", "ID/300w/x.avif"),
     ("ID/300w/x.Auto", "ID/300w/x.auto"),
+    ("ID/meta,trim,grey,sharpen1.0,blur3.0,full/x.png", "ID/full,blur3,sharpen1,grey,trim,meta/x.png"),
+];
+
+/// The same for parts of the grammar that are read but not made yet.
+const REDIRECTS_NOT_MADE_YET: &[(&str, &str)] = &[
+    ("ID/g-SMART,030s/x.jpg", "ID/30s,g-smart/x.jpg"),
+    ("ID/300w/x.AVIF", "ID/300w/x.avif"),
 ];
 
 /// A spec that is refused, and the part that the answer names.
@@ -97,6 +97,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("300w,blur101", "blur101"),
     ("300w,sharpen11", "sharpen11"),
     ("p-UPPER.case", "p-"),
+    ("p-unknown", "p-unknown"),
+    ("P-Unknown,q070", "p-unknown"),
 ];
 
 /// Asks in the first form; the answer must lead to the second, whose URL is returned.
@@ -216,21 +218,7 @@ fn bytes_that_no_spec_has_are_400() {
 fn an_option_that_is_not_made_yet_is_400_and_named() {
     let node = Node::plain();
     let id = node.upload(&jpeg(60, 40, 1));
-    for (target, part) in [
-        ("30w30h,pad/x.jpg", "pad"),
-        ("30w30h,stretch/x.jpg", "stretch"),
-        ("30s,g-smart/x.jpg", "g-smart"),
-        ("30w,dpr2/x.jpg", "dpr"),
-        ("30w,up/x.jpg", "up"),
-        ("30w,blur3/x.jpg", "blur"),
-        ("30w,sharpen1/x.jpg", "sharpen"),
-        ("30w,grey/x.jpg", "grey"),
-        ("30w,trim/x.jpg", "trim"),
-        ("30w,bg-ffffff/x.jpg", "bg-"),
-        ("30w,meta/x.jpg", "meta"),
-        ("p-thumb/x.jpg", "p-"),
-        ("30w/x.avif", "avif"),
-    ] {
+    for (target, part) in [("30s,g-smart/x.jpg", "g-smart"), ("30w/x.avif", "avif")] {
         let detail = node.get(&format!("/image/{id}/{target}")).problem(400);
         assert!(detail.contains(part) && detail.contains("not supported yet"), "{target}: {detail}");
     }

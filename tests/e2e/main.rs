@@ -6,7 +6,8 @@
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
-//!   [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
+//!   [`options`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
+//!   [`overload`], [`corpus`].
 //! * Who may do what: [`access`], [`signed`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
 
@@ -24,8 +25,10 @@ mod demo;
 mod disk;
 mod grammar;
 mod negotiation;
+mod options;
 mod originals;
 mod overload;
+mod presets;
 mod refusals;
 mod routes;
 mod signed;

@@ -57,7 +57,8 @@ impl Picture {
         Self::draw(width, height, |_, _| [noise.byte(), noise.byte(), noise.byte(), 255])
     }
 
-    fn draw(width: u32, height: u32, mut pixel: impl FnMut(u32, u32) -> [u8; 4]) -> Self {
+    /// Each pixel by its place.
+    pub(crate) fn draw(width: u32, height: u32, mut pixel: impl FnMut(u32, u32) -> [u8; 4]) -> Self {
         let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
         let rgba = places.flat_map(|(x, y)| pixel(x, y)).collect();
         Self { width, height, rgba }

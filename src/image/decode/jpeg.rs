@@ -6,11 +6,8 @@
 //! leaves the rest gray.
 
 mod planes;
-mod segments;
 
 use std::borrow::Cow;
-
-use segments::{SOS, Segments};
 
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
@@ -19,6 +16,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
+use crate::image::container::jpeg::{SOS, Segments};
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
 use crate::image::render::RenderError;

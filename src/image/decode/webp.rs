@@ -8,6 +8,7 @@ use webp::{BitstreamFeatures, PixelLayout};
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS};
+use crate::image::container::webp::Chunks;
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
 use crate::image::render::{RenderError, proceed};
@@ -65,37 +66,6 @@ fn decode_frame(
         canvas.draw(frame.area, &pixels, frame.blend);
     }
     canvas.ok_or(CORRUPT)?.into_pixels()
-}
-
-/// The chunks of a RIFF file, in order; ends where a chunk does not fit.
-struct Chunks<'a> {
-    rest: &'a [u8],
-}
-
-struct Chunk<'a> {
-    name: [u8; 4],
-    payload: &'a [u8],
-}
-
-impl<'a> Chunks<'a> {
-    fn of_file(source: &'a [u8]) -> Self {
-        // "RIFF", the length, "WEBP": libwebp has checked them.
-        Self { rest: source.get(12..).unwrap_or_default() }
-    }
-}
-
-impl<'a> Iterator for Chunks<'a> {
-    type Item = Chunk<'a>;
-
-    fn next(&mut self) -> Option<Chunk<'a>> {
-        let (name, rest) = self.rest.split_first_chunk::<4>()?;
-        let (length, rest) = rest.split_first_chunk::<4>()?;
-        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-        let payload = rest.get(..length)?;
-        // Chunks are padded to an even length.
-        self.rest = rest.get(length + length % 2..).unwrap_or_default();
-        Some(Chunk { name: *name, payload })
-    }
 }
 
 /// An ANMF chunk.

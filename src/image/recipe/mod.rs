@@ -10,6 +10,7 @@ use sha1::{Digest, Sha1};
 
 use super::geometry::{Transform, compose};
 use super::header::Orientation;
+use super::metadata;
 use crate::object::spec::{Crop, Fit, Gravity, Hundredths, Size};
 use crate::object::{Format, ObjectId, Spec};
 
@@ -105,7 +106,7 @@ pub struct Recipe {
     pub background: Option<[u8; 3]>,
     /// The one frame to show, as a still.
     pub frame: Option<u32>,
-    /// Whether EXIF and XMP are kept.
+    /// Whether EXIF and XMP are kept; never where the format holds none.
     pub meta: bool,
     /// Of the output.
     pub format: Format,
@@ -149,7 +150,7 @@ impl Recipe {
             sharpen: spec.sharpen,
             background: spec.background.or(white),
             frame: spec.frame,
-            meta: spec.meta,
+            meta: spec.meta && metadata::holds(format),
             format,
             quality: settings.quality.of(format).map(|default| spec.quality.unwrap_or(default)),
         })

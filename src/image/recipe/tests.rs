@@ -58,6 +58,7 @@ fn two_ways_to_say_the_same_have_one_key() {
         assert_eq!(key(one, Format::Jpeg), key(other, Format::Jpeg), "{one} {other}");
     }
     assert_eq!(key("300w,q7", Format::Png), key("300w", Format::Png));
+    assert_eq!(key("300w,meta", Format::Gif), key("300w", Format::Gif));
     assert_ne!(key("300w,bg-ffffff", Format::Png), key("300w", Format::Png));
 }
 

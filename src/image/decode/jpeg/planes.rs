@@ -4,8 +4,8 @@
 //! turns green. A component alone in its scan is laid out exactly like a gray picture of the component's size,
 //! so each is given to the decoder as one, and the planes are put together here.
 
-use super::segments::{SOS, Segment, Segments};
 use super::{CORRUPT, UNSUPPORTED, decode_interleaved};
+use crate::image::container::jpeg::{SOS, Segment, Segments};
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{Kind, Pixels};
 use crate::image::render::RenderError;

@@ -5,39 +5,43 @@
 
 /// A marker and what belongs to it.
 #[derive(Clone, Copy)]
-pub(super) struct Segment<'a> {
-    pub(super) marker: u8,
+pub(in crate::image) struct Segment<'a> {
+    pub(in crate::image) marker: u8,
     /// Offset of the 0xFF in the file.
-    pub(super) start: usize,
+    pub(in crate::image) start: usize,
     /// After the length field; empty for the end of the image.
-    pub(super) payload: &'a [u8],
+    pub(in crate::image) payload: &'a [u8],
 }
 
 impl Segment<'_> {
     /// Offset of the payload in the file.
-    pub(super) const fn payload_start(&self) -> usize {
+    pub(in crate::image) const fn payload_start(&self) -> usize {
         self.start + 4
     }
 
     /// Offset of the first byte after the segment.
-    pub(super) const fn end(&self) -> usize {
+    pub(in crate::image) const fn end(&self) -> usize {
         self.payload_start() + self.payload.len()
     }
 }
 
+/// The first application segment, which is JFIF's.
+pub(in crate::image) const APP0: u8 = 0xE0;
+/// The application segment of EXIF and XMP.
+pub(in crate::image) const APP1: u8 = 0xE1;
 /// Start of scan.
-pub(super) const SOS: u8 = 0xDA;
+pub(in crate::image) const SOS: u8 = 0xDA;
 /// End of image.
-pub(super) const EOI: u8 = 0xD9;
+pub(in crate::image) const EOI: u8 = 0xD9;
 
 /// The segments of a file that begins with its start-of-image marker.
-pub(super) struct Segments<'a> {
+pub(in crate::image) struct Segments<'a> {
     source: &'a [u8],
     at: usize,
 }
 
 impl<'a> Segments<'a> {
-    pub(super) const fn of(source: &'a [u8]) -> Self {
+    pub(in crate::image) const fn of(source: &'a [u8]) -> Self {
         Self { source, at: 2 }
     }
 }

@@ -1,0 +1,184 @@
+//! EXIF's orientation: read, and set to normal.
+//!
+//! Knows a TIFF header and the entries of its first directory, nothing else. A general EXIF reader follows
+//! sub-directories too, and overlapping ones make a block of 64 KiB expand to hundreds of megabytes of entries; here
+//! nothing is allocated.
+
+use crate::image::header::Orientation;
+
+/// The longest block that is read: what a JPEG segment can hold. A longer one, in PNG or WebP, is ignored.
+pub(in crate::image) const EXIF_BYTES_MAX: u64 = 65_535;
+
+/// Marks EXIF in a JPEG segment; some writers of PNG and WebP put it there too.
+pub(in crate::image) const EXIF_NAME: [u8; 6] = *b"Exif\0\0";
+
+const TAG_ORIENTATION: u16 = 0x0112;
+/// Byte order, magic number, and where the directory is.
+const HEADER_BYTES: usize = 8;
+const TYPE_SHORT: u16 = 3;
+const ENTRY_BYTES: usize = 12;
+
+/// What a block says, with or without its name; [`Orientation::NORMAL`] when it is broken or says nothing.
+pub(in crate::image) fn orientation(block: &[u8]) -> Orientation {
+    first_orientation(unnamed(block)).unwrap_or(Orientation::NORMAL)
+}
+
+/// The block without its name and with a normal orientation; `None` when it is no EXIF.
+pub(super) fn upright(block: &[u8]) -> Option<Vec<u8>> {
+    let mut tiff = unnamed(block).to_vec();
+    let order = Order::of(&tiff)?;
+    // All of them, for a careless reader may obey another than the first.
+    for entry in entries(order, &tiff).into_iter().flatten() {
+        if order.u16(&tiff, entry) == Some(TAG_ORIENTATION) {
+            // Whatever it was, it becomes one number of two bytes.
+            tiff[entry + 2..entry + 4].copy_from_slice(&order.bytes(TYPE_SHORT));
+            tiff[entry + 4..entry + 8].copy_from_slice(&order.long_bytes(1));
+            tiff[entry + 8..entry + 10].copy_from_slice(&order.bytes(1));
+            tiff[entry + 10..entry + 12].fill(0);
+        }
+    }
+    Some(tiff)
+}
+
+fn unnamed(block: &[u8]) -> &[u8] {
+    block.strip_prefix(&EXIF_NAME).unwrap_or(block)
+}
+
+fn first_orientation(tiff: &[u8]) -> Option<Orientation> {
+    let order = Order::of(tiff)?;
+    let entry = entries(order, tiff)?.find(|entry| order.u16(tiff, *entry) == Some(TAG_ORIENTATION))?;
+    // SHORT is the standard's type; BYTE and LONG are what careless writers use.
+    let value = match order.u16(tiff, entry + 2)? {
+        1 => u32::from(*tiff.get(entry + 8)?),
+        TYPE_SHORT => u32::from(order.u16(tiff, entry + 8)?),
+        4 => order.u32(tiff, entry + 8)?,
+        _ => return None,
+    };
+    Some(Orientation::from_exif(value))
+}
+
+/// Where the entries of the first directory begin that are there in full.
+fn entries(order: Order, tiff: &[u8]) -> Option<impl Iterator<Item = usize> + use<>> {
+    // A directory inside the header would be no directory once an entry of it is changed.
+    let directory = usize::try_from(order.u32(tiff, 4)?).ok().filter(|at| *at >= HEADER_BYTES)?;
+    let claimed = usize::from(order.u16(tiff, directory)?);
+    let first = directory.checked_add(2)?;
+    let there = tiff.get(first..)?.len() / ENTRY_BYTES;
+    Some((0..claimed.min(there)).map(move |index| first + index * ENTRY_BYTES))
+}
+
+#[derive(Clone, Copy)]
+enum Order {
+    Little,
+    Big,
+}
+
+impl Order {
+    fn of(tiff: &[u8]) -> Option<Self> {
+        match tiff.first_chunk()? {
+            b"II*\0" => Some(Self::Little),
+            b"MM\0*" => Some(Self::Big),
+            _ => None,
+        }
+    }
+
+    fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
+        let field = *bytes.get(at..)?.first_chunk()?;
+        Some(match self {
+            Self::Little => u16::from_le_bytes(field),
+            Self::Big => u16::from_be_bytes(field),
+        })
+    }
+
+    fn u32(self, bytes: &[u8], at: usize) -> Option<u32> {
+        let field = *bytes.get(at..)?.first_chunk()?;
+        Some(match self {
+            Self::Little => u32::from_le_bytes(field),
+            Self::Big => u32::from_be_bytes(field),
+        })
+    }
+
+    const fn bytes(self, value: u16) -> [u8; 2] {
+        match self {
+            Self::Little => value.to_le_bytes(),
+            Self::Big => value.to_be_bytes(),
+        }
+    }
+
+    const fn long_bytes(self, value: u32) -> [u8; 4] {
+        match self {
+            Self::Little => value.to_le_bytes(),
+            Self::Big => value.to_be_bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A directory with these entries: tag, type, four bytes of value.
+    fn tiff(order: Order, entries: &[(u16, u16, [u8; 4])]) -> Vec<u8> {
+        let mut block = match order {
+            Order::Little => b"II*\0".to_vec(),
+            Order::Big => b"MM\0*".to_vec(),
+        };
+        block.extend(order.long_bytes(8));
+        block.extend(order.bytes(entries.len() as u16));
+        for (tag, kind, value) in entries {
+            block.extend(order.bytes(*tag));
+            block.extend(order.bytes(*kind));
+            block.extend(order.long_bytes(1));
+            block.extend(value);
+        }
+        block.extend([0; 4]);
+        block
+    }
+
+    #[test]
+    fn an_upright_block_differs_in_its_orientation_alone() {
+        for (order, six, one) in
+            [(Order::Little, [6, 0, 0, 0], [1, 0, 0, 0]), (Order::Big, [0, 6, 0, 0], [0, 1, 0, 0])]
+        {
+            let block =
+                tiff(order, &[(0x010F, 2, *b"abc\0"), (TAG_ORIENTATION, 3, six), (0x8825, 4, [9; 4])]);
+            assert_eq!(orientation(&block).value(), 6);
+            let expected =
+                tiff(order, &[(0x010F, 2, *b"abc\0"), (TAG_ORIENTATION, 3, one), (0x8825, 4, [9; 4])]);
+            assert_eq!(upright(&block).unwrap(), expected);
+            assert_eq!(upright(&[&EXIF_NAME[..], &block].concat()).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn every_entry_of_any_type_becomes_upright() {
+        let entries =
+            [(TAG_ORIENTATION, 4, [6, 0, 0, 0]), (TAG_ORIENTATION, 1, [8; 4]), (TAG_ORIENTATION, 99, [3; 4])];
+        let expected = tiff(Order::Little, &[(TAG_ORIENTATION, 3, [1, 0, 0, 0]); 3]);
+        assert_eq!(upright(&tiff(Order::Little, &entries)).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_exif_is_not_kept() {
+        for block in [&b""[..], b"II", b"XX*\0\x08\0\0\0", b"<?xml", b"Exif\0\0"] {
+            assert_eq!(upright(block), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_block_is_upright_afterwards_and_as_long_as_before(
+            big: bool, directory in prop_oneof![0..80_u32, any::<u32>()], rest in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
+            let order = if big { Order::Big } else { Order::Little };
+            let mut block = if big { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };
+            block.extend(order.long_bytes(directory));
+            block.extend(rest);
+            let result = upright(&block).unwrap();
+            prop_assert_eq!(result.len(), block.len());
+            prop_assert_eq!(orientation(&result), Orientation::NORMAL);
+        }
+    }
+}

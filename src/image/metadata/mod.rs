@@ -1,0 +1,46 @@
+//! EXIF and XMP, carried from a source to its variant for those who ask for it (`meta`).
+//!
+//! Both are copied as they are but for the orientation, which the variant's pixels have already. Kept is what a file
+//! says once and plainly: the first EXIF block and the first XMP packet, each no longer than a JPEG segment holds;
+//! longer, compressed and broken ones are left behind. Knows JPEG, PNG and WebP; a GIF has nothing to keep.
+
+pub(super) mod exif;
+mod read;
+mod write;
+mod xmp;
+
+use super::geometry::Size;
+use crate::object::Format;
+
+/// Longest EXIF block that is kept, without its name: a JPEG segment holds 65,533 bytes.
+const EXIF_KEPT_MAX: usize = 65_533 - exif::EXIF_NAME.len();
+/// Longest XMP packet that is kept.
+const XMP_KEPT_MAX: usize = 65_533 - xmp::JPEG_NAME.len();
+
+/// What is carried; an empty part is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Metadata {
+    /// A TIFF block.
+    exif: Vec<u8>,
+    /// An XML text.
+    xmp: Vec<u8>,
+}
+
+/// Whether a variant in this format can hold metadata.
+pub const fn holds(format: Format) -> bool {
+    matches!(format, Format::Jpeg | Format::Png | Format::Webp)
+}
+
+/// The variant with its source's metadata, upright. `variant` is a file of this program's own making, of this
+/// format and size; `source` may be anything.
+pub fn carried(source: &[u8], from: Format, variant: Vec<u8>, to: Format, size: Size) -> Vec<u8> {
+    let found = read::read(source, from);
+    let metadata = Metadata {
+        exif: exif::upright(&found.exif).filter(|exif| exif.len() <= EXIF_KEPT_MAX).unwrap_or_default(),
+        xmp: if found.xmp.len() <= XMP_KEPT_MAX { xmp::upright(found.xmp) } else { Vec::new() },
+    };
+    if metadata == Metadata::default() { variant } else { write::write(variant, to, size, &metadata) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Where metadata stands in the files of each format. Takes the first of its kind, as viewers do.
+
+use super::{Metadata, exif, xmp};
+use crate::image::container::{jpeg, png, webp};
+use crate::object::Format;
+
+/// What the file says, as it stands there; nothing for a format without metadata.
+pub(super) fn read(source: &[u8], format: Format) -> Metadata {
+    match format {
+        Format::Jpeg => of_jpeg(source),
+        Format::Png => of_png(source),
+        Format::Webp => of_webp(source),
+        Format::Gif | Format::Avif => Metadata::default(),
+    }
+}
+
+fn of_jpeg(source: &[u8]) -> Metadata {
+    // Viewers look no further than the first scan.
+    let segments = || {
+        let before = jpeg::Segments::of(source).take_while(|segment| segment.marker != jpeg::SOS);
+        before.filter(|segment| segment.marker == jpeg::APP1)
+    };
+    let after = |name: &[u8]| segments().find_map(|segment| segment.payload.strip_prefix(name));
+    Metadata { exif: owned(after(&exif::EXIF_NAME)), xmp: owned(after(xmp::JPEG_NAME)) }
+}
+
+fn of_png(source: &[u8]) -> Metadata {
+    let mut named = png::Chunks::of_file(source).filter(|chunk| &chunk.name == b"eXIf");
+    let mut texts = png::Chunks::of_file(source).filter(|chunk| &chunk.name == b"iTXt");
+    Metadata {
+        exif: owned(named.next().map(|chunk| chunk.payload)),
+        xmp: owned(texts.find_map(|chunk| chunk.payload.strip_prefix(xmp::PNG_NAME))),
+    }
+}
+
+fn of_webp(source: &[u8]) -> Metadata {
+    let first = |name: &[u8; 4]| webp::Chunks::of_file(source).find(|chunk| &chunk.name == name);
+    Metadata {
+        exif: owned(first(b"EXIF").map(|chunk| chunk.payload)),
+        xmp: owned(first(b"XMP ").map(|chunk| chunk.payload)),
+    }
+}
+
+/// A part that is too long to be kept is not copied either.
+fn owned(part: Option<&[u8]>) -> Vec<u8> {
+    part.filter(|part| part.len() as u64 <= exif::EXIF_BYTES_MAX).unwrap_or_default().to_vec()
+}
