@@ -1,19 +1,42 @@
-//! What a node is told: defaults, then the file, then the flags.
+//! What a node is told: defaults, then the file, then the environment, then the flags.
 //!
-//! The forms here mirror the TOML; [`Config`] is what the rooms take. A faulty file never starts a
-//! node: the message names file, key, value and what would be right.
+//! * [`key`]: the one table of keys. [`values`]: their forms, bounds and defaults.
+//! * [`setting`]: reading and printing of every kind of value.
+//! * [`file`], [`environment`]: where values come from. [`draft`]: what was gathered, with its faults.
+//! * [`rule`]: what must hold between keys. [`fault`]: what is told when something does not.
+//! * [`print`]: the effective configuration as TOML.
+//!
+//! Invariants: a faulty configuration never starts a node, and all of its faults are told at once;
+//! loading has no effect but that files are read, so that it can be done again; no secret is shown.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
+mod draft;
+mod environment;
+mod fault;
+mod file;
+mod key;
+mod print;
+mod rule;
+mod setting;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use log::LevelFilter;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
 
+use self::draft::Draft;
+pub use self::environment::{Environment, UnknownVariable};
+pub use self::fault::ConfigError;
+use self::fault::Place;
+use self::key::Key;
+pub use self::key::PREFIX;
+use self::setting::Given;
+use self::setting::text::{Name, Origin, Secret};
+use self::values::{Images, Values};
 use crate::cli::Serve;
 use crate::image::header::Limits;
 use crate::image::recipe;
@@ -31,6 +54,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Shards; 0: one per usable core.
     pub shards: usize,
+    /// URLs of nodes to join.
+    pub join: Vec<String>,
     /// Bytes of decoded pixels alive at once.
     pub decode_memory_bytes: u64,
     /// After the signal to stop: how long to accept still.
@@ -45,270 +70,85 @@ pub struct Config {
     pub log_form: Form,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug)]
-pub struct ConfigError {
-    file: Option<PathBuf>,
-    faults: Vec<String>,
-}
-
-/// The file's form, every value with its default.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct File {
-    node: Node,
-    images: Images,
-    cache: Cache,
-    access: Access,
-    limits: LimitsTable,
-    log: Log,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Node {
-    name: Option<String>,
-    listen: SocketAddr,
-    data: PathBuf,
-    shards: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Images {
-    max_bytes: Size,
-    max_pixels: u64,
-    max_frames: u32,
-    max_dimension: u32,
-    quality: Quality,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Quality {
-    jpeg: u8,
-    webp: u8,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Cache {
-    disk: Size,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Access {
-    open_uploads: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct LimitsTable {
-    connections: usize,
-    uploads: usize,
-    header_timeout: Time,
-    idle_timeout: Time,
-    body_progress: Time,
-    resize_queue: usize,
-    resize_deadline: Time,
-    decode_memory: Size,
-    drain_delay: Time,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Log {
-    #[serde(deserialize_with = "level")]
-    level: LevelFilter,
-    format: Form,
-}
-
-/// Bytes: an integer, or a text with a unit.
-#[derive(Clone, Copy, Debug)]
-struct Size(u64);
-
-/// A time: a text with a unit.
-#[derive(Clone, Copy, Debug)]
-struct Time(Duration);
-
-const MIB: u64 = 1 << 20;
-
-impl Default for Node {
-    fn default() -> Self {
-        Self { name: None, listen: SocketAddr::from(([127, 0, 0, 1], 8080)), data: "data".into(), shards: 0 }
-    }
-}
-
-impl Default for Images {
-    fn default() -> Self {
-        Self {
-            max_bytes: Size(32 * MIB),
-            max_pixels: 100_000_000,
-            max_frames: 1000,
-            max_dimension: 8192,
-            quality: Quality::default(),
-        }
-    }
-}
-
-impl Default for Quality {
-    fn default() -> Self {
-        Self { jpeg: 82, webp: 80 }
-    }
-}
-
-impl Default for Cache {
-    fn default() -> Self {
-        Self { disk: Size(10 << 30) }
-    }
-}
-
-impl Default for LimitsTable {
-    fn default() -> Self {
-        let seconds = |seconds| Time(Duration::from_secs(seconds));
-        Self {
-            connections: 10_000,
-            uploads: 64,
-            header_timeout: seconds(5),
-            idle_timeout: seconds(75),
-            body_progress: seconds(10),
-            resize_queue: 64,
-            resize_deadline: seconds(10),
-            decode_memory: Size(1 << 30),
-            drain_delay: seconds(1),
-        }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: LevelFilter::Info, format: Form::Text }
-    }
-}
-
-/// The configuration of `reticulum serve` with these flags.
+/// The configuration of `reticulum serve` with these flags in this environment.
 ///
 /// # Errors
-/// [`ConfigError`] with every fault that was found.
-pub fn load(flags: &Serve) -> Result<Config, ConfigError> {
-    let mut file = match &flags.config {
-        Some(path) => read(path)?,
-        None => File::default(),
-    };
-    if let Some(listen) = flags.listen {
-        file.node.listen = listen;
-    }
-    if let Some(data) = &flags.data {
-        file.node.data.clone_from(data);
-    }
-    if let Some(shards) = flags.shards {
-        file.node.shards = shards;
-    }
-    if flags.name.is_some() {
-        file.node.name.clone_from(&flags.name);
-    }
-    let faults = faults(&file);
-    if faults.is_empty() {
-        Ok(meaning(file))
-    } else {
-        Err(ConfigError { file: flags.config.clone(), faults })
-    }
+/// [`ConfigError`] with every fault.
+pub fn load(flags: &Serve, environment: &Environment) -> Result<Config, ConfigError> {
+    effective(flags, environment).map(meaning)
 }
 
-fn read(path: &Path) -> Result<File, ConfigError> {
-    let fault = |fault: String| ConfigError { file: Some(path.to_path_buf()), faults: vec![fault] };
-    let text = fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    toml::from_str(&text).map_err(|error| fault(error.to_string().trim_end().to_owned()))
+/// What [`load`] would take, as TOML: every key with its value, secrets masked. It loads again,
+/// except for the masks.
+///
+/// # Errors
+/// [`ConfigError`] with every fault.
+pub fn describe(flags: &Serve, environment: &Environment) -> Result<String, ConfigError> {
+    effective(flags, environment).map(print::print)
 }
 
-fn faults(file: &File) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut check = |fine: bool, fault: String| {
-        if !fine {
-            faults.push(fault);
+/// The sources in their order: each beats those before it.
+fn effective(flags: &Serve, environment: &Environment) -> Result<Values, ConfigError> {
+    let mut draft = Draft::default();
+    if let Some(path) = flags.config.as_deref().or_else(|| environment.config()) {
+        file::read(path, &mut draft);
+    }
+    environment.apply(&mut draft);
+    apply(flags, &mut draft);
+    draft.fill_in(&rustix::system::uname().nodename().to_string_lossy());
+    draft.finish()
+}
+
+fn apply(flags: &Serve, draft: &mut Draft) {
+    let join = (!flags.join.is_empty()).then(|| flags.join.join(",").into());
+    let said: [(_, _, Option<OsString>); 7] = [
+        ("--data", "node.data", flags.data.clone().map(PathBuf::into_os_string)),
+        ("--listen", "node.listen", flags.listen.map(|listen| listen.to_string().into())),
+        ("--url", "node.url", flags.url.clone().map(OsString::from)),
+        ("--name", "node.name", flags.name.clone().map(OsString::from)),
+        ("--shards", "node.shards", flags.shards.map(|shards| shards.to_string().into())),
+        ("--join", "cluster.join", join),
+        ("--replication", "cluster.replication", flags.replication.map(|copies| copies.to_string().into())),
+    ];
+    for (flag, path, words) in said {
+        if let Some(words) = words {
+            draft.set(Key::of(path), Given::Words(&words), Place::Flag(flag));
         }
-    };
-    let File { node, images, access, limits, .. } = file;
-    let least = images.max_pixels.saturating_mul(8);
-    check(
-        limits.decode_memory.0 >= least,
-        format!(
-            "limits.decode_memory = {} is under 8 bytes for each of images.max_pixels: use {least} or more",
-            limits.decode_memory.0
-        ),
-    );
-    for (key, quality) in [("jpeg", images.quality.jpeg), ("webp", images.quality.webp)] {
-        check(
-            (1..=100).contains(&quality),
-            format!("images.quality.{key} = {quality} is outside 1 to 100: use 82 or so"),
-        );
     }
-    for (key, value) in [
-        ("images.max_bytes", images.max_bytes.0),
-        ("images.max_pixels", images.max_pixels),
-        ("images.max_frames", images.max_frames.into()),
-        ("images.max_dimension", images.max_dimension.into()),
-        ("limits.connections", limits.connections as u64),
-        ("limits.uploads", limits.uploads as u64),
-        ("limits.resize_queue", limits.resize_queue as u64),
-    ] {
-        check(value > 0, format!("{key} = 0 would refuse everything: use 1 or more"));
-    }
-    for (key, time) in [
-        ("header_timeout", limits.header_timeout),
-        ("idle_timeout", limits.idle_timeout),
-        ("body_progress", limits.body_progress),
-        ("resize_deadline", limits.resize_deadline),
-    ] {
-        check(!time.0.is_zero(), format!("limits.{key} = 0 would refuse everything: use \"5s\" or so"));
-    }
-    check(
-        node.shards <= 256,
-        format!("node.shards = {} is more than 256: use 0 for one per core", node.shards),
-    );
-    check(
-        access.open_uploads || node.listen.ip().is_loopback(),
-        format!(
-            "node.listen = {} is off loopback, where anybody could upload: listen on 127.0.0.1, or set access.open_uploads = true",
-            node.listen
-        ),
-    );
-    faults
 }
 
-fn meaning(file: File) -> Config {
-    let File { node, images, cache, access, limits, log } = file;
-    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+fn meaning(values: Values) -> Config {
+    let Values { node, cluster, images, cache, access, limits, log } = values;
     Config {
-        name: node.name.unwrap_or_else(host),
+        name: node.name.as_ref().map(Name::as_str).unwrap_or_default().to_owned(),
         listen: node.listen,
-        data: node.data,
-        shards: node.shards,
+        data: node.data.0,
+        shards: node.shards.0,
+        join: cluster.join.0.iter().map(ToString::to_string).collect(),
         decode_memory_bytes: limits.decode_memory.0,
         drain_delay: limits.drain_delay.0,
         shard: shard::Settings {
-            limits: Limits { pixels_max: images.max_pixels, frames_max: images.max_frames },
+            limits: Limits { pixels_max: images.max_pixels.0, frames_max: images.max_frames.0 },
+            cache_memory_bytes: cache.memory.0,
             cache_disk_bytes: cache.disk.0,
-            resize_queue: limits.resize_queue,
+            resize_queue: limits.resize_queue.0,
             resize_deadline: limits.resize_deadline.0,
         },
         http: http::Settings {
-            recipe: recipe::Settings {
-                quality: recipe::Quality { jpeg: images.quality.jpeg, webp: images.quality.webp, avif: 60 },
-                upscale: false,
-                dimension_max: images.max_dimension,
-            },
-            presets: BTreeMap::new(),
-            only_presets: false,
+            recipe: images.recipe(),
+            presets: images.presets.0,
+            only_presets: images.only_presets,
             access: http::access::Settings {
+                upload_keys: access.upload_keys.0.into_iter().map(Secret::into_text).collect(),
                 open_uploads: access.open_uploads,
-                cors_origins: vec!["*".to_owned()],
-                ..Default::default()
+                operator_key: access.operator_key.into_text(),
+                sign_keys: access.sign_keys.0.into_iter().map(Secret::into_text).collect(),
+                require_signature: access.require_signature,
+                cors_origins: access.cors_origins.0.into_iter().map(Origin::into_text).collect(),
             },
             upload_bytes_max: images.max_bytes.0,
-            uploads_max: limits.uploads,
-            connections_max: limits.connections,
+            uploads_max: limits.uploads.0,
+            connections_max: limits.connections.0,
             header_timeout: limits.header_timeout.0,
             idle_timeout: limits.idle_timeout.0,
             body_progress: limits.body_progress.0,
@@ -318,147 +158,13 @@ fn meaning(file: File) -> Config {
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected bytes as an integer or a text like \"32MiB\"")]
-        enum Form {
-            Integer(u64),
-            Text(String),
+impl Images {
+    fn recipe(&self) -> recipe::Settings {
+        let quality = &self.quality;
+        recipe::Settings {
+            quality: recipe::Quality { jpeg: quality.jpeg.0, webp: quality.webp.0, avif: quality.avif.0 },
+            upscale: self.upscale,
+            dimension_max: self.max_dimension.0,
         }
-        match Form::deserialize(deserializer)? {
-            Form::Integer(bytes) => Ok(Self(bytes)),
-            Form::Text(text) => parse_size(&text).map(Self).ok_or_else(|| {
-                D::Error::custom(format!(
-                    "{text:?} is no size: use an integer with B, KiB, MiB, GiB, TiB, kB, MB or GB"
-                ))
-            }),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_time(&text).map(Self).ok_or_else(|| {
-            D::Error::custom(format!("{text:?} is no time: use an integer with ms, s, m, h or d"))
-        })
-    }
-}
-
-fn parse_size(text: &str) -> Option<u64> {
-    let (number, unit) = split_unit(text)?;
-    let factor = match unit {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "TiB" => 1 << 40,
-        "kB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        _ => return None,
-    };
-    number.checked_mul(factor)
-}
-
-fn parse_time(text: &str) -> Option<Duration> {
-    let (number, unit) = split_unit(text)?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(milliseconds).map(Duration::from_millis)
-}
-
-fn split_unit(text: &str) -> Option<(u64, &str)> {
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    Some((text[..digits].parse().ok()?, text[digits..].trim()))
-}
-
-fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse()
-        .map_err(|_| D::Error::custom(format!("{text:?} is no level: use error, warn, info, debug or trace")))
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file =
-            self.file.as_ref().map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
-        let mut faults = self.faults.iter();
-        if let Some(first) = faults.next() {
-            write!(f, "{file}: {first}")?;
-        }
-        faults.try_for_each(|fault| write!(f, "\n{file}: {fault}"))
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-
-    fn loaded(text: &str) -> Result<Config, ConfigError> {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        load(&Serve { config: Some(file.path().to_path_buf()), ..Serve::default() })
-    }
-
-    #[test]
-    fn nothing_said_means_the_defaults() {
-        let config = load(&Serve::default()).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.http.upload_bytes_max, 32 << 20);
-        assert_eq!(config.http.idle_timeout, Duration::from_secs(75));
-    }
-
-    #[test]
-    fn sizes_and_times_take_units() {
-        let config =
-            loaded("[cache]\ndisk = \"3 GB\"\n[images]\nmax_bytes = 5\n[limits]\nidle_timeout = \"2m\"")
-                .unwrap();
-        assert_eq!(config.shard.cache_disk_bytes, 3_000_000_000);
-        assert_eq!(config.http.upload_bytes_max, 5);
-        assert_eq!(config.http.idle_timeout, Duration::from_secs(120));
-    }
-
-    #[test]
-    fn a_flag_beats_the_file() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(b"[node]\nshards = 3\nname = \"a\"").unwrap();
-        let flags = Serve { config: Some(file.path().to_path_buf()), shards: Some(2), ..Serve::default() };
-        let config = load(&flags).unwrap();
-        assert_eq!((config.shards, config.name.as_str()), (2, "a"));
-    }
-
-    #[test]
-    fn faults_name_key_and_value() {
-        for (text, expected) in [
-            ("[limits]\ndecode_memory = \"1MiB\"", "limits.decode_memory"),
-            ("[limits]\nuploads = 0", "limits.uploads"),
-            ("[images]\nquality = { jpeg = 101 }", "images.quality.jpeg = 101"),
-            ("[limits]\nidle_timeout = \"5 bananas\"", "5 bananas"),
-            ("[cache]\ndisk = \"-1\"", "is no size"),
-            ("[limits]\nuplods = 3", "uplods"),
-            ("[node]\nlisten = \"0.0.0.0:80\"", "open_uploads"),
-            ("[log]\nlevel = \"loud\"", "loud"),
-            ("[log", "log"),
-        ] {
-            let message = loaded(text).unwrap_err().to_string();
-            assert!(message.contains(expected), "{text:?}: {message}");
-        }
-    }
-
-    #[test]
-    fn all_faults_of_meaning_are_told_at_once() {
-        let message = loaded("[limits]\nuploads = 0\nconnections = 0").unwrap_err().to_string();
-        assert_eq!(message.lines().count(), 2, "{message}");
     }
 }

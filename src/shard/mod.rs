@@ -50,6 +50,8 @@ use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 pub struct Settings {
     /// Bounds of every image.
     pub limits: Limits,
+    /// Bytes of variants in memory, all shards together.
+    pub cache_memory_bytes: u64,
     /// Bytes of variants on disk, all shards together.
     pub cache_disk_bytes: u64,
     /// Jobs that may wait for one shard's worker.

@@ -7,6 +7,7 @@
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
 //!   [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
+//! * What is told to a node: [`configuration`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
 
 mod client;
@@ -16,6 +17,7 @@ mod pictures;
 
 mod bodies;
 mod cache;
+mod configuration;
 mod corpus;
 mod crash;
 mod disk;
