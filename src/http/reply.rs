@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH,
     CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER,
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use super::body::Body;
 use super::conditional::Range;
+use crate::shard::hot::Entry;
 use crate::telemetry::metrics::Cache;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -210,19 +212,51 @@ pub(super) fn representation(
     };
     let mut response = Response::new(body(start, end));
     *response.status_mut() = status;
+    let part = (status == StatusCode::PARTIAL_CONTENT).then_some((start, end, about.length));
     let headers = response.headers_mut();
+    image_headers(headers, about.media_type, end - start, part, about.cache);
+    headers.insert(LAST_MODIFIED, text_value(httpdate::fmt_http_date(about.modified)));
+    validators(headers, about.etag);
+    response
+}
+
+/// What all answers with an image's bytes say; `part` is start, end and length of the whole.
+fn image_headers(
+    headers: &mut HeaderMap,
+    media_type: &'static str,
+    length: u64,
+    part: Option<(u64, u64, u64)>,
+    cache: Cache,
+) {
     headers.reserve(12);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(about.media_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
-    if status == StatusCode::PARTIAL_CONTENT {
-        headers.insert(CONTENT_RANGE, text_value(format!("bytes {start}-{}/{}", end - 1, about.length)));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some((start, end, whole)) = part {
+        headers.insert(CONTENT_RANGE, text_value(format!("bytes {start}-{}/{whole}", end - 1)));
     }
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(LAST_MODIFIED, text_value(httpdate::fmt_http_date(about.modified)));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
-    headers.insert(X_CACHE, HeaderValue::from_static(cache_text(about.cache)));
-    validators(headers, about.etag);
+    headers.insert(X_CACHE, HeaderValue::from_static(cache_text(cache)));
     common(headers);
+}
+
+/// 200 or 206 of an answer in memory, or 416.
+pub(super) fn ready(entry: &Entry, range: Range, cache: Cache) -> Response<Body> {
+    let length = entry.bytes.len() as u64;
+    let (status, start, end) = match range {
+        Range::Whole => (StatusCode::OK, 0, length),
+        Range::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        Range::Outside => return Problem::OutsideRange(length).into(),
+    };
+    // The range was cut to the length, which is that of a buffer.
+    let mut response = Response::new(Body::bytes(entry.bytes.slice(start as usize..end as usize)));
+    *response.status_mut() = status;
+    let part = (status == StatusCode::PARTIAL_CONTENT).then_some((start, end, length));
+    let headers = response.headers_mut();
+    image_headers(headers, entry.format.media_type(), end - start, part, cache);
+    headers.insert(LAST_MODIFIED, shared_value(&entry.last_modified));
+    headers.insert(ETAG, shared_value(&entry.etag));
+    headers.insert(CACHE_CONTROL, IMMUTABLE);
     response
 }
 
@@ -293,6 +327,11 @@ const fn cache_text(cache: Cache) -> &'static str {
         Cache::Miss => "miss",
         Cache::Coalesced => "coalesced",
     }
+}
+
+/// The same as a header's value without a copy.
+fn shared_value(text: &Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text.clone()).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }
 
 /// Texts made here are ASCII without control characters; anything else would be a fault, which must

@@ -42,8 +42,10 @@ pub enum Message {
     Listen(OwnedFd),
     /// Control: answers close their connections from now on.
     Drain,
-    /// Control: stop accepting, finish what runs, end.
+    /// Control: stop accepting, finish what runs; questions of other shards are still answered.
     Stop,
+    /// Control: no shard has a connection any more, so nobody will ask.
+    End,
 }
 
 /// What a shard may ask the owner of an id.

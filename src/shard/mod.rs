@@ -4,6 +4,7 @@
 //! * [`mesh`]: questions from shard to shard.
 //! * [`lane`]: the resize worker beside the shard.
 //! * [`variant`]: making each variant once.
+//! * [`hot`]: the memory tier.
 //! * [`memory`]: the node-wide budget of decoded pixels.
 //! * [`oneshot`], [`event`], [`locks`]: waiting within one executor.
 //!
@@ -11,6 +12,7 @@
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.
 
 pub mod event;
+pub mod hot;
 pub mod lane;
 pub mod locks;
 pub mod memory;
@@ -31,6 +33,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 
 use self::event::Event;
+use self::hot::{Entry, Hot, HotKey};
 use self::lane::Job;
 use self::locks::IdLocks;
 use self::mesh::{AskError, Mesh};
@@ -50,7 +53,7 @@ use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 pub struct Settings {
     /// Bounds of every image.
     pub limits: Limits,
-    /// Bytes of variants in memory, all shards together.
+    /// Bytes of answers in memory, all shards together.
     pub cache_memory_bytes: u64,
     /// Bytes of variants on disk, all shards together.
     pub cache_disk_bytes: u64,
@@ -96,14 +99,18 @@ pub struct Shard {
     pub metrics: Arc<ShardMetrics>,
     /// Set when no new connection or request is to be taken.
     pub stopping: Event,
+    /// Set when no shard has a connection any more.
+    pub ended: Event,
     /// Where uploads are received.
     pub spools: Spools,
     mesh: Mesh,
     originals: Originals,
     variants: Variants,
+    hot: Hot,
     publishing: IdLocks,
     lane: flume::Sender<Job>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
+    flights_ended: Cell<u64>,
     jobs: RefCell<HashMap<u64, (FlightKey, Rc<Flight>)>>,
     next_job: Cell<u64>,
     listener: RefCell<Option<OwnedFd>>,
@@ -153,13 +160,16 @@ impl Shard {
             spools: Spools::new(layout.clone(), index),
             originals: Originals::new(layout.clone(), mine),
             variants: Variants::new(layout, share),
+            hot: Hot::new(node.settings.cache_memory_bytes / shards as u64),
             node,
             metrics,
             stopping: Event::default(),
+            ended: Event::default(),
             mesh,
             publishing: IdLocks::default(),
             lane,
             flights: RefCell::default(),
+            flights_ended: Cell::new(0),
             jobs: RefCell::default(),
             next_job: Cell::new(0),
             listener: RefCell::default(),
@@ -180,6 +190,30 @@ impl Shard {
             }
         })
         .detach();
+    }
+
+    /// An answer from the memory tier.
+    pub fn hot(&self, key: &HotKey) -> Option<Arc<Entry>> {
+        let entry = self.hot.get(key, self.owns(&key.0));
+        if entry.is_some() {
+            self.metrics.memory_hits.add();
+        }
+        entry
+    }
+
+    /// Offers an answer to the memory tier.
+    pub fn keep_hot(&self, key: HotKey, entry: &Arc<Entry>) {
+        self.warm(key, entry, self.owns(&key.0));
+    }
+
+    fn warm(&self, key: HotKey, entry: &Arc<Entry>, owned: bool) {
+        self.hot.offer(key, entry, owned);
+        self.metrics.memory_bytes.set(self.hot.bytes());
+        self.metrics.memory_evictions.set(self.hot.evictions());
+    }
+
+    fn owns(&self, id: &ObjectId) -> bool {
+        id.shard(self.mesh.shards()) == self.index()
     }
 
     /// Waits for the listener that control sends when the whole node is ready. `None`: the node
@@ -204,6 +238,10 @@ impl Shard {
                 Message::Stop => {
                     self.stopping.set();
                     self.listening.set();
+                }
+                Message::End => {
+                    self.ended.set();
+                    return;
                 }
             }
         }

@@ -25,7 +25,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_reticulum");
 pub(crate) struct Options {
     /// 0 means one.
     pub(crate) shards: usize,
-    /// The text of its config file; empty means none.
+    /// The text of its config file.
     pub(crate) config: String,
     /// Where its data lies; by default in the node's own directory.
     pub(crate) data: Option<PathBuf>,
@@ -48,9 +48,7 @@ impl Node {
     #[track_caller]
     pub(crate) fn start(options: Options) -> Self {
         let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
-        if !options.config.is_empty() {
-            fs::write(scratch.path().join("reticulum.toml"), &options.config).expect("write the config");
-        }
+        fs::write(scratch.path().join("reticulum.toml"), patient(&options.config)).expect("write the config");
         let port = free_port();
         let child = spawn(&options, port, scratch.path());
         let mut node = Self { child, options, port, scratch };
@@ -344,12 +342,24 @@ fn spawn(options: &Options, port: u16, scratch: &Path) -> Child {
     command.arg("serve").args(["--listen", &format!("127.0.0.1:{port}")]);
     command.args(["--shards", &options.shards.max(1).to_string()]);
     command.arg("--data").arg(data_directory(options, scratch));
-    if !options.config.is_empty() {
-        command.arg("--config").arg(scratch.join("reticulum.toml"));
-    }
+    command.arg("--config").arg(scratch.join("reticulum.toml"));
     command.args(&options.flags).envs(options.variables.iter().cloned());
     command.stdout(log.try_clone().expect("a second handle")).stderr(log);
     command.spawn().expect("start the binary")
+}
+
+/// The config with a long deadline for resizes, unless it names one: their workers run at the lowest priority,
+/// and no test may depend on what else the machine does.
+fn patient(config: &str) -> String {
+    const KEY: &str = "resize_deadline";
+    let limits = format!("[limits]\n{KEY} = \"300s\"\n");
+    if config.contains(KEY) {
+        config.to_owned()
+    } else if config.contains("[limits]\n") {
+        config.replacen("[limits]\n", &limits, 1)
+    } else {
+        format!("{config}\n{limits}")
+    }
 }
 
 /// The binary in `scratch`, hearing nothing of the environment's `RETICULUM_…`.

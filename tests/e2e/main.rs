@@ -20,6 +20,7 @@ mod cache;
 mod configuration;
 mod corpus;
 mod crash;
+mod demo;
 mod disk;
 mod grammar;
 mod originals;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cache::ask_until_kept;
+use crate::cache::{ask_until_kept, without_memory};
 use crate::client::Request;
 use crate::harness::{Node, put, sha1};
 use crate::pictures::{Picture, animation, jpeg};
@@ -167,7 +167,7 @@ fn metrics_are_prometheus_text() {
 
 #[test]
 fn the_promised_metrics_are_there() {
-    let node = Node::plain();
+    let node = without_memory(1);
     let id = node.upload(&jpeg(60, 40, 1));
     let url = format!("/image/{id}/30w/x.jpg");
     ask_until_kept(&node, &url);

@@ -27,8 +27,8 @@ pub(in crate::config) enum PresetFault {
     Spec(String, SpecError),
     /// A spec that names a preset; here as written.
     NamesPreset(String),
-    /// A spec with a part that this version does not make.
-    Unsupported(Spec, &'static str),
+    /// A spec, here as written, with a part that this version does not make.
+    Unsupported(String, &'static str),
 }
 
 impl Setting for Presets {
@@ -84,7 +84,7 @@ fn read(given: Given<'_>) -> Result<Spec, PresetFault> {
     let spec = Spec::parse(text).map_err(|error| PresetFault::Spec(given.shown(), error))?;
     match (&spec.size, spec.unsupported()) {
         (Size::Preset(_), _) => Err(PresetFault::NamesPreset(given.shown())),
-        (_, Some(part)) => Err(PresetFault::Unsupported(spec, part)),
+        (_, Some(part)) => Err(PresetFault::Unsupported(given.shown(), part)),
         (_, None) => Ok(spec),
     }
 }
@@ -104,7 +104,7 @@ impl fmt::Display for PresetFault {
                 write!(f, " = {spec} names a preset: write out what that one says")
             }
             Self::Unsupported(spec, part) => {
-                write!(f, " = \"{spec}\" asks for {part}, which this version does not make: leave it out")
+                write!(f, " = {spec} asks for {part}, which this version does not make: leave it out")
             }
         }
     }
