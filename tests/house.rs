@@ -31,6 +31,8 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("hyper", &["http", "peer"]),
     ("http_body_util", &["http", "peer"]),
     ("multer", &["http"]),
+    ("hmac", &["http/access/sign.rs", "peer"]),
+    ("subtle", &["http/access/key.rs"]),
     ("StatusCode", &["http/reply.rs"]),
     ("fast_image_resize", &["image/resize.rs"]),
     ("zune_jpeg", &["image"]),

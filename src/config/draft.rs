@@ -10,7 +10,8 @@ use super::key::Key;
 use super::rule;
 use super::setting::Given;
 use super::setting::number::Count;
-use super::setting::text::{Name, NodeUrl};
+use super::setting::text::Name;
+use super::setting::url::NodeUrl;
 use super::values::Values;
 
 /// What was said so far.

@@ -1,10 +1,10 @@
 //! What a node is told: defaults, then the file, then the environment, then the flags.
 //!
-//! * [`key`]: the one table of keys. [`values`]: their forms, bounds and defaults.
-//! * [`setting`]: reading and printing of every kind of value.
-//! * [`file`], [`environment`]: where values come from. [`draft`]: what was gathered, with its faults.
-//! * [`rule`]: what must hold between keys. [`fault`]: what is told when something does not.
-//! * [`print`]: the effective configuration as TOML.
+//! * `key`: the one table of keys. `values`: their forms, bounds and defaults.
+//! * `setting`: reading and printing of every kind of value.
+//! * `file`, `environment`: where values come from. `draft`: what was gathered, with its faults.
+//! * `rule`: what must hold between keys. `fault`: what is told when something does not.
+//! * `print`: the effective configuration as TOML.
 //!
 //! Invariants: a faulty configuration never starts a node, and all of its faults are told at once;
 //! loading has no effect but that files are read, so that it can be done again; no secret is shown.
@@ -35,7 +35,8 @@ use self::fault::Place;
 use self::key::Key;
 pub use self::key::PREFIX;
 use self::setting::Given;
-use self::setting::text::{Name, Origin, Secret};
+use self::setting::text::{Name, Secret};
+use self::setting::url::Origin;
 use self::values::{Images, Values};
 use crate::cli::Serve;
 use crate::image::header::Limits;

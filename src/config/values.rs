@@ -11,7 +11,8 @@ use log::LevelFilter;
 use super::setting::List;
 use super::setting::number::{Count, Size, Time};
 use super::setting::preset::Presets;
-use super::setting::text::{FilePath, Name, NodeUrl, Origin, Secret};
+use super::setting::text::{FilePath, Name, Secret};
+use super::setting::url::{NodeUrl, Origin};
 use crate::http::access::RequireSignature;
 use crate::telemetry::log::Form;
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use sha1::{Digest, Sha1};
 
+use super::access::sign::UrlRefusal;
 use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
@@ -60,6 +61,8 @@ async fn image(
         }
         match context.shard.find(id).await?? {
             Found::Here(original) if original.format == format => return stored(context, id, headers).await,
+            // Whoever may ask for the stored bytes may try every extension, so that this tells nothing.
+            Found::Here(_) if wanted.stored_only => return Err(Problem::Url(UrlRefusal::Unsigned)),
             Found::Here(_) => {}
             Found::Absent => return Err(Problem::Absent),
             Found::Damaged => return Err(Problem::Damaged),
@@ -208,7 +211,7 @@ fn problem(error: VariantError) -> Problem {
     match error {
         VariantError::Absent => Problem::Absent,
         VariantError::Damaged => Problem::Damaged,
-        VariantError::Busy => Problem::Busy("variants being made"),
+        VariantError::Busy | VariantError::GaveWay => Problem::Busy("variants being made"),
         VariantError::Deadline => Problem::Deadline,
         VariantError::Fault(fault) => Problem::CannotMake(fault.to_string()),
         VariantError::Panicked => Problem::CannotMake(

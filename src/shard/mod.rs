@@ -11,6 +11,7 @@
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.
 
+mod ahead;
 pub mod event;
 pub mod hot;
 pub mod lane;
@@ -30,8 +31,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use futures_lite::FutureExt;
+use futures_lite::{FutureExt, future};
 
+use self::ahead::Hints;
 use self::event::Event;
 use self::hot::{Entry, Hot, HotKey};
 use self::lane::Job;
@@ -110,7 +112,12 @@ pub struct Shard {
     publishing: IdLocks,
     lane: flume::Sender<Job>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
+    /// Questions of other shards that are being worked on.
+    serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
     flights_ended: Cell<u64>,
+    job_time: Cell<Duration>,
+    hints: RefCell<Hints>,
+    making_ahead: Cell<bool>,
     jobs: RefCell<HashMap<u64, (FlightKey, Rc<Flight>)>>,
     next_job: Cell<u64>,
     listener: RefCell<Option<OwnedFd>>,
@@ -169,7 +176,11 @@ impl Shard {
             publishing: IdLocks::default(),
             lane,
             flights: RefCell::default(),
+            serving: RefCell::default(),
             flights_ended: Cell::new(0),
+            job_time: Cell::new(Duration::ZERO),
+            hints: RefCell::default(),
+            making_ahead: Cell::new(false),
             jobs: RefCell::default(),
             next_job: Cell::new(0),
             listener: RefCell::default(),
@@ -228,8 +239,9 @@ impl Shard {
         while let Ok(message) = mailbox.recv_async().await {
             match message {
                 Message::Ask { from, ticket, ask } => self.serve(from, ticket, ask),
+                Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
-                Message::Made { job, outcome } => self.land(job, outcome),
+                Message::Made { job, outcome, took } => self.land(job, outcome, took),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();
@@ -262,15 +274,33 @@ impl Shard {
     }
 
     fn serve(self: &Rc<Self>, from: usize, ticket: u64, ask: Ask) {
+        let withdrawn = Rc::<Event>::default();
+        self.serving.borrow_mut().insert((from, ticket), Rc::clone(&withdrawn));
         let shard = Rc::clone(self);
         glommio::spawn_local(async move {
-            let answer = AssertUnwindSafe(shard.answer(ask)).catch_unwind().await;
-            if answer.is_err() {
+            let answer = async { Some(AssertUnwindSafe(shard.answer(ask)).catch_unwind().await) };
+            let leave = async {
+                withdrawn.wait().await;
+                None
+            };
+            let answer = future::or(answer, leave).await;
+            shard.serving.borrow_mut().remove(&(from, ticket));
+            if matches!(answer, Some(Err(_))) {
                 log::error!("answering another shard panicked");
             }
-            shard.mesh.answer(from, ticket, answer.ok());
+            // A withdrawn question needs none.
+            if let Some(answer) = answer {
+                shard.mesh.answer(from, ticket, answer.ok());
+            }
         })
         .detach();
+    }
+
+    fn withdraw(&self, from: usize, ticket: u64) {
+        let withdrawn = self.serving.borrow().get(&(from, ticket)).cloned();
+        if let Some(withdrawn) = withdrawn {
+            withdrawn.set();
+        }
     }
 
     async fn answer(self: &Rc<Self>, ask: Ask) -> Answer {
@@ -280,6 +310,10 @@ impl Shard {
             Ask::Publish(publish) => Answer::Published(self.own_publish(publish).await),
             Ask::Verified(verified) => {
                 self.own_verified(verified);
+                Answer::Noted
+            }
+            Ask::Ahead(ask) => {
+                self.own_ahead(*ask);
                 Answer::Noted
             }
             Ask::Variant(ask) => Answer::Variant(self.own_variant(*ask).await),
@@ -362,6 +396,13 @@ impl Shard {
             Answer::Variant(variant) => Ok(variant),
             _ => Err(AskError::Failed),
         }
+    }
+
+    /// Notes a variant that will be asked for; it is made when there is nothing else to do.
+    pub async fn ahead(self: &Rc<Self>, ask: VariantAsk) {
+        let id = ask.id;
+        // A hint that cannot be delivered is forgotten.
+        let _ = self.route(&id, Ask::Ahead(Box::new(ask))).await;
     }
 
     async fn own_open(&self, id: ObjectId) -> Result<Opened, StoreError> {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_lite::future;
@@ -51,6 +51,8 @@ pub enum VariantError {
     Busy,
     /// The deadline passed: try again.
     Deadline,
+    /// It was being made ahead and gave way to other work; never the answer to a request.
+    GaveWay,
     /// The image's or the request's fault.
     Fault(VariantFault),
     /// The decoder or encoder panicked on it.
@@ -68,6 +70,7 @@ pub(super) struct Flight {
     job: u64,
     source: Format,
     cancelled: Arc<AtomicBool>,
+    ahead: Arc<AtomicBool>,
     waiting: RefCell<Vec<oneshot::Sender<Outcome>>>,
     interested: Cell<usize>,
     modified: SystemTime,
@@ -85,6 +88,21 @@ struct Seat<'a> {
 impl Shard {
     /// The variant, which must be of an image that this shard owns.
     pub(super) async fn own_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Variant, VariantError> {
+        loop {
+            // A variant that was being made ahead may give way to others although somebody has come
+            // to wait for it since: then it is made anew, for this request.
+            match self.find_or_make(&ask, false).await {
+                Err(VariantError::GaveWay) => {}
+                found => return found,
+            }
+        }
+    }
+
+    pub(super) async fn find_or_make(
+        self: &Rc<Self>,
+        ask: &VariantAsk,
+        ahead: bool,
+    ) -> Result<Variant, VariantError> {
         let ready = |entry, cache| Ok(Variant { body: VariantBody::Ready(entry), cache });
         let original = match self.originals.find(&ask.id).await {
             Ok(Found::Here(original)) => original,
@@ -104,10 +122,11 @@ impl Shard {
                     return ready(entry, Cache::Memory);
                 }
                 self.metrics.coalesced.add();
+                flight.ahead.fetch_and(ahead, Relaxed);
                 return ready(self.wait(key, flight).await?, Cache::Coalesced);
             }
             let ended = self.flights_ended.get();
-            match self.kept(&ask, &original).await {
+            match self.kept(ask, &original).await {
                 Some(VariantBody::Ready(entry)) => return ready(entry, Cache::Disk),
                 Some(body) => return Ok(Variant { body, cache: Cache::Disk }),
                 None => {}
@@ -118,7 +137,7 @@ impl Shard {
                 break;
             }
         }
-        let flight = self.take_off(&ask, key, &original)?;
+        let flight = self.take_off(ask, key, &original, ahead)?;
         ready(self.wait(key, flight).await?, Cache::Miss)
     }
 
@@ -155,10 +174,19 @@ impl Shard {
         ask: &VariantAsk,
         key: FlightKey,
         original: &Original,
+        ahead: bool,
     ) -> Result<Rc<Flight>, VariantError> {
+        let deadline = self.node.settings.resize_deadline;
+        let jobs = u32::try_from(self.jobs.borrow().len()).unwrap_or(u32::MAX);
+        if self.job_time.get().saturating_mul(jobs) > deadline {
+            // It would wait for its turn until it is too late: better to say so at once.
+            self.metrics.resize(Resize::Refused);
+            return Err(VariantError::Busy);
+        }
         let number = self.next_job.get();
         self.next_job.set(number + 1);
         let cancelled = Arc::new(AtomicBool::new(false));
+        let ahead = Arc::new(AtomicBool::new(ahead));
         let now = Instant::now();
         let job = Job {
             number,
@@ -166,9 +194,10 @@ impl Shard {
             path: self.originals.path(&ask.id, original.format),
             verified: self.originals.is_verified(&ask.id, original.stamp).then_some(original.stamp),
             recipe: ask.recipe.clone(),
-            deadline: now + self.node.settings.resize_deadline,
+            deadline: now + deadline,
             cancelled: Arc::clone(&cancelled),
             queued: now,
+            ahead: Arc::clone(&ahead),
         };
         if self.lane.try_send(job).is_err() {
             self.metrics.resize(Resize::Refused);
@@ -180,6 +209,7 @@ impl Shard {
             source: original.format,
             modified: original.modified,
             cancelled,
+            ahead,
             waiting: RefCell::default(),
             interested: Cell::new(0),
             made: RefCell::default(),
@@ -206,13 +236,15 @@ impl Shard {
     }
 
     /// The worker has ended a job: tells everybody who waits, then keeps what was made.
-    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome) {
+    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome, took: Duration) {
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
+        // A moving mean over about eight jobs.
+        self.job_time.set((self.job_time.get() * 7 + took) / 8);
         self.metrics.resize_queue.sub();
         self.metrics.resize(match &outcome {
             Outcome::Made(..) => Resize::Ok,
             Outcome::Failed(Fault::Deadline) => Resize::Deadline,
-            Outcome::Failed(Fault::Cancelled) => Resize::Cancelled,
+            Outcome::Failed(Fault::Cancelled | Fault::GaveWay) => Resize::Cancelled,
             Outcome::Failed(_) => Resize::Failed,
         });
         match &outcome {
@@ -282,6 +314,7 @@ impl From<Fault> for VariantError {
             Fault::Corrupt(_) => Self::Damaged,
             Fault::Unreadable(error) => Self::Disk(error),
             Fault::Deadline | Fault::Cancelled => Self::Deadline,
+            Fault::GaveWay => Self::GaveWay,
             Fault::Panicked => Self::Panicked,
         }
     }

@@ -7,7 +7,7 @@
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
 //!   [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
-//! * What is told to a node: [`configuration`].
+//! * What a node is told: [`configuration`]. Who may do what: [`access`], [`signed`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
 
 mod client;
@@ -15,6 +15,7 @@ mod harness;
 mod jpeg;
 mod pictures;
 
+mod access;
 mod bodies;
 mod cache;
 mod configuration;
@@ -27,6 +28,7 @@ mod originals;
 mod overload;
 mod refusals;
 mod routes;
+mod signed;
 mod start;
 mod uploads;
 mod variants;

@@ -3,12 +3,13 @@
 //! Nothing here knows a key's name, a file or the environment. Bounds stand in the types, so that a
 //! value that exists is within them.
 //!
-//! * [`number`]: counts, sizes, times. [`text`]: names, addresses, URLs, secrets, paths, choices.
-//! * [`preset`]: named specs.
+//! * [`number`]: counts, sizes, times. [`text`]: names, addresses, secrets, paths, choices.
+//! * [`url`]: where nodes and web pages are. [`preset`]: named specs.
 
 pub(super) mod number;
 pub(super) mod preset;
 pub(super) mod text;
+pub(super) mod url;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -266,6 +266,17 @@ fn no_fault_shows_a_secret() {
 }
 
 #[test]
+fn an_empty_key_is_no_key() {
+    for key in ["upload_keys", "sign_keys"] {
+        expect_fault(
+            &format!("[access]\n{key} = [\"k\", \"\"]"),
+            &[&format!("access.{key}"), "1 to 1024 bytes"],
+        );
+    }
+    expect_fault("[cluster]\nsecret = \"\"", &["cluster.secret", "1 to 1024 bytes"]);
+}
+
+#[test]
 fn the_mask_of_check_config_is_no_secret() {
     expect_fault("[access]\nupload_keys = [\"…\"]", &["access.upload_keys", "not \"…\""]);
 }
