@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::access::Right;
 use super::access::sign::Signing;
+use super::presets::Presets;
 use super::reply::Problem;
 use crate::object::{Extension, ObjectId, Spec};
 use crate::telemetry::metrics::Route;
@@ -45,10 +46,13 @@ pub(super) enum Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ImageRequest {
     pub(super) id: ObjectId,
+    /// Without presets: where the URL names one, what it means.
     pub(super) spec: Spec,
     pub(super) extension: Extension,
     /// Whether only the stored bytes may be given, since the URL lacks the signature of a variant.
     pub(super) stored_only: bool,
+    /// Whether the URL names a preset, whose meaning may change.
+    pub(super) by_preset: bool,
 }
 
 /// The routes by their first segment and shape, with the methods that each takes.
@@ -67,7 +71,8 @@ enum Shape<'a> {
 }
 
 impl Endpoint {
-    /// Reads method, path and query; `signing` is what the URL's signature is worth.
+    /// Reads method, path and query; `signing` is what the URL's signature is worth, `presets` what the
+    /// names stand for.
     ///
     /// # Errors
     /// The [`Problem`] to answer with.
@@ -76,10 +81,11 @@ impl Endpoint {
         path: &str,
         query: Option<&str>,
         signing: Signing,
+        presets: Presets<'_>,
     ) -> Result<Self, Problem> {
         let shape = Shape::routed(path)?;
         if let Shape::Image { id, spec, file } = shape {
-            return image(method, id, spec, file, query, signing);
+            return image(method, [id, spec, file], query, signing, presets);
         }
         shape.check(method)?;
         match shape {
@@ -189,11 +195,10 @@ impl<'a> Shape<'a> {
 
 fn image(
     method: &Method,
-    id_text: &str,
-    spec_text: &str,
-    file: &str,
+    [id_text, spec_text, file]: [&str; 3],
     query: Option<&str>,
     signing: Signing,
+    presets: Presets<'_>,
 ) -> Result<Endpoint, Problem> {
     let (name, extension) = parse_file(file)?;
     Shape::Image { id: id_text, spec: spec_text, file }.check(method)?;
@@ -201,6 +206,8 @@ fn image(
     let spec = parse_spec(spec_text, extension);
     let admission = signing.admit(spec.as_ref().is_ok_and(Spec::is_full_plain)).map_err(Problem::Url)?;
     let spec = spec?;
+    let meaning = presets.meaning(&spec).map_err(|error| Problem::BadSpec(error.to_string()))?;
+    presets.admit(&spec)?;
     let canonical = [&id.to_string(), &spec.to_string(), &*name, extension.as_str()];
     let given = [id_text, spec_text, name_as_sent(file), extension_as_sent(file)];
     if canonical != given && !admission.signed {
@@ -208,7 +215,9 @@ fn image(
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         return Ok(Endpoint::Moved(format!("/image/{id}/{spec}/{name}.{extension}{query}")));
     }
-    Ok(Endpoint::Image(ImageRequest { id, spec, extension, stored_only: admission.stored_only }))
+    let by_preset = spec.preset().is_some();
+    let spec = meaning.canonical_for(extension);
+    Ok(Endpoint::Image(ImageRequest { id, spec, extension, stored_only: admission.stored_only, by_preset }))
 }
 
 /// The spec as it stands in the canonical URL.
@@ -269,11 +278,38 @@ fn decode<'a>(text: &'a str, problem: &'static str) -> Result<Cow<'a, str>, Prob
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::spec::PresetName;
 
     const ID: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
+    fn ask(
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        only_presets: bool,
+    ) -> Result<Endpoint, Problem> {
+        let named = [("thumb", "200s"), ("plain", "full,q50"), ("box", "9w8h,fill,g-n,dpr2")];
+        let preset = |(name, spec)| (PresetName::parse(name).unwrap(), Spec::parse(spec).unwrap());
+        let named = named.into_iter().map(preset).collect();
+        Endpoint::parse(
+            method,
+            &path.replace("ID", ID),
+            query,
+            Signing::default(),
+            Presets::new(&named, only_presets),
+        )
+    }
+
     fn get(path: &str) -> Result<Endpoint, Problem> {
-        Endpoint::parse(&Method::GET, &path.replace("ID", ID), None, Signing::default())
+        ask(&Method::GET, path, None, false)
+    }
+
+    /// What is made for a URL.
+    fn made(path: &str) -> (String, bool) {
+        match get(path) {
+            Ok(Endpoint::Image(wanted)) => (wanted.spec.to_string(), wanted.by_preset),
+            other => panic!("{path}: {other:?}"),
+        }
     }
 
     fn moved(path: &str) -> String {
@@ -296,7 +332,7 @@ mod tests {
             assert_eq!(moved(path), location);
         }
         let upper = format!("/image/{}/full/a.jpg", ID.to_uppercase());
-        let query = Endpoint::parse(&Method::GET, &upper, Some("a=b&c"), Signing::default());
+        let query = ask(&Method::GET, &upper, Some("a=b&c"), false);
         assert_eq!(query, Ok(Endpoint::Moved(format!("/image/{ID}/full/a.jpg?a=b&c"))));
     }
 
@@ -310,7 +346,7 @@ mod tests {
 
     #[test]
     fn routes_come_before_methods_before_ids_before_specs() {
-        let delete = |path: &str| Endpoint::parse(&Method::DELETE, path, None, Signing::default());
+        let delete = |path: &str| ask(&Method::DELETE, path, None, false);
         assert_eq!(delete("/cluster/v1/x"), Err(Problem::Unsigned));
         assert_eq!(delete("/image/x/y/z.bmp"), Err(Problem::UnknownRoute));
         assert_eq!(delete("/image/x/y/z"), Err(Problem::UnknownRoute));
@@ -335,6 +371,58 @@ mod tests {
             "/image/ID/20%FFw/a.jpg",
         ] {
             assert!(matches!(get(path), Err(Problem::BadUrl(_))), "{path}: {:?}", get(path));
+        }
+    }
+
+    #[test]
+    fn a_preset_is_made_as_it_is_written_out_and_keeps_its_url() {
+        for (path, spec) in [
+            ("/image/ID/p-thumb/a.jpg", "200s"),
+            ("/image/ID/p-thumb,g-n,q7/a.jpg", "200s,g-n,q7"),
+            ("/image/ID/p-box/a.png", "9w8h,fill,g-n,dpr2"),
+            ("/image/ID/p-box,g-c,dpr1/a.png", "9w8h,fill"),
+            ("/image/ID/p-plain/a.jpg", "full,q50"),
+            // A quality says nothing here, so that these are the stored bytes.
+            ("/image/ID/p-plain/a.png", "full"),
+        ] {
+            assert_eq!(made(path), (spec.to_owned(), true));
+        }
+        assert_eq!(made("/image/ID/200s/a.jpg"), ("200s".to_owned(), false));
+    }
+
+    #[test]
+    fn a_preset_in_another_form_is_redirected_to_its_own_url() {
+        assert_eq!(moved("/image/ID/P-Thumb/a.jpg"), "/image/ID/p-thumb/a.jpg");
+        assert_eq!(moved("/image/ID/p-thumb,q070,dpr1.0/a.jpg"), "/image/ID/p-thumb,dpr1,q70/a.jpg");
+        assert_eq!(moved("/image/ID/p-thumb,q70/a.png"), "/image/ID/p-thumb/a.png");
+    }
+
+    #[test]
+    fn a_preset_that_is_unknown_or_cannot_take_an_option_is_a_bad_spec() {
+        for (path, part) in [
+            ("/image/ID/p-none/a.jpg", "p-none"),
+            ("/image/ID/P-NONE/a.jpg", "p-none"),
+            ("/image/ID/p-thumb,fill/a.jpg", "fill"),
+            ("/image/ID/p-plain,up/a.jpg", "up"),
+        ] {
+            let problem = get(path).unwrap_err();
+            assert!(
+                matches!(&problem, Problem::BadSpec(detail) if detail.contains(part)),
+                "{path}: {problem:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn where_only_presets_are_made_others_are_refused_before_a_redirect_and_after_a_bad_spec() {
+        let get = |path: &str| ask(&Method::GET, path, None, true);
+        for path in ["/image/ID/200s/a.jpg", "/image/ID/0200S/a.jpeg", "/image/ID/full,q5/a.jpg"] {
+            assert_eq!(get(path), Err(Problem::OnlyPresets), "{path}");
+        }
+        assert!(matches!(get("/image/ID/nonsense/a.jpg"), Err(Problem::BadSpec(_))));
+        assert!(matches!(get("/image/ID/P-thumb/a.jpg"), Ok(Endpoint::Moved(_))));
+        for path in ["/image/ID/p-thumb,q5/a.jpg", "/image/ID/full/a.jpg", "/image/ID/full/a.png"] {
+            assert!(matches!(get(path), Ok(Endpoint::Image(_))), "{path}");
         }
     }
 }

@@ -14,6 +14,7 @@ use http::header::CONTENT_TYPE;
 use hyper::body::{Body as _, Incoming};
 use multer::{Field, Multipart};
 
+use super::presets::Presets;
 use super::reply::Problem;
 use super::service::Context;
 use super::upload;
@@ -91,7 +92,7 @@ impl Form {
                 }
                 Some("key") => checked = Some(check(Some(&text(context, field, bytes_max).await?))),
                 Some("size_hints") => {
-                    check_hints(&text(context, field, bytes_max).await?)?;
+                    check_hints(&text(context, field, bytes_max).await?, Presets::of(&context.settings))?;
                 }
                 // Fields of other names are the caller's own.
                 _ => {
@@ -144,7 +145,7 @@ async fn text(context: &Context, mut field: Field<'_>, bytes_max: u64) -> Result
 }
 
 /// Specs joined by commas: an item that is a size begins the next spec.
-fn check_hints(hints: &str) -> Result<(), Problem> {
+fn check_hints(hints: &str, presets: Presets<'_>) -> Result<(), Problem> {
     let mut specs: Vec<String> = Vec::new();
     for item in hints.split(',').map(str::trim).filter(|_| !hints.trim().is_empty()) {
         match specs.last_mut() {
@@ -159,9 +160,10 @@ fn check_hints(hints: &str) -> Result<(), Problem> {
         return Err(Problem::BadForm(format!("Send at most {HINTS_MAX} size_hints.")));
     }
     for spec in specs {
-        let parsed = Spec::parse(&spec)
+        let meaning = Spec::parse(&spec)
+            .and_then(|spec| presets.meaning(&spec))
             .map_err(|error| Problem::BadSpec(format!("The hint {spec:?} is no spec. {error}")))?;
-        if let Some(part) = parsed.unsupported() {
+        if let Some(part) = meaning.unsupported() {
             return Err(Problem::NotYet(format!("The part {part:?} of size_hints")));
         }
     }
@@ -245,14 +247,28 @@ impl Error for FormBytesError {}
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::object::spec::PresetName;
 
     #[test]
     fn a_size_begins_the_next_hint() {
-        assert_eq!(check_hints("300w200h,fill,q70,50s"), Ok(()));
-        assert_eq!(check_hints(""), Ok(()));
-        assert!(matches!(check_hints("fill,50s"), Err(Problem::BadSpec(_))));
-        assert!(matches!(check_hints("50s,wrong"), Err(Problem::BadSpec(_))));
-        assert!(matches!(check_hints(&["50s"; 17].join(",")), Err(Problem::BadForm(_))));
+        let check = |hints: &str| check_hints(hints, Presets::new(&BTreeMap::new(), false));
+        assert_eq!(check("300w200h,fill,q70,50s"), Ok(()));
+        assert_eq!(check(""), Ok(()));
+        assert!(matches!(check("fill,50s"), Err(Problem::BadSpec(_))));
+        assert!(matches!(check("50s,wrong"), Err(Problem::BadSpec(_))));
+        assert!(matches!(check(&["50s"; 17].join(",")), Err(Problem::BadForm(_))));
+    }
+
+    #[test]
+    fn a_hint_may_name_a_preset_that_there_is() {
+        let thumb = (PresetName::parse("thumb").unwrap(), Spec::parse("200s").unwrap());
+        let named = BTreeMap::from([thumb]);
+        let check = |hints: &str| check_hints(hints, Presets::new(&named, true));
+        assert_eq!(check("p-thumb,q70,50s"), Ok(()));
+        assert!(matches!(check("50s,p-none"), Err(Problem::BadSpec(_))));
+        assert!(matches!(check("p-thumb,fill"), Err(Problem::BadSpec(_))));
     }
 }

@@ -10,7 +10,7 @@ use super::access::sign::UrlRefusal;
 use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
-use super::reply::{self, Problem, Representation};
+use super::reply::{self, Freshness, Problem, Representation};
 use super::service::{Answer, Context};
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
@@ -57,34 +57,47 @@ async fn image(
         .map_err(|error| Problem::BadSpec(error.to_string()))?;
     if wanted.spec.is_full_plain() {
         if let Some(entry) = context.shard.hot(&hot::stored_key(id, format)) {
-            return Ok(ready(&entry, headers, Cache::Memory));
+            return Ok(ready(&entry, wanted.freshness(), headers, Cache::Memory));
         }
         match context.shard.find(id).await?? {
-            Found::Here(original) if original.format == format => return stored(context, id, headers).await,
+            Found::Here(original) if original.format == format => {
+                return stored(context, id, wanted.freshness(), headers).await;
+            }
             // Whoever may ask for the stored bytes may try every extension, so that this tells nothing.
             Found::Here(_) if wanted.stored_only => return Err(Problem::Url(UrlRefusal::Unsigned)),
+            Found::Here(_) if context.settings.only_presets && !wanted.by_preset => {
+                return Err(Problem::OnlyPresets);
+            }
             Found::Here(_) => {}
             Found::Absent => return Err(Problem::Absent),
             Found::Damaged => return Err(Problem::Damaged),
         }
     }
-    variant(context, id, recipe, headers).await
+    variant(context, id, recipe, wanted.freshness(), headers).await
+}
+
+impl ImageRequest {
+    /// What the URL shows never changes, unless the configuration says what that is.
+    const fn freshness(&self) -> Freshness {
+        if self.by_preset { Freshness::Day } else { Freshness::ForEver }
+    }
 }
 
 async fn variant(
     context: &Context,
     id: ObjectId,
     recipe: Recipe,
+    freshness: Freshness,
     headers: &HeaderMap,
 ) -> Result<Answer, Problem> {
     let key = recipe.etag_key(&id);
     if let Some(entry) = context.shard.hot(&(id, key)) {
-        return Ok(ready(&entry, headers, Cache::Memory));
+        return Ok(ready(&entry, freshness, headers, Cache::Memory));
     }
     let etag = etag(&key);
     if conditional::matches_etag(headers, &etag) {
         return match context.shard.find(id).await?? {
-            Found::Here(_) => Ok(reply::not_modified(&etag).into()),
+            Found::Here(_) => Ok(reply::not_modified(&etag, freshness).into()),
             Found::Absent => Err(Problem::Absent),
             Found::Damaged => Err(Problem::Damaged),
         };
@@ -95,31 +108,36 @@ async fn variant(
     let (file, length, modified) = match body {
         VariantBody::Ready(entry) => {
             context.shard.keep_hot((id, key), &entry);
-            return Ok(ready(&entry, headers, cache));
+            return Ok(ready(&entry, freshness, headers, cache));
         }
         VariantBody::File(file, length, modified) => (file, length, modified),
     };
     if conditional::is_fresh(headers, &etag, Some(modified)) {
-        return Ok(reply::not_modified(&etag).into());
+        return Ok(reply::not_modified(&etag, freshness).into());
     }
-    let about = Representation { media_type, length, etag: &etag, modified, cache };
+    let about = Representation { media_type, length, etag: &etag, modified, freshness, cache };
     let range = conditional::range(headers, length, &etag, modified);
     Ok(Answer { response: disk(&about, range, Reader::new(file, length)).await?, cache })
 }
 
 /// An answer that is in memory.
-fn ready(entry: &Entry, headers: &HeaderMap, cache: Cache) -> Answer {
+fn ready(entry: &Entry, freshness: Freshness, headers: &HeaderMap, cache: Cache) -> Answer {
     // The tag was made of hex digits.
     let etag = str::from_utf8(&entry.etag).unwrap_or_default();
     if conditional::is_fresh(headers, etag, Some(entry.modified)) {
-        return reply::not_modified(etag).into();
+        return reply::not_modified(etag, freshness).into();
     }
     let length = entry.bytes.len() as u64;
     let range = conditional::range(headers, length, etag, entry.modified);
-    Answer { response: reply::ready(entry, range, cache), cache }
+    Answer { response: reply::ready(entry, range, freshness, cache), cache }
 }
 
-async fn stored(context: &Context, id: ObjectId, headers: &HeaderMap) -> Result<Answer, Problem> {
+async fn stored(
+    context: &Context,
+    id: ObjectId,
+    freshness: Freshness,
+    headers: &HeaderMap,
+) -> Result<Answer, Problem> {
     let etag = format!("\"{id}\"");
     let (file, original, verified) = match context.shard.open(id).await?? {
         Opened::Here(file, original, verified) => (file, original, verified),
@@ -127,13 +145,14 @@ async fn stored(context: &Context, id: ObjectId, headers: &HeaderMap) -> Result<
         Opened::Damaged => return Err(Problem::Damaged),
     };
     if conditional::is_fresh(headers, &etag, Some(original.modified)) {
-        return Ok(reply::not_modified(&etag).into());
+        return Ok(reply::not_modified(&etag, freshness).into());
     }
     let about = Representation {
         media_type: original.format.media_type(),
         length: original.length,
         etag: &etag,
         modified: original.modified,
+        freshness,
         cache: Cache::Disk,
     };
     let range = conditional::range(headers, original.length, &etag, original.modified);
@@ -142,7 +161,7 @@ async fn stored(context: &Context, id: ObjectId, headers: &HeaderMap) -> Result<
         let bytes = proven(context, id, &original, &reader, verified).await?;
         let entry = Entry::new(bytes, original.format, &etag, original.modified);
         context.shard.keep_hot(hot::stored_key(id, original.format), &entry);
-        return Ok(ready(&entry, headers, Cache::Disk));
+        return Ok(ready(&entry, freshness, headers, Cache::Disk));
     } else if verified {
         disk(&about, range, reader).await?
     } else if range == Range::Whole {

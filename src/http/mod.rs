@@ -5,6 +5,7 @@
 //! * [`watch`]: time limits by one sweep per shard.
 //! * [`endpoint`]: a request's line as a type (pure).
 //! * [`access`]: who may do what.
+//! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
 //! * [`upload`], [`image`]: the two long answers.
 //! * [`download`]: names of saved files (pure).
@@ -20,6 +21,7 @@ mod download;
 mod endpoint;
 mod form;
 mod image;
+mod presets;
 mod reply;
 mod service;
 mod socket;

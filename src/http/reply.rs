@@ -23,6 +23,7 @@ use crate::shard::hot::Entry;
 use crate::telemetry::metrics::Cache;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -46,6 +47,8 @@ pub(super) enum Problem {
     BadUrl(&'static str),
     /// The spec is wrong; the sentence names the part.
     BadSpec(String),
+    /// A variant without a preset, where only presets are made.
+    OnlyPresets,
     /// A part of the contract that this version does not have.
     NotYet(String),
     /// A part of the contract that this version answers to nobody, whatever it asks.
@@ -113,6 +116,7 @@ impl Problem {
             Self::BadId => (S::BAD_REQUEST, "bad-id", "Not an id"),
             Self::BadUrl(_) => (S::BAD_REQUEST, "bad-url", "Bad URL"),
             Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
+            Self::OnlyPresets => (S::FORBIDDEN, "only-presets", "Presets only"),
             Self::NotYet(_) => (S::BAD_REQUEST, "not-supported-yet", "Not supported yet"),
             Self::NotImplemented(_) => (S::NOT_IMPLEMENTED, "not-implemented-yet", "Not implemented yet"),
             Self::Call(Refusal::NoKey | Refusal::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
@@ -159,6 +163,9 @@ impl Problem {
             Self::BadId => "Use the 40 hex digits that the upload answered as \"hash\".",
             Self::BadUrl(detail) | Self::Framing(detail) => detail,
             Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
+            Self::OnlyPresets => {
+                "Only presets are made here; write p- and the name of one, or ask for full as stored."
+            }
             Self::NotYet(what) => return format!("{what} is not supported yet; leave it out."),
             Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
             Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
@@ -218,6 +225,24 @@ impl From<Problem> for Response<Body> {
     }
 }
 
+/// For how long an answer with an image's bytes, or that it is still the same, holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// The URL never shows anything else.
+    ForEver,
+    /// What the URL shows may be configured anew.
+    Day,
+}
+
+impl Freshness {
+    const fn value(self) -> HeaderValue {
+        match self {
+            Self::ForEver => IMMUTABLE,
+            Self::Day => A_DAY,
+        }
+    }
+}
+
 /// What every answer with an image's bytes says.
 #[derive(Debug)]
 pub(super) struct Representation<'a> {
@@ -229,6 +254,8 @@ pub(super) struct Representation<'a> {
     pub(super) etag: &'a str,
     /// Upload time of the image.
     pub(super) modified: SystemTime,
+    /// For how long it holds.
+    pub(super) freshness: Freshness,
     /// Where the bytes came from.
     pub(super) cache: Cache,
 }
@@ -250,7 +277,7 @@ pub(super) fn representation(
     let headers = response.headers_mut();
     image_headers(headers, about.media_type, end - start, part, about.cache);
     headers.insert(LAST_MODIFIED, text_value(httpdate::fmt_http_date(about.modified)));
-    validators(headers, about.etag);
+    validators(headers, about.etag, about.freshness);
     response
 }
 
@@ -275,7 +302,7 @@ fn image_headers(
 }
 
 /// 200 or 206 of an answer in memory, or 416.
-pub(super) fn ready(entry: &Entry, range: Range, cache: Cache) -> Response<Body> {
+pub(super) fn ready(entry: &Entry, range: Range, freshness: Freshness, cache: Cache) -> Response<Body> {
     let length = entry.bytes.len() as u64;
     let (status, start, end) = match range {
         Range::Whole => (StatusCode::OK, 0, length),
@@ -290,15 +317,15 @@ pub(super) fn ready(entry: &Entry, range: Range, cache: Cache) -> Response<Body>
     image_headers(headers, entry.format.media_type(), end - start, part, cache);
     headers.insert(LAST_MODIFIED, shared_value(&entry.last_modified));
     headers.insert(ETAG, shared_value(&entry.etag));
-    headers.insert(CACHE_CONTROL, IMMUTABLE);
+    headers.insert(CACHE_CONTROL, freshness.value());
     response
 }
 
 /// 304.
-pub(super) fn not_modified(etag: &str) -> Response<Body> {
+pub(super) fn not_modified(etag: &str, freshness: Freshness) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    validators(response.headers_mut(), etag);
+    validators(response.headers_mut(), etag, freshness);
     common(response.headers_mut());
     response
 }
@@ -308,7 +335,7 @@ pub(super) fn moved(location: String) -> Response<Body> {
     let mut response = plain(StatusCode::MOVED_PERMANENTLY, "text/plain; charset=utf-8", Vec::new());
     let headers = response.headers_mut();
     headers.insert(LOCATION, text_value(location));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
+    headers.insert(CACHE_CONTROL, A_DAY);
     response
 }
 
@@ -372,9 +399,9 @@ fn plain(status: StatusCode, media_type: &str, text: Vec<u8>) -> Response<Body> 
     response
 }
 
-fn validators(headers: &mut HeaderMap, etag: &str) {
+fn validators(headers: &mut HeaderMap, etag: &str, freshness: Freshness) {
     headers.insert(ETAG, text_value(etag.to_owned()));
-    headers.insert(CACHE_CONTROL, IMMUTABLE);
+    headers.insert(CACHE_CONTROL, freshness.value());
 }
 
 fn common(headers: &mut HeaderMap) {
@@ -416,6 +443,7 @@ mod tests {
             Problem::BadId,
             Problem::BadUrl("x"),
             Problem::BadSpec(text()),
+            Problem::OnlyPresets,
             Problem::NotYet(text()),
             Problem::NotImplemented("x"),
             Problem::Upload(Refusal::NoKey),

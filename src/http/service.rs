@@ -13,16 +13,16 @@ use serde::Serialize;
 use super::access::{Access, Caller, cors};
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
 use super::{Settings, download, image, upload};
-use crate::image::inspect;
+use crate::image::geometry::Size;
 use crate::object::ObjectId;
 use crate::shard::mesh::AskError;
-use crate::shard::message::Opened;
 use crate::shard::{Phase, Shard};
 use crate::store::StoreError;
-use crate::store::read::Reader;
+use crate::store::originals::Described;
 use crate::telemetry::metrics::{Cache, Route};
 
 /// An answer, and where its bytes came from.
@@ -97,7 +97,8 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         return Endpoint::methods(uri.path()).map_or_else(Answer::from, |all| reply::preflight(all).into());
     }
     let signing = context.access.signing(uri.path(), uri.query());
-    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query(), signing) {
+    let presets = Presets::of(&context.settings);
+    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query(), signing, presets) {
         Ok(endpoint) => endpoint,
         Err(problem) => return problem.into(),
     };
@@ -185,23 +186,13 @@ struct Info {
 
 async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
     let shard = &context.shard;
-    let (file, original) = match shard.open(id).await?? {
-        Opened::Here(file, original, _) => (file, original),
-        Opened::Absent => return Err(Problem::Absent),
-        Opened::Damaged => return Err(Problem::Damaged),
+    let (original, header) = match shard.describe(id).await?? {
+        Described::Here(original, header) => (original, header),
+        Described::Absent => return Err(Problem::Absent),
+        Described::Damaged(_) => return Err(Problem::Damaged),
+        Described::Refused(error) => return Err(Problem::CannotMake(error.to_string())),
     };
-    let reader = Reader::new(file, original.length);
-    let mut inspector = inspect::Inspector::new(shard.node.settings.limits);
-    let mut position = 0;
-    while position < reader.length() {
-        let chunk = reader.read(position, reader.length()).await?;
-        position += chunk.len() as u64;
-        // It passed this check at its upload, perhaps under other limits or rules.
-        inspector.push(&chunk).map_err(|error| Problem::CannotMake(error.to_string()))?;
-        glommio::executor().yield_if_needed().await;
-    }
-    let header = inspector.finish().map_err(|error| Problem::CannotMake(error.to_string()))?;
-    let (width, height) = header.displayed();
+    let Size { width, height } = header.displayed();
     let info = Info {
         hash: id.to_string(),
         length: original.length,

@@ -19,6 +19,7 @@ use super::access::{Caller, Refusal};
 use super::form;
 use super::reply::{self, Problem};
 use super::service::{Answer, BodyState, Context};
+use crate::image::geometry::Size;
 use crate::object::ObjectId;
 use crate::shard::Node;
 use crate::store::spool::{Spool, SpoolError, Spooled};
@@ -183,7 +184,7 @@ async fn publish(context: &Context, spooled: Spooled) -> Result<Answer, Problem>
     let shard = Rc::clone(&context.shard);
     let original = shard.publish(spooled).await??;
     log::debug!(object:% = id, length; "stored an image");
-    let (width, height) = header.displayed();
+    let Size { width, height } = header.displayed();
     let extension = original.format.extension();
     let uploaded = Uploaded {
         hash: id.to_string(),

@@ -5,7 +5,8 @@
 //! hash of the coordinates, not from a random source.
 
 use super::encode;
-use super::pixels::{Kind, Pixels, Size};
+use super::geometry::Size;
+use super::pixels::{Kind, Pixels};
 use super::render::RenderError;
 use crate::object::Format;
 

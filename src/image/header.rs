@@ -1,5 +1,6 @@
 //! What an image says about itself, read without decoding a pixel.
 
+use super::geometry::Size;
 use crate::object::Format;
 
 /// Bounds that every image must keep, checked before memory is reserved.
@@ -31,9 +32,14 @@ pub struct Header {
 }
 
 impl Header {
-    /// Width and height as a viewer shows them, after orientation.
-    pub const fn displayed(&self) -> (u32, u32) {
-        if self.orientation.swaps_sides() { (self.height, self.width) } else { (self.width, self.height) }
+    /// The size as stored.
+    pub const fn stored(&self) -> Size {
+        Size { width: self.width, height: self.height }
+    }
+
+    /// The size as a viewer shows it, after orientation.
+    pub const fn displayed(&self) -> Size {
+        if self.orientation.swaps_sides() { self.stored().swapped() } else { self.stored() }
     }
 }
 

@@ -10,13 +10,16 @@
 
 pub mod decode;
 pub mod draw;
+pub mod effect;
 pub mod encode;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
 pub mod orient;
+pub mod pad;
 pub mod pixels;
 pub mod recipe;
 pub mod render;
 pub mod resize;
+pub mod trim;
 pub mod variant;

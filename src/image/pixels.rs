@@ -1,49 +1,10 @@
-//! Decoded pixels and the rectangles that name parts of them.
+//! Decoded pixels.
 //!
 //! Rows run top to bottom without padding, 8 bits a channel, alpha straight (not premultiplied). This module
 //! knows no file format and changes no picture. Invariant: a [`Pixels`] holds exactly the bytes that its size
 //! and kind ask for, and neither side is zero, so code that walks it needs no further checks.
 
-/// Width and height in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-}
-
-impl Size {
-    /// Width × height.
-    pub const fn area(self) -> u64 {
-        self.width as u64 * self.height as u64
-    }
-
-    /// Width and height with their places changed.
-    pub const fn swapped(self) -> Self {
-        Self { width: self.height, height: self.width }
-    }
-}
-
-/// A real-number rectangle; pixel (0, 0) covers the square from (0, 0) to (1, 1).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Window {
-    /// Left edge, pixels.
-    pub x: f64,
-    /// Top edge, pixels.
-    pub y: f64,
-    /// Pixels, more than zero.
-    pub width: f64,
-    /// Pixels, more than zero.
-    pub height: f64,
-}
-
-impl Window {
-    /// The window that shows an image of this size whole.
-    pub fn whole(size: Size) -> Self {
-        Self { x: 0.0, y: 0.0, width: f64::from(size.width), height: f64::from(size.height) }
-    }
-}
+use super::geometry::{Rect, Size};
 
 /// Which channels a pixel has, in this order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +33,14 @@ impl Kind {
     /// Whether the last channel is alpha.
     pub const fn has_alpha(self) -> bool {
         matches!(self, Self::GrayAlpha | Self::Rgba)
+    }
+
+    /// The same channels with alpha.
+    pub const fn with_alpha(self) -> Self {
+        match self {
+            Self::Gray | Self::GrayAlpha => Self::GrayAlpha,
+            Self::Rgb | Self::Rgba => Self::Rgba,
+        }
     }
 
     /// The same channels without alpha.
@@ -129,26 +98,6 @@ impl Pixels {
         self.size.width as usize * self.kind.channels()
     }
 
-    /// The picture's colours on white where they were transparent; unchanged if it has no alpha. Works in
-    /// place: each pixel only shrinks.
-    pub fn flattened_on_white(self) -> Self {
-        if !self.kind.has_alpha() {
-            return self;
-        }
-        let Self { size, kind, mut data } = self;
-        let (from, to) = (kind.channels(), kind.without_alpha().channels());
-        for pixel in 0..data.len() / from {
-            let alpha = u32::from(data[pixel * from + to]);
-            for channel in 0..to {
-                let color = u32::from(data[pixel * from + channel]);
-                let blended = (color * alpha + 255 * (255 - alpha) + 127) / 255;
-                data[pixel * to + channel] = blended as u8;
-            }
-        }
-        data.truncate(data.len() / from * to);
-        Self { size, kind: kind.without_alpha(), data }
-    }
-
     /// The picture without its alpha channel if every pixel is opaque; unchanged otherwise. Works in place.
     pub fn without_idle_alpha(self) -> Self {
         let channels = self.kind.channels();
@@ -165,9 +114,11 @@ impl Pixels {
         Self { size, kind: kind.without_alpha(), data }
     }
 
-    /// The whole-pixel part that starts at (`left`, `top`); `None` if it is empty or not inside. Rows move to
-    /// the front in place, so that a crop of a large image needs no second buffer.
-    pub fn cropped(self, left: u32, top: u32, size: Size) -> Option<Self> {
+    /// This part of the picture; `None` if it is empty or not inside. Rows move to the front in place, so that a
+    /// crop of a large image needs no second buffer.
+    pub fn cropped(self, part: Rect<u32>) -> Option<Self> {
+        let Rect { x: left, y: top, .. } = part;
+        let size = part.size();
         if size == self.size && (left, top) == (0, 0) {
             return Some(self);
         }
@@ -205,17 +156,6 @@ mod tests {
     }
 
     #[test]
-    fn flattening_puts_clear_pixels_on_white_and_keeps_opaque_ones() {
-        let flat = |kind, data| Pixels::new(TWO, kind, data).unwrap().flattened_on_white();
-        assert_eq!(
-            flat(Kind::Rgba, vec![10, 20, 30, 255, 10, 20, 30, 0]).data(),
-            [10, 20, 30, 255, 255, 255]
-        );
-        assert_eq!(flat(Kind::GrayAlpha, vec![0, 128, 9, 255]).data(), [127, 9]);
-        assert_eq!(flat(Kind::Gray, vec![3, 4]).data(), [3, 4]);
-    }
-
-    #[test]
     fn alpha_is_dropped_only_if_every_pixel_is_opaque() {
         let pixels = |data| Pixels::new(TWO, Kind::Rgba, data).unwrap().without_idle_alpha();
         assert_eq!(pixels(vec![1, 2, 3, 255, 4, 5, 6, 255]).data(), [1, 2, 3, 4, 5, 6]);
@@ -226,10 +166,10 @@ mod tests {
     fn a_crop_is_the_named_pixels_and_never_leaves_the_picture() {
         let size = Size { width: 3, height: 3 };
         let pixels = Pixels::new(size, Kind::Gray, (0..9).collect()).unwrap();
-        let part = pixels.clone().cropped(1, 1, Size { width: 2, height: 2 }).unwrap();
-        assert_eq!(part.data(), [4, 5, 7, 8]);
-        assert!(pixels.clone().cropped(2, 0, Size { width: 2, height: 1 }).is_none());
-        assert!(pixels.clone().cropped(0, u32::MAX, Size { width: 1, height: 1 }).is_none());
-        assert!(pixels.cropped(0, 0, Size { width: 0, height: 1 }).is_none());
+        let part = |x, y, width, height| pixels.clone().cropped(Rect { x, y, width, height });
+        assert_eq!(part(1, 1, 2, 2).unwrap().data(), [4, 5, 7, 8]);
+        assert!(part(2, 0, 2, 1).is_none());
+        assert!(part(0, u32::MAX, 1, 1).is_none());
+        assert!(part(0, 0, 0, 1).is_none());
     }
 }

@@ -8,7 +8,8 @@ use fast_image_resize::images::TypedImage;
 use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
 use fast_image_resize::{FilterType, MulDiv, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
-use super::pixels::{Kind, Pixels, Size, Window};
+use super::geometry::{Rect, Size};
+use super::pixels::{Kind, Pixels};
 use super::render::RenderError;
 
 /// The part of `pixels` in `window`, scaled to `to`. `pixels` is consumed: alpha is multiplied in in place.
@@ -16,24 +17,30 @@ use super::render::RenderError;
 /// # Errors
 ///
 /// [`RenderError::BadWindow`] if the window is empty or leaves the picture, or `to` has a zero side.
-pub fn resize(pixels: Pixels, window: Window, to: Size) -> Result<Pixels, RenderError> {
+pub fn resize(pixels: Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, RenderError> {
     let window = inside(window, pixels.size()).ok_or(RenderError::BadWindow)?;
     if to.area() == 0 {
         return Err(RenderError::BadWindow);
     }
     if is_exact(window, to) {
-        return pixels.cropped(window.x as u32, window.y as u32, to).ok_or(RenderError::BadWindow);
+        let part = Rect { x: window.x as u32, y: window.y as u32, width: to.width, height: to.height };
+        return pixels.cropped(part).ok_or(RenderError::BadWindow);
     }
     filter(pixels, window, to).ok_or(RenderError::BadWindow)
 }
 
 /// Bytes alive at the peak of [`resize`], its argument and result included.
-pub fn peak_bytes(from: Size, kind: Kind, window: Window, to: Size) -> u64 {
+pub fn peak_bytes(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> u64 {
+    if is_exact(window, to) {
+        return from.area().saturating_mul(kind.channels() as u64);
+    }
+    filter_peak_bytes(from, kind, to)
+}
+
+/// The same for any window that is not just cut out.
+pub fn filter_peak_bytes(from: Size, kind: Kind, to: Size) -> u64 {
     let channels = kind.channels() as u64;
     let source = from.area().saturating_mul(channels);
-    if is_exact(window, to) {
-        return source;
-    }
     // The vertical pass comes first and leaves all the columns of the source at the result's height.
     let between = Size { width: from.width, height: to.height }.area().saturating_mul(channels);
     // Both axes' weights: 2 bytes each, at least the 6 of an enlargement per result pixel, and all of the
@@ -47,10 +54,10 @@ pub fn peak_bytes(from: Size, kind: Kind, window: Window, to: Size) -> u64 {
 const SLACK: f64 = 1e-3;
 
 /// The window cut to the picture; `None` if it is empty, not a number, or outside by more than rounding.
-fn inside(window: Window, size: Size) -> Option<Window> {
+fn inside(window: Rect<f64>, size: Size) -> Option<Rect<f64>> {
     let (x, width) = span_inside(window.x, window.width, f64::from(size.width))?;
     let (y, height) = span_inside(window.y, window.height, f64::from(size.height))?;
-    Some(Window { x, y, width, height })
+    Some(Rect { x, y, width, height })
 }
 
 fn span_inside(start: f64, length: f64, side: f64) -> Option<(f64, f64)> {
@@ -67,7 +74,7 @@ fn span_inside(start: f64, length: f64, side: f64) -> Option<(f64, f64)> {
     (length > 0.0 && start < side).then_some((start, length))
 }
 
-fn is_exact(window: Window, to: Size) -> bool {
+fn is_exact(window: Rect<f64>, to: Size) -> bool {
     window.x.fract() == 0.0
         && window.y.fract() == 0.0
         && window.width == f64::from(to.width)
@@ -75,7 +82,7 @@ fn is_exact(window: Window, to: Size) -> bool {
 }
 
 /// `None` only if the library refuses what [`inside`] has let pass.
-fn filter(pixels: Pixels, window: Window, to: Size) -> Option<Pixels> {
+fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
     // The library's untyped calls would compile its whole range of pixel kinds into this crate.
     match pixels.kind() {
         Kind::Gray => filter_as::<U8>(pixels, window, to),
@@ -85,7 +92,7 @@ fn filter(pixels: Pixels, window: Window, to: Size) -> Option<Pixels> {
     }
 }
 
-fn filter_as<P: PixelTrait>(pixels: Pixels, window: Window, to: Size) -> Option<Pixels> {
+fn filter_as<P: PixelTrait>(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
     let (from, kind) = (pixels.size(), pixels.kind());
     let mut from_data = pixels.into_data();
     let mut to_data = vec![0; usize::try_from(to.area()).ok()?.checked_mul(kind.channels())?];
@@ -116,16 +123,16 @@ mod tests {
         Pixels::new(Size { width, height }, Kind::Gray, data).unwrap()
     }
 
-    fn window(x: f64, y: f64, width: f64, height: f64) -> Window {
-        Window { x, y, width, height }
+    fn window(x: f64, y: f64, width: f64, height: f64) -> Rect<f64> {
+        Rect { x, y, width, height }
     }
 
     #[test]
     fn whole_pixels_at_their_own_size_are_copied_exactly() {
         let noise = gray(16, 16, |x, y| (x * 37 + y * 101) as u8);
         let part = resize(noise.clone(), window(3.0, 5.0, 8.0, 4.0), Size { width: 8, height: 4 }).unwrap();
-        assert_eq!(part, noise.clone().cropped(3, 5, Size { width: 8, height: 4 }).unwrap());
-        let all = resize(noise.clone(), Window::whole(noise.size()), noise.size()).unwrap();
+        assert_eq!(part, noise.clone().cropped(Rect { x: 3, y: 5, width: 8, height: 4 }).unwrap());
+        let all = resize(noise.clone(), Rect::whole(noise.size()), noise.size()).unwrap();
         assert_eq!(all, noise);
     }
 

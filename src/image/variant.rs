@@ -4,17 +4,18 @@
 
 use std::fmt;
 
-use super::geometry::{self, GeometryError};
 use super::header::{Header, Limits};
 use super::inspect::{self, InspectError};
 use super::recipe::Recipe;
-use super::render::{self, Job, RenderError, Transform, Window};
+use super::render::{self, RenderError};
 
-/// A variant whose numbers are settled.
+/// A variant that nothing is known to forbid.
 #[derive(Clone, Copy, Debug)]
-pub struct Prepared {
+pub struct Prepared<'a> {
+    source: &'a [u8],
     header: Header,
-    job: Job,
+    recipe: &'a Recipe,
+    limits: Limits,
 }
 
 /// Why a variant cannot be made.
@@ -22,60 +23,47 @@ pub struct Prepared {
 pub enum VariantFault {
     /// The stored bytes do not pass today's check.
     Image(InspectError),
-    /// The sizes asked for cannot be given of this image.
-    Geometry(GeometryError),
-    /// Decoding or encoding failed.
+    /// The image has no such variant, or decoding or encoding failed.
     Render(RenderError),
     /// The caller did not want it any more; another try may succeed.
     Stopped,
 }
 
-/// Reads the image's header and settles all numbers. Decodes nothing.
+/// Reads the image's header and refuses what it alone rules out. Decodes nothing.
 ///
 /// # Errors
 /// [`VariantFault`], but never `Stopped`.
-pub fn prepare(source: &[u8], recipe: &Recipe, limits: &Limits) -> Result<Prepared, VariantFault> {
+pub fn prepare<'a>(
+    source: &'a [u8],
+    recipe: &'a Recipe,
+    limits: &Limits,
+) -> Result<Prepared<'a>, VariantFault> {
     let header = inspect::inspect(source, *limits).map_err(VariantFault::Image)?;
-    let plan =
-        geometry::plan(header.displayed(), recipe, limits.pixels_max).map_err(VariantFault::Geometry)?;
-    let transform = geometry::Transform::of_orientation(header.orientation).then(plan.transform);
-    let job = Job {
-        transform: Transform { swap: transform.swap, flip_x: transform.mirror_x, flip_y: transform.mirror_y },
-        window: Window {
-            x: plan.window.x + f64::from(plan.cut.x),
-            y: plan.window.y + f64::from(plan.cut.y),
-            width: plan.window.width,
-            height: plan.window.height,
-        },
-        width: plan.size.0,
-        height: plan.size.1,
-        frame: recipe.frame,
-        format: recipe.format,
-        quality: recipe.quality,
-    };
-    Ok(Prepared { header, job })
+    render::check(&header, recipe, limits)?;
+    Ok(Prepared { source, header, recipe, limits: *limits })
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// Bytes of pixels that [`Prepared::make`] has alive at most.
     pub fn peak_bytes(&self) -> u64 {
-        render::peak_bytes(&self.header, &self.job)
+        render::peak_bytes(&self.header, self.recipe, &self.limits)
     }
 
-    /// Makes the variant from the same `source`; asks `keep_going` now and then.
+    /// Makes the variant; asks `keep_going` now and then.
     ///
     /// # Errors
     /// [`VariantFault::Render`], or `Stopped` once `keep_going` said no.
-    pub fn make(
-        &self,
-        source: &[u8],
-        limits: &Limits,
-        keep_going: &dyn Fn() -> bool,
-    ) -> Result<Vec<u8>, VariantFault> {
-        render::render(source, &self.header, &self.job, limits, keep_going).map_err(|error| match error {
-            RenderError::Cancelled => VariantFault::Stopped,
-            error => VariantFault::Render(error),
-        })
+    pub fn make(&self, keep_going: &dyn Fn() -> bool) -> Result<Vec<u8>, VariantFault> {
+        Ok(render::render(self.source, &self.header, self.recipe, &self.limits, keep_going)?)
+    }
+}
+
+impl From<RenderError> for VariantFault {
+    fn from(error: RenderError) -> Self {
+        match error {
+            RenderError::Cancelled => Self::Stopped,
+            error => Self::Render(error),
+        }
     }
 }
 
@@ -83,7 +71,6 @@ impl fmt::Display for VariantFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Image(error) => error.fmt(f),
-            Self::Geometry(error) => error.fmt(f),
             Self::Render(error) => error.fmt(f),
             Self::Stopped => f.write_str("the variant is not wanted any more"),
         }

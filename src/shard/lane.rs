@@ -142,7 +142,7 @@ impl Worker {
         let started = self.timed(Stage::Read, started);
         let prepared = variant::prepare(&source, &job.recipe, &self.limits).map_err(Fault::Variant)?;
         let _charge = self.memory.charge(prepared.peak_bytes(), job.deadline, wanted).ok_or_else(lost)?;
-        let made = prepared.make(&source, &self.limits, &wanted).map_err(|fault| match fault {
+        let made = prepared.make(&wanted).map_err(|fault| match fault {
             VariantFault::Stopped => lost(),
             fault => Fault::Variant(fault),
         })?;

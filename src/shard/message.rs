@@ -10,7 +10,7 @@ use super::variant::{Variant, VariantError};
 use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
 use crate::store::StoreError;
-use crate::store::originals::{Found, Original, Stamp};
+use crate::store::originals::{Described, Found, Original, Stamp};
 use crate::store::path::VariantKey;
 
 /// A letter in a shard's mailbox.
@@ -65,6 +65,8 @@ pub enum Ask {
     Find(ObjectId),
     /// The open file of the stored bytes.
     Open(ObjectId),
+    /// What the image says about itself.
+    Describe(ObjectId),
     /// Give a received upload its name.
     Publish(Publish),
     /// The file with this stamp was hashed whole, and is right or not.
@@ -82,6 +84,8 @@ pub enum Answer {
     Found(Result<Found, StoreError>),
     /// To [`Ask::Open`].
     Opened(Result<Opened, StoreError>),
+    /// To [`Ask::Describe`].
+    Described(Result<Described, StoreError>),
     /// To [`Ask::Publish`].
     Published(Result<Original, StoreError>),
     /// To [`Ask::Verified`] and [`Ask::Ahead`].

@@ -15,12 +15,15 @@ use std::time::{Duration, SystemTime};
 use glommio::io::{BufferedFile, Directory};
 use lru::LruCache;
 use rustix::fs::Stat;
+use sha1::{Digest, Sha1};
 
 use super::StoreError;
 use super::descriptor;
 use super::path::Layout;
-use super::read::Reader;
+use super::read::{CHUNK_BYTES, Reader};
 use super::spool::Temporary;
+use crate::image::header::{Header, Limits};
+use crate::image::inspect::{InspectError, Inspector};
 use crate::object::{Format, ObjectId};
 
 /// Images remembered per shard. About 150 bytes each, so 2.5 MiB a shard at most; a forgotten one
@@ -78,6 +81,20 @@ pub struct Originals {
 struct Known {
     original: Original,
     verified: Option<SystemTime>,
+    header: Option<Header>,
+}
+
+/// What is known of an id, with what the image says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Described {
+    /// It is stored.
+    Here(Original, Header),
+    /// There is no such file.
+    Absent,
+    /// Every copy here failed its hash.
+    Damaged(Option<Original>),
+    /// It was taken under other limits or rules, and today's check refuses it.
+    Refused(InspectError),
 }
 
 impl Originals {
@@ -129,6 +146,38 @@ impl Originals {
         // Only the duplicate is used from here on; an error of closing the first means nothing.
         let _ = file.close().await;
         Ok(Some((descriptor, original)))
+    }
+
+    /// What an image says about itself: remembered, else read from the whole file, which proves it too.
+    /// `Damaged` with an [`Original`] tells that this file is the one to be quarantined.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk cannot tell.
+    pub async fn describe(&self, id: &ObjectId, limits: Limits) -> Result<Described, StoreError> {
+        let found = match self.find(id).await? {
+            Found::Here(found) => found,
+            Found::Absent => return Ok(Described::Absent),
+            Found::Damaged => return Ok(Described::Damaged(None)),
+        };
+        let remembered = self.known.borrow().peek(id).and_then(|known| known.header);
+        if let Some(header) = remembered {
+            return Ok(Described::Here(found, header));
+        }
+        let Some((file, original)) = self.open(id, found.format).await? else { return Ok(Described::Absent) };
+        let (digest, inspected) = read_whole(&Reader::new(file, original.length), limits).await?;
+        if digest != *id {
+            return Ok(Described::Damaged(Some(original)));
+        }
+        self.set_verified(id, original.stamp);
+        Ok(match inspected {
+            Ok(header) => {
+                if let Some(known) = self.known.borrow_mut().get_mut(id) {
+                    known.header = Some(header);
+                }
+                Described::Here(original, header)
+            }
+            Err(error) => Described::Refused(error),
+        })
     }
 
     /// Where a found image lies.
@@ -235,7 +284,10 @@ impl Originals {
     }
 
     fn remember(&self, id: &ObjectId, original: Original, verified: Option<SystemTime>) {
-        self.known.borrow_mut().put(*id, Known { original, verified });
+        let mut known = self.known.borrow_mut();
+        let header = known.peek(id).filter(|known| known.original.stamp == original.stamp);
+        let header = header.and_then(|known| known.header);
+        known.put(*id, Known { original, verified, header });
     }
 
     fn verified_at(&self, id: &ObjectId, stamp: Stamp) -> Option<SystemTime> {
@@ -286,6 +338,28 @@ impl Stamp {
             changed_ns: i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
         }
     }
+}
+
+/// The file's SHA-1 and what it says about itself; yields to other tasks between chunks.
+async fn read_whole(
+    reader: &Reader,
+    limits: Limits,
+) -> Result<(ObjectId, Result<Header, InspectError>), StoreError> {
+    let mut hasher = Sha1::new();
+    let mut inspector = Inspector::new(limits);
+    let mut refused = None;
+    let mut position = 0;
+    while position < reader.length() {
+        let chunk = reader.read(position, CHUNK_BYTES).await?;
+        position += chunk.len() as u64;
+        hasher.update(&*chunk);
+        if refused.is_none() {
+            refused = inspector.push(&chunk).err();
+        }
+        glommio::executor().yield_if_needed().await;
+    }
+    let inspected = refused.map_or_else(|| inspector.finish(), Err);
+    Ok((ObjectId::from_digest(hasher.finalize().into()), inspected))
 }
 
 async fn sync_directory(path: &Path) -> Result<(), StoreError> {

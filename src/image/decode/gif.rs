@@ -9,7 +9,8 @@ use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, MemoryLimit};
 
 use super::canvas::{Area, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS};
-use crate::image::pixels::{Pixels, Size};
+use crate::image::geometry::Size;
+use crate::image::pixels::Pixels;
 use crate::image::render::{RenderError, proceed};
 
 /// Pixels that a frame may have however small the canvas is: files with a frame a little too large are not rare.

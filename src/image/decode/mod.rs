@@ -10,8 +10,9 @@ mod jpeg;
 mod png;
 mod webp;
 
+use super::geometry::Size;
 use super::header::{ColorKind, Header, Limits};
-use super::pixels::{Kind, Pixels, Size};
+use super::pixels::{Kind, Pixels};
 use super::render::{Fault, RenderError, proceed};
 use crate::object::Format;
 

@@ -12,7 +12,8 @@ use png::{
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
-use crate::image::pixels::{Kind, Pixels, Size};
+use crate::image::geometry::Size;
+use crate::image::pixels::{Kind, Pixels};
 use crate::image::render::{RenderError, proceed};
 
 /// Frame 0 is the image that every PNG reader shows; a later one is counted among the animation's frames.

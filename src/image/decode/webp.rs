@@ -8,7 +8,8 @@ use webp::{BitstreamFeatures, PixelLayout};
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS};
-use crate::image::pixels::{Kind, Pixels, Size};
+use crate::image::geometry::Size;
+use crate::image::pixels::{Kind, Pixels};
 use crate::image::render::{RenderError, proceed};
 
 /// The still, or the canvas after frame `frame` was drawn.

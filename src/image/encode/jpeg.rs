@@ -6,11 +6,12 @@
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
+use crate::image::effect;
 use crate::image::pixels::{Kind, Pixels};
 
 /// `None` if the encoder refuses; sides are at most 65535.
 pub(super) fn encode(pixels: Pixels, quality: u8) -> Option<Vec<u8>> {
-    let pixels = pixels.flattened_on_white();
+    let pixels = effect::flattened(pixels, [255; 3]);
     let width = u16::try_from(pixels.size().width).ok()?;
     let height = u16::try_from(pixels.size().height).ok()?;
     let mut bytes = Vec::new();

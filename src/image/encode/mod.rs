@@ -8,7 +8,8 @@ mod jpeg;
 mod png;
 mod webp;
 
-use super::pixels::{Kind, Pixels, Size};
+use super::geometry::{Size, side_max};
+use super::pixels::{Kind, Pixels};
 use super::render::RenderError;
 use crate::object::Format;
 
@@ -19,35 +20,34 @@ const QUALITY_UNNAMED: u8 = 80;
 ///
 /// # Errors
 ///
-/// Those of [`check`], and [`RenderError::EncodeFailed`].
+/// That of [`check_format`], [`RenderError::SideOutOfRange`] and [`RenderError::EncodeFailed`].
 pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec<u8>, RenderError> {
-    check(format, pixels.size())?;
+    check_format(format)?;
+    let (size, side_max) = (pixels.size(), side_max(format));
+    if size.width.max(size.height) > side_max {
+        return Err(RenderError::SideOutOfRange { side_max });
+    }
     let quality = quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100);
     let bytes = match format {
         Format::Jpeg => jpeg::encode(pixels, quality),
         Format::Png => png::encode(&pixels),
         Format::Gif => gif::encode(pixels),
         Format::Webp => webp::encode(pixels, quality),
-        Format::Avif => return Err(RenderError::FormatNotSupported(Format::Avif)),
+        Format::Avif => None,
     };
     bytes.ok_or(RenderError::EncodeFailed(format))
 }
 
-/// Whether the format can be written and holds a picture of this size; cheap, so that it can be asked before
-/// anything is decoded.
+/// Whether the format can be written; to be asked before anything is decoded.
 ///
 /// # Errors
 ///
-/// [`RenderError::FormatNotSupported`] or [`RenderError::SideOutOfRange`].
-pub fn check(format: Format, size: Size) -> Result<(), RenderError> {
-    let side_max = match format {
-        Format::Jpeg | Format::Gif => 65_535,
-        Format::Png => 0x7FFF_FFFF,
-        Format::Webp => 16_383,
-        Format::Avif => return Err(RenderError::FormatNotSupported(format)),
-    };
-    let fits = |side| (1..=side_max).contains(&side);
-    if fits(size.width) && fits(size.height) { Ok(()) } else { Err(RenderError::SideOutOfRange { side_max }) }
+/// [`RenderError::FormatNotSupported`].
+pub const fn check_format(format: Format) -> Result<(), RenderError> {
+    match format {
+        Format::Jpeg | Format::Png | Format::Gif | Format::Webp => Ok(()),
+        Format::Avif => Err(RenderError::FormatNotSupported(format)),
+    }
 }
 
 /// Bytes alive at the peak of [`encode`], its argument and result included: an upper bound for pictures, at

@@ -1,13 +1,15 @@
-//! All sizes and windows of a variant, before a pixel is decoded.
+//! All sizes and windows of a variant, in two steps: what is cut out of the image, and what becomes of that cut.
+//! Between the two, trimming may make the cut smaller; without it, both are known before a pixel is decoded.
 //!
 //! Sizes are exact, in integers wide enough for every input; a window alone has a fraction, in fixed
 //! point. Nothing here reads an image or a setting: the displayed size and the recipe say everything.
 //!
 //! Invariants of every [`Plan`]:
-//! * The cut lies in the turned image, the window in the cut; none of them is empty.
+//! * The cut lies in the turned image, the window in the cut; neither is empty.
 //! * No side of the output is 0 or longer than its format holds; the output has at most `pixels_max` pixels.
 //! * Without `upscale` the window is never enlarged.
 
+mod shape;
 mod transform;
 
 #[cfg(test)]
@@ -18,36 +20,19 @@ use std::fmt;
 use super::recipe::{Recipe, Target};
 use crate::object::Format;
 use crate::object::spec::{Crop, Gravity};
+pub use shape::{Rect, Size};
 pub use transform::{Transform, compose};
 
-/// A rectangle: in whole pixels (`u32`) or with fractions (`f64`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rect<T> {
-    /// Left edge.
-    pub x: T,
-    /// Top edge.
-    pub y: T,
-    /// Above 0.
-    pub width: T,
-    /// Above 0.
-    pub height: T,
-}
-
-/// What the renderer does, in the order of the fields.
+/// What becomes of a cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
-    /// The recipe's turn and mirrors, after the EXIF orientation: `Transform::of_orientation(…).then(this)`
-    /// leads from the stored pixels here.
-    pub transform: Transform,
-    /// What is kept of the turned image.
-    pub cut: Rect<u32>,
-    /// The part of the cut that is resized, once. Its numbers are whole multiples of 2^-20 pixel, so that sums and
-    /// differences with sides of an image are exact and never reach a hair beyond the edge.
+    /// The part of the cut that is resized, once. Its numbers are whole multiples of 2^-20 pixel, so that
+    /// sums and differences with sides of an image are exact and never reach a hair beyond the edge.
     pub window: Rect<f64>,
-    /// Width and height that the window is resized to.
-    pub size: (u32, u32),
-    /// Width and height of the output: `size`, or with `pad` the box around it.
-    pub canvas: (u32, u32),
+    /// What the window is resized to.
+    pub size: Size,
+    /// Of the output: `size`, or with `pad` the box around it.
+    pub canvas: Size,
 }
 
 /// Why this image has no such variant. The image and the spec are each good: asking for a smaller
@@ -56,10 +41,8 @@ pub struct Plan {
 pub enum GeometryError {
     /// The crop lies outside the image.
     NothingLeft {
-        /// Width after orientation and turn.
-        width: u32,
-        /// Height after orientation and turn.
-        height: u32,
+        /// Of the image, after orientation and turn.
+        turned: Size,
     },
     /// With `upscale`, a side beyond the configured bound.
     BeyondDimension {
@@ -84,22 +67,57 @@ pub enum GeometryError {
     },
 }
 
-/// The plan for an image of this displayed (width, height), which is after its EXIF orientation.
+/// What the recipe's crop keeps of an image of this displayed size (after its EXIF orientation), in the image
+/// turned by the recipe.
 ///
 /// # Errors
-/// [`GeometryError`] when the crop misses the image or the result is too large.
-pub fn plan(displayed: (u32, u32), recipe: &Recipe, pixels_max: u64) -> Result<Plan, GeometryError> {
+/// [`GeometryError::NothingLeft`] when the crop misses the image.
+pub fn cut(displayed: Size, recipe: &Recipe) -> Result<Rect<u32>, GeometryError> {
     let turned = recipe.transform.size(displayed);
-    let cut = cut(turned, recipe.crop)?;
+    let Size { width, height } = turned;
+    let crop = recipe.crop.unwrap_or(Crop { x: 0, y: 0, width, height });
+    let cut = Rect {
+        x: crop.x,
+        y: crop.y,
+        width: crop.width.min(width.saturating_sub(crop.x)),
+        height: crop.height.min(height.saturating_sub(crop.y)),
+    };
+    if cut.width == 0 || cut.height == 0 { Err(GeometryError::NothingLeft { turned }) } else { Ok(cut) }
+}
+
+/// The plan for a cut of this size, which trimming may have made smaller.
+///
+/// # Errors
+/// [`GeometryError`] when the result is too large.
+pub fn plan(cut: Size, recipe: &Recipe, pixels_max: u64) -> Result<Plan, GeometryError> {
     let source = Sides::of(cut.width, cut.height);
     let (size, canvas) = sizes(source, recipe);
     let canvas = within_limits(canvas, recipe, pixels_max)?;
     let size = size.within(canvas);
     let window = match recipe.target {
-        Target::Cover { gravity, .. } => cover_window(source, Sides::of(size.0, size.1), gravity),
+        Target::Cover { gravity, .. } => cover_window(source, Sides::of(size.width, size.height), gravity),
         _ => whole(source),
     };
-    Ok(Plan { transform: recipe.transform, cut, window: window.in_pixels(), size, canvas })
+    Ok(Plan { window: window.in_pixels(), size, canvas })
+}
+
+/// No plan for a cut of this size, however it is trimmed, has a longer side than this.
+pub fn sides_max(cut: Size, recipe: &Recipe) -> Size {
+    let unbound = if recipe.upscale { recipe.dimension_max } else { u32::MAX };
+    let (width, height) = match recipe.target {
+        Target::Pad { width, height } => return Size { width, height },
+        Target::Full => (u32::MAX, u32::MAX),
+        Target::Width(width) => (width, unbound),
+        Target::Height(height) => (unbound, height),
+        Target::Contain { width, height }
+        | Target::Cover { width, height, .. }
+        | Target::Stretch { width, height } => (width, height),
+    };
+    if recipe.upscale {
+        Size { width, height }
+    } else {
+        Size { width: width.min(cut.width), height: height.min(cut.height) }
+    }
 }
 
 /// The longest side that a format holds, in pixels: JPEG and GIF have 16 bits for it, WebP 14, PNG
@@ -128,24 +146,9 @@ impl Sides {
     }
 
     /// The size in `u32`, never beyond the canvas, which limits have been asked of.
-    fn within(self, canvas: (u32, u32)) -> (u32, u32) {
+    fn within(self, canvas: Size) -> Size {
         let side = |side: u128, max: u32| u32::try_from(side).unwrap_or(max).min(max);
-        (side(self.width, canvas.0), side(self.height, canvas.1))
-    }
-}
-
-fn cut((width, height): (u32, u32), crop: Option<Crop>) -> Result<Rect<u32>, GeometryError> {
-    let crop = crop.unwrap_or(Crop { x: 0, y: 0, width, height });
-    let cut = Rect {
-        x: crop.x,
-        y: crop.y,
-        width: crop.width.min(width.saturating_sub(crop.x)),
-        height: crop.height.min(height.saturating_sub(crop.y)),
-    };
-    if cut.width == 0 || cut.height == 0 {
-        Err(GeometryError::NothingLeft { width, height })
-    } else {
-        Ok(cut)
+        Size { width: side(self.width, canvas.width), height: side(self.height, canvas.height) }
     }
 }
 
@@ -209,7 +212,7 @@ fn scaled(side: u128, numerator: u128, denominator: u128) -> u128 {
     ((2 * side * numerator + denominator) / (2 * denominator)).max(1)
 }
 
-fn within_limits(canvas: Sides, recipe: &Recipe, pixels_max: u64) -> Result<(u32, u32), GeometryError> {
+fn within_limits(canvas: Sides, recipe: &Recipe, pixels_max: u64) -> Result<Size, GeometryError> {
     let side = canvas.width.max(canvas.height);
     let (dimension_max, format) = (recipe.dimension_max, recipe.format);
     if recipe.upscale && side > dimension_max.into() {
@@ -220,7 +223,7 @@ fn within_limits(canvas: Sides, recipe: &Recipe, pixels_max: u64) -> Result<(u32
         return Err(GeometryError::BeyondPixels { pixels, pixels_max });
     }
     match (u32::try_from(canvas.width), u32::try_from(canvas.height)) {
-        (Ok(width), Ok(height)) if side <= side_max(format).into() => Ok((width, height)),
+        (Ok(width), Ok(height)) if side <= side_max(format).into() => Ok(Size { width, height }),
         _ => Err(GeometryError::BeyondFormat { side, format }),
     }
 }
@@ -280,7 +283,7 @@ fn centred(side: u128, window: u128, hundredths: u32) -> u128 {
 impl fmt::Display for GeometryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NothingLeft { width, height } => {
+            Self::NothingLeft { turned: Size { width, height } } => {
                 write!(f, "The crop leaves nothing of this image of {width}×{height} pixels: move it inside.")
             }
             Self::BeyondDimension { side, dimension_max } => write!(

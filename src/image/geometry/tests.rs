@@ -18,17 +18,27 @@ fn recipe(spec: &str) -> Recipe {
     recipe_as(spec, Format::Jpeg)
 }
 
+fn size((width, height): (u32, u32)) -> Size {
+    Size { width, height }
+}
+
+/// Both steps, without trimming between them.
+fn settle(displayed: Size, recipe: &Recipe, pixels_max: u64) -> Result<Plan, GeometryError> {
+    plan(cut(displayed, recipe)?.size(), recipe, pixels_max)
+}
+
 fn planned(displayed: (u32, u32), spec: &str) -> Plan {
-    plan(displayed, &recipe(spec), PIXELS_MAX).unwrap_or_else(|error| panic!("{displayed:?} {spec}: {error}"))
+    settle(size(displayed), &recipe(spec), PIXELS_MAX)
+        .unwrap_or_else(|error| panic!("{displayed:?} {spec}: {error}"))
 }
 
 fn refusal(displayed: (u32, u32), spec: &str, format: Format) -> GeometryError {
-    plan(displayed, &recipe_as(spec, format), PIXELS_MAX).expect_err(spec)
+    settle(size(displayed), &recipe_as(spec, format), PIXELS_MAX).expect_err(spec)
 }
 
 #[test]
 fn sizes_are_exact() {
-    for (displayed, spec, size) in [
+    for (displayed, spec, sides) in [
         ((4000, 3000), "full", (4000, 3000)),
         ((4000, 3000), "300w", (300, 225)),
         ((4000, 3000), "300h", (400, 300)),
@@ -76,14 +86,14 @@ fn sizes_are_exact() {
         ((60_000, 1), "100h", (60_000, 1)),
     ] {
         let plan = planned(displayed, spec);
-        assert_eq!(plan.size, size, "{displayed:?} {spec}");
-        assert_eq!(plan.canvas, size, "{displayed:?} {spec}");
+        assert_eq!(plan.size, size(sides), "{displayed:?} {spec}");
+        assert_eq!(plan.canvas, plan.size, "{displayed:?} {spec}");
     }
 }
 
 #[test]
 fn padding_gives_the_box_and_never_enlarges_what_is_inside() {
-    for (spec, size) in [
+    for (spec, sides) in [
         ("300w200h,pad", (40, 30)),
         ("20w20h,pad", (20, 15)),
         ("300w200h,pad,up", (267, 200)),
@@ -91,13 +101,13 @@ fn padding_gives_the_box_and_never_enlarges_what_is_inside() {
     ] {
         let plan = planned((40, 30), spec);
         let Target::Pad { width, height } = recipe(spec).target else { panic!("{spec}") };
-        assert_eq!((plan.size, plan.canvas), (size, (width, height)), "{spec}");
+        assert_eq!((plan.size, plan.canvas), (size(sides), Size { width, height }), "{spec}");
     }
 }
 
 #[test]
 fn the_crop_is_cut_to_the_turned_image() {
-    for (spec, cut) in [
+    for (spec, expected) in [
         ("full", (0, 0, 40, 30)),
         ("full,crop-1-2-3-4", (1, 2, 3, 4)),
         ("full,crop-39-29-1-1", (39, 29, 1, 1)),
@@ -105,14 +115,15 @@ fn the_crop_is_cut_to_the_turned_image() {
         ("full,rot90", (0, 0, 30, 40)),
         ("full,rot90,crop-20-35-99-99", (20, 35, 10, 5)),
     ] {
-        let (x, y, width, height) = cut;
-        assert_eq!(planned((40, 30), spec).cut, Rect { x, y, width, height }, "{spec}");
+        let (x, y, width, height) = expected;
+        let expected = Rect { x, y, width, height };
+        assert_eq!(cut(size((40, 30)), &recipe(spec)), Ok(expected), "{spec}");
     }
 }
 
 #[test]
 fn refuses_a_crop_that_leaves_nothing() {
-    for (spec, (width, height)) in [
+    for (spec, turned) in [
         ("full,crop-40-0-1-1", (40, 30)),
         ("full,crop-0-30-1-1", (40, 30)),
         ("full,crop-99999-99999-99999-99999", (40, 30)),
@@ -120,10 +131,10 @@ fn refuses_a_crop_that_leaves_nothing() {
         ("full,crop-0-0-5-0", (40, 30)),
         ("full,rot90,crop-35-0-1-1", (30, 40)),
     ] {
-        let expected = GeometryError::NothingLeft { width, height };
+        let expected = GeometryError::NothingLeft { turned: size(turned) };
         assert_eq!(refusal((40, 30), spec, Format::Png), expected, "{spec}");
     }
-    assert_eq!(refusal((0, 9), "full", Format::Png), GeometryError::NothingLeft { width: 0, height: 9 });
+    assert_eq!(refusal((0, 9), "full", Format::Png), GeometryError::NothingLeft { turned: size((0, 9)) });
 }
 
 #[test]
@@ -166,8 +177,8 @@ fn a_window_may_begin_and_end_between_pixels() {
 
 #[test]
 fn without_a_crop_to_cover_the_window_is_the_whole_cut() {
-    for spec in ["full", "20w", "20h", "20w20h", "50w50h,pad", "20w5h,stretch", "20w,crop-5-6-40-30"] {
-        assert_eq!(planned((45, 36), spec).window.x, 0.0);
+    for spec in ["full", "20w", "20h", "20w20h", "50w50h,pad", "20w5h,stretch"] {
+        assert_eq!(planned((45, 36), spec).window, Rect { x: 0.0, y: 0.0, width: 45.0, height: 36.0 });
     }
     let plan = planned((45, 36), "20w,crop-5-6-20-10");
     assert_eq!(plan.window, Rect { x: 0.0, y: 0.0, width: 20.0, height: 10.0 });
@@ -175,8 +186,8 @@ fn without_a_crop_to_cover_the_window_is_the_whole_cut() {
 
 #[test]
 fn a_result_as_large_as_its_source_is_bounded_by_pixels_alone() {
-    assert_eq!(planned((50_000, 2_000), "full").size, (50_000, 2_000));
-    assert_eq!(planned((50_000, 1_000), "2000h").size, (50_000, 1_000));
+    assert_eq!(planned((50_000, 2_000), "full").size, size((50_000, 2_000)));
+    assert_eq!(planned((50_000, 1_000), "2000h").size, size((50_000, 1_000)));
     assert_eq!(
         refusal((50_000, 2_001), "full", Format::Jpeg),
         GeometryError::BeyondPixels { pixels: 100_050_000, pixels_max: PIXELS_MAX }
@@ -185,8 +196,8 @@ fn a_result_as_large_as_its_source_is_bounded_by_pixels_alone() {
 
 #[test]
 fn an_enlarged_side_is_bounded_by_the_dimension() {
-    assert_eq!(planned((100, 1), "8192w,up").size, (8192, 82));
-    assert_eq!(planned((1, 4096), "2w,up").size, (2, 8192));
+    assert_eq!(planned((100, 1), "8192w,up").size, size((8192, 82)));
+    assert_eq!(planned((1, 4096), "2w,up").size, size((2, 8192)));
     let beyond = |side| GeometryError::BeyondDimension { side, dimension_max: 8192 };
     assert_eq!(refusal((1, 4097), "2w,up", Format::Png), beyond(8194));
     assert_eq!(refusal((1, u32::MAX), "8192w,up", Format::Png), beyond(8192 * u128::from(u32::MAX)));
@@ -201,10 +212,10 @@ fn refuses_a_side_that_the_format_cannot_hold() {
         (Format::Png, 0x7fff_ffff),
         (Format::Avif, 65_536),
     ] {
-        let sized = |displayed| plan(displayed, &recipe_as("full", format), u64::MAX).map(|plan| plan.size);
+        let sized = |sides| settle(size(sides), &recipe_as("full", format), u64::MAX).map(|plan| plan.size);
         let beyond = GeometryError::BeyondFormat { side: u128::from(max) + 1, format };
-        assert_eq!(sized((max, 1)), Ok((max, 1)));
-        assert_eq!(sized((1, max)), Ok((1, max)));
+        assert_eq!(sized((max, 1)), Ok(size((max, 1))));
+        assert_eq!(sized((1, max)), Ok(size((1, max))));
         assert_eq!(sized((max + 1, 1)), Err(beyond));
         assert_eq!(sized((1, max + 1)), Err(beyond));
     }
@@ -251,7 +262,7 @@ fn targets() -> impl Strategy<Value = Target> {
 /// A plan without limits on format and pixels, of an upright and uncropped image.
 fn free_plan(displayed: (u32, u32), target: Target, upscale: bool) -> Option<Plan> {
     let recipe = Recipe { target, upscale, ..recipe_as("full", Format::Png) };
-    plan(displayed, &recipe, u64::MAX).ok()
+    settle(size(displayed), &recipe, u64::MAX).ok()
 }
 
 /// The sides that a target bounds.
@@ -269,8 +280,8 @@ fn asked(target: Target) -> (u32, u32) {
 
 /// Whether width ÷ height of both is equal but for half a pixel of `rounded` on one side, or a side
 /// that is 1 because it cannot be less.
-fn same_aspect(exact: (f64, f64), rounded: (u32, u32)) -> bool {
-    let (width, height) = (f64::from(rounded.0), f64::from(rounded.1));
+fn same_aspect(exact: (f64, f64), rounded: Size) -> bool {
+    let (width, height) = (f64::from(rounded.width), f64::from(rounded.height));
     let near =
         |ideal: f64, side: f64| (ideal - side).abs() <= 0.5 + 1e-5 * side || (side == 1.0 && ideal < 1.0);
     near(exact.0 * height / exact.1, width) || near(exact.1 * width / exact.0, height)
@@ -283,16 +294,16 @@ proptest! {
     fn a_result_is_never_larger_than_asked(width in sides(), height in sides(), target in targets(), up: bool) {
         if let Some(plan) = free_plan((width, height), target, up) {
             let max = if target == Target::Full { (width, height) } else { asked(target) };
-            prop_assert!((1..=max.0).contains(&plan.size.0) && (1..=max.1).contains(&plan.size.1), "{plan:?}");
-            prop_assert!(plan.size.0 <= plan.canvas.0 && plan.size.1 <= plan.canvas.1, "{plan:?}");
+            prop_assert!((1..=max.0).contains(&plan.size.width) && (1..=max.1).contains(&plan.size.height), "{plan:?}");
+            prop_assert!(plan.size.width <= plan.canvas.width && plan.size.height <= plan.canvas.height, "{plan:?}");
         }
     }
 
     #[test]
     fn nothing_is_enlarged_unless_asked(width in sides(), height in sides(), target in targets()) {
         if let Some(plan) = free_plan((width, height), target, false) {
-            prop_assert!(f64::from(plan.size.0) <= plan.window.width, "{plan:?}");
-            prop_assert!(f64::from(plan.size.1) <= plan.window.height, "{plan:?}");
+            prop_assert!(f64::from(plan.size.width) <= plan.window.width, "{plan:?}");
+            prop_assert!(f64::from(plan.size.height) <= plan.window.height, "{plan:?}");
         }
     }
 
@@ -318,9 +329,21 @@ proptest! {
             prop_assert!(x + w <= f64::from(width) && y + h <= f64::from(height), "{plan:?}");
             prop_assert!(w == f64::from(width) || h == f64::from(height), "{plan:?}");
             // To one grid unit on the side that is not the image's.
-            let (a, b) = (f64::from(plan.size.0), f64::from(plan.size.1));
+            let (a, b) = (f64::from(plan.size.width), f64::from(plan.size.height));
             let slack = 1e-6 + 1e-9 * w.max(h);
             prop_assert!((w * b / a - h).abs() <= slack || (h * a / b - w).abs() <= slack, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_trimmed_cut_gives_nothing_larger_than_foretold(
+        width in sides(), height in sides(), target in targets(), up: bool, part in any::<(u32, u32)>(),
+    ) {
+        let recipe = Recipe { target, upscale: up && target != Target::Full, ..recipe_as("full", Format::Png) };
+        let most = sides_max(Size { width, height }, &recipe);
+        let trimmed = Size { width: 1 + part.0 % width, height: 1 + part.1 % height };
+        if let Ok(plan) = plan(trimmed, &recipe, u64::MAX) {
+            prop_assert!(plan.canvas.width <= most.width && plan.canvas.height <= most.height, "{plan:?} {most:?}");
         }
     }
 
@@ -331,9 +354,9 @@ proptest! {
         let turn = [None, Some("rot90"), Some("rot180"), Some("rot270")][step];
         let turned = Recipe { target, ..recipe_as(&turn.map_or("full".into(), |turn| format!("full,{turn}")), Format::Png) };
         let upright = Transform::of_orientation(Orientation::from_exif(exif));
-        if let Ok(plan) = plan(upright.size(stored), &turned, u64::MAX) {
-            let transform = upright.then(plan.transform);
-            let back = transform.untransform(plan.window, transform.size(stored));
+        if let Ok(plan) = settle(upright.size(size(stored)), &turned, u64::MAX) {
+            let transform = upright.then(turned.transform);
+            let back = transform.untransform(plan.window, transform.size(size(stored)));
             prop_assert!(back.x >= 0.0 && back.x + back.width <= f64::from(stored.0), "{back:?}");
             prop_assert!(back.y >= 0.0 && back.y + back.height <= f64::from(stored.1), "{back:?}");
             let (w, h) = if transform.swap { (back.height, back.width) } else { (back.width, back.height) };
@@ -356,7 +379,7 @@ proptest! {
                 let recipe = Recipe {
                     target, upscale: up, crop, dimension_max: u32::MAX, ..recipe_as("full", Format::Png)
                 };
-                let _ = plan(displayed, &recipe, pixels_max);
+                let _ = settle(size(displayed), &recipe, pixels_max);
             }
         }
     }

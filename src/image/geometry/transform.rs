@@ -5,7 +5,7 @@
 
 use std::ops::Sub;
 
-use super::Rect;
+use super::{Rect, Size};
 use crate::image::header::Orientation;
 use crate::object::spec::Turn;
 
@@ -24,13 +24,17 @@ pub struct Transform {
 pub fn compose(orientation: Orientation, turn: Option<Turn>, flip: bool, flop: bool) -> Transform {
     Transform::of_orientation(orientation)
         .then(turn.map_or(Transform::IDENTITY, Transform::of_turn))
-        .then(Transform { mirror_y: flip, ..Transform::IDENTITY })
-        .then(Transform { mirror_x: flop, ..Transform::IDENTITY })
+        .then(if flip { Transform::FLIP } else { Transform::IDENTITY })
+        .then(if flop { Transform::FLOP } else { Transform::IDENTITY })
 }
 
 impl Transform {
     /// Leaves all as it is.
     pub const IDENTITY: Self = Self::new(false, false, false);
+    /// Top becomes bottom.
+    pub const FLIP: Self = Self::new(false, false, true);
+    /// Left becomes right.
+    pub const FLOP: Self = Self::new(false, true, false);
 
     /// What shows an image of this orientation upright.
     pub const fn of_orientation(orientation: Orientation) -> Self {
@@ -64,25 +68,30 @@ impl Transform {
         Self::new(self.swap != next.swap, mirror_x != next.mirror_x, mirror_y != next.mirror_y)
     }
 
-    /// The size of an image of this (width, height) after the transform; also before it, given the
-    /// size after it.
-    pub const fn size(self, (width, height): (u32, u32)) -> (u32, u32) {
-        if self.swap { (height, width) } else { (width, height) }
+    /// What leads back.
+    #[must_use]
+    pub const fn inverse(self) -> Self {
+        // Undone in the opposite order, the mirrors come before the swap, which changes their axes.
+        if self.swap { Self::new(true, self.mirror_y, self.mirror_x) } else { self }
+    }
+
+    /// The size of an image of this size after the transform; also before it, given the size after it.
+    pub const fn size(self, size: Size) -> Size {
+        if self.swap { size.swapped() } else { size }
     }
 
     /// Where a rectangle of the transformed image lies in the image before the transform, so that a
-    /// renderer can cut first and turn less. `transformed` is the (width, height) of the transformed
-    /// image. Exact, for windows too: they lie on the grid of [`super::Plan::window`].
+    /// renderer can cut first and turn less. `transformed` is the size of the transformed image. Exact, for windows too: they lie on the grid of [`super::Plan::window`].
     ///
     /// # Panics
     /// When the rectangle is not inside the transformed image, which no plan's is.
-    pub fn untransform<T>(self, rect: Rect<T>, transformed: (u32, u32)) -> Rect<T>
+    pub fn untransform<T>(self, rect: Rect<T>, transformed: Size) -> Rect<T>
     where
         T: Copy + PartialOrd + Sub<Output = T> + From<u32>,
     {
         let Rect { x, y, width, height } = rect;
-        let x = mirrored(self.mirror_x, x, width, T::from(transformed.0));
-        let y = mirrored(self.mirror_y, y, height, T::from(transformed.1));
+        let x = mirrored(self.mirror_x, x, width, T::from(transformed.width));
+        let y = mirrored(self.mirror_y, y, height, T::from(transformed.height));
         if self.swap {
             Rect { x: y, y: x, width: height, height: width }
         } else {
@@ -109,6 +118,8 @@ mod tests {
     type Grid = Vec<Vec<u32>>;
 
     const TURNS: [Option<Turn>; 4] = [None, Some(Turn::Quarter), Some(Turn::Half), Some(Turn::ThreeQuarters)];
+
+    const SIZE: Size = Size { width: 3, height: 2 };
 
     fn grid() -> Grid {
         vec![vec![1, 2, 3], vec![4, 5, 6]]
@@ -195,12 +206,21 @@ mod tests {
     }
 
     #[test]
+    fn the_inverse_leads_back() {
+        each(|orientation, turn, with_flip, with_flop| {
+            let whole = compose(Orientation::from_exif(orientation), turn, with_flip, with_flop);
+            assert_eq!(apply(whole.inverse(), &apply(whole, &grid())), grid());
+        });
+    }
+
+    #[test]
     fn the_size_follows_the_grid() {
         each(|orientation, turn, with_flip, with_flop| {
             let whole = compose(Orientation::from_exif(orientation), turn, with_flip, with_flop);
             let after = apply(whole, &grid());
-            assert_eq!(whole.size((3, 2)), (after[0].len() as u32, after.len() as u32));
-            assert_eq!(whole.swap, whole.size((3, 2)) == (2, 3));
+            let size = Size { width: after[0].len() as u32, height: after.len() as u32 };
+            assert_eq!(whole.size(SIZE), size);
+            assert_eq!(whole.swap, size == SIZE.swapped());
         });
     }
 
@@ -214,10 +234,10 @@ mod tests {
     fn cutting_before_the_transform_equals_cutting_after_it() {
         each(|orientation, turn, with_flip, with_flop| {
             let whole = compose(Orientation::from_exif(orientation), turn, with_flip, with_flop);
-            let after = whole.size((3, 2));
-            for (x, y) in (0..after.0).flat_map(|x| (0..after.1).map(move |y| (x, y))) {
-                for (width, height) in (1..=after.0 - x).flat_map(|w| (1..=after.1 - y).map(move |h| (w, h)))
-                {
+            let after = whole.size(SIZE);
+            let Size { width: across, height: down } = after;
+            for (x, y) in (0..across).flat_map(|x| (0..down).map(move |y| (x, y))) {
+                for (width, height) in (1..=across - x).flat_map(|w| (1..=down - y).map(move |h| (w, h))) {
                     let rect = Rect { x, y, width, height };
                     let before = whole.untransform(rect, after);
                     assert_eq!(apply(whole, &cut(&grid(), before)), cut(&apply(whole, &grid()), rect));
@@ -229,7 +249,7 @@ mod tests {
     #[test]
     fn windows_go_back_like_rectangles() {
         let window = Rect { x: 0.5, y: 0.25, width: 1.5, height: 1.0 };
-        let before = Transform::of_turn(Turn::Quarter).untransform(window, (2, 3));
+        let before = Transform::of_turn(Turn::Quarter).untransform(window, SIZE.swapped());
         assert_eq!(before, Rect { x: 0.25, y: 0.0, width: 1.0, height: 1.5 });
     }
 }

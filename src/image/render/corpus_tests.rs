@@ -73,21 +73,25 @@ fn find<'a>(entries: &'a [Entry], path: &str) -> &'a Entry {
 }
 
 /// 300 wide or the picture's own width, upright.
-fn thumbnail(header: &Header, format: Format) -> Job {
-    let (width, height) = header.displayed();
-    let target = width.min(300);
-    let rounded = (2 * u64::from(height) * u64::from(target) + u64::from(width)) / (2 * u64::from(width));
-    let to = Size { width: target, height: rounded.max(1) as u32 };
-    Job {
-        transform: Transform::from_orientation(header.orientation),
-        ..scaled(Size { width, height }, to, format)
-    }
+fn thumbnail(format: Format) -> Recipe {
+    recipe("300w", format)
 }
 
-fn shown(entry: &Entry, job: &Job) -> Pixels {
-    let result = render(&entry.bytes, &entry.header, job, &LIMITS, &always)
+/// The size of an entry's [`thumbnail`].
+fn thumbnail_size(header: &Header) -> Size {
+    let cut = geometry::cut(header.displayed(), &thumbnail(Format::Png)).unwrap();
+    geometry::plan(cut.size(), &thumbnail(Format::Png), LIMITS.pixels_max).unwrap().size
+}
+
+fn shown(entry: &Entry) -> Pixels {
+    shown_as(entry, entry.header.orientation)
+}
+
+fn shown_as(entry: &Entry, orientation: Orientation) -> Pixels {
+    let header = Header { orientation, ..entry.header };
+    let result = render(&entry.bytes, &header, &thumbnail(Format::Png), &LIMITS, &always)
         .unwrap_or_else(|error| panic!("{}: {error}", entry.path));
-    decoded(&result, job.format, Size { width: job.width, height: job.height })
+    decoded(&result, Format::Png, thumbnail_size(&header))
 }
 
 fn reference(folder: &std::path::Path, name: &str, size: Size) -> Pixels {
@@ -103,10 +107,9 @@ fn every_accepted_file_gives_a_thumbnail_of_the_right_size() {
     assert!(accepted().count() > 80, "the manifest was not understood");
     let mut failures = Vec::new();
     for entry in accepted() {
-        let job = thumbnail(&entry.header, Format::Jpeg);
-        match render(&entry.bytes, &entry.header, &job, &LIMITS, &always) {
+        match render(&entry.bytes, &entry.header, &thumbnail(Format::Jpeg), &LIMITS, &always) {
             Ok(result) => {
-                decoded(&result, Format::Jpeg, Size { width: job.width, height: job.height });
+                decoded(&result, Format::Jpeg, thumbnail_size(&entry.header));
             }
             Err(error) => failures.push(format!("{}: {error:?}", entry.path)),
         }
@@ -121,10 +124,9 @@ fn hostile_files_end_in_an_image_or_an_error() {
         if u64::from(entry.header.width) * u64::from(entry.header.height) == 0 {
             continue;
         }
-        let job = thumbnail(&entry.header, Format::Jpeg);
         let started = std::time::Instant::now();
         let keep_going = || started.elapsed().as_secs() < 5;
-        let result = render(&entry.bytes, &entry.header, &job, &LIMITS, &keep_going);
+        let result = render(&entry.bytes, &entry.header, &thumbnail(Format::Jpeg), &LIMITS, &keep_going);
         if entry.expected == "reject:too-large" {
             assert!(result.is_err(), "{}", entry.path);
         }
@@ -151,9 +153,8 @@ fn photos_look_like_the_reference_thumbnails() {
     ];
     for path in photos {
         let entry = find(&entries, path);
-        let job = thumbnail(&entry.header, Format::Png);
         let name = path.rsplit_once('.').unwrap().0.replace('/', "-") + ".vips.png";
-        let made = shown(entry, &job);
+        let made = shown(entry);
         let likeness = psnr(&made, &reference(&folder, &name, made.size()));
         assert!(likeness >= 34.0, "{path}: {likeness:.1} dB");
     }
@@ -165,11 +166,10 @@ fn each_exif_orientation_is_shown_upright() {
     let entries = entries(&folder);
     for shape in ["landscape", "portrait"] {
         let of = |number: u32| find(&entries, &format!("exif/{shape}-{number}.jpg"));
-        let upright = shown(of(1), &thumbnail(&of(1).header, Format::Png));
+        let upright = shown(of(1));
         for number in 2..=8 {
             let entry = of(number);
-            let right = thumbnail(&entry.header, Format::Png);
-            let likeness = psnr(&shown(entry, &right), &upright);
+            let likeness = psnr(&shown(entry), &upright);
             assert!(likeness > 25.0, "{}: {likeness:.1} dB", entry.path);
             for wrong in
                 (1..=8).map(Orientation::from_exif).filter(|&other| other != entry.header.orientation)
@@ -177,8 +177,7 @@ fn each_exif_orientation_is_shown_upright() {
                 if wrong.swaps_sides() != entry.header.orientation.swaps_sides() {
                     continue;
                 }
-                let job = Job { transform: Transform::from_orientation(wrong), ..right };
-                let other = psnr(&shown(entry, &job), &upright);
+                let other = psnr(&shown_as(entry, wrong), &upright);
                 assert!(
                     other + 6.0 < likeness,
                     "{} as {wrong:?}: {other:.1} of {likeness:.1} dB",
@@ -199,7 +198,7 @@ fn cmyk_is_not_shown_as_a_negative() {
         ["color/cmyk-adobe2-swop-icc.jpg", "color/ycck-adobe2-no-icc.jpg", "color/rgb-jpeg-adobe0.jpg"]
     {
         let entry = find(&entries, path);
-        let made = shown(entry, &thumbnail(&entry.header, Format::Png));
+        let made = shown(entry);
         let expected = reference(&folder, "color-cmyk-adobe2-swop-icc.vips.png", made.size());
         let negative = made.data().iter().map(|value| 255 - value).collect();
         let negative = Pixels::new(made.size(), made.kind(), negative).unwrap();
@@ -210,7 +209,7 @@ fn cmyk_is_not_shown_as_a_negative() {
         );
     }
     let entry = find(&entries, "color/cmyk-adobe0.jpg");
-    let made = shown(entry, &thumbnail(&entry.header, Format::Png));
+    let made = shown(entry);
     // The sky is at the top.
     let sky =
         made.data()[..300 * 3 * 10].chunks_exact(3).filter(|pixel| pixel[2] > pixel[0] && pixel[2] > 100);
@@ -230,8 +229,7 @@ fn nothing_but_pixels_reaches_a_thumbnail() {
         let entry = find(&entries, path);
         assert!(memchr::memmem::find(&entry.bytes, secret).is_some(), "{path} hides nothing");
         for format in FORMATS {
-            let job = thumbnail(&entry.header, format);
-            let result = render(&entry.bytes, &entry.header, &job, &LIMITS, &always).unwrap();
+            let result = render(&entry.bytes, &entry.header, &thumbnail(format), &LIMITS, &always).unwrap();
             assert!(memchr::memmem::find(&result, secret).is_none(), "{path} as {format:?}");
         }
     }

@@ -4,6 +4,8 @@ use super::*;
 use crate::image::draw;
 use crate::image::header::{Color, ColorKind, Orientation};
 use crate::image::pixels::{Kind, Pixels};
+use crate::image::recipe::{Quality, Settings};
+use crate::object::Spec;
 
 pub(super) const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
 
@@ -34,22 +36,22 @@ pub(super) fn header(format: Format, size: Size, kind: Kind) -> Header {
     }
 }
 
+/// What this spec asks for, at quality 90.
+pub(super) fn recipe(spec: &str, format: Format) -> Recipe {
+    let quality = Quality { jpeg: 90, webp: 90, avif: 90 };
+    let settings = Settings { quality, upscale: false, dimension_max: 8192 };
+    Recipe::resolve(&Spec::parse(spec).unwrap(), format, &settings).unwrap()
+}
+
 /// Everything, at its own size.
-pub(super) fn full(size: Size, format: Format) -> Job {
-    scaled(size, size, format)
+pub(super) fn full(format: Format) -> Recipe {
+    recipe("full", format)
 }
 
 /// Everything, at this size.
-pub(super) fn scaled(from: Size, to: Size, format: Format) -> Job {
-    Job {
-        transform: Transform::IDENTITY,
-        window: Window::whole(from),
-        width: to.width,
-        height: to.height,
-        frame: None,
-        format,
-        quality: Some(90),
-    }
+pub(super) fn scaled(to: Size, format: Format) -> Recipe {
+    let target = Target::Stretch { width: to.width, height: to.height };
+    Recipe { target, upscale: true, ..full(format) }
 }
 
 /// A photo-like picture of any kind.
@@ -85,7 +87,7 @@ pub(super) fn psnr(left: &Pixels, right: &Pixels) -> f64 {
 }
 
 fn colors(pixels: &Pixels) -> Vec<u8> {
-    let flat = pixels.clone().flattened_on_white();
+    let flat = effect::flattened(pixels.clone(), [255; 3]);
     match flat.kind() {
         Kind::Gray => flat.data().iter().flat_map(|&luma| [luma; 3]).collect(),
         _ => flat.into_data(),

@@ -6,8 +6,8 @@ use super::fixtures::*;
 use super::*;
 use crate::image::pixels::{Kind, Pixels};
 
-fn made(source: &[u8], header: &Header, job: &Job) -> Result<Vec<u8>, RenderError> {
-    render(source, header, job, &LIMITS, &always)
+fn made(source: &[u8], header: &Header, recipe: &Recipe) -> Result<Vec<u8>, RenderError> {
+    render(source, header, recipe, &LIMITS, &always)
 }
 
 const SMALL: Size = Size { width: 37, height: 23 };
@@ -18,28 +18,26 @@ fn a_png_at_its_own_size_comes_out_with_the_same_pixels() {
     for kind in KINDS {
         let pixels = photo(SMALL, kind);
         let source = file(&pixels, Format::Png);
-        let result = made(&source, &header(Format::Png, SMALL, kind), &full(SMALL, Format::Png)).unwrap();
+        let result = made(&source, &header(Format::Png, SMALL, kind), &full(Format::Png)).unwrap();
         assert_eq!(decoded(&result, Format::Png, SMALL), pixels, "{kind:?}");
     }
 }
 
+fn transforms() -> impl Iterator<Item = Transform> {
+    (0..8).map(|bits| Transform { swap: bits & 4 != 0, mirror_x: bits & 1 != 0, mirror_y: bits & 2 != 0 })
+}
+
 #[test]
-fn every_transform_is_applied_after_the_window_was_cut_from_the_displayed_picture() {
+fn every_transform_is_applied_after_the_cut_was_taken_from_the_turned_picture() {
     let stored = photo(SMALL, Kind::Rgb);
     let source = file(&stored, Format::Png);
-    for bits in 0..8 {
-        let transform = Transform { swap: bits & 4 != 0, flip_x: bits & 1 != 0, flip_y: bits & 2 != 0 };
+    for transform in transforms() {
         let displayed = orient::apply(transform, stored.clone());
-        let part = Size { width: 12, height: 7 };
-        let mut job = full(part, Format::Png);
-        job.transform = transform;
-        job.window = Window { x: 5.0, y: 9.0, width: 12.0, height: 7.0 };
-        let result = made(&source, &header(Format::Png, SMALL, Kind::Rgb), &job).unwrap();
-        assert_eq!(
-            decoded(&result, Format::Png, part),
-            displayed.cropped(5, 9, part).unwrap(),
-            "{transform:?}"
-        );
+        let recipe = Recipe { transform, ..recipe("full,crop-5-9-12-7", Format::Png) };
+        let result = made(&source, &header(Format::Png, SMALL, Kind::Rgb), &recipe).unwrap();
+        let part = Rect { x: 5, y: 9, width: 12, height: 7 };
+        let expected = displayed.cropped(part).unwrap();
+        assert_eq!(decoded(&result, Format::Png, part.size()), expected, "{transform:?}");
     }
 }
 
@@ -47,15 +45,17 @@ fn every_transform_is_applied_after_the_window_was_cut_from_the_displayed_pictur
 fn scaling_and_turning_gives_what_turning_and_scaling_would() {
     let stored = photo(PHOTO, Kind::Rgb);
     let source = file(&stored, Format::Png);
-    for bits in 0..8 {
-        let transform = Transform { swap: bits & 4 != 0, flip_x: bits & 1 != 0, flip_y: bits & 2 != 0 };
+    for transform in transforms() {
         let displayed = orient::apply(transform, stored.clone());
+        // Of the square of 101 pixels a window of 101 × 62.62 is shown, from 11.5 on.
+        let recipe =
+            Recipe { transform, ..recipe("50w31h,fill,g-x0.5y0.42,crop-10-20-101-101", Format::Png) };
         let to = Size { width: 50, height: 31 };
-        let window = Window { x: 10.3, y: 20.6, width: 100.0, height: 62.0 };
-        let mut job = full(to, Format::Png);
-        (job.transform, job.window) = (transform, window);
-        let result = made(&source, &header(Format::Png, PHOTO, Kind::Rgb), &job).unwrap();
-        let expected = resize::resize(displayed, window, to).unwrap();
+        let height = 101.0 * 31.0 / 50.0;
+        let window = Rect { x: 0.0, y: 101.0 * 0.42 - height / 2.0, width: 101.0, height };
+        let result = made(&source, &header(Format::Png, PHOTO, Kind::Rgb), &recipe).unwrap();
+        let part = displayed.cropped(Rect { x: 10, y: 20, width: 101, height: 101 }).unwrap();
+        let expected = resize::resize(part, window, to).unwrap();
         let likeness = psnr(&decoded(&result, Format::Png, to), &expected);
         assert!(likeness > 48.0, "{transform:?}: {likeness:.1} dB");
     }
@@ -66,11 +66,11 @@ fn each_format_is_made_from_each_and_resembles_the_source() {
     let to = Size { width: 120, height: 90 };
     for kind in KINDS {
         let pixels = photo(PHOTO, kind);
-        let expected = resize::resize(pixels.clone(), Window::whole(PHOTO), to).unwrap();
+        let expected = resize::resize(pixels.clone(), Rect::whole(PHOTO), to).unwrap();
         for from in FORMATS {
             let source = file(&pixels, from);
             for format in FORMATS {
-                let result = made(&source, &header(from, PHOTO, kind), &scaled(PHOTO, to, format)).unwrap();
+                let result = made(&source, &header(from, PHOTO, kind), &scaled(to, format)).unwrap();
                 let likeness = psnr(&decoded(&result, format, to), &expected);
                 // 256 colours, and edges that are either clear or not, are what GIF can do.
                 let least = if from == Format::Gif || format == Format::Gif { 19.0 } else { 27.0 };
@@ -86,10 +86,10 @@ fn gray_stays_gray() {
     for from in [Format::Png, Format::Jpeg] {
         let source = file(&gray, from);
         let header = header(from, SMALL, Kind::Gray);
-        let png = made(&source, &header, &full(SMALL, Format::Png)).unwrap();
+        let png = made(&source, &header, &full(Format::Png)).unwrap();
         // Byte 25 of a PNG is its colour type: 0 is gray.
         assert_eq!(png[25], 0, "from {from:?}");
-        let jpeg = made(&source, &header, &full(SMALL, Format::Jpeg)).unwrap();
+        let jpeg = made(&source, &header, &full(Format::Jpeg)).unwrap();
         assert_eq!(decoded(&jpeg, Format::Jpeg, SMALL).kind(), Kind::Gray, "from {from:?}");
     }
 }
@@ -99,11 +99,11 @@ fn what_is_transparent_becomes_white_where_there_is_no_alpha_and_stays_clear_els
     let clear = Pixels::new(SMALL, Kind::Rgba, [200, 0, 0, 0].repeat(SMALL.area() as usize)).unwrap();
     let source = file(&clear, Format::Png);
     let header = header(Format::Png, SMALL, Kind::Rgba);
-    let jpeg = made(&source, &header, &full(SMALL, Format::Jpeg)).unwrap();
+    let jpeg = made(&source, &header, &full(Format::Jpeg)).unwrap();
     let darkest = decoded(&jpeg, Format::Jpeg, SMALL).data().iter().copied().min();
     assert!(darkest >= Some(254), "{darkest:?}");
     for format in [Format::Png, Format::Gif, Format::Webp] {
-        let result = made(&source, &header, &full(SMALL, format)).unwrap();
+        let result = made(&source, &header, &full(format)).unwrap();
         let pixels = decoded(&result, format, SMALL);
         assert!(pixels.data().chunks_exact(4).all(|pixel| pixel[3] == 0), "{format:?}");
     }
@@ -152,24 +152,39 @@ fn errors_name_their_cause() {
     let pixels = photo(SMALL, Kind::Rgb);
     let source = file(&pixels, Format::Png);
     let right = header(Format::Png, SMALL, Kind::Rgb);
-    let job = full(SMALL, Format::Png);
-    let tried = |header: &Header, job: &Job| made(&source, header, job).unwrap_err();
+    let tried = |header: &Header, recipe: &Recipe| made(&source, header, recipe).unwrap_err();
 
-    assert_eq!(tried(&right, &Job { frame: Some(1), ..job }), RenderError::FrameMissing { frames: 1 });
-    assert_eq!(
-        tried(&right, &Job { width: 0, ..job }),
-        RenderError::SideOutOfRange { side_max: 0x7FFF_FFFF }
-    );
-    let wide = Job { width: 16_384, format: Format::Webp, ..job };
-    assert_eq!(tried(&right, &wide), RenderError::SideOutOfRange { side_max: 16_383 });
-    let outside = Window { x: 30.0, y: 0.0, width: 8.0, height: 8.0 };
-    assert_eq!(tried(&right, &Job { window: outside, ..job }), RenderError::BadWindow);
+    assert_eq!(tried(&right, &recipe("full,frame1", Format::Png)), RenderError::FrameMissing { frames: 1 });
+    let nothing = GeometryError::NothingLeft { turned: SMALL };
+    assert_eq!(tried(&right, &recipe("full,crop-37-0-1-1", Format::Png)), RenderError::Geometry(nothing));
     let avif = RenderError::FormatNotSupported(Format::Avif);
-    assert_eq!(tried(&right, &Job { format: Format::Avif, ..job }), avif);
-    assert_eq!(tried(&Header { format: Format::Avif, ..right }, &job), avif);
+    assert_eq!(tried(&right, &full(Format::Avif)), avif);
+    assert_eq!(tried(&Header { format: Format::Avif, ..right }, &full(Format::Png)), avif);
     let limits = Limits { pixels_max: SMALL.area() - 1, ..LIMITS };
-    let large = render(&source, &right, &job, &limits, &always).unwrap_err();
+    let large = render(&source, &right, &recipe("9w", Format::Png), &limits, &always).unwrap_err();
     assert_eq!(large, RenderError::TooLarge { pixels_max: SMALL.area() - 1 });
+}
+
+#[test]
+fn what_trimming_leaves_is_bounded_like_everything_else() {
+    // A line of 1 × 4 in a white field, enlarged to 4000 × 16000.
+    let size = Size { width: 9, height: 9 };
+    let mut pixels = Pixels::new(size, Kind::Gray, vec![255; 81]).unwrap();
+    (2..6).for_each(|y| pixels.data_mut()[y * 9 + 4] = 0);
+    let source = file(&pixels, Format::Png);
+    let header = header(Format::Png, size, Kind::Gray);
+    let result = made(&source, &header, &recipe("4000w,trim,up", Format::Png));
+    let beyond = GeometryError::BeyondDimension { side: 16_000, dimension_max: 8192 };
+    assert_eq!(result, Err(RenderError::Geometry(beyond)));
+    let line = made(&source, &header, &recipe("2w,trim,up", Format::Png)).unwrap();
+    assert_eq!(decoded(&line, Format::Png, Size { width: 2, height: 8 }).data(), [0; 16]);
+}
+
+#[test]
+fn a_side_that_a_format_cannot_hold_is_refused_by_its_encoder() {
+    let wide = Pixels::new(Size { width: 16_384, height: 1 }, Kind::Gray, vec![0; 16_384]).unwrap();
+    let refused = encode::encode(wide, Format::Webp, None);
+    assert_eq!(refused, Err(RenderError::SideOutOfRange { side_max: 16_383 }));
 }
 
 #[test]
@@ -178,7 +193,7 @@ fn a_file_of_another_size_than_its_header_is_refused_in_every_format() {
         let source = file(&photo(SMALL, Kind::Rgb), format);
         for (width, height) in [(36, 23), (37, 24), (74, 46), (5, 5)] {
             let other = Size { width, height };
-            let result = made(&source, &header(format, other, Kind::Rgb), &full(other, Format::Png));
+            let result = made(&source, &header(format, other, Kind::Rgb), &full(Format::Png));
             assert!(
                 matches!(result, Err(RenderError::Undecodable(_))),
                 "{format:?} as {width}x{height}: {result:?}"
@@ -193,7 +208,7 @@ fn bytes_that_are_no_image_are_corrupt_in_every_format() {
         for source in
             [&b""[..], b"\xFF\xD8", b"GIF89a", b"RIFF\x04\0\0\0WEBP", b"\x89PNG\r\n\x1a\n", &[0; 500]]
         {
-            let result = made(source, &header(format, SMALL, Kind::Rgb), &full(SMALL, Format::Png));
+            let result = made(source, &header(format, SMALL, Kind::Rgb), &full(Format::Png));
             assert_eq!(result, Err(RenderError::Undecodable(Fault::Corrupt)), "{format:?}: {source:?}");
         }
     }
@@ -211,7 +226,7 @@ fn work_ends_at_the_first_no_wherever_it_comes() {
                 asked.get() <= last
             };
             let header = header(format, SMALL, Kind::Rgb);
-            render(&source, &header, &full(SMALL, Format::Jpeg), &LIMITS, &keep_going)
+            render(&source, &header, &full(Format::Jpeg), &LIMITS, &keep_going)
         };
         assert!(until(u32::MAX).is_ok());
         let questions = asked.get();
@@ -231,20 +246,35 @@ fn the_peak_holds_at_least_the_source_and_the_result() {
     for kind in KINDS {
         for from in FORMATS {
             for format in FORMATS {
-                let (job, header) = (scaled(PHOTO, SMALL, format), header(from, PHOTO, kind));
+                let (recipe, header) = (scaled(SMALL, format), header(from, PHOTO, kind));
                 let least = PHOTO.area() * kind.channels().min(decode::kind(&header).channels()) as u64;
-                assert!(peak_bytes(&header, &job) >= least + SMALL.area(), "{kind:?} {from:?} to {format:?}");
+                let peak = peak_bytes(&header, &recipe, &LIMITS);
+                assert!(peak >= least + SMALL.area(), "{kind:?} {from:?} to {format:?}");
             }
         }
     }
-    let huge = Size { width: u32::MAX, height: u32::MAX };
-    let job = full(SMALL, Format::Png);
-    assert!(
-        peak_bytes(&header(Format::Png, Size { width: 100_000, height: 1000 }, Kind::Rgba), &job)
-            >= 400_000_000
-    );
+    let wide = header(Format::Png, Size { width: 100_000, height: 1000 }, Kind::Rgba);
+    assert!(peak_bytes(&wide, &recipe("37w", Format::Png), &LIMITS) >= 400_000_000);
     // Sizes that no limit lets through must saturate, not wrap to something small.
-    assert!(peak_bytes(&header(Format::Jpeg, huge, Kind::Rgb), &full(huge, Format::Webp)) > 1 << 63);
+    let huge = header(Format::Jpeg, Size { width: u32::MAX, height: u32::MAX }, Kind::Rgb);
+    assert!(peak_bytes(&huge, &full(Format::Webp), &LIMITS) > 1 << 63);
+}
+
+#[test]
+fn the_peak_counts_what_each_option_adds() {
+    let header = header(Format::Png, SMALL, Kind::Rgb);
+    let peak = |spec: &str, format| peak_bytes(&header, &recipe(spec, format), &LIMITS);
+    for (spec, bytes) in [
+        // The padded canvas in four channels; with a blurred copy; the result of trimming, not known before.
+        ("4000w4000h,pad", 4 * 16_000_000),
+        ("4000w4000h,pad,sharpen1", 8 * 16_000_000),
+        ("4000w,up", 3 * 4000 * 2486),
+        ("4000w,up,trim", 3 * 4000 * 8192),
+        ("4000w4000h,pad,grey,bg-ff0000", 7 * 16_000_000),
+    ] {
+        assert!(peak(spec, Format::Png) >= bytes, "{spec}: {}", peak(spec, Format::Png));
+    }
+    assert!(peak("9w,trim", Format::Png) >= peak("9w", Format::Png));
 }
 
 proptest! {
@@ -269,7 +299,7 @@ proptest! {
             source.truncate(kept.index(source.len()));
         }
         let to = Size { width: 8, height: 8 };
-        if let Ok(result) = made(&source, &header(format, size, kind), &scaled(size, to, Format::Png)) {
+        if let Ok(result) = made(&source, &header(format, size, kind), &scaled(to, Format::Png)) {
             prop_assert_eq!(decoded(&result, Format::Png, to).size(), to);
         }
     }

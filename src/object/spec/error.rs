@@ -25,6 +25,8 @@ pub enum SpecError {
     SecondSize(Part),
     /// Not a preset's name.
     BadPreset(Part),
+    /// A good name that no preset has.
+    UnknownPreset(Part),
     /// Not an integer of 1–5 digits, or not such a decimal with at most two places.
     BadNumber(Part),
     /// A good number that the option does not take.
@@ -110,6 +112,9 @@ impl fmt::Display for SpecError {
             }
             Self::BadPreset(part) => {
                 write!(f, "{part} is not a preset: its name has 1 to 32 of a-z, 0-9, _ and -.")
+            }
+            Self::UnknownPreset(part) => {
+                write!(f, "{part} is not a preset of this server: name one that its configuration has.")
             }
             Self::BadNumber(part) => {
                 write!(

@@ -1,7 +1,8 @@
 //! The spec grammar of a variant's URL: a size part, then options, separated by commas.
 //!
 //! The types here are the meaning; [`Spec::parse`] reads text and [`std::fmt::Display`] prints the canonical
-//! form. Nothing here knows an image, a setting or a preset's expansion: that is the recipe's.
+//! form; [`Spec::expanded`] puts a preset's meaning in the place of its name. Nothing here knows an image or a
+//! setting: presets are handed in, and what a spec makes of an image is the recipe's and geometry's.
 //!
 //! Invariants:
 //! * Parsing the canonical form gives the same value, and printing that value the same text.
@@ -11,6 +12,7 @@
 
 mod error;
 mod parse;
+mod preset;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -220,25 +222,9 @@ impl Spec {
         *self == Self::full()
     }
 
-    /// The first part, in canonical order, that the grammar knows and this version does not make;
-    /// `None` when all of it can be made.
+    /// The part that the grammar knows and this version does not make; `None` when all of it can be made.
     pub fn unsupported(&self) -> Option<&'static str> {
-        [
-            (matches!(self.size, Size::Preset(_)), "p-"),
-            (self.fit == Some(Fit::Pad), "pad"),
-            (self.fit == Some(Fit::Stretch), "stretch"),
-            (self.gravity == Some(Gravity::Smart), "g-smart"),
-            (self.dpr.is_some(), "dpr"),
-            (self.up, "up"),
-            (self.blur.is_some(), "blur"),
-            (self.sharpen.is_some(), "sharpen"),
-            (self.grey, "grey"),
-            (self.trim, "trim"),
-            (self.background.is_some(), "bg-"),
-            (self.meta, "meta"),
-        ]
-        .into_iter()
-        .find_map(|(present, name)| present.then_some(name))
+        (self.gravity == Some(Gravity::Smart)).then_some("g-smart")
     }
 
     /// Without the options that say what holds anyway. After a preset they stay: there they override.

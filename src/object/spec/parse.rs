@@ -103,7 +103,7 @@ fn raise(flag: &mut bool, part: &str) -> Result<(), SpecError> {
 }
 
 /// Refuses an option that does nothing, which is always a mistake of whoever wrote the URL.
-fn check_can_act(spec: &Spec) -> Result<(), SpecError> {
+pub(super) fn check_can_act(spec: &Spec) -> Result<(), SpecError> {
     if matches!(spec.size, Size::Preset(_)) {
         return Ok(());
     }

@@ -308,25 +308,11 @@ fn only_full_without_options_is_full_plain() {
 }
 
 #[test]
-fn names_the_first_part_that_is_not_made() {
-    for (text, name) in [
-        ("full", None),
-        ("9w9h,fill,g-x0.5y0.3,q75,crop-1-2-3-4,rot90,flip,flop,frame0", None),
-        ("100s,g-se,dpr1", None),
-        ("p-a", Some("p-")),
-        ("5w5h,pad", Some("pad")),
-        ("5w5h,stretch", Some("stretch")),
-        ("5s,g-smart", Some("g-smart")),
-        ("5s,dpr2", Some("dpr")),
-        ("5s,up", Some("up")),
-        ("5s,blur1", Some("blur")),
-        ("5s,sharpen1", Some("sharpen")),
-        ("5s,grey,meta", Some("grey")),
-        ("5s,trim", Some("trim")),
-        ("5s,bg-ffffff", Some("bg-")),
-        ("5s,meta", Some("meta")),
-    ] {
-        assert_eq!(parse(text).unsupported(), name, "{text}");
+fn names_the_part_that_is_not_made() {
+    assert_eq!(parse("5s,g-smart").unsupported(), Some("g-smart"));
+    for text in ["full", "9w9h,pad,dpr2,up,crop-1-2-3-4,rot90,blur1,sharpen1,grey,trim,bg-ffffff,meta", "p-a"]
+    {
+        assert_eq!(parse(text).unsupported(), None, "{text}");
     }
 }
 

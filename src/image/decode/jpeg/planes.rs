@@ -6,7 +6,8 @@
 
 use super::segments::{SOS, Segment, Segments};
 use super::{CORRUPT, UNSUPPORTED, decode_interleaved};
-use crate::image::pixels::{Kind, Pixels, Size, Window};
+use crate::image::geometry::{Rect, Size};
+use crate::image::pixels::{Kind, Pixels};
 use crate::image::render::RenderError;
 use crate::image::resize;
 
@@ -106,7 +107,7 @@ impl Frame {
     /// The component at the picture's size. Its last sample may reach past the picture's edge.
     fn enlarged(&self, index: usize, plane: Pixels, size: Size) -> Result<Pixels, RenderError> {
         let Component { across, down, .. } = self.components[index];
-        let window = Window {
+        let window = Rect {
             x: 0.0,
             y: 0.0,
             width: f64::from(size.width * across) / f64::from(self.most_across),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::InspectError;
 use super::check;
+use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::object::Format;
 
@@ -83,7 +84,7 @@ fn accepted_faults(entry: &Entry, answer: Result<Header, InspectError>) -> Optio
         Ok(header) => header,
         Err(error) => return Some(format!("{}: refused: {error}", entry.path)),
     };
-    let (width, height) = header.displayed();
+    let Size { width, height } = header.displayed();
     let orientation = match entry.column("exif_orientation") {
         "" | "0" => "1",
         other => other,

@@ -1,6 +1,7 @@
 use super::super::{Fault, InspectError, Inspector, JpegKind};
 use super::build::*;
 use super::{LIMITS, check};
+use crate::image::geometry::Size;
 use crate::image::header::{Color, ColorKind, Header, Orientation};
 use crate::object::Format;
 
@@ -105,7 +106,7 @@ fn the_first_exif_before_the_picture_orients_it() {
 #[test]
 fn displayed_sides_change_places_with_orientation() {
     let header = check(&jpeg(&[exif_segment(6), rgb_frame(), rgb_scan()])).unwrap();
-    assert_eq!((header.width, header.height, header.displayed()), (40, 30, (30, 40)));
+    assert_eq!((header.width, header.height, header.displayed()), (40, 30, Size { width: 30, height: 40 }));
 }
 
 #[test]

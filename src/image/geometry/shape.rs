@@ -1,0 +1,49 @@
+//! Sizes and rectangles. Pixel (0, 0) covers the square from (0, 0) to (1, 1).
+
+/// Width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+}
+
+/// A rectangle: in whole pixels (`u32`) or with fractions (`f64`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rect<T> {
+    /// Left edge.
+    pub x: T,
+    /// Top edge.
+    pub y: T,
+    /// Above 0.
+    pub width: T,
+    /// Above 0.
+    pub height: T,
+}
+
+impl Size {
+    /// Width × height.
+    pub const fn area(self) -> u64 {
+        self.width as u64 * self.height as u64
+    }
+
+    /// Width and height with their places changed.
+    pub const fn swapped(self) -> Self {
+        Self { width: self.height, height: self.width }
+    }
+}
+
+impl Rect<u32> {
+    /// Without its place.
+    pub const fn size(self) -> Size {
+        Size { width: self.width, height: self.height }
+    }
+}
+
+impl Rect<f64> {
+    /// All of an image of this size.
+    pub fn whole(size: Size) -> Self {
+        Self { x: 0.0, y: 0.0, width: f64::from(size.width), height: f64::from(size.height) }
+    }
+}

@@ -1,0 +1,224 @@
+//! What a shard is asked, by its own requests and by other shards.
+//!
+//! Each public function here answers on this shard when it owns the id, and else asks the owner: at most
+//! one hop. The `own_…` functions are the owner's part.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+
+use futures_lite::{FutureExt, future};
+
+use super::Shard;
+use super::event::Event;
+use super::mesh::AskError;
+use super::message::{Answer, Ask, Opened, Publish, VariantAsk, Verified};
+use super::variant::{Variant, VariantError};
+use crate::object::ObjectId;
+use crate::store::StoreError;
+use crate::store::originals::{Described, Found, Original};
+use crate::store::spool::{Spooled, Temporary};
+
+impl Shard {
+    pub(super) fn serve(self: &Rc<Self>, from: usize, ticket: u64, ask: Ask) {
+        let withdrawn = Rc::<Event>::default();
+        self.serving.borrow_mut().insert((from, ticket), Rc::clone(&withdrawn));
+        let shard = Rc::clone(self);
+        glommio::spawn_local(async move {
+            let answer = async { Some(AssertUnwindSafe(shard.answer(ask)).catch_unwind().await) };
+            let leave = async {
+                withdrawn.wait().await;
+                None
+            };
+            let answer = future::or(answer, leave).await;
+            shard.serving.borrow_mut().remove(&(from, ticket));
+            if matches!(answer, Some(Err(_))) {
+                log::error!("answering another shard panicked");
+            }
+            // A withdrawn question needs none.
+            if let Some(answer) = answer {
+                shard.mesh.answer(from, ticket, answer.ok());
+            }
+        })
+        .detach();
+    }
+
+    pub(super) fn withdraw(&self, from: usize, ticket: u64) {
+        let withdrawn = self.serving.borrow().get(&(from, ticket)).cloned();
+        if let Some(withdrawn) = withdrawn {
+            withdrawn.set();
+        }
+    }
+
+    async fn answer(self: &Rc<Self>, ask: Ask) -> Answer {
+        match ask {
+            Ask::Find(id) => Answer::Found(self.originals.find(&id).await),
+            Ask::Open(id) => Answer::Opened(self.own_open(id).await),
+            Ask::Describe(id) => Answer::Described(self.own_describe(id).await),
+            Ask::Publish(publish) => Answer::Published(self.own_publish(publish).await),
+            Ask::Verified(verified) => {
+                self.own_verified(verified);
+                Answer::Noted
+            }
+            Ask::Ahead(ask) => {
+                self.own_ahead(*ask);
+                Answer::Noted
+            }
+            Ask::Variant(ask) => Answer::Variant(self.own_variant(*ask).await),
+        }
+    }
+
+    /// Answers here when the id is this shard's, else asks its owner.
+    async fn route(self: &Rc<Self>, id: &ObjectId, ask: Ask) -> Result<Answer, AskError> {
+        let owner = id.shard(self.mesh.shards());
+        if owner == self.index() { Ok(self.answer(ask).await) } else { self.mesh.ask(owner, ask).await }
+    }
+
+    /// Whether the image is stored.
+    ///
+    /// # Errors
+    /// [`AskError`] when the owner could not be asked, the inner [`StoreError`] when its disk could not tell.
+    pub async fn find(self: &Rc<Self>, id: ObjectId) -> Result<Result<Found, StoreError>, AskError> {
+        match self.route(&id, Ask::Find(id)).await? {
+            Answer::Found(found) => Ok(found),
+            _ => Err(AskError::Failed),
+        }
+    }
+
+    /// The open file of the stored bytes.
+    ///
+    /// # Errors
+    /// As [`Shard::find`].
+    pub async fn open(self: &Rc<Self>, id: ObjectId) -> Result<Result<Opened, StoreError>, AskError> {
+        match self.route(&id, Ask::Open(id)).await? {
+            Answer::Opened(opened) => Ok(opened),
+            _ => Err(AskError::Failed),
+        }
+    }
+
+    /// What an image says about itself.
+    ///
+    /// # Errors
+    /// As [`Shard::find`].
+    pub async fn describe(self: &Rc<Self>, id: ObjectId) -> Result<Result<Described, StoreError>, AskError> {
+        match self.route(&id, Ask::Describe(id)).await? {
+            Answer::Described(described) => Ok(described),
+            _ => Err(AskError::Failed),
+        }
+    }
+
+    /// Stores a received upload durably.
+    ///
+    /// # Errors
+    /// As [`Shard::find`]; nothing of the upload is visible then (after [`AskError::Failed`] it may be).
+    pub async fn publish(
+        self: &Rc<Self>,
+        spooled: Spooled,
+    ) -> Result<Result<Original, StoreError>, AskError> {
+        let Spooled { temporary, id, header, .. } = spooled;
+        let ask = |temporary| Ask::Publish(Publish { temporary, id, format: header.format });
+        if self.owns(&id) {
+            let path = temporary.release();
+            return match self.answer(ask(path)).await {
+                Answer::Published(published) => Ok(published),
+                _ => Err(AskError::Failed),
+            };
+        }
+        // A question that is refused must not leave the file: it is in somebody's charge throughout.
+        let path = temporary.path().to_path_buf();
+        let asked = self.mesh.ask(id.shard(self.mesh.shards()), ask(path)).await;
+        match asked? {
+            Answer::Published(published) => {
+                temporary.release();
+                Ok(published)
+            }
+            _ => Err(AskError::Failed),
+        }
+    }
+
+    /// Tells the owner what came of hashing a whole file.
+    pub async fn verified(self: &Rc<Self>, verified: Verified) {
+        // Only a note: when it cannot be delivered, the next reader hashes again.
+        let _ = self.route(&verified.id, Ask::Verified(verified)).await;
+    }
+
+    /// The variant, from the cache or made.
+    ///
+    /// # Errors
+    /// [`AskError`] when the owner could not be asked, else the inner [`VariantError`].
+    pub async fn variant(
+        self: &Rc<Self>,
+        ask: VariantAsk,
+    ) -> Result<Result<Variant, VariantError>, AskError> {
+        let id = ask.id;
+        match self.route(&id, Ask::Variant(Box::new(ask))).await? {
+            Answer::Variant(variant) => Ok(variant),
+            _ => Err(AskError::Failed),
+        }
+    }
+
+    /// Notes a variant that will be asked for; it is made when there is nothing else to do.
+    pub async fn ahead(self: &Rc<Self>, ask: VariantAsk) {
+        let id = ask.id;
+        // A hint that cannot be delivered is forgotten.
+        let _ = self.route(&id, Ask::Ahead(Box::new(ask))).await;
+    }
+
+    async fn own_open(&self, id: ObjectId) -> Result<Opened, StoreError> {
+        // Twice: what was remembered may have gone since.
+        for _ in 0..2 {
+            match self.originals.find(&id).await? {
+                Found::Here(found) => {
+                    if let Some((file, original)) = self.originals.open(&id, found.format).await? {
+                        let verified = self.originals.is_verified(&id, original.stamp);
+                        return Ok(Opened::Here(file, original, verified));
+                    }
+                }
+                Found::Absent => return Ok(Opened::Absent),
+                Found::Damaged => return Ok(Opened::Damaged),
+            }
+        }
+        Ok(Opened::Absent)
+    }
+
+    async fn own_describe(self: &Rc<Self>, id: ObjectId) -> Result<Described, StoreError> {
+        let described = self.originals.describe(&id, self.node.settings.limits).await?;
+        if let Described::Damaged(Some(Original { format, stamp, .. })) = described {
+            self.condemn(Verified { id, format, stamp, right: false });
+        }
+        Ok(described)
+    }
+
+    async fn own_publish(&self, publish: Publish) -> Result<Original, StoreError> {
+        let Publish { temporary, id, format } = publish;
+        let temporary = Temporary::take_over(temporary, self.spools.garbage());
+        let _turn = self.publishing.lock(id).await;
+        self.originals.publish(temporary, &id, format).await
+    }
+
+    fn own_verified(self: &Rc<Self>, verified: Verified) {
+        if verified.right {
+            self.originals.set_verified(&verified.id, verified.stamp);
+        } else {
+            self.condemn(verified);
+        }
+    }
+
+    /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.
+    pub(super) fn condemn(self: &Rc<Self>, verified: Verified) {
+        self.metrics.corrupt.add();
+        log::error!(object:% = verified.id; "a stored image failed its hash and is quarantined");
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            let Verified { id, format, stamp, .. } = verified;
+            let _turn = shard.publishing.lock(id).await;
+            // A good copy may have taken its place since it was read.
+            let current = shard.originals.open(&id, format).await;
+            if !matches!(current, Ok(Some((_, original))) if original.stamp == stamp) {
+                return;
+            }
+            if let Err(error) = shard.originals.quarantine(&id, format).await {
+                log::error!(object:% = id, error:% = error; "cannot quarantine an image");
+            }
+        });
+    }
+}
