@@ -132,6 +132,19 @@ fn a_variable_changes_what_a_node_does() {
 }
 
 #[test]
+fn presets_come_from_the_file_or_from_a_variable() {
+    let config = "[images]\npresets = { thumb = \"20s\" }\n".to_owned();
+    let mut options = Options { config, ..Options::default() };
+    for (preset, other) in [("p-thumb", "p-wide"), ("p-wide", "p-thumb")] {
+        let node = Node::start(options.clone());
+        let id = node.upload(&jpeg(60, 40, 1));
+        node.get(&format!("/image/{id}/{preset}/x.jpg")).expect(200);
+        node.get(&format!("/image/{id}/{other}/x.jpg")).expect(400);
+        options.variables = vec![("RETICULUM_IMAGES_PRESETS", "wide=30w,q70;w=5w".into())];
+    }
+}
+
+#[test]
 fn the_flag_of_the_address_beats_its_variable() {
     let other = format!("127.0.0.1:{}", free_port());
     let variables = vec![("RETICULUM_LISTEN", other.clone())];
