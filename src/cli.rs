@@ -21,26 +21,45 @@ pub enum Command {
     Serve(Serve),
     /// Start a node on loopback with sample images, print URLs, leave nothing behind
     Demo(Demo),
+    /// List every fault of a configuration file, or print the effective configuration
+    CheckConfig(CheckConfig),
 }
 
-/// Flags of `reticulum serve`; they beat the file.
+/// Flags of `reticulum serve`; they beat the environment, which beats the file.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Serve {
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "F", env = "RETICULUM_CONFIG")]
+    /// Configuration file (TOML) [env: RETICULUM_CONFIG]
+    #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
-    /// Data directory [default: data]
-    #[arg(long, value_name = "DIR", env = "RETICULUM_DATA")]
+    /// Data directory [default: data] [env: RETICULUM_DATA]
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Address to listen on [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "IP:PORT", env = "RETICULUM_LISTEN")]
+    /// Address to listen on [default: 127.0.0.1:8080] [env: RETICULUM_LISTEN]
+    #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<SocketAddr>,
+    /// How other nodes reach this one [default: http://<listen>]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
     /// The node's name [default: the host's]
     #[arg(long, value_name = "N")]
     pub name: Option<String>,
     /// Shards; 0 means one per core that the process may use [default: 0]
     #[arg(long, value_name = "N")]
     pub shards: Option<usize>,
+    /// A node to join, in place of the file's; may be repeated
+    #[arg(long, value_name = "URL")]
+    pub join: Vec<String>,
+    /// Copies wanted of every image [default: 3]
+    #[arg(long, value_name = "R")]
+    pub replication: Option<u64>,
+}
+
+/// Arguments of `reticulum check-config`.
+#[derive(Args, Clone, Debug)]
+pub struct CheckConfig {
+    /// Configuration file (TOML)
+    #[arg(value_name = "F")]
+    pub file: PathBuf,
 }
 
 /// Flags of `reticulum demo`.

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Demo;
+use crate::config::PREFIX;
 use crate::image::draw;
 use crate::image::render::RenderError;
 
@@ -77,10 +78,16 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
 impl Node {
     fn start(address: SocketAddr, data: &std::path::Path) -> Result<Self, DemoError> {
         let start = |error| DemoError::Io("start the node", error);
-        let child = Command::new(std::env::current_exe().map_err(start)?)
+        let mut command = Command::new(std::env::current_exe().map_err(start)?);
+        // What is set for a real node must not make this one another.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+                command.env_remove(name);
+            }
+        }
+        let child = command
             .args(["serve", "--name", "demo", "--listen", &address.to_string(), "--data"])
             .arg(data)
-            .env_remove("RETICULUM_CONFIG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

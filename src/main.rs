@@ -1,9 +1,12 @@
 //! The binary: argv → config → telemetry → control → exit code.
 
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use reticulum::cli::{Arguments, Command, Serve};
+use reticulum::cli::{Arguments, CheckConfig, Command, Serve};
+use reticulum::config::{Environment, UnknownVariable};
 use reticulum::{config, control, demo, telemetry};
 
 fn main() -> ExitCode {
@@ -13,21 +16,40 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         },
+        Command::CheckConfig(CheckConfig { file }) => check_config(file),
     }
 }
 
 fn serve(flags: &Serve) -> ExitCode {
-    let config = match config::load(flags) {
+    let environment = Environment::of_process();
+    let config = match config::load(flags, &environment) {
         Ok(config) => config,
         Err(error) => return fail(&error),
     };
     telemetry::log::start(config.log_level, config.log_form);
+    for UnknownVariable { name, nearest } in environment.unknown() {
+        log::warn!(name, nearest; "a variable of the environment is not known, and so ignored");
+    }
     match control::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("reticulum: {error}");
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Prints what `serve --config` would run with.
+fn check_config(file: PathBuf) -> ExitCode {
+    let environment = Environment::of_process();
+    for UnknownVariable { name, nearest } in environment.unknown() {
+        eprintln!("reticulum: {name} is not known, and so ignored: did you mean {nearest}?");
+    }
+    match config::describe(&Serve { config: Some(file), ..Serve::default() }, &environment) {
+        // A reader that went away is told nothing more.
+        Ok(text) if io::stdout().write_all(text.as_bytes()).is_err() => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
     }
 }
 

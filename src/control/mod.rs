@@ -38,6 +38,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(12);
 /// Why a node did not start or did not end in order.
 #[derive(Debug)]
 pub enum RunError {
+    /// Nodes to join, of which this version knows nothing.
+    Join,
     /// The kernel does not give what is needed.
     System(SystemError),
     /// The data directory cannot be used.
@@ -64,6 +66,9 @@ enum Event {
 /// # Errors
 /// [`RunError`]; each says what to do.
 pub fn run(config: Config) -> Result<(), RunError> {
+    if !config.join.is_empty() {
+        return Err(RunError::Join);
+    }
     let cores = system::cores().map_err(RunError::System)?;
     let plan = Plan::new(&cores, config.shards);
     system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
@@ -259,6 +264,9 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Join => f.write_str(
+                "this version runs one node only and cannot join others: leave out --join and cluster.join",
+            ),
             Self::System(error) => error.fmt(f),
             Self::Data(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),

@@ -138,7 +138,7 @@ fn begin_upload(node: &Node, bytes: &[u8]) -> Connection {
 fn an_upload_above_the_limit_is_503_before_its_body_is_read() {
     for shards in [1, 2] {
         let config = "[limits]\nuploads = 1\n".to_owned();
-        let node = Node::start(Options { shards, config, data: None });
+        let node = Node::start(Options { shards, config, ..Options::default() });
         let bytes = jpeg(60, 40, 1);
         let mut first = begin_upload(&node, &bytes);
         for expect in [None, Some("100-continue")] {

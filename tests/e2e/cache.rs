@@ -10,7 +10,7 @@ const MADE: &str = "reticulum_resizes_total{outcome=\"ok\"}";
 
 /// A node that keeps nothing in memory, so that what comes from disk can be told.
 pub(crate) fn without_memory(shards: usize) -> Node {
-    Node::start(Options { shards, config: "[cache]\nmemory = 0\n".into(), data: None })
+    Node::start(Options { shards, config: "[cache]\nmemory = 0\n".into(), ..Options::default() })
 }
 
 /// Asks until the variant comes from disk (of a node [without memory](without_memory)): it is written beside its first answer, and those who ask before

@@ -91,7 +91,7 @@ fn ensure(holds: bool, complaint: impl FnOnce() -> String) -> Result<(), String>
 /// A node on which no thumbnail of an honest photo is too slow, whatever the machine.
 fn patient_node() -> Node {
     let config = "[limits]\nresize_deadline = \"300s\"\n".to_owned();
-    Node::start(Options { shards: 2, config, data: None })
+    Node::start(Options { shards: 2, config, ..Options::default() })
 }
 
 #[track_caller]

@@ -137,7 +137,7 @@ fn uploads_in_flight_are_finished_before_the_end() {
         let mut node = Node::start(crate::harness::Options {
             shards,
             config: "[limits]\ndrain_delay = \"50ms\"\n".into(),
-            data: None,
+            ..Default::default()
         });
         // Enough that a shard that has none left to receive still owns some that another receives.
         let begun: Vec<_> = (0..4).map(|seed| begin_half_an_upload(&node, seed)).collect();

@@ -33,10 +33,8 @@ const REDIRECTS: &[(&str, &str)] = &[
 ];
 
 /// The same for parts of the grammar that are read but not made yet.
-const REDIRECTS_NOT_MADE_YET: &[(&str, &str)] = &[
-    ("ID/g-SMART,030s/x.jpg", "ID/30s,g-smart/x.jpg"),
-    ("ID/300w/x.AVIF", "ID/300w/x.avif"),
-];
+const REDIRECTS_NOT_MADE_YET: &[(&str, &str)] =
+    &[("ID/g-SMART,030s/x.jpg", "ID/30s,g-smart/x.jpg"), ("ID/300w/x.AVIF", "ID/300w/x.avif")];
 
 /// A spec that is refused, and the part that the answer names.
 const REFUSED: &[(&str, &str)] = &[

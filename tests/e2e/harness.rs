@@ -29,6 +29,10 @@ pub(crate) struct Options {
     pub(crate) config: String,
     /// Where its data lies; by default in the node's own directory.
     pub(crate) data: Option<PathBuf>,
+    /// More flags of `serve`.
+    pub(crate) flags: Vec<&'static str>,
+    /// Variables of its environment.
+    pub(crate) variables: Vec<(&'static str, String)>,
 }
 
 /// A running node.
@@ -159,6 +163,11 @@ impl Node {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.scratch.path().join("node.log")).expect("read the log")
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         data_directory(&self.options, self.scratch.path())
     }
@@ -228,19 +237,29 @@ impl Drop for Node {
 /// What a run of the binary to its end gave.
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 /// Runs the binary with these arguments; it must end by itself.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str]) -> Finished {
+    run_with(arguments, &[])
+}
+
+/// Runs it as above, with these variables in its environment.
+#[track_caller]
+pub(crate) fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
-    let log = scratch.path().join("stderr.log");
+    let [output, log] = ["stdout.log", "stderr.log"].map(|name| scratch.path().join(name));
     let mut command = command(scratch.path());
-    command.args(arguments).stderr(File::create(&log).expect("a log file"));
+    command.args(arguments).envs(variables.iter().copied());
+    command.stdout(File::create(&output).expect("a log file"));
+    command.stderr(File::create(&log).expect("a log file"));
     let mut child = command.spawn().expect("start the binary");
     let code = wait_for_exit(&mut child).code();
-    Finished { code, stderr: fs::read_to_string(log).expect("read the log") }
+    let [stdout, stderr] = [output, log].map(|path| fs::read_to_string(path).expect("read the log"));
+    Finished { code, stdout, stderr }
 }
 
 /// Runs `work` with 0, 1, … in so many threads that all begin at the same moment; the results in that order.
@@ -324,6 +343,7 @@ fn spawn(options: &Options, port: u16, scratch: &Path) -> Child {
     command.args(["--shards", &options.shards.max(1).to_string()]);
     command.arg("--data").arg(data_directory(options, scratch));
     command.arg("--config").arg(scratch.join("reticulum.toml"));
+    command.args(&options.flags).envs(options.variables.iter().cloned());
     command.stdout(log.try_clone().expect("a second handle")).stderr(log);
     command.spawn().expect("start the binary")
 }

@@ -8,7 +8,7 @@
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
 //!   [`options`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`corpus`].
-//! * Who may do what: [`access`], [`signed`].
+//! * What a node is told: [`configuration`]. Who may do what: [`access`], [`signed`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
 
 mod client;
@@ -19,6 +19,7 @@ mod pictures;
 mod access;
 mod bodies;
 mod cache;
+mod configuration;
 mod corpus;
 mod crash;
 mod demo;

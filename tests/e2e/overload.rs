@@ -60,7 +60,7 @@ fn storm(node: &Node, id: &str, first_width: usize, count: usize) -> Vec<Answer>
 #[test]
 fn a_full_resize_queue_is_503_with_retry_after_and_health_answers_meanwhile() {
     let config = "[limits]\nresize_queue = 1\nresize_deadline = \"100s\"\n".to_owned();
-    let node = Node::start(Options { shards: 1, config, data: None });
+    let node = Node::start(Options { shards: 1, config, ..Options::default() });
     let id = node.upload(&Picture::corners(3000, 2000, 1).jpeg());
     let storming = AtomicBool::new(true);
     std::thread::scope(|scope| {
@@ -93,7 +93,7 @@ fn a_full_resize_queue_is_503_with_retry_after_and_health_answers_meanwhile() {
 #[test]
 fn stored_bytes_and_kept_variants_are_served_while_the_queue_is_full() {
     let config = "[limits]\nresize_queue = 1\nresize_deadline = \"100s\"\n".to_owned();
-    let node = Node::start(Options { shards: 1, config, data: None });
+    let node = Node::start(Options { shards: 1, config, ..Options::default() });
     let id = node.upload(&Picture::corners(3000, 2000, 1).jpeg());
     let kept = format!("/image/{id}/100w/x.jpg");
     node.get(&kept).expect(200);

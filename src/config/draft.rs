@@ -1,0 +1,90 @@
+//! A configuration while it is gathered: values, where each was said, and all faults so far.
+//!
+//! Later sources beat earlier ones. A fault never ends the gathering; a rule between keys is not
+//! judged where one of its keys is already faulty, since its value is not what was meant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fault::{Cause, ConfigError, Fault, Place};
+use super::key::Key;
+use super::rule;
+use super::setting::Given;
+use super::setting::number::Count;
+use super::setting::text::Name;
+use super::setting::url::NodeUrl;
+use super::values::Values;
+
+/// What was said so far.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) values: Values,
+    places: BTreeMap<&'static str, Place>,
+    faulty: BTreeSet<&'static str>,
+    faults: Vec<Fault>,
+}
+
+impl Draft {
+    /// Sets a key, or keeps its faults.
+    pub(super) fn set(&mut self, key: &'static Key, given: Given<'_>, place: Place) {
+        match (key.place)(&mut self.values).set(given) {
+            Ok(()) => {
+                self.faulty.remove(key.path);
+            }
+            Err(wrongs) => {
+                self.faulty.insert(key.path);
+                let fault =
+                    |wrong| Fault { place: place.clone(), cause: Cause::Value { key: key.path, wrong } };
+                self.faults.extend(wrongs.into_iter().map(fault));
+            }
+        }
+        self.places.insert(key.path, place);
+    }
+
+    /// Keeps a fault that is not of a value.
+    pub(super) fn add_fault(&mut self, place: Place, cause: Cause) {
+        self.faults.push(Fault { place, cause });
+    }
+
+    /// Forgets what was said of the cluster's secrets: three keys say it, so that a source that uses
+    /// one of them beats whichever an earlier source used.
+    pub(super) fn forget_secrets(&mut self) {
+        self.values.cluster.secrets = Values::default().cluster.secrets;
+        self.values.cluster.secret = None;
+        self.values.cluster.secret_file = None;
+        for path in &rule::SECRETS {
+            self.places.remove(path);
+        }
+    }
+
+    /// Fills in the defaults that depend on other values or on the host.
+    pub(super) fn fill_in(&mut self, host: &str) {
+        let values = &mut self.values;
+        values.node.name.get_or_insert_with(|| Name::like(host));
+        values.node.url.get_or_insert_with(|| NodeUrl::from(values.node.listen));
+        let replication = values.cluster.replication.0;
+        values.cluster.min_replication.get_or_insert(Count(replication.min(2)));
+    }
+
+    /// The values.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every fault, of values and of rules, in the order of their places.
+    pub(super) fn finish(mut self) -> Result<Values, ConfigError> {
+        // Of a file that was not read whole, it is not known what it says.
+        let broken = if self.faults.iter().any(|fault| fault.cause.hides_keys()) {
+            Vec::new()
+        } else {
+            rule::broken(&self.values)
+        };
+        for rule in broken {
+            let keys = rule.keys();
+            if keys.iter().any(|key| self.faulty.contains(key)) {
+                continue;
+            }
+            let place = keys.iter().find_map(|key| self.places.get(key)).cloned();
+            self.add_fault(place.unwrap_or(Place::Default), Cause::Rule(rule));
+        }
+        self.faults.sort_by(|one, other| one.place.cmp(&other.place));
+        if self.faults.is_empty() { Ok(self.values) } else { Err(ConfigError { faults: self.faults }) }
+    }
+}

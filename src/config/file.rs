@@ -1,0 +1,92 @@
+//! The configuration file: TOML, read with all of its faults and the line of each.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::draft::Draft;
+use super::fault::{Cause, Place};
+use super::key::{KEYS, nearest_key, nearest_section};
+use super::setting::Given;
+
+/// More than any sensible configuration; a device or a disk image in its stead must not fill the memory.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Reads the file into the draft.
+pub(super) fn read(path: &Path, draft: &mut Draft) {
+    match text(path) {
+        Ok(text) => Reader { path, text: &text, broken: BTreeSet::new(), draft }.read(),
+        Err(cause) => draft.add_fault(Place::File(path.to_path_buf()), cause),
+    }
+}
+
+/// Bytes of a regular or special file, up to `bytes_max`; `None` if there are more.
+pub(super) fn bytes(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= bytes_max).then_some(bytes))
+}
+
+fn text(path: &Path) -> Result<String, Cause> {
+    let bytes = bytes(path, BYTES_MAX).map_err(Cause::Unreadable)?;
+    let bytes = bytes.ok_or(Cause::TooLong { bytes_max: BYTES_MAX })?;
+    String::from_utf8(bytes).map_err(|_| Cause::NotUtf8)
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+    /// Lines that are not TOML: what the parser makes of them is not what was meant.
+    broken: BTreeSet<usize>,
+    draft: &'a mut Draft,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            let line = self.line(error.span().map_or(0, |span| span.start));
+            self.broken.insert(line);
+            self.draft.add_fault(self.place(line), Cause::Syntax(error.message().to_owned()));
+        }
+        self.walk("", table.get_ref());
+    }
+
+    /// Every key below `prefix`, which is empty or ends in a point.
+    fn walk(&mut self, prefix: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = format!("{prefix}{}", name.get_ref());
+            let line = self.line(name.span().start);
+            let place = self.place(line);
+            let below = format!("{path}.");
+            let key = KEYS.iter().find(|key| key.path == path);
+            let has_keys = KEYS.iter().any(|key| key.path.starts_with(&below));
+            match (key, value.get_ref()) {
+                (None, DeValue::Table(table)) if has_keys => self.walk(&below, table),
+                _ if self.broken.contains(&line) => {}
+                (Some(key), value) => self.draft.set(key, Given::Toml(value), place),
+                (None, _) if has_keys => self.draft.add_fault(place, Cause::NotATable { section: path }),
+                (None, DeValue::Table(_)) if prefix.is_empty() => {
+                    let nearest = nearest_section(&path);
+                    self.draft.add_fault(place, Cause::UnknownSection { section: path, nearest });
+                }
+                (None, _) => {
+                    let nearest = nearest_key(&path);
+                    self.draft.add_fault(place, Cause::UnknownKey { key: path, nearest });
+                }
+            }
+        }
+    }
+
+    fn place(&self, line: usize) -> Place {
+        Place::Line(self.path.to_path_buf(), line)
+    }
+
+    /// The line, counted from 1, of this byte.
+    fn line(&self, at: usize) -> usize {
+        1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+    }
+}

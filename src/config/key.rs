@@ -1,0 +1,162 @@
+//! The one table of keys: what file, environment, `check-config` and the documentation know of them.
+
+use super::setting::Setting;
+use super::values::Values;
+
+/// What the variables of the environment begin with.
+pub const PREFIX: &str = "RETICULUM_";
+
+/// One key.
+pub(super) struct Key {
+    /// With its section, as in `limits.uploads`.
+    pub(super) path: &'static str,
+    /// Where its value is kept.
+    pub(super) place: fn(&mut Values) -> &mut dyn Setting,
+    /// What it means, in one line.
+    pub(super) meaning: &'static str,
+}
+
+const fn key(path: &'static str, place: fn(&mut Values) -> &mut dyn Setting, meaning: &'static str) -> Key {
+    Key { path, place, meaning }
+}
+
+/// Every key, in the order in which they are shown; the keys of a section stand together.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key("node.name", |v| &mut v.node.name, "This node's name, unique in the cluster. Not set: the host's name."),
+    key("node.listen", |v| &mut v.node.listen, "The address that clients and other nodes connect to."),
+    key("node.url", |v| &mut v.node.url, "How other nodes reach this one. Not set: http:// and `node.listen`."),
+    key("node.zone", |v| &mut v.node.zone, "What fails together, such as a rack or a site: copies are spread over zones first."),
+    key("node.weight", |v| &mut v.node.weight, "Share of the data, relative to the other nodes' weights."),
+    key("node.writable", |v| &mut v.node.writable, "Whether new copies are taken; without, the node serves what it has."),
+    key("node.data", |v| &mut v.node.data, "The data directory; made when it is missing. Relative to the working directory."),
+    key("node.shards", |v| &mut v.node.shards, "Shards; 0 is one per core that the process may use, less one for control from four cores up."),
+    key("cluster.name", |v| &mut v.cluster.name, "Nodes of another cluster name are refused."),
+    key("cluster.secrets", |v| &mut v.cluster.secrets, "What the nodes prove to each other: the first signs, all verify. Needed with a node off loopback."),
+    key("cluster.secret", |v| &mut v.cluster.secret, "Short for `cluster.secrets` with one."),
+    key("cluster.secret_file", |v| &mut v.cluster.secret_file, "A file that holds the secrets, one a line, in place of `cluster.secrets`."),
+    key("cluster.join", |v| &mut v.cluster.join, "URLs of nodes to join. This version runs one node only and does not start with any."),
+    key("cluster.replication", |v| &mut v.cluster.replication, "Copies wanted; with fewer nodes, one on each."),
+    key("cluster.min_replication", |v| &mut v.cluster.min_replication, "Durable copies before an upload is answered 200, at most one per node. Not set: 2, but at most `cluster.replication`."),
+    key("images.max_bytes", |v| &mut v.images.max_bytes, "Bytes of an upload."),
+    key("images.max_pixels", |v| &mut v.images.max_pixels, "Pixels of an image."),
+    key("images.max_frames", |v| &mut v.images.max_frames, "Frames of an animation that is kept; with more, variants are the first frame."),
+    key("images.max_dimension", |v| &mut v.images.max_dimension, "Pixels of the longest side that a URL may ask for."),
+    key("images.upscale", |v| &mut v.images.upscale, "Whether every variant may be larger than its source, as with `up`."),
+    key("images.quality.jpeg", |v| &mut v.images.quality.jpeg, "Quality of JPEG where the URL has no `q`."),
+    key("images.quality.webp", |v| &mut v.images.quality.webp, "Quality of WebP where the URL has no `q`."),
+    key("images.quality.avif", |v| &mut v.images.quality.avif, "Quality of AVIF where the URL has no `q`."),
+    key("images.presets", |v| &mut v.images.presets, "Named specs, for URLs with `p-NAME`."),
+    key("images.only_presets", |v| &mut v.images.only_presets, "Whether variants are made by preset only."),
+    key("cache.memory", |v| &mut v.cache.memory, "Bytes of variants kept in memory, all shards together; 0 keeps none."),
+    key("cache.disk", |v| &mut v.cache.disk, "Bytes of variants kept on disk; originals are never evicted."),
+    key("access.upload_keys", |v| &mut v.access.upload_keys, "Keys that may upload. None: uploads are open."),
+    key("access.open_uploads", |v| &mut v.access.open_uploads, "Whether uploads may be open off loopback, to anybody."),
+    key("access.operator_key", |v| &mut v.access.operator_key, "Guards operator pages and calls. Empty: they are for loopback only."),
+    key("access.sign_keys", |v| &mut v.access.sign_keys, "Keys of signed URLs: the first signs, all verify."),
+    key("access.require_signature", |v| &mut v.access.require_signature, "Which image URLs need a signature; `variants` is all but `full`."),
+    key("access.cors_origins", |v| &mut v.access.cors_origins, "Origins of web pages that may read answers."),
+    key("limits.connections", |v| &mut v.limits.connections, "Connections at once, per node; at the limit the listener waits."),
+    key("limits.uploads", |v| &mut v.limits.uploads, "Uploads at once, per node; the next one is answered 503 before its body is read."),
+    key("limits.header_timeout", |v| &mut v.limits.header_timeout, "From a request's first byte to the end of its head."),
+    key("limits.idle_timeout", |v| &mut v.limits.idle_timeout, "Without a request on a connection."),
+    key("limits.body_progress", |v| &mut v.limits.body_progress, "Without a byte of a body, received or sent, before it is ended."),
+    key("limits.resize_queue", |v| &mut v.limits.resize_queue, "Variants that may wait to be made, per shard."),
+    key("limits.resize_deadline", |v| &mut v.limits.resize_deadline, "How long a request waits for its variant."),
+    key("limits.decode_memory", |v| &mut v.limits.decode_memory, "Bytes of decoded pixels alive at once, all shards together; 8 for each of `images.max_pixels` at least."),
+    key("limits.drain_delay", |v| &mut v.limits.drain_delay, "After SIGTERM: how long to accept still, while `/readyz` says 503."),
+    key("log.level", |v| &mut v.log.level, "How much is logged."),
+    key("log.format", |v| &mut v.log.format, "Lines for people, or one JSON object a line."),
+];
+
+impl Key {
+    /// Of this path, which must be one of the table.
+    pub(super) fn of(path: &str) -> &'static Self {
+        let found = KEYS.iter().find(|key| key.path == path);
+        found.unwrap_or_else(|| panic!("{path} is not in the table of keys"))
+    }
+
+    /// Its section, as in `limits`.
+    pub(super) fn section(&self) -> &'static str {
+        self.path.split_once('.').map_or(self.path, |(section, _)| section)
+    }
+
+    /// Its name within the section, as in `uploads` or `quality.jpeg`.
+    pub(super) fn name(&self) -> &'static str {
+        self.path.split_once('.').map_or(self.path, |(_, name)| name)
+    }
+
+    /// The variable that sets it, as in `RETICULUM_LIMITS_UPLOADS`.
+    pub(super) fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.path.to_ascii_uppercase().replace('.', "_"))
+    }
+}
+
+/// The key that is most like this path: a slip of the pen, or a key in the wrong section.
+pub(super) fn nearest_key(path: &str) -> &'static str {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let name = last(path);
+    // A name that fits in another section is as good as a letter that does not.
+    let distance = |key: &&'static str| {
+        let elsewhere = 1 + strsim::damerau_levenshtein(&last(key), &name);
+        strsim::damerau_levenshtein(key, path).min(elsewhere)
+    };
+    nearest(KEYS.iter().map(|key| key.path), distance)
+}
+
+/// The section that is most like this one.
+pub(super) fn nearest_section(section: &str) -> &'static str {
+    nearest(KEYS.iter().map(Key::section), |known| strsim::damerau_levenshtein(known, section))
+}
+
+/// The first of those with the least distance.
+fn nearest(
+    known: impl Iterator<Item = &'static str>,
+    distance: impl Fn(&&'static str) -> usize,
+) -> &'static str {
+    known.min_by_key(distance).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_key_and_variable_is_there_once() {
+        let paths: HashSet<_> = KEYS.iter().map(|key| key.path).collect();
+        let variables: HashSet<_> = KEYS.iter().map(Key::variable).collect();
+        assert_eq!((paths.len(), variables.len()), (KEYS.len(), KEYS.len()));
+    }
+
+    #[test]
+    fn every_key_has_a_place_of_its_own() {
+        let mut values = Values::default();
+        let places: HashSet<_> =
+            KEYS.iter().map(|key| std::ptr::from_mut((key.place)(&mut values)).addr()).collect();
+        assert_eq!(places.len(), KEYS.len());
+    }
+
+    #[test]
+    fn the_keys_of_a_section_stand_together() {
+        let mut sections: Vec<_> = KEYS.iter().map(Key::section).collect();
+        sections.dedup();
+        assert_eq!(sections, ["node", "cluster", "images", "cache", "access", "limits", "log"]);
+    }
+
+    #[test]
+    fn the_nearest_key_is_the_one_that_was_meant() {
+        for (written, meant) in [
+            ("limits.uplods", "limits.uploads"),
+            ("images.max_byte", "images.max_bytes"),
+            ("limits.max_bytes", "images.max_bytes"),
+            ("max_pixels", "images.max_pixels"),
+            ("images.quality.jpg", "images.quality.jpeg"),
+            ("access.upload_key", "access.upload_keys"),
+            ("node.Listen", "node.listen"),
+        ] {
+            assert_eq!(nearest_key(written), meant, "{written}");
+        }
+        assert_eq!((nearest_section("image"), nearest_section("Logs")), ("images", "log"));
+    }
+}

@@ -1,0 +1,171 @@
+//! What a node is told: defaults, then the file, then the environment, then the flags.
+//!
+//! * `key`: the one table of keys. `values`: their forms, bounds and defaults.
+//! * `setting`: reading and printing of every kind of value.
+//! * `file`, `environment`: where values come from. `draft`: what was gathered, with its faults.
+//! * `rule`: what must hold between keys. `fault`: what is told when something does not.
+//! * `print`: the effective configuration as TOML.
+//!
+//! Invariants: a faulty configuration never starts a node, and all of its faults are told at once;
+//! loading has no effect but that files are read, so that it can be done again; no secret is shown.
+
+mod draft;
+mod environment;
+mod fault;
+mod file;
+mod key;
+mod print;
+mod rule;
+mod setting;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use self::draft::Draft;
+pub use self::environment::{Environment, UnknownVariable};
+pub use self::fault::ConfigError;
+use self::fault::Place;
+use self::key::Key;
+pub use self::key::PREFIX;
+use self::setting::Given;
+use self::setting::text::{Name, Secret};
+use self::setting::url::Origin;
+use self::values::{Images, Values};
+use crate::cli::Serve;
+use crate::image::header::Limits;
+use crate::image::recipe;
+use crate::telemetry::log::Form;
+use crate::{http, shard};
+
+/// What the rooms are told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The node's name.
+    pub name: String,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The data directory.
+    pub data: PathBuf,
+    /// Shards; 0: one per usable core.
+    pub shards: usize,
+    /// URLs of nodes to join.
+    pub join: Vec<String>,
+    /// Bytes of decoded pixels alive at once.
+    pub decode_memory_bytes: u64,
+    /// After the signal to stop: how long to accept still.
+    pub drain_delay: Duration,
+    /// What each shard is told.
+    pub shard: shard::Settings,
+    /// What the HTTP side is told.
+    pub http: http::Settings,
+    /// How much is logged.
+    pub log_level: LevelFilter,
+    /// How log lines look.
+    pub log_form: Form,
+}
+
+/// The configuration of `reticulum serve` with these flags in this environment.
+///
+/// # Errors
+/// [`ConfigError`] with every fault.
+pub fn load(flags: &Serve, environment: &Environment) -> Result<Config, ConfigError> {
+    effective(flags, environment).map(meaning)
+}
+
+/// What [`load`] would take, as TOML: every key with its value, secrets masked. It loads again,
+/// except for the masks.
+///
+/// # Errors
+/// [`ConfigError`] with every fault.
+pub fn describe(flags: &Serve, environment: &Environment) -> Result<String, ConfigError> {
+    effective(flags, environment).map(print::print)
+}
+
+/// The sources in their order: each beats those before it.
+fn effective(flags: &Serve, environment: &Environment) -> Result<Values, ConfigError> {
+    let mut draft = Draft::default();
+    if let Some(path) = flags.config.as_deref().or_else(|| environment.config()) {
+        file::read(path, &mut draft);
+    }
+    environment.apply(&mut draft);
+    apply(flags, &mut draft);
+    draft.fill_in(&rustix::system::uname().nodename().to_string_lossy());
+    draft.finish()
+}
+
+fn apply(flags: &Serve, draft: &mut Draft) {
+    let join = (!flags.join.is_empty()).then(|| flags.join.join(",").into());
+    let said: [(_, _, Option<OsString>); 7] = [
+        ("--data", "node.data", flags.data.clone().map(PathBuf::into_os_string)),
+        ("--listen", "node.listen", flags.listen.map(|listen| listen.to_string().into())),
+        ("--url", "node.url", flags.url.clone().map(OsString::from)),
+        ("--name", "node.name", flags.name.clone().map(OsString::from)),
+        ("--shards", "node.shards", flags.shards.map(|shards| shards.to_string().into())),
+        ("--join", "cluster.join", join),
+        ("--replication", "cluster.replication", flags.replication.map(|copies| copies.to_string().into())),
+    ];
+    for (flag, path, words) in said {
+        if let Some(words) = words {
+            draft.set(Key::of(path), Given::Words(&words), Place::Flag(flag));
+        }
+    }
+}
+
+fn meaning(values: Values) -> Config {
+    let Values { node, cluster, images, cache, access, limits, log } = values;
+    Config {
+        name: node.name.as_ref().map(Name::as_str).unwrap_or_default().to_owned(),
+        listen: node.listen,
+        data: node.data.0,
+        shards: node.shards.0,
+        join: cluster.join.0.iter().map(ToString::to_string).collect(),
+        decode_memory_bytes: limits.decode_memory.0,
+        drain_delay: limits.drain_delay.0,
+        shard: shard::Settings {
+            limits: Limits { pixels_max: images.max_pixels.0, frames_max: images.max_frames.0 },
+            cache_memory_bytes: cache.memory.0,
+            cache_disk_bytes: cache.disk.0,
+            resize_queue: limits.resize_queue.0,
+            resize_deadline: limits.resize_deadline.0,
+        },
+        http: http::Settings {
+            recipe: images.recipe(),
+            presets: images.presets.0,
+            only_presets: images.only_presets,
+            access: http::access::Settings {
+                upload_keys: access.upload_keys.0.into_iter().map(Secret::into_text).collect(),
+                open_uploads: access.open_uploads,
+                operator_key: access.operator_key.into_text(),
+                sign_keys: access.sign_keys.0.into_iter().map(Secret::into_text).collect(),
+                require_signature: access.require_signature,
+                cors_origins: access.cors_origins.0.into_iter().map(Origin::into_text).collect(),
+            },
+            upload_bytes_max: images.max_bytes.0,
+            uploads_max: limits.uploads.0,
+            connections_max: limits.connections.0,
+            header_timeout: limits.header_timeout.0,
+            idle_timeout: limits.idle_timeout.0,
+            body_progress: limits.body_progress.0,
+        },
+        log_level: log.level,
+        log_form: log.format,
+    }
+}
+
+impl Images {
+    fn recipe(&self) -> recipe::Settings {
+        let quality = &self.quality;
+        recipe::Settings {
+            quality: recipe::Quality { jpeg: quality.jpeg.0, webp: quality.webp.0, avif: quality.avif.0 },
+            upscale: self.upscale,
+            dimension_max: self.max_dimension.0,
+        }
+    }
+}

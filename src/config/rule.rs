@@ -1,0 +1,246 @@
+//! What must hold between keys.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::file;
+use super::setting::number::size;
+use super::setting::text::{Choice, Secret};
+use super::values::Values;
+use crate::http::access::RequireSignature;
+use crate::image::recipe::{Recipe, RecipeError};
+use crate::object::Format;
+
+/// The keys that say the cluster's secrets.
+pub(super) const SECRETS: [&str; 3] = ["cluster.secrets", "cluster.secret", "cluster.secret_file"];
+
+/// Bytes of a decoded pixel, at most: four channels of 16 bits.
+const PIXEL_BYTES: u64 = 8;
+
+/// More than enough for a few lines of secrets.
+const SECRET_FILE_BYTES_MAX: u64 = 1 << 16;
+
+/// A rule that does not hold, with the values that break it.
+#[derive(Debug)]
+pub(super) enum Rule {
+    /// The largest image could not be decoded.
+    DecodeMemory {
+        /// Bytes, as configured.
+        bytes: u64,
+        /// Bytes, as needed.
+        least: u64,
+    },
+    /// Anybody could upload from elsewhere, and nobody said that this is meant.
+    OpenUploads(SocketAddr),
+    /// An upload would need more copies than are ever made.
+    MinReplication {
+        /// As configured.
+        min: u8,
+        /// As configured.
+        replication: u8,
+    },
+    /// The secrets are said in several ways.
+    SecretsTwice,
+    /// The file of the secrets cannot be used.
+    SecretFile(PathBuf, SecretFileError),
+    /// A node elsewhere, and nothing to prove oneself by.
+    NoSecret(String),
+    /// A URL that leads nowhere, of this node or of one to join.
+    Unreachable {
+        /// What says it.
+        key: &'static str,
+        /// The URL.
+        url: String,
+    },
+    /// No URL could have a signature that is asked for.
+    NoSignKey(RequireSignature),
+    /// A preset that no URL could ever use.
+    PresetTooLarge {
+        /// Its name.
+        name: String,
+        /// Why.
+        error: RecipeError,
+    },
+}
+
+/// Why a file of secrets cannot be used.
+#[derive(Debug)]
+pub(super) enum SecretFileError {
+    /// The system does not let it be read.
+    Unreadable(io::Error),
+    /// Longer than secrets are.
+    TooLong,
+    /// Nothing but blanks.
+    Empty,
+    /// This line, counted from 1, is no secret.
+    Line(usize),
+}
+
+/// Every rule that these values break, in the order of the keys.
+pub(super) fn broken(values: &Values) -> Vec<Rule> {
+    let rules =
+        [open_uploads, secrets_twice, secret_file, no_secret, min_replication, no_sign_key, decode_memory];
+    let broken = rules.iter().filter_map(|rule| rule(values));
+    broken.chain(unreachable(values)).chain(presets_too_large(values)).collect()
+}
+
+fn open_uploads(values: &Values) -> Option<Rule> {
+    let listen = values.node.listen;
+    let open = values.access.upload_keys.0.is_empty() && !values.access.open_uploads;
+    (open && !listen.ip().is_loopback()).then_some(Rule::OpenUploads(listen))
+}
+
+fn secrets_twice(values: &Values) -> Option<Rule> {
+    let cluster = &values.cluster;
+    let said = [!cluster.secrets.0.is_empty(), cluster.secret.is_some(), cluster.secret_file.is_some()];
+    (said.iter().filter(|said| **said).count() > 1).then_some(Rule::SecretsTwice)
+}
+
+fn secret_file(values: &Values) -> Option<Rule> {
+    let path = &values.cluster.secret_file.as_ref()?.0;
+    secrets_of(path).err().map(|error| Rule::SecretFile(path.clone(), error))
+}
+
+/// The secrets in a file, one a line; at least one.
+fn secrets_of(path: &Path) -> Result<Vec<Secret<1>>, SecretFileError> {
+    let bytes = file::bytes(path, SECRET_FILE_BYTES_MAX).map_err(SecretFileError::Unreadable)?;
+    let bytes = bytes.ok_or(SecretFileError::TooLong)?;
+    let mut secrets = Vec::new();
+    for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if !line.is_empty() {
+            let secret = str::from_utf8(line).ok().and_then(Secret::parse);
+            secrets.push(secret.ok_or(SecretFileError::Line(index + 1))?);
+        }
+    }
+    if secrets.is_empty() { Err(SecretFileError::Empty) } else { Ok(secrets) }
+}
+
+fn no_secret(values: &Values) -> Option<Rule> {
+    let cluster = &values.cluster;
+    let has_secret =
+        !cluster.secrets.0.is_empty() || cluster.secret.is_some() || cluster.secret_file.is_some();
+    // Whom this node listens to matters as much as whom it asks.
+    let own = values.node.url.iter().filter(|_| !cluster.join.0.is_empty());
+    let elsewhere = cluster.join.0.iter().chain(own).find(|url| !url.is_loopback())?;
+    (!has_secret).then(|| Rule::NoSecret(elsewhere.to_string()))
+}
+
+fn min_replication(values: &Values) -> Option<Rule> {
+    let (min, replication) = (values.cluster.min_replication?.0, values.cluster.replication.0);
+    (min > replication).then_some(Rule::MinReplication { min, replication })
+}
+
+fn no_sign_key(values: &Values) -> Option<Rule> {
+    let access = &values.access;
+    let asked = access.require_signature != RequireSignature::Off;
+    (asked && access.sign_keys.0.is_empty()).then_some(Rule::NoSignKey(access.require_signature))
+}
+
+fn decode_memory(values: &Values) -> Option<Rule> {
+    let bytes = values.limits.decode_memory.0;
+    let least = values.images.max_pixels.0.saturating_mul(PIXEL_BYTES);
+    (bytes < least).then_some(Rule::DecodeMemory { bytes, least })
+}
+
+fn unreachable(values: &Values) -> impl Iterator<Item = Rule> {
+    let join = &values.cluster.join.0;
+    // A node that joins nobody may never be asked by another.
+    let own = values.node.url.iter().filter(|_| !join.is_empty()).map(|url| ("node.url", url));
+    let urls = own.chain(join.iter().map(|url| ("cluster.join", url)));
+    urls.filter(|(_, url)| !url.is_reachable())
+        .map(|(key, url)| Rule::Unreachable { key, url: url.to_string() })
+}
+
+fn presets_too_large(values: &Values) -> impl Iterator<Item = Rule> {
+    let settings = values.images.recipe();
+    values.images.presets.0.iter().filter_map(move |(name, spec)| {
+        let error = Recipe::resolve(spec, Format::Png, &settings).err()?;
+        Some(Rule::PresetTooLarge { name: name.as_str().to_owned(), error })
+    })
+}
+
+impl Rule {
+    /// The keys it is about; the first that was set is to blame.
+    pub(super) fn keys(&self) -> &'static [&'static str] {
+        match self {
+            Self::DecodeMemory { .. } => &["limits.decode_memory", "images.max_pixels"],
+            Self::OpenUploads(_) => &["node.listen", "access.open_uploads", "access.upload_keys"],
+            Self::MinReplication { .. } => &["cluster.min_replication", "cluster.replication"],
+            Self::SecretsTwice => &SECRETS,
+            Self::SecretFile(..) => &["cluster.secret_file"],
+            Self::NoSecret(_) => {
+                &["cluster.join", "node.url", "node.listen", SECRETS[0], SECRETS[1], SECRETS[2]]
+            }
+            Self::Unreachable { key: "node.url", .. } => &["node.url", "node.listen", "cluster.join"],
+            Self::Unreachable { .. } => &["cluster.join"],
+            Self::NoSignKey(_) => &["access.require_signature", "access.sign_keys"],
+            Self::PresetTooLarge { .. } => &["images.presets", "images.max_dimension"],
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DecodeMemory { bytes, least } => write!(
+                f,
+                "limits.decode_memory = \"{}\" is under {PIXEL_BYTES} bytes for each of images.max_pixels: write {least} or more, or lower images.max_pixels",
+                size(*bytes)
+            ),
+            Self::OpenUploads(listen) => write!(
+                f,
+                "node.listen = \"{listen}\" is off loopback, where anybody could upload: set access.upload_keys, or access.open_uploads = true, or listen on 127.0.0.1"
+            ),
+            Self::MinReplication { min, replication } => write!(
+                f,
+                "cluster.min_replication = {min} is above cluster.replication = {replication}: write {replication} or less"
+            ),
+            Self::SecretsTwice => {
+                write!(f, "the secrets are there more than once: keep one of {}", SECRETS.join(", "))
+            }
+            Self::SecretFile(path, error) => write!(f, "cluster.secret_file = {path:?} {error}"),
+            Self::NoSecret(url) => write!(
+                f,
+                "cluster.join makes a cluster with {url}, off loopback, without a secret: set cluster.secret or cluster.secret_file, the same on every node"
+            ),
+            Self::Unreachable { key, url } => {
+                write!(
+                    f,
+                    "{key} = \"{url}\" leads nobody here: write the address and port that other nodes can connect to"
+                )
+            }
+            Self::NoSignKey(required) => write!(
+                f,
+                "access.require_signature = \"{}\" would refuse every image: set access.sign_keys, or write \"off\"",
+                required.word()
+            ),
+            Self::PresetTooLarge { name, error } => {
+                write!(f, "images.presets.{name} can never be made: {error}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for SecretFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => {
+                write!(f, "cannot be read: {error}; name a file that this user may read")
+            }
+            Self::TooLong => {
+                write!(f, "is longer than {SECRET_FILE_BYTES_MAX} bytes: name a file of secrets")
+            }
+            Self::Empty => f.write_str("holds no secret: write one a line"),
+            Self::Line(line) => {
+                write!(
+                    f,
+                    "has in line {line} what is no secret: write {}",
+                    <Secret<1> as super::setting::Value>::takes()
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What a key can be set to: reading, bounds and printing of every kind of value.
+//!
+//! Nothing here knows a key's name, a file or the environment. Bounds stand in the types, so that a
+//! value that exists is within them.
+//!
+//! * [`number`]: counts, sizes, times. [`text`]: names, addresses, secrets, paths, choices.
+//! * [`url`]: where nodes and web pages are. [`preset`]: named specs.
+
+pub(super) mod number;
+pub(super) mod preset;
+pub(super) mod text;
+pub(super) mod url;
+
+use std::ffi::OsStr;
+use std::fmt;
+
+use toml::de::DeValue;
+
+pub(super) use self::preset::PresetFault;
+
+/// What stands in for a secret wherever one would be shown.
+pub(super) const MASK: &str = "…";
+
+/// Characters of a value that are shown in a fault.
+const SHOWN_MAX: usize = 80;
+
+/// What was written for a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Given<'a> {
+    /// In a file.
+    Toml(&'a DeValue<'a>),
+    /// In a variable or a flag, where everything is text.
+    Words(&'a OsStr),
+}
+
+/// Why a key does not take what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// Another type, or outside the bounds.
+    Value {
+        /// What was written, perhaps cut or masked.
+        value: String,
+        /// What would be right.
+        takes: String,
+    },
+    /// One item of a list.
+    Item {
+        /// What was written, perhaps cut or masked.
+        item: String,
+        /// What would be right.
+        takes: String,
+    },
+    /// One preset.
+    Preset {
+        /// Its name as written, perhaps cut.
+        name: String,
+        /// Why.
+        fault: PresetFault,
+    },
+}
+
+/// A place that a key's value is kept in.
+pub(super) trait Setting {
+    /// Takes over what was written. On an error nothing changes, and every fault is told.
+    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>>;
+    /// As a TOML value, with secrets masked; `None` where nothing is set.
+    fn print(&self) -> Option<String>;
+    /// What would be right, to follow "write".
+    fn takes(&self) -> String;
+}
+
+/// One value of a bounded kind.
+pub(super) trait Value: Sized {
+    /// Whether it must not be shown.
+    const SECRET: bool = false;
+    /// The value, if it is one and within its bounds.
+    fn read(given: Given<'_>) -> Option<Self>;
+    /// As TOML.
+    fn print(&self) -> String;
+    /// What would be right, to follow "write".
+    fn takes() -> String;
+}
+
+/// Values of one kind; in a variable they are separated by commas.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct List<T>(pub(super) Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'a> Given<'a> {
+    /// The text, if it is one in UTF-8.
+    pub(super) fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Toml(value) => value.as_str(),
+            Self::Words(words) => words.to_str(),
+        }
+    }
+
+    /// The integer, if it is one that fits.
+    pub(super) fn integer(self) -> Option<u64> {
+        match self {
+            Self::Toml(value) => {
+                let integer = value.as_integer()?;
+                u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+            }
+            // Only digits: no sign.
+            Self::Words(words) => {
+                let text = words.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+                text.parse().ok()
+            }
+        }
+    }
+
+    /// As a fault shows it: escaped, and cut so that no line is endless.
+    pub(super) fn shown(self) -> String {
+        match self {
+            Self::Toml(DeValue::Integer(integer)) => cut(&integer.to_string()),
+            Self::Toml(DeValue::Float(float)) => cut(float.as_str()),
+            Self::Toml(DeValue::Boolean(flag)) => flag.to_string(),
+            Self::Toml(DeValue::Datetime(time)) => time.to_string(),
+            Self::Toml(DeValue::String(text)) => format!("{:?}", cut(text)),
+            Self::Toml(DeValue::Array(_)) => "[…]".to_owned(),
+            Self::Toml(DeValue::Table(_)) => "{…}".to_owned(),
+            Self::Words(words) => format!("{:?}", cut(&words.to_string_lossy())),
+        }
+    }
+}
+
+impl<T: Value> Setting for T {
+    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+        *self = T::read(given).ok_or_else(|| vec![wrong::<T>(given, T::takes())])?;
+        Ok(())
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(Value::print(self))
+    }
+
+    fn takes(&self) -> String {
+        T::takes()
+    }
+}
+
+impl<T: Value> Setting for Option<T> {
+    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+        *self = Some(T::read(given).ok_or_else(|| vec![wrong::<T>(given, T::takes())])?);
+        Ok(())
+    }
+
+    fn print(&self) -> Option<String> {
+        self.as_ref().map(Value::print)
+    }
+
+    fn takes(&self) -> String {
+        T::takes()
+    }
+}
+
+impl<T: Value> Setting for List<T> {
+    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+        let (values, faults): (Vec<_>, Vec<_>) = match given {
+            Given::Toml(DeValue::Array(items)) => {
+                let items = items.iter().map(|item| read_item(Given::Toml(item.get_ref())));
+                items.partition(Result::is_ok)
+            }
+            Given::Words(words) if words.to_str().is_some() => {
+                let items = split(words, ',').map(|item| read_item(Given::Words(OsStr::new(item))));
+                items.partition(Result::is_ok)
+            }
+            _ => return Err(vec![wrong::<T>(given, self.takes())]),
+        };
+        if !faults.is_empty() {
+            return Err(faults.into_iter().filter_map(Result::err).collect());
+        }
+        self.0 = values.into_iter().filter_map(Result::ok).collect();
+        Ok(())
+    }
+
+    fn print(&self) -> Option<String> {
+        Some(format!("[{}]", self.0.iter().map(Value::print).collect::<Vec<_>>().join(", ")))
+    }
+
+    fn takes(&self) -> String {
+        format!("a list, each item {}", T::takes())
+    }
+}
+
+/// The parts of a variable's list, without the blanks around them; none in an empty text.
+fn split(words: &OsStr, separator: char) -> impl Iterator<Item = &str> {
+    let text = words.to_str().unwrap_or_default().trim();
+    let parts = (!text.is_empty()).then(|| text.split(separator).map(str::trim));
+    parts.into_iter().flatten()
+}
+
+fn read_item<T: Value>(given: Given<'_>) -> Result<T, Wrong> {
+    T::read(given).ok_or_else(|| Wrong::Item { item: shown::<T>(given), takes: T::takes() })
+}
+
+fn wrong<T: Value>(given: Given<'_>, takes: String) -> Wrong {
+    Wrong::Value { value: shown::<T>(given), takes }
+}
+
+fn shown<T: Value>(given: Given<'_>) -> String {
+    if T::SECRET { format!("{MASK:?}") } else { given.shown() }
+}
+
+fn cut(text: &str) -> String {
+    let mut cut: String = text.chars().take(SHOWN_MAX).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// A text as TOML.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value { value, takes } => write!(f, " = {value} is wrong: write {takes}"),
+            Self::Item { item, takes } => write!(f, " has {item}, which is wrong: write {takes}"),
+            Self::Preset { name, fault } => write!(f, ".{name}{fault}"),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Named specs: a table in a file, `name=spec;name=spec` in a variable.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt;
+
+use toml::de::DeValue;
+
+use super::{Given, Setting, Wrong, cut, quoted, split};
+use crate::object::spec::{PresetName, Size};
+use crate::object::{Spec, SpecError};
+
+/// Presets by name. Each can be made, and names no other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in crate::config) struct Presets(pub(in super::super) BTreeMap<PresetName, Spec>);
+
+/// Why a preset cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) enum PresetFault {
+    /// Its name is none.
+    Name,
+    /// Another one has that name; letters of either case are the same.
+    Twice,
+    /// Its value is no text; here as written.
+    NotText(String),
+    /// No spec; here as written.
+    Spec(String, SpecError),
+    /// A spec that names a preset; here as written.
+    NamesPreset(String),
+    /// A spec, here as written, with a part that this version does not make.
+    Unsupported(String, &'static str),
+}
+
+impl Setting for Presets {
+    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+        let mut presets = BTreeMap::new();
+        let mut faults = Vec::new();
+        let mut add = |name: &str, spec: Given<'_>| {
+            let added = read(spec).and_then(|spec| {
+                let name = PresetName::parse(name).ok_or(PresetFault::Name)?;
+                presets.insert(name, spec).map_or(Ok(()), |_| Err(PresetFault::Twice))
+            });
+            if let Err(fault) = added {
+                faults.push(Wrong::Preset { name: cut(name).escape_default().to_string(), fault });
+            }
+        };
+        match given {
+            Given::Toml(DeValue::Table(table)) => {
+                table.iter().for_each(|(name, spec)| add(name.get_ref(), Given::Toml(spec.get_ref())));
+            }
+            Given::Words(words) if is_list(words) => {
+                let pairs = split(words, ';').filter_map(|pair| pair.split_once('='));
+                pairs.for_each(|(name, spec)| add(name.trim(), Given::Words(OsStr::new(spec.trim()))));
+            }
+            _ => return Err(vec![Wrong::Value { value: given.shown(), takes: self.takes() }]),
+        }
+        if faults.is_empty() {
+            self.0 = presets;
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
+
+    fn print(&self) -> Option<String> {
+        let print =
+            |(name, spec): (&PresetName, &Spec)| format!("{} = {}", name.as_str(), quoted(&spec.to_string()));
+        let presets: Vec<_> = self.0.iter().map(print).collect();
+        Some(if presets.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", presets.join(", ")) })
+    }
+
+    fn takes(&self) -> String {
+        "a table of names and specs as in { thumb = \"200s\" } (in a variable: thumb=200s;wide=800w)"
+            .to_owned()
+    }
+}
+
+fn is_list(words: &OsStr) -> bool {
+    words.to_str().is_some() && split(words, ';').all(|pair| pair.contains('='))
+}
+
+fn read(given: Given<'_>) -> Result<Spec, PresetFault> {
+    let text = given.text().ok_or_else(|| PresetFault::NotText(given.shown()))?;
+    let spec = Spec::parse(text).map_err(|error| PresetFault::Spec(given.shown(), error))?;
+    match (&spec.size, spec.unsupported()) {
+        (Size::Preset(_), _) => Err(PresetFault::NamesPreset(given.shown())),
+        (_, Some(part)) => Err(PresetFault::Unsupported(given.shown(), part)),
+        (_, None) => Ok(spec),
+    }
+}
+
+impl fmt::Display for PresetFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name => write!(
+                f,
+                " has a name that is wrong: write 1 to {} of a-z, 0-9, _ and -",
+                PresetName::LENGTH_MAX
+            ),
+            Self::Twice => f.write_str(" is there twice: keep one, letters of either case are the same"),
+            Self::NotText(value) => write!(f, " = {value} is wrong: write a spec such as \"200s\""),
+            Self::Spec(spec, error) => write!(f, " = {spec} is not a spec: {error}"),
+            Self::NamesPreset(spec) => {
+                write!(f, " = {spec} names a preset: write out what that one says")
+            }
+            Self::Unsupported(spec, part) => {
+                write!(f, " = {spec} asks for {part}, which this version does not make: leave it out")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(words: &str) -> Result<Presets, Vec<Wrong>> {
+        let mut presets = Presets::default();
+        presets.set(Given::Words(OsStr::new(words))).map(|()| presets)
+    }
+
+    #[test]
+    fn a_variable_holds_several_presets_with_commas_in_their_specs() {
+        let presets = set("thumb=200s ; Wide = q70,0300w200h,fill").unwrap();
+        assert_eq!(presets.print().unwrap(), "{ thumb = \"200s\", wide = \"300w200h,fill,q70\" }");
+        assert_eq!(set(" ").unwrap(), Presets::default());
+    }
+
+    #[test]
+    fn every_bad_preset_is_told_and_none_is_taken() {
+        let mut presets = set("old=10s").unwrap();
+        let words = "a=nonsense;b=p-old;c d=20s;e=30s;E=40s;f=50s";
+        let faults = presets.set(Given::Words(OsStr::new(words))).unwrap_err();
+        let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        for (fault, expected) in
+            told.iter().zip(["not a spec", "names a preset", "a name that is wrong", "twice"])
+        {
+            assert!(fault.contains(expected), "{fault}");
+        }
+        assert_eq!(presets, set("old=10s").unwrap());
+    }
+
+    #[test]
+    fn what_is_no_list_of_pairs_is_refused() {
+        assert!(matches!(set("200s").unwrap_err()[..], [Wrong::Value { .. }]));
+        assert!(matches!(set("a=200s;").unwrap_err()[..], [Wrong::Value { .. }]));
+    }
+
+    #[test]
+    fn a_part_that_is_not_made_yet_is_named() {
+        let parts = [("100s,g-smart", "g-smart"), ("100w,up", "up"), ("100w,grey", "grey")];
+        for (text, part) in parts {
+            let supported = Spec::parse(text).unwrap().unsupported().is_none();
+            let taken = set(&format!("x={text}"));
+            assert_eq!(taken.is_ok(), supported, "{text}");
+            assert!(taken.map_or_else(|faults| faults[0].to_string().contains(part), |_| true), "{text}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! URLs of nodes, and origins of web pages.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use ::http::Uri;
+
+use super::text::is_of_name;
+use super::{Given, Value, quoted};
+
+/// `http://host:port`, in lower case, without anything after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) struct NodeUrl {
+    host: String,
+    port: u16,
+}
+
+/// `*`, or scheme, host and perhaps port of a web page, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) struct Origin(String);
+
+const ORIGIN_BYTES_MAX: usize = 256;
+
+impl NodeUrl {
+    /// Whether it leads to the own machine.
+    pub(in crate::config) fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.address().is_some_and(|address| address.is_loopback())
+    }
+
+    /// Whether anybody could connect to it: not the address that stands for all, not port 0.
+    pub(in crate::config) fn is_reachable(&self) -> bool {
+        self.port != 0 && !self.address().is_some_and(|address| address.is_unspecified())
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // Uri drops a fragment without a word.
+        let uri: Uri = text.parse().ok().filter(|_| !text.contains('#'))?;
+        let authority = uri.authority()?;
+        if uri.scheme_str() != Some("http") || uri.path() != "/" || uri.query().is_some() {
+            return None;
+        }
+        let host = authority.host();
+        let port = match authority.as_str().strip_prefix(host)? {
+            "" => 80,
+            port => port.strip_prefix(':').filter(|port| !port.starts_with('+'))?.parse().ok()?,
+        };
+        is_host(host).then(|| Self { host: host.to_ascii_lowercase(), port })
+    }
+}
+
+/// An IPv6 address in brackets, an IPv4 address, or a name that is not like one.
+fn is_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[') {
+        return inner.strip_suffix(']').is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok());
+    }
+    let like_ipv4 =
+        host.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    host.len() <= 253 && host.bytes().all(is_of_name) && (!like_ipv4 || host.parse::<Ipv4Addr>().is_ok())
+}
+
+impl From<SocketAddr> for NodeUrl {
+    fn from(address: SocketAddr) -> Self {
+        let host = match address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        Self { host, port: address.port() }
+    }
+}
+
+impl fmt::Display for NodeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}", self.host, self.port)
+    }
+}
+
+impl Value for NodeUrl {
+    fn read(given: Given<'_>) -> Option<Self> {
+        Self::parse(given.text()?)
+    }
+
+    fn print(&self) -> String {
+        quoted(&self.to_string())
+    }
+
+    fn takes() -> String {
+        "a URL such as \"http://10.0.0.1:8080\", with host and port alone".to_owned()
+    }
+}
+
+impl Origin {
+    pub(in crate::config) fn any() -> Self {
+        Self("*".to_owned())
+    }
+
+    pub(in crate::config) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+impl Value for Origin {
+    fn read(given: Given<'_>) -> Option<Self> {
+        let text = given.text()?;
+        let is_origin = |text: &str| {
+            let uri = text.parse::<Uri>().ok()?;
+            let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+            let bare = text.len() == scheme.len() + "://".len() + authority.as_str().len();
+            Some(bare && !authority.as_str().contains('@'))
+        };
+        let valid = text == "*" || text.len() <= ORIGIN_BYTES_MAX && is_origin(text) == Some(true);
+        valid.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    fn print(&self) -> String {
+        quoted(&self.0)
+    }
+
+    fn takes() -> String {
+        "\"*\" for all, or an origin such as \"https://example.org\", without a path".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+
+    fn read<T: Value>(text: &str) -> Option<T> {
+        T::read(Given::Words(OsStr::new(text)))
+    }
+
+    fn url(text: &str) -> Option<String> {
+        read::<NodeUrl>(text).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn a_node_url_is_scheme_host_and_port() {
+        for (text, expected) in [
+            ("http://10.0.0.1:8080", "http://10.0.0.1:8080"),
+            ("HTTP://Img-1.Example:8080/", "http://img-1.example:8080"),
+            ("http://[2001:DB8::1]:80", "http://[2001:db8::1]:80"),
+            ("http://img1", "http://img1:80"),
+        ] {
+            assert_eq!(url(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "",
+            "img1:8080",
+            "https://img1:8080",
+            "http://",
+            "http://:8080",
+            "http://img1:",
+            "http://img1:+80",
+            "http://img1:65536",
+            "http://me@img1:80",
+            "http://img1:80/path",
+            "http://img1:80/?q",
+            "http://img1:80/#f",
+            "http://img1:80#f",
+            "http://img 1:80",
+            "http://300.1.1.1:80",
+            "http://[::1:80",
+            "http://[1.2.3.4]:80",
+            "http://a!b:80",
+        ] {
+            assert_eq!(url(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_and_unreachable_hosts_are_told_apart() {
+        let is = |text| {
+            let url = read::<NodeUrl>(text).unwrap();
+            (url.is_loopback(), url.is_reachable())
+        };
+        assert_eq!(is("http://127.3.2.1:80"), (true, true));
+        assert_eq!(is("http://[::1]:80"), (true, true));
+        assert_eq!(is("http://LocalHost:80"), (true, true));
+        assert_eq!(is("http://10.0.0.1:80"), (false, true));
+        assert_eq!(is("http://localhost.example:80"), (false, true));
+        assert_eq!(is("http://0.0.0.0:80"), (false, false));
+        assert_eq!(is("http://[::]:80"), (false, false));
+        assert_eq!(is("http://10.0.0.1:0"), (false, false));
+    }
+
+    #[test]
+    fn a_url_of_an_address_reads_again() {
+        for address in ["127.0.0.1:0", "0.0.0.0:8080", "[::1]:443"] {
+            let made = NodeUrl::from(address.parse::<SocketAddr>().unwrap());
+            assert_eq!(read::<NodeUrl>(&made.to_string()), Some(made));
+        }
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        for text in ["*", "https://example.org", "http://localhost:3000", "capacitor://localhost"] {
+            assert!(read::<Origin>(text).is_some(), "{text}");
+        }
+        assert_eq!(read::<Origin>("https://Example.ORG").unwrap().into_text(), "https://example.org");
+        for text in [
+            "",
+            "example.org",
+            "https://example.org/",
+            "https://a@example.org",
+            "https://",
+            "null",
+            "https://*.a b",
+        ] {
+            assert_eq!(read::<Origin>(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+
+use super::super::key::Key;
+use super::super::setting::Setting;
+use super::{Draft, Environment, KEYS, OsString, Said, Values, describe, effective, fs};
+
+/// Texts that a key takes.
+fn texts(path: &str) -> BoxedStrategy<String> {
+    let number = |max: u64| (1..=max).prop_map(|number| number.to_string()).boxed();
+    match path {
+        "node.name" | "node.zone" | "cluster.name" => "[a-zA-Z0-9._-]{1,64}".boxed(),
+        "node.listen" => {
+            (1..255u8, any::<u16>()).prop_map(|(last, port)| format!("127.0.0.{last}:{port}")).boxed()
+        }
+        "node.url" => "http://([a-z]{1,9}|10\\.1\\.2\\.3|\\[::1\\])(:[1-9][0-9]{0,3})?/?".boxed(),
+        "node.data" => "[ -~ä\t]{1,20}".boxed(),
+        "node.shards" => number(256),
+        "cluster.join" => proptest::collection::vec("http://127\\.0\\.0\\.[1-9]:[1-9][0-9]{0,3}", 0..3)
+            .prop_map(|urls| urls.join(","))
+            .boxed(),
+        "cluster.replication" => number(16),
+        "cluster.min_replication" => Just("1".to_owned()).boxed(),
+        "images.quality.jpeg" | "images.quality.webp" | "images.quality.avif" => number(100),
+        "images.presets" => {
+            proptest::collection::btree_map("[a-z0-9_-]{1,32}", "[1-9][0-9]{0,2}(w|h|s)(,q[1-9])?", 0..4)
+                .prop_map(|presets| {
+                    presets.iter().map(|(name, spec)| format!("{name}={spec}")).collect::<Vec<_>>().join(";")
+                })
+                .boxed()
+        }
+        "images.max_dimension" => (1_000..=65_535u32).prop_map(|side| side.to_string()).boxed(),
+        // Small enough for every decode_memory below.
+        "images.max_pixels" => number(1_000_000),
+        "limits.decode_memory" => (8_000_000..1u64 << 44).prop_map(|bytes| bytes.to_string()).boxed(),
+        "access.require_signature" => Just("off".to_owned()).boxed(),
+        "access.cors_origins" => {
+            proptest::collection::vec("\\*|https?://[a-z]{1,9}(:[1-9][0-9]{0,3})?", 0..3)
+                .prop_map(|origins| origins.join(","))
+                .boxed()
+        }
+        "log.level" => "off|error|warn|info|debug|trace".boxed(),
+        "log.format" => "text|json".boxed(),
+        path if path.ends_with("_timeout")
+            || path.ends_with("_deadline")
+            || path == "limits.body_progress" =>
+        {
+            "[1-9][0-9]{0,2}s|[1-9]m|[1-9][0-9]{2,5}ms".boxed()
+        }
+        "limits.drain_delay" => "[0-9]{1,3}s".boxed(),
+        "cache.memory" | "cache.disk" => "[0-9]{1,12}|[1-9]{1,3} ?(B|kB|MB|GB|KiB|MiB|GiB)".boxed(),
+        "images.max_bytes" => "[1-9][0-9]{0,7}|[1-9]{1,3} ?(B|kB|MB|KiB|MiB)".boxed(),
+        path if ["node.writable", "images.upscale", "images.only_presets", "access.open_uploads"]
+            .contains(&path) =>
+        {
+            "true|false".boxed()
+        }
+        _ => number(1_000),
+    }
+}
+
+/// Any configuration without secrets, as variables: every key said or left out.
+fn configurations() -> impl Strategy<Value = Vec<(OsString, OsString)>> {
+    let is_secret =
+        |key: &&Key| key.path.contains("secret") || key.path.ends_with("_key") || key.path.ends_with("_keys");
+    let keys = KEYS.iter().filter(move |key| !is_secret(key));
+    let said = keys.map(|key| {
+        proptest::option::of(texts(key.path).prop_map(|text| (key.variable().into(), text.into())))
+    });
+    said.collect::<Vec<_>>().prop_map(|said| said.into_iter().flatten().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_printed_loads_to_the_same(variables in configurations()) {
+        // A URL elsewhere needs a secret as soon as a node is joined; that is no matter of printing.
+        let joins = variables.iter().any(|(name, _)| name == "RETICULUM_CLUSTER_JOIN");
+        let variables: Vec<_> = variables.into_iter().filter(|(name, _)| !joins || name != "RETICULUM_NODE_URL").collect();
+        let first = effective(&Said::new("").flags, &Environment::new(variables.clone()));
+        let first = match first {
+            Ok(values) => values,
+            // Port 0 of node.listen is the only fault that the texts above leave.
+            Err(error) => { prop_assert!(error.to_string().contains("node.url"), "{error}"); return Ok(()) }
+        };
+        let text = super::super::print::print(first.clone());
+        let second = Said::new(&text).values().map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+        prop_assert_eq!(first, second);
+    }
+
+    #[test]
+    fn no_file_makes_loading_panic(text in "(\\[[a-z]{0,8}\\]\n|[a-z_.]{0,12} ?= ?[-0-9a-z\"'\\[\\]{},.=]{0,12}\n|\\PC{0,12}\n){0,9}") {
+        let _ = Said::new(&text).values();
+    }
+
+    #[test]
+    fn no_value_makes_a_key_panic(index in 0..KEYS.len(), text in "\\PC{0,40}|[0-9]{1,30}[a-zA-Z]{0,3}|[a-z0-9=;,:/\\[\\]#?@.*]{0,40}") {
+        let mut draft = Draft::default();
+        let key = &KEYS[index];
+        let mut file = Draft::default();
+        Environment::new([(key.variable().into(), OsString::from(&text))]).apply(&mut draft);
+        let said = Said::new(&format!("{} = {}", key.path, toml::Value::from(text)));
+        super::super::file::read(said.flags.config.as_ref().unwrap(), &mut file);
+    }
+}
+
+#[test]
+fn every_default_is_a_value_that_its_key_takes() {
+    let printed = describe(&Said::new("").flags, &Environment::default()).unwrap();
+    let mut values = Said::new(&printed).values().unwrap();
+    let expected = Said::new("").values().unwrap();
+    assert_eq!(values, expected);
+    for key in KEYS {
+        let place: &mut dyn Setting = (key.place)(&mut values);
+        assert!(!place.takes().is_empty() && !key.meaning.is_empty(), "{}", key.path);
+    }
+}
+
+#[test]
+fn secrets_are_masked() {
+    let said = Said::new("[access]\nupload_keys = [\"s3cret1\", \"s3cret2\"]\noperator_key = \"s3cret3\"\n[cluster]\nsecret = \"s3cret4\"")
+        .variable("RETICULUM_ACCESS_SIGN_KEYS", "s3cret5");
+    let text = describe(&said.flags, &said.environment()).unwrap();
+    assert!(!text.contains("s3cret"), "{text}");
+    for line in
+        ["upload_keys = [\"…\", \"…\"]", "operator_key = \"…\"", "secret = \"…\"", "sign_keys = [\"…\"]"]
+    {
+        assert!(text.lines().any(|printed| printed == line), "{line} is not in:\n{text}");
+    }
+    assert!(!format!("{:?}", said.values().unwrap()).contains("s3cret"));
+}
+
+#[test]
+fn what_depends_on_other_keys_is_printed_as_it_is_taken() {
+    let said = Said::new("[cluster]\nreplication = 1\n[node]\nlisten = \"127.0.0.9:99\"");
+    let text = describe(&said.flags, &said.environment()).unwrap();
+    for line in ["min_replication = 1", "url = \"http://127.0.0.9:99\"", "# secret is not set"] {
+        assert!(text.lines().any(|printed| printed == line), "{line} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn loading_again_gives_the_same_and_sees_changes() {
+    let said = Said::new("[log]\nlevel = \"warn\"");
+    assert_eq!(said.values().unwrap(), said.values().unwrap());
+    fs::write(said.flags.config.as_ref().unwrap(), "[log]\nlevel = \"debug\"").unwrap();
+    assert_eq!(said.load().log_level, log::LevelFilter::Debug);
+    assert_ne!(said.values().unwrap(), Values::default());
+}
