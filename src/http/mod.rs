@@ -5,7 +5,7 @@
 //! * [`watch`]: time limits by one sweep per shard.
 //! * [`endpoint`]: a request's line as a type (pure).
 //! * [`service`]: which code answers which endpoint.
-//! * [`upload`], [`image`]: the two long answers.
+//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order.
 //! * [`conditional`]: validators and ranges (pure).
 //! * [`body`]: what is sent.
 //! * [`reply`]: the only table of status codes.
@@ -17,6 +17,7 @@ pub mod connection;
 mod endpoint;
 mod form;
 mod image;
+mod listing;
 mod reply;
 mod service;
 mod socket;

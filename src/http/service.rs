@@ -14,7 +14,7 @@ use super::body::Body;
 use super::endpoint::Endpoint;
 use super::reply::{self, Problem};
 use super::watch::Watch;
-use super::{Settings, image, upload};
+use super::{Settings, image, listing, upload};
 use crate::image::inspect;
 use crate::object::ObjectId;
 use crate::shard::mesh::AskError;
@@ -99,6 +99,9 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         Endpoint::Image(wanted) => image::answer(context, &wanted, request.headers()).await,
         Endpoint::Moved(location) => reply::moved(location).into(),
         Endpoint::Info(id) => info(context, id).await.unwrap_or_else(Answer::from),
+        Endpoint::List(listing) => {
+            listing::answer(&context.shard, listing).await.unwrap_or_else(Answer::from)
+        }
         Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
         Endpoint::Ready => ready(&context.shard),
         Endpoint::Metrics => metrics(&context.shard).await,
