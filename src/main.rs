@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use reticulum::cli::{Arguments, Command, Serve};
-use reticulum::{config, control, demo, telemetry};
+use reticulum::cli::{Arguments, Command, Serve, generate};
+use reticulum::{client, config, control, demo, telemetry};
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
@@ -13,7 +13,14 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
         },
+        Command::Client(command) => end(client::run(&command)),
+        Command::Completions(flags) => end(client::print(&generate::completions(&flags))),
+        Command::Man => end(client::print(&generate::manual())),
     }
+}
+
+fn end(ended: Result<(), client::ClientError>) -> ExitCode {
+    ended.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
 
 fn serve(flags: &Serve) -> ExitCode {

@@ -37,7 +37,10 @@ mod tests {
     #[test]
     fn a_signature_is_that_of_any_other_implementation() {
         assert_eq!(signed_query("secret", PATH, None), "sig=10XIPH0oB5tWAtXHWScvPs5ymNDDoALlL1yl4jKlcSY");
-        assert_eq!(signed_query("secret", PATH, Some(1_900_000_000)), "exp=1900000000&sig=o710eBGwbC1KW2GoFQiyOD3X32bNODJsGI715Z_UXYw");
+        assert_eq!(
+            signed_query("secret", PATH, Some(1_900_000_000)),
+            "exp=1900000000&sig=o710eBGwbC1KW2GoFQiyOD3X32bNODJsGI715Z_UXYw"
+        );
     }
 
     #[test]
