@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::ClientError;
 
 /// Characters of a text from outside that are printed.
-const TEXT_CHARS_MAX: usize = 400;
+const TEXT_CHARS_MAX: usize = 1000;
 
 /// Lines to standard output and standard error that do not tear the progress.
 #[derive(Debug)]
@@ -57,8 +57,9 @@ impl Output {
         self.progress.suspend(write).map_err(ClientError::Output)
     }
 
-    /// A line beside the result.
+    /// A line beside the result, made harmless.
     pub(super) fn complain(&self, text: impl Display) {
+        let text = harmless(&text.to_string());
         // If nobody can be told, the exit code still says it.
         let _ = self.progress.suspend(|| writeln!(io::stderr().lock(), "reticulum: {text}"));
     }

@@ -7,16 +7,17 @@ use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 
+use super::ClientError;
 use super::folder::{self, Found};
 use super::node::{Node, Uploaded};
-use super::output::{self, Output};
-use super::{ClientError, output::harmless};
+use super::output::{self, Output, harmless};
 use crate::cli::commands::Put;
 use crate::object::{ObjectId, Spec};
 
@@ -49,14 +50,16 @@ pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
     } else {
         Output::plain()
     };
-    let mut tally = Tally { flags, output, tried: 0, failed: 0 };
+    let mut tally = Tally { flags, output, tried: 0, failed: 0, unreachable: None };
+    let stopped = AtomicBool::new(false);
     let (paths, to_send) = flume::bounded::<Found>(WAITING_MAX);
     let (results, sent) = flume::bounded::<Sent>(WAITING_MAX);
     let ended = thread::scope(|scope| {
         scope.spawn(move || folder::walk(&flags.paths, &mut |found| flow(paths.send(found).is_ok())));
         for _ in 0..UPLOADS_MAX {
-            let (to_send, results, node) = (to_send.clone(), results.clone(), &node);
-            scope.spawn(move || send_all(node, &flags.hints, &to_send, &results));
+            let sender = Sender { node: &node, hints: &flags.hints, stopped: &stopped };
+            let (to_send, results) = (to_send.clone(), results.clone());
+            scope.spawn(move || sender.send_all(&to_send, &results));
         }
         // Only the threads hold these now, so that each end is seen by the next.
         drop((to_send, results));
@@ -64,18 +67,36 @@ pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
     });
     tally.output.finish();
     ended?;
-    match tally.failed {
-        0 => Ok(()),
-        failed => Err(ClientError::Some { failed, of: tally.tried }),
+    match (tally.unreachable, tally.failed) {
+        (Some(error), _) => Err(error),
+        (None, 0) => Ok(()),
+        (None, failed) => Err(ClientError::Some { failed, of: tally.tried }),
     }
 }
 
-/// Uploads what is found until there is nothing more, or nobody wants to know.
-fn send_all(node: &Node, hints: &[Spec], found: &flume::Receiver<Found>, results: &flume::Sender<Sent>) {
-    for (path, found) in found {
-        let result = found.and_then(|()| send(node, hints, &path));
-        if results.send((path, result)).is_err() {
-            return;
+/// What a thread that uploads works with.
+#[derive(Clone, Copy)]
+struct Sender<'a> {
+    node: &'a Node,
+    hints: &'a [Spec],
+    /// Set when the node is not there: the next file would fail the same way.
+    stopped: &'a AtomicBool,
+}
+
+impl Sender<'_> {
+    /// Uploads what is found until there is nothing more, or it has no use.
+    fn send_all(self, found: &flume::Receiver<Found>, results: &flume::Sender<Sent>) {
+        for (path, found) in found {
+            if self.stopped.load(Relaxed) {
+                return;
+            }
+            let result = found.and_then(|()| send(self.node, self.hints, &path));
+            if matches!(result, Err(ClientError::Unreachable { .. })) {
+                self.stopped.store(true, Relaxed);
+            }
+            if results.send((path, result)).is_err() {
+                return;
+            }
         }
     }
 }
@@ -160,10 +181,12 @@ struct Tally<'a> {
     output: Output,
     tried: u64,
     failed: u64,
+    /// Why it was given up.
+    unreachable: Option<ClientError>,
 }
 
 impl Tally<'_> {
-    /// Tells of one file. A node that is not there ends everything: the next file would fail the same way.
+    /// Tells of one file.
     fn take(&mut self, path: &Path, result: Result<Uploaded, ClientError>) -> Result<(), ClientError> {
         self.tried += 1;
         self.output.advance(1);
@@ -188,18 +211,23 @@ impl Tally<'_> {
         }
     }
 
-    fn complain(&self, path: &str, error: ClientError) -> Result<(), ClientError> {
+    fn complain(&mut self, path: &str, error: ClientError) -> Result<(), ClientError> {
         if self.flags.json {
             let fields = [("path", path.to_owned()), ("error", error.to_string())];
             let fields: Map<_, _> =
                 fields.into_iter().map(|(key, text)| (key.to_owned(), text.into())).collect();
             self.output.line(Value::Object(fields))?;
         }
-        if matches!(error, ClientError::Unreachable { .. }) {
-            return Err(error);
-        }
-        if !self.flags.json {
-            self.output.complain(format_args!("{}: {error}", harmless(path)));
+        match error {
+            // Said once, at the end.
+            ClientError::Unreachable { .. } => {
+                self.output.complain(format_args!("{path} was not sent, and nothing that follows will be"));
+                self.unreachable = Some(error);
+            }
+            _ if self.flags.json => {}
+            // It names the path itself.
+            ClientError::File(..) => self.output.complain(error),
+            error => self.output.complain(format_args!("{path}: {error}")),
         }
         Ok(())
     }

@@ -228,19 +228,28 @@ impl Drop for Node {
 /// What a run of the binary to its end gave.
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
 }
 
 /// Runs the binary with these arguments; it must end by itself.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str]) -> Finished {
+    run_with(&[], arguments)
+}
+
+/// The same with these variables in its environment.
+#[track_caller]
+pub(crate) fn run_with(environment: &[(&str, &str)], arguments: &[&str]) -> Finished {
     let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
-    let log = scratch.path().join("stderr.log");
+    let [out, log] = ["stdout", "stderr.log"].map(|name| scratch.path().join(name));
     let mut command = command(scratch.path());
-    command.args(arguments).stderr(File::create(&log).expect("a log file"));
+    command.args(arguments).envs(environment.iter().copied());
+    command.stdout(File::create(&out).expect("a file")).stderr(File::create(&log).expect("a log file"));
     let mut child = command.spawn().expect("start the binary");
     let code = wait_for_exit(&mut child).code();
-    Finished { code, stderr: fs::read_to_string(log).expect("read the log") }
+    let stdout = fs::read(out).expect("read the output");
+    Finished { code, stdout, stderr: fs::read_to_string(log).expect("read the log") }
 }
 
 /// Runs `work` with 0, 1, … in so many threads that all begin at the same moment; the results in that order.

@@ -7,7 +7,7 @@
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
 //!   [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
-//! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
+//! * What lasts: [`cache`], [`crash`], [`disk`], [`start`]. What a user types: [`commands`], [`demo`].
 
 mod client;
 mod harness;
@@ -16,6 +16,7 @@ mod pictures;
 
 mod bodies;
 mod cache;
+mod commands;
 mod corpus;
 mod crash;
 mod demo;
