@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use crate::cli::Serve;
+use crate::http::access::RequireSignature;
 use crate::image::header::Limits;
 use crate::image::recipe;
 use crate::telemetry::log::Form;
@@ -93,13 +94,20 @@ struct Quality {
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Cache {
+    memory: Size,
     disk: Size,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Access {
+    upload_keys: Vec<String>,
     open_uploads: bool,
+    operator_key: String,
+    sign_keys: Vec<String>,
+    #[serde(deserialize_with = "require_signature")]
+    require_signature: RequireSignature,
+    cors_origins: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,7 +168,7 @@ impl Default for Quality {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { disk: Size(10 << 30) }
+        Self { memory: Size(256 * MIB), disk: Size(10 << 30) }
     }
 }
 
@@ -268,9 +276,9 @@ fn faults(file: &File) -> Vec<String> {
         format!("node.shards = {} is more than 256: use 0 for one per core", node.shards),
     );
     check(
-        access.open_uploads || node.listen.ip().is_loopback(),
+        access.open_uploads || !access.upload_keys.is_empty() || node.listen.ip().is_loopback(),
         format!(
-            "node.listen = {} is off loopback, where anybody could upload: listen on 127.0.0.1, or set access.open_uploads = true",
+            "node.listen = {} is off loopback, where anybody could upload: listen on 127.0.0.1, set access.upload_keys, or set access.open_uploads = true",
             node.listen
         ),
     );
@@ -289,6 +297,7 @@ fn meaning(file: File) -> Config {
         drain_delay: limits.drain_delay.0,
         shard: shard::Settings {
             limits: Limits { pixels_max: images.max_pixels, frames_max: images.max_frames },
+            cache_memory_bytes: cache.memory.0,
             cache_disk_bytes: cache.disk.0,
             resize_queue: limits.resize_queue,
             resize_deadline: limits.resize_deadline.0,
@@ -302,9 +311,12 @@ fn meaning(file: File) -> Config {
             presets: BTreeMap::new(),
             only_presets: false,
             access: http::access::Settings {
+                upload_keys: access.upload_keys,
                 open_uploads: access.open_uploads,
-                cors_origins: vec!["*".to_owned()],
-                ..Default::default()
+                operator_key: access.operator_key,
+                sign_keys: access.sign_keys,
+                require_signature: access.require_signature,
+                cors_origins: access.cors_origins.unwrap_or_else(|| vec!["*".to_owned()]),
             },
             upload_bytes_max: images.max_bytes.0,
             uploads_max: limits.uploads,
@@ -384,6 +396,15 @@ fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LevelFilter, D::E
     let text = String::deserialize(deserializer)?;
     text.parse()
         .map_err(|_| D::Error::custom(format!("{text:?} is no level: use error, warn, info, debug or trace")))
+}
+
+fn require_signature<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RequireSignature, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "off" => Ok(RequireSignature::Off),
+        "variants" => Ok(RequireSignature::Variants),
+        "all" => Ok(RequireSignature::All),
+        text => Err(D::Error::custom(format!("{text:?} is unknown: use off, variants or all"))),
+    }
 }
 
 impl fmt::Display for ConfigError {

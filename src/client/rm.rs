@@ -17,20 +17,13 @@ pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
             Err(error @ ClientError::Unreachable { .. }) => return Err(error),
             Err(error) => {
                 failed += 1;
-                output.complain(format_args!("{id}: {}", sentence(&error)));
+                output.complain(format_args!("{id}: {error}"));
             }
         }
     }
     match failed {
         0 => Ok(()),
         failed => Err(ClientError::Some { failed, of: flags.ids.len() as u64 }),
-    }
-}
-
-fn sentence(error: &ClientError) -> String {
-    match error {
-        ClientError::Refused { status: 405, .. } => "deleting is not supported yet by this node".to_owned(),
-        error => error.to_string(),
     }
 }
 

@@ -85,6 +85,9 @@ impl Core {
         if let Some(listener) = shard.listener().await {
             http::connection::serve(Rc::clone(&shard), Rc::new(self.http), listener).await;
         }
+        // Another shard may still be receiving what this one owns.
+        ended.served();
+        shard.ended.wait().await;
         pump.cancel().await;
         house.cancel().await;
         shard.spools.garbage().sweep_now();
@@ -99,6 +102,10 @@ impl Ended {
     fn ready(&self) {
         // Control outlives every shard.
         let _ = self.events.send(Event::Ready);
+    }
+
+    fn served(&self) {
+        let _ = self.events.send(Event::Served);
     }
 }
 

@@ -54,6 +54,7 @@ pub enum RunError {
 #[derive(Debug)]
 enum Event {
     Ready,
+    Served,
     Ended(usize),
     Signal(i32),
 }
@@ -189,6 +190,8 @@ impl Control {
                     result = Err(RunError::ShardLost(shard));
                     break;
                 }
+                // Shards serve until they are told to stop.
+                Ok(Event::Served) => {}
                 Err(flume::RecvError::Disconnected) => break,
             }
         }
@@ -217,11 +220,18 @@ impl Control {
 
     async fn stop(&self, mut running: usize) {
         self.tell(|| Message::Stop);
+        let mut serving = running;
         let all = async {
             while running > 0 {
                 match self.events.recv_async().await {
+                    Ok(Event::Served) => {
+                        serving -= 1;
+                        if serving == 0 {
+                            self.tell(|| Message::End);
+                        }
+                    }
                     Ok(Event::Ended(_)) => running -= 1,
-                    Ok(_) => {}
+                    Ok(Event::Ready | Event::Signal(_)) => {}
                     Err(flume::RecvError::Disconnected) => return,
                 }
             }

@@ -20,9 +20,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use super::Settings;
-use super::service;
+use super::access::{Access, loopback};
+use super::service::{self, Context};
 use super::socket::{self, Socket};
-use super::watch::{Watch, Watched, Watches};
+use super::watch::{Watched, Watches};
 use crate::shard::{Node, Shard};
 
 /// How long the rest of a refused request is thrown away, so that the client sees the answer.
@@ -40,22 +41,33 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// One open connection, counted over the whole node.
 struct Permit(Arc<Node>);
 
+/// What all connections of a shard share.
+struct Server {
+    shard: Rc<Shard>,
+    settings: Rc<Settings>,
+    access: Rc<Access>,
+    watches: Rc<Watches>,
+}
+
 /// Serves `listener` until the shard stops, then finishes what runs.
 pub async fn serve(shard: Rc<Shard>, settings: Rc<Settings>, listener: OwnedFd) {
     let listener = socket::adopt_listener(listener);
     let watches = Rc::<Watches>::default();
+    let access = Rc::new(Access::new(&settings.access));
+    let server = Server { shard, settings, access, watches };
+    let Server { shard, settings, watches, .. } = &server;
     let sweep = {
-        let (watches, settings) = (Rc::clone(&watches), Rc::clone(&settings));
+        let (watches, settings) = (Rc::clone(watches), Rc::clone(settings));
         glommio::spawn_local(async move { watches.sweep(&settings).await })
     };
     while !shard.stopping.is_set() {
-        let Some(permit) = permit(&shard, &settings).await else { break };
+        let Some(permit) = permit(shard, settings).await else { break };
         let stop = async {
             shard.stopping.wait().await;
             None
         };
         match future::or(async { Some(listener.accept().await) }, stop).await {
-            Some(Ok(stream)) => start(&shard, &settings, &watches, stream, permit),
+            Some(Ok(stream)) => server.start(stream, permit),
             Some(Err(error)) => {
                 log::warn!(shard = shard.index(), error:% = error; "cannot accept a connection");
                 glommio::timer::sleep(PAUSE).await;
@@ -63,7 +75,7 @@ pub async fn serve(shard: Rc<Shard>, settings: Rc<Settings>, listener: OwnedFd) 
             None => break,
         }
     }
-    empty_queue(&shard, &settings, &watches, &listener).await;
+    server.empty_queue(&listener).await;
     drop(listener);
     let deadline = Instant::now() + FINISH;
     while watches.count() > 0 && Instant::now() < deadline {
@@ -88,58 +100,61 @@ async fn permit(shard: &Shard, settings: &Settings) -> Option<Permit> {
     }
 }
 
-/// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
-async fn empty_queue(
-    shard: &Rc<Shard>,
-    settings: &Rc<Settings>,
-    watches: &Rc<Watches>,
-    listener: &TcpListener,
-) {
-    while shard.node.connections.load(Relaxed) < settings.connections_max {
-        // One turn of the reactor is enough for a connection that waits, and the clock ends the rest.
-        let accepted = async { Some(listener.accept().await) };
-        let nobody = async {
-            glommio::timer::sleep(PAUSE).await;
-            None
-        };
-        let Some(Ok(stream)) = future::or(accepted, nobody).await else { return };
-        shard.node.connections.fetch_add(1, Relaxed);
-        start(shard, settings, watches, stream, Permit(Arc::clone(&shard.node)));
-    }
-}
-
-fn start(
-    shard: &Rc<Shard>,
-    settings: &Rc<Settings>,
-    watches: &Rc<Watches>,
-    stream: TcpStream,
-    permit: Permit,
-) {
-    // Answers leave whole in one call, so waiting for more to send never helps.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let (watch, watched) = watches.add();
-    let (shard, settings) = (Rc::clone(shard), Rc::clone(settings));
-    let driven = async move {
-        let held: (Permit, Watched) = (permit, watched);
-        if AssertUnwindSafe(drive(shard, settings, stream, watch)).catch_unwind().await.is_err() {
-            log::error!("driving a connection panicked");
+impl Server {
+    /// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
+    async fn empty_queue(&self, listener: &TcpListener) {
+        let node = &self.shard.node;
+        while node.connections.load(Relaxed) < self.settings.connections_max {
+            // One turn of the reactor is enough for a connection that waits, and the clock ends the rest.
+            let accepted = async { Some(listener.accept().await) };
+            let nobody = async {
+                glommio::timer::sleep(PAUSE).await;
+                None
+            };
+            let Some(Ok(stream)) = future::or(accepted, nobody).await else { return };
+            node.connections.fetch_add(1, Relaxed);
+            self.start(stream, Permit(Arc::clone(node)));
         }
-        drop(held);
-    };
-    glommio::spawn_local(driven).detach();
+    }
+
+    fn start(&self, stream: TcpStream, permit: Permit) {
+        // Answers leave whole in one call, so waiting for more to send never helps.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let (watch, watched) = self.watches.add();
+        let context = Context {
+            shard: Rc::clone(&self.shard),
+            settings: Rc::clone(&self.settings),
+            access: Rc::clone(&self.access),
+            watch,
+            near: is_near(&stream),
+        };
+        let driven = async move {
+            let held: (Permit, Watched) = (permit, watched);
+            if AssertUnwindSafe(drive(context, stream)).catch_unwind().await.is_err() {
+                log::error!("driving a connection panicked");
+            }
+            drop(held);
+        };
+        glommio::spawn_local(driven).detach();
+    }
 }
 
-async fn drive(shard: Rc<Shard>, settings: Rc<Settings>, stream: TcpStream, watch: Rc<Watch>) {
-    let linger_bytes_max = settings.upload_bytes_max;
-    let serve = {
-        let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
-        service_fn(move |request| {
-            let (shard, settings, watch) = (Rc::clone(&shard), Rc::clone(&settings), Rc::clone(&watch));
-            async move { Ok::<_, Infallible>(service::answer(shard, settings, watch, request).await) }
-        })
-    };
+/// Whether both ends have loopback addresses. A peer that is gone already has none.
+fn is_near(stream: &TcpStream) -> bool {
+    [stream.local_addr(), stream.peer_addr()]
+        .into_iter()
+        .all(|end| end.is_ok_and(|address| loopback::is_loopback(address.ip())))
+}
+
+async fn drive(context: Context, stream: TcpStream) {
+    let linger_bytes_max = context.settings.upload_bytes_max;
+    let (shard, watch) = (Rc::clone(&context.shard), Rc::clone(&context.watch));
+    let serve = service_fn(move |request| {
+        let context = context.clone();
+        async move { Ok::<_, Infallible>(service::answer(context, request).await) }
+    });
     let socket = Socket::new(stream, Rc::clone(&watch));
     let mut connection =
         http1::Builder::new().half_close(false).max_buf_size(BUFFER_BYTES).serve_connection(socket, serve);

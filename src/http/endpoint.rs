@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::access::Right;
+use super::access::sign::Signing;
 use super::reply::Problem;
 use crate::object::{Extension, ObjectId, Spec};
 use crate::telemetry::metrics::Route;
@@ -19,9 +21,15 @@ pub(super) enum Endpoint {
     UploadBytes,
     /// `PUT /image/{id}`: the bytes, whose id is known.
     UploadAs(ObjectId),
-    /// `GET|HEAD /image/{id}/{spec}/{name}.{ext}` in canonical form.
+    /// `DELETE /image/{id}`
+    Delete(ObjectId),
+    /// `GET|HEAD /erasure/{id}`
+    Erasure(ObjectId),
+    /// `POST /purge/{id}`
+    Purge(ObjectId),
+    /// `GET|HEAD /image/{id}/{spec}/{name}.{ext}` in canonical form, or in any form rightly signed.
     Image(ImageRequest),
-    /// The same in another form: the canonical path, query included.
+    /// The same in another form, unsigned: the canonical path, query included.
     Moved(String),
     /// `GET|HEAD /info/{id}`
     Info(ObjectId),
@@ -41,6 +49,8 @@ pub(super) struct ImageRequest {
     pub(super) id: ObjectId,
     pub(super) spec: Spec,
     pub(super) extension: Extension,
+    /// Whether only the stored bytes may be given, since the URL lacks the signature of a variant.
+    pub(super) stored_only: bool,
 }
 
 /// Which part of the listing.
@@ -61,28 +71,33 @@ enum Shape<'a> {
     Image { id: &'a str, spec: &'a str, file: &'a str },
     Info(&'a str),
     List,
+    Erasure(&'a str),
+    Purge(&'a str),
     Health,
     Ready,
     Metrics,
 }
 
 impl Endpoint {
-    /// Reads method, path and query.
+    /// Reads method, path and query; `signing` is what the URL's signature is worth.
     ///
     /// # Errors
     /// The [`Problem`] to answer with.
-    pub(super) fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Self, Problem> {
-        if path == "/cluster" || path.starts_with("/cluster/") {
-            return Err(Problem::Unsigned);
-        }
-        let shape = Shape::of(path).ok_or(Problem::UnknownRoute)?;
+    pub(super) fn parse(
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        signing: Signing,
+    ) -> Result<Self, Problem> {
+        let shape = Shape::routed(path)?;
         if let Shape::Image { id, spec, file } = shape {
-            return image(method, id, spec, file, query);
+            return image(method, id, spec, file, query, signing);
         }
         shape.check(method)?;
         match shape {
             Shape::Root => Ok(Self::UploadForm),
             Shape::Images => Ok(Self::UploadBytes),
+            Shape::ImageId(id) if *method == Method::DELETE => Ok(Self::Delete(parse_id(id)?)),
             Shape::ImageId(id) => Ok(Self::UploadAs(parse_id(id)?)),
             Shape::Info(text) => {
                 let id = parse_id(text)?;
@@ -91,6 +106,8 @@ impl Endpoint {
                 Ok(if canonical == path { Self::Info(id) } else { Self::Moved(canonical + &query) })
             }
             Shape::List => Ok(Self::List(Listing::parse(query)?)),
+            Shape::Erasure(id) => Ok(Self::Erasure(parse_id(id)?)),
+            Shape::Purge(id) => Ok(Self::Purge(parse_id(id)?)),
             Shape::Health => Ok(Self::Health),
             Shape::Ready => Ok(Self::Ready),
             Shape::Metrics => Ok(Self::Metrics),
@@ -98,10 +115,33 @@ impl Endpoint {
         }
     }
 
+    /// What its caller must have.
+    pub(super) const fn right(&self) -> Right {
+        match self {
+            Self::Image(_) | Self::Moved(_) | Self::Info(_) | Self::Health | Self::Ready => Right::Anybody,
+            Self::UploadForm | Self::UploadBytes | Self::UploadAs(_) => Right::Upload,
+            Self::Delete(_) | Self::Erasure(_) | Self::Purge(_) => Right::Erase,
+            Self::List(_) | Self::Metrics => Right::Operate,
+        }
+    }
+
+    /// The methods that `path` takes, as in `Allow`.
+    ///
+    /// # Errors
+    /// The [`Problem`] to answer with where there is no such route.
+    pub(super) fn methods(path: &str) -> Result<&'static str, Problem> {
+        let shape = Shape::routed(path)?;
+        if let Shape::Image { file, .. } = shape {
+            parse_file(file)?;
+        }
+        Ok(shape.methods())
+    }
+
     /// Under which label requests for `path` are counted.
     pub(super) fn route(method: &Method, path: &str) -> Route {
+        let uploads = matches!(*method, Method::POST | Method::PUT);
         match Shape::of(path) {
-            Some(Shape::Root | Shape::Images | Shape::ImageId(_)) if *method != Method::GET => Route::Upload,
+            Some(Shape::Root | Shape::Images | Shape::ImageId(_)) if uploads => Route::Upload,
             Some(Shape::Image { .. }) => Route::Image,
             Some(Shape::Info(_)) => Route::Info,
             Some(Shape::Health | Shape::Ready) => Route::Health,
@@ -112,6 +152,13 @@ impl Endpoint {
 }
 
 impl<'a> Shape<'a> {
+    fn routed(path: &'a str) -> Result<Self, Problem> {
+        if path == "/cluster" || path.starts_with("/cluster/") {
+            return Err(Problem::Unsigned);
+        }
+        Self::of(path).ok_or(Problem::UnknownRoute)
+    }
+
     fn of(path: &'a str) -> Option<Self> {
         let mut segments = path.strip_prefix('/')?.split('/');
         let parts = [segments.next(), segments.next(), segments.next(), segments.next()];
@@ -125,6 +172,8 @@ impl<'a> Shape<'a> {
             [Some("image"), Some(id), Some(spec), Some(file)] => Some(Self::Image { id, spec, file }),
             [Some("info"), Some(id), None, _] if !id.is_empty() => Some(Self::Info(id)),
             [Some("images"), None, ..] => Some(Self::List),
+            [Some("erasure"), Some(id), None, _] if !id.is_empty() => Some(Self::Erasure(id)),
+            [Some("purge"), Some(id), None, _] if !id.is_empty() => Some(Self::Purge(id)),
             [Some("healthz"), None, ..] => Some(Self::Health),
             [Some("readyz"), None, ..] => Some(Self::Ready),
             [Some("metrics"), None, ..] => Some(Self::Metrics),
@@ -132,13 +181,24 @@ impl<'a> Shape<'a> {
         }
     }
 
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Root | Self::Images | Self::Purge(_) => "POST",
+            Self::ImageId(_) => "PUT, DELETE",
+            Self::Image { .. }
+            | Self::Info(_)
+            | Self::List
+            | Self::Erasure(_)
+            | Self::Health
+            | Self::Ready
+            | Self::Metrics => "GET, HEAD",
+        }
+    }
+
     fn check(self, method: &Method) -> Result<(), Problem> {
-        let (allowed, allow): (&[Method], _) = match self {
-            Self::Root | Self::Images => (&[Method::POST], "POST"),
-            Self::ImageId(_) => (&[Method::PUT], "PUT"),
-            _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
-        };
-        if allowed.contains(method) { Ok(()) } else { Err(Problem::Method(allow)) }
+        let methods = self.methods();
+        let takes = methods.split(", ").any(|taken| taken == method.as_str());
+        if takes { Ok(()) } else { Err(Problem::Method(methods)) }
     }
 }
 
@@ -179,23 +239,35 @@ fn image(
     spec_text: &str,
     file: &str,
     query: Option<&str>,
+    signing: Signing,
 ) -> Result<Endpoint, Problem> {
-    let (name, extension_text) = split_file(file)?;
-    let extension = Extension::parse(&extension_text).ok_or(Problem::UnknownRoute)?;
+    let (name, extension) = parse_file(file)?;
     Shape::Image { id: id_text, spec: spec_text, file }.check(method)?;
     let id = parse_id(id_text)?;
-    let decoded =
-        decode(spec_text, "The spec holds a '/', a NUL or a character that is not ASCII; take it out.")?;
-    let spec = Spec::parse(&decoded).map_err(|error| Problem::BadSpec(error.to_string()))?;
-    let spec = spec.canonical_for(extension);
+    let spec = parse_spec(spec_text, extension);
+    let admission = signing.admit(spec.as_ref().is_ok_and(Spec::is_full_plain)).map_err(Problem::Url)?;
+    let spec = spec?;
     let canonical = [&id.to_string(), &spec.to_string(), &*name, extension.as_str()];
     let given = [id_text, spec_text, name_as_sent(file), extension_as_sent(file)];
-    if canonical != given {
+    if canonical != given && !admission.signed {
         let [id, spec, name, extension] = canonical;
         let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         return Ok(Endpoint::Moved(format!("/image/{id}/{spec}/{name}.{extension}{query}")));
     }
-    Ok(Endpoint::Image(ImageRequest { id, spec, extension }))
+    Ok(Endpoint::Image(ImageRequest { id, spec, extension, stored_only: admission.stored_only }))
+}
+
+/// The spec as it stands in the canonical URL.
+fn parse_spec(text: &str, extension: Extension) -> Result<Spec, Problem> {
+    let decoded = decode(text, "The spec holds a '/', a NUL or a character that is not ASCII; take it out.")?;
+    let spec = Spec::parse(&decoded).map_err(|error| Problem::BadSpec(error.to_string()))?;
+    Ok(spec.canonical_for(extension))
+}
+
+/// The name as it goes into a canonical URL, and the extension.
+fn parse_file(file: &str) -> Result<(Cow<'_, str>, Extension), Problem> {
+    let (name, extension) = split_file(file)?;
+    Ok((name, Extension::parse(&extension).ok_or(Problem::UnknownRoute)?))
 }
 
 fn parse_id(text: &str) -> Result<ObjectId, Problem> {
@@ -247,7 +319,7 @@ mod tests {
     const ID: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
 
     fn get(path: &str) -> Result<Endpoint, Problem> {
-        Endpoint::parse(&Method::GET, &path.replace("ID", ID), None)
+        Endpoint::parse(&Method::GET, &path.replace("ID", ID), None, Signing::default())
     }
 
     fn moved(path: &str) -> String {
@@ -270,7 +342,7 @@ mod tests {
             assert_eq!(moved(path), location);
         }
         let upper = format!("/image/{}/full/a.jpg", ID.to_uppercase());
-        let query = Endpoint::parse(&Method::GET, &upper, Some("a=b&c"));
+        let query = Endpoint::parse(&Method::GET, &upper, Some("a=b&c"), Signing::default());
         assert_eq!(query, Ok(Endpoint::Moved(format!("/image/{ID}/full/a.jpg?a=b&c"))));
     }
 
@@ -284,7 +356,7 @@ mod tests {
 
     #[test]
     fn routes_come_before_methods_before_ids_before_specs() {
-        let delete = |path: &str| Endpoint::parse(&Method::DELETE, path, None);
+        let delete = |path: &str| Endpoint::parse(&Method::DELETE, path, None, Signing::default());
         assert_eq!(delete("/cluster/v1/x"), Err(Problem::Unsigned));
         assert_eq!(delete("/image/x/y/z.bmp"), Err(Problem::UnknownRoute));
         assert_eq!(delete("/image/x/y/z"), Err(Problem::UnknownRoute));
@@ -298,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_listing_begins_where_and_ends_when_it_is_told() {
-        let list = |query| Endpoint::parse(&Method::GET, "/images", query);
+        let list = |query| Endpoint::parse(&Method::GET, "/images", query, Signing::default());
         let after = ObjectId::parse(ID).ok();
         assert_eq!(list(None), Ok(Endpoint::List(Listing { after: None, limit: 100 })));
         let query = format!("limit=7&x=y&after={ID}");

@@ -58,9 +58,18 @@ impl Form {
         Ok((Self { multipart: Multipart::new(bytes, boundary), bytes_max }, ended))
     }
 
-    /// Takes all fields, the image to the disk.
-    pub(super) async fn receive(mut self, context: &Context) -> Result<Spool, Problem> {
+    /// Takes all fields, the image to the disk. `check` judges the field `key`, or that there is none.
+    ///
+    /// What is wrong with the form comes before what is wrong with the key, and that before what is
+    /// wrong with the image, wherever the fields stand; so a form is read to its end, and what cannot be
+    /// used of it is thrown away.
+    pub(super) async fn receive(
+        mut self,
+        context: &Context,
+        check: impl Fn(Option<&str>) -> Result<(), Problem>,
+    ) -> Result<Spool, Problem> {
         let mut image = None;
+        let mut checked = None;
         let bytes_max = self.bytes_max;
         let bad = |error| problem(&error, bytes_max);
         while let Some(field) =
@@ -70,25 +79,51 @@ impl Form {
                 Some("image") if image.is_some() => {
                     return Err(Problem::BadForm("Send one field \"image\", not several.".to_owned()));
                 }
-                Some("image") => image = Some(receive_image(context, field, bytes_max).await?),
+                Some("image") => {
+                    let spool = match &checked {
+                        Some(Err(problem)) => Err(Problem::clone(problem)),
+                        Some(Ok(())) | None => upload::begin(context).await,
+                    };
+                    image = Some(receive_image(context, field, spool, bytes_max).await?);
+                }
+                Some("key") if checked.is_some() => {
+                    return Err(Problem::BadForm("Send one field \"key\", not several.".to_owned()));
+                }
+                Some("key") => checked = Some(check(Some(&text(context, field, bytes_max).await?))),
                 Some("size_hints") => {
                     check_hints(&text(context, field, bytes_max).await?)?;
                 }
-                // Uploads are open, so any key will do; fields of other names are the caller's own.
+                // Fields of other names are the caller's own.
                 _ => {
                     text(context, field, bytes_max).await?;
                 }
             }
         }
-        image.ok_or_else(|| Problem::BadForm("Send the image in the field \"image\".".to_owned()))
+        let image =
+            image.ok_or_else(|| Problem::BadForm("Send the image in the field \"image\".".to_owned()))?;
+        checked.unwrap_or_else(|| check(None))?;
+        image
     }
 }
 
-async fn receive_image(context: &Context, mut field: Field<'_>, bytes_max: u64) -> Result<Spool, Problem> {
-    let mut spool = upload::begin(context).await?;
+/// Takes the field to its end. The inner result is the image's; the bytes behind its fault go nowhere.
+async fn receive_image(
+    context: &Context,
+    mut field: Field<'_>,
+    mut spool: Result<Spool, Problem>,
+    bytes_max: u64,
+) -> Result<Result<Spool, Problem>, Problem> {
     let bad = |error| problem(&error, bytes_max);
     while let Some(bytes) = upload::unless_stalled(context, field.chunk()).await?.map_err(bad)? {
-        upload::append(context, &mut spool, &bytes).await?;
+        let appended = match &mut spool {
+            Ok(spool) => upload::append(context, spool, &bytes).await,
+            Err(_) => Ok(()),
+        };
+        match appended {
+            Ok(()) => {}
+            Err(problem @ Problem::TooLong(_)) => return Err(problem),
+            Err(problem) => spool = Err(problem),
+        }
     }
     Ok(spool)
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use sha1::{Digest, Sha1};
 
+use super::access::sign::UrlRefusal;
 use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
@@ -13,11 +14,11 @@ use super::reply::{self, Problem, Representation};
 use super::service::{Answer, Context};
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
+use crate::shard::hot::{self, Entry};
 use crate::shard::message::{Opened, VariantAsk, Verified};
-use crate::shard::variant::VariantError;
+use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
 use crate::store::originals::{Found, Original};
 use crate::store::read::{CHUNK_BYTES, Reader};
-use crate::store::variants::Kept;
 use crate::telemetry::metrics::Cache;
 
 /// Stored bytes up to this length are proven before the first one is sent; longer ones on the way.
@@ -55,8 +56,13 @@ async fn image(
     let recipe = Recipe::resolve(&wanted.spec, format, &context.settings.recipe)
         .map_err(|error| Problem::BadSpec(error.to_string()))?;
     if wanted.spec.is_full_plain() {
+        if let Some(entry) = context.shard.hot(&hot::stored_key(id, format)) {
+            return Ok(ready(&entry, headers, Cache::Memory));
+        }
         match context.shard.find(id).await?? {
             Found::Here(original) if original.format == format => return stored(context, id, headers).await,
+            // Whoever may ask for the stored bytes may try every extension, so that this tells nothing.
+            Found::Here(_) if wanted.stored_only => return Err(Problem::Url(UrlRefusal::Unsigned)),
             Found::Here(_) => {}
             Found::Absent => return Err(Problem::Absent),
             Found::Damaged => return Err(Problem::Damaged),
@@ -72,7 +78,10 @@ async fn variant(
     headers: &HeaderMap,
 ) -> Result<Answer, Problem> {
     let key = recipe.etag_key(&id);
-    let etag = format!("\"{:032x}\"", u128::from_be_bytes(key));
+    if let Some(entry) = context.shard.hot(&(id, key)) {
+        return Ok(ready(&entry, headers, Cache::Memory));
+    }
+    let etag = etag(&key);
     if conditional::matches_etag(headers, &etag) {
         return match context.shard.find(id).await?? {
             Found::Here(_) => Ok(reply::not_modified(&etag).into()),
@@ -81,29 +90,37 @@ async fn variant(
         };
     }
     let media_type = recipe.format.media_type();
-    let variant = context.shard.variant(VariantAsk { id, recipe, key }).await?.map_err(problem)?;
-    if conditional::is_fresh(headers, &etag, Some(variant.modified)) {
+    let Variant { body, cache } =
+        context.shard.variant(VariantAsk { id, recipe, key }).await?.map_err(problem)?;
+    let (file, length, modified) = match body {
+        VariantBody::Ready(entry) => {
+            context.shard.keep_hot((id, key), &entry);
+            return Ok(ready(&entry, headers, cache));
+        }
+        VariantBody::File(file, length, modified) => (file, length, modified),
+    };
+    if conditional::is_fresh(headers, &etag, Some(modified)) {
         return Ok(reply::not_modified(&etag).into());
     }
-    let length = match &variant.body {
-        Kept::Bytes(bytes) => bytes.len() as u64,
-        Kept::File(_, length) => *length,
-    };
-    let about =
-        Representation { media_type, length, etag: &etag, modified: variant.modified, cache: variant.cache };
-    let range = conditional::range(headers, length, &etag, variant.modified);
-    let response = match variant.body {
-        Kept::Bytes(bytes) => memory(&about, range, &bytes),
-        Kept::File(file, length) => disk(&about, range, Reader::new(file, length)).await?,
-    };
-    Ok(Answer { response, cache: variant.cache })
+    let about = Representation { media_type, length, etag: &etag, modified, cache };
+    let range = conditional::range(headers, length, &etag, modified);
+    Ok(Answer { response: disk(&about, range, Reader::new(file, length)).await?, cache })
+}
+
+/// An answer that is in memory.
+fn ready(entry: &Entry, headers: &HeaderMap, cache: Cache) -> Answer {
+    // The tag was made of hex digits.
+    let etag = str::from_utf8(&entry.etag).unwrap_or_default();
+    if conditional::is_fresh(headers, etag, Some(entry.modified)) {
+        return reply::not_modified(etag).into();
+    }
+    let length = entry.bytes.len() as u64;
+    let range = conditional::range(headers, length, etag, entry.modified);
+    Answer { response: reply::ready(entry, range, cache), cache }
 }
 
 async fn stored(context: &Context, id: ObjectId, headers: &HeaderMap) -> Result<Answer, Problem> {
     let etag = format!("\"{id}\"");
-    if conditional::matches_etag(headers, &etag) {
-        return Ok(reply::not_modified(&etag).into());
-    }
     let (file, original, verified) = match context.shard.open(id).await?? {
         Opened::Here(file, original, verified) => (file, original, verified),
         Opened::Absent => return Err(Problem::Absent),
@@ -121,11 +138,13 @@ async fn stored(context: &Context, id: ObjectId, headers: &HeaderMap) -> Result<
     };
     let range = conditional::range(headers, original.length, &etag, original.modified);
     let reader = Reader::new(file, original.length);
-    let response = if verified {
+    let response = if original.length <= PROVEN_FIRST_BYTES {
+        let bytes = proven(context, id, &original, &reader, verified).await?;
+        let entry = Entry::new(bytes, original.format, &etag, original.modified);
+        context.shard.keep_hot(hot::stored_key(id, original.format), &entry);
+        return Ok(ready(&entry, headers, Cache::Disk));
+    } else if verified {
         disk(&about, range, reader).await?
-    } else if original.length <= PROVEN_FIRST_BYTES {
-        let bytes = proven(context, id, &original, &reader).await?;
-        memory(&about, range, &bytes)
     } else if range == Range::Whole {
         let report = report(context, id, &original);
         reply::representation(&about, range, |_, _| Body::proving(reader, id, report))
@@ -137,19 +156,22 @@ async fn stored(context: &Context, id: ObjectId, headers: &HeaderMap) -> Result<
     Ok(Answer { response, cache: Cache::Disk })
 }
 
-/// The whole file in memory, its hash checked.
+/// The whole file in memory, its hash checked unless it is known to be right.
 async fn proven(
     context: &Context,
     id: ObjectId,
     original: &Original,
     reader: &Reader,
+    verified: bool,
 ) -> Result<Bytes, Problem> {
     let mut bytes = Vec::with_capacity(usize::try_from(reader.length()).unwrap_or(0));
     while (bytes.len() as u64) < reader.length() {
         bytes.extend_from_slice(&reader.read(bytes.len() as u64, CHUNK_BYTES).await?);
     }
-    let right = ObjectId::from_digest(Sha1::digest(&bytes).into()) == id;
-    told(context, id, original, right).await?;
+    if !verified {
+        let right = ObjectId::from_digest(Sha1::digest(&bytes).into()) == id;
+        told(context, id, original, right).await?;
+    }
     Ok(bytes.into())
 }
 
@@ -167,11 +189,6 @@ fn report(context: &Context, id: ObjectId, original: &Original) -> Box<dyn FnOnc
         let tell = async move { telling.verified(Verified { id, format, stamp, right }).await };
         shard.spawn(tell);
     })
-}
-
-fn memory(about: &Representation<'_>, range: Range, bytes: &Bytes) -> Response<Body> {
-    // The range was cut to the length, which is that of a buffer.
-    reply::representation(about, range, |start, end| Body::bytes(bytes.slice(start as usize..end as usize)))
 }
 
 /// A short part is read before the answer's head, so that both leave together.
@@ -194,7 +211,7 @@ fn problem(error: VariantError) -> Problem {
     match error {
         VariantError::Absent => Problem::Absent,
         VariantError::Damaged => Problem::Damaged,
-        VariantError::Busy => Problem::Busy("variants being made"),
+        VariantError::Busy | VariantError::GaveWay => Problem::Busy("variants being made"),
         VariantError::Deadline => Problem::Deadline,
         VariantError::Fault(fault) => Problem::CannotMake(fault.to_string()),
         VariantError::Panicked => Problem::CannotMake(

@@ -4,8 +4,10 @@
 //! * [`socket`]: hyper's reads and writes on glommio's sockets.
 //! * [`watch`]: time limits by one sweep per shard.
 //! * [`endpoint`]: a request's line as a type (pure).
+//! * [`access`]: who may do what.
 //! * [`service`]: which code answers which endpoint.
 //! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order.
+//! * [`download`]: names of saved files (pure).
 //! * [`conditional`]: validators and ranges (pure).
 //! * [`body`]: what is sent.
 //! * [`reply`]: the only table of status codes.
@@ -14,6 +16,7 @@ pub mod access;
 mod body;
 mod conditional;
 pub mod connection;
+mod download;
 mod endpoint;
 mod form;
 mod image;

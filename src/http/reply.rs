@@ -3,22 +3,33 @@
 //! What the client reads is one sentence that says what to do. What only the log may know (paths,
 //! causes inside the node) never comes here.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH,
-    CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
+    CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
+use super::access::Refusal;
+use super::access::sign::UrlRefusal;
 use super::body::Body;
 use super::conditional::Range;
+use crate::object::Format;
+use crate::shard::hot::Entry;
 use crate::telemetry::metrics::Cache;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Headers that a page may send beside those that need no leave.
+const CORS_HEADERS: HeaderValue = HeaderValue::from_static(
+    "Authorization, Content-Type, Range, If-Range, If-None-Match, If-Modified-Since",
+);
 
 /// Every refusal, by cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +48,14 @@ pub(super) enum Problem {
     BadSpec(String),
     /// A part of the contract that this version does not have.
     NotYet(String),
+    /// A part of the contract that this version answers to nobody, whatever it asks.
+    NotImplemented(&'static str),
+    /// An upload without the right key.
+    Upload(Refusal),
+    /// Another call without the right key.
+    Call(Refusal),
+    /// A URL without the right signature.
+    Url(UrlRefusal),
     /// The message's framing is ambiguous.
     Framing(&'static str),
     /// The form or one of its fields is wrong.
@@ -95,6 +114,17 @@ impl Problem {
             Self::BadUrl(_) => (S::BAD_REQUEST, "bad-url", "Bad URL"),
             Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
             Self::NotYet(_) => (S::BAD_REQUEST, "not-supported-yet", "Not supported yet"),
+            Self::NotImplemented(_) => (S::NOT_IMPLEMENTED, "not-implemented-yet", "Not implemented yet"),
+            Self::Call(Refusal::NoKey | Refusal::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
+            Self::Upload(Refusal::NoKey | Refusal::WrongKey) => (S::FORBIDDEN, "key", "Key needed"),
+            Self::Upload(Refusal::NotFree) | Self::Call(Refusal::NotFree) => {
+                (S::FORBIDDEN, "loopback-only", "For this machine only")
+            }
+            Self::Upload(Refusal::ForeignPage) | Self::Call(Refusal::ForeignPage) => {
+                (S::FORBIDDEN, "foreign-page", "Asked by another site's page")
+            }
+            Self::Url(UrlRefusal::Unsigned | UrlRefusal::Bad) => (S::FORBIDDEN, "signature", "Bad signature"),
+            Self::Url(UrlRefusal::Expired) => (S::GONE, "expired", "URL expired"),
             Self::Framing(_) => (S::BAD_REQUEST, "framing", "Ambiguous message length"),
             Self::BadForm(_) => (S::BAD_REQUEST, "bad-form", "Bad form"),
             Self::Aborted => (S::BAD_REQUEST, "aborted", "Incomplete body"),
@@ -130,6 +160,9 @@ impl Problem {
             Self::BadUrl(detail) | Self::Framing(detail) => detail,
             Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
             Self::NotYet(what) => return format!("{what} is not supported yet; leave it out."),
+            Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
+            Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
+            Self::Url(refusal) => return refusal.to_string(),
             Self::Aborted => "The body ended before its announced length; send it again.",
             Self::Stalled => "The body stopped arriving; send it again without pauses.",
             Self::TooLong(bytes_max) => return format!("Send at most {bytes_max} bytes."),
@@ -171,7 +204,10 @@ impl From<Problem> for Response<Body> {
                 headers.insert(CONTENT_RANGE, text_value(format!("bytes */{length}")));
             }
             Problem::Unsigned => {
-                headers.insert(http::header::WWW_AUTHENTICATE, HeaderValue::from_static("Reticulum-Peer"));
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Reticulum-Peer"));
+            }
+            _ if status == StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"reticulum\""));
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -210,19 +246,51 @@ pub(super) fn representation(
     };
     let mut response = Response::new(body(start, end));
     *response.status_mut() = status;
+    let part = (status == StatusCode::PARTIAL_CONTENT).then_some((start, end, about.length));
     let headers = response.headers_mut();
+    image_headers(headers, about.media_type, end - start, part, about.cache);
+    headers.insert(LAST_MODIFIED, text_value(httpdate::fmt_http_date(about.modified)));
+    validators(headers, about.etag);
+    response
+}
+
+/// What all answers with an image's bytes say; `part` is start, end and length of the whole.
+fn image_headers(
+    headers: &mut HeaderMap,
+    media_type: &'static str,
+    length: u64,
+    part: Option<(u64, u64, u64)>,
+    cache: Cache,
+) {
     headers.reserve(12);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(about.media_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(end - start));
-    if status == StatusCode::PARTIAL_CONTENT {
-        headers.insert(CONTENT_RANGE, text_value(format!("bytes {start}-{}/{}", end - 1, about.length)));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some((start, end, whole)) = part {
+        headers.insert(CONTENT_RANGE, text_value(format!("bytes {start}-{}/{whole}", end - 1)));
     }
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(LAST_MODIFIED, text_value(httpdate::fmt_http_date(about.modified)));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
-    headers.insert(X_CACHE, HeaderValue::from_static(cache_text(about.cache)));
-    validators(headers, about.etag);
+    headers.insert(X_CACHE, HeaderValue::from_static(cache_text(cache)));
     common(headers);
+}
+
+/// 200 or 206 of an answer in memory, or 416.
+pub(super) fn ready(entry: &Entry, range: Range, cache: Cache) -> Response<Body> {
+    let length = entry.bytes.len() as u64;
+    let (status, start, end) = match range {
+        Range::Whole => (StatusCode::OK, 0, length),
+        Range::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        Range::Outside => return Problem::OutsideRange(length).into(),
+    };
+    // The range was cut to the length, which is that of a buffer.
+    let mut response = Response::new(Body::bytes(entry.bytes.slice(start as usize..end as usize)));
+    *response.status_mut() = status;
+    let part = (status == StatusCode::PARTIAL_CONTENT).then_some((start, end, length));
+    let headers = response.headers_mut();
+    image_headers(headers, entry.format.media_type(), end - start, part, cache);
+    headers.insert(LAST_MODIFIED, shared_value(&entry.last_modified));
+    headers.insert(ETAG, shared_value(&entry.etag));
+    headers.insert(CACHE_CONTROL, IMMUTABLE);
     response
 }
 
@@ -242,6 +310,35 @@ pub(super) fn moved(location: String) -> Response<Body> {
     headers.insert(LOCATION, text_value(location));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=86400"));
     response
+}
+
+/// 204 to a browser that asks which methods a page may use.
+pub(super) fn preflight(methods: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, CORS_HEADERS);
+    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    common(headers);
+    response
+}
+
+/// The format of the image that an answer carries, whole or in part.
+pub(super) fn image_format(response: &Response<Body>) -> Option<Format> {
+    let media_type = response.headers().get(CONTENT_TYPE)?;
+    Format::ALL.into_iter().find(|format| media_type == format.media_type())
+}
+
+/// Makes browsers save the body instead of showing it.
+pub(super) fn download(response: &mut Response<Body>, disposition: HeaderValue) {
+    response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+}
+
+/// Says how long the answer took from the request's head to its own.
+pub(super) fn timing(response: &mut Response<Body>, elapsed: Duration) {
+    let milliseconds = elapsed.as_secs_f64() * 1000.0;
+    response.headers_mut().insert(SERVER_TIMING, text_value(format!("total;dur={milliseconds:.3}")));
 }
 
 /// 200 with a JSON object.
@@ -282,7 +379,6 @@ fn validators(headers: &mut HeaderMap, etag: &str) {
 
 fn common(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }
 
 const fn cache_text(cache: Cache) -> &'static str {
@@ -293,6 +389,11 @@ const fn cache_text(cache: Cache) -> &'static str {
         Cache::Miss => "miss",
         Cache::Coalesced => "coalesced",
     }
+}
+
+/// The same as a header's value without a copy.
+fn shared_value(text: &Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text.clone()).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }
 
 /// Texts made here are ASCII without control characters; anything else would be a fault, which must
@@ -316,6 +417,15 @@ mod tests {
             Problem::BadUrl("x"),
             Problem::BadSpec(text()),
             Problem::NotYet(text()),
+            Problem::NotImplemented("x"),
+            Problem::Upload(Refusal::NoKey),
+            Problem::Upload(Refusal::NotFree),
+            Problem::Upload(Refusal::ForeignPage),
+            Problem::Call(Refusal::WrongKey),
+            Problem::Call(Refusal::NotFree),
+            Problem::Url(UrlRefusal::Unsigned),
+            Problem::Url(UrlRefusal::Bad),
+            Problem::Url(UrlRefusal::Expired),
             Problem::Framing("x"),
             Problem::BadForm(text()),
             Problem::Aborted,

@@ -6,15 +6,16 @@ use std::time::Instant;
 
 use futures_lite::FutureExt;
 use http::header::TRANSFER_ENCODING;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use hyper::body::{Body as _, Incoming};
 use serde::Serialize;
 
+use super::access::{Access, Caller, cors};
 use super::body::Body;
 use super::endpoint::Endpoint;
 use super::reply::{self, Problem};
 use super::watch::Watch;
-use super::{Settings, image, listing, upload};
+use super::{Settings, download, image, listing, upload};
 use crate::image::inspect;
 use crate::object::ObjectId;
 use crate::shard::mesh::AskError;
@@ -22,7 +23,7 @@ use crate::shard::message::Opened;
 use crate::shard::{Phase, Shard};
 use crate::store::StoreError;
 use crate::store::read::Reader;
-use crate::telemetry::metrics::Cache;
+use crate::telemetry::metrics::{Cache, Route};
 
 /// An answer, and where its bytes came from.
 pub(super) struct Answer {
@@ -31,23 +32,22 @@ pub(super) struct Answer {
 }
 
 /// What a handler works with.
+#[derive(Clone)]
 pub(super) struct Context {
     pub(super) shard: Rc<Shard>,
     pub(super) settings: Rc<Settings>,
+    pub(super) access: Rc<Access>,
     pub(super) watch: Rc<Watch>,
+    /// Whether both ends of the connection have loopback addresses.
+    pub(super) near: bool,
 }
 
 /// Answers one request. Never fails: a panic is a 500, and counted as such.
-pub(super) async fn answer(
-    shard: Rc<Shard>,
-    settings: Rc<Settings>,
-    watch: Rc<Watch>,
-    request: Request<Incoming>,
-) -> Response<Body> {
+pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    watch.request();
+    context.watch.request();
     let route = Endpoint::route(request.method(), request.uri().path());
-    let context = Context { shard, settings, watch };
+    let origin = context.access.origin(request.headers());
     let mut body = BodyState::of(&request);
     let answered = AssertUnwindSafe(dispatch(&context, request, &mut body)).catch_unwind().await;
     let Answer { mut response, cache } = answered.unwrap_or_else(|_| {
@@ -55,13 +55,18 @@ pub(super) async fn answer(
         Problem::Internal.into()
     });
     let Context { shard, watch, .. } = context;
+    origin.mark(response.headers_mut());
     if body == BodyState::Unread {
         watch.unread.set(true);
         reply::close(&mut response);
     } else if shard.node.phase() != Phase::Ready {
         reply::close(&mut response);
     }
-    shard.metrics.request(route, response.status().as_u16(), cache, started.elapsed());
+    let elapsed = started.elapsed();
+    if route == Route::Image && reply::image_format(&response).is_some() {
+        reply::timing(&mut response, elapsed);
+    }
+    shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
     watch.sending();
     response.map(|body| body.watched(watch))
 }
@@ -88,15 +93,27 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         return problem.into();
     }
     let uri = request.uri();
-    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query()) {
+    if cors::is_preflight(request.method(), request.headers()) {
+        return Endpoint::methods(uri.path()).map_or_else(Answer::from, |all| reply::preflight(all).into());
+    }
+    let signing = context.access.signing(uri.path(), uri.query());
+    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query(), signing) {
         Ok(endpoint) => endpoint,
         Err(problem) => return problem.into(),
     };
+    if let Err(refusal) = context.access.check(endpoint.right(), &Caller::new(context.near, &request)) {
+        return Problem::Call(refusal).into();
+    }
     match endpoint {
         Endpoint::UploadForm => upload::form(context, request, body).await,
         Endpoint::UploadBytes => upload::bytes(context, request, None, body).await,
         Endpoint::UploadAs(id) => upload::bytes(context, request, Some(id), body).await,
-        Endpoint::Image(wanted) => image::answer(context, &wanted, request.headers()).await,
+        Endpoint::Delete(_) | Endpoint::Erasure(_) => Problem::NotImplemented("delete images").into(),
+        Endpoint::Purge(_) => Problem::NotImplemented("purge variants").into(),
+        Endpoint::Image(wanted) => {
+            let answer = image::answer(context, &wanted, request.headers()).await;
+            named(answer, uri)
+        }
         Endpoint::Moved(location) => reply::moved(location).into(),
         Endpoint::Info(id) => info(context, id).await.unwrap_or_else(Answer::from),
         Endpoint::List(listing) => {
@@ -106,6 +123,17 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         Endpoint::Ready => ready(&context.shard),
         Endpoint::Metrics => metrics(&context.shard).await,
     }
+}
+
+/// The answer, as a download if the URL says so.
+fn named(mut answer: Answer, uri: &Uri) -> Answer {
+    let Some(query) = uri.query() else { return answer };
+    let format = reply::image_format(&answer.response);
+    let disposition = format.and_then(|format| download::disposition(uri.path(), query, format.extension()));
+    if let Some(disposition) = disposition {
+        reply::download(&mut answer.response, disposition);
+    }
+    answer
 }
 
 /// A message whose length can be read in two ways is how requests are smuggled past a proxy. hyper

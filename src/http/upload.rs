@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use serde::Serialize;
 
+use super::access::{Caller, Refusal};
 use super::form;
 use super::reply::{self, Problem};
 use super::service::{Answer, BodyState, Context};
@@ -24,6 +25,8 @@ use crate::store::spool::{Spool, SpoolError, Spooled};
 
 /// What a form may hold beside the image: boundaries, field heads, the other fields.
 const FORM_EXTRA_BYTES: u64 = 64 << 10;
+
+const NO_UNDELETE: Problem = Problem::NotImplemented("undelete images");
 
 /// One of the uploads that the node takes at once.
 struct Permit(Arc<Node>);
@@ -48,6 +51,11 @@ pub(super) async fn bytes(
     state: &mut BodyState,
 ) -> Answer {
     let received = async {
+        let undelete = undelete(&request);
+        permitted(context, &request, undelete).map_err(Problem::Upload)?;
+        if undelete {
+            return Err(NO_UNDELETE);
+        }
         let _permit = admit(context, &request, 0)?;
         context.watch.receiving();
         let mut spool = begin(context).await?;
@@ -70,18 +78,44 @@ pub(super) async fn bytes(
 /// `POST /`.
 pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &mut BodyState) -> Answer {
     let received = async {
+        let undelete = undelete(&request);
+        let by_field = match permitted(context, &request, undelete) {
+            Ok(()) if undelete => return Err(NO_UNDELETE),
+            Ok(()) => false,
+            Err(Refusal::NoKey) => true,
+            Err(refusal) => return Err(Problem::Upload(refusal)),
+        };
+        let check = |key: Option<&str>| {
+            let checked = if by_field { context.access.upload_by_field(key, undelete) } else { Ok(()) };
+            checked.map_err(Problem::Upload)
+        };
         let _permit = admit(context, &request, FORM_EXTRA_BYTES)?;
         context.watch.receiving();
         let (form, ended) = form::Form::new(request, context.settings.upload_bytes_max + FORM_EXTRA_BYTES)?;
-        let spooled = form.receive(context).await?;
+        let received = form.receive(context, check).await;
         if ended.get() {
             *state = BodyState::Read;
+        }
+        let spooled = received?;
+        if undelete {
+            return Err(NO_UNDELETE);
         }
         context.watch.working();
         publish(context, spooled.finish().await?).await
     };
     let received: Result<Answer, Problem> = received.await;
     received.unwrap_or_else(Answer::from)
+}
+
+/// Whether the upload is to bring back what was deleted.
+fn undelete(request: &Request<Incoming>) -> bool {
+    let mut pairs = request.uri().query().unwrap_or_default().split('&');
+    pairs.any(|pair| pair.split('=').next() == Some("undelete"))
+}
+
+/// Whether the request's head shows that its sender may upload.
+fn permitted(context: &Context, request: &Request<Incoming>, undelete: bool) -> Result<(), Refusal> {
+    context.access.upload(&Caller::new(context.near, request), undelete)
 }
 
 /// Refuses before the body is read what can be refused then.

@@ -1,29 +1,53 @@
-//! The signature of an image's URL.
+//! The signature of an image's URL: `sig=` HMAC-SHA-256 of its path in unpadded base64url, perhaps with
+//! an expiry `exp=`, which is signed too.
 //!
-//! Written here once, for the node that checks it and for the command that makes it. Checking (in
-//! constant time, against every key, with the clock) is the node's business.
+//! What is signed is the path as it is sent and, where there is an expiry, `?exp=` and its text. A path
+//! holds no `?`, so no two pairs of path and expiry give the same text. Which keys verify, and whether an
+//! expiry is over, is the node's business.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The query, without its `?`, that makes `path` a URL signed by `key`: `sig=…`, or `exp=…&sig=…` for
-/// one that expires at `expires`, in seconds since 1970 UTC.
-///
-/// What is signed is `path` as it will be sent, then `?exp=` and the number if it expires.
+/// A key that signs and verifies.
+#[derive(Clone)]
+pub struct SignKey(Hmac<Sha256>);
+
+/// The parameters that sign `path` with `key`, without the `?`: `sig=…`, or `exp=…&sig=…` with an
+/// expiry in seconds since 1970 UTC.
 pub fn signed_query(key: &str, path: &str, expires: Option<u64>) -> String {
-    let expiry = expires.map(|seconds| format!("exp={seconds}"));
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
-    mac.update(path.as_bytes());
-    if let Some(expiry) = &expiry {
-        mac.update(b"?");
-        mac.update(expiry.as_bytes());
-    }
-    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
-    match expiry {
-        Some(expiry) => format!("{expiry}&sig={signature}"),
+    let expires = expires.map(|expires| expires.to_string());
+    let signature = SignKey::new(key).sign(path, expires.as_deref());
+    match expires {
+        Some(expires) => format!("exp={expires}&sig={signature}"),
         None => format!("sig={signature}"),
+    }
+}
+
+impl SignKey {
+    /// A key of any length; an empty one signs too, so whoever verifies must not take it.
+    pub fn new(key: &str) -> Self {
+        Self(Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes keys of every length"))
+    }
+
+    /// The signature of `path` and of the text of its expiry.
+    pub fn sign(&self, path: &str, expires: Option<&str>) -> String {
+        URL_SAFE_NO_PAD.encode(self.over(path, expires).finalize().into_bytes())
+    }
+
+    /// Whether `signature` is that of `path` and the text of its expiry; in constant time.
+    pub fn verify(&self, path: &str, expires: Option<&str>, signature: &str) -> bool {
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        self.over(path, expires).verify_slice(&signature).is_ok()
+    }
+
+    fn over(&self, path: &str, expires: Option<&str>) -> Hmac<Sha256> {
+        let mac = self.0.clone().chain_update(path);
+        match expires {
+            Some(expires) => mac.chain_update("?exp=").chain_update(expires),
+            None => mac,
+        }
     }
 }
 
@@ -55,5 +79,23 @@ mod tests {
         let signature = |text: &String| text.rsplit_once("sig=").map(|(_, signature)| signature.to_owned());
         let distinct: std::collections::BTreeSet<_> = texts.iter().map(signature).collect();
         assert_eq!(distinct.len(), texts.len());
+    }
+
+    #[test]
+    fn a_signature_verifies_for_what_it_signed_alone() {
+        let key = SignKey::new("secret");
+        let signature = key.sign(PATH, Some("5"));
+        assert!(key.verify(PATH, Some("5"), &signature));
+        for (path, expires, text) in [
+            (PATH, Some("6"), signature.as_str()),
+            (PATH, None, &signature),
+            ("/image/x", Some("5"), &signature),
+            (PATH, Some("5"), &signature[..42]),
+            (PATH, Some("5"), "no base64!"),
+            (PATH, Some("5"), ""),
+        ] {
+            assert!(!key.verify(path, expires, text), "{path} {expires:?} {text}");
+        }
+        assert!(!SignKey::new("other").verify(PATH, Some("5"), &signature));
     }
 }

@@ -43,6 +43,9 @@ pub struct Job {
     pub cancelled: Arc<AtomicBool>,
     /// When it was put into the queue.
     pub queued: Instant,
+    /// Nobody waits for it: it gives way as soon as another job is in the queue. Cleared when
+    /// somebody comes to wait.
+    pub ahead: Arc<AtomicBool>,
 }
 
 /// How a job ended.
@@ -69,6 +72,8 @@ pub enum Fault {
     Deadline,
     /// Nobody wanted it any more.
     Cancelled,
+    /// It was made ahead, and gave way to a job that somebody waits for.
+    GaveWay,
     /// The decoder or encoder panicked; taken as the image's fault.
     Panicked,
 }
@@ -105,7 +110,8 @@ impl Worker {
         }
         while let Ok(job) = self.jobs.recv() {
             let number = job.number;
-            self.metrics.stage(Stage::Queue, job.queued.elapsed());
+            let started = Instant::now();
+            self.metrics.stage(Stage::Queue, started.saturating_duration_since(job.queued));
             let outcome = match catch_unwind(AssertUnwindSafe(|| self.make(&job))) {
                 Ok(Ok((bytes, stamp))) => Outcome::Made(bytes, stamp),
                 Ok(Err(fault)) => Outcome::Failed(fault),
@@ -114,15 +120,20 @@ impl Worker {
                     Outcome::Failed(Fault::Panicked)
                 }
             };
-            if self.mailbox.send(Message::Made { job: number, outcome }).is_err() {
+            if self.mailbox.send(Message::Made { job: number, outcome, took: started.elapsed() }).is_err() {
                 return;
             }
         }
     }
 
     fn make(&self, job: &Job) -> Result<(Bytes, Stamp), Fault> {
-        let wanted = || !job.cancelled.load(Relaxed) && Instant::now() < job.deadline;
-        let lost = || if job.cancelled.load(Relaxed) { Fault::Cancelled } else { Fault::Deadline };
+        let in_the_way = || job.ahead.load(Relaxed) && !self.jobs.is_empty();
+        let wanted = || !job.cancelled.load(Relaxed) && Instant::now() < job.deadline && !in_the_way();
+        let lost = || match (job.cancelled.load(Relaxed), in_the_way()) {
+            (true, _) => Fault::Cancelled,
+            (_, true) => Fault::GaveWay,
+            _ => Fault::Deadline,
+        };
         if !wanted() {
             return Err(lost());
         }

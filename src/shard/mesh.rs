@@ -1,8 +1,8 @@
 //! Questions from shard to shard: bounded, never waiting to be sent, at most one hop.
 //!
 //! No send can block or be lost, by arithmetic: a shard has at most [`ASKS_MAX`] questions under way,
-//! and a mailbox has room for the questions of all shards, the answers to its own, and its worker's
-//! results. A question beyond the bound is refused where it arises, and counted.
+//! and a mailbox has room for the questions of all shards and their withdrawals, the answers to its own,
+//! and its worker's results. A question beyond the bound is refused where it arises, and counted.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -39,16 +39,19 @@ pub enum AskError {
     Failed,
 }
 
-/// Removes the waiting entry when the asker leaves before the answer.
+/// Removes the waiting entry when the asker leaves before the answer, and tells the asked shard if
+/// that would work on for nothing.
 struct Ticket<'a> {
     mesh: &'a Mesh,
     number: u64,
+    /// Whom to tell.
+    working: Option<usize>,
 }
 
 impl Mesh {
     /// The mailboxes of a node of `shards` shards.
     pub fn mailboxes(shards: usize) -> Vec<(flume::Sender<Message>, flume::Receiver<Message>)> {
-        (0..shards).map(|_| flume::bounded(shards * ASKS_MAX + ASKS_MAX + EXTRA)).collect()
+        (0..shards).map(|_| flume::bounded(shards * ASKS_MAX * 2 + ASKS_MAX + EXTRA)).collect()
     }
 
     /// The mesh as seen by shard number `index`.
@@ -82,7 +85,8 @@ impl Mesh {
             }
             waiting.insert(number, sender);
         }
-        let _ticket = Ticket { mesh: self, number };
+        let working = matches!(ask, Ask::Variant(_)).then_some(shard);
+        let _ticket = Ticket { mesh: self, number, working };
         let message = Message::Ask { from: self.index, ticket: number, ask };
         if self.mailboxes[shard].try_send(message).is_err() {
             // Not full, by the arithmetic above, so the shard has ended, and with it the process.
@@ -110,6 +114,11 @@ impl Mesh {
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         let left = self.mesh.waiting.borrow_mut().remove(&self.number);
+        if let (Some(_), Some(shard)) = (&left, self.working) {
+            // There is room: at most one for each question that is under way.
+            let withdrawal = Message::Withdraw { from: self.mesh.index, ticket: self.number };
+            let _ = self.mesh.mailboxes[shard].try_send(withdrawal);
+        }
         drop(left);
     }
 }
@@ -124,14 +133,10 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
 
     fn mesh() -> (Mesh, flume::Receiver<Message>) {
-        let mut boxes = Mesh::mailboxes(2);
-        let (_, theirs) = boxes.remove(1);
-        let senders = Mesh::mailboxes(1);
-        let _ = senders;
-        let (mine, _) = boxes.remove(0);
-        let (sender, receiver) = flume::bounded(3 * ASKS_MAX + EXTRA);
-        drop(theirs);
-        (Mesh::new(0, vec![mine, sender], Arc::default()), receiver)
+        let mut mailboxes = Mesh::mailboxes(2);
+        let (theirs, receiver) = mailboxes.remove(1);
+        let (mine, _) = mailboxes.remove(0);
+        (Mesh::new(0, vec![mine, theirs], Arc::default()), receiver)
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::lane::Outcome;
 use super::variant::{Variant, VariantError};
@@ -24,6 +25,13 @@ pub enum Message {
         /// What is asked.
         ask: Ask,
     },
+    /// Another shard's question for a variant is of no interest any more.
+    Withdraw {
+        /// The asking shard.
+        from: usize,
+        /// The number that the question had.
+        ticket: u64,
+    },
     /// The answer to a question of this shard.
     Answer {
         /// The number that the question had.
@@ -37,13 +45,17 @@ pub enum Message {
         job: u64,
         /// How it ended.
         outcome: Outcome,
+        /// How long the worker was busy with it.
+        took: Duration,
     },
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
     /// Control: answers close their connections from now on.
     Drain,
-    /// Control: stop accepting, finish what runs, end.
+    /// Control: stop accepting, finish what runs; questions of other shards are still answered.
     Stop,
+    /// Control: no shard has a connection any more, so nobody will ask.
+    End,
 }
 
 /// What a shard may ask the owner of an id.
@@ -59,6 +71,8 @@ pub enum Ask {
     Verified(Verified),
     /// A variant, from the cache or made.
     Variant(Box<VariantAsk>),
+    /// A variant that will be asked for: to be made when the worker has nothing else to do.
+    Ahead(Box<VariantAsk>),
 }
 
 /// The answer to the [`Ask`] of the same name.
@@ -70,7 +84,7 @@ pub enum Answer {
     Opened(Result<Opened, StoreError>),
     /// To [`Ask::Publish`].
     Published(Result<Original, StoreError>),
-    /// To [`Ask::Verified`].
+    /// To [`Ask::Verified`] and [`Ask::Ahead`].
     Noted,
     /// To [`Ask::Variant`].
     Variant(Result<Variant, VariantError>),

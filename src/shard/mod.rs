@@ -4,13 +4,16 @@
 //! * [`mesh`]: questions from shard to shard.
 //! * [`lane`]: the resize worker beside the shard.
 //! * [`variant`]: making each variant once.
+//! * [`hot`]: the memory tier.
 //! * [`memory`]: the node-wide budget of decoded pixels.
 //! * [`oneshot`], [`event`], [`locks`]: waiting within one executor.
 //!
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.
 
+mod ahead;
 pub mod event;
+pub mod hot;
 pub mod lane;
 pub mod locks;
 pub mod memory;
@@ -28,9 +31,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use futures_lite::FutureExt;
+use futures_lite::{FutureExt, future};
 
+use self::ahead::Hints;
 use self::event::Event;
+use self::hot::{Entry, Hot, HotKey};
 use self::lane::Job;
 use self::locks::IdLocks;
 use self::mesh::{AskError, Mesh};
@@ -50,6 +55,8 @@ use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 pub struct Settings {
     /// Bounds of every image.
     pub limits: Limits,
+    /// Bytes of answers in memory, all shards together.
+    pub cache_memory_bytes: u64,
     /// Bytes of variants on disk, all shards together.
     pub cache_disk_bytes: u64,
     /// Jobs that may wait for one shard's worker.
@@ -94,14 +101,23 @@ pub struct Shard {
     pub metrics: Arc<ShardMetrics>,
     /// Set when no new connection or request is to be taken.
     pub stopping: Event,
+    /// Set when no shard has a connection any more.
+    pub ended: Event,
     /// Where uploads are received.
     pub spools: Spools,
     mesh: Mesh,
     originals: Originals,
     variants: Variants,
+    hot: Hot,
     publishing: IdLocks,
     lane: flume::Sender<Job>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
+    /// Questions of other shards that are being worked on.
+    serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
+    flights_ended: Cell<u64>,
+    job_time: Cell<Duration>,
+    hints: RefCell<Hints>,
+    making_ahead: Cell<bool>,
     jobs: RefCell<HashMap<u64, (FlightKey, Rc<Flight>)>>,
     next_job: Cell<u64>,
     listener: RefCell<Option<OwnedFd>>,
@@ -151,13 +167,20 @@ impl Shard {
             spools: Spools::new(layout.clone(), index),
             originals: Originals::new(layout.clone(), mine),
             variants: Variants::new(layout, share),
+            hot: Hot::new(node.settings.cache_memory_bytes / shards as u64),
             node,
             metrics,
             stopping: Event::default(),
+            ended: Event::default(),
             mesh,
             publishing: IdLocks::default(),
             lane,
             flights: RefCell::default(),
+            serving: RefCell::default(),
+            flights_ended: Cell::new(0),
+            job_time: Cell::new(Duration::ZERO),
+            hints: RefCell::default(),
+            making_ahead: Cell::new(false),
             jobs: RefCell::default(),
             next_job: Cell::new(0),
             listener: RefCell::default(),
@@ -180,6 +203,30 @@ impl Shard {
         .detach();
     }
 
+    /// An answer from the memory tier.
+    pub fn hot(&self, key: &HotKey) -> Option<Arc<Entry>> {
+        let entry = self.hot.get(key, self.owns(&key.0));
+        if entry.is_some() {
+            self.metrics.memory_hits.add();
+        }
+        entry
+    }
+
+    /// Offers an answer to the memory tier.
+    pub fn keep_hot(&self, key: HotKey, entry: &Arc<Entry>) {
+        self.warm(key, entry, self.owns(&key.0));
+    }
+
+    fn warm(&self, key: HotKey, entry: &Arc<Entry>, owned: bool) {
+        self.hot.offer(key, entry, owned);
+        self.metrics.memory_bytes.set(self.hot.bytes());
+        self.metrics.memory_evictions.set(self.hot.evictions());
+    }
+
+    fn owns(&self, id: &ObjectId) -> bool {
+        id.shard(self.mesh.shards()) == self.index()
+    }
+
     /// Waits for the listener that control sends when the whole node is ready. `None`: the node
     /// stops before that.
     pub async fn listener(&self) -> Option<OwnedFd> {
@@ -192,8 +239,9 @@ impl Shard {
         while let Ok(message) = mailbox.recv_async().await {
             match message {
                 Message::Ask { from, ticket, ask } => self.serve(from, ticket, ask),
+                Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
-                Message::Made { job, outcome } => self.land(job, outcome),
+                Message::Made { job, outcome, took } => self.land(job, outcome, took),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();
@@ -202,6 +250,10 @@ impl Shard {
                 Message::Stop => {
                     self.stopping.set();
                     self.listening.set();
+                }
+                Message::End => {
+                    self.ended.set();
+                    return;
                 }
             }
         }
@@ -222,15 +274,33 @@ impl Shard {
     }
 
     fn serve(self: &Rc<Self>, from: usize, ticket: u64, ask: Ask) {
+        let withdrawn = Rc::<Event>::default();
+        self.serving.borrow_mut().insert((from, ticket), Rc::clone(&withdrawn));
         let shard = Rc::clone(self);
         glommio::spawn_local(async move {
-            let answer = AssertUnwindSafe(shard.answer(ask)).catch_unwind().await;
-            if answer.is_err() {
+            let answer = async { Some(AssertUnwindSafe(shard.answer(ask)).catch_unwind().await) };
+            let leave = async {
+                withdrawn.wait().await;
+                None
+            };
+            let answer = future::or(answer, leave).await;
+            shard.serving.borrow_mut().remove(&(from, ticket));
+            if matches!(answer, Some(Err(_))) {
                 log::error!("answering another shard panicked");
             }
-            shard.mesh.answer(from, ticket, answer.ok());
+            // A withdrawn question needs none.
+            if let Some(answer) = answer {
+                shard.mesh.answer(from, ticket, answer.ok());
+            }
         })
         .detach();
+    }
+
+    fn withdraw(&self, from: usize, ticket: u64) {
+        let withdrawn = self.serving.borrow().get(&(from, ticket)).cloned();
+        if let Some(withdrawn) = withdrawn {
+            withdrawn.set();
+        }
     }
 
     async fn answer(self: &Rc<Self>, ask: Ask) -> Answer {
@@ -240,6 +310,10 @@ impl Shard {
             Ask::Publish(publish) => Answer::Published(self.own_publish(publish).await),
             Ask::Verified(verified) => {
                 self.own_verified(verified);
+                Answer::Noted
+            }
+            Ask::Ahead(ask) => {
+                self.own_ahead(*ask);
                 Answer::Noted
             }
             Ask::Variant(ask) => Answer::Variant(self.own_variant(*ask).await),
@@ -322,6 +396,13 @@ impl Shard {
             Answer::Variant(variant) => Ok(variant),
             _ => Err(AskError::Failed),
         }
+    }
+
+    /// Notes a variant that will be asked for; it is made when there is nothing else to do.
+    pub async fn ahead(self: &Rc<Self>, ask: VariantAsk) {
+        let id = ask.id;
+        // A hint that cannot be delivered is forgotten.
+        let _ = self.route(&id, Ask::Ahead(Box::new(ask))).await;
     }
 
     async fn own_open(&self, id: ObjectId) -> Result<Opened, StoreError> {

@@ -1,15 +1,17 @@
 //! A variant, on the shard that owns its image: from the disk tier, else made once for all who ask.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_lite::future;
 
 use super::Shard;
+use super::hot::Entry;
 use super::lane::{Fault, Job, Outcome};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
@@ -24,11 +26,18 @@ use crate::telemetry::metrics::{Cache, Resize, Stage};
 #[derive(Debug)]
 pub struct Variant {
     /// Its bytes.
-    pub body: Kept,
-    /// Upload time of its image.
-    pub modified: SystemTime,
-    /// Where the bytes came from.
+    pub body: VariantBody,
+    /// Where they came from.
     pub cache: Cache,
+}
+
+/// A variant's bytes.
+#[derive(Debug)]
+pub enum VariantBody {
+    /// In memory, ready to be sent.
+    Ready(Arc<Entry>),
+    /// A long one on disk: the open file, so many bytes of it, and the upload time of its image.
+    File(OwnedFd, u64, SystemTime),
 }
 
 /// Why there is no variant.
@@ -42,6 +51,8 @@ pub enum VariantError {
     Busy,
     /// The deadline passed: try again.
     Deadline,
+    /// It was being made ahead and gave way to other work; never the answer to a request.
+    GaveWay,
     /// The image's or the request's fault.
     Fault(VariantFault),
     /// The decoder or encoder panicked on it.
@@ -59,10 +70,12 @@ pub(super) struct Flight {
     job: u64,
     source: Format,
     cancelled: Arc<AtomicBool>,
+    ahead: Arc<AtomicBool>,
     waiting: RefCell<Vec<oneshot::Sender<Outcome>>>,
     interested: Cell<usize>,
+    modified: SystemTime,
     /// Set once made, until it lies on disk, so that nobody makes it again in between.
-    made: RefCell<Option<Bytes>>,
+    made: RefCell<Option<Arc<Entry>>>,
 }
 
 /// One who waits for a flight; the last to leave before it is made cancels it.
@@ -75,37 +88,84 @@ struct Seat<'a> {
 impl Shard {
     /// The variant, which must be of an image that this shard owns.
     pub(super) async fn own_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Variant, VariantError> {
+        loop {
+            // A variant that was being made ahead may give way to others although somebody has come
+            // to wait for it since: then it is made anew, for this request.
+            match self.find_or_make(&ask, false).await {
+                Err(VariantError::GaveWay) => {}
+                found => return found,
+            }
+        }
+    }
+
+    pub(super) async fn find_or_make(
+        self: &Rc<Self>,
+        ask: &VariantAsk,
+        ahead: bool,
+    ) -> Result<Variant, VariantError> {
+        let ready = |entry, cache| Ok(Variant { body: VariantBody::Ready(entry), cache });
         let original = match self.originals.find(&ask.id).await {
             Ok(Found::Here(original)) => original,
             Ok(Found::Absent) => return Err(VariantError::Absent),
             Ok(Found::Damaged) => return Err(VariantError::Damaged),
             Err(error) => return Err(VariantError::Disk(error.to_string())),
         };
-        let answer = |body, cache| Ok(Variant { body, modified: original.modified, cache });
-        match self.variants.open(&ask.id, &ask.key, ask.recipe.format).await {
-            Ok(Some(kept)) => {
-                self.metrics.disk_hits.add();
-                return answer(kept, Cache::Disk);
-            }
-            Ok(None) => {}
-            // The cache is disposable: what it cannot give is made.
-            Err(error) => log::warn!(error:% = error; "cannot read the variant cache"),
-        }
         let key = (ask.id, ask.key, ask.recipe.format);
-        let underway = self.flights.borrow().get(&key).cloned();
-        let (flight, cache) = match underway {
-            Some(flight) => {
+        loop {
+            if let Some(entry) = self.hot.get(&(ask.id, ask.key), true) {
+                self.metrics.memory_hits.add();
+                return ready(entry, Cache::Memory);
+            }
+            if let Some(flight) = self.underway(&key) {
                 let made = flight.made.borrow().clone();
-                if let Some(bytes) = made {
-                    return answer(Kept::Bytes(bytes), Cache::Memory);
+                if let Some(entry) = made {
+                    return ready(entry, Cache::Memory);
                 }
                 self.metrics.coalesced.add();
-                (flight, Cache::Coalesced)
+                flight.ahead.fetch_and(ahead, Relaxed);
+                return ready(self.wait(key, flight).await?, Cache::Coalesced);
             }
-            None => (self.take_off(&ask, key, &original)?, Cache::Miss),
-        };
-        let bytes = self.wait(key, flight).await?;
-        answer(Kept::Bytes(bytes), cache)
+            let ended = self.flights_ended.get();
+            match self.kept(ask, &original).await {
+                Some(VariantBody::Ready(entry)) => return ready(entry, Cache::Disk),
+                Some(body) => return Ok(Variant { body, cache: Cache::Disk }),
+                None => {}
+            }
+            // While the disk was asked, somebody may have taken off, and may even have landed: then
+            // "not on disk" is stale, and making it would be making it twice.
+            if self.underway(&key).is_none() && self.flights_ended.get() == ended {
+                break;
+            }
+        }
+        let flight = self.take_off(ask, key, &original, ahead)?;
+        ready(self.wait(key, flight).await?, Cache::Miss)
+    }
+
+    fn underway(&self, key: &FlightKey) -> Option<Rc<Flight>> {
+        self.flights.borrow().get(key).cloned()
+    }
+
+    /// The variant from the disk tier, and into the memory tier.
+    async fn kept(&self, ask: &VariantAsk, original: &Original) -> Option<VariantBody> {
+        let format = ask.recipe.format;
+        match self.variants.open(&ask.id, &ask.key, format).await {
+            Ok(Some(Kept::Bytes(bytes))) => {
+                self.metrics.disk_hits.add();
+                let entry = Entry::new(bytes, format, &etag(&ask.key), original.modified);
+                self.warm((ask.id, ask.key), &entry, true);
+                Some(VariantBody::Ready(entry))
+            }
+            Ok(Some(Kept::File(file, length))) => {
+                self.metrics.disk_hits.add();
+                Some(VariantBody::File(file, length, original.modified))
+            }
+            Ok(None) => None,
+            Err(error) => {
+                // The cache is disposable: what it cannot give is made.
+                log::warn!(error:% = error; "cannot read the variant cache");
+                None
+            }
+        }
     }
 
     /// Puts the job into the lane's queue.
@@ -114,10 +174,19 @@ impl Shard {
         ask: &VariantAsk,
         key: FlightKey,
         original: &Original,
+        ahead: bool,
     ) -> Result<Rc<Flight>, VariantError> {
+        let deadline = self.node.settings.resize_deadline;
+        let jobs = u32::try_from(self.jobs.borrow().len()).unwrap_or(u32::MAX);
+        if self.job_time.get().saturating_mul(jobs) > deadline {
+            // It would wait for its turn until it is too late: better to say so at once.
+            self.metrics.resize(Resize::Refused);
+            return Err(VariantError::Busy);
+        }
         let number = self.next_job.get();
         self.next_job.set(number + 1);
         let cancelled = Arc::new(AtomicBool::new(false));
+        let ahead = Arc::new(AtomicBool::new(ahead));
         let now = Instant::now();
         let job = Job {
             number,
@@ -125,9 +194,10 @@ impl Shard {
             path: self.originals.path(&ask.id, original.format),
             verified: self.originals.is_verified(&ask.id, original.stamp).then_some(original.stamp),
             recipe: ask.recipe.clone(),
-            deadline: now + self.node.settings.resize_deadline,
+            deadline: now + deadline,
             cancelled: Arc::clone(&cancelled),
             queued: now,
+            ahead: Arc::clone(&ahead),
         };
         if self.lane.try_send(job).is_err() {
             self.metrics.resize(Resize::Refused);
@@ -137,7 +207,9 @@ impl Shard {
         let flight = Rc::new(Flight {
             job: number,
             source: original.format,
+            modified: original.modified,
             cancelled,
+            ahead,
             waiting: RefCell::default(),
             interested: Cell::new(0),
             made: RefCell::default(),
@@ -147,37 +219,40 @@ impl Shard {
         Ok(flight)
     }
 
-    async fn wait(&self, key: FlightKey, flight: Rc<Flight>) -> Result<Bytes, VariantError> {
+    async fn wait(&self, key: FlightKey, flight: Rc<Flight>) -> Result<Arc<Entry>, VariantError> {
         let (sender, outcome) = oneshot::channel();
         flight.waiting.borrow_mut().push(sender);
         flight.interested.set(flight.interested.get() + 1);
-        let _seat = Seat { shard: self, key, flight };
+        let seat = Seat { shard: self, key, flight };
         let late = async {
             glommio::timer::sleep(self.node.settings.resize_deadline).await;
             Some(Outcome::Failed(Fault::Deadline))
         };
         match future::or(outcome, late).await {
-            Some(Outcome::Made(bytes, _)) => Ok(bytes),
             Some(Outcome::Failed(fault)) => Err(fault.into()),
-            // The flight was dropped with the shard.
-            None => Err(VariantError::Busy),
+            // Without an outcome the flight was dropped with the shard.
+            Some(Outcome::Made(..)) | None => seat.flight.made.borrow().clone().ok_or(VariantError::Busy),
         }
     }
 
     /// The worker has ended a job: tells everybody who waits, then keeps what was made.
-    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome) {
+    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome, took: Duration) {
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
+        // A moving mean over about eight jobs.
+        self.job_time.set((self.job_time.get() * 7 + took) / 8);
         self.metrics.resize_queue.sub();
         self.metrics.resize(match &outcome {
             Outcome::Made(..) => Resize::Ok,
             Outcome::Failed(Fault::Deadline) => Resize::Deadline,
-            Outcome::Failed(Fault::Cancelled) => Resize::Cancelled,
+            Outcome::Failed(Fault::Cancelled | Fault::GaveWay) => Resize::Cancelled,
             Outcome::Failed(_) => Resize::Failed,
         });
         match &outcome {
             Outcome::Made(bytes, stamp) => {
                 self.originals.set_verified(&key.0, *stamp);
-                *flight.made.borrow_mut() = Some(bytes.clone());
+                let entry = Entry::new(bytes.clone(), key.2, &etag(&key.1), flight.modified);
+                self.warm((key.0, key.1), &entry, true);
+                *flight.made.borrow_mut() = Some(entry);
                 self.keep(key, Rc::clone(&flight), bytes.clone());
             }
             Outcome::Failed(Fault::Corrupt(stamp)) => {
@@ -211,8 +286,14 @@ impl Shard {
         let mut flights = self.flights.borrow_mut();
         if flights.get(key).is_some_and(|current| current.job == flight.job) {
             flights.remove(key);
+            self.flights_ended.set(self.flights_ended.get() + 1);
         }
     }
+}
+
+/// The entity tag of the variant with this key.
+pub fn etag(key: &VariantKey) -> String {
+    format!("\"{:032x}\"", u128::from_be_bytes(*key))
 }
 
 impl Drop for Seat<'_> {
@@ -233,6 +314,7 @@ impl From<Fault> for VariantError {
             Fault::Corrupt(_) => Self::Damaged,
             Fault::Unreadable(error) => Self::Disk(error),
             Fault::Deadline | Fault::Cancelled => Self::Deadline,
+            Fault::GaveWay => Self::GaveWay,
             Fault::Panicked => Self::Panicked,
         }
     }

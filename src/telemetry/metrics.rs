@@ -73,6 +73,12 @@ pub struct ShardMetrics {
     pub mesh_refused: Counter,
     /// Copies that failed their hash.
     pub corrupt: Counter,
+    /// Answers served from memory.
+    pub memory_hits: Counter,
+    /// Bytes of answers in memory.
+    pub memory_bytes: Counter,
+    /// Answers pushed out of memory.
+    pub memory_evictions: Counter,
     /// Variants served from disk.
     pub disk_hits: Counter,
     /// Bytes of variants on disk.
@@ -138,6 +144,9 @@ impl Default for ShardMetrics {
             resize_queue: Counter::default(),
             mesh_refused: Counter::default(),
             corrupt: Counter::default(),
+            memory_hits: Counter::default(),
+            memory_bytes: Counter::default(),
+            memory_evictions: Counter::default(),
             disk_hits: Counter::default(),
             disk_bytes: Counter::default(),
             disk_evictions: Counter::default(),
@@ -246,17 +255,26 @@ impl Collector for Sum {
             gauge(
                 "reticulum_cache_bytes",
                 "Bytes of variants kept.",
-                vec![(vec![("tier", "disk")], total(|shard| &shard.disk_bytes))],
+                vec![
+                    (vec![("tier", "disk")], total(|shard| &shard.disk_bytes)),
+                    (vec![("tier", "memory")], total(|shard| &shard.memory_bytes)),
+                ],
             ),
             counter(
                 "reticulum_cache_hits_total",
                 "Variants served from a cache tier.",
-                vec![(vec![("tier", "disk")], total(|shard| &shard.disk_hits))],
+                vec![
+                    (vec![("tier", "disk")], total(|shard| &shard.disk_hits)),
+                    (vec![("tier", "memory")], total(|shard| &shard.memory_hits)),
+                ],
             ),
             counter(
                 "reticulum_cache_evictions_total",
                 "Variants removed from a cache tier to keep its bound.",
-                vec![(vec![("tier", "disk")], total(|shard| &shard.disk_evictions))],
+                vec![
+                    (vec![("tier", "disk")], total(|shard| &shard.disk_evictions)),
+                    (vec![("tier", "memory")], total(|shard| &shard.memory_evictions)),
+                ],
             ),
             counter(
                 "reticulum_corrupt_total",

@@ -2,13 +2,18 @@
 
 use std::fs;
 
-use crate::client::Answer;
-use crate::harness::{Node, wait_until};
+use crate::client::{Answer, Request};
+use crate::harness::{Node, Options, wait_until};
 use crate::pictures::{Picture, jpeg};
 
 const MADE: &str = "reticulum_resizes_total{outcome=\"ok\"}";
 
-/// Asks until the variant comes from disk: it is written beside its first answer, and those who ask before
+/// A node that keeps nothing in memory, so that what comes from disk can be told.
+pub(crate) fn without_memory(shards: usize) -> Node {
+    Node::start(Options { shards, config: "[cache]\nmemory = 0\n".into(), data: None })
+}
+
+/// Asks until the variant comes from disk (of a node [without memory](without_memory)): it is written beside its first answer, and those who ask before
 /// that is done join it. The last answer.
 #[track_caller]
 pub(crate) fn ask_until_kept(node: &Node, url: &str) -> Answer {
@@ -25,7 +30,7 @@ pub(crate) fn ask_until_kept(node: &Node, url: &str) -> Answer {
 #[test]
 fn a_variant_is_made_once_and_then_comes_from_disk() {
     for shards in [1, 2] {
-        let node = Node::with_shards(shards);
+        let node = without_memory(shards);
         let id = node.upload(&jpeg(400, 300, 1));
         for target in ["200w/x.jpg", "200w/x.png", "200w/x.gif", "200w/x.webp"] {
             let url = format!("/image/{id}/{target}");
@@ -42,8 +47,22 @@ fn a_variant_is_made_once_and_then_comes_from_disk() {
 }
 
 #[test]
+fn a_variant_asked_for_while_it_is_being_kept_is_not_made_again() {
+    let node = without_memory(1);
+    let id = node.upload(&jpeg(400, 300, 1));
+    let mut connection = node.connect();
+    for width in 100..200 {
+        let request = Request::get(&format!("/image/{id}/{width}w/x.jpg"));
+        for _ in 0..6 {
+            connection.ask(&request).expect(200);
+        }
+    }
+    assert_eq!(node.metric(MADE), 100.0);
+}
+
+#[test]
 fn another_name_is_the_same_variant() {
-    let node = Node::plain();
+    let node = without_memory(1);
     let id = node.upload(&jpeg(400, 300, 1));
     ask_until_kept(&node, &format!("/image/{id}/200w/one.jpg"));
     let answer = node.get(&format!("/image/{id}/200w/two.jpg?and=a-query")).expect(200);
@@ -53,7 +72,7 @@ fn another_name_is_the_same_variant() {
 #[test]
 fn kept_variants_survive_a_restart_and_a_kill() {
     for shards in [1, 2] {
-        let mut node = Node::with_shards(shards);
+        let mut node = without_memory(shards);
         let urls: Vec<_> =
             (0..6).map(|seed| format!("/image/{}/200w/x.jpg", node.upload(&jpeg(400, 300, seed)))).collect();
         let before: Vec<_> = urls.iter().map(|url| ask_until_kept(&node, url)).collect();
@@ -78,7 +97,7 @@ fn cache_bytes(node: &Node) -> u64 {
 
 #[test]
 fn the_cache_directory_stays_bounded() {
-    let mut node = Node::with_config("[cache]\ndisk = \"200kB\"\n");
+    let mut node = Node::with_config("[cache]\nmemory = 0\ndisk = \"200kB\"\n");
     let id = node.upload(&Picture::noise(400, 300, 1).png());
     let urls: Vec<_> = (100..160).map(|width| format!("/image/{id}/{width}w/x.png")).collect();
     let mut made = 0;
@@ -102,7 +121,7 @@ fn the_cache_directory_stays_bounded() {
 
 #[test]
 fn originals_are_never_evicted() {
-    let node = Node::with_config("[cache]\ndisk = \"200kB\"\n");
+    let node = Node::with_config("[cache]\nmemory = 0\ndisk = \"200kB\"\n");
     let images: Vec<_> = (0..10).map(|seed| Picture::noise(150, 100, seed).png()).collect();
     let ids: Vec<_> = images.iter().map(|bytes| node.upload(bytes)).collect();
     for id in &ids {
@@ -118,7 +137,7 @@ fn originals_are_never_evicted() {
 #[test]
 fn deleting_the_cache_while_running_is_harmless() {
     for shards in [1, 2] {
-        let node = Node::with_shards(shards);
+        let node = without_memory(shards);
         let ids: Vec<_> = (0..4).map(|seed| node.upload(&jpeg(400, 300, seed))).collect();
         let urls: Vec<_> = ids.iter().map(|id| format!("/image/{id}/200w/x.jpg")).collect();
         let before: Vec<_> = urls.iter().map(|url| ask_until_kept(&node, url).body).collect();
@@ -131,4 +150,53 @@ fn deleting_the_cache_while_running_is_harmless() {
             ask_until_kept(&node, &format!("/image/{id}/201w/x.jpg"));
         }
     }
+}
+
+#[test]
+fn a_kept_variant_damaged_on_disk_is_made_again() {
+    let damages: [fn(Vec<u8>) -> Vec<u8>; 4] = [
+        |bytes| bytes[..bytes.len() / 2].to_vec(),
+        |_| Vec::new(),
+        |bytes| [&bytes[..], b"more"].concat(),
+        |mut bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 0xFF;
+            bytes
+        },
+    ];
+    let mut node = without_memory(1);
+    let id = node.upload(&jpeg(400, 300, 1));
+    let url = format!("/image/{id}/200w/x.jpg");
+    let before = ask_until_kept(&node, &url).body;
+    for (index, damage) in damages.iter().enumerate() {
+        assert_eq!(node.terminate(), Some(0));
+        for path in node.files("cache") {
+            fs::write(&path, damage(fs::read(&path).expect("read"))).expect("damage");
+        }
+        node.restart();
+        assert!(node.get(&url).expect(200).body == before, "damage {index} was served");
+        ask_until_kept(&node, &url);
+    }
+}
+
+#[test]
+fn what_is_asked_for_again_comes_from_memory_through_any_shard() {
+    let node = Node::with_shards(2);
+    let small = jpeg(60, 40, 1);
+    let id = node.upload(&small);
+    let variant = format!("/image/{id}/30w/x.jpg");
+    let made = node.get(&variant).expect(200);
+    let stored = format!("/image/{id}/full/x.jpg");
+    assert!(node.get(&stored).expect(200).body == small);
+    for (url, body) in [(&variant, &made.body), (&stored, &small)] {
+        // Connections are spread over the shards by the kernel; each shard must come to hold it.
+        wait_until("both shards to answer from memory", || {
+            let answers: Vec<_> = (0..12).map(|_| node.get(url).expect(200)).collect();
+            assert!(answers.iter().all(|answer| answer.body == *body));
+            answers.iter().all(|answer| answer.header("x-cache") == Some("memory"))
+        });
+    }
+    assert!(node.metric("reticulum_cache_bytes{tier=\"memory\"}") >= (small.len() + made.body.len()) as f64);
+    assert!(node.metric("reticulum_cache_hits_total{tier=\"memory\"}") >= 24.0);
+    assert_eq!(node.metric(MADE), 1.0);
 }

@@ -1,7 +1,7 @@
 //! An HTTP/1.1 client that sends exactly the bytes it is given and shows exactly what came back.
 //!
 //! It mends nothing and hides nothing: no redirects, no retries, no headers that a test did not ask for but
-//! `Host` and, for a body, `Content-Length`. Every read has a deadline, so a silent server fails a test.
+//! `Host` (unless it names its own) and, for a body, `Content-Length`. Every read has a deadline, so a silent server fails a test.
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -41,7 +41,10 @@ impl Request {
 
     /// The bytes up to and with the empty line; `Content-Length` only when there is a body.
     pub(crate) fn head(&self) -> Vec<u8> {
-        let mut text = format!("{} {} HTTP/1.1\r\nHost: 127.0.0.1\r\n", self.method, self.target);
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        if !self.headers.iter().any(|(name, _)| name == "Host") {
+            text += "Host: 127.0.0.1\r\n";
+        }
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
         }
@@ -98,8 +101,13 @@ impl Form {
 
     /// `POST /` that announces a form and as yet carries nothing.
     pub(crate) fn announce() -> Request {
+        Self::announce_at("/")
+    }
+
+    /// The same for `/` with a query.
+    pub(crate) fn announce_at(target: &str) -> Request {
         let kind = format!("multipart/form-data; boundary={}", Self::BOUNDARY);
-        Request::new("POST", "/").header("Content-Type", &kind)
+        Request::new("POST", target).header("Content-Type", &kind)
     }
 
     pub(crate) fn post(self) -> Request {

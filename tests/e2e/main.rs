@@ -7,6 +7,7 @@
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
 //!   [`grammar`], [`routes`]. What is sent to hurt: [`wire`], [`overload`], [`corpus`].
+//! * Who may do what: [`access`], [`signed`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`]. What a user types: [`commands`], [`demo`].
 
 mod client;
@@ -14,6 +15,7 @@ mod harness;
 mod jpeg;
 mod pictures;
 
+mod access;
 mod bodies;
 mod cache;
 mod commands;
@@ -26,6 +28,7 @@ mod originals;
 mod overload;
 mod refusals;
 mod routes;
+mod signed;
 mod start;
 mod uploads;
 mod variants;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cache::ask_until_kept;
+use crate::cache::{ask_until_kept, without_memory};
 use crate::client::Request;
 use crate::harness::{Node, put, sha1};
 use crate::pictures::{Picture, animation, jpeg};
@@ -14,6 +14,9 @@ fn routes() -> Vec<(String, &'static str)> {
         ("/".into(), "POST"),
         ("/image".into(), "POST"),
         (format!("/image/{id}"), "PUT"),
+        (format!("/image/{id}"), "DELETE"),
+        (format!("/erasure/{id}"), "GET"),
+        (format!("/purge/{id}"), "POST"),
         (format!("/image/{id}/300w/x.jpg"), "GET"),
         (format!("/info/{id}"), "GET"),
         ("/healthz".into(), "GET"),
@@ -167,7 +170,7 @@ fn metrics_are_prometheus_text() {
 
 #[test]
 fn the_promised_metrics_are_there() {
-    let node = Node::plain();
+    let node = without_memory(1);
     let id = node.upload(&jpeg(60, 40, 1));
     let url = format!("/image/{id}/30w/x.jpg");
     ask_until_kept(&node, &url);

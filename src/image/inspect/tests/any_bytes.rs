@@ -161,8 +161,8 @@ fn other_types_are_not_images_and_avif_is_not_supported_yet() {
 }
 
 #[test]
-fn only_the_type_is_an_unsupported_type() {
-    assert!(!InspectError::Empty.is_unsupported_type());
+fn only_what_is_no_image_at_all_is_of_an_unsupported_type() {
+    assert!(InspectError::Empty.is_unsupported_type());
     assert!(!InspectError::ZeroDimension.is_unsupported_type());
     assert!(!InspectError::Truncated(Format::Avif).is_unsupported_type());
 }
