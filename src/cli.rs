@@ -1,9 +1,20 @@
-//! What was typed. What it means is [`crate::config`]'s business.
+//! What was typed. What a node's flags mean is [`crate::config`]'s business.
+//!
+//! * [`commands`]: the commands that ask a node, and the offline check.
+//! * [`address`]: addresses and keys.
+//! * [`generate`]: completions and the manual.
+
+pub mod address;
+pub mod commands;
+pub mod generate;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use self::commands::ClientCommand;
+use self::generate::Completions;
 
 /// A distributed image and thumbnail server.
 #[derive(Debug, Parser)]
@@ -23,6 +34,13 @@ pub enum Command {
     Demo(Demo),
     /// List every fault of a configuration file, or print the effective configuration
     CheckConfig(CheckConfig),
+    /// Ask a node, or check a store.
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print the manual, for man -l -
+    Man,
 }
 
 /// Flags of `reticulum serve`; they beat the environment, which beats the file.

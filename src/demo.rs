@@ -4,16 +4,17 @@
 //! the program itself.
 
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Demo;
+use crate::cli::address::NodeUrl;
+use crate::client::{self, ClientError, Uploaded};
 use crate::config::PREFIX;
 use crate::image::draw;
 use crate::image::render::RenderError;
@@ -30,20 +31,14 @@ pub enum DemoError {
     Draw(RenderError),
     /// The node ended or was not ready in time; its own message says why.
     Node,
-    /// The node did not take a sample; this is its answer.
-    Refused(String),
-}
-
-#[derive(Deserialize)]
-struct Uploaded {
-    hash: String,
-    extension: String,
+    /// The node did not take a sample.
+    Upload(ClientError),
 }
 
 /// The running node; dropping it stops it.
 struct Node {
     child: Child,
-    address: SocketAddr,
+    client: client::Node,
 }
 
 /// Runs the demo until it is interrupted.
@@ -62,10 +57,11 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
     node.wait_until_ready()?;
     println!("A node is running on http://{address} with these images:\n");
     for (name, bytes) in draw::samples().map_err(DemoError::Draw)? {
-        let Uploaded { hash, extension } = node.upload(&bytes)?;
+        let Uploaded { id, format, .. } = node.client.upload(&bytes).map_err(DemoError::Upload)?;
+        let extension = format.extension();
         println!("{name}");
         for spec in ["full", "600w", "300w200h,fill", "100s"] {
-            println!("  http://{address}/image/{hash}/{spec}/{name}.{extension}");
+            println!("  http://{address}/image/{id}/{spec}/{name}.{extension}");
         }
         println!();
     }
@@ -92,7 +88,7 @@ impl Node {
             .stdout(Stdio::null())
             .spawn()
             .map_err(start)?;
-        Ok(Self { child, address })
+        Ok(Self { child, client: client::Node::new(&NodeUrl::at(address)) })
     }
 
     fn wait_until_ready(&mut self) -> Result<(), DemoError> {
@@ -103,37 +99,12 @@ impl Node {
             }
             // While the child lives and the port answers as ready, it is the child: it would have
             // ended at once if another program held the port.
-            if self.exchange("GET /readyz", &[]).is_ok_and(|(status, _)| status == 200) {
+            if self.client.is_ready() {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         Err(DemoError::Node)
-    }
-
-    fn upload(&self, bytes: &[u8]) -> Result<Uploaded, DemoError> {
-        let (status, body) =
-            self.exchange("POST /image", bytes).map_err(|error| DemoError::Io("upload a sample", error))?;
-        let refused = || DemoError::Refused(String::from_utf8_lossy(&body).into_owned());
-        if status == 200 { serde_json::from_slice(&body).map_err(|_| refused()) } else { Err(refused()) }
-    }
-
-    /// One request on one connection; status and body of the answer.
-    fn exchange(&self, line: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(READY_WITHIN))?;
-        let head = format!(
-            "{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-            self.address,
-            body.len()
-        );
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let end = memchr::memmem::find(&answer, b"\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
-        let status = str::from_utf8(&answer[..end]).ok().and_then(|head| head.get(9..12)?.parse().ok());
-        Ok((status.ok_or(io::ErrorKind::InvalidData)?, answer.split_off(end + 4)))
     }
 }
 
@@ -161,7 +132,7 @@ impl fmt::Display for DemoError {
             Self::Node => {
                 f.write_str("the node did not start; see its message above, or choose another --port")
             }
-            Self::Refused(answer) => write!(f, "the node refused a sample: {answer}"),
+            Self::Upload(error) => write!(f, "cannot upload a sample: {error}"),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! * [`http`]: accept, stream adapter, endpoint, reply.
 //! * [`control`]: one per process: start, signals, stop.
 //! * [`telemetry`]: log and metrics.
+//! * [`client`]: the commands that ask a node from outside, and print an offline check. No part of a node.
 //!
 //! # Glossary
 //!
@@ -22,6 +23,7 @@
 //! * **node**: one running `reticulum serve`.
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod control;
 pub mod demo;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use reticulum::cli::{Arguments, CheckConfig, Command, Serve};
+use reticulum::cli::{Arguments, CheckConfig, Command, Serve, generate};
 use reticulum::config::{Environment, UnknownVariable};
-use reticulum::{config, control, demo, telemetry};
+use reticulum::{client, config, control, demo, telemetry};
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
@@ -17,7 +17,14 @@ fn main() -> ExitCode {
             Err(error) => fail(&error),
         },
         Command::CheckConfig(CheckConfig { file }) => check_config(file),
+        Command::Client(command) => end(client::run(&command)),
+        Command::Completions(flags) => end(client::print(&generate::completions(&flags))),
+        Command::Man => end(client::print(&generate::manual())),
     }
+}
+
+fn end(ended: Result<(), client::ClientError>) -> ExitCode {
+    ended.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
 
 fn serve(flags: &Serve) -> ExitCode {

@@ -34,6 +34,8 @@ pub(super) enum Endpoint {
     Moved(String),
     /// `GET|HEAD /info/{id}`
     Info(ObjectId),
+    /// `GET|HEAD /images?after=ID&limit=N`
+    List(Listing),
     /// `GET|HEAD /healthz`
     Health,
     /// `GET|HEAD /readyz`
@@ -55,6 +57,15 @@ pub(super) struct ImageRequest {
     pub(super) by_preset: bool,
 }
 
+/// Which part of the listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Listing {
+    /// The id before the first one.
+    pub(super) after: Option<ObjectId>,
+    /// 1–[`Listing::LIMIT_MAX`].
+    pub(super) limit: usize,
+}
+
 /// The routes by their first segment and shape, with the methods that each takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape<'a> {
@@ -63,6 +74,7 @@ enum Shape<'a> {
     ImageId(&'a str),
     Image { id: &'a str, spec: &'a str, file: &'a str },
     Info(&'a str),
+    List,
     Erasure(&'a str),
     Purge(&'a str),
     Health,
@@ -99,6 +111,7 @@ impl Endpoint {
                 let query = query.map(|query| format!("?{query}")).unwrap_or_default();
                 Ok(if canonical == path { Self::Info(id) } else { Self::Moved(canonical + &query) })
             }
+            Shape::List => Ok(Self::List(Listing::parse(query)?)),
             Shape::Erasure(id) => Ok(Self::Erasure(parse_id(id)?)),
             Shape::Purge(id) => Ok(Self::Purge(parse_id(id)?)),
             Shape::Health => Ok(Self::Health),
@@ -114,7 +127,7 @@ impl Endpoint {
             Self::Image(_) | Self::Moved(_) | Self::Info(_) | Self::Health | Self::Ready => Right::Anybody,
             Self::UploadForm | Self::UploadBytes | Self::UploadAs(_) => Right::Upload,
             Self::Delete(_) | Self::Erasure(_) | Self::Purge(_) => Right::Erase,
-            Self::Metrics => Right::Operate,
+            Self::List(_) | Self::Metrics => Right::Operate,
         }
     }
 
@@ -169,6 +182,7 @@ impl<'a> Shape<'a> {
             [Some("image"), Some(id), None, _] if !id.is_empty() => Some(Self::ImageId(id)),
             [Some("image"), Some(id), Some(spec), Some(file)] => Some(Self::Image { id, spec, file }),
             [Some("info"), Some(id), None, _] if !id.is_empty() => Some(Self::Info(id)),
+            [Some("images"), None, ..] => Some(Self::List),
             [Some("erasure"), Some(id), None, _] if !id.is_empty() => Some(Self::Erasure(id)),
             [Some("purge"), Some(id), None, _] if !id.is_empty() => Some(Self::Purge(id)),
             [Some("healthz"), None, ..] => Some(Self::Health),
@@ -184,6 +198,7 @@ impl<'a> Shape<'a> {
             Self::ImageId(_) => "PUT, DELETE",
             Self::Image { .. }
             | Self::Info(_)
+            | Self::List
             | Self::Erasure(_)
             | Self::Health
             | Self::Ready
@@ -195,6 +210,37 @@ impl<'a> Shape<'a> {
         let methods = self.methods();
         let takes = methods.split(", ").any(|taken| taken == method.as_str());
         if takes { Ok(()) } else { Err(Problem::Method(methods)) }
+    }
+}
+
+impl Listing {
+    const LIMIT_DEFAULT: usize = 100;
+    /// A page of this many is about 150 KB.
+    const LIMIT_MAX: usize = 1000;
+
+    /// Reads the query; parameters of other names are the caller's own.
+    fn parse(query: Option<&str>) -> Result<Self, Problem> {
+        let mut listing = Self { after: None, limit: Self::LIMIT_DEFAULT };
+        for pair in query.unwrap_or_default().split('&') {
+            match pair.split_once('=') {
+                Some(("after", id)) => listing.after = Some(parse_id(id)?),
+                Some(("limit", text)) => listing.limit = Self::parse_limit(text)?,
+                Some(_) => {}
+                None if matches!(pair, "after" | "limit") => {
+                    return Err(Problem::BadUrl("Give after and limit a value, as in ?limit=100."));
+                }
+                None => {}
+            }
+        }
+        Ok(listing)
+    }
+
+    fn parse_limit(text: &str) -> Result<usize, Problem> {
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let limit = if digits { text.parse().ok() } else { None };
+        limit
+            .filter(|limit| (1..=Self::LIMIT_MAX).contains(limit))
+            .ok_or(Problem::BadUrl("The limit is no number from 1 to 1000; write one, or leave it out."))
     }
 }
 
@@ -361,6 +407,21 @@ mod tests {
         assert_eq!(get("/nothing"), Err(Problem::UnknownRoute));
         assert_eq!(get("/image/ID/full/a/b.jpg"), Err(Problem::UnknownRoute));
         assert_eq!(delete("/"), Err(Problem::Method("POST")));
+    }
+
+    #[test]
+    fn a_listing_begins_where_and_ends_when_it_is_told() {
+        let list = |query| ask(&Method::GET, "/images", query, false);
+        let after = ObjectId::parse(ID).ok();
+        assert_eq!(list(None), Ok(Endpoint::List(Listing { after: None, limit: 100 })));
+        let query = format!("limit=7&x=y&after={ID}");
+        assert_eq!(list(Some(&query)), Ok(Endpoint::List(Listing { after, limit: 7 })));
+        for query in ["limit=0", "limit=1001", "limit=+5", "limit=", "limit", "limit=99999999999999999999"] {
+            assert!(matches!(list(Some(query)), Err(Problem::BadUrl(_))), "{query}");
+        }
+        for query in ["after=", "after=abc", "after=%2f"] {
+            assert!(matches!(list(Some(query)), Err(Problem::BadId | Problem::BadUrl(_))), "{query}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! * [`access`]: who may do what.
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
-//! * [`upload`], [`image`]: the two long answers.
+//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`conditional`]: validators and ranges (pure).
@@ -22,6 +22,7 @@ mod download;
 mod endpoint;
 mod form;
 mod image;
+mod listing;
 mod negotiate;
 mod presets;
 mod reply;

@@ -16,7 +16,7 @@ use super::endpoint::Endpoint;
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
-use super::{Settings, download, image, upload};
+use super::{Settings, download, image, listing, upload};
 use crate::image::geometry::Size;
 use crate::object::ObjectId;
 use crate::shard::mesh::AskError;
@@ -120,6 +120,9 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         }
         Endpoint::Moved(location) => reply::moved(location).into(),
         Endpoint::Info(id) => info(context, id).await.unwrap_or_else(Answer::from),
+        Endpoint::List(listing) => {
+            listing::answer(&context.shard, listing).await.unwrap_or_else(Answer::from)
+        }
         Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
         Endpoint::Ready => ready(&context.shard),
         Endpoint::Metrics => metrics(&context.shard).await,

@@ -1,17 +1,21 @@
 //! This node's disk.
 //!
 //! * [`path`]: where everything lies (pure).
-//! * [`open`]: start: lock, identity, directories, sweep of temporary files. The only blocking code here.
+//! * [`open`]: start: lock, identity, directories, sweep of temporary files. Blocking.
 //! * [`spool`]: an upload's bytes on their way to the disk, hashed and inspected as they arrive.
 //! * [`originals`]: find, publish, verify and quarantine stored images.
 //! * [`variants`]: the bounded, disposable cache of made variants.
 //! * [`read`]: reading a file by its descriptor.
+//! * [`listing`]: the ids in order, a page at a time. Blocking.
+//! * [`fsck`]: the check of a store that no server uses. Blocking.
 //!
 //! Invariants: a file below `store/` has been synced before it got its name, and its name is the
 //! SHA-1 of its bytes; nothing is answered as stored before its directory is synced; nothing below
 //! `cache/` is needed.
 
 mod descriptor;
+pub mod fsck;
+pub mod listing;
 pub mod open;
 pub mod originals;
 pub mod path;

@@ -1,4 +1,4 @@
-//! Opening a data directory: made if missing, locked, identified, swept.
+//! Opening a data directory: made if missing, locked, identified, swept; or, for a check, only locked.
 //!
 //! This runs once, before any executor starts, and so may block.
 
@@ -22,11 +22,21 @@ pub struct DataDirectory {
     _lock: File,
 }
 
+/// A data directory that no server uses while this lives. Nothing in it was changed.
+#[derive(Debug)]
+pub struct Offline {
+    /// Where everything lies.
+    pub layout: Layout,
+    _lock: File,
+}
+
 /// Why a data directory cannot be used. Nothing was changed but directories made.
 #[derive(Debug)]
 pub enum OpenError {
     /// Another server uses it.
     InUse(PathBuf),
+    /// Nothing here was ever a data directory.
+    NoData(PathBuf),
     /// `node.id` is there but `store/` is not: a mount that is missing.
     StoreGone(PathBuf),
     /// Written by a newer version, or not by this program.
@@ -64,14 +74,33 @@ pub fn open(root: &Path) -> Result<DataDirectory, OpenError> {
     Ok(DataDirectory { layout, quarantined, _lock: lock })
 }
 
+/// Locks the data directory `root`, which must be one, and leaves everything else as it is.
+///
+/// # Errors
+/// [`OpenError`]; each says what to do.
+pub fn open_offline(root: &Path) -> Result<Offline, OpenError> {
+    let no_data = || OpenError::NoData(root.to_path_buf());
+    let root = fs::canonicalize(root).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => no_data(),
+        _ => OpenError::Io("resolve the directory", root.to_path_buf(), error),
+    })?;
+    let layout = Layout::new(&root);
+    if !is_identified(&layout)? && !layout.store().is_dir() {
+        return Err(no_data());
+    }
+    let lock = lock(&root)?;
+    Ok(Offline { layout, _lock: lock })
+}
+
 fn lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join("lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| OpenError::Io("open the lock file", path.clone(), error))?;
+    let written = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = match written {
+        // A disk that was mounted read-only for a check.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
+        written => written,
+    };
+    let file = file.map_err(|error| OpenError::Io("open the lock file", path.clone(), error))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(root.to_path_buf())),
@@ -79,21 +108,27 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// A directory with `node.id` must have its store: an empty mount point under an old identity
-/// would look like a node that lost everything.
 fn identify(layout: &Layout) -> Result<(), OpenError> {
-    let path = layout.root().join("node.id");
+    if is_identified(layout)? {
+        return Ok(());
+    }
+    fs::create_dir_all(layout.store())
+        .map_err(|error| OpenError::Io("make the directory", layout.store(), error))?;
+    let path = layout.identity();
+    write_identity(layout.root(), &path).map_err(|error| OpenError::Io("write", path, error))
+}
+
+/// Whether there is a `node.id`. A directory with one must have its store: an empty mount point under
+/// an old identity would look like a node that lost everything.
+fn is_identified(layout: &Layout) -> Result<bool, OpenError> {
+    let path = layout.identity();
     match fs::read_to_string(&path) {
         Ok(text) if text.lines().next() != Some(FORMAT_LINE) => {
             Err(OpenError::Format(path, text.lines().next().unwrap_or_default().chars().take(40).collect()))
         }
         Ok(_) if !layout.store().is_dir() => Err(OpenError::StoreGone(layout.root().to_path_buf())),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(layout.store())
-                .map_err(|error| OpenError::Io("make the directory", layout.store(), error))?;
-            write_identity(layout.root(), &path).map_err(|error| OpenError::Io("write", path, error))
-        }
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(OpenError::Io("read", path, error)),
     }
 }
@@ -139,6 +174,11 @@ impl fmt::Display for OpenError {
             Self::InUse(path) => write!(
                 f,
                 "the data directory {} is in use by another server: stop that one, or choose another with --data",
+                path.display()
+            ),
+            Self::NoData(path) => write!(
+                f,
+                "{} is no data directory: it has neither node.id nor store/; name the right one with --data",
                 path.display()
             ),
             Self::StoreGone(path) => write!(
@@ -198,6 +238,21 @@ mod tests {
         drop(open(root.path()).unwrap());
         fs::write(root.path().join("node.id"), "reticulum 2\n").unwrap();
         assert!(matches!(open(root.path()), Err(OpenError::Format(..))));
+    }
+
+    #[test]
+    fn offline_nothing_is_made_or_swept_and_no_server_can_start() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(matches!(open_offline(root.path()), Err(OpenError::NoData(_))));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        drop(open(root.path()).unwrap());
+        fs::write(root.path().join("tmp/0-7"), b"half an upload").unwrap();
+        let offline = open_offline(root.path()).unwrap();
+        assert!(root.path().join("tmp/0-7").exists());
+        assert!(matches!(open(root.path()), Err(OpenError::InUse(_))));
+        drop(offline);
+        fs::remove_dir(root.path().join("store")).unwrap();
+        assert!(matches!(open_offline(root.path()), Err(OpenError::StoreGone(_))));
     }
 
     #[test]

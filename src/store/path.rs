@@ -24,6 +24,11 @@ impl Layout {
         &self.root
     }
 
+    /// Format and id of the node.
+    pub fn identity(&self) -> PathBuf {
+        self.root.join("node.id")
+    }
+
     /// Originals.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")
@@ -87,6 +92,14 @@ impl Layout {
     }
 }
 
+/// Reads a file name of the store back, in canonical form; `None` for any other name.
+pub fn parse_image_name(name: &str) -> Option<(ObjectId, Format)> {
+    let (stem, extension) = name.split_once('.')?;
+    let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
+    let id = ObjectId::parse(stem).ok()?;
+    (!stem.bytes().any(|byte| byte.is_ascii_uppercase())).then_some((id, format))
+}
+
 /// Reads a file name of the variant cache back; `None` for any other name.
 pub fn parse_variant_name(name: &str) -> Option<(ObjectId, VariantKey, Format)> {
     let (stem, extension) = name.split_once('.')?;
@@ -113,6 +126,16 @@ mod tests {
         let id = ObjectId::parse("0a1b2c3d4e5f60718293a4b5c6d7e8f901234567").unwrap();
         let path = Layout::new(Path::new("/d")).image(&id, Format::Webp);
         assert_eq!(path, Path::new("/d/store/0a/1b/0a1b2c3d4e5f60718293a4b5c6d7e8f901234567.webp"));
+    }
+
+    #[test]
+    fn an_image_name_reads_back_in_its_canonical_form_only() {
+        let id = ObjectId::from_digest([0xab; 20]);
+        assert_eq!(parse_image_name(&format!("{id}.png")), Some((id, Format::Png)));
+        for name in [format!("{id}.PNG"), format!("{id}.jpeg"), id.to_string(), format!("{id}.png.1")] {
+            assert_eq!(parse_image_name(&name), None, "{name}");
+        }
+        assert_eq!(parse_image_name(&format!("{}.png", id.to_string().to_uppercase())), None);
     }
 
     #[test]

@@ -237,7 +237,7 @@ impl Drop for Node {
 /// What a run of the binary to its end gave.
 pub(crate) struct Finished {
     pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
+    pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
 }
 
@@ -251,15 +251,14 @@ pub(crate) fn run(arguments: &[&str]) -> Finished {
 #[track_caller]
 pub(crate) fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
-    let [output, log] = ["stdout.log", "stderr.log"].map(|name| scratch.path().join(name));
+    let [out, log] = ["stdout", "stderr.log"].map(|name| scratch.path().join(name));
     let mut command = command(scratch.path());
     command.args(arguments).envs(variables.iter().copied());
-    command.stdout(File::create(&output).expect("a log file"));
-    command.stderr(File::create(&log).expect("a log file"));
+    command.stdout(File::create(&out).expect("a file")).stderr(File::create(&log).expect("a log file"));
     let mut child = command.spawn().expect("start the binary");
     let code = wait_for_exit(&mut child).code();
-    let [stdout, stderr] = [output, log].map(|path| fs::read_to_string(path).expect("read the log"));
-    Finished { code, stdout, stderr }
+    let stdout = fs::read(out).expect("read the output");
+    Finished { code, stdout, stderr: fs::read_to_string(log).expect("read the log") }
 }
 
 /// Runs `work` with 0, 1, … in so many threads that all begin at the same moment; the results in that order.

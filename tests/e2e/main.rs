@@ -9,7 +9,7 @@
 //!   [`options`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`corpus`].
 //! * What a node is told: [`configuration`]. Who may do what: [`access`], [`signed`].
-//! * What lasts: [`cache`], [`crash`], [`disk`], [`start`].
+//! * What lasts: [`cache`], [`crash`], [`disk`], [`start`]. What a user types: [`commands`], [`demo`].
 
 mod client;
 mod harness;
@@ -19,6 +19,7 @@ mod pictures;
 mod access;
 mod bodies;
 mod cache;
+mod commands;
 mod configuration;
 mod corpus;
 mod crash;

@@ -1,20 +1,14 @@
-//! Signed URLs: `?exp=<unix seconds>&sig=<base64url of HMAC-SHA-256>`. Pure: the time is an argument.
-//!
-//! What is signed is the path as it is sent and, where there is an expiry, `?exp=` and its text. A path
-//! holds no `?`, so no two pairs of path and expiry give the same text. Other parameters are not signed.
+//! Signed URLs: `?exp=<unix seconds>&sig=<signature>`, whose form is [`crate::object::sign`]'s. Pure: the
+//! time is an argument. Other parameters are not signed.
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
-
 use super::RequireSignature;
+use crate::object::sign::SignKey;
 
 /// The keys that verify.
 #[derive(Clone)]
-pub struct SignKeys(Vec<Hmac<Sha256>>);
+pub struct SignKeys(Vec<SignKey>);
 
 /// What a URL's signature is worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,36 +51,16 @@ pub(in crate::http) enum UrlRefusal {
     Expired,
 }
 
-/// The parameters that sign `path` with `key`, without the `?`: `sig=…`, or `exp=…&sig=…` with an
-/// expiry in Unix seconds.
-pub fn signed_query(key: &str, path: &str, expires: Option<u64>) -> String {
-    let signature = sign(key, path, expires);
-    match expires {
-        Some(expires) => format!("exp={expires}&sig={signature}"),
-        None => format!("sig={signature}"),
-    }
-}
-
-/// The signature of `path` with `key`, and of its expiry in Unix seconds.
-pub fn sign(key: &str, path: &str, expires: Option<u64>) -> String {
-    let expires = expires.map(|expires| expires.to_string());
-    let mac = signing(mac(key), path, expires.as_deref());
-    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
-}
-
 impl SignKeys {
     /// These keys. Empty ones are left out: everybody could sign with them.
     pub fn new(keys: &[String]) -> Self {
-        Self(keys.iter().filter(|key| !key.is_empty()).map(|key| mac(key)).collect())
+        Self(keys.iter().filter(|key| !key.is_empty()).map(|key| SignKey::new(key)).collect())
     }
 
     /// Whether one of the keys gives `signature` for `path` and `expires`, the expiry's text as sent.
     /// All keys are tried, each in constant time.
     pub fn verify(&self, path: &str, expires: Option<&str>, signature: &str) -> bool {
-        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
-        self.0.iter().fold(false, |right, key| {
-            right | signing(key.clone(), path, expires).verify_slice(&signature).is_ok()
-        })
+        self.0.iter().fold(false, |right, key| right | key.verify(path, expires, signature))
     }
 
     /// What the signature in `query` is worth; `now` gives Unix seconds, and is asked only where a right
@@ -151,18 +125,6 @@ impl fmt::Display for UrlRefusal {
 
 impl std::error::Error for UrlRefusal {}
 
-fn mac(key: &str) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes keys of every length")
-}
-
-fn signing(mac: Hmac<Sha256>, path: &str, expires: Option<&str>) -> Hmac<Sha256> {
-    let mac = mac.chain_update(path);
-    match expires {
-        Some(expires) => mac.chain_update("?exp=").chain_update(expires),
-        None => mac,
-    }
-}
-
 /// Digits alone: a sign or a space is what `parse` would take or a proxy might change.
 fn unix_seconds(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
@@ -171,17 +133,12 @@ fn unix_seconds(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::sign::signed_query;
 
     const PATH: &str = "/image/da39a3ee5e6b4b0d3255bfef95601890afd80709/300w/a.jpg";
 
     fn judged(query: &str) -> Signature {
         SignKeys::new(&["new".into(), "k".into()]).judge(PATH, Some(query), || 1_000)
-    }
-
-    #[test]
-    fn the_signature_is_hmac_sha_256_in_base64url() {
-        assert_eq!(sign("k", PATH, None), "E4hcPyunGu5XMKoXi1hZzZTp8bcvMOZIKS8WCynZXss");
-        assert_eq!(sign("k", PATH, Some(2_000_000_000)), "y0F2ChNY-vmIigijBpij3expE4HgLdHdRw4NU1japO4");
     }
 
     #[test]
@@ -204,7 +161,7 @@ mod tests {
     fn what_was_tampered_with_is_bad() {
         let good = signed_query("k", PATH, Some(2_000));
         let signature = good.split_once("&sig=").unwrap().1;
-        let bare = sign("k", PATH, None);
+        let bare = SignKey::new("k").sign(PATH, None);
         for query in [
             format!("exp=2001&sig={signature}"),
             format!("exp=02000&sig={signature}"),
@@ -227,8 +184,7 @@ mod tests {
     #[test]
     fn an_expiry_that_is_no_time_is_bad_even_when_signed() {
         for expires in ["", "+5000", "5e9", "99999999999999999999999"] {
-            let mac = signing(mac("k"), PATH, Some(expires)).finalize().into_bytes();
-            let query = format!("exp={expires}&sig={}", URL_SAFE_NO_PAD.encode(mac));
+            let query = format!("exp={expires}&sig={}", SignKey::new("k").sign(PATH, Some(expires)));
             assert_eq!(judged(&query), Signature::Bad, "{query}");
         }
     }

@@ -1,0 +1,166 @@
+//! Addresses and keys as they are typed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::Uri;
+
+/// A node's address, `http://host[:port]`, without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeUrl(String);
+
+/// What stands before `/image` in a URL: `http` or `https`, perhaps with a path, without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+/// A key that goes into a header: printable ASCII without spaces. An empty one is none.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+/// Why an address or a key is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressError {
+    /// Not `http://host[:port]`.
+    Node,
+    /// Not `http(s)://host[:port][/path]`.
+    Base,
+    /// A character that a header cannot carry.
+    Key,
+}
+
+impl NodeUrl {
+    /// The node at a socket address.
+    pub fn at(address: std::net::SocketAddr) -> Self {
+        Self(format!("http://{address}"))
+    }
+
+    /// The text, to which a path can be appended.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl BaseUrl {
+    /// The text, to which a path can be appended.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Key {
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NodeUrl {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (uri, text) = uri(text).ok_or(AddressError::Node)?;
+        let bare = uri.scheme_str() == Some("http") && uri.path() == "/";
+        if bare { Ok(Self(text)) } else { Err(AddressError::Node) }
+    }
+}
+
+impl FromStr for BaseUrl {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (uri, text) = uri(text).ok_or(AddressError::Base)?;
+        let web = matches!(uri.scheme_str(), Some("http" | "https"));
+        if web { Ok(Self(text)) } else { Err(AddressError::Base) }
+    }
+}
+
+impl FromStr for Key {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if printable { Ok(Self(text.to_owned())) } else { Err(AddressError::Key) }
+    }
+}
+
+/// The parsed URL and its text without slashes at the end. None: no absolute URL of a host, or one
+/// with a password, a query, or a port that is none.
+fn uri(text: &str) -> Option<(Uri, String)> {
+    let text = text.trim_end_matches('/');
+    let uri: Uri = text.parse().ok()?;
+    let authority = uri.authority()?;
+    let port = authority.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    let plain = !authority.host().is_empty() && authority.as_str() == format!("{}{port}", authority.host());
+    (uri.scheme().is_some() && plain && uri.query().is_none()).then(|| (uri, text.to_owned()))
+}
+
+impl fmt::Display for NodeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A key is never printed.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Node => "write it as http://host:port, with nothing behind (this program speaks no https)",
+            Self::Base => "write it as http://host:port or https://host, without a query",
+            Self::Key => "a key is printable ASCII without spaces",
+        })
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_a_node_is_a_host_and_perhaps_a_port() {
+        for (text, kept) in [
+            ("http://a:80", "http://a:80"),
+            ("http://a.b/", "http://a.b"),
+            ("http://[::1]:8080/", "http://[::1]:8080"),
+            ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ] {
+            assert_eq!(text.parse::<NodeUrl>().unwrap().as_str(), kept);
+        }
+        for text in [
+            "",
+            "/",
+            "a",
+            "a:80",
+            "http://",
+            "http:///x",
+            "http://a/x",
+            "http://a?b",
+            "https://a",
+            "http://u:p@a",
+            "http://a:99999",
+            "http://a:",
+            "http://a b",
+            "http://a\n",
+            "ftp://a",
+        ] {
+            assert_eq!(text.parse::<NodeUrl>(), Err(AddressError::Node), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_base_may_have_a_path_and_https() {
+        assert_eq!(
+            "https://cdn.example/pictures/".parse::<BaseUrl>().unwrap().as_str(),
+            "https://cdn.example/pictures"
+        );
+        assert_eq!("https://a?x=1".parse::<BaseUrl>(), Err(AddressError::Base));
+        assert_eq!("//a".parse::<BaseUrl>(), Err(AddressError::Base));
+    }
+}

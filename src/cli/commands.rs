@@ -1,0 +1,197 @@
+//! What was typed for the commands that ask a node, and for the offline check.
+//!
+//! Everything is parsed into its type here, so that a wrong id, spec, URL or key is bad usage (exit 2)
+//! and the commands start with values that cannot be wrong.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::address::{BaseUrl, Key, NodeUrl};
+use crate::object::{Extension, ObjectId, Spec};
+
+/// Where a node is asked when nothing says so.
+const DEFAULT_NODE: &str = "http://127.0.0.1:8080";
+
+/// The commands that need no node of their own.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Upload files and folders
+    Put(Put),
+    /// Fetch an image or a variant of it
+    Get(Get),
+    /// Print an image's URL, signed with --sign-key
+    Url(Url),
+    /// Delete images from the whole cluster
+    Rm(Rm),
+    /// List every image with length, upload time and number of copies
+    Ls(Ls),
+    /// Check a store while no server uses it: exit 0 when clean, 1 when not
+    Fsck(Fsck),
+}
+
+/// Which node is asked.
+#[derive(Args, Clone, Debug)]
+pub struct Target {
+    /// The node to ask
+    #[arg(long, value_name = "URL", env = "RETICULUM_NODE", default_value = DEFAULT_NODE)]
+    pub node: NodeUrl,
+}
+
+/// Flags of `reticulum put`.
+#[derive(Args, Clone, Debug)]
+pub struct Put {
+    /// Files and folders; folders are searched to the bottom
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: Target,
+    /// Upload key
+    #[arg(long, value_name = "K", env = "RETICULUM_KEY", hide_env_values = true)]
+    pub key: Option<Key>,
+    /// A variant to make ahead, such as 300w200h,fill; may be given more than once
+    #[arg(long = "hint", value_name = "SPEC", value_parser = Spec::parse)]
+    pub hints: Vec<Spec>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `reticulum get`.
+#[derive(Args, Clone, Debug)]
+pub struct Get {
+    /// The image
+    #[arg(value_name = "ID", value_parser = id)]
+    pub id: ObjectId,
+    /// Which variant; full is the image itself
+    #[arg(value_name = "SPEC", default_value = "full", value_parser = Spec::parse)]
+    pub spec: Spec,
+    /// jpg, png, gif, webp, avif or auto [default: what suits the image]
+    #[arg(long, value_name = "EXT", value_parser = extension)]
+    pub format: Option<Extension>,
+    /// Where to write it; - is standard output [default: standard output, unless that is a terminal]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// Flags of `reticulum url`.
+#[derive(Args, Clone, Debug)]
+pub struct Url {
+    /// The image
+    #[arg(value_name = "ID", value_parser = id)]
+    pub id: ObjectId,
+    /// Which variant; full is the image itself
+    #[arg(value_name = "SPEC", default_value = "full", value_parser = Spec::parse)]
+    pub spec: Spec,
+    /// jpg, png, gif, webp, avif or auto
+    #[arg(long, value_name = "EXT", default_value = "auto", value_parser = extension)]
+    pub format: Extension,
+    /// What stands before /image, with http or https
+    #[arg(long, value_name = "URL", env = "RETICULUM_NODE", default_value = DEFAULT_NODE)]
+    pub base: BaseUrl,
+    /// Sign with this key
+    #[arg(long, value_name = "K")]
+    pub sign_key: Option<String>,
+    /// How long the signature holds, such as 24h or 7d [default: for ever]
+    #[arg(long, value_name = "TIME", requires = "sign_key", value_parser = expiry)]
+    pub expires: Option<Duration>,
+}
+
+/// Flags of `reticulum rm`.
+#[derive(Args, Clone, Debug)]
+pub struct Rm {
+    /// The images
+    #[arg(value_name = "ID", required = true, value_parser = id)]
+    pub ids: Vec<ObjectId>,
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: Target,
+    /// Upload key
+    #[arg(long, value_name = "K", env = "RETICULUM_KEY", hide_env_values = true)]
+    pub key: Option<Key>,
+}
+
+/// Flags of `reticulum ls`.
+#[derive(Args, Clone, Debug)]
+pub struct Ls {
+    /// Begin behind this id
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub after: Option<ObjectId>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: Target,
+    /// Operator key
+    #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
+    pub operator_key: Option<Key>,
+}
+
+/// Flags of `reticulum fsck`.
+#[derive(Args, Clone, Debug)]
+pub struct Fsck {
+    /// Data directory
+    #[arg(long, value_name = "DIR", env = "RETICULUM_DATA", default_value = "data")]
+    pub data: PathBuf,
+    /// Move damaged images to quarantine/ and misplaced ones to their place, remove temporary files
+    #[arg(long)]
+    pub repair: bool,
+    /// One JSON object a line, the sum last
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn id(text: &str) -> Result<ObjectId, &'static str> {
+    ObjectId::parse(text).map_err(|_| "an id is the 40 hex digits that the upload answered as \"hash\"")
+}
+
+fn extension(text: &str) -> Result<Extension, &'static str> {
+    Extension::parse(text).ok_or("use jpg, png, gif, webp, avif or auto")
+}
+
+fn expiry(text: &str) -> Result<Duration, &'static str> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time >= Duration::from_secs(1) => Ok(time),
+        _ => Err("use a time of at least one second, such as 90s, 24h or 7d"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::Arguments;
+
+    const ID: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+
+    fn refused(arguments: &[&str]) -> String {
+        Arguments::try_parse_from([&["reticulum"], arguments].concat()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused_with_what_is_right() {
+        for (arguments, words) in [
+            (&["get", "abc"][..], "40 hex digits"),
+            (&["get", ID, "200"], "200"),
+            (&["get", ID, "--format", "bmp"], "webp"),
+            (&["get", ID, "--node", "https://h"], "http://"),
+            (&["get", ID, "--node", "h:80"], "http://"),
+            (&["url", ID, "--sign-key", "k", "--expires", "0s"], "one second"),
+            (&["url", ID, "--expires", "1h"], "--sign-key"),
+            (&["url", ID, "--base", "ftp://h"], "http"),
+            (&["put"], "PATH"),
+            (&["put", "x", "--key", "a\nb"], "ASCII"),
+            (&["put", "x", "--hint", "fill"], "size"),
+            (&["rm"], "ID"),
+        ] {
+            let message = refused(arguments);
+            assert!(message.contains(words), "{arguments:?}: {message}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a command failed.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::object::ObjectId;
+use crate::store::open::OpenError;
+
+/// Why a command failed. What was uploaded or printed before stays so; every command can be run again.
+#[derive(Debug)]
+pub enum ClientError {
+    /// Nobody answers there.
+    Unreachable {
+        /// The node's address.
+        node: String,
+        /// Why.
+        cause: String,
+    },
+    /// The connection ended in the middle; whether the node did what was asked is unknown.
+    Broken(String),
+    /// The node's refusal.
+    Refused {
+        /// The status of the answer.
+        status: u16,
+        /// The node's sentence.
+        detail: String,
+        /// When to try again, if the node wants that.
+        retry_after: Option<Duration>,
+    },
+    /// What answers there is no node, or of another version.
+    Strange {
+        /// The node's address.
+        node: String,
+        /// What is strange.
+        what: &'static str,
+    },
+    /// The system's refusal, with what was being done to which file.
+    File(&'static str, PathBuf, io::Error),
+    /// Neither file nor folder.
+    NotAFile,
+    /// A link to a folder inside a folder.
+    LinkedFolder,
+    /// A file became another one while it was sent.
+    Changed,
+    /// Standard output is a terminal.
+    Terminal,
+    /// The bytes that came are not those of this id.
+    WrongBytes(ObjectId),
+    /// Standard output cannot be written.
+    Output(io::Error),
+    /// The time of expiry is out of range.
+    Expiry,
+    /// So many of so many failed; each was told.
+    Some {
+        /// How many failed.
+        failed: u64,
+        /// Of how many.
+        of: u64,
+    },
+    /// So many faults are left in a store; each was told.
+    Faults(u64),
+    /// The store cannot be checked.
+    Store(OpenError),
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable { node, cause } => {
+                write!(f, "cannot reach {node}: {cause}; start a node there, or name another with --node")
+            }
+            Self::Broken(cause) => write!(f, "the connection to the node broke: {cause}; try again"),
+            Self::Refused { status, detail, .. } => write!(f, "refused ({status}): {detail}"),
+            Self::Strange { node, what } => {
+                write!(f, "what answers at {node} is no node of this version ({what}); look at --node")
+            }
+            Self::File(doing, path, error) => write!(f, "cannot {doing} {}: {error}", path.display()),
+            Self::NotAFile => f.write_str("neither a file nor a folder; name one"),
+            Self::LinkedFolder => f.write_str("a link to a folder is not followed; name the folder itself"),
+            Self::Changed => f.write_str("the file changed while it was sent; send it again"),
+            Self::Terminal => f.write_str(
+                "a terminal cannot show an image; write it to a file with -o FILE, or into a pipe",
+            ),
+            Self::WrongBytes(id) => {
+                write!(f, "the bytes that came do not have the SHA-1 {id}; fetch them again")
+            }
+            Self::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Self::Expiry => f.write_str("--expires is too long; leave it out for a URL that never expires"),
+            Self::Some { failed, of } => write!(f, "{failed} of {of} failed; see above"),
+            Self::Faults(1) => f.write_str("1 fault is left; see above"),
+            Self::Faults(left) => write!(f, "{left} faults are left; see above"),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}

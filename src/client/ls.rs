@@ -1,0 +1,53 @@
+//! `reticulum ls`: every image, in order of ids, read page by page.
+
+use serde::{Deserialize, Serialize};
+
+use super::ClientError;
+use super::node::Node;
+use super::output::{Output, harmless};
+use crate::cli::commands::Ls;
+use crate::object::ObjectId;
+
+/// The most that a node gives at once.
+const PAGE_IMAGES: usize = 1000;
+
+#[derive(Deserialize)]
+struct Page {
+    images: Vec<Listed>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Listed {
+    hash: String,
+    length: u64,
+    extension: String,
+    uploaded: String,
+    copies: u64,
+}
+
+pub(super) fn run(flags: &Ls) -> Result<(), ClientError> {
+    let node = Node::with_key(&flags.target.node, flags.operator_key.as_ref());
+    let output = Output::plain();
+    let mut after = flags.after;
+    loop {
+        let start = after.map(|id| format!("&after={id}")).unwrap_or_default();
+        let page: Page = node.get_json(&format!("/images?limit={PAGE_IMAGES}{start}"))?;
+        for listed in &page.images {
+            output.line(if flags.json { json(listed) } else { line(listed) })?;
+        }
+        let Some(next) = page.next else { return Ok(()) };
+        // Only forwards, else a faulty node would have us read for ever.
+        let next = ObjectId::parse(&next).ok().filter(|next| after.is_none_or(|after| *next > after));
+        after = Some(next.ok_or_else(|| node.strange("its pages are not in order"))?);
+    }
+}
+
+fn line(listed: &Listed) -> String {
+    let Listed { hash, length, uploaded, copies, .. } = listed;
+    format!("{} {length} {} {copies}", harmless(hash), harmless(uploaded))
+}
+
+fn json(listed: &Listed) -> String {
+    serde_json::to_string(listed).expect("five plain fields always serialise")
+}

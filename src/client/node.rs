@@ -1,0 +1,238 @@
+//! A node as its clients see it.
+//!
+//! No proxy, no cookies, no https: a node is asked directly. Redirects are followed, a few. Nothing of
+//! an answer is held in memory but what is bounded here.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use ureq::http::Response;
+use ureq::{Agent, Body, RequestBuilder, SendBody};
+
+use super::ClientError;
+use super::output::harmless;
+use crate::cli::address::{Key, NodeUrl};
+use crate::object::{Extension, Format, ObjectId, Spec};
+
+/// For the host to be found and to take the connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Without a byte on a connection. A node gives itself 10 s for a variant, and syncs an upload that it
+/// has received whole before its answer.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// The canonical form is one redirect away.
+const REDIRECTS_MAX: u32 = 3;
+
+/// Bytes of an answer that is read whole; a page of the listing is about 150 KB.
+const TEXT_BYTES_MAX: u64 = 4 << 20;
+
+/// From this length on the node is asked first whether it wants the body at all: it reads only so much
+/// of one that it has refused, and cutting a body off in the middle would lose the refusal.
+const ASK_FIRST_BYTES: u64 = 64 << 10;
+
+/// A node that is asked.
+#[derive(Debug)]
+pub struct Node {
+    agent: Agent,
+    url: NodeUrl,
+    bearer: Option<String>,
+}
+
+/// What a node says of an image that it took.
+#[derive(Clone, Debug)]
+pub struct Uploaded {
+    /// The id.
+    pub id: ObjectId,
+    /// By content.
+    pub format: Format,
+    /// The whole answer.
+    pub answer: Map<String, Value>,
+}
+
+impl Node {
+    /// The node at `url`; nothing is sent yet.
+    pub fn new(url: &NodeUrl) -> Self {
+        Self::with_key(url, None)
+    }
+
+    /// The same, sending `key` with every request.
+    pub(super) fn with_key(url: &NodeUrl, key: Option<&Key>) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(REDIRECTS_MAX)
+            .user_agent(concat!("reticulum/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(CONNECT_WITHIN))
+            .timeout_connect(Some(CONNECT_WITHIN))
+            .timeout_per_read(Some(SILENCE_MAX))
+            .timeout_per_write(Some(SILENCE_MAX));
+        let key = key.map(Key::as_str).filter(|key| !key.is_empty());
+        Self {
+            agent: config.build().new_agent(),
+            url: url.clone(),
+            bearer: key.map(|key| format!("Bearer {key}")),
+        }
+    }
+
+    /// Whether it says that it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.get("/readyz").is_ok()
+    }
+
+    /// Uploads an image.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn upload(&self, bytes: &[u8]) -> Result<Uploaded, ClientError> {
+        let mut body = bytes;
+        self.send(self.agent.post(self.at("/image")), &mut body, bytes.len() as u64)
+    }
+
+    /// Uploads `length` bytes, whose id is known.
+    pub(super) fn put(
+        &self,
+        id: &ObjectId,
+        body: &mut dyn Read,
+        length: u64,
+    ) -> Result<Uploaded, ClientError> {
+        self.send(self.agent.put(self.at(&format!("/image/{id}"))), body, length)
+    }
+
+    /// The same by the form that carries hints.
+    pub(super) fn post_form(
+        &self,
+        id: &ObjectId,
+        hints: &[Spec],
+        body: &mut dyn Read,
+        length: u64,
+    ) -> Result<Uploaded, ClientError> {
+        // No image holds its own SHA-1, so this can stand nowhere in it.
+        let boundary = format!("reticulum-{id}");
+        let hints: Vec<_> = hints.iter().map(Spec::to_string).collect();
+        let field = format!("--{boundary}\r\nContent-Disposition: form-data; name=");
+        let before = format!(
+            "{field}\"size_hints\"\r\n\r\n{}\r\n{field}\"image\"; filename=\"image\"\r\n\r\n",
+            hints.join(",")
+        );
+        let after = format!("\r\n--{boundary}--\r\n");
+        let whole = (before.len() + after.len()) as u64 + length;
+        let mut form = before.as_bytes().chain(body).chain(after.as_bytes());
+        let media_type = format!("multipart/form-data; boundary={boundary}");
+        self.send(self.agent.post(self.at("/")).header("Content-Type", media_type), &mut form, whole)
+    }
+
+    /// A page, file or text.
+    pub(super) fn get(&self, path: &str) -> Result<Response<Body>, ClientError> {
+        let request = self.authorised(self.agent.get(self.at(path)));
+        self.accepted(request.call().map_err(|error| self.failure(&error))?)
+    }
+
+    /// The same as a JSON object of a known form.
+    pub(super) fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.get(path)?;
+        self.json(answer)
+    }
+
+    /// Deletes.
+    pub(super) fn delete(&self, path: &str) -> Result<Map<String, Value>, ClientError> {
+        let request = self.authorised(self.agent.delete(self.at(path)));
+        let answer = self.accepted(request.call().map_err(|error| self.failure(&error))?)?;
+        self.json(answer)
+    }
+
+    /// What answers is no node, because of this.
+    pub(super) fn strange(&self, what: &'static str) -> ClientError {
+        ClientError::Strange { node: self.url.to_string(), what }
+    }
+
+    fn send(
+        &self,
+        request: RequestBuilder<ureq::typestate::WithBody>,
+        body: &mut dyn Read,
+        length: u64,
+    ) -> Result<Uploaded, ClientError> {
+        let mut request = self.authorised(request).header("Content-Length", length);
+        if length >= ASK_FIRST_BYTES {
+            request = request.header("Expect", "100-continue");
+        }
+        let sent = request.send(SendBody::from_reader(body));
+        let answer = self.accepted(sent.map_err(|error| self.failure(&error))?)?;
+        let answer: Map<String, Value> = self.json(answer)?;
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
+        match (ObjectId::parse(text("hash")), Extension::parse(text("extension"))) {
+            (Ok(id), Some(Extension::Format(format))) => Ok(Uploaded { id, format, answer }),
+            _ => Err(self.strange("its answer to an upload names no image")),
+        }
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn authorised<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match &self.bearer {
+            Some(bearer) => request.header("Authorization", bearer),
+            None => request,
+        }
+    }
+
+    /// The answer, unless it is a refusal.
+    fn accepted(&self, mut answer: Response<Body>) -> Result<Response<Body>, ClientError> {
+        #[derive(Deserialize)]
+        struct Problem {
+            detail: String,
+        }
+        let status = answer.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(answer);
+        }
+        let retry_after = answer.headers().get("Retry-After").and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let text = read_text(&mut answer).unwrap_or_default();
+        let problem = serde_json::from_slice(&text);
+        let detail = problem.map_or_else(
+            |_| "the answer does not say why; look at --node".to_owned(),
+            |Problem { detail }| harmless(&detail),
+        );
+        Err(ClientError::Refused { status, detail, retry_after })
+    }
+
+    fn json<T: DeserializeOwned>(&self, mut answer: Response<Body>) -> Result<T, ClientError> {
+        let text = read_text(&mut answer).map_err(|error| self.failure(&error))?;
+        serde_json::from_slice(&text).map_err(|_| self.strange("its answer is not the JSON of the contract"))
+    }
+
+    fn failure(&self, error: &ureq::Error) -> ClientError {
+        use io::ErrorKind as Kind;
+        let unreachable = |cause| ClientError::Unreachable { node: self.url.to_string(), cause };
+        match error {
+            ureq::Error::Io(error) => match error.kind() {
+                Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable => {
+                    unreachable(error.to_string())
+                }
+                _ => ClientError::Broken(error.to_string()),
+            },
+            ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
+                unreachable(format!("no answer within {} s", CONNECT_WITHIN.as_secs()))
+            }
+            ureq::Error::HostNotFound => unreachable("no such host".to_owned()),
+            ureq::Error::ConnectionFailed => unreachable("the connection failed".to_owned()),
+            ureq::Error::Timeout(_) => {
+                ClientError::Broken(format!("nothing moved for {} s", SILENCE_MAX.as_secs()))
+            }
+            ureq::Error::Protocol(_) => self.strange("it does not speak HTTP"),
+            ureq::Error::TooManyRedirects => self.strange("it redirects in circles"),
+            ureq::Error::BodyExceedsLimit(_) => self.strange("its answer is too long"),
+            error => ClientError::Broken(harmless(&error.to_string())),
+        }
+    }
+}
+
+/// The answer's bytes, if they are few enough.
+fn read_text(answer: &mut Response<Body>) -> Result<Vec<u8>, ureq::Error> {
+    answer.body_mut().with_config().limit(TEXT_BYTES_MAX).read_to_vec()
+}

@@ -1,0 +1,93 @@
+//! Standard output line by line, and progress on a terminal.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::ClientError;
+
+/// Characters of a text from outside that are printed.
+const TEXT_CHARS_MAX: usize = 1000;
+
+/// Lines to standard output and standard error that do not tear the progress.
+#[derive(Debug)]
+pub(super) struct Output {
+    progress: ProgressBar,
+}
+
+impl Output {
+    /// Without progress.
+    pub(super) fn plain() -> Self {
+        Self { progress: ProgressBar::hidden() }
+    }
+
+    /// With progress of this form on standard error, if that is a terminal.
+    pub(super) fn with_progress(length: Option<u64>, template: &str) -> Self {
+        if !is_watched() {
+            return Self::plain();
+        }
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let progress = length.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style);
+        Self { progress }
+    }
+
+    /// So many more are done.
+    pub(super) fn advance(&self, count: u64) {
+        self.progress.inc(count);
+    }
+
+    /// What the progress says beside its numbers.
+    pub(super) fn say(&self, text: impl FnOnce() -> String) {
+        if !self.progress.is_hidden() {
+            self.progress.set_message(text());
+        }
+    }
+
+    /// A line of the result.
+    ///
+    /// # Errors
+    /// [`ClientError::Output`].
+    pub(super) fn line(&self, text: impl Display) -> Result<(), ClientError> {
+        // Written at once: whoever reads this through a pipe can work along.
+        let write = || {
+            let mut stdout = io::stdout().lock();
+            writeln!(stdout, "{text}").and_then(|()| stdout.flush())
+        };
+        self.progress.suspend(write).map_err(ClientError::Output)
+    }
+
+    /// A line beside the result, made harmless.
+    pub(super) fn complain(&self, text: impl Display) {
+        let text = harmless(&text.to_string());
+        // If nobody can be told, the exit code still says it.
+        let _ = self.progress.suspend(|| writeln!(io::stderr().lock(), "reticulum: {text}"));
+    }
+
+    /// Takes the progress away.
+    pub(super) fn finish(&self) {
+        self.progress.finish_and_clear();
+    }
+}
+
+/// Whether progress is seen by anybody.
+pub(super) fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// A text from outside, without what could command a terminal, and not endless.
+pub(super) fn harmless(text: &str) -> String {
+    let shown = |character: char| if character.is_control() { '\u{fffd}' } else { character };
+    text.chars().take(TEXT_CHARS_MAX).map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_outside_cannot_command_a_terminal() {
+        assert_eq!(harmless("a\x1b[2Jb\nc\u{9b}d"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
+        assert_eq!(harmless(&"x".repeat(5000)).len(), TEXT_CHARS_MAX);
+    }
+}

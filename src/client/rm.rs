@@ -1,0 +1,51 @@
+//! `reticulum rm`: deletes images from the whole cluster.
+
+use serde_json::{Map, Value};
+
+use super::ClientError;
+use super::node::Node;
+use super::output::{Output, harmless};
+use crate::cli::commands::Rm;
+
+pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
+    let node = Node::with_key(&flags.target.node, flags.key.as_ref());
+    let output = Output::plain();
+    let mut failed = 0;
+    for id in &flags.ids {
+        match node.delete(&format!("/image/{id}")) {
+            Ok(answer) => output.line(format_args!("{id} {}", told(&answer)))?,
+            Err(error @ ClientError::Unreachable { .. }) => return Err(error),
+            Err(error) => {
+                failed += 1;
+                output.complain(format_args!("{id}: {error}"));
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        failed => Err(ClientError::Some { failed, of: flags.ids.len() as u64 }),
+    }
+}
+
+/// Who has erased it, and who has not yet.
+fn told(answer: &Map<String, Value>) -> String {
+    let names = |key: &str| {
+        let names = answer.get(key).and_then(Value::as_array).into_iter().flatten();
+        let names: Vec<_> = names.filter_map(Value::as_str).map(harmless).collect();
+        names.join(",")
+    };
+    let (erased, pending) = (names("erased"), names("pending"));
+    if pending.is_empty() { format!("erased {erased}") } else { format!("erased {erased} pending {pending}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_tells_who_has_erased_and_who_has_not() {
+        let told = |text: &str| told(&serde_json::from_str(text).unwrap());
+        assert_eq!(told(r#"{"hash":"x","erased":["a","b"],"pending":[]}"#), "erased a,b");
+        assert_eq!(told(r#"{"erased":["a"],"pending":["b","c"]}"#), "erased a pending b,c");
+    }
+}

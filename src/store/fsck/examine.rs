@@ -1,0 +1,103 @@
+//! What is wrong with one file below `store/`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use sha1::{Digest, Sha1};
+
+use super::{Fault, below};
+use crate::image::header::Limits;
+use crate::image::inspect::Inspector;
+use crate::object::{Extension, Format, ObjectId};
+use crate::store::path::Layout;
+
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// An image that was taken once is not judged by today's limits.
+const UNLIMITED: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
+
+/// What a look into a file says.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// An image of so many bytes in its place.
+    Right(u64),
+    /// Anything else.
+    Wrong(Fault),
+}
+
+/// What the bytes are.
+struct Content {
+    id: ObjectId,
+    length: u64,
+    kind: Kind,
+}
+
+enum Kind {
+    Image(Format),
+    /// Of a type that is taken, but not as today's check wants it.
+    Doubtful,
+    /// Of no type that is taken.
+    Other,
+}
+
+/// Reads and judges the file at `path`.
+pub(super) fn examine(layout: &Layout, path: &Path) -> Verdict {
+    let Some((claimed, extension)) = claim(path) else { return Verdict::Wrong(Fault::Foreign) };
+    let content = match read(path) {
+        Ok(content) => content,
+        Err(error) => return Verdict::Wrong(Fault::Unreadable(error)),
+    };
+    let format = match (content.kind, extension) {
+        (_, Some(_)) if content.id != claimed => return Verdict::Wrong(Fault::WrongHash(content.id)),
+        // A name such as `<id>.txt` with other bytes was never one of ours.
+        (_, None) if content.id != claimed => return Verdict::Wrong(Fault::Foreign),
+        (Kind::Image(format), _) | (Kind::Doubtful, Some(format)) => format,
+        (Kind::Doubtful | Kind::Other, _) => return Verdict::Wrong(Fault::Foreign),
+    };
+    let place = layout.image(&claimed, format);
+    if path == place {
+        Verdict::Right(content.length)
+    } else {
+        Verdict::Wrong(Fault::Misplaced(below(layout, &place)))
+    }
+}
+
+/// The id that a file's name claims, in either case, and the format, if its extension is that of one.
+pub(super) fn claim(path: &Path) -> Option<(ObjectId, Option<Format>)> {
+    let (stem, extension) = path.file_name()?.to_str()?.split_once('.')?;
+    let format = match Extension::parse(extension) {
+        Some(Extension::Format(format)) => Some(format),
+        Some(Extension::Auto) | None => None,
+    };
+    Some((ObjectId::parse(stem).ok()?, format))
+}
+
+fn read(path: &Path) -> io::Result<Content> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let (mut hasher, mut length) = (Sha1::new(), 0);
+    let mut inspector = Inspector::new(UNLIMITED);
+    let mut refused = None;
+    loop {
+        let bytes = match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => &buffer[..count],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        length += bytes.len() as u64;
+        hasher.update(bytes);
+        if refused.is_none() {
+            refused = inspector.push(bytes).err();
+        }
+    }
+    let inspected = refused.map_or_else(|| inspector.finish(), Err);
+    let kind = match inspected {
+        Ok(header) => Kind::Image(header.format),
+        Err(error) if error.is_unsupported_type() => Kind::Other,
+        Err(_) => Kind::Doubtful,
+    };
+    Ok(Content { id: ObjectId::from_digest(hasher.finalize().into()), length, kind })
+}

@@ -1,0 +1,249 @@
+//! The check of a store that no server uses: every image hashed, every file in its place.
+//!
+//! * [`walk`]: which files there are.
+//! * [`examine`]: what is wrong with one file.
+//! * [`repair`]: what is done about it.
+//!
+//! One thread walks, one per core hashes, the caller's repairs and reports, one finding at a time.
+//! Memory does not grow with the store. `cache/` is disposable and `quarantine/` is set aside, so
+//! neither is looked at.
+//!
+//! Invariants: without repair nothing is changed; no repair removes or overwrites the bytes of an
+//! image, right or wrong; what looks foreign is never touched.
+
+mod examine;
+mod repair;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use self::examine::Verdict;
+use self::repair::Repairs;
+use self::walk::Item;
+use super::open::{self, OpenError};
+use super::path::Layout;
+use crate::object::ObjectId;
+
+/// Files that wait between the threads: enough to keep all busy.
+const WAITING_MAX: usize = 256;
+
+/// Whether faults are only told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Tell.
+    Check,
+    /// Tell and mend.
+    Repair,
+}
+
+/// What happens during a check.
+#[derive(Debug)]
+pub enum Event {
+    /// An image of so many bytes is right and in its place.
+    Right(u64),
+    /// Something is wrong.
+    Found(Finding),
+}
+
+/// Something wrong, and what was done about it.
+#[derive(Debug)]
+pub struct Finding {
+    /// Where, below the data directory.
+    pub path: PathBuf,
+    /// What.
+    pub fault: Fault,
+    /// What was done.
+    pub outcome: Outcome,
+}
+
+/// What can be wrong.
+#[derive(Debug)]
+pub enum Fault {
+    /// An image whose bytes have this SHA-1 and not that of its name.
+    WrongHash(ObjectId),
+    /// A right image that belongs here, below the data directory.
+    Misplaced(PathBuf),
+    /// What an upload left that never ended.
+    Temporary,
+    /// Nothing that a server put here.
+    Foreign,
+    /// The disk's or the system's refusal to read it.
+    Unreadable(io::Error),
+}
+
+/// What was done about a fault.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing.
+    Left,
+    /// The file lies here now, below the data directory.
+    Moved(PathBuf),
+    /// The file was removed.
+    Removed,
+    /// Mending failed; the file lies where it lay.
+    Failed(io::Error),
+}
+
+/// What a whole check came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Right images in their place (when it ended).
+    pub images: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Faults found.
+    pub faults: u64,
+    /// Faults that are still there.
+    pub left: u64,
+}
+
+/// Checks the data directory `root`, telling `report` of every file; `report` may end it early.
+///
+/// # Errors
+/// [`OpenError`] when it is no data directory or a server uses it; nothing was looked at then.
+pub fn check(
+    root: &Path,
+    mode: Mode,
+    mut report: impl FnMut(Event) -> ControlFlow<()>,
+) -> Result<Sum, OpenError> {
+    let offline = open::open_offline(root)?;
+    let layout = &offline.layout;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let (items, to_examine) = flume::bounded(WAITING_MAX);
+    let (verdicts, examined) = flume::bounded(WAITING_MAX);
+    let mut check = Check { layout, repairs: Repairs::new(layout, mode), sum: Sum::default() };
+    thread::scope(|scope| {
+        scope.spawn(move || walk::walk(layout, &mut |item| flow(items.send(item).is_ok())));
+        for _ in 0..threads {
+            let (to_examine, verdicts) = (to_examine.clone(), verdicts.clone());
+            scope.spawn(move || hash(layout, &to_examine, &verdicts));
+        }
+        // Only the threads hold these now, so that each end is seen by the next.
+        drop((to_examine, verdicts));
+        let flow = examined.iter().try_for_each(|(path, verdict)| check.take(path, verdict, &mut report));
+        drop(examined);
+        if flow.is_continue() {
+            check.finish(&mut report);
+        }
+    });
+    Ok(check.sum)
+}
+
+/// Looks at files until there are none, or nobody wants to know.
+fn hash(layout: &Layout, items: &flume::Receiver<Item>, verdicts: &flume::Sender<(PathBuf, Verdict)>) {
+    for item in items {
+        let (path, verdict) = match item {
+            Item::Stored(path) => {
+                let verdict = examine::examine(layout, &path);
+                (path, verdict)
+            }
+            Item::Faulty(path, fault) => (path, Verdict::Wrong(fault)),
+        };
+        if verdicts.send((path, verdict)).is_err() {
+            return;
+        }
+    }
+}
+
+/// A check under way.
+struct Check<'a> {
+    layout: &'a Layout,
+    repairs: Repairs<'a>,
+    sum: Sum,
+}
+
+type Report<'a> = &'a mut dyn FnMut(Event) -> ControlFlow<()>;
+
+impl Check<'_> {
+    fn take(&mut self, path: PathBuf, verdict: Verdict, report: Report<'_>) -> ControlFlow<()> {
+        match verdict {
+            Verdict::Right(bytes) => {
+                self.sum.images += 1;
+                self.sum.bytes += bytes;
+                report(Event::Right(bytes))
+            }
+            Verdict::Wrong(fault) => match self.repairs.mend(&path, &fault) {
+                Some(outcome) => self.tell(&path, fault, outcome, report),
+                // Told when it is mended, after all others.
+                None => ControlFlow::Continue(()),
+            },
+        }
+    }
+
+    /// Moves the misplaced images, which can now be done.
+    fn finish(&mut self, report: Report<'_>) {
+        for (path, to) in self.repairs.deferred() {
+            let (outcome, bytes) = self.repairs.replace(&path, &to);
+            self.sum.images += u64::from(bytes.is_some());
+            self.sum.bytes += bytes.unwrap_or(0);
+            let fault = Fault::Misplaced(self.below(&to));
+            if self.tell(&path, fault, outcome, report).is_break() {
+                return;
+            }
+        }
+    }
+
+    fn tell(&mut self, path: &Path, fault: Fault, outcome: Outcome, report: Report<'_>) -> ControlFlow<()> {
+        self.sum.faults += 1;
+        self.sum.left += u64::from(!outcome.is_mended());
+        report(Event::Found(Finding { path: self.below(path), fault, outcome }))
+    }
+
+    fn below(&self, path: &Path) -> PathBuf {
+        below(self.layout, path)
+    }
+}
+
+/// The path as it is told: without the data directory.
+fn below(layout: &Layout, path: &Path) -> PathBuf {
+    path.strip_prefix(layout.root()).unwrap_or(path).to_path_buf()
+}
+
+fn flow(goes_on: bool) -> ControlFlow<()> {
+    if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+impl Fault {
+    /// One word for programs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::WrongHash(_) => "wrong-hash",
+            Self::Misplaced(_) => "misplaced",
+            Self::Temporary => "temporary",
+            Self::Foreign => "foreign",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether the fault has gone.
+    pub const fn is_mended(&self) -> bool {
+        matches!(self, Self::Moved(_) | Self::Removed)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.path.display())?;
+        match &self.fault {
+            Fault::WrongHash(actual) => write!(f, "damaged, its SHA-1 is {actual}")?,
+            Fault::Misplaced(to) => write!(f, "misplaced, it belongs at {}", to.display())?,
+            Fault::Temporary => f.write_str("left by an upload that never ended")?,
+            Fault::Foreign => f.write_str("no image that a server stored; take it away by hand")?,
+            Fault::Unreadable(error) => write!(f, "cannot be read: {error}")?,
+        }
+        match &self.outcome {
+            Outcome::Left => Ok(()),
+            Outcome::Moved(to) => write!(f, "; moved to {}", to.display()),
+            Outcome::Removed => f.write_str("; removed"),
+            Outcome::Failed(error) => write!(f, "; cannot be mended: {error}"),
+        }
+    }
+}

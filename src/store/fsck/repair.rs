@@ -1,0 +1,117 @@
+//! What is done about a fault. Every step is one rename (or the removal of a temporary file), synced
+//! before it is told, and never onto a file that is there.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::examine::claim;
+use super::{Fault, Mode, Outcome, below};
+use crate::store::path::Layout;
+
+/// Misplaced files that are remembered until the end, about 200 bytes each.
+const DEFERRED_MAX: usize = 1_000_000;
+
+/// The repairs of one check.
+#[derive(Debug)]
+pub(super) struct Repairs<'a> {
+    layout: &'a Layout,
+    mode: Mode,
+    /// Where a misplaced file lies and where it belongs, both below the data directory.
+    deferred: Vec<(PathBuf, PathBuf)>,
+    /// For names in quarantine.
+    serial: u64,
+}
+
+impl<'a> Repairs<'a> {
+    pub(super) fn new(layout: &'a Layout, mode: Mode) -> Self {
+        // Unique over runs: the time of day, then a counter, as the server does it.
+        let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { layout, mode, deferred: Vec::new(), serial: seconds * 1_000 }
+    }
+
+    /// Mends what can be mended at once. `None`: a misplaced image is moved at the end, when no damaged
+    /// one blocks its place any more and the walk cannot meet it twice.
+    pub(super) fn mend(&mut self, path: &Path, fault: &Fault) -> Option<Outcome> {
+        if self.mode == Mode::Check {
+            return Some(Outcome::Left);
+        }
+        Some(match fault {
+            Fault::WrongHash(_) => self.quarantine(path, path),
+            Fault::Misplaced(to) if self.deferred.len() < DEFERRED_MAX => {
+                self.deferred.push((path.to_path_buf(), self.layout.root().join(to)));
+                return None;
+            }
+            Fault::Temporary => fs::remove_file(path).map_or_else(Outcome::Failed, |()| Outcome::Removed),
+            Fault::Misplaced(_) | Fault::Foreign | Fault::Unreadable(_) => Outcome::Left,
+        })
+    }
+
+    /// The misplaced images, with their places.
+    pub(super) fn deferred(&mut self) -> Vec<(PathBuf, PathBuf)> {
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// Moves a right image to its place; into quarantine when the place has its image already. Tells
+    /// the bytes of an image that came to its place.
+    pub(super) fn replace(&mut self, path: &Path, to: &Path) -> (Outcome, Option<u64>) {
+        match self.place(path, to) {
+            Ok(bytes) => (Outcome::Moved(below(self.layout, to)), Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (self.quarantine(path, to), None),
+            Err(error) => (Outcome::Failed(error), None),
+        }
+    }
+
+    fn place(&self, path: &Path, to: &Path) -> io::Result<u64> {
+        // What was copied here by hand may not be on the disk yet, and its name shall not precede it.
+        let file = File::open(path)?;
+        file.sync_all()?;
+        let length = file.metadata()?.len();
+        let directory = to.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        fs::create_dir_all(directory)?;
+        for made in [Some(directory), directory.parent()].into_iter().flatten() {
+            sync_directory(made)?;
+        }
+        sync_directory(&self.layout.store())?;
+        rename(path, to)?;
+        Ok(length)
+    }
+
+    /// Sets the file at `path` aside as a copy of the image that the name of `named` says.
+    fn quarantine(&mut self, path: &Path, named: &Path) -> Outcome {
+        match self.set_aside(path, named) {
+            Ok(to) => Outcome::Moved(below(self.layout, &to)),
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    fn set_aside(&mut self, path: &Path, named: &Path) -> io::Result<PathBuf> {
+        let Some((id, Some(format))) = claim(named) else { return Err(io::ErrorKind::InvalidInput.into()) };
+        fs::create_dir_all(self.layout.quarantine())?;
+        loop {
+            self.serial += 1;
+            let to = self.layout.quarantined(&id, format, self.serial);
+            match rename(path, &to) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                moved => return moved.map(|()| to),
+            }
+        }
+    }
+}
+
+/// Renames onto a free name only, and syncs both directories. Nobody else works here: the lock is held.
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)?;
+    for directory in [to.parent(), from.parent()].into_iter().flatten() {
+        sync_directory(directory)?;
+    }
+    Ok(())
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
