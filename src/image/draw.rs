@@ -39,10 +39,10 @@ pub fn samples() -> Result<Vec<(&'static str, Vec<u8>)>, RenderError> {
 /// As [`samples`], both sides divided.
 fn samples_by(divisor: u32) -> Result<Vec<(&'static str, Vec<u8>)>, RenderError> {
     const FILES: [(&str, Format, Size); SCENES] = [
-        ("hills.jpg", Format::Jpeg, Size { width: 1280, height: 960 }),
-        ("moonlit-sea.webp", Format::Webp, Size { width: 1280, height: 853 }),
-        ("dunes.jpg", Format::Jpeg, Size { width: 960, height: 1280 }),
-        ("balloons.png", Format::Png, Size { width: 1120, height: 840 }),
+        ("hills", Format::Jpeg, Size { width: 1280, height: 960 }),
+        ("moonlit-sea", Format::Webp, Size { width: 1280, height: 853 }),
+        ("dunes", Format::Jpeg, Size { width: 960, height: 1280 }),
+        ("balloons", Format::Png, Size { width: 1120, height: 840 }),
     ];
     let file = |(index, (name, format, size)): (usize, (&'static str, Format, Size))| {
         let size = Size { width: size.width / divisor, height: size.height / divisor };
