@@ -24,7 +24,7 @@ fn a_preset_is_what_the_config_says_with_the_urls_options_over_it() {
         ("p-thumb", "60s"),
         ("p-thumb,g-w,dpr0.5", "60s,g-w,dpr0.5"),
         ("p-tall", "40w80h,fill,g-n,q50"),
-        ("p-tall,q60,g-c,flip", "40w80h,fill,q60,flip"),
+        ("p-tall,g-c,q60,flip", "40w80h,fill,q60,flip"),
         ("p-tall,grey", "40w80h,fill,g-n,q50,grey"),
     ] {
         let by_preset = node.get(&format!("/image/{id}/{preset}/x.jpg")).expect(200);
