@@ -55,7 +55,7 @@ pub struct Serve {
     /// Address to listen on [default: 127.0.0.1:8080] [env: RETICULUM_LISTEN]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<SocketAddr>,
-    /// How other nodes reach this one [default: http:// and the address of --listen]
+    /// How other nodes reach this one [default: http://LISTEN]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// The node's name [default: the host's]

@@ -37,7 +37,9 @@ fn serve(flags: &Serve) -> ExitCode {
     for UnknownVariable { name, nearest } in environment.unknown() {
         log::warn!(name, nearest; "a variable of the environment is not known, and so ignored");
     }
-    match control::run(config) {
+    let flags = flags.clone();
+    let reload = move || config::load(&flags, &Environment::of_process());
+    match control::run(config, Box::new(reload)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("reticulum: {error}");

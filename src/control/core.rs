@@ -34,7 +34,7 @@ pub(super) struct Core {
     pub(super) node: Arc<Node>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) memory: Arc<DecodeMemory>,
-    pub(super) http: http::Settings,
+    pub(super) live: Arc<http::live::Live>,
     pub(super) senders: Vec<flume::Sender<Message>>,
     pub(super) mailbox: flume::Receiver<Message>,
     pub(super) quarantined: Arc<[ObjectId]>,
@@ -83,7 +83,7 @@ impl Core {
         let house = glommio::spawn_local(Rc::clone(&shard).keep_house());
         ended.ready();
         if let Some(listener) = shard.listener().await {
-            http::connection::serve(Rc::clone(&shard), Rc::new(self.http), listener).await;
+            http::connection::serve(Rc::clone(&shard), self.live, listener).await;
         }
         // Another shard may still be receiving what this one owns.
         ended.served();

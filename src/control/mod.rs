@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use futures_lite::future;
 use glommio::{LocalExecutorBuilder, Placement};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use self::core::{Core, Ended};
 use self::listen::ListenError;
 use self::system::SystemError;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::http::live::Live;
 use crate::shard::Node;
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
@@ -61,11 +62,14 @@ enum Event {
     Signal(i32),
 }
 
-/// Runs a node until it is told to stop.
+/// Loads the configuration anew, from where it came at the start.
+pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
+
+/// Runs a node until it is told to stop. On SIGHUP keys, presets and log level are taken from `reload`.
 ///
 /// # Errors
 /// [`RunError`]; each says what to do.
-pub fn run(config: Config) -> Result<(), RunError> {
+pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     if !config.join.is_empty() {
         return Err(RunError::Join);
     }
@@ -84,6 +88,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         data.layout.clone(),
         NodeMetrics::new(metrics.clone()),
     ));
+    let live = Arc::new(Live::new(config.http.clone()));
     let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
     let mailboxes = Mesh::mailboxes(plan.shards.len());
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
@@ -96,7 +101,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
             node: Arc::clone(&node),
             metrics,
             memory: Arc::clone(&memory),
-            http: config.http.clone(),
+            live: Arc::clone(&live),
             senders: senders.clone(),
             mailbox,
             quarantined: Arc::clone(&quarantined),
@@ -104,7 +109,7 @@ pub fn run(config: Config) -> Result<(), RunError> {
         };
         threads.push(core.start().map_err(RunError::Start)?);
     }
-    let control = Control { config, node, senders, events };
+    let control = Control { config, reload, live, node, senders, events };
     let ended = executor(plan.control)?.run(control.run());
     for thread in threads {
         if thread.join().is_err() {
@@ -145,13 +150,15 @@ impl Plan {
 /// Signals arrive on a thread of their own: nothing else is safe to do in a handler.
 fn watch_signals(events: flume::Sender<Event>) -> Result<(), RunError> {
     let start = |error: std::io::Error| RunError::Start(error.to_string());
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(start)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(start)?;
     let watch = move || {
-        for (count, signal) in signals.forever().enumerate() {
-            if count > 0 {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            if stopping && signal != SIGHUP {
                 // The second one: whoever sends it does not want to wait.
                 std::process::exit(1);
             }
+            stopping |= signal != SIGHUP;
             if events.send(Event::Signal(signal)).is_err() {
                 return;
             }
@@ -163,6 +170,8 @@ fn watch_signals(events: flume::Sender<Event>) -> Result<(), RunError> {
 
 struct Control {
     config: Config,
+    reload: Reload,
+    live: Arc<Live>,
     node: Arc<Node>,
     senders: Vec<flume::Sender<Message>>,
     events: flume::Receiver<Event>,
@@ -183,6 +192,7 @@ impl Control {
                         break;
                     }
                 }
+                Ok(Event::Signal(SIGHUP)) => self.reload(),
                 Ok(Event::Signal(signal)) => {
                     log::info!(signal; "stopping");
                     self.node.drain();
@@ -215,6 +225,20 @@ impl Control {
         let (shards, url) = (self.senders.len(), url(address));
         log::info!(shards, url; "ready");
         Ok(())
+    }
+
+    /// A faulty configuration changes nothing: the node goes on with what it has.
+    fn reload(&self) {
+        match (self.reload)() {
+            Ok(config) => {
+                log::set_max_level(config.log_level);
+                self.live.reload(config.http);
+                log::info!("keys, presets and log level are loaded anew");
+            }
+            Err(error) => {
+                log::error!(error:% = error; "the configuration is faulty, so nothing is loaded anew")
+            }
+        }
     }
 
     fn tell(&self, message: impl Fn() -> Message) {

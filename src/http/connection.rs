@@ -20,10 +20,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use super::Settings;
-use super::access::{Access, loopback};
+use super::access::loopback;
+use super::live::{Live, Rules};
 use super::service::{self, Context};
 use super::socket::{self, Socket};
-use super::watch::{Watched, Watches};
+use super::watch::{Watch, Watched, Watches};
 use crate::shard::{Node, Shard};
 
 /// How long the rest of a refused request is thrown away, so that the client sees the answer.
@@ -44,17 +45,19 @@ struct Permit(Arc<Node>);
 /// What all connections of a shard share.
 struct Server {
     shard: Rc<Shard>,
+    /// As of the start: limits do not change.
     settings: Rc<Settings>,
-    access: Rc<Access>,
+    rules: Rc<Rules>,
     watches: Rc<Watches>,
 }
 
 /// Serves `listener` until the shard stops, then finishes what runs.
-pub async fn serve(shard: Rc<Shard>, settings: Rc<Settings>, listener: OwnedFd) {
+pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
     let listener = socket::adopt_listener(listener);
     let watches = Rc::<Watches>::default();
-    let access = Rc::new(Access::new(&settings.access));
-    let server = Server { shard, settings, access, watches };
+    let rules = Rc::new(Rules::new(live));
+    let settings = rules.current().0;
+    let server = Server { shard, settings, rules, watches };
     let Server { shard, settings, watches, .. } = &server;
     let sweep = {
         let (watches, settings) = (Rc::clone(watches), Rc::clone(settings));
@@ -123,16 +126,15 @@ impl Server {
             return;
         }
         let (watch, watched) = self.watches.add();
-        let context = Context {
-            shard: Rc::clone(&self.shard),
-            settings: Rc::clone(&self.settings),
-            access: Rc::clone(&self.access),
-            watch,
-            near: is_near(&stream),
-        };
+        let (shard, rules) = (Rc::clone(&self.shard), Rc::clone(&self.rules));
+        let linger_bytes_max = self.settings.upload_bytes_max;
         let driven = async move {
             let held: (Permit, Watched) = (permit, watched);
-            if AssertUnwindSafe(drive(context, stream)).catch_unwind().await.is_err() {
+            if AssertUnwindSafe(drive(shard, rules, watch, stream, linger_bytes_max))
+                .catch_unwind()
+                .await
+                .is_err()
+            {
                 log::error!("driving a connection panicked");
             }
             drop(held);
@@ -148,13 +150,23 @@ fn is_near(stream: &TcpStream) -> bool {
         .all(|end| end.is_ok_and(|address| loopback::is_loopback(address.ip())))
 }
 
-async fn drive(context: Context, stream: TcpStream) {
-    let linger_bytes_max = context.settings.upload_bytes_max;
-    let (shard, watch) = (Rc::clone(&context.shard), Rc::clone(&context.watch));
-    let serve = service_fn(move |request| {
-        let context = context.clone();
-        async move { Ok::<_, Infallible>(service::answer(context, request).await) }
-    });
+async fn drive(
+    shard: Rc<Shard>,
+    rules: Rc<Rules>,
+    watch: Rc<Watch>,
+    stream: TcpStream,
+    linger_bytes_max: u64,
+) {
+    let near = is_near(&stream);
+    let serve = {
+        let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
+        service_fn(move |request| {
+            let (settings, access) = rules.current();
+            let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
+            let context = Context { shard, settings, access, watch, near };
+            async move { Ok::<_, Infallible>(service::answer(context, request).await) }
+        })
+    };
     let socket = Socket::new(stream, Rc::clone(&watch));
     let mut connection =
         http1::Builder::new().half_close(false).max_buf_size(BUFFER_BYTES).serve_connection(socket, serve);

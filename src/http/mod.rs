@@ -10,6 +10,7 @@
 //! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
+//! * [`live`]: what may change while a node runs.
 //! * [`conditional`]: validators and ranges (pure).
 //! * [`body`]: what is sent.
 //! * [`reply`]: the only table of status codes.
@@ -23,6 +24,7 @@ mod endpoint;
 mod form;
 mod image;
 mod listing;
+pub mod live;
 mod negotiate;
 mod presets;
 mod reply;

@@ -31,7 +31,6 @@ pub(super) struct Answer {
 }
 
 /// What a handler works with.
-#[derive(Clone)]
 pub(super) struct Context {
     pub(super) shard: Rc<Shard>,
     pub(super) settings: Rc<Settings>,

@@ -19,17 +19,19 @@ pub enum Form {
     Json,
 }
 
-/// Starts the log; later calls change nothing.
+/// Starts the log; later calls change the level alone.
 pub fn start(level: LevelFilter, form: Form) {
     let mut builder = env_logger::Builder::new();
     // The runtime tells of every file that is dropped without an explicit close: noise to anyone but its authors.
-    builder.filter_level(level).filter_module("glommio", level.min(LevelFilter::Warn));
+    // The level itself is the log crate's, where it can be changed later.
+    builder.filter_level(LevelFilter::Trace).filter_module("glommio", LevelFilter::Warn);
     match form {
         Form::Text => builder.format(text),
         Form::Json => builder.format(json),
     };
     // A second start (in one test process) keeps the first.
     let _ = builder.try_init();
+    log::set_max_level(level);
 }
 
 fn text(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {

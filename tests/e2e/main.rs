@@ -8,7 +8,7 @@
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
 //!   [`options`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`corpus`].
-//! * What a node is told: [`configuration`]. Who may do what: [`access`], [`signed`].
+//! * What a node is told: [`configuration`], [`reload`]. Who may do what: [`access`], [`signed`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`]. What a user types: [`commands`], [`demo`].
 
 mod client;
@@ -32,6 +32,7 @@ mod originals;
 mod overload;
 mod presets;
 mod refusals;
+mod reload;
 mod routes;
 mod signed;
 mod start;

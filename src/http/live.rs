@@ -1,0 +1,67 @@
+//! What may change while a node runs: keys, presets and who may do what.
+//!
+//! One place for the node, which control replaces; each shard keeps its own copy and looks at a number
+//! to see whether it is still the newest, so that a request takes no lock.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Settings;
+use super::access::Access;
+
+/// The node's settings as of the last load.
+#[derive(Debug)]
+pub struct Live {
+    version: AtomicU64,
+    newest: Mutex<Settings>,
+}
+
+/// A shard's copy.
+pub(super) struct Rules {
+    live: Arc<Live>,
+    version: Cell<u64>,
+    settings: RefCell<Rc<Settings>>,
+    access: RefCell<Rc<Access>>,
+}
+
+impl Live {
+    /// These settings, until they are replaced.
+    pub fn new(settings: Settings) -> Self {
+        Self { version: AtomicU64::new(0), newest: Mutex::new(settings) }
+    }
+
+    /// Takes keys, presets and the rules of access from `settings`; limits stay as they were at the start.
+    pub fn reload(&self, settings: Settings) {
+        let Settings { presets, only_presets, access, .. } = settings;
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        *newest = Settings { presets, only_presets, access, ..newest.clone() };
+        // Released with the lock still held: whoever sees the number finds the settings.
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn newest(&self) -> (u64, Settings) {
+        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.version.load(Ordering::Acquire), newest.clone())
+    }
+}
+
+impl Rules {
+    pub(super) fn new(live: Arc<Live>) -> Self {
+        let (version, settings) = live.newest();
+        let access = RefCell::new(Rc::new(Access::new(&settings.access)));
+        Self { live, version: Cell::new(version), settings: RefCell::new(Rc::new(settings)), access }
+    }
+
+    /// The newest settings and rules of access.
+    pub(super) fn current(&self) -> (Rc<Settings>, Rc<Access>) {
+        if self.live.version.load(Ordering::Acquire) != self.version.get() {
+            let (version, settings) = self.live.newest();
+            *self.access.borrow_mut() = Rc::new(Access::new(&settings.access));
+            *self.settings.borrow_mut() = Rc::new(settings);
+            self.version.set(version);
+        }
+        (Rc::clone(&self.settings.borrow()), Rc::clone(&self.access.borrow()))
+    }
+}

@@ -1,0 +1,54 @@
+//! SIGHUP: keys, presets and log level are taken from the file anew.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::client::Request;
+use crate::harness::{Node, put, wait_until};
+use crate::pictures::{Picture, jpeg};
+
+/// Writes the node's config file and tells it.
+fn rewrite(node: &Node, config: &str) {
+    let path = node.data().parent().expect("a directory").join("reticulum.toml");
+    fs::write(path, config).expect("write the config");
+    node.signal(Signal::HUP);
+}
+
+#[test]
+fn presets_and_keys_change_without_a_restart() {
+    let node = Node::with_config("[images]\npresets = { thumb = \"20s\" }\n");
+    let id = node.upload(&jpeg(80, 60, 1));
+    let url = format!("/image/{id}/p-thumb/x.jpg");
+    assert_eq!(Picture::decode(&node.get(&url).expect(200).body).size(), (20, 20));
+    // A connection that is open already follows too.
+    let mut open = node.connect();
+    open.ask(&Request::get(&url)).expect(200);
+    rewrite(&node, "[images]\npresets = { thumb = \"30s\" }\n[access]\nupload_keys = [\"new\"]\n");
+    wait_until("the new preset", || Picture::decode(&node.get(&url).expect(200).body).size() == (30, 30));
+    assert_eq!(Picture::decode(&open.ask(&Request::get(&url)).expect(200).body).size(), (30, 30));
+    let upload = || put(&jpeg(40, 30, 2));
+    node.ask(&upload()).problem(403);
+    node.ask(&upload().header("Authorization", "Bearer new")).expect(200);
+}
+
+#[test]
+fn a_faulty_file_changes_nothing_and_is_told() {
+    let node = Node::with_config("[images]\npresets = { thumb = \"20s\" }\n");
+    let id = node.upload(&jpeg(80, 60, 1));
+    rewrite(&node, "[images]\npresets = { thumb = \"wrong\" }\n");
+    wait_until("the log", || node.log().contains("nothing is loaded anew"));
+    let picture = Picture::decode(&node.get(&format!("/image/{id}/p-thumb/x.jpg")).expect(200).body);
+    assert_eq!(picture.size(), (20, 20));
+}
+
+#[test]
+fn the_log_level_changes() {
+    let node = Node::plain();
+    node.upload(&jpeg(40, 30, 1));
+    assert!(!node.log().contains("stored an image"));
+    rewrite(&node, "[log]\nlevel = \"debug\"\n");
+    wait_until("the reload", || node.log().contains("loaded anew"));
+    node.upload(&jpeg(40, 30, 2));
+    wait_until("a line of debugging", || node.log().contains("stored an image"));
+}
