@@ -8,7 +8,6 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use sha1::{Digest, Sha1};
 use ureq::Body;
 use ureq::http::Response;
@@ -16,17 +15,16 @@ use ureq::http::Response;
 use super::ClientError;
 use super::node::Node;
 use crate::cli::commands::Get;
-use crate::object::{Extension, Format, ObjectId};
+use crate::object::{Extension, ObjectId};
 
 /// Bytes handed on at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
-#[derive(Deserialize)]
-struct Info {
-    extension: String,
-    frames: u32,
-    has_alpha: bool,
-}
+/// Names every type, so that `auto` leaves the stored bytes as they are.
+const ANY_STORED: &str = "image/jpeg, image/png, image/gif, image/webp, image/avif";
+
+/// Names no type.
+const ANY: &str = "*/*";
 
 /// Where the bytes go.
 enum Target {
@@ -39,31 +37,13 @@ enum Target {
 
 pub(super) fn run(flags: &Get) -> Result<(), ClientError> {
     let target = Target::of(flags.output.as_deref())?;
-    let node = Node::new(&flags.target.node);
-    let extension = match flags.format {
-        Some(extension) => extension,
-        None => Extension::Format(suiting(flags, &node)?),
-    };
+    let extension = flags.format.unwrap_or(Extension::Auto);
     let (id, spec) = (flags.id, flags.spec.canonical_for(extension));
-    let answer = node.get(&format!("/image/{id}/{spec}/image.{}", extension.as_str()))?;
-    let stored = flags.spec.is_full_plain() && (flags.format.is_none() || is_stored(&answer, &id));
+    let itself = flags.spec.is_full_plain();
+    let path = format!("/image/{id}/{spec}/image.{}", extension.as_str());
+    let answer = Node::new(&flags.target.node).get(&path, if itself { ANY_STORED } else { ANY })?;
+    let stored = itself && (extension == Extension::Auto || is_stored(&answer, &id));
     target.take(answer, stored.then_some(id))
-}
-
-/// The format that suits the image, by what the node says of it.
-fn suiting(flags: &Get, node: &Node) -> Result<Format, ClientError> {
-    let info: Info = node.get_json(&format!("/info/{}", flags.id))?;
-    let Some(Extension::Format(own)) = Extension::parse(&info.extension) else {
-        return Err(node.strange("it names a format that does not exist"));
-    };
-    let one_frame = flags.spec.frame.is_some();
-    Ok(match own {
-        own if flags.spec.is_full_plain() => own,
-        Format::Jpeg | Format::Png | Format::Gif => own,
-        Format::Webp if info.frames > 1 && !one_frame => Format::Gif,
-        Format::Webp | Format::Avif if info.has_alpha => Format::Png,
-        Format::Webp | Format::Avif => Format::Jpeg,
-    })
 }
 
 /// Whether the answer is the image itself: its ETag is the id.

@@ -80,7 +80,7 @@ impl Node {
 
     /// Whether it says that it is ready.
     pub fn is_ready(&self) -> bool {
-        self.get("/readyz").is_ok()
+        self.get("/readyz", "*/*").is_ok()
     }
 
     /// Uploads an image.
@@ -125,15 +125,15 @@ impl Node {
         self.send(self.agent.post(self.at("/")).header("Content-Type", media_type), &mut form, whole)
     }
 
-    /// A page, file or text.
-    pub(super) fn get(&self, path: &str) -> Result<Response<Body>, ClientError> {
-        let request = self.authorised(self.agent.get(self.at(path)));
+    /// A page, file or text, of one of the media types in `accept`.
+    pub(super) fn get(&self, path: &str, accept: &str) -> Result<Response<Body>, ClientError> {
+        let request = self.authorised(self.agent.get(self.at(path))).header("Accept", accept);
         self.accepted(request.call().map_err(|error| self.failure(&error))?)
     }
 
     /// The same as a JSON object of a known form.
     pub(super) fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let answer = self.get(path)?;
+        let answer = self.get(path, "application/json")?;
         self.json(answer)
     }
 

@@ -243,7 +243,8 @@ fn get_fails_with_the_nodes_sentence_and_leaves_no_file() {
     let file = target.path().join("x.jpg");
     run(&["get", ABSENT, "-o", text(&file), "--node", &url(&node)]).fails(&["(404)", "upload it first"]);
     let id = node.upload(&jpeg(60, 40, 1));
-    run(&["get", &id, "--format", "avif", "-o", text(&file), "--node", &url(&node)]).fails(&["refused"]);
+    run(&["get", &id, "full,crop-9999-0-1-1", "-o", text(&file), "--node", &url(&node)])
+        .fails(&["refused (422)"]);
     // Too large to be proven before it is sent: the end is missing.
     let large = [jpeg(60, 40, 2), vec![0; 3 << 20]].concat();
     let large_id = node.upload(&large);
@@ -251,7 +252,8 @@ fn get_fails_with_the_nodes_sentence_and_leaves_no_file() {
     let mut damaged = large;
     damaged[1 << 20] ^= 1;
     fs::write(stored, damaged).expect("write");
-    run(&["get", &large_id, "-o", text(&file), "--node", &url(&node)]).fails(&["broke"]);
+    let arguments = ["get", &large_id, "--format", "jpg", "-o", text(&file), "--node"];
+    run(&[&arguments[..], &[&url(&node)]].concat()).fails(&["broke"]);
     assert!(names(target.path()).is_empty());
     assert_eq!(run(&["get", "abc"]).code, Some(2));
 }
