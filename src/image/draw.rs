@@ -27,7 +27,7 @@ pub fn sample(index: usize, size: Size) -> Result<Pixels, RenderError> {
     }
 }
 
-/// Name and file of each picture, about 1280 × 960, in JPEG, WebP and PNG. Takes a fraction of a second.
+/// Name (without an extension) and file of each picture, about 1280 × 960, in JPEG, WebP and PNG. Takes a fraction of a second.
 ///
 /// # Errors
 ///
@@ -266,14 +266,10 @@ mod tests {
     fn samples_are_files_of_several_formats_with_different_names() {
         let files = samples_by(20).unwrap();
         assert_eq!(files.len(), SCENES);
-        for (name, bytes) in &files {
-            let magic: &[u8] = match name.rsplit_once('.').unwrap().1 {
-                "jpg" => &[0xFF, 0xD8, 0xFF],
-                "png" => b"\x89PNG",
-                "webp" => b"RIFF",
-                other => panic!("no sample should be a {other}"),
-            };
-            assert!(bytes.starts_with(magic), "{name}");
+        for magic in [&[0xFF, 0xD8, 0xFF][..], b"\x89PNG", b"RIFF"] {
+            assert!(files.iter().any(|(_, bytes)| bytes.starts_with(magic)), "{magic:?}");
+        }
+        for (name, _) in &files {
             assert_eq!(files.iter().filter(|(other, _)| other == name).count(), 1, "{name} comes twice");
         }
     }
