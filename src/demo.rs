@@ -17,7 +17,7 @@ use crate::cli::address::NodeUrl;
 use crate::client::{self, ClientError, Uploaded};
 use crate::config::PREFIX;
 use crate::image::draw;
-use crate::image::render::RenderError;
+use crate::image::error::RenderError;
 
 /// How long the node may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(20);

@@ -5,9 +5,9 @@
 //! hash of the coordinates, not from a random source.
 
 use super::encode;
+use super::error::RenderError;
 use super::geometry::Size;
 use super::pixels::{Kind, Pixels};
-use super::render::RenderError;
 use crate::object::Format;
 
 /// How many different pictures there are.

@@ -8,9 +8,9 @@ use fast_image_resize::images::TypedImage;
 use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
 use fast_image_resize::{FilterType, MulDiv, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
+use super::error::RenderError;
 use super::geometry::{Rect, Size};
 use super::pixels::{Kind, Pixels};
-use super::render::RenderError;
 
 /// The part of `pixels` in `window`, scaled to `to`. `pixels` is consumed: alpha is multiplied in in place.
 ///

@@ -4,10 +4,11 @@
 
 use std::fmt;
 
+use super::error::RenderError;
 use super::header::{Header, Limits};
 use super::inspect::{self, InspectError};
 use super::recipe::Recipe;
-use super::render::{self, RenderError};
+use super::render;
 
 /// A variant that nothing is known to forbid.
 #[derive(Clone, Copy, Debug)]

@@ -4,9 +4,9 @@
 //! is there. Knows no file format. Areas may lie partly or wholly outside the canvas: what is outside is cut off.
 
 use super::CORRUPT;
+use crate::image::error::RenderError;
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::render::RenderError;
 
 /// Where a frame lies on its canvas.
 #[derive(Clone, Copy)]

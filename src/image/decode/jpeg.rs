@@ -17,9 +17,9 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
 use crate::image::container::jpeg::{SOS, Segments};
+use crate::image::error::RenderError;
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::render::RenderError;
 
 /// Scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library
 /// cannot be interrupted between them.

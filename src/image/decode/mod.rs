@@ -10,10 +10,10 @@ mod jpeg;
 mod png;
 mod webp;
 
+use super::error::{Fault, RenderError, proceed};
 use super::geometry::Size;
 use super::header::{ColorKind, Header, Limits};
 use super::pixels::{Kind, Pixels};
-use super::render::{Fault, RenderError, proceed};
 use crate::object::Format;
 
 /// Decodes one frame: `frame` counts from 0, `None` is the first displayed one (an APNG's default image).

@@ -12,9 +12,9 @@ use png::{
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
+use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::render::{RenderError, proceed};
 
 /// Frame 0 is the image that every PNG reader shows; a later one is counted among the animation's frames.
 pub(super) fn decode(

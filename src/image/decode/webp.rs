@@ -9,9 +9,9 @@ use webp::{BitstreamFeatures, PixelLayout};
 use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS};
 use crate::image::container::webp::Chunks;
+use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::render::{RenderError, proceed};
 
 /// The still, or the canvas after frame `frame` was drawn.
 pub(super) fn decode(

@@ -4,8 +4,8 @@
 //! of the picture is needed. Pixels beyond an edge count as those on it.
 
 use super::kernel::{Kernel, VALUE_MAX};
+use crate::image::error::{RenderError, proceed};
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::render::{RenderError, proceed};
 
 /// Lines that are smoothed together: enough to fill vector registers, few enough that a wide kernel's last
 /// values stay in a second-level cache.

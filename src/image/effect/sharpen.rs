@@ -1,8 +1,8 @@
 //! Unsharp mask: what a blur by one pixel takes away is added, multiplied by a gain. Alpha stays.
 
 use super::blur::blur;
+use crate::image::error::RenderError;
 use crate::image::pixels::Pixels;
-use crate::image::render::RenderError;
 
 /// The blur whose difference is enlarged, in pixels.
 const SIGMA: f64 = 1.0;

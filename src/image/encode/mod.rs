@@ -8,9 +8,9 @@ mod jpeg;
 mod png;
 mod webp;
 
+use super::error::RenderError;
 use super::geometry::{Size, side_max};
 use super::pixels::{Kind, Pixels};
-use super::render::RenderError;
 use crate::object::Format;
 
 /// For a caller that names none.

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::fixtures::*;
 use super::*;
+use crate::image::error::Fault;
 use crate::image::pixels::{Kind, Pixels};
+use crate::object::Format;
 
 const RED: [u8; 4] = [255, 0, 0, 255];
 const BLUE: [u8; 4] = [0, 0, 255, 255];

@@ -7,6 +7,7 @@ use super::fixtures::*;
 use super::*;
 use crate::image::header::{Color, ColorKind, Orientation};
 use crate::image::pixels::{Kind, Pixels};
+use crate::object::Format;
 
 /// One line of the manifest.
 struct Entry {

@@ -5,6 +5,7 @@ use crate::image::draw;
 use crate::image::header::{Color, ColorKind, Orientation};
 use crate::image::pixels::{Kind, Pixels};
 use crate::image::recipe::{Quality, Settings};
+use crate::object::Format;
 use crate::object::Spec;
 
 pub(super) const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };

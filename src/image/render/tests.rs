@@ -4,7 +4,10 @@ use proptest::prelude::*;
 
 use super::fixtures::*;
 use super::*;
+use crate::image::error::Fault;
+use crate::image::geometry::GeometryError;
 use crate::image::pixels::{Kind, Pixels};
+use crate::object::Format;
 
 fn made(source: &[u8], header: &Header, recipe: &Recipe) -> Result<Vec<u8>, RenderError> {
     render(source, header, recipe, &LIMITS, &always)

@@ -6,9 +6,9 @@
 
 use super::{CORRUPT, UNSUPPORTED, decode_interleaved};
 use crate::image::container::jpeg::{SOS, Segment, Segments};
+use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::render::RenderError;
 use crate::image::resize;
 
 /// Three components in three scans. `holds_rgb`: they are red, green and blue as they are.
