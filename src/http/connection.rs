@@ -15,15 +15,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_lite::{FutureExt, future};
-use glommio::net::{TcpListener, TcpStream};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use super::Settings;
 use super::access::loopback;
 use super::live::{Live, Rules};
+use super::poller::Poller;
 use super::service::{self, Context};
-use super::socket::{self, Socket};
+use super::socket::{Listener, Socket};
 use super::watch::{Watch, Watched, Watches};
 use crate::shard::{Node, Shard};
 
@@ -49,15 +49,24 @@ struct Server {
     settings: Rc<Settings>,
     rules: Rc<Rules>,
     watches: Rc<Watches>,
+    poller: Rc<Poller>,
 }
 
 /// Serves `listener` until the shard stops, then finishes what runs.
 pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
-    let listener = socket::adopt_listener(listener);
+    let opened = Poller::new().and_then(|poller| Ok((Listener::new(listener, &poller)?, poller)));
+    let (listener, poller) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            log::error!(shard = shard.index(), error:% = error; "cannot watch the listener");
+            return;
+        }
+    };
+    let polling = glommio::spawn_local(Rc::clone(&poller).run());
     let watches = Rc::<Watches>::default();
     let rules = Rc::new(Rules::new(live));
     let settings = rules.current().0;
-    let server = Server { shard, settings, rules, watches };
+    let server = Server { shard, settings, rules, watches, poller };
     let Server { shard, settings, watches, .. } = &server;
     let sweep = {
         let (watches, settings) = (Rc::clone(watches), Rc::clone(settings));
@@ -70,7 +79,7 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
             None
         };
         match future::or(async { Some(listener.accept().await) }, stop).await {
-            Some(Ok(stream)) => server.start(stream, permit),
+            Some(Ok(descriptor)) => server.start(descriptor, permit),
             Some(Err(error)) => {
                 log::warn!(shard = shard.index(), error:% = error; "cannot accept a connection");
                 glommio::timer::sleep(PAUSE).await;
@@ -78,13 +87,14 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
             None => break,
         }
     }
-    server.empty_queue(&listener).await;
+    server.empty_queue(&listener);
     drop(listener);
     let deadline = Instant::now() + FINISH;
     while watches.count() > 0 && Instant::now() < deadline {
         glommio::timer::sleep(PAUSE).await;
     }
     sweep.cancel().await;
+    polling.cancel().await;
 }
 
 /// Waits for room below the node's limit; `None` when the shard stops first.
@@ -105,32 +115,29 @@ async fn permit(shard: &Shard, settings: &Settings) -> Option<Permit> {
 
 impl Server {
     /// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
-    async fn empty_queue(&self, listener: &TcpListener) {
+    fn empty_queue(&self, listener: &Listener) {
         let node = &self.shard.node;
         while node.connections.load(Relaxed) < self.settings.connections_max {
-            // One turn of the reactor is enough for a connection that waits, and the clock ends the rest.
-            let accepted = async { Some(listener.accept().await) };
-            let nobody = async {
-                glommio::timer::sleep(PAUSE).await;
-                None
-            };
-            let Some(Ok(stream)) = future::or(accepted, nobody).await else { return };
+            let Ok(descriptor) = listener.accept_waiting() else { return };
             node.connections.fetch_add(1, Relaxed);
-            self.start(stream, Permit(Arc::clone(node)));
+            self.start(descriptor, Permit(Arc::clone(node)));
         }
     }
 
-    fn start(&self, stream: TcpStream, permit: Permit) {
-        // Answers leave whole in one call, so waiting for more to send never helps.
-        if stream.set_nodelay(true).is_err() {
-            return;
-        }
+    fn start(&self, descriptor: OwnedFd, permit: Permit) {
         let (watch, watched) = self.watches.add();
         let (shard, rules) = (Rc::clone(&self.shard), Rc::clone(&self.rules));
         let linger_bytes_max = self.settings.upload_bytes_max;
+        let socket = match Socket::new(descriptor, &self.poller, Rc::clone(&watch)) {
+            Ok(socket) => socket,
+            Err(error) => {
+                log::warn!(shard = self.shard.index(), error:% = error; "cannot watch a connection");
+                return;
+            }
+        };
         let driven = async move {
             let held: (Permit, Watched) = (permit, watched);
-            if AssertUnwindSafe(drive(shard, rules, watch, stream, linger_bytes_max))
+            if AssertUnwindSafe(drive(shard, rules, watch, socket, linger_bytes_max))
                 .catch_unwind()
                 .await
                 .is_err()
@@ -144,20 +151,18 @@ impl Server {
 }
 
 /// Whether both ends have loopback addresses. A peer that is gone already has none.
-fn is_near(stream: &TcpStream) -> bool {
-    [stream.local_addr(), stream.peer_addr()]
-        .into_iter()
-        .all(|end| end.is_ok_and(|address| loopback::is_loopback(address.ip())))
+fn is_near(socket: &Socket) -> bool {
+    socket.ends().is_some_and(|ends| ends.into_iter().all(loopback::is_loopback))
 }
 
 async fn drive(
     shard: Rc<Shard>,
     rules: Rc<Rules>,
     watch: Rc<Watch>,
-    stream: TcpStream,
+    socket: Socket,
     linger_bytes_max: u64,
 ) {
-    let near = is_near(&stream);
+    let near = is_near(&socket);
     let serve = {
         let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
         service_fn(move |request| {
@@ -167,7 +172,6 @@ async fn drive(
             async move { Ok::<_, Infallible>(service::answer(context, request).await) }
         })
     };
-    let socket = Socket::new(stream, Rc::clone(&watch));
     let mut connection =
         http1::Builder::new().half_close(false).max_buf_size(BUFFER_BYTES).serve_connection(socket, serve);
     let served = {

@@ -1,7 +1,7 @@
 //! From sockets to requests and back.
 //!
 //! * [`connection`]: accept, drive, linger, stop.
-//! * [`socket`]: hyper's reads and writes on glommio's sockets.
+//! * [`poller`]: which sockets are ready. [`socket`]: hyper's reads and writes on them.
 //! * [`watch`]: time limits by one sweep per shard.
 //! * [`endpoint`]: a request's line as a type (pure).
 //! * [`access`]: who may do what.
@@ -26,6 +26,7 @@ mod image;
 mod listing;
 pub mod live;
 mod negotiate;
+mod poller;
 mod presets;
 mod reply;
 mod service;

@@ -1,23 +1,24 @@
-//! hyper's reads and writes on a glommio socket.
+//! hyper's reads and writes on a shard's sockets, and the shard's listener.
 //!
-//! This is the only type that hyper sees of a connection, so that another socket implementation can
-//! take its place. Reads go through one initialised scratch buffer per shard: a buffer per connection
-//! would cost memory, and handing hyper's uninitialised memory to glommio would be unsound. Writes are
-//! vectored: head and body leave in one system call without being copied together.
-#![allow(unsafe_code)]
-
+//! This is the only type that hyper sees of a connection. Reads go through one initialised scratch
+//! buffer per shard: a buffer per connection would cost memory. Writes are vectored: head and body
+//! leave in one system call without being copied together.
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use futures_lite::{AsyncRead, AsyncWrite};
-use glommio::net::{TcpListener, TcpStream};
 use hyper::rt::{Read, ReadBufCursor, Write};
-use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, accept_with, getpeername,
+    getsockname, recv, sendmsg, shutdown, sockopt,
+};
 
+use super::poller::{Entered, Poller};
 use super::watch::Watch;
 
 /// Bytes read at once.
@@ -27,33 +28,86 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
 }
 
+/// A listener of this shard.
+pub(super) struct Listener {
+    // Before the descriptor, so that its place is given up first.
+    entered: Entered,
+    descriptor: OwnedFd,
+}
+
 /// One connection's socket.
-#[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    entered: Entered,
+    descriptor: OwnedFd,
     watch: Rc<Watch>,
 }
 
-/// A glommio listener of this executor that owns `listener`, which already listens.
-pub(super) fn adopt_listener(listener: OwnedFd) -> TcpListener {
-    // SAFETY: `into_raw_fd` gives up ownership, so the listener is the only owner and closes it once.
-    unsafe { TcpListener::from_raw_fd(listener.into_raw_fd()) }
+impl Listener {
+    /// A listener that already listens.
+    ///
+    /// # Errors
+    /// The kernel's refusal to watch it.
+    pub(super) fn new(descriptor: OwnedFd, poller: &Rc<Poller>) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&descriptor, true)?;
+        // Sockets inherit it. Answers leave whole in one call, so waiting for more to send never helps.
+        sockopt::set_tcp_nodelay(&descriptor, true)?;
+        Ok(Self { entered: poller.enter(&descriptor)?, descriptor })
+    }
+
+    /// The next connection.
+    ///
+    /// # Errors
+    /// No descriptor left, or the like: try again after a pause.
+    pub(super) async fn accept(&self) -> io::Result<OwnedFd> {
+        std::future::poll_fn(|context| {
+            loop {
+                ready!(self.entered.poll_readable(context));
+                match self.accept_waiting() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.entered.not_readable(),
+                    done => return Poll::Ready(done),
+                }
+            }
+        })
+        .await
+    }
+
+    /// A connection that waits already.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is none, or as [`Listener::accept`].
+    pub(super) fn accept_waiting(&self) -> io::Result<OwnedFd> {
+        loop {
+            match accept_with(&self.descriptor, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+                // A client that has gone while it waited is not worth a word.
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                done => return Ok(done?),
+            }
+        }
+    }
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, watch: Rc<Watch>) -> Self {
-        Self { stream, watch }
+    /// A connection that was accepted.
+    ///
+    /// # Errors
+    /// The kernel's refusal to watch it.
+    pub(super) fn new(descriptor: OwnedFd, poller: &Rc<Poller>, watch: Rc<Watch>) -> io::Result<Self> {
+        Ok(Self { entered: poller.enter(&descriptor)?, descriptor, watch })
     }
 
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        // SAFETY: the stream keeps its descriptor open as long as it lives, and the result borrows it.
-        unsafe { BorrowedFd::borrow_raw(self.stream.as_raw_fd()) }
+    /// The addresses of both ends; `None` where the peer has gone already.
+    pub(super) fn ends(&self) -> Option<[IpAddr; 2]> {
+        let address = |name: SocketAddrAny| SocketAddr::try_from(name).ok().map(|address| address.ip());
+        Some([
+            address(getsockname(&self.descriptor).ok()?)?,
+            address(getpeername(&self.descriptor).ok()??)?,
+        ])
     }
 
     /// Nothing more is written; the peer sees the end.
     pub(super) fn finish_writing(&self) {
         // A peer that is gone already needs no farewell.
-        let _ = rustix::net::shutdown(self.descriptor(), Shutdown::Write);
+        let _ = shutdown(&self.descriptor, Shutdown::Write);
     }
 
     /// Reads and throws away until the peer ends, fails, or has sent `bytes_max` bytes.
@@ -61,7 +115,7 @@ impl Socket {
         let mut left = bytes_max;
         while left > 0 {
             let read = std::future::poll_fn(|context| {
-                SCRATCH.with_borrow_mut(|scratch| Pin::new(&mut self.stream).poll_read(context, scratch))
+                SCRATCH.with_borrow_mut(|scratch| self.poll_receive(context, scratch))
             });
             match read.await {
                 Ok(read) if read > 0 => left = left.saturating_sub(read as u64),
@@ -69,17 +123,52 @@ impl Socket {
             }
         }
     }
+
+    /// Takes what has come; 0 at the end.
+    fn poll_receive(&self, context: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.entered.poll_readable(context));
+            match recv(&self.descriptor, &mut *into, RecvFlags::DONTWAIT) {
+                Ok((read, _)) => {
+                    if read < into.len() {
+                        self.entered.read_short();
+                    }
+                    return Poll::Ready(Ok(read));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.entered.not_readable(),
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
+    /// Sends a part of `slices`, as much as there is room for.
+    fn poll_send(&self, context: &Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.entered.poll_writable(context));
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match sendmsg(&self.descriptor, slices, &mut SendAncillaryBuffer::default(), flags) {
+                Ok(sent) => {
+                    self.watch.sent();
+                    return Poll::Ready(Ok(sent));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.entered.not_writable(),
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
 }
 
 impl Read for Socket {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         SCRATCH.with_borrow_mut(|scratch| {
             let room = into.remaining().min(scratch.len());
-            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut scratch[..room]))?;
+            let read = ready!(self.poll_receive(context, &mut scratch[..room]))?;
             self.watch.received(&scratch[..read]);
             into.put_slice(&scratch[..read]);
             Poll::Ready(Ok(()))
@@ -89,7 +178,7 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+        self.poll_send(context, &[IoSlice::new(bytes)])
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -97,33 +186,19 @@ impl Write for Socket {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        let sent = loop {
-            let mut none = SendAncillaryBuffer::default();
-            match rustix::net::sendmsg(self.descriptor(), slices, &mut none, flags) {
-                Ok(sent) => break sent,
-                Err(rustix::io::Errno::INTR) => {}
-                // glommio tries once more and then waits for room.
-                Err(rustix::io::Errno::AGAIN) => {
-                    let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
-                    break ready!(Pin::new(&mut self.stream).poll_write(context, first))?;
-                }
-                Err(error) => return Poll::Ready(Err(error.into())),
-            }
-        };
-        self.watch.sent();
-        Poll::Ready(Ok(sent))
+        self.poll_send(context, slices)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.finish_writing();
+        Poll::Ready(Ok(()))
     }
 }
