@@ -19,9 +19,15 @@ pub(super) fn is_fresh(headers: &HeaderMap, etag: &str, modified: Option<SystemT
 
 /// Whether `If-None-Match` names this representation: lists, weak tags and `*`, compared weakly.
 pub(super) fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
-        list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-    })
+    let lists_it = |list: &str| lists(list, etag.as_bytes());
+    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(lists_it)
+}
+
+/// Whether one value of `If-None-Match` names this tag.
+pub(super) fn lists(list: &str, etag: &[u8]) -> bool {
+    list.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag)
 }
 
 /// A part of a representation.

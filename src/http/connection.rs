@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 
 use super::Settings;
 use super::access::loopback;
+use super::front::Front;
 use super::live::{Live, Rules};
 use super::poller::Poller;
 use super::service::{self, Context};
@@ -50,6 +51,7 @@ struct Server {
     rules: Rc<Rules>,
     watches: Rc<Watches>,
     poller: Rc<Poller>,
+    front: Rc<Front>,
 }
 
 /// Serves `listener` until the shard stops, then finishes what runs.
@@ -66,7 +68,8 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
     let watches = Rc::<Watches>::default();
     let rules = Rc::new(Rules::new(live));
     let settings = rules.current().0;
-    let server = Server { shard, settings, rules, watches, poller };
+    let front = Rc::new(Front::new(Rc::clone(&shard), Rc::clone(&rules), shard.heads_bytes()));
+    let server = Server { shard, settings, rules, watches, poller, front };
     let Server { shard, settings, watches, .. } = &server;
     let sweep = {
         let (watches, settings) = (Rc::clone(watches), Rc::clone(settings));
@@ -126,9 +129,9 @@ impl Server {
 
     fn start(&self, descriptor: OwnedFd, permit: Permit) {
         let (watch, watched) = self.watches.add();
-        let (shard, rules) = (Rc::clone(&self.shard), Rc::clone(&self.rules));
+        let (shard, rules, front) = (Rc::clone(&self.shard), Rc::clone(&self.rules), Rc::clone(&self.front));
         let linger_bytes_max = self.settings.upload_bytes_max;
-        let socket = match Socket::new(descriptor, &self.poller, Rc::clone(&watch)) {
+        let socket = match Socket::new(descriptor, &self.poller, Rc::clone(&watch), Rc::clone(&self.front)) {
             Ok(socket) => socket,
             Err(error) => {
                 log::warn!(shard = self.shard.index(), error:% = error; "cannot watch a connection");
@@ -137,7 +140,7 @@ impl Server {
         };
         let driven = async move {
             let held: (Permit, Watched) = (permit, watched);
-            if AssertUnwindSafe(drive(shard, rules, watch, socket, linger_bytes_max))
+            if AssertUnwindSafe(drive(shard, rules, watch, front, socket, linger_bytes_max))
                 .catch_unwind()
                 .await
                 .is_err()
@@ -159,6 +162,7 @@ async fn drive(
     shard: Rc<Shard>,
     rules: Rc<Rules>,
     watch: Rc<Watch>,
+    front: Rc<Front>,
     socket: Socket,
     linger_bytes_max: u64,
 ) {
@@ -167,8 +171,8 @@ async fn drive(
         let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
         service_fn(move |request| {
             let (settings, access) = rules.current();
-            let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
-            let context = Context { shard, settings, access, watch, near };
+            let (shard, watch, front) = (Rc::clone(&shard), Rc::clone(&watch), Rc::clone(&front));
+            let context = Context { shard, settings, access, watch, front, near };
             async move { Ok::<_, Infallible>(service::answer(context, request).await) }
         })
     };

@@ -1,6 +1,7 @@
 //! `GET|HEAD /image/{id}/{spec}/{name}.{ext}`: the stored bytes or a variant.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -10,13 +11,14 @@ use super::access::sign::UrlRefusal;
 use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
+use super::front::Hit;
 use super::negotiate;
 use super::reply::{self, Freshness, Problem, Representation};
 use super::service::{Answer, Context};
 use crate::image::header::Header;
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
-use crate::shard::hot::{self, Entry};
+use crate::shard::hot::{self, Entry, HotKey};
 use crate::shard::message::{Opened, VariantAsk, Verified};
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
 use crate::store::originals::{Described, Found, Original};
@@ -75,8 +77,9 @@ async fn image(
     let recipe = Recipe::resolve(&wanted.spec, format, &context.settings.recipe)
         .map_err(|error| Problem::BadSpec(error.to_string()))?;
     if wanted.spec.is_full_plain() {
-        if let Some(entry) = context.shard.hot(&hot::stored_key(id, format)) {
-            return Ok(ready(&entry, wanted.freshness(), headers, Cache::Memory));
+        let key = hot::stored_key(id, format);
+        if let Some(entry) = context.shard.hot(&key) {
+            return Ok(hit(key, entry, wanted.freshness(), headers));
         }
         match context.shard.find(id).await?? {
             Found::Here(original) if original.format == format => {
@@ -111,7 +114,7 @@ async fn variant(
 ) -> Result<Answer, Problem> {
     let key = recipe.etag_key(&id);
     if let Some(entry) = context.shard.hot(&(id, key)) {
-        return Ok(ready(&entry, freshness, headers, Cache::Memory));
+        return Ok(hit((id, key), entry, freshness, headers));
     }
     let etag = etag(&key);
     if conditional::matches_etag(headers, &etag) {
@@ -136,7 +139,13 @@ async fn variant(
     }
     let about = Representation { media_type, length, etag: &etag, modified, freshness, cache };
     let range = conditional::range(headers, length, &etag, modified);
-    Ok(Answer { response: disk(&about, range, Reader::new(file, length)).await?, cache })
+    Ok(Answer { cache, ..disk(&about, range, Reader::new(file, length)).await?.into() })
+}
+
+/// An answer that was in memory.
+fn hit(key: HotKey, entry: Arc<Entry>, freshness: Freshness, headers: &HeaderMap) -> Answer {
+    let answer = ready(&entry, freshness, headers, Cache::Memory);
+    Answer { hit: Some(Hit { key, entry, freshness }), ..answer }
 }
 
 /// An answer that is in memory.
@@ -148,7 +157,7 @@ fn ready(entry: &Entry, freshness: Freshness, headers: &HeaderMap, cache: Cache)
     }
     let length = entry.bytes.len() as u64;
     let range = conditional::range(headers, length, etag, entry.modified);
-    Answer { response: reply::ready(entry, range, freshness, cache), cache }
+    Answer { cache, ..reply::ready(entry, range, freshness, cache).into() }
 }
 
 async fn stored(
@@ -191,7 +200,7 @@ async fn stored(
         told(context, id, &original, right).await?;
         disk(&about, range, reader).await?
     };
-    Ok(Answer { response, cache: Cache::Disk })
+    Ok(Answer { cache: Cache::Disk, ..response.into() })
 }
 
 /// The whole file in memory, its hash checked unless it is known to be right.

@@ -54,9 +54,14 @@ impl Rules {
         Self { live, version: Cell::new(version), settings: RefCell::new(Rc::new(settings)), access }
     }
 
+    /// The number of the newest load. Another one means other answers.
+    pub(super) fn version(&self) -> u64 {
+        self.live.version.load(Ordering::Acquire)
+    }
+
     /// The newest settings and rules of access.
     pub(super) fn current(&self) -> (Rc<Settings>, Rc<Access>) {
-        if self.live.version.load(Ordering::Acquire) != self.version.get() {
+        if self.version() != self.version.get() {
             let (version, settings) = self.live.newest();
             *self.access.borrow_mut() = Rc::new(Access::new(&settings.access));
             *self.settings.borrow_mut() = Rc::new(settings);

@@ -2,6 +2,7 @@
 //!
 //! * [`connection`]: accept, drive, linger, stop.
 //! * [`poller`]: which sockets are ready. [`socket`]: hyper's reads and writes on them.
+//! * [`front`]: hits of known URLs, without the long way.
 //! * [`watch`]: time limits by one sweep per shard.
 //! * [`endpoint`]: a request's line as a type (pure).
 //! * [`access`]: who may do what.
@@ -22,6 +23,7 @@ pub mod connection;
 mod download;
 mod endpoint;
 mod form;
+mod front;
 mod image;
 mod listing;
 pub mod live;

@@ -25,6 +25,10 @@ use rustix::event::{Timespec, epoll};
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
 
+/// How often the kernel is asked for events in a row. Each wait through the runtime costs as much as an
+/// answer, so a busy shard does without, but timers and messages of other shards come through the runtime.
+const ROUNDS_MAX: usize = 16;
+
 /// Pause where the set cannot be asked; nothing known makes the kernel refuse.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -89,10 +93,8 @@ impl Poller {
         let (index, generation) = self.slots.borrow_mut().take(Rc::clone(&readiness));
         let entered = Entered { poller: Rc::clone(self), index, readiness };
         let number = u64::from(index) << 32 | u64::from(generation);
-        let edges = epoll::EventFlags::IN
-            | epoll::EventFlags::OUT
-            | epoll::EventFlags::RDHUP
-            | epoll::EventFlags::ET;
+        let edges =
+            epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         epoll::add(&self.set, socket, epoll::EventData::new_u64(number), edges)?;
         Ok(entered)
     }
@@ -102,8 +104,13 @@ impl Poller {
         let mut events = Vec::with_capacity(EVENTS);
         loop {
             self.something().await;
-            while self.take(&mut events) {
-                glommio::executor().yield_task_queue_now().await;
+            for _ in 0..ROUNDS_MAX {
+                self.take(&mut events);
+                if events.is_empty() {
+                    break;
+                }
+                // Those who were woken answer now, and by then the next requests have come.
+                futures_lite::future::yield_now().await;
             }
         }
     }
@@ -121,13 +128,12 @@ impl Poller {
         let _ = std::future::poll_fn(|context| Pin::new(&mut stream).poll_read(context, &mut [0])).await;
     }
 
-    /// Handles the events there are; true if there may be more.
-    fn take(&self, events: &mut Vec<epoll::Event>) -> bool {
+    /// Handles the events there are, at most [`EVENTS`], and leaves them in `events`.
+    fn take(&self, events: &mut Vec<epoll::Event>) {
         events.clear();
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         if let Err(error) = epoll::wait(&self.set, spare_capacity(events), Some(&now)) {
             log::error!(error:% = error; "cannot ask which sockets are ready");
-            return false;
         }
         for event in &*events {
             let readiness = self.slots.borrow().of(event.data.u64());
@@ -135,7 +141,6 @@ impl Poller {
                 readiness.edge(event.flags);
             }
         }
-        events.len() == EVENTS
     }
 }
 
@@ -296,10 +301,16 @@ mod tests {
             poller.something().await;
             poller.take(&mut events);
             assert_eq!(events.len(), 1);
-            let early = futures_lite::future::or(async { poller.something().await; true }, async {
-                glommio::timer::sleep(Duration::from_millis(20)).await;
-                false
-            });
+            let early = futures_lite::future::or(
+                async {
+                    poller.something().await;
+                    true
+                },
+                async {
+                    glommio::timer::sleep(Duration::from_millis(20)).await;
+                    false
+                },
+            );
             assert!(!early.await, "a wait must not end while nothing has happened");
             far.write_all(b"x").unwrap();
             poller.something().await;

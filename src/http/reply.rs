@@ -330,6 +330,24 @@ pub(super) fn not_modified(etag: &str, freshness: Freshness) -> Response<Body> {
     response
 }
 
+/// Whether an answer is a whole representation.
+pub(super) fn is_whole(response: &Response<Body>) -> bool {
+    response.status() == StatusCode::OK
+}
+
+/// An answer's status line and headers as they are sent, without the empty line at the end.
+pub(super) fn head(response: &Response<Body>) -> Vec<u8> {
+    let status = response.status();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    for (name, value) in response.headers() {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            head.extend_from_slice(part);
+        }
+    }
+    head
+}
+
 /// 301 to the canonical form of an image's URL.
 pub(super) fn moved(location: String) -> Response<Body> {
     let mut response = plain(StatusCode::MOVED_PERMANENTLY, "text/plain; charset=utf-8", Vec::new());

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::access::{Access, Caller, cors};
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::front::{self, Front, Hit};
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
@@ -28,6 +29,8 @@ use crate::telemetry::metrics::{Cache, Route};
 pub(super) struct Answer {
     pub(super) response: Response<Body>,
     pub(super) cache: Cache,
+    /// Set where the memory tier had it.
+    pub(super) hit: Option<Hit>,
 }
 
 /// What a handler works with.
@@ -36,6 +39,7 @@ pub(super) struct Context {
     pub(super) settings: Rc<Settings>,
     pub(super) access: Rc<Access>,
     pub(super) watch: Rc<Watch>,
+    pub(super) front: Rc<Front>,
     /// Whether both ends of the connection have loopback addresses.
     pub(super) near: bool,
 }
@@ -46,14 +50,15 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     context.watch.request();
     let route = Endpoint::route(request.method(), request.uri().path());
     let negotiated = route == Route::Image && Endpoint::is_negotiated(request.uri().path());
+    let plain = (!negotiated && front::is_plain(&request)).then(|| request.uri().clone());
     let origin = context.access.origin(request.headers());
     let mut body = BodyState::of(&request);
     let answered = AssertUnwindSafe(dispatch(&context, request, &mut body)).catch_unwind().await;
-    let Answer { mut response, cache } = answered.unwrap_or_else(|_| {
+    let Answer { mut response, cache, hit } = answered.unwrap_or_else(|_| {
         log::error!("answering a request panicked");
         Problem::Internal.into()
     });
-    let Context { shard, watch, .. } = context;
+    let Context { shard, watch, front, .. } = context;
     origin.mark(response.headers_mut());
     if negotiated {
         reply::vary_by_accept(&mut response);
@@ -63,6 +68,9 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         reply::close(&mut response);
     } else if shard.node.phase() != Phase::Ready {
         reply::close(&mut response);
+    }
+    if let Some((uri, hit)) = plain.zip(hit) {
+        front.learn(uri.path(), &hit, &response, &origin);
     }
     let elapsed = started.elapsed();
     if route == Route::Image && reply::image_format(&response).is_some() {
@@ -213,7 +221,7 @@ async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
 
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Self {
-        Self { response, cache: Cache::None }
+        Self { response, cache: Cache::None, hit: None }
     }
 }
 

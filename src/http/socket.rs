@@ -2,7 +2,8 @@
 //!
 //! This is the only type that hyper sees of a connection. Reads go through one initialised scratch
 //! buffer per shard: a buffer per connection would cost memory. Writes are vectored: head and body
-//! leave in one system call without being copied together.
+//! leave in one system call without being copied together. Between two requests of hyper's, a hit that
+//! [`Front`] knows is answered here.
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -11,13 +12,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, accept_with, getpeername,
-    getsockname, recv, sendmsg, shutdown, sockopt,
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, accept_with,
+    getpeername, getsockname, recv, send, sendmsg, shutdown, sockopt,
 };
 
+use super::front::Front;
 use super::poller::{Entered, Poller};
 use super::watch::Watch;
 
@@ -40,6 +43,20 @@ pub(super) struct Socket {
     entered: Entered,
     descriptor: OwnedFd,
     watch: Rc<Watch>,
+    front: Rc<Front>,
+    /// hyper has written and not yet seen all of it leave.
+    unflushed: bool,
+    /// The head of an answer given here.
+    head: Vec<u8>,
+    unsent: Option<Unsent>,
+}
+
+/// What is left of an answer given here.
+#[derive(Debug)]
+struct Unsent {
+    /// Bytes of the head that have left.
+    head_sent: usize,
+    body: Bytes,
 }
 
 impl Listener {
@@ -91,17 +108,20 @@ impl Socket {
     ///
     /// # Errors
     /// The kernel's refusal to watch it.
-    pub(super) fn new(descriptor: OwnedFd, poller: &Rc<Poller>, watch: Rc<Watch>) -> io::Result<Self> {
-        Ok(Self { entered: poller.enter(&descriptor)?, descriptor, watch })
+    pub(super) fn new(
+        descriptor: OwnedFd,
+        poller: &Rc<Poller>,
+        watch: Rc<Watch>,
+        front: Rc<Front>,
+    ) -> io::Result<Self> {
+        let entered = poller.enter(&descriptor)?;
+        Ok(Self { entered, descriptor, watch, front, unflushed: false, head: Vec::new(), unsent: None })
     }
 
     /// The addresses of both ends; `None` where the peer has gone already.
     pub(super) fn ends(&self) -> Option<[IpAddr; 2]> {
         let address = |name: SocketAddrAny| SocketAddr::try_from(name).ok().map(|address| address.ip());
-        Some([
-            address(getsockname(&self.descriptor).ok()?)?,
-            address(getpeername(&self.descriptor).ok()??)?,
-        ])
+        Some([address(getsockname(&self.descriptor).ok()?)?, address(getpeername(&self.descriptor).ok()??)?])
     }
 
     /// Nothing more is written; the peer sees the end.
@@ -147,7 +167,12 @@ impl Socket {
         loop {
             ready!(self.entered.poll_writable(context));
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match sendmsg(&self.descriptor, slices, &mut SendAncillaryBuffer::default(), flags) {
+            let sent = match slices {
+                // The kernel is quicker to read one slice than a list of one.
+                [one] => send(&self.descriptor, one, flags),
+                _ => sendmsg(&self.descriptor, slices, &mut SendAncillaryBuffer::default(), flags),
+            };
+            match sent {
                 Ok(sent) => {
                     self.watch.sent();
                     return Poll::Ready(Ok(sent));
@@ -160,24 +185,69 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Answers `received`, which has just come, if it is a hit that is known; false if it is not.
+    fn answer(&mut self, received: &[u8]) -> bool {
+        if self.unflushed || !self.watch.is_between() {
+            return false;
+        }
+        let Some((body, now)) = self.front.answer(received, &mut self.head) else { return false };
+        self.watch.answering(now);
+        self.unsent = Some(Unsent { head_sent: 0, body });
+        true
+    }
+
+    /// Ready when nothing of an answer given here is left to send.
+    fn poll_answered(&mut self, context: &Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(Unsent { head_sent, body }) = &self.unsent {
+            let head = &self.head[*head_sent..];
+            if head.is_empty() && body.is_empty() {
+                self.unsent = None;
+                self.watch.answered_before();
+                break;
+            }
+            let head_left = head.len();
+            let slices = [IoSlice::new(head), IoSlice::new(body)];
+            let slices = if body.is_empty() { &slices[..1] } else { &slices };
+            let sent = ready!(self.poll_send(context, slices))?;
+            if let Some(Unsent { head_sent, body }) = &mut self.unsent {
+                *head_sent += sent.min(head_left);
+                body.advance(sent.saturating_sub(head_left));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl Read for Socket {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let room = into.remaining().min(scratch.len());
-            let read = ready!(self.poll_receive(context, &mut scratch[..room]))?;
-            self.watch.received(&scratch[..read]);
-            into.put_slice(&scratch[..read]);
-            Poll::Ready(Ok(()))
+            loop {
+                ready!(self.poll_answered(context))?;
+                let room = into.remaining().min(scratch.len());
+                let read = ready!(self.poll_receive(context, &mut scratch[..room]))?;
+                let received = &scratch[..read];
+                if !self.answer(received) {
+                    self.watch.received(received);
+                    into.put_slice(received);
+                    return Poll::Ready(Ok(()));
+                }
+            }
         })
     }
 }
 
 impl Write for Socket {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.unflushed = true;
         self.poll_send(context, &[IoSlice::new(bytes)])
     }
 
@@ -186,18 +256,22 @@ impl Write for Socket {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.unflushed = true;
         self.poll_send(context, slices)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// hyper calls this when its own buffer is empty.
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.unflushed = false;
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_answered(context))?;
         self.finish_writing();
         Poll::Ready(Ok(()))
     }

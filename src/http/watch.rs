@@ -37,6 +37,8 @@ pub(super) struct Watch {
     phase: Cell<Phase>,
     /// When the phase began or bytes last moved in it (for a head: when it began).
     since: Cell<Instant>,
+    /// Nothing has come yet.
+    is_new: Cell<bool>,
     /// The head as received, for requests whose framing must be looked at; empty for GET and HEAD.
     head: RefCell<Vec<u8>>,
     /// The sender of a body has gone silent; the upload is to be answered so.
@@ -67,6 +69,7 @@ impl Watch {
             // Whoever connects is about to ask.
             phase: Cell::new(Phase::Head),
             since: Cell::new(Instant::now()),
+            is_new: Cell::new(true),
             head: RefCell::default(),
             stalled: Event::default(),
             expired: Event::default(),
@@ -81,6 +84,7 @@ impl Watch {
 
     /// Bytes have come.
     pub(super) fn received(&self, bytes: &[u8]) {
+        self.is_new.set(false);
         match self.phase.get() {
             Phase::Idle if !bytes.is_empty() => {
                 self.enter(Phase::Head);
@@ -118,6 +122,27 @@ impl Watch {
     /// An answer's head is ready.
     pub(super) fn sending(&self) {
         self.enter(Phase::Sending);
+    }
+
+    /// Whether no request has begun: the next byte is a head's first.
+    pub(super) fn is_between(&self) -> bool {
+        match self.phase.get() {
+            Phase::Idle => true,
+            Phase::Head => self.is_new.get(),
+            Phase::Busy | Phase::Receiving | Phase::Sending => false,
+        }
+    }
+
+    /// A request is answered without a phase of its own; its answer leaves from `now` on.
+    pub(super) fn answering(&self, now: Instant) {
+        self.is_new.set(false);
+        self.phase.set(Phase::Sending);
+        self.since.set(now);
+    }
+
+    /// That answer has left. The time of its last bytes stands.
+    pub(super) fn answered_before(&self) {
+        self.phase.set(Phase::Idle);
     }
 
     /// An answer is wholly handed over to the socket's buffer.

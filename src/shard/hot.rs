@@ -22,6 +22,9 @@ use crate::store::path::VariantKey;
 /// What an entry costs beside its bytes: key, allocation, the cache's own books.
 const ENTRY_EXTRA_BYTES: u64 = 256;
 
+/// The part of a shard's budget that is for the heads of answers, which whoever sends them keeps.
+const HEADS_PART: u64 = 32;
+
 /// The part of a shard's budget that is for other shards' ids.
 const FOREIGN_PART: u64 = 4;
 
@@ -83,6 +86,11 @@ impl Entry {
     }
 }
 
+/// What of a shard's part of `cache.memory`, in bytes, is for heads.
+pub const fn heads_bytes(bytes: u64) -> u64 {
+    bytes / HEADS_PART
+}
+
 /// The key under which the stored bytes of an image are kept: no recipe has it, for a recipe's is a digest.
 pub const fn stored_key(id: ObjectId, format: Format) -> HotKey {
     let mut key = [0; 16];
@@ -93,6 +101,7 @@ pub const fn stored_key(id: ObjectId, format: Format) -> HotKey {
 impl Hot {
     /// A shard's part of `bytes`.
     pub fn new(bytes: u64) -> Self {
+        let bytes = bytes - heads_bytes(bytes);
         let foreign = bytes / FOREIGN_PART;
         Self { own: Part::new(bytes - foreign), foreign: Part::new(foreign) }
     }

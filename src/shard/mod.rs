@@ -203,6 +203,11 @@ impl Shard {
         .detach();
     }
 
+    /// Bytes of heads of answers that may be kept beside the memory tier.
+    pub fn heads_bytes(&self) -> u64 {
+        hot::heads_bytes(self.node.settings.cache_memory_bytes / self.mesh.shards() as u64)
+    }
+
     /// An answer from the memory tier.
     pub fn hot(&self, key: &HotKey) -> Option<Arc<Entry>> {
         let entry = self.hot.get(key, self.owns(&key.0));

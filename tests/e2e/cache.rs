@@ -200,3 +200,104 @@ fn what_is_asked_for_again_comes_from_memory_through_any_shard() {
     assert!(node.metric("reticulum_cache_hits_total{tier=\"memory\"}") >= 24.0);
     assert_eq!(node.metric(MADE), 1.0);
 }
+
+/// What may differ between two answers of one URL from memory.
+const PASSING: [&str; 2] = ["date", "server-timing"];
+
+/// The headers of an answer but the passing ones, in order of their names.
+fn lasting(answer: &Answer) -> Vec<(String, String)> {
+    let mut headers = answer.headers.clone();
+    headers.retain(|(name, _)| !PASSING.contains(&name.as_str()));
+    headers.sort();
+    headers
+}
+
+#[test]
+fn a_url_asked_for_again_and_again_is_answered_alike() {
+    let node = Node::plain();
+    let id = node.upload(&jpeg(400, 300, 1));
+    for target in ["200w/x.jpg", "full/x.jpg", "100s/a%20b.png", "200w/x.webp"] {
+        let url = format!("/image/{id}/{target}");
+        let get = Request::get(&url);
+        let mut connection = node.connect();
+        connection.ask(&get).expect(200);
+        // The second one is the first from memory, and the long way; from the third on it is short.
+        let long = connection.ask(&get).expect(200);
+        assert_eq!(long.header("x-cache"), Some("memory"), "{target}");
+        let etag = long.expect_header("etag").to_owned();
+        for _ in 0..3 {
+            let short = connection.ask(&get).expect(200);
+            assert_eq!((lasting(&short), &short.body), (lasting(&long), &long.body), "{target}");
+            for header in PASSING {
+                assert!(short.header(header).is_some(), "{target}: {header}");
+            }
+        }
+        // A range makes it the long way again.
+        let part = connection.ask(&Request::get(&url).header("Range", "bytes=1-4")).expect(206);
+        assert_eq!(part.body, long.body[1..5], "{target}");
+        let dated = Request::get(&url).header("If-Modified-Since", "Thu, 01 Jan 1970 00:00:00 GMT");
+        let long = connection.ask(&dated.header("If-None-Match", &etag));
+        let short = connection
+            .ask(&Request::get(&url).header("If-None-Match", &format!("\"x\", W/{etag}")))
+            .expect(304);
+        assert_eq!(lasting(&short), lasting(&long.expect(304)), "{target}");
+        connection.ask(&Request::get(&url).header("If-None-Match", "\"x\"")).expect(200);
+        connection.ask(&Request::get(&url).header("Connection", "close")).expect(200);
+        connection.expect_closed();
+    }
+}
+
+#[test]
+fn short_answers_are_counted_like_long_ones() {
+    let node = Node::plain();
+    let id = node.upload(&jpeg(400, 300, 1));
+    for _ in 0..10 {
+        node.get(&format!("/image/{id}/200w/x.jpg")).expect(200);
+    }
+    let hits = "reticulum_http_requests_total{cache=\"memory\",route=\"image\",status=\"200\"}";
+    assert_eq!(node.metric(hits), 9.0);
+    assert_eq!(node.metric("reticulum_cache_hits_total{tier=\"memory\"}"), 9.0);
+    assert_eq!(node.metric("reticulum_http_request_seconds_count{route=\"image\"}"), 10.0);
+}
+
+#[test]
+fn requests_sent_behind_one_another_are_answered_in_order() {
+    let node = Node::plain();
+    let id = node.upload(&jpeg(400, 300, 1));
+    let sizes = ["200w", "100w", "50w"];
+    let urls = sizes.map(|size| format!("/image/{id}/{size}/x.jpg"));
+    let bodies = urls.each_ref().map(|url| {
+        node.get(url).expect(200);
+        node.get(url).expect(200);
+        node.get(url).expect(200).body
+    });
+    let mut connection = node.connect();
+    let all: String = urls.iter().map(|url| format!("GET {url} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+    for cut in [0, 10, all.len() / 3, all.len() / 2, all.len() - 1] {
+        connection.send(&all.as_bytes()[..cut]);
+        connection.send(&all.as_bytes()[cut..]);
+        for body in &bodies {
+            assert_eq!(&connection.answer().expect(200).body, body, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_large_hit_reaches_a_slow_reader_whole() {
+    let node = Node::plain();
+    let bytes = crate::pictures::Picture::noise(1000, 700, 1).png();
+    let id = node.upload(&bytes);
+    let url = format!("/image/{id}/900w/x.png");
+    let whole = node.get(&url).expect(200).body;
+    node.get(&url).expect(200);
+    node.get(&url).expect(200);
+    let mut connection = node.connect();
+    connection.narrow();
+    let request = format!("GET {url} HTTP/1.1\r\nHost: a\r\n\r\n");
+    // Neither fits into the buffers on the way, so the second waits behind the rest of the first.
+    connection.send(request.as_bytes());
+    connection.send(request.as_bytes());
+    for _ in 0..2 {
+        assert_eq!(connection.answer().expect(200).body, whole);
+    }
+}

@@ -219,6 +219,12 @@ impl Connection {
         Ok(Self { stream, received: Vec::new() })
     }
 
+    /// From now on little waits on this side unread, so that the server cannot send far ahead.
+    #[track_caller]
+    pub(crate) fn narrow(&self) {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, 128 << 10).expect("a small buffer");
+    }
+
     #[track_caller]
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).unwrap_or_else(|error| panic!("cannot send: {error}"));

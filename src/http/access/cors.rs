@@ -53,7 +53,7 @@ impl Origins {
 
 impl Verdict {
     /// Writes itself into an answer's headers.
-    pub(in crate::http) fn mark(self, headers: &mut HeaderMap) {
+    pub(in crate::http) fn mark(&self, headers: &mut HeaderMap) {
         if matches!(self, Self::Listed(_) | Self::Unlisted) {
             // Added, for an answer may vary by other headers too.
             headers.append(VARY, HeaderValue::from_static("Origin"));
@@ -63,7 +63,7 @@ impl Verdict {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             }
             Self::Listed(origin) => {
-                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             }
             Self::Unlisted | Self::Nobody => {}
         }
