@@ -16,7 +16,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
-use crate::image::container::jpeg::{SOS, Segments};
+use crate::image::container::jpeg::{SOS, Segments, from_start_of_image};
 use crate::image::error::RenderError;
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
@@ -74,15 +74,6 @@ fn cause(error: &DecodeErrors) -> RenderError {
         DecodeErrors::Unsupported(_) => UNSUPPORTED,
         _ => CORRUPT,
     }
-}
-
-/// The file without bytes before its first marker.
-fn from_start_of_image(source: &[u8]) -> Option<&[u8]> {
-    if source.starts_with(&[0xFF, 0xD8]) {
-        return Some(source);
-    }
-    let start = memchr::memmem::find(source, &[0xFF, 0xD8, 0xFF])?;
-    Some(&source[start..])
 }
 
 /// What the segments before the first scan say about components and colours.
