@@ -8,6 +8,7 @@
 //!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
 //! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
+//! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
 //! * [`draw`]: sample pictures that the program draws itself.
 
 mod container;
@@ -27,5 +28,6 @@ pub mod pixels;
 pub mod recipe;
 pub mod render;
 pub mod resize;
+mod scaled;
 pub mod trim;
 pub mod variant;

@@ -201,18 +201,27 @@ impl<'a> Jpeg<'a> {
         Some((part(*across, self.frame.most_across), part(*down, self.frame.most_down)))
     }
 
+    /// The samples of a component at this scale; nothing beyond the last component.
+    pub fn plane_size(&self, component: usize, scale: Scale) -> Size {
+        let nothing = Size { width: 0, height: 0 };
+        self.frame
+            .components
+            .get(component)
+            .map_or(nothing, |component| self.frame.plane_size(component, scale))
+    }
+
+    /// Bytes of the planes that [`Jpeg::decode`] gives.
+    pub fn planes_bytes(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
+        let components = self.frame.components.iter().zip(scales);
+        components.map(|(component, scale)| plane_bytes(&self.frame, component, scale)).sum()
+    }
+
     /// Bytes alive at the peak of [`Jpeg::decode`], its result included: an upper bound.
     pub fn peak_bytes(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
-        let components = self.frame.components.iter().zip(scales);
-        let samples = components.map(|(component, scale)| {
-            let coefficients = if self.frame.is_progressive {
-                progressive::storage_bytes(&self.frame, component, scale)
-            } else {
-                0
-            };
-            plane_bytes(&self.frame, component, scale) + coefficients
-        });
-        samples.sum::<u64>() + WORK_BYTES_MAX
+        let components = self.frame.components.iter().zip(scales).filter(|_| self.frame.is_progressive);
+        let coefficients =
+            components.map(|(component, scale)| progressive::storage_bytes(&self.frame, component, scale));
+        self.planes_bytes(scales) + coefficients.sum::<u64>() + WORK_BYTES_MAX
     }
 
     /// Decodes each component at its scale; of `scales`, those beyond the last component are not looked at.
