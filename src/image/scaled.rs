@@ -33,7 +33,7 @@ pub(super) struct Scaled<'a> {
 const SAMPLES_PER_PIXEL: f64 = 2.0;
 
 impl<'a> Scaled<'a> {
-    /// `None` if the source is not for this way, or the header has another size than it.
+    /// `None` if the source is not for this way or has another size than the header says, or nothing is resized.
     pub(super) fn of(
         source: &'a [u8],
         header: &Header,
@@ -42,7 +42,9 @@ impl<'a> Scaled<'a> {
         to: Size,
         format: Format,
     ) -> Option<Self> {
-        if header.format != Format::Jpeg {
+        // Pixels at their own size need colour samples enlarged and nothing made small: a 12-megapixel picture takes a
+        // quarter less time when the whole of it is decoded to pixels at once.
+        if header.format != Format::Jpeg || resize::is_exact(window, to) {
             return None;
         }
         let jpeg = Jpeg::read(source).filter(|jpeg| jpeg.size() == header.stored())?;
