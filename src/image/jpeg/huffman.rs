@@ -188,10 +188,11 @@ impl Skipper {
     #[inline(always)]
     pub(super) fn finish(&self, codes: &Codes, mut at: u32, bits: &mut Bits<'_>) {
         while at < 64 {
-            bits.need(31);
+            bits.need(SKIP_BITS);
             let entry = u32::from(self.table[bits.peek(SKIP_BITS) as usize]);
             // Codes behind the last coefficient belong to the next block.
             if entry == 0 || at + (entry >> 4 & 63) > 63 {
+                bits.need(31);
                 at += codes.step(bits).run + 1;
             } else {
                 at += entry >> 4;

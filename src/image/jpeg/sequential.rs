@@ -132,7 +132,7 @@ impl<'a> Part<'a> {
     /// The block in this place; `scale` is the part's.
     #[inline(always)]
     fn decode_at(&mut self, scale: Scale, bits: &mut Bits<'_>, column: u32, row: u32) {
-        bits.refill();
+        bits.need(31);
         self.previous = self.previous.wrapping_add(self.dc.step(bits).value);
         // Good files have 12 bits here.
         let first = self.previous as i16;
