@@ -7,6 +7,8 @@
 //! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`trim`], [`resize`], [`orient`], [`pad`],
 //!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
+//! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
+//! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
 //! * [`draw`]: sample pictures that the program draws itself.
 
 mod container;
@@ -18,6 +20,7 @@ pub mod error;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
+pub mod jpeg;
 pub mod metadata;
 pub mod orient;
 pub mod pad;
@@ -25,5 +28,6 @@ pub mod pixels;
 pub mod recipe;
 pub mod render;
 pub mod resize;
+mod scaled;
 pub mod trim;
 pub mod variant;

@@ -6,10 +6,11 @@
 //! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
 use super::error::{RenderError, proceed};
-use super::geometry::{self, Rect, Size, Transform};
+use super::geometry::{self, Plan, Rect, Size, Transform};
 use super::header::{Header, Limits};
 use super::pixels::{Kind, Pixels};
 use super::recipe::{Recipe, Target};
+use super::scaled::Scaled;
 use super::{decode, effect, encode, metadata, orient, pad, resize, trim};
 use crate::object::spec::Hundredths;
 
@@ -29,13 +30,10 @@ pub fn render(
     check(header, recipe, limits)?;
     let layout = Layout::new(header, recipe)?;
 
-    let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
-    let cut = if recipe.trim { layout.trimmed(&pixels) } else { layout.cut };
-    let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
-    proceed(keep_going)?;
-    pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
-    let window = layout.stored_window(plan.window, cut.size());
-    pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
+    let (mut pixels, plan) = match layout.scaled(source, header, recipe, limits)? {
+        Some((scaled, plan)) => (scaled.pixels(limits, keep_going)?, plan),
+        None => layout.resized(source, header, recipe, limits, keep_going)?,
+    };
     proceed(keep_going)?;
     pixels = orient::apply(layout.transform, pixels);
     pixels = pad::padded(pixels, plan.canvas);
@@ -75,21 +73,16 @@ pub fn check(header: &Header, recipe: &Recipe, limits: &Limits) -> Result<(), Re
 
 /// Bytes of decoded pixels and work buffers alive at the peak of a job that passes [`check`]: an upper bound. The
 /// source's own bytes, and copies of its metadata (never longer than the source), are not counted.
-pub fn peak_bytes(header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
+pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     let kind = decode::kind(header);
     let Some(sizes) = Sizes::new(header, recipe, limits) else { return decode::peak_bytes(header) };
     let finished = Finished::new(kind, recipe);
-    let buffer = |size: Size, kind: Kind| size.area().saturating_mul(kind.channels() as u64);
     let scaled = buffer(sizes.scaled, kind);
     let canvas = buffer(sizes.canvas, finished.padded);
+    let layout = Layout::new(header, recipe);
+    let small = layout.and_then(|layout| layout.scaled(source, header, recipe, limits)).ok().flatten();
     [
-        decode::peak_bytes(header),
-        // Cutting works in place, but what is left may move into a smaller buffer.
-        buffer(header.stored(), kind).saturating_add(if sizes.is_cut { buffer(sizes.cut, kind) } else { 0 }),
-        match sizes.window {
-            Some(window) => resize::peak_bytes(sizes.cut, kind, window, sizes.scaled),
-            None => resize::filter_peak_bytes(sizes.cut, kind, sizes.scaled),
-        },
+        small.map_or_else(|| sizes.resized_peak_bytes(header, kind), |(small, _)| small.peak_bytes()),
         // A swap of the sides, and padding, read one buffer and write another.
         scaled.saturating_mul(2),
         scaled.saturating_add(canvas),
@@ -100,6 +93,10 @@ pub fn peak_bytes(header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     ]
     .into_iter()
     .fold(0, u64::max)
+}
+
+fn buffer(size: Size, kind: Kind) -> u64 {
+    size.area().saturating_mul(kind.channels() as u64)
 }
 
 /// How the stored picture and the turned one lie to each other, and what is kept of the latter.
@@ -118,8 +115,40 @@ impl Layout {
         Ok(Self { transform, turned: transform.size(header.stored()), cut })
     }
 
-    fn trimmed(&self, pixels: &Pixels) -> Rect<u32> {
-        trim::trimmed(pixels, self.transform, self.cut)
+    /// The window made small while it is decoded, where the source allows it and no pixel must be seen before.
+    fn scaled<'a>(
+        &self,
+        source: &'a [u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Result<Option<(Scaled<'a>, Plan)>, RenderError> {
+        if recipe.trim || recipe.frame.unwrap_or(0) > 0 {
+            return Ok(None);
+        }
+        let plan = geometry::plan(self.cut.size(), recipe, limits.pixels_max)?;
+        let (cut, window) = (self.stored_cut(self.cut), self.stored_window(plan.window, self.cut.size()));
+        let to = self.transform.size(plan.size);
+        Ok(Scaled::of(source, header, cut, window, to, recipe.format).map(|scaled| (scaled, plan)))
+    }
+
+    /// The whole picture decoded, then its window resized.
+    fn resized(
+        &self,
+        source: &[u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<(Pixels, Plan), RenderError> {
+        let pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
+        let cut = if recipe.trim { trim::trimmed(&pixels, self.transform, self.cut) } else { self.cut };
+        let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
+        proceed(keep_going)?;
+        let pixels = pixels.cropped(self.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
+        let window = self.stored_window(plan.window, cut.size());
+        let pixels = resize::resize(pixels, window, self.transform.size(plan.size))?;
+        Ok((pixels, plan))
     }
 
     /// Where the pixels of a cut are stored.
@@ -159,6 +188,17 @@ impl Sizes {
         let is_cut = recipe.trim || cut != layout.turned;
         let (cut, scaled) = (layout.transform.size(cut), layout.transform.size(scaled));
         Some(Self { is_cut, cut, window, scaled, canvas })
+    }
+
+    /// Bytes alive at the peak of [`Layout::resized`].
+    fn resized_peak_bytes(&self, header: &Header, kind: Kind) -> u64 {
+        // Cutting works in place, but what is left may move into a smaller buffer.
+        let moved = if self.is_cut { buffer(self.cut, kind) } else { 0 };
+        let resize = match self.window {
+            Some(window) => resize::peak_bytes(self.cut, kind, window, self.scaled),
+            None => resize::filter_peak_bytes(self.cut, kind, self.scaled),
+        };
+        decode::peak_bytes(header).max(buffer(header.stored(), kind).saturating_add(moved)).max(resize)
     }
 }
 

@@ -5,8 +5,6 @@
 //! browsers are: bytes before the first marker and between segments are skipped, and a scan that ends early
 //! leaves the rest gray.
 
-mod planes;
-
 use std::borrow::Cow;
 
 use zune_jpeg::JpegDecoder;
@@ -16,28 +14,32 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
-use crate::image::container::jpeg::{SOS, Segments};
+use crate::image::container::jpeg::{SOS, Segments, from_start_of_image};
 use crate::image::error::RenderError;
 use crate::image::geometry::Size;
+use crate::image::header::Limits;
+use crate::image::jpeg::Jpeg;
 use crate::image::pixels::{Kind, Pixels};
+use crate::image::scaled::Scaled;
 
 /// Scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library
 /// cannot be interrupted between them.
 const SCANS_MAX: usize = 64;
 
 /// The whole picture, in its own size.
-pub(super) fn decode(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
+pub(super) fn decode(
+    source: &[u8],
+    size: Size,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
     let source = from_start_of_image(source).ok_or(CORRUPT)?;
     let colors = Colors::read(source).ok_or(CORRUPT)?;
-    if colors.components == 3 && colors.scans_apart {
-        return planes::decode(source, size, colors.holds_rgb());
+    if colors.scans_apart
+        && let Some(jpeg) = Jpeg::read(source).filter(|jpeg| jpeg.size() == size)
+    {
+        return Scaled::whole(jpeg).pixels(limits, keep_going);
     }
-    decode_interleaved(source, size)
-}
-
-/// A file that the library understands in one go.
-fn decode_interleaved(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
-    let colors = Colors::read(source).ok_or(CORRUPT)?;
     let source = colors.made_plain(source);
     let options = DecoderOptions::default()
         .set_max_width(size.width as usize)
@@ -76,19 +78,11 @@ fn cause(error: &DecodeErrors) -> RenderError {
     }
 }
 
-/// The file without bytes before its first marker.
-fn from_start_of_image(source: &[u8]) -> Option<&[u8]> {
-    if source.starts_with(&[0xFF, 0xD8]) {
-        return Some(source);
-    }
-    let start = memchr::memmem::find(source, &[0xFF, 0xD8, 0xFF])?;
-    Some(&source[start..])
-}
-
 /// What the segments before the first scan say about components and colours.
 struct Colors {
     components: u8,
-    /// A baseline file whose first scan lacks components; the others have scans of their own.
+    /// A baseline file whose first scan lacks components; the others have scans of their own. The library mistakes
+    /// the size of such scans where colour is stored at fewer samples than luma: the picture turns green.
     scans_apart: bool,
     adobe: Option<Adobe>,
 }

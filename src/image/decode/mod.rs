@@ -44,7 +44,7 @@ pub fn decode(
     }
     proceed(keep_going)?;
     match header.format {
-        Format::Jpeg => jpeg::decode(source, size),
+        Format::Jpeg => jpeg::decode(source, size, limits, keep_going),
         Format::Png => png::decode(source, size, frame, keep_going),
         Format::Gif => gif::decode(source, size, frame, keep_going),
         Format::Webp => webp::decode(source, size, frame, keep_going),

@@ -251,22 +251,22 @@ fn the_peak_holds_at_least_the_source_and_the_result() {
             for format in FORMATS {
                 let (recipe, header) = (scaled(SMALL, format), header(from, PHOTO, kind));
                 let least = PHOTO.area() * kind.channels().min(decode::kind(&header).channels()) as u64;
-                let peak = peak_bytes(&header, &recipe, &LIMITS);
+                let peak = peak_bytes(&[], &header, &recipe, &LIMITS);
                 assert!(peak >= least + SMALL.area(), "{kind:?} {from:?} to {format:?}");
             }
         }
     }
     let wide = header(Format::Png, Size { width: 100_000, height: 1000 }, Kind::Rgba);
-    assert!(peak_bytes(&wide, &recipe("37w", Format::Png), &LIMITS) >= 400_000_000);
+    assert!(peak_bytes(&[], &wide, &recipe("37w", Format::Png), &LIMITS) >= 400_000_000);
     // Sizes that no limit lets through must saturate, not wrap to something small.
     let huge = header(Format::Jpeg, Size { width: u32::MAX, height: u32::MAX }, Kind::Rgb);
-    assert!(peak_bytes(&huge, &full(Format::Webp), &LIMITS) > 1 << 63);
+    assert!(peak_bytes(&[], &huge, &full(Format::Webp), &LIMITS) > 1 << 63);
 }
 
 #[test]
 fn the_peak_counts_what_each_option_adds() {
     let header = header(Format::Png, SMALL, Kind::Rgb);
-    let peak = |spec: &str, format| peak_bytes(&header, &recipe(spec, format), &LIMITS);
+    let peak = |spec: &str, format| peak_bytes(&[], &header, &recipe(spec, format), &LIMITS);
     for (spec, bytes) in [
         // The padded canvas in four channels; with a blurred copy; the result of trimming, not known before.
         ("4000w4000h,pad", 4 * 16_000_000),
