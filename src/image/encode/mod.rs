@@ -4,7 +4,7 @@
 //! parts become white where a format has no alpha. Does not choose a format or a quality.
 
 mod gif;
-mod jpeg;
+pub mod jpeg;
 mod png;
 mod webp;
 
@@ -55,8 +55,8 @@ pub const fn check_format(format: Format) -> Result<(), RenderError> {
 pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
     let channels = kind.channels() as u64;
     let per_pixel = match format {
-        // Coefficients of all blocks (2 bytes each, colour at half the sides, rounded up) and the file.
-        Format::Jpeg => channels + 3 + 3,
+        // And what [`jpeg::peak_bytes`] adds.
+        Format::Jpeg => channels,
         // Filtered rows and the file, which grows by doubling.
         Format::Png => channels + 3 * channels,
         // RGBA, indices and the file.
@@ -68,4 +68,5 @@ pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
     size.area()
         .saturating_mul(per_pixel)
         .saturating_add(1024 * (u64::from(size.width) + u64::from(size.height) + 512))
+        .saturating_add(if format == Format::Jpeg { jpeg::peak_bytes(size) } else { 0 })
 }
