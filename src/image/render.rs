@@ -6,7 +6,7 @@
 //! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
 use super::error::{RenderError, proceed};
-use super::geometry::{self, Rect, Size, Transform};
+use super::geometry::{self, Plan, Rect, Size, Transform};
 use super::header::{Header, Limits};
 use super::pixels::{Kind, Pixels};
 use super::recipe::{Recipe, Target};
@@ -29,13 +29,10 @@ pub fn render(
     check(header, recipe, limits)?;
     let layout = Layout::new(header, recipe)?;
 
-    let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
-    let cut = if recipe.trim { layout.trimmed(&pixels) } else { layout.cut };
-    let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
-    proceed(keep_going)?;
-    pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
-    let window = layout.stored_window(plan.window, cut.size());
-    pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
+    let (mut pixels, plan) = match layout.shortcut(source, header, recipe, limits, keep_going)? {
+        Some(scaled) => scaled,
+        None => layout.scaled(source, header, recipe, limits, keep_going)?,
+    };
     proceed(keep_going)?;
     pixels = orient::apply(layout.transform, pixels);
     pixels = pad::padded(pixels, plan.canvas);
@@ -116,6 +113,47 @@ impl Layout {
         let transform = Transform::of_orientation(header.orientation).then(recipe.transform);
         let cut = geometry::cut(header.displayed(), recipe)?;
         Ok(Self { transform, turned: transform.size(header.stored()), cut })
+    }
+
+    /// Decode, cut and scale in one step, where the format can do that better.
+    fn shortcut(
+        &self,
+        source: &[u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Option<(Pixels, Plan)>, RenderError> {
+        if recipe.trim {
+            return Ok(None);
+        }
+        let plan = geometry::plan(self.cut.size(), recipe, limits.pixels_max)?;
+        let part = decode::Part {
+            cut: self.stored_cut(self.cut),
+            window: self.stored_window(plan.window, self.cut.size()),
+            to: self.transform.size(plan.size),
+        };
+        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, keep_going)?;
+        Ok(pixels.map(|pixels| (pixels, plan)))
+    }
+
+    /// Decode, cut and scale.
+    fn scaled(
+        &self,
+        source: &[u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<(Pixels, Plan), RenderError> {
+        let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
+        let cut = if recipe.trim { self.trimmed(&pixels) } else { self.cut };
+        let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
+        proceed(keep_going)?;
+        pixels = pixels.cropped(self.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
+        let window = self.stored_window(plan.window, cut.size());
+        pixels = resize::resize(pixels, window, self.transform.size(plan.size))?;
+        Ok((pixels, plan))
     }
 
     fn trimmed(&self, pixels: &Pixels) -> Rect<u32> {
