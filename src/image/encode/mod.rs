@@ -5,6 +5,7 @@
 
 mod gif;
 pub mod jpeg;
+mod palette;
 mod png;
 mod webp;
 
@@ -30,7 +31,7 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
     let quality = quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100);
     let bytes = match format {
         Format::Jpeg => jpeg::encode(pixels, quality),
-        Format::Png => png::encode(&pixels),
+        Format::Png => png::encode(pixels),
         Format::Gif => gif::encode(pixels),
         Format::Webp => webp::encode(pixels, quality),
         Format::Avif => None,
@@ -57,8 +58,8 @@ pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
     let per_pixel = match format {
         // And what [`jpeg::peak_bytes`] adds.
         Format::Jpeg => channels,
-        // Filtered rows and the file, which grows by doubling.
-        Format::Png => channels + 3 * channels,
+        // Filtered rows and the file, which grows by doubling; numbers of colours.
+        Format::Png => channels + 3 * channels + 1,
         // RGBA, indices and the file.
         Format::Gif => channels + 4 + 1 + 3,
         // RGB(A), libwebp's ARGB and YUVA of it, and the file.
