@@ -40,6 +40,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("zune_jpeg", &["image"]),
     ("jpeg_encoder", &["image"]),
     ("image_webp", &["image"]),
+    ("libwebp_sys", &["image/decode/webp/libwebp.rs"]),
     ("prometheus", &["telemetry"]),
     ("env_logger", &["telemetry"]),
     ("clap", &["cli", "main"]),
@@ -71,6 +72,7 @@ const PURE: (&[&str], &[&str]) = (
 const UNSAFE: &[&str] = &[
     "src/control/system.rs",
     "src/http/poller.rs",
+    "src/image/decode/webp/libwebp.rs",
     "src/image/jpeg/lanes/sse2.rs",
     "src/store/descriptor.rs",
 ];

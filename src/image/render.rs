@@ -30,8 +30,8 @@ pub fn render(
     check(header, recipe, limits)?;
     let layout = Layout::new(header, recipe)?;
 
-    let (mut pixels, plan) = match layout.scaled(source, header, recipe, limits)? {
-        Some((scaled, plan)) => (scaled.pixels(limits, keep_going)?, plan),
+    let (mut pixels, plan) = match layout.shortcut(source, header, recipe, limits, keep_going)? {
+        Some(scaled) => scaled,
         None => layout.resized(source, header, recipe, limits, keep_going)?,
     };
     proceed(keep_going)?;
@@ -130,6 +130,31 @@ impl Layout {
         let (cut, window) = (self.stored_cut(self.cut), self.stored_window(plan.window, self.cut.size()));
         let to = self.transform.size(plan.size);
         Ok(Scaled::of(source, header, cut, window, to, recipe.format).map(|scaled| (scaled, plan)))
+    }
+
+    /// Decode, cut and scale in one step, where the format can do that better.
+    fn shortcut(
+        &self,
+        source: &[u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Option<(Pixels, Plan)>, RenderError> {
+        if recipe.trim {
+            return Ok(None);
+        }
+        if let Some((scaled, plan)) = self.scaled(source, header, recipe, limits)? {
+            return Ok(Some((scaled.pixels(limits, keep_going)?, plan)));
+        }
+        let plan = geometry::plan(self.cut.size(), recipe, limits.pixels_max)?;
+        let part = decode::Part {
+            cut: self.stored_cut(self.cut),
+            window: self.stored_window(plan.window, self.cut.size()),
+            to: self.transform.size(plan.size),
+        };
+        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, keep_going)?;
+        Ok(pixels.map(|pixels| (pixels, plan)))
     }
 
     /// The whole picture decoded, then its window resized.

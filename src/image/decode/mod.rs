@@ -11,7 +11,7 @@ mod png;
 mod webp;
 
 use super::error::{Fault, RenderError, proceed};
-use super::geometry::Size;
+use super::geometry::{Rect, Size};
 use super::header::{ColorKind, Header, Limits};
 use super::pixels::{Kind, Pixels};
 use crate::object::Format;
@@ -29,19 +29,7 @@ pub fn decode(
     limits: &Limits,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let size = Size { width: header.width, height: header.height };
-    if size.area() > limits.pixels_max {
-        return Err(RenderError::TooLarge { pixels_max: limits.pixels_max });
-    }
-    if size.area() == 0 {
-        return Err(CORRUPT);
-    }
-    let frame = frame.unwrap_or(0);
-    // An animation of more frames than are kept is a still: its first frame.
-    let frames = if header.frames > limits.frames_max { 1 } else { header.frames.max(1) };
-    if frame >= frames {
-        return Err(RenderError::FrameMissing { frames });
-    }
+    let (size, frame) = (header.stored(), allowed(header, frame, limits)?);
     proceed(keep_going)?;
     match header.format {
         Format::Jpeg => jpeg::decode(source, size, limits, keep_going),
@@ -50,6 +38,57 @@ pub fn decode(
         Format::Webp => webp::decode(source, size, frame, keep_going),
         Format::Avif => Err(RenderError::FormatNotSupported(Format::Avif)),
     }
+}
+
+/// A part of a picture at its final size, where the format has a shorter way to it than to decode, cut and scale
+/// all of it; `None` where it has not. Needs no more memory than these steps do.
+///
+/// # Errors
+///
+/// Those of [`decode`].
+pub fn decode_part(
+    source: &[u8],
+    header: &Header,
+    frame: Option<u32>,
+    part: &Part,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Option<Pixels>, RenderError> {
+    let (size, frame) = (header.stored(), allowed(header, frame, limits)?);
+    if frame > 0 {
+        return Ok(None);
+    }
+    proceed(keep_going)?;
+    match header.format {
+        Format::Webp => webp::decode_part(source, size, part),
+        Format::Jpeg | Format::Png | Format::Gif | Format::Avif => Ok(None),
+    }
+}
+
+/// What is wanted of a stored picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Inside the picture; nothing beyond it may show.
+    pub cut: Rect<u32>,
+    /// Inside the cut, counted from its corner.
+    pub window: Rect<f64>,
+    /// What the window is scaled to; neither side is zero.
+    pub to: Size,
+}
+
+/// The number of the frame, if header and limits allow it to be decoded.
+fn allowed(header: &Header, frame: Option<u32>, limits: &Limits) -> Result<u32, RenderError> {
+    let area = header.stored().area();
+    if area > limits.pixels_max {
+        return Err(RenderError::TooLarge { pixels_max: limits.pixels_max });
+    }
+    if area == 0 {
+        return Err(CORRUPT);
+    }
+    let frame = frame.unwrap_or(0);
+    // An animation of more frames than are kept is a still: its first frame.
+    let frames = if header.frames > limits.frames_max { 1 } else { header.frames.max(1) };
+    if frame >= frames { Err(RenderError::FrameMissing { frames }) } else { Ok(frame) }
 }
 
 /// The kind with the most channels that [`decode`] may give for this header.
@@ -87,7 +126,7 @@ pub fn peak_bytes(header: &Header) -> u64 {
         Format::Png => kind(header).channels() as u64,
         // The canvas, what a frame hides until it is disposed of, and the frame's indices.
         Format::Gif => 4 + 4 + 1,
-        // The decoder's ARGB and its result; then that result and a copy. Beside them, from the second frame on,
+        // A lossless file's ARGB, which the decoder keeps, and its result. Beside them, from the second frame on,
         // the canvas.
         Format::Webp if header.frames > 1 => 4 + 4 + 4,
         Format::Webp => 4 + 4,

@@ -39,6 +39,9 @@ fn open(source: &[u8], size: Size) -> Result<PngReader<'_>, RenderError> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(source), Limits { bytes });
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
+    // They say nothing about safety, and who reads these bytes has compared them with their id. Without them
+    // decoding is a sixth faster, and files that a careless program has changed are shown, as browsers do.
+    decoder.ignore_checksums(true);
     decoder.set_transformations(Transformations::EXPAND);
     let info = decoder.read_header_info().map_err(|error| cause(&error))?;
     if (info.width, info.height) != (size.width, size.height) {

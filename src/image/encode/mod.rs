@@ -4,7 +4,8 @@
 //! parts become white where a format has no alpha. Does not choose a format or a quality.
 
 mod gif;
-mod jpeg;
+pub mod jpeg;
+mod palette;
 mod png;
 mod webp;
 
@@ -30,7 +31,7 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
     let quality = quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100);
     let bytes = match format {
         Format::Jpeg => jpeg::encode(pixels, quality),
-        Format::Png => png::encode(&pixels),
+        Format::Png => png::encode(pixels),
         Format::Gif => gif::encode(pixels),
         Format::Webp => webp::encode(pixels, quality),
         Format::Avif => None,
@@ -55,10 +56,10 @@ pub const fn check_format(format: Format) -> Result<(), RenderError> {
 pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
     let channels = kind.channels() as u64;
     let per_pixel = match format {
-        // Coefficients of all blocks (2 bytes each, colour at half the sides, rounded up) and the file.
-        Format::Jpeg => channels + 3 + 3,
-        // Filtered rows and the file, which grows by doubling.
-        Format::Png => channels + 3 * channels,
+        // And what [`jpeg::peak_bytes`] adds.
+        Format::Jpeg => channels,
+        // Filtered rows and the file, which grows by doubling; numbers of colours.
+        Format::Png => channels + 3 * channels + 1,
         // RGBA, indices and the file.
         Format::Gif => channels + 4 + 1 + 3,
         // RGB(A), libwebp's ARGB and YUVA of it, and the file.
@@ -68,4 +69,5 @@ pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
     size.area()
         .saturating_mul(per_pixel)
         .saturating_add(1024 * (u64::from(size.width) + u64::from(size.height) + 512))
+        .saturating_add(if format == Format::Jpeg { jpeg::peak_bytes(size) } else { 0 })
 }
