@@ -25,6 +25,9 @@ impl Segment<'_> {
     }
 }
 
+/// Encoders make about ten scans; each is a pass over the whole picture, so thousands are an attack on the decoder.
+pub(in crate::image) const SCANS_MAX: u32 = 100;
+
 /// Huffman tables.
 pub(in crate::image) const DHT: u8 = 0xC4;
 /// Reserved for extensions; no frame header.

@@ -8,15 +8,12 @@ use memchr::memchr;
 use super::exif::{EXIF_NAME, Exif};
 use super::walk::{Field, Walk, check_size, skip};
 use super::{Fault, InspectError, JpegKind};
-use crate::image::container::jpeg::ends_data;
+use crate::image::container::jpeg::{SCANS_MAX, ends_data};
 use crate::image::header::{Color, ColorKind, Header, Limits};
 use crate::object::Format;
 
 /// Between segments, in the whole file. One segment's worth: padding is shorter, and more means that the walk is lost.
 const STRAY_BYTES_MAX: u64 = 65_535;
-
-/// Encoders make about ten scans; each is a pass over the whole picture, so thousands are an attack on the decoder.
-pub(super) const SCANS_MAX: u32 = 100;
 
 const COMPONENTS_MAX: usize = 4;
 

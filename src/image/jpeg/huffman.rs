@@ -217,3 +217,97 @@ fn skip(codes: &Codes, bits: u32) -> u16 {
     }
     (passed | coefficients << 4) as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes of every length, the last ones left unused; among them the end of a block and sixteen zeros.
+    fn definition() -> Definition {
+        let mut bytes = vec![0, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 9];
+        bytes.extend([0x01, 0x00, 0x11, 0x02, 0x21, 0xF0, 0x31, 0x12, 0x03, 0x51, 0x61, 0x04, 0x13, 0x22]);
+        bytes.extend([0x71, 0x05, 0x81, 0x0F, 0x1F, 0x2A, 0x50, 0xFF, 0x33, 0x44, 0x55]);
+        Definition::parse(&bytes).unwrap().0
+    }
+
+    /// Bytes that look random, without stuffing.
+    fn data(seed: u32) -> Vec<u8> {
+        let mixed = |at: u32| ((at ^ seed << 16).wrapping_mul(2_654_435_761) ^ seed) >> 11;
+        (0..600).map(|at| (mixed(at) as u8).min(0xFE)).collect()
+    }
+
+    /// A step by the definition, bit by bit.
+    fn plain_step(definition: &Definition, bits: &mut Bits<'_>) -> (u32, i32) {
+        let (mut code, mut first, mut index) = (0, 0, 0);
+        for &count in &definition.counts {
+            code = code << 1 | bits.take(1);
+            first <<= 1;
+            let count = u32::from(count);
+            if code < first + count {
+                let symbol = definition.symbols[(index + code - first) as usize];
+                let size = u32::from(symbol & 15);
+                let value = bits.take(size) as i32;
+                let is_negative = size > 0 && value >> (size - 1) == 0;
+                return (run(symbol), if is_negative { value - (1 << size) + 1 } else { value });
+            }
+            (first, index) = (first + count, index + count);
+        }
+        (BLOCK_END, 0)
+    }
+
+    #[test]
+    fn looked_up_steps_are_those_of_the_definition() {
+        let definition = definition();
+        let codes = Codes::new(&definition);
+        for seed in 0..200 {
+            let data = data(seed);
+            let (mut fast, mut plain) = (Bits::of(&data), Bits::of(&data));
+            for _ in 0..100 {
+                fast.need(31);
+                plain.need(31);
+                let step = codes.step(&mut fast);
+                assert_eq!((step.run, step.value), plain_step(&definition, &mut plain), "{seed}");
+            }
+            fast.refill();
+            plain.refill();
+            assert_eq!(fast.peek(32), plain.peek(32));
+        }
+    }
+
+    #[test]
+    fn skipping_ends_where_stepping_does() {
+        let codes = Codes::new(&definition());
+        let skipper = Skipper::new(&codes);
+        for seed in 0..500 {
+            let data = data(seed);
+            let (mut skipped, mut stepped) = (Bits::of(&data), Bits::of(&data));
+            for block in 0..20 {
+                let start = [1, 2, 5, 25, 50, 60, 62, 63][(seed + block) as usize % 8];
+                skipper.finish(&codes, start, &mut skipped);
+                let mut at = start;
+                while at < 64 {
+                    stepped.need(31);
+                    at += codes.step(&mut stepped).run + 1;
+                }
+                skipped.refill();
+                stepped.refill();
+                assert_eq!(skipped.peek(32), stepped.peek(32), "{seed} {block}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_codes_than_there_are_make_no_table() {
+        let with = |counts: &[u8], symbols: usize| {
+            let mut bytes = [counts, &vec![0; 16 - counts.len()]].concat();
+            bytes.resize(16 + symbols, 7);
+            Definition::parse(&bytes).map(|(_, rest)| rest.len())
+        };
+        assert_eq!(with(&[2], 2), Some(0));
+        assert_eq!(with(&[1, 1, 1], 5), Some(2));
+        assert_eq!(with(&[3], 3), None, "three codes of one bit");
+        assert_eq!(with(&[2, 1], 3), None, "one beyond a full set");
+        assert_eq!(with(&[1, 1, 1], 2), None, "cut off");
+        assert_eq!(with(&[0, 0, 0, 0, 0, 0, 0, 255, 255], 510), None, "more symbols than bytes can name");
+    }
+}

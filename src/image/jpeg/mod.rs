@@ -12,7 +12,7 @@
 //! one that breaks goes on behind the next restart marker; a scan that makes no sense is left out.
 //!
 //! Invariants: no panic on any bytes; memory as [`Jpeg::peak_bytes`] says, all of it known from the header; time
-//! bounded by the length of the data and [`SCANS_MAX`] passes over the blocks; same bytes on every machine.
+//! bounded by the length of the data and a hundred passes over the blocks, as at upload; same bytes on every machine.
 //!
 //! * `frame`, `scan`, `tables`: what the headers say. `bits`, `huffman`: the entropy-coded data.
 //! * `walk`: the units of a scan and its restarts, for `sequential` and `progressive`, which fill blocks of coefficients.
@@ -38,9 +38,6 @@ use super::geometry::Size;
 use super::header::Limits;
 use frame::{COMPONENTS_MAX, Component, Frame};
 use tables::Tables;
-
-/// Scans that a file may have, as at upload. Encoders write about ten; each is a pass over the picture.
-pub const SCANS_MAX: usize = 100;
 
 /// A file that this decoder takes.
 #[derive(Clone, Debug)]
@@ -230,7 +227,7 @@ impl<'a> Jpeg<'a> {
     /// # Errors
     ///
     /// [`RenderError::TooLarge`] before anything is reserved; [`RenderError::Undecodable`] if no scan can be read or
-    /// there are more than [`SCANS_MAX`]; [`RenderError::Cancelled`] once `keep_going` says no.
+    /// there are more than a hundred; [`RenderError::Cancelled`] once `keep_going` says no.
     pub fn decode(
         &self,
         scales: [Scale; COMPONENTS_MAX],

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use super::SCANS_MAX;
 use super::frame::{COMPONENTS_MAX, Frame, Grid};
-use crate::image::container::jpeg::{self, Segment, Segments};
+use crate::image::container::jpeg::{self, SCANS_MAX, Segment, Segments};
 
 /// A scan that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,7 +180,7 @@ mod tests {
         for scan in listed {
             assert_eq!(&two[scan.data], b"data\xFF\0\xFF\xD0\xFF\x02more");
         }
-        assert!(list(&file(SCANS_MAX), &frame(0xC0)).is_some());
-        assert!(list(&file(SCANS_MAX + 1), &frame(0xC0)).is_none());
+        assert!(list(&file(SCANS_MAX as usize), &frame(0xC0)).is_some());
+        assert!(list(&file(SCANS_MAX as usize + 1), &frame(0xC0)).is_none());
     }
 }

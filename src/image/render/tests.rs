@@ -280,6 +280,19 @@ fn the_peak_counts_what_each_option_adds() {
     assert!(peak("9w,trim", Format::Png) >= peak("9w", Format::Png));
 }
 
+#[test]
+fn a_jpeg_is_charged_for_the_planes_that_its_variant_needs() {
+    let size = Size { width: 1200, height: 900 };
+    let (source, header) =
+        (file(&photo(size, Kind::Rgb), Format::Jpeg), header(Format::Jpeg, size, Kind::Rgb));
+    let peak = |source: &[u8], spec| peak_bytes(source, &header, &recipe(spec, Format::Jpeg), &LIMITS);
+    let whole = peak(&[], "100w");
+    assert!(whole > 9 * size.area());
+    assert!(peak(&source, "100w") < whole / 5);
+    // Every pixel is looked at, or kept.
+    assert!(peak(&source, "100w,trim") >= whole && peak(&source, "full") >= whole);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -4,6 +4,9 @@ use std::cell::Cell;
 
 use super::*;
 
+/// As at upload.
+const SCANS_MAX: usize = jpeg::SCANS_MAX as usize;
+
 #[test]
 fn too_many_pixels_are_refused_before_anything_is_reserved() {
     let mut bytes = written(&picture(16, 16), SamplingFactor::R_4_2_0, |_| ());
