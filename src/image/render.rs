@@ -3,8 +3,10 @@
 //! Decides nothing: sizes are geometry's, defaults the recipe's, and no URL is known here. Cut and window are mapped
 //! back to where their pixels are stored, so the large decoded picture is scaled once and never turned. What is cut
 //! away is gone before scaling, so that nothing of it shows at the edges.
+//! Colours become sRGB on the side of scaling that has fewer pixels, but before [`trim`] looks at them.
 //! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
+use super::color::{self, ColorSpace};
 use super::error::{RenderError, proceed};
 use super::geometry::{self, Rect, Size, Transform};
 use super::header::{Header, Limits};
@@ -29,14 +31,22 @@ pub fn render(
     check(header, recipe, limits)?;
     let layout = Layout::new(header, recipe)?;
 
+    let mut space = ColorSpace::of(source, header);
     let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
+    if recipe.trim {
+        space.to_srgb(&mut pixels);
+    }
     let cut = if recipe.trim { layout.trimmed(&pixels) } else { layout.cut };
     let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
     proceed(keep_going)?;
     pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
     let window = layout.stored_window(plan.window, cut.size());
+    if plan.size.area() > cut.size().area() {
+        space.to_srgb(&mut pixels);
+    }
     pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
     proceed(keep_going)?;
+    space.to_srgb(&mut pixels);
     pixels = orient::apply(layout.transform, pixels);
     pixels = pad::padded(pixels, plan.canvas);
     if recipe.grey {
@@ -100,6 +110,7 @@ pub fn peak_bytes(header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     ]
     .into_iter()
     .fold(0, u64::max)
+    .saturating_add(color::work_bytes(header.format))
 }
 
 /// How the stored picture and the turned one lie to each other, and what is kept of the latter.
@@ -184,6 +195,8 @@ fn decimal(hundredths: Hundredths) -> f64 {
 
 #[cfg(test)]
 mod animation_tests;
+#[cfg(test)]
+mod color_tests;
 #[cfg(test)]
 mod corpus_tests;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Bytes of a stored image → [`Pixels`], one frame, 8 bits a channel, gray kept gray.
 //!
 //! Each decoder is told the size beforehand and refuses a file that turns out to have another one before it
-//! reserves memory for it. Does not scale, orient or manage colours. Invariants: no panic and no unbounded
+//! reserves memory for it. Does not scale, orient or manage colours (but for ink, which no pixels can hold). Invariants: no panic and no unbounded
 //! memory or time on any input (long decodes ask `keep_going`); same bytes, same pixels.
 
 mod canvas;

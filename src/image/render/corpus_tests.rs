@@ -139,8 +139,6 @@ fn hostile_files_end_in_an_image_or_an_error() {
 fn photos_look_like_the_reference_thumbnails() {
     let Some(folder) = corpus() else { return };
     let entries = entries(&folder);
-    // Left out until colours are managed: color/adobe-rgb-2mp.jpg and color/cmyk-adobe2-swop-icc.jpg, whose
-    // references went through their profiles.
     let photos = [
         "photos/cranes-12mp-420.jpg",
         "photos/treecreeper-24mp-420.jpg",
@@ -151,6 +149,8 @@ fn photos_look_like_the_reference_thumbnails() {
         "photos/bowl-4mp-lossy.webp",
         "photos/gallery2-3-alpha-lossless.webp",
         "exif/portrait-6.jpg",
+        "color/adobe-rgb-2mp.jpg",
+        "color/cmyk-adobe2-swop-icc.jpg",
     ];
     for path in photos {
         let entry = find(&entries, path);
@@ -193,8 +193,8 @@ fn each_exif_orientation_is_shown_upright() {
 fn cmyk_is_not_shown_as_a_negative() {
     let Some(folder) = corpus() else { return };
     let entries = entries(&folder);
-    // Without its profile the picture is paler than the reference, but no other picture, least of all the
-    // negative, comes near.
+    // Without a profile the picture is paler than the reference, which had one, but no other picture, least of all
+    // the negative, comes near.
     for path in
         ["color/cmyk-adobe2-swop-icc.jpg", "color/ycck-adobe2-no-icc.jpg", "color/rgb-jpeg-adobe0.jpg"]
     {
