@@ -40,6 +40,18 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("zune_jpeg", &["image"]),
     ("jpeg_encoder", &["image"]),
     ("image_webp", &["image"]),
+    (
+        "moxcms",
+        &[
+            "image/color/mod.rs",
+            "image/color/icc.rs",
+            "image/color/code_points.rs",
+            "image/color/pq.rs",
+            "image/color/primaries.rs",
+        ],
+    ),
+    ("re_rav1d", &["image/decode/avif/mod.rs", "image/decode/avif/planes.rs"]),
+    ("rav1e", &["image/encode/avif.rs"]),
     ("prometheus", &["telemetry"]),
     ("env_logger", &["telemetry"]),
     ("clap", &["cli", "main"]),

@@ -73,9 +73,8 @@ pub fn render(
 ///
 /// # Errors
 ///
-/// [`RenderError::FormatNotSupported`] and [`RenderError::Geometry`].
+/// [`RenderError::Geometry`].
 pub fn check(header: &Header, recipe: &Recipe, limits: &Limits) -> Result<(), RenderError> {
-    encode::check_format(recipe.format)?;
     let cut = geometry::cut(header.displayed(), recipe)?;
     if !recipe.trim {
         geometry::plan(cut.size(), recipe, limits.pixels_max)?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::code_points::CodePoints;
 use super::icc::PROFILE_BYTES_MAX;
 use super::primaries::Primaries;
-use crate::image::container::{jpeg, png, webp};
+use crate::image::container::{avif, jpeg, png, webp};
 use crate::object::Format;
 
 /// One statement about colours.
@@ -33,7 +33,8 @@ pub(super) fn find(source: &[u8], format: Format) -> Vec<Tag<'_>> {
         Format::Png => of_png(source),
         Format::Webp => of_webp(source),
         // No decoder reads a GIF's rare profile, so nobody who makes one expects it to count.
-        Format::Gif | Format::Avif => Vec::new(),
+        Format::Gif => Vec::new(),
+        Format::Avif => of_avif(source),
     }
 }
 
@@ -89,4 +90,16 @@ fn inflated(payload: &[u8]) -> Option<Vec<u8>> {
 fn of_webp(source: &[u8]) -> Vec<Tag<'_>> {
     let profile = webp::Chunks::of_file(source).find(|chunk| &chunk.name == b"ICCP");
     profile.map(|chunk| Tag::Icc(Cow::Borrowed(chunk.payload))).into_iter().collect()
+}
+
+fn of_avif(source: &[u8]) -> Vec<Tag<'_>> {
+    let Ok(still) = avif::Still::of_file(source) else { return Vec::new() };
+    let profile = still.profile.and_then(|place| avif::gathered(source, &[place]));
+    let code_points = still.nclx.and_then(|nclx| {
+        Some(CodePoints {
+            primaries: nclx.primaries.try_into().ok()?,
+            transfer: nclx.transfer.try_into().ok()?,
+        })
+    });
+    profile.map(Tag::Icc).into_iter().chain(code_points.map(Tag::CodePoints)).collect()
 }
