@@ -41,6 +41,18 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("jpeg_encoder", &["image"]),
     ("image_webp", &["image"]),
     ("libwebp_sys", &["image/decode/webp/libwebp.rs"]),
+    (
+        "moxcms",
+        &[
+            "image/color/mod.rs",
+            "image/color/icc.rs",
+            "image/color/code_points.rs",
+            "image/color/pq.rs",
+            "image/color/primaries.rs",
+        ],
+    ),
+    ("re_rav1d", &["image/decode/avif/mod.rs", "image/decode/avif/planes.rs"]),
+    ("rav1e", &["image/encode/avif.rs"]),
     ("prometheus", &["telemetry"]),
     ("env_logger", &["telemetry"]),
     ("clap", &["cli", "main"]),

@@ -42,10 +42,13 @@ async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -
         return Err(Problem::NotYet(format!("The part {part:?} of the spec")));
     }
     match wanted.extension {
-        Extension::Format(Format::Avif) => Err(Problem::NotYet("The extension .avif".to_owned())),
         Extension::Format(format) => Ok(format),
         // What the image is like does not matter then, so nobody is asked.
-        Extension::Auto if !wanted.spec.is_full_plain() && negotiate::names(headers, Format::Webp) => {
+        Extension::Auto
+            if !wanted.spec.is_full_plain()
+                && negotiate::names(headers, Format::Webp)
+                && !negotiate::names(headers, Format::Avif) =>
+        {
             Ok(Format::Webp)
         }
         Extension::Auto => {

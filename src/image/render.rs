@@ -3,8 +3,10 @@
 //! Decides nothing: sizes are geometry's, defaults the recipe's, and no URL is known here. Cut and window are mapped
 //! back to where their pixels are stored, so the large decoded picture is scaled once and never turned. What is cut
 //! away is gone before scaling, so that nothing of it shows at the edges.
+//! Colours become sRGB on the side of scaling that has fewer pixels, but before [`trim`] looks at them.
 //! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
+use super::color::{self, ColorSpace};
 use super::error::{RenderError, proceed};
 use super::geometry::{self, Plan, Rect, Size, Transform};
 use super::header::{Header, Limits};
@@ -30,11 +32,13 @@ pub fn render(
     check(header, recipe, limits)?;
     let layout = Layout::new(header, recipe)?;
 
+    let mut space = ColorSpace::of(source, header);
     let (mut pixels, plan) = match layout.shortcut(source, header, recipe, limits, keep_going)? {
         Some(scaled) => scaled,
-        None => layout.resized(source, header, recipe, limits, keep_going)?,
+        None => layout.resized(source, header, recipe, limits, &mut space, keep_going)?,
     };
     proceed(keep_going)?;
+    space.to_srgb(&mut pixels);
     pixels = orient::apply(layout.transform, pixels);
     pixels = pad::padded(pixels, plan.canvas);
     if recipe.grey {
@@ -61,9 +65,8 @@ pub fn render(
 ///
 /// # Errors
 ///
-/// [`RenderError::FormatNotSupported`] and [`RenderError::Geometry`].
+/// [`RenderError::Geometry`].
 pub fn check(header: &Header, recipe: &Recipe, limits: &Limits) -> Result<(), RenderError> {
-    encode::check_format(recipe.format)?;
     let cut = geometry::cut(header.displayed(), recipe)?;
     if !recipe.trim {
         geometry::plan(cut.size(), recipe, limits.pixels_max)?;
@@ -93,6 +96,7 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
     ]
     .into_iter()
     .fold(0, u64::max)
+    .saturating_add(color::work_bytes(header.format))
 }
 
 fn buffer(size: Size, kind: Kind) -> u64 {
@@ -164,14 +168,21 @@ impl Layout {
         header: &Header,
         recipe: &Recipe,
         limits: &Limits,
+        space: &mut ColorSpace,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<(Pixels, Plan), RenderError> {
-        let pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
+        let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
+        if recipe.trim {
+            space.to_srgb(&mut pixels);
+        }
         let cut = if recipe.trim { trim::trimmed(&pixels, self.transform, self.cut) } else { self.cut };
         let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
         proceed(keep_going)?;
-        let pixels = pixels.cropped(self.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
+        let mut pixels = pixels.cropped(self.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
         let window = self.stored_window(plan.window, cut.size());
+        if plan.size.area() > cut.size().area() {
+            space.to_srgb(&mut pixels);
+        }
         let pixels = resize::resize(pixels, window, self.transform.size(plan.size))?;
         Ok((pixels, plan))
     }
@@ -249,6 +260,8 @@ fn decimal(hundredths: Hundredths) -> f64 {
 
 #[cfg(test)]
 mod animation_tests;
+#[cfg(test)]
+mod color_tests;
 #[cfg(test)]
 mod corpus_tests;
 #[cfg(test)]

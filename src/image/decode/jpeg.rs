@@ -1,4 +1,4 @@
-//! JPEG: gray stays gray, everything else becomes RGB.
+//! JPEG: gray stays gray, everything else becomes RGB, and ink at once that of sRGB.
 //!
 //! The library guesses the colours of a file from its Adobe segment in fewer ways than files use, so the segments
 //! before the first scan are read here once ([`Colors`]) and the decoder is told what to do. Lenient where
@@ -14,6 +14,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
+use crate::image::color::ink::{self, Stored};
 use crate::image::container::jpeg::{SOS, Segments, from_start_of_image};
 use crate::image::error::RenderError;
 use crate::image::geometry::Size;
@@ -57,15 +58,18 @@ pub(super) fn decode(
         // Equal colours on both sides are copied: this is how components that hold RGB come out as they are.
         (3, Some(ColorSpace::YCbCr)) if colors.holds_rgb() => ColorSpace::YCbCr,
         (3, Some(ColorSpace::YCbCr | ColorSpace::RGB)) => ColorSpace::RGB,
-        (4, Some(ColorSpace::CMYK)) if colors.adobe.is_none() => ColorSpace::CMYK,
-        (4, Some(ColorSpace::CMYK | ColorSpace::YCCK)) => ColorSpace::RGB,
+        // Ink too is copied as it is stored.
+        (4, Some(stored @ (ColorSpace::CMYK | ColorSpace::YCCK))) => stored,
         _ => return Err(UNSUPPORTED),
     };
     decoder.set_options(options.jpeg_set_out_colorspace(output));
     let mut data = vec![0; size.area() as usize * output.num_components()];
     decoder.decode_into(&mut data).map_err(|error| cause(&error))?;
-    if output == ColorSpace::CMYK {
-        ink_to_rgb(&mut data);
+    match output {
+        ColorSpace::YCCK => ink::to_srgb(&source, Stored::InvertedYcc, &mut data),
+        ColorSpace::CMYK if colors.adobe.is_some() => ink::to_srgb(&source, Stored::Inverted, &mut data),
+        ColorSpace::CMYK => ink::to_srgb(&source, Stored::Plain, &mut data),
+        _ => {}
     }
     let kind = if output == ColorSpace::Luma { Kind::Gray } else { Kind::Rgb };
     Pixels::new(size, kind, data).ok_or(CORRUPT)
@@ -137,19 +141,6 @@ impl Colors {
         patched[at] = understood;
         Cow::Owned(patched)
     }
-}
-
-/// CMYK with 255 for full ink (no Adobe segment) → RGB, in place.
-fn ink_to_rgb(data: &mut Vec<u8>) {
-    let pixels = data.len() / 4;
-    for pixel in 0..pixels {
-        let light = 255 - u32::from(data[pixel * 4 + 3]);
-        for channel in 0..3 {
-            let color = (255 - u32::from(data[pixel * 4 + channel])) * light;
-            data[pixel * 3 + channel] = ((color + 127) / 255) as u8;
-        }
-    }
-    data.truncate(pixels * 3);
 }
 
 #[cfg(test)]

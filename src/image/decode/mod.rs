@@ -1,9 +1,10 @@
 //! Bytes of a stored image → [`Pixels`], one frame, 8 bits a channel, gray kept gray.
 //!
 //! Each decoder is told the size beforehand and refuses a file that turns out to have another one before it
-//! reserves memory for it. Does not scale, orient or manage colours. Invariants: no panic and no unbounded
+//! reserves memory for it. Does not scale, orient or manage colours (but for ink, which no pixels can hold). Invariants: no panic and no unbounded
 //! memory or time on any input (long decodes ask `keep_going`); same bytes, same pixels.
 
+mod avif;
 mod canvas;
 mod gif;
 mod jpeg;
@@ -36,7 +37,9 @@ pub fn decode(
         Format::Png => png::decode(source, size, frame, keep_going),
         Format::Gif => gif::decode(source, size, frame, keep_going),
         Format::Webp => webp::decode(source, size, frame, keep_going),
-        Format::Avif => Err(RenderError::FormatNotSupported(Format::Avif)),
+        // A sequence is shown by its still alone.
+        Format::Avif if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
+        Format::Avif => avif::decode(source, size, keep_going),
     }
 }
 
@@ -98,11 +101,11 @@ pub fn kind(header: &Header) -> Kind {
         (Format::Jpeg, _) => Kind::Rgb,
         // A header cannot rule out that pixels of an animation's canvas stay uncovered, and thus transparent. An
         // animated WebP may have a single frame, so it does not even tell which is one.
-        (Format::Gif | Format::Webp | Format::Avif, _) => Kind::Rgba,
+        (Format::Gif | Format::Webp, _) => Kind::Rgba,
         (Format::Png, _) if header.frames > 1 => Kind::Rgba,
-        (Format::Png, ColorKind::Gray) if !header.has_alpha => Kind::Gray,
-        (Format::Png, ColorKind::Gray | ColorKind::GrayAlpha) => Kind::GrayAlpha,
-        (Format::Png, _) => {
+        (_, ColorKind::Gray) if !header.has_alpha => Kind::Gray,
+        (_, ColorKind::Gray | ColorKind::GrayAlpha) => Kind::GrayAlpha,
+        (Format::Png | Format::Avif, _) => {
             if header.has_alpha {
                 Kind::Rgba
             } else {
@@ -130,12 +133,23 @@ pub fn peak_bytes(header: &Header) -> u64 {
         // the canvas.
         Format::Webp if header.frames > 1 => 4 + 4 + 4,
         Format::Webp => 4 + 4,
-        Format::Avif => 0,
+        // Three planes, and as much again where grain is laid over them, beside the result; the same for alpha comes
+        // when those of the colours are gone.
+        Format::Avif => 2 * 3 * sample_bytes(header) + 2 + kind(header).channels() as u64,
     };
     // Blocks reach past the edges, and decoders keep a few rows of work: at most 64 rows and columns of 16 bytes.
     area.saturating_mul(per_pixel)
         .saturating_add(1024 * (u64::from(header.width) + u64::from(header.height) + 64))
-        .saturating_add(if header.format == Format::Gif { gif::FRAME_AREA_FREE } else { 0 })
+        .saturating_add(match header.format {
+            Format::Gif => gif::FRAME_AREA_FREE,
+            // Planes are padded to blocks of 128, and the decoder's own tables do not depend on the picture.
+            Format::Avif => 2048 * (u64::from(header.width) + u64::from(header.height)) + (16 << 20),
+            _ => 0,
+        })
+}
+
+fn sample_bytes(header: &Header) -> u64 {
+    if header.color.bits > 8 { 2 } else { 1 }
 }
 
 /// The data breaks its format's rules.

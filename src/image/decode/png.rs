@@ -2,7 +2,7 @@
 //!
 //! 16-bit samples are rounded to the nearest 8-bit value (truncation, which the library offers, darkens by half
 //! a step). Rows are narrowed as they come, so an image never takes more than its 8-bit size. Text and colour
-//! profiles are skipped: they can inflate without end, and nothing here needs them.
+//! profiles are skipped here: they can inflate without end, and color reads those within a bound.
 
 use std::io::Cursor;
 

@@ -3,6 +3,7 @@
 //! Same pixels, same format and same quality: same bytes, on every node that runs the same build. Transparent
 //! parts become white where a format has no alpha. Does not choose a format or a quality.
 
+mod avif;
 mod gif;
 pub mod jpeg;
 mod palette;
@@ -21,9 +22,8 @@ const QUALITY_UNNAMED: u8 = 80;
 ///
 /// # Errors
 ///
-/// That of [`check_format`], [`RenderError::SideOutOfRange`] and [`RenderError::EncodeFailed`].
+/// [`RenderError::SideOutOfRange`] and [`RenderError::EncodeFailed`].
 pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec<u8>, RenderError> {
-    check_format(format)?;
     let (size, side_max) = (pixels.size(), side_max(format));
     if size.width.max(size.height) > side_max {
         return Err(RenderError::SideOutOfRange { side_max });
@@ -34,21 +34,9 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
         Format::Png => png::encode(pixels),
         Format::Gif => gif::encode(pixels),
         Format::Webp => webp::encode(pixels, quality),
-        Format::Avif => None,
+        Format::Avif => avif::encode(&pixels, quality),
     };
     bytes.ok_or(RenderError::EncodeFailed(format))
-}
-
-/// Whether the format can be written; to be asked before anything is decoded.
-///
-/// # Errors
-///
-/// [`RenderError::FormatNotSupported`].
-pub const fn check_format(format: Format) -> Result<(), RenderError> {
-    match format {
-        Format::Jpeg | Format::Png | Format::Gif | Format::Webp => Ok(()),
-        Format::Avif => Err(RenderError::FormatNotSupported(format)),
-    }
 }
 
 /// Bytes alive at the peak of [`encode`], its argument and result included: an upper bound for pictures, at
@@ -64,10 +52,12 @@ pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
         Format::Gif => channels + 4 + 1 + 3,
         // RGB(A), libwebp's ARGB and YUVA of it, and the file.
         Format::Webp => channels + 4 + 4 + 3 + 2,
-        Format::Avif => 0,
+        // Planes, and the encoder's frames, blocks and statistics: 18 bytes a pixel were measured.
+        Format::Avif => channels + 3 + 28,
     };
     size.area()
         .saturating_mul(per_pixel)
         .saturating_add(1024 * (u64::from(size.width) + u64::from(size.height) + 512))
         .saturating_add(if format == Format::Jpeg { jpeg::peak_bytes(size) } else { 0 })
+        .saturating_add(if matches!(format, Format::Avif) { 16 << 20 } else { 0 })
 }

@@ -160,9 +160,6 @@ fn errors_name_their_cause() {
     assert_eq!(tried(&right, &recipe("full,frame1", Format::Png)), RenderError::FrameMissing { frames: 1 });
     let nothing = GeometryError::NothingLeft { turned: SMALL };
     assert_eq!(tried(&right, &recipe("full,crop-37-0-1-1", Format::Png)), RenderError::Geometry(nothing));
-    let avif = RenderError::FormatNotSupported(Format::Avif);
-    assert_eq!(tried(&right, &full(Format::Avif)), avif);
-    assert_eq!(tried(&Header { format: Format::Avif, ..right }, &full(Format::Png)), avif);
     let limits = Limits { pixels_max: SMALL.area() - 1, ..LIMITS };
     let large = render(&source, &right, &recipe("9w", Format::Png), &limits, &always).unwrap_err();
     assert_eq!(large, RenderError::TooLarge { pixels_max: SMALL.area() - 1 });
