@@ -58,6 +58,10 @@ pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
     size.area()
         .saturating_mul(per_pixel)
         .saturating_add(1024 * (u64::from(size.width) + u64::from(size.height) + 512))
-        .saturating_add(if format == Format::Jpeg { jpeg::peak_bytes(size) } else { 0 })
-        .saturating_add(if matches!(format, Format::Avif) { 16 << 20 } else { 0 })
+        .saturating_add(match format {
+            Format::Jpeg => jpeg::peak_bytes(size),
+            Format::Gif => gif::WORK_BYTES,
+            Format::Avif => 16 << 20,
+            Format::Png | Format::Webp => 0,
+        })
 }
