@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Answer;
 use crate::harness::{Node, Options, at_once, put, sha1, skipped};
-use crate::pictures::{extension, size_of};
+use crate::pictures::{Picture, extension, size_of};
 
 /// No hostile file may hold an answer back for longer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);

@@ -46,6 +46,6 @@ fn trimming_and_effects_see_the_colours_that_are_shown() {
 
 #[test]
 fn the_peak_leaves_room_for_a_profile() {
-    let (_, header) = linear(1, 1);
-    assert!(peak_bytes(&header, &recipe("20w", Format::Png), &LIMITS) > color::WORK_BYTES_MAX);
+    let (source, header) = linear(1, 1);
+    assert!(peak_bytes(&source, &header, &recipe("20w", Format::Png), &LIMITS) > color::WORK_BYTES_MAX);
 }

@@ -251,7 +251,7 @@ fn overlapping_pieces_are_not_put_together_beyond_the_length_of_the_file() {
     let source = [7; 100];
     assert_eq!(gathered(&source, &[0..50, 50..100]).unwrap(), &source[..]);
     assert_eq!(gathered(&source, &[0..100, 0..100]), None);
-    assert_eq!(gathered(&source, &[90..101]), None);
+    assert_eq!(gathered(&source, std::slice::from_ref(&(90..101))), None);
     assert_eq!(gathered(&source, &[u64::MAX - 1..u64::MAX, 0..1]), None);
 }
 

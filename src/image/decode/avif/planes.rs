@@ -182,7 +182,7 @@ impl Plane {
 /// Of half as many samples, the one that lies nearest to the place `at` of the full number, and the next one beyond it.
 fn neighbours(at: u32, count: u32) -> (u32, u32) {
     let near = (at / 2).min(count - 1);
-    let far = if at % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(count - 1) };
+    let far = if at.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(count - 1) };
     (near, far)
 }
 
