@@ -21,6 +21,8 @@ fn every_problem() -> Vec<Problem> {
         Problem::Url(UrlRefusal::Unsigned),
         Problem::Url(UrlRefusal::Bad),
         Problem::Url(UrlRefusal::Expired),
+        Problem::Unreadable,
+        Problem::HeadTooLong,
         Problem::Framing("x"),
         Problem::BadForm(text()),
         Problem::Aborted,
