@@ -157,8 +157,16 @@ fn put_sends_several_files_at_once() {
     let folder = folder(&names.into_iter().zip(images.iter().map(Vec::as_slice)).collect::<Vec<_>>());
     let path = text(folder.path()).to_owned();
     let client = thread::spawn(move || run(&["put", &path, "--node", &at]));
-    // None is answered before there are three of them.
-    let together: Vec<_> = (0..3).map(|_| listener.accept().expect("a connection")).collect();
+    // None is answered before there are three of them, and none has been given up by then.
+    let mut together = Vec::new();
+    for _ in 0..3 {
+        together.push(listener.accept().expect("a connection").0);
+        for mut stream in &together {
+            stream.set_nonblocking(true).expect("a socket");
+            let ended = std::io::copy(&mut stream, &mut std::io::sink());
+            assert_eq!(ended.expect_err("an end").kind(), std::io::ErrorKind::WouldBlock);
+        }
+    }
     drop((together, listener));
     client.join().expect("no panic").fails(&["broke"]);
 }

@@ -112,7 +112,7 @@ fn too_little_locked_memory_is_exit_code_78_and_one_sentence() {
     let directory = empty_directory();
     let serve = "ulimit -l 0 && exec \"$0\" serve --listen 127.0.0.1:0 --data data";
     let mut command = Command::new("sh");
-    command.args(["-c", serve, env!("CARGO_BIN_EXE_reticulum")]).current_dir(directory.path());
+    command.args(["-c", serve, env!("CARGO_BIN_EXE_reticulum")]).current_dir(directory.path()).env_clear();
     let output = command.output().expect("a shell");
     let text = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(78), "{text}");
