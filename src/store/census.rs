@@ -22,6 +22,10 @@ const SIBLINGS: u32 = 1 << 8;
 /// The count rests so many times as long as it worked, for requests come first.
 const REST: u32 = 3;
 
+/// After so long a step ends at the next directory. Shorter steps would be spent on handing them over,
+/// longer ones would keep others from the blocking thread.
+const STEP: Duration = Duration::from_millis(1);
+
 /// Pause while an image around the next directory is being stored or removed.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -64,7 +68,7 @@ impl Census {
 
     /// To be held while the file of `id` appears or goes.
     pub(super) fn change(&self, id: &ObjectId) -> Change<'_> {
-        let directory = u32::from(u16::from_be_bytes([id.digest()[0], id.digest()[1]]));
+        let directory = directory_of(id);
         self.changing.borrow_mut().push(directory);
         if self.is_near(directory) {
             self.disturbed.set(true);
@@ -88,7 +92,8 @@ impl Census {
             self.disturbed.set(false);
             let (began, layout, from) = (Instant::now(), layout.clone(), self.counted.get());
             // A panic on the blocking thread would leave this waiting for ever.
-            let look = move || catch_unwind(AssertUnwindSafe(|| look(&layout, from, is_mine))).ok();
+            let enough = move || began.elapsed() >= STEP;
+            let look = move || catch_unwind(AssertUnwindSafe(|| look(&layout, from, is_mine, enough))).ok();
             let step = glommio::executor().spawn_blocking(look).await;
             let step = step.unwrap_or(Step { next: from + 1, unread: 1, ..Step::default() });
             if !self.disturbed.get() {
@@ -146,37 +151,46 @@ impl Drop for Change<'_> {
     }
 }
 
-/// Counts the first directory that there is from number `from` on, within those of one first level.
-fn look(layout: &Layout, from: u32, is_mine: impl Fn(u16) -> bool) -> Step {
+/// Counts directories from number `from` on until it is `enough`, within those of one first level.
+fn look(layout: &Layout, from: u32, is_mine: impl Fn(u16) -> bool, enough: impl Fn() -> bool) -> Step {
     let end = (from / SIBLINGS + 1) * SIBLINGS;
+    let mut step = Step { next: end, ..Step::default() };
     let parent = layout.store().join(format!("{:02x}", from / SIBLINGS));
     if !parent.is_dir() {
-        return Step { next: end, ..Step::default() };
+        return step;
     }
-    let mut unread = 0;
-    let mine = (from..end).filter(|number| u16::try_from(*number).is_ok_and(&is_mine));
-    for number in mine {
-        let entries = match fs::read_dir(parent.join(format!("{:02x}", number % SIBLINGS))) {
-            Ok(entries) => entries,
+    for number in (from..end).filter(|number| u16::try_from(*number).is_ok_and(&is_mine)) {
+        match fs::read_dir(parent.join(format!("{:02x}", number % SIBLINGS))) {
+            Ok(entries) => entries.flatten().for_each(|entry| step.take(&entry, number)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(_) => {
-                unread += 1;
-                continue;
-            }
-        };
-        let lengths = entries.flatten().filter_map(|entry| {
-            let (id, _) = parse_image_name(entry.file_name().to_str()?)?;
-            let belongs = u32::from(u16::from_be_bytes([id.digest()[0], id.digest()[1]])) == number;
-            entry.metadata().ok().filter(|found| belongs && found.is_file()).map(|found| found.len())
-        });
-        let step = Step { next: number + 1, unread, ..Step::default() };
-        return lengths.fold(step, |step, length| Step {
-            images: step.images + 1,
-            bytes: step.bytes + length,
-            ..step
-        });
+            Err(_) => step.unread += 1,
+        }
+        if enough() {
+            step.next = number + 1;
+            break;
+        }
     }
-    Step { next: end, unread, ..Step::default() }
+    step
+}
+
+impl Step {
+    /// Counts what belongs into directory `number`; other names are passed over.
+    fn take(&mut self, entry: &fs::DirEntry, number: u32) {
+        let name = entry.file_name();
+        let Some((id, _)) = name.to_str().and_then(parse_image_name) else { return };
+        match entry.metadata() {
+            Ok(found) if found.is_file() && directory_of(&id) == number => {
+                self.images += 1;
+                self.bytes += found.len();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The number of the directory that an image lies in.
+fn directory_of(id: &ObjectId) -> u32 {
+    u32::from(u16::from_be_bytes([id.digest()[0], id.digest()[1]]))
 }
 
 #[cfg(test)]
@@ -204,7 +218,7 @@ mod tests {
     fn counted(layout: &Layout, census: &Census, mut between: impl FnMut(u32)) -> (u64, u64) {
         while census.counted.get() < DIRECTORIES {
             between(census.counted.get());
-            census.count(look(layout, census.counted.get(), |_| true));
+            census.count(look(layout, census.counted.get(), |_| true, || true));
         }
         census.total()
     }

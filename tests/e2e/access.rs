@@ -85,6 +85,7 @@ fn routes() -> Vec<(String, &'static [&'static str], Class, u16)> {
         (format!("/erasure/{id}"), &["GET", "HEAD"], Erase, 501),
         (format!("/purge/{id}"), &["POST"], Erase, 501),
         ("/metrics".into(), &["GET", "HEAD"], Operate, 200),
+        ("/images".into(), &["GET", "HEAD"], Operate, 200),
         (format!("/image/{id}/300w/x.jpg"), &["GET", "HEAD"], Public, 404),
         (format!("/image/{id}/full/x.jpg"), &["GET", "HEAD"], Public, 404),
         (format!("/info/{id}"), &["GET", "HEAD"], Public, 404),

@@ -149,6 +149,29 @@ fn put_tells_each_failure_and_uploads_the_rest() {
 }
 
 #[test]
+fn put_sends_several_files_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let at = format!("http://{}", listener.local_addr().expect("an address"));
+    let images: Vec<_> = (0..8).map(|seed| jpeg(60, 40, seed)).collect();
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let folder = folder(&names.into_iter().zip(images.iter().map(Vec::as_slice)).collect::<Vec<_>>());
+    let path = text(folder.path()).to_owned();
+    let client = thread::spawn(move || run(&["put", &path, "--node", &at]));
+    // None is answered before there are three of them, and none has been given up by then.
+    let mut together = Vec::new();
+    for _ in 0..3 {
+        together.push(listener.accept().expect("a connection").0);
+        for mut stream in &together {
+            stream.set_nonblocking(true).expect("a socket");
+            let ended = std::io::copy(&mut stream, &mut std::io::sink());
+            assert_eq!(ended.expect_err("an end").kind(), std::io::ErrorKind::WouldBlock);
+        }
+    }
+    drop((together, listener));
+    client.join().expect("no panic").fails(&["broke"]);
+}
+
+#[test]
 fn put_with_hints_uploads_by_the_form_and_is_refused_for_a_bad_one() {
     let node = Node::plain();
     let image = jpeg(400, 300, 1);
@@ -379,6 +402,9 @@ fn ls_lists_every_image_in_order_over_many_pages() {
     let finished = run(&["ls", "--node", &url(&node)]);
     let listed: Vec<_> = finished.lines().iter().map(|line| line[..40].to_owned()).collect();
     assert_eq!(listed, ids);
+    let words: Vec<_> = finished.lines()[0].split(' ').collect();
+    let length = fs::metadata(node.stored(&ids[0], "gif")).expect("a file").len().to_string();
+    assert_eq!([words[1], words[3], &words[2][10..11]], [&length, "1", "T"], "{words:?}");
     let finished = run(&["ls", "--json", "--after", &ids[1000], "--node", &url(&node)]);
     let lines = finished.json_lines();
     assert_eq!(lines.iter().map(|line| &line["hash"]).collect::<Vec<_>>(), [&ids[1001], &ids[1002]]);

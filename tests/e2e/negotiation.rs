@@ -65,6 +65,13 @@ fn every_answer_of_an_auto_url_varies() {
         let answer = node.get(&format!("/image/{target}/x.auto")).expect(status);
         assert_eq!(answer.header("vary"), Some("Accept"), "{target}");
     }
+    let url = format!("/image/{id}/40w/x.auto");
+    for (name, value, status) in
+        [("If-None-Match", "*", 304), ("Range", "bytes=0-1", 206), ("Range", "bytes=999999-", 416)]
+    {
+        let answer = node.ask(&Request::get(&url).header(name, value)).expect(status);
+        assert_eq!(answer.header("vary"), Some("Accept"), "{name}: {value}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! tested where they act.
 
 use crate::client::{Connection, Request};
-use crate::harness::{Node, Options, at_once, wait_until};
+use crate::harness::{Node, Options, at_once, put, wait_until};
 use crate::pictures::{Picture, jpeg};
 
 #[test]
@@ -31,6 +31,29 @@ fn upscale_enlarges_without_up_and_is_another_variant() {
     });
     assert_eq!((seen[0].0, seen[1].0), ((40, 30), (80, 60)));
     assert_ne!(seen[0].1, seen[1].1);
+}
+
+#[test]
+fn two_nodes_of_equal_settings_make_equal_variants_with_equal_tags() {
+    let config = "[images]\nquality.jpeg = 70\npresets = { thumb = \"50s\" }\n";
+    let nodes =
+        [1, 2].map(|shards| Node::start(Options { shards, config: config.into(), ..Options::default() }));
+    let bytes = jpeg(400, 300, 1);
+    for target in ["100w/x.jpg", "p-thumb/x.png", "80w,dpr2,blur1/x.webp", "full/x.gif", "full/x.jpg"] {
+        let seen = nodes.each_ref().map(|node| {
+            let answer = node.get(&format!("/image/{}/{target}", node.upload(&bytes))).expect(200);
+            (answer.expect_header("etag").to_owned(), answer.body)
+        });
+        assert!(seen[0] == seen[1], "{target}: {} {}", seen[0].0, seen[1].0);
+    }
+}
+
+#[test]
+fn a_node_alone_answers_with_the_one_copy_that_it_can_keep() {
+    let node =
+        Node::with_config("[cluster]\nreplication = 5\nmin_replication = 4\n[node]\nname = \"solo\"\n");
+    let answer = node.ask(&put(&jpeg(40, 30, 1))).expect(200).json();
+    assert_eq!((&answer["satisfied"], &answer["nodes"]), (&true.into(), &serde_json::json!(["solo"])));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -86,6 +87,38 @@ fn a_store_that_is_a_file_is_refused() {
     let directory = empty_directory();
     fs::write(directory.path().join("store"), b"").expect("write");
     refuses(free_port(), directory.path(), &[], &["store"]);
+}
+
+#[test]
+fn a_store_that_is_gone_and_a_newer_format_are_refused_with_what_to_do() {
+    let mut node = Node::plain();
+    node.upload(&jpeg(60, 40, 1));
+    assert_eq!(node.terminate(), Some(0));
+    let (store, away) = (node.data().join("store"), node.data().join("away"));
+    fs::rename(&store, &away).expect("rename");
+    refuses(free_port(), &node.data(), &[], &["store/", "mount"]);
+    assert!(!store.exists(), "a refused start must make nothing");
+    fs::rename(&away, &store).expect("rename");
+    let identity = node.data().join("node.id");
+    let text = fs::read_to_string(&identity).expect("read");
+    fs::write(&identity, text.replacen(" 1", " 2", 1)).expect("write");
+    refuses(free_port(), &node.data(), &[], &["version"]);
+    fs::write(&identity, text).expect("write");
+    node.restart();
+}
+
+#[test]
+fn too_little_locked_memory_is_exit_code_78_and_one_sentence() {
+    let directory = empty_directory();
+    let serve = "ulimit -l 0 && exec \"$0\" serve --listen 127.0.0.1:0 --data data";
+    let mut command = Command::new("sh");
+    command.args(["-c", serve, env!("CARGO_BIN_EXE_reticulum")]).current_dir(directory.path()).env_clear();
+    let output = command.output().expect("a shell");
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(78), "{text}");
+    assert!(text.contains("locked memory") && text.contains("ulimit -l"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(!directory.path().join("data").exists(), "a refused start must make nothing");
 }
 
 #[test]
