@@ -4,7 +4,9 @@
 //! numbers come in as arguments, what is to be done goes out as values, and the same inputs give the same
 //! outputs on every build and machine. The peers, the shards and the seeded simulator call the same code.
 
+pub mod core;
 pub mod layout;
+pub mod membership;
 pub mod node;
 pub mod placement;
 pub mod random;

@@ -23,6 +23,8 @@ pub struct View {
     members: BTreeMap<NodeId, Member>,
     known: BTreeSet<LayoutHash>,
     writes: Writes,
+    synced_to: Option<SyncHash>,
+    holds_nothing: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -108,14 +110,17 @@ impl View {
             };
             Some((*node, member))
         };
-        Self { this, hash, since, columns, members: standing.filter_map(member).collect(), known, writes }
+        let members = standing.filter_map(member).collect();
+        let synced_to = layout.synced_to(this);
+        Self { this, hash, since, columns, members, known, writes, synced_to, holds_nothing: empty }
     }
 
     /// The view of a node that belongs to no cluster yet.
     pub fn of_nothing(this: NodeId, now: Time) -> Self {
         let (columns, members, known) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         let hash = LayoutHash([0; 16]);
-        Self { this, hash, since: now, columns, members, known, writes: Writes::NotJoined }
+        let writes = Writes::NotJoined;
+        Self { this, hash, since: now, columns, members, known, writes, synced_to: None, holds_nothing: true }
     }
 
     /// The node whose view this is.
@@ -157,6 +162,26 @@ impl View {
     /// an unknown hash the layouts have to be merged first.
     pub fn knows(&self, hash: LayoutHash) -> bool {
         self.known.contains(&hash)
+    }
+
+    /// What this node last published to be in sync with: the word that its "no such file" carries.
+    pub fn synced_to(&self) -> Option<SyncHash> {
+        self.synced_to
+    }
+
+    /// The column that is to become the only one; `None` without a layout.
+    pub fn next_column(&self) -> Option<SyncHash> {
+        self.columns.last().map(|column| column.hash)
+    }
+
+    /// Whether no member has said that it holds an image: then there is nothing to get in sync with.
+    pub fn holds_nothing(&self) -> bool {
+        self.holds_nothing
+    }
+
+    /// Whether a member has to be in sync before next becomes now.
+    pub fn is_counted_on(&self, node: NodeId) -> bool {
+        self.columns.iter().any(|column| column.counted_on.contains(&node))
     }
 
     /// Whether a node that is in sync with this column is in sync as far as this view goes.
@@ -202,8 +227,8 @@ impl View {
 
     /// Whether a node could take a copy now: it answers, is writable, and has a role in which it holds copies.
     pub fn can_take(&self, node: NodeId) -> bool {
-        let counted = || self.columns.iter().any(|column| column.counted_on.contains(&node));
-        self.members.get(&node).is_some_and(|member| member.alive && member.writable) && counted()
+        let takes = self.members.get(&node).is_some_and(|member| member.alive && member.writable);
+        takes && self.is_counted_on(node)
     }
 
     /// Nodes that are not counted on but were not removed either: what they hold is out of sight, not gone.

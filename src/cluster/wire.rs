@@ -113,6 +113,16 @@ impl<'a> Reader<'a> {
         str::from_utf8(self.bytes(length.into())?).map_err(|_| Malformed)
     }
 
+    /// Bytes that are left.
+    pub(in crate::cluster) fn left(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All that is left.
+    pub(in crate::cluster) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
     /// Whether everything was read.
     pub(in crate::cluster) fn end(self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
