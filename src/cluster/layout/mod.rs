@@ -145,14 +145,21 @@ impl Layout {
     /// whether it did.
     pub fn promote(&mut self) -> bool {
         let hash = self.next.sync_hash();
-        let settled = self.now.len() == 1 && self.now[0] == self.next;
         let mut counted = self.next.counted_on().peekable();
         // A column without members would be "synced" by nobody's word.
-        if settled || counted.peek().is_none() || !counted.all(|node| self.synced_to(node) == Some(hash)) {
+        if self.is_settled()
+            || counted.peek().is_none()
+            || !counted.all(|node| self.synced_to(node) == Some(hash))
+        {
             return false;
         }
         self.now = vec![self.next.clone()];
         true
+    }
+
+    /// Whether there is nothing to change: next is the only now.
+    pub fn is_settled(&self) -> bool {
+        self.now.len() == 1 && self.now[0] == self.next
     }
 
     /// The hash that this member last published.

@@ -66,7 +66,10 @@ impl Excess {
         if self.layout != view.hash() {
             *self = Self::new(self.id, view);
         }
-        self.receipts.retain(|_, asked| now.since(*asked) <= Self::RECEIPT_AGE_MAX_MS);
+        // All anew when one is too old: receipts that expire one by one would never be complete for long enough.
+        if self.receipts.values().any(|asked| now.since(*asked) > Self::RECEIPT_AGE_MAX_MS) {
+            self.receipts.clear();
+        }
         let missing: Vec<_> = owners.into_iter().filter(|owner| !self.receipts.contains_key(owner)).collect();
         if !missing.is_empty() {
             self.complete_since = None;

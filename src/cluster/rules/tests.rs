@@ -331,6 +331,19 @@ fn a_copy_goes_only_with_fresh_receipts_of_all_owners_and_after_the_grace() {
 }
 
 #[test]
+fn receipts_that_came_one_by_one_are_asked_for_anew_together() {
+    let view = view(&five());
+    let id = foreign(&view);
+    let owners = view.owners(&id);
+    let mut excess = Excess::new(id, &view);
+    for (at, owner) in owners.iter().enumerate() {
+        excess.receipt(*owner, view.hash(), Time::from_millis(4_000 * at as u64));
+    }
+    assert_eq!(excess.step(&view, Time::from_millis(8_000)), Step::Wait(Time::from_millis(15_000)));
+    assert_eq!(excess.step(&view, Time::from_millis(10_001)), Step::Ask(owners));
+}
+
+#[test]
 fn after_a_change_of_the_layout_receipts_are_void_and_the_copy_stays_longer() {
     let mut layout = five();
     let id = foreign(&view(&layout));
