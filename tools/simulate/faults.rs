@@ -42,7 +42,7 @@ pub(crate) enum Kind {
     Emptied,
     /// An operator changes a weight or zone.
     Reweigh,
-    /// A new node joins.
+    /// New nodes join, up to three at once.
     Join,
     /// A node is drained for a while.
     Drain,

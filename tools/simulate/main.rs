@@ -98,7 +98,7 @@ fn report(seed: u64, log: &Log) -> bool {
         println!("seed {seed}: passed, {faults} faults of {kinds} kinds, trace {:016x}", log.trace);
         return true;
     };
-    println!("seed {seed}: FAILED {failure}");
+    println!("seed {seed}: FAILED {failure}; version {}", env!("CARGO_PKG_VERSION"));
     false
 }
 

@@ -55,7 +55,7 @@ impl World {
         process.compare_turn += 1;
         // Twice as often while it is out of sync: repair has priority then.
         let is_settled = view.next_column().is_some_and(|hash| view.synced_to() == Some(hash));
-        if process.comparing.is_some() || (is_settled && process.compare_turn % 4 != 0) {
+        if process.comparing.is_some() || (is_settled && !process.compare_turn.is_multiple_of(4)) {
             return;
         }
         let turn = if is_settled { process.compare_turn / 4 } else { process.compare_turn };

@@ -52,7 +52,9 @@ impl World {
             Kind::Emptied => self.empty(index),
             Kind::Reweigh => self.reweigh(index, duration),
             Kind::Join if self.nodes.len() < 9 => {
-                self.add_node(3);
+                // Up to three at once: for some images all owners are new then.
+                let count = (1 + self.random.below(3)).min(9 - self.nodes.len() as u64);
+                (0..count).for_each(|_| self.add_node(3));
                 true
             }
             Kind::Join => false,
