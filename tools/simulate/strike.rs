@@ -73,7 +73,14 @@ impl World {
     pub(crate) fn heal(&mut self, fault: Fault) {
         let Fault { kind, nodes: (index, other), .. } = fault;
         match kind {
-            Kind::Kill | Kind::PowerCut | Kind::Emptied => self.bring_up(index),
+            Kind::Kill | Kind::PowerCut => self.bring_up(index),
+            Kind::Emptied => {
+                self.bring_up(index);
+                // The hard case: what it lost is on a node that does not answer while it catches up.
+                if other != index {
+                    self.strike(Fault { kind: Kind::Isolate, nodes: (other, index), duration: 15_000 });
+                }
+            }
             Kind::PowerCutAll => (0..self.nodes.len()).for_each(|index| self.bring_up(index)),
             Kind::Stop => self.resume(index),
             Kind::Isolate => {

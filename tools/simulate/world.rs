@@ -21,6 +21,8 @@ pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) random: Random,
     pub(crate) plant: Option<Plant>,
+    /// Copies that the cluster wants from its beginning.
+    pub(crate) replication: u8,
     pub(crate) nodes: Vec<Node>,
     pub(crate) cut: BTreeMap<(Index, Index), usize>,
     pub(crate) bad: BTreeMap<Index, usize>,
@@ -59,6 +61,7 @@ impl World {
             now: 0,
             random,
             plant,
+            replication: 3,
             nodes: Vec::new(),
             cut: BTreeMap::new(),
             bad: BTreeMap::new(),
@@ -74,6 +77,7 @@ impl World {
         };
         let count = 3 + usize::try_from(world.random.below(5)).expect("small");
         let zones = 1 + world.random.below(3);
+        world.replication = 2 + u8::try_from(world.random.below(2)).expect("a bit");
         (0..count).for_each(|_| world.add_node(zones));
         for (at, fault) in faults::draw(&mut world.random, count, FAULTS_MS) {
             world.at(at, Event::Fault(fault));
@@ -103,7 +107,7 @@ impl World {
         let settings = Settings {
             cluster: label("sim".into()),
             about,
-            copies: Copies { replication: 3, min_replication: 2 },
+            copies: Copies { replication: self.replication, min_replication: 2 },
             join: if index == 0 { Vec::new() } else { vec![url(0), url(index - 1)] },
         };
         let mut id = [0; 16];
