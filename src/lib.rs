@@ -6,6 +6,7 @@
 //!
 //! * [`object`]: the nouns all rooms share (id, format, spec); parse and print only.
 //! * [`image`]: pure functions on bytes: inspect, size, decode, scale, encode. No I/O, no clock, no log.
+//! * [`cluster`]: the grid's core: who is a member, who owns what, what may be answered. No I/O, no clock.
 //! * [`store`]: this node's disk.
 //! * [`shard`]: one core's room: its mailbox, its in-flight work, its resize lane.
 //! * [`http`]: accept, stream adapter, endpoint, reply.
@@ -24,6 +25,7 @@
 
 pub mod cli;
 pub mod client;
+pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod demo;

@@ -35,6 +35,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("multer", &["http"]),
     ("hmac", &["object/sign.rs", "peer"]),
     ("subtle", &["http/access/key.rs"]),
+    ("foca", &["cluster"]),
     ("StatusCode", &["http/reply.rs"]),
     ("fast_image_resize", &["image/resize.rs"]),
     ("zune_jpeg", &["image"]),

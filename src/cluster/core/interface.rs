@@ -1,0 +1,119 @@
+//! What goes into a core and what comes out of it.
+
+use std::sync::Arc;
+
+use super::super::layout::{Copies, Layout, NewNode, SyncHash};
+use super::super::node::{Label, NodeId, NodeUrl};
+use super::super::view::View;
+use super::message::Refusal;
+
+/// What a node is told at its start and never again.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Nodes of another cluster name are not listened to.
+    pub cluster: Label,
+    /// How this node would join, or found, its cluster.
+    pub about: NewNode,
+    /// What a new cluster wants.
+    pub copies: Copies,
+    /// Whom to ask to be taken in; empty: this node founds a cluster, unless it remembers one.
+    pub join: Vec<NodeUrl>,
+}
+
+/// What a node knows of itself when its process starts.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// Its id.
+    pub this: NodeId,
+    /// One more than at its last start; durable before this.
+    pub generation: u64,
+    /// Random for this start.
+    pub instance: u64,
+    /// Seeds everything that is chosen at random.
+    pub seed: u64,
+    /// The layout that was last persisted.
+    pub layout: Option<Layout>,
+    /// Whether its store holds any image. If it should and does not, nothing that this node says of absence
+    /// counts until it is in sync again.
+    pub holds_images: bool,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// A deadline has come.
+    Tick,
+    /// Another core's message arrived.
+    Message(&'a [u8]),
+    /// [`Action::Persist`] of this number is durable.
+    Persisted(u64),
+    /// It is not: the core will ask again in a second.
+    PersistFailed(u64),
+    /// This node is in sync with the next column of this hash. That means: all its shards work by a view with
+    /// that column; since then every other member that is counted on, under the same column, has given this
+    /// node what it should have, and has taken from it what that one should have. While no member holds an
+    /// image, the first of the two is enough.
+    Synced(SyncHash),
+    /// It no longer is: the store was found emptied.
+    Unsynced,
+    /// Whether the store holds any image; true before the first one is durable.
+    HoldsImages(bool),
+    /// A node to ask to be taken in by, or to take in.
+    Meet(&'a NodeUrl),
+    /// The process is about to end.
+    Leave,
+}
+
+/// Something to be done.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Send these bytes to this URL; no answer is awaited, loss is fine.
+    Send {
+        /// To whom.
+        url: NodeUrl,
+        /// Who should be there; `None` where only the URL is known.
+        node: Option<NodeId>,
+        /// One body.
+        bytes: Vec<u8>,
+    },
+    /// Keep this layout durably in place of the last one, then say so.
+    Persist {
+        /// For [`Input::Persisted`].
+        sequence: u64,
+        /// For [`Layout::decode`].
+        bytes: Vec<u8>,
+    },
+    /// A new view: hand it to everybody.
+    View(Arc<View>),
+    /// Something worth a line in the log.
+    Event(Event),
+}
+
+/// What an operator may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// This node belongs to a cluster now.
+    Joined,
+    /// It was refused; it goes on asking.
+    JoinRefused(Refusal),
+    /// The other answers.
+    Up(NodeId),
+    /// The other does not answer.
+    Down(NodeId),
+    /// Everybody is in sync with the next column: it is the only one now.
+    Promoted,
+    /// A message of another cluster came; nothing of it was used.
+    ForeignCluster,
+    /// Bytes that are no message came.
+    Malformed,
+    /// A layout came that cannot be merged.
+    LayoutRefused,
+    /// Another process has this node's id: both take no writes.
+    DuplicateId,
+    /// This node was removed for ever.
+    Removed,
+    /// A node was taken out, or back in, automatically.
+    Outing(NodeId),
+    /// A node is away for long, and an operator has to say whether it comes back.
+    NeedsOperator(NodeId),
+}

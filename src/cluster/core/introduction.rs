@@ -1,0 +1,138 @@
+//! Meeting: hellos to those who do not answer, taking in whoever asks, and two processes with one id.
+
+use super::super::layout::{Edit, EditError, Layout, NewNode, Role};
+use super::super::membership::Peer;
+use super::super::node::{NodeId, NodeUrl};
+use super::super::time::Time;
+use super::message::{Body, Message, Refusal};
+use super::{CLASH_MS, CLASH_PAUSE_MS, Core, Event};
+
+/// Members that are greeted in one round.
+const HELLOS_MAX: usize = 3;
+
+impl Core {
+    /// What the configuration says of this node itself, where it is more than the first word.
+    pub(super) fn introduce_itself(&mut self, holds_images: bool) {
+        let this = self.this();
+        let about = self.settings.about.clone();
+        if let Some(layout) = &mut self.working {
+            for edit in [Edit::Name(this, about.name), Edit::Url(this, about.url)] {
+                // Another node's name or URL stays that node's.
+                self.is_changed |= layout.edit(this, &edit).unwrap_or(false);
+            }
+        }
+        self.publish(|published| {
+            if published.holds_images && !holds_images {
+                published.synced_to = None;
+            }
+            published.holds_images = holds_images;
+        });
+    }
+
+    /// Greets some of the members that do not answer, and, when alone, everybody on the join list.
+    pub(super) fn say_hello(&mut self) {
+        let this = self.this();
+        let missing = |(node, role): &(NodeId, Role)| {
+            *node != this && *role != Role::Removed && !self.alive.contains(node)
+        };
+        let mut urls = Vec::new();
+        if let Some(layout) = &self.working {
+            let members = layout.next.members.iter().map(|(node, entry)| (*node, *entry.role.value()));
+            let url =
+                |(node, _): (NodeId, Role)| Some((layout.nodes.get(&node)?.url.value().clone(), Some(node)));
+            urls.extend(members.filter(missing).filter_map(url));
+        }
+        while urls.len() > HELLOS_MAX {
+            urls.swap_remove(usize::try_from(self.random.below(urls.len() as u64)).expect("an index"));
+        }
+        if self.alive.is_empty() {
+            urls.extend(self.settings.join.iter().map(|url| (url.clone(), None)));
+        }
+        for (url, node) in urls {
+            self.send_hello(url, node);
+        }
+    }
+
+    pub(super) fn send_hello(&mut self, url: NodeUrl, node: Option<NodeId>) {
+        if url != self.settings.about.url {
+            let about = self.settings.about.clone();
+            self.send(&url, node, Body::Hello(about));
+        }
+    }
+
+    pub(super) fn hear_hello(&mut self, from: &Peer, about: &NewNode, now: Time) {
+        let this = self.this();
+        // A node that is in no cluster cannot take in another.
+        let Some(layout) = &mut self.working else { return };
+        match layout.edit(this, &Edit::Join(from.node, about.clone())) {
+            Ok(changed) => {
+                self.is_changed |= changed;
+                self.membership.meet(from, now);
+                self.send(&from.url, Some(from.node), Body::Welcome);
+            }
+            Err(error) => {
+                let refusal = match error {
+                    EditError::Removed => Refusal::Removed,
+                    EditError::Taken => Refusal::Taken,
+                    EditError::Unknown | EditError::Copies | EditError::Full | EditError::Clock => {
+                        Refusal::Full
+                    }
+                };
+                self.send(&from.url, Some(from.node), Body::Refused(refusal));
+            }
+        }
+    }
+
+    /// Two processes with one id do not meet: each is told by the others that it is down, and no more. So whoever
+    /// hears of two lives of a node, the second no later than the first, tells the second of the first.
+    pub(super) fn compare_lives(&mut self, from: &Peer, now: Time) {
+        match self.lives.get(&from.node).cloned() {
+            Some(other) if other.instance != from.instance && other.generation >= from.generation => {
+                if self.is_due(from.instance, now) {
+                    self.send(&from.url, Some(from.node), Body::Double(other));
+                }
+            }
+            // As many as there can be members: strangers beyond that are of no interest.
+            None if self.lives.len() >= Layout::NODES_MAX => {}
+            _ => drop(self.lives.insert(from.node, from.clone())),
+        }
+    }
+
+    /// Somebody has seen another life of this node. An earlier one is gone; any other is asked.
+    pub(super) fn hear_of_other_life(&mut self, other: &Peer, now: Time) {
+        let this = self.membership.this();
+        let is_other = other.node == this.node && other.instance != this.instance;
+        if is_other && other.generation >= this.generation && self.is_due(other.instance, now) {
+            self.send(&other.url, Some(other.node), Body::Clash(other.instance));
+        }
+    }
+
+    /// A message from a process with this node's id.
+    pub(super) fn hear_of_double(&mut self, message: &Message, now: Time) {
+        let instance = self.membership.this().instance;
+        if message.from.instance == instance {
+            return;
+        }
+        // Only a live process knows this one's instance; anything else may have been on its way for long.
+        if message.body == Body::Clash(instance) {
+            if self.clash_until.is_none() {
+                self.event(Event::DuplicateId);
+                self.is_view_stale = true;
+            }
+            self.clash_until = Some(now.after(CLASH_MS));
+        }
+        if self.is_due(message.from.instance, now) {
+            self.send(&message.from.url, Some(message.from.node), Body::Clash(message.from.instance));
+        }
+    }
+
+    /// Whether this instance may be told of a clash again.
+    fn is_due(&mut self, instance: u64, now: Time) -> bool {
+        self.clash_told.retain(|_, at| now.since(*at) < CLASH_PAUSE_MS);
+        let is_due = !self.clash_told.contains_key(&instance);
+        if is_due {
+            self.clash_told.insert(instance, now);
+        }
+        is_due
+    }
+}

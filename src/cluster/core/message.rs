@@ -1,0 +1,116 @@
+//! What cores say to each other. The transport has authenticated the sender before this is read; what stands
+//! here is checked all the same, because a forged layout would be for ever.
+
+use super::super::layout::{NewNode, StateHash};
+use super::super::membership::Peer;
+use super::super::node::{Label, NodeUrl, Weight};
+use super::super::wire::{Malformed, Reader, Writer};
+
+/// A message with its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) cluster: Label,
+    pub(super) from: Peer,
+    /// Of the sender's layout; all zeros if it has none.
+    pub(super) state: StateHash,
+    pub(super) body: Body,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Body {
+    /// For membership.
+    Swim(Vec<u8>),
+    /// To a URL, by whoever is alone or misses somebody; by a node without a layout, to be taken in.
+    Hello(NewNode),
+    /// The answer to a hello.
+    Welcome,
+    /// The answer to a hello that cannot be granted.
+    Refused(Refusal),
+    /// The sender's layout, to be merged.
+    Layout(Vec<u8>),
+    /// To a process of which another life, no earlier one, is seen as well: that life.
+    Double(Peer),
+    /// To a process with the sender's own id: the instance that the sender has seen. Only a live one knows it.
+    Clash(u64),
+}
+
+/// Why a node is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// Another member has its name or URL: remove that one first.
+    Taken,
+    /// Its id was removed for ever.
+    Removed,
+    /// The cluster has all the nodes it can have.
+    Full,
+}
+
+const VERSION: u8 = 1;
+
+impl Message {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.u8(VERSION);
+        writer.text(self.cluster.as_str());
+        self.from.write(&mut writer);
+        writer.bytes(&self.state.0);
+        match &self.body {
+            Body::Swim(bytes) => tagged(&mut writer, 0, bytes),
+            Body::Hello(about) => {
+                writer.u8(1);
+                writer.text(about.name.as_str());
+                writer.text(about.url.as_str());
+                writer.text(about.zone.as_str());
+                writer.u32(about.weight.get());
+                writer.u8(about.writable.into());
+            }
+            Body::Welcome => writer.u8(2),
+            Body::Refused(refusal) => tagged(&mut writer, 3, &[*refusal as u8]),
+            Body::Layout(bytes) => tagged(&mut writer, 4, bytes),
+            Body::Double(peer) => {
+                writer.u8(6);
+                peer.write(&mut writer);
+            }
+            Body::Clash(instance) => tagged(&mut writer, 5, &instance.to_be_bytes()),
+        }
+        writer.into_bytes()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let cluster = Label::parse(reader.text()?)?;
+        let from = Peer::read(&mut reader)?;
+        let state = StateHash(reader.array()?);
+        let body = match reader.u8()? {
+            0 => Body::Swim(reader.rest().to_vec()),
+            1 => Body::Hello(NewNode {
+                name: Label::parse(reader.text()?)?,
+                url: NodeUrl::parse(reader.text()?)?,
+                zone: Label::parse(reader.text()?)?,
+                weight: Weight::new(reader.u32()?)?,
+                writable: reader.flag()?,
+            }),
+            2 => Body::Welcome,
+            3 => Body::Refused(refusal(reader.u8()?)?),
+            4 => Body::Layout(reader.rest().to_vec()),
+            5 => Body::Clash(reader.u64()?),
+            6 => Body::Double(Peer::read(&mut reader)?),
+            _ => return Err(Malformed),
+        };
+        reader.end()?;
+        Ok(Self { cluster, from, state, body })
+    }
+}
+
+fn tagged(writer: &mut Writer, tag: u8, bytes: &[u8]) {
+    writer.u8(tag);
+    writer.bytes(bytes);
+}
+
+fn refusal(code: u8) -> Result<Refusal, Malformed> {
+    let refusals = [Refusal::Taken, Refusal::Removed, Refusal::Full];
+    refusals.get(usize::from(code)).copied().ok_or(Malformed)
+}

@@ -1,0 +1,441 @@
+//! The core of one node: membership, layout and what this node says of itself, driven by inputs.
+//!
+//! Its caller hands in messages, facts and the time, and after **every** call drains [`Core::poll`] until it is
+//! empty; at [`Core::next_deadline`] it hands in [`Input::Tick`].
+//!
+//! # Durable before said
+//!
+//! What a node has published of itself binds the others: they may promote a column on its word. So a layout is
+//! handed out to be kept ([`Action::Persist`]), and only when that is confirmed do views and messages show it.
+//! A node that forgot a promise could take a copy under a layout that the others have left.
+
+mod interface;
+mod introduction;
+mod message;
+mod outing;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::layout::{Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, SyncHash};
+use super::membership::{Membership, Peer};
+use super::node::{NodeId, NodeUrl};
+use super::random::Random;
+use super::time::Time;
+use super::view::{Circumstances, View, Writes};
+pub use interface::{Action, Boot, Event, Input, Settings};
+pub use message::Refusal;
+use message::{Body, Message};
+
+/// A member's core. See the module's text for how to drive it.
+pub struct Core {
+    settings: Settings,
+    membership: Membership,
+    random: Random,
+    /// With everything that was merged and edited.
+    working: Option<Layout>,
+    /// What is durable, and so may be shown.
+    durable: Option<Shown>,
+    is_changed: bool,
+    /// The snapshot that is being made durable.
+    pending: Option<(u64, Shown)>,
+    sequence: u64,
+    retry_at: Option<Time>,
+    /// Hashes of layouts that `working` contains, oldest first.
+    known: VecDeque<LayoutHash>,
+    alive: BTreeSet<NodeId>,
+    /// Since when each other member answers, or does not.
+    changed: BTreeMap<NodeId, Time>,
+    needs_operator: BTreeSet<NodeId>,
+    clash_until: Option<Time>,
+    /// The latest life that was heard of each other node.
+    lives: BTreeMap<NodeId, Peer>,
+    clash_told: BTreeMap<u64, Time>,
+    layout_sent: BTreeMap<NodeId, Time>,
+    hello_at: Time,
+    outing_at: Time,
+    actions: VecDeque<Action>,
+    view: Arc<View>,
+    is_view_stale: bool,
+}
+
+/// A durable layout with what is needed of it often.
+#[derive(Clone, Debug)]
+struct Shown {
+    layout: Layout,
+    state: StateHash,
+    next: SyncHash,
+    known: VecDeque<LayoutHash>,
+    since: Time,
+}
+
+/// Between rounds of hellos to members that do not answer: one that is back is seen within 5 s.
+const HELLO_MS: u64 = 2_000;
+/// Between decisions on members that are away for long.
+const OUTING_MS: u64 = 5_000;
+/// Between two layouts sent to one member whose state differs.
+const LAYOUT_PAUSE_MS: u64 = 500;
+/// How long a clash of ids is believed after the last word of it.
+const CLASH_MS: u64 = 60_000;
+/// Between two words of it to the same process.
+const CLASH_PAUSE_MS: u64 = 10_000;
+/// Members that a change of the layout is sent to at once; the rest see the hash on the next message.
+const FANOUT: usize = 4;
+/// Layouts that are remembered to be contained in this one: changes come seconds apart, requests end within one.
+const KNOWN_MAX: usize = 64;
+
+impl Core {
+    /// The core of a node that starts now.
+    pub fn new(settings: Settings, boot: Boot, now: Time) -> Self {
+        let Boot { this, generation, instance, seed, layout, holds_images } = boot;
+        let peer = Peer { node: this, generation, renewal: 0, instance, url: settings.about.url.clone() };
+        let founds = layout.is_none() && settings.join.is_empty();
+        let durable = layout.clone().map(|layout| Shown::new(layout, VecDeque::new(), now));
+        let mut random = Random::from_seed(seed);
+        let membership = Membership::new(peer, Random::from_seed(random.next()));
+        let mut core = Self {
+            membership,
+            random,
+            working: layout,
+            durable,
+            is_changed: false,
+            pending: None,
+            sequence: 0,
+            retry_at: None,
+            known: VecDeque::new(),
+            alive: BTreeSet::new(),
+            changed: BTreeMap::new(),
+            needs_operator: BTreeSet::new(),
+            clash_until: None,
+            lives: BTreeMap::new(),
+            clash_told: BTreeMap::new(),
+            layout_sent: BTreeMap::new(),
+            hello_at: now,
+            outing_at: now.after(OUTING_MS),
+            actions: VecDeque::new(),
+            view: Arc::new(View::of_nothing(this, now)),
+            is_view_stale: true,
+            settings,
+        };
+        if founds {
+            core.working = Some(Layout::found(this, &core.settings.about, core.settings.copies));
+            core.is_changed = true;
+        }
+        core.introduce_itself(holds_images);
+        core.tick(now);
+        core.settle(now);
+        core
+    }
+
+    /// Takes an input. Drain [`Self::poll`] afterwards.
+    pub fn handle(&mut self, input: Input<'_>, now: Time) {
+        match input {
+            Input::Tick => self.tick(now),
+            Input::Message(bytes) => self.receive(bytes, now),
+            Input::Persisted(sequence) => self.persisted(sequence, now),
+            Input::PersistFailed(sequence) => {
+                if self.pending.take_if(|(pending, _)| *pending == sequence).is_some() {
+                    (self.is_changed, self.retry_at) = (true, Some(now.after(1_000)));
+                }
+            }
+            Input::Synced(hash) => {
+                // A word about another column than the one that is shown came too late.
+                if self.durable.as_ref().is_some_and(|shown| shown.next == hash) {
+                    self.publish(|published| published.synced_to = Some(hash));
+                }
+            }
+            Input::Unsynced => self.publish(|published| published.synced_to = None),
+            Input::HoldsImages(holds) => self.publish(|published| published.holds_images = holds),
+            Input::Meet(url) => self.send_hello(url.clone(), None),
+            Input::Leave => self.membership.leave(now),
+        }
+        self.settle(now);
+    }
+
+    /// Changes the layout in the name of this node. Says whether anything changed. Drain [`Self::poll`]
+    /// afterwards.
+    ///
+    /// # Errors
+    /// [`EditError`]; then nothing was changed. `Unknown` also while this node belongs to no cluster.
+    pub fn edit(&mut self, edit: &Edit, now: Time) -> Result<bool, EditError> {
+        let this = self.this();
+        let changed = self.working.as_mut().ok_or(EditError::Unknown)?.edit(this, edit)?;
+        self.is_changed |= changed;
+        self.settle(now);
+        Ok(changed)
+    }
+
+    /// The next thing to be done.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to hand in [`Input::Tick`] at the latest.
+    pub fn next_deadline(&self) -> Time {
+        let soon = [Some(self.hello_at), Some(self.outing_at), self.retry_at, self.clash_until];
+        let own = soon.into_iter().flatten().min().expect("hellos never end");
+        self.membership.next_deadline().map_or(own, |due| due.min(own))
+    }
+
+    /// The view that was last handed out.
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// The layout that is shown.
+    pub fn layout(&self) -> Option<&Layout> {
+        self.durable.as_ref().map(|shown| &shown.layout)
+    }
+
+    /// Members that are away for long and that an operator has to decide on.
+    pub fn needs_operator(&self) -> impl Iterator<Item = NodeId> {
+        self.needs_operator.iter().copied()
+    }
+
+    fn this(&self) -> NodeId {
+        self.membership.this().node
+    }
+
+    fn tick(&mut self, now: Time) {
+        self.membership.tick(now);
+        if self.hello_at <= now {
+            self.hello_at = now.after(HELLO_MS);
+            self.say_hello();
+        }
+        if self.outing_at <= now {
+            self.outing_at = now.after(OUTING_MS);
+            self.decide_outing(now);
+        }
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+        }
+        if self.clash_until.is_some_and(|until| until <= now) {
+            (self.clash_until, self.is_view_stale) = (None, true);
+        }
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Time) {
+        let Ok(message) = Message::decode(bytes) else { return self.event(Event::Malformed) };
+        if message.cluster != self.settings.cluster {
+            return self.event(Event::ForeignCluster);
+        }
+        if message.from.node == self.this() {
+            return self.hear_of_double(&message, now);
+        }
+        if self.role(message.from.node) == Some(Role::Removed) {
+            // It learns from the layout; nothing that it says counts.
+            return self.send_layout(&message.from, now);
+        }
+        self.compare_lives(&message.from, now);
+        match &message.body {
+            Body::Swim(bytes) => {
+                if self.membership.receive(bytes, now).is_err() {
+                    return self.event(Event::Malformed);
+                }
+            }
+            Body::Hello(about) => self.hear_hello(&message.from, about, now),
+            Body::Welcome => self.membership.meet(&message.from, now),
+            Body::Refused(refusal) => self.event(Event::JoinRefused(*refusal)),
+            Body::Layout(bytes) => self.merge(bytes),
+            Body::Double(other) => self.hear_of_other_life(other, now),
+            Body::Clash(_) => {}
+        }
+        let differs = self.durable.as_ref().is_some_and(|shown| shown.state != message.state);
+        if differs && !self.is_changed && self.pending.is_none() {
+            self.send_layout(&message.from, now);
+        }
+    }
+
+    fn merge(&mut self, bytes: &[u8]) {
+        let Ok(theirs) = Layout::decode(bytes) else { return self.event(Event::Malformed) };
+        let (hash, this) = (theirs.hash(), self.this());
+        match &mut self.working {
+            Some(layout) => match layout.merge(&theirs) {
+                Ok(changed) => self.is_changed |= changed,
+                Err(_) => return self.event(Event::LayoutRefused),
+            },
+            // Only a layout with this node in it is this node's; others are of a cluster that has not answered.
+            None if theirs.next.role(this).is_some() => {
+                (self.working, self.is_changed) = (Some(theirs), true);
+                self.event(Event::Joined);
+            }
+            None => return,
+        }
+        remember(&mut self.known, hash);
+        // What brought nothing new is contained in what is shown already.
+        if let Some(shown) = self.durable.as_mut().filter(|_| !self.is_changed && self.pending.is_none()) {
+            remember(&mut shown.known, hash);
+            self.is_view_stale = true;
+        }
+    }
+
+    fn persisted(&mut self, sequence: u64, now: Time) {
+        let Some((_, mut shown)) = self.pending.take_if(|(pending, _)| *pending == sequence) else { return };
+        let before = self.durable.as_ref();
+        let promoted =
+            before.is_some_and(|before| before.layout.now != shown.layout.now && shown.layout.now.len() == 1);
+        let same = before.filter(|before| before.layout.hash() == shown.layout.hash());
+        shown.since = same.map_or(now, |before| before.since);
+        remember(&mut self.known, shown.layout.hash());
+        if !self.is_changed {
+            shown.known.clone_from(&self.known);
+        }
+        (self.durable, self.is_view_stale) = (Some(shown), true);
+        if promoted {
+            self.event(Event::Promoted);
+        }
+        if self.role(self.this()) == Some(Role::Removed) {
+            self.event(Event::Removed);
+        }
+        let mut others: Vec<_> = self.alive.iter().copied().collect();
+        while others.len() > FANOUT {
+            others.swap_remove(usize::try_from(self.random.below(others.len() as u64)).expect("an index"));
+        }
+        for node in others {
+            if let Some(peer) = self.membership.peer(node).cloned() {
+                self.layout_sent.remove(&node);
+                self.send_layout(&peer, now);
+            }
+        }
+    }
+
+    /// What follows from whatever was just taken in.
+    fn settle(&mut self, now: Time) {
+        for (to, bytes) in self.membership.take_messages() {
+            self.send(&to.url, Some(to.node), Body::Swim(bytes));
+        }
+        self.watch_liveness(now);
+        self.act_for_itself();
+        if let Some(layout) = self.working.as_mut().filter(|_| self.is_changed) {
+            layout.promote();
+            if self.pending.is_none() && self.retry_at.is_none() {
+                self.sequence += 1;
+                let shown = Shown::new(layout.clone(), self.known.clone(), now);
+                let bytes = shown.layout.encode();
+                self.actions.push_back(Action::Persist { sequence: self.sequence, bytes });
+                (self.pending, self.is_changed) = (Some((self.sequence, shown)), false);
+            }
+        }
+        if std::mem::take(&mut self.is_view_stale) {
+            self.show_view(now);
+        }
+    }
+
+    fn watch_liveness(&mut self, now: Time) {
+        let alive = self.membership.alive();
+        for node in alive.symmetric_difference(&self.alive).copied().collect::<Vec<_>>() {
+            self.changed.insert(node, now);
+            self.event(if alive.contains(&node) { Event::Up(node) } else { Event::Down(node) });
+            self.is_view_stale = true;
+        }
+        self.alive = alive;
+    }
+
+    /// A joining node becomes active by itself as soon as it has the layout.
+    fn act_for_itself(&mut self) {
+        let this = self.this();
+        if let Some(layout) =
+            self.working.as_mut().filter(|layout| layout.next.role(this) == Some(Role::Joining))
+        {
+            self.is_changed |= layout.edit(this, &Edit::Role(this, Role::Active)).unwrap_or(false);
+        }
+    }
+
+    fn show_view(&mut self, now: Time) {
+        let this = self.this();
+        let view = match &self.durable {
+            None => View::of_nothing(this, now),
+            Some(shown) => View::new(
+                &shown.layout,
+                Circumstances {
+                    this,
+                    since: shown.since,
+                    alive: self.alive.clone(),
+                    known: shown.known.iter().copied().collect(),
+                    writes: match shown.layout.next.role(this) {
+                        None => Writes::NotJoined,
+                        Some(Role::Removed) => Writes::Removed,
+                        Some(_) if self.clash_until.is_some() => Writes::DuplicateId,
+                        Some(_) => Writes::Allowed,
+                    },
+                },
+            ),
+        };
+        self.view = Arc::new(view);
+        self.actions.push_back(Action::View(self.view.clone()));
+    }
+
+    fn publish(&mut self, change: impl FnOnce(&mut Published)) {
+        let this = self.this();
+        let Some(layout) = &mut self.working else { return };
+        let Some(known) = layout.nodes.get(&this) else { return };
+        let mut published = *known.published.value();
+        change(&mut published);
+        self.is_changed |= layout.publish(this, published).unwrap_or(false);
+    }
+
+    fn decide_outing(&mut self, now: Time) {
+        let Some(shown) = &self.durable else { return };
+        let this = self.this();
+        for (node, _) in self.view.members().filter(|(node, _)| *node != this) {
+            self.changed.entry(node).or_insert(now);
+        }
+        let outing = outing::outing(&shown.layout.next, this, &self.alive, &self.changed, now);
+        for edit in outing.edits {
+            if let (Edit::Role(node, _), Some(layout)) = (&edit, &mut self.working)
+                && layout.edit(this, &edit) == Ok(true)
+            {
+                self.is_changed = true;
+                self.event(Event::Outing(*node));
+            }
+        }
+        for node in outing.needs_operator.difference(&self.needs_operator).copied().collect::<Vec<_>>() {
+            self.event(Event::NeedsOperator(node));
+        }
+        self.needs_operator = outing.needs_operator;
+    }
+
+    fn role(&self, node: NodeId) -> Option<Role> {
+        self.working.as_ref()?.next.role(node)
+    }
+
+    fn event(&mut self, event: Event) {
+        self.actions.push_back(Action::Event(event));
+    }
+
+    fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, body: Body) {
+        let state = self.durable.as_ref().map_or(StateHash([0; 16]), |shown| shown.state);
+        let from = self.membership.this().clone();
+        let message = Message { cluster: self.settings.cluster.clone(), from, state, body };
+        self.actions.push_back(Action::Send { url: url.clone(), node, bytes: message.encode() });
+    }
+
+    fn send_layout(&mut self, to: &Peer, now: Time) {
+        let Some(shown) = &self.durable else { return };
+        let sent = self.layout_sent.get(&to.node);
+        if sent.is_none_or(|at| now.since(*at) >= LAYOUT_PAUSE_MS) {
+            let bytes = shown.layout.encode();
+            self.layout_sent.insert(to.node, now);
+            self.send(&to.url, Some(to.node), Body::Layout(bytes));
+        }
+    }
+}
+
+impl Shown {
+    fn new(layout: Layout, known: VecDeque<LayoutHash>, since: Time) -> Self {
+        let (state, next) = (layout.state_hash(), layout.next.sync_hash());
+        Self { state, next, known, since, layout }
+    }
+}
+
+fn remember(known: &mut VecDeque<LayoutHash>, hash: LayoutHash) {
+    if !known.contains(&hash) {
+        known.push_back(hash);
+    }
+    while known.len() > KNOWN_MAX {
+        known.pop_front();
+    }
+}

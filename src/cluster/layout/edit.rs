@@ -1,0 +1,176 @@
+//! Changing a layout: each edit writes one or a few registers of `next` with a stamp later than all it has seen.
+
+use super::super::node::{Label, NodeId, NodeUrl, Weight};
+use super::column::Entry;
+use super::register::{Rank, Register, Stamp};
+use super::{Layout, Node, Published, Role};
+
+/// What a node brings along when it founds or joins a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewNode {
+    /// What people call it; one per cluster.
+    pub name: Label,
+    /// How others reach it; one per cluster.
+    pub url: NodeUrl,
+    /// Where it stands: copies go to different zones first.
+    pub zone: Label,
+    /// Its share.
+    pub weight: Weight,
+    /// Whether it takes new copies.
+    pub writable: bool,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// A new member in role joining.
+    Join(NodeId, NewNode),
+    /// Another role for a member.
+    Role(NodeId, Role),
+    /// Another share.
+    Weight(NodeId, Weight),
+    /// Another zone.
+    Zone(NodeId, Label),
+    /// Whether it takes new copies; moves nothing.
+    Writable(NodeId, bool),
+    /// Another name.
+    Name(NodeId, Label),
+    /// Another URL.
+    Url(NodeId, NodeUrl),
+    /// Copies wanted of each image.
+    Replication(u8),
+    /// Copies before an upload is answered.
+    MinReplication(u8),
+}
+
+/// Why an edit was refused. Nothing was changed; the same edit will be refused again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditError {
+    /// No member has this id.
+    Unknown,
+    /// That id was removed, and never comes back.
+    Removed,
+    /// Another member has this name or URL.
+    Taken,
+    /// Not 1 to 16 copies, or more before an answer than wanted.
+    Copies,
+    /// No room for another node.
+    Full,
+    /// The logical clock is at its end: only forged stamps reach it.
+    Clock,
+}
+
+/// The last lamport that is taken from others or written. A tick a microsecond reaches it in nine years, and a
+/// forged later one must not end all editing.
+pub(super) const LAMPORT_MAX: u64 = 1 << 48;
+
+/// Copies that can be wanted.
+pub(super) const REPLICATION_MAX: u8 = 16;
+
+impl Layout {
+    /// Makes one change in the name of `writer`. Says whether anything changed: writing what is there already
+    /// writes nothing.
+    ///
+    /// # Errors
+    /// [`EditError`], and then nothing was changed.
+    pub fn edit(&mut self, writer: NodeId, edit: &Edit) -> Result<bool, EditError> {
+        let stamp = self.next_stamp(writer)?;
+        match edit {
+            Edit::Join(node, about) => self.add(*node, about, stamp),
+            Edit::Role(node, role) => Ok(write(&mut self.entry(*node)?.role, role, stamp)),
+            Edit::Weight(node, weight) => Ok(write(&mut self.entry(*node)?.weight, weight, stamp)),
+            Edit::Zone(node, zone) => Ok(write(&mut self.entry(*node)?.zone, zone, stamp)),
+            Edit::Writable(node, flag) => Ok(write(&mut self.known(*node)?.writable, flag, stamp)),
+            Edit::Name(node, name) => {
+                self.refuse_taken(*node, Some(name), None)?;
+                Ok(write(&mut self.known(*node)?.name, name, stamp))
+            }
+            Edit::Url(node, url) => {
+                self.refuse_taken(*node, None, Some(url))?;
+                Ok(write(&mut self.known(*node)?.url, url, stamp))
+            }
+            Edit::Replication(copies) => {
+                check_copies(*copies, *self.next.min_replication.value())?;
+                Ok(write(&mut self.next.replication, copies, stamp))
+            }
+            Edit::MinReplication(copies) => {
+                check_copies(*self.next.replication.value(), *copies)?;
+                Ok(write(&mut self.next.min_replication, copies, stamp))
+            }
+        }
+    }
+
+    /// Says something of the writer itself. Says whether that was new.
+    ///
+    /// # Errors
+    /// [`EditError`], and then nothing was changed.
+    pub fn publish(&mut self, writer: NodeId, published: Published) -> Result<bool, EditError> {
+        let stamp = self.next_stamp(writer)?;
+        let known = self.nodes.get_mut(&writer).ok_or(EditError::Unknown)?;
+        Ok(write(&mut known.published, &published, stamp))
+    }
+
+    /// Later than everything in this layout.
+    fn next_stamp(&self, writer: NodeId) -> Result<Stamp, EditError> {
+        match self.clock() {
+            lamport if lamport < LAMPORT_MAX => Ok(Stamp { lamport: lamport + 1, writer }),
+            _ => Err(EditError::Clock),
+        }
+    }
+
+    fn add(&mut self, node: NodeId, about: &NewNode, stamp: Stamp) -> Result<bool, EditError> {
+        match self.next.role(node) {
+            Some(Role::Removed) => return Err(EditError::Removed),
+            Some(_) => return Ok(false),
+            None if self.nodes.len() >= Self::NODES_MAX => return Err(EditError::Full),
+            None => self.refuse_taken(node, Some(&about.name), Some(&about.url))?,
+        }
+        let entry = Entry {
+            role: Register::new(Role::Joining, stamp),
+            weight: Register::new(about.weight, stamp),
+            zone: Register::new(about.zone.clone(), stamp),
+        };
+        let known = Node {
+            name: Register::new(about.name.clone(), stamp),
+            url: Register::new(about.url.clone(), stamp),
+            writable: Register::new(about.writable, stamp),
+            published: Register::new(Published::default(), stamp),
+        };
+        self.next.members.insert(node, entry);
+        self.nodes.insert(node, known);
+        Ok(true)
+    }
+
+    fn entry(&mut self, node: NodeId) -> Result<&mut Entry, EditError> {
+        let entry = self.next.members.get_mut(&node).ok_or(EditError::Unknown)?;
+        if *entry.role.value() == Role::Removed { Err(EditError::Removed) } else { Ok(entry) }
+    }
+
+    fn known(&mut self, node: NodeId) -> Result<&mut Node, EditError> {
+        self.entry(node)?;
+        self.nodes.get_mut(&node).ok_or(EditError::Unknown)
+    }
+
+    fn refuse_taken(
+        &self,
+        node: NodeId,
+        name: Option<&Label>,
+        url: Option<&NodeUrl>,
+    ) -> Result<(), EditError> {
+        let others = self.nodes.iter().filter(|(other, _)| **other != node);
+        let mut standing = others.filter(|(other, _)| self.next.role(**other) != Some(Role::Removed));
+        let taken =
+            standing.any(|(_, known)| Some(known.name.value()) == name || Some(known.url.value()) == url);
+        if taken { Err(EditError::Taken) } else { Ok(()) }
+    }
+}
+
+fn check_copies(replication: u8, min_replication: u8) -> Result<(), EditError> {
+    let valid = (1..=REPLICATION_MAX).contains(&replication) && (1..=replication).contains(&min_replication);
+    if valid { Ok(()) } else { Err(EditError::Copies) }
+}
+
+fn write<T: Rank + Ord + Clone>(register: &mut Register<T>, value: &T, stamp: Stamp) -> bool {
+    let differs = register.value() != value;
+    differs && register.join(&Register::new(value.clone(), stamp))
+}

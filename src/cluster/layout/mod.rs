@@ -1,0 +1,244 @@
+//! Who owns what: a replicated layout that all members edit and merge, and that converges without a leader.
+//!
+//! Every value is a register of its own in which the last writer wins (a lamport clock, then the writer's id);
+//! `Removed` beats every other role for ever. There are two columns. Edits touch **next**. **Now** is what next
+//! was when every member that is counted on had said "synced to this hash". Writes, reads, absence and the
+//! deletion of excess go by the owners in both.
+//!
+//! # Why two views never disagree on what is stored where
+//!
+//! * A member's own next only grows (it is kept durably before anything is said of it), and it publishes one
+//!   hash at a time. So if two columns were ever promoted, a member that published both held one after the
+//!   other: one contains the other, and merging takes the larger. Nothing is promoted from a stale view,
+//!   because the hash that all published must be the hash of the very column that is promoted.
+//! * Only where two columns had no common member (clusters that were founded apart and then met, or removals
+//!   forced on both sides of a cut) is neither the larger. Then **both** stay: `now` is a set of columns of
+//!   which none contains another, each an owner of what was written under it, until the next promotion.
+//!
+//! Name, URL and `writable` of a node are no part of a column: they take effect at once and move nothing.
+
+mod column;
+mod edit;
+mod register;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(in crate::cluster) mod tests_support;
+
+use std::collections::BTreeMap;
+
+use super::node::{Label, NodeId, NodeUrl};
+use super::wire::{Malformed, Reader, Writer};
+pub(in crate::cluster) use column::{Column, Entry, digest};
+pub use column::{Role, SyncHash};
+pub use edit::{Edit, EditError, NewNode};
+use register::{Rank, Register, Stamp};
+
+/// The hash of both columns: it rides on every request between nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayoutHash(pub(in crate::cluster) [u8; 16]);
+
+/// The hash of everything in a layout, to see whether two nodes have anything to tell each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateHash(pub(in crate::cluster) [u8; 16]);
+
+/// The replicated layout. Never empty: it begins with the node that founded the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Promoted columns of which none contains another; nearly always one.
+    pub(in crate::cluster) now: Vec<Column>,
+    pub(in crate::cluster) next: Column,
+    pub(in crate::cluster) nodes: BTreeMap<NodeId, Node>,
+}
+
+/// What is known of a node beside its part in the columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cluster) struct Node {
+    pub(in crate::cluster) name: Register<Label>,
+    pub(in crate::cluster) url: Register<NodeUrl>,
+    pub(in crate::cluster) writable: Register<bool>,
+    pub(in crate::cluster) published: Register<Published>,
+}
+
+/// What a member says of itself, and only it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Published {
+    /// All its slots hold what they should under the next column of this hash.
+    pub synced_to: Option<SyncHash>,
+    /// Whether it holds any image: while nobody does, nothing has to be moved.
+    pub holds_images: bool,
+}
+
+impl Rank for NodeUrl {}
+impl Rank for bool {}
+impl Rank for Published {}
+
+/// A layout that cannot be merged. Nothing was changed, and trying again is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeError {
+    /// More than [`Layout::HISTORIES_MAX`] clusters that were founded apart would be one.
+    TooManyHistories,
+    /// More than [`Layout::NODES_MAX`] nodes, removed ones included.
+    TooManyNodes,
+}
+
+impl Layout {
+    /// Nodes that a cluster may ever have had.
+    pub const NODES_MAX: usize = 1024;
+    /// Histories that may meet before a promotion makes them one.
+    pub const HISTORIES_MAX: usize = 4;
+
+    /// The layout of a cluster of one, which is in sync with itself.
+    pub fn found(node: NodeId, about: &NewNode, copies: Copies) -> Self {
+        let stamp = Stamp { lamport: 1, writer: node };
+        let entry = Entry {
+            role: Register::new(Role::Active, stamp),
+            weight: Register::new(about.weight, stamp),
+            zone: Register::new(about.zone.clone(), stamp),
+        };
+        let column = Column {
+            members: BTreeMap::from([(node, entry)]),
+            replication: Register::new(copies.replication, stamp),
+            min_replication: Register::new(copies.min_replication, stamp),
+        };
+        let published = Published { synced_to: Some(column.sync_hash()), holds_images: false };
+        let known = Node {
+            name: Register::new(about.name.clone(), stamp),
+            url: Register::new(about.url.clone(), stamp),
+            writable: Register::new(about.writable, stamp),
+            published: Register::new(published, stamp),
+        };
+        Self { now: vec![column.clone()], next: column, nodes: BTreeMap::from([(node, known)]) }
+    }
+
+    /// Takes over everything that the other has later. Says whether anything changed.
+    ///
+    /// # Errors
+    /// [`MergeError`], and then nothing was changed.
+    pub fn merge(&mut self, other: &Self) -> Result<bool, MergeError> {
+        let mut merged = self.clone();
+        let mut changed = merged.next.join(&other.next);
+        for column in &other.now {
+            changed |= merged.add_history(column);
+        }
+        for (node, theirs) in &other.nodes {
+            changed |= match merged.nodes.get_mut(node) {
+                Some(mine) => mine.join(theirs),
+                None => merged.nodes.insert(*node, theirs.clone()).is_none(),
+            };
+        }
+        if merged.now.len() > Self::HISTORIES_MAX {
+            return Err(MergeError::TooManyHistories);
+        }
+        if merged.nodes.len() > Self::NODES_MAX {
+            return Err(MergeError::TooManyNodes);
+        }
+        if changed {
+            *self = merged;
+        }
+        Ok(changed)
+    }
+
+    /// Makes next the only now, if every member that is counted on has said that it is in sync with it. Says
+    /// whether it did.
+    pub fn promote(&mut self) -> bool {
+        let hash = self.next.sync_hash();
+        let mut counted = self.next.counted_on().peekable();
+        // A column without members would be "synced" by nobody's word.
+        if self.is_settled()
+            || counted.peek().is_none()
+            || !counted.all(|node| self.synced_to(node) == Some(hash))
+        {
+            return false;
+        }
+        self.now = vec![self.next.clone()];
+        true
+    }
+
+    /// Whether there is nothing to change: next is the only now.
+    pub fn is_settled(&self) -> bool {
+        self.now.len() == 1 && self.now[0] == self.next
+    }
+
+    /// The hash that this member last published.
+    pub(in crate::cluster) fn synced_to(&self, node: NodeId) -> Option<SyncHash> {
+        self.nodes.get(&node)?.published.value().synced_to
+    }
+
+    /// Every column that decides who owns what: all of now, then next.
+    pub(in crate::cluster) fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.now.iter().chain([&self.next])
+    }
+
+    /// The hash of both columns.
+    pub fn hash(&self) -> LayoutHash {
+        let mut writer = Writer::default();
+        self.columns().for_each(|column| wire::write_column(&mut writer, column));
+        LayoutHash(digest(&writer.into_bytes()))
+    }
+
+    /// The hash of everything in it.
+    pub fn state_hash(&self) -> StateHash {
+        StateHash(digest(&self.encode()))
+    }
+
+    /// All of it in bytes, with a version in front.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        wire::write_layout(&mut writer, self);
+        writer.into_bytes()
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`Malformed`] for anything else, and for what breaks a bound or an invariant.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let layout = wire::read_layout(&mut reader)?;
+        reader.end()?;
+        Ok(layout)
+    }
+
+    /// Adds a promoted column unless one contains it; drops those that it contains.
+    fn add_history(&mut self, column: &Column) -> bool {
+        if self.now.iter().any(|mine| column.is_within(mine)) {
+            return false;
+        }
+        self.now.retain(|mine| !mine.is_within(column));
+        self.now.push(column.clone());
+        // The order of a set must not depend on who met whom first.
+        self.now.sort();
+        true
+    }
+
+    /// The latest lamport anywhere in it.
+    fn clock(&self) -> u64 {
+        let of_node = |node: &Node| {
+            [node.name.stamp(), node.url.stamp(), node.writable.stamp(), node.published.stamp()]
+        };
+        let stamps = self.columns().flat_map(Column::stamps).chain(self.nodes.values().flat_map(of_node));
+        stamps.map(|stamp| stamp.lamport).max().unwrap_or(0)
+    }
+}
+
+/// How many copies a new cluster wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// Of each image: 1 to 16.
+    pub replication: u8,
+    /// Before an upload is answered: 1 to `replication`.
+    pub min_replication: u8,
+}
+
+impl Node {
+    fn join(&mut self, other: &Self) -> bool {
+        let name = self.name.join(&other.name);
+        let url = self.url.join(&other.url);
+        let writable = self.writable.join(&other.writable);
+        let published = self.published.join(&other.published);
+        name | url | writable | published
+    }
+}

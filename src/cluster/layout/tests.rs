@@ -1,0 +1,255 @@
+//! Layout: merging is a join, promotion is sound, bytes are canonical.
+
+use proptest::prelude::*;
+
+use super::tests_support::{id, layout, new_node, settle};
+use super::*;
+use crate::cluster::node::Weight;
+
+const COPIES: Copies = Copies { replication: 3, min_replication: 2 };
+
+/// What may happen to one of three members' layouts.
+#[derive(Clone, Debug)]
+enum Step {
+    Edit(Edit),
+    /// The member says that it is in sync with its own next.
+    Publish,
+    Promote,
+    MergeFrom(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let node = (0..5_u64).prop_map(id);
+    let role = prop_oneof![
+        Just(Role::Active),
+        Just(Role::Draining),
+        Just(Role::Out { automatic: false }),
+        Just(Role::Removed),
+        Just(Role::Joining),
+    ];
+    let edit = prop_oneof![
+        (0..5_u64).prop_map(|number| Edit::Join(id(number), new_node(number, 0))),
+        (node.clone(), role).prop_map(|(node, role)| Edit::Role(node, role)),
+        (node.clone(), 1..4_u32).prop_map(|(node, w)| Edit::Weight(node, Weight::new(w).unwrap())),
+        (node, any::<bool>()).prop_map(|(node, flag)| Edit::Writable(node, flag)),
+        (2..5_u8).prop_map(Edit::Replication),
+        (1..3_u8).prop_map(Edit::MinReplication),
+    ];
+    prop_oneof![
+        2 => edit.prop_map(Step::Edit),
+        3 => Just(Step::Publish),
+        2 => Just(Step::Promote),
+        3 => (0..3_usize).prop_map(Step::MergeFrom),
+    ]
+}
+
+/// Three members with one beginning live through such a history.
+fn histories() -> impl Strategy<Value = Vec<Layout>> {
+    prop::collection::vec((0..3_usize, step()), 0..60).prop_map(|steps| {
+        let mut layouts = vec![layout(&[0, 1, 2], COPIES); 3];
+        for (at, step) in steps {
+            take(&mut layouts, at, &step);
+        }
+        layouts
+    })
+}
+
+fn take(layouts: &mut [Layout], at: usize, step: &Step) {
+    let node = id(at as u64);
+    match step {
+        // Refusals are fine: they change nothing.
+        Step::Edit(edit) => _ = layouts[at].edit(node, edit),
+        Step::Publish => {
+            let synced_to = Some(layouts[at].next.sync_hash());
+            layouts[at].publish(node, Published { synced_to, holds_images: true }).unwrap();
+        }
+        Step::Promote => _ = layouts[at].promote(),
+        Step::MergeFrom(other) => {
+            let other = layouts[*other].clone();
+            _ = layouts[at].merge(&other);
+        }
+    }
+}
+
+fn merged(a: &Layout, b: &Layout) -> Layout {
+    let mut a = a.clone();
+    a.merge(b).unwrap();
+    a
+}
+
+proptest! {
+    #[test]
+    fn merging_is_commutative_associative_and_idempotent(layouts in histories()) {
+        let [a, b, c] = &layouts[..] else { unreachable!() };
+        // Forced removals on all sides may leave more histories than are allowed; they are told apart below.
+        prop_assume!([a, b, c].iter().map(|layout| layout.now.len()).sum::<usize>() <= Layout::HISTORIES_MAX);
+        prop_assert_eq!(merged(a, b), merged(b, a));
+        prop_assert_eq!(merged(&merged(a, b), c), merged(a, &merged(b, c)));
+        prop_assert_eq!(&merged(a, a), a);
+        prop_assert_eq!(merged(&merged(a, b), b), merged(a, b));
+    }
+
+    #[test]
+    fn what_is_promoted_lies_within_next_on_every_member(layouts in histories()) {
+        for layout in &layouts {
+            prop_assert!(layout.now.iter().all(|column| column.is_within(&layout.next)));
+            prop_assert_eq!(&Layout::decode(&layout.encode()).unwrap(), layout);
+        }
+    }
+
+    /// While one member is counted on throughout, there is one history, and whatever was promoted anywhere is
+    /// within the next of everybody who is counted on.
+    #[test]
+    fn promoted_columns_are_ordered_while_members_are_common(steps in prop::collection::vec((0..3_usize, step()), 0..80)) {
+        let mut layouts = vec![layout(&[0, 1, 2], COPIES); 3];
+        for (at, step) in steps {
+            if matches!(&step, Step::Edit(Edit::Role(..))) {
+                continue;
+            }
+            take(&mut layouts, at, &step);
+            for promoted in layouts.iter().flat_map(|layout| &layout.now) {
+                prop_assert!(layouts.iter().all(|layout| promoted.is_within(&layout.next)));
+            }
+            prop_assert!(layouts.iter().all(|layout| layout.now.len() == 1));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_read_back_the_same(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        if let Ok(layout) = Layout::decode(&bytes) {
+            prop_assert_eq!(layout.encode(), bytes);
+        }
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_or_read_back_the_same(at in any::<prop::sample::Index>(), with in any::<u8>()) {
+        let mut bytes = layout(&[0, 1, 2], COPIES).encode();
+        let at = at.index(bytes.len());
+        bytes[at] = with;
+        if let Ok(layout) = Layout::decode(&bytes) {
+            prop_assert_eq!(layout.encode(), bytes);
+        }
+    }
+}
+
+#[test]
+fn next_becomes_now_only_when_all_that_are_counted_on_have_said_so() {
+    let mut layout = layout(&[0, 1, 2], COPIES);
+    layout.edit(id(0), &Edit::Weight(id(1), Weight::new(300).unwrap())).unwrap();
+    let hash = layout.next.sync_hash();
+    for node in [0, 1] {
+        layout.publish(id(node), Published { synced_to: Some(hash), holds_images: true }).unwrap();
+        assert!(!layout.promote());
+    }
+    layout.publish(id(2), Published { synced_to: Some(hash), holds_images: true }).unwrap();
+    assert!(layout.promote());
+    assert_eq!(layout.now, [layout.next.clone()]);
+    assert!(!layout.promote());
+}
+
+#[test]
+fn a_word_for_an_older_next_promotes_nothing() {
+    let mut layout = layout(&[0, 1, 2], COPIES);
+    let edit = |layout: &mut Layout, weight| {
+        layout.edit(id(0), &Edit::Weight(id(1), Weight::new(weight).unwrap())).unwrap();
+        layout.next.sync_hash()
+    };
+    let first = edit(&mut layout, 300);
+    let synced = |layout: &mut Layout, node, hash| {
+        layout.publish(id(node), Published { synced_to: Some(hash), holds_images: true }).unwrap();
+    };
+    (0..3).for_each(|node| synced(&mut layout, node, first));
+    let back = edit(&mut layout, 100);
+    let again = edit(&mut layout, 300);
+    assert!(!layout.promote());
+    // The same values written anew are not the same column: copies were written elsewhere in between.
+    assert!(first != back && first != again);
+}
+
+#[test]
+fn a_node_that_is_out_or_removed_holds_nothing_up() {
+    for role in [Role::Out { automatic: true }, Role::Removed] {
+        let mut layout = layout(&[0, 1, 2], COPIES);
+        layout.edit(id(0), &Edit::Role(id(2), role)).unwrap();
+        settle(&mut layout);
+        assert_eq!(layout.now, [layout.next.clone()]);
+    }
+}
+
+#[test]
+fn removed_beats_what_is_written_later() {
+    let mut a = layout(&[0, 1, 2], COPIES);
+    let mut b = a.clone();
+    a.edit(id(0), &Edit::Role(id(2), Role::Removed)).unwrap();
+    for role in [Role::Draining, Role::Active, Role::Out { automatic: false }] {
+        b.edit(id(1), &Edit::Role(id(2), role)).unwrap();
+    }
+    b.merge(&a).unwrap();
+    assert_eq!(b.next.role(id(2)), Some(Role::Removed));
+    assert_eq!(b.edit(id(1), &Edit::Role(id(2), Role::Active)), Err(EditError::Removed));
+    assert_eq!(b.edit(id(1), &Edit::Join(id(2), new_node(2, 0))), Err(EditError::Removed));
+}
+
+#[test]
+fn clusters_that_were_founded_apart_keep_both_histories_until_a_promotion() {
+    let mut a = Layout::found(id(0), &new_node(0, 0), COPIES);
+    let b = Layout::found(id(1), &new_node(1, 0), COPIES);
+    assert_eq!(a.merge(&b), Ok(true));
+    assert_eq!(a.now.len(), 2);
+    assert_eq!(a.merge(&b), Ok(false));
+    settle(&mut a);
+    assert_eq!(a.now.len(), 1);
+    // Who hears of it later follows.
+    let mut late = b;
+    late.merge(&a).unwrap();
+    assert_eq!(late, a);
+}
+
+#[test]
+fn too_many_histories_are_refused_and_change_nothing() {
+    let found = |number| Layout::found(id(number), &new_node(number, 0), COPIES);
+    let mut layout = found(0);
+    for number in 1..Layout::HISTORIES_MAX as u64 {
+        layout.merge(&found(number)).unwrap();
+    }
+    let before = layout.clone();
+    assert_eq!(layout.merge(&found(9)), Err(MergeError::TooManyHistories));
+    assert_eq!(layout, before);
+}
+
+#[test]
+fn edits_are_refused_where_they_make_no_sense() {
+    let mut layout = layout(&[0, 1, 2], COPIES);
+    let mut refused = |edit| layout.edit(id(0), &edit).unwrap_err();
+    assert_eq!(refused(Edit::Role(id(9), Role::Active)), EditError::Unknown);
+    assert_eq!(refused(Edit::Join(id(9), new_node(1, 0))), EditError::Taken);
+    assert_eq!(refused(Edit::Name(id(2), new_node(1, 0).name)), EditError::Taken);
+    assert_eq!(refused(Edit::Url(id(2), new_node(1, 0).url)), EditError::Taken);
+    assert_eq!(refused(Edit::Replication(0)), EditError::Copies);
+    assert_eq!(refused(Edit::Replication(1)), EditError::Copies);
+    assert_eq!(refused(Edit::Replication(17)), EditError::Copies);
+    assert_eq!(refused(Edit::MinReplication(4)), EditError::Copies);
+    assert_eq!(layout.edit(id(0), &Edit::Replication(3)), Ok(false));
+}
+
+#[test]
+fn writable_name_and_url_leave_the_hash_alone() {
+    let mut layout = layout(&[0, 1, 2], COPIES);
+    let hash = layout.hash();
+    let state = layout.state_hash();
+    layout.edit(id(0), &Edit::Writable(id(1), false)).unwrap();
+    layout.edit(id(0), &Edit::Name(id(1), new_node(8, 0).name)).unwrap();
+    assert_eq!(layout.hash(), hash);
+    assert_ne!(layout.state_hash(), state);
+    layout.edit(id(0), &Edit::Zone(id(1), new_node(0, 2).zone)).unwrap();
+    assert_ne!(layout.hash(), hash);
+}
+
+#[test]
+fn forged_clocks_are_not_read() {
+    let mut layout = layout(&[0], COPIES);
+    let stamp = Stamp { lamport: u64::MAX, writer: id(0) };
+    layout.next.replication.join(&Register::new(4, stamp));
+    assert_eq!(Layout::decode(&layout.encode()), Err(Malformed));
+    assert_eq!(layout.edit(id(0), &Edit::Replication(5)), Err(EditError::Clock));
+}

@@ -1,0 +1,88 @@
+//! Scenes for the tests of this room: columns and layouts of members with small numbers for ids.
+
+use std::collections::BTreeMap;
+
+use super::super::node::{Label, NodeId, NodeUrl, Weight};
+use super::column::{Column, Entry, Role};
+use super::edit::NewNode;
+use super::register::{Register, Stamp};
+use super::{Copies, Edit, Layout, Published};
+
+#[derive(Clone, Debug)]
+pub(in crate::cluster) struct Member {
+    pub(in crate::cluster) number: u64,
+    pub(in crate::cluster) zone: usize,
+    pub(in crate::cluster) weight: u32,
+    pub(in crate::cluster) role: Role,
+}
+
+pub(in crate::cluster) fn id(number: u64) -> NodeId {
+    NodeId::from_bytes(u128::from(number + 1).to_be_bytes())
+}
+
+impl Member {
+    pub(in crate::cluster) fn new(number: u64) -> Self {
+        Self { number, zone: 0, weight: 100, role: Role::Active }
+    }
+
+    pub(in crate::cluster) fn in_zone(self, zone: usize) -> Self {
+        Self { zone, ..self }
+    }
+
+    pub(in crate::cluster) fn weighing(self, weight: u32) -> Self {
+        Self { weight, ..self }
+    }
+
+    pub(in crate::cluster) fn with_role(self, role: Role) -> Self {
+        Self { role, ..self }
+    }
+
+    pub(in crate::cluster) fn id(&self) -> NodeId {
+        id(self.number)
+    }
+}
+
+pub(in crate::cluster) fn new_node(number: u64, zone: usize) -> NewNode {
+    NewNode {
+        name: Label::parse(&format!("n{number}")).unwrap(),
+        url: NodeUrl::parse(&format!("http://n{number}:1")).unwrap(),
+        zone: Label::parse(&format!("z{zone}")).unwrap(),
+        weight: Weight::new(100).unwrap(),
+        writable: true,
+    }
+}
+
+pub(in crate::cluster) fn column(members: &[Member], replication: u8, min_replication: u8) -> Column {
+    let stamp = Stamp { lamport: 1, writer: id(0) };
+    let entry = |member: &Member| Entry {
+        role: Register::new(member.role, stamp),
+        weight: Register::new(Weight::new(member.weight).unwrap(), stamp),
+        zone: Register::new(new_node(0, member.zone).zone, stamp),
+    };
+    Column {
+        members: members.iter().map(|member| (member.id(), entry(member))).collect::<BTreeMap<_, _>>(),
+        replication: Register::new(replication, stamp),
+        min_replication: Register::new(min_replication, stamp),
+    }
+}
+
+/// A promoted layout of active members, one to a zone number, made by edits as a cluster makes it.
+pub(in crate::cluster) fn layout(zones: &[usize], copies: Copies) -> Layout {
+    let mut layout = Layout::found(id(0), &new_node(0, zones[0]), copies);
+    for (number, zone) in zones.iter().enumerate().skip(1) {
+        let number = number as u64;
+        layout.edit(id(0), &Edit::Join(id(number), new_node(number, *zone))).unwrap();
+        layout.edit(id(0), &Edit::Role(id(number), Role::Active)).unwrap();
+    }
+    settle(&mut layout);
+    layout
+}
+
+/// Every member that is counted on publishes that it is in sync, and next becomes now.
+pub(in crate::cluster) fn settle(layout: &mut Layout) {
+    let hash = layout.next.sync_hash();
+    for node in layout.next.counted_on().collect::<Vec<_>>() {
+        layout.publish(node, Published { synced_to: Some(hash), holds_images: false }).unwrap();
+    }
+    layout.promote();
+}

@@ -1,0 +1,167 @@
+//! The layout in bytes. What is read obeys every bound and invariant that the rest of the room relies on.
+
+use std::collections::BTreeMap;
+
+use super::super::node::{Label, NodeId, NodeUrl, Weight};
+use super::super::wire::{Malformed, Reader, Writer};
+use super::column::{Column, Entry, Role, SyncHash};
+use super::edit::{LAMPORT_MAX, REPLICATION_MAX};
+use super::register::{Rank, Register, Stamp};
+use super::{Layout, Node, Published};
+
+const VERSION: u8 = 1;
+
+pub(super) fn write_layout(writer: &mut Writer, layout: &Layout) {
+    writer.u8(VERSION);
+    writer.count(layout.now.len());
+    layout.now.iter().for_each(|column| write_column(writer, column));
+    write_column(writer, &layout.next);
+    writer.count(layout.nodes.len());
+    for (node, known) in &layout.nodes {
+        writer.bytes(node.bytes());
+        write_register(writer, &known.name, |writer, name| writer.text(name.as_str()));
+        write_register(writer, &known.url, |writer, url| writer.text(url.as_str()));
+        write_register(writer, &known.writable, |writer, flag| writer.u8((*flag).into()));
+        write_register(writer, &known.published, write_published);
+    }
+}
+
+pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> {
+    if reader.u8()? != VERSION {
+        return Err(Malformed);
+    }
+    let histories = reader.count(Layout::HISTORIES_MAX)?;
+    let now = (0..histories).map(|_| read_column(reader)).collect::<Result<Vec<_>, _>>()?;
+    let next = read_column(reader)?;
+    let mut nodes = BTreeMap::new();
+    for _ in 0..reader.count(Layout::NODES_MAX)? {
+        let node = NodeId::from_bytes(reader.array()?);
+        let known = Node {
+            name: read_register(reader, |reader| Label::parse(reader.text()?))?,
+            url: read_register(reader, |reader| NodeUrl::parse(reader.text()?))?,
+            writable: read_register(reader, Reader::flag)?,
+            published: read_register(reader, read_published)?,
+        };
+        insert_in_order(&mut nodes, node, known)?;
+    }
+    let layout = Layout { now, next, nodes };
+    if is_sound(&layout) { Ok(layout) } else { Err(Malformed) }
+}
+
+/// Now is never empty, sorted, of columns that do not contain each other and lie within next; and every member
+/// is known.
+fn is_sound(layout: &Layout) -> bool {
+    let now = &layout.now;
+    let apart = |at: usize| {
+        now.iter().skip(at + 1).all(|other| !now[at].is_within(other) && !other.is_within(&now[at]))
+    };
+    !now.is_empty()
+        && now.is_sorted()
+        && (0..now.len()).all(apart)
+        && now.iter().all(|column| column.is_within(&layout.next))
+        && layout.next.members.keys().eq(layout.nodes.keys())
+}
+
+pub(super) fn write_column(writer: &mut Writer, column: &Column) {
+    write_register(writer, &column.replication, |writer, copies| writer.u8(*copies));
+    write_register(writer, &column.min_replication, |writer, copies| writer.u8(*copies));
+    writer.count(column.members.len());
+    for (node, entry) in &column.members {
+        writer.bytes(node.bytes());
+        write_register(writer, &entry.role, |writer, role| writer.u8(role_code(*role)));
+        write_register(writer, &entry.weight, |writer, weight| writer.u32(weight.get()));
+        write_register(writer, &entry.zone, |writer, zone| writer.text(zone.as_str()));
+    }
+}
+
+fn read_column(reader: &mut Reader<'_>) -> Result<Column, Malformed> {
+    let replication = read_register(reader, read_copies)?;
+    let min_replication = read_register(reader, read_copies)?;
+    let mut members = BTreeMap::new();
+    for _ in 0..reader.count(Layout::NODES_MAX)? {
+        let node = NodeId::from_bytes(reader.array()?);
+        let entry = Entry {
+            role: read_register(reader, |reader| role_of(reader.u8()?))?,
+            weight: read_register(reader, |reader| Weight::new(reader.u32()?))?,
+            zone: read_register(reader, |reader| Label::parse(reader.text()?))?,
+        };
+        insert_in_order(&mut members, node, entry)?;
+    }
+    Ok(Column { members, replication, min_replication })
+}
+
+/// Only the canonical order is read: equal states have equal bytes.
+fn insert_in_order<T>(map: &mut BTreeMap<NodeId, T>, node: NodeId, value: T) -> Result<(), Malformed> {
+    if map.last_key_value().is_some_and(|(last, _)| *last >= node) {
+        return Err(Malformed);
+    }
+    map.insert(node, value);
+    Ok(())
+}
+
+fn write_register<T: Rank + Ord + Clone>(
+    writer: &mut Writer,
+    register: &Register<T>,
+    write: impl FnOnce(&mut Writer, &T),
+) {
+    writer.u64(register.stamp().lamport);
+    writer.bytes(register.stamp().writer.bytes());
+    write(writer, register.value());
+}
+
+fn read_register<'a, T: Rank + Ord + Clone>(
+    reader: &mut Reader<'a>,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, Malformed>,
+) -> Result<Register<T>, Malformed> {
+    let lamport = reader.u64()?;
+    let writer = NodeId::from_bytes(reader.array()?);
+    let value = read(reader)?;
+    if lamport > LAMPORT_MAX {
+        return Err(Malformed);
+    }
+    Ok(Register::new(value, Stamp { lamport, writer }))
+}
+
+fn read_copies(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
+    let copies = reader.u8()?;
+    if (1..=REPLICATION_MAX).contains(&copies) { Ok(copies) } else { Err(Malformed) }
+}
+
+fn write_published(writer: &mut Writer, published: &Published) {
+    writer.u8(published.holds_images.into());
+    writer.u8(published.synced_to.is_some().into());
+    writer.bytes(&published.synced_to.map_or([0; 16], |hash| hash.0));
+}
+
+fn read_published(reader: &mut Reader<'_>) -> Result<Published, Malformed> {
+    let holds_images = reader.flag()?;
+    let synced = reader.flag()?;
+    let hash: [u8; 16] = reader.array()?;
+    if !synced && hash != [0; 16] {
+        return Err(Malformed);
+    }
+    Ok(Published { synced_to: synced.then_some(SyncHash(hash)), holds_images })
+}
+
+fn role_code(role: Role) -> u8 {
+    match role {
+        Role::Joining => 0,
+        Role::Active => 1,
+        Role::Draining => 2,
+        Role::Out { automatic: false } => 3,
+        Role::Out { automatic: true } => 4,
+        Role::Removed => 5,
+    }
+}
+
+fn role_of(code: u8) -> Result<Role, Malformed> {
+    let roles = [
+        Role::Joining,
+        Role::Active,
+        Role::Draining,
+        Role::Out { automatic: false },
+        Role::Out { automatic: true },
+        Role::Removed,
+    ];
+    roles.get(usize::from(code)).copied().ok_or(Malformed)
+}

@@ -1,0 +1,127 @@
+//! Membership messages in bytes.
+
+use bytes::{Buf, BufMut};
+use foca::{Header, Incarnation, Member, Message, State};
+
+use super::super::wire::{Malformed, Reader, Writer};
+use super::peer::Peer;
+
+/// Writes and reads what foca sends.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeerCodec;
+
+impl foca::Codec<Peer> for PeerCodec {
+    type Error = Malformed;
+
+    fn encode_header(&mut self, header: &Header<Peer>, buffer: impl BufMut) -> Result<(), Malformed> {
+        let mut writer = Writer::default();
+        header.src.write(&mut writer);
+        writer.u16(header.src_incarnation);
+        header.dst.write(&mut writer);
+        write_message(&mut writer, &header.message);
+        put(buffer, &writer.into_bytes())
+    }
+
+    fn decode_header(&mut self, buffer: impl Buf) -> Result<Header<Peer>, Malformed> {
+        take(buffer, |reader| {
+            Ok(Header {
+                src: Peer::read(reader)?,
+                src_incarnation: reader.u16()?,
+                dst: Peer::read(reader)?,
+                message: read_message(reader)?,
+            })
+        })
+    }
+
+    fn encode_member(&mut self, member: &Member<Peer>, buffer: impl BufMut) -> Result<(), Malformed> {
+        let mut writer = Writer::default();
+        member.id().write(&mut writer);
+        writer.u16(member.incarnation());
+        writer.u8(match member.state() {
+            State::Alive => 0,
+            State::Suspect => 1,
+            State::Down => 2,
+        });
+        put(buffer, &writer.into_bytes())
+    }
+
+    fn decode_member(&mut self, buffer: impl Buf) -> Result<Member<Peer>, Malformed> {
+        take(buffer, |reader| {
+            let peer = Peer::read(reader)?;
+            let incarnation: Incarnation = reader.u16()?;
+            let state = match reader.u8()? {
+                0 => State::Alive,
+                1 => State::Suspect,
+                2 => State::Down,
+                _ => return Err(Malformed),
+            };
+            Ok(Member::new(peer, incarnation, state))
+        })
+    }
+}
+
+/// All or nothing: foca goes on without what does not fit.
+fn put(mut buffer: impl BufMut, bytes: &[u8]) -> Result<(), Malformed> {
+    if buffer.remaining_mut() < bytes.len() {
+        return Err(Malformed);
+    }
+    buffer.put_slice(bytes);
+    Ok(())
+}
+
+fn take<T>(
+    mut buffer: impl Buf,
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
+) -> Result<T, Malformed> {
+    let before = buffer.chunk().len();
+    let mut reader = Reader::new(buffer.chunk());
+    let value = read(&mut reader)?;
+    let used = before - reader.left();
+    buffer.advance(used);
+    Ok(value)
+}
+
+fn write_message(writer: &mut Writer, message: &Message<Peer>) {
+    match message {
+        Message::Ping(number) => numbered(writer, 0, *number),
+        Message::Ack(number) => numbered(writer, 1, *number),
+        Message::PingReq { target, probe_number } => relayed(writer, 2, *probe_number, target),
+        Message::IndirectPing { origin, probe_number } => relayed(writer, 3, *probe_number, origin),
+        Message::IndirectAck { target, probe_number } => relayed(writer, 4, *probe_number, target),
+        Message::ForwardedAck { origin, probe_number } => relayed(writer, 5, *probe_number, origin),
+        Message::Announce => writer.u8(6),
+        Message::Feed => writer.u8(7),
+        Message::Gossip => writer.u8(8),
+        Message::Broadcast => writer.u8(9),
+        Message::TurnUndead => writer.u8(10),
+    }
+}
+
+fn numbered(writer: &mut Writer, kind: u8, number: u8) {
+    writer.u8(kind);
+    writer.u8(number);
+}
+
+fn relayed(writer: &mut Writer, kind: u8, number: u8, peer: &Peer) {
+    numbered(writer, kind, number);
+    peer.write(writer);
+}
+
+fn read_message(reader: &mut Reader<'_>) -> Result<Message<Peer>, Malformed> {
+    let kind = reader.u8()?;
+    let probe_number = if kind <= 5 { reader.u8()? } else { 0 };
+    Ok(match kind {
+        0 => Message::Ping(probe_number),
+        1 => Message::Ack(probe_number),
+        2 => Message::PingReq { target: Peer::read(reader)?, probe_number },
+        3 => Message::IndirectPing { origin: Peer::read(reader)?, probe_number },
+        4 => Message::IndirectAck { target: Peer::read(reader)?, probe_number },
+        5 => Message::ForwardedAck { origin: Peer::read(reader)?, probe_number },
+        6 => Message::Announce,
+        7 => Message::Feed,
+        8 => Message::Gossip,
+        9 => Message::Broadcast,
+        10 => Message::TurnUndead,
+        _ => return Err(Malformed),
+    })
+}

@@ -1,0 +1,171 @@
+//! Who answers: SWIM, by the crate foca, with its timers kept here.
+//!
+//! Each member asks one other in turn every second. Who does not answer, directly or through three others, is
+//! suspected, and has three seconds to object; then it is down. A node that hears it was called down comes back
+//! at once under a renewed identity. Messages are carried by the caller, and timers fire when it says that
+//! their time has come.
+//!
+//! Liveness routes requests. It never moves ownership, and never lowers what an answer needs.
+
+mod codec;
+mod peer;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::time::Duration;
+
+use foca::{AccumulatingRuntime, Config, Foca, Member, PeriodicParams, Timer};
+
+use super::node::NodeId;
+use super::random::Random;
+use super::time::Time;
+use super::wire::Malformed;
+use codec::PeerCodec;
+pub use peer::Peer;
+
+/// Who answers, as one node sees it.
+pub(in crate::cluster) struct Membership {
+    foca: Foca<Peer, PeerCodec, Random, foca::NoCustomBroadcast>,
+    runtime: AccumulatingRuntime<Peer>,
+    timers: BTreeMap<(Time, u64), Timer<Peer>>,
+    timer_count: u64,
+    sized_for: usize,
+}
+
+/// The largest membership message: one request body. A hundred members fit in one.
+pub(in crate::cluster) const MESSAGE_BYTES_MAX: usize = 16 << 10;
+
+/// Timers that fire later than this were not delayed by load: the process was stopped. The others' answers lie
+/// unread then, and to fire the timers first would call everybody down.
+const STOPPED_MS: u64 = 1_500;
+
+impl Membership {
+    pub(in crate::cluster) fn new(this: Peer, random: Random) -> Self {
+        let foca = Foca::new(this, config(1), random, PeerCodec);
+        Self {
+            foca,
+            runtime: AccumulatingRuntime::new(),
+            timers: BTreeMap::new(),
+            timer_count: 0,
+            sized_for: 1,
+        }
+    }
+
+    /// The life of this node as the others should know it; renewed when they called it down.
+    pub(in crate::cluster) fn this(&self) -> &Peer {
+        self.foca.identity()
+    }
+
+    /// Other nodes that answer.
+    pub(in crate::cluster) fn alive(&self) -> BTreeSet<NodeId> {
+        let this = self.this().node;
+        self.foca.iter_members().map(|member| member.id().node).filter(|node| *node != this).collect()
+    }
+
+    /// The present life of a node that answers.
+    pub(in crate::cluster) fn peer(&self, node: NodeId) -> Option<&Peer> {
+        self.foca.iter_members().map(Member::id).find(|peer| peer.node == node)
+    }
+
+    /// Takes a message.
+    pub(in crate::cluster) fn receive(&mut self, bytes: &[u8], now: Time) -> Result<(), Malformed> {
+        let result = self.foca.handle_data(bytes, &mut self.runtime);
+        self.after(now);
+        match result {
+            Err(foca::Error::Decode(_) | foca::Error::MalformedPacket | foca::Error::DataTooBig) => {
+                Err(Malformed)
+            }
+            // The rest says that a message came at the wrong time, which any network may bring about.
+            _ => Ok(()),
+        }
+    }
+
+    /// A node was met outside of membership: it becomes a member, or hears that it is thought down.
+    pub(in crate::cluster) fn meet(&mut self, peer: &Peer, now: Time) {
+        let update = Member::alive(peer.clone());
+        // Only encoding can fail, and identities are bounded.
+        _ = self.foca.apply_many(std::iter::once(update), true, &mut self.runtime);
+        if self.peer(peer.node).is_none() {
+            _ = self.foca.announce(peer.clone(), &mut self.runtime);
+        }
+        self.after(now);
+    }
+
+    /// Tells the others that this node goes.
+    pub(in crate::cluster) fn leave(&mut self, now: Time) {
+        _ = self.foca.leave_cluster(&mut self.runtime);
+        self.after(now);
+    }
+
+    /// Fires the timers that are due.
+    pub(in crate::cluster) fn tick(&mut self, now: Time) {
+        if let Some(late) = self.next_deadline().map(|due| now.since(due)).filter(|late| *late > STOPPED_MS) {
+            let timers = std::mem::take(&mut self.timers);
+            self.timers =
+                timers.into_iter().map(|((due, at), timer)| ((due.after(late), at), timer)).collect();
+            // Due now, but only after whatever the caller has to hand in.
+            return;
+        }
+        while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= now) {
+            let timer = entry.remove();
+            // A probe that a stop cut short reports itself and goes on.
+            _ = self.foca.handle_timer(timer, &mut self.runtime);
+            self.after(now);
+        }
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub(in crate::cluster) fn next_deadline(&self) -> Option<Time> {
+        self.timers.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Messages to be sent, each to whom.
+    pub(in crate::cluster) fn take_messages(&mut self) -> Vec<(Peer, Vec<u8>)> {
+        let sends = std::iter::from_fn(|| self.runtime.to_send());
+        sends.map(|(to, bytes)| (to, bytes.to_vec())).collect()
+    }
+
+    fn after(&mut self, now: Time) {
+        while self.runtime.to_notify().is_some() {}
+        while let Some((after, timer)) = self.runtime.to_schedule() {
+            let due = now.after(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+            self.timers.insert((due, self.timer_count), timer);
+            self.timer_count += 1;
+        }
+        let size = self.foca.num_members() + 1;
+        if size != self.sized_for {
+            self.sized_for = size;
+            self.foca.set_config(config(size)).expect("periods do not depend on the size");
+        }
+    }
+}
+
+/// The parameters for so many members.
+///
+/// Down within 10 s for 3 to 5 members: a member is asked by one of the others within 3 s nearly always, has
+/// failed a second later, and is down 3 s after that. Each doubling beyond 8 gives a suspect one more second to
+/// hear of it, because news spread in rounds whose number grows with the logarithm.
+fn config(size: usize) -> Config {
+    let doublings = usize::BITS - size.leading_zeros();
+    let periodic = |milliseconds, members| {
+        Some(PeriodicParams {
+            frequency: Duration::from_millis(milliseconds),
+            num_members: NonZeroUsize::new(members).expect("some"),
+        })
+    };
+    Config {
+        probe_period: Duration::from_millis(1_000),
+        probe_rtt: Duration::from_millis(400),
+        num_indirect_probes: NonZeroUsize::new(3).expect("some"),
+        max_transmissions: NonZeroU8::new(u8::try_from(4 + 2 * doublings).unwrap_or(u8::MAX)).expect("some"),
+        suspect_to_down_after: Duration::from_secs(u64::from(doublings.saturating_sub(4)) + 3),
+        remove_down_after: Some(Duration::from_secs(24 * 60 * 60)),
+        max_packet_size: NonZeroUsize::new(MESSAGE_BYTES_MAX).expect("some"),
+        notify_down_members: true,
+        // Push-pull: the whole roster from one member.
+        periodic_announce: periodic(30_000, 1),
+        // The core says hello to members that are down, by their URLs in the layout.
+        periodic_announce_to_down_members: None,
+        periodic_gossip: periodic(500, 3),
+    }
+}

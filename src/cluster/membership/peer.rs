@@ -1,0 +1,61 @@
+//! Who a running node is to the others: its id, where it is, and which of its lives this is.
+
+use super::super::node::{NodeId, NodeUrl};
+use super::super::wire::{Malformed, Reader, Writer};
+
+/// One life of a node, as membership knows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer {
+    /// Whose life.
+    pub node: NodeId,
+    /// Counts the starts of the process; kept durably, raised before anything is sent.
+    pub generation: u64,
+    /// Counts how often this life was wrongly called down and came back.
+    pub renewal: u32,
+    /// Random for each start: two processes with one id differ in it.
+    pub instance: u64,
+    /// How to reach it.
+    pub url: NodeUrl,
+}
+
+impl Peer {
+    /// Whether this life is later than another of the same node.
+    fn is_later_than(&self, other: &Self) -> bool {
+        let age = |peer: &Self| (peer.generation, peer.renewal, peer.instance);
+        age(self) > age(other)
+    }
+
+    pub(in crate::cluster) fn write(&self, writer: &mut Writer) {
+        writer.bytes(self.node.bytes());
+        writer.u64(self.generation);
+        writer.u32(self.renewal);
+        writer.u64(self.instance);
+        writer.text(self.url.as_str());
+    }
+
+    pub(in crate::cluster) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            node: NodeId::from_bytes(reader.array()?),
+            generation: reader.u64()?,
+            renewal: reader.u32()?,
+            instance: reader.u64()?,
+            url: NodeUrl::parse(reader.text()?)?,
+        })
+    }
+}
+
+impl foca::Identity for Peer {
+    type Addr = NodeId;
+
+    fn renew(&self) -> Option<Self> {
+        Some(Self { renewal: self.renewal.checked_add(1)?, ..self.clone() })
+    }
+
+    fn addr(&self) -> NodeId {
+        self.node
+    }
+
+    fn win_addr_conflict(&self, adversary: &Self) -> bool {
+        self.is_later_than(adversary)
+    }
+}

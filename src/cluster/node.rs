@@ -1,0 +1,174 @@
+//! Nouns of the cluster: node ids, labels, URLs. Parse and print only.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::wire::Malformed;
+
+/// Who a node is, for ever: 16 random bytes that its data directory keeps. Printed as 32 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId([u8; 16]);
+
+/// The name of a node, a zone or a cluster: 1 to 64 letters, digits, `.`, `_` and `-`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Label(Arc<str>);
+
+/// How other nodes reach a node: `http://` and 1 to 249 visible ASCII characters. What it means is the
+/// caller's business; here it is only carried and compared.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeUrl(Arc<str>);
+
+/// How much of the data a node takes relative to the others: 1 to 1,000,000.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Weight(u32);
+
+impl NodeId {
+    /// The id of these bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 16 bytes.
+    pub const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Reads 32 hex digits of either case.
+    ///
+    /// # Errors
+    /// [`Malformed`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = if hex { u128::from_str_radix(text, 16).ok() } else { None };
+        number.map(|number| Self(number.to_be_bytes())).ok_or(Malformed)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Label {
+    const BYTES_MAX: usize = 64;
+
+    /// Reads a label.
+    ///
+    /// # Errors
+    /// [`Malformed`] for an empty or longer text and for any other character.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(valid) {
+            Ok(Self(text.into()))
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl NodeUrl {
+    const BYTES_MAX: usize = 256;
+
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// [`Malformed`] without `http://` in front, with nothing behind it, beyond 256 bytes, or with a
+    /// character that is no visible ASCII.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let rest = text.strip_prefix("http://").ok_or(Malformed)?;
+        let visible = rest.bytes().all(|byte| byte.is_ascii_graphic());
+        if rest.is_empty() || !visible || text.len() > Self::BYTES_MAX {
+            return Err(Malformed);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Weight {
+    /// The largest weight.
+    pub const MAX: u32 = 1_000_000;
+
+    /// This weight.
+    ///
+    /// # Errors
+    /// [`Malformed`] for 0 and above [`Self::MAX`].
+    pub const fn new(weight: u32) -> Result<Self, Malformed> {
+        if weight == 0 || weight > Self::MAX { Err(Malformed) } else { Ok(Self(weight)) }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for NodeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for NodeUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_ids_print_what_they_parsed() {
+        let text = "00ff00ff00ff00ff0123456789abcdef";
+        assert_eq!(NodeId::parse(text).unwrap().to_string(), text);
+        assert_eq!(NodeId::parse(&text.to_uppercase()).unwrap().to_string(), text);
+        for bad in ["", &text[1..], &format!("{text}0"), &text.replace("01", "+1"), &text.replace("01", "g1")]
+        {
+            assert_eq!(NodeId::parse(bad), Err(Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels_urls_and_weights_have_bounds() {
+        assert_eq!(Label::parse("rack-1.a_B").unwrap().as_str(), "rack-1.a_B");
+        for bad in ["", "a b", "ä", &"a".repeat(65)] {
+            assert_eq!(Label::parse(bad), Err(Malformed), "{bad}");
+        }
+        assert_eq!(NodeUrl::parse("http://[::1]:80").unwrap().as_str(), "http://[::1]:80");
+        for bad in ["", "http://", "https://a", "http://a b", "http://ä", &format!("http://{:250}", 1)] {
+            assert_eq!(NodeUrl::parse(bad), Err(Malformed), "{bad}");
+        }
+        assert_eq!(Weight::new(4).unwrap().get(), 4);
+        assert!(Weight::new(0).is_err() && Weight::new(Weight::MAX + 1).is_err());
+    }
+}

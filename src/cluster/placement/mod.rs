@@ -1,0 +1,160 @@
+//! Which nodes own an id: weighted rendezvous hashing over 2^20 slots, zones spread first.
+//!
+//! Every node draws a number for the slot; the order of their arrivals (see `score`) is the order of placement,
+//! taken in rounds: first the best of each zone, then the second of each. The first R active nodes are the
+//! owners; the rest, and behind them members that hand over or just join, are the fallbacks. Computed for one
+//! id at a time: there is no table that could be stale.
+
+mod score;
+mod share;
+
+#[cfg(test)]
+mod tests;
+
+use super::layout::{Column, Role, digest};
+use super::node::{Label, NodeId};
+use crate::object::ObjectId;
+use score::{arrival, draw};
+use share::rates;
+
+/// Bits of an id that say in which slot it lies.
+pub const SLOT_BITS: u32 = 20;
+
+/// One of 2^20 parts of all ids: the first 20 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// The slot of an id.
+    pub fn of(id: &ObjectId) -> Self {
+        let [a, b, c, ..] = *id.digest();
+        Self(u32::from_be_bytes([0, a, b, c]) >> (24 - SLOT_BITS))
+    }
+}
+
+/// The placement of one column of the layout.
+#[derive(Clone, Debug)]
+pub(in crate::cluster) struct Placement {
+    replication: usize,
+    /// Members that may hold copies, in order of ids.
+    candidates: Vec<Candidate>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    node: NodeId,
+    zone: usize,
+    /// What its draws are made of.
+    key: u64,
+    rate: share::Rate,
+    standing: Standing,
+}
+
+/// In which order kinds of members are asked to hold a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Owner,
+    Draining,
+    Joining,
+}
+
+impl Placement {
+    pub(in crate::cluster) fn new(column: &Column) -> Self {
+        let members = column.members.iter();
+        let standing = |role: Role| match role {
+            Role::Active => Some(Standing::Owner),
+            Role::Draining => Some(Standing::Draining),
+            Role::Joining => Some(Standing::Joining),
+            Role::Out { .. } | Role::Removed => None,
+        };
+        let held: Vec<_> = members
+            .filter_map(|(node, entry)| Some((*node, entry, standing(*entry.role.value())?)))
+            .collect();
+        let mut zones: Vec<_> = held.iter().map(|(_, entry, _)| entry.zone.value()).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        let zone_of = |zone: &Label| zones.binary_search(&zone).expect("the zone of a member");
+        let active = held.iter().filter(|(_, _, standing)| *standing == Standing::Owner);
+        let weights: Vec<_> = active
+            .map(|(_, entry, _)| (zone_of(entry.zone.value()), u64::from(entry.weight.value().get())))
+            .collect();
+        let mut of_active = rates(&dense(&weights), column.replication()).into_iter();
+        let candidate = |(node, entry, standing): &(NodeId, &super::layout::Entry, Standing)| Candidate {
+            node: *node,
+            zone: zone_of(entry.zone.value()),
+            key: key_of(*node),
+            rate: match standing {
+                Standing::Owner => of_active.next().expect("a rate for each active member"),
+                Standing::Draining | Standing::Joining => share::Rate { per_time: 1, is_forced: false },
+            },
+            standing: *standing,
+        };
+        Self { replication: column.replication(), candidates: held.iter().map(candidate).collect() }
+    }
+
+    /// All members that may hold a copy, the best first: the owners, then the fallbacks.
+    pub(in crate::cluster) fn order(&self, slot: Slot) -> Vec<NodeId> {
+        self.best(slot, self.candidates.len())
+    }
+
+    /// The nodes that should have the images of a slot, the best first: as many as copies are wanted, or all.
+    pub(in crate::cluster) fn owners(&self, slot: Slot) -> Vec<NodeId> {
+        self.best(slot, self.owner_count())
+    }
+
+    /// The first `count` of the order. Greedy: each time the earliest in the zone that has the fewest, which is
+    /// why a node that joins takes the place of one other node and moves nobody else.
+    fn best(&self, slot: Slot, count: usize) -> Vec<NodeId> {
+        let arrivals: Vec<_> = self.candidates.iter().map(|it| it.arrival(slot)).collect();
+        let mut rounds = vec![0_usize; self.candidates.len()];
+        let mut taken = vec![false; self.candidates.len()];
+        let mut best = Vec::with_capacity(count);
+        while best.len() < count {
+            let free = (0..arrivals.len()).filter(|at| !taken[*at]);
+            let turn =
+                |at: &usize| (arrivals[*at].standing, rounds[self.candidates[*at].zone], arrivals[*at]);
+            let Some(next) = free.min_by_key(turn) else { break };
+            taken[next] = true;
+            rounds[self.candidates[next].zone] += 1;
+            best.push(arrivals[next].node);
+        }
+        best
+    }
+
+    /// How many owners every slot has.
+    pub(in crate::cluster) fn owner_count(&self) -> usize {
+        let active = self.candidates.iter().filter(|it| it.standing == Standing::Owner).count();
+        active.min(self.replication)
+    }
+}
+
+/// When and in which standing a node arrives at a slot; the least is the best. Ties go by node id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Arrival {
+    standing: Standing,
+    is_late: bool,
+    time: u64,
+    node: NodeId,
+}
+
+impl Candidate {
+    fn arrival(&self, slot: Slot) -> Arrival {
+        let time = arrival(draw(self.key, slot.0), self.rate.per_time);
+        Arrival { standing: self.standing, is_late: !self.rate.is_forced, time, node: self.node }
+    }
+}
+
+/// The same zones with numbers that leave none out.
+fn dense(nodes: &[(usize, u64)]) -> Vec<(usize, u64)> {
+    let mut zones: Vec<_> = nodes.iter().map(|(zone, _)| *zone).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    let number = |zone| zones.binary_search(zone).expect("a zone of the list");
+    nodes.iter().map(|(zone, weight)| (number(zone), *weight)).collect()
+}
+
+/// Node ids are random, but nothing keeps anybody from choosing 1, 2, 3.
+fn key_of(node: NodeId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = digest(node.bytes());
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}

@@ -1,0 +1,95 @@
+//! Whether an image is nowhere: only then a 404, else a 503.
+
+use std::collections::BTreeMap;
+
+use super::super::layout::SyncHash;
+use super::super::node::NodeId;
+use super::super::view::View;
+use crate::object::ObjectId;
+
+/// One search for an image.
+#[derive(Clone, Debug)]
+pub struct Absence {
+    id: ObjectId,
+    said: BTreeMap<NodeId, Said>,
+}
+
+/// What a node answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It has the image.
+    Yes,
+    /// It has no such file, its disk is well, and this is what it is in sync with (nothing: a store that was
+    /// emptied or has just joined, or a damaged copy under this id).
+    No(Option<SyncHash>),
+    /// It did not answer, or could not look.
+    Nothing,
+}
+
+/// How a search stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// This node has it.
+    Found(NodeId),
+    /// Ask these, all at once; none of them was asked before.
+    Ask(Vec<NodeId>),
+    /// It is nowhere: 404.
+    Absent,
+    /// It may be where nobody answers: 503.
+    Unproven,
+}
+
+impl Absence {
+    /// A search that has asked nobody.
+    pub fn new(id: ObjectId) -> Self {
+        Self { id, said: BTreeMap::new() }
+    }
+
+    /// Takes an answer. A yes stays.
+    pub fn say(&mut self, node: NodeId, said: Said) {
+        if self.said.get(&node) != Some(&Said::Yes) {
+            self.said.insert(node, said);
+        }
+    }
+
+    /// What to do: the owners are asked first, then every live member once.
+    pub fn finding(&self, view: &View) -> Finding {
+        if let Some((node, _)) = self.said.iter().find(|(_, said)| **said == Said::Yes) {
+            return Finding::Found(*node);
+        }
+        let owners = view.owners(&self.id);
+        let unasked = |node: &NodeId| !self.said.contains_key(node) && view.is_alive(*node);
+        let open: Vec<_> = owners.iter().copied().filter(unasked).collect();
+        if !open.is_empty() {
+            return Finding::Ask(open);
+        }
+        // Without owners, "every owner said no" would be said of nobody.
+        let all_owners = !owners.is_empty() && owners.iter().all(|owner| self.says_no(view, *owner));
+        // What was written by nodes on the far side of a cut that are out by now lies on them alone.
+        let out_of_sight = |node: &NodeId| view.is_out(*node) && !self.says_no(view, *node);
+        if all_owners && everybody(view).filter(out_of_sight).count() < view.copies_certain() {
+            return Finding::Absent;
+        }
+        let open: Vec<_> = everybody(view).filter(unasked).collect();
+        if !open.is_empty() {
+            return Finding::Ask(open);
+        }
+        // A node that belongs to no cluster yet knows of nobody it could ask.
+        let knows_nobody = everybody(view).next().is_none();
+        let out_of_reach = everybody(view).filter(|node| !self.says_no(view, *node)).count();
+        if out_of_reach < view.copies_certain() && !knows_nobody {
+            Finding::Absent
+        } else {
+            Finding::Unproven
+        }
+    }
+
+    /// Only "no such file" of a node that is in sync counts.
+    fn says_no(&self, view: &View, node: NodeId) -> bool {
+        matches!(self.said.get(&node), Some(Said::No(Some(hash))) if view.is_column(*hash))
+    }
+}
+
+fn everybody(view: &View) -> impl Iterator<Item = NodeId> {
+    view.members().map(|(node, _)| node)
+}

@@ -1,0 +1,82 @@
+//! Deleting a copy that is too many: the only deletion that nobody asked for, and so the most careful.
+//!
+//! A copy may go when its node owns the id in no column, every owner in every column has read its own copy
+//! from disk after being asked, all under the layout that this node has, and some time has passed: reads that
+//! were sent here must have ended, and a layout that has just changed may change again.
+
+use std::collections::BTreeMap;
+
+use super::super::layout::LayoutHash;
+use super::super::node::NodeId;
+use super::super::time::Time;
+use super::super::view::View;
+use crate::object::ObjectId;
+
+/// One copy that may be too many.
+#[derive(Clone, Debug)]
+pub struct Excess {
+    id: ObjectId,
+    layout: LayoutHash,
+    receipts: BTreeMap<NodeId, Time>,
+    complete_since: Option<Time>,
+}
+
+/// What to do with the copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It belongs here: forget this.
+    Keep,
+    /// Ask these owners to read their copies and say so.
+    Ask(Vec<NodeId>),
+    /// Come back at this time.
+    Wait(Time),
+    /// Delete it now, at once: any time that passes first makes this answer void.
+    Delete,
+}
+
+impl Excess {
+    /// From the last receipt to the deletion, in milliseconds: longer than a read may take to come here.
+    pub const GRACE_MS: u64 = 5_000;
+    /// From a change of the layout to the deletion: longer than members take to hear of it.
+    pub const SETTLE_MS: u64 = 15_000;
+    /// A receipt older than this is void. Longer than the grace; short, because a node that was stopped and
+    /// goes on must ask again.
+    pub const RECEIPT_AGE_MAX_MS: u64 = 10_000;
+
+    /// A copy of which nothing is known.
+    pub fn new(id: ObjectId, view: &View) -> Self {
+        Self { id, layout: view.hash(), receipts: BTreeMap::new(), complete_since: None }
+    }
+
+    /// The owner has read its copy since it was asked, at `asked`, and has this layout. A receipt under another
+    /// layout is refused.
+    pub fn receipt(&mut self, owner: NodeId, layout: LayoutHash, asked: Time) {
+        if layout == self.layout {
+            self.receipts.insert(owner, asked);
+        }
+    }
+
+    /// What to do now.
+    pub fn step(&mut self, view: &View, now: Time) -> Step {
+        let owners = view.owners(&self.id);
+        // Without owners nobody could give a receipt, and every one of none is soon collected.
+        if owners.is_empty() || owners.contains(&view.this()) {
+            return Step::Keep;
+        }
+        if self.layout != view.hash() {
+            *self = Self::new(self.id, view);
+        }
+        // All anew when one is too old: receipts that expire one by one would never be complete for long enough.
+        if self.receipts.values().any(|asked| now.since(*asked) > Self::RECEIPT_AGE_MAX_MS) {
+            self.receipts.clear();
+        }
+        let missing: Vec<_> = owners.into_iter().filter(|owner| !self.receipts.contains_key(owner)).collect();
+        if !missing.is_empty() {
+            self.complete_since = None;
+            return Step::Ask(missing);
+        }
+        let since = *self.complete_since.get_or_insert(now);
+        let due = since.after(Self::GRACE_MS).max(view.since().after(Self::SETTLE_MS));
+        if now < due { Step::Wait(due) } else { Step::Delete }
+    }
+}

@@ -1,0 +1,25 @@
+//! What may be answered, asked and deleted. Each rule is a small state machine without time or I/O of its own;
+//! the shards and the seeded simulator call the same code.
+//!
+//! # Why an image that was answered is never called absent
+//!
+//! *An upload is answered* when enough nodes hold it durably, among them **an owner in every column** of the
+//! writer's view, and every layout under which one of them took it is contained in that view. *Absence* is
+//! proven when every owner in every column says no, or when fewer nodes than hold every image are out of reach.
+//!
+//! Suppose an image is answered under (now, next) and a later reader goes by a column P. If P was promoted at
+//! last, all members had published "in sync with P", each after it had taken over P. A holder that took the copy
+//! before it took over P has told P's owners of it, for that is what being in sync means; one that took it
+//! afterwards sent P's hash along, and then the writer did not answer without an owner in P. If P is not
+//! promoted yet, it is the reader's next, and the reader asks the owners in now as well. (This is why one copy
+//! on an owner in *now* would not be enough: the column might be promoted while the upload is under way, by
+//! members that had nothing to move.)
+
+pub mod absence;
+pub mod excess;
+pub mod read;
+pub mod stray;
+pub mod write;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! In which order to look for an image.
+
+use super::super::node::NodeId;
+use super::super::view::View;
+use crate::object::ObjectId;
+
+/// Live nodes to ask, this one left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Owners, in placement order.
+    pub owners: Vec<NodeId>,
+    /// Who may hold a copy all the same: fallbacks in placement order, then everybody else.
+    pub others: Vec<NodeId>,
+}
+
+/// The order for a variant: every node goes to the same owner first, so that it is made once.
+pub fn order(view: &View, id: &ObjectId) -> Order {
+    let asked = |node: &NodeId| *node != view.this() && view.is_alive(*node);
+    let owners: Vec<_> = view.owners(id).into_iter().filter(asked).collect();
+    let mut others: Vec<_> = view.fallbacks(id).into_iter().filter(asked).collect();
+    let rest: Vec<_> = view.members().map(|(node, _)| node).filter(asked).collect();
+    others.extend(
+        rest.into_iter().filter(|node| !owners.contains(node) && !others.contains(node)).collect::<Vec<_>>(),
+    );
+    Order { owners, others }
+}
+
+/// The order for stored bytes: owners of this node's zone first.
+pub fn order_of_bytes(view: &View, id: &ObjectId) -> Order {
+    let mut order = order(view, id);
+    let here = view.zone(view.this());
+    order.owners.sort_by_key(|node| view.zone(*node) != here);
+    order
+}

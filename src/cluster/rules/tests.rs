@@ -1,0 +1,407 @@
+//! The rules, each against a scene that it must get right, and the write rule against all outcomes.
+
+use std::collections::BTreeSet;
+
+use super::super::layout::tests_support::{id as node, layout, new_node, settle};
+use super::super::layout::{Copies, Edit, Layout, LayoutHash, Role, SyncHash};
+use super::super::node::NodeId;
+use super::super::time::Time;
+use super::super::view::{Circumstances, View, Writes};
+use super::absence::{Absence, Finding, Said};
+use super::excess::{Excess, Step};
+use super::read;
+use super::stray::{Strays, needs_record};
+use super::write::{Standing, Write};
+use crate::object::ObjectId;
+
+const COPIES: Copies = Copies { replication: 3, min_replication: 2 };
+
+fn object(number: u8) -> ObjectId {
+    ObjectId::from_digest([number.wrapping_mul(37); 20])
+}
+
+/// The view of node 0 with all but these alive.
+fn view_without(layout: &Layout, dead: &[NodeId]) -> View {
+    let alive = layout.nodes.keys().copied().filter(|it| !dead.contains(it)).collect();
+    let circumstances = Circumstances {
+        this: node(0),
+        since: Time::default(),
+        alive,
+        known: BTreeSet::new(),
+        writes: Writes::Allowed,
+    };
+    View::new(layout, circumstances)
+}
+
+fn view(layout: &Layout) -> View {
+    view_without(layout, &[])
+}
+
+/// Five nodes in five zones.
+fn five() -> Layout {
+    layout(&[0, 1, 2, 3, 4], COPIES)
+}
+
+fn set_role(layout: &mut Layout, of: NodeId, role: Role) {
+    layout.edit(node(0), &Edit::Role(of, role)).unwrap();
+}
+
+fn synced(layout: &Layout) -> Said {
+    Said::No(Some(layout.next.sync_hash()))
+}
+
+/// Runs a write to its end: `takes` says who takes its copy.
+fn run(view: &View, id: ObjectId, takes: impl Fn(NodeId) -> bool) -> (Write, Standing) {
+    let mut write = Write::new(id);
+    loop {
+        let targets = write.targets(view);
+        for target in &targets {
+            write.ask(*target);
+            assert!(!write.targets(view).contains(target));
+            if takes(*target) { write.taken(*target, view.hash()) } else { write.refused(*target) }
+        }
+        let standing = write.standing(view);
+        if targets.is_empty() || standing != Standing::Pending {
+            return (write, standing);
+        }
+    }
+}
+
+#[test]
+fn copies_go_to_the_owners_first_and_to_one_fallback_for_each_that_fails() {
+    let view = view(&five());
+    let id = object(1);
+    let owners = view.owners(&id);
+    let mut write = Write::new(id);
+    assert_eq!(write.targets(&view), owners);
+    owners.iter().for_each(|owner| write.ask(*owner));
+    assert_eq!(write.targets(&view), []);
+    write.refused(owners[1]);
+    assert_eq!(write.targets(&view), view.fallbacks(&id)[..1]);
+}
+
+#[test]
+fn every_outcome_is_acknowledged_exactly_when_enough_hold_it_and_an_owner_among_them() {
+    let view = view(&five());
+    for number in 0..8 {
+        let id = object(number);
+        let owners = view.owners(&id);
+        for mask in 0..32_u32 {
+            let takes = |it: NodeId| (0..5).any(|at| it == node(at) && mask >> at & 1 == 1);
+            let (write, standing) = run(&view, id, takes);
+            let holders: Vec<_> = write.holders().collect();
+            let owned = holders.iter().filter(|it| owners.contains(it)).count();
+            let expected = owned > 0 && (0..5).filter(|at| takes(node(*at))).count() >= 2;
+            let answered = standing == Standing::Acknowledged;
+            assert_eq!(answered, expected, "{mask:05b}: {holders:?} of {owners:?}");
+            assert!(holders.iter().all(|it| takes(*it)));
+        }
+    }
+}
+
+#[test]
+fn a_copy_outside_the_owners_counts_only_for_an_owner_that_failed() {
+    let view = view(&five());
+    let id = object(2);
+    let (owners, spare) = (view.owners(&id), view.fallbacks(&id)[0]);
+    let mut write = Write::new(id);
+    owners.iter().for_each(|owner| write.ask(*owner));
+    write.taken(owners[0], view.hash());
+    write.taken(spare, view.hash());
+    assert_eq!(write.standing(&view), Standing::Pending);
+    write.refused(owners[2]);
+    assert_eq!(write.standing(&view), Standing::Acknowledged);
+}
+
+#[test]
+fn nodes_that_are_away_do_not_lower_the_copies_needed() {
+    let pair = layout(&[0, 1], COPIES);
+    let (_, standing) = run(&view_without(&pair, &[node(1)]), object(3), |it| it == node(0));
+    assert_eq!(standing, Standing::Impossible);
+    let single = layout(&[0], COPIES);
+    let (_, standing) = run(&view(&single), object(3), |_| true);
+    assert_eq!(standing, Standing::Acknowledged);
+}
+
+#[test]
+fn copies_span_two_zones_while_two_have_nodes_that_take_them() {
+    let zoned = layout(&[0, 0, 0, 1], COPIES);
+    let far = node(3);
+    for number in 0..8 {
+        let id = object(number);
+        let all = view(&zoned);
+        let mut write = Write::new(id);
+        let near: Vec<_> = (0..3).map(node).filter(|it| all.is_owner(*it, &id)).collect();
+        near.iter().for_each(|it| write.taken(*it, all.hash()));
+        assert_eq!(write.standing(&all), Standing::Pending, "{near:?}");
+        assert_eq!(write.targets(&all), [far]);
+        write.refused(far);
+        assert_eq!(write.standing(&all), Standing::Acknowledged);
+        let (_, standing) = run(&view_without(&zoned, &[far]), id, |_| true);
+        assert_eq!(standing, Standing::Acknowledged);
+    }
+}
+
+#[test]
+fn during_a_change_an_owner_of_each_column_must_hold_it() {
+    let mut changing = layout(&[0, 1, 2], COPIES);
+    for number in 3..6 {
+        changing.edit(node(0), &Edit::Join(node(number), new_node(number, 0))).unwrap();
+        changing.edit(node(0), &Edit::Role(node(number), Role::Active)).unwrap();
+    }
+    (0..3).for_each(|at| set_role(&mut changing, node(at), Role::Draining));
+    let view = view(&changing);
+    let id = object(4);
+    assert_eq!(view.owners_by_column(&id).len(), 2);
+    assert_eq!(view.owners(&id).len(), 6);
+    for (takers, expected) in [
+        (&[0, 1, 2][..], Standing::Impossible),
+        (&[3, 4, 5], Standing::Impossible),
+        (&[0, 5], Standing::Acknowledged),
+    ] {
+        let (_, standing) = run(&view, id, |it| takers.iter().any(|at| node(*at) == it));
+        assert_eq!(standing, expected, "{takers:?}");
+    }
+}
+
+#[test]
+fn a_copy_under_an_unknown_layout_counts_only_after_merging() {
+    let layout = five();
+    let mut ahead = layout.clone();
+    ahead.edit(node(1), &Edit::Replication(2)).unwrap();
+    let view = view(&layout);
+    let id = object(5);
+    let owners = view.owners(&id);
+    let mut write = Write::new(id);
+    write.taken(owners[0], view.hash());
+    write.taken(owners[1], ahead.hash());
+    write.refused(owners[2]);
+    view.fallbacks(&id).iter().for_each(|it| write.refused(*it));
+    assert_eq!(write.standing(&view), Standing::Pending);
+    let known = BTreeSet::from([layout.hash()]);
+    let alive = layout.nodes.keys().copied().collect();
+    let merged =
+        Circumstances { this: node(0), since: Time::default(), alive, known, writes: Writes::Allowed };
+    let both = View::new(&ahead, merged);
+    assert_eq!(write.standing(&both), Standing::Acknowledged);
+}
+
+#[test]
+fn while_a_node_drains_its_copy_completes_the_number() {
+    let mut pair = layout(&[0, 1], COPIES);
+    pair.edit(node(0), &Edit::Role(node(1), Role::Draining)).unwrap();
+    settle(&mut pair);
+    let view = view(&pair);
+    let (write, standing) = run(&view, object(6), |_| true);
+    assert_eq!(standing, Standing::Acknowledged);
+    assert_eq!(write.holders().count(), 2);
+}
+
+#[test]
+fn a_full_node_is_passed_over() {
+    let mut full = five();
+    let id = object(7);
+    let first = view(&full).owners(&id)[0];
+    full.edit(node(0), &Edit::Writable(first, false)).unwrap();
+    let view = view(&full);
+    let mut write = Write::new(id);
+    assert!(!write.targets(&view).contains(&first));
+    assert_eq!(write.targets(&view).len(), 3);
+    write.targets(&view)[1..].to_vec().iter().for_each(|it| write.taken(*it, view.hash()));
+    assert_eq!(write.standing(&view), Standing::Acknowledged);
+}
+
+#[test]
+fn absence_is_proven_when_every_owner_says_no() {
+    let layout = five();
+    let view = view(&layout);
+    let mut absence = Absence::new(object(1));
+    let owners = view.owners(&object(1));
+    assert_eq!(absence.finding(&view), Finding::Ask(owners.clone()));
+    owners.iter().for_each(|owner| absence.say(*owner, synced(&layout)));
+    assert_eq!(absence.finding(&view), Finding::Absent);
+    absence.say(owners[2], Said::Yes);
+    assert_eq!(absence.finding(&view), Finding::Found(owners[2]));
+}
+
+#[test]
+fn one_silent_owner_makes_everybody_be_asked() {
+    let layout = five();
+    let id = object(2);
+    let owners = view(&layout).owners(&id);
+    for (silent, expected) in [(1, Finding::Absent), (2, Finding::Unproven)] {
+        let view = view_without(&layout, &owners[..silent]);
+        let mut absence = Absence::new(id);
+        assert_eq!(absence.finding(&view), Finding::Ask(owners[silent..].to_vec()));
+        owners[silent..].iter().for_each(|owner| absence.say(*owner, synced(&layout)));
+        let Finding::Ask(rest) = absence.finding(&view) else { panic!("not everybody was asked") };
+        assert_eq!(rest.len(), 2);
+        rest.iter().for_each(|it| absence.say(*it, synced(&layout)));
+        assert_eq!(absence.finding(&view), expected);
+    }
+}
+
+#[test]
+fn a_no_counts_only_from_a_store_that_is_in_sync() {
+    let layout = five();
+    let view = view(&layout);
+    for said in [Said::No(None), Said::No(Some(SyncHash([9; 16]))), Said::Nothing] {
+        let mut absence = Absence::new(object(3));
+        let owners = view.owners(&object(3));
+        owners.iter().for_each(|owner| absence.say(*owner, synced(&layout)));
+        owners[..2].iter().for_each(|owner| absence.say(*owner, said));
+        let Finding::Ask(rest) = absence.finding(&view) else { panic!("{said:?} counted") };
+        rest.iter().for_each(|it| absence.say(*it, synced(&layout)));
+        assert_eq!(absence.finding(&view), Finding::Unproven);
+    }
+}
+
+#[test]
+fn nodes_that_are_out_may_hold_what_nobody_else_has() {
+    let mut layout = layout(&[0, 1, 2, 3, 4, 4], COPIES);
+    let gone = [node(4), node(5)];
+    gone.iter().for_each(|it| set_role(&mut layout, *it, Role::Out { automatic: true }));
+    settle(&mut layout);
+    let view = view_without(&layout, &gone);
+    let mut absence = Absence::new(object(4));
+    (0..4).for_each(|at| absence.say(node(at), synced(&layout)));
+    assert_eq!(absence.finding(&view), Finding::Unproven);
+    layout.edit(node(0), &Edit::Role(gone[0], Role::Removed)).unwrap();
+    settle(&mut layout);
+    let view = view_without(&layout, &gone);
+    (0..4).for_each(|at| absence.say(node(at), synced(&layout)));
+    assert_eq!(absence.finding(&view), Finding::Absent);
+}
+
+#[test]
+fn without_owners_nothing_is_absent_by_the_word_of_nobody() {
+    let view = View::of_nothing(node(0), Time::default());
+    assert_eq!(Absence::new(object(1)).finding(&view), Finding::Unproven);
+    let mut draining = layout(&[0, 1], COPIES);
+    (0..2).for_each(|at| set_role(&mut draining, node(at), Role::Draining));
+    settle(&mut draining);
+    let view = view_without(&draining, &[node(1)]);
+    let mut absence = Absence::new(object(1));
+    absence.say(node(0), Said::Nothing);
+    assert_eq!(absence.finding(&view), Finding::Unproven);
+}
+
+#[test]
+fn reads_go_to_owners_then_to_everybody_else_alive() {
+    let layout = layout(&[0, 1, 1, 0, 0], COPIES);
+    let id = object(5);
+    let dead = view(&layout).fallbacks(&id)[0];
+    let view = view_without(&layout, &[dead]);
+    let order = read::order(&view, &id);
+    let owners: Vec<_> = view.owners(&id).into_iter().filter(|it| *it != node(0)).collect();
+    assert_eq!(order.owners, owners);
+    let mut all: Vec<_> = order.owners.iter().chain(&order.others).copied().collect();
+    all.sort_unstable();
+    let expected: Vec<_> = (1..5).map(node).filter(|it| *it != dead).collect();
+    assert_eq!(all, expected);
+    let near: Vec<_> = read::order_of_bytes(&view, &id).owners;
+    assert!(near.is_sorted_by_key(|it| view.zone(*it) != view.zone(node(0))));
+}
+
+/// An id that node 0 does not own.
+fn foreign(view: &View) -> ObjectId {
+    (0..50).map(object).find(|id| !view.is_owner(node(0), id)).unwrap()
+}
+
+#[test]
+fn a_copy_goes_only_with_fresh_receipts_of_all_owners_and_after_the_grace() {
+    let layout = five();
+    let view = view(&layout);
+    let id = foreign(&view);
+    let owners = view.owners(&id);
+    let start = Time::from_millis(100_000);
+    let mut excess = Excess::new(id, &view);
+    assert_eq!(excess.step(&view, start), Step::Ask(owners.clone()));
+    owners[..2].iter().for_each(|it| excess.receipt(*it, view.hash(), start));
+    assert_eq!(excess.step(&view, start), Step::Ask(owners[2..].to_vec()));
+    excess.receipt(owners[2], LayoutHash([1; 16]), start);
+    assert_eq!(excess.step(&view, start), Step::Ask(owners[2..].to_vec()));
+    excess.receipt(owners[2], view.hash(), start);
+    let due = start.after(Excess::GRACE_MS);
+    assert_eq!(excess.step(&view, start), Step::Wait(due));
+    assert_eq!(excess.step(&view, due), Step::Delete);
+    // A node that was stopped in between finds its receipts void.
+    let late = start.after(Excess::RECEIPT_AGE_MAX_MS + 1);
+    assert_eq!(excess.step(&view, late), Step::Ask(owners));
+}
+
+#[test]
+fn receipts_that_came_one_by_one_are_asked_for_anew_together() {
+    let view = view(&five());
+    let id = foreign(&view);
+    let owners = view.owners(&id);
+    let mut excess = Excess::new(id, &view);
+    for (at, owner) in owners.iter().enumerate() {
+        excess.receipt(*owner, view.hash(), Time::from_millis(4_000 * at as u64));
+    }
+    assert_eq!(excess.step(&view, Time::from_millis(8_000)), Step::Wait(Time::from_millis(15_000)));
+    assert_eq!(excess.step(&view, Time::from_millis(10_001)), Step::Ask(owners));
+}
+
+#[test]
+fn after_a_change_of_the_layout_receipts_are_void_and_the_copy_stays_longer() {
+    let mut layout = five();
+    let id = foreign(&view(&layout));
+    let before = view(&layout);
+    let mut excess = Excess::new(id, &before);
+    let now = Time::from_millis(1_000);
+    before.owners(&id).iter().for_each(|it| excess.receipt(*it, before.hash(), now));
+    layout.edit(node(0), &Edit::Replication(2)).unwrap();
+    let after = view(&layout);
+    assert!(matches!(excess.step(&after, now), Step::Ask(_)));
+    after.owners(&id).iter().for_each(|it| excess.receipt(*it, after.hash(), now));
+    assert_eq!(excess.step(&after, now), Step::Wait(Time::from_millis(Excess::SETTLE_MS)));
+}
+
+#[test]
+fn what_a_node_owns_in_either_column_is_no_excess() {
+    let mut layout = layout(&[0, 1, 2], COPIES);
+    let one = view(&layout);
+    let id = object(1);
+    assert_eq!(Excess::new(id, &one).step(&one, Time::default()), Step::Keep);
+    layout.edit(node(1), &Edit::Role(node(0), Role::Draining)).unwrap();
+    let both = view(&layout);
+    assert_eq!(Excess::new(id, &both).step(&both, Time::default()), Step::Keep);
+    settle(&mut layout);
+    let drained = view(&layout);
+    assert!(matches!(Excess::new(id, &drained).step(&drained, Time::default()), Step::Ask(_)));
+    (0..3).for_each(|at| set_role(&mut layout, node(at), Role::Draining));
+    settle(&mut layout);
+    let ownerless = view(&layout);
+    assert_eq!(Excess::new(id, &ownerless).step(&ownerless, Time::default()), Step::Keep);
+}
+
+#[test]
+fn a_copy_needs_a_record_where_its_node_owns_it_in_no_column() {
+    let view = view(&five());
+    for number in 0..20 {
+        let id = object(number);
+        assert_eq!(needs_record(&view, &id), !view.owners(&id).contains(&node(0)));
+    }
+}
+
+#[test]
+fn strays_are_tried_again_with_growing_pauses_and_at_once_when_a_member_returns() {
+    let mut strays = Strays::default();
+    let mut now = Time::default();
+    strays.record(object(1), now);
+    assert_eq!(strays.take_due(now, 10), []);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let from = now;
+        while strays.take_due(now, 10).is_empty() {
+            now = now.after(500);
+        }
+        pauses.push(now.since(from));
+    }
+    assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+    strays.all_due(now);
+    assert_eq!(strays.take_due(now, 10), [object(1)]);
+    strays.settle(&object(1));
+    assert!(strays.count() == 0 && !strays.contains(&object(1)));
+}

@@ -1,0 +1,147 @@
+//! Taking an upload: whom to send copies to, and when it may be answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::layout::LayoutHash;
+use super::super::node::{Label, NodeId};
+use super::super::view::View;
+use crate::object::ObjectId;
+
+/// One upload on its way to its copies.
+#[derive(Clone, Debug)]
+pub struct Write {
+    id: ObjectId,
+    asked: BTreeMap<NodeId, Outcome>,
+}
+
+/// What became of one copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Pending,
+    /// Durable, under this layout.
+    Taken(LayoutHash),
+    Refused,
+}
+
+/// How an upload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Wait, or ask [`Write::targets`], or merge the layout of a node that took a copy under an unknown one.
+    Pending,
+    /// Answer 200.
+    Acknowledged,
+    /// Nobody is left to ask: answer 503.
+    Impossible,
+}
+
+impl Write {
+    /// An upload of which no copy is durable yet. The spool of the node that accepted it is none.
+    pub fn new(id: ObjectId) -> Self {
+        Self { id, asked: BTreeMap::new() }
+    }
+
+    /// Whom to send a copy to now, beside those who were asked: all owners at once; for each that does not take
+    /// its own, the next fallback, those in zones without a copy first.
+    pub fn targets(&self, view: &View) -> Vec<NodeId> {
+        let owners = view.owners(&self.id);
+        let open = |node: &NodeId| !self.asked.contains_key(node) && view.can_take(*node);
+        let mut targets: Vec<_> = owners.iter().copied().filter(open).collect();
+        let mut free: Vec<_> = view.fallbacks(&self.id).into_iter().filter(open).collect();
+        let mut fallbacks = self.hopeful().filter(|node| !owners.contains(node)).count();
+        let mut zones: BTreeSet<_> =
+            self.hopeful().chain(targets.iter().copied()).filter_map(|node| view.zone(node)).collect();
+        let allowed = self.fallbacks_allowed(view, &owners);
+        while !free.is_empty() {
+            let elsewhere =
+                free.iter().position(|node| view.zone(*node).is_some_and(|zone| !zones.contains(zone)));
+            let short_of_zones = view.copies_needed() > 1 && zones.len() == 1 && elsewhere.is_some();
+            if fallbacks >= allowed && !short_of_zones {
+                break;
+            }
+            let next = free.remove(elsewhere.unwrap_or(0));
+            zones.extend(view.zone(next));
+            targets.push(next);
+            fallbacks += 1;
+        }
+        targets
+    }
+
+    /// A copy is on its way to this node.
+    pub fn ask(&mut self, node: NodeId) {
+        self.asked.entry(node).or_insert(Outcome::Pending);
+    }
+
+    /// The node holds the image durably, and took it (or proved it) under this layout.
+    pub fn taken(&mut self, node: NodeId, layout: LayoutHash) {
+        self.asked.insert(node, Outcome::Taken(layout));
+    }
+
+    /// The node did not take it, or did not answer in time. A late [`Self::taken`] still counts.
+    pub fn refused(&mut self, node: NodeId) {
+        if !matches!(self.asked.get(&node), Some(Outcome::Taken(_))) {
+            self.asked.insert(node, Outcome::Refused);
+        }
+    }
+
+    /// Nodes that hold it durably, in order of ids: for the answer, whether 200 or 503.
+    pub fn holders(&self) -> impl Iterator<Item = NodeId> {
+        let taken = self.asked.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Taken(_)));
+        taken.map(|(node, _)| *node)
+    }
+
+    /// Whether it may be answered.
+    pub fn standing(&self, view: &View) -> Standing {
+        let owners = view.owners(&self.id);
+        let counted: Vec<_> = self.holders().filter(|node| self.counts(view, *node)).collect();
+        let owned = counted.iter().filter(|node| owners.contains(node)).count();
+        let spare = (counted.len() - owned).min(self.fallbacks_allowed(view, &owners));
+        let enough = owned + spare >= view.copies_needed();
+        if enough && self.has_owner_in_every_column(view, &counted) && self.spans_zones(view, &counted) {
+            return Standing::Acknowledged;
+        }
+        let waiting = self.asked.values().any(|outcome| *outcome == Outcome::Pending);
+        // A copy under an unknown layout counts as soon as that layout was merged.
+        let unmerged = counted.len() < self.holders().count();
+        if waiting || unmerged || !self.targets(view).is_empty() {
+            Standing::Pending
+        } else {
+            Standing::Impossible
+        }
+    }
+
+    fn counts(&self, view: &View, node: NodeId) -> bool {
+        matches!(self.asked.get(&node), Some(Outcome::Taken(layout)) if view.knows(*layout))
+    }
+
+    /// Copies outside the owners stand for owners that did not take their own, or that there are too few of.
+    fn fallbacks_allowed(&self, view: &View, owners: &[NodeId]) -> usize {
+        let missing = |owner: &&NodeId| match self.asked.get(owner) {
+            Some(Outcome::Taken(_) | Outcome::Pending) => false,
+            Some(Outcome::Refused) => true,
+            None => !view.can_take(**owner),
+        };
+        owners.iter().filter(missing).count() + view.copies_needed().saturating_sub(owners.len())
+    }
+
+    fn has_owner_in_every_column(&self, view: &View, counted: &[NodeId]) -> bool {
+        let mut columns = view.owners_by_column(&self.id).into_iter().filter(|owners| !owners.is_empty());
+        columns.all(|owners| owners.iter().any(|owner| counted.contains(owner)))
+    }
+
+    /// Two zones, where two zones have nodes that could take it and did not refuse.
+    fn spans_zones(&self, view: &View, counted: &[NodeId]) -> bool {
+        let zones = |nodes: &mut dyn Iterator<Item = NodeId>| -> usize {
+            nodes.filter_map(|node| view.zone(node)).collect::<BTreeSet<&Label>>().len()
+        };
+        let refused = |node: &NodeId| self.asked.get(node) == Some(&Outcome::Refused);
+        let everybody = view.members().map(|(node, _)| node);
+        let mut takers = everybody.filter(|node| view.can_take(*node) && !refused(node));
+        view.copies_needed() < 2 || zones(&mut counted.iter().copied()) >= 2 || zones(&mut takers) < 2
+    }
+
+    /// Nodes that have taken it or may still.
+    fn hopeful(&self) -> impl Iterator<Item = NodeId> {
+        let hopeful = self.asked.iter().filter(|(_, outcome)| **outcome != Outcome::Refused);
+        hopeful.map(|(node, _)| *node)
+    }
+}

@@ -1,0 +1,265 @@
+//! What one node believes of the cluster at one moment: made by the core, published, never changed.
+//!
+//! Every rule takes a view as an argument. Two nodes may hold different ones for a while; the rules are such
+//! that this costs availability, never an image.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::layout::{Column, Layout, LayoutHash, Role, SyncHash};
+use super::node::{Label, NodeId, NodeUrl, Weight};
+use super::placement::{Placement, Slot};
+use super::time::Time;
+use crate::object::ObjectId;
+
+/// An immutable picture of the cluster.
+#[derive(Clone, Debug)]
+pub struct View {
+    this: NodeId,
+    hash: LayoutHash,
+    /// When this node took over this layout.
+    since: Time,
+    /// Columns of now, then next where it differs; never empty once the node has a layout.
+    columns: Vec<ColumnView>,
+    members: BTreeMap<NodeId, Member>,
+    known: BTreeSet<LayoutHash>,
+    writes: Writes,
+    synced_to: Option<SyncHash>,
+    holds_nothing: bool,
+}
+
+#[derive(Clone, Debug)]
+struct ColumnView {
+    hash: SyncHash,
+    placement: Placement,
+    min_replication: usize,
+    counted_on: BTreeSet<NodeId>,
+}
+
+/// A node that was not removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What people call it.
+    pub name: Label,
+    /// How to reach it.
+    pub url: NodeUrl,
+    /// Where it stands.
+    pub zone: Label,
+    /// Its share.
+    pub weight: Weight,
+    /// The layout's word, as shown to people.
+    pub role: Role,
+    /// Whether it answers, as far as this node can tell. This node itself always does.
+    pub alive: bool,
+    /// Whether it takes new copies.
+    pub writable: bool,
+}
+
+/// Whether this node may take uploads and copies at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Yes.
+    Allowed,
+    /// It is not a member yet.
+    NotJoined,
+    /// Another live node has the same id.
+    DuplicateId,
+    /// It was removed for ever, and has to come back with a new id and an empty store.
+    Removed,
+}
+
+/// What a view is made of beside the layout.
+#[derive(Clone, Debug)]
+pub struct Circumstances {
+    /// The node whose view it is.
+    pub this: NodeId,
+    /// When it took over this layout.
+    pub since: Time,
+    /// Who answers.
+    pub alive: BTreeSet<NodeId>,
+    /// Hashes of layouts that this one contains.
+    pub known: BTreeSet<LayoutHash>,
+    /// Whether it may take uploads and copies.
+    pub writes: Writes,
+}
+
+impl View {
+    /// The view of a node with this layout.
+    pub fn new(layout: &Layout, circumstances: Circumstances) -> Self {
+        let Circumstances { this, since, alive, mut known, writes } = circumstances;
+        let hash = layout.hash();
+        known.insert(hash);
+        let mut columns: Vec<_> = layout.now.iter().map(ColumnView::new).collect();
+        if !layout.now.contains(&layout.next) {
+            columns.push(ColumnView::new(&layout.next));
+        }
+        let empty = layout.nodes.values().all(|known| !known.published.value().holds_images);
+        let standing = layout.next.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
+        let member = |(node, entry): (&NodeId, &super::layout::Entry)| {
+            let known = layout.nodes.get(node)?;
+            // While there is nothing to move, a node is shown active only when everybody counts it in.
+            let in_now = || layout.now.iter().filter_map(|column| column.role(*node)).max();
+            let role = if empty { in_now().unwrap_or(Role::Joining) } else { *entry.role.value() };
+            let member = Member {
+                name: known.name.value().clone(),
+                url: known.url.value().clone(),
+                zone: entry.zone.value().clone(),
+                weight: *entry.weight.value(),
+                role,
+                alive: *node == this || alive.contains(node),
+                writable: *known.writable.value() && (*node != this || writes == Writes::Allowed),
+            };
+            Some((*node, member))
+        };
+        let members = standing.filter_map(member).collect();
+        let synced_to = layout.synced_to(this);
+        Self { this, hash, since, columns, members, known, writes, synced_to, holds_nothing: empty }
+    }
+
+    /// The view of a node that belongs to no cluster yet.
+    pub fn of_nothing(this: NodeId, now: Time) -> Self {
+        let (columns, members, known) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let hash = LayoutHash([0; 16]);
+        let writes = Writes::NotJoined;
+        Self { this, hash, since: now, columns, members, known, writes, synced_to: None, holds_nothing: true }
+    }
+
+    /// The node whose view this is.
+    pub fn this(&self) -> NodeId {
+        self.this
+    }
+
+    /// The hash of the layout, for every request to another node.
+    pub fn hash(&self) -> LayoutHash {
+        self.hash
+    }
+
+    /// When this node took over this layout.
+    pub fn since(&self) -> Time {
+        self.since
+    }
+
+    /// Whether this node may take uploads and copies.
+    pub fn writes(&self) -> Writes {
+        self.writes
+    }
+
+    /// Every node that was not removed, in order of ids.
+    pub fn members(&self) -> impl Iterator<Item = (NodeId, &Member)> {
+        self.members.iter().map(|(node, member)| (*node, member))
+    }
+
+    /// What is known of a node; `None` for strangers and removed ones.
+    pub fn member(&self, node: NodeId) -> Option<&Member> {
+        self.members.get(&node)
+    }
+
+    /// Whether a node answers, as far as this node can tell.
+    pub fn is_alive(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(|member| member.alive)
+    }
+
+    /// Whether the layout of this hash is contained in this one: a copy that was taken under it counts. After
+    /// an unknown hash the layouts have to be merged first.
+    pub fn knows(&self, hash: LayoutHash) -> bool {
+        self.known.contains(&hash)
+    }
+
+    /// What this node last published to be in sync with: the word that its "no such file" carries.
+    pub fn synced_to(&self) -> Option<SyncHash> {
+        self.synced_to
+    }
+
+    /// The column that is to become the only one; `None` without a layout.
+    pub fn next_column(&self) -> Option<SyncHash> {
+        self.columns.last().map(|column| column.hash)
+    }
+
+    /// Whether no member has said that it holds an image: then there is nothing to get in sync with.
+    pub fn holds_nothing(&self) -> bool {
+        self.holds_nothing
+    }
+
+    /// Whether a member has to be in sync before next becomes now.
+    pub fn is_counted_on(&self, node: NodeId) -> bool {
+        self.columns.iter().any(|column| column.counted_on.contains(&node))
+    }
+
+    /// Whether a node that is in sync with this column is in sync as far as this view goes.
+    pub fn is_column(&self, hash: SyncHash) -> bool {
+        self.columns.iter().any(|column| column.hash == hash)
+    }
+
+    /// The owners of an id in each column: now, then next where it differs.
+    pub fn owners_by_column(&self, id: &ObjectId) -> Vec<Vec<NodeId>> {
+        self.columns.iter().map(|column| column.placement.owners(Slot::of(id))).collect()
+    }
+
+    /// The owners of an id in any column, each once, in placement order.
+    pub fn owners(&self, id: &ObjectId) -> Vec<NodeId> {
+        each_once(self.columns.iter().flat_map(|column| column.placement.owners(Slot::of(id))))
+    }
+
+    /// Whether a node owns an id in any column.
+    pub fn is_owner(&self, node: NodeId, id: &ObjectId) -> bool {
+        self.columns.iter().any(|column| column.placement.owners(Slot::of(id)).contains(&node))
+    }
+
+    /// Everybody that may be asked to hold a copy instead of an owner, the best first.
+    pub fn fallbacks(&self, id: &ObjectId) -> Vec<NodeId> {
+        let owners = self.owners(id);
+        // Next first: what it places elsewhere would have to move.
+        let order = self.columns.iter().rev().flat_map(|column| column.placement.order(Slot::of(id)));
+        let mut all = each_once(order);
+        all.retain(|node| !owners.contains(node));
+        all
+    }
+
+    /// Copies that an upload needs before it is answered: by the stricter column, and never fewer because nodes
+    /// are away.
+    pub fn copies_needed(&self) -> usize {
+        self.columns.iter().map(|column| column.min_replication).max().unwrap_or(1)
+    }
+
+    /// Copies that every image that was answered has for certain: by the laxer column.
+    pub fn copies_certain(&self) -> usize {
+        self.columns.iter().map(|column| column.min_replication).min().unwrap_or(1)
+    }
+
+    /// Whether a node could take a copy now: it answers, is writable, and has a role in which it holds copies.
+    pub fn can_take(&self, node: NodeId) -> bool {
+        let takes = self.members.get(&node).is_some_and(|member| member.alive && member.writable);
+        takes && self.is_counted_on(node)
+    }
+
+    /// Nodes that are not counted on but were not removed either: what they hold is out of sight, not gone.
+    pub fn is_out(&self, node: NodeId) -> bool {
+        self.members.contains_key(&node)
+            && !self.columns.iter().any(|column| column.counted_on.contains(&node))
+    }
+
+    /// The zone of a node that is no stranger.
+    pub fn zone(&self, node: NodeId) -> Option<&Label> {
+        self.members.get(&node).map(|member| &member.zone)
+    }
+}
+
+impl ColumnView {
+    fn new(column: &Column) -> Self {
+        Self {
+            hash: column.sync_hash(),
+            placement: Placement::new(column),
+            min_replication: column.min_replication(),
+            counted_on: column.counted_on().collect(),
+        }
+    }
+}
+
+fn each_once(nodes: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+    let mut once = Vec::new();
+    for node in nodes {
+        if !once.contains(&node) {
+            once.push(node);
+        }
+    }
+    once
+}

@@ -1,0 +1,168 @@
+//! One node of the world: its process, which may be gone, and its machine, which stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use reticulum::cluster::core::{Boot, Core, Settings};
+use reticulum::cluster::layout::{Layout, LayoutHash, SyncHash};
+use reticulum::cluster::node::NodeId;
+use reticulum::cluster::rules::absence::Absence;
+use reticulum::cluster::rules::excess::Excess;
+use reticulum::cluster::rules::stray::Strays;
+use reticulum::cluster::rules::write::Write;
+use reticulum::cluster::time::Time;
+use reticulum::cluster::view::View;
+use reticulum::object::ObjectId;
+
+use crate::disk::{Content, Disk};
+use crate::event::{Envelope, Index, Number};
+
+/// A machine with a node on it.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) settings: Settings,
+    pub(crate) disk: Disk,
+    /// Counts processes: what belongs to an earlier one is void.
+    pub(crate) boot: u64,
+    /// Its clock's origin, other at each start.
+    pub(crate) origin: u64,
+    pub(crate) process: Option<Process>,
+    pub(crate) is_stopped: bool,
+    /// What arrived while it was stopped.
+    pub(crate) inbox: Vec<Envelope>,
+}
+
+/// What a process keeps in memory.
+pub(crate) struct Process {
+    pub(crate) core: Core,
+    pub(crate) view: Arc<View>,
+    pub(crate) tick_at: Option<u64>,
+    pub(crate) operations: BTreeMap<Number, Operation>,
+    pub(crate) requests: BTreeMap<Number, Request>,
+    pub(crate) jobs: BTreeMap<Number, Job>,
+    pub(crate) strays: Strays,
+    pub(crate) excess: BTreeMap<ObjectId, Excess>,
+    pub(crate) synced_with: BTreeMap<NodeId, SyncHash>,
+    pub(crate) comparing: Option<Comparison>,
+    pub(crate) compare_turn: usize,
+    pub(crate) told_holding: bool,
+    pub(crate) enrolled: Option<LayoutHash>,
+}
+
+pub(crate) enum Operation {
+    Upload { id: ObjectId, write: Write },
+    Read { id: ObjectId, absence: Absence, began: u64 },
+}
+
+/// A question to another node that was not answered yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) to: Index,
+    pub(crate) sent: Time,
+    pub(crate) purpose: Purpose,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// A copy for an upload.
+    Copy(Number),
+    /// A look for a read.
+    Look(Number),
+    /// A copy that the other lacks.
+    Push(ObjectId),
+    /// A copy that this node lacks.
+    Pull(ObjectId),
+    Receipt(ObjectId),
+    Compare,
+}
+
+/// A comparison with one member, until all that was found is mended.
+#[derive(Clone, Debug)]
+pub(crate) struct Comparison {
+    pub(crate) with: Index,
+    pub(crate) node: NodeId,
+    pub(crate) hash: SyncHash,
+    pub(crate) open: BTreeSet<ObjectId>,
+    pub(crate) has_failed: bool,
+    pub(crate) is_answered: bool,
+}
+
+/// A file on its way to the disk, and who waits for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) id: ObjectId,
+    pub(crate) content: Content,
+    pub(crate) step: Step,
+    pub(crate) waiters: Vec<Waiter>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Write,
+    Sync,
+    Rename,
+    SyncName,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Waiter {
+    Remote { to: Index, to_boot: u64, number: Number },
+    Upload(Number),
+    Pull(ObjectId),
+}
+
+impl Node {
+    /// The node's clock at this time of the world.
+    pub(crate) fn clock(&self, now: u64) -> Time {
+        Time::from_millis(self.origin + now)
+    }
+
+    /// Starts a process. The clock begins anywhere: nothing may depend on it.
+    pub(crate) fn start(&mut self, now: u64, seed: u64, holds_images: bool) {
+        self.boot += 1;
+        self.disk.generation += 1;
+        self.disk.sweep();
+        self.origin = seed % 1_000_000_000;
+        let boot = Boot {
+            this: self.id,
+            generation: self.disk.generation,
+            instance: seed,
+            seed,
+            layout: self.disk.layout.as_ref().map(|bytes| Layout::decode(bytes).expect("what was written")),
+            holds_images,
+        };
+        let clock = self.clock(now);
+        let core = Core::new(self.settings.clone(), boot, clock);
+        let mut strays = Strays::default();
+        self.disk.strays.iter().for_each(|id| strays.record(*id, clock));
+        self.process = Some(Process {
+            view: core.view().clone(),
+            core,
+            tick_at: None,
+            operations: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            strays,
+            excess: BTreeMap::new(),
+            synced_with: BTreeMap::new(),
+            comparing: None,
+            compare_turn: 0,
+            told_holding: holds_images,
+            enrolled: None,
+        });
+        self.is_stopped = false;
+        self.inbox.clear();
+    }
+
+    /// The process ends at once.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+        self.boot += 1;
+        self.is_stopped = false;
+        self.inbox.clear();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some() && !self.is_stopped
+    }
+}

@@ -1,0 +1,54 @@
+//! Bugs that are put in on purpose: a checker that does not find them is worth nothing.
+
+/// One deviation of the model, or of what it tells the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Plant {
+    /// A copy is answered before its directory is synced.
+    NoDirectorySync,
+    /// A copy is answered before its data are synced.
+    AnswerBeforeSync,
+    /// The spool of an ingress that owns nothing counts as a copy.
+    IngressCounts,
+    /// Fewer copies are enough while nodes are away.
+    ClampByLiveness,
+    /// "No such file" counts from a store that is in sync with nothing.
+    UnsyncedNoCounts,
+    /// A fallback takes its copy without a record.
+    NoStrayRecord,
+    /// A node that does not answer is taken to have said no.
+    SilenceIsNo,
+    /// Answers are matched without their number: an old one counts again.
+    ReplayAccepted,
+    /// Stored bytes are served and passed on without a look at their hash.
+    NoVerify,
+    /// A former owner deletes its copy without receipts.
+    DeleteByRank,
+    /// A layout is said to be durable before it is.
+    SaidBeforeDurable,
+    /// "In sync" is said without comparing.
+    SyncedTooEarly,
+    /// A copy under an unknown layout counts at once.
+    UnknownLayoutCounts,
+    /// Any copies are enough, without an owner among them.
+    NoOwnerNeeded,
+}
+
+impl Plant {
+    /// All of them, by the names that the command line knows.
+    pub(crate) const ALL: [(&'static str, Self); 14] = [
+        ("no-directory-sync", Self::NoDirectorySync),
+        ("answer-before-sync", Self::AnswerBeforeSync),
+        ("ingress-counts", Self::IngressCounts),
+        ("clamp-by-liveness", Self::ClampByLiveness),
+        ("unsynced-no-counts", Self::UnsyncedNoCounts),
+        ("no-stray-record", Self::NoStrayRecord),
+        ("silence-is-no", Self::SilenceIsNo),
+        ("replay-accepted", Self::ReplayAccepted),
+        ("no-verify", Self::NoVerify),
+        ("delete-by-rank", Self::DeleteByRank),
+        ("said-before-durable", Self::SaidBeforeDurable),
+        ("synced-too-early", Self::SyncedTooEarly),
+        ("unknown-layout-counts", Self::UnknownLayoutCounts),
+        ("no-owner-needed", Self::NoOwnerNeeded),
+    ];
+}

@@ -1,0 +1,225 @@
+//! What a node does by itself: compares what it has with the others, hands strays over, deletes excess.
+
+use reticulum::cluster::core::Input;
+use reticulum::cluster::layout::Edit;
+use reticulum::cluster::rules::excess::{Excess, Step};
+use reticulum::cluster::rules::stray::needs_record;
+use reticulum::cluster::time::Time;
+use reticulum::object::ObjectId;
+
+use crate::disk::right_bytes;
+use crate::event::{Ask, Index, Tell};
+use crate::node::{Comparison, Purpose};
+use crate::plant::Plant;
+use crate::world::World;
+
+/// Strays that are looked at in one round.
+const STRAYS_MAX: usize = 8;
+
+impl World {
+    /// One round of a node's repairs.
+    pub(crate) fn repair(&mut self, index: Index) {
+        self.tell_fullness(index);
+        self.tell_synced(index);
+        self.compare_next(index);
+        self.tend_strays(index);
+    }
+
+    fn tell_fullness(&mut self, index: Index) {
+        let (view, this) = (self.view(index), self.nodes[index].id);
+        let clock = self.nodes[index].clock(self.now);
+        let is_full = self.nodes[index].disk.is_full;
+        if view.member(this).is_some_and(|member| member.writable == is_full) {
+            // Refused only while it is no member.
+            _ = self.running(index).core.edit(&Edit::Writable(this, !is_full), clock);
+            self.drain(index);
+        }
+    }
+
+    /// In sync is who has compared with every other member, under the column that is to come.
+    fn tell_synced(&mut self, index: Index) {
+        let (view, this) = (self.view(index), self.nodes[index].id);
+        let Some(hash) = view.next_column().filter(|hash| view.synced_to() != Some(*hash)) else { return };
+        let synced_with = &self.running(index).synced_with;
+        let mut others = view.members().filter(|(node, _)| *node != this && view.is_counted_on(*node));
+        let is_synced = others.all(|(node, _)| synced_with.get(&node) == Some(&hash));
+        if is_synced || self.plant == Some(Plant::SyncedTooEarly) {
+            self.tell_core(index, Input::Synced(hash));
+            self.drain(index);
+        }
+    }
+
+    fn compare_next(&mut self, index: Index) {
+        let (view, this) = (self.view(index), self.nodes[index].id);
+        let process = self.running(index);
+        process.compare_turn += 1;
+        // Twice as often while it is out of sync: repair has priority then.
+        let is_settled = view.next_column().is_some_and(|hash| view.synced_to() == Some(hash));
+        if process.comparing.is_some() || (is_settled && !process.compare_turn.is_multiple_of(4)) {
+            return;
+        }
+        let turn = if is_settled { process.compare_turn / 4 } else { process.compare_turn };
+        let others: Vec<_> = view
+            .members()
+            .filter(|(node, member)| *node != this && member.alive && view.is_counted_on(*node))
+            .map(|(node, _)| node)
+            .collect();
+        let Some(node) = others.get(turn % others.len().max(1)).copied() else { return };
+        let (Some(with), Some(hash)) = (self.index_of(node), view.next_column()) else { return };
+        let open = Default::default();
+        let comparison = Comparison { with, node, hash, open, has_failed: false, is_answered: false };
+        self.running(index).comparing = Some(comparison);
+        let have = self.listed(index);
+        self.request(index, with, Ask::Compare(have), Purpose::Compare, 3_000);
+    }
+
+    /// Copies that a node knows of: in its slots by the manifests, outside of them by the journal.
+    fn listed(&mut self, index: Index) -> Vec<ObjectId> {
+        let disk = &self.nodes[index].disk;
+        let durable = disk.files.iter().filter(|(_, file)| file.is_data_synced && file.is_name_synced);
+        let all: Vec<_> = durable.map(|(id, _)| (*id, disk.strays.contains(id))).collect();
+        all.into_iter()
+            .filter(|(id, is_stray)| *is_stray || self.owners(index, id).0)
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// Answers a comparison: what this node lacks of theirs, and they lack of its.
+    pub(crate) fn compare_with(&mut self, index: Index, from: Index, theirs: &[ObjectId]) -> Tell {
+        let hash = self.view(index).next_column();
+        let other = self.nodes[from].id;
+        let mine = self.listed(index);
+        let is_lacking =
+            |world: &mut Self, id: &ObjectId| mine.binary_search(id).is_err() && world.owners(index, id).0;
+        let lacks = theirs.iter().filter(|id| is_lacking(self, id)).copied().collect();
+        let is_offered = |world: &mut Self, id: &ObjectId| {
+            theirs.binary_search(id).is_err() && world.owners(index, id).1.contains(&other)
+        };
+        let offers = mine.iter().filter(|id| is_offered(self, id)).copied().collect();
+        Tell::Compared { hash, lacks, offers }
+    }
+
+    pub(crate) fn compared(&mut self, index: Index, from: Index, tell: Option<Tell>) {
+        let Some(Tell::Compared { hash, lacks, offers }) = tell else {
+            self.running(index).comparing = None;
+            return;
+        };
+        let Some(comparison) = self.running(index).comparing.as_mut().filter(|it| it.with == from) else {
+            return;
+        };
+        comparison.is_answered = true;
+        // Under another column the other may not know yet what it should give: mended, but not in sync.
+        comparison.has_failed |= hash != Some(comparison.hash);
+        comparison.open = lacks.iter().chain(&offers).copied().collect();
+        for id in lacks {
+            let disk = &mut self.nodes[index].disk;
+            let content = match self.plant {
+                Some(Plant::NoVerify) => disk.files.get(&id).map(|file| file.content),
+                _ => disk.verified(&id),
+            };
+            match content {
+                Some(content) => self.request(index, from, Ask::Put(id, content), Purpose::Push(id), 2_000),
+                None => self.compared_one(index, id, false),
+            }
+        }
+        for id in offers {
+            self.request(index, from, Ask::Get(id), Purpose::Pull(id), 2_000);
+        }
+        self.end_comparison(index);
+    }
+
+    /// One difference is mended, or cannot be.
+    pub(crate) fn compared_one(&mut self, index: Index, id: ObjectId, is_mended: bool) {
+        if let Some(comparison) = &mut self.running(index).comparing {
+            comparison.open.remove(&id);
+            comparison.has_failed |= !is_mended;
+            self.end_comparison(index);
+        }
+    }
+
+    fn end_comparison(&mut self, index: Index) {
+        let process = self.running(index);
+        if let Some(ended) = process.comparing.take_if(|it| it.is_answered && it.open.is_empty()) {
+            if ended.has_failed {
+                process.synced_with.remove(&ended.node);
+            } else {
+                process.synced_with.insert(ended.node, ended.hash);
+            }
+        }
+    }
+
+    fn tend_strays(&mut self, index: Index) {
+        let clock = self.nodes[index].clock(self.now);
+        let mut due = self.running(index).strays.take_due(clock, STRAYS_MAX);
+        due.extend(
+            self.running(index).excess.keys().filter(|id| !due.contains(id)).copied().collect::<Vec<_>>(),
+        );
+        for id in due {
+            self.tend_stray(index, id, clock);
+        }
+    }
+
+    fn tend_stray(&mut self, index: Index, id: ObjectId, clock: Time) {
+        let view = self.view(index);
+        if !needs_record(&view, &id) || !self.nodes[index].disk.files.contains_key(&id) {
+            return self.settle_stray(index, id);
+        }
+        let by_rank = self.plant == Some(Plant::DeleteByRank);
+        let process = self.running(index);
+        let step = process.excess.entry(id).or_insert_with(|| Excess::new(id, &view)).step(&view, clock);
+        match step {
+            _ if by_rank => self.delete_stray(index, id),
+            Step::Keep => drop(process.excess.remove(&id)),
+            Step::Ask(owners) => {
+                for owner in owners {
+                    let is_open = self
+                        .running(index)
+                        .requests
+                        .values()
+                        .any(|request| matches!(request.purpose, Purpose::Receipt(other) if other == id));
+                    if let Some(to) = self.index_of(owner).filter(|_| view.is_alive(owner) && !is_open) {
+                        self.request(index, to, Ask::Verify(id), Purpose::Receipt(id), 1_000);
+                    }
+                }
+            }
+            Step::Wait(_) => {}
+            Step::Delete => self.delete_stray(index, id),
+        }
+    }
+
+    /// An owner has read its copy, or has none: then it gets one.
+    pub(crate) fn hear_receipt(
+        &mut self,
+        index: Index,
+        id: ObjectId,
+        from: Index,
+        asked: Time,
+        tell: Option<Tell>,
+    ) {
+        match tell {
+            Some(Tell::Receipt(hash)) => {
+                let owner = self.nodes[from].id;
+                if let Some(excess) = self.running(index).excess.get_mut(&id) {
+                    excess.receipt(owner, hash, asked);
+                }
+            }
+            Some(Tell::Refused) if self.nodes[index].disk.verified(&id).is_some() => {
+                self.request(index, from, Ask::Put(id, right_bytes(&id)), Purpose::Push(id), 2_000);
+            }
+            _ => {}
+        }
+    }
+
+    fn delete_stray(&mut self, index: Index, id: ObjectId) {
+        self.count("excess deleted");
+        self.nodes[index].disk.files.remove(&id);
+        self.settle_stray(index, id);
+    }
+
+    fn settle_stray(&mut self, index: Index, id: ObjectId) {
+        self.nodes[index].disk.strays.remove(&id);
+        let process = self.running(index);
+        process.strays.settle(&id);
+        process.excess.remove(&id);
+    }
+}

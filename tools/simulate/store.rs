@@ -1,0 +1,137 @@
+//! A copy on its way to the disk, step by step: a crash may come between any two.
+
+use reticulum::cluster::core::Input;
+use reticulum::cluster::rules::stray::needs_record;
+use reticulum::object::ObjectId;
+
+use crate::disk::{Content, File, right_bytes};
+use crate::event::{Event, Index, Number, Payload, Tell};
+use crate::node::{Job, Step, Waiter};
+use crate::plant::Plant;
+use crate::world::World;
+
+impl World {
+    /// Makes a copy durable, once however many ask, and tells the waiter.
+    pub(crate) fn store(&mut self, index: Index, id: ObjectId, content: Content, waiter: Waiter) {
+        let is_right = content == right_bytes(&id) || self.plant == Some(Plant::NoVerify);
+        if !is_right || self.nodes[index].disk.is_full {
+            return self.notify(index, waiter, false);
+        }
+        if let Some(job) = self.running(index).jobs.values_mut().find(|job| job.id == id) {
+            return job.waiters.push(waiter);
+        }
+        let here = self.nodes[index].disk.verified(&id).is_some();
+        let file = self.nodes[index].disk.files.get(&id);
+        if here && file.is_some_and(|file| file.is_data_synced && file.is_name_synced) {
+            return self.notify(index, waiter, true);
+        }
+        let step = if here { Step::SyncName } else { Step::Write };
+        self.nodes[index].disk.temporary += usize::from(!here);
+        let number = self.number();
+        self.running(index).jobs.insert(number, Job { id, content, step, waiters: vec![waiter] });
+        self.schedule(index, number);
+    }
+
+    fn schedule(&mut self, index: Index, job: Number) {
+        let boot = self.nodes[index].boot;
+        let pause = 1 + self.random.below(4) + self.nodes[index].disk.slowness;
+        self.after(pause, Event::Store(index, boot, job));
+    }
+
+    /// One step is done: go on with the next.
+    pub(crate) fn store_step(&mut self, index: Index, number: Number) {
+        let Some(job) = self.running(index).jobs.get(&number).cloned() else { return };
+        let next = match job.step {
+            Step::Write if self.plant == Some(Plant::AnswerBeforeSync) => {
+                return self.answer_early(index, number, job);
+            }
+            Step::Write => Step::Sync,
+            Step::Sync | Step::SyncName if std::mem::take(&mut self.nodes[index].disk.sync_fails) => {
+                return self.sync_failed(index, number, &job);
+            }
+            Step::Sync => Step::Rename,
+            Step::Rename => {
+                self.rename(index, &job, true);
+                if self.plant == Some(Plant::NoDirectorySync) {
+                    return self.finish(index, number, true);
+                }
+                Step::SyncName
+            }
+            Step::SyncName => {
+                if let Some(file) = self.nodes[index].disk.files.get_mut(&job.id) {
+                    (file.is_name_synced, file.is_data_synced) = (true, true);
+                }
+                return self.finish(index, number, true);
+            }
+        };
+        self.running(index).jobs.get_mut(&number).expect("this job").step = next;
+        self.schedule(index, number);
+    }
+
+    fn rename(&mut self, index: Index, job: &Job, is_data_synced: bool) {
+        if !self.running(index).told_holding {
+            self.running(index).told_holding = true;
+            self.tell_core(index, Input::HoldsImages(true));
+            self.drain(index);
+        }
+        let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
+        if needs_record(&view, &job.id) && self.plant != Some(Plant::NoStrayRecord) {
+            self.nodes[index].disk.strays.insert(job.id);
+            self.running(index).strays.record(job.id, clock);
+        }
+        let disk = &mut self.nodes[index].disk;
+        disk.temporary -= 1;
+        disk.quarantine.remove(&job.id);
+        disk.files.insert(job.id, File { content: job.content, is_data_synced, is_name_synced: false });
+    }
+
+    fn answer_early(&mut self, index: Index, number: Number, job: Job) {
+        self.rename(index, &job, false);
+        self.nodes[index].disk.files.get_mut(&job.id).expect("just renamed").is_name_synced = true;
+        self.finish(index, number, true);
+    }
+
+    /// A sync that failed is not tried again: the pages may be gone from the cache.
+    fn sync_failed(&mut self, index: Index, number: Number, job: &Job) {
+        self.count("sync failed");
+        let disk = &mut self.nodes[index].disk;
+        if job.step == Step::Sync {
+            disk.temporary -= 1;
+        } else {
+            disk.files.remove(&job.id);
+        }
+        self.finish(index, number, false);
+    }
+
+    fn finish(&mut self, index: Index, number: Number, is_durable: bool) {
+        let Some(job) = self.running(index).jobs.remove(&number) else { return };
+        for waiter in job.waiters {
+            self.notify(index, waiter, is_durable);
+        }
+    }
+
+    fn notify(&mut self, index: Index, waiter: Waiter, is_durable: bool) {
+        match waiter {
+            Waiter::Remote { to, to_boot, number } => {
+                // The hash as of now: it must be no earlier than what the copy was durable under.
+                let tell = if is_durable { Tell::Taken(self.view(index).hash()) } else { Tell::Refused };
+                if self.nodes[to].boot == to_boot {
+                    self.send(index, to, Payload::Tell(number, tell));
+                }
+            }
+            Waiter::Upload(upload) => {
+                let hash = is_durable.then(|| self.view(index).hash());
+                self.copied(index, upload, index, hash);
+            }
+            Waiter::Pull(id) => self.compared_one(index, id, is_durable),
+        }
+    }
+
+    /// Reads every copy back, and moves damaged ones away.
+    pub(crate) fn scrub(&mut self, index: Index) {
+        let disk = &mut self.nodes[index].disk;
+        for id in disk.files.keys().copied().collect::<Vec<_>>() {
+            disk.verified(&id);
+        }
+    }
+}
