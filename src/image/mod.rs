@@ -4,7 +4,7 @@
 //! * [`inspect`]: is an upload a structurally complete image within limits? Fed in chunks, never decodes pixels.
 //! * [`recipe`]: a spec with every default filled in; alone decides a variant's bytes.
 //! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
-//! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`trim`], [`resize`], [`orient`], [`pad`],
+//! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`trim`], [`smart`], [`resize`], [`orient`], [`pad`],
 //!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
 //! * [`draw`]: sample pictures that the program draws itself.
@@ -25,5 +25,6 @@ pub mod pixels;
 pub mod recipe;
 pub mod render;
 pub mod resize;
+pub mod smart;
 pub mod trim;
 pub mod variant;

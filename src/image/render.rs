@@ -10,8 +10,8 @@ use super::geometry::{self, Rect, Size, Transform};
 use super::header::{Header, Limits};
 use super::pixels::{Kind, Pixels};
 use super::recipe::{Recipe, Target};
-use super::{decode, effect, encode, metadata, orient, pad, resize, trim};
-use crate::object::spec::Hundredths;
+use super::{decode, effect, encode, metadata, orient, pad, resize, smart, trim};
+use crate::object::spec::{Gravity, Hundredths};
 
 /// Makes one variant of `source`, whose facts `header` states. Runs until done; asks `keep_going` between
 /// steps and, in those that may take long, now and then.
@@ -34,7 +34,7 @@ pub fn render(
     let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
     proceed(keep_going)?;
     pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
-    let window = layout.stored_window(plan.window, cut.size());
+    let window = layout.placed_window(plan.window, cut.size(), recipe, &pixels, keep_going)?;
     pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
     proceed(keep_going)?;
     pixels = orient::apply(layout.transform, pixels);
@@ -86,6 +86,11 @@ pub fn peak_bytes(header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
         decode::peak_bytes(header),
         // Cutting works in place, but what is left may move into a smaller buffer.
         buffer(header.stored(), kind).saturating_add(if sizes.is_cut { buffer(sizes.cut, kind) } else { 0 }),
+        buffer(sizes.cut, kind).saturating_add(if recipe.looks_at_pixels() {
+            smart::WORK_BYTES_MAX
+        } else {
+            0
+        }),
         match sizes.window {
             Some(window) => resize::peak_bytes(sizes.cut, kind, window, sizes.scaled),
             None => resize::filter_peak_bytes(sizes.cut, kind, sizes.scaled),
@@ -127,6 +132,22 @@ impl Layout {
         self.transform.untransform(cut, self.turned)
     }
 
+    /// Where the window's pixels are stored, once these pixels of the cut have been looked at if they must be.
+    fn placed_window(
+        &self,
+        window: Rect<f64>,
+        cut: Size,
+        recipe: &Recipe,
+        pixels: &Pixels,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Rect<f64>, RenderError> {
+        let window = self.stored_window(window, cut);
+        match recipe.target {
+            Target::Cover { gravity: Gravity::Smart, .. } => smart::placed(pixels, window, keep_going),
+            _ => Ok(window),
+        }
+    }
+
     /// Where the pixels of a window in a cut of this size are stored, counted from the stored cut's corner.
     fn stored_window(&self, window: Rect<f64>, cut: Size) -> Rect<f64> {
         self.transform.untransform(window, cut)
@@ -137,7 +158,7 @@ impl Layout {
 struct Sizes {
     is_cut: bool,
     cut: Size,
-    /// In the cut; `None` if only trimming will tell.
+    /// In the cut; `None` if only the pixels will tell.
     window: Option<Rect<f64>>,
     /// What the window is resized to, before it is turned.
     scaled: Size,
@@ -154,7 +175,8 @@ impl Sizes {
             (None, most, most)
         } else {
             let plan = geometry::plan(cut, recipe, limits.pixels_max).ok()?;
-            (Some(layout.stored_window(plan.window, cut)), plan.size, plan.canvas)
+            let window = (!recipe.looks_at_pixels()).then(|| layout.stored_window(plan.window, cut));
+            (window, plan.size, plan.canvas)
         };
         let is_cut = recipe.trim || cut != layout.turned;
         let (cut, scaled) = (layout.transform.size(cut), layout.transform.size(scaled));
@@ -188,5 +210,7 @@ mod animation_tests;
 mod corpus_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod smart_tests;
 #[cfg(test)]
 mod tests;

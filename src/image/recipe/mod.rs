@@ -156,6 +156,11 @@ impl Recipe {
         })
     }
 
+    /// Whether the pixels must be seen before it is known which part of them is shown.
+    pub const fn looks_at_pixels(&self) -> bool {
+        self.trim || matches!(self.target, Target::Cover { gravity: Gravity::Smart, .. })
+    }
+
     /// The canonical text: equal for equal recipes, different for any two that differ in more than
     /// `dimension_max`. ASCII, without `/`.
     pub fn key(&self) -> String {
