@@ -7,6 +7,7 @@
 //! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`trim`], [`smart`], [`resize`], [`orient`], [`pad`],
 //!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
+//! * [`facts`]: an image at a glance.
 //! * [`draw`]: sample pictures that the program draws itself.
 
 mod container;
@@ -15,6 +16,7 @@ pub mod draw;
 pub mod effect;
 pub mod encode;
 pub mod error;
+pub mod facts;
 pub mod geometry;
 pub mod header;
 pub mod inspect;

@@ -26,6 +26,28 @@ pub fn render(
     limits: &Limits,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Vec<u8>, RenderError> {
+    let pixels = picture(source, header, recipe, limits, keep_going)?;
+    proceed(keep_going)?;
+    let canvas = pixels.size();
+    let variant = encode::encode(pixels, recipe.format, recipe.quality)?;
+    if recipe.meta {
+        return Ok(metadata::carried(source, header.format, variant, recipe.format, canvas));
+    }
+    Ok(variant)
+}
+
+/// What [`render`] writes: the finished picture of one variant.
+///
+/// # Errors
+///
+/// As [`render`].
+pub fn picture(
+    source: &[u8],
+    header: &Header,
+    recipe: &Recipe,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
     check(header, recipe, limits)?;
     let layout = Layout::new(header, recipe)?;
 
@@ -37,8 +59,19 @@ pub fn render(
     let window = layout.placed_window(plan.window, cut.size(), recipe, &pixels, keep_going)?;
     pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
     proceed(keep_going)?;
-    pixels = orient::apply(layout.transform, pixels);
-    pixels = pad::padded(pixels, plan.canvas);
+    finished(pixels, layout.transform, plan.canvas, recipe, keep_going)
+}
+
+/// The steps after sizing, up to the encoder.
+fn finished(
+    mut pixels: Pixels,
+    transform: Transform,
+    canvas: Size,
+    recipe: &Recipe,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
+    pixels = orient::apply(transform, pixels);
+    pixels = pad::padded(pixels, canvas);
     if recipe.grey {
         pixels = effect::grey(pixels);
     }
@@ -51,12 +84,7 @@ pub fn render(
     if let Some(color) = recipe.background {
         pixels = effect::flattened(pixels, color);
     }
-    proceed(keep_going)?;
-    let variant = encode::encode(pixels, recipe.format, recipe.quality)?;
-    if recipe.meta {
-        return Ok(metadata::carried(source, header.format, variant, recipe.format, plan.canvas));
-    }
-    Ok(variant)
+    Ok(pixels)
 }
 
 /// Refuses what the header alone rules out, before anything is decoded.
