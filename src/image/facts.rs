@@ -40,6 +40,7 @@ pub const fn recipe() -> Recipe {
         sharpen: None,
         background: None,
         frame: None,
+        animation: None,
         meta: false,
         format: Format::Png,
         quality: None,

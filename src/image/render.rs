@@ -5,6 +5,8 @@
 //! away is gone before scaling, so that nothing of it shows at the edges.
 //! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
+mod animation;
+
 use super::error::{RenderError, proceed};
 use super::geometry::{self, Rect, Size, Transform};
 use super::header::{Header, Limits};
@@ -26,17 +28,21 @@ pub fn render(
     limits: &Limits,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Vec<u8>, RenderError> {
-    let pixels = picture(source, header, recipe, limits, keep_going)?;
-    proceed(keep_going)?;
-    let canvas = pixels.size();
-    let variant = encode::encode(pixels, recipe.format, recipe.quality)?;
+    let (variant, canvas) = if recipe.keeps_animation(header) {
+        animation::render(source, header, recipe, limits, keep_going)?
+    } else {
+        let pixels = picture(source, header, recipe, limits, keep_going)?;
+        proceed(keep_going)?;
+        let canvas = pixels.size();
+        (encode::encode(pixels, recipe.format, recipe.quality)?, canvas)
+    };
     if recipe.meta {
         return Ok(metadata::carried(source, header.format, variant, recipe.format, canvas));
     }
     Ok(variant)
 }
 
-/// What [`render`] writes: the finished picture of one variant.
+/// The finished picture of one variant, and what [`render`] writes if that is a still.
 ///
 /// # Errors
 ///
@@ -133,6 +139,12 @@ pub fn peak_bytes(header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     ]
     .into_iter()
     .fold(0, u64::max)
+    // An animation's decoder and writer stay alive while a frame goes through the steps.
+    .saturating_add(if recipe.keeps_animation(header) {
+        decode::peak_bytes(header).saturating_add(encode::kept_bytes(sizes.canvas, header.frames))
+    } else {
+        0
+    })
 }
 
 /// How the stored picture and the turned one lie to each other, and what is kept of the latter.
@@ -238,6 +250,8 @@ mod animation_tests;
 mod corpus_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod play_tests;
 #[cfg(test)]
 mod smart_tests;
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod canvas;
 mod gif;
 mod jpeg;
+mod player;
 mod png;
 mod webp;
 
@@ -15,6 +16,7 @@ use super::geometry::Size;
 use super::header::{ColorKind, Header, Limits};
 use super::pixels::{Kind, Pixels};
 use crate::object::Format;
+pub use player::Player;
 
 /// Decodes one frame: `frame` counts from 0, `None` is the first displayed one (an APNG's default image).
 ///

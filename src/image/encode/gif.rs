@@ -1,4 +1,4 @@
-//! GIF, one frame: up to 256 colours exactly, more by quantising; alpha below 128 is transparent.
+//! GIF, a single frame: up to 256 colours exactly, more by quantising; alpha below 128 is transparent.
 //!
 //! The quantiser is only shown opaque pixels. One palette entry is then set aside for transparency: left to mix
 //! alpha into its colours, it would make single opaque pixels transparent.
@@ -12,6 +12,16 @@ const SAMPLE_STEP: i32 = 10;
 
 /// `None` if the encoder refuses; sides are at most 65535.
 pub(super) fn encode(pixels: Pixels) -> Option<Vec<u8>> {
+    let frame = frame(pixels)?;
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, frame.width, frame.height, &[]).ok()?;
+    encoder.write_frame(&frame).ok()?;
+    drop(encoder);
+    Some(bytes)
+}
+
+/// A frame at the canvas's corner, without delay, with its own palette.
+pub(super) fn frame(pixels: Pixels) -> Option<Frame<'static>> {
     let width = u16::try_from(pixels.size().width).ok()?;
     let height = u16::try_from(pixels.size().height).ok()?;
     let (mut rgba, clear) = opaque(&pixels);
@@ -25,11 +35,7 @@ pub(super) fn encode(pixels: Pixels) -> Option<Vec<u8>> {
         indices.iter_mut().zip(&clear).filter(|(_, clear)| **clear).for_each(|(index, _)| *index = entry);
         frame.transparent = Some(entry);
     }
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, width, height, &[]).ok()?;
-    encoder.write_frame(&frame).ok()?;
-    drop(encoder);
-    Some(bytes)
+    Some(frame)
 }
 
 /// The pixels as opaque RGBA, and which of them are to be transparent. Those take a visible pixel's colour, so

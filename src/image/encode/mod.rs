@@ -3,6 +3,7 @@
 //! Same pixels, same format and same quality: same bytes, on every node that runs the same build. Transparent
 //! parts become white where a format has no alpha. Does not choose a format or a quality.
 
+mod animation;
 mod gif;
 mod jpeg;
 mod png;
@@ -12,6 +13,7 @@ use super::error::RenderError;
 use super::geometry::{Size, side_max};
 use super::pixels::{Kind, Pixels};
 use crate::object::Format;
+pub use animation::{Animation, kept_bytes};
 
 /// For a caller that names none.
 const QUALITY_UNNAMED: u8 = 80;
@@ -27,7 +29,7 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
     if size.width.max(size.height) > side_max {
         return Err(RenderError::SideOutOfRange { side_max });
     }
-    let quality = quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100);
+    let quality = known(quality);
     let bytes = match format {
         Format::Jpeg => jpeg::encode(pixels, quality),
         Format::Png => png::encode(&pixels),
@@ -36,6 +38,34 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
         Format::Avif => None,
     };
     bytes.ok_or(RenderError::EncodeFailed(format))
+}
+
+/// Begins an animation of frames of this size, shown `plays` times (0: without end). `quality` as for [`encode`].
+///
+/// # Errors
+///
+/// [`RenderError::FormatNotSupported`] where the format holds none, [`RenderError::SideOutOfRange`] and
+/// [`RenderError::EncodeFailed`].
+pub fn animation(
+    format: Format,
+    size: Size,
+    plays: u32,
+    quality: Option<u8>,
+) -> Result<Animation, RenderError> {
+    let side_max = side_max(format);
+    if size.width.max(size.height) > side_max || size.area() == 0 {
+        return Err(RenderError::SideOutOfRange { side_max });
+    }
+    Animation::new(format, size, plays, known(quality))
+}
+
+/// Whether an animation can be written in this format.
+pub const fn holds_animation(format: Format) -> bool {
+    matches!(format, Format::Gif | Format::Webp)
+}
+
+fn known(quality: Option<u8>) -> u8 {
+    quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100)
 }
 
 /// Whether the format can be written; to be asked before anything is decoded.
