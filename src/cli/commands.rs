@@ -74,6 +74,9 @@ pub struct Get {
     /// Where to write it; - is standard output [default: standard output, unless that is a terminal]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Sign the request with this key, where the node wants signatures
+    #[arg(long, value_name = "K")]
+    pub sign_key: Option<String>,
     /// The node to ask.
     #[command(flatten)]
     pub target: Target,

@@ -31,7 +31,7 @@ use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::store::open::{self, OpenError};
-use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
+use crate::telemetry::metrics::{Member, MemberMetrics, NodeMetrics, ShardMetrics};
 
 /// How long shards may take to finish after the stop; a little more than they give themselves.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
@@ -82,11 +82,14 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     watch_signals(sender.clone())?;
 
     let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
+    let members = Arc::<MemberMetrics>::default();
+    // A cluster of one.
+    members.set(Member::Active, 1);
     let node = Arc::new(Node::new(
         config.shard.clone(),
         config.name.clone(),
         data.layout.clone(),
-        NodeMetrics::new(metrics.clone()),
+        NodeMetrics::new(metrics.clone(), members),
     ));
     let live = Arc::new(Live::new(config.http.clone()));
     let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));

@@ -20,6 +20,7 @@ use hyper::service::service_fn;
 
 use super::Settings;
 use super::access::loopback;
+use super::bare::Explained;
 use super::front::Front;
 use super::live::{Live, Rules};
 use super::poller::Poller;
@@ -176,6 +177,7 @@ async fn drive(
             async move { Ok::<_, Infallible>(service::answer(context, request).await) }
         })
     };
+    let socket = Explained::new(socket, Rc::clone(&watch), Arc::clone(&shard.metrics));
     let mut connection =
         http1::Builder::new().half_close(false).max_buf_size(BUFFER_BYTES).serve_connection(socket, serve);
     let served = {
@@ -197,7 +199,7 @@ async fn drive(
     let Some(result) = served else { return };
     // Closing with bytes unread resets the connection, and the client may never see the answer.
     if result.is_err() || watch.unread.get() {
-        let mut socket = connection.into_parts().io;
+        let mut socket = connection.into_parts().io.into_socket();
         socket.finish_writing();
         future::or(socket.discard(linger_bytes_max), async {
             glommio::timer::sleep(LINGER).await;

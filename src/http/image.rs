@@ -39,10 +39,13 @@ pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &H
 /// The output format, if this version makes what is asked.
 async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> Result<Format, Problem> {
     match wanted.extension {
-        Extension::Format(Format::Avif) => Err(Problem::NotYet("The extension .avif".to_owned())),
         Extension::Format(format) => Ok(format),
         // What the image is like does not matter then, so nobody is asked.
-        Extension::Auto if !wanted.spec.is_full_plain() && negotiate::names(headers, Format::Webp) => {
+        Extension::Auto
+            if !wanted.spec.is_full_plain()
+                && negotiate::names(headers, Format::Webp)
+                && !negotiate::names(headers, Format::Avif) =>
+        {
             Ok(Format::Webp)
         }
         Extension::Auto => {

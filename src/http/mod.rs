@@ -2,6 +2,7 @@
 //!
 //! * [`connection`]: accept, drive, linger, stop.
 //! * [`poller`]: which sockets are ready. [`socket`]: hyper's reads and writes on them.
+//! * [`bare`]: a sentence where hyper refuses by itself.
 //! * [`front`]: hits of known URLs, without the long way.
 //! * [`watch`]: time limits by one sweep per shard.
 //! * [`endpoint`]: a request's line as a type (pure).
@@ -17,6 +18,7 @@
 //! * [`reply`]: the only table of status codes.
 
 pub mod access;
+mod bare;
 mod body;
 mod conditional;
 pub mod connection;

@@ -35,9 +35,16 @@ pub(super) fn of_full(headers: &HeaderMap, header: &Header) -> Format {
     if names(headers, stored) || natural(header) == stored { stored } else { of_variant(headers, header) }
 }
 
-/// A variant's format.
+/// A variant's format: AVIF unless the image is an animation that WebP keeps, WebP, or what is natural.
 pub(super) fn of_variant(headers: &HeaderMap, header: &Header) -> Format {
-    if names(headers, Format::Webp) { Format::Webp } else { natural(header) }
+    let is_animation = header.frames > 1 && matches!(header.format, Format::Gif | Format::Webp);
+    if names(headers, Format::Avif) && !is_animation {
+        Format::Avif
+    } else if names(headers, Format::Webp) {
+        Format::Webp
+    } else {
+        natural(header)
+    }
 }
 
 /// `q=0`, with or without fractions.
@@ -99,5 +106,18 @@ mod tests {
         let png = header(Format::Png, false, 1);
         assert_eq!(of_full(&accept("image/webp"), &png), Format::Png);
         assert_eq!(of_variant(&accept("image/webp"), &png), Format::Webp);
+    }
+
+    #[test]
+    fn avif_comes_first_where_it_is_named_but_not_for_an_animation() {
+        let both = accept("image/webp, image/avif");
+        for source in Format::ALL {
+            assert_eq!(of_variant(&both, &header(source, false, 1)), Format::Avif, "{source:?}");
+        }
+        assert_eq!(of_variant(&both, &header(Format::Gif, true, 9)), Format::Webp);
+        assert_eq!(of_variant(&accept("image/avif"), &header(Format::Gif, true, 9)), Format::Gif);
+        // Of these only the first frame is shown.
+        assert_eq!(of_variant(&both, &header(Format::Png, true, 9)), Format::Avif);
+        assert_eq!(of_variant(&accept("image/avif;q=0"), &header(Format::Avif, false, 1)), Format::Jpeg);
     }
 }

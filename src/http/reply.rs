@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
     CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, DATE, ETAG, LAST_MODIFIED, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -49,8 +50,6 @@ pub(super) enum Problem {
     BadSpec(String),
     /// A variant without a preset, where only presets are made.
     OnlyPresets,
-    /// A part of the contract that this version does not have.
-    NotYet(String),
     /// A part of the contract that this version answers to nobody, whatever it asks.
     NotImplemented(&'static str),
     /// An upload without the right key.
@@ -59,6 +58,10 @@ pub(super) enum Problem {
     Call(Refusal),
     /// A URL without the right signature.
     Url(UrlRefusal),
+    /// No request can be read from what came.
+    Unreadable,
+    /// A request's head is longer than is read, or has more headers.
+    HeadTooLong,
     /// The message's framing is ambiguous.
     Framing(&'static str),
     /// The form or one of its fields is wrong.
@@ -117,7 +120,6 @@ impl Problem {
             Self::BadUrl(_) => (S::BAD_REQUEST, "bad-url", "Bad URL"),
             Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
             Self::OnlyPresets => (S::FORBIDDEN, "only-presets", "Presets only"),
-            Self::NotYet(_) => (S::BAD_REQUEST, "not-supported-yet", "Not supported yet"),
             Self::NotImplemented(_) => (S::NOT_IMPLEMENTED, "not-implemented-yet", "Not implemented yet"),
             Self::Call(Refusal::NoKey | Refusal::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
             Self::Upload(Refusal::NoKey | Refusal::WrongKey) => (S::FORBIDDEN, "key", "Key needed"),
@@ -129,6 +131,8 @@ impl Problem {
             }
             Self::Url(UrlRefusal::Unsigned | UrlRefusal::Bad) => (S::FORBIDDEN, "signature", "Bad signature"),
             Self::Url(UrlRefusal::Expired) => (S::GONE, "expired", "URL expired"),
+            Self::Unreadable => (S::BAD_REQUEST, "unreadable", "Not a request"),
+            Self::HeadTooLong => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-long", "Head too long"),
             Self::Framing(_) => (S::BAD_REQUEST, "framing", "Ambiguous message length"),
             Self::BadForm(_) => (S::BAD_REQUEST, "bad-form", "Bad form"),
             Self::Aborted => (S::BAD_REQUEST, "aborted", "Incomplete body"),
@@ -166,10 +170,11 @@ impl Problem {
             Self::OnlyPresets => {
                 "Only presets are made here; write p- and the name of one, or ask for full as stored."
             }
-            Self::NotYet(what) => return format!("{what} is not supported yet; leave it out."),
             Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
             Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
             Self::Url(refusal) => return refusal.to_string(),
+            Self::Unreadable => "Send a well-formed HTTP/1.1 request.",
+            Self::HeadTooLong => "Send at most 100 headers, and with the request line at most 64 KiB.",
             Self::Aborted => "The body ended before its announced length; send it again.",
             Self::Stalled => "The body stopped arriving; send it again without pauses.",
             Self::TooLong(bytes_max) => return format!("Send at most {bytes_max} bytes."),
@@ -191,15 +196,26 @@ impl Problem {
         };
         text.to_owned()
     }
+
+    fn json(&self) -> Vec<u8> {
+        let (status, r#type, title) = self.kind();
+        let details = Details { r#type, title, status: status.as_u16(), detail: &self.detail() };
+        serde_json::to_vec(&details).expect("four plain fields always serialise")
+    }
+
+    /// The problem that stands for a head with which hyper refuses by itself, and its status. `None`: the
+    /// head says something else.
+    pub(super) fn of_bare_head(head: &[u8]) -> Option<(Self, u16)> {
+        let status = StatusCode::from_bytes(head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;
+        let problem = [Self::Unreadable, Self::HeadTooLong].into_iter().find(|one| one.kind().0 == status)?;
+        Some((problem, status.as_u16()))
+    }
 }
 
 impl From<Problem> for Response<Body> {
     fn from(problem: Problem) -> Self {
-        let (status, r#type, title) = problem.kind();
-        let detail = problem.detail();
-        let details = Details { r#type, title, status: status.as_u16(), detail: &detail };
-        let text = serde_json::to_vec(&details).expect("four plain fields always serialise");
-        let mut response = plain(status, "application/problem+json", text);
+        let (status, ..) = problem.kind();
+        let mut response = plain(status, "application/problem+json", problem.json());
         let headers = response.headers_mut();
         let cache = if problem == Problem::Absent { "public, max-age=10" } else { "no-store" };
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
@@ -346,6 +362,15 @@ pub(super) fn head(response: &Response<Body>) -> Vec<u8> {
         }
     }
     head
+}
+
+/// A refusal as it is sent where the connection ends with it.
+pub(super) fn last_words(problem: Problem) -> Vec<u8> {
+    let text = problem.json();
+    let mut response = problem.into();
+    close(&mut response);
+    response.headers_mut().insert(DATE, text_value(httpdate::fmt_http_date(SystemTime::now())));
+    [&head(&response), &b"\r\n"[..], &text].concat()
 }
 
 /// 301 to the canonical form of an image's URL.

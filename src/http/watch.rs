@@ -47,6 +47,8 @@ pub(super) struct Watch {
     pub(super) expired: Event,
     /// A request was answered before its body's end.
     pub(super) unread: Cell<bool>,
+    /// hyper was given an answer that has not wholly left.
+    owed: Cell<bool>,
 }
 
 /// The watches of one shard.
@@ -74,6 +76,7 @@ impl Watch {
             stalled: Event::default(),
             expired: Event::default(),
             unread: Cell::new(false),
+            owed: Cell::new(false),
         }
     }
 
@@ -121,7 +124,22 @@ impl Watch {
 
     /// An answer's head is ready.
     pub(super) fn sending(&self) {
+        self.owed.set(true);
         self.enter(Phase::Sending);
+    }
+
+    /// hyper has nothing left to write for now.
+    pub(super) fn flushed(&self) {
+        // In the middle of an answer that only means that its next part is not there yet.
+        if matches!(self.phase.get(), Phase::Idle | Phase::Head) {
+            self.owed.set(false);
+        }
+    }
+
+    /// Whether hyper has neither a request to be answered nor an answer of ours: what it writes now is
+    /// its own.
+    pub(super) fn is_unasked(&self) -> bool {
+        matches!(self.phase.get(), Phase::Idle | Phase::Head) && !self.owed.get()
     }
 
     /// Whether no request has begun: the next byte is a head's first.

@@ -35,8 +35,6 @@ pub enum RenderError {
     },
     /// The window is empty or reaches outside the picture. The caller's fault.
     BadWindow,
-    /// This build neither reads nor writes that format.
-    FormatNotSupported(Format),
     /// The caller's `keep_going` said no; another try may succeed.
     Cancelled,
     /// The encoder refused pixels that it should take, or had no memory. This program's fault.
@@ -77,9 +75,6 @@ impl fmt::Display for RenderError {
                 write!(f, "each side of the result must be 1 to {side_max} pixels; ask for a smaller size")
             }
             Self::BadWindow => f.write_str("the part to show must lie inside the image; choose another crop"),
-            Self::FormatNotSupported(format) => {
-                write!(f, "{} is not supported here; ask for another format", format.extension())
-            }
             Self::Cancelled => f.write_str("the work was given up before it was done; try again"),
             Self::EncodeFailed(format) => {
                 write!(f, "the result could not be written as {}; ask for another format", format.extension())

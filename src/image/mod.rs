@@ -4,12 +4,15 @@
 //! * [`inspect`]: is an upload a structurally complete image within limits? Fed in chunks, never decodes pixels.
 //! * [`recipe`]: a spec with every default filled in; alone decides a variant's bytes.
 //! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
-//! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`trim`], [`smart`], [`resize`], [`orient`], [`pad`],
+//! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`color`], [`trim`], [`smart`], [`resize`], [`orient`], [`pad`],
 //!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
+//! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
+//! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
 //! * [`facts`]: an image at a glance.
 //! * [`draw`]: sample pictures that the program draws itself.
 
+pub mod color;
 mod container;
 pub mod decode;
 pub mod draw;
@@ -20,6 +23,7 @@ pub mod facts;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
+pub mod jpeg;
 pub mod metadata;
 pub mod orient;
 pub mod pad;
@@ -27,6 +31,7 @@ pub mod pixels;
 pub mod recipe;
 pub mod render;
 pub mod resize;
+mod scaled;
 pub mod smart;
 pub mod trim;
 pub mod variant;

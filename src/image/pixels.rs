@@ -105,13 +105,29 @@ impl Pixels {
         if !self.kind.has_alpha() || !self.data.chunks_exact(channels).all(opaque) {
             return self;
         }
-        let Self { size, kind, mut data } = self;
-        let to = channels - 1;
-        for pixel in 0..data.len() / channels {
-            data.copy_within(pixel * channels..pixel * channels + to, pixel * to);
+        let kept = self.kind.without_alpha();
+        self.moved_to(kept, 0)
+    }
+
+    /// The picture as gray if every pixel is; unchanged otherwise. Works in place.
+    pub fn without_idle_color(self) -> Self {
+        let gray = |pixel: &[u8]| pixel[0] == pixel[1] && pixel[1] == pixel[2];
+        match self.kind {
+            Kind::Rgb if self.data.chunks_exact(3).all(gray) => self.moved_to(Kind::Gray, 2),
+            Kind::Rgba if self.data.chunks_exact(4).all(gray) => self.moved_to(Kind::GrayAlpha, 2),
+            _ => self,
         }
-        data.truncate(data.len() / channels * to);
-        Self { size, kind: kind.without_alpha(), data }
+    }
+
+    /// The channels from number `first` on, as many as `kind` has.
+    fn moved_to(self, kind: Kind, first: usize) -> Self {
+        let (from, to) = (self.kind.channels(), kind.channels());
+        let Self { size, mut data, .. } = self;
+        for pixel in 0..data.len() / from {
+            data.copy_within(pixel * from + first..pixel * from + first + to, pixel * to);
+        }
+        data.truncate(data.len() / from * to);
+        Self { size, kind, data }
     }
 
     /// This part of the picture; `None` if it is empty or not inside. Rows move to the front in place, so that a
@@ -160,6 +176,20 @@ mod tests {
         let pixels = |data| Pixels::new(TWO, Kind::Rgba, data).unwrap().without_idle_alpha();
         assert_eq!(pixels(vec![1, 2, 3, 255, 4, 5, 6, 255]).data(), [1, 2, 3, 4, 5, 6]);
         assert_eq!(pixels(vec![1, 2, 3, 255, 4, 5, 6, 254]).kind(), Kind::Rgba);
+    }
+
+    #[test]
+    fn colour_is_dropped_only_if_every_pixel_is_gray() {
+        let pixels = |kind, data| Pixels::new(TWO, kind, data).unwrap().without_idle_color();
+        assert_eq!(
+            pixels(Kind::Rgb, vec![7, 7, 7, 9, 9, 9]),
+            Pixels::new(TWO, Kind::Gray, vec![7, 9]).unwrap()
+        );
+        assert_eq!(pixels(Kind::Rgba, vec![7, 7, 7, 1, 9, 9, 9, 2]).data(), [7, 1, 9, 2]);
+        for other in [vec![7, 7, 7, 9, 9, 8], vec![7, 7, 7, 8, 9, 9]] {
+            assert_eq!(pixels(Kind::Rgb, other).kind(), Kind::Rgb);
+        }
+        assert_eq!(pixels(Kind::GrayAlpha, vec![1, 2, 3, 4]).data(), [1, 2, 3, 4]);
     }
 
     #[test]

@@ -3,15 +3,18 @@
 //! Decides nothing: sizes are geometry's, defaults the recipe's, and no URL is known here. Cut and window are mapped
 //! back to where their pixels are stored, so the large decoded picture is scaled once and never turned. What is cut
 //! away is gone before scaling, so that nothing of it shows at the edges.
+//! Colours become sRGB on the side of scaling that has fewer pixels, but before [`trim`] or [`smart`] looks at them.
 //! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
 mod animation;
 
+use super::color::{self, ColorSpace};
 use super::error::{RenderError, proceed};
-use super::geometry::{self, Rect, Size, Transform};
+use super::geometry::{self, Plan, Rect, Size, Transform};
 use super::header::{Header, Limits};
 use super::pixels::{Kind, Pixels};
 use super::recipe::{Recipe, Target};
+use super::scaled::Scaled;
 use super::{decode, effect, encode, metadata, orient, pad, resize, smart, trim};
 use crate::object::spec::{Gravity, Hundredths};
 
@@ -57,14 +60,13 @@ pub fn picture(
     check(header, recipe, limits)?;
     let layout = Layout::new(header, recipe)?;
 
-    let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
-    let cut = if recipe.trim { layout.trimmed(&pixels) } else { layout.cut };
-    let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
+    let mut space = ColorSpace::of(source, header);
+    let (mut pixels, plan) = match layout.shortcut(source, header, recipe, limits, keep_going)? {
+        Some(scaled) => scaled,
+        None => layout.resized(source, header, recipe, limits, &mut space, keep_going)?,
+    };
     proceed(keep_going)?;
-    pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
-    let window = layout.placed_window(plan.window, cut.size(), recipe, &pixels, keep_going)?;
-    pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
-    proceed(keep_going)?;
+    space.to_srgb(&mut pixels);
     finished(pixels, layout.transform, plan.canvas, recipe, keep_going)
 }
 
@@ -97,9 +99,8 @@ fn finished(
 ///
 /// # Errors
 ///
-/// [`RenderError::FormatNotSupported`] and [`RenderError::Geometry`].
+/// [`RenderError::Geometry`].
 pub fn check(header: &Header, recipe: &Recipe, limits: &Limits) -> Result<(), RenderError> {
-    encode::check_format(recipe.format)?;
     let cut = geometry::cut(header.displayed(), recipe)?;
     if !recipe.trim {
         geometry::plan(cut.size(), recipe, limits.pixels_max)?;
@@ -109,26 +110,16 @@ pub fn check(header: &Header, recipe: &Recipe, limits: &Limits) -> Result<(), Re
 
 /// Bytes of decoded pixels and work buffers alive at the peak of a job that passes [`check`]: an upper bound. The
 /// source's own bytes, and copies of its metadata (never longer than the source), are not counted.
-pub fn peak_bytes(header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
+pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     let kind = decode::kind(header);
     let Some(sizes) = Sizes::new(header, recipe, limits) else { return decode::peak_bytes(header) };
     let finished = Finished::new(kind, recipe);
-    let buffer = |size: Size, kind: Kind| size.area().saturating_mul(kind.channels() as u64);
     let scaled = buffer(sizes.scaled, kind);
     let canvas = buffer(sizes.canvas, finished.padded);
+    let layout = Layout::new(header, recipe);
+    let small = layout.and_then(|layout| layout.scaled(source, header, recipe, limits)).ok().flatten();
     [
-        decode::peak_bytes(header),
-        // Cutting works in place, but what is left may move into a smaller buffer.
-        buffer(header.stored(), kind).saturating_add(if sizes.is_cut { buffer(sizes.cut, kind) } else { 0 }),
-        buffer(sizes.cut, kind).saturating_add(if recipe.looks_at_pixels() {
-            smart::WORK_BYTES_MAX
-        } else {
-            0
-        }),
-        match sizes.window {
-            Some(window) => resize::peak_bytes(sizes.cut, kind, window, sizes.scaled),
-            None => resize::filter_peak_bytes(sizes.cut, kind, sizes.scaled),
-        },
+        small.map_or_else(|| sizes.resized_peak_bytes(header, kind), |(small, _)| small.peak_bytes()),
         // A swap of the sides, and padding, read one buffer and write another.
         scaled.saturating_mul(2),
         scaled.saturating_add(canvas),
@@ -141,10 +132,19 @@ pub fn peak_bytes(header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     .fold(0, u64::max)
     // An animation's decoder and writer stay alive while a frame goes through the steps.
     .saturating_add(if recipe.keeps_animation(header) {
-        decode::peak_bytes(header).saturating_add(encode::kept_bytes(sizes.canvas, header.frames))
+        let first = if recipe.looks_at_pixels() { buffer(sizes.cut, kind) } else { 0 };
+        decode::peak_bytes(header)
+            .saturating_add(encode::kept_bytes(sizes.canvas, header.frames))
+            .saturating_add(first)
     } else {
         0
     })
+    .saturating_add(if recipe.looks_at_pixels() { smart::WORK_BYTES_MAX } else { 0 })
+    .saturating_add(color::work_bytes(header.format))
+}
+
+fn buffer(size: Size, kind: Kind) -> u64 {
+    size.area().saturating_mul(kind.channels() as u64)
 }
 
 /// How the stored picture and the turned one lie to each other, and what is kept of the latter.
@@ -163,8 +163,72 @@ impl Layout {
         Ok(Self { transform, turned: transform.size(header.stored()), cut })
     }
 
-    fn trimmed(&self, pixels: &Pixels) -> Rect<u32> {
-        trim::trimmed(pixels, self.transform, self.cut)
+    /// The window made small while it is decoded, where the source allows it and no pixel must be seen before.
+    fn scaled<'a>(
+        &self,
+        source: &'a [u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Result<Option<(Scaled<'a>, Plan)>, RenderError> {
+        if recipe.looks_at_pixels() || recipe.frame.unwrap_or(0) > 0 {
+            return Ok(None);
+        }
+        let plan = geometry::plan(self.cut.size(), recipe, limits.pixels_max)?;
+        let (cut, window) = (self.stored_cut(self.cut), self.stored_window(plan.window, self.cut.size()));
+        let to = self.transform.size(plan.size);
+        Ok(Scaled::of(source, header, cut, window, to, recipe.format).map(|scaled| (scaled, plan)))
+    }
+
+    /// Decode, cut and scale in one step, where the format can do that better.
+    fn shortcut(
+        &self,
+        source: &[u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Option<(Pixels, Plan)>, RenderError> {
+        if recipe.looks_at_pixels() {
+            return Ok(None);
+        }
+        if let Some((scaled, plan)) = self.scaled(source, header, recipe, limits)? {
+            return Ok(Some((scaled.pixels(limits, keep_going)?, plan)));
+        }
+        let plan = geometry::plan(self.cut.size(), recipe, limits.pixels_max)?;
+        let part = decode::Part {
+            cut: self.stored_cut(self.cut),
+            window: self.stored_window(plan.window, self.cut.size()),
+            to: self.transform.size(plan.size),
+        };
+        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, keep_going)?;
+        Ok(pixels.map(|pixels| (pixels, plan)))
+    }
+
+    /// The whole picture decoded, then its window resized.
+    fn resized(
+        &self,
+        source: &[u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+        space: &mut ColorSpace,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<(Pixels, Plan), RenderError> {
+        let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
+        if recipe.looks_at_pixels() {
+            space.to_srgb(&mut pixels);
+        }
+        let cut = if recipe.trim { trim::trimmed(&pixels, self.transform, self.cut) } else { self.cut };
+        let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
+        proceed(keep_going)?;
+        let mut pixels = pixels.cropped(self.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
+        let window = self.placed_window(plan.window, cut.size(), recipe, &pixels, keep_going)?;
+        if plan.size.area() > cut.size().area() {
+            space.to_srgb(&mut pixels);
+        }
+        let pixels = resize::resize(pixels, window, self.transform.size(plan.size))?;
+        Ok((pixels, plan))
     }
 
     /// Where the pixels of a cut are stored.
@@ -222,6 +286,17 @@ impl Sizes {
         let (cut, scaled) = (layout.transform.size(cut), layout.transform.size(scaled));
         Some(Self { is_cut, cut, window, scaled, canvas })
     }
+
+    /// Bytes alive at the peak of [`Layout::resized`].
+    fn resized_peak_bytes(&self, header: &Header, kind: Kind) -> u64 {
+        // Cutting works in place, but what is left may move into a smaller buffer.
+        let moved = if self.is_cut { buffer(self.cut, kind) } else { 0 };
+        let resize = match self.window {
+            Some(window) => resize::peak_bytes(self.cut, kind, window, self.scaled),
+            None => resize::filter_peak_bytes(self.cut, kind, self.scaled),
+        };
+        decode::peak_bytes(header).max(buffer(header.stored(), kind).saturating_add(moved)).max(resize)
+    }
 }
 
 /// The kinds of pixels, at most, after the steps that change them.
@@ -246,6 +321,8 @@ fn decimal(hundredths: Hundredths) -> f64 {
 
 #[cfg(test)]
 mod animation_tests;
+#[cfg(test)]
+mod color_tests;
 #[cfg(test)]
 mod corpus_tests;
 #[cfg(test)]

@@ -74,7 +74,8 @@ fn span_inside(start: f64, length: f64, side: f64) -> Option<(f64, f64)> {
     (length > 0.0 && start < side).then_some((start, length))
 }
 
-fn is_exact(window: Rect<f64>, to: Size) -> bool {
+/// Whether a window of whole pixels is only cut out.
+pub fn is_exact(window: Rect<f64>, to: Size) -> bool {
     window.x.fract() == 0.0
         && window.y.fract() == 0.0
         && window.width == f64::from(to.width)

@@ -48,7 +48,7 @@ pub fn prepare<'a>(
 impl Prepared<'_> {
     /// Bytes of pixels that [`Prepared::make`] has alive at most.
     pub fn peak_bytes(&self) -> u64 {
-        render::peak_bytes(&self.header, self.recipe, &self.limits)
+        render::peak_bytes(self.source, &self.header, self.recipe, &self.limits)
     }
 
     /// Makes the variant; asks `keep_going` now and then.

@@ -206,7 +206,9 @@ impl Shard {
         let Publish { temporary, id, format } = publish;
         let temporary = Temporary::take_over(temporary, self.spools.garbage());
         let _turn = self.publishing.lock(id).await;
-        self.originals.publish(temporary, &id, format).await
+        let published = self.originals.publish(temporary, &id, format).await;
+        self.tell_total();
+        published
     }
 
     fn own_verified(self: &Rc<Self>, verified: Verified) {
@@ -227,12 +229,14 @@ impl Shard {
             let _turn = shard.publishing.lock(id).await;
             // A good copy may have taken its place since it was read.
             let current = shard.originals.open(&id, format).await;
-            if !matches!(current, Ok(Some((_, original))) if original.stamp == stamp) {
+            let Ok(Some((_, original))) = current else { return };
+            if original.stamp != stamp {
                 return;
             }
-            if let Err(error) = shard.originals.quarantine(&id, format).await {
+            if let Err(error) = shard.originals.quarantine(&id, &original).await {
                 log::error!(object:% = id, error:% = error; "cannot quarantine an image");
             }
+            shard.tell_total();
         });
     }
 }

@@ -266,7 +266,7 @@ impl Shard {
         }
     }
 
-    /// Removes temporary files and takes stock of the variant cache, in the background.
+    /// Removes temporary files and takes stock of the variant cache and of the images, in the background.
     pub async fn keep_house(self: Rc<Self>) {
         let stock = {
             let shard = Rc::clone(&self);
@@ -277,6 +277,24 @@ impl Shard {
             }
         };
         self.spawn(stock);
+        self.spawn(Rc::clone(&self).count_images());
         self.spools.garbage().sweep().await;
+    }
+
+    async fn count_images(self: Rc<Self>) {
+        let (index, shards) = (self.index(), self.mesh.shards());
+        let unread = self.originals.take_stock(move |start| usize::from(start) % shards == index).await;
+        if unread > 0 {
+            log::warn!(shard = index, directories = unread; "images were not counted: unreadable directories");
+        }
+        self.tell_total();
+        self.metrics.images_counted.set(1);
+    }
+
+    /// Tells the metrics how many images there are now.
+    fn tell_total(&self) {
+        let (images, bytes) = self.originals.total();
+        self.metrics.images.set(images);
+        self.metrics.image_bytes.set(bytes);
     }
 }

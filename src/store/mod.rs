@@ -7,12 +7,14 @@
 //! * [`variants`]: the bounded, disposable cache of made variants.
 //! * [`read`]: reading a file by its descriptor.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
+//! * [`census`]: how many images there are.
 //! * [`fsck`]: the check of a store that no server uses. Blocking.
 //!
 //! Invariants: a file below `store/` has been synced before it got its name, and its name is the
 //! SHA-1 of its bytes; nothing is answered as stored before its directory is synced; nothing below
 //! `cache/` is needed.
 
+mod census;
 mod descriptor;
 pub mod fsck;
 pub mod listing;

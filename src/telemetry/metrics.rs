@@ -47,6 +47,10 @@ label!(
     /// How a resize ended.
     Resize { Ok = "ok", Refused = "refused", Deadline = "deadline", Failed = "failed", Cancelled = "cancelled" }
 );
+label!(
+    /// What a member of the cluster is, by the layout's word.
+    Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
+);
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
 pub const STATUSES: [u16; 22] = [
@@ -85,6 +89,23 @@ pub struct ShardMetrics {
     pub disk_bytes: Counter,
     /// Variants removed from disk to keep the bound.
     pub disk_evictions: Counter,
+    /// Images stored.
+    pub images: Counter,
+    /// Bytes of images stored.
+    pub image_bytes: Counter,
+    /// 1 once the two above are the whole count; until then they are not shown.
+    pub images_counted: Counter,
+}
+
+/// How many members the cluster has in each state, as this node sees it.
+#[derive(Debug, Default)]
+pub struct MemberMetrics([Counter; Member::ALL.len()]);
+
+impl MemberMetrics {
+    /// Sets how many there are in this state.
+    pub fn set(&self, state: Member, count: u64) {
+        self.0[state.index()].set(count);
+    }
 }
 
 /// A number that one shard writes and a scrape reads.
@@ -150,6 +171,9 @@ impl Default for ShardMetrics {
             disk_hits: Counter::default(),
             disk_bytes: Counter::default(),
             disk_evictions: Counter::default(),
+            images: Counter::default(),
+            image_bytes: Counter::default(),
+            images_counted: Counter::default(),
         }
     }
 }
@@ -185,11 +209,11 @@ pub struct NodeMetrics {
 }
 
 impl NodeMetrics {
-    /// The sum over `shards`, and the process's own numbers.
-    pub fn new(shards: Vec<Arc<ShardMetrics>>) -> Self {
+    /// The sum over `shards`, the cluster's members, and the process's own numbers.
+    pub fn new(shards: Vec<Arc<ShardMetrics>>, members: Arc<MemberMetrics>) -> Self {
         let registry = Registry::new();
         let collectors: [Box<dyn Collector>; 2] = [
-            Box::new(Sum { shards, desc: description() }),
+            Box::new(Sum { shards, members, desc: description() }),
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         ];
         for collector in collectors {
@@ -209,6 +233,7 @@ impl NodeMetrics {
 
 struct Sum {
     shards: Vec<Arc<ShardMetrics>>,
+    members: Arc<MemberMetrics>,
     desc: Desc,
 }
 
@@ -225,7 +250,8 @@ impl Collector for Sum {
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let total = |read: fn(&ShardMetrics) -> &Counter| self.sum(|shard| read(shard).get());
-        vec![
+        let mut families = self.stored();
+        families.extend([
             counter("reticulum_http_requests_total", "Requests answered.", self.requests()),
             self.histogram(
                 "reticulum_http_request_seconds",
@@ -286,7 +312,9 @@ impl Collector for Sum {
                 "Messages between shards that were refused.",
                 vec![(vec![("reason", "full")], total(|shard| &shard.mesh_refused))],
             ),
-        ]
+            gauge("reticulum_members", "Members of the cluster by state.", self.members()),
+        ]);
+        families
     }
 }
 
@@ -295,6 +323,26 @@ type Sample = (Vec<(&'static str, &'static str)>, u64);
 impl Sum {
     fn sum(&self, read: impl Fn(&ShardMetrics) -> u64) -> u64 {
         self.shards.iter().map(|shard| read(shard)).sum()
+    }
+
+    /// Nothing until every shard has counted: a part would look like a loss.
+    fn stored(&self) -> Vec<proto::MetricFamily> {
+        if self.shards.iter().any(|shard| shard.images_counted.get() == 0) {
+            return Vec::new();
+        }
+        let total =
+            |read: fn(&ShardMetrics) -> &Counter| vec![(Vec::new(), self.sum(|shard| read(shard).get()))];
+        vec![
+            gauge("reticulum_images", "Images stored on this node.", total(|shard| &shard.images)),
+            gauge("reticulum_image_bytes", "Bytes of images stored.", total(|shard| &shard.image_bytes)),
+        ]
+    }
+
+    fn members(&self) -> Vec<Sample> {
+        let sample = |(state, text): &(Member, &'static str)| {
+            (vec![("state", *text)], self.members.0[state.index()].get())
+        };
+        Member::ALL.iter().map(sample).collect()
     }
 
     fn requests(&self) -> Vec<Sample> {
@@ -411,37 +459,4 @@ fn status_text(status: u16) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn scrape(shards: &[&Arc<ShardMetrics>]) -> String {
-        let shards = shards.iter().map(|shard| Arc::clone(shard)).collect();
-        String::from_utf8(NodeMetrics::new(shards).scrape().1).unwrap()
-    }
-
-    #[test]
-    fn a_scrape_sums_over_the_shards() {
-        let (a, b) = (Arc::<ShardMetrics>::default(), Arc::<ShardMetrics>::default());
-        a.request(Route::Image, 200, Cache::Disk, Duration::from_millis(2));
-        b.request(Route::Image, 200, Cache::Disk, Duration::from_secs(60));
-        b.resize(Resize::Ok);
-        let text = scrape(&[&a, &b]);
-        for line in [
-            r#"reticulum_http_requests_total{cache="disk",route="image",status="200"} 2"#,
-            r#"reticulum_http_request_seconds_bucket{route="image",le="0.0025"} 1"#,
-            r#"reticulum_http_request_seconds_bucket{route="image",le="10"} 1"#,
-            r#"reticulum_http_request_seconds_bucket{route="image",le="+Inf"} 2"#,
-            r#"reticulum_resizes_total{outcome="ok"} 1"#,
-            "# TYPE reticulum_resize_queue gauge",
-        ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
-        }
-    }
-
-    #[test]
-    fn every_status_has_its_own_text() {
-        for status in STATUSES {
-            assert_eq!(status_text(status), status.to_string());
-        }
-    }
-}
+mod tests;

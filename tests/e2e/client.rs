@@ -275,6 +275,15 @@ impl Connection {
         }
     }
 
+    /// Whether any byte has come that was not given out.
+    #[track_caller]
+    pub(crate) fn has_received(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("a socket");
+        !self.received.is_empty() || peeked.is_ok_and(|count| count > 0)
+    }
+
     /// Panics unless the server ends the connection without another byte.
     #[track_caller]
     pub(crate) fn expect_closed(&mut self) {

@@ -343,6 +343,11 @@ fn keys_open_what_they_guard_and_a_signed_url_is_good_at_the_node() {
         assert_eq!(node.get(&signed).expect(200).body, image);
         node.get(&signed.replace("sig=", "sig=A")).problem(403);
     }
+    let get = |more: &[&str]| run(&[&["get", &id, "--node", &at], more].concat());
+    get(&[]).fails(&["(403)"]);
+    get(&["--sign-key", "other"]).fails(&["(403)"]);
+    assert_eq!(finished_bytes(get(&["--sign-key", "sk"])), image);
+    assert_eq!(extension(&finished_bytes(get(&["030W", "--format", "png", "--sign-key", "sk"]))), "png");
 }
 
 /// A GIF of one pixel; what follows its end makes it another image.

@@ -5,11 +5,11 @@
 //!
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
-//! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`variants`],
+//! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`corpus`].
-//! * What a node is told: [`configuration`], [`reload`]. Who may do what: [`access`], [`signed`].
-//! * What lasts: [`cache`], [`crash`], [`disk`], [`start`]. What a user types: [`commands`], [`demo`].
+//! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`signed`].
+//! * What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
 mod client;
 mod harness;
@@ -20,6 +20,7 @@ mod access;
 mod bodies;
 mod cache;
 mod commands;
+mod conditions;
 mod configuration;
 mod corpus;
 mod crash;
@@ -27,6 +28,7 @@ mod demo;
 mod disk;
 mod glance;
 mod grammar;
+mod lifecycle;
 mod negotiation;
 mod options;
 mod originals;
@@ -35,6 +37,7 @@ mod presets;
 mod refusals;
 mod reload;
 mod routes;
+mod settings;
 mod signed;
 mod start;
 mod uploads;

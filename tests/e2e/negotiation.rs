@@ -9,7 +9,7 @@ fn ask(node: &Node, url: &str, accept: &str) -> Answer {
 }
 
 #[test]
-fn auto_is_webp_for_those_who_name_it_and_natural_for_the_rest() {
+fn auto_is_avif_or_webp_for_those_who_name_it_and_natural_for_the_rest() {
     let node = Node::with_shards(2);
     let opaque = Picture::corners(80, 60, 1);
     let clear = Picture::half_transparent(80, 60);
@@ -23,7 +23,9 @@ fn auto_is_webp_for_those_who_name_it_and_natural_for_the_rest() {
         let id = node.upload(&source);
         let url = format!("/image/{id}/40w/x.auto");
         for (accept, expected) in [
-            ("image/avif,image/webp,*/*;q=0.8", "image/webp"),
+            ("image/avif,image/webp,*/*;q=0.8", "image/avif"),
+            ("image/webp,image/avif;q=0.1", "image/avif"),
+            ("image/webp,image/avif;q=0,*/*", "image/webp"),
             ("image/*,*/*", natural),
             ("image/webp;q=0, */*", natural),
             ("", natural),

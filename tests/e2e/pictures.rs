@@ -236,8 +236,19 @@ pub(crate) fn extension(bytes: &[u8]) -> &str {
         [0x89, b'P', b'N', b'G', ..] => "png",
         [b'G', b'I', b'F', ..] => "gif",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "webp",
+        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => "avif",
         other => str::from_utf8(&other[..other.len().min(20)]).unwrap_or("no text"),
     }
+}
+
+/// Width and height: of an AVIF what its first size property says, of all others the decoded picture's.
+pub(crate) fn size_of(bytes: &[u8]) -> (u32, u32) {
+    if extension(bytes) != "avif" {
+        return Picture::decode(bytes).size();
+    }
+    let at = bytes.windows(4).position(|name| name == b"ispe").expect("a size property") + 8;
+    let side = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+    (side(at), side(at + 4))
 }
 
 /// An EXIF segment with nothing but an orientation.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::cache::{ask_until_kept, without_memory};
 use crate::client::Request;
-use crate::harness::{Node, put, sha1};
+use crate::harness::{Node, put, sha1, wait_until};
 use crate::pictures::{Picture, animation, jpeg};
 
 /// Routes, and one method that each must name in `Allow`.
@@ -195,6 +195,55 @@ fn the_promised_metrics_are_there() {
     assert!(node.metric("reticulum_cache_hits_total{tier=\"disk\"}") >= 1.0);
     assert!(node.metric("reticulum_cache_bytes{tier=\"disk\"}") > 0.0);
     assert_eq!(node.metric("reticulum_resize_queue"), 0.0);
+}
+
+/// Images and their bytes, by the metrics; waits until they are counted.
+#[track_caller]
+fn stored(node: &Node) -> (f64, f64) {
+    wait_until("the count of images", || {
+        let text = String::from_utf8(node.get("/metrics").expect(200).body).expect("UTF-8");
+        text.contains("# TYPE reticulum_images gauge") && text.contains("# TYPE reticulum_image_bytes gauge")
+    });
+    (node.metric("reticulum_images"), node.metric("reticulum_image_bytes"))
+}
+
+#[test]
+fn images_and_their_bytes_are_counted_from_the_start_and_kept_up_to_date() {
+    for shards in [1, 2] {
+        let mut node = Node::with_shards(shards);
+        assert_eq!(stored(&node), (0.0, 0.0));
+        let images: Vec<_> = (0..6).map(|seed| jpeg(60, 40, seed)).collect();
+        let bytes = |images: &[Vec<u8>]| images.iter().map(Vec::len).sum::<usize>() as f64;
+        for image in images.iter().chain(&images) {
+            node.upload(image);
+        }
+        node.ask(&put(b"just some text")).problem(415);
+        assert_eq!(stored(&node), (6.0, bytes(&images)));
+        node.kill9();
+        node.restart_with_shards(3 - shards);
+        assert_eq!(stored(&node), (6.0, bytes(&images)));
+        // What is quarantined is stored no more, until it is uploaded again.
+        let id = sha1(&images[0]);
+        let path = node.stored(&id, "jpg");
+        let mut damaged = images[0].clone();
+        damaged[300] ^= 1;
+        std::fs::write(&path, damaged).expect("write");
+        node.get(&format!("/image/{id}/full/x.jpg")).problem(503);
+        wait_until("the quarantine", || !path.exists() && node.metric("reticulum_images") == 5.0);
+        assert_eq!(stored(&node), (5.0, bytes(&images[1..])));
+        node.upload(&images[0]);
+        assert_eq!(stored(&node), (6.0, bytes(&images)));
+    }
+}
+
+#[test]
+fn a_node_alone_is_one_active_member() {
+    let node = Node::plain();
+    for (state, count) in [("active", 1.0), ("joining", 0.0), ("draining", 0.0), ("out", 0.0)] {
+        assert_eq!(node.metric(&format!("reticulum_members{{state=\"{state}\"}}")), count, "{state}");
+    }
+    let text = String::from_utf8(node.get("/metrics").expect(200).body).expect("UTF-8");
+    assert_eq!(text.matches("\nreticulum_members{").count(), 4);
 }
 
 #[test]

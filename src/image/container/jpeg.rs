@@ -25,6 +25,19 @@ impl Segment<'_> {
     }
 }
 
+/// Encoders make about ten scans; each is a pass over the whole picture, so thousands are an attack on the decoder.
+pub(in crate::image) const SCANS_MAX: u32 = 100;
+
+/// Huffman tables.
+pub(in crate::image) const DHT: u8 = 0xC4;
+/// Reserved for extensions; no frame header.
+pub(in crate::image) const JPG: u8 = 0xC8;
+/// Conditions of arithmetic coding.
+pub(in crate::image) const DAC: u8 = 0xCC;
+/// Quantisation tables.
+pub(in crate::image) const DQT: u8 = 0xDB;
+/// The restart interval.
+pub(in crate::image) const DRI: u8 = 0xDD;
 /// The first application segment, which is JFIF's.
 pub(in crate::image) const APP0: u8 = 0xE0;
 /// The application segment of EXIF and XMP.
@@ -42,7 +55,12 @@ pub(in crate::image) struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     pub(in crate::image) const fn of(source: &'a [u8]) -> Self {
-        Self { source, at: 2 }
+        Self::from(source, 2)
+    }
+
+    /// Those that begin at this offset or behind it.
+    pub(in crate::image) const fn from(source: &'a [u8], at: usize) -> Self {
+        Self { source, at }
     }
 }
 
@@ -71,6 +89,35 @@ impl<'a> Iterator for Segments<'a> {
             }
         }
     }
+}
+
+/// The file without bytes before its first marker.
+pub(in crate::image) fn from_start_of_image(source: &[u8]) -> Option<&[u8]> {
+    if source.starts_with(&[0xFF, 0xD8]) {
+        return Some(source);
+    }
+    let start = memchr::memmem::find(source, &[0xFF, 0xD8, 0xFF])?;
+    Some(&source[start..])
+}
+
+/// Where the data of a scan that begins at `from` ends: at the marker after it, or with the file.
+pub(in crate::image) fn data_end(source: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(next) = source.get(at..).and_then(|rest| memchr::memchr(0xFF, rest)) {
+        at += next;
+        match source.get(at + 1) {
+            Some(0xFF) => at += 1,
+            Some(&code) if ends_data(code) => return at,
+            Some(_) => at += 2,
+            None => break,
+        }
+    }
+    source.len()
+}
+
+/// Whether FF with this code ends a scan's data. Reserved codes can only be damage, which is concealed.
+pub(in crate::image) const fn ends_data(code: u8) -> bool {
+    matches!(code, 0xC0..=0xCF | 0xD8..=0xDF | 0xE0..=0xEF | 0xFE) && code != JPG
 }
 
 #[cfg(test)]

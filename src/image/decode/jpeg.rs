@@ -1,11 +1,9 @@
-//! JPEG: gray stays gray, everything else becomes RGB.
+//! JPEG: gray stays gray, everything else becomes RGB, and ink at once that of sRGB.
 //!
 //! The library guesses the colours of a file from its Adobe segment in fewer ways than files use, so the segments
 //! before the first scan are read here once ([`Colors`]) and the decoder is told what to do. Lenient where
 //! browsers are: bytes before the first marker and between segments are skipped, and a scan that ends early
 //! leaves the rest gray.
-
-mod planes;
 
 use std::borrow::Cow;
 
@@ -16,28 +14,33 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
-use crate::image::container::jpeg::{SOS, Segments};
+use crate::image::color::ink::{self, Stored};
+use crate::image::container::jpeg::{SOS, Segments, from_start_of_image};
 use crate::image::error::RenderError;
 use crate::image::geometry::Size;
+use crate::image::header::Limits;
+use crate::image::jpeg::Jpeg;
 use crate::image::pixels::{Kind, Pixels};
+use crate::image::scaled::Scaled;
 
 /// Scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library
 /// cannot be interrupted between them.
 const SCANS_MAX: usize = 64;
 
 /// The whole picture, in its own size.
-pub(super) fn decode(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
+pub(super) fn decode(
+    source: &[u8],
+    size: Size,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
     let source = from_start_of_image(source).ok_or(CORRUPT)?;
     let colors = Colors::read(source).ok_or(CORRUPT)?;
-    if colors.components == 3 && colors.scans_apart {
-        return planes::decode(source, size, colors.holds_rgb());
+    if colors.scans_apart
+        && let Some(jpeg) = Jpeg::read(source).filter(|jpeg| jpeg.size() == size)
+    {
+        return Scaled::whole(jpeg).pixels(limits, keep_going);
     }
-    decode_interleaved(source, size)
-}
-
-/// A file that the library understands in one go.
-fn decode_interleaved(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
-    let colors = Colors::read(source).ok_or(CORRUPT)?;
     let source = colors.made_plain(source);
     let options = DecoderOptions::default()
         .set_max_width(size.width as usize)
@@ -55,15 +58,18 @@ fn decode_interleaved(source: &[u8], size: Size) -> Result<Pixels, RenderError> 
         // Equal colours on both sides are copied: this is how components that hold RGB come out as they are.
         (3, Some(ColorSpace::YCbCr)) if colors.holds_rgb() => ColorSpace::YCbCr,
         (3, Some(ColorSpace::YCbCr | ColorSpace::RGB)) => ColorSpace::RGB,
-        (4, Some(ColorSpace::CMYK)) if colors.adobe.is_none() => ColorSpace::CMYK,
-        (4, Some(ColorSpace::CMYK | ColorSpace::YCCK)) => ColorSpace::RGB,
+        // Ink too is copied as it is stored.
+        (4, Some(stored @ (ColorSpace::CMYK | ColorSpace::YCCK))) => stored,
         _ => return Err(UNSUPPORTED),
     };
     decoder.set_options(options.jpeg_set_out_colorspace(output));
     let mut data = vec![0; size.area() as usize * output.num_components()];
     decoder.decode_into(&mut data).map_err(|error| cause(&error))?;
-    if output == ColorSpace::CMYK {
-        ink_to_rgb(&mut data);
+    match output {
+        ColorSpace::YCCK => ink::to_srgb(&source, Stored::InvertedYcc, &mut data),
+        ColorSpace::CMYK if colors.adobe.is_some() => ink::to_srgb(&source, Stored::Inverted, &mut data),
+        ColorSpace::CMYK => ink::to_srgb(&source, Stored::Plain, &mut data),
+        _ => {}
     }
     let kind = if output == ColorSpace::Luma { Kind::Gray } else { Kind::Rgb };
     Pixels::new(size, kind, data).ok_or(CORRUPT)
@@ -76,19 +82,11 @@ fn cause(error: &DecodeErrors) -> RenderError {
     }
 }
 
-/// The file without bytes before its first marker.
-fn from_start_of_image(source: &[u8]) -> Option<&[u8]> {
-    if source.starts_with(&[0xFF, 0xD8]) {
-        return Some(source);
-    }
-    let start = memchr::memmem::find(source, &[0xFF, 0xD8, 0xFF])?;
-    Some(&source[start..])
-}
-
 /// What the segments before the first scan say about components and colours.
 struct Colors {
     components: u8,
-    /// A baseline file whose first scan lacks components; the others have scans of their own.
+    /// A baseline file whose first scan lacks components; the others have scans of their own. The library mistakes
+    /// the size of such scans where colour is stored at fewer samples than luma: the picture turns green.
     scans_apart: bool,
     adobe: Option<Adobe>,
 }
@@ -143,19 +141,6 @@ impl Colors {
         patched[at] = understood;
         Cow::Owned(patched)
     }
-}
-
-/// CMYK with 255 for full ink (no Adobe segment) → RGB, in place.
-fn ink_to_rgb(data: &mut Vec<u8>) {
-    let pixels = data.len() / 4;
-    for pixel in 0..pixels {
-        let light = 255 - u32::from(data[pixel * 4 + 3]);
-        for channel in 0..3 {
-            let color = (255 - u32::from(data[pixel * 4 + channel])) * light;
-            data[pixel * 3 + channel] = ((color + 127) / 255) as u8;
-        }
-    }
-    data.truncate(pixels * 3);
 }
 
 #[cfg(test)]

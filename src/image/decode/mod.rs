@@ -1,9 +1,10 @@
 //! Bytes of a stored image → [`Pixels`], one frame, 8 bits a channel, gray kept gray.
 //!
 //! Each decoder is told the size beforehand and refuses a file that turns out to have another one before it
-//! reserves memory for it. Does not scale, orient or manage colours. Invariants: no panic and no unbounded
+//! reserves memory for it. Does not scale, orient or manage colours (but for ink, which no pixels can hold). Invariants: no panic and no unbounded
 //! memory or time on any input (long decodes ask `keep_going`); same bytes, same pixels.
 
+mod avif;
 mod canvas;
 mod gif;
 mod jpeg;
@@ -12,7 +13,7 @@ mod png;
 mod webp;
 
 use super::error::{Fault, RenderError, proceed};
-use super::geometry::Size;
+use super::geometry::{Rect, Size};
 use super::header::{ColorKind, Header, Limits};
 use super::pixels::{Kind, Pixels};
 use crate::object::Format;
@@ -31,27 +32,68 @@ pub fn decode(
     limits: &Limits,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let size = Size { width: header.width, height: header.height };
-    if size.area() > limits.pixels_max {
+    let (size, frame) = (header.stored(), allowed(header, frame, limits)?);
+    proceed(keep_going)?;
+    match header.format {
+        Format::Jpeg => jpeg::decode(source, size, limits, keep_going),
+        Format::Png => png::decode(source, size, frame, keep_going),
+        Format::Gif => gif::decode(source, size, frame, keep_going),
+        Format::Webp => webp::decode(source, size, frame, keep_going),
+        // A sequence is shown by its still alone.
+        Format::Avif if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
+        Format::Avif => avif::decode(source, size, keep_going),
+    }
+}
+
+/// A part of a picture at its final size, where the format has a shorter way to it than to decode, cut and scale
+/// all of it; `None` where it has not. Needs no more memory than these steps do.
+///
+/// # Errors
+///
+/// Those of [`decode`].
+pub fn decode_part(
+    source: &[u8],
+    header: &Header,
+    frame: Option<u32>,
+    part: &Part,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Option<Pixels>, RenderError> {
+    let (size, frame) = (header.stored(), allowed(header, frame, limits)?);
+    if frame > 0 {
+        return Ok(None);
+    }
+    proceed(keep_going)?;
+    match header.format {
+        Format::Webp => webp::decode_part(source, size, part),
+        Format::Jpeg | Format::Png | Format::Gif | Format::Avif => Ok(None),
+    }
+}
+
+/// What is wanted of a stored picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Inside the picture; nothing beyond it may show.
+    pub cut: Rect<u32>,
+    /// Inside the cut, counted from its corner.
+    pub window: Rect<f64>,
+    /// What the window is scaled to; neither side is zero.
+    pub to: Size,
+}
+
+/// The number of the frame, if header and limits allow it to be decoded.
+fn allowed(header: &Header, frame: Option<u32>, limits: &Limits) -> Result<u32, RenderError> {
+    let area = header.stored().area();
+    if area > limits.pixels_max {
         return Err(RenderError::TooLarge { pixels_max: limits.pixels_max });
     }
-    if size.area() == 0 {
+    if area == 0 {
         return Err(CORRUPT);
     }
     let frame = frame.unwrap_or(0);
     // An animation of more frames than are kept is a still: its first frame.
     let frames = if header.frames > limits.frames_max { 1 } else { header.frames.max(1) };
-    if frame >= frames {
-        return Err(RenderError::FrameMissing { frames });
-    }
-    proceed(keep_going)?;
-    match header.format {
-        Format::Jpeg => jpeg::decode(source, size),
-        Format::Png => png::decode(source, size, frame, keep_going),
-        Format::Gif => gif::decode(source, size, frame, keep_going),
-        Format::Webp => webp::decode(source, size, frame, keep_going),
-        Format::Avif => Err(RenderError::FormatNotSupported(Format::Avif)),
-    }
+    if frame >= frames { Err(RenderError::FrameMissing { frames }) } else { Ok(frame) }
 }
 
 /// The kind with the most channels that [`decode`] may give for this header.
@@ -61,11 +103,11 @@ pub fn kind(header: &Header) -> Kind {
         (Format::Jpeg, _) => Kind::Rgb,
         // A header cannot rule out that pixels of an animation's canvas stay uncovered, and thus transparent. An
         // animated WebP may have a single frame, so it does not even tell which is one.
-        (Format::Gif | Format::Webp | Format::Avif, _) => Kind::Rgba,
+        (Format::Gif | Format::Webp, _) => Kind::Rgba,
         (Format::Png, _) if header.frames > 1 => Kind::Rgba,
-        (Format::Png, ColorKind::Gray) if !header.has_alpha => Kind::Gray,
-        (Format::Png, ColorKind::Gray | ColorKind::GrayAlpha) => Kind::GrayAlpha,
-        (Format::Png, _) => {
+        (_, ColorKind::Gray) if !header.has_alpha => Kind::Gray,
+        (_, ColorKind::Gray | ColorKind::GrayAlpha) => Kind::GrayAlpha,
+        (Format::Png | Format::Avif, _) => {
             if header.has_alpha {
                 Kind::Rgba
             } else {
@@ -89,16 +131,27 @@ pub fn peak_bytes(header: &Header) -> u64 {
         Format::Png => kind(header).channels() as u64,
         // The canvas, what a frame hides until it is disposed of, and the frame's indices.
         Format::Gif => 4 + 4 + 1,
-        // The decoder's ARGB and its result; then that result and a copy. Beside them, from the second frame on,
+        // A lossless file's ARGB, which the decoder keeps, and its result. Beside them, from the second frame on,
         // the canvas.
         Format::Webp if header.frames > 1 => 4 + 4 + 4,
         Format::Webp => 4 + 4,
-        Format::Avif => 0,
+        // Three planes, and as much again where grain is laid over them, beside the result; the same for alpha comes
+        // when those of the colours are gone.
+        Format::Avif => 2 * 3 * sample_bytes(header) + 2 + kind(header).channels() as u64,
     };
     // Blocks reach past the edges, and decoders keep a few rows of work: at most 64 rows and columns of 16 bytes.
     area.saturating_mul(per_pixel)
         .saturating_add(1024 * (u64::from(header.width) + u64::from(header.height) + 64))
-        .saturating_add(if header.format == Format::Gif { gif::FRAME_AREA_FREE } else { 0 })
+        .saturating_add(match header.format {
+            Format::Gif => gif::FRAME_AREA_FREE,
+            // Planes are padded to blocks of 128, and the decoder's own tables do not depend on the picture.
+            Format::Avif => 2048 * (u64::from(header.width) + u64::from(header.height)) + (16 << 20),
+            _ => 0,
+        })
+}
+
+fn sample_bytes(header: &Header) -> u64 {
+    if header.color.bits > 8 { 2 } else { 1 }
 }
 
 /// The data breaks its format's rules.

@@ -1,6 +1,6 @@
 //! An animation played once, from its first frame to its last: one canvas, whatever the number of frames.
 
-use super::{CORRUPT, gif, webp};
+use super::{CORRUPT, UNSUPPORTED, gif, webp};
 use crate::image::error::{RenderError, proceed};
 use crate::image::header::{Header, Limits};
 use crate::image::pixels::Pixels;
@@ -19,8 +19,8 @@ impl<'a> Player<'a> {
     ///
     /// # Errors
     ///
-    /// [`RenderError::TooLarge`] from the header alone; `FormatNotSupported` for a format other than these two;
-    /// `Undecodable` for bad data.
+    /// [`RenderError::TooLarge`] from the header alone; `Undecodable` for bad data and for a format other than
+    /// these two.
     pub fn new(source: &'a [u8], header: &Header, limits: &Limits) -> Result<Self, RenderError> {
         let size = header.stored();
         if size.area() > limits.pixels_max {
@@ -32,7 +32,7 @@ impl<'a> Player<'a> {
         match header.format {
             Format::Gif => Ok(Self(Source::Gif(Box::new(gif::Player::new(source, size)?)))),
             Format::Webp => Ok(Self(Source::Webp(webp::Player::new(source, size)))),
-            format => Err(RenderError::FormatNotSupported(format)),
+            Format::Jpeg | Format::Png | Format::Avif => Err(UNSUPPORTED),
         }
     }
 

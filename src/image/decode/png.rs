@@ -2,7 +2,7 @@
 //!
 //! 16-bit samples are rounded to the nearest 8-bit value (truncation, which the library offers, darkens by half
 //! a step). Rows are narrowed as they come, so an image never takes more than its 8-bit size. Text and colour
-//! profiles are skipped: they can inflate without end, and nothing here needs them.
+//! profiles are skipped here: they can inflate without end, and color reads those within a bound.
 
 use std::io::Cursor;
 
@@ -39,6 +39,9 @@ fn open(source: &[u8], size: Size) -> Result<PngReader<'_>, RenderError> {
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(source), Limits { bytes });
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
+    // They say nothing about safety, and who reads these bytes has compared them with their id. Without them
+    // decoding is a sixth faster, and files that a careless program has changed are shown, as browsers do.
+    decoder.ignore_checksums(true);
     decoder.set_transformations(Transformations::EXPAND);
     let info = decoder.read_header_info().map_err(|error| cause(&error))?;
     if (info.width, info.height) != (size.width, size.height) {

@@ -4,8 +4,10 @@
 //! parts become white where a format has no alpha. Does not choose a format or a quality.
 
 mod animation;
+mod avif;
 mod gif;
-mod jpeg;
+pub mod jpeg;
+mod palette;
 mod png;
 mod webp;
 
@@ -22,9 +24,8 @@ const QUALITY_UNNAMED: u8 = 80;
 ///
 /// # Errors
 ///
-/// That of [`check_format`], [`RenderError::SideOutOfRange`] and [`RenderError::EncodeFailed`].
+/// [`RenderError::SideOutOfRange`] and [`RenderError::EncodeFailed`].
 pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec<u8>, RenderError> {
-    check_format(format)?;
     let (size, side_max) = (pixels.size(), side_max(format));
     if size.width.max(size.height) > side_max {
         return Err(RenderError::SideOutOfRange { side_max });
@@ -32,10 +33,10 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
     let quality = known(quality);
     let bytes = match format {
         Format::Jpeg => jpeg::encode(pixels, quality),
-        Format::Png => png::encode(&pixels),
+        Format::Png => png::encode(pixels),
         Format::Gif => gif::encode(pixels),
         Format::Webp => webp::encode(pixels, quality),
-        Format::Avif => None,
+        Format::Avif => avif::encode(&pixels, quality),
     };
     bytes.ok_or(RenderError::EncodeFailed(format))
 }
@@ -44,8 +45,7 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
 ///
 /// # Errors
 ///
-/// [`RenderError::FormatNotSupported`] where the format holds none, [`RenderError::SideOutOfRange`] and
-/// [`RenderError::EncodeFailed`].
+/// [`RenderError::SideOutOfRange`]; [`RenderError::EncodeFailed`], also where the format holds no animation.
 pub fn animation(
     format: Format,
     size: Size,
@@ -68,34 +68,29 @@ fn known(quality: Option<u8>) -> u8 {
     quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100)
 }
 
-/// Whether the format can be written; to be asked before anything is decoded.
-///
-/// # Errors
-///
-/// [`RenderError::FormatNotSupported`].
-pub const fn check_format(format: Format) -> Result<(), RenderError> {
-    match format {
-        Format::Jpeg | Format::Png | Format::Gif | Format::Webp => Ok(()),
-        Format::Avif => Err(RenderError::FormatNotSupported(format)),
-    }
-}
-
 /// Bytes alive at the peak of [`encode`], its argument and result included: an upper bound for pictures, at
 /// which noise does not arrive either.
 pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
     let channels = kind.channels() as u64;
     let per_pixel = match format {
-        // Coefficients of all blocks (2 bytes each, colour at half the sides, rounded up) and the file.
-        Format::Jpeg => channels + 3 + 3,
-        // Filtered rows and the file, which grows by doubling.
-        Format::Png => channels + 3 * channels,
+        // And what [`jpeg::peak_bytes`] adds.
+        Format::Jpeg => channels,
+        // Filtered rows and the file, which grows by doubling; numbers of colours.
+        Format::Png => channels + 3 * channels + 1,
         // RGBA, indices and the file.
         Format::Gif => channels + 4 + 1 + 3,
         // RGB(A), libwebp's ARGB and YUVA of it, and the file.
         Format::Webp => channels + 4 + 4 + 3 + 2,
-        Format::Avif => 0,
+        // Planes, and the encoder's frames, blocks and statistics: 18 bytes a pixel were measured.
+        Format::Avif => channels + 3 + 28,
     };
     size.area()
         .saturating_mul(per_pixel)
         .saturating_add(1024 * (u64::from(size.width) + u64::from(size.height) + 512))
+        .saturating_add(match format {
+            Format::Jpeg => jpeg::peak_bytes(size),
+            Format::Gif => gif::WORK_BYTES,
+            Format::Avif => 16 << 20,
+            Format::Png | Format::Webp => 0,
+        })
 }

@@ -1,14 +1,28 @@
-//! PNG: lossless, 8 bits, gray and alpha only if the pixels have them.
+//! PNG: lossless, 8 bits, with no more channels than the picture needs.
 //!
-//! The fast compression is 20 times cheaper than the balanced one for 6 % more bytes (measured on a 300 × 225
-//! photo), and it comes with the row filter that it is tuned for.
+//! Colour that is gray everywhere, and alpha that hides nothing, are left out. Pictures of at most 256 colours become
+//! a palette's numbers, if that is shorter. The fast compression is 20 times cheaper than the balanced one for 6 %
+//! more bytes (measured on a 300 × 225 photo), and it comes with the row filter that it is tuned for; for numbers of
+//! colours, where that makes twice the bytes, it is not used.
 
-use png::{BitDepth, ColorType, Compression, Encoder};
+use png::{BitDepth, ColorType, Compression, Encoder, Filter};
 
+use super::palette::Indexed;
+use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
 
 /// `None` if the encoder refuses; it never does for pixels of a right length.
-pub(super) fn encode(pixels: &Pixels) -> Option<Vec<u8>> {
+pub(super) fn encode(pixels: Pixels) -> Option<Vec<u8>> {
+    let pixels = pixels.without_idle_alpha().without_idle_color();
+    let plain = with_channels(&pixels)?;
+    let Some(indexed) = Indexed::of(&pixels) else { return Some(plain) };
+    let size = pixels.size();
+    drop(pixels);
+    let numbered = with_palette(&indexed, size)?;
+    Some(if numbered.len() < plain.len() { numbered } else { plain })
+}
+
+fn with_channels(pixels: &Pixels) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, pixels.size().width, pixels.size().height);
     encoder.set_color(match pixels.kind() {
@@ -17,10 +31,97 @@ pub(super) fn encode(pixels: &Pixels) -> Option<Vec<u8>> {
         Kind::Rgb => ColorType::Rgb,
         Kind::Rgba => ColorType::Rgba,
     });
-    encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(Compression::Fast);
-    let mut writer = encoder.write_header().ok()?;
-    writer.write_image_data(pixels.data()).ok()?;
-    writer.finish().ok()?;
+    finished(encoder, pixels.data())?;
     Some(bytes)
+}
+
+fn with_palette(indexed: &Indexed, size: Size) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, size.width, size.height);
+    encoder.set_color(ColorType::Indexed);
+    encoder.set_palette(
+        indexed.colors.iter().flat_map(|color| [color[0], color[1], color[2]]).collect::<Vec<_>>(),
+    );
+    // Those left out at the end are opaque, and opaque ones come last.
+    let alphas: Vec<u8> =
+        indexed.colors.iter().map(|color| color[3]).take_while(|&alpha| alpha < 255).collect();
+    if !alphas.is_empty() {
+        encoder.set_trns(alphas);
+    }
+    // Numbers next to each other do not stand for colours that are alike, so that differences tell nothing.
+    encoder.set_compression(Compression::Balanced);
+    encoder.set_filter(Filter::NoFilter);
+    finished(encoder, &indexed.indices)?;
+    Some(bytes)
+}
+
+fn finished(mut encoder: Encoder<'_, &mut Vec<u8>>, data: &[u8]) -> Option<()> {
+    encoder.set_depth(BitDepth::Eight);
+    let mut writer = encoder.write_header().ok()?;
+    writer.write_image_data(data).ok()?;
+    writer.finish().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::draw;
+
+    const SIZE: Size = Size { width: 90, height: 60 };
+
+    /// A drawing of a few plain areas.
+    fn drawing(kind: Kind, color: fn(u8) -> [u8; 4]) -> Pixels {
+        let area = |at: u32| color((at % 90 / 23 + at / 90 / 17 * 5) as u8);
+        let data = (0..90 * 60).flat_map(|at| area(at)[..kind.channels()].to_vec()).collect();
+        Pixels::new(SIZE, kind, data).unwrap()
+    }
+
+    /// Colour type, and what a reader sees.
+    fn read(file: &[u8]) -> (ColorType, Vec<u8>) {
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(file));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut data = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut data).unwrap();
+        (reader.info().color_type, data)
+    }
+
+    #[test]
+    fn a_picture_of_few_colours_gets_a_palette_and_stays_the_same() {
+        let opaque = drawing(Kind::Rgb, |n| [n * 7, 200 - n, n, 255]);
+        let file = encode(opaque.clone()).unwrap();
+        assert!(read(&file) == (ColorType::Indexed, opaque.data().to_vec()));
+        assert!(file.len() < with_channels(&opaque).unwrap().len());
+        let glassy = drawing(Kind::Rgba, |n| [n * 7, 200 - n, n, if n < 3 { n * 80 } else { 255 }]);
+        assert!(read(&encode(glassy.clone()).unwrap()) == (ColorType::Indexed, glassy.into_data()));
+    }
+
+    #[test]
+    fn channels_that_say_nothing_are_left_out() {
+        let photo = draw::sample(0, SIZE).unwrap();
+        let opaque = photo.data().chunks(3).flat_map(|color| [color[0], color[1], color[2], 255]).collect();
+        let file = encode(Pixels::new(SIZE, Kind::Rgba, opaque).unwrap()).unwrap();
+        assert!(read(&file) == (ColorType::Rgb, photo.data().to_vec()));
+        let gray: Vec<u8> = photo.data().chunks(3).map(|color| color[1]).collect();
+        let colored = gray.iter().flat_map(|&luma| [luma; 3]).collect();
+        let file = encode(Pixels::new(SIZE, Kind::Rgb, colored).unwrap()).unwrap();
+        assert!(read(&file) == (ColorType::Grayscale, gray.clone()));
+        let veiled = gray.iter().flat_map(|&luma| [luma, luma, luma, luma / 2]).collect();
+        let file = encode(Pixels::new(SIZE, Kind::Rgba, veiled).unwrap()).unwrap();
+        assert!(
+            read(&file)
+                == (ColorType::GrayscaleAlpha, gray.iter().flat_map(|&luma| [luma, luma / 2]).collect())
+        );
+    }
+
+    #[test]
+    fn a_ramp_is_shorter_by_its_differences_than_by_a_palette() {
+        let ramp = (0..90 * 60).flat_map(|at| [at as u8 % 90, 2 * (at as u8 % 90), 7]).collect();
+        let ramp = Pixels::new(SIZE, Kind::Rgb, ramp).unwrap();
+        let indexed = Indexed::of(&ramp).unwrap();
+        let (file, numbered) = (encode(ramp.clone()).unwrap(), with_palette(&indexed, SIZE).unwrap());
+        assert_eq!(file.len(), numbered.len().min(with_channels(&ramp).unwrap().len()));
+        assert!(read(&file).1 == ramp.into_data());
+    }
 }

@@ -120,14 +120,13 @@ pub fn sides_max(cut: Size, recipe: &Recipe) -> Size {
     }
 }
 
-/// The longest side that a format holds, in pixels: JPEG and GIF have 16 bits for it, WebP 14, PNG
-/// 31, and an AV1 frame 16 bits for one less.
+/// The longest side that a format holds, in pixels: JPEG and GIF have 16 bits for it, WebP 14, PNG 31, and AV1 16 for
+/// one less, of which encoders leave out the last.
 pub const fn side_max(format: Format) -> u32 {
     match format {
-        Format::Jpeg | Format::Gif => 65_535,
+        Format::Jpeg | Format::Gif | Format::Avif => 65_535,
         Format::Webp => 16_383,
         Format::Png => 0x7fff_ffff,
-        Format::Avif => 65_536,
     }
 }
 

@@ -214,7 +214,7 @@ fn refuses_a_side_that_the_format_cannot_hold() {
         (Format::Gif, 65_535),
         (Format::Webp, 16_383),
         (Format::Png, 0x7fff_ffff),
-        (Format::Avif, 65_536),
+        (Format::Avif, 65_535),
     ] {
         let sized = |sides| settle(size(sides), &recipe_as("full", format), u64::MAX).map(|plan| plan.size);
         let beyond = GeometryError::BeyondFormat { side: u128::from(max) + 1, format };

@@ -13,8 +13,6 @@ pub enum InspectError {
     Empty,
     /// Not one of the formats of [`Format`].
     NotAnImage,
-    /// A known format that is not stored yet.
-    Unsupported(Format),
     /// A JPEG of a kind that can never be shown.
     UnsupportedJpeg(JpegKind),
     /// Width or height is zero.
@@ -40,7 +38,7 @@ pub enum InspectError {
 impl InspectError {
     /// Whether the type is the reason (415); otherwise it is the content (422).
     pub const fn is_unsupported_type(&self) -> bool {
-        matches!(self, Self::Empty | Self::NotAnImage | Self::Unsupported(_))
+        matches!(self, Self::Empty | Self::NotAnImage)
     }
 }
 
@@ -49,14 +47,7 @@ impl fmt::Display for InspectError {
         match self {
             Self::Empty => f.write_str("The upload is empty; send the bytes of an image."),
             Self::NotAnImage => {
-                f.write_str("This is not a JPEG, PNG, GIF or WebP image; convert it to one of them.")
-            }
-            Self::Unsupported(format) => {
-                write!(
-                    f,
-                    "{} is not supported; convert the image to JPEG, PNG, GIF or WebP.",
-                    format.media_type()
-                )
+                f.write_str("This is not a JPEG, PNG, GIF, WebP or AVIF image; convert it to one of them.")
             }
             Self::UnsupportedJpeg(kind) => write!(
                 f,
@@ -180,6 +171,14 @@ pub enum Fault {
     WebpFrameOutside,
     /// No picture, or an animation frame without one.
     WebpNoPicture,
+    /// A box or a table that reaches past the end of what contains it.
+    AvifBox,
+    /// A description longer than any program writes.
+    AvifMetaLength,
+    /// No primary picture, or none with data, size and configuration.
+    AvifNoPicture,
+    /// A picture that is not AV1, or is put together in a way that is not supported.
+    AvifKind,
 }
 
 impl fmt::Display for Fault {
@@ -218,6 +217,10 @@ impl fmt::Display for Fault {
             Self::WebpPictureSize => "a WebP picture's size differs from the announced one",
             Self::WebpFrameOutside => "a WebP animation frame lies outside the canvas",
             Self::WebpNoPicture => "the WebP or one of its frames has no picture",
+            Self::AvifBox => "an AVIF box reaches past the end of what contains it",
+            Self::AvifMetaLength => "the AVIF's description is longer than 1 MiB",
+            Self::AvifNoPicture => "the AVIF has no primary picture with data and a size",
+            Self::AvifKind => "the AVIF's picture is put together in a way that is not supported",
         })
     }
 }

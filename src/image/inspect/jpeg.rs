@@ -8,14 +8,12 @@ use memchr::memchr;
 use super::exif::{EXIF_NAME, Exif};
 use super::walk::{Field, Walk, check_size, skip};
 use super::{Fault, InspectError, JpegKind};
+use crate::image::container::jpeg::{SCANS_MAX, ends_data};
 use crate::image::header::{Color, ColorKind, Header, Limits};
 use crate::object::Format;
 
 /// Between segments, in the whole file. One segment's worth: padding is shorter, and more means that the walk is lost.
 const STRAY_BYTES_MAX: u64 = 65_535;
-
-/// Encoders make about ten scans; each is a pass over the whole picture, so thousands are an attack on the decoder.
-pub(super) const SCANS_MAX: u32 = 100;
 
 const COMPONENTS_MAX: usize = 4;
 
@@ -32,11 +30,7 @@ mod marker {
     pub(super) const SOI: u8 = 0xD8;
     pub(super) const EOI: u8 = 0xD9;
     pub(super) const SOS: u8 = 0xDA;
-    pub(super) const APP0: u8 = 0xE0;
     pub(super) const APP1: u8 = 0xE1;
-    pub(super) const APP15: u8 = 0xEF;
-    pub(super) const EXP: u8 = 0xDF;
-    pub(super) const COM: u8 = 0xFE;
 }
 
 #[derive(Debug)]
@@ -314,12 +308,6 @@ fn find_data_end(input: &mut &[u8]) -> Option<State> {
             return None;
         }
     }
-}
-
-/// Whether FF with this code ends a scan's data. Reserved codes can only be damage, which the decoder conceals.
-const fn ends_data(code: u8) -> bool {
-    matches!(code, marker::SOF0..=marker::SOF15 | marker::SOI..=marker::EXP | marker::APP0..=marker::APP15 | marker::COM)
-        && code != marker::JPG
 }
 
 const fn is_frame(code: u8) -> bool {

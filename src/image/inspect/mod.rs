@@ -4,9 +4,10 @@
 //! cut. The type is read from the bytes alone; what a client declares plays no part.
 //!
 //! It does not decode pixels: picture data that is present but damaged passes. Its memory is a few hundred bytes and, while
-//! an EXIF block arrives, that block (at most 64 KiB); nothing is reserved by a number that the file claims. Bytes after
+//! an EXIF block or an AVIF's description arrives, that one (at most 64 KiB, or 1 MiB); nothing is reserved by a number that the file claims. Bytes after
 //! the end of the image are allowed in every format.
 
+mod avif;
 mod error;
 mod exif;
 mod gif;
@@ -21,15 +22,15 @@ mod tests;
 
 pub use error::{Fault, InspectError, JpegKind};
 
+use avif::Avif;
 use gif::Gif;
 use jpeg::Jpeg;
 use png::Png;
-use signature::{Brands, HEAD_BYTES, Kind, kind_of};
+use signature::{HEAD_BYTES, Kind, kind_of};
 use walk::Walk;
 use webp::Webp;
 
 use super::header::{Header, Limits};
-use crate::object::Format;
 
 /// Inspects a whole file in memory.
 ///
@@ -55,12 +56,11 @@ enum State {
         bytes: [u8; HEAD_BYTES],
         have: usize,
     },
-    /// An ISO media file, until its brands tell whether it is AVIF.
-    Brands(Brands),
     Jpeg(Jpeg),
     Png(Png),
     Gif(Gif),
     Webp(Webp),
+    Avif(Avif),
 }
 
 impl Inspector {
@@ -92,11 +92,12 @@ impl Inspector {
             self.begin(head)?;
         }
         match self.state {
-            State::Head { .. } | State::Brands(_) => Err(InspectError::NotAnImage),
+            State::Head { .. } => Err(InspectError::NotAnImage),
             State::Jpeg(jpeg) => jpeg.finish(),
             State::Png(png) => png.finish(),
             State::Gif(gif) => gif.finish(),
             State::Webp(webp) => webp.finish(),
+            State::Avif(avif) => avif.finish(),
         }
     }
 
@@ -120,7 +121,7 @@ impl Inspector {
             Kind::Png => State::Png(Png::new(self.limits)),
             Kind::Gif => State::Gif(Gif::new(self.limits)),
             Kind::Webp => State::Webp(Webp::new(self.limits)),
-            Kind::IsoMedia => State::Brands(Brands::default()),
+            Kind::IsoMedia => State::Avif(Avif::new(self.limits)),
         };
         self.feed(head)
     }
@@ -129,11 +130,11 @@ impl Inspector {
         match &mut self.state {
             // Only while the head is incomplete, and then it has taken all there was.
             State::Head { .. } => Ok(()),
-            State::Brands(brands) => brands.push(bytes),
             State::Jpeg(jpeg) => jpeg.push(bytes),
             State::Png(png) => png.push(bytes),
             State::Gif(gif) => gif.push(bytes),
             State::Webp(webp) => webp.push(bytes),
+            State::Avif(avif) => avif.push(bytes),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! PNG and APNG: signature, IHDR, chunks in an order that can be decoded, picture data, IEND.
 //!
 //! Only the IHDR's checksum is verified, for every later decision rests on it. A wrong checksum elsewhere is common in
-//! files that all viewers show, and the picture data has a checksum of its own that the decoder sees.
+//! files that all viewers show.
 
 use super::exif::{EXIF_BYTES_MAX, Exif};
 use super::walk::{Field, Walk, check_size, skip};

@@ -15,7 +15,7 @@ use crate::object::spec::{Crop, Fit, Gravity, Hundredths, Size};
 use crate::object::{Format, ObjectId, Spec};
 
 /// Stands in every key: raise it with every change of the steps or of an encoder that changes bytes.
-pub const ENCODER_VERSION: u32 = 1;
+pub const ENCODER_VERSION: u32 = 2;
 
 /// What the configuration says about variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,8 +24,10 @@ pub(super) fn render(
     let mut player = Player::new(source, header, limits)?;
     let mut view = None;
     let mut animation = None;
+    let space = ColorSpace::of(source, header);
     while let Some(delay_ms) = player.next(keep_going)? {
-        let (pixels, canvas) = frame(player.shown()?, &layout, &mut view, recipe, limits, keep_going)?;
+        let (pixels, canvas) =
+            frame(player.shown()?, space.clone(), &layout, &mut view, recipe, limits, keep_going)?;
         let pixels = finished(pixels, layout.transform, canvas, recipe, keep_going)?;
         proceed(keep_going)?;
         let animation = match &mut animation {
@@ -53,24 +55,50 @@ struct View {
     canvas: Size,
 }
 
-/// A frame in its size, and the canvas that it will fill.
+/// A frame in its size and in sRGB, and the canvas that it will fill.
 fn frame(
-    pixels: Pixels,
+    mut pixels: Pixels,
+    mut space: ColorSpace,
     layout: &Layout,
     view: &mut Option<View>,
     recipe: &Recipe,
     limits: &Limits,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<(Pixels, Size), RenderError> {
-    if let Some(View { cut, window, to, canvas }) = *view {
-        let pixels = pixels.cropped(cut).ok_or(RenderError::BadWindow)?;
-        return Ok((resize::resize(pixels, window, to)?, canvas));
+    if recipe.looks_at_pixels() {
+        space.to_srgb(&mut pixels);
     }
-    let cut = if recipe.trim { layout.trimmed(&pixels) } else { layout.cut };
-    let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
-    let pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
-    let window = layout.placed_window(plan.window, cut.size(), recipe, &pixels, keep_going)?;
-    let to = layout.transform.size(plan.size);
-    *view = Some(View { cut: layout.stored_cut(cut), window, to, canvas: plan.canvas });
-    Ok((resize::resize(pixels, window, to)?, plan.canvas))
+    let View { cut, window, to, canvas } = match *view {
+        Some(view) => view,
+        None => *view.insert(View::of(&pixels, layout, recipe, limits, keep_going)?),
+    };
+    let mut pixels = pixels.cropped(cut).ok_or(RenderError::BadWindow)?;
+    if to.area() > cut.size().area() {
+        space.to_srgb(&mut pixels);
+    }
+    let mut pixels = resize::resize(pixels, window, to)?;
+    space.to_srgb(&mut pixels);
+    Ok((pixels, canvas))
+}
+
+impl View {
+    /// As the first frame asks for it.
+    fn of(
+        pixels: &Pixels,
+        layout: &Layout,
+        recipe: &Recipe,
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Self, RenderError> {
+        let cut = if recipe.trim { trim::trimmed(pixels, layout.transform, layout.cut) } else { layout.cut };
+        let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
+        let (stored, to) = (layout.stored_cut(cut), layout.transform.size(plan.size));
+        let window = if recipe.looks_at_pixels() {
+            let shown = pixels.clone().cropped(stored).ok_or(RenderError::BadWindow)?;
+            layout.placed_window(plan.window, cut.size(), recipe, &shown, keep_going)?
+        } else {
+            layout.stored_window(plan.window, cut.size())
+        };
+        Ok(Self { cut: stored, window, to, canvas: plan.canvas })
+    }
 }

@@ -10,8 +10,8 @@ use crate::object::Spec;
 
 pub(super) const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
 
-/// The formats that are both read and written.
-pub(super) const FORMATS: [Format; 4] = [Format::Jpeg, Format::Png, Format::Gif, Format::Webp];
+/// The formats that are read and written.
+pub(super) const FORMATS: [Format; 5] = [Format::Jpeg, Format::Png, Format::Gif, Format::Webp, Format::Avif];
 
 pub(super) const KINDS: [Kind; 4] = [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba];
 

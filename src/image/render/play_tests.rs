@@ -177,7 +177,7 @@ fn a_damaged_later_frame_is_told_and_never_shown() {
 fn the_canvas_and_the_file_of_an_animation_are_charged() {
     let header = Header { frames: 50, ..header(Format::Gif, Size { width: 500, height: 400 }, Kind::Rgba) };
     let (still, moving) = (recipe("full,frame0", Format::Gif), recipe("full", Format::Gif));
-    let more = peak_bytes(&header, &moving, &LIMITS) - peak_bytes(&header, &still, &LIMITS);
+    let more = peak_bytes(&[], &header, &moving, &LIMITS) - peak_bytes(&[], &header, &still, &LIMITS);
     assert!(more >= 500 * 400 * (4 + 3 * 4 + 50), "{more}");
 }
 

@@ -160,9 +160,6 @@ fn errors_name_their_cause() {
     assert_eq!(tried(&right, &recipe("full,frame1", Format::Png)), RenderError::FrameMissing { frames: 1 });
     let nothing = GeometryError::NothingLeft { turned: SMALL };
     assert_eq!(tried(&right, &recipe("full,crop-37-0-1-1", Format::Png)), RenderError::Geometry(nothing));
-    let avif = RenderError::FormatNotSupported(Format::Avif);
-    assert_eq!(tried(&right, &full(Format::Avif)), avif);
-    assert_eq!(tried(&Header { format: Format::Avif, ..right }, &full(Format::Png)), avif);
     let limits = Limits { pixels_max: SMALL.area() - 1, ..LIMITS };
     let large = render(&source, &right, &recipe("9w", Format::Png), &limits, &always).unwrap_err();
     assert_eq!(large, RenderError::TooLarge { pixels_max: SMALL.area() - 1 });
@@ -251,22 +248,22 @@ fn the_peak_holds_at_least_the_source_and_the_result() {
             for format in FORMATS {
                 let (recipe, header) = (scaled(SMALL, format), header(from, PHOTO, kind));
                 let least = PHOTO.area() * kind.channels().min(decode::kind(&header).channels()) as u64;
-                let peak = peak_bytes(&header, &recipe, &LIMITS);
+                let peak = peak_bytes(&[], &header, &recipe, &LIMITS);
                 assert!(peak >= least + SMALL.area(), "{kind:?} {from:?} to {format:?}");
             }
         }
     }
     let wide = header(Format::Png, Size { width: 100_000, height: 1000 }, Kind::Rgba);
-    assert!(peak_bytes(&wide, &recipe("37w", Format::Png), &LIMITS) >= 400_000_000);
+    assert!(peak_bytes(&[], &wide, &recipe("37w", Format::Png), &LIMITS) >= 400_000_000);
     // Sizes that no limit lets through must saturate, not wrap to something small.
     let huge = header(Format::Jpeg, Size { width: u32::MAX, height: u32::MAX }, Kind::Rgb);
-    assert!(peak_bytes(&huge, &full(Format::Webp), &LIMITS) > 1 << 63);
+    assert!(peak_bytes(&[], &huge, &full(Format::Webp), &LIMITS) > 1 << 63);
 }
 
 #[test]
 fn the_peak_counts_what_each_option_adds() {
     let header = header(Format::Png, SMALL, Kind::Rgb);
-    let peak = |spec: &str, format| peak_bytes(&header, &recipe(spec, format), &LIMITS);
+    let peak = |spec: &str, format| peak_bytes(&[], &header, &recipe(spec, format), &LIMITS);
     for (spec, bytes) in [
         // The padded canvas in four channels; with a blurred copy; the result of trimming, not known before.
         ("4000w4000h,pad", 4 * 16_000_000),
@@ -278,6 +275,19 @@ fn the_peak_counts_what_each_option_adds() {
         assert!(peak(spec, Format::Png) >= bytes, "{spec}: {}", peak(spec, Format::Png));
     }
     assert!(peak("9w,trim", Format::Png) >= peak("9w", Format::Png));
+}
+
+#[test]
+fn a_jpeg_is_charged_for_the_planes_that_its_variant_needs() {
+    let size = Size { width: 1200, height: 900 };
+    let (source, header) =
+        (file(&photo(size, Kind::Rgb), Format::Jpeg), header(Format::Jpeg, size, Kind::Rgb));
+    let peak = |source: &[u8], spec| peak_bytes(source, &header, &recipe(spec, Format::Jpeg), &LIMITS);
+    let whole = peak(&[], "100w");
+    assert!(whole > 9 * size.area());
+    assert!(peak(&source, "100w") < whole / 5);
+    // Every pixel is looked at, or kept.
+    assert!(peak(&source, "100w,trim") >= whole && peak(&source, "full") >= whole);
 }
 
 proptest! {

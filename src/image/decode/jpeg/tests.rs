@@ -19,6 +19,8 @@ const SAMPLINGS: [SamplingFactor; 8] = [
 /// Sides on and off the grid of blocks, and smaller than one.
 const SIZES: [(u32, u32); 5] = [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40)];
 
+const LIMITS: Limits = Limits { pixels_max: 10_000, frames_max: 1 };
+
 type Order = fn(&mut Encoder<&mut Vec<u8>>);
 
 fn picture(size: Size) -> Pixels {
@@ -58,7 +60,7 @@ fn every_sampling_size_and_order_of_scans_gives_the_picture_back() {
                     encoder.set_sampling_factor(sampling);
                     set(encoder);
                 });
-                match decode(&bytes, pixels.size()) {
+                match decode(&bytes, pixels.size(), &LIMITS, &|| true) {
                     Ok(back) if distance(&back, &pixels) < 12.0 => {}
                     Ok(back) => failures.push(format!(
                         "{width}x{height} {sampling:?} {order}: {:.1}",

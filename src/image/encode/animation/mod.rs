@@ -29,12 +29,12 @@ impl Animation {
     ///
     /// # Errors
     ///
-    /// [`RenderError::FormatNotSupported`] for a format other than these two; [`RenderError::EncodeFailed`].
+    /// [`RenderError::EncodeFailed`], also for a format other than these two.
     pub fn new(format: Format, size: Size, plays: u32, quality: u8) -> Result<Self, RenderError> {
         let writer = match format {
             Format::Gif => gif::Writer::new(size, plays).map(Writer::Gif),
             Format::Webp => Some(Writer::Webp(webp::Writer::new(size, plays, quality))),
-            _ => return Err(RenderError::FormatNotSupported(format)),
+            Format::Jpeg | Format::Png | Format::Avif => None,
         };
         let writer = writer.ok_or(RenderError::EncodeFailed(format))?;
         Ok(Self { size, format, writer })

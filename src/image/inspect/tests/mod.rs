@@ -2,6 +2,7 @@
 //! [`any_bytes`]; [`corpus`] runs over the images of others.
 
 mod any_bytes;
+mod avif;
 mod build;
 mod corpus;
 mod exif;

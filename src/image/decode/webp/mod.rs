@@ -4,10 +4,13 @@
 //! frame whose bitstream claims another size than its place on the canvas is refused before memory is reserved
 //! for it: the claim costs an attacker four bytes and the decoder four hundred megabytes.
 
-use webp::{BitstreamFeatures, PixelLayout};
+mod libwebp;
+mod shrunk;
+
+use libwebp::Features;
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
-use super::{CORRUPT, SIZE_DIFFERS};
+use super::{CORRUPT, Part, SIZE_DIFFERS};
 use crate::image::container::webp::Chunks;
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
@@ -20,29 +23,29 @@ pub(super) fn decode(
     frame: u32,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let features = BitstreamFeatures::new(source).ok_or(CORRUPT)?;
-    if (features.width(), features.height()) != (size.width, size.height) {
-        return Err(SIZE_DIFFERS);
-    }
-    if features.has_animation() {
+    let features = features(source, size)?;
+    if features.is_animated {
         decode_frame(source, size, frame, keep_going)
     } else {
         decode_still(source, size)
     }
 }
 
+/// A part of the still, already scaled; `None` if there is no shorter way to it than [`decode`].
+pub(super) fn decode_part(source: &[u8], size: Size, part: &Part) -> Result<Option<Pixels>, RenderError> {
+    shrunk::decode(source, &features(source, size)?, part)
+}
+
+fn features(source: &[u8], size: Size) -> Result<Features, RenderError> {
+    let features = libwebp::features(source).ok_or(CORRUPT)?;
+    if features.size == size { Ok(features) } else { Err(SIZE_DIFFERS) }
+}
+
 /// A file or a frame's bitstream.
 fn decode_still(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
-    let features = BitstreamFeatures::new(source).ok_or(CORRUPT)?;
-    if (features.width(), features.height()) != (size.width, size.height) {
-        return Err(SIZE_DIFFERS);
-    }
-    let image = webp::Decoder::new(source).decode().ok_or(CORRUPT)?;
-    let kind = match image.layout() {
-        PixelLayout::Rgb => Kind::Rgb,
-        PixelLayout::Rgba => Kind::Rgba,
-    };
-    Pixels::new(size, kind, image.to_vec()).ok_or(CORRUPT)
+    let has_alpha = features(source, size)?.has_alpha;
+    let data = libwebp::colors(source, size, has_alpha).ok_or(CORRUPT)?;
+    Pixels::new(size, if has_alpha { Kind::Rgba } else { Kind::Rgb }, data).ok_or(CORRUPT)
 }
 
 fn decode_frame(

@@ -1,0 +1,58 @@
+//! What one variant of one file costs: `photos FILE SPEC EXTENSION COUNT [OUT]`.
+//!
+//! Reads the file and makes the variant COUNT times after one that does not count, on this thread alone, and
+//! prints processor microseconds and bytes of a variant, and the peak of resident memory in KiB, as
+//! `{"us":…,"bytes":…,"peak_kib":…}`. `tools/peers/images.sh` runs it beside sharp and libvips.
+
+use std::error::Error;
+use std::fs;
+
+use reticulum::image::header::Limits;
+use reticulum::image::recipe::{Quality, Recipe, Settings};
+use reticulum::image::variant;
+use reticulum::object::{Extension, Spec};
+use rustix::time::{ClockId, clock_gettime};
+
+/// The defaults of the configuration.
+const SETTINGS: Settings =
+    Settings { quality: Quality { jpeg: 82, webp: 80, avif: 60 }, upscale: false, dimension_max: 8192 };
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // cargo passes a flag of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|text| text != "--bench").collect();
+    let [file, spec, extension, count, out @ ..] = &arguments[..] else {
+        println!("photos FILE SPEC EXTENSION COUNT [OUT]");
+        return Ok(());
+    };
+    let count: u32 = count.parse()?;
+    let Some(Extension::Format(format)) = Extension::parse(extension) else {
+        return Err("what extension?".into());
+    };
+    let recipe = Recipe::resolve(&Spec::parse(spec)?, format, &SETTINGS)?;
+    let limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
+    let make = || -> Result<Vec<u8>, Box<dyn Error>> {
+        Ok(variant::prepare(&fs::read(file)?, &recipe, &limits)?.make(&|| true)?)
+    };
+    let variant = make()?;
+    let before = cpu_us();
+    for _ in 0..count {
+        make()?;
+    }
+    let us = (cpu_us() - before) / f64::from(count);
+    println!("{{\"us\":{us:.0},\"bytes\":{},\"peak_kib\":{}}}", variant.len(), peak_kib()?);
+    if let [out] = out {
+        fs::write(out, variant)?;
+    }
+    Ok(())
+}
+
+fn cpu_us() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+}
+
+fn peak_kib() -> Result<u64, Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+}

@@ -1,0 +1,112 @@
+//! What hyper says by itself. It answers bytes that are no request with a bare head, before anybody here
+//! is asked; on its way out that head is replaced by a problem of the same status.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use super::reply::{self, Problem};
+use super::socket::Socket;
+use super::watch::Watch;
+use crate::telemetry::metrics::{Cache, Route, ShardMetrics};
+
+/// A socket on which no refusal is without a sentence.
+pub(super) struct Explained {
+    socket: Socket,
+    watch: Rc<Watch>,
+    metrics: Arc<ShardMetrics>,
+    instead: Option<Instead>,
+}
+
+/// What is sent in place of a head of hyper's.
+struct Instead {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Explained {
+    pub(super) fn new(socket: Socket, watch: Rc<Watch>, metrics: Arc<ShardMetrics>) -> Self {
+        Self { socket, watch, metrics, instead: None }
+    }
+
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    /// Notes what is to be sent in place of `bytes`, if they are hyper's own.
+    fn replace(&mut self, bytes: &[u8]) {
+        if self.instead.is_some() || !self.watch.is_unasked() {
+            return;
+        }
+        if let Some((problem, status)) = Problem::of_bare_head(bytes) {
+            self.metrics.request(Route::Other, status, Cache::None, Duration::ZERO);
+            self.instead = Some(Instead { bytes: reply::last_words(problem), sent: 0 });
+        }
+    }
+
+    /// Ready when all that stands in place of hyper's head has left; `None` where nothing does.
+    fn poll_instead(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<()>>> {
+        let Some(Instead { bytes, sent }) = &mut self.instead else { return Poll::Ready(None) };
+        while *sent < bytes.len() {
+            match ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[*sent..])) {
+                Ok(count) => *sent += count,
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+        Poll::Ready(Some(Ok(())))
+    }
+}
+
+impl Read for Explained {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, into)
+    }
+}
+
+impl Write for Explained {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.replace(bytes);
+        match ready!(self.poll_instead(context)) {
+            Some(sent) => Poll::Ready(sent.map(|()| bytes.len())),
+            None => Pin::new(&mut self.socket).poll_write(context, bytes),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.replace(slices.first().map_or(&[], |slice| slice));
+        match ready!(self.poll_instead(context)) {
+            Some(sent) => Poll::Ready(sent.map(|()| slices.iter().map(|slice| slice.len()).sum())),
+            None => Pin::new(&mut self.socket).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch.flushed();
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,98 @@
+//! Meanings that were worked out lately, by what the file said.
+//!
+//! Reading a profile and making its tables takes longer than converting a thumbnail, and nearly all files of a site
+//! carry one of a few profiles. A meaning is a pure function of the statement, so remembering it changes no result. Each
+//! worker thread has its own memory: nothing is locked, and it holds [`ENTRIES_MAX`] meanings of at most 1.4 MiB.
+
+use std::cell::RefCell;
+
+use sha2::{Digest, Sha256};
+
+use super::tag::Tag;
+use super::{Meaning, code_points, icc};
+
+const ENTRIES_MAX: usize = 8;
+
+/// A profile can be made to order, so its key must be a digest that nobody can make collide.
+type Key = [u8; 32];
+
+thread_local! {
+    /// The latest used first.
+    static MEANINGS: RefCell<Vec<(Key, Option<Meaning>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What this statement comes to; `None` if it is not understood.
+pub(super) fn meaning(tag: &Tag) -> Option<Meaning> {
+    let key = key(tag);
+    if let Some(meaning) = recalled(&key) {
+        return meaning;
+    }
+    let meaning = understood(tag);
+    MEANINGS.with_borrow_mut(|meanings| {
+        meanings.truncate(ENTRIES_MAX - 1);
+        meanings.insert(0, (key, meaning.clone()));
+    });
+    meaning
+}
+
+fn recalled(key: &Key) -> Option<Option<Meaning>> {
+    MEANINGS.with_borrow_mut(|meanings| {
+        let at = meanings.iter().position(|(other, _)| other == key)?;
+        meanings[..=at].rotate_right(1);
+        Some(meanings[0].1.clone())
+    })
+}
+
+fn understood(tag: &Tag) -> Option<Meaning> {
+    match tag {
+        Tag::Icc(profile) => icc::meaning(profile),
+        Tag::CodePoints(points) => points.meaning(),
+        Tag::Srgb => Some(Meaning::Srgb),
+        Tag::Gamma { gamma, primaries } => code_points::of_gamma(*gamma, *primaries),
+    }
+}
+
+fn key(tag: &Tag) -> Key {
+    match tag {
+        Tag::Icc(profile) => Sha256::digest(profile).into(),
+        // No profile is this short.
+        other => Sha256::digest(format!("{other:?}")).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gamma(gamma: u32) -> Tag<'static> {
+        Tag::Gamma { gamma: Some(gamma), primaries: None }
+    }
+
+    fn converted(tag: &Tag) -> std::sync::Arc<super::super::Conversion> {
+        match meaning(tag) {
+            Some(Meaning::Converted(conversion)) => conversion,
+            _ => panic!("{tag:?} is sRGB"),
+        }
+    }
+
+    #[test]
+    fn the_latest_are_remembered_and_no_more() {
+        let first = converted(&gamma(100_000));
+        for other in 1..ENTRIES_MAX as u32 {
+            converted(&gamma(100_000 + other));
+            assert!(std::sync::Arc::ptr_eq(&first, &converted(&gamma(100_000))));
+        }
+        (0..ENTRIES_MAX as u32).for_each(|other| drop(converted(&gamma(200_000 + other))));
+        MEANINGS.with_borrow(|meanings| assert_eq!(meanings.len(), ENTRIES_MAX));
+        assert!(!std::sync::Arc::ptr_eq(&first, &converted(&gamma(100_000))));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_remembered_too() {
+        let broken = Tag::Icc(b"no profile".as_slice().into());
+        assert!(meaning(&broken).is_none() && meaning(&broken).is_none());
+        MEANINGS.with_borrow(|meanings| {
+            assert_eq!(meanings.iter().filter(|entry| entry.0 == key(&broken)).count(), 1)
+        });
+    }
+}

@@ -1,0 +1,96 @@
+//! Colours by the numbers of ITU-T H.273 (cICP in PNG, nclx in AVIF), and by a gamma.
+//!
+//! The curves of television cameras (BT.709 and its like) are taken as sRGB's: pictures are encoded for a display, and
+//! the display that such pictures were looked at on while they were made is sRGB's, within a little. The hybrid curve
+//! (HLG) was made to be shown by displays that do not know it, so it is taken as sRGB's too. PQ is mapped by
+//! [`super::pq`]. What has no number, or one that says nothing of a picture, is not understood.
+
+use moxcms::{ToneReprCurve, curve_from_gamma};
+
+use super::pq::Pq;
+use super::primaries::{D65, Primaries, SRGB};
+use super::{Colors, Conversion, Meaning};
+
+/// Primaries and transfer characteristics; how components were made of RGB is the decoder's matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CodePoints {
+    pub(super) primaries: u8,
+    pub(super) transfer: u8,
+}
+
+/// Transfer characteristics: SMPTE ST 2084.
+const PQ: u8 = 16;
+/// Transfer characteristics: ARIB STD-B67.
+pub(super) const HLG: u8 = 18;
+
+impl CodePoints {
+    pub(super) fn meaning(self) -> Option<Meaning> {
+        let primaries = primaries(self.primaries)?;
+        if self.transfer == PQ {
+            return Conversion::of_colors(Colors::Pq(Box::new(Pq::new(primaries))));
+        }
+        primaries.with_curve(curve(self.transfer)?)
+    }
+
+    /// Whether the picture is brighter than a display's white, or curved for such displays: an ICC profile that names
+    /// these numbers says less than they do.
+    pub(super) const fn is_high_dynamic_range(self) -> bool {
+        matches!(self.transfer, PQ | HLG)
+    }
+}
+
+fn primaries(number: u8) -> Option<Primaries> {
+    let of = |red, green, blue| Primaries { red, green, blue, white: D65 };
+    Some(match number {
+        // Unspecified is what most files say that mean sRGB.
+        1 | 2 => SRGB,
+        4 => Primaries { red: (0.67, 0.33), green: (0.21, 0.71), blue: (0.14, 0.08), white: (0.31, 0.316) },
+        5 => of((0.64, 0.33), (0.29, 0.6), (0.15, 0.06)),
+        6 | 7 => of((0.63, 0.34), (0.31, 0.595), (0.155, 0.07)),
+        9 => of((0.708, 0.292), (0.17, 0.797), (0.131, 0.046)),
+        11 => {
+            Primaries { red: (0.68, 0.32), green: (0.265, 0.69), blue: (0.15, 0.06), white: (0.314, 0.351) }
+        }
+        12 => of((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
+        22 => of((0.63, 0.34), (0.295, 0.605), (0.155, 0.077)),
+        _ => return None,
+    })
+}
+
+fn curve(number: u8) -> Option<ToneReprCurve> {
+    Some(match number {
+        1 | 2 | 6 | 7 | 11 | 12 | 13 | 14 | 15 | HLG => srgb_curve(),
+        4 => curve_from_gamma(2.2),
+        5 => curve_from_gamma(2.8),
+        8 => curve_from_gamma(1.0),
+        17 => curve_from_gamma(2.6),
+        _ => return None,
+    })
+}
+
+/// Display exponents that are taken for what they say; anything else is a broken file.
+const EXPONENTS: std::ops::RangeInclusive<f32> = 0.1..=10.0;
+
+/// The exponent that a file gives for sRGB, in 100000ths, and how far from it a file may be and still mean sRGB: 5 %,
+/// which is where correcting begins to be visible.
+const GAMMA_SRGB: u32 = 45_455;
+const GAMMA_ALIKE: u32 = GAMMA_SRGB / 20;
+
+/// What a PNG's gamma (the exponent values were encoded with, in 100000ths) and primaries say.
+pub(super) fn of_gamma(gamma: Option<u32>, primaries: Option<Primaries>) -> Option<Meaning> {
+    let curve = match gamma {
+        Some(gamma) if gamma.abs_diff(GAMMA_SRGB) > GAMMA_ALIKE => {
+            let exponent = 100_000.0 / gamma as f32;
+            if !EXPONENTS.contains(&exponent) {
+                return None;
+            }
+            curve_from_gamma(exponent)
+        }
+        _ => srgb_curve(),
+    };
+    primaries.unwrap_or(SRGB).with_curve(curve)
+}
+
+fn srgb_curve() -> ToneReprCurve {
+    ToneReprCurve::Parametric(vec![2.4, 1.0 / 1.055, 0.055 / 1.055, 1.0 / 12.92, 0.04045])
+}

@@ -1,0 +1,186 @@
+//! ICC profiles, from hostile bytes to a conversion.
+//!
+//! The library that reads profiles is shown only what it needs. A profile may name a table a thousand times, or point
+//! all its tags at one large table, and each costs time and memory to read; so the header is checked here and a new
+//! profile is put together from the first tag of each kind that a conversion uses, within [`USED_BYTES_MAX`]. Texts and
+//! the way back from sRGB are left out. A panic of the library is taken for what it is, a profile that it does not
+//! understand.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use moxcms::{
+    ColorProfile, DataColorSpace, Layout, ParsingOptions, RenderingIntent, ToneReprCurve,
+    Transform8BitExecutor, TransformOptions,
+};
+
+use super::code_points::CodePoints;
+use super::{Colors, Conversion, Meaning};
+
+/// Longest profile that is looked at, inflated. Those of printing presses have up to about three megabytes.
+pub(super) const PROFILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest sum of the tags in use; a press's table from ink to colour has about half a megabyte.
+pub(super) const USED_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+const HEADER_BYTES: usize = 128;
+const TAG_BYTES: usize = 12;
+/// Tags of a profile; real ones have about 20.
+const TAGS_MAX: usize = 128;
+/// Points of a curve: the format's own bound.
+const CURVE_POINTS_MAX: usize = 65_536;
+
+/// `None` if the profile is broken, too large, or not of gray, RGB or CMYK.
+pub(super) fn meaning(profile: &[u8]) -> Option<Meaning> {
+    let profile = Profile::read(profile)?;
+    // Bytes that pass may still be nonsense, which must not end the whole job.
+    catch_unwind(AssertUnwindSafe(|| profile.meaning())).ok().flatten()
+}
+
+/// A profile of gray to sRGB's gray, as a curve of one channel.
+pub(super) fn gray(curve: ToneReprCurve) -> Option<Box<[u8; 256]>> {
+    let mut profile = ColorProfile::new_gray_with_gamma(1.0);
+    profile.gray_trc = Some(curve);
+    gray_curve(&profile)
+}
+
+fn gray_curve(profile: &ColorProfile) -> Option<Box<[u8; 256]>> {
+    let mut target = ColorProfile::new_gray_with_gamma(1.0);
+    target.gray_trc = ColorProfile::new_srgb().red_trc;
+    let executor = profile.create_transform_8bit(Layout::Gray, &target, Layout::Gray, options()).ok()?;
+    let values: Vec<u8> = (0..=255).collect();
+    let mut curve = Box::new([0; 256]);
+    executor.transform(&values, &mut curve[..]).ok()?;
+    Some(curve)
+}
+
+/// From RGB or ink to RGB.
+pub(super) fn transform(profile: &ColorProfile) -> Option<Arc<Transform8BitExecutor>> {
+    let layout = if profile.color_space == DataColorSpace::Cmyk { Layout::Rgba } else { Layout::Rgb };
+    profile.create_transform_8bit(layout, &ColorProfile::new_srgb(), Layout::Rgb, options()).ok()
+}
+
+fn options() -> TransformOptions {
+    TransformOptions {
+        rendering_intent: RenderingIntent::RelativeColorimetric,
+        ..TransformOptions::default()
+    }
+}
+
+/// What channels a profile is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Channels {
+    Gray,
+    Rgb,
+    Ink,
+}
+
+impl Channels {
+    /// The tags that a conversion from these channels uses, and those of tables, of which the first that is there is.
+    const fn tags(self) -> (&'static [&'static [u8; 4]], &'static [&'static [u8; 4]]) {
+        match self {
+            Self::Gray => (&[b"kTRC"], &[]),
+            Self::Rgb => (&[b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"chad"], TABLES),
+            Self::Ink => (&[], TABLES),
+        }
+    }
+}
+
+/// From channels to colours, by what a viewer sees and by what the profile's maker likes.
+const TABLES: &[&[u8; 4]] = &[b"A2B1", b"A2B0"];
+
+/// What of a profile is used, as a profile of its own.
+struct Profile {
+    channels: Channels,
+    code_points: Option<CodePoints>,
+    bytes: Vec<u8>,
+}
+
+impl Profile {
+    fn read(profile: &[u8]) -> Option<Self> {
+        if profile.len() > PROFILE_BYTES_MAX {
+            return None;
+        }
+        let (header, rest) = profile.split_first_chunk::<HEADER_BYTES>()?;
+        let word = |at: usize| [header[at], header[at + 1], header[at + 2], header[at + 3]];
+        // Links between devices, abstract and named colours say nothing of a picture's channels.
+        let is_of_a_device = matches!(&word(12), b"scnr" | b"mntr" | b"prtr" | b"spac");
+        let channels = match &word(16) {
+            b"GRAY" => Channels::Gray,
+            b"RGB " => Channels::Rgb,
+            b"CMYK" => Channels::Ink,
+            _ => return None,
+        };
+        let (count, table) = rest.split_first_chunk::<4>()?;
+        let count = usize::try_from(u32::from_be_bytes(*count)).ok()?;
+        if !is_of_a_device || &word(36) != b"acsp" || count > TAGS_MAX {
+            return None;
+        }
+        let table = table.get(..count * TAG_BYTES)?;
+        let find = |name: &[u8; 4]| -> Option<&[u8]> {
+            let tag = table.chunks_exact(TAG_BYTES).find(|tag| tag.starts_with(name))?;
+            let number =
+                |at: usize| u32::from_be_bytes([tag[at], tag[at + 1], tag[at + 2], tag[at + 3]]) as usize;
+            profile.get(number(4)..number(4).checked_add(number(8))?)
+        };
+        let (plain, tables) = channels.tags();
+        let table = tables.iter().find_map(|name| Some((*name, find(name)?)));
+        let used: Vec<_> = plain.iter().filter_map(|name| Some((*name, find(name)?))).chain(table).collect();
+        let code_points = find(b"cicp").and_then(code_points);
+        Some(Self { channels, code_points, bytes: written(header, &used)? })
+    }
+
+    fn meaning(&self) -> Option<Meaning> {
+        if let Some(points) = self.code_points.filter(|points| points.is_high_dynamic_range()) {
+            return points.meaning();
+        }
+        let options = ParsingOptions {
+            max_profile_size: PROFILE_BYTES_MAX,
+            max_allowed_clut_size: USED_BYTES_MAX,
+            max_allowed_trc_size: CURVE_POINTS_MAX,
+        };
+        let profile = ColorProfile::new_from_slice_with_options(&self.bytes, options).ok()?;
+        match self.channels {
+            Channels::Gray => gray_curve(&profile).map(Conversion::of_curve),
+            Channels::Rgb => Conversion::of_colors(Colors::Profile(transform(&profile)?)),
+            Channels::Ink => Some(Meaning::Converted(Arc::new(Conversion::Ink(transform(&profile)?)))),
+        }
+    }
+}
+
+/// A cicp tag: its type, four zeros, primaries, transfer, matrix, range.
+fn code_points(tag: &[u8]) -> Option<CodePoints> {
+    match tag {
+        [b'c', b'i', b'c', b'p', _, _, _, _, primaries, transfer, ..] => {
+            Some(CodePoints { primaries: *primaries, transfer: *transfer })
+        }
+        _ => None,
+    }
+}
+
+/// A profile of these tags; `None` if they are too long.
+fn written(header: &[u8; HEADER_BYTES], tags: &[(&[u8; 4], &[u8])]) -> Option<Vec<u8>> {
+    if tags.iter().map(|(_, tag)| tag.len()).sum::<usize>() > USED_BYTES_MAX {
+        return None;
+    }
+    // A tag begins at a multiple of four.
+    let padded = |tag: &[u8]| tag.len().next_multiple_of(4);
+    let first = HEADER_BYTES + 4 + tags.len() * TAG_BYTES;
+    let length = first + tags.iter().map(|(_, tag)| padded(tag)).sum::<usize>();
+    let mut bytes = Vec::with_capacity(length);
+    // All is bounded far below four gigabytes.
+    bytes.extend((length as u32).to_be_bytes());
+    bytes.extend(&header[4..]);
+    bytes.extend((tags.len() as u32).to_be_bytes());
+    let mut at = first;
+    for (name, tag) in tags {
+        bytes.extend(*name);
+        bytes.extend((at as u32).to_be_bytes());
+        bytes.extend((tag.len() as u32).to_be_bytes());
+        at += padded(tag);
+    }
+    for (_, tag) in tags {
+        bytes.extend(*tag);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    Some(bytes)
+}

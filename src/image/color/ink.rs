@@ -1,0 +1,117 @@
+//! Ink of four colours (CMYK, YCCK) → sRGB, while the picture is decoded: no [`Pixels`](crate::image::pixels::Pixels) can
+//! hold four channels without alpha.
+//!
+//! By the file's own profile; without one by the plain formula, each colour's light times black's.
+
+use super::{Conversion, Meaning, cache, tag};
+use crate::image::color::tag::Tag;
+
+/// How a file stores its ink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::image) enum Stored {
+    /// 255 for full ink.
+    Plain,
+    /// 0 for full ink, as Adobe's programs write it.
+    Inverted,
+    /// Inverted, and the first three as luma and colour differences.
+    InvertedYcc,
+}
+
+/// Pixels converted at a time.
+const CHUNK_PIXELS: usize = 1024;
+
+/// Four channels → three, in place, for a whole number of pixels of the JPEG file `source`.
+pub(in crate::image) fn to_srgb(source: &[u8], stored: Stored, data: &mut Vec<u8>) {
+    let profile = tag::of_jpeg(source).and_then(|profile| cache::meaning(&Tag::Icc(profile)));
+    let conversion = match profile {
+        Some(Meaning::Converted(conversion)) => Some(conversion),
+        _ => None,
+    };
+    let executor = conversion.as_deref().and_then(|conversion| match conversion {
+        Conversion::Ink(executor) => Some(executor),
+        _ => None,
+    });
+    let pixels = data.len() / 4;
+    let mut ink = Vec::with_capacity(CHUNK_PIXELS * 4);
+    for first in (0..pixels).step_by(CHUNK_PIXELS) {
+        let count = CHUNK_PIXELS.min(pixels - first);
+        ink.clear();
+        ink.extend(
+            data[first * 4..(first + count) * 4].chunks_exact(4).flat_map(|pixel| plain(stored, pixel)),
+        );
+        let colors = &mut data[first * 3..(first + count) * 3];
+        let done = executor.is_some_and(|executor| executor.transform(&ink, colors).is_ok());
+        if !done {
+            let pairs = colors.chunks_exact_mut(3).zip(ink.chunks_exact(4));
+            pairs.for_each(|(color, ink)| color.copy_from_slice(&unprofiled(ink)));
+        }
+    }
+    data.truncate(pixels * 3);
+}
+
+/// As [`Stored::Plain`].
+fn plain(stored: Stored, pixel: &[u8]) -> [u8; 4] {
+    match stored {
+        Stored::Plain => [pixel[0], pixel[1], pixel[2], pixel[3]],
+        Stored::Inverted => [255 - pixel[0], 255 - pixel[1], 255 - pixel[2], 255 - pixel[3]],
+        Stored::InvertedYcc => {
+            // What the differences come to is the ink itself: stored was the inverse of the inverse.
+            let [cyan, magenta, yellow] = rgb_of_ycc(pixel[0], pixel[1], pixel[2]);
+            [cyan, magenta, yellow, 255 - pixel[3]]
+        }
+    }
+}
+
+/// JFIF's formula, in 65536ths.
+fn rgb_of_ycc(luma: u8, blue: u8, red: u8) -> [u8; 3] {
+    let (luma, blue, red) = (i32::from(luma) << 16, i32::from(blue) - 128, i32::from(red) - 128);
+    let channel = |sum: i32| ((sum + (1 << 15)) >> 16).clamp(0, 255) as u8;
+    [
+        channel(luma + 91_881 * red),
+        channel(luma - 22_554 * blue - 46_802 * red),
+        channel(luma + 116_130 * blue),
+    ]
+}
+
+fn unprofiled(ink: &[u8]) -> [u8; 3] {
+    let light = 255 - u32::from(ink[3]);
+    [0, 1, 2].map(|channel| (((255 - u32::from(ink[channel])) * light + 127) / 255) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn converted(stored: Stored, pixel: [u8; 4]) -> Vec<u8> {
+        // Two chunks and a part of one.
+        let mut data = pixel.repeat(CHUNK_PIXELS * 2 + 7);
+        to_srgb(b"", stored, &mut data);
+        assert_eq!(data.len(), (CHUNK_PIXELS * 2 + 7) * 3);
+        assert!(data.chunks_exact(3).all(|color| color == &data[..3]));
+        data.truncate(3);
+        data
+    }
+
+    #[test]
+    fn ink_takes_away_light_however_it_is_stored() {
+        for (ink, color) in [
+            ([0, 0, 0, 0], [255, 255, 255]),
+            ([0, 0, 0, 255], [0, 0, 0]),
+            ([255, 0, 0, 0], [0, 255, 255]),
+            ([0, 255, 255, 0], [255, 0, 0]),
+            ([0, 0, 255, 128], [127, 127, 0]),
+        ] {
+            assert_eq!(converted(Stored::Plain, ink), color);
+            assert_eq!(converted(Stored::Inverted, ink.map(|value| 255 - value)), color);
+        }
+    }
+
+    #[test]
+    fn luma_and_colour_differences_are_undone_before_the_ink_is_read() {
+        // Luma 76, differences of pure red: in Adobe's files that is full cyan and nothing else.
+        assert_eq!(converted(Stored::InvertedYcc, [76, 85, 255, 255]), [1, 255, 255]);
+        assert_eq!(converted(Stored::InvertedYcc, [0, 128, 128, 255]), [255; 3]);
+        assert_eq!(converted(Stored::InvertedYcc, [255, 128, 128, 255]), [0; 3]);
+        assert_eq!(converted(Stored::InvertedYcc, [0, 128, 128, 0]), [0; 3]);
+    }
+}

@@ -1,0 +1,221 @@
+//! Colours of any meaning → sRGB.
+//!
+//! A file says what its numbers mean by an ICC profile, else by code points (cICP), an sRGB chunk, or gamma and
+//! primaries; what says nothing, or nothing that can be understood, is sRGB. [`ColorSpace`] is that meaning, ready to be
+//! applied; for the many files that are sRGB already it is nothing at all and costs nothing. Alpha is never touched, gray
+//! stays gray.
+//!
+//! Conversions are relative colorimetric without black point compensation. Colours outside sRGB are clipped. Brightness
+//! above the display's white exists only with the PQ curve, see [`pq`]. Decodes nothing and scales nothing: ink, which no
+//! [`Pixels`] can hold, is the one thing that a decoder must convert at once ([`ink`]).
+//!
+//! Profiles are hostile bytes: see [`icc`] for what is let through to the library that reads them.
+
+mod cache;
+mod code_points;
+mod icc;
+pub(super) mod ink;
+mod pq;
+mod primaries;
+mod tag;
+
+use std::sync::Arc;
+
+use moxcms::Transform8BitExecutor;
+
+use super::header::{ColorKind, Header};
+use super::pixels::{Kind, Pixels};
+use crate::object::Format;
+
+/// Bytes that finding, reading and applying a color space takes beside the pixels, at most: an inflated profile, the
+/// parts of it that are used, those parts as read, and the tables made of them, of which 1.4 MiB are the largest.
+pub const WORK_BYTES_MAX: u64 = (icc::PROFILE_BYTES_MAX + 3 * icc::USED_BYTES_MAX) as u64 + 4 * 1024 * 1024;
+
+/// What the decoded pixels of a file mean.
+#[derive(Clone, Debug)]
+pub struct ColorSpace {
+    /// `None` is sRGB.
+    conversion: Option<Arc<Conversion>>,
+}
+
+impl ColorSpace {
+    /// What this file says. Never fails: a profile that is broken, too large or meant for other channels counts for
+    /// nothing, and what the file says beside it is taken.
+    pub fn of(source: &[u8], header: &Header) -> Self {
+        if header.color.kind == ColorKind::Cmyk {
+            // The decoder has converted it: RGB without ink's profile is all that is left.
+            return Self { conversion: None };
+        }
+        let tags = tag::find(source, header.format);
+        let understood = tags.iter().find_map(|tag| match cache::meaning(tag) {
+            Some(Meaning::Converted(conversion)) if matches!(*conversion, Conversion::Ink(_)) => None,
+            meaning => meaning,
+        });
+        match understood {
+            Some(Meaning::Converted(conversion)) => Self { conversion: Some(conversion) },
+            Some(Meaning::Srgb) | None => Self { conversion: None },
+        }
+    }
+
+    /// Whether there is nothing to convert.
+    pub const fn is_srgb(&self) -> bool {
+        self.conversion.is_none()
+    }
+
+    /// Converts the colours in place; alpha stays. After that nothing is left to convert, and another call does nothing.
+    pub fn to_srgb(&mut self, pixels: &mut Pixels) {
+        if let Some(conversion) = self.conversion.take() {
+            conversion.apply(pixels);
+        }
+    }
+}
+
+/// Bytes beside the pixels that a file of this format may cost; see [`WORK_BYTES_MAX`].
+pub const fn work_bytes(format: Format) -> u64 {
+    match format {
+        Format::Gif => 0,
+        Format::Jpeg | Format::Png | Format::Webp | Format::Avif => WORK_BYTES_MAX,
+    }
+}
+
+/// What one statement of a file comes to.
+#[derive(Clone)]
+enum Meaning {
+    Srgb,
+    Converted(Arc<Conversion>),
+}
+
+/// How channels become those of sRGB.
+enum Conversion {
+    /// One curve for each channel alone: gray, or RGB with sRGB's primaries.
+    Curve(Box<[u8; 256]>),
+    /// Three channels together, and what they make of equal ones.
+    Colors { colors: Colors, gray: Box<[u8; 256]> },
+    /// Four channels of ink, 255 for most, become RGB.
+    Ink(Arc<Transform8BitExecutor>),
+}
+
+enum Colors {
+    Profile(Arc<Transform8BitExecutor>),
+    Pq(Box<pq::Pq>),
+}
+
+/// Pixels converted at a time, so that the scratch stays in the processor's nearest cache.
+const CHUNK_PIXELS: usize = 1024;
+
+impl Conversion {
+    /// What these colours come to, and nothing if they are sRGB's.
+    fn of_colors(colors: Colors) -> Option<Meaning> {
+        let ramp: Vec<u8> = (0..=255).flat_map(|value| [value; 3]).collect();
+        let gray = colors.converted(&ramp)?;
+        if is_unchanged(&ramp, &gray) {
+            let lattice = lattice();
+            if is_unchanged(&lattice, &colors.converted(&lattice)?) {
+                return Some(Meaning::Srgb);
+            }
+        }
+        // Of equal channels green is the one nearest to luma, should they not stay equal.
+        let gray = Box::new(std::array::from_fn(|value| gray[value * 3 + 1]));
+        Some(Meaning::Converted(Arc::new(Self::Colors { colors, gray })))
+    }
+
+    /// The same for a curve that maps each channel alone.
+    fn of_curve(curve: Box<[u8; 256]>) -> Meaning {
+        let same: Vec<u8> = (0..=255).collect();
+        if is_unchanged(&same, &curve[..]) {
+            return Meaning::Srgb;
+        }
+        Meaning::Converted(Arc::new(Self::Curve(curve)))
+    }
+
+    fn apply(&self, pixels: &mut Pixels) {
+        let kind = pixels.kind();
+        match (self, kind) {
+            (Self::Curve(curve), _) => mapped(pixels, curve),
+            (Self::Colors { gray, .. }, Kind::Gray | Kind::GrayAlpha) => mapped(pixels, gray),
+            (Self::Colors { colors, .. }, Kind::Rgb) => {
+                for chunk in pixels.data_mut().chunks_mut(CHUNK_PIXELS * 3) {
+                    colors.apply(chunk);
+                }
+            }
+            (Self::Colors { colors, .. }, Kind::Rgba) => {
+                let mut chunk = Vec::with_capacity(CHUNK_PIXELS * 3);
+                for part in pixels.data_mut().chunks_mut(CHUNK_PIXELS * 4) {
+                    chunk.clear();
+                    chunk.extend(part.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]));
+                    colors.apply(&mut chunk);
+                    let pairs = part.chunks_exact_mut(4).zip(chunk.chunks_exact(3));
+                    pairs.for_each(|(pixel, color)| pixel[..3].copy_from_slice(color));
+                }
+            }
+            // Ink's profile never becomes that of other pixels.
+            (Self::Ink(_), _) => {}
+        }
+    }
+}
+
+impl Colors {
+    /// Whole pixels of three channels, in place.
+    fn apply(&self, chunk: &mut [u8]) {
+        match self {
+            Self::Profile(_) => {
+                if let Some(converted) = self.converted(chunk) {
+                    chunk.copy_from_slice(&converted);
+                }
+            }
+            Self::Pq(pq) => pq.apply(chunk),
+        }
+    }
+
+    /// `None` if the library refuses, which it does only for a length that is not a whole number of pixels.
+    fn converted(&self, colors: &[u8]) -> Option<Vec<u8>> {
+        let mut converted = colors.to_vec();
+        match self {
+            Self::Profile(executor) => executor.transform(colors, &mut converted).ok()?,
+            Self::Pq(pq) => pq.apply(&mut converted),
+        }
+        Some(converted)
+    }
+}
+
+/// Every channel but alpha through one curve.
+fn mapped(pixels: &mut Pixels, curve: &[u8; 256]) {
+    let kind = pixels.kind();
+    let colors = kind.without_alpha().channels();
+    for pixel in pixels.data_mut().chunks_exact_mut(kind.channels()) {
+        pixel[..colors].iter_mut().for_each(|value| *value = curve[usize::from(*value)]);
+    }
+}
+
+/// How far a channel may move, of 255, in a color space that is sRGB in all but its rounding. The profiles in use that
+/// call themselves sRGB stay within it, and nobody sees one step.
+const STEPS_ALIKE: u8 = 1;
+
+fn is_unchanged(before: &[u8], after: &[u8]) -> bool {
+    before.iter().zip(after).all(|(before, after)| before.abs_diff(*after) <= STEPS_ALIKE)
+}
+
+/// Colours spread evenly over the cube, to compare two color spaces by.
+fn lattice() -> Vec<u8> {
+    let steps = || (0..=255_u8).step_by(17);
+    let colors =
+        steps().flat_map(|red| steps().flat_map(move |green| steps().map(move |blue| [red, green, blue])));
+    colors.flatten().collect()
+}
+
+impl std::fmt::Debug for Conversion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Curve(_) => "Curve",
+            Self::Colors { .. } => "Colors",
+            Self::Ink(_) => "Ink",
+        })
+    }
+}
+
+#[cfg(test)]
+mod corpus_tests;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;

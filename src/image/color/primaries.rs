@@ -1,0 +1,84 @@
+//! Primaries and white points by their chromaticities, and what is made of them with a curve.
+
+use moxcms::{Chromaticity, ColorPrimaries, ColorProfile, Matrix3d, ToneReprCurve, XyY};
+
+use super::{Colors, Conversion, Meaning, icc};
+
+/// Red, green, blue and white as x and y of CIE 1931.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Primaries {
+    pub(super) red: (f32, f32),
+    pub(super) green: (f32, f32),
+    pub(super) blue: (f32, f32),
+    pub(super) white: (f32, f32),
+}
+
+pub(super) const D65: (f32, f32) = (0.3127, 0.329);
+
+pub(super) const SRGB: Primaries =
+    Primaries { red: (0.64, 0.33), green: (0.3, 0.6), blue: (0.15, 0.06), white: D65 };
+
+/// How far chromaticities may differ and still be meant to be equal: files round them in many ways.
+const ALIKE: f32 = 0.002;
+
+impl Primaries {
+    /// A cHRM chunk's, in 100000ths: white, red, green, blue. `None` for a chunk of another length, and for primaries
+    /// that no light has or that lie on one line.
+    pub(super) fn of_png(payload: &[u8]) -> Option<Self> {
+        let numbers: &[u8; 32] = payload.try_into().ok()?;
+        let number = |at: usize| {
+            let bytes = [numbers[at * 4], numbers[at * 4 + 1], numbers[at * 4 + 2], numbers[at * 4 + 3]];
+            u32::from_be_bytes(bytes) as f32 / 100_000.0
+        };
+        let pair = |at: usize| (number(at), number(at + 1));
+        let primaries = Self { white: pair(0), red: pair(2), green: pair(4), blue: pair(6) };
+        primaries.is_possible().then_some(primaries)
+    }
+
+    fn is_possible(&self) -> bool {
+        let is_light =
+            |(x, y): (f32, f32)| (0.0..=1.0).contains(&x) && (0.0..=1.0).contains(&y) && x + y <= 1.001;
+        let from_blue = |(x, y): (f32, f32)| (x - self.blue.0, y - self.blue.1);
+        let (red, green) = (from_blue(self.red), from_blue(self.green));
+        let area = (red.0 * green.1 - red.1 * green.0).abs() / 2.0;
+        [self.red, self.green, self.blue, self.white].into_iter().all(is_light)
+            && self.white.1 > 0.01
+            && area > 0.001
+    }
+
+    fn is_srgb(&self) -> bool {
+        let near = |(left, right): ((f32, f32), (f32, f32))| {
+            (left.0 - right.0).abs() < ALIKE && (left.1 - right.1).abs() < ALIKE
+        };
+        [(self.red, SRGB.red), (self.green, SRGB.green), (self.blue, SRGB.blue), (self.white, SRGB.white)]
+            .into_iter()
+            .all(near)
+    }
+
+    /// With this curve. Primaries that are sRGB's leave each channel to itself.
+    pub(super) fn with_curve(&self, curve: ToneReprCurve) -> Option<Meaning> {
+        if self.is_srgb() {
+            return icc::gray(curve).map(Conversion::of_curve);
+        }
+        let profile = self.profile(curve);
+        icc::transform(&profile).and_then(|executor| Conversion::of_colors(Colors::Profile(executor)))
+    }
+
+    /// Light of these primaries → light of sRGB's; both linear.
+    pub(super) fn to_srgb(self) -> Matrix3d {
+        self.profile(moxcms::curve_from_gamma(1.0)).transform_matrix(&ColorProfile::new_srgb())
+    }
+
+    fn profile(&self, curve: ToneReprCurve) -> ColorProfile {
+        let point = |(x, y): (f32, f32)| Chromaticity { x, y };
+        let primaries =
+            ColorPrimaries { red: point(self.red), green: point(self.green), blue: point(self.blue) };
+        let white = XyY::new(f64::from(self.white.0), f64::from(self.white.1), 1.0);
+        let mut profile = ColorProfile::new_srgb();
+        profile.update_rgb_colorimetry(white, primaries);
+        profile.red_trc = Some(curve.clone());
+        profile.green_trc = Some(curve.clone());
+        profile.blue_trc = Some(curve);
+        profile
+    }
+}

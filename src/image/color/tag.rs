@@ -1,0 +1,105 @@
+//! Where files say what their colours mean. Finds, inflates within a bound, and puts in order; understands nothing.
+
+use std::borrow::Cow;
+
+use super::code_points::CodePoints;
+use super::icc::PROFILE_BYTES_MAX;
+use super::primaries::Primaries;
+use crate::image::container::{avif, jpeg, png, webp};
+use crate::object::Format;
+
+/// One statement about colours.
+#[derive(Debug, PartialEq)]
+pub(super) enum Tag<'a> {
+    /// An ICC profile, as it stands there.
+    Icc(Cow<'a, [u8]>),
+    /// Numbers of ITU-T H.273.
+    CodePoints(CodePoints),
+    /// Simply sRGB.
+    Srgb,
+    /// A curve and primaries, either of which may be sRGB's.
+    Gamma {
+        /// The exponent that values were encoded with, in 100000ths; `None` is sRGB's curve.
+        gamma: Option<u32>,
+        /// `None` is sRGB's.
+        primaries: Option<Primaries>,
+    },
+}
+
+/// All that a file says, what counts most first. Nothing is longer than [`PROFILE_BYTES_MAX`].
+pub(super) fn find(source: &[u8], format: Format) -> Vec<Tag<'_>> {
+    match format {
+        Format::Jpeg => of_jpeg(source).map(Tag::Icc).into_iter().collect(),
+        Format::Png => of_png(source),
+        Format::Webp => of_webp(source),
+        // No decoder reads a GIF's rare profile, so nobody who makes one expects it to count.
+        Format::Gif => Vec::new(),
+        Format::Avif => of_avif(source),
+    }
+}
+
+const JPEG_ICC: u8 = 0xE2;
+/// Then the segment's number from 1, and how many there are.
+const JPEG_ICC_NAME: &[u8] = b"ICC_PROFILE\0";
+
+/// The profile, put together from up to 255 segments before the first scan; `None` unless all of them are there.
+pub(super) fn of_jpeg(source: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let mut parts: [Option<&[u8]>; 256] = [None; 256];
+    let mut count = None;
+    let segments = jpeg::Segments::of(source).take_while(|segment| segment.marker != jpeg::SOS);
+    for segment in segments.filter(|segment| segment.marker == JPEG_ICC) {
+        let Some([number, of, part @ ..]) = segment.payload.strip_prefix(JPEG_ICC_NAME) else { continue };
+        if *count.get_or_insert(*of) == *of {
+            parts[usize::from(*number)].get_or_insert(part);
+        }
+    }
+    let parts: Vec<&[u8]> = parts[1..=usize::from(count?)].iter().copied().collect::<Option<_>>()?;
+    match parts[..] {
+        [part] => Some(Cow::Borrowed(part)),
+        _ if parts.iter().map(|part| part.len()).sum::<usize>() > PROFILE_BYTES_MAX => None,
+        _ => Some(Cow::Owned(parts.concat())),
+    }
+}
+
+/// The chunks before the picture data, each the first of its kind. The order is that of the contract: a profile before
+/// code points, because the profile is the more exact of the two.
+fn of_png(source: &[u8]) -> Vec<Tag<'_>> {
+    let chunks = || png::Chunks::of_file(source).take_while(|chunk| &chunk.name != b"IDAT");
+    let first = |name: &[u8; 4]| chunks().find(|chunk| &chunk.name == name).map(|chunk| chunk.payload);
+    let mut tags = Vec::new();
+    tags.extend(first(b"iCCP").and_then(inflated).map(|profile| Tag::Icc(Cow::Owned(profile))));
+    if let Some(&[primaries, transfer, 0, 1]) = first(b"cICP") {
+        tags.push(Tag::CodePoints(CodePoints { primaries, transfer }));
+    }
+    tags.extend(first(b"sRGB").map(|_| Tag::Srgb));
+    let gamma = first(b"gAMA").and_then(|payload| Some(u32::from_be_bytes(*payload.first_chunk()?)));
+    let primaries = first(b"cHRM").and_then(Primaries::of_png);
+    if gamma.is_some() || primaries.is_some() {
+        tags.push(Tag::Gamma { gamma, primaries });
+    }
+    tags
+}
+
+/// The profile of an iCCP chunk: a name of up to 79 bytes, a zero, the method zero, a zlib stream.
+fn inflated(payload: &[u8]) -> Option<Vec<u8>> {
+    let name = payload.iter().take(80).position(|&byte| byte == 0)?;
+    let [0, stream @ ..] = payload.get(name + 1..)? else { return None };
+    fdeflate::decompress_to_vec_bounded(stream, PROFILE_BYTES_MAX).ok()
+}
+
+fn of_webp(source: &[u8]) -> Vec<Tag<'_>> {
+    let profile = webp::Chunks::of_file(source).find(|chunk| &chunk.name == b"ICCP");
+    profile.map(|chunk| Tag::Icc(Cow::Borrowed(chunk.payload))).into_iter().collect()
+}
+
+fn of_avif(source: &[u8]) -> Vec<Tag<'_>> {
+    let Ok(still) = avif::Still::of_file(source) else { return Vec::new() };
+    let profile = still.profile.and_then(|place| avif::gathered(source, &[place]));
+    let code_points = still.nclx.and_then(|nclx| {
+        Some(CodePoints {
+            primaries: nclx.primaries.try_into().ok()?,
+            transfer: nclx.transfer.try_into().ok()?,
+        })
+    });
+    profile.map(Tag::Icc).into_iter().chain(code_points.map(Tag::CodePoints)).collect()
+}

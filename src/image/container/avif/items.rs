@@ -1,0 +1,360 @@
+//! The tables of a `meta` box, read into memory within bounds.
+
+use std::ops::Range;
+
+use super::reader::{Part, Reader};
+use super::{Coding, Data, MetaFault, Nclx, Source, TILES_MAX, offset_in};
+use crate::image::geometry::Size;
+
+/// Items of a file: a grid with alpha has two for each tile.
+const ITEMS_MAX: usize = 2 * TILES_MAX + 64;
+/// Pieces of all items together.
+const PIECES_MAX: usize = 2 * ITEMS_MAX;
+/// Properties of a file.
+const PROPERTIES_MAX: usize = 4096;
+/// Properties of all items together.
+const ASSOCIATIONS_MAX: usize = 16 * 1024;
+/// References of all items together.
+const REFERENCES_MAX: usize = 2 * ITEMS_MAX;
+
+#[derive(Default)]
+pub(super) struct Items {
+    pub(super) primary: Option<u32>,
+    kinds: Vec<(u32, [u8; 4])>,
+    places: Vec<(u32, Place)>,
+    pieces: usize,
+    properties: Vec<Property>,
+    /// Item, property counted from 1, whether a reader must understand it.
+    associations: Vec<(u32, usize, bool)>,
+    references: Vec<Reference>,
+    /// Where the data inside the box lies in the file.
+    inner: Option<Range<u64>>,
+}
+
+enum Place {
+    /// Counted from the start of the file.
+    File(Data),
+    /// Counted from the start of the data inside the box.
+    Inner(Data),
+    /// Built from other items: not supported.
+    Other,
+}
+
+struct Reference {
+    kind: [u8; 4],
+    from: u32,
+    to: Vec<u32>,
+}
+
+/// What is said about items.
+#[derive(Debug)]
+pub(super) enum Property {
+    Size(Size),
+    Coding(Coding),
+    /// Quarter turns against the clock.
+    Rotation(u8),
+    /// `true` swaps left and right.
+    Mirror(bool),
+    Nclx(Nclx),
+    Profile(Range<u64>),
+    /// The item is the alpha of another.
+    Alpha,
+    /// Known, and of no consequence here.
+    Idle,
+    Unknown,
+}
+
+impl Items {
+    pub(super) fn read(meta: &[u8], start: u64) -> Result<Self, MetaFault> {
+        let mut items = Self::default();
+        let mut reader = Reader::of(meta);
+        reader.version()?;
+        while !reader.is_empty() {
+            let part = reader.next_box()?;
+            let mut content = Reader::of(part.payload);
+            match &part.name {
+                b"pitm" => {
+                    let is_long = content.version()?.0 != 0;
+                    items.primary = Some(content.id(is_long)?);
+                }
+                b"iinf" => items.read_kinds(content)?,
+                b"iloc" => items.read_places(content)?,
+                b"iref" => items.read_references(content)?,
+                b"iprp" => items.read_properties(content, |payload| start + offset_in(meta, payload))?,
+                b"idat" => {
+                    let begin = start + offset_in(meta, part.payload);
+                    items.inner = Some(begin..begin + part.payload.len() as u64);
+                }
+                _ => {}
+            }
+        }
+        Ok(items)
+    }
+
+    fn read_kinds(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
+        let is_long = content.version()?.0 != 0;
+        let count = content.id(is_long)?;
+        for _ in 0..count {
+            let Part { name, payload } = content.next_box()?;
+            let mut entry = Reader::of(payload);
+            let (version, _) = entry.version()?;
+            // Older versions have no kind; AVIF needs the newer ones.
+            if &name != b"infe" || version < 2 {
+                continue;
+            }
+            let id = entry.id(version > 2)?;
+            entry.u16()?;
+            push(&mut self.kinds, (id, entry.take()?), ITEMS_MAX)?;
+        }
+        Ok(())
+    }
+
+    fn read_places(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
+        let (version, _) = content.version()?;
+        let [sizes, bases] = content.take()?;
+        let (offset_bytes, length_bytes) = (sizes >> 4, sizes & 15);
+        let (base_bytes, index_bytes) = (bases >> 4, if version == 0 { 0 } else { bases & 15 });
+        let count = content.id(version > 1)?;
+        for _ in 0..count {
+            let id = content.id(version > 1)?;
+            let method = if version == 0 { 0 } else { content.u16()? & 15 };
+            content.u16()?;
+            let base = content.sized(base_bytes)?;
+            let pieces = usize::from(content.u16()?);
+            self.pieces += pieces;
+            if self.pieces > PIECES_MAX {
+                return Err(MetaFault::Boxes);
+            }
+            let mut data = Vec::with_capacity(pieces);
+            for _ in 0..pieces {
+                content.sized(index_bytes)?;
+                let offset = content.sized(offset_bytes)?;
+                let length = content.sized(length_bytes)?;
+                let begin = base.checked_add(offset).ok_or(MetaFault::Boxes)?;
+                data.push(begin..begin.checked_add(length).ok_or(MetaFault::Boxes)?);
+            }
+            let place = match method {
+                0 => Place::File(data),
+                1 => Place::Inner(data),
+                _ => Place::Other,
+            };
+            push(&mut self.places, (id, place), ITEMS_MAX)?;
+        }
+        Ok(())
+    }
+
+    fn read_references(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
+        let is_long = content.version()?.0 != 0;
+        let mut total = 0;
+        while !content.is_empty() {
+            let Part { name, payload } = content.next_box()?;
+            let mut entry = Reader::of(payload);
+            let from = entry.id(is_long)?;
+            let count = usize::from(entry.u16()?);
+            total += count + 1;
+            if total > REFERENCES_MAX {
+                return Err(MetaFault::Boxes);
+            }
+            let to: Result<Vec<u32>, MetaFault> = (0..count).map(|_| entry.id(is_long)).collect();
+            self.references.push(Reference { kind: name, from, to: to? });
+        }
+        Ok(())
+    }
+
+    fn read_properties(
+        &mut self,
+        mut content: Reader<'_>,
+        place: impl Fn(&[u8]) -> u64,
+    ) -> Result<(), MetaFault> {
+        while !content.is_empty() {
+            let part = content.next_box()?;
+            let mut inside = Reader::of(part.payload);
+            match &part.name {
+                b"ipco" => {
+                    while !inside.is_empty() {
+                        let property = Property::read(&inside.next_box()?, &place)?;
+                        push(&mut self.properties, property, PROPERTIES_MAX)?;
+                    }
+                }
+                b"ipma" => self.read_associations(inside)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_associations(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
+        let (version, flags) = content.version()?;
+        for _ in 0..content.u32()? {
+            let id = content.id(version > 0)?;
+            for _ in 0..content.u8()? {
+                let (index, is_essential) = if flags & 1 == 0 {
+                    let byte = content.u8()?;
+                    (usize::from(byte & 0x7F), byte & 0x80 != 0)
+                } else {
+                    let word = content.u16()?;
+                    (usize::from(word & 0x7FFF), word & 0x8000 != 0)
+                };
+                push(&mut self.associations, (id, index, is_essential), ASSOCIATIONS_MAX)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An item's properties in their order; a fault if one that must be understood is not.
+    pub(super) fn properties(&self, item: u32) -> Result<Vec<&Property>, MetaFault> {
+        let mut found = Vec::new();
+        for (_, index, is_essential) in self.associations.iter().filter(|(id, ..)| *id == item) {
+            let Some(property) = index.checked_sub(1).and_then(|index| self.properties.get(index)) else {
+                continue;
+            };
+            if *is_essential && matches!(property, Property::Unknown) {
+                return Err(MetaFault::Unsupported);
+            }
+            found.push(property);
+        }
+        Ok(found)
+    }
+
+    pub(super) fn size(&self, item: u32) -> Result<Size, MetaFault> {
+        let size = self.properties(item)?.into_iter().find_map(|property| match property {
+            Property::Size(size) => Some(*size),
+            _ => None,
+        });
+        size.ok_or(MetaFault::NoPicture)
+    }
+
+    /// A grid's is that of its first tile.
+    pub(super) fn coding(&self, item: u32) -> Result<Coding, MetaFault> {
+        let coded = self.tiles(item).and_then(|tiles| tiles.first().copied()).unwrap_or(item);
+        let coding = self.properties(coded)?.into_iter().find_map(|property| match property {
+            Property::Coding(coding) => Some(*coding),
+            _ => None,
+        });
+        coding.ok_or(MetaFault::NoPicture)
+    }
+
+    pub(super) fn source(&self, item: u32) -> Result<Source, MetaFault> {
+        let kind = self.kinds.iter().find(|(id, _)| *id == item).map(|(_, kind)| kind);
+        match kind {
+            Some(b"av01") => self.data(item).map(Source::One),
+            Some(b"grid") => {
+                let ids = self.tiles(item).ok_or(MetaFault::NoPicture)?;
+                let tile = self.size(*ids.first().ok_or(MetaFault::NoPicture)?)?;
+                if ids.len() > TILES_MAX {
+                    return Err(MetaFault::Unsupported);
+                }
+                let tiles: Result<Vec<Data>, MetaFault> = ids.iter().map(|id| self.data(*id)).collect();
+                Ok(Source::Grid { layout: self.data(item)?, tiles: tiles?, tile })
+            }
+            Some(_) => Err(MetaFault::Unsupported),
+            None => Err(MetaFault::NoPicture),
+        }
+    }
+
+    fn tiles(&self, item: u32) -> Option<&[u32]> {
+        let tiles =
+            self.references.iter().find(|reference| &reference.kind == b"dimg" && reference.from == item);
+        tiles.map(|reference| &reference.to[..])
+    }
+
+    fn data(&self, item: u32) -> Result<Data, MetaFault> {
+        let (_, place) = self.places.iter().find(|(id, _)| *id == item).ok_or(MetaFault::NoPicture)?;
+        let data = match place {
+            Place::File(data) => data.clone(),
+            Place::Inner(data) => {
+                let inner = self.inner.as_ref().ok_or(MetaFault::NoPicture)?;
+                let moved = |piece: &Range<u64>| {
+                    let (begin, end) =
+                        (inner.start.checked_add(piece.start)?, inner.start.checked_add(piece.end)?);
+                    (end <= inner.end).then_some(begin..end)
+                };
+                data.iter().map(moved).collect::<Option<_>>().ok_or(MetaFault::Boxes)?
+            }
+            Place::Other => return Err(MetaFault::Unsupported),
+        };
+        // A length of zero would mean all the rest of the file, which nobody writes.
+        if data.is_empty() || data.iter().any(Range::is_empty) {
+            return Err(MetaFault::NoPicture);
+        }
+        Ok(data)
+    }
+
+    /// The item that says it is this one's alpha.
+    pub(super) fn alpha_of(&self, item: u32) -> Option<u32> {
+        let helpers = self
+            .references
+            .iter()
+            .filter(|reference| &reference.kind == b"auxl" && reference.to.contains(&item));
+        let is_alpha = |id: &u32| {
+            self.properties(*id)
+                .is_ok_and(|properties| properties.iter().any(|property| matches!(property, Property::Alpha)))
+        };
+        helpers.map(|reference| reference.from).find(is_alpha)
+    }
+
+    pub(super) fn refers(&self, kind: &[u8; 4], from: u32, to: u32) -> bool {
+        let mut all = self.references.iter();
+        all.any(|reference| &reference.kind == kind && reference.from == from && reference.to.contains(&to))
+    }
+}
+
+/// Appends while there are fewer than `max`.
+fn push<T>(list: &mut Vec<T>, entry: T, max: usize) -> Result<(), MetaFault> {
+    if list.len() >= max {
+        return Err(MetaFault::Boxes);
+    }
+    list.push(entry);
+    Ok(())
+}
+
+/// What the property of an alpha item says, each ending in a zero.
+const ALPHA_NAMES: [&[u8]; 2] =
+    [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0"];
+
+impl Property {
+    fn read(part: &Part<'_>, place: &impl Fn(&[u8]) -> u64) -> Result<Self, MetaFault> {
+        let mut content = Reader::of(part.payload);
+        Ok(match &part.name {
+            b"ispe" => {
+                content.version()?;
+                Self::Size(Size { width: content.u32()?, height: content.u32()? })
+            }
+            b"av1C" => {
+                let [_, _, flags, _] = content.take()?;
+                let bits = match (flags & 0x40 != 0, flags & 0x20 != 0) {
+                    (false, _) => 8,
+                    (true, false) => 10,
+                    (true, true) => 12,
+                };
+                Self::Coding(Coding { bits, is_monochrome: flags & 0x10 != 0 })
+            }
+            b"irot" => Self::Rotation(content.u8()? & 3),
+            b"imir" => Self::Mirror(content.u8()? & 1 != 0),
+            b"auxC" => {
+                content.version()?;
+                if ALPHA_NAMES.iter().any(|name| content.rest().starts_with(name)) {
+                    Self::Alpha
+                } else {
+                    Self::Idle
+                }
+            }
+            b"colr" => match &content.take()? {
+                b"nclx" => Self::Nclx(Nclx {
+                    primaries: content.u16()?,
+                    transfer: content.u16()?,
+                    matrix: content.u16()?,
+                    is_full_range: content.u8()? & 0x80 != 0,
+                }),
+                b"prof" | b"rICC" => {
+                    let begin = place(content.rest());
+                    Self::Profile(begin..begin + content.rest().len() as u64)
+                }
+                _ => Self::Idle,
+            },
+            b"pixi" | b"pasp" | b"clap" | b"clli" | b"mdcv" | b"a1op" | b"lsel" | b"a1lx" | b"cclv"
+            | b"amve" => Self::Idle,
+            _ => Self::Unknown,
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! The `meta` box of an AVIF file: which picture is shown, where its data is, and what is said about it.
+//!
+//! A file holds items (coded pictures, grids of them, EXIF, …) with properties (size, turn, colours, …) and references
+//! between them. [`Still::read`] finds the primary item and its alpha and leaves the rest. Nothing is decoded. Every
+//! table has a bound, so that the memory is a small multiple of the box, which the caller bounds by [`META_BYTES_MAX`].
+//!
+//! A clean aperture (`clap`) is not followed: the whole picture is shown. Sequences are shown by their primary item.
+
+mod items;
+mod reader;
+
+use std::ops::Range;
+
+use items::{Items, Property};
+use reader::Reader;
+
+use crate::image::geometry::Size;
+use crate::image::header::Orientation;
+
+/// Longest `meta` box that is read. Colour profiles lie in it, and seldom small pictures.
+pub(in crate::image) const META_BYTES_MAX: usize = 1024 * 1024;
+
+/// Tiles of a grid. The largest cameras make about 200.
+const TILES_MAX: usize = 1024;
+
+/// What is wrong with a `meta` box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::image) enum MetaFault {
+    /// A box or field reaches past the end of what contains it, or a table is longer than any program makes.
+    Boxes,
+    /// There is no primary item, or no data, size or configuration for it.
+    NoPicture,
+    /// The picture is coded or put together in a way that is not supported.
+    Unsupported,
+}
+
+/// The picture that a file shows.
+#[derive(Debug, PartialEq)]
+pub(in crate::image) struct Still {
+    /// As stored, before it is turned.
+    pub(in crate::image) size: Size,
+    pub(in crate::image) orientation: Orientation,
+    pub(in crate::image) coding: Coding,
+    pub(in crate::image) color: Source,
+    pub(in crate::image) alpha: Option<Source>,
+    /// Whether colours are multiplied by alpha.
+    pub(in crate::image) is_premultiplied: bool,
+    pub(in crate::image) nclx: Option<Nclx>,
+    /// Where an ICC profile is, counted from the start of the file.
+    pub(in crate::image) profile: Option<Range<u64>>,
+}
+
+/// How samples are coded, by the decoder's configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::image) struct Coding {
+    /// 8, 10 or 12.
+    pub(in crate::image) bits: u8,
+    pub(in crate::image) is_monochrome: bool,
+}
+
+/// Where a picture's data comes from.
+#[derive(Debug, PartialEq)]
+pub(in crate::image) enum Source {
+    One(Data),
+    Grid {
+        /// The layout: see [`Grid::parse`].
+        layout: Data,
+        /// Row by row.
+        tiles: Vec<Data>,
+        tile: Size,
+    },
+}
+
+/// Pieces of the file that are one item's data when put together.
+pub(in crate::image) type Data = Vec<Range<u64>>;
+
+/// Code points of ITU-T H.273.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::image) struct Nclx {
+    pub(in crate::image) primaries: u16,
+    pub(in crate::image) transfer: u16,
+    pub(in crate::image) matrix: u16,
+    pub(in crate::image) is_full_range: bool,
+}
+
+impl Still {
+    /// Reads the content of a `meta` box that begins at `start` in the file.
+    pub(in crate::image) fn read(meta: &[u8], start: u64) -> Result<Self, MetaFault> {
+        let items = Items::read(meta, start)?;
+        let primary = items.primary.ok_or(MetaFault::NoPicture)?;
+        let color = items.source(primary)?;
+        let size = items.size(primary)?;
+        let alpha_item = items.alpha_of(primary);
+        let alpha = alpha_item.map(|alpha| items.source(alpha)).transpose()?;
+        if alpha_item.is_some_and(|alpha| items.size(alpha) != Ok(size)) {
+            return Err(MetaFault::Unsupported);
+        }
+        let mut still = Self {
+            size,
+            orientation: Orientation::NORMAL,
+            coding: items.coding(primary)?,
+            color,
+            alpha,
+            is_premultiplied: alpha_item.is_some_and(|alpha| items.refers(b"prem", primary, alpha)),
+            nclx: None,
+            profile: None,
+        };
+        let (mut quarters, mut mirror) = (0, None);
+        for property in items.properties(primary)? {
+            match property {
+                Property::Rotation(turns) => quarters = *turns,
+                Property::Mirror(axis) => mirror = Some(*axis),
+                Property::Nclx(nclx) => still.nclx = still.nclx.or(Some(*nclx)),
+                Property::Profile(profile) => still.profile = still.profile.take().or(Some(profile.clone())),
+                _ => {}
+            }
+        }
+        still.orientation = orientation(quarters, mirror);
+        Ok(still)
+    }
+
+    /// Finds the `meta` box of a file in memory and reads it.
+    pub(in crate::image) fn of_file(source: &[u8]) -> Result<Self, MetaFault> {
+        let mut file = Reader::of(source);
+        while !file.is_empty() {
+            let part = file.next_box()?;
+            if &part.name == b"meta" {
+                return Self::read(part.payload, offset_in(source, part.payload));
+            }
+        }
+        Err(MetaFault::NoPicture)
+    }
+
+    /// Where the last byte of the picture ends in the file.
+    pub(in crate::image) fn end(&self) -> u64 {
+        let pieces = |source: &Source| match source {
+            Source::One(data) => end_of(data),
+            Source::Grid { layout, tiles, .. } => {
+                tiles.iter().map(|tile| end_of(tile)).fold(end_of(layout), u64::max)
+            }
+        };
+        pieces(&self.color).max(self.alpha.as_ref().map_or(0, pieces))
+    }
+}
+
+fn end_of(data: &[Range<u64>]) -> u64 {
+    data.iter().map(|piece| piece.end).fold(0, u64::max)
+}
+
+/// Where `part`, a part of `whole`, begins in it.
+fn offset_in(whole: &[u8], part: &[u8]) -> u64 {
+    (part.as_ptr() as usize - whole.as_ptr() as usize) as u64
+}
+
+/// An item's data put together; `None` if a piece lies outside the file.
+pub(in crate::image) fn gathered<'a>(
+    source: &'a [u8],
+    data: &[Range<u64>],
+) -> Option<std::borrow::Cow<'a, [u8]>> {
+    let piece =
+        |range: &Range<u64>| source.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
+    match data {
+        [one] => piece(one).map(std::borrow::Cow::Borrowed),
+        // Pieces may overlap: what is put together must not grow beyond what is there.
+        _ if data.iter().map(|range| range.end - range.start).sum::<u64>() > source.len() as u64 => None,
+        many => {
+            let pieces: Option<Vec<&[u8]>> = many.iter().map(piece).collect();
+            Some(std::borrow::Cow::Owned(pieces?.concat()))
+        }
+    }
+}
+
+/// EXIF's number for quarter turns against the clock and then a mirror: `true` swaps left and right, `false` top and
+/// bottom.
+const fn orientation(quarters: u8, mirror: Option<bool>) -> Orientation {
+    Orientation::from_exif(match (quarters, mirror) {
+        (0, None) => 1,
+        (0, Some(true)) | (2, Some(false)) => 2,
+        (2, None) => 3,
+        (0, Some(false)) | (2, Some(true)) => 4,
+        (1, Some(false)) | (3, Some(true)) => 5,
+        (3, None) => 6,
+        (1, Some(true)) | (3, Some(false)) => 7,
+        _ => 8,
+    })
+}
+
+/// How the tiles of a grid lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::image) struct Grid {
+    pub(in crate::image) rows: u32,
+    pub(in crate::image) columns: u32,
+    /// Of the whole, at whose right and lower edge tiles are cut.
+    pub(in crate::image) size: Size,
+}
+
+impl Grid {
+    /// A grid item's data: a version, flags (bit 0: long sizes), rows and columns less one, the size.
+    pub(in crate::image) fn parse(data: &[u8]) -> Option<Self> {
+        let mut data = Reader::of(data);
+        let [0, flags, rows, columns] = data.take::<4>().ok()? else { return None };
+        let mut side = || if flags & 1 == 0 { data.u16().map(u32::from) } else { data.u32() };
+        let size = Size { width: side().ok()?, height: side().ok()? };
+        Some(Self { rows: u32::from(rows) + 1, columns: u32::from(columns) + 1, size })
+    }
+}
+
+/// A box as it stands in a file.
+#[cfg(test)]
+pub(in crate::image) fn boxed(name: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+    [&(payload.len() as u32 + 8).to_be_bytes()[..], name, payload].concat()
+}
+
+#[cfg(test)]
+pub(in crate::image) mod tests;

@@ -1,0 +1,87 @@
+//! Numbers and boxes off the front of bytes, each checked against what is left.
+
+use super::MetaFault;
+
+/// Bytes that are read from the front.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+/// A box: its name and what it holds.
+pub(super) struct Part<'a> {
+    pub(super) name: [u8; 4],
+    pub(super) payload: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn of(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], MetaFault> {
+        let (taken, rest) = self.rest.split_first_chunk::<N>().ok_or(MetaFault::Boxes)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, MetaFault> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, MetaFault> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, MetaFault> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    /// A number of this many bytes; none is zero.
+    pub(super) fn sized(&mut self, bytes: u8) -> Result<u64, MetaFault> {
+        match bytes {
+            0 => Ok(0),
+            4 => self.u32().map(u64::from),
+            8 => self.take().map(u64::from_be_bytes),
+            _ => Err(MetaFault::Boxes),
+        }
+    }
+
+    /// 16 bits, or 32 in a box whose version says so.
+    pub(super) fn id(&mut self, is_long: bool) -> Result<u32, MetaFault> {
+        if is_long { self.u32() } else { self.u16().map(u32::from) }
+    }
+
+    /// The version and flags that many boxes begin with.
+    pub(super) fn version(&mut self) -> Result<(u8, u32), MetaFault> {
+        let [version, a, b, c] = self.take()?;
+        Ok((version, u32::from_be_bytes([0, a, b, c])))
+    }
+
+    /// A box that lies whole in what is left.
+    pub(super) fn next_box(&mut self) -> Result<Part<'a>, MetaFault> {
+        let before = self.rest;
+        let size = self.u32()?;
+        let name = self.take()?;
+        let size = match size {
+            // To the end of what contains it.
+            0 => before.len() as u64,
+            1 => self.take().map(u64::from_be_bytes)?,
+            size => u64::from(size),
+        };
+        let head = before.len() - self.rest.len();
+        let length =
+            usize::try_from(size).ok().and_then(|size| size.checked_sub(head)).ok_or(MetaFault::Boxes)?;
+        let (payload, rest) = self.rest.split_at_checked(length).ok_or(MetaFault::Boxes)?;
+        self.rest = rest;
+        Ok(Part { name, payload })
+    }
+}

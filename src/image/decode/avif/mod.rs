@@ -1,0 +1,136 @@
+//! AVIF by rav1d: one picture or a grid of them, its alpha beside it.
+//!
+//! rav1d is built without assembler, so it needs no assembler to build and no unsafe kernels meet hostile bytes, and runs
+//! on the calling thread alone. Its entry points abort the process on a panic, which nobody can catch; so it is shown
+//! only what a picture needs (see [`obu`]), within the size that the container announced, and a picture of another size
+//! is refused. Of sequences and layered pictures the first picture is shown.
+
+mod obu;
+mod planes;
+
+use re_rav1d::dav1d::{Decoder, Error, Picture, Settings};
+
+use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
+use crate::image::container::avif::{Data, Grid, MetaFault, Nclx, Source, Still, gathered};
+use crate::image::error::{RenderError, proceed};
+use crate::image::geometry::Size;
+use crate::image::pixels::{Kind, Pixels};
+use planes::Canvas;
+
+/// The whole picture, in its own size, not turned.
+pub(super) fn decode(
+    source: &[u8],
+    size: Size,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
+    let still = Still::of_file(source).map_err(|fault| match fault {
+        MetaFault::Unsupported => UNSUPPORTED,
+        MetaFault::Boxes | MetaFault::NoPicture => CORRUPT,
+    })?;
+    if still.size != size {
+        return Err(SIZE_DIFFERS);
+    }
+    let kind = match (still.coding.is_monochrome, still.alpha.is_some()) {
+        (true, false) => Kind::Gray,
+        (true, true) => Kind::GrayAlpha,
+        (false, false) => Kind::Rgb,
+        (false, true) => Kind::Rgba,
+    };
+    let mut canvas = Canvas::new(size, kind);
+    let job = Job { source, size, nclx: still.nclx, keep_going };
+    job.each_picture(&still.color, |picture, left, top| canvas.draw_color(picture, job.nclx, left, top))?;
+    if let Some(alpha) = &still.alpha {
+        job.each_picture(alpha, |picture, left, top| canvas.draw_alpha(picture, left, top))?;
+        if still.is_premultiplied {
+            canvas.unmultiply();
+        }
+    }
+    canvas.into_pixels().ok_or(CORRUPT)
+}
+
+struct Job<'a> {
+    source: &'a [u8],
+    size: Size,
+    nclx: Option<Nclx>,
+    keep_going: &'a dyn Fn() -> bool,
+}
+
+impl Job<'_> {
+    /// Decodes the picture, or the tiles one after another, each with its place on the canvas.
+    fn each_picture(
+        &self,
+        source: &Source,
+        mut draw: impl FnMut(&Picture, u32, u32) -> Result<(), RenderError>,
+    ) -> Result<(), RenderError> {
+        let (layout, tiles, tile) = match source {
+            Source::One(data) => return draw(&self.picture(data, self.size)?, 0, 0),
+            Source::Grid { layout, tiles, tile } => (layout, tiles, *tile),
+        };
+        let grid = gathered(self.source, layout).and_then(|layout| Grid::parse(&layout)).ok_or(CORRUPT)?;
+        if grid.size != self.size {
+            return Err(SIZE_DIFFERS);
+        }
+        if !covers(&grid, tile, tiles.len()) {
+            return Err(CORRUPT);
+        }
+        let places = (0..grid.rows).flat_map(|row| (0..grid.columns).map(move |column| (row, column)));
+        for ((row, column), data) in places.zip(tiles) {
+            proceed(self.keep_going)?;
+            draw(&self.picture(data, tile)?, column * tile.width, row * tile.height)?;
+        }
+        Ok(())
+    }
+
+    fn picture(&self, data: &Data, size: Size) -> Result<Picture, RenderError> {
+        let data = gathered(self.source, data).ok_or(CORRUPT)?;
+        let picture = decoded(obu::picture_only(&data).ok_or(CORRUPT)?, size)?;
+        if (picture.width(), picture.height()) != (size.width, size.height) {
+            return Err(SIZE_DIFFERS);
+        }
+        Ok(picture)
+    }
+}
+
+/// Whether the tiles cover the whole without one to spare; then none is far larger than the whole.
+fn covers(grid: &Grid, tile: Size, tiles: usize) -> bool {
+    let fits = |tile: u32, count: u32, whole: u32| {
+        let (tile, count, whole) = (u64::from(tile), u64::from(count), u64::from(whole));
+        tile * count >= whole && tile * (count - 1) < whole && tile <= whole.max(64)
+    };
+    tiles as u64 == u64::from(grid.rows) * u64::from(grid.columns)
+        && fits(tile.width, grid.columns, grid.size.width)
+        && fits(tile.height, grid.rows, grid.size.height)
+}
+
+/// The first picture that comes of these units.
+fn decoded(units: Vec<u8>, size: Size) -> Result<Picture, RenderError> {
+    let mut settings = Settings::new();
+    settings.set_n_threads(1);
+    settings.set_max_frame_delay(1);
+    settings.set_all_layers(false);
+    settings.set_frame_size_limit(u32::try_from(size.area()).map_err(|_| UNSUPPORTED)?);
+    let mut decoder = Decoder::with_settings(&settings).map_err(cause)?;
+    let mut sent = decoder.send_data(units, None, None, None);
+    loop {
+        match decoder.get_picture() {
+            Err(Error::Again) => {}
+            result => return result.map_err(cause),
+        }
+        // Each round takes at least a unit off what is left to send.
+        match sent {
+            Err(Error::Again) => sent = decoder.send_pending_data(),
+            Err(error) => return Err(cause(error)),
+            Ok(()) => return decoder.get_picture().map_err(cause),
+        }
+    }
+}
+
+fn cause(error: Error) -> RenderError {
+    match error {
+        Error::UnsupportedBitstream => UNSUPPORTED,
+        _ => CORRUPT,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! A lossy WebP to a much smaller size: its planes are scaled, and only the result becomes RGB.
+//!
+//! The decoder's own way to full-sized RGB enlarges chroma and converts every pixel, most of which then vanish. The
+//! planes are a third of the work to scale, and a seventh of the memory. The library can scale by itself, but
+//! by averaging, which at twice the result's size is as slow as this and at once the result's size blurs it.
+
+use super::libwebp::{self, Features};
+use crate::image::decode::{CORRUPT, Part};
+use crate::image::error::RenderError;
+use crate::image::geometry::{Rect, Size};
+use crate::image::pixels::{Kind, Pixels};
+use crate::image::resize;
+
+/// Less than so many times smaller, chroma would be enlarged: that is left to the decoder.
+const SHRINKING_MIN: f64 = 2.0;
+
+/// So many times smaller, edges of blocks are not smoothed before: they are blurred away by scaling itself. The
+/// result is 49.8 instead of 50.9 dB like that of full decoding (4 megapixels to 300 pixels), in 8 % less time.
+const SHRINKING_ROUGH: f64 = 4.0;
+
+/// Pixels that the filter sees beyond a window's edge, for each pixel of the window that one of the result covers.
+const FILTER_REACH: f64 = 3.0;
+
+/// The part of a still at its final size; `None` where this is no gain.
+pub(super) fn decode(source: &[u8], features: &Features, part: &Part) -> Result<Option<Pixels>, RenderError> {
+    let Part { window, to, .. } = *part;
+    let shrinking = (window.width / f64::from(to.width)).min(window.height / f64::from(to.height));
+    // Colours under alpha must be weighted by it, which only RGB can be.
+    if !features.is_lossy || features.has_alpha || features.is_animated || shrinking < SHRINKING_MIN {
+        return Ok(None);
+    }
+    let needed = needed(part);
+    let even = evened(needed);
+    let planes = libwebp::planes(source, features.size, even, shrinking < SHRINKING_ROUGH).ok_or(CORRUPT)?;
+    let plane = |size: Size, data: Vec<u8>| Pixels::new(size, Kind::Gray, data).ok_or(CORRUPT);
+
+    // The window as the planes have it. Luma is cut to what is needed, so that nothing cut away shows.
+    let offset = |side: u32, from: u32| f64::from(side) - f64::from(from);
+    let window = |from_x: u32, from_y: u32| Rect {
+        x: window.x + offset(part.cut.x, from_x),
+        y: window.y + offset(part.cut.y, from_y),
+        ..window
+    };
+    let inner = Rect { x: needed.x - even.x, y: needed.y - even.y, ..needed };
+    let luma = plane(even.size(), planes.luma)?.cropped(inner).ok_or(CORRUPT)?;
+    let luma = resize::resize(luma, window(needed.x, needed.y), to)?;
+    let Rect { x, y, width, height } = window(even.x, even.y);
+    let halved = Rect { x: x / 2.0, y: y / 2.0, width: width / 2.0, height: height / 2.0 };
+    let half = Size { width: even.width.div_ceil(2), height: even.height.div_ceil(2) };
+    let blue = resize::resize(plane(half, planes.blue)?, halved, to)?;
+    let red = resize::resize(plane(half, planes.red)?, halved, to)?;
+    Ok(Some(joined(&luma, &blue, &red)))
+}
+
+/// What of the stored picture the filter sees: the window and its reach, within the cut.
+fn needed(part: &Part) -> Rect<u32> {
+    let Part { cut, window, to } = *part;
+    let (x, width) = reached(cut.x, cut.width, window.x, window.width, to.width);
+    let (y, height) = reached(cut.y, cut.height, window.y, window.height, to.height);
+    Rect { x, y, width, height }
+}
+
+/// Start and length of one side of it, in the stored picture.
+fn reached(cut: u32, side: u32, start: f64, length: f64, to: u32) -> (u32, u32) {
+    let reach = FILTER_REACH * length / f64::from(to) + 1.0;
+    // Casts saturate: below zero is zero.
+    let first = ((start - reach).floor() as u32).min(side - 1);
+    let end = ((start + length + reach).ceil() as u32).clamp(first + 1, side);
+    (cut + first, end - first)
+}
+
+/// The same and, where its left or top edge is odd, one column or row more.
+fn evened(part: Rect<u32>) -> Rect<u32> {
+    let (x, y) = (part.x & !1, part.y & !1);
+    Rect { x, y, width: part.width + part.x - x, height: part.height + part.y - y }
+}
+
+/// BT.601 with luma of 16–235 → RGB, in 65536ths.
+fn joined(luma: &Pixels, blue: &Pixels, red: &Pixels) -> Pixels {
+    let mut data = Vec::with_capacity(luma.data().len() * 3);
+    for ((&luma, &blue), &red) in luma.data().iter().zip(blue.data()).zip(red.data()) {
+        let (luma, blue, red) =
+            (76_309 * (i32::from(luma) - 16), i32::from(blue) - 128, i32::from(red) - 128);
+        let channel = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
+        data.extend_from_slice(&[
+            channel(luma + 104_597 * red),
+            channel(luma - 25_675 * blue - 53_279 * red),
+            channel(luma + 132_201 * blue),
+        ]);
+    }
+    Pixels::new(luma.size(), Kind::Rgb, data).expect("each sample of luma has become one pixel")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::draw;
+    use crate::image::encode::encode;
+    use crate::object::Format;
+
+    const SIZE: Size = Size { width: 403, height: 301 };
+
+    fn file(scene: usize) -> Vec<u8> {
+        encode(draw::sample(scene, SIZE).unwrap(), Format::Webp, Some(92)).unwrap()
+    }
+
+    fn shrunk(source: &[u8], part: &Part) -> Option<Pixels> {
+        decode(source, &libwebp::features(source).unwrap(), part).unwrap()
+    }
+
+    /// What decoding all and scaling that would give.
+    fn scaled(source: &[u8], part: &Part) -> Pixels {
+        let whole = Pixels::new(SIZE, Kind::Rgb, libwebp::colors(source, SIZE, false).unwrap()).unwrap();
+        resize::resize(whole.cropped(part.cut).unwrap(), part.window, part.to).unwrap()
+    }
+
+    fn likeness(left: &Pixels, right: &Pixels) -> f64 {
+        assert_eq!((left.size(), left.kind()), (right.size(), right.kind()));
+        let square = |(left, right): (&u8, &u8)| (f64::from(*left) - f64::from(*right)).powi(2);
+        let error = left.data().iter().zip(right.data()).map(square).sum::<f64>() / left.data().len() as f64;
+        10.0 * (255.0 * 255.0 / error).log10()
+    }
+
+    fn part(cut: [u32; 4], window: [f64; 4], to: [u32; 2]) -> Part {
+        Part {
+            cut: Rect { x: cut[0], y: cut[1], width: cut[2], height: cut[3] },
+            window: Rect { x: window[0], y: window[1], width: window[2], height: window[3] },
+            to: Size { width: to[0], height: to[1] },
+        }
+    }
+
+    #[test]
+    fn every_cut_and_window_looks_like_that_of_the_whole_picture() {
+        let parts = [
+            part([0, 0, 403, 301], [0.0, 0.0, 403.0, 301.0], [100, 75]),
+            part([0, 0, 403, 301], [0.0, 0.0, 403.0, 301.0], [201, 150]),
+            part([0, 0, 403, 301], [51.0, 0.0, 301.0, 301.0], [40, 40]),
+            part([3, 5, 400, 296], [0.0, 0.0, 400.0, 296.0], [80, 59]),
+            part([101, 51, 201, 149], [20.25, 3.5, 150.5, 140.0], [60, 56]),
+            part([101, 51, 202, 150], [190.0, 140.0, 12.0, 10.0], [6, 5]),
+            part([402, 300, 1, 1], [0.0, 0.0, 1.0, 1.0], [1, 1]),
+            part([7, 0, 9, 301], [0.0, 0.0, 9.0, 301.0], [1, 33]),
+        ];
+        for scene in 0..3 {
+            let source = file(scene);
+            for part in &parts {
+                let Some(made) = shrunk(&source, part) else {
+                    assert_eq!(part.to.area(), 1, "{part:?} was refused");
+                    continue;
+                };
+                let likeness = likeness(&made, &scaled(&source, part));
+                assert!(likeness > 38.0, "scene {scene} {part:?}: {likeness:.1} dB");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_far_outside_the_window_is_not_decoded() {
+        let all = part([0, 0, 403, 301], [200.0, 150.0, 40.0, 40.0], [10, 10]);
+        assert_eq!(needed(&all), Rect { x: 187, y: 137, width: 66, height: 66 });
+        let cut = part([199, 149, 50, 152], [1.0, 1.0, 40.0, 40.0], [10, 10]);
+        assert_eq!(needed(&cut), Rect { x: 199, y: 149, width: 50, height: 54 });
+        assert_eq!(evened(needed(&cut)), Rect { x: 198, y: 148, width: 51, height: 55 });
+    }
+
+    #[test]
+    fn what_would_lose_by_it_goes_the_long_way() {
+        let half = part([0, 0, 403, 301], [0.0, 0.0, 403.0, 301.0], [200, 150]);
+        let more = Part { to: Size { width: 202, height: 150 }, ..half };
+        assert!(shrunk(&file(0), &half).is_some());
+        assert!(shrunk(&file(0), &more).is_none(), "enlarges chroma");
+        assert!(shrunk(&file(3), &half).is_none(), "has alpha");
+    }
+
+    #[test]
+    fn a_torn_file_is_corrupt() {
+        let source = file(0);
+        let features = libwebp::features(&source).unwrap();
+        let part = part([0, 0, 403, 301], [0.0, 0.0, 403.0, 301.0], [100, 75]);
+        for length in [30, 100, source.len() / 2, source.len() - 1] {
+            assert_eq!(decode(&source[..length], &features, &part), Err(CORRUPT), "{length}");
+        }
+    }
+}

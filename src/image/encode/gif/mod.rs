@@ -1,0 +1,73 @@
+//! GIF, one frame: up to 256 colours exactly, more by the best of them; alpha below 128 is transparent.
+//!
+//! One palette entry is transparent if any pixel is. What such pixels hide is not kept, and costs no other entry.
+
+mod quantize;
+
+use gif::{Encoder, Frame};
+
+use super::palette::{COLORS_MAX, Indexed};
+use crate::image::pixels::{Kind, Pixels};
+use quantize::{Color, Palette};
+
+pub(super) use quantize::WORK_BYTES;
+
+/// What a transparent pixel is made to look like, so that all of them are one colour.
+const CLEAR: [u8; 4] = [0; 4];
+
+/// `None` if the encoder refuses; sides are at most 65535.
+pub(super) fn encode(pixels: Pixels) -> Option<Vec<u8>> {
+    let frame = frame(pixels)?;
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, frame.width, frame.height, &[]).ok()?;
+    encoder.write_frame(&frame).ok()?;
+    drop(encoder);
+    Some(bytes)
+}
+
+/// A frame at the canvas's corner, without delay, with its own palette.
+pub(super) fn frame(pixels: Pixels) -> Option<Frame<'static>> {
+    let pixels = plain(pixels);
+    let width = u16::try_from(pixels.size().width).ok()?;
+    let height = u16::try_from(pixels.size().height).ok()?;
+    let Indexed { colors, indices } = match Indexed::of(&pixels) {
+        Some(exact) => exact,
+        None => approximated(&pixels),
+    };
+    drop(pixels);
+    let clear = colors.iter().position(|color| *color == CLEAR);
+    Some(Frame {
+        width,
+        height,
+        buffer: indices.into(),
+        palette: Some(colors.iter().flat_map(|color| [color[0], color[1], color[2]]).collect()),
+        transparent: clear.map(|number| number as u8),
+        ..Frame::default()
+    })
+}
+
+/// RGBA, either opaque or [`CLEAR`].
+fn plain(pixels: Pixels) -> Pixels {
+    let (size, kind) = (pixels.size(), pixels.kind());
+    let color = |pixel: &[u8]| match kind {
+        _ if kind.has_alpha() && pixel[kind.channels() - 1] < 128 => CLEAR,
+        Kind::Gray | Kind::GrayAlpha => [pixel[0], pixel[0], pixel[0], 255],
+        Kind::Rgb | Kind::Rgba => [pixel[0], pixel[1], pixel[2], 255],
+    };
+    let data = pixels.data().chunks_exact(kind.channels()).flat_map(color).collect();
+    Pixels::new(size, Kind::Rgba, data).expect("each pixel has become four bytes")
+}
+
+/// The picture in the best colours that there is room for; the clear one, if it comes, is the last.
+fn approximated(pixels: &Pixels) -> Indexed {
+    let pixel =
+        |&[red, green, blue, alpha]: &[u8; 4]| -> Option<Color> { (alpha > 0).then_some([red, green, blue]) };
+    let seen = || pixels.data().as_chunks::<4>().0.iter().map(pixel);
+    let clear = seen().any(|color| color.is_none());
+    let most = if clear { COLORS_MAX - 1 } else { COLORS_MAX };
+    let palette = Palette::of(seen(), most);
+    let number = palette.colors.len() as u8;
+    let (colors, indices) = palette.indices(seen(), pixels.size().width as usize, number);
+    let opaque = colors.into_iter().map(|[red, green, blue]| [red, green, blue, 255]);
+    Indexed { colors: opaque.chain(clear.then_some(CLEAR)).collect(), indices }
+}

@@ -1,0 +1,69 @@
+//! JPEG (ITU-T T.81): baseline, one scan, colour at half the sides (4:2:0), gray in one component.
+//!
+//! Huffman tables are made for the picture, which saves 2–4 % of the bytes. For that every symbol must be counted
+//! before the first is written. Small pictures keep their tokens meanwhile. Of large ones only every fourth row of
+//! units is counted, and then all are made anew and written as they come: that costs a few per cent of the time
+//! and hardly any bytes, and takes memory for a few rows. All arithmetic is in integers, so that the bytes are the
+//! same everywhere.
+
+mod bits;
+mod head;
+mod huffman;
+mod scan;
+mod strip;
+mod tables;
+mod token;
+mod transform;
+
+use scan::Scan;
+use strip::Picture;
+pub use strip::{Plane, Planes420};
+
+use crate::image::effect;
+use crate::image::geometry::Size;
+use crate::image::pixels::Pixels;
+
+/// The longest side that the format has room for.
+const SIDE_MAX: u32 = 65535;
+
+/// Blocks of a picture whose tokens are all kept until its tables are made: about 1000 × 700 pixels in colour. That
+/// is at most 4 MiB of tokens, and 1 MiB for most photos.
+const KEPT_BLOCKS_MAX: usize = 16 * 1024;
+
+/// The file of these pixels, on white where they are transparent. `None` if a side is longer than 65535.
+pub(super) fn encode(pixels: Pixels, quality: u8) -> Option<Vec<u8>> {
+    let pixels = effect::flattened(pixels, [255; 3]);
+    written(Picture::of(&pixels)?, quality)
+}
+
+/// The file of planes, such as those of a decoder that never leaves YCbCr. `quality` is 1–100 in the sense of the
+/// Independent JPEG Group. `None` if a side is longer than 65535.
+pub fn encode_planes(planes: Planes420<'_>, quality: u8) -> Option<Vec<u8>> {
+    written(Picture::Color(planes), quality)
+}
+
+/// Bytes alive at the peak of [`encode_planes`], its result included but not the planes: an upper bound for
+/// pictures, at which noise does not arrive either.
+pub fn peak_bytes(size: Size) -> u64 {
+    let sides = u64::from(size.width) + u64::from(size.height);
+    // Tokens have 4 bytes; there are at most one and a half for a pixel, with blocks reaching past the edges, and
+    // the vector that holds them grows by doubling.
+    let kept = (KEPT_BLOCKS_MAX * token::BLOCK_TOKENS_MAX * size_of::<token::Token>()) as u64;
+    let tokens = kept.min(size.area().saturating_mul(6).saturating_add(256 * sides)).saturating_mul(3);
+    // A strip of 16 rows in one and a half planes, with its tokens; the file, also growing.
+    let strip = 1024 * sides;
+    size.area().saturating_mul(3).saturating_add(tokens).saturating_add(strip)
+}
+
+fn written(picture: Picture<'_>, quality: u8) -> Option<Vec<u8>> {
+    let size = picture.size();
+    if size.width.max(size.height) > SIDE_MAX {
+        return None;
+    }
+    let blocks = picture.units().area() * if picture.is_gray() { 1 } else { 6 };
+    let scan = Scan::new(picture, quality);
+    Some(if blocks <= KEPT_BLOCKS_MAX as u64 { scan.written_at_once() } else { scan.written_in_rows() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! The samples of one row of units, made ready for the transform: colours in Y, Cb and Cr, edges repeated.
+//!
+//! A unit (the standard's MCU) is one block of a gray picture, and of a coloured one four blocks of luma with one
+//! each of both chromas, which have half its sides. Rows come one after another, so a strip is all the memory that
+//! samples take, however large the picture is.
+
+use crate::image::geometry::Size;
+use crate::image::pixels::{Kind, Pixels};
+
+/// One component's samples, in a view on somebody else's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Plane<'a> {
+    data: &'a [u8],
+    size: Size,
+    stride: usize,
+}
+
+impl<'a> Plane<'a> {
+    /// Rows of `size.width` samples, the beginnings of which are `stride` apart; `None` if a side is zero, `stride` is
+    /// less than the width, or `data` ends within the last row.
+    pub fn new(data: &'a [u8], size: Size, stride: usize) -> Option<Self> {
+        let width = size.width as usize;
+        let needed = stride.checked_mul(size.height.checked_sub(1)? as usize)?.checked_add(width)?;
+        (width > 0 && width <= stride && needed <= data.len()).then_some(Self { data, size, stride })
+    }
+
+    fn row(&self, y: usize) -> &'a [u8] {
+        let start = y.min(self.size.height as usize - 1) * self.stride;
+        &self.data[start..start + self.size.width as usize]
+    }
+}
+
+/// A picture in JFIF's YCbCr (BT.601, all 256 levels), colour at half the sides: what a 4:2:0 JPEG holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Planes420<'a> {
+    luma: Plane<'a>,
+    blue: Plane<'a>,
+    red: Plane<'a>,
+}
+
+impl<'a> Planes420<'a> {
+    /// Y, Cb and Cr; `None` unless both chroma planes have half the luma's sides, rounded up.
+    pub fn new(luma: Plane<'a>, blue: Plane<'a>, red: Plane<'a>) -> Option<Self> {
+        let half = Size { width: luma.size.width.div_ceil(2), height: luma.size.height.div_ceil(2) };
+        (blue.size == half && red.size == half).then_some(Self { luma, blue, red })
+    }
+}
+
+/// What can be written.
+#[derive(Clone, Copy)]
+pub(super) enum Picture<'a> {
+    /// One component.
+    Gray(Plane<'a>),
+    /// Three, as the file has them.
+    Color(Planes420<'a>),
+    /// Rows of red, green and blue, to be converted.
+    Rgb(&'a [u8], Size),
+}
+
+impl<'a> Picture<'a> {
+    /// `None` for pixels with alpha.
+    pub(super) fn of(pixels: &'a Pixels) -> Option<Self> {
+        let size = pixels.size();
+        match pixels.kind() {
+            Kind::Gray => Plane::new(pixels.data(), size, pixels.stride()).map(Self::Gray),
+            Kind::Rgb => Some(Self::Rgb(pixels.data(), size)),
+            Kind::GrayAlpha | Kind::Rgba => None,
+        }
+    }
+
+    pub(super) const fn size(&self) -> Size {
+        match self {
+            Self::Gray(plane) => plane.size,
+            Self::Color(planes) => planes.luma.size,
+            Self::Rgb(_, size) => *size,
+        }
+    }
+
+    pub(super) const fn is_gray(&self) -> bool {
+        matches!(self, Self::Gray(_))
+    }
+
+    /// Units across and down.
+    pub(super) const fn units(&self) -> Size {
+        let side = if self.is_gray() { 8 } else { 16 };
+        let size = self.size();
+        Size { width: size.width.div_ceil(side), height: size.height.div_ceil(side) }
+    }
+}
+
+/// The samples of one component in a strip.
+pub(super) struct Band {
+    /// Rows of whole blocks, one after another.
+    pub(super) samples: Vec<u8>,
+    /// Samples of a row: the component's width, up to a whole block.
+    pub(super) stride: usize,
+    width: usize,
+}
+
+impl Band {
+    fn new(width: u32, rows: usize) -> Self {
+        let stride = width.next_multiple_of(8) as usize;
+        Self { samples: vec![0; stride * rows], stride, width: width as usize }
+    }
+
+    /// Row `y`, up to the picture's edge.
+    fn row(&mut self, y: usize) -> &mut [u8] {
+        &mut self.samples[y * self.stride..][..self.width]
+    }
+
+    fn copy(&mut self, plane: &Plane<'_>, top: usize) {
+        for y in 0..self.samples.len() / self.stride {
+            self.row(y).copy_from_slice(plane.row(top + y));
+        }
+    }
+
+    /// Fills the rest of each row with its last sample, which costs the fewest bits.
+    fn repeat_edge(&mut self) {
+        if self.width < self.stride {
+            for row in self.samples.chunks_exact_mut(self.stride) {
+                let last = row[self.width - 1];
+                row[self.width..].fill(last);
+            }
+        }
+    }
+}
+
+/// One row of units: gray, or Y, Cb and Cr.
+pub(super) struct Strip {
+    pub(super) bands: Vec<Band>,
+}
+
+impl Strip {
+    pub(super) fn new(picture: &Picture<'_>) -> Self {
+        let width = picture.size().width;
+        let half = width.div_ceil(2);
+        let bands = if picture.is_gray() {
+            vec![Band::new(width, 8)]
+        } else {
+            vec![Band::new(width, 16), Band::new(half, 8), Band::new(half, 8)]
+        };
+        Self { bands }
+    }
+
+    /// Takes in row `number` of the picture's units. Rows below the picture repeat its last one.
+    pub(super) fn fill(&mut self, picture: &Picture<'_>, number: usize) {
+        match picture {
+            Picture::Gray(plane) => self.bands[0].copy(plane, number * 8),
+            Picture::Color(planes) => {
+                self.bands[0].copy(&planes.luma, number * 16);
+                self.bands[1].copy(&planes.blue, number * 8);
+                self.bands[2].copy(&planes.red, number * 8);
+            }
+            Picture::Rgb(data, size) => self.convert(data, *size, number * 16),
+        }
+        self.bands.iter_mut().for_each(Band::repeat_edge);
+    }
+
+    fn convert(&mut self, data: &[u8], size: Size, top: usize) {
+        let stride = size.width as usize * 3;
+        let row = |y: usize| &data[y.min(size.height as usize - 1) * stride..][..stride];
+        let [luma, blue, red] = &mut self.bands[..] else { return };
+        for y in 0..8 {
+            let (upper, lower) = (row(top + 2 * y), row(top + 2 * y + 1));
+            write_luma(upper, luma.row(2 * y));
+            write_luma(lower, luma.row(2 * y + 1));
+            write_chroma(upper, lower, blue.row(y), red.row(y));
+        }
+    }
+}
+
+/// BT.601 in 32768ths; the weights add up to the whole, so that gray stays exactly gray.
+fn write_luma(colors: &[u8], luma: &mut [u8]) {
+    for (luma, color) in luma.iter_mut().zip(colors.as_chunks::<3>().0) {
+        let [red, green, blue] = color.map(i32::from);
+        *luma = ((9798 * red + 19235 * green + 3735 * blue + (1 << 14)) >> 15) as u8;
+    }
+}
+
+/// One sample of each for the mean of two by two pixels. A last column without a neighbour counts twice.
+fn write_chroma(upper: &[u8], lower: &[u8], blues: &mut [u8], reds: &mut [u8]) {
+    let pairs = upper.as_chunks::<6>().0.iter().zip(lower.as_chunks::<6>().0);
+    for ((upper, lower), (blue, red)) in pairs.zip(blues.iter_mut().zip(reds.iter_mut())) {
+        (*blue, *red) = chroma(std::array::from_fn(|channel| {
+            [upper[channel], upper[channel + 3], lower[channel], lower[channel + 3]]
+                .map(i32::from)
+                .iter()
+                .sum()
+        }));
+    }
+    let even = upper.len().is_multiple_of(6);
+    if let (false, Some(blue), Some(red)) = (even, blues.last_mut(), reds.last_mut()) {
+        let last = upper.len() - 3;
+        (*blue, *red) = chroma(std::array::from_fn(|channel| {
+            2 * (i32::from(upper[last + channel]) + i32::from(lower[last + channel]))
+        }));
+    }
+}
+
+/// Cb and Cr of the sums of four pixels. Halves go down: rounded up, the purest blue and red would be 256.
+fn chroma([red, green, blue]: [i32; 3]) -> (u8, u8) {
+    let sample = |sum: i32| ((sum + (128 << 17) + (1 << 16) - 1) >> 17) as u8;
+    (sample(16384 * blue - 5529 * red - 10855 * green), sample(16384 * red - 13720 * green - 2664 * blue))
+}

@@ -1,0 +1,253 @@
+//! AVIF: boxes that lie inside the file, and a primary item whose data does.
+//!
+//! The file's own brand must say AVIF; HEIC, MP4 and others look alike up to there. The `meta` box is gathered whole (at
+//! most [`META_BYTES_MAX`]) and read by the container's reader; of a sequence's `moov` box only the number of samples is
+//! read. All else is stepped over. What comes after the last byte of the picture may be anything.
+
+use super::walk::{Field, Walk, check_pixels, check_size, skip};
+use super::{Fault, InspectError};
+use crate::image::container::avif::{META_BYTES_MAX, MetaFault, Source, Still};
+use crate::image::header::{Color, ColorKind, Header, Limits};
+use crate::object::Format;
+
+/// A file type box lists a handful of brands; in a longer one only the first are read.
+const BRANDS_BYTES_MAX: u64 = 1024;
+/// A box's size and name.
+const BOX_HEAD_BYTES: u64 = 8;
+/// And a size that does not fit there.
+const LONG_SIZE_BYTES: u64 = 8;
+/// Boxes that contain the one with the number of samples, one in another.
+const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
+/// Version, size of all samples, number of samples.
+const SAMPLES_HEAD_BYTES: u64 = 12;
+
+#[derive(Debug)]
+pub(super) struct Avif {
+    limits: Limits,
+    state: State,
+    field: Field,
+    /// Where the current box begins in the file, or, in one that is looked into, where what is read next does.
+    at: u64,
+    /// Where the current box ends.
+    end: u64,
+    /// Bytes to come of the current box.
+    left: u64,
+    /// Where the boxes that contain the current one end, the innermost last.
+    ends: Vec<u64>,
+    meta: Vec<u8>,
+    still: Option<Box<Still>>,
+    frames: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum State {
+    FileType,
+    Major,
+    MinorVersion,
+    Compatible,
+    Box,
+    LongSize([u8; 4]),
+    Meta,
+    Samples,
+    Skip,
+    /// To the end of the file.
+    Rest,
+    /// Past the picture, and nothing that comes is a box.
+    Done,
+}
+
+impl Avif {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            state: State::FileType,
+            field: Field::default(),
+            at: 0,
+            end: 0,
+            left: 0,
+            ends: Vec::new(),
+            meta: Vec::new(),
+            still: None,
+            frames: 1,
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Header, InspectError> {
+        if matches!(self.state, State::FileType | State::Major | State::MinorVersion | State::Compatible) {
+            return Err(InspectError::NotAnImage);
+        }
+        let seen = match self.state {
+            State::Rest => self.at + (u64::MAX - self.left),
+            _ => self.at,
+        };
+        match &self.still {
+            Some(still) if still.end() <= seen => Ok(self.header(still)),
+            None if matches!(self.state, State::Box | State::Rest) && self.ends.is_empty() => {
+                Err(InspectError::Broken(Fault::AvifNoPicture))
+            }
+            _ => Err(InspectError::Truncated(Format::Avif)),
+        }
+    }
+
+    fn header(&self, still: &Still) -> Header {
+        let has_alpha = still.alpha.is_some();
+        let kind = match (still.coding.is_monochrome, has_alpha) {
+            (true, false) => ColorKind::Gray,
+            (true, true) => ColorKind::GrayAlpha,
+            (false, false) => ColorKind::Rgb,
+            (false, true) => ColorKind::Rgba,
+        };
+        Header {
+            format: Format::Avif,
+            width: still.size.width,
+            height: still.size.height,
+            orientation: still.orientation,
+            frames: self.frames,
+            has_alpha,
+            color: Color { kind, bits: still.coding.bits },
+        }
+    }
+}
+
+impl Walk for Avif {
+    type State = State;
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+    }
+
+    fn field(&mut self) -> &mut Field {
+        &mut self.field
+    }
+
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+        match self.state {
+            State::FileType => self.take_then(input, Self::begin_file),
+            State::Major => self.read_brand(input, State::MinorVersion),
+            State::MinorVersion => self.take_then(input, |avif, _: [u8; 4]| {
+                avif.left = avif.left.saturating_sub(4);
+                Ok(State::Compatible)
+            }),
+            State::Compatible => self.read_brand(input, State::Compatible),
+            State::Box => {
+                self.leave_ended();
+                self.take_then(input, Self::begin_box)
+            }
+            State::LongSize(name) => self.take_then(input, |avif, size| {
+                let head = BOX_HEAD_BYTES + LONG_SIZE_BYTES;
+                avif.enter_box(name, u64::from_be_bytes(size), head)
+            }),
+            State::Meta => self.gather_meta(input),
+            State::Samples => self.take_then(input, Self::read_samples),
+            State::Skip => Ok(skip(input, &mut self.left).map(|()| {
+                self.at = self.end;
+                State::Box
+            })),
+            State::Rest | State::Done => Ok(skip(input, &mut self.left).map(|()| State::Done)),
+        }
+    }
+}
+
+impl Avif {
+    fn begin_file(&mut self, [a, b, c, d, ..]: [u8; 8]) -> Result<State, InspectError> {
+        let size = u64::from(u32::from_be_bytes([a, b, c, d]));
+        self.left = size.checked_sub(BOX_HEAD_BYTES).ok_or(InspectError::NotAnImage)?;
+        self.end = size;
+        Ok(State::Major)
+    }
+
+    fn read_brand(&mut self, input: &mut &[u8], next: State) -> Result<Option<State>, InspectError> {
+        if self.left < 4 || self.end - self.left > BRANDS_BYTES_MAX {
+            return Err(InspectError::NotAnImage);
+        }
+        self.take_then(input, |avif, brand: [u8; 4]| {
+            avif.left -= 4;
+            Ok(if matches!(&brand, b"avif" | b"avis") { State::Skip } else { next })
+        })
+    }
+
+    fn leave_ended(&mut self) {
+        while self.ends.last().is_some_and(|end| *end == self.at) {
+            self.ends.pop();
+        }
+    }
+
+    fn begin_box(&mut self, [a, b, c, d, name @ ..]: [u8; 8]) -> Result<State, InspectError> {
+        match u32::from_be_bytes([a, b, c, d]) {
+            1 => Ok(State::LongSize(name)),
+            0 if self.ends.is_empty() && &name != b"meta" => {
+                self.at += BOX_HEAD_BYTES;
+                self.left = u64::MAX;
+                Ok(State::Rest)
+            }
+            size => self.enter_box(name, u64::from(size), BOX_HEAD_BYTES),
+        }
+    }
+
+    fn enter_box(&mut self, name: [u8; 4], size: u64, head: u64) -> Result<State, InspectError> {
+        let end = self.at.checked_add(size).filter(|end| self.ends.last().is_none_or(|outer| end <= outer));
+        let (Some(end), Some(left)) = (end, size.checked_sub(head)) else { return self.no_box() };
+        (self.end, self.left) = (end, left);
+        match &name {
+            b"meta" if self.still.is_none() && self.ends.is_empty() => {
+                if left > META_BYTES_MAX as u64 {
+                    return Err(InspectError::Broken(Fault::AvifMetaLength));
+                }
+                self.at += head;
+                Ok(State::Meta)
+            }
+            name if CONTAINERS.get(self.ends.len()) == Some(&name) => {
+                self.at += head;
+                self.ends.push(end);
+                Ok(State::Box)
+            }
+            b"stsz" if self.ends.len() == CONTAINERS.len() && left >= SAMPLES_HEAD_BYTES => {
+                Ok(State::Samples)
+            }
+            _ => Ok(State::Skip),
+        }
+    }
+
+    /// Past the picture anything may come; before its end all must be boxes.
+    fn no_box(&mut self) -> Result<State, InspectError> {
+        if self.still.as_ref().is_some_and(|still| still.end() <= self.at) {
+            self.left = u64::MAX;
+            return Ok(State::Done);
+        }
+        Err(InspectError::Broken(Fault::AvifBox))
+    }
+
+    fn gather_meta(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+        let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len());
+        let (now, later) = input.split_at(count);
+        self.meta.extend_from_slice(now);
+        *input = later;
+        self.left -= count as u64;
+        if self.left > 0 {
+            return Ok(None);
+        }
+        let meta = std::mem::take(&mut self.meta);
+        let still = Still::read(&meta, self.at).map_err(fault)?;
+        check_size(still.size.width, still.size.height, self.limits)?;
+        if let Source::Grid { tile, .. } = &still.color {
+            check_pixels(tile.width, tile.height, self.limits)?;
+        }
+        self.still = Some(Box::new(still));
+        self.at = self.end;
+        Ok(Some(State::Box))
+    }
+
+    fn read_samples(&mut self, [.., a, b, c, d]: [u8; 12]) -> Result<State, InspectError> {
+        self.frames = self.frames.max(u32::from_be_bytes([a, b, c, d]));
+        self.left -= SAMPLES_HEAD_BYTES;
+        Ok(State::Skip)
+    }
+}
+
+const fn fault(fault: MetaFault) -> InspectError {
+    InspectError::Broken(match fault {
+        MetaFault::Boxes => Fault::AvifBox,
+        MetaFault::NoPicture => Fault::AvifNoPicture,
+        MetaFault::Unsupported => Fault::AvifKind,
+    })
+}

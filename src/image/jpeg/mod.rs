@@ -1,0 +1,286 @@
+//! A JPEG decoder that makes pictures small while it decodes.
+//!
+//! Written from ITU-T T.81. A thumbnail needs a fraction of its source's samples; an inverse transform of fewer
+//! points gives them without the others ever existing, and what the entropy-coded data holds beyond that is only
+//! stepped over. Each component comes out as a plane of its own, at a scale of its own.
+//!
+//! Taken are 8-bit Huffman-coded files, sequential and progressive, of one or three components in any sampling and
+//! any order of scans. Everything else ([`Jpeg::read`] says so from the header alone) is for another decoder. Colours
+//! are neither converted nor managed, and planes are not brought to one size.
+//!
+//! Lenient where browsers are. Bytes between segments are passed over; a scan that ends early leaves the rest gray, and
+//! one that breaks goes on behind the next restart marker; a scan that makes no sense is left out.
+//!
+//! Invariants: no panic on any bytes; memory as [`Jpeg::peak_bytes`] says, all of it known from the header; time
+//! bounded by the length of the data and a hundred passes over the blocks, as at upload; same bytes on every machine.
+//!
+//! * `frame`, `scan`, `tables`: what the headers say. `bits`, `huffman`: the entropy-coded data.
+//! * `walk`: the units of a scan and its restarts, for `sequential` and `progressive`, which fill blocks of coefficients.
+//! * `transform`: from a block of coefficients to samples, on the `lanes` of a machine.
+
+mod bits;
+mod frame;
+mod huffman;
+mod lanes;
+mod progressive;
+mod scan;
+mod sequential;
+mod tables;
+mod transform;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use super::container::jpeg::{self, Segments};
+use super::error::{Fault, RenderError};
+use super::geometry::Size;
+use super::header::Limits;
+use frame::{COMPONENTS_MAX, Component, Frame};
+use tables::Tables;
+
+/// A file that this decoder takes.
+#[derive(Clone, Debug)]
+pub struct Jpeg<'a> {
+    /// From its first marker.
+    source: &'a [u8],
+    frame: Frame,
+    colors: Colors,
+}
+
+/// What the components of a file mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colors {
+    /// One component, luma.
+    Gray,
+    /// Three: JFIF's luma and colour differences.
+    YCbCr,
+    /// Three: red, green, blue.
+    Rgb,
+}
+
+/// How many samples come out of eight, along each side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scale {
+    /// 1 of 8.
+    Eighth,
+    /// 2 of 8.
+    Quarter,
+    /// 4 of 8.
+    Half,
+    /// All.
+    Whole,
+}
+
+impl Scale {
+    /// Samples along the side of a block, of 8.
+    pub const fn block_side(self) -> u32 {
+        match self {
+            Self::Eighth => 1,
+            Self::Quarter => 2,
+            Self::Half => 4,
+            Self::Whole => 8,
+        }
+    }
+}
+
+/// The samples of one component.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plane {
+    size: Size,
+    across: f64,
+    down: f64,
+    stride: usize,
+    data: Vec<u8>,
+}
+
+impl Plane {
+    /// All gray.
+    fn new(frame: &Frame, component: &Component, scale: Scale) -> Self {
+        let blocks = frame.padded_blocks(component);
+        let side = scale.block_side();
+        let eighths = f64::from(side) / 8.0;
+        Self {
+            size: frame.plane_size(component, scale),
+            across: f64::from(component.across) / f64::from(frame.most_across) * eighths,
+            down: f64::from(component.down) / f64::from(frame.most_down) * eighths,
+            stride: (blocks.columns * side) as usize,
+            data: vec![128; plane_bytes(frame, component, scale) as usize],
+        }
+    }
+
+    /// Samples, the last of which may lie partly outside the picture.
+    pub const fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Samples to a pixel of the picture, along its width: at most 1. The picture's left edge is that of the first
+    /// sample; its right edge lies this often its width from there, within the last sample.
+    pub const fn across(&self) -> f64 {
+        self.across
+    }
+
+    /// Samples to a pixel of the picture, along its height.
+    pub const fn down(&self) -> f64 {
+        self.down
+    }
+
+    /// A row, from the top; empty beyond the last.
+    pub fn row(&self, y: u32) -> &[u8] {
+        let start = y as usize * self.stride;
+        if y < self.size.height { &self.data[start..start + self.size.width as usize] } else { &[] }
+    }
+
+    /// The samples without what blocks have beyond the edges: rows of exactly [`Plane::size`]. Works in place.
+    pub fn into_samples(mut self) -> Vec<u8> {
+        let (width, height) = (self.size.width as usize, self.size.height as usize);
+        if width < self.stride {
+            for y in 1..height {
+                self.data.copy_within(y * self.stride..y * self.stride + width, y * width);
+            }
+        }
+        self.data.truncate(width * height);
+        self.data
+    }
+
+    /// From the first sample of the block in this place.
+    fn block_mut(&mut self, column: u32, row: u32, side: u32) -> &mut [u8] {
+        let start = (row * side) as usize * self.stride + (column * side) as usize;
+        &mut self.data[start..]
+    }
+}
+
+impl<'a> Jpeg<'a> {
+    /// Reads the headers up to the first scan. `None`: damaged there, or of a kind that is for another decoder.
+    pub fn read(source: &'a [u8]) -> Option<Self> {
+        let source = jpeg::from_start_of_image(source)?;
+        let (mut frame, mut adobe, mut tables) = (None, None, Tables::default());
+        for segment in Segments::of(source) {
+            match segment.marker {
+                jpeg::DHT | jpeg::JPG | jpeg::DAC => tables.read(&segment),
+                0xC0..=0xCF if frame.is_some() => return None,
+                marker @ 0xC0..=0xCF => frame = Some(Frame::parse(marker, segment.payload)?),
+                0xEE if segment.payload.starts_with(b"Adobe") => {
+                    adobe = segment.payload.get(11).copied().or(adobe)
+                }
+                jpeg::SOS => {
+                    let frame = frame?;
+                    scan::Scan::parse(&frame, &segment).filter(|scan| tables.serve(&frame, scan))?;
+                    let colors = Colors::of(&frame, adobe);
+                    return Some(Self { source, frame, colors });
+                }
+                _ => tables.read(&segment),
+            }
+        }
+        None
+    }
+
+    /// The whole picture's, in pixels.
+    pub const fn size(&self) -> Size {
+        self.frame.size
+    }
+
+    /// What the components mean.
+    pub const fn colors(&self) -> Colors {
+        self.colors
+    }
+
+    /// Components: 1 or 3.
+    pub fn components(&self) -> usize {
+        self.frame.components.len()
+    }
+
+    /// How much of the picture's width and height a component has samples for: each above 0 and at most 1. `None` beyond the
+    /// last component.
+    pub fn sampling(&self, component: usize) -> Option<(f64, f64)> {
+        let Component { across, down, .. } = self.frame.components.get(component)?;
+        let part = |factor: u32, most: u32| f64::from(factor) / f64::from(most);
+        Some((part(*across, self.frame.most_across), part(*down, self.frame.most_down)))
+    }
+
+    /// The samples of a component at this scale; nothing beyond the last component.
+    pub fn plane_size(&self, component: usize, scale: Scale) -> Size {
+        let nothing = Size { width: 0, height: 0 };
+        self.frame
+            .components
+            .get(component)
+            .map_or(nothing, |component| self.frame.plane_size(component, scale))
+    }
+
+    /// Bytes of the planes that [`Jpeg::decode`] gives.
+    pub fn planes_bytes(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
+        let components = self.frame.components.iter().zip(scales);
+        components.map(|(component, scale)| plane_bytes(&self.frame, component, scale)).sum()
+    }
+
+    /// Bytes alive at the peak of [`Jpeg::decode`], its result included: an upper bound.
+    pub fn peak_bytes(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
+        let components = self.frame.components.iter().zip(scales).filter(|_| self.frame.is_progressive);
+        let coefficients =
+            components.map(|(component, scale)| progressive::storage_bytes(&self.frame, component, scale));
+        self.planes_bytes(scales) + coefficients.sum::<u64>() + WORK_BYTES_MAX
+    }
+
+    /// Decodes each component at its scale; of `scales`, those beyond the last component are not looked at.
+    /// `keep_going` is asked for every row of blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::TooLarge`] before anything is reserved; [`RenderError::Undecodable`] if no scan can be read or
+    /// there are more than a hundred; [`RenderError::Cancelled`] once `keep_going` says no.
+    pub fn decode(
+        &self,
+        scales: [Scale; COMPONENTS_MAX],
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Vec<Plane>, RenderError> {
+        let pixels_max = limits.pixels_max;
+        if self.frame.size.area() > pixels_max {
+            return Err(RenderError::TooLarge { pixels_max });
+        }
+        let scans = scan::list(self.source, &self.frame).ok_or(CORRUPT)?;
+        let work = Work { source: self.source, frame: &self.frame, scans: &scans, scales, keep_going };
+        if self.frame.is_progressive { progressive::decode(&work) } else { sequential::decode(&work) }
+    }
+}
+
+impl Colors {
+    fn of(frame: &Frame, adobe: Option<u8>) -> Self {
+        let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
+        match (ids.as_slice(), adobe) {
+            ([_], _) => Self::Gray,
+            (_, Some(0)) | (b"RGB", None) => Self::Rgb,
+            _ => Self::YCbCr,
+        }
+    }
+}
+
+/// What is to be decoded, for both ways of doing it.
+struct Work<'a> {
+    source: &'a [u8],
+    frame: &'a Frame,
+    scans: &'a [scan::Scan],
+    scales: [Scale; COMPONENTS_MAX],
+    keep_going: &'a dyn Fn() -> bool,
+}
+
+impl Work<'_> {
+    /// One for each component, all gray.
+    fn planes(&self) -> Vec<Plane> {
+        let components = self.frame.components.iter().zip(self.scales);
+        components.map(|(component, scale)| Plane::new(self.frame, component, scale)).collect()
+    }
+}
+
+/// Bytes of a plane with all of its blocks.
+fn plane_bytes(frame: &Frame, component: &Component, scale: Scale) -> u64 {
+    let side = u64::from(scale.block_side());
+    frame.padded_blocks(component).area() * side * side
+}
+
+/// Tables and lists: at most three pairs of look-up tables of less than 30 KiB are alive at a time, 5 KiB of
+/// definitions, and 100 scans of less than 200 bytes.
+const WORK_BYTES_MAX: u64 = 128 << 10;
+
+/// The data breaks the rules beyond what can be passed over.
+const CORRUPT: RenderError = RenderError::Undecodable(Fault::Corrupt);

@@ -1,0 +1,358 @@
+//! Progressive files: coefficients are gathered from all scans, then made samples.
+//!
+//! Kept are only the coefficients that the scale needs, and for each block a set of those that are not zero: a scan that
+//! refines has a bit for each of them, needed or not. Scans that tell of no needed coefficient, and do not share a
+//! band with one that does, are stepped over; at one eighth these are all but the scans of first coefficients.
+
+use super::bits::Bits;
+use super::frame::{Component, Frame};
+use super::huffman::{BLOCK_END, Codes};
+use super::scan::Scan;
+use super::tables::{Lookups, Tables};
+use super::transform;
+use super::walk::{Units, Walk};
+use super::{CORRUPT, Plane, Scale, Work};
+use crate::image::container::jpeg::Segments;
+use crate::image::error::{RenderError, proceed};
+
+/// Bytes that the coefficients of a component take.
+pub(super) fn storage_bytes(frame: &Frame, component: &Component, scale: Scale) -> u64 {
+    let set = if scale == Scale::Eighth { 0 } else { 8 };
+    frame.padded_blocks(component).area() * (2 * scale.coefficients() as u64 + set)
+}
+
+/// All scans that matter, then the planes.
+pub(super) fn decode(work: &Work<'_>) -> Result<Vec<Plane>, RenderError> {
+    let stores = work.frame.components.iter().zip(work.scales);
+    let mut stores: Vec<Store> =
+        stores.map(|(component, scale)| Store::new(work.frame, component, scale)).collect();
+    for (index, store) in stores.iter_mut().enumerate() {
+        store.needed = needed(work.scans, index, store.scale);
+    }
+    let (mut tables, mut at) = (Tables::default(), 2);
+    for scan in work.scans {
+        Segments::from(&work.source[..scan.head], at).for_each(|segment| tables.read(&segment));
+        at = scan.data.end;
+        let is_needed = scan.components.iter().any(|part| stores[part.index].needed & scan.band() != 0);
+        if is_needed && tables.serve(work.frame, scan) {
+            for part in &scan.components {
+                let quantization = work.frame.components[part.index].quantization;
+                let steps = tables.quantization(quantization).ok_or(CORRUPT)?;
+                stores[part.index].steps.get_or_insert(*steps);
+            }
+            decode_scan(work, scan, &tables, &mut stores)?;
+        }
+    }
+    if stores[0].steps.is_none() {
+        return Err(CORRUPT);
+    }
+    let mut planes = work.planes();
+    for (store, plane) in stores.into_iter().zip(&mut planes) {
+        store.write(plane, work.keep_going)?;
+    }
+    Ok(planes)
+}
+
+/// The coefficients of a component that must be followed: those of the scale and all that share a scan with them.
+fn needed(scans: &[Scan], index: usize, scale: Scale) -> u64 {
+    let mut needed = u64::MAX >> (63 - scale.last_coefficient());
+    loop {
+        let before = needed;
+        for scan in scans.iter().filter(|scan| scan.components.iter().any(|part| part.index == index)) {
+            if needed & scan.band() != 0 {
+                needed |= scan.band();
+            }
+        }
+        if needed == before {
+            return needed;
+        }
+    }
+}
+
+fn decode_scan(
+    work: &Work<'_>,
+    scan: &Scan,
+    tables: &Tables,
+    stores: &mut [Store],
+) -> Result<(), RenderError> {
+    let lookups = Lookups::new(tables, work.frame, scan, false);
+    let walk = Walk {
+        data: &work.source[scan.data.clone()],
+        grid: scan.units(work.frame),
+        restart_interval: tables.restart_interval,
+        keep_going: work.keep_going,
+    };
+    if scan.first == 0 {
+        let parts = scan.components.iter().map(|part| {
+            let (across, down) = scan.unit_blocks(work.frame, *part);
+            DcPart { index: part.index, across, down, codes: lookups.dc(*part), previous: 0 }
+        });
+        let parts = parts.collect();
+        return walk.run(&mut Dc { parts, stores, low: scan.low });
+    }
+    let part = scan.components[0];
+    let store = &mut stores[part.index];
+    let codes = &lookups.ac(part).ok_or(CORRUPT)?.codes;
+    let band = Band { codes, first: scan.first, last: scan.last, low: scan.low, ends: 0, store };
+    if scan.refines { walk.run(&mut Refined(band)) } else { walk.run(&mut First(band)) }
+}
+
+/// The coefficients of a component.
+struct Store {
+    scale: Scale,
+    /// Blocks in a row.
+    columns: usize,
+    rows: usize,
+    /// For each block, in zigzag order; none at one eighth, where nothing asks.
+    nonzero: Vec<u64>,
+    /// For each block as many as the scale needs, in its order.
+    coefficients: Vec<i16>,
+    /// In zigzag order; `None` before the first scan.
+    steps: Option<[i16; 64]>,
+    /// The coefficients that are followed, in zigzag order.
+    needed: u64,
+    /// Those that are kept.
+    kept: u64,
+}
+
+impl Store {
+    fn new(frame: &Frame, component: &Component, scale: Scale) -> Self {
+        let grid = frame.padded_blocks(component);
+        let blocks = grid.area() as usize;
+        let places = (0_u64..64).zip(scale.order());
+        let kept = places.filter(|(_, place)| usize::from(**place) < scale.coefficients());
+        Self {
+            scale,
+            columns: grid.columns as usize,
+            rows: grid.rows as usize,
+            nonzero: vec![0; if scale == Scale::Eighth { 0 } else { blocks }],
+            coefficients: vec![0; blocks * scale.coefficients()],
+            steps: None,
+            needed: 0,
+            kept: kept.fold(0, |kept, (at, _)| kept | 1 << at),
+        }
+    }
+
+    const fn block(&self, column: u32, row: u32) -> usize {
+        row as usize * self.columns + column as usize
+    }
+
+    /// All blocks as samples.
+    fn write(self, plane: &mut Plane, keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> {
+        let Some(steps) = self.steps else { return Ok(()) };
+        let steps = self.scale.ordered_steps(&steps);
+        let stride = plane.stride;
+        for row in 0..self.rows as u32 {
+            proceed(keep_going)?;
+            for column in 0..self.columns as u32 {
+                let block = self.block(column, row);
+                let samples = plane.block_mut(column, row, self.scale.block_side());
+                let count = self.scale.coefficients();
+                let coefficients = &self.coefficients[block * count..][..count];
+                if self.nonzero.get(block).is_none_or(|set| set & self.kept == 0) {
+                    transform::write_flat(self.scale, coefficients[0], steps[0], samples, stride);
+                } else {
+                    transform::write_block(self.scale, coefficients, &steps[..count], samples, stride);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A scan of first coefficients.
+struct Dc<'a> {
+    parts: Vec<DcPart<'a>>,
+    stores: &'a mut [Store],
+    low: u32,
+}
+
+struct DcPart<'a> {
+    index: usize,
+    /// Blocks in a unit.
+    across: u32,
+    down: u32,
+    /// `None` in a scan that refines.
+    codes: Option<&'a Codes>,
+    previous: i32,
+}
+
+impl Units for Dc<'_> {
+    #[inline(always)]
+    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
+        for part in &mut self.parts {
+            let store = &mut self.stores[part.index];
+            for y in 0..part.down {
+                for x in 0..part.across {
+                    let block = store.block(column * part.across + x, row * part.down + y);
+                    let first = &mut store.coefficients[block * store.scale.coefficients()];
+                    bits.need(31);
+                    match part.codes {
+                        Some(codes) => {
+                            part.previous = part.previous.wrapping_add(codes.step(bits).value);
+                            *first = (part.previous << self.low) as i16;
+                        }
+                        None => *first |= (bits.take(1) << self.low) as i16,
+                    }
+                }
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        self.parts.iter_mut().for_each(|part| part.previous = 0);
+    }
+}
+
+/// A scan of other coefficients, which has one component.
+struct Band<'a> {
+    codes: &'a Codes,
+    /// First and last coefficient, in zigzag order.
+    first: u32,
+    last: u32,
+    /// Bits below the one that the scan gives.
+    low: u32,
+    /// Blocks to come of which nothing is told but refining bits.
+    ends: u32,
+    store: &'a mut Store,
+}
+
+/// The coefficients' upper bits.
+struct First<'a>(Band<'a>);
+
+impl Units for First<'_> {
+    #[inline(always)]
+    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
+        let band = &mut self.0;
+        if band.ends > 0 {
+            band.ends -= 1;
+            return;
+        }
+        let block = band.store.block(column, row);
+        let count = band.store.scale.coefficients();
+        let order = band.store.scale.order();
+        let mut nonzero = 0;
+        let coefficients = &mut band.store.coefficients[block * count..][..count];
+        let mut at = band.first;
+        while at <= band.last {
+            bits.need(32);
+            let step = band.codes.step(bits);
+            if step.run >= BLOCK_END {
+                let size = step.run - BLOCK_END;
+                band.ends = (1 << size) + bits.take(size) - 1;
+                break;
+            }
+            at += step.run;
+            if step.value != 0 && at <= band.last {
+                nonzero |= 1_u64 << at;
+                if let Some(place) = coefficients.get_mut(usize::from(order[at as usize])) {
+                    *place = (step.value << band.low) as i16;
+                }
+            }
+            at += 1;
+        }
+        if let Some(set) = band.store.nonzero.get_mut(block) {
+            *set |= nonzero;
+        }
+    }
+
+    fn restart(&mut self) {
+        self.0.ends = 0;
+    }
+}
+
+/// One more bit of each coefficient.
+struct Refined<'a>(Band<'a>);
+
+impl Units for Refined<'_> {
+    #[inline(always)]
+    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
+        let band = &mut self.0;
+        let block = band.store.block(column, row);
+        let count = band.store.scale.coefficients();
+        let Some(set) = band.store.nonzero.get_mut(block) else { return };
+        let coefficients = &mut band.store.coefficients[block * count..][..count];
+        let mut refined = RefinedBlock {
+            nonzero: *set,
+            left: (u64::MAX >> (63 - band.last)) & (u64::MAX << band.first),
+            kept: band.store.kept,
+            order: band.store.scale.order(),
+            unit: 1 << band.low,
+            coefficients,
+        };
+        while band.ends == 0 && refined.left != 0 {
+            bits.need(32);
+            let step = band.codes.step(bits);
+            if step.run >= BLOCK_END {
+                let size = step.run - BLOCK_END;
+                band.ends = (1 << size) + bits.take(size);
+            } else {
+                refined.place(step.run, step.value, bits);
+            }
+        }
+        if band.ends > 0 {
+            band.ends -= 1;
+            refined.correct(refined.left, bits);
+        }
+        *set = refined.nonzero;
+    }
+
+    fn restart(&mut self) {
+        self.0.ends = 0;
+    }
+}
+
+struct RefinedBlock<'a> {
+    nonzero: u64,
+    /// The coefficients to come, in zigzag order.
+    left: u64,
+    kept: u64,
+    order: &'static [u8; 256],
+    /// What a bit of this scan is worth.
+    unit: i16,
+    coefficients: &'a mut [i16],
+}
+
+impl RefinedBlock<'_> {
+    /// Passes `run` coefficients that are zero, and puts a value at the next one that is, unless `sign` is 0. All that
+    /// are not zero and passed on the way are corrected.
+    #[inline(always)]
+    fn place(&mut self, run: u32, sign: i32, bits: &mut Bits<'_>) {
+        let mut zeros = self.left & !self.nonzero;
+        for _ in 0..run {
+            zeros &= zeros.wrapping_sub(1);
+        }
+        // The lowest one left; none if the block has too few, and then all of it is passed.
+        let target = zeros & zeros.wrapping_neg();
+        let passed = self.left & target.wrapping_sub(1);
+        self.correct(passed, bits);
+        self.left &= !(passed | target);
+        if sign != 0 && target != 0 {
+            self.nonzero |= target;
+            let value = if sign > 0 { self.unit } else { -self.unit };
+            let place = self.order[target.trailing_zeros() as usize];
+            if let Some(coefficient) = self.coefficients.get_mut(usize::from(place)) {
+                *coefficient = value;
+            }
+        }
+    }
+
+    /// Reads a bit for each of these that is not zero.
+    #[inline(always)]
+    fn correct(&mut self, these: u64, bits: &mut Bits<'_>) {
+        let mut corrected = these & self.nonzero;
+        // Only up to the last that is kept do they have to be looked at one by one.
+        while corrected & self.kept != 0 {
+            let at = corrected.trailing_zeros() as usize;
+            corrected &= corrected - 1;
+            bits.need(1);
+            if bits.take(1) != 0
+                && let Some(coefficient) = self.coefficients.get_mut(usize::from(self.order[at]))
+            {
+                let change = if *coefficient < 0 { -self.unit } else { self.unit };
+                *coefficient = coefficient.wrapping_add(change);
+            }
+        }
+        bits.pass_many(corrected.count_ones());
+    }
+}

@@ -1,0 +1,113 @@
+//! The decoder as a whole: on files made here, on damaged ones, on the corpus.
+
+mod corpus;
+mod damage;
+mod files;
+mod likeness;
+mod limits;
+
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::*;
+use crate::image::draw;
+use crate::image::pixels::{Kind, Pixels};
+
+const SCALES: [Scale; 4] = [Scale::Whole, Scale::Half, Scale::Quarter, Scale::Eighth];
+
+const SAMPLINGS: [SamplingFactor; 8] = [
+    SamplingFactor::R_4_4_4,
+    SamplingFactor::R_4_2_2,
+    SamplingFactor::R_4_2_0,
+    SamplingFactor::R_4_4_0,
+    SamplingFactor::R_4_1_1,
+    SamplingFactor::R_4_1_0,
+    SamplingFactor::F_2_2,
+    SamplingFactor::F_1_4,
+];
+
+/// Sides on and off the grid of blocks, and smaller than one.
+const SIZES: [(u32, u32); 5] = [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40)];
+
+type Order = (&'static str, fn(&mut Encoder<&mut Vec<u8>>));
+
+/// The ways of laying out the same coefficients.
+const ORDERS: [Order; 6] = [
+    ("one scan", |_| ()),
+    ("scans apart", |encoder| encoder.set_optimized_huffman_tables(true)),
+    ("restarts", |encoder| encoder.set_restart_interval(3)),
+    ("progressive", |encoder| encoder.set_progressive(true)),
+    ("many progressive scans", |encoder| encoder.set_progressive_scans(11)),
+    ("progressive with restarts", |encoder| {
+        encoder.set_progressive(true);
+        encoder.set_restart_interval(5);
+    }),
+];
+
+const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1 };
+
+fn picture(width: u32, height: u32) -> Pixels {
+    draw::sample(0, Size { width, height }).unwrap()
+}
+
+fn written(
+    pixels: &Pixels,
+    sampling: SamplingFactor,
+    set: impl FnOnce(&mut Encoder<&mut Vec<u8>>),
+) -> Vec<u8> {
+    let Size { width, height } = pixels.size();
+    let color = if pixels.kind() == Kind::Gray { ColorType::Luma } else { ColorType::Rgb };
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, 92);
+    encoder.set_sampling_factor(sampling);
+    set(&mut encoder);
+    encoder.encode(pixels.data(), width as u16, height as u16, color).unwrap();
+    bytes
+}
+
+fn decoded(bytes: &[u8], scale: Scale) -> Vec<Plane> {
+    Jpeg::read(bytes).expect("a file for this decoder").decode([scale; 3], &LIMITS, &|| true).unwrap()
+}
+
+/// The other decoder's samples, component after component, all at the picture's size.
+fn reference(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let open = |colors| {
+        let options = DecoderOptions::default().jpeg_set_out_colorspace(colors).set_strict_mode(false);
+        JpegDecoder::new_with_options(ZCursor::new(bytes), options)
+    };
+    let mut headers = open(ColorSpace::YCbCr);
+    headers.decode_headers().unwrap();
+    let components = usize::from(headers.info().unwrap().components);
+    let colors = if components == 1 { ColorSpace::Luma } else { ColorSpace::YCbCr };
+    let samples = open(colors).decode().unwrap();
+    (0..components).map(|index| samples.iter().skip(index).step_by(components).copied().collect()).collect()
+}
+
+fn most_apart(left: &[u8], right: &[u8]) -> u8 {
+    assert_eq!(left.len(), right.len());
+    left.iter().zip(right).map(|(left, right)| left.abs_diff(*right)).max().unwrap()
+}
+
+fn mean_apart(left: &[u8], right: &[u8]) -> f64 {
+    assert_eq!(left.len(), right.len());
+    let pairs = left.iter().zip(right);
+    pairs.map(|(left, right)| f64::from(left.abs_diff(*right))).sum::<f64>() / left.len() as f64
+}
+
+/// Means of squares of `side` samples, without those that reach beyond the plane; and what a decoded plane has there.
+fn averaged(whole: &Plane, small: &Plane, side: u32) -> (Vec<u8>, Vec<u8>) {
+    let (mut means, mut samples) = (Vec::new(), Vec::new());
+    for y in 0..whole.size().height / side {
+        for x in 0..whole.size().width / side {
+            let rows =
+                (y * side..(y + 1) * side).map(|y| &whole.row(y)[(x * side) as usize..][..side as usize]);
+            let sum: u32 = rows.flatten().map(|&sample| u32::from(sample)).sum();
+            means.push(((sum + side * side / 2) / (side * side)) as u8);
+            samples.push(small.row(y)[x as usize]);
+        }
+    }
+    (means, samples)
+}

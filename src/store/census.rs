@@ -1,0 +1,258 @@
+//! How many images a shard stores, and of how many bytes.
+//!
+//! Counted once, in the background after the start, directory by directory; kept up to date from then
+//! on. A directory is counted while none of the ids around it changes, so that no image is counted
+//! twice or not at all.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use super::path::{Layout, parse_image_name};
+use crate::object::ObjectId;
+
+/// Directories of images, one for each value of an id's first 16 bits.
+const DIRECTORIES: u32 = 1 << 16;
+
+/// Directories below one of the first level: what is looked at in one step lies in one of these.
+const SIBLINGS: u32 = 1 << 8;
+
+/// The count rests so many times as long as it worked, for requests come first.
+const REST: u32 = 3;
+
+/// Pause while an image around the next directory is being stored or removed.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A shard's count of its images.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    images: Cell<u64>,
+    bytes: Cell<u64>,
+    /// Directories below this one are counted.
+    counted: Cell<u32>,
+    /// The directories in which something is changing now; a few at most.
+    changing: RefCell<Vec<u32>>,
+    /// Something began to change near the directory that is being counted.
+    disturbed: Cell<bool>,
+}
+
+/// One image that is being stored or removed.
+#[derive(Debug)]
+pub(super) struct Change<'a> {
+    census: &'a Census,
+    directory: u32,
+}
+
+/// What one step has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Step {
+    /// All directories below this one have been looked at.
+    next: u32,
+    images: u64,
+    bytes: u64,
+    /// Directories that cannot be read.
+    unread: u32,
+}
+
+impl Census {
+    /// Images and their bytes, as far as they are counted.
+    pub(super) fn total(&self) -> (u64, u64) {
+        (self.images.get(), self.bytes.get())
+    }
+
+    /// To be held while the file of `id` appears or goes.
+    pub(super) fn change(&self, id: &ObjectId) -> Change<'_> {
+        let directory = u32::from(u16::from_be_bytes([id.digest()[0], id.digest()[1]]));
+        self.changing.borrow_mut().push(directory);
+        if self.is_near(directory) {
+            self.disturbed.set(true);
+        }
+        Change { census: self, directory }
+    }
+
+    /// Counts what is there; `is_mine` says which ids, by their first 16 bits, are the shard's. How many
+    /// directories could not be read and are left out.
+    pub(super) async fn take(
+        &self,
+        layout: &Layout,
+        is_mine: impl Fn(u16) -> bool + Copy + Send + 'static,
+    ) -> u32 {
+        let mut unread = 0;
+        while self.counted.get() < DIRECTORIES {
+            if self.is_change_near() {
+                glommio::timer::sleep(PAUSE).await;
+                continue;
+            }
+            self.disturbed.set(false);
+            let (began, layout, from) = (Instant::now(), layout.clone(), self.counted.get());
+            // A panic on the blocking thread would leave this waiting for ever.
+            let look = move || catch_unwind(AssertUnwindSafe(|| look(&layout, from, is_mine))).ok();
+            let step = glommio::executor().spawn_blocking(look).await;
+            let step = step.unwrap_or(Step { next: from + 1, unread: 1, ..Step::default() });
+            if !self.disturbed.get() {
+                unread += step.unread;
+                self.count(step);
+            }
+            glommio::timer::sleep(began.elapsed() * REST).await;
+        }
+        unread
+    }
+
+    fn count(&self, step: Step) {
+        self.images.set(self.images.get() + step.images);
+        self.bytes.set(self.bytes.get() + step.bytes);
+        self.counted.set(step.next);
+    }
+
+    fn is_change_near(&self) -> bool {
+        self.changing.borrow().iter().any(|directory| self.is_near(*directory))
+    }
+
+    /// Whether the next step may look into this directory.
+    fn is_near(&self, directory: u32) -> bool {
+        let next = self.counted.get();
+        directory >= next && directory / SIBLINGS == next / SIBLINGS
+    }
+}
+
+impl Change<'_> {
+    /// The image is there now.
+    pub(super) fn added(self, bytes: u64) {
+        self.note(|images| images + 1, |before| before + bytes);
+    }
+
+    /// The image is there no more.
+    pub(super) fn removed(self, bytes: u64) {
+        self.note(|images| images.saturating_sub(1), |before| before.saturating_sub(bytes));
+    }
+
+    /// What is not counted yet will be counted as it is then.
+    fn note(&self, images: impl Fn(u64) -> u64, bytes: impl Fn(u64) -> u64) {
+        if self.directory < self.census.counted.get() {
+            self.census.images.set(images(self.census.images.get()));
+            self.census.bytes.set(bytes(self.census.bytes.get()));
+        }
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        let mut changing = self.census.changing.borrow_mut();
+        if let Some(place) = changing.iter().position(|directory| *directory == self.directory) {
+            changing.swap_remove(place);
+        }
+    }
+}
+
+/// Counts the first directory that there is from number `from` on, within those of one first level.
+fn look(layout: &Layout, from: u32, is_mine: impl Fn(u16) -> bool) -> Step {
+    let end = (from / SIBLINGS + 1) * SIBLINGS;
+    let parent = layout.store().join(format!("{:02x}", from / SIBLINGS));
+    if !parent.is_dir() {
+        return Step { next: end, ..Step::default() };
+    }
+    let mut unread = 0;
+    let mine = (from..end).filter(|number| u16::try_from(*number).is_ok_and(&is_mine));
+    for number in mine {
+        let entries = match fs::read_dir(parent.join(format!("{:02x}", number % SIBLINGS))) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(_) => {
+                unread += 1;
+                continue;
+            }
+        };
+        let lengths = entries.flatten().filter_map(|entry| {
+            let (id, _) = parse_image_name(entry.file_name().to_str()?)?;
+            let belongs = u32::from(u16::from_be_bytes([id.digest()[0], id.digest()[1]])) == number;
+            entry.metadata().ok().filter(|found| belongs && found.is_file()).map(|found| found.len())
+        });
+        let step = Step { next: number + 1, unread, ..Step::default() };
+        return lengths.fold(step, |step, length| Step {
+            images: step.images + 1,
+            bytes: step.bytes + length,
+            ..step
+        });
+    }
+    Step { next: end, unread, ..Step::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Format;
+
+    fn id(start: [u8; 3]) -> ObjectId {
+        let mut digest = [0; 20];
+        digest[..3].copy_from_slice(&start);
+        ObjectId::from_digest(digest)
+    }
+
+    fn store(starts: &[[u8; 3]]) -> (tempfile::TempDir, Layout) {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        for start in starts {
+            fs::create_dir_all(layout.image_directory(&id(*start))).unwrap();
+            fs::write(layout.image(&id(*start), Format::Png), [0; 10]).unwrap();
+        }
+        (root, layout)
+    }
+
+    /// Counts to the end, with `between` before every step.
+    fn counted(layout: &Layout, census: &Census, mut between: impl FnMut(u32)) -> (u64, u64) {
+        while census.counted.get() < DIRECTORIES {
+            between(census.counted.get());
+            census.count(look(layout, census.counted.get(), |_| true));
+        }
+        census.total()
+    }
+
+    #[test]
+    fn every_image_in_its_place_is_counted_once_by_its_owner() {
+        let starts = [[0, 0, 1], [0, 0, 2], [0, 255, 0], [1, 0, 0], [9, 9, 9], [255, 255, 255]];
+        let (root, layout) = store(&starts);
+        fs::write(root.path().join(format!("store/01/00/{}.png", id([2, 2, 2]))), [0; 10]).unwrap();
+        fs::write(root.path().join("store/01/00/note.txt"), [0; 10]).unwrap();
+        fs::create_dir(layout.image(&id([1, 0, 5]), Format::Gif)).unwrap();
+        assert_eq!(counted(&layout, &Census::default(), |_| {}), (6, 60));
+        let take = async move {
+            let (even, odd) = (Census::default(), Census::default());
+            assert_eq!(even.take(&layout, |start| start % 2 == 0).await, 0);
+            assert_eq!(odd.take(&layout, |start| start % 2 == 1).await, 0);
+            [even.total(), odd.total()]
+        };
+        let executor = glommio::LocalExecutorBuilder::default().make().unwrap();
+        assert_eq!(executor.run(take), [(3, 30), (3, 30)]);
+        let (_root, empty) = store(&[]);
+        assert_eq!(counted(&empty, &Census::default(), |_| {}), (0, 0));
+    }
+
+    #[test]
+    fn what_changes_while_it_is_counted_is_counted_once() {
+        let (_root, layout) = store(&[[5, 5, 1], [5, 9, 1], [7, 0, 0]]);
+        let census = Census::default();
+        let mut done = false;
+        let total = counted(&layout, &census, |next| {
+            if next > 0x0505 && !done {
+                done = true;
+                for (start, near) in [([5, 5, 2], false), ([5, 7, 1], true), ([8, 0, 0], false)] {
+                    census.disturbed.set(false);
+                    let change = census.change(&id(start));
+                    assert_eq!([census.disturbed.get(), census.is_change_near()], [near; 2], "{start:?}");
+                    fs::create_dir_all(layout.image_directory(&id(start))).unwrap();
+                    fs::write(layout.image(&id(start), Format::Png), [0; 10]).unwrap();
+                    change.added(10);
+                }
+                for start in [[5, 5, 1], [7, 0, 0]] {
+                    let change = census.change(&id(start));
+                    fs::remove_file(layout.image(&id(start), Format::Png)).unwrap();
+                    change.removed(10);
+                }
+            }
+        });
+        assert_eq!(total, (4, 40));
+        assert!(done && census.changing.borrow().is_empty());
+    }
+}

@@ -1,0 +1,51 @@
+use super::*;
+
+fn scrape(shards: &[&Arc<ShardMetrics>]) -> String {
+    let members = Arc::<MemberMetrics>::default();
+    members.set(Member::Active, 1);
+    let shards = shards.iter().map(|shard| Arc::clone(shard)).collect();
+    String::from_utf8(NodeMetrics::new(shards, members).scrape().1).unwrap()
+}
+
+#[test]
+fn a_scrape_sums_over_the_shards() {
+    let (a, b) = (Arc::<ShardMetrics>::default(), Arc::<ShardMetrics>::default());
+    a.request(Route::Image, 200, Cache::Disk, Duration::from_millis(2));
+    b.request(Route::Image, 200, Cache::Disk, Duration::from_secs(60));
+    b.resize(Resize::Ok);
+    let text = scrape(&[&a, &b]);
+    for line in [
+        r#"reticulum_http_requests_total{cache="disk",route="image",status="200"} 2"#,
+        r#"reticulum_http_request_seconds_bucket{route="image",le="0.0025"} 1"#,
+        r#"reticulum_http_request_seconds_bucket{route="image",le="10"} 1"#,
+        r#"reticulum_http_request_seconds_bucket{route="image",le="+Inf"} 2"#,
+        r#"reticulum_resizes_total{outcome="ok"} 1"#,
+        "# TYPE reticulum_resize_queue gauge",
+        r#"reticulum_members{state="active"} 1"#,
+        r#"reticulum_members{state="joining"} 0"#,
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn images_are_told_once_every_shard_has_counted_its_own() {
+    let (a, b) = (Arc::<ShardMetrics>::default(), Arc::<ShardMetrics>::default());
+    for shard in [&a, &b] {
+        assert!(!scrape(&[&a, &b]).contains("reticulum_image"));
+        shard.images.set(2);
+        shard.image_bytes.set(50);
+        shard.images_counted.set(1);
+    }
+    let text = scrape(&[&a, &b]);
+    for line in ["# TYPE reticulum_images gauge", "reticulum_images 4", "reticulum_image_bytes 100"] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn every_status_has_its_own_text() {
+    for status in STATUSES {
+        assert_eq!(status_text(status), status.to_string());
+    }
+}
