@@ -8,14 +8,18 @@ use std::error::Error;
 use std::fs;
 
 use reticulum::image::header::Limits;
-use reticulum::image::recipe::{Quality, Recipe, Settings};
+use reticulum::image::recipe::{AnimationMax, Quality, Recipe, Settings};
 use reticulum::image::variant;
 use reticulum::object::{Extension, Spec};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The defaults of the configuration.
-const SETTINGS: Settings =
-    Settings { quality: Quality { jpeg: 82, webp: 80, avif: 60 }, upscale: false, dimension_max: 8192 };
+const SETTINGS: Settings = Settings {
+    quality: Quality { jpeg: 82, webp: 80, avif: 60 },
+    upscale: false,
+    dimension_max: 8192,
+    animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // cargo passes a flag of its own.

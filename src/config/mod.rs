@@ -166,6 +166,10 @@ impl Images {
             quality: recipe::Quality { jpeg: quality.jpeg.0, webp: quality.webp.0, avif: quality.avif.0 },
             upscale: self.upscale,
             dimension_max: self.max_dimension.0,
+            animation: recipe::AnimationMax {
+                frames: self.max_frames.0,
+                pixels: self.max_pixels.0.saturating_mul(5),
+            },
         }
     }
 }

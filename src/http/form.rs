@@ -170,13 +170,9 @@ fn parse_hints(hints: &str, presets: Presets<'_>) -> Result<Vec<Spec>, Problem> 
         return Err(Problem::BadForm(format!("Send at most {HINTS_MAX} size_hints.")));
     }
     let meaning = |text: &String| {
-        let meaning = Spec::parse(text)
+        Spec::parse(text)
             .and_then(|spec| presets.meaning(&spec))
-            .map_err(|error| Problem::BadSpec(format!("The hint {text:?} is no spec. {error}")))?;
-        match meaning.unsupported() {
-            Some(part) => Err(Problem::NotYet(format!("The part {part:?} of size_hints"))),
-            None => Ok(meaning),
-        }
+            .map_err(|error| Problem::BadSpec(format!("The hint {text:?} is no spec. {error}")))
     };
     specs.iter().map(meaning).collect()
 }

@@ -38,9 +38,6 @@ pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &H
 
 /// The output format, if this version makes what is asked.
 async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> Result<Format, Problem> {
-    if let Some(part) = wanted.spec.unsupported() {
-        return Err(Problem::NotYet(format!("The part {part:?} of the spec")));
-    }
     match wanted.extension {
         Extension::Format(format) => Ok(format),
         // What the image is like does not matter then, so nobody is asked.

@@ -50,8 +50,6 @@ pub(super) enum Problem {
     BadSpec(String),
     /// A variant without a preset, where only presets are made.
     OnlyPresets,
-    /// A part of the contract that this version does not have.
-    NotYet(String),
     /// A part of the contract that this version answers to nobody, whatever it asks.
     NotImplemented(&'static str),
     /// An upload without the right key.
@@ -122,7 +120,6 @@ impl Problem {
             Self::BadUrl(_) => (S::BAD_REQUEST, "bad-url", "Bad URL"),
             Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
             Self::OnlyPresets => (S::FORBIDDEN, "only-presets", "Presets only"),
-            Self::NotYet(_) => (S::BAD_REQUEST, "not-supported-yet", "Not supported yet"),
             Self::NotImplemented(_) => (S::NOT_IMPLEMENTED, "not-implemented-yet", "Not implemented yet"),
             Self::Call(Refusal::NoKey | Refusal::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
             Self::Upload(Refusal::NoKey | Refusal::WrongKey) => (S::FORBIDDEN, "key", "Key needed"),
@@ -173,7 +170,6 @@ impl Problem {
             Self::OnlyPresets => {
                 "Only presets are made here; write p- and the name of one, or ask for full as stored."
             }
-            Self::NotYet(what) => return format!("{what} is not supported yet; leave it out."),
             Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
             Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
             Self::Url(refusal) => return refusal.to_string(),

@@ -4,6 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Instant;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_lite::FutureExt;
 use http::header::TRANSFER_ENCODING;
 use http::{Method, Request, Response, Uri};
@@ -18,6 +20,7 @@ use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
 use super::{Settings, download, image, listing, upload};
+use crate::image::facts::Facts;
 use crate::image::geometry::Size;
 use crate::object::ObjectId;
 use crate::shard::mesh::AskError;
@@ -200,6 +203,7 @@ struct Info {
 async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
     let shard = &context.shard;
     let (original, header) = image::described(context, id).await?;
+    let facts = shard.facts(id).await?;
     let Size { width, height } = header.displayed();
     let info = Info {
         hash: id.to_string(),
@@ -211,8 +215,8 @@ async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
         frames: header.frames,
         has_alpha: header.has_alpha,
         color: header.color.to_string(),
-        average: None,
-        thumbhash: None,
+        average: facts.as_ref().map(|Facts { average: [r, g, b], .. }| format!("{r:02x}{g:02x}{b:02x}")),
+        thumbhash: facts.map(|facts| STANDARD.encode(facts.thumbhash)),
         nodes: [shard.node.name.clone()],
         uploaded: humantime::format_rfc3339_seconds(original.modified).to_string(),
     };

@@ -4,11 +4,12 @@
 //! * [`inspect`]: is an upload a structurally complete image within limits? Fed in chunks, never decodes pixels.
 //! * [`recipe`]: a spec with every default filled in; alone decides a variant's bytes.
 //! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
-//! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`color`], [`trim`], [`resize`], [`orient`], [`pad`],
+//! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`color`], [`trim`], [`smart`], [`resize`], [`orient`], [`pad`],
 //!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
 //! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
 //! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
+//! * [`facts`]: an image at a glance.
 //! * [`draw`]: sample pictures that the program draws itself.
 
 pub mod color;
@@ -18,6 +19,7 @@ pub mod draw;
 pub mod effect;
 pub mod encode;
 pub mod error;
+pub mod facts;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
@@ -30,5 +32,6 @@ pub mod recipe;
 pub mod render;
 pub mod resize;
 mod scaled;
+pub mod smart;
 pub mod trim;
 pub mod variant;

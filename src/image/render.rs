@@ -3,8 +3,10 @@
 //! Decides nothing: sizes are geometry's, defaults the recipe's, and no URL is known here. Cut and window are mapped
 //! back to where their pixels are stored, so the large decoded picture is scaled once and never turned. What is cut
 //! away is gone before scaling, so that nothing of it shows at the edges.
-//! Colours become sRGB on the side of scaling that has fewer pixels, but before [`trim`] looks at them.
+//! Colours become sRGB on the side of scaling that has fewer pixels, but before [`trim`] or [`smart`] looks at them.
 //! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
+
+mod animation;
 
 use super::color::{self, ColorSpace};
 use super::error::{RenderError, proceed};
@@ -13,8 +15,8 @@ use super::header::{Header, Limits};
 use super::pixels::{Kind, Pixels};
 use super::recipe::{Recipe, Target};
 use super::scaled::Scaled;
-use super::{decode, effect, encode, metadata, orient, pad, resize, trim};
-use crate::object::spec::Hundredths;
+use super::{decode, effect, encode, metadata, orient, pad, resize, smart, trim};
+use crate::object::spec::{Gravity, Hundredths};
 
 /// Makes one variant of `source`, whose facts `header` states. Runs until done; asks `keep_going` between
 /// steps and, in those that may take long, now and then.
@@ -29,6 +31,32 @@ pub fn render(
     limits: &Limits,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Vec<u8>, RenderError> {
+    let (variant, canvas) = if recipe.keeps_animation(header) {
+        animation::render(source, header, recipe, limits, keep_going)?
+    } else {
+        let pixels = picture(source, header, recipe, limits, keep_going)?;
+        proceed(keep_going)?;
+        let canvas = pixels.size();
+        (encode::encode(pixels, recipe.format, recipe.quality)?, canvas)
+    };
+    if recipe.meta {
+        return Ok(metadata::carried(source, header.format, variant, recipe.format, canvas));
+    }
+    Ok(variant)
+}
+
+/// The finished picture of one variant, and what [`render`] writes if that is a still.
+///
+/// # Errors
+///
+/// As [`render`].
+pub fn picture(
+    source: &[u8],
+    header: &Header,
+    recipe: &Recipe,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
     check(header, recipe, limits)?;
     let layout = Layout::new(header, recipe)?;
 
@@ -39,8 +67,19 @@ pub fn render(
     };
     proceed(keep_going)?;
     space.to_srgb(&mut pixels);
-    pixels = orient::apply(layout.transform, pixels);
-    pixels = pad::padded(pixels, plan.canvas);
+    finished(pixels, layout.transform, plan.canvas, recipe, keep_going)
+}
+
+/// The steps after sizing, up to the encoder.
+fn finished(
+    mut pixels: Pixels,
+    transform: Transform,
+    canvas: Size,
+    recipe: &Recipe,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
+    pixels = orient::apply(transform, pixels);
+    pixels = pad::padded(pixels, canvas);
     if recipe.grey {
         pixels = effect::grey(pixels);
     }
@@ -53,12 +92,7 @@ pub fn render(
     if let Some(color) = recipe.background {
         pixels = effect::flattened(pixels, color);
     }
-    proceed(keep_going)?;
-    let variant = encode::encode(pixels, recipe.format, recipe.quality)?;
-    if recipe.meta {
-        return Ok(metadata::carried(source, header.format, variant, recipe.format, plan.canvas));
-    }
-    Ok(variant)
+    Ok(pixels)
 }
 
 /// Refuses what the header alone rules out, before anything is decoded.
@@ -96,6 +130,16 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
     ]
     .into_iter()
     .fold(0, u64::max)
+    // An animation's decoder and writer stay alive while a frame goes through the steps.
+    .saturating_add(if recipe.keeps_animation(header) {
+        let first = if recipe.looks_at_pixels() { buffer(sizes.cut, kind) } else { 0 };
+        decode::peak_bytes(header)
+            .saturating_add(encode::kept_bytes(sizes.canvas, header.frames))
+            .saturating_add(first)
+    } else {
+        0
+    })
+    .saturating_add(if recipe.looks_at_pixels() { smart::WORK_BYTES_MAX } else { 0 })
     .saturating_add(color::work_bytes(header.format))
 }
 
@@ -127,7 +171,7 @@ impl Layout {
         recipe: &Recipe,
         limits: &Limits,
     ) -> Result<Option<(Scaled<'a>, Plan)>, RenderError> {
-        if recipe.trim || recipe.frame.unwrap_or(0) > 0 {
+        if recipe.looks_at_pixels() || recipe.frame.unwrap_or(0) > 0 {
             return Ok(None);
         }
         let plan = geometry::plan(self.cut.size(), recipe, limits.pixels_max)?;
@@ -145,7 +189,7 @@ impl Layout {
         limits: &Limits,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Option<(Pixels, Plan)>, RenderError> {
-        if recipe.trim {
+        if recipe.looks_at_pixels() {
             return Ok(None);
         }
         if let Some((scaled, plan)) = self.scaled(source, header, recipe, limits)? {
@@ -172,14 +216,14 @@ impl Layout {
         keep_going: &dyn Fn() -> bool,
     ) -> Result<(Pixels, Plan), RenderError> {
         let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
-        if recipe.trim {
+        if recipe.looks_at_pixels() {
             space.to_srgb(&mut pixels);
         }
         let cut = if recipe.trim { trim::trimmed(&pixels, self.transform, self.cut) } else { self.cut };
         let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
         proceed(keep_going)?;
         let mut pixels = pixels.cropped(self.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
-        let window = self.stored_window(plan.window, cut.size());
+        let window = self.placed_window(plan.window, cut.size(), recipe, &pixels, keep_going)?;
         if plan.size.area() > cut.size().area() {
             space.to_srgb(&mut pixels);
         }
@@ -192,6 +236,22 @@ impl Layout {
         self.transform.untransform(cut, self.turned)
     }
 
+    /// Where the window's pixels are stored, once these pixels of the cut have been looked at if they must be.
+    fn placed_window(
+        &self,
+        window: Rect<f64>,
+        cut: Size,
+        recipe: &Recipe,
+        pixels: &Pixels,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Rect<f64>, RenderError> {
+        let window = self.stored_window(window, cut);
+        match recipe.target {
+            Target::Cover { gravity: Gravity::Smart, .. } => smart::placed(pixels, window, keep_going),
+            _ => Ok(window),
+        }
+    }
+
     /// Where the pixels of a window in a cut of this size are stored, counted from the stored cut's corner.
     fn stored_window(&self, window: Rect<f64>, cut: Size) -> Rect<f64> {
         self.transform.untransform(window, cut)
@@ -202,7 +262,7 @@ impl Layout {
 struct Sizes {
     is_cut: bool,
     cut: Size,
-    /// In the cut; `None` if only trimming will tell.
+    /// In the cut; `None` if only the pixels will tell.
     window: Option<Rect<f64>>,
     /// What the window is resized to, before it is turned.
     scaled: Size,
@@ -219,7 +279,8 @@ impl Sizes {
             (None, most, most)
         } else {
             let plan = geometry::plan(cut, recipe, limits.pixels_max).ok()?;
-            (Some(layout.stored_window(plan.window, cut)), plan.size, plan.canvas)
+            let window = (!recipe.looks_at_pixels()).then(|| layout.stored_window(plan.window, cut));
+            (window, plan.size, plan.canvas)
         };
         let is_cut = recipe.trim || cut != layout.turned;
         let (cut, scaled) = (layout.transform.size(cut), layout.transform.size(scaled));
@@ -266,5 +327,9 @@ mod color_tests;
 mod corpus_tests;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod play_tests;
+#[cfg(test)]
+mod smart_tests;
 #[cfg(test)]
 mod tests;

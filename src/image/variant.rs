@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::error::RenderError;
+use super::facts::Facts;
 use super::header::{Header, Limits};
 use super::inspect::{self, InspectError};
 use super::recipe::Recipe;
@@ -56,6 +57,15 @@ impl Prepared<'_> {
     /// [`VariantFault::Render`], or `Stopped` once `keep_going` said no.
     pub fn make(&self, keep_going: &dyn Fn() -> bool) -> Result<Vec<u8>, VariantFault> {
         Ok(render::render(self.source, &self.header, self.recipe, &self.limits, keep_going)?)
+    }
+
+    /// The facts of the image; wants what was prepared for [`super::facts::recipe`]. Asks `keep_going` now and then.
+    ///
+    /// # Errors
+    /// As [`Prepared::make`].
+    pub fn facts(&self, keep_going: &dyn Fn() -> bool) -> Result<Facts, VariantFault> {
+        let picture = render::picture(self.source, &self.header, self.recipe, &self.limits, keep_going)?;
+        Ok(Facts::of(picture).ok_or(RenderError::BadWindow)?)
     }
 }
 

@@ -9,10 +9,12 @@ use std::rc::Rc;
 use futures_lite::{FutureExt, future};
 
 use super::Shard;
+use super::ahead::Hint;
 use super::event::Event;
 use super::mesh::AskError;
 use super::message::{Answer, Ask, Opened, Publish, VariantAsk, Verified};
 use super::variant::{Variant, VariantError};
+use crate::image::facts::Facts;
 use crate::object::ObjectId;
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original};
@@ -54,13 +56,14 @@ impl Shard {
             Ask::Find(id) => Answer::Found(self.originals.find(&id).await),
             Ask::Open(id) => Answer::Opened(self.own_open(id).await),
             Ask::Describe(id) => Answer::Described(self.own_describe(id).await),
+            Ask::Facts(id) => Answer::Facts(self.own_facts(&id).await),
             Ask::Publish(publish) => Answer::Published(self.own_publish(publish).await),
             Ask::Verified(verified) => {
                 self.own_verified(verified);
                 Answer::Noted
             }
             Ask::Ahead(ask) => {
-                self.own_ahead(*ask);
+                self.hint(Hint::Variant(*ask));
                 Answer::Noted
             }
             Ask::Variant(ask) => Answer::Variant(self.own_variant(*ask).await),
@@ -102,6 +105,17 @@ impl Shard {
     pub async fn describe(self: &Rc<Self>, id: ObjectId) -> Result<Result<Described, StoreError>, AskError> {
         match self.route(&id, Ask::Describe(id)).await? {
             Answer::Described(described) => Ok(described),
+            _ => Err(AskError::Failed),
+        }
+    }
+
+    /// What a stored image looks like at a glance; `None` until that was learnt.
+    ///
+    /// # Errors
+    /// [`AskError`] when the owner could not be asked.
+    pub async fn facts(self: &Rc<Self>, id: ObjectId) -> Result<Option<Facts>, AskError> {
+        match self.route(&id, Ask::Facts(id)).await? {
+            Answer::Facts(facts) => Ok(facts),
             _ => Err(AskError::Failed),
         }
     }

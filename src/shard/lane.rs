@@ -17,6 +17,7 @@ use sha1::{Digest, Sha1};
 
 use super::memory::DecodeMemory;
 use super::message::Message;
+use crate::image::facts;
 use crate::image::header::Limits;
 use crate::image::recipe::Recipe;
 use crate::image::variant::{self, VariantFault};
@@ -24,7 +25,16 @@ use crate::object::ObjectId;
 use crate::store::originals::Stamp;
 use crate::telemetry::metrics::{ShardMetrics, Stage};
 
-/// One variant to make.
+/// What a job makes of an image.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// A variant.
+    Variant(Recipe),
+    /// Its facts, as the bytes to keep.
+    Facts,
+}
+
+/// One piece of work.
 #[derive(Debug)]
 pub struct Job {
     /// The shard's number for it.
@@ -36,7 +46,7 @@ pub struct Job {
     /// The stamp of the file that needs no hashing, if any.
     pub verified: Option<Stamp>,
     /// What to make.
-    pub recipe: Recipe,
+    pub work: Work,
     /// When nobody waits for it any more.
     pub deadline: Instant,
     /// Set when nobody wants it any more.
@@ -51,7 +61,7 @@ pub struct Job {
 /// How a job ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The variant's bytes, and the stamp of the source, whose bytes are right.
+    /// What was made, and the stamp of the source, whose bytes are right.
     Made(Bytes, Stamp),
     /// It could not be made.
     Failed(Fault),
@@ -140,9 +150,18 @@ impl Worker {
         let started = Instant::now();
         let (source, stamp) = read(job)?;
         let started = self.timed(Stage::Read, started);
-        let prepared = variant::prepare(&source, &job.recipe, &self.limits).map_err(Fault::Variant)?;
+        let small = facts::recipe();
+        let recipe = match &job.work {
+            Work::Variant(recipe) => recipe,
+            Work::Facts => &small,
+        };
+        let prepared = variant::prepare(&source, recipe, &self.limits).map_err(Fault::Variant)?;
         let _charge = self.memory.charge(prepared.peak_bytes(), job.deadline, wanted).ok_or_else(lost)?;
-        let made = prepared.make(&wanted).map_err(|fault| match fault {
+        let made = match &job.work {
+            Work::Variant(_) => prepared.make(&wanted),
+            Work::Facts => prepared.facts(&wanted).map(|facts| facts.to_bytes()),
+        };
+        let made = made.map_err(|fault| match fault {
             VariantFault::Stopped => lost(),
             fault => Fault::Variant(fault),
         })?;

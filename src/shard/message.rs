@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::lane::Outcome;
 use super::variant::{Variant, VariantError};
+use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
 use crate::store::StoreError;
@@ -71,6 +72,8 @@ pub enum Ask {
     Publish(Publish),
     /// The file with this stamp was hashed whole, and is right or not.
     Verified(Verified),
+    /// What the image looks like at a glance, if that is known.
+    Facts(ObjectId),
     /// A variant, from the cache or made.
     Variant(Box<VariantAsk>),
     /// A variant that will be asked for: to be made when the worker has nothing else to do.
@@ -86,6 +89,8 @@ pub enum Answer {
     Opened(Result<Opened, StoreError>),
     /// To [`Ask::Describe`].
     Described(Result<Described, StoreError>),
+    /// To [`Ask::Facts`].
+    Facts(Option<Facts>),
     /// To [`Ask::Publish`].
     Published(Result<Original, StoreError>),
     /// To [`Ask::Verified`] and [`Ask::Ahead`].

@@ -4,6 +4,7 @@
 //! * [`mesh`]: questions from shard to shard.
 //! * [`lane`]: the resize worker beside the shard.
 //! * [`variant`]: making each variant once.
+//! * [`facts`]: what an image looks like at a glance.
 //! * [`hot`]: the memory tier.
 //! * [`memory`]: the node-wide budget of decoded pixels.
 //! * [`oneshot`], [`event`], [`locks`]: waiting within one executor.
@@ -14,6 +15,7 @@
 mod ahead;
 mod ask;
 pub mod event;
+mod facts;
 pub mod hot;
 pub mod lane;
 pub mod locks;

@@ -12,7 +12,7 @@ use futures_lite::future;
 
 use super::Shard;
 use super::hot::Entry;
-use super::lane::{Fault, Job, Outcome};
+use super::lane::{Fault, Job, Outcome, Work};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use crate::image::variant::VariantFault;
@@ -68,6 +68,8 @@ pub(super) type FlightKey = (ObjectId, VariantKey, Format);
 #[derive(Debug)]
 pub(super) struct Flight {
     job: u64,
+    /// Facts are no variant, and nobody counts them as one.
+    is_variant: bool,
     source: Format,
     cancelled: Arc<AtomicBool>,
     ahead: Arc<AtomicBool>,
@@ -137,11 +139,11 @@ impl Shard {
                 break;
             }
         }
-        let flight = self.take_off(ask, key, &original, ahead)?;
+        let flight = self.take_off(Work::Variant(ask.recipe.clone()), key, &original, ahead)?;
         ready(self.wait(key, flight).await?, Cache::Miss)
     }
 
-    fn underway(&self, key: &FlightKey) -> Option<Rc<Flight>> {
+    pub(super) fn underway(&self, key: &FlightKey) -> Option<Rc<Flight>> {
         self.flights.borrow().get(key).cloned()
     }
 
@@ -169,19 +171,25 @@ impl Shard {
     }
 
     /// Puts the job into the lane's queue.
-    fn take_off(
+    pub(super) fn take_off(
         &self,
-        ask: &VariantAsk,
+        work: Work,
         key: FlightKey,
         original: &Original,
         ahead: bool,
     ) -> Result<Rc<Flight>, VariantError> {
         let deadline = self.node.settings.resize_deadline;
         let jobs = u32::try_from(self.jobs.borrow().len()).unwrap_or(u32::MAX);
+        let is_variant = matches!(work, Work::Variant(_));
+        let refused = || {
+            if is_variant {
+                self.metrics.resize(Resize::Refused);
+            }
+            Err(VariantError::Busy)
+        };
         if self.job_time.get().saturating_mul(jobs) > deadline {
             // It would wait for its turn until it is too late: better to say so at once.
-            self.metrics.resize(Resize::Refused);
-            return Err(VariantError::Busy);
+            return refused();
         }
         let number = self.next_job.get();
         self.next_job.set(number + 1);
@@ -190,22 +198,24 @@ impl Shard {
         let now = Instant::now();
         let job = Job {
             number,
-            id: ask.id,
-            path: self.originals.path(&ask.id, original.format),
-            verified: self.originals.is_verified(&ask.id, original.stamp).then_some(original.stamp),
-            recipe: ask.recipe.clone(),
+            id: key.0,
+            path: self.originals.path(&key.0, original.format),
+            verified: self.originals.is_verified(&key.0, original.stamp).then_some(original.stamp),
+            work,
             deadline: now + deadline,
             cancelled: Arc::clone(&cancelled),
             queued: now,
             ahead: Arc::clone(&ahead),
         };
         if self.lane.try_send(job).is_err() {
-            self.metrics.resize(Resize::Refused);
-            return Err(VariantError::Busy);
+            return refused();
         }
-        self.metrics.resize_queue.add();
+        if is_variant {
+            self.metrics.resize_queue.add();
+        }
         let flight = Rc::new(Flight {
             job: number,
+            is_variant,
             source: original.format,
             modified: original.modified,
             cancelled,
@@ -219,7 +229,7 @@ impl Shard {
         Ok(flight)
     }
 
-    async fn wait(&self, key: FlightKey, flight: Rc<Flight>) -> Result<Arc<Entry>, VariantError> {
+    pub(super) async fn wait(&self, key: FlightKey, flight: Rc<Flight>) -> Result<Arc<Entry>, VariantError> {
         let (sender, outcome) = oneshot::channel();
         flight.waiting.borrow_mut().push(sender);
         flight.interested.set(flight.interested.get() + 1);
@@ -240,13 +250,10 @@ impl Shard {
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
         // A moving mean over about eight jobs.
         self.job_time.set((self.job_time.get() * 7 + took) / 8);
-        self.metrics.resize_queue.sub();
-        self.metrics.resize(match &outcome {
-            Outcome::Made(..) => Resize::Ok,
-            Outcome::Failed(Fault::Deadline) => Resize::Deadline,
-            Outcome::Failed(Fault::Cancelled | Fault::GaveWay) => Resize::Cancelled,
-            Outcome::Failed(_) => Resize::Failed,
-        });
+        if flight.is_variant {
+            self.metrics.resize_queue.sub();
+            self.metrics.resize(counted(&outcome));
+        }
         match &outcome {
             Outcome::Made(bytes, stamp) => {
                 self.originals.set_verified(&key.0, *stamp);
@@ -254,6 +261,9 @@ impl Shard {
                 self.warm((key.0, key.1), &entry, true);
                 *flight.made.borrow_mut() = Some(entry);
                 self.keep(key, Rc::clone(&flight), bytes.clone());
+                if flight.is_variant {
+                    self.learn_later(key.0);
+                }
             }
             Outcome::Failed(Fault::Corrupt(stamp)) => {
                 self.end_flight(&key, &flight);
@@ -288,6 +298,15 @@ impl Shard {
             flights.remove(key);
             self.flights_ended.set(self.flights_ended.get() + 1);
         }
+    }
+}
+
+const fn counted(outcome: &Outcome) -> Resize {
+    match outcome {
+        Outcome::Made(..) => Resize::Ok,
+        Outcome::Failed(Fault::Deadline) => Resize::Deadline,
+        Outcome::Failed(Fault::Cancelled | Fault::GaveWay) => Resize::Cancelled,
+        Outcome::Failed(_) => Resize::Failed,
     }
 }
 

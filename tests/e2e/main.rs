@@ -6,7 +6,7 @@
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
-//!   [`options`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
+//!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`corpus`].
 //! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`signed`].
 //! * What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
@@ -26,6 +26,7 @@ mod corpus;
 mod crash;
 mod demo;
 mod disk;
+mod glance;
 mod grammar;
 mod lifecycle;
 mod negotiation;

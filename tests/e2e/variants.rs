@@ -209,14 +209,31 @@ fn transparency_stays_where_the_format_has_it_and_is_white_where_not() {
 }
 
 #[test]
-fn an_animation_is_its_first_frame() {
+fn an_animation_stays_one_where_the_format_can_and_else_is_its_first_frame() {
     let node = Node::plain();
     let id = node.upload(&animation(&[Picture::corners(80, 60, 1), Picture::bands(80, 60)]));
     for (target, _) in FORMATS {
         let picture = see(&node, &id, "40w", target);
         assert_eq!(picture.size(), (40, 30), "{target}");
         picture.expect_corners([RED, GREEN, BLUE, YELLOW], target);
+        let frames = if matches!(target, "gif" | "webp") { 2 } else { 1 };
+        let again = node.upload(&node.get(&format!("/image/{id}/40w/x.{target}")).expect(200).body);
+        assert_eq!(node.get(&format!("/info/{again}")).expect(200).json()["frames"], frames, "{target}");
+        if frames == 2 {
+            see(&node, &again, "full,frame1", "png").expect_colour(0.5, 0.5, GREEN, target);
+        }
     }
+}
+
+#[test]
+fn an_animated_webp_becomes_a_gif_for_those_who_do_not_name_webp() {
+    let node = Node::plain();
+    let gif = node.upload(&animation(&[Picture::corners(80, 60, 1), Picture::bands(80, 60)]));
+    let webp = node.get(&format!("/image/{gif}/full/x.webp")).expect(200).body;
+    let id = node.upload(&webp);
+    let answer = node.get(&format!("/image/{id}/40w/x.auto")).expect(200);
+    assert_eq!(answer.header("content-type"), Some("image/gif"));
+    assert_eq!(gif_frames(&answer.body), 2);
 }
 
 #[test]

@@ -27,8 +27,6 @@ pub(in crate::config) enum PresetFault {
     Spec(String, SpecError),
     /// A spec that names a preset; here as written.
     NamesPreset(String),
-    /// A spec, here as written, with a part that this version does not make.
-    Unsupported(String, &'static str),
 }
 
 impl Setting for Presets {
@@ -82,10 +80,9 @@ fn is_list(words: &OsStr) -> bool {
 fn read(given: Given<'_>) -> Result<Spec, PresetFault> {
     let text = given.text().ok_or_else(|| PresetFault::NotText(given.shown()))?;
     let spec = Spec::parse(text).map_err(|error| PresetFault::Spec(given.shown(), error))?;
-    match (&spec.size, spec.unsupported()) {
-        (Size::Preset(_), _) => Err(PresetFault::NamesPreset(given.shown())),
-        (_, Some(part)) => Err(PresetFault::Unsupported(given.shown(), part)),
-        (_, None) => Ok(spec),
+    match spec.size {
+        Size::Preset(_) => Err(PresetFault::NamesPreset(given.shown())),
+        _ => Ok(spec),
     }
 }
 
@@ -102,9 +99,6 @@ impl fmt::Display for PresetFault {
             Self::Spec(spec, error) => write!(f, " = {spec} is not a spec: {error}"),
             Self::NamesPreset(spec) => {
                 write!(f, " = {spec} names a preset: write out what that one says")
-            }
-            Self::Unsupported(spec, part) => {
-                write!(f, " = {spec} asks for {part}, which this version does not make: leave it out")
             }
         }
     }
@@ -145,16 +139,5 @@ mod tests {
     fn what_is_no_list_of_pairs_is_refused() {
         assert!(matches!(set("200s").unwrap_err()[..], [Wrong::Value { .. }]));
         assert!(matches!(set("a=200s;").unwrap_err()[..], [Wrong::Value { .. }]));
-    }
-
-    #[test]
-    fn a_part_that_is_not_made_yet_is_named() {
-        let parts = [("100s,g-smart", "g-smart"), ("100w,up", "up"), ("100w,grey", "grey")];
-        for (text, part) in parts {
-            let supported = Spec::parse(text).unwrap().unsupported().is_none();
-            let taken = set(&format!("x={text}"));
-            assert_eq!(taken.is_ok(), supported, "{text}");
-            assert!(taken.map_or_else(|faults| faults[0].to_string().contains(part), |_| true), "{text}");
-        }
     }
 }

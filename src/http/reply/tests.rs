@@ -11,7 +11,6 @@ fn every_problem() -> Vec<Problem> {
         Problem::BadUrl("x"),
         Problem::BadSpec(text()),
         Problem::OnlyPresets,
-        Problem::NotYet(text()),
         Problem::NotImplemented("x"),
         Problem::Upload(Refusal::NoKey),
         Problem::Upload(Refusal::NotFree),

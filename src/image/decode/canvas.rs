@@ -97,6 +97,11 @@ impl Canvas {
         }
     }
 
+    /// A copy of what is to be seen now; without alpha if the frames cover everything.
+    pub(super) fn pixels(&self) -> Result<Pixels, RenderError> {
+        Pixels::new(self.size, Kind::Rgba, self.data.clone()).map(Pixels::without_idle_alpha).ok_or(CORRUPT)
+    }
+
     /// What is to be seen now; without alpha if the frames cover everything.
     pub(super) fn into_pixels(self) -> Result<Pixels, RenderError> {
         Pixels::new(self.size, Kind::Rgba, self.data).map(Pixels::without_idle_alpha).ok_or(CORRUPT)

@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU64;
 
-use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, MemoryLimit};
+use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, MemoryLimit, Repeat};
 
 use super::canvas::{Area, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS};
@@ -23,19 +23,10 @@ pub(super) fn decode(
     frame: u32,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let mut options = DecodeOptions::new();
-    options.set_color_output(ColorOutput::Indexed);
-    // Of what the library keeps only metadata grows with the file, and never beyond it.
-    let metadata_max = NonZeroU64::MIN.saturating_add(source.len() as u64);
-    options.set_memory_limit(MemoryLimit::Bytes(metadata_max));
-    let mut decoder = options.read_info(source).map_err(|_| CORRUPT)?;
-    if (u32::from(decoder.width()), u32::from(decoder.height())) != (size.width, size.height) {
-        return Err(SIZE_DIFFERS);
-    }
-    let mut canvas = Canvas::new(size);
+    let mut player = Player::new(source, size)?;
     for number in 0..=frame {
         proceed(keep_going)?;
-        let found = draw_frame(&mut decoder, &mut canvas)?;
+        let found = player.next()?.is_some();
         if !found && number == 0 {
             return Err(CORRUPT);
         }
@@ -43,14 +34,53 @@ pub(super) fn decode(
             return Err(RenderError::FrameMissing { frames: number });
         }
     }
-    canvas.into_pixels()
+    player.canvas.into_pixels()
 }
 
-/// Draws the next frame; false at the end of the file.
-fn draw_frame(decoder: &mut Decoder<&[u8]>, canvas: &mut Canvas) -> Result<bool, RenderError> {
+/// The frames of a file, one after another.
+pub(super) struct Player<'a> {
+    decoder: Decoder<&'a [u8]>,
+    canvas: Canvas,
+}
+
+impl<'a> Player<'a> {
+    pub(super) fn new(source: &'a [u8], size: Size) -> Result<Self, RenderError> {
+        let mut options = DecodeOptions::new();
+        options.set_color_output(ColorOutput::Indexed);
+        // Of what the library keeps only metadata grows with the file, and never beyond it.
+        let metadata_max = NonZeroU64::MIN.saturating_add(source.len() as u64);
+        options.set_memory_limit(MemoryLimit::Bytes(metadata_max));
+        let decoder = options.read_info(source).map_err(|_| CORRUPT)?;
+        if (u32::from(decoder.width()), u32::from(decoder.height())) != (size.width, size.height) {
+            return Err(SIZE_DIFFERS);
+        }
+        Ok(Self { decoder, canvas: Canvas::new(size) })
+    }
+
+    /// Draws the next frame and tells its delay in milliseconds; `None` at the end of the file.
+    pub(super) fn next(&mut self) -> Result<Option<u32>, RenderError> {
+        draw_frame(&mut self.decoder, &mut self.canvas)
+    }
+
+    /// A file counts repetitions, 0 for without end; one that says nothing is shown once.
+    pub(super) fn plays(&self) -> u32 {
+        match self.decoder.repeat() {
+            Repeat::Infinite => 0,
+            Repeat::Finite(repetitions) => u32::from(repetitions) + 1,
+        }
+    }
+
+    pub(super) fn shown(&self) -> Result<Pixels, RenderError> {
+        self.canvas.pixels()
+    }
+}
+
+/// Draws the next frame and tells its delay in milliseconds; `None` at the end of the file.
+fn draw_frame(decoder: &mut Decoder<&[u8]>, canvas: &mut Canvas) -> Result<Option<u32>, RenderError> {
     let Some(frame) = decoder.next_frame_info().map_err(|_| CORRUPT)? else {
-        return Ok(false);
+        return Ok(None);
     };
+    let delay_ms = u32::from(frame.delay) * 10;
     let size = Size { width: frame.width.into(), height: frame.height.into() };
     let area = Area { left: frame.left.into(), top: frame.top.into(), size };
     let (transparent, interlaced) = (frame.transparent, frame.interlaced);
@@ -59,7 +89,7 @@ fn draw_frame(decoder: &mut Decoder<&[u8]>, canvas: &mut Canvas) -> Result<bool,
         return Err(CORRUPT);
     }
     if size.area() == 0 {
-        return Ok(true);
+        return Ok(Some(delay_ms));
     }
     let mut indices = vec![0; size.area() as usize];
     if !decoder.fill_buffer(&mut indices).map_err(|_| CORRUPT)? {
@@ -78,7 +108,7 @@ fn draw_frame(decoder: &mut Decoder<&[u8]>, canvas: &mut Canvas) -> Result<bool,
             }
         }
     }
-    Ok(true)
+    Ok(Some(delay_ms))
 }
 
 /// The order in which a frame's rows are stored.

@@ -8,6 +8,7 @@ mod avif;
 mod canvas;
 mod gif;
 mod jpeg;
+mod player;
 mod png;
 mod webp;
 
@@ -16,6 +17,7 @@ use super::geometry::{Rect, Size};
 use super::header::{ColorKind, Header, Limits};
 use super::pixels::{Kind, Pixels};
 use crate::object::Format;
+pub use player::Player;
 
 /// Decodes one frame: `frame` counts from 0, `None` is the first displayed one (an APNG's default image).
 ///

@@ -3,6 +3,7 @@
 //! Same pixels, same format and same quality: same bytes, on every node that runs the same build. Transparent
 //! parts become white where a format has no alpha. Does not choose a format or a quality.
 
+mod animation;
 mod avif;
 mod gif;
 pub mod jpeg;
@@ -14,6 +15,7 @@ use super::error::RenderError;
 use super::geometry::{Size, side_max};
 use super::pixels::{Kind, Pixels};
 use crate::object::Format;
+pub use animation::{Animation, kept_bytes};
 
 /// For a caller that names none.
 const QUALITY_UNNAMED: u8 = 80;
@@ -28,7 +30,7 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
     if size.width.max(size.height) > side_max {
         return Err(RenderError::SideOutOfRange { side_max });
     }
-    let quality = quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100);
+    let quality = known(quality);
     let bytes = match format {
         Format::Jpeg => jpeg::encode(pixels, quality),
         Format::Png => png::encode(pixels),
@@ -37,6 +39,33 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
         Format::Avif => avif::encode(&pixels, quality),
     };
     bytes.ok_or(RenderError::EncodeFailed(format))
+}
+
+/// Begins an animation of frames of this size, shown `plays` times (0: without end). `quality` as for [`encode`].
+///
+/// # Errors
+///
+/// [`RenderError::SideOutOfRange`]; [`RenderError::EncodeFailed`], also where the format holds no animation.
+pub fn animation(
+    format: Format,
+    size: Size,
+    plays: u32,
+    quality: Option<u8>,
+) -> Result<Animation, RenderError> {
+    let side_max = side_max(format);
+    if size.width.max(size.height) > side_max || size.area() == 0 {
+        return Err(RenderError::SideOutOfRange { side_max });
+    }
+    Animation::new(format, size, plays, known(quality))
+}
+
+/// Whether an animation can be written in this format.
+pub const fn holds_animation(format: Format) -> bool {
+    matches!(format, Format::Gif | Format::Webp)
+}
+
+fn known(quality: Option<u8>) -> u8 {
+    quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100)
 }
 
 /// Bytes alive at the peak of [`encode`], its argument and result included: an upper bound for pictures, at

@@ -2,12 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::header::Orientation;
-use crate::image::recipe::{Quality, Settings};
+use crate::image::recipe::{AnimationMax, Quality, Settings};
 use crate::object::Spec;
 use crate::object::spec::Hundredths;
 
-const SETTINGS: Settings =
-    Settings { quality: Quality { jpeg: 82, webp: 80, avif: 60 }, upscale: false, dimension_max: 8192 };
+const SETTINGS: Settings = Settings {
+    quality: Quality { jpeg: 82, webp: 80, avif: 60 },
+    upscale: false,
+    dimension_max: 8192,
+    animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
+};
 const PIXELS_MAX: u64 = 100_000_000;
 
 fn recipe_as(spec: &str, format: Format) -> Recipe {

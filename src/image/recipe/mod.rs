@@ -9,8 +9,8 @@ use std::fmt;
 use sha1::{Digest, Sha1};
 
 use super::geometry::{Transform, compose};
-use super::header::Orientation;
-use super::metadata;
+use super::header::{Header, Orientation};
+use super::{encode, metadata};
 use crate::object::spec::{Crop, Fit, Gravity, Hundredths, Size};
 use crate::object::{Format, ObjectId, Spec};
 
@@ -26,6 +26,17 @@ pub struct Settings {
     pub upscale: bool,
     /// Longest side that a URL may ask for, in pixels.
     pub dimension_max: u32,
+    /// What stays an animation.
+    pub animation: AnimationMax,
+}
+
+/// The largest animation that stays one; of larger ones the first frame is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AnimationMax {
+    /// Frames.
+    pub frames: u32,
+    /// Width × height × frames, as stored.
+    pub pixels: u64,
 }
 
 /// Default qualities, 1–100.
@@ -106,6 +117,8 @@ pub struct Recipe {
     pub background: Option<[u8; 3]>,
     /// The one frame to show, as a still.
     pub frame: Option<u32>,
+    /// Which animations stay such; `None` where the result is a still whatever the source.
+    pub animation: Option<AnimationMax>,
     /// Whether EXIF and XMP are kept; never where the format holds none.
     pub meta: bool,
     /// Of the output.
@@ -150,10 +163,27 @@ impl Recipe {
             sharpen: spec.sharpen,
             background: spec.background.or(white),
             frame: spec.frame,
+            animation: (encode::holds_animation(format) && spec.frame.is_none())
+                .then_some(settings.animation),
             meta: spec.meta && metadata::holds(format),
             format,
             quality: settings.quality.of(format).map(|default| spec.quality.unwrap_or(default)),
         })
+    }
+
+    /// Whether the variant of this image is an animation.
+    pub fn keeps_animation(&self, header: &Header) -> bool {
+        let Some(most) = self.animation else { return false };
+        let pixels = header.stored().area().checked_mul(header.frames.into());
+        encode::holds_animation(header.format)
+            && header.frames > 1
+            && header.frames <= most.frames
+            && pixels.is_some_and(|pixels| pixels <= most.pixels)
+    }
+
+    /// Whether the pixels must be seen before it is known which part of them is shown.
+    pub const fn looks_at_pixels(&self) -> bool {
+        self.trim || matches!(self.target, Target::Cover { gravity: Gravity::Smart, .. })
     }
 
     /// The canonical text: equal for equal recipes, different for any two that differ in more than
@@ -257,6 +287,9 @@ impl fmt::Display for Recipe {
             write!(f, ",bg-{red:02x}{green:02x}{blue:02x}")?;
         }
         write_some(f, "frame", self.frame)?;
+        if let Some(AnimationMax { frames, pixels }) = self.animation {
+            write!(f, ",play{frames}-{pixels}")?;
+        }
         write_flag(f, "meta", self.meta)
     }
 }

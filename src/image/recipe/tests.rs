@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SETTINGS: Settings =
-    Settings { quality: Quality { jpeg: 82, webp: 80, avif: 60 }, upscale: false, dimension_max: 8192 };
+const SETTINGS: Settings = Settings {
+    quality: Quality { jpeg: 82, webp: 80, avif: 60 },
+    upscale: false,
+    dimension_max: 8192,
+    animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
+};
 
 fn resolve(spec: &str, format: Format) -> Result<Recipe, RecipeError> {
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &SETTINGS)
@@ -18,11 +22,11 @@ fn the_key_spells_out_every_default() {
     use Format::{Avif, Gif, Jpeg, Png, Webp};
     for (spec, format, expected) in [
         ("300w", Jpeg, "v2,jpg,300w,q82,bg-ffffff"),
-        ("300w", Webp, "v2,webp,300w,q80"),
+        ("300w", Webp, "v2,webp,300w,q80,play1000-500000000"),
         ("300h", Avif, "v2,avif,300h,q60"),
         ("300w200h", Png, "v2,png,300w200h"),
-        ("300w200h,fill,q70", Gif, "v2,gif,300w200h,fill,g-c"),
-        ("100s,g-x0.5y0.3", Webp, "v2,webp,100w100h,fill,g-x0.5y0.3,q80"),
+        ("300w200h,fill,q70", Gif, "v2,gif,300w200h,fill,g-c,play1000-500000000"),
+        ("100s,g-x0.5y0.3", Webp, "v2,webp,100w100h,fill,g-x0.5y0.3,q80,play1000-500000000"),
         ("9w8h,pad", Png, "v2,png,9w8h,pad"),
         ("9w8h,stretch,up", Png, "v2,png,9w8h,stretch,up"),
         ("full", Jpeg, "v2,jpg,full,q82,bg-ffffff"),
@@ -75,6 +79,54 @@ fn the_settings_are_in_the_key_only_as_far_as_they_change_bytes() {
     let coarse = Settings { quality: Quality { jpeg: 10, webp: 80, avif: 60 }, ..SETTINGS };
     assert_ne!(resolve("300w", &coarse), resolve("300w", &SETTINGS));
     assert_eq!(resolve("300w,q82", &coarse), resolve("300w", &SETTINGS));
+}
+
+#[test]
+fn what_stays_an_animation_is_in_the_key_where_it_may_change_bytes() {
+    let fewer = Settings { animation: AnimationMax { frames: 9, ..SETTINGS.animation }, ..SETTINGS };
+    let smaller = Settings { animation: AnimationMax { pixels: 9, ..SETTINGS.animation }, ..SETTINGS };
+    for other in [fewer, smaller] {
+        let differs = |spec: &str, format| {
+            let key =
+                |settings| Recipe::resolve(&Spec::parse(spec).unwrap(), format, settings).unwrap().key();
+            key(&SETTINGS) != key(&other)
+        };
+        assert!(differs("30w", Format::Gif) && differs("30w", Format::Webp));
+        assert!(!differs("30w,frame0", Format::Gif) && !differs("30w,frame0", Format::Webp));
+        assert!(
+            !differs("30w", Format::Jpeg) && !differs("30w", Format::Png) && !differs("30w", Format::Avif)
+        );
+    }
+}
+
+#[test]
+fn an_animation_is_kept_up_to_both_bounds() {
+    use crate::image::header::{Color, ColorKind};
+    let header = |format, width, frames| Header {
+        format,
+        width,
+        height: 1000,
+        orientation: Orientation::NORMAL,
+        frames,
+        has_alpha: false,
+        color: Color { kind: ColorKind::Palette, bits: 8 },
+    };
+    let gif = resolve("30w", Format::Gif).unwrap();
+    for (kept, header) in [
+        (true, header(Format::Gif, 500, 1000)),
+        (true, header(Format::Webp, 1000, 2)),
+        (false, header(Format::Gif, 10, 1001)),
+        (false, header(Format::Gif, 501, 1000)),
+        (false, header(Format::Gif, u32::MAX, u32::MAX)),
+        (false, header(Format::Gif, 10, 1)),
+        (false, header(Format::Png, 10, 2)),
+        (false, header(Format::Avif, 10, 2)),
+    ] {
+        assert_eq!(gif.keeps_animation(&header), kept, "{header:?}");
+    }
+    let short = header(Format::Gif, 10, 2);
+    assert!(!resolve("30w,frame0", Format::Gif).unwrap().keeps_animation(&short));
+    assert!(!resolve("30w", Format::Png).unwrap().keeps_animation(&short));
 }
 
 #[test]

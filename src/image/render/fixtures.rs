@@ -4,7 +4,7 @@ use super::*;
 use crate::image::draw;
 use crate::image::header::{Color, ColorKind, Orientation};
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::recipe::{Quality, Settings};
+use crate::image::recipe::{AnimationMax, Quality, Settings};
 use crate::object::Format;
 use crate::object::Spec;
 
@@ -40,7 +40,8 @@ pub(super) fn header(format: Format, size: Size, kind: Kind) -> Header {
 /// What this spec asks for, at quality 90.
 pub(super) fn recipe(spec: &str, format: Format) -> Recipe {
     let quality = Quality { jpeg: 90, webp: 90, avif: 90 };
-    let settings = Settings { quality, upscale: false, dimension_max: 8192 };
+    let animation = AnimationMax { frames: LIMITS.frames_max, pixels: 5 * LIMITS.pixels_max };
+    let settings = Settings { quality, upscale: false, dimension_max: 8192, animation };
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &settings).unwrap()
 }
 

@@ -222,11 +222,6 @@ impl Spec {
         *self == Self::full()
     }
 
-    /// The part that the grammar knows and this version does not make; `None` when all of it can be made.
-    pub fn unsupported(&self) -> Option<&'static str> {
-        (self.gravity == Some(Gravity::Smart)).then_some("g-smart")
-    }
-
     /// Without the options that say what holds anyway. After a preset they stay: there they override.
     fn canonical(mut self) -> Self {
         if !matches!(self.size, Size::Preset(_)) {

@@ -308,15 +308,6 @@ fn only_full_without_options_is_full_plain() {
 }
 
 #[test]
-fn names_the_part_that_is_not_made() {
-    assert_eq!(parse("5s,g-smart").unsupported(), Some("g-smart"));
-    for text in ["full", "9w9h,pad,dpr2,up,crop-1-2-3-4,rot90,blur1,sharpen1,grey,trim,bg-ffffff,meta", "p-a"]
-    {
-        assert_eq!(parse(text).unsupported(), None, "{text}");
-    }
-}
-
-#[test]
 fn a_preset_name_has_1_to_32_of_its_characters() {
     assert_eq!(PresetName::parse("A-z_9").unwrap().as_str(), "a-z_9");
     assert!(PresetName::parse(&"a".repeat(32)).is_some());

@@ -54,26 +54,61 @@ fn decode_frame(
     frame: u32,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let mut canvas = None;
-    let mut frames = Chunks::of_file(source).filter(|chunk| &chunk.name == b"ANMF");
+    let mut player = Player::new(source, size);
     for number in 0..=frame {
         proceed(keep_going)?;
-        let Some(chunk) = frames.next() else {
+        if player.next()?.is_none() {
             return Err(if number == 0 { CORRUPT } else { RenderError::FrameMissing { frames: number } });
-        };
-        let frame = Frame::parse(chunk.payload, size).ok_or(CORRUPT)?;
+        }
+    }
+    player.canvas.ok_or(CORRUPT)?.into_pixels()
+}
+
+/// The frames of a file, one after another.
+pub(super) struct Player<'a> {
+    size: Size,
+    plays: u32,
+    chunks: Chunks<'a>,
+    canvas: Option<Canvas>,
+}
+
+impl<'a> Player<'a> {
+    /// Does not look at the size that the file itself claims: each frame has to lie within this one.
+    pub(super) fn new(source: &'a [u8], size: Size) -> Self {
+        // After the background's four bytes.
+        let plays = Chunks::of_file(source)
+            .find(|chunk| &chunk.name == b"ANIM")
+            .and_then(|chunk| chunk.payload.get(4..6))
+            .map_or(0, |plays| u32::from(u16::from_le_bytes([plays[0], plays[1]])));
+        Self { size, plays, chunks: Chunks::of_file(source), canvas: None }
+    }
+
+    /// Draws the next frame and tells its delay in milliseconds; `None` at the end of the file.
+    pub(super) fn next(&mut self) -> Result<Option<u32>, RenderError> {
+        let Some(chunk) = self.chunks.find(|chunk| &chunk.name == b"ANMF") else { return Ok(None) };
+        let frame = Frame::parse(chunk.payload, self.size).ok_or(CORRUPT)?;
         let pixels = decode_still(frame.bitstream, frame.area.size)?;
         // Made only now, so that the first frame's decoder and the canvas are never alive together.
-        let canvas = canvas.get_or_insert_with(|| Canvas::new(size));
+        let canvas = self.canvas.get_or_insert_with(|| Canvas::new(self.size));
         canvas.begin_frame(frame.area, frame.disposal);
         canvas.draw(frame.area, &pixels, frame.blend);
+        Ok(Some(frame.delay_ms))
     }
-    canvas.ok_or(CORRUPT)?.into_pixels()
+
+    /// 0 for without end.
+    pub(super) fn plays(&self) -> u32 {
+        self.plays
+    }
+
+    pub(super) fn shown(&self) -> Result<Pixels, RenderError> {
+        self.canvas.as_ref().ok_or(CORRUPT)?.pixels()
+    }
 }
 
 /// An ANMF chunk.
 struct Frame<'a> {
     area: Area,
+    delay_ms: u32,
     disposal: Disposal,
     blend: Blend,
     bitstream: &'a [u8],
@@ -92,6 +127,7 @@ impl<'a> Frame<'a> {
         let flags = head[15];
         Some(Self {
             area: Area { left, top, size },
+            delay_ms: number(12),
             // The background colour of a file is a hint that browsers ignore: a cleared area is transparent.
             disposal: if flags & 1 != 0 { Disposal::Clear } else { Disposal::Keep },
             blend: if flags & 2 != 0 { Blend::Replace } else { Blend::Over },

@@ -17,6 +17,16 @@ const CLEAR: [u8; 4] = [0; 4];
 
 /// `None` if the encoder refuses; sides are at most 65535.
 pub(super) fn encode(pixels: Pixels) -> Option<Vec<u8>> {
+    let frame = frame(pixels)?;
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(&mut bytes, frame.width, frame.height, &[]).ok()?;
+    encoder.write_frame(&frame).ok()?;
+    drop(encoder);
+    Some(bytes)
+}
+
+/// A frame at the canvas's corner, without delay, with its own palette.
+pub(super) fn frame(pixels: Pixels) -> Option<Frame<'static>> {
     let pixels = plain(pixels);
     let width = u16::try_from(pixels.size().width).ok()?;
     let height = u16::try_from(pixels.size().height).ok()?;
@@ -26,19 +36,14 @@ pub(super) fn encode(pixels: Pixels) -> Option<Vec<u8>> {
     };
     drop(pixels);
     let clear = colors.iter().position(|color| *color == CLEAR);
-    let frame = Frame {
+    Some(Frame {
         width,
         height,
         buffer: indices.into(),
         palette: Some(colors.iter().flat_map(|color| [color[0], color[1], color[2]]).collect()),
         transparent: clear.map(|number| number as u8),
         ..Frame::default()
-    };
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, width, height, &[]).ok()?;
-    encoder.write_frame(&frame).ok()?;
-    drop(encoder);
-    Some(bytes)
+    })
 }
 
 /// RGBA, either opaque or [`CLEAR`].

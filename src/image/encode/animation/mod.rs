@@ -1,0 +1,150 @@
+//! Frames → bytes of an animated GIF or WebP, one at a time: nothing but the file grows with their number.
+//!
+//! A frame is stored as the smallest rectangle with all that differs from what is to be seen before it. A frame
+//! that differs in nothing is stored all the same, with its own delay.
+
+mod gif;
+mod webp;
+
+use crate::image::error::RenderError;
+use crate::image::geometry::{Rect, Size};
+use crate::image::pixels::{Kind, Pixels};
+use crate::object::Format;
+
+/// An animation that is being written.
+pub struct Animation {
+    size: Size,
+    format: Format,
+    writer: Writer,
+}
+
+enum Writer {
+    Gif(gif::Writer),
+    Webp(webp::Writer),
+}
+
+impl Animation {
+    /// Without a frame yet; of frames of this size, shown `plays` times (0: without end). `quality` is 1–100 and
+    /// ignored by GIF. No side may be longer than the format holds.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::EncodeFailed`], also for a format other than these two.
+    pub fn new(format: Format, size: Size, plays: u32, quality: u8) -> Result<Self, RenderError> {
+        let writer = match format {
+            Format::Gif => gif::Writer::new(size, plays).map(Writer::Gif),
+            Format::Webp => Some(Writer::Webp(webp::Writer::new(size, plays, quality))),
+            Format::Jpeg | Format::Png | Format::Avif => None,
+        };
+        let writer = writer.ok_or(RenderError::EncodeFailed(format))?;
+        Ok(Self { size, format, writer })
+    }
+
+    /// Adds a frame, shown for `delay_ms`.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::EncodeFailed`], also for a frame of another size.
+    pub fn push(&mut self, pixels: Pixels, delay_ms: u32) -> Result<(), RenderError> {
+        let fits = pixels.size() == self.size;
+        let pushed = fits.then_some(()).and_then(|()| match &mut self.writer {
+            Writer::Gif(writer) => writer.push(pixels, delay_ms),
+            Writer::Webp(writer) => writer.push(pixels, delay_ms),
+        });
+        pushed.ok_or(RenderError::EncodeFailed(self.format))
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::EncodeFailed`].
+    pub fn finish(self) -> Result<Vec<u8>, RenderError> {
+        let file = match self.writer {
+            Writer::Gif(writer) => writer.finish(),
+            Writer::Webp(writer) => writer.finish(),
+        };
+        file.ok_or(RenderError::EncodeFailed(self.format))
+    }
+}
+
+/// Bytes that an [`Animation`] keeps from frame to frame, its file included, beside what encoding a still of that
+/// size takes: an upper bound for pictures, at which noise hardly arrives.
+pub fn kept_bytes(size: Size, frames: u32) -> u64 {
+    // Up to three pictures in RGBA; and 12 bits a pixel are the most that GIF's codes take.
+    let file = size.area().saturating_mul(2).saturating_add(1024).saturating_mul(frames.into());
+    size.area().saturating_mul(3 * 4).saturating_add(file)
+}
+
+/// RGBA, where what cannot be seen is zero throughout, so that it compares equal.
+fn rgba(pixels: &Pixels) -> Vec<u8> {
+    let pixel = |pixel: &[u8]| match *pixel {
+        [luma] => [luma, luma, luma, 255],
+        [_, 0] | [_, _, _, 0] => [0; 4],
+        [luma, alpha] => [luma, luma, luma, alpha],
+        [red, green, blue] => [red, green, blue, 255],
+        [red, green, blue, alpha] => [red, green, blue, alpha],
+        _ => [0; 4],
+    };
+    pixels.data().chunks_exact(pixels.kind().channels()).flat_map(pixel).collect()
+}
+
+/// The smallest rectangle with every pixel for which `differs(before, now)`; `None` if there is none. Both are RGBA
+/// of the same size.
+fn differing(
+    before: &[u8],
+    now: &[u8],
+    size: Size,
+    differs: impl Fn(&[u8], &[u8]) -> bool,
+) -> Option<Rect<u32>> {
+    let stride = size.width as usize * 4;
+    let (mut left, mut right, mut top, mut bottom) = (usize::MAX, 0, None, 0);
+    for (y, (before, now)) in before.chunks_exact(stride).zip(now.chunks_exact(stride)).enumerate() {
+        // Most rows of most animations stand still.
+        if before == now {
+            continue;
+        }
+        let pixels = || before.chunks_exact(4).zip(now.chunks_exact(4));
+        let Some(first) = pixels().position(|(before, now)| differs(before, now)) else { continue };
+        let last = pixels().rposition(|(before, now)| differs(before, now)).unwrap_or(first);
+        (left, right) = (left.min(first), right.max(last));
+        top = top.or(Some(y));
+        bottom = y;
+    }
+    let top = top?;
+    Some(Rect {
+        x: left as u32,
+        y: top as u32,
+        width: (right - left + 1) as u32,
+        height: (bottom - top + 1) as u32,
+    })
+}
+
+/// The smallest rectangle around both.
+fn around(one: Option<Rect<u32>>, other: Option<Rect<u32>>) -> Option<Rect<u32>> {
+    let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
+    let (x, y) = (one.x.min(other.x), one.y.min(other.y));
+    let right = (one.x + one.width).max(other.x + other.width);
+    let bottom = (one.y + one.height).max(other.y + other.height);
+    Some(Rect { x, y, width: right - x, height: bottom - y })
+}
+
+/// A part of RGBA, without alpha if all of it is opaque; `None` if it is not inside.
+fn part(data: &[u8], size: Size, part: Rect<u32>) -> Option<Pixels> {
+    let stride = size.width as usize * 4;
+    let columns = part.x as usize * 4..(part.x + part.width) as usize * 4;
+    let rows = data.chunks_exact(stride).skip(part.y as usize).take(part.height as usize);
+    let mut cut = Vec::with_capacity(part.size().area() as usize * 4);
+    for row in rows {
+        cut.extend_from_slice(row.get(columns.clone())?);
+    }
+    Pixels::new(part.size(), Kind::Rgba, cut).map(Pixels::without_idle_alpha)
+}
+
+/// A pixel that changes nothing where it is blended.
+fn nothing() -> Option<Pixels> {
+    Pixels::new(Size { width: 1, height: 1 }, Kind::Rgba, vec![0; 4])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Animated WebP: each frame a still of its own, in a container written here. libwebp's own writer of animations
+//! merges equal frames and keeps several in memory.
+
+use super::{differing, nothing, part, rgba};
+use crate::image::container::webp::{Chunks, HEAD_BYTES, chunk};
+use crate::image::encode::webp as still;
+use crate::image::geometry::{Rect, Size};
+use crate::image::pixels::Pixels;
+
+/// The file's head, the extended header and the animation's, each with its chunk's name and length.
+const HEADERS_BYTES: usize = HEAD_BYTES + (8 + 10) + (8 + 6);
+
+/// Of the extended header.
+const FLAG_ALPHA: u8 = 0x10;
+const FLAG_ANIMATION: u8 = 0x02;
+/// Of a frame: its pixels take the place of those below, alpha included.
+const FLAG_REPLACE: u8 = 0x02;
+
+/// 24 bits.
+const DELAY_MS_MAX: u32 = (1 << 24) - 1;
+
+pub(super) struct Writer {
+    size: Size,
+    plays: u16,
+    quality: u8,
+    /// Begins with room for the headers.
+    file: Vec<u8>,
+    /// What is to be seen so far.
+    before: Option<Vec<u8>>,
+    has_alpha: bool,
+}
+
+impl Writer {
+    pub(super) fn new(size: Size, plays: u32, quality: u8) -> Self {
+        let plays = u16::try_from(plays).unwrap_or(u16::MAX);
+        Self { size, plays, quality, file: vec![0; HEADERS_BYTES], before: None, has_alpha: false }
+    }
+
+    pub(super) fn push(&mut self, pixels: Pixels, delay_ms: u32) -> Option<()> {
+        let now = rgba(&pixels);
+        drop(pixels);
+        let whole = Rect { x: 0, y: 0, width: self.size.width, height: self.size.height };
+        let changed = match &self.before {
+            None => Some(whole),
+            Some(before) => differing(before, &now, self.size, |before, now| before != now),
+        };
+        let (area, flags, still) = match changed.map(even) {
+            Some(area) => (area, FLAG_REPLACE, part(&now, self.size, area)?),
+            // Blended, and so without effect.
+            None => (Rect { x: 0, y: 0, width: 1, height: 1 }, 0, nothing()?),
+        };
+        let bitstream = bitstream(&still::encode(still, self.quality)?);
+        self.has_alpha |= bitstream.starts_with(b"ALPH");
+        let numbers = [area.x / 2, area.y / 2, area.width - 1, area.height - 1, delay_ms.min(DELAY_MS_MAX)];
+        let mut payload: Vec<u8> = numbers.into_iter().flat_map(three_bytes).collect();
+        payload.push(flags);
+        payload.extend(bitstream);
+        self.file.extend(chunk(*b"ANMF", &payload));
+        self.before = Some(now);
+        Some(())
+    }
+
+    pub(super) fn finish(mut self) -> Option<Vec<u8>> {
+        self.before?;
+        // What follows the length has fewer bytes than it can count.
+        let length = u32::try_from(self.file.len() - 8).ok().filter(|length| *length < u32::MAX - 10)?;
+        let flags = FLAG_ANIMATION | if self.has_alpha { FLAG_ALPHA } else { 0 };
+        let sides = [self.size.width - 1, self.size.height - 1].into_iter().flat_map(three_bytes);
+        let extended: Vec<u8> = [flags, 0, 0, 0].into_iter().chain(sides).collect();
+        // The background, which viewers ignore, is transparent.
+        let animation = [[0; 4].as_slice(), &self.plays.to_le_bytes()].concat();
+        let headers = [
+            b"RIFF".as_slice(),
+            &length.to_le_bytes(),
+            b"WEBP",
+            &chunk(*b"VP8X", &extended),
+            &chunk(*b"ANIM", &animation),
+        ];
+        self.file[..HEADERS_BYTES].copy_from_slice(&headers.concat());
+        Some(self.file)
+    }
+}
+
+/// The chunks of a still that make up its picture.
+fn bitstream(file: &[u8]) -> Vec<u8> {
+    Chunks::of_file(file)
+        .filter(|part| matches!(&part.name, b"ALPH" | b"VP8 " | b"VP8L"))
+        .flat_map(|part| chunk(part.name, part.payload))
+        .collect()
+}
+
+/// Frames begin at even places.
+fn even(area: Rect<u32>) -> Rect<u32> {
+    let (left, top) = (area.x % 2, area.y % 2);
+    Rect { x: area.x - left, y: area.y - top, width: area.width + left, height: area.height + top }
+}
+
+fn three_bytes(number: u32) -> [u8; 3] {
+    let [a, b, c, _] = number.to_le_bytes();
+    [a, b, c]
+}

@@ -1,0 +1,180 @@
+//! What a whole image looks like at a glance: its average colour and a placeholder of some twenty bytes.
+//!
+//! Both come from one small picture of the whole image as displayed, first frame and all, whatever variants were
+//! asked for. That picture is made by the steps of every variant, so that a version of them has its own facts.
+
+use sha1::{Digest, Sha1};
+
+use super::effect;
+use super::geometry::Transform;
+use super::pixels::{Kind, Pixels};
+use super::recipe::{ENCODER_VERSION, Recipe, Target};
+use crate::object::{Format, ObjectId};
+
+/// Sides of the small picture: all that a ThumbHash takes.
+const SIDE_MAX: u32 = 100;
+
+/// Bytes of a ThumbHash, at least and at most.
+const THUMBHASH_BYTES: std::ops::RangeInclusive<usize> = 5..=25;
+
+/// An image at a glance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Red, green, blue of the mean pixel over white, as encoded (no linear light).
+    pub average: [u8; 3],
+    /// As Evan Wallace's ThumbHash defines it: 5 to 25 bytes.
+    pub thumbhash: Vec<u8>,
+}
+
+/// How the small picture is made that [`Facts::of`] wants. No variant: it is never written as a file.
+pub const fn recipe() -> Recipe {
+    Recipe {
+        target: Target::Contain { width: SIDE_MAX, height: SIDE_MAX },
+        upscale: false,
+        dimension_max: SIDE_MAX,
+        transform: Transform::IDENTITY,
+        crop: None,
+        trim: false,
+        grey: false,
+        blur: None,
+        sharpen: None,
+        background: None,
+        frame: None,
+        animation: None,
+        meta: false,
+        format: Format::Png,
+        quality: None,
+    }
+}
+
+/// Names the facts of this image among its variants; no recipe has this name.
+pub fn key(id: &ObjectId) -> [u8; 16] {
+    let text = format!("v{ENCODER_VERSION},facts");
+    let digest: [u8; 20] = Sha1::new().chain_update(id.digest()).chain_update(text).finalize().into();
+    let [key @ .., _, _, _, _] = digest;
+    key
+}
+
+impl Facts {
+    /// The facts of a picture; `None` if it is larger than [`recipe`] makes it.
+    pub fn of(pixels: Pixels) -> Option<Self> {
+        let size = pixels.size();
+        if size.width.max(size.height) > SIDE_MAX {
+            return None;
+        }
+        let rgba: Vec<u8> = match pixels.kind() {
+            Kind::Gray => pixels.data().iter().flat_map(|&luma| [luma, luma, luma, 255]).collect(),
+            Kind::GrayAlpha => {
+                pixels.data().chunks_exact(2).flat_map(|gray| [gray[0], gray[0], gray[0], gray[1]]).collect()
+            }
+            Kind::Rgb => {
+                pixels.data().chunks_exact(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect()
+            }
+            Kind::Rgba => pixels.data().to_vec(),
+        };
+        let thumbhash = thumbhash::rgba_to_thumb_hash(size.width as usize, size.height as usize, &rgba);
+        Some(Self { average: average(effect::flattened(pixels, [255; 3])), thumbhash })
+    }
+
+    /// The bytes to keep.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        [&self.average[..], &self.thumbhash].concat()
+    }
+
+    /// The facts that were kept; `None` for bytes that [`Facts::to_bytes`] never gives.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (average, thumbhash) = bytes.split_first_chunk()?;
+        THUMBHASH_BYTES
+            .contains(&thumbhash.len())
+            .then(|| Self { average: *average, thumbhash: thumbhash.to_vec() })
+    }
+}
+
+/// The mean of opaque pixels.
+fn average(flat: Pixels) -> [u8; 3] {
+    let (channels, count) = (flat.kind().channels(), flat.size().area());
+    let mean = |channel: usize| {
+        let sum: u64 =
+            flat.data().iter().skip(channel).step_by(channels).map(|&value| u64::from(value)).sum();
+        ((sum + count / 2) / count) as u8
+    };
+    if matches!(flat.kind(), Kind::Gray | Kind::GrayAlpha) { [mean(0); 3] } else { [0, 1, 2].map(mean) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::image::draw;
+    use crate::image::geometry::Size;
+
+    fn drawn(kind: Kind, pixels: &[&[u8]]) -> Pixels {
+        let size = Size { width: pixels.len() as u32, height: 1 };
+        Pixels::new(size, kind, pixels.concat()).unwrap()
+    }
+
+    #[test]
+    fn the_average_is_that_over_white() {
+        for (pixels, expected) in [
+            (drawn(Kind::Gray, &[&[10], &[21]]), [16; 3]),
+            (drawn(Kind::GrayAlpha, &[&[0, 255], &[0, 0]]), [128; 3]),
+            (drawn(Kind::Rgb, &[&[255, 0, 9], &[0, 100, 9]]), [128, 50, 9]),
+            (drawn(Kind::Rgba, &[&[200, 0, 0, 0], &[0, 0, 0, 0]]), [255; 3]),
+            (drawn(Kind::Rgba, &[&[0, 0, 255, 255], &[0, 0, 255, 255]]), [0, 0, 255]),
+        ] {
+            assert_eq!(Facts::of(pixels).unwrap().average, expected);
+        }
+    }
+
+    #[test]
+    fn a_thumbhash_gives_the_picture_back_roughly() {
+        let scene = draw::sample(0, Size { width: 100, height: 75 }).unwrap();
+        let facts = Facts::of(scene.clone()).unwrap();
+        let (width, height, rgba) = thumbhash::thumb_hash_to_rgba(&facts.thumbhash).unwrap();
+        let channels = scene.kind().channels();
+        let mut error = 0;
+        for y in 0..height {
+            for x in 0..width {
+                let from = (y * 75 / height * 100 + x * 100 / width) * channels;
+                let (shown, seen) = (&rgba[(y * width + x) * 4..][..3], &scene.data()[from..from + 3]);
+                error += shown.iter().zip(seen).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>();
+            }
+        }
+        let mean = error / (3 * width * height) as u64;
+        assert!(mean < 25, "{mean} of 255 per channel");
+    }
+
+    #[test]
+    fn a_picture_larger_than_the_recipe_makes_it_is_refused() {
+        let pixels = Pixels::new(Size { width: 101, height: 1 }, Kind::Gray, vec![0; 101]).unwrap();
+        assert_eq!(Facts::of(pixels), None);
+    }
+
+    #[test]
+    fn bytes_that_are_no_facts_are_refused() {
+        for length in [0, 3, 7, 29, 1000] {
+            assert_eq!(Facts::from_bytes(&vec![1; length]), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn facts_have_a_name_of_their_own_per_image() {
+        let ids = [1, 2].map(|byte| ObjectId::from_digest([byte; 20]));
+        assert_ne!(key(&ids[0]), key(&ids[1]));
+        assert_ne!(key(&ids[0]), recipe().etag_key(&ids[0]));
+    }
+
+    proptest! {
+        #[test]
+        fn facts_of_any_picture_survive_being_kept(
+            width in 1..=100_u32, height in 1..=100_u32, seed in prop::collection::vec(any::<u8>(), 1..99),
+            kind in prop::sample::select(vec![Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba]),
+        ) {
+            let length = (width * height) as usize * kind.channels();
+            let data = seed.iter().copied().cycle().take(length).collect();
+            let facts = Facts::of(Pixels::new(Size { width, height }, kind, data).unwrap()).unwrap();
+            prop_assert_eq!(Facts::from_bytes(&facts.to_bytes()), Some(facts));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The steps of a variant that stays an animation: those of every variant, frame by frame.
+//!
+//! All frames are shown through the same window, found on the first one. Of the source's frames only the canvas is
+//! kept, of the variant's only what the writer needs to tell what changes.
+
+use super::*;
+use crate::image::decode::Player;
+use crate::image::error::Fault;
+
+/// Makes an animated variant of an animated source; its size stands beside it.
+///
+/// # Errors
+///
+/// As [`super::render`].
+pub(super) fn render(
+    source: &[u8],
+    header: &Header,
+    recipe: &Recipe,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<(Vec<u8>, Size), RenderError> {
+    check(header, recipe, limits)?;
+    let layout = Layout::new(header, recipe)?;
+    let mut player = Player::new(source, header, limits)?;
+    let mut view = None;
+    let mut animation = None;
+    let space = ColorSpace::of(source, header);
+    while let Some(delay_ms) = player.next(keep_going)? {
+        let (pixels, canvas) =
+            frame(player.shown()?, space.clone(), &layout, &mut view, recipe, limits, keep_going)?;
+        let pixels = finished(pixels, layout.transform, canvas, recipe, keep_going)?;
+        proceed(keep_going)?;
+        let animation = match &mut animation {
+            Some(animation) => animation,
+            none => none.insert(encode::animation(recipe.format, canvas, player.plays(), recipe.quality)?),
+        };
+        animation.push(pixels, delay_ms)?;
+    }
+    match (animation, view) {
+        (Some(animation), Some(view)) => Ok((animation.finish()?, view.canvas)),
+        // A file without any frame is no animation.
+        _ => Err(RenderError::Undecodable(Fault::Corrupt)),
+    }
+}
+
+/// What of each frame is shown, and in what size.
+#[derive(Clone, Copy)]
+struct View {
+    /// As stored.
+    cut: Rect<u32>,
+    /// In the cut, as stored.
+    window: Rect<f64>,
+    /// Of the window, as stored.
+    to: Size,
+    canvas: Size,
+}
+
+/// A frame in its size and in sRGB, and the canvas that it will fill.
+fn frame(
+    mut pixels: Pixels,
+    mut space: ColorSpace,
+    layout: &Layout,
+    view: &mut Option<View>,
+    recipe: &Recipe,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<(Pixels, Size), RenderError> {
+    if recipe.looks_at_pixels() {
+        space.to_srgb(&mut pixels);
+    }
+    let View { cut, window, to, canvas } = match *view {
+        Some(view) => view,
+        None => *view.insert(View::of(&pixels, layout, recipe, limits, keep_going)?),
+    };
+    let mut pixels = pixels.cropped(cut).ok_or(RenderError::BadWindow)?;
+    if to.area() > cut.size().area() {
+        space.to_srgb(&mut pixels);
+    }
+    let mut pixels = resize::resize(pixels, window, to)?;
+    space.to_srgb(&mut pixels);
+    Ok((pixels, canvas))
+}
+
+impl View {
+    /// As the first frame asks for it.
+    fn of(
+        pixels: &Pixels,
+        layout: &Layout,
+        recipe: &Recipe,
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Self, RenderError> {
+        let cut = if recipe.trim { trim::trimmed(pixels, layout.transform, layout.cut) } else { layout.cut };
+        let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
+        let (stored, to) = (layout.stored_cut(cut), layout.transform.size(plan.size));
+        let window = if recipe.looks_at_pixels() {
+            let shown = pixels.clone().cropped(stored).ok_or(RenderError::BadWindow)?;
+            layout.placed_window(plan.window, cut.size(), recipe, &shown, keep_going)?
+        } else {
+            layout.stored_window(plan.window, cut.size())
+        };
+        Ok(Self { cut: stored, window, to, canvas: plan.canvas })
+    }
+}

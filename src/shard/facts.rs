@@ -1,0 +1,69 @@
+//! What an image looks like at a glance, on the shard that owns it: kept among its variants, learnt once a first
+//! variant was made and the resize worker has nothing else to do.
+
+use std::rc::Rc;
+
+use super::Shard;
+use super::ahead::Hint;
+use super::hot::Entry;
+use super::lane::Work;
+use super::variant::{VariantError, etag};
+use crate::image::facts::{self, Facts};
+use crate::object::ObjectId;
+use crate::store::originals::{Found, Original};
+use crate::store::variants::Kept;
+
+impl Shard {
+    /// The facts, if they are known. They are part of the disposable cache: what it cannot give is unknown.
+    pub(super) async fn own_facts(&self, id: &ObjectId) -> Option<Facts> {
+        match self.originals.find(id).await {
+            Ok(Found::Here(original)) => self.kept_facts(id, &original).await,
+            Ok(Found::Absent | Found::Damaged) | Err(_) => None,
+        }
+    }
+
+    async fn kept_facts(&self, id: &ObjectId, original: &Original) -> Option<Facts> {
+        let key = facts::key(id);
+        if let Some(entry) = self.hot.get(&(*id, key), true) {
+            return Facts::from_bytes(&entry.bytes);
+        }
+        let bytes = match self.variants.open(id, &key, original.format).await {
+            Ok(Some(Kept::Bytes(bytes))) => bytes,
+            // Facts are short: a long file is none of ours.
+            Ok(Some(Kept::File(..)) | None) => return None,
+            Err(error) => {
+                log::warn!(error:% = error; "cannot read the variant cache");
+                return None;
+            }
+        };
+        let facts = Facts::from_bytes(&bytes)?;
+        let entry = Entry::new(bytes, original.format, &etag(&key), original.modified);
+        self.warm((*id, key), &entry, true);
+        Some(facts)
+    }
+
+    /// A variant of this image was made: its facts are worth knowing.
+    pub(super) fn learn_later(self: &Rc<Self>, id: ObjectId) {
+        let noted =
+            || self.hints.borrow().iter().any(|hint| matches!(hint, Hint::Facts(noted) if *noted == id));
+        if self.hot.get(&(id, facts::key(&id)), true).is_none() && !noted() {
+            self.hint(Hint::Facts(id));
+        }
+    }
+
+    /// Learns the facts of an image, unless they are known.
+    pub(super) async fn learn(self: &Rc<Self>, id: &ObjectId) -> Result<(), VariantError> {
+        let original = match self.originals.find(id).await {
+            Ok(Found::Here(original)) => original,
+            Ok(Found::Absent) => return Err(VariantError::Absent),
+            Ok(Found::Damaged) => return Err(VariantError::Damaged),
+            Err(error) => return Err(VariantError::Disk(error.to_string())),
+        };
+        let key = (*id, facts::key(id), original.format);
+        if self.kept_facts(id, &original).await.is_some() || self.underway(&key).is_some() {
+            return Ok(());
+        }
+        let flight = self.take_off(Work::Facts, key, &original, true)?;
+        self.wait(key, flight).await.map(drop)
+    }
+}
