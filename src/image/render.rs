@@ -140,7 +140,7 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
         0
     })
     .saturating_add(if recipe.looks_at_pixels() { smart::WORK_BYTES_MAX } else { 0 })
-    .saturating_add(color::work_bytes(header.format))
+    .saturating_add(color::work_bytes(source, header.format))
 }
 
 fn buffer(size: Size, kind: Kind) -> u64 {

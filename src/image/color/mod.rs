@@ -70,10 +70,12 @@ impl ColorSpace {
     }
 }
 
-/// Bytes beside the pixels that a file of this format may cost; see [`WORK_BYTES_MAX`].
-pub const fn work_bytes(format: Format) -> u64 {
+/// Bytes beside the pixels that a file may cost; see [`WORK_BYTES_MAX`].
+pub fn work_bytes(source: &[u8], format: Format) -> u64 {
     match format {
         Format::Gif => 0,
+        // Most photos have no profile, and decoded small they need less than a profile would.
+        Format::Jpeg if tag::of_jpeg(source).is_none() => 0,
         Format::Jpeg | Format::Png | Format::Webp | Format::Avif => WORK_BYTES_MAX,
     }
 }

@@ -29,8 +29,10 @@ fn kept(source: &[u8], header: &Header, spec: &str, format: Format, scale: f64) 
     let read = crate::image::inspect::inspect(&bytes, LIMITS).unwrap();
     let shown = decode::decode(&bytes, &read, None, &LIMITS, &always).unwrap();
     let channels = shown.kind().channels();
-    // How far green is from the ground's towards the square's: pixels at its edges count by their share.
-    let share = |pixel: &[u8]| f64::from(150_u8.saturating_sub(pixel[1])) / 130.0;
+    // How far green is from the ground's towards the square's: pixels at its edges count by their share. Without the
+    // square a picture is gray, and may come as such.
+    let green = shown.kind().channels() / 3;
+    let share = |pixel: &[u8]| f64::from(150_u8.saturating_sub(pixel[green])) / 130.0;
     let area: f64 = shown.data().chunks_exact(channels).map(share).sum();
     100.0 * area / (f64::from(BLOB).powi(2) * scale * scale)
 }
