@@ -39,8 +39,6 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("StatusCode", &["http/reply.rs"]),
     ("fast_image_resize", &["image/resize.rs"]),
     ("zune_jpeg", &["image"]),
-    ("jpeg_encoder", &["image"]),
-    ("image_webp", &["image"]),
     ("libwebp_sys", &["image/decode/webp/libwebp.rs"]),
     ("moxcms", &["image"]),
     ("re_rav1d", &["image"]),
