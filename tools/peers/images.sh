@@ -24,9 +24,9 @@ SHARP_HOME=$(realpath "$SHARP_HOME")
 gcc -O2 -o "$SHARP_HOME/vips" tools/peers/vips.c $(pkg-config --cflags --libs vips)
 cargo build --release --quiet --manifest-path tools/peers/score/Cargo.toml --target-dir "$SHARP_HOME/score"
 photos=$(cargo bench --locked --bench photos --no-run --message-format=json 2>/dev/null |
-  python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')
+  python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "photos"][-1])')
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo "reticulum, sharp $(node -p 'require(process.env.SHARP_HOME + "/node_modules/sharp").versions.sharp'), $("$SHARP_HOME/vips" 2>/dev/null; pkg-config --modversion vips) (libvips); $rounds rounds"
+echo "reticulum, sharp $(node -p 'require(process.env.SHARP_HOME + "/node_modules/sharp").versions.sharp'), libvips $(pkg-config --modversion vips); $rounds rounds"
 RETICULUM_PHOTOS=$photos python3 tools/peers/images.py "$folder" "$work" "$rounds" "$@"
