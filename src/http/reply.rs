@@ -92,6 +92,8 @@ pub(super) enum Problem {
     Deadline,
     /// The node is about to stop.
     Stopping,
+    /// New images are not taken here.
+    ReadOnly,
     /// No space left.
     DiskFull,
     /// The disk failed.
@@ -150,6 +152,7 @@ impl Problem {
             Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy", "Overloaded"),
             Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
+            Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
             Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
             Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
@@ -190,6 +193,9 @@ impl Problem {
             Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
             Self::Deadline => "Making this variant took too long; try again after Retry-After.",
             Self::Stopping => "This node is about to stop; ask another one.",
+            Self::ReadOnly => {
+                "This node takes no new images; upload to another one, or have node.writable set."
+            }
             Self::DiskFull => "There is no space left; make room or upload to another node.",
             Self::Disk => "The disk failed; try again, and have the node's log looked at if it goes on.",
             Self::Internal => "The server failed on this request; have its log looked at.",

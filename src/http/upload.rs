@@ -136,6 +136,9 @@ fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Re
     if announced.is_some_and(|length| length > bytes_max + extra_bytes) {
         return Err(Problem::TooLong(bytes_max));
     }
+    if !context.settings.writable {
+        return Err(Problem::ReadOnly);
+    }
     let node = &context.shard.node;
     let under_way = node.uploads.fetch_add(1, Relaxed);
     let permit = Permit(Arc::clone(node));

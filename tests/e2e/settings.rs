@@ -1,8 +1,10 @@
 //! Keys of the configuration that change what a node makes, how it waits and how it logs; the other keys are
 //! tested where they act.
 
-use crate::client::{Connection, Request};
-use crate::harness::{Node, Options, at_once, put, wait_until};
+use std::fs;
+
+use crate::client::{Connection, Form, Request};
+use crate::harness::{Node, Options, at_once, put, sha1, wait_until};
 use crate::pictures::{Picture, jpeg};
 
 #[test]
@@ -19,6 +21,28 @@ fn a_side_above_max_dimension_is_400_whatever_the_source_and_the_sources_own_siz
         let answer = node.get(&format!("/image/{large}/{spec}/x.png")).expect(200);
         assert_eq!(Picture::decode(&answer.body).size(), size, "{spec}");
     }
+}
+
+#[test]
+fn a_node_that_is_not_writable_serves_what_it_has_and_takes_nothing() {
+    let node = Node::with_config("[node]\nwritable = false\n");
+    let bytes = jpeg(40, 30, 1);
+    let id = sha1(&bytes);
+    let form = Form::default().file("image", "a.jpg", &bytes).post();
+    for request in [put(&bytes), form] {
+        let answer = node.ask(&request);
+        answer.problem(503);
+        assert!(answer.retry_after() > 0);
+    }
+    node.expect_nothing_stored();
+    let folder = node.data().join("store").join(&id[..2]).join(&id[2..4]);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("{id}.jpg")), &bytes).unwrap();
+    assert_eq!(node.get(&format!("/image/{id}/full/x.jpg")).expect(200).body, bytes);
+    assert_eq!(
+        Picture::decode(&node.get(&format!("/image/{id}/20w/x.jpg")).expect(200).body).size(),
+        (20, 15)
+    );
 }
 
 #[test]
