@@ -141,7 +141,7 @@ fn deleting_the_cache_while_running_is_harmless() {
         let ids: Vec<_> = (0..4).map(|seed| node.upload(&jpeg(400, 300, seed))).collect();
         let urls: Vec<_> = ids.iter().map(|id| format!("/image/{id}/200w/x.jpg")).collect();
         let before: Vec<_> = urls.iter().map(|url| ask_until_kept(&node, url).body).collect();
-        fs::remove_dir_all(node.data().join("cache")).expect("remove the cache");
+        node.remove_cache();
         for (url, before) in urls.iter().zip(&before) {
             assert_eq!(node.get(url).expect(200).body, *before);
             ask_until_kept(&node, url);

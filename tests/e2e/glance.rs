@@ -48,7 +48,7 @@ fn an_image_is_learnt_after_its_first_variant_and_known_until_the_cache_goes() {
     node.restart();
     assert_eq!(glance(&node, &id), known);
     assert_eq!(node.terminate(), Some(0));
-    fs::remove_dir_all(node.data().join("cache")).expect("remove the cache");
+    node.remove_cache();
     node.restart();
     assert_eq!(glance(&node, &id), UNKNOWN);
     assert_eq!(learnt(&node, &id, "60w/x.png"), known);

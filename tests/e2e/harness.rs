@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -194,6 +194,17 @@ impl Node {
     #[track_caller]
     pub(crate) fn wait_until_tmp_is_empty(&self) {
         wait_until("tmp/ to be empty", || self.files("tmp").is_empty());
+    }
+
+    /// Deletes the whole variant cache, whether the node runs or not. It writes meanwhile (what an image looks like is
+    /// learnt in the background), and a directory that has got a new file since it was listed is not empty.
+    pub(crate) fn remove_cache(&self) {
+        let cache = self.data().join("cache");
+        wait_until("the cache to be gone", || match fs::remove_dir_all(&cache) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => false,
+            Err(error) => panic!("cannot remove the cache: {error}"),
+        });
     }
 
     /// Panics unless the SHA-1 of every stored file is its name.

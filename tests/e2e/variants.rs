@@ -342,7 +342,7 @@ fn if_none_match_on_a_variant_is_304_even_when_it_was_never_made() {
     let url = format!("/image/{id}/200w/x.jpg");
     let tag = node.get(&url).expect(200).expect_header("etag").to_owned();
     assert_eq!(node.terminate(), Some(0));
-    std::fs::remove_dir_all(node.data().join("cache")).expect("remove the cache");
+    node.remove_cache();
     node.restart();
     let answer = node.ask(&Request::get(&url).header("If-None-Match", &tag)).expect(304);
     assert_eq!(answer.header("etag"), Some(tag.as_str()));
