@@ -76,7 +76,7 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     let cores = system::cores().map_err(RunError::System)?;
     let plan = Plan::new(&cores, config.shards);
     system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
-    let data = open::open(&config.data).map_err(RunError::Data)?;
+    let data = open::open(&config.data, "default").map_err(RunError::Data)?;
     listen::probe(config.listen).map_err(RunError::Listen)?;
     let (sender, events) = flume::unbounded();
     watch_signals(sender.clone())?;
