@@ -24,6 +24,9 @@ use signal_hook::iterator::Signals;
 use self::core::{Core, Ended};
 use self::listen::ListenError;
 use self::system::SystemError;
+use crate::cluster::node::NodeId;
+use crate::cluster::time::Time;
+use crate::cluster::view::View;
 use crate::config::{Config, ConfigError};
 use crate::http::live::Live;
 use crate::shard::Node;
@@ -93,6 +96,7 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     ));
     let live = Arc::new(Live::new(config.http.clone()));
     let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
+    let view = Arc::new(View::of_nothing(NodeId::from_bytes([0; 16]), Time::default()));
     let mailboxes = Mesh::mailboxes(plan.shards.len());
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
     let quarantined: Arc<[_]> = data.quarantined.clone().into();
@@ -108,6 +112,7 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
             senders: senders.clone(),
             mailbox,
             quarantined: Arc::clone(&quarantined),
+            view: Arc::clone(&view),
             ended: Ended::new(index, sender.clone()),
         };
         threads.push(core.start().map_err(RunError::Start)?);

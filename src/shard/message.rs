@@ -3,10 +3,12 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::lane::Outcome;
 use super::variant::{Variant, VariantError};
+use crate::cluster::view::View;
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
@@ -51,6 +53,8 @@ pub enum Message {
     },
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
+    /// Control: what this node believes of the cluster from now on.
+    SetView(Arc<View>),
     /// Control: answers close their connections from now on.
     Drain,
     /// Control: stop accepting, finish what runs; questions of other shards are still answered.

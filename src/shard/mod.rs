@@ -44,6 +44,7 @@ use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
 use self::variant::{Flight, FlightKey};
+use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::store::originals::Originals;
@@ -108,6 +109,8 @@ pub struct Shard {
     /// Where uploads are received.
     pub spools: Spools,
     mesh: Mesh,
+    /// Replaced as a whole; a rule that is applied over an await takes the newest each time.
+    view: RefCell<Arc<View>>,
     originals: Originals,
     variants: Variants,
     hot: Hot,
@@ -153,13 +156,14 @@ impl Node {
 
 impl Shard {
     /// Shard number `index` of the node. `lane` leads to its worker, `quarantined` are the node's
-    /// ids with a bad copy.
+    /// ids with a bad copy, `view` is what it believes of the cluster until control sends another.
     pub fn new(
         node: Arc<Node>,
         metrics: Arc<ShardMetrics>,
         mesh: Mesh,
         lane: flume::Sender<Job>,
         quarantined: &[ObjectId],
+        view: Arc<View>,
     ) -> Self {
         let (index, shards) = (mesh.index(), mesh.shards());
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
@@ -175,6 +179,7 @@ impl Shard {
             stopping: Event::default(),
             ended: Event::default(),
             mesh,
+            view: RefCell::new(view),
             publishing: IdLocks::default(),
             lane,
             flights: RefCell::default(),
@@ -193,6 +198,11 @@ impl Shard {
     /// This shard's number.
     pub fn index(&self) -> usize {
         self.mesh.index()
+    }
+
+    /// What this node believes of the cluster now. Nothing that is answered from memory asks for it.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
     }
 
     /// Runs a background task of this shard; a panic in it is logged and ends it alone.
@@ -253,6 +263,7 @@ impl Shard {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();
                 }
+                Message::SetView(view) => drop(self.view.replace(view)),
                 Message::Drain => self.node.drain(),
                 Message::Stop => {
                     self.stopping.set();
