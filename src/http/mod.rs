@@ -9,7 +9,7 @@
 //! * [`access`]: who may do what.
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
-//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order.
+//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`live`]: what may change while a node runs.
@@ -35,6 +35,7 @@ mod presets;
 mod reply;
 mod service;
 mod socket;
+mod status;
 mod upload;
 mod watch;
 
