@@ -73,13 +73,13 @@ pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
 /// # Errors
 /// [`RunError`]; each says what to do.
 pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
-    if !config.join.is_empty() {
+    if !config.cluster.join.is_empty() {
         return Err(RunError::Join);
     }
     let cores = system::cores().map_err(RunError::System)?;
     let plan = Plan::new(&cores, config.shards);
     system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
-    let data = open::open(&config.data).map_err(RunError::Data)?;
+    let data = open::open(&config.data, config.cluster.cluster.as_str()).map_err(RunError::Data)?;
     listen::probe(config.listen).map_err(RunError::Listen)?;
     let (sender, events) = flume::unbounded();
     watch_signals(sender.clone())?;

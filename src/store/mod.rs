@@ -2,6 +2,7 @@
 //!
 //! * [`path`]: where everything lies (pure).
 //! * [`open`]: start: lock, identity, directories, sweep of temporary files. Blocking.
+//! * [`identity`]: who the node is. [`record`]: a small file with a checksum, replaced whole. Blocking.
 //! * [`spool`]: an upload's bytes on their way to the disk, hashed and inspected as they arrive.
 //! * [`originals`]: find, publish, verify and quarantine stored images.
 //! * [`variants`]: the bounded, disposable cache of made variants.
@@ -17,11 +18,13 @@
 mod census;
 mod descriptor;
 pub mod fsck;
+pub mod identity;
 pub mod listing;
 pub mod open;
 pub mod originals;
 pub mod path;
 pub mod read;
+pub mod record;
 pub mod spool;
 pub mod variants;
 
