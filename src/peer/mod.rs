@@ -13,8 +13,8 @@
 //! nothing of a connection outlives it.
 
 pub mod auth;
-
-
-
-
-
+pub mod body;
+pub mod call;
+mod connection;
+pub mod pool;
+mod socket;

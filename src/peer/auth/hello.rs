@@ -76,7 +76,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Refusal::Over`] before the welcome.
-    pub fn sign(&mut self, question: &Question<'_>, said: &Said<'_>, digest: Digest) -> Result<Proof, Refusal> {
+    pub fn sign(
+        &mut self,
+        question: &Question<'_>,
+        said: &Said<'_>,
+        digest: Digest,
+    ) -> Result<Proof, Refusal> {
         let ends = self.ends.as_ref().ok_or(Refusal::Over)?;
         self.number += 1;
         let text = ends.request(self.number, question, said, digest);

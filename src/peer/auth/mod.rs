@@ -95,8 +95,9 @@ impl Identity {
         let is_secret = !secrets.is_empty();
         let empty = [String::new()];
         let secrets = if is_secret { secrets } else { &empty };
-        let key =
-            |secret: &String| Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length");
+        let key = |secret: &String| {
+            Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length")
+        };
         Self { node, cluster, keys: secrets.iter().map(key).collect(), is_secret }
     }
 

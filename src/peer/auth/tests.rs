@@ -239,14 +239,10 @@ fn a_node_without_secrets_says_so() {
 #[test]
 fn facts_are_found_by_their_names() {
     let facts = Facts::new("a=1 bc= d=x=y e");
-    assert_eq!(["a", "bc", "d", "e", "b", ""].map(|key| facts.get(key)), [
-        Some("1"),
-        Some(""),
-        Some("x=y"),
-        None,
-        None,
-        None
-    ]);
+    assert_eq!(
+        ["a", "bc", "d", "e", "b", ""].map(|key| facts.get(key)),
+        [Some("1"), Some(""), Some("x=y"), None, None, None]
+    );
 }
 
 /// Everything that a stranger may send, in any order and of any bytes.
