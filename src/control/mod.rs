@@ -3,13 +3,16 @@
 //! * [`system`]: what the kernel must give (io_uring, locked memory, descriptors, cores).
 //! * [`listen`]: the sockets.
 //! * [`core`]: what each core's thread runs.
+//! * [`grid`]: this node's part in its cluster. [`watchdog`]: whether control itself still lives.
 //!
 //! The main thread runs the control executor: it starts the shards, opens the listeners when all of
 //! them are ready, and waits for signals and for shards that end.
 
 mod core;
+pub mod grid;
 mod listen;
 mod system;
+mod watchdog;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,22 +25,30 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use self::core::{Core, Ended};
+use self::grid::keep::KeepError;
+use self::grid::outside::{Nobody, Outside};
+use self::grid::{Inbox, Order};
 use self::listen::ListenError;
 use self::system::SystemError;
+use crate::cluster::core::Boot;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::config::{Config, ConfigError};
 use crate::http::live::Live;
 use crate::shard::Node;
+use crate::shard::line::Line;
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
-use crate::store::open::{self, OpenError};
-use crate::telemetry::metrics::{Member, MemberMetrics, NodeMetrics, ShardMetrics};
+use crate::store::open::{self, DataDirectory, OpenError};
+use crate::telemetry::metrics::{MemberMetrics, NodeMetrics, ShardMetrics};
 
 /// How long shards may take to finish after the stop; a little more than they give themselves.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
+
+/// How long the others may take to hear that this node goes.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why a node did not start or did not end in order.
 #[derive(Debug)]
@@ -48,6 +59,8 @@ pub enum RunError {
     System(SystemError),
     /// The data directory cannot be used.
     Data(OpenError),
+    /// What is remembered of the cluster cannot be used.
+    Cluster(KeepError),
     /// The address cannot be listened on.
     Listen(ListenError),
     /// An executor or thread could not be started.
@@ -59,7 +72,10 @@ pub enum RunError {
 /// What control waits for.
 #[derive(Debug)]
 enum Event {
+    /// A shard is ready.
     Ready,
+    /// This node knows its cluster, or has to be asked before it can.
+    Settled,
     Served,
     Ended(usize),
     Signal(i32),
@@ -86,17 +102,19 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
 
     let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
     let members = Arc::<MemberMetrics>::default();
-    // A cluster of one.
-    members.set(Member::Active, 1);
+    let (line, ears) = Line::new(plan.shards.len(), data.holds_images);
     let node = Arc::new(Node::new(
         config.shard.clone(),
         config.name.clone(),
         data.layout.clone(),
-        NodeMetrics::new(metrics.clone(), members),
+        NodeMetrics::new(metrics.clone(), Arc::clone(&members)),
+        line,
     ));
+    watchdog::start(Arc::clone(&node))?;
+    let boot = boot(&config, &data)?;
     let live = Arc::new(Live::new(config.http.clone()));
     let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
-    let view = Arc::new(View::of_nothing(NodeId::from_bytes([0; 16]), Time::default()));
+    let view = Arc::new(View::of_nothing(boot.this, Time::default()));
     let mailboxes = Mesh::mailboxes(plan.shards.len());
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
     let quarantined: Arc<[_]> = data.quarantined.clone().into();
@@ -117,8 +135,16 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
         };
         threads.push(core.start().map_err(RunError::Start)?);
     }
-    let control = Control { config, reload, live, node, senders, events };
-    let ended = executor(plan.control)?.run(control.run());
+    let (orders, orders_in) = grid::orders();
+    let (mailboxes, post) = (senders.clone(), Box::new(Nobody));
+    let world = Outside::new(Arc::clone(&node), &data.identity, mailboxes, members, post, orders.clone());
+    let settled = move || drop(sender.send(Event::Settled));
+    let (settings, inbox) = (config.cluster.clone(), Inbox { ears, orders: orders_in });
+    let control = Control { config, reload, live, node, senders, events, orders };
+    let ended = executor(plan.control)?.run(async move {
+        glommio::spawn_local(grid::run(settings, boot, world, inbox, settled)).detach();
+        control.run().await
+    });
     for thread in threads {
         if thread.join().is_err() {
             log::error!("a shard's thread panicked");
@@ -126,6 +152,21 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     }
     drop(data);
     ended
+}
+
+/// What this node knows of itself at its start.
+fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
+    let joins = !config.cluster.join.is_empty();
+    let layout = grid::keep::recall(&data.layout, &data.identity, joins).map_err(RunError::Cluster)?;
+    let [instance, seed] = grid::keep::random().map_err(|error| RunError::Start(error.to_string()))?;
+    Ok(Boot {
+        this: NodeId::from_bytes(data.identity.id),
+        generation: data.identity.generation,
+        instance,
+        seed,
+        layout,
+        holds_images: data.holds_images,
+    })
 }
 
 fn executor(placement: Placement) -> Result<glommio::LocalExecutor, RunError> {
@@ -183,17 +224,19 @@ struct Control {
     node: Arc<Node>,
     senders: Vec<flume::Sender<Message>>,
     events: flume::Receiver<Event>,
+    orders: flume::Sender<Order>,
 }
 
 impl Control {
     async fn run(self) -> Result<(), RunError> {
-        let mut ready = 0;
+        // Every shard, and this node's part in its cluster.
+        let mut unready = self.senders.len() + 1;
         let mut result = Ok(());
         loop {
             match self.events.recv_async().await {
-                Ok(Event::Ready) => {
-                    ready += 1;
-                    if ready == self.senders.len()
+                Ok(Event::Ready | Event::Settled) => {
+                    unready -= 1;
+                    if unready == 0
                         && let Err(error) = self.listen()
                     {
                         result = Err(error);
@@ -220,6 +263,7 @@ impl Control {
         }
         let lost = usize::from(matches!(result, Err(RunError::ShardLost(_))));
         self.stop(self.senders.len() - lost).await;
+        self.bid_farewell().await;
         result
     }
 
@@ -255,6 +299,18 @@ impl Control {
         }
     }
 
+    /// Tells the other nodes that this one goes, so that nobody waits for it.
+    async fn bid_farewell(&self) {
+        let (done, told) = flume::bounded(1);
+        if self.orders.try_send(Order::Leave(done)).is_ok() {
+            let late = async { glommio::timer::sleep(FAREWELL_WITHIN).await };
+            let told = async {
+                let _ = told.recv_async().await;
+            };
+            future::or(told, late).await;
+        }
+    }
+
     async fn stop(&self, mut running: usize) {
         self.tell(|| Message::Stop);
         let mut serving = running;
@@ -268,7 +324,7 @@ impl Control {
                         }
                     }
                     Ok(Event::Ended(_)) => running -= 1,
-                    Ok(Event::Ready | Event::Signal(_)) => {}
+                    Ok(Event::Ready | Event::Settled | Event::Signal(_)) => {}
                     Err(flume::RecvError::Disconnected) => return,
                 }
             }
@@ -301,6 +357,7 @@ impl fmt::Display for RunError {
             ),
             Self::System(error) => error.fmt(f),
             Self::Data(error) => error.fmt(f),
+            Self::Cluster(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
             Self::Start(error) => {
                 write!(f, "cannot start a thread: {error}; look at the limits of this process")

@@ -206,6 +206,7 @@ impl Shard {
         let Publish { temporary, id, format } = publish;
         let temporary = Temporary::take_over(temporary, self.spools.garbage());
         let _turn = self.publishing.lock(id).await;
+        self.node.line.holds_an_image();
         let published = self.originals.publish(temporary, &id, format).await;
         self.tell_total();
         published

@@ -53,8 +53,14 @@ pub enum Message {
     },
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
-    /// Control: what this node believes of the cluster from now on.
-    SetView(Arc<View>),
+    /// Control: what this node believes of the cluster from now on. It waits for a report of the number before it
+    /// sends another.
+    SetView {
+        /// The view.
+        view: Arc<View>,
+        /// Counts views, from 1.
+        number: u64,
+    },
     /// Control: answers close their connections from now on.
     Drain,
     /// Control: stop accepting, finish what runs; questions of other shards are still answered.

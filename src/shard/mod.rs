@@ -1,7 +1,7 @@
 //! One core's room: its slice of the ids, its mailbox, its work under way, its resize lane.
 //!
 //! * [`message`]: everything that can reach a shard from outside.
-//! * [`mesh`]: questions from shard to shard.
+//! * [`mesh`]: questions from shard to shard. [`line`]: the way to control and back.
 //! * [`lane`]: the resize worker beside the shard.
 //! * [`variant`]: making each variant once.
 //! * [`facts`]: what an image looks like at a glance.
@@ -18,6 +18,7 @@ pub mod event;
 mod facts;
 pub mod hot;
 pub mod lane;
+pub mod line;
 pub mod locks;
 pub mod memory;
 pub mod mesh;
@@ -40,6 +41,7 @@ use self::ahead::Hints;
 use self::event::Event;
 use self::hot::{Entry, Hot, HotKey};
 use self::lane::Job;
+use self::line::Line;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
@@ -83,6 +85,8 @@ pub struct Node {
     pub connections: AtomicUsize,
     /// All metrics.
     pub metrics: NodeMetrics,
+    /// The way to control and back.
+    pub line: Line,
     phase: AtomicU8,
 }
 
@@ -131,7 +135,7 @@ pub struct Shard {
 
 impl Node {
     /// A node that is ready.
-    pub fn new(settings: Settings, name: String, layout: Layout, metrics: NodeMetrics) -> Self {
+    pub fn new(settings: Settings, name: String, layout: Layout, metrics: NodeMetrics, line: Line) -> Self {
         Self {
             settings,
             name,
@@ -139,6 +143,7 @@ impl Node {
             uploads: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             metrics,
+            line,
             phase: AtomicU8::new(0),
         }
     }
@@ -263,7 +268,10 @@ impl Shard {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();
                 }
-                Message::SetView(view) => drop(self.view.replace(view)),
+                Message::SetView { view, number } => {
+                    drop(self.view.replace(view));
+                    self.node.line.view_taken(self.index(), number);
+                }
                 Message::Drain => self.node.drain(),
                 Message::Stop => {
                     self.stopping.set();
