@@ -20,6 +20,7 @@
 mod column;
 mod edit;
 mod register;
+mod text;
 mod wire;
 
 #[cfg(test)]
