@@ -67,7 +67,8 @@ struct Layout {
 /// # Errors
 /// The [`Problem`] to answer with.
 pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
-    let (view, roster, standing) = (shard.view(), shard.node.line.roster.newest(), shard.node.line.standing());
+    let (view, roster, standing) =
+        (shard.view(), shard.node.line.roster.newest(), shard.node.line.standing());
     let describe = move || describe(&view, &roster, standing);
     // Thousands of placements; and a panic on the blocking thread would leave this waiting for ever.
     let describe = move || catch_unwind(AssertUnwindSafe(describe)).ok();
@@ -130,7 +131,9 @@ fn warnings(view: &View, roster: &Roster) -> Vec<String> {
         .iter()
         .map(|node| {
             let name = name(node);
-            format!("{name} is away for long and cannot be taken out by itself: bring it back, or remove {name}.")
+            format!(
+                "{name} is away for long and cannot be taken out by itself: bring it back, or remove {name}."
+            )
         })
         .collect();
     let members: BTreeMap<_, _> = roster.facts.iter().filter(|(id, _)| view.is_alive(**id)).collect();

@@ -93,12 +93,16 @@ impl Standing {
     /// What whoever asks this node should know and do.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::Joining => "This node has not joined its cluster yet; ask another one, or try again in a moment.",
+            Self::Joining => {
+                "This node has not joined its cluster yet; ask another one, or try again in a moment."
+            }
             Self::Member => "This node belongs to its cluster.",
             Self::Taken => {
                 "The cluster refuses this node because another member has its name or URL; give it others, or remove that member."
             }
-            Self::Full => "The cluster refuses this node because it has all the nodes it can have; ask another one.",
+            Self::Full => {
+                "The cluster refuses this node because it has all the nodes it can have; ask another one."
+            }
             Self::Removed => {
                 "This node was removed from its cluster for ever; start it on an empty data directory to join as a new one."
             }
