@@ -36,6 +36,7 @@ use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::config::{Config, ConfigError};
 use crate::http::live::Live;
+use crate::peer::auth::Identity;
 use crate::shard::Node;
 use crate::shard::line::Line;
 use crate::shard::memory::DecodeMemory;
@@ -103,12 +104,15 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
     let members = Arc::<MemberMetrics>::default();
     let (line, ears) = Line::new(plan.shards.len(), data.holds_images);
+    let this = NodeId::from_bytes(data.identity.id);
+    let identity = Identity::new(this, config.cluster.cluster.clone(), &config.secrets);
     let node = Arc::new(Node::new(
         config.shard.clone(),
         config.name.clone(),
         data.layout.clone(),
         NodeMetrics::new(metrics.clone(), Arc::clone(&members)),
         line,
+        Arc::new(identity),
     ));
     watchdog::start(Arc::clone(&node))?;
     let boot = boot(&config, &data)?;

@@ -49,6 +49,8 @@ use self::variant::{Flight, FlightKey};
 use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
+use crate::peer::auth::Identity;
+use crate::peer::pool::Pool;
 use crate::store::originals::Originals;
 use crate::store::path::Layout;
 use crate::store::spool::Spools;
@@ -87,6 +89,8 @@ pub struct Node {
     pub metrics: NodeMetrics,
     /// The way to control and back.
     pub line: Line,
+    /// Who this node is to others.
+    pub identity: Arc<Identity>,
     phase: AtomicU8,
 }
 
@@ -115,6 +119,8 @@ pub struct Shard {
     mesh: Mesh,
     /// Replaced as a whole; a rule that is applied over an await takes the newest each time.
     view: RefCell<Arc<View>>,
+    /// Connections to other nodes.
+    pool: Pool,
     originals: Originals,
     variants: Variants,
     hot: Hot,
@@ -135,7 +141,14 @@ pub struct Shard {
 
 impl Node {
     /// A node that is ready.
-    pub fn new(settings: Settings, name: String, layout: Layout, metrics: NodeMetrics, line: Line) -> Self {
+    pub fn new(
+        settings: Settings,
+        name: String,
+        layout: Layout,
+        metrics: NodeMetrics,
+        line: Line,
+        identity: Arc<Identity>,
+    ) -> Self {
         Self {
             settings,
             name,
@@ -144,6 +157,7 @@ impl Node {
             connections: AtomicUsize::new(0),
             metrics,
             line,
+            identity,
             phase: AtomicU8::new(0),
         }
     }
@@ -173,6 +187,7 @@ impl Shard {
         let (index, shards) = (mesh.index(), mesh.shards());
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
         let layout = node.layout.clone();
+        let pool = Pool::new(Arc::clone(&node.identity));
         let share = node.settings.cache_disk_bytes / shards as u64;
         Self {
             spools: Spools::new(layout.clone(), index),
@@ -185,6 +200,7 @@ impl Shard {
             ended: Event::default(),
             mesh,
             view: RefCell::new(view),
+            pool,
             publishing: IdLocks::default(),
             lane,
             flights: RefCell::default(),
