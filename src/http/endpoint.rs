@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::access::Right;
 use super::access::sign::Signing;
+use super::cluster;
 use super::presets::Presets;
 use super::reply::Problem;
 use crate::object::{Extension, ObjectId, Spec};
@@ -156,6 +157,7 @@ impl Endpoint {
     pub(super) fn route(method: &Method, path: &str) -> Route {
         let uploads = matches!(*method, Method::POST | Method::PUT);
         match Shape::of(path) {
+            _ if cluster::is_below(path) => Route::Peer,
             Some(Shape::Root | Shape::Images | Shape::ImageId(_)) if uploads => Route::Upload,
             Some(Shape::Image { .. }) => Route::Image,
             Some(Shape::Info(_)) => Route::Info,
@@ -168,7 +170,7 @@ impl Endpoint {
 
 impl<'a> Shape<'a> {
     fn routed(path: &'a str) -> Result<Self, Problem> {
-        if path == "/cluster" || path.starts_with("/cluster/") {
+        if cluster::is_below(path) {
             return Err(Problem::Unsigned);
         }
         Self::of(path).ok_or(Problem::UnknownRoute)

@@ -222,6 +222,42 @@ async fn proven(
     Ok(bytes.into())
 }
 
+/// A stored image's file; `None` where there is none, or none that is good.
+pub(super) async fn opened(
+    context: &Context,
+    id: ObjectId,
+) -> Result<Option<(Original, Reader, bool)>, Problem> {
+    Ok(match context.shard.open(id).await?? {
+        Opened::Here(file, original, verified) => {
+            Some((original, Reader::new(file, original.length), verified))
+        }
+        Opened::Absent | Opened::Damaged => None,
+    })
+}
+
+/// The whole of a stored image as a body that never ends with wrong bytes.
+pub(super) async fn whole(
+    context: &Context,
+    id: ObjectId,
+    original: &Original,
+    reader: Reader,
+    verified: bool,
+) -> Result<Body, Problem> {
+    Ok(if original.length <= PROVEN_FIRST_BYTES {
+        Body::bytes(proven(context, id, original, &reader, verified).await?)
+    } else if verified {
+        Body::file(reader, 0, original.length)
+    } else {
+        Body::proving(reader, id, report(context, id, original))
+    })
+}
+
+/// The bytes of this file are wrong.
+pub(super) async fn condemn(context: &Context, id: ObjectId, original: &Original) {
+    // What is to be answered is known already.
+    let _ = told(context, id, original, false).await;
+}
+
 async fn told(context: &Context, id: ObjectId, original: &Original, right: bool) -> Result<(), Problem> {
     let verified = Verified { id, format: original.format, stamp: original.stamp, right };
     context.shard.verified(verified).await;
@@ -254,7 +290,8 @@ async fn disk(about: &Representation<'_>, range: Range, reader: Reader) -> Resul
     Ok(reply::representation(about, range, |start, end| Body::file(reader, start, end)))
 }
 
-fn problem(error: VariantError) -> Problem {
+/// What a client is told when there is no variant.
+pub(super) fn problem(error: VariantError) -> Problem {
     match error {
         VariantError::Absent => Problem::Absent,
         VariantError::Damaged => Problem::Damaged,

@@ -9,6 +9,7 @@
 //! * [`access`]: who may do what.
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
+//! * [`cluster`]: what other nodes ask.
 //! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
@@ -20,6 +21,7 @@
 pub mod access;
 mod bare;
 mod body;
+mod cluster;
 mod conditional;
 pub mod connection;
 mod download;

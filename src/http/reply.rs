@@ -13,6 +13,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use hyper::body::Body as _;
 use serde::Serialize;
 
 use super::access::Refusal;
@@ -20,6 +21,7 @@ use super::access::sign::UrlRefusal;
 use super::body::Body;
 use super::conditional::Range;
 use crate::object::Format;
+use crate::peer::call;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
 use crate::telemetry::metrics::Cache;
@@ -250,6 +252,32 @@ impl From<Problem> for Response<Body> {
         }
         response
     }
+}
+
+/// The answer below `/cluster/` to what is not proven. `reason` is for the log of a node that asks.
+pub(super) fn unproven(reason: Option<&str>) -> Response<Body> {
+    let mut response = Response::from(Problem::Unsigned);
+    if let Some(reason) = reason {
+        response.headers_mut().insert(WWW_AUTHENTICATE, text_value(call::challenge(reason)));
+    }
+    response
+}
+
+/// 200 to another node.
+pub(super) fn given(body: Body) -> Response<Body> {
+    let length = body.size_hint().exact();
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length.unwrap_or_default()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A refusal to another node, and the bytes of its body.
+pub(super) fn problem_with_bytes(problem: Problem) -> (Response<Body>, Vec<u8>) {
+    let bytes = problem.json();
+    (problem.into(), bytes)
 }
 
 /// For how long an answer with an image's bytes, or that it is still the same, holds.

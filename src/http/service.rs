@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::access::{Access, Caller, cors};
 use super::body::Body;
+use super::cluster::{self, Peer};
 use super::endpoint::Endpoint;
 use super::front::{self, Front, Hit};
 use super::presets::Presets;
@@ -44,6 +45,8 @@ pub(super) struct Context {
     pub(super) access: Rc<Access>,
     pub(super) watch: Rc<Watch>,
     pub(super) front: Rc<Front>,
+    /// What the other end has proven to be.
+    pub(super) peer: Peer,
     /// Whether both ends of the connection have loopback addresses.
     pub(super) near: bool,
 }
@@ -107,6 +110,9 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         return problem.into();
     }
     let uri = request.uri();
+    if cluster::is_below(uri.path()) {
+        return cluster::answer(context, request, body).await;
+    }
     if cors::is_preflight(request.method(), request.headers()) {
         return Endpoint::methods(uri.path()).map_or_else(Answer::from, |all| reply::preflight(all).into());
     }
@@ -206,11 +212,20 @@ struct Info {
 }
 
 async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
+    Ok(reply::json(&info_here(context, id).await?).into())
+}
+
+/// What [`info`] says of an image that is stored on this node, as JSON for another one.
+pub(super) async fn described_here(context: &Context, id: ObjectId) -> Result<Vec<u8>, Problem> {
+    Ok(serde_json::to_vec(&info_here(context, id).await?).expect("plain fields always serialise"))
+}
+
+async fn info_here(context: &Context, id: ObjectId) -> Result<Info, Problem> {
     let shard = &context.shard;
     let (original, header) = image::described(context, id).await?;
     let facts = shard.facts(id).await?;
     let Size { width, height } = header.displayed();
-    let info = Info {
+    Ok(Info {
         hash: id.to_string(),
         length: original.length,
         extension: original.format.extension(),
@@ -224,8 +239,7 @@ async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
         thumbhash: facts.map(|facts| STANDARD.encode(facts.thumbhash)),
         nodes: [shard.node.name.clone()],
         uploaded: humantime::format_rfc3339_seconds(original.modified).to_string(),
-    };
-    Ok(reply::json(&info).into())
+    })
 }
 
 impl From<Response<Body>> for Answer {

@@ -180,7 +180,8 @@ pub(super) async fn unless_stalled<T>(
     future::or(async { Ok(arriving.await) }, stalled).await
 }
 
-async fn next(context: &Context, body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
+/// The next piece of a body; `None` at its end.
+pub(super) async fn next(context: &Context, body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
     while !body.is_end_stream() {
         match unless_stalled(context, body.frame()).await? {
             None => break,

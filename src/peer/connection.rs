@@ -13,7 +13,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 
 use super::auth::{
     Client, Digest, FACTS_HEADER, HELLO_HEADER, Identity, LAYOUT_HEADER, PROOF_HEADER, Question, Refusal,
-    Said,
+    Said, nonce,
 };
 use super::body::{Outgoing, Sending};
 use super::call;
@@ -149,18 +149,4 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn value(text: &str) -> Result<HeaderValue, PeerError> {
     HeaderValue::try_from(text).map_err(|_| PeerError::Untrusted(Refusal::Unsigned))
-}
-
-/// 16 bytes that nobody can foresee.
-pub(super) fn nonce() -> super::auth::Nonce {
-    let mut nonce = [0; 16];
-    let mut filled = 0;
-    while filled < nonce.len() {
-        match rustix::rand::getrandom(&mut nonce[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(count) => filled += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => panic!("the kernel gives no random numbers: {error}"),
-        }
-    }
-    nonce
 }

@@ -51,6 +51,8 @@ use self::variant::{Flight, FlightKey};
 use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
+use crate::peer::auth::Identity;
+use crate::peer::pool::Pool;
 use crate::store::originals::Originals;
 use crate::store::path::Layout;
 use crate::store::spool::Spools;
@@ -89,6 +91,8 @@ pub struct Node {
     pub metrics: NodeMetrics,
     /// The way to control and back.
     pub line: Line,
+    /// Who this node is to others.
+    pub identity: Arc<Identity>,
     phase: AtomicU8,
 }
 
@@ -117,6 +121,8 @@ pub struct Shard {
     mesh: Mesh,
     /// Replaced as a whole; a rule that is applied over an await takes the newest each time.
     view: RefCell<Arc<View>>,
+    /// Connections to other nodes.
+    pool: Pool,
     originals: Originals,
     variants: Variants,
     hot: Hot,
@@ -137,7 +143,14 @@ pub struct Shard {
 
 impl Node {
     /// A node that is ready.
-    pub fn new(settings: Settings, name: String, layout: Layout, metrics: NodeMetrics, line: Line) -> Self {
+    pub fn new(
+        settings: Settings,
+        name: String,
+        layout: Layout,
+        metrics: NodeMetrics,
+        line: Line,
+        identity: Arc<Identity>,
+    ) -> Self {
         Self {
             settings,
             name,
@@ -146,6 +159,7 @@ impl Node {
             connections: AtomicUsize::new(0),
             metrics,
             line,
+            identity,
             phase: AtomicU8::new(0),
         }
     }
@@ -175,6 +189,7 @@ impl Shard {
         let (index, shards) = (mesh.index(), mesh.shards());
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
         let layout = node.layout.clone();
+        let pool = Pool::new(Arc::clone(&node.identity));
         let share = node.settings.cache_disk_bytes / shards as u64;
         Self {
             spools: Spools::new(layout.clone(), index),
@@ -187,6 +202,7 @@ impl Shard {
             ended: Event::default(),
             mesh,
             view: RefCell::new(view),
+            pool,
             publishing: IdLocks::default(),
             lane,
             flights: RefCell::default(),

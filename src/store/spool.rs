@@ -7,12 +7,13 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::SystemTime;
 
 use glommio::io::{BufferedFile, OpenOptions};
 use sha1::{Digest, Sha1};
 
-use super::StoreError;
 use super::path::Layout;
+use super::{StoreError, descriptor};
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspector};
 use crate::object::ObjectId;
@@ -40,6 +41,7 @@ pub struct Spool {
     length: u64,
     hasher: Sha1,
     inspector: Inspector,
+    modified: Option<SystemTime>,
 }
 
 /// A received upload: whole, inspected and synced, under a temporary name.
@@ -111,6 +113,7 @@ impl Spools {
             length: 0,
             hasher: Sha1::new(),
             inspector: Inspector::new(limits),
+            modified: None,
         })
     }
 }
@@ -141,6 +144,11 @@ impl Spool {
         Ok(())
     }
 
+    /// It is a copy: its upload time is that of the first one, in place of now.
+    pub fn set_modified(&mut self, time: SystemTime) {
+        self.modified = Some(time);
+    }
+
     /// The upload is whole: checks it and syncs its data.
     ///
     /// # Errors
@@ -150,6 +158,11 @@ impl Spool {
         let id = ObjectId::from_digest(self.hasher.finalize().into());
         let last = std::mem::take(&mut self.buffer);
         write_all(&self.file, last, self.written).await.map_err(SpoolError::Store)?;
+        if let Some(time) = self.modified {
+            // After the last write, which dates the file too.
+            descriptor::set_modified(&self.file, time)
+                .map_err(|error| SpoolError::Store(StoreError::new("date a copy", error)))?;
+        }
         self.file
             .fdatasync()
             .await

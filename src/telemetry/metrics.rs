@@ -33,7 +33,7 @@ macro_rules! label {
 
 label!(
     /// Which route a request took.
-    Route { Upload = "upload", Image = "image", Info = "info", Health = "health", Metrics = "metrics", Other = "other" }
+    Route { Upload = "upload", Image = "image", Info = "info", Health = "health", Metrics = "metrics", Peer = "peer", Other = "other" }
 );
 label!(
     /// Where an answer's bytes came from.
@@ -46,6 +46,10 @@ label!(
 label!(
     /// How a resize ended.
     Resize { Ok = "ok", Refused = "refused", Deadline = "deadline", Failed = "failed", Cancelled = "cancelled" }
+);
+label!(
+    /// Why a request of another node was not believed.
+    Unproven { Unsigned = "unsigned", Version = "version", Cluster = "foreign", Proof = "proof", Replay = "replay" }
 );
 label!(
     /// What a member of the cluster is, by the layout's word.
@@ -75,6 +79,7 @@ pub struct ShardMetrics {
     pub resize_queue: Counter,
     /// Messages to another shard refused because too many were under way.
     pub mesh_refused: Counter,
+    peers_refused: Vec<AtomicU64>,
     /// Copies that failed their hash.
     pub corrupt: Counter,
     /// Answers served from memory.
@@ -164,6 +169,7 @@ impl Default for ShardMetrics {
             coalesced: Counter::default(),
             resize_queue: Counter::default(),
             mesh_refused: Counter::default(),
+            peers_refused: zeroed(Unproven::ALL.len()),
             corrupt: Counter::default(),
             memory_hits: Counter::default(),
             memory_bytes: Counter::default(),
@@ -195,6 +201,11 @@ impl ShardMetrics {
     /// Counts the time of one stage of one variant.
     pub fn stage(&self, stage: Stage, elapsed: Duration) {
         self.stage_seconds[stage.index()].observe(elapsed);
+    }
+
+    /// Counts a request below `/cluster/` that was not believed.
+    pub fn refuse_peer(&self, cause: Unproven) {
+        self.peers_refused[cause.index()].fetch_add(1, Relaxed);
     }
 
     /// Counts how a resize ended.
@@ -314,8 +325,8 @@ impl Collector for Sum {
             ),
             counter(
                 "reticulum_mesh_refused_total",
-                "Messages between shards that were refused.",
-                vec![(vec![("reason", "full")], total(|shard| &shard.mesh_refused))],
+                "Messages between shards, and between nodes, that were refused.",
+                self.mesh_refused(),
             ),
             gauge("reticulum_members", "Members of the cluster by state.", self.members()),
         ]);
@@ -328,6 +339,16 @@ type Sample = (Vec<(&'static str, &'static str)>, u64);
 impl Sum {
     fn sum(&self, read: impl Fn(&ShardMetrics) -> u64) -> u64 {
         self.shards.iter().map(|shard| read(shard)).sum()
+    }
+
+    /// Those between shards for want of room, those of other nodes for want of proof.
+    fn mesh_refused(&self) -> Vec<Sample> {
+        let full = (vec![("reason", "full")], self.sum(|shard| shard.mesh_refused.get()));
+        let unproven = Unproven::ALL.iter().map(|(cause, text)| {
+            let count = self.sum(|shard| shard.peers_refused[cause.index()].load(Relaxed));
+            (vec![("reason", *text)], count)
+        });
+        std::iter::once(full).chain(unproven).collect()
     }
 
     /// Nothing until every shard has counted: a part would look like a loss.

@@ -4,6 +4,8 @@
 //! `100s` and `100w100h,fill`, a quality that is the default) give one recipe, hence one key, one ETag
 //! and one cached variant. No image is known here: what an image's size makes of it is geometry.
 
+mod parse;
+
 use std::fmt;
 
 use sha1::{Digest, Sha1};

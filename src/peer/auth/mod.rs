@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection between two nodes, and that what is said on it is said once, in order,
 //! unchanged and to this node.
 //!
-//! No socket, clock or random source: nonces come in as arguments, headers go in and out as text, so that every
+//! No socket or clock: nonces come in as arguments (from [`nonce`], but in tests), headers go in and out as text, so that every
 //! byte a stranger can send ends in one of these functions and nowhere else.
 //!
 //! # A connection
@@ -33,6 +33,7 @@ pub use self::hello::{Client, Server};
 pub use self::proof::{Facts, Proof, Question, Said};
 use crate::cluster::node::{Label, NodeId};
 use crate::object::ObjectId;
+use crate::telemetry::metrics::Unproven;
 
 /// The header of a hello and of a welcome.
 pub const HELLO_HEADER: &str = "reticulum-hello";
@@ -86,6 +87,20 @@ pub enum Refusal {
     Number,
     /// Something was wrong on this connection before.
     Over,
+}
+
+/// 16 bytes that nobody can foresee.
+pub fn nonce() -> Nonce {
+    let mut nonce = [0; 16];
+    let mut filled = 0;
+    while filled < nonce.len() {
+        match rustix::rand::getrandom(&mut nonce[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("the kernel gives no random numbers: {error}"),
+        }
+    }
+    nonce
 }
 
 impl Identity {
@@ -161,6 +176,19 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
+
+impl From<Refusal> for Unproven {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            // Whatever comes behind the first thing that was wrong.
+            Refusal::Unsigned | Refusal::Over => Self::Unsigned,
+            Refusal::Version => Self::Version,
+            Refusal::Cluster => Self::Cluster,
+            Refusal::Proof => Self::Proof,
+            Refusal::Number => Self::Replay,
+        }
+    }
+}
 
 /// What a proof is made over: a list of fields, each with its length in front, so that no two lists are one text.
 struct Transcript(Vec<u8>);
