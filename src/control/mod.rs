@@ -33,6 +33,7 @@ use self::grid::roll::Roll;
 use self::grid::{Inbox, Order};
 use self::listen::ListenError;
 use self::system::SystemError;
+pub use self::system::end_with;
 use crate::cluster::core::Boot;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
