@@ -16,6 +16,7 @@ mod watchdog;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,9 @@ use signal_hook::iterator::Signals;
 
 use self::core::{Core, Ended};
 use self::grid::keep::KeepError;
-use self::grid::outside::{Nobody, Outside};
+use self::grid::outside::Outside;
+use self::grid::post::Post;
+use self::grid::roll::Roll;
 use self::grid::{Inbox, Order};
 use self::listen::ListenError;
 use self::system::SystemError;
@@ -37,6 +40,7 @@ use crate::cluster::view::View;
 use crate::config::{Config, ConfigError};
 use crate::http::live::Live;
 use crate::peer::auth::Identity;
+use crate::peer::pool::Pool;
 use crate::shard::Node;
 use crate::shard::line::Line;
 use crate::shard::memory::DecodeMemory;
@@ -123,7 +127,7 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
     let quarantined: Arc<[_]> = data.quarantined.clone().into();
     let mut threads = Vec::new();
-    for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
+    for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics.iter().cloned()).enumerate() {
         let core = Core {
             index,
             cpu: plan.shards[index],
@@ -140,13 +144,16 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
         threads.push(core.start().map_err(RunError::Start)?);
     }
     let (orders, orders_in) = grid::orders();
-    let (mailboxes, post) = (senders.clone(), Box::new(Nobody));
-    let world = Outside::new(Arc::clone(&node), &data.identity, mailboxes, members, post, orders.clone());
+    let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
+    let world =
+        Outside::new(Arc::clone(&node), &data.identity, senders.clone(), members, post, orders.clone());
+    let roll = Roll::new(Arc::clone(&node), metrics, config.http.recipe.checksum());
     let settled = move || drop(sender.send(Event::Settled));
-    let (settings, inbox) = (config.cluster.clone(), Inbox { ears, orders: orders_in });
+    let inbox = Inbox { ears, orders: orders_in, own_orders: orders.clone() };
+    let settings = config.cluster.clone();
     let control = Control { config, reload, live, node, senders, events, orders };
     let ended = executor(plan.control)?.run(async move {
-        glommio::spawn_local(grid::run(settings, boot, world, inbox, settled)).detach();
+        glommio::spawn_local(grid::run(settings, boot, (world, roll), inbox, settled)).detach();
         control.run().await
     });
     for thread in threads {

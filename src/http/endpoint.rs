@@ -43,6 +43,8 @@ pub(super) enum Endpoint {
     Ready,
     /// `GET|HEAD /metrics`
     Metrics,
+    /// `GET|HEAD /status.json`
+    Status,
 }
 
 /// Which image, as what.
@@ -81,6 +83,7 @@ enum Shape<'a> {
     Health,
     Ready,
     Metrics,
+    Status,
 }
 
 impl Endpoint {
@@ -118,6 +121,7 @@ impl Endpoint {
             Shape::Health => Ok(Self::Health),
             Shape::Ready => Ok(Self::Ready),
             Shape::Metrics => Ok(Self::Metrics),
+            Shape::Status => Ok(Self::Status),
             Shape::Image { .. } => Err(Problem::Internal),
         }
     }
@@ -128,7 +132,7 @@ impl Endpoint {
             Self::Image(_) | Self::Moved(_) | Self::Info(_) | Self::Health | Self::Ready => Right::Anybody,
             Self::UploadForm | Self::UploadBytes | Self::UploadAs(_) => Right::Upload,
             Self::Delete(_) | Self::Erasure(_) | Self::Purge(_) => Right::Erase,
-            Self::List(_) | Self::Metrics => Right::Operate,
+            Self::List(_) | Self::Metrics | Self::Status => Right::Operate,
         }
     }
 
@@ -190,6 +194,7 @@ impl<'a> Shape<'a> {
             [Some("healthz"), None, ..] => Some(Self::Health),
             [Some("readyz"), None, ..] => Some(Self::Ready),
             [Some("metrics"), None, ..] => Some(Self::Metrics),
+            [Some("status.json"), None, ..] => Some(Self::Status),
             _ => None,
         }
     }
@@ -204,7 +209,8 @@ impl<'a> Shape<'a> {
             | Self::Erasure(_)
             | Self::Health
             | Self::Ready
-            | Self::Metrics => "GET, HEAD",
+            | Self::Metrics
+            | Self::Status => "GET, HEAD",
         }
     }
 

@@ -10,7 +10,7 @@
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
 //! * [`cluster`]: what other nodes ask.
-//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order.
+//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`live`]: what may change while a node runs.
@@ -37,6 +37,7 @@ mod presets;
 mod reply;
 mod service;
 mod socket;
+mod status;
 mod upload;
 mod watch;
 

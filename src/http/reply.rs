@@ -23,6 +23,7 @@ use super::conditional::Range;
 use crate::object::Format;
 use crate::peer::call;
 use crate::shard::hot::Entry;
+use crate::shard::line::Standing;
 use crate::telemetry::metrics::Cache;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -96,6 +97,8 @@ pub(super) enum Problem {
     Stopping,
     /// New images are not taken here.
     ReadOnly,
+    /// The node does not belong to its cluster, or must not act for it.
+    NotMember(Standing),
     /// No space left.
     DiskFull,
     /// The disk failed.
@@ -155,6 +158,7 @@ impl Problem {
             Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
+            Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-a-member", "Not a member of its cluster"),
             Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
             Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
@@ -198,6 +202,7 @@ impl Problem {
             Self::ReadOnly => {
                 "This node takes no new images; upload to another one, or have node.writable set."
             }
+            Self::NotMember(standing) => standing.sentence(),
             Self::DiskFull => "There is no space left; make room or upload to another node.",
             Self::Disk => "The disk failed; try again, and have the node's log looked at if it goes on.",
             Self::Internal => "The server failed on this request; have its log looked at.",

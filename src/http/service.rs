@@ -20,10 +20,11 @@ use super::front::{self, Front, Hit};
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
-use super::{Settings, download, image, listing, upload};
+use super::{Settings, download, image, listing, status, upload};
 use crate::image::facts::Facts;
 use crate::image::geometry::Size;
 use crate::object::ObjectId;
+use crate::shard::line::Standing;
 use crate::shard::mesh::AskError;
 use crate::shard::{Phase, Shard};
 use crate::store::StoreError;
@@ -142,6 +143,7 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
         Endpoint::Ready => ready(&context.shard),
         Endpoint::Metrics => metrics(&context.shard).await,
+        Endpoint::Status => status::answer(&context.shard).await.unwrap_or_else(Answer::from),
     }
 }
 
@@ -173,9 +175,12 @@ fn check_framing(request: &Request<Incoming>, watch: &Watch) -> Result<(), Probl
 }
 
 fn ready(shard: &Shard) -> Answer {
-    match shard.node.phase() {
-        Phase::Ready => reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into(),
-        Phase::Draining => Problem::Stopping.into(),
+    match (shard.node.phase(), shard.node.line.standing()) {
+        (Phase::Draining, _) => Problem::Stopping.into(),
+        (Phase::Ready, Standing::Member) => {
+            reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into()
+        }
+        (Phase::Ready, standing) => Problem::NotMember(standing).into(),
     }
 }
 

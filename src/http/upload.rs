@@ -24,6 +24,7 @@ use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
 use crate::shard::Node;
+use crate::shard::line::Standing;
 use crate::shard::message::VariantAsk;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 
@@ -140,6 +141,10 @@ fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Re
         return Err(Problem::ReadOnly);
     }
     let node = &context.shard.node;
+    let standing = node.line.standing();
+    if standing != Standing::Member {
+        return Err(Problem::NotMember(standing));
+    }
     let under_way = node.uploads.fetch_add(1, Relaxed);
     let permit = Permit(Arc::clone(node));
     if under_way >= context.settings.uploads_max {

@@ -4,8 +4,11 @@
 //! nodes' cores come again. What control tells is read where it is needed, by one relaxed load.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Instant;
 
+use super::roster::Shelf;
 use crate::cluster::node::NodeId;
+use crate::cluster::time::Time;
 
 /// Letters of other nodes that may wait for control. A hundred members send it a few each second.
 const LETTERS_MAX: usize = 256;
@@ -64,6 +67,9 @@ pub struct Line {
     holds_images: AtomicBool,
     beats: AtomicU64,
     silent_s: AtomicU64,
+    started: Instant,
+    /// What the members say of themselves.
+    pub roster: Shelf,
 }
 
 /// Control's end of the line.
@@ -86,6 +92,34 @@ impl Standing {
         Self::WrongSecret,
         Self::DuplicateId,
     ];
+
+    /// What whoever asks this node should know and do.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Joining => {
+                "This node has not joined its cluster yet; ask another one, or try again in a moment."
+            }
+            Self::Member => "This node belongs to its cluster.",
+            Self::Taken => {
+                "The cluster refuses this node because another member has its name or URL; give it others, or remove that member."
+            }
+            Self::Full => {
+                "The cluster refuses this node because it has all the nodes it can have; ask another one."
+            }
+            Self::Removed => {
+                "This node was removed from its cluster for ever; start it on an empty data directory to join as a new one."
+            }
+            Self::ForeignCluster => {
+                "The nodes that this one is to join belong to another cluster; correct cluster.name or cluster.join."
+            }
+            Self::WrongSecret => {
+                "The nodes that this one is to join have another secret; set the same cluster.secret on all."
+            }
+            Self::DuplicateId => {
+                "Another live node has this node's id, so both take no uploads; stop the one whose data is a copy."
+            }
+        }
+    }
 }
 
 impl Line {
@@ -101,8 +135,15 @@ impl Line {
             holds_images: AtomicBool::new(holds_images),
             beats: AtomicU64::new(0),
             silent_s: AtomicU64::new(0),
+            started: Instant::now(),
+            roster: Shelf::default(),
         };
         (line, Ears { reports: reports_in, letters: letters_in })
+    }
+
+    /// The time by which this node's rules go: shards and control have one origin.
+    pub fn now(&self) -> Time {
+        Time::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Shard `shard` works by view `number` from now on.

@@ -2,6 +2,7 @@
 //!
 //! * [`message`]: everything that can reach a shard from outside.
 //! * [`mesh`]: questions from shard to shard. [`line`]: the way to control and back.
+//!   [`roster`]: what the members say of themselves.
 //! * [`lane`]: the resize worker beside the shard.
 //! * [`variant`]: making each variant once.
 //! * [`facts`]: what an image looks like at a glance.
@@ -24,6 +25,7 @@ pub mod memory;
 pub mod mesh;
 pub mod message;
 pub mod oneshot;
+pub mod roster;
 pub mod variant;
 
 use std::cell::{Cell, RefCell};

@@ -185,6 +185,11 @@ impl Default for ShardMetrics {
 }
 
 impl ShardMetrics {
+    /// How many images the shard stores, and their bytes; `None` until it has counted them.
+    pub fn stored(&self) -> Option<(u64, u64)> {
+        (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
+    }
+
     /// Counts an answered request.
     pub fn request(&self, route: Route, status: u16, cache: Cache, elapsed: Duration) {
         if let Some(status) = STATUSES.iter().position(|known| *known == status) {

@@ -38,7 +38,7 @@ pub use edit::{Edit, EditError, NewNode};
 use register::{Rank, Register, Stamp};
 
 /// The hash of both columns: it rides on every request between nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayoutHash(pub(in crate::cluster) [u8; 16]);
 
 /// The hash of everything in a layout, to see whether two nodes have anything to tell each other.

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::cluster::core::{Action, Boot, Core, Event, Input, Settings};
-use crate::cluster::layout::{Edit, EditError, Layout};
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
@@ -46,16 +45,6 @@ impl<W: World> Driver<W> {
         self.settle(now);
     }
 
-    /// Changes the layout in this node's name.
-    ///
-    /// # Errors
-    /// [`EditError`]; then nothing was changed.
-    pub(in crate::control) fn edit(&mut self, edit: &Edit, now: Time) -> Result<bool, EditError> {
-        let changed = self.core.edit(edit, now);
-        self.settle(now);
-        changed
-    }
-
     /// When to hand in [`Input::Tick`] at the latest.
     pub(in crate::control) fn next_deadline(&self) -> Time {
         self.core.next_deadline()
@@ -63,10 +52,6 @@ impl<W: World> Driver<W> {
 
     pub(in crate::control) fn view(&self) -> &Arc<View> {
         self.core.view()
-    }
-
-    pub(in crate::control) fn layout(&self) -> Option<&Layout> {
-        self.core.layout()
     }
 
     pub(in crate::control) fn needs_operator(&self) -> impl Iterator<Item = NodeId> {

@@ -2,6 +2,7 @@
 //!
 //! * [`driver`]: the core and what it wants done, without any I/O of its own.
 //! * [`outside`]: the real world: the shards, the disk, the log, other nodes.
+//! * [`post`]: letters to other nodes. [`roll`]: what each says of itself.
 //! * [`keep`]: what is remembered over a restart. [`publish`]: views to the shards. [`journal`]: lines in the log.
 //!
 //! One task, [`run`], owns all of it. It alone takes from the channels on which other threads send to it, and it
@@ -11,20 +12,25 @@ pub(super) mod driver;
 mod journal;
 pub(super) mod keep;
 pub(super) mod outside;
+pub(super) mod post;
 mod publish;
+pub(super) mod roll;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
 use self::driver::{Driver, World};
 use self::outside::Outside;
+use self::roll::Roll;
 use crate::cluster::core::{Boot, Input, Settings};
 use crate::cluster::time::Time;
 use crate::cluster::view::Writes;
 use crate::shard::line::{Ears, Letter, Report};
+use crate::shard::roster::Facts;
 
 /// The longest time without a look around. Each look is a beat by which the others see that control lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -52,6 +58,8 @@ pub(super) enum Order {
     Kept(u64, bool),
     /// A message could not be delivered because of this.
     Trouble(Trouble),
+    /// What this node says of itself.
+    Facts(Facts),
     /// The process is about to end; tell the others, and then here.
     Leave(flume::Sender<()>),
 }
@@ -65,15 +73,45 @@ pub(super) enum Trouble {
     WrongSecret,
 }
 
+/// What a letter holds, by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LetterKind {
+    /// A message between cores.
+    Core,
+    /// What the sender says of itself.
+    Facts,
+}
+
+impl LetterKind {
+    fn seal(self, bytes: &[u8]) -> Vec<u8> {
+        [&[self as u8], bytes].concat()
+    }
+
+    fn open(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        match bytes.split_first()? {
+            (0, rest) => Some((Self::Core, rest)),
+            (1, rest) => Some((Self::Facts, rest)),
+            _ => None,
+        }
+    }
+}
+
 /// The channel of orders.
 pub(super) fn orders() -> (flume::Sender<Order>, flume::Receiver<Order>) {
     flume::bounded(ORDERS_MAX)
 }
 
-/// What [`run`] takes from.
+/// What [`run`] takes from, and sends itself orders by.
 pub(super) struct Inbox {
     pub(super) ears: Ears,
     pub(super) orders: flume::Receiver<Order>,
+    pub(super) own_orders: flume::Sender<Order>,
+}
+
+/// A node's part in its cluster, with all that it is made of.
+struct Grid {
+    driver: Driver<Outside>,
+    roll: Roll,
 }
 
 enum Heard {
@@ -88,63 +126,91 @@ enum Heard {
 pub(super) async fn run(
     settings: Settings,
     boot: Boot,
-    world: Outside,
+    (world, roll): (Outside, Roll),
     inbox: Inbox,
     settled: impl FnOnce(),
 ) {
-    let clock = Clock(Instant::now());
+    let clock = roll.node();
     let joins = !settings.join.is_empty();
-    let mut driver = Driver::new(settings, boot, world, clock.now());
+    let mut grid = Grid { driver: Driver::new(settings, boot, world, clock.line.now()), roll };
     let (mut settled, mut last, mut quiet_until) = (Some(settled), Instant::now(), Instant::now());
     loop {
-        let due = Duration::from_millis(driver.next_deadline().since(clock.now()));
+        let due = Duration::from_millis(grid.driver.next_deadline().since(clock.line.now()));
         let quiet = quiet_until.saturating_duration_since(Instant::now());
         let heard = inbox.next(due.max(quiet).min(LOOK_EVERY)).await;
-        driver.world().beat();
+        grid.driver.world().beat();
         let gap = last.elapsed() > GAP;
         last = Instant::now();
-        take(&mut driver, heard, clock.now()).await;
+        grid.take(heard, clock.line.now()).await;
         for letter in inbox.ears.letters.try_iter().take(LETTERS_AT_ONCE) {
-            take(&mut driver, Heard::Letter(letter), clock.now()).await;
+            grid.read(&letter, clock.line.now());
         }
         if gap {
             // This tells the core that time was lost; what is due then waits for the letters.
-            driver.handle(Input::Tick, clock.now());
+            grid.driver.handle(Input::Tick, clock.line.now());
             quiet_until = Instant::now() + CATCH_UP;
-        } else if quiet_until <= last && driver.next_deadline() <= clock.now() {
-            driver.handle(Input::Tick, clock.now());
+        } else if quiet_until <= last && grid.driver.next_deadline() <= clock.line.now() {
+            grid.driver.handle(Input::Tick, clock.line.now());
         }
-        let is_member = driver.view().writes() != Writes::NotJoined;
-        let is_settled = joins || (is_member && driver.world().is_shown());
+        grid.roll.look(&inbox.own_orders);
+        let is_member = grid.driver.view().writes() != Writes::NotJoined;
+        let is_settled = joins || (is_member && grid.driver.world().is_shown());
         if let Some(settled) = settled.take_if(|_| is_settled) {
             settled();
         }
     }
 }
 
-async fn take(driver: &mut Driver<Outside>, heard: Heard, now: Time) {
-    match heard {
-        Heard::Report(Report::ViewTaken { shard, number }) => {
-            driver.world().taken(shard, number);
-            driver.settle(now);
-        }
-        Heard::Report(Report::HoldsImages) => driver.handle(Input::HoldsImages(true), now),
-        Heard::Letter(letter) => driver.handle(Input::Message(&letter.bytes), now),
-        Heard::Order(Order::Kept(sequence, true)) => {
-            driver.world().kept();
-            driver.handle(Input::Persisted(sequence), now);
-        }
-        Heard::Order(Order::Kept(sequence, false)) => driver.handle(Input::PersistFailed(sequence), now),
-        Heard::Order(Order::Trouble(trouble)) => driver.world().note(trouble, now),
-        Heard::Order(Order::Leave(done)) => {
-            driver.handle(Input::Leave, now);
-            let late = Instant::now() + FAREWELL;
-            while !driver.world().is_delivered() && Instant::now() < late {
-                glommio::timer::sleep(Duration::from_millis(5)).await;
+impl Grid {
+    async fn take(&mut self, heard: Heard, now: Time) {
+        match heard {
+            Heard::Report(Report::ViewTaken { shard, number }) => {
+                self.driver.world().taken(shard, number);
+                self.driver.settle(now);
             }
-            let _ = done.try_send(());
+            Heard::Report(Report::HoldsImages) => self.driver.handle(Input::HoldsImages(true), now),
+            Heard::Letter(letter) => self.read(&letter, now),
+            Heard::Order(order) => self.follow(order, now).await,
+            Heard::Nothing => {}
         }
-        Heard::Nothing => {}
+    }
+
+    fn read(&mut self, letter: &Letter, now: Time) {
+        match LetterKind::open(&letter.bytes) {
+            Some((LetterKind::Facts, facts)) => {
+                if let Some(facts) = Facts::decode(facts) {
+                    self.roll.hear(letter.from, facts, self.driver.view());
+                }
+            }
+            Some((LetterKind::Core, message)) => self.driver.handle(Input::Message(message), now),
+            // Of a later version: the core says that it cannot be read.
+            None => self.driver.handle(Input::Message(&[]), now),
+        }
+    }
+
+    async fn follow(&mut self, order: Order, now: Time) {
+        match order {
+            Order::Kept(sequence, true) => {
+                self.driver.world().kept();
+                self.driver.handle(Input::Persisted(sequence), now);
+            }
+            Order::Kept(sequence, false) => self.driver.handle(Input::PersistFailed(sequence), now),
+            Order::Trouble(trouble) => self.driver.world().note(trouble, now),
+            Order::Facts(facts) => {
+                let view = Arc::clone(self.driver.view());
+                self.roll.tidy(&view, self.driver.needs_operator().collect());
+                self.driver.world().report(&facts, &view);
+                self.roll.hear(view.this(), facts, &view);
+            }
+            Order::Leave(done) => {
+                self.driver.handle(Input::Leave, now);
+                let late = Instant::now() + FAREWELL;
+                while !self.driver.world().is_delivered() && Instant::now() < late {
+                    glommio::timer::sleep(Duration::from_millis(5)).await;
+                }
+                let _ = done.try_send(());
+            }
+        }
     }
 }
 
@@ -158,14 +224,5 @@ impl Inbox {
             Heard::Nothing
         };
         future::or(future::or(order, report), future::or(letter, late)).await
-    }
-}
-
-/// Monotonic time since the start.
-struct Clock(Instant);
-
-impl Clock {
-    fn now(&self) -> Time {
-        Time::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 }

@@ -5,48 +5,33 @@ use std::sync::Arc;
 
 use super::driver::World;
 use super::journal::Journal;
+use super::post::Post;
 use super::publish::Publisher;
-use super::{Order, Trouble, keep};
+use super::{LetterKind, Order, Trouble, keep};
 use crate::cluster::core::{Event, Refusal};
-use crate::cluster::layout::Role;
+use crate::cluster::layout::{LayoutHash, Role};
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::{View, Writes};
 use crate::shard::Node;
 use crate::shard::line::Standing;
 use crate::shard::message::Message;
+use crate::shard::roster::Facts;
 use crate::store::identity::Identity;
 use crate::telemetry::metrics::{Label as _, Member, MemberMetrics};
-
-/// Carries messages to other nodes. Never waits; what cannot be delivered is lost.
-pub(in crate::control) trait Post {
-    /// Sends these bytes to the node at `url`, which should be `node`.
-    fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, bytes: Vec<u8>);
-    /// Whether nothing is on its way.
-    fn is_delivered(&self) -> bool;
-}
-
-/// The post of a node that asks nobody.
-pub(in crate::control) struct Nobody;
-
-impl Post for Nobody {
-    fn send(&mut self, _: &NodeUrl, _: Option<NodeId>, _: Vec<u8>) {}
-
-    fn is_delivered(&self) -> bool {
-        true
-    }
-}
 
 /// See the module's text.
 pub(in crate::control) struct Outside {
     node: Arc<Node>,
-    post: Box<dyn Post>,
+    post: Post,
     publisher: Publisher,
     journal: Journal,
     members: Arc<MemberMetrics>,
     orders: flume::Sender<Order>,
     /// Until the first layout is durable.
     newcomer: Option<Identity>,
+    /// The layout that is shown: it rides on every message.
+    layout: LayoutHash,
     /// While this node belongs to no cluster: where it stands with those whom it asks.
     trouble: Standing,
 }
@@ -57,7 +42,7 @@ impl Outside {
         identity: &Identity,
         mailboxes: Vec<flume::Sender<Message>>,
         members: Arc<MemberMetrics>,
-        post: Box<dyn Post>,
+        post: Post,
         orders: flume::Sender<Order>,
     ) -> Self {
         Self {
@@ -68,6 +53,7 @@ impl Outside {
             members,
             orders,
             newcomer: Some(identity).filter(|identity| !identity.is_member).cloned(),
+            layout: LayoutHash::default(),
             trouble: Standing::Joining,
         }
     }
@@ -97,6 +83,14 @@ impl Outside {
         };
         self.journal.note(trouble, now);
         self.ail(standing);
+    }
+
+    /// Says what this node says of itself to all others that answer.
+    pub(super) fn report(&self, facts: &Facts, view: &View) {
+        for (node, member) in view.members().filter(|(node, member)| member.alive && *node != view.this()) {
+            let letter = LetterKind::Facts.seal(&facts.encode());
+            self.post.send(&member.url, Some(node), self.layout, letter);
+        }
     }
 
     fn ail(&mut self, standing: Standing) {
@@ -133,7 +127,7 @@ impl Outside {
 
 impl World for Outside {
     fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, bytes: Vec<u8>) {
-        self.post.send(url, node, bytes);
+        self.post.send(url, node, self.layout, LetterKind::Core.seal(&bytes));
     }
 
     fn keep(&mut self, sequence: u64, bytes: Vec<u8>) {
@@ -153,6 +147,7 @@ impl World for Outside {
     }
 
     fn show(&mut self, view: &Arc<View>) {
+        self.layout = view.hash();
         self.stand(view);
         self.count(view);
         self.publisher.show(Arc::clone(view));

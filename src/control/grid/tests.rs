@@ -141,9 +141,8 @@ impl Town {
     /// How many columns decide who owns what, how many members there are, and how many answer.
     fn state(&self, number: usize) -> (bool, usize, usize) {
         let view = self.view(number);
-        let layout = self.residents[number].driver.layout();
         let alive = view.members().filter(|(_, member)| member.alive).count();
-        (layout.is_some_and(Layout::is_settled), view.members().count(), alive)
+        (view.is_settled(), view.members().count(), alive)
     }
 }
 

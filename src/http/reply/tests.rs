@@ -37,6 +37,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::Busy("x"),
         Problem::Deadline,
         Problem::Stopping,
+        Problem::NotMember(Standing::Joining),
         Problem::DiskFull,
         Problem::Disk,
         Problem::Internal,

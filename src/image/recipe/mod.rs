@@ -32,6 +32,17 @@ pub struct Settings {
     pub animation: AnimationMax,
 }
 
+impl Settings {
+    /// Over all that makes equal URLs have other bytes: nodes of a cluster should have the same.
+    pub fn checksum(&self) -> u32 {
+        let Self { quality: Quality { jpeg, webp, avif }, upscale, dimension_max, animation } = self;
+        let AnimationMax { frames, pixels } = animation;
+        let text =
+            format!("{ENCODER_VERSION} {jpeg} {webp} {avif} {upscale} {dimension_max} {frames} {pixels}");
+        crc32fast::hash(text.as_bytes())
+    }
+}
+
 /// The largest animation that stays one; of larger ones the first frame is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AnimationMax {
