@@ -4,9 +4,11 @@
 //! nodes' cores come again. What control tells is read where it is needed, by one relaxed load.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Instant;
 
 use super::roster::Shelf;
 use crate::cluster::node::NodeId;
+use crate::cluster::time::Time;
 
 /// Letters of other nodes that may wait for control. A hundred members send it a few each second.
 const LETTERS_MAX: usize = 256;
@@ -65,6 +67,7 @@ pub struct Line {
     holds_images: AtomicBool,
     beats: AtomicU64,
     silent_s: AtomicU64,
+    started: Instant,
     /// What the members say of themselves.
     pub roster: Shelf,
 }
@@ -132,9 +135,15 @@ impl Line {
             holds_images: AtomicBool::new(holds_images),
             beats: AtomicU64::new(0),
             silent_s: AtomicU64::new(0),
+            started: Instant::now(),
             roster: Shelf::default(),
         };
         (line, Ears { reports: reports_in, letters: letters_in })
+    }
+
+    /// The time by which this node's rules go: shards and control have one origin.
+    pub fn now(&self) -> Time {
+        Time::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Shard `shard` works by view `number` from now on.

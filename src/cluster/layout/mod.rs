@@ -26,7 +26,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(in crate::cluster) mod tests_support;
+pub(crate) mod tests_support;
 
 use std::collections::BTreeMap;
 

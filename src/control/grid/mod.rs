@@ -130,27 +130,27 @@ pub(super) async fn run(
     inbox: Inbox,
     settled: impl FnOnce(),
 ) {
-    let clock = Clock(Instant::now());
+    let clock = roll.node();
     let joins = !settings.join.is_empty();
-    let mut grid = Grid { driver: Driver::new(settings, boot, world, clock.now()), roll };
+    let mut grid = Grid { driver: Driver::new(settings, boot, world, clock.line.now()), roll };
     let (mut settled, mut last, mut quiet_until) = (Some(settled), Instant::now(), Instant::now());
     loop {
-        let due = Duration::from_millis(grid.driver.next_deadline().since(clock.now()));
+        let due = Duration::from_millis(grid.driver.next_deadline().since(clock.line.now()));
         let quiet = quiet_until.saturating_duration_since(Instant::now());
         let heard = inbox.next(due.max(quiet).min(LOOK_EVERY)).await;
         grid.driver.world().beat();
         let gap = last.elapsed() > GAP;
         last = Instant::now();
-        grid.take(heard, clock.now()).await;
+        grid.take(heard, clock.line.now()).await;
         for letter in inbox.ears.letters.try_iter().take(LETTERS_AT_ONCE) {
-            grid.read(&letter, clock.now());
+            grid.read(&letter, clock.line.now());
         }
         if gap {
             // This tells the core that time was lost; what is due then waits for the letters.
-            grid.driver.handle(Input::Tick, clock.now());
+            grid.driver.handle(Input::Tick, clock.line.now());
             quiet_until = Instant::now() + CATCH_UP;
-        } else if quiet_until <= last && grid.driver.next_deadline() <= clock.now() {
-            grid.driver.handle(Input::Tick, clock.now());
+        } else if quiet_until <= last && grid.driver.next_deadline() <= clock.line.now() {
+            grid.driver.handle(Input::Tick, clock.line.now());
         }
         grid.roll.look(&inbox.own_orders);
         let is_member = grid.driver.view().writes() != Writes::NotJoined;
@@ -224,14 +224,5 @@ impl Inbox {
             Heard::Nothing
         };
         future::or(future::or(order, report), future::or(letter, late)).await
-    }
-}
-
-/// Monotonic time since the start.
-struct Clock(Instant);
-
-impl Clock {
-    fn now(&self) -> Time {
-        Time::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 }

@@ -30,6 +30,11 @@ impl Roll {
         Self { node, metrics, recipe, roster: Roster::default(), due: Instant::now() }
     }
 
+    /// The node.
+    pub(super) fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.node)
+    }
+
     /// Finds out what this node has to say, if its time has come; that comes back as [`Order::Facts`].
     pub(super) fn look(&mut self, orders: &flume::Sender<Order>) {
         if Instant::now() < self.due {

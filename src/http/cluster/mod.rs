@@ -5,6 +5,8 @@
 //! the connection's own ([`Peer`]).
 
 mod take;
+#[cfg(test)]
+mod tests;
 mod variant;
 
 use std::cell::RefCell;
