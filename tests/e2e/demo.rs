@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::{Connection, Request};
-use crate::harness::{free_port, wait_until};
+use crate::harness::{free_ports, wait_until};
 
 /// Directories that demos left in `directory`.
 fn left_behind(directory: &std::path::Path) -> Vec<PathBuf> {
@@ -17,7 +17,7 @@ fn left_behind(directory: &std::path::Path) -> Vec<PathBuf> {
 
 /// A demo of so many nodes that has said all it says, its first port, and what it said.
 fn start(nodes: &str, scratch: &std::path::Path) -> (Child, u16, Vec<String>) {
-    let port = free_port();
+    let port = free_ports(3);
     let mut demo = Command::new(env!("CARGO_BIN_EXE_reticulum"))
         .args(["demo", "--nodes", nodes, "--port", &port.to_string()])
         .env("TMPDIR", scratch)
