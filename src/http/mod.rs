@@ -15,7 +15,7 @@
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`live`]: what may change while a node runs.
 //! * [`conditional`]: validators and ranges (pure).
-//! * [`body`]: what is sent.
+//! * [`body`]: what is sent. [`relay`]: what another node gives.
 //! * [`reply`]: the only table of status codes.
 
 pub mod access;
@@ -34,6 +34,7 @@ pub mod live;
 mod negotiate;
 mod poller;
 mod presets;
+mod relay;
 mod reply;
 mod service;
 mod socket;

@@ -22,6 +22,7 @@ use super::body::Body;
 use super::conditional::Range;
 use crate::object::Format;
 use crate::peer::call;
+use crate::shard::afar::NotFound;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
 use crate::telemetry::metrics::Cache;
@@ -83,6 +84,8 @@ pub(super) enum Problem {
     WrongId,
     /// No such image.
     Absent,
+    /// It may be on a node that does not answer.
+    Unproven,
     /// Every copy here is damaged.
     Damaged,
     /// This variant of this image cannot be made.
@@ -151,6 +154,7 @@ impl Problem {
             Self::BadImage(_) => (S::UNPROCESSABLE_ENTITY, "bad-image", "Image refused"),
             Self::WrongId => (S::UNPROCESSABLE_ENTITY, "wrong-id", "Id mismatch"),
             Self::Absent => (S::NOT_FOUND, "absent", "No such image"),
+            Self::Unproven => (S::SERVICE_UNAVAILABLE, "absence-unproven", "Not found so far"),
             Self::Damaged => (S::SERVICE_UNAVAILABLE, "damaged", "Image damaged"),
             Self::CannotMake(_) => (S::UNPROCESSABLE_ENTITY, "cannot-make", "Variant cannot be made"),
             Self::OutsideRange(_) => (S::RANGE_NOT_SATISFIABLE, "outside-range", "Range not satisfiable"),
@@ -194,6 +198,9 @@ impl Problem {
                 "The SHA-1 of the body is not the id in the URL; send the right bytes or the right id."
             }
             Self::Absent => "No image has this id; upload it first.",
+            Self::Unproven => {
+                "No node that answers has this image, but one that does not answer may; try again after Retry-After."
+            }
             Self::Damaged => "The stored copy failed its check and was set aside; upload the image again.",
             Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
             Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
@@ -222,6 +229,15 @@ impl Problem {
         let status = StatusCode::from_bytes(head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;
         let problem = [Self::Unreadable, Self::HeadTooLong].into_iter().find(|one| one.kind().0 == status)?;
         Some((problem, status.as_u16()))
+    }
+}
+
+impl From<NotFound> for Problem {
+    fn from(not_found: NotFound) -> Self {
+        match not_found {
+            NotFound::Absent => Self::Absent,
+            NotFound::Unproven => Self::Unproven,
+        }
     }
 }
 
@@ -500,6 +516,7 @@ const fn cache_text(cache: Cache) -> &'static str {
         Cache::None => "none",
         Cache::Memory => "memory",
         Cache::Disk => "disk",
+        Cache::Peer => "peer",
         Cache::Miss => "miss",
         Cache::Coalesced => "coalesced",
     }

@@ -186,6 +186,13 @@ pub fn read_said(facts: Facts<'_>) -> Said {
     }
 }
 
+/// Type and detail of a refusal's text; empty where there is none.
+pub fn read_problem(text: &[u8]) -> (String, String) {
+    let problem: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+    let field = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    (field("type"), field("detail"))
+}
+
 /// The challenge that goes with a 401 of this cause.
 pub fn challenge(reason: &str) -> String {
     format!("Reticulum-Peer error=\"{reason}\"")

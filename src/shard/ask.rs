@@ -66,6 +66,7 @@ impl Shard {
                 self.hint(Hint::Variant(*ask));
                 Answer::Noted
             }
+            Ask::Kept(ask) => Answer::Kept(self.own_kept(&ask).await),
             Ask::Variant(ask) => Answer::Variant(self.own_variant(*ask).await),
         }
     }
@@ -166,6 +167,18 @@ impl Shard {
         let id = ask.id;
         match self.route(&id, Ask::Variant(Box::new(ask))).await? {
             Answer::Variant(variant) => Ok(variant),
+            _ => Err(AskError::Failed),
+        }
+    }
+
+    /// The variant if it is on this node already, or being made here.
+    ///
+    /// # Errors
+    /// [`AskError`] when the owner could not be asked.
+    pub async fn kept_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Option<Variant>, AskError> {
+        let id = ask.id;
+        match self.route(&id, Ask::Kept(Box::new(ask))).await? {
+            Answer::Kept(variant) => Ok(variant),
             _ => Err(AskError::Failed),
         }
     }

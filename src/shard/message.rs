@@ -86,6 +86,8 @@ pub enum Ask {
     Facts(ObjectId),
     /// A variant, from the cache or made.
     Variant(Box<VariantAsk>),
+    /// A variant if it is here already.
+    Kept(Box<VariantAsk>),
     /// A variant that will be asked for: to be made when the worker has nothing else to do.
     Ahead(Box<VariantAsk>),
 }
@@ -105,6 +107,8 @@ pub enum Answer {
     Published(Result<Original, StoreError>),
     /// To [`Ask::Verified`] and [`Ask::Ahead`].
     Noted,
+    /// To [`Ask::Kept`].
+    Kept(Option<Variant>),
     /// To [`Ask::Variant`].
     Variant(Result<Variant, VariantError>),
 }

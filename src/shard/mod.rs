@@ -5,6 +5,7 @@
 //!   [`roster`]: what the members say of themselves.
 //! * [`lane`]: the resize worker beside the shard.
 //! * [`variant`]: making each variant once.
+//! * [`afar`]: what other nodes have.
 //! * [`facts`]: what an image looks like at a glance.
 //! * [`hot`]: the memory tier.
 //! * [`memory`]: the node-wide budget of decoded pixels.
@@ -13,6 +14,7 @@
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.
 
+pub mod afar;
 mod ahead;
 mod ask;
 pub mod event;
@@ -26,6 +28,7 @@ pub mod mesh;
 pub mod message;
 pub mod oneshot;
 pub mod roster;
+mod several;
 pub mod variant;
 
 use std::cell::{Cell, RefCell};
@@ -39,6 +42,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
+use self::afar::variant::Asking;
 use self::ahead::Hints;
 use self::event::Event;
 use self::hot::{Entry, Hot, HotKey};
@@ -131,6 +135,8 @@ pub struct Shard {
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
     /// Questions of other shards that are being worked on.
     serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
+    /// Questions for variants to other nodes.
+    asking: RefCell<HashMap<HotKey, Rc<Asking>>>,
     flights_ended: Cell<u64>,
     job_time: Cell<Duration>,
     hints: RefCell<Hints>,
@@ -207,6 +213,7 @@ impl Shard {
             lane,
             flights: RefCell::default(),
             serving: RefCell::default(),
+            asking: RefCell::default(),
             flights_ended: Cell::new(0),
             job_time: Cell::new(Duration::ZERO),
             hints: RefCell::default(),

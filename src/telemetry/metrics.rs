@@ -37,11 +37,11 @@ label!(
 );
 label!(
     /// Where an answer's bytes came from.
-    Cache { None = "none", Memory = "memory", Disk = "disk", Miss = "miss", Coalesced = "coalesced" }
+    Cache { None = "none", Memory = "memory", Disk = "disk", Peer = "peer", Miss = "miss", Coalesced = "coalesced" }
 );
 label!(
     /// The stages of making a variant.
-    Stage { Queue = "queue", Read = "read", Render = "render", Store = "store" }
+    Stage { Queue = "queue", Read = "read", Render = "render", Store = "store", Peer = "peer" }
 );
 label!(
     /// How a resize ended.

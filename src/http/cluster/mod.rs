@@ -162,23 +162,13 @@ fn facts_of(original: &Original) -> String {
 /// There is no good copy here: with it goes what that is worth where absence is to be proven.
 fn without(shard: &Shard, found: Found) -> Withheld {
     let problem = if found == Found::Damaged { Problem::Damaged } else { Problem::Absent };
-    Withheld { problem, facts: call::said_facts(said(shard, Ok(found))) }
+    Withheld { problem, facts: call::said_facts(shard.said_here(&Ok(found))) }
 }
 
 async fn has(shard: &Rc<Shard>, id: ObjectId) -> Absence {
     match shard.find(id).await {
-        Ok(found) => said(shard, found.map_err(drop)),
+        Ok(found) => shard.said_here(&found),
         Err(_) => Absence::Nothing,
-    }
-}
-
-/// Only "no such file" is a no; where a bad copy was set aside there may be no other one anywhere.
-fn said(shard: &Shard, found: Result<Found, ()>) -> Absence {
-    match found {
-        Ok(Found::Here(_)) => Absence::Yes,
-        Ok(Found::Absent) => Absence::No(shard.view().synced_to()),
-        Ok(Found::Damaged) => Absence::No(None),
-        Err(()) => Absence::Nothing,
     }
 }
 

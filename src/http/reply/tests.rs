@@ -31,6 +31,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::BadImage(text()),
         Problem::WrongId,
         Problem::Absent,
+        Problem::Unproven,
         Problem::Damaged,
         Problem::CannotMake(text()),
         Problem::OutsideRange(1),
