@@ -16,6 +16,8 @@ pub(crate) fn member(number: usize, port: u16, join: Option<u16>) -> Options {
     Options {
         config: format!("[node]\nname = \"n{number}\"\n[cluster]\njoin = [{join}]\n"),
         port: Some(port),
+        // Shown only when a test fails.
+        variables: vec![("RETICULUM_LOG_LEVEL", "debug".into())],
         ..Options::default()
     }
 }
