@@ -32,8 +32,8 @@ use self::grid::post::Post;
 use self::grid::roll::Roll;
 use self::grid::{Inbox, Order};
 use self::listen::ListenError;
-use self::system::SystemError;
 pub use self::system::end_with;
+use self::system::{Bells, SystemError};
 use crate::cluster::core::Boot;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
@@ -114,7 +114,6 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
         line,
         Arc::new(identity),
     ));
-    watchdog::start(Arc::clone(&node))?;
     let boot = boot(&config, &data)?;
     let live = Arc::new(Live::new(config.http.clone()));
     let (senders, threads) =
@@ -128,7 +127,9 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     let inbox = Inbox { ears, orders: orders_in, own_orders: orders.clone() };
     let settings = config.cluster.clone();
     let control = Control { config, reload, live, node, senders, events, orders };
-    let ended = executor(plan.control)?.run(async move {
+    let executor = executor(plan.control)?;
+    watchdog::start(Arc::clone(&control.node), Bells::of_executors())?;
+    let ended = executor.run(async move {
         glommio::spawn_local(grid::run(settings, boot, (world, roll), inbox, settled)).detach();
         control.run().await
     });
