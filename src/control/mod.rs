@@ -126,6 +126,7 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     let mailboxes = Mesh::mailboxes(plan.shards.len());
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
     let quarantined: Arc<[_]> = data.quarantined.clone().into();
+    let strays: Arc<[_]> = data.strays.clone().into();
     let mut threads = Vec::new();
     for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics.iter().cloned()).enumerate() {
         let core = Core {
@@ -138,6 +139,7 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
             senders: senders.clone(),
             mailbox,
             quarantined: Arc::clone(&quarantined),
+            strays: Arc::clone(&strays),
             view: Arc::clone(&view),
             ended: Ended::new(index, sender.clone()),
         };

@@ -13,9 +13,9 @@ use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
 use super::front::Hit;
-use super::negotiate;
 use super::reply::{self, Freshness, Problem, Representation};
 use super::service::{Answer, Context};
+use super::{info, negotiate};
 use crate::image::header::Header;
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
@@ -55,16 +55,16 @@ async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -
             Ok(Format::Webp)
         }
         Extension::Auto => {
-            let header = described(context, wanted.id).await?.1;
+            let source = info::source(context, wanted.id).await?;
             let choose = if wanted.spec.is_full_plain() { negotiate::of_full } else { negotiate::of_variant };
-            Ok(choose(headers, &header))
+            Ok(choose(headers, source))
         }
     }
 }
 
-/// A stored image's facts.
-pub(super) async fn described(context: &Context, id: ObjectId) -> Result<(Original, Header), Problem> {
-    match context.shard.describe(id).await?? {
+/// A stored image's facts, or why there are none.
+pub(super) fn described(described: Described) -> Result<(Original, Header), Problem> {
+    match described {
         Described::Here(original, header) => Ok((original, header)),
         Described::Absent => Err(Problem::Absent),
         Described::Damaged(_) => Err(Problem::Damaged),

@@ -10,7 +10,7 @@
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
 //! * [`cluster`]: what other nodes ask.
-//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order. [`status`]: the cluster.
+//! * [`upload`], [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`live`]: what may change while a node runs.
@@ -29,6 +29,7 @@ mod endpoint;
 mod form;
 mod front;
 mod image;
+mod info;
 mod listing;
 pub mod live;
 mod negotiate;

@@ -23,6 +23,7 @@ use super::conditional::Range;
 use crate::object::Format;
 use crate::peer::call;
 use crate::shard::afar::NotFound;
+use crate::shard::afar::spread::SpreadError;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
 use crate::telemetry::metrics::Cache;
@@ -102,6 +103,8 @@ pub(super) enum Problem {
     ReadOnly,
     /// The node does not belong to its cluster, or must not act for it.
     NotMember(Standing),
+    /// Fewer nodes than are needed hold the upload: these.
+    TooFewCopies(Vec<String>),
     /// No space left.
     DiskFull,
     /// The disk failed.
@@ -116,6 +119,9 @@ struct Details<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    /// Those that hold a copy, where that matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<&'a [String]>,
 }
 
 impl Problem {
@@ -163,6 +169,7 @@ impl Problem {
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
             Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-a-member", "Not a member of its cluster"),
+            Self::TooFewCopies(_) => (S::SERVICE_UNAVAILABLE, "too-few-copies", "Too few copies"),
             Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
             Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
@@ -210,6 +217,9 @@ impl Problem {
                 "This node takes no new images; upload to another one, or have node.writable set."
             }
             Self::NotMember(standing) => standing.sentence(),
+            Self::TooFewCopies(_) => {
+                "Fewer nodes than are needed could store the image durably; send it again after Retry-After."
+            }
             Self::DiskFull => "There is no space left; make room or upload to another node.",
             Self::Disk => "The disk failed; try again, and have the node's log looked at if it goes on.",
             Self::Internal => "The server failed on this request; have its log looked at.",
@@ -219,7 +229,8 @@ impl Problem {
 
     fn json(&self) -> Vec<u8> {
         let (status, r#type, title) = self.kind();
-        let details = Details { r#type, title, status: status.as_u16(), detail: &self.detail() };
+        let nodes = if let Self::TooFewCopies(nodes) = self { Some(&nodes[..]) } else { None };
+        let details = Details { r#type, title, status: status.as_u16(), detail: &self.detail(), nodes };
         serde_json::to_vec(&details).expect("four plain fields always serialise")
     }
 
@@ -237,6 +248,16 @@ impl From<NotFound> for Problem {
         match not_found {
             NotFound::Absent => Self::Absent,
             NotFound::Unproven => Self::Unproven,
+        }
+    }
+}
+
+impl From<SpreadError> for Problem {
+    fn from(error: SpreadError) -> Self {
+        match error {
+            SpreadError::Ask(error) => error.into(),
+            SpreadError::Store(error) => error.into(),
+            SpreadError::TooFew(nodes) => Self::TooFewCopies(nodes),
         }
     }
 }

@@ -43,7 +43,7 @@ struct Uploaded {
     extension: &'static str,
     full_url: String,
     satisfied: bool,
-    nodes: [String; 1],
+    nodes: Vec<String>,
     width: u32,
     height: u32,
 }
@@ -61,7 +61,7 @@ pub(super) async fn bytes(
         if undelete {
             return Err(NO_UNDELETE);
         }
-        let _permit = admit(context, &request, 0)?;
+        let permit = admit(context, &request, 0)?;
         context.watch.receiving();
         let mut spool = begin(context).await?;
         let mut body = request.into_body();
@@ -74,7 +74,7 @@ pub(super) async fn bytes(
         if expected.is_some_and(|expected| expected != spooled.id) {
             return Err(Problem::WrongId);
         }
-        publish(context, spooled).await
+        publish(context, spooled, permit).await
     };
     let received: Result<Answer, Problem> = received.await;
     received.unwrap_or_else(Answer::from)
@@ -94,7 +94,7 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
             let checked = if by_field { context.access.upload_by_field(key, undelete) } else { Ok(()) };
             checked.map_err(Problem::Upload)
         };
-        let _permit = admit(context, &request, FORM_EXTRA_BYTES)?;
+        let permit = admit(context, &request, FORM_EXTRA_BYTES)?;
         context.watch.receiving();
         let (form, ended) = form::Form::new(request, context.settings.upload_bytes_max + FORM_EXTRA_BYTES)?;
         let received = form.receive(context, check).await;
@@ -108,10 +108,8 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
         context.watch.working();
         let spooled = spool.finish().await?;
         let ahead = ahead(context, &spooled, &hints)?;
-        let answer = publish(context, spooled).await?;
-        for ask in ahead {
-            context.shard.ahead(ask).await;
-        }
+        let answer = publish(context, spooled, permit).await?;
+        context.shard.ahead_anywhere(ahead).await;
         Ok(answer)
     };
     let received: Result<Answer, Problem> = received.await;
@@ -199,7 +197,7 @@ pub(super) async fn next(context: &Context, body: &mut Incoming) -> Result<Optio
 
 /// The variants that the hints mean, in the image's natural format.
 fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<VariantAsk>, Problem> {
-    let format = negotiate::natural(&spooled.header);
+    let format = negotiate::natural((&spooled.header).into());
     let stored = |hint: &Spec| hint.is_full_plain() && format == spooled.header.format;
     let ask = |hint: &Spec| {
         let recipe = Recipe::resolve(hint, format, &context.settings.recipe)
@@ -209,20 +207,21 @@ fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<Var
     hints.iter().filter(|hint| !stored(hint)).map(ask).collect()
 }
 
-async fn publish(context: &Context, spooled: Spooled) -> Result<Answer, Problem> {
+async fn publish(context: &Context, spooled: Spooled, permit: Permit) -> Result<Answer, Problem> {
     let Spooled { id, length, header, .. } = spooled;
     let shard = Rc::clone(&context.shard);
-    let original = shard.publish(spooled).await??;
+    // Copies may be on their way after the answer, and count as an upload until they are there.
+    let nodes = shard.spread(spooled, permit).await?;
     log::debug!(object:% = id, length; "stored an image");
     let Size { width, height } = header.displayed();
-    let extension = original.format.extension();
+    let extension = header.format.extension();
     let uploaded = Uploaded {
         hash: id.to_string(),
         length,
         extension,
         full_url: format!("/image/{id}/full/image.{extension}"),
         satisfied: true,
-        nodes: [shard.node.name.clone()],
+        nodes,
         width,
         height,
     };

@@ -100,6 +100,10 @@ pub struct ShardMetrics {
     pub image_bytes: Counter,
     /// 1 once the two above are the whole count; until then they are not shown.
     pub images_counted: Counter,
+    /// Copies that lie here although others own them.
+    pub strays: Counter,
+    /// Bytes of copies given to nodes that should have had them.
+    pub repair_bytes: Counter,
 }
 
 /// How many members the cluster has in each state, as this node sees it.
@@ -130,6 +134,11 @@ impl Counter {
         self.0.fetch_add(1, Relaxed);
     }
 
+    /// Adds so many.
+    pub fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
     /// Takes one off (gauges only).
     pub fn sub(&self) {
         self.0.fetch_sub(1, Relaxed);
@@ -140,7 +149,8 @@ impl Counter {
         self.0.store(value, Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// What it is now.
+    pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -180,6 +190,8 @@ impl Default for ShardMetrics {
             images: Counter::default(),
             image_bytes: Counter::default(),
             images_counted: Counter::default(),
+            strays: Counter::default(),
+            repair_bytes: Counter::default(),
         }
     }
 }
@@ -206,6 +218,12 @@ impl ShardMetrics {
     /// Counts a request below `/cluster/` that was not believed.
     pub fn refuse_peer(&self, cause: Unproven) {
         self.peers_refused[cause.index()].fetch_add(1, Relaxed);
+    }
+
+    /// How many resizes ended so.
+    #[cfg(test)]
+    pub fn resized(&self, outcome: Resize) -> u64 {
+        self.resizes[outcome.index()].load(Relaxed)
     }
 
     /// Counts how a resize ended.
@@ -327,6 +345,16 @@ impl Collector for Sum {
                 "reticulum_mesh_refused_total",
                 "Messages between shards, and between nodes, that were refused.",
                 self.mesh_refused(),
+            ),
+            gauge(
+                "reticulum_repair_debt_images",
+                "Copies that are still to be handed over to their owners.",
+                vec![(Vec::new(), total(|shard| &shard.strays))],
+            ),
+            counter(
+                "reticulum_repair_bytes_total",
+                "Bytes of copies given to nodes that should have had them.",
+                vec![(Vec::new(), total(|shard| &shard.repair_bytes))],
             ),
             gauge("reticulum_members", "Members of the cluster by state.", self.members()),
         ]);

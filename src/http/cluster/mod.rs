@@ -16,9 +16,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::image;
 use super::reply::{self, Problem};
-use super::service::{self, Answer, BodyState, Context};
+use super::service::{Answer, BodyState, Context};
+use super::{image, info};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::Said as Absence;
@@ -137,8 +137,9 @@ async fn dispatch(
         Call::Has(id) => Ok(Given::facts(call::said_facts(has(&context.shard, id).await))),
         Call::Receipt(id) => Ok(Given::facts(call::said_facts(receipt(context, id).await))),
         Call::Info(id) => {
-            let info = service::described_here(context, id).await?;
-            Ok(Given::bytes(String::new(), info))
+            let info = info::here(context, id).await?;
+            let json = serde_json::to_vec(&info).expect("plain fields always serialise");
+            Ok(Given::bytes(String::new(), json))
         }
     }
 }

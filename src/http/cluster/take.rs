@@ -85,7 +85,7 @@ pub(super) async fn copy(
     if spooled.id != copy.id {
         return Err(changed(context).into());
     }
-    shard.publish(spooled).await.map_err(Problem::from)?.map_err(Problem::from)?;
+    shard.publish(spooled, copy.stray).await.map_err(Problem::from)?.map_err(Problem::from)?;
     log::debug!(object:% = copy.id; "took a copy");
     Ok(Given::facts(String::new()))
 }

@@ -104,6 +104,23 @@ impl Shard {
         self.shared(ask).await
     }
 
+    /// Variants that will be asked for: made when there is nothing else to do, where they would be asked for.
+    pub async fn ahead_anywhere(self: &Rc<Self>, asks: Vec<VariantAsk>) {
+        if !self.has_peers() {
+            for ask in asks {
+                self.ahead(ask).await;
+            }
+            return;
+        }
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            for ask in asks {
+                // A hint is no promise.
+                let _ = shard.variant_anywhere(ask).await;
+            }
+        });
+    }
+
     /// One of those who want the same asks for all.
     async fn shared(self: &Rc<Self>, ask: VariantAsk) -> Result<Anywhere, AnywhereError> {
         let key = (ask.id, ask.key);
