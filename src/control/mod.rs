@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -33,6 +33,7 @@ use self::grid::roll::Roll;
 use self::grid::{Inbox, Order};
 use self::listen::ListenError;
 use self::system::SystemError;
+pub use self::system::end_with;
 use crate::cluster::core::Boot;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
@@ -58,8 +59,6 @@ const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 /// Why a node did not start or did not end in order.
 #[derive(Debug)]
 pub enum RunError {
-    /// Nodes to join, of which this version knows nothing.
-    Join,
     /// The kernel does not give what is needed.
     System(SystemError),
     /// The data directory cannot be used.
@@ -94,9 +93,6 @@ pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
 /// # Errors
 /// [`RunError`]; each says what to do.
 pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
-    if !config.cluster.join.is_empty() {
-        return Err(RunError::Join);
-    }
     let cores = system::cores().map_err(RunError::System)?;
     let plan = Plan::new(&cores, config.shards);
     system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
@@ -121,30 +117,8 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     watchdog::start(Arc::clone(&node))?;
     let boot = boot(&config, &data)?;
     let live = Arc::new(Live::new(config.http.clone()));
-    let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
-    let view = Arc::new(View::of_nothing(boot.this, Time::default()));
-    let mailboxes = Mesh::mailboxes(plan.shards.len());
-    let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
-    let quarantined: Arc<[_]> = data.quarantined.clone().into();
-    let strays: Arc<[_]> = data.strays.clone().into();
-    let mut threads = Vec::new();
-    for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics.iter().cloned()).enumerate() {
-        let core = Core {
-            index,
-            cpu: plan.shards[index],
-            node: Arc::clone(&node),
-            metrics,
-            memory: Arc::clone(&memory),
-            live: Arc::clone(&live),
-            senders: senders.clone(),
-            mailbox,
-            quarantined: Arc::clone(&quarantined),
-            strays: Arc::clone(&strays),
-            view: Arc::clone(&view),
-            ended: Ended::new(index, sender.clone()),
-        };
-        threads.push(core.start().map_err(RunError::Start)?);
-    }
+    let (senders, threads) =
+        start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
     let (orders, orders_in) = grid::orders();
     let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
     let world =
@@ -165,6 +139,43 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     }
     drop(data);
     ended
+}
+
+/// Starts every shard with its worker. Their mailboxes, and what to join at the end.
+fn start_shards(
+    memory_bytes: u64,
+    plan: &Plan,
+    node: &Arc<Node>,
+    metrics: &[Arc<ShardMetrics>],
+    live: &Arc<Live>,
+    data: &DataDirectory,
+    events: &flume::Sender<Event>,
+) -> Result<(Vec<flume::Sender<Message>>, Vec<ExecutorJoinHandle<()>>), RunError> {
+    let memory = Arc::new(DecodeMemory::new(memory_bytes));
+    let view = Arc::new(View::of_nothing(node.identity.node, Time::default()));
+    let mailboxes = Mesh::mailboxes(plan.shards.len());
+    let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
+    let quarantined: Arc<[_]> = data.quarantined.clone().into();
+    let strays: Arc<[_]> = data.strays.clone().into();
+    let mut threads = Vec::new();
+    for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
+        let core = Core {
+            index,
+            cpu: plan.shards[index],
+            node: Arc::clone(node),
+            metrics: Arc::clone(metrics),
+            memory: Arc::clone(&memory),
+            live: Arc::clone(live),
+            senders: senders.clone(),
+            mailbox,
+            quarantined: Arc::clone(&quarantined),
+            strays: Arc::clone(&strays),
+            view: Arc::clone(&view),
+            ended: Ended::new(index, events.clone()),
+        };
+        threads.push(core.start().map_err(RunError::Start)?);
+    }
+    Ok((senders, threads))
 }
 
 /// What this node knows of itself at its start.
@@ -365,9 +376,6 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Join => f.write_str(
-                "this version runs one node only and cannot join others: leave out --join and cluster.join",
-            ),
             Self::System(error) => error.fmt(f),
             Self::Data(error) => error.fmt(f),
             Self::Cluster(error) => error.fmt(f),

@@ -7,7 +7,9 @@ use std::fs;
 
 use rustix::io::Errno;
 use rustix::io_uring::{io_uring_params, io_uring_setup};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 
 /// What the runtime asks for itself.
 const LOCKED_BYTES_BASE: u64 = 512 << 10;
@@ -30,6 +32,14 @@ pub enum SystemError {
     Refused(Errno),
     /// The process may use no core.
     NoCores,
+}
+
+/// From now on this process is killed when its parent ends, which should be process `parent`. False: that one has
+/// ended already, or the kernel does not do it.
+pub fn end_with(parent: u32) -> bool {
+    let is_asked = set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
+    let now = getppid().map(|now| now.as_raw_nonzero().get());
+    is_asked && now.is_some_and(|now| u32::try_from(now) == Ok(parent))
 }
 
 /// Raises the limits as far as they may go and proves that io_uring works for `executors` executors.

@@ -78,13 +78,18 @@ impl<W: World> Driver<W> {
     }
 
     fn act(&mut self, now: Time) {
+        let mut events = Vec::new();
         while let Some(action) = self.core.poll() {
             match action {
                 Action::Send { url, node, bytes } => self.world.send(&url, node, bytes),
                 Action::Persist { sequence, bytes } => self.world.keep(sequence, bytes),
                 Action::View(view) => self.world.show(&view),
-                Action::Event(event) => self.world.tell(event, self.core.view(), now),
+                Action::Event(event) => events.push(event),
             }
+        }
+        // Told when all is done: the newest view knows the names.
+        for event in events {
+            self.world.tell(event, self.core.view(), now);
         }
     }
 }

@@ -55,7 +55,7 @@ fn say(event: Event, view: &View) {
     let name =
         |node: NodeId| view.member(node).map_or_else(|| node.to_string(), |member| member.name.to_string());
     match event {
-        Event::Joined => log::info!(members = view.members().count(); "joined the cluster"),
+        Event::Joined => log::info!("taken in by the cluster"),
         Event::JoinRefused(refusal) => log::error!("the cluster refuses this node: {}", reason(refusal)),
         Event::Up(node) => log::info!(node = name(node); "a member answers"),
         Event::Down(node) => log::warn!(node = name(node); "a member does not answer"),

@@ -12,7 +12,7 @@ use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::peer::auth::Refusal;
 use crate::peer::body::Outgoing;
-use crate::peer::call::Call;
+use crate::peer::call::{Call, GIVEN};
 use crate::peer::pool::{Address, PeerError, Pool, Request};
 
 /// A letter that is older is of no use: the next one says the same, or better.
@@ -47,10 +47,16 @@ impl Post {
         glommio::spawn_local(async move {
             let to = Address { url: turn.url.clone(), node };
             let request = Request { call: Call::Gossip, layout, body: Outgoing::Bytes(Bytes::from(bytes)) };
-            let answer = pool.ask(&to, request, WITHIN).await;
-            if let Some(trouble) = answer.err().and_then(trouble) {
-                // When there is no room, as much has been said already.
-                let _ = orders.try_send(Order::Trouble(trouble));
+            match pool.ask(&to, request, WITHIN).await {
+                Ok(answer) if answer.status == GIVEN => {}
+                Ok(answer) => log::debug!(url:% = to.url, status = answer.status; "a letter was not taken"),
+                Err(error) => {
+                    log::debug!(url:% = to.url, error:? = error; "a letter is lost");
+                    if let Some(trouble) = trouble(error) {
+                        // When there is no room, as much has been said already.
+                        let _ = orders.try_send(Order::Trouble(trouble));
+                    }
+                }
             }
             drop(turn);
         })
