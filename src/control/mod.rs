@@ -141,6 +141,9 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     ended
 }
 
+type Mailboxes = Vec<flume::Sender<Message>>;
+type Threads = Vec<ExecutorJoinHandle<()>>;
+
 /// Starts every shard with its worker. Their mailboxes, and what to join at the end.
 fn start_shards(
     memory_bytes: u64,
@@ -150,7 +153,7 @@ fn start_shards(
     live: &Arc<Live>,
     data: &DataDirectory,
     events: &flume::Sender<Event>,
-) -> Result<(Vec<flume::Sender<Message>>, Vec<ExecutorJoinHandle<()>>), RunError> {
+) -> Result<(Mailboxes, Threads), RunError> {
     let memory = Arc::new(DecodeMemory::new(memory_bytes));
     let view = Arc::new(View::of_nothing(node.identity.node, Time::default()));
     let mailboxes = Mesh::mailboxes(plan.shards.len());

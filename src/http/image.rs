@@ -156,7 +156,7 @@ async fn variant(
 /// Where a long variant comes from.
 enum Source {
     File(OwnedFd),
-    Stream(Stream),
+    Stream(Box<Stream>),
 }
 
 /// Whether the image is anywhere.

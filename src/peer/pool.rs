@@ -99,7 +99,7 @@ pub struct Opened {
     /// What it says beside the body.
     pub facts: String,
     /// The body.
-    pub body: Stream,
+    pub body: Box<Stream>,
 }
 
 /// Why there is no answer. Whether the question was heard is not known, except as noted.

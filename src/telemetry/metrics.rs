@@ -3,6 +3,8 @@
 //! Every shard counts into its own [`ShardMetrics`]; only a scrape reads them together, so no two
 //! cores write one cache line. Labels come from the closed enums here.
 
+mod label;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,50 +13,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 use prometheus::{Encoder, Registry, TextEncoder};
 
-/// A closed set of label values.
-pub trait Label: Copy + 'static {
-    /// All of them, with their texts.
-    const ALL: &'static [(Self, &'static str)];
-    /// Position in [`Label::ALL`].
-    fn index(self) -> usize;
-}
-
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $(#[doc = concat!("`", $text, "`")] $variant),* }
-        impl Label for $name {
-            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $text)),*];
-            fn index(self) -> usize { self as usize }
-        }
-    };
-}
-
-label!(
-    /// Which route a request took.
-    Route { Upload = "upload", Image = "image", Info = "info", Health = "health", Metrics = "metrics", Peer = "peer", Other = "other" }
-);
-label!(
-    /// Where an answer's bytes came from.
-    Cache { None = "none", Memory = "memory", Disk = "disk", Peer = "peer", Miss = "miss", Coalesced = "coalesced" }
-);
-label!(
-    /// The stages of making a variant.
-    Stage { Queue = "queue", Read = "read", Render = "render", Store = "store", Peer = "peer" }
-);
-label!(
-    /// How a resize ended.
-    Resize { Ok = "ok", Refused = "refused", Deadline = "deadline", Failed = "failed", Cancelled = "cancelled" }
-);
-label!(
-    /// Why a request of another node was not believed.
-    Unproven { Unsigned = "unsigned", Version = "version", Cluster = "foreign", Proof = "proof", Replay = "replay" }
-);
-label!(
-    /// What a member of the cluster is, by the layout's word.
-    Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
-);
+pub use self::label::{Cache, Label, Member, Resize, Route, Stage, Unproven};
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
 pub const STATUSES: [u16; 22] = [
@@ -285,6 +244,7 @@ impl Collector for Sum {
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let total = |read: fn(&ShardMetrics) -> &Counter| self.sum(|shard| read(shard).get());
         let mut families = self.stored();
+        families.extend(self.repair());
         families.extend([
             counter("reticulum_http_requests_total", "Requests answered.", self.requests()),
             self.histogram(
@@ -346,16 +306,6 @@ impl Collector for Sum {
                 "Messages between shards, and between nodes, that were refused.",
                 self.mesh_refused(),
             ),
-            gauge(
-                "reticulum_repair_debt_images",
-                "Copies that are still to be handed over to their owners.",
-                vec![(Vec::new(), total(|shard| &shard.strays))],
-            ),
-            counter(
-                "reticulum_repair_bytes_total",
-                "Bytes of copies given to nodes that should have had them.",
-                vec![(Vec::new(), total(|shard| &shard.repair_bytes))],
-            ),
             gauge("reticulum_members", "Members of the cluster by state.", self.members()),
         ]);
         families
@@ -367,6 +317,22 @@ type Sample = (Vec<(&'static str, &'static str)>, u64);
 impl Sum {
     fn sum(&self, read: impl Fn(&ShardMetrics) -> u64) -> u64 {
         self.shards.iter().map(|shard| read(shard)).sum()
+    }
+
+    /// What is still to be done, and was done, for copies to lie where they belong.
+    fn repair(&self) -> [proto::MetricFamily; 2] {
+        [
+            gauge(
+                "reticulum_repair_debt_images",
+                "Copies that are still to be handed over to their owners.",
+                vec![(Vec::new(), self.sum(|shard| shard.strays.get()))],
+            ),
+            counter(
+                "reticulum_repair_bytes_total",
+                "Bytes of copies given to nodes that should have had them.",
+                vec![(Vec::new(), self.sum(|shard| shard.repair_bytes.get()))],
+            ),
+        ]
     }
 
     /// Those between shards for want of room, those of other nodes for want of proof.

@@ -34,7 +34,6 @@ pub(super) const ALONE: Copies = Copies { replication: 1, min_replication: 1 };
 pub(super) struct Running {
     pub(super) address: Address,
     pub(super) metrics: Arc<ShardMetrics>,
-    pub(super) node: Arc<Node>,
     pub(super) ears: Ears,
     pub(super) store: path::Layout,
     mailbox: flume::Sender<Message>,
@@ -135,7 +134,7 @@ impl Running {
         };
         mailbox.send(Message::Listen(listener.into())).unwrap();
         let thread = Some(thread.unwrap());
-        Self { address, metrics, node, ears, store, mailbox, thread, _directory: directory }
+        Self { address, metrics, ears, store, mailbox, thread, _directory: directory }
     }
 
     /// From now on it works by this view.
