@@ -21,6 +21,7 @@ use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
 use crate::peer::body::Stream;
 use crate::peer::call::Stored;
+use crate::shard::afar::NotFound;
 use crate::shard::afar::fetch::{Fetched, FetchedBody};
 use crate::shard::afar::variant::{Anywhere, AnywhereError};
 use crate::shard::hot::{self, Entry, HotKey};
@@ -407,6 +408,15 @@ impl From<AnywhereError> for Problem {
             AnywhereError::Ask(error) => error.into(),
             AnywhereError::NotFound(error) => error.into(),
             AnywhereError::Variant(error) => problem(error),
+        }
+    }
+}
+
+impl From<NotFound> for Problem {
+    fn from(not_found: NotFound) -> Self {
+        match not_found {
+            NotFound::Absent => Self::Absent,
+            NotFound::Unproven => Self::Unproven,
         }
     }
 }

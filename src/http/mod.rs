@@ -61,8 +61,6 @@ pub struct Settings {
     pub only_presets: bool,
     /// Who may do what.
     pub access: access::Settings,
-    /// Whether new images are taken.
-    pub writable: bool,
     /// Bytes of an upload.
     pub upload_bytes_max: u64,
     /// Uploads at once, all shards together.

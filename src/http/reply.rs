@@ -24,8 +24,6 @@ use super::body::Body;
 use super::conditional::Range;
 use crate::object::Format;
 use crate::peer::call;
-use crate::shard::afar::NotFound;
-use crate::shard::afar::spread::SpreadError;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
 use crate::telemetry::metrics::Cache;
@@ -191,25 +189,6 @@ impl Problem {
         let status = StatusCode::from_bytes(head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;
         let problem = [Self::Unreadable, Self::HeadTooLong].into_iter().find(|one| one.kind().0 == status)?;
         Some((problem, status.as_u16()))
-    }
-}
-
-impl From<NotFound> for Problem {
-    fn from(not_found: NotFound) -> Self {
-        match not_found {
-            NotFound::Absent => Self::Absent,
-            NotFound::Unproven => Self::Unproven,
-        }
-    }
-}
-
-impl From<SpreadError> for Problem {
-    fn from(error: SpreadError) -> Self {
-        match error {
-            SpreadError::Ask(error) => error.into(),
-            SpreadError::Store(error) => error.into(),
-            SpreadError::TooFew(nodes) => Self::TooFewCopies(nodes),
-        }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
 use crate::shard::Node;
+use crate::shard::afar::spread::SpreadError;
 use crate::shard::line::Standing;
 use crate::shard::message::VariantAsk;
 use crate::store::spool::{Spool, SpoolError, Spooled};
@@ -135,13 +136,14 @@ fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Re
     if announced.is_some_and(|length| length > bytes_max + extra_bytes) {
         return Err(Problem::TooLong(bytes_max));
     }
-    if !context.settings.writable {
-        return Err(Problem::ReadOnly);
-    }
     let node = &context.shard.node;
     let standing = node.line.standing();
     if standing != Standing::Member {
         return Err(Problem::NotMember(standing));
+    }
+    // Where there are others, they take what this node does not.
+    if !context.shard.takes_copies() && !context.shard.has_peers() {
+        return Err(Problem::ReadOnly);
     }
     let under_way = node.uploads.fetch_add(1, Relaxed);
     let permit = Permit(Arc::clone(node));
@@ -242,6 +244,16 @@ impl From<SpoolError> for Problem {
             }
             SpoolError::Refused(error) => Self::BadImage(error.to_string()),
             SpoolError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SpreadError> for Problem {
+    fn from(error: SpreadError) -> Self {
+        match error {
+            SpreadError::Ask(error) => error.into(),
+            SpreadError::Store(error) => error.into(),
+            SpreadError::TooFew(nodes) => Self::TooFewCopies(nodes),
         }
     }
 }

@@ -46,6 +46,12 @@ impl Shard {
         view.members().any(|(node, _)| node != view.this())
     }
 
+    /// Whether this node takes new copies, by the layout's word.
+    pub fn takes_copies(&self) -> bool {
+        let view = self.view();
+        view.member(view.this()).is_some_and(|member| member.writable)
+    }
+
     async fn ask(
         &self,
         view: &View,

@@ -102,11 +102,12 @@ impl Shard {
     ) {
         let (mut spooled, mut answer) = (Some(spooled), Some(answer));
         let mut write = Write::new(upload.id);
-        let (mut news, mut merging) = (Several::new(), Duration::ZERO);
+        let (mut news, mut under_way, mut merging) = (Several::new(), 0, Duration::ZERO);
         loop {
             let view = self.view();
             for node in write.targets(&view) {
                 write.ask(node);
+                under_way += 1;
                 match spooled.take_if(|_| node == view.this()) {
                     Some(spooled) => news.push(self.store_here(spooled, node)),
                     None => news.push(self.copy_to(&upload, Arc::clone(&view), node)),
@@ -121,14 +122,26 @@ impl Shard {
             {
                 answer.send(Ok(names(&view, &write)));
             }
-            match news.next().await {
-                Some(News::Taken(node, layout)) => write.taken(node, layout),
-                Some(News::Refused(node) | News::Slow(node)) => write.refused(node),
+            if under_way == 0 {
                 // A copy under a layout that is not known here counts when that has come.
-                None if write.standing(&view) == Standing::Pending && merging < MERGE_MAX => {
-                    glommio::timer::sleep(LOOK_AGAIN).await;
-                    merging += LOOK_AGAIN;
+                if write.standing(&view) != Standing::Pending || merging >= MERGE_MAX {
+                    break;
                 }
+                glommio::timer::sleep(LOOK_AGAIN).await;
+                merging += LOOK_AGAIN;
+                continue;
+            }
+            match news.next().await {
+                Some(News::Taken(node, layout)) => {
+                    under_way -= 1;
+                    write.taken(node, layout);
+                }
+                Some(News::Refused(node)) => {
+                    under_way -= 1;
+                    write.refused(node);
+                }
+                // Its copy counts all the same when it comes; what was taken stays so.
+                Some(News::Slow(node)) => write.refused(node),
                 None => break,
             }
         }

@@ -20,7 +20,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::{Absence, Said};
 use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, Stored, VariantCall};
-use crate::peer::pool::Opened;
+use crate::peer::pool::{Opened, PeerError};
 use crate::telemetry::metrics::{Cache, Stage};
 
 /// Variants up to this length are taken whole, and shared by all who wait for them here.
@@ -163,7 +163,7 @@ impl Shard {
         }
         let (mut search, mut is_busy) = (Absence::new(ask.id), false);
         for node in nodes {
-            match self.made_by(node, ask).await {
+            match self.made_by(node, ask, started).await {
                 Word::Given(found) => {
                     self.metrics.stage(Stage::Peer, started.elapsed());
                     return Ok(found);
@@ -177,7 +177,7 @@ impl Shard {
             return Err(AnywhereError::Variant(VariantError::Busy));
         }
         let node = self.go_on(ask.id, &mut search).await.map_err(AnywhereError::NotFound)?;
-        match self.made_by(node, ask).await {
+        match self.made_by(node, ask, started).await {
             Word::Given(found) => Ok(found),
             Word::Said(_) => Err(AnywhereError::NotFound(NotFound::Unproven)),
             Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
@@ -185,11 +185,11 @@ impl Shard {
         }
     }
 
-    async fn made_by(self: &Rc<Self>, node: NodeId, ask: &VariantAsk) -> Word {
+    async fn made_by(self: &Rc<Self>, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
         if node == self.view().this() {
             self.made_here(ask, true).await
         } else {
-            self.made_by_node(node, ask).await
+            self.made_by_node(node, ask, started).await
         }
     }
 
@@ -209,16 +209,17 @@ impl Shard {
         }
     }
 
-    async fn made_by_node(&self, node: NodeId, ask: &VariantAsk) -> Word {
+    async fn made_by_node(&self, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
         let VariantAsk { id, recipe, key } = ask;
         let call = VariantCall { id: *id, recipe: recipe.key(), dimension_max: recipe.dimension_max };
-        let deadline = self.node.settings.resize_deadline;
-        let started = Instant::now();
-        let opened = self.open_afar(&self.view(), node, Call::Variant(call), deadline).await;
-        let Ok(opened) = opened else {
-            let is_late = started.elapsed() >= deadline;
-            let late = AnywhereError::Variant(VariantError::Deadline);
-            return if is_late { Word::Failed(late) } else { Word::Said(Said::Nothing) };
+        // One deadline for all who are asked.
+        let left = self.node.settings.resize_deadline.saturating_sub(started.elapsed());
+        let opened = match self.open_afar(&self.view(), node, Call::Variant(call), left).await {
+            Ok(opened) => opened,
+            Err(PeerError::Late) => {
+                return Word::Failed(AnywhereError::Variant(VariantError::Deadline));
+            }
+            Err(_) => return Word::Said(Said::Nothing),
         };
         if opened.status != call::GIVEN {
             return refusal(opened).await;
