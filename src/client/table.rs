@@ -41,7 +41,7 @@ pub(super) fn bytes(count: Option<u64>) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let Some(count) = count else { return "-".to_owned() };
     let unit = (0..UNITS.len()).rev().find(|unit| count >> (10 * unit) > 0).unwrap_or(0);
-    let tenths = u128::from(count) * 10 >> (10 * unit);
+    let tenths = (u128::from(count) * 10) >> (10 * unit);
     if unit == 0 { format!("{count} B") } else { format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]) }
 }
 

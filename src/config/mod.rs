@@ -154,7 +154,6 @@ fn meaning(values: Values) -> Config {
                 require_signature: access.require_signature,
                 cors_origins: access.cors_origins.0.into_iter().map(Origin::into_text).collect(),
             },
-            writable: node.writable,
             upload_bytes_max: images.max_bytes.0,
             uploads_max: limits.uploads.0,
             connections_max: limits.connections.0,

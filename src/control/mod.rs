@@ -142,6 +142,9 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     ended
 }
 
+type Mailboxes = Vec<flume::Sender<Message>>;
+type Threads = Vec<ExecutorJoinHandle<()>>;
+
 /// Starts every shard with its worker. Their mailboxes, and what to join at the end.
 fn start_shards(
     memory_bytes: u64,
@@ -151,12 +154,13 @@ fn start_shards(
     live: &Arc<Live>,
     data: &DataDirectory,
     events: &flume::Sender<Event>,
-) -> Result<(Vec<flume::Sender<Message>>, Vec<ExecutorJoinHandle<()>>), RunError> {
+) -> Result<(Mailboxes, Threads), RunError> {
     let memory = Arc::new(DecodeMemory::new(memory_bytes));
     let view = Arc::new(View::of_nothing(node.identity.node, Time::default()));
     let mailboxes = Mesh::mailboxes(plan.shards.len());
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
     let quarantined: Arc<[_]> = data.quarantined.clone().into();
+    let strays: Arc<[_]> = data.strays.clone().into();
     let mut threads = Vec::new();
     for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
         let core = Core {
@@ -169,6 +173,7 @@ fn start_shards(
             senders: senders.clone(),
             mailbox,
             quarantined: Arc::clone(&quarantined),
+            strays: Arc::clone(&strays),
             view: Arc::clone(&view),
             ended: Ended::new(index, events.clone()),
         };

@@ -104,7 +104,7 @@ impl Body {
     }
 
     /// Bytes `start..end` of what another node gives, the last of them only when all of it is proven.
-    pub(super) fn peer(stream: Stream, start: u64, end: u64) -> Self {
+    pub(super) fn peer(stream: Box<Stream>, start: u64, end: u64) -> Self {
         Self { source: Source::Peer(PeerBody::new(stream, start, end)), _sent: None }
     }
 

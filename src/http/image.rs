@@ -13,14 +13,15 @@ use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
 use super::front::Hit;
-use super::negotiate;
 use super::reply::{self, Freshness, Problem, Representation};
 use super::service::{Answer, Context};
+use super::{info, negotiate};
 use crate::image::header::Header;
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
 use crate::peer::body::Stream;
 use crate::peer::call::Stored;
+use crate::shard::afar::NotFound;
 use crate::shard::afar::fetch::{Fetched, FetchedBody};
 use crate::shard::afar::variant::{Anywhere, AnywhereError};
 use crate::shard::hot::{self, Entry, HotKey};
@@ -55,16 +56,16 @@ async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -
             Ok(Format::Webp)
         }
         Extension::Auto => {
-            let header = described(context, wanted.id).await?.1;
+            let source = info::source(context, wanted.id).await?;
             let choose = if wanted.spec.is_full_plain() { negotiate::of_full } else { negotiate::of_variant };
-            Ok(choose(headers, &header))
+            Ok(choose(headers, source))
         }
     }
 }
 
-/// A stored image's facts.
-pub(super) async fn described(context: &Context, id: ObjectId) -> Result<(Original, Header), Problem> {
-    match context.shard.describe(id).await?? {
+/// A stored image's facts, or why there are none.
+pub(super) fn described(described: Described) -> Result<(Original, Header), Problem> {
+    match described {
         Described::Here(original, header) => Ok((original, header)),
         Described::Absent => Err(Problem::Absent),
         Described::Damaged(_) => Err(Problem::Damaged),
@@ -156,7 +157,7 @@ async fn variant(
 /// Where a long variant comes from.
 enum Source {
     File(OwnedFd),
-    Stream(Stream),
+    Stream(Box<Stream>),
 }
 
 /// Whether the image is anywhere.
@@ -407,6 +408,15 @@ impl From<AnywhereError> for Problem {
             AnywhereError::Ask(error) => error.into(),
             AnywhereError::NotFound(error) => error.into(),
             AnywhereError::Variant(error) => problem(error),
+        }
+    }
+}
+
+impl From<NotFound> for Problem {
+    fn from(not_found: NotFound) -> Self {
+        match not_found {
+            NotFound::Absent => Self::Absent,
+            NotFound::Unproven => Self::Unproven,
         }
     }
 }

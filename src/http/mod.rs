@@ -10,7 +10,7 @@
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
 //! * [`cluster`]: what other nodes ask.
-//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order. [`status`]: the cluster.
+//! * [`upload`], [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`live`]: what may change while a node runs.
@@ -29,6 +29,7 @@ mod endpoint;
 mod form;
 mod front;
 mod image;
+mod info;
 mod listing;
 pub mod live;
 mod negotiate;
@@ -60,8 +61,6 @@ pub struct Settings {
     pub only_presets: bool,
     /// Who may do what.
     pub access: access::Settings,
-    /// Whether new images are taken.
-    pub writable: bool,
     /// Bytes of an upload.
     pub upload_bytes_max: u64,
     /// Uploads at once, all shards together.

@@ -22,10 +22,10 @@ pub(super) struct PeerBody {
     held: Option<Bytes>,
 }
 
-type Reading = Pin<Box<dyn Future<Output = (Stream, Result<Option<Bytes>, PeerError>)>>>;
+type Reading = Pin<Box<dyn Future<Output = (Box<Stream>, Result<Option<Bytes>, PeerError>)>>>;
 
 impl PeerBody {
-    pub(super) fn new(stream: Stream, start: u64, end: u64) -> Self {
+    pub(super) fn new(stream: Box<Stream>, start: u64, end: u64) -> Self {
         Self { reading: Some(read(stream)), position: 0, start, end, given: 0, held: None }
     }
 
@@ -81,7 +81,7 @@ impl PeerBody {
     }
 }
 
-fn read(mut stream: Stream) -> Reading {
+fn read(mut stream: Box<Stream>) -> Reading {
     Box::pin(async move {
         let read = stream.next().await;
         (stream, read)

@@ -3,6 +3,8 @@
 //! What the client reads is one sentence that says what to do. What only the log may know (paths,
 //! causes inside the node) never comes here.
 
+mod sentence;
+
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -22,7 +24,6 @@ use super::body::Body;
 use super::conditional::Range;
 use crate::object::Format;
 use crate::peer::call;
-use crate::shard::afar::NotFound;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
 use crate::telemetry::metrics::Cache;
@@ -102,6 +103,8 @@ pub(super) enum Problem {
     ReadOnly,
     /// The node does not belong to its cluster, or must not act for it.
     NotMember(Standing),
+    /// Fewer nodes than are needed hold the upload: these.
+    TooFewCopies(Vec<String>),
     /// No space left.
     DiskFull,
     /// The disk failed.
@@ -116,6 +119,9 @@ struct Details<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    /// Those that hold a copy, where that matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<&'a [String]>,
 }
 
 impl Problem {
@@ -163,63 +169,17 @@ impl Problem {
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
             Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-a-member", "Not a member of its cluster"),
+            Self::TooFewCopies(_) => (S::SERVICE_UNAVAILABLE, "too-few-copies", "Too few copies"),
             Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
             Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }
 
-    /// One sentence that tells the caller what to do.
-    fn detail(&self) -> String {
-        let text = match self {
-            Self::Unsigned => "Only nodes of this cluster may ask this; sign the request.",
-            Self::UnknownRoute => {
-                "Use /image/<id>/<spec>/<name>.<ext> with jpg, png, gif, webp, avif or auto."
-            }
-            Self::Method(allow) => return format!("Use one of: {allow}."),
-            Self::BadId => "Use the 40 hex digits that the upload answered as \"hash\".",
-            Self::BadUrl(detail) | Self::Framing(detail) => detail,
-            Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
-            Self::OnlyPresets => {
-                "Only presets are made here; write p- and the name of one, or ask for full as stored."
-            }
-            Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
-            Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
-            Self::Url(refusal) => return refusal.to_string(),
-            Self::Unreadable => "Send a well-formed HTTP/1.1 request.",
-            Self::HeadTooLong => "Send at most 100 headers, and with the request line at most 64 KiB.",
-            Self::Aborted => "The body ended before its announced length; send it again.",
-            Self::Stalled => "The body stopped arriving; send it again without pauses.",
-            Self::TooLong(bytes_max) => return format!("Send at most {bytes_max} bytes."),
-            Self::UnsupportedImage(detail) | Self::BadImage(detail) | Self::CannotMake(detail) => {
-                return detail.clone();
-            }
-            Self::WrongId => {
-                "The SHA-1 of the body is not the id in the URL; send the right bytes or the right id."
-            }
-            Self::Absent => "No image has this id; upload it first.",
-            Self::Unproven => {
-                "No node that answers has this image, but one that does not answer may; try again after Retry-After."
-            }
-            Self::Damaged => "The stored copy failed its check and was set aside; upload the image again.",
-            Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
-            Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
-            Self::Deadline => "Making this variant took too long; try again after Retry-After.",
-            Self::Stopping => "This node is about to stop; ask another one.",
-            Self::ReadOnly => {
-                "This node takes no new images; upload to another one, or have node.writable set."
-            }
-            Self::NotMember(standing) => standing.sentence(),
-            Self::DiskFull => "There is no space left; make room or upload to another node.",
-            Self::Disk => "The disk failed; try again, and have the node's log looked at if it goes on.",
-            Self::Internal => "The server failed on this request; have its log looked at.",
-        };
-        text.to_owned()
-    }
-
     fn json(&self) -> Vec<u8> {
         let (status, r#type, title) = self.kind();
-        let details = Details { r#type, title, status: status.as_u16(), detail: &self.detail() };
+        let nodes = if let Self::TooFewCopies(nodes) = self { Some(&nodes[..]) } else { None };
+        let details = Details { r#type, title, status: status.as_u16(), detail: &self.detail(), nodes };
         serde_json::to_vec(&details).expect("four plain fields always serialise")
     }
 
@@ -229,15 +189,6 @@ impl Problem {
         let status = StatusCode::from_bytes(head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;
         let problem = [Self::Unreadable, Self::HeadTooLong].into_iter().find(|one| one.kind().0 == status)?;
         Some((problem, status.as_u16()))
-    }
-}
-
-impl From<NotFound> for Problem {
-    fn from(not_found: NotFound) -> Self {
-        match not_found {
-            NotFound::Absent => Self::Absent,
-            NotFound::Unproven => Self::Unproven,
-        }
     }
 }
 

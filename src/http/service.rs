@@ -4,13 +4,10 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Instant;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures_lite::FutureExt;
 use http::header::TRANSFER_ENCODING;
 use http::{Method, Request, Response, Uri};
 use hyper::body::{Body as _, Incoming};
-use serde::Serialize;
 
 use super::access::{Access, Caller, cors};
 use super::body::Body;
@@ -20,10 +17,7 @@ use super::front::{self, Front, Hit};
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
-use super::{Settings, download, image, listing, status, upload};
-use crate::image::facts::Facts;
-use crate::image::geometry::Size;
-use crate::object::ObjectId;
+use super::{Settings, download, image, info, listing, status, upload};
 use crate::shard::line::Standing;
 use crate::shard::mesh::AskError;
 use crate::shard::{Phase, Shard};
@@ -136,7 +130,7 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
             named(answer, uri)
         }
         Endpoint::Moved(location) => reply::moved(location).into(),
-        Endpoint::Info(id) => info(context, id).await.unwrap_or_else(Answer::from),
+        Endpoint::Info(id) => info::answer(context, id).await.unwrap_or_else(Answer::from),
         Endpoint::List(listing) => {
             listing::answer(&context.shard, listing).await.unwrap_or_else(Answer::from)
         }
@@ -192,54 +186,6 @@ async fn metrics(shard: &Shard) -> Answer {
         Some((media_type, text)) => reply::text(&media_type, text).into(),
         None => Problem::Internal.into(),
     }
-}
-
-#[derive(Serialize)]
-struct Info {
-    hash: String,
-    length: u64,
-    extension: &'static str,
-    width: u32,
-    height: u32,
-    orientation: u8,
-    frames: u32,
-    has_alpha: bool,
-    color: String,
-    average: Option<String>,
-    thumbhash: Option<String>,
-    nodes: [String; 1],
-    uploaded: String,
-}
-
-async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
-    Ok(reply::json(&info_here(context, id).await?).into())
-}
-
-/// What [`info`] says of an image that is stored on this node, as JSON for another one.
-pub(super) async fn described_here(context: &Context, id: ObjectId) -> Result<Vec<u8>, Problem> {
-    Ok(serde_json::to_vec(&info_here(context, id).await?).expect("plain fields always serialise"))
-}
-
-async fn info_here(context: &Context, id: ObjectId) -> Result<Info, Problem> {
-    let shard = &context.shard;
-    let (original, header) = image::described(context, id).await?;
-    let facts = shard.facts(id).await?;
-    let Size { width, height } = header.displayed();
-    Ok(Info {
-        hash: id.to_string(),
-        length: original.length,
-        extension: original.format.extension(),
-        width,
-        height,
-        orientation: header.orientation.value(),
-        frames: header.frames,
-        has_alpha: header.has_alpha,
-        color: header.color.to_string(),
-        average: facts.as_ref().map(|Facts { average: [r, g, b], .. }| format!("{r:02x}{g:02x}{b:02x}")),
-        thumbhash: facts.map(|facts| STANDARD.encode(facts.thumbhash)),
-        nodes: [shard.node.name.clone()],
-        uploaded: humantime::format_rfc3339_seconds(original.modified).to_string(),
-    })
 }
 
 impl From<Response<Body>> for Answer {

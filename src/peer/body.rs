@@ -142,13 +142,13 @@ impl HttpBody for Sending {
 }
 
 impl Stream {
-    pub(super) fn new(body: Incoming, digest: Digest, lease: Lease) -> Self {
+    pub(super) fn new(body: Incoming, digest: Digest, lease: Lease) -> Box<Self> {
         let hasher = match digest {
             Digest::Bytes(_) => Hasher::Bytes(Box::default()),
             Digest::Image(_) => Hasher::Image(Box::default()),
         };
         let (held, held_bytes, ended) = (VecDeque::new(), 0, false);
-        Self { body, hasher, digest, held, held_bytes, ended, lease: Some(lease) }
+        Box::new(Self { body, hasher, digest, held, held_bytes, ended, lease: Some(lease) })
     }
 
     /// Bytes that the answer announces.
@@ -182,7 +182,7 @@ impl Stream {
     ///
     /// # Errors
     /// As [`Stream::next`], and [`PeerError::TooLong`].
-    pub async fn collect(mut self, bytes_max: usize) -> Result<Bytes, PeerError> {
+    pub async fn collect(mut self: Box<Self>, bytes_max: usize) -> Result<Bytes, PeerError> {
         let mut all = Vec::with_capacity(self.length().map_or(0, |length| (length as usize).min(bytes_max)));
         while let Some(bytes) = self.next().await? {
             if all.len() + bytes.len() > bytes_max {

@@ -31,6 +31,9 @@ const CONNECTIONS_MAX: u64 = 16;
 /// How long an idle connection is used again: shorter than any node keeps one that is silent.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
+/// How long it may take to connect and to be welcomed: a node that is there answers at once, however busy it is.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
 /// How long a name's address holds.
 const RESOLVED_FOR: Duration = Duration::from_secs(30);
 
@@ -99,7 +102,7 @@ pub struct Opened {
     /// What it says beside the body.
     pub facts: String,
     /// The body.
-    pub body: Stream,
+    pub body: Box<Stream>,
 }
 
 /// Why there is no answer. Whether the question was heard is not known, except as noted.
@@ -239,7 +242,9 @@ impl Node {
         let permit = self.permit().await?;
         let authority = to.url.as_str().trim_start_matches("http://");
         let address = self.resolve(authority).await?;
-        let connection = Connection::open(address, authority, Arc::clone(identity)).await?;
+        let opened = within(CONNECT_MAX, Connection::open(address, authority, Arc::clone(identity))).await;
+        let connection =
+            opened.map_err(|error| if error == PeerError::Late { PeerError::Unreachable } else { error })?;
         is_right(to, connection.node)?;
         Ok(Lease { connection, node: Rc::clone(self), _permit: permit })
     }

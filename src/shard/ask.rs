@@ -14,6 +14,7 @@ use super::event::Event;
 use super::mesh::AskError;
 use super::message::{Answer, Ask, Opened, Publish, VariantAsk, Verified};
 use super::variant::{Variant, VariantError};
+use crate::cluster::rules::stray::needs_record;
 use crate::image::facts::Facts;
 use crate::object::ObjectId;
 use crate::store::StoreError;
@@ -121,16 +122,17 @@ impl Shard {
         }
     }
 
-    /// Stores a received upload durably.
+    /// Stores a received upload durably on this node; `stray` where whoever sent it takes others for its owners.
     ///
     /// # Errors
     /// As [`Shard::find`]; nothing of the upload is visible then (after [`AskError::Failed`] it may be).
     pub async fn publish(
         self: &Rc<Self>,
         spooled: Spooled,
+        stray: bool,
     ) -> Result<Result<Original, StoreError>, AskError> {
         let Spooled { temporary, id, header, .. } = spooled;
-        let ask = |temporary| Ask::Publish(Publish { temporary, id, format: header.format });
+        let ask = |temporary| Ask::Publish(Publish { temporary, id, format: header.format, stray });
         if self.owns(&id) {
             let path = temporary.release();
             return match self.answer(ask(path)).await {
@@ -216,10 +218,16 @@ impl Shard {
     }
 
     async fn own_publish(&self, publish: Publish) -> Result<Original, StoreError> {
-        let Publish { temporary, id, format } = publish;
+        let Publish { temporary, id, format, stray } = publish;
         let temporary = Temporary::take_over(temporary, self.spools.garbage());
         let _turn = self.publishing.lock(id).await;
         self.node.line.holds_an_image();
+        if stray || needs_record(&self.view(), &id) {
+            // Before the image has its name: a power cut must not leave a copy that nobody knows of.
+            self.journal.add(&id).await?;
+            let now = self.node.line.now();
+            self.strays.borrow_mut().record(id, now);
+        }
         let published = self.originals.publish(temporary, &id, format).await;
         self.tell_total();
         published

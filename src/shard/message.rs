@@ -122,6 +122,8 @@ pub struct Publish {
     pub id: ObjectId,
     /// By content.
     pub format: Format,
+    /// Whether whoever sends it takes another node for its owner.
+    pub stray: bool,
 }
 
 /// What came of hashing a whole file.

@@ -52,6 +52,7 @@ use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
 use self::variant::{Flight, FlightKey};
+use crate::cluster::rules::stray::Strays;
 use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
@@ -60,6 +61,7 @@ use crate::peer::pool::Pool;
 use crate::store::originals::Originals;
 use crate::store::path::Layout;
 use crate::store::spool::Spools;
+use crate::store::strays::Journal;
 use crate::store::variants::Variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
@@ -131,6 +133,8 @@ pub struct Shard {
     variants: Variants,
     hot: Hot,
     publishing: IdLocks,
+    journal: Journal,
+    strays: RefCell<Strays>,
     lane: flume::Sender<Job>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
     /// Questions of other shards that are being worked on.
@@ -183,18 +187,23 @@ impl Node {
 
 impl Shard {
     /// Shard number `index` of the node. `lane` leads to its worker, `quarantined` are the node's
-    /// ids with a bad copy, `view` is what it believes of the cluster until control sends another.
+    /// ids with a bad copy, `strays` those that others own, `view` is what it believes of the cluster until control sends another.
     pub fn new(
         node: Arc<Node>,
         metrics: Arc<ShardMetrics>,
         mesh: Mesh,
         lane: flume::Sender<Job>,
         quarantined: &[ObjectId],
+        strays: &[ObjectId],
         view: Arc<View>,
     ) -> Self {
         let (index, shards) = (mesh.index(), mesh.shards());
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
         let layout = node.layout.clone();
+        let journal = Journal::new(layout.clone(), index);
+        let now = node.line.now();
+        let mut here = Strays::default();
+        strays.iter().filter(|id| id.shard(shards) == index).for_each(|id| here.record(*id, now));
         let pool = Pool::new(Arc::clone(&node.identity));
         let share = node.settings.cache_disk_bytes / shards as u64;
         Self {
@@ -210,6 +219,8 @@ impl Shard {
             view: RefCell::new(view),
             pool,
             publishing: IdLocks::default(),
+            journal,
+            strays: RefCell::new(here),
             lane,
             flights: RefCell::default(),
             serving: RefCell::default(),
@@ -322,6 +333,7 @@ impl Shard {
         };
         self.spawn(stock);
         self.spawn(Rc::clone(&self).count_images());
+        self.spawn(Rc::clone(&self).drain_strays());
         self.spools.garbage().sweep().await;
     }
 

@@ -7,6 +7,7 @@
 //! * [`originals`]: find, publish, verify and quarantine stored images.
 //! * [`variants`]: the bounded, disposable cache of made variants.
 //! * [`read`]: reading a file by its descriptor.
+//! * [`strays`]: the journal of images that lie here although others own them.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
 //! * [`census`]: how many images there are.
 //! * [`fsck`]: the check of a store that no server uses. Blocking.
@@ -26,6 +27,7 @@ pub mod path;
 pub mod read;
 pub mod record;
 pub mod spool;
+pub mod strays;
 pub mod variants;
 
 use std::fmt;

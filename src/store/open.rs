@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::identity::{FORMAT_LINE, Identity};
 use super::path::{Layout, parse_image_name};
+use super::strays;
 use crate::object::ObjectId;
 
 /// An opened data directory. The lock is held until this is dropped (or the process ends).
@@ -24,6 +25,8 @@ pub struct DataDirectory {
     pub holds_images: bool,
     /// Ids of which a copy failed its hash and lies in quarantine.
     pub quarantined: Vec<ObjectId>,
+    /// Ids that others own and of which a copy lies here.
+    pub strays: Vec<ObjectId>,
     _lock: File,
 }
 
@@ -76,11 +79,12 @@ pub fn open(root: &Path, cluster: &str) -> Result<DataDirectory, OpenError> {
     }
     sweep(&layout.tmp())?;
     let quarantined = quarantined(&layout.quarantine())?;
+    let strays = strays::recall(&layout).map_err(|(path, error)| OpenError::Io("read", path, error))?;
     let holds_images = holds_images(&layout.store());
     // Others tell this life from the last one by it. This syncs the names of the directories too.
     identity.generation += 1;
     identity.write(&root)?;
-    Ok(DataDirectory { layout, identity, holds_images, quarantined, _lock: lock })
+    Ok(DataDirectory { layout, identity, holds_images, quarantined, strays, _lock: lock })
 }
 
 /// Locks the data directory `root`, which must be one, and leaves everything else as it is.

@@ -4,6 +4,7 @@
 //! its file goes to the shard's [`Garbage`], because removing a file may block and `drop` must not.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -12,7 +13,9 @@ use std::time::SystemTime;
 use glommio::io::{BufferedFile, OpenOptions};
 use sha1::{Digest, Sha1};
 
+use super::originals::upload_time;
 use super::path::Layout;
+use super::read::Reader;
 use super::{StoreError, descriptor};
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspector};
@@ -178,6 +181,23 @@ impl Spool {
         write_all(&self.file, full, self.written).await?;
         self.written += length;
         Ok(())
+    }
+}
+
+impl Spooled {
+    /// Its bytes, which stay readable whatever becomes of the name, and the upload time that it will have.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn open(&self) -> Result<(Reader, SystemTime), StoreError> {
+        let failed = |error: io::Error| StoreError::new("open an upload", error);
+        let file = BufferedFile::open(self.temporary.path()).await.map_err(|error| failed(error.into()))?;
+        let stat = rustix::fs::fstat(descriptor::borrow(&file)).map_err(|error| failed(error.into()))?;
+        let uploaded = upload_time(stat.st_mtime, stat.st_mtime_nsec.cast_signed());
+        let copy = descriptor::duplicate(&file).map_err(failed)?;
+        // Only the duplicate is used from here on; an error of closing the first means nothing.
+        let _ = file.close().await;
+        Ok((Reader::new(copy, self.length), uploaded))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every shard counts into its own [`ShardMetrics`]; only a scrape reads them together, so no two
 //! cores write one cache line. Labels come from the closed enums here.
 
+mod label;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,50 +13,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 use prometheus::{Encoder, Registry, TextEncoder};
 
-/// A closed set of label values.
-pub trait Label: Copy + 'static {
-    /// All of them, with their texts.
-    const ALL: &'static [(Self, &'static str)];
-    /// Position in [`Label::ALL`].
-    fn index(self) -> usize;
-}
-
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $(#[doc = concat!("`", $text, "`")] $variant),* }
-        impl Label for $name {
-            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $text)),*];
-            fn index(self) -> usize { self as usize }
-        }
-    };
-}
-
-label!(
-    /// Which route a request took.
-    Route { Upload = "upload", Image = "image", Info = "info", Health = "health", Metrics = "metrics", Peer = "peer", Other = "other" }
-);
-label!(
-    /// Where an answer's bytes came from.
-    Cache { None = "none", Memory = "memory", Disk = "disk", Peer = "peer", Miss = "miss", Coalesced = "coalesced" }
-);
-label!(
-    /// The stages of making a variant.
-    Stage { Queue = "queue", Read = "read", Render = "render", Store = "store", Peer = "peer" }
-);
-label!(
-    /// How a resize ended.
-    Resize { Ok = "ok", Refused = "refused", Deadline = "deadline", Failed = "failed", Cancelled = "cancelled" }
-);
-label!(
-    /// Why a request of another node was not believed.
-    Unproven { Unsigned = "unsigned", Version = "version", Cluster = "foreign", Proof = "proof", Replay = "replay" }
-);
-label!(
-    /// What a member of the cluster is, by the layout's word.
-    Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
-);
+pub use self::label::{Cache, Label, Member, Resize, Route, Stage, Unproven};
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
 pub const STATUSES: [u16; 22] = [
@@ -100,6 +59,10 @@ pub struct ShardMetrics {
     pub image_bytes: Counter,
     /// 1 once the two above are the whole count; until then they are not shown.
     pub images_counted: Counter,
+    /// Copies that lie here although others own them.
+    pub strays: Counter,
+    /// Bytes of copies given to nodes that should have had them.
+    pub repair_bytes: Counter,
 }
 
 /// How many members the cluster has in each state, as this node sees it.
@@ -130,6 +93,11 @@ impl Counter {
         self.0.fetch_add(1, Relaxed);
     }
 
+    /// Adds so many.
+    pub fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
     /// Takes one off (gauges only).
     pub fn sub(&self) {
         self.0.fetch_sub(1, Relaxed);
@@ -140,7 +108,8 @@ impl Counter {
         self.0.store(value, Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// What it is now.
+    pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -180,6 +149,8 @@ impl Default for ShardMetrics {
             images: Counter::default(),
             image_bytes: Counter::default(),
             images_counted: Counter::default(),
+            strays: Counter::default(),
+            repair_bytes: Counter::default(),
         }
     }
 }
@@ -206,6 +177,12 @@ impl ShardMetrics {
     /// Counts a request below `/cluster/` that was not believed.
     pub fn refuse_peer(&self, cause: Unproven) {
         self.peers_refused[cause.index()].fetch_add(1, Relaxed);
+    }
+
+    /// How many resizes ended so.
+    #[cfg(test)]
+    pub fn resized(&self, outcome: Resize) -> u64 {
+        self.resizes[outcome.index()].load(Relaxed)
     }
 
     /// Counts how a resize ended.
@@ -267,6 +244,7 @@ impl Collector for Sum {
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let total = |read: fn(&ShardMetrics) -> &Counter| self.sum(|shard| read(shard).get());
         let mut families = self.stored();
+        families.extend(self.repair());
         families.extend([
             counter("reticulum_http_requests_total", "Requests answered.", self.requests()),
             self.histogram(
@@ -339,6 +317,22 @@ type Sample = (Vec<(&'static str, &'static str)>, u64);
 impl Sum {
     fn sum(&self, read: impl Fn(&ShardMetrics) -> u64) -> u64 {
         self.shards.iter().map(|shard| read(shard)).sum()
+    }
+
+    /// What is still to be done, and was done, for copies to lie where they belong.
+    fn repair(&self) -> [proto::MetricFamily; 2] {
+        [
+            gauge(
+                "reticulum_repair_debt_images",
+                "Copies that are still to be handed over to their owners.",
+                vec![(Vec::new(), self.sum(|shard| shard.strays.get()))],
+            ),
+            counter(
+                "reticulum_repair_bytes_total",
+                "Bytes of copies given to nodes that should have had them.",
+                vec![(Vec::new(), self.sum(|shard| shard.repair_bytes.get()))],
+            ),
+        ]
     }
 
     /// Those between shards for want of room, those of other nodes for want of proof.

@@ -10,7 +10,7 @@
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`corpus`].
 //! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`signed`].
-//! * How nodes become a cluster and stay one: [`cluster`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
+//! * How nodes become a cluster and stay one: [`cluster`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
 mod client;
 mod grid;
@@ -25,6 +25,7 @@ mod cluster;
 mod commands;
 mod conditions;
 mod configuration;
+mod copies;
 mod corpus;
 mod crash;
 mod demo;

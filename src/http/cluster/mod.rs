@@ -16,9 +16,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::image;
 use super::reply::{self, Problem};
-use super::service::{self, Answer, BodyState, Context};
+use super::service::{Answer, BodyState, Context};
+use super::{image, info};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::Said as Absence;
@@ -68,12 +68,12 @@ pub(super) async fn answer(context: &Context, request: Request<Incoming>, state:
             let answered = dispatch(context, proven, request, state).await;
             signed(context, &method, answered).into()
         }
-        Err(unproven) => unproven.into(),
+        Err(unproven) => (*unproven).into(),
     }
 }
 
 /// Whether the request is the next one of a node of this cluster; else the answer to it.
-fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Response<Body>> {
+fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Box<Response<Body>>> {
     let Context { shard, peer, near, .. } = context;
     let headers = request.headers();
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
@@ -82,7 +82,7 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Respo
     let refused = |refusal: Refusal| {
         shard.metrics.refuse_peer(refusal.into());
         log::debug!(reason:% = refusal; "a request below /cluster/ is not believed");
-        reply::unproven(reason(refusal))
+        Box::new(reply::unproven(reason(refusal)))
     };
     if !is_near_enough {
         return Err(refused(Refusal::Unsigned));
@@ -95,7 +95,7 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Respo
         return Err(welcome.map_or_else(refused, |welcome| {
             let mut response = reply::unproven(None);
             insert(response.headers_mut(), auth::HELLO_HEADER, welcome);
-            response
+            Box::new(response)
         }));
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -137,8 +137,9 @@ async fn dispatch(
         Call::Has(id) => Ok(Given::facts(call::said_facts(has(&context.shard, id).await))),
         Call::Receipt(id) => Ok(Given::facts(call::said_facts(receipt(context, id).await))),
         Call::Info(id) => {
-            let info = service::described_here(context, id).await?;
-            Ok(Given::bytes(String::new(), info))
+            let info = info::here(context, id).await?;
+            let json = serde_json::to_vec(&info).expect("plain fields always serialise");
+            Ok(Given::bytes(String::new(), json))
         }
     }
 }

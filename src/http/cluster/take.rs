@@ -5,7 +5,6 @@ use hyper::body::Incoming;
 
 use super::{Given, Withheld};
 use crate::cluster::node::NodeId;
-use crate::cluster::view::Writes;
 use crate::http::reply::Problem;
 use crate::http::service::{BodyState, Context};
 use crate::http::upload;
@@ -65,7 +64,7 @@ pub(super) async fn copy(
         return Err(changed(context).into());
     }
     let shard = &context.shard;
-    if !context.settings.writable || shard.view().writes() != Writes::Allowed {
+    if !shard.takes_copies() {
         return Err(Problem::ReadOnly.into());
     }
     context.watch.receiving();
@@ -85,7 +84,7 @@ pub(super) async fn copy(
     if spooled.id != copy.id {
         return Err(changed(context).into());
     }
-    shard.publish(spooled).await.map_err(Problem::from)?.map_err(Problem::from)?;
+    shard.publish(spooled, copy.stray).await.map_err(Problem::from)?.map_err(Problem::from)?;
     log::debug!(object:% = copy.id; "took a copy");
     Ok(Given::facts(String::new()))
 }

@@ -39,6 +39,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::Deadline,
         Problem::Stopping,
         Problem::NotMember(Standing::Joining),
+        Problem::TooFewCopies(vec![text()]),
         Problem::DiskFull,
         Problem::Disk,
         Problem::Internal,

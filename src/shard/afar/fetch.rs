@@ -41,7 +41,7 @@ pub enum FetchedBody {
     /// All of a short one, proven.
     Whole(Bytes),
     /// A longer one, proven by its id as it comes.
-    Stream(Stream),
+    Stream(Box<Stream>),
 }
 
 impl Shard {

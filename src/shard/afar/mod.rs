@@ -2,6 +2,7 @@
 //!
 //! * [`search`]: whether an image is somewhere, or nowhere.
 //! * [`fetch`]: stored bytes.
+//! * [`info`]: what an image says about itself, and who has it.
 //! * [`variant`]: variants, each made once in the cluster.
 //! * [`spread`]: copies of an upload.
 //! * [`strays`]: copies outside their slots, handed over to their owners.
@@ -10,7 +11,10 @@
 //! that is alone asks nobody; every question has a deadline.
 
 pub mod fetch;
+pub mod info;
 pub mod search;
+pub mod spread;
+mod strays;
 pub mod variant;
 
 use std::time::Duration;
@@ -40,6 +44,12 @@ impl Shard {
     pub fn has_peers(&self) -> bool {
         let view = self.view();
         view.members().any(|(node, _)| node != view.this())
+    }
+
+    /// Whether this node takes new copies, by the layout's word.
+    pub fn takes_copies(&self) -> bool {
+        let view = self.view();
+        view.member(view.this()).is_some_and(|member| member.writable)
     }
 
     async fn ask(

@@ -20,7 +20,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::{Absence, Said};
 use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, Stored, VariantCall};
-use crate::peer::pool::Opened;
+use crate::peer::pool::{Opened, PeerError};
 use crate::telemetry::metrics::{Cache, Stage};
 
 /// Variants up to this length are taken whole, and shared by all who wait for them here.
@@ -37,7 +37,7 @@ pub enum Anywhere {
     /// By another; in memory, ready to be sent.
     Ready(Arc<Entry>, Cache),
     /// By another; a long one, proven as it comes.
-    Stream(Stored, Stream),
+    Stream(Stored, Box<Stream>),
 }
 
 /// Why there is no variant.
@@ -93,7 +93,7 @@ impl Shard {
         let first = view.owners(&ask.id).into_iter().find(|node| view.is_alive(*node));
         if first.is_none_or(|node| node == view.this()) {
             // Alone, or the one to which the others come: as if there were nobody else.
-            match self.from_here(&ask, self.has_peers()).await {
+            match self.made_here(&ask, self.has_peers()).await {
                 Word::Given(found) => return Ok(found),
                 Word::Failed(error) => return Err(error),
                 Word::Said(_) | Word::Busy => {}
@@ -102,6 +102,23 @@ impl Shard {
             return Ok(Anywhere::Here(kept));
         }
         self.shared(ask).await
+    }
+
+    /// Variants that will be asked for: made when there is nothing else to do, where they would be asked for.
+    pub async fn ahead_anywhere(self: &Rc<Self>, asks: Vec<VariantAsk>) {
+        if !self.has_peers() {
+            for ask in asks {
+                self.ahead(ask).await;
+            }
+            return;
+        }
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            for ask in asks {
+                // A hint is no promise.
+                let _ = shard.variant_anywhere(ask).await;
+            }
+        });
     }
 
     /// One of those who want the same asks for all.
@@ -115,14 +132,14 @@ impl Shard {
             let outcome = asking.outcome.borrow().clone();
             match outcome {
                 Some(Ok(Shared::Entry(entry))) => return Ok(Anywhere::Ready(entry, Cache::Coalesced)),
-                Some(Ok(Shared::Long)) => return self.from_owners(&ask).await,
+                Some(Ok(Shared::Long)) => return self.made_by_owners(&ask).await,
                 Some(Err(error)) => return Err(error),
                 // Whoever asked has gone.
                 None => {}
             }
         }
         let leader = Leader::new(self, key);
-        let found = self.from_owners(&ask).await;
+        let found = self.made_by_owners(&ask).await;
         let shared = match &found {
             Ok(Anywhere::Ready(entry, _)) => Ok(Shared::Entry(Arc::clone(entry))),
             Ok(Anywhere::Here(Variant { body: VariantBody::Ready(entry), .. })) => {
@@ -135,7 +152,7 @@ impl Shard {
         found
     }
 
-    async fn from_owners(self: &Rc<Self>, ask: &VariantAsk) -> Result<Anywhere, AnywhereError> {
+    async fn made_by_owners(self: &Rc<Self>, ask: &VariantAsk) -> Result<Anywhere, AnywhereError> {
         let started = Instant::now();
         let view = self.view();
         let mut nodes: Vec<_> =
@@ -146,7 +163,7 @@ impl Shard {
         }
         let (mut search, mut is_busy) = (Absence::new(ask.id), false);
         for node in nodes {
-            match self.from(node, ask).await {
+            match self.made_by(node, ask, started).await {
                 Word::Given(found) => {
                     self.metrics.stage(Stage::Peer, started.elapsed());
                     return Ok(found);
@@ -160,7 +177,7 @@ impl Shard {
             return Err(AnywhereError::Variant(VariantError::Busy));
         }
         let node = self.go_on(ask.id, &mut search).await.map_err(AnywhereError::NotFound)?;
-        match self.from(node, ask).await {
+        match self.made_by(node, ask, started).await {
             Word::Given(found) => Ok(found),
             Word::Said(_) => Err(AnywhereError::NotFound(NotFound::Unproven)),
             Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
@@ -168,16 +185,16 @@ impl Shard {
         }
     }
 
-    async fn from(self: &Rc<Self>, node: NodeId, ask: &VariantAsk) -> Word {
+    async fn made_by(self: &Rc<Self>, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
         if node == self.view().this() {
-            self.from_here(ask, true).await
+            self.made_here(ask, true).await
         } else {
-            self.from_node(node, ask).await
+            self.made_by_node(node, ask, started).await
         }
     }
 
     /// `has_others`: whether another node could do where this one cannot.
-    async fn from_here(self: &Rc<Self>, ask: &VariantAsk, has_others: bool) -> Word {
+    async fn made_here(self: &Rc<Self>, ask: &VariantAsk, has_others: bool) -> Word {
         match self.variant(ask.clone()).await {
             Err(error) => Word::Failed(AnywhereError::Ask(error)),
             Ok(Ok(variant)) => Word::Given(Anywhere::Here(variant)),
@@ -192,16 +209,17 @@ impl Shard {
         }
     }
 
-    async fn from_node(&self, node: NodeId, ask: &VariantAsk) -> Word {
+    async fn made_by_node(&self, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
         let VariantAsk { id, recipe, key } = ask;
         let call = VariantCall { id: *id, recipe: recipe.key(), dimension_max: recipe.dimension_max };
-        let deadline = self.node.settings.resize_deadline;
-        let started = Instant::now();
-        let opened = self.open_afar(&self.view(), node, Call::Variant(call), deadline).await;
-        let Ok(opened) = opened else {
-            let is_late = started.elapsed() >= deadline;
-            let late = AnywhereError::Variant(VariantError::Deadline);
-            return if is_late { Word::Failed(late) } else { Word::Said(Said::Nothing) };
+        // One deadline for all who are asked.
+        let left = self.node.settings.resize_deadline.saturating_sub(started.elapsed());
+        let opened = match self.open_afar(&self.view(), node, Call::Variant(call), left).await {
+            Ok(opened) => opened,
+            Err(PeerError::Late) => {
+                return Word::Failed(AnywhereError::Variant(VariantError::Deadline));
+            }
+            Err(_) => return Word::Said(Said::Nothing),
         };
         if opened.status != call::GIVEN {
             return refusal(opened).await;

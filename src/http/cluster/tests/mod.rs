@@ -1,5 +1,6 @@
 //! Whole nodes in this process, and what one asks the other.
 
+mod grid;
 mod routes;
 
 use std::net::{SocketAddr, TcpListener};
@@ -18,7 +19,7 @@ use crate::http::{connection, live::Live};
 use crate::peer::auth::Identity;
 use crate::peer::pool::{Address, Pool};
 use crate::shard::lane::Worker;
-use crate::shard::line::{Ears, Line};
+use crate::shard::line::{Ears, Line, Report, Standing};
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
@@ -27,13 +28,12 @@ use crate::store::open;
 use crate::store::path;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
-const COPIES: Copies = Copies { replication: 3, min_replication: 2 };
+pub(super) const ALONE: Copies = Copies { replication: 1, min_replication: 1 };
 
 /// A node of one shard that runs until it is dropped.
 pub(super) struct Running {
     pub(super) address: Address,
     pub(super) metrics: Arc<ShardMetrics>,
-    pub(super) node: Arc<Node>,
     pub(super) ears: Ears,
     pub(super) store: path::Layout,
     mailbox: flume::Sender<Message>,
@@ -67,7 +67,7 @@ fn executor() -> LocalExecutorBuilder {
 }
 
 /// A layout of these nodes, settled.
-pub(super) fn layout(nodes: &[&Address]) -> Layout {
+pub(super) fn layout(nodes: &[&Address], copies: Copies) -> Layout {
     let about = |address: &&Address| {
         let node = address.node.unwrap();
         let name = format!("n{}", node.bytes()[0]);
@@ -81,7 +81,7 @@ pub(super) fn layout(nodes: &[&Address]) -> Layout {
         (node, about)
     };
     let nodes: Vec<_> = nodes.iter().map(about).collect();
-    crate::cluster::layout::tests_support::layout_of(&nodes, COPIES)
+    crate::cluster::layout::tests_support::layout_of(&nodes, copies)
 }
 
 /// The view that node `this` has of it, with these nodes out of reach.
@@ -118,11 +118,12 @@ impl Running {
         let (line, ears) = Line::new(1, false);
         let metrics = Arc::<ShardMetrics>::default();
         let all = NodeMetrics::new(vec![Arc::clone(&metrics)], Arc::default());
+        line.set_standing(Standing::Member);
         let (name, store) = (format!("n{number}"), data.layout.clone());
         let node = Node::new(config.shard.clone(), name, store.clone(), all, line, identity(number));
         let node = Arc::new(node);
         let (mailbox, letters) = Mesh::mailboxes(1).remove(0);
-        let view = view(&layout(&[&address]), id(number), &[]);
+        let view = view(&layout(&[&address], ALONE), id(number), &[]);
         let thread = {
             let (node, metrics, mailbox) = (Arc::clone(&node), Arc::clone(&metrics), mailbox.clone());
             executor().spawn(move || async move {
@@ -133,17 +134,14 @@ impl Running {
         };
         mailbox.send(Message::Listen(listener.into())).unwrap();
         let thread = Some(thread.unwrap());
-        Self { address, metrics, node, ears, store, mailbox, thread, _directory: directory }
+        Self { address, metrics, ears, store, mailbox, thread, _directory: directory }
     }
 
     /// From now on it works by this view.
     pub(super) fn show(&self, view: Arc<View>, number: u64) {
         self.mailbox.send(Message::SetView { view, number }).unwrap();
         // The shard tells when it has taken it.
-        self.ears
-            .reports
-            .iter()
-            .find(|report| *report == crate::shard::line::Report::ViewTaken { shard: 0, number });
+        while self.ears.reports.recv().unwrap() != (Report::ViewTaken { shard: 0, number }) {}
     }
 }
 
@@ -171,7 +169,7 @@ async fn serve(
         Worker { jobs, mailbox: mailbox.clone(), memory, limits, metrics: Arc::clone(&metrics), core: None };
     std::thread::spawn(move || worker.run());
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
-    let shard = Rc::new(Shard::new(node, metrics, mesh, lane, &[], view));
+    let shard = Rc::new(Shard::new(node, metrics, mesh, lane, &[], &[], view));
     let pump = glommio::spawn_local(Rc::clone(&shard).pump(letters));
     let house = glommio::spawn_local(Rc::clone(&shard).keep_house());
     if let Some(listener) = shard.listener().await {

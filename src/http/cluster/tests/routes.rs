@@ -24,7 +24,7 @@ fn hash() -> LayoutHash {
 }
 
 /// A real one, of a few pixels or of so many random ones.
-fn png(side: u32) -> Vec<u8> {
+pub(super) fn png(side: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, side, side);
     encoder.set_color(png::ColorType::Rgb);
@@ -35,7 +35,7 @@ fn png(side: u32) -> Vec<u8> {
     bytes
 }
 
-fn id_of(bytes: &[u8]) -> ObjectId {
+pub(super) fn id_of(bytes: &[u8]) -> ObjectId {
     ObjectId::from_digest(Sha1::digest(bytes).into())
 }
 
@@ -93,7 +93,7 @@ fn a_copy_is_taken_and_given_as_it_was_sent() {
 #[test]
 fn answers_carry_the_hash_of_the_layout() {
     let node = Running::start(1);
-    let layout = layout(&[&node.address]);
+    let layout = layout(&[&node.address], ALONE);
     run(async {
         let answer = get(&pool(2), &node, Call::Has(id_of(b""))).await;
         assert_eq!(answer.layout, Some(layout.hash()));
@@ -103,7 +103,7 @@ fn answers_carry_the_hash_of_the_layout() {
 #[test]
 fn what_is_here_and_what_is_not_is_said() {
     let node = Running::start(1);
-    let synced = view(&layout(&[&node.address]), super::id(1), &[]).synced_to();
+    let synced = view(&layout(&[&node.address], ALONE), super::id(1), &[]).synced_to();
     assert!(synced.is_some());
     run(async {
         let pool = pool(2);
