@@ -83,7 +83,7 @@ pub fn open(root: &Path, cluster: &str) -> Result<DataDirectory, OpenError> {
     let holds_images = holds_images(&layout.store());
     // Others tell this life from the last one by it. This syncs the names of the directories too.
     identity.generation += 1;
-    identity.write(&root)?;
+    with_room(&layout.cache(), || identity.write(&root))?;
     Ok(DataDirectory { layout, identity, holds_images, quarantined, strays, _lock: lock })
 }
 
@@ -151,6 +151,22 @@ fn is_identified(layout: &Layout) -> Result<bool, OpenError> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(OpenError::Io("read", path, error)),
+    }
+}
+
+/// Writes; on a full disk again and again, with less of the variant cache each time. A node whose disk is full has to
+/// be able to start, for it serves what it has.
+fn with_room(cache: &Path, write: impl Fn() -> Result<(), OpenError>) -> Result<(), OpenError> {
+    let mut parts = fs::read_dir(cache).into_iter().flatten().flatten().map(|entry| entry.path());
+    loop {
+        match write() {
+            Err(OpenError::Io(doing, path, error)) if error.kind() == io::ErrorKind::StorageFull => {
+                let Some(part) = parts.next() else { return Err(OpenError::Io(doing, path, error)) };
+                // What cannot be removed leaves the others.
+                let _ = fs::remove_dir_all(part);
+            }
+            written => return written,
+        }
     }
 }
 
@@ -286,6 +302,22 @@ mod tests {
         drop(open(root.path(), "a").unwrap());
         fs::write(root.path().join("node.id"), "reticulum 1\nid 00\n").unwrap();
         assert!(matches!(open(root.path(), "a"), Err(OpenError::Identity(_))));
+    }
+
+    #[test]
+    fn on_a_full_disk_the_variant_cache_makes_room_as_far_as_needed() {
+        let root = tempfile::tempdir().unwrap();
+        let count = || fs::read_dir(root.path()).unwrap().count();
+        let write_below = |parts| {
+            let full = || OpenError::Io("write", PathBuf::new(), io::ErrorKind::StorageFull.into());
+            with_room(root.path(), || if count() < parts { Ok(()) } else { Err(full()) })
+        };
+        for part in 0..5 {
+            fs::create_dir_all(root.path().join(format!("{part:02x}/00"))).unwrap();
+        }
+        assert!(write_below(6).is_ok() && count() == 5);
+        assert!(write_below(4).is_ok() && count() == 3);
+        assert!(write_below(0).is_err() && count() == 0);
     }
 
     #[test]
