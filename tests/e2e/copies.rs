@@ -1,5 +1,6 @@
 //! Images in a cluster: where their copies lie, and that every node gives them.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::client::{Answer, Request};
@@ -97,6 +98,45 @@ fn reads_and_uploads_go_on_while_a_node_is_away() {
     for bytes in &after {
         assert_eq!(holders(&grid, &sha1(bytes)).len(), 3);
     }
+}
+
+#[test]
+fn a_node_that_hangs_holds_up_neither_reads_nor_uploads() {
+    let grid = Grid::start(4);
+    let before: Vec<_> = (0..6).map(|number| jpeg(60, 40, 10 + number)).collect();
+    for bytes in &before {
+        grid.nodes[0].ask(&put(bytes)).expect(200);
+        wait_until("three copies", || holders(&grid, &sha1(bytes)).len() == 3);
+    }
+    grid.nodes[3].signal(Signal::STOP);
+    for (number, bytes) in before.iter().enumerate() {
+        assert_eq!(grid.nodes[number % 3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+        grid.nodes[number % 3].ask(&put(&jpeg(60, 40, 30 + number as u32))).expect(200);
+    }
+    wait_until("the node to be seen down", || alive(&status(&grid.nodes[0])).len() == 3);
+    for (number, bytes) in before.iter().enumerate() {
+        grid.nodes[number % 3].get(&format!("/image/{}/20w/a.jpg", sha1(bytes))).expect(200);
+    }
+    grid.nodes[3].signal(Signal::CONT);
+    grid.wait_until_whole();
+    for bytes in &before {
+        assert_eq!(grid.nodes[3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+    }
+}
+
+#[test]
+fn the_same_bytes_again_are_a_quick_success_anywhere() {
+    let grid = Grid::start(4);
+    let bytes = jpeg(60, 40, 3);
+    let id = sha1(&bytes);
+    grid.nodes[0].ask(&put(&bytes)).expect(200);
+    wait_until("three copies", || holders(&grid, &id).len() == 3);
+    let date = grid.nodes[0].get(&full(&id)).expect(200).expect_header("last-modified").to_owned();
+    for node in &grid.nodes {
+        node.ask(&put(&bytes)).expect(200);
+        assert_eq!(node.get(&full(&id)).expect(200).expect_header("last-modified"), date);
+    }
+    assert_eq!(holders(&grid, &id).len(), 3);
 }
 
 #[test]

@@ -14,14 +14,17 @@ use super::super::Shard;
 use super::super::mesh::AskError;
 use super::super::oneshot;
 use super::super::several::Several;
+use super::ANSWER_MAX;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
+use crate::cluster::rules::absence::Said;
 use crate::cluster::rules::write::{Standing, Write};
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::{Outgoing, Source};
 use crate::peer::call::{self, Call, Copy};
 use crate::store::StoreError;
+use crate::store::originals::Found;
 use crate::store::read::{CHUNK_BYTES, Reader};
 use crate::store::spool::Spooled;
 
@@ -65,6 +68,8 @@ struct Upload {
     id: ObjectId,
     reader: Reader,
     uploaded: SystemTime,
+    /// This node has had it before.
+    is_known: bool,
 }
 
 impl Shard {
@@ -84,7 +89,14 @@ impl Shard {
             return Ok(vec![self.node.name.clone()]);
         }
         let (reader, uploaded) = spooled.open().await.map_err(SpreadError::Store)?;
-        let upload = Upload { id: spooled.id, reader, uploaded };
+        let id = spooled.id;
+        let upload = match self.find(id).await {
+            // Others are likely to have it too, and its upload time is that of the first upload.
+            Ok(Ok(Found::Here(original))) => {
+                Upload { id, reader, uploaded: original.modified, is_known: true }
+            }
+            _ => Upload { id, reader, uploaded, is_known: false },
+        };
         let (answer, answered) = oneshot::channel();
         let shard = Rc::clone(self);
         self.spawn(async move {
@@ -163,7 +175,17 @@ impl Shard {
     }
 
     async fn copy_to(&self, upload: &Upload, view: Arc<View>, node: NodeId) -> News {
-        let Upload { id, reader, uploaded } = upload;
+        let Upload { id, reader, uploaded, is_known } = upload;
+        if *is_known {
+            // To have it read there costs less than to send it.
+            let asked = self.ask(&view, node, Call::Receipt(*id), Outgoing::empty(), ANSWER_MAX).await;
+            if let Ok(answer) = asked
+                && call::read_said(answer.facts()) == Said::Yes
+                && let Some(layout) = answer.layout
+            {
+                return News::Taken(node, layout);
+            }
+        }
         match self.send_copy(&view, node, *id, reader, *uploaded).await {
             Some(layout) => News::Taken(node, layout),
             None => News::Refused(node),
