@@ -265,32 +265,74 @@ fn raw(node: &Running, bytes: &str) -> String {
     answer
 }
 
-/// Passes one connection on to `node`, both ways; what its client said, once both have ended.
-fn overheard(node: &Running) -> (Address, std::thread::JoinHandle<Vec<u8>>) {
+/// Passes one connection on to `node`, both ways, and puts `to` in the place of `from` wherever that comes by; what
+/// its client said, once both have ended.
+fn meddled(
+    node: &Running,
+    from: &'static str,
+    to: &'static str,
+) -> (Address, std::thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let to = address(1, listener.local_addr().unwrap());
+    let address = address(1, listener.local_addr().unwrap());
     let at = node.address.url.as_str().trim_start_matches("http://").to_owned();
     let passing = std::thread::spawn(move || {
-        let (mut client, server) = (listener.accept().unwrap().0, TcpStream::connect(at).unwrap());
-        let (mut back_from, mut back_to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-        let back = std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
-        let (mut heard, mut server) = (Vec::new(), server);
-        let mut piece = [0; 4096];
-        while let Ok(count @ 1..) = client.read(&mut piece) {
-            heard.extend_from_slice(&piece[..count]);
-            server.write_all(&piece[..count]).unwrap();
-        }
-        server.shutdown(std::net::Shutdown::Write).unwrap();
-        back.join().unwrap().unwrap();
+        let (client, server) = (listener.accept().unwrap().0, TcpStream::connect(at).unwrap());
+        let ends = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        let back = std::thread::spawn(move || pass(ends.0, ends.1, from, to));
+        let heard = pass(client, server, from, to);
+        back.join().unwrap();
         heard
     });
-    (to, passing)
+    (address, passing)
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, old: &str, new: &str) -> Vec<u8> {
+    let (mut heard, mut piece) = (Vec::new(), [0; 1 << 16]);
+    while let Ok(count @ 1..) = from.read(&mut piece) {
+        heard.extend_from_slice(&piece[..count]);
+        let found = piece[..count].windows(old.len().max(1)).position(|window| window == old.as_bytes());
+        if let Some(at) = found {
+            piece[at..at + new.len()].copy_from_slice(new.as_bytes());
+        }
+        if to.write_all(&piece[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(std::net::Shutdown::Write);
+    heard
+}
+
+#[test]
+fn whatever_is_changed_on_the_way_is_not_believed() {
+    let node = Running::start(1);
+    let bytes = png(4);
+    run(async {
+        let id = put(&pool(2), &node, &bytes).await;
+        let letter = || Outgoing::Bytes(Bytes::from_static(b"one letter"));
+        for (from, to, call, body) in [
+            // The body of an answer, which its id proves, and one which its digest proves.
+            ("IEND", "IENE", Call::Image(id), Outgoing::empty()),
+            ("rgb8", "rgb9", Call::Info(id), Outgoing::empty()),
+            // Its status, and what it says beside the body.
+            (" 200 OK", " 404 OK", Call::Has(id), Outgoing::empty()),
+            ("says=yes", "says=not", Call::Has(id), Outgoing::empty()),
+            // A question's line and body.
+            ("/v1/has/", "/v1/hat/", Call::Has(id), Outgoing::empty()),
+            ("one letter", "two letter", Call::Gossip, letter()),
+        ] {
+            let (address, _passing) = meddled(&node, from, to);
+            let answer = pool(2).ask(&address, Request { call, layout: hash(), body }, SOON).await;
+            let unbelieved = matches!(answer, Err(PeerError::Untrusted(_) | PeerError::Refused(_)));
+            assert!(unbelieved, "{from}: {answer:?}");
+        }
+    });
+    assert!(node.ears.letters.is_empty());
 }
 
 #[test]
 fn a_connection_that_is_played_again_is_401_throughout() {
     let node = Running::start(1);
-    let (to, passing) = overheard(&node);
+    let (to, passing) = meddled(&node, "\0", "");
     run(async {
         let pool = pool(2);
         let body = Outgoing::Bytes(Bytes::from_static(b"hello"));
