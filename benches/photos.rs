@@ -8,6 +8,7 @@ use std::error::Error;
 use std::fs;
 
 use reticulum::image::header::Limits;
+use reticulum::image::intermediate::Intermediate;
 use reticulum::image::recipe::{AnimationMax, Quality, Recipe, Settings};
 use reticulum::image::variant;
 use reticulum::object::{Extension, Spec};
@@ -35,7 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recipe = Recipe::resolve(&Spec::parse(spec)?, format, &SETTINGS)?;
     let limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
     let make = || -> Result<Vec<u8>, Box<dyn Error>> {
-        Ok(variant::prepare(&fs::read(file)?, &recipe, &limits)?.make(&|| true)?)
+        Ok(variant::prepare(&fs::read(file)?, &recipe, &limits)?
+            .make(&mut Intermediate::Unwanted, &|| true)?)
     };
     let variant = make()?;
     let before = cpu_us();

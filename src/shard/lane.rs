@@ -19,6 +19,7 @@ use super::memory::DecodeMemory;
 use super::message::Message;
 use crate::image::facts;
 use crate::image::header::Limits;
+use crate::image::intermediate::Intermediate;
 use crate::image::recipe::Recipe;
 use crate::image::variant::{self, VariantFault};
 use crate::object::ObjectId;
@@ -158,8 +159,8 @@ impl Worker {
         let prepared = variant::prepare(&source, recipe, &self.limits).map_err(Fault::Variant)?;
         let _charge = self.memory.charge(prepared.peak_bytes(), job.deadline, wanted).ok_or_else(lost)?;
         let made = match &job.work {
-            Work::Variant(_) => prepared.make(&wanted),
-            Work::Facts => prepared.facts(&wanted).map(|facts| facts.to_bytes()),
+            Work::Variant(_) => prepared.make(&mut Intermediate::Unwanted, &wanted),
+            Work::Facts => prepared.facts(&mut Intermediate::Unwanted, &wanted).map(|facts| facts.to_bytes()),
         };
         let made = made.map_err(|fault| match fault {
             VariantFault::Stopped => lost(),
