@@ -138,6 +138,8 @@ mod fixtures;
 #[cfg(test)]
 mod play_tests;
 #[cfg(test)]
+mod samples_tests;
+#[cfg(test)]
 mod smart_tests;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use super::layout::Layout;
 use super::{check, finished};
 use crate::image::color::ColorSpace;
-use crate::image::error::{RenderError, proceed};
+use crate::image::error::{Fault, RenderError, proceed};
 use crate::image::geometry::{self, Plan, Rect, Size};
 use crate::image::header::{Header, Limits};
 use crate::image::intermediate::Intermediate;
@@ -91,10 +91,9 @@ impl<'a> Still<'a> {
         scaled: &Scaled<'_>,
         intermediate: &mut Intermediate,
     ) -> Result<Vec<Plane>, RenderError> {
-        if let Intermediate::Given(samples) = intermediate
-            && let Some(planes) = scaled.planes_of(std::mem::take(samples))
-        {
-            return Ok(planes);
+        if let Intermediate::Given(samples) = intermediate {
+            // Of the source there may be no more than the headers: without the right samples there is no picture.
+            return scaled.planes_of(std::mem::take(samples)).ok_or(RenderError::Undecodable(Fault::Corrupt));
         }
         let planes = scaled.decode(self.limits, self.keep_going)?;
         if *intermediate == Intermediate::Wanted {

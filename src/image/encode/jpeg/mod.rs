@@ -43,7 +43,7 @@ pub(super) fn encode_planes(planes: &[Pixels; 3], quality: u8) -> Option<Vec<u8>
 
 /// Bytes alive at the peak of [`encode_planes`], its result included but not the planes: an upper bound for
 /// pictures, at which noise does not arrive either.
-pub fn peak_bytes(size: Size) -> u64 {
+pub(super) fn peak_bytes(size: Size) -> u64 {
     let sides = u64::from(size.width) + u64::from(size.height);
     // Tokens have 4 bytes; there are at most one and a half for a pixel, with blocks reaching past the edges, and
     // the vector that holds them grows by doubling.
