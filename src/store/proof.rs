@@ -8,13 +8,13 @@ use std::path::Path;
 /// Bytes of the trailer.
 pub const TRAILER_BYTES: u64 = 16;
 
-/// What a trailer has room for.
-pub(super) type Trailer = [u8; TRAILER_BYTES as usize];
+/// What a trailer is.
+pub type Trailer = [u8; TRAILER_BYTES as usize];
 
 const MAGIC: [u8; 4] = *b"RTV1";
 
 /// What goes behind these bytes.
-pub(super) fn trailer(bytes: &[u8]) -> Trailer {
+pub fn trailer(bytes: &[u8]) -> Trailer {
     trailer_of(bytes.len() as u64, crc32fast::hash(bytes))
 }
 
