@@ -180,8 +180,11 @@ impl Worker {
         let prepared = variant::prepare(source.bytes(), recipe, &self.limits).map_err(Fault::Variant)?;
         let (mut named, intermediate) = match self.kept(job, &prepared) {
             Some((named, Some(samples))) => (Some(named), Intermediate::Given(samples)),
-            Some((named, None)) => (Some(named), Intermediate::Wanted),
-            None => (None, Intermediate::Unwanted),
+            // The glance comes after a variant, at whose scale there are samples already, or will not be asked again.
+            Some((named, None)) if matches!(job.work, Work::Variant(_)) => {
+                (Some(named), Intermediate::Wanted)
+            }
+            Some(_) | None => (None, Intermediate::Unwanted),
         };
         let (bytes, intermediate) = self.made(job, &prepared, intermediate)?;
         if let (Some(named), Intermediate::Left(samples)) = (&mut named, intermediate) {
