@@ -89,19 +89,19 @@ pub enum Fault {
     Panicked,
 }
 
-/// Decoded samples that a job has used, and what is to be done with them.
+/// Decoded samples that lie on disk and that a job has used.
 #[derive(Debug)]
 pub struct Samples {
+    /// Of which image.
+    pub id: ObjectId,
     /// Their name among what is kept of the image.
     pub key: VariantKey,
     /// How many there are, of one byte each.
     pub length: u64,
-    /// They themselves, if they are not kept yet.
-    pub new: Option<Vec<u8>>,
 }
 
-/// What a job has made, the stamp of its source, and the samples that it began with.
-type Made = (Bytes, Stamp, Option<Samples>);
+/// What a job has made, the stamp of its source, and the samples that it began with: themselves, if they are not kept yet.
+type Made = (Bytes, Stamp, Option<(Samples, Option<Vec<u8>>)>);
 
 /// What a worker needs beside its jobs.
 pub struct Worker {
@@ -119,6 +119,10 @@ pub struct Worker {
     pub core: Option<usize>,
     /// Where samples are kept.
     pub layout: Layout,
+    /// The shard's number, for the names of temporary files.
+    pub shard: usize,
+    /// More samples of one image than this, in bytes, are not kept.
+    pub samples_max: u64,
 }
 
 impl Worker {
@@ -147,8 +151,14 @@ impl Worker {
                     (Outcome::Failed(Fault::Panicked), None)
                 }
             };
-            let took = started.elapsed();
-            if self.mailbox.send(Message::Made { job: number, outcome, took, samples }).is_err() {
+            let made = Message::Made { job: number, outcome, took: started.elapsed() };
+            if self.mailbox.send(made).is_err() {
+                return;
+            }
+            // After the answer: nobody waits for them.
+            if let Some(samples) = samples.and_then(|(samples, new)| self.keep(samples, new))
+                && self.mailbox.send(Message::Samples(samples)).is_err()
+            {
                 return;
             }
         }
@@ -172,25 +182,42 @@ impl Worker {
             {
                 self.timed(Stage::Read, started);
                 let given = Intermediate::Given(samples);
-                return Ok((self.made(job, &prepared, given)?.0, source.stamp(), Some(named)));
+                return Ok((self.made(job, &prepared, given)?.0, source.stamp(), Some((named, None))));
             }
         }
         source.read_all(job)?;
         self.timed(Stage::Read, started);
         let prepared = variant::prepare(source.bytes(), recipe, &self.limits).map_err(Fault::Variant)?;
-        let (mut named, intermediate) = match self.kept(job, &prepared) {
+        let (named, intermediate) = match self.kept(job, &prepared) {
             Some((named, Some(samples))) => (Some(named), Intermediate::Given(samples)),
-            // The glance comes after a variant, at whose scale there are samples already, or will not be asked again.
-            Some((named, None)) if matches!(job.work, Work::Variant(_)) => {
+            // A glance comes after a variant, at whose scale there are samples already, or will not be asked again.
+            Some((named, None))
+                if matches!(job.work, Work::Variant(_)) && named.length <= self.samples_max =>
+            {
                 (Some(named), Intermediate::Wanted)
             }
             Some(_) | None => (None, Intermediate::Unwanted),
         };
         let (bytes, intermediate) = self.made(job, &prepared, intermediate)?;
-        if let (Some(named), Intermediate::Left(samples)) = (&mut named, intermediate) {
-            named.new = Some(samples);
+        let samples = match (named, intermediate) {
+            (Some(named), Intermediate::Left(samples)) => Some((named, Some(samples))),
+            (Some(named), Intermediate::Given(_)) => Some((named, None)),
+            _ => None,
+        };
+        Ok((bytes, source.stamp(), samples))
+    }
+
+    /// Writes samples that are new; `None` if they could not be.
+    fn keep(&self, samples: Samples, new: Option<Vec<u8>>) -> Option<Samples> {
+        let Some(new) = new else { return Some(samples) };
+        let path = self.layout.cached(&samples.id, &samples.key, Cached::Samples);
+        match proof::write(&self.layout.temporary_samples(self.shard), &path, &new) {
+            Ok(()) => Some(samples),
+            Err(error) => {
+                log::warn!(error:% = error; "cannot keep decoded samples");
+                None
+            }
         }
-        Ok((bytes, source.stamp(), named))
     }
 
     /// What the samples are called that the job begins with, and the samples if they are kept.
@@ -199,7 +226,7 @@ impl Worker {
         let key = intermediate::key(&job.id, &scales);
         // A cache that cannot be read is a miss.
         let samples = proof::read(&self.layout.cached(&job.id, &key, Cached::Samples), length);
-        Some((Samples { key, length, new: None }, samples.unwrap_or_default()))
+        Some((Samples { id: job.id, key, length }, samples.unwrap_or_default()))
     }
 
     /// Decodes, or begins with what was decoded before, and does the rest.

@@ -48,9 +48,9 @@ pub enum Message {
         outcome: Outcome,
         /// How long the worker was busy with it.
         took: Duration,
-        /// The samples that it began with, where such are kept.
-        samples: Option<Samples>,
     },
+    /// This shard's resize worker has read or written decoded samples.
+    Samples(Samples),
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
     /// Control: answers close their connections from now on.

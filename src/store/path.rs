@@ -108,6 +108,11 @@ impl Layout {
     pub fn temporary(&self, shard: usize, serial: u64) -> PathBuf {
         self.root.join(format!("tmp/{shard}-{serial}"))
     }
+
+    /// The one temporary file of a shard's resize worker, which writes and waits for each write itself.
+    pub fn temporary_samples(&self, shard: usize) -> PathBuf {
+        self.root.join(format!("tmp/{shard}-samples"))
+    }
 }
 
 /// Reads a file name of the store back, in canonical form; `None` for any other name.

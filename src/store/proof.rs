@@ -2,7 +2,8 @@
 //!
 //! Four bytes that say what this is, a CRC-32 and the length of what is before.
 
-use std::io;
+use std::fs;
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// Bytes of the trailer.
@@ -35,15 +36,38 @@ pub(super) fn is_of(trailer: &Trailer, bytes: &[u8]) -> bool {
 pub fn read(path: &Path, length: u64) -> io::Result<Option<Vec<u8>>> {
     // By its length, not by the file's: a file that somebody made long must not fill the memory.
     let mut bytes = vec![0; usize::try_from(length + TRAILER_BYTES).unwrap_or(usize::MAX)];
-    let mut file = std::fs::File::open(path)?;
+    let mut file = fs::File::open(path)?;
     if file.metadata()?.len() != bytes.len() as u64 {
         return Ok(None);
     }
-    io::Read::read_exact(&mut file, &mut bytes)?;
+    file.read_exact(&mut bytes)?;
     let Some((contents, trailer)) = bytes.split_last_chunk() else { return Ok(None) };
     let proven = is_of(trailer, contents);
     bytes.truncate(bytes.len() - TRAILER_BYTES as usize);
     Ok(proven.then_some(bytes))
+}
+
+/// Writes a file of the cache, its trailer behind the contents, under a temporary name first; what was there is replaced.
+/// It is never synced: what a power cut tears is not proven any more. Blocking.
+///
+/// # Errors
+/// Of writing it; then neither name is left behind.
+pub fn write(temporary: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
+    let written = fs::File::create(temporary).and_then(|mut file| {
+        file.write_all(contents)?;
+        file.write_all(&trailer(contents))
+    });
+    let named = written.and_then(|()| match fs::rename(temporary, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            fs::rename(temporary, path)
+        }
+        renamed => renamed,
+    });
+    if named.is_err() {
+        let _ = fs::remove_file(temporary);
+    }
+    named
 }
 
 fn trailer_of(length: u64, checksum: u32) -> Trailer {
@@ -68,7 +92,7 @@ mod tests {
         let path = directory.path().join("file");
         let whole = [&b"contents"[..], &trailer(b"contents")].concat();
         let read = |bytes: &[u8], length| {
-            std::fs::write(&path, bytes).unwrap();
+            fs::write(&path, bytes).unwrap();
             read(&path, length).unwrap()
         };
         assert_eq!(read(&whole, 8).as_deref(), Some(&b"contents"[..]));
@@ -82,7 +106,21 @@ mod tests {
             assert_eq!(read(&damaged, 8), None, "byte {at}");
         }
         assert_eq!(read(&trailer(b""), 0), Some(Vec::new()));
-        std::fs::remove_file(&path).unwrap();
+        fs::remove_file(&path).unwrap();
         assert_eq!(super::read(&path, 8).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn what_is_written_is_proven_and_a_failure_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (temporary, path) = (directory.path().join("new"), directory.path().join("a/b/file"));
+        for contents in [&b"contents"[..], b"others", b""] {
+            write(&temporary, &path, contents).unwrap();
+            assert_eq!(read(&path, contents.len() as u64).unwrap().as_deref(), Some(contents));
+            assert!(!temporary.exists());
+        }
+        assert!(write(&temporary, directory.path(), b"contents").is_err(), "the name of a directory");
+        assert!(!temporary.exists());
+        assert!(write(&path.join("no/directory"), &path, b"contents").is_err());
     }
 }

@@ -31,6 +31,11 @@ const PROVEN_BYTES: u64 = CHUNK_BYTES;
 /// One part in so many of the budget is the most that samples take.
 const SAMPLES_PART: u64 = 4;
 
+/// Bytes of samples that a budget of so many bytes leaves room for; more than that are not worth a write.
+pub const fn samples_max(bytes_max: u64) -> u64 {
+    bytes_max / SAMPLES_PART
+}
+
 /// A variant that was found.
 #[derive(Debug)]
 pub enum Kept {
@@ -125,27 +130,37 @@ impl Variants {
         format: Format,
         bytes: &[u8],
     ) -> Result<(), StoreError> {
-        self.write(spools, (*id, *key, Cached::Variant(format)), bytes).await
+        let name = (*id, *key, Cached::Variant(format));
+        let length = bytes.len() as u64 + TRAILER_BYTES;
+        if length > self.bytes_max {
+            return Ok(());
+        }
+        let temporary = spools.temporary();
+        let file = create(temporary.path()).await?;
+        write_all(&file, [bytes, &proof::trailer(bytes)].concat(), 0).await?;
+        if length > PROVEN_BYTES {
+            file.fdatasync().await.map_err(|error| StoreError::new("sync a variant", error))?;
+        }
+        let _ = file.close().await;
+        let path = self.path(&name);
+        let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(io::Error::from);
+        let mut renamed = rename().await;
+        if renamed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            self.make_directories(id).await?;
+            renamed = rename().await;
+        }
+        renamed.map_err(|error| StoreError::new("name a variant", error))?;
+        temporary.release();
+        self.variants.count(name, length);
+        self.shrink().await;
+        Ok(())
     }
 
-    /// Keeps decoded samples in the same way. They are found by their [path](Layout::cached) and read by
-    /// [`proof::read`], by whoever makes variants of them, and that is then [told](Variants::samples_used).
-    ///
-    /// # Errors
-    /// As [`Variants::keep`].
-    pub async fn keep_samples(
-        &self,
-        spools: &Spools,
-        id: &ObjectId,
-        key: &VariantKey,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        self.write(spools, (*id, *key, Cached::Samples), bytes).await
-    }
-
-    /// So many bytes of samples were read.
-    pub fn samples_used(&self, id: &ObjectId, key: &VariantKey, length: u64) {
+    /// So many bytes of samples were read or written, by whoever makes variants of them: they are found by their
+    /// [path](Layout::cached), see [`proof::read`] and [`proof::write`]. Removes others until the bound holds.
+    pub async fn samples_used(&self, id: &ObjectId, key: &VariantKey, length: u64) {
         self.samples.count((*id, *key, Cached::Samples), length + TRAILER_BYTES);
+        self.shrink().await;
     }
 
     /// Counts the files that an earlier process left, oldest directory entry first, and then keeps
@@ -162,36 +177,8 @@ impl Variants {
         }
     }
 
-    async fn write(&self, spools: &Spools, name: Name, bytes: &[u8]) -> Result<(), StoreError> {
-        let length = bytes.len() as u64 + TRAILER_BYTES;
-        if length > self.bytes_max_of(name.2) {
-            return Ok(());
-        }
-        let temporary = spools.temporary();
-        let file = create(temporary.path()).await?;
-        write_all(&file, [bytes, &proof::trailer(bytes)].concat(), 0).await?;
-        if length > PROVEN_BYTES && name.2 != Cached::Samples {
-            file.fdatasync().await.map_err(|error| StoreError::new("sync a variant", error))?;
-        }
-        let _ = file.close().await;
-        let path = self.path(&name);
-        let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(io::Error::from);
-        let mut renamed = rename().await;
-        if renamed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            self.make_directories(&name.0).await?;
-            renamed = rename().await;
-        }
-        renamed.map_err(|error| StoreError::new("name a variant", error))?;
-        temporary.release();
-        self.table(name.2).count(name, length);
-        self.shrink().await;
-        Ok(())
-    }
-
     async fn shrink(&self) {
-        while self.samples.bytes.get() > self.bytes_max_of(Cached::Samples) && self.evict(&self.samples).await
-        {
-        }
+        while self.samples.bytes.get() > samples_max(self.bytes_max) && self.evict(&self.samples).await {}
         while self.bytes() > self.bytes_max && self.evict(&self.variants).await {}
     }
 
@@ -220,13 +207,6 @@ impl Variants {
         match cached {
             Cached::Variant(_) => &self.variants,
             Cached::Samples => &self.samples,
-        }
-    }
-
-    const fn bytes_max_of(&self, cached: Cached) -> u64 {
-        match cached {
-            Cached::Variant(_) => self.bytes_max,
-            Cached::Samples => self.bytes_max / SAMPLES_PART,
         }
     }
 
