@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane::Outcome;
+use super::lane::{Outcome, Samples};
 use super::variant::{Variant, VariantError};
 use crate::cluster::view::View;
 use crate::image::facts::Facts;
@@ -51,6 +51,8 @@ pub enum Message {
         /// How long the worker was busy with it.
         took: Duration,
     },
+    /// This shard's resize worker has read or written decoded samples.
+    Samples(Samples),
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
     /// Control: what this node believes of the cluster from now on. It waits for a report of the number before it

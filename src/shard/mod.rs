@@ -29,6 +29,7 @@ pub mod message;
 pub mod oneshot;
 pub mod roster;
 mod several;
+mod source;
 pub mod variant;
 
 use std::cell::{Cell, RefCell};
@@ -300,6 +301,7 @@ impl Shard {
                 Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
                 Message::Made { job, outcome, took } => self.land(job, outcome, took),
+                Message::Samples(samples) => self.samples_used(samples),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();

@@ -12,7 +12,7 @@ use futures_lite::future;
 
 use super::Shard;
 use super::hot::Entry;
-use super::lane::{Fault, Job, Outcome, Work};
+use super::lane::{Fault, Job, Outcome, Samples, Work};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use crate::image::variant::VariantFault;
@@ -312,6 +312,16 @@ impl Shard {
             shard.metrics.disk_bytes.set(shard.variants.bytes());
             shard.metrics.disk_evictions.set(shard.variants.evictions());
             shard.end_flight(&key, &flight);
+        });
+    }
+
+    /// The worker has used samples that lie on disk.
+    pub(super) fn samples_used(self: &Rc<Self>, samples: Samples) {
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            shard.variants.samples_used(&samples.id, &samples.key, samples.length).await;
+            shard.metrics.disk_bytes.set(shard.variants.bytes());
+            shard.metrics.disk_evictions.set(shard.variants.evictions());
         });
     }
 

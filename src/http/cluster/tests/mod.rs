@@ -26,6 +26,7 @@ use crate::shard::message::Message;
 use crate::shard::{Node, Shard};
 use crate::store::open;
 use crate::store::path;
+use crate::store::variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
 pub(super) const ALONE: Copies = Copies { replication: 1, min_replication: 1 };
@@ -165,8 +166,17 @@ async fn serve(
     let (lane, jobs) = flume::bounded(config.shard.resize_queue);
     let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
     let limits = config.shard.limits;
-    let worker =
-        Worker { jobs, mailbox: mailbox.clone(), memory, limits, metrics: Arc::clone(&metrics), core: None };
+    let worker = Worker {
+        jobs,
+        mailbox: mailbox.clone(),
+        memory,
+        limits,
+        metrics: Arc::clone(&metrics),
+        core: None,
+        layout: node.layout.clone(),
+        shard: 0,
+        samples_max: variants::samples_max(config.shard.cache_disk_bytes),
+    };
     std::thread::spawn(move || worker.run());
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
     let shard = Rc::new(Shard::new(node, metrics, mesh, lane, &[], &[], view));
