@@ -11,6 +11,7 @@ use sha1::{Digest as _, Sha1};
 use super::*;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::rules::absence::Said;
+use crate::image::recipe::ENCODER_VERSION;
 use crate::object::{Format, ObjectId};
 use crate::peer::auth::Refusal;
 use crate::peer::body::Outgoing;
@@ -143,16 +144,20 @@ fn a_variant_is_made_where_it_is_asked_for_and_found_the_second_time() {
     run(async {
         let pool = pool(2);
         let id = put(&pool, &node, &png(40)).await;
-        let recipe = "v2,jpg,10w,q82,bg-ffffff".to_owned();
+        let recipe = format!("v{ENCODER_VERSION},jpg,10w,q82,bg-ffffff");
         let call = Call::Variant(VariantCall { id, recipe, dimension_max: 8192 });
         let first = get(&pool, &node, call.clone()).await;
         assert_eq!((first.status, first.bytes.starts_with(b"\xff\xd8")), (call::GIVEN, true));
         assert_eq!(Stored::parse(first.facts()).unwrap().uploaded, uploaded());
         assert_eq!(get(&pool, &node, call).await.bytes, first.bytes);
-        let lacking = VariantCall { id: id_of(b"none"), recipe: "v2,png,9w".to_owned(), dimension_max: 10 };
+        let lacking = VariantCall {
+            id: id_of(b"none"),
+            recipe: format!("v{ENCODER_VERSION},png,9w"),
+            dimension_max: 10,
+        };
         let answer = get(&pool, &node, Call::Variant(lacking.clone())).await;
         assert_eq!(answer.status, call::LACKED);
-        let strange = VariantCall { recipe: "v9,png,9w".to_owned(), ..lacking };
+        let strange = VariantCall { recipe: format!("v{},png,9w", ENCODER_VERSION + 1), ..lacking };
         assert_ne!(get(&pool, &node, Call::Variant(strange)).await.status, call::LACKED);
     });
 }
