@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::lane::{Outcome, Samples};
-use super::variant::{Variant, VariantError};
+use super::lane::{Outcome, Used};
+use super::variant::{FlightKey, Variant, VariantError};
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
@@ -49,8 +49,17 @@ pub enum Message {
         /// How long the worker was busy with it.
         took: Duration,
     },
-    /// This shard's resize worker has read or written decoded samples.
-    Samples(Samples),
+    /// What the job made has been written to the disk tier, or could not be.
+    Kept {
+        /// The job's number.
+        job: u64,
+        /// What the job made.
+        name: FlightKey,
+        /// The file.
+        used: Option<Used>,
+    },
+    /// This shard's resize worker has read or written a file of the disk tier.
+    Used(Used),
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
     /// Control: answers close their connections from now on.

@@ -141,6 +141,11 @@ impl Node {
         }
     }
 
+    /// Each shard's part of the disk tier, in bytes.
+    pub fn cache_share(&self, shards: usize) -> u64 {
+        self.settings.cache_disk_bytes / shards as u64
+    }
+
     /// Where the node is now.
     pub fn phase(&self) -> Phase {
         if self.phase.load(Relaxed) == 0 { Phase::Ready } else { Phase::Draining }
@@ -165,7 +170,7 @@ impl Shard {
         let (index, shards) = (mesh.index(), mesh.shards());
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
         let layout = node.layout.clone();
-        let share = node.settings.cache_disk_bytes / shards as u64;
+        let share = node.cache_share(shards);
         Self {
             spools: Spools::new(layout.clone(), index),
             originals: Originals::new(layout.clone(), mine),
@@ -250,7 +255,8 @@ impl Shard {
                 Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
                 Message::Made { job, outcome, took } => self.land(job, outcome, took),
-                Message::Samples(samples) => self.samples_used(samples),
+                Message::Kept { job, name, used } => self.kept_on_disk(job, name, used),
+                Message::Used(used) => self.used_on_disk(used),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();
