@@ -117,9 +117,10 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
     let scaled = buffer(sizes.scaled, kind);
     let canvas = buffer(sizes.canvas, finished.padded);
     let layout = Layout::new(header, recipe);
-    let small = layout.and_then(|layout| layout.scaled(source, header, recipe, limits)).ok().flatten();
+    let short =
+        layout.and_then(|layout| layout.shortcut_peak_bytes(source, header, recipe, limits)).ok().flatten();
     [
-        small.map_or_else(|| sizes.resized_peak_bytes(header, kind), |(small, _)| small.peak_bytes()),
+        short.unwrap_or_else(|| sizes.resized_peak_bytes(header, kind)),
         // A swap of the sides, and padding, read one buffer and write another.
         scaled.saturating_mul(2),
         scaled.saturating_add(canvas),
@@ -196,13 +197,36 @@ impl Layout {
             return Ok(Some((scaled.pixels(limits, keep_going)?, plan)));
         }
         let plan = geometry::plan(self.cut.size(), recipe, limits.pixels_max)?;
-        let part = decode::Part {
+        let part = self.part(&plan);
+        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, keep_going)?;
+        Ok(pixels.map(|pixels| (pixels, plan)))
+    }
+
+    /// Bytes alive at the peak of [`Layout::shortcut`], where it is taken and known to need less than the long way.
+    fn shortcut_peak_bytes(
+        &self,
+        source: &[u8],
+        header: &Header,
+        recipe: &Recipe,
+        limits: &Limits,
+    ) -> Result<Option<u64>, RenderError> {
+        if recipe.looks_at_pixels() || recipe.keeps_animation(header) {
+            return Ok(None);
+        }
+        if let Some((scaled, _)) = self.scaled(source, header, recipe, limits)? {
+            return Ok(Some(scaled.peak_bytes()));
+        }
+        let plan = geometry::plan(self.cut.size(), recipe, limits.pixels_max)?;
+        Ok(decode::part_peak_bytes(source, header, recipe.frame, &self.part(&plan)))
+    }
+
+    /// What of the stored picture is wanted.
+    fn part(&self, plan: &Plan) -> decode::Part {
+        decode::Part {
             cut: self.stored_cut(self.cut),
             window: self.stored_window(plan.window, self.cut.size()),
             to: self.transform.size(plan.size),
-        };
-        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, keep_going)?;
-        Ok(pixels.map(|pixels| (pixels, plan)))
+        }
     }
 
     /// The whole picture decoded, then its window resized.

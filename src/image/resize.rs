@@ -53,6 +53,9 @@ pub fn filter_peak_bytes(from: Size, kind: Kind, to: Size) -> u64 {
     source.saturating_add(between).saturating_add(to.area().saturating_mul(channels)).saturating_add(weights)
 }
 
+/// Pixels of the source that the filter sees on each side of a pixel of the result, for each that this covers.
+pub const FILTER_REACH: f64 = 3.0;
+
 /// How far past an edge a window may reach by rounding; the excess is cut off.
 const SLACK: f64 = 1e-3;
 
@@ -91,7 +94,8 @@ fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
     let mut data = pixels.into_data();
     let mut filter = Filter::new(kind);
     filter.weigh(from, &mut data)?;
-    let made = filter.apply(from, &mut data, window, to)?;
+    let mut made = filter.apply(from, &mut data, window, to)?;
+    filter.unweigh(to, &mut made)?;
     Pixels::new(to, kind, made)
 }
 
@@ -115,7 +119,16 @@ impl Filter {
         }
     }
 
-    /// The window of weighted colours in its new size, with straight alpha.
+    /// Makes alpha straight again, in place.
+    fn unweigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
+        match self.kind {
+            Kind::Gray | Kind::Rgb => Some(()),
+            Kind::GrayAlpha => unweigh_as::<U8x2>(size, data),
+            Kind::Rgba => unweigh_as::<U8x4>(size, data),
+        }
+    }
+
+    /// The window in its new size.
     fn apply(&mut self, from: Size, data: &mut [u8], window: Rect<f64>, to: Size) -> Option<Vec<u8>> {
         // The library's untyped calls would compile its whole range of pixel kinds into this crate.
         match self.kind {
@@ -142,9 +155,6 @@ impl Filter {
             .crop(window.x, window.y, window.width, window.height)
             .use_alpha(false);
         self.resizer.resize_typed(&source, &mut target, &options).ok()?;
-        if self.kind.has_alpha() {
-            MulDiv::new().divide_alpha_inplace_typed(&mut target).ok()?;
-        }
         Some(made)
     }
 }
@@ -152,6 +162,11 @@ impl Filter {
 fn weigh_as<P: PixelTrait>(size: Size, data: &mut [u8]) -> Option<()> {
     let mut image = TypedImage::<P>::from_buffer(size.width, size.height, data).ok()?;
     MulDiv::new().multiply_alpha_inplace_typed(&mut image).ok()
+}
+
+fn unweigh_as<P: PixelTrait>(size: Size, data: &mut [u8]) -> Option<()> {
+    let mut image = TypedImage::<P>::from_buffer(size.width, size.height, data).ok()?;
+    MulDiv::new().divide_alpha_inplace_typed(&mut image).ok()
 }
 
 #[cfg(test)]

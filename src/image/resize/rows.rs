@@ -1,17 +1,15 @@
 //! A window made smaller from rows that come one after another, of which only a band is kept.
 //!
-//! The result is that of [`super::resize`], for the filter of a row sees no further than the band. Its rows are made
-//! in strips: the more to a strip, the less often the rows between two strips are moved, and the longer the band.
+//! The result is that of [`super::resize`], for the filter of a row sees no further than the band. Heights come first, in
+//! strips: the more rows to a strip, the less often those between two strips are moved, and the longer the band. Widths
+//! come last, all at once: the library works its weights out anew with every call, and a row has more of them.
 
 use std::ops::Range;
 
-use super::{Filter, inside};
+use super::{FILTER_REACH, Filter, inside};
 use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{Kind, Pixels};
-
-/// Rows of the source that the filter sees above and below a row of the result, for each that it covers.
-const FILTER_REACH: f64 = 3.0;
 
 /// Rows of the result that are made at a time.
 const STRIP_ROWS: u32 = 16;
@@ -26,6 +24,7 @@ pub struct Rows {
     /// Rows from `first` on, colours weighted by alpha.
     band: Vec<u8>,
     first: u32,
+    /// All columns of the source in as many rows as the result will have.
     made: Vec<u8>,
     made_rows: u32,
 }
@@ -50,17 +49,19 @@ impl Rows {
             filter: Filter::new(kind),
             band: Vec::with_capacity(from.width as usize * band_rows(from, window, to) as usize * channels),
             first,
-            made: Vec::with_capacity(to.area() as usize * channels),
+            made: Vec::with_capacity(from.width as usize * to.height as usize * channels),
             made_rows: 0,
         })
     }
 
     /// Bytes alive at most from [`Rows::new`] to the end of [`Rows::finish`], its result included.
     pub fn peak_bytes(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> u64 {
-        let height = band_rows(from, window, to);
-        let strip = Size { height: STRIP_ROWS.min(to.height), ..to };
-        let band = super::filter_peak_bytes(Size { height, ..from }, kind, strip);
-        band.saturating_add(to.area().saturating_mul(kind.channels() as u64))
+        let (band, low) =
+            (Size { height: band_rows(from, window, to), ..from }, Size { height: to.height, ..from });
+        let strip = Size { height: STRIP_ROWS.min(to.height), ..from };
+        let between = low.area().saturating_mul(kind.channels() as u64);
+        let heights = super::filter_peak_bytes(band, kind, strip).saturating_add(between);
+        heights.max(super::filter_peak_bytes(low, kind, to))
     }
 
     /// The rows that are still to be pushed; what lies outside is not looked at.
@@ -102,7 +103,16 @@ impl Rows {
     ///
     /// [`RenderError::BadWindow`] if rows are missing.
     pub fn finish(self) -> Result<Pixels, RenderError> {
-        Pixels::new(self.to, self.filter.kind, self.made).ok_or(RenderError::BadWindow)
+        let Self { from, window, to, mut filter, band, mut made, .. } = self;
+        drop(band);
+        let low = Size { height: to.height, ..from };
+        let window = Rect { y: 0.0, height: f64::from(to.height), ..window };
+        let mut narrow = || {
+            let mut made = filter.apply(low, &mut made, window, to)?;
+            filter.unweigh(to, &mut made)?;
+            Pixels::new(to, filter.kind, made)
+        };
+        narrow().ok_or(RenderError::BadWindow)
     }
 
     fn stride(&self) -> usize {
@@ -120,9 +130,10 @@ impl Rows {
         let stride = self.stride();
         let band = Size { height: (self.band.len() / stride) as u32, ..self.from };
         let (top, bottom) = (edge(self.window, self.to, strip.start), edge(self.window, self.to, strip.end));
-        let window = Rect { y: top - f64::from(self.first), height: bottom - top, ..self.window };
-        let to = Size { height: strip.end - strip.start, ..self.to };
-        self.made.extend(self.filter.apply(band, &mut self.band, inside(window, band)?, to)?);
+        let width = f64::from(self.from.width);
+        let window = Rect { x: 0.0, y: top - f64::from(self.first), width, height: bottom - top };
+        let to = Size { height: strip.end - strip.start, ..self.from };
+        self.made.extend_from_slice(&self.filter.apply(band, &mut self.band, inside(window, band)?, to)?);
         self.made_rows = strip.end;
         if let Some(next) = self.next_strip() {
             let start = strip_rows(self.from, self.window, self.to, next).start;
@@ -195,9 +206,14 @@ mod tests {
         let part = window(10.5, 20.25, 150.0, 200.5);
         let tail = window(0.0, 290.0, 211.0, 17.0);
         for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
-            for (window, width, height) in
-                [(whole, 50, 73), (whole, 211, 306), (whole, 1, 1), (part, 40, 16), (part, 160, 17), (tail, 9, 3)]
-            {
+            for (window, width, height) in [
+                (whole, 50, 73),
+                (whole, 211, 306),
+                (whole, 1, 1),
+                (part, 40, 16),
+                (part, 160, 17),
+                (tail, 9, 3),
+            ] {
                 let (pixels, to) = (picture(kind), Size { width, height });
                 let made = by_rows(&pixels, window, to).unwrap();
                 let expected = resize(pixels, window, to).unwrap();
@@ -213,7 +229,8 @@ mod tests {
 
     #[test]
     fn only_rows_that_the_filter_sees_are_wanted() {
-        let rows = Rows::new(SIZE, Kind::Gray, window(0.0, 100.0, 100.0, 100.0), Size { width: 50, height: 50 });
+        let rows =
+            Rows::new(SIZE, Kind::Gray, window(0.0, 100.0, 100.0, 100.0), Size { width: 50, height: 50 });
         assert_eq!(rows.unwrap().wanted(), 93..207);
         let rows = Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), Size { width: 50, height: 50 });
         assert_eq!(rows.unwrap().wanted(), 0..307);
@@ -245,7 +262,10 @@ mod tests {
         }
         assert_eq!(long.finish().unwrap().data(), [7; 600]);
         for to in [Size { width: 20, height: 307 }, Size { width: 20, height: 0 }] {
-            assert_eq!(Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), to).err(), Some(RenderError::BadWindow));
+            assert_eq!(
+                Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), to).err(),
+                Some(RenderError::BadWindow)
+            );
         }
     }
 }

@@ -37,7 +37,11 @@ fn decoder(data: &[u8], format: Format) {
     if let Ok(pixels) = &first {
         assert_fits(pixels, &header);
     }
-    assert_eq!(first, decode::decode(data, &header, Some(0), &LIMITS, &|| true), "the first frame is another");
+    assert_eq!(
+        first,
+        decode::decode(data, &header, Some(0), &LIMITS, &|| true),
+        "the first frame is another"
+    );
     if header.frames > 1
         && let Ok(pixels) = decode::decode(data, &header, Some(header.frames - 1), &LIMITS, &|| true)
     {
@@ -51,7 +55,12 @@ fn part(data: &[u8], header: &Header) {
     let (size, shift) = (header.stored(), choice(data, 4) as u32);
     let (width, height) = ((size.width >> (shift / 2)).max(1), (size.height >> (shift % 2)).max(1));
     let cut = Rect { x: size.width - width, y: size.height - height, width, height };
-    let window = Rect { x: 0.0, y: f64::from(height) * 0.25, width: f64::from(width), height: f64::from(height) * 0.7 };
+    let window = Rect {
+        x: 0.0,
+        y: f64::from(height) * 0.25,
+        width: f64::from(width),
+        height: f64::from(height) * 0.7,
+    };
     let to = Size { width: width.div_ceil(2 + shift), height: height.div_ceil(3) };
     if let Ok(Some(pixels)) =
         decode::decode_part(data, header, None, &Part { cut, window, to }, &LIMITS, &|| true)
@@ -63,11 +72,7 @@ fn part(data: &[u8], header: &Header) {
 
 fn assert_fits(pixels: &Pixels, header: &Header) {
     assert_eq!(pixels.size(), header.stored());
-    assert!(
-        pixels.kind().channels() <= decode::kind(header).channels(),
-        "{:?} of {header:?}",
-        pixels.kind()
-    );
+    assert!(pixels.kind().channels() <= decode::kind(header).channels(), "{:?} of {header:?}", pixels.kind());
 }
 
 /// Animations played to their end.
@@ -114,7 +119,11 @@ pub fn metadata(data: &[u8]) {
             assert_eq!((converted.size(), converted.kind()), (original.size(), original.kind()));
             if kind.has_alpha() {
                 let alpha = |pixels: &Pixels| -> Vec<u8> {
-                    pixels.data().chunks_exact(kind.channels()).map(|pixel| pixel[kind.channels() - 1]).collect()
+                    pixels
+                        .data()
+                        .chunks_exact(kind.channels())
+                        .map(|pixel| pixel[kind.channels() - 1])
+                        .collect()
                 };
                 assert_eq!(alpha(&converted), alpha(&original), "colours changed alpha");
             }

@@ -9,9 +9,8 @@ use super::LIMITS;
 pub fn inspect(data: &[u8]) {
     let whole = inspect::inspect(data, LIMITS);
     // The lengths come from the bytes, so that an input replays.
-    let mut state = data.iter().fold(data.len() as u32, |state, byte| {
-        state.wrapping_mul(0x0100_0193) ^ u32::from(*byte)
-    });
+    let mut state =
+        data.iter().fold(data.len() as u32, |state, byte| state.wrapping_mul(0x0100_0193) ^ u32::from(*byte));
     let mut length = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(0x3C6E_F35F);
         // Often short, sometimes nothing at all.

@@ -34,7 +34,9 @@ fn decoded(jpeg: &Jpeg<'_>, scales: [Scale; 3]) -> Option<Vec<Plane>> {
 /// A picture and a way of writing it made of the bytes: planes are those of the other decoder, mixed scales give what
 /// equal ones do, and every order of scans gives the same samples.
 pub fn likeness(data: &[u8]) {
-    let Some((head, noise)) = data.split_first_chunk::<8>().filter(|(_, noise)| !noise.is_empty()) else { return };
+    let Some((head, noise)) = data.split_first_chunk::<8>().filter(|(_, noise)| !noise.is_empty()) else {
+        return;
+    };
     let [width, height, sampling, order, quality, restart, mix, kind] = head.map(usize::from);
     let (width, height) = (1 + width % 80, 1 + height % 60);
     let (sampling, is_sound) = SAMPLINGS[sampling % SAMPLINGS.len()];
@@ -62,12 +64,17 @@ pub fn likeness(data: &[u8]) {
     let mix = [mix % 4, mix / 4 % 4, mix / 16 % 4];
     let mixed = decoded(&jpeg, mix.map(|scale| SCALES[scale])).expect("planes");
     for (index, plane) in mixed.iter().enumerate() {
-        assert_eq!(plane, &all[mix[index]][index], "component {index} among other scales");
+        assert!(plane == &all[mix[index]][index], "component {index} differs among other scales");
     }
     let plain = write(0);
     let plain = Jpeg::read(&plain).expect("a file for this decoder");
     for (scale, planes) in SCALES.into_iter().zip(&all) {
-        assert_eq!(Some(planes), decoded(&plain, [scale; 3]).as_ref(), "{scale:?} of another order of scans");
+        let others = decoded(&plain, [scale; 3]).expect("planes");
+        for (index, (plane, other)) in planes.iter().zip(others).enumerate() {
+            // What blocks have beyond the edges need not be in every file.
+            let is_same = plane.clone().into_samples() == other.into_samples();
+            assert!(is_same, "component {index} at {scale:?} differs in another order of scans");
+        }
     }
     // The other decoder shows pictures of few colour samples, and colours in scans of their own, with wrong pixels.
     if is_sound && order % 4 == 0 {
@@ -91,7 +98,9 @@ fn compare(file: &[u8], planes: &[Plane]) {
     let colors = if planes.len() == 1 { ColorSpace::Luma } else { ColorSpace::YCbCr };
     let options = DecoderOptions::default().jpeg_set_out_colorspace(colors);
     let Ok(samples) = JpegDecoder::new_with_options(ZCursor::new(file), options).decode() else { return };
-    for (index, plane) in planes.iter().enumerate().filter(|(_, plane)| plane.across() == 1.0 && plane.down() == 1.0) {
+    for (index, plane) in
+        planes.iter().enumerate().filter(|(_, plane)| plane.across() == 1.0 && plane.down() == 1.0)
+    {
         let expected: Vec<u8> = samples.iter().skip(index).step_by(planes.len()).copied().collect();
         let found = plane.clone().into_samples();
         assert_eq!(found.len(), expected.len());

@@ -13,7 +13,8 @@ const SIZE: Size = Size { width: 52, height: 39 };
 
 /// Names and bytes: images for every check, with `spec-` before those that are none.
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
-    let specs = SPECS.iter().enumerate().map(|(number, text)| (format!("spec-{number}"), text.as_bytes().to_vec()));
+    let specs =
+        SPECS.iter().enumerate().map(|(number, text)| (format!("spec-{number}"), text.as_bytes().to_vec()));
     stills().into_iter().chain(jpegs()).chain(pngs()).chain(animations()).chain(specs).collect()
 }
 
@@ -74,16 +75,22 @@ fn jpegs() -> Vec<(String, Vec<u8>)> {
     let ink = drawn(0, Kind::Rgba);
     let (gray, colors, ink) = (gray.data(), colors.data(), ink.data());
     vec![
-        write("gray-progressive", SamplingFactor::R_4_4_4, 60, ColorType::Luma, gray, |encoder| encoder.set_progressive(true)),
+        write("gray-progressive", SamplingFactor::R_4_4_4, 60, ColorType::Luma, gray, |encoder| {
+            encoder.set_progressive(true)
+        }),
         write("scans", SamplingFactor::R_4_2_0, 80, ColorType::Rgb, colors, |encoder| {
             encoder.set_optimized_huffman_tables(true)
         }),
-        write("progressive", SamplingFactor::R_4_2_0, 90, ColorType::Rgb, colors, |encoder| encoder.set_progressive(true)),
+        write("progressive", SamplingFactor::R_4_2_0, 90, ColorType::Rgb, colors, |encoder| {
+            encoder.set_progressive(true)
+        }),
         write("progressive-restarts", SamplingFactor::R_4_2_2, 40, ColorType::Rgb, colors, |encoder| {
             encoder.set_progressive_scans(11);
             encoder.set_restart_interval(3);
         }),
-        write("restarts", SamplingFactor::R_4_1_1, 70, ColorType::Rgb, colors, |encoder| encoder.set_restart_interval(2)),
+        write("restarts", SamplingFactor::R_4_1_1, 70, ColorType::Rgb, colors, |encoder| {
+            encoder.set_restart_interval(2)
+        }),
         write("oriented", SamplingFactor::R_4_4_0, 70, ColorType::Rgb, colors, |encoder| {
             encoder.add_app_segment(1, exif(6)).expect("a segment");
             encoder.add_app_segment(1, xmp(6)).expect("a segment");
@@ -110,8 +117,10 @@ fn pngs() -> Vec<(String, Vec<u8>)> {
     let key = (*b"tRNS", vec![0, 3]);
     let palette = (*b"PLTE", (0..12).map(|at| at * 20).collect());
     let clear = (*b"tRNS", vec![0, 128]);
-    let primaries = [31270_u32, 32900, 68000, 32000, 26500, 69000, 15000, 6000].map(u32::to_be_bytes).concat();
-    let colors = |chunk| vec![(*b"gAMA", 45_455_u32.to_be_bytes().to_vec()), (*b"cHRM", primaries.clone()), chunk];
+    let primaries =
+        [31270_u32, 32900, 68000, 32000, 26500, 69000, 15000, 6000].map(u32::to_be_bytes).concat();
+    let colors =
+        |chunk| vec![(*b"gAMA", 45_455_u32.to_be_bytes().to_vec()), (*b"cHRM", primaries.clone()), chunk];
     let control = |number: u8, left: u8, dispose: u8, blend: u8| {
         let sides = [0, 0, 0, number, 0, 0, 0, 8, 0, 0, 0, 3, 0, 0, 0, left, 0, 0, 0, 1];
         (*b"fcTL", [&sides[..], &[0, 1, 0, 10, dispose, blend]].concat())
@@ -122,7 +131,8 @@ fn pngs() -> Vec<(String, Vec<u8>)> {
         (*b"fdAT", [&[0, 0, 0, number], &part[..]].concat())
     };
     let frames = vec![(*b"acTL", vec![0, 0, 0, 3, 0, 0, 0, 0])];
-    let tail = vec![control(0, 0, 2, 0), frame(1), control(2, 1, 1, 1), frame(3), control(4, 0, 0, 1), frame(5)];
+    let tail =
+        vec![control(0, 0, 2, 0), frame(1), control(2, 1, 1, 1), frame(3), control(4, 0, 0, 1), frame(5)];
     vec![
         png("wide", [16, 6, 0], vec![], rows(16, 4, false), vec![]),
         png("wide-interlaced", [16, 2, 1], colors((*b"sRGB", vec![0])), rows(16, 3, true), vec![]),
@@ -150,7 +160,8 @@ fn png(name: &str, kind: [u8; 3], before: Vec<Chunk>, rows: Vec<u8>, after: Vec<
         checksum.update(&data);
         [&(data.len() as u32).to_be_bytes(), &name[..], &data, &checksum.finalize().to_be_bytes()].concat()
     };
-    let file = iter::once(b"\x89PNG\r\n\x1a\n".to_vec()).chain(chunks.map(chunk)).collect::<Vec<_>>().concat();
+    let file =
+        iter::once(b"\x89PNG\r\n\x1a\n".to_vec()).chain(chunks.map(chunk)).collect::<Vec<_>>().concat();
     (format!("{name}.png"), file)
 }
 
@@ -164,7 +175,9 @@ fn rows(noise: &[u8], bits: usize, adam7: bool) -> Vec<u8> {
 /// Rows, each after the number of a filter.
 fn scanlines(noise: &[u8], width: usize, height: usize, bits: usize) -> Vec<u8> {
     let row_bytes = (width * bits).div_ceil(8);
-    let row = |number: usize| iter::once((number % 5) as u8).chain(noise[number * 7..][..row_bytes].iter().copied());
+    let row = |number: usize| {
+        iter::once((number % 5) as u8).chain(noise[number * 7..][..row_bytes].iter().copied())
+    };
     (0..height).flat_map(row).collect()
 }
 
@@ -188,5 +201,8 @@ fn animations() -> Vec<(String, Vec<u8>)> {
         let file = animation.finish().expect("a file");
         (format!("animated-{kind:?}.{}", format.extension()).to_lowercase(), file)
     };
-    [Format::Gif, Format::Webp].into_iter().flat_map(|format| [Kind::Rgb, Kind::Rgba].map(|kind| animated(format, kind))).collect()
+    [Format::Gif, Format::Webp]
+        .into_iter()
+        .flat_map(|format| [Kind::Rgb, Kind::Rgba].map(|kind| animated(format, kind)))
+        .collect()
 }
