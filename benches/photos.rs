@@ -1,4 +1,6 @@
-//! What one variant of one file costs: `photos FILE SPEC EXTENSION COUNT [OUT]`.
+//! What one variant of one file costs: `photos FILE SPEC EXTENSION COUNT [OUT [LATER]]`.
+//!
+//! With LATER, which names a file to write, the variant is a later one of its file: an earlier size has left its samples.
 //!
 //! Reads the file and makes the variant COUNT times after one that does not count, on this thread alone, and
 //! prints processor microseconds and bytes of a variant, and the peak of resident memory in KiB, as
@@ -6,11 +8,15 @@
 
 use std::error::Error;
 use std::fs;
+use std::io::Read;
+use std::path::Path;
 
 use reticulum::image::header::Limits;
+use reticulum::image::intermediate::{self, Intermediate};
 use reticulum::image::recipe::{AnimationMax, Quality, Recipe, Settings};
 use reticulum::image::variant;
 use reticulum::object::{Extension, Spec};
+use reticulum::store::proof;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The defaults of the configuration.
@@ -25,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // cargo passes a flag of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|text| text != "--bench").collect();
     let [file, spec, extension, count, out @ ..] = &arguments[..] else {
-        println!("photos FILE SPEC EXTENSION COUNT [OUT]");
+        println!("photos FILE SPEC EXTENSION COUNT [OUT [LATER]]");
         return Ok(());
     };
     let count: u32 = count.parse()?;
@@ -34,8 +40,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let recipe = Recipe::resolve(&Spec::parse(spec)?, format, &SETTINGS)?;
     let limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
-    let make = || -> Result<Vec<u8>, Box<dyn Error>> {
-        Ok(variant::prepare(&fs::read(file)?, &recipe, &limits)?.make(&|| true)?)
+    let first = |intermediate: &mut Intermediate| -> Result<Vec<u8>, Box<dyn Error>> {
+        Ok(variant::prepare(&fs::read(file)?, &recipe, &limits)?.make(intermediate, &|| true)?)
+    };
+    // As the resize worker does it, but for the shard's bookkeeping.
+    let later = |path: &String| -> Result<Vec<u8>, Box<dyn Error>> {
+        let mut start = Vec::new();
+        fs::File::open(file)?.take(64 << 10).read_to_end(&mut start)?;
+        let head = intermediate::head(&start).ok_or("no head")?;
+        let prepared = variant::prepare(&head, &recipe, &limits)?;
+        let (_, length) = prepared.samples().ok_or("no samples")?;
+        let samples = proof::read(Path::new(path), length)?.ok_or("damaged samples")?;
+        Ok(prepared.make(&mut Intermediate::Given(samples), &|| true)?)
+    };
+    if let [_, path] = out {
+        let mut left = Intermediate::Wanted;
+        first(&mut left)?;
+        let Intermediate::Left(samples) = left else { return Err("nothing was left".into()) };
+        let trailer = proof::trailer(&samples);
+        fs::write(path, [samples, trailer.to_vec()].concat())?;
+    }
+    let make = || match out {
+        [_, path] => later(path),
+        _ => first(&mut Intermediate::Unwanted),
     };
     let variant = make()?;
     let before = cpu_us();
@@ -44,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let us = (cpu_us() - before) / f64::from(count);
     println!("{{\"us\":{us:.0},\"bytes\":{},\"peak_kib\":{}}}", variant.len(), peak_kib()?);
-    if let [out] = out {
+    if let [out, ..] = out {
         fs::write(out, variant)?;
     }
     Ok(())

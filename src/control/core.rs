@@ -61,6 +61,7 @@ impl Core {
             limits: self.node.settings.limits,
             metrics: Arc::clone(&self.metrics),
             core: Some(self.cpu),
+            layout: self.node.layout.clone(),
         };
         std::thread::Builder::new()
             .name(format!("resize-{}", self.index))

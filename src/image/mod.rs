@@ -9,6 +9,7 @@
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
 //! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
 //! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
+//! * [`intermediate`]: what the decode of one size leaves for the next.
 //! * [`facts`]: an image at a glance.
 //! * [`draw`]: sample pictures that the program draws itself.
 
@@ -23,6 +24,7 @@ pub mod facts;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
+pub mod intermediate;
 pub mod jpeg;
 pub mod metadata;
 pub mod orient;

@@ -19,22 +19,23 @@ const SIDE_MAX: u32 = 256;
 /// More than the buffers of [`placed`] take: 20 bytes of sums and 4 of a sample each, and three lines.
 pub const WORK_BYTES_MAX: u64 = 32 * (SIDE_MAX as u64).pow(2);
 
-/// The window, slid to where it keeps the most salient part of `pixels`. The nearest to where it was wins among
-/// equals, so that it stays where nothing stands out. It begins between pixels only if it stays.
+/// The window, slid to where it keeps the most salient part of a cut of this size, which `pixels` shows all of, in any
+/// size. The nearest to where it was wins among equals, so that it stays where nothing stands out. It begins between
+/// pixels of the cut only if it stays.
 ///
 /// # Errors
 /// [`RenderError::Cancelled`] once `keep_going` says no.
 pub fn placed(
     pixels: &Pixels,
+    cut: Size,
     window: Rect<f64>,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Rect<f64>, RenderError> {
-    let Size { width, height } = pixels.size();
-    let (free_x, free_y) = (f64::from(width) - window.width, f64::from(height) - window.height);
-    // Less than a pixel is free in each direction: it makes no difference.
-    if free_x.max(free_y) < 1.0 {
+    let Size { width, height } = cut;
+    if !slides(cut, window) {
         return Ok(window);
     }
+    let (free_x, free_y) = (f64::from(width) - window.width, f64::from(height) - window.height);
     let samples = Samples::of(pixels, keep_going)?;
     if free_x >= free_y {
         let place = best_place(&samples.salience_of_columns(), window.width / f64::from(width));
@@ -43,6 +44,11 @@ pub fn placed(
         let place = best_place(&samples.salience_of_rows(), window.height / f64::from(height));
         Ok(place.map_or(window, |place| Rect { y: place.of(free_y), ..window }))
     }
+}
+
+/// Whether a window may lie in more than one place: with less than a pixel free in each direction it makes no difference.
+fn slides(cut: Size, window: Rect<f64>) -> bool {
+    f64::from(cut.width) - window.width >= 1.0 || f64::from(cut.height) - window.height >= 1.0
 }
 
 /// `number` of `count` equal steps from the first possible place to the last.
@@ -190,7 +196,7 @@ impl Sum {
 }
 
 /// The size to look at: no more than the picture has.
-fn reduced(size: Size) -> Size {
+pub fn reduced(size: Size) -> Size {
     let long = size.width.max(size.height);
     if long <= SIDE_MAX {
         return size;

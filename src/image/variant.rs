@@ -8,6 +8,7 @@ use super::error::RenderError;
 use super::facts::Facts;
 use super::header::{Header, Limits};
 use super::inspect::{self, InspectError};
+use super::intermediate::Intermediate;
 use super::recipe::Recipe;
 use super::render;
 
@@ -51,20 +52,36 @@ impl Prepared<'_> {
         render::peak_bytes(self.source, &self.header, self.recipe, &self.limits)
     }
 
+    /// What the decoded samples are called that this and other variants begin with, and their bytes; `None` where there
+    /// are none worth keeping. The source's [head](super::intermediate::head) gives the same answer.
+    pub fn samples(&self) -> Option<(String, u64)> {
+        render::samples(self.source, &self.header, self.recipe, &self.limits)
+    }
+
     /// Makes the variant; asks `keep_going` now and then.
     ///
     /// # Errors
     /// [`VariantFault::Render`], or `Stopped` once `keep_going` said no.
-    pub fn make(&self, keep_going: &dyn Fn() -> bool) -> Result<Vec<u8>, VariantFault> {
-        Ok(render::render(self.source, &self.header, self.recipe, &self.limits, keep_going)?)
+    pub fn make(
+        &self,
+        intermediate: &mut Intermediate,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Vec<u8>, VariantFault> {
+        let Self { source, header, recipe, limits } = self;
+        Ok(render::render(source, header, recipe, limits, intermediate, keep_going)?)
     }
 
     /// The facts of the image; wants what was prepared for [`super::facts::recipe`]. Asks `keep_going` now and then.
     ///
     /// # Errors
     /// As [`Prepared::make`].
-    pub fn facts(&self, keep_going: &dyn Fn() -> bool) -> Result<Facts, VariantFault> {
-        let picture = render::picture(self.source, &self.header, self.recipe, &self.limits, keep_going)?;
+    pub fn facts(
+        &self,
+        intermediate: &mut Intermediate,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Facts, VariantFault> {
+        let Self { source, header, recipe, limits } = self;
+        let picture = render::picture(source, header, recipe, limits, intermediate, keep_going)?;
         Ok(Facts::of(picture).ok_or(RenderError::BadWindow)?)
     }
 }

@@ -4,25 +4,26 @@
 //! The lane's queue is bounded; each job is charged to the node's decode memory before its pixels
 //! exist, ends at its deadline, and may panic without harm to anything else.
 
-use std::fs::File;
-use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
 
 use super::memory::DecodeMemory;
 use super::message::Message;
+use super::source::Source;
 use crate::image::facts;
 use crate::image::header::Limits;
+use crate::image::intermediate::{self, Intermediate};
 use crate::image::recipe::Recipe;
-use crate::image::variant::{self, VariantFault};
+use crate::image::variant::{self, Prepared, VariantFault};
 use crate::object::ObjectId;
 use crate::store::originals::Stamp;
+use crate::store::path::{Cached, Layout, VariantKey};
+use crate::store::proof;
 use crate::telemetry::metrics::{ShardMetrics, Stage};
 
 /// What a job makes of an image.
@@ -88,6 +89,20 @@ pub enum Fault {
     Panicked,
 }
 
+/// Decoded samples that a job has used, and what is to be done with them.
+#[derive(Debug)]
+pub struct Samples {
+    /// Their name among what is kept of the image.
+    pub key: VariantKey,
+    /// How many there are, of one byte each.
+    pub length: u64,
+    /// They themselves, if they are not kept yet.
+    pub new: Option<Vec<u8>>,
+}
+
+/// What a job has made, the stamp of its source, and the samples that it began with.
+type Made = (Bytes, Stamp, Option<Samples>);
+
 /// What a worker needs beside its jobs.
 pub struct Worker {
     /// The jobs.
@@ -102,6 +117,8 @@ pub struct Worker {
     pub metrics: Arc<ShardMetrics>,
     /// The core to run on.
     pub core: Option<usize>,
+    /// Where samples are kept.
+    pub layout: Layout,
 }
 
 impl Worker {
@@ -122,73 +139,107 @@ impl Worker {
             let number = job.number;
             let started = Instant::now();
             self.metrics.stage(Stage::Queue, started.saturating_duration_since(job.queued));
-            let outcome = match catch_unwind(AssertUnwindSafe(|| self.make(&job))) {
-                Ok(Ok((bytes, stamp))) => Outcome::Made(bytes, stamp),
-                Ok(Err(fault)) => Outcome::Failed(fault),
+            let (outcome, samples) = match catch_unwind(AssertUnwindSafe(|| self.make(&job))) {
+                Ok(Ok((bytes, stamp, samples))) => (Outcome::Made(bytes, stamp), samples),
+                Ok(Err(fault)) => (Outcome::Failed(fault), None),
                 Err(_) => {
                     log::error!(object:% = job.id; "making a variant panicked");
-                    Outcome::Failed(Fault::Panicked)
+                    (Outcome::Failed(Fault::Panicked), None)
                 }
             };
-            if self.mailbox.send(Message::Made { job: number, outcome, took: started.elapsed() }).is_err() {
+            let took = started.elapsed();
+            if self.mailbox.send(Message::Made { job: number, outcome, took, samples }).is_err() {
                 return;
             }
         }
     }
 
-    fn make(&self, job: &Job) -> Result<(Bytes, Stamp), Fault> {
-        let in_the_way = || job.ahead.load(Relaxed) && !self.jobs.is_empty();
-        let wanted = || !job.cancelled.load(Relaxed) && Instant::now() < job.deadline && !in_the_way();
-        let lost = || match (job.cancelled.load(Relaxed), in_the_way()) {
-            (true, _) => Fault::Cancelled,
-            (_, true) => Fault::GaveWay,
-            _ => Fault::Deadline,
-        };
-        if !wanted() {
-            return Err(lost());
-        }
+    fn make(&self, job: &Job) -> Result<Made, Fault> {
         let started = Instant::now();
-        let (source, stamp) = read(job)?;
-        let started = self.timed(Stage::Read, started);
+        self.wanted(job)?;
         let small = facts::recipe();
         let recipe = match &job.work {
             Work::Variant(recipe) => recipe,
             Work::Facts => &small,
         };
-        let prepared = variant::prepare(&source, recipe, &self.limits).map_err(Fault::Variant)?;
-        let _charge = self.memory.charge(prepared.peak_bytes(), job.deadline, wanted).ok_or_else(lost)?;
+        let mut source = Source::open(job)?;
+        // With its samples kept, no more of the file is needed than its headers. Metadata may be anywhere in it.
+        if !recipe.meta && source.read_head()? {
+            // A fault is told where all of the file is known.
+            let prepared = variant::prepare(source.bytes(), recipe, &self.limits).ok();
+            if let Some(prepared) = prepared
+                && let Some((named, Some(samples))) = self.kept(job, &prepared)
+            {
+                self.timed(Stage::Read, started);
+                let given = Intermediate::Given(samples);
+                return Ok((self.made(job, &prepared, given)?.0, source.stamp(), Some(named)));
+            }
+        }
+        source.read_all(job)?;
+        self.timed(Stage::Read, started);
+        let prepared = variant::prepare(source.bytes(), recipe, &self.limits).map_err(Fault::Variant)?;
+        let (mut named, intermediate) = match self.kept(job, &prepared) {
+            Some((named, Some(samples))) => (Some(named), Intermediate::Given(samples)),
+            // The glance comes after a variant, at whose scale there are samples already, or will not be asked again.
+            Some((named, None)) if matches!(job.work, Work::Variant(_)) => {
+                (Some(named), Intermediate::Wanted)
+            }
+            Some(_) | None => (None, Intermediate::Unwanted),
+        };
+        let (bytes, intermediate) = self.made(job, &prepared, intermediate)?;
+        if let (Some(named), Intermediate::Left(samples)) = (&mut named, intermediate) {
+            named.new = Some(samples);
+        }
+        Ok((bytes, source.stamp(), named))
+    }
+
+    /// What the samples are called that the job begins with, and the samples if they are kept.
+    fn kept(&self, job: &Job, prepared: &Prepared<'_>) -> Option<(Samples, Option<Vec<u8>>)> {
+        let (scales, length) = prepared.samples()?;
+        let key = intermediate::key(&job.id, &scales);
+        // A cache that cannot be read is a miss.
+        let samples = proof::read(&self.layout.cached(&job.id, &key, Cached::Samples), length);
+        Some((Samples { key, length, new: None }, samples.unwrap_or_default()))
+    }
+
+    /// Decodes, or begins with what was decoded before, and does the rest.
+    fn made(
+        &self,
+        job: &Job,
+        prepared: &Prepared<'_>,
+        mut intermediate: Intermediate,
+    ) -> Result<(Bytes, Intermediate), Fault> {
+        let started = Instant::now();
+        let keep_going = || self.wanted(job).is_ok();
+        let lost = || self.wanted(job).err().unwrap_or(Fault::Deadline);
+        let _charge = self.memory.charge(prepared.peak_bytes(), job.deadline, keep_going).ok_or_else(lost)?;
         let made = match &job.work {
-            Work::Variant(_) => prepared.make(&wanted),
-            Work::Facts => prepared.facts(&wanted).map(|facts| facts.to_bytes()),
+            Work::Variant(_) => prepared.make(&mut intermediate, &keep_going),
+            Work::Facts => prepared.facts(&mut intermediate, &keep_going).map(|facts| facts.to_bytes()),
         };
         let made = made.map_err(|fault| match fault {
             VariantFault::Stopped => lost(),
             fault => Fault::Variant(fault),
         })?;
         self.timed(Stage::Render, started);
-        Ok((Bytes::from(made), stamp))
+        Ok((Bytes::from(made), intermediate))
     }
 
-    fn timed(&self, stage: Stage, started: Instant) -> Instant {
-        let now = Instant::now();
-        self.metrics.stage(stage, now.saturating_duration_since(started).max(Duration::ZERO));
-        now
+    /// # Errors
+    /// Why nobody wants the job done any more.
+    fn wanted(&self, job: &Job) -> Result<(), Fault> {
+        if job.cancelled.load(Relaxed) {
+            Err(Fault::Cancelled)
+        } else if job.ahead.load(Relaxed) && !self.jobs.is_empty() {
+            Err(Fault::GaveWay)
+        } else if Instant::now() >= job.deadline {
+            Err(Fault::Deadline)
+        } else {
+            Ok(())
+        }
     }
-}
 
-/// The source's bytes, proven by their id.
-fn read(job: &Job) -> Result<(Vec<u8>, Stamp), Fault> {
-    let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => Fault::Gone,
-        _ => Fault::Unreadable(error.to_string()),
-    };
-    let mut file = File::open(&job.path).map_err(unreadable)?;
-    let stat = rustix::fs::fstat(&file).map_err(|error| unreadable(error.into()))?;
-    let stamp = Stamp::new(&stat);
-    let mut source = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(0));
-    file.read_to_end(&mut source).map_err(unreadable)?;
-    if job.verified != Some(stamp) && ObjectId::from_digest(Sha1::digest(&source).into()) != job.id {
-        return Err(Fault::Corrupt(stamp));
+    fn timed(&self, stage: Stage, started: Instant) {
+        self.metrics.stage(stage, started.elapsed());
     }
-    Ok((source, stamp))
 }

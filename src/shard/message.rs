@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::lane::Outcome;
+use super::lane::{Outcome, Samples};
 use super::variant::{Variant, VariantError};
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
@@ -48,6 +48,8 @@ pub enum Message {
         outcome: Outcome,
         /// How long the worker was busy with it.
         took: Duration,
+        /// The samples that it began with, where such are kept.
+        samples: Option<Samples>,
     },
     /// Control: the listener; requests may come.
     Listen(OwnedFd),

@@ -23,6 +23,7 @@ pub mod memory;
 pub mod mesh;
 pub mod message;
 pub mod oneshot;
+mod source;
 pub mod variant;
 
 use std::cell::{Cell, RefCell};
@@ -117,6 +118,8 @@ pub struct Shard {
     /// Questions of other shards that are being worked on.
     serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
     flights_ended: Cell<u64>,
+    /// Samples are being written.
+    keeping_samples: Cell<bool>,
     job_time: Cell<Duration>,
     hints: RefCell<Hints>,
     making_ahead: Cell<bool>,
@@ -180,6 +183,7 @@ impl Shard {
             flights: RefCell::default(),
             serving: RefCell::default(),
             flights_ended: Cell::new(0),
+            keeping_samples: Cell::new(false),
             job_time: Cell::new(Duration::ZERO),
             hints: RefCell::default(),
             making_ahead: Cell::new(false),
@@ -248,7 +252,7 @@ impl Shard {
                 Message::Ask { from, ticket, ask } => self.serve(from, ticket, ask),
                 Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
-                Message::Made { job, outcome, took } => self.land(job, outcome, took),
+                Message::Made { job, outcome, took, samples } => self.land(job, outcome, took, samples),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();

@@ -12,7 +12,7 @@ use futures_lite::future;
 
 use super::Shard;
 use super::hot::Entry;
-use super::lane::{Fault, Job, Outcome, Work};
+use super::lane::{Fault, Job, Outcome, Samples, Work};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use crate::image::variant::VariantFault;
@@ -246,8 +246,17 @@ impl Shard {
     }
 
     /// The worker has ended a job: tells everybody who waits, then keeps what was made.
-    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome, took: Duration) {
+    pub(super) fn land(
+        self: &Rc<Self>,
+        job: u64,
+        outcome: Outcome,
+        took: Duration,
+        samples: Option<Samples>,
+    ) {
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
+        if let Some(samples) = samples {
+            self.keep_samples(key.0, samples);
+        }
         // A moving mean over about eight jobs.
         self.job_time.set((self.job_time.get() * 7 + took) / 8);
         if flight.is_variant {
@@ -288,6 +297,23 @@ impl Shard {
             shard.metrics.disk_bytes.set(shard.variants.bytes());
             shard.metrics.disk_evictions.set(shard.variants.evictions());
             shard.end_flight(&key, &flight);
+        });
+    }
+
+    /// Keeps the samples that a job has left, or notes that they were used. Of one job at a time: what another one leaves
+    /// meanwhile is forgotten, so that they never fill the memory.
+    fn keep_samples(self: &Rc<Self>, id: ObjectId, samples: Samples) {
+        let Samples { key, length, new } = samples;
+        let Some(new) = new else { return self.variants.samples_used(&id, &key, length) };
+        if self.keeping_samples.replace(true) {
+            return;
+        }
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            if let Err(error) = shard.variants.keep_samples(&shard.spools, &id, &key, &new).await {
+                log::warn!(error:% = error; "cannot keep decoded samples");
+            }
+            shard.keeping_samples.set(false);
         });
     }
 

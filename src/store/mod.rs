@@ -5,6 +5,7 @@
 //! * [`spool`]: an upload's bytes on their way to the disk, hashed and inspected as they arrive.
 //! * [`originals`]: find, publish, verify and quarantine stored images.
 //! * [`variants`]: the bounded, disposable cache of made variants.
+//! * [`proof`]: how a file of that cache proves that it is whole.
 //! * [`read`]: reading a file by its descriptor.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
 //! * [`census`]: how many images there are.
@@ -21,6 +22,7 @@ pub mod listing;
 pub mod open;
 pub mod originals;
 pub mod path;
+pub mod proof;
 pub mod read;
 pub mod spool;
 pub mod variants;

@@ -13,6 +13,24 @@ pub struct Layout {
 /// What distinguishes one variant of an image from the others: the digest of its recipe.
 pub type VariantKey = [u8; 16];
 
+/// What a file of the cache holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cached {
+    /// A made variant, or what an image looks like at a glance.
+    Variant(Format),
+    /// Decoded samples, from which variants are made.
+    Samples,
+}
+
+impl Cached {
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Variant(format) => format.extension(),
+            Self::Samples => "samples",
+        }
+    }
+}
+
 impl Layout {
     /// The layout below `root`, which should be absolute.
     pub fn new(root: &Path) -> Self {
@@ -75,9 +93,9 @@ impl Layout {
     }
 
     /// `cache/<aa>/<bb>/<id>-<key>.<ext>`
-    pub fn variant(&self, id: &ObjectId, key: &VariantKey, format: Format) -> PathBuf {
+    pub fn cached(&self, id: &ObjectId, key: &VariantKey, cached: Cached) -> PathBuf {
         let key = u128::from_be_bytes(*key);
-        self.root.join(format!("cache/{}/{id}-{key:032x}.{}", fan_out(id), format.extension()))
+        self.root.join(format!("cache/{}/{id}-{key:032x}.{}", fan_out(id), cached.extension()))
     }
 
     /// `quarantine/<id>.<ext>.<serial>`: one id may fail more than once.
@@ -100,16 +118,17 @@ pub fn parse_image_name(name: &str) -> Option<(ObjectId, Format)> {
     (!stem.bytes().any(|byte| byte.is_ascii_uppercase())).then_some((id, format))
 }
 
-/// Reads a file name of the variant cache back; `None` for any other name.
-pub fn parse_variant_name(name: &str) -> Option<(ObjectId, VariantKey, Format)> {
+/// Reads a file name of the cache back; `None` for any other name.
+pub fn parse_cached_name(name: &str) -> Option<(ObjectId, VariantKey, Cached)> {
     let (stem, extension) = name.split_once('.')?;
     let (id, key) = stem.split_once('-')?;
-    let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
+    let mut all = Format::ALL.into_iter().map(Cached::Variant).chain([Cached::Samples]);
+    let cached = all.find(|cached| cached.extension() == extension)?;
     if key.len() != 32 || key.starts_with('+') {
         return None;
     }
     let key = u128::from_str_radix(key, 16).ok()?.to_be_bytes();
-    Some((ObjectId::parse(id).ok()?, key, format))
+    Some((ObjectId::parse(id).ok()?, key, cached))
 }
 
 fn fan_out(id: &ObjectId) -> String {
@@ -139,12 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_name_reads_back() {
+    fn a_name_of_the_cache_reads_back() {
         let id = ObjectId::from_digest([0xab; 20]);
-        let path = Layout::new(Path::new("/d")).variant(&id, &[1; 16], Format::Jpeg);
-        let name = path.file_name().unwrap().to_str().unwrap();
-        assert_eq!(parse_variant_name(name), Some((id, [1; 16], Format::Jpeg)));
-        assert_eq!(parse_variant_name("tmp-3"), None);
-        assert_eq!(parse_variant_name(&name.replace(".jpg", ".exe")), None);
+        for cached in [Cached::Variant(Format::Jpeg), Cached::Variant(Format::Avif), Cached::Samples] {
+            let path = Layout::new(Path::new("/d")).cached(&id, &[1; 16], cached);
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert_eq!(parse_cached_name(name), Some((id, [1; 16], cached)));
+            assert_eq!(parse_cached_name(&format!("{name}.exe")), None);
+        }
+        assert_eq!(parse_cached_name("tmp-3"), None);
     }
 }

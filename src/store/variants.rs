@@ -1,12 +1,13 @@
-//! Made variants on disk: bounded by bytes, least recently used first out, disposable.
+//! What is made of images and kept on disk: bounded by bytes, least recently used first out, disposable.
 //!
-//! One [`Variants`] per shard, with its share of the byte budget. The table of what is there is
-//! filled by [`Variants::take_stock`] in the background after the start; until it has seen a file,
+//! One [`Variants`] per shard, with its share of the byte budget. Variants are what it is for. Decoded samples, of which
+//! they are made, are many times as large: they are kept beside them, in at most a quarter of the budget. The tables of
+//! what is there are filled by [`Variants::take_stock`] in the background after the start; until it has seen a file,
 //! the file is found all the same by its name, and counted then. A file that somebody deleted is a miss.
 //!
-//! A file is the variant's bytes and a [trailer](TRAILER_BYTES). A file that was cut, torn by a power
-//! cut or written over is a miss, and is made again: short ones are proven by their checksum at every
-//! read; long ones by their trailer, which says the length, and are synced before they get their name.
+//! A file is its contents and a [trailer](super::proof). A file that was cut, torn by a power cut or written over
+//! is a miss, and is made again: short ones and samples are proven by their checksum at every read; long variants by
+//! their trailer, which says the length, and are synced before they get their name.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -18,18 +19,17 @@ use lru::LruCache;
 
 use super::StoreError;
 use super::descriptor;
-use super::path::{Layout, VariantKey, parse_variant_name};
+use super::path::{Cached, Layout, VariantKey, parse_cached_name};
+use super::proof::{self, TRAILER_BYTES};
 use super::read::CHUNK_BYTES;
 use super::spool::{Spools, create, write_all};
 use crate::object::{Format, ObjectId};
 
-/// Bytes behind each variant: four that say what this is, a CRC-32 and the length of what is before.
-pub const TRAILER_BYTES: u64 = 16;
-
 /// Files up to this length, trailer included, are read and proven whole.
 const PROVEN_BYTES: u64 = CHUNK_BYTES;
 
-const MAGIC: [u8; 4] = *b"RTV1";
+/// One part in so many of the budget is the most that samples take.
+const SAMPLES_PART: u64 = 4;
 
 /// A variant that was found.
 #[derive(Debug)]
@@ -45,27 +45,31 @@ pub enum Kept {
 pub struct Variants {
     layout: Layout,
     bytes_max: u64,
-    bytes: Cell<u64>,
     evictions: Cell<u64>,
+    variants: Table,
+    samples: Table,
+}
+
+type Name = (ObjectId, VariantKey, Cached);
+
+/// Files of one kind, least recently used last.
+#[derive(Debug)]
+struct Table {
+    bytes: Cell<u64>,
     /// About 100 bytes an entry: a share of 5 GiB of 10 kB variants is 50 MiB of table.
-    entries: RefCell<LruCache<(ObjectId, VariantKey, Format), u64>>,
+    entries: RefCell<LruCache<Name, u64>>,
 }
 
 impl Variants {
     /// At most `bytes_max` bytes of files.
     pub fn new(layout: Layout, bytes_max: u64) -> Self {
-        Self {
-            layout,
-            bytes_max,
-            bytes: Cell::new(0),
-            evictions: Cell::new(0),
-            entries: RefCell::new(LruCache::unbounded()),
-        }
+        let (variants, samples) = (Table::new(), Table::new());
+        Self { layout, bytes_max, evictions: Cell::new(0), variants, samples }
     }
 
     /// Bytes of the files that are known.
     pub fn bytes(&self) -> u64 {
-        self.bytes.get()
+        self.variants.bytes.get() + self.samples.bytes.get()
     }
 
     /// Files removed to keep the bound, since the start.
@@ -83,11 +87,11 @@ impl Variants {
         key: &VariantKey,
         format: Format,
     ) -> Result<Option<Kept>, StoreError> {
-        let entry = (*id, *key, format);
-        let file = match BufferedFile::open(self.layout.variant(id, key, format)).await {
+        let name = (*id, *key, Cached::Variant(format));
+        let file = match BufferedFile::open(self.path(&name)).await {
             Ok(file) => file,
             Err(error) => {
-                self.forget(&entry);
+                self.variants.forget(&name);
                 let error = io::Error::from(error);
                 let missing = error.kind() == io::ErrorKind::NotFound;
                 return if missing { Ok(None) } else { Err(StoreError::new("open a variant", error)) };
@@ -98,11 +102,11 @@ impl Variants {
         let _ = file.close().await;
         match kept? {
             Some((kept, length)) => {
-                self.count(entry, length);
+                self.variants.count(name, length);
                 Ok(Some(kept))
             }
             None => {
-                self.forget(&entry);
+                self.variants.forget(&name);
                 Ok(None)
             }
         }
@@ -121,29 +125,27 @@ impl Variants {
         format: Format,
         bytes: &[u8],
     ) -> Result<(), StoreError> {
-        let length = bytes.len() as u64 + TRAILER_BYTES;
-        if length > self.bytes_max {
-            return Ok(());
-        }
-        let temporary = spools.temporary();
-        let file = create(temporary.path()).await?;
-        write_all(&file, [bytes, &trailer(bytes)].concat(), 0).await?;
-        if length > PROVEN_BYTES {
-            file.fdatasync().await.map_err(|error| StoreError::new("sync a variant", error))?;
-        }
-        let _ = file.close().await;
-        let path = self.layout.variant(id, key, format);
-        let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(io::Error::from);
-        let mut renamed = rename().await;
-        if renamed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            self.make_directories(id).await?;
-            renamed = rename().await;
-        }
-        renamed.map_err(|error| StoreError::new("name a variant", error))?;
-        temporary.release();
-        self.count((*id, *key, format), length);
-        self.shrink().await;
-        Ok(())
+        self.write(spools, (*id, *key, Cached::Variant(format)), bytes).await
+    }
+
+    /// Keeps decoded samples in the same way. They are found by their [path](Layout::cached) and read by
+    /// [`proof::read`], by whoever makes variants of them, and that is then [told](Variants::samples_used).
+    ///
+    /// # Errors
+    /// As [`Variants::keep`].
+    pub async fn keep_samples(
+        &self,
+        spools: &Spools,
+        id: &ObjectId,
+        key: &VariantKey,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        self.write(spools, (*id, *key, Cached::Samples), bytes).await
+    }
+
+    /// So many bytes of samples were read.
+    pub fn samples_used(&self, id: &ObjectId, key: &VariantKey, length: u64) {
+        self.samples.count((*id, *key, Cached::Samples), length + TRAILER_BYTES);
     }
 
     /// Counts the files that an earlier process left, oldest directory entry first, and then keeps
@@ -151,26 +153,55 @@ impl Variants {
     /// one directory at a time on the blocking thread.
     pub async fn take_stock(&self, is_mine: impl Fn(&ObjectId) -> bool) {
         for first in 0..=255u8 {
-            for (id, key, format, length) in list(self.layout.clone(), first).await {
-                let entry = (id, key, format);
-                if is_mine(&id) && !self.entries.borrow().contains(&entry) {
-                    self.count(entry, length);
-                    // What was used since the start is younger than what the walk finds.
-                    self.entries.borrow_mut().demote(&entry);
+            for (name, length) in list(self.layout.clone(), first).await {
+                if is_mine(&name.0) {
+                    self.table(name.2).count_older(name, length);
                 }
             }
             self.shrink().await;
         }
     }
 
-    async fn shrink(&self) {
-        while self.bytes.get() > self.bytes_max {
-            let Some(((id, key, format), length)) = self.entries.borrow_mut().pop_lru() else { break };
-            self.bytes.set(self.bytes.get() - length);
-            self.evictions.set(self.evictions.get() + 1);
-            // Gone already, with the whole cache perhaps: that is no fault.
-            let _ = glommio::io::remove(self.layout.variant(&id, &key, format)).await;
+    async fn write(&self, spools: &Spools, name: Name, bytes: &[u8]) -> Result<(), StoreError> {
+        let length = bytes.len() as u64 + TRAILER_BYTES;
+        if length > self.bytes_max_of(name.2) {
+            return Ok(());
         }
+        let temporary = spools.temporary();
+        let file = create(temporary.path()).await?;
+        write_all(&file, [bytes, &proof::trailer(bytes)].concat(), 0).await?;
+        if length > PROVEN_BYTES && name.2 != Cached::Samples {
+            file.fdatasync().await.map_err(|error| StoreError::new("sync a variant", error))?;
+        }
+        let _ = file.close().await;
+        let path = self.path(&name);
+        let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(io::Error::from);
+        let mut renamed = rename().await;
+        if renamed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            self.make_directories(&name.0).await?;
+            renamed = rename().await;
+        }
+        renamed.map_err(|error| StoreError::new("name a variant", error))?;
+        temporary.release();
+        self.table(name.2).count(name, length);
+        self.shrink().await;
+        Ok(())
+    }
+
+    async fn shrink(&self) {
+        while self.samples.bytes.get() > self.bytes_max_of(Cached::Samples) && self.evict(&self.samples).await
+        {
+        }
+        while self.bytes() > self.bytes_max && self.evict(&self.variants).await {}
+    }
+
+    /// Removes what was not used for the longest time; `false` if there is nothing.
+    async fn evict(&self, table: &Table) -> bool {
+        let Some(name) = table.pop_oldest() else { return false };
+        self.evictions.set(self.evictions.get() + 1);
+        // Gone already, with the whole cache perhaps: that is no fault.
+        let _ = glommio::io::remove(self.path(&name)).await;
+        true
     }
 
     async fn make_directories(&self, id: &ObjectId) -> Result<(), StoreError> {
@@ -185,15 +216,53 @@ impl Variants {
         Ok(())
     }
 
-    fn count(&self, entry: (ObjectId, VariantKey, Format), length: u64) {
-        let before = self.entries.borrow_mut().put(entry, length).unwrap_or(0);
+    const fn table(&self, cached: Cached) -> &Table {
+        match cached {
+            Cached::Variant(_) => &self.variants,
+            Cached::Samples => &self.samples,
+        }
+    }
+
+    const fn bytes_max_of(&self, cached: Cached) -> u64 {
+        match cached {
+            Cached::Variant(_) => self.bytes_max,
+            Cached::Samples => self.bytes_max / SAMPLES_PART,
+        }
+    }
+
+    fn path(&self, (id, key, cached): &Name) -> std::path::PathBuf {
+        self.layout.cached(id, key, *cached)
+    }
+}
+
+impl Table {
+    fn new() -> Self {
+        Self { bytes: Cell::new(0), entries: RefCell::new(LruCache::unbounded()) }
+    }
+
+    fn count(&self, name: Name, length: u64) {
+        let before = self.entries.borrow_mut().put(name, length).unwrap_or(0);
         self.bytes.set(self.bytes.get() - before + length);
     }
 
-    fn forget(&self, entry: &(ObjectId, VariantKey, Format)) {
-        if let Some(length) = self.entries.borrow_mut().pop(entry) {
+    /// Counts what is not known yet as older than all that is.
+    fn count_older(&self, name: Name, length: u64) {
+        if !self.entries.borrow().contains(&name) {
+            self.count(name, length);
+            self.entries.borrow_mut().demote(&name);
+        }
+    }
+
+    fn forget(&self, name: &Name) {
+        if let Some(length) = self.entries.borrow_mut().pop(name) {
             self.bytes.set(self.bytes.get() - length);
         }
+    }
+
+    fn pop_oldest(&self) -> Option<Name> {
+        let (name, length) = self.entries.borrow_mut().pop_lru()?;
+        self.bytes.set(self.bytes.get() - length);
+        Some(name)
     }
 }
 
@@ -206,38 +275,20 @@ async fn read(file: &BufferedFile) -> Result<Option<(Kept, u64)>, StoreError> {
     let start = if length <= PROVEN_BYTES { 0 } else { body };
     // At most PROVEN_BYTES, so it fits a buffer's length; a short read is a file that shrinks.
     let read = file.read_at(start, (length - start) as usize).await.map_err(|error| failed(error.into()))?;
-    let Some((bytes, tail)) = read.split_last_chunk() else { return Ok(None) };
-    if *tail != trailer_of(body, checksum_in(tail)) {
-        return Ok(None);
-    }
+    let Some((bytes, trailer)) = read.split_last_chunk() else { return Ok(None) };
     if start > 0 {
+        if !proof::is_of_length(trailer, body) {
+            return Ok(None);
+        }
         return Ok(Some((Kept::File(descriptor::duplicate(file).map_err(failed)?, body), length)));
     }
-    let proven = bytes.len() as u64 == body && crc32fast::hash(bytes) == checksum_in(tail);
-    Ok(proven.then(|| (Kept::Bytes(Bytes::copy_from_slice(bytes)), length)))
+    let is_whole = bytes.len() as u64 == body && proof::is_of(trailer, bytes);
+    Ok(is_whole.then(|| (Kept::Bytes(Bytes::copy_from_slice(bytes)), length)))
 }
 
-fn trailer(bytes: &[u8]) -> [u8; TRAILER_BYTES as usize] {
-    trailer_of(bytes.len() as u64, crc32fast::hash(bytes))
-}
-
-fn trailer_of(length: u64, checksum: u32) -> [u8; TRAILER_BYTES as usize] {
-    let mut trailer = [0; TRAILER_BYTES as usize];
-    trailer[..4].copy_from_slice(&MAGIC);
-    trailer[4..8].copy_from_slice(&checksum.to_le_bytes());
-    trailer[8..].copy_from_slice(&length.to_le_bytes());
-    trailer
-}
-
-fn checksum_in(trailer: &[u8; TRAILER_BYTES as usize]) -> u32 {
-    u32::from_le_bytes([trailer[4], trailer[5], trailer[6], trailer[7]])
-}
-
-type Listed = (ObjectId, VariantKey, Format, u64);
-
-/// The variant files below `cache/<first>/`; empty where a directory cannot be read.
-async fn list(layout: Layout, first: u8) -> Vec<Listed> {
-    let list = move || -> Vec<Listed> {
+/// The files below `cache/<first>/`; empty where a directory cannot be read.
+async fn list(layout: Layout, first: u8) -> Vec<(Name, u64)> {
+    let list = move || -> Vec<(Name, u64)> {
         let Ok(directories) = std::fs::read_dir(layout.cache().join(format!("{first:02x}"))) else {
             return Vec::new();
         };
@@ -245,8 +296,8 @@ async fn list(layout: Layout, first: u8) -> Vec<Listed> {
         files
             .flatten()
             .filter_map(|entry| {
-                let (id, key, format) = parse_variant_name(entry.file_name().to_str()?)?;
-                Some((id, key, format, entry.metadata().ok()?.len()))
+                let name = parse_cached_name(entry.file_name().to_str()?)?;
+                Some((name, entry.metadata().ok()?.len()))
             })
             .collect()
     };

@@ -1,6 +1,7 @@
 //! Variants that are kept: made once, found again after a restart, bounded, and never missed when gone.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::client::{Answer, Request};
 use crate::harness::{Node, Options, wait_until};
@@ -150,6 +151,87 @@ fn deleting_the_cache_while_running_is_harmless() {
             ask_until_kept(&node, &format!("/image/{id}/201w/x.jpg"));
         }
     }
+}
+
+/// The files of decoded samples.
+fn samples(node: &Node) -> Vec<PathBuf> {
+    let all = node.files("cache").into_iter();
+    all.filter(|path| path.extension().is_some_and(|extension| extension == "samples")).collect()
+}
+
+/// Makes a variant of a fresh image and waits for what its decode has left.
+fn with_samples(node: &Node, source: &[u8], width: u32) -> (String, PathBuf) {
+    let id = node.upload(source);
+    ask_until_kept(node, &format!("/image/{id}/{width}w/x.jpg"));
+    let of_id = || samples(node).into_iter().find(|path| path.display().to_string().contains(&id));
+    wait_until("decoded samples on disk", || of_id().is_some());
+    (id.clone(), of_id().expect("the samples"))
+}
+
+#[test]
+fn a_later_size_begins_with_the_samples_of_the_first_and_has_the_same_bytes() {
+    let source = jpeg(400, 300, 1);
+    let mut node = without_memory(1);
+    let id = node.upload(&source);
+    let url = format!("/image/{id}/40w/x.jpg");
+    let first = node.get(&url).expect(200).body;
+    node.terminate();
+
+    let node = without_memory(1);
+    let (_, path) = with_samples(&node, &source, 48);
+    assert!(node.get(&url).expect(200).body == first, "other bytes than of a first request");
+    // Whole but of another picture: the next size shows that picture.
+    let mut gray = vec![128; fs::read(&path).expect("read").len() - 16];
+    let trailer =
+        [&b"RTV1"[..], &crc32fast::hash(&gray).to_le_bytes(), &(gray.len() as u64).to_le_bytes()].concat();
+    gray.extend(trailer);
+    fs::write(&path, gray).expect("write");
+    let other = node.get(&format!("/image/{id}/41w/x.jpg")).expect(200).body;
+    let right = Node::plain();
+    let right_id = right.upload(&source);
+    let right = right.get(&format!("/image/{right_id}/41w/x.jpg")).expect(200).body;
+    assert!(other.len() < right.len(), "{} bytes are not all gray, {} the picture", other.len(), right.len());
+}
+
+#[test]
+fn damaged_samples_are_decoded_again_and_never_shown() {
+    let source = jpeg(400, 300, 1);
+    let node = without_memory(1);
+    let (id, path) = with_samples(&node, &source, 48);
+    let untouched = node.get(&format!("/image/{id}/44w/x.jpg")).expect(200).body;
+    let whole = fs::read(&path).expect("read");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 0xFF;
+    for (width, damaged) in
+        [(43, &flipped[..]), (42, &whole[..100]), (41, b""), (40, &[&whole[..], b"more"].concat())]
+    {
+        fs::write(&path, damaged).expect("damage");
+        let after = node.get(&format!("/image/{id}/{width}w/x.jpg")).expect(200).body;
+        let right = Node::plain();
+        let right_id = right.upload(&source);
+        assert!(after == right.get(&format!("/image/{right_id}/{width}w/x.jpg")).expect(200).body, "{width}");
+        wait_until("the samples to be whole again", || fs::read(&path).is_ok_and(|bytes| bytes == whole));
+    }
+    assert!(untouched.len() > 100);
+}
+
+#[test]
+fn samples_take_a_quarter_of_the_cache_at_most_and_are_known_after_a_restart() {
+    let mut node = Node::with_config("[cache]\nmemory = 0\ndisk = \"200kB\"\n");
+    let bytes = |node: &Node| -> u64 {
+        samples(node).iter().filter_map(|path| fs::metadata(path).ok()).map(|facts| facts.len()).sum()
+    };
+    // About 3 kB each.
+    let made: Vec<_> = (0..24).map(|seed| with_samples(&node, &jpeg(400, 300, seed), 48)).collect();
+    wait_until("the samples to be in their bounds", || bytes(&node) <= 50_000);
+    assert!(bytes(&node) > 40_000, "{} bytes of {} images", bytes(&node), made.len());
+    let oldest = &made[0].1;
+    assert!(!oldest.exists() && made[23].1.exists());
+    assert_eq!(node.terminate(), Some(0));
+    node.restart();
+    wait_until("the node to know what it keeps", || {
+        node.metric("reticulum_cache_bytes{tier=\"disk\"}") as u64 == cache_bytes(&node)
+    });
 }
 
 #[test]

@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(realpath "$1") rounds=${2:-3}
 shift $(($# < 2 ? $# : 2))
-if [ $# -eq 0 ]; then set -- 12mp 24mp 2mp 12mp-progressive 4mp-png 4mp-webp 12mp-crop; fi
+if [ $# -eq 0 ]; then set -- 12mp 24mp 2mp 12mp-progressive 4mp-png 4mp-webp 12mp-crop 12mp-later; fi
 
 if ! pkg-config --exists vips || ! command -v npm >/dev/null; then
   apt-get update -qq && apt-get install -y -qq gcc libvips-dev pkg-config npm

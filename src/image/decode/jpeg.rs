@@ -39,7 +39,8 @@ pub(super) fn decode(
     if colors.scans_apart
         && let Some(jpeg) = Jpeg::read(source).filter(|jpeg| jpeg.size() == size)
     {
-        return Scaled::whole(jpeg).pixels(limits, keep_going);
+        let whole = Scaled::whole(jpeg);
+        return whole.pixels(whole.decode(limits, keep_going)?, keep_going);
     }
     let source = colors.made_plain(source);
     let options = DecoderOptions::default()

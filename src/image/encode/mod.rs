@@ -6,7 +6,7 @@
 mod animation;
 mod avif;
 mod gif;
-pub mod jpeg;
+mod jpeg;
 mod palette;
 mod png;
 mod webp;
@@ -39,6 +39,15 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
         Format::Avif => avif::encode(&pixels, quality),
     };
     bytes.ok_or(RenderError::EncodeFailed(format))
+}
+
+/// Writes a JPEG of luma and two planes of colour differences, which have half its sides, rounded up.
+///
+/// # Errors
+///
+/// [`RenderError::EncodeFailed`], also for planes of other sizes or a side that JPEG cannot hold.
+pub fn encode_planes(planes: &[Pixels; 3], quality: Option<u8>) -> Result<Vec<u8>, RenderError> {
+    jpeg::encode_planes(planes, known(quality)).ok_or(RenderError::EncodeFailed(Format::Jpeg))
 }
 
 /// Begins an animation of frames of this size, shown `plays` times (0: without end). `quality` as for [`encode`].

@@ -28,6 +28,11 @@ impl Size {
         self.width as u64 * self.height as u64
     }
 
+    /// Half the sides, rounded up.
+    pub const fn halved(self) -> Self {
+        Self { width: self.width.div_ceil(2), height: self.height.div_ceil(2) }
+    }
+
     /// Width and height with their places changed.
     pub const fn swapped(self) -> Self {
         Self { width: self.height, height: self.width }

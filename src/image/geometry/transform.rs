@@ -99,6 +99,14 @@ impl Transform {
         }
     }
 
+    /// Where a rectangle lies before the transform that is longer at its right and at its bottom, as transformed, than
+    /// the one that lies at `rect`. It may reach beyond the image.
+    pub fn grown(self, rect: Rect<f64>, right: f64, bottom: f64) -> Rect<f64> {
+        let (x, y) = (if self.mirror_x { -right } else { 0.0 }, if self.mirror_y { -bottom } else { 0.0 });
+        let (x, y, right, bottom) = if self.swap { (y, x, bottom, right) } else { (x, y, right, bottom) };
+        Rect { x: rect.x + x, y: rect.y + y, width: rect.width + right, height: rect.height + bottom }
+    }
+
     const fn new(swap: bool, mirror_x: bool, mirror_y: bool) -> Self {
         Self { swap, mirror_x, mirror_y }
     }

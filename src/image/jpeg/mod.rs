@@ -95,17 +95,23 @@ pub struct Plane {
 }
 
 impl Plane {
-    /// All gray.
+    /// All gray, with room for whole blocks.
     fn new(frame: &Frame, component: &Component, scale: Scale) -> Self {
-        let blocks = frame.padded_blocks(component);
-        let side = scale.block_side();
-        let eighths = f64::from(side) / 8.0;
+        let stride = (frame.padded_blocks(component).columns * scale.block_side()) as usize;
+        let data = vec![128; plane_bytes(frame, component, scale) as usize];
+        Self { stride, ..Self::of(frame, component, scale, data) }
+    }
+
+    /// Of rows that are one after another.
+    fn of(frame: &Frame, component: &Component, scale: Scale, data: Vec<u8>) -> Self {
+        let eighths = f64::from(scale.block_side()) / 8.0;
+        let size = frame.plane_size(component, scale);
         Self {
-            size: frame.plane_size(component, scale),
+            size,
             across: f64::from(component.across) / f64::from(frame.most_across) * eighths,
             down: f64::from(component.down) / f64::from(frame.most_down) * eighths,
-            stride: (blocks.columns * side) as usize,
-            data: vec![128; plane_bytes(frame, component, scale) as usize],
+            stride: size.width as usize,
+            data,
         }
     }
 
@@ -205,6 +211,26 @@ impl<'a> Jpeg<'a> {
             .components
             .get(component)
             .map_or(nothing, |component| self.frame.plane_size(component, scale))
+    }
+
+    /// Samples of the planes that [`Jpeg::decode`] gives, without what blocks have beyond the edges.
+    pub fn samples(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
+        (0..self.components()).map(|component| self.plane_size(component, scales[component]).area()).sum()
+    }
+
+    /// Planes that were decoded before at these scales, of their [`Plane::row`]s one after another; `None` if there are
+    /// not [as many samples](Jpeg::samples).
+    pub fn planes_of(&self, scales: [Scale; COMPONENTS_MAX], mut samples: Vec<u8>) -> Option<Vec<Plane>> {
+        if samples.len() as u64 != self.samples(scales) {
+            return None;
+        }
+        let mut planes = Vec::with_capacity(COMPONENTS_MAX);
+        for (component, scale) in self.frame.components.iter().zip(scales) {
+            let rest = samples.split_off(self.frame.plane_size(component, scale).area() as usize);
+            planes.push(Plane::of(&self.frame, component, scale, samples));
+            samples = rest;
+        }
+        Some(planes)
     }
 
     /// Bytes of the planes that [`Jpeg::decode`] gives.

@@ -15,7 +15,7 @@ use crate::object::spec::{Crop, Fit, Gravity, Hundredths, Size};
 use crate::object::{Format, ObjectId, Spec};
 
 /// Stands in every key: raise it with every change of the steps or of an encoder that changes bytes.
-pub const ENCODER_VERSION: u32 = 2;
+pub const ENCODER_VERSION: u32 = 3;
 
 /// What the configuration says about variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,12 @@ impl Recipe {
 
     /// Whether the pixels must be seen before it is known which part of them is shown.
     pub const fn looks_at_pixels(&self) -> bool {
-        self.trim || matches!(self.target, Target::Cover { gravity: Gravity::Smart, .. })
+        self.trim || self.is_smart()
+    }
+
+    /// Whether it depends on them where the window lies.
+    pub const fn is_smart(&self) -> bool {
+        matches!(self.target, Target::Cover { gravity: Gravity::Smart, .. })
     }
 
     /// The canonical text: equal for equal recipes, different for any two that differ in more than

@@ -21,19 +21,19 @@ fn key(spec: &str, format: Format) -> String {
 fn the_key_spells_out_every_default() {
     use Format::{Avif, Gif, Jpeg, Png, Webp};
     for (spec, format, expected) in [
-        ("300w", Jpeg, "v2,jpg,300w,q82,bg-ffffff"),
-        ("300w", Webp, "v2,webp,300w,q80,play1000-500000000"),
-        ("300h", Avif, "v2,avif,300h,q60"),
-        ("300w200h", Png, "v2,png,300w200h"),
-        ("300w200h,fill,q70", Gif, "v2,gif,300w200h,fill,g-c,play1000-500000000"),
-        ("100s,g-x0.5y0.3", Webp, "v2,webp,100w100h,fill,g-x0.5y0.3,q80,play1000-500000000"),
-        ("9w8h,pad", Png, "v2,png,9w8h,pad"),
-        ("9w8h,stretch,up", Png, "v2,png,9w8h,stretch,up"),
-        ("full", Jpeg, "v2,jpg,full,q82,bg-ffffff"),
+        ("300w", Jpeg, "v3,jpg,300w,q82,bg-ffffff"),
+        ("300w", Webp, "v3,webp,300w,q80,play1000-500000000"),
+        ("300h", Avif, "v3,avif,300h,q60"),
+        ("300w200h", Png, "v3,png,300w200h"),
+        ("300w200h,fill,q70", Gif, "v3,gif,300w200h,fill,g-c,play1000-500000000"),
+        ("100s,g-x0.5y0.3", Webp, "v3,webp,100w100h,fill,g-x0.5y0.3,q80,play1000-500000000"),
+        ("9w8h,pad", Png, "v3,png,9w8h,pad"),
+        ("9w8h,stretch,up", Png, "v3,png,9w8h,stretch,up"),
+        ("full", Jpeg, "v3,jpg,full,q82,bg-ffffff"),
         (
             "full,q1,crop-1-2-3-4,rot90,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
             Jpeg,
-            "v2,jpg,full,q1,crop-1-2-3-4,swap,flop,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
+            "v3,jpg,full,q1,crop-1-2-3-4,swap,flop,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
         ),
     ] {
         assert_eq!(key(spec, format), expected);

@@ -3,9 +3,16 @@
 //! All frames are shown through the same window, found on the first one. Of the source's frames only the canvas is
 //! kept, of the variant's only what the writer needs to tell what changes.
 
-use super::*;
+use super::layout::Layout;
+use super::{check, finished};
+use crate::image::color::ColorSpace;
 use crate::image::decode::Player;
-use crate::image::error::Fault;
+use crate::image::error::{Fault, RenderError, proceed};
+use crate::image::geometry::{self, Rect, Size};
+use crate::image::header::{Header, Limits};
+use crate::image::pixels::Pixels;
+use crate::image::recipe::Recipe;
+use crate::image::{encode, resize, trim};
 
 /// Makes an animated variant of an animated source; its size stands beside it.
 ///

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::fixtures::*;
 use super::*;
+use crate::image::decode;
 use crate::image::error::Fault;
 use crate::image::pixels::{Kind, Pixels};
 use crate::object::Format;

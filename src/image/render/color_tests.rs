@@ -2,6 +2,7 @@
 
 use super::fixtures::*;
 use super::*;
+use crate::image::color;
 use crate::image::container::png;
 use crate::image::pixels::{Kind, Pixels};
 use crate::object::Format;
@@ -18,7 +19,9 @@ fn linear(outer: u8, inner: u8) -> (Vec<u8>, Header) {
 }
 
 fn made(spec: &str, (bytes, header): &(Vec<u8>, Header), size: Size) -> Pixels {
-    let result = render(bytes, header, &recipe(spec, Format::Png), &LIMITS, &always).unwrap();
+    let result =
+        render(bytes, header, &recipe(spec, Format::Png), &LIMITS, &mut Intermediate::Unwanted, &always)
+            .unwrap();
     decoded(&result, Format::Png, size)
 }
 

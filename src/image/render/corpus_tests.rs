@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::fixtures::*;
 use super::*;
+use crate::image::decode;
 use crate::image::header::{Color, ColorKind, Orientation};
 use crate::image::pixels::{Kind, Pixels};
 use crate::object::Format;
@@ -98,8 +99,9 @@ fn shown(entry: &Entry) -> Pixels {
 
 fn shown_as(entry: &Entry, orientation: Orientation) -> Pixels {
     let header = Header { orientation, ..entry.header };
-    let result = render(&entry.bytes, &header, &thumbnail(Format::Png), &LIMITS, &always)
-        .unwrap_or_else(|error| panic!("{}: {error}", entry.path));
+    let result =
+        render(&entry.bytes, &header, &thumbnail(Format::Png), &LIMITS, &mut Intermediate::Unwanted, &always)
+            .unwrap_or_else(|error| panic!("{}: {error}", entry.path));
     decoded(&result, Format::Png, thumbnail_size(&header))
 }
 
@@ -116,7 +118,14 @@ fn every_accepted_file_gives_a_thumbnail_of_the_right_size() {
     assert!(accepted().count() > 80, "the manifest was not understood");
     let mut failures = Vec::new();
     for entry in accepted() {
-        match render(&entry.bytes, &entry.header, &thumbnail(Format::Jpeg), &LIMITS, &always) {
+        match render(
+            &entry.bytes,
+            &entry.header,
+            &thumbnail(Format::Jpeg),
+            &LIMITS,
+            &mut Intermediate::Unwanted,
+            &always,
+        ) {
             Ok(result) => {
                 decoded(&result, Format::Jpeg, thumbnail_size(&entry.header));
             }
@@ -135,7 +144,14 @@ fn hostile_files_end_in_an_image_or_an_error() {
         }
         let started = std::time::Instant::now();
         let keep_going = || started.elapsed().as_secs() < 5;
-        let result = render(&entry.bytes, &entry.header, &thumbnail(Format::Jpeg), &LIMITS, &keep_going);
+        let result = render(
+            &entry.bytes,
+            &entry.header,
+            &thumbnail(Format::Jpeg),
+            &LIMITS,
+            &mut Intermediate::Unwanted,
+            &keep_going,
+        );
         if entry.expected == "reject:too-large" {
             assert!(result.is_err(), "{}", entry.path);
         }
@@ -239,7 +255,15 @@ fn nothing_but_pixels_reaches_a_thumbnail() {
         let entry = find(&entries, path);
         assert!(memchr::memmem::find(&entry.bytes, secret).is_some(), "{path} hides nothing");
         for format in FORMATS {
-            let result = render(&entry.bytes, &entry.header, &thumbnail(format), &LIMITS, &always).unwrap();
+            let result = render(
+                &entry.bytes,
+                &entry.header,
+                &thumbnail(format),
+                &LIMITS,
+                &mut Intermediate::Unwanted,
+                &always,
+            )
+            .unwrap();
             assert!(memchr::memmem::find(&result, secret).is_none(), "{path} as {format:?}");
         }
     }

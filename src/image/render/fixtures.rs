@@ -1,10 +1,10 @@
 //! What the tests of the pipeline share: headers, pictures, files made on the spot, and how alike two pictures are.
 
 use super::*;
-use crate::image::draw;
 use crate::image::header::{Color, ColorKind, Orientation};
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::recipe::{AnimationMax, Quality, Settings};
+use crate::image::recipe::{AnimationMax, Quality, Settings, Target};
+use crate::image::{decode, draw};
 use crate::object::Format;
 use crate::object::Spec;
 

@@ -5,8 +5,9 @@ use std::cell::Cell;
 use super::fixtures::*;
 use super::*;
 use crate::image::decode::Player;
-use crate::image::inspect;
+use crate::image::pixels::Kind;
 use crate::image::recipe::AnimationMax;
+use crate::image::{decode, inspect};
 use crate::object::Format;
 
 const SIZE: Size = Size { width: 48, height: 36 };
@@ -50,7 +51,14 @@ fn played(file: &[u8]) -> (Vec<(Pixels, u32)>, u32) {
 }
 
 fn made(source: &[u8], recipe: &Recipe) -> Result<Vec<u8>, RenderError> {
-    render(source, &inspect::inspect(source, LIMITS).unwrap(), recipe, &LIMITS, &always)
+    render(
+        source,
+        &inspect::inspect(source, LIMITS).unwrap(),
+        recipe,
+        &LIMITS,
+        &mut Intermediate::Unwanted,
+        &always,
+    )
 }
 
 /// How much less than a still in the same format each frame resembles the exact variant of that frame alone: of so
@@ -154,10 +162,24 @@ fn a_caller_is_asked_before_every_frame() {
             asked.set(asked.get() + 1);
             asked.get() < 3 * count
         };
-        let result = render(&source, &header, &recipe("24w", Format::Webp), &LIMITS, &ask);
+        let result = render(
+            &source,
+            &header,
+            &recipe("24w", Format::Webp),
+            &LIMITS,
+            &mut Intermediate::Unwanted,
+            &ask,
+        );
         assert!(result == Err(RenderError::Cancelled) || asked.get() >= count, "{}", asked.get());
         assert!(asked.get() >= count);
-        let never = render(&source, &header, &recipe("24w", Format::Webp), &LIMITS, &|| false);
+        let never = render(
+            &source,
+            &header,
+            &recipe("24w", Format::Webp),
+            &LIMITS,
+            &mut Intermediate::Unwanted,
+            &|| false,
+        );
         assert_eq!(never, Err(RenderError::Cancelled));
     }
 }
@@ -169,7 +191,8 @@ fn a_damaged_later_frame_is_told_and_never_shown() {
     let last = memchr::memmem::rfind(&source, b"ANMF").unwrap();
     // The frame's width, of which its bitstream knows better.
     source[last + 14] ^= 1;
-    let result = render(&source, &header, &recipe("24w", Format::Webp), &LIMITS, &always);
+    let result =
+        render(&source, &header, &recipe("24w", Format::Webp), &LIMITS, &mut Intermediate::Unwanted, &always);
     assert!(matches!(result, Err(RenderError::Undecodable(_))), "{:?}", result.map(|bytes| bytes.len()));
 }
 

@@ -21,7 +21,7 @@ fn middle(pixels: &Pixels, width: f64) -> Rect<f64> {
 }
 
 fn left_edge(pixels: &Pixels, width: f64) -> f64 {
-    let placed = placed(pixels, middle(pixels, width), &always).unwrap();
+    let placed = placed(pixels, pixels.size(), middle(pixels, width), &always).unwrap();
     assert_eq!(placed, Rect { x: placed.x, ..middle(pixels, width) });
     placed.x
 }
@@ -93,7 +93,7 @@ fn a_window_stays_in_the_middle_where_nothing_stands_out() {
                 let size = Size { width, height };
                 let pixels = drawn(size, kind, |_, _| vec![value; kind.channels()]);
                 let window = middle(&pixels, share);
-                assert_eq!(placed(&pixels, window, &always), Ok(window), "{kind:?} {size:?}");
+                assert_eq!(placed(&pixels, pixels.size(), window, &always), Ok(window), "{kind:?} {size:?}");
             }
         }
     }
@@ -117,7 +117,7 @@ fn a_small_part_of_a_large_picture_is_found_to_the_sample() {
 #[test]
 fn a_caller_that_wants_no_more_is_heard() {
     let pixels = drawn(WIDE, Kind::Gray, |x, _| vec![x as u8]);
-    assert_eq!(placed(&pixels, middle(&pixels, 30.0), &|| false), Err(RenderError::Cancelled));
+    assert_eq!(placed(&pixels, pixels.size(), middle(&pixels, 30.0), &|| false), Err(RenderError::Cancelled));
 }
 
 #[test]
@@ -151,7 +151,7 @@ proptest! {
         } else {
             Rect { y: 0.0, height: whole.height * share, ..whole }
         };
-        let placed = placed(&pixels, window, &always).unwrap();
+        let placed = placed(&pixels, pixels.size(), window, &always).unwrap();
         prop_assert_eq!((placed.width, placed.height), (window.width, window.height));
         prop_assert!(placed.x >= 0.0 && placed.x + placed.width <= whole.width);
         prop_assert!(placed.y >= 0.0 && placed.y + placed.height <= whole.height);

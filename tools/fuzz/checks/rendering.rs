@@ -3,6 +3,7 @@
 use reticulum::image::decode;
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
+use reticulum::image::intermediate::Intermediate;
 use reticulum::image::recipe::{AnimationMax, Quality, Recipe, Settings};
 use reticulum::image::variant;
 use reticulum::object::{Format, Spec};
@@ -43,7 +44,12 @@ pub fn render(data: &[u8]) {
     let recipe = Recipe::resolve(&spec, format, &SETTINGS).expect("a recipe");
     let Ok(prepared) = variant::prepare(data, &recipe, &LIMITS) else { return };
     assert!(prepared.peak_bytes() > 0);
-    let Ok(file) = prepared.make(&|| true) else { return };
+    let mut samples = Intermediate::Wanted;
+    let Ok(file) = prepared.make(&mut samples, &|| true) else { return };
+    if let Intermediate::Left(samples) = samples {
+        let again = prepared.make(&mut Intermediate::Given(samples), &|| true);
+        assert!(again.as_ref() == Ok(&file), "{recipe}: kept samples give another file");
+    }
     // With its sides within the bounds of what may be asked for, or its source's.
     let limits = Limits { pixels_max: LIMITS.pixels_max.max(512 * 512), ..LIMITS };
     let header = inspect::inspect(&file, limits).unwrap_or_else(|error| panic!("{recipe}: {error}"));

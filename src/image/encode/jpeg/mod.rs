@@ -17,7 +17,6 @@ mod transform;
 
 use scan::Scan;
 use strip::Picture;
-pub use strip::{Plane, Planes420};
 
 use crate::image::effect;
 use crate::image::geometry::Size;
@@ -36,15 +35,15 @@ pub(super) fn encode(pixels: Pixels, quality: u8) -> Option<Vec<u8>> {
     written(Picture::of(&pixels)?, quality)
 }
 
-/// The file of planes, such as those of a decoder that never leaves YCbCr. `quality` is 1–100 in the sense of the
-/// Independent JPEG Group. `None` if a side is longer than 65535.
-pub fn encode_planes(planes: Planes420<'_>, quality: u8) -> Option<Vec<u8>> {
-    written(Picture::Color(planes), quality)
+/// The file of planes: luma, and blue and red colour differences at half its sides, rounded up. `quality` is 1–100 in the
+/// sense of the Independent JPEG Group. `None` if the planes have other sizes, or a side is longer than 65535.
+pub(super) fn encode_planes(planes: &[Pixels; 3], quality: u8) -> Option<Vec<u8>> {
+    written(Picture::of_planes(planes)?, quality)
 }
 
 /// Bytes alive at the peak of [`encode_planes`], its result included but not the planes: an upper bound for
 /// pictures, at which noise does not arrive either.
-pub fn peak_bytes(size: Size) -> u64 {
+pub(super) fn peak_bytes(size: Size) -> u64 {
     let sides = u64::from(size.width) + u64::from(size.height);
     // Tokens have 4 bytes; there are at most one and a half for a pixel, with blocks reaching past the edges, and
     // the vector that holds them grows by doubling.

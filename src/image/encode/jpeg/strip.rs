@@ -7,72 +7,41 @@
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
 
-/// One component's samples, in a view on somebody else's memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Plane<'a> {
-    data: &'a [u8],
-    size: Size,
-    stride: usize,
-}
-
-impl<'a> Plane<'a> {
-    /// Rows of `size.width` samples, the beginnings of which are `stride` apart; `None` if a side is zero, `stride` is
-    /// less than the width, or `data` ends within the last row.
-    pub fn new(data: &'a [u8], size: Size, stride: usize) -> Option<Self> {
-        let width = size.width as usize;
-        let needed = stride.checked_mul(size.height.checked_sub(1)? as usize)?.checked_add(width)?;
-        (width > 0 && width <= stride && needed <= data.len()).then_some(Self { data, size, stride })
-    }
-
-    fn row(&self, y: usize) -> &'a [u8] {
-        let start = y.min(self.size.height as usize - 1) * self.stride;
-        &self.data[start..start + self.size.width as usize]
-    }
-}
-
-/// A picture in JFIF's YCbCr (BT.601, all 256 levels), colour at half the sides: what a 4:2:0 JPEG holds.
-#[derive(Clone, Copy, Debug)]
-pub struct Planes420<'a> {
-    luma: Plane<'a>,
-    blue: Plane<'a>,
-    red: Plane<'a>,
-}
-
-impl<'a> Planes420<'a> {
-    /// Y, Cb and Cr; `None` unless both chroma planes have half the luma's sides, rounded up.
-    pub fn new(luma: Plane<'a>, blue: Plane<'a>, red: Plane<'a>) -> Option<Self> {
-        let half = Size { width: luma.size.width.div_ceil(2), height: luma.size.height.div_ceil(2) };
-        (blue.size == half && red.size == half).then_some(Self { luma, blue, red })
-    }
-}
-
 /// What can be written.
 #[derive(Clone, Copy)]
 pub(super) enum Picture<'a> {
     /// One component.
-    Gray(Plane<'a>),
-    /// Three, as the file has them.
-    Color(Planes420<'a>),
-    /// Rows of red, green and blue, to be converted.
-    Rgb(&'a [u8], Size),
+    Gray(&'a Pixels),
+    /// Three in JFIF's YCbCr (BT.601, all 256 levels), as the file has them: colour at half luma's sides.
+    Color(&'a [Pixels; 3]),
+    /// Red, green and blue, to be converted.
+    Rgb(&'a Pixels),
 }
 
 impl<'a> Picture<'a> {
     /// `None` for pixels with alpha.
     pub(super) fn of(pixels: &'a Pixels) -> Option<Self> {
-        let size = pixels.size();
         match pixels.kind() {
-            Kind::Gray => Plane::new(pixels.data(), size, pixels.stride()).map(Self::Gray),
-            Kind::Rgb => Some(Self::Rgb(pixels.data(), size)),
+            Kind::Gray => Some(Self::Gray(pixels)),
+            Kind::Rgb => Some(Self::Rgb(pixels)),
             Kind::GrayAlpha | Kind::Rgba => None,
         }
     }
 
+    /// `None` unless all three are gray and both chroma planes have half the luma's sides, rounded up.
+    pub(super) fn of_planes(planes: &'a [Pixels; 3]) -> Option<Self> {
+        let [luma, blue, red] = planes;
+        let half = luma.size().halved();
+        let fits = planes.iter().all(|plane| plane.kind() == Kind::Gray)
+            && blue.size() == half
+            && red.size() == half;
+        fits.then_some(Self::Color(planes))
+    }
+
     pub(super) const fn size(&self) -> Size {
         match self {
-            Self::Gray(plane) => plane.size,
-            Self::Color(planes) => planes.luma.size,
-            Self::Rgb(_, size) => *size,
+            Self::Gray(pixels) | Self::Rgb(pixels) => pixels.size(),
+            Self::Color(planes) => planes[0].size(),
         }
     }
 
@@ -86,6 +55,12 @@ impl<'a> Picture<'a> {
         let size = self.size();
         Size { width: size.width.div_ceil(side), height: size.height.div_ceil(side) }
     }
+}
+
+/// Row `y` of a picture; below it, its last one.
+fn row(pixels: &Pixels, y: usize) -> &[u8] {
+    let start = y.min(pixels.size().height as usize - 1) * pixels.stride();
+    &pixels.data()[start..start + pixels.stride()]
 }
 
 /// The samples of one component in a strip.
@@ -108,9 +83,9 @@ impl Band {
         &mut self.samples[y * self.stride..][..self.width]
     }
 
-    fn copy(&mut self, plane: &Plane<'_>, top: usize) {
+    fn copy(&mut self, plane: &Pixels, top: usize) {
         for y in 0..self.samples.len() / self.stride {
-            self.row(y).copy_from_slice(plane.row(top + y));
+            self.row(y).copy_from_slice(row(plane, top + y));
         }
     }
 
@@ -147,21 +122,19 @@ impl Strip {
         match picture {
             Picture::Gray(plane) => self.bands[0].copy(plane, number * 8),
             Picture::Color(planes) => {
-                self.bands[0].copy(&planes.luma, number * 16);
-                self.bands[1].copy(&planes.blue, number * 8);
-                self.bands[2].copy(&planes.red, number * 8);
+                for ((band, plane), rows) in self.bands.iter_mut().zip(*planes).zip([16, 8, 8]) {
+                    band.copy(plane, number * rows);
+                }
             }
-            Picture::Rgb(data, size) => self.convert(data, *size, number * 16),
+            Picture::Rgb(pixels) => self.convert(pixels, number * 16),
         }
         self.bands.iter_mut().for_each(Band::repeat_edge);
     }
 
-    fn convert(&mut self, data: &[u8], size: Size, top: usize) {
-        let stride = size.width as usize * 3;
-        let row = |y: usize| &data[y.min(size.height as usize - 1) * stride..][..stride];
+    fn convert(&mut self, pixels: &Pixels, top: usize) {
         let [luma, blue, red] = &mut self.bands[..] else { return };
         for y in 0..8 {
-            let (upper, lower) = (row(top + 2 * y), row(top + 2 * y + 1));
+            let (upper, lower) = (row(pixels, top + 2 * y), row(pixels, top + 2 * y + 1));
             write_luma(upper, luma.row(2 * y));
             write_luma(lower, luma.row(2 * y + 1));
             write_chroma(upper, lower, blue.row(y), red.row(y));

@@ -218,61 +218,41 @@ fn the_way_of_writing_depends_on_the_size_alone() {
 }
 
 /// The planes of a picture as the encoder itself makes them, each row followed by `padding` bytes.
-fn planes(picture: &Pixels, padding: usize) -> [(Vec<u8>, Size, usize); 3] {
+fn planes(picture: &Pixels) -> [Pixels; 3] {
     let source = Picture::of(picture).unwrap();
-    let whole = picture.size();
-    let half = size(whole.width.div_ceil(2), whole.height.div_ceil(2));
+    let (whole, half) = (picture.size(), picture.size().halved());
     let mut strip = strip::Strip::new(&source);
-    let mut planes = [whole, half, half].map(|size| (Vec::new(), size, size.width as usize + padding));
+    let mut planes = [whole, half, half].map(|size| (size, Vec::new()));
     for row in 0..source.units().height as usize {
         strip.fill(&source, row);
-        for (band, (data, size, _)) in strip.bands.iter().zip(&mut planes) {
+        for (band, (size, data)) in strip.bands.iter().zip(&mut planes) {
             for samples in band.samples.chunks(band.stride) {
                 data.extend_from_slice(&samples[..size.width as usize]);
-                data.resize(data.len() + padding, 99);
             }
         }
     }
-    for (data, size, stride) in &mut planes {
-        data.truncate(*stride * (size.height as usize - 1) + size.width as usize);
-    }
-    planes
+    planes.map(|(size, mut data)| {
+        data.truncate(size.area() as usize);
+        Pixels::new(size, Kind::Gray, data).unwrap()
+    })
 }
 
 #[test]
 fn planes_and_the_colours_they_were_made_of_give_the_same_file() {
     for (width, height) in [(1, 1), (2, 3), (16, 16), (17, 15), (33, 31), (100, 75)] {
-        for padding in [0, 5] {
-            let picture = photo(size(width, height), Kind::Rgb);
-            let planes = planes(&picture, padding);
-            let [luma, blue, red] =
-                planes.each_ref().map(|(data, size, stride)| Plane::new(data, *size, *stride).unwrap());
-            let view = Planes420::new(luma, blue, red).unwrap();
-            assert!(encode_planes(view, 82) == encode(picture, 82), "{width}x{height}");
-        }
+        let picture = photo(size(width, height), Kind::Rgb);
+        assert!(encode_planes(&planes(&picture), 82) == encode(picture, 82), "{width}x{height}");
     }
 }
 
 #[test]
-fn planes_that_do_not_hold_what_they_claim_are_refused() {
-    let data = [0; 64];
-    assert!(Plane::new(&data, size(8, 8), 8).is_some());
-    assert!(Plane::new(&data, size(4, 8), 8).is_some());
-    assert!(Plane::new(&data[..60], size(4, 8), 8).is_some(), "the last row needs no padding");
-    for (length, size, stride) in [
-        (63, size(8, 8), 8),
-        (64, size(8, 8), 7),
-        (64, size(8, 9), 8),
-        (64, size(0, 8), 8),
-        (64, size(8, 0), 8),
-        (64, size(1, 3), usize::MAX),
-    ] {
-        assert!(Plane::new(&data[..length], size, stride).is_none(), "{length} {size:?} {stride}");
-    }
-    let plane = |width, height| Plane::new(&data, size(width, height), 8).unwrap();
-    assert!(Planes420::new(plane(7, 5), plane(4, 3), plane(4, 3)).is_some());
-    assert!(Planes420::new(plane(7, 5), plane(3, 3), plane(4, 3)).is_none());
-    assert!(Planes420::new(plane(7, 5), plane(4, 3), plane(4, 2)).is_none());
+fn planes_of_other_sizes_or_with_colours_are_refused() {
+    let plane = |width, height| pixels(size(width, height), Kind::Gray, |_, _, _| 0);
+    assert!(encode_planes(&[plane(7, 5), plane(4, 3), plane(4, 3)], 80).is_some());
+    assert!(encode_planes(&[plane(7, 5), plane(3, 3), plane(4, 3)], 80).is_none());
+    assert!(encode_planes(&[plane(7, 5), plane(4, 3), plane(4, 2)], 80).is_none());
+    let colors = pixels(size(4, 3), Kind::Rgb, |_, _, _| 0);
+    assert!(encode_planes(&[plane(7, 5), plane(4, 3), colors], 80).is_none());
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! Where the pixels of a variant lie in the stored picture.
+
+use crate::image::error::RenderError;
+use crate::image::geometry::{self, Plan, Rect, Size, Transform};
+use crate::image::header::Header;
+use crate::image::pixels::Pixels;
+use crate::image::recipe::Recipe;
+use crate::image::scaled::Aim;
+use crate::image::smart;
+
+/// How the stored picture and the turned one lie to each other, and what is kept of the latter.
+pub(super) struct Layout {
+    /// Stored → displayed and turned.
+    pub(super) transform: Transform,
+    /// The size of the turned picture.
+    pub(super) turned: Size,
+    pub(super) cut: Rect<u32>,
+}
+
+impl Layout {
+    pub(super) fn new(header: &Header, recipe: &Recipe) -> Result<Self, RenderError> {
+        let transform = Transform::of_orientation(header.orientation).then(recipe.transform);
+        let cut = geometry::cut(header.displayed(), recipe)?;
+        Ok(Self { transform, turned: transform.size(header.stored()), cut })
+    }
+
+    /// Where the pixels of a cut are stored.
+    pub(super) fn stored_cut(&self, cut: Rect<u32>) -> Rect<u32> {
+        self.transform.untransform(cut, self.turned)
+    }
+
+    /// Where the pixels of a window in a cut of this size are stored, counted from the stored cut's corner.
+    pub(super) fn stored_window(&self, window: Rect<f64>, cut: Size) -> Rect<f64> {
+        self.transform.untransform(window, cut)
+    }
+
+    /// The same, once these pixels of the stored cut have been looked at if they must be.
+    pub(super) fn placed_window(
+        &self,
+        window: Rect<f64>,
+        cut: Size,
+        recipe: &Recipe,
+        pixels: &Pixels,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Rect<f64>, RenderError> {
+        let window = self.stored_window(window, cut);
+        if recipe.is_smart() { smart::placed(pixels, pixels.size(), window, keep_going) } else { Ok(window) }
+    }
+
+    /// What the plan for the layout's own cut shows, as stored.
+    pub(super) fn aim(&self, plan: &Plan) -> Aim {
+        Aim { window: self.stored_window(plan.window, self.cut.size()), to: self.transform.size(plan.size) }
+    }
+
+    /// The same at half the sides, a sample for two pixels of the output. Where a side of it is odd, the last sample
+    /// reaches a pixel beyond.
+    pub(super) fn halved(&self, aim: Aim, plan: &Plan) -> Aim {
+        let half = plan.size.halved();
+        let pixels = self.transform.size(plan.size);
+        let per_pixel =
+            (aim.window.width / f64::from(pixels.width), aim.window.height / f64::from(pixels.height));
+        let (across, down) =
+            if self.transform.swap { (per_pixel.1, per_pixel.0) } else { (per_pixel.0, per_pixel.1) };
+        let beyond = |half: u32, side: u32| f64::from(2 * half - side);
+        let window = self.transform.grown(
+            aim.window,
+            beyond(half.width, plan.size.width) * across,
+            beyond(half.height, plan.size.height) * down,
+        );
+        Aim { window, to: self.transform.size(half) }
+    }
+}

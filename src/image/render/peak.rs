@@ -1,0 +1,105 @@
+//! How much memory a job takes, before it is begun.
+
+use super::layout::Layout;
+use super::still;
+use crate::image::geometry::{self, Rect, Size};
+use crate::image::header::{Header, Limits};
+use crate::image::pixels::Kind;
+use crate::image::recipe::{Recipe, Target};
+use crate::image::{color, decode, effect, encode, resize, smart};
+
+/// Bytes of decoded pixels and work buffers alive at the peak of a job that passes [`check`]: an upper bound. The
+/// source's own bytes, and copies of its metadata (never longer than the source), are not counted.
+pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
+    let kind = decode::kind(header);
+    let Some(sizes) = Sizes::new(header, recipe, limits) else { return decode::peak_bytes(header) };
+    let finished = Finished::new(kind, recipe);
+    let scaled = buffer(sizes.scaled, kind);
+    let canvas = buffer(sizes.canvas, finished.padded);
+    let layout = Layout::new(header, recipe);
+    let short = layout.and_then(|layout| still::shortcut_peak_bytes(&layout, source, header, recipe, limits));
+    [
+        short.ok().flatten().unwrap_or_else(|| sizes.resized_peak_bytes(header, kind)),
+        // A swap of the sides, and padding, read one buffer and write another.
+        scaled.saturating_mul(2),
+        scaled.saturating_add(canvas),
+        // Sharpening keeps a blurred copy; flattening gray on a colour writes a longer buffer.
+        canvas.saturating_mul(2).saturating_add(effect::WORK_BYTES_MAX),
+        canvas.saturating_add(buffer(sizes.canvas, finished.flat)),
+        encode::peak_bytes(recipe.format, finished.flat, sizes.canvas),
+    ]
+    .into_iter()
+    .fold(0, u64::max)
+    // An animation's decoder and writer stay alive while a frame goes through the steps.
+    .saturating_add(if recipe.keeps_animation(header) {
+        let first = if recipe.looks_at_pixels() { buffer(sizes.cut, kind) } else { 0 };
+        decode::peak_bytes(header)
+            .saturating_add(encode::kept_bytes(sizes.canvas, header.frames))
+            .saturating_add(first)
+    } else {
+        0
+    })
+    .saturating_add(if recipe.looks_at_pixels() { smart::WORK_BYTES_MAX } else { 0 })
+    .saturating_add(color::work_bytes(source, header.format))
+}
+
+fn buffer(size: Size, kind: Kind) -> u64 {
+    size.area().saturating_mul(kind.channels() as u64)
+}
+
+/// What is known of a job's sizes before its pixels are: all, or with `trim` bounds. As stored, up to the canvas.
+struct Sizes {
+    is_cut: bool,
+    cut: Size,
+    /// In the cut; `None` if only the pixels will tell.
+    window: Option<Rect<f64>>,
+    /// What the window is resized to, before it is turned.
+    scaled: Size,
+    canvas: Size,
+}
+
+impl Sizes {
+    /// `None` for a job that [`check`] refuses.
+    fn new(header: &Header, recipe: &Recipe, limits: &Limits) -> Option<Self> {
+        let layout = Layout::new(header, recipe).ok()?;
+        let cut = layout.cut.size();
+        let (window, scaled, canvas) = if recipe.trim {
+            let most = geometry::sides_max(cut, recipe);
+            (None, most, most)
+        } else {
+            let plan = geometry::plan(cut, recipe, limits.pixels_max).ok()?;
+            let window = (!recipe.looks_at_pixels()).then(|| layout.stored_window(plan.window, cut));
+            (window, plan.size, plan.canvas)
+        };
+        let is_cut = recipe.trim || cut != layout.turned;
+        let (cut, scaled) = (layout.transform.size(cut), layout.transform.size(scaled));
+        Some(Self { is_cut, cut, window, scaled, canvas })
+    }
+
+    /// Bytes alive at the peak of [`Layout::resized`].
+    fn resized_peak_bytes(&self, header: &Header, kind: Kind) -> u64 {
+        // Cutting works in place, but what is left may move into a smaller buffer.
+        let moved = if self.is_cut { buffer(self.cut, kind) } else { 0 };
+        let resize = match self.window {
+            Some(window) => resize::peak_bytes(self.cut, kind, window, self.scaled),
+            None => resize::filter_peak_bytes(self.cut, kind, self.scaled),
+        };
+        decode::peak_bytes(header).max(buffer(header.stored(), kind).saturating_add(moved)).max(resize)
+    }
+}
+
+/// The kinds of pixels, at most, after the steps that change them.
+struct Finished {
+    padded: Kind,
+    flat: Kind,
+}
+
+impl Finished {
+    fn new(decoded: Kind, recipe: &Recipe) -> Self {
+        let is_padded = matches!(recipe.target, Target::Pad { .. });
+        let padded = if is_padded { decoded.with_alpha() } else { decoded };
+        let grey = if recipe.grey { effect::grey_kind(padded) } else { padded };
+        let flat = recipe.background.map_or(grey, |color| effect::flattened_kind(grey, color));
+        Self { padded, flat }
+    }
+}

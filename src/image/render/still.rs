@@ -1,0 +1,202 @@
+//! The steps of a variant that stands still, up to the encoder.
+
+use super::layout::Layout;
+use super::{check, finished};
+use crate::image::color::ColorSpace;
+use crate::image::decode::Part;
+use crate::image::error::{Fault, RenderError, proceed};
+use crate::image::geometry::{self, Plan, Rect, Size};
+use crate::image::header::{Header, Limits};
+use crate::image::intermediate::Intermediate;
+use crate::image::jpeg::Plane;
+use crate::image::pixels::Pixels;
+use crate::image::recipe::Recipe;
+use crate::image::scaled::{Aim, Scaled};
+use crate::image::{decode, orient, resize, smart, trim};
+use crate::object::Format;
+
+/// What an encoder gets.
+pub(super) enum Picture {
+    Pixels(Pixels),
+    /// What a JPEG holds: luma, and colour differences at half the sides.
+    Planes([Pixels; 3]),
+}
+
+/// A still variant of an image.
+pub(super) struct Still<'a> {
+    source: &'a [u8],
+    header: &'a Header,
+    recipe: &'a Recipe,
+    limits: &'a Limits,
+    keep_going: &'a dyn Fn() -> bool,
+    layout: Layout,
+    space: ColorSpace,
+}
+
+impl<'a> Still<'a> {
+    pub(super) fn new(
+        source: &'a [u8],
+        header: &'a Header,
+        recipe: &'a Recipe,
+        limits: &'a Limits,
+        keep_going: &'a dyn Fn() -> bool,
+    ) -> Result<Self, RenderError> {
+        check(header, recipe, limits)?;
+        let layout = Layout::new(header, recipe)?;
+        Ok(Self { source, header, recipe, limits, keep_going, layout, space: ColorSpace::of(source, header) })
+    }
+
+    /// The finished picture; planes if that is what is written and nothing has to be done to pixels.
+    pub(super) fn picture(mut self, intermediate: &mut Intermediate) -> Result<Picture, RenderError> {
+        let Some((scaled, plan)) = scaled(&self.layout, self.source, self.header, self.recipe, self.limits)?
+        else {
+            let (pixels, plan) = match self.shortcut()? {
+                Some(shown) => shown,
+                None => self.resized()?,
+            };
+            return self.finished(pixels, &plan);
+        };
+        let planes = self.decoded(&scaled, intermediate)?;
+        let aim = self.placed(&scaled, &planes, self.layout.aim(&plan))?;
+        let scaled = scaled.aimed(aim);
+        if self.stays_planes(&scaled, &plan) {
+            let planes = scaled.planes(planes, self.layout.halved(aim, &plan), self.keep_going)?;
+            return Ok(Picture::Planes(planes.map(|plane| orient::apply(self.layout.transform, plane))));
+        }
+        let pixels = scaled.pixels(planes, self.keep_going)?;
+        self.finished(pixels, &plan)
+    }
+
+    fn finished(&mut self, mut pixels: Pixels, plan: &Plan) -> Result<Picture, RenderError> {
+        proceed(self.keep_going)?;
+        self.space.to_srgb(&mut pixels);
+        finished(pixels, self.layout.transform, plan.canvas, self.recipe, self.keep_going)
+            .map(Picture::Pixels)
+    }
+
+    /// Whether no step after sizing does anything but turn.
+    fn stays_planes(&self, scaled: &Scaled<'_>, plan: &Plan) -> bool {
+        let Recipe { format, grey, blur, sharpen, .. } = self.recipe;
+        *format == Format::Jpeg
+            && scaled.is_ycbcr()
+            && self.space.is_srgb()
+            && plan.canvas == plan.size
+            && !grey
+            && blur.is_none()
+            && sharpen.is_none()
+    }
+
+    /// The samples that the job begins with: those that it was given, or the source's.
+    fn decoded(
+        &self,
+        scaled: &Scaled<'_>,
+        intermediate: &mut Intermediate,
+    ) -> Result<Vec<Plane>, RenderError> {
+        if let Intermediate::Given(samples) = intermediate {
+            // Of the source there may be no more than the headers: without the right samples there is no picture.
+            return scaled.planes_of(std::mem::take(samples)).ok_or(RenderError::Undecodable(Fault::Corrupt));
+        }
+        let planes = scaled.decode(self.limits, self.keep_going)?;
+        if *intermediate == Intermediate::Wanted {
+            let rows = planes.iter().flat_map(|plane| (0..plane.size().height).map(|y| plane.row(y)));
+            let mut samples = Vec::with_capacity(scaled.samples() as usize);
+            rows.for_each(|row| samples.extend_from_slice(row));
+            *intermediate = Intermediate::Left(samples);
+        }
+        Ok(planes)
+    }
+
+    /// Where to look, once the picture has been looked at if it must be.
+    fn placed(&self, scaled: &Scaled<'_>, planes: &[Plane], aim: Aim) -> Result<Aim, RenderError> {
+        if !self.recipe.is_smart() {
+            return Ok(aim);
+        }
+        let cut = self.layout.stored_cut(self.layout.cut).size();
+        let all = Aim { window: Rect::whole(cut), to: smart::reduced(cut) };
+        let mut overview = scaled.clone().aimed(all).pixels(planes.to_vec(), self.keep_going)?;
+        self.space.clone().to_srgb(&mut overview);
+        Ok(Aim { window: smart::placed(&overview, cut, aim.window, self.keep_going)?, ..aim })
+    }
+
+    /// Decode, cut and scale in one step, where the format can do that better and no pixel must be seen before.
+    fn shortcut(&self) -> Result<Option<(Pixels, Plan)>, RenderError> {
+        let Self { source, header, recipe, limits, keep_going, layout, .. } = self;
+        let Some((part, plan)) = part(layout, recipe, limits)? else { return Ok(None) };
+        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, keep_going)?;
+        Ok(pixels.map(|pixels| (pixels, plan)))
+    }
+
+    /// The whole picture decoded, then its window resized.
+    fn resized(&mut self) -> Result<(Pixels, Plan), RenderError> {
+        let Self { source, header, recipe, limits, keep_going, layout, space } = self;
+        let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
+        if recipe.looks_at_pixels() {
+            space.to_srgb(&mut pixels);
+        }
+        let cut = if recipe.trim { trim::trimmed(&pixels, layout.transform, layout.cut) } else { layout.cut };
+        let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
+        proceed(keep_going)?;
+        let mut pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
+        let window = layout.placed_window(plan.window, cut.size(), recipe, &pixels, keep_going)?;
+        if plan.size.area() > cut.size().area() {
+            space.to_srgb(&mut pixels);
+        }
+        let pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
+        Ok((pixels, plan))
+    }
+}
+
+/// The window made small while it is decoded, where source and recipe allow it.
+pub(super) fn scaled<'a>(
+    layout: &Layout,
+    source: &'a [u8],
+    header: &Header,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Result<Option<(Scaled<'a>, Plan)>, RenderError> {
+    if recipe.trim || recipe.frame.unwrap_or(0) > 0 {
+        return Ok(None);
+    }
+    let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
+    let cut = layout.stored_cut(layout.cut);
+    Ok(Scaled::of(source, header, cut, layout.aim(&plan), recipe.format).map(|scaled| (scaled, plan)))
+}
+
+/// The part of the stored picture that is shown, where no pixel must be seen to know it.
+pub(super) fn part(
+    layout: &Layout,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Result<Option<(Part, Plan)>, RenderError> {
+    if recipe.looks_at_pixels() {
+        return Ok(None);
+    }
+    let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
+    let Aim { window, to } = layout.aim(&plan);
+    Ok(Some((Part { cut: layout.stored_cut(layout.cut), window, to }, plan)))
+}
+
+/// Bytes alive at the peak of the shorter way, where one is taken and known to need less than the long way.
+pub(super) fn shortcut_peak_bytes(
+    layout: &Layout,
+    source: &[u8],
+    header: &Header,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Result<Option<u64>, RenderError> {
+    if let Some((scaled, _)) = scaled(layout, source, header, recipe, limits)? {
+        return Ok(Some(scaled.peak_bytes()));
+    }
+    let part = part(layout, recipe, limits)?;
+    Ok(part.and_then(|(part, _)| decode::part_peak_bytes(source, header, recipe.frame, &part)))
+}
+
+impl Picture {
+    /// Of the pixels.
+    pub(super) const fn size(&self) -> Size {
+        match self {
+            Self::Pixels(pixels) => pixels.size(),
+            Self::Planes([luma, ..]) => luma.size(),
+        }
+    }
+}

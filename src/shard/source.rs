@@ -1,0 +1,101 @@
+//! The stored file that a variant is made of, read as far as it is needed. Blocking: for the resize worker.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use sha1::{Digest, Sha1};
+
+use super::lane::{Fault, Job};
+use crate::image::intermediate;
+use crate::object::ObjectId;
+use crate::store::originals::Stamp;
+
+/// First read of a file's headers: those of most photos are shorter, and a page or two more costs nothing.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// Headers longer than this are not looked for: then the whole file is read.
+const HEAD_BYTES_MAX: usize = 1 << 20;
+
+/// A file and what of it has been read.
+pub(super) struct Source {
+    file: File,
+    stamp: Stamp,
+    length: usize,
+    is_verified: bool,
+    read: Vec<u8>,
+    /// The headers alone, as a file.
+    head: Option<Vec<u8>>,
+}
+
+impl Source {
+    /// # Errors
+    /// [`Fault::Gone`] and [`Fault::Unreadable`].
+    pub(super) fn open(job: &Job) -> Result<Self, Fault> {
+        let file = File::open(&job.path).map_err(unreadable)?;
+        let stat = rustix::fs::fstat(&file).map_err(|error| unreadable(error.into()))?;
+        let stamp = Stamp::new(&stat);
+        Ok(Self {
+            file,
+            stamp,
+            length: usize::try_from(stat.st_size).unwrap_or(0),
+            is_verified: job.verified == Some(stamp),
+            read: Vec::new(),
+            head: None,
+        })
+    }
+
+    /// Reads the headers of a file whose bytes are known to be right; `false` if they are not, or if its headers cannot be
+    /// told from its data.
+    ///
+    /// # Errors
+    /// [`Fault::Unreadable`].
+    pub(super) fn read_head(&mut self) -> Result<bool, Fault> {
+        let mut want = HEAD_BYTES;
+        while self.is_verified && want <= HEAD_BYTES_MAX && self.read.len() < self.length {
+            self.read_to(want)?;
+            self.head = intermediate::head(&self.read);
+            if self.head.is_some() {
+                return Ok(true);
+            }
+            want *= 4;
+        }
+        Ok(false)
+    }
+
+    /// Reads what is left, and proves it by the id.
+    ///
+    /// # Errors
+    /// [`Fault::Unreadable`] and [`Fault::Corrupt`].
+    pub(super) fn read_all(&mut self, job: &Job) -> Result<(), Fault> {
+        self.head = None;
+        self.read.reserve_exact(self.length.saturating_sub(self.read.len()));
+        self.file.read_to_end(&mut self.read).map_err(unreadable)?;
+        if !self.is_verified && ObjectId::from_digest(Sha1::digest(&self.read).into()) != job.id {
+            return Err(Fault::Corrupt(self.stamp));
+        }
+        Ok(())
+    }
+
+    /// What the file is, by which it is known again.
+    pub(super) const fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// What was read: the headers, or all.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.head.as_deref().unwrap_or(&self.read)
+    }
+
+    fn read_to(&mut self, length: usize) -> Result<(), Fault> {
+        let more = length.saturating_sub(self.read.len()) as u64;
+        (&mut self.file).take(more).read_to_end(&mut self.read).map_err(unreadable)?;
+        Ok(())
+    }
+}
+
+fn unreadable(error: io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::NotFound => Fault::Gone,
+        _ => Fault::Unreadable(error.to_string()),
+    }
+}
