@@ -50,7 +50,8 @@ pub fn likeness(data: &[u8]) {
             0 => {}
             1 => encoder.set_optimized_huffman_tables(true),
             2 => encoder.set_progressive(true),
-            _ => encoder.set_progressive_scans(2 + (restart % 60) as u8),
+            // Of three components that is up to 64 scans; more than a hundred are refused.
+            _ => encoder.set_progressive_scans(2 + (restart % 20) as u8),
         }
         if restart % 3 == 0 {
             encoder.set_restart_interval(1 + restart as u16 / 3);

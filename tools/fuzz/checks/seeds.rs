@@ -168,7 +168,7 @@ fn png(name: &str, kind: [u8; 3], before: Vec<Chunk>, rows: Vec<u8>, after: Vec<
 /// 8 × 5 pixels of so many bits, in one go or in the seven passes of Adam7.
 fn rows(noise: &[u8], bits: usize, adam7: bool) -> Vec<u8> {
     let passes: &[(usize, usize)] =
-        if adam7 { &[(1, 1), (1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (8, 2)] } else { &[(8, 5)] };
+        if adam7 { &[(1, 1), (1, 1), (2, 1), (2, 2), (4, 1), (4, 3), (8, 2)] } else { &[(8, 5)] };
     passes.iter().flat_map(|&(width, height)| scanlines(noise, width, height, bits)).collect()
 }
 
