@@ -15,7 +15,6 @@ use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::{Node, Shard};
-use crate::store::variants;
 use crate::telemetry::metrics::ShardMetrics;
 
 /// Registered with three rings each, pinned and touched; the default of 10 MiB would cost each shard
@@ -68,9 +67,7 @@ impl Core {
             core: Some(self.cpu),
             layout: self.node.layout.clone(),
             shard: self.index,
-            samples_max: variants::samples_max(
-                self.node.settings.cache_disk_bytes / self.senders.len() as u64,
-            ),
+            cache_bytes_max: self.node.cache_share(self.senders.len()),
         };
         std::thread::Builder::new()
             .name(format!("resize-{}", self.index))

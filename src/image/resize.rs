@@ -2,7 +2,9 @@
 //!
 //! Values are resized as encoded (no linear light), by Lanczos with three lobes. Colours are weighted by their
 //! alpha, so that what hides under transparent pixels never bleeds into an edge. A window of whole pixels at
-//! its own size is cut out exactly and never filtered.
+//! its own size is cut out exactly and never filtered. [`Rows`] does the same for a picture that is never there as a whole.
+
+mod rows;
 
 use fast_image_resize::images::TypedImage;
 use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
@@ -11,6 +13,7 @@ use fast_image_resize::{FilterType, MulDiv, PixelTrait, ResizeAlg, ResizeOptions
 use super::error::RenderError;
 use super::geometry::{Rect, Size};
 use super::pixels::{Kind, Pixels};
+pub use rows::Rows;
 
 /// The part of `pixels` in `window`, scaled to `to`. `pixels` is consumed: alpha is multiplied in in place.
 ///
@@ -50,6 +53,9 @@ pub fn filter_peak_bytes(from: Size, kind: Kind, to: Size) -> u64 {
     source.saturating_add(between).saturating_add(to.area().saturating_mul(channels)).saturating_add(weights)
 }
 
+/// Pixels of the source that the filter sees on each side of a pixel of the result, for each that this covers.
+pub const FILTER_REACH: f64 = 3.0;
+
 /// How far past an edge a window may reach by rounding; the excess is cut off.
 const SLACK: f64 = 1e-3;
 
@@ -84,34 +90,83 @@ pub fn is_exact(window: Rect<f64>, to: Size) -> bool {
 
 /// `None` only if the library refuses what [`inside`] has let pass.
 fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
-    // The library's untyped calls would compile its whole range of pixel kinds into this crate.
-    match pixels.kind() {
-        Kind::Gray => filter_as::<U8>(pixels, window, to),
-        Kind::GrayAlpha => filter_as::<U8x2>(pixels, window, to),
-        Kind::Rgb => filter_as::<U8x3>(pixels, window, to),
-        Kind::Rgba => filter_as::<U8x4>(pixels, window, to),
+    let (from, kind) = (pixels.size(), pixels.kind());
+    let mut data = pixels.into_data();
+    let mut filter = Filter::new(kind);
+    filter.weigh(from, &mut data)?;
+    let mut made = filter.apply(from, &mut data, window, to)?;
+    filter.unweigh(to, &mut made)?;
+    Pixels::new(to, kind, made)
+}
+
+/// The library for one kind of pixels, with the buffer that it keeps between its passes.
+struct Filter {
+    kind: Kind,
+    resizer: Resizer,
+}
+
+impl Filter {
+    fn new(kind: Kind) -> Self {
+        Self { kind, resizer: Resizer::new() }
+    }
+
+    /// Weights colours by their alpha, in place.
+    fn weigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
+        match self.kind {
+            Kind::Gray | Kind::Rgb => Some(()),
+            Kind::GrayAlpha => weigh_as::<U8x2>(size, data),
+            Kind::Rgba => weigh_as::<U8x4>(size, data),
+        }
+    }
+
+    /// Makes alpha straight again, in place.
+    fn unweigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
+        match self.kind {
+            Kind::Gray | Kind::Rgb => Some(()),
+            Kind::GrayAlpha => unweigh_as::<U8x2>(size, data),
+            Kind::Rgba => unweigh_as::<U8x4>(size, data),
+        }
+    }
+
+    /// The window in its new size.
+    fn apply(&mut self, from: Size, data: &mut [u8], window: Rect<f64>, to: Size) -> Option<Vec<u8>> {
+        // The library's untyped calls would compile its whole range of pixel kinds into this crate.
+        match self.kind {
+            Kind::Gray => self.apply_as::<U8>(from, data, window, to),
+            Kind::GrayAlpha => self.apply_as::<U8x2>(from, data, window, to),
+            Kind::Rgb => self.apply_as::<U8x3>(from, data, window, to),
+            Kind::Rgba => self.apply_as::<U8x4>(from, data, window, to),
+        }
+    }
+
+    fn apply_as<P: PixelTrait>(
+        &mut self,
+        from: Size,
+        data: &mut [u8],
+        window: Rect<f64>,
+        to: Size,
+    ) -> Option<Vec<u8>> {
+        let mut made = vec![0; usize::try_from(to.area()).ok()?.checked_mul(self.kind.channels())?];
+        let source = TypedImage::<P>::from_buffer(from.width, from.height, data).ok()?;
+        let mut target = TypedImage::<P>::from_buffer(to.width, to.height, &mut made).ok()?;
+        // Left to itself the resizer would premultiply into a second buffer as large as the source.
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
+            .crop(window.x, window.y, window.width, window.height)
+            .use_alpha(false);
+        self.resizer.resize_typed(&source, &mut target, &options).ok()?;
+        Some(made)
     }
 }
 
-fn filter_as<P: PixelTrait>(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
-    let (from, kind) = (pixels.size(), pixels.kind());
-    let mut from_data = pixels.into_data();
-    let mut to_data = vec![0; usize::try_from(to.area()).ok()?.checked_mul(kind.channels())?];
-    let mut source = TypedImage::<P>::from_buffer(from.width, from.height, &mut from_data).ok()?;
-    let mut target = TypedImage::<P>::from_buffer(to.width, to.height, &mut to_data).ok()?;
-    // Left to itself the resizer would premultiply into a second buffer as large as the source.
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
-        .crop(window.x, window.y, window.width, window.height)
-        .use_alpha(false);
-    if kind.has_alpha() {
-        MulDiv::new().multiply_alpha_inplace_typed(&mut source).ok()?;
-    }
-    Resizer::new().resize_typed(&source, &mut target, &options).ok()?;
-    if kind.has_alpha() {
-        MulDiv::new().divide_alpha_inplace_typed(&mut target).ok()?;
-    }
-    Pixels::new(to, kind, to_data)
+fn weigh_as<P: PixelTrait>(size: Size, data: &mut [u8]) -> Option<()> {
+    let mut image = TypedImage::<P>::from_buffer(size.width, size.height, data).ok()?;
+    MulDiv::new().multiply_alpha_inplace_typed(&mut image).ok()
+}
+
+fn unweigh_as<P: PixelTrait>(size: Size, data: &mut [u8]) -> Option<()> {
+    let mut image = TypedImage::<P>::from_buffer(size.width, size.height, data).ok()?;
+    MulDiv::new().divide_alpha_inplace_typed(&mut image).ok()
 }
 
 #[cfg(test)]

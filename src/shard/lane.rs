@@ -20,10 +20,10 @@ use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};
 use crate::image::recipe::Recipe;
 use crate::image::variant::{self, Prepared, VariantFault};
-use crate::object::ObjectId;
+use crate::object::{Format, ObjectId};
 use crate::store::originals::Stamp;
 use crate::store::path::{Cached, Layout, VariantKey};
-use crate::store::proof;
+use crate::store::{proof, variants};
 use crate::telemetry::metrics::{ShardMetrics, Stage};
 
 /// What a job makes of an image.
@@ -42,6 +42,10 @@ pub struct Job {
     pub number: u64,
     /// Of which image.
     pub id: ObjectId,
+    /// The name of what is made among what is kept of the image.
+    pub key: VariantKey,
+    /// Its format; that of the image for what is no variant.
+    pub format: Format,
     /// Where the image lies.
     pub path: PathBuf,
     /// The stamp of the file that needs no hashing, if any.
@@ -89,19 +93,24 @@ pub enum Fault {
     Panicked,
 }
 
-/// Decoded samples that lie on disk and that a job has used.
+/// A file of the cache that lies on disk: a job has written or read it.
 #[derive(Debug)]
-pub struct Samples {
+pub struct Used {
     /// Of which image.
     pub id: ObjectId,
-    /// Their name among what is kept of the image.
+    /// Its name among what is kept of the image.
     pub key: VariantKey,
-    /// How many there are, of one byte each.
+    /// What it holds.
+    pub cached: Cached,
+    /// Bytes of its contents.
     pub length: u64,
 }
 
 /// What a job has made, the stamp of its source, and the samples that it began with: themselves, if they are not kept yet.
-type Made = (Bytes, Stamp, Option<(Samples, Option<Vec<u8>>)>);
+type Made = (Bytes, Stamp, Option<(Used, Option<Vec<u8>>)>);
+
+/// The shard has ended.
+struct Gone;
 
 /// What a worker needs beside its jobs.
 pub struct Worker {
@@ -117,12 +126,12 @@ pub struct Worker {
     pub metrics: Arc<ShardMetrics>,
     /// The core to run on.
     pub core: Option<usize>,
-    /// Where samples are kept.
+    /// Where what is made is kept.
     pub layout: Layout,
     /// The shard's number, for the names of temporary files.
     pub shard: usize,
-    /// More samples of one image than this, in bytes, are not kept.
-    pub samples_max: u64,
+    /// The shard's share of the disk tier, in bytes.
+    pub cache_bytes_max: u64,
 }
 
 impl Worker {
@@ -151,15 +160,55 @@ impl Worker {
                     (Outcome::Failed(Fault::Panicked), None)
                 }
             };
+            let new = match &outcome {
+                Outcome::Made(bytes, _) => Some(bytes.clone()),
+                Outcome::Failed(_) => None,
+            };
             let made = Message::Made { job: number, outcome, took: started.elapsed() };
-            if self.mailbox.send(made).is_err() {
+            if self.mailbox.send(made).is_err() || self.keep(&job, new, samples).is_err() {
                 return;
             }
-            // After the answer: nobody waits for them.
-            if let Some(samples) = samples.and_then(|(samples, new)| self.keep(samples, new))
-                && self.mailbox.send(Message::Samples(samples)).is_err()
-            {
-                return;
+        }
+    }
+
+    /// Writes what a job has made and the samples that it has left. Nobody waits for either: the answer is given.
+    fn keep(
+        &self,
+        job: &Job,
+        new: Option<Bytes>,
+        samples: Option<(Used, Option<Vec<u8>>)>,
+    ) -> Result<(), Gone> {
+        if let Some(bytes) = new {
+            let started = Instant::now();
+            let Job { number, id, key, format, .. } = *job;
+            let file = Used { id, key, cached: Cached::Variant(format), length: bytes.len() as u64 };
+            let used = self.written(file, &bytes);
+            self.timed(Stage::Store, started);
+            let kept = Message::Kept { job: number, name: (id, key, format), used };
+            self.mailbox.send(kept).map_err(|_| Gone)?;
+        }
+        let used = match samples {
+            Some((file, Some(new))) => self.written(file, &new),
+            Some((file, None)) => Some(file),
+            None => None,
+        };
+        used.map_or(Ok(()), |used| self.mailbox.send(Message::Used(used)).map_err(|_| Gone))
+    }
+
+    /// `None` if it is not kept: it is no loss.
+    fn written(&self, file: Used, contents: &[u8]) -> Option<Used> {
+        let Used { id, key, cached, length } = &file;
+        if *length > variants::contents_max(self.cache_bytes_max, *cached) {
+            return None;
+        }
+        let sync = variants::wants_sync(*cached, *length);
+        let (temporary, path) =
+            (self.layout.temporary_cached(self.shard), self.layout.cached(id, key, *cached));
+        match proof::write(&temporary, &path, contents, sync) {
+            Ok(()) => Some(file),
+            Err(error) => {
+                log::warn!(error:% = error; "cannot keep what was made");
+                None
             }
         }
     }
@@ -188,14 +237,12 @@ impl Worker {
         source.read_all(job)?;
         self.timed(Stage::Read, started);
         let prepared = variant::prepare(source.bytes(), recipe, &self.limits).map_err(Fault::Variant)?;
+        let is_variant = matches!(job.work, Work::Variant(_));
+        let room = variants::contents_max(self.cache_bytes_max, Cached::Samples);
         let (named, intermediate) = match self.kept(job, &prepared) {
             Some((named, Some(samples))) => (Some(named), Intermediate::Given(samples)),
             // A glance comes after a variant, at whose scale there are samples already, or will not be asked again.
-            Some((named, None))
-                if matches!(job.work, Work::Variant(_)) && named.length <= self.samples_max =>
-            {
-                (Some(named), Intermediate::Wanted)
-            }
+            Some((named, None)) if is_variant && named.length <= room => (Some(named), Intermediate::Wanted),
             Some(_) | None => (None, Intermediate::Unwanted),
         };
         let (bytes, intermediate) = self.made(job, &prepared, intermediate)?;
@@ -207,26 +254,13 @@ impl Worker {
         Ok((bytes, source.stamp(), samples))
     }
 
-    /// Writes samples that are new; `None` if they could not be.
-    fn keep(&self, samples: Samples, new: Option<Vec<u8>>) -> Option<Samples> {
-        let Some(new) = new else { return Some(samples) };
-        let path = self.layout.cached(&samples.id, &samples.key, Cached::Samples);
-        match proof::write(&self.layout.temporary_samples(self.shard), &path, &new) {
-            Ok(()) => Some(samples),
-            Err(error) => {
-                log::warn!(error:% = error; "cannot keep decoded samples");
-                None
-            }
-        }
-    }
-
     /// What the samples are called that the job begins with, and the samples if they are kept.
-    fn kept(&self, job: &Job, prepared: &Prepared<'_>) -> Option<(Samples, Option<Vec<u8>>)> {
+    fn kept(&self, job: &Job, prepared: &Prepared<'_>) -> Option<(Used, Option<Vec<u8>>)> {
         let (scales, length) = prepared.samples()?;
         let key = intermediate::key(&job.id, &scales);
         // A cache that cannot be read is a miss.
         let samples = proof::read(&self.layout.cached(&job.id, &key, Cached::Samples), length);
-        Some((Samples { id: job.id, key, length }, samples.unwrap_or_default()))
+        Some((Used { id: job.id, key, cached: Cached::Samples, length }, samples.unwrap_or_default()))
     }
 
     /// Decodes, or begins with what was decoded before, and does the rest.

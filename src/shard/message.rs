@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane::{Outcome, Samples};
-use super::variant::{Variant, VariantError};
+use super::lane::{Outcome, Used};
+use super::variant::{FlightKey, Variant, VariantError};
 use crate::cluster::view::View;
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
@@ -51,8 +51,17 @@ pub enum Message {
         /// How long the worker was busy with it.
         took: Duration,
     },
-    /// This shard's resize worker has read or written decoded samples.
-    Samples(Samples),
+    /// What the job made has been written to the disk tier, or could not be.
+    Kept {
+        /// The job's number.
+        job: u64,
+        /// What the job made.
+        name: FlightKey,
+        /// The file.
+        used: Option<Used>,
+    },
+    /// This shard's resize worker has read or written a file of the disk tier.
+    Used(Used),
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
     /// Control: what this node believes of the cluster from now on. It waits for a report of the number before it

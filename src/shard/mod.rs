@@ -175,6 +175,11 @@ impl Node {
         }
     }
 
+    /// Each shard's part of the disk tier, in bytes.
+    pub fn cache_share(&self, shards: usize) -> u64 {
+        self.settings.cache_disk_bytes / shards as u64
+    }
+
     /// Where the node is now.
     pub fn phase(&self) -> Phase {
         if self.phase.load(Relaxed) == 0 { Phase::Ready } else { Phase::Draining }
@@ -206,7 +211,7 @@ impl Shard {
         let mut here = Strays::default();
         strays.iter().filter(|id| id.shard(shards) == index).for_each(|id| here.record(*id, now));
         let pool = Pool::new(Arc::clone(&node.identity));
-        let share = node.settings.cache_disk_bytes / shards as u64;
+        let share = node.cache_share(shards);
         Self {
             spools: Spools::new(layout.clone(), index),
             originals: Originals::new(layout.clone(), mine),
@@ -301,7 +306,8 @@ impl Shard {
                 Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
                 Message::Made { job, outcome, took } => self.land(job, outcome, took),
-                Message::Samples(samples) => self.samples_used(samples),
+                Message::Kept { job, name, used } => self.kept_on_disk(job, name, used),
+                Message::Used(used) => self.used_on_disk(used),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();

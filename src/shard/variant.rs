@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use futures_lite::future;
 
 use super::Shard;
 use super::hot::Entry;
-use super::lane::{Fault, Job, Outcome, Samples, Work};
+use super::lane::{Fault, Job, Outcome, Used, Work};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use crate::image::variant::VariantFault;
@@ -20,7 +19,7 @@ use crate::object::{Format, ObjectId};
 use crate::store::originals::{Found, Original};
 use crate::store::path::VariantKey;
 use crate::store::variants::Kept;
-use crate::telemetry::metrics::{Cache, Resize, Stage};
+use crate::telemetry::metrics::{Cache, Resize};
 
 /// A variant as found or made.
 #[derive(Debug)]
@@ -64,7 +63,7 @@ pub enum VariantError {
 }
 
 /// What names a variant: image, recipe, format.
-pub(super) type FlightKey = (ObjectId, VariantKey, Format);
+pub type FlightKey = (ObjectId, VariantKey, Format);
 
 /// A variant that is being made, and those who wait for it.
 #[derive(Debug)]
@@ -223,6 +222,8 @@ impl Shard {
         let job = Job {
             number,
             id: key.0,
+            key: key.1,
+            format: key.2,
             path: self.originals.path(&key.0, original.format),
             verified: self.originals.is_verified(&key.0, original.stamp).then_some(original.stamp),
             work,
@@ -269,7 +270,8 @@ impl Shard {
         }
     }
 
-    /// The worker has ended a job: tells everybody who waits, then keeps what was made.
+    /// The worker has ended a job: tells everybody who waits. What was made is written to disk
+    /// by the worker, and [told](Shard::kept_on_disk).
     pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome, took: Duration) {
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
         // A moving mean over about eight jobs.
@@ -284,51 +286,48 @@ impl Shard {
                 let entry = Entry::new(bytes.clone(), key.2, &etag(&key.1), flight.modified);
                 self.warm((key.0, key.1), &entry, true);
                 *flight.made.borrow_mut() = Some(entry);
-                self.keep(key, Rc::clone(&flight), bytes.clone());
                 if flight.is_variant {
                     self.learn_later(key.0);
                 }
             }
             Outcome::Failed(Fault::Corrupt(stamp)) => {
-                self.end_flight(&key, &flight);
+                self.end_flight(&key, job);
                 self.condemn(Verified { id: key.0, format: flight.source, stamp: *stamp, right: false });
             }
-            Outcome::Failed(_) => self.end_flight(&key, &flight),
+            Outcome::Failed(_) => self.end_flight(&key, job),
         }
         for waiting in flight.waiting.take() {
             waiting.send(outcome.clone());
         }
     }
 
-    fn keep(self: &Rc<Self>, key: FlightKey, flight: Rc<Flight>, bytes: Bytes) {
+    /// What a job made lies on disk, or could not be kept: now nobody needs it in memory any more.
+    pub(super) fn kept_on_disk(self: &Rc<Self>, job: u64, name: FlightKey, used: Option<Used>) {
         let shard = Rc::clone(self);
         self.spawn(async move {
-            let started = Instant::now();
-            let (id, variant, format) = key;
-            if let Err(error) = shard.variants.keep(&shard.spools, &id, &variant, format, &bytes).await {
-                log::warn!(error:% = error; "cannot keep a variant");
+            if let Some(used) = used {
+                shard.count_used(used).await;
             }
-            shard.metrics.stage(Stage::Store, started.elapsed());
-            shard.metrics.disk_bytes.set(shard.variants.bytes());
-            shard.metrics.disk_evictions.set(shard.variants.evictions());
-            shard.end_flight(&key, &flight);
+            shard.end_flight(&name, job);
         });
     }
 
-    /// The worker has used samples that lie on disk.
-    pub(super) fn samples_used(self: &Rc<Self>, samples: Samples) {
+    /// The worker has used a file of the disk tier.
+    pub(super) fn used_on_disk(self: &Rc<Self>, used: Used) {
         let shard = Rc::clone(self);
-        self.spawn(async move {
-            shard.variants.samples_used(&samples.id, &samples.key, samples.length).await;
-            shard.metrics.disk_bytes.set(shard.variants.bytes());
-            shard.metrics.disk_evictions.set(shard.variants.evictions());
-        });
+        self.spawn(async move { shard.count_used(used).await });
+    }
+
+    async fn count_used(&self, Used { id, key, cached, length }: Used) {
+        self.variants.used(&id, &key, cached, length).await;
+        self.metrics.disk_bytes.set(self.variants.bytes());
+        self.metrics.disk_evictions.set(self.variants.evictions());
     }
 
     /// Forgets a flight, unless another one of the same name has taken off since.
-    fn end_flight(&self, key: &FlightKey, flight: &Rc<Flight>) {
+    fn end_flight(&self, key: &FlightKey, job: u64) {
         let mut flights = self.flights.borrow_mut();
-        if flights.get(key).is_some_and(|current| current.job == flight.job) {
+        if flights.get(key).is_some_and(|current| current.job == job) {
             flights.remove(key);
             self.flights_ended.set(self.flights_ended.get() + 1);
         }
@@ -354,7 +353,7 @@ impl Drop for Seat<'_> {
         self.flight.interested.set(self.flight.interested.get() - 1);
         if self.flight.interested.get() == 0 && self.flight.made.borrow().is_none() {
             self.flight.cancelled.store(true, Relaxed);
-            self.shard.end_flight(&self.key, &self.flight);
+            self.shard.end_flight(&self.key, self.flight.job);
         }
     }
 }

@@ -115,8 +115,8 @@ impl Layout {
     }
 
     /// The one temporary file of a shard's resize worker, which writes and waits for each write itself.
-    pub fn temporary_samples(&self, shard: usize) -> PathBuf {
-        self.root.join(format!("tmp/{shard}-samples"))
+    pub fn temporary_cached(&self, shard: usize) -> PathBuf {
+        self.root.join(format!("tmp/{shard}-cached"))
     }
 }
 

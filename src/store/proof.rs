@@ -48,14 +48,15 @@ pub fn read(path: &Path, length: u64) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Writes a file of the cache, its trailer behind the contents, under a temporary name first; what was there is replaced.
-/// It is never synced: what a power cut tears is not proven any more. Blocking.
+/// Unless it is synced, what a power cut tears may have its name and not be proven. Blocking.
 ///
 /// # Errors
 /// Of writing it; then neither name is left behind.
-pub fn write(temporary: &Path, path: &Path, contents: &[u8]) -> io::Result<()> {
+pub fn write(temporary: &Path, path: &Path, contents: &[u8], sync: bool) -> io::Result<()> {
     let written = fs::File::create(temporary).and_then(|mut file| {
         file.write_all(contents)?;
-        file.write_all(&trailer(contents))
+        file.write_all(&trailer(contents))?;
+        if sync { file.sync_data() } else { Ok(()) }
     });
     let named = written.and_then(|()| match fs::rename(temporary, path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -115,12 +116,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (temporary, path) = (directory.path().join("new"), directory.path().join("a/b/file"));
         for contents in [&b"contents"[..], b"others", b""] {
-            write(&temporary, &path, contents).unwrap();
+            write(&temporary, &path, contents, contents.is_empty()).unwrap();
             assert_eq!(read(&path, contents.len() as u64).unwrap().as_deref(), Some(contents));
             assert!(!temporary.exists());
         }
-        assert!(write(&temporary, directory.path(), b"contents").is_err(), "the name of a directory");
+        assert!(write(&temporary, directory.path(), b"contents", false).is_err(), "the name of a directory");
         assert!(!temporary.exists());
-        assert!(write(&path.join("no/directory"), &path, b"contents").is_err());
+        assert!(write(&path.join("no/directory"), &path, b"contents", false).is_err());
     }
 }

@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
-use glommio::io::{BufferedFile, Directory};
+use glommio::io::BufferedFile;
 use lru::LruCache;
 
 use super::StoreError;
@@ -22,7 +22,6 @@ use super::descriptor;
 use super::path::{Cached, Layout, VariantKey, parse_cached_name};
 use super::proof::{self, TRAILER_BYTES};
 use super::read::CHUNK_BYTES;
-use super::spool::{Spools, create, write_all};
 use crate::object::{Format, ObjectId};
 
 /// Files up to this length, trailer included, are read and proven whole.
@@ -31,9 +30,21 @@ const PROVEN_BYTES: u64 = CHUNK_BYTES;
 /// One part in so many of the budget is the most that samples take.
 const SAMPLES_PART: u64 = 4;
 
-/// Bytes of samples that a budget of so many bytes leaves room for; more than that are not worth a write.
-pub const fn samples_max(bytes_max: u64) -> u64 {
-    bytes_max / SAMPLES_PART
+/// The most contents that a file may have to be kept, of these; more than the budget has room for is not worth a write.
+pub const fn contents_max(bytes_max: u64, cached: Cached) -> u64 {
+    budget(bytes_max, cached).saturating_sub(TRAILER_BYTES)
+}
+
+/// Whether a file with so many bytes of contents must be synced before it gets its name, because no read proves all of it.
+pub const fn wants_sync(cached: Cached, length: u64) -> bool {
+    matches!(cached, Cached::Variant(_)) && length + TRAILER_BYTES > PROVEN_BYTES
+}
+
+const fn budget(bytes_max: u64, cached: Cached) -> u64 {
+    match cached {
+        Cached::Variant(_) => bytes_max,
+        Cached::Samples => bytes_max / SAMPLES_PART,
+    }
 }
 
 /// A variant that was found.
@@ -117,49 +128,10 @@ impl Variants {
         }
     }
 
-    /// Keeps a made variant, and removes others until the bound holds. One larger than the whole
-    /// bound is not kept.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the variant is then not kept, and nothing else has changed.
-    pub async fn keep(
-        &self,
-        spools: &Spools,
-        id: &ObjectId,
-        key: &VariantKey,
-        format: Format,
-        bytes: &[u8],
-    ) -> Result<(), StoreError> {
-        let name = (*id, *key, Cached::Variant(format));
-        let length = bytes.len() as u64 + TRAILER_BYTES;
-        if length > self.bytes_max {
-            return Ok(());
-        }
-        let temporary = spools.temporary();
-        let file = create(temporary.path()).await?;
-        write_all(&file, [bytes, &proof::trailer(bytes)].concat(), 0).await?;
-        if length > PROVEN_BYTES {
-            file.fdatasync().await.map_err(|error| StoreError::new("sync a variant", error))?;
-        }
-        let _ = file.close().await;
-        let path = self.path(&name);
-        let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(io::Error::from);
-        let mut renamed = rename().await;
-        if renamed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            self.make_directories(id).await?;
-            renamed = rename().await;
-        }
-        renamed.map_err(|error| StoreError::new("name a variant", error))?;
-        temporary.release();
-        self.variants.count(name, length);
-        self.shrink().await;
-        Ok(())
-    }
-
-    /// So many bytes of samples were read or written, by whoever makes variants of them: they are found by their
-    /// [path](Layout::cached), see [`proof::read`] and [`proof::write`]. Removes others until the bound holds.
-    pub async fn samples_used(&self, id: &ObjectId, key: &VariantKey, length: u64) {
-        self.samples.count((*id, *key, Cached::Samples), length + TRAILER_BYTES);
+    /// A file with so many bytes of contents was read or written by whoever makes variants (see [`Layout::cached`],
+    /// [`proof::read`] and [`proof::write`]). Removes others until the bound holds.
+    pub async fn used(&self, id: &ObjectId, key: &VariantKey, cached: Cached, length: u64) {
+        self.table(cached).count((*id, *key, cached), length + TRAILER_BYTES);
         self.shrink().await;
     }
 
@@ -178,7 +150,9 @@ impl Variants {
     }
 
     async fn shrink(&self) {
-        while self.samples.bytes.get() > samples_max(self.bytes_max) && self.evict(&self.samples).await {}
+        while self.samples.bytes.get() > budget(self.bytes_max, Cached::Samples)
+            && self.evict(&self.samples).await
+        {}
         while self.bytes() > self.bytes_max && self.evict(&self.variants).await {}
     }
 
@@ -189,18 +163,6 @@ impl Variants {
         // Gone already, with the whole cache perhaps: that is no fault.
         let _ = glommio::io::remove(self.path(&name)).await;
         true
-    }
-
-    async fn make_directories(&self, id: &ObjectId) -> Result<(), StoreError> {
-        let directory = self.layout.variant_directory(id);
-        let parent = directory.parent().map(std::path::Path::to_path_buf);
-        for path in [Some(self.layout.cache()), parent, Some(directory)].into_iter().flatten() {
-            let made = Directory::create(&path)
-                .await
-                .map_err(|error| StoreError::new("make a cache directory", error))?;
-            let _ = made.close().await;
-        }
-        Ok(())
     }
 
     const fn table(&self, cached: Cached) -> &Table {

@@ -16,6 +16,7 @@ use super::error::{Fault, RenderError, proceed};
 use super::geometry::{Rect, Size};
 use super::header::{ColorKind, Header, Limits};
 use super::pixels::{Kind, Pixels};
+use super::resize;
 use crate::object::Format;
 pub use player::Player;
 
@@ -66,8 +67,16 @@ pub fn decode_part(
     proceed(keep_going)?;
     match header.format {
         Format::Webp => webp::decode_part(source, size, part),
+        Format::Png if header.frames == 1 => png::decode_part(source, size, part, keep_going),
         Format::Jpeg | Format::Png | Format::Gif | Format::Avif => Ok(None),
     }
+}
+
+/// Bytes alive at the peak of [`decode_part`], its result included, where that is known to be less than what decoding,
+/// cutting and scaling take; `None` where it is not.
+pub fn part_peak_bytes(source: &[u8], header: &Header, frame: Option<u32>, part: &Part) -> Option<u64> {
+    let is_plain = header.format == Format::Png && header.frames == 1 && frame.unwrap_or(0) == 0;
+    is_plain.then(|| png::part_peak_bytes(source, header, part)).flatten()
 }
 
 /// What is wanted of a stored picture.
@@ -79,6 +88,25 @@ pub struct Part {
     pub window: Rect<f64>,
     /// What the window is scaled to; neither side is zero.
     pub to: Size,
+}
+
+impl Part {
+    /// What of the stored picture the filter sees: the window and its reach, within the cut.
+    fn needed(&self) -> Rect<u32> {
+        let Self { cut, window, to } = *self;
+        let (x, width) = reached(cut.x, cut.width, window.x, window.width, to.width);
+        let (y, height) = reached(cut.y, cut.height, window.y, window.height, to.height);
+        Rect { x, y, width, height }
+    }
+}
+
+/// Start and length of one side of it, in the stored picture.
+fn reached(cut: u32, side: u32, start: f64, length: f64, to: u32) -> (u32, u32) {
+    let reach = resize::FILTER_REACH * (length / f64::from(to)).max(1.0) + 1.0;
+    // Casts saturate: below zero is zero.
+    let first = ((start - reach).floor() as u32).min(side - 1);
+    let end = ((start + length + reach).ceil() as u32).clamp(first + 1, side);
+    (cut + first, end - first)
 }
 
 /// The number of the frame, if header and limits allow it to be decoded.

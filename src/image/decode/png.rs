@@ -3,6 +3,7 @@
 //! 16-bit samples are rounded to the nearest 8-bit value (truncation, which the library offers, darkens by half
 //! a step). Rows are narrowed as they come, so an image never takes more than its 8-bit size. Text and colour
 //! profiles are skipped here: they can inflate without end, and color reads those within a bound.
+//! What is made smaller is scaled while its rows come.
 
 use std::io::Cursor;
 
@@ -11,10 +12,12 @@ use png::{
 };
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
-use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
+use super::{CORRUPT, Part, SIZE_DIFFERS, UNSUPPORTED};
 use crate::image::error::{RenderError, proceed};
-use crate::image::geometry::Size;
+use crate::image::geometry::{Rect, Size};
+use crate::image::header::Header;
 use crate::image::pixels::{Kind, Pixels};
+use crate::image::resize::Rows;
 
 /// Frame 0 is the image that every PNG reader shows; a later one is counted among the animation's frames.
 pub(super) fn decode(
@@ -29,6 +32,75 @@ pub(super) fn decode(
     } else {
         read_frame(&mut reader, size, frame, keep_going)
     }
+}
+
+/// A part of the still at its final size, of which only a few rows are ever there; `None` where rows do not come from top
+/// to bottom, or the part is not made smaller. What lies below the part is not read.
+pub(super) fn decode_part(
+    source: &[u8],
+    size: Size,
+    part: &Part,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Option<Pixels>, RenderError> {
+    if !is_shrinking(part) {
+        return Ok(None);
+    }
+    let mut reader = open(source, size)?;
+    if reader.info().interlaced {
+        return Ok(None);
+    }
+    if reader
+        .info()
+        .frame_control
+        .is_some_and(|frame| (frame.width, frame.height) != (size.width, size.height))
+    {
+        return Err(CORRUPT);
+    }
+    let (kind, wide) = kind(&reader)?;
+    let (columns, window) = columns(part);
+    let height = part.cut.height;
+    let mut rows = Rows::new(Size { width: columns.width, height }, kind, window, part.to)?;
+    let wanted = rows.wanted();
+    let bytes = columns.x as usize * kind.channels()..(columns.x + columns.width) as usize * kind.channels();
+    let mut row = vec![0; reader.output_line_size(size.width).ok_or(CORRUPT)?];
+    for y in 0..part.cut.y + wanted.end {
+        proceed(keep_going)?;
+        reader.read_row(&mut row).map_err(|error| cause(&error))?.ok_or(CORRUPT)?;
+        if y < part.cut.y + wanted.start {
+            continue;
+        }
+        if wide {
+            narrow(&mut row);
+        }
+        rows.push(&row[bytes.clone()])?;
+    }
+    rows.finish().map(Some)
+}
+
+/// Bytes alive at the peak of [`decode_part`]; `None` where that gives none.
+pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &Part) -> Option<u64> {
+    // The last byte of IHDR, which stands first and has this length.
+    let is_interlaced = source.get(28) != Some(&0);
+    if !is_shrinking(part) || is_interlaced {
+        return None;
+    }
+    let (columns, window) = columns(part);
+    let from = Size { width: columns.width, height: part.cut.height };
+    let rows = Rows::peak_bytes(from, super::kind(header), window, part.to);
+    // What the library keeps of a few rows, of at most 8 bytes a pixel, and its decompressor's tables and window.
+    Some(rows.saturating_add(u64::from(header.width) * 64 + (256 << 10)))
+}
+
+/// Whether there are fewer rows in the result; and fewer pixels, so that what is converted after is less.
+fn is_shrinking(part: &Part) -> bool {
+    part.window.height > f64::from(part.to.height) && part.to.area() <= part.cut.size().area()
+}
+
+/// The columns that the filter sees, and the window as these have it.
+fn columns(part: &Part) -> (Rect<u32>, Rect<f64>) {
+    let needed = part.needed();
+    let columns = Rect { y: part.cut.y, height: part.cut.height, ..needed };
+    (columns, Rect { x: part.window.x - f64::from(needed.x - part.cut.x), ..part.window })
 }
 
 type PngReader<'a> = Reader<Cursor<&'a [u8]>>;
@@ -57,14 +129,8 @@ fn cause(error: &DecodingError) -> RenderError {
     }
 }
 
-/// The image or subframe that the reader has come to.
-fn read_image(reader: &mut PngReader<'_>, keep_going: &dyn Fn() -> bool) -> Result<Pixels, RenderError> {
-    let info = reader.info();
-    let whole = Size { width: info.width, height: info.height };
-    let size = match info.frame_control {
-        Some(control) => Size { width: control.width, height: control.height },
-        None => whole,
-    };
+/// The kind of the rows to come, and whether their samples have 16 bits.
+fn kind(reader: &PngReader<'_>) -> Result<(Kind, bool), RenderError> {
     let (color, depth) = reader.output_color_type();
     let kind = match color {
         ColorType::Grayscale => Kind::Gray,
@@ -73,7 +139,18 @@ fn read_image(reader: &mut PngReader<'_>, keep_going: &dyn Fn() -> bool) -> Resu
         ColorType::Rgba => Kind::Rgba,
         ColorType::Indexed => return Err(UNSUPPORTED),
     };
-    let wide = depth == BitDepth::Sixteen;
+    Ok((kind, depth == BitDepth::Sixteen))
+}
+
+/// The image or subframe that the reader has come to.
+fn read_image(reader: &mut PngReader<'_>, keep_going: &dyn Fn() -> bool) -> Result<Pixels, RenderError> {
+    let info = reader.info();
+    let whole = Size { width: info.width, height: info.height };
+    let size = match info.frame_control {
+        Some(control) => Size { width: control.width, height: control.height },
+        None => whole,
+    };
+    let (kind, wide) = kind(reader)?;
     let stride = size.width as usize * kind.channels();
     let mut data = vec![0; stride * size.height as usize];
     // The library wants room for a row of the whole image, whatever the frame's width.

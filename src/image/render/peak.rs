@@ -17,10 +17,9 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
     let scaled = buffer(sizes.scaled, kind);
     let canvas = buffer(sizes.canvas, finished.padded);
     let layout = Layout::new(header, recipe);
-    let small =
-        layout.and_then(|layout| still::scaled(&layout, source, header, recipe, limits)).ok().flatten();
+    let short = layout.and_then(|layout| still::shortcut_peak_bytes(&layout, source, header, recipe, limits));
     [
-        small.map_or_else(|| sizes.resized_peak_bytes(header, kind), |(small, _)| small.peak_bytes()),
+        short.ok().flatten().unwrap_or_else(|| sizes.resized_peak_bytes(header, kind)),
         // A swap of the sides, and padding, read one buffer and write another.
         scaled.saturating_mul(2),
         scaled.saturating_add(canvas),

@@ -3,6 +3,7 @@
 use super::layout::Layout;
 use super::{check, finished};
 use crate::image::color::ColorSpace;
+use crate::image::decode::Part;
 use crate::image::error::{Fault, RenderError, proceed};
 use crate::image::geometry::{self, Plan, Rect, Size};
 use crate::image::header::{Header, Limits};
@@ -120,12 +121,7 @@ impl<'a> Still<'a> {
     /// Decode, cut and scale in one step, where the format can do that better and no pixel must be seen before.
     fn shortcut(&self) -> Result<Option<(Pixels, Plan)>, RenderError> {
         let Self { source, header, recipe, limits, keep_going, layout, .. } = self;
-        if recipe.looks_at_pixels() {
-            return Ok(None);
-        }
-        let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
-        let Aim { window, to } = layout.aim(&plan);
-        let part = decode::Part { cut: layout.stored_cut(layout.cut), window, to };
+        let Some((part, plan)) = part(layout, recipe, limits)? else { return Ok(None) };
         let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, keep_going)?;
         Ok(pixels.map(|pixels| (pixels, plan)))
     }
@@ -164,6 +160,35 @@ pub(super) fn scaled<'a>(
     let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
     let cut = layout.stored_cut(layout.cut);
     Ok(Scaled::of(source, header, cut, layout.aim(&plan), recipe.format).map(|scaled| (scaled, plan)))
+}
+
+/// The part of the stored picture that is shown, where no pixel must be seen to know it.
+pub(super) fn part(
+    layout: &Layout,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Result<Option<(Part, Plan)>, RenderError> {
+    if recipe.looks_at_pixels() {
+        return Ok(None);
+    }
+    let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
+    let Aim { window, to } = layout.aim(&plan);
+    Ok(Some((Part { cut: layout.stored_cut(layout.cut), window, to }, plan)))
+}
+
+/// Bytes alive at the peak of the shorter way, where one is taken and known to need less than the long way.
+pub(super) fn shortcut_peak_bytes(
+    layout: &Layout,
+    source: &[u8],
+    header: &Header,
+    recipe: &Recipe,
+    limits: &Limits,
+) -> Result<Option<u64>, RenderError> {
+    if let Some((scaled, _)) = scaled(layout, source, header, recipe, limits)? {
+        return Ok(Some(scaled.peak_bytes()));
+    }
+    let part = part(layout, recipe, limits)?;
+    Ok(part.and_then(|(part, _)| decode::part_peak_bytes(source, header, recipe.frame, &part)))
 }
 
 impl Picture {

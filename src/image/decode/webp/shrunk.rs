@@ -18,9 +18,6 @@ const SHRINKING_MIN: f64 = 2.0;
 /// result is 49.8 instead of 50.9 dB like that of full decoding (4 megapixels to 300 pixels), in 8 % less time.
 const SHRINKING_ROUGH: f64 = 4.0;
 
-/// Pixels that the filter sees beyond a window's edge, for each pixel of the window that one of the result covers.
-const FILTER_REACH: f64 = 3.0;
-
 /// The part of a still at its final size; `None` where this is no gain.
 pub(super) fn decode(source: &[u8], features: &Features, part: &Part) -> Result<Option<Pixels>, RenderError> {
     let Part { window, to, .. } = *part;
@@ -29,7 +26,7 @@ pub(super) fn decode(source: &[u8], features: &Features, part: &Part) -> Result<
     if !features.is_lossy || features.has_alpha || features.is_animated || shrinking < SHRINKING_MIN {
         return Ok(None);
     }
-    let needed = needed(part);
+    let needed = part.needed();
     let even = evened(needed);
     let planes = libwebp::planes(source, features.size, even, shrinking < SHRINKING_ROUGH).ok_or(CORRUPT)?;
     let plane = |size: Size, data: Vec<u8>| Pixels::new(size, Kind::Gray, data).ok_or(CORRUPT);
@@ -50,23 +47,6 @@ pub(super) fn decode(source: &[u8], features: &Features, part: &Part) -> Result<
     let blue = resize::resize(plane(half, planes.blue)?, halved, to)?;
     let red = resize::resize(plane(half, planes.red)?, halved, to)?;
     Ok(Some(joined(&luma, &blue, &red)))
-}
-
-/// What of the stored picture the filter sees: the window and its reach, within the cut.
-fn needed(part: &Part) -> Rect<u32> {
-    let Part { cut, window, to } = *part;
-    let (x, width) = reached(cut.x, cut.width, window.x, window.width, to.width);
-    let (y, height) = reached(cut.y, cut.height, window.y, window.height, to.height);
-    Rect { x, y, width, height }
-}
-
-/// Start and length of one side of it, in the stored picture.
-fn reached(cut: u32, side: u32, start: f64, length: f64, to: u32) -> (u32, u32) {
-    let reach = FILTER_REACH * length / f64::from(to) + 1.0;
-    // Casts saturate: below zero is zero.
-    let first = ((start - reach).floor() as u32).min(side - 1);
-    let end = ((start + length + reach).ceil() as u32).clamp(first + 1, side);
-    (cut + first, end - first)
 }
 
 /// The same and, where its left or top edge is odd, one column or row more.
@@ -157,10 +137,10 @@ mod tests {
     #[test]
     fn what_lies_far_outside_the_window_is_not_decoded() {
         let all = part([0, 0, 403, 301], [200.0, 150.0, 40.0, 40.0], [10, 10]);
-        assert_eq!(needed(&all), Rect { x: 187, y: 137, width: 66, height: 66 });
+        assert_eq!(all.needed(), Rect { x: 187, y: 137, width: 66, height: 66 });
         let cut = part([199, 149, 50, 152], [1.0, 1.0, 40.0, 40.0], [10, 10]);
-        assert_eq!(needed(&cut), Rect { x: 199, y: 149, width: 50, height: 54 });
-        assert_eq!(evened(needed(&cut)), Rect { x: 198, y: 148, width: 51, height: 55 });
+        assert_eq!(cut.needed(), Rect { x: 199, y: 149, width: 50, height: 54 });
+        assert_eq!(evened(cut.needed()), Rect { x: 198, y: 148, width: 51, height: 55 });
     }
 
     #[test]

@@ -1,0 +1,271 @@
+//! A window made smaller from rows that come one after another, of which only a band is kept.
+//!
+//! The result is that of [`super::resize`], for the filter of a row sees no further than the band. Heights come first, in
+//! strips: the more rows to a strip, the less often those between two strips are moved, and the longer the band. Widths
+//! come last, all at once: the library works its weights out anew with every call, and a row has more of them.
+
+use std::ops::Range;
+
+use super::{FILTER_REACH, Filter, inside};
+use crate::image::error::RenderError;
+use crate::image::geometry::{Rect, Size};
+use crate::image::pixels::{Kind, Pixels};
+
+/// Rows of the result that are made at a time.
+const STRIP_ROWS: u32 = 16;
+
+/// A resize that is fed with rows.
+pub struct Rows {
+    /// Of all rows together, of which none needs to be kept.
+    from: Size,
+    window: Rect<f64>,
+    to: Size,
+    filter: Filter,
+    /// Rows from `first` on, colours weighted by alpha.
+    band: Vec<u8>,
+    first: u32,
+    /// All columns of the source in as many rows as the result will have.
+    made: Vec<u8>,
+    made_rows: u32,
+}
+
+impl Rows {
+    /// For a picture of this size and kind, as [`super::resize`] would take it. The window must be higher than its result.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`super::resize`].
+    pub fn new(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> Result<Self, RenderError> {
+        let window = inside(window, from).ok_or(RenderError::BadWindow)?;
+        if to.area() == 0 || window.height <= f64::from(to.height) {
+            return Err(RenderError::BadWindow);
+        }
+        let channels = kind.channels();
+        let first = strip_rows(from, window, to, 0..STRIP_ROWS.min(to.height)).start;
+        Ok(Self {
+            from,
+            window,
+            to,
+            filter: Filter::new(kind),
+            band: Vec::with_capacity(from.width as usize * band_rows(from, window, to) as usize * channels),
+            first,
+            made: Vec::with_capacity(from.width as usize * to.height as usize * channels),
+            made_rows: 0,
+        })
+    }
+
+    /// Bytes alive at most from [`Rows::new`] to the end of [`Rows::finish`], its result included.
+    pub fn peak_bytes(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> u64 {
+        let (band, low) =
+            (Size { height: band_rows(from, window, to), ..from }, Size { height: to.height, ..from });
+        let strip = Size { height: STRIP_ROWS.min(to.height), ..from };
+        let between = low.area().saturating_mul(kind.channels() as u64);
+        let heights = super::filter_peak_bytes(band, kind, strip).saturating_add(between);
+        heights.max(super::filter_peak_bytes(low, kind, to))
+    }
+
+    /// The rows that are still to be pushed; what lies outside is not looked at.
+    pub fn wanted(&self) -> Range<u32> {
+        let end = strip_rows(self.from, self.window, self.to, self.to.height - 1..self.to.height).end;
+        let pushed = self.first + (self.band.len() / self.stride()) as u32;
+        pushed..end.max(pushed)
+    }
+
+    /// Takes the next of [`Rows::wanted`]; rows beyond it change nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::BadWindow`] for a row of another length.
+    pub fn push(&mut self, row: &[u8]) -> Result<(), RenderError> {
+        if row.len() != self.stride() {
+            return Err(RenderError::BadWindow);
+        }
+        if self.made_rows == self.to.height {
+            return Ok(());
+        }
+        let start = self.band.len();
+        self.band.extend_from_slice(row);
+        let one = Size { height: 1, ..self.from };
+        self.filter.weigh(one, &mut self.band[start..]).ok_or(RenderError::BadWindow)?;
+        let pushed = self.first + (self.band.len() / self.stride()) as u32;
+        // At the lower edge one row may complete several strips.
+        while let Some(strip) = self.next_strip()
+            && pushed >= strip_rows(self.from, self.window, self.to, strip.clone()).end
+        {
+            self.make(strip).ok_or(RenderError::BadWindow)?;
+        }
+        Ok(())
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::BadWindow`] if rows are missing.
+    pub fn finish(self) -> Result<Pixels, RenderError> {
+        let Self { from, window, to, mut filter, band, mut made, .. } = self;
+        drop(band);
+        let low = Size { height: to.height, ..from };
+        let window = Rect { y: 0.0, height: f64::from(to.height), ..window };
+        let mut narrow = || {
+            let mut made = filter.apply(low, &mut made, window, to)?;
+            filter.unweigh(to, &mut made)?;
+            Pixels::new(to, filter.kind, made)
+        };
+        narrow().ok_or(RenderError::BadWindow)
+    }
+
+    fn stride(&self) -> usize {
+        self.from.width as usize * self.filter.kind.channels()
+    }
+
+    /// The rows of the result to be made next; `None` after the last.
+    fn next_strip(&self) -> Option<Range<u32>> {
+        let start = self.made_rows;
+        (start < self.to.height).then(|| start..self.to.height.min(start + STRIP_ROWS))
+    }
+
+    /// Makes these rows of the result and lets go of what the next ones do not need.
+    fn make(&mut self, strip: Range<u32>) -> Option<()> {
+        let stride = self.stride();
+        let band = Size { height: (self.band.len() / stride) as u32, ..self.from };
+        let (top, bottom) = (edge(self.window, self.to, strip.start), edge(self.window, self.to, strip.end));
+        let width = f64::from(self.from.width);
+        let window = Rect { x: 0.0, y: top - f64::from(self.first), width, height: bottom - top };
+        let to = Size { height: strip.end - strip.start, ..self.from };
+        self.made.extend_from_slice(&self.filter.apply(band, &mut self.band, inside(window, band)?, to)?);
+        self.made_rows = strip.end;
+        if let Some(next) = self.next_strip() {
+            let start = strip_rows(self.from, self.window, self.to, next).start;
+            self.band.drain(..(start - self.first) as usize * stride);
+            self.first = start;
+        }
+        Some(())
+    }
+}
+
+/// Where in the source a row of the result begins.
+fn edge(window: Rect<f64>, to: Size, row: u32) -> f64 {
+    window.y + window.height * f64::from(row) / f64::from(to.height)
+}
+
+/// The rows of the source that these rows of the result are made of, and one more on both sides for rounding.
+fn strip_rows(from: Size, window: Rect<f64>, to: Size, strip: Range<u32>) -> Range<u32> {
+    let reach = FILTER_REACH * window.height / f64::from(to.height) + 1.0;
+    // Casts saturate: below zero is zero.
+    let start = (edge(window, to, strip.start) - reach).floor() as u32;
+    let end = (edge(window, to, strip.end) + reach).ceil() as u32;
+    start..end.min(from.height)
+}
+
+/// Rows that the band has at most.
+fn band_rows(from: Size, window: Rect<f64>, to: Size) -> u32 {
+    let strip = f64::from(STRIP_ROWS.min(to.height)) + 2.0 * FILTER_REACH;
+    let rows = strip * window.height / f64::from(to.height) + 4.0;
+    (rows.ceil() as u32).min(from.height)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::draw;
+    use crate::image::resize::resize;
+
+    const SIZE: Size = Size { width: 211, height: 307 };
+
+    fn picture(kind: Kind) -> Pixels {
+        let scene = draw::sample(3, SIZE).unwrap();
+        let pixel = |pixel: &[u8]| match kind {
+            Kind::Gray => vec![pixel[1]],
+            Kind::GrayAlpha => vec![pixel[1], pixel[3]],
+            Kind::Rgb => pixel[..3].to_vec(),
+            Kind::Rgba => pixel.to_vec(),
+        };
+        Pixels::new(SIZE, kind, scene.data().chunks_exact(4).flat_map(pixel).collect()).unwrap()
+    }
+
+    fn by_rows(pixels: &Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, RenderError> {
+        let mut rows = Rows::new(pixels.size(), pixels.kind(), window, to)?;
+        let capacity = rows.band.capacity();
+        for row in rows.wanted() {
+            assert_eq!(rows.wanted().start, row);
+            rows.push(&pixels.data()[row as usize * pixels.stride()..][..pixels.stride()])?;
+        }
+        assert!(rows.wanted().is_empty());
+        assert_eq!(rows.band.capacity(), capacity, "the band outgrew what it was charged for");
+        rows.finish()
+    }
+
+    fn window(x: f64, y: f64, width: f64, height: f64) -> Rect<f64> {
+        Rect { x, y, width, height }
+    }
+
+    #[test]
+    fn rows_give_what_the_whole_picture_gives() {
+        let whole = Rect::whole(SIZE);
+        let part = window(10.5, 20.25, 150.0, 200.5);
+        let tail = window(0.0, 290.0, 211.0, 17.0);
+        for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+            for (window, width, height) in [
+                (whole, 50, 73),
+                (whole, 211, 306),
+                (whole, 1, 1),
+                (part, 40, 16),
+                (part, 160, 17),
+                (tail, 9, 3),
+            ] {
+                let (pixels, to) = (picture(kind), Size { width, height });
+                let made = by_rows(&pixels, window, to).unwrap();
+                let expected = resize(pixels, window, to).unwrap();
+                assert_eq!((made.size(), made.kind()), (to, kind));
+                // Where a strip begins is a number of the same value, rounded otherwise.
+                let apart = made.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
+                let differ = made.data().iter().zip(expected.data()).filter(|(a, b)| a != b).count();
+                assert!(apart <= Some(1), "{kind:?} {window:?} to {to:?}: {apart:?} apart");
+                assert!(differ * 100 <= made.data().len(), "{kind:?} {window:?} to {to:?}: {differ}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_rows_that_the_filter_sees_are_wanted() {
+        let rows =
+            Rows::new(SIZE, Kind::Gray, window(0.0, 100.0, 100.0, 100.0), Size { width: 50, height: 50 });
+        assert_eq!(rows.unwrap().wanted(), 93..207);
+        let rows = Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), Size { width: 50, height: 50 });
+        assert_eq!(rows.unwrap().wanted(), 0..307);
+    }
+
+    #[test]
+    fn a_band_is_as_high_as_its_strip_and_the_filter_ask_for() {
+        let tall = Size { width: 10, height: 100_000 };
+        let to = Size { width: 1, height: 10_000 };
+        let window = Rect::whole(tall);
+        assert_eq!(band_rows(tall, window, to), 224);
+        assert!(Rows::peak_bytes(tall, Kind::Rgb, window, to) < 1_000_000);
+        assert_eq!(band_rows(SIZE, Rect::whole(SIZE), Size { width: 1, height: 1 }), 307);
+    }
+
+    #[test]
+    fn a_row_too_few_or_of_another_length_and_an_enlargement_are_refused() {
+        let to = Size { width: 20, height: 30 };
+        let new = || Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), to).unwrap();
+        let mut short = new();
+        assert_eq!(short.push(&[0; 210]), Err(RenderError::BadWindow));
+        for _ in 0..306 {
+            short.push(&[0; 211]).unwrap();
+        }
+        assert_eq!(short.finish(), Err(RenderError::BadWindow));
+        let mut long = new();
+        for _ in 0..400 {
+            long.push(&[7; 211]).unwrap();
+        }
+        assert_eq!(long.finish().unwrap().data(), [7; 600]);
+        for to in [Size { width: 20, height: 307 }, Size { width: 20, height: 0 }] {
+            assert_eq!(
+                Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), to).err(),
+                Some(RenderError::BadWindow)
+            );
+        }
+    }
+}

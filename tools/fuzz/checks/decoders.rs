@@ -1,0 +1,132 @@
+//! Decoders, players and what is read beside pixels: an answer of the announced size and kind, or an error.
+
+use reticulum::image::color::ColorSpace;
+use reticulum::image::decode::{self, Part, Player};
+use reticulum::image::encode;
+use reticulum::image::geometry::{Rect, Size};
+use reticulum::image::header::Header;
+use reticulum::image::metadata;
+use reticulum::image::pixels::{Kind, Pixels};
+use reticulum::object::Format;
+
+use super::{LIMITS, accepted, choice};
+
+/// PNG and APNG.
+pub fn png(data: &[u8]) {
+    decoder(data, Format::Png);
+}
+
+/// GIF, stills and single frames.
+pub fn gif(data: &[u8]) {
+    decoder(data, Format::Gif);
+}
+
+/// WebP, stills, single frames and parts.
+pub fn webp(data: &[u8]) {
+    decoder(data, Format::Webp);
+}
+
+/// AVIF.
+pub fn avif(data: &[u8]) {
+    decoder(data, Format::Avif);
+}
+
+fn decoder(data: &[u8], format: Format) {
+    let Some(header) = accepted(data).filter(|header| header.format == format) else { return };
+    let first = decode::decode(data, &header, None, &LIMITS, &|| true);
+    if let Ok(pixels) = &first {
+        assert_fits(pixels, &header);
+    }
+    assert_eq!(
+        first,
+        decode::decode(data, &header, Some(0), &LIMITS, &|| true),
+        "the first frame is another"
+    );
+    if header.frames > 1
+        && let Ok(pixels) = decode::decode(data, &header, Some(header.frames - 1), &LIMITS, &|| true)
+    {
+        assert_fits(&pixels, &header);
+    }
+    part(data, &header);
+}
+
+/// A window somewhere, made a few times smaller.
+fn part(data: &[u8], header: &Header) {
+    let (size, shift) = (header.stored(), choice(data, 4) as u32);
+    let (width, height) = ((size.width >> (shift / 2)).max(1), (size.height >> (shift % 2)).max(1));
+    let cut = Rect { x: size.width - width, y: size.height - height, width, height };
+    let window = Rect {
+        x: 0.0,
+        y: f64::from(height) * 0.25,
+        width: f64::from(width),
+        height: f64::from(height) * 0.7,
+    };
+    let to = Size { width: width.div_ceil(2 + shift), height: height.div_ceil(3) };
+    if let Ok(Some(pixels)) =
+        decode::decode_part(data, header, None, &Part { cut, window, to }, &LIMITS, &|| true)
+    {
+        assert_eq!(pixels.size(), to);
+        assert!(pixels.kind().channels() <= decode::kind(header).channels());
+    }
+}
+
+fn assert_fits(pixels: &Pixels, header: &Header) {
+    assert_eq!(pixels.size(), header.stored());
+    assert!(pixels.kind().channels() <= decode::kind(header).channels(), "{:?} of {header:?}", pixels.kind());
+}
+
+/// Animations played to their end.
+pub fn animation(data: &[u8]) {
+    let Some(header) = accepted(data) else { return };
+    let Ok(mut player) = Player::new(data, &header, &LIMITS) else { return };
+    let mut frames = 0;
+    while let Ok(Some(_)) = player.next(&|| true) {
+        let shown = player.shown().expect("a frame was drawn");
+        assert_fits(&shown, &header);
+        if frames == 0 {
+            let first = decode::decode(data, &header, None, &LIMITS, &|| true);
+            assert_eq!(first.as_ref(), Ok(&shown), "the still is not the first frame");
+        }
+        frames += 1;
+        // The steps that play animations stop by the header's number.
+        if frames > 2 * LIMITS.frames_max {
+            break;
+        }
+    }
+    player.plays();
+}
+
+/// EXIF, XMP and colours, read from a file of any format, whole or not.
+pub fn metadata(data: &[u8]) {
+    let size = Size { width: 3, height: 2 };
+    let pixels = |kind: Kind| {
+        let length = 6 * kind.channels();
+        Pixels::new(size, kind, (0..length).map(|value| (value * 37) as u8).collect()).expect("a picture")
+    };
+    let to = [Format::Jpeg, Format::Png, Format::Webp][choice(data, 3)];
+    for from in Format::ALL {
+        let variant = encode::encode(pixels(Kind::Rgb), to, Some(80)).expect("a file");
+        let carried = metadata::carried(data, from, variant.clone(), to, size);
+        let header = accepted(&carried).expect("a file with metadata is still one");
+        assert_eq!((header.format, header.displayed()), (to, size), "metadata that turns the picture");
+        let before = decode::decode(&variant, &header, None, &LIMITS, &|| true);
+        assert_eq!(decode::decode(&carried, &header, None, &LIMITS, &|| true), before, "other pixels");
+    }
+    if let Some(header) = accepted(data) {
+        for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+            let (mut converted, original) = (pixels(kind), pixels(kind));
+            ColorSpace::of(data, &header).to_srgb(&mut converted);
+            assert_eq!((converted.size(), converted.kind()), (original.size(), original.kind()));
+            if kind.has_alpha() {
+                let alpha = |pixels: &Pixels| -> Vec<u8> {
+                    pixels
+                        .data()
+                        .chunks_exact(kind.channels())
+                        .map(|pixel| pixel[kind.channels() - 1])
+                        .collect()
+                };
+                assert_eq!(alpha(&converted), alpha(&original), "colours changed alpha");
+            }
+        }
+    }
+}
