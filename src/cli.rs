@@ -30,7 +30,7 @@ pub struct Arguments {
 pub enum Command {
     /// Run a node
     Serve(Serve),
-    /// Start a node on loopback with sample images, print URLs, leave nothing behind
+    /// Start a cluster on loopback with sample images, print URLs, leave nothing behind
     Demo(Demo),
     /// List every fault of a configuration file, or print the effective configuration
     CheckConfig(CheckConfig),
@@ -70,6 +70,9 @@ pub struct Serve {
     /// Copies wanted of every image [default: 3]
     #[arg(long, value_name = "R")]
     pub replication: Option<u64>,
+    /// End when the process of this number, which has started this one, ends
+    #[arg(long, value_name = "PID", hide = true)]
+    pub with_parent: Option<u32>,
 }
 
 /// Arguments of `reticulum check-config`.
@@ -84,7 +87,7 @@ pub struct CheckConfig {
 #[derive(Args, Clone, Debug)]
 pub struct Demo {
     /// Nodes to start
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
     pub nodes: u8,
     /// Port of the first node
     #[arg(long, value_name = "PORT", default_value_t = 8080)]

@@ -1,11 +1,12 @@
-//! `reticulum demo`: a node in a temporary directory with sample images, until Ctrl-C.
+//! `reticulum demo`: a cluster in a temporary directory with sample images, until Ctrl-C.
 //!
-//! The node is a child process of the same program, as a real one would be; the images are drawn by
-//! the program itself.
+//! The nodes are child processes of the same program, as real ones would be, and end with this one however it ends;
+//! the images are drawn by the program itself.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::config::PREFIX;
 use crate::image::draw;
 use crate::image::error::RenderError;
 
-/// How long the node may take to be ready.
+/// How long the nodes may take to be ready and to know each other.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why there is no demo.
@@ -29,15 +30,18 @@ pub enum DemoError {
     Io(&'static str, io::Error),
     /// A sample could not be drawn.
     Draw(RenderError),
-    /// The node ended or was not ready in time; its own message says why.
+    /// A node ended or was not ready in time; its own message says why.
     Node,
-    /// The node did not take a sample.
+    /// There are not so many ports behind the first one.
+    Port,
+    /// A node did not take a sample.
     Upload(ClientError),
 }
 
-/// The running node; dropping it stops it.
+/// A running node; dropping it stops it.
 struct Node {
     child: Child,
+    address: SocketAddr,
     client: client::Node,
 }
 
@@ -52,27 +56,53 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
         .prefix("reticulum-demo-")
         .tempdir()
         .map_err(|error| DemoError::Io("make a temporary directory", error))?;
-    let address = SocketAddr::from(([127, 0, 0, 1], flags.port));
-    let mut node = Node::start(address, directory.path())?;
-    node.wait_until_ready()?;
-    println!("A node is running on http://{address} with these images:\n");
+    let mut nodes = Vec::new();
+    for number in 0..flags.nodes {
+        let port = flags.port.checked_add(number.into()).ok_or(DemoError::Port)?;
+        let first = nodes.first().map(|node: &Node| node.address);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut node = Node::start(number + 1, address, first, directory.path())?;
+        node.wait_until(client::Node::is_ready)?;
+        nodes.push(node);
+    }
+    for node in &mut nodes {
+        node.wait_until(|client| client.members() == usize::from(flags.nodes))?;
+    }
+    introduce(&nodes);
+    let first = &nodes[0];
     for (name, bytes) in draw::samples().map_err(DemoError::Draw)? {
-        let Uploaded { id, format, .. } = node.client.upload(&bytes).map_err(DemoError::Upload)?;
+        let Uploaded { id, format, .. } = first.client.upload(&bytes).map_err(DemoError::Upload)?;
         let extension = format.extension();
         println!("{name}");
         for spec in ["full", "600w", "300w200h,fill", "100s"] {
-            println!("  http://{address}/image/{id}/{spec}/{name}.{extension}");
+            println!("  http://{}/image/{id}/{spec}/{name}.{extension}", first.address);
         }
         println!();
     }
     println!("Press Ctrl-C to stop; nothing is left behind.");
     signals.forever().next();
-    drop(node);
+    drop(nodes);
     directory.close().map_err(|error| DemoError::Io("remove the temporary directory", error))
 }
 
+fn introduce(nodes: &[Node]) {
+    match nodes {
+        [node] => println!("A node is running on http://{} with these images:\n", node.address),
+        nodes => {
+            println!("A cluster of {} nodes is running:\n", nodes.len());
+            nodes.iter().for_each(|node| println!("  http://{}/status.json", node.address));
+            println!("\nwith these images:\n");
+        }
+    }
+}
+
 impl Node {
-    fn start(address: SocketAddr, data: &std::path::Path) -> Result<Self, DemoError> {
+    fn start(
+        number: u8,
+        address: SocketAddr,
+        first: Option<SocketAddr>,
+        directory: &Path,
+    ) -> Result<Self, DemoError> {
         let start = |error| DemoError::Io("start the node", error);
         let mut command = Command::new(std::env::current_exe().map_err(start)?);
         // What is set for a real node must not make this one another.
@@ -81,25 +111,26 @@ impl Node {
                 command.env_remove(name);
             }
         }
-        let child = command
-            .args(["serve", "--name", "demo", "--listen", &address.to_string(), "--data"])
-            .arg(data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(start)?;
-        Ok(Self { child, client: client::Node::new(&NodeUrl::at(address)) })
+        command
+            .args(["serve", "--name", &format!("demo{number}"), "--listen", &address.to_string()])
+            .args(["--with-parent", &std::process::id().to_string(), "--data"])
+            .arg(directory.join(number.to_string()));
+        if let Some(first) = first {
+            command.args(["--join", &format!("http://{first}")]);
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(start)?;
+        Ok(Self { child, address, client: client::Node::new(&NodeUrl::at(address)) })
     }
 
-    fn wait_until_ready(&mut self) -> Result<(), DemoError> {
+    fn wait_until(&mut self, is_so: impl Fn(&client::Node) -> bool) -> Result<(), DemoError> {
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return Err(DemoError::Node);
             }
-            // While the child lives and the port answers as ready, it is the child: it would have
-            // ended at once if another program held the port.
-            if self.client.is_ready() {
+            // While the child lives and the port answers, it is the child: it would have ended at once if
+            // another program held the port.
+            if is_so(&self.client) {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -130,8 +161,9 @@ impl fmt::Display for DemoError {
             Self::Io(doing, error) => write!(f, "cannot {doing}: {error}"),
             Self::Draw(error) => write!(f, "cannot draw a sample: {error}"),
             Self::Node => {
-                f.write_str("the node did not start; see its message above, or choose another --port")
+                f.write_str("a node did not start; see its message above, or choose another --port")
             }
+            Self::Port => f.write_str("there are no ports behind 65535; choose a lower --port"),
             Self::Upload(error) => write!(f, "cannot upload a sample: {error}"),
         }
     }

@@ -9,6 +9,7 @@
 //! * [`cluster`]: the grid's core: who is a member, who owns what, what may be answered. No I/O, no clock.
 //! * [`store`]: this node's disk.
 //! * [`shard`]: one core's room: its mailbox, its in-flight work, its resize lane.
+//! * [`peer`]: asking other nodes, and knowing who asks.
 //! * [`http`]: accept, stream adapter, endpoint, reply.
 //! * [`control`]: one per process: start, signals, stop.
 //! * [`telemetry`]: log and metrics.
@@ -32,6 +33,7 @@ pub mod demo;
 pub mod http;
 pub mod image;
 pub mod object;
+pub mod peer;
 pub mod shard;
 pub mod store;
 pub mod telemetry;

@@ -28,6 +28,11 @@ fn end(ended: Result<(), client::ClientError>) -> ExitCode {
 }
 
 fn serve(flags: &Serve) -> ExitCode {
+    if let Some(parent) = flags.with_parent
+        && !control::end_with(parent)
+    {
+        return ExitCode::FAILURE;
+    }
     let environment = Environment::of_process();
     let config = match config::load(flags, &environment) {
         Ok(config) => config,

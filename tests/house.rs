@@ -17,7 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("store", &["object", "image", "telemetry"]),
     ("peer", &["object", "cluster", "telemetry"]),
     ("shard", &["object", "image", "store", "cluster", "peer", "telemetry"]),
-    ("http", &["object", "image", "store", "shard", "telemetry"]),
+    ("http", &["object", "image", "store", "cluster", "peer", "shard", "telemetry"]),
     ("cli", &["object"]),
     // Of the store only its offline check, which no node runs.
     ("client", &["object", "store", "cli"]),

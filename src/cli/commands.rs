@@ -27,6 +27,10 @@ pub enum ClientCommand {
     Rm(Rm),
     /// List every image with length, upload time and number of copies
     Ls(Ls),
+    /// Show the nodes of the cluster
+    Status(Status),
+    /// Show the cluster's layout with each node's share and capacity
+    Layout(Layout),
     /// Check a store while no server uses it: exit 0 when clean, 1 when not
     Fsck(Fsck),
 }
@@ -128,6 +132,31 @@ pub struct Ls {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: Target,
+    /// Operator key
+    #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
+    pub operator_key: Option<Key>,
+}
+
+/// Flags of `reticulum status`.
+#[derive(Args, Clone, Debug)]
+pub struct Status {
+    /// The node's whole answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: Target,
+    /// Operator key
+    #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
+    pub operator_key: Option<Key>,
+}
+
+/// Flags of `reticulum layout`.
+#[derive(Args, Clone, Debug)]
+pub struct Layout {
     /// The node to ask.
     #[command(flatten)]
     pub target: Target,

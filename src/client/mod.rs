@@ -1,7 +1,7 @@
 //! The commands that ask a node over HTTP, and what is printed of an offline check.
 //!
 //! * [`node`]: a node as its clients see it: requests out, answers or refusals back.
-//! * [`put`] (and [`folder`]), [`get`], [`url`], [`rm`], [`ls`]: one command each.
+//! * [`put`] (and [`folder`]), [`get`], [`url`], [`rm`], [`ls`], [`status`] (and [`table`]): one command each.
 //! * [`fsck`]: prints what `store::fsck` finds.
 //! * [`output`]: standard output, and progress on a terminal.
 //!
@@ -17,6 +17,8 @@ mod node;
 mod output;
 mod put;
 mod rm;
+mod status;
+mod table;
 mod url;
 
 pub use error::ClientError;
@@ -37,6 +39,8 @@ pub fn run(command: &ClientCommand) -> Result<(), ClientError> {
         ClientCommand::Url(flags) => url::run(flags),
         ClientCommand::Rm(flags) => rm::run(flags),
         ClientCommand::Ls(flags) => ls::run(flags),
+        ClientCommand::Status(flags) => status::run(flags),
+        ClientCommand::Layout(flags) => status::layout(flags),
         ClientCommand::Fsck(flags) => fsck::run(flags),
     };
     unless_nobody_reads(ended)

@@ -83,6 +83,13 @@ impl Node {
         self.get("/readyz", "*/*").is_ok()
     }
 
+    /// How many members it sees that are active and answer; 0 while it says nothing.
+    pub fn members(&self) -> usize {
+        let status = self.get_json::<Value>("/status.json").unwrap_or_default();
+        let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
+        nodes.iter().filter(|node| node["state"] == "active" && node["alive"] == true).count()
+    }
+
     /// Uploads an image.
     ///
     /// # Errors

@@ -237,6 +237,26 @@ impl View {
             && !self.columns.iter().any(|column| column.counted_on.contains(&node))
     }
 
+    /// Copies wanted of each image, by the column that is to come; 0 without a layout.
+    pub fn copies_wanted(&self) -> usize {
+        self.columns.last().map_or(0, |column| column.placement.replication())
+    }
+
+    /// Whether there is nothing to move: one column alone decides who owns what.
+    pub fn is_settled(&self) -> bool {
+        self.columns.len() == 1
+    }
+
+    /// Of so many slots, how many each node owns in the column that is to come. Costs a placement for each.
+    pub fn slots_owned(&self, of: u32) -> BTreeMap<NodeId, u32> {
+        let mut owned = BTreeMap::new();
+        let Some(column) = self.columns.last() else { return owned };
+        for node in Slot::sample(of).flat_map(|slot| column.placement.owners(slot)) {
+            *owned.entry(node).or_default() += 1;
+        }
+        owned
+    }
+
     /// The zone of a node that is no stranger.
     pub fn zone(&self, node: NodeId) -> Option<&Label> {
         self.members.get(&node).map(|member| &member.zone)

@@ -39,6 +39,9 @@ use self::setting::text::{Name, Secret};
 use self::setting::url::Origin;
 use self::values::{Images, Values};
 use crate::cli::Serve;
+use crate::cluster::core;
+use crate::cluster::layout::{Copies, NewNode};
+use crate::cluster::node::{Label, NodeUrl, Weight};
 use crate::image::header::Limits;
 use crate::image::recipe;
 use crate::telemetry::log::Form;
@@ -55,8 +58,10 @@ pub struct Config {
     pub data: PathBuf,
     /// Shards; 0: one per usable core.
     pub shards: usize,
-    /// URLs of nodes to join.
-    pub join: Vec<String>,
+    /// How the node founds or joins its cluster.
+    pub cluster: core::Settings,
+    /// What it proves itself to other nodes by: the first signs, all verify. None: on loopback alone.
+    pub secrets: Vec<String>,
     /// Bytes of decoded pixels alive at once.
     pub decode_memory_bytes: u64,
     /// After the signal to stop: how long to accept still.
@@ -120,12 +125,14 @@ fn apply(flags: &Serve, draft: &mut Draft) {
 
 fn meaning(values: Values) -> Config {
     let Values { node, cluster, images, cache, access, limits, log } = values;
+    let settings = cluster_settings(&node, &cluster);
     Config {
         name: node.name.as_ref().map(Name::as_str).unwrap_or_default().to_owned(),
         listen: node.listen,
         data: node.data.0,
         shards: node.shards.0,
-        join: cluster.join.0.iter().map(ToString::to_string).collect(),
+        secrets: rule::secrets(&cluster),
+        cluster: settings,
         decode_memory_bytes: limits.decode_memory.0,
         drain_delay: limits.drain_delay.0,
         shard: shard::Settings {
@@ -147,7 +154,6 @@ fn meaning(values: Values) -> Config {
                 require_signature: access.require_signature,
                 cors_origins: access.cors_origins.0.into_iter().map(Origin::into_text).collect(),
             },
-            writable: node.writable,
             upload_bytes_max: images.max_bytes.0,
             uploads_max: limits.uploads.0,
             connections_max: limits.connections.0,
@@ -157,6 +163,28 @@ fn meaning(values: Values) -> Config {
         },
         log_level: log.level,
         log_form: log.format,
+    }
+}
+
+fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::Settings {
+    const BOUNDS: &str = "the configuration's bounds are the cluster's";
+    let label = |name: &Name| Label::parse(name.as_str()).expect(BOUNDS);
+    let url = |url: &setting::url::NodeUrl| NodeUrl::parse(&url.to_string()).expect(BOUNDS);
+    let replication = cluster.replication.0;
+    core::Settings {
+        cluster: label(&cluster.name),
+        about: NewNode {
+            name: node.name.as_ref().map(label).expect("it was filled in"),
+            url: node.url.as_ref().map(url).expect("it was filled in"),
+            zone: label(&node.zone),
+            weight: Weight::new(node.weight.0).expect(BOUNDS),
+            writable: node.writable,
+        },
+        copies: Copies {
+            replication,
+            min_replication: cluster.min_replication.map_or(replication.min(2), |copies| copies.0),
+        },
+        join: cluster.join.0.iter().map(url).collect(),
     }
 }
 

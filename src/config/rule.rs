@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::file;
 use super::setting::number::size;
 use super::setting::text::{Choice, Secret};
-use super::values::Values;
+use super::values::{self, Values};
 use crate::http::access::RequireSignature;
 use crate::image::recipe::{Recipe, RecipeError};
 use crate::object::Format;
@@ -116,6 +116,13 @@ fn secrets_of(path: &Path) -> Result<Vec<Secret<1>>, SecretFileError> {
         }
     }
     if secrets.is_empty() { Err(SecretFileError::Empty) } else { Ok(secrets) }
+}
+
+/// The secrets, wherever they are said; the rules have seen that they can be read.
+pub(super) fn secrets(cluster: &values::Cluster) -> Vec<String> {
+    let file = cluster.secret_file.as_ref().and_then(|path| secrets_of(&path.0).ok());
+    let said = cluster.secrets.0.iter().chain(&cluster.secret).cloned();
+    said.chain(file.unwrap_or_default()).map(Secret::into_text).collect()
 }
 
 fn no_secret(values: &Values) -> Option<Rule> {

@@ -78,7 +78,7 @@ fn nothing_said_means_the_defaults() {
     assert_eq!(config.http.upload_bytes_max, 32 << 20);
     assert_eq!(config.http.idle_timeout, Duration::from_secs(75));
     assert_eq!(config.http.access.cors_origins, ["*"]);
-    assert!(!config.name.is_empty() && config.join.is_empty());
+    assert!(!config.name.is_empty() && config.cluster.join.is_empty());
 }
 
 const EVERY_KEY_IN_USE: &str = r#"
@@ -179,7 +179,8 @@ fn every_flag_is_heard() {
         flags.replication = Some(5);
     });
     let config = said.load();
-    assert_eq!(config.join, ["http://127.0.0.1:2", "http://localhost:3"]);
+    let join: Vec<_> = config.cluster.join.iter().map(ToString::to_string).collect();
+    assert_eq!(join, ["http://127.0.0.1:2", "http://localhost:3"]);
     assert_eq!((config.name.as_str(), config.shards, config.data.to_str()), ("img7", 7, Some("there")));
     let text = describe(&said.flags, &said.environment()).unwrap();
     for line in

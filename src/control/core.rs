@@ -7,6 +7,7 @@ use std::time::Duration;
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 use super::Event;
+use crate::cluster::view::View;
 use crate::http;
 use crate::object::ObjectId;
 use crate::shard::lane::Worker;
@@ -38,6 +39,9 @@ pub(super) struct Core {
     pub(super) senders: Vec<flume::Sender<Message>>,
     pub(super) mailbox: flume::Receiver<Message>,
     pub(super) quarantined: Arc<[ObjectId]>,
+    pub(super) strays: Arc<[ObjectId]>,
+    /// What the shard believes of the cluster until it is told otherwise.
+    pub(super) view: Arc<View>,
     pub(super) ended: Ended,
 }
 
@@ -81,7 +85,15 @@ impl Core {
     async fn run(self, lane: flume::Sender<crate::shard::lane::Job>) {
         let ended = self.ended;
         let mesh = Mesh::new(self.index, self.senders, Arc::clone(&self.metrics));
-        let shard = Rc::new(Shard::new(self.node, self.metrics, mesh, lane, &self.quarantined));
+        let shard = Rc::new(Shard::new(
+            self.node,
+            self.metrics,
+            mesh,
+            lane,
+            &self.quarantined,
+            &self.strays,
+            self.view,
+        ));
         let pump = glommio::spawn_local(Rc::clone(&shard).pump(self.mailbox));
         let house = glommio::spawn_local(Rc::clone(&shard).keep_house());
         ended.ready();

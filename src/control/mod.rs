@@ -3,48 +3,68 @@
 //! * [`system`]: what the kernel must give (io_uring, locked memory, descriptors, cores).
 //! * [`listen`]: the sockets.
 //! * [`core`]: what each core's thread runs.
+//! * [`grid`]: this node's part in its cluster. [`watchdog`]: whether control itself still lives.
 //!
 //! The main thread runs the control executor: it starts the shards, opens the listeners when all of
 //! them are ready, and waits for signals and for shards that end.
 
 mod core;
+pub mod grid;
 mod listen;
 mod system;
+mod watchdog;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
-use glommio::{LocalExecutorBuilder, Placement};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use self::core::{Core, Ended};
+use self::grid::keep::KeepError;
+use self::grid::outside::Outside;
+use self::grid::post::Post;
+use self::grid::roll::Roll;
+use self::grid::{Inbox, Order};
 use self::listen::ListenError;
-use self::system::SystemError;
+pub use self::system::end_with;
+use self::system::{Bells, SystemError};
+use crate::cluster::core::Boot;
+use crate::cluster::node::NodeId;
+use crate::cluster::time::Time;
+use crate::cluster::view::View;
 use crate::config::{Config, ConfigError};
 use crate::http::live::Live;
+use crate::peer::auth::Identity;
+use crate::peer::pool::Pool;
 use crate::shard::Node;
+use crate::shard::line::Line;
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
-use crate::store::open::{self, OpenError};
-use crate::telemetry::metrics::{Member, MemberMetrics, NodeMetrics, ShardMetrics};
+use crate::store::open::{self, DataDirectory, OpenError};
+use crate::telemetry::metrics::{MemberMetrics, NodeMetrics, ShardMetrics};
 
 /// How long shards may take to finish after the stop; a little more than they give themselves.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
 
+/// How long the others may take to hear that this node goes.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
+
 /// Why a node did not start or did not end in order.
 #[derive(Debug)]
 pub enum RunError {
-    /// Nodes to join, of which this version knows nothing.
-    Join,
     /// The kernel does not give what is needed.
     System(SystemError),
     /// The data directory cannot be used.
     Data(OpenError),
+    /// What is remembered of the cluster cannot be used.
+    Cluster(KeepError),
     /// The address cannot be listened on.
     Listen(ListenError),
     /// An executor or thread could not be started.
@@ -56,7 +76,10 @@ pub enum RunError {
 /// What control waits for.
 #[derive(Debug)]
 enum Event {
+    /// A shard is ready.
     Ready,
+    /// This node knows its cluster, or has to be asked before it can.
+    Settled,
     Served,
     Ended(usize),
     Signal(i32),
@@ -70,50 +93,46 @@ pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
 /// # Errors
 /// [`RunError`]; each says what to do.
 pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
-    if !config.join.is_empty() {
-        return Err(RunError::Join);
-    }
     let cores = system::cores().map_err(RunError::System)?;
     let plan = Plan::new(&cores, config.shards);
     system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
-    let data = open::open(&config.data).map_err(RunError::Data)?;
+    let data = open::open(&config.data, config.cluster.cluster.as_str()).map_err(RunError::Data)?;
     listen::probe(config.listen).map_err(RunError::Listen)?;
     let (sender, events) = flume::unbounded();
     watch_signals(sender.clone())?;
 
     let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
     let members = Arc::<MemberMetrics>::default();
-    // A cluster of one.
-    members.set(Member::Active, 1);
+    let (line, ears) = Line::new(plan.shards.len(), data.holds_images);
+    let this = NodeId::from_bytes(data.identity.id);
+    let identity = Identity::new(this, config.cluster.cluster.clone(), &config.secrets);
     let node = Arc::new(Node::new(
         config.shard.clone(),
         config.name.clone(),
         data.layout.clone(),
-        NodeMetrics::new(metrics.clone(), members),
+        NodeMetrics::new(metrics.clone(), Arc::clone(&members)),
+        line,
+        Arc::new(identity),
     ));
+    let boot = boot(&config, &data)?;
     let live = Arc::new(Live::new(config.http.clone()));
-    let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
-    let mailboxes = Mesh::mailboxes(plan.shards.len());
-    let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
-    let quarantined: Arc<[_]> = data.quarantined.clone().into();
-    let mut threads = Vec::new();
-    for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
-        let core = Core {
-            index,
-            cpu: plan.shards[index],
-            node: Arc::clone(&node),
-            metrics,
-            memory: Arc::clone(&memory),
-            live: Arc::clone(&live),
-            senders: senders.clone(),
-            mailbox,
-            quarantined: Arc::clone(&quarantined),
-            ended: Ended::new(index, sender.clone()),
-        };
-        threads.push(core.start().map_err(RunError::Start)?);
-    }
-    let control = Control { config, reload, live, node, senders, events };
-    let ended = executor(plan.control)?.run(control.run());
+    let (senders, threads) =
+        start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
+    let (orders, orders_in) = grid::orders();
+    let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
+    let world =
+        Outside::new(Arc::clone(&node), &data.identity, senders.clone(), members, post, orders.clone());
+    let roll = Roll::new(Arc::clone(&node), metrics, config.http.recipe.checksum());
+    let settled = move || drop(sender.send(Event::Settled));
+    let inbox = Inbox { ears, orders: orders_in, own_orders: orders.clone() };
+    let settings = config.cluster.clone();
+    let control = Control { config, reload, live, node, senders, events, orders };
+    let executor = executor(plan.control)?;
+    watchdog::start(Arc::clone(&control.node), Bells::of_executors())?;
+    let ended = executor.run(async move {
+        glommio::spawn_local(grid::run(settings, boot, (world, roll), inbox, settled)).detach();
+        control.run().await
+    });
     for thread in threads {
         if thread.join().is_err() {
             log::error!("a shard's thread panicked");
@@ -121,6 +140,61 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     }
     drop(data);
     ended
+}
+
+type Mailboxes = Vec<flume::Sender<Message>>;
+type Threads = Vec<ExecutorJoinHandle<()>>;
+
+/// Starts every shard with its worker. Their mailboxes, and what to join at the end.
+fn start_shards(
+    memory_bytes: u64,
+    plan: &Plan,
+    node: &Arc<Node>,
+    metrics: &[Arc<ShardMetrics>],
+    live: &Arc<Live>,
+    data: &DataDirectory,
+    events: &flume::Sender<Event>,
+) -> Result<(Mailboxes, Threads), RunError> {
+    let memory = Arc::new(DecodeMemory::new(memory_bytes));
+    let view = Arc::new(View::of_nothing(node.identity.node, Time::default()));
+    let mailboxes = Mesh::mailboxes(plan.shards.len());
+    let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
+    let quarantined: Arc<[_]> = data.quarantined.clone().into();
+    let strays: Arc<[_]> = data.strays.clone().into();
+    let mut threads = Vec::new();
+    for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
+        let core = Core {
+            index,
+            cpu: plan.shards[index],
+            node: Arc::clone(node),
+            metrics: Arc::clone(metrics),
+            memory: Arc::clone(&memory),
+            live: Arc::clone(live),
+            senders: senders.clone(),
+            mailbox,
+            quarantined: Arc::clone(&quarantined),
+            strays: Arc::clone(&strays),
+            view: Arc::clone(&view),
+            ended: Ended::new(index, events.clone()),
+        };
+        threads.push(core.start().map_err(RunError::Start)?);
+    }
+    Ok((senders, threads))
+}
+
+/// What this node knows of itself at its start.
+fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
+    let joins = !config.cluster.join.is_empty();
+    let layout = grid::keep::recall(&data.layout, &data.identity, joins).map_err(RunError::Cluster)?;
+    let [instance, seed] = grid::keep::random().map_err(|error| RunError::Start(error.to_string()))?;
+    Ok(Boot {
+        this: NodeId::from_bytes(data.identity.id),
+        generation: data.identity.generation,
+        instance,
+        seed,
+        layout,
+        holds_images: data.holds_images,
+    })
 }
 
 fn executor(placement: Placement) -> Result<glommio::LocalExecutor, RunError> {
@@ -178,17 +252,19 @@ struct Control {
     node: Arc<Node>,
     senders: Vec<flume::Sender<Message>>,
     events: flume::Receiver<Event>,
+    orders: flume::Sender<Order>,
 }
 
 impl Control {
     async fn run(self) -> Result<(), RunError> {
-        let mut ready = 0;
+        // Every shard, and this node's part in its cluster.
+        let mut unready = self.senders.len() + 1;
         let mut result = Ok(());
         loop {
             match self.events.recv_async().await {
-                Ok(Event::Ready) => {
-                    ready += 1;
-                    if ready == self.senders.len()
+                Ok(Event::Ready | Event::Settled) => {
+                    unready -= 1;
+                    if unready == 0
                         && let Err(error) = self.listen()
                     {
                         result = Err(error);
@@ -215,6 +291,7 @@ impl Control {
         }
         let lost = usize::from(matches!(result, Err(RunError::ShardLost(_))));
         self.stop(self.senders.len() - lost).await;
+        self.bid_farewell().await;
         result
     }
 
@@ -250,6 +327,18 @@ impl Control {
         }
     }
 
+    /// Tells the other nodes that this one goes, so that nobody waits for it.
+    async fn bid_farewell(&self) {
+        let (done, told) = flume::bounded(1);
+        if self.orders.try_send(Order::Leave(done)).is_ok() {
+            let late = async { glommio::timer::sleep(FAREWELL_WITHIN).await };
+            let told = async {
+                let _ = told.recv_async().await;
+            };
+            future::or(told, late).await;
+        }
+    }
+
     async fn stop(&self, mut running: usize) {
         self.tell(|| Message::Stop);
         let mut serving = running;
@@ -263,7 +352,7 @@ impl Control {
                         }
                     }
                     Ok(Event::Ended(_)) => running -= 1,
-                    Ok(Event::Ready | Event::Signal(_)) => {}
+                    Ok(Event::Ready | Event::Settled | Event::Signal(_)) => {}
                     Err(flume::RecvError::Disconnected) => return,
                 }
             }
@@ -291,11 +380,9 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Join => f.write_str(
-                "this version runs one node only and cannot join others: leave out --join and cluster.join",
-            ),
             Self::System(error) => error.fmt(f),
             Self::Data(error) => error.fmt(f),
+            Self::Cluster(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
             Self::Start(error) => {
                 write!(f, "cannot start a thread: {error}; look at the limits of this process")

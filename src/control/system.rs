@@ -4,10 +4,14 @@
 
 use std::fmt;
 use std::fs;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::io_uring::{io_uring_params, io_uring_setup};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 
 /// What the runtime asks for itself.
 const LOCKED_BYTES_BASE: u64 = 512 << 10;
@@ -30,6 +34,44 @@ pub enum SystemError {
     Refused(Errno),
     /// The process may use no core.
     NoCores,
+}
+
+/// What wakes each executor of this process.
+///
+/// The runtime has a gap: where an executor's thread loses its core just before it takes up its work, for longer than
+/// its time slice, it takes the end of the slice for having done all and sleeps, with work in its queue, until
+/// something else wakes it; at the start that may be never. So all are woken a few times a second.
+#[derive(Debug)]
+pub(super) struct Bells(Vec<RawFd>);
+
+impl Bells {
+    /// Those of all executors that there are. Call it when there will be no more.
+    pub(super) fn of_executors() -> Self {
+        let is_bell = |path: &Path| {
+            fs::read_link(path).is_ok_and(|target| target.as_os_str() == "anon_inode:[eventfd]")
+        };
+        let number = |path: &Path| path.file_name()?.to_str()?.parse().ok();
+        let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten().map(|entry| entry.path());
+        Self(open.filter(|path| is_bell(path)).filter_map(|path| number(&path)).collect())
+    }
+
+    /// Wakes them all.
+    pub(super) fn ring(&self) {
+        for bell in &self.0 {
+            // SAFETY: the runtime keeps it open until the process ends, and nobody else takes its number.
+            let bell = unsafe { BorrowedFd::borrow_raw(*bell) };
+            // Only a bell that nobody has heard for ages is full.
+            let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// From now on this process is killed when its parent ends, which should be process `parent`. False: that one has
+/// ended already, or the kernel does not do it.
+pub fn end_with(parent: u32) -> bool {
+    let is_asked = set_parent_process_death_signal(Some(Signal::KILL)).is_ok();
+    let now = getppid().map(|now| now.as_raw_nonzero().get());
+    is_asked && now.is_some_and(|now| u32::try_from(now) == Ok(parent))
 }
 
 /// Raises the limits as far as they may go and proves that io_uring works for `executors` executors.
@@ -128,6 +170,15 @@ mod tests {
         ] {
             assert!(error.to_string().contains(word));
         }
+    }
+
+    #[test]
+    fn every_executor_has_a_bell() {
+        // Only listed: other tests' executors come and go, and with them the numbers.
+        let builder = glommio::LocalExecutorBuilder::default().io_memory(64 << 10).ring_depth(16);
+        let before = Bells::of_executors().0.len();
+        let _executor = builder.make().unwrap();
+        assert!(before < Bells::of_executors().0.len());
     }
 
     #[test]

@@ -10,8 +10,11 @@ use glommio::io::ReadResult;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use sha1::{Digest, Sha1};
 
+use super::relay::PeerBody;
 use super::watch::Watch;
 use crate::object::ObjectId;
+use crate::peer::body::Stream;
+use crate::peer::pool::PeerError;
 use crate::store::StoreError;
 use crate::store::read::{CHUNK_BYTES, Reader};
 
@@ -28,6 +31,7 @@ enum Source {
     Empty,
     Chunk(Option<Chunk>),
     File(File),
+    Peer(PeerBody),
 }
 
 /// Tells the watch when the body is done with, sent or not.
@@ -46,6 +50,8 @@ pub(super) enum BodyError {
     Store(StoreError),
     /// The stored bytes do not have their id.
     Corrupt,
+    /// Another node did not give all of it, or gave something else.
+    Peer(PeerError),
 }
 
 /// A part of a file, from `position` to `end`, perhaps proven on the way.
@@ -97,6 +103,11 @@ impl Body {
         Self { source: Source::File(file), _sent: None }
     }
 
+    /// Bytes `start..end` of what another node gives, the last of them only when all of it is proven.
+    pub(super) fn peer(stream: Box<Stream>, start: u64, end: u64) -> Self {
+        Self { source: Source::Peer(PeerBody::new(stream, start, end)), _sent: None }
+    }
+
     /// Tells `watch` when the body has been handed over or dropped.
     pub(super) fn watched(mut self, watch: Rc<Watch>) -> Self {
         self._sent = Some(Sent(watch));
@@ -108,6 +119,7 @@ impl Body {
             Source::Empty | Source::Chunk(None) => 0,
             Source::Chunk(Some(chunk)) => chunk.remaining() as u64,
             Source::File(file) => file.end - file.position,
+            Source::Peer(body) => body.left(),
         }
     }
 }
@@ -126,6 +138,12 @@ impl HttpBody for Body {
             Source::File(file) => {
                 let chunk = ready!(file.poll_chunk(context));
                 Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+            }
+            Source::Peer(body) => {
+                let bytes = ready!(body.poll_bytes(context));
+                Poll::Ready(bytes.map(|bytes| {
+                    bytes.map(|bytes| Frame::data(Chunk::Bytes(bytes))).map_err(BodyError::Peer)
+                }))
             }
         }
     }
@@ -226,6 +244,7 @@ impl std::fmt::Display for BodyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Store(error) => error.fmt(f),
+            Self::Peer(error) => error.fmt(f),
             Self::Corrupt => f.write_str("the stored bytes do not have their id"),
         }
     }

@@ -21,6 +21,7 @@ use hyper::service::service_fn;
 use super::Settings;
 use super::access::loopback;
 use super::bare::Explained;
+use super::cluster;
 use super::front::Front;
 use super::live::{Live, Rules};
 use super::poller::Poller;
@@ -168,12 +169,14 @@ async fn drive(
     linger_bytes_max: u64,
 ) {
     let near = is_near(&socket);
+    let peer = cluster::stranger(&shard);
     let serve = {
         let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
         service_fn(move |request| {
             let (settings, access) = rules.current();
             let (shard, watch, front) = (Rc::clone(&shard), Rc::clone(&watch), Rc::clone(&front));
-            let context = Context { shard, settings, access, watch, front, near };
+            let peer = Rc::clone(&peer);
+            let context = Context { shard, settings, access, watch, front, peer, near };
             async move { Ok::<_, Infallible>(service::answer(context, request).await) }
         })
     };

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::access::Right;
 use super::access::sign::Signing;
+use super::cluster;
 use super::presets::Presets;
 use super::reply::Problem;
 use crate::object::{Extension, ObjectId, Spec};
@@ -42,6 +43,8 @@ pub(super) enum Endpoint {
     Ready,
     /// `GET|HEAD /metrics`
     Metrics,
+    /// `GET|HEAD /status.json`
+    Status,
 }
 
 /// Which image, as what.
@@ -80,6 +83,7 @@ enum Shape<'a> {
     Health,
     Ready,
     Metrics,
+    Status,
 }
 
 impl Endpoint {
@@ -117,6 +121,7 @@ impl Endpoint {
             Shape::Health => Ok(Self::Health),
             Shape::Ready => Ok(Self::Ready),
             Shape::Metrics => Ok(Self::Metrics),
+            Shape::Status => Ok(Self::Status),
             Shape::Image { .. } => Err(Problem::Internal),
         }
     }
@@ -127,7 +132,7 @@ impl Endpoint {
             Self::Image(_) | Self::Moved(_) | Self::Info(_) | Self::Health | Self::Ready => Right::Anybody,
             Self::UploadForm | Self::UploadBytes | Self::UploadAs(_) => Right::Upload,
             Self::Delete(_) | Self::Erasure(_) | Self::Purge(_) => Right::Erase,
-            Self::List(_) | Self::Metrics => Right::Operate,
+            Self::List(_) | Self::Metrics | Self::Status => Right::Operate,
         }
     }
 
@@ -152,6 +157,7 @@ impl Endpoint {
     pub(super) fn route(method: &Method, path: &str) -> Route {
         let uploads = matches!(*method, Method::POST | Method::PUT);
         match Shape::of(path) {
+            _ if cluster::is_below(path) => Route::Peer,
             Some(Shape::Root | Shape::Images | Shape::ImageId(_)) if uploads => Route::Upload,
             Some(Shape::Image { .. }) => Route::Image,
             Some(Shape::Info(_)) => Route::Info,
@@ -164,7 +170,7 @@ impl Endpoint {
 
 impl<'a> Shape<'a> {
     fn routed(path: &'a str) -> Result<Self, Problem> {
-        if path == "/cluster" || path.starts_with("/cluster/") {
+        if cluster::is_below(path) {
             return Err(Problem::Unsigned);
         }
         Self::of(path).ok_or(Problem::UnknownRoute)
@@ -188,6 +194,7 @@ impl<'a> Shape<'a> {
             [Some("healthz"), None, ..] => Some(Self::Health),
             [Some("readyz"), None, ..] => Some(Self::Ready),
             [Some("metrics"), None, ..] => Some(Self::Metrics),
+            [Some("status.json"), None, ..] => Some(Self::Status),
             _ => None,
         }
     }
@@ -202,7 +209,8 @@ impl<'a> Shape<'a> {
             | Self::Erasure(_)
             | Self::Health
             | Self::Ready
-            | Self::Metrics => "GET, HEAD",
+            | Self::Metrics
+            | Self::Status => "GET, HEAD",
         }
     }
 
@@ -327,168 +335,4 @@ fn decode<'a>(text: &'a str, problem: &'static str) -> Result<Cow<'a, str>, Prob
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::object::spec::PresetName;
-
-    const ID: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
-
-    fn ask(
-        method: &Method,
-        path: &str,
-        query: Option<&str>,
-        only_presets: bool,
-    ) -> Result<Endpoint, Problem> {
-        let named = [("thumb", "200s"), ("plain", "full,q50"), ("box", "9w8h,fill,g-n,dpr2")];
-        let preset = |(name, spec)| (PresetName::parse(name).unwrap(), Spec::parse(spec).unwrap());
-        let named = named.into_iter().map(preset).collect();
-        Endpoint::parse(
-            method,
-            &path.replace("ID", ID),
-            query,
-            Signing::default(),
-            Presets::new(&named, only_presets),
-        )
-    }
-
-    fn get(path: &str) -> Result<Endpoint, Problem> {
-        ask(&Method::GET, path, None, false)
-    }
-
-    /// What is made for a URL.
-    fn made(path: &str) -> (String, bool) {
-        match get(path) {
-            Ok(Endpoint::Image(wanted)) => (wanted.spec.to_string(), wanted.by_preset),
-            other => panic!("{path}: {other:?}"),
-        }
-    }
-
-    fn moved(path: &str) -> String {
-        match get(path) {
-            Ok(Endpoint::Moved(location)) => location.replace(ID, "ID"),
-            other => panic!("{path}: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn one_redirect_mends_everything() {
-        for (path, location) in [
-            ("/image/ID/100h0200w/a.jpg", "/image/ID/200w100h/a.jpg"),
-            ("/image/ID/200W/a.JPEG", "/image/ID/200w/a.jpg"),
-            ("/image/ID/200w,q80/a.png", "/image/ID/200w/a.png"),
-            ("/image/ID/200w%2Cq80/a.jpg", "/image/ID/200w,q80/a.jpg"),
-            ("/image/ID/200w/a%20b.j%70g", "/image/ID/200w/a%20b.jpg"),
-            ("/image/ID/200w/a%2ejpg", "/image/ID/200w/a.jpg"),
-        ] {
-            assert_eq!(moved(path), location);
-        }
-        let upper = format!("/image/{}/full/a.jpg", ID.to_uppercase());
-        let query = ask(&Method::GET, &upper, Some("a=b&c"), false);
-        assert_eq!(query, Ok(Endpoint::Moved(format!("/image/{ID}/full/a.jpg?a=b&c"))));
-    }
-
-    #[test]
-    fn a_redirect_leads_to_a_url_that_is_not_redirected() {
-        for path in ["/image/ID/200w/a%2e%2ejpg", "/image/ID/0200w/.jpg", "/image/ID/200w/%2ejpeg"] {
-            let location = moved(path);
-            assert!(matches!(get(&location), Ok(Endpoint::Image(_))), "{path} -> {location}");
-        }
-    }
-
-    #[test]
-    fn routes_come_before_methods_before_ids_before_specs() {
-        let delete = |path: &str| ask(&Method::DELETE, path, None, false);
-        assert_eq!(delete("/cluster/v1/x"), Err(Problem::Unsigned));
-        assert_eq!(delete("/image/x/y/z.bmp"), Err(Problem::UnknownRoute));
-        assert_eq!(delete("/image/x/y/z"), Err(Problem::UnknownRoute));
-        assert_eq!(delete("/image/x/y/z.jpg"), Err(Problem::Method("GET, HEAD")));
-        assert_eq!(get("/image/x/y/z.jpg"), Err(Problem::BadId));
-        assert!(matches!(get("/image/ID/y/z.jpg"), Err(Problem::BadSpec(_))));
-        assert_eq!(get("/nothing"), Err(Problem::UnknownRoute));
-        assert_eq!(get("/image/ID/full/a/b.jpg"), Err(Problem::UnknownRoute));
-        assert_eq!(delete("/"), Err(Problem::Method("POST")));
-    }
-
-    #[test]
-    fn a_listing_begins_where_and_ends_when_it_is_told() {
-        let list = |query| ask(&Method::GET, "/images", query, false);
-        let after = ObjectId::parse(ID).ok();
-        assert_eq!(list(None), Ok(Endpoint::List(Listing { after: None, limit: 100 })));
-        let query = format!("limit=7&x=y&after={ID}");
-        assert_eq!(list(Some(&query)), Ok(Endpoint::List(Listing { after, limit: 7 })));
-        for query in ["limit=0", "limit=1001", "limit=+5", "limit=", "limit", "limit=99999999999999999999"] {
-            assert!(matches!(list(Some(query)), Err(Problem::BadUrl(_))), "{query}");
-        }
-        for query in ["after=", "after=abc", "after=%2f"] {
-            assert!(matches!(list(Some(query)), Err(Problem::BadId | Problem::BadUrl(_))), "{query}");
-        }
-    }
-
-    #[test]
-    fn hidden_slashes_and_nuls_are_refused() {
-        for path in [
-            "/image/ID/..%2f..%2fetc/a.jpg",
-            "/image/ID/200w%00/a.jpg",
-            "/image/ID%2f/200w/a.jpg",
-            "/image/ID/200w/a.jp%00g",
-            "/image/ID/200w/a.jpg%00.png",
-            "/image/ID/200w/..%2fa.jpg",
-            "/image/ID/20%C3%A9w/a.jpg",
-            "/image/ID/20%FFw/a.jpg",
-        ] {
-            assert!(matches!(get(path), Err(Problem::BadUrl(_))), "{path}: {:?}", get(path));
-        }
-    }
-
-    #[test]
-    fn a_preset_is_made_as_it_is_written_out_and_keeps_its_url() {
-        for (path, spec) in [
-            ("/image/ID/p-thumb/a.jpg", "200s"),
-            ("/image/ID/p-thumb,g-n,q7/a.jpg", "200s,g-n,q7"),
-            ("/image/ID/p-box/a.png", "9w8h,fill,g-n,dpr2"),
-            ("/image/ID/p-box,g-c,dpr1/a.png", "9w8h,fill"),
-            ("/image/ID/p-plain/a.jpg", "full,q50"),
-            // A quality says nothing here, so that these are the stored bytes.
-            ("/image/ID/p-plain/a.png", "full"),
-        ] {
-            assert_eq!(made(path), (spec.to_owned(), true));
-        }
-        assert_eq!(made("/image/ID/200s/a.jpg"), ("200s".to_owned(), false));
-    }
-
-    #[test]
-    fn a_preset_in_another_form_is_redirected_to_its_own_url() {
-        assert_eq!(moved("/image/ID/P-Thumb/a.jpg"), "/image/ID/p-thumb/a.jpg");
-        assert_eq!(moved("/image/ID/p-thumb,q070,dpr1.0/a.jpg"), "/image/ID/p-thumb,dpr1,q70/a.jpg");
-        assert_eq!(moved("/image/ID/p-thumb,q70/a.png"), "/image/ID/p-thumb/a.png");
-    }
-
-    #[test]
-    fn a_preset_that_is_unknown_or_cannot_take_an_option_is_a_bad_spec() {
-        for (path, part) in [
-            ("/image/ID/p-none/a.jpg", "p-none"),
-            ("/image/ID/P-NONE/a.jpg", "p-none"),
-            ("/image/ID/p-thumb,fill/a.jpg", "fill"),
-            ("/image/ID/p-plain,up/a.jpg", "up"),
-        ] {
-            let problem = get(path).unwrap_err();
-            assert!(
-                matches!(&problem, Problem::BadSpec(detail) if detail.contains(part)),
-                "{path}: {problem:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn where_only_presets_are_made_others_are_refused_before_a_redirect_and_after_a_bad_spec() {
-        let get = |path: &str| ask(&Method::GET, path, None, true);
-        for path in ["/image/ID/200s/a.jpg", "/image/ID/0200S/a.jpeg", "/image/ID/full,q5/a.jpg"] {
-            assert_eq!(get(path), Err(Problem::OnlyPresets), "{path}");
-        }
-        assert!(matches!(get("/image/ID/nonsense/a.jpg"), Err(Problem::BadSpec(_))));
-        assert!(matches!(get("/image/ID/P-thumb/a.jpg"), Ok(Endpoint::Moved(_))));
-        for path in ["/image/ID/p-thumb,q5/a.jpg", "/image/ID/full/a.jpg", "/image/ID/full/a.png"] {
-            assert!(matches!(get(path), Ok(Endpoint::Image(_))), "{path}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! `GET|HEAD /image/{id}/{spec}/{name}.{ext}`: the stored bytes or a variant.
 
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,15 +13,21 @@ use super::body::{Body, Chunk};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
 use super::front::Hit;
-use super::negotiate;
 use super::reply::{self, Freshness, Problem, Representation};
 use super::service::{Answer, Context};
+use super::{info, negotiate};
 use crate::image::header::Header;
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
+use crate::peer::body::Stream;
+use crate::peer::call::Stored;
+use crate::shard::afar::NotFound;
+use crate::shard::afar::fetch::{Fetched, FetchedBody};
+use crate::shard::afar::variant::{Anywhere, AnywhereError};
 use crate::shard::hot::{self, Entry, HotKey};
 use crate::shard::message::{Opened, VariantAsk, Verified};
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
+use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original};
 use crate::store::read::{CHUNK_BYTES, Reader};
 use crate::telemetry::metrics::Cache;
@@ -49,16 +56,16 @@ async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -
             Ok(Format::Webp)
         }
         Extension::Auto => {
-            let header = described(context, wanted.id).await?.1;
+            let source = info::source(context, wanted.id).await?;
             let choose = if wanted.spec.is_full_plain() { negotiate::of_full } else { negotiate::of_variant };
-            Ok(choose(headers, &header))
+            Ok(choose(headers, source))
         }
     }
 }
 
-/// A stored image's facts.
-pub(super) async fn described(context: &Context, id: ObjectId) -> Result<(Original, Header), Problem> {
-    match context.shard.describe(id).await?? {
+/// A stored image's facts, or why there are none.
+pub(super) fn described(described: Described) -> Result<(Original, Header), Problem> {
+    match described {
         Described::Here(original, header) => Ok((original, header)),
         Described::Absent => Err(Problem::Absent),
         Described::Damaged(_) => Err(Problem::Damaged),
@@ -81,18 +88,15 @@ async fn image(
         if let Some(entry) = context.shard.hot(&key) {
             return Ok(hit(key, entry, wanted.freshness(), headers));
         }
-        match context.shard.find(id).await?? {
-            Found::Here(original) if original.format == format => {
-                return stored(context, id, wanted.freshness(), headers).await;
-            }
-            // Whoever may ask for the stored bytes may try every extension, so that this tells nothing.
-            Found::Here(_) if wanted.stored_only => return Err(Problem::Url(UrlRefusal::Unsigned)),
-            Found::Here(_) if context.settings.only_presets && !wanted.by_preset => {
-                return Err(Problem::OnlyPresets);
-            }
-            Found::Here(_) => {}
-            Found::Absent => return Err(Problem::Absent),
-            Found::Damaged => return Err(Problem::Damaged),
+        if let Some(answer) = stored_as(context, id, format, wanted.freshness(), headers).await? {
+            return Ok(answer);
+        }
+        // Whoever may ask for the stored bytes may try every extension, so that this tells nothing.
+        if wanted.stored_only {
+            return Err(Problem::Url(UrlRefusal::Unsigned));
+        }
+        if context.settings.only_presets && !wanted.by_preset {
+            return Err(Problem::OnlyPresets);
         }
     }
     variant(context, id, recipe, wanted.freshness(), headers).await
@@ -118,28 +122,52 @@ async fn variant(
     }
     let etag = etag(&key);
     if conditional::matches_etag(headers, &etag) {
-        return match context.shard.find(id).await?? {
-            Found::Here(_) => Ok(reply::not_modified(&etag, freshness).into()),
-            Found::Absent => Err(Problem::Absent),
-            Found::Damaged => Err(Problem::Damaged),
-        };
+        exists(context, id).await?;
+        return Ok(reply::not_modified(&etag, freshness).into());
     }
     let media_type = recipe.format.media_type();
-    let Variant { body, cache } =
-        context.shard.variant(VariantAsk { id, recipe, key }).await?.map_err(problem)?;
-    let (file, length, modified) = match body {
-        VariantBody::Ready(entry) => {
-            context.shard.keep_hot((id, key), &entry);
-            return Ok(ready(&entry, freshness, headers, cache));
-        }
-        VariantBody::File(file, length, modified) => (file, length, modified),
-    };
+    let (source, length, modified, cache) =
+        match context.shard.variant_anywhere(VariantAsk { id, recipe, key }).await? {
+            Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache })
+            | Anywhere::Ready(entry, cache) => {
+                context.shard.keep_hot((id, key), &entry);
+                return Ok(ready(&entry, freshness, headers, cache));
+            }
+            Anywhere::Here(Variant { body: VariantBody::File(file, length, modified), cache }) => {
+                (Source::File(file), length, modified, cache)
+            }
+            Anywhere::Stream(Stored { length, uploaded, .. }, stream) => {
+                (Source::Stream(stream), length, uploaded, Cache::Peer)
+            }
+        };
     if conditional::is_fresh(headers, &etag, Some(modified)) {
         return Ok(reply::not_modified(&etag, freshness).into());
     }
     let about = Representation { media_type, length, etag: &etag, modified, freshness, cache };
     let range = conditional::range(headers, length, &etag, modified);
-    Ok(Answer { cache, ..disk(&about, range, Reader::new(file, length)).await?.into() })
+    let response = match source {
+        Source::File(file) => disk(&about, range, Reader::new(file, length)).await?,
+        Source::Stream(stream) => {
+            reply::representation(&about, range, |start, end| Body::peer(stream, start, end))
+        }
+    };
+    Ok(Answer { cache, ..response.into() })
+}
+
+/// Where a long variant comes from.
+enum Source {
+    File(OwnedFd),
+    Stream(Box<Stream>),
+}
+
+/// Whether the image is anywhere.
+async fn exists(context: &Context, id: ObjectId) -> Result<(), Problem> {
+    let shard = &context.shard;
+    match shard.find(id).await? {
+        Ok(Found::Here(_)) => Ok(()),
+        found if shard.has_peers() => Ok(shard.exists_afar(id, shard.said_here(&found)).await?),
+        found => Err(not_here(found)),
+    }
 }
 
 /// An answer that was in memory.
@@ -158,6 +186,71 @@ fn ready(entry: &Entry, freshness: Freshness, headers: &HeaderMap, cache: Cache)
     let length = entry.bytes.len() as u64;
     let range = conditional::range(headers, length, etag, entry.modified);
     Answer { cache, ..reply::ready(entry, range, freshness, cache).into() }
+}
+
+/// The stored bytes, from here or from another node; `None` where they are of another format.
+async fn stored_as(
+    context: &Context,
+    id: ObjectId,
+    format: Format,
+    freshness: Freshness,
+    headers: &HeaderMap,
+) -> Result<Option<Answer>, Problem> {
+    let shard = &context.shard;
+    let mut found = shard.find(id).await?;
+    if let Ok(Found::Here(original)) = &found {
+        if original.format != format {
+            return Ok(None);
+        }
+        match stored(context, id, freshness, headers).await {
+            // What was wrong is set aside; another node may have a copy that is right.
+            Err(Problem::Damaged) if shard.has_peers() => found = Ok(Found::Damaged),
+            answered => return answered.map(Some),
+        }
+    }
+    if !shard.has_peers() {
+        return Err(not_here(found));
+    }
+    let fetched = shard.fetch(id, shard.said_here(&found)).await?;
+    Ok((fetched.stored.format == format).then(|| fetched_bytes(context, id, fetched, freshness, headers)))
+}
+
+/// Why a node that is alone does not give an image.
+fn not_here(found: Result<Found, StoreError>) -> Problem {
+    match found {
+        Ok(Found::Here(_) | Found::Absent) => Problem::Absent,
+        Ok(Found::Damaged) => Problem::Damaged,
+        Err(error) => error.into(),
+    }
+}
+
+/// The answer with what another node gives.
+fn fetched_bytes(
+    context: &Context,
+    id: ObjectId,
+    fetched: Fetched,
+    freshness: Freshness,
+    headers: &HeaderMap,
+) -> Answer {
+    let Fetched { stored: Stored { format, length, uploaded }, body } = fetched;
+    let etag = format!("\"{id}\"");
+    let stream = match body {
+        FetchedBody::Whole(bytes) => {
+            let entry = Entry::new(bytes, format, &etag, uploaded);
+            context.shard.keep_hot(hot::stored_key(id, format), &entry);
+            return ready(&entry, freshness, headers, Cache::Peer);
+        }
+        FetchedBody::Stream(stream) => stream,
+    };
+    if conditional::is_fresh(headers, &etag, Some(uploaded)) {
+        return reply::not_modified(&etag, freshness).into();
+    }
+    let cache = Cache::Peer;
+    let media_type = format.media_type();
+    let about = Representation { media_type, length, etag: &etag, modified: uploaded, freshness, cache };
+    let range = conditional::range(headers, length, &etag, uploaded);
+    let response = reply::representation(&about, range, |start, end| Body::peer(stream, start, end));
+    Answer { cache, ..response.into() }
 }
 
 async fn stored(
@@ -222,6 +315,42 @@ async fn proven(
     Ok(bytes.into())
 }
 
+/// A stored image's file; `None` where there is none, or none that is good.
+pub(super) async fn opened(
+    context: &Context,
+    id: ObjectId,
+) -> Result<Option<(Original, Reader, bool)>, Problem> {
+    Ok(match context.shard.open(id).await?? {
+        Opened::Here(file, original, verified) => {
+            Some((original, Reader::new(file, original.length), verified))
+        }
+        Opened::Absent | Opened::Damaged => None,
+    })
+}
+
+/// The whole of a stored image as a body that never ends with wrong bytes.
+pub(super) async fn whole(
+    context: &Context,
+    id: ObjectId,
+    original: &Original,
+    reader: Reader,
+    verified: bool,
+) -> Result<Body, Problem> {
+    Ok(if original.length <= PROVEN_FIRST_BYTES {
+        Body::bytes(proven(context, id, original, &reader, verified).await?)
+    } else if verified {
+        Body::file(reader, 0, original.length)
+    } else {
+        Body::proving(reader, id, report(context, id, original))
+    })
+}
+
+/// The bytes of this file are wrong.
+pub(super) async fn condemn(context: &Context, id: ObjectId, original: &Original) {
+    // What is to be answered is known already.
+    let _ = told(context, id, original, false).await;
+}
+
 async fn told(context: &Context, id: ObjectId, original: &Original, right: bool) -> Result<(), Problem> {
     let verified = Verified { id, format: original.format, stamp: original.stamp, right };
     context.shard.verified(verified).await;
@@ -254,19 +383,40 @@ async fn disk(about: &Representation<'_>, range: Range, reader: Reader) -> Resul
     Ok(reply::representation(about, range, |start, end| Body::file(reader, start, end)))
 }
 
-fn problem(error: VariantError) -> Problem {
+/// What a client is told when there is no variant.
+pub(super) fn problem(error: VariantError) -> Problem {
     match error {
         VariantError::Absent => Problem::Absent,
         VariantError::Damaged => Problem::Damaged,
         VariantError::Busy | VariantError::GaveWay => Problem::Busy("variants being made"),
         VariantError::Deadline => Problem::Deadline,
         VariantError::Fault(fault) => Problem::CannotMake(fault.to_string()),
+        VariantError::Elsewhere(sentence) => Problem::CannotMake(sentence),
         VariantError::Panicked => Problem::CannotMake(
             "The image cannot be decoded; upload it again from an intact file.".to_owned(),
         ),
         VariantError::Disk(error) => {
             log::error!(error:% = error; "cannot read an image");
             Problem::Disk
+        }
+    }
+}
+
+impl From<AnywhereError> for Problem {
+    fn from(error: AnywhereError) -> Self {
+        match error {
+            AnywhereError::Ask(error) => error.into(),
+            AnywhereError::NotFound(error) => error.into(),
+            AnywhereError::Variant(error) => problem(error),
+        }
+    }
+}
+
+impl From<NotFound> for Problem {
+    fn from(not_found: NotFound) -> Self {
+        match not_found {
+            NotFound::Absent => Self::Absent,
+            NotFound::Unproven => Self::Unproven,
         }
     }
 }

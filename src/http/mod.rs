@@ -9,17 +9,19 @@
 //! * [`access`]: who may do what.
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint.
-//! * [`upload`], [`image`]: the two long answers. [`listing`]: the ids in order.
+//! * [`cluster`]: what other nodes ask.
+//! * [`upload`], [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`live`]: what may change while a node runs.
 //! * [`conditional`]: validators and ranges (pure).
-//! * [`body`]: what is sent.
+//! * [`body`]: what is sent. [`relay`]: what another node gives.
 //! * [`reply`]: the only table of status codes.
 
 pub mod access;
 mod bare;
 mod body;
+mod cluster;
 mod conditional;
 pub mod connection;
 mod download;
@@ -27,14 +29,17 @@ mod endpoint;
 mod form;
 mod front;
 mod image;
+mod info;
 mod listing;
 pub mod live;
 mod negotiate;
 mod poller;
 mod presets;
+mod relay;
 mod reply;
 mod service;
 mod socket;
+mod status;
 mod upload;
 mod watch;
 
@@ -56,8 +61,6 @@ pub struct Settings {
     pub only_presets: bool,
     /// Who may do what.
     pub access: access::Settings,
-    /// Whether new images are taken.
-    pub writable: bool,
     /// Bytes of an upload.
     pub upload_bytes_max: u64,
     /// Uploads at once, all shards together.

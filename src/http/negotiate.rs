@@ -8,6 +8,21 @@ use http::header::ACCEPT;
 use crate::image::header::Header;
 use crate::object::Format;
 
+/// What counts of an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) format: Format,
+    pub(super) frames: u32,
+    pub(super) has_alpha: bool,
+}
+
+impl From<&Header> for Source {
+    fn from(header: &Header) -> Self {
+        let Header { format, frames, has_alpha, .. } = *header;
+        Self { format, frames, has_alpha }
+    }
+}
+
 /// Whether `Accept` names the media type of `format` with a quality above 0.
 pub(super) fn names(headers: &HeaderMap, format: Format) -> bool {
     let lists = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -20,30 +35,30 @@ pub(super) fn names(headers: &HeaderMap, format: Format) -> bool {
 
 /// The format for those who name none: JPEG, PNG and GIF stay what they are; WebP and AVIF become what every client
 /// shows.
-pub(super) const fn natural(header: &Header) -> Format {
-    match header.format {
+pub(super) const fn natural(source: Source) -> Format {
+    match source.format {
         format @ (Format::Jpeg | Format::Png | Format::Gif) => format,
-        Format::Webp | Format::Avif if header.frames > 1 => Format::Gif,
-        Format::Webp | Format::Avif if header.has_alpha => Format::Png,
+        Format::Webp | Format::Avif if source.frames > 1 => Format::Gif,
+        Format::Webp | Format::Avif if source.has_alpha => Format::Png,
         Format::Webp | Format::Avif => Format::Jpeg,
     }
 }
 
 /// The stored bytes' format where they may be given as they are, else a variant's.
-pub(super) fn of_full(headers: &HeaderMap, header: &Header) -> Format {
-    let stored = header.format;
-    if names(headers, stored) || natural(header) == stored { stored } else { of_variant(headers, header) }
+pub(super) fn of_full(headers: &HeaderMap, source: Source) -> Format {
+    let stored = source.format;
+    if names(headers, stored) || natural(source) == stored { stored } else { of_variant(headers, source) }
 }
 
 /// A variant's format: AVIF unless the image is an animation that WebP keeps, WebP, or what is natural.
-pub(super) fn of_variant(headers: &HeaderMap, header: &Header) -> Format {
-    let is_animation = header.frames > 1 && matches!(header.format, Format::Gif | Format::Webp);
+pub(super) fn of_variant(headers: &HeaderMap, source: Source) -> Format {
+    let is_animation = source.frames > 1 && matches!(source.format, Format::Gif | Format::Webp);
     if names(headers, Format::Avif) && !is_animation {
         Format::Avif
     } else if names(headers, Format::Webp) {
         Format::Webp
     } else {
-        natural(header)
+        natural(source)
     }
 }
 
@@ -56,22 +71,13 @@ fn is_nothing(parameter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::header::{Color, ColorKind, Orientation};
 
     fn accept(value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(ACCEPT, http::HeaderValue::from_static(value))])
     }
 
-    fn header(format: Format, has_alpha: bool, frames: u32) -> Header {
-        Header {
-            format,
-            width: 1,
-            height: 1,
-            orientation: Orientation::NORMAL,
-            frames,
-            has_alpha,
-            color: Color { kind: ColorKind::Rgb, bits: 8 },
-        }
+    fn source(format: Format, has_alpha: bool, frames: u32) -> Source {
+        Source { format, frames, has_alpha }
     }
 
     #[test]
@@ -86,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_client_can_show_what_is_natural() {
-        for (source, has_alpha, frames, expected) in [
+        for (format, has_alpha, frames, expected) in [
             (Format::Jpeg, false, 1, Format::Jpeg),
             (Format::Png, true, 1, Format::Png),
             (Format::Gif, true, 9, Format::Gif),
@@ -94,30 +100,30 @@ mod tests {
             (Format::Webp, true, 1, Format::Png),
             (Format::Webp, true, 9, Format::Gif),
         ] {
-            assert_eq!(natural(&header(source, has_alpha, frames)), expected, "{source:?}");
+            assert_eq!(natural(source(format, has_alpha, frames)), expected, "{format:?}");
         }
     }
 
     #[test]
     fn stored_bytes_are_given_where_they_are_named_or_natural() {
-        let webp = header(Format::Webp, false, 1);
-        assert_eq!(of_full(&accept("image/webp"), &webp), Format::Webp);
-        assert_eq!(of_full(&accept("*/*"), &webp), Format::Jpeg);
-        let png = header(Format::Png, false, 1);
-        assert_eq!(of_full(&accept("image/webp"), &png), Format::Png);
-        assert_eq!(of_variant(&accept("image/webp"), &png), Format::Webp);
+        let webp = source(Format::Webp, false, 1);
+        assert_eq!(of_full(&accept("image/webp"), webp), Format::Webp);
+        assert_eq!(of_full(&accept("*/*"), webp), Format::Jpeg);
+        let png = source(Format::Png, false, 1);
+        assert_eq!(of_full(&accept("image/webp"), png), Format::Png);
+        assert_eq!(of_variant(&accept("image/webp"), png), Format::Webp);
     }
 
     #[test]
     fn avif_comes_first_where_it_is_named_but_not_for_an_animation() {
         let both = accept("image/webp, image/avif");
-        for source in Format::ALL {
-            assert_eq!(of_variant(&both, &header(source, false, 1)), Format::Avif, "{source:?}");
+        for format in Format::ALL {
+            assert_eq!(of_variant(&both, source(format, false, 1)), Format::Avif, "{format:?}");
         }
-        assert_eq!(of_variant(&both, &header(Format::Gif, true, 9)), Format::Webp);
-        assert_eq!(of_variant(&accept("image/avif"), &header(Format::Gif, true, 9)), Format::Gif);
+        assert_eq!(of_variant(&both, source(Format::Gif, true, 9)), Format::Webp);
+        assert_eq!(of_variant(&accept("image/avif"), source(Format::Gif, true, 9)), Format::Gif);
         // Of these only the first frame is shown.
-        assert_eq!(of_variant(&both, &header(Format::Png, true, 9)), Format::Avif);
-        assert_eq!(of_variant(&accept("image/avif;q=0"), &header(Format::Avif, false, 1)), Format::Jpeg);
+        assert_eq!(of_variant(&both, source(Format::Png, true, 9)), Format::Avif);
+        assert_eq!(of_variant(&accept("image/avif;q=0"), source(Format::Avif, false, 1)), Format::Jpeg);
     }
 }

@@ -3,6 +3,8 @@
 //! What the client reads is one sentence that says what to do. What only the log may know (paths,
 //! causes inside the node) never comes here.
 
+mod sentence;
+
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use hyper::body::Body as _;
 use serde::Serialize;
 
 use super::access::Refusal;
@@ -20,7 +23,9 @@ use super::access::sign::UrlRefusal;
 use super::body::Body;
 use super::conditional::Range;
 use crate::object::Format;
+use crate::peer::call;
 use crate::shard::hot::Entry;
+use crate::shard::line::Standing;
 use crate::telemetry::metrics::Cache;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -80,6 +85,8 @@ pub(super) enum Problem {
     WrongId,
     /// No such image.
     Absent,
+    /// It may be on a node that does not answer.
+    Unproven,
     /// Every copy here is damaged.
     Damaged,
     /// This variant of this image cannot be made.
@@ -94,6 +101,10 @@ pub(super) enum Problem {
     Stopping,
     /// New images are not taken here.
     ReadOnly,
+    /// The node does not belong to its cluster, or must not act for it.
+    NotMember(Standing),
+    /// Fewer nodes than are needed hold the upload: these.
+    TooFewCopies(Vec<String>),
     /// No space left.
     DiskFull,
     /// The disk failed.
@@ -108,6 +119,9 @@ struct Details<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
+    /// Those that hold a copy, where that matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<&'a [String]>,
 }
 
 impl Problem {
@@ -146,6 +160,7 @@ impl Problem {
             Self::BadImage(_) => (S::UNPROCESSABLE_ENTITY, "bad-image", "Image refused"),
             Self::WrongId => (S::UNPROCESSABLE_ENTITY, "wrong-id", "Id mismatch"),
             Self::Absent => (S::NOT_FOUND, "absent", "No such image"),
+            Self::Unproven => (S::SERVICE_UNAVAILABLE, "absence-unproven", "Not found so far"),
             Self::Damaged => (S::SERVICE_UNAVAILABLE, "damaged", "Image damaged"),
             Self::CannotMake(_) => (S::UNPROCESSABLE_ENTITY, "cannot-make", "Variant cannot be made"),
             Self::OutsideRange(_) => (S::RANGE_NOT_SATISFIABLE, "outside-range", "Range not satisfiable"),
@@ -153,59 +168,18 @@ impl Problem {
             Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
+            Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-a-member", "Not a member of its cluster"),
+            Self::TooFewCopies(_) => (S::SERVICE_UNAVAILABLE, "too-few-copies", "Too few copies"),
             Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
             Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }
 
-    /// One sentence that tells the caller what to do.
-    fn detail(&self) -> String {
-        let text = match self {
-            Self::Unsigned => "Only nodes of this cluster may ask this; sign the request.",
-            Self::UnknownRoute => {
-                "Use /image/<id>/<spec>/<name>.<ext> with jpg, png, gif, webp, avif or auto."
-            }
-            Self::Method(allow) => return format!("Use one of: {allow}."),
-            Self::BadId => "Use the 40 hex digits that the upload answered as \"hash\".",
-            Self::BadUrl(detail) | Self::Framing(detail) => detail,
-            Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
-            Self::OnlyPresets => {
-                "Only presets are made here; write p- and the name of one, or ask for full as stored."
-            }
-            Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
-            Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
-            Self::Url(refusal) => return refusal.to_string(),
-            Self::Unreadable => "Send a well-formed HTTP/1.1 request.",
-            Self::HeadTooLong => "Send at most 100 headers, and with the request line at most 64 KiB.",
-            Self::Aborted => "The body ended before its announced length; send it again.",
-            Self::Stalled => "The body stopped arriving; send it again without pauses.",
-            Self::TooLong(bytes_max) => return format!("Send at most {bytes_max} bytes."),
-            Self::UnsupportedImage(detail) | Self::BadImage(detail) | Self::CannotMake(detail) => {
-                return detail.clone();
-            }
-            Self::WrongId => {
-                "The SHA-1 of the body is not the id in the URL; send the right bytes or the right id."
-            }
-            Self::Absent => "No image has this id; upload it first.",
-            Self::Damaged => "The stored copy failed its check and was set aside; upload the image again.",
-            Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
-            Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
-            Self::Deadline => "Making this variant took too long; try again after Retry-After.",
-            Self::Stopping => "This node is about to stop; ask another one.",
-            Self::ReadOnly => {
-                "This node takes no new images; upload to another one, or have node.writable set."
-            }
-            Self::DiskFull => "There is no space left; make room or upload to another node.",
-            Self::Disk => "The disk failed; try again, and have the node's log looked at if it goes on.",
-            Self::Internal => "The server failed on this request; have its log looked at.",
-        };
-        text.to_owned()
-    }
-
     fn json(&self) -> Vec<u8> {
         let (status, r#type, title) = self.kind();
-        let details = Details { r#type, title, status: status.as_u16(), detail: &self.detail() };
+        let nodes = if let Self::TooFewCopies(nodes) = self { Some(&nodes[..]) } else { None };
+        let details = Details { r#type, title, status: status.as_u16(), detail: &self.detail(), nodes };
         serde_json::to_vec(&details).expect("four plain fields always serialise")
     }
 
@@ -245,6 +219,32 @@ impl From<Problem> for Response<Body> {
         }
         response
     }
+}
+
+/// The answer below `/cluster/` to what is not proven. `reason` is for the log of a node that asks.
+pub(super) fn unproven(reason: Option<&str>) -> Response<Body> {
+    let mut response = Response::from(Problem::Unsigned);
+    if let Some(reason) = reason {
+        response.headers_mut().insert(WWW_AUTHENTICATE, text_value(call::challenge(reason)));
+    }
+    response
+}
+
+/// 200 to another node.
+pub(super) fn given(body: Body) -> Response<Body> {
+    let length = body.size_hint().exact();
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length.unwrap_or_default()));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A refusal to another node, and the bytes of its body.
+pub(super) fn problem_with_bytes(problem: Problem) -> (Response<Body>, Vec<u8>) {
+    let bytes = problem.json();
+    (problem.into(), bytes)
 }
 
 /// For how long an answer with an image's bytes, or that it is still the same, holds.
@@ -467,6 +467,7 @@ const fn cache_text(cache: Cache) -> &'static str {
         Cache::None => "none",
         Cache::Memory => "memory",
         Cache::Disk => "disk",
+        Cache::Peer => "peer",
         Cache::Miss => "miss",
         Cache::Coalesced => "coalesced",
     }

@@ -4,25 +4,21 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Instant;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures_lite::FutureExt;
 use http::header::TRANSFER_ENCODING;
 use http::{Method, Request, Response, Uri};
 use hyper::body::{Body as _, Incoming};
-use serde::Serialize;
 
 use super::access::{Access, Caller, cors};
 use super::body::Body;
+use super::cluster::{self, Peer};
 use super::endpoint::Endpoint;
 use super::front::{self, Front, Hit};
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::watch::Watch;
-use super::{Settings, download, image, listing, upload};
-use crate::image::facts::Facts;
-use crate::image::geometry::Size;
-use crate::object::ObjectId;
+use super::{Settings, download, image, info, listing, status, upload};
+use crate::shard::line::Standing;
 use crate::shard::mesh::AskError;
 use crate::shard::{Phase, Shard};
 use crate::store::StoreError;
@@ -43,6 +39,8 @@ pub(super) struct Context {
     pub(super) access: Rc<Access>,
     pub(super) watch: Rc<Watch>,
     pub(super) front: Rc<Front>,
+    /// What the other end has proven to be.
+    pub(super) peer: Peer,
     /// Whether both ends of the connection have loopback addresses.
     pub(super) near: bool,
 }
@@ -106,6 +104,9 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         return problem.into();
     }
     let uri = request.uri();
+    if cluster::is_below(uri.path()) {
+        return cluster::answer(context, request, body).await;
+    }
     if cors::is_preflight(request.method(), request.headers()) {
         return Endpoint::methods(uri.path()).map_or_else(Answer::from, |all| reply::preflight(all).into());
     }
@@ -129,13 +130,14 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
             named(answer, uri)
         }
         Endpoint::Moved(location) => reply::moved(location).into(),
-        Endpoint::Info(id) => info(context, id).await.unwrap_or_else(Answer::from),
+        Endpoint::Info(id) => info::answer(context, id).await.unwrap_or_else(Answer::from),
         Endpoint::List(listing) => {
             listing::answer(&context.shard, listing).await.unwrap_or_else(Answer::from)
         }
         Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
         Endpoint::Ready => ready(&context.shard),
         Endpoint::Metrics => metrics(&context.shard).await,
+        Endpoint::Status => status::answer(&context.shard).await.unwrap_or_else(Answer::from),
     }
 }
 
@@ -167,9 +169,12 @@ fn check_framing(request: &Request<Incoming>, watch: &Watch) -> Result<(), Probl
 }
 
 fn ready(shard: &Shard) -> Answer {
-    match shard.node.phase() {
-        Phase::Ready => reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into(),
-        Phase::Draining => Problem::Stopping.into(),
+    match (shard.node.phase(), shard.node.line.standing()) {
+        (Phase::Draining, _) => Problem::Stopping.into(),
+        (Phase::Ready, Standing::Member) => {
+            reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into()
+        }
+        (Phase::Ready, standing) => Problem::NotMember(standing).into(),
     }
 }
 
@@ -181,46 +186,6 @@ async fn metrics(shard: &Shard) -> Answer {
         Some((media_type, text)) => reply::text(&media_type, text).into(),
         None => Problem::Internal.into(),
     }
-}
-
-#[derive(Serialize)]
-struct Info {
-    hash: String,
-    length: u64,
-    extension: &'static str,
-    width: u32,
-    height: u32,
-    orientation: u8,
-    frames: u32,
-    has_alpha: bool,
-    color: String,
-    average: Option<String>,
-    thumbhash: Option<String>,
-    nodes: [String; 1],
-    uploaded: String,
-}
-
-async fn info(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
-    let shard = &context.shard;
-    let (original, header) = image::described(context, id).await?;
-    let facts = shard.facts(id).await?;
-    let Size { width, height } = header.displayed();
-    let info = Info {
-        hash: id.to_string(),
-        length: original.length,
-        extension: original.format.extension(),
-        width,
-        height,
-        orientation: header.orientation.value(),
-        frames: header.frames,
-        has_alpha: header.has_alpha,
-        color: header.color.to_string(),
-        average: facts.as_ref().map(|Facts { average: [r, g, b], .. }| format!("{r:02x}{g:02x}{b:02x}")),
-        thumbhash: facts.map(|facts| STANDARD.encode(facts.thumbhash)),
-        nodes: [shard.node.name.clone()],
-        uploaded: humantime::format_rfc3339_seconds(original.modified).to_string(),
-    };
-    Ok(reply::json(&info).into())
 }
 
 impl From<Response<Body>> for Answer {

@@ -24,6 +24,8 @@ use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
 use crate::shard::Node;
+use crate::shard::afar::spread::SpreadError;
+use crate::shard::line::Standing;
 use crate::shard::message::VariantAsk;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 
@@ -42,7 +44,7 @@ struct Uploaded {
     extension: &'static str,
     full_url: String,
     satisfied: bool,
-    nodes: [String; 1],
+    nodes: Vec<String>,
     width: u32,
     height: u32,
 }
@@ -60,7 +62,7 @@ pub(super) async fn bytes(
         if undelete {
             return Err(NO_UNDELETE);
         }
-        let _permit = admit(context, &request, 0)?;
+        let permit = admit(context, &request, 0)?;
         context.watch.receiving();
         let mut spool = begin(context).await?;
         let mut body = request.into_body();
@@ -73,7 +75,7 @@ pub(super) async fn bytes(
         if expected.is_some_and(|expected| expected != spooled.id) {
             return Err(Problem::WrongId);
         }
-        publish(context, spooled).await
+        publish(context, spooled, permit).await
     };
     let received: Result<Answer, Problem> = received.await;
     received.unwrap_or_else(Answer::from)
@@ -93,7 +95,7 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
             let checked = if by_field { context.access.upload_by_field(key, undelete) } else { Ok(()) };
             checked.map_err(Problem::Upload)
         };
-        let _permit = admit(context, &request, FORM_EXTRA_BYTES)?;
+        let permit = admit(context, &request, FORM_EXTRA_BYTES)?;
         context.watch.receiving();
         let (form, ended) = form::Form::new(request, context.settings.upload_bytes_max + FORM_EXTRA_BYTES)?;
         let received = form.receive(context, check).await;
@@ -107,10 +109,8 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
         context.watch.working();
         let spooled = spool.finish().await?;
         let ahead = ahead(context, &spooled, &hints)?;
-        let answer = publish(context, spooled).await?;
-        for ask in ahead {
-            context.shard.ahead(ask).await;
-        }
+        let answer = publish(context, spooled, permit).await?;
+        context.shard.ahead_anywhere(ahead).await;
         Ok(answer)
     };
     let received: Result<Answer, Problem> = received.await;
@@ -136,10 +136,15 @@ fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Re
     if announced.is_some_and(|length| length > bytes_max + extra_bytes) {
         return Err(Problem::TooLong(bytes_max));
     }
-    if !context.settings.writable {
+    let node = &context.shard.node;
+    let standing = node.line.standing();
+    if standing != Standing::Member {
+        return Err(Problem::NotMember(standing));
+    }
+    // Where there are others, they take what this node does not.
+    if !context.shard.takes_copies() && !context.shard.has_peers() {
         return Err(Problem::ReadOnly);
     }
-    let node = &context.shard.node;
     let under_way = node.uploads.fetch_add(1, Relaxed);
     let permit = Permit(Arc::clone(node));
     if under_way >= context.settings.uploads_max {
@@ -175,7 +180,8 @@ pub(super) async fn unless_stalled<T>(
     future::or(async { Ok(arriving.await) }, stalled).await
 }
 
-async fn next(context: &Context, body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
+/// The next piece of a body; `None` at its end.
+pub(super) async fn next(context: &Context, body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
     while !body.is_end_stream() {
         match unless_stalled(context, body.frame()).await? {
             None => break,
@@ -193,7 +199,7 @@ async fn next(context: &Context, body: &mut Incoming) -> Result<Option<Bytes>, P
 
 /// The variants that the hints mean, in the image's natural format.
 fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<VariantAsk>, Problem> {
-    let format = negotiate::natural(&spooled.header);
+    let format = negotiate::natural((&spooled.header).into());
     let stored = |hint: &Spec| hint.is_full_plain() && format == spooled.header.format;
     let ask = |hint: &Spec| {
         let recipe = Recipe::resolve(hint, format, &context.settings.recipe)
@@ -203,20 +209,21 @@ fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<Var
     hints.iter().filter(|hint| !stored(hint)).map(ask).collect()
 }
 
-async fn publish(context: &Context, spooled: Spooled) -> Result<Answer, Problem> {
+async fn publish(context: &Context, spooled: Spooled, permit: Permit) -> Result<Answer, Problem> {
     let Spooled { id, length, header, .. } = spooled;
     let shard = Rc::clone(&context.shard);
-    let original = shard.publish(spooled).await??;
+    // Copies may be on their way after the answer, and count as an upload until they are there.
+    let nodes = shard.spread(spooled, permit).await?;
     log::debug!(object:% = id, length; "stored an image");
     let Size { width, height } = header.displayed();
-    let extension = original.format.extension();
+    let extension = header.format.extension();
     let uploaded = Uploaded {
         hash: id.to_string(),
         length,
         extension,
         full_url: format!("/image/{id}/full/image.{extension}"),
         satisfied: true,
-        nodes: [shard.node.name.clone()],
+        nodes,
         width,
         height,
     };
@@ -237,6 +244,16 @@ impl From<SpoolError> for Problem {
             }
             SpoolError::Refused(error) => Self::BadImage(error.to_string()),
             SpoolError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SpreadError> for Problem {
+    fn from(error: SpreadError) -> Self {
+        match error {
+            SpreadError::Ask(error) => error.into(),
+            SpreadError::Store(error) => error.into(),
+            SpreadError::TooFew(nodes) => Self::TooFewCopies(nodes),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::event::Event;
 use super::mesh::AskError;
 use super::message::{Answer, Ask, Opened, Publish, VariantAsk, Verified};
 use super::variant::{Variant, VariantError};
+use crate::cluster::rules::stray::needs_record;
 use crate::image::facts::Facts;
 use crate::object::ObjectId;
 use crate::store::StoreError;
@@ -66,6 +67,7 @@ impl Shard {
                 self.hint(Hint::Variant(*ask));
                 Answer::Noted
             }
+            Ask::Kept(ask) => Answer::Kept(self.own_kept(&ask).await),
             Ask::Variant(ask) => Answer::Variant(self.own_variant(*ask).await),
         }
     }
@@ -120,16 +122,17 @@ impl Shard {
         }
     }
 
-    /// Stores a received upload durably.
+    /// Stores a received upload durably on this node; `stray` where whoever sent it takes others for its owners.
     ///
     /// # Errors
     /// As [`Shard::find`]; nothing of the upload is visible then (after [`AskError::Failed`] it may be).
     pub async fn publish(
         self: &Rc<Self>,
         spooled: Spooled,
+        stray: bool,
     ) -> Result<Result<Original, StoreError>, AskError> {
         let Spooled { temporary, id, header, .. } = spooled;
-        let ask = |temporary| Ask::Publish(Publish { temporary, id, format: header.format });
+        let ask = |temporary| Ask::Publish(Publish { temporary, id, format: header.format, stray });
         if self.owns(&id) {
             let path = temporary.release();
             return match self.answer(ask(path)).await {
@@ -170,6 +173,18 @@ impl Shard {
         }
     }
 
+    /// The variant if it is on this node already, or being made here.
+    ///
+    /// # Errors
+    /// [`AskError`] when the owner could not be asked.
+    pub async fn kept_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Option<Variant>, AskError> {
+        let id = ask.id;
+        match self.route(&id, Ask::Kept(Box::new(ask))).await? {
+            Answer::Kept(variant) => Ok(variant),
+            _ => Err(AskError::Failed),
+        }
+    }
+
     /// Notes a variant that will be asked for; it is made when there is nothing else to do.
     pub async fn ahead(self: &Rc<Self>, ask: VariantAsk) {
         let id = ask.id;
@@ -203,9 +218,16 @@ impl Shard {
     }
 
     async fn own_publish(&self, publish: Publish) -> Result<Original, StoreError> {
-        let Publish { temporary, id, format } = publish;
+        let Publish { temporary, id, format, stray } = publish;
         let temporary = Temporary::take_over(temporary, self.spools.garbage());
         let _turn = self.publishing.lock(id).await;
+        self.node.line.holds_an_image();
+        if stray || needs_record(&self.view(), &id) {
+            // Before the image has its name: a power cut must not leave a copy that nobody knows of.
+            self.journal.add(&id).await?;
+            let now = self.node.line.now();
+            self.strays.borrow_mut().record(id, now);
+        }
         let published = self.originals.publish(temporary, &id, format).await;
         self.tell_total();
         published

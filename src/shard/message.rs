@@ -3,10 +3,12 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::lane::{Outcome, Used};
 use super::variant::{FlightKey, Variant, VariantError};
+use crate::cluster::view::View;
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
@@ -62,6 +64,14 @@ pub enum Message {
     Used(Used),
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
+    /// Control: what this node believes of the cluster from now on. It waits for a report of the number before it
+    /// sends another.
+    SetView {
+        /// The view.
+        view: Arc<View>,
+        /// Counts views, from 1.
+        number: u64,
+    },
     /// Control: answers close their connections from now on.
     Drain,
     /// Control: stop accepting, finish what runs; questions of other shards are still answered.
@@ -87,6 +97,8 @@ pub enum Ask {
     Facts(ObjectId),
     /// A variant, from the cache or made.
     Variant(Box<VariantAsk>),
+    /// A variant if it is here already.
+    Kept(Box<VariantAsk>),
     /// A variant that will be asked for: to be made when the worker has nothing else to do.
     Ahead(Box<VariantAsk>),
 }
@@ -106,6 +118,8 @@ pub enum Answer {
     Published(Result<Original, StoreError>),
     /// To [`Ask::Verified`] and [`Ask::Ahead`].
     Noted,
+    /// To [`Ask::Kept`].
+    Kept(Option<Variant>),
     /// To [`Ask::Variant`].
     Variant(Result<Variant, VariantError>),
 }
@@ -119,6 +133,8 @@ pub struct Publish {
     pub id: ObjectId,
     /// By content.
     pub format: Format,
+    /// Whether whoever sends it takes another node for its owner.
+    pub stray: bool,
 }
 
 /// What came of hashing a whole file.

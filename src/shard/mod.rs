@@ -1,9 +1,11 @@
 //! One core's room: its slice of the ids, its mailbox, its work under way, its resize lane.
 //!
 //! * [`message`]: everything that can reach a shard from outside.
-//! * [`mesh`]: questions from shard to shard.
+//! * [`mesh`]: questions from shard to shard. [`line`]: the way to control and back.
+//!   [`roster`]: what the members say of themselves.
 //! * [`lane`]: the resize worker beside the shard.
 //! * [`variant`]: making each variant once.
+//! * [`afar`]: what other nodes have.
 //! * [`facts`]: what an image looks like at a glance.
 //! * [`hot`]: the memory tier.
 //! * [`memory`]: the node-wide budget of decoded pixels.
@@ -12,17 +14,21 @@
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.
 
+pub mod afar;
 mod ahead;
 mod ask;
 pub mod event;
 mod facts;
 pub mod hot;
 pub mod lane;
+pub mod line;
 pub mod locks;
 pub mod memory;
 pub mod mesh;
 pub mod message;
 pub mod oneshot;
+pub mod roster;
+mod several;
 mod source;
 pub mod variant;
 
@@ -37,19 +43,26 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
+use self::afar::variant::Asking;
 use self::ahead::Hints;
 use self::event::Event;
 use self::hot::{Entry, Hot, HotKey};
 use self::lane::Job;
+use self::line::Line;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
 use self::variant::{Flight, FlightKey};
+use crate::cluster::rules::stray::Strays;
+use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
+use crate::peer::auth::Identity;
+use crate::peer::pool::Pool;
 use crate::store::originals::Originals;
 use crate::store::path::Layout;
 use crate::store::spool::Spools;
+use crate::store::strays::Journal;
 use crate::store::variants::Variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
@@ -83,6 +96,10 @@ pub struct Node {
     pub connections: AtomicUsize,
     /// All metrics.
     pub metrics: NodeMetrics,
+    /// The way to control and back.
+    pub line: Line,
+    /// Who this node is to others.
+    pub identity: Arc<Identity>,
     phase: AtomicU8,
 }
 
@@ -109,14 +126,22 @@ pub struct Shard {
     /// Where uploads are received.
     pub spools: Spools,
     mesh: Mesh,
+    /// Replaced as a whole; a rule that is applied over an await takes the newest each time.
+    view: RefCell<Arc<View>>,
+    /// Connections to other nodes.
+    pool: Pool,
     originals: Originals,
     variants: Variants,
     hot: Hot,
     publishing: IdLocks,
+    journal: Journal,
+    strays: RefCell<Strays>,
     lane: flume::Sender<Job>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
     /// Questions of other shards that are being worked on.
     serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
+    /// Questions for variants to other nodes.
+    asking: RefCell<HashMap<HotKey, Rc<Asking>>>,
     flights_ended: Cell<u64>,
     job_time: Cell<Duration>,
     hints: RefCell<Hints>,
@@ -129,7 +154,14 @@ pub struct Shard {
 
 impl Node {
     /// A node that is ready.
-    pub fn new(settings: Settings, name: String, layout: Layout, metrics: NodeMetrics) -> Self {
+    pub fn new(
+        settings: Settings,
+        name: String,
+        layout: Layout,
+        metrics: NodeMetrics,
+        line: Line,
+        identity: Arc<Identity>,
+    ) -> Self {
         Self {
             settings,
             name,
@@ -137,6 +169,8 @@ impl Node {
             uploads: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             metrics,
+            line,
+            identity,
             phase: AtomicU8::new(0),
         }
     }
@@ -159,17 +193,24 @@ impl Node {
 
 impl Shard {
     /// Shard number `index` of the node. `lane` leads to its worker, `quarantined` are the node's
-    /// ids with a bad copy.
+    /// ids with a bad copy, `strays` those that others own, `view` is what it believes of the cluster until control sends another.
     pub fn new(
         node: Arc<Node>,
         metrics: Arc<ShardMetrics>,
         mesh: Mesh,
         lane: flume::Sender<Job>,
         quarantined: &[ObjectId],
+        strays: &[ObjectId],
+        view: Arc<View>,
     ) -> Self {
         let (index, shards) = (mesh.index(), mesh.shards());
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
         let layout = node.layout.clone();
+        let journal = Journal::new(layout.clone(), index);
+        let now = node.line.now();
+        let mut here = Strays::default();
+        strays.iter().filter(|id| id.shard(shards) == index).for_each(|id| here.record(*id, now));
+        let pool = Pool::new(Arc::clone(&node.identity));
         let share = node.cache_share(shards);
         Self {
             spools: Spools::new(layout.clone(), index),
@@ -181,10 +222,15 @@ impl Shard {
             stopping: Event::default(),
             ended: Event::default(),
             mesh,
+            view: RefCell::new(view),
+            pool,
             publishing: IdLocks::default(),
+            journal,
+            strays: RefCell::new(here),
             lane,
             flights: RefCell::default(),
             serving: RefCell::default(),
+            asking: RefCell::default(),
             flights_ended: Cell::new(0),
             job_time: Cell::new(Duration::ZERO),
             hints: RefCell::default(),
@@ -199,6 +245,11 @@ impl Shard {
     /// This shard's number.
     pub fn index(&self) -> usize {
         self.mesh.index()
+    }
+
+    /// What this node believes of the cluster now. Nothing that is answered from memory asks for it.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
     }
 
     /// Runs a background task of this shard; a panic in it is logged and ends it alone.
@@ -261,6 +312,10 @@ impl Shard {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();
                 }
+                Message::SetView { view, number } => {
+                    drop(self.view.replace(view));
+                    self.node.line.view_taken(self.index(), number);
+                }
                 Message::Drain => self.node.drain(),
                 Message::Stop => {
                     self.stopping.set();
@@ -286,6 +341,7 @@ impl Shard {
         };
         self.spawn(stock);
         self.spawn(Rc::clone(&self).count_images());
+        self.spawn(Rc::clone(&self).drain_strays());
         self.spools.garbage().sweep().await;
     }
 

@@ -56,6 +56,8 @@ pub enum VariantError {
     Fault(VariantFault),
     /// The decoder or encoder panicked on it.
     Panicked,
+    /// The image's or the request's fault, in another node's words.
+    Elsewhere(String),
     /// The disk's fault, for the log.
     Disk(String),
 }
@@ -140,6 +142,28 @@ impl Shard {
         }
         let flight = self.take_off(Work::Variant(ask.recipe.clone()), key, &original, ahead)?;
         ready(self.wait(key, flight).await?, Cache::Miss)
+    }
+
+    /// The variant if it is here or being made; it is not made for this.
+    pub(super) async fn own_kept(&self, ask: &VariantAsk) -> Option<Variant> {
+        let Ok(Found::Here(original)) = self.originals.find(&ask.id).await else { return None };
+        let key = (ask.id, ask.key, ask.recipe.format);
+        if let Some(entry) = self.hot.get(&(ask.id, ask.key), true) {
+            self.metrics.memory_hits.add();
+            return Some(Variant { body: VariantBody::Ready(entry), cache: Cache::Memory });
+        }
+        if let Some(flight) = self.underway(&key) {
+            let made = flight.made.borrow().clone();
+            if let Some(entry) = made {
+                return Some(Variant { body: VariantBody::Ready(entry), cache: Cache::Memory });
+            }
+            // What is made ahead gives way to others, and is no promise.
+            flight.ahead.store(false, Relaxed);
+            self.metrics.coalesced.add();
+            let entry = self.wait(key, flight).await.ok()?;
+            return Some(Variant { body: VariantBody::Ready(entry), cache: Cache::Coalesced });
+        }
+        self.kept(ask, &original).await.map(|body| Variant { body, cache: Cache::Disk })
     }
 
     pub(super) fn underway(&self, key: &FlightKey) -> Option<Rc<Flight>> {

@@ -5,8 +5,10 @@
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::time::SystemTime;
 
 use glommio::io::BufferedFile;
+use rustix::fs::{Timespec, Timestamps};
 
 /// A glommio file of this executor that owns `descriptor`.
 pub(super) fn adopt(descriptor: OwnedFd) -> BufferedFile {
@@ -23,6 +25,17 @@ pub(super) fn borrow(file: &BufferedFile) -> BorrowedFd<'_> {
 /// A second descriptor of the same open file, that may cross threads.
 pub(super) fn duplicate(file: &BufferedFile) -> std::io::Result<OwnedFd> {
     borrow(file).try_clone_to_owned()
+}
+
+/// Dates a file: its modification time is the upload time. Touches memory only.
+pub(super) fn set_modified(file: &BufferedFile, time: SystemTime) -> std::io::Result<()> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let stamp = Timespec {
+        tv_sec: since.as_secs().try_into().map_err(|_| std::io::ErrorKind::InvalidInput)?,
+        tv_nsec: since.subsec_nanos().into(),
+    };
+    let both = Timestamps { last_access: stamp, last_modification: stamp };
+    Ok(rustix::fs::futimens(borrow(file), &both)?)
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //!
 //! * [`path`]: where everything lies (pure).
 //! * [`open`]: start: lock, identity, directories, sweep of temporary files. Blocking.
+//! * [`identity`]: who the node is. [`record`]: a small file with a checksum, replaced whole. Blocking.
 //! * [`spool`]: an upload's bytes on their way to the disk, hashed and inspected as they arrive.
 //! * [`originals`]: find, publish, verify and quarantine stored images.
 //! * [`variants`]: the bounded, disposable cache of made variants.
 //! * [`proof`]: how a file of that cache proves that it is whole.
 //! * [`read`]: reading a file by its descriptor.
+//! * [`strays`]: the journal of images that lie here although others own them.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
 //! * [`census`]: how many images there are.
 //! * [`fsck`]: the check of a store that no server uses. Blocking.
@@ -18,13 +20,16 @@
 mod census;
 mod descriptor;
 pub mod fsck;
+pub mod identity;
 pub mod listing;
 pub mod open;
 pub mod originals;
 pub mod path;
 pub mod proof;
 pub mod read;
+pub mod record;
 pub mod spool;
+pub mod strays;
 pub mod variants;
 
 use std::fmt;

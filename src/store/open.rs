@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::path::Layout;
+use super::identity::{FORMAT_LINE, Identity};
+use super::path::{Layout, parse_image_name};
+use super::strays;
 use crate::object::ObjectId;
 
 /// An opened data directory. The lock is held until this is dropped (or the process ends).
@@ -17,8 +19,14 @@ use crate::object::ObjectId;
 pub struct DataDirectory {
     /// Where everything lies.
     pub layout: Layout,
+    /// Whose it is; this start is counted durably.
+    pub identity: Identity,
+    /// Whether any image is stored.
+    pub holds_images: bool,
     /// Ids of which a copy failed its hash and lies in quarantine.
     pub quarantined: Vec<ObjectId>,
+    /// Ids that others own and of which a copy lies here.
+    pub strays: Vec<ObjectId>,
     _lock: File,
 }
 
@@ -41,18 +49,19 @@ pub enum OpenError {
     StoreGone(PathBuf),
     /// Written by a newer version, or not by this program.
     Format(PathBuf, String),
+    /// Of this version, but not as this program writes it.
+    Identity(PathBuf),
+    /// It belongs to the first of these clusters, and the second is configured.
+    ForeignCluster(PathBuf, String, String),
     /// The system's refusal, with what was being done to which path.
     Io(&'static str, PathBuf, io::Error),
 }
 
-/// First line of `node.id`: which layout the directory has.
-const FORMAT_LINE: &str = "reticulum 1";
-
-/// Opens (and if missing makes) the data directory `root`.
+/// Opens (and if missing makes) the data directory `root` of a node of `cluster`, and counts the start.
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
-pub fn open(root: &Path) -> Result<DataDirectory, OpenError> {
+pub fn open(root: &Path, cluster: &str) -> Result<DataDirectory, OpenError> {
     let made = |path: &Path| {
         DirBuilder::new()
             .recursive(true)
@@ -64,14 +73,18 @@ pub fn open(root: &Path) -> Result<DataDirectory, OpenError> {
         .map_err(|error| OpenError::Io("resolve the directory", root.to_path_buf(), error))?;
     let lock = lock(&root)?;
     let layout = Layout::new(&root);
-    identify(&layout)?;
+    let mut identity = identify(&layout, cluster)?;
     for directory in [layout.store(), layout.cache(), layout.tmp(), layout.quarantine(), layout.meta()] {
         made(&directory)?;
     }
     sweep(&layout.tmp())?;
-    sync_directory(&root)?;
     let quarantined = quarantined(&layout.quarantine())?;
-    Ok(DataDirectory { layout, quarantined, _lock: lock })
+    let strays = strays::recall(&layout).map_err(|(path, error)| OpenError::Io("read", path, error))?;
+    let holds_images = holds_images(&layout.store());
+    // Others tell this life from the last one by it. This syncs the names of the directories too.
+    identity.generation += 1;
+    with_room(&layout.cache(), || identity.write(&root))?;
+    Ok(DataDirectory { layout, identity, holds_images, quarantined, strays, _lock: lock })
 }
 
 /// Locks the data directory `root`, which must be one, and leaves everything else as it is.
@@ -108,14 +121,22 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn identify(layout: &Layout) -> Result<(), OpenError> {
-    if is_identified(layout)? {
-        return Ok(());
+fn identify(layout: &Layout, cluster: &str) -> Result<Identity, OpenError> {
+    let found = if is_identified(layout)? { Identity::read(layout, cluster)? } else { None };
+    let Some(identity) = found else {
+        // Its name must be durable before there is an identity that wants it.
+        let store = layout.store();
+        fs::create_dir_all(&store).map_err(|error| OpenError::Io("make the directory", store, error))?;
+        sync_directory(layout.root())?;
+        let new = |error| OpenError::Io("make a new identity for", layout.root().to_path_buf(), error);
+        return Identity::new(cluster).map_err(new);
+    };
+    if identity.cluster == cluster {
+        Ok(identity)
+    } else {
+        let (path, wanted) = (layout.root().to_path_buf(), cluster.to_owned());
+        Err(OpenError::ForeignCluster(path, identity.cluster, wanted))
     }
-    fs::create_dir_all(layout.store())
-        .map_err(|error| OpenError::Io("make the directory", layout.store(), error))?;
-    let path = layout.identity();
-    write_identity(layout.root(), &path).map_err(|error| OpenError::Io("write", path, error))
 }
 
 /// Whether there is a `node.id`. A directory with one must have its store: an empty mount point under
@@ -133,13 +154,34 @@ fn is_identified(layout: &Layout) -> Result<bool, OpenError> {
     }
 }
 
-fn write_identity(root: &Path, path: &Path) -> io::Result<()> {
-    let temporary = root.join("node.id.new");
-    let mut random = [0; 16];
-    io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut random)?;
-    fs::write(&temporary, format!("{FORMAT_LINE}\nid {:032x}\n", u128::from_be_bytes(random)))?;
-    File::open(&temporary)?.sync_all()?;
-    fs::rename(&temporary, path)
+/// Writes; on a full disk again and again, with less of the variant cache each time. A node whose disk is full has to
+/// be able to start, for it serves what it has.
+fn with_room(cache: &Path, write: impl Fn() -> Result<(), OpenError>) -> Result<(), OpenError> {
+    let mut parts = fs::read_dir(cache).into_iter().flatten().flatten().map(|entry| entry.path());
+    loop {
+        match write() {
+            Err(OpenError::Io(doing, path, error)) if error.kind() == io::ErrorKind::StorageFull => {
+                let Some(part) = parts.next() else { return Err(OpenError::Io(doing, path, error)) };
+                // What cannot be removed leaves the others.
+                let _ = fs::remove_dir_all(part);
+            }
+            written => return written,
+        }
+    }
+}
+
+/// Whether there is any image: the first one that is met answers, and what cannot be looked into may hold one. Only
+/// a store of which everything was deleted is walked, and then it has directories alone.
+fn holds_images(store: &Path) -> bool {
+    let list = |path: &Path| fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.path()));
+    let is_image = |path: &PathBuf| {
+        path.file_name().and_then(|name| parse_image_name(name.to_str()?)).is_some() && path.is_file()
+    };
+    let any = |path: &Path, holds: &dyn Fn(&PathBuf) -> bool| {
+        list(path).map_or(true, |mut entries| entries.any(|entry| holds(&entry)))
+    };
+    let directory_holds = |path: &PathBuf| path.is_dir() && any(path, &is_image);
+    any(store, &|parent| parent.is_dir() && any(parent, &directory_holds))
 }
 
 fn sweep(directory: &Path) -> Result<(), OpenError> {
@@ -191,6 +233,16 @@ impl fmt::Display for OpenError {
                 "{} says {found:?}, not {FORMAT_LINE:?}: it belongs to another version; use that version or another --data",
                 path.display()
             ),
+            Self::Identity(path) => write!(
+                f,
+                "{} is damaged: put it back from a backup, or move the whole directory away to start a new node",
+                path.display()
+            ),
+            Self::ForeignCluster(path, found, wanted) => write!(
+                f,
+                "{} belongs to the cluster {found:?}, not to {wanted:?}: write that into cluster.name, or choose another directory with --data",
+                path.display()
+            ),
             Self::Io(doing, path, error) => {
                 write!(f, "cannot {doing} {}: {error}; choose a writable place with --data", path.display())
             }
@@ -207,37 +259,85 @@ mod tests {
     #[test]
     fn a_second_opening_is_refused_until_the_first_is_dropped() {
         let root = tempfile::tempdir().unwrap();
-        let first = open(root.path()).unwrap();
-        assert!(matches!(open(root.path()), Err(OpenError::InUse(_))));
+        let first = open(root.path(), "a").unwrap();
+        assert!(matches!(open(root.path(), "a"), Err(OpenError::InUse(_))));
         drop(first);
-        open(root.path()).unwrap();
+        open(root.path(), "a").unwrap();
     }
 
     #[test]
     fn temporary_files_are_swept_and_identity_is_kept() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path()).unwrap());
-        let identity = fs::read(root.path().join("node.id")).unwrap();
+        drop(open(root.path(), "a").unwrap());
+        let first = Identity::read(&Layout::new(root.path()), "a").unwrap().unwrap();
         fs::write(root.path().join("tmp/0-7"), b"half an upload").unwrap();
-        drop(open(root.path()).unwrap());
+        let second = open(root.path(), "a").unwrap().identity;
         assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
-        assert_eq!(fs::read(root.path().join("node.id")).unwrap(), identity);
+        // But the start is counted, durably.
+        assert_eq!((first.generation, second.generation), (1, 2));
+        assert_eq!(Identity { generation: 2, ..first }, second);
+        assert_eq!(Identity::read(&Layout::new(root.path()), "a").unwrap().unwrap(), second);
     }
 
     #[test]
     fn a_missing_store_under_an_identity_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path()).unwrap());
+        drop(open(root.path(), "a").unwrap());
         fs::remove_dir(root.path().join("store")).unwrap();
-        assert!(matches!(open(root.path()), Err(OpenError::StoreGone(_))));
+        assert!(matches!(open(root.path(), "a"), Err(OpenError::StoreGone(_))));
+    }
+
+    #[test]
+    fn a_directory_of_another_cluster_is_refused_and_no_start_is_counted() {
+        let root = tempfile::tempdir().unwrap();
+        drop(open(root.path(), "a").unwrap());
+        let error = open(root.path(), "b").unwrap_err().to_string();
+        assert!(error.contains("\"a\"") && error.contains("cluster.name"), "{error}");
+        assert_eq!(open(root.path(), "a").unwrap().identity.generation, 2);
+    }
+
+    #[test]
+    fn a_damaged_identity_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        drop(open(root.path(), "a").unwrap());
+        fs::write(root.path().join("node.id"), "reticulum 1\nid 00\n").unwrap();
+        assert!(matches!(open(root.path(), "a"), Err(OpenError::Identity(_))));
+    }
+
+    #[test]
+    fn on_a_full_disk_the_variant_cache_makes_room_as_far_as_needed() {
+        let root = tempfile::tempdir().unwrap();
+        let count = || fs::read_dir(root.path()).unwrap().count();
+        let write_below = |parts| {
+            let full = || OpenError::Io("write", PathBuf::new(), io::ErrorKind::StorageFull.into());
+            with_room(root.path(), || if count() < parts { Ok(()) } else { Err(full()) })
+        };
+        for part in 0..5 {
+            fs::create_dir_all(root.path().join(format!("{part:02x}/00"))).unwrap();
+        }
+        assert!(write_below(6).is_ok() && count() == 5);
+        assert!(write_below(4).is_ok() && count() == 3);
+        assert!(write_below(0).is_err() && count() == 0);
+    }
+
+    #[test]
+    fn one_image_in_its_place_is_enough_to_hold_images() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(!open(root.path(), "a").unwrap().holds_images);
+        let directory = root.path().join("store/da/39");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("note.txt"), "").unwrap();
+        assert!(!open(root.path(), "a").unwrap().holds_images);
+        fs::write(directory.join("da39a3ee5e6b4b0d3255bfef95601890afd80709.png"), "").unwrap();
+        assert!(open(root.path(), "a").unwrap().holds_images);
     }
 
     #[test]
     fn a_directory_of_a_newer_format_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path()).unwrap());
+        drop(open(root.path(), "a").unwrap());
         fs::write(root.path().join("node.id"), "reticulum 2\n").unwrap();
-        assert!(matches!(open(root.path()), Err(OpenError::Format(..))));
+        assert!(matches!(open(root.path(), "a"), Err(OpenError::Format(..))));
     }
 
     #[test]
@@ -245,11 +345,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         assert!(matches!(open_offline(root.path()), Err(OpenError::NoData(_))));
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
-        drop(open(root.path()).unwrap());
+        drop(open(root.path(), "a").unwrap());
         fs::write(root.path().join("tmp/0-7"), b"half an upload").unwrap();
         let offline = open_offline(root.path()).unwrap();
         assert!(root.path().join("tmp/0-7").exists());
-        assert!(matches!(open(root.path()), Err(OpenError::InUse(_))));
+        assert!(matches!(open(root.path(), "a"), Err(OpenError::InUse(_))));
         drop(offline);
         fs::remove_dir(root.path().join("store")).unwrap();
         assert!(matches!(open_offline(root.path()), Err(OpenError::StoreGone(_))));
@@ -258,7 +358,7 @@ mod tests {
     #[test]
     fn a_file_in_the_place_of_the_directory_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = open(file.path()).unwrap_err();
+        let error = open(file.path(), "a").unwrap_err();
         assert!(error.to_string().contains("--data"), "{error}");
     }
 }

@@ -275,6 +275,20 @@ impl Originals {
         }
     }
 
+    /// Removes a stored image for good: durable when this returns. Whoever has it open reads it to its end.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the image may be found still.
+    pub async fn remove(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
+        self.known.borrow_mut().pop(id);
+        let change = self.census.change(id);
+        glommio::io::remove(self.layout.image(id, original.format))
+            .await
+            .map_err(|error| StoreError::new("remove an image", error))?;
+        change.removed(original.length);
+        sync_directory(&self.layout.image_directory(id)).await
+    }
+
     async fn already_here(&self, id: &ObjectId) -> Result<Option<Original>, StoreError> {
         let Found::Here(found) = self.find(id).await? else { return Ok(None) };
         let Some((descriptor, original)) = self.open(id, found.format).await? else { return Ok(None) };

@@ -72,6 +72,11 @@ impl Layout {
         self.root.join("meta")
     }
 
+    /// The cluster's layout, as this node last knew it.
+    pub fn cluster_layout(&self) -> PathBuf {
+        self.meta().join("layout")
+    }
+
     /// `store/<aa>`
     pub fn image_parent(&self, id: &ObjectId) -> PathBuf {
         self.root.join(format!("store/{:02x}", id.digest()[0]))

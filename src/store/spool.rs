@@ -4,15 +4,19 @@
 //! its file goes to the shard's [`Garbage`], because removing a file may block and `drop` must not.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::SystemTime;
 
 use glommio::io::{BufferedFile, OpenOptions};
 use sha1::{Digest, Sha1};
 
-use super::StoreError;
+use super::originals::upload_time;
 use super::path::Layout;
+use super::read::Reader;
+use super::{StoreError, descriptor};
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspector};
 use crate::object::ObjectId;
@@ -40,6 +44,7 @@ pub struct Spool {
     length: u64,
     hasher: Sha1,
     inspector: Inspector,
+    modified: Option<SystemTime>,
 }
 
 /// A received upload: whole, inspected and synced, under a temporary name.
@@ -111,6 +116,7 @@ impl Spools {
             length: 0,
             hasher: Sha1::new(),
             inspector: Inspector::new(limits),
+            modified: None,
         })
     }
 }
@@ -141,6 +147,11 @@ impl Spool {
         Ok(())
     }
 
+    /// It is a copy: its upload time is that of the first one, in place of now.
+    pub fn set_modified(&mut self, time: SystemTime) {
+        self.modified = Some(time);
+    }
+
     /// The upload is whole: checks it and syncs its data.
     ///
     /// # Errors
@@ -150,6 +161,11 @@ impl Spool {
         let id = ObjectId::from_digest(self.hasher.finalize().into());
         let last = std::mem::take(&mut self.buffer);
         write_all(&self.file, last, self.written).await.map_err(SpoolError::Store)?;
+        if let Some(time) = self.modified {
+            // After the last write, which dates the file too.
+            descriptor::set_modified(&self.file, time)
+                .map_err(|error| SpoolError::Store(StoreError::new("date a copy", error)))?;
+        }
         self.file
             .fdatasync()
             .await
@@ -165,6 +181,23 @@ impl Spool {
         write_all(&self.file, full, self.written).await?;
         self.written += length;
         Ok(())
+    }
+}
+
+impl Spooled {
+    /// Its bytes, which stay readable whatever becomes of the name, and the upload time that it will have.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn open(&self) -> Result<(Reader, SystemTime), StoreError> {
+        let failed = |error: io::Error| StoreError::new("open an upload", error);
+        let file = BufferedFile::open(self.temporary.path()).await.map_err(|error| failed(error.into()))?;
+        let stat = rustix::fs::fstat(descriptor::borrow(&file)).map_err(|error| failed(error.into()))?;
+        let uploaded = upload_time(stat.st_mtime, stat.st_mtime_nsec.cast_signed());
+        let copy = descriptor::duplicate(&file).map_err(failed)?;
+        // Only the duplicate is used from here on; an error of closing the first means nothing.
+        let _ = file.close().await;
+        Ok((Reader::new(copy, self.length), uploaded))
     }
 }
 

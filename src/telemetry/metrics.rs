@@ -3,6 +3,8 @@
 //! Every shard counts into its own [`ShardMetrics`]; only a scrape reads them together, so no two
 //! cores write one cache line. Labels come from the closed enums here.
 
+mod label;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,46 +13,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 use prometheus::{Encoder, Registry, TextEncoder};
 
-/// A closed set of label values.
-pub trait Label: Copy + 'static {
-    /// All of them, with their texts.
-    const ALL: &'static [(Self, &'static str)];
-    /// Position in [`Label::ALL`].
-    fn index(self) -> usize;
-}
-
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $(#[doc = concat!("`", $text, "`")] $variant),* }
-        impl Label for $name {
-            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $text)),*];
-            fn index(self) -> usize { self as usize }
-        }
-    };
-}
-
-label!(
-    /// Which route a request took.
-    Route { Upload = "upload", Image = "image", Info = "info", Health = "health", Metrics = "metrics", Other = "other" }
-);
-label!(
-    /// Where an answer's bytes came from.
-    Cache { None = "none", Memory = "memory", Disk = "disk", Miss = "miss", Coalesced = "coalesced" }
-);
-label!(
-    /// The stages of making a variant.
-    Stage { Queue = "queue", Read = "read", Render = "render", Store = "store" }
-);
-label!(
-    /// How a resize ended.
-    Resize { Ok = "ok", Refused = "refused", Deadline = "deadline", Failed = "failed", Cancelled = "cancelled" }
-);
-label!(
-    /// What a member of the cluster is, by the layout's word.
-    Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
-);
+pub use self::label::{Cache, Label, Member, Resize, Route, Stage, Unproven};
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
 pub const STATUSES: [u16; 22] = [
@@ -75,6 +38,7 @@ pub struct ShardMetrics {
     pub resize_queue: Counter,
     /// Messages to another shard refused because too many were under way.
     pub mesh_refused: Counter,
+    peers_refused: Vec<AtomicU64>,
     /// Copies that failed their hash.
     pub corrupt: Counter,
     /// Answers served from memory.
@@ -95,6 +59,10 @@ pub struct ShardMetrics {
     pub image_bytes: Counter,
     /// 1 once the two above are the whole count; until then they are not shown.
     pub images_counted: Counter,
+    /// Copies that lie here although others own them.
+    pub strays: Counter,
+    /// Bytes of copies given to nodes that should have had them.
+    pub repair_bytes: Counter,
 }
 
 /// How many members the cluster has in each state, as this node sees it.
@@ -125,6 +93,11 @@ impl Counter {
         self.0.fetch_add(1, Relaxed);
     }
 
+    /// Adds so many.
+    pub fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
     /// Takes one off (gauges only).
     pub fn sub(&self) {
         self.0.fetch_sub(1, Relaxed);
@@ -135,7 +108,8 @@ impl Counter {
         self.0.store(value, Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// What it is now.
+    pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
@@ -164,6 +138,7 @@ impl Default for ShardMetrics {
             coalesced: Counter::default(),
             resize_queue: Counter::default(),
             mesh_refused: Counter::default(),
+            peers_refused: zeroed(Unproven::ALL.len()),
             corrupt: Counter::default(),
             memory_hits: Counter::default(),
             memory_bytes: Counter::default(),
@@ -174,11 +149,18 @@ impl Default for ShardMetrics {
             images: Counter::default(),
             image_bytes: Counter::default(),
             images_counted: Counter::default(),
+            strays: Counter::default(),
+            repair_bytes: Counter::default(),
         }
     }
 }
 
 impl ShardMetrics {
+    /// How many images the shard stores, and their bytes; `None` until it has counted them.
+    pub fn stored(&self) -> Option<(u64, u64)> {
+        (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
+    }
+
     /// Counts an answered request.
     pub fn request(&self, route: Route, status: u16, cache: Cache, elapsed: Duration) {
         if let Some(status) = STATUSES.iter().position(|known| *known == status) {
@@ -190,6 +172,17 @@ impl ShardMetrics {
     /// Counts the time of one stage of one variant.
     pub fn stage(&self, stage: Stage, elapsed: Duration) {
         self.stage_seconds[stage.index()].observe(elapsed);
+    }
+
+    /// Counts a request below `/cluster/` that was not believed.
+    pub fn refuse_peer(&self, cause: Unproven) {
+        self.peers_refused[cause.index()].fetch_add(1, Relaxed);
+    }
+
+    /// How many resizes ended so.
+    #[cfg(test)]
+    pub fn resized(&self, outcome: Resize) -> u64 {
+        self.resizes[outcome.index()].load(Relaxed)
     }
 
     /// Counts how a resize ended.
@@ -251,6 +244,7 @@ impl Collector for Sum {
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let total = |read: fn(&ShardMetrics) -> &Counter| self.sum(|shard| read(shard).get());
         let mut families = self.stored();
+        families.extend(self.repair());
         families.extend([
             counter("reticulum_http_requests_total", "Requests answered.", self.requests()),
             self.histogram(
@@ -309,8 +303,8 @@ impl Collector for Sum {
             ),
             counter(
                 "reticulum_mesh_refused_total",
-                "Messages between shards that were refused.",
-                vec![(vec![("reason", "full")], total(|shard| &shard.mesh_refused))],
+                "Messages between shards, and between nodes, that were refused.",
+                self.mesh_refused(),
             ),
             gauge("reticulum_members", "Members of the cluster by state.", self.members()),
         ]);
@@ -323,6 +317,32 @@ type Sample = (Vec<(&'static str, &'static str)>, u64);
 impl Sum {
     fn sum(&self, read: impl Fn(&ShardMetrics) -> u64) -> u64 {
         self.shards.iter().map(|shard| read(shard)).sum()
+    }
+
+    /// What is still to be done, and was done, for copies to lie where they belong.
+    fn repair(&self) -> [proto::MetricFamily; 2] {
+        [
+            gauge(
+                "reticulum_repair_debt_images",
+                "Copies that are still to be handed over to their owners.",
+                vec![(Vec::new(), self.sum(|shard| shard.strays.get()))],
+            ),
+            counter(
+                "reticulum_repair_bytes_total",
+                "Bytes of copies given to nodes that should have had them.",
+                vec![(Vec::new(), self.sum(|shard| shard.repair_bytes.get()))],
+            ),
+        ]
+    }
+
+    /// Those between shards for want of room, those of other nodes for want of proof.
+    fn mesh_refused(&self) -> Vec<Sample> {
+        let full = (vec![("reason", "full")], self.sum(|shard| shard.mesh_refused.get()));
+        let unproven = Unproven::ALL.iter().map(|(cause, text)| {
+            let count = self.sum(|shard| shard.peers_refused[cause.index()].load(Relaxed));
+            (vec![("reason", *text)], count)
+        });
+        std::iter::once(full).chain(unproven).collect()
     }
 
     /// Nothing until every shard has counted: a part would look like a loss.

@@ -102,13 +102,7 @@ fn uploads_open_to_anybody_are_refused_wherever_the_address_was_told() {
 }
 
 #[test]
-fn a_node_to_join_is_refused_by_this_version() {
-    refuses_to_serve(&["--join", "http://127.0.0.1:1"], &[], &["this version runs one node only"]);
-    refuses_to_serve(
-        &[],
-        &[("RETICULUM_CLUSTER_JOIN", "http://127.0.0.1:1")],
-        &["this version runs one node only"],
-    );
+fn a_node_to_join_needs_a_whole_url_and_off_loopback_a_secret() {
     refuses_to_serve(&["--join", "127.0.0.1:1"], &[], &["--join: cluster.join has \"127.0.0.1:1\""]);
     refuses_to_serve(&["--join", "http://10.0.0.1:1"], &[], &["cluster.secret"]);
 }

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::{Connection, Request};
-use crate::harness::{free_port, wait_until};
+use crate::harness::{free_ports, wait_until};
 
 /// Directories that demos left in `directory`.
 fn left_behind(directory: &std::path::Path) -> Vec<PathBuf> {
@@ -15,28 +15,28 @@ fn left_behind(directory: &std::path::Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("entry").path()).collect()
 }
 
-#[test]
-fn every_url_of_the_demo_works_and_nothing_is_left_behind() {
-    let scratch = tempfile::tempdir().expect("make a directory");
-    let port = free_port();
+/// A demo of so many nodes that has said all it says, its first port, and what it said.
+fn start(nodes: &str, scratch: &std::path::Path) -> (Child, u16, Vec<String>) {
+    let port = free_ports(3);
     let mut demo = Command::new(env!("CARGO_BIN_EXE_reticulum"))
-        .args(["demo", "--nodes", "1", "--port", &port.to_string()])
-        .env("TMPDIR", scratch.path())
+        .args(["demo", "--nodes", nodes, "--port", &port.to_string()])
+        .env("TMPDIR", scratch)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("start");
     let output = BufReader::new(demo.stdout.take().expect("piped"));
-    let mut urls = Vec::new();
-    for line in output.lines() {
-        let line = line.expect("read");
-        if let Some((_, path)) = line.split_once(&format!("  http://127.0.0.1:{port}")) {
-            urls.push(path.to_owned());
-        }
-        if line.contains("Ctrl-C") {
-            break;
-        }
-    }
+    let lines = output.lines().map(|line| line.expect("read"));
+    let said = lines.take_while(|line| !line.contains("Ctrl-C")).collect();
+    (demo, port, said)
+}
+
+#[test]
+fn every_url_of_the_demo_works_and_nothing_is_left_behind() {
+    let scratch = tempfile::tempdir().expect("make a directory");
+    let (mut demo, port, said) = start("1", scratch.path());
+    let url = |line: &String| Some(line.split_once(&format!("  http://127.0.0.1:{port}"))?.1.to_owned());
+    let urls: Vec<_> = said.iter().filter_map(url).collect();
     assert!(urls.len() >= 9, "{urls:?}");
     for url in &urls {
         Connection::open(port).ask(&Request::get(url)).expect(200);
@@ -44,4 +44,26 @@ fn every_url_of_the_demo_works_and_nothing_is_left_behind() {
     kill_process(Pid::from_child(&demo), Signal::INT).expect("send a signal");
     assert!(demo.wait().expect("wait").success());
     wait_until("the temporary directory to go", || left_behind(scratch.path()).is_empty());
+}
+
+#[test]
+fn the_demo_is_a_cluster_whose_nodes_end_with_it_even_when_it_is_killed() {
+    let scratch = tempfile::tempdir().expect("make a directory");
+    let (mut demo, port, said) = start("3", scratch.path());
+    let ports: Vec<u16> = said
+        .iter()
+        .filter_map(|line| {
+            line.strip_prefix("  http://127.0.0.1:")?.strip_suffix("/status.json")?.parse().ok()
+        })
+        .collect();
+    assert_eq!(ports, [port, port + 1, port + 2], "{said:?}");
+    for port in &ports {
+        let status = Connection::open(*port).ask(&Request::get("/status.json")).expect(200).json();
+        assert_eq!(status["nodes"].as_array().map(Vec::len), Some(3), "{status}");
+    }
+    demo.kill().expect("kill");
+    demo.wait().expect("wait");
+    for port in ports {
+        wait_until("a node to end with the demo", || Connection::try_open(port).is_err());
+    }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) config: String,
     /// Where its data lies; by default in the node's own directory.
     pub(crate) data: Option<PathBuf>,
+    /// Where it listens; by default on a port that is free.
+    pub(crate) port: Option<u16>,
     /// More flags of `serve`.
     pub(crate) flags: Vec<&'static str>,
     /// Variables of its environment.
@@ -47,13 +49,25 @@ impl Node {
     /// Starts a node and waits until it is ready.
     #[track_caller]
     pub(crate) fn start(options: Options) -> Self {
-        let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
-        fs::write(scratch.path().join("reticulum.toml"), patient(&options.config)).expect("write the config");
-        let port = free_port();
-        let child = spawn(&options, port, scratch.path());
-        let mut node = Self { child, options, port, scratch };
+        let mut node = Self::begin(options);
         node.wait_until_ready();
         node
+    }
+
+    /// Starts a node and waits until it takes requests, ready or not.
+    #[track_caller]
+    pub(crate) fn start_unready(options: Options) -> Self {
+        let mut node = Self::begin(options);
+        node.wait_until("/healthz");
+        node
+    }
+
+    fn begin(options: Options) -> Self {
+        let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
+        fs::write(scratch.path().join("reticulum.toml"), patient(&options.config)).expect("write the config");
+        let port = options.port.unwrap_or_else(free_port);
+        let child = spawn(&options, port, scratch.path());
+        Self { child, options, port, scratch }
     }
 
     /// A node of one shard with the defaults.
@@ -77,9 +91,15 @@ impl Node {
     /// Starts it again, after its end, on the same directory and port.
     #[track_caller]
     pub(crate) fn restart(&mut self) {
+        self.restart_unready();
+        self.wait_until_ready();
+    }
+
+    /// The same, but it may take long until it is ready, if ever.
+    #[track_caller]
+    pub(crate) fn restart_unready(&mut self) {
         assert!(self.child.try_wait().expect("wait").is_some(), "end the node before starting it again");
         self.child = spawn(&self.options, self.port, self.scratch.path());
-        self.wait_until_ready();
     }
 
     /// Starts it again as above, with so many shards from now on.
@@ -110,6 +130,11 @@ impl Node {
     #[track_caller]
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
         wait_for_exit(&mut self.child)
+    }
+
+    /// What it is started with the next time; the config is written once.
+    pub(crate) fn options_mut(&mut self) -> &mut Options {
+        &mut self.options
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -217,18 +242,24 @@ impl Node {
     }
 
     #[track_caller]
-    fn wait_until_ready(&mut self) {
+    pub(crate) fn wait_until_ready(&mut self) {
+        self.wait_until("/readyz");
+    }
+
+    /// Waits until this page is there.
+    #[track_caller]
+    fn wait_until(&mut self, page: &str) {
         let begin = Instant::now();
         loop {
             let answer = Connection::try_open(self.port);
-            let answer = answer.and_then(|mut connection| connection.try_ask(&Request::get("/readyz")));
+            let answer = answer.and_then(|mut connection| connection.try_ask(&Request::get(page)));
             if answer.is_ok_and(|answer| answer.status == 200) {
                 return;
             }
             if let Some(status) = self.child.try_wait().expect("wait") {
-                panic!("the node ended while starting: {status}");
+                panic!("the node ended while {page} was awaited: {status}");
             }
-            assert!(begin.elapsed() < PATIENCE, "the node is not ready after {PATIENCE:?}");
+            assert!(begin.elapsed() < PATIENCE, "{page} is not there after {PATIENCE:?}");
             pause();
         }
     }
@@ -315,6 +346,17 @@ pub(crate) fn free_port() -> u16 {
         let port = listener.local_addr().expect("an address").port();
         if given.get_or_insert_default().insert(port) {
             return port;
+        }
+    }
+}
+
+/// The first of so many ports in a row that nobody listens on.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    loop {
+        let first = free_port();
+        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if first.checked_add(count).is_some() && (first..first + count).all(is_free) {
+            return first;
         }
     }
 }

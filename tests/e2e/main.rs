@@ -4,14 +4,16 @@
 //! on its own port, so that they run side by side; none sleeps to wait for a state.
 //!
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
+//!   [`grid`]: several nodes that are one cluster.
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`corpus`].
 //! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`signed`].
-//! * What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
+//! * How nodes become a cluster and stay one: [`cluster`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
 mod client;
+mod grid;
 mod harness;
 mod jpeg;
 mod pictures;
@@ -19,9 +21,11 @@ mod pictures;
 mod access;
 mod bodies;
 mod cache;
+mod cluster;
 mod commands;
 mod conditions;
 mod configuration;
+mod copies;
 mod corpus;
 mod crash;
 mod demo;

@@ -20,12 +20,13 @@
 mod column;
 mod edit;
 mod register;
+mod text;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-pub(in crate::cluster) mod tests_support;
+pub(crate) mod tests_support;
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ pub use edit::{Edit, EditError, NewNode};
 use register::{Rank, Register, Stamp};
 
 /// The hash of both columns: it rides on every request between nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayoutHash(pub(in crate::cluster) [u8; 16]);
 
 /// The hash of everything in a layout, to see whether two nodes have anything to tell each other.

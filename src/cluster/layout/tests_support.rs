@@ -86,3 +86,15 @@ pub(in crate::cluster) fn settle(layout: &mut Layout) {
     }
     layout.promote();
 }
+
+/// The same for nodes of any ids, for scenes of other rooms.
+pub(crate) fn layout_of(nodes: &[(NodeId, NewNode)], copies: Copies) -> Layout {
+    let (first, about) = &nodes[0];
+    let mut layout = Layout::found(*first, about, copies);
+    for (node, about) in &nodes[1..] {
+        layout.edit(*first, &Edit::Join(*node, about.clone())).unwrap();
+        layout.edit(*first, &Edit::Role(*node, Role::Active)).unwrap();
+    }
+    settle(&mut layout);
+    layout
+}

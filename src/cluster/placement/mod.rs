@@ -25,6 +25,12 @@ pub const SLOT_BITS: u32 = 20;
 pub struct Slot(u32);
 
 impl Slot {
+    /// So many slots, at even distances from each other: what holds of them holds of all, nearly.
+    pub(in crate::cluster) fn sample(count: u32) -> impl Iterator<Item = Self> {
+        let all = 1 << SLOT_BITS;
+        (0..count.min(all)).map(move |at| Self(at * (all / count.min(all))))
+    }
+
     /// The slot of an id.
     pub fn of(id: &ObjectId) -> Self {
         let [a, b, c, ..] = *id.digest();
@@ -59,6 +65,11 @@ enum Standing {
 }
 
 impl Placement {
+    /// Copies wanted of each image.
+    pub(in crate::cluster) fn replication(&self) -> usize {
+        self.replication
+    }
+
     pub(in crate::cluster) fn new(column: &Column) -> Self {
         let members = column.members.iter();
         let standing = |role: Role| match role {

@@ -21,6 +21,9 @@ pub(in crate::config) struct Origin(String);
 
 const ORIGIN_BYTES_MAX: usize = 256;
 
+/// Ten less than a host's name may have, so that a whole URL has no more than 256 bytes.
+const HOST_BYTES_MAX: usize = 243;
+
 impl NodeUrl {
     /// Whether it leads to the own machine.
     pub(in crate::config) fn is_loopback(&self) -> bool {
@@ -59,7 +62,9 @@ fn is_host(host: &str) -> bool {
     }
     let like_ipv4 =
         host.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-    host.len() <= 253 && host.bytes().all(is_of_name) && (!like_ipv4 || host.parse::<Ipv4Addr>().is_ok())
+    host.len() <= HOST_BYTES_MAX
+        && host.bytes().all(is_of_name)
+        && (!like_ipv4 || host.parse::<Ipv4Addr>().is_ok())
 }
 
 impl From<SocketAddr> for NodeUrl {
@@ -169,6 +174,13 @@ mod tests {
         ] {
             assert_eq!(url(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_node_url_is_no_longer_than_the_cluster_takes() {
+        let longest = format!("http://{}:65535", "a".repeat(HOST_BYTES_MAX));
+        assert!(crate::cluster::node::NodeUrl::parse(&url(&longest).unwrap()).is_ok());
+        assert_eq!(url(&longest.replace("aa", "aaa")), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! `100s` and `100w100h,fill`, a quality that is the default) give one recipe, hence one key, one ETag
 //! and one cached variant. No image is known here: what an image's size makes of it is geometry.
 
+mod parse;
+
 use std::fmt;
 
 use sha1::{Digest, Sha1};
@@ -28,6 +30,17 @@ pub struct Settings {
     pub dimension_max: u32,
     /// What stays an animation.
     pub animation: AnimationMax,
+}
+
+impl Settings {
+    /// Over all that makes equal URLs have other bytes: nodes of a cluster should have the same.
+    pub fn checksum(&self) -> u32 {
+        let Self { quality: Quality { jpeg, webp, avif }, upscale, dimension_max, animation } = self;
+        let AnimationMax { frames, pixels } = animation;
+        let text =
+            format!("{ENCODER_VERSION} {jpeg} {webp} {avif} {upscale} {dimension_max} {frames} {pixels}");
+        crc32fast::hash(text.as_bytes())
+    }
 }
 
 /// The largest animation that stays one; of larger ones the first frame is shown.

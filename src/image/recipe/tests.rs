@@ -216,6 +216,16 @@ proptest! {
             prop_assert_eq!(one.key() == other.key(), one == other);
         }
     }
+
+    #[test]
+    fn a_recipe_is_read_back_from_its_key(recipe in recipes(), other in ".{0,40}") {
+        if let Some(recipe) = recipe {
+            let key = recipe.key();
+            prop_assert_eq!(Recipe::parse(&key, recipe.dimension_max), Some(recipe));
+            prop_assert_eq!(Recipe::parse(&format!("{key},{other}"), 8192), None);
+        }
+        prop_assert_eq!(Recipe::parse(&other, 8192), None);
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ struct Store {
 impl Store {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path()).unwrap());
+        drop(open(root.path(), "default").unwrap());
         let layout = Layout::new(&root.path().canonicalize().unwrap());
         Self { root, layout }
     }

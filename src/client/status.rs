@@ -1,0 +1,121 @@
+//! `reticulum status` and `reticulum layout`: the cluster as one of its nodes sees it.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::ClientError;
+use super::node::Node;
+use super::output::{Output, harmless};
+use super::table::{Table, bytes};
+use crate::cli::commands;
+
+const PATH: &str = "/status.json";
+
+#[derive(Deserialize)]
+struct Status {
+    not_a_member: Option<String>,
+    nodes: Vec<Member>,
+    repair_debt: Option<u64>,
+    layout: Layout,
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    name: String,
+    id: String,
+    url: String,
+    zone: String,
+    weight: u32,
+    state: String,
+    alive: bool,
+    writable: bool,
+    images: Option<u64>,
+    bytes: Option<u64>,
+    version: Option<String>,
+    free: Option<u64>,
+    share: f64,
+}
+
+#[derive(Deserialize)]
+struct Layout {
+    hash: String,
+    settled: bool,
+    replication: u64,
+    min_replication: u64,
+}
+
+pub(super) fn run(flags: &commands::Status) -> Result<(), ClientError> {
+    let node = Node::with_key(&flags.target.node, flags.operator_key.as_ref());
+    let output = Output::plain();
+    if flags.json {
+        let status: Box<RawValue> = node.get_json(PATH)?;
+        return output.line(status.get());
+    }
+    let status: Status = node.get_json(PATH)?;
+    let mut table = Table::new(&["NAME", "ZONE", "STATE", "#IMAGES", "#BYTES", "#FREE", "VERSION", "URL"]);
+    for member in &status.nodes {
+        table.row(vec![
+            harmless(&member.name),
+            harmless(&member.zone),
+            member.state(),
+            number(member.images),
+            bytes(member.bytes),
+            bytes(member.free),
+            harmless(member.version.as_deref().unwrap_or("-")),
+            harmless(&member.url),
+        ]);
+    }
+    table.lines().try_for_each(|line| output.line(line))?;
+    output.line(format!("repair debt: {}", number(status.repair_debt)))?;
+    complain(&output, &status);
+    Ok(())
+}
+
+pub(super) fn layout(flags: &commands::Layout) -> Result<(), ClientError> {
+    let node = Node::with_key(&flags.target.node, flags.operator_key.as_ref());
+    let output = Output::plain();
+    let status: Status = node.get_json(PATH)?;
+    let Layout { hash, settled, replication, min_replication } = &status.layout;
+    output.line(format!(
+        "replication {replication}, before an answer {min_replication}, {}, hash {}",
+        if *settled { "settled" } else { "moving to a newer layout" },
+        harmless(hash)
+    ))?;
+    let mut table = Table::new(&["NAME", "ID", "ZONE", "STATE", "#WEIGHT", "#SHARE", "#CAPACITY"]);
+    for member in &status.nodes {
+        table.row(vec![
+            harmless(&member.name),
+            harmless(&member.id),
+            harmless(&member.zone),
+            member.state(),
+            member.weight.to_string(),
+            format!("{:.1} %", member.share * 100.0),
+            bytes(member.bytes.zip(member.free).map(|(used, free)| used.saturating_add(free))),
+        ]);
+    }
+    table.lines().try_for_each(|line| output.line(line))?;
+    complain(&output, &status);
+    Ok(())
+}
+
+fn complain(output: &Output, status: &Status) {
+    status.not_a_member.iter().chain(&status.warnings).for_each(|sentence| output.complain(sentence));
+}
+
+fn number(count: Option<u64>) -> String {
+    count.map_or_else(|| "-".to_owned(), |count| count.to_string())
+}
+
+impl Member {
+    /// The layout's word, and what speaks against it.
+    fn state(&self) -> String {
+        let mut state = harmless(&self.state);
+        if !self.alive {
+            state += ", away";
+        } else if !self.writable {
+            state += ", read-only";
+        }
+        state
+    }
+}

@@ -1,0 +1,108 @@
+//! What the log says of the cluster. The same thing is said at most once a minute, for some come with every message.
+
+use std::collections::BTreeMap;
+
+use super::Trouble;
+use crate::cluster::core::{Event, Refusal};
+use crate::cluster::node::NodeId;
+use crate::cluster::time::Time;
+use crate::cluster::view::View;
+
+/// Between two lines of one kind.
+const AGAIN_MS: u64 = 60_000;
+
+/// When what was said last.
+#[derive(Default)]
+pub(super) struct Journal {
+    events: BTreeMap<Event, Time>,
+    troubles: BTreeMap<Trouble, Time>,
+}
+
+impl Journal {
+    /// Says it, unless it was said a moment ago.
+    pub(super) fn tell(&mut self, event: Event, view: &View, now: Time) {
+        let is_news = matches!(event, Event::Up(_) | Event::Down(_) | Event::Outing(_) | Event::Promoted);
+        if is_news || is_new(&mut self.events, event, now) {
+            say(event, view);
+        }
+    }
+
+    /// The same of a node that does not read what this one sends.
+    pub(super) fn note(&mut self, trouble: Trouble, now: Time) {
+        if is_new(&mut self.troubles, trouble, now) {
+            match trouble {
+                Trouble::ForeignCluster => log::error!(
+                    "a node that this one asks belongs to another cluster; look at cluster.name and cluster.join"
+                ),
+                Trouble::WrongSecret => log::error!(
+                    "a node that this one asks does not know its secret; set the same cluster.secret on both"
+                ),
+            }
+        }
+    }
+}
+
+fn is_new<T: Ord>(told: &mut BTreeMap<T, Time>, what: T, now: Time) -> bool {
+    told.retain(|_, at| now.since(*at) < AGAIN_MS);
+    if told.contains_key(&what) {
+        return false;
+    }
+    told.insert(what, now);
+    true
+}
+
+fn say(event: Event, view: &View) {
+    let name =
+        |node: NodeId| view.member(node).map_or_else(|| node.to_string(), |member| member.name.to_string());
+    match event {
+        Event::Joined => log::info!("taken in by the cluster"),
+        Event::JoinRefused(refusal) => log::error!("the cluster refuses this node: {}", reason(refusal)),
+        Event::Up(node) => log::info!(node = name(node); "a member answers"),
+        Event::Down(node) => log::warn!(node = name(node); "a member does not answer"),
+        Event::Promoted => log::info!("all members are in sync: the new layout is the only one"),
+        Event::ForeignCluster => {
+            log::error!(
+                "a node of another cluster has sent a message, which is not used; look at cluster.name"
+            );
+        }
+        Event::Malformed => log::warn!("a message between nodes cannot be read and is not used"),
+        Event::LayoutRefused => log::error!("the layout of another node cannot be merged with this node's"),
+        Event::DuplicateId => log::error!(
+            "another live node has this node's id, so both take no uploads: stop the one whose data directory is a copy"
+        ),
+        Event::Removed => log::error!(
+            "this node was removed from its cluster for ever: start it on an empty data directory to join as a new one"
+        ),
+        Event::Outing(node) => log::warn!(node = name(node); "the role of a member that was away is changed"),
+        Event::NeedsOperator(node) => log::error!(
+            node = name(node); "a member is away for long and cannot be taken out by itself: bring it back, or remove it"
+        ),
+    }
+}
+
+/// Why, and what to do.
+fn reason(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::Taken => {
+            "another member has its name or its URL; give it another, or remove that member first"
+        }
+        Refusal::Removed => "its id was removed for ever; start it on an empty data directory",
+        Refusal::Full => "it has all the nodes it can have",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_said_once_a_minute() {
+        let (mut told, at) = (BTreeMap::new(), Time::from_millis);
+        let said: Vec<_> = [0, 2_000, 59_999, 60_000, 60_001]
+            .into_iter()
+            .filter(|millis| is_new(&mut told, Trouble::WrongSecret, at(*millis)))
+            .collect();
+        assert_eq!(said, [0, 60_000]);
+        assert!(is_new(&mut told, Trouble::ForeignCluster, at(60_002)));
+    }
+}

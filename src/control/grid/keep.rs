@@ -1,0 +1,138 @@
+//! What a node remembers of its cluster over a restart: the layout, with all members in it. Blocking.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use crate::cluster::layout::Layout;
+use crate::store::identity::Identity;
+use crate::store::path;
+use crate::store::record::{self, RecordError};
+
+/// Why a node cannot take up where it was. Nothing was changed.
+#[derive(Debug)]
+pub enum KeepError {
+    /// The layout that it once had is damaged or gone, and it is told to join nobody who could give it again. A
+    /// node that founded another cluster then would answer uploads that lie on it alone.
+    Lost(PathBuf),
+    /// The system's refusal.
+    Io(PathBuf, io::Error),
+}
+
+/// The layout that was kept last; `None` if there is none, or none that can be trusted. `joins` says whether this
+/// node asks others to be taken in: they give it what it had.
+///
+/// # Errors
+/// [`KeepError`]
+pub(in crate::control) fn recall(
+    paths: &path::Layout,
+    identity: &Identity,
+    joins: bool,
+) -> Result<Option<Layout>, KeepError> {
+    let file = paths.cluster_layout();
+    let found = match record::read(&file) {
+        Ok(None) if identity.is_member => Err("is gone"),
+        Ok(None) => return Ok(None),
+        Ok(Some(bytes)) => Layout::decode(&bytes).map_err(|_| "is damaged"),
+        Err(RecordError::Damaged) => Err("is damaged"),
+        Err(RecordError::Io(error)) => return Err(KeepError::Io(file, error)),
+    };
+    match found {
+        Ok(layout) => Ok(Some(layout)),
+        Err(_) if !joins => Err(KeepError::Lost(file)),
+        Err(what) => {
+            log::error!("the cluster's layout that this node kept {what}; it asks its cluster for it anew");
+            Ok(None)
+        }
+    }
+}
+
+/// Keeps a layout durably. `newcomer` is the identity of a node that never had one: it has from now on.
+///
+/// # Errors
+/// What was refused, as a sentence for the log; then the last layout stands, or this one.
+pub(in crate::control) fn keep(
+    paths: &path::Layout,
+    bytes: &[u8],
+    newcomer: Option<Identity>,
+) -> Result<(), String> {
+    record::replace(&paths.cluster_layout(), bytes).map_err(|error| error.to_string())?;
+    match newcomer {
+        Some(identity) => {
+            let identity = Identity { is_member: true, ..identity };
+            identity.write(paths.root()).map_err(|error| error.to_string())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Random numbers for one start: who this process is, and what seeds its choices.
+///
+/// # Errors
+/// The system gives none.
+pub(in crate::control) fn random() -> io::Result<[u64; 2]> {
+    let mut bytes = [0; 16];
+    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut bytes)?;
+    let both = u128::from_be_bytes(bytes);
+    Ok([(both >> 64) as u64, both as u64])
+}
+
+impl fmt::Display for KeepError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(path) => write!(
+                f,
+                "{} held this node's cluster and is damaged or gone: start with --join and the URL of another member, \
+                 or, if there never was one, remove it and the last line of node.id",
+                path.display()
+            ),
+            Self::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for KeepError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::layout::Copies;
+    use crate::cluster::node::NodeId;
+    use crate::control::grid::tests::about;
+    use crate::store::open::open;
+
+    fn layout() -> Layout {
+        Layout::found(NodeId::from_bytes([1; 16]), &about(1), Copies { replication: 3, min_replication: 2 })
+    }
+
+    #[test]
+    fn what_was_kept_is_recalled_and_the_node_is_a_member_from_then_on() {
+        let root = tempfile::tempdir().unwrap();
+        let data = open(root.path(), "a").unwrap();
+        assert!(matches!(recall(&data.layout, &data.identity, false), Ok(None)));
+        keep(&data.layout, &layout().encode(), Some(data.identity.clone())).unwrap();
+        keep(&data.layout, &layout().encode(), None).unwrap();
+        assert_eq!(recall(&data.layout, &data.identity, false).unwrap(), Some(layout()));
+        drop(data);
+        assert!(open(root.path(), "a").unwrap().identity.is_member);
+    }
+
+    #[test]
+    fn a_lost_layout_founds_no_new_cluster() {
+        let root = tempfile::tempdir().unwrap();
+        let data = open(root.path(), "a").unwrap();
+        let identity = Identity { is_member: true, ..data.identity.clone() };
+        assert!(matches!(recall(&data.layout, &identity, false), Err(KeepError::Lost(_))));
+        assert!(matches!(recall(&data.layout, &identity, true), Ok(None)));
+        let torn = &layout().encode()[..40];
+        for damage in [&b"half"[..], b""] {
+            fs::write(data.layout.cluster_layout(), damage).unwrap();
+            assert!(matches!(recall(&data.layout, &data.identity, false), Err(KeepError::Lost(_))));
+            assert!(matches!(recall(&data.layout, &data.identity, true), Ok(None)));
+        }
+        // Whole as a file, and yet no layout.
+        record::replace(&data.layout.cluster_layout(), torn).unwrap();
+        assert!(matches!(recall(&data.layout, &data.identity, false), Err(KeepError::Lost(_))));
+    }
+}

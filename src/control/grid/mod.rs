@@ -1,0 +1,228 @@
+//! This node's part in its cluster, on the control executor and on no request's way.
+//!
+//! * [`driver`]: the core and what it wants done, without any I/O of its own.
+//! * [`outside`]: the real world: the shards, the disk, the log, other nodes.
+//! * [`post`]: letters to other nodes. [`roll`]: what each says of itself.
+//! * [`keep`]: what is remembered over a restart. [`publish`]: views to the shards. [`journal`]: lines in the log.
+//!
+//! One task, [`run`], owns all of it. It alone takes from the channels on which other threads send to it, and it
+//! lives as long as the process.
+
+pub(super) mod driver;
+mod journal;
+pub(super) mod keep;
+pub(super) mod outside;
+pub(super) mod post;
+mod publish;
+pub(super) mod roll;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_lite::future;
+
+use self::driver::{Driver, World};
+use self::outside::Outside;
+use self::roll::Roll;
+use crate::cluster::core::{Boot, Input, Settings};
+use crate::cluster::time::Time;
+use crate::cluster::view::Writes;
+use crate::shard::line::{Ears, Letter, Report};
+use crate::shard::roster::Facts;
+
+/// The longest time without a look around. Each look is a beat by which the others see that control lives.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Without a look for so long this process was stopped or its core was taken away. What the others sent meanwhile
+/// comes first then, for else they would all be called down.
+const GAP: Duration = Duration::from_millis(1_500);
+
+/// How long what came meanwhile may take to arrive.
+const CATCH_UP: Duration = Duration::from_millis(500);
+
+/// Letters that are read before the clock is looked at again.
+const LETTERS_AT_ONCE: usize = 64;
+
+/// How long a farewell may take.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Orders that may wait: one layout being kept, one farewell, and some troubles, which may be lost.
+const ORDERS_MAX: usize = 16;
+
+/// What happens on the control executor itself.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// The layout of this number is durable, or not.
+    Kept(u64, bool),
+    /// A message could not be delivered because of this.
+    Trouble(Trouble),
+    /// What this node says of itself.
+    Facts(Facts),
+    /// The process is about to end; tell the others, and then here.
+    Leave(flume::Sender<()>),
+}
+
+/// Why another node does not even read a message. Whoever merely does not answer is no trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trouble {
+    /// It belongs to another cluster.
+    ForeignCluster,
+    /// It has another secret.
+    WrongSecret,
+}
+
+/// What a letter holds, by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LetterKind {
+    /// A message between cores.
+    Core,
+    /// What the sender says of itself.
+    Facts,
+}
+
+impl LetterKind {
+    fn seal(self, bytes: &[u8]) -> Vec<u8> {
+        [&[self as u8], bytes].concat()
+    }
+
+    fn open(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        match bytes.split_first()? {
+            (0, rest) => Some((Self::Core, rest)),
+            (1, rest) => Some((Self::Facts, rest)),
+            _ => None,
+        }
+    }
+}
+
+/// The channel of orders.
+pub(super) fn orders() -> (flume::Sender<Order>, flume::Receiver<Order>) {
+    flume::bounded(ORDERS_MAX)
+}
+
+/// What [`run`] takes from, and sends itself orders by.
+pub(super) struct Inbox {
+    pub(super) ears: Ears,
+    pub(super) orders: flume::Receiver<Order>,
+    pub(super) own_orders: flume::Sender<Order>,
+}
+
+/// A node's part in its cluster, with all that it is made of.
+struct Grid {
+    driver: Driver<Outside>,
+    roll: Roll,
+}
+
+enum Heard {
+    Report(Report),
+    Letter(Letter),
+    Order(Order),
+    Nothing,
+}
+
+/// Drives the core until the process ends. `settled` is called once, when this node may listen: it has a layout by
+/// which all its shards work, or it has to be asked before it can get one.
+pub(super) async fn run(
+    settings: Settings,
+    boot: Boot,
+    (world, roll): (Outside, Roll),
+    inbox: Inbox,
+    settled: impl FnOnce(),
+) {
+    let clock = roll.node();
+    let joins = !settings.join.is_empty();
+    let mut grid = Grid { driver: Driver::new(settings, boot, world, clock.line.now()), roll };
+    let (mut settled, mut last, mut quiet_until) = (Some(settled), Instant::now(), Instant::now());
+    loop {
+        let due = Duration::from_millis(grid.driver.next_deadline().since(clock.line.now()));
+        let quiet = quiet_until.saturating_duration_since(Instant::now());
+        let heard = inbox.next(due.max(quiet).min(LOOK_EVERY)).await;
+        grid.driver.world().beat();
+        let gap = last.elapsed() > GAP;
+        last = Instant::now();
+        grid.take(heard, clock.line.now()).await;
+        for letter in inbox.ears.letters.try_iter().take(LETTERS_AT_ONCE) {
+            grid.read(&letter, clock.line.now());
+        }
+        if gap {
+            // This tells the core that time was lost; what is due then waits for the letters.
+            grid.driver.handle(Input::Tick, clock.line.now());
+            quiet_until = Instant::now() + CATCH_UP;
+        } else if quiet_until <= last && grid.driver.next_deadline() <= clock.line.now() {
+            grid.driver.handle(Input::Tick, clock.line.now());
+        }
+        grid.roll.look(&inbox.own_orders);
+        let is_member = grid.driver.view().writes() != Writes::NotJoined;
+        let is_settled = joins || (is_member && grid.driver.world().is_shown());
+        if let Some(settled) = settled.take_if(|_| is_settled) {
+            settled();
+        }
+    }
+}
+
+impl Grid {
+    async fn take(&mut self, heard: Heard, now: Time) {
+        match heard {
+            Heard::Report(Report::ViewTaken { shard, number }) => {
+                self.driver.world().taken(shard, number);
+                self.driver.settle(now);
+            }
+            Heard::Report(Report::HoldsImages) => self.driver.handle(Input::HoldsImages(true), now),
+            Heard::Letter(letter) => self.read(&letter, now),
+            Heard::Order(order) => self.follow(order, now).await,
+            Heard::Nothing => {}
+        }
+    }
+
+    fn read(&mut self, letter: &Letter, now: Time) {
+        match LetterKind::open(&letter.bytes) {
+            Some((LetterKind::Facts, facts)) => {
+                if let Some(facts) = Facts::decode(facts) {
+                    self.roll.hear(letter.from, facts, self.driver.view());
+                }
+            }
+            Some((LetterKind::Core, message)) => self.driver.handle(Input::Message(message), now),
+            // Of a later version: the core says that it cannot be read.
+            None => self.driver.handle(Input::Message(&[]), now),
+        }
+    }
+
+    async fn follow(&mut self, order: Order, now: Time) {
+        match order {
+            Order::Kept(sequence, true) => {
+                self.driver.world().kept();
+                self.driver.handle(Input::Persisted(sequence), now);
+            }
+            Order::Kept(sequence, false) => self.driver.handle(Input::PersistFailed(sequence), now),
+            Order::Trouble(trouble) => self.driver.world().note(trouble, now),
+            Order::Facts(facts) => {
+                let view = Arc::clone(self.driver.view());
+                self.roll.tidy(&view, self.driver.needs_operator().collect());
+                self.driver.world().report(&facts, &view);
+                self.roll.hear(view.this(), facts, &view);
+            }
+            Order::Leave(done) => {
+                self.driver.handle(Input::Leave, now);
+                let late = Instant::now() + FAREWELL;
+                while !self.driver.world().is_delivered() && Instant::now() < late {
+                    glommio::timer::sleep(Duration::from_millis(5)).await;
+                }
+                let _ = done.try_send(());
+            }
+        }
+    }
+}
+
+impl Inbox {
+    async fn next(&self, wait: Duration) -> Heard {
+        let report = async { self.ears.reports.recv_async().await.map_or(Heard::Nothing, Heard::Report) };
+        let letter = async { self.ears.letters.recv_async().await.map_or(Heard::Nothing, Heard::Letter) };
+        let order = async { self.orders.recv_async().await.map_or(Heard::Nothing, Heard::Order) };
+        let late = async {
+            glommio::timer::sleep(wait).await;
+            Heard::Nothing
+        };
+        future::or(future::or(order, report), future::or(letter, late)).await
+    }
+}

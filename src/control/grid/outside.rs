@@ -1,0 +1,174 @@
+//! The world of a node's core as it is: shards, disk, log, metrics, other nodes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::driver::World;
+use super::journal::Journal;
+use super::post::Post;
+use super::publish::Publisher;
+use super::{LetterKind, Order, Trouble, keep};
+use crate::cluster::core::{Event, Refusal};
+use crate::cluster::layout::{LayoutHash, Role};
+use crate::cluster::node::{NodeId, NodeUrl};
+use crate::cluster::time::Time;
+use crate::cluster::view::{View, Writes};
+use crate::shard::Node;
+use crate::shard::line::Standing;
+use crate::shard::message::Message;
+use crate::shard::roster::Facts;
+use crate::store::identity::Identity;
+use crate::telemetry::metrics::{Label as _, Member, MemberMetrics};
+
+/// See the module's text.
+pub(in crate::control) struct Outside {
+    node: Arc<Node>,
+    post: Post,
+    publisher: Publisher,
+    journal: Journal,
+    members: Arc<MemberMetrics>,
+    orders: flume::Sender<Order>,
+    /// Until the first layout is durable.
+    newcomer: Option<Identity>,
+    /// The layout that is shown: it rides on every message.
+    layout: LayoutHash,
+    /// While this node belongs to no cluster: where it stands with those whom it asks.
+    trouble: Standing,
+}
+
+impl Outside {
+    pub(in crate::control) fn new(
+        node: Arc<Node>,
+        identity: &Identity,
+        mailboxes: Vec<flume::Sender<Message>>,
+        members: Arc<MemberMetrics>,
+        post: Post,
+        orders: flume::Sender<Order>,
+    ) -> Self {
+        Self {
+            node,
+            post,
+            publisher: Publisher::new(mailboxes),
+            journal: Journal::default(),
+            members,
+            orders,
+            newcomer: Some(identity).filter(|identity| !identity.is_member).cloned(),
+            layout: LayoutHash::default(),
+            trouble: Standing::Joining,
+        }
+    }
+
+    pub(super) fn beat(&self) {
+        self.node.line.beat();
+    }
+
+    pub(super) fn taken(&mut self, shard: usize, number: u64) {
+        self.publisher.taken(shard, number);
+    }
+
+    /// A layout is durable.
+    pub(super) fn kept(&mut self) {
+        self.newcomer = None;
+    }
+
+    pub(super) fn is_delivered(&self) -> bool {
+        self.post.is_delivered()
+    }
+
+    /// Another node does not even read what this one sends.
+    pub(super) fn note(&mut self, trouble: Trouble, now: Time) {
+        let standing = match trouble {
+            Trouble::ForeignCluster => Standing::ForeignCluster,
+            Trouble::WrongSecret => Standing::WrongSecret,
+        };
+        self.journal.note(trouble, now);
+        self.ail(standing);
+    }
+
+    /// Says what this node says of itself to all others that answer.
+    pub(super) fn report(&self, facts: &Facts, view: &View) {
+        for (node, member) in view.members().filter(|(node, member)| member.alive && *node != view.this()) {
+            let letter = LetterKind::Facts.seal(&facts.encode());
+            self.post.send(&member.url, Some(node), self.layout, letter);
+        }
+    }
+
+    fn ail(&mut self, standing: Standing) {
+        let before = self.trouble;
+        self.trouble = standing;
+        if self.node.line.standing() == before {
+            self.node.line.set_standing(standing);
+        }
+    }
+
+    fn stand(&self, view: &View) {
+        self.node.line.set_standing(match view.writes() {
+            Writes::Allowed => Standing::Member,
+            Writes::NotJoined => self.trouble,
+            Writes::DuplicateId => Standing::DuplicateId,
+            Writes::Removed => Standing::Removed,
+        });
+    }
+
+    fn count(&self, view: &View) {
+        let roles = view.members().map(|(_, member)| match member.role {
+            Role::Joining => Member::Joining,
+            Role::Active => Member::Active,
+            Role::Draining => Member::Draining,
+            // A view has no removed ones.
+            Role::Out { .. } | Role::Removed => Member::Out,
+        });
+        let roles: Vec<_> = roles.collect();
+        for (state, _) in Member::ALL {
+            self.members.set(*state, roles.iter().filter(|role| *role == state).count() as u64);
+        }
+    }
+}
+
+impl World for Outside {
+    fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, bytes: Vec<u8>) {
+        self.post.send(url, node, self.layout, LetterKind::Core.seal(&bytes));
+    }
+
+    fn keep(&mut self, sequence: u64, bytes: Vec<u8>) {
+        let (paths, newcomer) = (self.node.layout.clone(), self.newcomer.clone());
+        let orders = self.orders.clone();
+        glommio::spawn_local(async move {
+            // A panic on the blocking thread would leave this waiting for ever.
+            let keep = move || catch_unwind(AssertUnwindSafe(|| keep::keep(&paths, &bytes, newcomer)));
+            let kept = glommio::executor().spawn_blocking(keep).await;
+            let kept = kept.unwrap_or_else(|_| Err("a panic".to_owned()));
+            if let Err(error) = &kept {
+                log::error!(error; "cannot keep the cluster's layout; it is tried again");
+            }
+            let _ = orders.send_async(Order::Kept(sequence, kept.is_ok())).await;
+        })
+        .detach();
+    }
+
+    fn show(&mut self, view: &Arc<View>) {
+        self.layout = view.hash();
+        self.stand(view);
+        self.count(view);
+        self.publisher.show(Arc::clone(view));
+    }
+
+    fn tell(&mut self, event: Event, view: &View, now: Time) {
+        if let Event::JoinRefused(refusal) = event {
+            self.ail(match refusal {
+                Refusal::Taken => Standing::Taken,
+                Refusal::Removed => Standing::Removed,
+                Refusal::Full => Standing::Full,
+            });
+        }
+        self.journal.tell(event, view, now);
+    }
+
+    fn holds_images(&self) -> bool {
+        self.node.line.holds_images()
+    }
+
+    fn is_shown(&self) -> bool {
+        self.publisher.is_shown()
+    }
+}

@@ -1,0 +1,83 @@
+//! Giving views to the shards. At most one is on its way to each shard, so that a mailbox always has room and a
+//! shard that is late gets the newest one next.
+
+use std::sync::Arc;
+
+use crate::cluster::view::View;
+use crate::shard::message::Message;
+
+/// The views that are shown.
+pub(super) struct Publisher {
+    shards: Vec<Shard>,
+    number: u64,
+    newest: Option<Arc<View>>,
+}
+
+struct Shard {
+    mailbox: flume::Sender<Message>,
+    /// The number of the view that was sent last, and of the one that it works by.
+    sent: u64,
+    taken: u64,
+}
+
+impl Publisher {
+    pub(super) fn new(mailboxes: Vec<flume::Sender<Message>>) -> Self {
+        let shards = mailboxes.into_iter().map(|mailbox| Shard { mailbox, sent: 0, taken: 0 }).collect();
+        Self { shards, number: 0, newest: None }
+    }
+
+    /// Every shard is to work by this view.
+    pub(super) fn show(&mut self, view: Arc<View>) {
+        self.number += 1;
+        self.newest = Some(view);
+        (0..self.shards.len()).for_each(|shard| self.send(shard));
+    }
+
+    /// A shard works by the view of this number.
+    pub(super) fn taken(&mut self, shard: usize, number: u64) {
+        self.shards[shard].taken = number;
+        self.send(shard);
+    }
+
+    /// Whether all shards work by the newest view.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shards.iter().all(|shard| shard.taken == self.number)
+    }
+
+    fn send(&mut self, index: usize) {
+        let (shard, number) = (&mut self.shards[index], self.number);
+        if let Some(view) = self.newest.as_ref().filter(|_| shard.sent == shard.taken && shard.sent < number)
+        {
+            shard.sent = number;
+            // There is room for control; a shard that has ended needs no view.
+            let _ = shard.mailbox.try_send(Message::SetView { view: Arc::clone(view), number });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::node::NodeId;
+    use crate::cluster::time::Time;
+
+    #[test]
+    fn a_shard_that_is_late_gets_the_newest_view_and_never_two_letters() {
+        let (mailbox, letters) = flume::bounded(1);
+        let mut publisher = Publisher::new(vec![mailbox]);
+        assert!(publisher.is_shown());
+        let view = || Arc::new(View::of_nothing(NodeId::from_bytes([1; 16]), Time::default()));
+        let number = |letter| match letter {
+            Message::SetView { number, .. } => number,
+            other => panic!("{other:?}"),
+        };
+        (0..3).for_each(|_| publisher.show(view()));
+        assert_eq!(number(letters.try_recv().unwrap()), 1);
+        assert!(letters.is_empty() && !publisher.is_shown());
+        publisher.taken(0, 1);
+        assert_eq!(number(letters.try_recv().unwrap()), 3);
+        assert!(!publisher.is_shown());
+        publisher.taken(0, 3);
+        assert!(letters.is_empty() && publisher.is_shown());
+    }
+}

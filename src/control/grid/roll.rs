@@ -1,0 +1,95 @@
+//! The roll call: what each member says of itself, every two seconds, to all others. Nothing is decided by it.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Order;
+use crate::cluster::node::NodeId;
+use crate::cluster::view::View;
+use crate::shard::Node;
+use crate::shard::roster::{Facts, Roster};
+use crate::telemetry::metrics::ShardMetrics;
+
+/// Between two calls.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// What is known of the members.
+pub(in crate::control) struct Roll {
+    node: Arc<Node>,
+    metrics: Vec<Arc<ShardMetrics>>,
+    recipe: u32,
+    roster: Roster,
+    due: Instant,
+}
+
+impl Roll {
+    /// `recipe` is the checksum over what the configuration says about variants.
+    pub(in crate::control) fn new(node: Arc<Node>, metrics: Vec<Arc<ShardMetrics>>, recipe: u32) -> Self {
+        Self { node, metrics, recipe, roster: Roster::default(), due: Instant::now() }
+    }
+
+    /// The node.
+    pub(super) fn node(&self) -> Arc<Node> {
+        Arc::clone(&self.node)
+    }
+
+    /// Finds out what this node has to say, if its time has come; that comes back as [`Order::Facts`].
+    pub(super) fn look(&mut self, orders: &flume::Sender<Order>) {
+        if Instant::now() < self.due {
+            return;
+        }
+        self.due = Instant::now() + EVERY;
+        let mut facts = self.own();
+        let (data, orders) = (self.node.layout.root().to_path_buf(), orders.clone());
+        glommio::spawn_local(async move {
+            // A disk that hangs holds this up; and a panic on the blocking thread would leave it waiting for ever.
+            let free = move || {
+                let found = rustix::fs::statvfs(&data).ok()?;
+                found.f_bavail.checked_mul(found.f_frsize)
+            };
+            let free = move || catch_unwind(AssertUnwindSafe(free)).ok().flatten();
+            facts.free = glommio::executor().spawn_blocking(free).await;
+            // When there is no room, the next call says it.
+            let _ = orders.try_send(Order::Facts(facts));
+        })
+        .detach();
+    }
+
+    /// Another member, or this node, says this of itself.
+    pub(super) fn hear(&mut self, node: NodeId, facts: Facts, view: &View) {
+        let is_known = view.member(node).is_some() || node == view.this();
+        if is_known && self.roster.facts.get(&node) != Some(&facts) {
+            self.roster.facts.insert(node, facts);
+            self.show();
+        }
+    }
+
+    /// Forgets who is no member any more.
+    pub(super) fn tidy(&mut self, view: &View, needs_operator: BTreeSet<NodeId>) {
+        let before =
+            (self.roster.facts.len(), std::mem::replace(&mut self.roster.needs_operator, needs_operator));
+        self.roster.facts.retain(|node, _| view.member(*node).is_some() || *node == view.this());
+        if before.0 != self.roster.facts.len() || before.1 != self.roster.needs_operator {
+            self.show();
+        }
+    }
+
+    fn show(&self) {
+        self.node.line.roster.replace(self.roster.clone());
+    }
+
+    fn own(&self) -> Facts {
+        // Nothing until every shard has counted: a part would look like a loss.
+        let stored: Option<Vec<_>> = self.metrics.iter().map(|shard| shard.stored()).collect();
+        let stored = stored.as_ref();
+        Facts {
+            images: stored.map(|shards| shards.iter().map(|(images, _)| images).sum()),
+            bytes: stored.map(|shards| shards.iter().map(|(_, bytes)| bytes).sum()),
+            free: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            recipe: self.recipe,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `/cluster/v1/…`: what other nodes ask this one. Answered from this node alone, never forwarded.
+//!
+//! Nothing below is looked at before the request is proven, not even whether there is such a route: what is not
+//! proven is answered 401 and changes nothing. The answer is proven in turn. What a connection has said so far is
+//! the connection's own ([`Peer`]).
+
+mod take;
+#[cfg(test)]
+mod tests;
+mod variant;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+
+use super::body::Body;
+use super::reply::{self, Problem};
+use super::service::{Answer, BodyState, Context};
+use super::{image, info};
+use crate::cluster::layout::LayoutHash;
+use crate::cluster::node::NodeId;
+use crate::cluster::rules::absence::Said as Absence;
+use crate::object::ObjectId;
+use crate::peer::auth::{self, Digest, Question, Refusal, Said, Server};
+use crate::peer::call::{self, Call, Stored};
+use crate::shard::Shard;
+use crate::store::originals::{Found, Original};
+
+/// What one connection has proven so far.
+pub(super) type Peer = Rc<RefCell<Server>>;
+
+/// A request that is proven, but for its body.
+struct Proven {
+    call: Option<Call>,
+    from: NodeId,
+    digest: Digest,
+}
+
+/// What is given to another node.
+struct Given {
+    facts: String,
+    body: Body,
+    digest: Digest,
+}
+
+/// What is not, and what is said beside that.
+struct Withheld {
+    problem: Problem,
+    facts: String,
+}
+
+/// The state of a new connection.
+pub(super) fn stranger(shard: &Shard) -> Peer {
+    Rc::new(RefCell::new(Server::new(shard.node.identity.clone())))
+}
+
+/// Whether a path is for nodes alone.
+pub(super) fn is_below(path: &str) -> bool {
+    path == "/cluster" || path.starts_with("/cluster/")
+}
+
+pub(super) async fn answer(context: &Context, request: Request<Incoming>, state: &mut BodyState) -> Answer {
+    match prove(context, &request) {
+        Ok(proven) => {
+            let method = request.method().clone();
+            let answered = dispatch(context, proven, request, state).await;
+            signed(context, &method, answered).into()
+        }
+        Err(unproven) => (*unproven).into(),
+    }
+}
+
+/// Whether the request is the next one of a node of this cluster; else the answer to it.
+fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Box<Response<Body>>> {
+    let Context { shard, peer, near, .. } = context;
+    let headers = request.headers();
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    // Without a secret everybody's proofs are right, so only this machine is believed.
+    let is_near_enough = shard.node.identity.is_secret() || *near;
+    let refused = |refusal: Refusal| {
+        shard.metrics.refuse_peer(refusal.into());
+        log::debug!(reason:% = refusal; "a request below /cluster/ is not believed");
+        Box::new(reply::unproven(reason(refusal)))
+    };
+    if !is_near_enough {
+        return Err(refused(Refusal::Unsigned));
+    }
+    if target == call::HELLO_TARGET
+        && *request.method() == Method::POST
+        && let Some(hello) = headers.get(auth::HELLO_HEADER)
+    {
+        let welcome = peer.borrow_mut().hello(hello.as_bytes(), auth::nonce());
+        return Err(welcome.map_or_else(refused, |welcome| {
+            let mut response = reply::unproven(None);
+            insert(response.headers_mut(), auth::HELLO_HEADER, welcome);
+            Box::new(response)
+        }));
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let layout = text(auth::LAYOUT_HEADER).and_then(|text| LayoutHash::parse(text).ok());
+    let said = Said { layout, facts: text(auth::FACTS_HEADER).unwrap_or_default() };
+    let question = Question { method: request.method().as_str(), target };
+    let proof = headers.get(auth::PROOF_HEADER).map(HeaderValue::as_bytes);
+    let (from, digest) = peer.borrow_mut().check(&question, &said, proof).map_err(refused)?;
+    Ok(Proven { call: Call::parse(question.method, target), from, digest })
+}
+
+/// The causes that are told to whoever asks.
+fn reason(refusal: Refusal) -> Option<&'static str> {
+    call::REASONS.into_iter().find(|(told, _)| *told == refusal).map(|(_, name)| name)
+}
+
+async fn dispatch(
+    context: &Context,
+    proven: Proven,
+    request: Request<Incoming>,
+    state: &mut BodyState,
+) -> Result<Given, Withheld> {
+    let Proven { call, from, digest } = proven;
+    let call = call.ok_or(Problem::UnknownRoute)?;
+    if !call.has_body() && digest != Digest::of(b"") {
+        return Err(take::changed(context).into());
+    }
+    match call {
+        Call::Gossip => take::gossip(context, from, digest, request, state).await,
+        Call::Copy(copy) => take::copy(context, copy, digest, request, state).await,
+        Call::Image(id) => stored(context, id).await,
+        Call::Head(id) => {
+            match context.shard.find(id).await.map_err(Problem::from)?.map_err(Problem::from)? {
+                Found::Here(original) => Ok(Given::facts(facts_of(&original))),
+                found => Err(without(&context.shard, found)),
+            }
+        }
+        Call::Variant(asked) => variant::answer(context, asked).await,
+        Call::Has(id) => Ok(Given::facts(call::said_facts(has(&context.shard, id).await))),
+        Call::Receipt(id) => Ok(Given::facts(call::said_facts(receipt(context, id).await))),
+        Call::Info(id) => {
+            let info = info::here(context, id).await?;
+            let json = serde_json::to_vec(&info).expect("plain fields always serialise");
+            Ok(Given::bytes(String::new(), json))
+        }
+    }
+}
+
+/// The stored bytes, which the other node proves for itself; what is known to be wrong is not sent to the end.
+async fn stored(context: &Context, id: ObjectId) -> Result<Given, Withheld> {
+    let found = image::opened(context, id).await?;
+    let Some((original, reader, verified)) = found else {
+        let found = context.shard.find(id).await.map_err(Problem::from)?.map_err(Problem::from)?;
+        return Err(without(&context.shard, found));
+    };
+    let body = image::whole(context, id, &original, reader, verified).await?;
+    Ok(Given { facts: facts_of(&original), body, digest: Digest::Image(id) })
+}
+
+fn facts_of(original: &Original) -> String {
+    let Original { format, length, modified, .. } = *original;
+    Stored { format, length, uploaded: modified }.facts()
+}
+
+/// There is no good copy here: with it goes what that is worth where absence is to be proven.
+fn without(shard: &Shard, found: Found) -> Withheld {
+    let problem = if found == Found::Damaged { Problem::Damaged } else { Problem::Absent };
+    Withheld { problem, facts: call::said_facts(shard.said_here(&Ok(found))) }
+}
+
+async fn has(shard: &Rc<Shard>, id: ObjectId) -> Absence {
+    match shard.find(id).await {
+        Ok(found) => shard.said_here(&found),
+        Err(_) => Absence::Nothing,
+    }
+}
+
+/// As [`has`], but a yes says that the copy was read and is right.
+async fn receipt(context: &Context, id: ObjectId) -> Absence {
+    match image::opened(context, id).await {
+        Ok(Some((original, reader, _))) => match reader.digest().await {
+            Ok(digest) if digest == id => Absence::Yes,
+            Ok(_) => {
+                image::condemn(context, id, &original).await;
+                Absence::Nothing
+            }
+            Err(_) => Absence::Nothing,
+        },
+        Ok(None) => has(&context.shard, id).await,
+        Err(_) => Absence::Nothing,
+    }
+}
+
+/// The answer, with a proof that it is this node's to this request.
+fn signed(context: &Context, method: &Method, answered: Result<Given, Withheld>) -> Response<Body> {
+    let layout = context.shard.view().hash();
+    let (mut response, facts, digest) = match answered {
+        Ok(Given { facts, body, digest }) => (reply::given(body), facts, digest),
+        Err(Withheld { problem, facts }) => {
+            let (response, bytes) = reply::problem_with_bytes(problem);
+            (response, facts, Digest::of(&bytes))
+        }
+    };
+    let digest = if *method == Method::HEAD { Digest::of(b"") } else { digest };
+    let said = Said { layout: Some(layout), facts: &facts };
+    // Without a proof the other node believes nothing of it: the body was not what was announced.
+    let Some(proof) = context.peer.borrow().sign(response.status().as_u16(), &said, digest) else {
+        return reply::unproven(None);
+    };
+    let headers = response.headers_mut();
+    insert(headers, auth::PROOF_HEADER, proof.to_string());
+    insert(headers, auth::LAYOUT_HEADER, layout.to_string());
+    if !facts.is_empty() {
+        insert(headers, auth::FACTS_HEADER, facts);
+    }
+    response
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: String) {
+    // Texts made in the peer's room are ASCII without control characters.
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+impl Given {
+    /// Nothing but what is said beside a body.
+    fn facts(facts: String) -> Self {
+        Self::bytes(facts, Vec::new())
+    }
+
+    fn bytes(facts: String, bytes: Vec<u8>) -> Self {
+        Self { facts, digest: Digest::of(&bytes), body: Body::bytes(bytes) }
+    }
+}
+
+impl From<Problem> for Withheld {
+    fn from(problem: Problem) -> Self {
+        Self { problem, facts: String::new() }
+    }
+}

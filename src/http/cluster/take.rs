@@ -1,0 +1,96 @@
+//! What other nodes hand over: messages for the core, and copies of images.
+
+use http::Request;
+use hyper::body::Incoming;
+
+use super::{Given, Withheld};
+use crate::cluster::node::NodeId;
+use crate::http::reply::Problem;
+use crate::http::service::{BodyState, Context};
+use crate::http::upload;
+use crate::image::header::Limits;
+use crate::peer::auth::Digest;
+use crate::peer::call::Copy;
+use crate::shard::line::Letter;
+
+/// Bytes of one message between cores: a layout of all the nodes that a cluster may have is about half of it.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of an image, whatever this node would take from a client: the node that took it has judged that.
+const COPY_BYTES_MAX: u64 = 4 << 30;
+
+/// Bounds of a copy: it was taken by a node that may have had others.
+const LIMITS: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
+
+/// A message for the core, which reads it later.
+pub(super) async fn gossip(
+    context: &Context,
+    from: NodeId,
+    digest: Digest,
+    request: Request<Incoming>,
+    state: &mut BodyState,
+) -> Result<Given, Withheld> {
+    context.watch.receiving();
+    let mut body = request.into_body();
+    let mut bytes = Vec::new();
+    while let Some(piece) = upload::next(context, &mut body).await? {
+        if bytes.len() + piece.len() > MESSAGE_BYTES_MAX {
+            return Err(Problem::TooLong(MESSAGE_BYTES_MAX as u64).into());
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    *state = BodyState::Read;
+    context.watch.working();
+    if Digest::of(&bytes) != digest {
+        return Err(changed(context).into());
+    }
+    if context.shard.node.line.hand_over(Letter { from, bytes }) {
+        Ok(Given::facts(String::new()))
+    } else {
+        Err(Problem::Busy("messages").into())
+    }
+}
+
+/// A copy of an image: received, proven, synced, named, its directory synced before the answer.
+pub(super) async fn copy(
+    context: &Context,
+    copy: Copy,
+    digest: Digest,
+    request: Request<Incoming>,
+    state: &mut BodyState,
+) -> Result<Given, Withheld> {
+    // A body that is not announced as this image could be anything.
+    if digest != Digest::Image(copy.id) {
+        return Err(changed(context).into());
+    }
+    let shard = &context.shard;
+    if !shard.takes_copies() {
+        return Err(Problem::ReadOnly.into());
+    }
+    context.watch.receiving();
+    let mut spool = shard.spools.begin(LIMITS).await.map_err(Problem::from)?;
+    let mut body = request.into_body();
+    while let Some(piece) = upload::next(context, &mut body).await? {
+        if spool.length() + piece.len() as u64 > COPY_BYTES_MAX {
+            return Err(Problem::TooLong(COPY_BYTES_MAX).into());
+        }
+        spool.append(&piece).await.map_err(Problem::from)?;
+        glommio::executor().yield_if_needed().await;
+    }
+    *state = BodyState::Read;
+    context.watch.working();
+    spool.set_modified(copy.uploaded);
+    let spooled = spool.finish().await.map_err(Problem::from)?;
+    if spooled.id != copy.id {
+        return Err(changed(context).into());
+    }
+    shard.publish(spooled, copy.stray).await.map_err(Problem::from)?.map_err(Problem::from)?;
+    log::debug!(object:% = copy.id; "took a copy");
+    Ok(Given::facts(String::new()))
+}
+
+/// The body is not what the proof says: nothing that comes on this connection is believed any more.
+pub(super) fn changed(context: &Context) -> Problem {
+    context.peer.borrow_mut().end();
+    Problem::Unsigned
+}

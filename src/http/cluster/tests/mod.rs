@@ -1,0 +1,198 @@
+//! Whole nodes in this process, and what one asks the other.
+
+mod grid;
+mod routes;
+
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+
+use crate::cli::Serve;
+use crate::cluster::layout::{Copies, Layout, NewNode};
+use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
+use crate::cluster::time::Time;
+use crate::cluster::view::{Circumstances, View, Writes};
+use crate::config::{self, Config, Environment};
+use crate::http::{connection, live::Live};
+use crate::peer::auth::Identity;
+use crate::peer::pool::{Address, Pool};
+use crate::shard::lane::Worker;
+use crate::shard::line::{Ears, Line, Report, Standing};
+use crate::shard::memory::DecodeMemory;
+use crate::shard::mesh::Mesh;
+use crate::shard::message::Message;
+use crate::shard::{Node, Shard};
+use crate::store::open;
+use crate::store::path;
+use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
+
+pub(super) const ALONE: Copies = Copies { replication: 1, min_replication: 1 };
+
+/// A node of one shard that runs until it is dropped.
+pub(super) struct Running {
+    pub(super) address: Address,
+    pub(super) metrics: Arc<ShardMetrics>,
+    pub(super) ears: Ears,
+    pub(super) store: path::Layout,
+    mailbox: flume::Sender<Message>,
+    thread: Option<ExecutorJoinHandle<()>>,
+    _directory: tempfile::TempDir,
+}
+
+pub(super) fn id(number: u8) -> NodeId {
+    NodeId::from_bytes([number; 16])
+}
+
+pub(super) fn identity(number: u8) -> Arc<Identity> {
+    identity_of(number, "one", &["secret"])
+}
+
+pub(super) fn identity_of(number: u8, cluster: &str, secrets: &[&str]) -> Arc<Identity> {
+    let secrets: Vec<_> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+    Arc::new(Identity::new(id(number), Label::parse(cluster).unwrap(), &secrets))
+}
+
+/// Runs a test's own side.
+pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
+    executor().make().unwrap().run(work)
+}
+
+fn executor() -> LocalExecutorBuilder {
+    LocalExecutorBuilder::new(Placement::Unbound)
+        .io_memory(64 << 10)
+        .ring_depth(64)
+        .preempt_timer(std::time::Duration::from_millis(2))
+}
+
+/// A layout of these nodes, settled.
+pub(super) fn layout(nodes: &[&Address], copies: Copies) -> Layout {
+    let about = |address: &&Address| {
+        let node = address.node.unwrap();
+        let name = format!("n{}", node.bytes()[0]);
+        let about = NewNode {
+            name: Label::parse(&name).unwrap(),
+            url: address.url.clone(),
+            zone: Label::parse("default").unwrap(),
+            weight: Weight::new(100).unwrap(),
+            writable: true,
+        };
+        (node, about)
+    };
+    let nodes: Vec<_> = nodes.iter().map(about).collect();
+    crate::cluster::layout::tests_support::layout_of(&nodes, copies)
+}
+
+/// The view that node `this` has of it, with these nodes out of reach.
+pub(super) fn view(layout: &Layout, this: NodeId, dead: &[NodeId]) -> Arc<View> {
+    let members =
+        View::new(layout, circumstances(this, &[])).members().map(|(node, _)| node).collect::<Vec<_>>();
+    let alive: Vec<_> = members.into_iter().filter(|node| !dead.contains(node)).collect();
+    Arc::new(View::new(layout, circumstances(this, &alive)))
+}
+
+fn circumstances(this: NodeId, alive: &[NodeId]) -> Circumstances {
+    Circumstances {
+        this,
+        since: Time::default(),
+        alive: alive.iter().copied().collect(),
+        known: [].into(),
+        writes: Writes::Allowed,
+    }
+}
+
+impl Running {
+    /// Node number `number`, alone until it is shown another view.
+    pub(super) fn start(number: u8) -> Self {
+        Self::start_at(number, SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    /// The same at an address that may have been another's a moment ago.
+    pub(super) fn start_at(number: u8, at: SocketAddr) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config::load(&Serve::default(), &Environment::default()).unwrap();
+        let listener = TcpListener::bind(at).unwrap();
+        let address = address(number, listener.local_addr().unwrap());
+        let data = open::open(directory.path(), "one").unwrap();
+        let (line, ears) = Line::new(1, false);
+        let metrics = Arc::<ShardMetrics>::default();
+        let all = NodeMetrics::new(vec![Arc::clone(&metrics)], Arc::default());
+        line.set_standing(Standing::Member);
+        let (name, store) = (format!("n{number}"), data.layout.clone());
+        let node = Node::new(config.shard.clone(), name, store.clone(), all, line, identity(number));
+        let node = Arc::new(node);
+        let (mailbox, letters) = Mesh::mailboxes(1).remove(0);
+        let view = view(&layout(&[&address], ALONE), id(number), &[]);
+        let thread = {
+            let (node, metrics, mailbox) = (Arc::clone(&node), Arc::clone(&metrics), mailbox.clone());
+            executor().spawn(move || async move {
+                // Held, and with it the lock, as long as the node runs.
+                let _data = data;
+                serve(config, node, metrics, mailbox, letters, view).await;
+            })
+        };
+        mailbox.send(Message::Listen(listener.into())).unwrap();
+        let thread = Some(thread.unwrap());
+        Self { address, metrics, ears, store, mailbox, thread, _directory: directory }
+    }
+
+    /// From now on it works by this view.
+    pub(super) fn show(&self, view: Arc<View>, number: u64) {
+        self.mailbox.send(Message::SetView { view, number }).unwrap();
+        // The shard tells when it has taken it.
+        while self.ears.reports.recv().unwrap() != (Report::ViewTaken { shard: 0, number }) {}
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.mailbox.send(Message::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(
+    config: Config,
+    node: Arc<Node>,
+    metrics: Arc<ShardMetrics>,
+    mailbox: flume::Sender<Message>,
+    letters: flume::Receiver<Message>,
+    view: Arc<View>,
+) {
+    let (lane, jobs) = flume::bounded(config.shard.resize_queue);
+    let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
+    let limits = config.shard.limits;
+    let worker = Worker {
+        jobs,
+        mailbox: mailbox.clone(),
+        memory,
+        limits,
+        metrics: Arc::clone(&metrics),
+        core: None,
+        layout: node.layout.clone(),
+        shard: 0,
+        cache_bytes_max: config.shard.cache_disk_bytes,
+    };
+    std::thread::spawn(move || worker.run());
+    let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
+    let shard = Rc::new(Shard::new(node, metrics, mesh, lane, &[], &[], view));
+    let pump = glommio::spawn_local(Rc::clone(&shard).pump(letters));
+    let house = glommio::spawn_local(Rc::clone(&shard).keep_house());
+    if let Some(listener) = shard.listener().await {
+        connection::serve(Rc::clone(&shard), Arc::new(Live::new(config.http)), listener).await;
+    }
+    pump.cancel().await;
+    house.cancel().await;
+}
+
+fn address(number: u8, at: SocketAddr) -> Address {
+    Address { url: NodeUrl::parse(&format!("http://{at}")).unwrap(), node: Some(id(number)) }
+}
+
+/// The connections of node number `number`, which need not run.
+pub(super) fn pool(number: u8) -> Pool {
+    Pool::new(identity(number))
+}

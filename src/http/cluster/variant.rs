@@ -1,0 +1,58 @@
+//! A variant for another node: found here, or made here if this node has the image.
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Given, Withheld, without};
+use crate::http::body::Body;
+use crate::http::image;
+use crate::http::reply::Problem;
+use crate::http::service::Context;
+use crate::image::recipe::Recipe;
+use crate::peer::auth::Digest;
+use crate::peer::call::{Stored, VariantCall};
+use crate::shard::message::VariantAsk;
+use crate::shard::variant::{VariantBody, VariantError};
+use crate::store::originals::Found;
+use crate::store::read::{CHUNK_BYTES, Reader};
+
+pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Given, Withheld> {
+    let VariantCall { id, recipe, dimension_max } = asked;
+    // Of another encoder, say: its bytes would be others.
+    let recipe = Recipe::parse(&recipe, dimension_max)
+        .ok_or_else(|| Problem::BadSpec("This node does not know such a recipe.".to_owned()))?;
+    let (format, key) = (recipe.format, recipe.etag_key(&id));
+    let shard = &context.shard;
+    let made = shard.variant(VariantAsk { id, recipe, key }).await.map_err(Problem::from)?;
+    let made = match made {
+        Ok(made) => made,
+        Err(VariantError::Absent) => return Err(without(shard, Found::Absent)),
+        Err(VariantError::Damaged) => return Err(without(shard, Found::Damaged)),
+        Err(error) => return Err(image::problem(error).into()),
+    };
+    match made.body {
+        VariantBody::Ready(entry) => {
+            let stored = Stored { format, length: entry.bytes.len() as u64, uploaded: entry.modified };
+            let (digest, body) = (Digest::of(&entry.bytes), Body::bytes(entry.bytes.clone()));
+            Ok(Given { facts: stored.facts(), body, digest })
+        }
+        VariantBody::File(file, length, uploaded) => {
+            let reader = Reader::new(file, length);
+            let digest = digest(&reader).await?;
+            let body = Body::file(reader, 0, length);
+            Ok(Given { facts: Stored { format, length, uploaded }.facts(), body, digest })
+        }
+    }
+}
+
+/// Of a long variant on disk: its bytes have no id that they could be proven by.
+async fn digest(reader: &Reader) -> Result<Digest, Problem> {
+    let mut hasher = Sha256::new();
+    let mut position = 0;
+    while position < reader.length() {
+        let chunk = reader.read(position, CHUNK_BYTES).await?;
+        hasher.update(&*chunk);
+        position += chunk.len() as u64;
+        glommio::executor().yield_if_needed().await;
+    }
+    Ok(Digest::Bytes(hasher.finalize().into()))
+}

@@ -1,0 +1,100 @@
+//! `GET /info/{id}`: what an image says about itself, wherever in the cluster it is.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::image;
+use super::negotiate::Source;
+use super::reply::{self, Problem};
+use super::service::{Answer, Context};
+use crate::image::facts::Facts;
+use crate::image::geometry::Size;
+use crate::image::header::Header;
+use crate::object::{Format, ObjectId};
+use crate::shard::afar::info::Told;
+use crate::store::originals::{Described, Original};
+
+/// The answer, and what one node tells another.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Info {
+    hash: String,
+    length: u64,
+    extension: String,
+    width: u32,
+    height: u32,
+    orientation: u8,
+    frames: u32,
+    has_alpha: bool,
+    color: String,
+    average: Option<String>,
+    thumbhash: Option<String>,
+    nodes: Vec<String>,
+    uploaded: String,
+}
+
+pub(super) async fn answer(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
+    let mut info = anywhere(context, id).await?;
+    info.nodes = context.shard.holders(id).await;
+    Ok(reply::json(&info).into())
+}
+
+/// What decides the format of an `auto` URL.
+pub(super) async fn source(context: &Context, id: ObjectId) -> Result<Source, Problem> {
+    anywhere(context, id).await?.source()
+}
+
+/// What this node says of an image that it has.
+pub(super) async fn here(context: &Context, id: ObjectId) -> Result<Info, Problem> {
+    let (original, header) = image::described(context.shard.describe(id).await??)?;
+    about(context, id, &original, &header).await
+}
+
+async fn anywhere(context: &Context, id: ObjectId) -> Result<Info, Problem> {
+    let shard = &context.shard;
+    let described = shard.describe(id).await?;
+    let is_here = matches!(described, Ok(Described::Here(..) | Described::Refused(_)));
+    if is_here || !shard.has_peers() {
+        let (original, header) = image::described(described?)?;
+        return about(context, id, &original, &header).await;
+    }
+    let found = shard.find(id).await?;
+    match shard.info_afar(id, shard.said_here(&found)).await? {
+        // Proven to be a node's of this cluster; but perhaps of another version.
+        Told::Info(json) => serde_json::from_slice(&json).map_err(|_| Problem::Unproven),
+        Told::Refused(sentence) => Err(Problem::CannotMake(sentence)),
+    }
+}
+
+async fn about(
+    context: &Context,
+    id: ObjectId,
+    original: &Original,
+    header: &Header,
+) -> Result<Info, Problem> {
+    let facts = context.shard.facts(id).await?;
+    let Size { width, height } = header.displayed();
+    Ok(Info {
+        hash: id.to_string(),
+        length: original.length,
+        extension: original.format.extension().to_owned(),
+        width,
+        height,
+        orientation: header.orientation.value(),
+        frames: header.frames,
+        has_alpha: header.has_alpha,
+        color: header.color.to_string(),
+        average: facts.as_ref().map(|Facts { average: [r, g, b], .. }| format!("{r:02x}{g:02x}{b:02x}")),
+        thumbhash: facts.map(|facts| STANDARD.encode(facts.thumbhash)),
+        nodes: vec![context.shard.node.name.clone()],
+        uploaded: humantime::format_rfc3339_seconds(original.modified).to_string(),
+    })
+}
+
+impl Info {
+    fn source(&self) -> Result<Source, Problem> {
+        let format = Format::ALL.into_iter().find(|format| format.extension() == self.extension);
+        let Self { frames, has_alpha, .. } = *self;
+        Ok(Source { format: format.ok_or(Problem::Unproven)?, frames, has_alpha })
+    }
+}

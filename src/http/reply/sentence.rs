@@ -1,0 +1,56 @@
+//! What a refusal says to whoever asked.
+
+use super::Problem;
+
+impl Problem {
+    /// One sentence that tells the caller what to do.
+    pub(super) fn detail(&self) -> String {
+        let text = match self {
+            Self::Unsigned => "Only nodes of this cluster may ask this; sign the request.",
+            Self::UnknownRoute => {
+                "Use /image/<id>/<spec>/<name>.<ext> with jpg, png, gif, webp, avif or auto."
+            }
+            Self::Method(allow) => return format!("Use one of: {allow}."),
+            Self::BadId => "Use the 40 hex digits that the upload answered as \"hash\".",
+            Self::BadUrl(detail) | Self::Framing(detail) => detail,
+            Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
+            Self::OnlyPresets => {
+                "Only presets are made here; write p- and the name of one, or ask for full as stored."
+            }
+            Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
+            Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
+            Self::Url(refusal) => return refusal.to_string(),
+            Self::Unreadable => "Send a well-formed HTTP/1.1 request.",
+            Self::HeadTooLong => "Send at most 100 headers, and with the request line at most 64 KiB.",
+            Self::Aborted => "The body ended before its announced length; send it again.",
+            Self::Stalled => "The body stopped arriving; send it again without pauses.",
+            Self::TooLong(bytes_max) => return format!("Send at most {bytes_max} bytes."),
+            Self::UnsupportedImage(detail) | Self::BadImage(detail) | Self::CannotMake(detail) => {
+                return detail.clone();
+            }
+            Self::WrongId => {
+                "The SHA-1 of the body is not the id in the URL; send the right bytes or the right id."
+            }
+            Self::Absent => "No image has this id; upload it first.",
+            Self::Unproven => {
+                "No node that answers has this image, but one that does not answer may; try again after Retry-After."
+            }
+            Self::Damaged => "The stored copy failed its check and was set aside; upload the image again.",
+            Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
+            Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
+            Self::Deadline => "Making this variant took too long; try again after Retry-After.",
+            Self::Stopping => "This node is about to stop; ask another one.",
+            Self::ReadOnly => {
+                "This node takes no new images; upload to another one, or have node.writable set."
+            }
+            Self::NotMember(standing) => standing.sentence(),
+            Self::TooFewCopies(_) => {
+                "Fewer nodes than are needed could store the image durably; send it again after Retry-After."
+            }
+            Self::DiskFull => "There is no space left; make room or upload to another node.",
+            Self::Disk => "The disk failed; try again, and have the node's log looked at if it goes on.",
+            Self::Internal => "The server failed on this request; have its log looked at.",
+        };
+        text.to_owned()
+    }
+}

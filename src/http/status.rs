@@ -1,0 +1,165 @@
+//! `GET|HEAD /status.json`: the cluster as this node sees it.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::reply::{self, Problem};
+use super::service::Answer;
+use crate::cluster::layout::Role;
+use crate::cluster::node::NodeId;
+use crate::cluster::view::{Member, View};
+use crate::shard::Shard;
+use crate::shard::line::Standing;
+use crate::shard::roster::{Facts, Roster};
+
+/// Slots that are placed to see who has which share: the error is about one percent of it.
+const SLOTS_SAMPLED: u32 = 4096;
+
+#[derive(Serialize)]
+struct Status {
+    /// The asked node.
+    node: String,
+    /// Why it is no member, where it is none.
+    not_a_member: Option<&'static str>,
+    nodes: Vec<Node>,
+    /// Unknown until there is a repair that counts it.
+    repair_debt: Option<u64>,
+    layout: Layout,
+    /// Sentences for whoever looks after the cluster.
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Node {
+    name: String,
+    id: String,
+    url: String,
+    zone: String,
+    weight: u32,
+    state: &'static str,
+    alive: bool,
+    writable: bool,
+    /// Unknown until it has counted them, and of a node that has not said anything yet.
+    images: Option<u64>,
+    bytes: Option<u64>,
+    version: Option<String>,
+    /// Bytes of room on its disk.
+    free: Option<u64>,
+    /// Of all copies, 0 to 1.
+    share: f64,
+}
+
+#[derive(Serialize)]
+struct Layout {
+    hash: String,
+    /// Whether nothing has to be moved: else copies are looked for and written by two layouts at once.
+    settled: bool,
+    replication: usize,
+    /// As clamped to the number of members.
+    min_replication: usize,
+}
+
+/// The answer.
+///
+/// # Errors
+/// The [`Problem`] to answer with.
+pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
+    let (view, roster, standing) =
+        (shard.view(), shard.node.line.roster.newest(), shard.node.line.standing());
+    let describe = move || describe(&view, &roster, standing);
+    // Thousands of placements; and a panic on the blocking thread would leave this waiting for ever.
+    let describe = move || catch_unwind(AssertUnwindSafe(describe)).ok();
+    let status = glommio::executor().spawn_blocking(describe).await.ok_or(Problem::Internal)?;
+    Ok(reply::json(&status).into())
+}
+
+fn describe(view: &Arc<View>, roster: &Roster, standing: Standing) -> Status {
+    let owned = view.slots_owned(SLOTS_SAMPLED);
+    let all = f64::from(owned.values().sum::<u32>().max(1));
+    let share = |node: NodeId| (f64::from(owned.get(&node).copied().unwrap_or(0)) / all * 1e4).round() / 1e4;
+    Status {
+        node: view.this().to_string(),
+        not_a_member: (standing != Standing::Member).then(|| standing.sentence()),
+        nodes: view
+            .members()
+            .map(|(id, member)| Node::new(id, member, roster.facts.get(&id), share(id)))
+            .collect(),
+        repair_debt: None,
+        layout: Layout {
+            hash: view.hash().to_string(),
+            settled: view.is_settled(),
+            replication: view.copies_wanted(),
+            min_replication: view.copies_needed(),
+        },
+        warnings: warnings(view, roster),
+    }
+}
+
+impl Node {
+    fn new(id: NodeId, member: &Member, facts: Option<&Facts>, share: f64) -> Self {
+        Self {
+            name: member.name.to_string(),
+            id: id.to_string(),
+            url: member.url.to_string(),
+            zone: member.zone.to_string(),
+            weight: member.weight.get(),
+            state: match member.role {
+                Role::Joining => "joining",
+                Role::Active => "active",
+                Role::Draining => "draining",
+                // A view has no removed ones.
+                Role::Out { .. } | Role::Removed => "out",
+            },
+            alive: member.alive,
+            writable: member.writable,
+            images: facts.and_then(|facts| facts.images),
+            bytes: facts.and_then(|facts| facts.bytes),
+            version: facts.map(|facts| facts.version.clone()),
+            free: facts.and_then(|facts| facts.free),
+            share,
+        }
+    }
+}
+
+fn warnings(view: &View, roster: &Roster) -> Vec<String> {
+    let name = |node: &NodeId| view.member(*node).map_or_else(|| node.to_string(), |it| it.name.to_string());
+    let mut warnings: Vec<_> = roster
+        .needs_operator
+        .iter()
+        .map(|node| {
+            let name = name(node);
+            format!(
+                "{name} is away for long and cannot be taken out by itself: bring it back, or remove {name}."
+            )
+        })
+        .collect();
+    let members: BTreeMap<_, _> = roster.facts.iter().filter(|(id, _)| view.is_alive(**id)).collect();
+    if let Some(own) = members.get(&view.this()) {
+        let other = members.iter().filter(|(_, facts)| facts.recipe != own.recipe);
+        warnings.extend(other.map(|(node, _)| {
+            format!("{} has another [images] section than this node: set the same on all.", name(node))
+        }));
+    }
+    if !view.is_settled() && view.members().next().is_some() {
+        warnings.push("Copies have to be moved before the newest layout is the only one.".to_owned());
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::time::Time;
+
+    #[test]
+    fn a_node_without_a_cluster_lists_nobody_and_says_why() {
+        let view = Arc::new(View::of_nothing(NodeId::from_bytes([1; 16]), Time::default()));
+        let status = describe(&view, &Roster::default(), Standing::WrongSecret);
+        assert!(status.nodes.is_empty() && status.warnings.is_empty());
+        assert_eq!(status.not_a_member, Some(Standing::WrongSecret.sentence()));
+        assert_eq!(status.layout.replication, 0);
+    }
+}

@@ -1,0 +1,43 @@
+//! Reading a recipe's canonical text back: how one node tells another what to make.
+//!
+//! What the text says is said again as a spec and settings and resolved like any other; only a recipe whose own
+//! text is the very same is taken. So nothing can be asked for in this way that a URL could not ask for.
+
+use super::{AnimationMax, ENCODER_VERSION, Quality, Recipe, Settings};
+use crate::object::{Format, Spec};
+
+impl Recipe {
+    /// The recipe with this [`Recipe::key`] and this bound on its sides; `None` for any other text, also for that
+    /// of another encoder version.
+    pub fn parse(text: &str, dimension_max: u32) -> Option<Self> {
+        let rest = text.strip_prefix(&format!("v{ENCODER_VERSION},"))?;
+        let (extension, parts) = rest.split_once(',')?;
+        let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
+        let mut animation = AnimationMax { frames: 0, pixels: 0 };
+        let mut spec = Vec::new();
+        let flops = parts.split(',').any(|part| part == "flop");
+        for part in parts.split(',') {
+            match part {
+                // To swap the axes is a quarter turn and a mirror.
+                "swap" => spec.push("rot90"),
+                "flop" => {}
+                part => match part.strip_prefix("play").and_then(|most| most.split_once('-')) {
+                    Some((frames, pixels)) => {
+                        animation =
+                            AnimationMax { frames: frames.parse().ok()?, pixels: pixels.parse().ok()? };
+                    }
+                    None => spec.push(part),
+                },
+            }
+        }
+        if spec.contains(&"rot90") != flops {
+            spec.push("flop");
+        }
+        // There is a quality wherever the format takes one, so that no default is used.
+        let quality = Quality { jpeg: 1, webp: 1, avif: 1 };
+        let settings = Settings { quality, upscale: false, dimension_max, animation };
+        let spec = Spec::parse(&spec.join(",")).ok()?;
+        let recipe = Self::resolve(&spec, format, &settings).ok()?;
+        (recipe.key() == text).then_some(recipe)
+    }
+}

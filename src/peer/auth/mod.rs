@@ -1,0 +1,241 @@
+//! Who is at the other end of a connection between two nodes, and that what is said on it is said once, in order,
+//! unchanged and to this node.
+//!
+//! No socket or clock: nonces come in as arguments (from [`nonce`], but in tests), headers go in and out as text, so that every
+//! byte a stranger can send ends in one of these functions and nowhere else.
+//!
+//! # A connection
+//!
+//! 1. The client's first request carries its **hello**: protocol version, node id, 16 random bytes, cluster name,
+//!    and the proof that it has the secret. It is answered 401, as everything unsigned is, for so far it could be
+//!    a replay; but with the server's own hello, the **welcome**, whose proof covers both.
+//! 2. From then on each request has a [`Proof`]: its number on this connection (from 1, without gaps), the digest of
+//!    its body, and an HMAC-SHA-256 over both ids, both random numbers, that number, method, path with query, the
+//!    layout hash, the facts and the digest. Each answer has one over the same with its status in place of method
+//!    and path.
+//! 3. The first thing that is wrong ends it: nothing on that connection is believed any more.
+//!
+//! A replay on the same connection has a number that was used, on another one a random number that is not the
+//! server's; an answer that is sent back as a request (or the other way round) is of another kind. The digest is
+//! checked by whoever takes the body: the text of the proof says only what it must be.
+
+mod hello;
+mod proof;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest as _, Sha256};
+
+pub use self::hello::{Client, Server};
+pub use self::proof::{Facts, Proof, Question, Said};
+use crate::cluster::node::{Label, NodeId};
+use crate::object::ObjectId;
+use crate::telemetry::metrics::Unproven;
+
+/// The header of a hello and of a welcome.
+pub const HELLO_HEADER: &str = "reticulum-hello";
+/// The header of a proof.
+pub const PROOF_HEADER: &str = "reticulum-proof";
+/// The header of the sender's layout hash: 32 hex digits.
+pub const LAYOUT_HEADER: &str = "reticulum-layout";
+/// The header of what is said beside the body.
+pub const FACTS_HEADER: &str = "reticulum-facts";
+
+/// What is spoken between nodes; another one is refused.
+pub const VERSION: u8 = 1;
+
+/// 16 random bytes of one end of a connection.
+pub type Nonce = [u8; 16];
+
+/// Who this node is to others, and how it proves it.
+#[derive(Clone)]
+pub struct Identity {
+    /// This node.
+    pub node: NodeId,
+    /// Its cluster: nodes of another one are refused.
+    pub cluster: Label,
+    /// The first signs, all verify; never empty.
+    keys: Vec<Hmac<Sha256>>,
+    is_secret: bool,
+}
+
+/// What a body must come out as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Digest {
+    /// The SHA-256 of its bytes.
+    Bytes([u8; 32]),
+    /// An image: the SHA-1 of its bytes, proven while they pass.
+    Image(ObjectId),
+}
+
+/// Why something was not believed. It changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no proof, or what stands there is none.
+    Unsigned,
+    /// It speaks another version of the protocol.
+    Version,
+    /// It is of another cluster.
+    Cluster,
+    /// The proof is not of this text with a secret of this cluster: forged, changed, from another connection, or
+    /// sent back to where it came from.
+    Proof,
+    /// Right, but not the next on this connection: said twice, left out, or out of order.
+    Number,
+    /// Something was wrong on this connection before.
+    Over,
+}
+
+/// 16 bytes that nobody can foresee.
+pub fn nonce() -> Nonce {
+    let mut nonce = [0; 16];
+    let mut filled = 0;
+    while filled < nonce.len() {
+        match rustix::rand::getrandom(&mut nonce[filled..], rustix::rand::GetRandomFlags::empty()) {
+            Ok(count) => filled += count,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("the kernel gives no random numbers: {error}"),
+        }
+    }
+    nonce
+}
+
+impl Identity {
+    /// The node of this id in this cluster, with its secrets, of which the first signs and all verify. Without
+    /// any, everybody's proofs are made with the same empty key: [`Identity::is_secret`] says so.
+    pub fn new(node: NodeId, cluster: Label, secrets: &[String]) -> Self {
+        let is_secret = !secrets.is_empty();
+        let empty = [String::new()];
+        let secrets = if is_secret { secrets } else { &empty };
+        let key = |secret: &String| {
+            Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length")
+        };
+        Self { node, cluster, keys: secrets.iter().map(key).collect(), is_secret }
+    }
+
+    /// Whether its proofs prove anything. Where they do not, only the own machine may be believed.
+    pub fn is_secret(&self) -> bool {
+        self.is_secret
+    }
+
+    fn sign(&self, text: &Transcript) -> [u8; 32] {
+        self.keys[0].clone().chain_update(&text.0).finalize().into_bytes().into()
+    }
+
+    /// In constant time for each key.
+    fn verifies(&self, text: &Transcript, mac: &[u8; 32]) -> bool {
+        let verifies = |key: &Hmac<Sha256>| key.clone().chain_update(&text.0).verify_slice(mac).is_ok();
+        self.keys.iter().fold(false, |found, key| found | verifies(key))
+    }
+}
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::Bytes(Sha256::digest(bytes).into())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        match text.split_at_checked(1)? {
+            ("b", hex) => read_hex(hex).map(Self::Bytes),
+            ("i", hex) => read_hex(hex).map(ObjectId::from_digest).map(Self::Image),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(digest) => write!(f, "b{}", Hex(digest)),
+            Self::Image(id) => write!(f, "i{id}"),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.node, self.cluster)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unsigned => "no proof",
+            Self::Version => "another version of the protocol",
+            Self::Cluster => "another cluster",
+            Self::Proof => "a wrong proof",
+            Self::Number => "a wrong number",
+            Self::Over => "a connection that is not believed any more",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl From<Refusal> for Unproven {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            // Whatever comes behind the first thing that was wrong.
+            Refusal::Unsigned | Refusal::Over => Self::Unsigned,
+            Refusal::Version => Self::Version,
+            Refusal::Cluster => Self::Cluster,
+            Refusal::Proof => Self::Proof,
+            Refusal::Number => Self::Replay,
+        }
+    }
+}
+
+/// What a proof is made over: a list of fields, each with its length in front, so that no two lists are one text.
+struct Transcript(Vec<u8>);
+
+/// What kind of text it is: none can stand for another.
+#[derive(Clone, Copy)]
+enum Kind {
+    Hello = 1,
+    Welcome = 2,
+    Request = 3,
+    Answer = 4,
+}
+
+impl Transcript {
+    fn new(kind: Kind) -> Self {
+        Self(vec![VERSION, kind as u8])
+    }
+
+    fn field(mut self, bytes: &[u8]) -> Self {
+        self.0.extend((bytes.len() as u64).to_be_bytes());
+        self.0.extend(bytes);
+        self
+    }
+}
+
+/// Bytes as lower-case hex digits.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Reads exactly `2 * N` lower-case hex digits.
+fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,68 @@
+//! What a proof covers, and its text.
+
+use super::{Digest, Refusal, read_hex};
+use crate::cluster::layout::LayoutHash;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question<'a> {
+    /// As sent.
+    pub method: &'a str,
+    /// Path with query, as sent.
+    pub target: &'a str,
+}
+
+/// What both a request and an answer say beside the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// The hash of the sender's layout; `None` without a layout header or with one that is none.
+    pub layout: Option<LayoutHash>,
+    /// The text of the facts header; empty without one.
+    pub facts: &'a str,
+}
+
+/// The text of a facts header: `key=value` pairs with blanks between, ASCII, at most [`Facts::BYTES_MAX`] bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts<'a>(&'a str);
+
+/// That something was said by the other end, on this connection, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    pub(super) number: u64,
+    pub(super) digest: Digest,
+    pub(super) mac: [u8; 32],
+}
+
+impl Proof {
+    /// Reads the text of a proof: number, digest, HMAC, in the one way in which it is written.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsigned`] for anything else.
+    pub fn parse(text: &[u8]) -> Result<Self, Refusal> {
+        let read = || {
+            let mut fields = str::from_utf8(text).ok()?.split(' ');
+            let number = fields.next()?;
+            let digest = Digest::parse(fields.next()?)?;
+            let mac = read_hex(fields.next()?)?;
+            let parsed = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number)?;
+            fields.next().is_none().then_some(Self { number: parsed, digest, mac })
+        };
+        read().ok_or(Refusal::Unsigned)
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// Bytes of a facts header.
+    pub const BYTES_MAX: usize = 4096;
+
+    /// The facts of a proven message.
+    pub const fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// The value of `key`; `None` where it is not said.
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        let pairs = self.0.split(' ').filter_map(|pair| pair.split_once('='));
+        pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+}

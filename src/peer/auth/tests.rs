@@ -1,0 +1,296 @@
+//! Two ends of a connection, and everything that a third party may do to what they say.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::cluster::layout::LayoutHash;
+
+const ASKED: Question<'_> = Question { method: "GET", target: "/cluster/v1/has/00?a=b" };
+
+fn node(number: u8) -> NodeId {
+    NodeId::from_bytes([number; 16])
+}
+
+fn identity_of(number: u8, cluster: &str, secrets: &[&str]) -> Arc<Identity> {
+    let secrets: Vec<_> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+    Arc::new(Identity::new(node(number), Label::parse(cluster).unwrap(), &secrets))
+}
+
+fn identity(number: u8) -> Arc<Identity> {
+    identity_of(number, "one", &["secret"])
+}
+
+fn said(facts: &str) -> Said<'_> {
+    let layout = LayoutHash::parse("00112233445566778899aabbccddeeff").ok();
+    Said { layout, facts }
+}
+
+fn digest() -> Digest {
+    Digest::of(b"body")
+}
+
+/// A connection on which both ends have met.
+fn met(client: Arc<Identity>, server: Arc<Identity>, nonces: [u8; 2]) -> (Client, Server) {
+    let (mut client, hello) = Client::new(client, [nonces[0]; 16]);
+    let mut server = Server::new(server);
+    let welcome = server.hello(hello.as_bytes(), [nonces[1]; 16]).unwrap();
+    client.welcome(welcome.as_bytes()).unwrap();
+    (client, server)
+}
+
+fn pair() -> (Client, Server) {
+    met(identity(1), identity(2), [3, 4])
+}
+
+fn text(proof: &Proof) -> Option<Vec<u8>> {
+    Some(proof.to_string().into_bytes())
+}
+
+fn signed(client: &mut Client) -> Vec<u8> {
+    client.sign(&ASKED, &said("a=1"), digest()).unwrap().to_string().into_bytes()
+}
+
+fn check(server: &mut Server, proof: &[u8]) -> Result<(NodeId, Digest), Refusal> {
+    server.check(&ASKED, &said("a=1"), Some(proof))
+}
+
+#[test]
+fn requests_and_answers_of_both_ends_are_believed_in_order() {
+    let (mut client, mut server) = pair();
+    for _ in 0..3 {
+        let proof = signed(&mut client);
+        assert_eq!(check(&mut server, &proof), Ok((node(1), digest())));
+        let image = Digest::Image(ObjectId::from_digest([9; 20]));
+        let answer = server.sign(200, &said("b=2"), image).unwrap();
+        assert_eq!(client.check(200, &said("b=2"), text(&answer).as_deref()), Ok(image));
+    }
+}
+
+#[test]
+fn each_end_learns_who_the_other_is() {
+    let (mut client, hello) = Client::new(identity(1), [3; 16]);
+    let welcome = Server::new(identity(2)).hello(hello.as_bytes(), [4; 16]).unwrap();
+    assert_eq!(client.welcome(welcome.as_bytes()), Ok(node(2)));
+}
+
+#[test]
+fn nothing_is_believed_before_a_hello_nor_after_a_second_one() {
+    let (mut client, mut server) = pair();
+    let (_, hello) = Client::new(identity(1), [3; 16]);
+    let proof = signed(&mut client);
+    assert_eq!(check(&mut Server::new(identity(2)), &proof), Err(Refusal::Unsigned));
+    assert_eq!(server.hello(hello.as_bytes(), [5; 16]), Err(Refusal::Over));
+    assert_eq!(check(&mut server, &proof), Err(Refusal::Over));
+}
+
+#[test]
+fn a_request_without_a_proof_is_refused_and_ends_the_connection() {
+    let (mut client, mut server) = pair();
+    assert_eq!(server.check(&ASKED, &said("a=1"), None), Err(Refusal::Unsigned));
+    let proof = signed(&mut client);
+    assert_eq!(check(&mut server, &proof), Err(Refusal::Over));
+    assert!(server.sign(200, &said(""), digest()).is_none());
+}
+
+#[test]
+fn a_request_that_is_said_twice_is_refused() {
+    let (mut client, mut server) = pair();
+    let proof = signed(&mut client);
+    assert!(check(&mut server, &proof).is_ok());
+    assert_eq!(check(&mut server, &proof), Err(Refusal::Number));
+}
+
+#[test]
+fn a_request_of_another_connection_is_refused() {
+    let (mut client, _) = pair();
+    let proof = signed(&mut client);
+    // The same hello said again: the server's random number is another one.
+    let (_, mut server) = met(identity(1), identity(2), [3, 5]);
+    assert_eq!(check(&mut server, &proof), Err(Refusal::Proof));
+    // Another server that happens to draw the same number.
+    let (_, mut server) = met(identity(1), identity(6), [3, 4]);
+    assert_eq!(check(&mut server, &proof), Err(Refusal::Proof));
+    // Another client.
+    let (_, mut server) = met(identity(6), identity(2), [3, 4]);
+    assert_eq!(check(&mut server, &proof), Err(Refusal::Proof));
+}
+
+#[test]
+fn requests_in_another_order_are_refused() {
+    let (mut client, mut server) = pair();
+    let proofs = [signed(&mut client), signed(&mut client)];
+    assert_eq!(check(&mut server, &proofs[1]), Err(Refusal::Number));
+    assert_eq!(check(&mut server, &proofs[0]), Err(Refusal::Over));
+}
+
+#[test]
+fn whatever_is_changed_in_a_request_is_noticed() {
+    let changed: [(Question<'_>, Said<'_>); 5] = [
+        (Question { method: "PUT", ..ASKED }, said("a=1")),
+        (Question { target: "/cluster/v1/has/01?a=b", ..ASKED }, said("a=1")),
+        (Question { target: "/cluster/v1/has/00?a=c", ..ASKED }, said("a=1")),
+        (ASKED, said("a=2")),
+        (ASKED, Said { layout: None, facts: "a=1" }),
+    ];
+    for (question, said) in changed {
+        let (mut client, mut server) = pair();
+        let proof = signed(&mut client);
+        assert_eq!(server.check(&question, &said, Some(&proof)), Err(Refusal::Proof), "{question:?}");
+    }
+}
+
+#[test]
+fn a_proof_with_another_digest_or_number_is_refused() {
+    let (mut client, _) = pair();
+    let proof = client.sign(&ASKED, &said("a=1"), digest()).unwrap();
+    let other = [
+        Proof { digest: Digest::of(b"other"), ..proof.clone() },
+        Proof { digest: Digest::Image(ObjectId::from_digest([0; 20])), ..proof.clone() },
+        Proof { number: 2, ..proof },
+    ];
+    for proof in other {
+        let (_, mut server) = pair();
+        assert_eq!(check(&mut server, &text(&proof).unwrap()), Err(Refusal::Proof));
+    }
+}
+
+#[test]
+fn whatever_is_changed_in_an_answer_is_noticed() {
+    let (mut client, mut server) = pair();
+    let proof = signed(&mut client);
+    check(&mut server, &proof).unwrap();
+    let answer = server.sign(404, &said("b=2"), digest()).unwrap();
+    assert_eq!(client.check(200, &said("b=2"), text(&answer).as_deref()), Err(Refusal::Proof));
+    assert_eq!(client.check(404, &said("b=3"), text(&answer).as_deref()), Err(Refusal::Proof));
+    assert_eq!(client.check(404, &said("b=2"), None), Err(Refusal::Unsigned));
+    let longer = Proof { digest: Digest::of(b"more"), ..answer.clone() };
+    assert_eq!(client.check(404, &said("b=2"), text(&longer).as_deref()), Err(Refusal::Proof));
+    assert_eq!(client.check(404, &said("b=2"), text(&answer).as_deref()), Ok(digest()));
+}
+
+#[test]
+fn an_answer_to_an_earlier_request_is_refused() {
+    let (mut client, mut server) = pair();
+    let proof = signed(&mut client);
+    check(&mut server, &proof).unwrap();
+    let answer = server.sign(200, &said(""), digest()).unwrap();
+    signed(&mut client);
+    assert_eq!(client.check(200, &said(""), text(&answer).as_deref()), Err(Refusal::Number));
+}
+
+#[test]
+fn what_is_sent_back_to_where_it_came_from_is_refused() {
+    // Both ends are one node, with equal random numbers: only the kind of text tells them apart.
+    let (mut client, mut server) = met(identity(1), identity(1), [3, 3]);
+    let proof = signed(&mut client);
+    assert_eq!(client.check(200, &said("a=1"), Some(&proof)), Err(Refusal::Proof));
+    check(&mut server, &proof).unwrap();
+    let answer = server.sign(200, &said("a=1"), digest()).unwrap();
+    assert_eq!(check(&mut server, &text(&answer).unwrap()), Err(Refusal::Proof));
+    let (mut client, hello) = Client::new(identity(1), [3; 16]);
+    assert_eq!(client.welcome(hello.as_bytes()), Err(Refusal::Proof));
+}
+
+#[test]
+fn other_clusters_versions_and_secrets_are_refused_by_both_ends() {
+    let others = [
+        (identity_of(1, "two", &["secret"]), Refusal::Cluster),
+        (identity_of(1, "one", &["Secret"]), Refusal::Proof),
+        (identity_of(1, "one", &[]), Refusal::Proof),
+    ];
+    for (other, refusal) in others {
+        let (_, hello) = Client::new(Arc::clone(&other), [3; 16]);
+        assert_eq!(Server::new(identity(2)).hello(hello.as_bytes(), [4; 16]), Err(refusal));
+        let welcome = Server::new(Arc::clone(&other)).hello(hello.as_bytes(), [4; 16]).unwrap();
+        assert_eq!(Client::new(identity(2), [3; 16]).0.welcome(welcome.as_bytes()), Err(refusal));
+    }
+    let (_, hello) = Client::new(identity(1), [3; 16]);
+    let newer = format!("2{}", &hello[1..]);
+    assert_eq!(Server::new(identity(2)).hello(newer.as_bytes(), [4; 16]), Err(Refusal::Version));
+    let later = b"2 and whatever that version says";
+    assert_eq!(Client::new(identity(1), [3; 16]).0.welcome(later), Err(Refusal::Version));
+}
+
+#[test]
+fn the_first_secret_signs_and_all_verify() {
+    let (old, both) = (identity_of(1, "one", &["old"]), identity_of(2, "one", &["new", "old"]));
+    let (_, hello) = Client::new(Arc::clone(&old), [3; 16]);
+    let welcome = Server::new(Arc::clone(&both)).hello(hello.as_bytes(), [4; 16]).unwrap();
+    // The old one does not know the new secret yet: first every node has to verify it.
+    assert_eq!(Client::new(old, [3; 16]).0.welcome(welcome.as_bytes()), Err(Refusal::Proof));
+    let ready = identity_of(3, "one", &["old", "new"]);
+    for (client, server) in [(Arc::clone(&ready), Arc::clone(&both)), (both, ready)] {
+        let (mut client, mut server) = met(client, server, [5, 6]);
+        let proof = signed(&mut client);
+        assert!(check(&mut server, &proof).is_ok());
+        let answer = server.sign(200, &said(""), digest()).unwrap();
+        assert!(client.check(200, &said(""), text(&answer).as_deref()).is_ok());
+    }
+}
+
+#[test]
+fn a_node_without_secrets_says_so() {
+    assert!(!identity_of(1, "one", &[]).is_secret());
+    assert!(identity(1).is_secret());
+}
+
+#[test]
+fn facts_are_found_by_their_names() {
+    let facts = Facts::new("a=1 bc= d=x=y e");
+    assert_eq!(
+        ["a", "bc", "d", "e", "b", ""].map(|key| facts.get(key)),
+        [Some("1"), Some(""), Some("x=y"), None, None, None]
+    );
+}
+
+/// Everything that a stranger may send, in any order and of any bytes.
+fn hear(server: &mut Server, bytes: &[u8], step: u8) -> bool {
+    match step % 3 {
+        0 => server.hello(bytes, [4; 16]).is_ok(),
+        1 => server.check(&ASKED, &said("a=1"), Some(bytes)).is_ok(),
+        _ => server.check(&ASKED, &said("a=1"), None).is_ok(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_of_a_stranger_are_believed(steps in proptest::collection::vec((any::<Vec<u8>>(), any::<u8>()), 0..6)) {
+        let mut server = Server::new(identity(2));
+        let (mut client, _) = Client::new(identity(1), [3; 16]);
+        for (bytes, step) in steps {
+            prop_assert!(!hear(&mut server, &bytes, step));
+            prop_assert!(client.welcome(&bytes).is_err());
+            prop_assert!(client.check(200, &said(""), Some(&bytes)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_hello_or_a_proof_with_any_byte_changed_is_refused(at in any::<prop::sample::Index>(), change in 1..=255u8) {
+        let changed = |mut bytes: Vec<u8>| {
+            let at = at.index(bytes.len());
+            bytes[at] ^= change;
+            bytes
+        };
+        let (mut client, hello) = Client::new(identity(1), [3; 16]);
+        let hello = hello.into_bytes();
+        prop_assert!(Server::new(identity(2)).hello(&changed(hello.clone()), [4; 16]).is_err());
+        let mut server = Server::new(identity(2));
+        let welcome = server.hello(&hello, [4; 16]).unwrap().into_bytes();
+        prop_assert!(client.clone().welcome(&changed(welcome.clone())).is_err());
+        client.welcome(&welcome).unwrap();
+        let proof = signed(&mut client);
+        prop_assert!(check(&mut server.clone(), &changed(proof.clone())).is_err());
+        check(&mut server, &proof).unwrap();
+        let answer = server.sign(200, &said(""), digest()).unwrap().to_string().into_bytes();
+        prop_assert!(client.check(200, &said(""), Some(&changed(answer))).is_err());
+    }
+
+    #[test]
+    fn proofs_print_what_they_parsed(number in any::<u64>(), bytes in any::<[u8; 32]>(), image in any::<Option<[u8; 20]>>()) {
+        let digest = image.map_or(Digest::Bytes(bytes), |id| Digest::Image(ObjectId::from_digest(id)));
+        let proof = Proof { number, digest, mac: bytes };
+        prop_assert_eq!(Proof::parse(proof.to_string().as_bytes()), Ok(proof));
+    }
+}

@@ -1,0 +1,284 @@
+//! What one node may ask another, as a line of HTTP and back. Pure.
+//!
+//! Every call is safe to repeat: it asks, or it says something that is as true the second time.
+
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+
+use super::auth::{Facts, Refusal};
+use crate::cluster::layout::SyncHash;
+use crate::cluster::rules::absence::Said;
+use crate::object::{Format, ObjectId};
+
+/// Where a connection begins.
+pub const HELLO_TARGET: &str = "/cluster/v1/hello";
+
+const PREFIX: &str = "/cluster/v1/";
+
+/// The causes of a refusal that are told, for the other node's log.
+pub const REASONS: [(Refusal, &str); 3] =
+    [(Refusal::Version, "version"), (Refusal::Cluster, "cluster"), (Refusal::Proof, "proof")];
+
+/// Status of an answer that gives what was asked.
+pub const GIVEN: u16 = 200;
+/// Status of an answer of a node that has no such image.
+pub const LACKED: u16 = 404;
+/// Status of an answer that the image is broken, or that this variant of it cannot be made: anywhere.
+pub const IMPOSSIBLE: u16 = 422;
+/// Status of an answer of a node without room on its disk.
+pub const FULL: u16 = 507;
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// One message of the other's core, in the body.
+    Gossip,
+    /// The stored bytes.
+    Image(ObjectId),
+    /// What is known of the stored image: the same as [`Call::Image`] without the body.
+    Head(ObjectId),
+    /// Take a copy, the image in the body.
+    Copy(Copy),
+    /// Made or found.
+    Variant(VariantCall),
+    /// Whether it is there.
+    Has(ObjectId),
+    /// Whether it is there, read from disk and right, after this was asked.
+    Receipt(ObjectId),
+    /// What it says about itself.
+    Info(ObjectId),
+}
+
+/// A copy on its way to another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// Of which image.
+    pub id: ObjectId,
+    /// When it was uploaded; goes along with every copy.
+    pub uploaded: SystemTime,
+    /// Whether the receiver takes it in place of an owner.
+    pub stray: bool,
+}
+
+/// A variant that another node is to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VariantCall {
+    /// Of which image.
+    pub id: ObjectId,
+    /// The recipe's canonical text.
+    pub recipe: String,
+    /// The bound on its sides that the recipe's text does not hold.
+    pub dimension_max: u32,
+}
+
+/// What a node says of an image that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// By content.
+    pub format: Format,
+    /// Bytes.
+    pub length: u64,
+    /// When it was uploaded.
+    pub uploaded: SystemTime,
+}
+
+impl Call {
+    /// Reads a request's line; `None` for what is no call.
+    pub fn parse(method: &str, target: &str) -> Option<Self> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let mut segments = path.strip_prefix(PREFIX)?.split('/');
+        let parts = [segments.next(), segments.next(), segments.next(), segments.next()];
+        let [Some(name), rest @ ..] = parts else { return None };
+        let id = || rest[0].filter(|text| !text.bytes().any(|byte| byte.is_ascii_uppercase()));
+        let id = || ObjectId::parse(id()?).ok();
+        match (method, name, rest) {
+            ("POST", "gossip", [None, ..]) => Some(Self::Gossip),
+            ("GET", "image", [_, None, _]) => id().map(Self::Image),
+            ("HEAD", "image", [_, None, _]) => id().map(Self::Head),
+            ("PUT", "image", [_, None, _]) => {
+                let uploaded = read_time(parameter(query, "uploaded")?)?;
+                let stray = parameter(query, "stray").is_some_and(|value| value == "1");
+                Some(Self::Copy(Copy { id: id()?, uploaded, stray }))
+            }
+            ("GET", "variant", [_, Some(recipe), None]) => Some(Self::Variant(VariantCall {
+                id: id()?,
+                recipe: recipe.to_owned(),
+                dimension_max: parameter(query, "max")?.parse().ok()?,
+            })),
+            ("GET", "has", [_, None, _]) => id().map(Self::Has),
+            ("GET", "receipt", [_, None, _]) => id().map(Self::Receipt),
+            ("GET", "info", [_, None, _]) => id().map(Self::Info),
+            _ => None,
+        }
+    }
+
+    /// The method.
+    pub const fn method(&self) -> Method {
+        match self {
+            Self::Gossip => Method::POST,
+            Self::Copy(_) => Method::PUT,
+            Self::Head(_) => Method::HEAD,
+            Self::Image(_) | Self::Variant(_) | Self::Has(_) | Self::Receipt(_) | Self::Info(_) => {
+                Method::GET
+            }
+        }
+    }
+
+    /// Path and query.
+    pub fn target(&self) -> String {
+        match self {
+            Self::Gossip => format!("{PREFIX}gossip"),
+            Self::Image(id) | Self::Head(id) => format!("{PREFIX}image/{id}"),
+            Self::Copy(Copy { id, uploaded, stray }) => {
+                let stray = if *stray { "&stray=1" } else { "" };
+                format!("{PREFIX}image/{id}?uploaded={}{stray}", nanoseconds(*uploaded))
+            }
+            Self::Variant(VariantCall { id, recipe, dimension_max }) => {
+                format!("{PREFIX}variant/{id}/{recipe}?max={dimension_max}")
+            }
+            Self::Has(id) => format!("{PREFIX}has/{id}"),
+            Self::Receipt(id) => format!("{PREFIX}receipt/{id}"),
+            Self::Info(id) => format!("{PREFIX}info/{id}"),
+        }
+    }
+
+    /// Whether a body goes with it.
+    pub const fn has_body(&self) -> bool {
+        matches!(self, Self::Gossip | Self::Copy(_))
+    }
+}
+
+impl Stored {
+    /// The text of a facts header.
+    pub fn facts(&self) -> String {
+        let Self { format, length, uploaded } = self;
+        format!("format={} length={length} uploaded={}", format.extension(), nanoseconds(*uploaded))
+    }
+
+    /// Reads [`Stored::facts`].
+    pub fn parse(facts: Facts<'_>) -> Option<Self> {
+        let extension = facts.get("format")?;
+        Some(Self {
+            format: Format::ALL.into_iter().find(|format| format.extension() == extension)?,
+            length: facts.get("length")?.parse().ok()?,
+            uploaded: read_time(facts.get("uploaded")?)?,
+        })
+    }
+}
+
+/// The text of the facts header of an answer to [`Call::Has`] and [`Call::Receipt`].
+pub fn said_facts(said: Said) -> String {
+    match said {
+        Said::Yes => "says=yes".to_owned(),
+        Said::No(Some(hash)) => format!("says=no synced={hash}"),
+        Said::No(None) => "says=no".to_owned(),
+        Said::Nothing => "says=nothing".to_owned(),
+    }
+}
+
+/// Reads [`said_facts`]; whatever is none says nothing.
+pub fn read_said(facts: Facts<'_>) -> Said {
+    match facts.get("says") {
+        Some("yes") => Said::Yes,
+        Some("no") => Said::No(facts.get("synced").and_then(|hash| SyncHash::parse(hash).ok())),
+        _ => Said::Nothing,
+    }
+}
+
+/// Type and detail of a refusal's text; empty where there is none.
+pub fn read_problem(text: &[u8]) -> (String, String) {
+    let problem: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
+    let field = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    (field("type"), field("detail"))
+}
+
+/// The challenge that goes with a 401 of this cause.
+pub fn challenge(reason: &str) -> String {
+    format!("Reticulum-Peer error=\"{reason}\"")
+}
+
+fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Since 1970; a time before that is 1970.
+fn nanoseconds(time: SystemTime) -> u128 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos()
+}
+
+/// Nanoseconds since 1970, up to the year 9999: later ones cannot be printed as a date.
+fn read_time(text: &str) -> Option<SystemTime> {
+    const END_S: u64 = 253_402_300_800;
+    let nanoseconds: u128 = text.parse().ok()?;
+    let seconds = u64::try_from(nanoseconds / 1_000_000_000).ok().filter(|seconds| *seconds < END_S)?;
+    let rest = u32::try_from(nanoseconds % 1_000_000_000).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::new(seconds, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id() -> ObjectId {
+        ObjectId::from_digest([0xab; 20])
+    }
+
+    fn uploaded() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789)
+    }
+
+    #[test]
+    fn calls_print_what_they_parsed() {
+        let copy = Copy { id: id(), uploaded: uploaded(), stray: false };
+        let recipe = "v2,jpg,100w100h,fill,g-c,q82".to_owned();
+        let calls = [
+            Call::Gossip,
+            Call::Image(id()),
+            Call::Head(id()),
+            Call::Copy(copy),
+            Call::Copy(Copy { stray: true, ..copy }),
+            Call::Variant(VariantCall { id: id(), recipe, dimension_max: 8192 }),
+            Call::Has(id()),
+            Call::Receipt(id()),
+            Call::Info(id()),
+        ];
+        for call in calls {
+            assert_eq!(Call::parse(call.method().as_str(), &call.target()), Some(call));
+        }
+    }
+
+    #[test]
+    fn other_lines_are_no_calls() {
+        let id = id();
+        for (method, target) in [
+            ("GET", "/cluster/v1/gossip".to_owned()),
+            ("GET", "/cluster/v1".to_owned()),
+            ("GET", "/cluster/v2/has/00".to_owned()),
+            ("GET", "/cluster/v1/has/00".to_owned()),
+            ("GET", format!("/cluster/v1/has/{}", id.to_string().to_uppercase())),
+            ("GET", format!("/cluster/v1/has/{id}/")),
+            ("GET", format!("/cluster/v1/image/{id}/x")),
+            ("PUT", format!("/cluster/v1/image/{id}")),
+            ("PUT", format!("/cluster/v1/image/{id}?uploaded=-1")),
+            ("PUT", format!("/cluster/v1/image/{id}?uploaded=253402300800000000000")),
+            ("GET", format!("/cluster/v1/variant/{id}/v2")),
+            ("GET", format!("/cluster/v1/variant/{id}?max=1")),
+            ("POST", HELLO_TARGET.to_owned()),
+        ] {
+            assert_eq!(Call::parse(method, &target), None, "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_says_comes_across() {
+        let hash = SyncHash::parse("00112233445566778899aabbccddeeff").unwrap();
+        for said in [Said::Yes, Said::No(Some(hash)), Said::No(None), Said::Nothing] {
+            assert_eq!(read_said(Facts::new(&said_facts(said))), said);
+        }
+        assert_eq!(read_said(Facts::new("")), Said::Nothing);
+        let stored = Stored { format: Format::Png, length: 7, uploaded: uploaded() };
+        assert_eq!(Stored::parse(Facts::new(&stored.facts())), Some(stored));
+    }
+}

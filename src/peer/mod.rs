@@ -1,0 +1,20 @@
+//! Asking other nodes, and knowing who asks.
+//!
+//! * [`auth`]: who is at the other end of a connection, and that nothing was changed, left out or said twice on
+//!   the way (pure).
+//! * [`call`]: what one node may ask another, as lines of HTTP (pure).
+//! * [`pool`]: connections to other nodes, kept between requests.
+//! * [`body`]: what is sent to them and what comes back.
+//! * `connection`, `socket`: one connection, and hyper's reads and writes on it.
+//!
+//! What a node answers is no business of this room: `http` takes the request, the shards work on it.
+//!
+//! Invariants: nothing that came over a connection is believed before it is proven; every call has a deadline;
+//! nothing of a connection outlives it.
+
+pub mod auth;
+pub mod body;
+pub mod call;
+mod connection;
+pub mod pool;
+mod socket;

@@ -1,0 +1,99 @@
+//! What other nodes have, asked for by this shard for its own clients. A question of another node never comes here.
+//!
+//! * [`search`]: whether an image is somewhere, or nowhere.
+//! * [`fetch`]: stored bytes.
+//! * [`info`]: what an image says about itself, and who has it.
+//! * [`variant`]: variants, each made once in the cluster.
+//! * [`spread`]: copies of an upload.
+//! * [`strays`]: copies outside their slots, handed over to their owners.
+//!
+//! Invariants: who is asked is decided by the rules of `cluster` alone, by the view as it is at that moment; a node
+//! that is alone asks nobody; every question has a deadline.
+
+pub mod fetch;
+pub mod info;
+pub mod search;
+pub mod spread;
+mod strays;
+pub mod variant;
+
+use std::time::Duration;
+
+use super::Shard;
+use crate::cluster::node::NodeId;
+use crate::cluster::rules::absence::Said;
+use crate::cluster::view::View;
+use crate::peer::body::Outgoing;
+use crate::peer::call::{self, Call};
+use crate::peer::pool::{Address, Answer, Opened, PeerError, Request};
+
+/// How long a node may take to say whether it has an image, or to begin to give it.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// Why an image was not found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// It is proven to be nowhere.
+    Absent,
+    /// It may be where nobody answers, or where it cannot be read.
+    Unproven,
+}
+
+impl Shard {
+    /// Whether there is any other member that could be asked.
+    pub fn has_peers(&self) -> bool {
+        let view = self.view();
+        view.members().any(|(node, _)| node != view.this())
+    }
+
+    /// Whether this node takes new copies, by the layout's word.
+    pub fn takes_copies(&self) -> bool {
+        let view = self.view();
+        view.member(view.this()).is_some_and(|member| member.writable)
+    }
+
+    async fn ask(
+        &self,
+        view: &View,
+        node: NodeId,
+        call: Call,
+        body: Outgoing,
+        deadline: Duration,
+    ) -> Result<Answer, PeerError> {
+        let to = address(view, node).ok_or(PeerError::Unreachable)?;
+        let answer = self.pool.ask(&to, Request { call, layout: view.hash(), body }, deadline).await;
+        note(node, answer.as_ref().err());
+        answer
+    }
+
+    async fn open_afar(
+        &self,
+        view: &View,
+        node: NodeId,
+        call: Call,
+        deadline: Duration,
+    ) -> Result<Opened, PeerError> {
+        let to = address(view, node).ok_or(PeerError::Unreachable)?;
+        let opened = self.pool.open(&to, Request::new(call, view.hash()), deadline).await;
+        note(node, opened.as_ref().err());
+        opened
+    }
+
+    /// What a node says of an image; a node that does not answer says nothing.
+    async fn ask_said(&self, view: &View, node: NodeId, call: Call) -> Said {
+        match self.ask(view, node, call, Outgoing::empty(), ANSWER_MAX).await {
+            Ok(answer) if answer.status == call::GIVEN => call::read_said(answer.facts()),
+            Ok(_) | Err(_) => Said::Nothing,
+        }
+    }
+}
+
+fn address(view: &View, node: NodeId) -> Option<Address> {
+    view.member(node).map(|member| Address { url: member.url.clone(), node: Some(node) })
+}
+
+fn note(node: NodeId, error: Option<&PeerError>) {
+    if let Some(error) = error {
+        log::debug!(node:% = node, error:% = error; "a node did not answer");
+    }
+}

@@ -1,0 +1,230 @@
+//! Copies of an upload on their way to the nodes that should have them.
+//!
+//! The rule says whom to ask and when enough hold it ([`Write`]); here is only the work. It goes on after the answer
+//! and when the client has gone, until every owner has its copy or a fallback has one in its place.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use super::super::Shard;
+use super::super::mesh::AskError;
+use super::super::oneshot;
+use super::super::several::Several;
+use super::ANSWER_MAX;
+use crate::cluster::layout::LayoutHash;
+use crate::cluster::node::NodeId;
+use crate::cluster::rules::absence::Said;
+use crate::cluster::rules::write::{Standing, Write};
+use crate::cluster::view::View;
+use crate::object::ObjectId;
+use crate::peer::body::{Outgoing, Source};
+use crate::peer::call::{self, Call, Copy};
+use crate::store::StoreError;
+use crate::store::originals::Found;
+use crate::store::read::{CHUNK_BYTES, Reader};
+use crate::store::spool::Spooled;
+
+/// How long a node may take before a fallback is asked in its place. Its copy counts all the same when it comes.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long a copy may take, beside its bytes at the slowest pace.
+const COPY_MAX: Duration = Duration::from_secs(10);
+
+/// The slowest pace that is waited for, in bytes a second: half of a link of 1 Mbit/s.
+const BYTES_A_SECOND_MIN: u64 = 64 << 10;
+
+/// How long a layout that another node knows already may take to come here.
+const MERGE_MAX: Duration = Duration::from_secs(5);
+
+/// Pause between two looks whether it has come.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Why an upload is not answered with 200.
+#[derive(Debug)]
+pub enum SpreadError {
+    /// Another shard of this node failed.
+    Ask(AskError),
+    /// This node's disk, where no other node can do.
+    Store(StoreError),
+    /// Fewer nodes than are needed hold it: these.
+    TooFew(Vec<String>),
+}
+
+/// What happened to a copy.
+enum News {
+    /// It is durable there, taken under this layout.
+    Taken(NodeId, LayoutHash),
+    Refused(NodeId),
+    /// It takes its time.
+    Slow(NodeId),
+}
+
+/// One upload, and where its bytes are.
+struct Upload {
+    id: ObjectId,
+    reader: Reader,
+    uploaded: SystemTime,
+    /// This node has had it before.
+    is_known: bool,
+}
+
+impl Shard {
+    /// Stores a received upload durably on as many nodes as are needed, and says by name which they are. `held` is
+    /// dropped when no copy is on its way any more.
+    ///
+    /// # Errors
+    /// [`SpreadError`]
+    pub async fn spread(
+        self: &Rc<Self>,
+        spooled: Spooled,
+        held: impl Sized + 'static,
+    ) -> Result<Vec<String>, SpreadError> {
+        if !self.has_peers() {
+            let published = self.publish(spooled, false).await.map_err(SpreadError::Ask)?;
+            published.map_err(SpreadError::Store)?;
+            return Ok(vec![self.node.name.clone()]);
+        }
+        let (reader, uploaded) = spooled.open().await.map_err(SpreadError::Store)?;
+        let id = spooled.id;
+        let upload = match self.find(id).await {
+            // Others are likely to have it too, and its upload time is that of the first upload.
+            Ok(Ok(Found::Here(original))) => {
+                Upload { id, reader, uploaded: original.modified, is_known: true }
+            }
+            _ => Upload { id, reader, uploaded, is_known: false },
+        };
+        let (answer, answered) = oneshot::channel();
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            shard.spread_all(upload, spooled, answer).await;
+            drop(held);
+        });
+        answered.await.unwrap_or(Err(SpreadError::Ask(AskError::Failed)))
+    }
+
+    async fn spread_all(
+        self: &Rc<Self>,
+        upload: Upload,
+        spooled: Spooled,
+        answer: oneshot::Sender<Result<Vec<String>, SpreadError>>,
+    ) {
+        let (mut spooled, mut answer) = (Some(spooled), Some(answer));
+        let mut write = Write::new(upload.id);
+        let (mut news, mut under_way, mut merging) = (Several::new(), 0, Duration::ZERO);
+        loop {
+            let view = self.view();
+            for node in write.targets(&view) {
+                write.ask(node);
+                under_way += 1;
+                match spooled.take_if(|_| node == view.this()) {
+                    Some(spooled) => news.push(self.store_here(spooled, node)),
+                    None => news.push(self.copy_to(&upload, Arc::clone(&view), node)),
+                }
+                news.push(async move {
+                    glommio::timer::sleep(PATIENCE).await;
+                    News::Slow(node)
+                });
+            }
+            if write.standing(&view) == Standing::Acknowledged
+                && let Some(answer) = answer.take()
+            {
+                answer.send(Ok(names(&view, &write)));
+            }
+            if under_way == 0 {
+                // A copy under a layout that is not known here counts when that has come.
+                if write.standing(&view) != Standing::Pending || merging >= MERGE_MAX {
+                    break;
+                }
+                glommio::timer::sleep(LOOK_AGAIN).await;
+                merging += LOOK_AGAIN;
+                continue;
+            }
+            match news.next().await {
+                Some(News::Taken(node, layout)) => {
+                    under_way -= 1;
+                    write.taken(node, layout);
+                }
+                Some(News::Refused(node)) => {
+                    under_way -= 1;
+                    write.refused(node);
+                }
+                // Its copy counts all the same when it comes; what was taken stays so.
+                Some(News::Slow(node)) => write.refused(node),
+                None => break,
+            }
+        }
+        if let Some(answer) = answer {
+            answer.send(Err(SpreadError::TooFew(names(&self.view(), &write))));
+        }
+    }
+
+    /// This node's own copy.
+    async fn store_here(self: &Rc<Self>, spooled: Spooled, this: NodeId) -> News {
+        match self.publish(spooled, false).await {
+            Ok(Ok(_)) => News::Taken(this, self.view().hash()),
+            Ok(Err(error)) => {
+                log::warn!(error:% = error; "cannot store an upload here");
+                News::Refused(this)
+            }
+            Err(_) => News::Refused(this),
+        }
+    }
+
+    async fn copy_to(&self, upload: &Upload, view: Arc<View>, node: NodeId) -> News {
+        let Upload { id, reader, uploaded, is_known } = upload;
+        if *is_known {
+            // To have it read there costs less than to send it.
+            let asked = self.ask(&view, node, Call::Receipt(*id), Outgoing::empty(), ANSWER_MAX).await;
+            if let Ok(answer) = asked
+                && call::read_said(answer.facts()) == Said::Yes
+                && let Some(layout) = answer.layout
+            {
+                return News::Taken(node, layout);
+            }
+        }
+        match self.send_copy(&view, node, *id, reader, *uploaded).await {
+            Some(layout) => News::Taken(node, layout),
+            None => News::Refused(node),
+        }
+    }
+
+    /// Sends a copy; the layout under which it was taken, if it was.
+    pub(super) async fn send_copy(
+        &self,
+        view: &View,
+        node: NodeId,
+        id: ObjectId,
+        reader: &Reader,
+        uploaded: SystemTime,
+    ) -> Option<LayoutHash> {
+        let copy = Copy { id, uploaded, stray: !view.is_owner(node, &id) };
+        let length = reader.length();
+        let deadline = COPY_MAX + Duration::from_secs(length / BYTES_A_SECOND_MIN);
+        let body = Outgoing::Image { id, length, source: source(reader.clone()) };
+        let answer = self.ask(view, node, Call::Copy(copy), body, deadline).await.ok()?;
+        if answer.status == call::GIVEN { answer.layout } else { None }
+    }
+}
+
+fn names(view: &View, write: &Write) -> Vec<String> {
+    let name = |node| view.member(node).map(|member| member.name.to_string());
+    write.holders().filter_map(name).collect()
+}
+
+/// The bytes of a file as a question's body.
+fn source(reader: Reader) -> Source {
+    Rc::new(move |position| {
+        let reader = reader.clone();
+        Box::pin(async move {
+            let read = reader.read(position, CHUNK_BYTES).await;
+            read.map(|read| Bytes::copy_from_slice(&read)).map_err(|error| match error {
+                StoreError::Full => io::ErrorKind::StorageFull.into(),
+                StoreError::Io(_, error) => error,
+            })
+        })
+    })
+}

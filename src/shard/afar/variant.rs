@@ -1,0 +1,271 @@
+//! A variant of an image, wherever that is: made once in the cluster.
+//!
+//! Every node sends a cold request to the image's owners in placement order, so all come to the same one; there they
+//! wait for one job, and here for one question. An owner that lacks the image, is busy or breaks off is passed over.
+//! Nobody is asked beside another: what is slow would only be made twice.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::Shard;
+use super::super::event::Event;
+use super::super::hot::{Entry, HotKey};
+use super::super::mesh::AskError;
+use super::super::message::VariantAsk;
+use super::super::variant::{Variant, VariantBody, VariantError, etag};
+use super::NotFound;
+use crate::cluster::node::NodeId;
+use crate::cluster::rules::absence::{Absence, Said};
+use crate::peer::body::Stream;
+use crate::peer::call::{self, Call, Stored, VariantCall};
+use crate::peer::pool::{Opened, PeerError};
+use crate::telemetry::metrics::{Cache, Stage};
+
+/// Variants up to this length are taken whole, and shared by all who wait for them here.
+const WHOLE_BYTES_MAX: u64 = 8 << 20;
+
+/// Bytes of a refusal's text.
+const REFUSAL_BYTES_MAX: usize = 16 << 10;
+
+/// A variant as found or made, here or elsewhere.
+#[derive(Debug)]
+pub enum Anywhere {
+    /// By this node.
+    Here(Variant),
+    /// By another; in memory, ready to be sent.
+    Ready(Arc<Entry>, Cache),
+    /// By another; a long one, proven as it comes.
+    Stream(Stored, Box<Stream>),
+}
+
+/// Why there is no variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnywhereError {
+    /// Another shard of this node could not be asked.
+    Ask(AskError),
+    /// There is no image to make it of, as far as is known.
+    NotFound(NotFound),
+    /// There is an image, but it could not be made.
+    Variant(VariantError),
+}
+
+/// A question to other nodes that is under way, and those who wait for the same.
+#[derive(Debug, Default)]
+pub(in crate::shard) struct Asking {
+    ended: Event,
+    outcome: RefCell<Option<Result<Shared, AnywhereError>>>,
+}
+
+/// What can be given to everybody who waits.
+#[derive(Clone, Debug)]
+enum Shared {
+    Entry(Arc<Entry>),
+    /// Too long for memory: it is made now, and each asks for it.
+    Long,
+}
+
+/// Ends a question, whatever happened to whoever asked.
+struct Leader<'a> {
+    shard: &'a Shard,
+    key: HotKey,
+    asking: Rc<Asking>,
+}
+
+/// What one node has to say to a request.
+enum Word {
+    Given(Anywhere),
+    /// It has no good copy, or cannot tell.
+    Said(Said),
+    Busy,
+    /// No other node would do better.
+    Failed(AnywhereError),
+}
+
+impl Shard {
+    /// The variant, from wherever it is or can be made.
+    ///
+    /// # Errors
+    /// [`AnywhereError`]
+    pub async fn variant_anywhere(self: &Rc<Self>, ask: VariantAsk) -> Result<Anywhere, AnywhereError> {
+        let view = self.view();
+        let first = view.owners(&ask.id).into_iter().find(|node| view.is_alive(*node));
+        if first.is_none_or(|node| node == view.this()) {
+            // Alone, or the one to which the others come: as if there were nobody else.
+            match self.made_here(&ask, self.has_peers()).await {
+                Word::Given(found) => return Ok(found),
+                Word::Failed(error) => return Err(error),
+                Word::Said(_) | Word::Busy => {}
+            }
+        } else if let Some(kept) = self.kept_variant(ask.clone()).await.map_err(AnywhereError::Ask)? {
+            return Ok(Anywhere::Here(kept));
+        }
+        self.shared(ask).await
+    }
+
+    /// Variants that will be asked for: made when there is nothing else to do, where they would be asked for.
+    pub async fn ahead_anywhere(self: &Rc<Self>, asks: Vec<VariantAsk>) {
+        if !self.has_peers() {
+            for ask in asks {
+                self.ahead(ask).await;
+            }
+            return;
+        }
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            for ask in asks {
+                // A hint is no promise.
+                let _ = shard.variant_anywhere(ask).await;
+            }
+        });
+    }
+
+    /// One of those who want the same asks for all.
+    async fn shared(self: &Rc<Self>, ask: VariantAsk) -> Result<Anywhere, AnywhereError> {
+        let key = (ask.id, ask.key);
+        loop {
+            let under_way = self.asking.borrow().get(&key).cloned();
+            let Some(asking) = under_way else { break };
+            self.metrics.coalesced.add();
+            asking.ended.wait().await;
+            let outcome = asking.outcome.borrow().clone();
+            match outcome {
+                Some(Ok(Shared::Entry(entry))) => return Ok(Anywhere::Ready(entry, Cache::Coalesced)),
+                Some(Ok(Shared::Long)) => return self.made_by_owners(&ask).await,
+                Some(Err(error)) => return Err(error),
+                // Whoever asked has gone.
+                None => {}
+            }
+        }
+        let leader = Leader::new(self, key);
+        let found = self.made_by_owners(&ask).await;
+        let shared = match &found {
+            Ok(Anywhere::Ready(entry, _)) => Ok(Shared::Entry(Arc::clone(entry))),
+            Ok(Anywhere::Here(Variant { body: VariantBody::Ready(entry), .. })) => {
+                Ok(Shared::Entry(Arc::clone(entry)))
+            }
+            Ok(Anywhere::Here(_) | Anywhere::Stream(..)) => Ok(Shared::Long),
+            Err(error) => Err(error.clone()),
+        };
+        *leader.asking.outcome.borrow_mut() = Some(shared);
+        found
+    }
+
+    async fn made_by_owners(self: &Rc<Self>, ask: &VariantAsk) -> Result<Anywhere, AnywhereError> {
+        let started = Instant::now();
+        let view = self.view();
+        let mut nodes: Vec<_> =
+            view.owners(&ask.id).into_iter().filter(|node| view.is_alive(*node)).collect();
+        if !nodes.contains(&view.this()) {
+            // It may hold a copy in place of an owner.
+            nodes.push(view.this());
+        }
+        let (mut search, mut is_busy) = (Absence::new(ask.id), false);
+        for node in nodes {
+            match self.made_by(node, ask, started).await {
+                Word::Given(found) => {
+                    self.metrics.stage(Stage::Peer, started.elapsed());
+                    return Ok(found);
+                }
+                Word::Said(said) => search.say(node, said),
+                Word::Busy => is_busy = true,
+                Word::Failed(error) => return Err(error),
+            }
+        }
+        if is_busy {
+            return Err(AnywhereError::Variant(VariantError::Busy));
+        }
+        let node = self.go_on(ask.id, &mut search).await.map_err(AnywhereError::NotFound)?;
+        match self.made_by(node, ask, started).await {
+            Word::Given(found) => Ok(found),
+            Word::Said(_) => Err(AnywhereError::NotFound(NotFound::Unproven)),
+            Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
+            Word::Failed(error) => Err(error),
+        }
+    }
+
+    async fn made_by(self: &Rc<Self>, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
+        if node == self.view().this() {
+            self.made_here(ask, true).await
+        } else {
+            self.made_by_node(node, ask, started).await
+        }
+    }
+
+    /// `has_others`: whether another node could do where this one cannot.
+    async fn made_here(self: &Rc<Self>, ask: &VariantAsk, has_others: bool) -> Word {
+        match self.variant(ask.clone()).await {
+            Err(error) => Word::Failed(AnywhereError::Ask(error)),
+            Ok(Ok(variant)) => Word::Given(Anywhere::Here(variant)),
+            Ok(Err(VariantError::Absent)) if has_others => Word::Said(Said::No(self.view().synced_to())),
+            Ok(Err(VariantError::Damaged)) if has_others => Word::Said(Said::No(None)),
+            Ok(Err(VariantError::Disk(error))) if has_others => {
+                log::error!(error:% = error; "cannot read an image");
+                Word::Said(Said::Nothing)
+            }
+            Ok(Err(VariantError::Busy)) if has_others => Word::Busy,
+            Ok(Err(error)) => Word::Failed(AnywhereError::Variant(error)),
+        }
+    }
+
+    async fn made_by_node(&self, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
+        let VariantAsk { id, recipe, key } = ask;
+        let call = VariantCall { id: *id, recipe: recipe.key(), dimension_max: recipe.dimension_max };
+        // One deadline for all who are asked.
+        let left = self.node.settings.resize_deadline.saturating_sub(started.elapsed());
+        let opened = match self.open_afar(&self.view(), node, Call::Variant(call), left).await {
+            Ok(opened) => opened,
+            Err(PeerError::Late) => {
+                return Word::Failed(AnywhereError::Variant(VariantError::Deadline));
+            }
+            Err(_) => return Word::Said(Said::Nothing),
+        };
+        if opened.status != call::GIVEN {
+            return refusal(opened).await;
+        }
+        let Some(stored) = Stored::parse(opened.facts()) else { return Word::Said(Said::Nothing) };
+        if stored.length > WHOLE_BYTES_MAX {
+            return Word::Given(Anywhere::Stream(stored, opened.body));
+        }
+        match opened.body.collect(WHOLE_BYTES_MAX as usize).await {
+            Ok(bytes) => {
+                let entry = Entry::new(bytes, stored.format, &etag(key), stored.uploaded);
+                Word::Given(Anywhere::Ready(entry, Cache::Peer))
+            }
+            Err(_) => Word::Said(Said::Nothing),
+        }
+    }
+}
+
+/// What a node means that gives no variant.
+async fn refusal(opened: Opened) -> Word {
+    let (status, said) = (opened.status, call::read_said(opened.facts()));
+    if said != Said::Nothing {
+        return Word::Said(said);
+    }
+    let Ok(text) = opened.body.collect(REFUSAL_BYTES_MAX).await else { return Word::Said(Said::Nothing) };
+    let (kind, detail) = call::read_problem(&text);
+    match (status, kind.as_str()) {
+        (call::IMPOSSIBLE, _) => Word::Failed(AnywhereError::Variant(VariantError::Elsewhere(detail))),
+        (_, "deadline") => Word::Failed(AnywhereError::Variant(VariantError::Deadline)),
+        (_, "busy") => Word::Busy,
+        _ => Word::Said(Said::Nothing),
+    }
+}
+
+impl<'a> Leader<'a> {
+    fn new(shard: &'a Shard, key: HotKey) -> Self {
+        let asking = Rc::<Asking>::default();
+        shard.asking.borrow_mut().insert(key, Rc::clone(&asking));
+        Self { shard, key, asking }
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        let left = self.shard.asking.borrow_mut().remove(&self.key);
+        drop(left);
+        self.asking.ended.set();
+    }
+}

@@ -1,0 +1,235 @@
+//! The line between the shards and control: what shards report, what control tells all of them at once.
+//!
+//! No side waits for the other. What a shard reports has room by arithmetic, or may be lost: the letters of other
+//! nodes' cores come again. What control tells is read where it is needed, by one relaxed load.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Instant;
+
+use super::roster::Shelf;
+use crate::cluster::node::NodeId;
+use crate::cluster::time::Time;
+
+/// Letters of other nodes that may wait for control. A hundred members send it a few each second.
+const LETTERS_MAX: usize = 256;
+
+/// Something that a shard reports. Each kind has at most one on the line per shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// This shard works by the view of this number.
+    ViewTaken {
+        /// Which shard.
+        shard: usize,
+        /// Which view.
+        number: u64,
+    },
+    /// The store is about to hold its first image.
+    HoldsImages,
+}
+
+/// What the core of another node says to this one's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// Who has proven to be the sender.
+    pub from: NodeId,
+    /// What it says.
+    pub bytes: Vec<u8>,
+}
+
+/// Where this node stands with its cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Standing {
+    /// Nobody that it was told to join has answered yet.
+    Joining,
+    /// It belongs to its cluster.
+    Member,
+    /// Another member has its name or URL.
+    Taken,
+    /// The cluster has all the nodes it can have.
+    Full,
+    /// Its id was removed for ever.
+    Removed,
+    /// Those whom it asks are nodes of another cluster.
+    ForeignCluster,
+    /// Those whom it asks have another secret.
+    WrongSecret,
+    /// Another live process has its id.
+    DuplicateId,
+}
+
+/// One per node, shared by its shards and control.
+#[derive(Debug)]
+pub struct Line {
+    reports: flume::Sender<Report>,
+    letters: flume::Sender<Letter>,
+    standing: AtomicU8,
+    holds_images: AtomicBool,
+    beats: AtomicU64,
+    silent_s: AtomicU64,
+    started: Instant,
+    /// What the members say of themselves.
+    pub roster: Shelf,
+}
+
+/// Control's end of the line.
+#[derive(Debug)]
+pub struct Ears {
+    /// What shards report.
+    pub reports: flume::Receiver<Report>,
+    /// What other nodes' cores say.
+    pub letters: flume::Receiver<Letter>,
+}
+
+impl Standing {
+    const ALL: [Self; 8] = [
+        Self::Joining,
+        Self::Member,
+        Self::Taken,
+        Self::Full,
+        Self::Removed,
+        Self::ForeignCluster,
+        Self::WrongSecret,
+        Self::DuplicateId,
+    ];
+
+    /// What whoever asks this node should know and do.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Joining => {
+                "This node has not joined its cluster yet; ask another one, or try again in a moment."
+            }
+            Self::Member => "This node belongs to its cluster.",
+            Self::Taken => {
+                "The cluster refuses this node because another member has its name or URL; give it others, or remove that member."
+            }
+            Self::Full => {
+                "The cluster refuses this node because it has all the nodes it can have; ask another one."
+            }
+            Self::Removed => {
+                "This node was removed from its cluster for ever; start it on an empty data directory to join as a new one."
+            }
+            Self::ForeignCluster => {
+                "The nodes that this one is to join belong to another cluster; correct cluster.name or cluster.join."
+            }
+            Self::WrongSecret => {
+                "The nodes that this one is to join have another secret; set the same cluster.secret on all."
+            }
+            Self::DuplicateId => {
+                "Another live node has this node's id, so both take no uploads; stop the one whose data is a copy."
+            }
+        }
+    }
+}
+
+impl Line {
+    /// The line of a node of so many shards whose store holds images, or not.
+    pub fn new(shards: usize, holds_images: bool) -> (Self, Ears) {
+        // A view is sent to a shard only when it has taken the one before, and an image is the first one once.
+        let (reports, reports_in) = flume::bounded(shards + 1);
+        let (letters, letters_in) = flume::bounded(LETTERS_MAX);
+        let line = Self {
+            reports,
+            letters,
+            standing: AtomicU8::new(Standing::Joining as u8),
+            holds_images: AtomicBool::new(holds_images),
+            beats: AtomicU64::new(0),
+            silent_s: AtomicU64::new(0),
+            started: Instant::now(),
+            roster: Shelf::default(),
+        };
+        (line, Ears { reports: reports_in, letters: letters_in })
+    }
+
+    /// The time by which this node's rules go: shards and control have one origin.
+    pub fn now(&self) -> Time {
+        Time::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Shard `shard` works by view `number` from now on.
+    pub(super) fn view_taken(&self, shard: usize, number: u64) {
+        let _ = self.reports.try_send(Report::ViewTaken { shard, number });
+    }
+
+    /// To be called before an image gets its name: from then on this node never says that it holds none.
+    pub(super) fn holds_an_image(&self) {
+        if !self.holds_images.load(Relaxed) && !self.holds_images.swap(true, SeqCst) {
+            let _ = self.reports.try_send(Report::HoldsImages);
+        }
+    }
+
+    /// Whether the store holds any image, or is about to.
+    pub fn holds_images(&self) -> bool {
+        self.holds_images.load(SeqCst)
+    }
+
+    /// Hands a letter to control. False: there is no room, and it is lost, as on any network.
+    pub fn hand_over(&self, letter: Letter) -> bool {
+        self.letters.try_send(letter).is_ok()
+    }
+
+    /// Where this node stands.
+    pub fn standing(&self) -> Standing {
+        Standing::ALL[usize::from(self.standing.load(Relaxed))]
+    }
+
+    /// Control has found out where this node stands.
+    pub fn set_standing(&self, standing: Standing) {
+        self.standing.store(standing as u8, Relaxed);
+    }
+
+    /// Control is at work.
+    pub fn beat(&self) {
+        self.beats.fetch_add(1, Relaxed);
+    }
+
+    /// How often control was at work.
+    pub fn beats(&self) -> u64 {
+        self.beats.load(Relaxed)
+    }
+
+    /// For how many seconds control has done nothing while this process ran. For answers to a ping.
+    pub fn silent_s(&self) -> u64 {
+        self.silent_s.load(Relaxed)
+    }
+
+    /// The watchdog has looked.
+    pub fn set_silent_s(&self, seconds: u64) {
+        self.silent_s.store(seconds, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_standing_is_read_as_it_was_set() {
+        let (line, _ears) = Line::new(1, false);
+        assert_eq!(line.standing(), Standing::Joining);
+        for standing in Standing::ALL {
+            line.set_standing(standing);
+            assert_eq!(line.standing(), standing);
+        }
+    }
+
+    #[test]
+    fn the_first_image_is_reported_once() {
+        let (line, ears) = Line::new(2, false);
+        line.holds_an_image();
+        line.holds_an_image();
+        assert!(line.holds_images());
+        assert_eq!(ears.reports.try_iter().collect::<Vec<_>>(), [Report::HoldsImages]);
+        let (line, ears) = Line::new(2, true);
+        line.holds_an_image();
+        assert!(ears.reports.is_empty());
+    }
+
+    #[test]
+    fn letters_beyond_the_bound_are_refused() {
+        let (line, ears) = Line::new(1, false);
+        let letter = Letter { from: NodeId::from_bytes([1; 16]), bytes: vec![1] };
+        let taken = (0..LETTERS_MAX + 5).filter(|_| line.hand_over(letter.clone())).count();
+        assert_eq!((taken, ears.letters.len()), (LETTERS_MAX, LETTERS_MAX));
+    }
+}

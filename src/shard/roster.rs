@@ -1,0 +1,77 @@
+//! What is known of the members beside the layout: what each says of itself every few seconds. For pages and
+//! operators; nothing is decided by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::node::NodeId;
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Images stored; `None` until they are counted.
+    pub images: Option<u64>,
+    /// Bytes of them.
+    pub bytes: Option<u64>,
+    /// Bytes that its disk has room for still; `None` if the system does not say.
+    pub free: Option<u64>,
+    /// Of the program.
+    pub version: String,
+    /// A checksum over what its configuration says about variants: where it differs, entity tags differ.
+    pub recipe: u32,
+}
+
+/// Of every member that has said anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roster {
+    /// By node.
+    pub facts: BTreeMap<NodeId, Facts>,
+    /// Members that are away for long and that an operator has to decide on.
+    pub needs_operator: BTreeSet<NodeId>,
+}
+
+/// The newest roster: control replaces it, and whoever makes a page takes it.
+#[derive(Debug, Default)]
+pub struct Shelf(Mutex<Arc<Roster>>);
+
+impl Facts {
+    /// Longer ones are no facts.
+    const BYTES_MAX: usize = 1024;
+
+    /// As they are sent.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("five plain fields always serialise")
+    }
+
+    /// Reads what [`Self::encode`] wrote. `None` for anything else.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= Self::BYTES_MAX)
+    }
+}
+
+impl Shelf {
+    /// The newest.
+    pub fn newest(&self) -> Arc<Roster> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on it is this one.
+    pub fn replace(&self, roster: Roster) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(roster);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_read_as_they_were_said_and_no_longer_than_they_may_be() {
+        let facts = Facts { images: Some(3), bytes: None, free: Some(9), version: "1".into(), recipe: 7 };
+        assert_eq!(Facts::decode(&facts.encode()), Some(facts.clone()));
+        assert_eq!(Facts::decode(b"{}"), None);
+        assert_eq!(Facts::decode(&Facts { version: "x".repeat(2000), ..facts }.encode()), None);
+    }
+}

@@ -1,0 +1,46 @@
+//! The labels of metrics: closed sets, never an id, path or address.
+
+/// A closed set of label values.
+pub trait Label: Copy + 'static {
+    /// All of them, with their texts.
+    const ALL: &'static [(Self, &'static str)];
+    /// Position in [`Label::ALL`].
+    fn index(self) -> usize;
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $(#[doc = concat!("`", $text, "`")] $variant),* }
+        impl Label for $name {
+            const ALL: &'static [(Self, &'static str)] = &[$((Self::$variant, $text)),*];
+            fn index(self) -> usize { self as usize }
+        }
+    };
+}
+
+label!(
+    /// Which route a request took.
+    Route { Upload = "upload", Image = "image", Info = "info", Health = "health", Metrics = "metrics", Peer = "peer", Other = "other" }
+);
+label!(
+    /// Where an answer's bytes came from.
+    Cache { None = "none", Memory = "memory", Disk = "disk", Peer = "peer", Miss = "miss", Coalesced = "coalesced" }
+);
+label!(
+    /// The stages of making a variant.
+    Stage { Queue = "queue", Read = "read", Render = "render", Store = "store", Peer = "peer" }
+);
+label!(
+    /// How a resize ended.
+    Resize { Ok = "ok", Refused = "refused", Deadline = "deadline", Failed = "failed", Cancelled = "cancelled" }
+);
+label!(
+    /// Why a request of another node was not believed.
+    Unproven { Unsigned = "unsigned", Version = "version", Cluster = "foreign", Proof = "proof", Replay = "replay" }
+);
+label!(
+    /// What a member of the cluster is, by the layout's word.
+    Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
+);

@@ -1,0 +1,230 @@
+//! How nodes become a cluster and stay one.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::grid::{Grid, alive, member, member_with, status, unready};
+use crate::harness::{Node, Options, free_port, put, run, wait_until};
+use crate::pictures::jpeg;
+
+#[test]
+fn nodes_that_join_are_active_in_the_eyes_of_all_and_what_each_says_reaches_all() {
+    let grid = Grid::start(5);
+    for node in &grid.nodes {
+        assert_eq!(unready(node), "");
+        assert_eq!(node.metric("reticulum_members{state=\"active\"}"), 5.0);
+        assert_eq!(node.metric("reticulum_members{state=\"joining\"}"), 0.0);
+        wait_until("every node to have counted its images", || {
+            let nodes = status(node)["nodes"].as_array().cloned().unwrap_or_default();
+            nodes.iter().all(|node| node["images"] == 0 && node["bytes"] == 0 && node["version"].is_string())
+        });
+        let status = status(node);
+        let shares: f64 =
+            status["nodes"].as_array().expect("nodes").iter().filter_map(|node| node["share"].as_f64()).sum();
+        assert!((shares - 1.0).abs() < 0.01, "{status}");
+        assert_eq!(status["layout"]["replication"], 3);
+        assert_eq!(status["layout"]["min_replication"], 2);
+        assert_eq!(status["warnings"].as_array().map(Vec::len), Some(0), "{status}");
+    }
+}
+
+#[test]
+fn a_node_that_has_to_join_takes_no_uploads_until_it_has() {
+    let founder = free_port();
+    let mut node = Node::start_unready(member(1, free_port(), Some(founder)));
+    assert!(unready(&node).contains("not joined"), "{}", unready(&node));
+    let problem = node.ask(&put(&jpeg(60, 40, 1))).expect(503).json();
+    assert_eq!(problem["type"], "not-a-member", "{problem}");
+    node.expect_nothing_stored();
+    let _founder = Node::start(member(0, founder, None));
+    node.wait_until_ready();
+}
+
+#[test]
+fn a_cluster_remembers_its_members_over_a_restart_of_all() {
+    let mut grid = Grid::start(3);
+    grid.nodes.iter_mut().for_each(Node::kill9);
+    // Alone, and ready at once: nobody has to be asked.
+    grid.nodes[1].restart();
+    assert_eq!(status(&grid.nodes[1])["nodes"].as_array().map(Vec::len), Some(3));
+    grid.nodes[0].restart();
+    grid.nodes[2].restart();
+    grid.wait_until_whole();
+}
+
+#[test]
+fn a_killed_node_is_seen_down_by_all_and_seen_again_when_it_is_back() {
+    let mut grid = Grid::start(4);
+    grid.nodes[2].kill9();
+    for number in [0, 1, 3] {
+        wait_until("the node to be seen down", || alive(&status(&grid.nodes[number])).len() == 3);
+        let status = status(&grid.nodes[number]);
+        let dead: Vec<_> =
+            status["nodes"].as_array().expect("nodes").iter().filter(|node| node["alive"] == false).collect();
+        // A dead member stays what it is to the layout.
+        assert_eq!((dead.len(), &dead[0]["name"], &dead[0]["state"]), (1, &"n2".into(), &"active".into()));
+        assert_eq!(unready(&grid.nodes[number]), "");
+    }
+    grid.nodes[2].restart();
+    grid.wait_until_whole();
+}
+
+#[test]
+fn a_node_that_is_stopped_says_farewell() {
+    let mut grid = Grid::start(3);
+    assert_eq!(grid.nodes[1].terminate(), Some(0));
+    for number in [0, 2] {
+        wait_until("the farewell", || alive(&status(&grid.nodes[number])) != ["n0", "n1", "n2"]);
+        wait_until("the farewell", || alive(&status(&grid.nodes[number])).len() == 2);
+    }
+    grid.nodes[1].restart();
+    grid.wait_until_whole();
+}
+
+#[test]
+fn a_node_that_was_frozen_comes_back() {
+    let grid = Grid::start(3);
+    grid.nodes[0].signal(Signal::STOP);
+    wait_until("the node to be seen down", || alive(&status(&grid.nodes[1])).len() == 2);
+    grid.nodes[0].signal(Signal::CONT);
+    grid.wait_until_whole();
+}
+
+#[test]
+fn a_node_with_another_secret_is_refused_and_told_and_nothing_of_it_is_merged() {
+    let first = free_port();
+    let founder = Node::start(member_with(0, first, None, "secret = \"right\"\n"));
+    let stranger = Node::start_unready(member_with(1, free_port(), Some(first), "secret = \"wrong\"\n"));
+    wait_until("the reason to be known", || unready(&stranger).contains("secret"));
+    assert!(stranger.log().contains("does not know its secret"), "{}", stranger.log());
+    assert_eq!(status(&founder)["nodes"].as_array().map(Vec::len), Some(1));
+    assert_eq!(unready(&founder), "");
+    let rotating = Node::start(member_with(2, free_port(), Some(first), "secrets = [\"right\", \"next\"]\n"));
+    assert_eq!(unready(&rotating), "");
+}
+
+#[test]
+fn a_node_of_another_cluster_is_refused_and_told_and_nothing_of_it_is_merged() {
+    let first = free_port();
+    let founder = Node::start(member(0, first, None));
+    let stranger = Node::start_unready(member_with(1, free_port(), Some(first), "name = \"other\"\n"));
+    wait_until("the reason to be known", || unready(&stranger).contains("another cluster"));
+    assert!(stranger.log().contains("cluster.name"), "{}", stranger.log());
+    assert_eq!(status(&founder)["nodes"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_name_that_another_member_has_is_refused_and_told() {
+    let first = free_port();
+    let founder = Node::start(member(0, first, None));
+    let namesake = Node::start_unready(member(0, free_port(), Some(first)));
+    wait_until("the reason to be known", || unready(&namesake).contains("name or URL"));
+    namesake.ask(&put(&jpeg(60, 40, 1))).expect(503);
+    assert_eq!(status(&founder)["nodes"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn two_live_nodes_with_one_id_both_take_no_uploads() {
+    let mut grid = Grid::start(3);
+    assert_eq!(grid.nodes[1].terminate(), Some(0));
+    let copied = tempfile::tempdir().expect("a directory");
+    copy_directory(&grid.nodes[1].data(), copied.path());
+    grid.nodes[1].restart();
+    let options = member(1, free_port(), None);
+    let copy = Node::start_unready(Options { data: Some(copied.path().to_owned()), ..options });
+    for node in [&grid.nodes[1], &copy] {
+        wait_until("the clash to be seen", || unready(node).contains("has this node's id"));
+        let problem = node.ask(&put(&jpeg(60, 40, 1))).expect(503).json();
+        assert_eq!(problem["type"], "not-a-member", "{problem}");
+    }
+    assert_eq!(unready(&grid.nodes[0]), "");
+}
+
+#[test]
+fn a_data_directory_of_another_cluster_is_refused() {
+    let mut node = Node::with_config("[cluster]\nname = \"a\"\n");
+    assert_eq!(node.terminate(), Some(0));
+    let data = node.data();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data", data.to_str().expect("UTF-8")];
+    let finished = run(&arguments);
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("cluster.name") && finished.stderr.contains("\"a\""),
+        "{}",
+        finished.stderr
+    );
+    node.restart();
+}
+
+#[test]
+fn a_damaged_layout_is_taken_anew_from_the_cluster_and_founds_no_other() {
+    let mut grid = Grid::start(3);
+    for number in [0, 2] {
+        assert_eq!(grid.nodes[number].terminate(), Some(0));
+        let layout = grid.nodes[number].data().join("meta/layout");
+        let mut bytes = fs::read(&layout).expect("read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&layout, bytes).expect("write");
+    }
+    // The founder was told to join nobody.
+    grid.nodes[0].restart_unready();
+    assert_eq!(grid.nodes[0].wait_for_exit().code(), Some(1));
+    assert!(grid.nodes[0].log().contains("--join"), "{}", grid.nodes[0].log());
+    let join = format!("http://127.0.0.1:{}", grid.nodes[1].port());
+    grid.nodes[0].options_mut().variables.push(("RETICULUM_CLUSTER_JOIN", join));
+    grid.nodes[0].restart();
+    // The other asks the founder, which is back.
+    grid.nodes[2].restart();
+    assert!(grid.nodes[2].log().contains("is damaged"), "{}", grid.nodes[2].log());
+    grid.wait_until_whole();
+}
+
+#[test]
+fn while_images_are_stored_a_newcomer_waits_for_its_share_and_all_stays_reachable() {
+    let first = free_port();
+    let founder = Node::start(member(0, first, None));
+    let id = founder.upload(&jpeg(60, 40, 1));
+    let newcomer = Node::start(member(1, free_port(), Some(first)));
+    for node in [&founder, &newcomer] {
+        wait_until("the newcomer to be known", || alive(&status(node)).len() == 2);
+        assert_eq!(status(node)["layout"]["settled"], false);
+    }
+    founder.get(&format!("/image/{id}/full/x.jpg")).expect(200);
+}
+
+#[test]
+fn status_and_layout_are_shown_as_tables() {
+    let mut grid = Grid::start(3);
+    let url = format!("http://127.0.0.1:{}", grid.nodes[0].port());
+    let shown = |arguments: &[&str]| {
+        let finished = run(&[arguments, &["--node", &url]].concat());
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        String::from_utf8(finished.stdout).expect("UTF-8")
+    };
+    let text = shown(&["status"]);
+    assert!(text.starts_with("NAME  ZONE     STATE"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("default  active ")).count(), 3, "{text}");
+    let text = shown(&["layout"]);
+    assert!(text.contains("replication 3, before an answer 2, settled, hash "), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("33.3 %")).count(), 3, "{text}");
+    let json: serde_json::Value = serde_json::from_str(&shown(&["status", "--json"])).expect("JSON");
+    assert_eq!(json["nodes"].as_array().map(Vec::len), Some(3));
+    grid.nodes[2].kill9();
+    wait_until("the node to be seen down", || shown(&["status"]).contains("active, away"));
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("make a directory");
+    for entry in fs::read_dir(from).expect("list") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_directory(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("copy");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Images in a cluster: where their copies lie, and that every node gives them.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::client::{Answer, Request};
+use crate::grid::{Grid, alive, status};
+use crate::harness::{Node, at_once, put, sha1, wait_until};
+use crate::pictures::jpeg;
+
+/// The answer to an upload: the names of the nodes that hold it.
+fn nodes(answer: &Answer) -> Vec<String> {
+    let nodes = answer.json()["nodes"].as_array().cloned().unwrap_or_default();
+    nodes.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn full(id: &str) -> String {
+    format!("/image/{id}/full/a.jpg")
+}
+
+/// The nodes of the grid on whose disk the image lies.
+fn holders(grid: &Grid, id: &str) -> Vec<usize> {
+    let holds = |number: &usize| grid.nodes[*number].stored(id, "jpg").exists();
+    (0..grid.nodes.len()).filter(holds).collect()
+}
+
+fn made(grid: &Grid) -> f64 {
+    let made = |node: &Node| node.metric("reticulum_resizes_total{outcome=\"ok\"}");
+    grid.nodes.iter().map(made).sum()
+}
+
+#[test]
+fn an_upload_to_any_node_lies_on_three_and_is_given_by_all() {
+    let grid = Grid::start(4);
+    for (number, node) in grid.nodes.iter().enumerate() {
+        let bytes = jpeg(60, 40, number as u32 + 1);
+        let id = sha1(&bytes);
+        let answer = node.ask(&put(&bytes)).expect(200);
+        assert!(nodes(&answer).len() >= 2, "{answer:?}");
+        // The last copy may be on its way still when the answer is there.
+        wait_until("three copies", || holders(&grid, &id).len() == 3);
+        for node in &grid.nodes {
+            assert_eq!(node.get(&full(&id)).expect(200).body, bytes);
+        }
+        assert_eq!(holders(&grid, &id).len(), 3);
+    }
+}
+
+#[test]
+fn a_variant_that_all_nodes_are_asked_for_is_made_once() {
+    let grid = Grid::start(4);
+    let bytes = jpeg(600, 400, 1);
+    let id = sha1(&bytes);
+    grid.nodes[0].ask(&put(&bytes)).expect(200);
+    wait_until("three copies", || holders(&grid, &id).len() == 3);
+    let path = format!("/image/{id}/200w/a.webp");
+    let answers = at_once(16, |number| grid.nodes[number % 4].get(&path).expect(200));
+    for answer in &answers {
+        assert_eq!((&answer.body, answer.header("etag")), (&answers[0].body, answers[0].header("etag")));
+    }
+    assert_eq!(made(&grid), 1.0);
+    let stored = |node: &Node| node.files("cache").iter().filter(|path| path.ends_with("webp")).count();
+    assert!(grid.nodes.iter().map(stored).sum::<usize>() <= 1);
+}
+
+#[test]
+fn reads_and_uploads_go_on_while_a_node_is_away() {
+    let mut grid = Grid::start(4);
+    let before: Vec<_> = (0..8).map(|number| jpeg(60, 40, 10 + number)).collect();
+    for bytes in &before {
+        grid.nodes[0].ask(&put(bytes)).expect(200);
+    }
+    grid.nodes[3].kill9();
+    // Nobody has noticed yet: whoever does not answer is passed over.
+    for (number, bytes) in before.iter().enumerate() {
+        assert_eq!(grid.nodes[number % 3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+    }
+    let after: Vec<_> = (0..8).map(|number| jpeg(60, 40, 30 + number)).collect();
+    for (number, bytes) in after.iter().enumerate() {
+        let answer = grid.nodes[number % 3].ask(&put(bytes)).expect(200);
+        assert!(!nodes(&answer).contains(&"n3".to_owned()), "{answer:?}");
+    }
+    wait_until("the node to be seen down", || alive(&status(&grid.nodes[0])).len() == 3);
+    let none = grid.nodes[0].get(&full("da39a3ee5e6b4b0d3255bfef95601890afd80709"));
+    assert_eq!(none.status, 404, "one node of four that is away cannot hide an image with two copies");
+    for bytes in before.iter().chain(&after) {
+        assert_eq!(grid.nodes[1].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+    }
+    grid.nodes[3].restart();
+    grid.wait_until_whole();
+    for bytes in before.iter().chain(&after) {
+        assert_eq!(grid.nodes[3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+    }
+    // What fallbacks took in its place is handed over, and goes from where it does not belong.
+    wait_until("no stray to be left", || {
+        grid.nodes.iter().all(|node| node.metric("reticulum_repair_debt_images") == 0.0)
+    });
+    for bytes in &after {
+        assert_eq!(holders(&grid, &sha1(bytes)).len(), 3);
+    }
+}
+
+#[test]
+fn a_node_that_hangs_holds_up_neither_reads_nor_uploads() {
+    let grid = Grid::start(4);
+    let before: Vec<_> = (0..6).map(|number| jpeg(60, 40, 10 + number)).collect();
+    for bytes in &before {
+        grid.nodes[0].ask(&put(bytes)).expect(200);
+        wait_until("three copies", || holders(&grid, &sha1(bytes)).len() == 3);
+    }
+    grid.nodes[3].signal(Signal::STOP);
+    for (number, bytes) in before.iter().enumerate() {
+        assert_eq!(grid.nodes[number % 3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+        grid.nodes[number % 3].ask(&put(&jpeg(60, 40, 30 + number as u32))).expect(200);
+    }
+    wait_until("the node to be seen down", || alive(&status(&grid.nodes[0])).len() == 3);
+    for (number, bytes) in before.iter().enumerate() {
+        grid.nodes[number % 3].get(&format!("/image/{}/20w/a.jpg", sha1(bytes))).expect(200);
+    }
+    grid.nodes[3].signal(Signal::CONT);
+    grid.wait_until_whole();
+    for bytes in &before {
+        assert_eq!(grid.nodes[3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+    }
+}
+
+#[test]
+fn the_same_bytes_again_are_a_quick_success_anywhere() {
+    let grid = Grid::start(4);
+    let bytes = jpeg(60, 40, 3);
+    let id = sha1(&bytes);
+    grid.nodes[0].ask(&put(&bytes)).expect(200);
+    wait_until("three copies", || holders(&grid, &id).len() == 3);
+    let date = grid.nodes[0].get(&full(&id)).expect(200).expect_header("last-modified").to_owned();
+    for node in &grid.nodes {
+        node.ask(&put(&bytes)).expect(200);
+        assert_eq!(node.get(&full(&id)).expect(200).expect_header("last-modified"), date);
+    }
+    assert_eq!(holders(&grid, &id).len(), 3);
+}
+
+#[test]
+fn what_may_be_on_nodes_that_are_away_is_no_404() {
+    let mut grid = Grid::start(3);
+    grid.nodes[1].kill9();
+    grid.nodes[2].kill9();
+    let path = full("da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    let answer = grid.nodes[0].get(&path).expect(503);
+    assert_eq!(answer.json()["type"], "absence-unproven");
+    let bytes = jpeg(60, 40, 7);
+    let answer = grid.nodes[0].ask(&put(&bytes)).expect(503);
+    assert_eq!(
+        (answer.json()["type"].as_str(), nodes(&answer)),
+        (Some("too-few-copies"), vec!["n0".to_owned()])
+    );
+    // One is back, and a retry does.
+    grid.nodes[1].restart();
+    wait_until("a retry to be answered", || grid.nodes[0].ask(&put(&bytes)).status == 200);
+    let head = Request::new("HEAD", &full(&sha1(&bytes)));
+    assert_eq!(grid.nodes[1].ask(&head).status, 200);
+}
