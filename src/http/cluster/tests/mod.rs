@@ -26,7 +26,6 @@ use crate::shard::message::Message;
 use crate::shard::{Node, Shard};
 use crate::store::open;
 use crate::store::path;
-use crate::store::variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
 pub(super) const ALONE: Copies = Copies { replication: 1, min_replication: 1 };
@@ -175,7 +174,7 @@ async fn serve(
         core: None,
         layout: node.layout.clone(),
         shard: 0,
-        samples_max: variants::samples_max(config.shard.cache_disk_bytes),
+        cache_bytes_max: node.cache_share(1),
     };
     std::thread::spawn(move || worker.run());
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
