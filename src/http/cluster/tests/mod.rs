@@ -174,7 +174,7 @@ async fn serve(
         core: None,
         layout: node.layout.clone(),
         shard: 0,
-        cache_bytes_max: config.shard.cache_disk_bytes,
+        cache_bytes_max: node.cache_share(1),
     };
     std::thread::spawn(move || worker.run());
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
