@@ -1,7 +1,7 @@
 //! One core's room: its slice of the ids, its mailbox, its work under way, its resize lane.
 //!
 //! * [`message`]: everything that can reach a shard from outside.
-//! * [`mesh`]: questions from shard to shard. [`line`]: the way to control and back.
+//! * [`mesh`]: questions from shard to shard. [`mod@line`]: the way to control and back.
 //!   [`roster`]: what the members say of themselves.
 //! * [`lane`]: the resize worker beside the shard.
 //! * [`variant`]: making each variant once.

@@ -8,7 +8,7 @@ use crate::image::pixels::Kind;
 use crate::image::recipe::{Recipe, Target};
 use crate::image::{color, decode, effect, encode, resize, smart};
 
-/// Bytes of decoded pixels and work buffers alive at the peak of a job that passes [`check`]: an upper bound. The
+/// Bytes of decoded pixels and work buffers alive at the peak of a job that passes [`super::check`]: an upper bound. The
 /// source's own bytes, and copies of its metadata (never longer than the source), are not counted.
 pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     let kind = decode::kind(header);
