@@ -3,7 +3,8 @@
 //! Decides nothing: sizes are geometry's, defaults the recipe's, and no URL is known here. Cut and window are mapped
 //! back to where their pixels are stored, so the large decoded picture is scaled once and never turned. What is cut
 //! away is gone before scaling, so that nothing of it shows at the edges.
-//! Colours become sRGB on the side of scaling that has fewer pixels, but before [`super::trim`] or [`super::smart`] looks at them.
+//! Colours become sRGB on the side of scaling that has fewer pixels, but before [`super::trim`] or [`super::smart`]
+//! looks at them.
 //! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
 mod animation;

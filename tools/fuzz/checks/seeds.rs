@@ -15,7 +15,14 @@ const SIZE: Size = Size { width: 52, height: 39 };
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let specs =
         SPECS.iter().enumerate().map(|(number, text)| (format!("spec-{number}"), text.as_bytes().to_vec()));
-    stills().into_iter().chain(jpegs()).chain(pngs()).chain(animations()).chain(specs).collect()
+    stills()
+        .into_iter()
+        .chain(jpegs())
+        .chain(pngs())
+        .chain(animations())
+        .chain(specs)
+        .chain([restarts()])
+        .collect()
 }
 
 const SPECS: [&str; 14] = [
@@ -34,6 +41,13 @@ const SPECS: [&str; 14] = [
     "99999w,q1",
     "50w,50h,g-c,fill",
 ];
+
+/// For `likeness`: a way of writing in which a picture's encoder once chose codes that were too few.
+fn restarts() -> (String, Vec<u8>) {
+    let way = b"100\xE5s\0\0!";
+    let noise = b"\xF9\x04\x01\0\0\0\0\0,\0\0\0\0,dpr2,g-x0.1y0.95";
+    ("spec-restarts".to_owned(), [&way[..], noise, &[0; 68], &[31], &[0; 13]].concat())
+}
 
 /// A drawn picture in these channels.
 fn drawn(scene: usize, kind: Kind) -> Pixels {
