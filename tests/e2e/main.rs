@@ -16,6 +16,7 @@ mod client;
 mod grid;
 mod harness;
 mod jpeg;
+mod links;
 mod pictures;
 
 mod access;
