@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::harness::free_port;
 
@@ -29,7 +29,8 @@ pub(crate) enum Fault {
     AsksHeld,
     /// They stay, and nothing of what the asked one answers gets through.
     AnswersHeld,
-    /// So many bytes of each answer's connection get through, and then none.
+    /// Of what the asked one answers, the pieces that begin within the first so many bytes of a connection get
+    /// through, and then nothing: 1 is the welcome alone.
     AnswersHeldAfter(usize),
     /// Everything is late by this.
     Late(Duration),
@@ -188,14 +189,8 @@ impl Board {
         state.open.entry(link.clone()).or_default().extend(both);
         drop(state);
         let (answers, asks) = (asked.try_clone().ok()?, asking.try_clone().ok()?);
-        let half = Half {
-            from: answers,
-            to: asks,
-            way: Way::Answers,
-            link: link.clone(),
-            pieces: 0,
-            passed: 0,
-        };
+        let half =
+            Half { from: answers, to: asks, way: Way::Answers, link: link.clone(), pieces: 0, passed: 0 };
         let board = Arc::clone(self);
         std::thread::spawn(move || half.run(&board));
         // The hello is held back like anything else, but never changed.
@@ -224,9 +219,10 @@ impl Board {
                     return Some(());
                 }
                 (Some(Fault::Late(by)), _) => {
-                    let by = *by;
-                    drop(state);
-                    std::thread::sleep(by);
+                    let (by, begin) = (*by, Instant::now());
+                    while let Some(left) = by.checked_sub(begin.elapsed()) {
+                        state = self.changed.wait_timeout(state, left).expect("no panic while held").0;
+                    }
                     return Some(());
                 }
                 _ => return Some(()),
