@@ -117,7 +117,7 @@ impl Grid {
         for bytes in images {
             let (id, left) = (sha1(bytes), within.saturating_sub(begin.elapsed()));
             let owners = self.owners(&id);
-            let what = format!("{id} to lie on its owners {owners:?}");
+            let what = format!("{id} to lie on its owners {owners:?} and not on {:?}", self.holders(&id));
             wait_until_within(left, &what, || self.holders(&id) == owners);
         }
     }

@@ -19,7 +19,9 @@ fn full(id: &str) -> String {
 /// The names of the nodes that hold an upload, by its answer.
 fn nodes(answer: &Answer) -> Vec<String> {
     let nodes = answer.json()["nodes"].as_array().cloned().unwrap_or_default();
-    nodes.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()
+    let mut names: Vec<_> = nodes.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+    names.sort();
+    names
 }
 
 fn images(seeds: std::ops::Range<u32>) -> Vec<Vec<u8>> {
@@ -129,6 +131,24 @@ fn a_link_that_loses_one_way_keeps_nobody_from_reading_or_uploading() {
     grid.expect_readable_everywhere(&all);
     for node in &grid.nodes {
         // The others say that both are there.
+        assert!(!node.log().contains("a member does not answer"), "{}", node.log());
+    }
+    expect_healed(&grid, &links, &all);
+}
+
+#[test]
+fn links_that_are_late_cost_time_and_no_image() {
+    let (grid, links) = Grid::linked(4);
+    let all = images(0..4);
+    for other in 1..4 {
+        links.fault(0, other, Fault::Late(Duration::from_millis(300)));
+        links.fault(other, 0, Fault::Late(Duration::from_millis(300)));
+    }
+    for (number, bytes) in all.iter().enumerate() {
+        grid.nodes[number].ask(&put(bytes)).expect(200);
+    }
+    grid.expect_readable_everywhere(&all);
+    for node in &grid.nodes {
         assert!(!node.log().contains("a member does not answer"), "{}", node.log());
     }
     expect_healed(&grid, &links, &all);
