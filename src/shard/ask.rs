@@ -265,8 +265,6 @@ impl Shard {
 
     /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.
     pub(super) fn condemn(self: &Rc<Self>, verified: Verified) {
-        self.metrics.corrupt.add();
-        log::error!(object:% = verified.id; "a stored image failed its hash and is quarantined");
         let shard = Rc::clone(self);
         self.spawn(async move {
             let Verified { id, format, stamp, .. } = verified;
@@ -277,6 +275,9 @@ impl Shard {
             if original.stamp != stamp {
                 return;
             }
+            // Here, for several requests may see the same damage.
+            shard.metrics.corrupt.add();
+            log::error!(object:% = id; "a stored image failed its hash and is quarantined");
             if let Err(error) = shard.originals.quarantine(&id, &original).await {
                 log::error!(object:% = id, error:% = error; "cannot quarantine an image");
             }
