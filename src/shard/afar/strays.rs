@@ -213,6 +213,7 @@ impl Shard {
             log::warn!(error:% = error; "cannot cross out a stray");
         }
         self.strays.borrow_mut().settle(id);
+        self.metrics.strays.set(self.strays.borrow().count() as u64);
     }
 }
 
