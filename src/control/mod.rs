@@ -89,7 +89,7 @@ enum Event {
 /// Loads the configuration anew, from where it came at the start.
 pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
 
-/// Runs a node until it is told to stop. On SIGHUP keys, presets and log level are taken from `reload`.
+/// Runs a node until it is told to stop. On SIGHUP keys, secrets, presets and log level are taken from `reload`.
 ///
 /// # Errors
 /// [`RunError`]; each says what to do.
@@ -314,7 +314,8 @@ impl Control {
             Ok(config) => {
                 log::set_max_level(config.log_level);
                 self.live.reload(config.http);
-                log::info!("keys, presets and log level are loaded anew");
+                self.node.identity.replace_secrets(&config.secrets);
+                log::info!("keys, secrets, presets and log level are loaded anew");
             }
             Err(error) => {
                 log::error!(error:% = error; "the configuration is faulty, so nothing is loaded anew")
