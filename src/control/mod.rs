@@ -123,7 +123,8 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
     let world =
         Outside::new(Arc::clone(&node), &data.identity, senders.clone(), members, post, orders.clone());
-    let roll = Roll::new(Arc::clone(&node), metrics, config.http.recipe.checksum());
+    let roll =
+        Roll::new(Arc::clone(&node), metrics, config.http.recipe.checksum(), config.first_word.clone());
     let settled = move || drop(sender.send(Event::Settled));
     let inbox = Inbox { ears, orders: orders_in, own_orders: orders.clone() };
     let settings = config.cluster.clone();

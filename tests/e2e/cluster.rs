@@ -228,3 +228,21 @@ fn copy_directory(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn a_configuration_that_is_changed_after_the_first_start_is_told_to_count_for_nothing() {
+    let mut node = Node::start(member(0, free_port(), None));
+    assert_eq!(status(&node)["warnings"].as_array().map(Vec::len), Some(0));
+    let file = node.data().parent().expect("a directory").join("reticulum.toml");
+    let config = fs::read_to_string(&file).expect("the config");
+    fs::write(&file, config.replace("[node]", "[node]\nweight = 200\nzone = \"default\"")).expect("written");
+    node.kill9();
+    node.restart();
+    wait_until("the warning", || {
+        let warnings = status(&node)["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.len() == 1
+            && warnings[0].as_str().is_some_and(|it| it.starts_with("node.weight is 200 in this"))
+    });
+    assert!(node.log().contains("node.weight is 200 in this node's configuration, but 100 in the layout"));
+    assert_eq!(status(&node)["nodes"][0]["weight"], 100);
+}
