@@ -37,6 +37,7 @@ mod poller;
 mod presets;
 mod relay;
 mod reply;
+mod seat;
 mod service;
 mod socket;
 mod status;
@@ -65,7 +66,7 @@ pub struct Settings {
     pub upload_bytes_max: u64,
     /// Uploads at once, all shards together.
     pub uploads_max: usize,
-    /// Connections at once, all shards together; at the limit the listener waits.
+    /// Connections at once, all shards together, those that are kept for other nodes among them.
     pub connections_max: usize,
     /// From a request's first byte to the end of its head.
     pub header_timeout: Duration,
