@@ -1,6 +1,6 @@
 //! From sockets to requests and back.
 //!
-//! * [`connection`]: accept, drive, linger, stop.
+//! * [`connection`]: accept, drive, linger, stop. [`seat`]: who may have one.
 //! * [`poller`]: which sockets are ready. [`socket`]: hyper's reads and writes on them.
 //! * [`bare`]: a sentence where hyper refuses by itself.
 //! * [`front`]: hits of known URLs, without the long way.
