@@ -73,9 +73,11 @@ impl Grid {
         (grid, links)
     }
 
+    /// Nodes with these options that have settled on one layout.
     #[track_caller]
-    fn with(options: impl Iterator<Item = Options>) -> Self {
-        let mut grid = Self { nodes: options.map(Node::start_unready).collect(), ids: Vec::new() };
+    pub(crate) fn with(options: impl IntoIterator<Item = Options>) -> Self {
+        let mut grid =
+            Self { nodes: options.into_iter().map(Node::start_unready).collect(), ids: Vec::new() };
         grid.wait_until_whole();
         let id = |node: &Node| status(node)["node"].as_str().expect("an id").to_owned();
         grid.ids = grid.nodes.iter().map(id).collect();
