@@ -1,6 +1,7 @@
 //! Copies that go wrong in a cluster, and nodes that die in the middle of an upload: the others have what is right.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,11 +17,18 @@ fn full(id: &str) -> String {
     format!("/image/{id}/full/a.jpg")
 }
 
+/// So that it can be seen: a node trusts a copy that it has verified while the file's change time stays, which has
+/// the resolution of the kernel's clock ticks.
 fn flip_a_bit(path: &Path) {
+    let changed = || fs::metadata(path).map(|it| (it.ctime(), it.ctime_nsec())).expect("a copy");
+    let before = changed();
     let mut bytes = fs::read(path).expect("read the copy");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    fs::write(path, bytes).expect("write the copy");
+    wait_until("a tick of the clock", || {
+        fs::write(path, &bytes).expect("write the copy");
+        changed() != before
+    });
 }
 
 #[test]

@@ -91,7 +91,13 @@ impl Shard {
                     self.settle_stray(&id).await;
                 }
             }
-            Ok(Found::Absent | Found::Damaged) => self.settle_stray(&id).await,
+            Ok(Found::Absent | Found::Damaged) => {
+                // The record is there before the copy: only between two uploads is it known that there is none.
+                let _turn = self.publishing.lock(id).await;
+                if matches!(self.originals.find(&id).await, Ok(Found::Absent | Found::Damaged)) {
+                    self.settle_stray(&id).await;
+                }
+            }
             Err(_) => {}
         }
     }
