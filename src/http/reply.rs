@@ -22,10 +22,12 @@ use super::access::Refusal;
 use super::access::sign::UrlRefusal;
 use super::body::Body;
 use super::conditional::Range;
+use crate::image::step::Step;
 use crate::object::Format;
 use crate::peer::call;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
+use crate::shard::spent::Spent;
 use crate::telemetry::metrics::Cache;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -411,10 +413,24 @@ pub(super) fn download(response: &mut Response<Body>, disposition: HeaderValue) 
     response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
 }
 
-/// Says how long the answer took from the request's head to its own.
-pub(super) fn timing(response: &mut Response<Body>, elapsed: Duration) {
-    let milliseconds = elapsed.as_secs_f64() * 1000.0;
-    response.headers_mut().insert(SERVER_TIMING, text_value(format!("total;dur={milliseconds:.3}")));
+/// Says how long the answer took from the request's head to its own, and the steps of what was made for it.
+pub(super) fn timing(response: &mut Response<Body>, elapsed: Duration, spent: &Spent) {
+    let mut text = duration("total", elapsed);
+    for (step, elapsed) in spent.steps() {
+        let name = match step {
+            Step::Decode => "decode",
+            Step::Resize => "resize",
+            Step::Encode => "encode",
+        };
+        text.push_str(", ");
+        text.push_str(&duration(name, elapsed));
+    }
+    response.headers_mut().insert(SERVER_TIMING, text_value(text));
+}
+
+/// In milliseconds.
+fn duration(name: &str, elapsed: Duration) -> String {
+    format!("{name};dur={:.3}", elapsed.as_secs_f64() * 1000.0)
 }
 
 /// 200 with a JSON object.
