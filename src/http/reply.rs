@@ -4,6 +4,7 @@
 //! causes inside the node) never comes here.
 
 mod sentence;
+mod timing;
 
 use std::time::{Duration, SystemTime};
 
@@ -22,18 +23,16 @@ use super::access::Refusal;
 use super::access::sign::UrlRefusal;
 use super::body::Body;
 use super::conditional::Range;
-use crate::image::step::Step;
 use crate::object::Format;
 use crate::peer::call;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
-use crate::shard::spent::Spent;
 use crate::telemetry::metrics::Cache;
+pub(super) use timing::timing;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Headers that a page may send beside those that need no leave.
 const CORS_HEADERS: HeaderValue = HeaderValue::from_static(
@@ -411,26 +410,6 @@ pub(super) fn image_format(response: &Response<Body>) -> Option<Format> {
 /// Makes browsers save the body instead of showing it.
 pub(super) fn download(response: &mut Response<Body>, disposition: HeaderValue) {
     response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
-}
-
-/// Says how long the answer took from the request's head to its own, and the steps of what was made for it.
-pub(super) fn timing(response: &mut Response<Body>, elapsed: Duration, spent: &Spent) {
-    let mut text = duration("total", elapsed);
-    for (step, elapsed) in spent.steps() {
-        let name = match step {
-            Step::Decode => "decode",
-            Step::Resize => "resize",
-            Step::Encode => "encode",
-        };
-        text.push_str(", ");
-        text.push_str(&duration(name, elapsed));
-    }
-    response.headers_mut().insert(SERVER_TIMING, text_value(text));
-}
-
-/// In milliseconds.
-fn duration(name: &str, elapsed: Duration) -> String {
-    format!("{name};dur={:.3}", elapsed.as_secs_f64() * 1000.0)
 }
 
 /// 200 with a JSON object.
