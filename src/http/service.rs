@@ -16,6 +16,7 @@ use super::endpoint::Endpoint;
 use super::front::{self, Front, Hit};
 use super::presets::Presets;
 use super::reply::{self, Problem};
+use super::seat::Permit;
 use super::watch::Watch;
 use super::{Settings, download, image, info, listing, status, upload};
 use crate::shard::line::Standing;
@@ -42,6 +43,8 @@ pub(super) struct Context {
     pub(super) access: Rc<Access>,
     pub(super) watch: Rc<Watch>,
     pub(super) front: Rc<Front>,
+    /// The connection's place among all.
+    pub(super) permit: Rc<Permit>,
     /// What the other end has proven to be.
     pub(super) peer: Peer,
     /// Whether both ends of the connection have loopback addresses.

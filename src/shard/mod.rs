@@ -95,6 +95,8 @@ pub struct Node {
     pub uploads: AtomicUsize,
     /// Open connections.
     pub connections: AtomicUsize,
+    /// Those of them that take a client's place.
+    pub clients: AtomicUsize,
     /// All metrics.
     pub metrics: NodeMetrics,
     /// The way to control and back.
@@ -169,6 +171,7 @@ impl Node {
             layout,
             uploads: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            clients: AtomicUsize::new(0),
             metrics,
             line,
             identity,
