@@ -6,7 +6,7 @@
 mod sentence;
 mod timing;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
