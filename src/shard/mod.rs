@@ -138,6 +138,7 @@ pub struct Shard {
     hot: Hot,
     publishing: IdLocks,
     journal: Journal,
+    /// Copies that have to be seen to, not all of them strays.
     strays: RefCell<Strays>,
     lane: flume::Sender<Job>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
@@ -197,7 +198,7 @@ impl Node {
 
 impl Shard {
     /// Shard number `index` of the node. `lane` leads to its worker, `quarantined` are the node's
-    /// ids with a bad copy, `strays` those that others own, `view` is what it believes of the cluster until control sends another.
+    /// ids with a bad copy, `strays` those with copies to be seen to, `view` is what it believes of the cluster until control sends another.
     pub fn new(
         node: Arc<Node>,
         metrics: Arc<ShardMetrics>,
@@ -213,7 +214,9 @@ impl Shard {
         let journal = Journal::new(layout.clone(), index);
         let now = node.line.now();
         let mut here = Strays::default();
-        strays.iter().filter(|id| id.shard(shards) == index).for_each(|id| here.record(*id, now));
+        let strays = strays.iter().filter(|id| id.shard(shards) == index);
+        // A copy in quarantine may have been replaced already: then there is little to see to.
+        strays.chain(&mine).for_each(|id| here.record(*id, now));
         let pool = Pool::new(Arc::clone(&node.identity));
         let share = node.cache_share(shards);
         Self {

@@ -256,10 +256,7 @@ fn a_crowd_of_clients_leaves_room_for_other_nodes() {
         options.config += "[limits]\nconnections = 16\n";
         options
     };
-    let grid = Grid {
-        nodes: vec![Node::start(crowded(0, first, None)), Node::start(member(1, free_port(), Some(first)))],
-    };
-    grid.wait_until_whole();
+    let grid = Grid::with([crowded(0, first, None), member(1, free_port(), Some(first))]);
     let node = &grid.nodes[0];
     let ask = |connection: &mut Connection| connection.ask(&Request::get("/healthz")).expect(200);
     let mut seated: Vec<Connection> = (0..12).map(|_| node.connect()).collect();
