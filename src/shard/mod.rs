@@ -3,7 +3,7 @@
 //! * [`message`]: everything that can reach a shard from outside.
 //! * [`mesh`]: questions from shard to shard. [`mod@line`]: the way to control and back.
 //!   [`roster`]: what the members say of themselves.
-//! * [`lane`]: the resize worker beside the shard.
+//! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take.
 //! * [`variant`]: making each variant once.
 //! * [`afar`]: what other nodes have.
 //! * [`facts`]: what an image looks like at a glance.
@@ -30,6 +30,7 @@ pub mod oneshot;
 pub mod roster;
 mod several;
 mod source;
+pub mod spent;
 pub mod variant;
 
 use std::cell::{Cell, RefCell};
