@@ -5,19 +5,27 @@
 //! to rest where it belongs. A seed replays exactly. `--plants` puts bugs in on purpose: all must be found.
 
 mod check;
-mod client;
 mod disk;
+mod drive;
 mod event;
 mod faults;
+mod machines;
+mod network;
 mod node;
+mod operator;
 mod peer;
 mod plant;
+mod read;
 mod repair;
+mod restart;
+mod setup;
 mod store;
 mod strike;
+mod upload;
 mod world;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -36,6 +44,9 @@ struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 1)]
     count: u64,
+    /// Faults of one kind only.
+    #[arg(long)]
+    only: Option<String>,
     /// A bug to put in.
     #[arg(long)]
     plant: Option<String>,
@@ -47,33 +58,43 @@ struct Arguments {
     twice: bool,
 }
 
+/// What the worlds of a run have in common.
+#[derive(Clone, Copy)]
+struct Choice {
+    plant: Option<Plant>,
+    only: Option<Kind>,
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let seeds = arguments.seed..arguments.seed + arguments.count;
-    if arguments.plants {
-        return all_plants(seeds);
+    let choice = named(&Plant::ALL, arguments.plant.as_deref(), "plant")
+        .and_then(|plant| Ok(Choice { plant, only: named(&Kind::ALL, arguments.only.as_deref(), "fault")? }));
+    match choice {
+        Err(complaint) => {
+            eprintln!("{complaint}");
+            ExitCode::from(2)
+        }
+        Ok(_) if arguments.plants => all_plants(seeds),
+        Ok(choice) => run_seeds(seeds, choice, arguments.twice),
     }
-    let plant = match &arguments.plant {
-        None => None,
-        Some(name) => match Plant::ALL.iter().find(|(known, _)| known == name) {
-            Some((_, plant)) => Some(*plant),
-            None => {
-                let names: Vec<_> = Plant::ALL.iter().map(|(name, _)| *name).collect();
-                eprintln!("no plant {name}: take one of {}", names.join(", "));
-                return ExitCode::from(2);
-            }
-        },
-    };
-    run_seeds(seeds, plant, arguments.twice)
 }
 
-fn run_seeds(seeds: std::ops::Range<u64>, plant: Option<Plant>, twice: bool) -> ExitCode {
+/// Whatever has this name, if one was given.
+fn named<T: Copy>(all: &[(&str, T)], name: Option<&str>, what: &str) -> Result<Option<T>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let found = all.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let names = || all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    found.map(Some).ok_or_else(|| format!("no {what} {name}: take one of {}", names()))
+}
+
+fn run_seeds(seeds: Range<u64>, choice: Choice, twice: bool) -> ExitCode {
     let (began, mut failed, mut milliseconds) = (Instant::now(), 0, 0);
     let (mut faults, mut counts) = (BTreeMap::<Kind, usize>::new(), BTreeMap::<&str, u64>::new());
     for seed in seeds.clone() {
-        let log = check::run(seed, plant);
+        let log = check::run(seed, choice.plant, choice.only);
         failed += u64::from(!report(seed, &log));
-        if twice && check::run(seed, plant).trace != log.trace {
+        if twice && check::run(seed, choice.plant, choice.only).trace != log.trace {
             println!("seed {seed}: the second run differs");
             failed += 1;
         }
@@ -81,12 +102,16 @@ fn run_seeds(seeds: std::ops::Range<u64>, plant: Option<Plant>, twice: bool) -> 
         log.faults.iter().for_each(|(kind, count)| *faults.entry(*kind).or_default() += count);
         log.counts.iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
     }
-    for kind in Kind::ALL {
-        println!("{:>8} {kind:?}", faults.get(&kind).copied().unwrap_or(0));
+    for (name, kind) in Kind::ALL {
+        println!("{:>8} {name}", faults.get(&kind).copied().unwrap_or(0));
     }
     counts.iter().for_each(|(what, count)| println!("{count:>8} {what}"));
     let speed = milliseconds as f64 / began.elapsed().as_secs_f64() / 1e3;
     println!("{} seeds, {failed} failed, {speed:.0} times real time", seeds.end - seeds.start);
+    if let Some(kind) = choice.only.filter(|kind| !faults.contains_key(kind)) {
+        println!("{} never struck", kind.name());
+        failed += 1;
+    }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -102,12 +127,12 @@ fn report(seed: u64, log: &Log) -> bool {
     false
 }
 
-fn all_plants(seeds: std::ops::Range<u64>) -> ExitCode {
+fn all_plants(seeds: Range<u64>) -> ExitCode {
     let mut missed = 0;
     for (name, plant) in Plant::ALL {
         let found = seeds
             .clone()
-            .find_map(|seed| Some((seed, check::run(seed, Some(plant)).failures.first()?.clone())));
+            .find_map(|seed| Some((seed, check::run(seed, Some(plant), None).failures.first()?.clone())));
         match found {
             Some((seed, failure)) => println!("{name}: found by seed {seed}: {failure}"),
             None => {
