@@ -237,6 +237,13 @@ impl View {
             && !self.columns.iter().any(|column| column.counted_on.contains(&node))
     }
 
+    /// Nodes that were removed since images were last brought in order: what they held may have one copy less, and
+    /// nobody can ask them.
+    pub fn lost(&self) -> BTreeSet<NodeId> {
+        let counted = self.columns.iter().flat_map(|column| column.counted_on.iter().copied());
+        counted.filter(|node| !self.members.contains_key(node)).collect()
+    }
+
     /// Copies wanted of each image, by the column that is to come; 0 without a layout.
     pub fn copies_wanted(&self) -> usize {
         self.columns.last().map_or(0, |column| column.placement.replication())

@@ -6,16 +6,15 @@ use reticulum::object::ObjectId;
 
 use crate::disk::right_bytes;
 use crate::event::Index;
-use crate::faults::Kind;
-use crate::plant::Plant;
+use crate::setup::Choice;
 use crate::world::{Log, World};
 
 /// How long the world may take to come to rest.
 const QUIET_MS: u64 = 400_000;
 
 /// Runs one seed to its end.
-pub(crate) fn run(seed: u64, plant: Option<Plant>, only: Option<Kind>) -> Log {
-    let mut world = World::new(seed, plant, only);
+pub(crate) fn run(seed: u64, choice: &Choice) -> Log {
+    let mut world = World::new(seed, choice);
     world.run_to(world.faults_ms);
     if world.log.failures.is_empty() {
         world.heal_all();

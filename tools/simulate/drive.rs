@@ -50,7 +50,10 @@ impl World {
                 }
             }
             core::Event::Promoted => self.count("column promoted"),
-            core::Event::Outing(_) => self.count("taken out or in automatically"),
+            core::Event::Outing(_) => {
+                self.restart = None;
+                self.count("taken out or in automatically");
+            }
             core::Event::NeedsOperator(_) => self.count("operator asked for"),
             _ => {}
         }
@@ -115,6 +118,10 @@ impl World {
         let is_new = process.enrolled != Some(view.hash());
         process.view = view.clone();
         if is_new {
+            self.tell(None, || {
+                format!("node {index} has layout {}, settled: {}", view.hash(), view.is_settled())
+            });
+            let process = self.running(index);
             process.enrolled = Some(view.hash());
             process.owners.clear();
             self.record_former(index, &view);

@@ -33,6 +33,7 @@ use clap::Parser;
 
 use faults::Kind;
 use plant::Plant;
+use setup::Choice;
 use world::Log;
 
 /// Runs seeded worlds and checks every promise in them.
@@ -53,31 +54,33 @@ struct Arguments {
     /// Every bug, one after the other, each until it is found or the seeds are used up.
     #[arg(long)]
     plants: bool,
+    /// Tell what happens: all that concerns no image, or one whose id begins like this.
+    #[arg(long)]
+    story: Option<String>,
     /// Every seed twice: both runs must be equal.
     #[arg(long)]
     twice: bool,
 }
 
-/// What the worlds of a run have in common.
-#[derive(Clone, Copy)]
-struct Choice {
-    plant: Option<Plant>,
-    only: Option<Kind>,
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let seeds = arguments.seed..arguments.seed + arguments.count;
-    let choice = named(&Plant::ALL, arguments.plant.as_deref(), "plant")
-        .and_then(|plant| Ok(Choice { plant, only: named(&Kind::ALL, arguments.only.as_deref(), "fault")? }));
-    match choice {
+    match choose(&arguments) {
         Err(complaint) => {
             eprintln!("{complaint}");
             ExitCode::from(2)
         }
         Ok(_) if arguments.plants => all_plants(seeds),
-        Ok(choice) => run_seeds(seeds, choice, arguments.twice),
+        Ok(choice) => run_seeds(seeds, &choice, arguments.twice),
     }
+}
+
+fn choose(arguments: &Arguments) -> Result<Choice, String> {
+    Ok(Choice {
+        plant: named(&Plant::ALL, arguments.plant.as_deref(), "plant")?,
+        only: named(&Kind::ALL, arguments.only.as_deref(), "fault")?,
+        story: arguments.story.clone(),
+    })
 }
 
 /// Whatever has this name, if one was given.
@@ -88,13 +91,13 @@ fn named<T: Copy>(all: &[(&str, T)], name: Option<&str>, what: &str) -> Result<O
     found.map(Some).ok_or_else(|| format!("no {what} {name}: take one of {}", names()))
 }
 
-fn run_seeds(seeds: Range<u64>, choice: Choice, twice: bool) -> ExitCode {
+fn run_seeds(seeds: Range<u64>, choice: &Choice, twice: bool) -> ExitCode {
     let (began, mut failed, mut milliseconds) = (Instant::now(), 0, 0);
     let (mut faults, mut counts) = (BTreeMap::<Kind, usize>::new(), BTreeMap::<&str, u64>::new());
     for seed in seeds.clone() {
-        let log = check::run(seed, choice.plant, choice.only);
+        let log = check::run(seed, choice);
         failed += u64::from(!report(seed, &log));
-        if twice && check::run(seed, choice.plant, choice.only).trace != log.trace {
+        if twice && check::run(seed, choice).trace != log.trace {
             println!("seed {seed}: the second run differs");
             failed += 1;
         }
@@ -130,9 +133,9 @@ fn report(seed: u64, log: &Log) -> bool {
 fn all_plants(seeds: Range<u64>) -> ExitCode {
     let mut missed = 0;
     for (name, plant) in Plant::ALL {
-        let found = seeds
-            .clone()
-            .find_map(|seed| Some((seed, check::run(seed, Some(plant), None).failures.first()?.clone())));
+        let choice = Choice { plant: Some(plant), ..Choice::default() };
+        let found =
+            seeds.clone().find_map(|seed| Some((seed, check::run(seed, &choice).failures.first()?.clone())));
         match found {
             Some((seed, failure)) => println!("{name}: found by seed {seed}: {failure}"),
             None => {

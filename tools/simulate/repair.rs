@@ -228,6 +228,7 @@ impl World {
 
     fn delete_stray(&mut self, index: Index, id: ObjectId) {
         self.count("excess deleted");
+        self.tell(Some(&id), || format!("node {index} deletes {id}"));
         self.nodes[index].disk.remove(&id);
         self.settle_stray(index, id);
     }

@@ -17,20 +17,32 @@ const READS: u64 = 1_300;
 /// One world of so many is long enough for a node to be taken out automatically.
 const LONG_EVERY: u64 = 25;
 
+/// What kind of world it is, beside its seed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choice {
+    /// A bug that is put in.
+    pub(crate) plant: Option<Plant>,
+    /// Faults of this kind only.
+    pub(crate) only: Option<Kind>,
+    /// What happens is told, as far as it concerns no image or one whose id begins like this.
+    pub(crate) story: Option<String>,
+}
+
 impl World {
     /// The world of a seed; of all kinds of faults, or of one.
-    pub(crate) fn new(seed: u64, plant: Option<Plant>, only: Option<Kind>) -> Self {
-        let is_long = match only {
+    pub(crate) fn new(seed: u64, choice: &Choice) -> Self {
+        let is_long = match choice.only {
             None => seed.is_multiple_of(LONG_EVERY),
             Some(kind) => kind == Kind::Away,
         };
         let faults_ms = if is_long { LONG_FAULTS_MS } else { FAULTS_MS };
-        let mut world = Self::empty(seed, plant, faults_ms);
+        let mut world = Self::empty(seed, choice.plant, faults_ms);
+        world.story.clone_from(&choice.story);
         let count = 3 + usize::try_from(world.random.below(5)).expect("small");
         let zones = 1 + world.random.below(3);
         world.replication = 2 + u8::try_from(world.random.below(2)).expect("a bit");
         (0..count).for_each(|_| world.add_node(zones));
-        for (at, fault) in faults::draw(&mut world.random, count, faults_ms, only) {
+        for (at, fault) in faults::draw(&mut world.random, count, faults_ms, choice.only) {
             world.at(at, Event::Fault(fault));
         }
         let span = faults_ms - 20_000;

@@ -72,6 +72,9 @@ impl World {
     }
 
     fn rename(&mut self, index: Index, job: &Job, is_data_synced: bool) {
+        self.tell(Some(&job.id), || {
+            format!("node {index} stores {} under {}", job.id, self.view(index).hash())
+        });
         if !self.running(index).told_holding {
             self.running(index).told_holding = true;
             self.tell_core(index, Fact::HoldsImages(true));

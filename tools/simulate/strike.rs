@@ -32,6 +32,7 @@ impl World {
             return;
         }
         *self.log.faults.entry(kind).or_default() += 1;
+        self.tell(None, || format!("{fault:?}"));
         if kind != Kind::RestartAll {
             self.restart = None;
         }
@@ -94,6 +95,7 @@ impl World {
 
     pub(crate) fn heal(&mut self, fault: Fault) {
         let Fault { kind, nodes: (index, other), .. } = fault;
+        self.tell(None, || format!("{fault:?} ends"));
         match kind {
             Kind::Kill | Kind::PowerCut | Kind::Away => self.bring_up(index),
             Kind::ZoneDown => self.brighten(index),

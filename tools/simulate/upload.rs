@@ -100,6 +100,7 @@ impl World {
 
     fn acknowledge(&mut self, index: Index, number: Number, id: ObjectId) {
         self.running(index).operations.remove(&number);
+        self.tell(Some(&id), || format!("node {index} answers the upload of {id}"));
         self.count("upload: 200");
         let now = self.now;
         if self.acknowledged.insert(id, now).is_none() {

@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) cut_power_after_answer: bool,
     /// A restart of all nodes that is being watched.
     pub(crate) restart: Option<Restart>,
+    /// What is told of the run: everything that concerns no image, or this one.
+    pub(crate) story: Option<String>,
     /// Zones that are dark at the moment.
     pub(crate) zones_down: usize,
     events: BTreeMap<(u64, u64), Event>,
@@ -72,6 +74,7 @@ impl World {
             uploaded: Vec::new(),
             cut_power_after_answer: false,
             restart: None,
+            story: None,
             zones_down: 0,
             events: BTreeMap::new(),
             event_count: 0,
@@ -91,6 +94,14 @@ impl World {
     pub(crate) fn fail(&mut self, what: String) {
         let now = self.now;
         self.log.failures.push(format!("at {now} ms: {what}"));
+    }
+
+    /// Tells what happens, if somebody listens.
+    pub(crate) fn tell(&self, of: Option<&ObjectId>, what: impl FnOnce() -> String) {
+        let is_wanted = |story: &&String| of.is_none_or(|id| id.to_string().starts_with(story.as_str()));
+        if self.story.as_ref().filter(is_wanted).is_some() {
+            println!("{:>8} {}", self.now, what());
+        }
     }
 
     pub(crate) fn at(&mut self, time: u64, event: Event) {
