@@ -26,6 +26,7 @@ impl World {
                 Action::View(view) => self.take_view(index, view),
                 Action::Event(event) => {
                     self.trace(index as u64);
+                    self.tell(None, || format!("node {index}: {event:?}"));
                     self.hear_event(event);
                 }
             }

@@ -44,13 +44,15 @@ pub(crate) enum Event {
     /// A client reads what was answered a moment ago.
     ReadBack(ObjectId),
     Fault(Fault),
+    /// A node ends with enough copies of an upload, before it answers.
+    Crash(Index, u64),
     Heal(Fault),
     /// An operator changes something, drawn by the number.
     Edit(Index, u64),
-    /// A restart of all nodes was so long ago that they must know each other.
-    Restarted,
+    /// The restart of all nodes at that time was so long ago that they must know each other.
+    Restarted(u64),
     /// And so long ago that repair would have begun.
-    RestartedLong,
+    RestartedLong(u64),
 }
 
 /// What a core is told, kept for as long as the core is blocked.

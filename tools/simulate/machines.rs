@@ -6,6 +6,8 @@ use reticulum::object::ObjectId;
 
 use crate::disk::{File, right_bytes};
 use crate::event::{Event, Index};
+use crate::faults::{Fault, Kind};
+use crate::node::Trap;
 use crate::world::World;
 
 impl World {
@@ -17,6 +19,31 @@ impl World {
             self.nodes[index].disk.lose_power(&mut self.random);
         }
         was_up
+    }
+
+    /// Every other crash waits for a certain moment of an upload. Says whether the node ended at once.
+    pub(crate) fn crash(&mut self, fault: Fault) -> bool {
+        let (index, draw) = fault.nodes;
+        if draw.is_multiple_of(2) || fault.kind == Kind::Away {
+            return self.take_down(index, fault.kind != Kind::Kill);
+        }
+        let pick = (self.now as usize + draw) % Trap::ALL.len();
+        self.nodes[index].trap = Some((Trap::ALL[pick].1, fault));
+        false
+    }
+
+    /// Ends the node if this is the moment that a crash waits for.
+    pub(crate) fn springs(&mut self, index: Index, moment: Trap) -> bool {
+        let Some((trap, fault)) = self.nodes[index].trap.take_if(|(trap, _)| *trap == moment) else {
+            return false;
+        };
+        self.count(Trap::ALL.iter().find(|(_, known)| *known == trap).expect("one of all").0);
+        *self.log.faults.entry(fault.kind).or_default() += 1;
+        self.tell(None, || format!("{fault:?} strikes: {trap:?}"));
+        self.restart = None;
+        self.take_down(index, fault.kind != Kind::Kill);
+        self.after(fault.duration, Event::Heal(fault));
+        true
     }
 
     pub(crate) fn bring_up(&mut self, index: Index) {

@@ -5,6 +5,7 @@
 //! to rest where it belongs. A seed replays exactly. `--plants` puts bugs in on purpose: all must be found.
 
 mod check;
+mod detection;
 mod disk;
 mod drive;
 mod event;
@@ -31,6 +32,7 @@ use std::time::Instant;
 
 use clap::Parser;
 
+use detection::Detection;
 use faults::Kind;
 use plant::Plant;
 use setup::Choice;
@@ -51,6 +53,9 @@ struct Arguments {
     /// A bug to put in.
     #[arg(long)]
     plant: Option<String>,
+    /// Measure how soon a node that ends is seen down in a cluster of so many nodes, at least 3.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(3..=1024))]
+    detection: Option<u64>,
     /// Every bug, one after the other, each until it is found or the seeds are used up.
     #[arg(long)]
     plants: bool,
@@ -65,6 +70,10 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let seeds = arguments.seed..arguments.seed + arguments.count;
+    if let Some(count) = arguments.detection {
+        measure_detection(usize::try_from(count).expect("at most 1024"), seeds);
+        return ExitCode::SUCCESS;
+    }
     match choose(&arguments) {
         Err(complaint) => {
             eprintln!("{complaint}");
@@ -72,6 +81,21 @@ fn main() -> ExitCode {
         }
         Ok(_) if arguments.plants => all_plants(seeds),
         Ok(choice) => run_seeds(seeds, &choice, arguments.twice),
+    }
+}
+
+/// One line for each seed: times of detection, and what a quiet cluster sends.
+fn measure_detection(count: usize, seeds: Range<u64>) {
+    for seed in seeds {
+        let Detection { all, messages, body_bytes, bytes } = detection::measure(count, seed);
+        let (least, most) = (all.iter().min().unwrap_or(&0), all.iter().max().unwrap_or(&0));
+        println!(
+            "seed {seed}, {count} nodes: seen down by all {least} to {most} ms after the end ({} ended)",
+            all.len()
+        );
+        println!(
+            "in quiet each node sends {messages:.1} messages a second, {body_bytes:.0} bytes of bodies, {bytes:.0} with heads"
+        );
     }
 }
 

@@ -16,6 +16,7 @@ use reticulum::object::ObjectId;
 
 use crate::disk::{Content, Disk};
 use crate::event::{Envelope, Fact, Ids, Index, Number};
+use crate::faults::Fault;
 
 /// A machine with a node on it.
 pub(crate) struct Node {
@@ -36,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) is_blocked: bool,
     /// What the core was not told while it hung.
     pub(crate) untold: Vec<Fact>,
+    /// Where it will crash, and with which fault.
+    pub(crate) trap: Option<(Trap, Fault)>,
     /// Its machine is lost for good.
     pub(crate) is_gone: bool,
 }
@@ -130,6 +133,28 @@ pub(crate) enum Step {
     SyncName,
 }
 
+/// A moment of an upload at which a node crashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trap {
+    /// Before this step of a copy.
+    Before(Step),
+    /// When its own copy is durable, and maybe no other is.
+    Stored,
+    /// When it would answer.
+    Answer,
+}
+
+impl Trap {
+    pub(crate) const ALL: [(&'static str, Self); 6] = [
+        ("crash before the write", Self::Before(Step::Write)),
+        ("crash after the write, before the sync", Self::Before(Step::Sync)),
+        ("crash after the sync, before the rename", Self::Before(Step::Rename)),
+        ("crash after the rename, before the directory sync", Self::Before(Step::SyncName)),
+        ("crash with its own copy alone durable", Self::Stored),
+        ("crash with enough copies, before the answer", Self::Answer),
+    ];
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Waiter {
     Remote { to: Index, to_boot: u64, number: Number },
@@ -152,6 +177,7 @@ impl Node {
             inbox: Vec::new(),
             is_blocked: false,
             untold: Vec::new(),
+            trap: None,
             is_gone: false,
         }
     }

@@ -12,6 +12,8 @@ use crate::world::World;
 pub(crate) struct Restart {
     /// Images that lay on their owners and nowhere else.
     whole: BTreeSet<ObjectId>,
+    /// When the processes ended.
+    at: u64,
 }
 
 /// From the start of the processes to the full view.
@@ -28,6 +30,7 @@ impl World {
             let held = standing.iter().flat_map(|index| self.nodes[*index].disk.files().keys().copied());
             let held: BTreeSet<_> = held.collect();
             Restart {
+                at: self.now,
                 whole: held.into_iter().filter(|id| self.misplaced(standing[0], id).is_none()).collect(),
             }
         });
@@ -40,24 +43,24 @@ impl World {
     /// The processes start.
     pub(crate) fn restarted(&mut self) {
         self.standing().into_iter().for_each(|index| self.bring_up(index));
-        if self.restart.is_some() {
-            self.after(VIEW_MS, Event::Restarted);
-            self.after(WATCH_MS, Event::RestartedLong);
+        if let Some(Restart { at, .. }) = self.restart {
+            self.after(VIEW_MS, Event::Restarted(at));
+            self.after(WATCH_MS, Event::RestartedLong(at));
         }
     }
 
-    pub(crate) fn check_restart(&mut self) {
+    pub(crate) fn check_restart(&mut self, at: u64) {
         let standing = self.standing();
         let Some(index) = standing.iter().copied().find(|index| !self.sees_all(*index, &standing)) else {
             return;
         };
-        if self.restart.take().is_some() {
+        if self.restart.take_if(|restart| restart.at == at).is_some() {
             self.fail(format!("node {index} does not see everybody {VIEW_MS} ms after a restart of all"));
         }
     }
 
-    pub(crate) fn end_restart(&mut self) {
-        if self.restart.take().is_some() {
+    pub(crate) fn end_restart(&mut self, at: u64) {
+        if self.restart.take_if(|restart| restart.at == at).is_some() {
             self.count("restart of all watched to its end");
         }
     }

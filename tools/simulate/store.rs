@@ -5,7 +5,7 @@ use reticulum::object::ObjectId;
 
 use crate::disk::{Content, File, right_bytes};
 use crate::event::{Event, Fact, Index, Number, Payload, Tell};
-use crate::node::{Job, Step, Waiter};
+use crate::node::{Job, Step, Trap, Waiter};
 use crate::plant::Plant;
 use crate::world::World;
 
@@ -40,6 +40,9 @@ impl World {
     /// One step is done: go on with the next.
     pub(crate) fn store_step(&mut self, index: Index, number: Number) {
         let Some(job) = self.running(index).jobs.get(&number).cloned() else { return };
+        if self.springs(index, Trap::Before(job.step)) {
+            return;
+        }
         let disk = &self.nodes[index].disk;
         let next = match job.step {
             // Full in the middle of it: of data while it is written, of inodes when directories are made.
@@ -117,6 +120,10 @@ impl World {
 
     fn finish(&mut self, index: Index, number: Number, is_durable: bool) {
         let Some(job) = self.running(index).jobs.remove(&number) else { return };
+        let is_of_upload = |waiter: &Waiter| matches!(waiter, Waiter::Upload(_));
+        if is_durable && job.waiters.iter().any(is_of_upload) && self.springs(index, Trap::Stored) {
+            return;
+        }
         for waiter in job.waiters {
             self.notify(index, waiter, is_durable);
         }

@@ -57,8 +57,7 @@ impl World {
     fn strike_one(&mut self, fault: Fault) -> bool {
         let Fault { kind, nodes: (index, other), duration } = fault;
         match kind {
-            Kind::Kill => self.take_down(index, false),
-            Kind::PowerCut | Kind::Away => self.take_down(index, true),
+            Kind::Kill | Kind::PowerCut | Kind::Away => self.crash(fault),
             Kind::ZoneDown => self.darken(index),
             Kind::Stop => self.stop(index),
             Kind::BlockCore => self.block(index),

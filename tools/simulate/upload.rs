@@ -9,7 +9,7 @@ use reticulum::object::ObjectId;
 use crate::disk::right_bytes;
 use crate::event::{Ask, Event, Fact, Index, Number};
 use crate::faults::{Fault, Kind};
-use crate::node::{Operation, Purpose, Waiter};
+use crate::node::{Operation, Purpose, Trap, Waiter};
 use crate::plant::Plant;
 use crate::world::World;
 
@@ -100,6 +100,11 @@ impl World {
 
     fn acknowledge(&mut self, index: Index, number: Number, id: ObjectId) {
         self.running(index).operations.remove(&number);
+        if self.nodes[index].trap.is_some_and(|(trap, _)| trap == Trap::Answer) {
+            // It ends before the client hears anything.
+            let boot = self.nodes[index].boot;
+            return self.after(0, Event::Crash(index, boot));
+        }
         self.tell(Some(&id), || format!("node {index} answers the upload of {id}"));
         self.count("upload: 200");
         let now = self.now;

@@ -12,7 +12,7 @@ use reticulum::object::ObjectId;
 use crate::event::{Event, Index, Number};
 use crate::faults::Kind;
 use crate::network::Network;
-use crate::node::{Node, Process};
+use crate::node::{Node, Process, Trap};
 use crate::plant::Plant;
 use crate::restart::Restart;
 
@@ -170,10 +170,15 @@ impl World {
             Event::Read => self.read(),
             Event::ReadBack(id) => self.read_back(id),
             Event::Fault(fault) => self.strike(fault),
+            Event::Crash(index, boot) => {
+                if self.process(index, boot).is_some() {
+                    self.springs(index, Trap::Answer);
+                }
+            }
             Event::Heal(fault) => self.heal(fault),
             Event::Edit(index, draw) => _ = self.change_something(index, draw),
-            Event::Restarted => self.check_restart(),
-            Event::RestartedLong => self.end_restart(),
+            Event::Restarted(at) => self.check_restart(at),
+            Event::RestartedLong(at) => self.end_restart(at),
         }
     }
 
