@@ -79,7 +79,7 @@ fn main() -> ExitCode {
             eprintln!("{complaint}");
             ExitCode::from(2)
         }
-        Ok(_) if arguments.plants => all_plants(seeds),
+        Ok(choice) if arguments.plants => all_plants(seeds, choice.only),
         Ok(choice) => run_seeds(seeds, &choice, arguments.twice),
     }
 }
@@ -118,9 +118,11 @@ fn named<T: Copy>(all: &[(&str, T)], name: Option<&str>, what: &str) -> Result<O
 fn run_seeds(seeds: Range<u64>, choice: &Choice, twice: bool) -> ExitCode {
     let (began, mut failed, mut milliseconds) = (Instant::now(), 0, 0);
     let (mut faults, mut counts) = (BTreeMap::<Kind, usize>::new(), BTreeMap::<&str, u64>::new());
-    for seed in seeds.clone() {
+    let mut count = 0;
+    for seed in seeds {
         let log = check::run(seed, choice);
         failed += u64::from(!report(seed, &log));
+        count += 1;
         if twice && check::run(seed, choice).trace != log.trace {
             println!("seed {seed}: the second run differs");
             failed += 1;
@@ -128,13 +130,17 @@ fn run_seeds(seeds: Range<u64>, choice: &Choice, twice: bool) -> ExitCode {
         milliseconds += log.milliseconds * if twice { 2 } else { 1 };
         log.faults.iter().for_each(|(kind, count)| *faults.entry(*kind).or_default() += count);
         log.counts.iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
+        // A bug is found once.
+        if choice.plant.is_some() && failed > 0 {
+            break;
+        }
     }
     for (name, kind) in Kind::ALL {
         println!("{:>8} {name}", faults.get(&kind).copied().unwrap_or(0));
     }
     counts.iter().for_each(|(what, count)| println!("{count:>8} {what}"));
     let speed = milliseconds as f64 / began.elapsed().as_secs_f64() / 1e3;
-    println!("{} seeds, {failed} failed, {speed:.0} times real time", seeds.end - seeds.start);
+    println!("{count} seeds, {failed} failed, {speed:.0} times real time");
     if let Some(kind) = choice.only.filter(|kind| !faults.contains_key(kind)) {
         println!("{} never struck", kind.name());
         failed += 1;
@@ -154,10 +160,10 @@ fn report(seed: u64, log: &Log) -> bool {
     false
 }
 
-fn all_plants(seeds: Range<u64>) -> ExitCode {
+fn all_plants(seeds: Range<u64>, only: Option<Kind>) -> ExitCode {
     let mut missed = 0;
     for (name, plant) in Plant::ALL {
-        let choice = Choice { plant: Some(plant), ..Choice::default() };
+        let choice = Choice { plant: Some(plant), only, story: None };
         let found =
             seeds.clone().find_map(|seed| Some((seed, check::run(seed, &choice).failures.first()?.clone())));
         match found {

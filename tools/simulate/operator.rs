@@ -50,17 +50,20 @@ impl World {
         self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Draining))
     }
 
-    /// Two of three times the node does not hear of it, and goes on by the layout that it knows, while the
-    /// others change theirs: nodes join, shares change.
-    pub(crate) fn take_out(&mut self, index: Index, draw: usize) -> bool {
-        let role = Role::Out { automatic: false };
+    /// Two of three times the node does not hear of it, and goes on by the layout that it knows, while the others
+    /// change theirs: nodes join, and another is drained.
+    pub(crate) fn take_out(&mut self, fault: Fault) -> bool {
+        let Fault { nodes: (index, draw), duration, .. } = fault;
+        let next = |step: usize| (index + step) % self.nodes.len();
+        let (by, drained) = (next(1), next(2));
         if !draw.is_multiple_of(3) {
             self.block(index);
-            let fault = Fault { kind: Kind::Join, nodes: (index, draw), duration: 0 };
-            self.after(50, Event::Fault(fault));
-            self.after(1_000, Event::Edit((index + 1) % self.nodes.len(), 3 + draw as u64));
+            let join = Fault { kind: Kind::Join, nodes: (index, draw), duration: 0 };
+            self.after(50, Event::Fault(join));
+            let drain = Fault { kind: Kind::Drain, nodes: (drained, 1), duration };
+            self.after(60, Event::Fault(drain));
         }
-        self.edit((index + 1) % self.nodes.len(), |world| Edit::Role(world.nodes[index].id, role))
+        self.edit(by, |world| Edit::Role(world.nodes[index].id, Role::Out { automatic: false }))
     }
 
     /// The operator gives a lost node up, as soon as any other can be reached.

@@ -87,7 +87,7 @@ impl World {
             Kind::Reweigh => self.reweigh(index, duration),
             Kind::Join => self.join_some(),
             Kind::Drain => self.drain_node(index, other, duration),
-            Kind::Out => self.take_out(index, other),
+            Kind::Out => self.take_out(fault),
             Kind::PowerCutAll | Kind::RestartAll => false,
         }
     }

@@ -111,7 +111,7 @@ impl World {
         if self.acknowledged.insert(id, now).is_none() {
             self.answered.push(id);
         }
-        let soon = self.random.below(4_000);
+        let soon = self.random.below(2_000);
         self.after(soon, Event::ReadBack(id));
         if self.zones_down > 0 {
             self.count("upload: 200 while a zone was down");
