@@ -146,11 +146,17 @@ impl World {
         }
     }
 
-    /// Reads every copy back, and moves damaged ones away.
+    /// Reads every copy back and moves damaged ones away. What a killed process left unsynced is synced: it is
+    /// visible, and must be listed like all others.
     pub(crate) fn scrub(&mut self, index: Index) {
+        let jobs: Vec<_> = self.running(index).jobs.values().map(|job| job.id).collect();
         let disk = &mut self.nodes[index].disk;
         for id in disk.files().keys().copied().collect::<Vec<_>>() {
-            disk.verified(&id);
+            let is_whole = disk.verified(&id).is_some() && !jobs.contains(&id);
+            if is_whole && !disk.files()[&id].is_durable() {
+                let file = disk.file(&id).expect("the file that was read");
+                (file.is_data_synced, file.is_name_synced) = (true, true);
+            }
         }
     }
 }
