@@ -56,7 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     key("access.sign_keys", |v| &mut v.access.sign_keys, "Keys of signed URLs: the first signs, all verify."),
     key("access.require_signature", |v| &mut v.access.require_signature, "Which image URLs need a signature; `variants` is all but `full`."),
     key("access.cors_origins", |v| &mut v.access.cors_origins, "Origins of web pages that may read answers."),
-    key("limits.connections", |v| &mut v.limits.connections, "Connections at once, per node; at the limit the listener waits."),
+    key("limits.connections", |v| &mut v.limits.connections, "Connections at once, per node; at the limit the listener waits. 256 of them, at most a quarter, are kept for other nodes; a client that comes when the others are taken waits, or is answered 503 where those are wanted."),
     key("limits.uploads", |v| &mut v.limits.uploads, "Uploads at once, per node; the next one is answered 503 before its body is read."),
     key("limits.header_timeout", |v| &mut v.limits.header_timeout, "From a request's first byte to the end of its head."),
     key("limits.idle_timeout", |v| &mut v.limits.idle_timeout, "Without a request on a connection."),

@@ -21,6 +21,7 @@ mod setting;
 mod tests;
 mod values;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ use self::setting::url::Origin;
 use self::values::{Images, Values};
 use crate::cli::Serve;
 use crate::cluster::core;
-use crate::cluster::layout::{Copies, NewNode};
+use crate::cluster::layout::{Copies, FirstWord, NewNode};
 use crate::cluster::node::{Label, NodeUrl, Weight};
 use crate::image::header::Limits;
 use crate::image::recipe;
@@ -60,6 +61,8 @@ pub struct Config {
     pub shards: usize,
     /// How the node founds or joins its cluster.
     pub cluster: core::Settings,
+    /// What of that was said, and is ruled by the layout from now on.
+    pub first_word: FirstWord,
     /// What it proves itself to other nodes by: the first signs, all verify. None: on loopback alone.
     pub secrets: Vec<String>,
     /// Bytes of decoded pixels alive at once.
@@ -81,7 +84,7 @@ pub struct Config {
 /// # Errors
 /// [`ConfigError`] with every fault.
 pub fn load(flags: &Serve, environment: &Environment) -> Result<Config, ConfigError> {
-    effective(flags, environment).map(meaning)
+    effective(flags, environment).map(|(values, said)| meaning(values, &said))
 }
 
 /// What [`load`] would take, as TOML: every key with its value, secrets masked. It loads again,
@@ -90,11 +93,14 @@ pub fn load(flags: &Serve, environment: &Environment) -> Result<Config, ConfigEr
 /// # Errors
 /// [`ConfigError`] with every fault.
 pub fn describe(flags: &Serve, environment: &Environment) -> Result<String, ConfigError> {
-    effective(flags, environment).map(print::print)
+    effective(flags, environment).map(|(values, _)| print::print(values))
 }
 
-/// The sources in their order: each beats those before it.
-fn effective(flags: &Serve, environment: &Environment) -> Result<Values, ConfigError> {
+/// The sources in their order: each beats those before it. And the keys that they say.
+fn effective(
+    flags: &Serve,
+    environment: &Environment,
+) -> Result<(Values, BTreeSet<&'static str>), ConfigError> {
     let mut draft = Draft::default();
     if let Some(path) = flags.config.as_deref().or_else(|| environment.config()) {
         file::read(path, &mut draft);
@@ -123,7 +129,7 @@ fn apply(flags: &Serve, draft: &mut Draft) {
     }
 }
 
-fn meaning(values: Values) -> Config {
+fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
     let Values { node, cluster, images, cache, access, limits, log } = values;
     let settings = cluster_settings(&node, &cluster);
     Config {
@@ -132,6 +138,7 @@ fn meaning(values: Values) -> Config {
         data: node.data.0,
         shards: node.shards.0,
         secrets: rule::secrets(&cluster),
+        first_word: first_word(&settings, said),
         cluster: settings,
         decode_memory_bytes: limits.decode_memory.0,
         drain_delay: limits.drain_delay.0,
@@ -185,6 +192,18 @@ fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::Set
             min_replication: cluster.min_replication.map_or(replication.min(2), |copies| copies.0),
         },
         join: cluster.join.0.iter().map(url).collect(),
+    }
+}
+
+fn first_word(settings: &core::Settings, said: &BTreeSet<&'static str>) -> FirstWord {
+    let core::Settings { about, copies, .. } = settings;
+    let is_said = |key| said.contains(key);
+    FirstWord {
+        zone: is_said("node.zone").then(|| about.zone.clone()),
+        weight: is_said("node.weight").then_some(about.weight),
+        writable: is_said("node.writable").then_some(about.writable),
+        replication: is_said("cluster.replication").then_some(copies.replication),
+        min_replication: is_said("cluster.min_replication").then_some(copies.min_replication),
     }
 }
 

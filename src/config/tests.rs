@@ -46,7 +46,7 @@ impl Said {
     }
 
     fn values(&self) -> Result<Values, ConfigError> {
-        effective(&self.flags, &self.environment())
+        effective(&self.flags, &self.environment()).map(|(values, _)| values)
     }
 
     /// Its faults, a line each, without the directory.
@@ -68,6 +68,16 @@ fn expect_faults(said: &Said, expected: &[&[&str]]) {
             assert!(fault.contains(word), "{word:?} is not in: {fault}");
         }
     }
+}
+
+#[test]
+fn what_the_layout_rules_is_a_first_word_only_where_it_is_said() {
+    let silent = Said::new("").load();
+    assert_eq!(silent.first_word, FirstWord::default());
+    let said = Said::new("[node]\nweight = 100\nwritable = false\n[cluster]\nreplication = 5\n").load();
+    let weight = Some(Weight::new(100).unwrap());
+    let expected = FirstWord { weight, writable: Some(false), replication: Some(5), ..FirstWord::default() };
+    assert_eq!(said.first_word, expected);
 }
 
 #[test]

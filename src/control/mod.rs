@@ -32,8 +32,9 @@ use self::grid::post::Post;
 use self::grid::roll::Roll;
 use self::grid::{Inbox, Order};
 use self::listen::ListenError;
+pub(crate) use self::system::Bells;
+use self::system::SystemError;
 pub use self::system::end_with;
-use self::system::{Bells, SystemError};
 use crate::cluster::core::Boot;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
@@ -88,7 +89,7 @@ enum Event {
 /// Loads the configuration anew, from where it came at the start.
 pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
 
-/// Runs a node until it is told to stop. On SIGHUP keys, presets and log level are taken from `reload`.
+/// Runs a node until it is told to stop. On SIGHUP keys, secrets, presets and log level are taken from `reload`.
 ///
 /// # Errors
 /// [`RunError`]; each says what to do.
@@ -122,7 +123,8 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
     let world =
         Outside::new(Arc::clone(&node), &data.identity, senders.clone(), members, post, orders.clone());
-    let roll = Roll::new(Arc::clone(&node), metrics, config.http.recipe.checksum());
+    let roll =
+        Roll::new(Arc::clone(&node), metrics, config.http.recipe.checksum(), config.first_word.clone());
     let settled = move || drop(sender.send(Event::Settled));
     let inbox = Inbox { ears, orders: orders_in, own_orders: orders.clone() };
     let settings = config.cluster.clone();
@@ -313,7 +315,8 @@ impl Control {
             Ok(config) => {
                 log::set_max_level(config.log_level);
                 self.live.reload(config.http);
-                log::info!("keys, presets and log level are loaded anew");
+                self.node.identity.replace_secrets(&config.secrets);
+                log::info!("keys, secrets, presets and log level are loaded anew");
             }
             Err(error) => {
                 log::error!(error:% = error; "the configuration is faulty, so nothing is loaded anew")

@@ -42,11 +42,11 @@ pub enum SystemError {
 /// its time slice, it takes the end of the slice for having done all and sleeps, with work in its queue, until
 /// something else wakes it; at the start that may be never. So all are woken a few times a second.
 #[derive(Debug)]
-pub(super) struct Bells(Vec<RawFd>);
+pub(crate) struct Bells(Vec<RawFd>);
 
 impl Bells {
     /// Those of all executors that there are. Call it when there will be no more.
-    pub(super) fn of_executors() -> Self {
+    pub(crate) fn of_executors() -> Self {
         let is_bell = |path: &Path| {
             fs::read_link(path).is_ok_and(|target| target.as_os_str() == "anon_inode:[eventfd]")
         };
@@ -56,7 +56,7 @@ impl Bells {
     }
 
     /// Wakes them all.
-    pub(super) fn ring(&self) {
+    pub(crate) fn ring(&self) {
         for bell in &self.0 {
             // SAFETY: the runtime keeps it open until the process ends, and nobody else takes its number.
             let bell = unsafe { BorrowedFd::borrow_raw(*bell) };

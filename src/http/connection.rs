@@ -10,7 +10,6 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -25,25 +24,25 @@ use super::cluster;
 use super::front::Front;
 use super::live::{Live, Rules};
 use super::poller::Poller;
+use super::reply::{self, Problem};
+use super::seat::{PAUSE, Permit};
 use super::service::{self, Context};
 use super::socket::{Listener, Socket};
 use super::watch::{Watch, Watched, Watches};
-use crate::shard::{Node, Shard};
+use crate::shard::Shard;
 
 /// How long the rest of a refused request is thrown away, so that the client sees the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// What is thrown away of what a client has sent that is sent away, so that it sees why;
+const SENT_AWAY_BYTES_MAX: u64 = 64 << 10;
+const SENT_AWAY_LINGER: Duration = Duration::from_millis(200);
+
 /// How long running requests may take after the stop.
 const FINISH: Duration = Duration::from_secs(10);
 
-/// Pause where there is no permit or accepting fails (out of descriptors, say).
-const PAUSE: Duration = Duration::from_millis(10);
-
 /// hyper's buffer per connection, and so the longest head. It grows to this only while it is used.
 const BUFFER_BYTES: usize = 64 << 10;
-
-/// One open connection, counted over the whole node.
-struct Permit(Arc<Node>);
 
 /// What all connections of a shard share.
 struct Server {
@@ -78,7 +77,7 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
         glommio::spawn_local(async move { watches.sweep(&settings).await })
     };
     while !shard.stopping.is_set() {
-        let Some(permit) = permit(shard, settings).await else { break };
+        let Some(permit) = Permit::wait(shard, settings.connections_max).await else { break };
         let stop = async {
             shard.stopping.wait().await;
             None
@@ -102,37 +101,20 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
     polling.cancel().await;
 }
 
-/// Waits for room below the node's limit; `None` when the shard stops first.
-async fn permit(shard: &Shard, settings: &Settings) -> Option<Permit> {
-    loop {
-        let taken = shard.node.connections.fetch_add(1, Relaxed);
-        let permit = Permit(Arc::clone(&shard.node));
-        if taken < settings.connections_max {
-            return Some(permit);
-        }
-        drop(permit);
-        if shard.stopping.is_set() {
-            return None;
-        }
-        glommio::timer::sleep(PAUSE).await;
-    }
-}
-
 impl Server {
     /// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
     fn empty_queue(&self, listener: &Listener) {
-        let node = &self.shard.node;
-        while node.connections.load(Relaxed) < self.settings.connections_max {
-            let Ok(descriptor) = listener.accept_waiting() else { return };
-            node.connections.fetch_add(1, Relaxed);
-            self.start(descriptor, Permit(Arc::clone(node)));
+        while let Some(permit) = Permit::try_new(&self.shard.node, self.settings.connections_max)
+            && let Ok(descriptor) = listener.accept_waiting()
+        {
+            self.start(descriptor, permit);
         }
     }
 
     fn start(&self, descriptor: OwnedFd, permit: Permit) {
         let (watch, watched) = self.watches.add();
         let (shard, rules, front) = (Rc::clone(&self.shard), Rc::clone(&self.rules), Rc::clone(&self.front));
-        let linger_bytes_max = self.settings.upload_bytes_max;
+        let settings = Rc::clone(&self.settings);
         let socket = match Socket::new(descriptor, &self.poller, Rc::clone(&watch), Rc::clone(&self.front)) {
             Ok(socket) => socket,
             Err(error) => {
@@ -141,8 +123,17 @@ impl Server {
             }
         };
         let driven = async move {
-            let held: (Permit, Watched) = (permit, watched);
-            if AssertUnwindSafe(drive(shard, rules, watch, front, socket, linger_bytes_max))
+            watch.working();
+            if !permit.be_seated(&shard, &socket, settings.connections_max).await {
+                // Its place is wanted.
+                drop((permit, watched));
+                return send_away(socket).await;
+            }
+            watch.begins();
+            let permit = Rc::new(permit);
+            let held: (Rc<Permit>, Watched) = (Rc::clone(&permit), watched);
+            let linger_bytes_max = settings.upload_bytes_max;
+            if AssertUnwindSafe(drive(shard, rules, watch, front, permit, socket, linger_bytes_max))
                 .catch_unwind()
                 .await
                 .is_err()
@@ -155,6 +146,15 @@ impl Server {
     }
 }
 
+/// Tells a client that there is no room for it.
+async fn send_away(mut socket: Socket) {
+    socket.say_last(&reply::last_words(Problem::Busy("connections")));
+    future::or(socket.discard(SENT_AWAY_BYTES_MAX), async {
+        glommio::timer::sleep(SENT_AWAY_LINGER).await;
+    })
+    .await;
+}
+
 /// Whether both ends have loopback addresses. A peer that is gone already has none.
 fn is_near(socket: &Socket) -> bool {
     socket.ends().is_some_and(|ends| ends.into_iter().all(loopback::is_loopback))
@@ -165,6 +165,7 @@ async fn drive(
     rules: Rc<Rules>,
     watch: Rc<Watch>,
     front: Rc<Front>,
+    permit: Rc<Permit>,
     socket: Socket,
     linger_bytes_max: u64,
 ) {
@@ -175,8 +176,8 @@ async fn drive(
         service_fn(move |request| {
             let (settings, access) = rules.current();
             let (shard, watch, front) = (Rc::clone(&shard), Rc::clone(&watch), Rc::clone(&front));
-            let peer = Rc::clone(&peer);
-            let context = Context { shard, settings, access, watch, front, peer, near };
+            let (peer, permit) = (Rc::clone(&peer), Rc::clone(&permit));
+            let context = Context { shard, settings, access, watch, front, permit, peer, near };
             async move { Ok::<_, Infallible>(service::answer(context, request).await) }
         })
     };
@@ -208,11 +209,5 @@ async fn drive(
             glommio::timer::sleep(LINGER).await;
         })
         .await;
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Relaxed);
     }
 }

@@ -128,12 +128,15 @@ async fn variant(
     let media_type = recipe.format.media_type();
     let (source, length, modified, cache) =
         match context.shard.variant_anywhere(VariantAsk { id, recipe, key }).await? {
-            Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache })
-            | Anywhere::Ready(entry, cache) => {
+            Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, spent }) => {
+                context.shard.keep_hot((id, key), &entry);
+                return Ok(Answer { spent, ..ready(&entry, freshness, headers, cache) });
+            }
+            Anywhere::Ready(entry, cache) => {
                 context.shard.keep_hot((id, key), &entry);
                 return Ok(ready(&entry, freshness, headers, cache));
             }
-            Anywhere::Here(Variant { body: VariantBody::File(file, length, modified), cache }) => {
+            Anywhere::Here(Variant { body: VariantBody::File(file, length, modified), cache, .. }) => {
                 (Source::File(file), length, modified, cache)
             }
             Anywhere::Stream(Stored { length, uploaded, .. }, stream) => {

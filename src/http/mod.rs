@@ -1,6 +1,6 @@
 //! From sockets to requests and back.
 //!
-//! * [`connection`]: accept, drive, linger, stop.
+//! * [`connection`]: accept, drive, linger, stop. [`seat`]: who may have one.
 //! * [`poller`]: which sockets are ready. [`socket`]: hyper's reads and writes on them.
 //! * [`bare`]: a sentence where hyper refuses by itself.
 //! * [`front`]: hits of known URLs, without the long way.
@@ -37,6 +37,7 @@ mod poller;
 mod presets;
 mod relay;
 mod reply;
+mod seat;
 mod service;
 mod socket;
 mod status;
@@ -65,7 +66,7 @@ pub struct Settings {
     pub upload_bytes_max: u64,
     /// Uploads at once, all shards together.
     pub uploads_max: usize,
-    /// Connections at once, all shards together; at the limit the listener waits.
+    /// Connections at once, all shards together, those that are kept for other nodes among them.
     pub connections_max: usize,
     /// From a request's first byte to the end of its head.
     pub header_timeout: Duration,

@@ -4,8 +4,9 @@
 //! causes inside the node) never comes here.
 
 mod sentence;
+mod timing;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
@@ -27,11 +28,11 @@ use crate::peer::call;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
 use crate::telemetry::metrics::Cache;
+pub(super) use timing::timing;
 
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Headers that a page may send beside those that need no leave.
 const CORS_HEADERS: HeaderValue = HeaderValue::from_static(
@@ -409,12 +410,6 @@ pub(super) fn image_format(response: &Response<Body>) -> Option<Format> {
 /// Makes browsers save the body instead of showing it.
 pub(super) fn download(response: &mut Response<Body>, disposition: HeaderValue) {
     response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
-}
-
-/// Says how long the answer took from the request's head to its own.
-pub(super) fn timing(response: &mut Response<Body>, elapsed: Duration) {
-    let milliseconds = elapsed.as_secs_f64() * 1000.0;
-    response.headers_mut().insert(SERVER_TIMING, text_value(format!("total;dur={milliseconds:.3}")));
 }
 
 /// 200 with a JSON object.

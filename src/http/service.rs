@@ -16,10 +16,12 @@ use super::endpoint::Endpoint;
 use super::front::{self, Front, Hit};
 use super::presets::Presets;
 use super::reply::{self, Problem};
+use super::seat::Permit;
 use super::watch::Watch;
 use super::{Settings, download, image, info, listing, status, upload};
 use crate::shard::line::Standing;
 use crate::shard::mesh::AskError;
+use crate::shard::spent::Spent;
 use crate::shard::{Phase, Shard};
 use crate::store::StoreError;
 use crate::telemetry::metrics::{Cache, Route};
@@ -30,6 +32,8 @@ pub(super) struct Answer {
     pub(super) cache: Cache,
     /// Set where the memory tier had it.
     pub(super) hit: Option<Hit>,
+    /// The steps of a variant that was made for it.
+    pub(super) spent: Spent,
 }
 
 /// What a handler works with.
@@ -39,6 +43,8 @@ pub(super) struct Context {
     pub(super) access: Rc<Access>,
     pub(super) watch: Rc<Watch>,
     pub(super) front: Rc<Front>,
+    /// The connection's place among all.
+    pub(super) permit: Rc<Permit>,
     /// What the other end has proven to be.
     pub(super) peer: Peer,
     /// Whether both ends of the connection have loopback addresses.
@@ -55,7 +61,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     let origin = context.access.origin(request.headers());
     let mut body = BodyState::of(&request);
     let answered = AssertUnwindSafe(dispatch(&context, request, &mut body)).catch_unwind().await;
-    let Answer { mut response, cache, hit } = answered.unwrap_or_else(|_| {
+    let Answer { mut response, cache, hit, spent } = answered.unwrap_or_else(|_| {
         log::error!("answering a request panicked");
         Problem::Internal.into()
     });
@@ -75,7 +81,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     }
     let elapsed = started.elapsed();
     if route == Route::Image && reply::image_format(&response).is_some() {
-        reply::timing(&mut response, elapsed);
+        reply::timing(&mut response, elapsed, &spent);
     }
     shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
     watch.sending();
@@ -190,7 +196,7 @@ async fn metrics(shard: &Shard) -> Answer {
 
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Self {
-        Self { response, cache: Cache::None, hit: None }
+        Self { response, cache: Cache::None, hit: None, spent: Spent::default() }
     }
 }
 

@@ -124,6 +124,20 @@ impl Socket {
         Some([address(getsockname(&self.descriptor).ok()?)?, address(getpeername(&self.descriptor).ok()??)?])
     }
 
+    /// Whether `is_it` finds what it looks for at the beginning of what has come. It stays there to be read.
+    pub(super) fn has_received(&self, is_it: fn(&[u8]) -> bool) -> bool {
+        let mut beginning = [0; 32];
+        let seen = recv(&self.descriptor, &mut beginning, RecvFlags::DONTWAIT | RecvFlags::PEEK);
+        seen.is_ok_and(|(length, _)| is_it(&beginning[..length]))
+    }
+
+    /// Sends these few bytes and nothing after them, as far as the kernel takes them at once.
+    pub(super) fn say_last(&self, bytes: &[u8]) {
+        // Whoever does not take as much as this has no use for it.
+        let _ = send(&self.descriptor, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        self.finish_writing();
+    }
+
     /// Nothing more is written; the peer sees the end.
     pub(super) fn finish_writing(&self) {
         // A peer that is gone already needs no farewell.

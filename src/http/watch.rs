@@ -85,6 +85,11 @@ impl Watch {
         self.since.set(Instant::now());
     }
 
+    /// It is served from now on, however long it has waited for a place.
+    pub(super) fn begins(&self) {
+        self.enter(Phase::Head);
+    }
+
     /// Bytes have come.
     pub(super) fn received(&self, bytes: &[u8]) {
         self.is_new.set(false);

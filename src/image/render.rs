@@ -18,14 +18,15 @@ use super::header::{Header, Limits};
 use super::intermediate::Intermediate;
 use super::pixels::Pixels;
 use super::recipe::Recipe;
+use super::step::{Follower, Step};
 use super::{effect, encode, metadata, orient, pad};
 use crate::object::Format;
 use crate::object::spec::Hundredths;
 pub use peak::peak_bytes;
 use still::{Picture, Still};
 
-/// Makes one variant of `source`, whose facts `header` states. Runs until done; asks `keep_going` between
-/// steps and, in those that may take long, now and then.
+/// Makes one variant of `source`, whose facts `header` states. Runs until done; tells `follower` of each step and asks
+/// it between steps and, in those that may take long, now and then.
 ///
 /// # Errors
 ///
@@ -36,13 +37,14 @@ pub fn render(
     recipe: &Recipe,
     limits: &Limits,
     intermediate: &mut Intermediate,
-    keep_going: &dyn Fn() -> bool,
+    follower: &dyn Follower,
 ) -> Result<Vec<u8>, RenderError> {
     let (variant, canvas) = if recipe.keeps_animation(header) {
-        animation::render(source, header, recipe, limits, keep_going)?
+        animation::render(source, header, recipe, limits, follower)?
     } else {
-        let picture = Still::new(source, header, recipe, limits, keep_going)?.picture(intermediate)?;
-        proceed(keep_going)?;
+        let picture = Still::new(source, header, recipe, limits, follower)?.picture(intermediate)?;
+        proceed(&|| follower.keep_going())?;
+        follower.begins(Step::Encode);
         let canvas = picture.size();
         let variant = match picture {
             Picture::Pixels(pixels) => encode::encode(pixels, recipe.format, recipe.quality)?,
@@ -67,9 +69,9 @@ pub fn picture(
     recipe: &Recipe,
     limits: &Limits,
     intermediate: &mut Intermediate,
-    keep_going: &dyn Fn() -> bool,
+    follower: &dyn Follower,
 ) -> Result<Pixels, RenderError> {
-    match Still::new(source, header, recipe, limits, keep_going)?.picture(intermediate)? {
+    match Still::new(source, header, recipe, limits, follower)?.picture(intermediate)? {
         Picture::Pixels(pixels) => Ok(pixels),
         Picture::Planes(_) => Err(RenderError::EncodeFailed(Format::Jpeg)),
     }
@@ -142,5 +144,7 @@ mod play_tests;
 mod samples_tests;
 #[cfg(test)]
 mod smart_tests;
+#[cfg(test)]
+mod step_tests;
 #[cfg(test)]
 mod tests;

@@ -103,19 +103,20 @@ fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
 struct Filter {
     kind: Kind,
     resizer: Resizer,
+    alpha: MulDiv,
 }
 
 impl Filter {
     fn new(kind: Kind) -> Self {
-        Self { kind, resizer: Resizer::new() }
+        Self { kind, resizer: Resizer::new(), alpha: MulDiv::new() }
     }
 
     /// Weights colours by their alpha, in place.
     fn weigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
         match self.kind {
             Kind::Gray | Kind::Rgb => Some(()),
-            Kind::GrayAlpha => weigh_as::<U8x2>(size, data),
-            Kind::Rgba => weigh_as::<U8x4>(size, data),
+            Kind::GrayAlpha => weigh_as::<U8x2>(&self.alpha, size, data),
+            Kind::Rgba => weigh_as::<U8x4>(&self.alpha, size, data),
         }
     }
 
@@ -123,8 +124,8 @@ impl Filter {
     fn unweigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
         match self.kind {
             Kind::Gray | Kind::Rgb => Some(()),
-            Kind::GrayAlpha => unweigh_as::<U8x2>(size, data),
-            Kind::Rgba => unweigh_as::<U8x4>(size, data),
+            Kind::GrayAlpha => unweigh_as::<U8x2>(&self.alpha, size, data),
+            Kind::Rgba => unweigh_as::<U8x4>(&self.alpha, size, data),
         }
     }
 
@@ -159,16 +160,18 @@ impl Filter {
     }
 }
 
-fn weigh_as<P: PixelTrait>(size: Size, data: &mut [u8]) -> Option<()> {
+fn weigh_as<P: PixelTrait>(alpha: &MulDiv, size: Size, data: &mut [u8]) -> Option<()> {
     let mut image = TypedImage::<P>::from_buffer(size.width, size.height, data).ok()?;
-    MulDiv::new().multiply_alpha_inplace_typed(&mut image).ok()
+    alpha.multiply_alpha_inplace_typed(&mut image).ok()
 }
 
-fn unweigh_as<P: PixelTrait>(size: Size, data: &mut [u8]) -> Option<()> {
+fn unweigh_as<P: PixelTrait>(alpha: &MulDiv, size: Size, data: &mut [u8]) -> Option<()> {
     let mut image = TypedImage::<P>::from_buffer(size.width, size.height, data).ok()?;
-    MulDiv::new().divide_alpha_inplace_typed(&mut image).ok()
+    alpha.divide_alpha_inplace_typed(&mut image).ok()
 }
 
+#[cfg(test)]
+mod level_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

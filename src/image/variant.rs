@@ -11,6 +11,7 @@ use super::inspect::{self, InspectError};
 use super::intermediate::Intermediate;
 use super::recipe::Recipe;
 use super::render;
+use super::step::Follower;
 
 /// A variant that nothing is known to forbid.
 #[derive(Clone, Copy, Debug)]
@@ -58,30 +59,31 @@ impl Prepared<'_> {
         render::samples(self.source, &self.header, self.recipe, &self.limits)
     }
 
-    /// Makes the variant; asks `keep_going` now and then.
+    /// Makes the variant; tells `follower` of its steps and asks it now and then.
     ///
     /// # Errors
-    /// [`VariantFault::Render`], or `Stopped` once `keep_going` said no.
+    /// [`VariantFault::Render`], or `Stopped` once `follower` said no.
     pub fn make(
         &self,
         intermediate: &mut Intermediate,
-        keep_going: &dyn Fn() -> bool,
+        follower: &dyn Follower,
     ) -> Result<Vec<u8>, VariantFault> {
         let Self { source, header, recipe, limits } = self;
-        Ok(render::render(source, header, recipe, limits, intermediate, keep_going)?)
+        Ok(render::render(source, header, recipe, limits, intermediate, follower)?)
     }
 
-    /// The facts of the image; wants what was prepared for [`super::facts::recipe`]. Asks `keep_going` now and then.
+    /// The facts of the image; wants what was prepared for [`super::facts::recipe`]. Tells and asks `follower` as
+    /// [`Prepared::make`] does.
     ///
     /// # Errors
     /// As [`Prepared::make`].
     pub fn facts(
         &self,
         intermediate: &mut Intermediate,
-        keep_going: &dyn Fn() -> bool,
+        follower: &dyn Follower,
     ) -> Result<Facts, VariantFault> {
         let Self { source, header, recipe, limits } = self;
-        let picture = render::picture(source, header, recipe, limits, intermediate, keep_going)?;
+        let picture = render::picture(source, header, recipe, limits, intermediate, follower)?;
         Ok(Facts::of(picture).ok_or(RenderError::BadWindow)?)
     }
 }

@@ -63,6 +63,10 @@ impl Shard {
                 self.own_verified(verified);
                 Answer::Noted
             }
+            Ask::SeeTo(id) => {
+                self.own_see_to(id).await;
+                Answer::Noted
+            }
             Ask::Ahead(ask) => {
                 self.hint(Hint::Variant(*ask));
                 Answer::Noted
@@ -158,6 +162,13 @@ impl Shard {
         let _ = self.route(&verified.id, Ask::Verified(verified)).await;
     }
 
+    /// Notes that an owner lacks its copy of an image, this node or another. Durable when this returns, if the disk
+    /// is well.
+    pub async fn see_to(self: &Rc<Self>, id: ObjectId) {
+        // What cannot be noted is noticed again by the next one who asks.
+        let _ = self.route(&id, Ask::SeeTo(id)).await;
+    }
+
     /// The variant, from the cache or made.
     ///
     /// # Errors
@@ -233,6 +244,17 @@ impl Shard {
         published
     }
 
+    async fn own_see_to(&self, id: ObjectId) {
+        if self.strays.borrow().contains(&id) {
+            return;
+        }
+        if let Err(error) = self.journal.add(&id).await {
+            log::warn!(object:% = id, error:% = error; "cannot note that an owner lacks its copy");
+        }
+        let now = self.node.line.now();
+        self.strays.borrow_mut().record(id, now);
+    }
+
     fn own_verified(self: &Rc<Self>, verified: Verified) {
         if verified.right {
             self.originals.set_verified(&verified.id, verified.stamp);
@@ -243,8 +265,6 @@ impl Shard {
 
     /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.
     pub(super) fn condemn(self: &Rc<Self>, verified: Verified) {
-        self.metrics.corrupt.add();
-        log::error!(object:% = verified.id; "a stored image failed its hash and is quarantined");
         let shard = Rc::clone(self);
         self.spawn(async move {
             let Verified { id, format, stamp, .. } = verified;
@@ -255,10 +275,16 @@ impl Shard {
             if original.stamp != stamp {
                 return;
             }
+            // Here, for several requests may see the same damage.
+            shard.metrics.corrupt.add();
+            log::error!(object:% = id; "a stored image failed its hash and is quarantined");
             if let Err(error) = shard.originals.quarantine(&id, &original).await {
                 log::error!(object:% = id, error:% = error; "cannot quarantine an image");
             }
             shard.tell_total();
+            // What lies in quarantine is the record of it over a restart.
+            let now = shard.node.line.now();
+            shard.strays.borrow_mut().record(id, now);
         });
     }
 }

@@ -4,6 +4,7 @@
 //! The lane's queue is bounded; each job is charged to the node's decode memory before its pixels
 //! exist, ends at its deadline, and may panic without harm to anything else.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,10 +16,12 @@ use bytes::Bytes;
 use super::memory::DecodeMemory;
 use super::message::Message;
 use super::source::Source;
+use super::spent::{Spent, Steps};
 use crate::image::facts;
 use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};
 use crate::image::recipe::Recipe;
+use crate::image::step::{Follower, Step};
 use crate::image::variant::{self, Prepared, VariantFault};
 use crate::object::{Format, ObjectId};
 use crate::store::originals::Stamp;
@@ -66,8 +69,8 @@ pub struct Job {
 /// How a job ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// What was made, and the stamp of the source, whose bytes are right.
-    Made(Bytes, Stamp),
+    /// What was made, the stamp of the source, whose bytes are right, and how long it took.
+    Made(Bytes, Stamp, Spent),
     /// It could not be made.
     Failed(Fault),
 }
@@ -106,8 +109,8 @@ pub struct Used {
     pub length: u64,
 }
 
-/// What a job has made, the stamp of its source, and the samples that it began with: themselves, if they are not kept yet.
-type Made = (Bytes, Stamp, Option<(Used, Option<Vec<u8>>)>);
+/// The samples that a job began with: themselves, if they are not kept yet.
+type Samples = (Used, Option<Vec<u8>>);
 
 /// The shard has ended.
 struct Gone;
@@ -153,7 +156,7 @@ impl Worker {
             let started = Instant::now();
             self.metrics.stage(Stage::Queue, started.saturating_duration_since(job.queued));
             let (outcome, samples) = match catch_unwind(AssertUnwindSafe(|| self.make(&job))) {
-                Ok(Ok((bytes, stamp, samples))) => (Outcome::Made(bytes, stamp), samples),
+                Ok(Ok(made)) => made,
                 Ok(Err(fault)) => (Outcome::Failed(fault), None),
                 Err(_) => {
                     log::error!(object:% = job.id; "making a variant panicked");
@@ -161,7 +164,7 @@ impl Worker {
                 }
             };
             let new = match &outcome {
-                Outcome::Made(bytes, _) => Some(bytes.clone()),
+                Outcome::Made(bytes, ..) => Some(bytes.clone()),
                 Outcome::Failed(_) => None,
             };
             let made = Message::Made { job: number, outcome, took: started.elapsed() };
@@ -172,12 +175,7 @@ impl Worker {
     }
 
     /// Writes what a job has made and the samples that it has left. Nobody waits for either: the answer is given.
-    fn keep(
-        &self,
-        job: &Job,
-        new: Option<Bytes>,
-        samples: Option<(Used, Option<Vec<u8>>)>,
-    ) -> Result<(), Gone> {
+    fn keep(&self, job: &Job, new: Option<Bytes>, samples: Option<Samples>) -> Result<(), Gone> {
         if let Some(bytes) = new {
             let started = Instant::now();
             let Job { number, id, key, format, .. } = *job;
@@ -213,7 +211,8 @@ impl Worker {
         }
     }
 
-    fn make(&self, job: &Job) -> Result<Made, Fault> {
+    /// What the job has made, and the samples that it began with.
+    fn make(&self, job: &Job) -> Result<(Outcome, Option<Samples>), Fault> {
         let started = Instant::now();
         self.wanted(job)?;
         let small = facts::recipe();
@@ -231,7 +230,8 @@ impl Worker {
             {
                 self.timed(Stage::Read, started);
                 let given = Intermediate::Given(samples);
-                return Ok((self.made(job, &prepared, given)?.0, source.stamp(), Some((named, None))));
+                let (bytes, _, spent) = self.made(job, &prepared, given)?;
+                return Ok((Outcome::Made(bytes, source.stamp(), spent), Some((named, None))));
             }
         }
         source.read_all(job)?;
@@ -245,17 +245,17 @@ impl Worker {
             Some((named, None)) if is_variant && named.length <= room => (Some(named), Intermediate::Wanted),
             Some(_) | None => (None, Intermediate::Unwanted),
         };
-        let (bytes, intermediate) = self.made(job, &prepared, intermediate)?;
+        let (bytes, intermediate, spent) = self.made(job, &prepared, intermediate)?;
         let samples = match (named, intermediate) {
             (Some(named), Intermediate::Left(samples)) => Some((named, Some(samples))),
             (Some(named), Intermediate::Given(_)) => Some((named, None)),
             _ => None,
         };
-        Ok((bytes, source.stamp(), samples))
+        Ok((Outcome::Made(bytes, source.stamp(), spent), samples))
     }
 
     /// What the samples are called that the job begins with, and the samples if they are kept.
-    fn kept(&self, job: &Job, prepared: &Prepared<'_>) -> Option<(Used, Option<Vec<u8>>)> {
+    fn kept(&self, job: &Job, prepared: &Prepared<'_>) -> Option<Samples> {
         let (scales, length) = prepared.samples()?;
         let key = intermediate::key(&job.id, &scales);
         // A cache that cannot be read is a miss.
@@ -269,21 +269,24 @@ impl Worker {
         job: &Job,
         prepared: &Prepared<'_>,
         mut intermediate: Intermediate,
-    ) -> Result<(Bytes, Intermediate), Fault> {
-        let started = Instant::now();
+    ) -> Result<(Bytes, Intermediate, Spent), Fault> {
         let keep_going = || self.wanted(job).is_ok();
         let lost = || self.wanted(job).err().unwrap_or(Fault::Deadline);
         let _charge = self.memory.charge(prepared.peak_bytes(), job.deadline, keep_going).ok_or_else(lost)?;
+        let waiting = Waiting { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
-            Work::Variant(_) => prepared.make(&mut intermediate, &keep_going),
-            Work::Facts => prepared.facts(&mut intermediate, &keep_going).map(|facts| facts.to_bytes()),
+            Work::Variant(_) => prepared.make(&mut intermediate, &waiting),
+            Work::Facts => prepared.facts(&mut intermediate, &waiting).map(|facts| facts.to_bytes()),
         };
         let made = made.map_err(|fault| match fault {
             VariantFault::Stopped => lost(),
             fault => Fault::Variant(fault),
         })?;
-        self.timed(Stage::Render, started);
-        Ok((Bytes::from(made), intermediate))
+        let spent = waiting.steps.into_inner().end(Instant::now());
+        for (step, elapsed) in spent.steps() {
+            self.metrics.stage(stage(step), elapsed);
+        }
+        Ok((Bytes::from(made), intermediate, spent))
     }
 
     /// # Errors
@@ -302,5 +305,30 @@ impl Worker {
 
     fn timed(&self, stage: Stage, started: Instant) {
         self.metrics.stage(stage, started.elapsed());
+    }
+}
+
+/// Those who wait for a job, as its steps see them.
+struct Waiting<'a> {
+    worker: &'a Worker,
+    job: &'a Job,
+    steps: RefCell<Steps>,
+}
+
+impl Follower for Waiting<'_> {
+    fn keep_going(&self) -> bool {
+        self.worker.wanted(self.job).is_ok()
+    }
+
+    fn begins(&self, step: Step) {
+        self.steps.borrow_mut().begin(step, Instant::now());
+    }
+}
+
+const fn stage(step: Step) -> Stage {
+    match step {
+        Step::Decode => Stage::Decode,
+        Step::Resize => Stage::Resize,
+        Step::Encode => Stage::Encode,
     }
 }

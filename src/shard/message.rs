@@ -99,6 +99,8 @@ pub enum Ask {
     Variant(Box<VariantAsk>),
     /// A variant if it is here already.
     Kept(Box<VariantAsk>),
+    /// An owner lacks its copy: to be seen to.
+    SeeTo(ObjectId),
     /// A variant that will be asked for: to be made when the worker has nothing else to do.
     Ahead(Box<VariantAsk>),
 }
@@ -116,7 +118,7 @@ pub enum Answer {
     Facts(Option<Facts>),
     /// To [`Ask::Publish`].
     Published(Result<Original, StoreError>),
-    /// To [`Ask::Verified`] and [`Ask::Ahead`].
+    /// To [`Ask::Verified`], [`Ask::SeeTo`] and [`Ask::Ahead`].
     Noted,
     /// To [`Ask::Kept`].
     Kept(Option<Variant>),

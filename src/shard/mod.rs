@@ -3,7 +3,7 @@
 //! * [`message`]: everything that can reach a shard from outside.
 //! * [`mesh`]: questions from shard to shard. [`mod@line`]: the way to control and back.
 //!   [`roster`]: what the members say of themselves.
-//! * [`lane`]: the resize worker beside the shard.
+//! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take.
 //! * [`variant`]: making each variant once.
 //! * [`afar`]: what other nodes have.
 //! * [`facts`]: what an image looks like at a glance.
@@ -30,6 +30,7 @@ pub mod oneshot;
 pub mod roster;
 mod several;
 mod source;
+pub mod spent;
 pub mod variant;
 
 use std::cell::{Cell, RefCell};
@@ -94,6 +95,8 @@ pub struct Node {
     pub uploads: AtomicUsize,
     /// Open connections.
     pub connections: AtomicUsize,
+    /// Those of them that take a client's place.
+    pub clients: AtomicUsize,
     /// All metrics.
     pub metrics: NodeMetrics,
     /// The way to control and back.
@@ -135,6 +138,7 @@ pub struct Shard {
     hot: Hot,
     publishing: IdLocks,
     journal: Journal,
+    /// Copies that have to be seen to, not all of them strays.
     strays: RefCell<Strays>,
     lane: flume::Sender<Job>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
@@ -168,6 +172,7 @@ impl Node {
             layout,
             uploads: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            clients: AtomicUsize::new(0),
             metrics,
             line,
             identity,
@@ -193,7 +198,7 @@ impl Node {
 
 impl Shard {
     /// Shard number `index` of the node. `lane` leads to its worker, `quarantined` are the node's
-    /// ids with a bad copy, `strays` those that others own, `view` is what it believes of the cluster until control sends another.
+    /// ids with a bad copy, `strays` those with copies to be seen to, `view` is what it believes of the cluster until control sends another.
     pub fn new(
         node: Arc<Node>,
         metrics: Arc<ShardMetrics>,
@@ -209,7 +214,9 @@ impl Shard {
         let journal = Journal::new(layout.clone(), index);
         let now = node.line.now();
         let mut here = Strays::default();
-        strays.iter().filter(|id| id.shard(shards) == index).for_each(|id| here.record(*id, now));
+        let strays = strays.iter().filter(|id| id.shard(shards) == index);
+        // A copy in quarantine may have been replaced already: then there is little to see to.
+        strays.chain(&mine).for_each(|id| here.record(*id, now));
         let pool = Pool::new(Arc::clone(&node.identity));
         let share = node.cache_share(shards);
         Self {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::layout::Unheeded;
 use crate::cluster::node::NodeId;
 
 /// What a node says of itself.
@@ -30,6 +31,8 @@ pub struct Roster {
     pub facts: BTreeMap<NodeId, Facts>,
     /// Members that are away for long and that an operator has to decide on.
     pub needs_operator: BTreeSet<NodeId>,
+    /// What this node's configuration says and the layout does not.
+    pub unheeded: Vec<Unheeded>,
 }
 
 /// The newest roster: control replaces it, and whoever makes a page takes it.

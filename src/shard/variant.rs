@@ -14,6 +14,7 @@ use super::hot::Entry;
 use super::lane::{Fault, Job, Outcome, Used, Work};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
+use super::spent::Spent;
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
 use crate::store::originals::{Found, Original};
@@ -28,6 +29,8 @@ pub struct Variant {
     pub body: VariantBody,
     /// Where they came from.
     pub cache: Cache,
+    /// How long the steps took, if it was made for this very question.
+    pub spent: Spent,
 }
 
 /// A variant's bytes.
@@ -88,6 +91,13 @@ struct Seat<'a> {
     flight: Rc<Flight>,
 }
 
+impl Variant {
+    /// One that was found in memory, or made for somebody else.
+    fn ready(entry: Arc<Entry>, cache: Cache) -> Self {
+        Self { body: VariantBody::Ready(entry), cache, spent: Spent::default() }
+    }
+}
+
 impl Shard {
     /// The variant, which must be of an image that this shard owns.
     pub(super) async fn own_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Variant, VariantError> {
@@ -106,7 +116,7 @@ impl Shard {
         ask: &VariantAsk,
         ahead: bool,
     ) -> Result<Variant, VariantError> {
-        let ready = |entry, cache| Ok(Variant { body: VariantBody::Ready(entry), cache });
+        let ready = |entry, cache| Ok(Variant::ready(entry, cache));
         let original = match self.originals.find(&ask.id).await {
             Ok(Found::Here(original)) => original,
             Ok(Found::Absent) => return Err(VariantError::Absent),
@@ -126,12 +136,12 @@ impl Shard {
                 }
                 self.metrics.coalesced.add();
                 flight.ahead.fetch_and(ahead, Relaxed);
-                return ready(self.wait(key, flight).await?, Cache::Coalesced);
+                return ready(self.wait(key, flight).await?.0, Cache::Coalesced);
             }
             let ended = self.flights_ended.get();
             match self.kept(ask, &original).await {
                 Some(VariantBody::Ready(entry)) => return ready(entry, Cache::Disk),
-                Some(body) => return Ok(Variant { body, cache: Cache::Disk }),
+                Some(body) => return Ok(Variant { body, cache: Cache::Disk, spent: Spent::default() }),
                 None => {}
             }
             // While the disk was asked, somebody may have taken off, and may even have landed: then
@@ -141,7 +151,8 @@ impl Shard {
             }
         }
         let flight = self.take_off(Work::Variant(ask.recipe.clone()), key, &original, ahead)?;
-        ready(self.wait(key, flight).await?, Cache::Miss)
+        let (entry, spent) = self.wait(key, flight).await?;
+        Ok(Variant { spent, ..Variant::ready(entry, Cache::Miss) })
     }
 
     /// The variant if it is here or being made; it is not made for this.
@@ -150,20 +161,21 @@ impl Shard {
         let key = (ask.id, ask.key, ask.recipe.format);
         if let Some(entry) = self.hot.get(&(ask.id, ask.key), true) {
             self.metrics.memory_hits.add();
-            return Some(Variant { body: VariantBody::Ready(entry), cache: Cache::Memory });
+            return Some(Variant::ready(entry, Cache::Memory));
         }
         if let Some(flight) = self.underway(&key) {
             let made = flight.made.borrow().clone();
             if let Some(entry) = made {
-                return Some(Variant { body: VariantBody::Ready(entry), cache: Cache::Memory });
+                return Some(Variant::ready(entry, Cache::Memory));
             }
             // What is made ahead gives way to others, and is no promise.
             flight.ahead.store(false, Relaxed);
             self.metrics.coalesced.add();
-            let entry = self.wait(key, flight).await.ok()?;
-            return Some(Variant { body: VariantBody::Ready(entry), cache: Cache::Coalesced });
+            let (entry, _) = self.wait(key, flight).await.ok()?;
+            return Some(Variant::ready(entry, Cache::Coalesced));
         }
-        self.kept(ask, &original).await.map(|body| Variant { body, cache: Cache::Disk })
+        let body = self.kept(ask, &original).await?;
+        Some(Variant { body, cache: Cache::Disk, spent: Spent::default() })
     }
 
     pub(super) fn underway(&self, key: &FlightKey) -> Option<Rc<Flight>> {
@@ -254,7 +266,12 @@ impl Shard {
         Ok(flight)
     }
 
-    pub(super) async fn wait(&self, key: FlightKey, flight: Rc<Flight>) -> Result<Arc<Entry>, VariantError> {
+    /// What was made, and how long that took.
+    pub(super) async fn wait(
+        &self,
+        key: FlightKey,
+        flight: Rc<Flight>,
+    ) -> Result<(Arc<Entry>, Spent), VariantError> {
         let (sender, outcome) = oneshot::channel();
         flight.waiting.borrow_mut().push(sender);
         flight.interested.set(flight.interested.get() + 1);
@@ -263,11 +280,13 @@ impl Shard {
             glommio::timer::sleep(self.node.settings.resize_deadline).await;
             Some(Outcome::Failed(Fault::Deadline))
         };
-        match future::or(outcome, late).await {
-            Some(Outcome::Failed(fault)) => Err(fault.into()),
+        let spent = match future::or(outcome, late).await {
+            Some(Outcome::Failed(fault)) => return Err(fault.into()),
+            Some(Outcome::Made(_, _, spent)) => spent,
             // Without an outcome the flight was dropped with the shard.
-            Some(Outcome::Made(..)) | None => seat.flight.made.borrow().clone().ok_or(VariantError::Busy),
-        }
+            None => Spent::default(),
+        };
+        Ok((seat.flight.made.borrow().clone().ok_or(VariantError::Busy)?, spent))
     }
 
     /// The worker has ended a job: tells everybody who waits. What was made is written to disk
@@ -281,7 +300,7 @@ impl Shard {
             self.metrics.resize(counted(&outcome));
         }
         match &outcome {
-            Outcome::Made(bytes, stamp) => {
+            Outcome::Made(bytes, stamp, _) => {
                 self.originals.set_verified(&key.0, *stamp);
                 let entry = Entry::new(bytes.clone(), key.2, &etag(&key.1), flight.modified);
                 self.warm((key.0, key.1), &entry, true);

@@ -59,10 +59,12 @@ pub struct ShardMetrics {
     pub image_bytes: Counter,
     /// 1 once the two above are the whole count; until then they are not shown.
     pub images_counted: Counter,
-    /// Copies that lie here although others own them.
+    /// Copies that have to be seen to: others own them, or an owner lacks its own.
     pub strays: Counter,
-    /// Bytes of copies given to nodes that should have had them.
+    /// Bytes of copies given to nodes that should have had them, or taken by this one.
     pub repair_bytes: Counter,
+    /// Copies that this node lacked or had a bad one of, and has now.
+    pub repaired: Counter,
 }
 
 /// How many members the cluster has in each state, as this node sees it.
@@ -151,6 +153,7 @@ impl Default for ShardMetrics {
             images_counted: Counter::default(),
             strays: Counter::default(),
             repair_bytes: Counter::default(),
+            repaired: Counter::default(),
         }
     }
 }
@@ -320,17 +323,22 @@ impl Sum {
     }
 
     /// What is still to be done, and was done, for copies to lie where they belong.
-    fn repair(&self) -> [proto::MetricFamily; 2] {
+    fn repair(&self) -> [proto::MetricFamily; 3] {
         [
             gauge(
                 "reticulum_repair_debt_images",
-                "Copies that are still to be handed over to their owners.",
+                "Images of which copies are still to be moved or replaced.",
                 vec![(Vec::new(), self.sum(|shard| shard.strays.get()))],
             ),
             counter(
                 "reticulum_repair_bytes_total",
-                "Bytes of copies given to nodes that should have had them.",
+                "Bytes of copies given to nodes that should have had them, or taken by this one.",
                 vec![(Vec::new(), self.sum(|shard| shard.repair_bytes.get()))],
+            ),
+            counter(
+                "reticulum_repaired_total",
+                "Copies that this node lacked, or had a bad one of, and has now.",
+                vec![(Vec::new(), self.sum(|shard| shard.repaired.get()))],
             ),
         ]
     }

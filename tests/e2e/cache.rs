@@ -194,6 +194,34 @@ fn a_later_size_begins_with_the_samples_of_the_first_and_has_the_same_bytes() {
 }
 
 #[test]
+fn what_was_made_for_an_answer_says_how_long_each_step_took() {
+    let steps = |answer: &Answer| -> Vec<String> {
+        let times = answer.times();
+        let (total, steps) = times.split_first().expect("a total");
+        let sum: f64 = steps.iter().map(|(_, milliseconds)| milliseconds).sum();
+        // Each was rounded to a thousandth.
+        assert!(sum <= total.1 + 0.01, "{times:?}");
+        steps.iter().map(|(name, _)| (*name).to_owned()).collect()
+    };
+    for shards in [1, 2] {
+        let node = without_memory(shards);
+        let id = node.upload(&jpeg(400, 300, 1));
+        let url = |width: u32| format!("/image/{id}/{width}w/x.jpg");
+        let first = node.get(&url(48)).expect(200);
+        assert_eq!(first.header("x-cache"), Some("miss"));
+        assert_eq!(steps(&first), ["decode", "resize", "encode"]);
+        assert_eq!(steps(&ask_until_kept(&node, &url(48))), [""; 0], "found, not made");
+        wait_until("decoded samples on disk", || !samples(&node).is_empty());
+        let other = node.get(&url(40)).expect(200);
+        assert_eq!(steps(&other), ["resize", "encode"], "of samples that were kept");
+        for stage in ["decode", "resize", "encode"] {
+            let count = format!("reticulum_variant_stage_seconds_count{{stage=\"{stage}\"}}");
+            assert!(node.metric(&count) >= 1.0, "{stage}");
+        }
+    }
+}
+
+#[test]
 fn damaged_samples_are_decoded_again_and_never_shown() {
     let source = jpeg(400, 300, 1);
     let node = without_memory(1);

@@ -150,6 +150,17 @@ impl Answer {
         self.header(name).unwrap_or_else(|| panic!("no {name} in {self:?}"))
     }
 
+    /// What it says that it took, in milliseconds, by name and in the order given.
+    #[track_caller]
+    pub(crate) fn times(&self) -> Vec<(&str, f64)> {
+        let entries = self.expect_header("server-timing").split(", ");
+        let parsed = entries.map(|entry| {
+            let (name, milliseconds) = entry.split_once(";dur=")?;
+            Some((name, milliseconds.parse().ok()?))
+        });
+        parsed.collect::<Option<_>>().unwrap_or_else(|| panic!("no times in {self:?}"))
+    }
+
     /// Panics with the whole answer unless its status is this.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {

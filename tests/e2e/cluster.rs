@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use crate::client::{Connection, Request};
 use crate::grid::{Grid, alive, member, member_with, status, unready};
 use crate::harness::{Node, Options, free_port, put, run, wait_until};
 use crate::pictures::jpeg;
@@ -227,4 +228,53 @@ fn copy_directory(from: &Path, to: &Path) {
             fs::copy(entry.path(), target).expect("copy");
         }
     }
+}
+
+#[test]
+fn a_configuration_that_is_changed_after_the_first_start_is_told_to_count_for_nothing() {
+    let mut node = Node::start(member(0, free_port(), None));
+    assert_eq!(status(&node)["warnings"].as_array().map(Vec::len), Some(0));
+    let file = node.data().parent().expect("a directory").join("reticulum.toml");
+    let config = fs::read_to_string(&file).expect("the config");
+    fs::write(&file, config.replace("[node]", "[node]\nweight = 200\nzone = \"default\"")).expect("written");
+    node.kill9();
+    node.restart();
+    wait_until("the warning", || {
+        let warnings = status(&node)["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.len() == 1
+            && warnings[0].as_str().is_some_and(|it| it.starts_with("node.weight is 200 in this"))
+    });
+    assert!(node.log().contains("node.weight is 200 in this node's configuration, but 100 in the layout"));
+    assert_eq!(status(&node)["nodes"][0]["weight"], 100);
+}
+
+#[test]
+fn a_crowd_of_clients_leaves_room_for_other_nodes() {
+    let first = free_port();
+    let crowded = |number, port, join| {
+        let mut options = member(number, port, join);
+        options.config += "[limits]\nconnections = 16\n";
+        options
+    };
+    let grid = Grid::with([crowded(0, first, None), member(1, free_port(), Some(first))]);
+    let node = &grid.nodes[0];
+    let ask = |connection: &mut Connection| connection.ask(&Request::get("/healthz")).expect(200);
+    let mut seated: Vec<Connection> = (0..12).map(|_| node.connect()).collect();
+    seated.iter_mut().for_each(|connection| drop(ask(connection)));
+    // Fewer than are kept: they wait.
+    let mut waiting = node.connect();
+    waiting.send(&Request::get("/healthz").head());
+    seated.iter_mut().for_each(|connection| drop(ask(connection)));
+    assert!(!waiting.has_received(), "a thirteenth client was served");
+    drop(seated.pop());
+    waiting.answer().expect(200);
+    // As many as there are places, and more: some are sent away, so that others are heard.
+    let mut crowd: Vec<Connection> = (0..8).map(|_| node.connect()).collect();
+    crowd.iter_mut().for_each(|client| client.send(&Request::get("/healthz").head()));
+    wait_until("one to be sent away", || crowd.iter().any(Connection::has_received));
+    let sent_away = crowd.iter_mut().find(|client| client.has_received()).expect("one was");
+    assert_eq!(sent_away.answer().expect(503).json()["type"], "busy");
+    // Images pass between the nodes all the while, over connections that are opened now.
+    let id = grid.nodes[1].upload(&jpeg(60, 40, 9));
+    assert!(node.stored(&id, "jpg").exists(), "a copy reached the crowded node");
 }

@@ -125,6 +125,43 @@ fn a_node_that_hangs_holds_up_neither_reads_nor_uploads() {
 }
 
 #[test]
+fn a_node_that_is_busy_is_passed_over_once_and_not_taken_for_dead() {
+    let (grid, _links) = Grid::linked_with(4, "[limits]\nresize_queue = 1\n");
+    let bytes = jpeg(1500, 1000, 1);
+    let id = grid.nodes[0].upload(&bytes);
+    let owners = grid.owners(&id);
+    let far = (0..4).find(|number| !owners.contains(number)).expect("one of four");
+    let refusals = || -> Vec<f64> {
+        let refused = "reticulum_http_requests_total{route=\"peer\",status=\"503\"}";
+        owners.iter().map(|owner| grid.nodes[*owner].metric(refused)).collect()
+    };
+    // However quick the owners, some round meets full queues.
+    let mut asked = 0;
+    for round in 0..20 {
+        let answers = at_once(24, |number| {
+            let width = 600 + 24 * round + number;
+            grid.nodes[far].get(&format!("/image/{id}/{width}w/a.png"))
+        });
+        asked += answers.len();
+        for answer in answers.iter().filter(|answer| answer.status != 200) {
+            assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("busy")), "{answer:?}");
+            answer.retry_after();
+        }
+        if answers.iter().any(|answer| answer.status == 503) {
+            break;
+        }
+    }
+    let refusals = refusals();
+    assert!(refusals.iter().all(|count| *count > 0.0), "{refusals:?}");
+    assert!(refusals.iter().all(|count| *count <= asked as f64), "asked again: {refusals:?} of {asked}");
+    assert_eq!(grid.nodes[far].get(&full(&id)).expect(200).body, bytes);
+    for node in &grid.nodes {
+        assert!(!node.log().contains("a member does not answer"), "{}", node.log());
+        assert_eq!(alive(&status(node)).len(), 4);
+    }
+}
+
+#[test]
 fn the_same_bytes_again_are_a_quick_success_anywhere() {
     let grid = Grid::start(4);
     let bytes = jpeg(60, 40, 3);

@@ -319,10 +319,16 @@ pub(crate) fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -
 
 /// Waits for an event that is sure to come; panics when it does not come in time.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, happened: impl FnMut() -> bool) {
+    wait_until_within(PATIENCE, what, happened);
+}
+
+/// The same, where the time is what was promised.
+#[track_caller]
+pub(crate) fn wait_until_within(time: Duration, what: &str, mut happened: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !happened() {
-        assert!(begin.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        assert!(begin.elapsed() < time, "waited {time:?} for {what}");
         pause();
     }
 }

@@ -1,11 +1,12 @@
-//! SIGHUP: keys, presets and log level are taken from the file anew.
+//! SIGHUP: keys, secrets, presets and log level are taken from the file anew.
 
 use std::fs;
 
 use rustix::process::Signal;
 
 use crate::client::Request;
-use crate::harness::{Node, put, wait_until};
+use crate::grid::{member_with, unready};
+use crate::harness::{Node, free_port, put, wait_until};
 use crate::pictures::{Picture, jpeg};
 
 /// Writes the node's config file and tells it.
@@ -51,4 +52,21 @@ fn the_log_level_changes() {
     wait_until("the reload", || node.log().contains("loaded anew"));
     node.upload(&jpeg(40, 30, 2));
     wait_until("a line of debugging", || node.log().contains("stored an image"));
+}
+
+#[test]
+fn a_secret_that_is_learned_lets_a_node_in_without_a_restart() {
+    let first = free_port();
+    let (old, learned) = (member_with(0, first, None, "secret = \"old\"\n"), ["old", "new"]);
+    let founder = Node::start(old);
+    let mut joining = Node::start_unready(member_with(1, free_port(), Some(first), "secret = \"new\"\n"));
+    wait_until("the reason to be known", || unready(&joining).contains("secret"));
+    let file = founder.data().parent().expect("a directory").join("reticulum.toml");
+    let config = fs::read_to_string(&file).expect("the config");
+    rewrite(&founder, &config.replace("secret = \"old\"", &format!("secrets = {learned:?}")));
+    // Both speak with their own first secret, and each has to know the other's.
+    let file = joining.data().parent().expect("a directory").join("reticulum.toml");
+    let config = fs::read_to_string(&file).expect("the config");
+    rewrite(&joining, &config.replace("secret = \"new\"", "secrets = [\"new\", \"old\"]"));
+    joining.wait_until_ready();
 }

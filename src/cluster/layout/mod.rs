@@ -19,6 +19,7 @@
 
 mod column;
 mod edit;
+mod first_word;
 mod register;
 mod text;
 mod wire;
@@ -35,6 +36,7 @@ use super::wire::{Malformed, Reader, Writer};
 pub(in crate::cluster) use column::{Column, Entry, digest};
 pub use column::{Role, SyncHash};
 pub use edit::{Edit, EditError, NewNode};
+pub use first_word::{FirstWord, Unheeded};
 use register::{Rank, Register, Stamp};
 
 /// The hash of both columns: it rides on every request between nodes.

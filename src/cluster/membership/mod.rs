@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
-use foca::{AccumulatingRuntime, Config, Foca, Member, PeriodicParams, Timer};
+use foca::{AccumulatingRuntime, Config, Foca, Member, PeriodicParams, State, Timer};
 
 use super::node::NodeId;
 use super::random::Random;
@@ -30,6 +30,8 @@ pub(in crate::cluster) struct Membership {
     timers: BTreeMap<(Time, u64), Timer<Peer>>,
     timer_count: u64,
     sized_for: usize,
+    /// As of the last waking: foca counts refutations in it.
+    incarnation: u16,
 }
 
 /// The largest membership message: one request body. A hundred members fit in one.
@@ -38,6 +40,9 @@ pub(in crate::cluster) const MESSAGE_BYTES_MAX: usize = 16 << 10;
 /// Timers that fire later than this were not delayed by load: the process was stopped. The others' answers lie
 /// unread then, and to fire the timers first would call everybody down.
 const STOPPED_MS: u64 = 1_500;
+
+/// Suspicions that a node refutes between two wakings, at most: beyond it a waking goes unsaid.
+const REFUTATIONS_MAX: u16 = 64;
 
 impl Membership {
     pub(in crate::cluster) fn new(this: Peer, random: Random) -> Self {
@@ -48,6 +53,7 @@ impl Membership {
             timers: BTreeMap::new(),
             timer_count: 0,
             sized_for: 1,
+            incarnation: 0,
         }
     }
 
@@ -104,6 +110,7 @@ impl Membership {
             self.timers =
                 timers.into_iter().map(|((due, at), timer)| ((due.after(late), at), timer)).collect();
             // Due now, but only after whatever the caller has to hand in.
+            self.object(now);
             return;
         }
         while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= now) {
@@ -123,6 +130,16 @@ impl Membership {
     pub(in crate::cluster) fn take_messages(&mut self) -> Vec<(Peer, Vec<u8>)> {
         let sends = std::iter::from_fn(|| self.runtime.to_send());
         sends.map(|(to, bytes)| (to, bytes.to_vec())).collect()
+    }
+
+    /// Tells the others that this node is there, for they may suspect it: what they said of that while it was stopped
+    /// they have stopped repeating by now, so that it would hear only that it is down.
+    fn object(&mut self, now: Time) {
+        self.incarnation = self.incarnation.saturating_add(REFUTATIONS_MAX);
+        // As if it had heard a suspicion of a life that is later than any: it answers with one that is later still.
+        let suspicion = Member::new(self.this().clone(), self.incarnation, State::Suspect);
+        _ = self.foca.apply_many(std::iter::once(suspicion), true, &mut self.runtime);
+        self.after(now);
     }
 
     fn after(&mut self, now: Time) {

@@ -1,7 +1,8 @@
-//! Copies outside their node's slots: a fallback's, or those of a node that was an owner.
+//! Copies that have to be seen to: those outside their node's slots (a fallback's, or of a node that was an owner),
+//! those that other owners lack, and those that an owner lacks itself.
 //!
-//! Each has a record that is durable before the copy is; the record goes only after the copy. Here is which
-//! copies need one, and when to try to hand them over again; the journal itself is the store's.
+//! Each of the first kind has a record that is durable before the copy is, and goes only after the copy. Here is which
+//! copies need one, and when to try again to set them right; the journal itself is the store's.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +26,7 @@ struct Due {
 }
 
 impl Strays {
-    /// The first try after a copy was taken: its owners may be back any moment.
+    /// The first try: its owners may be back any moment.
     const FIRST_MS: u64 = 1_000;
     /// The longest pause between tries: an owner that is back is noticed by its first read anyway.
     const PAUSE_MAX_MS: u64 = 60_000;
@@ -52,7 +53,7 @@ impl Strays {
         self.0.values_mut().for_each(|due| *due = Due { at: now, attempts: 0 });
     }
 
-    /// The copy is gone, or its node owns it now.
+    /// The copy is gone, or all owners have theirs.
     pub fn settle(&mut self, id: &ObjectId) {
         self.0.remove(id);
     }

@@ -100,6 +100,24 @@ fn every_outcome_is_acknowledged_exactly_when_enough_hold_it_and_an_owner_among_
 }
 
 #[test]
+fn an_owner_that_will_not_have_its_copy_leaves_a_debt() {
+    let layout = five();
+    let everybody = view(&layout);
+    let id = object(1);
+    let owners = everybody.owners(&id);
+    let mut write = Write::new(id);
+    assert!(!write.leaves_debts(&everybody), "all can take theirs still");
+    let without = view_without(&layout, &owners[2..]);
+    assert!(write.leaves_debts(&without), "one cannot even be asked");
+    owners.iter().for_each(|owner| write.ask(*owner));
+    assert!(!write.leaves_debts(&without), "it was asked and may take it");
+    write.refused(owners[2]);
+    assert!(write.leaves_debts(&everybody));
+    write.taken(owners[2], everybody.hash());
+    assert!(!write.leaves_debts(&everybody));
+}
+
+#[test]
 fn a_copy_outside_the_owners_counts_only_for_an_owner_that_failed() {
     let view = view(&five());
     let id = object(2);

@@ -40,6 +40,11 @@ impl Write {
         Self { id, asked: BTreeMap::new() }
     }
 
+    /// Of which image.
+    pub fn id(&self) -> ObjectId {
+        self.id
+    }
+
     /// Whom to send a copy to now, beside those who were asked: all owners at once; for each that does not take
     /// its own, the next fallback, those in zones without a copy first.
     pub fn targets(&self, view: &View) -> Vec<NodeId> {
@@ -99,6 +104,16 @@ impl Write {
     pub fn holders(&self) -> impl Iterator<Item = NodeId> {
         let taken = self.asked.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Taken(_)));
         taken.map(|(node, _)| *node)
+    }
+
+    /// Whether an owner will not have its copy by this write, which whoever holds one must then see to.
+    pub fn leaves_debts(&self, view: &View) -> bool {
+        let is_settled = |owner: &NodeId| match self.asked.get(owner) {
+            Some(Outcome::Taken(_) | Outcome::Pending) => true,
+            Some(Outcome::Refused) => false,
+            None => view.can_take(*owner),
+        };
+        !view.owners(&self.id).iter().all(is_settled)
     }
 
     /// Whether it may be answered.

@@ -79,7 +79,7 @@ proptest! {
         let variables: Vec<_> = variables.into_iter().filter(|(name, _)| !joins || name != "RETICULUM_NODE_URL").collect();
         let first = effective(&Said::new("").flags, &Environment::new(variables.clone()));
         let first = match first {
-            Ok(values) => values,
+            Ok((values, _)) => values,
             // Port 0 of node.listen is the only fault that the texts above leave.
             Err(error) => { prop_assert!(error.to_string().contains("node.url"), "{error}"); return Ok(()) }
         };

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::cluster::core::{Action, Boot, Core, Event, Input, Settings};
+use crate::cluster::layout::Layout;
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
@@ -52,6 +53,10 @@ impl<W: World> Driver<W> {
 
     pub(in crate::control) fn view(&self) -> &Arc<View> {
         self.core.view()
+    }
+
+    pub(in crate::control) fn layout(&self) -> Option<&Layout> {
+        self.core.layout()
     }
 
     pub(in crate::control) fn needs_operator(&self) -> impl Iterator<Item = NodeId> {

@@ -199,6 +199,7 @@ impl Grid {
             Order::Facts(facts) => {
                 let view = Arc::clone(self.driver.view());
                 self.roll.tidy(&view, self.driver.needs_operator().collect());
+                self.roll.compare(self.driver.layout());
                 self.driver.world().report(&facts, &view);
                 self.roll.hear(view.this(), facts, &view);
             }

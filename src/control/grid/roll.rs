@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Order;
+use crate::cluster::layout::{FirstWord, Layout};
 use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
 use crate::shard::Node;
@@ -20,14 +21,21 @@ pub(in crate::control) struct Roll {
     node: Arc<Node>,
     metrics: Vec<Arc<ShardMetrics>>,
     recipe: u32,
+    first_word: FirstWord,
     roster: Roster,
     due: Instant,
 }
 
 impl Roll {
-    /// `recipe` is the checksum over what the configuration says about variants.
-    pub(in crate::control) fn new(node: Arc<Node>, metrics: Vec<Arc<ShardMetrics>>, recipe: u32) -> Self {
-        Self { node, metrics, recipe, roster: Roster::default(), due: Instant::now() }
+    /// `recipe` is the checksum over what the configuration says about variants, `first_word` what it says of what
+    /// the layout rules.
+    pub(in crate::control) fn new(
+        node: Arc<Node>,
+        metrics: Vec<Arc<ShardMetrics>>,
+        recipe: u32,
+        first_word: FirstWord,
+    ) -> Self {
+        Self { node, metrics, recipe, first_word, roster: Roster::default(), due: Instant::now() }
     }
 
     /// The node.
@@ -72,6 +80,17 @@ impl Roll {
             (self.roster.facts.len(), std::mem::replace(&mut self.roster.needs_operator, needs_operator));
         self.roster.facts.retain(|node, _| view.member(*node).is_some() || *node == view.this());
         if before.0 != self.roster.facts.len() || before.1 != self.roster.needs_operator {
+            self.show();
+        }
+    }
+
+    /// Compares the configuration with the layout, and tells once what counts for nothing.
+    pub(super) fn compare(&mut self, layout: Option<&Layout>) {
+        let node = self.node.identity.node;
+        let unheeded = layout.map(|layout| self.first_word.unheeded(layout, node)).unwrap_or_default();
+        if unheeded != self.roster.unheeded {
+            unheeded.iter().for_each(|sentence| log::warn!("{sentence}"));
+            self.roster.unheeded = unheeded;
             self.show();
         }
     }

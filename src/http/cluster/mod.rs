@@ -61,9 +61,16 @@ pub(super) fn is_below(path: &str) -> bool {
     path == "/cluster" || path.starts_with("/cluster/")
 }
 
+/// Whether what has come of a head is another node's, as far as can be seen without reading it whole.
+pub(super) fn is_said(head: &[u8]) -> bool {
+    let target = head.split(|byte| *byte == b' ').nth(1);
+    target.is_some_and(|target| target.starts_with(b"/cluster/"))
+}
+
 pub(super) async fn answer(context: &Context, request: Request<Incoming>, state: &mut BodyState) -> Answer {
     match prove(context, &request) {
         Ok(proven) => {
+            context.permit.is_a_nodes();
             let method = request.method().clone();
             let answered = dispatch(context, proven, request, state).await;
             signed(context, &method, answered).into()

@@ -12,6 +12,7 @@ use crate::image::geometry::{self, Rect, Size};
 use crate::image::header::{Header, Limits};
 use crate::image::pixels::Pixels;
 use crate::image::recipe::Recipe;
+use crate::image::step::{Follower, Step};
 use crate::image::{encode, resize, trim};
 
 /// Makes an animated variant of an animated source; its size stands beside it.
@@ -24,25 +25,31 @@ pub(super) fn render(
     header: &Header,
     recipe: &Recipe,
     limits: &Limits,
-    keep_going: &dyn Fn() -> bool,
+    follower: &dyn Follower,
 ) -> Result<(Vec<u8>, Size), RenderError> {
     check(header, recipe, limits)?;
+    let keep_going = || follower.keep_going();
     let layout = Layout::new(header, recipe)?;
     let mut player = Player::new(source, header, limits)?;
     let mut view = None;
     let mut animation = None;
     let space = ColorSpace::of(source, header);
-    while let Some(delay_ms) = player.next(keep_going)? {
-        let (pixels, canvas) =
-            frame(player.shown()?, space.clone(), &layout, &mut view, recipe, limits, keep_going)?;
-        let pixels = finished(pixels, layout.transform, canvas, recipe, keep_going)?;
-        proceed(keep_going)?;
+    follower.begins(Step::Decode);
+    while let Some(delay_ms) = player.next(&keep_going)? {
+        let shown = player.shown()?;
+        follower.begins(Step::Resize);
+        let (pixels, canvas) = frame(shown, space.clone(), &layout, &mut view, recipe, limits, &keep_going)?;
+        let pixels = finished(pixels, layout.transform, canvas, recipe, &keep_going)?;
+        proceed(&keep_going)?;
+        follower.begins(Step::Encode);
         let animation = match &mut animation {
             Some(animation) => animation,
             none => none.insert(encode::animation(recipe.format, canvas, player.plays(), recipe.quality)?),
         };
         animation.push(pixels, delay_ms)?;
+        follower.begins(Step::Decode);
     }
+    follower.begins(Step::Encode);
     match (animation, view) {
         (Some(animation), Some(view)) => Ok((animation.finish()?, view.canvas)),
         // A file without any frame is no animation.

@@ -12,6 +12,7 @@ use crate::image::jpeg::Plane;
 use crate::image::pixels::Pixels;
 use crate::image::recipe::Recipe;
 use crate::image::scaled::{Aim, Scaled};
+use crate::image::step::{Follower, Step};
 use crate::image::{decode, orient, resize, smart, trim};
 use crate::object::Format;
 
@@ -28,7 +29,7 @@ pub(super) struct Still<'a> {
     header: &'a Header,
     recipe: &'a Recipe,
     limits: &'a Limits,
-    keep_going: &'a dyn Fn() -> bool,
+    follower: &'a dyn Follower,
     layout: Layout,
     space: ColorSpace,
 }
@@ -39,11 +40,16 @@ impl<'a> Still<'a> {
         header: &'a Header,
         recipe: &'a Recipe,
         limits: &'a Limits,
-        keep_going: &'a dyn Fn() -> bool,
+        follower: &'a dyn Follower,
     ) -> Result<Self, RenderError> {
         check(header, recipe, limits)?;
         let layout = Layout::new(header, recipe)?;
-        Ok(Self { source, header, recipe, limits, keep_going, layout, space: ColorSpace::of(source, header) })
+        Ok(Self { source, header, recipe, limits, follower, layout, space: ColorSpace::of(source, header) })
+    }
+
+    fn keep_going(&self) -> impl Fn() -> bool + use<'a> {
+        let follower = self.follower;
+        move || follower.keep_going()
     }
 
     /// The finished picture; planes if that is what is written and nothing has to be done to pixels.
@@ -57,21 +63,22 @@ impl<'a> Still<'a> {
             return self.finished(pixels, &plan);
         };
         let planes = self.decoded(&scaled, intermediate)?;
+        self.follower.begins(Step::Resize);
         let aim = self.placed(&scaled, &planes, self.layout.aim(&plan))?;
         let scaled = scaled.aimed(aim);
         if self.stays_planes(&scaled, &plan) {
-            let planes = scaled.planes(planes, self.layout.halved(aim, &plan), self.keep_going)?;
+            let planes = scaled.planes(planes, self.layout.halved(aim, &plan), &self.keep_going())?;
             return Ok(Picture::Planes(planes.map(|plane| orient::apply(self.layout.transform, plane))));
         }
-        let pixels = scaled.pixels(planes, self.keep_going)?;
+        let pixels = scaled.pixels(planes, &self.keep_going())?;
         self.finished(pixels, &plan)
     }
 
     fn finished(&mut self, mut pixels: Pixels, plan: &Plan) -> Result<Picture, RenderError> {
-        proceed(self.keep_going)?;
+        let keep_going = self.keep_going();
+        proceed(&keep_going)?;
         self.space.to_srgb(&mut pixels);
-        finished(pixels, self.layout.transform, plan.canvas, self.recipe, self.keep_going)
-            .map(Picture::Pixels)
+        finished(pixels, self.layout.transform, plan.canvas, self.recipe, &keep_going).map(Picture::Pixels)
     }
 
     /// Whether no step after sizing does anything but turn.
@@ -96,7 +103,8 @@ impl<'a> Still<'a> {
             // Of the source there may be no more than the headers: without the right samples there is no picture.
             return scaled.planes_of(std::mem::take(samples)).ok_or(RenderError::Undecodable(Fault::Corrupt));
         }
-        let planes = scaled.decode(self.limits, self.keep_going)?;
+        self.follower.begins(Step::Decode);
+        let planes = scaled.decode(self.limits, &self.keep_going())?;
         if *intermediate == Intermediate::Wanted {
             let rows = planes.iter().flat_map(|plane| (0..plane.size().height).map(|y| plane.row(y)));
             let mut samples = Vec::with_capacity(scaled.samples() as usize);
@@ -113,31 +121,35 @@ impl<'a> Still<'a> {
         }
         let cut = self.layout.stored_cut(self.layout.cut).size();
         let all = Aim { window: Rect::whole(cut), to: smart::reduced(cut) };
-        let mut overview = scaled.clone().aimed(all).pixels(planes.to_vec(), self.keep_going)?;
+        let keep_going = self.keep_going();
+        let mut overview = scaled.clone().aimed(all).pixels(planes.to_vec(), &keep_going)?;
         self.space.clone().to_srgb(&mut overview);
-        Ok(Aim { window: smart::placed(&overview, cut, aim.window, self.keep_going)?, ..aim })
+        Ok(Aim { window: smart::placed(&overview, cut, aim.window, &keep_going)?, ..aim })
     }
 
     /// Decode, cut and scale in one step, where the format can do that better and no pixel must be seen before.
     fn shortcut(&self) -> Result<Option<(Pixels, Plan)>, RenderError> {
-        let Self { source, header, recipe, limits, keep_going, layout, .. } = self;
+        let Self { source, header, recipe, limits, follower, layout, .. } = self;
         let Some((part, plan)) = part(layout, recipe, limits)? else { return Ok(None) };
-        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, keep_going)?;
+        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, *follower)?;
         Ok(pixels.map(|pixels| (pixels, plan)))
     }
 
     /// The whole picture decoded, then its window resized.
     fn resized(&mut self) -> Result<(Pixels, Plan), RenderError> {
-        let Self { source, header, recipe, limits, keep_going, layout, space } = self;
-        let mut pixels = decode::decode(source, header, recipe.frame, limits, keep_going)?;
+        let keep_going = self.keep_going();
+        let Self { source, header, recipe, limits, follower, layout, space } = self;
+        follower.begins(Step::Decode);
+        let mut pixels = decode::decode(source, header, recipe.frame, limits, &keep_going)?;
+        follower.begins(Step::Resize);
         if recipe.looks_at_pixels() {
             space.to_srgb(&mut pixels);
         }
         let cut = if recipe.trim { trim::trimmed(&pixels, layout.transform, layout.cut) } else { layout.cut };
         let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
-        proceed(keep_going)?;
+        proceed(&keep_going)?;
         let mut pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
-        let window = layout.placed_window(plan.window, cut.size(), recipe, &pixels, keep_going)?;
+        let window = layout.placed_window(plan.window, cut.size(), recipe, &pixels, &keep_going)?;
         if plan.size.area() > cut.size().area() {
             space.to_srgb(&mut pixels);
         }

@@ -67,7 +67,7 @@ impl Rows {
     /// The rows that are still to be pushed; what lies outside is not looked at.
     pub fn wanted(&self) -> Range<u32> {
         let end = strip_rows(self.from, self.window, self.to, self.to.height - 1..self.to.height).end;
-        let pushed = self.first + (self.band.len() / self.stride()) as u32;
+        let pushed = self.pushed();
         pushed..end.max(pushed)
     }
 
@@ -87,14 +87,17 @@ impl Rows {
         self.band.extend_from_slice(row);
         let one = Size { height: 1, ..self.from };
         self.filter.weigh(one, &mut self.band[start..]).ok_or(RenderError::BadWindow)?;
-        let pushed = self.first + (self.band.len() / self.stride()) as u32;
         // At the lower edge one row may complete several strips.
-        while let Some(strip) = self.next_strip()
-            && pushed >= strip_rows(self.from, self.window, self.to, strip.clone()).end
-        {
+        let pushed = self.pushed();
+        while let Some(strip) = self.strip_of(pushed) {
             self.make(strip).ok_or(RenderError::BadWindow)?;
         }
         Ok(())
+    }
+
+    /// Whether the next row completes a strip, and takes long.
+    pub fn is_due(&self) -> bool {
+        self.strip_of(self.pushed() + 1).is_some()
     }
 
     /// The result.
@@ -117,6 +120,17 @@ impl Rows {
 
     fn stride(&self) -> usize {
         self.from.width as usize * self.filter.kind.channels()
+    }
+
+    /// The first row that has not been pushed.
+    fn pushed(&self) -> u32 {
+        self.first + (self.band.len() / self.stride()) as u32
+    }
+
+    /// The strip to be made next, if the rows up to `end` are all that it needs.
+    fn strip_of(&self, end: u32) -> Option<Range<u32>> {
+        let strip = self.next_strip()?;
+        (end >= strip_rows(self.from, self.window, self.to, strip.clone()).end).then_some(strip)
     }
 
     /// The rows of the result to be made next; `None` after the last.

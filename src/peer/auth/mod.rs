@@ -25,6 +25,7 @@ mod proof;
 mod tests;
 
 use std::fmt;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
@@ -51,12 +52,15 @@ pub const VERSION: u8 = 1;
 pub type Nonce = [u8; 16];
 
 /// Who this node is to others, and how it proves it.
-#[derive(Clone)]
 pub struct Identity {
     /// This node.
     pub node: NodeId,
     /// Its cluster: nodes of another one are refused.
     pub cluster: Label,
+    keys: RwLock<Keys>,
+}
+
+struct Keys {
     /// The first signs, all verify; never empty.
     keys: Vec<Hmac<Sha256>>,
     is_secret: bool,
@@ -107,28 +111,43 @@ impl Identity {
     /// The node of this id in this cluster, with its secrets, of which the first signs and all verify. Without
     /// any, everybody's proofs are made with the same empty key: [`Identity::is_secret`] says so.
     pub fn new(node: NodeId, cluster: Label, secrets: &[String]) -> Self {
+        Self { node, cluster, keys: RwLock::new(Keys::new(secrets)) }
+    }
+
+    /// From the next proof on, on open connections too, these secrets count and no others.
+    pub fn replace_secrets(&self, secrets: &[String]) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys::new(secrets);
+    }
+
+    /// Whether its proofs prove anything. Where they do not, only the own machine may be believed.
+    pub fn is_secret(&self) -> bool {
+        self.keys().is_secret
+    }
+
+    fn sign(&self, text: &Transcript) -> [u8; 32] {
+        self.keys().keys[0].clone().chain_update(&text.0).finalize().into_bytes().into()
+    }
+
+    /// In constant time for each key.
+    fn verifies(&self, text: &Transcript, mac: &[u8; 32]) -> bool {
+        let verifies = |key: &Hmac<Sha256>| key.clone().chain_update(&text.0).verify_slice(mac).is_ok();
+        self.keys().keys.iter().fold(false, |found, key| found | verifies(key))
+    }
+
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keys {
+    fn new(secrets: &[String]) -> Self {
         let is_secret = !secrets.is_empty();
         let empty = [String::new()];
         let secrets = if is_secret { secrets } else { &empty };
         let key = |secret: &String| {
             Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length")
         };
-        Self { node, cluster, keys: secrets.iter().map(key).collect(), is_secret }
-    }
-
-    /// Whether its proofs prove anything. Where they do not, only the own machine may be believed.
-    pub fn is_secret(&self) -> bool {
-        self.is_secret
-    }
-
-    fn sign(&self, text: &Transcript) -> [u8; 32] {
-        self.keys[0].clone().chain_update(&text.0).finalize().into_bytes().into()
-    }
-
-    /// In constant time for each key.
-    fn verifies(&self, text: &Transcript, mac: &[u8; 32]) -> bool {
-        let verifies = |key: &Hmac<Sha256>| key.clone().chain_update(&text.0).verify_slice(mac).is_ok();
-        self.keys.iter().fold(false, |found, key| found | verifies(key))
+        Self { keys: secrets.iter().map(key).collect(), is_secret }
     }
 }
 

@@ -231,6 +231,28 @@ fn the_first_secret_signs_and_all_verify() {
 }
 
 #[test]
+fn secrets_are_rotated_while_connections_stay_open() {
+    let (one, two) = (identity_of(1, "one", &["old"]), identity_of(2, "one", &["old"]));
+    let (mut client, mut server) = met(Arc::clone(&one), Arc::clone(&two), [5, 6]);
+    let mut speak = || {
+        let proof = signed(&mut client);
+        check(&mut server, &proof)
+    };
+    assert!(speak().is_ok());
+    for secrets in [["old", "new"], ["new", "old"]] {
+        let secrets = secrets.map(str::to_owned);
+        two.replace_secrets(&secrets);
+        assert!(speak().is_ok());
+        one.replace_secrets(&secrets);
+        assert!(speak().is_ok());
+    }
+    two.replace_secrets(&["new".to_owned()]);
+    assert!(speak().is_ok());
+    one.replace_secrets(&["old".to_owned()]);
+    assert_eq!(speak(), Err(Refusal::Proof));
+}
+
+#[test]
 fn a_node_without_secrets_says_so() {
     assert!(!identity_of(1, "one", &[]).is_secret());
     assert!(identity(1).is_secret());

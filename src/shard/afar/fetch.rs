@@ -51,6 +51,7 @@ impl Shard {
     /// [`NotFound`]
     pub async fn fetch(self: &Rc<Self>, id: ObjectId, here: Said) -> Result<Fetched, NotFound> {
         let started = Instant::now();
+        self.meet_owners(&id).await;
         let mut search = self.begin_search(id, here);
         let fetched = match self.fetch_from_owners(id, &mut search).await {
             Some(fetched) => Ok(fetched),

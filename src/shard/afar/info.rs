@@ -30,6 +30,7 @@ impl Shard {
     /// # Errors
     /// [`NotFound`]
     pub async fn info_afar(self: &Rc<Self>, id: ObjectId, here: Said) -> Result<Told, NotFound> {
+        self.meet_owners(&id).await;
         let view = self.view();
         let mut search = self.begin_search(id, here);
         for node in read::order(&view, &id).owners {

@@ -5,13 +5,15 @@
 //! * [`info`]: what an image says about itself, and who has it.
 //! * [`variant`]: variants, each made once in the cluster.
 //! * [`spread`]: copies of an upload.
-//! * [`strays`]: copies outside their slots, handed over to their owners.
+//! * [`strays`]: copies outside their slots, handed over to their owners, and copies that owners lack.
+//! * [`mend`]: this node's own copy, where it lacks one or had a bad one.
 //!
 //! Invariants: who is asked is decided by the rules of `cluster` alone, by the view as it is at that moment; a node
 //! that is alone asks nobody; every question has a deadline.
 
 pub mod fetch;
 pub mod info;
+mod mend;
 pub mod search;
 pub mod spread;
 mod strays;
@@ -23,12 +25,20 @@ use super::Shard;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::Said;
 use crate::cluster::view::View;
+use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
 use crate::peer::pool::{Address, Answer, Opened, PeerError, Request};
 
 /// How long a node may take to say whether it has an image, or to begin to give it.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// For so long after its start a node waits for word of the members. Their hellos come every two seconds; but it is
+/// there at once where they are: on its first message they answer.
+const ACQUAINTED_MS: u64 = 3_000;
+
+/// Between two looks whether it has come.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why an image was not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +60,18 @@ impl Shard {
     pub fn takes_copies(&self) -> bool {
         let view = self.view();
         view.member(view.this()).is_some_and(|member| member.writable)
+    }
+
+    /// Waits, on a node that has just started, until the owners of this image are known to answer: it begins with
+    /// the belief that nobody does, and would refuse what it can give a moment later.
+    async fn meet_owners(&self, id: &ObjectId) {
+        let is_met = || {
+            let view = self.view();
+            view.owners(id).into_iter().all(|owner| view.is_alive(owner))
+        };
+        while self.node.line.now().millis() < ACQUAINTED_MS && !is_met() {
+            glommio::timer::sleep(LOOK_AGAIN).await;
+        }
     }
 
     async fn ask(

@@ -115,6 +115,8 @@ impl Shard {
         let (mut spooled, mut answer) = (Some(spooled), Some(answer));
         let mut write = Write::new(upload.id);
         let (mut news, mut under_way, mut merging) = (Several::new(), 0, Duration::ZERO);
+        let mut is_noted = false;
+        self.meet_owners(&upload.id).await;
         loop {
             let view = self.view();
             for node in write.targets(&view) {
@@ -132,6 +134,8 @@ impl Shard {
             if write.standing(&view) == Standing::Acknowledged
                 && let Some(answer) = answer.take()
             {
+                // Before the answer, for this node may be gone a moment after it.
+                is_noted = self.note_debts(&write, &view).await;
                 answer.send(Ok(names(&view, &write)));
             }
             if under_way == 0 {
@@ -157,9 +161,22 @@ impl Shard {
                 None => break,
             }
         }
+        if !is_noted {
+            self.note_debts(&write, &self.view()).await;
+        }
         if let Some(answer) = answer {
             answer.send(Err(SpreadError::TooFew(names(&self.view(), &write))));
         }
+    }
+
+    /// Whether an owner is without its copy and this node, which has one, has noted to give it one. A fallback's copy
+    /// has a record of its own.
+    async fn note_debts(self: &Rc<Self>, write: &Write, view: &View) -> bool {
+        let notes = write.leaves_debts(view) && write.holders().any(|node| node == view.this());
+        if notes {
+            self.see_to(write.id()).await;
+        }
+        notes
     }
 
     /// This node's own copy.

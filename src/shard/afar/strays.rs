@@ -1,8 +1,14 @@
-//! Copies outside their slots, handed over to their owners when these answer, and removed by the rule alone.
+//! Copies that have to be seen to: strays, handed over to their owners when these answer and removed by the rule
+//! alone; copies that owners lack, given to them; and this node's own, where it lacks one or had a bad one.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+use glommio::sync::Semaphore;
 
 use super::super::Shard;
 use super::super::several::Several;
@@ -21,15 +27,31 @@ use crate::store::read::Reader;
 /// Between two looks at what is due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Strays that are handed over at once.
-const AT_ONCE: usize = 4;
+/// Ids that are seen to at once. Nearly all of them wait for the rule's grace to pass, which costs nothing.
+const AT_ONCE: usize = 256;
+
+/// Ids for which copies are read, here or at their owners: few, for requests come first.
+const READ_AT_ONCE: u64 = 4;
 
 /// How long one is worked on before it is put off, in milliseconds: longer than the rule's graces together.
 const WORK_MAX_MS: u64 = 40_000;
 
+/// What is done at once.
+struct Bounds {
+    under_way: RefCell<HashSet<ObjectId>>,
+    reads: Semaphore,
+}
+
+/// One id that is seen to: it is not under way any more when this is dropped.
+struct Turn {
+    id: ObjectId,
+    bounds: Rc<Bounds>,
+}
+
 impl Shard {
-    /// Hands over what lies here although others own it, for ever. Run one per shard.
+    /// Sees to what lies here although others own it, and to what owners lack, for ever. Run one per shard.
     pub(in crate::shard) async fn drain_strays(self: Rc<Self>) {
+        let bounds = Rc::new(Bounds { under_way: RefCell::default(), reads: Semaphore::new(READ_AT_ONCE) });
         let mut seen = self.view();
         while !self.stopping.is_set() {
             glommio::timer::sleep(LOOK_EVERY).await;
@@ -39,32 +61,65 @@ impl Shard {
                 self.strays.borrow_mut().all_due(now);
                 seen = view;
             }
-            let due = self.strays.borrow_mut().take_due(now, AT_ONCE);
-            let mut handed = Several::new();
+            let room = AT_ONCE - bounds.under_way.borrow().len();
+            let due = self.strays.borrow_mut().take_due(now, room);
             for id in due {
-                handed.push(self.hand_over(id));
+                let is_new = bounds.under_way.borrow_mut().insert(id);
+                if is_new {
+                    let turn = Turn { id, bounds: Rc::clone(&bounds) };
+                    let shard = Rc::clone(&self);
+                    self.spawn(async move { shard.see_to_one(id, &turn.bounds.reads).await });
+                }
             }
-            while handed.next().await.is_some() {}
             self.metrics.strays.set(self.strays.borrow().count() as u64);
         }
     }
 
-    async fn hand_over(self: &Rc<Self>, id: ObjectId) {
+    async fn see_to_one(self: &Rc<Self>, id: ObjectId, reads: &Semaphore) {
+        let view = self.view();
+        let is_owner = view.is_owner(view.this(), &id);
+        match self.originals.find(&id).await {
+            Ok(Found::Here(_)) if is_owner => {
+                let all_have = within(reads, self.supply_owners(&view, id)).await;
+                if all_have {
+                    self.settle_stray(&id).await;
+                }
+            }
+            Ok(Found::Here(_)) => self.hand_over(id, reads).await,
+            Ok(Found::Absent | Found::Damaged) if is_owner => {
+                if within(reads, self.mend(id)).await {
+                    self.settle_stray(&id).await;
+                }
+            }
+            Ok(Found::Absent | Found::Damaged) => self.settle_stray(&id).await,
+            Err(_) => {}
+        }
+    }
+
+    /// Gives a copy to each other owner that has none. False: one of them cannot take or say anything now.
+    async fn supply_owners(self: &Rc<Self>, view: &View, id: ObjectId) -> bool {
+        let mut all = true;
+        for owner in view.owners(&id).into_iter().filter(|owner| *owner != view.this()) {
+            all &= match self.ask_said(view, owner, Call::Has(id)).await {
+                Said::Yes => true,
+                Said::No(_) => self.give(view, id, owner).await,
+                Said::Nothing => false,
+            };
+        }
+        all
+    }
+
+    async fn hand_over(self: &Rc<Self>, id: ObjectId, reads: &Semaphore) {
         let mut excess = Excess::new(id, &self.view());
         let end = self.node.line.now().after(WORK_MAX_MS);
         while self.node.line.now() < end && !self.stopping.is_set() {
-            match self.originals.find(&id).await {
-                Ok(Found::Here(_)) => {}
-                Ok(Found::Absent | Found::Damaged) => return self.settle_stray(&id).await,
-                Err(_) => return,
-            }
             let view = self.view();
             match excess.step(&view, self.node.line.now()) {
-                Step::Keep if view.is_owner(view.this(), &id) => return self.settle_stray(&id).await,
-                // Nobody owns it as far as is known here.
+                // It belongs here now, or nobody owns it as far as is known: it is looked at anew.
                 Step::Keep => return,
                 Step::Ask(owners) => {
-                    if !self.ask_for_receipts(&view, id, &owners, &mut excess).await {
+                    let all = self.ask_for_receipts(&view, id, &owners, &mut excess);
+                    if !within(reads, all).await {
                         return;
                     }
                 }
@@ -158,5 +213,19 @@ impl Shard {
             log::warn!(error:% = error; "cannot cross out a stray");
         }
         self.strays.borrow_mut().settle(id);
+        self.metrics.strays.set(self.strays.borrow().count() as u64);
     }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.bounds.under_way.borrow_mut().remove(&self.id);
+    }
+}
+
+/// Does this when fewer than so many are at it.
+async fn within<T>(reads: &Semaphore, work: impl Future<Output = T>) -> T {
+    // It fails only when it is closed, which nobody does.
+    let _permit = reads.acquire_permit(1).await;
+    work.await
 }

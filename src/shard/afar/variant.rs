@@ -89,6 +89,7 @@ impl Shard {
     /// # Errors
     /// [`AnywhereError`]
     pub async fn variant_anywhere(self: &Rc<Self>, ask: VariantAsk) -> Result<Anywhere, AnywhereError> {
+        self.meet_owners(&ask.id).await;
         let view = self.view();
         let first = view.owners(&ask.id).into_iter().find(|node| view.is_alive(*node));
         if first.is_none_or(|node| node == view.this()) {

@@ -30,7 +30,7 @@ label!(
 );
 label!(
     /// The stages of making a variant.
-    Stage { Queue = "queue", Read = "read", Render = "render", Store = "store", Peer = "peer" }
+    Stage { Queue = "queue", Read = "read", Decode = "decode", Resize = "resize", Encode = "encode", Store = "store", Peer = "peer" }
 );
 label!(
     /// How a resize ended.

@@ -21,7 +21,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
         .chain(pngs())
         .chain(animations())
         .chain(specs)
-        .chain([restarts()])
+        .chain([restarts(), last_row()])
         .collect()
 }
 
@@ -47,6 +47,11 @@ fn restarts() -> (String, Vec<u8>) {
     let way = b"100\xE5s\0\0!";
     let noise = b"\xF9\x04\x01\0\0\0\0\0,\0\0\0\0,dpr2,g-x0.1y0.95";
     ("spec-restarts".to_owned(), [&way[..], noise, &[0; 68], &[31], &[0; 13]].concat())
+}
+
+/// For `likeness`: a picture of one colour in a scan for each component, the last row of whose luma is four bytes.
+fn last_row() -> (String, Vec<u8>) {
+    ("spec-last-row".to_owned(), b"p-thpot27pc".to_vec())
 }
 
 /// A drawn picture in these channels.

@@ -309,7 +309,10 @@ fn a_fallback_takes_the_copy_of_an_owner_that_is_away_and_hands_it_over() {
         assert!(grid.holders(&id).len() >= 2);
         std::thread::yield_now();
     }
-    assert_eq!(grid.at(others[0]).metrics.strays.get(), 0);
+    // The record is crossed out after the copy has gone.
+    while grid.at(others[0]).metrics.strays.get() > 0 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

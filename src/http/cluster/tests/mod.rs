@@ -5,7 +5,7 @@ mod routes;
 
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
@@ -15,6 +15,7 @@ use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
 use crate::cluster::time::Time;
 use crate::cluster::view::{Circumstances, View, Writes};
 use crate::config::{self, Config, Environment};
+use crate::control::Bells;
 use crate::http::{connection, live::Live};
 use crate::peer::auth::Identity;
 use crate::peer::pool::{Address, Pool};
@@ -60,6 +61,16 @@ pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn executor() -> LocalExecutorBuilder {
+    static BELLS: Once = Once::new();
+    // As the watchdog does for a process of its own. Here executors come and go, but never their bells.
+    BELLS.call_once(|| {
+        std::thread::spawn(|| {
+            loop {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                Bells::of_executors().ring();
+            }
+        });
+    });
     LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(64 << 10)
         .ring_depth(64)

@@ -15,6 +15,7 @@ use crate::image::container::webp::Chunks;
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
+use crate::image::step::Follower;
 
 /// The still, or the canvas after frame `frame` was drawn.
 pub(super) fn decode(
@@ -32,8 +33,13 @@ pub(super) fn decode(
 }
 
 /// A part of the still, already scaled; `None` if there is no shorter way to it than [`decode`].
-pub(super) fn decode_part(source: &[u8], size: Size, part: &Part) -> Result<Option<Pixels>, RenderError> {
-    shrunk::decode(source, &features(source, size)?, part)
+pub(super) fn decode_part(
+    source: &[u8],
+    size: Size,
+    part: &Part,
+    follower: &dyn Follower,
+) -> Result<Option<Pixels>, RenderError> {
+    shrunk::decode(source, &features(source, size)?, part, follower)
 }
 
 fn features(source: &[u8], size: Size) -> Result<Features, RenderError> {

@@ -10,6 +10,7 @@ use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{Kind, Pixels};
 use crate::image::resize;
+use crate::image::step::{Follower, Step};
 
 /// Less than so many times smaller, chroma would be enlarged: that is left to the decoder.
 const SHRINKING_MIN: f64 = 2.0;
@@ -19,16 +20,23 @@ const SHRINKING_MIN: f64 = 2.0;
 const SHRINKING_ROUGH: f64 = 4.0;
 
 /// The part of a still at its final size; `None` where this is no gain.
-pub(super) fn decode(source: &[u8], features: &Features, part: &Part) -> Result<Option<Pixels>, RenderError> {
+pub(super) fn decode(
+    source: &[u8],
+    features: &Features,
+    part: &Part,
+    follower: &dyn Follower,
+) -> Result<Option<Pixels>, RenderError> {
     let Part { window, to, .. } = *part;
     let shrinking = (window.width / f64::from(to.width)).min(window.height / f64::from(to.height));
     // Colours under alpha must be weighted by it, which only RGB can be.
     if !features.is_lossy || features.has_alpha || features.is_animated || shrinking < SHRINKING_MIN {
         return Ok(None);
     }
+    follower.begins(Step::Decode);
     let needed = part.needed();
     let even = evened(needed);
     let planes = libwebp::planes(source, features.size, even, shrinking < SHRINKING_ROUGH).ok_or(CORRUPT)?;
+    follower.begins(Step::Resize);
     let plane = |size: Size, data: Vec<u8>| Pixels::new(size, Kind::Gray, data).ok_or(CORRUPT);
 
     // The window as the planes have it. Luma is cut to what is needed, so that nothing cut away shows.
@@ -85,7 +93,7 @@ mod tests {
     }
 
     fn shrunk(source: &[u8], part: &Part) -> Option<Pixels> {
-        decode(source, &libwebp::features(source).unwrap(), part).unwrap()
+        decode(source, &libwebp::features(source).unwrap(), part, &|| true).unwrap()
     }
 
     /// What decoding all and scaling that would give.
@@ -158,7 +166,7 @@ mod tests {
         let features = libwebp::features(&source).unwrap();
         let part = part([0, 0, 403, 301], [0.0, 0.0, 403.0, 301.0], [100, 75]);
         for length in [30, 100, source.len() / 2, source.len() - 1] {
-            assert_eq!(decode(&source[..length], &features, &part), Err(CORRUPT), "{length}");
+            assert_eq!(decode(&source[..length], &features, &part, &|| true), Err(CORRUPT), "{length}");
         }
     }
 }

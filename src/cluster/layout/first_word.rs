@@ -1,0 +1,111 @@
+//! What a node's configuration says of what the layout rules. It was the first word; the layout's is the last.
+
+use std::fmt;
+
+use super::Layout;
+use super::register::{Rank, Register};
+use crate::cluster::node::{Label, NodeId, Weight};
+
+/// What a configuration says, as far as it says it itself: a default is nobody's word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirstWord {
+    /// `node.zone`.
+    pub zone: Option<Label>,
+    /// `node.weight`.
+    pub weight: Option<Weight>,
+    /// `node.writable`.
+    pub writable: Option<bool>,
+    /// `cluster.replication`.
+    pub replication: Option<u8>,
+    /// `cluster.min_replication`.
+    pub min_replication: Option<u8>,
+}
+
+/// A key that says something else than the layout. Prints as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unheeded {
+    key: &'static str,
+    said: String,
+    ruled: String,
+}
+
+impl FirstWord {
+    /// What of it is not so in `layout`, by its newest column.
+    pub fn unheeded(&self, layout: &Layout, node: NodeId) -> Vec<Unheeded> {
+        let entry = layout.next.members.get(&node);
+        let about = layout.nodes.get(&node);
+        let next = &layout.next;
+        [
+            differs("node.zone", self.zone.as_ref(), entry.map(|entry| &entry.zone)),
+            differs("node.weight", self.weight.as_ref(), entry.map(|entry| &entry.weight)),
+            differs("node.writable", self.writable.as_ref(), about.map(|about| &about.writable)),
+            differs("cluster.replication", self.replication.as_ref(), Some(&next.replication)),
+            differs("cluster.min_replication", self.min_replication.as_ref(), Some(&next.min_replication)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+fn differs<T>(key: &'static str, said: Option<&T>, ruled: Option<&Register<T>>) -> Option<Unheeded>
+where
+    T: fmt::Display + PartialEq + Rank + Ord + Clone,
+{
+    let (said, ruled) = (said?, ruled?.value());
+    (said != ruled).then(|| Unheeded { key, said: said.to_string(), ruled: ruled.to_string() })
+}
+
+impl fmt::Display for Unheeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, said, ruled } = self;
+        write!(
+            f,
+            "{key} is {said} in this node's configuration, but {ruled} in the layout, and the layout counts."
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::layout_of;
+    use super::super::{Copies, NewNode};
+    use super::*;
+    use crate::cluster::node::NodeUrl;
+
+    #[test]
+    fn only_what_is_said_and_differs_is_told() {
+        let node = NodeId::from_bytes([1; 16]);
+        let about = NewNode {
+            name: Label::parse("a").unwrap(),
+            url: NodeUrl::parse("http://127.0.0.1:1").unwrap(),
+            zone: Label::parse("north").unwrap(),
+            weight: Weight::new(100).unwrap(),
+            writable: true,
+        };
+        let layout = layout_of(&[(node, about)], Copies { replication: 3, min_replication: 2 });
+        assert_eq!(FirstWord::default().unheeded(&layout, node), []);
+        let same = FirstWord {
+            zone: Some(Label::parse("north").unwrap()),
+            weight: Some(Weight::new(100).unwrap()),
+            writable: Some(true),
+            replication: Some(3),
+            min_replication: Some(2),
+        };
+        assert_eq!(same.unheeded(&layout, node), []);
+        let other = FirstWord {
+            zone: Some(Label::parse("south").unwrap()),
+            weight: Some(Weight::new(200).unwrap()),
+            writable: Some(false),
+            replication: Some(4),
+            min_replication: Some(1),
+        };
+        let told = other.unheeded(&layout, node);
+        assert_eq!(told.len(), 5);
+        assert!(
+            told[1].to_string().starts_with("node.weight is 200 in this node's configuration, but 100 in")
+        );
+        // What a node is, a layout without it does not say.
+        assert_eq!(other.unheeded(&layout, NodeId::from_bytes([2; 16])).len(), 2);
+    }
+}
