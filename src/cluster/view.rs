@@ -220,6 +220,17 @@ impl View {
         self.columns.iter().map(|column| column.min_replication).max().unwrap_or(1)
     }
 
+    /// Whether these are enough by every column's own count of its own members: whoever goes by one column alone
+    /// knows of no other nodes, and must find too many of those silent to call the image absent.
+    pub fn are_enough_in_every_column(&self, holders: &[NodeId]) -> bool {
+        self.columns.iter().all(|column| !column.is_short_of(holders))
+    }
+
+    /// Whether a copy on this node, too, would count in a column where these are not enough.
+    pub fn would_help(&self, node: NodeId, holders: &[NodeId]) -> bool {
+        self.columns.iter().any(|column| column.counted_on.contains(&node) && column.is_short_of(holders))
+    }
+
     /// Copies that every image that was answered has for certain: by the laxer column.
     pub fn copies_certain(&self) -> usize {
         self.columns.iter().map(|column| column.min_replication).min().unwrap_or(1)
@@ -235,6 +246,13 @@ impl View {
     pub fn is_out(&self, node: NodeId) -> bool {
         self.members.contains_key(&node)
             && !self.columns.iter().any(|column| column.counted_on.contains(&node))
+    }
+
+    /// Nodes that were removed since images were last brought in order: what they held may have one copy less, and
+    /// nobody can ask them.
+    pub fn lost(&self) -> BTreeSet<NodeId> {
+        let counted = self.columns.iter().flat_map(|column| column.counted_on.iter().copied());
+        counted.filter(|node| !self.members.contains_key(node)).collect()
     }
 
     /// Copies wanted of each image, by the column that is to come; 0 without a layout.
@@ -264,6 +282,10 @@ impl View {
 }
 
 impl ColumnView {
+    fn is_short_of(&self, holders: &[NodeId]) -> bool {
+        holders.iter().filter(|node| self.counted_on.contains(node)).count() < self.min_replication
+    }
+
     fn new(column: &Column) -> Self {
         Self {
             hash: column.sync_hash(),

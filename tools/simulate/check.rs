@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use reticulum::object::ObjectId;
 
 use crate::disk::right_bytes;
-use crate::plant::Plant;
-use crate::world::{FAULTS_MS, Log, World};
+use crate::event::Index;
+use crate::setup::Choice;
+use crate::world::{Log, World};
 
 /// How long the world may take to come to rest.
 const QUIET_MS: u64 = 400_000;
 
 /// Runs one seed to its end.
-pub(crate) fn run(seed: u64, plant: Option<Plant>) -> Log {
-    let mut world = World::new(seed, plant);
-    world.run_to(FAULTS_MS);
+pub(crate) fn run(seed: u64, choice: &Choice) -> Log {
+    let mut world = World::new(seed, choice);
+    world.run_to(world.faults_ms);
     if world.log.failures.is_empty() {
         world.heal_all();
         world.come_to_rest();
@@ -26,7 +27,7 @@ pub(crate) fn run(seed: u64, plant: Option<Plant>) -> Log {
 impl World {
     fn come_to_rest(&mut self) {
         let mut wrong = Vec::new();
-        while self.now < FAULTS_MS + QUIET_MS && self.log.failures.is_empty() {
+        while self.now < self.faults_ms + QUIET_MS && self.log.failures.is_empty() {
             self.run_to(self.now + 5_000);
             wrong = self.what_is_wrong();
             if wrong.is_empty() {
@@ -41,39 +42,39 @@ impl World {
 
     fn what_is_wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        let all = 0..self.nodes.len();
-        for index in all.clone() {
+        let standing = self.standing();
+        let first = standing[0];
+        for index in standing.iter().copied() {
             let view = self.view(index);
-            if view.members().count() != self.nodes.len() || view.members().any(|(_, member)| !member.alive) {
+            if !self.sees_all(index, &standing) {
                 wrong.push(format!("node {index} does not see everybody"));
             }
             let layout = self.nodes[index].process.as_ref().and_then(|process| process.core.layout());
-            if layout.is_none_or(|layout| !layout.is_settled()) || view.hash() != self.view(0).hash() {
+            if layout.is_none_or(|layout| !layout.is_settled()) || view.hash() != self.view(first).hash() {
                 wrong.push(format!("node {index} is not settled"));
             }
             let disk = &self.nodes[index].disk;
-            if disk.temporary > 0 || !disk.strays.is_empty() {
-                wrong.push(format!(
-                    "node {index} has {} temporary, {} strays",
-                    disk.temporary,
-                    disk.strays.len()
-                ));
+            if disk.temporary > 0 || !disk.strays().is_empty() {
+                let strays = disk.strays().len();
+                wrong.push(format!("node {index} has {} temporary, {strays} strays", disk.temporary));
             }
         }
-        let held: BTreeSet<_> = self.nodes.iter().flat_map(|node| node.disk.files.keys().copied()).collect();
+        let held: BTreeSet<_> =
+            self.nodes.iter().flat_map(|node| node.disk.files().keys().copied()).collect();
         let known: BTreeSet<_> = held.into_iter().chain(self.acknowledged.keys().copied()).collect();
-        wrong.extend(known.iter().filter_map(|id| self.misplaced(id)));
+        wrong.extend(known.iter().filter_map(|id| self.misplaced(first, id)));
         wrong
     }
 
-    /// Where an image's copies differ from its owners.
-    fn misplaced(&self, id: &ObjectId) -> Option<String> {
+    /// Where an image's copies differ from its owners, as this node sees them.
+    pub(crate) fn misplaced(&self, seen_by: Index, id: &ObjectId) -> Option<String> {
         let is_good = |index: &usize| {
-            self.nodes[*index].disk.files.get(id).is_some_and(|file| file.content == right_bytes(id))
+            let file = self.nodes[*index].disk.files().get(id);
+            file.is_some_and(|file| file.content == right_bytes(id))
         };
         let holders: BTreeSet<_> = (0..self.nodes.len()).filter(is_good).collect();
-        let owners: BTreeSet<_> =
-            self.view(0).owners(id).into_iter().filter_map(|node| self.index_of(node)).collect();
+        let owners = self.view(seen_by).owners(id);
+        let owners: BTreeSet<_> = owners.into_iter().filter_map(|node| self.index_of(node)).collect();
         let answered = if self.acknowledged.contains_key(id) { "answered" } else { "not answered" };
         (holders != owners)
             .then(|| format!("{id} ({answered}) lies on {holders:?}, not on its owners {owners:?}"))
@@ -85,21 +86,22 @@ impl World {
             return;
         }
         let all: Vec<_> = self.acknowledged.keys().copied().collect();
+        let standing = self.standing();
         let before = self.counted("read: 200");
         for id in &all {
-            (0..self.nodes.len()).for_each(|index| self.read_at(index, *id));
+            standing.iter().for_each(|index| self.read_at(*index, *id));
         }
         self.run_to(self.now + 8_000);
         let good = self.counted("read: 200") - before;
-        let expected = (all.len() * self.nodes.len()) as u64;
+        let expected = (all.len() * standing.len()) as u64;
         if self.log.failures.is_empty() && good != expected {
             self.fail(format!("only {good} of {expected} reads of answered images succeeded at the end"));
         }
         let before = self.counted("read: 404");
         let nothing = ObjectId::from_digest([0xee; 20]);
-        (0..self.nodes.len()).for_each(|index| self.read_at(index, nothing));
+        standing.iter().for_each(|index| self.read_at(*index, nothing));
         self.run_to(self.now + 8_000);
-        if self.log.failures.is_empty() && self.counted("read: 404") - before != self.nodes.len() as u64 {
+        if self.log.failures.is_empty() && self.counted("read: 404") - before != standing.len() as u64 {
             self.fail("absence of what never was is not proven at rest".into());
         }
     }

@@ -26,40 +26,137 @@ pub(crate) struct File {
 /// One disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
-    pub(crate) files: BTreeMap<ObjectId, File>,
+    files: BTreeMap<ObjectId, File>,
+    /// The strays journal.
+    strays: BTreeSet<ObjectId>,
+    /// Changes with every change of the files or the journal.
+    version: u64,
     /// Files in `tmp/`.
     pub(crate) temporary: usize,
     /// Ids of which a damaged copy was moved away.
     pub(crate) quarantine: BTreeSet<ObjectId>,
-    /// The strays journal.
-    pub(crate) strays: BTreeSet<ObjectId>,
+    /// Files that cannot be read.
+    pub(crate) unreadable: BTreeSet<ObjectId>,
     pub(crate) layout: Option<Vec<u8>>,
     pub(crate) generation: u64,
     pub(crate) is_full: bool,
+    /// There is room for data, but not for another directory.
+    pub(crate) has_no_inodes: bool,
+    /// Nothing can be read.
+    pub(crate) reads_fail: bool,
     /// The next sync fails.
     pub(crate) sync_fails: bool,
     /// Milliseconds that every operation takes longer.
     pub(crate) slowness: u64,
 }
 
+/// What a look at an id finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Looked {
+    /// Bytes, right ones unless nobody looks at the hash.
+    Have(Content),
+    /// No such file.
+    Nothing,
+    /// There is or was one, or the disk does not say.
+    Failed,
+}
+
+impl File {
+    pub(crate) fn is_durable(&self) -> bool {
+        self.is_data_synced && self.is_name_synced
+    }
+}
+
 impl Disk {
-    /// The right bytes, if they are here; a wrong copy goes to quarantine.
+    pub(crate) fn files(&self) -> &BTreeMap<ObjectId, File> {
+        &self.files
+    }
+
+    pub(crate) fn strays(&self) -> &BTreeSet<ObjectId> {
+        &self.strays
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// A file as it may be changed.
+    pub(crate) fn file(&mut self, id: &ObjectId) -> Option<&mut File> {
+        self.version += 1;
+        self.files.get_mut(id)
+    }
+
+    pub(crate) fn put(&mut self, id: ObjectId, file: File) {
+        self.version += 1;
+        self.files.insert(id, file);
+    }
+
+    pub(crate) fn remove(&mut self, id: &ObjectId) {
+        self.version += 1;
+        self.files.remove(id);
+    }
+
+    pub(crate) fn record_stray(&mut self, id: ObjectId) {
+        self.version += u64::from(self.strays.insert(id));
+    }
+
+    pub(crate) fn settle_stray(&mut self, id: &ObjectId) {
+        self.version += u64::from(self.strays.remove(id));
+    }
+
+    /// The right bytes, if they are here; a wrong or unreadable copy goes to quarantine.
     pub(crate) fn verified(&mut self, id: &ObjectId) -> Option<Content> {
         let content = self.files.get(id)?.content;
-        if content == right_bytes(id) {
+        if self.reads_fail {
+            return None;
+        }
+        if content == right_bytes(id) && !self.unreadable.remove(id) {
             return Some(content);
         }
-        self.files.remove(id);
+        self.remove(id);
         self.quarantine.insert(*id);
         None
     }
 
+    /// What a question of a client or another node finds.
+    pub(crate) fn look(&mut self, id: &ObjectId, verifies: bool) -> Looked {
+        let plain = self.files.get(id).map(|file| file.content);
+        match if verifies { self.verified(id) } else { plain } {
+            Some(content) => Looked::Have(content),
+            None if self.reads_fail || self.quarantine.contains(id) => Looked::Failed,
+            None => Looked::Nothing,
+        }
+    }
+
     /// The machine lost power: what was not synced is gone, or torn.
     pub(crate) fn lose_power(&mut self, random: &mut Random) {
+        self.version += 1;
         self.files.retain(|_, file| file.is_name_synced);
         for file in self.files.values_mut().filter(|file| !file.is_data_synced) {
             file.content = random.next() & !1;
         }
+    }
+
+    /// All that was stored is gone; what the node knows of itself stays.
+    pub(crate) fn lose_everything(&mut self) {
+        let (layout, generation, version) = (self.layout.take(), self.generation, self.version + 1);
+        *self = Self { layout, generation, version, ..Self::default() };
+    }
+
+    /// Whatever is wrong with it ends; what was lost stays lost.
+    pub(crate) fn heal(&mut self) {
+        (self.is_full, self.has_no_inodes) = (false, false);
+        (self.reads_fail, self.sync_fails, self.slowness) = (false, false, 0);
+    }
+
+    /// Whether nothing is wrong with it.
+    pub(crate) fn is_well(&self) -> bool {
+        self.has_room() && !self.reads_fail && !self.sync_fails && self.slowness == 0
+    }
+
+    /// Whether it takes new files.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.is_full && !self.has_no_inodes
     }
 
     /// The process starts: leftovers go.

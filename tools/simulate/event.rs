@@ -1,6 +1,10 @@
 //! What can happen in the world, and what nodes say to each other.
 
+use std::sync::Arc;
+
+use reticulum::cluster::core::Input;
 use reticulum::cluster::layout::{LayoutHash, SyncHash};
+use reticulum::cluster::node::NodeUrl;
 use reticulum::object::ObjectId;
 
 use crate::disk::Content;
@@ -14,6 +18,9 @@ pub(crate) type Number = u64;
 
 /// What a question is about: its kind and its image.
 pub(crate) type About = (u8, ObjectId);
+
+/// Ids in order, shared by whoever looks at them.
+pub(crate) type Ids = Arc<Vec<ObjectId>>;
 
 /// Something that happens at its time.
 #[derive(Clone, Debug)]
@@ -34,8 +41,42 @@ pub(crate) enum Event {
     Scrub(Index, u64),
     Upload,
     Read,
+    /// A client reads what was answered a moment ago.
+    ReadBack(ObjectId),
     Fault(Fault),
+    /// A node ends with enough copies of an upload, before it answers.
+    Crash(Index, u64),
     Heal(Fault),
+    /// An operator changes something, drawn by the number.
+    Edit(Index, u64),
+    /// The restart of all nodes at that time was so long ago that they must know each other.
+    Restarted(u64),
+    /// And so long ago that repair would have begun.
+    RestartedLong(u64),
+}
+
+/// What a core is told, kept for as long as the core is blocked.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact {
+    Message(Vec<u8>),
+    Persisted(u64),
+    PersistFailed(u64),
+    Synced(SyncHash),
+    HoldsImages(bool),
+    Meet(NodeUrl),
+}
+
+impl Fact {
+    pub(crate) fn input(&self) -> Input<'_> {
+        match self {
+            Self::Message(bytes) => Input::Message(bytes),
+            Self::Persisted(sequence) => Input::Persisted(*sequence),
+            Self::PersistFailed(sequence) => Input::PersistFailed(*sequence),
+            Self::Synced(hash) => Input::Synced(*hash),
+            Self::HoldsImages(holds) => Input::HoldsImages(*holds),
+            Self::Meet(url) => Input::Meet(url),
+        }
+    }
 }
 
 /// A message on the wire. It is lost when either process ends before it arrives: a connection does not outlive
@@ -66,7 +107,7 @@ pub(crate) enum Ask {
     /// Read your copy and say so.
     Verify(ObjectId),
     /// Everything that the asker has, to find what either lacks.
-    Compare(Vec<ObjectId>),
+    Compare(Ids),
 }
 
 /// What it answers.
@@ -77,5 +118,5 @@ pub(crate) enum Tell {
     Have(Content),
     No(Option<SyncHash>),
     Receipt(LayoutHash),
-    Compared { hash: Option<SyncHash>, lacks: Vec<ObjectId>, offers: Vec<ObjectId> },
+    Compared { hash: Option<SyncHash>, lacks: Ids, offers: Ids },
 }

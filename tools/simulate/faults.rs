@@ -4,11 +4,11 @@ use reticulum::cluster::random::Random;
 
 use crate::event::Index;
 
-/// One fault. Its node or link is drawn when it strikes.
+/// One fault, and whom it strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
-    /// Whom it strikes; the second only for links.
+    /// Whom it strikes; the second only for links, and as a further draw.
     pub(crate) nodes: (Index, Index),
     /// How long until it is healed, in milliseconds.
     pub(crate) duration: u64,
@@ -22,8 +22,16 @@ pub(crate) enum Kind {
     PowerCut,
     /// All machines lose power at once, just after an answer.
     PowerCutAll,
+    /// All processes end and start again.
+    RestartAll,
+    /// All machines of a zone lose power.
+    ZoneDown,
     /// SIGSTOP.
     Stop,
+    /// The control core hangs; the shards go on.
+    BlockCore,
+    /// The monotonic clock jumps ahead.
+    ClockJump,
     /// A node is cut off from all others.
     Isolate,
     /// The cluster is cut in two.
@@ -32,63 +40,105 @@ pub(crate) enum Kind {
     OneWay,
     /// Half a second and a third of the packets lost, on all links of a node.
     BadNetwork,
+    /// Bits change on all links of a node.
+    Corruption,
     DiskFull,
+    InodesUsed,
     /// The next sync fails.
     SyncError,
+    /// One file cannot be read, or nothing on a disk.
+    ReadError,
     SlowDisk,
     /// One copy's bytes change.
     BitFlip,
     /// A store is emptied by hand while its node is down.
     Emptied,
-    /// An operator changes a weight or zone.
+    /// A machine is lost for good, and an operator removes its node.
+    Remove,
+    /// A node is away for longer than it takes to be taken out automatically.
+    Away,
+    /// An operator changes weights, zones or copies, a few times in a row.
     Reweigh,
     /// New nodes join, up to three at once.
     Join,
-    /// A node is drained for a while.
+    /// A node is drained for a while, sometimes while others join.
     Drain,
+    /// An operator takes a node out for a while, sometimes one that does not hear of it.
+    Out,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 16] = [
-        Self::Kill,
-        Self::PowerCut,
-        Self::PowerCutAll,
-        Self::Stop,
-        Self::Isolate,
-        Self::Partition,
-        Self::OneWay,
-        Self::BadNetwork,
-        Self::DiskFull,
-        Self::SyncError,
-        Self::SlowDisk,
-        Self::BitFlip,
-        Self::Emptied,
-        Self::Reweigh,
-        Self::Join,
-        Self::Drain,
+    /// All of them, by the names that the command line knows.
+    pub(crate) const ALL: [(&'static str, Self); 26] = [
+        ("kill", Self::Kill),
+        ("power-cut", Self::PowerCut),
+        ("power-cut-all", Self::PowerCutAll),
+        ("restart-all", Self::RestartAll),
+        ("zone-down", Self::ZoneDown),
+        ("stop", Self::Stop),
+        ("block-core", Self::BlockCore),
+        ("clock-jump", Self::ClockJump),
+        ("isolate", Self::Isolate),
+        ("partition", Self::Partition),
+        ("one-way", Self::OneWay),
+        ("bad-network", Self::BadNetwork),
+        ("corruption", Self::Corruption),
+        ("disk-full", Self::DiskFull),
+        ("inodes-used", Self::InodesUsed),
+        ("sync-error", Self::SyncError),
+        ("read-error", Self::ReadError),
+        ("slow-disk", Self::SlowDisk),
+        ("bit-flip", Self::BitFlip),
+        ("emptied", Self::Emptied),
+        ("remove", Self::Remove),
+        ("away", Self::Away),
+        ("reweigh", Self::Reweigh),
+        ("join", Self::Join),
+        ("drain", Self::Drain),
+        ("out", Self::Out),
     ];
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).expect("each kind has a name").0
+    }
 }
 
-/// The faults of one run of so many milliseconds, each with its time: one about every 20 s, of kinds in a
-/// shuffled order, so that each run has many of them.
-pub(crate) fn draw(random: &mut Random, nodes: usize, millis: u64) -> Vec<(u64, Fault)> {
+/// Milliseconds from the first start to the healing of all faults.
+pub(crate) const FAULTS_MS: u64 = 600_000;
+
+/// The same in a world in which a node stays away for longer than half an hour.
+pub(crate) const LONG_FAULTS_MS: u64 = 3_000_000;
+
+/// How long a node is away in a long world.
+const AWAY_MS: u64 = 2_000_000;
+
+/// The faults of one run of so many milliseconds, each with its time: one about every 20 s (80 s in a long run),
+/// of kinds in a shuffled order, so that each run has many of them; or all of one kind.
+pub(crate) fn draw(random: &mut Random, nodes: usize, millis: u64, only: Option<Kind>) -> Vec<(u64, Fault)> {
+    let index = |random: &mut Random| usize::try_from(random.below(nodes as u64)).expect("an index");
     let mut faults = Vec::new();
     let mut at = 30_000;
+    if millis == LONG_FAULTS_MS {
+        let nodes = (index(random), index(random));
+        faults.push((at, Fault { kind: Kind::Away, nodes, duration: AWAY_MS + random.below(200_000) }));
+    }
     let mut kinds = Vec::new();
-    while at < millis.saturating_sub(60_000) {
+    while at < millis.saturating_sub(60_000) && only != Some(Kind::Away) {
         if kinds.is_empty() {
-            kinds = Kind::ALL.to_vec();
+            kinds = match only {
+                Some(kind) => vec![kind],
+                None => Kind::ALL.iter().map(|(_, kind)| *kind).filter(|kind| *kind != Kind::Away).collect(),
+            };
         }
         let pick = random.below(kinds.len() as u64);
         let kind = kinds.swap_remove(usize::try_from(pick).expect("an index"));
-        let index = |random: &mut Random| usize::try_from(random.below(nodes as u64)).expect("an index");
         let duration = match random.below(3) {
             0 => 1_000 + random.below(5_000),
             1 => 10_000 + random.below(20_000),
             _ => 30_000 + random.below(40_000),
         };
         faults.push((at, Fault { kind, nodes: (index(random), index(random)), duration }));
-        at += 8_000 + random.below(25_000);
+        at += (8_000 + random.below(25_000)) * (millis / FAULTS_MS).max(1) * 4 / 5;
     }
     faults
 }

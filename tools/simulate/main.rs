@@ -5,26 +5,37 @@
 //! to rest where it belongs. A seed replays exactly. `--plants` puts bugs in on purpose: all must be found.
 
 mod check;
-mod client;
+mod detection;
 mod disk;
+mod drive;
 mod event;
 mod faults;
+mod machines;
+mod network;
 mod node;
+mod operator;
 mod peer;
 mod plant;
+mod read;
 mod repair;
+mod restart;
+mod setup;
 mod store;
 mod strike;
+mod upload;
 mod world;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
 
+use detection::Detection;
 use faults::Kind;
 use plant::Plant;
+use setup::Choice;
 use world::Log;
 
 /// Runs seeded worlds and checks every promise in them.
@@ -36,12 +47,21 @@ struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 1)]
     count: u64,
+    /// Faults of one kind only.
+    #[arg(long)]
+    only: Option<String>,
     /// A bug to put in.
     #[arg(long)]
     plant: Option<String>,
+    /// Measure how soon a node that ends is seen down in a cluster of so many nodes, at least 3.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(3..=1024))]
+    detection: Option<u64>,
     /// Every bug, one after the other, each until it is found or the seeds are used up.
     #[arg(long)]
     plants: bool,
+    /// Tell what happens: all that concerns no image, or one whose id begins like this.
+    #[arg(long)]
+    story: Option<String>,
     /// Every seed twice: both runs must be equal.
     #[arg(long)]
     twice: bool,
@@ -50,43 +70,81 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let seeds = arguments.seed..arguments.seed + arguments.count;
-    if arguments.plants {
-        return all_plants(seeds);
+    if let Some(count) = arguments.detection {
+        measure_detection(usize::try_from(count).expect("at most 1024"), seeds);
+        return ExitCode::SUCCESS;
     }
-    let plant = match &arguments.plant {
-        None => None,
-        Some(name) => match Plant::ALL.iter().find(|(known, _)| known == name) {
-            Some((_, plant)) => Some(*plant),
-            None => {
-                let names: Vec<_> = Plant::ALL.iter().map(|(name, _)| *name).collect();
-                eprintln!("no plant {name}: take one of {}", names.join(", "));
-                return ExitCode::from(2);
-            }
-        },
-    };
-    run_seeds(seeds, plant, arguments.twice)
+    match choose(&arguments) {
+        Err(complaint) => {
+            eprintln!("{complaint}");
+            ExitCode::from(2)
+        }
+        Ok(choice) if arguments.plants => all_plants(seeds, choice.only),
+        Ok(choice) => run_seeds(seeds, &choice, arguments.twice),
+    }
 }
 
-fn run_seeds(seeds: std::ops::Range<u64>, plant: Option<Plant>, twice: bool) -> ExitCode {
+/// One line for each seed: times of detection, and what a quiet cluster sends.
+fn measure_detection(count: usize, seeds: Range<u64>) {
+    for seed in seeds {
+        let Detection { all, messages, body_bytes, bytes } = detection::measure(count, seed);
+        let (least, most) = (all.iter().min().unwrap_or(&0), all.iter().max().unwrap_or(&0));
+        println!(
+            "seed {seed}, {count} nodes: seen down by all {least} to {most} ms after the end ({} ended)",
+            all.len()
+        );
+        println!(
+            "in quiet each node sends {messages:.1} messages a second, {body_bytes:.0} bytes of bodies, {bytes:.0} with heads"
+        );
+    }
+}
+
+fn choose(arguments: &Arguments) -> Result<Choice, String> {
+    Ok(Choice {
+        plant: named(&Plant::ALL, arguments.plant.as_deref(), "plant")?,
+        only: named(&Kind::ALL, arguments.only.as_deref(), "fault")?,
+        story: arguments.story.clone(),
+    })
+}
+
+/// Whatever has this name, if one was given.
+fn named<T: Copy>(all: &[(&str, T)], name: Option<&str>, what: &str) -> Result<Option<T>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let found = all.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+    let names = || all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    found.map(Some).ok_or_else(|| format!("no {what} {name}: take one of {}", names()))
+}
+
+fn run_seeds(seeds: Range<u64>, choice: &Choice, twice: bool) -> ExitCode {
     let (began, mut failed, mut milliseconds) = (Instant::now(), 0, 0);
     let (mut faults, mut counts) = (BTreeMap::<Kind, usize>::new(), BTreeMap::<&str, u64>::new());
-    for seed in seeds.clone() {
-        let log = check::run(seed, plant);
+    let mut count = 0;
+    for seed in seeds {
+        let log = check::run(seed, choice);
         failed += u64::from(!report(seed, &log));
-        if twice && check::run(seed, plant).trace != log.trace {
+        count += 1;
+        if twice && check::run(seed, choice).trace != log.trace {
             println!("seed {seed}: the second run differs");
             failed += 1;
         }
         milliseconds += log.milliseconds * if twice { 2 } else { 1 };
         log.faults.iter().for_each(|(kind, count)| *faults.entry(*kind).or_default() += count);
         log.counts.iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
+        // A bug is found once.
+        if choice.plant.is_some() && failed > 0 {
+            break;
+        }
     }
-    for kind in Kind::ALL {
-        println!("{:>8} {kind:?}", faults.get(&kind).copied().unwrap_or(0));
+    for (name, kind) in Kind::ALL {
+        println!("{:>8} {name}", faults.get(&kind).copied().unwrap_or(0));
     }
     counts.iter().for_each(|(what, count)| println!("{count:>8} {what}"));
     let speed = milliseconds as f64 / began.elapsed().as_secs_f64() / 1e3;
-    println!("{} seeds, {failed} failed, {speed:.0} times real time", seeds.end - seeds.start);
+    println!("{count} seeds, {failed} failed, {speed:.0} times real time");
+    if let Some(kind) = choice.only.filter(|kind| !faults.contains_key(kind)) {
+        println!("{} never struck", kind.name());
+        failed += 1;
+    }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -102,12 +160,12 @@ fn report(seed: u64, log: &Log) -> bool {
     false
 }
 
-fn all_plants(seeds: std::ops::Range<u64>) -> ExitCode {
+fn all_plants(seeds: Range<u64>, only: Option<Kind>) -> ExitCode {
     let mut missed = 0;
     for (name, plant) in Plant::ALL {
-        let found = seeds
-            .clone()
-            .find_map(|seed| Some((seed, check::run(seed, Some(plant)).failures.first()?.clone())));
+        let choice = Choice { plant: Some(plant), only, story: None };
+        let found =
+            seeds.clone().find_map(|seed| Some((seed, check::run(seed, &choice).failures.first()?.clone())));
         match found {
             Some((seed, failure)) => println!("{name}: found by seed {seed}: {failure}"),
             None => {

@@ -1,6 +1,6 @@
 //! One node of the world: its process, which may be gone, and its machine, which stays.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use reticulum::cluster::core::{Boot, Core, Settings};
@@ -15,7 +15,8 @@ use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
 
 use crate::disk::{Content, Disk};
-use crate::event::{Envelope, Index, Number};
+use crate::event::{Envelope, Fact, Ids, Index, Number};
+use crate::faults::Fault;
 
 /// A machine with a node on it.
 pub(crate) struct Node {
@@ -25,12 +26,25 @@ pub(crate) struct Node {
     /// Counts processes: what belongs to an earlier one is void.
     pub(crate) boot: u64,
     /// Its clock's origin, other at each start.
-    pub(crate) origin: u64,
+    origin: u64,
+    /// How much faster than true its clock goes, in millionths; negative: slower.
+    pub(crate) haste: i64,
     pub(crate) process: Option<Process>,
     pub(crate) is_stopped: bool,
     /// What arrived while it was stopped.
     pub(crate) inbox: Vec<Envelope>,
+    /// Its core hangs.
+    pub(crate) is_blocked: bool,
+    /// What the core was not told while it hung.
+    pub(crate) untold: Vec<Fact>,
+    /// Where it will crash, and with which fault.
+    pub(crate) trap: Option<(Trap, Fault)>,
+    /// Its machine is lost for good.
+    pub(crate) is_gone: bool,
 }
+
+/// The largest error of a clock, in millionths.
+const HASTE_MAX: u64 = 10_000;
 
 /// What a process keeps in memory.
 pub(crate) struct Process {
@@ -47,6 +61,21 @@ pub(crate) struct Process {
     pub(crate) compare_turn: usize,
     pub(crate) told_holding: bool,
     pub(crate) enrolled: Option<LayoutHash>,
+    /// Owners by the view, worked out once. Never walked: the order of a hash map is another in each run.
+    pub(crate) owners: HashMap<ObjectId, (bool, Arc<[NodeId]>)>,
+    /// What this node last listed, and of which state of its disk.
+    pub(crate) listed: (u64, Option<LayoutHash>, Ids),
+    /// What it last found comparing with a node: it is the same while both lists are the same.
+    pub(crate) found: BTreeMap<Index, Found>,
+}
+
+/// What a comparison of two lists found.
+#[derive(Clone)]
+pub(crate) struct Found {
+    pub(crate) mine: Ids,
+    pub(crate) theirs: Ids,
+    pub(crate) lacks: Ids,
+    pub(crate) offers: Ids,
 }
 
 pub(crate) enum Operation {
@@ -104,6 +133,28 @@ pub(crate) enum Step {
     SyncName,
 }
 
+/// A moment of an upload at which a node crashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trap {
+    /// Before this step of a copy.
+    Before(Step),
+    /// When its own copy is durable, and maybe no other is.
+    Stored,
+    /// When it would answer.
+    Answer,
+}
+
+impl Trap {
+    pub(crate) const ALL: [(&'static str, Self); 6] = [
+        ("crash before the write", Self::Before(Step::Write)),
+        ("crash after the write, before the sync", Self::Before(Step::Sync)),
+        ("crash after the sync, before the rename", Self::Before(Step::Rename)),
+        ("crash after the rename, before the directory sync", Self::Before(Step::SyncName)),
+        ("crash with its own copy alone durable", Self::Stored),
+        ("crash with enough copies, before the answer", Self::Answer),
+    ];
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Waiter {
     Remote { to: Index, to_boot: u64, number: Number },
@@ -112,17 +163,55 @@ pub(crate) enum Waiter {
 }
 
 impl Node {
-    /// The node's clock at this time of the world.
-    pub(crate) fn clock(&self, now: u64) -> Time {
-        Time::from_millis(self.origin + now)
+    /// A machine with an empty disk that does not run yet.
+    pub(crate) fn new(id: NodeId, settings: Settings) -> Self {
+        Self {
+            id,
+            settings,
+            disk: Disk::default(),
+            boot: 0,
+            origin: 0,
+            haste: 0,
+            process: None,
+            is_stopped: false,
+            inbox: Vec::new(),
+            is_blocked: false,
+            untold: Vec::new(),
+            trap: None,
+            is_gone: false,
+        }
     }
 
-    /// Starts a process. The clock begins anywhere: nothing may depend on it.
+    /// The node's clock at this time of the world.
+    pub(crate) fn clock(&self, now: u64) -> Time {
+        let error = i128::from(now) * i128::from(self.haste) / 1_000_000;
+        Time::from_millis(self.origin + u64::try_from(i128::from(now) + error).expect("a small error"))
+    }
+
+    /// When in the world its clock has reached this.
+    pub(crate) fn time_of(&self, clock: Time) -> u64 {
+        let passed = clock.millis().saturating_sub(self.origin);
+        let rate = 1_000_000_u64.saturating_add_signed(self.haste);
+        let mut time = passed.saturating_mul(1_000_000) / rate;
+        while self.clock(time) < clock {
+            time += 1;
+        }
+        time
+    }
+
+    /// The clock jumps ahead.
+    pub(crate) fn jump(&mut self, millis: u64) {
+        self.origin += millis;
+    }
+
+    /// Starts a process. The clock begins anywhere and goes a little wrong: nothing may depend on it.
     pub(crate) fn start(&mut self, now: u64, seed: u64, holds_images: bool) {
         self.boot += 1;
         self.disk.generation += 1;
         self.disk.sweep();
         self.origin = seed % 1_000_000_000;
+        self.haste =
+            i64::try_from(seed % (2 * HASTE_MAX)).expect("small") - i64::try_from(HASTE_MAX).expect("small");
         let boot = Boot {
             this: self.id,
             generation: self.disk.generation,
@@ -134,7 +223,7 @@ impl Node {
         let clock = self.clock(now);
         let core = Core::new(self.settings.clone(), boot, clock);
         let mut strays = Strays::default();
-        self.disk.strays.iter().for_each(|id| strays.record(*id, clock));
+        self.disk.strays().iter().for_each(|id| strays.record(*id, clock));
         self.process = Some(Process {
             view: core.view().clone(),
             core,
@@ -149,17 +238,25 @@ impl Node {
             compare_turn: 0,
             told_holding: holds_images,
             enrolled: None,
+            owners: HashMap::new(),
+            listed: (0, None, Ids::default()),
+            found: BTreeMap::new(),
         });
-        self.is_stopped = false;
-        self.inbox.clear();
+        self.wake();
     }
 
     /// The process ends at once.
     pub(crate) fn kill(&mut self) {
         self.process = None;
         self.boot += 1;
-        self.is_stopped = false;
+        self.wake();
+    }
+
+    /// What was held back belonged to another process.
+    fn wake(&mut self) {
+        (self.is_stopped, self.is_blocked) = (false, false);
         self.inbox.clear();
+        self.untold.clear();
     }
 
     pub(crate) fn is_running(&self) -> bool {

@@ -5,7 +5,7 @@ use reticulum::cluster::rules::absence::Said;
 use reticulum::cluster::view::Writes;
 use reticulum::object::ObjectId;
 
-use crate::disk::right_bytes;
+use crate::disk::{File, Looked, right_bytes};
 use crate::event::{About, Ask, Event, Index, Number, Payload, Tell};
 use crate::node::{Operation, Purpose, Request, Waiter};
 use crate::plant::Plant;
@@ -13,6 +13,7 @@ use crate::world::World;
 
 impl World {
     pub(crate) fn request(&mut self, index: Index, to: Index, ask: Ask, purpose: Purpose, timeout: u64) {
+        self.watch_restart(&purpose);
         let number = self.number();
         let (boot, sent) = (self.nodes[index].boot, self.nodes[index].clock(self.now));
         self.running(index).requests.insert(number, Request { to, sent, purpose });
@@ -36,8 +37,8 @@ impl World {
             Ask::Verify(id) => {
                 let disk = &mut self.nodes[index].disk;
                 let is_whole = disk.verified(&id).is_some();
-                let file = disk.files.get(&id).filter(|file| file.is_data_synced && file.is_name_synced);
-                if is_whole && file.is_some() { Tell::Receipt(view.hash()) } else { Tell::Refused }
+                let is_durable = disk.files().get(&id).is_some_and(File::is_durable);
+                if is_whole && is_durable { Tell::Receipt(view.hash()) } else { Tell::Refused }
             }
             Ask::Compare(theirs) => self.compare_with(index, from, &theirs),
         };
@@ -46,15 +47,11 @@ impl World {
 
     fn look_up(&mut self, index: Index, id: &ObjectId) -> Tell {
         let synced: Option<SyncHash> = self.view(index).synced_to();
-        let disk = &mut self.nodes[index].disk;
-        let content = match self.plant {
-            Some(Plant::NoVerify) => disk.files.get(id).map(|file| file.content),
-            _ => disk.verified(id),
-        };
-        match content {
-            Some(content) => Tell::Have(content),
-            None if disk.quarantine.contains(id) => Tell::Refused,
-            None => Tell::No(synced),
+        let verifies = self.plant != Some(Plant::NoVerify);
+        match self.nodes[index].disk.look(id, verifies) {
+            Looked::Have(content) => Tell::Have(content),
+            Looked::Failed => Tell::Refused,
+            Looked::Nothing => Tell::No(synced),
         }
     }
 

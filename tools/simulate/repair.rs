@@ -1,15 +1,14 @@
 //! What a node does by itself: compares what it has with the others, hands strays over, deletes excess.
 
-use reticulum::cluster::core::Input;
 use reticulum::cluster::layout::Edit;
 use reticulum::cluster::rules::excess::{Excess, Step};
 use reticulum::cluster::rules::stray::needs_record;
 use reticulum::cluster::time::Time;
 use reticulum::object::ObjectId;
 
-use crate::disk::right_bytes;
-use crate::event::{Ask, Index, Tell};
-use crate::node::{Comparison, Purpose};
+use crate::disk::{Looked, right_bytes};
+use crate::event::{Ask, Fact, Ids, Index, Tell};
+use crate::node::{Comparison, Found, Purpose};
 use crate::plant::Plant;
 use crate::world::World;
 
@@ -28,10 +27,11 @@ impl World {
     fn tell_fullness(&mut self, index: Index) {
         let (view, this) = (self.view(index), self.nodes[index].id);
         let clock = self.nodes[index].clock(self.now);
-        let is_full = self.nodes[index].disk.is_full;
-        if view.member(this).is_some_and(|member| member.writable == is_full) {
+        let has_room = self.nodes[index].disk.has_room();
+        let differs = view.member(this).is_some_and(|member| member.writable != has_room);
+        if differs && !self.nodes[index].is_blocked {
             // Refused only while it is no member.
-            _ = self.running(index).core.edit(&Edit::Writable(this, !is_full), clock);
+            _ = self.running(index).core.edit(&Edit::Writable(this, has_room), clock);
             self.drain(index);
         }
     }
@@ -44,8 +44,7 @@ impl World {
         let mut others = view.members().filter(|(node, _)| *node != this && view.is_counted_on(*node));
         let is_synced = others.all(|(node, _)| synced_with.get(&node) == Some(&hash));
         if is_synced || self.plant == Some(Plant::SyncedTooEarly) {
-            self.tell_core(index, Input::Synced(hash));
-            self.drain(index);
+            self.tell_core(index, Fact::Synced(hash));
         }
     }
 
@@ -74,29 +73,48 @@ impl World {
     }
 
     /// Copies that a node knows of: in its slots by the manifests, outside of them by the journal.
-    fn listed(&mut self, index: Index) -> Vec<ObjectId> {
+    fn listed(&mut self, index: Index) -> Ids {
+        let version = (self.nodes[index].disk.version(), self.running(index).enrolled);
+        let (of_version, of_layout, list) = &self.running(index).listed;
+        if (*of_version, *of_layout) == version {
+            return list.clone();
+        }
         let disk = &self.nodes[index].disk;
-        let durable = disk.files.iter().filter(|(_, file)| file.is_data_synced && file.is_name_synced);
-        let all: Vec<_> = durable.map(|(id, _)| (*id, disk.strays.contains(id))).collect();
-        all.into_iter()
-            .filter(|(id, is_stray)| *is_stray || self.owners(index, id).0)
-            .map(|(id, _)| id)
-            .collect()
+        let durable = disk.files().iter().filter(|(_, file)| file.is_durable());
+        let all: Vec<_> = durable.map(|(id, _)| (*id, disk.strays().contains(id))).collect();
+        let known = all.into_iter().filter(|(id, is_stray)| *is_stray || self.owners(index, id).0);
+        let list = Ids::new(known.map(|(id, _)| id).collect());
+        self.running(index).listed = (version.0, version.1, list.clone());
+        list
     }
 
     /// Answers a comparison: what this node lacks of theirs, and they lack of its.
-    pub(crate) fn compare_with(&mut self, index: Index, from: Index, theirs: &[ObjectId]) -> Tell {
+    pub(crate) fn compare_with(&mut self, index: Index, from: Index, theirs: &Ids) -> Tell {
         let hash = self.view(index).next_column();
-        let other = self.nodes[from].id;
         let mine = self.listed(index);
-        let is_lacking =
-            |world: &mut Self, id: &ObjectId| mine.binary_search(id).is_err() && world.owners(index, id).0;
-        let lacks = theirs.iter().filter(|id| is_lacking(self, id)).copied().collect();
-        let is_offered = |world: &mut Self, id: &ObjectId| {
-            theirs.binary_search(id).is_err() && world.owners(index, id).1.contains(&other)
-        };
-        let offers = mine.iter().filter(|id| is_offered(self, id)).copied().collect();
-        Tell::Compared { hash, lacks, offers }
+        let same = self.running(index).found.get(&from).cloned();
+        let same = same.filter(|found| Ids::ptr_eq(&found.mine, &mine) && Ids::ptr_eq(&found.theirs, theirs));
+        let found = same.unwrap_or_else(|| self.find_differences(index, from, mine, theirs));
+        let tell = Tell::Compared { hash, lacks: found.lacks.clone(), offers: found.offers.clone() };
+        self.running(index).found.insert(from, found);
+        tell
+    }
+
+    fn find_differences(&mut self, index: Index, from: Index, mine: Ids, theirs: &Ids) -> Found {
+        let other = self.nodes[from].id;
+        let mut lacks = Vec::new();
+        for id in theirs.iter().filter(|id| mine.binary_search(id).is_err()) {
+            if self.owners(index, id).0 {
+                lacks.push(*id);
+            }
+        }
+        let mut offers = Vec::new();
+        for id in mine.iter().filter(|id| theirs.binary_search(id).is_err()) {
+            if self.owners(index, id).1.contains(&other) {
+                offers.push(*id);
+            }
+        }
+        Found { mine, theirs: theirs.clone(), lacks: lacks.into(), offers: offers.into() }
     }
 
     pub(crate) fn compared(&mut self, index: Index, from: Index, tell: Option<Tell>) {
@@ -110,19 +128,17 @@ impl World {
         comparison.is_answered = true;
         // Under another column the other may not know yet what it should give: mended, but not in sync.
         comparison.has_failed |= hash != Some(comparison.hash);
-        comparison.open = lacks.iter().chain(&offers).copied().collect();
-        for id in lacks {
-            let disk = &mut self.nodes[index].disk;
-            let content = match self.plant {
-                Some(Plant::NoVerify) => disk.files.get(&id).map(|file| file.content),
-                _ => disk.verified(&id),
-            };
-            match content {
-                Some(content) => self.request(index, from, Ask::Put(id, content), Purpose::Push(id), 2_000),
-                None => self.compared_one(index, id, false),
+        comparison.open = lacks.iter().chain(offers.iter()).copied().collect();
+        let verifies = self.plant != Some(Plant::NoVerify);
+        for id in lacks.iter().copied() {
+            match self.nodes[index].disk.look(&id, verifies) {
+                Looked::Have(content) => {
+                    self.request(index, from, Ask::Put(id, content), Purpose::Push(id), 2_000);
+                }
+                Looked::Nothing | Looked::Failed => self.compared_one(index, id, false),
             }
         }
-        for id in offers {
+        for id in offers.iter().copied() {
             self.request(index, from, Ask::Get(id), Purpose::Pull(id), 2_000);
         }
         self.end_comparison(index);
@@ -161,7 +177,7 @@ impl World {
 
     fn tend_stray(&mut self, index: Index, id: ObjectId, clock: Time) {
         let view = self.view(index);
-        if !needs_record(&view, &id) || !self.nodes[index].disk.files.contains_key(&id) {
+        if !needs_record(&view, &id) || !self.nodes[index].disk.files().contains_key(&id) {
             return self.settle_stray(index, id);
         }
         let by_rank = self.plant == Some(Plant::DeleteByRank);
@@ -212,12 +228,13 @@ impl World {
 
     fn delete_stray(&mut self, index: Index, id: ObjectId) {
         self.count("excess deleted");
-        self.nodes[index].disk.files.remove(&id);
+        self.tell(Some(&id), || format!("node {index} deletes {id}"));
+        self.nodes[index].disk.remove(&id);
         self.settle_stray(index, id);
     }
 
     fn settle_stray(&mut self, index: Index, id: ObjectId) {
-        self.nodes[index].disk.strays.remove(&id);
+        self.nodes[index].disk.settle_stray(&id);
         let process = self.running(index);
         process.strays.settle(&id);
         process.excess.remove(&id);

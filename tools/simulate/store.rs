@@ -1,12 +1,11 @@
 //! A copy on its way to the disk, step by step: a crash may come between any two.
 
-use reticulum::cluster::core::Input;
 use reticulum::cluster::rules::stray::needs_record;
 use reticulum::object::ObjectId;
 
 use crate::disk::{Content, File, right_bytes};
-use crate::event::{Event, Index, Number, Payload, Tell};
-use crate::node::{Job, Step, Waiter};
+use crate::event::{Event, Fact, Index, Number, Payload, Tell};
+use crate::node::{Job, Step, Trap, Waiter};
 use crate::plant::Plant;
 use crate::world::World;
 
@@ -14,15 +13,15 @@ impl World {
     /// Makes a copy durable, once however many ask, and tells the waiter.
     pub(crate) fn store(&mut self, index: Index, id: ObjectId, content: Content, waiter: Waiter) {
         let is_right = content == right_bytes(&id) || self.plant == Some(Plant::NoVerify);
-        if !is_right || self.nodes[index].disk.is_full {
+        if !is_right || !self.nodes[index].disk.has_room() {
             return self.notify(index, waiter, false);
         }
         if let Some(job) = self.running(index).jobs.values_mut().find(|job| job.id == id) {
             return job.waiters.push(waiter);
         }
         let here = self.nodes[index].disk.verified(&id).is_some();
-        let file = self.nodes[index].disk.files.get(&id);
-        if here && file.is_some_and(|file| file.is_data_synced && file.is_name_synced) {
+        let file = self.nodes[index].disk.files().get(&id);
+        if here && file.is_some_and(File::is_durable) {
             return self.notify(index, waiter, true);
         }
         let step = if here { Step::SyncName } else { Step::Write };
@@ -41,7 +40,14 @@ impl World {
     /// One step is done: go on with the next.
     pub(crate) fn store_step(&mut self, index: Index, number: Number) {
         let Some(job) = self.running(index).jobs.get(&number).cloned() else { return };
+        if self.springs(index, Trap::Before(job.step)) {
+            return;
+        }
+        let disk = &self.nodes[index].disk;
         let next = match job.step {
+            // Full in the middle of it: of data while it is written, of inodes when directories are made.
+            Step::Write if disk.is_full => return self.no_room(index, number),
+            Step::Rename if disk.has_no_inodes => return self.no_room(index, number),
             Step::Write if self.plant == Some(Plant::AnswerBeforeSync) => {
                 return self.answer_early(index, number, job);
             }
@@ -58,7 +64,7 @@ impl World {
                 Step::SyncName
             }
             Step::SyncName => {
-                if let Some(file) = self.nodes[index].disk.files.get_mut(&job.id) {
+                if let Some(file) = self.nodes[index].disk.file(&job.id) {
                     (file.is_name_synced, file.is_data_synced) = (true, true);
                 }
                 return self.finish(index, number, true);
@@ -69,26 +75,35 @@ impl World {
     }
 
     fn rename(&mut self, index: Index, job: &Job, is_data_synced: bool) {
+        self.tell(Some(&job.id), || {
+            format!("node {index} stores {} under {}", job.id, self.view(index).hash())
+        });
         if !self.running(index).told_holding {
             self.running(index).told_holding = true;
-            self.tell_core(index, Input::HoldsImages(true));
-            self.drain(index);
+            self.tell_core(index, Fact::HoldsImages(true));
         }
         let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
         if needs_record(&view, &job.id) && self.plant != Some(Plant::NoStrayRecord) {
-            self.nodes[index].disk.strays.insert(job.id);
+            self.nodes[index].disk.record_stray(job.id);
             self.running(index).strays.record(job.id, clock);
         }
         let disk = &mut self.nodes[index].disk;
         disk.temporary -= 1;
         disk.quarantine.remove(&job.id);
-        disk.files.insert(job.id, File { content: job.content, is_data_synced, is_name_synced: false });
+        disk.unreadable.remove(&job.id);
+        disk.put(job.id, File { content: job.content, is_data_synced, is_name_synced: false });
     }
 
     fn answer_early(&mut self, index: Index, number: Number, job: Job) {
         self.rename(index, &job, false);
-        self.nodes[index].disk.files.get_mut(&job.id).expect("just renamed").is_name_synced = true;
+        self.nodes[index].disk.file(&job.id).expect("just renamed").is_name_synced = true;
         self.finish(index, number, true);
+    }
+
+    fn no_room(&mut self, index: Index, number: Number) {
+        self.count("no room in the middle of a write");
+        self.nodes[index].disk.temporary -= 1;
+        self.finish(index, number, false);
     }
 
     /// A sync that failed is not tried again: the pages may be gone from the cache.
@@ -98,13 +113,17 @@ impl World {
         if job.step == Step::Sync {
             disk.temporary -= 1;
         } else {
-            disk.files.remove(&job.id);
+            disk.remove(&job.id);
         }
         self.finish(index, number, false);
     }
 
     fn finish(&mut self, index: Index, number: Number, is_durable: bool) {
         let Some(job) = self.running(index).jobs.remove(&number) else { return };
+        let is_of_upload = |waiter: &Waiter| matches!(waiter, Waiter::Upload(_));
+        if is_durable && job.waiters.iter().any(is_of_upload) && self.springs(index, Trap::Stored) {
+            return;
+        }
         for waiter in job.waiters {
             self.notify(index, waiter, is_durable);
         }
@@ -127,11 +146,17 @@ impl World {
         }
     }
 
-    /// Reads every copy back, and moves damaged ones away.
+    /// Reads every copy back and moves damaged ones away. What a killed process left unsynced is synced: it is
+    /// visible, and must be listed like all others.
     pub(crate) fn scrub(&mut self, index: Index) {
+        let jobs: Vec<_> = self.running(index).jobs.values().map(|job| job.id).collect();
         let disk = &mut self.nodes[index].disk;
-        for id in disk.files.keys().copied().collect::<Vec<_>>() {
-            disk.verified(&id);
+        for id in disk.files().keys().copied().collect::<Vec<_>>() {
+            let is_whole = disk.verified(&id).is_some() && !jobs.contains(&id);
+            if is_whole && !disk.files()[&id].is_durable() {
+                let file = disk.file(&id).expect("the file that was read");
+                (file.is_data_synced, file.is_name_synced) = (true, true);
+            }
         }
     }
 }

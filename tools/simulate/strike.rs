@@ -1,79 +1,103 @@
 //! Faults strike, and are healed.
 
-use reticulum::cluster::core::Input;
-use reticulum::cluster::layout::{Edit, Role};
-use reticulum::cluster::node::Weight;
-use reticulum::object::ObjectId;
+use std::collections::BTreeSet;
 
-use crate::disk::right_bytes;
+use reticulum::cluster::layout::{Edit, Role};
+
 use crate::event::{Event, Index};
 use crate::faults::{Fault, Kind};
+use crate::network::Network;
 use crate::world::World;
 
 impl World {
     pub(crate) fn strike(&mut self, fault: Fault) {
-        let Fault { kind, nodes: (index, other), duration } = fault;
+        let Fault { kind, nodes: (index, _), duration } = fault;
+        if self.nodes[index].is_gone {
+            return;
+        }
         let has_struck = match kind {
-            Kind::Kill => self.take_down(index, false),
-            Kind::PowerCut => self.take_down(index, true),
-            Kind::PowerCutAll if duration > 0 => {
+            Kind::PowerCutAll | Kind::RestartAll if duration == 0 => {
+                self.after(2_000, Event::Heal(fault));
+                self.strike_all(kind)
+            }
+            // Not now, but just after the next answer.
+            Kind::PowerCutAll => {
                 self.cut_power_after_answer = true;
                 false
             }
-            Kind::PowerCutAll => {
-                for index in 0..self.nodes.len() {
-                    self.take_down(index, true);
-                }
-                self.after(2_000, Event::Heal(fault));
-                true
-            }
+            Kind::RestartAll => return self.strike(Fault { duration: 0, ..fault }),
+            _ => self.strike_one(fault),
+        };
+        if !has_struck {
+            return;
+        }
+        *self.log.faults.entry(kind).or_default() += 1;
+        self.tell(None, || format!("{fault:?}"));
+        if kind != Kind::RestartAll {
+            self.restart = None;
+        }
+        let heals_itself =
+            matches!(kind, Kind::SyncError | Kind::BitFlip | Kind::Reweigh | Kind::Join | Kind::ClockJump);
+        if !heals_itself && !matches!(kind, Kind::PowerCutAll | Kind::RestartAll) {
+            self.after(duration, Event::Heal(fault));
+        }
+    }
+
+    fn strike_all(&mut self, kind: Kind) -> bool {
+        if kind == Kind::RestartAll {
+            return self.restart_all();
+        }
+        for index in self.standing() {
+            self.take_down(index, true);
+        }
+        true
+    }
+
+    /// Says whether there was anything to strike.
+    fn strike_one(&mut self, fault: Fault) -> bool {
+        let Fault { kind, nodes: (index, other), duration } = fault;
+        match kind {
+            Kind::Kill | Kind::PowerCut | Kind::Away => self.crash(fault),
+            Kind::ZoneDown => self.darken(index),
             Kind::Stop => self.stop(index),
-            Kind::Isolate => {
-                let links = self.links_between(&[index].into(), true);
-                self.cut_links(&links)
-            }
-            Kind::Partition => {
-                let side = (0..self.nodes.len()).filter(|it| it % 2 == index % 2).collect();
-                let links = self.links_between(&side, true);
-                self.cut_links(&links)
-            }
+            Kind::BlockCore => self.block(index),
+            Kind::ClockJump => self.jump(index, duration),
+            Kind::Isolate => self.cut_links(&self.links_between(&[index].into())),
+            Kind::Partition => self.cut_links(&self.links_between(&self.side(index))),
             Kind::OneWay => index != other && self.cut_links(&[(index, other)]),
             Kind::BadNetwork => {
-                *self.bad.entry(index).or_default() += 1;
+                *self.network.bad.entry(index).or_default() += 1;
+                true
+            }
+            Kind::Corruption => {
+                *self.network.corrupt.entry(index).or_default() += 1;
                 true
             }
             Kind::DiskFull => !std::mem::replace(&mut self.nodes[index].disk.is_full, true),
+            Kind::InodesUsed => !std::mem::replace(&mut self.nodes[index].disk.has_no_inodes, true),
             Kind::SyncError => !std::mem::replace(&mut self.nodes[index].disk.sync_fails, true),
+            Kind::ReadError => self.spoil(index, other),
             Kind::SlowDisk => {
                 self.nodes[index].disk.slowness = 400;
                 true
             }
             Kind::BitFlip => self.flip(index),
-            Kind::Emptied => self.empty(index),
+            Kind::Emptied => self.empty_store(index),
+            Kind::Remove => self.lose(index),
             Kind::Reweigh => self.reweigh(index, duration),
-            Kind::Join if self.nodes.len() < 9 => {
-                // Up to three at once: for some images all owners are new then.
-                let count = (1 + self.random.below(3)).min(9 - self.nodes.len() as u64);
-                (0..count).for_each(|_| self.add_node(3));
-                true
-            }
-            Kind::Join => false,
-            Kind::Drain => self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Draining)),
-        };
-        if has_struck {
-            *self.log.faults.entry(kind).or_default() += 1;
-        }
-        let heals_itself =
-            matches!(kind, Kind::SyncError | Kind::BitFlip | Kind::Reweigh | Kind::Join | Kind::PowerCutAll);
-        if has_struck && !heals_itself {
-            self.after(duration, Event::Heal(fault));
+            Kind::Join => self.join_some(),
+            Kind::Drain => self.drain_node(index, other, duration),
+            Kind::Out => self.take_out(fault),
+            Kind::PowerCutAll | Kind::RestartAll => false,
         }
     }
 
     pub(crate) fn heal(&mut self, fault: Fault) {
         let Fault { kind, nodes: (index, other), .. } = fault;
+        self.tell(None, || format!("{fault:?} ends"));
         match kind {
-            Kind::Kill | Kind::PowerCut => self.bring_up(index),
+            Kind::Kill | Kind::PowerCut | Kind::Away => self.bring_up(index),
+            Kind::ZoneDown => self.brighten(index),
             Kind::Emptied => {
                 self.bring_up(index);
                 // The hard case: what it lost is on a node that does not answer while it catches up.
@@ -81,154 +105,46 @@ impl World {
                     self.strike(Fault { kind: Kind::Isolate, nodes: (other, index), duration: 15_000 });
                 }
             }
-            Kind::PowerCutAll => (0..self.nodes.len()).for_each(|index| self.bring_up(index)),
+            Kind::PowerCutAll => self.standing().into_iter().for_each(|index| self.bring_up(index)),
+            Kind::RestartAll => self.restarted(),
             Kind::Stop => self.resume(index),
-            Kind::Isolate => {
-                let links = self.links_between(&[index].into(), true);
-                self.mend_links(&links);
-            }
-            Kind::Partition => {
-                let side = (0..self.nodes.len()).filter(|it| it % 2 == index % 2).collect();
-                let links = self.links_between(&side, true);
-                self.mend_links(&links);
-            }
+            Kind::BlockCore => self.unblock(index),
+            Kind::Isolate => self.mend_links(&self.links_between(&[index].into())),
+            Kind::Partition => self.mend_links(&self.links_between(&self.side(index))),
             Kind::OneWay => self.mend_links(&[(index, other)]),
-            Kind::BadNetwork => {
-                if let Some(count) = self.bad.get_mut(&index) {
-                    *count -= 1;
-                }
-                self.bad.retain(|_, count| *count > 0);
+            Kind::BadNetwork => Network::mend(&mut self.network.bad, index),
+            Kind::Corruption => Network::mend(&mut self.network.corrupt, index),
+            Kind::DiskFull | Kind::InodesUsed | Kind::ReadError | Kind::SlowDisk => {
+                self.nodes[index].disk.heal();
             }
-            Kind::DiskFull => self.nodes[index].disk.is_full = false,
-            Kind::SlowDisk => self.nodes[index].disk.slowness = 0,
-            Kind::Drain => {
+            Kind::Remove => self.remove(fault),
+            Kind::Drain => _ = self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Active)),
+            Kind::Out => {
+                self.unblock(index);
                 self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Active));
             }
-            Kind::SyncError | Kind::BitFlip | Kind::Reweigh | Kind::Join => {}
+            Kind::SyncError | Kind::BitFlip | Kind::Reweigh | Kind::Join | Kind::ClockJump => {}
         }
     }
 
     /// Ends all faults.
     pub(crate) fn heal_all(&mut self) {
-        self.cut.clear();
-        self.bad.clear();
-        self.cut_power_after_answer = false;
-        for index in 0..self.nodes.len() {
-            let disk = &mut self.nodes[index].disk;
-            (disk.is_full, disk.sync_fails, disk.slowness) = (false, false, 0);
+        self.network = Network::default();
+        (self.cut_power_after_answer, self.restart, self.zones_down) = (false, None, 0);
+        for index in self.standing() {
+            self.nodes[index].disk.heal();
             self.resume(index);
+            self.unblock(index);
             self.bring_up(index);
         }
         for index in 0..self.nodes.len() {
-            self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Active));
+            let role = if self.nodes[index].is_gone { Role::Removed } else { Role::Active };
+            self.edit(index, |world| Edit::Role(world.nodes[index].id, role));
         }
     }
 
-    fn take_down(&mut self, index: Index, loses_power: bool) -> bool {
-        let was_up = self.nodes[index].process.is_some();
-        self.nodes[index].kill();
-        if loses_power {
-            self.nodes[index].disk.lose_power(&mut self.random);
-        }
-        was_up
-    }
-
-    fn bring_up(&mut self, index: Index) {
-        if self.nodes[index].process.is_none() {
-            self.start(index);
-        }
-    }
-
-    fn stop(&mut self, index: Index) -> bool {
-        let node = &mut self.nodes[index];
-        node.process.is_some() && !std::mem::replace(&mut node.is_stopped, true)
-    }
-
-    /// Timers and messages that have waited come in any order.
-    fn resume(&mut self, index: Index) {
-        if !std::mem::replace(&mut self.nodes[index].is_stopped, false) {
-            return;
-        }
-        self.tell_core(index, Input::Tick);
-        self.drain(index);
-        for number in self.running(index).requests.keys().copied().collect::<Vec<_>>() {
-            let boot = self.nodes[index].boot;
-            self.after(50, Event::Timeout(index, boot, number));
-        }
-        for envelope in std::mem::take(&mut self.nodes[index].inbox) {
-            self.deliver(envelope);
-        }
-    }
-
-    fn cut_links(&mut self, links: &[(Index, Index)]) -> bool {
-        links.iter().for_each(|link| *self.cut.entry(*link).or_default() += 1);
-        !links.is_empty()
-    }
-
-    fn mend_links(&mut self, links: &[(Index, Index)]) {
-        for link in links {
-            if let Some(count) = self.cut.get_mut(link) {
-                *count -= 1;
-            }
-        }
-        self.cut.retain(|_, count| *count > 0);
-    }
-
-    /// Whether an image has a good copy besides that on this node: what one node loses must be bearable.
-    fn is_elsewhere(&self, index: Index, id: &ObjectId) -> bool {
-        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != index);
-        let mut files = others.filter_map(|(_, node)| node.disk.files.get(id));
-        files.any(|file| file.is_data_synced && file.is_name_synced && file.content == right_bytes(id))
-    }
-
-    fn flip(&mut self, index: Index) -> bool {
-        let ids: Vec<_> = self.nodes[index].disk.files.keys().copied().collect();
-        let pick = self.random.choose(&ids).copied().filter(|id| self.is_elsewhere(index, id));
-        let Some(id) = pick else { return false };
-        self.nodes[index].disk.files.get_mut(&id).expect("this file").content ^= 2;
-        // Somebody reads it before it is scrubbed.
-        let members = self.members();
-        if let Some(reader) = self.pick(&members) {
-            self.read_at(reader, id);
-        }
-        true
-    }
-
-    fn empty(&mut self, index: Index) -> bool {
-        let is_bearable = self.nodes[index].disk.files.keys().all(|id| self.is_elsewhere(index, id));
-        if !is_bearable || self.nodes[index].disk.files.is_empty() {
-            return false;
-        }
-        self.take_down(index, true);
-        let disk = &mut self.nodes[index].disk;
-        disk.files.clear();
-        disk.strays.clear();
-        disk.quarantine.clear();
-        true
-    }
-
-    fn reweigh(&mut self, index: Index, draw: u64) -> bool {
-        self.edit(index, |world| {
-            let node = world.nodes[index].id;
-            match draw % 4 {
-                0 => Edit::Replication(2 + u8::try_from(draw / 4 % 2).expect("a bit")),
-                1 => Edit::Zone(node, world.nodes[0].settings.about.zone.clone()),
-                _ => Edit::Weight(
-                    node,
-                    Weight::new(50 + u32::try_from(draw % 7).expect("small") * 50).expect("a weight"),
-                ),
-            }
-        })
-    }
-
-    /// An operator's change, through any node that runs. Says whether it changed anything.
-    fn edit(&mut self, near: Index, edit: impl Fn(&Self) -> Edit) -> bool {
-        let members = self.members();
-        let by = members.iter().copied().find(|member| *member == near).or_else(|| members.first().copied());
-        let Some(by) = by else { return false };
-        let (edit, clock) = (edit(self), self.nodes[by].clock(self.now));
-        let changed = self.running(by).core.edit(&edit, clock);
-        self.drain(by);
-        changed == Ok(true)
+    /// One side of a cut through the cluster.
+    fn side(&self, index: Index) -> BTreeSet<Index> {
+        (0..self.nodes.len()).filter(|it| it % 2 == index % 2).collect()
     }
 }

@@ -76,7 +76,9 @@ impl Absence {
         }
         // A node that belongs to no cluster yet knows of nobody it could ask.
         let knows_nobody = everybody(view).next().is_none();
-        let out_of_reach = everybody(view).filter(|node| !self.says_no(view, *node)).count();
+        // Nor does a node that was just removed: one of the copies may have been its own.
+        let silent = everybody(view).filter(|node| !self.says_no(view, *node)).count();
+        let out_of_reach = silent + view.lost().len();
         if out_of_reach < view.copies_certain() && !knows_nobody {
             Finding::Absent
         } else {

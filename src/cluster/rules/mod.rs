@@ -4,8 +4,9 @@
 //! # Why an image that was answered is never called absent
 //!
 //! *An upload is answered* when enough nodes hold it durably, among them **an owner in every column** of the
-//! writer's view, and every layout under which one of them took it is contained in that view. *Absence* is
-//! proven when every owner in every column says no, or when fewer nodes than hold every image are out of reach.
+//! writer's view and **enough members of every column** by that column's own count, and every layout under which
+//! one of them took it is contained in that view. *Absence* is proven when every owner in every column says no,
+//! or when fewer nodes than hold every image are out of reach.
 //!
 //! Suppose an image is answered under (now, next) and a later reader goes by a column P. If P was promoted at
 //! last, all members had published "in sync with P", each after it had taken over P. A holder that took the copy
@@ -14,6 +15,11 @@
 //! promoted yet, it is the reader's next, and the reader asks the owners in now as well. (This is why one copy
 //! on an owner in *now* would not be enough: the column might be promoted while the upload is under way, by
 //! members that had nothing to move.)
+//!
+//! The second proof counts silent nodes among those that the reader knows. A reader that has not heard of the
+//! writer's next column shares one of its now columns, and so knows enough of the holders; copies on nodes that
+//! are about to join are invisible to it. A node that was removed is silent for ever and no member: it is
+//! counted as long as a column counts on it, for then its copies may not have been made anew.
 
 pub mod absence;
 pub mod excess;

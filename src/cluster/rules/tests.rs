@@ -161,7 +161,7 @@ fn copies_span_two_zones_while_two_have_nodes_that_take_them() {
 }
 
 #[test]
-fn during_a_change_an_owner_of_each_column_must_hold_it() {
+fn during_a_change_each_column_needs_an_owner_and_enough_copies_among_its_members() {
     let mut changing = layout(&[0, 1, 2], COPIES);
     for number in 3..6 {
         changing.edit(node(0), &Edit::Join(node(number), new_node(number, 0))).unwrap();
@@ -175,7 +175,9 @@ fn during_a_change_an_owner_of_each_column_must_hold_it() {
     for (takers, expected) in [
         (&[0, 1, 2][..], Standing::Impossible),
         (&[3, 4, 5], Standing::Impossible),
-        (&[0, 5], Standing::Acknowledged),
+        // Whoever has not heard of node 5 would find one of three silent, and call the image absent.
+        (&[0, 5], Standing::Impossible),
+        (&[0, 1, 5], Standing::Acknowledged),
     ] {
         let (_, standing) = run(&view, id, |it| takers.iter().any(|at| node(*at) == it));
         assert_eq!(standing, expected, "{takers:?}");
@@ -289,6 +291,27 @@ fn nodes_that_are_out_may_hold_what_nobody_else_has() {
     let view = view_without(&layout, &gone);
     (0..4).for_each(|at| absence.say(node(at), synced(&layout)));
     assert_eq!(absence.finding(&view), Finding::Absent);
+}
+
+#[test]
+fn a_node_just_removed_counts_as_out_of_reach_until_its_copies_were_made_anew() {
+    let mut layout = five();
+    let id = object(9);
+    let owners = view(&layout).owners(&id);
+    let (gone, away) = (owners[0], owners[1]);
+    let removed = gone;
+    layout.edit(removed, &Edit::Role(removed, Role::Removed)).unwrap();
+    let find = |layout: &Layout| {
+        let view = view_without(layout, &[away]);
+        let mut absence = Absence::new(id);
+        let others = view.members().map(|(node, _)| node).filter(|node| *node != away);
+        others.for_each(|node| absence.say(node, synced(layout)));
+        absence.say(away, Said::Nothing);
+        absence.finding(&view)
+    };
+    assert_eq!(find(&layout), Finding::Unproven);
+    settle(&mut layout);
+    assert_eq!(find(&layout), Finding::Absent);
 }
 
 #[test]

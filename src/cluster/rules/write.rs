@@ -68,6 +68,18 @@ impl Write {
             targets.push(next);
             fallbacks += 1;
         }
+        self.complete_columns(view, targets, free)
+    }
+
+    /// Adds fallbacks for columns of which too few members hold a copy or may still.
+    fn complete_columns(&self, view: &View, mut targets: Vec<NodeId>, free: Vec<NodeId>) -> Vec<NodeId> {
+        let mut holders: Vec<_> = self.hopeful().chain(targets.iter().copied()).collect();
+        for node in free {
+            if view.would_help(node, &holders) {
+                holders.push(node);
+                targets.push(node);
+            }
+        }
         targets
     }
 
@@ -110,7 +122,7 @@ impl Write {
         let counted: Vec<_> = self.holders().filter(|node| self.counts(view, *node)).collect();
         let owned = counted.iter().filter(|node| owners.contains(node)).count();
         let spare = (counted.len() - owned).min(self.fallbacks_allowed(view, &owners));
-        let enough = owned + spare >= view.copies_needed();
+        let enough = owned + spare >= view.copies_needed() && view.are_enough_in_every_column(&counted);
         if enough && self.has_owner_in_every_column(view, &counted) && self.spans_zones(view, &counted) {
             return Standing::Acknowledged;
         }

@@ -1,0 +1,156 @@
+//! Driving the cores: what they want done is done, and what happened they are told.
+
+use std::sync::Arc;
+
+use reticulum::cluster::core::{self, Action, Input};
+use reticulum::cluster::rules::stray::needs_record;
+use reticulum::cluster::view::View;
+use reticulum::object::ObjectId;
+
+use crate::event::{Event, Fact, Index, Payload};
+use crate::plant::Plant;
+use crate::world::World;
+
+impl World {
+    /// Does what a core wants done.
+    pub(crate) fn drain(&mut self, index: Index) {
+        while let Some(action) = self.running(index).core.poll() {
+            match action {
+                Action::Send { url, bytes, .. } => {
+                    let to = self.nodes.iter().position(|node| node.settings.about.url == url);
+                    if let Some(to) = to {
+                        self.send(index, to, Payload::Core(bytes));
+                    }
+                }
+                Action::Persist { sequence, bytes } => self.persist(index, sequence, bytes),
+                Action::View(view) => self.take_view(index, view),
+                Action::Event(event) => {
+                    self.trace(index as u64);
+                    self.tell(None, || format!("node {index}: {event:?}"));
+                    self.hear_event(event);
+                }
+            }
+        }
+        let (now, boot) = (self.now, self.nodes[index].boot);
+        let deadline = self.running(index).core.next_deadline();
+        let due = self.nodes[index].time_of(deadline).max(now);
+        let process = self.running(index);
+        if process.tick_at.is_none_or(|at| due < at) {
+            process.tick_at = Some(due);
+            self.at(due, Event::Tick(index, boot));
+        }
+    }
+
+    fn hear_event(&mut self, event: core::Event) {
+        match event {
+            core::Event::Down(node) => {
+                self.count("seen down");
+                let is_well = |index: Index| self.nodes[index].is_running() && !self.nodes[index].is_blocked;
+                if self.index_of(node).is_some_and(is_well) {
+                    self.count("seen down, though it runs");
+                }
+            }
+            core::Event::Promoted => self.count("column promoted"),
+            core::Event::Outing(_) => {
+                self.restart = None;
+                self.count("taken out or in automatically");
+            }
+            core::Event::NeedsOperator(_) => self.count("operator asked for"),
+            _ => {}
+        }
+    }
+
+    /// An input, now or as soon as the core is no longer blocked.
+    pub(crate) fn tell_core(&mut self, index: Index, fact: Fact) {
+        if self.nodes[index].is_blocked {
+            return self.nodes[index].untold.push(fact);
+        }
+        let clock = self.nodes[index].clock(self.now);
+        self.running(index).core.handle(fact.input(), clock);
+        self.drain(index);
+    }
+
+    /// The core's executor hangs. The shards go on with the view that they have.
+    pub(crate) fn block(&mut self, index: Index) -> bool {
+        let node = &mut self.nodes[index];
+        node.process.is_some() && !std::mem::replace(&mut node.is_blocked, true)
+    }
+
+    /// It goes on: first with its timers, then with what has waited.
+    pub(crate) fn unblock(&mut self, index: Index) {
+        if !std::mem::replace(&mut self.nodes[index].is_blocked, false) {
+            return;
+        }
+        let boot = self.nodes[index].boot;
+        self.after(0, Event::Tick(index, boot));
+        let clock = self.nodes[index].clock(self.now);
+        self.running(index).core.handle(Input::Tick, clock);
+        self.drain(index);
+        for fact in std::mem::take(&mut self.nodes[index].untold) {
+            self.tell_core(index, fact);
+        }
+    }
+
+    fn persist(&mut self, index: Index, sequence: u64, bytes: Vec<u8>) {
+        let boot = self.nodes[index].boot;
+        let pause = 3 + self.random.below(10) + self.nodes[index].disk.slowness;
+        if self.plant == Some(Plant::SaidBeforeDurable) {
+            self.after(20_000, Event::Persisted(index, boot, 0, bytes));
+            self.tell_core(index, Fact::Persisted(sequence));
+        } else {
+            self.after(pause, Event::Persisted(index, boot, sequence, bytes));
+        }
+    }
+
+    pub(crate) fn persisted(&mut self, index: Index, boot: u64, sequence: u64, bytes: Vec<u8>) {
+        if self.process(index, boot).is_none() {
+            return;
+        }
+        if std::mem::take(&mut self.nodes[index].disk.sync_fails) {
+            self.tell_core(index, Fact::PersistFailed(sequence));
+        } else {
+            self.nodes[index].disk.layout = Some(bytes);
+            self.tell_core(index, Fact::Persisted(sequence));
+        }
+    }
+
+    fn take_view(&mut self, index: Index, view: Arc<View>) {
+        let process = self.running(index);
+        let is_new = process.enrolled != Some(view.hash());
+        process.view = view.clone();
+        if is_new {
+            self.tell(None, || {
+                format!("node {index} has layout {}, settled: {}", view.hash(), view.is_settled())
+            });
+            let process = self.running(index);
+            process.enrolled = Some(view.hash());
+            process.owners.clear();
+            self.record_former(index, &view);
+        }
+        let clock = self.nodes[index].clock(self.now);
+        let process = self.running(index);
+        // Somebody may be back.
+        process.strays.all_due(clock);
+        let is_trivially_in_sync = view.holds_nothing() && !process.told_holding;
+        if let Some(hash) = view.next_column().filter(|_| is_trivially_in_sync)
+            && view.synced_to() != Some(hash)
+        {
+            self.tell_core(index, Fact::Synced(hash));
+        }
+        self.step_uploads(index);
+    }
+
+    /// Copies that this node no longer owns are recorded from the manifests.
+    fn record_former(&mut self, index: Index, view: &View) {
+        let clock = self.nodes[index].clock(self.now);
+        let disk = &mut self.nodes[index].disk;
+        let mut former: Vec<ObjectId> =
+            disk.files().keys().filter(|id| needs_record(view, id)).copied().collect();
+        if self.plant == Some(Plant::NoStrayRecord) {
+            former.retain(|id| disk.strays().contains(id));
+        }
+        former.iter().for_each(|id| disk.record_stray(*id));
+        let process = self.running(index);
+        former.into_iter().for_each(|id| process.strays.record(id, clock));
+    }
+}

@@ -1,0 +1,189 @@
+//! Faults of machines: they end, stand still, lose what they stored, or their disks give back something else.
+
+use reticulum::cluster::core::Input;
+use reticulum::cluster::node::Label;
+use reticulum::object::ObjectId;
+
+use crate::disk::{File, right_bytes};
+use crate::event::{Event, Index};
+use crate::faults::{Fault, Kind};
+use crate::node::Trap;
+use crate::world::World;
+
+impl World {
+    /// The process ends. Says whether there was one.
+    pub(crate) fn take_down(&mut self, index: Index, loses_power: bool) -> bool {
+        let was_up = self.nodes[index].process.is_some();
+        self.nodes[index].kill();
+        if loses_power {
+            self.nodes[index].disk.lose_power(&mut self.random);
+        }
+        was_up
+    }
+
+    /// Every other crash waits for a certain moment of an upload. Says whether the node ended at once.
+    pub(crate) fn crash(&mut self, fault: Fault) -> bool {
+        let (index, draw) = fault.nodes;
+        if draw.is_multiple_of(2) || fault.kind == Kind::Away {
+            return self.take_down(index, fault.kind != Kind::Kill);
+        }
+        let pick = (self.now as usize + draw) % Trap::ALL.len();
+        self.nodes[index].trap = Some((Trap::ALL[pick].1, fault));
+        false
+    }
+
+    /// Ends the node if this is the moment that a crash waits for.
+    pub(crate) fn springs(&mut self, index: Index, moment: Trap) -> bool {
+        let Some((trap, fault)) = self.nodes[index].trap.take_if(|(trap, _)| *trap == moment) else {
+            return false;
+        };
+        self.count(Trap::ALL.iter().find(|(_, known)| *known == trap).expect("one of all").0);
+        *self.log.faults.entry(fault.kind).or_default() += 1;
+        self.tell(None, || format!("{fault:?} strikes: {trap:?}"));
+        self.restart = None;
+        self.take_down(index, fault.kind != Kind::Kill);
+        self.after(fault.duration, Event::Heal(fault));
+        true
+    }
+
+    pub(crate) fn bring_up(&mut self, index: Index) {
+        if self.nodes[index].process.is_none() && !self.nodes[index].is_gone {
+            self.start(index);
+        }
+    }
+
+    /// All machines of a zone lose power, if there are other zones.
+    pub(crate) fn darken(&mut self, index: Index) -> bool {
+        let (dark, others) = self.zone_of(index);
+        if others == 0 {
+            return false;
+        }
+        self.zones_down += 1;
+        for index in dark {
+            self.take_down(index, true);
+        }
+        true
+    }
+
+    pub(crate) fn brighten(&mut self, index: Index) {
+        self.zones_down = self.zones_down.saturating_sub(1);
+        self.zone_of(index).0.into_iter().for_each(|index| self.bring_up(index));
+    }
+
+    /// The nodes that were started in the zone of this one, and how many others there are.
+    fn zone_of(&self, index: Index) -> (Vec<Index>, usize) {
+        let zone = |index: Index| -> &Label { &self.nodes[index].settings.about.zone };
+        let standing = self.standing();
+        let inside: Vec<_> = standing.iter().copied().filter(|it| zone(*it) == zone(index)).collect();
+        let others = standing.len() - inside.len();
+        (inside, others)
+    }
+
+    pub(crate) fn stop(&mut self, index: Index) -> bool {
+        let node = &mut self.nodes[index];
+        node.process.is_some() && !std::mem::replace(&mut node.is_stopped, true)
+    }
+
+    /// Timers and messages that have waited come in any order.
+    pub(crate) fn resume(&mut self, index: Index) {
+        if !std::mem::replace(&mut self.nodes[index].is_stopped, false) {
+            return;
+        }
+        if !self.nodes[index].is_blocked {
+            let clock = self.nodes[index].clock(self.now);
+            self.running(index).core.handle(Input::Tick, clock);
+            self.drain(index);
+        }
+        for number in self.running(index).requests.keys().copied().collect::<Vec<_>>() {
+            let boot = self.nodes[index].boot;
+            self.after(50, Event::Timeout(index, boot, number));
+        }
+        for envelope in std::mem::take(&mut self.nodes[index].inbox) {
+            self.deliver(envelope);
+        }
+    }
+
+    /// Up to ten minutes are gone at once.
+    pub(crate) fn jump(&mut self, index: Index, draw: u64) -> bool {
+        self.nodes[index].jump(draw * 9);
+        let boot = self.nodes[index].boot;
+        self.after(0, Event::Tick(index, boot));
+        self.nodes[index].process.is_some()
+    }
+
+    /// Whether an image has a good copy besides that on this node: what one node loses must be bearable. Copies
+    /// that are out of the cluster's reach for long do not count.
+    fn is_elsewhere(&self, index: Index, id: &ObjectId) -> bool {
+        let is_good = |file: &&File| file.is_durable() && file.content == right_bytes(id);
+        let mut others = self.standing().into_iter().filter(|other| *other != index);
+        others.any(|other| {
+            let disk = &self.nodes[other].disk;
+            let is_good = disk.files().get(id).filter(is_good).is_some();
+            is_good && !disk.unreadable.contains(id) && self.is_counted_on(other)
+        })
+    }
+
+    /// Whether all nodes that run count on this one.
+    fn is_counted_on(&self, index: Index) -> bool {
+        let id = self.nodes[index].id;
+        self.members().into_iter().all(|other| self.view(other).is_counted_on(id))
+    }
+
+    pub(crate) fn flip(&mut self, index: Index) -> bool {
+        let Some(id) = self.pick_bearable(index) else { return false };
+        self.nodes[index].disk.file(&id).expect("this file").content ^= 2;
+        self.read_spoilt(id);
+        true
+    }
+
+    /// One file, or the whole disk, cannot be read.
+    pub(crate) fn spoil(&mut self, index: Index, draw: usize) -> bool {
+        if draw.is_multiple_of(2) {
+            return !std::mem::replace(&mut self.nodes[index].disk.reads_fail, true);
+        }
+        let Some(id) = self.pick_bearable(index) else { return false };
+        self.nodes[index].disk.unreadable.insert(id);
+        self.read_spoilt(id);
+        true
+    }
+
+    fn pick_bearable(&mut self, index: Index) -> Option<ObjectId> {
+        let ids: Vec<_> = self.nodes[index].disk.files().keys().copied().collect();
+        self.random.choose(&ids).copied().filter(|id| self.is_elsewhere(index, id))
+    }
+
+    /// Somebody reads it before it is scrubbed.
+    fn read_spoilt(&mut self, id: ObjectId) {
+        let members = self.members();
+        if let Some(reader) = self.pick(&members) {
+            self.read_at(reader, id);
+        }
+    }
+
+    fn can_be_lost(&self, index: Index) -> bool {
+        let files = self.nodes[index].disk.files();
+        !files.is_empty() && files.keys().all(|id| self.is_elsewhere(index, id))
+    }
+
+    pub(crate) fn empty_store(&mut self, index: Index) -> bool {
+        if !self.can_be_lost(index) {
+            return false;
+        }
+        self.take_down(index, true);
+        self.nodes[index].disk.lose_everything();
+        true
+    }
+
+    /// The machine is gone for good, if the cluster can bear it: three are left, and no other is missing.
+    pub(crate) fn lose(&mut self, index: Index) -> bool {
+        let standing = self.standing();
+        let is_whole = standing.iter().all(|index| self.nodes[*index].process.is_some());
+        if standing.len() < 4 || !is_whole || !self.can_be_lost(index) {
+            return false;
+        }
+        self.take_down(index, true);
+        self.nodes[index].disk.lose_everything();
+        self.nodes[index].is_gone = true;
+        true
+    }
+}

@@ -1,0 +1,140 @@
+//! Messages on their way: late, lost, changed, twice, or again from somebody who recorded them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::{About, Ask, Envelope, Event, Fact, Index, Number, Payload, Tell};
+use crate::world::World;
+
+/// What is wrong with links at the moment, each counted, because faults overlap.
+#[derive(Default)]
+pub(crate) struct Network {
+    pub(crate) cut: BTreeMap<(Index, Index), usize>,
+    pub(crate) bad: BTreeMap<Index, usize>,
+    pub(crate) corrupt: BTreeMap<Index, usize>,
+    /// Answers that somebody recorded, by who asked, whom, and what.
+    recorded: BTreeMap<(Index, Index, About), Tell>,
+}
+
+impl Network {
+    /// Whether nothing is wrong.
+    pub(crate) fn is_well(&self) -> bool {
+        self.cut.is_empty() && self.bad.is_empty() && self.corrupt.is_empty()
+    }
+
+    /// Ends one fault of a node.
+    pub(crate) fn mend(faults: &mut BTreeMap<Index, usize>, index: Index) {
+        if let Some(count) = faults.get_mut(&index) {
+            *count -= 1;
+        }
+        faults.retain(|_, count| *count > 0);
+    }
+}
+
+impl World {
+    /// Sends a message over a link as it is now. A lost packet is sent again by the transport, later and later.
+    pub(crate) fn send(&mut self, from: Index, to: Index, payload: Payload) {
+        if self.network.cut.contains_key(&(from, to)) {
+            return;
+        }
+        let is_of = |faults: &BTreeMap<Index, usize>| faults.contains_key(&from) || faults.contains_key(&to);
+        let mut delay = 1 + self.random.below(5);
+        if is_of(&self.network.bad) {
+            delay += 300 + self.random.below(400);
+            let mut again = 200;
+            while self.random.chance(300_000) && again < 3_000 {
+                delay += again;
+                again *= 2;
+            }
+        }
+        let mut payload = payload;
+        if is_of(&self.network.corrupt) && self.random.chance(200_000) {
+            self.count("message corrupted");
+            match corrupted(payload) {
+                Some(changed) => payload = changed,
+                None => return,
+            }
+        }
+        let (from_boot, to_boot) = (self.nodes[from].boot, self.nodes[to].boot);
+        let envelope = Envelope { from, from_boot, to, to_boot, payload, replay: None };
+        if matches!(envelope.payload, Payload::Core(_)) && self.random.chance(10_000) {
+            let later = delay + self.random.below(3_000);
+            self.count("core message twice");
+            self.after(later, Event::Deliver(envelope.clone()));
+        }
+        self.after(delay, Event::Deliver(envelope));
+    }
+
+    /// Hands over a message, if both ends of its connection still live.
+    pub(crate) fn deliver(&mut self, envelope: Envelope) {
+        let Envelope { from, from_boot, to, to_boot, .. } = envelope;
+        let lives = self.nodes[to].boot == to_boot && self.nodes[to].process.is_some();
+        if !lives || (self.nodes[from].boot != from_boot && envelope.replay.is_none()) {
+            return;
+        }
+        if self.nodes[to].is_stopped {
+            self.nodes[to].inbox.push(envelope);
+            return;
+        }
+        self.trace((from as u64) << 32 | to as u64);
+        match envelope.payload {
+            Payload::Core(bytes) => self.tell_core(to, Fact::Message(bytes)),
+            Payload::Ask(number, ask) => self.serve(to, from, number, ask),
+            Payload::Tell(number, tell) => match envelope.replay {
+                Some(about) => self.hear_replay(to, from, about, tell),
+                None => {
+                    self.record(from, to, number, &tell);
+                    self.answered(to, number, tell);
+                }
+            },
+        }
+    }
+
+    /// Now and then somebody records an answer.
+    fn record(&mut self, from: Index, to: Index, number: Number, tell: &Tell) {
+        if self.random.chance(200_000)
+            && let Some(about) = self.about(to, number)
+        {
+            self.network.recorded.insert((to, from, about), tell.clone());
+        }
+    }
+
+    /// And sends it again when the same is asked, ahead of the true answer.
+    pub(crate) fn replay(&mut self, index: Index, to: Index, number: Number) {
+        let Some(about) = self.about(index, number) else { return };
+        let Some(tell) = self.network.recorded.get(&(index, to, about)).cloned() else { return };
+        let (from_boot, to_boot) = (self.nodes[to].boot, self.nodes[index].boot);
+        let payload = Payload::Tell(number, tell);
+        let envelope = Envelope { from: to, from_boot, to: index, to_boot, payload, replay: Some(about) };
+        self.after(0, Event::Deliver(envelope));
+    }
+
+    /// All links that lead over a cut, in both directions.
+    pub(crate) fn links_between(&self, one: &BTreeSet<Index>) -> Vec<(Index, Index)> {
+        let others: Vec<_> = (0..self.nodes.len()).filter(|index| !one.contains(index)).collect();
+        one.iter().flat_map(|a| others.iter().flat_map(|b| [(*a, *b), (*b, *a)])).collect()
+    }
+
+    pub(crate) fn cut_links(&mut self, links: &[(Index, Index)]) -> bool {
+        links.iter().for_each(|link| *self.network.cut.entry(*link).or_default() += 1);
+        !links.is_empty()
+    }
+
+    pub(crate) fn mend_links(&mut self, links: &[(Index, Index)]) {
+        for link in links {
+            if let Some(count) = self.network.cut.get_mut(link) {
+                *count -= 1;
+            }
+        }
+        self.network.cut.retain(|_, count| *count > 0);
+    }
+}
+
+/// Of an image the id is the proof, so its changed bytes arrive; everything else is proven whole by the
+/// transport, which ends the connection.
+fn corrupted(payload: Payload) -> Option<Payload> {
+    match payload {
+        Payload::Ask(number, Ask::Put(id, content)) => Some(Payload::Ask(number, Ask::Put(id, content ^ 2))),
+        Payload::Tell(number, Tell::Have(content)) => Some(Payload::Tell(number, Tell::Have(content ^ 2))),
+        _ => None,
+    }
+}

@@ -1,0 +1,92 @@
+//! A restart of all nodes: they must know each other again within ten seconds, and must not repair what was whole.
+
+use std::collections::BTreeSet;
+
+use reticulum::object::ObjectId;
+
+use crate::event::{Event, Index};
+use crate::node::{Node, Purpose};
+use crate::world::World;
+
+/// What was so when all nodes ended.
+pub(crate) struct Restart {
+    /// Images that lay on their owners and nowhere else.
+    whole: BTreeSet<ObjectId>,
+    /// When the processes ended.
+    at: u64,
+}
+
+/// From the start of the processes to the full view.
+const VIEW_MS: u64 = 10_000;
+
+/// From there on repair would long have begun.
+const WATCH_MS: u64 = 30_000;
+
+impl World {
+    /// Ends all processes at once, and watches what they do afterwards, unless something else is wrong as well.
+    pub(crate) fn restart_all(&mut self) -> bool {
+        let standing = self.standing();
+        self.restart = self.is_calm(&standing).then(|| {
+            let held = standing.iter().flat_map(|index| self.nodes[*index].disk.files().keys().copied());
+            let held: BTreeSet<_> = held.collect();
+            Restart {
+                at: self.now,
+                whole: held.into_iter().filter(|id| self.misplaced(standing[0], id).is_none()).collect(),
+            }
+        });
+        for index in standing {
+            self.take_down(index, false);
+        }
+        true
+    }
+
+    /// The processes start.
+    pub(crate) fn restarted(&mut self) {
+        self.standing().into_iter().for_each(|index| self.bring_up(index));
+        if let Some(Restart { at, .. }) = self.restart {
+            self.after(VIEW_MS, Event::Restarted(at));
+            self.after(WATCH_MS, Event::RestartedLong(at));
+        }
+    }
+
+    pub(crate) fn check_restart(&mut self, at: u64) {
+        let standing = self.standing();
+        let Some(index) = standing.iter().copied().find(|index| !self.sees_all(*index, &standing)) else {
+            return;
+        };
+        if self.restart.take_if(|restart| restart.at == at).is_some() {
+            self.fail(format!("node {index} does not see everybody {VIEW_MS} ms after a restart of all"));
+        }
+    }
+
+    pub(crate) fn end_restart(&mut self, at: u64) {
+        if self.restart.take_if(|restart| restart.at == at).is_some() {
+            self.count("restart of all watched to its end");
+        }
+    }
+
+    /// A request goes out: repair of what was whole is a broken promise.
+    pub(crate) fn watch_restart(&mut self, purpose: &Purpose) {
+        let (Purpose::Push(id) | Purpose::Pull(id)) = purpose else { return };
+        if self.restart.take_if(|restart| restart.whole.contains(id)).is_some() {
+            self.fail(format!("{id} was whole and is repaired after a restart of all"));
+        }
+    }
+
+    fn is_calm(&self, standing: &[Index]) -> bool {
+        let is_well = |node: &Node| node.is_running() && !node.is_blocked && node.disk.is_well();
+        let is_settled = |index: &Index| {
+            self.view(*index).is_settled() && self.view(*index).hash() == self.view(standing[0]).hash()
+        };
+        self.network.is_well()
+            && standing.iter().all(|index| is_well(&self.nodes[*index]))
+            && standing.iter().all(|index| is_settled(index) && self.sees_all(*index, standing))
+    }
+
+    /// Whether the node sees all others, and no more.
+    pub(crate) fn sees_all(&self, index: Index, standing: &[Index]) -> bool {
+        let Some(process) = &self.nodes[index].process else { return false };
+        let alive = process.view.members().filter(|(_, member)| member.alive).count();
+        alive == standing.len() && process.view.members().count() == standing.len()
+    }
+}

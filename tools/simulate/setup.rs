@@ -1,0 +1,90 @@
+//! How a world begins: its machines, what its clients will do, and what will go wrong.
+
+use reticulum::cluster::core::Settings;
+use reticulum::cluster::layout::{Copies, NewNode};
+use reticulum::cluster::node::{Label, NodeId, NodeUrl, Weight};
+
+use crate::event::{Event, Index};
+use crate::faults::{self, FAULTS_MS, Kind, LONG_FAULTS_MS};
+use crate::node::Node;
+use crate::plant::Plant;
+use crate::world::World;
+
+/// Uploads and reads of a run.
+const UPLOADS: u64 = 260;
+const READS: u64 = 1_300;
+
+/// One world of so many is long enough for a node to be taken out automatically.
+const LONG_EVERY: u64 = 25;
+
+/// What kind of world it is, beside its seed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Choice {
+    /// A bug that is put in.
+    pub(crate) plant: Option<Plant>,
+    /// Faults of this kind only.
+    pub(crate) only: Option<Kind>,
+    /// What happens is told, as far as it concerns no image or one whose id begins like this.
+    pub(crate) story: Option<String>,
+}
+
+impl World {
+    /// The world of a seed; of all kinds of faults, or of one.
+    pub(crate) fn new(seed: u64, choice: &Choice) -> Self {
+        let is_long = match choice.only {
+            None => seed.is_multiple_of(LONG_EVERY),
+            Some(kind) => kind == Kind::Away,
+        };
+        let faults_ms = if is_long { LONG_FAULTS_MS } else { FAULTS_MS };
+        let mut world = Self::empty(seed, choice.plant, faults_ms);
+        world.story.clone_from(&choice.story);
+        let count = 3 + usize::try_from(world.random.below(5)).expect("small");
+        let zones = 1 + world.random.below(3);
+        world.replication = 2 + u8::try_from(world.random.below(2)).expect("a bit");
+        (0..count).for_each(|_| world.add_node(zones));
+        for (at, fault) in faults::draw(&mut world.random, count, faults_ms, choice.only) {
+            world.at(at, Event::Fault(fault));
+        }
+        let span = faults_ms - 20_000;
+        (0..UPLOADS).for_each(|turn| world.at(12_000 + turn * span / UPLOADS, Event::Upload));
+        (0..READS).for_each(|turn| world.at(13_000 + turn * span / READS, Event::Read));
+        world
+    }
+
+    /// Starts a machine that was not there before.
+    pub(crate) fn add_node(&mut self, zones: u64) {
+        let index = self.nodes.len();
+        let url = |index: usize| NodeUrl::parse(&format!("http://n{index}:1")).expect("a URL");
+        let label = |text: String| Label::parse(&text).expect("a label");
+        let about = NewNode {
+            name: label(format!("n{index}")),
+            url: url(index),
+            zone: label(format!("z{}", self.random.below(zones))),
+            weight: Weight::new([100, 100, 200, 400][usize::try_from(self.random.below(4)).expect("small")])
+                .expect("a weight"),
+            writable: true,
+        };
+        let settings = Settings {
+            cluster: label("sim".into()),
+            about,
+            copies: Copies { replication: self.replication, min_replication: 2 },
+            join: if index == 0 { Vec::new() } else { vec![url(0), url(index - 1)] },
+        };
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&self.random.next().to_be_bytes());
+        self.nodes.push(Node::new(NodeId::from_bytes(id), settings));
+        self.start(index);
+    }
+
+    /// Starts the process of a machine.
+    pub(crate) fn start(&mut self, index: Index) {
+        let seed = self.random.next();
+        // A node that lost its store finds out at its start, unless nobody looks.
+        let holds = !self.nodes[index].disk.files().is_empty() || self.plant == Some(Plant::UnsyncedNoCounts);
+        self.nodes[index].start(self.now, seed, holds);
+        let boot = self.nodes[index].boot;
+        self.after(500, Event::Repair(index, boot));
+        self.after(60_000, Event::Scrub(index, boot));
+        self.drain(index);
+    }
+}
