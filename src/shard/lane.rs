@@ -176,21 +176,20 @@ impl Worker {
 
     /// Writes what a job has made and the samples that it has left. Nobody waits for either: the answer is given.
     fn keep(&self, job: &Job, new: Option<Bytes>, samples: Option<Samples>) -> Result<(), Gone> {
-        if let Some(bytes) = new {
-            let started = Instant::now();
-            let Job { number, id, key, format, .. } = *job;
-            let file = Used { id, key, cached: Cached::Variant(format), length: bytes.len() as u64 };
-            let used = self.written(file, &bytes);
-            self.timed(Stage::Store, started);
-            let kept = Message::Kept { job: number, name: (id, key, format), used };
-            self.mailbox.send(kept).map_err(|_| Gone)?;
-        }
-        let used = match samples {
+        let Some(bytes) = new else { return Ok(()) };
+        let started = Instant::now();
+        let Job { number, id, key, format, .. } = *job;
+        let file = Used { id, key, cached: Cached::Variant(format), length: bytes.len() as u64 };
+        let variant = self.written(file, &bytes);
+        let samples = match samples {
             Some((file, Some(new))) => self.written(file, &new),
             Some((file, None)) => Some(file),
             None => None,
         };
-        used.map_or(Ok(()), |used| self.mailbox.send(Message::Used(used)).map_err(|_| Gone))
+        self.timed(Stage::Store, started);
+        // One message for all: to wake the shard costs it more than what it does about them.
+        let kept = Message::Kept { job: number, name: (id, key, format), used: [variant, samples] };
+        self.mailbox.send(kept).map_err(|_| Gone)
     }
 
     /// `None` if it is not kept: it is no loss.

@@ -51,17 +51,15 @@ pub enum Message {
         /// How long the worker was busy with it.
         took: Duration,
     },
-    /// What the job made has been written to the disk tier, or could not be.
+    /// What a job has made and left has been written to the disk tier, or could not be.
     Kept {
         /// The job's number.
         job: u64,
         /// What the job made.
         name: FlightKey,
-        /// The file.
-        used: Option<Used>,
+        /// The files that it has written or read there.
+        used: [Option<Used>; 2],
     },
-    /// This shard's resize worker has read or written a file of the disk tier.
-    Used(Used),
     /// Control: the listener; requests may come.
     Listen(OwnedFd),
     /// Control: what this node believes of the cluster from now on. It waits for a report of the number before it

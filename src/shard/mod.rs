@@ -314,7 +314,6 @@ impl Shard {
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
                 Message::Made { job, outcome, took } => self.land(job, outcome, took),
                 Message::Kept { job, name, used } => self.kept_on_disk(job, name, used),
-                Message::Used(used) => self.used_on_disk(used),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();

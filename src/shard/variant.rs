@@ -321,20 +321,14 @@ impl Shard {
     }
 
     /// What a job made lies on disk, or could not be kept: now nobody needs it in memory any more.
-    pub(super) fn kept_on_disk(self: &Rc<Self>, job: u64, name: FlightKey, used: Option<Used>) {
+    pub(super) fn kept_on_disk(self: &Rc<Self>, job: u64, name: FlightKey, used: [Option<Used>; 2]) {
         let shard = Rc::clone(self);
         self.spawn(async move {
-            if let Some(used) = used {
+            for used in used.into_iter().flatten() {
                 shard.count_used(used).await;
             }
             shard.end_flight(&name, job);
         });
-    }
-
-    /// The worker has used a file of the disk tier.
-    pub(super) fn used_on_disk(self: &Rc<Self>, used: Used) {
-        let shard = Rc::clone(self);
-        self.spawn(async move { shard.count_used(used).await });
     }
 
     async fn count_used(&self, Used { id, key, cached, length }: Used) {
