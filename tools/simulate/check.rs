@@ -69,8 +69,9 @@ impl World {
     /// Where an image's copies differ from its owners, as this node sees them.
     pub(crate) fn misplaced(&self, seen_by: Index, id: &ObjectId) -> Option<String> {
         let is_good = |index: &usize| {
-            let file = self.nodes[*index].disk.files().get(id);
-            file.is_some_and(|file| file.content == right_bytes(id))
+            let disk = &self.nodes[*index].disk;
+            let is_right = disk.files().get(id).is_some_and(|file| file.content == right_bytes(id));
+            is_right && !disk.unreadable.contains(id)
         };
         let holders: BTreeSet<_> = (0..self.nodes.len()).filter(is_good).collect();
         let owners = self.view(seen_by).owners(id);

@@ -32,13 +32,16 @@ pub(crate) struct Detection {
     pub(crate) bytes: f64,
 }
 
+/// To whom, and bytes; or none, for a deadline.
+type Letter = (usize, Option<Vec<u8>>);
+
 struct Hall {
     now: u64,
     random: Random,
     cores: Vec<Option<Core>>,
     urls: BTreeMap<NodeUrl, usize>,
-    /// When, in which order, to whom: bytes, or a deadline.
-    events: BTreeMap<(u64, u64), (usize, Option<Vec<u8>>)>,
+    /// By time and order.
+    events: BTreeMap<(u64, u64), Letter>,
     event_count: u64,
     ticks: Vec<Option<u64>>,
     bytes: u64,
