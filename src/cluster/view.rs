@@ -4,6 +4,7 @@
 //! that this costs availability, never an image.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::layout::{Column, Layout, LayoutHash, Role, SyncHash};
 use super::node::{Label, NodeId, NodeUrl, Weight};
@@ -19,10 +20,22 @@ pub struct View {
     /// When this node took over this layout.
     since: Time,
     /// Columns of now, then next where it differs; never empty once the node has a layout.
-    columns: Vec<ColumnView>,
+    columns: Arc<[ColumnView]>,
     members: BTreeMap<NodeId, Member>,
     known: BTreeSet<LayoutHash>,
     writes: Writes,
+    synced_to: Option<SyncHash>,
+    holds_nothing: bool,
+}
+
+/// What a layout alone says of a node's views: worked out once, for who answers changes far more often.
+#[derive(Clone, Debug)]
+pub(in crate::cluster) struct Outline {
+    this: NodeId,
+    hash: LayoutHash,
+    columns: Arc<[ColumnView]>,
+    /// None of them answers here, and all are as writable as the layout says.
+    members: BTreeMap<NodeId, Member>,
     synced_to: Option<SyncHash>,
     holds_nothing: bool,
 }
@@ -82,12 +95,9 @@ pub struct Circumstances {
     pub writes: Writes,
 }
 
-impl View {
-    /// The view of a node with this layout.
-    pub fn new(layout: &Layout, circumstances: Circumstances) -> Self {
-        let Circumstances { this, since, alive, mut known, writes } = circumstances;
-        let hash = layout.hash();
-        known.insert(hash);
+impl Outline {
+    /// Of the views of `this` under this layout.
+    pub(in crate::cluster) fn new(layout: &Layout, this: NodeId) -> Self {
         let mut columns: Vec<_> = layout.now.iter().map(ColumnView::new).collect();
         if !layout.now.contains(&layout.next) {
             columns.push(ColumnView::new(&layout.next));
@@ -105,19 +115,38 @@ impl View {
                 zone: entry.zone.value().clone(),
                 weight: *entry.weight.value(),
                 role,
-                alive: *node == this || alive.contains(node),
-                writable: *known.writable.value() && (*node != this || writes == Writes::Allowed),
+                alive: false,
+                writable: *known.writable.value(),
             };
             Some((*node, member))
         };
         let members = standing.filter_map(member).collect();
-        let synced_to = layout.synced_to(this);
-        Self { this, hash, since, columns, members, known, writes, synced_to, holds_nothing: empty }
+        let (hash, synced_to) = (layout.hash(), layout.synced_to(this));
+        Self { this, hash, columns: columns.into(), members, synced_to, holds_nothing: empty }
+    }
+}
+
+impl View {
+    /// The view of a node with this layout.
+    pub fn new(layout: &Layout, circumstances: Circumstances) -> Self {
+        Self::of(&Outline::new(layout, circumstances.this), circumstances)
+    }
+
+    /// The view of the node of this outline, as things are.
+    pub(in crate::cluster) fn of(outline: &Outline, circumstances: Circumstances) -> Self {
+        let Circumstances { since, alive, mut known, writes, .. } = circumstances;
+        let Outline { this, hash, columns, mut members, synced_to, holds_nothing } = outline.clone();
+        known.insert(hash);
+        for (node, member) in &mut members {
+            member.alive = *node == this || alive.contains(node);
+            member.writable &= *node != this || writes == Writes::Allowed;
+        }
+        Self { this, hash, since, columns, members, known, writes, synced_to, holds_nothing }
     }
 
     /// The view of a node that belongs to no cluster yet.
     pub fn of_nothing(this: NodeId, now: Time) -> Self {
-        let (columns, members, known) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        let (columns, members, known) = (Arc::default(), BTreeMap::new(), BTreeSet::new());
         let hash = LayoutHash([0; 16]);
         let writes = Writes::NotJoined;
         Self { this, hash, since: now, columns, members, known, writes, synced_to: None, holds_nothing: true }

@@ -25,7 +25,7 @@ use super::membership::{Membership, Peer};
 use super::node::{NodeId, NodeUrl};
 use super::random::Random;
 use super::time::Time;
-use super::view::{Circumstances, View, Writes};
+use super::view::{Circumstances, Outline, View, Writes};
 pub use interface::{Action, Boot, Event, Input, Settings};
 pub use message::Refusal;
 use message::{Body, Message};
@@ -70,6 +70,7 @@ struct Shown {
     next: SyncHash,
     known: VecDeque<LayoutHash>,
     since: Time,
+    outline: Outline,
 }
 
 /// Between rounds of hellos to members that do not answer: one that is back is seen within 5 s.
@@ -93,7 +94,7 @@ impl Core {
         let Boot { this, generation, instance, seed, layout, holds_images } = boot;
         let peer = Peer { node: this, generation, renewal: 0, instance, url: settings.about.url.clone() };
         let founds = layout.is_none() && settings.join.is_empty();
-        let durable = layout.clone().map(|layout| Shown::new(layout, VecDeque::new(), now));
+        let durable = layout.clone().map(|layout| Shown::new(layout, this, VecDeque::new(), now));
         let mut random = Random::from_seed(seed);
         let membership = Membership::new(peer, Random::from_seed(random.next()));
         let mut core = Self {
@@ -309,11 +310,12 @@ impl Core {
         }
         self.watch_liveness(now);
         self.act_for_itself();
+        let this = self.this();
         if let Some(layout) = self.working.as_mut().filter(|_| self.is_changed) {
             layout.promote();
             if self.pending.is_none() && self.retry_at.is_none() {
                 self.sequence += 1;
-                let shown = Shown::new(layout.clone(), self.known.clone(), now);
+                let shown = Shown::new(layout.clone(), this, self.known.clone(), now);
                 let bytes = shown.layout.encode();
                 self.actions.push_back(Action::Persist { sequence: self.sequence, bytes });
                 (self.pending, self.is_changed) = (Some((self.sequence, shown)), false);
@@ -348,8 +350,8 @@ impl Core {
         let this = self.this();
         let view = match &self.durable {
             None => View::of_nothing(this, now),
-            Some(shown) => View::new(
-                &shown.layout,
+            Some(shown) => View::of(
+                &shown.outline,
                 Circumstances {
                     this,
                     since: shown.since,
@@ -425,9 +427,10 @@ impl Core {
 }
 
 impl Shown {
-    fn new(layout: Layout, known: VecDeque<LayoutHash>, since: Time) -> Self {
+    fn new(layout: Layout, this: NodeId, known: VecDeque<LayoutHash>, since: Time) -> Self {
         let (state, next) = (layout.state_hash(), layout.next.sync_hash());
-        Self { state, next, known, since, layout }
+        let outline = Outline::new(&layout, this);
+        Self { state, next, known, since, outline, layout }
     }
 }
 
