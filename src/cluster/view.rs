@@ -260,9 +260,11 @@ impl View {
         self.columns.iter().any(|column| column.counted_on.contains(&node) && column.is_short_of(holders))
     }
 
-    /// Copies that every image that was answered has for certain: by the laxer column.
+    /// Copies that every image that was answered has for certain: by the laxest column. Where a column has fewer
+    /// owners than an answer needs copies, as while others drain or are out, those in excess were deleted since.
     pub fn copies_certain(&self) -> usize {
-        self.columns.iter().map(|column| column.min_replication).min().unwrap_or(1)
+        let of = |column: &ColumnView| column.min_replication.min(column.placement.owner_count()).max(1);
+        self.columns.iter().map(of).min().unwrap_or(1)
     }
 
     /// Whether a node could take a copy now: it answers, is writable, and has a role in which it holds copies.

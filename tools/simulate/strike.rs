@@ -132,6 +132,7 @@ impl World {
         self.network = Network::default();
         (self.cut_power_after_answer, self.restart, self.zones_down) = (false, None, 0);
         for index in self.standing() {
+            self.nodes[index].trap = None;
             self.nodes[index].disk.heal();
             self.resume(index);
             self.unblock(index);

@@ -315,6 +315,23 @@ fn a_node_just_removed_counts_as_out_of_reach_until_its_copies_were_made_anew() 
 }
 
 #[test]
+fn what_lies_on_its_only_owner_is_not_absent_while_that_is_silent() {
+    let mut layout = layout(&[0, 0, 0], COPIES);
+    set_role(&mut layout, node(1), Role::Draining);
+    set_role(&mut layout, node(2), Role::Out { automatic: false });
+    // By now the others have deleted their copies, with the only owner's receipt.
+    settle(&mut layout);
+    set_role(&mut layout, node(2), Role::Active);
+    let view = view_without(&layout, &[node(0)]);
+    let mut absence = Absence::new(object(7));
+    (1..3).for_each(|at| absence.say(node(at), synced(&layout)));
+    absence.say(node(0), Said::Nothing);
+    assert_eq!(absence.finding(&view), Finding::Unproven);
+    absence.say(node(0), synced(&layout));
+    assert_eq!(absence.finding(&view), Finding::Absent);
+}
+
+#[test]
 fn without_owners_nothing_is_absent_by_the_word_of_nobody() {
     let view = View::of_nothing(node(0), Time::default());
     assert_eq!(Absence::new(object(1)).finding(&view), Finding::Unproven);
