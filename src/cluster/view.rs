@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::layout::{Column, Layout, LayoutHash, Role, SyncHash};
+use super::layout::{Column, Layout, LayoutHash, Role, Store, SyncHash};
 use super::node::{Label, NodeId, NodeUrl, Weight};
 use super::placement::{Placement, Slot};
 use super::time::Time;
@@ -25,6 +25,7 @@ pub struct View {
     known: BTreeSet<LayoutHash>,
     writes: Writes,
     synced_to: Option<SyncHash>,
+    is_trusted: bool,
     holds_nothing: bool,
 }
 
@@ -46,6 +47,8 @@ struct ColumnView {
     placement: Placement,
     min_replication: usize,
     counted_on: BTreeSet<NodeId>,
+    /// Which store of this node it was made for.
+    store: Store,
 }
 
 /// A node that was not removed.
@@ -93,14 +96,16 @@ pub struct Circumstances {
     pub known: BTreeSet<LayoutHash>,
     /// Whether it may take uploads and copies.
     pub writes: Writes,
+    /// Which of its stores it has.
+    pub store: u64,
 }
 
 impl Outline {
     /// Of the views of `this` under this layout.
     pub(in crate::cluster) fn new(layout: &Layout, this: NodeId) -> Self {
-        let mut columns: Vec<_> = layout.now.iter().map(ColumnView::new).collect();
+        let mut columns: Vec<_> = layout.now.iter().map(|column| ColumnView::new(column, this)).collect();
         if !layout.now.contains(&layout.next) {
-            columns.push(ColumnView::new(&layout.next));
+            columns.push(ColumnView::new(&layout.next, this));
         }
         let empty = layout.nodes.values().all(|known| !known.published.value().holds_images);
         let standing = layout.next.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
@@ -134,14 +139,15 @@ impl View {
 
     /// The view of the node of this outline, as things are.
     pub(in crate::cluster) fn of(outline: &Outline, circumstances: Circumstances) -> Self {
-        let Circumstances { since, alive, mut known, writes, .. } = circumstances;
+        let Circumstances { since, alive, mut known, writes, store, .. } = circumstances;
         let Outline { this, hash, columns, mut members, synced_to, holds_nothing } = outline.clone();
         known.insert(hash);
         for (node, member) in &mut members {
             member.alive = *node == this || alive.contains(node);
             member.writable &= *node != this || writes == Writes::Allowed;
         }
-        Self { this, hash, since, columns, members, known, writes, synced_to, holds_nothing }
+        let is_trusted = columns.iter().all(|column| column.store == store);
+        Self { this, hash, since, columns, members, known, writes, synced_to, is_trusted, holds_nothing }
     }
 
     /// The view of a node that belongs to no cluster yet.
@@ -149,7 +155,8 @@ impl View {
         let (columns, members, known) = (Arc::default(), BTreeMap::new(), BTreeSet::new());
         let hash = LayoutHash([0; 16]);
         let writes = Writes::NotJoined;
-        Self { this, hash, since: now, columns, members, known, writes, synced_to: None, holds_nothing: true }
+        let (synced_to, is_trusted, holds_nothing) = (None, false, true);
+        Self { this, hash, since: now, columns, members, known, writes, synced_to, is_trusted, holds_nothing }
     }
 
     /// The node whose view this is.
@@ -193,9 +200,15 @@ impl View {
         self.known.contains(&hash)
     }
 
-    /// What this node last published to be in sync with: the word that its "no such file" carries.
+    /// What this node last published to be in sync with.
     pub fn synced_to(&self) -> Option<SyncHash> {
         self.synced_to
+    }
+
+    /// The word that this node's "no such file" carries. None after its store was emptied, until everybody has
+    /// come in sync since: beside its own slots it may have held copies for owners that did not take theirs.
+    pub fn trusted_to(&self) -> Option<SyncHash> {
+        self.synced_to.filter(|_| self.is_trusted)
     }
 
     /// The column that is to become the only one; `None` without a layout.
@@ -317,12 +330,13 @@ impl ColumnView {
         holders.iter().filter(|node| self.counted_on.contains(node)).count() < self.min_replication
     }
 
-    fn new(column: &Column) -> Self {
+    fn new(column: &Column, this: NodeId) -> Self {
         Self {
             hash: column.sync_hash(),
             placement: Placement::new(column),
             min_replication: column.min_replication(),
             counted_on: column.counted_on().collect(),
+            store: column.store(this),
         }
     }
 }

@@ -97,6 +97,7 @@ impl Grid {
                 alive: BTreeSet::new(),
                 known: BTreeSet::new(),
                 writes: Writes::Allowed,
+                store: 0,
             },
         );
         let number = |node: NodeId| self.ids.iter().position(|id| *id == node.to_string()).expect("a node");

@@ -40,7 +40,7 @@ impl World {
         let said = match self.nodes[index].disk.look(&id, verifies) {
             Looked::Have(content) => return self.check_bytes(index, &id, content),
             Looked::Failed => Said::Nothing,
-            Looked::Nothing => Said::No(view.synced_to()),
+            Looked::Nothing => Said::No(view.trusted_to()),
         };
         let this = self.nodes[index].id;
         let mut absence = Absence::new(id);

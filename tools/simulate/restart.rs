@@ -27,12 +27,14 @@ impl World {
     pub(crate) fn restart_all(&mut self) -> bool {
         let standing = self.standing();
         self.restart = self.is_calm(&standing).then(|| {
-            let held = standing.iter().flat_map(|index| self.nodes[*index].disk.files().keys().copied());
-            let held: BTreeSet<_> = held.collect();
-            Restart {
-                at: self.now,
-                whole: held.into_iter().filter(|id| self.misplaced(standing[0], id).is_none()).collect(),
-            }
+            let files = standing.iter().flat_map(|index| self.nodes[*index].disk.files());
+            let held: BTreeSet<_> = files.clone().map(|(id, _)| *id).collect();
+            // A copy whose name was not synced yet is in no manifest: nobody can know that it is there.
+            let unlisted: BTreeSet<_> =
+                files.filter(|(_, file)| !file.is_durable()).map(|(id, _)| *id).collect();
+            let is_whole =
+                |id: &ObjectId| !unlisted.contains(id) && self.misplaced(standing[0], id).is_none();
+            Restart { at: self.now, whole: held.into_iter().filter(is_whole).collect() }
         });
         for index in standing {
             self.take_down(index, false);

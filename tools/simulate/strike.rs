@@ -101,7 +101,7 @@ impl World {
             Kind::Emptied => {
                 self.bring_up(index);
                 // The hard case: what it lost is on a node that does not answer while it catches up.
-                if other != index {
+                if other != index && self.now < self.faults_ms {
                     self.strike(Fault { kind: Kind::Isolate, nodes: (other, index), duration: 15_000 });
                 }
             }

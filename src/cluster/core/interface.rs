@@ -34,7 +34,7 @@ pub struct Boot {
     /// The layout that was last persisted.
     pub layout: Option<Layout>,
     /// Whether its store holds any image. If it should and does not, nothing that this node says of absence
-    /// counts until it is in sync again.
+    /// counts until everybody has been brought in order since.
     pub holds_images: bool,
 }
 
@@ -54,8 +54,6 @@ pub enum Input<'a> {
     /// node what it should have, and has taken from it what that one should have. While no member holds an
     /// image, the first of the two is enough.
     Synced(SyncHash),
-    /// It no longer is: the store was found emptied.
-    Unsynced,
     /// Whether the store holds any image; true before the first one is durable.
     HoldsImages(bool),
     /// A node to ask to be taken in by, or to take in.

@@ -11,8 +11,9 @@ use super::{CLASH_MS, CLASH_PAUSE_MS, Core, Event};
 const HELLOS_MAX: usize = 3;
 
 impl Core {
-    /// What the configuration says of this node itself, where it is more than the first word.
-    pub(super) fn introduce_itself(&mut self, holds_images: bool) {
+    /// What the configuration says of this node itself, where it is more than the first word; and that its store is
+    /// another, where the one that the cluster knows was emptied, or what it knew of it `was_forgotten`.
+    pub(super) fn introduce_itself(&mut self, was_forgotten: bool) {
         let this = self.this();
         let about = self.settings.about.clone();
         if let Some(layout) = &mut self.working {
@@ -21,10 +22,14 @@ impl Core {
                 self.is_changed |= layout.edit(this, &edit).unwrap_or(false);
             }
         }
+        let Some(layout) = &self.working else { return };
+        let held_images = layout.nodes.get(&this).is_some_and(|known| known.published.value().holds_images);
+        let is_another = held_images && (was_forgotten || !self.holds_images);
+        // By chance, for an earlier one may be known elsewhere; and never that of a node that has just joined.
+        self.store = if is_another { self.random.next() | 1 } else { layout.next.store(this) };
+        let holds_images = self.holds_images;
         self.publish(|published| {
-            if published.holds_images && !holds_images {
-                published.synced_to = None;
-            }
+            published.synced_to = published.synced_to.filter(|_| !is_another);
             published.holds_images = holds_images;
         });
     }

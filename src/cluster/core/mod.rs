@@ -20,7 +20,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::layout::{Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, SyncHash};
+use super::layout::{Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, Store, SyncHash};
 use super::membership::{Membership, Peer};
 use super::node::{NodeId, NodeUrl};
 use super::random::Random;
@@ -40,6 +40,9 @@ pub struct Core {
     /// What is durable, and so may be shown.
     durable: Option<Shown>,
     is_changed: bool,
+    holds_images: bool,
+    /// Which of its stores this node has.
+    store: Store,
     /// The snapshot that is being made durable.
     pending: Option<(u64, Shown)>,
     sequence: u64,
@@ -103,6 +106,8 @@ impl Core {
             working: layout,
             durable,
             is_changed: false,
+            holds_images,
+            store: 0,
             pending: None,
             sequence: 0,
             retry_at: None,
@@ -125,7 +130,7 @@ impl Core {
             core.working = Some(Layout::found(this, &core.settings.about, core.settings.copies));
             core.is_changed = true;
         }
-        core.introduce_itself(holds_images);
+        core.introduce_itself(false);
         core.tick(now);
         core.settle(now);
         core
@@ -148,8 +153,10 @@ impl Core {
                     self.publish(|published| published.synced_to = Some(hash));
                 }
             }
-            Input::Unsynced => self.publish(|published| published.synced_to = None),
-            Input::HoldsImages(holds) => self.publish(|published| published.holds_images = holds),
+            Input::HoldsImages(holds) => {
+                self.holds_images = holds;
+                self.publish(|published| published.holds_images = holds);
+            }
             Input::Meet(url) => self.send_hello(url.clone(), None),
             Input::Leave => self.membership.leave(now),
         }
@@ -261,6 +268,7 @@ impl Core {
             // Only a layout with this node in it is this node's; others are of a cluster that has not answered.
             None if theirs.next.role(this).is_some() => {
                 (self.working, self.is_changed) = (Some(theirs), true);
+                self.introduce_itself(true);
                 self.event(Event::Joined);
             }
             None => return,
@@ -336,13 +344,17 @@ impl Core {
         self.alive = alive;
     }
 
-    /// A joining node becomes active by itself as soon as it has the layout.
+    /// A joining node becomes active by itself as soon as it has the layout; and no other store than the one that
+    /// it has may be taken for its own.
     fn act_for_itself(&mut self) {
         let this = self.this();
-        if let Some(layout) =
-            self.working.as_mut().filter(|layout| layout.next.role(this) == Some(Role::Joining))
-        {
+        let Some(layout) = &mut self.working else { return };
+        if layout.next.role(this) == Some(Role::Joining) {
             self.is_changed |= layout.edit(this, &Edit::Role(this, Role::Active)).unwrap_or(false);
+        }
+        // Two processes with one id would write for ever against each other.
+        if self.clash_until.is_none() && layout.next.store(this) != self.store {
+            self.is_changed |= layout.edit(this, &Edit::Store(this, self.store)).unwrap_or(false);
         }
     }
 
@@ -363,6 +375,7 @@ impl Core {
                         Some(_) if self.clash_until.is_some() => Writes::DuplicateId,
                         Some(_) => Writes::Allowed,
                     },
+                    store: self.store,
                 },
             ),
         };

@@ -32,6 +32,10 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SyncHash(pub(in crate::cluster) [u8; 16]);
 
+/// Which of its stores a member has: 0 is the one that it joined with, and one that was found emptied is another. A
+/// column with it is promoted only when all others have been brought in order since, with what they were owed.
+pub(in crate::cluster) type Store = u64;
+
 /// One of the layout's two columns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cluster) struct Column {
@@ -46,6 +50,7 @@ pub(in crate::cluster) struct Entry {
     pub(in crate::cluster) role: Register<Role>,
     pub(in crate::cluster) weight: Register<Weight>,
     pub(in crate::cluster) zone: Register<Label>,
+    pub(in crate::cluster) store: Register<Store>,
 }
 
 impl Role {
@@ -64,6 +69,7 @@ impl Rank for Role {
 impl Rank for Weight {}
 impl Rank for Label {}
 impl Rank for u8 {}
+impl Rank for Store {}
 
 impl Column {
     /// Takes over what the other has later. Says whether anything changed.
@@ -87,6 +93,11 @@ impl Column {
 
     pub(in crate::cluster) fn role(&self, node: NodeId) -> Option<Role> {
         self.members.get(&node).map(|entry| *entry.role.value())
+    }
+
+    /// Which store the column knows a node by; 0 for one that it does not know.
+    pub(in crate::cluster) fn store(&self, node: NodeId) -> Store {
+        self.members.get(&node).map_or(0, |entry| *entry.store.value())
     }
 
     /// Copies wanted of each image, at least 1.
@@ -117,7 +128,9 @@ impl Column {
     /// Every stamp in it.
     pub(in crate::cluster) fn stamps(&self) -> impl Iterator<Item = Stamp> {
         let entries = self.members.values();
-        let of_entry = |entry: &Entry| [entry.role.stamp(), entry.weight.stamp(), entry.zone.stamp()];
+        let of_entry = |entry: &Entry| {
+            [entry.role.stamp(), entry.weight.stamp(), entry.zone.stamp(), entry.store.stamp()]
+        };
         let of_cluster = [self.replication.stamp(), self.min_replication.stamp()];
         entries.flat_map(of_entry).chain(of_cluster)
     }
@@ -128,7 +141,8 @@ impl Entry {
         let role = self.role.join(&other.role);
         let weight = self.weight.join(&other.weight);
         let zone = self.zone.join(&other.zone);
-        role | weight | zone
+        let store = self.store.join(&other.store);
+        role | weight | zone | store
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Edit {
     Name(NodeId, Label),
     /// Another URL.
     Url(NodeId, NodeUrl),
+    /// Another store than the one before, which is lost; the node itself says so.
+    Store(NodeId, u64),
     /// Copies wanted of each image.
     Replication(u8),
     /// Copies before an upload is answered.
@@ -80,6 +82,7 @@ impl Layout {
             Edit::Role(node, role) => Ok(write(&mut self.entry(*node)?.role, role, stamp)),
             Edit::Weight(node, weight) => Ok(write(&mut self.entry(*node)?.weight, weight, stamp)),
             Edit::Zone(node, zone) => Ok(write(&mut self.entry(*node)?.zone, zone, stamp)),
+            Edit::Store(node, store) => Ok(write(&mut self.entry(*node)?.store, store, stamp)),
             Edit::Writable(node, flag) => Ok(write(&mut self.known(*node)?.writable, flag, stamp)),
             Edit::Name(node, name) => {
                 self.refuse_taken(*node, Some(name), None)?;
@@ -129,6 +132,7 @@ impl Layout {
             role: Register::new(Role::Joining, stamp),
             weight: Register::new(about.weight, stamp),
             zone: Register::new(about.zone.clone(), stamp),
+            store: Register::new(0, stamp),
         };
         let known = Node {
             name: Register::new(about.name.clone(), stamp),

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 
 use super::node::{Label, NodeId, NodeUrl};
 use super::wire::{Malformed, Reader, Writer};
-pub(in crate::cluster) use column::{Column, Entry, digest};
+pub(in crate::cluster) use column::{Column, Entry, Store, digest};
 pub use column::{Role, SyncHash};
 pub use edit::{Edit, EditError, NewNode};
 pub use first_word::{FirstWord, Unheeded};
@@ -100,6 +100,7 @@ impl Layout {
             role: Register::new(Role::Active, stamp),
             weight: Register::new(about.weight, stamp),
             zone: Register::new(about.zone.clone(), stamp),
+            store: Register::new(0, stamp),
         };
         let column = Column {
             members: BTreeMap::from([(node, entry)]),

@@ -58,6 +58,7 @@ pub(in crate::cluster) fn column(members: &[Member], replication: u8, min_replic
         role: Register::new(member.role, stamp),
         weight: Register::new(Weight::new(member.weight).unwrap(), stamp),
         zone: Register::new(new_node(0, member.zone).zone, stamp),
+        store: Register::new(0, stamp),
     };
     Column {
         members: members.iter().map(|member| (member.id(), entry(member))).collect::<BTreeMap<_, _>>(),

@@ -71,6 +71,7 @@ pub(super) fn write_column(writer: &mut Writer, column: &Column) {
         write_register(writer, &entry.role, |writer, role| writer.u8(role_code(*role)));
         write_register(writer, &entry.weight, |writer, weight| writer.u32(weight.get()));
         write_register(writer, &entry.zone, |writer, zone| writer.text(zone.as_str()));
+        write_register(writer, &entry.store, |writer, store| writer.u64(*store));
     }
 }
 
@@ -84,6 +85,7 @@ fn read_column(reader: &mut Reader<'_>) -> Result<Column, Malformed> {
             role: read_register(reader, |reader| role_of(reader.u8()?))?,
             weight: read_register(reader, |reader| Weight::new(reader.u32()?))?,
             zone: read_register(reader, |reader| Label::parse(reader.text()?))?,
+            store: read_register(reader, Reader::u64)?,
         };
         insert_in_order(&mut members, node, entry)?;
     }

@@ -29,6 +29,7 @@ fn view_without(layout: &Layout, dead: &[NodeId]) -> View {
         alive,
         known: BTreeSet::new(),
         writes: Writes::Allowed,
+        store: 0,
     };
     View::new(layout, circumstances)
 }
@@ -200,8 +201,14 @@ fn a_copy_under_an_unknown_layout_counts_only_after_merging() {
     assert_eq!(write.standing(&view), Standing::Pending);
     let known = BTreeSet::from([layout.hash()]);
     let alive = layout.nodes.keys().copied().collect();
-    let merged =
-        Circumstances { this: node(0), since: Time::default(), alive, known, writes: Writes::Allowed };
+    let merged = Circumstances {
+        this: node(0),
+        since: Time::default(),
+        alive,
+        known,
+        writes: Writes::Allowed,
+        store: 0,
+    };
     let both = View::new(&ahead, merged);
     assert_eq!(write.standing(&both), Standing::Acknowledged);
 }

@@ -17,7 +17,7 @@ impl Shard {
     pub fn said_here(&self, found: &Result<Found, StoreError>) -> Said {
         match found {
             Ok(Found::Here(_)) => Said::Yes,
-            Ok(Found::Absent) => Said::No(self.view().synced_to()),
+            Ok(Found::Absent) => Said::No(self.view().trusted_to()),
             Ok(Found::Damaged) => Said::No(None),
             Err(_) => Said::Nothing,
         }

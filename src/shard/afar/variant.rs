@@ -199,7 +199,7 @@ impl Shard {
         match self.variant(ask.clone()).await {
             Err(error) => Word::Failed(AnywhereError::Ask(error)),
             Ok(Ok(variant)) => Word::Given(Anywhere::Here(variant)),
-            Ok(Err(VariantError::Absent)) if has_others => Word::Said(Said::No(self.view().synced_to())),
+            Ok(Err(VariantError::Absent)) if has_others => Word::Said(Said::No(self.view().trusted_to())),
             Ok(Err(VariantError::Damaged)) if has_others => Word::Said(Said::No(None)),
             Ok(Err(VariantError::Disk(error))) if has_others => {
                 log::error!(error:% = error; "cannot read an image");

@@ -110,6 +110,7 @@ fn circumstances(this: NodeId, alive: &[NodeId]) -> Circumstances {
         alive: alive.iter().copied().collect(),
         known: [].into(),
         writes: Writes::Allowed,
+        store: 0,
     }
 }
 
