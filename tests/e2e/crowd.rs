@@ -213,14 +213,25 @@ fn a_short_stop_is_no_absence_and_after_a_long_one_a_node_is_back_in_seconds() {
         let begin = Instant::now();
         wait_until("the time of the fault", || begin.elapsed() >= time);
     };
-    grid.nodes[1].signal(Signal::STOP);
-    pass(Duration::from_secs(3));
-    grid.nodes[1].signal(Signal::CONT);
-    // Whatever was suspected would be believed by then.
-    pass(Duration::from_secs(5));
-    for node in &grid.nodes {
-        assert!(!node.log().contains("a member does not answer"), "{}", node.log());
-    }
+    let seen_down = || -> usize {
+        let told = |node: &Node| node.log().matches("a member does not answer").count();
+        grid.nodes.iter().map(told).sum()
+    };
+    let was_short = || {
+        let (before, begin) = (seen_down(), Instant::now());
+        grid.nodes[1].signal(Signal::STOP);
+        pass(Duration::from_secs(3));
+        grid.nodes[1].signal(Signal::CONT);
+        let took = begin.elapsed();
+        // Whatever was suspected would be believed by then.
+        pass(Duration::from_secs(5));
+        grid.wait_until_whole();
+        // On a machine that had no time for this test it was another fault, and is tried again.
+        let was_short = took < Duration::from_millis(3_300);
+        assert!(!was_short || seen_down() == before, "{}", grid.nodes[0].log());
+        was_short
+    };
+    assert!((0..5).any(|_| was_short()), "five stops of three seconds all took longer");
     grid.nodes[1].signal(Signal::STOP);
     let begin = Instant::now();
     for number in others {
