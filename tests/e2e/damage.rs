@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::client::Request;
-use crate::grid::Grid;
+use crate::grid::{Grid, alive, status};
 use crate::harness::{put, sha1, wait_until};
 use crate::links::Fault;
 use crate::pictures::jpeg;
@@ -132,4 +132,48 @@ fn an_upload_whose_node_dies_before_it_answers_is_quickly_done_again() {
     grid.wait_until_at_rest(std::slice::from_ref(&bytes), REPAIRED_WITHIN);
     let head = Request::new("HEAD", &full(&id));
     assert_eq!(grid.nodes[ingress].ask(&head).status, 200);
+}
+
+#[test]
+fn fault_20_what_a_store_had_before_it_was_emptied_is_never_called_absent() {
+    [false, true].into_iter().for_each(nothing_is_absent_that_was_on_emptied_stores);
+}
+
+/// With what the node knew of its cluster, or without it: then it hears from the others that it was in sync.
+fn nothing_is_absent_that_was_on_emptied_stores(and_the_layout: bool) {
+    let mut grid = Grid::start(5);
+    let pictures = (0..).map(|seed| jpeg(60, 40, seed));
+    // The founder joins nobody, so that it could not be given its layout again.
+    let mut on_others = pictures.filter(|bytes| !grid.owners(&sha1(bytes)).contains(&0));
+    let bytes = on_others.next().expect("one of many");
+    let id = grid.nodes[0].upload(&bytes);
+    let owners = grid.owners(&id);
+    for owner in &owners {
+        wait_until("each owner to count its copy", || grid.nodes[*owner].metric("reticulum_images") == 1.0);
+    }
+    for owner in &owners[..2] {
+        let node = &mut grid.nodes[*owner];
+        node.kill9();
+        // A node without the folder itself would not start: the disk may not be mounted.
+        fs::remove_dir_all(node.data().join("store").join(&id[..2])).expect("empty the store");
+        if and_the_layout {
+            fs::remove_file(node.data().join("meta/layout")).expect("forget the layout");
+        }
+        node.restart();
+    }
+    let wait_until_all_answer = |grid: &Grid| {
+        for node in &grid.nodes {
+            wait_until("all to answer", || alive(&status(node)).len() == 5);
+        }
+    };
+    wait_until_all_answer(&grid);
+    grid.nodes[owners[2]].kill9();
+    for number in (0..5).filter(|number| *number != owners[2]) {
+        // Whatever is known of who is alive: 503 from the first moment on.
+        let answer = grid.nodes[number].get(&full(&id)).expect(503);
+        assert_eq!(answer.json()["type"], "absence-unproven", "{answer:?}");
+    }
+    grid.nodes[owners[2]].restart();
+    wait_until_all_answer(&grid);
+    grid.expect_readable_everywhere(&[bytes]);
 }
