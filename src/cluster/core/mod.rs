@@ -11,6 +11,7 @@
 
 mod interface;
 mod introduction;
+mod letters;
 mod message;
 mod outing;
 
@@ -22,13 +23,13 @@ use std::sync::Arc;
 
 use super::layout::{Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, Store, SyncHash};
 use super::membership::{Membership, Peer};
-use super::node::{NodeId, NodeUrl};
+use super::node::NodeId;
 use super::random::Random;
 use super::time::Time;
 use super::view::{Circumstances, Outline, View, Writes};
 pub use interface::{Action, Boot, Event, Input, Settings};
+use message::Body;
 pub use message::Refusal;
-use message::{Body, Message};
 
 /// A member's core. See the module's text for how to drive it.
 pub struct Core {
@@ -80,14 +81,10 @@ struct Shown {
 const HELLO_MS: u64 = 2_000;
 /// Between decisions on members that are away for long.
 const OUTING_MS: u64 = 5_000;
-/// Between two layouts sent to one member whose state differs.
-const LAYOUT_PAUSE_MS: u64 = 500;
 /// How long a clash of ids is believed after the last word of it.
 const CLASH_MS: u64 = 60_000;
 /// Between two words of it to the same process.
 const CLASH_PAUSE_MS: u64 = 10_000;
-/// Members that a change of the layout is sent to at once; the rest see the hash on the next message.
-const FANOUT: usize = 4;
 /// Layouts that are remembered to be contained in this one: changes come seconds apart, requests end within one.
 const KNOWN_MAX: usize = 64;
 
@@ -225,62 +222,6 @@ impl Core {
         }
     }
 
-    fn receive(&mut self, bytes: &[u8], now: Time) {
-        let Ok(message) = Message::decode(bytes) else { return self.event(Event::Malformed) };
-        if message.cluster != self.settings.cluster {
-            return self.event(Event::ForeignCluster);
-        }
-        if message.from.node == self.this() {
-            return self.hear_of_double(&message, now);
-        }
-        if self.role(message.from.node) == Some(Role::Removed) {
-            // It learns from the layout; nothing that it says counts.
-            return self.send_layout(&message.from, now);
-        }
-        self.compare_lives(&message.from, now);
-        match &message.body {
-            Body::Swim(bytes) => {
-                if self.membership.receive(bytes, now).is_err() {
-                    return self.event(Event::Malformed);
-                }
-            }
-            Body::Hello(about) => self.hear_hello(&message.from, about, now),
-            Body::Welcome => self.membership.meet(&message.from, now),
-            Body::Refused(refusal) => self.event(Event::JoinRefused(*refusal)),
-            Body::Layout(bytes) => self.merge(bytes),
-            Body::Double(other) => self.hear_of_other_life(other, now),
-            Body::Clash(_) => {}
-        }
-        let differs = self.durable.as_ref().is_some_and(|shown| shown.state != message.state);
-        if differs && !self.is_changed && self.pending.is_none() {
-            self.send_layout(&message.from, now);
-        }
-    }
-
-    fn merge(&mut self, bytes: &[u8]) {
-        let Ok(theirs) = Layout::decode(bytes) else { return self.event(Event::Malformed) };
-        let (hash, this) = (theirs.hash(), self.this());
-        match &mut self.working {
-            Some(layout) => match layout.merge(&theirs) {
-                Ok(changed) => self.is_changed |= changed,
-                Err(_) => return self.event(Event::LayoutRefused),
-            },
-            // Only a layout with this node in it is this node's; others are of a cluster that has not answered.
-            None if theirs.next.role(this).is_some() => {
-                (self.working, self.is_changed) = (Some(theirs), true);
-                self.introduce_itself(true);
-                self.event(Event::Joined);
-            }
-            None => return,
-        }
-        remember(&mut self.known, hash);
-        // What brought nothing new is contained in what is shown already.
-        if let Some(shown) = self.durable.as_mut().filter(|_| !self.is_changed && self.pending.is_none()) {
-            remember(&mut shown.known, hash);
-            self.is_view_stale = true;
-        }
-    }
-
     fn persisted(&mut self, sequence: u64, now: Time) {
         let Some((_, mut shown)) = self.pending.take_if(|(pending, _)| *pending == sequence) else { return };
         let before = self.durable.as_ref();
@@ -299,16 +240,7 @@ impl Core {
         if self.role(self.this()) == Some(Role::Removed) {
             self.event(Event::Removed);
         }
-        let mut others: Vec<_> = self.alive.iter().copied().collect();
-        while others.len() > FANOUT {
-            others.swap_remove(usize::try_from(self.random.below(others.len() as u64)).expect("an index"));
-        }
-        for node in others {
-            if let Some(peer) = self.membership.peer(node).cloned() {
-                self.layout_sent.remove(&node);
-                self.send_layout(&peer, now);
-            }
-        }
+        self.spread_layout(now);
     }
 
     /// What follows from whatever was just taken in.
@@ -419,23 +351,6 @@ impl Core {
 
     fn event(&mut self, event: Event) {
         self.actions.push_back(Action::Event(event));
-    }
-
-    fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, body: Body) {
-        let state = self.durable.as_ref().map_or(StateHash([0; 16]), |shown| shown.state);
-        let from = self.membership.this().clone();
-        let message = Message { cluster: self.settings.cluster.clone(), from, state, body };
-        self.actions.push_back(Action::Send { url: url.clone(), node, bytes: message.encode() });
-    }
-
-    fn send_layout(&mut self, to: &Peer, now: Time) {
-        let Some(shown) = &self.durable else { return };
-        let sent = self.layout_sent.get(&to.node);
-        if sent.is_none_or(|at| now.since(*at) >= LAYOUT_PAUSE_MS) {
-            let bytes = shown.layout.encode();
-            self.layout_sent.insert(to.node, now);
-            self.send(&to.url, Some(to.node), Body::Layout(bytes));
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::layout::Copies;
 use super::super::layout::tests_support::{id, new_node};
 use super::super::node::Label;
+use super::message::Message;
 use super::*;
 
 const COPIES: Copies = Copies { replication: 3, min_replication: 2 };

@@ -3,14 +3,18 @@
 //! Every rule takes a view as an argument. Two nodes may hold different ones for a while; the rules are such
 //! that this costs availability, never an image.
 
+mod outline;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::layout::{Column, Layout, LayoutHash, Role, Store, SyncHash};
+use super::layout::{Layout, LayoutHash, Role, SyncHash};
 use super::node::{Label, NodeId, NodeUrl, Weight};
-use super::placement::{Placement, Slot};
+use super::placement::Slot;
 use super::time::Time;
 use crate::object::ObjectId;
+use outline::ColumnView;
+pub(in crate::cluster) use outline::Outline;
 
 /// An immutable picture of the cluster.
 #[derive(Clone, Debug)]
@@ -27,28 +31,6 @@ pub struct View {
     synced_to: Option<SyncHash>,
     is_trusted: bool,
     holds_nothing: bool,
-}
-
-/// What a layout alone says of a node's views: worked out once, for who answers changes far more often.
-#[derive(Clone, Debug)]
-pub(in crate::cluster) struct Outline {
-    this: NodeId,
-    hash: LayoutHash,
-    columns: Arc<[ColumnView]>,
-    /// None of them answers here, and all are as writable as the layout says.
-    members: BTreeMap<NodeId, Member>,
-    synced_to: Option<SyncHash>,
-    holds_nothing: bool,
-}
-
-#[derive(Clone, Debug)]
-struct ColumnView {
-    hash: SyncHash,
-    placement: Placement,
-    min_replication: usize,
-    counted_on: BTreeSet<NodeId>,
-    /// Which store of this node it was made for.
-    store: Store,
 }
 
 /// A node that was not removed.
@@ -98,37 +80,6 @@ pub struct Circumstances {
     pub writes: Writes,
     /// Which of its stores it has.
     pub store: u64,
-}
-
-impl Outline {
-    /// Of the views of `this` under this layout.
-    pub(in crate::cluster) fn new(layout: &Layout, this: NodeId) -> Self {
-        let mut columns: Vec<_> = layout.now.iter().map(|column| ColumnView::new(column, this)).collect();
-        if !layout.now.contains(&layout.next) {
-            columns.push(ColumnView::new(&layout.next, this));
-        }
-        let empty = layout.nodes.values().all(|known| !known.published.value().holds_images);
-        let standing = layout.next.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
-        let member = |(node, entry): (&NodeId, &super::layout::Entry)| {
-            let known = layout.nodes.get(node)?;
-            // While there is nothing to move, a node is shown active only when everybody counts it in.
-            let in_now = || layout.now.iter().filter_map(|column| column.role(*node)).max();
-            let role = if empty { in_now().unwrap_or(Role::Joining) } else { *entry.role.value() };
-            let member = Member {
-                name: known.name.value().clone(),
-                url: known.url.value().clone(),
-                zone: entry.zone.value().clone(),
-                weight: *entry.weight.value(),
-                role,
-                alive: false,
-                writable: *known.writable.value(),
-            };
-            Some((*node, member))
-        };
-        let members = standing.filter_map(member).collect();
-        let (hash, synced_to) = (layout.hash(), layout.synced_to(this));
-        Self { this, hash, columns: columns.into(), members, synced_to, holds_nothing: empty }
-    }
 }
 
 impl View {
@@ -322,22 +273,6 @@ impl View {
     /// The zone of a node that is no stranger.
     pub fn zone(&self, node: NodeId) -> Option<&Label> {
         self.members.get(&node).map(|member| &member.zone)
-    }
-}
-
-impl ColumnView {
-    fn is_short_of(&self, holders: &[NodeId]) -> bool {
-        holders.iter().filter(|node| self.counted_on.contains(node)).count() < self.min_replication
-    }
-
-    fn new(column: &Column, this: NodeId) -> Self {
-        Self {
-            hash: column.sync_hash(),
-            placement: Placement::new(column),
-            min_replication: column.min_replication(),
-            counted_on: column.counted_on().collect(),
-            store: column.store(this),
-        }
     }
 }
 
