@@ -36,6 +36,8 @@ pub(crate) enum Event {
     Timeout(Index, u64, Number),
     /// An operation ends, answered or not.
     Deadline(Index, u64, Number),
+    /// A copy of an upload that did not count may by now.
+    AskAgain(Index, u64, Number, Index),
     /// The round of repairs.
     Repair(Index, u64),
     Scrub(Index, u64),

@@ -68,7 +68,8 @@ impl World {
             cluster: label("sim".into()),
             about,
             copies: Copies { replication: self.replication, min_replication: 2 },
-            join: if index == 0 { Vec::new() } else { vec![url(0), url(index - 1)] },
+            // By then the first nodes may be gone for good.
+            join: self.standing().into_iter().map(url).collect(),
         };
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.random.next().to_be_bytes());

@@ -134,8 +134,22 @@ impl World {
             self.count("copy under an unknown layout");
             let url = self.nodes[on].settings.about.url.clone();
             self.tell_core(index, Fact::Meet(url));
+            let boot = self.nodes[index].boot;
+            self.after(100, Event::AskAgain(index, boot, upload, on));
         }
         self.step_upload(index, upload);
+    }
+
+    /// Whether a copy that did not count does by now: because the layouts were merged, or when asked again.
+    pub(crate) fn ask_again(&mut self, index: Index, upload: Number, on: Index) {
+        let (view, node) = (self.view(index), self.nodes[on].id);
+        let Some(Operation::Upload { id, write }) = self.running(index).operations.get(&upload) else {
+            return;
+        };
+        if write.doubtful(&view).contains(&node) {
+            let ask = Ask::Put(*id, right_bytes(id));
+            self.request(index, on, ask, Purpose::Copy(upload), 1_500);
+        }
     }
 
     fn refused(&mut self, index: Index, upload: Number, node: NodeId) {

@@ -146,6 +146,11 @@ impl World {
                     self.timed_out(index, number);
                 }
             }
+            Event::AskAgain(index, boot, upload, on) => {
+                if self.process(index, boot).is_some() && self.nodes[index].is_running() {
+                    self.ask_again(index, upload, on);
+                }
+            }
             Event::Deadline(index, boot, number) => {
                 if self.process(index, boot).is_some() {
                     self.give_up(index, number);

@@ -47,7 +47,7 @@ impl Core {
 
     fn merge(&mut self, bytes: &[u8]) {
         let Ok(theirs) = Layout::decode(bytes) else { return self.event(Event::Malformed) };
-        let (hash, this) = (theirs.hash(), self.this());
+        let (theirs_is, this) = ((theirs.hash(), theirs.next.sync_hash()), self.this());
         match &mut self.working {
             Some(layout) => match layout.merge(&theirs) {
                 Ok(changed) => self.is_changed |= changed,
@@ -61,10 +61,10 @@ impl Core {
             }
             None => return,
         }
-        remember(&mut self.known, hash);
+        remember(&mut self.known, theirs_is);
         // What brought nothing new is contained in what is shown already.
         if let Some(shown) = self.durable.as_mut().filter(|_| !self.is_changed && self.pending.is_none()) {
-            remember(&mut shown.known, hash);
+            remember(&mut shown.known, theirs_is);
             self.is_view_stale = true;
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! # Durable before said
 //!
-//! What a node has published of itself binds the others: they may promote a column on its word. So a layout is
+//! What a node has published of itself binds it: others may promote a column on its word. So a layout is
 //! handed out to be kept ([`Action::Persist`]), and only when that is confirmed do views and messages show it.
 //! A node that forgot a promise could take a copy under a layout that the others have left.
 
@@ -48,8 +48,8 @@ pub struct Core {
     pending: Option<(u64, Shown)>,
     sequence: u64,
     retry_at: Option<Time>,
-    /// Hashes of layouts that `working` contains, oldest first.
-    known: VecDeque<LayoutHash>,
+    /// Layouts that `working` contains, each with its next, oldest first.
+    known: VecDeque<(LayoutHash, SyncHash)>,
     alive: BTreeSet<NodeId>,
     /// Since when each other member answers, or does not.
     changed: BTreeMap<NodeId, Time>,
@@ -72,7 +72,7 @@ struct Shown {
     layout: Layout,
     state: StateHash,
     next: SyncHash,
-    known: VecDeque<LayoutHash>,
+    known: VecDeque<(LayoutHash, SyncHash)>,
     since: Time,
     outline: Outline,
 }
@@ -229,7 +229,7 @@ impl Core {
             before.is_some_and(|before| before.layout.now != shown.layout.now && shown.layout.now.len() == 1);
         let same = before.filter(|before| before.layout.hash() == shown.layout.hash());
         shown.since = same.map_or(now, |before| before.since);
-        remember(&mut self.known, shown.layout.hash());
+        remember(&mut self.known, (shown.layout.hash(), shown.next));
         if !self.is_changed {
             shown.known.clone_from(&self.known);
         }
@@ -252,7 +252,7 @@ impl Core {
         self.act_for_itself();
         let this = self.this();
         if let Some(layout) = self.working.as_mut().filter(|_| self.is_changed) {
-            layout.promote();
+            layout.advance(this);
             if self.pending.is_none() && self.retry_at.is_none() {
                 self.sequence += 1;
                 let shown = Shown::new(layout.clone(), this, self.known.clone(), now);
@@ -300,7 +300,7 @@ impl Core {
                     this,
                     since: shown.since,
                     alive: self.alive.clone(),
-                    known: shown.known.iter().copied().collect(),
+                    known: shown.known_by_its_columns(),
                     writes: match shown.layout.next.role(this) {
                         None => Writes::NotJoined,
                         Some(Role::Removed) => Writes::Removed,
@@ -355,16 +355,23 @@ impl Core {
 }
 
 impl Shown {
-    fn new(layout: Layout, this: NodeId, known: VecDeque<LayoutHash>, since: Time) -> Self {
+    fn new(layout: Layout, this: NodeId, known: VecDeque<(LayoutHash, SyncHash)>, since: Time) -> Self {
         let (state, next) = (layout.state_hash(), layout.next.sync_hash());
         let outline = Outline::new(&layout, this);
         Self { state, next, known, since, outline, layout }
     }
+
+    /// Those layouts whose next is a column of this one. A next that was only passed through is not, and may be
+    /// promoted yet, by members that have not left it.
+    fn known_by_its_columns(&self) -> BTreeSet<LayoutHash> {
+        let known = self.known.iter().filter(|(_, next)| self.outline.has_column(*next));
+        known.map(|(hash, _)| *hash).collect()
+    }
 }
 
-fn remember(known: &mut VecDeque<LayoutHash>, hash: LayoutHash) {
-    if !known.contains(&hash) {
-        known.push_back(hash);
+fn remember(known: &mut VecDeque<(LayoutHash, SyncHash)>, layout: (LayoutHash, SyncHash)) {
+    if !known.contains(&layout) {
+        known.push_back(layout);
     }
     while known.len() > KNOWN_MAX {
         known.pop_front();

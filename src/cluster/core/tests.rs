@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::layout::Copies;
 use super::super::layout::tests_support::{id, new_node};
-use super::super::node::Label;
+use super::super::node::{Label, Weight};
 use super::message::Message;
 use super::*;
 
@@ -382,6 +382,25 @@ fn an_emptied_store_is_not_trusted_before_everybody_has_come_in_sync_since() {
         assert_eq!(view.trusted_to(), Some(next));
         world.restart(1);
         assert_eq!(world.stations[1].core.view().trusted_to(), Some(next));
+    }
+}
+
+#[test]
+fn copies_under_a_next_that_was_only_passed_through_do_not_count() {
+    let mut world = World::settled(3);
+    world.late.extend([0, 1, 2]);
+    let mut hashes = vec![world.stations[0].core.view().hash()];
+    for weight in [200, 300] {
+        let now = world.now;
+        let edit = Edit::Weight(id(1), Weight::new(weight).unwrap());
+        assert_eq!(world.stations[0].core.edit(&edit, now), Ok(true));
+        world.drain(0);
+        world.run(5_000);
+        hashes.push(world.stations[0].core.view().hash());
+    }
+    for station in &world.stations {
+        let known: Vec<_> = hashes.iter().map(|hash| station.core.view().knows(*hash)).collect();
+        assert_eq!(known, [true, false, true]);
     }
 }
 

@@ -1,19 +1,25 @@
 //! Who owns what: a replicated layout that all members edit and merge, and that converges without a leader.
 //!
 //! Every value is a register of its own in which the last writer wins (a lamport clock, then the writer's id);
-//! `Removed` beats every other role for ever. There are two columns. Edits touch **next**. **Now** is what next
-//! was when every member that is counted on had said "synced to this hash". Writes, reads, absence and the
-//! deletion of excess go by the owners in both.
+//! `Removed` beats every other role for ever. Edits touch the column **next**. It becomes **now** in two steps: when
+//! every member that is counted on has said "synced to this hash", it is **offered**; whoever knows of that says
+//! "agreed", and when all have, it is promoted. Writes, reads, absence and the deletion of excess go by the owners
+//! in all columns: now, what was offered and is not contained in now, and next.
 //!
 //! # Why two views never disagree on what is stored where
 //!
 //! * A member's own next only grows (it is kept durably before anything is said of it), and it publishes one
-//!   hash at a time. So if two columns were ever promoted, a member that published both held one after the
+//!   hash at a time. So if two columns were ever promoted, a member that agreed to both held one after the
 //!   other: one contains the other, and merging takes the larger. Nothing is promoted from a stale view,
-//!   because the hash that all published must be the hash of the very column that is promoted.
+//!   because the hash that all agreed to must be the hash of the very column that is promoted.
+//! * A member may edit next and be cut off while others promote the column that it agreed to. It has that column
+//!   among those that were offered, and goes by it until it hears of a promotion that contains it, or until
+//!   another is offered: then every member has said that it is in sync with that one, and what any of them had
+//!   promoted before has come with its word.
 //! * Only where two columns had no common member (clusters that were founded apart and then met, or removals
 //!   forced on both sides of a cut) is neither the larger. Then **both** stay: `now` is a set of columns of
-//!   which none contains another, each an owner of what was written under it, until the next promotion.
+//!   which none contains another, each an owner of what was written under it, until the next promotion. So is
+//!   `offered`.
 //!
 //! Name, URL and `writable` of a node are no part of a column: they take effect at once and move nothing.
 
@@ -39,7 +45,7 @@ pub use edit::{Edit, EditError, NewNode};
 pub use first_word::{FirstWord, Unheeded};
 use register::{Rank, Register, Stamp};
 
-/// The hash of both columns: it rides on every request between nodes.
+/// The hash of all columns: it rides on every request between nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayoutHash(pub(in crate::cluster) [u8; 16]);
 
@@ -52,6 +58,8 @@ pub struct StateHash(pub(in crate::cluster) [u8; 16]);
 pub struct Layout {
     /// Promoted columns of which none contains another; nearly always one.
     pub(in crate::cluster) now: Vec<Column>,
+    /// Columns that may have been promoted where this layout has not come from: all members were in sync with them.
+    pub(in crate::cluster) offered: Vec<Column>,
     pub(in crate::cluster) next: Column,
     pub(in crate::cluster) nodes: BTreeMap<NodeId, Node>,
 }
@@ -70,6 +78,8 @@ pub(in crate::cluster) struct Node {
 pub struct Published {
     /// All its slots hold what they should under the next column of this hash.
     pub synced_to: Option<SyncHash>,
+    /// It goes by the column of this hash until that is now, or another is offered.
+    pub agreed_to: Option<SyncHash>,
     /// Whether it holds any image: while nobody does, nothing has to be moved.
     pub holds_images: bool,
 }
@@ -107,14 +117,20 @@ impl Layout {
             replication: Register::new(copies.replication, stamp),
             min_replication: Register::new(copies.min_replication, stamp),
         };
-        let published = Published { synced_to: Some(column.sync_hash()), holds_images: false };
+        let hash = Some(column.sync_hash());
+        let published = Published { synced_to: hash, agreed_to: hash, holds_images: false };
         let known = Node {
             name: Register::new(about.name.clone(), stamp),
             url: Register::new(about.url.clone(), stamp),
             writable: Register::new(about.writable, stamp),
             published: Register::new(published, stamp),
         };
-        Self { now: vec![column.clone()], next: column, nodes: BTreeMap::from([(node, known)]) }
+        Self {
+            now: vec![column.clone()],
+            offered: Vec::new(),
+            next: column,
+            nodes: BTreeMap::from([(node, known)]),
+        }
     }
 
     /// Takes over everything that the other has later. Says whether anything changed.
@@ -127,13 +143,16 @@ impl Layout {
         for column in &other.now {
             changed |= merged.add_history(column);
         }
+        for column in &other.offered {
+            changed |= merged.add_offer(column);
+        }
         for (node, theirs) in &other.nodes {
             changed |= match merged.nodes.get_mut(node) {
                 Some(mine) => mine.join(theirs),
                 None => merged.nodes.insert(*node, theirs.clone()).is_none(),
             };
         }
-        if merged.now.len() > Self::HISTORIES_MAX {
+        if merged.now.len().max(merged.offered.len()) > Self::HISTORIES_MAX {
             return Err(MergeError::TooManyHistories);
         }
         if merged.nodes.len() > Self::NODES_MAX {
@@ -145,20 +164,36 @@ impl Layout {
         Ok(changed)
     }
 
-    /// Makes next the only now, if every member that is counted on has said that it is in sync with it. Says
-    /// whether it did.
-    pub fn promote(&mut self) -> bool {
-        let hash = self.next.sync_hash();
-        let mut counted = self.next.counted_on().peekable();
-        // A column without members would be "synced" by nobody's word.
-        if self.is_settled()
-            || counted.peek().is_none()
-            || !counted.all(|node| self.synced_to(node) == Some(hash))
-        {
+    /// Takes next as far as the members' words allow, and adds this member's own: offered, agreed to, the only now.
+    /// Says whether anything changed.
+    pub fn advance(&mut self, this: NodeId) -> bool {
+        if self.is_settled() {
             return false;
         }
-        self.now = vec![self.next.clone()];
-        true
+        let hash = Some(self.next.sync_hash());
+        let mut changed = false;
+        if self.have_all_said(|published| published.synced_to == hash) {
+            changed |= self.add_offer(&self.next.clone());
+        }
+        let own = self.nodes.get(&this).map(|known| *known.published.value());
+        if let Some(own) = own.filter(|own| own.agreed_to != hash)
+            && self.next.role(this).is_some_and(Role::is_counted_on)
+            && self.offered.contains(&self.next)
+        {
+            changed |= self.publish(this, Published { agreed_to: hash, ..own }).unwrap_or(false);
+        }
+        if self.have_all_said(|published| published.agreed_to == hash) {
+            (self.now, self.offered, changed) = (vec![self.next.clone()], Vec::new(), true);
+        }
+        changed
+    }
+
+    /// Whether this holds for every member that next counts on. A column without any is promoted by nobody's word.
+    fn have_all_said(&self, is_said: impl Fn(&Published) -> bool) -> bool {
+        let mut counted = self.next.counted_on().peekable();
+        let has_said =
+            |node: NodeId| self.nodes.get(&node).is_some_and(|known| is_said(known.published.value()));
+        counted.peek().is_some() && counted.all(has_said)
     }
 
     /// Whether there is nothing to change: next is the only now.
@@ -171,12 +206,13 @@ impl Layout {
         self.nodes.get(&node)?.published.value().synced_to
     }
 
-    /// Every column that decides who owns what: all of now, then next.
+    /// Every column that decides who owns what: all of now, all that was offered, then next.
     pub(in crate::cluster) fn columns(&self) -> impl Iterator<Item = &Column> {
-        self.now.iter().chain([&self.next])
+        let offered = self.offered.iter().filter(|column| **column != self.next);
+        self.now.iter().chain(offered).chain([&self.next])
     }
 
-    /// The hash of both columns.
+    /// The hash of all columns.
     pub fn hash(&self) -> LayoutHash {
         let mut writer = Writer::default();
         self.columns().for_each(|column| wire::write_column(&mut writer, column));
@@ -206,16 +242,18 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Adds a promoted column unless one contains it; drops those that it contains.
+    /// Adds a promoted column unless one contains it.
     fn add_history(&mut self, column: &Column) -> bool {
-        if self.now.iter().any(|mine| column.is_within(mine)) {
-            return false;
+        let is_new = add_largest(&mut self.now, column);
+        if is_new {
+            self.offered.retain(|mine| !mine.is_within(column));
         }
-        self.now.retain(|mine| !mine.is_within(column));
-        self.now.push(column.clone());
-        // The order of a set must not depend on who met whom first.
-        self.now.sort();
-        true
+        is_new
+    }
+
+    /// Adds a column that was offered unless one of these or of now contains it.
+    fn add_offer(&mut self, column: &Column) -> bool {
+        !self.now.iter().any(|mine| column.is_within(mine)) && add_largest(&mut self.offered, column)
     }
 
     /// The latest lamport anywhere in it.
@@ -226,6 +264,18 @@ impl Layout {
         let stamps = self.columns().flat_map(Column::stamps).chain(self.nodes.values().flat_map(of_node));
         stamps.map(|stamp| stamp.lamport).max().unwrap_or(0)
     }
+}
+
+/// Adds a column unless one contains it; drops those that it contains.
+fn add_largest(columns: &mut Vec<Column>, column: &Column) -> bool {
+    if columns.iter().any(|mine| column.is_within(mine)) {
+        return false;
+    }
+    columns.retain(|mine| !mine.is_within(column));
+    columns.push(column.clone());
+    // The order of a set must not depend on who met whom first.
+    columns.sort();
+    true
 }
 
 /// How many copies a new cluster wants.

@@ -14,8 +14,10 @@ enum Step {
     Edit(Edit),
     /// The member says that it is in sync with its own next.
     Publish,
-    Promote,
+    Advance,
     MergeFrom(usize),
+    /// Everybody merges with everybody, and says that it is in sync with what comes of it.
+    MeetAndPublish,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -38,8 +40,9 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => edit.prop_map(Step::Edit),
         3 => Just(Step::Publish),
-        2 => Just(Step::Promote),
+        2 => Just(Step::Advance),
         3 => (0..3_usize).prop_map(Step::MergeFrom),
+        1 => Just(Step::MeetAndPublish),
     ]
 }
 
@@ -60,13 +63,20 @@ fn take(layouts: &mut [Layout], at: usize, step: &Step) {
         // Refusals are fine: they change nothing.
         Step::Edit(edit) => _ = layouts[at].edit(node, edit),
         Step::Publish => {
+            let published = *layouts[at].nodes[&node].published.value();
             let synced_to = Some(layouts[at].next.sync_hash());
-            layouts[at].publish(node, Published { synced_to, holds_images: true }).unwrap();
+            layouts[at].publish(node, Published { synced_to, ..published }).unwrap();
         }
-        Step::Promote => _ = layouts[at].promote(),
+        Step::Advance => _ = layouts[at].advance(node),
         Step::MergeFrom(other) => {
             let other = layouts[*other].clone();
             _ = layouts[at].merge(&other);
+        }
+        Step::MeetAndPublish => {
+            for (from, to) in [(0, 1), (1, 2), (2, 1), (1, 0)] {
+                take(layouts, to, &Step::MergeFrom(from));
+            }
+            (0..layouts.len()).for_each(|at| take(layouts, at, &Step::Publish));
         }
     }
 }
@@ -82,7 +92,9 @@ proptest! {
     fn merging_is_commutative_associative_and_idempotent(layouts in histories()) {
         let [a, b, c] = &layouts[..] else { unreachable!() };
         // Forced removals on all sides may leave more histories than are allowed; they are told apart below.
-        prop_assume!([a, b, c].iter().map(|layout| layout.now.len()).sum::<usize>() <= Layout::HISTORIES_MAX);
+        let all = [a, b, c];
+        prop_assume!(all.iter().map(|layout| layout.now.len()).sum::<usize>() <= Layout::HISTORIES_MAX);
+        prop_assume!(all.iter().map(|layout| layout.offered.len()).sum::<usize>() <= Layout::HISTORIES_MAX);
         prop_assert_eq!(merged(a, b), merged(b, a));
         prop_assert_eq!(merged(&merged(a, b), c), merged(a, &merged(b, c)));
         prop_assert_eq!(&merged(a, a), a);
@@ -97,8 +109,8 @@ proptest! {
         }
     }
 
-    /// While one member is counted on throughout, there is one history, and whatever was promoted anywhere is
-    /// within the next of everybody who is counted on.
+    /// While all members are counted on throughout, there is one history, and everybody goes by whatever was
+    /// promoted anywhere, until a later promotion contains it.
     #[test]
     fn promoted_columns_are_ordered_while_members_are_common(steps in prop::collection::vec((0..3_usize, step()), 0..80)) {
         let mut layouts = vec![layout(&[0, 1, 2], COPIES); 3];
@@ -108,7 +120,12 @@ proptest! {
             }
             take(&mut layouts, at, &step);
             for promoted in layouts.iter().flat_map(|layout| &layout.now) {
-                prop_assert!(layouts.iter().all(|layout| promoted.is_within(&layout.next)));
+                let goes_by_it = |layout: &Layout| {
+                    let mut columns = layout.columns();
+                    columns.any(|column| column == promoted)
+                        || layout.now.iter().any(|column| promoted.is_within(column))
+                };
+                prop_assert!(layouts.iter().all(goes_by_it));
             }
             prop_assert!(layouts.iter().all(|layout| layout.now.len() == 1));
         }
@@ -136,15 +153,44 @@ proptest! {
 fn next_becomes_now_only_when_all_that_are_counted_on_have_said_so() {
     let mut layout = layout(&[0, 1, 2], COPIES);
     layout.edit(id(0), &Edit::Weight(id(1), Weight::new(300).unwrap())).unwrap();
-    let hash = layout.next.sync_hash();
-    for node in [0, 1] {
-        layout.publish(id(node), Published { synced_to: Some(hash), holds_images: true }).unwrap();
-        assert!(!layout.promote());
+    let before = layout.now.clone();
+    for node in 0..3 {
+        assert!(!layout.advance(id(node)));
+        say_synced(&mut layout, node);
     }
-    layout.publish(id(2), Published { synced_to: Some(hash), holds_images: true }).unwrap();
-    assert!(layout.promote());
+    for node in 0..3 {
+        assert_eq!(layout.now, before);
+        assert!(layout.advance(id(node)), "it agrees");
+        assert!(layout.offered.contains(&layout.next) || layout.is_settled());
+    }
     assert_eq!(layout.now, [layout.next.clone()]);
-    assert!(!layout.promote());
+    assert_eq!(layout.offered, []);
+    assert!(!layout.advance(id(0)));
+}
+
+fn say_synced(layout: &mut Layout, node: u64) {
+    let known = *layout.nodes[&id(node)].published.value();
+    let synced_to = Some(layout.next.sync_hash());
+    layout.publish(id(node), Published { synced_to, holds_images: true, ..known }).unwrap();
+}
+
+/// It has agreed, so the others may promote the column on their side of a cut, and go by it alone.
+#[test]
+fn a_member_that_goes_on_goes_by_what_it_agreed_to_as_well() {
+    let mut here = layout(&[0, 1, 2], COPIES);
+    here.edit(id(0), &Edit::Weight(id(1), Weight::new(300).unwrap())).unwrap();
+    (0..3).for_each(|node| say_synced(&mut here, node));
+    (0..2).for_each(|node| assert!(here.advance(id(node))));
+    let mut there = here.clone();
+    let agreed = here.next.clone();
+    here.edit(id(0), &Edit::Weight(id(1), Weight::new(200).unwrap())).unwrap();
+    assert!(there.advance(id(2)) && there.is_settled());
+    assert!(here.columns().any(|column| *column == agreed));
+    assert_eq!(here.columns().count(), 3);
+    assert_eq!(Layout::decode(&here.encode()).unwrap(), here);
+    here.merge(&there).unwrap();
+    assert_eq!(here.now, [agreed]);
+    assert_eq!(here.columns().count(), 2);
 }
 
 #[test]
@@ -155,13 +201,13 @@ fn a_word_for_an_older_next_promotes_nothing() {
         layout.next.sync_hash()
     };
     let first = edit(&mut layout, 300);
-    let synced = |layout: &mut Layout, node, hash| {
-        layout.publish(id(node), Published { synced_to: Some(hash), holds_images: true }).unwrap();
-    };
-    (0..3).for_each(|node| synced(&mut layout, node, first));
+    for node in 0..3 {
+        let published = Published { synced_to: Some(first), agreed_to: Some(first), holds_images: true };
+        layout.publish(id(node), published).unwrap();
+    }
     let back = edit(&mut layout, 100);
     let again = edit(&mut layout, 300);
-    assert!(!layout.promote());
+    assert!((0..3).all(|node| !layout.advance(id(node))));
     // The same values written anew are not the same column: copies were written elsewhere in between.
     assert!(first != back && first != again);
 }

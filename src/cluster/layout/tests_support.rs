@@ -81,11 +81,13 @@ pub(in crate::cluster) fn layout(zones: &[usize], copies: Copies) -> Layout {
 
 /// Every member that is counted on publishes that it is in sync, and next becomes now.
 pub(in crate::cluster) fn settle(layout: &mut Layout) {
-    let hash = layout.next.sync_hash();
-    for node in layout.next.counted_on().collect::<Vec<_>>() {
-        layout.publish(node, Published { synced_to: Some(hash), holds_images: false }).unwrap();
+    let hash = Some(layout.next.sync_hash());
+    let members: Vec<_> = layout.next.counted_on().collect();
+    for node in &members {
+        let published = Published { synced_to: hash, agreed_to: hash, holds_images: false };
+        layout.publish(*node, published).unwrap();
     }
-    layout.promote();
+    members.into_iter().for_each(|node| _ = layout.advance(node));
 }
 
 /// The same for nodes of any ids, for scenes of other rooms.

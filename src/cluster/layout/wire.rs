@@ -13,8 +13,10 @@ const VERSION: u8 = 1;
 
 pub(super) fn write_layout(writer: &mut Writer, layout: &Layout) {
     writer.u8(VERSION);
-    writer.count(layout.now.len());
-    layout.now.iter().for_each(|column| write_column(writer, column));
+    for columns in [&layout.now, &layout.offered] {
+        writer.count(columns.len());
+        columns.iter().for_each(|column| write_column(writer, column));
+    }
     write_column(writer, &layout.next);
     writer.count(layout.nodes.len());
     for (node, known) in &layout.nodes {
@@ -30,8 +32,11 @@ pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> 
     if reader.u8()? != VERSION {
         return Err(Malformed);
     }
-    let histories = reader.count(Layout::HISTORIES_MAX)?;
-    let now = (0..histories).map(|_| read_column(reader)).collect::<Result<Vec<_>, _>>()?;
+    let mut columns = || -> Result<Vec<_>, Malformed> {
+        let count = reader.count(Layout::HISTORIES_MAX)?;
+        (0..count).map(|_| read_column(reader)).collect()
+    };
+    let (now, offered) = (columns()?, columns()?);
     let next = read_column(reader)?;
     let mut nodes = BTreeMap::new();
     for _ in 0..reader.count(Layout::NODES_MAX)? {
@@ -44,21 +49,26 @@ pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> 
         };
         insert_in_order(&mut nodes, node, known)?;
     }
-    let layout = Layout { now, next, nodes };
+    let layout = Layout { now, offered, next, nodes };
     if is_sound(&layout) { Ok(layout) } else { Err(Malformed) }
 }
 
-/// Now is never empty, sorted, of columns that do not contain each other and lie within next; and every member
-/// is known.
+/// Now is never empty, and what was offered is not within it; both are sorted, of columns that do not contain each
+/// other and lie within next; and every member is known.
 fn is_sound(layout: &Layout) -> bool {
-    let now = &layout.now;
-    let apart = |at: usize| {
-        now.iter().skip(at + 1).all(|other| !now[at].is_within(other) && !other.is_within(&now[at]))
+    let are_apart = |columns: &[Column]| {
+        let is_apart = |at: usize| {
+            let (one, rest) = (&columns[at], &columns[at + 1..]);
+            rest.iter().all(|other| !one.is_within(other) && !other.is_within(one))
+        };
+        columns.is_sorted() && (0..columns.len()).all(is_apart)
     };
-    !now.is_empty()
-        && now.is_sorted()
-        && (0..now.len()).all(apart)
-        && now.iter().all(|column| column.is_within(&layout.next))
+    let is_open = |offer: &Column| !layout.now.iter().any(|column| offer.is_within(column));
+    !layout.now.is_empty()
+        && are_apart(&layout.now)
+        && are_apart(&layout.offered)
+        && layout.offered.iter().all(is_open)
+        && layout.columns().all(|column| column.is_within(&layout.next))
         && layout.next.members.keys().eq(layout.nodes.keys())
 }
 
@@ -131,18 +141,20 @@ fn read_copies(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
 
 fn write_published(writer: &mut Writer, published: &Published) {
     writer.u8(published.holds_images.into());
-    writer.u8(published.synced_to.is_some().into());
-    writer.bytes(&published.synced_to.map_or([0; 16], |hash| hash.0));
+    for word in [published.synced_to, published.agreed_to] {
+        writer.u8(word.is_some().into());
+        writer.bytes(&word.map_or([0; 16], |hash| hash.0));
+    }
 }
 
 fn read_published(reader: &mut Reader<'_>) -> Result<Published, Malformed> {
     let holds_images = reader.flag()?;
-    let synced = reader.flag()?;
-    let hash: [u8; 16] = reader.array()?;
-    if !synced && hash != [0; 16] {
-        return Err(Malformed);
-    }
-    Ok(Published { synced_to: synced.then_some(SyncHash(hash)), holds_images })
+    let mut word = || {
+        let is_said = reader.flag()?;
+        let hash: [u8; 16] = reader.array()?;
+        if !is_said && hash != [0; 16] { Err(Malformed) } else { Ok(is_said.then_some(SyncHash(hash))) }
+    };
+    Ok(Published { synced_to: word()?, agreed_to: word()?, holds_images })
 }
 
 fn role_code(role: Role) -> u8 {

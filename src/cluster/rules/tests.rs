@@ -213,6 +213,28 @@ fn a_copy_under_an_unknown_layout_counts_only_after_merging() {
     assert_eq!(write.standing(&both), Standing::Acknowledged);
 }
 
+/// Others may promote what was next there, and the writer has no owner in it.
+#[test]
+fn a_copy_under_a_next_that_the_writer_has_left_is_asked_for_again() {
+    let mut behind = five();
+    behind.edit(node(1), &Edit::Replication(2)).unwrap();
+    let mut ahead = behind.clone();
+    ahead.edit(node(1), &Edit::Replication(4)).unwrap();
+    let view = view(&ahead);
+    assert!(!view.knows(behind.hash()));
+    let id = object(5);
+    let owners = view.owners(&id);
+    let mut write = Write::new(id);
+    owners.iter().for_each(|owner| write.taken(*owner, behind.hash()));
+    let others: Vec<_> = owners.iter().copied().filter(|owner| *owner != node(0)).collect();
+    let mut doubtful = write.doubtful(&view);
+    doubtful.sort_by_key(|node| owners.iter().position(|owner| owner == node));
+    assert_eq!(doubtful, others, "its own copy counts");
+    assert_eq!(write.standing(&view), Standing::Pending);
+    others[..2].iter().for_each(|owner| write.taken(*owner, view.hash()));
+    assert_eq!(write.standing(&view), Standing::Acknowledged);
+}
+
 #[test]
 fn while_a_node_drains_its_copy_completes_the_number() {
     let mut pair = layout(&[0, 1], COPIES);

@@ -26,7 +26,7 @@ enum Outcome {
 /// How an upload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Wait, or ask [`Write::targets`], or merge the layout of a node that took a copy under an unknown one.
+    /// Wait, or ask [`Write::targets`], or ask [`Write::doubtful`] again while layouts are merged.
     Pending,
     /// Answer 200.
     Acknowledged,
@@ -100,6 +100,11 @@ impl Write {
         }
     }
 
+    /// Nodes whose copies do not count, because of the layout under which they were taken: ask them again.
+    pub fn doubtful(&self, view: &View) -> Vec<NodeId> {
+        self.holders().filter(|node| !self.counts(view, *node)).collect()
+    }
+
     /// Nodes that hold it durably, in order of ids: for the answer, whether 200 or 503.
     pub fn holders(&self) -> impl Iterator<Item = NodeId> {
         let taken = self.asked.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Taken(_)));
@@ -127,17 +132,18 @@ impl Write {
             return Standing::Acknowledged;
         }
         let waiting = self.asked.values().any(|outcome| *outcome == Outcome::Pending);
-        // A copy under an unknown layout counts as soon as that layout was merged.
-        let unmerged = counted.len() < self.holders().count();
-        if waiting || unmerged || !self.targets(view).is_empty() {
+        // A copy under an unknown layout counts as soon as the two have become one.
+        if waiting || counted.len() < self.holders().count() || !self.targets(view).is_empty() {
             Standing::Pending
         } else {
             Standing::Impossible
         }
     }
 
+    /// This node's own does: it goes by this very view.
     fn counts(&self, view: &View, node: NodeId) -> bool {
-        matches!(self.asked.get(&node), Some(Outcome::Taken(layout)) if view.knows(*layout))
+        let is_known = |layout: &LayoutHash| node == view.this() || view.knows(*layout);
+        matches!(self.asked.get(&node), Some(Outcome::Taken(layout)) if is_known(layout))
     }
 
     /// Copies outside the owners stand for owners that did not take their own, or that there are too few of.

@@ -23,7 +23,7 @@ pub struct View {
     hash: LayoutHash,
     /// When this node took over this layout.
     since: Time,
-    /// Columns of now, then next where it differs; never empty once the node has a layout.
+    /// Columns of now, those that were offered, then next where it differs; never empty once the node has a layout.
     columns: Arc<[ColumnView]>,
     members: BTreeMap<NodeId, Member>,
     known: BTreeSet<LayoutHash>,
@@ -74,7 +74,7 @@ pub struct Circumstances {
     pub since: Time,
     /// Who answers.
     pub alive: BTreeSet<NodeId>,
-    /// Hashes of layouts that this one contains.
+    /// Hashes of layouts that this one contains and whose next is one of its columns.
     pub known: BTreeSet<LayoutHash>,
     /// Whether it may take uploads and copies.
     pub writes: Writes,
@@ -145,8 +145,8 @@ impl View {
         self.members.get(&node).is_some_and(|member| member.alive)
     }
 
-    /// Whether the layout of this hash is contained in this one: a copy that was taken under it counts. After
-    /// an unknown hash the layouts have to be merged first.
+    /// Whether the layout of this hash is contained in this one and its next is a column here: a copy that was taken
+    /// under it counts. Else the layouts have to be merged first, or the other has to go on.
     pub fn knows(&self, hash: LayoutHash) -> bool {
         self.known.contains(&hash)
     }

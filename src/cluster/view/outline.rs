@@ -35,9 +35,8 @@ impl Outline {
     /// Of the views of `this` under this layout.
     pub(in crate::cluster) fn new(layout: &Layout, this: NodeId) -> Self {
         let mut columns: Vec<_> = layout.now.iter().map(|column| ColumnView::new(column, this)).collect();
-        if !layout.now.contains(&layout.next) {
-            columns.push(ColumnView::new(&layout.next, this));
-        }
+        let others = layout.columns().skip(columns.len()).filter(|column| !layout.now.contains(column));
+        columns.extend(others.map(|column| ColumnView::new(column, this)));
         let empty = layout.nodes.values().all(|known| !known.published.value().holds_images);
         let standing = layout.next.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
         let member = |(node, entry): (&NodeId, &Entry)| {
@@ -59,6 +58,10 @@ impl Outline {
         let members = standing.filter_map(member).collect();
         let (hash, synced_to) = (layout.hash(), layout.synced_to(this));
         Self { this, hash, columns: columns.into(), members, synced_to, holds_nothing: empty }
+    }
+
+    pub(in crate::cluster) fn has_column(&self, hash: SyncHash) -> bool {
+        self.columns.iter().any(|column| column.hash == hash)
     }
 }
 

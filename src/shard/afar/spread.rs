@@ -145,6 +145,11 @@ impl Shard {
                 }
                 glommio::timer::sleep(LOOK_AGAIN).await;
                 merging += LOOK_AGAIN;
+                let view = self.view();
+                for node in write.doubtful(&view) {
+                    under_way += 1;
+                    news.push(self.ask_for_its_copy(Arc::clone(&view), upload.id, node));
+                }
                 continue;
             }
             match news.next().await {
@@ -193,19 +198,25 @@ impl Shard {
 
     async fn copy_to(&self, upload: &Upload, view: Arc<View>, node: NodeId) -> News {
         let Upload { id, reader, uploaded, is_known } = upload;
-        if *is_known {
-            // To have it read there costs less than to send it.
-            let asked = self.ask(&view, node, Call::Receipt(*id), Outgoing::empty(), ANSWER_MAX).await;
-            if let Ok(answer) = asked
-                && call::read_said(answer.facts()) == Said::Yes
-                && let Some(layout) = answer.layout
-            {
-                return News::Taken(node, layout);
-            }
+        // To have it read there costs less than to send it.
+        if *is_known
+            && let taken @ News::Taken(..) = self.ask_for_its_copy(Arc::clone(&view), *id, node).await
+        {
+            return taken;
         }
         match self.send_copy(&view, node, *id, reader, *uploaded).await {
             Some(layout) => News::Taken(node, layout),
             None => News::Refused(node),
+        }
+    }
+
+    /// Has another node prove its copy.
+    async fn ask_for_its_copy(&self, view: Arc<View>, id: ObjectId, node: NodeId) -> News {
+        match self.ask(&view, node, Call::Receipt(id), Outgoing::empty(), ANSWER_MAX).await {
+            Ok(answer) if call::read_said(answer.facts()) == Said::Yes => {
+                answer.layout.map_or(News::Refused(node), |layout| News::Taken(node, layout))
+            }
+            _ => News::Refused(node),
         }
     }
 
