@@ -6,12 +6,14 @@ use std::fmt;
 use std::fs;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::io_uring::{io_uring_params, io_uring_setup};
 use rustix::process::{
     Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 /// What the runtime asks for itself.
 const LOCKED_BYTES_BASE: u64 = 512 << 10;
@@ -40,7 +42,7 @@ pub enum SystemError {
 ///
 /// The runtime has a gap: where an executor's thread loses its core just before it takes up its work, for longer than
 /// its time slice, it takes the end of the slice for having done all and sleeps, with work in its queue, until
-/// something else wakes it; at the start that may be never. So all are woken a few times a second.
+/// something else wakes it; at the start that may be never. So all are woken now and then (see the watchdog).
 #[derive(Debug)]
 pub(crate) struct Bells(Vec<RawFd>);
 
@@ -55,6 +57,11 @@ impl Bells {
         Self(open.filter(|path| is_bell(path)).filter_map(|path| number(&path)).collect())
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
     /// Wakes them all.
     pub(crate) fn ring(&self) {
         for bell in &self.0 {
@@ -64,6 +71,11 @@ impl Bells {
             let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
         }
     }
+}
+
+/// What this process has had of all processors since its start.
+pub(super) fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 /// From now on this process is killed when its parent ends, which should be process `parent`. False: that one has

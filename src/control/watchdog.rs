@@ -9,13 +9,17 @@ use std::thread;
 use std::time::Duration;
 
 use super::RunError;
-use super::system::Bells;
+use super::system::{Bells, processor_time};
 use crate::shard::Node;
 
-/// Between two looks, and so the longest that an executor sleeps over its work.
+/// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 const LOOKS_PER_S: u64 = 10;
+
+/// Processor time of a process at rest from one look to the next, and what it takes an executor to be woken in vain.
+const AT_REST: Duration = Duration::from_micros(150);
+const WOKEN: Duration = Duration::from_micros(150);
 
 /// After so long without a beat this process is of no use to its cluster, and ends.
 const SILENT_MAX_S: u64 = 60;
@@ -39,6 +43,27 @@ impl Watch {
     }
 }
 
+/// When the executors have to be woken: as long as anything is done, at each look or each other; at rest once a second,
+/// or their waking would be most of what a node at rest does.
+struct Rounds {
+    /// What it takes to wake all of them.
+    cost: Duration,
+    /// The processor time of the process at the last look.
+    used: Duration,
+    since_ring: u64,
+}
+
+impl Rounds {
+    fn is_due(&mut self, used: Duration) -> bool {
+        let spent = used.saturating_sub(self.used);
+        let at_rest = if self.since_ring == 0 { AT_REST + self.cost } else { AT_REST };
+        let is_due = spent > at_rest || self.since_ring + 1 >= LOOKS_PER_S;
+        self.used = used;
+        self.since_ring = if is_due { 0 } else { self.since_ring + 1 };
+        is_due
+    }
+}
+
 /// Watches until the process ends, and ends it when control is stuck.
 ///
 /// # Errors
@@ -46,9 +71,12 @@ impl Watch {
 pub(super) fn start(node: Arc<Node>, bells: Bells) -> Result<(), RunError> {
     let watch = move || {
         let mut watch = Watch::default();
+        let mut rounds = Rounds { cost: WOKEN * bells.count(), used: Duration::ZERO, since_ring: 0 };
         loop {
             thread::sleep(LOOK_EVERY);
-            bells.ring();
+            if rounds.is_due(processor_time()) {
+                bells.ring();
+            }
             let silent = watch.look(node.line.beats());
             let silent_s = silent / LOOKS_PER_S;
             node.line.set_silent_s(silent_s);
@@ -74,6 +102,25 @@ mod tests {
         let mut watch = Watch { beats: 7, silent: 0 };
         assert_eq!([7, 7, 7].map(|beats| watch.look(beats)), [1, 2, 3]);
         assert_eq!([8, 9, 9].map(|beats| watch.look(beats)), [0, 0, 1]);
+    }
+
+    #[test]
+    fn executors_are_woken_at_once_while_something_is_done_and_once_a_second_at_rest() {
+        let cost = WOKEN * 3;
+        let mut rounds = Rounds { cost, used: Duration::ZERO, since_ring: 0 };
+        let mut used = Duration::ZERO;
+        let mut look = |spent: Duration| {
+            used += spent;
+            rounds.is_due(used)
+        };
+        let busy = AT_REST + cost + Duration::from_micros(1);
+        assert!((0..5).all(|_| look(busy)));
+        // To have been woken is no work.
+        let mut at_rest = vec![look(AT_REST + cost)];
+        at_rest.extend((0..9).map(|_| look(AT_REST)));
+        assert_eq!(at_rest, [[false; 9].as_slice(), &[true]].concat());
+        assert!(!look(AT_REST + cost));
+        assert!(look(AT_REST + Duration::from_micros(1)), "the least that is done");
     }
 
     #[test]

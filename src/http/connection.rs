@@ -178,7 +178,8 @@ async fn drive(
             let (shard, watch, front) = (Rc::clone(&shard), Rc::clone(&watch), Rc::clone(&front));
             let (peer, permit) = (Rc::clone(&peer), Rc::clone(&permit));
             let context = Context { shard, settings, access, watch, front, permit, peer, near };
-            async move { Ok::<_, Infallible>(service::answer(context, request).await) }
+            // hyper keeps room for it as long as the connection lives: 9 kB, most of which idle ones need not have.
+            Box::pin(async move { Ok::<_, Infallible>(service::answer(context, request).await) })
         })
     };
     let socket = Explained::new(socket, Rc::clone(&watch), Arc::clone(&shard.metrics));
