@@ -14,9 +14,9 @@ use http::header::CONTENT_TYPE;
 use hyper::body::{Body as _, Incoming};
 use multer::{Field, Multipart};
 
+use super::exchange::Context;
 use super::presets::Presets;
 use super::reply::Problem;
-use super::service::Context;
 use super::upload;
 use crate::object::Spec;
 use crate::store::spool::Spool;

@@ -4,10 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use super::exchange::{Answer, Context};
 use super::image;
 use super::negotiate::Source;
 use super::reply::{self, Problem};
-use super::service::{Answer, Context};
 use crate::image::facts::Facts;
 use crate::image::geometry::Size;
 use crate::image::header::Header;

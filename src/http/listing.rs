@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 
 use super::endpoint::Listing;
+use super::exchange::Answer;
 use super::reply::{self, Problem};
-use super::service::Answer;
 use crate::shard::Shard;
 use crate::store::listing::{self, Listed};
 

@@ -8,7 +8,7 @@
 //! * [`endpoint`]: a request's line as a type (pure).
 //! * [`access`]: who may do what.
 //! * [`presets`]: what a preset's name stands for (pure).
-//! * [`service`]: which code answers which endpoint.
+//! * [`service`]: which code answers which endpoint. [`exchange`]: what it is given and gives back.
 //! * [`cluster`]: what other nodes ask.
 //! * [`upload`], [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
@@ -26,6 +26,7 @@ mod conditional;
 pub mod connection;
 mod download;
 mod endpoint;
+mod exchange;
 mod form;
 mod front;
 mod image;

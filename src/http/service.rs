@@ -1,55 +1,24 @@
 //! Which code answers which endpoint, and what all answers have in common.
 
 use std::panic::AssertUnwindSafe;
-use std::rc::Rc;
 use std::time::Instant;
 
 use futures_lite::FutureExt;
 use http::header::TRANSFER_ENCODING;
 use http::{Method, Request, Response, Uri};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 
-use super::access::{Access, Caller, cors};
+use super::access::{Caller, cors};
 use super::body::Body;
-use super::cluster::{self, Peer};
 use super::endpoint::Endpoint;
-use super::front::{self, Front, Hit};
+use super::exchange::{Answer, BodyState, Context};
 use super::presets::Presets;
 use super::reply::{self, Problem};
-use super::seat::Permit;
 use super::watch::Watch;
-use super::{Settings, download, image, info, listing, status, upload};
+use super::{cluster, download, front, image, info, listing, status, upload};
 use crate::shard::line::Standing;
-use crate::shard::mesh::AskError;
-use crate::shard::spent::Spent;
 use crate::shard::{Phase, Shard};
-use crate::store::StoreError;
-use crate::telemetry::metrics::{Cache, Route};
-
-/// An answer, and where its bytes came from.
-pub(super) struct Answer {
-    pub(super) response: Response<Body>,
-    pub(super) cache: Cache,
-    /// Set where the memory tier had it.
-    pub(super) hit: Option<Hit>,
-    /// The steps of a variant that was made for it.
-    pub(super) spent: Spent,
-}
-
-/// What a handler works with.
-pub(super) struct Context {
-    pub(super) shard: Rc<Shard>,
-    pub(super) settings: Rc<Settings>,
-    pub(super) access: Rc<Access>,
-    pub(super) watch: Rc<Watch>,
-    pub(super) front: Rc<Front>,
-    /// The connection's place among all.
-    pub(super) permit: Rc<Permit>,
-    /// What the other end has proven to be.
-    pub(super) peer: Peer,
-    /// Whether both ends of the connection have loopback addresses.
-    pub(super) near: bool,
-}
+use crate::telemetry::metrics::Route;
 
 /// Answers one request. Never fails: a panic is a 500, and counted as such.
 pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Response<Body> {
@@ -86,21 +55,6 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
     watch.sending();
     response.map(|body| body.watched(watch))
-}
-
-/// How much of a request's body has been taken when it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyState {
-    /// All of it, or there is none.
-    Read,
-    /// Not all.
-    Unread,
-}
-
-impl BodyState {
-    fn of(request: &Request<Incoming>) -> Self {
-        if request.body().is_end_stream() { Self::Read } else { Self::Unread }
-    }
 }
 
 async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> Answer {
@@ -191,38 +145,5 @@ async fn metrics(shard: &Shard) -> Answer {
     match glommio::executor().spawn_blocking(scrape).await {
         Some((media_type, text)) => reply::text(&media_type, text).into(),
         None => Problem::Internal.into(),
-    }
-}
-
-impl From<Response<Body>> for Answer {
-    fn from(response: Response<Body>) -> Self {
-        Self { response, cache: Cache::None, hit: None, spent: Spent::default() }
-    }
-}
-
-impl From<Problem> for Answer {
-    fn from(problem: Problem) -> Self {
-        Response::from(problem).into()
-    }
-}
-
-impl From<AskError> for Problem {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::Full => Self::Busy("requests"),
-            AskError::Failed => Self::Internal,
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Full => Self::DiskFull,
-            StoreError::Io(doing, error) => {
-                log::error!(error:% = error; "cannot {doing}");
-                Self::Disk
-            }
-        }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::exchange::Answer;
 use super::reply::{self, Problem};
-use super::service::Answer;
 use crate::cluster::layout::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::view::{Member, View};

@@ -16,10 +16,10 @@ use hyper::body::{Body as _, Incoming};
 use serde::Serialize;
 
 use super::access::{Caller, Refusal};
+use super::exchange::{Answer, BodyState, Context};
 use super::form;
 use super::negotiate;
 use super::reply::{self, Problem};
-use super::service::{Answer, BodyState, Context};
 use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};

@@ -16,8 +16,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::Body;
+use super::exchange::{Answer, BodyState, Context};
 use super::reply::{self, Problem};
-use super::service::{Answer, BodyState, Context};
 use super::{image, info};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;

@@ -5,8 +5,8 @@ use hyper::body::Incoming;
 
 use super::{Given, Withheld};
 use crate::cluster::node::NodeId;
+use crate::http::exchange::{BodyState, Context};
 use crate::http::reply::Problem;
-use crate::http::service::{BodyState, Context};
 use crate::http::upload;
 use crate::image::header::Limits;
 use crate::peer::auth::Digest;

@@ -4,9 +4,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Given, Withheld, without};
 use crate::http::body::Body;
+use crate::http::exchange::Context;
 use crate::http::image;
 use crate::http::reply::Problem;
-use crate::http::service::Context;
 use crate::image::recipe::Recipe;
 use crate::peer::auth::Digest;
 use crate::peer::call::{Stored, VariantCall};

@@ -1,0 +1,93 @@
+//! One request under way: what a handler is given and what it gives back.
+
+use std::rc::Rc;
+
+use http::{Request, Response};
+use hyper::body::{Body as _, Incoming};
+
+use super::Settings;
+use super::access::Access;
+use super::body::Body;
+use super::cluster::Peer;
+use super::front::{Front, Hit};
+use super::reply::Problem;
+use super::seat::Permit;
+use super::watch::Watch;
+use crate::shard::Shard;
+use crate::shard::mesh::AskError;
+use crate::shard::spent::Spent;
+use crate::store::StoreError;
+use crate::telemetry::metrics::Cache;
+
+/// An answer, and where its bytes came from.
+pub(super) struct Answer {
+    pub(super) response: Response<Body>,
+    pub(super) cache: Cache,
+    /// Set where the memory tier had it.
+    pub(super) hit: Option<Hit>,
+    /// The steps of a variant that was made for it.
+    pub(super) spent: Spent,
+}
+
+/// What a handler works with.
+pub(super) struct Context {
+    pub(super) shard: Rc<Shard>,
+    pub(super) settings: Rc<Settings>,
+    pub(super) access: Rc<Access>,
+    pub(super) watch: Rc<Watch>,
+    pub(super) front: Rc<Front>,
+    /// The connection's place among all.
+    pub(super) permit: Rc<Permit>,
+    /// What the other end has proven to be.
+    pub(super) peer: Peer,
+    /// Whether both ends of the connection have loopback addresses.
+    pub(super) near: bool,
+}
+
+/// How much of a request's body has been taken when it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyState {
+    /// All of it, or there is none.
+    Read,
+    /// Not all.
+    Unread,
+}
+
+impl BodyState {
+    pub(super) fn of(request: &Request<Incoming>) -> Self {
+        if request.body().is_end_stream() { Self::Read } else { Self::Unread }
+    }
+}
+
+impl From<Response<Body>> for Answer {
+    fn from(response: Response<Body>) -> Self {
+        Self { response, cache: Cache::None, hit: None, spent: Spent::default() }
+    }
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        Response::from(problem).into()
+    }
+}
+
+impl From<AskError> for Problem {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Full => Self::Busy("requests"),
+            AskError::Failed => Self::Internal,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::DiskFull,
+            StoreError::Io(doing, error) => {
+                log::error!(error:% = error; "cannot {doing}");
+                Self::Disk
+            }
+        }
+    }
+}
