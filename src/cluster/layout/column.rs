@@ -36,7 +36,7 @@ pub struct SyncHash(pub(in crate::cluster) [u8; 16]);
 /// column with it is promoted only when all others have been brought in order since, with what they were owed.
 pub(in crate::cluster) type Store = u64;
 
-/// One of the layout's two columns.
+/// One of the layout's columns: who owns what, as it is or is to become.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cluster) struct Column {
     pub(in crate::cluster) members: BTreeMap<NodeId, Entry>,

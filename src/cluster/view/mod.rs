@@ -182,7 +182,7 @@ impl View {
         self.columns.iter().any(|column| column.hash == hash)
     }
 
-    /// The owners of an id in each column: now, then next where it differs.
+    /// The owners of an id in each column: now, what was offered, then next where it differs.
     pub fn owners_by_column(&self, id: &ObjectId) -> Vec<Vec<NodeId>> {
         self.columns.iter().map(|column| column.placement.owners(Slot::of(id))).collect()
     }

@@ -6,7 +6,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 
@@ -114,7 +114,7 @@ impl Shard {
     ) {
         let (mut spooled, mut answer) = (Some(spooled), Some(answer));
         let mut write = Write::new(upload.id);
-        let (mut news, mut under_way, mut merging) = (Several::new(), 0, Duration::ZERO);
+        let (mut news, mut under_way, mut merging) = (Several::new(), 0, None);
         let mut is_noted = false;
         self.meet_owners(&upload.id).await;
         loop {
@@ -140,11 +140,11 @@ impl Shard {
             }
             if under_way == 0 {
                 // A copy under a layout that is not known here counts when that has come.
-                if write.standing(&view) != Standing::Pending || merging >= MERGE_MAX {
+                let since: Instant = *merging.get_or_insert_with(Instant::now);
+                if write.standing(&view) != Standing::Pending || since.elapsed() >= MERGE_MAX {
                     break;
                 }
                 glommio::timer::sleep(LOOK_AGAIN).await;
-                merging += LOOK_AGAIN;
                 let view = self.view();
                 for node in write.doubtful(&view) {
                     under_way += 1;
