@@ -59,10 +59,16 @@ fn check_config(file: PathBuf) -> ExitCode {
     for UnknownVariable { name, nearest } in environment.unknown() {
         eprintln!("reticulum: {name} is not known, and so ignored: did you mean {nearest}?");
     }
-    match config::describe(&Serve { config: Some(file), ..Serve::default() }, &environment) {
-        // A reader that went away is told nothing more.
-        Ok(text) if io::stdout().write_all(text.as_bytes()).is_err() => ExitCode::FAILURE,
-        Ok(_) => ExitCode::SUCCESS,
+    let flags = Serve { config: Some(file), ..Serve::default() };
+    let described = config::load(&flags, &environment)
+        .and_then(|config| Ok((config::describe(&flags, &environment)?, config.warnings)));
+    match described {
+        Ok((text, warnings)) => {
+            warnings.iter().for_each(|warning| eprintln!("reticulum: {warning}"));
+            // A reader that went away is told nothing more.
+            let printed = io::stdout().write_all(text.as_bytes());
+            if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Err(error) => fail(&error),
     }
 }

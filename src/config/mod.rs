@@ -4,7 +4,7 @@
 //! * `setting`: reading and printing of every kind of value.
 //! * `file`, `environment`: where values come from. `draft`: what was gathered, with its faults.
 //! * `rule`: what must hold between keys. `fault`: what is told when something does not.
-//! * `print`: the effective configuration as TOML.
+//! * `warning`: what is no fault, but should be told. `print`: the effective configuration as TOML.
 //!
 //! Invariants: a faulty configuration never starts a node, and all of its faults are told at once;
 //! loading has no effect but that files are read, so that it can be done again; no secret is shown.
@@ -20,6 +20,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 mod values;
+mod warning;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -63,7 +64,7 @@ pub struct Config {
     pub cluster: core::Settings,
     /// What of that was said, and is ruled by the layout from now on.
     pub first_word: FirstWord,
-    /// What it proves itself to other nodes by: the first signs, all verify. None: on loopback alone.
+    /// What it proves itself to other nodes by: the first signs, all verify. None: it has no peers and believes none.
     pub secrets: Vec<String>,
     /// Bytes of decoded pixels alive at once.
     pub decode_memory_bytes: u64,
@@ -77,6 +78,8 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// How log lines look.
     pub log_form: Form,
+    /// What is no fault, but should be told: one sentence each, without any secret.
+    pub warnings: Vec<String>,
 }
 
 /// The configuration of `reticulum serve` with these flags in this environment.
@@ -130,6 +133,7 @@ fn apply(flags: &Serve, draft: &mut Draft) {
 }
 
 fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
+    let warnings = warning::warnings(&values);
     let Values { node, cluster, images, cache, access, limits, log } = values;
     let settings = cluster_settings(&node, &cluster);
     Config {
@@ -170,6 +174,7 @@ fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
         },
         log_level: log.level,
         log_form: log.format,
+        warnings,
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::file;
@@ -32,8 +31,6 @@ pub(super) enum Rule {
         /// Bytes, as needed.
         least: u64,
     },
-    /// Anybody could upload from elsewhere, and nobody said that this is meant.
-    OpenUploads(SocketAddr),
     /// An upload would need more copies than are ever made.
     MinReplication {
         /// As configured.
@@ -45,7 +42,7 @@ pub(super) enum Rule {
     SecretsTwice,
     /// The file of the secrets cannot be used.
     SecretFile(PathBuf, SecretFileError),
-    /// A node elsewhere, and nothing to prove oneself by.
+    /// A node to join, and nothing to prove oneself by.
     NoSecret(String),
     /// A URL that leads nowhere, of this node or of one to join.
     Unreachable {
@@ -80,16 +77,9 @@ pub(super) enum SecretFileError {
 
 /// Every rule that these values break, in the order of the keys.
 pub(super) fn broken(values: &Values) -> Vec<Rule> {
-    let rules =
-        [open_uploads, secrets_twice, secret_file, no_secret, min_replication, no_sign_key, decode_memory];
+    let rules = [secrets_twice, secret_file, no_secret, min_replication, no_sign_key, decode_memory];
     let broken = rules.iter().filter_map(|rule| rule(values));
     broken.chain(unreachable(values)).chain(presets_too_large(values)).collect()
-}
-
-fn open_uploads(values: &Values) -> Option<Rule> {
-    let listen = values.node.listen;
-    let open = values.access.upload_keys.0.is_empty() && !values.access.open_uploads;
-    (open && !listen.ip().is_loopback()).then_some(Rule::OpenUploads(listen))
 }
 
 fn secrets_twice(values: &Values) -> Option<Rule> {
@@ -104,7 +94,7 @@ fn secret_file(values: &Values) -> Option<Rule> {
 }
 
 /// The secrets in a file, one a line; at least one.
-fn secrets_of(path: &Path) -> Result<Vec<Secret<1>>, SecretFileError> {
+fn secrets_of(path: &Path) -> Result<Vec<Secret<16>>, SecretFileError> {
     let bytes = file::bytes(path, SECRET_FILE_BYTES_MAX).map_err(SecretFileError::Unreadable)?;
     let bytes = bytes.ok_or(SecretFileError::TooLong)?;
     let mut secrets = Vec::new();
@@ -129,10 +119,9 @@ fn no_secret(values: &Values) -> Option<Rule> {
     let cluster = &values.cluster;
     let has_secret =
         !cluster.secrets.0.is_empty() || cluster.secret.is_some() || cluster.secret_file.is_some();
-    // Whom this node listens to matters as much as whom it asks.
-    let own = values.node.url.iter().filter(|_| !cluster.join.0.is_empty());
-    let elsewhere = cluster.join.0.iter().chain(own).find(|url| !url.is_loopback())?;
-    (!has_secret).then(|| Rule::NoSecret(elsewhere.to_string()))
+    // On loopback too: whatever runs on this machine may forward what strangers send.
+    let joined = cluster.join.0.first()?;
+    (!has_secret).then(|| Rule::NoSecret(joined.to_string()))
 }
 
 fn min_replication(values: &Values) -> Option<Rule> {
@@ -174,13 +163,10 @@ impl Rule {
     pub(super) fn keys(&self) -> &'static [&'static str] {
         match self {
             Self::DecodeMemory { .. } => &["limits.decode_memory", "images.max_pixels"],
-            Self::OpenUploads(_) => &["node.listen", "access.open_uploads", "access.upload_keys"],
             Self::MinReplication { .. } => &["cluster.min_replication", "cluster.replication"],
             Self::SecretsTwice => &SECRETS,
             Self::SecretFile(..) => &["cluster.secret_file"],
-            Self::NoSecret(_) => {
-                &["cluster.join", "node.url", "node.listen", SECRETS[0], SECRETS[1], SECRETS[2]]
-            }
+            Self::NoSecret(_) => &["cluster.join", SECRETS[0], SECRETS[1], SECRETS[2]],
             Self::Unreachable { key: "node.url", .. } => &["node.url", "node.listen", "cluster.join"],
             Self::Unreachable { .. } => &["cluster.join"],
             Self::NoSignKey(_) => &["access.require_signature", "access.sign_keys"],
@@ -197,10 +183,6 @@ impl fmt::Display for Rule {
                 "limits.decode_memory = \"{}\" is under {PIXEL_BYTES} bytes for each of images.max_pixels: write {least} or more, or lower images.max_pixels",
                 size(*bytes)
             ),
-            Self::OpenUploads(listen) => write!(
-                f,
-                "node.listen = \"{listen}\" is off loopback, where anybody could upload: set access.upload_keys, or access.open_uploads = true, or listen on 127.0.0.1"
-            ),
             Self::MinReplication { min, replication } => write!(
                 f,
                 "cluster.min_replication = {min} is above cluster.replication = {replication}: write {replication} or less"
@@ -211,7 +193,7 @@ impl fmt::Display for Rule {
             Self::SecretFile(path, error) => write!(f, "cluster.secret_file = {path:?} {error}"),
             Self::NoSecret(url) => write!(
                 f,
-                "cluster.join makes a cluster with {url}, off loopback, without a secret: set cluster.secret or cluster.secret_file, the same on every node"
+                "cluster.join makes a cluster with {url} without a secret: set cluster.secret or cluster.secret_file, the same on every node"
             ),
             Self::Unreachable { key, url } => {
                 write!(
@@ -245,7 +227,7 @@ impl fmt::Display for SecretFileError {
                 write!(
                     f,
                     "has in line {line} what is no secret: write {}",
-                    <Secret<1> as super::setting::Value>::takes()
+                    <Secret<16> as super::setting::Value>::takes()
                 )
             }
         }

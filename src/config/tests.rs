@@ -113,7 +113,7 @@ disk = "2 kB"
 upload_keys = ["up", "load"]
 open_uploads = true
 operator_key = "op"
-sign_keys = ["sign"]
+sign_keys = ["sign-with-16-bytes"]
 require_signature = "all"
 cors_origins = ["https://example.org"]
 [limits]
@@ -148,7 +148,7 @@ fn every_key_in_use_reaches_its_room() {
     let access = &config.http.access;
     assert_eq!(
         (&access.upload_keys[..], &access.sign_keys[..]),
-        (&["up".into(), "load".into()][..], &["sign".into()][..])
+        (&["up".into(), "load".into()][..], &["sign-with-16-bytes".into()][..])
     );
     assert_eq!((access.open_uploads, access.operator_key.as_str()), (true, "op"));
     assert_eq!(access.require_signature, RequireSignature::All);
@@ -179,15 +179,17 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
 
 #[test]
 fn every_flag_is_heard() {
-    let said = Said::new("[cluster]\njoin = [\"http://127.0.0.1:1\"]").flags(|flags| {
-        flags.data = Some("there".into());
-        flags.listen = Some("127.0.0.2:7".parse().unwrap());
-        flags.url = Some("http://localhost:7".into());
-        flags.name = Some("img7".into());
-        flags.shards = Some(7);
-        flags.join = vec!["http://127.0.0.1:2".into(), "http://localhost:3/".into()];
-        flags.replication = Some(5);
-    });
+    let said = Said::new("[cluster]\nsecret = \"0123456789abcdef\"\njoin = [\"http://127.0.0.1:1\"]").flags(
+        |flags| {
+            flags.data = Some("there".into());
+            flags.listen = Some("127.0.0.2:7".parse().unwrap());
+            flags.url = Some("http://localhost:7".into());
+            flags.name = Some("img7".into());
+            flags.shards = Some(7);
+            flags.join = vec!["http://127.0.0.1:2".into(), "http://localhost:3/".into()];
+            flags.replication = Some(5);
+        },
+    );
     let config = said.load();
     let join: Vec<_> = config.cluster.join.iter().map(ToString::to_string).collect();
     assert_eq!(join, ["http://127.0.0.1:2", "http://localhost:3"]);
@@ -203,10 +205,10 @@ fn every_flag_is_heard() {
 #[test]
 fn every_key_has_a_variable() {
     let values = r"name=img1 listen=127.0.0.1:5 url=http://localhost:5 zone=z weight=2 writable=false data=d shards=2
-        name=c secrets=a,b secret=s secret_file=f join=http://localhost:6,http://localhost:7 replication=4 min_replication=1
+        name=c secrets=0123456789abcdef,0123456789abcdeg secret=0123456789abcdef secret_file=f join=http://localhost:6,http://localhost:7 replication=4 min_replication=1
         max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 upscale=true jpeg=1 webp=2 avif=3
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2
-        upload_keys=a,b open_uploads=true operator_key=o sign_keys=c,d require_signature=all cors_origins=http://a,http://b
+        upload_keys=a,b open_uploads=true operator_key=o sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
         connections=1 uploads=2 header_timeout=1s idle_timeout=2s body_progress=3s resize_queue=4 resize_deadline=5s
         decode_memory=100 drain_delay=6s level=trace format=json";
     for (key, value) in KEYS.iter().zip(values.split_whitespace()) {

@@ -44,8 +44,8 @@ pub(super) struct Node {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cluster {
     pub(super) name: Name,
-    pub(super) secrets: List<Secret<1>>,
-    pub(super) secret: Option<Secret<1>>,
+    pub(super) secrets: List<Secret<16>>,
+    pub(super) secret: Option<Secret<16>>,
     pub(super) secret_file: Option<FilePath>,
     pub(super) join: List<NodeUrl>,
     pub(super) replication: Count<u8, 1, 16>,
@@ -82,7 +82,7 @@ pub(super) struct Access {
     pub(super) upload_keys: List<Secret<1>>,
     pub(super) open_uploads: bool,
     pub(super) operator_key: Secret<0>,
-    pub(super) sign_keys: List<Secret<1>>,
+    pub(super) sign_keys: List<Secret<16>>,
     pub(super) require_signature: RequireSignature,
     pub(super) cors_origins: List<Origin>,
 }

@@ -90,21 +90,24 @@ fn a_faulty_variable_is_named() {
 }
 
 #[test]
-fn uploads_open_to_anybody_are_refused_wherever_the_address_was_told() {
-    let listen = format!("0.0.0.0:{}", free_port());
-    refuses_to_serve(&["--listen", &listen], &[], &["open_uploads"]);
-    let directory = empty_directory();
-    let config = write(&directory, &format!("[node]\nlisten = \"{listen}\"\n"));
-    let data = directory.path().join("data");
-    let arguments = ["serve", "--config", &config, "--data", data.to_str().expect("UTF-8")];
-    expect_refusal(&run(&arguments), &["line 2: node.listen"]);
-    assert!(!data.exists());
+fn a_node_to_join_needs_a_whole_url_and_a_secret() {
+    refuses_to_serve(&["--join", "127.0.0.1:1"], &[], &["--join: cluster.join has \"127.0.0.1:1\""]);
+    for url in ["http://10.0.0.1:1", "http://127.0.0.1:1"] {
+        refuses_to_serve(&["--join", url], &[], &["cluster.secret"]);
+    }
 }
 
 #[test]
-fn a_node_to_join_needs_a_whole_url_and_off_loopback_a_secret() {
-    refuses_to_serve(&["--join", "127.0.0.1:1"], &[], &["--join: cluster.join has \"127.0.0.1:1\""]);
-    refuses_to_serve(&["--join", "http://10.0.0.1:1"], &[], &["cluster.secret"]);
+fn short_secrets_start_nothing_and_short_keys_are_warned_about() {
+    let short = [("RETICULUM_CLUSTER_SECRET", "s"), ("RETICULUM_ACCESS_SIGN_KEYS", "s")];
+    let faults = ["RETICULUM_ACCESS_SIGN_KEYS: access.sign_keys", "RETICULUM_CLUSTER_SECRET: cluster.secret"];
+    refuses_to_serve(&[], &short, &faults);
+    let node = Node::with_config("[access]\nupload_keys = [\"s\"]\n");
+    assert!(node.log().contains("access.upload_keys has a key of under 16 bytes"), "{}", node.log());
+    let directory = empty_directory();
+    let finished = run(&["check-config", &write(&directory, "[access]\noperator_key = \"s\"\n")]);
+    assert_eq!(finished.code, Some(0));
+    assert!(finished.stderr.contains("access.operator_key is of under 16 bytes"), "{}", finished.stderr);
 }
 
 #[test]
@@ -178,8 +181,7 @@ fn check_config_prints_what_loads_again() {
 #[test]
 fn check_config_shows_no_secret() {
     let directory = empty_directory();
-    let told =
-        "[access]\nupload_keys = [\"s3cret\"]\noperator_key = \"s3cret\"\n[cluster]\nsecret = \"s3cret\"\n";
+    let told = "[access]\nupload_keys = [\"s3cret\"]\noperator_key = \"s3cret\"\n[cluster]\nsecret = \"s3cret-of-16-bytes\"\n";
     let finished = run(&["check-config", &write(&directory, told)]);
     assert_eq!(finished.code, Some(0));
     let printed = str::from_utf8(&finished.stdout).expect("UTF-8");

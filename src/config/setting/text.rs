@@ -147,6 +147,16 @@ impl<const MIN: usize> Secret<MIN> {
         self.0
     }
 
+    /// Whether there is none.
+    pub(in crate::config) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it has fewer than `BYTES` bytes.
+    pub(in crate::config) fn is_under<const BYTES: usize>(&self) -> bool {
+        self.0.len() < BYTES
+    }
+
     /// The secret of this text, if it is one.
     pub(in crate::config) fn parse(text: &str) -> Option<Self> {
         // The mask is what check-config prints: taken for a secret, it would be one that everybody knows.

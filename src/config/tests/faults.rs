@@ -137,16 +137,40 @@ fn a_faulty_variable_or_flag_is_named() {
 }
 
 #[test]
-fn uploads_are_never_open_off_loopback_by_accident() {
-    expect_fault("[node]\nlisten = \"0.0.0.0:80\"", &["line 2", "0.0.0.0:80", "access.open_uploads"]);
-    expect_fault("[node]\nlisten = \"[::]:80\"", &["access.open_uploads"]);
-    let flags = Said::new("").flags(|flags| flags.listen = Some("10.0.0.1:80".parse().unwrap()));
-    expect_faults(&flags, &[&["--listen: node.listen = \"10.0.0.1:80\"", "access.open_uploads"]]);
-    let variable = Said::new("").variable("RETICULUM_LISTEN", "10.0.0.1:80");
-    expect_faults(&variable, &[&["RETICULUM_LISTEN", "access.open_uploads"]]);
-    for said in ["open_uploads = true", "upload_keys = [\"k\"]"] {
-        Said::new(&format!("[node]\nlisten = \"0.0.0.0:80\"\n[access]\n{said}")).load();
+fn uploads_are_open_nowhere_unless_that_is_said() {
+    let listen = "[node]\nlisten = \"0.0.0.0:80\"\n";
+    for said in ["", "[access]\nupload_keys = [\"k\"]", "[access]\noperator_key = \"o\""] {
+        assert!(!Said::new(&format!("{listen}{said}")).load().http.access.open_uploads);
     }
+    assert!(Said::new(&format!("{listen}[access]\nopen_uploads = true")).load().http.access.open_uploads);
+}
+
+#[test]
+fn short_keys_are_warned_about_and_short_secrets_are_faults() {
+    let fifteen = "fifteen-bytes--";
+    for key in ["upload_keys = [\"KEY\", \"a-key-that-is-long-enough\"]", "operator_key = \"KEY\""] {
+        let warnings =
+            |text: &str| Said::new(&format!("[access]\n{}", key.replace("KEY", text))).load().warnings;
+        let told = warnings(fifteen);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("under 16 bytes") && !told[0].contains(fifteen), "{told:?}");
+        assert!(key.starts_with(&told[0]["access.".len()..].split(' ').next().unwrap()), "{told:?}");
+        assert_eq!(warnings("sixteen-bytes---"), [""; 0]);
+    }
+    assert_eq!(Said::new("").load().warnings, [""; 0]);
+    for (section, key) in [
+        ("access", "sign_keys = [\"KEY\"]"),
+        ("cluster", "secret = \"KEY\""),
+        ("cluster", "secrets = [\"a-secret-that-is-long-enough\", \"KEY\"]"),
+    ] {
+        let config = |text: &str| format!("[{section}]\n{}", key.replace("KEY", text));
+        expect_fault(&config(fifteen), &["line 2", section, "16 to 1024 bytes"]);
+        Said::new(&config("sixteen-bytes---")).load();
+    }
+    let said = Said::new("");
+    let file = said.directory.path().join("secrets");
+    fs::write(&file, format!("a-secret-that-is-long-enough\n{fifteen}\n")).unwrap();
+    expect_fault(&format!("[cluster]\nsecret_file = {file:?}"), &["in line 2", "16 to 1024 bytes"]);
 }
 
 #[test]
@@ -195,33 +219,32 @@ fn a_preset_that_could_not_be_used_is_told() {
 }
 
 #[test]
-fn a_node_elsewhere_is_never_joined_without_a_secret() {
-    expect_fault(
-        "[cluster]\njoin = [\"http://10.0.0.2:80\"]",
-        &["line 2", "http://10.0.0.2:80", "cluster.secret"],
-    );
-    let off = "[node]\nurl = \"http://10.0.0.1:80\"\n[cluster]\njoin = [\"http://127.0.0.1:80\"]\n";
-    expect_fault(off, &["http://10.0.0.1:80", "cluster.secret"]);
-    Said::new(&format!("{off}secret = \"s\"")).load();
-    Said::new("[cluster]\njoin = [\"http://127.0.0.1:80\", \"http://localhost:81\"]").load();
+fn no_node_is_joined_without_a_secret_wherever_it_is() {
+    for url in ["http://10.0.0.2:80", "http://127.0.0.1:80", "http://localhost:81"] {
+        let config = format!("[cluster]\njoin = [\"{url}\"]\n");
+        expect_fault(&config, &["line 2", url, "cluster.secret"]);
+        Said::new(&format!("{config}secret = \"0123456789abcdef\"")).load();
+    }
     Said::new("[node]\nurl = \"http://10.0.0.1:80\"").load();
 }
 
 #[test]
 fn a_url_that_leads_nowhere_is_told() {
-    let config = "[access]\nopen_uploads = true\n[cluster]\nsecret = \"s\"\njoin = [\"http://10.0.0.2:80\"]\n[node]\nlisten = \"0.0.0.0:80\"\n";
+    let config = "[access]\nopen_uploads = true\n[cluster]\nsecret = \"0123456789abcdef\"\njoin = [\"http://10.0.0.2:80\"]\n[node]\nlisten = \"0.0.0.0:80\"\n";
     expect_fault(config, &["line 7", "node.url = \"http://0.0.0.0:80\""]);
     Said::new(&format!("{config}url = \"http://10.0.0.1:80\"")).load();
     expect_fault(
-        "[cluster]\nsecret = \"s\"\njoin = [\"http://[::]:80\"]",
+        "[cluster]\nsecret = \"0123456789abcdef\"\njoin = [\"http://[::]:80\"]",
         &["cluster.join = \"http://[::]:80\""],
     );
 }
 
 #[test]
 fn the_secrets_are_said_in_one_way() {
-    expect_fault("[cluster]\nsecret = \"a\"\nsecrets = [\"b\"]", &["more than once", "cluster.secret_file"]);
-    let said = Said::new("[cluster]\nsecrets = [\"b\"]\n").variable("RETICULUM_CLUSTER_SECRET", "a");
+    let [one, other] = ["0123456789abcdef", "0123456789abcdeg"];
+    let secrets = format!("[cluster]\nsecrets = [\"{other}\"]\n");
+    expect_fault(&format!("{secrets}secret = \"{one}\""), &["more than once", "cluster.secret_file"]);
+    let said = Said::new(&secrets).variable("RETICULUM_CLUSTER_SECRET", one);
     let cluster = said.values().unwrap().cluster;
     assert!(cluster.secrets.0.is_empty() && cluster.secret.is_some());
 }
@@ -235,13 +258,16 @@ fn a_secret_file_that_cannot_be_used_is_told() {
     let said = Said::new("");
     let file = said.directory.path().join("secrets");
     let config = format!("[cluster]\nsecret_file = {file:?}");
-    for (text, expected) in
-        [("", "no secret"), (" \n\n", "no secret"), ("good\n\nb\tad\n", "line 3"), ("…\n", "line 1")]
-    {
+    for (text, expected) in [
+        ("", "no secret"),
+        (" \n\n", "no secret"),
+        ("good-and-long-enough\n\nbad-and\tlong-enough\n", "line 3"),
+        ("…\n", "line 1"),
+    ] {
         fs::write(&file, text).unwrap();
         expect_fault(&config, &["cluster.secret_file", expected]);
     }
-    fs::write(&file, " first \r\n\nsecond").unwrap();
+    fs::write(&file, " first-of-two-secrets \r\n\nsecond-of-two-secrets").unwrap();
     Said::new(&config).load();
 }
 
@@ -251,7 +277,7 @@ fn signatures_are_not_asked_for_without_a_key() {
         "[access]\nrequire_signature = \"all\"",
         &["access.require_signature = \"all\"", "access.sign_keys"],
     );
-    Said::new("[access]\nrequire_signature = \"variants\"\nsign_keys = [\"k\"]").load();
+    Said::new("[access]\nrequire_signature = \"variants\"\nsign_keys = [\"0123456789abcdef\"]").load();
 }
 
 #[test]
@@ -259,7 +285,7 @@ fn no_fault_shows_a_secret() {
     let said = Said::new(
         "[access]\nupload_keys = \"s3cret\"\nsign_keys = [\" s3cret\"]\noperator_key = [\"s3cret\"]\nupload_key = \"s3cret\"\n[cluster]\nsecret = \"s3cret\\n\"",
     )
-    .variable("RETICULUM_CLUSTER_SECRETS", "s3cret\n,x\ny s3cret");
+    .variable("RETICULUM_CLUSTER_SECRETS", "s3cret-of-16-bytes\n,x\ny s3cret");
     let faults = said.faults();
     assert_eq!(faults.len(), 6, "{faults:#?}");
     assert!(!faults.concat().contains("s3cret"), "{faults:#?}");
@@ -267,13 +293,13 @@ fn no_fault_shows_a_secret() {
 
 #[test]
 fn an_empty_key_is_no_key() {
-    for key in ["upload_keys", "sign_keys"] {
+    for (key, takes) in [("upload_keys", "1 to 1024 bytes"), ("sign_keys", "16 to 1024 bytes")] {
         expect_fault(
-            &format!("[access]\n{key} = [\"k\", \"\"]"),
-            &[&format!("access.{key}"), "1 to 1024 bytes"],
+            &format!("[access]\n{key} = [\"0123456789abcdef\", \"\"]"),
+            &[&format!("access.{key}"), takes],
         );
     }
-    expect_fault("[cluster]\nsecret = \"\"", &["cluster.secret", "1 to 1024 bytes"]);
+    expect_fault("[cluster]\nsecret = \"\"", &["cluster.secret", "16 to 1024 bytes"]);
 }
 
 #[test]

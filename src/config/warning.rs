@@ -1,0 +1,26 @@
+//! What is no fault of a configuration, but should be told at the start and by `check-config`.
+
+use super::setting::text::Secret;
+use super::values::Values;
+
+/// Bytes of a key below which it can be guessed by trying.
+const KEY_BYTES: usize = 16;
+
+/// One sentence for each; none shows a secret.
+pub(super) fn warnings(values: &Values) -> Vec<String> {
+    let access = &values.access;
+    let mut warnings = Vec::new();
+    if access.upload_keys.0.iter().any(Secret::is_under::<KEY_BYTES>) {
+        warnings.push(short("access.upload_keys has a key"));
+    }
+    if !access.operator_key.is_empty() && access.operator_key.is_under::<KEY_BYTES>() {
+        warnings.push(short("access.operator_key is"));
+    }
+    warnings
+}
+
+fn short(what: &str) -> String {
+    format!(
+        "{what} of under {KEY_BYTES} bytes, which can be guessed: write a longer one, of random characters"
+    )
+}
