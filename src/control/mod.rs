@@ -49,6 +49,7 @@ use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::store::open::{self, DataDirectory, OpenError};
+use crate::store::{operator_key, path};
 use crate::telemetry::metrics::{MemberMetrics, NodeMetrics, ShardMetrics};
 
 /// How long shards may take to finish after the stop; a little more than they give themselves.
@@ -68,6 +69,8 @@ pub enum RunError {
     Cluster(KeepError),
     /// The address cannot be listened on.
     Listen(ListenError),
+    /// The layout names other members, and there is no secret to prove anything to them by.
+    NoSecret,
     /// An executor or thread could not be started.
     Start(String),
     /// A shard ended by itself.
@@ -93,12 +96,15 @@ pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
 ///
 /// # Errors
 /// [`RunError`]; each says what to do.
-pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
+pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let cores = system::cores().map_err(RunError::System)?;
     let plan = Plan::new(&cores, config.shards);
     system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
     let data = open::open(&config.data, config.cluster.cluster.as_str()).map_err(RunError::Data)?;
     listen::probe(config.listen).map_err(RunError::Listen)?;
+    let boot = boot(&config, &data)?;
+    complete(&mut config, &data.layout).map_err(RunError::Data)?;
+    tell(&config);
     let (sender, events) = flume::unbounded();
     watch_signals(sender.clone())?;
 
@@ -115,7 +121,6 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
         line,
         Arc::new(identity),
     ));
-    let boot = boot(&config, &data)?;
     let live = Arc::new(Live::new(config.http.clone()));
     let (senders, threads) =
         start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
@@ -123,8 +128,13 @@ pub fn run(config: Config, reload: Reload) -> Result<(), RunError> {
     let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
     let world =
         Outside::new(Arc::clone(&node), &data.identity, senders.clone(), members, post, orders.clone());
-    let roll =
-        Roll::new(Arc::clone(&node), metrics, config.http.recipe.checksum(), config.first_word.clone());
+    let roll = Roll::new(
+        Arc::clone(&node),
+        metrics,
+        config.http.recipe.checksum(),
+        config.first_word.clone(),
+        Arc::clone(&live),
+    );
     let settled = move || drop(sender.send(Event::Settled));
     let inbox = Inbox { ears, orders: orders_in, own_orders: orders.clone() };
     let settings = config.cluster.clone();
@@ -188,15 +198,41 @@ fn start_shards(
 fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
     let joins = !config.cluster.join.is_empty();
     let layout = grid::keep::recall(&data.layout, &data.identity, joins).map_err(RunError::Cluster)?;
+    let this = NodeId::from_bytes(data.identity.id);
+    if config.secrets.is_empty() && layout.as_ref().is_some_and(|layout| layout.has_others(this)) {
+        return Err(RunError::NoSecret);
+    }
     let [instance, seed] = grid::keep::random().map_err(|error| RunError::Start(error.to_string()))?;
     Ok(Boot {
-        this: NodeId::from_bytes(data.identity.id),
+        this,
         generation: data.identity.generation,
         instance,
         seed,
         layout,
         holds_images: data.holds_images,
     })
+}
+
+/// Adds what the node makes itself where nothing is configured: its operator key.
+fn complete(config: &mut Config, layout: &path::Layout) -> Result<(), OpenError> {
+    let key = &mut config.http.access.operator_key;
+    if key.is_empty() {
+        let (made, is_new) = operator_key::ensure(layout)?;
+        let (file, made_now) = (layout.operator_key(), if is_new { ", made now" } else { "" });
+        log::info!(file:% = file.display(); "no access.operator_key is configured: the operator key is in this file{made_now}");
+        *key = made;
+    }
+    Ok(())
+}
+
+/// Tells what whoever runs the node should know of its configuration.
+fn tell(config: &Config) {
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    if config.secrets.is_empty() {
+        log::info!(
+            "no cluster.secret is configured: this node has no peers, and everything below /cluster/ is answered 401"
+        );
+    }
 }
 
 fn executor(placement: Placement) -> Result<glommio::LocalExecutor, RunError> {
@@ -309,10 +345,22 @@ impl Control {
         Ok(())
     }
 
+    fn has_peers(&self) -> bool {
+        grid::keep::has_peers(&self.node.layout, self.node.identity.node)
+    }
+
     /// A faulty configuration changes nothing: the node goes on with what it has.
     fn reload(&self) {
         match (self.reload)() {
-            Ok(config) => {
+            Ok(config) if config.secrets.is_empty() && self.has_peers() => {
+                log::error!("{}; nothing is loaded anew", RunError::NoSecret);
+            }
+            Ok(mut config) => {
+                if let Err(error) = complete(&mut config, &self.node.layout) {
+                    log::error!(error:% = error; "there is no operator key, so nothing is loaded anew");
+                    return;
+                }
+                config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
                 log::set_max_level(config.log_level);
                 self.live.reload(config.http);
                 self.node.identity.replace_secrets(&config.secrets);
@@ -387,6 +435,9 @@ impl fmt::Display for RunError {
             Self::Data(error) => error.fmt(f),
             Self::Cluster(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
+            Self::NoSecret => f.write_str(
+                "this node has peers but no cluster.secret to prove itself by: set the secret of its cluster",
+            ),
             Self::Start(error) => {
                 write!(f, "cannot start a thread: {error}; look at the limits of this process")
             }

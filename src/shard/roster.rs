@@ -22,6 +22,9 @@ pub struct Facts {
     pub version: String,
     /// A checksum over what its configuration says about variants: where it differs, entity tags differ.
     pub recipe: u32,
+    /// What stands for its operator key; `None` of a node that does not tell.
+    #[serde(default)]
+    pub operator_key: Option<String>,
 }
 
 /// Of every member that has said anything.
@@ -33,6 +36,8 @@ pub struct Roster {
     pub needs_operator: BTreeSet<NodeId>,
     /// What this node's configuration says and the layout does not.
     pub unheeded: Vec<Unheeded>,
+    /// Members whose operator key is another one than this node's.
+    pub other_operator_key: BTreeSet<NodeId>,
 }
 
 /// The newest roster: control replaces it, and whoever makes a page takes it.
@@ -45,7 +50,7 @@ impl Facts {
 
     /// As they are sent.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("five plain fields always serialise")
+        serde_json::to_vec(self).expect("six plain fields always serialise")
     }
 
     /// Reads what [`Self::encode`] wrote. `None` for anything else.
@@ -72,7 +77,14 @@ mod tests {
 
     #[test]
     fn facts_are_read_as_they_were_said_and_no_longer_than_they_may_be() {
-        let facts = Facts { images: Some(3), bytes: None, free: Some(9), version: "1".into(), recipe: 7 };
+        let facts = Facts {
+            images: Some(3),
+            bytes: None,
+            free: Some(9),
+            version: "1".into(),
+            recipe: 7,
+            operator_key: Some("a".into()),
+        };
         assert_eq!(Facts::decode(&facts.encode()), Some(facts.clone()));
         assert_eq!(Facts::decode(b"{}"), None);
         assert_eq!(Facts::decode(&Facts { version: "x".repeat(2000), ..facts }.encode()), None);

@@ -2,7 +2,8 @@
 //!
 //! * [`path`]: where everything lies (pure).
 //! * [`open`]: start: lock, identity, directories, sweep of temporary files. Blocking.
-//! * [`identity`]: who the node is. [`record`]: a small file with a checksum, replaced whole. Blocking.
+//! * [`identity`]: who the node is. [`operator_key`]: the key that it makes for its operator. Blocking.
+//! * [`record`]: a small file with a checksum, replaced whole. Blocking.
 //! * [`spool`]: an upload's bytes on their way to the disk, hashed and inspected as they arrive.
 //! * [`originals`]: find, publish, verify and quarantine stored images.
 //! * [`variants`]: the bounded, disposable cache of made variants.
@@ -23,6 +24,7 @@ pub mod fsck;
 pub mod identity;
 pub mod listing;
 pub mod open;
+pub mod operator_key;
 pub mod originals;
 pub mod path;
 pub mod proof;

@@ -51,6 +51,8 @@ pub enum OpenError {
     Format(PathBuf, String),
     /// Of this version, but not as this program writes it.
     Identity(PathBuf),
+    /// `operator.key` is there but holds no key.
+    OperatorKey(PathBuf),
     /// It belongs to the first of these clusters, and the second is configured.
     ForeignCluster(PathBuf, String, String),
     /// The system's refusal, with what was being done to which path.
@@ -156,7 +158,7 @@ fn is_identified(layout: &Layout) -> Result<bool, OpenError> {
 
 /// Writes; on a full disk again and again, with less of the variant cache each time. A node whose disk is full has to
 /// be able to start, for it serves what it has.
-fn with_room(cache: &Path, write: impl Fn() -> Result<(), OpenError>) -> Result<(), OpenError> {
+pub(super) fn with_room(cache: &Path, write: impl Fn() -> Result<(), OpenError>) -> Result<(), OpenError> {
     let mut parts = fs::read_dir(cache).into_iter().flatten().flatten().map(|entry| entry.path());
     loop {
         match write() {
@@ -192,7 +194,7 @@ fn sweep(directory: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn sync_directory(directory: &Path) -> Result<(), OpenError> {
+pub(super) fn sync_directory(directory: &Path) -> Result<(), OpenError> {
     File::open(directory)
         .and_then(|file| file.sync_all())
         .map_err(|error| OpenError::Io("sync", directory.to_path_buf(), error))
@@ -236,6 +238,11 @@ impl fmt::Display for OpenError {
             Self::Identity(path) => write!(
                 f,
                 "{} is damaged: put it back from a backup, or move the whole directory away to start a new node",
+                path.display()
+            ),
+            Self::OperatorKey(path) => write!(
+                f,
+                "{} holds no key: write one line of at least 16 printable characters, or remove the file and a new key is made",
                 path.display()
             ),
             Self::ForeignCluster(path, found, wanted) => write!(

@@ -47,6 +47,11 @@ impl Layout {
         self.root.join("node.id")
     }
 
+    /// The operator key that the node made for itself.
+    pub fn operator_key(&self) -> PathBuf {
+        self.root.join("operator.key")
+    }
+
     /// Originals.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")

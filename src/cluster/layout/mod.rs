@@ -201,6 +201,12 @@ impl Layout {
         self.now.len() == 1 && self.now[0] == self.next
     }
 
+    /// Whether any node but `this` is or may become a member: known and not removed.
+    pub fn has_others(&self, this: NodeId) -> bool {
+        let others = self.next.members.iter().filter(|(node, _)| **node != this);
+        others.into_iter().any(|(_, entry)| *entry.role.value() != Role::Removed)
+    }
+
     /// The hash that this member last published.
     pub(in crate::cluster) fn synced_to(&self, node: NodeId) -> Option<SyncHash> {
         self.nodes.get(&node)?.published.value().synced_to

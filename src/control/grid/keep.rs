@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::cluster::layout::Layout;
+use crate::cluster::node::NodeId;
 use crate::store::identity::Identity;
 use crate::store::path;
 use crate::store::record::{self, RecordError};
@@ -46,6 +47,12 @@ pub(in crate::control) fn recall(
             Ok(None)
         }
     }
+}
+
+/// Whether the layout that was kept last names other members. One that cannot be read names none.
+pub(in crate::control) fn has_peers(paths: &path::Layout, this: NodeId) -> bool {
+    let kept = record::read(&paths.cluster_layout()).ok().flatten();
+    kept.and_then(|bytes| Layout::decode(&bytes).ok()).is_some_and(|layout| layout.has_others(this))
 }
 
 /// Keeps a layout durably. `newcomer` is the identity of a node that never had one: it has from now on.

@@ -202,6 +202,7 @@ impl Grid {
                 self.roll.compare(self.driver.layout());
                 self.driver.world().report(&facts, &view);
                 self.roll.hear(view.this(), facts, &view);
+                self.roll.compare_keys(&view);
             }
             Order::Leave(done) => {
                 self.driver.handle(Input::Leave, now);

@@ -9,6 +9,7 @@ use super::Order;
 use crate::cluster::layout::{FirstWord, Layout};
 use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
+use crate::http::live::Live;
 use crate::shard::Node;
 use crate::shard::roster::{Facts, Roster};
 use crate::telemetry::metrics::ShardMetrics;
@@ -22,20 +23,22 @@ pub(in crate::control) struct Roll {
     metrics: Vec<Arc<ShardMetrics>>,
     recipe: u32,
     first_word: FirstWord,
+    live: Arc<Live>,
     roster: Roster,
     due: Instant,
 }
 
 impl Roll {
     /// `recipe` is the checksum over what the configuration says about variants, `first_word` what it says of what
-    /// the layout rules.
+    /// the layout rules, `live` what of it may change.
     pub(in crate::control) fn new(
         node: Arc<Node>,
         metrics: Vec<Arc<ShardMetrics>>,
         recipe: u32,
         first_word: FirstWord,
+        live: Arc<Live>,
     ) -> Self {
-        Self { node, metrics, recipe, first_word, roster: Roster::default(), due: Instant::now() }
+        Self { node, metrics, recipe, first_word, live, roster: Roster::default(), due: Instant::now() }
     }
 
     /// The node.
@@ -95,6 +98,24 @@ impl Roll {
         }
     }
 
+    /// Compares the members' operator keys with this node's, and tells once of those that differ.
+    pub(super) fn compare_keys(&mut self, view: &View) {
+        // By every secret: while they are rotated, another one may sign there.
+        let own = self.node.identity.fingerprints(&self.live.operator_key());
+        let differs = |facts: &Facts| facts.operator_key.as_ref().is_some_and(|key| !own.contains(key));
+        let others = self.roster.facts.iter().filter(|(node, facts)| view.is_alive(**node) && differs(facts));
+        let others: BTreeSet<_> = others.map(|(node, _)| *node).collect();
+        if others != self.roster.other_operator_key {
+            for node in others.difference(&self.roster.other_operator_key) {
+                let node =
+                    view.member(*node).map_or_else(|| node.to_string(), |member| member.name.to_string());
+                log::warn!(node; "a member has another operator key than this node; set one access.operator_key for all");
+            }
+            self.roster.other_operator_key = others;
+            self.show();
+        }
+    }
+
     fn show(&self) {
         self.node.line.roster.replace(self.roster.clone());
     }
@@ -109,6 +130,7 @@ impl Roll {
             free: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             recipe: self.recipe,
+            operator_key: self.node.identity.fingerprints(&self.live.operator_key()).into_iter().next(),
         }
     }
 }
