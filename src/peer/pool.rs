@@ -192,6 +192,10 @@ impl Pool {
     }
 
     async fn begin(&self, to: &Address, request: Request) -> Result<Opened, PeerError> {
+        // Without a secret it has no peers, and nobody makes it connect to anything.
+        if !self.identity.is_secret() {
+            return Err(PeerError::Unreachable);
+        }
         let Request { call, layout, body } = request;
         let ask = Ask { method: call.method(), target: call.target(), layout, facts: String::new(), body };
         let node = self.node(&to.url);

@@ -81,19 +81,14 @@ pub(super) async fn answer(context: &Context, request: Request<Incoming>, state:
 
 /// Whether the request is the next one of a node of this cluster; else the answer to it.
 fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Box<Response<Body>>> {
-    let Context { shard, peer, near, .. } = context;
+    let Context { shard, peer, .. } = context;
     let headers = request.headers();
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    // Without a secret everybody's proofs are right, so only this machine is believed.
-    let is_near_enough = shard.node.identity.is_secret() || *near;
     let refused = |refusal: Refusal| {
         shard.metrics.refuse_peer(refusal.into());
         log::debug!(reason:% = refusal; "a request below /cluster/ is not believed");
         Box::new(reply::unproven(reason(refusal)))
     };
-    if !is_near_enough {
-        return Err(refused(Refusal::Unsigned));
-    }
     if target == call::HELLO_TARGET
         && *request.method() == Method::POST
         && let Some(hello) = headers.get(auth::HELLO_HEADER)

@@ -61,9 +61,10 @@ pub struct Identity {
 }
 
 struct Keys {
-    /// The first signs, all verify; never empty.
+    /// Those that verify. None: nobody is believed.
     keys: Vec<Hmac<Sha256>>,
-    is_secret: bool,
+    /// That which signs: the first of them, or one that nobody knows. Never an empty one, whatever asks for a proof.
+    own: Hmac<Sha256>,
 }
 
 /// What a body must come out as.
@@ -109,7 +110,7 @@ pub fn nonce() -> Nonce {
 
 impl Identity {
     /// The node of this id in this cluster, with its secrets, of which the first signs and all verify. Without
-    /// any, everybody's proofs are made with the same empty key: [`Identity::is_secret`] says so.
+    /// any it believes nobody and cannot be believed: [`Identity::is_secret`] says so.
     pub fn new(node: NodeId, cluster: Label, secrets: &[String]) -> Self {
         Self { node, cluster, keys: RwLock::new(Keys::new(secrets)) }
     }
@@ -119,13 +120,22 @@ impl Identity {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Keys::new(secrets);
     }
 
-    /// Whether its proofs prove anything. Where they do not, only the own machine may be believed.
+    /// Whether it has a secret. A node without has no peers.
     pub fn is_secret(&self) -> bool {
-        self.keys().is_secret
+        !self.keys().keys.is_empty()
+    }
+
+    /// What stands for a key of the configuration among the nodes of a cluster, by each secret, the one that signs
+    /// first: equal for equal keys, and of no use to anybody without the secret. Empty without any.
+    pub fn fingerprints(&self, key: &str) -> Vec<String> {
+        let text = Transcript::new(Kind::Fingerprint).field(key.as_bytes());
+        let keys = self.keys();
+        let mac = |key: &Hmac<Sha256>| key.clone().chain_update(&text.0).finalize().into_bytes();
+        keys.keys.iter().map(|key| Hex(&mac(key)).to_string()).collect()
     }
 
     fn sign(&self, text: &Transcript) -> [u8; 32] {
-        self.keys().keys[0].clone().chain_update(&text.0).finalize().into_bytes().into()
+        self.keys().own.clone().chain_update(&text.0).finalize().into_bytes().into()
     }
 
     /// In constant time for each key.
@@ -141,13 +151,12 @@ impl Identity {
 
 impl Keys {
     fn new(secrets: &[String]) -> Self {
-        let is_secret = !secrets.is_empty();
-        let empty = [String::new()];
-        let secrets = if is_secret { secrets } else { &empty };
-        let key = |secret: &String| {
-            Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of every length")
-        };
-        Self { keys: secrets.iter().map(key).collect(), is_secret }
+        let key = |secret: &[u8]| Hmac::new_from_slice(secret).expect("HMAC takes keys of every length");
+        // The configuration refuses empty ones; should one come all the same, it is none.
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+        let keys: Vec<_> = secrets.map(|secret| key(secret.as_bytes())).collect();
+        let own = keys.first().cloned().unwrap_or_else(|| key(&[nonce(), nonce()].concat()));
+        Self { keys, own }
     }
 }
 
@@ -219,6 +228,7 @@ enum Kind {
     Welcome = 2,
     Request = 3,
     Answer = 4,
+    Fingerprint = 5,
 }
 
 impl Transcript {

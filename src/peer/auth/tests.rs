@@ -253,9 +253,24 @@ fn secrets_are_rotated_while_connections_stay_open() {
 }
 
 #[test]
-fn a_node_without_secrets_says_so() {
-    assert!(!identity_of(1, "one", &[]).is_secret());
-    assert!(identity(1).is_secret());
+fn a_node_without_secrets_believes_nobody_and_is_believed_by_nobody() {
+    for none in [&[][..], &[""]] {
+        let without = identity_of(2, "one", none);
+        assert!(!without.is_secret() && identity(1).is_secret());
+        // Neither one that proves itself by an empty key, nor one that has no secret either, nor itself.
+        for other in [identity(1), identity_of(1, "one", none), Arc::clone(&without)] {
+            let (_, hello) = Client::new(Arc::clone(&other), [3; 16]);
+            let heard = Server::new(Arc::clone(&without)).hello(hello.as_bytes(), [4; 16]);
+            assert_eq!(heard.err(), Some(Refusal::Proof));
+            let (_, hello) = Client::new(Arc::clone(&without), [3; 16]);
+            assert_eq!(Server::new(other).hello(hello.as_bytes(), [4; 16]).err(), Some(Refusal::Proof));
+        }
+    }
+    // With a secret that it learns it is one of them.
+    let learning = identity_of(2, "one", &[]);
+    learning.replace_secrets(&["secret".to_owned()]);
+    let (_, hello) = Client::new(learning, [3; 16]);
+    assert!(Server::new(identity(1)).hello(hello.as_bytes(), [4; 16]).is_ok());
 }
 
 #[test]
