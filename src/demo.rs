@@ -4,7 +4,8 @@
 //! the images are drawn by the program itself.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Demo;
-use crate::cli::address::NodeUrl;
+use crate::cli::address::{Key, NodeUrl};
 use crate::client::{self, ClientError, Uploaded};
 use crate::config::PREFIX;
 use crate::image::draw;
@@ -38,6 +39,13 @@ pub enum DemoError {
     Upload(ClientError),
 }
 
+/// What the nodes are told beside their flags, each made for this demo alone. In their environment: the arguments of a
+/// process can be seen by every user of the machine.
+struct Secrets {
+    cluster: String,
+    operator: String,
+}
+
 /// A running node; dropping it stops it.
 struct Node {
     child: Child,
@@ -56,19 +64,20 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
         .prefix("reticulum-demo-")
         .tempdir()
         .map_err(|error| DemoError::Io("make a temporary directory", error))?;
+    let secrets = Secrets { cluster: random()?, operator: random()? };
     let mut nodes = Vec::new();
     for number in 0..flags.nodes {
         let port = flags.port.checked_add(number.into()).ok_or(DemoError::Port)?;
         let first = nodes.first().map(|node: &Node| node.address);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut node = Node::start(number + 1, address, first, directory.path())?;
+        let mut node = Node::start(number + 1, address, first, directory.path(), &secrets)?;
         node.wait_until(client::Node::is_ready)?;
         nodes.push(node);
     }
     for node in &mut nodes {
         node.wait_until(|client| client.members() == usize::from(flags.nodes))?;
     }
-    introduce(&nodes);
+    introduce(&nodes, &secrets.operator);
     let first = &nodes[0];
     for (name, bytes) in draw::samples().map_err(DemoError::Draw)? {
         let Uploaded { id, format, .. } = first.client.upload(&bytes).map_err(DemoError::Upload)?;
@@ -85,15 +94,23 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
     directory.close().map_err(|error| DemoError::Io("remove the temporary directory", error))
 }
 
-fn introduce(nodes: &[Node]) {
+/// 128 bits that nobody guesses, as text.
+fn random() -> Result<String, DemoError> {
+    let mut bytes = [0; 16];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    read.map_err(|error| DemoError::Io("read random bytes", error))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn introduce(nodes: &[Node], key: &str) {
     match nodes {
-        [node] => println!("A node is running on http://{} with these images:\n", node.address),
-        nodes => {
-            println!("A cluster of {} nodes is running:\n", nodes.len());
-            nodes.iter().for_each(|node| println!("  http://{}/status.json", node.address));
-            println!("\nwith these images:\n");
-        }
+        [node] => println!("A node is running on http://{}. Its pages, with their key:\n", node.address),
+        nodes => println!("A cluster of {} nodes is running. Their pages, with their key:\n", nodes.len()),
     }
+    nodes.iter().for_each(|node| println!("  http://operator:{key}@{}/status.json", node.address));
+    println!("\nUploads need the same key:\n");
+    println!("  curl -u operator:{key} -F image=@photo.jpg http://{}/", nodes[0].address);
+    println!("\nThese images are there:\n");
 }
 
 impl Node {
@@ -102,6 +119,7 @@ impl Node {
         address: SocketAddr,
         first: Option<SocketAddr>,
         directory: &Path,
+        secrets: &Secrets,
     ) -> Result<Self, DemoError> {
         let start = |error| DemoError::Io("start the node", error);
         let mut command = Command::new(std::env::current_exe().map_err(start)?);
@@ -114,12 +132,15 @@ impl Node {
         command
             .args(["serve", "--name", &format!("demo{number}"), "--listen", &address.to_string()])
             .args(["--with-parent", &std::process::id().to_string(), "--data"])
-            .arg(directory.join(number.to_string()));
+            .arg(directory.join(number.to_string()))
+            .env(format!("{PREFIX}ACCESS_OPERATOR_KEY"), &secrets.operator)
+            .env(format!("{PREFIX}CLUSTER_SECRET"), &secrets.cluster);
         if let Some(first) = first {
             command.args(["--join", &format!("http://{first}")]);
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(start)?;
-        Ok(Self { child, address, client: client::Node::new(&NodeUrl::at(address)) })
+        let key: Option<Key> = secrets.operator.parse().ok();
+        Ok(Self { child, address, client: client::Node::with_key(&NodeUrl::at(address), key.as_ref()) })
     }
 
     fn wait_until(&mut self, is_so: impl Fn(&client::Node) -> bool) -> Result<(), DemoError> {

@@ -1,6 +1,7 @@
 //! Addresses and keys as they are typed.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::Uri;
@@ -37,6 +38,15 @@ impl NodeUrl {
     /// The text, to which a path can be appended.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it names this machine: `localhost`, or a loopback address. Other names are not looked up.
+    pub fn is_loopback(&self) -> bool {
+        let uri: Option<Uri> = self.0.parse().ok();
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let is_address = |address: IpAddr| address.to_canonical().is_loopback();
+        host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_address)
     }
 }
 
@@ -151,6 +161,28 @@ mod tests {
             "ftp://a",
         ] {
             assert_eq!(text.parse::<NodeUrl>(), Err(AddressError::Node), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_localhost_or_a_loopback_address_and_nothing_that_looks_like_it() {
+        let is = |text: &str| text.parse::<NodeUrl>().unwrap().is_loopback();
+        for text in
+            ["localhost", "LOCALHOST:80", "127.0.0.1:8080", "127.9.9.9", "[::1]:80", "[::ffff:127.0.0.1]"]
+        {
+            assert!(is(&format!("http://{text}")), "{text}");
+        }
+        for text in [
+            "10.0.0.1",
+            "0.0.0.0",
+            "localhost.example",
+            "127.0.0.1.example",
+            "xlocalhost",
+            "[::2]",
+            "[fe80::1]",
+            "128.0.0.1",
+        ] {
+            assert!(!is(&format!("http://{text}")), "{text}");
         }
     }
 

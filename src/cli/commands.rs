@@ -43,6 +43,17 @@ pub struct Target {
     pub node: NodeUrl,
 }
 
+/// The operator key, for what needs one.
+#[derive(Args, Clone, Debug)]
+pub struct Operator {
+    /// Operator key [default: for a node of this machine, that in its data directory]
+    #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
+    pub operator_key: Option<Key>,
+    /// Data directory of a node on this machine, for its operator.key
+    #[arg(long, value_name = "DIR", env = "RETICULUM_DATA", default_value = "data")]
+    pub data: PathBuf,
+}
+
 /// Flags of `reticulum put`.
 #[derive(Args, Clone, Debug)]
 pub struct Put {
@@ -52,9 +63,12 @@ pub struct Put {
     /// The node to ask.
     #[command(flatten)]
     pub target: Target,
-    /// Upload key
+    /// Upload key [default: the operator key]
     #[arg(long, value_name = "K", env = "RETICULUM_KEY", hide_env_values = true)]
     pub key: Option<Key>,
+    /// The operator key, where there is no upload key.
+    #[command(flatten)]
+    pub operator: Operator,
     /// A variant to make ahead, such as 300w200h,fill; may be given more than once
     #[arg(long = "hint", value_name = "SPEC", value_parser = Spec::parse)]
     pub hints: Vec<Spec>,
@@ -118,9 +132,12 @@ pub struct Rm {
     /// The node to ask.
     #[command(flatten)]
     pub target: Target,
-    /// Upload key
+    /// Upload key [default: the operator key]
     #[arg(long, value_name = "K", env = "RETICULUM_KEY", hide_env_values = true)]
     pub key: Option<Key>,
+    /// The operator key, where there is no upload key.
+    #[command(flatten)]
+    pub operator: Operator,
 }
 
 /// Flags of `reticulum ls`.
@@ -135,9 +152,9 @@ pub struct Ls {
     /// The node to ask.
     #[command(flatten)]
     pub target: Target,
-    /// Operator key
-    #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
-    pub operator_key: Option<Key>,
+    /// The key for it.
+    #[command(flatten)]
+    pub operator: Operator,
 }
 
 /// Flags of `reticulum status`.
@@ -149,9 +166,9 @@ pub struct Status {
     /// The node to ask.
     #[command(flatten)]
     pub target: Target,
-    /// Operator key
-    #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
-    pub operator_key: Option<Key>,
+    /// The key for it.
+    #[command(flatten)]
+    pub operator: Operator,
 }
 
 /// Flags of `reticulum layout`.
@@ -160,9 +177,9 @@ pub struct Layout {
     /// The node to ask.
     #[command(flatten)]
     pub target: Target,
-    /// Operator key
-    #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
-    pub operator_key: Option<Key>,
+    /// The key for it.
+    #[command(flatten)]
+    pub operator: Operator,
 }
 
 /// Flags of `reticulum fsck`.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ClientError;
-use super::node::Node;
+use super::credentials;
 use super::output::{Output, harmless};
 use crate::cli::commands::Ls;
 use crate::object::ObjectId;
@@ -27,7 +27,7 @@ struct Listed {
 }
 
 pub(super) fn run(flags: &Ls) -> Result<(), ClientError> {
-    let node = Node::with_key(&flags.target.node, flags.operator_key.as_ref());
+    let node = credentials::operator(&flags.target, &flags.operator);
     let output = Output::plain();
     let mut after = flags.after;
     loop {

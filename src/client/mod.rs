@@ -2,12 +2,14 @@
 //!
 //! * [`node`]: a node as its clients see it: requests out, answers or refusals back.
 //! * [`put`] (and [`folder`]), [`get`], [`url`], [`rm`], [`ls`], [`status`] (and [`table`]): one command each.
+//! * [`credentials`]: the key that is shown to the node.
 //! * [`fsck`]: prints what `store::fsck` finds.
 //! * [`output`]: standard output, and progress on a terminal.
 //!
 //! Blocking, on std threads; nothing here runs inside a node. What a node sends is checked before it
 //! is believed and made harmless before it is printed.
 
+mod credentials;
 mod error;
 mod folder;
 mod fsck;

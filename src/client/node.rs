@@ -42,6 +42,10 @@ pub struct Node {
     bearer: Option<String>,
 }
 
+/// What a refusal for want of a key adds.
+const NO_KEY: &str =
+    "no key was sent: give one with --operator-key, or name the node's data directory with --data";
+
 /// What a node says of an image that it took.
 #[derive(Clone, Debug)]
 pub struct Uploaded {
@@ -60,7 +64,7 @@ impl Node {
     }
 
     /// The same, sending `key` with every request.
-    pub(super) fn with_key(url: &NodeUrl, key: Option<&Key>) -> Self {
+    pub fn with_key(url: &NodeUrl, key: Option<&Key>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -205,6 +209,8 @@ impl Node {
             |_| "the answer does not say why; look at --node".to_owned(),
             |Problem { detail }| harmless(&detail),
         );
+        let needs_key = self.bearer.is_none() && status == 401;
+        let detail = if needs_key { format!("{detail} ({NO_KEY})") } else { detail };
         Err(ClientError::Refused { status, detail, retry_after })
     }
 

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use sha1::{Digest, Sha1};
 
 use super::ClientError;
+use super::credentials;
 use super::folder::{self, Found};
 use super::node::{Node, Uploaded};
 use super::output::{self, Output, harmless};
@@ -44,7 +45,7 @@ const PROGRESS: &str = "{bar:30} {pos}/{len} files, {elapsed}{msg}";
 type Sent = (PathBuf, Result<Uploaded, ClientError>);
 
 pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
-    let node = Node::with_key(&flags.target.node, flags.key.as_ref());
+    let node = credentials::uploader(&flags.target, flags.key.as_ref(), &flags.operator);
     let output = if output::is_watched() {
         Output::with_progress(Some(count(&flags.paths)), PROGRESS)
     } else {

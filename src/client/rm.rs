@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::ClientError;
-use super::node::Node;
+use super::credentials;
 use super::output::{Output, harmless};
 use crate::cli::commands::Rm;
 
 pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
-    let node = Node::with_key(&flags.target.node, flags.key.as_ref());
+    let node = credentials::uploader(&flags.target, flags.key.as_ref(), &flags.operator);
     let output = Output::plain();
     let mut failed = 0;
     for id in &flags.ids {

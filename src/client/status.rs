@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ClientError;
-use super::node::Node;
+use super::credentials;
 use super::output::{Output, harmless};
 use super::table::{Table, bytes};
 use crate::cli::commands;
@@ -46,7 +46,7 @@ struct Layout {
 }
 
 pub(super) fn run(flags: &commands::Status) -> Result<(), ClientError> {
-    let node = Node::with_key(&flags.target.node, flags.operator_key.as_ref());
+    let node = credentials::operator(&flags.target, &flags.operator);
     let output = Output::plain();
     if flags.json {
         let status: Box<RawValue> = node.get_json(PATH)?;
@@ -73,7 +73,7 @@ pub(super) fn run(flags: &commands::Status) -> Result<(), ClientError> {
 }
 
 pub(super) fn layout(flags: &commands::Layout) -> Result<(), ClientError> {
-    let node = Node::with_key(&flags.target.node, flags.operator_key.as_ref());
+    let node = credentials::operator(&flags.target, &flags.operator);
     let output = Output::plain();
     let status: Status = node.get_json(PATH)?;
     let Layout { hash, settled, replication, min_replication } = &status.layout;

@@ -18,7 +18,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use super::Settings;
-use super::access::loopback;
 use super::bare::Explained;
 use super::cluster;
 use super::exchange::Context;
@@ -156,11 +155,6 @@ async fn send_away(mut socket: Socket) {
     .await;
 }
 
-/// Whether both ends have loopback addresses. A peer that is gone already has none.
-fn is_near(socket: &Socket) -> bool {
-    socket.ends().is_some_and(|ends| ends.into_iter().all(loopback::is_loopback))
-}
-
 async fn drive(
     shard: Rc<Shard>,
     rules: Rc<Rules>,
@@ -170,7 +164,6 @@ async fn drive(
     socket: Socket,
     linger_bytes_max: u64,
 ) {
-    let near = is_near(&socket);
     let peer = cluster::stranger(&shard);
     let serve = {
         let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
@@ -178,7 +171,8 @@ async fn drive(
             let (settings, access) = rules.current();
             let (shard, watch, front) = (Rc::clone(&shard), Rc::clone(&watch), Rc::clone(&front));
             let (peer, permit) = (Rc::clone(&peer), Rc::clone(&permit));
-            let context = Context { shard, settings, access, watch, front, permit, peer, near };
+            let unproven = Rc::clone(rules.unproven());
+            let context = Context { shard, settings, access, watch, front, permit, peer, unproven };
             // hyper keeps room for it as long as the connection lives: 9 kB, most of which idle ones need not have.
             Box::pin(async move { Ok::<_, Infallible>(service::answer(context, request).await) })
         })

@@ -111,9 +111,12 @@ impl Endpoint {
             Shape::ImageId(id) => Ok(Self::UploadAs(parse_id(id)?)),
             Shape::Info(text) => {
                 let id = parse_id(text)?;
+                // What it tells is about the stored bytes, and needs what they need.
+                let admission = signing.admit(true).map_err(Problem::Url)?;
                 let canonical = format!("/info/{id}");
                 let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-                Ok(if canonical == path { Self::Info(id) } else { Self::Moved(canonical + &query) })
+                let is_answered = admission.signed || canonical == path;
+                Ok(if is_answered { Self::Info(id) } else { Self::Moved(canonical + &query) })
             }
             Shape::List => Ok(Self::List(Listing::parse(query)?)),
             Shape::Erasure(id) => Ok(Self::Erasure(parse_id(id)?)),

@@ -12,6 +12,7 @@ use super::cluster::Peer;
 use super::front::{Front, Hit};
 use super::reply::Problem;
 use super::seat::Permit;
+use super::unproven::Unproven;
 use super::watch::Watch;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
@@ -40,8 +41,8 @@ pub(super) struct Context {
     pub(super) permit: Rc<Permit>,
     /// What the other end has proven to be.
     pub(super) peer: Peer,
-    /// Whether both ends of the connection have loopback addresses.
-    pub(super) near: bool,
+    /// Forms of this shard that have shown no key yet.
+    pub(super) unproven: Rc<Unproven>,
 }
 
 /// How much of a request's body has been taken when it is answered.

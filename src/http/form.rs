@@ -1,4 +1,5 @@
-//! The upload form: `multipart/form-data` with `image`, `key` and `size_hints`, in any order.
+//! The upload form: `multipart/form-data` with `image`, `key` and `size_hints`, in any order, but that nothing is
+//! stored before a key is proven, where one is needed.
 
 use std::error::Error;
 use std::fmt;
@@ -14,15 +15,19 @@ use http::header::CONTENT_TYPE;
 use hyper::body::{Body as _, Incoming};
 use multer::{Field, Multipart};
 
+use super::access::Refusal;
 use super::exchange::Context;
 use super::presets::Presets;
 use super::reply::Problem;
-use super::upload;
+use super::upload::{self, Gate};
 use crate::object::Spec;
 use crate::store::spool::Spool;
 
 /// Bytes of a field that is no image.
 const TEXT_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes of a form before its key is shown: a few fields, and their heads.
+const UNPROVEN_BYTES_MAX: u64 = 64 << 10;
 
 /// Specs in `size_hints`.
 const HINTS_MAX: usize = 16;
@@ -31,6 +36,7 @@ const HINTS_MAX: usize = 16;
 pub(super) struct Form {
     multipart: Multipart<'static>,
     bytes_max: u64,
+    proven: Flag,
 }
 
 /// A form's fields.
@@ -41,45 +47,60 @@ pub(super) struct Received {
     pub(super) hints: Vec<Spec>,
 }
 
-/// Whether the request's body has been taken to its end.
+/// What a form and the bytes it is read from tell each other: that the body has been taken to its end, or that a key
+/// is proven.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ended(Arc<AtomicBool>);
+pub(super) struct Flag(Arc<AtomicBool>);
 
-impl Ended {
+impl Flag {
     pub(super) fn get(&self) -> bool {
         self.0.load(Relaxed)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Relaxed);
     }
 }
 
 impl Form {
-    /// The form in `request`, of at most `bytes_max` bytes.
-    pub(super) fn new(request: Request<Incoming>, bytes_max: u64) -> Result<(Self, Ended), Problem> {
+    /// The form in `request`, of at most `bytes_max` bytes; and whether its body has been taken to its end. `is_proven`:
+    /// nothing more has to be shown.
+    pub(super) fn new(
+        request: Request<Incoming>,
+        bytes_max: u64,
+        is_proven: bool,
+    ) -> Result<(Self, Flag), Problem> {
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let boundary = multer::parse_boundary(content_type.unwrap_or_default()).map_err(|_| {
             Problem::BadForm("Send Content-Type multipart/form-data with a boundary.".to_owned())
         })?;
-        let ended = Ended::default();
+        let (ended, proven) = (Flag::default(), Flag::default());
+        if is_proven {
+            proven.set();
+        }
         let body = request.into_body();
         if body.is_end_stream() {
-            ended.0.store(true, Relaxed);
+            ended.set();
         }
-        let bytes = FormBytes { body, left: bytes_max, pause: false, ended: ended.clone() };
-        Ok((Self { multipart: Multipart::new(bytes, boundary), bytes_max }, ended))
+        let flags = (ended.clone(), proven.clone());
+        let bytes =
+            FormBytes { body, left: bytes_max, taken: 0, pause: false, ended: flags.0, proven: flags.1 };
+        Ok((Self { multipart: Multipart::new(bytes, boundary), bytes_max, proven }, ended))
     }
 
-    /// Takes all fields, the image to the disk. `check` judges the field `key`, or that there is none.
+    /// Takes all fields, the image to the disk. `gate` judges the field `key`, and lets the image in.
     ///
-    /// What is wrong with the form comes before what is wrong with the key, and that before what is
-    /// wrong with the image, wherever the fields stand; so a form is read to its end, and what cannot be
-    /// used of it is thrown away.
+    /// A wrong key, or none before the image where one is needed, ends it at once. What is wrong with the form comes
+    /// before what is wrong with the image, wherever the fields stand; so from then on a form is read to its end, and
+    /// what cannot be used of it is thrown away.
     pub(super) async fn receive(
         mut self,
         context: &Context,
-        check: impl Fn(Option<&str>) -> Result<(), Problem>,
+        gate: &mut Gate<'_>,
     ) -> Result<Received, Problem> {
         let mut image = None;
         let mut hints = Vec::new();
-        let mut checked = None;
+        let mut has_key = false;
         let bytes_max = self.bytes_max;
         let bad = |error| problem(&error, bytes_max);
         while let Some(field) =
@@ -90,16 +111,20 @@ impl Form {
                     return Err(Problem::BadForm("Send one field \"image\", not several.".to_owned()));
                 }
                 Some("image") => {
-                    let spool = match &checked {
-                        Some(Err(problem)) => Err(Problem::clone(problem)),
-                        Some(Ok(())) | None => upload::begin(context).await,
-                    };
+                    gate.check()?;
+                    let spool = upload::begin(context).await;
                     image = Some(receive_image(context, field, spool, bytes_max).await?);
                 }
-                Some("key") if checked.is_some() => {
+                Some("key") if has_key => {
                     return Err(Problem::BadForm("Send one field \"key\", not several.".to_owned()));
                 }
-                Some("key") => checked = Some(check(Some(&text(context, field, bytes_max).await?))),
+                Some("key") => {
+                    gate.show(&text(context, field, bytes_max).await?)?;
+                    has_key = true;
+                    if gate.check().is_ok() {
+                        self.proven.set();
+                    }
+                }
                 Some("size_hints") => {
                     let text = text(context, field, bytes_max).await?;
                     hints = parse_hints(&text, Presets::of(&context.settings))?;
@@ -112,7 +137,6 @@ impl Form {
         }
         let image =
             image.ok_or_else(|| Problem::BadForm("Send the image in the field \"image\".".to_owned()))?;
-        checked.unwrap_or_else(|| check(None))?;
         Ok(Received { spool: image?, hints })
     }
 }
@@ -181,14 +205,17 @@ fn parse_hints(hints: &str, presets: Presets<'_>) -> Result<Vec<Spec>, Problem> 
 struct FormBytes {
     body: Incoming,
     left: u64,
+    taken: u64,
     /// multer takes what it can get into memory; a pause after each piece makes it use that first.
     pause: bool,
-    ended: Ended,
+    ended: Flag,
+    proven: Flag,
 }
 
 #[derive(Debug)]
 enum FormBytesError {
     TooLong,
+    Unproven,
     Aborted,
 }
 
@@ -200,10 +227,13 @@ impl Stream for FormBytes {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        if self.taken >= UNPROVEN_BYTES_MAX && !self.proven.get() {
+            return Poll::Ready(Some(Err(FormBytesError::Unproven)));
+        }
         loop {
             let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
             if frame.is_none() || self.body.is_end_stream() {
-                self.ended.0.store(true, Relaxed);
+                self.ended.set();
             }
             match frame {
                 None => return Poll::Ready(None),
@@ -215,6 +245,7 @@ impl Stream for FormBytes {
                         return Poll::Ready(Some(Err(FormBytesError::TooLong)));
                     };
                     self.left = left;
+                    self.taken += data.len() as u64;
                     return Poll::Ready(Some(Ok(data)));
                 }
             }
@@ -223,20 +254,22 @@ impl Stream for FormBytes {
 }
 
 fn problem(error: &multer::Error, bytes_max: u64) -> Problem {
+    let of = |error: &FormBytesError| match error {
+        FormBytesError::TooLong => Problem::TooLong(bytes_max),
+        FormBytesError::Unproven => Problem::Upload(Refusal::LateKey),
+        FormBytesError::Aborted => Problem::Aborted,
+    };
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(current) = cause {
         match current.downcast_ref() {
-            Some(FormBytesError::TooLong) => return Problem::TooLong(bytes_max),
-            Some(FormBytesError::Aborted) => return Problem::Aborted,
+            Some(error) => return of(error),
             None => cause = current.source(),
         }
     }
-    if let multer::Error::StreamReadFailed(inner) = error {
-        match inner.downcast_ref() {
-            Some(FormBytesError::TooLong) => return Problem::TooLong(bytes_max),
-            Some(FormBytesError::Aborted) => return Problem::Aborted,
-            None => {}
-        }
+    if let multer::Error::StreamReadFailed(inner) = error
+        && let Some(error) = inner.downcast_ref()
+    {
+        return of(error);
     }
     Problem::BadForm("The form is not well-formed multipart/form-data; encode it again.".to_owned())
 }
@@ -245,6 +278,7 @@ impl fmt::Display for FormBytesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TooLong => "the form is too long",
+            Self::Unproven => "the form is long before its key",
             Self::Aborted => "the form did not arrive whole",
         })
     }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Settings;
 use super::access::Access;
+use super::unproven::Unproven;
 
 /// The node's settings as of the last load.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Rules {
     version: Cell<u64>,
     settings: RefCell<Rc<Settings>>,
     access: RefCell<Rc<Access>>,
+    unproven: Rc<Unproven>,
 }
 
 impl Live {
@@ -41,6 +43,11 @@ impl Live {
         self.version.fetch_add(1, Ordering::Release);
     }
 
+    /// The operator key, as of the last load.
+    pub fn operator_key(&self) -> String {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).access.operator_key.clone()
+    }
+
     fn newest(&self) -> (u64, Settings) {
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         (self.version.load(Ordering::Acquire), newest.clone())
@@ -51,7 +58,19 @@ impl Rules {
     pub(super) fn new(live: Arc<Live>) -> Self {
         let (version, settings) = live.newest();
         let access = RefCell::new(Rc::new(Access::new(&settings.access)));
-        Self { live, version: Cell::new(version), settings: RefCell::new(Rc::new(settings)), access }
+        let unproven = Rc::default();
+        Self {
+            live,
+            version: Cell::new(version),
+            settings: RefCell::new(Rc::new(settings)),
+            access,
+            unproven,
+        }
+    }
+
+    /// Forms of this shard that have shown no key yet.
+    pub(super) fn unproven(&self) -> &Rc<Unproven> {
+        &self.unproven
     }
 
     /// The number of the newest load. Another one means other answers.

@@ -10,7 +10,7 @@
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint. [`exchange`]: what it is given and gives back.
 //! * [`cluster`]: what other nodes ask.
-//! * [`upload`], [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
+//! * [`upload`] (and [`form`], [`unproven`]), [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`live`]: what may change while a node runs.
@@ -42,6 +42,7 @@ mod seat;
 mod service;
 mod socket;
 mod status;
+mod unproven;
 mod upload;
 mod watch;
 

@@ -139,10 +139,8 @@ impl Problem {
             Self::OnlyPresets => (S::FORBIDDEN, "only-presets", "Presets only"),
             Self::NotImplemented(_) => (S::NOT_IMPLEMENTED, "not-implemented-yet", "Not implemented yet"),
             Self::Call(Refusal::NoKey | Refusal::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
-            Self::Upload(Refusal::NoKey | Refusal::WrongKey) => (S::FORBIDDEN, "key", "Key needed"),
-            Self::Upload(Refusal::NotFree) | Self::Call(Refusal::NotFree) => {
-                (S::FORBIDDEN, "loopback-only", "For this machine only")
-            }
+            Self::Upload(Refusal::NoKey | Refusal::WrongKey | Refusal::LateKey)
+            | Self::Call(Refusal::LateKey) => (S::FORBIDDEN, "key", "Key needed"),
             Self::Upload(Refusal::ForeignPage) | Self::Call(Refusal::ForeignPage) => {
                 (S::FORBIDDEN, "foreign-page", "Asked by another site's page")
             }

@@ -76,7 +76,7 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         Ok(endpoint) => endpoint,
         Err(problem) => return problem.into(),
     };
-    if let Err(refusal) = context.access.check(endpoint.right(), &Caller::new(context.near, &request)) {
+    if let Err(refusal) = context.access.check(endpoint.right(), &Caller::new(&request)) {
         return Problem::Call(refusal).into();
     }
     match endpoint {

@@ -6,7 +6,6 @@
 //! [`Front`] knows is answered here.
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,8 +15,8 @@ use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketAddrAny, SocketFlags, accept_with,
-    getpeername, getsockname, recv, send, sendmsg, shutdown, sockopt,
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, sendmsg,
+    shutdown, sockopt,
 };
 
 use super::front::Front;
@@ -116,12 +115,6 @@ impl Socket {
     ) -> io::Result<Self> {
         let entered = poller.enter(&descriptor)?;
         Ok(Self { entered, descriptor, watch, front, unflushed: false, head: Vec::new(), unsent: None })
-    }
-
-    /// The addresses of both ends; `None` where the peer has gone already.
-    pub(super) fn ends(&self) -> Option<[IpAddr; 2]> {
-        let address = |name: SocketAddrAny| SocketAddr::try_from(name).ok().map(|address| address.ip());
-        Some([address(getsockname(&self.descriptor).ok()?)?, address(getpeername(&self.descriptor).ok()??)?])
     }
 
     /// Whether `is_it` finds what it looks for at the beginning of what has come. It stays there to be read.

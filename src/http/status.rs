@@ -143,6 +143,12 @@ fn warnings(view: &View, roster: &Roster) -> Vec<String> {
             format!("{} has another [images] section than this node: set the same on all.", name(node))
         }));
     }
+    warnings.extend(roster.other_operator_key.iter().map(|node| {
+        format!(
+            "{} has another operator key than this node: set one access.operator_key for all.",
+            name(node)
+        )
+    }));
     warnings.extend(roster.unheeded.iter().map(ToString::to_string));
     if !view.is_settled() && view.members().next().is_some() {
         warnings.push("Copies have to be moved before the newest layout is the only one.".to_owned());

@@ -15,16 +15,18 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use serde::Serialize;
 
-use super::access::{Caller, Refusal};
+use super::access::{Caller, Grant, Refusal};
 use super::exchange::{Answer, BodyState, Context};
 use super::form;
 use super::negotiate;
 use super::reply::{self, Problem};
+use super::unproven::Place;
 use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
 use crate::shard::Node;
 use crate::shard::afar::spread::SpreadError;
+use crate::shard::event::Event;
 use crate::shard::line::Standing;
 use crate::shard::message::VariantAsk;
 use crate::store::spool::{Spool, SpoolError, Spooled};
@@ -35,7 +37,25 @@ const FORM_EXTRA_BYTES: u64 = 64 << 10;
 const NO_UNDELETE: Problem = Problem::NotImplemented("undelete images");
 
 /// One of the uploads that the node takes at once.
-struct Permit(Arc<Node>);
+pub(super) struct Permit(Arc<Node>);
+
+/// What stands between a form and the disk.
+pub(super) struct Gate<'a> {
+    context: &'a Context,
+    undelete: bool,
+    pass: Pass,
+}
+
+enum Pass {
+    /// The header's key is right; the field's is not looked at.
+    Header(Permit),
+    /// Everybody may; a key in the field must be right all the same.
+    Open(Permit),
+    /// The field's key is right.
+    Field(Permit),
+    /// No key was shown yet.
+    Unproven(Place),
+}
 
 #[derive(Serialize)]
 struct Uploaded {
@@ -62,7 +82,8 @@ pub(super) async fn bytes(
         if undelete {
             return Err(NO_UNDELETE);
         }
-        let permit = admit(context, &request, 0)?;
+        admit(context, &request, 0)?;
+        let permit = Permit::take(context)?;
         context.watch.receiving();
         let mut spool = begin(context).await?;
         let mut body = request.into_body();
@@ -85,27 +106,23 @@ pub(super) async fn bytes(
 pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &mut BodyState) -> Answer {
     let received = async {
         let undelete = undelete(&request);
-        let by_field = match permitted(context, &request, undelete) {
-            Ok(()) if undelete => return Err(NO_UNDELETE),
-            Ok(()) => false,
-            Err(Refusal::NoKey) => true,
+        let granted = match permitted(context, &request, undelete) {
+            Ok(_) if undelete => return Err(NO_UNDELETE),
+            Ok(grant) => Some(grant),
+            Err(Refusal::NoKey) => None,
             Err(refusal) => return Err(Problem::Upload(refusal)),
         };
-        let check = |key: Option<&str>| {
-            let checked = if by_field { context.access.upload_by_field(key, undelete) } else { Ok(()) };
-            checked.map_err(Problem::Upload)
-        };
-        let permit = admit(context, &request, FORM_EXTRA_BYTES)?;
+        admit(context, &request, FORM_EXTRA_BYTES)?;
+        let mut gate = Gate::new(context, granted, undelete)?;
         context.watch.receiving();
-        let (form, ended) = form::Form::new(request, context.settings.upload_bytes_max + FORM_EXTRA_BYTES)?;
-        let received = form.receive(context, check).await;
+        let bytes_max = context.settings.upload_bytes_max + FORM_EXTRA_BYTES;
+        let (form, ended) = form::Form::new(request, bytes_max, granted.is_some())?;
+        let received = unless_lost(gate.lost(), form.receive(context, &mut gate)).await;
         if ended.get() {
             *state = BodyState::Read;
         }
         let form::Received { spool, hints } = received?;
-        if undelete {
-            return Err(NO_UNDELETE);
-        }
+        let permit = gate.permit()?;
         context.watch.working();
         let spooled = spool.finish().await?;
         let ahead = ahead(context, &spooled, &hints)?;
@@ -117,6 +134,69 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
     received.unwrap_or_else(Answer::from)
 }
 
+impl<'a> Gate<'a> {
+    fn new(context: &'a Context, granted: Option<Grant>, undelete: bool) -> Result<Self, Problem> {
+        let pass = match granted {
+            Some(Grant::Key) => Pass::Header(Permit::take(context)?),
+            Some(Grant::Open) => Pass::Open(Permit::take(context)?),
+            None => Pass::Unproven(context.unproven.enter()),
+        };
+        Ok(Self { context, undelete, pass })
+    }
+
+    /// Judges the key in the form's field.
+    ///
+    /// # Errors
+    /// The form is refused; nothing of it is stored.
+    pub(super) fn show(&mut self, key: &str) -> Result<(), Problem> {
+        if matches!(self.pass, Pass::Header(_)) {
+            return Ok(());
+        }
+        self.context.access.upload_by_field(key, self.undelete).map_err(Problem::Upload)?;
+        if self.undelete {
+            return Err(NO_UNDELETE);
+        }
+        if matches!(self.pass, Pass::Unproven(_)) {
+            self.pass = Pass::Field(Permit::take(self.context)?);
+        }
+        Ok(())
+    }
+
+    /// Whether anything of the form may be stored by now.
+    ///
+    /// # Errors
+    /// No key was shown.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let is_proven = !matches!(self.pass, Pass::Unproven(_));
+        if is_proven { Ok(()) } else { Err(Problem::Upload(Refusal::LateKey)) }
+    }
+
+    fn permit(self) -> Result<Permit, Problem> {
+        match self.pass {
+            Pass::Header(permit) | Pass::Open(permit) | Pass::Field(permit) => Ok(permit),
+            Pass::Unproven(_) => Err(Problem::Upload(Refusal::NoKey)),
+        }
+    }
+
+    /// Is set when the form has shown no key and its place goes to another one.
+    fn lost(&self) -> Option<Rc<Event>> {
+        if let Pass::Unproven(place) = &self.pass { Some(place.lost()) } else { None }
+    }
+}
+
+/// Waits for a form, but not past the moment when it loses its place.
+async fn unless_lost<T>(
+    lost: Option<Rc<Event>>,
+    received: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let Some(lost) = lost else { return received.await };
+    let lost = async {
+        lost.wait().await;
+        Err(Problem::Busy("forms without a key"))
+    };
+    future::or(received, lost).await
+}
+
 /// Whether the upload is to bring back what was deleted.
 fn undelete(request: &Request<Incoming>) -> bool {
     let mut pairs = request.uri().query().unwrap_or_default().split('&');
@@ -124,12 +204,12 @@ fn undelete(request: &Request<Incoming>) -> bool {
 }
 
 /// Whether the request's head shows that its sender may upload.
-fn permitted(context: &Context, request: &Request<Incoming>, undelete: bool) -> Result<(), Refusal> {
-    context.access.upload(&Caller::new(context.near, request), undelete)
+fn permitted(context: &Context, request: &Request<Incoming>, undelete: bool) -> Result<Grant, Refusal> {
+    context.access.upload(&Caller::new(request), undelete)
 }
 
 /// Refuses before the body is read what can be refused then.
-fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Result<Permit, Problem> {
+fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Result<(), Problem> {
     let bytes_max = context.settings.upload_bytes_max;
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -145,12 +225,19 @@ fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Re
     if !context.shard.takes_copies() && !context.shard.has_peers() {
         return Err(Problem::ReadOnly);
     }
-    let under_way = node.uploads.fetch_add(1, Relaxed);
-    let permit = Permit(Arc::clone(node));
-    if under_way >= context.settings.uploads_max {
-        return Err(Problem::Busy("uploads"));
+    Ok(())
+}
+
+impl Permit {
+    fn take(context: &Context) -> Result<Self, Problem> {
+        let node = &context.shard.node;
+        let under_way = node.uploads.fetch_add(1, Relaxed);
+        let permit = Self(Arc::clone(node));
+        if under_way >= context.settings.uploads_max {
+            return Err(Problem::Busy("uploads"));
+        }
+        Ok(permit)
     }
-    Ok(permit)
 }
 
 /// Starts to receive an image.

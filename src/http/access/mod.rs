@@ -2,36 +2,37 @@
 //!
 //! * [`sign`]: signed URLs.
 //! * [`key`]: keys in requests.
-//! * [`loopback`]: who may do without.
 //! * [`cors`]: which pages may read answers.
 //!
 //! Decides and does not answer: statuses are [`super::reply`]'s. Looks at nothing of a request but its
-//! line, its headers and whether both ends of its connection are on this machine. The wall clock is read
-//! for a signature's expiry alone.
+//! line and its headers. Where a request comes from gives no right: a proxy on this machine makes the whole world look
+//! local, and no header tells. The wall clock is read for a signature's expiry alone.
 
 pub(super) mod cors;
 mod key;
-pub(super) mod loopback;
 pub mod sign;
 
 use std::fmt;
 use std::time::SystemTime;
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 
 use self::cors::{Origins, Verdict};
 use self::key::Key;
 use self::sign::{SignKeys, Signing};
 
+/// By this header a browser says whose page makes it ask; no page can set it.
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
+
 /// What the configuration says about access.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Keys that may upload; empty: uploads are open.
+    /// Keys that may upload.
     pub upload_keys: Vec<String>,
-    /// Whether uploads may be open off loopback.
+    /// Whether everybody may upload.
     pub open_uploads: bool,
-    /// Guards operator pages and calls; empty: free loopback only.
+    /// Guards operator pages and calls, and may upload; empty: nobody may.
     pub operator_key: String,
     /// The first signs URLs, all verify.
     pub sign_keys: Vec<String>,
@@ -47,7 +48,7 @@ pub enum RequireSignature {
     /// None.
     #[default]
     Off,
-    /// All but `full` in the stored format.
+    /// All but `full` in the stored format, and what `/info` tells of it.
     Variants,
     /// All.
     All,
@@ -60,10 +61,19 @@ pub(super) enum Right {
     Anybody,
     /// To upload; the key may come in the form.
     Upload,
-    /// To take away: an upload or operator key, or, where there is neither, free loopback.
+    /// To take away: an upload or operator key.
     Erase,
-    /// The operator key or, where there is none, free loopback.
+    /// The operator key.
     Operate,
+}
+
+/// Why a caller may upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grant {
+    /// By the key in its header.
+    Key,
+    /// Because everybody may. A key in the form's field must be right all the same.
+    Open,
 }
 
 /// Why a caller may not. Nothing has happened.
@@ -73,26 +83,24 @@ pub(super) enum Refusal {
     NoKey,
     /// The key that is shown does not give this right.
     WrongKey,
-    /// No key is configured that could give this right, and the caller is not free loopback.
-    NotFree,
+    /// A key is needed, and the form's image comes before one.
+    LateKey,
     /// A browser sends it, with what it adds by itself, for a page of another site.
     ForeignPage,
 }
 
 /// What is looked at of one request.
 pub(super) struct Caller<'a> {
-    /// Whether listener and peer have loopback addresses.
-    near: bool,
+    /// Whether its method could change anything.
+    changes: bool,
     authority: Option<&'a str>,
     headers: &'a HeaderMap,
 }
 
 /// The settings, ready for use.
 pub(super) struct Access {
-    /// Whether there is any upload key.
-    keyed_uploads: bool,
     open_uploads: bool,
-    /// Those that may upload, the operator key among them: `undelete` is an upload that needs that one.
+    /// Those that may upload, the operator key among them.
     uploaders: Vec<Key>,
     /// None or one.
     operator: Vec<Key>,
@@ -102,34 +110,39 @@ pub(super) struct Access {
 }
 
 impl<'a> Caller<'a> {
-    pub(super) fn new<B>(near: bool, request: &'a Request<B>) -> Self {
+    pub(super) fn new<B>(request: &'a Request<B>) -> Self {
         let authority = request.uri().authority().map(http::uri::Authority::as_str);
-        Self { near, authority, headers: request.headers() }
+        let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        Self { changes, authority, headers: request.headers() }
     }
 
-    /// Free loopback.
-    fn is_free(&self) -> bool {
-        self.near && loopback::is_direct(self.authority, self.headers)
-    }
-
-    /// Whether a page of another site has made the browser ask. Programs send no `Origin`.
+    /// Whether a page of another site has made the browser ask. Programs send neither header, and following a link to a
+    /// page is no call of the page that has the link.
     fn is_foreign_page(&self, origins: &Origins) -> bool {
-        let Some(origin) = self.headers.get(ORIGIN) else { return false };
+        let origin = self.headers.get(ORIGIN);
+        if origin.is_some_and(|origin| origins.lists(origin)) {
+            return false;
+        }
+        let mut sites = self.headers.get_all(SEC_FETCH_SITE).iter().peekable();
+        if sites.peek().is_some() {
+            // A proxy may have changed the host, so that nothing else can tell.
+            let is_own = sites.all(|site| site == "same-origin" || site == "none");
+            return !is_own && (self.changes || origin.is_some());
+        }
         let own = |origin: &str| {
             let host = self.authority.or_else(|| self.headers.get(HOST)?.to_str().ok());
             let (_, site) = origin.split_once("://")?;
             Some(site.eq_ignore_ascii_case(host?))
         };
-        !origin.to_str().ok().and_then(own).unwrap_or(false) && !origins.lists(origin)
+        origin.is_some_and(|origin| !origin.to_str().ok().and_then(own).unwrap_or(false))
     }
 }
 
 impl Access {
     pub(super) fn new(settings: &Settings) -> Self {
         let operator = Some(&settings.operator_key).filter(|key| !key.is_empty()).map(|key| Key::new(key));
-        let uploaders = settings.upload_keys.iter().map(|key| Key::new(key));
+        let uploaders = settings.upload_keys.iter().filter(|key| !key.is_empty()).map(|key| Key::new(key));
         Self {
-            keyed_uploads: !settings.upload_keys.is_empty(),
             open_uploads: settings.open_uploads,
             uploaders: uploaders.chain(operator).collect(),
             operator: operator.into_iter().collect(),
@@ -151,32 +164,36 @@ impl Access {
         }
     }
 
-    /// Whether the caller may upload, or with `undelete` bring back what was deleted.
+    /// Whether the request's head shows that its sender may upload, or with `undelete` bring back what was deleted.
     ///
     /// # Errors
     /// [`Refusal`]. After `NoKey` the form's field may yet show one: see [`Access::upload_by_field`].
-    pub(super) fn upload(&self, caller: &Caller<'_>, undelete: bool) -> Result<(), Refusal> {
-        if undelete {
-            self.guarded(&self.operator, caller)?;
+    pub(super) fn upload(&self, caller: &Caller<'_>, undelete: bool) -> Result<Grant, Refusal> {
+        let shown = Key::shown(caller.headers);
+        // What a page of another site cannot know it has not sent; all else may be the browser's doing.
+        let is_deliberate = shown.as_ref().is_some_and(|shown| !shown.ambient);
+        if !is_deliberate && caller.is_foreign_page(&self.origins) {
+            return Err(Refusal::ForeignPage);
         }
-        if !self.keyed_uploads && (self.open_uploads || caller.is_free()) {
-            return Ok(());
+        match shown {
+            Some(shown) if shown.key.is_among(self.keys_for(undelete)) => Ok(Grant::Key),
+            Some(_) => Err(Refusal::WrongKey),
+            None if self.open_uploads && !undelete => Ok(Grant::Open),
+            None => Err(Refusal::NoKey),
         }
-        if self.uploaders.is_empty() {
-            return Err(Refusal::NotFree);
-        }
-        shown_among(&self.uploaders, caller).map(|_| ())
     }
 
-    /// The same for the key in the form's field, where the header shows none.
+    /// The same by the key in the form's field, where the header shows none.
     ///
     /// # Errors
     /// `NoKey` or `WrongKey`.
-    pub(super) fn upload_by_field(&self, key: Option<&str>, undelete: bool) -> Result<(), Refusal> {
-        let operator_only = undelete && !self.operator.is_empty();
-        let keys = if operator_only { &self.operator } else { &self.uploaders };
-        let key = key.and_then(Key::shown_in_field).ok_or(Refusal::NoKey)?;
-        if key.is_among(keys) { Ok(()) } else { Err(Refusal::WrongKey) }
+    pub(super) fn upload_by_field(&self, key: &str, undelete: bool) -> Result<(), Refusal> {
+        match Key::shown_in_field(key) {
+            Some(key) if key.is_among(self.keys_for(undelete)) => Ok(()),
+            Some(_) => Err(Refusal::WrongKey),
+            None if self.open_uploads && !undelete => Ok(()),
+            None => Err(Refusal::NoKey),
+        }
     }
 
     /// What the URL's signature is worth, and which URLs need one.
@@ -190,17 +207,20 @@ impl Access {
         self.origins.judge(headers)
     }
 
-    /// One of `keys`, or free loopback where there is none. What a browser adds to a request by itself
-    /// (its password, its place) counts for the node's own pages only.
+    fn keys_for(&self, undelete: bool) -> &[Key] {
+        if undelete { &self.operator } else { &self.uploaders }
+    }
+
+    /// One of `keys`. What a browser adds to a request by itself (its password) counts for the node's own pages only.
     fn guarded(&self, keys: &[Key], caller: &Caller<'_>) -> Result<(), Refusal> {
-        let ambient = if !keys.is_empty() {
-            shown_among(keys, caller)?
-        } else if caller.is_free() {
-            true
-        } else {
-            return Err(Refusal::NotFree);
-        };
-        if ambient && caller.is_foreign_page(&self.origins) { Err(Refusal::ForeignPage) } else { Ok(()) }
+        let shown = Key::shown(caller.headers).ok_or(Refusal::NoKey)?;
+        if !shown.key.is_among(keys) {
+            return Err(Refusal::WrongKey);
+        }
+        if shown.ambient && caller.is_foreign_page(&self.origins) {
+            return Err(Refusal::ForeignPage);
+        }
+        Ok(())
     }
 }
 
@@ -211,8 +231,8 @@ impl fmt::Display for Refusal {
                 "Send a key that may do this, as Authorization: Bearer or as the password of HTTP Basic, or, in an upload form, in the field \"key\"."
             }
             Self::WrongKey => "The key that was sent may not do this; send another one.",
-            Self::NotFree => {
-                "No key is configured for this, so that only this machine may ask, as localhost and without a proxy; configure a key."
+            Self::LateKey => {
+                "Send the field \"key\" before the field \"image\", or the key as Authorization: Bearer; nothing is stored before it."
             }
             Self::ForeignPage => {
                 "A page of another site may not do this; ask with Authorization: Bearer, or list its origin in cors_origins."
@@ -222,12 +242,6 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
-
-/// Whether the key that the caller shows, which must be one of these, may be a browser's doing.
-fn shown_among(keys: &[Key], caller: &Caller<'_>) -> Result<bool, Refusal> {
-    let shown = Key::shown(caller.headers).ok_or(Refusal::NoKey)?;
-    if shown.key.is_among(keys) { Ok(shown.ambient) } else { Err(Refusal::WrongKey) }
-}
 
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())

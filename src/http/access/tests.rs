@@ -1,8 +1,12 @@
 use super::*;
-use Refusal::{ForeignPage, NoKey, NotFree, WrongKey};
+use Refusal::{ForeignPage, NoKey, WrongKey};
 use http::{HeaderName, HeaderValue};
 
 const BASIC_OPERATOR: &str = "Basic eDpv";
+
+const FOREIGN: &[(&str, &str)] = &[("origin", "https://evil.example")];
+
+type Pairs<'a> = &'a [(&'static str, &'static str)];
 
 fn access(upload: &[&str], operator: &str, open_uploads: bool) -> Access {
     Access::new(&Settings {
@@ -14,48 +18,47 @@ fn access(upload: &[&str], operator: &str, open_uploads: bool) -> Access {
     })
 }
 
-fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+fn request(method: Method, pairs: Pairs<'_>) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = method;
     let header = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-    [("host", "localhost:8080")].iter().chain(pairs).map(header).collect()
+    *request.headers_mut() = [("host", "localhost:8080")].iter().chain(pairs).map(header).collect();
+    request
 }
 
-fn far(headers: &HeaderMap) -> Caller<'_> {
-    Caller { near: false, authority: None, headers }
-}
-
-fn near(headers: &HeaderMap) -> Caller<'_> {
-    Caller { near: true, authority: None, headers }
-}
-
-/// What `upload`, `undelete`, `Erase` and `Operate` say.
-fn all(access: &Access, caller: &Caller<'_>) -> [Result<(), Refusal>; 4] {
+/// What `upload`, `undelete`, `Erase` and `Operate` say to a request that would change something.
+fn all(access: &Access, pairs: Pairs<'_>) -> [Result<(), Refusal>; 4] {
+    let request = request(Method::POST, pairs);
+    let caller = Caller::new(&request);
     [
-        access.upload(caller, false),
-        access.upload(caller, true),
-        access.check(Right::Erase, caller),
-        access.check(Right::Operate, caller),
+        access.upload(&caller, false).map(drop),
+        access.upload(&caller, true).map(drop),
+        access.check(Right::Erase, &caller),
+        access.check(Right::Operate, &caller),
     ]
 }
 
 #[test]
-fn without_keys_everything_is_for_free_loopback() {
+fn without_any_key_nobody_may_do_anything() {
     let access = access(&[], "", false);
-    let none = headers(&[]);
-    assert_eq!(all(&access, &near(&none)), [Ok(()); 4]);
-    assert_eq!(all(&access, &far(&none)), [Err(NotFree); 4]);
-    assert_eq!(all(&access, &near(&headers(&[("via", "1.1 proxy")]))), [Err(NotFree); 4]);
-    assert_eq!(all(&access, &far(&headers(&[("authorization", "Bearer k")]))), [Err(NotFree); 4]);
+    assert_eq!(all(&access, &[]), [Err(NoKey); 4]);
+    assert_eq!(all(&access, &[("authorization", "Bearer k")]), [Err(WrongKey); 4]);
 }
 
 #[test]
-fn open_uploads_open_uploads_alone() {
-    let access = access(&[], "", true);
-    assert_eq!(all(&access, &far(&headers(&[]))), [Ok(()), Err(NotFree), Err(NotFree), Err(NotFree)]);
+fn open_uploads_open_uploads_alone_and_a_key_must_be_right_all_the_same() {
+    for access in [access(&[], "o", true), access(&["u"], "o", true)] {
+        assert_eq!(all(&access, &[]), [Ok(()), Err(NoKey), Err(NoKey), Err(NoKey)]);
+        assert_eq!(all(&access, &[("authorization", "Bearer k")]), [Err(WrongKey); 4]);
+        assert_eq!(access.upload_by_field("", false), Ok(()));
+        assert_eq!(access.upload_by_field("", true), Err(NoKey));
+        assert_eq!(access.upload_by_field("k", false), Err(WrongKey));
+    }
 }
 
 #[test]
-fn each_key_gives_its_rights_and_loopback_none() {
-    let access = access(&["u", "v"], "o", true);
+fn each_key_gives_its_rights() {
+    let access = access(&["u", "v"], "o", false);
     for (value, expected) in [
         ("Bearer u", [Ok(()), Err(WrongKey), Ok(()), Err(WrongKey)]),
         ("Bearer v", [Ok(()), Err(WrongKey), Ok(()), Err(WrongKey)]),
@@ -64,67 +67,71 @@ fn each_key_gives_its_rights_and_loopback_none() {
         ("Bearer x", [Err(WrongKey); 4]),
         ("Negotiate o", [Err(NoKey); 4]),
     ] {
-        let headers = headers(&[("authorization", value)]);
-        assert_eq!(all(&access, &far(&headers)), expected, "{value}");
-        assert_eq!(all(&access, &near(&headers)), expected, "{value}");
+        assert_eq!(all(&access, &[("authorization", value)]), expected, "{value}");
     }
-    assert_eq!(all(&access, &near(&headers(&[]))), [Err(NoKey); 4]);
+    assert_eq!(all(&access, &[]), [Err(NoKey); 4]);
 }
 
 #[test]
-fn with_upload_keys_alone_the_operators_part_is_for_free_loopback() {
-    let access = access(&["u"], "", false);
-    let (none, key) = (headers(&[]), headers(&[("authorization", "Bearer u")]));
-    assert_eq!(all(&access, &near(&none)), [Err(NoKey), Err(NoKey), Err(NoKey), Ok(())]);
-    assert_eq!(all(&access, &near(&key)), [Ok(()); 4]);
-    assert_eq!(all(&access, &far(&key)), [Ok(()), Err(NotFree), Ok(()), Err(NotFree)]);
-}
-
-#[test]
-fn with_an_operator_key_alone_uploads_stay_free_on_loopback() {
+fn with_an_operator_key_alone_it_uploads_and_nobody_else_does() {
     let access = access(&[], "o", false);
-    let (none, key) = (headers(&[]), headers(&[("authorization", "Bearer o")]));
-    assert_eq!(all(&access, &near(&none)), [Ok(()), Err(NoKey), Err(NoKey), Err(NoKey)]);
-    assert_eq!(all(&access, &far(&none)), [Err(NoKey); 4]);
-    assert_eq!(all(&access, &far(&key)), [Ok(()); 4]);
+    assert_eq!(all(&access, &[]), [Err(NoKey); 4]);
+    assert_eq!(all(&access, &[("authorization", "Bearer o")]), [Ok(()); 4]);
 }
 
 #[test]
 fn a_field_shows_a_key_like_a_header() {
     let access = access(&["u"], "o", false);
-    assert_eq!(access.upload_by_field(Some("u"), false), Ok(()));
-    assert_eq!(access.upload_by_field(Some("u"), true), Err(WrongKey));
-    assert_eq!(access.upload_by_field(Some("o"), true), Ok(()));
-    assert_eq!(access.upload_by_field(Some("x"), false), Err(WrongKey));
-    assert_eq!(access.upload_by_field(Some(""), false), Err(NoKey));
-    assert_eq!(access.upload_by_field(None, false), Err(NoKey));
+    assert_eq!(access.upload_by_field("u", false), Ok(()));
+    assert_eq!(access.upload_by_field("u", true), Err(WrongKey));
+    assert_eq!(access.upload_by_field("o", true), Ok(()));
+    assert_eq!(access.upload_by_field("x", false), Err(WrongKey));
+    assert_eq!(access.upload_by_field("", false), Err(NoKey));
 }
 
 #[test]
-fn another_sites_page_cannot_use_what_the_browser_adds() {
-    let (free, keyed) = (access(&[], "", false), access(&[], "o", false));
-    for (origin, expected) in [
-        ("http://localhost:8080", Ok(())),
-        ("http://localhost:9090", Err(ForeignPage)),
-        ("https://evil.example", Err(ForeignPage)),
-        ("null", Err(ForeignPage)),
-        ("https://admin.example", Ok(())),
+fn another_sites_page_changes_nothing_by_what_the_browser_adds() {
+    let (open, keyed) = (access(&[], "o", true), access(&["u"], "o", false));
+    for (pairs, is_own) in [
+        (&[("origin", "http://localhost:8080")][..], true),
+        (&[("origin", "http://localhost:9090")], false),
+        (&[("origin", "null")], false),
+        (FOREIGN, false),
+        (&[("origin", "https://admin.example")], true),
+        (&[("sec-fetch-site", "same-origin")], true),
+        (&[("sec-fetch-site", "none")], true),
+        (&[("sec-fetch-site", "same-site")], false),
+        (&[("sec-fetch-site", "cross-site")], false),
+        (&[("sec-fetch-site", "")], false),
+        (&[("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")], false),
+        // Behind a proxy that names itself as the host.
+        (&[("sec-fetch-site", "same-origin"), ("origin", "https://img.example")], true),
+        (&[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:8080")], false),
+        (&[("sec-fetch-site", "cross-site"), ("origin", "https://admin.example")], true),
     ] {
-        let origin = ("origin", origin);
-        assert_eq!(free.check(Right::Operate, &near(&headers(&[origin]))), expected, "{origin:?}");
-        assert_eq!(free.check(Right::Erase, &near(&headers(&[origin]))), expected, "{origin:?}");
-        assert_eq!(free.upload(&near(&headers(&[origin])), false), Ok(()), "{origin:?}");
-        let basic = headers(&[origin, ("authorization", BASIC_OPERATOR)]);
-        assert_eq!(keyed.check(Right::Operate, &far(&basic)), expected, "{origin:?}");
-        let bearer = headers(&[origin, ("authorization", "Bearer o")]);
-        assert_eq!(keyed.check(Right::Operate, &far(&bearer)), Ok(()), "{origin:?}");
+        let expected = if is_own { Ok(()) } else { Err(ForeignPage) };
+        assert_eq!(all(&open, pairs)[0], expected, "{pairs:?}");
+        let with = |value| [pairs, &[("authorization", value)]].concat();
+        assert_eq!(all(&keyed, &with(BASIC_OPERATOR)), [expected; 4], "{pairs:?}");
+        assert_eq!(all(&keyed, &with("Bearer o")), [Ok(()); 4], "{pairs:?}");
     }
 }
 
 #[test]
-fn an_empty_upload_key_opens_nothing() {
+fn a_link_on_another_sites_page_may_be_followed() {
+    let access = access(&[], "o", false);
+    let operate = |pairs: Pairs<'_>| {
+        let with = [pairs, &[("authorization", BASIC_OPERATOR)]].concat();
+        access.check(Right::Operate, &Caller::new(&request(Method::GET, &with)))
+    };
+    assert_eq!(operate(&[("sec-fetch-site", "cross-site")]), Ok(()));
+    assert_eq!(operate(FOREIGN), Err(ForeignPage));
+    assert_eq!(operate(&[("sec-fetch-site", "cross-site"), FOREIGN[0]]), Err(ForeignPage));
+}
+
+#[test]
+fn an_empty_key_opens_nothing() {
     let access = access(&[""], "", false);
-    let none = headers(&[]);
-    assert_eq!(access.upload(&near(&none), false), Err(NoKey));
-    assert_eq!(access.upload_by_field(Some(""), false), Err(NoKey));
+    assert_eq!(all(&access, &[("authorization", "Basic Og==")]), [Err(NoKey); 4]);
+    assert_eq!(access.upload_by_field("", false), Err(NoKey));
 }

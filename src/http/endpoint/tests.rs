@@ -153,3 +153,48 @@ fn where_only_presets_are_made_others_are_refused_before_a_redirect_and_after_a_
         assert!(matches!(get(path), Ok(Endpoint::Image(_))), "{path}");
     }
 }
+
+/// What `docs/ACCESS.md` says of routes: path and methods of each row of its table but that of `/cluster/`.
+fn documented() -> Vec<(String, String)> {
+    let document = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ACCESS.md"));
+    let (_, section) = document.split_once("\n## Routes\n").unwrap();
+    let rows = section.lines().skip_while(|line| !line.starts_with("| ---")).skip(1);
+    let rows = rows.take_while(|line| line.starts_with('|')).filter(|line| !line.contains("/cluster/"));
+    let row = |line: &str| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let path = cells[2].trim_matches('`').split('?').next().unwrap().to_owned();
+        let names = [("{id}", ID), ("{spec}", "300w"), ("{name}.{ext}", "x.jpg")];
+        (names.iter().fold(path, |path, (name, value)| path.replace(name, value)), cells[1].to_owned())
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn the_table_of_who_may_do_what_has_every_route_with_its_methods() {
+    let mut seen = [false; 12];
+    for (path, methods) in documented() {
+        let shape = Shape::of(&path).unwrap_or_else(|| panic!("{path} is no route"));
+        let taken: Vec<_> = shape.methods().split(", ").collect();
+        assert!(methods.split(", ").all(|method| taken.contains(&method)), "{path} {methods}");
+        let documented: Vec<_> = documented().into_iter().filter(|(other, _)| *other == path).collect();
+        let has =
+            |method: &&str| documented.iter().any(|(_, methods)| methods.split(", ").any(|it| it == *method));
+        assert!(taken.iter().all(has), "{path} lacks one of {taken:?}");
+        let number = match shape {
+            Shape::Root => 0,
+            Shape::Images => 1,
+            Shape::ImageId(_) => 2,
+            Shape::Image { .. } => 3,
+            Shape::Info(_) => 4,
+            Shape::List => 5,
+            Shape::Erasure(_) => 6,
+            Shape::Purge(_) => 7,
+            Shape::Health => 8,
+            Shape::Ready => 9,
+            Shape::Metrics => 10,
+            Shape::Status => 11,
+        };
+        seen[number] = true;
+    }
+    assert_eq!(seen, [true; 12], "a route is not in the table");
+}

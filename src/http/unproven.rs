@@ -1,0 +1,76 @@
+//! Places for upload forms that have shown no key yet.
+//!
+//! They take none of the node's uploads, so that strangers who send slowly keep nobody from uploading. When all places
+//! of a shard are taken, the form that came first loses its own to the newest: a form that means it has its key in its
+//! first packet, and is past this before anybody can push it out.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::shard::event::Event;
+
+/// Places of a shard. Each holds the connection's buffer of 64 KiB and at most about two such pieces of the form: 6 MiB.
+const PLACES_MAX: usize = 32;
+
+/// The places of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Unproven {
+    /// In the order in which they were taken.
+    taken: RefCell<VecDeque<Rc<Event>>>,
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Rc<Unproven>,
+    lost: Rc<Event>,
+}
+
+impl Unproven {
+    /// Takes a place, from another form if there is none left.
+    pub(super) fn enter(self: &Rc<Self>) -> Place {
+        let lost = Rc::<Event>::default();
+        let mut taken = self.taken.borrow_mut();
+        let oldest = if taken.len() < PLACES_MAX { None } else { taken.pop_front() };
+        taken.push_back(Rc::clone(&lost));
+        drop(taken);
+        if let Some(oldest) = oldest {
+            oldest.set();
+        }
+        Place { places: Rc::clone(self), lost }
+    }
+}
+
+impl Place {
+    /// Is set when another form needs the place. Never after it was given back.
+    pub(super) fn lost(&self) -> Rc<Event> {
+        Rc::clone(&self.lost)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.taken.borrow_mut().retain(|event| !Rc::ptr_eq(event, &self.lost));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_form_loses_its_place_when_one_more_comes_and_those_that_left_lose_nothing() {
+        let places = Rc::<Unproven>::default();
+        let mut all: Vec<_> = (0..PLACES_MAX).map(|_| places.enter()).collect();
+        let lost = |place: &Place| place.lost().is_set();
+        let left = all.remove(0).lost();
+        let newest = places.enter();
+        assert!(!left.is_set() && !all.iter().any(lost) && !lost(&newest));
+        let _one_more = places.enter();
+        assert_eq!(all.iter().map(lost).collect::<Vec<_>>()[..2], [true, false]);
+        assert_eq!(places.taken.borrow().len(), PLACES_MAX);
+        drop(all);
+        assert_eq!(places.taken.borrow().len(), 2);
+    }
+}
