@@ -96,14 +96,75 @@ fn a_node_that_was_frozen_comes_back() {
 #[test]
 fn a_node_with_another_secret_is_refused_and_told_and_nothing_of_it_is_merged() {
     let first = free_port();
-    let founder = Node::start(member_with(0, first, None, "secret = \"right\"\n"));
-    let stranger = Node::start_unready(member_with(1, free_port(), Some(first), "secret = \"wrong\"\n"));
+    let founder = Node::start(member_with(0, first, None, "secret = \"the-right-secret-of-all\"\n"));
+    let stranger = Node::start_unready(member_with(
+        1,
+        free_port(),
+        Some(first),
+        "secret = \"the-wrong-secret-of-all\"\n",
+    ));
     wait_until("the reason to be known", || unready(&stranger).contains("secret"));
     assert!(stranger.log().contains("does not know its secret"), "{}", stranger.log());
     assert_eq!(status(&founder)["nodes"].as_array().map(Vec::len), Some(1));
     assert_eq!(unready(&founder), "");
-    let rotating = Node::start(member_with(2, free_port(), Some(first), "secrets = [\"right\", \"next\"]\n"));
+    let rotating = Node::start(member_with(
+        2,
+        free_port(),
+        Some(first),
+        "secrets = [\"the-right-secret-of-all\", \"the-next-secret-of-all\"]\n",
+    ));
     assert_eq!(unready(&rotating), "");
+}
+
+#[test]
+fn a_node_that_has_peers_does_not_start_without_a_secret() {
+    let mut grid = Grid::start(2);
+    assert_eq!(grid.nodes[0].terminate(), Some(0));
+    let file = grid.nodes[0].data().parent().expect("a directory").join("reticulum.toml");
+    let config = fs::read_to_string(&file).expect("the config");
+    let without: String =
+        config.lines().filter(|line| !line.starts_with("secret")).map(|line| format!("{line}\n")).collect();
+    fs::write(&file, &without).expect("written");
+    grid.nodes[0].restart_unready();
+    assert_eq!(grid.nodes[0].wait_for_exit().code(), Some(1));
+    assert!(grid.nodes[0].log().contains("has peers but no cluster.secret"), "{}", grid.nodes[0].log());
+    fs::write(&file, &config).expect("written");
+    grid.nodes[0].restart();
+    // Nor does a running one forget its own.
+    fs::write(&file, &without).expect("written");
+    grid.nodes[0].signal(Signal::HUP);
+    wait_until("the log", || grid.nodes[0].log().contains("nothing is loaded anew"));
+    grid.wait_until_whole();
+}
+
+#[test]
+fn operator_keys_that_differ_are_told_and_equal_ones_are_not_while_secrets_are_rotated() {
+    let first = free_port();
+    let secrets = |first: &str, second: &str| {
+        format!("secrets = [\"the-{first}-secret-of-all\", \"the-{second}-secret-of-all\"]\n")
+    };
+    let nodes = [
+        member_with(0, first, None, &secrets("old", "new")),
+        member_with(1, free_port(), Some(first), &secrets("new", "old")),
+        member_with(
+            2,
+            free_port(),
+            Some(first),
+            &(secrets("old", "new") + "[access]\noperator_key = \"another-operator-key\"\n"),
+        ),
+    ];
+    let grid = Grid::with(nodes);
+    let warnings = |node: &Node| status(node)["warnings"].to_string();
+    for number in [0, 1] {
+        let node = &grid.nodes[number];
+        wait_until("the difference to be told", || warnings(node).contains("n2 has another operator key"));
+        assert!(!warnings(node).contains(&format!("n{} has", 1 - number)), "{}", warnings(node));
+        assert!(node.log().contains("another operator key than this node"), "{}", node.log());
+        assert!(!node.log().contains("another-operator-key"), "a key is in the log");
+    }
+    wait_until("both to be told", || {
+        ["n0 has", "n1 has"].iter().all(|name| warnings(&grid.nodes[2]).contains(name))
+    });
 }
 
 #[test]

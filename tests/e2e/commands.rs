@@ -1,6 +1,8 @@
-//! The client commands, as a user runs them; [`fsck`]: the offline check.
+//! The client commands, as a user runs them; [`fsck`]: the offline check; [`keys`]: which key is
+//! shown to whom.
 
 mod fsck;
+mod keys;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -339,40 +341,6 @@ fn rm_says_that_this_node_cannot_delete_and_nothing_is_lost() {
     node.get(&format!("/image/{id}/full/x.jpg")).expect(200);
 }
 
-#[test]
-fn keys_open_what_they_guard_and_a_signed_url_is_good_at_the_node() {
-    let access =
-        "upload_keys = [\"up\"]\noperator_key = \"op\"\nsign_keys = [\"sk\"]\nrequire_signature = \"all\"";
-    let node = Node::with_config(&format!("[access]\n{access}\n"));
-    let image = jpeg(60, 40, 1);
-    let folder = folder(&[("a.jpg", &image)]);
-    let (at, path, id) = (url(&node), text(folder.path()), sha1(&image));
-    run(&["put", path, "--node", &at]).fails(&["a.jpg: refused (403)"]);
-    run(&["put", path, "--node", &at, "--key", "wrong"]).fails(&["a.jpg: refused (403)"]);
-    for hint in [&[][..], &["--hint", "20w"]] {
-        assert_eq!(run(&[&["put", path, "--node", &at, "--key", "up"], hint].concat()).lines().len(), 1);
-    }
-    let environment =
-        [("RETICULUM_NODE", at.as_str()), ("RETICULUM_KEY", "up"), ("RETICULUM_OPERATOR_KEY", "op")];
-    assert_eq!(run_with(&["put", path], &environment).lines().len(), 1);
-    assert_eq!(run_with(&["ls"], &environment).lines()[0][..40], id);
-    run(&["ls", "--node", &at]).fails(&["(401)"]);
-    run(&["rm", &id, "--node", &at]).fails(&["(401)"]);
-    node.get("/images").problem(401);
-    for expires in [&[][..], &["--expires", "1h"]] {
-        let arguments = ["url", &id, "--format", "jpg", "--base", &at, "--sign-key", "sk"];
-        let finished = run(&[&arguments[..], expires].concat());
-        let signed = finished.lines()[0].strip_prefix(&at).expect("the base").to_owned();
-        assert_eq!(node.get(&signed).expect(200).body, image);
-        node.get(&signed.replace("sig=", "sig=A")).problem(403);
-    }
-    let get = |more: &[&str]| run(&[&["get", &id, "--node", &at], more].concat());
-    get(&[]).fails(&["(403)"]);
-    get(&["--sign-key", "other"]).fails(&["(403)"]);
-    assert_eq!(finished_bytes(get(&["--sign-key", "sk"])), image);
-    assert_eq!(extension(&finished_bytes(get(&["030W", "--format", "png", "--sign-key", "sk"]))), "png");
-}
-
 /// A GIF of one pixel; what follows its end makes it another image.
 fn gif(number: usize) -> Vec<u8> {
     let mut bytes =
@@ -416,7 +384,7 @@ fn the_listing_is_served_a_page_at_a_time() {
     let node = Node::plain();
     let mut ids: Vec<_> = (0..5).map(|number| node.upload(&gif(number))).collect();
     ids.sort();
-    let page = |query: &str| node.get(&format!("/images{query}")).expect(200).json();
+    let page = |query: &str| node.operate(&format!("/images{query}")).expect(200).json();
     let hashes = |page: &Value| -> Vec<String> {
         let images = page["images"].as_array().expect("images").iter();
         images.map(|image| image["hash"].as_str().expect("a hash").to_owned()).collect()
@@ -431,7 +399,7 @@ fn the_listing_is_served_a_page_at_a_time() {
     let info = node.get(&format!("/info/{}", ids[0])).expect(200).json();
     assert_eq!((&image["uploaded"], &image["extension"]), (&info["uploaded"], &info["extension"]));
     for query in ["?limit=0", "?limit=1001", "?limit=x", "?after=x", "?after="] {
-        node.get(&format!("/images{query}")).problem(400);
+        node.operate(&format!("/images{query}")).problem(400);
     }
     node.ask(&Request::new("POST", "/images").body(b"")).problem(405);
 }

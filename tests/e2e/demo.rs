@@ -15,6 +15,12 @@ fn left_behind(directory: &std::path::Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("entry").path()).collect()
 }
 
+/// The key and the path of a page that is for the operator.
+fn page(line: &str, port: u16) -> Option<(String, String)> {
+    let (key, rest) = line.strip_prefix("  http://operator:")?.split_once('@')?;
+    Some((key.to_owned(), rest.strip_prefix(&format!("127.0.0.1:{port}"))?.to_owned()))
+}
+
 /// A demo of so many nodes that has said all it says, its first port, and what it said.
 fn start(nodes: &str, scratch: &std::path::Path) -> (Child, u16, Vec<String>) {
     let port = free_ports(3);
@@ -35,12 +41,20 @@ fn start(nodes: &str, scratch: &std::path::Path) -> (Child, u16, Vec<String>) {
 fn every_url_of_the_demo_works_and_nothing_is_left_behind() {
     let scratch = tempfile::tempdir().expect("make a directory");
     let (mut demo, port, said) = start("1", scratch.path());
-    let url = |line: &String| Some(line.split_once(&format!("  http://127.0.0.1:{port}"))?.1.to_owned());
+    let url = |line: &String| Some(line.strip_prefix(&format!("  http://127.0.0.1:{port}"))?.to_owned());
     let urls: Vec<_> = said.iter().filter_map(url).collect();
     assert!(urls.len() >= 9, "{urls:?}");
     for url in &urls {
         Connection::open(port).ask(&Request::get(url)).expect(200);
     }
+    let (key, page) = page(&said[2], port).expect("a page");
+    let ask = |key: &str| {
+        let request = Request::get(&page).header("Authorization", &format!("Bearer {key}"));
+        Connection::open(port).ask(&request)
+    };
+    ask(&key).expect(200);
+    ask(&key.replace(&key[..4], "xxxx")).problem(401);
+    assert!(said.iter().any(|line| line.contains(&format!("curl -u operator:{key} "))), "{said:?}");
     kill_process(Pid::from_child(&demo), Signal::INT).expect("send a signal");
     assert!(demo.wait().expect("wait").success());
     wait_until("the temporary directory to go", || left_behind(scratch.path()).is_empty());
@@ -50,15 +64,12 @@ fn every_url_of_the_demo_works_and_nothing_is_left_behind() {
 fn the_demo_is_a_cluster_whose_nodes_end_with_it_even_when_it_is_killed() {
     let scratch = tempfile::tempdir().expect("make a directory");
     let (mut demo, port, said) = start("3", scratch.path());
-    let ports: Vec<u16> = said
-        .iter()
-        .filter_map(|line| {
-            line.strip_prefix("  http://127.0.0.1:")?.strip_suffix("/status.json")?.parse().ok()
-        })
-        .collect();
-    assert_eq!(ports, [port, port + 1, port + 2], "{said:?}");
-    for port in &ports {
-        let status = Connection::open(*port).ask(&Request::get("/status.json")).expect(200).json();
+    let ports = [port, port + 1, port + 2];
+    let pages = ports.map(|port| said.iter().find_map(|line| page(line, port)).expect("a page"));
+    for (port, (key, page)) in ports.iter().zip(&pages) {
+        assert_eq!(key, &pages[0].0, "one key for all");
+        let request = Request::get(page).header("Authorization", &format!("Bearer {key}"));
+        let status = Connection::open(*port).ask(&request).expect(200).json();
         assert_eq!(status["nodes"].as_array().map(Vec::len), Some(3), "{status}");
     }
     demo.kill().expect("kill");

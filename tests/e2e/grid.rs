@@ -167,8 +167,8 @@ impl Grid {
 
 /// What a node says of the cluster; null while it says nothing.
 pub(crate) fn status(node: &Node) -> Value {
-    let answer = Connection::try_open(node.port())
-        .and_then(|mut connection| connection.try_ask(&Request::get("/status.json")));
+    let request = node.with_operator_key(Request::get("/status.json"));
+    let answer = Connection::try_open(node.port()).and_then(|mut connection| connection.try_ask(&request));
     answer.map(|answer| if answer.status == 200 { answer.json() } else { Value::Null }).unwrap_or_default()
 }
 

@@ -3,6 +3,8 @@
 //! The node is ready when [`Node::start`] returns, and gone when the [`Node`] is dropped. What it printed is
 //! kept in its directory; when the test fails, that is shown and the directory stays.
 
+mod config;
+
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -19,6 +21,9 @@ use tempfile::TempDir;
 use crate::client::{Answer, Connection, PATIENCE, Request};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_reticulum");
+
+/// The operator key of nodes whose config says nothing of access, and of the commands that [`run`] runs.
+pub(crate) const OPERATOR_KEY: &str = "the-operator-key-of-the-tests";
 
 /// What a node is started with.
 #[derive(Clone, Default)]
@@ -64,7 +69,8 @@ impl Node {
 
     fn begin(options: Options) -> Self {
         let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
-        fs::write(scratch.path().join("reticulum.toml"), patient(&options.config)).expect("write the config");
+        fs::write(scratch.path().join("reticulum.toml"), config::completed(&options.config))
+            .expect("write the config");
         let port = options.port.unwrap_or_else(free_port);
         let child = spawn(&options, port, scratch.path());
         Self { child, options, port, scratch }
@@ -157,11 +163,35 @@ impl Node {
         self.ask(&Request::get(target))
     }
 
-    /// Uploads an image that must be taken; its id.
+    /// The key that may do everything: as configured, or as the node made it.
+    #[track_caller]
+    pub(crate) fn operator_key(&self) -> String {
+        let config = fs::read_to_string(self.scratch.path().join("reticulum.toml")).expect("read the config");
+        let configured = config.split_once("operator_key = \"").and_then(|(_, rest)| rest.split_once('"'));
+        if let Some((key, _)) = configured {
+            return key.to_owned();
+        }
+        let path = self.data().join("operator.key");
+        fs::read_to_string(path).expect("an operator key").trim().to_owned()
+    }
+
+    /// The request, with the operator key.
+    #[track_caller]
+    pub(crate) fn with_operator_key(&self, request: Request) -> Request {
+        request.header("Authorization", &format!("Bearer {}", self.operator_key()))
+    }
+
+    /// The answer to the operator.
+    #[track_caller]
+    pub(crate) fn operate(&self, target: &str) -> Answer {
+        self.ask(&self.with_operator_key(Request::get(target)))
+    }
+
+    /// Uploads an image, with the operator key, that must be taken; its id.
     #[track_caller]
     pub(crate) fn upload(&self, bytes: &[u8]) -> String {
         let id = sha1(bytes);
-        let answer = self.ask(&put(bytes)).expect(200);
+        let answer = self.ask(&self.with_operator_key(put(bytes))).expect(200);
         assert_eq!(answer.json()["hash"], id.as_str(), "{answer:?}");
         id
     }
@@ -169,7 +199,7 @@ impl Node {
     /// The sum of the series that a selector like `name{label="value"}` picks; 0 when there is none.
     #[track_caller]
     pub(crate) fn metric(&self, selector: &str) -> f64 {
-        let answer = self.get("/metrics").expect(200);
+        let answer = self.operate("/metrics").expect(200);
         let text = String::from_utf8(answer.body).expect("metrics are UTF-8");
         let (name, labels) = selector.trim_end_matches('}').split_once('{').unwrap_or((selector, ""));
         let wanted: Vec<&str> = labels.split(',').filter(|label| !label.is_empty()).collect();
@@ -283,7 +313,7 @@ pub(crate) struct Finished {
     pub(crate) stderr: String,
 }
 
-/// Runs the binary with these arguments; it must end by itself.
+/// Runs the binary with these arguments and the operator key of the tests; it must end by itself.
 #[track_caller]
 pub(crate) fn run(arguments: &[&str]) -> Finished {
     run_with(arguments, &[])
@@ -293,9 +323,16 @@ pub(crate) fn run(arguments: &[&str]) -> Finished {
 #[track_caller]
 pub(crate) fn run_with(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
+    run_in(scratch.path(), arguments, variables)
+}
+
+/// Runs it as above in this directory.
+#[track_caller]
+pub(crate) fn run_in(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
+    let scratch = TempDir::with_prefix("reticulum-e2e-").expect("a temporary directory");
     let [out, log] = ["stdout", "stderr.log"].map(|name| scratch.path().join(name));
-    let mut command = command(scratch.path());
-    command.args(arguments).envs(variables.iter().copied());
+    let mut command = command(directory);
+    command.args(arguments).env("RETICULUM_OPERATOR_KEY", OPERATOR_KEY).envs(variables.iter().copied());
     command.stdout(File::create(&out).expect("a file")).stderr(File::create(&log).expect("a log file"));
     let mut child = command.spawn().expect("start the binary");
     let code = wait_for_exit(&mut child).code();
@@ -404,20 +441,6 @@ fn spawn(options: &Options, port: u16, scratch: &Path) -> Child {
     command.args(&options.flags).envs(options.variables.iter().cloned());
     command.stdout(log.try_clone().expect("a second handle")).stderr(log);
     command.spawn().expect("start the binary")
-}
-
-/// The config with a long deadline for resizes, unless it names one: their workers run at the lowest priority,
-/// and no test may depend on what else the machine does.
-fn patient(config: &str) -> String {
-    const KEY: &str = "resize_deadline";
-    let limits = format!("[limits]\n{KEY} = \"300s\"\n");
-    if config.contains(KEY) {
-        config.to_owned()
-    } else if config.contains("[limits]\n") {
-        config.replacen("[limits]\n", &limits, 1)
-    } else {
-        format!("{config}\n{limits}")
-    }
 }
 
 /// The binary in `scratch`, hearing nothing of the environment's `RETICULUM_…`.

@@ -4,12 +4,12 @@
 //! on its own port, so that they run side by side; none sleeps to wait for a state.
 //!
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
-//!   [`grid`]: several nodes that are one cluster.
+//!   [`grid`]: several nodes that are one cluster. [`nginx`]: a reverse proxy before a node.
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`corpus`].
-//! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`signed`].
+//! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`forms`], [`signed`], [`proxied`].
 //! * How nodes become a cluster and stay one: [`cluster`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
 mod client;
@@ -17,6 +17,7 @@ mod grid;
 mod harness;
 mod jpeg;
 mod links;
+mod nginx;
 mod pictures;
 
 mod access;
@@ -33,6 +34,7 @@ mod crowd;
 mod damage;
 mod demo;
 mod disk;
+mod forms;
 mod glance;
 mod grammar;
 mod lifecycle;
@@ -42,6 +44,7 @@ mod originals;
 mod overload;
 mod partition;
 mod presets;
+mod proxied;
 mod refusals;
 mod reload;
 mod routes;

@@ -34,6 +34,23 @@ fn presets_and_keys_change_without_a_restart() {
 }
 
 #[test]
+fn the_operator_key_is_the_configured_one_and_else_the_nodes_own() {
+    let node = Node::with_config("[access]\n");
+    let made = node.operator_key();
+    let status = |key: &str| {
+        let request = Request::get("/status.json").header("Authorization", &format!("Bearer {key}"));
+        node.ask(&request).status
+    };
+    assert_eq!((status(&made), status("a-configured-key")), (200, 401));
+    rewrite(&node, "[access]\noperator_key = \"a-configured-key\"\n");
+    wait_until("the configured key", || status("a-configured-key") == 200);
+    assert_eq!(status(&made), 401);
+    rewrite(&node, "");
+    wait_until("the key that the node made", || status(&made) == 200);
+    assert_eq!(status("a-configured-key"), 401);
+}
+
+#[test]
 fn a_faulty_file_changes_nothing_and_is_told() {
     let node = Node::with_config("[images]\npresets = { thumb = \"20s\" }\n");
     let id = node.upload(&jpeg(80, 60, 1));
@@ -57,16 +74,29 @@ fn the_log_level_changes() {
 #[test]
 fn a_secret_that_is_learned_lets_a_node_in_without_a_restart() {
     let first = free_port();
-    let (old, learned) = (member_with(0, first, None, "secret = \"old\"\n"), ["old", "new"]);
+    let (old, learned) = (
+        member_with(0, first, None, "secret = \"the-old-secret-of-all\"\n"),
+        ["the-old-secret-of-all", "the-new-secret-of-all"],
+    );
     let founder = Node::start(old);
-    let mut joining = Node::start_unready(member_with(1, free_port(), Some(first), "secret = \"new\"\n"));
+    let mut joining =
+        Node::start_unready(member_with(1, free_port(), Some(first), "secret = \"the-new-secret-of-all\"\n"));
     wait_until("the reason to be known", || unready(&joining).contains("secret"));
     let file = founder.data().parent().expect("a directory").join("reticulum.toml");
     let config = fs::read_to_string(&file).expect("the config");
-    rewrite(&founder, &config.replace("secret = \"old\"", &format!("secrets = {learned:?}")));
+    rewrite(
+        &founder,
+        &config.replace("secret = \"the-old-secret-of-all\"", &format!("secrets = {learned:?}")),
+    );
     // Both speak with their own first secret, and each has to know the other's.
     let file = joining.data().parent().expect("a directory").join("reticulum.toml");
     let config = fs::read_to_string(&file).expect("the config");
-    rewrite(&joining, &config.replace("secret = \"new\"", "secrets = [\"new\", \"old\"]"));
+    rewrite(
+        &joining,
+        &config.replace(
+            "secret = \"the-new-secret-of-all\"",
+            "secrets = [\"the-new-secret-of-all\", \"the-old-secret-of-all\"]",
+        ),
+    );
     joining.wait_until_ready();
 }

@@ -142,7 +142,7 @@ fn metrics_are_prometheus_text() {
     let id = node.upload(&jpeg(60, 40, 1));
     node.get(&format!("/image/{id}/30w/x.jpg")).expect(200);
     node.get("/nope").expect(404);
-    let answer = node.get("/metrics").expect(200);
+    let answer = node.operate("/metrics").expect(200);
     assert!(answer.expect_header("content-type").starts_with("text/plain"), "{answer:?}");
     let text = String::from_utf8(answer.body).expect("UTF-8");
     let mut explained = BTreeSet::new();
@@ -174,7 +174,7 @@ fn the_promised_metrics_are_there() {
     let id = node.upload(&jpeg(60, 40, 1));
     let url = format!("/image/{id}/30w/x.jpg");
     ask_until_kept(&node, &url);
-    let text = String::from_utf8(node.get("/metrics").expect(200).body).expect("UTF-8");
+    let text = String::from_utf8(node.operate("/metrics").expect(200).body).expect("UTF-8");
     for name in [
         "reticulum_http_requests_total",
         "reticulum_http_request_seconds",
@@ -201,7 +201,7 @@ fn the_promised_metrics_are_there() {
 #[track_caller]
 fn stored(node: &Node) -> (f64, f64) {
     wait_until("the count of images", || {
-        let text = String::from_utf8(node.get("/metrics").expect(200).body).expect("UTF-8");
+        let text = String::from_utf8(node.operate("/metrics").expect(200).body).expect("UTF-8");
         text.contains("# TYPE reticulum_images gauge") && text.contains("# TYPE reticulum_image_bytes gauge")
     });
     (node.metric("reticulum_images"), node.metric("reticulum_image_bytes"))
@@ -242,7 +242,7 @@ fn a_node_alone_is_one_active_member() {
     for (state, count) in [("active", 1.0), ("joining", 0.0), ("draining", 0.0), ("out", 0.0)] {
         assert_eq!(node.metric(&format!("reticulum_members{{state=\"{state}\"}}")), count, "{state}");
     }
-    let text = String::from_utf8(node.get("/metrics").expect(200).body).expect("UTF-8");
+    let text = String::from_utf8(node.operate("/metrics").expect(200).body).expect("UTF-8");
     assert_eq!(text.matches("\nreticulum_members{").count(), 4);
 }
 
