@@ -21,7 +21,7 @@ class Node:
         self.data = data or os.path.join(self.root, "data")
         path = os.path.join(self.root, "reticulum.toml")
         with open(path, "w") as file:
-            file.write(f'[node]\nlisten = "127.0.0.1:{PORT}"\ndata = "{self.data}"\nshards = {shards}\n{config}')
+            file.write(f'[node]\nlisten = "127.0.0.1:{PORT}"\ndata = "{self.data}"\nshards = {shards}\n[access]\nopen_uploads = true\n{config}')
         command = ["taskset", "-c", "0", BINARY, "serve", "--config", path]
         self.started = time.monotonic()
         self.process = subprocess.Popen(command, stderr=open(os.path.join(self.root, "log"), "w"))

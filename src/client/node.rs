@@ -195,6 +195,7 @@ impl Node {
     fn accepted(&self, mut answer: Response<Body>) -> Result<Response<Body>, ClientError> {
         #[derive(Deserialize)]
         struct Problem {
+            r#type: String,
             detail: String,
         }
         let status = answer.status().as_u16();
@@ -204,13 +205,13 @@ impl Node {
         let retry_after = answer.headers().get("Retry-After").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let text = read_text(&mut answer).unwrap_or_default();
-        let problem = serde_json::from_slice(&text);
-        let detail = problem.map_or_else(
-            |_| "the answer does not say why; look at --node".to_owned(),
-            |Problem { detail }| harmless(&detail),
-        );
-        let needs_key = self.bearer.is_none() && status == 401;
-        let detail = if needs_key { format!("{detail} ({NO_KEY})") } else { detail };
+        let detail = match serde_json::from_slice(&text) {
+            Ok(Problem { r#type, detail }) if r#type == "key" && self.bearer.is_none() => {
+                format!("{} ({NO_KEY})", harmless(&detail))
+            }
+            Ok(Problem { detail, .. }) => harmless(&detail),
+            Err(_) => "the answer does not say why; look at --node".to_owned(),
+        };
         Err(ClientError::Refused { status, detail, retry_after })
     }
 

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::client::{Connection, Request};
-use crate::harness::{Node, free_port, put, sha1, wait_until};
+use crate::harness::{Node, free_port, put, run_in, sha1, wait_until};
 use crate::pictures::jpeg;
 
 /// So long that a test which waited for its end would fail.
@@ -27,10 +27,18 @@ fn serve_without_an_argument_is_a_node_on_loopback_that_takes_uploads_into_data(
     };
     wait_until("the node", ready);
     let image = jpeg(60, 40, 1);
-    let answer = Connection::open(port).ask(&put(&image));
+    let refused = Connection::open(port).ask(&put(&image));
+    // From the same place one command uploads, without a word about keys.
+    let photo = directory.path().join("photo.jpg");
+    std::fs::write(&photo, &image).expect("write");
+    let at = format!("http://127.0.0.1:{port}");
+    let arguments = ["put", "photo.jpg", "--json", "--node", &at];
+    let finished = run_in(directory.path(), &arguments, &[("RETICULUM_OPERATOR_KEY", "")]);
     child.kill().expect("kill");
     child.wait().expect("wait");
-    let answer = answer.expect(200).json();
+    refused.problem(403);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    let answer: serde_json::Value = serde_json::from_slice(&finished.stdout).expect("JSON");
     assert_eq!(answer["satisfied"], true);
     let id = sha1(&image);
     let stored = directory.path().join(format!("data/store/{}/{}/{id}.jpg", &id[..2], &id[2..4]));

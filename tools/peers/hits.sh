@@ -41,7 +41,7 @@ await() {
   exit 1
 }
 
-taskset -c $server_core "$binary" serve --data "$work/data" --listen 127.0.0.1:$port --shards 1 2>"$work/log" &
+taskset -c $server_core env RETICULUM_ACCESS_OPEN_UPLOADS=true "$binary" serve --data "$work/data" --listen 127.0.0.1:$port --shards 1 2>"$work/log" &
 reticulum=$!
 await "http://127.0.0.1:$port/readyz"
 
