@@ -22,7 +22,7 @@ fn untold() -> Node {
 }
 
 fn proxies(node: &Node) -> Vec<Nginx> {
-    [Nginx::plain(node), Nginx::keeping_alive(node), Nginx::forwarding(node)].into_iter().flatten().collect()
+    [Nginx::keeping_alive(node), Nginx::plain(node), Nginx::forwarding(node)].into_iter().flatten().collect()
 }
 
 #[test]
@@ -85,6 +85,7 @@ fn a_stranger_behind_a_proxy_is_nobody_to_a_node_with_peers_either() {
 #[track_caller]
 fn attack(connect: impl Fn() -> Connection, headers: &[(&str, &str)], image: &[u8]) {
     let (id, planted) = (sha1(image), jpeg(50, 40, 7));
+    let mut welcomes = Vec::new();
     let copy = format!("/cluster/v1/image/{}?uploaded=1700000000000000000", sha1(&planted));
     for (method, target, body, digest) in [
         ("GET", format!("/cluster/v1/image/{id}"), &b""[..], bytes_digest(b"")),
@@ -114,8 +115,9 @@ fn attack(connect: impl Fn() -> Connection, headers: &[(&str, &str)], image: &[u
         let mut again = if answer.header("connection") == Some("close") { connect() } else { connection };
         let answer = again.ask(&request);
         assert_eq!(answer.status, 401, "{method} {target}: {answer:?}");
-        assert_eq!((answer.header(HELLO), welcome.as_str()), (None, ""), "a welcome for a stranger");
+        welcomes.push(welcome);
     }
+    assert!(welcomes.iter().all(String::is_empty), "a stranger was welcomed: {welcomes:?}");
 }
 
 const HELLO: &str = "reticulum-hello";

@@ -198,7 +198,6 @@ fn other_clusters_versions_and_secrets_are_refused_by_both_ends() {
     let others = [
         (identity_of(1, "two", &["secret"]), Refusal::Cluster),
         (identity_of(1, "one", &["Secret"]), Refusal::Proof),
-        (identity_of(1, "one", &[]), Refusal::Proof),
     ];
     for (other, refusal) in others {
         let (_, hello) = Client::new(Arc::clone(&other), [3; 16]);
@@ -271,6 +270,16 @@ fn a_node_without_secrets_believes_nobody_and_is_believed_by_nobody() {
     learning.replace_secrets(&["secret".to_owned()]);
     let (_, hello) = Client::new(learning, [3; 16]);
     assert!(Server::new(identity(1)).hello(hello.as_bytes(), [4; 16]).is_ok());
+}
+
+#[test]
+fn a_fingerprint_is_of_the_key_and_the_secret_and_there_is_one_for_each() {
+    let prints = |secrets: &[&str], key| identity_of(1, "one", secrets).fingerprints(key);
+    assert_eq!(prints(&["old", "new"], "k")[1], prints(&["new"], "k")[0]);
+    assert_eq!(prints(&["old"], "k"), identity_of(2, "two", &["old"]).fingerprints("k"));
+    assert_ne!(prints(&["old"], "k"), prints(&["new"], "k"));
+    assert_ne!(prints(&["old"], "k"), prints(&["old"], "l"));
+    assert!(prints(&[], "k").is_empty());
 }
 
 #[test]

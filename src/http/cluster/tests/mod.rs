@@ -123,7 +123,8 @@ impl Running {
     /// The same at an address that may have been another's a moment ago.
     pub(super) fn start_at(number: u8, at: SocketAddr) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = config::load(&Serve::default(), &Environment::default()).unwrap();
+        let mut config = config::load(&Serve::default(), &Environment::default()).unwrap();
+        config.http.access.open_uploads = true;
         let listener = TcpListener::bind(at).unwrap();
         let address = address(number, listener.local_addr().unwrap());
         let data = open::open(directory.path(), "one").unwrap();
