@@ -1,7 +1,7 @@
 //! Uploads whose content is refused: each with its status, and nothing of it remains.
 
 use crate::client::{Answer, Form, Request};
-use crate::harness::{Node, put, sha1};
+use crate::harness::{Node, OPERATOR_KEY, put, sha1};
 use crate::pictures::{Picture, jpeg};
 
 /// Sends one upload to a fresh node; it must be refused with this status and leave nothing.
@@ -66,7 +66,7 @@ fn a_form_without_a_boundary_is_400() {
 
 #[test]
 fn a_form_without_the_image_field_is_400_and_says_so() {
-    let detail = refuses(&Form::default().field("key", "k").post(), 400);
+    let detail = refuses(&Form::default().field("key", OPERATOR_KEY).post(), 400);
     assert!(detail.contains("image"), "{detail}");
     let other = Form::default().file("picture", "a.jpg", &jpeg(30, 20, 1)).post();
     refuses(&other, 400);

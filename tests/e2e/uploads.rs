@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use crate::client::{Form, Request, chunked};
-use crate::harness::{Node, at_once, put, sha1};
+use crate::harness::{Node, OPERATOR_KEY, at_once, put, sha1};
 use crate::pictures::{Picture, jpeg};
 
 const FORMATS: [&str; 4] = ["jpg", "png", "gif", "webp"];
@@ -70,7 +70,7 @@ fn form_fields_may_come_in_any_order() {
     let node = Node::plain();
     let parts: [fn(Form, &[u8]) -> Form; 3] = [
         |form, bytes| form.file("image", "a.jpg", bytes),
-        |form, _| form.field("key", "whatever"),
+        |form, _| form.field("key", OPERATOR_KEY),
         |form, _| form.field("size_hints", "300w200h,fill,q70,50s"),
     ];
     for (seed, order) in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].iter().enumerate()

@@ -154,7 +154,7 @@ fn short_keys_are_warned_about_and_short_secrets_are_faults() {
         let told = warnings(fifteen);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("under 16 bytes") && !told[0].contains(fifteen), "{told:?}");
-        assert!(key.starts_with(&told[0]["access.".len()..].split(' ').next().unwrap()), "{told:?}");
+        assert!(key.starts_with(told[0]["access.".len()..].split(' ').next().unwrap()), "{told:?}");
         assert_eq!(warnings("sixteen-bytes---"), [""; 0]);
     }
     assert_eq!(Said::new("").load().warnings, [""; 0]);
