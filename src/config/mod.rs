@@ -152,6 +152,8 @@ fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
             cache_disk_bytes: cache.disk.0,
             resize_queue: limits.resize_queue.0,
             resize_deadline: limits.resize_deadline.0,
+            cold_rate: limits.cold_rate.0,
+            upload_rate: limits.upload_rate.0,
         },
         http: http::Settings {
             recipe: images.recipe(),
@@ -168,6 +170,7 @@ fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
             upload_bytes_max: images.max_bytes.0,
             uploads_max: limits.uploads.0,
             connections_max: limits.connections.0,
+            trusted_proxies: limits.trusted_proxies.0,
             header_timeout: limits.header_timeout.0,
             idle_timeout: limits.idle_timeout.0,
             body_progress: limits.body_progress.0,

@@ -125,6 +125,9 @@ body_progress = "12s"
 resize_queue = 13
 resize_deadline = "14m"
 decode_memory = 0x10000
+cold_rate = 15
+upload_rate = 16
+trusted_proxies = ["10.0.0.0/8", "loopback"]
 drain_delay = "0s"
 [log]
 level = "debug"
@@ -140,6 +143,7 @@ fn every_key_in_use_reaches_its_room() {
     assert_eq!((shard.limits.pixels_max, shard.limits.frames_max), (2_000, 3));
     assert_eq!((shard.cache_memory_bytes, shard.cache_disk_bytes), (1_024, 2_000));
     assert_eq!((shard.resize_queue, shard.resize_deadline), (13, Duration::from_secs(14 * 60)));
+    assert_eq!((shard.cold_rate, shard.upload_rate), (15, 16));
     let recipe = &config.http.recipe;
     assert_eq!((recipe.quality.jpeg, recipe.quality.webp, recipe.quality.avif), (5, 6, 7));
     assert_eq!((recipe.upscale, recipe.dimension_max), (true, 4_000));
@@ -155,6 +159,8 @@ fn every_key_in_use_reaches_its_room() {
     assert_eq!(access.cors_origins, ["https://example.org"]);
     let http = &config.http;
     assert_eq!((http.only_presets, http.upload_bytes_max), (true, 1_000));
+    let proxies = http.trusted_proxies.iter().map(ToString::to_string);
+    assert_eq!(proxies.collect::<Vec<_>>(), ["10.0.0.0/8", "loopback"]);
     assert_eq!((http.connections_max, http.uploads_max), (8, 9));
     assert_eq!(
         (http.header_timeout, http.idle_timeout),
@@ -210,7 +216,7 @@ fn every_key_has_a_variable() {
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2
         upload_keys=a,b open_uploads=true operator_key=o sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
         connections=1 uploads=2 header_timeout=1s idle_timeout=2s body_progress=3s resize_queue=4 resize_deadline=5s
-        decode_memory=100 drain_delay=6s level=trace format=json";
+        decode_memory=100 cold_rate=6 upload_rate=7 trusted_proxies=loopback,::1 drain_delay=6s level=trace format=json";
     for (key, value) in KEYS.iter().zip(values.split_whitespace()) {
         let (name, value) = value.split_once('=').unwrap();
         assert!(key.path.ends_with(name), "{} {name}", key.path);

@@ -14,6 +14,7 @@ use super::setting::preset::Presets;
 use super::setting::text::{FilePath, Name, Secret};
 use super::setting::url::{NodeUrl, Origin};
 use crate::http::access::RequireSignature;
+use crate::http::access::client::TrustedProxy;
 use crate::telemetry::log::Form;
 
 /// All that can be said.
@@ -97,6 +98,9 @@ pub(super) struct Limits {
     pub(super) resize_queue: Count<usize, 1, 100_000>,
     pub(super) resize_deadline: Time<100, HOUR>,
     pub(super) decode_memory: Size<8, { 16 * TIB }>,
+    pub(super) cold_rate: Count<u32, 0, 100_000>,
+    pub(super) upload_rate: Count<u32, 0, 100_000>,
+    pub(super) trusted_proxies: List<TrustedProxy>,
     pub(super) drain_delay: Time<0, HOUR>,
 }
 
@@ -188,6 +192,9 @@ impl Default for Limits {
             resize_queue: Count(64),
             resize_deadline: Time(Duration::from_secs(10)),
             decode_memory: Size(GIB),
+            cold_rate: Count(0),
+            upload_rate: Count(0),
+            trusted_proxies: List::default(),
             drain_delay: Time(Duration::from_secs(1)),
         }
     }

@@ -57,7 +57,8 @@ impl Core {
     /// # Errors
     /// Why a thread or executor could not be started.
     pub(super) fn start(self) -> Result<ExecutorJoinHandle<()>, String> {
-        let (lane, jobs) = flume::bounded(self.node.settings.resize_queue);
+        // What waits stands in the shard's own queue.
+        let (lane, jobs) = flume::bounded(1);
         let worker = Worker {
             jobs,
             mailbox: self.senders[self.index].clone(),

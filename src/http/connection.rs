@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use super::Settings;
+use super::access::client;
 use super::bare::Explained;
 use super::cluster;
 use super::exchange::Context;
@@ -164,6 +165,7 @@ async fn drive(
     socket: Socket,
     linger_bytes_max: u64,
 ) {
+    let remote = socket.remote().unwrap_or(client::NOBODY);
     let peer = cluster::stranger(&shard);
     let serve = {
         let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
@@ -172,7 +174,7 @@ async fn drive(
             let (shard, watch, front) = (Rc::clone(&shard), Rc::clone(&watch), Rc::clone(&front));
             let (peer, permit) = (Rc::clone(&peer), Rc::clone(&permit));
             let unproven = Rc::clone(rules.unproven());
-            let context = Context { shard, settings, access, watch, front, permit, peer, unproven };
+            let context = Context { shard, settings, access, watch, front, permit, peer, unproven, remote };
             // hyper keeps room for it as long as the connection lives: 9 kB, most of which idle ones need not have.
             Box::pin(async move { Ok::<_, Infallible>(service::answer(context, request).await) })
         })

@@ -1,12 +1,13 @@
 //! One request under way: what a handler is given and what it gives back.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
 use super::Settings;
-use super::access::Access;
+use super::access::{Access, client};
 use super::body::Body;
 use super::cluster::Peer;
 use super::front::{Front, Hit};
@@ -14,6 +15,7 @@ use super::reply::Problem;
 use super::seat::Permit;
 use super::unproven::Unproven;
 use super::watch::Watch;
+use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
 use crate::shard::spent::Spent;
@@ -43,6 +45,15 @@ pub(super) struct Context {
     pub(super) peer: Peer,
     /// Forms of this shard that have shown no key yet.
     pub(super) unproven: Rc<Unproven>,
+    /// The other end of the connection: a client, or a proxy.
+    pub(super) remote: IpAddr,
+}
+
+impl Context {
+    /// On whose behalf a request with these headers is worked on. Nothing that is answered from memory asks for it.
+    pub(super) fn client(&self, headers: &HeaderMap) -> ClientAddress {
+        client::address(self.remote, headers, &self.settings.trusted_proxies)
+    }
 }
 
 /// How much of a request's body has been taken when it is answered.

@@ -21,6 +21,7 @@ use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
 use crate::peer::body::Stream;
 use crate::peer::call::Stored;
+use crate::peer::requester::Requester;
 use crate::shard::afar::NotFound;
 use crate::shard::afar::fetch::{Fetched, FetchedBody};
 use crate::shard::afar::variant::{Anywhere, AnywhereError};
@@ -126,8 +127,9 @@ async fn variant(
         return Ok(reply::not_modified(&etag, freshness).into());
     }
     let media_type = recipe.format.media_type();
+    let requester = Requester::Client(context.client(headers));
     let (source, length, modified, cache) =
-        match context.shard.variant_anywhere(VariantAsk { id, recipe, key }).await? {
+        match context.shard.variant_anywhere(VariantAsk { id, recipe, key, requester }).await? {
             Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, spent }) => {
                 context.shard.keep_hot((id, key), &entry);
                 return Ok(Answer { spent, ..ready(&entry, freshness, headers, cache) });

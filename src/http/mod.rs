@@ -49,6 +49,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::access::client::TrustedProxy;
 use crate::image::recipe;
 use crate::object::Spec;
 use crate::object::spec::PresetName;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub uploads_max: usize,
     /// Connections at once, all shards together, those that are kept for other nodes among them.
     pub connections_max: usize,
+    /// Whose word counts for who a client is.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// From a request's first byte to the end of its head.
     pub header_timeout: Duration,
     /// Without a request on a connection.

@@ -6,6 +6,7 @@
 //! [`Front`] knows is answered here.
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,8 +16,8 @@ use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, sendmsg,
-    shutdown, sockopt,
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, accept_with, getpeername, recv, send,
+    sendmsg, shutdown, sockopt,
 };
 
 use super::front::Front;
@@ -115,6 +116,12 @@ impl Socket {
     ) -> io::Result<Self> {
         let entered = poller.enter(&descriptor)?;
         Ok(Self { entered, descriptor, watch, front, unflushed: false, head: Vec::new(), unsent: None })
+    }
+
+    /// The address of the other end; `None` where it has gone already.
+    pub(super) fn remote(&self) -> Option<IpAddr> {
+        let name = getpeername(&self.descriptor).ok()??;
+        SocketAddr::try_from(name).ok().map(|address| address.ip())
     }
 
     /// Whether `is_it` finds what it looks for at the beginning of what has come. It stays there to be read.

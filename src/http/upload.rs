@@ -24,6 +24,7 @@ use super::unproven::Place;
 use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
+use crate::peer::requester::Requester;
 use crate::shard::Node;
 use crate::shard::afar::spread::SpreadError;
 use crate::shard::event::Event;
@@ -291,7 +292,8 @@ fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<Var
     let ask = |hint: &Spec| {
         let recipe = Recipe::resolve(hint, format, &context.settings.recipe)
             .map_err(|error| Problem::BadSpec(format!("size_hints: {error}")))?;
-        Ok(VariantAsk { id: spooled.id, key: recipe.etag_key(&spooled.id), recipe })
+        let (id, key) = (spooled.id, recipe.etag_key(&spooled.id));
+        Ok(VariantAsk { id, key, recipe, requester: Requester::Background })
     };
     hints.iter().filter(|hint| !stored(hint)).map(ask).collect()
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 
 use super::auth::{Facts, Refusal};
+use super::requester::Requester;
 use crate::cluster::layout::SyncHash;
 use crate::cluster::rules::absence::Said;
 use crate::object::{Format, ObjectId};
@@ -70,6 +71,8 @@ pub struct VariantCall {
     pub recipe: String,
     /// The bound on its sides that the recipe's text does not hold.
     pub dimension_max: u32,
+    /// On whose behalf: the one who makes it shares its work out by clients. Without it, this is no call.
+    pub requester: Requester,
 }
 
 /// What a node says of an image that it has.
@@ -105,6 +108,7 @@ impl Call {
                 id: id()?,
                 recipe: recipe.to_owned(),
                 dimension_max: parameter(query, "max")?.parse().ok()?,
+                requester: Requester::parse(parameter(query, "for")?)?,
             })),
             ("GET", "has", [_, None, _]) => id().map(Self::Has),
             ("GET", "receipt", [_, None, _]) => id().map(Self::Receipt),
@@ -134,8 +138,8 @@ impl Call {
                 let stray = if *stray { "&stray=1" } else { "" };
                 format!("{PREFIX}image/{id}?uploaded={}{stray}", nanoseconds(*uploaded))
             }
-            Self::Variant(VariantCall { id, recipe, dimension_max }) => {
-                format!("{PREFIX}variant/{id}/{recipe}?max={dimension_max}")
+            Self::Variant(VariantCall { id, recipe, dimension_max, requester }) => {
+                format!("{PREFIX}variant/{id}/{recipe}?max={dimension_max}&for={requester}")
             }
             Self::Has(id) => format!("{PREFIX}has/{id}"),
             Self::Receipt(id) => format!("{PREFIX}receipt/{id}"),
@@ -232,14 +236,20 @@ mod tests {
     #[test]
     fn calls_print_what_they_parsed() {
         let copy = Copy { id: id(), uploaded: uploaded(), stray: false };
-        let recipe = "v2,jpg,100w100h,fill,g-c,q82".to_owned();
+        let variant = |requester| {
+            let recipe = "v2,jpg,100w100h,fill,g-c,q82".to_owned();
+            let requester = Requester::parse(requester).unwrap();
+            Call::Variant(VariantCall { id: id(), recipe, dimension_max: 8192, requester })
+        };
         let calls = [
             Call::Gossip,
             Call::Image(id()),
             Call::Head(id()),
             Call::Copy(copy),
             Call::Copy(Copy { stray: true, ..copy }),
-            Call::Variant(VariantCall { id: id(), recipe, dimension_max: 8192 }),
+            variant("10.0.0.1"),
+            variant("2001:db8:1:2::"),
+            variant("background"),
             Call::Has(id()),
             Call::Receipt(id()),
             Call::Info(id()),
@@ -264,7 +274,10 @@ mod tests {
             ("PUT", format!("/cluster/v1/image/{id}?uploaded=-1")),
             ("PUT", format!("/cluster/v1/image/{id}?uploaded=253402300800000000000")),
             ("GET", format!("/cluster/v1/variant/{id}/v2")),
-            ("GET", format!("/cluster/v1/variant/{id}?max=1")),
+            ("GET", format!("/cluster/v1/variant/{id}?max=1&for=background")),
+            ("GET", format!("/cluster/v1/variant/{id}/v2?max=1")),
+            ("GET", format!("/cluster/v1/variant/{id}/v2?max=1&for=nobody")),
+            ("GET", format!("/cluster/v1/variant/{id}/v2?for=background")),
             ("POST", HELLO_TARGET.to_owned()),
         ] {
             assert_eq!(Call::parse(method, &target), None, "{method} {target}");

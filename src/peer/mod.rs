@@ -3,6 +3,7 @@
 //! * [`auth`]: who is at the other end of a connection, and that nothing was changed, left out or said twice on
 //!   the way (pure).
 //! * [`call`]: what one node may ask another, as lines of HTTP (pure).
+//! * [`requester`]: on whose behalf a node works (pure).
 //! * [`pool`]: connections to other nodes, kept between requests.
 //! * [`body`]: what is sent to them and what comes back.
 //! * `connection`, `socket`: one connection, and hyper's reads and writes on it.
@@ -17,4 +18,5 @@ pub mod body;
 pub mod call;
 mod connection;
 pub mod pool;
+pub mod requester;
 mod socket;

@@ -57,7 +57,7 @@ impl Shard {
             }
             let Some(hint) = self.hints.borrow_mut().pop_front() else { break };
             let made = match &hint {
-                Hint::Variant(ask) => self.find_or_make(ask, true).await.map(drop),
+                Hint::Variant(ask) => self.find_or_make(ask).await.map(drop),
                 Hint::Facts(id) => self.learn(id).await,
             };
             match made {

@@ -10,6 +10,7 @@ use super::lane::Work;
 use super::variant::{VariantError, etag};
 use crate::image::facts::{self, Facts};
 use crate::object::ObjectId;
+use crate::peer::requester::Requester;
 use crate::store::originals::{Found, Original};
 use crate::store::variants::Kept;
 
@@ -63,7 +64,7 @@ impl Shard {
         if self.kept_facts(id, &original).await.is_some() || self.underway(&key).is_some() {
             return Ok(());
         }
-        let flight = self.take_off(Work::Facts, key, &original, true)?;
-        self.wait(key, flight).await.map(drop)
+        let flight = self.take_off(Work::Facts, key, &original, Requester::Background)?;
+        self.wait(key, flight, Requester::Background).await.map(drop)
     }
 }

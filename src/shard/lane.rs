@@ -1,14 +1,14 @@
 //! The resize lane: one worker thread beside each shard, on the same core, at the lowest priority.
 //!
 //! A 40 ms decode must not hold back a 40 µs cache hit, so pixels are never touched on the executor.
-//! The lane's queue is bounded; each job is charged to the node's decode memory before its pixels
+//! Jobs come one at a time from the shard's queue; each is charged to the node's decode memory before its pixels
 //! exist, ends at its deadline, and may panic without harm to anything else.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -61,9 +61,11 @@ pub struct Job {
     pub cancelled: Arc<AtomicBool>,
     /// When it was put into the queue.
     pub queued: Instant,
-    /// Nobody waits for it: it gives way as soon as another job is in the queue. Cleared when
+    /// Nobody waits for it: it gives way as soon as a job that somebody waits for is in the queue. Cleared when
     /// somebody comes to wait.
     pub ahead: Arc<AtomicBool>,
+    /// Jobs in the queue that somebody waits for.
+    pub wanted: Arc<AtomicUsize>,
 }
 
 /// How a job ended.
@@ -90,6 +92,8 @@ pub enum Fault {
     Deadline,
     /// Nobody wanted it any more.
     Cancelled,
+    /// The queue was full, and its client had the most jobs in it; it was never begun.
+    Displaced,
     /// It was made ahead, and gave way to a job that somebody waits for.
     GaveWay,
     /// The decoder or encoder panicked; taken as the image's fault.
@@ -117,7 +121,7 @@ struct Gone;
 
 /// What a worker needs beside its jobs.
 pub struct Worker {
-    /// The jobs.
+    /// The jobs, one at a time: the next one comes when the last one's result was posted.
     pub jobs: flume::Receiver<Job>,
     /// The shard's mailbox.
     pub mailbox: flume::Sender<Message>,
@@ -293,7 +297,7 @@ impl Worker {
     fn wanted(&self, job: &Job) -> Result<(), Fault> {
         if job.cancelled.load(Relaxed) {
             Err(Fault::Cancelled)
-        } else if job.ahead.load(Relaxed) && !self.jobs.is_empty() {
+        } else if job.ahead.load(Relaxed) && job.wanted.load(Relaxed) > 0 {
             Err(Fault::GaveWay)
         } else if Instant::now() >= job.deadline {
             Err(Fault::Deadline)

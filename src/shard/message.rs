@@ -12,6 +12,7 @@ use crate::cluster::view::View;
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
+use crate::peer::requester::Requester;
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original, Stamp};
 use crate::store::path::VariantKey;
@@ -170,4 +171,6 @@ pub struct VariantAsk {
     pub recipe: Recipe,
     /// The recipe's digest: the name in the cache.
     pub key: VariantKey,
+    /// On whose behalf.
+    pub requester: Requester,
 }

@@ -3,6 +3,7 @@
 //! * [`message`]: everything that can reach a shard from outside.
 //! * [`mesh`]: questions from shard to shard. [`mod@line`]: the way to control and back.
 //!   [`roster`]: what the members say of themselves.
+//! * [`queue`]: jobs that wait, fairly by client. `feed`: their way to the worker.
 //! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take.
 //! * [`variant`]: making each variant once.
 //! * [`afar`]: what other nodes have.
@@ -19,6 +20,7 @@ mod ahead;
 mod ask;
 pub mod event;
 mod facts;
+mod feed;
 pub mod hot;
 pub mod lane;
 pub mod line;
@@ -27,6 +29,7 @@ pub mod memory;
 pub mod mesh;
 pub mod message;
 pub mod oneshot;
+pub mod queue;
 pub mod roster;
 mod several;
 mod source;
@@ -53,6 +56,7 @@ use self::line::Line;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
+use self::queue::FairQueue;
 use self::variant::{Flight, FlightKey};
 use crate::cluster::rules::stray::Strays;
 use crate::cluster::view::View;
@@ -80,6 +84,10 @@ pub struct Settings {
     pub resize_queue: usize,
     /// How long a request waits for its variant.
     pub resize_deadline: Duration,
+    /// Variants to be made that a client may ask for per second; 0: as many as it likes.
+    pub cold_rate: u32,
+    /// Uploads that a client may begin per second; 0: as many as it likes.
+    pub upload_rate: u32,
 }
 
 /// What all shards of the node share: constants, and counters that are off the hit path.
@@ -140,7 +148,13 @@ pub struct Shard {
     journal: Journal,
     /// Copies that have to be seen to, not all of them strays.
     strays: RefCell<Strays>,
+    /// Jobs that wait for the worker.
+    queue: RefCell<FairQueue<Job>>,
+    /// Those of them that somebody waits for, for the worker.
+    wanted: Arc<AtomicUsize>,
+    /// To the worker, and the job that it has.
     lane: flume::Sender<Job>,
+    in_hand: Cell<Option<u64>>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
     /// Questions of other shards that are being worked on.
     serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
@@ -219,6 +233,7 @@ impl Shard {
         strays.chain(&mine).for_each(|id| here.record(*id, now));
         let pool = Pool::new(Arc::clone(&node.identity));
         let share = node.cache_share(shards);
+        let queue_max = node.settings.resize_queue;
         Self {
             spools: Spools::new(layout.clone(), index),
             originals: Originals::new(layout.clone(), mine),
@@ -234,7 +249,10 @@ impl Shard {
             publishing: IdLocks::default(),
             journal,
             strays: RefCell::new(here),
+            queue: RefCell::new(FairQueue::new(queue_max)),
+            wanted: Arc::default(),
             lane,
+            in_hand: Cell::new(None),
             flights: RefCell::default(),
             serving: RefCell::default(),
             asking: RefCell::default(),

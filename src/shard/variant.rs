@@ -17,6 +17,7 @@ use super::oneshot;
 use super::spent::Spent;
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
+use crate::peer::requester::Requester;
 use crate::store::originals::{Found, Original};
 use crate::store::path::VariantKey;
 use crate::store::variants::Kept;
@@ -49,7 +50,7 @@ pub enum VariantError {
     Absent,
     /// Every copy of the image here failed its hash.
     Damaged,
-    /// The resize queue is full: try again.
+    /// The resize queue is full, and no client that waits has more waiting: try again.
     Busy,
     /// The deadline passed: try again.
     Deadline,
@@ -71,13 +72,13 @@ pub type FlightKey = (ObjectId, VariantKey, Format);
 /// A variant that is being made, and those who wait for it.
 #[derive(Debug)]
 pub(super) struct Flight {
-    job: u64,
+    pub(super) job: u64,
     /// Facts are no variant, and nobody counts them as one.
-    is_variant: bool,
+    pub(super) is_variant: bool,
     source: Format,
     cancelled: Arc<AtomicBool>,
-    ahead: Arc<AtomicBool>,
-    waiting: RefCell<Vec<oneshot::Sender<Outcome>>>,
+    pub(super) ahead: Arc<AtomicBool>,
+    pub(super) waiting: RefCell<Vec<oneshot::Sender<Outcome>>>,
     interested: Cell<usize>,
     modified: SystemTime,
     /// Set once made, until it lies on disk, so that nobody makes it again in between.
@@ -89,6 +90,7 @@ struct Seat<'a> {
     shard: &'a Shard,
     key: FlightKey,
     flight: Rc<Flight>,
+    requester: Requester,
 }
 
 impl Variant {
@@ -104,18 +106,14 @@ impl Shard {
         loop {
             // A variant that was being made ahead may give way to others although somebody has come
             // to wait for it since: then it is made anew, for this request.
-            match self.find_or_make(&ask, false).await {
+            match self.find_or_make(&ask).await {
                 Err(VariantError::GaveWay) => {}
                 found => return found,
             }
         }
     }
 
-    pub(super) async fn find_or_make(
-        self: &Rc<Self>,
-        ask: &VariantAsk,
-        ahead: bool,
-    ) -> Result<Variant, VariantError> {
+    pub(super) async fn find_or_make(self: &Rc<Self>, ask: &VariantAsk) -> Result<Variant, VariantError> {
         let ready = |entry, cache| Ok(Variant::ready(entry, cache));
         let original = match self.originals.find(&ask.id).await {
             Ok(Found::Here(original)) => original,
@@ -135,8 +133,7 @@ impl Shard {
                     return ready(entry, Cache::Memory);
                 }
                 self.metrics.coalesced.add();
-                flight.ahead.fetch_and(ahead, Relaxed);
-                return ready(self.wait(key, flight).await?.0, Cache::Coalesced);
+                return ready(self.wait(key, flight, ask.requester).await?.0, Cache::Coalesced);
             }
             let ended = self.flights_ended.get();
             match self.kept(ask, &original).await {
@@ -150,8 +147,8 @@ impl Shard {
                 break;
             }
         }
-        let flight = self.take_off(Work::Variant(ask.recipe.clone()), key, &original, ahead)?;
-        let (entry, spent) = self.wait(key, flight).await?;
+        let flight = self.take_off(Work::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
+        let (entry, spent) = self.wait(key, flight, ask.requester).await?;
         Ok(Variant { spent, ..Variant::ready(entry, Cache::Miss) })
     }
 
@@ -168,10 +165,8 @@ impl Shard {
             if let Some(entry) = made {
                 return Some(Variant::ready(entry, Cache::Memory));
             }
-            // What is made ahead gives way to others, and is no promise.
-            flight.ahead.store(false, Relaxed);
             self.metrics.coalesced.add();
-            let (entry, _) = self.wait(key, flight).await.ok()?;
+            let (entry, _) = self.wait(key, flight, ask.requester).await.ok()?;
             return Some(Variant::ready(entry, Cache::Coalesced));
         }
         let body = self.kept(ask, &original).await?;
@@ -205,31 +200,19 @@ impl Shard {
         }
     }
 
-    /// Puts the job into the lane's queue.
+    /// Puts a job into the queue.
     pub(super) fn take_off(
         &self,
         work: Work,
         key: FlightKey,
         original: &Original,
-        ahead: bool,
+        requester: Requester,
     ) -> Result<Rc<Flight>, VariantError> {
-        let deadline = self.node.settings.resize_deadline;
-        let jobs = u32::try_from(self.jobs.borrow().len()).unwrap_or(u32::MAX);
         let is_variant = matches!(work, Work::Variant(_));
-        let refused = || {
-            if is_variant {
-                self.metrics.resize(Resize::Refused);
-            }
-            Err(VariantError::Busy)
-        };
-        if self.job_time.get().saturating_mul(jobs) > deadline {
-            // It would wait for its turn until it is too late: better to say so at once.
-            return refused();
-        }
         let number = self.next_job.get();
         self.next_job.set(number + 1);
         let cancelled = Arc::new(AtomicBool::new(false));
-        let ahead = Arc::new(AtomicBool::new(ahead));
+        let ahead = Arc::new(AtomicBool::new(requester == Requester::Background));
         let now = Instant::now();
         let job = Job {
             number,
@@ -239,13 +222,17 @@ impl Shard {
             path: self.originals.path(&key.0, original.format),
             verified: self.originals.is_verified(&key.0, original.stamp).then_some(original.stamp),
             work,
-            deadline: now + deadline,
+            deadline: now + self.node.settings.resize_deadline,
             cancelled: Arc::clone(&cancelled),
             queued: now,
             ahead: Arc::clone(&ahead),
+            wanted: Arc::clone(&self.wanted),
         };
-        if self.lane.try_send(job).is_err() {
-            return refused();
+        if !self.enqueue(job, requester) {
+            if is_variant {
+                self.metrics.resize(Resize::Refused);
+            }
+            return Err(VariantError::Busy);
         }
         if is_variant {
             self.metrics.resize_queue.add();
@@ -263,6 +250,7 @@ impl Shard {
         });
         self.flights.borrow_mut().insert(key, Rc::clone(&flight));
         self.jobs.borrow_mut().insert(number, (key, Rc::clone(&flight)));
+        self.feed();
         Ok(flight)
     }
 
@@ -271,11 +259,13 @@ impl Shard {
         &self,
         key: FlightKey,
         flight: Rc<Flight>,
+        requester: Requester,
     ) -> Result<(Arc<Entry>, Spent), VariantError> {
         let (sender, outcome) = oneshot::channel();
         flight.waiting.borrow_mut().push(sender);
         flight.interested.set(flight.interested.get() + 1);
-        let seat = Seat { shard: self, key, flight };
+        self.join_queue(&flight, requester);
+        let seat = Seat { shard: self, key, flight, requester };
         let late = async {
             glommio::timer::sleep(self.node.settings.resize_deadline).await;
             Some(Outcome::Failed(Fault::Deadline))
@@ -292,6 +282,7 @@ impl Shard {
     /// The worker has ended a job: tells everybody who waits. What was made is written to disk
     /// by the worker, and [told](Shard::kept_on_disk).
     pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome, took: Duration) {
+        self.feed_next();
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
         // A moving mean over about eight jobs.
         self.job_time.set((self.job_time.get() * 7 + took) / 8);
@@ -315,9 +306,7 @@ impl Shard {
             }
             Outcome::Failed(_) => self.end_flight(&key, job),
         }
-        for waiting in flight.waiting.take() {
-            waiting.send(outcome.clone());
-        }
+        flight.tell(&outcome);
     }
 
     /// What a job made lies on disk, or could not be kept: now nobody needs it in memory any more.
@@ -338,7 +327,7 @@ impl Shard {
     }
 
     /// Forgets a flight, unless another one of the same name has taken off since.
-    fn end_flight(&self, key: &FlightKey, job: u64) {
+    pub(super) fn end_flight(&self, key: &FlightKey, job: u64) {
         let mut flights = self.flights.borrow_mut();
         if flights.get(key).is_some_and(|current| current.job == job) {
             flights.remove(key);
@@ -352,6 +341,7 @@ const fn counted(outcome: &Outcome) -> Resize {
         Outcome::Made(..) => Resize::Ok,
         Outcome::Failed(Fault::Deadline) => Resize::Deadline,
         Outcome::Failed(Fault::Cancelled | Fault::GaveWay) => Resize::Cancelled,
+        Outcome::Failed(Fault::Displaced) => Resize::Refused,
         Outcome::Failed(_) => Resize::Failed,
     }
 }
@@ -364,10 +354,12 @@ pub fn etag(key: &VariantKey) -> String {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         self.flight.interested.set(self.flight.interested.get() - 1);
-        if self.flight.interested.get() == 0 && self.flight.made.borrow().is_none() {
+        let is_last = self.flight.interested.get() == 0 && self.flight.made.borrow().is_none();
+        if is_last {
             self.flight.cancelled.store(true, Relaxed);
             self.shard.end_flight(&self.key, self.flight.job);
         }
+        self.shard.leave_queue(&self.flight, self.requester);
     }
 }
 
@@ -379,6 +371,7 @@ impl From<Fault> for VariantError {
             Fault::Corrupt(_) => Self::Damaged,
             Fault::Unreadable(error) => Self::Disk(error),
             Fault::Deadline | Fault::Cancelled => Self::Deadline,
+            Fault::Displaced => Self::Busy,
             Fault::GaveWay => Self::GaveWay,
             Fault::Panicked => Self::Panicked,
         }

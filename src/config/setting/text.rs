@@ -9,6 +9,7 @@ use toml::de::DeValue;
 
 use super::{Given, MASK, Value, quoted};
 use crate::http::access::RequireSignature;
+use crate::http::access::client::TrustedProxy;
 use crate::telemetry::log::Form;
 
 /// The name of a node, a zone or a cluster: 1 to 64 letters, digits, `.`, `_` and `-`.
@@ -138,6 +139,21 @@ impl Value for SocketAddr {
 
     fn takes() -> String {
         "an IP address and port such as \"127.0.0.1:8080\" or \"[::1]:8080\"".to_owned()
+    }
+}
+
+impl Value for TrustedProxy {
+    fn read(given: Given<'_>) -> Option<Self> {
+        Self::parse(given.text()?)
+    }
+
+    fn print(&self) -> String {
+        quoted(&self.to_string())
+    }
+
+    fn takes() -> String {
+        "\"loopback\", an IP address, or a network such as \"10.0.0.0/8\" without bits beyond its prefix"
+            .to_owned()
     }
 }
 

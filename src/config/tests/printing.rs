@@ -38,6 +38,11 @@ fn texts(path: &str) -> BoxedStrategy<String> {
                 .prop_map(|origins| origins.join(","))
                 .boxed()
         }
+        "limits.trusted_proxies" => {
+            proptest::collection::vec("loopback|10\\.[0-9]\\.[0-9]\\.0(/24)?|fd0[0-9]::(/16)?", 0..3)
+                .prop_map(|proxies| proxies.join(","))
+                .boxed()
+        }
         "log.level" => "off|error|warn|info|debug|trace".boxed(),
         "log.format" => "text|json".boxed(),
         path if path.ends_with("_timeout")

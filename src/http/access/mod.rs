@@ -3,11 +3,13 @@
 //! * [`sign`]: signed URLs.
 //! * [`key`]: keys in requests.
 //! * [`cors`]: which pages may read answers.
+//! * [`client`]: by which address a client is told from others.
 //!
 //! Decides and does not answer: statuses are [`super::reply`]'s. Looks at nothing of a request but its
 //! line and its headers. Where a request comes from gives no right: a proxy on this machine makes the whole world look
 //! local, and no header tells. The wall clock is read for a signature's expiry alone.
 
+pub mod client;
 pub(super) mod cors;
 mod key;
 pub mod sign;

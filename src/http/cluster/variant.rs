@@ -16,13 +16,13 @@ use crate::store::originals::Found;
 use crate::store::read::{CHUNK_BYTES, Reader};
 
 pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Given, Withheld> {
-    let VariantCall { id, recipe, dimension_max } = asked;
+    let VariantCall { id, recipe, dimension_max, requester } = asked;
     // Of another encoder, say: its bytes would be others.
     let recipe = Recipe::parse(&recipe, dimension_max)
         .ok_or_else(|| Problem::BadSpec("This node does not know such a recipe.".to_owned()))?;
     let (format, key) = (recipe.format, recipe.etag_key(&id));
     let shard = &context.shard;
-    let made = shard.variant(VariantAsk { id, recipe, key }).await.map_err(Problem::from)?;
+    let made = shard.variant(VariantAsk { id, recipe, key, requester }).await.map_err(Problem::from)?;
     let made = match made {
         Ok(made) => made,
         Err(VariantError::Absent) => return Err(without(shard, Found::Absent)),

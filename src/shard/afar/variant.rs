@@ -211,8 +211,9 @@ impl Shard {
     }
 
     async fn made_by_node(&self, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
-        let VariantAsk { id, recipe, key } = ask;
-        let call = VariantCall { id: *id, recipe: recipe.key(), dimension_max: recipe.dimension_max };
+        let VariantAsk { id, recipe, key, requester } = ask;
+        let (text, dimension_max) = (recipe.key(), recipe.dimension_max);
+        let call = VariantCall { id: *id, recipe: text, dimension_max, requester: *requester };
         // One deadline for all who are asked.
         let left = self.node.settings.resize_deadline.saturating_sub(started.elapsed());
         let opened = match self.open_afar(&self.view(), node, Call::Variant(call), left).await {

@@ -175,7 +175,7 @@ async fn serve(
     letters: flume::Receiver<Message>,
     view: Arc<View>,
 ) {
-    let (lane, jobs) = flume::bounded(config.shard.resize_queue);
+    let (lane, jobs) = flume::bounded(1);
     let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
     let limits = config.shard.limits;
     let worker = Worker {

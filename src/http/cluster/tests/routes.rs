@@ -17,6 +17,7 @@ use crate::peer::auth::Refusal;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, Copy, Stored, VariantCall};
 use crate::peer::pool::{Answer, PeerError, Request};
+use crate::peer::requester::Requester;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -145,7 +146,8 @@ fn a_variant_is_made_where_it_is_asked_for_and_found_the_second_time() {
         let pool = pool(2);
         let id = put(&pool, &node, &png(40)).await;
         let recipe = format!("v{ENCODER_VERSION},jpg,10w,q82,bg-ffffff");
-        let call = Call::Variant(VariantCall { id, recipe, dimension_max: 8192 });
+        let call =
+            Call::Variant(VariantCall { id, recipe, dimension_max: 8192, requester: Requester::Background });
         let first = get(&pool, &node, call.clone()).await;
         assert_eq!((first.status, first.bytes.starts_with(b"\xff\xd8")), (call::GIVEN, true));
         assert_eq!(Stored::parse(first.facts()).unwrap().uploaded, uploaded());
@@ -154,6 +156,7 @@ fn a_variant_is_made_where_it_is_asked_for_and_found_the_second_time() {
             id: id_of(b"none"),
             recipe: format!("v{ENCODER_VERSION},png,9w"),
             dimension_max: 10,
+            requester: Requester::Background,
         };
         let answer = get(&pool, &node, Call::Variant(lacking.clone())).await;
         assert_eq!(answer.status, call::LACKED);
