@@ -3,14 +3,20 @@
 //! No send can block or be lost, by arithmetic: a shard has at most [`ASKS_MAX`] questions under way,
 //! and a mailbox has room for the questions of all shards and their withdrawals, the answers to its own,
 //! and its worker's results. A question beyond the bound is refused where it arises, and counted.
+//!
+//! Questions for variants may be under way for long, and each is some client's. A client may have as many of them as
+//! places are free: alone it gets half of all places, and of *n* that ask for more than there is each gets one part
+//! of *n* + 1, for the last part stays free. So a client that floods is refused, and the others are not.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::message::{Answer, Ask, Message};
 use super::oneshot;
+use crate::peer::requester::ClientAddress;
 use crate::telemetry::metrics::ShardMetrics;
 
 /// Questions that one shard may have under way, to all other shards together.
@@ -26,6 +32,8 @@ pub struct Mesh {
     index: usize,
     mailboxes: Vec<flume::Sender<Message>>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<Answer>>>,
+    /// Questions under way by the client that waits for them; a client without any is not here.
+    held: RefCell<HashMap<ClientAddress, usize>>,
     tickets: Cell<u64>,
     metrics: Arc<ShardMetrics>,
 }
@@ -33,7 +41,7 @@ pub struct Mesh {
 /// Why a question got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskError {
-    /// Too many are under way: try again in a moment.
+    /// Too many are under way, of all clients or of this one: try again in a moment.
     Full,
     /// The asked shard failed while working on it.
     Failed,
@@ -46,6 +54,7 @@ struct Ticket<'a> {
     number: u64,
     /// Whom to tell.
     working: Option<usize>,
+    client: Option<ClientAddress>,
 }
 
 impl Mesh {
@@ -56,7 +65,14 @@ impl Mesh {
 
     /// The mesh as seen by shard number `index`.
     pub fn new(index: usize, mailboxes: Vec<flume::Sender<Message>>, metrics: Arc<ShardMetrics>) -> Self {
-        Self { index, mailboxes, waiting: RefCell::default(), tickets: Cell::new(0), metrics }
+        Self {
+            index,
+            mailboxes,
+            waiting: RefCell::default(),
+            held: RefCell::default(),
+            tickets: Cell::new(0),
+            metrics,
+        }
     }
 
     /// Shards of the node.
@@ -77,16 +93,17 @@ impl Mesh {
         let number = self.tickets.get();
         self.tickets.set(number + 1);
         let (sender, answer) = oneshot::channel();
-        {
-            let mut waiting = self.waiting.borrow_mut();
-            if waiting.len() >= ASKS_MAX {
-                self.metrics.mesh_refused.add();
-                return Err(AskError::Full);
-            }
-            waiting.insert(number, sender);
+        let client = ask.client();
+        if !self.has_room(client) {
+            self.metrics.mesh_refused.add();
+            return Err(AskError::Full);
+        }
+        self.waiting.borrow_mut().insert(number, sender);
+        if let Some(client) = client {
+            *self.held.borrow_mut().entry(client).or_default() += 1;
         }
         let working = matches!(ask, Ask::Variant(_)).then_some(shard);
-        let _ticket = Ticket { mesh: self, number, working };
+        let _ticket = Ticket { mesh: self, number, working, client };
         let message = Message::Ask { from: self.index, ticket: number, ask };
         if self.mailboxes[shard].try_send(message).is_err() {
             // Not full, by the arithmetic above, so the shard has ended, and with it the process.
@@ -94,6 +111,13 @@ impl Mesh {
             return Err(AskError::Failed);
         }
         answer.await.ok_or(AskError::Failed)
+    }
+
+    /// Whether one more question may be under way, on behalf of this client if it is one's.
+    fn has_room(&self, client: Option<ClientAddress>) -> bool {
+        let free = ASKS_MAX.saturating_sub(self.waiting.borrow().len());
+        let held = client.and_then(|client| self.held.borrow().get(&client).copied());
+        held.unwrap_or(0) < free
     }
 
     /// Sends an answer back to shard number `to`.
@@ -113,6 +137,14 @@ impl Mesh {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
+        if let Some(client) = self.client
+            && let Entry::Occupied(mut held) = self.mesh.held.borrow_mut().entry(client)
+        {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
         let left = self.mesh.waiting.borrow_mut().remove(&self.number);
         if let (Some(_), Some(shard)) = (&left, self.working) {
             // There is room: at most one for each question that is under way.
@@ -129,8 +161,12 @@ pub type SharedMesh = Rc<Mesh>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::recipe::{ENCODER_VERSION, Recipe};
     use crate::object::ObjectId;
+    use crate::peer::requester::Requester;
+    use crate::shard::message::VariantAsk;
     use futures_lite::future::{block_on, poll_once};
+    use std::net::IpAddr;
 
     fn mesh() -> (Mesh, flume::Receiver<Message>) {
         let mut mailboxes = Mesh::mailboxes(2);
@@ -156,6 +192,45 @@ mod tests {
         for one in waiting {
             assert!(matches!(block_on(one), Ok(Answer::Noted)));
         }
+    }
+
+    fn variant(last: u8) -> Ask {
+        let recipe = Recipe::parse(&format!("v{ENCODER_VERSION},png,9w"), 9).unwrap();
+        let requester = Requester::Client(IpAddr::from([10, 0, 0, last]).into());
+        Ask::Variant(Box::new(VariantAsk {
+            id: ObjectId::from_digest([0; 20]),
+            recipe,
+            key: [0; 16],
+            requester,
+        }))
+    }
+
+    #[test]
+    fn a_client_that_floods_leaves_places_to_others() {
+        let (mesh, _theirs) = mesh();
+        let mut waiting = Vec::new();
+        let mut flood = |last| {
+            let before = waiting.len();
+            loop {
+                let mut one = Box::pin(mesh.ask(1, variant(last)));
+                match block_on(poll_once(&mut one)) {
+                    None => waiting.push(one),
+                    Some(answer) => {
+                        assert!(matches!(answer, Err(AskError::Full)));
+                        return waiting.len() - before;
+                    }
+                }
+            }
+        };
+        assert_eq!(flood(1), ASKS_MAX / 2);
+        assert_eq!(flood(2), ASKS_MAX / 4);
+        // Both are refused now, and a third one and questions of nobody are not.
+        assert_eq!(flood(1) + flood(2), 0);
+        assert_eq!(flood(3), ASKS_MAX / 8);
+        let mut find = Box::pin(mesh.ask(1, Ask::Find(ObjectId::from_digest([0; 20]))));
+        assert!(block_on(poll_once(&mut find)).is_none());
+        drop((find, waiting));
+        assert!(mesh.held.borrow().is_empty() && mesh.waiting.borrow().is_empty());
     }
 
     #[test]

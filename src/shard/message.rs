@@ -12,7 +12,7 @@ use crate::cluster::view::View;
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
-use crate::peer::requester::Requester;
+use crate::peer::requester::{ClientAddress, Requester};
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original, Stamp};
 use crate::store::path::VariantKey;
@@ -102,6 +102,16 @@ pub enum Ask {
     SeeTo(ObjectId),
     /// A variant that will be asked for: to be made when the worker has nothing else to do.
     Ahead(Box<VariantAsk>),
+}
+
+impl Ask {
+    /// The client that waits for it, where that may be long.
+    pub fn client(&self) -> Option<ClientAddress> {
+        match self {
+            Self::Variant(ask) | Self::Kept(ask) => ask.requester.client(),
+            _ => None,
+        }
+    }
 }
 
 /// The answer to the [`Ask`] of the same name.

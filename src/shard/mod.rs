@@ -47,6 +47,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
+use self::afar::gate::Gate;
 use self::afar::variant::Asking;
 use self::ahead::Hints;
 use self::event::Event;
@@ -58,6 +59,7 @@ use self::mesh::Mesh;
 use self::message::Message;
 use self::queue::FairQueue;
 use self::variant::{Flight, FlightKey};
+use crate::cluster::node::NodeId;
 use crate::cluster::rules::stray::Strays;
 use crate::cluster::view::View;
 use crate::image::header::Limits;
@@ -160,6 +162,8 @@ pub struct Shard {
     serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
     /// Questions for variants to other nodes.
     asking: RefCell<HashMap<HotKey, Rc<Asking>>>,
+    /// The way of those questions to each node.
+    gates: RefCell<HashMap<NodeId, Rc<Gate>>>,
     flights_ended: Cell<u64>,
     job_time: Cell<Duration>,
     hints: RefCell<Hints>,
@@ -256,6 +260,7 @@ impl Shard {
             flights: RefCell::default(),
             serving: RefCell::default(),
             asking: RefCell::default(),
+            gates: RefCell::default(),
             flights_ended: Cell::new(0),
             job_time: Cell::new(Duration::ZERO),
             hints: RefCell::default(),

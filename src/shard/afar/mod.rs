@@ -4,6 +4,7 @@
 //! * [`fetch`]: stored bytes.
 //! * [`info`]: what an image says about itself, and who has it.
 //! * [`variant`]: variants, each made once in the cluster.
+//!   [`gate`]: their way to each node, fairly by client.
 //! * [`spread`]: copies of an upload.
 //! * [`strays`]: copies outside their slots, handed over to their owners, and copies that owners lack.
 //! * [`mend`]: this node's own copy, where it lacks one or had a bad one.
@@ -12,6 +13,7 @@
 //! that is alone asks nobody; every question has a deadline.
 
 pub mod fetch;
+pub(super) mod gate;
 pub mod info;
 mod mend;
 pub mod search;

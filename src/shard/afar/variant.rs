@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_lite::future;
+
 use super::super::Shard;
 use super::super::event::Event;
 use super::super::hot::{Entry, HotKey};
@@ -16,6 +18,7 @@ use super::super::mesh::AskError;
 use super::super::message::VariantAsk;
 use super::super::variant::{Variant, VariantBody, VariantError, etag};
 use super::NotFound;
+use super::gate::{Full, Gate};
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::{Absence, Said};
 use crate::peer::body::Stream;
@@ -210,18 +213,39 @@ impl Shard {
         }
     }
 
+    /// The way for questions to a node. Where nobody is on it, it is forgotten.
+    fn gate(&self, node: NodeId) -> Rc<Gate> {
+        let mut gates = self.gates.borrow_mut();
+        gates.retain(|other, gate| *other == node || !gate.is_idle());
+        Rc::clone(gates.entry(node).or_insert_with(|| Gate::new(self.node.settings.resize_queue)))
+    }
+
     async fn made_by_node(&self, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
         let VariantAsk { id, recipe, key, requester } = ask;
         let (text, dimension_max) = (recipe.key(), recipe.dimension_max);
         let call = VariantCall { id: *id, recipe: text, dimension_max, requester: *requester };
         // One deadline for all who are asked.
-        let left = self.node.settings.resize_deadline.saturating_sub(started.elapsed());
-        let opened = match self.open_afar(&self.view(), node, Call::Variant(call), left).await {
-            Ok(opened) => opened,
-            Err(PeerError::Late) => {
-                return Word::Failed(AnywhereError::Variant(VariantError::Deadline));
+        let (left, waited) =
+            (self.node.settings.resize_deadline.saturating_sub(started.elapsed()), Instant::now());
+        let late = || Word::Failed(AnywhereError::Variant(VariantError::Deadline));
+        // Held until the body has come, if it is taken whole.
+        let gate = self.gate(node);
+        let asked = async {
+            let pass = gate.enter(*requester).await.map_err(|Full| Word::Busy)?;
+            let left = left.saturating_sub(waited.elapsed());
+            match self.open_afar(&self.view(), node, Call::Variant(call), left).await {
+                Ok(opened) => Ok((opened, pass)),
+                Err(PeerError::Late) => Err(late()),
+                Err(_) => Err(Word::Said(Said::Nothing)),
             }
-            Err(_) => return Word::Said(Said::Nothing),
+        };
+        let asked = future::or(asked, async {
+            glommio::timer::sleep(left).await;
+            Err(late())
+        });
+        let (opened, _pass) = match asked.await {
+            Ok(asked) => asked,
+            Err(word) => return word,
         };
         if opened.status != call::GIVEN {
             return refusal(opened).await;
