@@ -98,8 +98,8 @@ pub(super) struct Limits {
     pub(super) resize_queue: Count<usize, 1, 100_000>,
     pub(super) resize_deadline: Time<100, HOUR>,
     pub(super) decode_memory: Size<8, { 16 * TIB }>,
-    pub(super) cold_rate: Count<u32, 0, 100_000>,
-    pub(super) upload_rate: Count<u32, 0, 100_000>,
+    pub(super) cold_rate: Count<u32, 0, 10_000>,
+    pub(super) upload_rate: Count<u32, 0, 10_000>,
     pub(super) trusted_proxies: List<TrustedProxy>,
     pub(super) drain_delay: Time<0, HOUR>,
 }

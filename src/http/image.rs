@@ -394,6 +394,7 @@ pub(super) fn problem(error: VariantError) -> Problem {
         VariantError::Absent => Problem::Absent,
         VariantError::Damaged => Problem::Damaged,
         VariantError::Busy | VariantError::GaveWay => Problem::Busy("variants being made"),
+        VariantError::TooFast(too_fast) => Problem::TooFast(too_fast),
         VariantError::Deadline => Problem::Deadline,
         VariantError::Fault(fault) => Problem::CannotMake(fault.to_string()),
         VariantError::Elsewhere(sentence) => Problem::CannotMake(sentence),

@@ -27,6 +27,7 @@ use crate::object::Format;
 use crate::peer::call;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
+use crate::shard::rate::TooFast;
 use crate::telemetry::metrics::Cache;
 pub(super) use timing::timing;
 
@@ -96,6 +97,8 @@ pub(super) enum Problem {
     OutsideRange(u64),
     /// Too much of this is under way.
     Busy(&'static str),
+    /// This client asks for more than it may.
+    TooFast(TooFast),
     /// It took too long.
     Deadline,
     /// The node is about to stop.
@@ -164,6 +167,7 @@ impl Problem {
             Self::CannotMake(_) => (S::UNPROCESSABLE_ENTITY, "cannot-make", "Variant cannot be made"),
             Self::OutsideRange(_) => (S::RANGE_NOT_SATISFIABLE, "outside-range", "Range not satisfiable"),
             Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy", "Overloaded"),
+            Self::TooFast(_) => (S::TOO_MANY_REQUESTS, "too-fast", "Too many requests"),
             Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
@@ -210,6 +214,9 @@ impl From<Problem> for Response<Body> {
             }
             _ if status == StatusCode::UNAUTHORIZED => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"reticulum\""));
+            }
+            Problem::TooFast(TooFast { retry_after_s }) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -24,7 +24,7 @@ use super::unproven::Place;
 use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
-use crate::peer::requester::Requester;
+use crate::peer::requester::{ClientAddress, Requester};
 use crate::shard::Node;
 use crate::shard::afar::spread::SpreadError;
 use crate::shard::event::Event;
@@ -44,6 +44,7 @@ pub(super) struct Permit(Arc<Node>);
 pub(super) struct Gate<'a> {
     context: &'a Context,
     undelete: bool,
+    client: ClientAddress,
     pass: Pass,
 }
 
@@ -84,7 +85,7 @@ pub(super) async fn bytes(
             return Err(NO_UNDELETE);
         }
         admit(context, &request, 0)?;
-        let permit = Permit::take(context)?;
+        let permit = Permit::take(context, context.client(request.headers()))?;
         context.watch.receiving();
         let mut spool = begin(context).await?;
         let mut body = request.into_body();
@@ -114,7 +115,8 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
             Err(refusal) => return Err(Problem::Upload(refusal)),
         };
         admit(context, &request, FORM_EXTRA_BYTES)?;
-        let mut gate = Gate::new(context, granted, undelete)?;
+        let client = context.client(request.headers());
+        let mut gate = Gate::new(context, granted, undelete, client)?;
         context.watch.receiving();
         let bytes_max = context.settings.upload_bytes_max + FORM_EXTRA_BYTES;
         let (form, ended) = form::Form::new(request, bytes_max, granted.is_some())?;
@@ -136,13 +138,18 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
 }
 
 impl<'a> Gate<'a> {
-    fn new(context: &'a Context, granted: Option<Grant>, undelete: bool) -> Result<Self, Problem> {
+    fn new(
+        context: &'a Context,
+        granted: Option<Grant>,
+        undelete: bool,
+        client: ClientAddress,
+    ) -> Result<Self, Problem> {
         let pass = match granted {
-            Some(Grant::Key) => Pass::Header(Permit::take(context)?),
-            Some(Grant::Open) => Pass::Open(Permit::take(context)?),
+            Some(Grant::Key) => Pass::Header(Permit::take(context, client)?),
+            Some(Grant::Open) => Pass::Open(Permit::take(context, client)?),
             None => Pass::Unproven(context.unproven.enter()),
         };
-        Ok(Self { context, undelete, pass })
+        Ok(Self { context, undelete, client, pass })
     }
 
     /// Judges the key in the form's field.
@@ -158,7 +165,7 @@ impl<'a> Gate<'a> {
             return Err(NO_UNDELETE);
         }
         if matches!(self.pass, Pass::Unproven(_)) {
-            self.pass = Pass::Field(Permit::take(self.context)?);
+            self.pass = Pass::Field(Permit::take(self.context, self.client)?);
         }
         Ok(())
     }
@@ -230,13 +237,15 @@ fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Re
 }
 
 impl Permit {
-    fn take(context: &Context) -> Result<Self, Problem> {
+    /// Of an upload that may begin: one that is refused before costs its client nothing of its rate.
+    fn take(context: &Context, client: ClientAddress) -> Result<Self, Problem> {
         let node = &context.shard.node;
         let under_way = node.uploads.fetch_add(1, Relaxed);
         let permit = Self(Arc::clone(node));
         if under_way >= context.settings.uploads_max {
             return Err(Problem::Busy("uploads"));
         }
+        node.upload_rate.take(client).map_err(Problem::TooFast)?;
         Ok(permit)
     }
 }

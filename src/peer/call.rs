@@ -190,6 +190,16 @@ pub fn read_said(facts: Facts<'_>) -> Said {
     }
 }
 
+/// The text of the facts header of a refusal because a client asks too fast: when it may ask again.
+pub fn retry_facts(seconds: u64) -> String {
+    format!("retry={seconds}")
+}
+
+/// Reads [`retry_facts`]; one second where none is said.
+pub fn read_retry(facts: Facts<'_>) -> u64 {
+    facts.get("retry").and_then(|seconds| seconds.parse().ok()).unwrap_or(1)
+}
+
 /// Type and detail of a refusal's text; empty where there is none.
 pub fn read_problem(text: &[u8]) -> (String, String) {
     let problem: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
@@ -293,5 +303,7 @@ mod tests {
         assert_eq!(read_said(Facts::new("")), Said::Nothing);
         let stored = Stored { format: Format::Png, length: 7, uploaded: uploaded() };
         assert_eq!(Stored::parse(Facts::new(&stored.facts())), Some(stored));
+        assert_eq!(read_retry(Facts::new(&retry_facts(7))), 7);
+        assert_eq!(read_retry(Facts::new("retry=-1")), 1);
     }
 }

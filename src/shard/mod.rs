@@ -4,6 +4,7 @@
 //! * [`mesh`]: questions from shard to shard. [`mod@line`]: the way to control and back.
 //!   [`roster`]: what the members say of themselves.
 //! * [`queue`]: jobs that wait, fairly by client. `feed`: their way to the worker.
+//!   [`rate`]: how fast a client may ask for them.
 //! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take.
 //! * [`variant`]: making each variant once.
 //! * [`afar`]: what other nodes have.
@@ -30,6 +31,7 @@ pub mod mesh;
 pub mod message;
 pub mod oneshot;
 pub mod queue;
+pub mod rate;
 pub mod roster;
 mod several;
 mod source;
@@ -58,6 +60,7 @@ use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
 use self::queue::FairQueue;
+use self::rate::RateLimit;
 use self::variant::{Flight, FlightKey};
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::stray::Strays;
@@ -103,6 +106,10 @@ pub struct Node {
     pub layout: Layout,
     /// Uploads under way.
     pub uploads: AtomicUsize,
+    /// Variants to be made, by client.
+    pub cold_rate: RateLimit,
+    /// Uploads, by client.
+    pub upload_rate: RateLimit,
     /// Open connections.
     pub connections: AtomicUsize,
     /// Those of them that take a client's place.
@@ -184,11 +191,14 @@ impl Node {
         line: Line,
         identity: Arc<Identity>,
     ) -> Self {
+        let (cold_rate, upload_rate) = (settings.cold_rate, settings.upload_rate);
         Self {
             settings,
             name,
             layout,
             uploads: AtomicUsize::new(0),
+            cold_rate: RateLimit::new(cold_rate),
+            upload_rate: RateLimit::new(upload_rate),
             connections: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
             metrics,

@@ -14,6 +14,7 @@ use super::hot::Entry;
 use super::lane::{Fault, Job, Outcome, Used, Work};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
+use super::rate::TooFast;
 use super::spent::Spent;
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
@@ -52,6 +53,8 @@ pub enum VariantError {
     Damaged,
     /// The resize queue is full, and no client that waits has more waiting: try again.
     Busy,
+    /// The client asks for more than it may: try again later.
+    TooFast(TooFast),
     /// The deadline passed: try again.
     Deadline,
     /// It was being made ahead and gave way to other work; never the answer to a request.
@@ -132,6 +135,7 @@ impl Shard {
                 if let Some(entry) = made {
                     return ready(entry, Cache::Memory);
                 }
+                self.charge(ask.requester)?;
                 self.metrics.coalesced.add();
                 return ready(self.wait(key, flight, ask.requester).await?.0, Cache::Coalesced);
             }
@@ -147,9 +151,16 @@ impl Shard {
                 break;
             }
         }
+        self.charge(ask.requester)?;
         let flight = self.take_off(Work::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
         let (entry, spent) = self.wait(key, flight, ask.requester).await?;
         Ok(Variant { spent, ..Variant::ready(entry, Cache::Miss) })
+    }
+
+    /// Takes a token of the client's for work that no tier of the cache saves.
+    pub(super) fn charge(&self, requester: Requester) -> Result<(), VariantError> {
+        let taken = requester.client().map(|client| self.node.cold_rate.take(client));
+        taken.unwrap_or(Ok(())).map_err(VariantError::TooFast)
     }
 
     /// The variant if it is here or being made; it is not made for this.

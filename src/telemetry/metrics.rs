@@ -16,9 +16,9 @@ use prometheus::{Encoder, Registry, TextEncoder};
 pub use self::label::{Cache, Label, Member, Resize, Route, Stage, Unproven};
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
-pub const STATUSES: [u16; 22] = [
-    200, 204, 206, 301, 304, 400, 401, 403, 404, 405, 408, 410, 411, 413, 415, 416, 422, 431, 500, 501, 503,
-    507,
+pub const STATUSES: [u16; 23] = [
+    200, 204, 206, 301, 304, 400, 401, 403, 404, 405, 408, 410, 411, 413, 415, 416, 422, 429, 431, 500, 501,
+    503, 507,
 ];
 
 /// Upper bounds of the histograms' buckets, in seconds.
@@ -481,7 +481,7 @@ fn labels(pairs: &[(&'static str, &'static str)]) -> Vec<proto::LabelPair> {
 fn status_text(status: u16) -> &'static str {
     const TEXTS: [&str; STATUSES.len()] = [
         "200", "204", "206", "301", "304", "400", "401", "403", "404", "405", "408", "410", "411", "413",
-        "415", "416", "422", "431", "500", "501", "503", "507",
+        "415", "416", "422", "429", "431", "500", "501", "503", "507",
     ];
     STATUSES.iter().position(|known| *known == status).map_or("other", |index| TEXTS[index])
 }

@@ -9,7 +9,7 @@ use crate::http::image;
 use crate::http::reply::Problem;
 use crate::image::recipe::Recipe;
 use crate::peer::auth::Digest;
-use crate::peer::call::{Stored, VariantCall};
+use crate::peer::call::{self, Stored, VariantCall};
 use crate::shard::message::VariantAsk;
 use crate::shard::variant::{VariantBody, VariantError};
 use crate::store::originals::Found;
@@ -27,6 +27,10 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Give
         Ok(made) => made,
         Err(VariantError::Absent) => return Err(without(shard, Found::Absent)),
         Err(VariantError::Damaged) => return Err(without(shard, Found::Damaged)),
+        Err(VariantError::TooFast(too_fast)) => {
+            let facts = call::retry_facts(too_fast.retry_after_s);
+            return Err(Withheld { problem: Problem::TooFast(too_fast), facts });
+        }
         Err(error) => return Err(image::problem(error).into()),
     };
     match made.body {

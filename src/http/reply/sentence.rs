@@ -38,6 +38,9 @@ impl Problem {
             Self::Damaged => "The stored copy failed its check and was set aside; upload the image again.",
             Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
             Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
+            Self::TooFast(_) => {
+                "This client asks for more new work than it may; try again after Retry-After."
+            }
             Self::Deadline => "Making this variant took too long; try again after Retry-After.",
             Self::Stopping => "This node is about to stop; ask another one.",
             Self::ReadOnly => {

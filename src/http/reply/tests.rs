@@ -35,6 +35,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::CannotMake(text()),
         Problem::OutsideRange(1),
         Problem::Busy("x"),
+        Problem::TooFast(TooFast { retry_after_s: 7 }),
         Problem::Deadline,
         Problem::Stopping,
         Problem::NotMember(Standing::Joining),
@@ -54,11 +55,12 @@ fn every_status_is_counted_by_the_metrics() {
 }
 
 #[test]
-fn every_503_says_when_to_come_back_and_nothing_but_absence_is_cached() {
+fn every_429_and_503_says_when_to_come_back_and_nothing_but_absence_is_cached() {
     for problem in every_problem() {
         let response = Response::<Body>::from(problem.clone());
-        let unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
-        assert_eq!(response.headers().contains_key(RETRY_AFTER), unavailable, "{problem:?}");
+        let passes =
+            [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&response.status());
+        assert_eq!(response.headers().contains_key(RETRY_AFTER), passes, "{problem:?}");
         let stored = response.headers()[CACHE_CONTROL] != "no-store";
         assert_eq!(stored, problem == Problem::Absent, "{problem:?}");
     }

@@ -16,6 +16,7 @@ use super::super::event::Event;
 use super::super::hot::{Entry, HotKey};
 use super::super::mesh::AskError;
 use super::super::message::VariantAsk;
+use super::super::rate::TooFast;
 use super::super::variant::{Variant, VariantBody, VariantError, etag};
 use super::NotFound;
 use super::gate::{Full, Gate};
@@ -131,6 +132,7 @@ impl Shard {
         loop {
             let under_way = self.asking.borrow().get(&key).cloned();
             let Some(asking) = under_way else { break };
+            self.charge(ask.requester).map_err(AnywhereError::Variant)?;
             self.metrics.coalesced.add();
             asking.ended.wait().await;
             let outcome = asking.outcome.borrow().clone();
@@ -267,6 +269,7 @@ impl Shard {
 /// What a node means that gives no variant.
 async fn refusal(opened: Opened) -> Word {
     let (status, said) = (opened.status, call::read_said(opened.facts()));
+    let too_fast = TooFast { retry_after_s: call::read_retry(opened.facts()) };
     if said != Said::Nothing {
         return Word::Said(said);
     }
@@ -276,6 +279,7 @@ async fn refusal(opened: Opened) -> Word {
         (call::IMPOSSIBLE, _) => Word::Failed(AnywhereError::Variant(VariantError::Elsewhere(detail))),
         (_, "deadline") => Word::Failed(AnywhereError::Variant(VariantError::Deadline)),
         (_, "busy") => Word::Busy,
+        (_, "too-fast") => Word::Failed(AnywhereError::Variant(VariantError::TooFast(too_fast))),
         _ => Word::Said(Said::Nothing),
     }
 }
