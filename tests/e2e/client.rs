@@ -5,8 +5,10 @@
 
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 /// How long a read may stay without a byte. Generous, for a loaded machine; no test waits for it to pass.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -223,7 +225,19 @@ impl Connection {
     }
 
     pub(crate) fn try_open(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Self::over(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
+    }
+
+    /// From this address of the machine, 127.0.0.0/8 among them.
+    #[track_caller]
+    pub(crate) fn open_from(address: Ipv4Addr, port: u16) -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        bind(&socket, &SocketAddrV4::new(address, 0)).expect("an address of this machine");
+        connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).expect("somebody listens");
+        Self::over(socket.into()).expect("options of a socket")
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;

@@ -8,7 +8,7 @@
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
-//!   [`overload`], [`corpus`].
+//!   [`overload`], [`fairness`], [`corpus`].
 //! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`forms`], [`signed`], [`proxied`].
 //! * How nodes become a cluster and stay one: [`cluster`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
@@ -34,6 +34,7 @@ mod crowd;
 mod damage;
 mod demo;
 mod disk;
+mod fairness;
 mod forms;
 mod glance;
 mod grammar;
