@@ -28,7 +28,7 @@ impl Shard {
         if let Some(entry) = self.hot.get(&(*id, key), true) {
             return Facts::from_bytes(&entry.bytes);
         }
-        let bytes = match self.variants.open(id, &key, original.format).await {
+        let bytes = match self.variants.open(id, &key, original.format, true).await {
             Ok(Some(Kept::Bytes(bytes))) => bytes,
             // Facts are short: a long file is none of ours.
             Ok(Some(Kept::File(..)) | None) => return None,

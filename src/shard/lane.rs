@@ -111,6 +111,8 @@ pub struct Used {
     pub cached: Cached,
     /// Bytes of its contents.
     pub length: u64,
+    /// What its blocks take on disk; 0 where that is not known.
+    pub disk_bytes: u64,
 }
 
 /// The samples that a job began with: themselves, if they are not kept yet.
@@ -183,7 +185,8 @@ impl Worker {
         let Some(bytes) = new else { return Ok(()) };
         let started = Instant::now();
         let Job { number, id, key, format, .. } = *job;
-        let file = Used { id, key, cached: Cached::Variant(format), length: bytes.len() as u64 };
+        let length = bytes.len() as u64;
+        let file = Used { id, key, cached: Cached::Variant(format), length, disk_bytes: 0 };
         let variant = self.written(file, &bytes);
         let samples = match samples {
             Some((file, Some(new))) => self.written(file, &new),
@@ -198,7 +201,7 @@ impl Worker {
 
     /// `None` if it is not kept: it is no loss.
     fn written(&self, file: Used, contents: &[u8]) -> Option<Used> {
-        let Used { id, key, cached, length } = &file;
+        let Used { id, key, cached, length, .. } = &file;
         if *length > variants::contents_max(self.cache_bytes_max, *cached) {
             return None;
         }
@@ -206,7 +209,7 @@ impl Worker {
         let (temporary, path) =
             (self.layout.temporary_cached(self.shard), self.layout.cached(id, key, *cached));
         match proof::write(&temporary, &path, contents, sync) {
-            Ok(()) => Some(file),
+            Ok(disk_bytes) => Some(Used { disk_bytes, ..file }),
             Err(error) => {
                 log::warn!(error:% = error; "cannot keep what was made");
                 None
@@ -263,7 +266,8 @@ impl Worker {
         let key = intermediate::key(&job.id, &scales);
         // A cache that cannot be read is a miss.
         let samples = proof::read(&self.layout.cached(&job.id, &key, Cached::Samples), length);
-        Some((Used { id: job.id, key, cached: Cached::Samples, length }, samples.unwrap_or_default()))
+        let named = Used { id: job.id, key, cached: Cached::Samples, length, disk_bytes: 0 };
+        Some((named, samples.unwrap_or_default()))
     }
 
     /// Decodes, or begins with what was decoded before, and does the rest.

@@ -251,7 +251,7 @@ impl Shard {
         Self {
             spools: Spools::new(layout.clone(), index),
             originals: Originals::new(layout.clone(), mine),
-            variants: Variants::new(layout, share),
+            variants: Variants::new(layout, share, move |start| usize::from(start) % shards == index),
             hot: Hot::new(node.settings.cache_memory_bytes / shards as u64),
             node,
             metrics,
@@ -373,9 +373,8 @@ impl Shard {
         let stock = {
             let shard = Rc::clone(&self);
             async move {
-                let (index, shards) = (shard.index(), shard.mesh.shards());
-                shard.variants.take_stock(|id| id.shard(shards) == index).await;
-                shard.metrics.disk_bytes.set(shard.variants.bytes());
+                shard.variants.take_stock().await;
+                shard.report_disk();
             }
         };
         self.spawn(stock);

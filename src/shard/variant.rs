@@ -21,7 +21,7 @@ use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;
 use crate::store::originals::{Found, Original};
 use crate::store::path::VariantKey;
-use crate::store::variants::Kept;
+use crate::store::variants::{Kept, Room};
 use crate::telemetry::metrics::{Cache, Resize};
 
 /// A variant as found or made.
@@ -191,7 +191,7 @@ impl Shard {
     /// The variant from the disk tier, and into the memory tier.
     async fn kept(&self, ask: &VariantAsk, original: &Original) -> Option<VariantBody> {
         let format = ask.recipe.format;
-        match self.variants.open(&ask.id, &ask.key, format).await {
+        match self.variants.open(&ask.id, &ask.key, format, true).await {
             Ok(Some(Kept::Bytes(bytes))) => {
                 self.metrics.disk_hits.add();
                 let entry = Entry::new(bytes, format, &etag(&ask.key), original.modified);
@@ -331,8 +331,22 @@ impl Shard {
         });
     }
 
-    async fn count_used(&self, Used { id, key, cached, length }: Used) {
-        self.variants.used(&id, &key, cached, length).await;
+    async fn count_used(&self, Used { id, key, cached, length, disk_bytes }: Used) {
+        self.variants.used(&id, &key, cached, length, disk_bytes).await;
+        self.report_disk();
+    }
+
+    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::give_way`]. How much.
+    ///
+    /// [`Variants::give_way`]: crate::store::variants::Variants::give_way
+    pub async fn give_way(&self, wanted: Room) -> Room {
+        let freed = self.variants.give_way(wanted).await;
+        self.report_disk();
+        freed
+    }
+
+    /// Tells the metrics what the disk tier holds.
+    pub(super) fn report_disk(&self) {
         self.metrics.disk_bytes.set(self.variants.bytes());
         self.metrics.disk_evictions.set(self.variants.evictions());
     }

@@ -97,9 +97,10 @@ impl Layout {
         self.root.join(format!("store/{}/{id}.{}", fan_out(id), format.extension()))
     }
 
-    /// `cache/<aa>/<bb>`
-    pub fn variant_directory(&self, id: &ObjectId) -> PathBuf {
-        self.root.join(format!("cache/{}", fan_out(id)))
+    /// `cache/<aa>/<bb>` by the first 16 bits of the ids that lie there.
+    pub fn cache_directory(&self, start: u16) -> PathBuf {
+        let [a, b] = start.to_be_bytes();
+        self.root.join(format!("cache/{a:02x}/{b:02x}"))
     }
 
     /// `cache/<aa>/<bb>/<id>-<key>.<ext>`

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Bytes of the trailer.
@@ -47,28 +48,45 @@ pub fn read(path: &Path, length: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(proven.then_some(bytes))
 }
 
+/// Directories that are made for one file before it is given up. One that is empty is removed by whoever sees that, so
+/// it may vanish again before the file gets its name.
+const DIRECTORY_TRIES: u32 = 8;
+
 /// Writes a file of the cache, its trailer behind the contents, under a temporary name first; what was there is replaced.
-/// Unless it is synced, what a power cut tears may have its name and not be proven. Blocking.
+/// Unless it is synced, what a power cut tears may have its name and not be proven. Blocking. Says what its blocks take,
+/// as far as the file system knows by then.
 ///
 /// # Errors
 /// Of writing it; then neither name is left behind.
-pub fn write(temporary: &Path, path: &Path, contents: &[u8], sync: bool) -> io::Result<()> {
+pub fn write(temporary: &Path, path: &Path, contents: &[u8], sync: bool) -> io::Result<u64> {
     let written = fs::File::create(temporary).and_then(|mut file| {
         file.write_all(contents)?;
         file.write_all(&trailer(contents))?;
-        if sync { file.sync_data() } else { Ok(()) }
-    });
-    let named = written.and_then(|()| match fs::rename(temporary, path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            path.parent().map_or(Ok(()), fs::create_dir_all)?;
-            fs::rename(temporary, path)
+        if sync {
+            file.sync_data()?;
         }
-        renamed => renamed,
+        Ok(file.metadata()?.blocks() * 512)
     });
+    let named = written.and_then(|bytes| name(temporary, path).map(|()| bytes));
     if named.is_err() {
         let _ = fs::remove_file(temporary);
     }
     named
+}
+
+fn name(temporary: &Path, path: &Path) -> io::Result<()> {
+    for _ in 0..DIRECTORY_TRIES {
+        match fs::rename(temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match path.parent().map_or(Ok(()), fs::create_dir_all) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    made => made?,
+                }
+            }
+            renamed => return renamed,
+        }
+    }
+    fs::rename(temporary, path)
 }
 
 fn trailer_of(length: u64, checksum: u32) -> Trailer {
