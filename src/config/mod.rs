@@ -37,6 +37,7 @@ use self::fault::Place;
 use self::key::Key;
 pub use self::key::PREFIX;
 use self::setting::Given;
+use self::setting::preset::PresetOption;
 use self::setting::text::{Name, Secret};
 use self::setting::url::Origin;
 use self::values::{Images, Values};
@@ -159,6 +160,7 @@ fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
             recipe: images.recipe(),
             presets: images.presets.0,
             only_presets: images.only_presets,
+            preset_overrides: access.preset_overrides.0.into_iter().map(PresetOption::into_text).collect(),
             access: http::access::Settings {
                 upload_keys: access.upload_keys.0.into_iter().map(Secret::into_text).collect(),
                 open_uploads: access.open_uploads,

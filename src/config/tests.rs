@@ -113,6 +113,7 @@ disk = "2 kB"
 upload_keys = ["up", "load"]
 open_uploads = true
 operator_key = "op"
+preset_overrides = ["Q050", "dpr2"]
 sign_keys = ["sign-with-16-bytes"]
 require_signature = "all"
 cors_origins = ["https://example.org"]
@@ -161,6 +162,7 @@ fn every_key_in_use_reaches_its_room() {
     assert_eq!((http.only_presets, http.upload_bytes_max), (true, 1_000));
     let proxies = http.trusted_proxies.iter().map(ToString::to_string);
     assert_eq!(proxies.collect::<Vec<_>>(), ["10.0.0.0/8", "loopback"]);
+    assert_eq!(http.preset_overrides, ["q50", "dpr2"]);
     assert_eq!((http.connections_max, http.uploads_max), (8, 9));
     assert_eq!(
         (http.header_timeout, http.idle_timeout),
@@ -214,7 +216,7 @@ fn every_key_has_a_variable() {
         name=c secrets=0123456789abcdef,0123456789abcdeg secret=0123456789abcdef secret_file=f join=http://localhost:6,http://localhost:7 replication=4 min_replication=1
         max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 upscale=true jpeg=1 webp=2 avif=3
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2
-        upload_keys=a,b open_uploads=true operator_key=o sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
+        upload_keys=a,b open_uploads=true operator_key=o preset_overrides=q50,dpr2 sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
         connections=1 uploads=2 header_timeout=1s idle_timeout=2s body_progress=3s resize_queue=4 resize_deadline=5s
         decode_memory=100 cold_rate=6 upload_rate=7 trusted_proxies=loopback,::1 drain_delay=6s level=trace format=json";
     for (key, value) in KEYS.iter().zip(values.split_whitespace()) {

@@ -10,7 +10,7 @@ use log::LevelFilter;
 
 use super::setting::List;
 use super::setting::number::{Count, Size, Time};
-use super::setting::preset::Presets;
+use super::setting::preset::{PresetOption, Presets};
 use super::setting::text::{FilePath, Name, Secret};
 use super::setting::url::{NodeUrl, Origin};
 use crate::http::access::RequireSignature;
@@ -83,6 +83,7 @@ pub(super) struct Access {
     pub(super) upload_keys: List<Secret<1>>,
     pub(super) open_uploads: bool,
     pub(super) operator_key: Secret<0>,
+    pub(super) preset_overrides: List<PresetOption>,
     pub(super) sign_keys: List<Secret<16>>,
     pub(super) require_signature: RequireSignature,
     pub(super) cors_origins: List<Origin>,
@@ -174,6 +175,7 @@ impl Default for Access {
             upload_keys: List::default(),
             open_uploads: false,
             operator_key: Secret::default(),
+            preset_overrides: List::default(),
             sign_keys: List::default(),
             require_signature: RequireSignature::Off,
             cors_origins: List(vec![Origin::any()]),

@@ -265,11 +265,14 @@ fn image(
     let (name, extension) = parse_file(file)?;
     Shape::Image { id: id_text, spec: spec_text, file }.check(method)?;
     let id = parse_id(id_text)?;
-    let spec = parse_spec(spec_text, extension);
-    let admission = signing.admit(spec.as_ref().is_ok_and(Spec::is_full_plain)).map_err(Problem::Url)?;
-    let spec = spec?;
+    let written = parse_spec(spec_text);
+    let is_full = written.as_ref().is_ok_and(|spec| spec.canonical_for(extension).is_full_plain());
+    let admission = signing.admit(is_full).map_err(Problem::Url)?;
+    let written = written?;
+    let spec = written.canonical_for(extension);
     let meaning = presets.meaning(&spec).map_err(|error| Problem::BadSpec(error.to_string()))?;
-    presets.admit(&spec)?;
+    // As written: an option that this format does not take is one all the same.
+    presets.admit(&written)?;
     let canonical = [&id.to_string(), &spec.to_string(), &*name, extension.as_str()];
     let given = [id_text, spec_text, name_as_sent(file), extension_as_sent(file)];
     if canonical != given && !admission.signed {
@@ -282,11 +285,9 @@ fn image(
     Ok(Endpoint::Image(ImageRequest { id, spec, extension, stored_only: admission.stored_only, by_preset }))
 }
 
-/// The spec as it stands in the canonical URL.
-fn parse_spec(text: &str, extension: Extension) -> Result<Spec, Problem> {
+fn parse_spec(text: &str) -> Result<Spec, Problem> {
     let decoded = decode(text, "The spec holds a '/', a NUL or a character that is not ASCII; take it out.")?;
-    let spec = Spec::parse(&decoded).map_err(|error| Problem::BadSpec(error.to_string()))?;
-    Ok(spec.canonical_for(extension))
+    Spec::parse(&decoded).map_err(|error| Problem::BadSpec(error.to_string()))
 }
 
 /// The name as it goes into a canonical URL, and the extension.

@@ -193,12 +193,17 @@ fn parse_hints(hints: &str, presets: Presets<'_>) -> Result<Vec<Spec>, Problem> 
     if specs.len() > HINTS_MAX {
         return Err(Problem::BadForm(format!("Send at most {HINTS_MAX} size_hints.")));
     }
-    let meaning = |text: &String| {
-        Spec::parse(text)
-            .and_then(|spec| presets.meaning(&spec))
-            .map_err(|error| Problem::BadSpec(format!("The hint {text:?} is no spec. {error}")))
-    };
-    specs.iter().map(meaning).collect()
+    let mut meanings = Vec::with_capacity(specs.len());
+    for text in &specs {
+        let bad = |error| Problem::BadSpec(format!("The hint {text:?} is no spec. {error}"));
+        let spec = Spec::parse(text).map_err(bad)?;
+        let meaning = presets.meaning(&spec).map_err(bad)?;
+        presets.admit(&spec)?;
+        if !presets.is_stored_only(&spec) {
+            meanings.push(meaning);
+        }
+    }
+    Ok(meanings)
 }
 
 /// The request's body as multer wants it.
@@ -295,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_size_begins_the_next_hint() {
-        let check = |hints: &str| parse_hints(hints, Presets::new(&BTreeMap::new(), false));
+        let check = |hints: &str| parse_hints(hints, Presets::new(&BTreeMap::new(), false, &[]));
         let texts =
             |hints: &str| check(hints).map(|specs| specs.iter().map(Spec::to_string).collect::<Vec<_>>());
         assert_eq!(texts("50s, 300w200h,fill,q70 ,full").unwrap(), ["50s", "300w200h,fill,q70", "full"]);
@@ -309,11 +314,19 @@ mod tests {
     fn a_hint_may_name_a_preset_that_there_is() {
         let thumb = (PresetName::parse("thumb").unwrap(), Spec::parse("200s").unwrap());
         let named = BTreeMap::from([thumb]);
-        let check = |hints: &str| parse_hints(hints, Presets::new(&named, true));
+        let check = |hints: &str| parse_hints(hints, Presets::new(&named, false, &[]));
         let texts =
             |hints: &str| check(hints).map(|specs| specs.iter().map(Spec::to_string).collect::<Vec<_>>());
         assert_eq!(texts("p-thumb,q70,50s").unwrap(), ["200s,q70", "50s"]);
         assert!(matches!(check("50s,p-none"), Err(Problem::BadSpec(_))));
         assert!(matches!(check("p-thumb,fill"), Err(Problem::BadSpec(_))));
+        let overrides = ["q70".to_owned()];
+        let check = |hints: &str| parse_hints(hints, Presets::new(&named, true, &overrides));
+        for hints in ["50s", "p-thumb,50s", "p-thumb,q71", "p-thumb,up", "full,q70"] {
+            assert_eq!(check(hints), Err(Problem::OnlyPresets), "{hints}");
+        }
+        // What is stored is not made.
+        let meant = ["200s", "200s,q70"].map(|text| Spec::parse(text).unwrap());
+        assert_eq!(check("p-thumb,full,p-thumb,q70").unwrap(), meant);
     }
 }

@@ -36,9 +36,9 @@ impl Live {
 
     /// Takes keys, presets and the rules of access from `settings`; limits stay as they were at the start.
     pub fn reload(&self, settings: Settings) {
-        let Settings { presets, only_presets, access, .. } = settings;
+        let Settings { presets, only_presets, preset_overrides, access, .. } = settings;
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        *newest = Settings { presets, only_presets, access, ..newest.clone() };
+        *newest = Settings { presets, only_presets, preset_overrides, access, ..newest.clone() };
         // Released with the lock still held: whoever sees the number finds the settings.
         self.version.fetch_add(1, Ordering::Release);
     }

@@ -63,6 +63,8 @@ pub struct Settings {
     pub presets: BTreeMap<PresetName, Spec>,
     /// Whether variants are made by preset only.
     pub only_presets: bool,
+    /// Options in canonical form that may follow a preset's name where variants are made by preset only.
+    pub preset_overrides: Vec<String>,
     /// Who may do what.
     pub access: access::Settings,
     /// Bytes of an upload.

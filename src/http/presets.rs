@@ -12,15 +12,21 @@ use crate::object::{Spec, SpecError};
 pub(super) struct Presets<'a> {
     named: &'a BTreeMap<PresetName, Spec>,
     only: bool,
+    /// Options that may follow a preset's name where only presets are made.
+    overrides: &'a [String],
 }
 
 impl<'a> Presets<'a> {
-    pub(super) const fn new(named: &'a BTreeMap<PresetName, Spec>, only: bool) -> Self {
-        Self { named, only }
+    pub(super) const fn new(
+        named: &'a BTreeMap<PresetName, Spec>,
+        only: bool,
+        overrides: &'a [String],
+    ) -> Self {
+        Self { named, only, overrides }
     }
 
-    pub(super) const fn of(settings: &'a Settings) -> Self {
-        Self::new(&settings.presets, settings.only_presets)
+    pub(super) fn of(settings: &'a Settings) -> Self {
+        Self::new(&settings.presets, settings.only_presets, &settings.preset_overrides)
     }
 
     /// What a spec means once its preset, if it names one, is written out.
@@ -31,15 +37,51 @@ impl<'a> Presets<'a> {
         spec.expanded(|name| self.named.get(name))
     }
 
-    /// Whether a URL may ask for this spec. `full` alone may mean the stored bytes, which are no variant: only
-    /// whoever knows the stored format can refuse it.
+    /// Whether a URL, or an upload's hint, may ask for this spec, as it was written: an option that is listed admits no
+    /// other value of its kind. `full` alone may mean the stored bytes, which are no variant: only whoever knows the
+    /// stored format can refuse it.
     ///
     /// # Errors
-    /// [`Problem::OnlyPresets`] where the spec names none and must.
+    /// [`Problem::OnlyPresets`] where the spec names none and must, or has an option beside its preset.
     pub(super) fn admit(self, spec: &Spec) -> Result<(), Problem> {
-        if self.only && spec.preset().is_none() && !spec.is_full_plain() {
-            return Err(Problem::OnlyPresets);
+        let admitted = !self.only
+            || spec.is_full_plain()
+            || spec.preset().is_some() && spec.options().iter().all(|option| self.overrides.contains(option));
+        if admitted { Ok(()) } else { Err(Problem::OnlyPresets) }
+    }
+
+    /// Whether this is no preset's but the stored bytes, which need not be made ahead, or what only a preset may ask for.
+    pub(super) fn is_stored_only(self, spec: &Spec) -> bool {
+        self.only && spec.is_full_plain()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_only_presets_are_made_each_option_beside_one_must_be_listed_whole() {
+        let named = BTreeMap::new();
+        let overrides = ["q50", "dpr2", "g-c"].map(str::to_owned);
+        let admits = |only, spec: &str| {
+            Presets::new(&named, only, &overrides).admit(&Spec::parse(spec).unwrap()).is_ok()
+        };
+        for spec in ["p-a", "P-A,Q050", "p-a,q50", "p-a,dpr2.0", "p-a,q50,dpr2", "p-a,g-c", "full"] {
+            assert!(admits(true, spec), "{spec}");
         }
-        Ok(())
+        for spec in [
+            "p-a,q51",
+            "p-a,q5",
+            "p-a,dpr2.5",
+            "p-a,q50,grey",
+            "p-a,up",
+            "p-a,meta",
+            "full,q50",
+            "9s",
+            "9s,q50",
+        ] {
+            assert!(!admits(true, spec) && admits(false, spec), "{spec}");
+        }
     }
 }

@@ -83,9 +83,34 @@ fn where_only_presets_are_made_every_other_variant_is_403() {
         node.get(&format!("/image/{id}/{target}")).problem(403);
     }
     assert_eq!(node.get(&format!("/image/{id}/full/x.jpg")).expect(200).body, source);
-    let answer = node.get(&format!("/image/{id}/p-thumb,q30/x.webp")).expect(200);
+    let answer = node.get(&format!("/image/{id}/p-thumb/x.webp")).expect(200);
     assert_eq!(Picture::decode(&answer.body).size(), (60, 60));
     node.get(&format!("/image/{id}/p-plain/x.png")).expect(200);
+}
+
+#[test]
+fn options_beside_a_preset_make_no_variant_unless_they_are_listed_whole() {
+    let config =
+        format!("{PRESETS}only_presets = true\n[access]\npreset_overrides = [\"q30\", \"dpr0.5\"]\n");
+    let node = Node::with_config(&config);
+    let id = node.upload(&jpeg(200, 100, 1));
+    // A flood: each of these would be another file.
+    for quality in (1..=100).filter(|quality| *quality != 30) {
+        node.get(&format!("/image/{id}/p-thumb,q{quality}/x.jpg")).problem(403);
+    }
+    for options in ["dpr2", "dpr0.51", "q30,flip", "grey", "g-c", "bg-000000", "crop-0-0-9-9"] {
+        for extension in ["jpg", "png", "auto"] {
+            node.get(&format!("/image/{id}/p-thumb,{options}/x.{extension}")).problem(403);
+        }
+    }
+    assert_eq!(node.metric("reticulum_resizes_total{outcome=\"ok\"}"), 0.0);
+    for spec in ["p-thumb,q30", "p-thumb,dpr0.5", "p-thumb,dpr0.5,q30", "p-thumb"] {
+        node.get(&format!("/image/{id}/{spec}/x.jpg")).expect(200);
+    }
+    // A bad spec first, then what is not admitted, then another form.
+    node.get(&format!("/image/{id}/p-thumb,q030,fill/x.jpg")).problem(400);
+    node.get(&format!("/image/{id}/P-thumb,q031/x.jpeg")).problem(403);
+    node.get(&format!("/image/{id}/P-thumb,q030/x.jpeg")).expect(301);
 }
 
 #[test]

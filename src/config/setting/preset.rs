@@ -6,13 +6,42 @@ use std::fmt;
 
 use toml::de::DeValue;
 
-use super::{Given, Setting, Wrong, cut, quoted, split};
+use super::{Given, Setting, Value, Wrong, cut, quoted, split};
 use crate::object::spec::{PresetName, Size};
 use crate::object::{Spec, SpecError};
 
 /// Presets by name. Each can be made, and names no other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::config) struct Presets(pub(in super::super) BTreeMap<PresetName, Spec>);
+
+/// One whole option that may follow a preset's name, in canonical form, as in `q50`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::config) struct PresetOption(String);
+
+/// What stands before an option so that it is a spec.
+const BEFORE_OPTION: &str = "p-x,";
+
+impl PresetOption {
+    pub(in crate::config) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+impl Value for PresetOption {
+    fn read(given: Given<'_>) -> Option<Self> {
+        let text = given.text().filter(|text| !text.contains(','))?;
+        let spec = Spec::parse(&format!("{BEFORE_OPTION}{text}")).ok()?;
+        spec.options().pop().map(Self)
+    }
+
+    fn print(&self) -> String {
+        quoted(&self.0)
+    }
+
+    fn takes() -> String {
+        "one whole option of a spec, such as \"q50\" or \"dpr2\"".to_owned()
+    }
+}
 
 /// Why a preset cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +162,29 @@ mod tests {
             assert!(fault.contains(expected), "{fault}");
         }
         assert_eq!(presets, set("old=10s").unwrap());
+    }
+
+    #[test]
+    fn an_override_is_one_whole_option() {
+        let read =
+            |text: &str| PresetOption::read(Given::Words(OsStr::new(text))).map(PresetOption::into_text);
+        for (text, option) in [
+            ("q50", "q50"),
+            ("Q050", "q50"),
+            ("dpr2.0", "dpr2"),
+            ("dpr1", "dpr1"),
+            ("g-c", "g-c"),
+            ("bg-FFffFF", "bg-ffffff"),
+            ("crop-1-2-3-4", "crop-1-2-3-4"),
+            ("meta", "meta"),
+        ] {
+            assert_eq!(read(text).as_deref(), Some(option), "{text}");
+        }
+        for text in
+            ["", "dpr", "q", "q0", "g-", "200s", "full", "p-thumb", "q50,flip", ",", "q50,", "rot45", "q5*"]
+        {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -43,6 +43,11 @@ fn texts(path: &str) -> BoxedStrategy<String> {
                 .prop_map(|proxies| proxies.join(","))
                 .boxed()
         }
+        "access.preset_overrides" => {
+            proptest::collection::vec("q[1-9]|dpr(1|2|1\\.5)|fill|g-[nsc]|bg-00ff00", 0..3)
+                .prop_map(|options| options.join(","))
+                .boxed()
+        }
         "log.level" => "off|error|warn|info|debug|trace".boxed(),
         "log.format" => "text|json".boxed(),
         path if path.ends_with("_timeout")

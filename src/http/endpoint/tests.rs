@@ -12,7 +12,7 @@ fn ask(method: &Method, path: &str, query: Option<&str>, only_presets: bool) -> 
         &path.replace("ID", ID),
         query,
         Signing::default(),
-        Presets::new(&named, only_presets),
+        Presets::new(&named, only_presets, &["q5".to_owned()]),
     )
 }
 
@@ -144,12 +144,29 @@ fn a_preset_that_is_unknown_or_cannot_take_an_option_is_a_bad_spec() {
 #[test]
 fn where_only_presets_are_made_others_are_refused_before_a_redirect_and_after_a_bad_spec() {
     let get = |path: &str| ask(&Method::GET, path, None, true);
-    for path in ["/image/ID/200s/a.jpg", "/image/ID/0200S/a.jpeg", "/image/ID/full,q5/a.jpg"] {
+    for path in [
+        "/image/ID/200s/a.jpg",
+        "/image/ID/0200S/a.jpeg",
+        "/image/ID/full,q5/a.jpg",
+        "/image/ID/full,q5/a.png",
+        "/image/ID/p-thumb,q6/a.jpg",
+        "/image/ID/p-thumb,q6/a.png",
+        "/image/ID/P-thumb,q06/a.jpeg",
+        "/image/ID/p-thumb,q5,flip/a.jpg",
+        "/image/ID/p-thumb,dpr1/a.auto",
+    ] {
         assert_eq!(get(path), Err(Problem::OnlyPresets), "{path}");
     }
     assert!(matches!(get("/image/ID/nonsense/a.jpg"), Err(Problem::BadSpec(_))));
+    assert!(matches!(get("/image/ID/p-thumb,fill/a.jpg"), Err(Problem::BadSpec(_))));
     assert!(matches!(get("/image/ID/P-thumb/a.jpg"), Ok(Endpoint::Moved(_))));
-    for path in ["/image/ID/p-thumb,q5/a.jpg", "/image/ID/full/a.jpg", "/image/ID/full/a.png"] {
+    assert!(matches!(get("/image/ID/p-thumb,q5/a.png"), Ok(Endpoint::Moved(_))));
+    for path in [
+        "/image/ID/p-thumb/a.auto",
+        "/image/ID/p-thumb,q5/a.jpg",
+        "/image/ID/full/a.jpg",
+        "/image/ID/full/a.png",
+    ] {
         assert!(matches!(get(path), Ok(Endpoint::Image(_))), "{path}");
     }
 }

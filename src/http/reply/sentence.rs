@@ -15,7 +15,7 @@ impl Problem {
             Self::BadUrl(detail) | Self::Framing(detail) => detail,
             Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
             Self::OnlyPresets => {
-                "Only presets are made here; write p- and the name of one, or ask for full as stored."
+                "Only presets are made here; write p- and the name of one without other options, or ask for full as stored."
             }
             Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
             Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),

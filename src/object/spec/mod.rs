@@ -222,6 +222,11 @@ impl Spec {
         *self == Self::full()
     }
 
+    /// Its options in canonical form, as in `q75`, in the grammar's order.
+    pub fn options(&self) -> Vec<String> {
+        self.to_string().split(',').skip(1).map(str::to_owned).collect()
+    }
+
     /// Without the options that say what holds anyway. After a preset they stay: there they override.
     fn canonical(mut self) -> Self {
         if !matches!(self.size, Size::Preset(_)) {
