@@ -1,9 +1,11 @@
 //! What is sent: bytes in memory, or a file read as it goes.
 
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf, Bytes};
 use glommio::io::ReadResult;
@@ -15,16 +17,21 @@ use super::watch::Watch;
 use crate::object::ObjectId;
 use crate::peer::body::Stream;
 use crate::peer::pool::PeerError;
+use crate::shard::bodies::{BodyMemory, Charge};
 use crate::store::StoreError;
 use crate::store::read::{CHUNK_BYTES, Reader};
 
 /// Bytes of an unproven file that are held back until its hash is known.
 const HELD_BACK_BYTES: u64 = 64 << 10;
 
+/// Bytes of a file that are read at once where bodies have no room in memory: with 10,000 connections, 80 MB.
+const PIECE_BYTES: u64 = 8 << 10;
+
 /// An answer's body.
 pub(super) struct Body {
     source: Source,
     _sent: Option<Sent>,
+    _charge: Option<Arc<Charge>>,
 }
 
 enum Source {
@@ -41,7 +48,21 @@ struct Sent(Rc<Watch>);
 #[derive(Debug)]
 pub(super) enum Chunk {
     Bytes(Bytes),
-    Read { buffer: ReadResult, position: usize },
+    Read { buffer: ReadResult, position: usize, _held: Option<HeldRead> },
+}
+
+/// A read that is counted until it has been sent.
+#[derive(Debug)]
+pub(super) struct HeldRead {
+    _charge: Charge,
+    unsent: Option<Rc<Unsent>>,
+}
+
+/// How many reads of a file are on their way, and who waits until none is.
+#[derive(Debug, Default)]
+struct Unsent {
+    reads: Cell<u32>,
+    waiting: RefCell<Option<Waker>>,
 }
 
 /// Why a body ended unfinished. The connection is closed, so that nobody takes a part for the whole.
@@ -61,9 +82,11 @@ struct File {
     end: u64,
     proof: Option<Proof>,
     reading: Option<Reading>,
+    memory: Option<Arc<BodyMemory>>,
+    unsent: Rc<Unsent>,
 }
 
-type Reading = Pin<Box<dyn Future<Output = Result<ReadResult, StoreError>>>>;
+type Reading = Pin<Box<dyn Future<Output = (Result<ReadResult, StoreError>, Option<Charge>)>>>;
 
 /// A hash that must come out as the id.
 struct Proof {
@@ -78,7 +101,7 @@ pub(super) type Report = Box<dyn FnOnce(bool)>;
 
 impl Body {
     pub(super) fn empty() -> Self {
-        Self { source: Source::Empty, _sent: None }
+        Self { source: Source::Empty, _sent: None, _charge: None }
     }
 
     pub(super) fn bytes(bytes: impl Into<Bytes>) -> Self {
@@ -86,26 +109,40 @@ impl Body {
     }
 
     pub(super) fn chunk(chunk: Chunk) -> Self {
-        Self { source: Source::Chunk(Some(chunk)), _sent: None }
+        Self { source: Source::Chunk(Some(chunk)), _sent: None, _charge: None }
     }
 
     /// Bytes `start..end` of a file whose bytes are known to be right (or have no id).
     pub(super) fn file(reader: Reader, start: u64, end: u64) -> Self {
-        let file = File { reader, position: start, end, proof: None, reading: None };
-        Self { source: Source::File(file), _sent: None }
+        let file = File::new(reader, start, end, None);
+        Self { source: Source::File(file), _sent: None, _charge: None }
     }
 
     /// A whole file that is hashed while it is sent, its last 64 KiB only if the hash is `id`.
     pub(super) fn proving(reader: Reader, id: ObjectId, report: Report) -> Self {
         let proof = Some(Proof { id, hasher: Sha1::new(), report: Some(report) });
         let end = reader.length();
-        let file = File { reader, position: 0, end, proof, reading: None };
-        Self { source: Source::File(file), _sent: None }
+        let file = File::new(reader, 0, end, proof);
+        Self { source: Source::File(file), _sent: None, _charge: None }
     }
 
     /// Bytes `start..end` of what another node gives, the last of them only when all of it is proven.
     pub(super) fn peer(stream: Box<Stream>, start: u64, end: u64) -> Self {
-        Self { source: Source::Peer(PeerBody::new(stream, start, end)), _sent: None }
+        Self { source: Source::Peer(PeerBody::new(stream, start, end)), _sent: None, _charge: None }
+    }
+
+    /// Counts what is read of a file in `memory` until it has been sent; where there is no room, it is read piece by piece.
+    pub(super) fn metered(mut self, memory: &Arc<BodyMemory>) -> Self {
+        if let Source::File(file) = &mut self.source {
+            file.memory = Some(Arc::clone(memory));
+        }
+        self
+    }
+
+    /// Keeps a charge until the body has been handed over or dropped.
+    pub(super) fn charged(mut self, charge: Option<Arc<Charge>>) -> Self {
+        self._charge = charge;
+        self
     }
 
     /// Tells `watch` when the body has been handed over or dropped.
@@ -158,28 +195,55 @@ impl HttpBody for Body {
 }
 
 impl File {
+    fn new(reader: Reader, start: u64, end: u64, proof: Option<Proof>) -> Self {
+        Self { reader, position: start, end, proof, reading: None, memory: None, unsent: Rc::default() }
+    }
+
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyError>>> {
         if self.position >= self.end {
             return Poll::Ready(None);
         }
-        let (reader, position, length) = (&self.reader, self.position, self.next_length());
-        let reading = self.reading.get_or_insert_with(|| {
-            let reader = reader.clone();
-            Box::pin(async move { reader.read(position, length).await })
-        });
-        let read = ready!(reading.as_mut().poll(context));
+        let reading = match &mut self.reading {
+            Some(reading) => reading,
+            None => {
+                let next = ready!(self.poll_next_read(context));
+                self.reading.insert(next)
+            }
+        };
+        let (read, charge) = ready!(reading.as_mut().poll(context));
         self.reading = None;
-        Poll::Ready(Some(read.map_err(BodyError::Store).and_then(|buffer| self.proven(buffer))))
+        let proven = read.map_err(BodyError::Store).and_then(|buffer| self.proven(buffer));
+        let held = charge.map(|charge| HeldRead::new(charge, &self.unsent));
+        Poll::Ready(Some(proven.map(|buffer| Chunk::Read { buffer, position: 0, _held: held })))
+    }
+
+    /// The next read. Where there is no room in memory it waits until what was read before has been sent.
+    fn poll_next_read(&mut self, context: &mut Context<'_>) -> Poll<Reading> {
+        let mut length = self.next_length(CHUNK_BYTES);
+        let mut charge = None;
+        if let Some(memory) = &self.memory {
+            charge = memory.reserve(length);
+            if charge.is_none() {
+                if self.unsent.reads.get() > 0 {
+                    *self.unsent.waiting.borrow_mut() = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+                length = self.next_length(PIECE_BYTES);
+                charge = Some(memory.charge(length));
+            }
+        }
+        let (reader, position) = (self.reader.clone(), self.position);
+        Poll::Ready(Box::pin(async move { (reader.read(position, length).await, charge) }))
     }
 
     /// The held-back end is read by itself, so that it can be withheld.
-    fn next_length(&self) -> u64 {
+    fn next_length(&self, most: u64) -> u64 {
         let left = self.end - self.position;
         let free = if self.proof.is_some() { left.saturating_sub(HELD_BACK_BYTES) } else { left };
-        if free > 0 { free.min(CHUNK_BYTES) } else { left }
+        if free > 0 { free.min(most) } else { left }
     }
 
-    fn proven(&mut self, buffer: ReadResult) -> Result<Chunk, BodyError> {
+    fn proven(&mut self, buffer: ReadResult) -> Result<ReadResult, BodyError> {
         self.position += buffer.len() as u64;
         if let Some(proof) = &mut self.proof {
             proof.hasher.update(&*buffer);
@@ -198,13 +262,33 @@ impl File {
                 return Err(BodyError::Store(StoreError::new("read a file's end", short)));
             }
         }
-        Ok(Chunk::Read { buffer, position: 0 })
+        Ok(buffer)
     }
 }
 
 impl Chunk {
-    pub(super) fn read(buffer: ReadResult) -> Self {
-        Self::Read { buffer, position: 0 }
+    /// A read that was charged for.
+    pub(super) fn read(buffer: ReadResult, charge: Charge) -> Self {
+        Self::Read { buffer, position: 0, _held: Some(HeldRead { _charge: charge, unsent: None }) }
+    }
+}
+
+impl HeldRead {
+    fn new(charge: Charge, unsent: &Rc<Unsent>) -> Self {
+        unsent.reads.set(unsent.reads.get() + 1);
+        Self { _charge: charge, unsent: Some(Rc::clone(unsent)) }
+    }
+}
+
+impl Drop for HeldRead {
+    fn drop(&mut self) {
+        if let Some(unsent) = &self.unsent {
+            unsent.reads.set(unsent.reads.get() - 1);
+            let waiting = unsent.waiting.take();
+            if let Some(waiting) = waiting {
+                waiting.wake();
+            }
+        }
     }
 }
 
@@ -212,21 +296,21 @@ impl Buf for Chunk {
     fn remaining(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
-            Self::Read { buffer, position } => buffer.len() - position,
+            Self::Read { buffer, position, .. } => buffer.len() - position,
         }
     }
 
     fn chunk(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes,
-            Self::Read { buffer, position } => &buffer[*position..],
+            Self::Read { buffer, position, .. } => &buffer[*position..],
         }
     }
 
     fn advance(&mut self, count: usize) {
         match self {
             Self::Bytes(bytes) => bytes.advance(count),
-            Self::Read { buffer, position } => {
+            Self::Read { buffer, position, .. } => {
                 assert!(count <= buffer.len() - *position, "advanced past the end");
                 *position += count;
             }

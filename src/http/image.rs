@@ -4,7 +4,6 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, Response};
 use sha1::{Digest, Sha1};
 
@@ -25,8 +24,10 @@ use crate::peer::requester::Requester;
 use crate::shard::afar::NotFound;
 use crate::shard::afar::fetch::{Fetched, FetchedBody};
 use crate::shard::afar::variant::{Anywhere, AnywhereError};
+use crate::shard::bodies::Charge;
 use crate::shard::hot::{self, Entry, HotKey};
 use crate::shard::message::{Opened, VariantAsk, Verified};
+use crate::shard::spent::Spent;
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original};
@@ -128,6 +129,7 @@ async fn variant(
     }
     let media_type = recipe.format.media_type();
     let requester = Requester::Client(context.client(headers));
+    let mut spent = Spent::default();
     let (source, length, modified, cache) =
         match context.shard.variant_anywhere(VariantAsk { id, recipe, key, requester }).await? {
             Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, spent }) => {
@@ -138,8 +140,9 @@ async fn variant(
                 context.shard.keep_hot((id, key), &entry);
                 return Ok(ready(&entry, freshness, headers, cache));
             }
-            Anywhere::Here(Variant { body: VariantBody::File(file, length, modified), cache, .. }) => {
-                (Source::File(file), length, modified, cache)
+            Anywhere::Here(Variant { body: VariantBody::File(file), cache, spent: steps }) => {
+                spent = steps;
+                (Source::File(file.file, file.charge), file.length, file.modified, cache)
             }
             Anywhere::Stream(Stored { length, uploaded, .. }, stream) => {
                 (Source::Stream(stream), length, uploaded, Cache::Peer)
@@ -151,17 +154,20 @@ async fn variant(
     let about = Representation { media_type, length, etag: &etag, modified, freshness, cache };
     let range = conditional::range(headers, length, &etag, modified);
     let response = match source {
-        Source::File(file) => disk(&about, range, Reader::new(file, length)).await?,
+        Source::File(file, charge) => {
+            let response = disk(context, &about, range, Reader::new(file, length)).await?;
+            response.map(|body| body.charged(charge))
+        }
         Source::Stream(stream) => {
             reply::representation(&about, range, |start, end| Body::peer(stream, start, end))
         }
     };
-    Ok(Answer { cache, ..response.into() })
+    Ok(Answer { cache, spent, ..response.into() })
 }
 
 /// Where a long variant comes from.
 enum Source {
-    File(OwnedFd),
+    File(OwnedFd, Option<Arc<Charge>>),
     Stream(Box<Stream>),
 }
 
@@ -283,20 +289,23 @@ async fn stored(
     };
     let range = conditional::range(headers, original.length, &etag, original.modified);
     let reader = Reader::new(file, original.length);
-    let response = if original.length <= PROVEN_FIRST_BYTES {
-        let bytes = proven(context, id, &original, &reader, verified).await?;
+    let is_long = original.length > PROVEN_FIRST_BYTES;
+    // Without room in memory it is proven first all the same, and sent from the file.
+    let charge = if is_long { None } else { context.shard.node.bodies.reserve(original.length) };
+    let response = if let Some(charge) = charge {
+        let bytes = charge.hold(proven(context, id, &original, &reader, verified).await?);
         let entry = Entry::new(bytes, original.format, &etag, original.modified);
         context.shard.keep_hot(hot::stored_key(id, original.format), &entry);
         return Ok(ready(&entry, freshness, headers, Cache::Disk));
     } else if verified {
-        disk(&about, range, reader).await?
-    } else if range == Range::Whole {
+        disk(context, &about, range, reader).await?
+    } else if is_long && range == Range::Whole {
         let report = report(context, id, &original);
         reply::representation(&about, range, |_, _| Body::proving(reader, id, report))
     } else {
         let right = reader.digest().await? == id;
         told(context, id, &original, right).await?;
-        disk(&about, range, reader).await?
+        disk(context, &about, range, reader).await?
     };
     Ok(Answer { cache: Cache::Disk, ..response.into() })
 }
@@ -308,7 +317,7 @@ async fn proven(
     original: &Original,
     reader: &Reader,
     verified: bool,
-) -> Result<Bytes, Problem> {
+) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::with_capacity(usize::try_from(reader.length()).unwrap_or(0));
     while (bytes.len() as u64) < reader.length() {
         bytes.extend_from_slice(&reader.read(bytes.len() as u64, CHUNK_BYTES).await?);
@@ -317,7 +326,7 @@ async fn proven(
         let right = ObjectId::from_digest(Sha1::digest(&bytes).into()) == id;
         told(context, id, original, right).await?;
     }
-    Ok(bytes.into())
+    Ok(bytes)
 }
 
 /// A stored image's file; `None` where there is none, or none that is good.
@@ -341,9 +350,15 @@ pub(super) async fn whole(
     reader: Reader,
     verified: bool,
 ) -> Result<Body, Problem> {
-    Ok(if original.length <= PROVEN_FIRST_BYTES {
-        Body::bytes(proven(context, id, original, &reader, verified).await?)
+    let is_long = original.length > PROVEN_FIRST_BYTES;
+    let charge = if is_long { None } else { context.shard.node.bodies.reserve(original.length) };
+    Ok(if let Some(charge) = charge {
+        Body::bytes(charge.hold(proven(context, id, original, &reader, verified).await?))
     } else if verified {
+        Body::file(reader, 0, original.length)
+    } else if !is_long {
+        let right = reader.digest().await? == id;
+        told(context, id, original, right).await?;
         Body::file(reader, 0, original.length)
     } else {
         Body::proving(reader, id, report(context, id, original))
@@ -373,16 +388,23 @@ fn report(context: &Context, id: ObjectId, original: &Original) -> Box<dyn FnOnc
 }
 
 /// A short part is read before the answer's head, so that both leave together.
-async fn disk(about: &Representation<'_>, range: Range, reader: Reader) -> Result<Response<Body>, Problem> {
+async fn disk(
+    context: &Context,
+    about: &Representation<'_>,
+    range: Range,
+    reader: Reader,
+) -> Result<Response<Body>, Problem> {
     let (start, end) = match range {
         Range::Whole => (0, reader.length()),
         Range::Part { start, end } => (start, end),
         Range::Outside => return Ok(Problem::OutsideRange(reader.length()).into()),
     };
-    if end - start <= CHUNK_BYTES {
+    if end - start <= CHUNK_BYTES
+        && let Some(charge) = context.shard.node.bodies.reserve(end - start)
+    {
         let read = reader.read(start, end - start).await?;
         if read.len() as u64 == end - start {
-            return Ok(reply::representation(about, range, |_, _| Body::chunk(Chunk::read(read))));
+            return Ok(reply::representation(about, range, |_, _| Body::chunk(Chunk::read(read, charge))));
         }
     }
     Ok(reply::representation(about, range, |start, end| Body::file(reader, start, end)))

@@ -54,7 +54,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     }
     shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
     watch.sending();
-    response.map(|body| body.watched(watch))
+    response.map(|body| body.metered(&shard.node.bodies).watched(watch))
 }
 
 async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> Answer {

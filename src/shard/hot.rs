@@ -73,6 +73,14 @@ struct Weight;
 #[derive(Clone, Debug)]
 struct Count;
 
+/// What an offer pushed out. The library also reports what the offered entry itself replaces, and that entry where it
+/// is not taken: neither was pushed out.
+#[derive(Debug, Default)]
+struct PushedOut {
+    offered: Option<HotKey>,
+    others: u64,
+}
+
 impl Entry {
     /// An answer of a variant or of stored bytes.
     pub fn new(bytes: Bytes, format: Format, etag: &str, modified: SystemTime) -> Arc<Self> {
@@ -115,9 +123,9 @@ impl Hot {
     pub fn offer(&self, key: HotKey, entry: &Arc<Entry>, owned: bool) {
         let part = self.part(owned);
         if weight(entry) <= part.entry_bytes_max {
-            let mut evicted = 0;
-            part.entries.borrow_mut().insert_with_lifecycle(key, Arc::clone(entry), &mut evicted);
-            part.evictions.set(part.evictions.get() + evicted);
+            let mut pushed_out = PushedOut { offered: Some(key), others: 0 };
+            part.entries.borrow_mut().insert_with_lifecycle(key, Arc::clone(entry), &mut pushed_out);
+            part.evictions.set(part.evictions.get() + pushed_out.others);
         }
     }
 
@@ -160,10 +168,12 @@ impl Weighter<HotKey, Arc<Entry>> for Weight {
 }
 
 impl Lifecycle<HotKey, Arc<Entry>> for Count {
-    type RequestState = u64;
+    type RequestState = PushedOut;
 
-    fn on_evict(&self, count: &mut u64, _: HotKey, _: Arc<Entry>) {
-        *count += 1;
+    fn on_evict(&self, pushed_out: &mut PushedOut, key: HotKey, _: Arc<Entry>) {
+        if pushed_out.offered != Some(key) {
+            pushed_out.others += 1;
+        }
     }
 }
 
@@ -189,6 +199,26 @@ mod tests {
             assert!(hot.bytes() <= 1 << 20);
         }
         assert!(hot.bytes() > 1 << 19 && hot.evictions() > 1_000, "{} {}", hot.bytes(), hot.evictions());
+    }
+
+    #[test]
+    fn only_what_others_push_out_is_an_eviction() {
+        let hot = Hot::new(1 << 20);
+        for _ in 0..3 {
+            hot.offer(key(1), &entry(3_000), true);
+            assert!(hot.get(&key(1), true).is_some() && hot.get(&key(2), true).is_none());
+        }
+        hot.offer(key(3), &entry(1 << 19), true);
+        assert_eq!(hot.evictions(), 0);
+        let mut offered = 1;
+        while hot.evictions() == 0 {
+            offered += 1;
+            hot.offer(key(1_000 + offered), &entry(3_000), true);
+        }
+        assert_eq!(
+            (0..=1_000 + offered).filter(|number| hot.get(&key(*number), true).is_some()).count(),
+            usize::from(offered) - 1
+        );
     }
 
     #[test]

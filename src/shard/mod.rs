@@ -6,11 +6,11 @@
 //! * [`queue`]: jobs that wait, fairly by client. `feed`: their way to the worker.
 //!   [`rate`]: how fast a client may ask for them.
 //! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take.
-//! * [`variant`]: making each variant once.
+//! * [`variant`]: making each variant once. [`disk`]: what was made, on its way to the disk.
 //! * [`afar`]: what other nodes have.
 //! * [`facts`]: what an image looks like at a glance.
 //! * [`hot`]: the memory tier.
-//! * [`memory`]: the node-wide budget of decoded pixels.
+//! * [`memory`]: the node-wide budget of decoded pixels. [`bodies`]: that of answers' bodies.
 //! * [`oneshot`], [`event`], [`locks`]: waiting within one executor.
 //!
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
@@ -19,6 +19,8 @@
 pub mod afar;
 mod ahead;
 mod ask;
+pub mod bodies;
+mod disk;
 pub mod event;
 mod facts;
 mod feed;
@@ -52,6 +54,7 @@ use futures_lite::FutureExt;
 use self::afar::gate::Gate;
 use self::afar::variant::Asking;
 use self::ahead::Hints;
+use self::bodies::BodyMemory;
 use self::event::Event;
 use self::hot::{Entry, Hot, HotKey};
 use self::lane::Job;
@@ -114,6 +117,10 @@ pub struct Node {
     pub connections: AtomicUsize,
     /// Those of them that take a client's place.
     pub clients: AtomicUsize,
+    /// The memory of answers' bodies.
+    pub bodies: Arc<BodyMemory>,
+    /// The disk space of those that are sent from there without being kept.
+    pub unnamed: Arc<BodyMemory>,
     /// All metrics.
     pub metrics: NodeMetrics,
     /// The way to control and back.
@@ -193,6 +200,8 @@ impl Node {
     ) -> Self {
         let (cold_rate, upload_rate) = (settings.cold_rate, settings.upload_rate);
         Self {
+            bodies: BodyMemory::new(settings.cache_memory_bytes),
+            unnamed: BodyMemory::unnamed(),
             settings,
             name,
             layout,

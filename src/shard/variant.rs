@@ -10,8 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_lite::future;
 
 use super::Shard;
+use super::bodies::Charge;
+use super::disk::Made;
 use super::hot::Entry;
-use super::lane::{Fault, Job, Outcome, Used, Work};
+use super::lane::{Fault, Job, Outcome, Work};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use super::rate::TooFast;
@@ -21,7 +23,7 @@ use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;
 use crate::store::originals::{Found, Original};
 use crate::store::path::VariantKey;
-use crate::store::variants::{Kept, Room};
+use crate::store::variants::{Kept, PROVEN_BYTES};
 use crate::telemetry::metrics::{Cache, Resize};
 
 /// A variant as found or made.
@@ -40,8 +42,21 @@ pub struct Variant {
 pub enum VariantBody {
     /// In memory, ready to be sent.
     Ready(Arc<Entry>),
-    /// A long one on disk: the open file, so many bytes of it, and the upload time of its image.
-    File(OwnedFd, u64, SystemTime),
+    /// On disk.
+    File(VariantFile),
+}
+
+/// A variant on disk.
+#[derive(Debug)]
+pub struct VariantFile {
+    /// The open file.
+    pub file: OwnedFd,
+    /// So many bytes of it.
+    pub length: u64,
+    /// The upload time of its image.
+    pub modified: SystemTime,
+    /// What it is counted by while it is sent, if it is not in the cache.
+    pub charge: Option<Arc<Charge>>,
 }
 
 /// Why there is no variant.
@@ -85,7 +100,7 @@ pub(super) struct Flight {
     interested: Cell<usize>,
     modified: SystemTime,
     /// Set once made, until it lies on disk, so that nobody makes it again in between.
-    made: RefCell<Option<Arc<Entry>>>,
+    pub(super) made: RefCell<Option<Made>>,
 }
 
 /// One who waits for a flight; the last to leave before it is made cancels it.
@@ -96,10 +111,36 @@ struct Seat<'a> {
     requester: Requester,
 }
 
+impl Flight {
+    /// What was made, once it can be sent.
+    fn made(&self) -> Option<Result<VariantBody, VariantError>> {
+        match &*self.made.borrow() {
+            None | Some(Made::Writing(_)) => None,
+            Some(Made::Ready(entry)) => Some(Ok(VariantBody::Ready(Arc::clone(entry)))),
+            Some(Made::File(file, length, charge)) => Some(match file.try_clone() {
+                Ok(file) => Ok(VariantBody::File(VariantFile {
+                    file,
+                    length: *length,
+                    modified: self.modified,
+                    charge: charge.clone(),
+                })),
+                Err(error) => Err(VariantError::Disk(error.to_string())),
+            }),
+            Some(Made::NoRoom) => Some(Err(VariantError::Busy)),
+        }
+    }
+
+    pub(super) fn tell(&self, outcome: &Outcome) {
+        for waiting in self.waiting.take() {
+            waiting.send(outcome.clone());
+        }
+    }
+}
+
 impl Variant {
-    /// One that was found in memory, or made for somebody else.
-    fn ready(entry: Arc<Entry>, cache: Cache) -> Self {
-        Self { body: VariantBody::Ready(entry), cache, spent: Spent::default() }
+    /// One that was found, or made for somebody else.
+    fn found(body: VariantBody, cache: Cache) -> Self {
+        Self { body, cache, spent: Spent::default() }
     }
 }
 
@@ -117,7 +158,6 @@ impl Shard {
     }
 
     pub(super) async fn find_or_make(self: &Rc<Self>, ask: &VariantAsk) -> Result<Variant, VariantError> {
-        let ready = |entry, cache| Ok(Variant::ready(entry, cache));
         let original = match self.originals.find(&ask.id).await {
             Ok(Found::Here(original)) => original,
             Ok(Found::Absent) => return Err(VariantError::Absent),
@@ -128,22 +168,20 @@ impl Shard {
         loop {
             if let Some(entry) = self.hot.get(&(ask.id, ask.key), true) {
                 self.metrics.memory_hits.add();
-                return ready(entry, Cache::Memory);
+                return Ok(Variant::found(VariantBody::Ready(entry), Cache::Memory));
             }
             if let Some(flight) = self.underway(&key) {
-                let made = flight.made.borrow().clone();
-                if let Some(entry) = made {
-                    return ready(entry, Cache::Memory);
+                if let Some(made) = flight.made() {
+                    return made.map(|body| Variant::found(body, Cache::Memory));
                 }
                 self.charge(ask.requester)?;
                 self.metrics.coalesced.add();
-                return ready(self.wait(key, flight, ask.requester).await?.0, Cache::Coalesced);
+                let body = self.wait(key, flight, ask.requester).await?.0;
+                return Ok(Variant::found(body, Cache::Coalesced));
             }
             let ended = self.flights_ended.get();
-            match self.kept(ask, &original).await {
-                Some(VariantBody::Ready(entry)) => return ready(entry, Cache::Disk),
-                Some(body) => return Ok(Variant { body, cache: Cache::Disk, spent: Spent::default() }),
-                None => {}
+            if let Some(body) = self.kept(ask, &original).await {
+                return Ok(Variant::found(body, Cache::Disk));
             }
             // While the disk was asked, somebody may have taken off, and may even have landed: then
             // "not on disk" is stale, and making it would be making it twice.
@@ -153,8 +191,8 @@ impl Shard {
         }
         self.charge(ask.requester)?;
         let flight = self.take_off(Work::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
-        let (entry, spent) = self.wait(key, flight, ask.requester).await?;
-        Ok(Variant { spent, ..Variant::ready(entry, Cache::Miss) })
+        let (body, spent) = self.wait(key, flight, ask.requester).await?;
+        Ok(Variant { body, cache: Cache::Miss, spent })
     }
 
     /// Takes a token of the client's for work that no tier of the cache saves.
@@ -169,38 +207,42 @@ impl Shard {
         let key = (ask.id, ask.key, ask.recipe.format);
         if let Some(entry) = self.hot.get(&(ask.id, ask.key), true) {
             self.metrics.memory_hits.add();
-            return Some(Variant::ready(entry, Cache::Memory));
+            return Some(Variant::found(VariantBody::Ready(entry), Cache::Memory));
         }
         if let Some(flight) = self.underway(&key) {
-            let made = flight.made.borrow().clone();
-            if let Some(entry) = made {
-                return Some(Variant::ready(entry, Cache::Memory));
+            if let Some(made) = flight.made() {
+                return Some(Variant::found(made.ok()?, Cache::Memory));
             }
             self.metrics.coalesced.add();
-            let (entry, _) = self.wait(key, flight, ask.requester).await.ok()?;
-            return Some(Variant::ready(entry, Cache::Coalesced));
+            let (body, _) = self.wait(key, flight, ask.requester).await.ok()?;
+            return Some(Variant::found(body, Cache::Coalesced));
         }
-        let body = self.kept(ask, &original).await?;
-        Some(Variant { body, cache: Cache::Disk, spent: Spent::default() })
+        Some(Variant::found(self.kept(ask, &original).await?, Cache::Disk))
     }
 
     pub(super) fn underway(&self, key: &FlightKey) -> Option<Rc<Flight>> {
         self.flights.borrow().get(key).cloned()
     }
 
-    /// The variant from the disk tier, and into the memory tier.
+    /// The variant from the disk tier, and, if there is room, into the memory tier.
     async fn kept(&self, ask: &VariantAsk, original: &Original) -> Option<VariantBody> {
         let format = ask.recipe.format;
-        match self.variants.open(&ask.id, &ask.key, format, true).await {
+        let charge = self.node.bodies.reserve(PROVEN_BYTES);
+        match self.variants.open(&ask.id, &ask.key, format, charge.is_some()).await {
             Ok(Some(Kept::Bytes(bytes))) => {
                 self.metrics.disk_hits.add();
+                let bytes = match charge {
+                    Some(charge) => charge.hold(bytes),
+                    None => bytes,
+                };
                 let entry = Entry::new(bytes, format, &etag(&ask.key), original.modified);
                 self.warm((ask.id, ask.key), &entry, true);
                 Some(VariantBody::Ready(entry))
             }
             Ok(Some(Kept::File(file, length))) => {
                 self.metrics.disk_hits.add();
-                Some(VariantBody::File(file, length, original.modified))
+                let modified = original.modified;
+                Some(VariantBody::File(VariantFile { file, length, modified, charge: None }))
             }
             Ok(None) => None,
             Err(error) => {
@@ -271,7 +313,7 @@ impl Shard {
         key: FlightKey,
         flight: Rc<Flight>,
         requester: Requester,
-    ) -> Result<(Arc<Entry>, Spent), VariantError> {
+    ) -> Result<(VariantBody, Spent), VariantError> {
         let (sender, outcome) = oneshot::channel();
         flight.waiting.borrow_mut().push(sender);
         flight.interested.set(flight.interested.get() + 1);
@@ -287,7 +329,7 @@ impl Shard {
             // Without an outcome the flight was dropped with the shard.
             None => Spent::default(),
         };
-        Ok((seat.flight.made.borrow().clone().ok_or(VariantError::Busy)?, spent))
+        Ok((seat.flight.made().ok_or(VariantError::Busy)??, spent))
     }
 
     /// The worker has ended a job: tells everybody who waits. What was made is written to disk
@@ -304,12 +346,18 @@ impl Shard {
         match &outcome {
             Outcome::Made(bytes, stamp, _) => {
                 self.originals.set_verified(&key.0, *stamp);
-                let entry = Entry::new(bytes.clone(), key.2, &etag(&key.1), flight.modified);
-                self.warm((key.0, key.1), &entry, true);
-                *flight.made.borrow_mut() = Some(entry);
                 if flight.is_variant {
                     self.learn_later(key.0);
                 }
+                let Some(charge) = self.node.bodies.reserve(bytes.len() as u64) else {
+                    // Whoever reads slowly would hold it for as long: see `kept_on_disk`.
+                    *flight.made.borrow_mut() = Some(Made::Writing(outcome));
+                    return;
+                };
+                let bytes = charge.hold(bytes.clone());
+                let entry = Entry::new(bytes, key.2, &etag(&key.1), flight.modified);
+                self.warm((key.0, key.1), &entry, true);
+                *flight.made.borrow_mut() = Some(Made::Ready(entry));
             }
             Outcome::Failed(Fault::Corrupt(stamp)) => {
                 self.end_flight(&key, job);
@@ -318,37 +366,6 @@ impl Shard {
             Outcome::Failed(_) => self.end_flight(&key, job),
         }
         flight.tell(&outcome);
-    }
-
-    /// What a job made lies on disk, or could not be kept: now nobody needs it in memory any more.
-    pub(super) fn kept_on_disk(self: &Rc<Self>, job: u64, name: FlightKey, used: [Option<Used>; 2]) {
-        let shard = Rc::clone(self);
-        self.spawn(async move {
-            for used in used.into_iter().flatten() {
-                shard.count_used(used).await;
-            }
-            shard.end_flight(&name, job);
-        });
-    }
-
-    async fn count_used(&self, Used { id, key, cached, length, disk_bytes }: Used) {
-        self.variants.used(&id, &key, cached, length, disk_bytes).await;
-        self.report_disk();
-    }
-
-    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::give_way`]. How much.
-    ///
-    /// [`Variants::give_way`]: crate::store::variants::Variants::give_way
-    pub async fn give_way(&self, wanted: Room) -> Room {
-        let freed = self.variants.give_way(wanted).await;
-        self.report_disk();
-        freed
-    }
-
-    /// Tells the metrics what the disk tier holds.
-    pub(super) fn report_disk(&self) {
-        self.metrics.disk_bytes.set(self.variants.bytes());
-        self.metrics.disk_evictions.set(self.variants.evictions());
     }
 
     /// Forgets a flight, unless another one of the same name has taken off since.

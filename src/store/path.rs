@@ -120,6 +120,12 @@ impl Layout {
         self.root.join(format!("tmp/{shard}-{serial}"))
     }
 
+    /// A temporary file for a variant that is sent and not kept, by the number of the shard's job. It loses its name at
+    /// once.
+    pub fn temporary_sent(&self, shard: usize, job: u64) -> PathBuf {
+        self.root.join(format!("tmp/{shard}-sent-{job}"))
+    }
+
     /// The one temporary file of a shard's resize worker, which writes and waits for each write itself.
     pub fn temporary_cached(&self, shard: usize) -> PathBuf {
         self.root.join(format!("tmp/{shard}-cached"))

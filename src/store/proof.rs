@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -46,6 +47,18 @@ pub fn read(path: &Path, length: u64) -> io::Result<Option<Vec<u8>>> {
     let proven = is_of(trailer, contents);
     bytes.truncate(bytes.len() - TRAILER_BYTES as usize);
     Ok(proven.then_some(bytes))
+}
+
+/// Writes contents that are to be sent and not kept into a file that has no name, and goes with its last descriptor.
+/// Blocking.
+///
+/// # Errors
+/// Of writing it; then nothing is left behind.
+pub fn write_unnamed(temporary: &Path, contents: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = fs::File::options().read(true).write(true).create_new(true).open(temporary)?;
+    fs::remove_file(temporary)?;
+    file.write_all(contents)?;
+    Ok(file.into())
 }
 
 /// Directories that are made for one file before it is given up. One that is empty is removed by whoever sees that, so

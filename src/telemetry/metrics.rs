@@ -51,7 +51,7 @@ pub struct ShardMetrics {
     pub disk_hits: Counter,
     /// Bytes of variants on disk.
     pub disk_bytes: Counter,
-    /// Variants removed from disk to keep the bound.
+    /// Files of the cache removed from disk to keep a bound.
     pub disk_evictions: Counter,
     /// Images stored.
     pub images: Counter,

@@ -212,9 +212,18 @@ impl Node {
 
     /// The most memory it ever held, in bytes.
     pub(crate) fn rss_peak(&self) -> u64 {
+        self.process_status("VmHWM:")
+    }
+
+    /// The memory that it holds now, in bytes.
+    pub(crate) fn rss(&self) -> u64 {
+        self.process_status("VmRSS:")
+    }
+
+    fn process_status(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(path).expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of that name");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 

@@ -22,6 +22,7 @@ mod pictures;
 
 mod access;
 mod bodies;
+mod bounds;
 mod cache;
 mod cluster;
 mod commands;

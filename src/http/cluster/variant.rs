@@ -11,7 +11,7 @@ use crate::image::recipe::Recipe;
 use crate::peer::auth::Digest;
 use crate::peer::call::{self, Stored, VariantCall};
 use crate::shard::message::VariantAsk;
-use crate::shard::variant::{VariantBody, VariantError};
+use crate::shard::variant::{VariantBody, VariantError, VariantFile};
 use crate::store::originals::Found;
 use crate::store::read::{CHUNK_BYTES, Reader};
 
@@ -39,10 +39,10 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Give
             let (digest, body) = (Digest::of(&entry.bytes), Body::bytes(entry.bytes.clone()));
             Ok(Given { facts: stored.facts(), body, digest })
         }
-        VariantBody::File(file, length, uploaded) => {
+        VariantBody::File(VariantFile { file, length, modified: uploaded, charge }) => {
             let reader = Reader::new(file, length);
             let digest = digest(&reader).await?;
-            let body = Body::file(reader, 0, length);
+            let body = Body::file(reader, 0, length).charged(charge);
             Ok(Given { facts: Stored { format, length, uploaded }.facts(), body, digest })
         }
     }

@@ -4,12 +4,14 @@
 //! asked too, and the first that gives is taken. When no owner gives it, whoever may hold a copy all the same.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_lite::future;
 
 use super::super::Shard;
+use super::super::bodies::BodyMemory;
 use super::super::several::Several;
 use super::{ANSWER_MAX, NotFound};
 use crate::cluster::rules::absence::{Absence, Said};
@@ -69,9 +71,9 @@ impl Shard {
             let next = owners.next();
             let is_last = next.is_none();
             if let Some(node) = next {
-                let view = &view;
+                let (view, bodies) = (&view, &self.node.bodies);
                 asked.push(async move {
-                    (node, taken(self.open_afar(view, node, Call::Image(id), ANSWER_MAX).await).await)
+                    (node, taken(bodies, self.open_afar(view, node, Call::Image(id), ANSWER_MAX).await).await)
                 });
             }
             let patience = async {
@@ -98,20 +100,21 @@ impl Shard {
     ) -> Result<Fetched, NotFound> {
         let node = self.go_on(id, search).await?;
         let opened = self.open_afar(&self.view(), node, Call::Image(id), ANSWER_MAX).await;
-        taken(opened).await.map_err(|_| NotFound::Unproven)
+        taken(&self.node.bodies, opened).await.map_err(|_| NotFound::Unproven)
     }
 }
 
 /// The image, if that is what came.
-async fn taken(opened: Result<Opened, PeerError>) -> Result<Fetched, Said> {
+async fn taken(bodies: &Arc<BodyMemory>, opened: Result<Opened, PeerError>) -> Result<Fetched, Said> {
     let opened = opened.map_err(|_| Said::Nothing)?;
     if opened.status != call::GIVEN {
         return Err(call::read_said(opened.facts()));
     }
     let stored = Stored::parse(opened.facts()).ok_or(Said::Nothing)?;
-    if stored.length > WHOLE_BYTES_MAX {
+    let charge = if stored.length > WHOLE_BYTES_MAX { None } else { bodies.reserve(stored.length) };
+    let Some(charge) = charge else {
         return Ok(Fetched { stored, body: FetchedBody::Stream(opened.body) });
-    }
+    };
     let bytes = opened.body.collect(WHOLE_BYTES_MAX as usize).await.map_err(|_| Said::Nothing)?;
-    Ok(Fetched { stored, body: FetchedBody::Whole(bytes) })
+    Ok(Fetched { stored, body: FetchedBody::Whole(charge.hold(bytes)) })
 }

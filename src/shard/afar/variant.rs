@@ -253,12 +253,12 @@ impl Shard {
             return refusal(opened).await;
         }
         let Some(stored) = Stored::parse(opened.facts()) else { return Word::Said(Said::Nothing) };
-        if stored.length > WHOLE_BYTES_MAX {
-            return Word::Given(Anywhere::Stream(stored, opened.body));
-        }
+        let is_long = stored.length > WHOLE_BYTES_MAX;
+        let charge = if is_long { None } else { self.node.bodies.reserve(stored.length) };
+        let Some(charge) = charge else { return Word::Given(Anywhere::Stream(stored, opened.body)) };
         match opened.body.collect(WHOLE_BYTES_MAX as usize).await {
             Ok(bytes) => {
-                let entry = Entry::new(bytes, stored.format, &etag(key), stored.uploaded);
+                let entry = Entry::new(charge.hold(bytes), stored.format, &etag(key), stored.uploaded);
                 Word::Given(Anywhere::Ready(entry, Cache::Peer))
             }
             Err(_) => Word::Said(Said::Nothing),

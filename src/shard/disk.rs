@@ -1,0 +1,93 @@
+//! What the resize worker makes, on its way to the disk: counted there, and sent from there where memory has no room.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::Shard;
+use super::bodies::Charge;
+use super::hot::Entry;
+use super::lane::{Outcome, Used};
+use super::variant::{Flight, FlightKey};
+use crate::store::proof;
+use crate::store::variants::{Kept, Room};
+
+/// What a job has made.
+#[derive(Clone, Debug)]
+pub(super) enum Made {
+    /// In memory, ready to be sent.
+    Ready(Arc<Entry>),
+    /// There is no room in memory for as long as it is sent: all wait until it lies on disk.
+    Writing(Outcome),
+    /// On disk: so many bytes, counted where they are not in the cache.
+    File(Arc<OwnedFd>, u64, Option<Arc<Charge>>),
+    /// Neither memory nor disk had room for it.
+    NoRoom,
+}
+
+impl Shard {
+    /// What a job made lies on disk, or could not be kept: now nobody needs it in memory any more.
+    pub(super) fn kept_on_disk(self: &Rc<Self>, job: u64, name: FlightKey, used: [Option<Used>; 2]) {
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            if let Some(flight) = shard.underway(&name).filter(|flight| flight.job == job) {
+                shard.give_from_disk(&name, &flight).await;
+            }
+            for used in used.into_iter().flatten() {
+                shard.count_used(used).await;
+            }
+            shard.end_flight(&name, job);
+        });
+    }
+
+    /// Tells those who wait for what found no room in memory that it lies on disk: under its name or, where it is not
+    /// kept, under none.
+    async fn give_from_disk(&self, (id, key, format): &FlightKey, flight: &Flight) {
+        let outcome = match &*flight.made.borrow() {
+            Some(Made::Writing(outcome)) => outcome.clone(),
+            _ => return,
+        };
+        let made = match self.variants.open(id, key, *format, false).await {
+            Ok(Some(Kept::File(file, length))) => Made::File(Arc::new(file), length, None),
+            Ok(_) | Err(_) => self.write_unnamed(flight.job, &outcome).await,
+        };
+        // The bytes go from memory here.
+        *flight.made.borrow_mut() = Some(made);
+        flight.tell(&outcome);
+    }
+
+    async fn write_unnamed(&self, job: u64, outcome: &Outcome) -> Made {
+        let Outcome::Made(bytes, ..) = outcome else { return Made::NoRoom };
+        let length = bytes.len() as u64;
+        let Some(charge) = self.node.unnamed.reserve(length) else { return Made::NoRoom };
+        let (temporary, contents) = (self.node.layout.temporary_sent(self.index(), job), bytes.clone());
+        let write = move || proof::write_unnamed(&temporary, &contents);
+        match glommio::executor().spawn_blocking(write).await {
+            Ok(file) => Made::File(Arc::new(file), length, Some(Arc::new(charge))),
+            Err(error) => {
+                log::debug!(error:% = error; "cannot write a variant that is sent from disk");
+                Made::NoRoom
+            }
+        }
+    }
+
+    async fn count_used(&self, Used { id, key, cached, length, disk_bytes }: Used) {
+        self.variants.used(&id, &key, cached, length, disk_bytes).await;
+        self.report_disk();
+    }
+
+    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::give_way`]. How much.
+    ///
+    /// [`Variants::give_way`]: crate::store::variants::Variants::give_way
+    pub async fn give_way(&self, wanted: Room) -> Room {
+        let freed = self.variants.give_way(wanted).await;
+        self.report_disk();
+        freed
+    }
+
+    /// Tells the metrics what the disk tier holds.
+    pub(super) fn report_disk(&self) {
+        self.metrics.disk_bytes.set(self.variants.bytes());
+        self.metrics.disk_evictions.set(self.variants.evictions());
+    }
+}
