@@ -68,7 +68,7 @@ fn a_flood_of_tiny_variants_stays_within_cache_disk_on_the_disk_itself() {
 fn slow_readers_of_fresh_large_variants_hold_no_memory() {
     let picture = Picture::noise(1600, 1200, 1).png();
     // Where nothing is kept, too, what is sent lies on disk.
-    for disk in ["1GiB", "0"] {
+    for disk in ["1GiB", "0B"] {
         let config = format!("[cache]\nmemory = 0\ndisk = \"{disk}\"\n[limits]\nbody_progress = \"1h\"\n");
         let node = Node::with_config(&config);
         let id = node.upload(&picture);
