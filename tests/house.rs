@@ -76,6 +76,7 @@ const UNSAFE: &[&str] = &[
     "src/http/poller.rs",
     "src/image/decode/webp/libwebp.rs",
     "src/image/jpeg/lanes/sse2.rs",
+    "src/store/collision/avx2.rs",
     "src/store/descriptor.rs",
 ];
 

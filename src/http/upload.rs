@@ -35,6 +35,9 @@ use crate::store::spool::{Spool, SpoolError, Spooled};
 /// What a form may hold beside the image: boundaries, field heads, the other fields.
 const FORM_EXTRA_BYTES: u64 = 64 << 10;
 
+/// The sentence to one who uploads a file of a SHA-1 collision.
+const COLLISION: &str = "The file was made to have the same id (SHA-1) as another one; encode the image again, which changes its bytes.";
+
 const NO_UNDELETE: Problem = Problem::NotImplemented("undelete images");
 
 /// One of the uploads that the node takes at once.
@@ -252,7 +255,7 @@ impl Permit {
 
 /// Starts to receive an image.
 pub(super) async fn begin(context: &Context) -> Result<Spool, Problem> {
-    Ok(context.shard.spools.begin(context.shard.node.settings.limits).await?)
+    Ok(context.shard.spools.begin_upload(context.shard.node.settings.limits).await?)
 }
 
 /// Takes a piece of an image, and gives other requests of the shard their turn.
@@ -341,6 +344,7 @@ impl From<SpoolError> for Problem {
                 Self::UnsupportedImage(error.to_string())
             }
             SpoolError::Refused(error) => Self::BadImage(error.to_string()),
+            SpoolError::Collision => Self::BadImage(COLLISION.to_owned()),
             SpoolError::Store(error) => error.into(),
         }
     }

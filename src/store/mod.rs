@@ -1,6 +1,7 @@
 //! This node's disk.
 //!
 //! * [`path`]: where everything lies (pure).
+//! * [`collision`]: SHA-1 that notices files made to collide (pure).
 //! * [`open`]: start: lock, identity, directories, sweep of temporary files. Blocking.
 //! * [`identity`]: who the node is. [`operator_key`]: the key that it makes for its operator. Blocking.
 //! * [`record`]: a small file with a checksum, replaced whole. Blocking.
@@ -19,6 +20,7 @@
 //! `cache/` is needed.
 
 mod census;
+mod collision;
 mod descriptor;
 pub mod fsck;
 pub mod identity;

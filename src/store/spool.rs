@@ -11,8 +11,8 @@ use std::task::{Poll, Waker};
 use std::time::SystemTime;
 
 use glommio::io::{BufferedFile, OpenOptions};
-use sha1::{Digest, Sha1};
 
+use super::collision::{Collision, Hasher};
 use super::originals::upload_time;
 use super::path::Layout;
 use super::read::Reader;
@@ -42,7 +42,7 @@ pub struct Spool {
     buffer: Vec<u8>,
     written: u64,
     length: u64,
-    hasher: Sha1,
+    hasher: Hasher,
     inspector: Inspector,
     modified: Option<SystemTime>,
 }
@@ -65,6 +65,8 @@ pub struct Spooled {
 pub enum SpoolError {
     /// The bytes are no image that is taken.
     Refused(InspectError),
+    /// The bytes were made to have the same id as others.
+    Collision,
     /// The disk's fault.
     Store(StoreError),
 }
@@ -101,7 +103,16 @@ impl Spools {
         Temporary { path: self.layout.temporary(self.shard, serial), garbage: Some(Rc::clone(&self.garbage)) }
     }
 
-    /// Starts to receive an upload.
+    /// Starts to receive a client's upload: [`Spool::finish`] refuses bytes that were made to collide.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the temporary file cannot be made.
+    pub async fn begin_upload(&self, limits: Limits) -> Result<Spool, StoreError> {
+        Ok(Spool { hasher: Hasher::detecting(), ..self.begin(limits).await? })
+    }
+
+    /// Starts to receive a copy from another node. Bytes of any kind that have their id are taken: the node that took
+    /// the upload has judged them, and a copy that is refused here could never be repaired.
     ///
     /// # Errors
     /// [`StoreError`] when the temporary file cannot be made.
@@ -114,7 +125,7 @@ impl Spools {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             written: 0,
             length: 0,
-            hasher: Sha1::new(),
+            hasher: Hasher::plain(),
             inspector: Inspector::new(limits),
             modified: None,
         })
@@ -158,7 +169,7 @@ impl Spool {
     /// [`SpoolError`]; nothing remains. A failed sync is never tried again and trusted.
     pub async fn finish(mut self) -> Result<Spooled, SpoolError> {
         let header = self.inspector.finish().map_err(SpoolError::Refused)?;
-        let id = ObjectId::from_digest(self.hasher.finalize().into());
+        let id = ObjectId::from_digest(self.hasher.finalize().map_err(|Collision| SpoolError::Collision)?);
         let last = std::mem::take(&mut self.buffer);
         write_all(&self.file, last, self.written).await.map_err(SpoolError::Store)?;
         if let Some(time) = self.modified {
@@ -282,4 +293,45 @@ pub(super) async fn write_all(file: &BufferedFile, bytes: Vec<u8>, position: u64
         .await
         .map_err(|error| StoreError::new("write a temporary file", error))?;
     if written == length { Ok(()) } else { Err(StoreError::Full) }
+}
+
+#[cfg(test)]
+mod tests {
+    use glommio::{LocalExecutorBuilder, Placement};
+
+    use super::*;
+    use crate::store::collision::tests::shattered;
+
+    /// A GIF of one pixel.
+    const IMAGE: &[u8] =
+        b"GIF89a\x01\0\x01\0\x80\0\0\xFF\xFF\xFF\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+    const LIMITS: Limits = Limits { pixels_max: 1, frames_max: 1 };
+
+    /// What becomes of the image after these bytes, which no format may begin with: only the hash sees them.
+    async fn finish(mut spool: Spool, before: &[u8]) -> Result<ObjectId, SpoolError> {
+        spool.hasher.update(before);
+        spool.append(IMAGE).await?;
+        spool.finish().await.map(|spooled| spooled.id)
+    }
+
+    #[test]
+    fn refuses_an_upload_that_was_made_to_collide_and_takes_it_as_a_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let spools = Spools::new(Layout::new(folder.path()), 0);
+        std::fs::create_dir(Layout::new(folder.path()).tmp()).unwrap();
+        let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).ring_depth(64);
+        builder.make().unwrap().run(async {
+            let plain = finish(spools.begin(LIMITS).await.unwrap(), &[]).await.unwrap();
+            assert_eq!(finish(spools.begin_upload(LIMITS).await.unwrap(), &[]).await.unwrap(), plain);
+            let mut copies = Vec::new();
+            for file in shattered() {
+                let refused = finish(spools.begin_upload(LIMITS).await.unwrap(), &file).await;
+                assert!(matches!(refused, Err(SpoolError::Collision)), "{refused:?}");
+                copies.push(finish(spools.begin(LIMITS).await.unwrap(), &file).await.unwrap());
+            }
+            assert_eq!(copies[0], copies[1], "one id of two files");
+        });
+        spools.garbage().sweep_now();
+        assert_eq!(std::fs::read_dir(Layout::new(folder.path()).tmp()).unwrap().count(), 0);
+    }
 }

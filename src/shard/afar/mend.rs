@@ -30,7 +30,7 @@ impl Shard {
                 log::info!(object:% = id; "has a good copy from another node");
                 true
             }
-            Ok(false) | Err(SpoolError::Refused(_)) => false,
+            Ok(false) | Err(SpoolError::Refused(_) | SpoolError::Collision) => false,
             Err(SpoolError::Store(error)) => {
                 log::warn!(object:% = id, error:% = error; "cannot store a copy from another node");
                 false
