@@ -34,13 +34,14 @@ def flat(width, height, kind=RGBA):
     return png(width, height, kind, (row for _ in range(height)))
 
 
-def photos(names):
-    """The corpus's photos of these names; drawn ones where there is no corpus. Pairs of a name and bytes."""
-    folder = os.path.join(os.environ.get("RETICULUM_CORPUS", "/nonexistent"), "photos")
+def photos(names, folders=("photos",)):
+    """The corpus's photos of these names, or drawn ones where there is none of them. Pairs of a name and bytes."""
+    corpus = os.environ.get("RETICULUM_CORPUS", "/nonexistent")
     found = []
     for name in names:
-        path = os.path.join(folder, name)
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                found.append((name, file.read()))
+        for folder in folders:
+            path = os.path.join(corpus, folder, name)
+            if os.path.exists(path):
+                with open(path, "rb") as file:
+                    found.append((name, file.read()))
     return found or [("drawn-2mp", noise(1600, 1200, 2)), ("drawn-1mp", noise(1200, 900, 3))]

@@ -252,7 +252,10 @@ def siege(node, options, others):
             shown = (time.monotonic() - start, watch.resident / MIB, watch.disk / MIB, watch.files)
             print("hostile: %4.0f s, at most %.0f MiB resident, %.0f MiB and %d files of cache" % shown, file=sys.stderr)
     except KeyboardInterrupt:
-        print("hostile: interrupted", file=sys.stderr)
+        print("hostile: interrupted; ending what runs", file=sys.stderr)
+    # The end is bounded; a second signal must not leave processes behind.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     busy = node.processor_seconds() - busy
     took = time.monotonic() - began
     results, used, lost = crew.finish(deadline + 20)
@@ -302,10 +305,13 @@ def main():
     cores = os.sched_getaffinity(0)
     others = cores - {options.core} or cores
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-    with Node(options.binary, options.port, {options.core}, options.folder, options.log) as node:
-        os.sched_setaffinity(0, others)
-        report, lost = siege(node, options, others)
-        checks = judge(report, node.config, lost)
+    try:
+        with Node(options.binary, options.port, {options.core}, options.folder, options.log) as node:
+            os.sched_setaffinity(0, others)
+            report, lost = siege(node, options, others)
+            checks = judge(report, node.config, lost)
+    except KeyboardInterrupt:
+        sys.exit("hostile: interrupted before the attack")
     report["checks"] = [{"name": n, "value": v, "bound": b, "holds": h} for n, v, b, h in checks]
     show(report, checks)
     if options.json:
