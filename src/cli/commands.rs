@@ -93,7 +93,7 @@ pub struct Get {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Sign the request with this key, where the node wants signatures
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = sign_key)]
     pub sign_key: Option<String>,
     /// The node to ask.
     #[command(flatten)]
@@ -116,7 +116,7 @@ pub struct Url {
     #[arg(long, value_name = "URL", env = "RETICULUM_NODE", default_value = DEFAULT_NODE)]
     pub base: BaseUrl,
     /// Sign with this key
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = sign_key)]
     pub sign_key: Option<String>,
     /// How long the signature holds, such as 24h or 7d [default: for ever]
     #[arg(long, value_name = "TIME", requires = "sign_key", value_parser = expiry)]
@@ -204,6 +204,15 @@ fn extension(text: &str) -> Result<Extension, &'static str> {
     Extension::parse(text).ok_or("use jpg, png, gif, webp, avif or auto")
 }
 
+/// An empty key would sign with what everybody knows.
+fn sign_key(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        Err("an empty key signs nothing; use one of the node's access.sign_keys")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
 fn expiry(text: &str) -> Result<Duration, &'static str> {
     match humantime::parse_duration(text) {
         Ok(time) if time >= Duration::from_secs(1) => Ok(time),
@@ -233,6 +242,8 @@ mod tests {
             (&["get", ID, "--node", "h:80"], "http://"),
             (&["url", ID, "--sign-key", "k", "--expires", "0s"], "one second"),
             (&["url", ID, "--expires", "1h"], "--sign-key"),
+            (&["url", ID, "--sign-key", ""], "an empty key signs nothing"),
+            (&["get", ID, "--sign-key="], "an empty key signs nothing"),
             (&["url", ID, "--base", "ftp://h"], "http"),
             (&["put"], "PATH"),
             (&["put", "x", "--key", "a\nb"], "ASCII"),

@@ -65,11 +65,11 @@ impl Draft {
         values.cluster.min_replication.get_or_insert(Count(replication.min(2)));
     }
 
-    /// The values, and the keys that were said.
+    /// The values, and the keys that were said, with the place of each.
     ///
     /// # Errors
     /// [`ConfigError`] with every fault, of values and of rules, in the order of their places.
-    pub(super) fn finish(mut self) -> Result<(Values, BTreeSet<&'static str>), ConfigError> {
+    pub(super) fn finish(mut self) -> Result<(Values, BTreeMap<&'static str, Place>), ConfigError> {
         // Of a file that was not read whole, it is not known what it says.
         let broken = if self.faults.iter().any(|fault| fault.cause.hides_keys()) {
             Vec::new()
@@ -86,7 +86,7 @@ impl Draft {
         }
         self.faults.sort_by(|one, other| one.place.cmp(&other.place));
         if self.faults.is_empty() {
-            Ok((self.values, self.places.into_keys().collect()))
+            Ok((self.values, self.places))
         } else {
             Err(ConfigError { faults: self.faults })
         }

@@ -4,17 +4,20 @@
 //! * `setting`: reading and printing of every kind of value.
 //! * `file`, `environment`: where values come from. `draft`: what was gathered, with its faults.
 //! * `rule`: what must hold between keys. `fault`: what is told when something does not.
-//! * `warning`: what is no fault, but should be told. `print`: the effective configuration as TOML.
+//! * `warning`, `exposure`: what is no fault, but should be told, such as files with secrets that everybody may read.
+//! * `print`: the effective configuration as TOML. `reload`: what SIGHUP takes over of it.
 //!
 //! Invariants: a faulty configuration never starts a node, and all of its faults are told at once;
 //! loading has no effect but that files are read, so that it can be done again; no secret is shown.
 
 mod draft;
 mod environment;
+mod exposure;
 mod fault;
 mod file;
 mod key;
 mod print;
+mod reload;
 mod rule;
 mod setting;
 #[cfg(test)]
@@ -22,7 +25,7 @@ mod tests;
 mod values;
 mod warning;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -81,6 +84,8 @@ pub struct Config {
     pub log_form: Form,
     /// What is no fault, but should be told: one sentence each, without any secret.
     pub warnings: Vec<String>,
+    /// What all of that was made of.
+    values: Values,
 }
 
 /// The configuration of `reticulum serve` with these flags in this environment.
@@ -88,7 +93,7 @@ pub struct Config {
 /// # Errors
 /// [`ConfigError`] with every fault.
 pub fn load(flags: &Serve, environment: &Environment) -> Result<Config, ConfigError> {
-    effective(flags, environment).map(|(values, said)| meaning(values, &said))
+    effective(flags, environment).map(|(values, places)| meaning(values, &places))
 }
 
 /// What [`load`] would take, as TOML: every key with its value, secrets masked. It loads again,
@@ -100,11 +105,11 @@ pub fn describe(flags: &Serve, environment: &Environment) -> Result<String, Conf
     effective(flags, environment).map(|(values, _)| print::print(values))
 }
 
-/// The sources in their order: each beats those before it. And the keys that they say.
+/// The sources in their order: each beats those before it. And the keys that they say, with the place of each.
 fn effective(
     flags: &Serve,
     environment: &Environment,
-) -> Result<(Values, BTreeSet<&'static str>), ConfigError> {
+) -> Result<(Values, BTreeMap<&'static str, Place>), ConfigError> {
     let mut draft = Draft::default();
     if let Some(path) = flags.config.as_deref().or_else(|| environment.config()) {
         file::read(path, &mut draft);
@@ -133,8 +138,10 @@ fn apply(flags: &Serve, draft: &mut Draft) {
     }
 }
 
-fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
-    let warnings = warning::warnings(&values);
+fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
+    let mut warnings = warning::warnings(&values);
+    warnings.extend(exposure::exposed(values.clone(), places));
+    let all = values.clone();
     let Values { node, cluster, images, cache, access, limits, log } = values;
     let settings = cluster_settings(&node, &cluster);
     Config {
@@ -143,7 +150,7 @@ fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
         data: node.data.0,
         shards: node.shards.0,
         secrets: rule::secrets(&cluster),
-        first_word: first_word(&settings, said),
+        first_word: first_word(&settings, places),
         cluster: settings,
         decode_memory_bytes: limits.decode_memory.0,
         drain_delay: limits.drain_delay.0,
@@ -180,6 +187,7 @@ fn meaning(values: Values, said: &BTreeSet<&'static str>) -> Config {
         log_level: log.level,
         log_form: log.format,
         warnings,
+        values: all,
     }
 }
 
@@ -205,9 +213,9 @@ fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::Set
     }
 }
 
-fn first_word(settings: &core::Settings, said: &BTreeSet<&'static str>) -> FirstWord {
+fn first_word(settings: &core::Settings, places: &BTreeMap<&'static str, Place>) -> FirstWord {
     let core::Settings { about, copies, .. } = settings;
-    let is_said = |key| said.contains(key);
+    let is_said = |key| places.contains_key(key);
     FirstWord {
         zone: is_said("node.zone").then(|| about.zone.clone()),
         weight: is_said("node.weight").then_some(about.weight),

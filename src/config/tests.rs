@@ -5,6 +5,7 @@ mod faults;
 mod printing;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::key::KEYS;
 use super::values::Values;
@@ -23,6 +24,8 @@ impl Said {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");
         fs::write(&path, text).unwrap();
+        // Readable by all, it would be warned about.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         Self { directory, flags: Serve { config: Some(path), ..Serve::default() }, variables: Vec::new() }
     }
 

@@ -361,10 +361,14 @@ impl Control {
                     return;
                 }
                 config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+                let keys = self.config.changed_until_restart(&config).join(", ");
                 log::set_max_level(config.log_level);
                 self.live.reload(config.http);
                 self.node.identity.replace_secrets(&config.secrets);
                 log::info!("keys, secrets, presets and log level are loaded anew");
+                if !keys.is_empty() {
+                    log::warn!(keys; "the file changes keys that this node reads only at its start; restart it to apply them");
+                }
             }
             Err(error) => {
                 log::error!(error:% = error; "the configuration is faulty, so nothing is loaded anew")

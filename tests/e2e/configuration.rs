@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -186,4 +187,27 @@ fn check_config_shows_no_secret() {
     assert_eq!(finished.code, Some(0));
     let printed = str::from_utf8(&finished.stdout).expect("UTF-8");
     assert!(!printed.contains("s3cret") && printed.contains("upload_keys = [\"…\"]"));
+}
+
+#[test]
+fn warns_of_a_file_with_secrets_that_every_user_can_read() {
+    let directory = empty_directory();
+    let config = "[access]\nupload_keys = [\"s3cret of sixteen bytes\"]\n";
+    let file = write(&directory, config);
+    for (mode, warned) in [(0o644, true), (0o600, false)] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("a mode");
+        let finished = run(&["check-config", &file]);
+        assert_eq!(finished.code, Some(0));
+        assert_eq!(
+            finished.stderr.contains(&format!("chmod o-r {file}")),
+            warned,
+            "{mode:o}: {}",
+            finished.stderr
+        );
+        assert!(!finished.stderr.contains("s3cret"));
+    }
+    let node = Node::with_config(config);
+    let file = node.data().parent().expect("a directory").join("reticulum.toml");
+    let mode = fs::metadata(&file).expect("its file").permissions().mode();
+    assert_eq!(node.log().contains("chmod o-r"), mode & 0o004 != 0, "{}", node.log());
 }
