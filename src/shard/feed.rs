@@ -5,7 +5,6 @@
 //! the result to disk, and it runs at the lowest priority on this shard's own core: the shard hands it the next job
 //! while it writes.
 
-use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -101,14 +100,5 @@ impl Shard {
     /// Tells the worker whether what it makes ahead has to give way.
     fn note_wanted(&self) {
         self.wanted.store(self.queue.borrow().wanted(), Relaxed);
-    }
-}
-
-impl Flight {
-    /// Tells everybody who waits how it ended.
-    pub(super) fn tell(self: &Rc<Self>, outcome: &Outcome) {
-        for waiting in self.waiting.take() {
-            waiting.send(outcome.clone());
-        }
     }
 }

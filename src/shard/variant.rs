@@ -130,6 +130,7 @@ impl Flight {
         }
     }
 
+    /// Tells everybody who waits how it ended.
     pub(super) fn tell(&self, outcome: &Outcome) {
         for waiting in self.waiting.take() {
             waiting.send(outcome.clone());
