@@ -16,10 +16,11 @@ const QUIET: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 /// Requests of the flooder at once: more than can wait and be made.
 const CROWD: usize = 24;
 
-const QUEUE: &str = "resize_queue = 4\n";
+/// A refused request may be followed by another one late, on a machine that has much to do.
+const LIMITS: &str = "resize_queue = 4\nidle_timeout = \"1h\"\n";
 
-/// How one client's requests reach a node.
-type Way = fn(&Node, Request) -> Answer;
+/// One client: the address that it connects from, and what a proxy or itself adds to its requests.
+type Client = (Ipv4Addr, fn(Request) -> Request);
 
 /// From an address of its own.
 fn from(address: Ipv4Addr, node: &Node, request: &Request) -> Answer {
@@ -83,16 +84,22 @@ impl Drop for End<'_> {
 
 /// One client asks without end; from the first time that it is refused on, ten requests of the other are all
 /// answered, however long that takes.
-fn expect_quiet_is_served(node: &Node, id: &str, flooder: Way, quiet: Way) {
+fn expect_quiet_is_served(node: &Node, id: &str, flooder: Client, quiet: Client) {
     let flood = Flood::default();
+    // Few connections for all requests: each that is closed keeps a port from other tests for a minute.
+    let open = |(address, _): Client| Connection::open_from(address, node.port());
     std::thread::scope(|scope| {
         let _end = End(&flood);
         for _ in 0..CROWD {
-            scope.spawn(|| flood.ask(|| flooder(node, cold(id))));
+            scope.spawn(|| {
+                let mut connection = open(flooder);
+                flood.ask(|| connection.ask(&flooder.1(cold(id))));
+            });
         }
         wait_until("the flooder to be refused", || flood.refused.load(Ordering::Relaxed) > 0);
+        let mut connection = open(quiet);
         for _ in 0..10 {
-            quiet(node, cold(id)).expect(200);
+            connection.ask(&quiet.1(cold(id))).expect(200);
         }
     });
 }
@@ -104,54 +111,40 @@ fn node(shards: usize, limits: &str) -> Node {
 
 #[test]
 fn a_client_that_floods_the_queue_is_refused_and_the_quiet_one_never() {
-    let node = node(1, QUEUE);
+    let node = node(1, LIMITS);
     let id = node.upload(&large());
-    expect_quiet_is_served(
-        &node,
-        &id,
-        |node, request| from(FLOODER, node, &request),
-        |node, request| from(QUIET, node, &request),
-    );
+    expect_quiet_is_served(&node, &id, (FLOODER, |request| request), (QUIET, |request| request));
     wait_until("the queue to be empty", || node.metric("reticulum_resize_queue") == 0.0);
 }
 
-/// What a client behind a proxy on this machine asks.
-fn forwarded(node: &Node, request: Request, client: &str) -> Answer {
-    node.ask(&request.header("X-Forwarded-For", client))
+/// An address that is another one with every call.
+fn forged() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("10.9.{}.{}", number / 200 % 200, number % 200)
+}
+
+fn forwarded(request: Request, client: &str) -> Request {
+    request.header("X-Forwarded-For", client)
 }
 
 #[test]
 fn clients_behind_a_trusted_proxy_are_told_apart_by_what_it_forwards() {
-    let node = node(1, &format!("{QUEUE}trusted_proxies = [\"loopback\"]\n"));
+    let node = node(1, &format!("{LIMITS}trusted_proxies = [\"loopback\"]\n"));
     let id = node.upload(&large());
-    expect_quiet_is_served(
-        &node,
-        &id,
-        // It writes what it likes; the proxy appends the address that it sees.
-        |node, request| {
-            static NEXT: AtomicUsize = AtomicUsize::new(0);
-            let forged = NEXT.fetch_add(1, Ordering::Relaxed);
-            forwarded(node, request, &format!("10.9.{}.{}, 203.0.113.7", forged / 200 % 200, forged % 200))
-        },
-        |node, request| forwarded(node, request, "203.0.113.8"),
-    );
+    // It writes what it likes; the proxy appends the address that it sees.
+    let flooder = |request| forwarded(request, &format!("{}, 203.0.113.7", forged()));
+    let quiet = |request| forwarded(request, "203.0.113.8");
+    expect_quiet_is_served(&node, &id, (Ipv4Addr::LOCALHOST, flooder), (Ipv4Addr::LOCALHOST, quiet));
 }
 
 #[test]
 fn without_a_trusted_proxy_a_forged_address_changes_nothing() {
-    let node = node(1, QUEUE);
+    let node = node(1, LIMITS);
     let id = node.upload(&large());
-    expect_quiet_is_served(
-        &node,
-        &id,
-        |node, request| {
-            static NEXT: AtomicUsize = AtomicUsize::new(0);
-            let forged = NEXT.fetch_add(1, Ordering::Relaxed);
-            let address = format!("10.9.{}.{}", forged / 200 % 200, forged % 200);
-            from(FLOODER, node, &request.header("X-Forwarded-For", &address))
-        },
-        |node, request| from(QUIET, node, &request.header("X-Forwarded-For", "10.9.0.1")),
-    );
+    let flooder = |request| forwarded(request, &forged());
+    let quiet = |request| forwarded(request, "10.9.0.1");
+    expect_quiet_is_served(&node, &id, (FLOODER, flooder), (QUIET, quiet));
 }
 
 #[test]
@@ -160,19 +153,13 @@ fn a_client_that_floods_one_node_with_what_another_owns_harms_only_itself() {
     let ports = [first, free_port()];
     let options = (0..2).map(|number| {
         let join = (number > 0).then_some(first);
-        member_with(number, ports[number], join, &format!("replication = 1\n[limits]\n{QUEUE}"))
+        member_with(number, ports[number], join, &format!("replication = 1\n[limits]\n{LIMITS}"))
     });
     let grid = Grid::with(options);
     let is_anothers = |bytes: &Vec<u8>| grid.owners(&sha1(bytes)) == [1];
-    let bytes =
-        (1..).map(|seed| Picture::corners(900, 600, seed).jpeg()).find(is_anothers).expect("owners differ");
-    let id = grid.nodes[0].upload(&bytes);
-    expect_quiet_is_served(
-        &grid.nodes[0],
-        &id,
-        |node, request| from(FLOODER, node, &request),
-        |node, request| from(QUIET, node, &request),
-    );
+    let bytes = (1..).map(|seed| Picture::corners(900, 600, seed).jpeg()).find(is_anothers);
+    let id = grid.nodes[0].upload(&bytes.expect("owners differ"));
+    expect_quiet_is_served(&grid.nodes[0], &id, (FLOODER, |request| request), (QUIET, |request| request));
 }
 
 /// How many of `count` requests at once were answered 200; the rest must be 429.
