@@ -32,7 +32,7 @@ macro_rules! list {
 }
 
 /// The same as a list: `(word, bit)`.
-pub(super) const BITS: [(u8, u8); 154] = bits!(list);
+pub(super) const BITS: [Place; 154] = bits!(list);
 
 /// Of each bit of [`BITS`] that of 64 blocks.
 pub(super) type Planes = [u64; BITS.len()];
@@ -49,10 +49,13 @@ enum Bits {
 
 use Bits::{Differ, Same};
 
+/// Word and bit of an expanded message.
+type Place = (u8, u8);
+
 /// Each condition: `(word, bit)` twice, and the vectors that need it: bit n stands for entry n of
 /// [`super::attack::VECTORS`].
 #[rustfmt::skip]
-const CONDITIONS: [((u8, u8), (u8, u8), Bits, u32); 156] = [
+const CONDITIONS: [(Place, Place, Bits, u32); 156] = [
     ((44, 29), (45, 29), Same, 0x0283_a080),
     ((49, 29), (50, 29), Same, 0xc281_0008),
     ((48, 29), (49, 29), Same, 0x60a0_8004),
@@ -252,7 +255,7 @@ static NEEDED: ([u8; NEEDS], [usize; 32]) = {
     (needed, ends)
 };
 
-const fn place((word, bit): (u8, u8)) -> u8 {
+const fn place((word, bit): Place) -> u8 {
     let mut at = 0;
     while BITS[at].0 != word || BITS[at].1 != bit {
         at += 1;
