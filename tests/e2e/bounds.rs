@@ -8,8 +8,8 @@ use crate::client::{Connection, Request};
 use crate::harness::{Node, wait_until};
 use crate::pictures::{Picture, jpeg};
 
-/// Beside what the configuration allows for: the allocator's rest of what was decoded, and the connections.
-const ALLOWANCE: u64 = 24 << 20;
+/// Beside that: what a job of 1600 × 1200 pixels decodes and writes, what the allocator keeps of it, and connections.
+const ALLOWANCE: u64 = 64 << 20;
 
 /// What bodies may take in memory beside a small memory tier.
 const SENDING: u64 = 16 << 20;
@@ -81,7 +81,7 @@ fn slow_readers_of_fresh_large_variants_hold_no_memory() {
         }
         let before = node.rss();
         let urls: Vec<_> =
-            cut(15, 1600, 1200).map(|options| format!("/image/{id}/full{options}/x.png")).collect();
+            cut(20, 1600, 1200).map(|options| format!("/image/{id}/full{options}/x.png")).collect();
         let mut readers: Vec<_> = urls.iter().map(|url| slow_reader(&node, url)).collect();
         let grown = node.rss().saturating_sub(before);
         assert!(grown < SENDING + ALLOWANCE, "disk = {disk}: {grown} bytes more");
@@ -90,53 +90,53 @@ fn slow_readers_of_fresh_large_variants_hold_no_memory() {
         for reader in &mut readers {
             let answer = reader.answer().expect(200);
             assert_eq!(answer.header("x-cache"), Some("miss"));
-            assert!((1585..1600).contains(&Picture::decode(&answer.body).size().0));
+            assert!((1580..1600).contains(&Picture::decode(&answer.body).size().0));
             sent += answer.body.len() as u64;
         }
         // Held in memory, this would have been too much.
-        assert!(sent > 2 * (SENDING + ALLOWANCE), "{sent} bytes");
-        assert_eq!(node.metric("reticulum_resizes_total{outcome=\"ok\"}"), 18.0);
+        assert!(sent > SENDING + ALLOWANCE, "{sent} bytes");
+        assert_eq!(node.metric("reticulum_resizes_total{outcome=\"ok\"}"), 23.0);
     }
 }
 
 #[test]
 fn slow_readers_of_hits_hold_no_more_than_the_memory_tier_and_a_bit() {
-    const MEMORY: u64 = 16 << 20;
-    let node = Node::with_config("[cache]\nmemory = \"16MiB\"\n[limits]\nbody_progress = \"1h\"\n");
-    let id = node.upload(&Picture::noise(700, 600, 1).png());
+    const MEMORY: u64 = 64 << 20;
+    let node = Node::with_config("[cache]\nmemory = \"64MiB\"\n[limits]\nbody_progress = \"1h\"\n");
+    let id = node.upload(&Picture::noise(1600, 1200, 1).png());
     let before = node.rss();
-    let (mut readers, mut whole) = (Vec::new(), Vec::new());
-    for options in cut(72, 700, 600) {
+    let (mut readers, mut sent) = (Vec::new(), 0);
+    for options in cut(32, 1600, 1200) {
         let url = format!("/image/{id}/full{options}/x.png");
-        let body = node.get(&url).expect(200).body;
+        sent += node.get(&url).expect(200).body.len() as u64;
         readers.push(slow_reader(&node, &url));
-        whole.push(body);
     }
     let grown = node.rss().saturating_sub(before);
     assert!(grown < MEMORY + SENDING + ALLOWANCE, "{grown} bytes more");
-    let sent: usize = whole.iter().map(Vec::len).sum();
-    assert!(sent as u64 > MEMORY + SENDING + 2 * ALLOWANCE, "{sent} bytes");
+    assert!(sent > MEMORY + SENDING + ALLOWANCE, "{sent} bytes");
     // Those that come now are served all the same, and so are those that wait.
-    let newest = node.get(&format!("/image/{id}/600w/x.png")).expect(200);
-    assert_eq!(Picture::decode(&newest.body).size().0, 600);
-    for (reader, whole) in readers.iter_mut().zip(&whole) {
-        assert!(reader.answer().expect(200).body == *whole);
+    let newest = node.get(&format!("/image/{id}/100w/x.png")).expect(200);
+    assert_eq!(Picture::decode(&newest.body).size().0, 100);
+    for (left, reader) in (1..).zip(&mut readers) {
+        assert_eq!(Picture::decode(&reader.answer().expect(200).body).size(), (1600 - left, 1200));
     }
 }
 
 #[test]
-fn slow_readers_of_stored_images_hold_no_more_than_that() {
+fn slow_readers_of_a_file_hold_small_pieces_of_it() {
+    const READERS: u64 = 450;
     let node = Node::with_config("[cache]\nmemory = 0\n[limits]\nbody_progress = \"1h\"\n");
-    let images: Vec<_> = (0..80).map(|seed| Picture::noise(600, 500, seed).png()).collect();
-    let ids: Vec<_> = images.iter().map(|image| node.upload(image)).collect();
+    let image = Picture::noise(1600, 1200, 1).png();
+    let url = format!("/image/{}/full/x.png", node.upload(&image));
+    assert!(node.get(&url).expect(200).body == image);
     let before = node.rss();
-    let url = |id: &String| format!("/image/{id}/full/x.png");
-    let mut readers: Vec<_> = ids.iter().map(|id| slow_reader(&node, &url(id))).collect();
+    let mut readers: Vec<_> = (0..READERS).map(|_| slow_reader(&node, &url)).collect();
     let grown = node.rss().saturating_sub(before);
     assert!(grown < SENDING + ALLOWANCE, "{grown} bytes more");
-    let sent: usize = images.iter().map(Vec::len).sum();
-    assert!(sent as u64 > SENDING + 2 * ALLOWANCE, "{sent} bytes");
-    for (reader, image) in readers.iter_mut().zip(&images) {
-        assert!(reader.answer().expect(200).body == *image);
+    // A read of the usual size for each would have been too much.
+    assert!(READERS * (256 << 10) > SENDING + ALLOWANCE);
+    // Some of those with a large first piece, and some with small ones.
+    for reader in readers.iter_mut().step_by(44) {
+        assert!(reader.answer().expect(200).body == image);
     }
 }
