@@ -13,8 +13,8 @@ pub struct NodeId([u8; 16]);
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Label(Arc<str>);
 
-/// How other nodes reach a node: `http://` and 1 to 249 visible ASCII characters. What it means is the
-/// caller's business; here it is only carried and compared.
+/// How other nodes reach a node: `http://`, a host name or address, and a port, 256 bytes at most. Nothing else can
+/// stand in it: no user, path or query. What a name means is the caller's business; here it is only carried and compared.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeUrl(Arc<str>);
 
@@ -84,21 +84,40 @@ impl NodeUrl {
     /// Reads a URL.
     ///
     /// # Errors
-    /// [`Malformed`] without `http://` in front, with nothing behind it, beyond 256 bytes, or with a
-    /// character that is no visible ASCII.
+    /// [`Malformed`] for anything but `http://host:port` of at most 256 bytes.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let rest = text.strip_prefix("http://").ok_or(Malformed)?;
-        let visible = rest.bytes().all(|byte| byte.is_ascii_graphic());
-        if rest.is_empty() || !visible || text.len() > Self::BYTES_MAX {
+        let (host, port) =
+            text.strip_prefix("http://").and_then(|rest| rest.rsplit_once(':')).ok_or(Malformed)?;
+        let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(address) => is_like_ipv6(address),
+            None => {
+                !host.is_empty()
+                    && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+            }
+        };
+        // One way to write a port: equal URLs must have equal bytes.
+        let is_port = port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
+        if !is_host || !is_port || text.len() > Self::BYTES_MAX {
             return Err(Malformed);
         }
         Ok(Self(text.into()))
+    }
+
+    /// Equal for URLs that differ in case alone, which lead to one place.
+    pub(in crate::cluster) fn key(&self) -> String {
+        self.0.to_ascii_lowercase()
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The characters of an IPv6 address; whether it is one shows when somebody connects to it.
+fn is_like_ipv6(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+    text.matches(':').count() >= 2 && text.bytes().all(is_part)
 }
 
 impl Weight {
@@ -171,7 +190,33 @@ mod tests {
             assert_eq!(Label::parse(bad), Err(Malformed), "{bad}");
         }
         assert_eq!(NodeUrl::parse("http://[::1]:80").unwrap().as_str(), "http://[::1]:80");
-        for bad in ["", "http://", "https://a", "http://a b", "http://ä", &format!("http://{:250}", 1)] {
+        assert!(NodeUrl::parse(&format!("http://{}:1", "a".repeat(247))).is_ok());
+        assert_eq!(
+            NodeUrl::parse("http://A.b:1").unwrap().key(),
+            NodeUrl::parse("http://a.B:1").unwrap().key()
+        );
+        for bad in [
+            "",
+            "http://",
+            "http://a",
+            "https://a:1",
+            "http://a b:1",
+            "http://ä:1",
+            "http://a:01",
+            "http://a:+1",
+            "http://a:65536",
+            "http://a:1/",
+            "http://a:1/x",
+            "http://a:1?x",
+            "http://u@a:1",
+            "http://u:p@a:1",
+            "http://[::1]",
+            "http://[x]:1",
+            "http://::1:1",
+            "http://:1",
+            "http://a:1:1",
+            &format!("http://{}:1", "a".repeat(300)),
+        ] {
             assert_eq!(NodeUrl::parse(bad), Err(Malformed), "{bad}");
         }
         assert_eq!(Weight::new(4).unwrap().get(), 4);

@@ -176,7 +176,7 @@ async fn exists(context: &Context, id: ObjectId) -> Result<(), Problem> {
     let shard = &context.shard;
     match shard.find(id).await? {
         Ok(Found::Here(_)) => Ok(()),
-        found if shard.has_peers() => Ok(shard.exists_afar(id, shard.said_here(&found)).await?),
+        found if !shard.is_whole_cluster() => Ok(shard.exists_afar(id, shard.said_here(&found)).await?),
         found => Err(not_here(found)),
     }
 }
@@ -215,11 +215,11 @@ async fn stored_as(
         }
         match stored(context, id, freshness, headers).await {
             // What was wrong is set aside; another node may have a copy that is right.
-            Err(Problem::Damaged) if shard.has_peers() => found = Ok(Found::Damaged),
+            Err(Problem::Damaged) if !shard.is_whole_cluster() => found = Ok(Found::Damaged),
             answered => return answered.map(Some),
         }
     }
-    if !shard.has_peers() {
+    if shard.is_whole_cluster() {
         return Err(not_here(found));
     }
     let fetched = shard.fetch(id, shard.said_here(&found)).await?;
@@ -445,6 +445,7 @@ impl From<NotFound> for Problem {
         match not_found {
             NotFound::Absent => Self::Absent,
             NotFound::Unproven => Self::Unproven,
+            NotFound::NotJoined(standing) => Self::NotMember(standing),
         }
     }
 }

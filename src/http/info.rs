@@ -54,7 +54,7 @@ async fn anywhere(context: &Context, id: ObjectId) -> Result<Info, Problem> {
     let shard = &context.shard;
     let described = shard.describe(id).await?;
     let is_here = matches!(described, Ok(Described::Here(..) | Described::Refused(_)));
-    if is_here || !shard.has_peers() {
+    if is_here || shard.is_whole_cluster() {
         let (original, header) = image::described(described?)?;
         return about(context, id, &original, &header).await;
     }

@@ -33,6 +33,8 @@ struct Image {
 /// # Errors
 /// The [`Problem`] to answer with.
 pub(super) async fn answer(shard: &Shard, wanted: Listing) -> Result<Answer, Problem> {
+    // What is here is not what the cluster has.
+    shard.need_cluster()?;
     let layout = shard.node.layout.clone();
     let read = move || listing::page(&layout, wanted.after, wanted.limit);
     // A panic on the blocking thread would leave this waiting for ever.

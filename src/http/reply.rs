@@ -171,7 +171,10 @@ impl Problem {
             Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
-            Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-a-member", "Not a member of its cluster"),
+            Self::NotMember(Standing::DuplicateId) => {
+                (S::SERVICE_UNAVAILABLE, "not-a-member", "Not the only node with its id")
+            }
+            Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-joined", "Not joined to its cluster"),
             Self::TooFewCopies(_) => (S::SERVICE_UNAVAILABLE, "too-few-copies", "Too few copies"),
             Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
             Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),

@@ -8,6 +8,7 @@ use http::Method;
 
 use super::auth::{Facts, Refusal};
 use super::requester::Requester;
+use crate::cluster::core::Refusal as NotTakenIn;
 use crate::cluster::layout::SyncHash;
 use crate::cluster::rules::absence::Said;
 use crate::object::{Format, ObjectId};
@@ -200,6 +201,16 @@ pub fn read_retry(facts: Facts<'_>) -> u64 {
     facts.get("retry").and_then(|seconds| seconds.parse().ok()).unwrap_or(1)
 }
 
+/// The text of the facts header of an answer to [`Call::Gossip`] of a node that is no member.
+pub fn refusal_facts(refusal: NotTakenIn) -> String {
+    format!("refused={refusal}")
+}
+
+/// Reads [`refusal_facts`]; `None` where the sender is not refused.
+pub fn read_refusal(facts: Facts<'_>) -> Option<NotTakenIn> {
+    facts.get("refused").and_then(NotTakenIn::parse)
+}
+
 /// Type and detail of a refusal's text; empty where there is none.
 pub fn read_problem(text: &[u8]) -> (String, String) {
     let problem: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
@@ -301,6 +312,8 @@ mod tests {
             assert_eq!(read_said(Facts::new(&said_facts(said))), said);
         }
         assert_eq!(read_said(Facts::new("")), Said::Nothing);
+        assert_eq!(read_refusal(Facts::new(&refusal_facts(NotTakenIn::Full))), Some(NotTakenIn::Full));
+        assert_eq!(read_refusal(Facts::new("")), None);
         let stored = Stored { format: Format::Png, length: 7, uploaded: uploaded() };
         assert_eq!(Stored::parse(Facts::new(&stored.facts())), Some(stored));
         assert_eq!(read_retry(Facts::new(&retry_facts(7))), 7);

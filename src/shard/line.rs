@@ -6,12 +6,16 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Instant;
 
+use super::refusals::Refusals;
 use super::roster::Shelf;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
 
 /// Letters of other nodes that may wait for control. A hundred members send it a few each second.
 const LETTERS_MAX: usize = 256;
+
+/// Between two lines in the log about strangers that are not believed for one cause.
+const STRANGERS_MS: u64 = 60_000;
 
 /// Something that a shard reports. Each kind has at most one on the line per shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +44,16 @@ pub struct Letter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Standing {
-    /// Nobody that it was told to join has answered yet.
+    /// It asks those that it was told to join, which takes a moment.
     Joining,
     /// It belongs to its cluster.
     Member,
-    /// Another member has its name or URL.
-    Taken,
+    /// None of those that it was told to join answers.
+    Unanswered,
+    /// Another id holds its name.
+    NameTaken,
+    /// Another id holds its URL.
+    UrlTaken,
     /// The cluster has all the nodes it can have.
     Full,
     /// Its id was removed for ever.
@@ -70,6 +78,10 @@ pub struct Line {
     started: Instant,
     /// What the members say of themselves.
     pub roster: Shelf,
+    /// Nodes that are not taken in.
+    pub refusals: Refusals,
+    /// When strangers were last told of in the log, by cause, in milliseconds; 0: never.
+    strangers_told: [AtomicU64; 2],
 }
 
 /// Control's end of the line.
@@ -82,10 +94,12 @@ pub struct Ears {
 }
 
 impl Standing {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Joining,
         Self::Member,
-        Self::Taken,
+        Self::Unanswered,
+        Self::NameTaken,
+        Self::UrlTaken,
         Self::Full,
         Self::Removed,
         Self::ForeignCluster,
@@ -100,8 +114,14 @@ impl Standing {
                 "This node has not joined its cluster yet; ask another one, or try again in a moment."
             }
             Self::Member => "This node belongs to its cluster.",
-            Self::Taken => {
-                "The cluster refuses this node because another member has its name or URL; give it others, or remove that member."
+            Self::Unanswered => {
+                "This node has not joined its cluster because no node of cluster.join answers; start one of them, or correct the URLs."
+            }
+            Self::NameTaken => {
+                "The cluster refuses this node because another node's id holds its name; set another node.name, or remove that node first."
+            }
+            Self::UrlTaken => {
+                "The cluster refuses this node because another node's id holds its URL; set another node.url, or remove that node first."
             }
             Self::Full => {
                 "The cluster refuses this node because it has all the nodes it can have; ask another one."
@@ -137,6 +157,8 @@ impl Line {
             silent_s: AtomicU64::new(0),
             started: Instant::now(),
             roster: Shelf::default(),
+            refusals: Refusals::default(),
+            strangers_told: Default::default(),
         };
         (line, Ears { reports: reports_in, letters: letters_in })
     }
@@ -166,6 +188,15 @@ impl Line {
     /// Hands a letter to control. False: there is no room, and it is lost, as on any network.
     pub fn hand_over(&self, letter: Letter) -> bool {
         self.letters.try_send(letter).is_ok()
+    }
+
+    /// Whether the log may say now that somebody was not believed for the cause of this number, 0 or 1: anybody may
+    /// bring that about, so it is said once in [`STRANGERS_MS`], whatever comes.
+    pub fn may_tell_of_strangers(&self, cause: usize) -> bool {
+        let (now, told) = (self.now().millis().max(1), &self.strangers_told[cause]);
+        let last = told.load(Relaxed);
+        let is_due = last == 0 || now.saturating_sub(last) >= STRANGERS_MS;
+        is_due && told.compare_exchange(last, now, SeqCst, Relaxed).is_ok()
     }
 
     /// Where this node stands.
@@ -223,6 +254,14 @@ mod tests {
         let (line, ears) = Line::new(2, true);
         line.holds_an_image();
         assert!(ears.reports.is_empty());
+    }
+
+    #[test]
+    fn strangers_are_told_of_once_a_minute_for_each_cause() {
+        let (line, _ears) = Line::new(1, false);
+        let told: Vec<_> = (0..100).map(|turn| line.may_tell_of_strangers(turn % 2)).collect();
+        assert_eq!(told.iter().filter(|told| **told).count(), 2);
+        assert!(told[0] && told[1]);
     }
 
     #[test]

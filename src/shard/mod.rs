@@ -2,7 +2,7 @@
 //!
 //! * [`message`]: everything that can reach a shard from outside.
 //! * [`mesh`]: questions from shard to shard. [`mod@line`]: the way to control and back.
-//!   [`roster`]: what the members say of themselves.
+//!   [`roster`]: what the members say of themselves. [`refusals`]: which nodes are not taken in.
 //! * [`queue`]: jobs that wait, fairly by client. `feed`: their way to the worker.
 //!   [`rate`]: how fast a client may ask for them.
 //! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take.
@@ -34,6 +34,7 @@ pub mod message;
 pub mod oneshot;
 pub mod queue;
 pub mod rate;
+pub mod refusals;
 pub mod roster;
 mod several;
 mod source;

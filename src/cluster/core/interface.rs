@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::layout::{Copies, Layout, NewNode, SyncHash};
+use super::super::layout::{Copies, Layout, NewNode, SyncHash, Taken};
 use super::super::node::{Label, NodeId, NodeUrl};
 use super::super::view::View;
-use super::message::Refusal;
+use super::refusal::Refusal;
 
 /// What a node is told at its start and never again.
 #[derive(Clone, Debug)]
@@ -43,8 +43,10 @@ pub struct Boot {
 pub enum Input<'a> {
     /// A deadline has come.
     Tick,
-    /// Another core's message arrived.
-    Message(&'a [u8]),
+    /// A message of the core of this node arrived, which has proven to be that node.
+    Message(NodeId, &'a [u8]),
+    /// A node that this one sent a message to says, proven, that it does not take this one in.
+    Refused(Refusal),
     /// [`Action::Persist`] of this number is durable.
     Persisted(u64),
     /// It is not: the core will ask again in a second.
@@ -81,6 +83,9 @@ pub enum Action {
         /// For [`Layout::decode`].
         bytes: Vec<u8>,
     },
+    /// Answer this node, which has proven itself, with a refusal when it sends something again: it is no member, and
+    /// so nothing is ever sent to it unasked.
+    Refuse(NodeId, Refusal),
     /// A new view: hand it to everybody.
     View(Arc<View>),
     /// Something worth a line in the log.
@@ -94,6 +99,12 @@ pub enum Event {
     Joined,
     /// It was refused; it goes on asking.
     JoinRefused(Refusal),
+    /// This node has refused another, which is no member.
+    Refused(NodeId, Refusal),
+    /// Two members have one name or URL: this one's claim came second, so it owns nothing from now on.
+    ClaimRefused(NodeId, Taken),
+    /// This one's claim stands now.
+    ClaimStands(NodeId),
     /// The other answers.
     Up(NodeId),
     /// The other does not answer.
@@ -106,6 +117,8 @@ pub enum Event {
     Malformed,
     /// A layout came that cannot be merged.
     LayoutRefused,
+    /// A message came whose sender is not the node that has proven itself.
+    Impostor(NodeId),
     /// Another process has this node's id: both take no writes.
     DuplicateId,
     /// This node was removed for ever.

@@ -4,8 +4,11 @@ use super::super::layout::{Edit, EditError, Layout, NewNode, Role};
 use super::super::membership::Peer;
 use super::super::node::{NodeId, NodeUrl};
 use super::super::time::Time;
-use super::message::{Body, Message, Refusal};
-use super::{CLASH_MS, CLASH_PAUSE_MS, Core, Event};
+use super::message::{Body, Message};
+use super::{Action, CLASH_MS, CLASH_PAUSE_MS, Core, Event, Refusal};
+
+/// Processes that are told of a clash within [`CLASH_PAUSE_MS`]. Nearly always there is one.
+const CLASHES_MAX: usize = 64;
 
 /// Members that are greeted in one round.
 const HELLOS_MAX: usize = 3;
@@ -15,13 +18,7 @@ impl Core {
     /// another, where the one that the cluster knows was emptied, or what it knew of it `was_forgotten`.
     pub(super) fn introduce_itself(&mut self, was_forgotten: bool) {
         let this = self.this();
-        let about = self.settings.about.clone();
-        if let Some(layout) = &mut self.working {
-            for edit in [Edit::Name(this, about.name), Edit::Url(this, about.url)] {
-                // Another node's name or URL stays that node's.
-                self.is_changed |= layout.edit(this, &edit).unwrap_or(false);
-            }
-        }
+        self.claim();
         let Some(layout) = &self.working else { return };
         let held_images = layout.nodes.get(&this).is_some_and(|known| known.published.value().holds_images);
         let is_another = held_images && (was_forgotten || !self.holds_images);
@@ -32,6 +29,28 @@ impl Core {
             published.synced_to = published.synced_to.filter(|_| !is_another);
             published.holds_images = holds_images;
         });
+    }
+
+    /// Claims the name and the URL of the configuration, unless another node holds either: it stays that node's, and
+    /// this one is told so.
+    pub(super) fn claim(&mut self) {
+        let this = self.this();
+        let about = self.settings.about.clone();
+        let Some(layout) = &mut self.working else { return };
+        let mut taken = None;
+        for edit in [Edit::Name(this, about.name), Edit::Url(this, about.url)] {
+            match layout.edit(this, &edit) {
+                Ok(changed) => self.is_changed |= changed,
+                Err(EditError::Taken(by)) => taken = taken.or(Some(by)),
+                // A removed node has no claims.
+                Err(_) => {}
+            }
+        }
+        if let Some(taken) = taken.filter(|taken| self.claim_taken != Some(*taken)) {
+            self.event(Event::JoinRefused(Refusal::Taken(taken)));
+        }
+        self.is_view_stale |= self.claim_taken != taken;
+        self.claim_taken = taken;
     }
 
     /// Greets some of the members that do not answer, and, when alone, everybody on the join list.
@@ -65,26 +84,46 @@ impl Core {
         }
     }
 
+    /// A node that is no member asks to be taken in. Until it is, nothing is sent to where it says that it is.
     pub(super) fn hear_hello(&mut self, from: &Peer, about: &NewNode, now: Time) {
         let this = self.this();
-        // A node that is in no cluster cannot take in another.
+        // A node that was refused by those that it is to join takes nobody in: there would be two clusters.
+        if self.join_refused.is_some() {
+            return;
+        }
+        // Nor can a node that is in no cluster.
         let Some(layout) = &mut self.working else { return };
-        match layout.edit(this, &Edit::Join(from.node, about.clone())) {
+        // The message says where its sender is, and so does what it says of itself: it must be one place.
+        let edited = if about.url == from.url {
+            layout.edit(this, &Edit::Join(from.node, about.clone()))
+        } else {
+            return self.event(Event::Malformed);
+        };
+        match edited {
             Ok(changed) => {
                 self.is_changed |= changed;
-                self.membership.meet(from, now);
-                self.send(&from.url, Some(from.node), Body::Welcome);
+                self.welcome(from, now);
             }
             Err(error) => {
-                let refusal = match error {
-                    EditError::Removed => Refusal::Removed,
-                    EditError::Taken => Refusal::Taken,
-                    EditError::Unknown | EditError::Copies | EditError::Full | EditError::Clock => {
-                        Refusal::Full
-                    }
-                };
-                self.send(&from.url, Some(from.node), Body::Refused(refusal));
+                let refusal = Refusal::from(error);
+                self.actions.push_back(Action::Refuse(from.node, refusal));
+                self.event(Event::Refused(from.node, refusal));
             }
+        }
+    }
+
+    pub(super) fn welcome(&mut self, from: &Peer, now: Time) {
+        self.membership.meet(from, now);
+        self.send(&from.url, Some(from.node), Body::Welcome);
+    }
+
+    /// Those whom this node asked do not take it in, or say that it is a member no more.
+    pub(super) fn hear_refusal(&mut self, refusal: Refusal) {
+        let is_alone = self.alive.is_empty() && !self.settings.join.is_empty();
+        if is_alone || refusal == Refusal::Removed {
+            self.is_view_stale |= self.join_refused != Some(refusal);
+            self.join_refused = Some(refusal);
+            self.event(Event::JoinRefused(refusal));
         }
     }
 
@@ -97,7 +136,7 @@ impl Core {
                     self.send(&from.url, Some(from.node), Body::Double(other));
                 }
             }
-            // As many as there can be members: strangers beyond that are of no interest.
+            // As many as there can be members, for nobody else is listened to.
             None if self.lives.len() >= Layout::NODES_MAX => {}
             _ => drop(self.lives.insert(from.node, from.clone())),
         }
@@ -134,7 +173,7 @@ impl Core {
     /// Whether this instance may be told of a clash again.
     fn is_due(&mut self, instance: u64, now: Time) -> bool {
         self.clash_told.retain(|_, at| now.since(*at) < CLASH_PAUSE_MS);
-        let is_due = !self.clash_told.contains_key(&instance);
+        let is_due = !self.clash_told.contains_key(&instance) && self.clash_told.len() < CLASHES_MAX;
         if is_due {
             self.clash_told.insert(instance, now);
         }

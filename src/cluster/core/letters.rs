@@ -5,7 +5,7 @@ use super::super::membership::Peer;
 use super::super::node::{NodeId, NodeUrl};
 use super::super::time::Time;
 use super::message::{Body, Message};
-use super::{Action, Core, Event, remember};
+use super::{Action, Core, Event, Refusal, remember};
 
 /// Between two layouts sent to one member whose state differs.
 const LAYOUT_PAUSE_MS: u64 = 500;
@@ -13,28 +13,43 @@ const LAYOUT_PAUSE_MS: u64 = 500;
 const FANOUT: usize = 4;
 
 impl Core {
-    pub(super) fn receive(&mut self, bytes: &[u8], now: Time) {
+    /// Takes a message of a node that has proven to be `from`. What counts is decided here, before anything that it says
+    /// is used: a message leads to a connection only where its sender is a member.
+    pub(super) fn receive(&mut self, from: NodeId, bytes: &[u8], now: Time) {
         let Ok(message) = Message::decode(bytes) else { return self.event(Event::Malformed) };
         if message.cluster != self.settings.cluster {
             return self.event(Event::ForeignCluster);
         }
-        if message.from.node == self.this() {
+        if message.from.node != from {
+            return self.event(Event::Impostor(from));
+        }
+        if from == self.this() {
             return self.hear_of_double(&message, now);
         }
-        if self.role(message.from.node) == Some(Role::Removed) {
-            // It learns from the layout; nothing that it says counts.
-            return self.send_layout(&message.from, now);
+        match self.role(from) {
+            Some(Role::Removed) => {
+                // It learns from the layout, where the layout says it is; nothing that it says counts.
+                self.actions.push_back(Action::Refuse(from, Refusal::Removed));
+                self.event(Event::Refused(from, Refusal::Removed));
+                self.tell_removed(&message.from, now);
+            }
+            Some(_) => self.hear_member(&message, now),
+            None => self.hear_stranger(&message, now),
         }
+    }
+
+    fn hear_member(&mut self, message: &Message, now: Time) {
         self.compare_lives(&message.from, now);
         match &message.body {
             Body::Swim(bytes) => {
-                if self.membership.receive(bytes, now).is_err() {
+                let layout = self.working.as_ref();
+                let is_known = |node| layout.is_some_and(|layout| layout.next.is_standing(node));
+                if self.membership.receive(message.from.node, bytes, is_known, now).is_err() {
                     return self.event(Event::Malformed);
                 }
             }
-            Body::Hello(about) => self.hear_hello(&message.from, about, now),
+            Body::Hello(_) => self.welcome(&message.from, now),
             Body::Welcome => self.membership.meet(&message.from, now),
-            Body::Refused(refusal) => self.event(Event::JoinRefused(*refusal)),
             Body::Layout(bytes) => self.merge(bytes),
             Body::Double(other) => self.hear_of_other_life(other, now),
             Body::Clash(_) => {}
@@ -45,8 +60,44 @@ impl Core {
         }
     }
 
+    /// Of a node that is no member here nothing counts but that it asks to be taken in, or that it is of a cluster
+    /// which has taken this node in.
+    fn hear_stranger(&mut self, message: &Message, now: Time) {
+        match &message.body {
+            Body::Hello(about) => self.hear_hello(&message.from, about, now),
+            Body::Layout(bytes) => {
+                let Ok(theirs) = Layout::decode(bytes) else { return self.event(Event::Malformed) };
+                let this = self.this();
+                if !theirs.next.is_standing(this) || !theirs.next.is_standing(message.from.node) {
+                    return;
+                }
+                if let Some((node, taken)) = self.working.as_ref().and_then(|mine| mine.clashes_with(&theirs))
+                {
+                    return self.event(Event::Refused(node, Refusal::Taken(taken)));
+                }
+                let was_alone = self.join_refused.is_some()
+                    || self.working.as_ref().is_some_and(|mine| self.is_lonely(mine));
+                self.take_layout(theirs);
+                if self.role(message.from.node).is_some() {
+                    if was_alone {
+                        self.event(Event::Joined);
+                    }
+                    self.join_refused = None;
+                    self.membership.meet(&message.from, now);
+                }
+            }
+            Body::Swim(_) | Body::Welcome | Body::Double(_) | Body::Clash(_) => {}
+        }
+    }
+
     fn merge(&mut self, bytes: &[u8]) {
-        let Ok(theirs) = Layout::decode(bytes) else { return self.event(Event::Malformed) };
+        match Layout::decode(bytes) {
+            Ok(theirs) => self.take_layout(theirs),
+            Err(_) => self.event(Event::Malformed),
+        }
+    }
+
+    fn take_layout(&mut self, theirs: Layout) {
         let (theirs_is, this) = ((theirs.hash(), theirs.next.sync_hash()), self.this());
         match &mut self.working {
             Some(layout) => match layout.merge(&theirs) {
@@ -69,6 +120,14 @@ impl Core {
         }
     }
 
+    /// Sends the layout to a removed node, to the URL that the layout has of it.
+    fn tell_removed(&mut self, to: &Peer, now: Time) {
+        let known = self.working.as_ref().and_then(|layout| layout.nodes.get(&to.node));
+        if let Some(url) = known.map(|known| known.url.value().clone()) {
+            self.send_layout(&Peer { url, ..to.clone() }, now);
+        }
+    }
+
     pub(super) fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, body: Body) {
         let state = self.durable.as_ref().map_or(StateHash([0; 16]), |shown| shown.state);
         let from = self.membership.this().clone();
@@ -81,6 +140,10 @@ impl Core {
         let sent = self.layout_sent.get(&to.node);
         if sent.is_none_or(|at| now.since(*at) >= LAYOUT_PAUSE_MS) {
             let bytes = shown.layout.encode();
+            // What was sent longer ago holds nothing up, and it is only sent to nodes that the layout has: so there are
+            // at most as many entries as a layout has nodes, 1,024 of 24 bytes.
+            self.layout_sent.retain(|_, at| now.since(*at) < LAYOUT_PAUSE_MS);
+            assert!(self.layout_sent.len() < Layout::NODES_MAX, "layouts are sent to nodes of the layout");
             self.layout_sent.insert(to.node, now);
             self.send(&to.url, Some(to.node), Body::Layout(bytes));
         }

@@ -22,27 +22,14 @@ pub(super) enum Body {
     Swim(Vec<u8>),
     /// To a URL, by whoever is alone or misses somebody; by a node without a layout, to be taken in.
     Hello(NewNode),
-    /// The answer to a hello.
+    /// The answer to a hello of a member. A refusal is no message: nothing is sent to where a stranger says it is.
     Welcome,
-    /// The answer to a hello that cannot be granted.
-    Refused(Refusal),
     /// The sender's layout, to be merged.
     Layout(Vec<u8>),
     /// To a process of which another life, no earlier one, is seen as well: that life.
     Double(Peer),
     /// To a process with the sender's own id: the instance that the sender has seen. Only a live one knows it.
     Clash(u64),
-}
-
-/// Why a node is not taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
-    /// Another member has its name or URL: remove that one first.
-    Taken,
-    /// Its id was removed for ever.
-    Removed,
-    /// The cluster has all the nodes it can have.
-    Full,
 }
 
 const VERSION: u8 = 1;
@@ -65,7 +52,6 @@ impl Message {
                 writer.u8(about.writable.into());
             }
             Body::Welcome => writer.u8(2),
-            Body::Refused(refusal) => tagged(&mut writer, 3, &[*refusal as u8]),
             Body::Layout(bytes) => tagged(&mut writer, 4, bytes),
             Body::Double(peer) => {
                 writer.u8(6);
@@ -94,7 +80,6 @@ impl Message {
                 writable: reader.flag()?,
             }),
             2 => Body::Welcome,
-            3 => Body::Refused(refusal(reader.u8()?)?),
             4 => Body::Layout(reader.rest().to_vec()),
             5 => Body::Clash(reader.u64()?),
             6 => Body::Double(Peer::read(&mut reader)?),
@@ -108,9 +93,4 @@ impl Message {
 fn tagged(writer: &mut Writer, tag: u8, bytes: &[u8]) {
     writer.u8(tag);
     writer.bytes(bytes);
-}
-
-fn refusal(code: u8) -> Result<Refusal, Malformed> {
-    let refusals = [Refusal::Taken, Refusal::Removed, Refusal::Full];
-    refusals.get(usize::from(code)).copied().ok_or(Malformed)
 }

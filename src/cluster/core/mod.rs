@@ -14,6 +14,7 @@ mod introduction;
 mod letters;
 mod message;
 mod outing;
+mod refusal;
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,9 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::layout::{Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, Store, SyncHash};
+use super::layout::{
+    Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, Store, SyncHash, Taken,
+};
 use super::membership::{Membership, Peer};
 use super::node::NodeId;
 use super::random::Random;
@@ -29,7 +32,7 @@ use super::time::Time;
 use super::view::{Circumstances, Outline, View, Writes};
 pub use interface::{Action, Boot, Event, Input, Settings};
 use message::Body;
-pub use message::Refusal;
+pub use refusal::Refusal;
 
 /// A member's core. See the module's text for how to drive it.
 pub struct Core {
@@ -58,6 +61,12 @@ pub struct Core {
     /// The latest life that was heard of each other node.
     lives: BTreeMap<NodeId, Peer>,
     clash_told: BTreeMap<u64, Time>,
+    /// What those whom this node asked said last, while none of its own cluster answers; or that it was removed.
+    join_refused: Option<Refusal>,
+    /// Another node holds the name or URL that this one's configuration gives it.
+    claim_taken: Option<Taken>,
+    /// Members whose claims to a name or URL do not stand, by `working`.
+    refused_claims: BTreeMap<NodeId, Taken>,
     layout_sent: BTreeMap<NodeId, Time>,
     hello_at: Time,
     outing_at: Time,
@@ -115,6 +124,9 @@ impl Core {
             clash_until: None,
             lives: BTreeMap::new(),
             clash_told: BTreeMap::new(),
+            join_refused: None,
+            claim_taken: None,
+            refused_claims: BTreeMap::new(),
             layout_sent: BTreeMap::new(),
             hello_at: now,
             outing_at: now.after(OUTING_MS),
@@ -128,6 +140,7 @@ impl Core {
             core.is_changed = true;
         }
         core.introduce_itself(false);
+        core.judge_claims();
         core.tick(now);
         core.settle(now);
         core
@@ -137,7 +150,8 @@ impl Core {
     pub fn handle(&mut self, input: Input<'_>, now: Time) {
         match input {
             Input::Tick => self.tick(now),
-            Input::Message(bytes) => self.receive(bytes, now),
+            Input::Message(from, bytes) => self.receive(from, bytes, now),
+            Input::Refused(refusal) => self.hear_refusal(refusal),
             Input::Persisted(sequence) => self.persisted(sequence, now),
             Input::PersistFailed(sequence) => {
                 if self.pending.take_if(|(pending, _)| *pending == sequence).is_some() {
@@ -246,7 +260,9 @@ impl Core {
     /// What follows from whatever was just taken in.
     fn settle(&mut self, now: Time) {
         for (to, bytes) in self.membership.take_messages() {
-            self.send(&to.url, Some(to.node), Body::Swim(bytes));
+            if self.is_standing(to.node) {
+                self.send(&to.url, Some(to.node), Body::Swim(bytes));
+            }
         }
         self.watch_liveness(now);
         self.act_for_itself();
@@ -267,7 +283,11 @@ impl Core {
     }
 
     fn watch_liveness(&mut self, now: Time) {
-        let alive = self.membership.alive();
+        let mut alive = self.membership.alive();
+        alive.retain(|node| self.is_standing(*node));
+        if !alive.is_empty() && self.join_refused.take_if(|refusal| *refusal != Refusal::Removed).is_some() {
+            self.is_view_stale = true;
+        }
         for node in alive.symmetric_difference(&self.alive).copied().collect::<Vec<_>>() {
             self.changed.insert(node, now);
             self.event(if alive.contains(&node) { Event::Up(node) } else { Event::Down(node) });
@@ -276,18 +296,47 @@ impl Core {
         self.alive = alive;
     }
 
-    /// A joining node becomes active by itself as soon as it has the layout; and no other store than the one that
-    /// it has may be taken for its own.
+    /// A joining node becomes active by itself as soon as it has the layout and its claims stand; one whose claims do
+    /// not goes back to joining. And no other store than the one that it has may be taken for its own.
     fn act_for_itself(&mut self) {
+        if self.is_changed {
+            self.judge_claims();
+        }
         let this = self.this();
         let Some(layout) = &mut self.working else { return };
-        if layout.next.role(this) == Some(Role::Joining) {
+        if layout.next.role(this) == Some(Role::Joining) && !self.refused_claims.contains_key(&this) {
             self.is_changed |= layout.edit(this, &Edit::Role(this, Role::Active)).unwrap_or(false);
         }
         // Two processes with one id would write for ever against each other.
         if self.clash_until.is_none() && layout.next.store(this) != self.store {
             self.is_changed |= layout.edit(this, &Edit::Store(this, self.store)).unwrap_or(false);
         }
+    }
+
+    /// Finds out whose claims to a name or URL stand. Who owns images although its own does not is taken back to
+    /// joining, by itself or by the first member that answers: it keeps what it has, and its copies count.
+    fn judge_claims(&mut self) {
+        if self.claim_taken.is_some() {
+            self.claim();
+        }
+        let this = self.this();
+        let Some(layout) = &mut self.working else { return };
+        let refused = layout.refused_claims();
+        let is_first = |role: &dyn Fn(NodeId) -> Option<Role>| {
+            !self.alive.iter().any(|node| *node < this && role(*node).is_some_and(Role::is_counted_on))
+        };
+        let decides_for_all = is_first(&|node| layout.next.role(node));
+        for node in refused.keys().copied().filter(|node| *node == this || decides_for_all) {
+            if layout.next.role(node) == Some(Role::Active) {
+                self.is_changed |= layout.edit(this, &Edit::Role(node, Role::Joining)).unwrap_or(false);
+            }
+        }
+        let before = std::mem::replace(&mut self.refused_claims, refused);
+        let news = self.refused_claims.iter().filter(|(node, taken)| before.get(node) != Some(taken));
+        let mut events: Vec<_> = news.map(|(node, taken)| Event::ClaimRefused(*node, *taken)).collect();
+        let settled = before.keys().filter(|node| !self.refused_claims.contains_key(node));
+        events.extend(settled.map(|node| Event::ClaimStands(*node)));
+        events.into_iter().for_each(|event| self.event(event));
     }
 
     fn show_view(&mut self, now: Time) {
@@ -301,18 +350,38 @@ impl Core {
                     since: shown.since,
                     alive: self.alive.clone(),
                     known: shown.known_by_its_columns(),
-                    writes: match shown.layout.next.role(this) {
-                        None => Writes::NotJoined,
-                        Some(Role::Removed) => Writes::Removed,
-                        Some(_) if self.clash_until.is_some() => Writes::DuplicateId,
-                        Some(_) => Writes::Allowed,
-                    },
+                    writes: self.writes(shown),
                     store: self.store,
                 },
             ),
         };
         self.view = Arc::new(view);
         self.actions.push_back(Action::View(self.view.clone()));
+    }
+
+    /// Whether this node may take anything, and whether it belongs to a cluster at all.
+    fn writes(&self, shown: &Shown) -> Writes {
+        let this = self.this();
+        let is_lonely = self.is_lonely(&shown.layout);
+        let taken = self.claim_taken.or_else(|| shown.outline.refused_claims.get(&this).copied());
+        match (shown.layout.next.role(this), self.join_refused) {
+            (None, _) => Writes::NotJoined,
+            (Some(Role::Removed), _) | (_, Some(Refusal::Removed)) => Writes::Removed,
+            (_, Some(Refusal::Taken(taken))) => Writes::Taken(taken),
+            (_, Some(Refusal::Full)) => Writes::NotJoined,
+            (Some(_), None) if is_lonely => Writes::NotJoined,
+            (Some(_), None) => match taken {
+                Some(taken) => Writes::Taken(taken),
+                None if self.clash_until.is_some() => Writes::DuplicateId,
+                None => Writes::Allowed,
+            },
+        }
+    }
+
+    /// Whether this node is to join a cluster, but knows of no other: it has been a cluster of one, which it is to be no
+    /// more.
+    fn is_lonely(&self, layout: &Layout) -> bool {
+        !self.settings.join.is_empty() && layout.nodes.len() == 1
     }
 
     fn publish(&mut self, change: impl FnOnce(&mut Published)) {
@@ -347,6 +416,11 @@ impl Core {
 
     fn role(&self, node: NodeId) -> Option<Role> {
         self.working.as_ref()?.next.role(node)
+    }
+
+    /// Whether this is a member that was not removed: only to those anything is sent that they have not asked for.
+    fn is_standing(&self, node: NodeId) -> bool {
+        self.working.as_ref().is_some_and(|layout| layout.next.is_standing(node))
     }
 
     fn event(&mut self, event: Event) {

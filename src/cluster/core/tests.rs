@@ -1,5 +1,7 @@
 //! Cores in a small world: every message takes 5 ms unless its link is cut, and time jumps to the next event.
 
+mod claims;
+
 use std::collections::BTreeMap;
 
 use super::super::layout::Copies;
@@ -17,17 +19,23 @@ struct Station {
     /// The last layout that was made durable.
     disk: Vec<u8>,
     is_stopped: bool,
-    inbox: Vec<Vec<u8>>,
+    inbox: Vec<Mail>,
     settings: Settings,
     node: NodeId,
     generation: u64,
+}
+
+/// What is on its way, and from whom.
+enum Mail {
+    Message(NodeId, Vec<u8>),
+    Refusal(Refusal),
 }
 
 struct World {
     now: Time,
     stations: Vec<Station>,
     /// When, to whom, what; numbered so that equal times keep their order.
-    mail: BTreeMap<(Time, u64), (usize, Vec<u8>)>,
+    mail: BTreeMap<(Time, u64), (usize, Mail)>,
     mail_count: u64,
     cut: BTreeSet<(usize, usize)>,
     /// Who does not say by itself that it is in sync.
@@ -103,12 +111,24 @@ impl World {
     fn drain(&mut self, at: usize) {
         while let Some(action) = self.stations[at].core.poll() {
             match action {
-                Action::Send { url, bytes, .. } => {
+                Action::Send { url, node, bytes } => {
                     for to in 0..self.stations.len() {
-                        if self.stations[to].settings.about.url == url && !self.cut.contains(&(at, to)) {
+                        let station = &self.stations[to];
+                        let is_there =
+                            station.settings.about.url == url && node.is_none_or(|it| it == station.node);
+                        if is_there && !self.cut.contains(&(at, to)) {
                             self.mail_count += 1;
-                            self.mail
-                                .insert((self.now.after(DELAY_MS), self.mail_count), (to, bytes.clone()));
+                            let mail = Mail::Message(self.stations[at].node, bytes.clone());
+                            self.mail.insert((self.now.after(DELAY_MS), self.mail_count), (to, mail));
+                        }
+                    }
+                }
+                Action::Refuse(node, refusal) => {
+                    for to in 0..self.stations.len() {
+                        if self.stations[to].node == node && !self.cut.contains(&(at, to)) {
+                            self.mail_count += 1;
+                            let due = (self.now.after(DELAY_MS), self.mail_count);
+                            self.mail.insert(due, (to, Mail::Refusal(refusal)));
                         }
                     }
                 }
@@ -136,8 +156,8 @@ impl World {
             let Some(next) = due.into_iter().chain(mail).min().filter(|next| *next <= end) else { break };
             self.now = self.now.max(next);
             while let Some(entry) = self.mail.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                let (to, bytes) = entry.remove();
-                self.deliver(to, bytes);
+                let (to, mail) = entry.remove();
+                self.deliver(to, mail);
             }
             for at in 0..self.stations.len() {
                 if !self.stations[at].is_stopped && self.stations[at].core.next_deadline() <= self.now {
@@ -149,11 +169,15 @@ impl World {
         self.now = end;
     }
 
-    fn deliver(&mut self, to: usize, bytes: Vec<u8>) {
+    fn deliver(&mut self, to: usize, mail: Mail) {
         if self.stations[to].is_stopped {
-            self.stations[to].inbox.push(bytes);
+            self.stations[to].inbox.push(mail);
         } else {
-            self.stations[to].core.handle(Input::Message(&bytes), self.now);
+            let input = match &mail {
+                Mail::Message(from, bytes) => Input::Message(*from, bytes),
+                Mail::Refusal(refusal) => Input::Refused(*refusal),
+            };
+            self.stations[to].core.handle(input, self.now);
             self.drain(to);
         }
     }
@@ -163,8 +187,8 @@ impl World {
         self.stations[at].is_stopped = false;
         self.stations[at].core.handle(Input::Tick, self.now);
         self.drain(at);
-        for bytes in std::mem::take(&mut self.stations[at].inbox) {
-            self.deliver(at, bytes);
+        for mail in std::mem::take(&mut self.stations[at].inbox) {
+            self.deliver(at, mail);
         }
     }
 
@@ -337,6 +361,11 @@ fn a_foreign_cluster_is_not_listened_to() {
     assert_eq!(world.stations[2].core.view().writes(), Writes::NotJoined);
 }
 
+/// That another holds its name.
+fn name_taken(by: u64) -> Event {
+    Event::JoinRefused(Refusal::Taken(Taken::Name(id(by))))
+}
+
 #[test]
 fn a_taken_name_and_a_removed_id_are_refused_at_joining() {
     let mut world = World::settled(2);
@@ -344,7 +373,7 @@ fn a_taken_name_and_a_removed_id_are_refused_at_joining() {
     namesake.about.name = new_node(1, 0).name;
     world.start(namesake, id(5), 1, None);
     world.run(5_000);
-    assert!(world.stations[2].events.iter().any(|(_, event)| *event == Event::JoinRefused(Refusal::Taken)));
+    assert!(world.stations[2].events.iter().any(|(_, event)| *event == name_taken(1)));
     world.stations.truncate(2);
     let now = world.now;
     world.stations[0].core.edit(&Edit::Role(id(1), Role::Removed), now).unwrap();
@@ -451,7 +480,7 @@ fn any_bytes_are_counted_and_change_nothing() {
             real.clone()
         };
         let now = world.now;
-        world.stations[0].core.handle(Input::Message(&bytes), now);
+        world.stations[0].core.handle(Input::Message(id(1), &bytes), now);
         world.drain(0);
     }
     assert_eq!(*world.stations[0].core.layout().unwrap(), before);

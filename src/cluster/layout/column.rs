@@ -95,6 +95,11 @@ impl Column {
         self.members.get(&node).map(|entry| *entry.role.value())
     }
 
+    /// Whether a node is a member and was not removed.
+    pub(in crate::cluster) fn is_standing(&self, node: NodeId) -> bool {
+        self.role(node).is_some_and(|role| role != Role::Removed)
+    }
+
     /// Which store the column knows a node by; 0 for one that it does not know.
     pub(in crate::cluster) fn store(&self, node: NodeId) -> Store {
         self.members.get(&node).map_or(0, |entry| *entry.store.value())

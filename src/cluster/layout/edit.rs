@@ -3,7 +3,7 @@
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::column::Entry;
 use super::register::{Rank, Register, Stamp};
-use super::{Layout, Node, Published, Role};
+use super::{Layout, Node, Published, Role, Taken};
 
 /// What a node brings along when it founds or joins a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub enum EditError {
     /// That id was removed, and never comes back.
     Removed,
     /// Another member has this name or URL.
-    Taken,
+    Taken(Taken),
     /// Not 1 to 16 copies, or more before an answer than wanted.
     Copies,
     /// No room for another node.
@@ -79,17 +79,23 @@ impl Layout {
         let stamp = self.next_stamp(writer)?;
         match edit {
             Edit::Join(node, about) => self.add(*node, about, stamp),
-            Edit::Role(node, role) => Ok(write(&mut self.entry(*node)?.role, role, stamp)),
+            Edit::Role(node, role) => {
+                let refused = (*role == Role::Active).then(|| self.refused_claims().remove(node)).flatten();
+                refused.map_or(Ok(()), |taken| Err(EditError::Taken(taken)))?;
+                Ok(write(&mut self.entry(*node)?.role, role, stamp))
+            }
             Edit::Weight(node, weight) => Ok(write(&mut self.entry(*node)?.weight, weight, stamp)),
             Edit::Zone(node, zone) => Ok(write(&mut self.entry(*node)?.zone, zone, stamp)),
             Edit::Store(node, store) => Ok(write(&mut self.entry(*node)?.store, store, stamp)),
             Edit::Writable(node, flag) => Ok(write(&mut self.known(*node)?.writable, flag, stamp)),
             Edit::Name(node, name) => {
-                self.refuse_taken(*node, Some(name), None)?;
+                let holder = self.holder_of_name(*node, name);
+                holder.map_or(Ok(()), |holder| Err(EditError::Taken(Taken::Name(holder))))?;
                 Ok(write(&mut self.known(*node)?.name, name, stamp))
             }
             Edit::Url(node, url) => {
-                self.refuse_taken(*node, None, Some(url))?;
+                let holder = self.holder_of_url(*node, url);
+                holder.map_or(Ok(()), |holder| Err(EditError::Taken(Taken::Url(holder))))?;
                 Ok(write(&mut self.known(*node)?.url, url, stamp))
             }
             Edit::Replication(copies) => {
@@ -126,7 +132,10 @@ impl Layout {
             Some(Role::Removed) => return Err(EditError::Removed),
             Some(_) => return Ok(false),
             None if self.nodes.len() >= Self::NODES_MAX => return Err(EditError::Full),
-            None => self.refuse_taken(node, Some(&about.name), Some(&about.url))?,
+            None => {}
+        }
+        if let Some(taken) = self.taken(node, &about.name, &about.url) {
+            return Err(EditError::Taken(taken));
         }
         let entry = Entry {
             role: Register::new(Role::Joining, stamp),
@@ -153,19 +162,6 @@ impl Layout {
     fn known(&mut self, node: NodeId) -> Result<&mut Node, EditError> {
         self.entry(node)?;
         self.nodes.get_mut(&node).ok_or(EditError::Unknown)
-    }
-
-    fn refuse_taken(
-        &self,
-        node: NodeId,
-        name: Option<&Label>,
-        url: Option<&NodeUrl>,
-    ) -> Result<(), EditError> {
-        let others = self.nodes.iter().filter(|(other, _)| **other != node);
-        let mut standing = others.filter(|(other, _)| self.next.role(**other) != Some(Role::Removed));
-        let taken =
-            standing.any(|(_, known)| Some(known.name.value()) == name || Some(known.url.value()) == url);
-        if taken { Err(EditError::Taken) } else { Ok(()) }
     }
 }
 

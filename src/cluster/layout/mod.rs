@@ -21,8 +21,10 @@
 //!   which none contains another, each an owner of what was written under it, until the next promotion. So is
 //!   `offered`.
 //!
-//! Name, URL and `writable` of a node are no part of a column: they take effect at once and move nothing.
+//! Name, URL and `writable` of a node are no part of a column: they take effect at once and move nothing. A name and a
+//! URL belong to one id; the module `claim` says which one where two have it.
 
+mod claim;
 mod column;
 mod edit;
 mod first_word;
@@ -39,6 +41,7 @@ use std::collections::BTreeMap;
 
 use super::node::{Label, NodeId, NodeUrl};
 use super::wire::{Malformed, Reader, Writer};
+pub use claim::Taken;
 pub(in crate::cluster) use column::{Column, Entry, Store, digest};
 pub use column::{Role, SyncHash};
 pub use edit::{Edit, EditError, NewNode};

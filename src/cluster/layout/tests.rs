@@ -57,6 +57,27 @@ fn histories() -> impl Strategy<Value = Vec<Layout>> {
     })
 }
 
+/// Three members, cut off from each other now and then, take in and rename nodes out of few names and URLs.
+fn claimants() -> impl Strategy<Value = Vec<Layout>> {
+    let about = (0..6_u64, 0..6_u64)
+        .prop_map(|(name, url)| NewNode { name: new_node(name, 0).name, ..new_node(url, 0) });
+    let node = || (0..9_u64).prop_map(id);
+    let edit = prop_oneof![
+        3 => (node(), about.clone()).prop_map(|(node, about)| Edit::Join(node, about)),
+        2 => (node(), about.clone()).prop_map(|(node, about)| Edit::Name(node, about.name)),
+        2 => (node(), about).prop_map(|(node, about)| Edit::Url(node, about.url)),
+        1 => node().prop_map(|node| Edit::Role(node, Role::Removed)),
+    ];
+    let step = prop_oneof![4 => edit.prop_map(Step::Edit), 1 => (0..3_usize).prop_map(Step::MergeFrom)];
+    prop::collection::vec((0..3_usize, step), 0..40).prop_map(|steps| {
+        let mut layouts = vec![layout(&[0, 1, 2], COPIES); 3];
+        for (at, step) in steps {
+            take(&mut layouts, at, &step);
+        }
+        layouts
+    })
+}
+
 fn take(layouts: &mut [Layout], at: usize, step: &Step) {
     let node = id(at as u64);
     match step {
@@ -99,6 +120,39 @@ proptest! {
         prop_assert_eq!(merged(&merged(a, b), c), merged(a, &merged(b, c)));
         prop_assert_eq!(&merged(a, a), a);
         prop_assert_eq!(merged(&merged(a, b), b), merged(a, b));
+    }
+
+    /// Whatever happened, and whoever met whom first: each name and each URL has one holder, and all see the same one.
+    #[test]
+    fn names_and_urls_have_one_holder_in_the_eyes_of_all(layouts in claimants()) {
+        let [a, b, c] = &layouts[..] else { unreachable!() };
+        let orders = [merged(&merged(a, b), c), merged(a, &merged(c, b)), merged(&merged(c, a), b)];
+        let refused = orders[0].refused_claims();
+        prop_assert!(orders.iter().all(|layout| layout.refused_claims() == refused));
+        let standing: Vec<_> = orders[0].nodes.keys().copied().filter(|node| orders[0].next.is_standing(*node)).collect();
+        let (mut names, mut urls) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+        for node in standing.iter().filter(|node| !refused.contains_key(node)) {
+            prop_assert!(names.insert(orders[0].nodes[node].name.value()));
+            prop_assert!(urls.insert(orders[0].nodes[node].url.value().key()));
+        }
+        prop_assert_eq!(standing.is_empty(), names.is_empty());
+        for (node, taken) in &refused {
+            // Its holder's own claim stands, and is to the same.
+            prop_assert!(!refused.contains_key(&taken.holder()) && standing.contains(&taken.holder()));
+            let (mine, theirs) = (&orders[0].nodes[node], &orders[0].nodes[&taken.holder()]);
+            let is_the_same = match taken {
+                Taken::Name(_) => mine.name.value() == theirs.name.value(),
+                Taken::Url(_) => mine.url.value().key() == theirs.url.value().key(),
+            };
+            prop_assert!(is_the_same, "{node:?} {taken:?}");
+        }
+        // The one that is refused cannot be made active, and is free again when its holder is removed.
+        for (node, taken) in refused {
+            let mut layout = orders[0].clone();
+            prop_assert_eq!(layout.edit(id(0), &Edit::Role(node, Role::Active)), Err(EditError::Taken(taken)));
+            prop_assert!(layout.edit(id(0), &Edit::Role(taken.holder(), Role::Removed)).unwrap());
+            prop_assert_ne!(layout.refused_claims().remove(&node), Some(taken));
+        }
     }
 
     #[test]
@@ -268,9 +322,9 @@ fn edits_are_refused_where_they_make_no_sense() {
     let mut layout = layout(&[0, 1, 2], COPIES);
     let mut refused = |edit| layout.edit(id(0), &edit).unwrap_err();
     assert_eq!(refused(Edit::Role(id(9), Role::Active)), EditError::Unknown);
-    assert_eq!(refused(Edit::Join(id(9), new_node(1, 0))), EditError::Taken);
-    assert_eq!(refused(Edit::Name(id(2), new_node(1, 0).name)), EditError::Taken);
-    assert_eq!(refused(Edit::Url(id(2), new_node(1, 0).url)), EditError::Taken);
+    assert_eq!(refused(Edit::Join(id(9), new_node(1, 0))), EditError::Taken(Taken::Name(id(1))));
+    assert_eq!(refused(Edit::Name(id(2), new_node(1, 0).name)), EditError::Taken(Taken::Name(id(1))));
+    assert_eq!(refused(Edit::Url(id(2), new_node(1, 0).url)), EditError::Taken(Taken::Url(id(1))));
     assert_eq!(refused(Edit::Replication(0)), EditError::Copies);
     assert_eq!(refused(Edit::Replication(1)), EditError::Copies);
     assert_eq!(refused(Edit::Replication(17)), EditError::Copies);

@@ -1,14 +1,70 @@
 //! Membership messages in bytes.
 
+use std::borrow::Cow;
+
 use bytes::{Buf, BufMut};
 use foca::{Header, Incarnation, Member, Message, State};
 
+use super::super::node::NodeId;
 use super::super::wire::{Malformed, Reader, Writer};
 use super::peer::Peer;
 
 /// Writes and reads what foca sends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerCodec;
+
+/// The message without what it says of nodes that are not known. `None` if nothing is left of it: it is not `from`'s
+/// own, or it is to be handed on to or from somebody unknown.
+///
+/// # Errors
+/// [`Malformed`] for bytes that are no message.
+pub(super) fn of_known(
+    bytes: &[u8],
+    from: NodeId,
+    is_known: impl Fn(NodeId) -> bool,
+) -> Result<Option<Cow<'_, [u8]>>, Malformed> {
+    let mut rest = bytes;
+    let header = foca::Codec::decode_header(&mut PeerCodec, &mut rest)?;
+    let other = match &header.message {
+        Message::PingReq { target: peer, .. }
+        | Message::IndirectAck { target: peer, .. }
+        | Message::IndirectPing { origin: peer, .. }
+        | Message::ForwardedAck { origin: peer, .. } => Some(peer.node),
+        Message::Ping(_)
+        | Message::Ack(_)
+        | Message::Announce
+        | Message::Feed
+        | Message::Gossip
+        | Message::Broadcast
+        | Message::TurnUndead => None,
+    };
+    if header.src.node != from || other.is_some_and(|node| !is_known(node)) {
+        return Ok(None);
+    }
+    // What follows: nothing, or a count and so many members. Nothing else is ever sent.
+    if rest.is_empty() {
+        return Ok(Some(Cow::Borrowed(bytes)));
+    }
+    let head_bytes = bytes.len() - rest.len();
+    let (count, mut rest) = rest.split_first_chunk::<2>().ok_or(Malformed)?;
+    let (mut known, mut all) = (Vec::new(), true);
+    for _ in 0..u16::from_be_bytes(*count) {
+        let member = foca::Codec::decode_member(&mut PeerCodec, &mut rest)?;
+        if is_known(member.id().node) { known.push(member) } else { all = false }
+    }
+    if !rest.is_empty() {
+        return Err(Malformed);
+    }
+    if all {
+        return Ok(Some(Cow::Borrowed(bytes)));
+    }
+    let mut left = bytes[..head_bytes].to_vec();
+    left.put_u16(u16::try_from(known.len()).map_err(|_| Malformed)?);
+    for member in &known {
+        foca::Codec::encode_member(&mut PeerCodec, member, &mut left)?;
+    }
+    Ok(Some(Cow::Owned(left)))
+}
 
 impl foca::Codec<Peer> for PeerCodec {
     type Error = Malformed;

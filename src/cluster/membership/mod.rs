@@ -73,9 +73,17 @@ impl Membership {
         self.foca.iter_members().map(Member::id).find(|peer| peer.node == node)
     }
 
-    /// Takes a message.
-    pub(in crate::cluster) fn receive(&mut self, bytes: &[u8], now: Time) -> Result<(), Malformed> {
-        let result = self.foca.handle_data(bytes, &mut self.runtime);
+    /// Takes a message of `from`. What it says of nodes that are not known is left out: so nobody is asked who is no
+    /// member, and there are never more entries than a layout has nodes.
+    pub(in crate::cluster) fn receive(
+        &mut self,
+        from: NodeId,
+        bytes: &[u8],
+        is_known: impl Fn(NodeId) -> bool,
+        now: Time,
+    ) -> Result<(), Malformed> {
+        let Some(bytes) = codec::of_known(bytes, from, is_known)? else { return Ok(()) };
+        let result = self.foca.handle_data(&bytes, &mut self.runtime);
         self.after(now);
         match result {
             Err(foca::Error::Decode(_) | foca::Error::MalformedPacket | foca::Error::DataTooBig) => {

@@ -8,7 +8,7 @@ mod outline;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::layout::{Layout, LayoutHash, Role, SyncHash};
+use super::layout::{Layout, LayoutHash, Role, SyncHash, Taken};
 use super::node::{Label, NodeId, NodeUrl, Weight};
 use super::placement::Slot;
 use super::time::Time;
@@ -59,6 +59,8 @@ pub enum Writes {
     Allowed,
     /// It is not a member yet.
     NotJoined,
+    /// Another node holds its name or its URL: it gives what it has, and is no member to anybody else.
+    Taken(Taken),
     /// Another live node has the same id.
     DuplicateId,
     /// It was removed for ever, and has to come back with a new id and an empty store.
@@ -91,7 +93,7 @@ impl View {
     /// The view of the node of this outline, as things are.
     pub(in crate::cluster) fn of(outline: &Outline, circumstances: Circumstances) -> Self {
         let Circumstances { since, alive, mut known, writes, store, .. } = circumstances;
-        let Outline { this, hash, columns, mut members, synced_to, holds_nothing } = outline.clone();
+        let Outline { this, hash, columns, mut members, synced_to, holds_nothing, .. } = outline.clone();
         known.insert(hash);
         for (node, member) in &mut members {
             member.alive = *node == this || alive.contains(node);
@@ -130,6 +132,12 @@ impl View {
         self.writes
     }
 
+    /// Whether this node belongs to its cluster. If not, it cannot say of any image that it does not exist, whomever it
+    /// asks: they are others' images.
+    pub fn is_joined(&self) -> bool {
+        matches!(self.writes, Writes::Allowed | Writes::DuplicateId)
+    }
+
     /// Every node that was not removed, in order of ids.
     pub fn members(&self) -> impl Iterator<Item = (NodeId, &Member)> {
         self.members.iter().map(|(node, member)| (*node, member))
@@ -156,10 +164,11 @@ impl View {
         self.synced_to
     }
 
-    /// The word that this node's "no such file" carries. None after its store was emptied, until everybody has
-    /// come in sync since: beside its own slots it may have held copies for owners that did not take theirs.
+    /// The word that this node's "no such file" carries. None of a node that does not belong to its cluster; and none
+    /// after its store was emptied, until everybody has come in sync since: beside its own slots it may have held
+    /// copies for owners that did not take theirs.
     pub fn trusted_to(&self) -> Option<SyncHash> {
-        self.synced_to.filter(|_| self.is_trusted)
+        self.synced_to.filter(|_| self.is_trusted && self.is_joined())
     }
 
     /// The column that is to become the only one; `None` without a layout.
@@ -258,6 +267,14 @@ impl View {
     /// Whether there is nothing to move: one column alone decides who owns what.
     pub fn is_settled(&self) -> bool {
         self.columns.len() == 1
+    }
+
+    /// Whether images that this node took have one copy and should have more: in one of the columns it is alone, and
+    /// in another it is not. It was a cluster of one, and is part of a larger one now.
+    pub fn was_alone(&self) -> bool {
+        let is_alone =
+            |column: &ColumnView| column.counted_on.len() == 1 && column.counted_on.contains(&self.this);
+        self.columns.iter().any(is_alone) && !self.columns.iter().all(is_alone)
     }
 
     /// Of so many slots, how many each node owns in the column that is to come. Costs a placement for each.

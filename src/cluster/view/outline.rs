@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::layout::{Column, Entry, Layout, LayoutHash, Role, Store, SyncHash};
+use super::super::layout::{Column, Entry, Layout, LayoutHash, Role, Store, SyncHash, Taken};
 use super::super::node::NodeId;
 use super::super::placement::Placement;
 use super::Member;
@@ -18,6 +18,8 @@ pub(in crate::cluster) struct Outline {
     pub(super) members: BTreeMap<NodeId, Member>,
     pub(super) synced_to: Option<SyncHash>,
     pub(super) holds_nothing: bool,
+    /// Whose claims to a name or URL do not stand: they take no copies.
+    pub(in crate::cluster) refused_claims: BTreeMap<NodeId, Taken>,
 }
 
 /// A column with its placement.
@@ -38,6 +40,7 @@ impl Outline {
         let others = layout.columns().skip(columns.len()).filter(|column| !layout.now.contains(column));
         columns.extend(others.map(|column| ColumnView::new(column, this)));
         let empty = layout.nodes.values().all(|known| !known.published.value().holds_images);
+        let refused_claims = layout.refused_claims();
         let standing = layout.next.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
         let member = |(node, entry): (&NodeId, &Entry)| {
             let known = layout.nodes.get(node)?;
@@ -51,13 +54,13 @@ impl Outline {
                 weight: *entry.weight.value(),
                 role,
                 alive: false,
-                writable: *known.writable.value(),
+                writable: *known.writable.value() && !refused_claims.contains_key(node),
             };
             Some((*node, member))
         };
         let members = standing.filter_map(member).collect();
         let (hash, synced_to) = (layout.hash(), layout.synced_to(this));
-        Self { this, hash, columns: columns.into(), members, synced_to, holds_nothing: empty }
+        Self { this, hash, columns: columns.into(), members, synced_to, holds_nothing: empty, refused_claims }
     }
 
     pub(in crate::cluster) fn has_column(&self, hash: SyncHash) -> bool {

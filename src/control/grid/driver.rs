@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::core::{Action, Boot, Core, Event, Input, Settings};
+use crate::cluster::core::{Action, Boot, Core, Event, Input, Refusal, Settings};
 use crate::cluster::layout::Layout;
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
@@ -16,6 +16,8 @@ pub(in crate::control) trait World {
     /// Keeps this layout durably. Does not wait: the driver is told with [`Input::Persisted`] or
     /// [`Input::PersistFailed`].
     fn keep(&mut self, sequence: u64, bytes: Vec<u8>);
+    /// Answers this node with a refusal when it sends something again.
+    fn refuse(&mut self, node: NodeId, refusal: Refusal, now: Time);
     /// Gives every shard this view.
     fn show(&mut self, view: &Arc<View>);
     /// Tells whoever reads the log.
@@ -88,6 +90,7 @@ impl<W: World> Driver<W> {
             match action {
                 Action::Send { url, node, bytes } => self.world.send(&url, node, bytes),
                 Action::Persist { sequence, bytes } => self.world.keep(sequence, bytes),
+                Action::Refuse(node, refusal) => self.world.refuse(node, refusal, now),
                 Action::View(view) => self.world.show(&view),
                 Action::Event(event) => events.push(event),
             }

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use super::Trouble;
 use crate::cluster::core::{Event, Refusal};
+use crate::cluster::layout::Taken;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 
 /// Between two lines of one kind.
 const AGAIN_MS: u64 = 60_000;
+
+/// Lines that are remembered within a minute before no further stranger is told of. All others are as many as there are
+/// kinds of events and members: at most three a member, and 1,024 members.
+const TOLD_MAX: usize = 128;
 
 /// When what was said last.
 #[derive(Default)]
@@ -21,6 +26,11 @@ pub(super) struct Journal {
 impl Journal {
     /// Says it, unless it was said a moment ago.
     pub(super) fn tell(&mut self, event: Event, view: &View, now: Time) {
+        let is_of_a_stranger = matches!(event, Event::Refused(..) | Event::Impostor(_));
+        self.events.retain(|_, at| now.since(*at) < AGAIN_MS);
+        if is_of_a_stranger && self.events.len() >= TOLD_MAX {
+            return;
+        }
         let is_news = matches!(event, Event::Up(_) | Event::Down(_) | Event::Outing(_) | Event::Promoted);
         if is_news || is_new(&mut self.events, event, now) {
             say(event, view);
@@ -36,6 +46,9 @@ impl Journal {
                 ),
                 Trouble::WrongSecret => log::error!(
                     "a node that this one asks does not know its secret; set the same cluster.secret on both"
+                ),
+                Trouble::Unanswered => log::warn!(
+                    "no node of cluster.join answers, so this node belongs to no cluster and goes on asking: start one of them, or correct the URLs"
                 ),
             }
         }
@@ -56,7 +69,22 @@ fn say(event: Event, view: &View) {
         |node: NodeId| view.member(node).map_or_else(|| node.to_string(), |member| member.name.to_string());
     match event {
         Event::Joined => log::info!("taken in by the cluster"),
-        Event::JoinRefused(refusal) => log::error!("the cluster refuses this node: {}", reason(refusal)),
+        Event::JoinRefused(refusal) => {
+            log::error!("the cluster refuses this node: {}", reason(refusal, name));
+        }
+        Event::Refused(node, refusal) => {
+            log::warn!(node = name(node); "refused to take in a node: {}", reason(refusal, name));
+        }
+        Event::ClaimRefused(node, taken) => log::error!(
+            node = name(node);
+            "two members have one name or URL, so this one owns nothing from now on: {}", reason(Refusal::Taken(taken), name)
+        ),
+        Event::ClaimStands(node) => {
+            log::info!(node = name(node); "a member's name and URL are its own again")
+        }
+        Event::Impostor(node) => {
+            log::warn!(node = name(node); "a node speaks in another's name, which is not used");
+        }
         Event::Up(node) => log::info!(node = name(node); "a member answers"),
         Event::Down(node) => log::warn!(node = name(node); "a member does not answer"),
         Event::Promoted => log::info!("all members are in sync: the new layout is the only one"),
@@ -81,13 +109,18 @@ fn say(event: Event, view: &View) {
 }
 
 /// Why, and what to do.
-fn reason(refusal: Refusal) -> &'static str {
+fn reason(refusal: Refusal, name: impl Fn(NodeId) -> String) -> String {
     match refusal {
-        Refusal::Taken => {
-            "another member has its name or its URL; give it another, or remove that member first"
+        Refusal::Taken(Taken::Name(holder)) => {
+            format!("{} holds its name; give it another node.name, or remove that one first", name(holder))
         }
-        Refusal::Removed => "its id was removed for ever; start it on an empty data directory",
-        Refusal::Full => "it has all the nodes it can have",
+        Refusal::Taken(Taken::Url(holder)) => {
+            format!("{} holds its URL; give it another node.url, or remove that one first", name(holder))
+        }
+        Refusal::Removed => "its id was removed for ever; start it on an empty data directory".to_owned(),
+        Refusal::Full => {
+            "the cluster has all the nodes it can have; remove one that is not needed".to_owned()
+        }
     }
 }
 

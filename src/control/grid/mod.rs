@@ -26,9 +26,8 @@ use futures_lite::future;
 use self::driver::{Driver, World};
 use self::outside::Outside;
 use self::roll::Roll;
-use crate::cluster::core::{Boot, Input, Settings};
+use crate::cluster::core::{Boot, Input, Refusal, Settings};
 use crate::cluster::time::Time;
-use crate::cluster::view::Writes;
 use crate::shard::line::{Ears, Letter, Report};
 use crate::shard::roster::Facts;
 
@@ -58,19 +57,23 @@ pub(super) enum Order {
     Kept(u64, bool),
     /// A message could not be delivered because of this.
     Trouble(Trouble),
+    /// A node that was sent a message does not take this one in.
+    Refused(Refusal),
     /// What this node says of itself.
     Facts(Facts),
     /// The process is about to end; tell the others, and then here.
     Leave(flume::Sender<()>),
 }
 
-/// Why another node does not even read a message. Whoever merely does not answer is no trouble.
+/// Why another node does not even read a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trouble {
     /// It belongs to another cluster.
     ForeignCluster,
     /// It has another secret.
     WrongSecret,
+    /// It does not answer.
+    Unanswered,
 }
 
 /// What a letter holds, by its first byte.
@@ -131,7 +134,8 @@ pub(super) async fn run(
     settled: impl FnOnce(),
 ) {
     let clock = roll.node();
-    let joins = !settings.join.is_empty();
+    // A node that remembers its cluster goes by that from its first answer on.
+    let has_to_ask = !settings.join.is_empty() && boot.layout.is_none();
     let mut grid = Grid { driver: Driver::new(settings, boot, world, clock.line.now()), roll };
     let (mut settled, mut last, mut quiet_until) = (Some(settled), Instant::now(), Instant::now());
     loop {
@@ -153,8 +157,8 @@ pub(super) async fn run(
             grid.driver.handle(Input::Tick, clock.line.now());
         }
         grid.roll.look(&inbox.own_orders);
-        let is_member = grid.driver.view().writes() != Writes::NotJoined;
-        let is_settled = joins || (is_member && grid.driver.world().is_shown());
+        let has_layout = grid.driver.layout().is_some();
+        let is_settled = has_to_ask || (has_layout && grid.driver.world().is_shown());
         if let Some(settled) = settled.take_if(|_| is_settled) {
             settled();
         }
@@ -182,9 +186,11 @@ impl Grid {
                     self.roll.hear(letter.from, facts, self.driver.view());
                 }
             }
-            Some((LetterKind::Core, message)) => self.driver.handle(Input::Message(message), now),
+            Some((LetterKind::Core, message)) => {
+                self.driver.handle(Input::Message(letter.from, message), now);
+            }
             // Of a later version: the core says that it cannot be read.
-            None => self.driver.handle(Input::Message(&[]), now),
+            None => self.driver.handle(Input::Message(letter.from, &[]), now),
         }
     }
 
@@ -196,6 +202,7 @@ impl Grid {
             }
             Order::Kept(sequence, false) => self.driver.handle(Input::PersistFailed(sequence), now),
             Order::Trouble(trouble) => self.driver.world().note(trouble, now),
+            Order::Refused(refusal) => self.driver.handle(Input::Refused(refusal), now),
             Order::Facts(facts) => {
                 let view = Arc::clone(self.driver.view());
                 self.roll.tidy(&view, self.driver.needs_operator().collect());

@@ -9,7 +9,7 @@ use super::post::Post;
 use super::publish::Publisher;
 use super::{LetterKind, Order, Trouble, keep};
 use crate::cluster::core::{Event, Refusal};
-use crate::cluster::layout::{LayoutHash, Role};
+use crate::cluster::layout::{LayoutHash, Role, Taken};
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::{View, Writes};
@@ -32,9 +32,15 @@ pub(in crate::control) struct Outside {
     newcomer: Option<Identity>,
     /// The layout that is shown: it rides on every message.
     layout: LayoutHash,
-    /// While this node belongs to no cluster: where it stands with those whom it asks.
-    trouble: Standing,
+    /// While this node belongs to no cluster: where it stands with those whom it asks, and since when.
+    trouble: (Standing, Time),
+    /// By the view that is shown.
+    writes: Writes,
+    is_joined: bool,
 }
+
+/// So long a reason holds against the silence of other nodes. Each is asked every two seconds.
+const TOLD_MS: u64 = 10_000;
 
 impl Outside {
     pub(in crate::control) fn new(
@@ -54,7 +60,9 @@ impl Outside {
             orders,
             newcomer: Some(identity).filter(|identity| !identity.is_member).cloned(),
             layout: LayoutHash::default(),
-            trouble: Standing::Joining,
+            trouble: (Standing::Joining, Time::default()),
+            writes: Writes::NotJoined,
+            is_joined: false,
         }
     }
 
@@ -80,9 +88,18 @@ impl Outside {
         let standing = match trouble {
             Trouble::ForeignCluster => Standing::ForeignCluster,
             Trouble::WrongSecret => Standing::WrongSecret,
+            // Members that do not answer are told of as such; and one that says why weighs more than a silent one.
+            Trouble::Unanswered if self.is_joined || self.was_told(now) => return,
+            Trouble::Unanswered => Standing::Unanswered,
         };
         self.journal.note(trouble, now);
-        self.ail(standing);
+        self.ail(standing, now);
+    }
+
+    /// Whether a node that this one asks has said a moment ago why it does not take this one in.
+    fn was_told(&self, now: Time) -> bool {
+        let is_said = !matches!(self.trouble.0, Standing::Joining | Standing::Unanswered);
+        is_said && now.since(self.trouble.1) < TOLD_MS
     }
 
     /// Says what this node says of itself to all others that answer.
@@ -93,18 +110,18 @@ impl Outside {
         }
     }
 
-    fn ail(&mut self, standing: Standing) {
-        let before = self.trouble;
-        self.trouble = standing;
-        if self.node.line.standing() == before {
-            self.node.line.set_standing(standing);
+    fn ail(&mut self, standing: Standing, now: Time) {
+        self.trouble = (standing, now);
+        if !self.is_joined {
+            self.stand();
         }
     }
 
-    fn stand(&self, view: &View) {
-        self.node.line.set_standing(match view.writes() {
+    fn stand(&self) {
+        self.node.line.set_standing(match self.writes {
             Writes::Allowed => Standing::Member,
-            Writes::NotJoined => self.trouble,
+            Writes::NotJoined => self.trouble.0,
+            Writes::Taken(taken) => of_taken(taken),
             Writes::DuplicateId => Standing::DuplicateId,
             Writes::Removed => Standing::Removed,
         });
@@ -122,6 +139,13 @@ impl Outside {
         for (state, _) in Member::ALL {
             self.members.set(*state, roles.iter().filter(|role| *role == state).count() as u64);
         }
+    }
+}
+
+fn of_taken(taken: Taken) -> Standing {
+    match taken {
+        Taken::Name(_) => Standing::NameTaken,
+        Taken::Url(_) => Standing::UrlTaken,
     }
 }
 
@@ -146,20 +170,27 @@ impl World for Outside {
         .detach();
     }
 
+    fn refuse(&mut self, node: NodeId, refusal: Refusal, now: Time) {
+        self.node.line.refusals.note(node, refusal, now);
+    }
+
     fn show(&mut self, view: &Arc<View>) {
         self.layout = view.hash();
-        self.stand(view);
+        (self.writes, self.is_joined) = (view.writes(), view.is_joined());
+        self.stand();
+        self.node.line.refusals.forget(|node| view.member(node).is_some());
         self.count(view);
         self.publisher.show(Arc::clone(view));
     }
 
     fn tell(&mut self, event: Event, view: &View, now: Time) {
         if let Event::JoinRefused(refusal) = event {
-            self.ail(match refusal {
-                Refusal::Taken => Standing::Taken,
+            let standing = match refusal {
+                Refusal::Taken(taken) => of_taken(taken),
                 Refusal::Removed => Standing::Removed,
                 Refusal::Full => Standing::Full,
-            });
+            };
+            self.ail(standing, now);
         }
         self.journal.tell(event, view, now);
     }

@@ -12,7 +12,7 @@ use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::peer::auth::Refusal;
 use crate::peer::body::Outgoing;
-use crate::peer::call::{Call, GIVEN};
+use crate::peer::call::{self, Call, GIVEN};
 use crate::peer::pool::{Address, PeerError, Pool, Request};
 
 /// A letter that is older is of no use: the next one says the same, or better.
@@ -48,11 +48,16 @@ impl Post {
             let to = Address { url: turn.url.clone(), node };
             let request = Request { call: Call::Gossip, layout, body: Outgoing::Bytes(Bytes::from(bytes)) };
             match pool.ask(&to, request, WITHIN).await {
-                Ok(answer) if answer.status == GIVEN => {}
+                Ok(answer) if answer.status == GIVEN => {
+                    if let Some(refusal) = call::read_refusal(answer.facts()) {
+                        // Lost when there is no room: it is said again.
+                        let _ = orders.try_send(Order::Refused(refusal));
+                    }
+                }
                 Ok(answer) => log::debug!(url:% = to.url, status = answer.status; "a letter was not taken"),
                 Err(error) => {
                     log::debug!(url:% = to.url, error:? = error; "a letter is lost");
-                    if let Some(trouble) = trouble(error) {
+                    if let Some(trouble) = trouble(error, to.node.is_none()) {
                         // When there is no room, as much has been said already.
                         let _ = orders.try_send(Order::Trouble(trouble));
                     }
@@ -69,15 +74,17 @@ impl Post {
     }
 }
 
-/// What an operator has to mend. The rest comes and goes on any network.
-fn trouble(error: PeerError) -> Option<Trouble> {
+/// What an operator has to mend, at least while this node belongs to no cluster. The rest comes and goes on any network.
+fn trouble(error: PeerError, is_of_join_list: bool) -> Option<Trouble> {
     match error {
         PeerError::Refused(Some(Refusal::Cluster)) | PeerError::Untrusted(Refusal::Cluster) => {
             Some(Trouble::ForeignCluster)
         }
-        PeerError::Refused(Some(Refusal::Proof)) | PeerError::Untrusted(Refusal::Proof) => {
+        // A node without a secret believes nobody and names no cause.
+        PeerError::Refused(Some(Refusal::Proof) | None) | PeerError::Untrusted(Refusal::Proof) => {
             Some(Trouble::WrongSecret)
         }
+        PeerError::Unreachable | PeerError::Late if is_of_join_list => Some(Trouble::Unanswered),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::driver::{Driver, World};
-use crate::cluster::core::{Boot, Event, Input, Settings};
+use crate::cluster::core::{Boot, Event, Input, Refusal, Settings};
 use crate::cluster::layout::{Copies, Layout, NewNode};
 use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
 use crate::cluster::time::Time;
@@ -34,6 +34,7 @@ struct Seen {
     kept: Option<Vec<u8>>,
     events: Vec<Event>,
     view: Option<Arc<View>>,
+    refused: Vec<(NodeId, Refusal)>,
     holds_images: bool,
     shards_are_late: bool,
 }
@@ -47,6 +48,9 @@ impl World for Memory {
     fn keep(&mut self, sequence: u64, bytes: Vec<u8>) {
         let before = self.0.borrow_mut().keeping.replace((sequence, bytes));
         assert!(before.is_none(), "one layout at a time");
+    }
+    fn refuse(&mut self, node: NodeId, refusal: Refusal, _: Time) {
+        self.0.borrow_mut().refused.push((node, refusal));
     }
     fn show(&mut self, view: &Arc<View>) {
         self.0.borrow_mut().view = Some(view.clone());
@@ -126,9 +130,15 @@ impl Town {
             }
             for from in 0..self.residents.len() {
                 let post = std::mem::take(&mut self.residents[from].seen.borrow_mut().post);
+                let id = self.residents[from].id;
                 for (url, bytes) in post {
                     let to = self.residents.iter_mut().find(|other| other.settings.about.url == url);
-                    to.into_iter().for_each(|to| to.driver.handle(Input::Message(&bytes), now));
+                    to.into_iter().for_each(|to| to.driver.handle(Input::Message(id, &bytes), now));
+                }
+                let refused = std::mem::take(&mut self.residents[from].seen.borrow_mut().refused);
+                for (node, refusal) in refused {
+                    let to = self.residents.iter_mut().find(|other| other.id == node);
+                    to.into_iter().for_each(|to| to.driver.handle(Input::Refused(refusal), now));
                 }
             }
         }

@@ -86,6 +86,7 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Box<R
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let refused = |refusal: Refusal| {
         shard.metrics.refuse_peer(refusal.into());
+        tell(shard, refusal);
         log::debug!(reason:% = refusal; "a request below /cluster/ is not believed");
         Box::new(reply::unproven(reason(refusal)))
     };
@@ -107,6 +108,20 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Box<R
     let proof = headers.get(auth::PROOF_HEADER).map(HeaderValue::as_bytes);
     let (from, digest) = peer.borrow_mut().check(&question, &said, proof).map_err(refused)?;
     Ok(Proven { call: Call::parse(question.method, target), from, digest })
+}
+
+/// Tells an operator, now and then, of nodes that would be believed if both were configured alike: the other side says
+/// the same in its own log. Who asks is not known, for nothing that it says is proven.
+fn tell(shard: &Shard, refusal: Refusal) {
+    match refusal {
+        Refusal::Proof if shard.node.line.may_tell_of_strangers(0) => log::warn!(
+            "refused a node whose secret is none of ours: if it belongs to this cluster, set the same cluster.secrets on both"
+        ),
+        Refusal::Cluster if shard.node.line.may_tell_of_strangers(1) => log::warn!(
+            "refused a node of another cluster: if it belongs to this one, correct its cluster.name"
+        ),
+        _ => {}
+    }
 }
 
 /// The causes that are told to whoever asks.

@@ -10,7 +10,7 @@ use crate::http::reply::Problem;
 use crate::http::upload;
 use crate::image::header::Limits;
 use crate::peer::auth::Digest;
-use crate::peer::call::Copy;
+use crate::peer::call::{self, Copy};
 use crate::shard::line::Letter;
 
 /// Bytes of one message between cores: a layout of all the nodes that a cluster may have is about half of it.
@@ -44,8 +44,11 @@ pub(super) async fn gossip(
     if Digest::of(&bytes) != digest {
         return Err(changed(context).into());
     }
-    if context.shard.node.line.hand_over(Letter { from, bytes }) {
-        Ok(Given::facts(String::new()))
+    let line = &context.shard.node.line;
+    // As of its last message: this one is read later.
+    let refusal = line.refusals.of(from, line.now());
+    if line.hand_over(Letter { from, bytes }) {
+        Ok(Given::facts(refusal.map(call::refusal_facts).unwrap_or_default()))
     } else {
         Err(Problem::Busy("messages").into())
     }

@@ -52,6 +52,7 @@ impl Shard {
     /// # Errors
     /// [`NotFound`]
     pub async fn fetch(self: &Rc<Self>, id: ObjectId, here: Said) -> Result<Fetched, NotFound> {
+        self.need_cluster()?;
         let started = Instant::now();
         self.meet_owners(&id).await;
         let mut search = self.begin_search(id, here);

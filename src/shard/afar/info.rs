@@ -30,6 +30,7 @@ impl Shard {
     /// # Errors
     /// [`NotFound`]
     pub async fn info_afar(self: &Rc<Self>, id: ObjectId, here: Said) -> Result<Told, NotFound> {
+        self.need_cluster()?;
         self.meet_owners(&id).await;
         let view = self.view();
         let mut search = self.begin_search(id, here);
@@ -60,6 +61,9 @@ impl Shard {
         let mut holders = Vec::new();
         if matches!(self.find(id).await, Ok(Ok(Found::Here(_)))) {
             holders.push(self.node.name.clone());
+        }
+        if self.need_cluster().is_err() {
+            return holders;
         }
         let mut asked = Several::new();
         for node in read::order(&view, &id).owners {

@@ -20,7 +20,7 @@ impl Shard {
             Ok(fetched) => fetched,
             // It is gone everywhere: nothing is left to be done.
             Err(NotFound::Absent) => return true,
-            Err(NotFound::Unproven) => return false,
+            Err(NotFound::Unproven | NotFound::NotJoined(_)) => return false,
         };
         let length = fetched.stored.length;
         match self.take_in(id, fetched).await {

@@ -7,11 +7,13 @@
 //!   [`gate`]: their way to each node, fairly by client.
 //! * [`spread`]: copies of an upload.
 //! * [`strays`]: copies outside their slots, handed over to their owners, and copies that owners lack.
+//! * [`alone`]: copies of what was taken while this node was a cluster of one.
 //! * [`mend`]: this node's own copy, where it lacks one or had a bad one.
 //!
 //! Invariants: who is asked is decided by the rules of `cluster` alone, by the view as it is at that moment; a node
 //! that is alone asks nobody; every question has a deadline.
 
+mod alone;
 pub mod fetch;
 pub(super) mod gate;
 pub mod info;
@@ -24,6 +26,7 @@ pub mod variant;
 use std::time::Duration;
 
 use super::Shard;
+use super::line::Standing;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::Said;
 use crate::cluster::view::View;
@@ -49,6 +52,8 @@ pub enum NotFound {
     Absent,
     /// It may be where nobody answers, or where it cannot be read.
     Unproven,
+    /// This node does not belong to its cluster, for this reason, and so cannot say.
+    NotJoined(Standing),
 }
 
 impl Shard {
@@ -56,6 +61,27 @@ impl Shard {
     pub fn has_peers(&self) -> bool {
         let view = self.view();
         view.members().any(|(node, _)| node != view.this())
+    }
+
+    /// Whether what this node says of an image is all that can be said: it belongs to a cluster of which it is the only
+    /// member. One that belongs to none cannot say that an image does not exist.
+    pub fn is_whole_cluster(&self) -> bool {
+        self.view().is_joined() && !self.has_peers()
+    }
+
+    /// Refuses where this node does not belong to its cluster: then it neither asks others nor says no.
+    ///
+    /// # Errors
+    /// [`NotFound::NotJoined`]
+    pub fn need_cluster(&self) -> Result<(), NotFound> {
+        if self.view().is_joined() {
+            return Ok(());
+        }
+        Err(NotFound::NotJoined(match self.node.line.standing() {
+            // Control has heard a moment before this shard did, or the shard before it.
+            Standing::Member => Standing::Joining,
+            standing => standing,
+        }))
     }
 
     /// Whether this node takes new copies, by the layout's word.

@@ -68,6 +68,7 @@ impl Shard {
     /// # Errors
     /// [`NotFound`]
     pub async fn exists_afar(self: &Rc<Self>, id: ObjectId, here: Said) -> Result<(), NotFound> {
+        self.need_cluster()?;
         self.meet_owners(&id).await;
         let mut search = self.begin_search(id, here);
         self.go_on(id, &mut search).await.map(drop)

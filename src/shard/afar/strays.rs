@@ -52,10 +52,14 @@ impl Shard {
     /// Sees to what lies here although others own it, and to what owners lack, for ever. Run one per shard.
     pub(in crate::shard) async fn drain_strays(self: Rc<Self>) {
         let bounds = Rc::new(Bounds { under_way: RefCell::default(), reads: Semaphore::new(READ_AT_ONCE) });
-        let mut seen = self.view();
+        let (mut seen, mut was_alone) = (self.view(), false);
         while !self.stopping.is_set() {
             glommio::timer::sleep(LOOK_EVERY).await;
             let (view, now) = (self.view(), self.node.line.now());
+            if view.was_alone() && !was_alone {
+                self.spawn(Rc::clone(&self).supply_what_was_taken_alone());
+            }
+            was_alone = view.was_alone();
             if !Arc::ptr_eq(&seen, &view) {
                 // Whoever came back may be an owner.
                 self.strays.borrow_mut().all_due(now);

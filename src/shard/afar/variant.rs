@@ -93,6 +93,14 @@ impl Shard {
     /// # Errors
     /// [`AnywhereError`]
     pub async fn variant_anywhere(self: &Rc<Self>, ask: VariantAsk) -> Result<Anywhere, AnywhereError> {
+        if let Err(not_joined) = self.need_cluster() {
+            return match self.made_here(&ask, true).await {
+                Word::Given(found) => Ok(found),
+                Word::Failed(error) => Err(error),
+                Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
+                Word::Said(_) => Err(AnywhereError::NotFound(not_joined)),
+            };
+        }
         self.meet_owners(&ask.id).await;
         let view = self.view();
         let first = view.owners(&ask.id).into_iter().find(|node| view.is_alive(*node));

@@ -1,0 +1,89 @@
+//! Who holds a name and a URL: one id each, until that id is removed or takes another.
+//!
+//! A node that asks to be taken in is refused when another holds its name or URL ([`Layout::edit`]). But two sides
+//! of a cut may each take one in, and the two meet when the layouts are merged. Then the layout itself decides, by
+//! a pure function of the merged registers: so all members decide alike, in whatever order they merged. Claims
+//! are looked at in the order of (latest lamport of name and URL, id); each stands unless an earlier one that
+//! stands has the same name or URL. The first claim of all always stands, so a name never belongs to nobody.
+//!
+//! A node whose claim does not stand keeps its images and its place in the columns that count already. It owns nothing
+//! from the next column on, takes no copies, and comes back by itself when its claim stands.
+
+use std::collections::BTreeMap;
+
+use super::super::node::{Label, NodeId, NodeUrl};
+use super::{Layout, Node, Role};
+
+/// What another id holds, and which id that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Taken {
+    /// The name.
+    Name(NodeId),
+    /// The URL.
+    Url(NodeId),
+}
+
+impl Taken {
+    /// Who holds it.
+    pub fn holder(self) -> NodeId {
+        let (Self::Name(holder) | Self::Url(holder)) = self;
+        holder
+    }
+}
+
+impl Layout {
+    /// Every node whose claim to its name or URL does not stand, and why. Costs a sort of all nodes.
+    pub fn refused_claims(&self) -> BTreeMap<NodeId, Taken> {
+        let mut claims: Vec<_> = self.standing().collect();
+        claims
+            .sort_by_key(|(node, known)| (known.name.stamp().lamport.max(known.url.stamp().lamport), *node));
+        let (mut names, mut urls) = (BTreeMap::new(), BTreeMap::new());
+        let mut refused = BTreeMap::new();
+        for (node, known) in claims {
+            let (name, url) = (known.name.value(), known.url.value().key());
+            let by_name = names.get(name).copied().map(Taken::Name);
+            if let Some(taken) = by_name.or_else(|| urls.get(&url).copied().map(Taken::Url)) {
+                refused.insert(node, taken);
+            } else {
+                names.insert(name, node);
+                urls.insert(url, node);
+            }
+        }
+        refused
+    }
+
+    /// Who else has this name or URL.
+    pub(in crate::cluster) fn taken(&self, node: NodeId, name: &Label, url: &NodeUrl) -> Option<Taken> {
+        self.holder_of_name(node, name)
+            .map(Taken::Name)
+            .or_else(|| self.holder_of_url(node, url).map(Taken::Url))
+    }
+
+    pub(super) fn holder_of_name(&self, node: NodeId, name: &Label) -> Option<NodeId> {
+        let mut others = self.standing().filter(|(other, _)| *other != node);
+        others.find(|(_, known)| known.name.value() == name).map(|(other, _)| other)
+    }
+
+    pub(super) fn holder_of_url(&self, node: NodeId, url: &NodeUrl) -> Option<NodeId> {
+        let key = url.key();
+        let mut others = self.standing().filter(|(other, _)| *other != node);
+        others.find(|(_, known)| known.url.value().key() == key).map(|(other, _)| other)
+    }
+
+    /// Whether a node of the other that this one does not know has the name or URL of one that it does. Such a layout
+    /// is of a cluster that was founded apart, and its claims must not meet older ones by a merge.
+    pub(in crate::cluster) fn clashes_with(&self, other: &Self) -> Option<(NodeId, Taken)> {
+        other.standing().filter(|(node, _)| !self.nodes.contains_key(node)).find_map(|(node, known)| {
+            let taken = self.taken(node, known.name.value(), known.url.value())?;
+            // Removed there, it is about to be removed here.
+            let is_over = other.next.role(taken.holder()) == Some(Role::Removed);
+            (!is_over).then_some((node, taken))
+        })
+    }
+
+    /// Every node that was not removed.
+    fn standing(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        let all = self.nodes.iter().map(|(node, known)| (*node, known));
+        all.filter(|(node, _)| self.next.role(*node) != Some(Role::Removed))
+    }
+}
