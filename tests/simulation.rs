@@ -64,7 +64,7 @@ fn every_bug_that_is_put_in_is_found() {
 }
 
 /// Each with the seed to begin with, which is near the first that finds it: the rarest takes sixty.
-const PLANTS: [(&str, Option<&str>, &str); 14] = [
+const PLANTS: [(&str, Option<&str>, &str); 15] = [
     ("no-directory-sync", None, "2"),
     ("answer-before-sync", None, "2"),
     ("ingress-counts", None, "12"),
@@ -79,6 +79,7 @@ const PLANTS: [(&str, Option<&str>, &str); 14] = [
     ("synced-too-early", None, "55"),
     ("unknown-layout-counts", Some("out"), "32"),
     ("no-owner-needed", None, "1"),
+    ("names-held-twice", Some("namesakes"), "1"),
 ];
 
 #[test]
@@ -150,6 +151,14 @@ fn fault_15_a_bad_network_calls_hardly_anybody_down() {
 fn fault_17_changed_doubled_and_replayed_messages_do_no_harm() {
     let text = keeps_its_promise("corruption", 2, 20);
     for what in ["message corrupted", "core message twice", "replay"] {
+        assert!(count(&text, what) > 0, "{what}: {text}");
+    }
+}
+
+#[test]
+fn fault_19_of_two_nodes_with_one_name_one_is_a_member_and_nothing_is_lost() {
+    let text = keeps_its_promise("namesakes", 3, 3);
+    for what in ["seen to be refused", "namesake renamed"] {
         assert!(count(&text, what) > 0, "{what}: {text}");
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct Detection {
 }
 
 /// To whom, and bytes; or none, for a deadline.
-type Letter = (usize, Option<Vec<u8>>);
+type Letter = (usize, Option<(NodeId, Vec<u8>)>);
 
 struct Hall {
     now: u64,
@@ -105,7 +105,7 @@ impl Hall {
         self.cores.iter().flatten().any(|core| core.view().is_alive(id(victim)))
     }
 
-    fn push(&mut self, time: u64, to: usize, what: Option<Vec<u8>>) {
+    fn push(&mut self, time: u64, to: usize, what: Option<(NodeId, Vec<u8>)>) {
         self.event_count += 1;
         self.events.insert((time, self.event_count), (to, what));
     }
@@ -118,7 +118,10 @@ impl Hall {
                 self.ticks[to] = None;
             }
             if let Some(core) = &mut self.cores[to] {
-                let input = what.as_deref().map_or(Input::Tick, Input::Message);
+                let input = match &what {
+                    Some((from, bytes)) => Input::Message(*from, bytes),
+                    None => Input::Tick,
+                };
                 core.handle(input, Time::from_millis(time));
                 self.drain(to);
             }
@@ -134,7 +137,7 @@ impl Hall {
                     self.messages += 1;
                     let delay = 1 + self.random.below(5);
                     if let Some(to) = self.urls.get(&url).copied() {
-                        self.push(self.now + delay, to, Some(bytes));
+                        self.push(self.now + delay, to, Some((id(at), bytes)));
                     }
                 }
                 Action::Persist { sequence, .. } => {
@@ -142,7 +145,7 @@ impl Hall {
                     let core = self.cores[at].as_mut().expect("the core that was polled");
                     core.handle(Input::Persisted(sequence), now);
                 }
-                Action::View(_) | Action::Event(_) => {}
+                Action::View(_) | Action::Event(_) | Action::Refuse(..) => {}
             }
         }
         let Some(core) = &self.cores[at] else { return };

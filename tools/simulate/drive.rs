@@ -22,6 +22,11 @@ impl World {
                         self.send(index, to, Payload::Core(bytes));
                     }
                 }
+                Action::Refuse(node, refusal) => {
+                    if let Some(to) = self.index_of(node) {
+                        self.send(index, to, Payload::Refused(refusal));
+                    }
+                }
                 Action::Persist { sequence, bytes } => self.persist(index, sequence, bytes),
                 Action::View(view) => self.take_view(index, view),
                 Action::Event(event) => {
@@ -118,6 +123,7 @@ impl World {
         let process = self.running(index);
         let is_new = process.enrolled != Some(view.hash());
         process.view = view.clone();
+        self.check_names(index, &view);
         if is_new {
             self.tell(None, || {
                 format!("node {index} has layout {}, settled: {}", view.hash(), view.is_settled())

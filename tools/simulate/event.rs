@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use reticulum::cluster::core::Input;
+use reticulum::cluster::core::{Input, Refusal};
 use reticulum::cluster::layout::{LayoutHash, SyncHash};
-use reticulum::cluster::node::NodeUrl;
+use reticulum::cluster::node::{NodeId, NodeUrl};
 use reticulum::object::ObjectId;
 
 use crate::disk::Content;
@@ -60,7 +60,8 @@ pub(crate) enum Event {
 /// What a core is told, kept for as long as the core is blocked.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
-    Message(Vec<u8>),
+    Message(NodeId, Vec<u8>),
+    Refused(Refusal),
     Persisted(u64),
     PersistFailed(u64),
     Synced(SyncHash),
@@ -71,7 +72,8 @@ pub(crate) enum Fact {
 impl Fact {
     pub(crate) fn input(&self) -> Input<'_> {
         match self {
-            Self::Message(bytes) => Input::Message(bytes),
+            Self::Message(from, bytes) => Input::Message(*from, bytes),
+            Self::Refused(refusal) => Input::Refused(*refusal),
             Self::Persisted(sequence) => Input::Persisted(*sequence),
             Self::PersistFailed(sequence) => Input::PersistFailed(*sequence),
             Self::Synced(hash) => Input::Synced(*hash),
@@ -97,6 +99,8 @@ pub(crate) struct Envelope {
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
     Core(Vec<u8>),
+    /// That the sender does not take the other in: it rides on the answer to a message of that one.
+    Refused(Refusal),
     Ask(Number, Ask),
     Tell(Number, Tell),
 }

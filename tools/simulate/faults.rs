@@ -63,13 +63,15 @@ pub(crate) enum Kind {
     Join,
     /// A node is drained for a while, sometimes while others join.
     Drain,
+    /// Both sides of a cut take in a new node under one name; later an operator gives one of them a name of its own.
+    Namesakes,
     /// An operator takes a node out for a while, sometimes one that does not hear of it.
     Out,
 }
 
 impl Kind {
     /// All of them, by the names that the command line knows.
-    pub(crate) const ALL: [(&'static str, Self); 26] = [
+    pub(crate) const ALL: [(&'static str, Self); 27] = [
         ("kill", Self::Kill),
         ("power-cut", Self::PowerCut),
         ("power-cut-all", Self::PowerCutAll),
@@ -94,9 +96,15 @@ impl Kind {
         ("away", Self::Away),
         ("reweigh", Self::Reweigh),
         ("join", Self::Join),
+        ("namesakes", Self::Namesakes),
         ("drain", Self::Drain),
         ("out", Self::Out),
     ];
+
+    /// Whether it strikes in worlds of all kinds: not what takes half an hour, nor what adds a machine each time.
+    fn is_of_every_world(self) -> bool {
+        !matches!(self, Self::Away | Self::Namesakes)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, kind)| *kind == self).expect("each kind has a name").0
@@ -127,7 +135,9 @@ pub(crate) fn draw(random: &mut Random, nodes: usize, millis: u64, only: Option<
         if kinds.is_empty() {
             kinds = match only {
                 Some(kind) => vec![kind],
-                None => Kind::ALL.iter().map(|(_, kind)| *kind).filter(|kind| *kind != Kind::Away).collect(),
+                None => {
+                    Kind::ALL.iter().map(|(_, kind)| *kind).filter(|kind| kind.is_of_every_world()).collect()
+                }
             };
         }
         let pick = random.below(kinds.len() as u64);

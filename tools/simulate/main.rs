@@ -11,6 +11,7 @@ mod drive;
 mod event;
 mod faults;
 mod machines;
+mod namesakes;
 mod network;
 mod node;
 mod operator;

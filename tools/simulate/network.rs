@@ -77,7 +77,11 @@ impl World {
         }
         self.trace((from as u64) << 32 | to as u64);
         match envelope.payload {
-            Payload::Core(bytes) => self.tell_core(to, Fact::Message(bytes)),
+            Payload::Core(bytes) => {
+                let id = self.nodes[from].id;
+                self.tell_core(to, Fact::Message(id, bytes));
+            }
+            Payload::Refused(refusal) => self.tell_core(to, Fact::Refused(refusal)),
             Payload::Ask(number, ask) => self.serve(to, from, number, ask),
             Payload::Tell(number, tell) => match envelope.replay {
                 Some(about) => self.hear_replay(to, from, about, tell),

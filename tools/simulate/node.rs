@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use reticulum::cluster::core::{Boot, Core, Settings};
 use reticulum::cluster::layout::{Layout, LayoutHash, SyncHash};
-use reticulum::cluster::node::NodeId;
+use reticulum::cluster::node::{Label, NodeId};
 use reticulum::cluster::rules::absence::Absence;
 use reticulum::cluster::rules::excess::Excess;
 use reticulum::cluster::rules::stray::Strays;
@@ -22,6 +22,8 @@ use crate::faults::Fault;
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) settings: Settings,
+    /// What the machine is called.
+    pub(crate) name: Label,
     pub(crate) disk: Disk,
     /// Counts processes: what belongs to an earlier one is void.
     pub(crate) boot: u64,
@@ -167,6 +169,7 @@ impl Node {
     pub(crate) fn new(id: NodeId, settings: Settings) -> Self {
         Self {
             id,
+            name: settings.about.name.clone(),
             settings,
             disk: Disk::default(),
             boot: 0,

@@ -8,7 +8,7 @@ use crate::faults::{Fault, Kind};
 use crate::world::World;
 
 /// Machines that a world may have.
-const NODES_MAX: usize = 9;
+pub(crate) const NODES_MAX: usize = 9;
 
 impl World {
     /// Three changes, each while excess copies of the last may be on their way out.

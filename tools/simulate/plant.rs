@@ -31,11 +31,13 @@ pub(crate) enum Plant {
     UnknownLayoutCounts,
     /// Any copies are enough, without an owner among them.
     NoOwnerNeeded,
+    /// Names are not compared: two ids with one name are both members.
+    NamesHeldTwice,
 }
 
 impl Plant {
     /// All of them, by the names that the command line knows.
-    pub(crate) const ALL: [(&'static str, Self); 14] = [
+    pub(crate) const ALL: [(&'static str, Self); 15] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
         ("ingress-counts", Self::IngressCounts),
@@ -50,5 +52,6 @@ impl Plant {
         ("synced-too-early", Self::SyncedTooEarly),
         ("unknown-layout-counts", Self::UnknownLayoutCounts),
         ("no-owner-needed", Self::NoOwnerNeeded),
+        ("names-held-twice", Self::NamesHeldTwice),
     ];
 }

@@ -42,6 +42,9 @@ impl World {
             Looked::Failed => Said::Nothing,
             Looked::Nothing => Said::No(view.trusted_to()),
         };
+        if !view.is_joined() {
+            return self.count("read: 503, not joined");
+        }
         let this = self.nodes[index].id;
         let mut absence = Absence::new(id);
         absence.say(this, self.as_heard(index, said));

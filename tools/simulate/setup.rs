@@ -53,6 +53,14 @@ impl World {
 
     /// Starts a machine that was not there before.
     pub(crate) fn add_node(&mut self, zones: u64) {
+        // By then the first nodes may be gone for good.
+        let join = self.standing();
+        let index = self.add_machine(zones, &join);
+        self.start(index);
+    }
+
+    /// A machine that was not there before, on which nothing runs yet, and which is to join these.
+    pub(crate) fn add_machine(&mut self, zones: u64, join: &[Index]) -> Index {
         let index = self.nodes.len();
         let url = |index: usize| NodeUrl::parse(&format!("http://n{index}:1")).expect("a URL");
         let label = |text: String| Label::parse(&text).expect("a label");
@@ -68,18 +76,18 @@ impl World {
             cluster: label("sim".into()),
             about,
             copies: Copies { replication: self.replication, min_replication: 2 },
-            // By then the first nodes may be gone for good.
-            join: self.standing().into_iter().map(url).collect(),
+            join: join.iter().copied().map(url).collect(),
         };
         let mut id = [0; 16];
         id[..8].copy_from_slice(&self.random.next().to_be_bytes());
         self.nodes.push(Node::new(NodeId::from_bytes(id), settings));
-        self.start(index);
+        index
     }
 
     /// Starts the process of a machine.
     pub(crate) fn start(&mut self, index: Index) {
         let seed = self.random.next();
+        self.misname(index);
         // A node that lost its store finds out at its start, unless nobody looks.
         let holds = !self.nodes[index].disk.files().is_empty() || self.plant == Some(Plant::UnsyncedNoCounts);
         self.nodes[index].start(self.now, seed, holds);

@@ -86,6 +86,7 @@ impl World {
             Kind::Remove => self.lose(index),
             Kind::Reweigh => self.reweigh(index, duration),
             Kind::Join => self.join_some(),
+            Kind::Namesakes => self.take_in_namesakes(index),
             Kind::Drain => self.drain_node(index, other, duration),
             Kind::Out => self.take_out(fault),
             Kind::PowerCutAll | Kind::RestartAll => false,
@@ -118,6 +119,7 @@ impl World {
                 self.nodes[index].disk.heal();
             }
             Kind::Remove => self.remove(fault),
+            Kind::Namesakes => self.part_namesakes(index),
             Kind::Drain => _ = self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Active)),
             Kind::Out => {
                 self.unblock(index);
@@ -131,6 +133,7 @@ impl World {
     pub(crate) fn heal_all(&mut self) {
         self.network = Network::default();
         (self.cut_power_after_answer, self.restart, self.zones_down) = (false, None, 0);
+        self.rename_namesakes();
         for index in self.standing() {
             self.nodes[index].trap = None;
             self.nodes[index].disk.heal();
@@ -145,7 +148,7 @@ impl World {
     }
 
     /// One side of a cut through the cluster.
-    fn side(&self, index: Index) -> BTreeSet<Index> {
+    pub(crate) fn side(&self, index: Index) -> BTreeSet<Index> {
         (0..self.nodes.len()).filter(|it| it % 2 == index % 2).collect()
     }
 }

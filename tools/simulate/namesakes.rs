@@ -1,0 +1,82 @@
+//! Two nodes that are called the same: taken in on two sides of a cut, of which one must give way when the sides meet,
+//! without an image being lost; until an operator gives it a name of its own.
+
+use std::collections::BTreeMap;
+
+use reticulum::cluster::layout::Role;
+use reticulum::cluster::node::Label;
+use reticulum::cluster::view::View;
+
+use crate::event::Index;
+use crate::operator::NODES_MAX;
+use crate::plant::Plant;
+use crate::world::World;
+
+impl World {
+    /// The cluster is cut in two, and each side takes in a new node under the same name.
+    pub(crate) fn take_in_namesakes(&mut self, index: Index) -> bool {
+        // Nodes of even and of odd numbers are the sides, so that the new ones are one on each.
+        let first = self.nodes.len();
+        if first + 2 > NODES_MAX {
+            return false;
+        }
+        let side = |world: &Self, new: Index| -> Vec<Index> {
+            world.standing().into_iter().filter(|it| it % 2 == new % 2).collect()
+        };
+        let joins = [first, first + 1].map(|new| side(self, new));
+        if joins.iter().any(Vec::is_empty) {
+            return false;
+        }
+        let new = joins.map(|join| self.add_machine(3, &join));
+        self.nodes[new[1]].name = self.nodes[new[0]].name.clone();
+        self.cut_links(&self.links_between(&self.side(index)));
+        new.into_iter().for_each(|new| self.start(new));
+        true
+    }
+
+    /// The sides meet.
+    pub(crate) fn part_namesakes(&mut self, index: Index) {
+        self.mend_links(&self.links_between(&self.side(index)));
+    }
+
+    /// An operator gives each that is called like another a name of its own, which takes effect with the next start.
+    pub(crate) fn rename_namesakes(&mut self) {
+        for index in self.standing() {
+            let own = Label::parse(&format!("n{index}")).expect("a label");
+            if self.nodes[index].name != own {
+                self.count("namesake renamed");
+                self.nodes[index].name = own;
+                self.take_down(index, false);
+            }
+        }
+    }
+
+    /// What the core is told that it is called: what the machine is, unless names are not compared.
+    pub(crate) fn misname(&mut self, index: Index) {
+        let name = self.nodes[index].name.clone();
+        self.nodes[index].settings.about.name = match self.plant {
+            Some(Plant::NamesHeldTwice) => Label::parse(&format!("{name}.{index}")).expect("a label"),
+            _ => name,
+        };
+    }
+
+    /// In no view two members under one name take copies; and it is seen that one of them was refused.
+    pub(crate) fn check_names(&mut self, index: Index, view: &View) {
+        let mut takers = BTreeMap::new();
+        let mut twice = None;
+        for (node, member) in view.members() {
+            let Some(machine) = self.index_of(node) else { continue };
+            // Of a machine that was renamed the layout has the old name until it is started again.
+            let name = &self.nodes[machine].name;
+            let is_called_so = self.plant == Some(Plant::NamesHeldTwice) || member.name == *name;
+            if is_called_so && member.writable && member.role == Role::Active {
+                twice = twice.or(takers.insert(name.clone(), machine).map(|other| (other, machine)));
+            } else if is_called_so && !member.writable && machine != index {
+                self.count("seen to be refused");
+            }
+        }
+        if let Some((one, other)) = twice {
+            self.fail(format!("node {index} sees both {one} and {other} take copies, which have one name"));
+        }
+    }
+}
