@@ -37,7 +37,7 @@ fn a_node_that_has_to_join_takes_no_uploads_until_it_has() {
     let mut node = Node::start_unready(member(1, free_port(), Some(founder)));
     assert!(unready(&node).contains("not joined"), "{}", unready(&node));
     let problem = node.ask(&put(&jpeg(60, 40, 1))).expect(503).json();
-    assert_eq!(problem["type"], "not-a-member", "{problem}");
+    assert_eq!(problem["type"], "not-joined", "{problem}");
     node.expect_nothing_stored();
     let _founder = Node::start(member(0, founder, None));
     node.wait_until_ready();
@@ -182,7 +182,7 @@ fn a_name_that_another_member_has_is_refused_and_told() {
     let first = free_port();
     let founder = Node::start(member(0, first, None));
     let namesake = Node::start_unready(member(0, free_port(), Some(first)));
-    wait_until("the reason to be known", || unready(&namesake).contains("name or URL"));
+    wait_until("the reason to be known", || unready(&namesake).contains("holds its name"));
     namesake.ask(&put(&jpeg(60, 40, 1))).expect(503);
     assert_eq!(status(&founder)["nodes"].as_array().map(Vec::len), Some(1));
 }

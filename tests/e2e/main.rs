@@ -10,7 +10,7 @@
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`overload`], [`fairness`], [`corpus`].
 //! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`forms`], [`signed`], [`proxied`].
-//! * How nodes become a cluster and stay one: [`cluster`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
+//! * How nodes become a cluster and stay one: [`cluster`], [`joining`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
 mod client;
 mod grid;
@@ -39,6 +39,7 @@ mod fairness;
 mod forms;
 mod glance;
 mod grammar;
+mod joining;
 mod lifecycle;
 mod negotiation;
 mod options;
