@@ -6,7 +6,7 @@
 
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
 use super::{Fault, InspectError};
-use crate::image::container::avif::{META_BYTES_MAX, MetaFault, Source, Still};
+use crate::image::container::avif::{BOXES_MAX, META_BYTES_MAX, MetaFault, Source, Still};
 use crate::image::header::{Color, ColorKind, Header, Limits};
 use crate::object::Format;
 
@@ -37,6 +37,8 @@ pub(super) struct Avif {
     meta: Vec<u8>,
     still: Option<Box<Still>>,
     frames: u32,
+    /// Boxes so far, of [`BOXES_MAX`].
+    boxes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +71,7 @@ impl Avif {
             meta: Vec::new(),
             still: None,
             frames: 1,
+            boxes: 0,
         }
     }
 
@@ -185,6 +188,10 @@ impl Avif {
     }
 
     fn enter_box(&mut self, name: [u8; 4], size: u64, head: u64) -> Result<State, InspectError> {
+        self.boxes += 1;
+        if self.boxes > BOXES_MAX {
+            return self.no_box();
+        }
         let end = self.at.checked_add(size).filter(|end| self.ends.last().is_none_or(|outer| end <= outer));
         let (Some(end), Some(left)) = (end, size.checked_sub(head)) else { return self.no_box() };
         (self.end, self.left) = (end, left);

@@ -1,5 +1,6 @@
 //! The tables of a `meta` box, read into memory within bounds.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::reader::{Part, Reader};
@@ -16,10 +17,14 @@ const PROPERTIES_MAX: usize = 4096;
 const ASSOCIATIONS_MAX: usize = 16 * 1024;
 /// References of all items together.
 const REFERENCES_MAX: usize = 2 * ITEMS_MAX;
+/// Properties and pieces that are looked at or copied while the picture is put together. A file may name the same item
+/// over and over, each time at the cost of all that is said of it; the largest grid with alpha takes a few thousand.
+const STEPS_MAX: usize = 64 * 1024;
 
 #[derive(Default)]
 pub(super) struct Items {
     pub(super) primary: Option<u32>,
+    /// These three in the order of their items; of one item, in that of the file.
     kinds: Vec<(u32, [u8; 4])>,
     places: Vec<(u32, Place)>,
     pieces: usize,
@@ -29,6 +34,8 @@ pub(super) struct Items {
     references: Vec<Reference>,
     /// Where the data inside the box lies in the file.
     inner: Option<Range<u64>>,
+    /// Of [`STEPS_MAX`], those that were taken.
+    steps: Cell<usize>,
 }
 
 enum Place {
@@ -88,7 +95,17 @@ impl Items {
                 _ => {}
             }
         }
+        items.kinds.sort_by_key(|(id, _)| *id);
+        items.places.sort_by_key(|(id, _)| *id);
+        items.associations.sort_by_key(|(id, ..)| *id);
         Ok(items)
+    }
+
+    /// # Errors
+    /// [`MetaFault::Boxes`] beyond the bound.
+    fn step(&self, count: usize) -> Result<(), MetaFault> {
+        self.steps.set(self.steps.get().saturating_add(count));
+        if self.steps.get() <= STEPS_MAX { Ok(()) } else { Err(MetaFault::Boxes) }
     }
 
     fn read_kinds(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
@@ -204,7 +221,9 @@ impl Items {
     /// An item's properties in their order; a fault if one that must be understood is not.
     pub(super) fn properties(&self, item: u32) -> Result<Vec<&Property>, MetaFault> {
         let mut found = Vec::new();
-        for (_, index, is_essential) in self.associations.iter().filter(|(id, ..)| *id == item) {
+        let associations = of_item(&self.associations, item, |(id, ..)| *id);
+        self.step(associations.len())?;
+        for (_, index, is_essential) in associations {
             let Some(property) = index.checked_sub(1).and_then(|index| self.properties.get(index)) else {
                 continue;
             };
@@ -235,7 +254,7 @@ impl Items {
     }
 
     pub(super) fn source(&self, item: u32) -> Result<Source, MetaFault> {
-        let kind = self.kinds.iter().find(|(id, _)| *id == item).map(|(_, kind)| kind);
+        let kind = of_item(&self.kinds, item, |(id, _)| *id).first().map(|(_, kind)| kind);
         match kind {
             Some(b"av01") => self.data(item).map(Source::One),
             Some(b"grid") => {
@@ -259,7 +278,10 @@ impl Items {
     }
 
     fn data(&self, item: u32) -> Result<Data, MetaFault> {
-        let (_, place) = self.places.iter().find(|(id, _)| *id == item).ok_or(MetaFault::NoPicture)?;
+        let (_, place) = of_item(&self.places, item, |(id, _)| *id).first().ok_or(MetaFault::NoPicture)?;
+        if let Place::File(data) | Place::Inner(data) = place {
+            self.step(data.len())?;
+        }
         let data = match place {
             Place::File(data) => data.clone(),
             Place::Inner(data) => {
@@ -281,22 +303,35 @@ impl Items {
     }
 
     /// The item that says it is this one's alpha.
-    pub(super) fn alpha_of(&self, item: u32) -> Option<u32> {
+    pub(super) fn alpha_of(&self, item: u32) -> Result<Option<u32>, MetaFault> {
         let helpers = self
             .references
             .iter()
             .filter(|reference| &reference.kind == b"auxl" && reference.to.contains(&item));
-        let is_alpha = |id: &u32| {
-            self.properties(*id)
-                .is_ok_and(|properties| properties.iter().any(|property| matches!(property, Property::Alpha)))
-        };
-        helpers.map(|reference| reference.from).find(is_alpha)
+        for helper in helpers.map(|reference| reference.from) {
+            match self.properties(helper) {
+                Ok(properties) if properties.iter().any(|it| matches!(it, Property::Alpha)) => {
+                    return Ok(Some(helper));
+                }
+                // What cannot be understood is no alpha; what is too much to look at is no file.
+                Ok(_) | Err(MetaFault::Unsupported) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn refers(&self, kind: &[u8; 4], from: u32, to: u32) -> bool {
         let mut all = self.references.iter();
         all.any(|reference| &reference.kind == kind && reference.from == from && reference.to.contains(&to))
     }
+}
+
+/// Those of one item, of a list in the order of items.
+fn of_item<T>(list: &[T], item: u32, id: impl Fn(&T) -> u32) -> &[T] {
+    let begin = list.partition_point(|entry| id(entry) < item);
+    let end = list.partition_point(|entry| id(entry) <= item);
+    &list[begin..end]
 }
 
 /// Appends while there are fewer than `max`.

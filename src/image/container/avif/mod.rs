@@ -2,7 +2,8 @@
 //!
 //! A file holds items (coded pictures, grids of them, EXIF, …) with properties (size, turn, colours, …) and references
 //! between them. [`Still::read`] finds the primary item and its alpha and leaves the rest. Nothing is decoded. Every
-//! table has a bound, so that the memory is a small multiple of the box, which the caller bounds by [`META_BYTES_MAX`].
+//! table has a bound, and so has the walk through them, so that time and memory are a small multiple of the box, which the
+//! caller bounds by [`META_BYTES_MAX`].
 //!
 //! A clean aperture (`clap`) is not followed: the whole picture is shown. Sequences are shown by their primary item.
 
@@ -19,6 +20,9 @@ use crate::image::header::Orientation;
 
 /// Longest `meta` box that is read. Colour profiles lie in it, and seldom small pictures.
 pub(in crate::image) const META_BYTES_MAX: usize = 1024 * 1024;
+
+/// Boxes of a file, one after another, before its end is looked for no more. Long sequences have some thousands.
+pub(in crate::image) const BOXES_MAX: usize = 16 * 1024;
 
 /// Tiles of a grid. The largest cameras make about 200.
 const TILES_MAX: usize = 1024;
@@ -90,7 +94,7 @@ impl Still {
         let primary = items.primary.ok_or(MetaFault::NoPicture)?;
         let color = items.source(primary)?;
         let size = items.size(primary)?;
-        let alpha_item = items.alpha_of(primary);
+        let alpha_item = items.alpha_of(primary)?;
         let alpha = alpha_item.map(|alpha| items.source(alpha)).transpose()?;
         if alpha_item.is_some_and(|alpha| items.size(alpha) != Ok(size)) {
             return Err(MetaFault::Unsupported);
@@ -122,7 +126,10 @@ impl Still {
     /// Finds the `meta` box of a file in memory and reads it.
     pub(in crate::image) fn of_file(source: &[u8]) -> Result<Self, MetaFault> {
         let mut file = Reader::of(source);
-        while !file.is_empty() {
+        for _ in 0..BOXES_MAX {
+            if file.is_empty() {
+                break;
+            }
             let part = file.next_box()?;
             if &part.name == b"meta" {
                 return Self::read(part.payload, offset_in(source, part.payload));

@@ -179,6 +179,30 @@ fn alpha_is_the_item_that_says_so_and_of_the_same_size() {
 }
 
 #[test]
+fn a_file_that_names_the_same_over_and_over_is_refused_after_few_steps() {
+    // 2,000 items that may be the alpha are one and the same, of which 10,000 things are said.
+    let mut file = one((40, 30), b"colors");
+    for _ in 0..40 {
+        let properties = vec![(1, false); 250];
+        file.items.push(Item { id: 2, kind: *b"av01", properties, data: b"x".to_vec() });
+    }
+    assert_eq!(read(&file).unwrap().alpha, None);
+    file.references = vec![(*b"auxl", 2, vec![1]); 2000];
+    assert_eq!(read(&file), Err(MetaFault::Boxes));
+}
+
+#[test]
+fn the_description_is_looked_for_behind_many_boxes_but_not_without_end() {
+    let behind = |count: usize| {
+        let mut bytes = boxed(b"free", b"").repeat(count);
+        bytes.extend(one((40, 30), b"colors").bytes());
+        Still::of_file(&bytes).map(|still| still.size.width)
+    };
+    assert_eq!(behind(BOXES_MAX - 2), Ok(40));
+    assert_eq!(behind(BOXES_MAX), Err(MetaFault::NoPicture));
+}
+
+#[test]
 fn a_grid_is_its_tiles_in_the_order_of_their_references() {
     let mut file = one((100, 30), b"\0\0\x00\x01\0\x64\0\x1E");
     file.items[0].kind = *b"grid";

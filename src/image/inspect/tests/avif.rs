@@ -56,6 +56,16 @@ fn a_picture_beyond_the_limits_is_refused_with_its_description() {
 }
 
 #[test]
+fn a_file_of_nothing_but_boxes_is_refused_and_one_with_many_behind_its_picture_is_not() {
+    let many = boxed(b"free", b"").repeat(20_000);
+    let picture = one((40, 30), b"coded").bytes();
+    // After the file type, which says what it is.
+    let (head, rest) = picture.split_at(picture[3].into());
+    assert_eq!(check(&[head, &many, rest].concat()), Err(InspectError::Broken(Fault::AvifBox)));
+    assert!(check(&[&picture[..], &many].concat()).is_ok());
+}
+
+#[test]
 fn boxes_that_reach_past_what_contains_them_are_refused() {
     let broken = |fault| Err(InspectError::Broken(fault));
     let cut = |length: usize| moov(5)[..length].to_vec();
