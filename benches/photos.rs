@@ -13,7 +13,7 @@ use std::path::Path;
 
 use reticulum::image::header::Limits;
 use reticulum::image::intermediate::{self, Intermediate};
-use reticulum::image::recipe::{AnimationMax, Quality, Recipe, Settings};
+use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
 use reticulum::image::variant;
 use reticulum::object::{Extension, Spec};
 use reticulum::store::proof;
@@ -25,6 +25,7 @@ const SETTINGS: Settings = Settings {
     upscale: false,
     dimension_max: 8192,
     animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
+    output_max: OutputMax::NONE,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -17,7 +17,7 @@ use reticulum::image::inspect;
 use reticulum::image::intermediate::{self, Intermediate};
 use reticulum::image::jpeg::{Jpeg, Scale};
 use reticulum::image::pixels::{Kind, Pixels};
-use reticulum::image::recipe::{AnimationMax, Quality, Recipe, Settings};
+use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
 use reticulum::image::resize;
 use reticulum::image::smart;
 use reticulum::image::variant;
@@ -31,6 +31,7 @@ const SETTINGS: Settings = Settings {
     upscale: false,
     dimension_max: 8192,
     animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
+    output_max: OutputMax::NONE,
 };
 
 const PHOTO_SIZE: Size = Size { width: 4000, height: 3000 };

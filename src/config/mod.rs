@@ -236,6 +236,7 @@ impl Images {
                 frames: self.max_frames.0,
                 pixels: self.max_pixels.0.saturating_mul(5),
             },
+            output_max: self.max_output_pixels.bounds(),
         }
     }
 }

@@ -105,6 +105,7 @@ max_bytes = 1_000
 max_pixels = 2_000
 max_frames = 3
 max_dimension = 4_000
+max_output_pixels = { default = 900, avif = 800 }
 upscale = true
 quality = { jpeg = 5, webp = 6, avif = 7 }
 presets = { thumb = "200s", Wide = "q70,0800w" }
@@ -217,7 +218,7 @@ fn every_flag_is_heard() {
 fn every_key_has_a_variable() {
     let values = r"name=img1 listen=127.0.0.1:5 url=http://localhost:5 zone=z weight=2 writable=false data=d shards=2
         name=c secrets=0123456789abcdef,0123456789abcdeg secret=0123456789abcdef secret_file=f join=http://localhost:6,http://localhost:7 replication=4 min_replication=1
-        max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 upscale=true jpeg=1 webp=2 avif=3
+        max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 max_output_pixels=default=9;avif=5 upscale=true jpeg=1 webp=2 avif=3
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2
         upload_keys=a,b open_uploads=true operator_key=o preset_overrides=q50,dpr2 sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
         connections=1 uploads=2 header_timeout=1s idle_timeout=2s body_progress=3s resize_queue=4 resize_deadline=5s

@@ -10,6 +10,7 @@ use log::LevelFilter;
 
 use super::setting::List;
 use super::setting::number::{Count, Size, Time};
+use super::setting::output::OutputPixels;
 use super::setting::preset::{PresetOption, Presets};
 use super::setting::text::{FilePath, Name, Secret};
 use super::setting::url::{NodeUrl, Origin};
@@ -59,6 +60,7 @@ pub(super) struct Images {
     pub(super) max_pixels: Count<u64, 1, 4_000_000_000>,
     pub(super) max_frames: Count<u32, 1, 100_000>,
     pub(super) max_dimension: Count<u32, 1, 65_535>,
+    pub(super) max_output_pixels: OutputPixels,
     pub(super) upscale: bool,
     pub(super) quality: Quality,
     pub(super) presets: Presets,
@@ -155,6 +157,7 @@ impl Default for Images {
             max_pixels: Count(100_000_000),
             max_frames: Count(1000),
             max_dimension: Count(8192),
+            max_output_pixels: OutputPixels::default(),
             upscale: false,
             quality: Quality { jpeg: Count(82), webp: Count(80), avif: Count(60) },
             presets: Presets::default(),

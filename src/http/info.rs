@@ -94,7 +94,8 @@ async fn about(
 impl Info {
     fn source(&self) -> Result<Source, Problem> {
         let format = Format::ALL.into_iter().find(|format| format.extension() == self.extension);
-        let Self { frames, has_alpha, .. } = *self;
-        Ok(Source { format: format.ok_or(Problem::Unproven)?, frames, has_alpha })
+        let Self { frames, has_alpha, width, height, .. } = *self;
+        let displayed = Size { width, height };
+        Ok(Source { format: format.ok_or(Problem::Unproven)?, frames, has_alpha, displayed })
     }
 }

@@ -5,6 +5,7 @@
 use http::HeaderMap;
 use http::header::ACCEPT;
 
+use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::object::Format;
 
@@ -14,12 +15,13 @@ pub(super) struct Source {
     pub(super) format: Format,
     pub(super) frames: u32,
     pub(super) has_alpha: bool,
+    pub(super) displayed: Size,
 }
 
 impl From<&Header> for Source {
     fn from(header: &Header) -> Self {
         let Header { format, frames, has_alpha, .. } = *header;
-        Self { format, frames, has_alpha }
+        Self { format, frames, has_alpha, displayed: header.displayed() }
     }
 }
 
@@ -45,17 +47,22 @@ pub(super) const fn natural(source: Source) -> Format {
 }
 
 /// The stored bytes' format where they may be given as they are, else a variant's.
-pub(super) fn of_full(headers: &HeaderMap, source: Source) -> Format {
+pub(super) fn of_full(headers: &HeaderMap, source: Source, fits: impl Fn(Format) -> bool) -> Format {
     let stored = source.format;
-    if names(headers, stored) || natural(source) == stored { stored } else { of_variant(headers, source) }
+    if names(headers, stored) || natural(source) == stored {
+        stored
+    } else {
+        of_variant(headers, source, fits)
+    }
 }
 
-/// A variant's format: AVIF unless the image is an animation that WebP keeps, WebP, or what is natural.
-pub(super) fn of_variant(headers: &HeaderMap, source: Source) -> Format {
+/// A variant's format: AVIF unless the image is an animation that WebP keeps, WebP, or what is natural. `fits`: whether the
+/// result is within the bounds of a format; where it is not, the next one is taken.
+pub(super) fn of_variant(headers: &HeaderMap, source: Source, fits: impl Fn(Format) -> bool) -> Format {
     let is_animation = source.frames > 1 && matches!(source.format, Format::Gif | Format::Webp);
-    if names(headers, Format::Avif) && !is_animation {
+    if names(headers, Format::Avif) && !is_animation && fits(Format::Avif) {
         Format::Avif
-    } else if names(headers, Format::Webp) {
+    } else if names(headers, Format::Webp) && fits(Format::Webp) {
         Format::Webp
     } else {
         natural(source)
@@ -77,7 +84,25 @@ mod tests {
     }
 
     fn source(format: Format, has_alpha: bool, frames: u32) -> Source {
-        Source { format, frames, has_alpha }
+        Source { format, frames, has_alpha, displayed: Size { width: 40, height: 30 } }
+    }
+
+    fn always(_: Format) -> bool {
+        true
+    }
+
+    #[test]
+    fn what_does_not_fit_gives_way_to_the_next_format() {
+        let (both, jpeg) = (accept("image/webp, image/avif"), source(Format::Jpeg, false, 1));
+        for (fitting, expected) in [
+            (&[Format::Avif, Format::Webp][..], Format::Avif),
+            (&[Format::Webp], Format::Webp),
+            (&[Format::Jpeg], Format::Jpeg),
+            // Then the refusal says so.
+            (&[], Format::Jpeg),
+        ] {
+            assert_eq!(of_variant(&both, jpeg, |format| fitting.contains(&format)), expected, "{fitting:?}");
+        }
     }
 
     #[test]
@@ -107,23 +132,26 @@ mod tests {
     #[test]
     fn stored_bytes_are_given_where_they_are_named_or_natural() {
         let webp = source(Format::Webp, false, 1);
-        assert_eq!(of_full(&accept("image/webp"), webp), Format::Webp);
-        assert_eq!(of_full(&accept("*/*"), webp), Format::Jpeg);
+        assert_eq!(of_full(&accept("image/webp"), webp, always), Format::Webp);
+        assert_eq!(of_full(&accept("*/*"), webp, always), Format::Jpeg);
         let png = source(Format::Png, false, 1);
-        assert_eq!(of_full(&accept("image/webp"), png), Format::Png);
-        assert_eq!(of_variant(&accept("image/webp"), png), Format::Webp);
+        assert_eq!(of_full(&accept("image/webp"), png, always), Format::Png);
+        assert_eq!(of_variant(&accept("image/webp"), png, always), Format::Webp);
     }
 
     #[test]
     fn avif_comes_first_where_it_is_named_but_not_for_an_animation() {
         let both = accept("image/webp, image/avif");
         for format in Format::ALL {
-            assert_eq!(of_variant(&both, source(format, false, 1)), Format::Avif, "{format:?}");
+            assert_eq!(of_variant(&both, source(format, false, 1), always), Format::Avif, "{format:?}");
         }
-        assert_eq!(of_variant(&both, source(Format::Gif, true, 9)), Format::Webp);
-        assert_eq!(of_variant(&accept("image/avif"), source(Format::Gif, true, 9)), Format::Gif);
+        assert_eq!(of_variant(&both, source(Format::Gif, true, 9), always), Format::Webp);
+        assert_eq!(of_variant(&accept("image/avif"), source(Format::Gif, true, 9), always), Format::Gif);
         // Of these only the first frame is shown.
-        assert_eq!(of_variant(&both, source(Format::Png, true, 9)), Format::Avif);
-        assert_eq!(of_variant(&accept("image/avif;q=0"), source(Format::Avif, false, 1)), Format::Jpeg);
+        assert_eq!(of_variant(&both, source(Format::Png, true, 9), always), Format::Avif);
+        assert_eq!(
+            of_variant(&accept("image/avif;q=0"), source(Format::Avif, false, 1), always),
+            Format::Jpeg
+        );
     }
 }

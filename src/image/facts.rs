@@ -32,6 +32,7 @@ pub const fn recipe() -> Recipe {
         target: Target::Contain { width: SIDE_MAX, height: SIDE_MAX },
         upscale: false,
         dimension_max: SIDE_MAX,
+        pixels_max: u64::MAX,
         transform: Transform::IDENTITY,
         crop: None,
         trim: false,

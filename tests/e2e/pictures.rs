@@ -5,6 +5,11 @@
 
 use std::io::Cursor;
 
+use reticulum::image::encode;
+use reticulum::image::geometry::Size;
+use reticulum::image::pixels::{Kind, Pixels};
+use reticulum::object::Format;
+
 use crate::jpeg;
 
 pub(crate) const RED: [u8; 3] = [220, 40, 40];
@@ -109,7 +114,9 @@ impl Picture {
     }
 
     pub(crate) fn webp(&self) -> Vec<u8> {
-        webp::Encoder::from_rgba(&self.rgba, self.width, self.height).encode(90.0).to_vec()
+        let size = Size { width: self.width, height: self.height };
+        let pixels = Pixels::new(size, Kind::Rgba, self.rgba.clone()).expect("four bytes a pixel");
+        encode::encode(pixels, Format::Webp, Some(90)).expect("a WebP")
     }
 
     /// The image in the format with this extension.

@@ -5,8 +5,10 @@
 //!
 //! * [`number`]: counts, sizes, times. [`text`]: names, addresses, secrets, paths, choices.
 //! * [`url`]: where nodes and web pages are. [`preset`]: named specs.
+//! * [`output`]: pixels by format.
 
 pub(super) mod number;
+pub(super) mod output;
 pub(super) mod preset;
 pub(super) mod text;
 pub(super) mod url;

@@ -17,8 +17,8 @@ use crate::store::read::{CHUNK_BYTES, Reader};
 
 pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Given, Withheld> {
     let VariantCall { id, recipe, dimension_max, requester } = asked;
-    // Of another encoder, say: its bytes would be others.
-    let recipe = Recipe::parse(&recipe, dimension_max)
+    // Of another encoder, say: its bytes would be others. What may be made here is this node's to say.
+    let recipe = Recipe::parse(&recipe, dimension_max, context.settings.recipe.output_max)
         .ok_or_else(|| Problem::BadSpec("This node does not know such a recipe.".to_owned()))?;
     let (format, key) = (recipe.format, recipe.etag_key(&id));
     let shard = &context.shard;

@@ -81,6 +81,12 @@ pub fn part_peak_bytes(source: &[u8], header: &Header, frame: Option<u32>, part:
     is_plain.then(|| png::part_peak_bytes(source, header, part)).flatten()
 }
 
+/// Whether a WebP's part is made of its planes, which takes a third of the time of its pixels.
+pub fn is_of_planes(source: &[u8], header: &Header, frame: Option<u32>, part: &Part) -> bool {
+    let is_first = header.format == Format::Webp && frame.unwrap_or(0) == 0;
+    is_first && webp::gives_part(source, header.stored(), part)
+}
+
 /// What is wanted of a stored picture.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {

@@ -11,7 +11,9 @@ mod palette;
 mod png;
 mod webp;
 
-use super::error::RenderError;
+use std::cell::Cell;
+
+use super::error::{RenderError, proceed};
 use super::geometry::{Size, side_max};
 use super::pixels::{Kind, Pixels};
 use crate::object::Format;
@@ -26,28 +28,64 @@ const QUALITY_UNNAMED: u8 = 80;
 ///
 /// [`RenderError::SideOutOfRange`] and [`RenderError::EncodeFailed`].
 pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec<u8>, RenderError> {
+    encode_while(pixels, format, quality, &|| true)
+}
+
+/// The same for a caller that may lose interest: `keep_going` is asked for every few rows. Two calls cannot ask:
+/// that of AVIF, and the compression of WebP's alpha.
+///
+/// # Errors
+///
+/// Those of [`encode`]; [`RenderError::Cancelled`] once `keep_going` says no.
+pub fn encode_while(
+    pixels: Pixels,
+    format: Format,
+    quality: Option<u8>,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Vec<u8>, RenderError> {
+    proceed(keep_going)?;
     let (size, side_max) = (pixels.size(), side_max(format));
     if size.width.max(size.height) > side_max {
         return Err(RenderError::SideOutOfRange { side_max });
     }
     let quality = known(quality);
-    let bytes = match format {
-        Format::Jpeg => jpeg::encode(pixels, quality),
-        Format::Png => png::encode(pixels),
-        Format::Gif => gif::encode(pixels),
-        Format::Webp => webp::encode(pixels, quality),
+    unless_stopped(format, keep_going, |keep_going| match format {
+        Format::Jpeg => jpeg::encode(pixels, quality, keep_going),
+        Format::Png => png::encode(pixels, keep_going),
+        Format::Gif => gif::encode(pixels, keep_going),
+        Format::Webp => webp::encode(pixels, quality, keep_going),
         Format::Avif => avif::encode(&pixels, quality),
+    })
+}
+
+/// What `work` gives; where it gives nothing, the error says whether that is because `keep_going` said no.
+fn unless_stopped<T>(
+    format: Format,
+    keep_going: &dyn Fn() -> bool,
+    work: impl FnOnce(&dyn Fn() -> bool) -> Option<T>,
+) -> Result<T, RenderError> {
+    let is_stopped = Cell::new(false);
+    let asked = || {
+        is_stopped.set(!keep_going());
+        !is_stopped.get()
     };
-    bytes.ok_or(RenderError::EncodeFailed(format))
+    let made = work(&asked);
+    made.ok_or(if is_stopped.get() { RenderError::Cancelled } else { RenderError::EncodeFailed(format) })
 }
 
 /// Writes a JPEG of luma and two planes of colour differences, which have half its sides, rounded up.
 ///
 /// # Errors
 ///
-/// [`RenderError::EncodeFailed`], also for planes of other sizes or a side that JPEG cannot hold.
-pub fn encode_planes(planes: &[Pixels; 3], quality: Option<u8>) -> Result<Vec<u8>, RenderError> {
-    jpeg::encode_planes(planes, known(quality)).ok_or(RenderError::EncodeFailed(Format::Jpeg))
+/// [`RenderError::EncodeFailed`], also for planes of other sizes or a side that JPEG cannot hold;
+/// [`RenderError::Cancelled`] once `keep_going` says no.
+pub fn encode_planes(
+    planes: &[Pixels; 3],
+    quality: Option<u8>,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Vec<u8>, RenderError> {
+    let quality = known(quality);
+    unless_stopped(Format::Jpeg, keep_going, |keep_going| jpeg::encode_planes(planes, quality, keep_going))
 }
 
 /// Begins an animation of frames of this size, shown `plays` times (0: without end). `quality` as for [`encode`].
@@ -103,3 +141,6 @@ pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
             Format::Png | Format::Webp => 0,
         })
 }
+
+#[cfg(test)]
+mod tests;

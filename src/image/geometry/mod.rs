@@ -6,7 +6,8 @@
 //!
 //! Invariants of every [`Plan`]:
 //! * The cut lies in the turned image, the window in the cut; neither is empty.
-//! * No side of the output is 0 or longer than its format holds; the output has at most `pixels_max` pixels.
+//! * No side of the output is 0 or longer than its format holds; the output has at most `pixels_max` pixels, and no more
+//!   than the recipe allows.
 //! * Without `upscale` the window is never enlarged.
 
 mod shape;
@@ -65,6 +66,15 @@ pub enum GeometryError {
         /// `images.max_pixels`.
         pixels_max: u64,
     },
+    /// More pixels than results of the format may have.
+    BeyondOutput {
+        /// Width × height, of one frame.
+        pixels: u128,
+        /// Of the output.
+        format: Format,
+        /// `images.max_output_pixels`.
+        pixels_max: u64,
+    },
 }
 
 /// What the recipe's crop keeps of an image of this displayed size (after its EXIF orientation), in the image
@@ -99,6 +109,13 @@ pub fn plan(cut: Size, recipe: &Recipe, pixels_max: u64) -> Result<Plan, Geometr
         _ => whole(source),
     };
     Ok(Plan { window: window.in_pixels(), size, canvas })
+}
+
+/// Whether a variant of an image of this displayed size keeps the recipe's bound on pixels. Where trimming will tell the
+/// size, the untrimmed one counts. `true` for what is refused for another reason.
+pub fn is_within_output(displayed: Size, recipe: &Recipe) -> bool {
+    let planned = cut(displayed, recipe).and_then(|cut| plan(cut.size(), recipe, u64::MAX));
+    !matches!(planned, Err(GeometryError::BeyondOutput { .. }))
 }
 
 /// No plan for a cut of this size, however it is trimmed, has a longer side than this.
@@ -221,6 +238,9 @@ fn within_limits(canvas: Sides, recipe: &Recipe, pixels_max: u64) -> Result<Size
     if pixels > pixels_max.into() {
         return Err(GeometryError::BeyondPixels { pixels, pixels_max });
     }
+    if pixels > recipe.pixels_max.into() {
+        return Err(GeometryError::BeyondOutput { pixels, format, pixels_max: recipe.pixels_max });
+    }
     match (u32::try_from(canvas.width), u32::try_from(canvas.height)) {
         (Ok(width), Ok(height)) if side <= side_max(format).into() => Ok(Size { width, height }),
         _ => Err(GeometryError::BeyondFormat { side, format }),
@@ -301,6 +321,11 @@ impl fmt::Display for GeometryError {
                     "A result of {pixels} pixels is over the limit of {pixels_max}: ask for a smaller size."
                 )
             }
+            Self::BeyondOutput { pixels, format, pixels_max } => write!(
+                f,
+                "A result of {pixels} pixels is over the limit of {pixels_max} for {}: ask for a smaller size or another format.",
+                format.extension()
+            ),
         }
     }
 }

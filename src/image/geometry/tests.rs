@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::header::Orientation;
-use crate::image::recipe::{AnimationMax, Quality, Settings};
+use crate::image::recipe::{AnimationMax, OutputMax, Quality, Settings};
 use crate::object::Spec;
 use crate::object::spec::Hundredths;
 
@@ -11,6 +11,7 @@ const SETTINGS: Settings = Settings {
     upscale: false,
     dimension_max: 8192,
     animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
+    output_max: OutputMax::NONE,
 };
 const PIXELS_MAX: u64 = 100_000_000;
 
@@ -235,6 +236,35 @@ fn each_refusal_says_what_to_do() {
     ] {
         let text = error.to_string();
         assert!(text.contains(words) && text.contains(": "), "{text}");
+    }
+}
+
+#[test]
+fn a_result_over_the_bound_of_its_format_is_refused_whatever_its_source() {
+    let bounded = |spec: &str, pixels_max: u64| Recipe { pixels_max, ..recipe_as(spec, Format::Avif) };
+    let planned = |spec: &str, pixels_max: u64, size: (u32, u32)| {
+        let (recipe, displayed) = (bounded(spec, pixels_max), Size { width: size.0, height: size.1 });
+        let planned = plan(displayed, &recipe, PIXELS_MAX);
+        assert_eq!(is_within_output(displayed, &recipe), planned.is_ok(), "{spec}");
+        planned.map(|plan| plan.canvas.area())
+    };
+    let beyond =
+        |pixels, pixels_max| Err(GeometryError::BeyondOutput { pixels, format: Format::Avif, pixels_max });
+    assert_eq!(planned("full", 12, (4, 3)), Ok(12));
+    assert_eq!(planned("full", 11, (4, 3)), beyond(12, 11));
+    assert_eq!(planned("8192s,up", 8_000_000, (3, 3)), beyond(1 << 26, 8_000_000));
+    assert_eq!(planned("2w", 11, (4, 3)), Ok(4));
+    // The box counts, and not the image in it.
+    assert_eq!(planned("9w9h,pad", 80, (4, 3)), beyond(81, 80));
+    // What is surely within its bound is, whatever the image.
+    for (spec, pixels_max, expected) in [
+        ("9w9h", 81, true),
+        ("9w9h", 80, false),
+        ("9w", 9 * 65_535, true),
+        ("9w", 9 * 65_534, false),
+        ("full", 1 << 31, false),
+    ] {
+        assert_eq!(bounded(spec, pixels_max).is_surely_within_pixels_max(), expected, "{spec} {pixels_max}");
     }
 }
 

@@ -10,14 +10,14 @@ use std::fmt;
 
 use sha1::{Digest, Sha1};
 
-use super::geometry::{Transform, compose};
+use super::geometry::{Transform, compose, side_max};
 use super::header::{Header, Orientation};
 use super::{encode, metadata};
 use crate::object::spec::{Crop, Fit, Gravity, Hundredths, Size};
 use crate::object::{Format, ObjectId, Spec};
 
 /// Stands in every key: raise it with every change of the steps or of an encoder that changes bytes. `tests/bytes.rs` tells.
-pub const ENCODER_VERSION: u32 = 3;
+pub const ENCODER_VERSION: u32 = 4;
 
 /// What the configuration says about variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +30,45 @@ pub struct Settings {
     pub dimension_max: u32,
     /// What stays an animation.
     pub animation: AnimationMax,
+    /// Pixels of a result, or of one frame of it.
+    pub output_max: OutputMax,
+}
+
+/// Pixels that a result of each format may have, or one frame of it. It decides whether there is a result, not its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputMax([u64; Format::ALL.len()]);
+
+impl OutputMax {
+    /// No bound in any format.
+    pub const NONE: Self = Self::all(u64::MAX);
+
+    /// The same in every format.
+    pub const fn all(pixels: u64) -> Self {
+        Self([pixels; Format::ALL.len()])
+    }
+
+    /// The same bounds with another one for this format.
+    pub const fn with(mut self, format: Format, pixels: u64) -> Self {
+        self.0[format as usize] = pixels;
+        self
+    }
+
+    /// Of results in this format.
+    pub const fn of(self, format: Format) -> u64 {
+        self.0[format as usize]
+    }
 }
 
 impl Settings {
-    /// Over all that makes equal URLs have other bytes: nodes of a cluster should have the same.
+    /// Over all that makes equal URLs have other answers: nodes of a cluster should have the same.
     pub fn checksum(&self) -> u32 {
-        let Self { quality: Quality { jpeg, webp, avif }, upscale, dimension_max, animation } = self;
+        let Self { quality: Quality { jpeg, webp, avif }, upscale, dimension_max, animation, output_max } =
+            self;
         let AnimationMax { frames, pixels } = animation;
-        let text =
-            format!("{ENCODER_VERSION} {jpeg} {webp} {avif} {upscale} {dimension_max} {frames} {pixels}");
+        let OutputMax(output) = output_max;
+        let text = format!(
+            "{ENCODER_VERSION} {jpeg} {webp} {avif} {upscale} {dimension_max} {frames} {pixels} {output:?}"
+        );
         crc32fast::hash(text.as_bytes())
     }
 }
@@ -114,6 +144,8 @@ pub struct Recipe {
     /// Bound on both sides of the result where `upscale` is set. It decides whether there is a result,
     /// not its bytes, so that it is no part of the key.
     pub dimension_max: u32,
+    /// Bound on the pixels of the result, or of one frame of it. No part of the key either.
+    pub pixels_max: u64,
     /// `rot`, `flip` and `flop`, after the EXIF orientation.
     pub transform: Transform,
     /// Cut from the turned image.
@@ -168,6 +200,7 @@ impl Recipe {
             target,
             upscale: (spec.up || settings.upscale) && target != Target::Full,
             dimension_max: settings.dimension_max,
+            pixels_max: settings.output_max.of(format),
             transform: compose(Orientation::NORMAL, spec.turn, spec.flip, spec.flop),
             crop: spec.crop,
             trim: spec.trim,
@@ -194,6 +227,22 @@ impl Recipe {
             && pixels.is_some_and(|pixels| pixels <= most.pixels)
     }
 
+    /// Whether the result is within the bound on its pixels, whatever the image: the longest sides that the target and
+    /// the format allow are.
+    pub fn is_surely_within_pixels_max(&self) -> bool {
+        let side_max = u64::from(side_max(self.format));
+        let (width, height) = match self.target {
+            Target::Full => (side_max, side_max),
+            Target::Width(width) => (width.into(), side_max),
+            Target::Height(height) => (side_max, height.into()),
+            Target::Contain { width, height }
+            | Target::Cover { width, height, .. }
+            | Target::Pad { width, height }
+            | Target::Stretch { width, height } => (width.into(), height.into()),
+        };
+        width.saturating_mul(height) <= self.pixels_max
+    }
+
     /// Whether the pixels must be seen before it is known which part of them is shown.
     pub const fn looks_at_pixels(&self) -> bool {
         self.trim || self.is_smart()
@@ -205,7 +254,7 @@ impl Recipe {
     }
 
     /// The canonical text: equal for equal recipes, different for any two that differ in more than
-    /// `dimension_max`. ASCII, without `/`.
+    /// `dimension_max` and `pixels_max`. ASCII, without `/`.
     pub fn key(&self) -> String {
         self.to_string()
     }

@@ -3,13 +3,13 @@
 //! What the text says is said again as a spec and settings and resolved like any other; only a recipe whose own
 //! text is the very same is taken. So nothing can be asked for in this way that a URL could not ask for.
 
-use super::{AnimationMax, ENCODER_VERSION, Quality, Recipe, Settings};
+use super::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, Settings};
 use crate::object::{Format, Spec};
 
 impl Recipe {
-    /// The recipe with this [`Recipe::key`] and this bound on its sides; `None` for any other text, also for that
-    /// of another encoder version.
-    pub fn parse(text: &str, dimension_max: u32) -> Option<Self> {
+    /// The recipe with this [`Recipe::key`] and these bounds on its sides and pixels; `None` for any other text, also for
+    /// that of another encoder version.
+    pub fn parse(text: &str, dimension_max: u32, output_max: OutputMax) -> Option<Self> {
         let rest = text.strip_prefix(&format!("v{ENCODER_VERSION},"))?;
         let (extension, parts) = rest.split_once(',')?;
         let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
@@ -35,7 +35,7 @@ impl Recipe {
         }
         // There is a quality wherever the format takes one, so that no default is used.
         let quality = Quality { jpeg: 1, webp: 1, avif: 1 };
-        let settings = Settings { quality, upscale: false, dimension_max, animation };
+        let settings = Settings { quality, upscale: false, dimension_max, animation, output_max };
         let spec = Spec::parse(&spec.join(",")).ok()?;
         let recipe = Self::resolve(&spec, format, &settings).ok()?;
         (recipe.key() == text).then_some(recipe)

@@ -7,6 +7,7 @@ const SETTINGS: Settings = Settings {
     upscale: false,
     dimension_max: 8192,
     animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
+    output_max: OutputMax::NONE,
 };
 
 fn resolve(spec: &str, format: Format) -> Result<Recipe, RecipeError> {
@@ -21,19 +22,19 @@ fn key(spec: &str, format: Format) -> String {
 fn the_key_spells_out_every_default() {
     use Format::{Avif, Gif, Jpeg, Png, Webp};
     for (spec, format, expected) in [
-        ("300w", Jpeg, "v3,jpg,300w,q82,bg-ffffff"),
-        ("300w", Webp, "v3,webp,300w,q80,play1000-500000000"),
-        ("300h", Avif, "v3,avif,300h,q60"),
-        ("300w200h", Png, "v3,png,300w200h"),
-        ("300w200h,fill,q70", Gif, "v3,gif,300w200h,fill,g-c,play1000-500000000"),
-        ("100s,g-x0.5y0.3", Webp, "v3,webp,100w100h,fill,g-x0.5y0.3,q80,play1000-500000000"),
-        ("9w8h,pad", Png, "v3,png,9w8h,pad"),
-        ("9w8h,stretch,up", Png, "v3,png,9w8h,stretch,up"),
-        ("full", Jpeg, "v3,jpg,full,q82,bg-ffffff"),
+        ("300w", Jpeg, "v4,jpg,300w,q82,bg-ffffff"),
+        ("300w", Webp, "v4,webp,300w,q80,play1000-500000000"),
+        ("300h", Avif, "v4,avif,300h,q60"),
+        ("300w200h", Png, "v4,png,300w200h"),
+        ("300w200h,fill,q70", Gif, "v4,gif,300w200h,fill,g-c,play1000-500000000"),
+        ("100s,g-x0.5y0.3", Webp, "v4,webp,100w100h,fill,g-x0.5y0.3,q80,play1000-500000000"),
+        ("9w8h,pad", Png, "v4,png,9w8h,pad"),
+        ("9w8h,stretch,up", Png, "v4,png,9w8h,stretch,up"),
+        ("full", Jpeg, "v4,jpg,full,q82,bg-ffffff"),
         (
             "full,q1,crop-1-2-3-4,rot90,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
             Jpeg,
-            "v3,jpg,full,q1,crop-1-2-3-4,swap,flop,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
+            "v4,jpg,full,q1,crop-1-2-3-4,swap,flop,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
         ),
     ] {
         assert_eq!(key(spec, format), expected);
@@ -161,7 +162,7 @@ fn refuses_a_preset_that_is_not_expanded() {
 fn the_etag_key_begins_the_digest_of_id_and_key() {
     let recipe = resolve("300w", Format::Png).unwrap();
     let id = ObjectId::from_digest([0x61; 20]);
-    let digest = Sha1::digest(b"aaaaaaaaaaaaaaaaaaaav3,png,300w");
+    let digest = Sha1::digest(b"aaaaaaaaaaaaaaaaaaaav4,png,300w");
     assert_eq!(recipe.etag_key(&id), digest[..16]);
     assert_ne!(recipe.etag_key(&ObjectId::from_digest([0; 20])), digest[..16]);
 }
@@ -221,10 +222,10 @@ proptest! {
     fn a_recipe_is_read_back_from_its_key(recipe in recipes(), other in ".{0,40}") {
         if let Some(recipe) = recipe {
             let key = recipe.key();
-            prop_assert_eq!(Recipe::parse(&key, recipe.dimension_max), Some(recipe));
-            prop_assert_eq!(Recipe::parse(&format!("{key},{other}"), 8192), None);
+            prop_assert_eq!(Recipe::parse(&key, recipe.dimension_max, OutputMax::NONE), Some(recipe));
+            prop_assert_eq!(Recipe::parse(&format!("{key},{other}"), 8192, OutputMax::NONE), None);
         }
-        prop_assert_eq!(Recipe::parse(&other, 8192), None);
+        prop_assert_eq!(Recipe::parse(&other, 8192, OutputMax::NONE), None);
     }
 }
 

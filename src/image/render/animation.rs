@@ -46,12 +46,12 @@ pub(super) fn render(
             Some(animation) => animation,
             none => none.insert(encode::animation(recipe.format, canvas, player.plays(), recipe.quality)?),
         };
-        animation.push(pixels, delay_ms)?;
+        animation.push(pixels, delay_ms, &keep_going)?;
         follower.begins(Step::Decode);
     }
     follower.begins(Step::Encode);
     match (animation, view) {
-        (Some(animation), Some(view)) => Ok((animation.finish()?, view.canvas)),
+        (Some(animation), Some(view)) => Ok((animation.finish(&keep_going)?, view.canvas)),
         // A file without any frame is no animation.
         _ => Err(RenderError::Undecodable(Fault::Corrupt)),
     }

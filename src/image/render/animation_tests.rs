@@ -158,16 +158,37 @@ fn an_apngs_default_image_comes_first_when_it_stands_outside_the_animation() {
     assert_eq!(frame(&source, &header, 1).unwrap(), [RED, BLUE].concat());
 }
 
+/// By the library's own writer of animations: lossless, and every pixel as it is.
+#[allow(unsafe_code)]
 fn webp_animation(size: Size, frames: &[Pixels]) -> Vec<u8> {
-    let mut config = webp::WebPConfig::new().unwrap();
+    use libwebp_sys::*;
+    let mut config = WebPConfig::new().unwrap();
     config.lossless = 1;
     config.exact = 1;
-    let mut encoder = webp::AnimEncoder::new(size.width, size.height, &config);
-    for (number, pixels) in frames.iter().enumerate() {
-        let time_ms = number as i32 * 100;
-        encoder.add_frame(webp::AnimFrame::from_rgba(pixels.data(), size.width, size.height, time_ms));
+    let version = WEBP_MUX_ABI_VERSION as i32;
+    // SAFETY: every structure is set up by the library before it is used, and freed by it at the end; the pixels have
+    // the size that is said.
+    unsafe {
+        let mut options = std::mem::MaybeUninit::uninit();
+        assert_ne!(WebPAnimEncoderOptionsInitInternal(options.as_mut_ptr(), version), 0);
+        let (width, height) = (size.width as i32, size.height as i32);
+        let encoder = WebPAnimEncoderNewInternal(width, height, options.as_ptr(), version);
+        for (number, pixels) in (0..).zip(frames) {
+            let mut picture = WebPPicture::new().unwrap();
+            (picture.use_argb, picture.width, picture.height) = (1, width, height);
+            assert_ne!(WebPPictureImportRGBA(&mut picture, pixels.data().as_ptr(), width * 4), 0);
+            assert_ne!(WebPAnimEncoderAdd(encoder, &mut picture, number * 100, &config), 0);
+            WebPPictureFree(&mut picture);
+        }
+        let end = frames.len() as i32 * 100;
+        assert_ne!(WebPAnimEncoderAdd(encoder, std::ptr::null_mut(), end, std::ptr::null()), 0);
+        let mut data = WebPData::default();
+        assert_ne!(WebPAnimEncoderAssemble(encoder, &mut data), 0);
+        let file = std::slice::from_raw_parts(data.bytes, data.size).to_vec();
+        WebPDataClear(&mut data);
+        WebPAnimEncoderDelete(encoder);
+        file
     }
-    encoder.encode().to_vec()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::image::header::{Color, ColorKind, Orientation};
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::recipe::{AnimationMax, Quality, Settings, Target};
+use crate::image::recipe::{AnimationMax, OutputMax, Quality, Settings, Target};
 use crate::image::{decode, draw};
 use crate::object::Format;
 use crate::object::Spec;
@@ -41,7 +41,8 @@ pub(super) fn header(format: Format, size: Size, kind: Kind) -> Header {
 pub(super) fn recipe(spec: &str, format: Format) -> Recipe {
     let quality = Quality { jpeg: 90, webp: 90, avif: 90 };
     let animation = AnimationMax { frames: LIMITS.frames_max, pixels: 5 * LIMITS.pixels_max };
-    let settings = Settings { quality, upscale: false, dimension_max: 8192, animation };
+    let settings =
+        Settings { quality, upscale: false, dimension_max: 8192, animation, output_max: OutputMax::NONE };
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &settings).unwrap()
 }
 

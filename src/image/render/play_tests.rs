@@ -34,9 +34,9 @@ fn moving(count: u32) -> Vec<Pixels> {
 fn animated(format: Format, count: u32) -> Vec<u8> {
     let mut animation = encode::animation(format, SIZE, 3, Some(95)).unwrap();
     for (number, frame) in (0..).zip(moving(count)) {
-        animation.push(frame, 20 + 10 * number).unwrap();
+        animation.push(frame, 20 + 10 * number, &always).unwrap();
     }
-    animation.finish().unwrap()
+    animation.finish(&always).unwrap()
 }
 
 /// Frames with their delays, and plays.

@@ -89,9 +89,9 @@ fn a_webp_is_decoded_and_then_scaled_in_planes_or_as_a_whole() {
 fn every_frame_of_an_animation_goes_through_all_steps() {
     let mut animation = encode::animation(Format::Gif, SIZE, 0, None).unwrap();
     for kind in [Kind::Rgb, Kind::Rgba, Kind::Rgb] {
-        animation.push(photo(SIZE, kind), 50).unwrap();
+        animation.push(photo(SIZE, kind), 50, &always).unwrap();
     }
-    let source = animation.finish().unwrap();
+    let source = animation.finish(&always).unwrap();
     for to in [Format::Gif, Format::Webp] {
         let mut expected = [Decode, Resize, Encode].repeat(3);
         // To find that there is no fourth frame, and to write the end.

@@ -4,7 +4,7 @@ use reticulum::image::decode;
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
 use reticulum::image::intermediate::Intermediate;
-use reticulum::image::recipe::{AnimationMax, Quality, Recipe, Settings};
+use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
 use reticulum::image::variant;
 use reticulum::object::{Format, Spec};
 
@@ -16,6 +16,7 @@ pub(crate) const SETTINGS: Settings = Settings {
     upscale: false,
     dimension_max: 512,
     animation: AnimationMax { frames: LIMITS.frames_max, pixels: 5 * LIMITS.pixels_max },
+    output_max: OutputMax::NONE,
 };
 
 const RECIPES: [(&str, Format); 16] = [

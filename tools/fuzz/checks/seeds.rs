@@ -215,9 +215,9 @@ fn animations() -> Vec<(String, Vec<u8>)> {
     let animated = |format: Format, kind: Kind| {
         let mut animation: Animation = encode::animation(format, SIZE, 3, Some(60)).expect("a writer");
         for scene in [0, 3, 3, 1] {
-            animation.push(drawn(scene, kind), 40 + 10 * scene as u32).expect("a frame");
+            animation.push(drawn(scene, kind), 40 + 10 * scene as u32, &|| true).expect("a frame");
         }
-        let file = animation.finish().expect("a file");
+        let file = animation.finish(&|| true).expect("a file");
         (format!("animated-{kind:?}.{}", format.extension()).to_lowercase(), file)
     };
     [Format::Gif, Format::Webp]

@@ -42,6 +42,11 @@ pub(super) fn decode_part(
     shrunk::decode(source, &features(source, size)?, part, follower)
 }
 
+/// Whether [`decode_part`] gives this part.
+pub(super) fn gives_part(source: &[u8], size: Size, part: &Part) -> bool {
+    features(source, size).is_ok_and(|features| shrunk::gives(&features, part))
+}
+
 fn features(source: &[u8], size: Size) -> Result<Features, RenderError> {
     let features = libwebp::features(source).ok_or(CORRUPT)?;
     if features.size == size { Ok(features) } else { Err(SIZE_DIFFERS) }

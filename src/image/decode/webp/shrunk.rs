@@ -19,6 +19,17 @@ const SHRINKING_MIN: f64 = 2.0;
 /// result is 49.8 instead of 50.9 dB like that of full decoding (4 megapixels to 300 pixels), in 8 % less time.
 const SHRINKING_ROUGH: f64 = 4.0;
 
+/// Whether [`decode`] gives this part.
+pub(super) fn gives(features: &Features, part: &Part) -> bool {
+    // Colours under alpha must be weighted by it, which only RGB can be.
+    features.is_lossy && !features.has_alpha && !features.is_animated && shrinking(part) >= SHRINKING_MIN
+}
+
+fn shrinking(part: &Part) -> f64 {
+    let Part { window, to, .. } = part;
+    (window.width / f64::from(to.width)).min(window.height / f64::from(to.height))
+}
+
 /// The part of a still at its final size; `None` where this is no gain.
 pub(super) fn decode(
     source: &[u8],
@@ -27,15 +38,14 @@ pub(super) fn decode(
     follower: &dyn Follower,
 ) -> Result<Option<Pixels>, RenderError> {
     let Part { window, to, .. } = *part;
-    let shrinking = (window.width / f64::from(to.width)).min(window.height / f64::from(to.height));
-    // Colours under alpha must be weighted by it, which only RGB can be.
-    if !features.is_lossy || features.has_alpha || features.is_animated || shrinking < SHRINKING_MIN {
+    if !gives(features, part) {
         return Ok(None);
     }
     follower.begins(Step::Decode);
     let needed = part.needed();
     let even = evened(needed);
-    let planes = libwebp::planes(source, features.size, even, shrinking < SHRINKING_ROUGH).ok_or(CORRUPT)?;
+    let planes =
+        libwebp::planes(source, features.size, even, shrinking(part) < SHRINKING_ROUGH).ok_or(CORRUPT)?;
     follower.begins(Step::Resize);
     let plane = |size: Size, data: Vec<u8>| Pixels::new(size, Kind::Gray, data).ok_or(CORRUPT);
 

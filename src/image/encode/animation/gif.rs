@@ -38,7 +38,12 @@ impl Writer {
         Some(Self { size, encoder, before: vec![0; size.area() as usize * 4], waiting: None })
     }
 
-    pub(super) fn push(&mut self, pixels: Pixels, delay_ms: u32) -> Option<()> {
+    pub(super) fn push(
+        &mut self,
+        pixels: Pixels,
+        delay_ms: u32,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Option<()> {
         let mut rgba = rgba(&pixels);
         drop(pixels);
         for pixel in rgba.chunks_exact_mut(4) {
@@ -51,26 +56,31 @@ impl Writer {
         if let Some(waiting) = self.waiting.take() {
             let vanishing =
                 differing(&waiting.rgba, &rgba, self.size, |before, now| before[3] > 0 && now[3] == 0);
-            self.write(waiting, vanishing)?;
+            self.write(waiting, vanishing, keep_going)?;
         }
         self.waiting = Some(Waiting { rgba, delay: hundredths(delay_ms) });
         Some(())
     }
 
-    pub(super) fn finish(mut self) -> Option<Vec<u8>> {
+    pub(super) fn finish(mut self, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
         let last = self.waiting.take()?;
-        self.write(last, None)?;
+        self.write(last, None, keep_going)?;
         self.encoder.into_inner().ok()
     }
 
     /// Writes a frame; `vanishing` is what must be gone when its time is over.
-    fn write(&mut self, waiting: Waiting, vanishing: Option<Rect<u32>>) -> Option<()> {
+    fn write(
+        &mut self,
+        waiting: Waiting,
+        vanishing: Option<Rect<u32>>,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Option<()> {
         let Waiting { rgba, delay } = waiting;
         let changed = differing(&self.before, &rgba, self.size, |before, now| before != now);
         let area = around(changed, vanishing);
         let frame = match area {
-            Some(area) => still::frame(part(&rgba, self.size, area)?)?,
-            None => still::frame(nothing()?)?,
+            Some(area) => still::frame(part(&rgba, self.size, area)?, keep_going)?,
+            None => still::frame(nothing()?, keep_going)?,
         };
         let corner = area.unwrap_or(Rect { x: 0, y: 0, width: 1, height: 1 });
         let dispose = if vanishing.is_some() { DisposalMethod::Background } else { DisposalMethod::Keep };

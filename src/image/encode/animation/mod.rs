@@ -6,6 +6,7 @@
 mod gif;
 mod webp;
 
+use crate::image::encode::unless_stopped;
 use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{Kind, Pixels};
@@ -40,31 +41,36 @@ impl Animation {
         Ok(Self { size, format, writer })
     }
 
-    /// Adds a frame, shown for `delay_ms`.
+    /// Adds a frame, shown for `delay_ms`. Asks as [`super::encode_while`] does.
     ///
     /// # Errors
     ///
-    /// [`RenderError::EncodeFailed`], also for a frame of another size.
-    pub fn push(&mut self, pixels: Pixels, delay_ms: u32) -> Result<(), RenderError> {
+    /// [`RenderError::EncodeFailed`], also for a frame of another size; [`RenderError::Cancelled`] once `keep_going`
+    /// says no, and then the animation is of no use.
+    pub fn push(
+        &mut self,
+        pixels: Pixels,
+        delay_ms: u32,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<(), RenderError> {
         let fits = pixels.size() == self.size;
-        let pushed = fits.then_some(()).and_then(|()| match &mut self.writer {
-            Writer::Gif(writer) => writer.push(pixels, delay_ms),
-            Writer::Webp(writer) => writer.push(pixels, delay_ms),
-        });
-        pushed.ok_or(RenderError::EncodeFailed(self.format))
+        unless_stopped(self.format, keep_going, |keep_going| match &mut self.writer {
+            _ if !fits => None,
+            Writer::Gif(writer) => writer.push(pixels, delay_ms, keep_going),
+            Writer::Webp(writer) => writer.push(pixels, delay_ms, keep_going),
+        })
     }
 
-    /// The file.
+    /// The file. The last frame may be still to be written.
     ///
     /// # Errors
     ///
-    /// [`RenderError::EncodeFailed`].
-    pub fn finish(self) -> Result<Vec<u8>, RenderError> {
-        let file = match self.writer {
-            Writer::Gif(writer) => writer.finish(),
+    /// [`RenderError::EncodeFailed`]; [`RenderError::Cancelled`] once `keep_going` says no.
+    pub fn finish(self, keep_going: &dyn Fn() -> bool) -> Result<Vec<u8>, RenderError> {
+        unless_stopped(self.format, keep_going, |keep_going| match self.writer {
+            Writer::Gif(writer) => writer.finish(keep_going),
             Writer::Webp(writer) => writer.finish(),
-        };
-        file.ok_or(RenderError::EncodeFailed(self.format))
+        })
     }
 }
 

@@ -45,9 +45,9 @@ fn frames() -> Vec<Pixels> {
 fn written(format: Format, frames: &[Pixels], delays: &[u32], plays: u32) -> Vec<u8> {
     let mut animation = Animation::new(format, frames[0].size(), plays, 90).unwrap();
     for (frame, &delay_ms) in frames.iter().zip(delays.iter().cycle()) {
-        animation.push(frame.clone(), delay_ms).unwrap();
+        animation.push(frame.clone(), delay_ms, &|| true).unwrap();
     }
-    animation.finish().unwrap()
+    animation.finish(&|| true).unwrap()
 }
 
 /// Header, frames as RGBA with their delays, and plays.
@@ -157,12 +157,12 @@ fn only_what_changes_is_stored() {
 fn a_frame_of_another_size_and_a_format_of_stills_are_refused() {
     let mut animation = Animation::new(Format::Gif, SIZE, 0, 90).unwrap();
     let small = Pixels::new(Size { width: 1, height: 1 }, Kind::Gray, vec![1]).unwrap();
-    assert_eq!(animation.push(small, 10), Err(RenderError::EncodeFailed(Format::Gif)));
-    assert_eq!(animation.finish().err(), Some(RenderError::EncodeFailed(Format::Gif)));
+    assert_eq!(animation.push(small, 10, &|| true), Err(RenderError::EncodeFailed(Format::Gif)));
+    assert_eq!(animation.finish(&|| true).err(), Some(RenderError::EncodeFailed(Format::Gif)));
     let refused = Animation::new(Format::Jpeg, SIZE, 0, 90).err();
     assert_eq!(refused, Some(RenderError::EncodeFailed(Format::Jpeg)));
     let empty = Animation::new(Format::Webp, SIZE, 0, 90).unwrap();
-    assert_eq!(empty.finish().err(), Some(RenderError::EncodeFailed(Format::Webp)));
+    assert_eq!(empty.finish(&|| true).err(), Some(RenderError::EncodeFailed(Format::Webp)));
 }
 
 #[test]

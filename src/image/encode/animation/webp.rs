@@ -36,7 +36,12 @@ impl Writer {
         Self { size, plays, quality, file: vec![0; HEADERS_BYTES], before: None, has_alpha: false }
     }
 
-    pub(super) fn push(&mut self, pixels: Pixels, delay_ms: u32) -> Option<()> {
+    pub(super) fn push(
+        &mut self,
+        pixels: Pixels,
+        delay_ms: u32,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Option<()> {
         let now = rgba(&pixels);
         drop(pixels);
         let whole = Rect { x: 0, y: 0, width: self.size.width, height: self.size.height };
@@ -49,7 +54,7 @@ impl Writer {
             // Blended, and so without effect.
             None => (Rect { x: 0, y: 0, width: 1, height: 1 }, 0, nothing()?),
         };
-        let bitstream = bitstream(&still::encode(still, self.quality)?);
+        let bitstream = bitstream(&still::encode(still, self.quality, keep_going)?);
         self.has_alpha |= bitstream.starts_with(b"ALPH");
         let numbers = [area.x / 2, area.y / 2, area.width - 1, area.height - 1, delay_ms.min(DELAY_MS_MAX)];
         let mut payload: Vec<u8> = numbers.into_iter().flat_map(three_bytes).collect();

@@ -15,9 +15,9 @@ pub(super) use quantize::WORK_BYTES;
 /// What a transparent pixel is made to look like, so that all of them are one colour.
 const CLEAR: [u8; 4] = [0; 4];
 
-/// `None` if the encoder refuses; sides are at most 65535.
-pub(super) fn encode(pixels: Pixels) -> Option<Vec<u8>> {
-    let frame = frame(pixels)?;
+/// `None` if the encoder refuses, or once `keep_going` says no; sides are at most 65535.
+pub(super) fn encode(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
+    let frame = frame(pixels, keep_going)?;
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, frame.width, frame.height, &[]).ok()?;
     encoder.write_frame(&frame).ok()?;
@@ -25,14 +25,14 @@ pub(super) fn encode(pixels: Pixels) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// A frame at the canvas's corner, without delay, with its own palette.
-pub(super) fn frame(pixels: Pixels) -> Option<Frame<'static>> {
+/// A frame at the canvas's corner, without delay, with its own palette; `None` once `keep_going` says no.
+pub(super) fn frame(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Frame<'static>> {
     let pixels = plain(pixels);
     let width = u16::try_from(pixels.size().width).ok()?;
     let height = u16::try_from(pixels.size().height).ok()?;
     let Indexed { colors, indices } = match Indexed::of(&pixels) {
         Some(exact) => exact,
-        None => approximated(&pixels),
+        None => approximated(&pixels, keep_going)?,
     };
     drop(pixels);
     let clear = colors.iter().position(|color| *color == CLEAR);
@@ -59,15 +59,15 @@ fn plain(pixels: Pixels) -> Pixels {
 }
 
 /// The picture in the best colours that there is room for; the clear one, if it comes, is the last.
-fn approximated(pixels: &Pixels) -> Indexed {
+fn approximated(pixels: &Pixels, keep_going: &dyn Fn() -> bool) -> Option<Indexed> {
     let pixel =
         |&[red, green, blue, alpha]: &[u8; 4]| -> Option<Color> { (alpha > 0).then_some([red, green, blue]) };
     let seen = || pixels.data().as_chunks::<4>().0.iter().map(pixel);
     let clear = seen().any(|color| color.is_none());
     let most = if clear { COLORS_MAX - 1 } else { COLORS_MAX };
-    let palette = Palette::of(seen(), most);
+    let palette = Palette::of(seen(), most, keep_going)?;
     let number = palette.colors.len() as u8;
-    let (colors, indices) = palette.indices(seen(), pixels.size().width as usize, number);
+    let (colors, indices) = palette.indices(seen(), pixels.size().width as usize, number, keep_going)?;
     let opaque = colors.into_iter().map(|[red, green, blue]| [red, green, blue, 255]);
-    Indexed { colors: opaque.chain(clear.then_some(CLEAR)).collect(), indices }
+    Some(Indexed { colors: opaque.chain(clear.then_some(CLEAR)).collect(), indices })
 }

@@ -18,6 +18,12 @@ const CELLS: usize = 1 << 16;
 /// decibel, the second a tenth.
 const MOVES: usize = 2;
 
+/// Cells between two questions whether to go on, each compared with 256 colours: about a millisecond.
+const CELLS_UNASKED: usize = 4096;
+
+/// Pixels between two questions, while cells are counted or numbers given: some milliseconds.
+const PIXELS_UNASKED: usize = 1 << 18;
+
 /// The cell of a colour: five bits of red and blue, six of green, to which the eye is most sensitive.
 fn cell([red, green, blue]: Color) -> usize {
     usize::from(red >> 3) << 11 | usize::from(green >> 2) << 5 | usize::from(blue >> 3)
@@ -50,20 +56,28 @@ pub(super) struct Palette {
 }
 
 impl Palette {
-    /// At most `most` colours, at least one, for these pixels; `None` stands for one that nobody sees.
-    pub(super) fn of(pixels: impl Iterator<Item = Option<Color>>, most: usize) -> Self {
+    /// At most `most` colours, at least one, for these pixels; `None` stands for one that nobody sees. No palette once
+    /// `keep_going` says no.
+    pub(super) fn of(
+        pixels: impl Iterator<Item = Option<Color>>,
+        most: usize,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Option<Self> {
         let mut cells = vec![Cell::default(); CELLS];
-        for color in pixels.flatten() {
+        for (at, color) in pixels.flatten().enumerate() {
+            if at.is_multiple_of(PIXELS_UNASKED) && !keep_going() {
+                return None;
+            }
             let cell = &mut cells[cell(color)];
             cell.count += 1;
             (0..3).for_each(|channel| cell.sums[channel] += u64::from(color[channel]));
         }
         cells.retain(|cell| cell.count > 0);
-        let mut colors = split(&mut cells, most);
+        let mut colors = split(&mut cells, most, keep_going)?;
         for _ in 0..MOVES {
-            colors = moved(colors, &cells);
+            colors = moved(colors, &cells, keep_going)?;
         }
-        Self { colors, nearest: vec![0; CELLS] }
+        Some(Self { colors, nearest: vec![0; CELLS] })
     }
 
     /// The number of the colour that is nearest to the middle of this colour's cell.
@@ -76,13 +90,15 @@ impl Palette {
         (self.nearest[cell] - 1) as u8
     }
 
-    /// Numbers for rows of this width; where there is `None`, `clear`.
+    /// Numbers for rows of this width; where there is `None`, `clear`. No numbers once `keep_going` says no, which is
+    /// asked for each row and, for new colours in long ones, every few thousand.
     pub(super) fn indices(
         mut self,
         pixels: impl Iterator<Item = Option<Color>>,
         width: usize,
         clear: u8,
-    ) -> (Vec<Color>, Vec<u8>) {
+        keep_going: &dyn Fn() -> bool,
+    ) -> Option<(Vec<Color>, Vec<u8>)> {
         // Sixteenths of errors that came from above; one more on either side, which nobody looks at.
         let mut errors = vec![[0_i16; 3]; width + 2];
         let mut below = errors.clone();
@@ -90,6 +106,9 @@ impl Palette {
         let mut indices = Vec::new();
         for (at, color) in pixels.enumerate() {
             let column = at % width + 1;
+            if (column - 1).is_multiple_of(CELLS_UNASKED) && !keep_going() {
+                return None;
+            }
             if column == 1 {
                 std::mem::swap(&mut errors, &mut below);
                 below.fill([0; 3]);
@@ -115,7 +134,7 @@ impl Palette {
             }
             indices.push(index);
         }
-        (self.colors, indices)
+        Some((self.colors, indices))
     }
 }
 
@@ -151,9 +170,13 @@ impl Part {
 }
 
 /// The means of at most `most` parts of all cells, the most different of which were split again and again.
-fn split(cells: &mut [Cell], most: usize) -> Vec<Color> {
+fn split(cells: &mut [Cell], most: usize, keep_going: &dyn Fn() -> bool) -> Option<Vec<Color>> {
     let mut parts = vec![Part::new(cells, 0, cells.len())];
     while parts.len() < most {
+        // A sort of all cells takes a few milliseconds.
+        if !keep_going() {
+            return None;
+        }
         let splittable = parts.iter().enumerate().filter(|(_, part)| part.end - part.start > 1);
         let Some((at, _)) = splittable.max_by_key(|(_, part)| part.spread) else { break };
         let Part { start, end, ref total, widest, .. } = parts[at];
@@ -165,17 +188,23 @@ fn split(cells: &mut [Cell], most: usize) -> Vec<Color> {
         parts[at] = Part::new(cells, start, middle);
         parts.push(Part::new(cells, middle, end));
     }
-    parts.iter().map(|part| if part.total.count > 0 { part.total.mean() } else { [0; 3] }).collect()
+    let mean = |part: &Part| if part.total.count > 0 { part.total.mean() } else { [0; 3] };
+    Some(parts.iter().map(mean).collect())
 }
 
 /// Each colour in the middle of the cells that are nearest to it; where there are none it stays.
-fn moved(colors: Vec<Color>, cells: &[Cell]) -> Vec<Color> {
+fn moved(colors: Vec<Color>, cells: &[Cell], keep_going: &dyn Fn() -> bool) -> Option<Vec<Color>> {
     let mut totals = vec![Cell::default(); colors.len()];
-    for cell in cells {
-        totals[nearest(&colors, cell.mean())].add(cell);
+    for cells in cells.chunks(CELLS_UNASKED) {
+        if !keep_going() {
+            return None;
+        }
+        for cell in cells {
+            totals[nearest(&colors, cell.mean())].add(cell);
+        }
     }
     let pairs = colors.into_iter().zip(totals);
-    pairs.map(|(color, total)| if total.count > 0 { total.mean() } else { color }).collect()
+    Some(pairs.map(|(color, total)| if total.count > 0 { total.mean() } else { color }).collect())
 }
 
 /// The number of the nearest colour; the first of equal ones.
@@ -209,7 +238,8 @@ mod tests {
     }
 
     fn shown(pixels: &[Color], most: usize) -> Vec<Color> {
-        let (colors, indices) = Palette::of(seen(pixels), most).indices(seen(pixels), 120, 0);
+        let palette = Palette::of(seen(pixels), most, &|| true).unwrap();
+        let (colors, indices) = palette.indices(seen(pixels), 120, 0, &|| true).unwrap();
         assert!(colors.len() <= most);
         indices.into_iter().map(|index| colors[usize::from(index)]).collect()
     }
@@ -262,22 +292,28 @@ mod tests {
                 if at % 120 < 60 { (!hidden).then_some([255, 0, 255]) } else { Some(color) }
             })
         };
-        let (colors, indices) = Palette::of(half(true), 255).indices(half(true), 120, 255);
+        let numbered = |hidden: bool| {
+            let palette = Palette::of(half(hidden), 255, &|| true).unwrap();
+            palette.indices(half(hidden), 120, 255, &|| true).unwrap()
+        };
+        let (colors, indices) = numbered(true);
         assert!(!colors.contains(&[255, 0, 255]) && colors.len() <= 255);
         for (index, color) in indices.iter().zip(half(true)) {
             assert_eq!(*index == 255, color.is_none());
         }
-        let (colors, _) = Palette::of(half(false), 255).indices(half(false), 120, 255);
+        let (colors, _) = numbered(false);
         assert!(colors.contains(&[255, 0, 255]));
     }
 
     #[test]
     fn one_colour_and_none_are_palettes_too() {
         let same = [[7, 8, 9]; 10];
-        let (colors, indices) = Palette::of(seen(&same), 256).indices(seen(&same), 5, 0);
+        let palette = Palette::of(seen(&same), 256, &|| true).unwrap();
+        let (colors, indices) = palette.indices(seen(&same), 5, 0, &|| true).unwrap();
         assert_eq!((colors, indices), (vec![[7, 8, 9]], vec![0; 10]));
         let nothing = || std::iter::repeat_n(None, 10);
-        assert_eq!(Palette::of(nothing(), 255).indices(nothing(), 5, 3).1, [3; 10]);
+        let palette = Palette::of(nothing(), 255, &|| true).unwrap();
+        assert_eq!(palette.indices(nothing(), 5, 3, &|| true).unwrap().1, [3; 10]);
         let two = [[0, 0, 0], [1, 1, 1], [255, 255, 255]];
         assert!(shown(&two, 1).len() == 3);
     }

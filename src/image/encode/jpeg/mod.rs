@@ -29,16 +29,21 @@ const SIDE_MAX: u32 = 65535;
 /// is at most 4 MiB of tokens, and 1 MiB for most photos.
 const KEPT_BLOCKS_MAX: usize = 16 * 1024;
 
-/// The file of these pixels, on white where they are transparent. `None` if a side is longer than 65535.
-pub(super) fn encode(pixels: Pixels, quality: u8) -> Option<Vec<u8>> {
+/// The file of these pixels, on white where they are transparent. `None` if a side is longer than 65535, or
+/// once `keep_going` says no.
+pub(super) fn encode(pixels: Pixels, quality: u8, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let pixels = effect::flattened(pixels, [255; 3]);
-    written(Picture::of(&pixels)?, quality)
+    written(Picture::of(&pixels)?, quality, keep_going)
 }
 
 /// The file of planes: luma, and blue and red colour differences at half its sides, rounded up. `quality` is 1–100 in the
 /// sense of the Independent JPEG Group. `None` if the planes have other sizes, or a side is longer than 65535.
-pub(super) fn encode_planes(planes: &[Pixels; 3], quality: u8) -> Option<Vec<u8>> {
-    written(Picture::of_planes(planes)?, quality)
+pub(super) fn encode_planes(
+    planes: &[Pixels; 3],
+    quality: u8,
+    keep_going: &dyn Fn() -> bool,
+) -> Option<Vec<u8>> {
+    written(Picture::of_planes(planes)?, quality, keep_going)
 }
 
 /// Bytes alive at the peak of [`encode_planes`], its result included but not the planes: an upper bound for
@@ -54,14 +59,18 @@ pub(super) fn peak_bytes(size: Size) -> u64 {
     size.area().saturating_mul(3).saturating_add(tokens).saturating_add(strip)
 }
 
-fn written(picture: Picture<'_>, quality: u8) -> Option<Vec<u8>> {
+fn written(picture: Picture<'_>, quality: u8, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let size = picture.size();
     if size.width.max(size.height) > SIDE_MAX {
         return None;
     }
     let blocks = picture.units().area() * if picture.is_gray() { 1 } else { 6 };
     let scan = Scan::new(picture, quality);
-    Some(if blocks <= KEPT_BLOCKS_MAX as u64 { scan.written_at_once() } else { scan.written_in_rows() })
+    if blocks <= KEPT_BLOCKS_MAX as u64 {
+        scan.written_at_once(keep_going)
+    } else {
+        scan.written_in_rows(keep_going)
+    }
 }
 
 #[cfg(test)]

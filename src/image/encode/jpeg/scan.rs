@@ -34,25 +34,27 @@ impl<'a> Scan<'a> {
         Self { strip: Strip::new(&picture), picture, steps, quantizers, last: [0; 3] }
     }
 
-    /// The file, by way of all tokens of the picture.
-    pub(super) fn written_at_once(mut self) -> Vec<u8> {
+    /// The file, by way of all tokens of the picture; `None` once `keep_going` says no.
+    pub(super) fn written_at_once(mut self, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
         let mut tokens = Vec::new();
-        (0..self.rows()).for_each(|row| self.push_row(row, &mut tokens));
+        for row in 0..self.rows() {
+            keep_going().then(|| self.push_row(row, &mut tokens))?;
+        }
         let mut counts = [[0; 256]; TABLES];
         count(&tokens, &mut counts);
         let (mut bytes, codes) = self.begun(&counts);
         let mut writer = BitWriter::default();
         writer.write(&tokens, &codes, &mut bytes);
-        finished(writer, bytes)
+        Some(finished(writer, bytes))
     }
 
-    /// The file, row by row, with tables that a part of the rows has given.
-    pub(super) fn written_in_rows(mut self) -> Vec<u8> {
+    /// The file, row by row, with tables that a part of the rows has given; `None` once `keep_going` says no.
+    pub(super) fn written_in_rows(mut self, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
         let mut tokens = Vec::new();
         let mut counts = every_symbol_once();
         for row in (0..self.rows()).step_by(COUNTED_STEP) {
             tokens.clear();
-            self.push_row(row, &mut tokens);
+            keep_going().then(|| self.push_row(row, &mut tokens))?;
             count(&tokens, &mut counts);
         }
         self.last = [0; 3];
@@ -60,10 +62,10 @@ impl<'a> Scan<'a> {
         let mut writer = BitWriter::default();
         for row in 0..self.rows() {
             tokens.clear();
-            self.push_row(row, &mut tokens);
+            keep_going().then(|| self.push_row(row, &mut tokens))?;
             writer.write(&tokens, &codes, &mut bytes);
         }
-        finished(writer, bytes)
+        Some(finished(writer, bytes))
     }
 
     fn rows(&self) -> usize {

@@ -12,6 +12,14 @@ use crate::image::pixels::Kind;
 
 const KINDS: [Kind; 2] = [Kind::Gray, Kind::Rgb];
 
+fn encode(pixels: Pixels, quality: u8) -> Option<Vec<u8>> {
+    super::encode(pixels, quality, &|| true)
+}
+
+fn encode_planes(planes: &[Pixels; 3], quality: u8) -> Option<Vec<u8>> {
+    super::encode_planes(planes, quality, &|| true)
+}
+
 fn size(width: u32, height: u32) -> Size {
     Size { width, height }
 }
@@ -187,8 +195,8 @@ fn large_pictures_are_written_in_rows_with_hardly_more_bytes() {
     for kind in KINDS {
         let picture = photo(size(650, 470), kind);
         let source = Picture::of(&picture).unwrap();
-        let at_once = Scan::new(source, 82).written_at_once();
-        let in_rows = Scan::new(source, 82).written_in_rows();
+        let at_once = Scan::new(source, 82).written_at_once(&|| true).unwrap();
+        let in_rows = Scan::new(source, 82).written_in_rows(&|| true).unwrap();
         let color = if kind == Kind::Gray { ColorSpace::Luma } else { ColorSpace::RGB };
         assert!(decoded(&at_once, picture.size(), color) == decoded(&in_rows, picture.size(), color));
         // Codes for all symbols take at most 300 bytes in the head.
@@ -200,8 +208,8 @@ fn large_pictures_are_written_in_rows_with_hardly_more_bytes() {
         if y % 64 < 16 { 128 } else { noise(size(64, 1), Kind::Rgb).data()[(x * 3) as usize + channel] }
     });
     for quality in [50, 100] {
-        let in_rows = Scan::new(Picture::of(&picture).unwrap(), quality).written_in_rows();
-        let at_once = Scan::new(Picture::of(&picture).unwrap(), quality).written_at_once();
+        let in_rows = Scan::new(Picture::of(&picture).unwrap(), quality).written_in_rows(&|| true).unwrap();
+        let at_once = Scan::new(Picture::of(&picture).unwrap(), quality).written_at_once(&|| true).unwrap();
         let shown = |file: &[u8]| decoded(file, picture.size(), ColorSpace::RGB);
         assert!(shown(&in_rows) == shown(&at_once));
     }
@@ -212,9 +220,9 @@ fn the_way_of_writing_depends_on_the_size_alone() {
     let kept = photo(size(1000, 688), Kind::Rgb);
     let large = photo(size(1024, 688), Kind::Rgb);
     let of = |picture| Scan::new(Picture::of(picture).unwrap(), 82);
-    assert!(file(&kept, 82) == of(&kept).written_at_once());
-    assert!(file(&large, 82) == of(&large).written_in_rows());
-    assert!(file(&large, 82) != of(&large).written_at_once());
+    assert!(file(&kept, 82) == of(&kept).written_at_once(&|| true).unwrap());
+    assert!(file(&large, 82) == of(&large).written_in_rows(&|| true).unwrap());
+    assert!(file(&large, 82) != of(&large).written_at_once(&|| true).unwrap());
 }
 
 /// The planes of a picture as the encoder itself makes them, each row followed by `padding` bytes.
