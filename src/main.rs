@@ -10,6 +10,10 @@ use reticulum::config::{Environment, UnknownVariable};
 use reticulum::{client, config, control, demo, telemetry};
 
 fn main() -> ExitCode {
+    // Before anything else: what a resize worker starts is no command of people.
+    if std::env::args_os().nth(1).is_some_and(|first| first == control::HELPER_ARGUMENT) {
+        return control::help();
+    }
     match Arguments::parse().command {
         Command::Serve(flags) => serve(&flags),
         Command::Demo(flags) => match demo::run(&flags) {

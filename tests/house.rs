@@ -39,7 +39,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("StatusCode", &["http/reply.rs"]),
     ("fast_image_resize", &["image/resize.rs"]),
     ("zune_jpeg", &["image"]),
-    ("libwebp_sys", &["image/decode/webp/libwebp.rs"]),
+    ("libwebp_sys", &["image/decode/webp/libwebp.rs", "image/encode/webp.rs"]),
     ("moxcms", &["image"]),
     ("re_rav1d", &["image"]),
     ("rav1e", &["image/encode/avif.rs"]),
@@ -51,7 +51,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("ureq", &["client"]),
     ("indicatif", &["client"]),
     ("toml", &["config"]),
-    ("signal_hook", &["control", "demo"]),
+    ("signal_hook", &["control", "demo", "shard/helper/child.rs"]),
     ("rustix", &["config", "control", "shard", "http", "store", "peer"]),
 ];
 
@@ -75,6 +75,7 @@ const UNSAFE: &[&str] = &[
     "src/control/system.rs",
     "src/http/poller.rs",
     "src/image/decode/webp/libwebp.rs",
+    "src/image/encode/webp.rs",
     "src/image/jpeg/lanes/sse2.rs",
     "src/store/collision/avx2.rs",
     "src/store/descriptor.rs",

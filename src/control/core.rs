@@ -10,7 +10,7 @@ use super::Event;
 use crate::cluster::view::View;
 use crate::http;
 use crate::object::ObjectId;
-use crate::shard::lane::Worker;
+use crate::shard::lane::{Assistant, Worker};
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
@@ -69,6 +69,8 @@ impl Core {
             layout: self.node.layout.clone(),
             shard: self.index,
             cache_bytes_max: self.node.cache_share(self.senders.len()),
+            // This very binary, also after it has been replaced on disk.
+            helper: Some(Assistant::new("/proc/self/exe".into())),
         };
         std::thread::Builder::new()
             .name(format!("resize-{}", self.index))

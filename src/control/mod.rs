@@ -16,6 +16,7 @@ mod watchdog;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,11 +44,12 @@ use crate::config::{Config, ConfigError};
 use crate::http::live::Live;
 use crate::peer::auth::Identity;
 use crate::peer::pool::Pool;
-use crate::shard::Node;
+pub use crate::shard::helper::ARGUMENT as HELPER_ARGUMENT;
 use crate::shard::line::Line;
-use crate::shard::memory::DecodeMemory;
+use crate::shard::memory::{self, DecodeMemory};
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
+use crate::shard::{Node, helper};
 use crate::store::open::{self, DataDirectory, OpenError};
 use crate::store::{operator_key, path};
 use crate::telemetry::metrics::{MemberMetrics, NodeMetrics, ShardMetrics};
@@ -57,6 +59,12 @@ const STOP_WITHIN: Duration = Duration::from_secs(12);
 
 /// How long the others may take to hear that this node goes.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
+
+/// What the binary does when its first argument is [`HELPER_ARGUMENT`]: the part of a resize worker that may be ended.
+pub fn help() -> ExitCode {
+    system::close_inherited();
+    helper::run()
+}
 
 /// Why a node did not start or did not end in order.
 #[derive(Debug)]
@@ -167,7 +175,7 @@ fn start_shards(
     data: &DataDirectory,
     events: &flume::Sender<Event>,
 ) -> Result<(Mailboxes, Threads), RunError> {
-    let memory = Arc::new(DecodeMemory::new(memory_bytes));
+    let memory = Arc::new(DecodeMemory::new(memory_bytes.max(memory::BYTES_LEAST)));
     let view = Arc::new(View::of_nothing(node.identity.node, Time::default()));
     let mailboxes = Mesh::mailboxes(plan.shards.len());
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();

@@ -86,6 +86,22 @@ pub fn end_with(parent: u32) -> bool {
     is_asked && now.is_some_and(|now| u32::try_from(now) == Ok(parent))
 }
 
+/// Closes all but the three standard descriptors. Call it first in a process that has not opened any of its own.
+pub(super) fn close_inherited() {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return };
+    let number =
+        |entry: std::io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok();
+    let inherited: Vec<RawFd> = open.filter_map(number).filter(|descriptor| *descriptor > 2).collect();
+    for descriptor in inherited {
+        // The list's own is not there any more, and to close it again would be a fault of this program.
+        if fs::symlink_metadata(format!("/proc/self/fd/{descriptor}")).is_ok() {
+            // SAFETY: nothing in this process has opened a descriptor yet that is still open, so that nobody else
+            // closes this one or uses it.
+            unsafe { rustix::io::close(descriptor) };
+        }
+    }
+}
+
 /// Raises the limits as far as they may go and proves that io_uring works for `executors` executors.
 ///
 /// # Errors

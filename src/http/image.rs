@@ -15,6 +15,7 @@ use super::exchange::{Answer, Context};
 use super::front::Hit;
 use super::reply::{self, Freshness, Problem, Representation};
 use super::{info, negotiate};
+use crate::image::geometry::{self, Size};
 use crate::image::header::Header;
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
@@ -53,16 +54,30 @@ async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -
         Extension::Auto
             if !wanted.spec.is_full_plain()
                 && negotiate::names(headers, Format::Webp)
-                && !negotiate::names(headers, Format::Avif) =>
+                && !negotiate::names(headers, Format::Avif)
+                && fits(context, wanted, Format::Webp, None) =>
         {
             Ok(Format::Webp)
         }
         Extension::Auto => {
             let source = info::source(context, wanted.id).await?;
-            let choose = if wanted.spec.is_full_plain() { negotiate::of_full } else { negotiate::of_variant };
-            Ok(choose(headers, source))
+            let fits = |format| fits(context, wanted, format, Some(source.displayed));
+            Ok(if wanted.spec.is_full_plain() {
+                negotiate::of_full(headers, source, fits)
+            } else {
+                negotiate::of_variant(headers, source, fits)
+            })
         }
     }
+}
+
+/// Whether a result in this format is within its bound on pixels, for an image of this size or, without one, for any.
+fn fits(context: &Context, wanted: &ImageRequest, format: Format, displayed: Option<Size>) -> bool {
+    // What is wrong with a recipe is told where it is made.
+    Recipe::resolve(&wanted.spec, format, &context.settings.recipe).is_ok_and(|recipe| {
+        recipe.is_surely_within_pixels_max()
+            || displayed.is_some_and(|size| geometry::is_within_output(size, &recipe))
+    })
 }
 
 /// A stored image's facts, or why there are none.
@@ -418,6 +433,7 @@ pub(super) fn problem(error: VariantError) -> Problem {
         VariantError::Busy | VariantError::GaveWay => Problem::Busy("variants being made"),
         VariantError::TooFast(too_fast) => Problem::TooFast(too_fast),
         VariantError::Deadline => Problem::Deadline,
+        VariantError::TooSlow(left) => Problem::TooSlow(left.as_secs() + 1),
         VariantError::Fault(fault) => Problem::CannotMake(fault.to_string()),
         VariantError::Elsewhere(sentence) => Problem::CannotMake(sentence),
         VariantError::Panicked => Problem::CannotMake(

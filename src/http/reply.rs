@@ -101,6 +101,8 @@ pub(super) enum Problem {
     TooFast(TooFast),
     /// It took too long.
     Deadline,
+    /// It took too long the last time, and is not tried again for so many seconds.
+    TooSlow(u64),
     /// The node is about to stop.
     Stopping,
     /// New images are not taken here.
@@ -168,7 +170,7 @@ impl Problem {
             Self::OutsideRange(_) => (S::RANGE_NOT_SATISFIABLE, "outside-range", "Range not satisfiable"),
             Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy", "Overloaded"),
             Self::TooFast(_) => (S::TOO_MANY_REQUESTS, "too-fast", "Too many requests"),
-            Self::Deadline => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
+            Self::Deadline | Self::TooSlow(_) => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
             Self::NotMember(Standing::DuplicateId) => {
@@ -220,6 +222,9 @@ impl From<Problem> for Response<Body> {
             }
             Problem::TooFast(TooFast { retry_after_s }) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_s));
+            }
+            Problem::TooSlow(seconds) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(*seconds));
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

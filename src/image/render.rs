@@ -9,6 +9,7 @@
 
 mod animation;
 mod layout;
+mod lengthy;
 mod peak;
 mod still;
 
@@ -47,8 +48,12 @@ pub fn render(
         follower.begins(Step::Encode);
         let canvas = picture.size();
         let variant = match picture {
-            Picture::Pixels(pixels) => encode::encode(pixels, recipe.format, recipe.quality)?,
-            Picture::Planes(planes) => encode::encode_planes(&planes, recipe.quality)?,
+            Picture::Pixels(pixels) => {
+                encode::encode_while(pixels, recipe.format, recipe.quality, &|| follower.keep_going())?
+            }
+            Picture::Planes(planes) => {
+                encode::encode_planes(&planes, recipe.quality, &|| follower.keep_going())?
+            }
         };
         (variant, canvas)
     };
@@ -111,6 +116,12 @@ fn finished(
         pixels = effect::flattened(pixels, color);
     }
     Ok(pixels)
+}
+
+/// Whether a call in a job that passes [`check`] may run for more than 40 ms without asking its follower, or may end the
+/// process.
+pub fn wants_process(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> bool {
+    lengthy::wants_process(source, header, recipe, limits)
 }
 
 /// Refuses what the header alone rules out, before anything is decoded.

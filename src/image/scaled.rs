@@ -120,6 +120,12 @@ impl<'a> Scaled<'a> {
         self.jpeg.samples(self.scales)
     }
 
+    /// Samples of the largest plane.
+    pub(super) fn largest_plane(&self) -> u64 {
+        let sizes = (0..self.jpeg.components()).map(|at| self.jpeg.plane_size(at, self.scales[at]).area());
+        sizes.fold(0, u64::max)
+    }
+
     /// Planes that were kept as these samples; `None` if they are those of another file or of other scales.
     pub(super) fn planes_of(&self, samples: Vec<u8>) -> Option<Vec<Plane>> {
         self.jpeg.planes_of(self.scales, samples)

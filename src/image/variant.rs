@@ -29,6 +29,13 @@ pub enum VariantFault {
     Image(InspectError),
     /// The image has no such variant, or decoding or encoding failed.
     Render(RenderError),
+    /// Making it would take more memory than all jobs together may have.
+    TooMuchMemory {
+        /// Bytes, at most.
+        bytes: u64,
+        /// `limits.decode_memory`.
+        bytes_max: u64,
+    },
     /// The caller did not want it any more; another try may succeed.
     Stopped,
 }
@@ -48,6 +55,27 @@ pub fn prepare<'a>(
 }
 
 impl Prepared<'_> {
+    /// The stored bytes, or as much of them as there is.
+    pub const fn source(&self) -> &[u8] {
+        self.source
+    }
+
+    /// What is made.
+    pub const fn recipe(&self) -> &Recipe {
+        self.recipe
+    }
+
+    /// The bounds of every image.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether a call in [`Prepared::make`] may run for more than 40 ms without asking its follower, or may end the
+    /// process: then it is for a process that can be ended.
+    pub fn wants_process(&self) -> bool {
+        render::wants_process(self.source, &self.header, self.recipe, &self.limits)
+    }
+
     /// Bytes of pixels that [`Prepared::make`] has alive at most.
     pub fn peak_bytes(&self) -> u64 {
         render::peak_bytes(self.source, &self.header, self.recipe, &self.limits)
@@ -102,6 +130,10 @@ impl fmt::Display for VariantFault {
         match self {
             Self::Image(error) => error.fmt(f),
             Self::Render(error) => error.fmt(f),
+            Self::TooMuchMemory { bytes, bytes_max } => write!(
+                f,
+                "Making this variant may take {bytes} bytes of memory, and this node has {bytes_max} for that: ask for a smaller size or another format."
+            ),
             Self::Stopped => f.write_str("the variant is not wanted any more"),
         }
     }

@@ -78,7 +78,7 @@ impl Shard {
     /// before it by the client's own turns counts, however many jobs of others wait; and no job of one other client is
     /// a reason, for none takes longer than a deadline. The job that the worker has may be about to end.
     fn comes_too_late(&self, requester: Requester) -> bool {
-        let job_ns = self.job_time.get().as_nanos();
+        let job_ns = self.pace.borrow().estimate().as_nanos();
         let Some(jobs_max) = self.node.settings.resize_deadline.as_nanos().checked_div(job_ns) else {
             return false;
         };

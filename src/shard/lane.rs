@@ -2,17 +2,20 @@
 //!
 //! A 40 ms decode must not hold back a 40 µs cache hit, so pixels are never touched on the executor.
 //! Jobs come one at a time from the shard's queue; each is charged to the node's decode memory before its pixels
-//! exist, ends at its deadline, and may panic without harm to anything else.
+//! exist, ends at its deadline, and may panic without harm to anything else. What cannot be interrupted, or may end its
+//! process, is done by the worker's [`super::helper`] process.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
 
+use super::helper::{Helper, HelperError, Made, Task};
 use super::memory::DecodeMemory;
 use super::message::Message;
 use super::source::Source;
@@ -82,6 +85,8 @@ pub enum Outcome {
 pub enum Fault {
     /// The image's or the request's fault; a retry gives the same.
     Variant(VariantFault),
+    /// The same, in the words of the helper process.
+    Refused(String),
     /// The source has gone since it was found: look again.
     Gone,
     /// The source's bytes do not have its id.
@@ -96,8 +101,10 @@ pub enum Fault {
     Displaced,
     /// It was made ahead, and gave way to a job that somebody waits for.
     GaveWay,
-    /// The decoder or encoder panicked; taken as the image's fault.
+    /// The decoder or encoder panicked, or ended the helper process; taken as the image's fault.
     Panicked,
+    /// The helper process, which the job needs, cannot be started: a retry may help.
+    NoHelper,
 }
 
 /// A file of the cache that lies on disk: a job has written or read it.
@@ -141,6 +148,38 @@ pub struct Worker {
     pub shard: usize,
     /// The shard's share of the disk tier, in bytes.
     pub cache_bytes_max: u64,
+    /// Who does what cannot be interrupted; without, the worker does it itself.
+    pub helper: Option<Assistant>,
+}
+
+/// A worker's helper process, and what the worker notes about it.
+#[derive(Debug)]
+pub struct Assistant {
+    helper: RefCell<Helper>,
+    /// Processor time that the process has spent on the job under way.
+    used: Cell<Duration>,
+    /// When a line about its end was last logged.
+    told: Cell<Option<Instant>>,
+}
+
+/// Strangers may make the process end: between two lines about that there is at least this much time.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+impl Assistant {
+    /// One that runs this binary when it is needed.
+    pub fn new(program: PathBuf) -> Self {
+        let helper = RefCell::new(Helper::new(program));
+        Self { helper, used: Cell::default(), told: Cell::default() }
+    }
+
+    fn may_tell(&self) -> bool {
+        let now = Instant::now();
+        let is_due = self.told.get().is_none_or(|told| now.saturating_duration_since(told) >= TELL_AGAIN);
+        if is_due {
+            self.told.set(Some(now));
+        }
+        is_due
+    }
 }
 
 impl Worker {
@@ -159,7 +198,7 @@ impl Worker {
         }
         while let Ok(job) = self.jobs.recv() {
             let number = job.number;
-            let started = Instant::now();
+            let (started, used) = (Instant::now(), processor_time());
             self.metrics.stage(Stage::Queue, started.saturating_duration_since(job.queued));
             let (outcome, samples) = match catch_unwind(AssertUnwindSafe(|| self.make(&job))) {
                 Ok(Ok(made)) => made,
@@ -173,7 +212,9 @@ impl Worker {
                 Outcome::Made(bytes, ..) => Some(bytes.clone()),
                 Outcome::Failed(_) => None,
             };
-            let made = Message::Made { job: number, outcome, took: started.elapsed() };
+            let helped = self.helper.as_ref().map_or(Duration::ZERO, |assistant| assistant.used.take());
+            let used = processor_time().saturating_sub(used) + helped;
+            let made = Message::Made { job: number, outcome, took: started.elapsed(), used };
             if self.mailbox.send(made).is_err() || self.keep(&job, new, samples).is_err() {
                 return;
             }
@@ -279,7 +320,20 @@ impl Worker {
     ) -> Result<(Bytes, Intermediate, Spent), Fault> {
         let keep_going = || self.wanted(job).is_ok();
         let lost = || self.wanted(job).err().unwrap_or(Fault::Deadline);
-        let _charge = self.memory.charge(prepared.peak_bytes(), job.deadline, keep_going).ok_or_else(lost)?;
+        let assistant = self.helper.as_ref().filter(|_| prepared.wants_process());
+        // The process has a copy of the source.
+        let copied = if assistant.is_some() { prepared.source().len() as u64 } else { 0 };
+        let (bytes, bytes_max) = (prepared.peak_bytes().saturating_add(copied), self.memory.bytes_max());
+        if bytes > bytes_max {
+            return Err(Fault::Variant(VariantFault::TooMuchMemory { bytes, bytes_max }));
+        }
+        let _charge = self.memory.charge(bytes, job.deadline, keep_going).ok_or_else(lost)?;
+        if let Some(assistant) = assistant {
+            let is_facts = matches!(job.work, Work::Facts);
+            let task = Task { prepared, is_facts, memory_bytes: bytes };
+            let Made { bytes, spent } = self.helped(job, assistant, &task, &mut intermediate)?;
+            return Ok((Bytes::from(bytes), intermediate, self.counted(spent)));
+        }
         let waiting = Waiting { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
             Work::Variant(_) => prepared.make(&mut intermediate, &waiting),
@@ -290,21 +344,63 @@ impl Worker {
             fault => Fault::Variant(fault),
         })?;
         let spent = waiting.steps.into_inner().end(Instant::now());
+        Ok((Bytes::from(made), intermediate, self.counted(spent)))
+    }
+
+    fn counted(&self, spent: Spent) -> Spent {
         for (step, elapsed) in spent.steps() {
             self.metrics.stage(stage(step), elapsed);
         }
-        Ok((Bytes::from(made), intermediate, spent))
+        spent
+    }
+
+    /// Has the helper process do the job.
+    fn helped(
+        &self,
+        job: &Job,
+        assistant: &Assistant,
+        task: &Task<'_>,
+        intermediate: &mut Intermediate,
+    ) -> Result<Made, Fault> {
+        let keep_going = || self.wanted(job).is_ok();
+        let (made, used) = assistant.helper.borrow_mut().work(task, intermediate, &keep_going);
+        assistant.used.set(used);
+        let (shard, may_tell) = (self.shard, || assistant.may_tell());
+        match made {
+            Ok(made) => Ok(made),
+            Err(HelperError::Stopped) => Err(self.wanted(job).err().unwrap_or(Fault::Deadline)),
+            Err(HelperError::Refused(sentence)) => Err(Fault::Refused(sentence)),
+            Err(HelperError::Died(reason)) => {
+                if may_tell() {
+                    let format = job.format.extension();
+                    log::error!(
+                        shard, object:% = job.id, format, reason;
+                        "an image ended the helper process; its variants are refused for a while"
+                    );
+                }
+                Err(Fault::Panicked)
+            }
+            Err(HelperError::Unavailable(error)) => {
+                if may_tell() {
+                    log::error!(
+                        shard, error:% = error;
+                        "cannot start the helper process: AVIF and large pictures are answered 503; check /proc and the process limit"
+                    );
+                }
+                Err(Fault::NoHelper)
+            }
+        }
     }
 
     /// # Errors
-    /// Why nobody wants the job done any more.
+    /// Why nobody wants the job done any more. The deadline comes first: those who wait leave when it passes.
     fn wanted(&self, job: &Job) -> Result<(), Fault> {
-        if job.cancelled.load(Relaxed) {
+        if Instant::now() >= job.deadline {
+            Err(Fault::Deadline)
+        } else if job.cancelled.load(Relaxed) {
             Err(Fault::Cancelled)
         } else if job.ahead.load(Relaxed) && job.wanted.load(Relaxed) > 0 {
             Err(Fault::GaveWay)
-        } else if Instant::now() >= job.deadline {
-            Err(Fault::Deadline)
         } else {
             Ok(())
         }
@@ -330,6 +426,11 @@ impl Follower for Waiting<'_> {
     fn begins(&self, step: Step) {
         self.steps.borrow_mut().begin(step, Instant::now());
     }
+}
+
+/// What this thread has had of its processor.
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 const fn stage(step: Step) -> Stage {

@@ -21,8 +21,12 @@ pub struct Charge<'a> {
     bytes: u64,
 }
 
+/// The least budget there is, whatever is configured: a small picture with its codec's tables and a profile of colours
+/// takes half of it, and a node that makes nothing is no use to anybody.
+pub const BYTES_LEAST: u64 = 32 << 20;
+
 /// How often a waiter looks whether its job is still wanted.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl DecodeMemory {
     /// A budget of `bytes_max` bytes.
@@ -30,13 +34,19 @@ impl DecodeMemory {
         Self { bytes_max, used: Mutex::new(0), freed: Condvar::new() }
     }
 
-    /// Takes `bytes` of the budget, waiting while others hold it, but not past `deadline` and only
-    /// while `wanted`. More than the whole budget waits until it is alone: the estimate of a job is an
-    /// upper bound, and the largest image that the limits admit must be served.
+    /// The whole budget. A job that may take more never fits.
+    pub const fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// Takes `bytes` of the budget, waiting while others hold it, but not past `deadline` and only while `wanted`. More
+    /// than the whole budget is never given.
     pub fn charge(&self, bytes: u64, deadline: Instant, wanted: impl Fn() -> bool) -> Option<Charge<'_>> {
-        let bytes = bytes.min(self.bytes_max);
+        if bytes > self.bytes_max {
+            return None;
+        }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        while *used + bytes > self.bytes_max {
+        while bytes > self.bytes_max - *used {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !wanted() {
                 return None;
@@ -75,12 +85,15 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_job_runs_alone() {
+    fn a_job_as_large_as_the_budget_runs_alone_and_a_larger_one_never() {
         let memory = DecodeMemory::new(100);
         let far = Instant::now() + Duration::from_secs(60);
-        let whole = memory.charge(1_000, far, || true).unwrap();
+        let whole = memory.charge(100, far, || true).unwrap();
         assert!(memory.charge(1, Instant::now(), || true).is_none());
         drop(whole);
+        for bytes in [101, u64::MAX] {
+            assert!(memory.charge(bytes, far, || true).is_none(), "{bytes}");
+        }
         assert!(memory.charge(1, far, || true).is_some());
     }
 }

@@ -51,6 +51,8 @@ pub enum Message {
         outcome: Outcome,
         /// How long the worker was busy with it.
         took: Duration,
+        /// How long of that a processor worked on it, the worker's or the helper process's.
+        used: Duration,
     },
     /// What a job has made and left has been written to the disk tier, or could not be.
     Kept {

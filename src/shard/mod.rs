@@ -5,7 +5,8 @@
 //!   [`roster`]: what the members say of themselves. [`refusals`]: which nodes are not taken in.
 //! * [`queue`]: jobs that wait, fairly by client. `feed`: their way to the worker.
 //!   [`rate`]: how fast a client may ask for them.
-//! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take.
+//! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take. [`helper`]: the process that does
+//!   what cannot be interrupted. `failures`: jobs that are not tried again for a while. `pace`: how long jobs take.
 //! * [`variant`]: making each variant once. [`disk`]: what was made, on its way to the disk.
 //! * [`afar`]: what other nodes have.
 //! * [`facts`]: what an image looks like at a glance.
@@ -23,7 +24,9 @@ pub mod bodies;
 mod disk;
 pub mod event;
 mod facts;
+mod failures;
 mod feed;
+pub mod helper;
 pub mod hot;
 pub mod lane;
 pub mod line;
@@ -32,6 +35,7 @@ pub mod memory;
 pub mod mesh;
 pub mod message;
 pub mod oneshot;
+mod pace;
 pub mod queue;
 pub mod rate;
 pub mod refusals;
@@ -57,12 +61,14 @@ use self::afar::variant::Asking;
 use self::ahead::Hints;
 use self::bodies::BodyMemory;
 use self::event::Event;
+use self::failures::Failures;
 use self::hot::{Entry, Hot, HotKey};
 use self::lane::Job;
 use self::line::Line;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
+use self::pace::Pace;
 use self::queue::FairQueue;
 use self::rate::RateLimit;
 use self::variant::{Flight, FlightKey};
@@ -180,7 +186,8 @@ pub struct Shard {
     /// The way of those questions to each node.
     gates: RefCell<HashMap<NodeId, Rc<Gate>>>,
     flights_ended: Cell<u64>,
-    job_time: Cell<Duration>,
+    pace: RefCell<Pace>,
+    failures: RefCell<Failures>,
     hints: RefCell<Hints>,
     making_ahead: Cell<bool>,
     jobs: RefCell<HashMap<u64, (FlightKey, Rc<Flight>)>>,
@@ -282,7 +289,8 @@ impl Shard {
             asking: RefCell::default(),
             gates: RefCell::default(),
             flights_ended: Cell::new(0),
-            job_time: Cell::new(Duration::ZERO),
+            pace: RefCell::default(),
+            failures: RefCell::default(),
             hints: RefCell::default(),
             making_ahead: Cell::new(false),
             jobs: RefCell::default(),
@@ -355,7 +363,7 @@ impl Shard {
                 Message::Ask { from, ticket, ask } => self.serve(from, ticket, ask),
                 Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
-                Message::Made { job, outcome, took } => self.land(job, outcome, took),
+                Message::Made { job, outcome, took, used } => self.land(job, outcome, took, used),
                 Message::Kept { job, name, used } => self.kept_on_disk(job, name, used),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);

@@ -22,6 +22,14 @@ impl Spent {
     }
 }
 
+impl FromIterator<(Step, Duration)> for Spent {
+    fn from_iter<I: IntoIterator<Item = (Step, Duration)>>(steps: I) -> Self {
+        let mut all = Self::default();
+        steps.into_iter().for_each(|(step, spent)| all.0[step as usize] = Some(spent));
+        all
+    }
+}
+
 impl Steps {
     /// This step begins now, and the one under way ends.
     pub fn begin(&mut self, step: Step, now: Instant) {

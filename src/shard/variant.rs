@@ -72,13 +72,15 @@ pub enum VariantError {
     TooFast(TooFast),
     /// The deadline passed: try again.
     Deadline,
+    /// It took too long the last time: try again after so long.
+    TooSlow(Duration),
     /// It was being made ahead and gave way to other work; never the answer to a request.
     GaveWay,
     /// The image's or the request's fault.
     Fault(VariantFault),
     /// The decoder or encoder panicked on it.
     Panicked,
-    /// The image's or the request's fault, in another node's words.
+    /// The image's or the request's fault, in the words of another node or of the helper process.
     Elsewhere(String),
     /// The disk's fault, for the log.
     Disk(String),
@@ -263,6 +265,9 @@ impl Shard {
         requester: Requester,
     ) -> Result<Rc<Flight>, VariantError> {
         let is_variant = matches!(work, Work::Variant(_));
+        if let Some(error) = self.failures.borrow_mut().refusal(&key, Instant::now()) {
+            return Err(error);
+        }
         let number = self.next_job.get();
         self.next_job.set(number + 1);
         let cancelled = Arc::new(AtomicBool::new(false));
@@ -335,11 +340,17 @@ impl Shard {
 
     /// The worker has ended a job: tells everybody who waits. What was made is written to disk
     /// by the worker, and [told](Shard::kept_on_disk).
-    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome, took: Duration) {
+    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome, took: Duration, used: Duration) {
         self.feed_next();
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
-        // A moving mean over about eight jobs.
-        self.job_time.set((self.job_time.get() * 7 + took) / 8);
+        self.pace.borrow_mut().note(took);
+        match &outcome {
+            Outcome::Made(..) => self.failures.borrow_mut().forget(&key),
+            Outcome::Failed(fault) => {
+                let times = [used, self.node.settings.resize_deadline];
+                self.failures.borrow_mut().note(&key, flight.source, fault, times, Instant::now());
+            }
+        }
         if flight.is_variant {
             self.metrics.resize_queue.sub();
             self.metrics.resize(counted(&outcome));
@@ -410,6 +421,7 @@ impl From<Fault> for VariantError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Variant(fault) => Self::Fault(fault),
+            Fault::Refused(sentence) => Self::Elsewhere(sentence),
             Fault::Gone => Self::Absent,
             Fault::Corrupt(_) => Self::Damaged,
             Fault::Unreadable(error) => Self::Disk(error),
@@ -417,6 +429,7 @@ impl From<Fault> for VariantError {
             Fault::Displaced => Self::Busy,
             Fault::GaveWay => Self::GaveWay,
             Fault::Panicked => Self::Panicked,
+            Fault::NoHelper => Self::Busy,
         }
     }
 }

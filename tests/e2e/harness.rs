@@ -143,6 +143,11 @@ impl Node {
         &mut self.options
     }
 
+    /// The number of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

@@ -8,7 +8,7 @@
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
-//!   [`overload`], [`fairness`], [`corpus`].
+//!   [`overload`], [`fairness`], [`costly`], [`corpus`].
 //! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`forms`], [`signed`], [`proxied`].
 //! * How nodes become a cluster and stay one: [`cluster`], [`joining`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
@@ -30,6 +30,7 @@ mod conditions;
 mod configuration;
 mod copies;
 mod corpus;
+mod costly;
 mod crash;
 mod crowd;
 mod damage;

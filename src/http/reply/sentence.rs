@@ -42,6 +42,9 @@ impl Problem {
                 "This client asks for more new work than it may; try again after Retry-After."
             }
             Self::Deadline => "Making this variant took too long; try again after Retry-After.",
+            Self::TooSlow(_) => {
+                "This variant took too long the last time; ask for a smaller size or another format, or try again after Retry-After."
+            }
             Self::Stopping => "This node is about to stop; ask another one.",
             Self::ReadOnly => {
                 "This node takes no new images; upload to another one, or have node.writable set."

@@ -48,19 +48,19 @@ fn buffer(size: Size, kind: Kind) -> u64 {
 }
 
 /// What is known of a job's sizes before its pixels are: all, or with `trim` bounds. As stored, up to the canvas.
-struct Sizes {
+pub(super) struct Sizes {
     is_cut: bool,
     cut: Size,
     /// In the cut; `None` if only the pixels will tell.
     window: Option<Rect<f64>>,
     /// What the window is resized to, before it is turned.
-    scaled: Size,
-    canvas: Size,
+    pub(super) scaled: Size,
+    pub(super) canvas: Size,
 }
 
 impl Sizes {
     /// `None` for a job that [`check`] refuses.
-    fn new(header: &Header, recipe: &Recipe, limits: &Limits) -> Option<Self> {
+    pub(super) fn new(header: &Header, recipe: &Recipe, limits: &Limits) -> Option<Self> {
         let layout = Layout::new(header, recipe).ok()?;
         let cut = layout.cut.size();
         let (window, scaled, canvas) = if recipe.trim {

@@ -188,6 +188,7 @@ async fn serve(
         layout: node.layout.clone(),
         shard: 0,
         cache_bytes_max: node.cache_share(1),
+        helper: None,
     };
     std::thread::spawn(move || worker.run());
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));

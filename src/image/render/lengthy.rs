@@ -1,0 +1,177 @@
+//! Which jobs are for a process that can be ended, because a call in them may run long without asking.
+//!
+//! All that is written in this crate asks for every few rows. Some calls into libraries cannot, and neither do steps that
+//! go over a picture once. Whether one of them takes long follows from sizes alone. AVIF goes there whatever its size:
+//! its decoder ends the process when it panics, and its encoder takes a second for a megapixel.
+
+use super::layout::Layout;
+use super::peak::Sizes;
+use super::still;
+use crate::image::decode;
+use crate::image::geometry::Size;
+use crate::image::header::{Header, Limits};
+use crate::image::recipe::{Recipe, Target};
+use crate::object::Format;
+
+/// The longest call that may ask nothing. A worker looks at the deadline every 50 ms; a busy core doubles the rest.
+const UNASKED_NS_MAX: u64 = 40_000_000;
+
+/// Nanoseconds that calls take for a pixel, measured on a core of a small server, and rounded up.
+mod cost {
+    /// libwebp's decoder: 14–20 for lossy files, up to 30 for lossless ones.
+    pub(super) const WEBP_DECODE: u64 = 30;
+    /// The same down to the planes of a lossy file, and their resize.
+    pub(super) const WEBP_PLANES: u64 = 10;
+    /// zune-jpeg: 5 for baseline files, 13 for progressive ones.
+    pub(super) const JPEG_DECODE: u64 = 15;
+    /// A frame of a GIF.
+    pub(super) const GIF_DECODE: u64 = 10;
+    /// A resize, a conversion of colours, a turn: the dearest of them, for all channels.
+    pub(super) const STEP: u64 = 20;
+    /// The same for a plane, whose samples are a byte.
+    pub(super) const PLANE_STEP: u64 = 8;
+    /// The LZW of a GIF.
+    pub(super) const GIF_ENCODE: u64 = 30;
+    /// The lossless compression of WebP's alpha.
+    pub(super) const WEBP_ALPHA: u64 = 100;
+    /// libwebp's encoder asks a hundred times, so that this is a hundredth of its time.
+    pub(super) const WEBP_ENCODE: u64 = 3;
+}
+
+/// Whether a job that passes [`super::check`] has a call that may take longer than a worker may go without asking, or
+/// that may end the process.
+pub(super) fn wants_process(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> bool {
+    if header.format == Format::Avif || recipe.format == Format::Avif {
+        return true;
+    }
+    // Refused before anything is decoded.
+    let Some(sizes) = Sizes::new(header, recipe, limits) else { return false };
+    let longest =
+        decode_ns(source, header, recipe, limits, &sizes).max(encode_ns(header, recipe, sizes.canvas));
+    longest > UNASKED_NS_MAX
+}
+
+/// Of the decode and the resize, the longer one.
+fn decode_ns(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits, sizes: &Sizes) -> u64 {
+    let whole = times(header.stored(), cost::STEP);
+    if recipe.keeps_animation(header) {
+        return whole.max(frame_ns(header));
+    }
+    let layout = Layout::new(header, recipe);
+    let scaled =
+        layout.as_ref().ok().and_then(|layout| still::scaled(layout, source, header, recipe, limits).ok()?);
+    if let Some((scaled, _)) = scaled {
+        return scaled.largest_plane().saturating_mul(cost::PLANE_STEP).max(times(sizes.scaled, cost::STEP));
+    }
+    let part = layout.ok().and_then(|layout| still::part(&layout, recipe, limits).ok()?);
+    let Some((part, _)) = part else { return whole.max(frame_ns(header)) };
+    let scaled = times(sizes.scaled, cost::STEP);
+    if decode::part_peak_bytes(source, header, recipe.frame, &part).is_some() {
+        // In strips, row by row.
+        scaled
+    } else if decode::is_of_planes(source, header, recipe.frame, &part) {
+        scaled.max(times(header.stored(), cost::WEBP_PLANES))
+    } else {
+        whole.max(frame_ns(header))
+    }
+}
+
+/// Of one frame, by the library that takes all of it at once.
+fn frame_ns(header: &Header) -> u64 {
+    let per_pixel = match header.format {
+        Format::Webp => cost::WEBP_DECODE,
+        Format::Jpeg => cost::JPEG_DECODE,
+        Format::Gif => cost::GIF_DECODE,
+        // Rows are asked for one by one.
+        Format::Png => 0,
+        Format::Avif => u64::MAX,
+    };
+    times(header.stored(), per_pixel)
+}
+
+/// Of the steps after the resize and the encoder, the longest.
+fn encode_ns(header: &Header, recipe: &Recipe, canvas: Size) -> u64 {
+    let is_padded = matches!(recipe.target, Target::Pad { .. });
+    let may_have_alpha = recipe.background.is_none() && (is_padded || decode::kind(header).has_alpha());
+    let per_pixel = match recipe.format {
+        Format::Gif => cost::GIF_ENCODE,
+        Format::Webp if may_have_alpha => cost::WEBP_ALPHA,
+        Format::Webp => cost::WEBP_ENCODE,
+        Format::Jpeg | Format::Png => 0,
+        Format::Avif => u64::MAX,
+    };
+    times(canvas, per_pixel.max(cost::STEP))
+}
+
+fn times(size: Size, per_pixel: u64) -> u64 {
+    size.area().saturating_mul(per_pixel)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::header::{Color, ColorKind, Orientation};
+    use crate::image::pixels::Kind;
+    use crate::image::render::fixtures::{LIMITS, file, photo, recipe};
+
+    fn header(format: Format, width: u32, height: u32, frames: u32) -> Header {
+        let color = Color { kind: ColorKind::Rgb, bits: 8 };
+        let orientation = Orientation::NORMAL;
+        Header { format, width, height, orientation, frames, has_alpha: format == Format::Png, color }
+    }
+
+    fn wants(header: Header, spec: &str, to: Format) -> bool {
+        wants_process(&[], &header, &recipe(spec, to), &LIMITS)
+    }
+
+    #[test]
+    fn avif_of_any_size_goes_to_a_process_that_may_end() {
+        assert!(wants(header(Format::Avif, 8, 8, 1), "4w", Format::Jpeg));
+        assert!(wants(header(Format::Png, 8, 8, 1), "4w", Format::Avif));
+    }
+
+    #[test]
+    fn so_does_what_takes_long_in_one_call_and_nothing_else() {
+        for (from, size, spec, to, expected) in [
+            (Format::Webp, (1000, 1000), "100w", Format::Jpeg, false),
+            (Format::Webp, (1500, 1000), "100w", Format::Jpeg, true),
+            (Format::Gif, (1500, 1000), "100w", Format::Jpeg, false),
+            (Format::Gif, (2000, 1200), "100w", Format::Jpeg, true),
+            // Of these only the whole is decoded in one call.
+            (Format::Jpeg, (1500, 1000), "full", Format::Webp, false),
+            (Format::Jpeg, (2000, 1500), "full", Format::Webp, true),
+            (Format::Png, (700, 500), "full", Format::Webp, false),
+            (Format::Png, (700, 700), "full", Format::Webp, true),
+            (Format::Png, (700, 700), "full", Format::Png, false),
+            (Format::Png, (1600, 1200), "full", Format::Gif, true),
+            (Format::Png, (8, 8), "3000w,up", Format::Jpeg, true),
+        ] {
+            let header = header(from, size.0, size.1, 1);
+            assert_eq!(wants(header, spec, to), expected, "{from:?} {size:?} {spec} {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_thumbnail_of_a_photo_is_made_by_the_worker_itself() {
+        let webp = file(&photo(Size { width: 1900, height: 1900 }, Kind::Rgb), Format::Webp);
+        assert!(!wants_process(
+            &webp,
+            &header(Format::Webp, 1900, 1900, 1),
+            &recipe("300w", Format::Jpeg),
+            &LIMITS
+        ));
+        // A real file, whose decoder makes it small: a quarter of the sides of this one.
+        let size = Size { width: 1600, height: 1200 };
+        let source = file(&photo(size, Kind::Rgb), Format::Jpeg);
+        let header = header(Format::Jpeg, size.width, size.height, 1);
+        for (spec, to) in [("300w", Format::Jpeg), ("300w", Format::Webp), ("400s", Format::Png)] {
+            assert!(!wants_process(&source, &header, &recipe(spec, to), &LIMITS), "{spec} {to:?}");
+        }
+    }
+
+    #[test]
+    fn frames_of_an_animation_count_one_by_one() {
+        assert!(!wants(header(Format::Gif, 500, 400, 600), "full", Format::Gif));
+        assert!(wants(header(Format::Webp, 1300, 1100, 2), "full", Format::Gif));
+    }
+}

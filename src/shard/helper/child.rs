@@ -1,0 +1,143 @@
+//! The helper process itself.
+//!
+//! It takes what it is given for hostile, and has nothing to lose: whoever calls this has closed what it inherited.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::wire::{self, Reply, Request, Samples};
+use crate::image::facts;
+use crate::image::header::Limits;
+use crate::image::intermediate::{self, Intermediate};
+use crate::image::recipe::{OutputMax, Recipe};
+use crate::image::step::{Follower, Step};
+use crate::image::variant::{self, VariantFault};
+use crate::shard::spent::{Spent, Steps};
+
+/// Address space beside the charge: the binary, the allocator's own, tables that do not depend on the picture.
+const SPARE_BYTES: u64 = 64 << 20;
+
+/// Longest source: the bound of `images.max_bytes`.
+const SOURCE_BYTES_MAX: u64 = 4 << 30;
+
+/// Does jobs until its input ends. Call this first in `main`, before any thread is started.
+pub fn run() -> ExitCode {
+    // Failing that, it ends when its input does.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // Who stops the node may signal the whole group: jobs under way are still wanted then, and the end comes with the
+    // worker's.
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn serve() -> io::Result<()> {
+    let mut input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let last_words = output.try_clone()?;
+    std::panic::set_hook(Box::new(move |panic| {
+        let mut output = &last_words;
+        let _ = wire::write(&mut output, &Reply::Panicked(panic.to_string()), &[]);
+        // Whatever was done when it panicked is of no use, and some of it must not be unwound through.
+        std::process::exit(101);
+    }));
+    wire::write(&mut output, &Reply::Ready, &[])?;
+    while let Some(request) = wire::read::<Request>(&mut input)? {
+        limit_memory(&request);
+        let source = wire::body(&mut input, request.source_bytes, SOURCE_BYTES_MAX)?;
+        let mut intermediate = match request.samples {
+            Samples::Unwanted => Intermediate::Unwanted,
+            Samples::Wanted => Intermediate::Wanted,
+            Samples::Given(bytes) => {
+                Intermediate::Given(wire::body(&mut input, bytes, intermediate::BYTES_MAX)?)
+            }
+        };
+        let steps = Following::default();
+        match make(&request, &source, &mut intermediate, &steps) {
+            Ok(made) => {
+                let left = if let Intermediate::Left(samples) = intermediate { samples } else { Vec::new() };
+                let spent_ns = steps.0.into_inner().end(Instant::now()).nanoseconds();
+                let (bytes, samples_bytes) = (made.len() as u64, left.len() as u64);
+                wire::write(&mut output, &Reply::Made { bytes, samples_bytes, spent_ns }, &[&made, &left])?;
+            }
+            Err(sentence) => wire::write(&mut output, &Reply::Refused(sentence), &[])?,
+        }
+    }
+    Ok(())
+}
+
+/// # Errors
+/// A sentence for the caller.
+fn make(
+    request: &Request,
+    source: &[u8],
+    intermediate: &mut Intermediate,
+    steps: &Following,
+) -> Result<Vec<u8>, String> {
+    let Request { dimension_max, output_pixels_max, pixels_max, frames_max, .. } = *request;
+    let recipe = if request.is_facts {
+        facts::recipe()
+    } else {
+        let output_max = OutputMax::all(output_pixels_max);
+        Recipe::parse(&request.recipe, dimension_max, output_max).ok_or("The recipe cannot be read.")?
+    };
+    let sentence = |fault: VariantFault| fault.to_string();
+    let prepared = variant::prepare(source, &recipe, &Limits { pixels_max, frames_max }).map_err(sentence)?;
+    if request.is_facts {
+        prepared.facts(intermediate, steps).map(|facts| facts.to_bytes()).map_err(sentence)
+    } else {
+        prepared.make(intermediate, steps).map_err(sentence)
+    }
+}
+
+/// Nobody is asked whether to go on: who does not want the job any more kills the process.
+#[derive(Default)]
+struct Following(RefCell<Steps>);
+
+impl Follower for Following {
+    fn keep_going(&self) -> bool {
+        true
+    }
+
+    fn begins(&self, step: Step) {
+        self.0.borrow_mut().begin(step, Instant::now());
+    }
+}
+
+impl Spent {
+    fn nanoseconds(self) -> [Option<u64>; 3] {
+        let mut all = [None; 3];
+        for (step, spent) in self.steps() {
+            all[step as usize] = Some(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
+        }
+        all
+    }
+}
+
+/// What the process has now, and what the job may take: its charge and a quarter, and the source.
+fn limit_memory(request: &Request) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let kilobytes = size.and_then(|size| size.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    // Where it is not known, a limit would be a guess.
+    let Some(now) = kilobytes.map(|kilobytes| kilobytes << 10) else { return };
+    let Request { memory_bytes, source_bytes, .. } = *request;
+    let wanted = memory_bytes.saturating_add(memory_bytes / 4).saturating_add(source_bytes);
+    let maximum = getrlimit(Resource::As).maximum;
+    let current = now.saturating_add(wanted).saturating_add(SPARE_BYTES).min(maximum.unwrap_or(u64::MAX));
+    let _ = setrlimit(Resource::As, Rlimit { current: Some(current), maximum });
+}
