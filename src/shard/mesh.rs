@@ -161,7 +161,7 @@ pub type SharedMesh = Rc<Mesh>;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::recipe::{ENCODER_VERSION, Recipe};
+    use crate::image::recipe::{ENCODER_VERSION, OutputMax, Recipe};
     use crate::object::ObjectId;
     use crate::peer::requester::Requester;
     use crate::shard::message::VariantAsk;
@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn variant(last: u8) -> Ask {
-        let recipe = Recipe::parse(&format!("v{ENCODER_VERSION},png,9w"), 9).unwrap();
+        let recipe = Recipe::parse(&format!("v{ENCODER_VERSION},png,9w"), 9, OutputMax::NONE).unwrap();
         let requester = Requester::Client(IpAddr::from([10, 0, 0, last]).into());
         Ask::Variant(Box::new(VariantAsk {
             id: ObjectId::from_digest([0; 20]),
