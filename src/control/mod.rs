@@ -108,6 +108,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let cores = system::cores().map_err(RunError::System)?;
     let plan = Plan::new(&cores, config.shards);
     system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
+    fit_connections(&mut config, plan.shards.len() + 1);
     let data = open::open(&config.data, config.cluster.cluster.as_str()).map_err(RunError::Data)?;
     listen::probe(config.listen).map_err(RunError::Listen)?;
     let boot = boot(&config, &data)?;
@@ -160,6 +161,20 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     }
     drop(data);
     ended
+}
+
+/// Takes no more connections than there are descriptors for, and says so.
+fn fit_connections(config: &mut Config, executors: usize) {
+    let Some(descriptors) = system::descriptors() else { return };
+    let wanted = config.http.connections_max;
+    let connections = system::connections(descriptors, executors, wanted);
+    if connections < wanted {
+        log::warn!(
+            descriptors, connections, wanted;
+            "the limit of file descriptors allows fewer connections than limits.connections; the node takes so many: raise it (ulimit -Hn, LimitNOFILE=)"
+        );
+        config.http.connections_max = connections;
+    }
 }
 
 type Mailboxes = Vec<flume::Sender<Message>>;

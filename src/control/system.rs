@@ -21,6 +21,19 @@ const LOCKED_BYTES_BASE: u64 = 512 << 10;
 /// What each executor pins: three rings with their registered buffers.
 const LOCKED_BYTES_PER_EXECUTOR: u64 = 256 << 10;
 
+/// Descriptors of the process itself: standard streams, lock, log, signals, the watchdog, a journal or two.
+const DESCRIPTORS_BASE: u64 = 24;
+
+/// What each executor has open: three rings, its bells, the set of its sockets with a copy, its listener.
+const DESCRIPTORS_PER_EXECUTOR: u64 = 16;
+
+/// Of all descriptors, one in so many is no connection's: files that are read, uploads, and connections to
+/// other nodes need them.
+const DESCRIPTORS_KEPT_SHARE: u64 = 4;
+
+/// How many these are at least, and at most: no node reads more files than that at the same moment.
+const DESCRIPTORS_KEPT: (u64, u64) = (64, 4096);
+
 /// What the kernel does not give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SystemError {
@@ -100,6 +113,21 @@ pub(super) fn close_inherited() {
             unsafe { rustix::io::close(descriptor) };
         }
     }
+}
+
+/// How many of `wanted` connections there may be with `limit` descriptors, so that files and other nodes are still
+/// reached when all of them are in use. At least one.
+pub(super) fn connections(limit: u64, executors: usize, wanted: usize) -> usize {
+    let (kept_min, kept_max) = DESCRIPTORS_KEPT;
+    let kept = (limit / DESCRIPTORS_KEPT_SHARE).clamp(kept_min, kept_max);
+    let own = DESCRIPTORS_BASE + DESCRIPTORS_PER_EXECUTOR * executors as u64;
+    let left = limit.saturating_sub(own + kept).max(1);
+    wanted.min(usize::try_from(left).unwrap_or(usize::MAX))
+}
+
+/// Descriptors that this process may have; `None` is no limit.
+pub(super) fn descriptors() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 /// Raises the limits as far as they may go and proves that io_uring works for `executors` executors.
@@ -207,6 +235,15 @@ mod tests {
         let before = Bells::of_executors().0.len();
         let _executor = builder.make().unwrap();
         assert!(before < Bells::of_executors().0.len());
+    }
+
+    #[test]
+    fn descriptors_are_left_for_files_and_nodes() {
+        assert_eq!(connections(1 << 20, 9, 10_000), 10_000);
+        assert_eq!(connections(256, 2, 10_000), 256 - 24 - 32 - 64);
+        assert_eq!(connections(4096, 3, 10_000), 4096 - 24 - 48 - 1024);
+        assert_eq!(connections(64, 2, 10_000), 1);
+        assert_eq!(connections(256, 2, 5), 5);
     }
 
     #[test]
