@@ -63,6 +63,7 @@ pub(super) const KEYS: &[Key] = &[
     key("limits.header_timeout", |v| &mut v.limits.header_timeout, "From a request's first byte to the end of its head."),
     key("limits.idle_timeout", |v| &mut v.limits.idle_timeout, "Without a request on a connection."),
     key("limits.body_progress", |v| &mut v.limits.body_progress, "Without a byte of a body, received or sent, before it is ended."),
+    key("limits.byte_rate_min", |v| &mut v.limits.byte_rate_min, "Bytes a second, on average over 10 s, while a client owes bytes of a body or has not taken what was sent; slower ones are ended. 0 asks for none."),
     key("limits.resize_queue", |v| &mut v.limits.resize_queue, "Variants that may wait to be made, per shard; taken client by client, and when it is full, the newest of the client with the most goes."),
     key("limits.resize_deadline", |v| &mut v.limits.resize_deadline, "How long a request waits for its variant."),
     key("limits.decode_memory", |v| &mut v.limits.decode_memory, "Bytes of decoded pixels and of what encoders take, alive at once, all shards together; 8 for each of `images.max_pixels` at least. A job that may take more is answered 422."),

@@ -183,6 +183,7 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
             header_timeout: limits.header_timeout.0,
             idle_timeout: limits.idle_timeout.0,
             body_progress: limits.body_progress.0,
+            byte_rate_min: limits.byte_rate_min.0,
         },
         log_level: log.level,
         log_form: log.format,

@@ -127,6 +127,7 @@ uploads = 9
 header_timeout = "110ms"
 idle_timeout = "1d"
 body_progress = "12s"
+byte_rate_min = "2kB"
 resize_queue = 13
 resize_deadline = "14m"
 decode_memory = 0x10000
@@ -173,6 +174,7 @@ fn every_key_in_use_reaches_its_room() {
         (Duration::from_millis(110), Duration::from_secs(86_400))
     );
     assert_eq!((http.body_progress, config.drain_delay), (Duration::from_secs(12), Duration::ZERO));
+    assert_eq!(http.byte_rate_min, 2_000);
     assert_eq!((config.log_level, config.log_form), (LevelFilter::Debug, Form::Json));
 }
 
@@ -221,7 +223,7 @@ fn every_key_has_a_variable() {
         max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 max_output_pixels=default=9;avif=5 upscale=true jpeg=1 webp=2 avif=3
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2
         upload_keys=a,b open_uploads=true operator_key=o preset_overrides=q50,dpr2 sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
-        connections=1 uploads=2 header_timeout=1s idle_timeout=2s body_progress=3s resize_queue=4 resize_deadline=5s
+        connections=1 uploads=2 header_timeout=1s idle_timeout=2s body_progress=3s byte_rate_min=4 resize_queue=4 resize_deadline=5s
         decode_memory=100 cold_rate=6 upload_rate=7 trusted_proxies=loopback,::1 drain_delay=6s level=trace format=json";
     for (key, value) in KEYS.iter().zip(values.split_whitespace()) {
         let (name, value) = value.split_once('=').unwrap();

@@ -102,7 +102,6 @@ impl Write for Explained {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch.flushed();
         Pin::new(&mut self.socket).poll_flush(context)
     }
 

@@ -14,23 +14,29 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_lite::{FutureExt, future};
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 
 use super::Settings;
 use super::access::client;
 use super::bare::Explained;
+use super::body::Body;
 use super::cluster;
 use super::exchange::Context;
 use super::front::Front;
+use super::gate::HEAD_BYTES_MAX;
+use super::listener::Listener;
 use super::live::{Live, Rules};
-use super::poller::Poller;
+use super::poller::{End, Poller};
 use super::reply::{self, Problem};
-use super::seat::{PAUSE, Permit};
+use super::seat::{Claimants, PAUSE, Permit, Stranger};
 use super::service;
-use super::socket::{Listener, Socket};
+use super::socket::Socket;
 use super::watch::{Watch, Watched, Watches};
 use crate::shard::Shard;
+use crate::telemetry::occasionally::Occasionally;
 
 /// How long the rest of a refused request is thrown away, so that the client sees the answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -42,9 +48,6 @@ const SENT_AWAY_LINGER: Duration = Duration::from_millis(200);
 /// How long running requests may take after the stop.
 const FINISH: Duration = Duration::from_secs(10);
 
-/// hyper's buffer per connection, and so the longest head. It grows to this only while it is used.
-const BUFFER_BYTES: usize = 64 << 10;
-
 /// What all connections of a shard share.
 struct Server {
     shard: Rc<Shard>,
@@ -54,7 +57,11 @@ struct Server {
     watches: Rc<Watches>,
     poller: Rc<Poller>,
     front: Rc<Front>,
+    claimants: Rc<Claimants>,
 }
+
+/// That connections or descriptors are used up. One for the node, whose limits these are.
+static USED_UP: Occasionally = Occasionally::new();
 
 /// Serves `listener` until the shard stops, then finishes what runs.
 pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
@@ -71,27 +78,16 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
     let rules = Rc::new(Rules::new(live));
     let settings = rules.current().0;
     let front = Rc::new(Front::new(Rc::clone(&shard), Rc::clone(&rules), shard.heads_bytes()));
-    let server = Server { shard, settings, rules, watches, poller, front };
-    let Server { shard, settings, watches, .. } = &server;
+    let claimants = Rc::<Claimants>::default();
+    let server = Server { shard, settings, rules, watches, poller, front, claimants };
+    let Server { settings, watches, .. } = &server;
     let sweep = {
         let (watches, settings) = (Rc::clone(watches), Rc::clone(settings));
-        glommio::spawn_local(async move { watches.sweep(&settings).await })
+        let claimants = Rc::clone(&server.claimants);
+        let limit = settings.header_timeout;
+        glommio::spawn_local(async move { watches.sweep(&settings, || claimants.sweep(limit)).await })
     };
-    while !shard.stopping.is_set() {
-        let Some(permit) = Permit::wait(shard, settings.connections_max).await else { break };
-        let stop = async {
-            shard.stopping.wait().await;
-            None
-        };
-        match future::or(async { Some(listener.accept().await) }, stop).await {
-            Some(Ok(descriptor)) => server.start(descriptor, permit),
-            Some(Err(error)) => {
-                log::warn!(shard = shard.index(), error:% = error; "cannot accept a connection");
-                glommio::timer::sleep(PAUSE).await;
-            }
-            None => break,
-        }
-    }
+    server.accept(&listener).await;
     server.empty_queue(&listener);
     drop(listener);
     let deadline = Instant::now() + FINISH;
@@ -103,6 +99,39 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
 }
 
 impl Server {
+    /// Takes connections until the shard stops.
+    async fn accept(&self, listener: &Listener) {
+        let Self { shard, settings, claimants, .. } = self;
+        let (index, connections) = (shard.index(), settings.connections_max);
+        let full = || {
+            USED_UP.say(|untold| {
+                log::warn!(shard = index, connections, untold; "all connections are in use, so clients wait to be accepted: raise limits.connections if this lasts");
+            });
+        };
+        while !shard.stopping.is_set() {
+            let Some(permit) = Permit::wait(shard, connections, claimants, full).await else { break };
+            let stop = async {
+                shard.stopping.wait().await;
+                None
+            };
+            match future::or(async { Some(listener.accept().await) }, stop).await {
+                Some(Ok(descriptor)) => self.start(descriptor, permit),
+                Some(Err(error)) => {
+                    self.cannot(&error, "accept");
+                    glommio::timer::sleep(PAUSE).await;
+                }
+                None => break,
+            }
+        }
+    }
+
+    /// Says that the kernel gives no connection: once a second at most, for a crowd can make it so a hundred times.
+    fn cannot(&self, error: &std::io::Error, doing: &str) {
+        USED_UP.say(|untold| {
+            log::warn!(shard = self.shard.index(), doing, untold, error:% = error; "cannot take a connection; the node tries again. If descriptors are used up, raise their limit (ulimit -n, LimitNOFILE=) or lower limits.connections");
+        });
+    }
+
     /// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
     fn empty_queue(&self, listener: &Listener) {
         while let Some(permit) = Permit::try_new(&self.shard.node, self.settings.connections_max)
@@ -119,22 +148,26 @@ impl Server {
         let socket = match Socket::new(descriptor, &self.poller, Rc::clone(&watch), Rc::clone(&self.front)) {
             Ok(socket) => socket,
             Err(error) => {
-                log::warn!(shard = self.shard.index(), error:% = error; "cannot watch a connection");
+                self.cannot(&error, "watch");
                 return;
             }
         };
+        let claimants = Rc::clone(&self.claimants);
         let driven = async move {
             watch.working();
-            if !permit.be_seated(&shard, &socket, settings.connections_max).await {
+            let stranger =
+                Stranger { address: socket.remote(), connected: Instant::now(), watch: Rc::clone(&watch) };
+            let max = settings.connections_max;
+            if !permit.be_seated(&shard, &socket, max, &claimants, &stranger).await {
                 // Its place is wanted.
                 drop((permit, watched));
                 return send_away(socket).await;
             }
             watch.begins();
-            let permit = Rc::new(permit);
+            let (permit, stranger) = (Rc::new(permit), Rc::new(stranger));
             let held: (Rc<Permit>, Watched) = (Rc::clone(&permit), watched);
-            let linger_bytes_max = settings.upload_bytes_max;
-            if AssertUnwindSafe(drive(shard, rules, watch, front, permit, socket, linger_bytes_max))
+            let connection = Connected { shard, rules, watch, front, permit, claimants, stranger };
+            if AssertUnwindSafe(connection.drive(socket, settings.upload_bytes_max))
                 .catch_unwind()
                 .await
                 .is_err()
@@ -156,56 +189,88 @@ async fn send_away(mut socket: Socket) {
     .await;
 }
 
-async fn drive(
+/// A connection that may be served.
+struct Connected {
     shard: Rc<Shard>,
     rules: Rc<Rules>,
     watch: Rc<Watch>,
     front: Rc<Front>,
     permit: Rc<Permit>,
-    socket: Socket,
-    linger_bytes_max: u64,
-) {
-    let remote = socket.remote().unwrap_or(client::NOBODY);
-    let peer = cluster::stranger(&shard);
-    let serve = {
-        let (shard, watch) = (Rc::clone(&shard), Rc::clone(&watch));
+    claimants: Rc<Claimants>,
+    stranger: Rc<Stranger>,
+}
+
+impl Connected {
+    /// Serves it to its end.
+    async fn drive(self, socket: Socket, linger_bytes_max: u64) {
+        let (shard, watch) = (Rc::clone(&self.shard), Rc::clone(&self.watch));
+        let ending = socket.ending();
+        let probe = socket.probe();
+        let serve = self.service();
+        let socket = Explained::new(socket, Rc::clone(&watch), Arc::clone(&shard.metrics));
+        // A client that has asked and sends nothing more may still wait for its answer, so hyper goes on.
+        let mut connection = http1::Builder::new()
+            .half_close(true)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(socket, serve);
+        let served = {
+            let mut stop = pin!(shard.stopping.wait());
+            let mut expired = pin!(watch.expired.wait());
+            let (mut told, mut is_probed) = (false, false);
+            future::poll_fn(|context| {
+                if expired.as_mut().poll(context).is_ready() || ending.look(context) == End::Gone {
+                    return Poll::Ready(None);
+                }
+                if !told && stop.as_mut().poll(context).is_ready() {
+                    told = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                let served = Pin::new(&mut connection).poll(context);
+                if served.is_pending() && !is_probed && ending.look(context) == End::Half {
+                    is_probed = probe.is_sent(&watch);
+                }
+                served.map(Some)
+            })
+            .await
+        };
+        let Some(result) = served else { return };
+        // Closing with bytes unread resets the connection, and the client may never see the answer.
+        if result.is_err() || watch.unread.get() || watch.is_refused.get() {
+            let mut socket = connection.into_parts().io.into_socket();
+            socket.finish_writing();
+            let (bytes_max, linger) = if watch.is_refused.get() {
+                (SENT_AWAY_BYTES_MAX, SENT_AWAY_LINGER)
+            } else {
+                (linger_bytes_max, LINGER)
+            };
+            future::or(socket.discard(bytes_max), async {
+                glommio::timer::sleep(linger).await;
+            })
+            .await;
+        }
+    }
+
+    /// What hyper calls for each request.
+    fn service(self) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> {
+        let peer = cluster::stranger(&self.shard);
         service_fn(move |request| {
-            let (settings, access) = rules.current();
-            let (shard, watch, front) = (Rc::clone(&shard), Rc::clone(&watch), Rc::clone(&front));
-            let (peer, permit) = (Rc::clone(&peer), Rc::clone(&permit));
-            let unproven = Rc::clone(rules.unproven());
-            let context = Context { shard, settings, access, watch, front, permit, peer, unproven, remote };
+            let (settings, access, version) = self.rules.current();
+            let context = Context {
+                shard: Rc::clone(&self.shard),
+                settings,
+                access,
+                version,
+                watch: Rc::clone(&self.watch),
+                front: Rc::clone(&self.front),
+                permit: Rc::clone(&self.permit),
+                claimants: Rc::clone(&self.claimants),
+                stranger: Rc::clone(&self.stranger),
+                peer: Rc::clone(&peer),
+                unproven: Rc::clone(self.rules.unproven()),
+                remote: self.stranger.address.unwrap_or(client::NOBODY),
+            };
             // hyper keeps room for it as long as the connection lives: 9 kB, most of which idle ones need not have.
             Box::pin(async move { Ok::<_, Infallible>(service::answer(context, request).await) })
         })
-    };
-    let socket = Explained::new(socket, Rc::clone(&watch), Arc::clone(&shard.metrics));
-    let mut connection =
-        http1::Builder::new().half_close(false).max_buf_size(BUFFER_BYTES).serve_connection(socket, serve);
-    let served = {
-        let mut stop = pin!(shard.stopping.wait());
-        let mut expired = pin!(watch.expired.wait());
-        let mut told = false;
-        future::poll_fn(|context| {
-            if expired.as_mut().poll(context).is_ready() {
-                return Poll::Ready(None);
-            }
-            if !told && stop.as_mut().poll(context).is_ready() {
-                told = true;
-                Pin::new(&mut connection).graceful_shutdown();
-            }
-            Pin::new(&mut connection).poll(context).map(Some)
-        })
-        .await
-    };
-    let Some(result) = served else { return };
-    // Closing with bytes unread resets the connection, and the client may never see the answer.
-    if result.is_err() || watch.unread.get() {
-        let mut socket = connection.into_parts().io.into_socket();
-        socket.finish_writing();
-        future::or(socket.discard(linger_bytes_max), async {
-            glommio::timer::sleep(LINGER).await;
-        })
-        .await;
     }
 }

@@ -12,7 +12,7 @@ use super::body::Body;
 use super::cluster::Peer;
 use super::front::{Front, Hit};
 use super::reply::Problem;
-use super::seat::Permit;
+use super::seat::{Claimants, Permit, Stranger};
 use super::unproven::Unproven;
 use super::watch::Watch;
 use crate::peer::requester::ClientAddress;
@@ -21,6 +21,7 @@ use crate::shard::mesh::AskError;
 use crate::shard::spent::Spent;
 use crate::store::StoreError;
 use crate::telemetry::metrics::Cache;
+use crate::telemetry::occasionally::Occasionally;
 
 /// An answer, and where its bytes came from.
 pub(super) struct Answer {
@@ -37,10 +38,15 @@ pub(super) struct Context {
     pub(super) shard: Rc<Shard>,
     pub(super) settings: Rc<Settings>,
     pub(super) access: Rc<Access>,
+    /// The number of the load that these rules come from.
+    pub(super) version: u64,
     pub(super) watch: Rc<Watch>,
     pub(super) front: Rc<Front>,
     /// The connection's place among all.
     pub(super) permit: Rc<Permit>,
+    /// Who speaks as a node and has proven nothing, and what this connection is known by among them.
+    pub(super) claimants: Rc<Claimants>,
+    pub(super) stranger: Rc<Stranger>,
     /// What the other end has proven to be.
     pub(super) peer: Peer,
     /// Forms of this shard that have shown no key yet.
@@ -83,6 +89,19 @@ impl From<Problem> for Answer {
     }
 }
 
+/// That descriptors are used up, and requests fail by it.
+static NO_DESCRIPTOR: Occasionally = Occasionally::new();
+
+impl Problem {
+    /// A request found no descriptor left.
+    pub(super) fn no_descriptor() -> Self {
+        NO_DESCRIPTOR.say(|untold| {
+            log::warn!(untold; "no file descriptor is left, so requests are answered 503: raise their limit (ulimit -n, LimitNOFILE=)");
+        });
+        Self::Busy("open files")
+    }
+}
+
 impl From<AskError> for Problem {
     fn from(error: AskError) -> Self {
         match error {
@@ -96,6 +115,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Full => Self::DiskFull,
+            StoreError::NoDescriptor => Self::no_descriptor(),
             StoreError::Io(doing, error) => {
                 log::error!(error:% = error; "cannot {doing}");
                 Self::Disk

@@ -4,11 +4,11 @@
 //! recipe and its key, and building and writing a dozen headers, each time with the same result. So the
 //! second answer of a URL from memory leaves its head here, and from the third on the socket itself
 //! answers: look up the path, add date and timing, send. Everything that is not plainly such a request
-//! (another method, a query, a range, a body, HTTP/1.0, two requests at once) goes the long way, whose
+//! (another method, a query, a range, a body, HTTP/1.0) goes the long way, whose
 //! answers these are, byte for byte but for the date, the timing and the order of the two.
 //!
 //! Invariants: the memory tier alone keeps bodies, so an entry that it dropped is not answered; heads are
-//! forgotten when the configuration is loaded anew.
+//! forgotten when the configuration is loaded again, and none is kept of an answer made by older rules.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write as _;
@@ -25,14 +25,12 @@ use quick_cache::unsync::Cache as Known;
 use super::access::cors::Verdict;
 use super::body::Body;
 use super::conditional;
+use super::framing::{Fault, Head};
 use super::live::Rules;
-use super::reply::{self, Freshness};
+use super::reply::{self, Freshness, Problem};
 use crate::shard::hot::{Entry, HotKey};
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::{Cache, Route};
-
-/// Headers of a request that is looked at here; browsers send about fifteen.
-const HEADERS_MAX: usize = 32;
 
 /// What a kept head costs beside its bytes: key, allocations, the cache's own books.
 const HEAD_EXTRA_BYTES: u64 = 256;
@@ -84,47 +82,57 @@ impl Front {
         Self { shard, version: Cell::new(rules.version()), rules, heads, date }
     }
 
-    /// Answers `received` if it is one whole request for a URL that is known and in memory: writes the
-    /// head over `head` and returns the body. The time is that of the answer.
-    pub(super) fn answer(&self, received: &[u8], head: &mut Vec<u8>) -> Option<(Bytes, Instant)> {
-        if !received.starts_with(b"GET /image/") || !self.is_open() {
+    /// Answers a request without a body if its URL is known and in memory: writes the
+    /// head over `out` and returns the body. The time is that of the answer.
+    pub(super) fn answer(&self, head: &Head<'_, '_>, out: &mut Vec<u8>) -> Option<(Bytes, Instant)> {
+        let is_plain = head.is_11 && head.method == "GET" && head.path.starts_with("/image/");
+        if !is_plain || !self.is_open() {
             return None;
         }
         let started = Instant::now();
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut request = httparse::Request::new(&mut headers);
-        let complete = request.parse(received) == Ok(httparse::Status::Complete(received.len()));
-        if !complete || request.version != Some(1) {
-            return None;
-        }
-        let heads = self.heads.borrow().get(request.path?.as_bytes()).cloned()?;
-        let condition = Condition::of(request.headers)?;
+        let heads = self.heads.borrow().get(head.path.as_bytes()).cloned()?;
+        let condition = Condition::of(head.fields)?;
         let entry = self.shard.hot(&heads.key)?;
         if !heads.are_of(&entry) {
             return None;
         }
         let fresh = condition.is_some_and(|Condition(tags)| conditional::lists(tags, &entry.etag));
-        head.clear();
-        head.extend_from_slice(if fresh { &heads.not_modified } else { &heads.whole });
+        out.clear();
+        out.extend_from_slice(if fresh { &heads.not_modified } else { &heads.whole });
         let now = Instant::now();
         let elapsed = now - started;
-        self.date.borrow_mut().write(now, head);
+        self.date.borrow_mut().write(now, out);
         let (status, cache, body) = if fresh {
             (304, Cache::None, Bytes::new())
         } else {
             // As `reply::timing` writes it.
-            let _ = write!(head, "server-timing: total;dur={:.3}\r\n", elapsed.as_secs_f64() * 1000.0);
+            let _ = write!(out, "server-timing: total;dur={:.3}\r\n", elapsed.as_secs_f64() * 1000.0);
             (200, Cache::Memory, entry.bytes.clone())
         };
-        head.extend_from_slice(b"\r\n");
+        out.extend_from_slice(b"\r\n");
         self.shard.metrics.request(Route::Image, status, cache, elapsed);
         Some((body, now))
     }
 
-    /// Keeps the head of a hit that the long way answered with `response` to a plain request for `path`.
-    pub(super) fn learn(&self, path: &str, hit: &Hit, response: &Response<Body>, origin: &Verdict) {
+    /// The words for a request that is refused before hyper sees it.
+    pub(super) fn refuse(&self, fault: Fault) -> Vec<u8> {
+        let problem = Problem::from(fault);
+        self.shard.metrics.request(Route::Other, problem.status(), Cache::None, Duration::ZERO);
+        reply::last_words(problem)
+    }
+
+    /// Keeps the head of a hit that the long way answered with `response` to a plain request for `path`, by the rules
+    /// of `version`. The rules may have changed since they were asked; then the answer is one of yesterday.
+    pub(super) fn learn(
+        &self,
+        path: &str,
+        hit: &Hit,
+        response: &Response<Body>,
+        origin: &Verdict,
+        version: u64,
+    ) {
         let varies = [VARY, CONNECTION].iter().any(|name| response.headers().contains_key(name));
-        if varies || !reply::is_whole(response) || !self.is_open() {
+        if varies || !reply::is_whole(response) || !self.is_open() || self.version.get() != version {
             return;
         }
         let known = self.heads.borrow().get(path.as_bytes()).is_some_and(|heads| heads.are_of(&hit.entry));
@@ -210,6 +218,18 @@ impl Weighter<Box<[u8]>, Rc<Heads>> for Weight {
     }
 }
 
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::LengthAndCoding => Self::Framing("Send Content-Length or Transfer-Encoding, not both."),
+            Fault::Lengths => Self::Framing("Send one Content-Length, a number of bytes."),
+            Fault::CodingIn10 => Self::Framing("Send a Content-Length; HTTP/1.0 has no Transfer-Encoding."),
+            Fault::Coding => Self::Coding,
+            Fault::Host => Self::Host,
+        }
+    }
+}
+
 /// Whether the answer to this request may be kept, as far as the request's first line goes.
 pub(super) fn is_plain<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
@@ -221,12 +241,49 @@ pub(super) fn is_plain<B>(request: &Request<B>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::mem::MaybeUninit;
+
+    use super::super::cluster::tests::idle_shard;
+    use super::super::conditional::Range;
+    use super::super::framing::{Begin, FIELDS_MAX};
+    use super::super::live::Live;
     use super::*;
+    use crate::object::{Format, ObjectId};
 
     fn condition(headers: &[(&'static str, &'static str)]) -> Option<Option<&'static str>> {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| httparse::Header { name, value: value.as_bytes() }).collect();
         Condition::of(&headers).map(|condition| condition.map(|Condition(tags)| tags))
+    }
+
+    #[test]
+    fn a_head_made_by_older_rules_is_not_kept() {
+        let (shard, config, _directory) = idle_shard();
+        let live = Arc::new(Live::new(config.http.clone()));
+        let rules = Rc::new(Rules::new(Arc::clone(&live)));
+        let front = Front::new(Rc::clone(&shard), Rc::clone(&rules), 1 << 20);
+        let key = (ObjectId::from_digest([1; 20]), [2; 16]);
+        let entry = Entry::new(Bytes::from_static(b"bytes"), Format::Png, "\"ab\"", SystemTime::UNIX_EPOCH);
+        shard.keep_hot(key, &entry);
+        let freshness = Freshness::ForEver;
+        let response = reply::ready(&entry, Range::Whole, freshness, Cache::Memory);
+        let hit = Hit { key, entry, freshness };
+        let text = b"GET /image/x HTTP/1.1\r\nHost: a\r\n\r\n";
+        let is_answered = || {
+            let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+            let Begin::Head(head) = Begin::read(text, &mut fields) else { panic!("no head") };
+            front.answer(&head, &mut Vec::new()).is_some()
+        };
+        let learn = |version| {
+            let origin = rules.current().1.origin(&http::HeaderMap::new());
+            front.learn("/image/x", &hit, &response, &origin, version);
+        };
+        let (_, _, old) = rules.current();
+        live.reload(config.http);
+        learn(old);
+        assert!(!is_answered());
+        learn(rules.current().2);
+        assert!(is_answered());
     }
 
     #[test]

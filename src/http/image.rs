@@ -439,6 +439,7 @@ pub(super) fn problem(error: VariantError) -> Problem {
         VariantError::Panicked => Problem::CannotMake(
             "The image cannot be decoded; upload it again from an intact file.".to_owned(),
         ),
+        VariantError::NoDescriptor => Problem::no_descriptor(),
         VariantError::Disk(error) => {
             log::error!(error:% = error; "cannot read an image");
             Problem::Disk

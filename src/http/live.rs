@@ -78,14 +78,14 @@ impl Rules {
         self.live.version.load(Ordering::Acquire)
     }
 
-    /// The newest settings and rules of access.
-    pub(super) fn current(&self) -> (Rc<Settings>, Rc<Access>) {
+    /// The newest settings and rules of access, with the number of their load.
+    pub(super) fn current(&self) -> (Rc<Settings>, Rc<Access>, u64) {
         if self.version() != self.version.get() {
             let (version, settings) = self.live.newest();
             *self.access.borrow_mut() = Rc::new(Access::new(&settings.access));
             *self.settings.borrow_mut() = Rc::new(settings);
             self.version.set(version);
         }
-        (Rc::clone(&self.settings.borrow()), Rc::clone(&self.access.borrow()))
+        (Rc::clone(&self.settings.borrow()), Rc::clone(&self.access.borrow()), self.version.get())
     }
 }

@@ -1,10 +1,11 @@
 //! From sockets to requests and back.
 //!
 //! * [`connection`]: accept, drive, linger, stop. [`seat`]: who may have one.
-//! * [`poller`]: which sockets are ready. [`socket`]: hyper's reads and writes on them.
+//! * [`poller`]: which sockets are ready. [`listener`], [`socket`]: hyper's reads and writes on them.
+//! * [`gate`]: one request at a time for hyper. [`framing`]: where requests end (pure).
 //! * [`bare`]: a sentence where hyper refuses by itself.
 //! * [`front`]: hits of known URLs, without the long way.
-//! * [`watch`]: time limits by one sweep per shard.
+//! * [`watch`]: time limits by one sweep per shard. [`pace`]: how fast a client must be (pure).
 //! * [`endpoint`]: a request's line as a type (pure).
 //! * [`access`]: who may do what.
 //! * [`presets`]: what a preset's name stands for (pure).
@@ -28,12 +29,16 @@ mod download;
 mod endpoint;
 mod exchange;
 mod form;
+mod framing;
 mod front;
+mod gate;
 mod image;
 mod info;
+mod listener;
 mod listing;
 pub mod live;
 mod negotiate;
+mod pace;
 mod poller;
 mod presets;
 mod relay;
@@ -81,4 +86,7 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Without a byte while a body is received or an answer sent.
     pub body_progress: Duration,
+    /// Bytes a second, on average over ten seconds, while a client owes bytes of a body or has not taken what was
+    /// sent; 0 asks for none.
+    pub byte_rate_min: u64,
 }

@@ -56,9 +56,27 @@ struct Readiness {
     writable: Cell<bool>,
     /// The peer has ended or failed: no further edge will tell, so reads are tried for ever.
     ended: Cell<bool>,
+    /// Both directions are over: the peer is gone, not only silent.
+    gone: Cell<bool>,
     reader: Cell<Option<Waker>>,
     writer: Cell<Option<Waker>>,
+    /// Wants to hear of the end, whether it reads or not.
+    mourner: Cell<Option<Waker>>,
 }
+
+/// How far a peer has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Not at all, as far as is known.
+    Open,
+    /// It sends nothing more, and may still read: a peer that closed and one that half-closed look the same.
+    Half,
+    /// It is gone.
+    Gone,
+}
+
+/// Watches for the peer's end, beside the socket.
+pub(super) struct Ending(Rc<Readiness>);
 
 /// A socket's place in the set; dropping it gives the place up. Drop it before its socket is closed.
 pub(super) struct Entered {
@@ -87,8 +105,10 @@ impl Poller {
             readable: Cell::new(true),
             writable: Cell::new(true),
             ended: Cell::new(false),
+            gone: Cell::new(false),
             reader: Cell::default(),
             writer: Cell::default(),
+            mourner: Cell::default(),
         });
         let (index, generation) = self.slots.borrow_mut().take(Rc::clone(&readiness));
         let entered = Entered { poller: Rc::clone(self), index, readiness };
@@ -175,6 +195,10 @@ impl Readiness {
         let ended = flags.intersects(F::RDHUP | F::HUP | F::ERR);
         if ended {
             self.ended.set(true);
+            self.gone.set(self.gone.get() || flags.intersects(F::HUP | F::ERR));
+            if let Some(mourner) = self.mourner.take() {
+                mourner.wake();
+            }
         }
         if ended || flags.contains(F::IN) {
             self.readable.set(true);
@@ -202,6 +226,11 @@ impl Entered {
         poll(&self.readiness.writable, &self.readiness.writer, context)
     }
 
+    /// Watches for the peer's end, too.
+    pub(super) fn ending(&self) -> Ending {
+        Ending(Rc::clone(&self.readiness))
+    }
+
     /// A read found less than it had room for: the next byte makes an edge, unless the end was there.
     pub(super) fn read_short(&self) {
         self.readiness.readable.set(self.readiness.ended.get());
@@ -218,6 +247,19 @@ impl Entered {
     }
 }
 
+impl Ending {
+    /// How far the peer has ended; the task is woken when that changes.
+    pub(super) fn look(&self, context: &Context<'_>) -> End {
+        let Readiness { ended, gone, mourner, .. } = &*self.0;
+        if gone.get() {
+            return End::Gone;
+        }
+        let waker = mourner.take().filter(|waker| waker.will_wake(context.waker()));
+        mourner.set(Some(waker.unwrap_or_else(|| context.waker().clone())));
+        if ended.get() { End::Half } else { End::Open }
+    }
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
         self.poller.slots.borrow_mut().give(self.index);
@@ -231,6 +273,15 @@ fn poll(ready: &Cell<bool>, waiting: &Cell<Option<Waker>>, context: &Context<'_>
     let waker = waiting.take().filter(|waker| waker.will_wake(context.waker()));
     waiting.set(Some(waker.unwrap_or_else(|| context.waker().clone())));
     Poll::Pending
+}
+
+/// Bytes that the kernel has of this socket and that the peer has not acknowledged.
+pub(super) fn unacknowledged(socket: &OwnedFd) -> u64 {
+    // `SIOCOUTQ` of linux/sockios.h, the same number on all systems that this is built for.
+    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
+    // SAFETY: for a TCP socket this call writes one `int` to where it is told, and nothing else.
+    let count = unsafe { rustix::ioctl::ioctl(socket, rustix::ioctl::Getter::<SIOCOUTQ, i32>::new()) };
+    count.ok().and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

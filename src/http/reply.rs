@@ -71,6 +71,10 @@ pub(super) enum Problem {
     HeadTooLong,
     /// The message's framing is ambiguous.
     Framing(&'static str),
+    /// A transfer coding that is not understood here.
+    Coding,
+    /// The request names no host, several, or what is none.
+    Host,
     /// The form or one of its fields is wrong.
     BadForm(String),
     /// The body did not arrive whole.
@@ -154,6 +158,8 @@ impl Problem {
             Self::Unreadable => (S::BAD_REQUEST, "unreadable", "Not a request"),
             Self::HeadTooLong => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-long", "Head too long"),
             Self::Framing(_) => (S::BAD_REQUEST, "framing", "Ambiguous message length"),
+            Self::Coding => (S::NOT_IMPLEMENTED, "transfer-coding", "Transfer coding not supported"),
+            Self::Host => (S::BAD_REQUEST, "host", "Bad Host header"),
             Self::BadForm(_) => (S::BAD_REQUEST, "bad-form", "Bad form"),
             Self::Aborted => (S::BAD_REQUEST, "aborted", "Incomplete body"),
             Self::Stalled => (S::REQUEST_TIMEOUT, "stalled", "Body stalled"),
@@ -182,6 +188,10 @@ impl Problem {
             Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.kind().0.as_u16()
     }
 
     fn json(&self) -> Vec<u8> {

@@ -4,8 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use futures_lite::FutureExt;
-use http::header::TRANSFER_ENCODING;
-use http::{Method, Request, Response, Uri};
+use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 
 use super::access::{Caller, cors};
@@ -14,7 +13,6 @@ use super::endpoint::Endpoint;
 use super::exchange::{Answer, BodyState, Context};
 use super::presets::Presets;
 use super::reply::{self, Problem};
-use super::watch::Watch;
 use super::{cluster, download, front, image, info, listing, status, upload};
 use crate::shard::line::Standing;
 use crate::shard::{Phase, Shard};
@@ -23,18 +21,27 @@ use crate::telemetry::metrics::Route;
 /// Answers one request. Never fails: a panic is a 500, and counted as such.
 pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    context.watch.request();
+    let is_looked_at = context.watch.request();
     let route = Endpoint::route(request.method(), request.uri().path());
     let negotiated = route == Route::Image && Endpoint::is_negotiated(request.uri().path());
     let plain = (!negotiated && front::is_plain(&request)).then(|| request.uri().clone());
     let origin = context.access.origin(request.headers());
     let mut body = BodyState::of(&request);
-    let answered = AssertUnwindSafe(dispatch(&context, request, &mut body)).catch_unwind().await;
+    let answered = AssertUnwindSafe(async {
+        if is_looked_at {
+            dispatch(&context, request, &mut body).await
+        } else {
+            // hyper found a request where the gate saw none: nobody knows whose bytes these are.
+            body = BodyState::Unread;
+            Problem::Unreadable.into()
+        }
+    });
+    let answered = answered.catch_unwind().await;
     let Answer { mut response, cache, hit, spent } = answered.unwrap_or_else(|_| {
         log::error!("answering a request panicked");
         Problem::Internal.into()
     });
-    let Context { shard, watch, front, .. } = context;
+    let Context { shard, watch, front, version, .. } = context;
     origin.mark(response.headers_mut());
     if negotiated {
         reply::vary_by_accept(&mut response);
@@ -46,7 +53,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         reply::close(&mut response);
     }
     if let Some((uri, hit)) = plain.zip(hit) {
-        front.learn(uri.path(), &hit, &response, &origin);
+        front.learn(uri.path(), &hit, &response, &origin, version);
     }
     let elapsed = started.elapsed();
     if route == Route::Image && reply::image_format(&response).is_some() {
@@ -58,11 +65,6 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
 }
 
 async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> Answer {
-    if let Err(problem) = check_framing(&request, &context.watch) {
-        // What follows on this connection cannot be told from this request's body.
-        *body = BodyState::Unread;
-        return problem.into();
-    }
     let uri = request.uri();
     if cluster::is_below(uri.path()) {
         return cluster::answer(context, request, body).await;
@@ -110,22 +112,6 @@ fn named(mut answer: Answer, uri: &Uri) -> Answer {
         reply::download(&mut answer.response, disposition);
     }
     answer
-}
-
-/// A message whose length can be read in two ways is how requests are smuggled past a proxy. hyper
-/// refuses lengths that differ, and takes `Transfer-Encoding` over a length, which it hides.
-fn check_framing(request: &Request<Incoming>, watch: &Watch) -> Result<(), Problem> {
-    if !request.headers().contains_key(TRANSFER_ENCODING) {
-        return Ok(());
-    }
-    match watch.head_has_length() {
-        Some(false) => Ok(()),
-        Some(true) => Err(Problem::Framing("Send Content-Length or Transfer-Encoding, not both.")),
-        None if matches!(*request.method(), Method::GET | Method::HEAD) => {
-            Err(Problem::Framing("Send no body with this method."))
-        }
-        None => Err(Problem::Framing("Wait for the previous answer before a request with chunks.")),
-    }
 }
 
 fn ready(shard: &Shard) -> Answer {

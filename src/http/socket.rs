@@ -1,27 +1,30 @@
-//! hyper's reads and writes on a shard's sockets, and the shard's listener.
+//! hyper's reads and writes on a shard's sockets.
 //!
 //! This is the only type that hyper sees of a connection. Reads go through one initialised scratch
 //! buffer per shard: a buffer per connection would cost memory. Writes are vectored: head and body
-//! leave in one system call without being copied together. Between two requests of hyper's, a hit that
-//! [`Front`] knows is answered here.
+//! leave in one system call without being copied together. Between two requests of hyper's (the [`Gate`]
+//! tells where that is), a hit that [`Front`] knows is answered here.
+
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use rustix::io::Errno;
 use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, accept_with, getpeername, recv, send,
-    sendmsg, shutdown, sockopt,
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, getpeername, recv, send, sendmsg, shutdown,
 };
 
+use super::framing::Fault;
 use super::front::Front;
-use super::poller::{Entered, Poller};
+use super::gate::{Gate, Step};
+use super::poller::{Ending, Entered, Poller};
 use super::watch::Watch;
 
 /// Bytes read at once.
@@ -31,21 +34,15 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice());
 }
 
-/// A listener of this shard.
-pub(super) struct Listener {
-    // Before the descriptor, so that its place is given up first.
-    entered: Entered,
-    descriptor: OwnedFd,
-}
-
 /// One connection's socket.
 pub(super) struct Socket {
     entered: Entered,
-    descriptor: OwnedFd,
+    descriptor: Rc<OwnedFd>,
     watch: Rc<Watch>,
     front: Rc<Front>,
-    /// hyper has written and not yet seen all of it leave.
-    unflushed: bool,
+    gate: Gate,
+    /// hyper asked for a request that came before the last answer had left.
+    is_held: bool,
     /// The head of an answer given here.
     head: Vec<u8>,
     unsent: Option<Unsent>,
@@ -57,49 +54,31 @@ struct Unsent {
     /// Bytes of the head that have left.
     head_sent: usize,
     body: Bytes,
+    /// The kernel had no room for all of it at once.
+    has_waited: bool,
 }
 
-impl Listener {
-    /// A listener that already listens.
-    ///
-    /// # Errors
-    /// The kernel's refusal to watch it.
-    pub(super) fn new(descriptor: OwnedFd, poller: &Rc<Poller>) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&descriptor, true)?;
-        // Sockets inherit it. Answers leave whole in one call, so waiting for more to send never helps.
-        sockopt::set_tcp_nodelay(&descriptor, true)?;
-        Ok(Self { entered: poller.enter(&descriptor)?, descriptor })
-    }
+/// Asks a silent client's kernel whether anybody is left there to read.
+///
+/// The end of a client's bytes says only that it asks nothing more. Work for one that has left is dropped, and the one way to
+/// find that out is to send something: the kernel of a client that has closed answers with a reset. An interim answer is
+/// what a client of HTTP/1.1 must be able to pass over at any time.
+pub(super) struct Probe(Weak<OwnedFd>);
 
-    /// The next connection.
-    ///
-    /// # Errors
-    /// No descriptor left, or the like: try again after a pause.
-    pub(super) async fn accept(&self) -> io::Result<OwnedFd> {
-        std::future::poll_fn(|context| {
-            loop {
-                ready!(self.entered.poll_readable(context));
-                match self.accept_waiting() {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.entered.not_readable(),
-                    done => return Poll::Ready(done),
-                }
-            }
-        })
-        .await
-    }
-
-    /// A connection that waits already.
-    ///
-    /// # Errors
-    /// `WouldBlock` if there is none, or as [`Listener::accept`].
-    pub(super) fn accept_waiting(&self) -> io::Result<OwnedFd> {
-        loop {
-            match accept_with(&self.descriptor, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-                // A client that has gone while it waited is not worth a word.
-                Err(Errno::INTR | Errno::CONNABORTED) => {}
-                done => return Ok(done?),
-            }
+impl Probe {
+    /// Sends the probe, unless what is sent now would stand inside of an answer; false if it is to be tried later.
+    pub(super) fn is_sent(&self, watch: &Watch) -> bool {
+        const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        if !watch.may_interject() {
+            return false;
         }
+        let Some(descriptor) = self.0.upgrade() else { return true };
+        let sent = send(&descriptor, INTERIM, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        if sent.is_ok_and(|sent| sent < INTERIM.len()) {
+            // Never seen: a buffer with room for a part only. What follows could not be read.
+            watch.expired.set();
+        }
+        true
     }
 }
 
@@ -115,7 +94,10 @@ impl Socket {
         front: Rc<Front>,
     ) -> io::Result<Self> {
         let entered = poller.enter(&descriptor)?;
-        Ok(Self { entered, descriptor, watch, front, unflushed: false, head: Vec::new(), unsent: None })
+        let descriptor = Rc::new(descriptor);
+        watch.socket(&descriptor);
+        let (gate, head) = (Gate::new(), Vec::new());
+        Ok(Self { entered, descriptor, watch, front, gate, is_held: false, head, unsent: None })
     }
 
     /// The address of the other end; `None` where it has gone already.
@@ -129,6 +111,16 @@ impl Socket {
         let mut beginning = [0; 32];
         let seen = recv(&self.descriptor, &mut beginning, RecvFlags::DONTWAIT | RecvFlags::PEEK);
         seen.is_ok_and(|(length, _)| is_it(&beginning[..length]))
+    }
+
+    /// Watches for the client's end.
+    pub(super) fn ending(&self) -> Ending {
+        self.entered.ending()
+    }
+
+    /// What tells a client that has closed from one that only sends nothing more.
+    pub(super) fn probe(&self) -> Probe {
+        Probe(Rc::downgrade(&self.descriptor))
     }
 
     /// Sends these few bytes and nothing after them, as far as the kernel takes them at once.
@@ -161,9 +153,13 @@ impl Socket {
     /// Takes what has come; 0 at the end.
     fn poll_receive(&self, context: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.entered.poll_readable(context));
+            if self.entered.poll_readable(context).is_pending() {
+                self.watch.drained();
+                return Poll::Pending;
+            }
             match recv(&self.descriptor, &mut *into, RecvFlags::DONTWAIT) {
                 Ok((read, _)) => {
+                    self.watch.received(read);
                     if read < into.len() {
                         self.entered.read_short();
                     }
@@ -188,7 +184,7 @@ impl Socket {
             };
             match sent {
                 Ok(sent) => {
-                    self.watch.sent();
+                    self.watch.sent(sent);
                     return Poll::Ready(Ok(sent));
                 }
                 Err(Errno::INTR) => {}
@@ -200,36 +196,113 @@ impl Socket {
 }
 
 impl Socket {
-    /// Answers `received`, which has just come, if it is a hit that is known; false if it is not.
-    fn answer(&mut self, received: &[u8]) -> bool {
-        if self.unflushed || !self.watch.is_between() {
-            return false;
-        }
-        let Some((body, now)) = self.front.answer(received, &mut self.head) else { return false };
-        self.watch.answering(now);
-        self.unsent = Some(Unsent { head_sent: 0, body });
-        true
-    }
-
     /// Ready when nothing of an answer given here is left to send.
     fn poll_answered(&mut self, context: &Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(Unsent { head_sent, body }) = &self.unsent {
+        while let Some(Unsent { head_sent, body, has_waited }) = &self.unsent {
             let head = &self.head[*head_sent..];
             if head.is_empty() && body.is_empty() {
+                if *has_waited {
+                    self.watch.answered()
+                } else {
+                    self.watch.answered_at_once()
+                }
                 self.unsent = None;
-                self.watch.answered_before();
                 break;
             }
             let head_left = head.len();
             let slices = [IoSlice::new(head), IoSlice::new(body)];
             let slices = if body.is_empty() { &slices[..1] } else { &slices };
-            let sent = ready!(self.poll_send(context, slices))?;
-            if let Some(Unsent { head_sent, body }) = &mut self.unsent {
+            let sent = self.poll_send(context, slices);
+            if let Some(Unsent { head_sent, body, has_waited }) = &mut self.unsent {
+                *has_waited |= sent.is_pending();
+                let sent = ready!(sent)?;
                 *head_sent += sent.min(head_left);
                 body.advance(sent.saturating_sub(head_left));
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Reads until there are bytes for hyper and puts them into `into`, or until the end. Hits are answered on the way.
+    fn poll_next(
+        &mut self,
+        context: &Context<'_>,
+        scratch: &mut [u8],
+        into: &mut ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.is_held = false;
+        loop {
+            ready!(self.poll_answered(context))?;
+            if self.gate.is_over() || self.gate.allowed(into.remaining(), |bytes| into.put_slice(bytes)) {
+                return Poll::Ready(Ok(()));
+            }
+            if self.gate.is_between() && !self.watch.is_free() {
+                // hyper looks ahead before its answer has left. What comes then waits in the kernel.
+                if self.gate.is_empty() {
+                    ready!(self.entered.poll_readable(context));
+                }
+                self.is_held = true;
+                return Poll::Pending;
+            }
+            if self.gate.is_waiting() {
+                let step = self.gate.look_at_kept(|head| self.front.answer(head, &mut self.head));
+                self.take(step);
+                continue;
+            }
+            let is_alone = self.gate.is_empty();
+            let room = if is_alone { into.remaining().min(scratch.len()) } else { scratch.len() };
+            let read = ready!(self.poll_receive(context, &mut scratch[..room]))?;
+            if read == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let received = &scratch[..read];
+            if !is_alone {
+                self.gate.keep(received);
+                continue;
+            }
+            let step = self.gate.look(received, |head| self.front.answer(head, &mut self.head));
+            match &step {
+                Step::Give(count, _) => {
+                    into.put_slice(&received[..*count]);
+                    self.gate.keep(&received[*count..]);
+                }
+                Step::Hit(count, _) | Step::Pass(count) => self.gate.keep(&received[*count..]),
+                Step::Wait => self.gate.keep_part(received),
+                Step::Refuse(_) => {}
+            }
+            if self.take(step) && is_alone {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Does what the gate found to be done. True: bytes are given to hyper.
+    fn take(&mut self, step: Step<(Bytes, Instant)>) -> bool {
+        match step {
+            Step::Give(_, begun) => {
+                self.watch.head();
+                if let Some(is_11) = begun {
+                    self.watch.give(is_11);
+                }
+                return true;
+            }
+            Step::Hit(_, (body, now)) => {
+                self.watch.answering(now);
+                self.unsent = Some(Unsent { head_sent: 0, body, has_waited: false });
+            }
+            Step::Pass(_) | Step::Wait => self.watch.head(),
+            Step::Refuse(fault) => self.refuse(fault),
+        }
+        false
+    }
+
+    /// Answers a request that hyper does not see, and reads nothing more.
+    fn refuse(&mut self, fault: Fault) {
+        self.gate.end();
+        self.head = self.front.refuse(fault);
+        self.unsent = Some(Unsent { head_sent: 0, body: Bytes::new(), has_waited: false });
+        self.watch.answering(Instant::now());
+        self.watch.unread.set(true);
     }
 }
 
@@ -239,29 +312,13 @@ impl Read for Socket {
         context: &mut Context<'_>,
         mut into: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            loop {
-                ready!(self.poll_answered(context))?;
-                let room = into.remaining().min(scratch.len());
-                let read = ready!(self.poll_receive(context, &mut scratch[..room]))?;
-                let received = &scratch[..read];
-                if !self.answer(received) {
-                    self.watch.received(received);
-                    into.put_slice(received);
-                    return Poll::Ready(Ok(()));
-                }
-            }
-        })
+        SCRATCH.with_borrow_mut(|scratch| self.poll_next(context, scratch, &mut into))
     }
 }
 
 impl Write for Socket {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.unflushed = true;
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.watch.writing();
         self.poll_send(context, &[IoSlice::new(bytes)])
     }
 
@@ -270,17 +327,22 @@ impl Write for Socket {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.unflushed = true;
+        self.watch.writing();
         self.poll_send(context, slices)
     }
 
     /// hyper calls this when its own buffer is empty.
-    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.unflushed = false;
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.watch.flushed();
+        // The request that was held back has its turn. Most clients wait for an answer, so this is rare.
+        if self.is_held && self.watch.is_free() {
+            self.is_held = false;
+            context.waker().wake_by_ref();
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -1,20 +1,19 @@
 //! Time limits of connections, by one sweep per shard instead of a timer per request.
 //!
-//! Each connection notes what it does and when bytes last moved; a sweep looks at all of them a few
+//! Each connection notes what it does and how many bytes have moved; a sweep looks at all of them a few
 //! times within the shortest limit. That costs a request nothing but the notes, and covers slow
 //! readers, whom a timer on reading would miss.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use super::Settings;
+use super::pace::{Limits, Look, Pace};
+use super::poller;
 use crate::shard::event::Event;
-
-/// Bytes of a request's head that are kept for [`Watch::head_has_length`]; a longer head is refused
-/// by the parser.
-const HEAD_BYTES_MAX: usize = 128 << 10;
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +34,33 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Watch {
     phase: Cell<Phase>,
-    /// When the phase began or bytes last moved in it (for a head: when it began).
+    /// When the phase began.
     since: Cell<Instant>,
-    /// Nothing has come yet.
-    is_new: Cell<bool>,
-    /// The head as received, for requests whose framing must be looked at; empty for GET and HEAD.
-    head: RefCell<Vec<u8>>,
-    /// The sender of a body has gone silent; the upload is to be answered so.
+    /// Bytes that came and that the kernel took, since the connection began.
+    received: Cell<u64>,
+    sent: Cell<u64>,
+    /// All that has come was taken: more is the client's to send.
+    is_drained: Cell<bool>,
+    /// How the present body or answer moves; set by the first look at it.
+    pace: Cell<Option<Pace>>,
+    /// The socket, to ask the kernel what the client has not taken yet.
+    descriptor: RefCell<Weak<OwnedFd>>,
+    /// The sender of a body is too slow; the upload is to be answered so.
     pub(super) stalled: Event,
     /// The connection is to be dropped.
     pub(super) expired: Event,
     /// A request was answered before its body's end.
     pub(super) unread: Cell<bool>,
+    /// The other end spoke as a node and was not believed: it gets no time to hear why.
+    pub(super) is_refused: Cell<bool>,
+    /// hyper has been given a head that it has not reported yet.
+    given: Cell<bool>,
+    /// The last head given was one of HTTP/1.1.
+    is_11: Cell<bool>,
     /// hyper was given an answer that has not wholly left.
     owed: Cell<bool>,
+    /// hyper has written and not yet seen all of it leave.
+    unflushed: Cell<bool>,
 }
 
 /// The watches of one shard.
@@ -66,23 +78,36 @@ pub(super) struct Watched {
 }
 
 impl Watch {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             // Whoever connects is about to ask.
             phase: Cell::new(Phase::Head),
             since: Cell::new(Instant::now()),
-            is_new: Cell::new(true),
-            head: RefCell::default(),
+            received: Cell::new(0),
+            sent: Cell::new(0),
+            is_drained: Cell::new(false),
+            pace: Cell::new(None),
+            descriptor: RefCell::default(),
             stalled: Event::default(),
             expired: Event::default(),
             unread: Cell::new(false),
+            is_refused: Cell::new(false),
+            given: Cell::new(false),
+            is_11: Cell::new(true),
             owed: Cell::new(false),
+            unflushed: Cell::new(false),
         }
     }
 
     fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.since.set(Instant::now());
+        self.pace.set(None);
+    }
+
+    /// The connection's socket.
+    pub(super) fn socket(&self, descriptor: &Rc<OwnedFd>) {
+        *self.descriptor.borrow_mut() = Rc::downgrade(descriptor);
     }
 
     /// It is served from now on, however long it has waited for a place.
@@ -91,30 +116,38 @@ impl Watch {
     }
 
     /// Bytes have come.
-    pub(super) fn received(&self, bytes: &[u8]) {
-        self.is_new.set(false);
-        match self.phase.get() {
-            Phase::Idle if !bytes.is_empty() => {
-                self.enter(Phase::Head);
-                self.head.borrow_mut().clear();
-                self.keep_head(bytes);
-            }
-            Phase::Head => self.keep_head(bytes),
-            Phase::Receiving => self.since.set(Instant::now()),
-            Phase::Idle | Phase::Busy | Phase::Sending => {}
-        }
+    pub(super) fn received(&self, count: usize) {
+        self.received.set(self.received.get() + count as u64);
+        self.is_drained.set(false);
+    }
+
+    /// All that came was taken.
+    pub(super) fn drained(&self) {
+        self.is_drained.set(true);
     }
 
     /// Bytes have left.
-    pub(super) fn sent(&self) {
-        if self.phase.get() == Phase::Sending {
-            self.since.set(Instant::now());
+    pub(super) fn sent(&self, count: usize) {
+        self.sent.set(self.sent.get() + count as u64);
+    }
+
+    /// A head has begun to come. Only its first byte counts.
+    pub(super) fn head(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.enter(Phase::Head);
         }
     }
 
-    /// A request's head is whole.
-    pub(super) fn request(&self) {
+    /// hyper is given a whole head, of HTTP/1.1 or not.
+    pub(super) fn give(&self, is_11: bool) {
+        self.given.set(true);
+        self.is_11.set(is_11);
+    }
+
+    /// hyper reports a request. False: its head is not one that was looked at.
+    pub(super) fn request(&self) -> bool {
         self.enter(Phase::Busy);
+        self.given.replace(false)
     }
 
     /// A request's body is being taken.
@@ -133,8 +166,14 @@ impl Watch {
         self.enter(Phase::Sending);
     }
 
+    /// hyper writes.
+    pub(super) fn writing(&self) {
+        self.unflushed.set(true);
+    }
+
     /// hyper has nothing left to write for now.
     pub(super) fn flushed(&self) {
+        self.unflushed.set(false);
         // In the middle of an answer that only means that its next part is not there yet.
         if matches!(self.phase.get(), Phase::Idle | Phase::Head) {
             self.owed.set(false);
@@ -147,24 +186,27 @@ impl Watch {
         matches!(self.phase.get(), Phase::Idle | Phase::Head) && !self.owed.get()
     }
 
-    /// Whether no request has begun: the next byte is a head's first.
-    pub(super) fn is_between(&self) -> bool {
-        match self.phase.get() {
-            Phase::Idle => true,
-            Phase::Head => self.is_new.get(),
-            Phase::Busy | Phase::Receiving | Phase::Sending => false,
-        }
+    /// Whether all requests that hyper was given are answered and all answers have left: the next request
+    /// may be given, or answered past hyper.
+    pub(super) fn is_free(&self) -> bool {
+        self.is_unasked() && !self.given.get() && !self.unflushed.get()
+    }
+
+    /// Whether an interim answer may be written past hyper: a request is worked on, and nothing of its answer is
+    /// on its way.
+    pub(super) fn may_interject(&self) -> bool {
+        self.phase.get() == Phase::Busy && self.is_11.get() && !self.owed.get() && !self.unflushed.get()
     }
 
     /// A request is answered without a phase of its own; its answer leaves from `now` on.
     pub(super) fn answering(&self, now: Instant) {
-        self.is_new.set(false);
         self.phase.set(Phase::Sending);
         self.since.set(now);
+        self.pace.set(None);
     }
 
-    /// That answer has left. The time of its last bytes stands.
-    pub(super) fn answered_before(&self) {
+    /// That answer has left at once, so the time of its begin stands.
+    pub(super) fn answered_at_once(&self) {
         self.phase.set(Phase::Idle);
     }
 
@@ -173,38 +215,39 @@ impl Watch {
         self.enter(Phase::Idle);
     }
 
-    /// Whether the current request's head has a `Content-Length`. hyper drops that header where there
-    /// is a `Transfer-Encoding`, so it must be looked for in the bytes. `None`: the head was not seen
-    /// by itself (it came behind another request), so it cannot be told.
-    pub(super) fn head_has_length(&self) -> Option<bool> {
-        let head = self.head.borrow();
-        let end = memchr::memmem::find(&head, b"\r\n\r\n")?;
-        let names =
-            head[..end].split(|byte| *byte == b'\n').filter_map(|line| line.split(|b| *b == b':').next());
-        Some(names.into_iter().any(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length")))
-    }
-
-    fn keep_head(&self, bytes: &[u8]) {
-        let mut head = self.head.borrow_mut();
-        let first = head.first().or(bytes.first());
-        if !matches!(first, Some(b'G' | b'H')) && head.len() + bytes.len() <= HEAD_BYTES_MAX {
-            head.extend_from_slice(bytes);
-        }
-    }
-
-    fn look(&self, settings: &Settings) {
-        let quiet = self.since.get().elapsed();
+    fn look(&self, now: Instant, settings: &Settings) {
+        let passed = now.saturating_duration_since(self.since.get());
         match self.phase.get() {
-            Phase::Idle if quiet > settings.idle_timeout => self.expired.set(),
-            Phase::Head if quiet > settings.header_timeout => self.expired.set(),
-            Phase::Receiving if quiet > settings.body_progress => {
+            Phase::Idle if passed > settings.idle_timeout => self.expired.set(),
+            Phase::Head if passed > settings.header_timeout => self.expired.set(),
+            Phase::Receiving if self.is_too_slow(self.incoming(now), settings) => {
                 self.stalled.set();
                 // The answer gets as long again; then the connection goes.
                 self.enter(Phase::Sending);
             }
-            Phase::Sending if quiet > settings.body_progress => self.expired.set(),
+            Phase::Sending if self.is_too_slow(self.outgoing(now), settings) => self.expired.set(),
             _ => {}
         }
+    }
+
+    fn is_too_slow(&self, look: Look, settings: &Settings) -> bool {
+        let limits = Limits { silence: settings.body_progress, rate_min: settings.byte_rate_min };
+        let mut pace = self.pace.get().unwrap_or(Pace::begin(look));
+        let is_too_slow = pace.look(look, limits);
+        self.pace.set(Some(pace));
+        is_too_slow
+    }
+
+    fn incoming(&self, now: Instant) -> Look {
+        Look { now, moved: self.received.get(), is_awaited: self.is_drained.get() }
+    }
+
+    /// The kernel takes megabytes that no client has seen, and tells that there is room again only when a third of
+    /// them has gone. So what counts is what the client has acknowledged, which one call per look tells.
+    fn outgoing(&self, now: Instant) -> Look {
+        let descriptor = self.descriptor.borrow().upgrade();
+        let waiting = descriptor.map_or(0, |descriptor| poller::unacknowledged(&descriptor));
+        Look { now, moved: self.sent.get().saturating_sub(waiting), is_awaited: waiting > 0 }
     }
 }
 
@@ -223,17 +266,19 @@ impl Watches {
         self.all.borrow().len()
     }
 
-    /// Looks at all connections again and again. Run one per shard.
-    pub(super) async fn sweep(&self, settings: &Settings) {
+    /// Looks at all connections again and again, and calls `also` each time. Run one per shard.
+    pub(super) async fn sweep(&self, settings: &Settings, also: impl Fn()) {
         let shortest = settings.header_timeout.min(settings.idle_timeout).min(settings.body_progress);
         let pause = (shortest / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
         loop {
             glommio::timer::sleep(pause).await;
+            let now = Instant::now();
             // Setting an event may run tasks that open or close connections, so no borrow is held.
             let all: Vec<_> = self.all.borrow().values().cloned().collect();
             for watch in all {
-                watch.look(settings);
+                watch.look(now, settings);
             }
+            also();
         }
     }
 }
@@ -248,33 +293,20 @@ impl Drop for Watched {
 mod tests {
     use super::*;
 
-    fn after(parts: &[&str]) -> Watch {
+    #[test]
+    fn nothing_is_given_to_hyper_while_it_has_a_head_an_answer_or_bytes_to_write() {
         let watch = Watch::new();
-        for part in parts {
-            watch.received(part.as_bytes());
-        }
-        watch
-    }
-
-    #[test]
-    fn a_length_beside_chunks_is_seen_whatever_its_case_and_wherever_the_head_is_cut() {
-        for head in [
-            &["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\ncOnTent-Length: 3\r\n\r\n"][..],
-            &["POST / HTTP/1.1\r\nContent-", "Length : 3\r\nTransfer-Encoding: chunked\r\n\r", "\nabc"],
-        ] {
-            assert_eq!(after(head).head_has_length(), Some(true), "{head:?}");
-        }
-    }
-
-    #[test]
-    fn a_length_in_the_body_is_none() {
-        let watch = after(&["POST / HTTP/1.1\r\nA: b\r\n\r\nContent-Length: 3\r\n"]);
-        assert_eq!(watch.head_has_length(), Some(false));
-    }
-
-    #[test]
-    fn a_head_that_was_not_seen_cannot_be_told() {
-        let watch = after(&["GET / HTTP/1.1\r\n\r\n"]);
-        assert_eq!(watch.head_has_length(), None);
+        assert!(watch.is_free());
+        watch.give(true);
+        assert!(!watch.is_free(), "a head that is not reported");
+        assert!(watch.request());
+        assert!(!watch.is_free() && watch.may_interject());
+        watch.sending();
+        watch.writing();
+        watch.answered();
+        assert!(!watch.is_free(), "an answer that has not left");
+        watch.flushed();
+        assert!(watch.is_free());
+        assert!(!watch.request(), "a request whose head was not looked at");
     }
 }

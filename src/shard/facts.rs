@@ -58,7 +58,7 @@ impl Shard {
             Ok(Found::Here(original)) => original,
             Ok(Found::Absent) => return Err(VariantError::Absent),
             Ok(Found::Damaged) => return Err(VariantError::Damaged),
-            Err(error) => return Err(VariantError::Disk(error.to_string())),
+            Err(error) => return Err(error.into()),
         };
         let key = (*id, facts::key(id), original.format);
         if self.kept_facts(id, &original).await.is_some() || self.underway(&key).is_some() {

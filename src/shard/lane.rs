@@ -93,6 +93,8 @@ pub enum Fault {
     Corrupt(Stamp),
     /// The disk could not read the source.
     Unreadable(String),
+    /// No file descriptor was left to read the source with: a retry may help.
+    NoDescriptor,
     /// The deadline passed: a retry may help.
     Deadline,
     /// Nobody wanted it any more.

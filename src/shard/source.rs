@@ -8,6 +8,7 @@ use sha1::{Digest, Sha1};
 use super::lane::{Fault, Job};
 use crate::image::intermediate;
 use crate::object::ObjectId;
+use crate::store::StoreError;
 use crate::store::originals::Stamp;
 
 /// First read of a file's headers: those of most photos are shorter, and a page or two more costs nothing.
@@ -96,6 +97,10 @@ impl Source {
 fn unreadable(error: io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::NotFound => Fault::Gone,
-        _ => Fault::Unreadable(error.to_string()),
+        _ => match StoreError::new("read an image", error) {
+            StoreError::Io(_, error) => Fault::Unreadable(error.to_string()),
+            StoreError::NoDescriptor => Fault::NoDescriptor,
+            error @ StoreError::Full => Fault::Unreadable(error.to_string()),
+        },
     }
 }

@@ -21,6 +21,7 @@ use super::spent::Spent;
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;
+use crate::store::StoreError;
 use crate::store::originals::{Found, Original};
 use crate::store::path::VariantKey;
 use crate::store::variants::{Kept, PROVEN_BYTES};
@@ -84,6 +85,8 @@ pub enum VariantError {
     Elsewhere(String),
     /// The disk's fault, for the log.
     Disk(String),
+    /// No file descriptor is left here: try again.
+    NoDescriptor,
 }
 
 /// What names a variant: image, recipe, format.
@@ -126,7 +129,7 @@ impl Flight {
                     modified: self.modified,
                     charge: charge.clone(),
                 })),
-                Err(error) => Err(VariantError::Disk(error.to_string())),
+                Err(error) => Err(StoreError::new("share a variant's file", error).into()),
             }),
             Some(Made::NoRoom) => Some(Err(VariantError::Busy)),
         }
@@ -165,7 +168,7 @@ impl Shard {
             Ok(Found::Here(original)) => original,
             Ok(Found::Absent) => return Err(VariantError::Absent),
             Ok(Found::Damaged) => return Err(VariantError::Damaged),
-            Err(error) => return Err(VariantError::Disk(error.to_string())),
+            Err(error) => return Err(error.into()),
         };
         let key = (ask.id, ask.key, ask.recipe.format);
         loop {
@@ -417,6 +420,15 @@ impl Drop for Seat<'_> {
     }
 }
 
+impl From<StoreError> for VariantError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoDescriptor => Self::NoDescriptor,
+            error => Self::Disk(error.to_string()),
+        }
+    }
+}
+
 impl From<Fault> for VariantError {
     fn from(fault: Fault) -> Self {
         match fault {
@@ -425,6 +437,7 @@ impl From<Fault> for VariantError {
             Fault::Gone => Self::Absent,
             Fault::Corrupt(_) => Self::Damaged,
             Fault::Unreadable(error) => Self::Disk(error),
+            Fault::NoDescriptor => Self::NoDescriptor,
             Fault::Deadline | Fault::Cancelled => Self::Deadline,
             Fault::Displaced => Self::Busy,
             Fault::GaveWay => Self::GaveWay,

@@ -39,22 +39,41 @@ pub mod variants;
 use std::fmt;
 use std::io;
 
+use rustix::io::Errno;
+
 /// What the disk refused. Nothing visible has changed when one of these is returned.
 #[derive(Debug)]
 pub enum StoreError {
     /// No space or no inodes left (or a quota reached): retrying helps once space was made.
     Full,
+    /// This process, or the system, has no file descriptor left. Nothing is wrong with the disk: retrying helps soon.
+    NoDescriptor,
     /// Any other failure of the disk, with what was being done.
     Io(&'static str, io::Error),
 }
 
 impl StoreError {
-    /// Sorts an I/O error into [`StoreError::Full`] and the rest.
+    /// Sorts an I/O error by what helps against it.
     pub fn new(doing: &'static str, error: impl Into<io::Error>) -> Self {
         let error = error.into();
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ if is_out_of_descriptors(&error) => Self::NoDescriptor,
             _ => Self::Io(doing, error),
+        }
+    }
+}
+
+/// Whether this is `EMFILE` or `ENFILE`. The runtime wraps some errors in a text and drops their number, so that the text is
+/// all there is then.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    match error.raw_os_error() {
+        Some(number) => [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error).contains(&number),
+        None => {
+            let text = error.to_string();
+            [Errno::MFILE, Errno::NFILE]
+                .iter()
+                .any(|errno| text.contains(&format!("(os error {})", errno.raw_os_error())))
         }
     }
 }
@@ -63,9 +82,34 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("the disk is full"),
+            Self::NoDescriptor => f.write_str("no file descriptor is left"),
             Self::Io(doing, error) => write!(f, "{doing}: {error}"),
         }
     }
 }
 
 impl std::error::Error for StoreError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn used_up_descriptors_are_no_failure_of_the_disk() {
+        for number in [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error) {
+            let plain = || io::Error::from_raw_os_error(number);
+            let wrapped = io::Error::new(plain().kind(), format!("{}, op: Opening path: \"a\"", plain()));
+            for error in [plain(), wrapped] {
+                assert!(matches!(StoreError::new("open", error), StoreError::NoDescriptor));
+            }
+        }
+        let other = io::Error::from_raw_os_error(Errno::IO.raw_os_error());
+        assert!(matches!(StoreError::new("open", other), StoreError::Io(..)));
+    }
+
+    #[test]
+    fn the_runtime_tells_used_up_descriptors() {
+        let error = glommio::GlommioError::<()>::IoError(io::Error::from_raw_os_error(24));
+        assert!(matches!(StoreError::new("open", error), StoreError::NoDescriptor));
+    }
+}

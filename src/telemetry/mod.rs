@@ -1,4 +1,6 @@
 //! What an operator sees of a running node: the log ([`log`]) and the metrics ([`metrics`]).
+//! [`occasionally`]: lines that strangers can trigger.
 
 pub mod log;
 pub mod metrics;
+pub mod occasionally;

@@ -255,6 +255,18 @@ impl Connection {
         self.try_send(bytes).unwrap_or_else(|error| panic!("cannot send: {error}"));
     }
 
+    /// Sends nothing more, and still reads.
+    #[track_caller]
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(std::net::Shutdown::Write).expect("a connected socket");
+    }
+
+    /// Reads what has come, at most so many bytes, and throws them away; false at the end.
+    pub(crate) fn sip(&mut self, bytes_max: usize) -> bool {
+        self.received.clear();
+        self.stream.read(&mut vec![0; bytes_max]).is_ok_and(|count| count > 0)
+    }
+
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
@@ -275,6 +287,20 @@ impl Connection {
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Answer {
         self.try_answer().unwrap_or_else(|error| panic!("no whole answer: {error}"))
+    }
+
+    /// An answer to HEAD, or one that has no body by its status.
+    #[track_caller]
+    pub(crate) fn answer_without_body(&mut self) -> Answer {
+        self.read_answer(true).unwrap_or_else(|error| panic!("no whole answer: {error}"))
+    }
+
+    /// Whether the server ends the connection before this time is over.
+    #[track_caller]
+    pub(crate) fn is_closed_within(&mut self, time: Duration) -> bool {
+        self.stream.set_read_timeout(Some(time)).expect("a time above zero");
+        let read = self.stream.read(&mut [0; 4096]);
+        !matches!(read, Ok(count) if count > 0) && !read.is_err_and(|error| is_timeout(&error))
     }
 
     pub(crate) fn try_answer(&mut self) -> io::Result<Answer> {

@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) flags: Vec<&'static str>,
     /// Variables of its environment.
     pub(crate) variables: Vec<(&'static str, String)>,
+    /// File descriptors that it may have; by default as many as this process.
+    pub(crate) descriptors: Option<u64>,
 }
 
 /// A running node.
@@ -448,6 +450,21 @@ fn pause() {
 fn spawn(options: &Options, port: u16, scratch: &Path) -> Child {
     let log = File::options().create(true).append(true).open(scratch.join("node.log")).expect("a log file");
     let mut command = command(scratch);
+    if let Some(descriptors) = options.descriptors {
+        // The shell becomes the node, so that the process is the same.
+        let mut limited = Command::new("sh");
+        let inherited =
+            command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name.to_owned());
+        inherited.for_each(|name| {
+            limited.env_remove(name);
+        });
+        limited
+            .current_dir(scratch)
+            .arg("-c")
+            .arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""))
+            .arg(BINARY);
+        command = limited;
+    }
     command.arg("serve").args(["--listen", &format!("127.0.0.1:{port}")]);
     command.args(["--shards", &options.shards.max(1).to_string()]);
     command.arg("--data").arg(data_directory(options, scratch));

@@ -8,7 +8,7 @@
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
-//!   [`overload`], [`fairness`], [`costly`], [`corpus`].
+//!   [`desync`], [`strangers`], [`descriptors`], [`overload`], [`fairness`], [`costly`], [`corpus`].
 //! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`forms`], [`signed`], [`proxied`].
 //! * How nodes become a cluster and stay one: [`cluster`], [`joining`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
@@ -35,6 +35,8 @@ mod crash;
 mod crowd;
 mod damage;
 mod demo;
+mod descriptors;
+mod desync;
 mod disk;
 mod fairness;
 mod forms;
@@ -55,6 +57,7 @@ mod routes;
 mod settings;
 mod signed;
 mod start;
+mod strangers;
 mod uploads;
 mod variants;
 mod wire;

@@ -44,11 +44,81 @@ fn a_length_with_a_transfer_encoding_is_400_and_close() {
 #[test]
 fn a_transfer_encoding_that_is_not_chunked_is_refused() {
     let node = Node::plain();
-    for coding in ["gzip", "chunked, gzip", "identity", "xchunked"] {
+    for coding in ["gzip", "chunked, gzip", "gzip, chunked", "identity", "xchunked"] {
         let text = format!("POST /image HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n");
-        answered_and_closed(&node, text.as_bytes()).problem(400);
+        answered_and_closed(&node, text.as_bytes()).problem(501);
     }
     node.expect_nothing_stored();
+}
+
+#[test]
+fn a_request_without_a_host_or_with_two_is_refused() {
+    let node = Node::plain();
+    let hot = format!("/image/{}/full/x.jpg", node.upload(&jpeg(60, 40, 1)));
+    for target in ["/healthz", &hot] {
+        for _ in 0..4 {
+            node.get(target).expect(200);
+        }
+        for hosts in [
+            "",
+            "Host: a\r\nHost: b\r\n",
+            "Host: a\r\nHost: a\r\n",
+            "Host: a, b\r\n",
+            "Host: \r\n",
+            "Host: a/b\r\n",
+        ] {
+            let text = format!("GET {target} HTTP/1.1\r\n{hosts}\r\n");
+            let detail = answered_and_closed(&node, text.as_bytes()).problem(400);
+            assert!(detail.contains("Host"), "{detail}");
+        }
+        // HTTP/1.0 knows none.
+        let mut connection = node.connect();
+        connection.send(format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes());
+        assert!(connection.read_until_closed().starts_with(b"HTTP/1.0 200"));
+    }
+}
+
+#[test]
+fn a_client_that_sends_nothing_more_gets_its_answer() {
+    let node = Node::plain();
+    let id = node.upload(&jpeg(1500, 1000, 1));
+    let cold: Vec<_> = (0..5).map(|number| format!("/image/{id}/{}w/x.jpg", 700 + number)).collect();
+    let full = format!("/image/{id}/full/x.jpg");
+    for target in cold.iter().map(String::as_str).chain(["/healthz", &full, &full, &full, &full]) {
+        let mut connection = node.connect();
+        connection.send(&Request::get(target).head());
+        connection.finish();
+        let answer = connection.answer().expect(200);
+        assert!(!answer.body.is_empty());
+        connection.expect_closed();
+    }
+    let mut connection = node.connect();
+    connection.send(&[Request::get(&full).head(), Request::get(&cold[0]).head()].concat());
+    connection.finish();
+    connection.answer().expect(200);
+    connection.answer().expect(200);
+    connection.expect_closed();
+}
+
+#[test]
+fn work_for_a_client_that_has_closed_is_dropped() {
+    let node = Node::plain();
+    let id = node.upload(&crate::pictures::Picture::corners(2000, 1500, 1).jpeg());
+    let waiting = || node.metric("reticulum_resizes_total{outcome=\"cancelled\"}") < 1.0;
+    let mut width = 1000;
+    // However quick the worker, some round finds one waiting.
+    for _ in 0..20 {
+        let mut clients: Vec<_> = (0..12).map(|_| node.connect()).collect();
+        for client in &mut clients {
+            width += 1;
+            client.send(&Request::get(&format!("/image/{id}/{width}w/x.png")).head());
+        }
+        drop(clients);
+        if !waiting() {
+            break;
+        }
+    }
+    crate::harness::wait_until("work to be dropped", || !waiting());
 }
 
 #[test]

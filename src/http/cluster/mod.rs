@@ -6,7 +6,7 @@
 
 mod take;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod variant;
 
 use std::cell::RefCell;
@@ -75,12 +75,26 @@ pub(super) async fn answer(context: &Context, request: Request<Incoming>, state:
             let answered = dispatch(context, proven, request, state).await;
             signed(context, &method, answered).into()
         }
-        Err(unproven) => (*unproven).into(),
+        Err(Unproven::Challenged(response)) => (*response).into(),
+        Err(Unproven::Refused(mut response)) => {
+            // A node opens another connection. Anybody else has no use for this one.
+            context.watch.is_refused.set(true);
+            reply::close(&mut response);
+            (*response).into()
+        }
     }
 }
 
+/// The answer to a request that proves nothing.
+enum Unproven {
+    /// To a hello: the next request can prove something.
+    Challenged(Box<Response<Body>>),
+    /// The connection ends.
+    Refused(Box<Response<Body>>),
+}
+
 /// Whether the request is the next one of a node of this cluster; else the answer to it.
-fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Box<Response<Body>>> {
+fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Unproven> {
     let Context { shard, peer, .. } = context;
     let headers = request.headers();
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
@@ -88,18 +102,25 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Box<R
         shard.metrics.refuse_peer(refusal.into());
         tell(shard, refusal);
         log::debug!(reason:% = refusal; "a request below /cluster/ is not believed");
-        Box::new(reply::unproven(reason(refusal)))
+        Unproven::Refused(Box::new(reply::unproven(reason(refusal))))
     };
     if target == call::HELLO_TARGET
         && *request.method() == Method::POST
         && let Some(hello) = headers.get(auth::HELLO_HEADER)
     {
         let welcome = peer.borrow_mut().hello(hello.as_bytes(), auth::nonce());
-        return Err(welcome.map_or_else(refused, |welcome| {
-            let mut response = reply::unproven(None);
-            insert(response.headers_mut(), auth::HELLO_HEADER, welcome);
-            Box::new(response)
-        }));
+        return Err(match welcome {
+            // It may have a client's place, and is nevertheless one that has to prove itself soon.
+            Ok(_) if !context.permit.speaks(&context.claimants, &context.stranger) => {
+                Unproven::Refused(Box::new(Problem::Busy("unproven connections of this address").into()))
+            }
+            Ok(welcome) => {
+                let mut response = reply::unproven(None);
+                insert(response.headers_mut(), auth::HELLO_HEADER, welcome);
+                Unproven::Challenged(Box::new(response))
+            }
+            Err(refusal) => refused(refusal),
+        });
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let layout = text(auth::LAYOUT_HEADER).and_then(|text| LayoutHash::parse(text).ok());

@@ -22,8 +22,12 @@ impl Problem {
             Self::Url(refusal) => return refusal.to_string(),
             Self::Unreadable => "Send a well-formed HTTP/1.1 request.",
             Self::HeadTooLong => "Send at most 100 headers, and with the request line at most 64 KiB.",
+            Self::Coding => {
+                "Send the body with a Content-Length, or with Transfer-Encoding: chunked and no other."
+            }
+            Self::Host => "Send one Host header with the name or address that the URL has.",
             Self::Aborted => "The body ended before its announced length; send it again.",
-            Self::Stalled => "The body stopped arriving; send it again without pauses.",
+            Self::Stalled => "The body stopped arriving or came too slowly; send it again faster.",
             Self::TooLong(bytes_max) => return format!("Send at most {bytes_max} bytes."),
             Self::UnsupportedImage(detail) | Self::BadImage(detail) | Self::CannotMake(detail) => {
                 return detail.clone();

@@ -251,6 +251,7 @@ fn source(reader: Reader) -> Source {
             let read = reader.read(position, CHUNK_BYTES).await;
             read.map(|read| Bytes::copy_from_slice(&read)).map_err(|error| match error {
                 StoreError::Full => io::ErrorKind::StorageFull.into(),
+                error @ StoreError::NoDescriptor => io::Error::other(error),
                 StoreError::Io(_, error) => error,
             })
         })

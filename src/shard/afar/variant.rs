@@ -218,7 +218,7 @@ impl Shard {
                 log::error!(error:% = error; "cannot read an image");
                 Word::Said(Said::Nothing)
             }
-            Ok(Err(VariantError::Busy)) if has_others => Word::Busy,
+            Ok(Err(VariantError::Busy | VariantError::NoDescriptor)) if has_others => Word::Busy,
             Ok(Err(error)) => Word::Failed(AnywhereError::Variant(error)),
         }
     }

@@ -150,6 +150,11 @@ impl Running {
         Self { address, metrics, ears, store, mailbox, thread, _directory: directory }
     }
 
+    /// Its address as the system knows it.
+    pub(super) fn socket_address(&self) -> &str {
+        self.address.url.as_str().trim_start_matches("http://")
+    }
+
     /// From now on it works by this view.
     pub(super) fn show(&self, view: Arc<View>, number: u64) {
         self.mailbox.send(Message::SetView { view, number }).unwrap();
@@ -165,6 +170,24 @@ impl Drop for Running {
             let _ = thread.join();
         }
     }
+}
+
+/// A shard of node 1 that nobody pumps, with its config and directory.
+pub(in crate::http) fn idle_shard() -> (Rc<Shard>, Config, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config::load(&Serve::default(), &Environment::default()).unwrap();
+    let data = open::open(directory.path(), "one").unwrap();
+    let (line, _ears) = Line::new(1, false);
+    let metrics = Arc::<ShardMetrics>::default();
+    let all = NodeMetrics::new(vec![Arc::clone(&metrics)], Arc::default());
+    let address = address(1, SocketAddr::from(([127, 0, 0, 1], 1)));
+    let view = view(&layout(&[&address], ALONE), id(1), &[]);
+    let node = Node::new(config.shard.clone(), "n1".into(), data.layout.clone(), all, line, identity(1));
+    let (mailbox, _letters) = Mesh::mailboxes(1).remove(0);
+    let (lane, _jobs) = flume::bounded(1);
+    let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
+    let shard = Shard::new(Arc::new(node), metrics, mesh, lane, &[], &[], view);
+    (Rc::new(shard), config, directory)
 }
 
 async fn serve(

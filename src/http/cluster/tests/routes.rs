@@ -386,3 +386,39 @@ fn strangers_get_401_for_known_and_unknown_routes_alike() {
     }
     assert!(node.ears.letters.is_empty());
 }
+
+/// Says hello on a connection of its own; what came back, up to the end of the head.
+fn say_hello(to: &Running) -> (TcpStream, String) {
+    let (_, hello) = crate::peer::auth::Client::new(identity(2), crate::peer::auth::nonce());
+    let (name, target) = (crate::peer::auth::HELLO_HEADER, call::HELLO_TARGET);
+    let mut stream = TcpStream::connect(to.socket_address()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\n{name}: {hello}\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]).to_lowercase();
+    (stream, answer)
+}
+
+#[test]
+fn a_hello_that_no_proof_follows_holds_its_connection_for_seconds_only() {
+    let node = Running::start(1);
+    let (mut stream, answer) = say_hello(&node);
+    assert!(
+        answer.starts_with("http/1.1 401 ") && answer.contains(crate::peer::auth::HELLO_HEADER),
+        "{answer}"
+    );
+    assert!(!answer.contains("connection: close"), "a challenge is no refusal: {answer}");
+    let begin = std::time::Instant::now();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).expect("it ends before the patience of this test does");
+    assert!(begin.elapsed() < SOON && rest.len() < 4096, "{:?}", begin.elapsed());
+    // A second one is a refusal.
+    let (mut stream, _) = say_hello(&node);
+    stream.write_all(b"GET /cluster/v1/gossip HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let begin = std::time::Instant::now();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+    assert!(String::from_utf8_lossy(&rest).to_lowercase().contains("connection: close"));
+}
