@@ -37,8 +37,10 @@ fn a_restarted_peer_is_heard_while_a_crowd_speaks_as_nodes_do() {
         while !is_over.load(Ordering::Relaxed) {
             let Ok(mut connection) = Connection::try_open(ports[0]) else { continue };
             let _refused = connection.try_send(said[number % said.len()]);
-            while !is_over.load(Ordering::Relaxed) && !connection.is_closed_within(Duration::from_millis(50))
-            {
+            while !is_over.load(Ordering::Relaxed) {
+                if connection.is_closed_within(Duration::from_millis(50)) {
+                    break;
+                }
             }
         }
     };
