@@ -30,6 +30,8 @@ pub(super) const KEYS: &[Key] = &[
     key("node.weight", |v| &mut v.node.weight, "Share of the data, relative to the other nodes' weights."),
     key("node.writable", |v| &mut v.node.writable, "Whether new copies are taken; without, the node serves what it has."),
     key("node.data", |v| &mut v.node.data, "The data directory; made when it is missing. Relative to the working directory."),
+    key("node.data_mode", |v| &mut v.node.data_mode, "Permissions of the directories in the data directory; files get the same without the right to run them."),
+    key("node.reserve", |v| &mut v.node.reserve, "Free space below which the variant cache gives way, and then no new copies are taken; of a small disk at most a twentieth."),
     key("node.shards", |v| &mut v.node.shards, "Shards; 0 is one per core that the process may use, less one for control from four cores up."),
     key("cluster.name", |v| &mut v.cluster.name, "Nodes of another cluster name are refused."),
     key("cluster.secrets", |v| &mut v.cluster.secrets, "What the nodes prove to each other: the first signs, all verify. Needed with a second node; without one, everything below `/cluster/` is 401."),

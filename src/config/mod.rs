@@ -62,6 +62,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
+    /// Permissions of directories; files have them without the right to run them.
+    pub data_mode: u32,
+    /// Bytes of free space to keep, of which a small disk keeps less.
+    pub reserve_bytes: u64,
     /// Shards; 0: one per usable core.
     pub shards: usize,
     /// How the node founds or joins its cluster.
@@ -148,6 +152,8 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
         name: node.name.as_ref().map(Name::as_str).unwrap_or_default().to_owned(),
         listen: node.listen,
         data: node.data.0,
+        data_mode: node.data_mode.0,
+        reserve_bytes: node.reserve.0,
         shards: node.shards.0,
         secrets: rule::secrets(&cluster),
         first_word: first_word(&settings, places),

@@ -218,7 +218,7 @@ fn every_flag_is_heard() {
 
 #[test]
 fn every_key_has_a_variable() {
-    let values = r"name=img1 listen=127.0.0.1:5 url=http://localhost:5 zone=z weight=2 writable=false data=d shards=2
+    let values = r"name=img1 listen=127.0.0.1:5 url=http://localhost:5 zone=z weight=2 writable=false data=d data_mode=0750 reserve=5 shards=2
         name=c secrets=0123456789abcdef,0123456789abcdeg secret=0123456789abcdef secret_file=f join=http://localhost:6,http://localhost:7 replication=4 min_replication=1
         max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 max_output_pixels=default=9;avif=5 upscale=true jpeg=1 webp=2 avif=3
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2

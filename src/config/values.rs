@@ -12,10 +12,11 @@ use super::setting::List;
 use super::setting::number::{Count, Size, Time};
 use super::setting::output::OutputPixels;
 use super::setting::preset::{PresetOption, Presets};
-use super::setting::text::{FilePath, Name, Secret};
+use super::setting::text::{FilePath, Name, Permissions, Secret};
 use super::setting::url::{NodeUrl, Origin};
 use crate::http::access::RequireSignature;
 use crate::http::access::client::TrustedProxy;
+use crate::store::open::DATA_MODE;
 use crate::telemetry::log::Form;
 
 /// All that can be said.
@@ -40,6 +41,8 @@ pub(super) struct Node {
     pub(super) weight: Count<u32, 1, 1_000_000>,
     pub(super) writable: bool,
     pub(super) data: FilePath,
+    pub(super) data_mode: Permissions,
+    pub(super) reserve: Size<0, { 1024 * TIB }>,
     pub(super) shards: Count<usize, 0, 256>,
 }
 
@@ -132,6 +135,8 @@ impl Default for Node {
             weight: Count(100),
             writable: true,
             data: FilePath("data".into()),
+            data_mode: Permissions(DATA_MODE),
+            reserve: Size(GIB),
             shards: Count(0),
         }
     }

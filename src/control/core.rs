@@ -71,6 +71,7 @@ impl Core {
             cache_bytes_max: self.node.cache_share(self.senders.len()),
             // This very binary, also after it has been replaced on disk.
             helper: Some(Assistant::new("/proc/self/exe".into())),
+            health: Arc::clone(&self.node.health),
         };
         std::thread::Builder::new()
             .name(format!("resize-{}", self.index))

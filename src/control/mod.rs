@@ -50,9 +50,10 @@ use crate::shard::memory::{self, DecodeMemory};
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::{Node, helper};
+use crate::store::health::Health;
 use crate::store::open::{self, DataDirectory, OpenError};
 use crate::store::{operator_key, path};
-use crate::telemetry::metrics::{MemberMetrics, NodeMetrics, ShardMetrics};
+use crate::telemetry::metrics::{DiskMetrics, MemberMetrics, NodeMetrics, ShardMetrics};
 
 /// How long shards may take to finish after the stop; a little more than they give themselves.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
@@ -109,7 +110,10 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let plan = Plan::new(&cores, config.shards);
     system::prepare(plan.shards.len() + 1).map_err(RunError::System)?;
     fit_connections(&mut config, plan.shards.len() + 1);
-    let data = open::open(&config.data, config.cluster.cluster.as_str()).map_err(RunError::Data)?;
+    // Whatever this process makes from now on is nobody else's affair, unless configured.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(open::mask(config.data_mode)));
+    let data = open::open(&config.data, config.cluster.cluster.as_str(), config.data_mode)
+        .map_err(RunError::Data)?;
     listen::probe(config.listen).map_err(RunError::Listen)?;
     let boot = boot(&config, &data)?;
     complete(&mut config, &data.layout).map_err(RunError::Data)?;
@@ -118,7 +122,15 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     watch_signals(sender.clone())?;
 
     let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
-    let members = Arc::<MemberMetrics>::default();
+    let (members, disk) = (Arc::<MemberMetrics>::default(), Arc::<DiskMetrics>::default());
+    let health = Health::new(
+        data.layout.clone(),
+        data.identity.id,
+        data.marker,
+        config.reserve_bytes,
+        Arc::clone(&disk),
+    );
+    let health = Arc::new(health);
     let (line, ears) = Line::new(plan.shards.len(), data.holds_images);
     let this = NodeId::from_bytes(data.identity.id);
     let identity = Identity::new(this, config.cluster.cluster.clone(), &config.secrets);
@@ -126,10 +138,12 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         config.shard.clone(),
         config.name.clone(),
         data.layout.clone(),
-        NodeMetrics::new(metrics.clone(), Arc::clone(&members)),
+        Arc::clone(&health),
+        NodeMetrics::new(metrics.clone(), Arc::clone(&members), disk),
         line,
         Arc::new(identity),
     ));
+    health.watch(plan.shards.len()).map_err(|error| RunError::Start(error.to_string()))?;
     let live = Arc::new(Live::new(config.http.clone()));
     let (senders, threads) =
         start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;

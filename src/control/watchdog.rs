@@ -77,6 +77,8 @@ pub(super) fn start(node: Arc<Node>, bells: Bells) -> Result<(), RunError> {
             if rounds.is_due(processor_time()) {
                 bells.ring();
             }
+            // Of a disk that hangs only another thread can tell.
+            node.health.tell();
             let silent = watch.look(node.line.beats());
             let silent_s = silent / LOOKS_PER_S;
             node.line.set_silent_s(silent_s);

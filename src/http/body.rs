@@ -81,6 +81,8 @@ struct File {
     position: u64,
     end: u64,
     proof: Option<Proof>,
+    /// Told once how it ended, but not when it was sent as far as it was to be without a proof.
+    report: Option<Report>,
     reading: Option<Reading>,
     memory: Option<Arc<BodyMemory>>,
     unsent: Rc<Unsent>,
@@ -92,12 +94,21 @@ type Reading = Pin<Box<dyn Future<Output = (Result<ReadResult, StoreError>, Opti
 struct Proof {
     id: ObjectId,
     hasher: Sha1,
-    /// Told once whether it did.
-    report: Option<Report>,
 }
 
-/// What is done with the result of a proof.
-pub(super) type Report = Box<dyn FnOnce(bool)>;
+/// How the reading of a stored file ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Its bytes are right.
+    Right,
+    /// They are not.
+    Wrong,
+    /// The disk could not read them.
+    Unreadable(StoreError),
+}
+
+/// What is done with the end of a reading.
+pub(super) type Report = Box<dyn FnOnce(Ended)>;
 
 impl Body {
     pub(super) fn empty() -> Self {
@@ -114,16 +125,38 @@ impl Body {
 
     /// Bytes `start..end` of a file whose bytes are known to be right (or have no id).
     pub(super) fn file(reader: Reader, start: u64, end: u64) -> Self {
-        let file = File::new(reader, start, end, None);
+        let file = File::new(reader, start, end, None, None);
+        Self { source: Source::File(file), _sent: None, _charge: None }
+    }
+
+    /// The same of a stored image; `report` is told if the disk cannot read it.
+    pub(super) fn image(reader: Reader, start: u64, end: u64, report: Report) -> Self {
+        let file = File::new(reader, start, end, None, Some(report));
         Self { source: Source::File(file), _sent: None, _charge: None }
     }
 
     /// A whole file that is hashed while it is sent, its last 64 KiB only if the hash is `id`.
     pub(super) fn proving(reader: Reader, id: ObjectId, report: Report) -> Self {
-        let proof = Some(Proof { id, hasher: Sha1::new(), report: Some(report) });
+        let proof = Some(Proof { id, hasher: Sha1::new() });
         let end = reader.length();
-        let file = File::new(reader, 0, end, proof);
+        let file = File::new(reader, 0, end, proof, Some(report));
         Self { source: Source::File(file), _sent: None, _charge: None }
+    }
+
+    /// The same as [`Self::metered`], with the first piece of a file read: one that the disk cannot read is known before
+    /// anything is sent.
+    ///
+    /// # Errors
+    /// Of that reading.
+    pub(super) async fn begun(self, memory: &Arc<BodyMemory>) -> Result<Self, StoreError> {
+        let mut body = self.metered(memory);
+        if let Source::File(file) = &mut body.source {
+            // Nothing is unsent yet, so that this does not wait for it.
+            let reading = std::future::poll_fn(|context| file.poll_next_read(context)).await;
+            let (first, charge) = reading.await;
+            file.reading = Some(Box::pin(std::future::ready((Ok(first?), charge))));
+        }
+        Ok(body)
     }
 
     /// Bytes `start..end` of what another node gives, the last of them only when all of it is proven.
@@ -195,8 +228,9 @@ impl HttpBody for Body {
 }
 
 impl File {
-    fn new(reader: Reader, start: u64, end: u64, proof: Option<Proof>) -> Self {
-        Self { reader, position: start, end, proof, reading: None, memory: None, unsent: Rc::default() }
+    fn new(reader: Reader, start: u64, end: u64, proof: Option<Proof>, report: Option<Report>) -> Self {
+        let unsent = Rc::default();
+        Self { reader, position: start, end, proof, report, reading: None, memory: None, unsent }
     }
 
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyError>>> {
@@ -212,6 +246,11 @@ impl File {
         };
         let (read, charge) = ready!(reading.as_mut().poll(context));
         self.reading = None;
+        let read = read.inspect_err(|error| {
+            if let Some(report) = self.report.take() {
+                report(Ended::Unreadable(error.again()));
+            }
+        });
         let proven = read.map_err(BodyError::Store).and_then(|buffer| self.proven(buffer));
         let held = charge.map(|charge| HeldRead::new(charge, &self.unsent));
         Poll::Ready(Some(proven.map(|buffer| Chunk::Read { buffer, position: 0, _held: held })))
@@ -251,8 +290,8 @@ impl File {
             let in_end = self.end - self.position < HELD_BACK_BYTES;
             if self.position == self.end {
                 let right = ObjectId::from_digest(proof.hasher.finalize_reset().into()) == proof.id;
-                if let Some(report) = proof.report.take() {
-                    report(right);
+                if let Some(report) = self.report.take() {
+                    report(if right { Ended::Right } else { Ended::Wrong });
                 }
                 if !right {
                     return Err(BodyError::Corrupt);

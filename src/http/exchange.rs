@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use futures_lite::future;
 use http::{HeaderMap, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
@@ -19,7 +20,9 @@ use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
 use crate::shard::spent::Spent;
-use crate::store::StoreError;
+use crate::store::health::Trouble;
+use crate::store::{OPERATION_MAX, StoreError};
+use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::Cache;
 use crate::telemetry::occasionally::Occasionally;
 
@@ -113,11 +116,43 @@ impl From<AskError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        Self::of_store(&error)
+    }
+}
+
+/// Waits for work on the shard's blocking thread, which a disk that hangs may hold up.
+///
+/// # Errors
+/// The [`Problem`] to answer with when it takes too long; the work is done later, for nobody.
+pub(super) async fn aside<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
+    let late = async {
+        glommio::timer::sleep(OPERATION_MAX).await;
+        Err(Problem::Unusable(Trouble::Hung))
+    };
+    future::or(async { Ok(work.await) }, late).await
+}
+
+impl From<Trouble> for Problem {
+    fn from(trouble: Trouble) -> Self {
+        Self::Unusable(trouble)
+    }
+}
+
+impl Problem {
+    /// What a client is told of what the disk refused.
+    pub(super) fn of_store(error: &StoreError) -> Self {
+        static LINES: Limited = Limited::new();
         match error {
             StoreError::Full => Self::DiskFull,
             StoreError::NoDescriptor => Self::no_descriptor(),
-            StoreError::Io(doing, error) => {
-                log::error!(error:% = error; "cannot {doing}");
+            StoreError::ReadOnly => Self::Unusable(Trouble::ReadOnly),
+            StoreError::Missing => Self::Unusable(Trouble::StoreMissing),
+            StoreError::Late(_) => Self::Unusable(Trouble::Hung),
+            StoreError::Unsynced(..) | StoreError::Io(..) => {
+                // Anybody may ask for it again and again.
+                if let Some(left_out) = LINES.pass() {
+                    log::error!(error:% = error, left_out; "the disk refused a request's work; look at the disk and the kernel's log");
+                }
                 Self::Disk
             }
         }

@@ -1,14 +1,17 @@
-//! `GET|HEAD /image/{id}/{spec}/{name}.{ext}`: the stored bytes or a variant.
+//! `GET|HEAD /image/{id}/{spec}/{name}.{ext}`: the [`stored`] bytes or a variant.
+
+pub(super) mod stored;
 
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_lite::future;
 use http::{HeaderMap, Response};
-use sha1::{Digest, Sha1};
 
+use self::stored::Lack;
 use super::access::sign::UrlRefusal;
-use super::body::{Body, Chunk};
+use super::body::{Body, Chunk, Report};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
 use super::exchange::{Answer, Context};
@@ -23,20 +26,19 @@ use crate::peer::body::Stream;
 use crate::peer::call::Stored;
 use crate::peer::requester::Requester;
 use crate::shard::afar::NotFound;
-use crate::shard::afar::fetch::{Fetched, FetchedBody};
+use crate::shard::afar::fetch::{Fetched, FetchedBody, PATIENCE};
 use crate::shard::afar::variant::{Anywhere, AnywhereError};
 use crate::shard::bodies::Charge;
 use crate::shard::hot::{self, Entry, HotKey};
-use crate::shard::message::{Opened, VariantAsk, Verified};
+use crate::shard::mesh::AskError;
+use crate::shard::message::{Opened, VariantAsk};
 use crate::shard::spent::Spent;
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
 use crate::store::StoreError;
+use crate::store::health::Trouble;
 use crate::store::originals::{Described, Found, Original};
 use crate::store::read::{CHUNK_BYTES, Reader};
 use crate::telemetry::metrics::Cache;
-
-/// Stored bytes up to this length are proven before the first one is sent; longer ones on the way.
-const PROVEN_FIRST_BYTES: u64 = 1 << 20;
 
 pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> Answer {
     let answered = match format(context, wanted, headers).await {
@@ -105,7 +107,7 @@ async fn image(
         if let Some(entry) = context.shard.hot(&key) {
             return Ok(hit(key, entry, wanted.freshness(), headers));
         }
-        if let Some(answer) = stored_as(context, id, format, wanted.freshness(), headers).await? {
+        if let Some(answer) = stored::answer(context, id, format, wanted.freshness(), headers).await? {
             return Ok(answer);
         }
         // Whoever may ask for the stored bytes may try every extension, so that this tells nothing.
@@ -170,7 +172,7 @@ async fn variant(
     let range = conditional::range(headers, length, &etag, modified);
     let response = match source {
         Source::File(file, charge) => {
-            let response = disk(context, &about, range, Reader::new(file, length)).await?;
+            let response = disk(context, &about, range, Reader::new(file, length), None).await?;
             response.map(|body| body.charged(charge))
         }
         Source::Stream(stream) => {
@@ -189,11 +191,34 @@ enum Source {
 /// Whether the image is anywhere.
 async fn exists(context: &Context, id: ObjectId) -> Result<(), Problem> {
     let shard = &context.shard;
-    match shard.find(id).await? {
+    match soon(context, PATIENCE, shard.look(id)).await? {
         Ok(Found::Here(_)) => Ok(()),
-        found if !shard.is_whole_cluster() => Ok(shard.exists_afar(id, shard.said_here(&found)).await?),
-        found => Err(not_here(found)),
+        found if !shard.is_whole_cluster() => {
+            shard.exists_afar(id, shard.said_here(&found)).await?;
+            // A disk that takes its time is no lack.
+            if !matches!(found, Err(StoreError::Late(_))) {
+                shard.note_lack(id);
+            }
+            Ok(())
+        }
+        found => Err(Lack::of(shard, found).problem()),
     }
+}
+
+/// What this node's disk says; where there are others to be asked it is not waited for longer than this.
+pub(super) async fn soon<T>(
+    context: &Context,
+    patience: Duration,
+    own: impl Future<Output = Result<Result<T, StoreError>, AskError>>,
+) -> Result<Result<T, StoreError>, AskError> {
+    if !context.shard.has_peers() {
+        return own.await;
+    }
+    let late = async {
+        glommio::timer::sleep(patience).await;
+        Ok(Err(StoreError::Late("look for an image")))
+    };
+    future::or(own, late).await
 }
 
 /// An answer that was in memory.
@@ -212,42 +237,6 @@ fn ready(entry: &Entry, freshness: Freshness, headers: &HeaderMap, cache: Cache)
     let length = entry.bytes.len() as u64;
     let range = conditional::range(headers, length, etag, entry.modified);
     Answer { cache, ..reply::ready(entry, range, freshness, cache).into() }
-}
-
-/// The stored bytes, from here or from another node; `None` where they are of another format.
-async fn stored_as(
-    context: &Context,
-    id: ObjectId,
-    format: Format,
-    freshness: Freshness,
-    headers: &HeaderMap,
-) -> Result<Option<Answer>, Problem> {
-    let shard = &context.shard;
-    let mut found = shard.find(id).await?;
-    if let Ok(Found::Here(original)) = &found {
-        if original.format != format {
-            return Ok(None);
-        }
-        match stored(context, id, freshness, headers).await {
-            // What was wrong is set aside; another node may have a copy that is right.
-            Err(Problem::Damaged) if !shard.is_whole_cluster() => found = Ok(Found::Damaged),
-            answered => return answered.map(Some),
-        }
-    }
-    if shard.is_whole_cluster() {
-        return Err(not_here(found));
-    }
-    let fetched = shard.fetch(id, shard.said_here(&found)).await?;
-    Ok((fetched.stored.format == format).then(|| fetched_bytes(context, id, fetched, freshness, headers)))
-}
-
-/// Why a node that is alone does not give an image.
-fn not_here(found: Result<Found, StoreError>) -> Problem {
-    match found {
-        Ok(Found::Here(_) | Found::Absent) => Problem::Absent,
-        Ok(Found::Damaged) => Problem::Damaged,
-        Err(error) => error.into(),
-    }
 }
 
 /// The answer with what another node gives.
@@ -279,71 +268,6 @@ fn fetched_bytes(
     Answer { cache, ..response.into() }
 }
 
-async fn stored(
-    context: &Context,
-    id: ObjectId,
-    freshness: Freshness,
-    headers: &HeaderMap,
-) -> Result<Answer, Problem> {
-    let etag = format!("\"{id}\"");
-    let (file, original, verified) = match context.shard.open(id).await?? {
-        Opened::Here(file, original, verified) => (file, original, verified),
-        Opened::Absent => return Err(Problem::Absent),
-        Opened::Damaged => return Err(Problem::Damaged),
-    };
-    if conditional::is_fresh(headers, &etag, Some(original.modified)) {
-        return Ok(reply::not_modified(&etag, freshness).into());
-    }
-    let about = Representation {
-        media_type: original.format.media_type(),
-        length: original.length,
-        etag: &etag,
-        modified: original.modified,
-        freshness,
-        cache: Cache::Disk,
-    };
-    let range = conditional::range(headers, original.length, &etag, original.modified);
-    let reader = Reader::new(file, original.length);
-    let is_long = original.length > PROVEN_FIRST_BYTES;
-    // Without room in memory it is proven first all the same, and sent from the file.
-    let charge = if is_long { None } else { context.shard.node.bodies.reserve(original.length) };
-    let response = if let Some(charge) = charge {
-        let bytes = charge.hold(proven(context, id, &original, &reader, verified).await?);
-        let entry = Entry::new(bytes, original.format, &etag, original.modified);
-        context.shard.keep_hot(hot::stored_key(id, original.format), &entry);
-        return Ok(ready(&entry, freshness, headers, Cache::Disk));
-    } else if verified {
-        disk(context, &about, range, reader).await?
-    } else if is_long && range == Range::Whole {
-        let report = report(context, id, &original);
-        reply::representation(&about, range, |_, _| Body::proving(reader, id, report))
-    } else {
-        let right = reader.digest().await? == id;
-        told(context, id, &original, right).await?;
-        disk(context, &about, range, reader).await?
-    };
-    Ok(Answer { cache: Cache::Disk, ..response.into() })
-}
-
-/// The whole file in memory, its hash checked unless it is known to be right.
-async fn proven(
-    context: &Context,
-    id: ObjectId,
-    original: &Original,
-    reader: &Reader,
-    verified: bool,
-) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::with_capacity(usize::try_from(reader.length()).unwrap_or(0));
-    while (bytes.len() as u64) < reader.length() {
-        bytes.extend_from_slice(&reader.read(bytes.len() as u64, CHUNK_BYTES).await?);
-    }
-    if !verified {
-        let right = ObjectId::from_digest(Sha1::digest(&bytes).into()) == id;
-        told(context, id, original, right).await?;
-    }
-    Ok(bytes)
-}
-
 /// A stored image's file; `None` where there is none, or none that is good.
 pub(super) async fn opened(
     context: &Context,
@@ -357,58 +281,15 @@ pub(super) async fn opened(
     })
 }
 
-/// The whole of a stored image as a body that never ends with wrong bytes.
-pub(super) async fn whole(
-    context: &Context,
-    id: ObjectId,
-    original: &Original,
-    reader: Reader,
-    verified: bool,
-) -> Result<Body, Problem> {
-    let is_long = original.length > PROVEN_FIRST_BYTES;
-    let charge = if is_long { None } else { context.shard.node.bodies.reserve(original.length) };
-    Ok(if let Some(charge) = charge {
-        Body::bytes(charge.hold(proven(context, id, original, &reader, verified).await?))
-    } else if verified {
-        Body::file(reader, 0, original.length)
-    } else if !is_long {
-        let right = reader.digest().await? == id;
-        told(context, id, original, right).await?;
-        Body::file(reader, 0, original.length)
-    } else {
-        Body::proving(reader, id, report(context, id, original))
-    })
-}
-
-/// The bytes of this file are wrong.
-pub(super) async fn condemn(context: &Context, id: ObjectId, original: &Original) {
-    // What is to be answered is known already.
-    let _ = told(context, id, original, false).await;
-}
-
-async fn told(context: &Context, id: ObjectId, original: &Original, right: bool) -> Result<(), Problem> {
-    let verified = Verified { id, format: original.format, stamp: original.stamp, right };
-    context.shard.verified(verified).await;
-    if right { Ok(()) } else { Err(Problem::Damaged) }
-}
-
-fn report(context: &Context, id: ObjectId, original: &Original) -> Box<dyn FnOnce(bool)> {
-    let shard = Rc::clone(&context.shard);
-    let (format, stamp) = (original.format, original.stamp);
-    Box::new(move |right| {
-        let telling = Rc::clone(&shard);
-        let tell = async move { telling.verified(Verified { id, format, stamp, right }).await };
-        shard.spawn(tell);
-    })
-}
-
 /// A short part is read before the answer's head, so that both leave together.
+/// `report` is told if the disk cannot read the rest of a stored image.
 async fn disk(
     context: &Context,
     about: &Representation<'_>,
     range: Range,
     reader: Reader,
-) -> Result<Response<Body>, Problem> {
+    report: Option<Report>,
+) -> Result<Response<Body>, StoreError> {
     let (start, end) = match range {
         Range::Whole => (0, reader.length()),
         Range::Part { start, end } => (start, end),
@@ -422,7 +303,11 @@ async fn disk(
             return Ok(reply::representation(about, range, |_, _| Body::chunk(Chunk::read(read, charge))));
         }
     }
-    Ok(reply::representation(about, range, |start, end| Body::file(reader, start, end)))
+    let body = match report {
+        Some(report) => Body::image(reader, start, end, report).begun(&context.shard.node.bodies).await?,
+        None => Body::file(reader, start, end),
+    };
+    Ok(reply::representation(about, range, |_, _| body))
 }
 
 /// What a client is told when there is no variant.
@@ -440,10 +325,9 @@ pub(super) fn problem(error: VariantError) -> Problem {
             "The image cannot be decoded; upload it again from an intact file.".to_owned(),
         ),
         VariantError::NoDescriptor => Problem::no_descriptor(),
-        VariantError::Disk(error) => {
-            log::error!(error:% = error; "cannot read an image");
-            Problem::Disk
-        }
+        VariantError::StoreMissing => Problem::Unusable(Trouble::StoreMissing),
+        // The shard that met it has told of it.
+        VariantError::Disk(_) => Problem::Disk,
     }
 }
 
@@ -463,6 +347,7 @@ impl From<NotFound> for Problem {
             NotFound::Absent => Self::Absent,
             NotFound::Unproven => Self::Unproven,
             NotFound::NotJoined(standing) => Self::NotMember(standing),
+            NotFound::StoreMissing => Self::Unusable(Trouble::StoreMissing),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `GET /info/{id}`: what an image says about itself, wherever in the cluster it is.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -8,12 +10,17 @@ use super::exchange::{Answer, Context};
 use super::image;
 use super::negotiate::Source;
 use super::reply::{self, Problem};
+use crate::cluster::rules::absence::Said;
 use crate::image::facts::Facts;
 use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::object::{Format, ObjectId};
 use crate::shard::afar::info::Told;
-use crate::store::originals::{Described, Original};
+use crate::store::StoreError;
+use crate::store::originals::{Described, Found, Original};
+
+/// How long this node's disk may take before other nodes are asked: a long image is read whole the first time.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The answer, and what one node tells another.
 #[derive(Serialize, Deserialize)]
@@ -52,16 +59,26 @@ pub(super) async fn here(context: &Context, id: ObjectId) -> Result<Info, Proble
 
 async fn anywhere(context: &Context, id: ObjectId) -> Result<Info, Problem> {
     let shard = &context.shard;
-    let described = shard.describe(id).await?;
+    let described = image::soon(context, DESCRIBED_WITHIN, shard.describe(id)).await?;
     let is_here = matches!(described, Ok(Described::Here(..) | Described::Refused(_)));
     if is_here || shard.is_whole_cluster() {
         let (original, header) = image::described(described?)?;
         return about(context, id, &original, &header).await;
     }
-    let found = shard.find(id).await?;
-    match shard.info_afar(id, shard.said_here(&found)).await? {
+    let said = match &described {
+        Ok(Described::Absent) => shard.said_here(&Ok(Found::Absent)),
+        Ok(_) => shard.said_here(&Ok(Found::Damaged)),
+        Err(_) => Said::Nothing,
+    };
+    match shard.info_afar(id, said).await? {
         // Proven to be a node's of this cluster; but perhaps of another version.
-        Told::Info(json) => serde_json::from_slice(&json).map_err(|_| Problem::Unproven),
+        Told::Info(json) => {
+            // A disk that takes its time is no lack.
+            if !matches!(described, Err(StoreError::Late(_))) {
+                shard.note_lack(id);
+            }
+            serde_json::from_slice(&json).map_err(|_| Problem::Unproven)
+        }
         Told::Refused(sentence) => Err(Problem::CannotMake(sentence)),
     }
 }

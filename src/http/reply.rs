@@ -28,6 +28,7 @@ use crate::peer::call;
 use crate::shard::hot::Entry;
 use crate::shard::line::Standing;
 use crate::shard::rate::TooFast;
+use crate::store::health::Trouble;
 use crate::telemetry::metrics::Cache;
 pub(super) use timing::timing;
 
@@ -119,6 +120,8 @@ pub(super) enum Problem {
     DiskFull,
     /// The disk failed.
     Disk,
+    /// The disk cannot be relied on, for this reason.
+    Unusable(Trouble),
     /// A fault of the program.
     Internal,
 }
@@ -185,7 +188,8 @@ impl Problem {
             Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-joined", "Not joined to its cluster"),
             Self::TooFewCopies(_) => (S::SERVICE_UNAVAILABLE, "too-few-copies", "Too few copies"),
             Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
-            Self::Disk => (S::INTERNAL_SERVER_ERROR, "disk", "Disk failure"),
+            Self::Disk => (S::SERVICE_UNAVAILABLE, "disk", "Disk failure"),
+            Self::Unusable(trouble) => (S::SERVICE_UNAVAILABLE, trouble.word(), "Disk not usable"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
     }

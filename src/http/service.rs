@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::exchange::{Answer, BodyState, Context};
 use super::presets::Presets;
 use super::reply::{self, Problem};
-use super::{cluster, download, front, image, info, listing, status, upload};
+use super::{cluster, download, exchange, front, image, info, listing, status, upload};
 use crate::shard::line::Standing;
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::Route;
@@ -115,12 +115,15 @@ fn named(mut answer: Answer, uri: &Uri) -> Answer {
 }
 
 fn ready(shard: &Shard) -> Answer {
-    match (shard.node.phase(), shard.node.line.standing()) {
-        (Phase::Draining, _) => Problem::Stopping.into(),
-        (Phase::Ready, Standing::Member) => {
+    let node = &shard.node;
+    match (node.phase(), node.line.standing(), node.health.trouble()) {
+        (Phase::Draining, ..) => Problem::Stopping.into(),
+        (Phase::Ready, Standing::Member, None) => {
             reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into()
         }
-        (Phase::Ready, standing) => Problem::NotMember(standing).into(),
+        // Without its store a node cannot be what its cluster takes it for.
+        (Phase::Ready, _, Some(trouble)) => Problem::Unusable(trouble).into(),
+        (Phase::Ready, standing, None) => Problem::NotMember(standing).into(),
     }
 }
 
@@ -128,8 +131,9 @@ async fn metrics(shard: &Shard) -> Answer {
     let node = shard.node.clone();
     // Reads /proc; and a panic on the blocking thread would leave this waiting for ever.
     let scrape = move || std::panic::catch_unwind(AssertUnwindSafe(|| node.metrics.scrape())).ok();
-    match glommio::executor().spawn_blocking(scrape).await {
-        Some((media_type, text)) => reply::text(&media_type, text).into(),
-        None => Problem::Internal.into(),
+    match exchange::aside(glommio::executor().spawn_blocking(scrape)).await {
+        Ok(Some((media_type, text))) => reply::text(&media_type, text).into(),
+        Ok(None) => Problem::Internal.into(),
+        Err(problem) => problem.into(),
     }
 }

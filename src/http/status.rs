@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::exchange::Answer;
+use super::exchange::{self, Answer};
 use super::reply::{self, Problem};
 use crate::cluster::layout::Role;
 use crate::cluster::node::NodeId;
@@ -14,6 +14,7 @@ use crate::cluster::view::{Member, View};
 use crate::shard::Shard;
 use crate::shard::line::Standing;
 use crate::shard::roster::{Facts, Roster};
+use crate::store::health::Trouble;
 
 /// Slots that are placed to see who has which share: the error is about one percent of it.
 const SLOTS_SAMPLED: u32 = 4096;
@@ -41,7 +42,10 @@ struct Node {
     weight: u32,
     state: &'static str,
     alive: bool,
+    /// By the layout's word and the disk's.
     writable: bool,
+    /// Why its disk takes no copies, where it does not.
+    trouble: Option<String>,
     /// Unknown until it has counted them, and of a node that has not said anything yet.
     images: Option<u64>,
     bytes: Option<u64>,
@@ -69,23 +73,32 @@ struct Layout {
 pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
     let (view, roster, standing) =
         (shard.view(), shard.node.line.roster.newest(), shard.node.line.standing());
-    let describe = move || describe(&view, &roster, standing);
+    let trouble = shard.node.health.trouble();
+    let describe = move || describe(&view, &roster, standing, trouble);
     // Thousands of placements; and a panic on the blocking thread would leave this waiting for ever.
     let describe = move || catch_unwind(AssertUnwindSafe(describe)).ok();
-    let status = glommio::executor().spawn_blocking(describe).await.ok_or(Problem::Internal)?;
+    let status =
+        exchange::aside(glommio::executor().spawn_blocking(describe)).await?.ok_or(Problem::Internal)?;
     Ok(reply::json(&status).into())
 }
 
-fn describe(view: &Arc<View>, roster: &Roster, standing: Standing) -> Status {
+fn describe(view: &Arc<View>, roster: &Roster, standing: Standing, trouble: Option<Trouble>) -> Status {
     let owned = view.slots_owned(SLOTS_SAMPLED);
     let all = f64::from(owned.values().sum::<u32>().max(1));
     let share = |node: NodeId| (f64::from(owned.get(&node).copied().unwrap_or(0)) / all * 1e4).round() / 1e4;
+    let trouble_of = |node: NodeId| {
+        // Of itself a node knows at once; of the others, what they said last.
+        if node == view.this() {
+            return trouble.map(|trouble| trouble.word().to_owned());
+        }
+        roster.facts.get(&node)?.trouble.clone()
+    };
     Status {
         node: view.this().to_string(),
         not_a_member: (standing != Standing::Member).then(|| standing.sentence()),
         nodes: view
             .members()
-            .map(|(id, member)| Node::new(id, member, roster.facts.get(&id), share(id)))
+            .map(|(id, member)| Node::new(id, member, roster.facts.get(&id), trouble_of(id), share(id)))
             .collect(),
         repair_debt: None,
         layout: Layout {
@@ -99,7 +112,7 @@ fn describe(view: &Arc<View>, roster: &Roster, standing: Standing) -> Status {
 }
 
 impl Node {
-    fn new(id: NodeId, member: &Member, facts: Option<&Facts>, share: f64) -> Self {
+    fn new(id: NodeId, member: &Member, facts: Option<&Facts>, trouble: Option<String>, share: f64) -> Self {
         Self {
             name: member.name.to_string(),
             id: id.to_string(),
@@ -114,7 +127,8 @@ impl Node {
                 Role::Out { .. } | Role::Removed => "out",
             },
             alive: member.alive,
-            writable: member.writable,
+            writable: member.writable && trouble.is_none(),
+            trouble,
             images: facts.and_then(|facts| facts.images),
             bytes: facts.and_then(|facts| facts.bytes),
             version: facts.map(|facts| facts.version.clone()),
@@ -164,7 +178,7 @@ mod tests {
     #[test]
     fn a_node_without_a_cluster_lists_nobody_and_says_why() {
         let view = Arc::new(View::of_nothing(NodeId::from_bytes([1; 16]), Time::default()));
-        let status = describe(&view, &Roster::default(), Standing::WrongSecret);
+        let status = describe(&view, &Roster::default(), Standing::WrongSecret, None);
         assert!(status.nodes.is_empty() && status.warnings.is_empty());
         assert_eq!(status.not_a_member, Some(Standing::WrongSecret.sentence()));
         assert_eq!(status.layout.replication, 0);

@@ -30,6 +30,7 @@ use crate::shard::afar::spread::SpreadError;
 use crate::shard::event::Event;
 use crate::shard::line::Standing;
 use crate::shard::message::VariantAsk;
+use crate::store::health::Trouble;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 
 /// What a form may hold beside the image: boundaries, field heads, the other fields.
@@ -89,6 +90,7 @@ pub(super) async fn bytes(
         }
         admit(context, &request, 0)?;
         let permit = Permit::take(context, context.client(request.headers()))?;
+        room(context, request.body().size_hint().exact()).await?;
         context.watch.receiving();
         let mut spool = begin(context).await?;
         let mut body = request.into_body();
@@ -118,6 +120,8 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
             Err(refusal) => return Err(Problem::Upload(refusal)),
         };
         admit(context, &request, FORM_EXTRA_BYTES)?;
+        // Who has proven nothing yet makes nobody give way.
+        room(context, granted.and_then(|_| request.body().size_hint().exact())).await?;
         let client = context.client(request.headers());
         let mut gate = Gate::new(context, granted, undelete, client)?;
         context.watch.receiving();
@@ -253,6 +257,20 @@ impl Permit {
     }
 }
 
+/// Has the variant cache make room for a body of this length, if that is known, and refuses what neither this node nor
+/// another could store.
+async fn room(context: &Context, length: Option<u64>) -> Result<(), Problem> {
+    let shard = &context.shard;
+    shard.make_room(length.unwrap_or(0)).await?;
+    match shard.node.health.trouble() {
+        // Where there are others, they take what this node does not.
+        Some(_) if shard.has_peers() => Ok(()),
+        Some(Trouble::Full) => Err(Problem::DiskFull),
+        Some(trouble) => Err(Problem::Unusable(trouble)),
+        None => Ok(()),
+    }
+}
+
 /// Starts to receive an image.
 pub(super) async fn begin(context: &Context) -> Result<Spool, Problem> {
     Ok(context.shard.spools.begin_upload(context.shard.node.settings.limits).await?)
@@ -263,7 +281,11 @@ pub(super) async fn append(context: &Context, spool: &mut Spool, bytes: &[u8]) -
     if spool.length() + bytes.len() as u64 > context.settings.upload_bytes_max {
         return Err(Problem::TooLong(context.settings.upload_bytes_max));
     }
-    spool.append(bytes).await?;
+    // However long the disk takes, that is not the sender's silence.
+    context.watch.working();
+    let appended = spool.append(bytes).await;
+    context.watch.receiving();
+    appended?;
     glommio::executor().yield_if_needed().await;
     Ok(())
 }

@@ -3,8 +3,10 @@
 //! Each public function here answers on this shard when it owns the id, and else asks the owner: at most
 //! one hop. The `own_…` functions are the owner's part.
 
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_lite::{FutureExt, future};
 
@@ -13,13 +15,17 @@ use super::ahead::Hint;
 use super::event::Event;
 use super::mesh::AskError;
 use super::message::{Answer, Ask, Opened, Publish, VariantAsk, Verified};
+use super::oneshot;
 use super::variant::{Variant, VariantError};
 use crate::cluster::rules::stray::needs_record;
 use crate::image::facts::Facts;
 use crate::object::ObjectId;
-use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original};
 use crate::store::spool::{Spooled, Temporary};
+use crate::store::{StoreError, within};
+
+/// How long the disk may take to give an image its name, which is up to eight operations, among them two syncs.
+const PUBLISH_MAX: Duration = Duration::from_secs(30);
 
 impl Shard {
     pub(super) fn serve(self: &Rc<Self>, from: usize, ticket: u64, ask: Ask) {
@@ -55,12 +61,17 @@ impl Shard {
     async fn answer(self: &Rc<Self>, ask: Ask) -> Answer {
         match ask {
             Ask::Find(id) => Answer::Found(self.originals.find(&id).await),
+            Ask::Look(id) => Answer::Found(self.originals.look(&id).await),
             Ask::Open(id) => Answer::Opened(self.own_open(id).await),
             Ask::Describe(id) => Answer::Described(self.own_describe(id).await),
             Ask::Facts(id) => Answer::Facts(self.own_facts(&id).await),
             Ask::Publish(publish) => Answer::Published(self.own_publish(publish).await),
             Ask::Verified(verified) => {
                 self.own_verified(verified);
+                Answer::Noted
+            }
+            Ask::Unreadable(id, error) => {
+                self.originals.set_unreadable(&id, &error);
                 Answer::Noted
             }
             Ask::SeeTo(id) => {
@@ -88,6 +99,17 @@ impl Shard {
     /// [`AskError`] when the owner could not be asked, the inner [`StoreError`] when its disk could not tell.
     pub async fn find(self: &Rc<Self>, id: ObjectId) -> Result<Result<Found, StoreError>, AskError> {
         match self.route(&id, Ask::Find(id)).await? {
+            Answer::Found(found) => Ok(found),
+            _ => Err(AskError::Failed),
+        }
+    }
+
+    /// Whether the image is stored, as the disk says: for what is told to other nodes.
+    ///
+    /// # Errors
+    /// As [`Shard::find`].
+    pub async fn look(self: &Rc<Self>, id: ObjectId) -> Result<Result<Found, StoreError>, AskError> {
+        match self.route(&id, Ask::Look(id)).await? {
             Answer::Found(found) => Ok(found),
             _ => Err(AskError::Failed),
         }
@@ -162,6 +184,25 @@ impl Shard {
         let _ = self.route(&verified.id, Ask::Verified(verified)).await;
     }
 
+    /// Tells that a stored file could be opened and not read: other nodes are asked for it from then on, and a copy of
+    /// theirs takes its place.
+    pub async fn unreadable(self: &Rc<Self>, id: ObjectId, error: StoreError) {
+        if error.is_of_the_process() {
+            return;
+        }
+        // Only a note: when it cannot be delivered, the next reader meets the same.
+        let _ = self.route(&id, Ask::Unreadable(id, error)).await;
+    }
+
+    /// Another node has given an image of which this one had no good copy: where it should have one, it takes it.
+    pub fn note_lack(self: &Rc<Self>, id: ObjectId) {
+        let view = self.view();
+        if view.is_owner(view.this(), &id) && self.node.health.trouble().is_none() {
+            let shard = Rc::clone(self);
+            self.spawn(async move { shard.see_to(id).await });
+        }
+    }
+
     /// Notes that an owner lacks its copy of an image, this node or another. Durable when this returns, if the disk
     /// is well.
     pub async fn see_to(self: &Rc<Self>, id: ObjectId) {
@@ -217,7 +258,8 @@ impl Shard {
                 Found::Damaged => return Ok(Opened::Damaged),
             }
         }
-        Ok(Opened::Absent)
+        // It comes and goes, so that nothing can be said of it.
+        Err(StoreError::new("open an image", io::Error::from(io::ErrorKind::NotFound)))
     }
 
     async fn own_describe(self: &Rc<Self>, id: ObjectId) -> Result<Described, StoreError> {
@@ -228,7 +270,20 @@ impl Shard {
         Ok(described)
     }
 
-    async fn own_publish(&self, publish: Publish) -> Result<Original, StoreError> {
+    /// Gives up on a disk that does not answer, but the work goes on: cut off in the middle, it would leave a copy that
+    /// is visible and perhaps not durable.
+    async fn own_publish(self: &Rc<Self>, publish: Publish) -> Result<Original, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let shard = Rc::clone(self);
+        self.spawn(async move { answer.send(shard.publish_here(publish).await) });
+        let published = within(PUBLISH_MAX, "store an image", async {
+            let failed = || StoreError::new("store an image", io::Error::from(io::ErrorKind::Other));
+            answered.await.unwrap_or_else(|| Err(failed()))
+        });
+        published.await.inspect_err(|error| self.node.health.note(error))
+    }
+
+    async fn publish_here(&self, publish: Publish) -> Result<Original, StoreError> {
         let Publish { temporary, id, format, stray } = publish;
         let temporary = Temporary::take_over(temporary, self.spools.garbage());
         let _turn = self.publishing.lock(id).await;
@@ -249,6 +304,7 @@ impl Shard {
             return;
         }
         if let Err(error) = self.journal.add(&id).await {
+            self.node.health.note(&error);
             log::warn!(object:% = id, error:% = error; "cannot note that an owner lacks its copy");
         }
         let now = self.node.line.now();

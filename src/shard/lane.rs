@@ -27,9 +27,11 @@ use crate::image::recipe::Recipe;
 use crate::image::step::{Follower, Step};
 use crate::image::variant::{self, Prepared, VariantFault};
 use crate::object::{Format, ObjectId};
+use crate::store::health::Health;
 use crate::store::originals::Stamp;
 use crate::store::path::{Cached, Layout, VariantKey};
-use crate::store::{proof, variants};
+use crate::store::{StoreError, proof, variants};
+use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::{ShardMetrics, Stage};
 
 /// What a job makes of an image.
@@ -150,6 +152,8 @@ pub struct Worker {
     pub shard: usize,
     /// The shard's share of the disk tier, in bytes.
     pub cache_bytes_max: u64,
+    /// Whether the disk takes anything.
+    pub health: Arc<Health>,
     /// Who does what cannot be interrupted; without, the worker does it itself.
     pub helper: Option<Assistant>,
 }
@@ -245,18 +249,33 @@ impl Worker {
     /// `None` if it is not kept: it is no loss.
     fn written(&self, file: Used, contents: &[u8]) -> Option<Used> {
         let Used { id, key, cached, length, .. } = &file;
-        if *length > variants::contents_max(self.cache_bytes_max, *cached) {
+        if *length > variants::contents_max(self.cache_bytes_max, *cached) || !self.health.cache_may_grow() {
             return None;
         }
         let sync = variants::wants_sync(*cached, *length);
         let (temporary, path) =
             (self.layout.temporary_cached(self.shard), self.layout.cached(id, key, *cached));
         match proof::write(&temporary, &path, contents, sync) {
-            Ok(disk_bytes) => Some(Used { disk_bytes, ..file }),
+            Ok(disk_bytes) => {
+                self.health.wrote(*length);
+                Some(Used { disk_bytes, ..file })
+            }
             Err(error) => {
-                log::warn!(error:% = error; "cannot keep what was made");
+                self.cannot_keep(error);
                 None
             }
+        }
+    }
+
+    /// A disk that is full or read-only is told of once, as what it is.
+    fn cannot_keep(&self, error: std::io::Error) {
+        static LINES: Limited = Limited::new();
+        let error = StoreError::new("keep a variant", error);
+        self.health.note(&error);
+        if !matches!(error, StoreError::Full | StoreError::ReadOnly)
+            && let Some(left_out) = LINES.pass()
+        {
+            log::warn!(shard = self.shard, error:% = error, left_out; "a variant is served and not kept; look at cache/");
         }
     }
 

@@ -84,8 +84,10 @@ pub enum Message {
 /// What a shard may ask the owner of an id.
 #[derive(Debug)]
 pub enum Ask {
-    /// Is it here?
+    /// Is it here? What is remembered will do.
     Find(ObjectId),
+    /// Is it here, by the disk's word?
+    Look(ObjectId),
     /// The open file of the stored bytes.
     Open(ObjectId),
     /// What the image says about itself.
@@ -100,6 +102,8 @@ pub enum Ask {
     Variant(Box<VariantAsk>),
     /// A variant if it is here already.
     Kept(Box<VariantAsk>),
+    /// The stored file could be opened, and not read because of this.
+    Unreadable(ObjectId, StoreError),
     /// An owner lacks its copy: to be seen to.
     SeeTo(ObjectId),
     /// A variant that will be asked for: to be made when the worker has nothing else to do.
@@ -119,7 +123,7 @@ impl Ask {
 /// The answer to the [`Ask`] of the same name.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Ask::Find`].
+    /// To [`Ask::Find`] and [`Ask::Look`].
     Found(Result<Found, StoreError>),
     /// To [`Ask::Open`].
     Opened(Result<Opened, StoreError>),
@@ -129,7 +133,7 @@ pub enum Answer {
     Facts(Option<Facts>),
     /// To [`Ask::Publish`].
     Published(Result<Original, StoreError>),
-    /// To [`Ask::Verified`], [`Ask::SeeTo`] and [`Ask::Ahead`].
+    /// To [`Ask::Verified`], [`Ask::Unreadable`], [`Ask::SeeTo`] and [`Ask::Ahead`].
     Noted,
     /// To [`Ask::Kept`].
     Kept(Option<Variant>),

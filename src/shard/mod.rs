@@ -10,7 +10,7 @@
 //! * [`variant`]: making each variant once. [`disk`]: what was made, on its way to the disk.
 //! * [`afar`]: what other nodes have.
 //! * [`facts`]: what an image looks like at a glance.
-//! * [`hot`]: the memory tier.
+//! * [`hot`]: the memory tier. `room`: what is done when the disk has none.
 //! * [`memory`]: the node-wide budget of decoded pixels. [`bodies`]: that of answers' bodies.
 //! * [`oneshot`], [`event`], [`locks`]: waiting within one executor.
 //!
@@ -39,6 +39,7 @@ mod pace;
 pub mod queue;
 pub mod rate;
 pub mod refusals;
+mod room;
 pub mod roster;
 mod several;
 mod source;
@@ -79,6 +80,7 @@ use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::peer::auth::Identity;
 use crate::peer::pool::Pool;
+use crate::store::health::Health;
 use crate::store::originals::Originals;
 use crate::store::path::Layout;
 use crate::store::spool::Spools;
@@ -114,6 +116,8 @@ pub struct Node {
     pub name: String,
     /// Where everything lies.
     pub layout: Layout,
+    /// Whether the disk can be relied on.
+    pub health: Arc<Health>,
     /// Uploads under way.
     pub uploads: AtomicUsize,
     /// Variants to be made, by client.
@@ -166,6 +170,8 @@ pub struct Shard {
     pool: Pool,
     originals: Originals,
     variants: Variants,
+    /// The last round in which this shard let its cache give way.
+    gave_way_in: Cell<u64>,
     hot: Hot,
     publishing: IdLocks,
     journal: Journal,
@@ -202,6 +208,7 @@ impl Node {
         settings: Settings,
         name: String,
         layout: Layout,
+        health: Arc<Health>,
         metrics: NodeMetrics,
         line: Line,
         identity: Arc<Identity>,
@@ -213,6 +220,7 @@ impl Node {
             settings,
             name,
             layout,
+            health,
             uploads: AtomicUsize::new(0),
             cold_rate: RateLimit::new(cold_rate),
             upload_rate: RateLimit::new(upload_rate),
@@ -266,9 +274,10 @@ impl Shard {
         let share = node.cache_share(shards);
         let queue_max = node.settings.resize_queue;
         Self {
-            spools: Spools::new(layout.clone(), index),
-            originals: Originals::new(layout.clone(), mine),
+            spools: Spools::new(layout.clone(), index, Arc::clone(&node.health)),
+            originals: Originals::new(layout.clone(), mine, Arc::clone(&node.health)),
             variants: Variants::new(layout, share, move |start| usize::from(start) % shards == index),
+            gave_way_in: Cell::new(0),
             hot: Hot::new(node.settings.cache_memory_bytes / shards as u64),
             node,
             metrics,
@@ -398,7 +407,9 @@ impl Shard {
         self.spawn(stock);
         self.spawn(Rc::clone(&self).count_images());
         self.spawn(Rc::clone(&self).drain_strays());
-        self.spools.garbage().sweep().await;
+        self.spawn(Rc::clone(&self).see_to_losses());
+        self.spawn(Rc::clone(&self).watch_pressure());
+        self.spools.garbage().sweep(&self.node.health).await;
     }
 
     async fn count_images(self: Rc<Self>) {

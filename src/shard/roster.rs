@@ -25,6 +25,9 @@ pub struct Facts {
     /// What stands for its operator key; `None` of a node that does not tell.
     #[serde(default)]
     pub operator_key: Option<String>,
+    /// Why its disk takes no copies, by name; unknown names are of later versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// Of every member that has said anything.
@@ -50,7 +53,7 @@ impl Facts {
 
     /// As they are sent.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("six plain fields always serialise")
+        serde_json::to_vec(self).expect("the plain fields always serialise")
     }
 
     /// Reads what [`Self::encode`] wrote. `None` for anything else.
@@ -84,8 +87,11 @@ mod tests {
             version: "1".into(),
             recipe: 7,
             operator_key: Some("a".into()),
+            trouble: None,
         };
         assert_eq!(Facts::decode(&facts.encode()), Some(facts.clone()));
+        let full = Facts { trouble: Some("disk-full".into()), ..facts.clone() };
+        assert_eq!(Facts::decode(&full.encode()), Some(full));
         assert_eq!(Facts::decode(b"{}"), None);
         assert_eq!(Facts::decode(&Facts { version: "x".repeat(2000), ..facts }.encode()), None);
     }

@@ -98,9 +98,8 @@ fn unreadable(error: io::Error) -> Fault {
     match error.kind() {
         io::ErrorKind::NotFound => Fault::Gone,
         _ => match StoreError::new("read an image", error) {
-            StoreError::Io(_, error) => Fault::Unreadable(error.to_string()),
             StoreError::NoDescriptor => Fault::NoDescriptor,
-            error @ StoreError::Full => Fault::Unreadable(error.to_string()),
+            error => Fault::Unreadable(error.to_string()),
         },
     }
 }

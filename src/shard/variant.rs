@@ -1,6 +1,7 @@
 //! A variant, on the shard that owns its image: from the disk tier, else made once for all who ask.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use super::spent::Spent;
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;
-use crate::store::StoreError;
 use crate::store::originals::{Found, Original};
 use crate::store::path::VariantKey;
 use crate::store::variants::{Kept, PROVEN_BYTES};
+use crate::store::{StoreError, timely};
 use crate::telemetry::metrics::{Cache, Resize};
 
 /// A variant as found or made.
@@ -83,6 +84,8 @@ pub enum VariantError {
     Panicked,
     /// The image's or the request's fault, in the words of another node or of the helper process.
     Elsewhere(String),
+    /// This node's store is not there.
+    StoreMissing,
     /// The disk's fault, for the log.
     Disk(String),
     /// No file descriptor is left here: try again.
@@ -234,7 +237,8 @@ impl Shard {
     async fn kept(&self, ask: &VariantAsk, original: &Original) -> Option<VariantBody> {
         let format = ask.recipe.format;
         let charge = self.node.bodies.reserve(PROVEN_BYTES);
-        match self.variants.open(&ask.id, &ask.key, format, charge.is_some()).await {
+        let opened = self.variants.open(&ask.id, &ask.key, format, charge.is_some());
+        match timely("read a variant", opened).await {
             Ok(Some(Kept::Bytes(bytes))) => {
                 self.metrics.disk_hits.add();
                 let bytes = match charge {
@@ -333,12 +337,24 @@ impl Shard {
             Some(Outcome::Failed(Fault::Deadline))
         };
         let spent = match future::or(outcome, late).await {
+            Some(Outcome::Failed(Fault::Gone)) => return Err(self.gone(&key.0).await),
             Some(Outcome::Failed(fault)) => return Err(fault.into()),
             Some(Outcome::Made(_, _, spent)) => spent,
             // Without an outcome the flight was dropped with the shard.
             None => Spent::default(),
         };
         Ok((seat.flight.made().ok_or(VariantError::Busy)??, spent))
+    }
+
+    /// The source of a job was gone when the worker came to it: what is true of the image now.
+    async fn gone(&self, id: &ObjectId) -> VariantError {
+        match self.originals.look(id).await {
+            // It was replaced at that moment: it is made of the new one.
+            Ok(Found::Here(_)) => VariantError::GaveWay,
+            Ok(Found::Absent) => VariantError::Absent,
+            Ok(Found::Damaged) => VariantError::Damaged,
+            Err(error) => error.into(),
+        }
     }
 
     /// The worker has ended a job: tells everybody who waits. What was made is written to disk
@@ -377,6 +393,11 @@ impl Shard {
             Outcome::Failed(Fault::Corrupt(stamp)) => {
                 self.end_flight(&key, job);
                 self.condemn(Verified { id: key.0, format: flight.source, stamp: *stamp, right: false });
+            }
+            Outcome::Failed(Fault::Unreadable(error)) => {
+                self.end_flight(&key, job);
+                let error = StoreError::new("read an image", io::Error::other(error.clone()));
+                self.originals.set_unreadable(&key.0, &error);
             }
             Outcome::Failed(_) => self.end_flight(&key, job),
         }
@@ -424,6 +445,7 @@ impl From<StoreError> for VariantError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoDescriptor => Self::NoDescriptor,
+            StoreError::Missing => Self::StoreMissing,
             error => Self::Disk(error.to_string()),
         }
     }

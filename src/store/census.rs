@@ -133,6 +133,11 @@ impl Change<'_> {
         self.note(|images| images.saturating_sub(1), |before| before.saturating_sub(bytes));
     }
 
+    /// The image has other bytes on disk than before.
+    pub(super) fn replaced(self, before: u64, after: u64) {
+        self.note(|images| images, |bytes| bytes.saturating_sub(before) + after);
+    }
+
     /// What is not counted yet will be counted as it is then.
     fn note(&self, images: impl Fn(u64) -> u64, bytes: impl Fn(u64) -> u64) {
         if self.directory < self.census.counted.get() {

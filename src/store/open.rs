@@ -5,14 +5,19 @@
 use std::fmt;
 use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::identity::{FORMAT_LINE, Identity};
+use super::marker::{self, Place};
 use super::path::{Layout, parse_image_name};
 use super::strays;
 use crate::object::ObjectId;
+
+/// Permissions of directories, unless configured otherwise.
+pub const DATA_MODE: u32 = 0o700;
 
 /// An opened data directory. The lock is held until this is dropped (or the process ends).
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub struct DataDirectory {
     pub quarantined: Vec<ObjectId>,
     /// Ids that others own and of which a copy lies here.
     pub strays: Vec<ObjectId>,
+    /// Where the store's marker lies.
+    pub marker: Place,
     _lock: File,
 }
 
@@ -47,6 +54,10 @@ pub enum OpenError {
     NoData(PathBuf),
     /// `node.id` is there but `store/` is not: a mount that is missing.
     StoreGone(PathBuf),
+    /// `store/` is empty and lacks the marker that it had: the mount point of a disk that is missing.
+    StoreEmpty(PathBuf),
+    /// `store/` is another node's.
+    StoreForeign(PathBuf),
     /// Written by a newer version, or not by this program.
     Format(PathBuf, String),
     /// Of this version, but not as this program writes it.
@@ -59,14 +70,16 @@ pub enum OpenError {
     Io(&'static str, PathBuf, io::Error),
 }
 
-/// Opens (and if missing makes) the data directory `root` of a node of `cluster`, and counts the start.
+/// Opens (and if missing makes) the data directory `root` of a node of `cluster`, and counts the start. Directories
+/// get the permissions `mode` (files go by the process's mask, see [`mask`]).
 ///
 /// # Errors
 /// [`OpenError`]; each says what to do.
-pub fn open(root: &Path, cluster: &str) -> Result<DataDirectory, OpenError> {
+pub fn open(root: &Path, cluster: &str, mode: u32) -> Result<DataDirectory, OpenError> {
     let made = |path: &Path| {
         DirBuilder::new()
             .recursive(true)
+            .mode(mode)
             .create(path)
             .map_err(|error| OpenError::Io("make the directory", path.to_path_buf(), error))
     };
@@ -78,7 +91,9 @@ pub fn open(root: &Path, cluster: &str) -> Result<DataDirectory, OpenError> {
     let mut identity = identify(&layout, cluster)?;
     for directory in [layout.store(), layout.cache(), layout.tmp(), layout.quarantine(), layout.meta()] {
         made(&directory)?;
+        restrict(&directory, mode);
     }
+    let marker = with_room(&layout.cache(), || mark(&layout, &identity))?;
     sweep(&layout.tmp())?;
     let quarantined = quarantined(&layout.quarantine())?;
     let strays = strays::recall(&layout).map_err(|(path, error)| OpenError::Io("read", path, error))?;
@@ -86,7 +101,52 @@ pub fn open(root: &Path, cluster: &str) -> Result<DataDirectory, OpenError> {
     // Others tell this life from the last one by it. This syncs the names of the directories too.
     identity.generation += 1;
     with_room(&layout.cache(), || identity.write(&root))?;
-    Ok(DataDirectory { layout, identity, holds_images, quarantined, strays, _lock: lock })
+    Ok(DataDirectory { layout, identity, holds_images, quarantined, strays, marker, _lock: lock })
+}
+
+/// The mask of the process under which new files get the permissions `mode` without the right to run them.
+pub const fn mask(mode: u32) -> u32 {
+    !mode & 0o777
+}
+
+/// Gives a directory of ours these permissions, which an older version made with others. Of the data directory itself
+/// that is the operator's affair: it may be a mount point or hold more than ours.
+fn restrict(directory: &Path, mode: u32) {
+    let restricted = fs::metadata(directory).and_then(|facts| {
+        let is_right = facts.mode() & 0o7777 == mode;
+        if is_right { Ok(()) } else { fs::set_permissions(directory, fs::Permissions::from_mode(mode)) }
+    });
+    if let Err(error) = restricted {
+        log::warn!(path:% = directory.display(), error:% = error; "cannot set the permissions of a data directory to node.data_mode; set them, or that key to what they are");
+    }
+}
+
+/// Marks the store of a new node or of an older version, and refuses one that is not this node's.
+fn mark(layout: &Layout, identity: &Identity) -> Result<Place, OpenError> {
+    let io = |error| OpenError::Io("read", layout.store_marker(), error);
+    let look = || marker::look(layout, identity.id).map_err(io);
+    let is_new = identity.generation == 0;
+    match look()? {
+        marker::Found::Own(place) => return Ok(place),
+        marker::Found::Foreign if !is_new => {
+            return Err(OpenError::StoreForeign(layout.root().to_path_buf()));
+        }
+        marker::Found::Nothing
+            if !is_new && marker::was_written(layout) && marker::is_empty(layout).map_err(io)? =>
+        {
+            return Err(OpenError::StoreEmpty(layout.root().to_path_buf()));
+        }
+        marker::Found::Foreign | marker::Found::Nothing => {}
+    }
+    marker::write(layout, identity.id)
+        .map_err(|error| OpenError::Io("write", layout.store_marker(), error))?;
+    match look()? {
+        marker::Found::Own(place) => Ok(place),
+        // Something else writes there at this moment.
+        marker::Found::Foreign | marker::Found::Nothing => {
+            Err(OpenError::StoreForeign(layout.root().to_path_buf()))
+        }
+    }
 }
 
 /// Locks the data directory `root`, which must be one, and leaves everything else as it is.
@@ -109,11 +169,13 @@ pub fn open_offline(root: &Path) -> Result<Offline, OpenError> {
 
 fn lock(root: &Path) -> Result<File, OpenError> {
     let path = root.join("lock");
-    let written = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = match written {
-        // A disk that was mounted read-only for a check.
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
-        written => written,
+    // Held open for reading only: a file that is open for writing keeps the disk from being mounted read-only.
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let made = File::options().create(true).truncate(false).write(true).open(&path);
+            made.and_then(|_| File::open(&path))
+        }
+        opened => opened,
     };
     let file = file.map_err(|error| OpenError::Io("open the lock file", path.clone(), error))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -158,7 +220,7 @@ fn is_identified(layout: &Layout) -> Result<bool, OpenError> {
 
 /// Writes; on a full disk again and again, with less of the variant cache each time. A node whose disk is full has to
 /// be able to start, for it serves what it has.
-pub(super) fn with_room(cache: &Path, write: impl Fn() -> Result<(), OpenError>) -> Result<(), OpenError> {
+pub(super) fn with_room<T>(cache: &Path, write: impl Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let mut parts = fs::read_dir(cache).into_iter().flatten().flatten().map(|entry| entry.path());
     loop {
         match write() {
@@ -230,6 +292,18 @@ impl fmt::Display for OpenError {
                 "{} has a node.id but no store/: mount the disk that holds it, or remove node.id to start a new node",
                 path.display()
             ),
+            Self::StoreEmpty(path) => write!(
+                f,
+                "{0} has a node.id but its store/ is empty and without the marker that it had: mount the disk that holds \
+                 it, or remove {0}/meta/store-marked to go on with an empty store",
+                path.display()
+            ),
+            Self::StoreForeign(path) => write!(
+                f,
+                "{0}/store is another node's, as its file .reticulum says: mount this node's disk there, or remove that \
+                 file to take the store over",
+                path.display()
+            ),
             Self::Format(path, found) => write!(
                 f,
                 "{} says {found:?}, not {FORMAT_LINE:?}: it belongs to another version; use that version or another --data",
@@ -266,19 +340,19 @@ mod tests {
     #[test]
     fn a_second_opening_is_refused_until_the_first_is_dropped() {
         let root = tempfile::tempdir().unwrap();
-        let first = open(root.path(), "a").unwrap();
-        assert!(matches!(open(root.path(), "a"), Err(OpenError::InUse(_))));
+        let first = open(root.path(), "a", DATA_MODE).unwrap();
+        assert!(matches!(open(root.path(), "a", DATA_MODE), Err(OpenError::InUse(_))));
         drop(first);
-        open(root.path(), "a").unwrap();
+        open(root.path(), "a", DATA_MODE).unwrap();
     }
 
     #[test]
     fn temporary_files_are_swept_and_identity_is_kept() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path(), "a").unwrap());
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
         let first = Identity::read(&Layout::new(root.path()), "a").unwrap().unwrap();
         fs::write(root.path().join("tmp/0-7"), b"half an upload").unwrap();
-        let second = open(root.path(), "a").unwrap().identity;
+        let second = open(root.path(), "a", DATA_MODE).unwrap().identity;
         assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
         // But the start is counted, durably.
         assert_eq!((first.generation, second.generation), (1, 2));
@@ -289,26 +363,26 @@ mod tests {
     #[test]
     fn a_missing_store_under_an_identity_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path(), "a").unwrap());
-        fs::remove_dir(root.path().join("store")).unwrap();
-        assert!(matches!(open(root.path(), "a"), Err(OpenError::StoreGone(_))));
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
+        fs::remove_dir_all(root.path().join("store")).unwrap();
+        assert!(matches!(open(root.path(), "a", DATA_MODE), Err(OpenError::StoreGone(_))));
     }
 
     #[test]
     fn a_directory_of_another_cluster_is_refused_and_no_start_is_counted() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path(), "a").unwrap());
-        let error = open(root.path(), "b").unwrap_err().to_string();
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
+        let error = open(root.path(), "b", DATA_MODE).unwrap_err().to_string();
         assert!(error.contains("\"a\"") && error.contains("cluster.name"), "{error}");
-        assert_eq!(open(root.path(), "a").unwrap().identity.generation, 2);
+        assert_eq!(open(root.path(), "a", DATA_MODE).unwrap().identity.generation, 2);
     }
 
     #[test]
     fn a_damaged_identity_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path(), "a").unwrap());
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
         fs::write(root.path().join("node.id"), "reticulum 1\nid 00\n").unwrap();
-        assert!(matches!(open(root.path(), "a"), Err(OpenError::Identity(_))));
+        assert!(matches!(open(root.path(), "a", DATA_MODE), Err(OpenError::Identity(_))));
     }
 
     #[test]
@@ -330,21 +404,76 @@ mod tests {
     #[test]
     fn one_image_in_its_place_is_enough_to_hold_images() {
         let root = tempfile::tempdir().unwrap();
-        assert!(!open(root.path(), "a").unwrap().holds_images);
+        assert!(!open(root.path(), "a", DATA_MODE).unwrap().holds_images);
         let directory = root.path().join("store/da/39");
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("note.txt"), "").unwrap();
-        assert!(!open(root.path(), "a").unwrap().holds_images);
+        assert!(!open(root.path(), "a", DATA_MODE).unwrap().holds_images);
         fs::write(directory.join("da39a3ee5e6b4b0d3255bfef95601890afd80709.png"), "").unwrap();
-        assert!(open(root.path(), "a").unwrap().holds_images);
+        assert!(open(root.path(), "a", DATA_MODE).unwrap().holds_images);
+    }
+
+    #[test]
+    fn an_empty_folder_in_place_of_the_store_is_refused_and_an_older_versions_store_is_marked() {
+        let root = tempfile::tempdir().unwrap();
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
+        let (store, away) = (root.path().join("store"), root.path().join("away"));
+        fs::rename(&store, &away).unwrap();
+        for directory in ["store", "store/lost+found"] {
+            fs::create_dir(root.path().join(directory)).unwrap();
+            let error = open(root.path(), "a", DATA_MODE).unwrap_err();
+            assert!(matches!(error, OpenError::StoreEmpty(_)), "{error}");
+        }
+        // Whoever restores images by hand may leave the marker out.
+        fs::create_dir(store.join("da")).unwrap();
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
+        fs::remove_dir_all(&store).unwrap();
+        fs::rename(&away, &store).unwrap();
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
+        // As an older version left it.
+        fs::remove_file(store.join(".reticulum")).unwrap();
+        fs::remove_file(root.path().join("meta/store-marked")).unwrap();
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
+        assert!(store.join(".reticulum").exists());
+    }
+
+    #[test]
+    fn another_nodes_store_is_refused_unless_the_node_is_new() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for root in [&one, &two] {
+            drop(open(root.path(), "a", DATA_MODE).unwrap());
+        }
+        fs::remove_dir_all(one.path().join("store")).unwrap();
+        fs::rename(two.path().join("store"), one.path().join("store")).unwrap();
+        assert!(matches!(open(one.path(), "a", DATA_MODE), Err(OpenError::StoreForeign(_))));
+        fs::remove_file(one.path().join("node.id")).unwrap();
+        let taken = open(one.path(), "a", DATA_MODE).unwrap();
+        let found = marker::look(&taken.layout, taken.identity.id).unwrap();
+        assert_eq!(found, marker::Found::Own(taken.marker));
+    }
+
+    #[test]
+    fn directories_have_the_permissions_that_are_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let data = root.path().join("data");
+        let mode = |name: &str| fs::metadata(data.join(name)).unwrap().mode() & 0o7777;
+        let folders = ["store", "cache", "tmp", "quarantine", "meta"];
+        for asked in [0o700, 0o750] {
+            drop(open(&data, "a", asked).unwrap());
+            assert_eq!(folders.map(mode), [asked; 5]);
+            // What an older version or somebody else made.
+            fs::set_permissions(data.join("store"), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        assert_eq!(mode("."), 0o700);
+        assert_eq!((mask(0o700), mask(0o750)), (0o077, 0o027));
     }
 
     #[test]
     fn a_directory_of_a_newer_format_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path(), "a").unwrap());
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
         fs::write(root.path().join("node.id"), "reticulum 2\n").unwrap();
-        assert!(matches!(open(root.path(), "a"), Err(OpenError::Format(..))));
+        assert!(matches!(open(root.path(), "a", DATA_MODE), Err(OpenError::Format(..))));
     }
 
     #[test]
@@ -352,20 +481,20 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         assert!(matches!(open_offline(root.path()), Err(OpenError::NoData(_))));
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
-        drop(open(root.path(), "a").unwrap());
+        drop(open(root.path(), "a", DATA_MODE).unwrap());
         fs::write(root.path().join("tmp/0-7"), b"half an upload").unwrap();
         let offline = open_offline(root.path()).unwrap();
         assert!(root.path().join("tmp/0-7").exists());
-        assert!(matches!(open(root.path(), "a"), Err(OpenError::InUse(_))));
+        assert!(matches!(open(root.path(), "a", DATA_MODE), Err(OpenError::InUse(_))));
         drop(offline);
-        fs::remove_dir(root.path().join("store")).unwrap();
+        fs::remove_dir_all(root.path().join("store")).unwrap();
         assert!(matches!(open_offline(root.path()), Err(OpenError::StoreGone(_))));
     }
 
     #[test]
     fn a_file_in_the_place_of_the_directory_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = open(file.path(), "a").unwrap_err();
+        let error = open(file.path(), "a", DATA_MODE).unwrap_err();
         assert!(error.to_string().contains("--data"), "{error}");
     }
 }

@@ -4,25 +4,29 @@
 //! A read asks the file system, not an index; what was found is remembered in a bounded table so
 //! that the next request asks nothing.
 
+mod publish;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use glommio::io::{BufferedFile, Directory};
+use glommio::io::BufferedFile;
 use lru::LruCache;
-use rustix::fs::Stat;
+use rustix::fs::{FileType, Stat};
 use sha1::{Digest, Sha1};
 
-use super::StoreError;
 use super::census::Census;
 use super::descriptor;
+use super::health::Health;
+use super::losses::Losses;
 use super::path::Layout;
 use super::read::{CHUNK_BYTES, Reader};
-use super::spool::Temporary;
+use super::{StoreError, plain, timely};
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspector};
 use crate::object::{Format, ObjectId};
@@ -47,9 +51,10 @@ pub struct Original {
     pub stamp: Stamp,
 }
 
-/// A file's inode, size and change time: unchanged means the bytes have not been written since.
+/// A file's device, inode, size and change time: unchanged means the bytes have not been written since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
+    device: u64,
     inode: u64,
     size: u64,
     changed_s: i64,
@@ -61,7 +66,7 @@ pub struct Stamp {
 pub enum Found {
     /// It is stored.
     Here(Original),
-    /// There is no such file.
+    /// There is no such file, and the store is there.
     Absent,
     /// Every copy here failed its hash and lies in quarantine.
     Damaged,
@@ -76,7 +81,13 @@ pub struct Originals {
     quarantine_serial: Cell<u64>,
     /// Bit per `<aa>/<bb>`: made and synced in its parents by this process.
     directories: RefCell<Box<[u64; 1024]>>,
+    /// How often the store had come back when those were made.
+    directories_of: Cell<u64>,
     census: Census,
+    /// Copies that are not counted any more, and will be again when they can be opened.
+    lost: RefCell<HashSet<ObjectId>>,
+    health: Arc<Health>,
+    losses: Rc<Losses>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +95,17 @@ struct Known {
     original: Original,
     verified: Option<SystemTime>,
     header: Option<Header>,
+}
+
+/// What came of reading a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// Its bytes are right.
+    Right,
+    /// They are not; this is the file.
+    Wrong(Original),
+    /// The file has gone since it was found.
+    Gone,
 }
 
 /// What is known of an id, with what the image says about itself.
@@ -101,15 +123,24 @@ pub enum Described {
 
 impl Originals {
     /// The images of a shard below `layout`; `quarantined` are the shard's ids with a bad copy.
-    pub fn new(layout: Layout, quarantined: HashSet<ObjectId>) -> Self {
+    pub fn new(layout: Layout, quarantined: HashSet<ObjectId>, health: Arc<Health>) -> Self {
         Self {
             layout,
             known: RefCell::new(LruCache::new(KNOWN_MAX)),
             quarantined: RefCell::new(quarantined),
             quarantine_serial: Cell::new(0),
             directories: RefCell::new(Box::new([0; 1024])),
+            directories_of: Cell::new(health.returns()),
             census: Census::default(),
+            lost: RefCell::default(),
+            health,
+            losses: Rc::default(),
         }
+    }
+
+    /// Copies that this node had and has no more, or cannot read.
+    pub fn losses(&self) -> &Rc<Losses> {
+        &self.losses
     }
 
     /// How many images there are and of how many bytes: right once [`Originals::take_stock`] has ended.
@@ -124,7 +155,7 @@ impl Originals {
         self.census.take(&self.layout, is_mine).await
     }
 
-    /// Looks an id up: in memory, else on disk.
+    /// Looks an id up: in memory, else on disk. What is remembered may have gone since; see [`Originals::look`].
     ///
     /// # Errors
     /// [`StoreError`] when the disk cannot tell; that is no "absent".
@@ -132,13 +163,32 @@ impl Originals {
         if let Some(known) = self.known.borrow_mut().get(id) {
             return Ok(Found::Here(known.original));
         }
+        let returns = self.health.returns();
         for format in Format::ALL {
             if let Some((_, original)) = self.open_as(id, format).await? {
                 self.remember(id, original, None);
                 return Ok(Found::Here(original));
             }
         }
-        Ok(if self.quarantined.borrow().contains(id) { Found::Damaged } else { Found::Absent })
+        if self.quarantined.borrow().contains(id) {
+            return Ok(Found::Damaged);
+        }
+        self.health.prove_store(returns).await?;
+        Ok(Found::Absent)
+    }
+
+    /// Looks an id up on disk, for what is told to others or decides what becomes of other copies.
+    ///
+    /// # Errors
+    /// As [`Originals::find`].
+    pub async fn look(&self, id: &ObjectId) -> Result<Found, StoreError> {
+        let known = self.known.borrow().peek(id).map(|known| known.original.format);
+        if let Some(format) = known
+            && let Some((_, original)) = self.open(id, format).await?
+        {
+            return Ok(Found::Here(original));
+        }
+        self.find(id).await
     }
 
     /// Opens a found image. `None`: it has gone since, and is forgotten.
@@ -150,8 +200,9 @@ impl Originals {
         id: &ObjectId,
         format: Format,
     ) -> Result<Option<(OwnedFd, Original)>, StoreError> {
+        let returns = self.health.returns();
         let Some((file, original)) = self.open_as(id, format).await? else {
-            self.known.borrow_mut().pop(id);
+            self.forget(id, returns).await;
             return Ok(None);
         };
         let verified = self.verified_at(id, original.stamp);
@@ -161,6 +212,36 @@ impl Originals {
         // Only the duplicate is used from here on; an error of closing the first means nothing.
         let _ = file.close().await;
         Ok(Some((descriptor, original)))
+    }
+
+    /// A file that was known is not there. Where its store is, it has vanished; else all of them have, and will be back.
+    async fn forget(&self, id: &ObjectId, returns: u64) {
+        let known = self.known.borrow_mut().pop(id);
+        if let Some(known) = known
+            && self.health.prove_store(returns).await.is_ok()
+        {
+            self.health.count_vanished(id);
+            self.lose(id, known.original.length);
+        }
+    }
+
+    /// A copy that was counted is not there, as far as can be told.
+    fn lose(&self, id: &ObjectId, length: u64) {
+        if self.lost.borrow_mut().insert(*id) {
+            self.census.change(id).removed(length);
+        }
+        self.losses.add(*id);
+    }
+
+    /// A copy could be opened and not read: nothing that was remembered of it counts any more.
+    pub fn set_unreadable(&self, id: &ObjectId, error: &StoreError) {
+        let known = self.known.borrow_mut().pop(id);
+        self.health.note(error);
+        self.health.count_unreadable(id, error);
+        match known {
+            Some(known) => self.lose(id, known.original.length),
+            None => self.losses.add(*id),
+        }
     }
 
     /// What an image says about itself: remembered, else read from the whole file, which proves it too.
@@ -174,12 +255,19 @@ impl Originals {
             Found::Absent => return Ok(Described::Absent),
             Found::Damaged => return Ok(Described::Damaged(None)),
         };
+        let Some((file, original)) = self.open(id, found.format).await? else {
+            // It may be there as another format, or its whole store may be gone.
+            return Ok(match self.find(id).await? {
+                Found::Damaged => Described::Damaged(None),
+                Found::Here(_) | Found::Absent => Described::Absent,
+            });
+        };
         let remembered = self.known.borrow().peek(id).and_then(|known| known.header);
         if let Some(header) = remembered {
-            return Ok(Described::Here(found, header));
+            return Ok(Described::Here(original, header));
         }
-        let Some((file, original)) = self.open(id, found.format).await? else { return Ok(Described::Absent) };
-        let (digest, inspected) = read_whole(&Reader::new(file, original.length), limits).await?;
+        let read = read_whole(&Reader::new(file, original.length), limits).await;
+        let (digest, inspected) = read.inspect_err(|error| self.set_unreadable(id, error))?;
         if digest != *id {
             return Ok(Described::Damaged(Some(original)));
         }
@@ -214,93 +302,20 @@ impl Originals {
         }
     }
 
-    /// Gives a received upload its name, or proves that the image is here already. When this
-    /// returns, the image survives a power cut. The caller lets only one at a time do this per id.
+    /// Whether a found copy can be read and is right: remembered, else read. A wrong one is told of by its facts.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing new is visible then.
-    pub async fn publish(
-        &self,
-        temporary: Temporary,
-        id: &ObjectId,
-        format: Format,
-    ) -> Result<Original, StoreError> {
-        self.prepare_directories(id).await?;
-        if let Some(original) = self.already_here(id).await? {
-            // Whoever gave it its name may have died before this.
-            sync_directory(&self.layout.image_directory(id)).await?;
-            return Ok(original);
-        }
-        let path = self.layout.image(id, format);
-        let change = self.census.change(id);
-        glommio::io::rename(temporary.path(), &path)
-            .await
-            .map_err(|error| StoreError::new("name an image", error))?;
-        temporary.release();
-        if let Err(error) = sync_directory(&self.layout.image_directory(id)).await {
-            // Not durable, so not stored: it must not be found by the next request.
-            let _ = glommio::io::remove(&path).await;
-            return Err(error);
-        }
-        let gone = || StoreError::new("open a new image", io::Error::from(io::ErrorKind::NotFound));
-        let (_, original) = self.open_as(id, format).await?.ok_or_else(gone)?;
-        change.added(original.length);
-        self.remember(id, original, Some(SystemTime::now()));
-        self.quarantined.borrow_mut().remove(id);
-        Ok(original)
-    }
-
-    /// Moves a copy that failed its hash out of the way, for good.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the file cannot be moved; it is then still found, and fails again.
-    pub async fn quarantine(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
-        let Original { format, length, .. } = *original;
-        self.known.borrow_mut().pop(id);
-        self.quarantined.borrow_mut().insert(*id);
-        let serial = self.quarantine_serial.get();
-        self.quarantine_serial.set(serial + 1);
-        // Unique over restarts too: the time of day, then a counter.
-        let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let to = self.layout.quarantined(id, format, seconds * 1_000 + serial % 1_000);
-        let change = self.census.change(id);
-        match glommio::io::rename(self.layout.image(id, format), to).await.map_err(io::Error::from) {
-            Ok(()) => {
-                change.removed(length);
-                Ok(())
-            }
-            // Another request saw the same damage first.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(StoreError::new("quarantine an image", error)),
-        }
-    }
-
-    /// Removes a stored image for good: durable when this returns. Whoever has it open reads it to its end.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the image may be found still.
-    pub async fn remove(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
-        self.known.borrow_mut().pop(id);
-        let change = self.census.change(id);
-        glommio::io::remove(self.layout.image(id, original.format))
-            .await
-            .map_err(|error| StoreError::new("remove an image", error))?;
-        change.removed(original.length);
-        sync_directory(&self.layout.image_directory(id)).await
-    }
-
-    async fn already_here(&self, id: &ObjectId) -> Result<Option<Original>, StoreError> {
-        let Found::Here(found) = self.find(id).await? else { return Ok(None) };
-        let Some((descriptor, original)) = self.open(id, found.format).await? else { return Ok(None) };
+    /// [`StoreError`] when it cannot be read.
+    pub async fn check(&self, id: &ObjectId, found: &Original) -> Result<Checked, StoreError> {
+        let Some((file, original)) = self.open(id, found.format).await? else { return Ok(Checked::Gone) };
         if self.is_verified(id, original.stamp) {
-            return Ok(Some(original));
+            return Ok(Checked::Right);
         }
-        if Reader::new(descriptor, original.length).digest().await? == *id {
-            self.set_verified(id, original.stamp);
-            return Ok(Some(original));
+        if Reader::new(file, original.length).digest().await? != *id {
+            return Ok(Checked::Wrong(original));
         }
-        self.quarantine(id, &original).await?;
-        Ok(None)
+        self.set_verified(id, original.stamp);
+        Ok(Checked::Right)
     }
 
     async fn open_as(
@@ -308,18 +323,39 @@ impl Originals {
         id: &ObjectId,
         format: Format,
     ) -> Result<Option<(BufferedFile, Original)>, StoreError> {
-        match BufferedFile::open(self.layout.image(id, format)).await.map_err(io::Error::from) {
-            Ok(file) => {
-                let stat = rustix::fs::fstat(descriptor::borrow(&file))
-                    .map_err(|error| StoreError::new("stat an image", error))?;
-                Ok(Some((file, Original::new(format, &stat))))
+        const DOING: &str = "open an image";
+        let opened = timely(DOING, async {
+            match BufferedFile::open(self.layout.image(id, format)).await.map_err(plain) {
+                Ok(file) => {
+                    let stat = rustix::fs::fstat(descriptor::borrow(&file))
+                        .map_err(|error| StoreError::new("stat an image", error))?;
+                    if !FileType::from_raw_mode(stat.st_mode).is_file() {
+                        return Err(StoreError::new(DOING, io::Error::from(io::ErrorKind::IsADirectory)));
+                    }
+                    Ok(Some((file, Original::new(format, &stat))))
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(StoreError::new(DOING, error)),
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::new("open an image", error)),
-        }
+        });
+        opened.await.inspect_err(|error| {
+            self.health.note(error);
+            if error.is_of_the_process() {
+                return;
+            }
+            self.health.count_unreadable(id, error);
+            let known = self.known.borrow_mut().pop(id);
+            if let Some(known) = known {
+                // It was readable once. Ids that nobody stored here are no losses, whatever is wrong with a folder.
+                self.lose(id, known.original.length);
+            }
+        })
     }
 
     fn remember(&self, id: &ObjectId, original: Original, verified: Option<SystemTime>) {
+        if self.lost.borrow_mut().remove(id) {
+            self.census.change(id).added(original.length);
+        }
         let mut known = self.known.borrow_mut();
         let header = known.peek(id).filter(|known| known.original.stamp == original.stamp);
         let header = header.and_then(|known| known.header);
@@ -330,26 +366,6 @@ impl Originals {
         let known = self.known.borrow();
         let known = known.peek(id).filter(|known| known.original.stamp == stamp)?;
         known.verified.filter(|at| at.elapsed().is_ok_and(|age| age < VERIFIED_FOR))
-    }
-
-    /// Makes `<aa>/<bb>` and syncs it in its parents, once per process: a directory that is there
-    /// may have been made by a process that died before its sync.
-    async fn prepare_directories(&self, id: &ObjectId) -> Result<(), StoreError> {
-        let index = usize::from(u16::from_be_bytes([id.digest()[0], id.digest()[1]]));
-        let (word, bit) = (index / 64, 1 << (index % 64));
-        if self.directories.borrow()[word] & bit != 0 {
-            return Ok(());
-        }
-        for directory in [self.layout.image_parent(id), self.layout.image_directory(id)] {
-            let made = Directory::create(&directory)
-                .await
-                .map_err(|error| StoreError::new("make a directory", error))?;
-            let _ = made.close().await;
-        }
-        sync_directory(&self.layout.store()).await?;
-        sync_directory(&self.layout.image_parent(id)).await?;
-        self.directories.borrow_mut()[word] |= bit;
-        Ok(())
     }
 }
 
@@ -365,6 +381,7 @@ impl Stamp {
     /// The stamp of a file.
     pub fn new(stat: &Stat) -> Self {
         Self {
+            device: stat.st_dev,
             inode: stat.st_ino,
             size: u64::try_from(stat.st_size).unwrap_or(0),
             changed_s: stat.st_ctime,
@@ -402,14 +419,6 @@ pub(super) fn upload_time(seconds: i64, nanoseconds: i64) -> SystemTime {
     let seconds = u64::try_from(seconds).unwrap_or(0).min(LAST_SECOND);
     let nanoseconds = u32::try_from(nanoseconds).unwrap_or(0).min(999_999_999);
     SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
-}
-
-async fn sync_directory(path: &Path) -> Result<(), StoreError> {
-    let sync = |error| StoreError::new("sync a directory", error);
-    let directory = Directory::open(path).await.map_err(|error| sync(io::Error::from(error)))?;
-    directory.sync().await.map_err(|error| sync(error.into()))?;
-    let _ = directory.close().await;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -57,6 +57,21 @@ impl Layout {
         self.root.join("store")
     }
 
+    /// What tells this node's store from an empty mount point or another node's; not an image.
+    pub fn store_marker(&self) -> PathBuf {
+        self.root.join("store/.reticulum")
+    }
+
+    /// Says that the store has had its marker: without the one, the other must be there at the next start.
+    pub fn store_marked(&self) -> PathBuf {
+        self.meta().join("store-marked")
+    }
+
+    /// A small file that is written and synced now and then, to see whether the disk does that.
+    pub fn disk_probe(&self) -> PathBuf {
+        self.meta().join("probe")
+    }
+
     /// Made variants; may be deleted at any time.
     pub fn cache(&self) -> PathBuf {
         self.root.join("cache")

@@ -7,16 +7,18 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use glommio::io::{BufferedFile, OpenOptions};
 
 use super::collision::{Collision, Hasher};
+use super::health::Health;
 use super::originals::upload_time;
 use super::path::Layout;
 use super::read::Reader;
-use super::{StoreError, descriptor};
+use super::{StoreError, descriptor, plain, timely};
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspector};
 use crate::object::ObjectId;
@@ -25,6 +27,9 @@ use crate::object::ObjectId;
 /// work; below about 64 KiB the cost per call shows.
 pub const BUFFER_BYTES: usize = 256 << 10;
 
+/// Between two looks whether a disk that hangs answers again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 /// Where temporary files come from and go to; one per shard.
 #[derive(Debug)]
 pub struct Spools {
@@ -32,6 +37,7 @@ pub struct Spools {
     shard: usize,
     serial: Cell<u64>,
     garbage: Rc<Garbage>,
+    health: Arc<Health>,
 }
 
 /// An upload that is being received.
@@ -45,6 +51,7 @@ pub struct Spool {
     hasher: Hasher,
     inspector: Inspector,
     modified: Option<SystemTime>,
+    health: Arc<Health>,
 }
 
 /// A received upload: whole, inspected and synced, under a temporary name.
@@ -87,8 +94,8 @@ pub struct Garbage {
 
 impl Spools {
     /// The temporary files of shard number `shard`.
-    pub fn new(layout: Layout, shard: usize) -> Self {
-        Self { layout, shard, serial: Cell::new(0), garbage: Rc::default() }
+    pub fn new(layout: Layout, shard: usize, health: Arc<Health>) -> Self {
+        Self { layout, shard, serial: Cell::new(0), garbage: Rc::default(), health }
     }
 
     /// The files that wait to be removed.
@@ -118,7 +125,15 @@ impl Spools {
     /// [`StoreError`] when the temporary file cannot be made.
     pub async fn begin(&self, limits: Limits) -> Result<Spool, StoreError> {
         let temporary = self.temporary();
-        let file = create(temporary.path()).await?;
+        let created = create(temporary.path()).await.inspect_err(|error| self.health.note(error));
+        let file = match created {
+            // Its folder has gone, most likely with all of the data directory.
+            Err(StoreError::Io(_, error)) if error.kind() == io::ErrorKind::NotFound => {
+                self.health.prove_store(self.health.returns()).await?;
+                return Err(StoreError::Io("make a temporary file", error));
+            }
+            created => created?,
+        };
         Ok(Spool {
             file,
             temporary,
@@ -128,6 +143,7 @@ impl Spools {
             hasher: Hasher::plain(),
             inspector: Inspector::new(limits),
             modified: None,
+            health: Arc::clone(&self.health),
         })
     }
 }
@@ -171,16 +187,17 @@ impl Spool {
         let header = self.inspector.finish().map_err(SpoolError::Refused)?;
         let id = ObjectId::from_digest(self.hasher.finalize().map_err(|Collision| SpoolError::Collision)?);
         let last = std::mem::take(&mut self.buffer);
-        write_all(&self.file, last, self.written).await.map_err(SpoolError::Store)?;
+        let failed = |error| {
+            self.health.note(&error);
+            SpoolError::Store(error)
+        };
+        write_all(&self.file, last, self.written).await.map_err(failed)?;
         if let Some(time) = self.modified {
             // After the last write, which dates the file too.
             descriptor::set_modified(&self.file, time)
-                .map_err(|error| SpoolError::Store(StoreError::new("date a copy", error)))?;
+                .map_err(|error| failed(StoreError::new("date a copy", error)))?;
         }
-        self.file
-            .fdatasync()
-            .await
-            .map_err(|error| SpoolError::Store(StoreError::new("sync an upload", error)))?;
+        sync(&self.file, "sync an upload").await.map_err(failed)?;
         // The data is durable; an error of the close itself could add nothing.
         let _ = self.file.close().await;
         Ok(Spooled { temporary: self.temporary, id, length: self.length, header })
@@ -189,7 +206,7 @@ impl Spool {
     async fn flush(&mut self) -> Result<(), StoreError> {
         let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(BUFFER_BYTES));
         let length = full.len() as u64;
-        write_all(&self.file, full, self.written).await?;
+        write_all(&self.file, full, self.written).await.inspect_err(|error| self.health.note(error))?;
         self.written += length;
         Ok(())
     }
@@ -247,8 +264,9 @@ impl Garbage {
         }
     }
 
-    /// Removes files as they come, for ever. Run one per shard.
-    pub async fn sweep(&self) {
+    /// Removes files as they come, for ever, unless the disk hangs: a removal would hold up the shard's blocking thread.
+    /// Run one per shard.
+    pub async fn sweep(&self, health: &Health) {
         loop {
             let path = std::future::poll_fn(|context| match self.paths.borrow_mut().pop() {
                 Some(path) => Poll::Ready(path),
@@ -258,6 +276,9 @@ impl Garbage {
                 }
             })
             .await;
+            while health.may_hang() {
+                glommio::timer::sleep(LOOK_AGAIN).await;
+            }
             // A file that is gone already (or was never made) is what we want.
             let _ = glommio::io::remove(&path).await;
         }
@@ -273,12 +294,17 @@ impl Garbage {
 
 /// Makes a new file for writing.
 pub(super) async fn create(path: &Path) -> Result<BufferedFile, StoreError> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .buffered_open(path)
-        .await
-        .map_err(|error| StoreError::new("make a temporary file", error))
+    const DOING: &str = "make a temporary file";
+    timely(DOING, async {
+        let opened = OpenOptions::new().write(true).create_new(true).buffered_open(path).await;
+        opened.map_err(|error| StoreError::new(DOING, plain(error)))
+    })
+    .await
+}
+
+/// Makes what was written durable. After a failure nothing of the file may be relied on, whatever a second sync says.
+pub(super) async fn sync(file: &BufferedFile, doing: &'static str) -> Result<(), StoreError> {
+    timely(doing, async { file.fdatasync().await.map_err(|error| StoreError::unsynced(doing, error)) }).await
 }
 
 /// Writes the whole buffer.
@@ -287,11 +313,12 @@ pub(super) async fn create(path: &Path) -> Result<BufferedFile, StoreError> {
 /// A regular file's write comes back short only where the disk has no room for the rest, so that is
 /// what it is taken for.
 pub(super) async fn write_all(file: &BufferedFile, bytes: Vec<u8>, position: u64) -> Result<(), StoreError> {
+    const DOING: &str = "write a temporary file";
     let length = bytes.len();
-    let written = file
-        .write_at(bytes, position)
-        .await
-        .map_err(|error| StoreError::new("write a temporary file", error))?;
+    let written = timely(DOING, async {
+        file.write_at(bytes, position).await.map_err(|error| StoreError::new(DOING, error))
+    });
+    let written = written.await?;
     if written == length { Ok(()) } else { Err(StoreError::Full) }
 }
 
@@ -301,6 +328,7 @@ mod tests {
 
     use super::*;
     use crate::store::collision::tests::shattered;
+    use crate::store::marker::Place;
 
     /// A GIF of one pixel.
     const IMAGE: &[u8] =
@@ -317,7 +345,10 @@ mod tests {
     #[test]
     fn refuses_an_upload_that_was_made_to_collide_and_takes_it_as_a_copy() {
         let folder = tempfile::tempdir().unwrap();
-        let spools = Spools::new(Layout::new(folder.path()), 0);
+        let layout = Layout::new(folder.path());
+        let nowhere = Place { device: 0, inode: 0 };
+        let health = Arc::new(Health::new(layout.clone(), [0; 16], nowhere, 0, Arc::default()));
+        let spools = Spools::new(layout, 0, health);
         std::fs::create_dir(Layout::new(folder.path()).tmp()).unwrap();
         let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).ring_depth(64);
         builder.make().unwrap().run(async {

@@ -15,7 +15,7 @@ use glommio::sync::RwLock;
 use super::StoreError;
 use super::path::Layout;
 use super::record::replace_file;
-use super::spool::write_all;
+use super::spool::{sync, write_all};
 use crate::object::ObjectId;
 
 const MAGIC: [u8; 4] = *b"RTS1";
@@ -81,7 +81,7 @@ impl Journal {
         part.position += RECORD_BYTES as u64;
         let file = part.file.as_ref().expect("it was made above");
         write_all(file, record(kind, id).to_vec(), position).await?;
-        file.fdatasync().await.map_err(|error| StoreError::new("sync the strays journal", error))
+        sync(file, "sync the strays journal").await
     }
 
     async fn make(&self) -> Result<BufferedFile, StoreError> {

@@ -5,6 +5,8 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use env_logger::fmt::Formatter;
 use log::kv::{Error, Key, Value, VisitSource};
@@ -17,6 +19,35 @@ pub enum Form {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// At most one line a second, for what anybody may cause.
+#[derive(Debug, Default)]
+pub struct Limited {
+    /// The second of the last line.
+    last: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl Limited {
+    /// One that lets the first line through.
+    pub const fn new() -> Self {
+        Self { last: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+    }
+
+    /// Whether a line may be written now; and if so, how many were left out since the last one.
+    pub fn pass(&self) -> Option<u64> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.pass_at(now)
+    }
+
+    fn pass_at(&self, second: u64) -> Option<u64> {
+        if self.last.swap(second, Relaxed) == second {
+            self.left_out.fetch_add(1, Relaxed);
+            return None;
+        }
+        Some(self.left_out.swap(0, Relaxed))
+    }
 }
 
 /// Starts the log; later calls change the level alone.
@@ -69,5 +100,19 @@ impl<'kvs> VisitSource<'kvs> for JsonFields {
         let value = value.to_u64().map_or_else(|| value.to_string().into(), serde_json::Value::from);
         self.0.insert(key.to_string(), value);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_a_second_passes_and_says_how_many_did_not() {
+        let lines = Limited::new();
+        assert_eq!(
+            [7, 7, 7, 9, 9, 10].map(|second| lines.pass_at(second)),
+            [Some(0), None, None, Some(2), None, Some(1)]
+        );
     }
 }

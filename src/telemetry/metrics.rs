@@ -3,6 +3,7 @@
 //! Every shard counts into its own [`ShardMetrics`]; only a scrape reads them together, so no two
 //! cores write one cache line. Labels come from the closed enums here.
 
+mod disk;
 mod label;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto;
 use prometheus::{Encoder, Registry, TextEncoder};
 
+pub use self::disk::DiskMetrics;
 pub use self::label::{Cache, Label, Member, Resize, Route, Stage, Unproven};
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
@@ -205,11 +207,11 @@ pub struct NodeMetrics {
 }
 
 impl NodeMetrics {
-    /// The sum over `shards`, the cluster's members, and the process's own numbers.
-    pub fn new(shards: Vec<Arc<ShardMetrics>>, members: Arc<MemberMetrics>) -> Self {
+    /// The sum over `shards`, the cluster's members, the disk, and the process's own numbers.
+    pub fn new(shards: Vec<Arc<ShardMetrics>>, members: Arc<MemberMetrics>, disk: Arc<DiskMetrics>) -> Self {
         let registry = Registry::new();
         let collectors: [Box<dyn Collector>; 2] = [
-            Box::new(Sum { shards, members, desc: description() }),
+            Box::new(Sum { shards, members, disk, desc: description() }),
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         ];
         for collector in collectors {
@@ -230,6 +232,7 @@ impl NodeMetrics {
 struct Sum {
     shards: Vec<Arc<ShardMetrics>>,
     members: Arc<MemberMetrics>,
+    disk: Arc<DiskMetrics>,
     desc: Desc,
 }
 
@@ -248,6 +251,7 @@ impl Collector for Sum {
         let total = |read: fn(&ShardMetrics) -> &Counter| self.sum(|shard| read(shard).get());
         let mut families = self.stored();
         families.extend(self.repair());
+        families.extend(self.disk.families());
         families.extend([
             counter("reticulum_http_requests_total", "Requests answered.", self.requests()),
             self.histogram(

@@ -3,12 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::process::Command;
-
-use tempfile::TempDir;
 
 use crate::client::Request;
-use crate::harness::{Node, Options, put, sha1, skipped, wait_until};
+use crate::disks::Disk;
+use crate::harness::{Node, Options, put, sha1, wait_until};
 use crate::pictures::{Picture, large_png};
 
 /// What is done to the file of a stored image.
@@ -149,36 +147,11 @@ fn no_variant_is_made_of_a_damaged_image() {
     }
 }
 
-/// A small file system of its own, gone with the value. Declare it before the node that lives on it.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    /// `None`, said loudly, where this process may not mount.
-    fn mount(size: &str) -> Option<Self> {
-        let directory = TempDir::with_prefix("reticulum-e2e-disk-").expect("a temporary directory");
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(directory.path());
-        if !command.output().is_ok_and(|output| output.status.success()) {
-            skipped("the tests of a full disk need to mount a tmpfs (run them as root)");
-            return None;
-        }
-        Some(Self(directory))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a node that a failed test leaves behind must not keep the directory.
-        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
-        assert!(unmounted.is_ok_and(|status| status.success()), "umount {}", self.0.path().display());
-    }
-}
-
 #[test]
 fn a_full_disk_is_507_and_reads_go_on() {
     for shards in [1, 2] {
-        let Some(disk) = SmallDisk::mount("4m") else { return };
-        let data = Some(disk.0.path().join("data"));
+        let Some(disk) = Disk::small("size=4m") else { return };
+        let data = Some(disk.data());
         let node = Node::start(Options { shards, data, ..Options::default() });
         let images = (0..200).map(|seed| Picture::noise(200, 150, seed).png());
         let mut taken = Vec::new();

@@ -252,6 +252,8 @@ impl Node {
     pub(crate) fn files(&self, folder: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         walk(&self.data().join(folder), &mut found);
+        // By which the store is known again.
+        found.retain(|path| !path.ends_with("store/.reticulum"));
         found
     }
 

@@ -5,14 +5,16 @@
 //!
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
 //!   [`grid`]: several nodes that are one cluster. [`nginx`]: a reverse proxy before a node.
+//!   [`disks`]: disks that can be filled, frozen and taken away.
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
 //!   [`options`], [`glance`], [`presets`], [`negotiation`], [`grammar`], [`routes`]. What is sent to hurt: [`wire`],
 //!   [`desync`], [`strangers`], [`descriptors`], [`overload`], [`fairness`], [`costly`], [`corpus`].
 //! * What a node is told: [`configuration`], [`settings`], [`reload`]. Who may do what: [`access`], [`forms`], [`signed`], [`proxied`].
-//! * How nodes become a cluster and stay one: [`cluster`], [`joining`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
+//! * How nodes become a cluster and stay one: [`cluster`], [`joining`]. Where images lie in it: [`copies`]. What lasts: [`cache`], [`crash`], [`disk`], [`health`], [`losses`], [`start`], [`lifecycle`]. What a user types: [`commands`], [`demo`].
 
 mod client;
+mod disks;
 mod grid;
 mod harness;
 mod jpeg;
@@ -42,8 +44,10 @@ mod fairness;
 mod forms;
 mod glance;
 mod grammar;
+mod health;
 mod joining;
 mod lifecycle;
+mod losses;
 mod negotiation;
 mod options;
 mod originals;

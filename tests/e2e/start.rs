@@ -98,6 +98,11 @@ fn a_store_that_is_gone_and_a_newer_format_are_refused_with_what_to_do() {
     fs::rename(&store, &away).expect("rename");
     refuses(free_port(), &node.data(), &[], &["store/", "mount"]);
     assert!(!store.exists(), "a refused start must make nothing");
+    // The mount point of a disk that is not mounted is there, and empty.
+    fs::create_dir(&store).expect("make");
+    refuses(free_port(), &node.data(), &[], &["store/", "mount", "meta/store-marked"]);
+    assert_eq!(fs::read_dir(&store).expect("list").count(), 0, "a refused start must make nothing");
+    fs::remove_dir(&store).expect("remove");
     fs::rename(&away, &store).expect("rename");
     let identity = node.data().join("node.id");
     let text = fs::read_to_string(&identity).expect("read");

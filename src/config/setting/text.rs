@@ -25,6 +25,10 @@ pub(in crate::config) struct Secret<const MIN: usize>(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct FilePath(pub(in super::super) PathBuf);
 
+/// Permissions of a directory, in octal digits as `chmod` takes them: all to the owner, to others what is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) struct Permissions(pub(in super::super) u32);
+
 /// One of a few words.
 pub(in crate::config) trait Choice: Copy + PartialEq + 'static {
     /// Every word with its meaning.
@@ -235,6 +239,25 @@ impl Value for FilePath {
     }
 }
 
+impl Value for Permissions {
+    fn read(given: Given<'_>) -> Option<Self> {
+        let text = given.text()?;
+        let is_octal =
+            (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal)?;
+        // Without its own rights the server could not use the directory.
+        (mode & 0o700 == 0o700 && mode <= 0o777).then_some(Self(mode))
+    }
+
+    fn print(&self) -> String {
+        quoted(&format!("{:04o}", self.0))
+    }
+
+    fn takes() -> String {
+        "a text of octal digits from \"0700\" to \"0777\"".to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +293,17 @@ mod tests {
             assert_eq!(read::<Secret<1>>(text), None, "{text:?}");
         }
         assert_eq!(read::<Secret<0>>("").unwrap().print(), "\"\"");
+    }
+
+    #[test]
+    fn permissions_are_octal_and_leave_the_owner_all() {
+        for (text, mode) in [("0700", 0o700), ("750", 0o750), ("0777", 0o777)] {
+            assert_eq!(read::<Permissions>(text), Some(Permissions(mode)));
+        }
+        assert_eq!(Permissions(0o700).print(), "\"0700\"");
+        for text in ["", "0600", "0077", "07", "0o700", "1777", "0788", "+700", "00700", "rwx"] {
+            assert_eq!(read::<Permissions>(text), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn texts(path: &str) -> BoxedStrategy<String> {
             .prop_map(|urls| urls.join(","))
             .boxed(),
         "cluster.replication" => number(16),
+        "node.data_mode" => "0?7[0-7][0-7]".boxed(),
         "cluster.min_replication" => Just("1".to_owned()).boxed(),
         "images.quality.jpeg" | "images.quality.webp" | "images.quality.avif" => number(100),
         "images.presets" => {

@@ -107,7 +107,7 @@ mod tests {
     use crate::cluster::layout::Copies;
     use crate::cluster::node::NodeId;
     use crate::control::grid::tests::about;
-    use crate::store::open::open;
+    use crate::store::open::{DATA_MODE, open};
 
     fn layout() -> Layout {
         Layout::found(NodeId::from_bytes([1; 16]), &about(1), Copies { replication: 3, min_replication: 2 })
@@ -116,19 +116,19 @@ mod tests {
     #[test]
     fn what_was_kept_is_recalled_and_the_node_is_a_member_from_then_on() {
         let root = tempfile::tempdir().unwrap();
-        let data = open(root.path(), "a").unwrap();
+        let data = open(root.path(), "a", DATA_MODE).unwrap();
         assert!(matches!(recall(&data.layout, &data.identity, false), Ok(None)));
         keep(&data.layout, &layout().encode(), Some(data.identity.clone())).unwrap();
         keep(&data.layout, &layout().encode(), None).unwrap();
         assert_eq!(recall(&data.layout, &data.identity, false).unwrap(), Some(layout()));
         drop(data);
-        assert!(open(root.path(), "a").unwrap().identity.is_member);
+        assert!(open(root.path(), "a", DATA_MODE).unwrap().identity.is_member);
     }
 
     #[test]
     fn a_lost_layout_founds_no_new_cluster() {
         let root = tempfile::tempdir().unwrap();
-        let data = open(root.path(), "a").unwrap();
+        let data = open(root.path(), "a", DATA_MODE).unwrap();
         let identity = Identity { is_member: true, ..data.identity.clone() };
         assert!(matches!(recall(&data.layout, &identity, false), Err(KeepError::Lost(_))));
         assert!(matches!(recall(&data.layout, &identity, true), Ok(None)));

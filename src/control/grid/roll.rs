@@ -131,6 +131,7 @@ impl Roll {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             recipe: self.recipe,
             operator_key: self.node.identity.fingerprints(&self.live.operator_key()).into_iter().next(),
+            trouble: self.node.health.trouble().map(|trouble| trouble.word().to_owned()),
         }
     }
 }

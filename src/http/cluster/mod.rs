@@ -166,7 +166,7 @@ async fn dispatch(
         Call::Copy(copy) => take::copy(context, copy, digest, request, state).await,
         Call::Image(id) => stored(context, id).await,
         Call::Head(id) => {
-            match context.shard.find(id).await.map_err(Problem::from)?.map_err(Problem::from)? {
+            match context.shard.look(id).await.map_err(Problem::from)?.map_err(Problem::from)? {
                 Found::Here(original) => Ok(Given::facts(facts_of(&original))),
                 found => Err(without(&context.shard, found)),
             }
@@ -186,10 +186,10 @@ async fn dispatch(
 async fn stored(context: &Context, id: ObjectId) -> Result<Given, Withheld> {
     let found = image::opened(context, id).await?;
     let Some((original, reader, verified)) = found else {
-        let found = context.shard.find(id).await.map_err(Problem::from)?.map_err(Problem::from)?;
+        let found = context.shard.look(id).await.map_err(Problem::from)?.map_err(Problem::from)?;
         return Err(without(&context.shard, found));
     };
-    let body = image::whole(context, id, &original, reader, verified).await?;
+    let body = image::stored::whole(context, id, &original, reader, verified).await?;
     Ok(Given { facts: facts_of(&original), body, digest: Digest::Image(id) })
 }
 
@@ -205,7 +205,7 @@ fn without(shard: &Shard, found: Found) -> Withheld {
 }
 
 async fn has(shard: &Rc<Shard>, id: ObjectId) -> Absence {
-    match shard.find(id).await {
+    match shard.look(id).await {
         Ok(found) => shard.said_here(&found),
         Err(_) => Absence::Nothing,
     }
@@ -217,10 +217,13 @@ async fn receipt(context: &Context, id: ObjectId) -> Absence {
         Ok(Some((original, reader, _))) => match reader.digest().await {
             Ok(digest) if digest == id => Absence::Yes,
             Ok(_) => {
-                image::condemn(context, id, &original).await;
+                image::stored::condemn(context, id, &original).await;
                 Absence::Nothing
             }
-            Err(_) => Absence::Nothing,
+            Err(error) => {
+                context.shard.unreadable(id, error).await;
+                Absence::Nothing
+            }
         },
         Ok(None) => has(&context.shard, id).await,
         Err(_) => Absence::Nothing,

@@ -1,7 +1,7 @@
 //! What other nodes hand over: messages for the core, and copies of images.
 
 use http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::{Given, Withheld};
 use crate::cluster::node::NodeId;
@@ -12,6 +12,7 @@ use crate::image::header::Limits;
 use crate::peer::auth::Digest;
 use crate::peer::call::{self, Copy};
 use crate::shard::line::Letter;
+use crate::store::health::Trouble;
 
 /// Bytes of one message between cores: a layout of all the nodes that a cluster may have is about half of it.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -69,6 +70,13 @@ pub(super) async fn copy(
     let shard = &context.shard;
     if !shard.takes_copies() {
         return Err(Problem::ReadOnly.into());
+    }
+    shard.make_room(request.body().size_hint().exact().unwrap_or(0)).await.map_err(Problem::from)?;
+    // Whoever sends it has others to send it to.
+    match shard.node.health.trouble() {
+        Some(Trouble::Full) => return Err(Problem::DiskFull.into()),
+        Some(trouble) => return Err(Problem::Unusable(trouble).into()),
+        None => {}
     }
     context.watch.receiving();
     let mut spool = shard.spools.begin(LIMITS).await.map_err(Problem::from)?;

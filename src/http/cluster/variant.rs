@@ -12,6 +12,7 @@ use crate::peer::auth::Digest;
 use crate::peer::call::{self, Stored, VariantCall};
 use crate::shard::message::VariantAsk;
 use crate::shard::variant::{VariantBody, VariantError, VariantFile};
+use crate::store::health::Trouble;
 use crate::store::originals::Found;
 use crate::store::read::{CHUNK_BYTES, Reader};
 
@@ -22,6 +23,10 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Give
         .ok_or_else(|| Problem::BadSpec("This node does not know such a recipe.".to_owned()))?;
     let (format, key) = (recipe.format, recipe.etag_key(&id));
     let shard = &context.shard;
+    // Whoever asks has others to ask, and would wait for this disk as long as for the variant.
+    if shard.node.health.is_hung() {
+        return Err(Problem::Unusable(Trouble::Hung).into());
+    }
     let made = shard.variant(VariantAsk { id, recipe, key, requester }).await.map_err(Problem::from)?;
     let made = match made {
         Ok(made) => made,

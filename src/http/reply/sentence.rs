@@ -58,7 +58,10 @@ impl Problem {
                 "Fewer nodes than are needed could store the image durably; send it again after Retry-After."
             }
             Self::DiskFull => "There is no space left; make room or upload to another node.",
-            Self::Disk => "The disk failed; try again, and have the node's log looked at if it goes on.",
+            Self::Unusable(trouble) => trouble.sentence(),
+            Self::Disk => {
+                "This node's disk could not read or write it; ask another node, and have this one's log looked at."
+            }
             Self::Internal => "The server failed on this request; have its log looked at.",
         };
         text.to_owned()

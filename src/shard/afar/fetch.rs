@@ -22,8 +22,8 @@ use crate::peer::call::{self, Call, Stored};
 use crate::peer::pool::{Opened, PeerError};
 use crate::telemetry::metrics::Stage;
 
-/// How long one owner is waited for before the next is asked too.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long one owner, or this node's own disk, is waited for before the next is asked too.
+pub const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Images up to this length are taken whole before any of it is given, so that another node can be asked still.
 pub const WHOLE_BYTES_MAX: u64 = 1 << 20;
@@ -101,7 +101,7 @@ impl Shard {
     ) -> Result<Fetched, NotFound> {
         let node = self.go_on(id, search).await?;
         let opened = self.open_afar(&self.view(), node, Call::Image(id), ANSWER_MAX).await;
-        taken(&self.node.bodies, opened).await.map_err(|_| NotFound::Unproven)
+        taken(&self.node.bodies, opened).await.map_err(|_| self.unproven())
     }
 }
 

@@ -41,7 +41,7 @@ impl Shard {
             }
         }
         let node = self.go_on(id, &mut search).await?;
-        self.info_from(node, id).await.map_err(|_| NotFound::Unproven)
+        self.info_from(node, id).await.map_err(|_| self.unproven())
     }
 
     async fn info_from(&self, node: NodeId, id: ObjectId) -> Result<Told, Said> {
@@ -59,7 +59,7 @@ impl Shard {
     pub async fn holders(self: &Rc<Self>, id: ObjectId) -> Vec<String> {
         let view = self.view();
         let mut holders = Vec::new();
-        if matches!(self.find(id).await, Ok(Ok(Found::Here(_)))) {
+        if matches!(self.look(id).await, Ok(Ok(Found::Here(_)))) {
             holders.push(self.node.name.clone());
         }
         if self.need_cluster().is_err() {

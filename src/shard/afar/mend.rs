@@ -16,11 +16,15 @@ const LIMITS: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
 impl Shard {
     /// Takes a copy from whoever has a good one. False: nobody gives one now.
     pub(super) async fn mend(self: &Rc<Self>, id: ObjectId) -> bool {
+        // It would come whole and could not be kept.
+        if self.node.health.trouble().is_some() {
+            return false;
+        }
         let fetched = match self.fetch(id, Said::No(None)).await {
             Ok(fetched) => fetched,
             // It is gone everywhere: nothing is left to be done.
             Err(NotFound::Absent) => return true,
-            Err(NotFound::Unproven | NotFound::NotJoined(_)) => return false,
+            Err(NotFound::Unproven | NotFound::StoreMissing | NotFound::NotJoined(_)) => return false,
         };
         let length = fetched.stored.length;
         match self.take_in(id, fetched).await {
@@ -32,6 +36,7 @@ impl Shard {
             }
             Ok(false) | Err(SpoolError::Refused(_) | SpoolError::Collision) => false,
             Err(SpoolError::Store(error)) => {
+                self.node.health.note(&error);
                 log::warn!(object:% = id, error:% = error; "cannot store a copy from another node");
                 false
             }

@@ -52,6 +52,8 @@ pub enum NotFound {
     Absent,
     /// It may be where nobody answers, or where it cannot be read.
     Unproven,
+    /// The same, and it may lie in this node's own store, which is not there.
+    StoreMissing,
     /// This node does not belong to its cluster, for this reason, and so cannot say.
     NotJoined(Standing),
 }
@@ -88,6 +90,11 @@ impl Shard {
     pub fn takes_copies(&self) -> bool {
         let view = self.view();
         view.member(view.this()).is_some_and(|member| member.writable)
+    }
+
+    /// What could not be found, by this node's own part in it.
+    pub(super) fn unproven(&self) -> NotFound {
+        if self.node.health.is_missing() { NotFound::StoreMissing } else { NotFound::Unproven }
     }
 
     /// Waits, on a node that has just started, until the owners of this image are known to answer: it begins with

@@ -45,7 +45,7 @@ impl Shard {
             match search.finding(&view) {
                 Finding::Found(node) => return Ok(node),
                 Finding::Absent => return Err(NotFound::Absent),
-                Finding::Unproven => return Err(NotFound::Unproven),
+                Finding::Unproven => return Err(self.unproven()),
                 Finding::Ask(nodes) => {
                     let mut asked = Several::new();
                     for node in nodes {

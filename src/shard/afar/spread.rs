@@ -184,8 +184,12 @@ impl Shard {
         notes
     }
 
-    /// This node's own copy.
+    /// This node's own copy. While its disk is in trouble it is like a node that the layout calls not writable: others
+    /// take it, and the owners stay.
     async fn store_here(self: &Rc<Self>, spooled: Spooled, this: NodeId) -> News {
+        if self.node.health.trouble().is_some() {
+            return News::Refused(this);
+        }
         match self.publish(spooled, false).await {
             Ok(Ok(_)) => News::Taken(this, self.view().hash()),
             Ok(Err(error)) => {
@@ -250,9 +254,8 @@ fn source(reader: Reader) -> Source {
         Box::pin(async move {
             let read = reader.read(position, CHUNK_BYTES).await;
             read.map(|read| Bytes::copy_from_slice(&read)).map_err(|error| match error {
-                StoreError::Full => io::ErrorKind::StorageFull.into(),
-                error @ StoreError::NoDescriptor => io::Error::other(error),
-                StoreError::Io(_, error) => error,
+                StoreError::Io(_, error) | StoreError::Unsynced(_, error) => error,
+                error => io::Error::other(error.to_string()),
             })
         })
     })

@@ -11,6 +11,7 @@ use std::time::Duration;
 use glommio::sync::Semaphore;
 
 use super::super::Shard;
+use super::super::message::Verified;
 use super::super::several::Several;
 use super::ANSWER_MAX;
 use crate::cluster::node::NodeId;
@@ -21,7 +22,8 @@ use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
-use crate::store::originals::Found;
+use crate::store::StoreError;
+use crate::store::originals::{Checked, Found, Original};
 use crate::store::read::Reader;
 
 /// Between two looks at what is due.
@@ -52,7 +54,7 @@ impl Shard {
     /// Sees to what lies here although others own it, and to what owners lack, for ever. Run one per shard.
     pub(in crate::shard) async fn drain_strays(self: Rc<Self>) {
         let bounds = Rc::new(Bounds { under_way: RefCell::default(), reads: Semaphore::new(READ_AT_ONCE) });
-        let (mut seen, mut was_alone) = (self.view(), false);
+        let (mut seen, mut was_alone, mut was_well) = (self.view(), false, true);
         while !self.stopping.is_set() {
             glommio::timer::sleep(LOOK_EVERY).await;
             let (view, now) = (self.view(), self.node.line.now());
@@ -65,6 +67,12 @@ impl Shard {
                 self.strays.borrow_mut().all_due(now);
                 seen = view;
             }
+            // What could not be stored meanwhile can be now.
+            let is_well = self.node.health.trouble().is_none();
+            if is_well && !was_well {
+                self.strays.borrow_mut().all_due(now);
+            }
+            was_well = is_well;
             let room = AT_ONCE - bounds.under_way.borrow().len();
             let due = self.strays.borrow_mut().take_due(now, room);
             for id in due {
@@ -79,18 +87,30 @@ impl Shard {
         }
     }
 
+    /// Sees to copies that this node had and has no more, or cannot read. Run one per shard.
+    pub(in crate::shard) async fn see_to_losses(self: Rc<Self>) {
+        while !self.stopping.is_set() {
+            let id = self.originals.losses().next().await;
+            // A node that is alone has nobody to take a copy from.
+            if self.has_peers() {
+                self.see_to(id).await;
+            }
+        }
+    }
+
     async fn see_to_one(self: &Rc<Self>, id: ObjectId, reads: &Semaphore) {
         let view = self.view();
         let is_owner = view.is_owner(view.this(), &id);
-        match self.originals.find(&id).await {
-            Ok(Found::Here(_)) if is_owner => {
-                let all_have = within(reads, self.supply_owners(&view, id)).await;
-                if all_have {
+        match self.originals.look(&id).await {
+            Ok(Found::Here(found)) if is_owner => {
+                let is_right = within(reads, self.is_own_right(id, &found)).await;
+                if is_right && within(reads, self.supply_owners(&view, id)).await {
                     self.settle_stray(&id).await;
                 }
             }
             Ok(Found::Here(_)) => self.hand_over(id, reads).await,
-            Ok(Found::Absent | Found::Damaged) if is_owner => {
+            // One that cannot be read is replaced like one that is not there.
+            Ok(Found::Absent | Found::Damaged) | Err(StoreError::Io(..)) if is_owner => {
                 if within(reads, self.mend(id)).await {
                     self.settle_stray(&id).await;
                 }
@@ -103,6 +123,20 @@ impl Shard {
                 }
             }
             Err(_) => {}
+        }
+    }
+
+    /// Whether this node's own copy can be read and is right; else it is set aside or replaced.
+    async fn is_own_right(self: &Rc<Self>, id: ObjectId, found: &Original) -> bool {
+        match self.originals.check(&id, found).await {
+            Ok(Checked::Right) => true,
+            Ok(Checked::Wrong(Original { format, stamp, .. })) => {
+                self.condemn(Verified { id, format, stamp, right: false });
+                false
+            }
+            Ok(Checked::Gone) => false,
+            Err(StoreError::Io(..)) => self.mend(id).await,
+            Err(_) => false,
         }
     }
 

@@ -175,14 +175,20 @@ impl Shard {
             // It may hold a copy in place of an owner.
             nodes.push(view.this());
         }
-        let (mut search, mut is_busy) = (Absence::new(ask.id), false);
+        let (mut search, mut is_busy, mut is_lacked) = (Absence::new(ask.id), false, false);
         for node in nodes {
             match self.made_by(node, ask, started).await {
                 Word::Given(found) => {
                     self.metrics.stage(Stage::Peer, started.elapsed());
+                    if is_lacked {
+                        self.note_lack(ask.id);
+                    }
                     return Ok(found);
                 }
-                Word::Said(said) => search.say(node, said),
+                Word::Said(said) => {
+                    is_lacked |= node == view.this() && !self.node.health.is_hung();
+                    search.say(node, said);
+                }
                 Word::Busy => is_busy = true,
                 Word::Failed(error) => return Err(error),
             }
@@ -192,8 +198,13 @@ impl Shard {
         }
         let node = self.go_on(ask.id, &mut search).await.map_err(AnywhereError::NotFound)?;
         match self.made_by(node, ask, started).await {
-            Word::Given(found) => Ok(found),
-            Word::Said(_) => Err(AnywhereError::NotFound(NotFound::Unproven)),
+            Word::Given(found) => {
+                if is_lacked {
+                    self.note_lack(ask.id);
+                }
+                Ok(found)
+            }
+            Word::Said(_) => Err(AnywhereError::NotFound(self.unproven())),
             Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
             Word::Failed(error) => Err(error),
         }
@@ -209,13 +220,16 @@ impl Shard {
 
     /// `has_others`: whether another node could do where this one cannot.
     async fn made_here(self: &Rc<Self>, ask: &VariantAsk, has_others: bool) -> Word {
+        // What waits for a disk that does not answer would be late everywhere.
+        if has_others && self.node.health.is_hung() {
+            return Word::Said(Said::Nothing);
+        }
         match self.variant(ask.clone()).await {
             Err(error) => Word::Failed(AnywhereError::Ask(error)),
             Ok(Ok(variant)) => Word::Given(Anywhere::Here(variant)),
             Ok(Err(VariantError::Absent)) if has_others => Word::Said(Said::No(self.view().trusted_to())),
             Ok(Err(VariantError::Damaged)) if has_others => Word::Said(Said::No(None)),
-            Ok(Err(VariantError::Disk(error))) if has_others => {
-                log::error!(error:% = error; "cannot read an image");
+            Ok(Err(VariantError::Disk(_) | VariantError::StoreMissing)) if has_others => {
                 Word::Said(Said::Nothing)
             }
             Ok(Err(VariantError::Busy | VariantError::NoDescriptor)) if has_others => Word::Busy,

@@ -5,7 +5,7 @@ use sha1::{Digest, Sha1};
 
 use super::*;
 use crate::object::Format;
-use crate::store::open::open;
+use crate::store::open::{DATA_MODE, open};
 
 /// A GIF of one pixel; what follows its end makes it another image.
 fn gif(tail: &str) -> (ObjectId, Vec<u8>) {
@@ -24,7 +24,7 @@ struct Store {
 impl Store {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        drop(open(root.path(), "default").unwrap());
+        drop(open(root.path(), "default", DATA_MODE).unwrap());
         let layout = Layout::new(&root.path().canonicalize().unwrap());
         Self { root, layout }
     }
@@ -78,6 +78,7 @@ impl Store {
         for folder in ["store", "tmp", "quarantine"] {
             walk(&self.root.path().join(folder), &mut found, self.root.path());
         }
+        found.retain(|file| file != "store/.reticulum");
         found.sort();
         found
     }

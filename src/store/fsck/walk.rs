@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::Fault;
+use crate::store::marker;
 use crate::store::path::Layout;
 
 /// What lies somewhere.
@@ -27,6 +28,7 @@ pub(super) fn walk(layout: &Layout, found: &mut dyn FnMut(Item) -> ControlFlow<(
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() && !is_of_the_file_system(layout, &path) => directories.push(path),
                 Ok(kind) if kind.is_dir() => {}
+                Ok(kind) if kind.is_file() && marker::is_marker(layout, &path) => {}
                 Ok(kind) if kind.is_file() => found(Item::Stored(path))?,
                 // A link or a device; what it leads to is not ours to judge.
                 Ok(_) => found(Item::Faulty(path, Fault::Foreign))?,

@@ -4,7 +4,7 @@ fn scrape(shards: &[&Arc<ShardMetrics>]) -> String {
     let members = Arc::<MemberMetrics>::default();
     members.set(Member::Active, 1);
     let shards = shards.iter().map(|shard| Arc::clone(shard)).collect();
-    String::from_utf8(NodeMetrics::new(shards, members).scrape().1).unwrap()
+    String::from_utf8(NodeMetrics::new(shards, members, Arc::default()).scrape().1).unwrap()
 }
 
 #[test]

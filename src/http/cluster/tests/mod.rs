@@ -25,7 +25,8 @@ use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::{Node, Shard};
-use crate::store::open;
+use crate::store::health::Health;
+use crate::store::open::{self, DataDirectory};
 use crate::store::path;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
@@ -127,13 +128,12 @@ impl Running {
         config.http.access.open_uploads = true;
         let listener = TcpListener::bind(at).unwrap();
         let address = address(number, listener.local_addr().unwrap());
-        let data = open::open(directory.path(), "one").unwrap();
+        let data = open::open(directory.path(), "one", open::DATA_MODE).unwrap();
         let (line, ears) = Line::new(1, false);
         let metrics = Arc::<ShardMetrics>::default();
-        let all = NodeMetrics::new(vec![Arc::clone(&metrics)], Arc::default());
         line.set_standing(Standing::Member);
-        let (name, store) = (format!("n{number}"), data.layout.clone());
-        let node = Node::new(config.shard.clone(), name, store.clone(), all, line, identity(number));
+        let store = data.layout.clone();
+        let node = node(number, &data, &config, &metrics, line);
         let node = Arc::new(node);
         let (mailbox, letters) = Mesh::mailboxes(1).remove(0);
         let view = view(&layout(&[&address], ALONE), id(number), &[]);
@@ -172,17 +172,25 @@ impl Drop for Running {
     }
 }
 
+/// Node number `number`, whose disk nobody looks at.
+fn node(number: u8, data: &DataDirectory, config: &Config, metrics: &Arc<ShardMetrics>, line: Line) -> Node {
+    let all = NodeMetrics::new(vec![Arc::clone(metrics)], Arc::default(), Arc::default());
+    let layout = data.layout.clone();
+    let health = Health::new(layout.clone(), data.identity.id, data.marker, 0, Arc::default());
+    let (settings, name) = (config.shard.clone(), format!("n{number}"));
+    Node::new(settings, name, layout, Arc::new(health), all, line, identity(number))
+}
+
 /// A shard of node 1 that nobody pumps, with its config and directory.
 pub(in crate::http) fn idle_shard() -> (Rc<Shard>, Config, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let config = config::load(&Serve::default(), &Environment::default()).unwrap();
-    let data = open::open(directory.path(), "one").unwrap();
+    let data = open::open(directory.path(), "one", open::DATA_MODE).unwrap();
     let (line, _ears) = Line::new(1, false);
     let metrics = Arc::<ShardMetrics>::default();
-    let all = NodeMetrics::new(vec![Arc::clone(&metrics)], Arc::default());
     let address = address(1, SocketAddr::from(([127, 0, 0, 1], 1)));
     let view = view(&layout(&[&address], ALONE), id(1), &[]);
-    let node = Node::new(config.shard.clone(), "n1".into(), data.layout.clone(), all, line, identity(1));
+    let node = node(1, &data, &config, &metrics, line);
     let (mailbox, _letters) = Mesh::mailboxes(1).remove(0);
     let (lane, _jobs) = flume::bounded(1);
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
@@ -212,6 +220,7 @@ async fn serve(
         shard: 0,
         cache_bytes_max: node.cache_share(1),
         helper: None,
+        health: Arc::clone(&node.health),
     };
     std::thread::spawn(move || worker.run());
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));

@@ -1,0 +1,62 @@
+//! What a shard does when the disk has no room: the variant cache gives way, and only then uploads are refused.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::Shard;
+use crate::store::health::Trouble;
+use crate::store::variants::Room;
+
+/// Between two looks whether the cache is to give way. Where an upload waits for it, its own shard looks at once.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long an upload waits for the cache to give way: for the other shards' next looks, and one at the disk.
+const WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Between two looks of an upload that waits.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+impl Shard {
+    /// Has the variant cache make room for so many bytes above the reserve, if there is not enough. What is left of a
+    /// disk that has no more is used all the same, until only the reserve is: see [`Trouble::Full`].
+    ///
+    /// # Errors
+    /// What is wrong with the disk, so that nothing can be received.
+    pub async fn make_room(&self, bytes: u64) -> Result<(), Trouble> {
+        let health = &self.node.health;
+        let began = Instant::now();
+        if !health.has_room(bytes) && health.trouble().is_none() {
+            health.want_room(bytes);
+        }
+        while !health.has_room(bytes) && health.trouble().is_none() && began.elapsed() < WAIT_MAX {
+            self.answer_pressure().await;
+            glommio::timer::sleep(LOOK_AGAIN).await;
+            if health.is_room_refused() {
+                break;
+            }
+        }
+        match health.trouble() {
+            // With a full disk there is the reserve, for copies on their way to other nodes.
+            Some(trouble @ (Trouble::Hung | Trouble::ReadOnly)) => Err(trouble),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets the cache give way whenever it is asked to, for ever. Run one per shard.
+    pub(super) async fn watch_pressure(self: Rc<Self>) {
+        while !self.stopping.is_set() {
+            glommio::timer::sleep(LOOK_EVERY).await;
+            self.answer_pressure().await;
+        }
+    }
+
+    async fn answer_pressure(&self) {
+        let Some((round, Room { bytes, inodes })) = self.node.health.pressure() else { return };
+        if self.gave_way_in.replace(round) == round {
+            return;
+        }
+        let share = |of: u64| of.div_ceil(self.mesh.shards() as u64);
+        let freed = self.give_way(Room { bytes: share(bytes), inodes: share(inodes) }).await;
+        self.node.health.gave_way(round, freed);
+    }
+}

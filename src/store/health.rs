@@ -1,0 +1,429 @@
+//! Whether this node's disk can be relied on: whether `store/` is there, whether there is room, whether it writes, and
+//! whether it answers at all.
+//!
+//! One thread looks at the disk every two seconds ([`watch`](super::watch)), so that a disk that hangs holds up nobody
+//! else; shards tell what they met, and read the result by a few relaxed loads. Every state is left by itself.
+//!
+//! Invariants: this node's "no such file" counts only after a look at the marker that began after the file was missed
+//! ([`Health::prove_store`]); no copy is taken in any of the states of [`Trouble`].
+
+mod trouble;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::Instant;
+
+use glommio::io::BufferedFile;
+
+pub use self::trouble::Trouble;
+use super::marker::{self, Place};
+use super::path::Layout;
+use super::variants::Room;
+use super::{StoreError, descriptor, plain, timely};
+use crate::telemetry::log::Limited;
+use crate::telemetry::metrics::DiskMetrics;
+
+/// How long one look at the disk may take before the disk counts as hung: as long as any operation may.
+const LOOK_MAX_MS: u64 = super::OPERATION_MAX.as_millis() as u64;
+
+/// The same when an operation has been given up on already.
+const LOOK_AFTER_LATE_MS: u64 = 2_000;
+
+/// Looks in a row that must be good before a disk that failed a sync is relied on again.
+const GOOD_LOOKS: u64 = 10;
+
+/// The disk of one node, shared by all its threads.
+#[derive(Debug)]
+pub struct Health {
+    pub(super) layout: Layout,
+    pub(super) node: [u8; 16],
+    pub(super) reserve_bytes: u64,
+    /// Where the marker lies. Locked only where a file was missed, and by the thread that looks.
+    place: Mutex<Place>,
+    is_missing: AtomicBool,
+    /// How often the store came back.
+    returns: AtomicU64,
+    is_full: AtomicBool,
+    /// The disk said that it is full since the last look, and whether it refused room at that look, as by a quota.
+    said_full: AtomicBool,
+    is_denied: AtomicBool,
+    is_read_only: AtomicBool,
+    /// Good looks that are wanted still before the disk is relied on; 0: it is.
+    suspicion: AtomicU64,
+    /// An operation was given up on since the last good look began.
+    is_late: AtomicBool,
+    /// When the look under way began, in milliseconds since the start, plus 1; 0: none is.
+    look_began: AtomicU64,
+    /// Bytes of room above the reserve, as of the last look and by what was written since.
+    room: AtomicI64,
+    room_wanted: AtomicU64,
+    pressure: Pressure,
+    started: Instant,
+    told: Mutex<Option<Trouble>>,
+    lines: Limited,
+    looker: OnceLock<Thread>,
+    metrics: Arc<DiskMetrics>,
+}
+
+/// What the variant cache is asked to give up, in rounds: every shard answers each once.
+#[derive(Debug, Default)]
+struct Pressure {
+    round: AtomicU64,
+    /// Nothing: no round is under way.
+    bytes: AtomicU64,
+    inodes: AtomicU64,
+    answers: AtomicUsize,
+    has_freed: AtomicBool,
+}
+
+/// How a round of giving way stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Nobody is asked for anything.
+    None,
+    /// Not all shards have answered.
+    UnderWay,
+    /// All have, and freed something together or not.
+    Over(bool),
+}
+
+impl Health {
+    /// The disk below `layout` of node `node`, whose marker was seen at `place`. `reserve_bytes` is what is to stay
+    /// free, of which a small disk keeps a twentieth.
+    pub fn new(
+        layout: Layout,
+        node: [u8; 16],
+        place: Place,
+        reserve_bytes: u64,
+        metrics: Arc<DiskMetrics>,
+    ) -> Self {
+        metrics.present.set(1);
+        metrics.writable.set(1);
+        Self {
+            layout,
+            node,
+            reserve_bytes,
+            place: Mutex::new(place),
+            is_missing: AtomicBool::new(false),
+            returns: AtomicU64::new(0),
+            is_full: AtomicBool::new(false),
+            said_full: AtomicBool::new(false),
+            is_denied: AtomicBool::new(false),
+            is_read_only: AtomicBool::new(false),
+            suspicion: AtomicU64::new(0),
+            is_late: AtomicBool::new(false),
+            look_began: AtomicU64::new(0),
+            // Until the first look, which comes before any request.
+            room: AtomicI64::new(i64::MAX),
+            room_wanted: AtomicU64::new(0),
+            pressure: Pressure::default(),
+            started: Instant::now(),
+            told: Mutex::new(None),
+            lines: Limited::new(),
+            looker: OnceLock::new(),
+            metrics,
+        }
+    }
+
+    /// What is wrong, the worst first. A few loads, and one look at the clock.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.trouble_at(self.now_ms())
+    }
+
+    pub(super) fn trouble_at(&self, now_ms: u64) -> Option<Trouble> {
+        if self.is_missing.load(Relaxed) {
+            Some(Trouble::StoreMissing)
+        } else if self.is_hung_at(now_ms) {
+            Some(Trouble::Hung)
+        } else if self.suspicion.load(Relaxed) > 0 {
+            Some(Trouble::Suspect)
+        } else if self.is_read_only.load(Relaxed) {
+            Some(Trouble::ReadOnly)
+        } else if self.is_full.load(Relaxed) || self.is_denied.load(Relaxed) {
+            Some(Trouble::Full)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the store that the node started with is known to be gone.
+    pub fn is_missing(&self) -> bool {
+        self.is_missing.load(Relaxed)
+    }
+
+    /// Whether the disk is known not to answer.
+    pub fn is_hung(&self) -> bool {
+        self.is_hung_at(self.now_ms())
+    }
+
+    fn is_hung_at(&self, now_ms: u64) -> bool {
+        let began = self.look_began.load(Relaxed);
+        let looking_ms = if began == 0 { 0 } else { now_ms.saturating_sub(began - 1) };
+        // One operation that is late may have had bad luck; the look that follows it tells.
+        looking_ms > LOOK_MAX_MS || (looking_ms > LOOK_AFTER_LATE_MS && self.is_late.load(Relaxed))
+    }
+
+    /// Whether the disk may hang, as far as is known: what can wait should.
+    pub(super) fn may_hang(&self) -> bool {
+        self.is_late.load(Relaxed) || self.is_hung()
+    }
+
+    /// How often the store came back so far: to be taken before a file is looked for, for [`Self::prove_store`].
+    pub fn returns(&self) -> u64 {
+        self.returns.load(SeqCst)
+    }
+
+    /// Proves that a file that was just not found is not there: the marker is looked at after the file was, where it
+    /// was at this start or when the store came back. `returns` was taken before; a store that was away in between
+    /// proves nothing. (Between the two looks it could only go unnoticed by coming back as quickly as it went, within
+    /// less than a millisecond; and then every other owner must still say no for anything to be called absent.)
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], and what kept it from being looked at.
+    pub async fn prove_store(&self, returns: u64) -> Result<(), StoreError> {
+        const DOING: &str = "look at the store's marker";
+        let seen = timely(DOING, async {
+            let file = match BufferedFile::open(self.layout.store_marker()).await.map_err(plain) {
+                Ok(file) => file,
+                Err(error) if marker::is_nothing(&error) => return Ok(None),
+                Err(error) => return Err(StoreError::new(DOING, error)),
+            };
+            let facts = rustix::fs::fstat(descriptor::borrow(&file));
+            // Nothing was read or written; an error of the close means nothing.
+            let _ = file.close().await;
+            let facts = facts.map_err(|error| StoreError::new(DOING, error))?;
+            Ok(Some(Place { device: facts.st_dev, inode: facts.st_ino }))
+        });
+        let seen = seen.await.inspect_err(|error| self.note(error))?;
+        if seen != Some(*self.place.lock().unwrap_or_else(PoisonError::into_inner)) {
+            // It may have been mounted anew: the one that looks reads the marker.
+            self.lost();
+            self.look_soon();
+            return Err(StoreError::Missing);
+        }
+        if self.is_missing() || self.returns() != returns {
+            self.look_soon();
+            return Err(StoreError::Missing);
+        }
+        Ok(())
+    }
+
+    /// Tells what the disk refused, and has it looked at.
+    pub fn note(&self, error: &StoreError) {
+        if self.remember(error) {
+            self.look_soon();
+        }
+    }
+
+    /// The same without a look; false where nothing follows from it.
+    pub(super) fn remember(&self, error: &StoreError) -> bool {
+        match error {
+            StoreError::Late(_) => self.is_late.store(true, Relaxed),
+            StoreError::Unsynced(..) => self.suspicion.store(GOOD_LOOKS, Relaxed),
+            StoreError::ReadOnly => self.is_read_only.store(true, Relaxed),
+            // Whether there is no room at all is found out at once.
+            StoreError::Full => self.said_full.store(true, Relaxed),
+            StoreError::NoDescriptor | StoreError::Missing | StoreError::Io(..) => return false,
+        }
+        true
+    }
+
+    /// Tells that so many bytes were written.
+    pub fn wrote(&self, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let before = self.room.fetch_sub(bytes, Relaxed);
+        if before >= 0 && before < bytes {
+            self.look_soon();
+        }
+    }
+
+    /// Whether there is room for so many bytes above the reserve.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.room.load(Relaxed) >= i64::try_from(bytes).unwrap_or(i64::MAX)
+    }
+
+    /// So many bytes are about to be written, for which there is no room.
+    pub fn want_room(&self, bytes: u64) {
+        if self.room_wanted.fetch_max(bytes, Relaxed) < bytes || !self.has_room(bytes) {
+            self.look_soon();
+        }
+    }
+
+    /// Whether a wish for room has come to nothing: the cache has no more to give.
+    pub fn is_room_refused(&self) -> bool {
+        self.room_wanted() == 0 && self.pressure().is_none()
+    }
+
+    /// Counts a copy whose file has gone, and warns of it.
+    pub fn count_vanished(&self, object: impl std::fmt::Display) {
+        self.metrics.vanished.add();
+        if let Some(left_out) = self.lines.pass() {
+            log::warn!(object:% = object, left_out; "the file of an image has gone from store/; a copy is taken from another node");
+        }
+    }
+
+    /// Counts a copy that cannot be read, and warns of it.
+    pub fn count_unreadable(&self, object: impl std::fmt::Display, error: &StoreError) {
+        self.metrics.unreadable.add();
+        if let Some(left_out) = self.lines.pass() {
+            log::warn!(object:% = object, error:% = error, left_out; "an image in store/ cannot be read; a copy is taken from another node, and the disk should be looked at");
+        }
+    }
+
+    /// The round in which the cache is to give way, and by how much; shards answer each round once.
+    pub fn pressure(&self) -> Option<(u64, Room)> {
+        let wanted = self.pressure.wanted();
+        (wanted != Room::default()).then(|| (self.pressure.round.load(SeqCst), wanted))
+    }
+
+    /// Whether files of the cache may be added.
+    pub fn cache_may_grow(&self) -> bool {
+        self.pressure.wanted() == Room::default() && self.trouble().is_none()
+    }
+
+    /// A shard has given up so much in this round.
+    pub fn gave_way(&self, round: u64, freed: Room) {
+        if round == self.pressure.round.load(SeqCst) {
+            self.pressure.has_freed.fetch_or(freed != Room::default(), SeqCst);
+            self.pressure.answers.fetch_add(1, SeqCst);
+            self.look_soon();
+        }
+    }
+
+    /// Says on the log what has changed since it was asked last, and sets the gauges. Never waits for the disk: it is
+    /// called by a thread that does not look at it, too.
+    pub fn tell(&self) {
+        let trouble = self.trouble();
+        self.metrics.present.set(u64::from(trouble != Some(Trouble::StoreMissing)));
+        self.metrics.writable.set(u64::from(trouble.is_none()));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *told, trouble);
+        if before == trouble {
+            return;
+        }
+        match trouble {
+            Some(trouble) => {
+                log::error!(reason = trouble.word(), data:% = self.layout.root().display(); "{}", trouble.line())
+            }
+            None => {
+                log::info!(data:% = self.layout.root().display(); "the disk is well again, and copies are taken")
+            }
+        }
+    }
+
+    /// Has the disk looked at now.
+    pub fn look_soon(&self) {
+        if let Some(looker) = self.looker.get() {
+            looker.unpark();
+        }
+    }
+
+    pub(super) fn set_looker(&self, thread: Thread) {
+        // One thread looks; a second one is never started.
+        let _ = self.looker.set(thread);
+    }
+
+    pub(super) fn look_begins(&self) {
+        self.look_begins_at(self.now_ms());
+    }
+
+    pub(super) fn look_begins_at(&self, now_ms: u64) {
+        self.look_began.store(now_ms + 1, Relaxed);
+    }
+
+    pub(super) fn look_ends(&self) {
+        self.look_began.store(0, Relaxed);
+    }
+
+    /// The look that has just ended wrote and synced: what was late before has come through.
+    pub(super) fn wrote_well(&self) {
+        for flag in [&self.is_late, &self.is_read_only, &self.said_full, &self.is_denied] {
+            flag.store(false, Relaxed);
+        }
+        let left = self.suspicion.load(Relaxed);
+        self.suspicion.store(left.saturating_sub(1), Relaxed);
+    }
+
+    /// Whether something was told that a write would tell more of.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let told = [&self.is_late, &self.is_read_only, &self.said_full, &self.is_denied];
+        told.iter().any(|flag| flag.load(Relaxed)) || self.suspicion.load(Relaxed) > 0
+    }
+
+    /// Whether the disk said that it is full, so that only a write that needs room tells whether it is.
+    pub(super) fn is_room_denied(&self) -> bool {
+        self.said_full.load(Relaxed) || self.is_denied.load(Relaxed)
+    }
+
+    pub(super) fn set_denied(&self, denied: bool) {
+        self.is_denied.store(denied, Relaxed);
+    }
+
+    pub(super) fn lost(&self) {
+        self.is_missing.store(true, SeqCst);
+    }
+
+    pub(super) fn found(&self, place: Place) {
+        let mut known = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_elsewhere = *known != place;
+        *known = place;
+        // What was missed while it was away, or just before it was seen elsewhere, counts for nothing: the number
+        // changes before the store is there again.
+        if self.is_missing.load(SeqCst) || is_elsewhere {
+            self.returns.fetch_add(1, SeqCst);
+        }
+        self.is_missing.store(false, SeqCst);
+    }
+
+    pub(super) fn set_room(&self, free: u64, room: i64) {
+        self.metrics.free_bytes.set(free);
+        self.room.store(room, Relaxed);
+    }
+
+    pub(super) fn room_wanted(&self) -> u64 {
+        self.room_wanted.load(Relaxed)
+    }
+
+    pub(super) fn forget_wanted_room(&self) {
+        self.room_wanted.store(0, Relaxed);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Relaxed)
+    }
+
+    pub(super) fn set_full(&self, full: bool) {
+        self.is_full.store(full, Relaxed);
+    }
+
+    /// Asks the cache for so much; for nothing: no more.
+    pub(super) fn press(&self, wanted: Room) {
+        self.pressure.answers.store(0, SeqCst);
+        self.pressure.has_freed.store(false, SeqCst);
+        self.pressure.round.fetch_add(1, SeqCst);
+        self.pressure.bytes.store(wanted.bytes, SeqCst);
+        self.pressure.inodes.store(wanted.inodes, SeqCst);
+    }
+
+    /// How the round stands that the `shards` were asked in.
+    pub(super) fn round(&self, shards: usize) -> Round {
+        if self.pressure.wanted() == Room::default() {
+            Round::None
+        } else if self.pressure.answers.load(SeqCst) < shards {
+            Round::UnderWay
+        } else {
+            Round::Over(self.pressure.has_freed.load(SeqCst))
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Pressure {
+    fn wanted(&self) -> Room {
+        Room { bytes: self.bytes.load(SeqCst), inodes: self.inodes.load(SeqCst) }
+    }
+}

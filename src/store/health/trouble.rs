@@ -1,0 +1,77 @@
+//! What can be wrong with the disk, by name and in sentences.
+
+/// What is wrong with the disk. No new copies are taken then; what can be read is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// `store/` is not the one that the node started with.
+    StoreMissing,
+    /// The disk does not answer.
+    Hung,
+    /// A write or sync failed a moment ago.
+    Suspect,
+    /// The file system is read-only.
+    ReadOnly,
+    /// There is less room than is kept in reserve, and the cache has given way.
+    Full,
+}
+
+impl Trouble {
+    const ALL: [Self; 5] = [Self::StoreMissing, Self::Hung, Self::Suspect, Self::ReadOnly, Self::Full];
+
+    /// Its name, in problems and between nodes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::StoreMissing => "store-missing",
+            Self::Hung => "disk-hung",
+            Self::Suspect => "disk-suspect",
+            Self::ReadOnly => "disk-read-only",
+            Self::Full => "disk-full",
+        }
+    }
+
+    /// The trouble of this name.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|trouble| trouble.word() == word)
+    }
+
+    /// What a caller should know and do.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::StoreMissing => {
+                "This node's store is not there, so it cannot tell what it has; ask another node, or try again after Retry-After."
+            }
+            Self::Hung => {
+                "This node's disk does not answer; ask another node, or try again after Retry-After."
+            }
+            Self::Suspect => {
+                "This node's disk failed to write a moment ago, so it takes no new images; upload to another node, or try again after Retry-After."
+            }
+            Self::ReadOnly => {
+                "This node's file system is read-only, so it takes no new images; upload to another node, or have it mounted writable."
+            }
+            Self::Full => {
+                "This node's disk is full, so it takes no new images; upload to another node, or make room."
+            }
+        }
+    }
+
+    /// What the log says about it.
+    pub(super) const fn line(self) -> &'static str {
+        match self {
+            Self::StoreMissing => {
+                "store/ is not the one that this node started with: nothing is taken, and other nodes are asked for images; \
+                 mount its disk again, or move the folder back"
+            }
+            Self::Hung => "the disk does not answer: nothing is taken; look at the disk and the kernel's log",
+            Self::Suspect => {
+                "the disk failed to write: nothing is taken until it has written well for a while; look at the disk and the kernel's log"
+            }
+            Self::ReadOnly => {
+                "the file system is read-only: nothing is taken; look at the kernel's log, and mount it writable"
+            }
+            Self::Full => {
+                "the disk has less room than node.reserve and the cache has given way: nothing is taken; make room or add a node"
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! By what `store/` is known again: a small file in it that names its node. Blocking.
+//!
+//! An empty mount point, a folder that somebody made anew and another node's disk do not have it. Where it lies (device
+//! and inode) is as good and cheaper to look at, but only until the disk is mounted anew.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::path::Layout;
+use super::record;
+
+/// First word of a marker.
+const MAGIC: &str = "reticulum-store";
+
+/// Bytes that a marker has at most; longer ones are none.
+const BYTES_MAX: u64 = 256;
+
+/// Where a marker lies: the same numbers are the same file as long as its disk stays mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The number of its device.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+/// What is found where a marker should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// This node's, and where it lies.
+    Own(Place),
+    /// Another node's.
+    Foreign,
+    /// None, or no store at all.
+    Nothing,
+}
+
+/// Looks at the marker of the store of node `node`.
+///
+/// # Errors
+/// The system's refusal; whether there is one is not known then.
+pub fn look(layout: &Layout, node: [u8; 16]) -> io::Result<Found> {
+    let file = match File::open(layout.store_marker()) {
+        Ok(file) => file,
+        Err(error) if is_nothing(&error) => return Ok(Found::Nothing),
+        Err(error) => return Err(error),
+    };
+    let facts = file.metadata()?;
+    let mut text = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut text)?;
+    let own = text == print(node).as_bytes();
+    Ok(if own { Found::Own(Place { device: facts.dev(), inode: facts.ino() }) } else { Found::Foreign })
+}
+
+/// Marks the store as this node's, durably. That is noted outside of it, so that an empty folder in its place is not
+/// taken for it at a later start.
+///
+/// # Errors
+/// The system's refusal; then it may be marked or not.
+pub(super) fn write(layout: &Layout, node: [u8; 16]) -> io::Result<()> {
+    record::replace_file(&layout.store_marker(), print(node).as_bytes())?;
+    record::replace_file(&layout.store_marked(), b"")
+}
+
+/// Whether this node's store has ever had its marker.
+pub(super) fn was_written(layout: &Layout) -> bool {
+    layout.store_marked().exists()
+}
+
+/// Whether this file is a marker, which is neither an image nor foreign.
+pub(super) fn is_marker(layout: &Layout, path: &Path) -> bool {
+    path == layout.store_marker()
+}
+
+/// Whether there is nothing at a path. A file in a directory's place is nothing, too.
+pub(super) fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether anything but the marker lies in the store.
+pub(super) fn is_empty(layout: &Layout) -> io::Result<bool> {
+    for entry in fs::read_dir(layout.store())? {
+        let entry = entry?;
+        // `lost+found` is the file system's.
+        if !is_marker(layout, &entry.path()) && entry.file_name() != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn print(node: [u8; 16]) -> String {
+    format!("{MAGIC} 1\nnode {:032x}\n", u128::from_be_bytes(node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_store_with_this_nodes_marker_is_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path());
+        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Nothing);
+        fs::create_dir(layout.store()).unwrap();
+        fs::create_dir(layout.meta()).unwrap();
+        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Nothing);
+        assert!(!was_written(&layout));
+        write(&layout, [1; 16]).unwrap();
+        assert!(was_written(&layout) && is_empty(&layout).unwrap());
+        let Found::Own(place) = look(&layout, [1; 16]).unwrap() else { panic!("it was written") };
+        assert_eq!(look(&layout, [2; 16]).unwrap(), Found::Foreign);
+        // Moved and back, it is the same file.
+        fs::rename(layout.store(), root.path().join("away")).unwrap();
+        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Nothing);
+        fs::rename(root.path().join("away"), layout.store()).unwrap();
+        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Own(place));
+        fs::write(layout.store_marker(), "reticulum-store 1\nnode 1").unwrap();
+        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Foreign);
+        fs::create_dir(layout.store().join("ab")).unwrap();
+        assert!(!is_empty(&layout).unwrap());
+    }
+}

@@ -1,0 +1,87 @@
+//! What stands where an image or its folders should be and is none: set aside, so that a copy can be put there.
+
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use super::path::Layout;
+use crate::object::{Format, ObjectId};
+
+/// Whether giving a file its name may have failed because of something in its way.
+pub(super) fn is_obstacle(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    // A link that leads to itself is one, too, and has no kind yet.
+    let is_loop = rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP);
+    is_loop
+        || matches!(
+            error.kind(),
+            K::IsADirectory | K::NotADirectory | K::AlreadyExists | K::DirectoryNotEmpty
+        )
+}
+
+/// Moves a folder in the image's place, or what is no folder in the place of its folders, to `aside`.
+///
+/// # Errors
+/// The system's refusal.
+pub(super) async fn set_aside(
+    layout: &Layout,
+    id: ObjectId,
+    format: Format,
+    aside: PathBuf,
+) -> io::Result<()> {
+    let layout = layout.clone();
+    // A panic on the blocking thread would leave this waiting for ever.
+    let work = move || catch_unwind(AssertUnwindSafe(|| set_aside_blocking(&layout, &id, format, &aside)));
+    let done = glommio::executor().spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
+}
+
+/// The bytes of a file that cannot be read; `None` where there is no file.
+pub(super) async fn length(path: PathBuf) -> Option<u64> {
+    let look = move || fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|facts| facts.len());
+    let look = move || catch_unwind(AssertUnwindSafe(look)).ok().flatten();
+    glommio::executor().spawn_blocking(look).await
+}
+
+fn set_aside_blocking(layout: &Layout, id: &ObjectId, format: Format, aside: &PathBuf) -> io::Result<()> {
+    for folder in [layout.image_parent(id), layout.image_directory(id)] {
+        if fs::symlink_metadata(&folder).is_ok() && !folder.is_dir() {
+            return fs::rename(folder, aside);
+        }
+    }
+    let image = layout.image(id, format);
+    if fs::symlink_metadata(&image).is_ok_and(|facts| facts.is_dir()) {
+        return fs::rename(image, aside);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_in_the_way_is_set_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let (layout, id) = (Layout::new(root.path()), ObjectId::from_digest([0xab; 20]));
+        let aside = root.path().join("aside");
+        let clear = || set_aside_blocking(&layout, &id, Format::Png, &aside).unwrap();
+        let set_aside = || aside.exists() && fs::rename(&aside, root.path().join("gone")).is_ok();
+        fs::create_dir(layout.store()).unwrap();
+        clear();
+        assert!(!set_aside(), "nothing was there");
+        fs::write(layout.image_parent(&id), b"a file in a folder's place").unwrap();
+        clear();
+        assert!(set_aside() && !layout.image_parent(&id).exists());
+        fs::create_dir_all(layout.image_directory(&id)).unwrap();
+        fs::write(layout.image(&id, Format::Png), b"an image").unwrap();
+        clear();
+        assert!(!set_aside() && layout.image(&id, Format::Png).exists());
+        fs::remove_file(layout.image(&id, Format::Png)).unwrap();
+        fs::create_dir(layout.image(&id, Format::Png)).unwrap();
+        fs::remove_file(root.path().join("gone")).unwrap();
+        clear();
+        assert!(set_aside() && !layout.image(&id, Format::Png).exists());
+    }
+}

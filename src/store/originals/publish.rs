@@ -1,0 +1,221 @@
+//! Images get their names in the store, and lose them: published, quarantined, removed.
+
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use glommio::io::Directory;
+
+use super::super::read::Reader;
+use super::super::spool::Temporary;
+use super::super::{StoreError, marker, obstacle, plain};
+use super::{Found, Original, Originals};
+use crate::object::{Format, ObjectId};
+
+/// What is in the place of an image that is to be stored.
+enum Before {
+    /// The image, right and known to be.
+    Right(Original),
+    /// Nothing that is of use.
+    Nothing,
+    /// A file or more that cannot be read.
+    Unreadable,
+}
+
+impl Originals {
+    /// Gives a received upload its name, or proves that the image is here already. When this
+    /// returns, the image survives a power cut. The caller lets only one at a time do this per id.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing new is visible then.
+    pub async fn publish(
+        &self,
+        temporary: Temporary,
+        id: &ObjectId,
+        format: Format,
+    ) -> Result<Original, StoreError> {
+        // A folder in the store's place must not get anything: it would be lost when the store is back.
+        self.health.prove_store(self.health.returns()).await?;
+        self.prepare_directories(id).await?;
+        let path = self.layout.image(id, format);
+        let replaced = match self.before(id).await? {
+            Before::Right(original) => {
+                // Whoever gave it its name may have died before this.
+                self.sync_directory(&self.layout.image_directory(id)).await?;
+                return Ok(original);
+            }
+            Before::Nothing => None,
+            Before::Unreadable => obstacle::length(path.clone()).await,
+        };
+        let change = self.census.change(id);
+        self.name(&temporary, id, format).await?;
+        temporary.release();
+        if let Err(error) = self.sync_directory(&self.layout.image_directory(id)).await {
+            // Not durable, so not stored: it must not be found by the next request.
+            let _ = glommio::io::remove(&path).await;
+            return Err(error);
+        }
+        let gone = || StoreError::new("open a new image", io::Error::from(io::ErrorKind::NotFound));
+        let (_, original) = self.open_as(id, format).await?.ok_or_else(gone)?;
+        match replaced {
+            // One in its place was counted already; one that was lost is counted when it is remembered, below.
+            Some(length) if !self.is_lost(id) => change.replaced(length, original.length),
+            None if !self.is_lost(id) => change.added(original.length),
+            Some(_) | None => drop(change),
+        }
+        self.health.wrote(original.length);
+        self.remember(id, original, Some(SystemTime::now()));
+        self.quarantined.borrow_mut().remove(id);
+        Ok(original)
+    }
+
+    /// Gives a file its name in the store. What stands in its way, a folder or a file in a folder's place, is set
+    /// aside, and folders that have gone are made anew.
+    async fn name(&self, temporary: &Temporary, id: &ObjectId, format: Format) -> Result<(), StoreError> {
+        const DOING: &str = "name an image";
+        let path = self.layout.image(id, format);
+        let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(plain);
+        let Err(error) = rename().await else { return Ok(()) };
+        if !marker::is_nothing(&error) && !obstacle::is_obstacle(&error) {
+            return Err(self.noted(StoreError::new(DOING, error)));
+        }
+        // The temporary file's own folder may be what has gone, or the store: then there is nothing to be made.
+        self.health.prove_store(self.health.returns()).await?;
+        let aside = self.layout.quarantined(id, format, self.quarantine_number());
+        obstacle::set_aside(&self.layout, *id, format, aside)
+            .await
+            .map_err(|error| self.noted(StoreError::new("clear the way of an image", error)))?;
+        self.forget_directory(id);
+        self.prepare_directories(id).await?;
+        rename().await.map_err(|error| self.noted(StoreError::new(DOING, error)))
+    }
+
+    /// Moves a copy that failed its hash out of the way, for good.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be moved; it is then still found, and fails again.
+    pub async fn quarantine(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
+        let Original { format, length, .. } = *original;
+        self.known.borrow_mut().pop(id);
+        self.quarantined.borrow_mut().insert(*id);
+        let to = self.layout.quarantined(id, format, self.quarantine_number());
+        let change = self.census.change(id);
+        match glommio::io::rename(self.layout.image(id, format), to).await.map_err(io::Error::from) {
+            Ok(()) => {
+                change.removed(length);
+                Ok(())
+            }
+            // Another request saw the same damage first.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StoreError::new("quarantine an image", error)),
+        }
+    }
+
+    /// Unique over restarts too: the time of day, then a counter.
+    fn quarantine_number(&self) -> u64 {
+        let serial = self.quarantine_serial.get();
+        self.quarantine_serial.set(serial + 1);
+        let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        seconds * 1_000 + serial % 1_000
+    }
+
+    /// Removes a stored image for good: durable when this returns. Whoever has it open reads it to its end.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the image may be found still.
+    pub async fn remove(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
+        self.known.borrow_mut().pop(id);
+        let change = self.census.change(id);
+        glommio::io::remove(self.layout.image(id, original.format))
+            .await
+            .map_err(|error| StoreError::new("remove an image", error))?;
+        change.removed(original.length);
+        self.sync_directory(&self.layout.image_directory(id)).await
+    }
+
+    async fn before(&self, id: &ObjectId) -> Result<Before, StoreError> {
+        // What cannot be looked at is no reason to refuse good bytes, which take its place.
+        let unreadable = |error: StoreError| match error {
+            StoreError::Io(..) if !error.is_of_the_process() => Ok(Before::Unreadable),
+            error => Err(error),
+        };
+        let found = match self.look(id).await {
+            Ok(Found::Here(found)) => found,
+            Ok(Found::Absent | Found::Damaged) => return Ok(Before::Nothing),
+            Err(error) => return unreadable(error),
+        };
+        let opened = match self.open(id, found.format).await {
+            Ok(opened) => opened,
+            Err(error) => return unreadable(error),
+        };
+        let Some((descriptor, original)) = opened else { return Ok(Before::Nothing) };
+        if self.is_verified(id, original.stamp) {
+            return Ok(Before::Right(original));
+        }
+        match Reader::new(descriptor, original.length).digest().await {
+            Ok(digest) if digest == *id => {
+                self.set_verified(id, original.stamp);
+                Ok(Before::Right(original))
+            }
+            Ok(_) => self.quarantine(id, &original).await.map(|()| Before::Nothing),
+            Err(error) => {
+                self.known.borrow_mut().pop(id);
+                unreadable(error)
+            }
+        }
+    }
+
+    /// Makes `<aa>/<bb>` and syncs it in its parents, once per process and mount: a directory that is there
+    /// may have been made by a process that died before its sync.
+    async fn prepare_directories(&self, id: &ObjectId) -> Result<(), StoreError> {
+        let returns = self.health.returns();
+        if self.directories_of.replace(returns) != returns {
+            self.directories.borrow_mut().fill(0);
+        }
+        let (word, bit) = directory_bit(id);
+        if self.directories.borrow()[word] & bit != 0 {
+            return Ok(());
+        }
+        for directory in [self.layout.image_parent(id), self.layout.image_directory(id)] {
+            match Directory::create(&directory).await.map_err(plain) {
+                Ok(made) => drop(made.close().await),
+                // A file in its place is seen when the image gets its name.
+                Err(error) if marker::is_nothing(&error) || obstacle::is_obstacle(&error) => return Ok(()),
+                Err(error) => return Err(self.noted(StoreError::new("make a directory", error))),
+            }
+        }
+        self.sync_directory(&self.layout.store()).await?;
+        self.sync_directory(&self.layout.image_parent(id)).await?;
+        self.directories.borrow_mut()[word] |= bit;
+        Ok(())
+    }
+
+    fn is_lost(&self, id: &ObjectId) -> bool {
+        self.lost.borrow().contains(id)
+    }
+
+    fn forget_directory(&self, id: &ObjectId) {
+        let (word, bit) = directory_bit(id);
+        self.directories.borrow_mut()[word] &= !bit;
+    }
+
+    async fn sync_directory(&self, path: &Path) -> Result<(), StoreError> {
+        const DOING: &str = "sync a directory";
+        let directory =
+            Directory::open(path).await.map_err(|error| StoreError::new(DOING, io::Error::from(error)))?;
+        directory.sync().await.map_err(|error| self.noted(StoreError::unsynced(DOING, error)))?;
+        let _ = directory.close().await;
+        Ok(())
+    }
+
+    fn noted(&self, error: StoreError) -> StoreError {
+        self.health.note(&error);
+        error
+    }
+}
+
+/// Where the bit of an id's directory is: which word, and the bit in it.
+fn directory_bit(id: &ObjectId) -> (usize, u64) {
+    let index = usize::from(u16::from_be_bytes([id.digest()[0], id.digest()[1]]));
+    (index / 64, 1 << (index % 64))
+}

@@ -1,0 +1,49 @@
+//! What is told of the node's disk as a whole.
+
+use prometheus::proto;
+
+use super::{Counter, counter, gauge};
+
+/// What the node counts and measures of its disk. Shared by all threads; nothing of it is on a hit's way.
+#[derive(Debug, Default)]
+pub struct DiskMetrics {
+    /// 1 while `store/` is the one that the node started with.
+    pub present: Counter,
+    /// 1 while copies are taken, as far as the disk decides that.
+    pub writable: Counter,
+    /// Bytes that the disk has room for still.
+    pub free_bytes: Counter,
+    /// Copies whose file was gone although the node knew of it.
+    pub vanished: Counter,
+    /// Copies that the disk could not read.
+    pub unreadable: Counter,
+}
+
+impl DiskMetrics {
+    pub(super) fn families(&self) -> [proto::MetricFamily; 5] {
+        let value = |counter: &Counter| vec![(Vec::new(), counter.get())];
+        [
+            gauge(
+                "reticulum_store_present",
+                "Whether the store that the node started with is there.",
+                value(&self.present),
+            ),
+            gauge("reticulum_store_writable", "Whether the disk takes new copies.", value(&self.writable)),
+            gauge(
+                "reticulum_store_free_bytes",
+                "Bytes that the disk of the store has room for.",
+                value(&self.free_bytes),
+            ),
+            counter(
+                "reticulum_store_vanished_total",
+                "Copies whose file was gone behind the node's back.",
+                value(&self.vanished),
+            ),
+            counter(
+                "reticulum_store_unreadable_total",
+                "Times that the disk could not read a copy.",
+                value(&self.unreadable),
+            ),
+        ]
+    }
+}
