@@ -194,10 +194,6 @@ impl Problem {
         }
     }
 
-    pub(super) fn status(&self) -> u16 {
-        self.kind().0.as_u16()
-    }
-
     fn json(&self) -> Vec<u8> {
         let (status, r#type, title) = self.kind();
         let nodes = if let Self::TooFewCopies(nodes) = self { Some(&nodes[..]) } else { None };

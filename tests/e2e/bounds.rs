@@ -69,7 +69,9 @@ fn slow_readers_of_fresh_large_variants_hold_no_memory() {
     let picture = Picture::noise(1600, 1200, 1).png();
     // Where nothing is kept, too, what is sent lies on disk.
     for disk in ["1GiB", "0B"] {
-        let config = format!("[cache]\nmemory = 0\ndisk = \"{disk}\"\n[limits]\nbody_progress = \"1h\"\n");
+        let config = format!(
+            "[cache]\nmemory = 0\ndisk = \"{disk}\"\n[limits]\nbyte_rate_min = 0\nbody_progress = \"1h\"\n"
+        );
         let node = Node::with_config(&config);
         let id = node.upload(&picture);
         // What decoding leaves behind is there before.
@@ -102,7 +104,9 @@ fn slow_readers_of_fresh_large_variants_hold_no_memory() {
 #[test]
 fn slow_readers_of_hits_hold_no_more_than_the_memory_tier_and_a_bit() {
     const MEMORY: u64 = 64 << 20;
-    let node = Node::with_config("[cache]\nmemory = \"64MiB\"\n[limits]\nbody_progress = \"1h\"\n");
+    let node = Node::with_config(
+        "[cache]\nmemory = \"64MiB\"\n[limits]\nbyte_rate_min = 0\nbody_progress = \"1h\"\n",
+    );
     let id = node.upload(&Picture::noise(1600, 1200, 1).png());
     let before = node.rss();
     let (mut readers, mut sent) = (Vec::new(), 0);
@@ -125,7 +129,8 @@ fn slow_readers_of_hits_hold_no_more_than_the_memory_tier_and_a_bit() {
 #[test]
 fn slow_readers_of_a_file_hold_small_pieces_of_it() {
     const READERS: u64 = 450;
-    let node = Node::with_config("[cache]\nmemory = 0\n[limits]\nbody_progress = \"1h\"\n");
+    let node =
+        Node::with_config("[cache]\nmemory = 0\n[limits]\nbyte_rate_min = 0\nbody_progress = \"1h\"\n");
     let image = Picture::noise(1600, 1200, 1).png();
     let url = format!("/image/{}/full/x.png", node.upload(&image));
     assert!(node.get(&url).expect(200).body == image);

@@ -4,6 +4,7 @@
 //! kept in its directory; when the test fails, that is shown and the directory stays.
 
 mod config;
+mod limits;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -453,19 +454,7 @@ fn spawn(options: &Options, port: u16, scratch: &Path) -> Child {
     let log = File::options().create(true).append(true).open(scratch.join("node.log")).expect("a log file");
     let mut command = command(scratch);
     if let Some(descriptors) = options.descriptors {
-        // The shell becomes the node, so that the process is the same.
-        let mut limited = Command::new("sh");
-        let inherited =
-            command.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name.to_owned());
-        inherited.for_each(|name| {
-            limited.env_remove(name);
-        });
-        limited
-            .current_dir(scratch)
-            .arg("-c")
-            .arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""))
-            .arg(BINARY);
-        command = limited;
+        command = limits::with_descriptors(&command, descriptors);
     }
     command.arg("serve").args(["--listen", &format!("127.0.0.1:{port}")]);
     command.args(["--shards", &options.shards.max(1).to_string()]);

@@ -3,6 +3,11 @@
 use super::Problem;
 
 impl Problem {
+    /// The number of its status.
+    pub(in crate::http) fn status(&self) -> u16 {
+        self.kind().0.as_u16()
+    }
+
     /// One sentence that tells the caller what to do.
     pub(super) fn detail(&self) -> String {
         let text = match self {
