@@ -3,6 +3,7 @@
 //! What the client reads is one sentence that says what to do. What only the log may know (paths,
 //! causes inside the node) never comes here.
 
+mod freshness;
 mod sentence;
 mod timing;
 
@@ -30,10 +31,10 @@ use crate::shard::line::Standing;
 use crate::shard::rate::TooFast;
 use crate::store::health::Trouble;
 use crate::telemetry::metrics::Cache;
+use freshness::A_DAY;
+pub(super) use freshness::Freshness;
 pub(super) use timing::timing;
 
-const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// Headers that a page may send beside those that need no leave.
@@ -269,24 +270,6 @@ pub(super) fn given(body: Body) -> Response<Body> {
 pub(super) fn problem_with_bytes(problem: Problem) -> (Response<Body>, Vec<u8>) {
     let bytes = problem.json();
     (problem.into(), bytes)
-}
-
-/// For how long an answer with an image's bytes, or that it is still the same, holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Freshness {
-    /// The URL never shows anything else.
-    ForEver,
-    /// What the URL shows may be configured anew.
-    Day,
-}
-
-impl Freshness {
-    const fn value(self) -> HeaderValue {
-        match self {
-            Self::ForEver => IMMUTABLE,
-            Self::Day => A_DAY,
-        }
-    }
 }
 
 /// What every answer with an image's bytes says.

@@ -1,0 +1,26 @@
+//! For how long an answer holds.
+
+use http::HeaderValue;
+
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// For what may be configured otherwise tomorrow.
+pub(super) const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
+
+/// For how long an answer with an image's bytes, or that it is still the same, holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Freshness {
+    /// The URL never shows anything else.
+    ForEver,
+    /// What the URL shows may be configured anew.
+    Day,
+}
+
+impl Freshness {
+    pub(super) const fn value(self) -> HeaderValue {
+        match self {
+            Self::ForEver => IMMUTABLE,
+            Self::Day => A_DAY,
+        }
+    }
+}
