@@ -353,7 +353,7 @@ impl Worker {
             let is_facts = matches!(job.work, Work::Facts);
             let task = Task { prepared, is_facts, memory_bytes: bytes };
             let Made { bytes, spent } = self.helped(job, assistant, &task, &mut intermediate)?;
-            return Ok((Bytes::from(bytes), intermediate, self.counted(spent)));
+            return Ok((exact(bytes), intermediate, self.counted(spent)));
         }
         let waiting = Waiting { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
@@ -365,7 +365,7 @@ impl Worker {
             fault => Fault::Variant(fault),
         })?;
         let spent = waiting.steps.into_inner().end(Instant::now());
-        Ok((Bytes::from(made), intermediate, self.counted(spent)))
+        Ok((exact(made), intermediate, self.counted(spent)))
     }
 
     fn counted(&self, spent: Spent) -> Spent {
@@ -430,6 +430,11 @@ impl Worker {
     fn timed(&self, stage: Stage, started: Instant) {
         self.metrics.stage(stage, started.elapsed());
     }
+}
+
+/// Without the room that it grew into: it may be held for long, and is counted by its length.
+fn exact(made: Vec<u8>) -> Bytes {
+    Bytes::from(made.into_boxed_slice())
 }
 
 /// Those who wait for a job, as its steps see them.
