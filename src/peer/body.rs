@@ -142,6 +142,12 @@ impl HttpBody for Sending {
 }
 
 impl Stream {
+    /// Says that this answer may last: it leaves its place among the questions to the other node to the next one.
+    /// `false`: too many long answers of that node are under way.
+    pub fn stand_aside(&mut self) -> bool {
+        self.lease.as_mut().is_none_or(Lease::stand_aside)
+    }
+
     pub(super) fn new(body: Incoming, digest: Digest, lease: Lease) -> Box<Self> {
         let hasher = match digest {
             Digest::Bytes(_) => Hasher::Bytes(Box::default()),

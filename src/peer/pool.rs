@@ -3,6 +3,9 @@
 //! Bounds: so many connections to one node; a question beyond waits for one, but not past its deadline. A
 //! connection on which anything went wrong is closed. A question that fails on a connection that had been idle is
 //! asked once more, on a fresh one: the other node may have closed it for that very reason.
+//!
+//! A long answer lasts as long as its reader likes. So it gives its place back to the questions, and counts among the
+//! long answers, which have a bound of their own: slow readers keep no question from being asked.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -27,6 +30,9 @@ use crate::cluster::node::{NodeId, NodeUrl};
 /// Connections of one executor to one node. Of a hundred nodes with eight shards each that is at most 12,800 on one
 /// node, of which nearly all are short-lived: a shard that only hands on what it is asked for needs few.
 const CONNECTIONS_MAX: u64 = 16;
+
+/// Long answers of one node that one executor passes on at once, beside its questions.
+const LONG_ANSWERS_MAX: u64 = 64;
 
 /// How long an idle connection is used again: shorter than any node keeps one that is silent.
 const IDLE_MAX: Duration = Duration::from_secs(20);
@@ -128,6 +134,7 @@ pub enum PeerError {
 struct Node {
     idle: RefCell<Vec<Connection>>,
     permits: Rc<Semaphore>,
+    long_answers: Rc<Semaphore>,
     resolved: RefCell<Option<(SocketAddr, Instant)>>,
 }
 
@@ -135,7 +142,7 @@ struct Node {
 pub(super) struct Lease {
     connection: Connection,
     node: Rc<Node>,
-    _permit: StaticPermit,
+    permit: StaticPermit,
 }
 
 impl Request {
@@ -218,7 +225,8 @@ impl Pool {
         }
         let node = nodes.entry(url.clone()).or_insert_with(|| {
             let permits = Rc::new(Semaphore::new(CONNECTIONS_MAX));
-            Rc::new(Node { idle: RefCell::default(), permits, resolved: RefCell::default() })
+            let long_answers = Rc::new(Semaphore::new(LONG_ANSWERS_MAX));
+            Rc::new(Node { idle: RefCell::default(), permits, long_answers, resolved: RefCell::default() })
         });
         Rc::clone(node)
     }
@@ -233,7 +241,7 @@ impl Node {
             let Some(mut connection) = self.idle.borrow_mut().pop() else { return Ok(None) };
             let fresh = connection.idle_since.elapsed() < IDLE_MAX && is_right(to, connection.node).is_ok();
             if fresh && connection.is_usable().await {
-                return Ok(Some(Lease { connection, node: Rc::clone(self), _permit: permit }));
+                return Ok(Some(Lease { connection, node: Rc::clone(self), permit }));
             }
         }
     }
@@ -250,7 +258,7 @@ impl Node {
         let connection =
             opened.map_err(|error| if error == PeerError::Late { PeerError::Unreachable } else { error })?;
         is_right(to, connection.node)?;
-        Ok(Lease { connection, node: Rc::clone(self), _permit: permit })
+        Ok(Lease { connection, node: Rc::clone(self), permit })
     }
 
     async fn permit(&self) -> Result<StaticPermit, PeerError> {
@@ -279,11 +287,20 @@ impl Node {
 }
 
 impl Lease {
+    /// Counts among the long answers from now on, and not among the questions any more; `false` if there are too many.
+    pub(super) fn stand_aside(&mut self) -> bool {
+        let place = self.node.long_answers.try_acquire_static_permit(1);
+        place.map(|place| self.permit = place).is_ok()
+    }
+
     /// The answer was taken to its end: the next question may use the connection.
     pub(super) fn give_back(self) {
-        let Self { mut connection, node, _permit } = self;
+        let Self { mut connection, node, permit: _permit } = self;
         connection.idle_since = Instant::now();
-        node.idle.borrow_mut().push(connection);
+        let mut idle = node.idle.borrow_mut();
+        if (idle.len() as u64) < CONNECTIONS_MAX {
+            idle.push(connection);
+        }
     }
 }
 

@@ -107,13 +107,16 @@ impl Shard {
 
 /// The image, if that is what came.
 async fn taken(bodies: &Arc<BodyMemory>, opened: Result<Opened, PeerError>) -> Result<Fetched, Said> {
-    let opened = opened.map_err(|_| Said::Nothing)?;
+    let mut opened = opened.map_err(|_| Said::Nothing)?;
     if opened.status != call::GIVEN {
         return Err(call::read_said(opened.facts()));
     }
     let stored = Stored::parse(opened.facts()).ok_or(Said::Nothing)?;
     let charge = if stored.length > WHOLE_BYTES_MAX { None } else { bodies.reserve(stored.length) };
     let Some(charge) = charge else {
+        if !opened.body.stand_aside() {
+            return Err(Said::Nothing);
+        }
         return Ok(Fetched { stored, body: FetchedBody::Stream(opened.body) });
     };
     let bytes = opened.body.collect(WHOLE_BYTES_MAX as usize).await.map_err(|_| Said::Nothing)?;

@@ -267,7 +267,7 @@ impl Shard {
             glommio::timer::sleep(left).await;
             Err(late())
         });
-        let (opened, _pass) = match asked.await {
+        let (mut opened, _pass) = match asked.await {
             Ok(asked) => asked,
             Err(word) => return word,
         };
@@ -277,7 +277,10 @@ impl Shard {
         let Some(stored) = Stored::parse(opened.facts()) else { return Word::Said(Said::Nothing) };
         let is_long = stored.length > WHOLE_BYTES_MAX;
         let charge = if is_long { None } else { self.node.bodies.reserve(stored.length) };
-        let Some(charge) = charge else { return Word::Given(Anywhere::Stream(stored, opened.body)) };
+        let Some(charge) = charge else {
+            let has_place = opened.body.stand_aside();
+            return if has_place { Word::Given(Anywhere::Stream(stored, opened.body)) } else { Word::Busy };
+        };
         match opened.body.collect(WHOLE_BYTES_MAX as usize).await {
             Ok(bytes) => {
                 let entry = Entry::new(charge.hold(bytes), stored.format, &etag(key), stored.uploaded);

@@ -253,6 +253,30 @@ fn a_connection_that_was_closed_while_idle_is_replaced() {
 }
 
 #[test]
+fn long_answers_that_nobody_reads_keep_no_question_from_being_asked_and_are_bounded() {
+    let one = Running::start(1);
+    let pool = pool(2);
+    run(async {
+        let id = put(&pool, &one, &png(8)).await;
+        let open = async || {
+            let request = Request::new(Call::Image(id), hash());
+            pool.open(&one.address, request, SOON).await.unwrap().body
+        };
+        let mut unread = Vec::new();
+        loop {
+            let mut body = open().await;
+            if !body.stand_aside() {
+                break;
+            }
+            unread.push(body);
+            assert!(unread.len() < 1_000, "there is no bound");
+        }
+        assert!(unread.len() > 16, "{} are fewer than the questions that may be asked at once", unread.len());
+        assert_eq!(get(&pool, &one, Call::Has(id)).await.status, call::GIVEN);
+    });
+}
+
+#[test]
 fn a_silent_node_costs_no_more_than_the_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = address(1, silent.local_addr().unwrap());
