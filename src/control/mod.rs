@@ -1,7 +1,7 @@
 //! One per process, never on the way of a request: start, signals, stop.
 //!
 //! * [`system`]: what the kernel must give (io_uring, locked memory, descriptors, cores).
-//! * [`listen`]: the sockets.
+//! * [`listen`]: the sockets. [`plan`]: which core runs what.
 //! * [`core`]: what each core's thread runs.
 //! * [`grid`]: this node's part in its cluster. [`watchdog`]: whether control itself still lives.
 //!
@@ -11,6 +11,7 @@
 mod core;
 pub mod grid;
 mod listen;
+mod plan;
 mod system;
 mod watchdog;
 
@@ -33,6 +34,7 @@ use self::grid::post::Post;
 use self::grid::roll::Roll;
 use self::grid::{Inbox, Order};
 use self::listen::ListenError;
+use self::plan::Plan;
 pub(crate) use self::system::Bells;
 use self::system::SystemError;
 pub use self::system::end_with;
@@ -123,14 +125,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
 
     let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
     let (members, disk) = (Arc::<MemberMetrics>::default(), Arc::<DiskMetrics>::default());
-    let health = Health::new(
-        data.layout.clone(),
-        data.identity.id,
-        data.marker,
-        config.reserve_bytes,
-        Arc::clone(&disk),
-    );
-    let health = Arc::new(health);
+    let health = health(&config, &data, &disk);
     let (line, ears) = Line::new(plan.shards.len(), data.holds_images);
     let this = NodeId::from_bytes(data.identity.id);
     let identity = Identity::new(this, config.cluster.cluster.clone(), &config.secrets);
@@ -231,6 +226,12 @@ fn start_shards(
     Ok((senders, threads))
 }
 
+/// What is known of the disk at the start: that the store is there.
+fn health(config: &Config, data: &DataDirectory, metrics: &Arc<DiskMetrics>) -> Arc<Health> {
+    let (layout, node) = (data.layout.clone(), data.identity.id);
+    Arc::new(Health::new(layout, node, data.marker, config.reserve_bytes, Arc::clone(metrics)))
+}
+
 /// What this node knows of itself at its start.
 fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
     let joins = !config.cluster.join.is_empty();
@@ -279,24 +280,6 @@ fn executor(placement: Placement) -> Result<glommio::LocalExecutor, RunError> {
         .ring_depth(core::RING_DEPTH)
         .make()
         .map_err(|error| RunError::Start(error.to_string()))
-}
-
-/// Which core runs what.
-struct Plan {
-    shards: Vec<usize>,
-    control: Placement,
-}
-
-impl Plan {
-    /// From four cores up the first one is the control core's; below that control runs where there is room.
-    fn new(cores: &[usize], shards: usize) -> Self {
-        let (control, cores) = match cores {
-            [first, rest @ ..] if rest.len() >= 3 => (Placement::Fixed(*first), rest),
-            all => (Placement::Unbound, all),
-        };
-        let count = if shards == 0 { cores.len() } else { shards };
-        Self { shards: cores.iter().copied().cycle().take(count).collect(), control }
-    }
 }
 
 /// Signals arrive on a thread of their own: nothing else is safe to do in a handler.
@@ -488,23 +471,3 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_core_is_controls_from_four_up() {
-        let plan = Plan::new(&[0, 1], 0);
-        assert_eq!(plan.shards, [0, 1]);
-        assert!(matches!(plan.control, Placement::Unbound));
-        let plan = Plan::new(&[2, 3, 4, 5], 0);
-        assert_eq!(plan.shards, [3, 4, 5]);
-        assert!(matches!(plan.control, Placement::Fixed(2)));
-    }
-
-    #[test]
-    fn more_shards_than_cores_share_them() {
-        assert_eq!(Plan::new(&[4, 7], 5).shards, [4, 7, 4, 7, 4]);
-    }
-}
