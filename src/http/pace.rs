@@ -43,16 +43,22 @@ impl Pace {
         Self { begin: look.now, before: look.moved, last_at: look.now, last: look.moved }
     }
 
+    /// This node took so long for something else, and the client was not waited for.
+    pub(super) fn pause(&mut self, time: Duration) {
+        self.begin += time;
+        self.last_at += time;
+    }
+
     /// Whether the client is too slow.
     pub(super) fn look(&mut self, look: Look, limits: Limits) -> bool {
         let Look { now, moved, is_awaited } = look;
         if moved > self.last {
             (self.last, self.last_at) = (moved, now);
         }
-        if now - self.last_at > limits.silence {
+        if now.saturating_duration_since(self.last_at) > limits.silence {
             return true;
         }
-        let passed = now - self.begin;
+        let passed = now.saturating_duration_since(self.begin);
         let is_slow = is_awaited
             && passed >= WINDOW
             && ((moved.saturating_sub(self.before)) as f64) < limits.rate_min as f64 * passed.as_secs_f64();
@@ -100,6 +106,16 @@ mod tests {
         assert_eq!(ended(Limits { rate_min: 0, ..LIMITS }, true, |_| 0), Some(11));
         assert_eq!(ended(LIMITS, false, |_| 0), Some(11));
         assert_eq!(ended(Limits { rate_min: 0, ..LIMITS }, true, |second| second / 9), None);
+    }
+
+    #[test]
+    fn a_pause_of_the_node_does_not_count() {
+        let begin = Instant::now();
+        let look = |second, moved| Look { now: begin + Duration::from_secs(second), moved, is_awaited: true };
+        let mut pace = Pace::begin(look(0, 0));
+        pace.pause(Duration::from_secs(100));
+        assert!(!pace.look(look(109, 0), LIMITS));
+        assert!(pace.look(look(110, 0), LIMITS));
     }
 
     #[test]

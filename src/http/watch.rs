@@ -150,14 +150,22 @@ impl Watch {
         self.given.replace(false)
     }
 
-    /// A request's body is being taken.
+    /// A request's body is being taken, or taken further after a pause of this node's. A client that sends a byte at a
+    /// time has such a pause at each, so its pace goes on; the pause itself does not count.
     pub(super) fn receiving(&self) {
-        self.enter(Phase::Receiving);
+        let now = Instant::now();
+        if let Some(mut pace) = self.pace.get() {
+            pace.pause(now.saturating_duration_since(self.since.get()));
+            self.pace.set(Some(pace));
+        }
+        self.phase.set(Phase::Receiving);
+        self.since.set(now);
     }
 
-    /// A request's body is whole; its answer is being worked on.
+    /// A request's body is whole, or a piece of it is being stored: the client is not waited for.
     pub(super) fn working(&self) {
-        self.enter(Phase::Busy);
+        self.phase.set(Phase::Busy);
+        self.since.set(Instant::now());
     }
 
     /// An answer's head is ready.
@@ -292,6 +300,20 @@ impl Drop for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_is_stored_piece_by_piece_has_one_pace() {
+        let watch = Watch::new();
+        watch.request();
+        watch.receiving();
+        let pace = Pace::begin(watch.incoming(Instant::now()));
+        watch.pace.set(Some(pace));
+        watch.working();
+        watch.receiving();
+        assert!(watch.pace.get().is_some(), "the pace goes on");
+        watch.sending();
+        assert!(watch.pace.get().is_none(), "an answer has its own");
+    }
 
     #[test]
     fn nothing_is_given_to_hyper_while_it_has_a_head_an_answer_or_bytes_to_write() {
