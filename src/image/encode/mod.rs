@@ -126,8 +126,9 @@ pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
         Format::Png => channels + 3 * channels + 1,
         // RGBA, indices and the file.
         Format::Gif => channels + 4 + 1 + 3,
-        // RGB(A), libwebp's ARGB and YUVA of it, and the file.
-        Format::Webp => channels + 4 + 4 + 3 + 2,
+        // RGB(A), libwebp's ARGB and YUVA of it, and the file. Alpha is written by the lossless encoder: two copies as
+        // ARGB, a chain of 4 bytes and three lists of 8 bytes a pixel.
+        Format::Webp => channels + 4 + 4 + 3 + 2 + if kind.has_alpha() { 4 + 4 + 4 + 3 * 8 } else { 0 },
         // Planes, and the encoder's frames, blocks and statistics: 18 bytes a pixel were measured.
         Format::Avif => channels + 3 + 28,
     };
