@@ -20,8 +20,12 @@ def run(coroutines, stop):
         tasks = [asyncio.ensure_future(one) for one in coroutines]
         while not stop.is_set():
             await asyncio.sleep(0.2)
-        for task in tasks:
-            task.cancel()
+        pending = set(tasks)
+        while pending:
+            # Again and again: a wait that ends at the very moment swallows a cancellation.
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=0.5)
         results = await asyncio.gather(*tasks, return_exceptions=True)
         faults = [r for r in results if isinstance(r, Exception) and not isinstance(r, asyncio.CancelledError)]
         if faults:
