@@ -118,7 +118,7 @@ pub struct Url {
     /// Sign with this key
     #[arg(long, value_name = "K", value_parser = sign_key)]
     pub sign_key: Option<String>,
-    /// How long the signature holds, such as 24h or 7d [default: for ever]
+    /// How long the signature holds, such as 24h or 7d [default: forever]
     #[arg(long, value_name = "TIME", requires = "sign_key", value_parser = expiry)]
     pub expires: Option<Duration>,
 }

@@ -37,7 +37,7 @@ pub(super) fn run(flags: &Ls) -> Result<(), ClientError> {
             output.line(if flags.json { json(listed) } else { line(listed) })?;
         }
         let Some(next) = page.next else { return Ok(()) };
-        // Only forwards, else a faulty node would have us read for ever.
+        // Only forwards, else a faulty node would have us read forever.
         let next = ObjectId::parse(&next).ok().filter(|next| after.is_none_or(|after| *next > after));
         after = Some(next.ok_or_else(|| node.strange("its pages are not in order"))?);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::wire::Malformed;
 
-/// Who a node is, for ever: 16 random bytes that its data directory keeps. Printed as 32 hex digits.
+/// Who a node is, forever: 16 random bytes that its data directory keeps. Printed as 32 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId([u8; 16]);
 

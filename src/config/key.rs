@@ -56,7 +56,7 @@ pub(super) const KEYS: &[Key] = &[
     key("access.upload_keys", |v| &mut v.access.upload_keys, "Keys that may upload; the operator key may, too. Short ones are warned about."),
     key("access.open_uploads", |v| &mut v.access.open_uploads, "Whether everybody who reaches the listener may upload; a key that is sent all the same must be right."),
     key("access.operator_key", |v| &mut v.access.operator_key, "Guards operator pages and calls, from everywhere. Empty: made at the first start, in `operator.key` below `node.data`."),
-    key("access.preset_overrides", |v| &mut v.access.preset_overrides, "Options that may follow `p-NAME` where `images.only_presets` is true, each whole: `q50` admits no other quality. SIGHUP takes it anew."),
+    key("access.preset_overrides", |v| &mut v.access.preset_overrides, "Options that may follow `p-NAME` where `images.only_presets` is true, each whole: `q50` admits no other quality. SIGHUP reloads it."),
     key("access.sign_keys", |v| &mut v.access.sign_keys, "Keys of signed URLs: the first signs, all verify."),
     key("access.require_signature", |v| &mut v.access.require_signature, "Which URLs of images need a signature; `variants` is all but `full` and `/info`."),
     key("access.cors_origins", |v| &mut v.access.cors_origins, "Origins of web pages that may read answers."),

@@ -100,7 +100,7 @@ enum Event {
     Signal(i32),
 }
 
-/// Loads the configuration anew, from where it came at the start.
+/// Loads the configuration again, from where it came at the start.
 pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
 
 /// Runs a node until it is told to stop. On SIGHUP keys, secrets, presets and log level are taken from `reload`.

@@ -37,7 +37,7 @@ pub(super) async fn answer(shard: &Shard, wanted: Listing) -> Result<Answer, Pro
     shard.need_cluster()?;
     let layout = shard.node.layout.clone();
     let read = move || listing::page(&layout, wanted.after, wanted.limit);
-    // A panic on the blocking thread would leave this waiting for ever.
+    // A panic on the blocking thread would leave this waiting forever.
     let read = move || catch_unwind(AssertUnwindSafe(read)).ok();
     let page = glommio::executor().spawn_blocking(read).await.ok_or(Problem::Internal)??;
     let images = page.images.iter().map(Image::new).collect();

@@ -54,7 +54,7 @@ struct Slot {
 struct Readiness {
     readable: Cell<bool>,
     writable: Cell<bool>,
-    /// The peer has ended or failed: no further edge will tell, so reads are tried for ever.
+    /// The peer has ended or failed: no further edge will tell, so reads are tried forever.
     ended: Cell<bool>,
     /// Both directions are over: the peer is gone, not only silent.
     gone: Cell<bool>,
@@ -119,7 +119,7 @@ impl Poller {
         Ok(entered)
     }
 
-    /// Wakes who waits for what has become ready, for ever. Run one per shard.
+    /// Wakes who waits for what has become ready, forever. Run one per shard.
     pub(super) async fn run(self: Rc<Self>) {
         let mut events = Vec::with_capacity(EVENTS);
         loop {

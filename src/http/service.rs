@@ -129,7 +129,7 @@ fn ready(shard: &Shard) -> Answer {
 
 async fn metrics(shard: &Shard) -> Answer {
     let node = shard.node.clone();
-    // Reads /proc; and a panic on the blocking thread would leave this waiting for ever.
+    // Reads /proc; and a panic on the blocking thread would leave this waiting forever.
     let scrape = move || std::panic::catch_unwind(AssertUnwindSafe(|| node.metrics.scrape())).ok();
     match exchange::aside(glommio::executor().spawn_blocking(scrape)).await {
         Ok(Some((media_type, text))) => reply::text(&media_type, text).into(),

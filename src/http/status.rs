@@ -75,7 +75,7 @@ pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
         (shard.view(), shard.node.line.roster.newest(), shard.node.line.standing());
     let trouble = shard.node.health.trouble();
     let describe = move || describe(&view, &roster, standing, trouble);
-    // Thousands of placements; and a panic on the blocking thread would leave this waiting for ever.
+    // Thousands of placements; and a panic on the blocking thread would leave this waiting forever.
     let describe = move || catch_unwind(AssertUnwindSafe(describe)).ok();
     let status =
         exchange::aside(glommio::executor().spawn_blocking(describe)).await?.ok_or(Problem::Internal)?;

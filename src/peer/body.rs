@@ -41,7 +41,7 @@ pub enum Outgoing {
     },
 }
 
-/// Reads some bytes from a position on; never none before the end. Called anew when a question is repeated.
+/// Reads some bytes from a position on; never none before the end. Called again when a question is repeated.
 pub type Source = Rc<dyn Fn(u64) -> Reading>;
 
 /// One read of a [`Source`].

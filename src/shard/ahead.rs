@@ -30,7 +30,7 @@ pub(super) enum Hint {
     Facts(ObjectId),
 }
 
-/// Says that the work goes on; dropping it (also by a panic) lets the next hint start it anew.
+/// Says that the work goes on; dropping it (also by a panic) lets the next hint start it again.
 struct Working<'a>(&'a Cell<bool>);
 
 impl Shard {

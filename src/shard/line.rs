@@ -56,7 +56,7 @@ pub enum Standing {
     UrlTaken,
     /// The cluster has all the nodes it can have.
     Full,
-    /// Its id was removed for ever.
+    /// Its id was removed forever.
     Removed,
     /// Those whom it asks are nodes of another cluster.
     ForeignCluster,

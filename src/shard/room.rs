@@ -42,7 +42,7 @@ impl Shard {
         }
     }
 
-    /// Lets the cache give way whenever it is asked to, for ever. Run one per shard.
+    /// Lets the cache give way whenever it is asked to, forever. Run one per shard.
     pub(super) async fn watch_pressure(self: Rc<Self>) {
         while !self.stopping.is_set() {
             glommio::timer::sleep(LOOK_EVERY).await;

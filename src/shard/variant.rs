@@ -158,7 +158,7 @@ impl Shard {
     pub(super) async fn own_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Variant, VariantError> {
         loop {
             // A variant that was being made ahead may give way to others although somebody has come
-            // to wait for it since: then it is made anew, for this request.
+            // to wait for it since: then it is made again, for this request.
             match self.find_or_make(&ask).await {
                 Err(VariantError::GaveWay) => {}
                 found => return found,

@@ -91,7 +91,7 @@ impl Census {
             }
             self.disturbed.set(false);
             let (began, layout, from) = (Instant::now(), layout.clone(), self.counted.get());
-            // A panic on the blocking thread would leave this waiting for ever.
+            // A panic on the blocking thread would leave this waiting forever.
             let enough = move || began.elapsed() >= STEP;
             let look = move || catch_unwind(AssertUnwindSafe(|| look(&layout, from, is_mine, enough))).ok();
             let step = glommio::executor().spawn_blocking(look).await;

@@ -197,7 +197,7 @@ impl Health {
         });
         let seen = seen.await.inspect_err(|error| self.note(error))?;
         if seen != Some(*self.place.lock().unwrap_or_else(PoisonError::into_inner)) {
-            // It may have been mounted anew: the one that looks reads the marker.
+            // It may have been mounted again: the one that looks reads the marker.
             self.lost();
             self.look_soon();
             return Err(StoreError::Missing);

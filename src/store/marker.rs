@@ -1,7 +1,7 @@
 //! By what `store/` is known again: a small file in it that names its node. Blocking.
 //!
-//! An empty mount point, a folder that somebody made anew and another node's disk do not have it. Where it lies (device
-//! and inode) is as good and cheaper to look at, but only until the disk is mounted anew.
+//! An empty mount point, a folder that somebody made again and another node's disk do not have it. Where it lies (device
+//! and inode) is as good and cheaper to look at, but only until the disk is mounted again.
 
 use std::fs::{self, File};
 use std::io::{self, Read};

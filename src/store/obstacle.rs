@@ -31,7 +31,7 @@ pub(super) async fn set_aside(
     aside: PathBuf,
 ) -> io::Result<()> {
     let layout = layout.clone();
-    // A panic on the blocking thread would leave this waiting for ever.
+    // A panic on the blocking thread would leave this waiting forever.
     let work = move || catch_unwind(AssertUnwindSafe(|| set_aside_blocking(&layout, &id, format, &aside)));
     let done = glommio::executor().spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))

@@ -264,7 +264,7 @@ impl Garbage {
         }
     }
 
-    /// Removes files as they come, for ever, unless the disk hangs: a removal would hold up the shard's blocking thread.
+    /// Removes files as they come, forever, unless the disk hangs: a removal would hold up the shard's blocking thread.
     /// Run one per shard.
     pub async fn sweep(&self, health: &Health) {
         loop {

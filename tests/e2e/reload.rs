@@ -1,4 +1,4 @@
-//! SIGHUP: keys, secrets, presets and log level are taken from the file anew.
+//! SIGHUP: keys, secrets, presets and log level are taken from the file again.
 
 use std::fs;
 

@@ -121,7 +121,7 @@ pub enum Event {
     Impostor(NodeId),
     /// Another process has this node's id: both take no writes.
     DuplicateId,
-    /// This node was removed for ever.
+    /// This node was removed forever.
     Removed,
     /// A node was taken out, or back in, automatically.
     Outing(NodeId),

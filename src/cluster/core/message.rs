@@ -1,5 +1,5 @@
 //! What cores say to each other. The transport has authenticated the sender before this is read; what stands
-//! here is checked all the same, because a forged layout would be for ever.
+//! here is checked all the same, because a forged layout would be forever.
 
 use super::super::layout::{NewNode, StateHash};
 use super::super::membership::Peer;

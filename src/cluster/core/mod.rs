@@ -307,7 +307,7 @@ impl Core {
         if layout.next.role(this) == Some(Role::Joining) && !self.refused_claims.contains_key(&this) {
             self.is_changed |= layout.edit(this, &Edit::Role(this, Role::Active)).unwrap_or(false);
         }
-        // Two processes with one id would write for ever against each other.
+        // Two processes with one id would write forever against each other.
         if self.clash_until.is_none() && layout.next.store(this) != self.store {
             self.is_changed |= layout.edit(this, &Edit::Store(this, self.store)).unwrap_or(false);
         }

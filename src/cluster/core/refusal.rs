@@ -11,7 +11,7 @@ use super::super::node::NodeId;
 pub enum Refusal {
     /// Another id holds its name or its URL: remove that one first.
     Taken(Taken),
-    /// Its id was removed for ever.
+    /// Its id was removed forever.
     Removed,
     /// The cluster has all the nodes it can have.
     Full,

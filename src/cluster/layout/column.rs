@@ -23,7 +23,7 @@ pub enum Role {
         /// Whether the cluster decided it by itself.
         automatic: bool,
     },
-    /// Gone for ever: beats every other role whenever that was written.
+    /// Gone forever: beats every other role whenever that was written.
     Removed,
 }
 

@@ -1,7 +1,7 @@
 //! Who owns what: a replicated layout that all members edit and merge, and that converges without a leader.
 //!
 //! Every value is a register of its own in which the last writer wins (a lamport clock, then the writer's id);
-//! `Removed` beats every other role for ever. Edits touch the column **next**. It becomes **now** in two steps: when
+//! `Removed` beats every other role forever. Edits touch the column **next**. It becomes **now** in two steps: when
 //! every member that is counted on has said "synced to this hash", it is **offered**; whoever knows of that says
 //! "agreed", and when all have, it is promoted. Writes, reads, absence and the deletion of excess go by the owners
 //! in all columns: now, what was offered and is not contained in now, and next.

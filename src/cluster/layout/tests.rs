@@ -262,7 +262,7 @@ fn a_word_for_an_older_next_promotes_nothing() {
     let back = edit(&mut layout, 100);
     let again = edit(&mut layout, 300);
     assert!((0..3).all(|node| !layout.advance(id(node))));
-    // The same values written anew are not the same column: copies were written elsewhere in between.
+    // The same values written again are not the same column: copies were written elsewhere in between.
     assert!(first != back && first != again);
 }
 

@@ -63,7 +63,7 @@ pub enum Writes {
     Taken(Taken),
     /// Another live node has the same id.
     DuplicateId,
-    /// It was removed for ever, and has to come back with a new id and an empty store.
+    /// It was removed forever, and has to come back with a new id and an empty store.
     Removed,
 }
 

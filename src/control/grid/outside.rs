@@ -158,7 +158,7 @@ impl World for Outside {
         let (paths, newcomer) = (self.node.layout.clone(), self.newcomer.clone());
         let orders = self.orders.clone();
         glommio::spawn_local(async move {
-            // A panic on the blocking thread would leave this waiting for ever.
+            // A panic on the blocking thread would leave this waiting forever.
             let keep = move || catch_unwind(AssertUnwindSafe(|| keep::keep(&paths, &bytes, newcomer)));
             let kept = glommio::executor().spawn_blocking(keep).await;
             let kept = kept.unwrap_or_else(|_| Err("a panic".to_owned()));

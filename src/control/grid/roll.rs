@@ -55,7 +55,7 @@ impl Roll {
         let mut facts = self.own();
         let (data, orders) = (self.node.layout.root().to_path_buf(), orders.clone());
         glommio::spawn_local(async move {
-            // A disk that hangs holds this up; and a panic on the blocking thread would leave it waiting for ever.
+            // A disk that hangs holds this up; and a panic on the blocking thread would leave it waiting forever.
             let free = move || {
                 let found = rustix::fs::statvfs(&data).ok()?;
                 found.f_bavail.checked_mul(found.f_frsize)

@@ -12,7 +12,7 @@ pub(super) const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=
 pub(in crate::http) enum Freshness {
     /// The URL never shows anything else.
     ForEver,
-    /// What the URL shows may be configured anew.
+    /// The configuration may change what the URL shows.
     Day,
 }
 

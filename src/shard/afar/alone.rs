@@ -34,7 +34,7 @@ impl Shard {
             }
             let layout = self.node.layout.clone();
             let read = move || listing::page(&layout, after, PAGE);
-            // A panic on the blocking thread would leave this waiting for ever.
+            // A panic on the blocking thread would leave this waiting forever.
             let read = move || catch_unwind(AssertUnwindSafe(read)).ok();
             let Some(Ok(page)) = glommio::executor().spawn_blocking(read).await else {
                 log::warn!(shard = self.index(); "cannot list the images that have one copy; it is tried again");

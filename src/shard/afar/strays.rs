@@ -51,7 +51,7 @@ struct Turn {
 }
 
 impl Shard {
-    /// Sees to what lies here although others own it, and to what owners lack, for ever. Run one per shard.
+    /// Sees to what lies here although others own it, and to what owners lack, forever. Run one per shard.
     pub(in crate::shard) async fn drain_strays(self: Rc<Self>) {
         let bounds = Rc::new(Bounds { under_way: RefCell::default(), reads: Semaphore::new(READ_AT_ONCE) });
         let (mut seen, mut was_alone, mut was_well) = (self.view(), false, true);
@@ -159,7 +159,7 @@ impl Shard {
         while self.node.line.now() < end && !self.stopping.is_set() {
             let view = self.view();
             match excess.step(&view, self.node.line.now()) {
-                // It belongs here now, or nobody owns it as far as is known: it is looked at anew.
+                // It belongs here now, or nobody owns it as far as is known: it is looked at again.
                 Step::Keep => return,
                 Step::Ask(owners) => {
                     let all = self.ask_for_receipts(&view, id, &owners, &mut excess);

@@ -218,7 +218,7 @@ impl Running {
 
     /// How the process has ended; it is killed if it has not.
     fn end(&mut self) -> Option<ExitStatus> {
-        // One that writes its last words may need a moment, but not for ever.
+        // One that writes its last words may need a moment, but not forever.
         let _ = self.child.kill();
         self.child.wait().ok()
     }

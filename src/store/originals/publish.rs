@@ -70,7 +70,7 @@ impl Originals {
     }
 
     /// Gives a file its name in the store. What stands in its way, a folder or a file in a folder's place, is set
-    /// aside, and folders that have gone are made anew.
+    /// aside, and folders that have gone are made again.
     async fn name(&self, temporary: &Temporary, id: &ObjectId, format: Format) -> Result<(), StoreError> {
         const DOING: &str = "name an image";
         let path = self.layout.image(id, format);

@@ -2,7 +2,7 @@
 //!
 //! Huffman tables are made for the picture, which saves 2–4 % of the bytes. For that every symbol must be counted
 //! before the first is written. Small pictures keep their tokens meanwhile. Of large ones only every fourth row of
-//! units is counted, and then all are made anew and written as they come: that costs a few per cent of the time
+//! units is counted, and then all are made again and written as they come: that costs a few per cent of the time
 //! and hardly any bytes, and takes memory for a few rows. All arithmetic is in integers, so that the bytes are the
 //! same everywhere.
 
