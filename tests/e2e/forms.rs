@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use crate::access::{BOTH_KEYS, UPLOAD_KEY, kind};
-use crate::client::Form;
-use crate::harness::{Node, put};
+use crate::client::{Connection, Form};
+use crate::harness::{Node, put, wait_until};
 use crate::pictures::jpeg;
+
+/// Places of a shard for forms that have shown no key.
+const UNPROVEN_MAX: usize = 32;
 
 #[test]
 fn a_key_may_come_in_the_forms_field_before_the_image() {
@@ -65,18 +68,20 @@ fn nothing_of_a_form_is_written_before_its_key_is_proven() {
 #[test]
 fn slow_forms_without_a_key_keep_nobody_from_uploading() {
     let node = Node::with_config(BOTH_KEYS);
-    // As many as there are uploads at once, and more.
-    let mut slow: Vec<_> = (0..150).map(|_| node.connect()).collect();
-    for connection in &mut slow {
-        connection.send(&Form::announce().header("Content-Length", "20000000").head());
-        connection.send(b"------7d93ab20e1f64\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n");
-    }
-    // All of them are heard: the first ones have lost their places to the last.
-    slow[0].answer().problem(503);
+    // More than the uploads and the unproven forms that a shard takes at once.
+    let mut slow: Vec<_> = (0..149).map(|_| slow_form(&node)).collect();
+    // The server reads them in an order of its own. All have been read when the places are left to as many as there are.
+    let kept = |slow: &[Connection]| slow.iter().filter(|connection| !connection.has_received()).count();
+    wait_until("the other forms to lose their places", || kept(&slow) == UNPROVEN_MAX);
+    let newest = slow_form(&node);
+    wait_until("one more to lose its place", || kept(&slow) == UNPROVEN_MAX - 1);
+    assert!(!newest.has_received(), "the newest form has its place");
+    let refused = slow.iter().position(Connection::has_received).expect("a refused form");
+    slow.swap_remove(refused).answer().problem(503);
     let bytes = jpeg(30, 20, 1);
     node.ask(&put(&bytes).header(UPLOAD_KEY.0, UPLOAD_KEY.1)).expect(200);
     node.ask(&Form::default().field("key", "up").file("image", "a.jpg", &bytes).post()).expect(200);
-    assert!(!slow[149].has_received(), "the last one still has its place");
+    assert!(!newest.has_received(), "the newest form still has its place");
     // It shows its key in the end.
     let rest = Form::default().field("key", "up").file("image", "a.jpg", &jpeg(30, 20, 2)).bytes();
     let mut late = node.connect();
@@ -84,6 +89,14 @@ fn slow_forms_without_a_key_keep_nobody_from_uploading() {
     late.send(&rest[..10]);
     late.send(&rest[10..]);
     late.answer().expect(200);
+}
+
+/// A form that announces many bytes and sends its first field.
+fn slow_form(node: &Node) -> Connection {
+    let mut connection = node.connect();
+    connection.send(&Form::announce().header("Content-Length", "20000000").head());
+    connection.send(b"------7d93ab20e1f64\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n");
+    connection
 }
 
 #[test]
