@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
 use crate::client::{Connection, Request};
 use crate::harness::{Node, Options, at_once, put, wait_until};
 use crate::pictures::{jpeg, large_png};
@@ -62,4 +64,49 @@ fn sheds_with_503_when_descriptors_are_used_up_and_hits_go_on() {
     }
     let all = at_once(20, |_| node.get(&hot).status);
     assert!(all.iter().all(|status| *status == 200), "{all:?}");
+}
+
+#[test]
+fn without_a_free_descriptor_the_answer_is_503_and_what_is_in_memory_is_given() {
+    let node = Node::plain();
+    let id = node.upload(&jpeg(60, 40, 1));
+    let cold = format!("/image/{}/full/x.jpg", node.upload(&jpeg(50, 40, 2)));
+    let hot = format!("/image/{id}/full/x.jpg");
+    let mut client = node.connect();
+    for _ in 0..4 {
+        client.ask(&Request::get(&hot)).expect(200);
+    }
+    limit_descriptors(&node, Some(8));
+    client.ask(&Request::get(&hot)).expect(200);
+    for request in [
+        Request::get(&cold),
+        Request::get(&cold.replace("full", "20w")),
+        Request::get(&format!("/image/{id}/30w/x.png")),
+        put(&jpeg(40, 30, 3)),
+    ] {
+        let answer = client.ask(&request);
+        answer.problem(503);
+        answer.retry_after();
+        if answer.header("connection") == Some("close") {
+            limit_descriptors(&node, None);
+            client = node.connect();
+            client.ask(&Request::get("/healthz")).expect(200);
+            limit_descriptors(&node, Some(8));
+        }
+    }
+    limit_descriptors(&node, None);
+    client.ask(&Request::get(&cold)).expect(200);
+    client.ask(&Request::get(&cold.replace("full", "20w"))).expect(200);
+    node.ask(&put(&jpeg(40, 30, 3))).expect(200);
+    assert!(!node.log().contains("Disk failure"), "{}", node.log());
+    node.get("/readyz").expect(200);
+}
+
+/// Sets how many descriptors a running node may have; `None`: as many as this process could have. Those that are open
+/// stay open.
+fn limit_descriptors(node: &Node, current: Option<u64>) {
+    let process = Pid::from_raw(node.process().try_into().expect("a number"));
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit { current: current.or(maximum), maximum };
+    prlimit(process, Resource::Nofile, limit).expect("a limit that may be set");
 }
