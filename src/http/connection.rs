@@ -25,7 +25,7 @@ use super::bare::Explained;
 use super::body::Body;
 use super::cluster;
 use super::exchange::Context;
-use super::front::Front;
+use super::fast_path::FastPath;
 use super::gate::HEAD_BYTES_MAX;
 use super::listener::Listener;
 use super::live::{Live, Rules};
@@ -56,7 +56,7 @@ struct Server {
     rules: Rc<Rules>,
     watches: Rc<Watches>,
     poller: Rc<Poller>,
-    front: Rc<Front>,
+    fast_path: Rc<FastPath>,
     claimants: Rc<Claimants>,
 }
 
@@ -77,9 +77,9 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
     let watches = Rc::<Watches>::default();
     let rules = Rc::new(Rules::new(live));
     let settings = rules.current().0;
-    let front = Rc::new(Front::new(Rc::clone(&shard), Rc::clone(&rules), shard.heads_bytes()));
+    let fast_path = Rc::new(FastPath::new(Rc::clone(&shard), Rc::clone(&rules), shard.heads_bytes()));
     let claimants = Rc::<Claimants>::default();
-    let server = Server { shard, settings, rules, watches, poller, front, claimants };
+    let server = Server { shard, settings, rules, watches, poller, fast_path, claimants };
     let Server { settings, watches, .. } = &server;
     let sweep = {
         let (watches, settings) = (Rc::clone(watches), Rc::clone(settings));
@@ -143,15 +143,17 @@ impl Server {
 
     fn start(&self, descriptor: OwnedFd, permit: Permit) {
         let (watch, watched) = self.watches.add();
-        let (shard, rules, front) = (Rc::clone(&self.shard), Rc::clone(&self.rules), Rc::clone(&self.front));
+        let (shard, rules, fast_path) =
+            (Rc::clone(&self.shard), Rc::clone(&self.rules), Rc::clone(&self.fast_path));
         let settings = Rc::clone(&self.settings);
-        let socket = match Socket::new(descriptor, &self.poller, Rc::clone(&watch), Rc::clone(&self.front)) {
-            Ok(socket) => socket,
-            Err(error) => {
-                self.cannot(&error, "watch");
-                return;
-            }
-        };
+        let socket =
+            match Socket::new(descriptor, &self.poller, Rc::clone(&watch), Rc::clone(&self.fast_path)) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    self.cannot(&error, "watch");
+                    return;
+                }
+            };
         let claimants = Rc::clone(&self.claimants);
         let driven = async move {
             watch.working();
@@ -166,7 +168,7 @@ impl Server {
             watch.begins();
             let (permit, stranger) = (Rc::new(permit), Rc::new(stranger));
             let held: (Rc<Permit>, Watched) = (Rc::clone(&permit), watched);
-            let connection = Connected { shard, rules, watch, front, permit, claimants, stranger };
+            let connection = Connected { shard, rules, watch, fast_path, permit, claimants, stranger };
             if AssertUnwindSafe(connection.drive(socket, settings.upload_bytes_max))
                 .catch_unwind()
                 .await
@@ -194,7 +196,7 @@ struct Connected {
     shard: Rc<Shard>,
     rules: Rc<Rules>,
     watch: Rc<Watch>,
-    front: Rc<Front>,
+    fast_path: Rc<FastPath>,
     permit: Rc<Permit>,
     claimants: Rc<Claimants>,
     stranger: Rc<Stranger>,
@@ -261,7 +263,7 @@ impl Connected {
                 access,
                 version,
                 watch: Rc::clone(&self.watch),
-                front: Rc::clone(&self.front),
+                fast_path: Rc::clone(&self.fast_path),
                 permit: Rc::clone(&self.permit),
                 claimants: Rc::clone(&self.claimants),
                 stranger: Rc::clone(&self.stranger),

@@ -11,7 +11,7 @@ use super::Settings;
 use super::access::{Access, client};
 use super::body::Body;
 use super::cluster::Peer;
-use super::front::{Front, Hit};
+use super::fast_path::{FastPath, Hit};
 use super::reply::Problem;
 use super::seat::{Claimants, Permit, Stranger};
 use super::unproven::Unproven;
@@ -44,7 +44,7 @@ pub(super) struct Context {
     /// The number of the load that these rules come from.
     pub(super) version: u64,
     pub(super) watch: Rc<Watch>,
-    pub(super) front: Rc<Front>,
+    pub(super) fast_path: Rc<FastPath>,
     /// The connection's place among all.
     pub(super) permit: Rc<Permit>,
     /// Who speaks as a node and has proven nothing, and what this connection is known by among them.

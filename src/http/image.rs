@@ -15,7 +15,7 @@ use super::body::{Body, Chunk, Report};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
 use super::exchange::{Answer, Context};
-use super::front::Hit;
+use super::fast_path::Hit;
 use super::reply::{self, Freshness, Problem, Representation};
 use super::{info, negotiate};
 use crate::image::geometry::{self, Size};

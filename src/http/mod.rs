@@ -4,7 +4,7 @@
 //! * [`poller`]: which sockets are ready. [`listener`], [`socket`]: hyper's reads and writes on them.
 //! * [`gate`]: one request at a time for hyper. [`framing`]: where requests end (pure).
 //! * [`bare`]: a sentence where hyper refuses by itself.
-//! * [`front`]: hits of known URLs, without the long way.
+//! * [`fast_path`]: hits of known URLs, without the long way.
 //! * [`watch`]: time limits by one sweep per shard. [`pace`]: how fast a client must be (pure).
 //! * [`endpoint`]: a request's line as a type (pure).
 //! * [`access`]: who may do what.
@@ -28,9 +28,9 @@ pub mod connection;
 mod download;
 mod endpoint;
 mod exchange;
+mod fast_path;
 mod form;
 mod framing;
-mod front;
 mod gate;
 mod image;
 mod info;

@@ -13,7 +13,7 @@ use super::endpoint::Endpoint;
 use super::exchange::{Answer, BodyState, Context};
 use super::presets::Presets;
 use super::reply::{self, Problem};
-use super::{cluster, download, exchange, front, image, info, listing, status, upload};
+use super::{cluster, download, exchange, fast_path, image, info, listing, status, upload};
 use crate::shard::line::Standing;
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::Route;
@@ -24,7 +24,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     let is_looked_at = context.watch.request();
     let route = Endpoint::route(request.method(), request.uri().path());
     let negotiated = route == Route::Image && Endpoint::is_negotiated(request.uri().path());
-    let plain = (!negotiated && front::is_plain(&request)).then(|| request.uri().clone());
+    let plain = (!negotiated && fast_path::is_plain(&request)).then(|| request.uri().clone());
     let origin = context.access.origin(request.headers());
     let mut body = BodyState::of(&request);
     let answered = AssertUnwindSafe(async {
@@ -41,7 +41,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         log::error!("answering a request panicked");
         Problem::Internal.into()
     });
-    let Context { shard, watch, front, version, .. } = context;
+    let Context { shard, watch, fast_path, version, .. } = context;
     origin.mark(response.headers_mut());
     if negotiated {
         reply::vary_by_accept(&mut response);
@@ -53,7 +53,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         reply::close(&mut response);
     }
     if let Some((uri, hit)) = plain.zip(hit) {
-        front.learn(uri.path(), &hit, &response, &origin, version);
+        fast_path.insert(uri.path(), &hit, &response, &origin, version);
     }
     let elapsed = started.elapsed();
     if route == Route::Image && reply::image_format(&response).is_some() {

@@ -3,7 +3,7 @@
 //! This is the only type that hyper sees of a connection. Reads go through one initialised scratch
 //! buffer per shard: a buffer per connection would cost memory. Writes are vectored: head and body
 //! leave in one system call without being copied together. Between two requests of hyper's (the [`Gate`]
-//! tells where that is), a hit that [`Front`] knows is answered here.
+//! tells where that is), a hit that [`FastPath`] knows is answered here.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -21,8 +21,8 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, getpeername, recv, send, sendmsg, shutdown,
 };
 
+use super::fast_path::FastPath;
 use super::framing::Fault;
-use super::front::Front;
 use super::gate::{Gate, Step};
 use super::poller::{Ending, Entered, Poller};
 use super::watch::Watch;
@@ -39,7 +39,7 @@ pub(super) struct Socket {
     entered: Entered,
     descriptor: Rc<OwnedFd>,
     watch: Rc<Watch>,
-    front: Rc<Front>,
+    fast_path: Rc<FastPath>,
     gate: Gate,
     /// hyper asked for a request that came before the last answer had left.
     is_held: bool,
@@ -91,13 +91,13 @@ impl Socket {
         descriptor: OwnedFd,
         poller: &Rc<Poller>,
         watch: Rc<Watch>,
-        front: Rc<Front>,
+        fast_path: Rc<FastPath>,
     ) -> io::Result<Self> {
         let entered = poller.enter(&descriptor)?;
         let descriptor = Rc::new(descriptor);
         watch.socket(&descriptor);
         let (gate, head) = (Gate::new(), Vec::new());
-        Ok(Self { entered, descriptor, watch, front, gate, is_held: false, head, unsent: None })
+        Ok(Self { entered, descriptor, watch, fast_path, gate, is_held: false, head, unsent: None })
     }
 
     /// The address of the other end; `None` where it has gone already.
@@ -245,7 +245,7 @@ impl Socket {
                 return Poll::Pending;
             }
             if self.gate.is_waiting() {
-                let step = self.gate.look_at_kept(|head| self.front.answer(head, &mut self.head));
+                let step = self.gate.look_at_kept(|head| self.fast_path.answer(head, &mut self.head));
                 self.take(step);
                 continue;
             }
@@ -260,7 +260,7 @@ impl Socket {
                 self.gate.keep(received);
                 continue;
             }
-            let step = self.gate.look(received, |head| self.front.answer(head, &mut self.head));
+            let step = self.gate.look(received, |head| self.fast_path.answer(head, &mut self.head));
             match &step {
                 Step::Give(count, _) => {
                     into.put_slice(&received[..*count]);
@@ -299,7 +299,7 @@ impl Socket {
     /// Answers a request that hyper does not see, and reads nothing more.
     fn refuse(&mut self, fault: Fault) {
         self.gate.end();
-        self.head = self.front.refuse(fault);
+        self.head = self.fast_path.refuse(fault);
         self.unsent = Some(Unsent { head_sent: 0, body: Bytes::new(), has_waited: false });
         self.watch.answering(Instant::now());
         self.watch.unread.set(true);

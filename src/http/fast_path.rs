@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http::header::{CONNECTION, VARY};
 use http::{Method, Request, Response, Version};
 use quick_cache::Weighter;
-use quick_cache::unsync::Cache as Known;
+use quick_cache::unsync::Cache as HeadCache;
 
 use super::access::cors::Verdict;
 use super::body::Body;
@@ -39,10 +39,10 @@ const HEAD_EXTRA_BYTES: u64 = 256;
 const HEAD_BYTES_USUAL: u64 = 1 << 10;
 
 /// The heads that one shard keeps, and its clock for their dates.
-pub(super) struct Front {
+pub(super) struct FastPath {
     shard: Rc<Shard>,
     rules: Rc<Rules>,
-    heads: RefCell<Known<Box<[u8]>, Rc<Heads>, Weight>>,
+    cached: RefCell<HeadCache<Box<[u8]>, Rc<ResponseHeads>, HeadWeigher>>,
     /// The rules under which the heads were made.
     version: Cell<u64>,
     date: RefCell<Date>,
@@ -56,7 +56,7 @@ pub(super) struct Hit {
 }
 
 /// The answers of one URL, all but date and timing.
-struct Heads {
+struct ResponseHeads {
     key: HotKey,
     /// What they were made from. Another entry may have the key by now.
     entry: Weak<Entry>,
@@ -71,15 +71,15 @@ struct Date {
 }
 
 #[derive(Clone)]
-struct Weight;
+struct HeadWeigher;
 
-impl Front {
+impl FastPath {
     /// Keeps heads of at most `bytes` in all.
     pub(super) fn new(shard: Rc<Shard>, rules: Rc<Rules>, bytes: u64) -> Self {
         let items = usize::try_from(bytes / HEAD_BYTES_USUAL).unwrap_or(usize::MAX);
-        let heads = RefCell::new(Known::with_weighter(items, bytes, Weight));
+        let cached = RefCell::new(HeadCache::with_weighter(items, bytes, HeadWeigher));
         let date = RefCell::new(Date { until: Instant::now(), line: Vec::new() });
-        Self { shard, version: Cell::new(rules.version()), rules, heads, date }
+        Self { shard, version: Cell::new(rules.version()), rules, cached, date }
     }
 
     /// Answers a request without a body if its URL is known and in memory: writes the
@@ -90,7 +90,7 @@ impl Front {
             return None;
         }
         let started = Instant::now();
-        let heads = self.heads.borrow().get(head.path.as_bytes()).cloned()?;
+        let heads = self.cached.borrow().get(head.path.as_bytes()).cloned()?;
         let condition = Condition::of(head.fields)?;
         let entry = self.shard.hot(&heads.key)?;
         if !heads.are_of(&entry) {
@@ -123,7 +123,7 @@ impl Front {
 
     /// Keeps the head of a hit that the long way answered with `response` to a plain request for `path`, by the rules
     /// of `version`. The rules may have changed since they were asked; then the answer is one of yesterday.
-    pub(super) fn learn(
+    pub(super) fn insert(
         &self,
         path: &str,
         hit: &Hit,
@@ -135,7 +135,7 @@ impl Front {
         if varies || !reply::is_whole(response) || !self.is_open() || self.version.get() != version {
             return;
         }
-        let known = self.heads.borrow().get(path.as_bytes()).is_some_and(|heads| heads.are_of(&hit.entry));
+        let known = self.cached.borrow().get(path.as_bytes()).is_some_and(|heads| heads.are_of(&hit.entry));
         if known {
             return;
         }
@@ -143,20 +143,20 @@ impl Front {
         let etag = std::str::from_utf8(&hit.entry.etag).unwrap_or_default();
         let mut not_modified = reply::not_modified(etag, hit.freshness);
         origin.mark(not_modified.headers_mut());
-        let heads = Heads {
+        let heads = ResponseHeads {
             key: hit.key,
             entry: Arc::downgrade(&hit.entry),
             whole: reply::head(response),
             not_modified: reply::head(&not_modified),
         };
-        self.heads.borrow_mut().insert(path.as_bytes().into(), Rc::new(heads));
+        self.cached.borrow_mut().insert(path.as_bytes().into(), Rc::new(heads));
     }
 
     /// Whether answers are as they were when their heads were kept.
     fn is_open(&self) -> bool {
         let version = self.rules.version();
         if self.version.replace(version) != version {
-            self.heads.borrow_mut().clear();
+            self.cached.borrow_mut().clear();
         }
         self.shard.node.phase() == Phase::Ready && !self.shard.stopping.is_set()
     }
@@ -194,7 +194,7 @@ impl<'a> Condition<'a> {
     }
 }
 
-impl Heads {
+impl ResponseHeads {
     fn are_of(&self, entry: &Arc<Entry>) -> bool {
         std::ptr::eq(self.entry.as_ptr(), Arc::as_ptr(entry))
     }
@@ -212,8 +212,8 @@ impl Date {
     }
 }
 
-impl Weighter<Box<[u8]>, Rc<Heads>> for Weight {
-    fn weight(&self, path: &Box<[u8]>, heads: &Rc<Heads>) -> u64 {
+impl Weighter<Box<[u8]>, Rc<ResponseHeads>> for HeadWeigher {
+    fn weight(&self, path: &Box<[u8]>, heads: &Rc<ResponseHeads>) -> u64 {
         (path.len() + heads.whole.len() + heads.not_modified.len()) as u64 + HEAD_EXTRA_BYTES
     }
 }
@@ -261,7 +261,7 @@ mod tests {
         let (shard, config, _directory) = idle_shard();
         let live = Arc::new(Live::new(config.http.clone()));
         let rules = Rc::new(Rules::new(Arc::clone(&live)));
-        let front = Front::new(Rc::clone(&shard), Rc::clone(&rules), 1 << 20);
+        let fast_path = FastPath::new(Rc::clone(&shard), Rc::clone(&rules), 1 << 20);
         let key = (ObjectId::from_digest([1; 20]), [2; 16]);
         let entry = Entry::new(Bytes::from_static(b"bytes"), Format::Png, "\"ab\"", SystemTime::UNIX_EPOCH);
         shard.keep_hot(key, &entry);
@@ -272,11 +272,11 @@ mod tests {
         let is_answered = || {
             let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
             let Begin::Head(head) = Begin::read(text, &mut fields) else { panic!("no head") };
-            front.answer(&head, &mut Vec::new()).is_some()
+            fast_path.answer(&head, &mut Vec::new()).is_some()
         };
         let learn = |version| {
             let origin = rules.current().1.origin(&http::HeaderMap::new());
-            front.learn("/image/x", &hit, &response, &origin, version);
+            fast_path.insert("/image/x", &hit, &response, &origin, version);
         };
         let (_, _, old) = rules.current();
         live.reload(config.http);
