@@ -21,7 +21,6 @@ use hyper::service::{Service, service_fn};
 
 use super::Settings;
 use super::access::client;
-use super::bare::Explained;
 use super::body::Body;
 use super::cluster;
 use super::exchange::Context;
@@ -29,6 +28,7 @@ use super::fast_path::FastPath;
 use super::gate::HEAD_BYTES_MAX;
 use super::listener::Listener;
 use super::live::{Live, Rules};
+use super::parser_errors::ParserErrorSocket;
 use super::poller::{End, Poller};
 use super::reply::{self, Problem};
 use super::seat::{Claimants, PAUSE, Permit, Stranger};
@@ -184,7 +184,7 @@ impl Server {
 
 /// Tells a client that there is no room for it.
 async fn send_away(mut socket: Socket) {
-    socket.say_last(&reply::last_words(Problem::Busy("connections")));
+    socket.write_last(&reply::closing_response(Problem::Busy("connections")));
     future::or(socket.discard(SENT_AWAY_BYTES_MAX), async {
         glommio::timer::sleep(SENT_AWAY_LINGER).await;
     })
@@ -209,7 +209,7 @@ impl Connected {
         let ending = socket.ending();
         let probe = socket.probe();
         let serve = self.service();
-        let socket = Explained::new(socket, Rc::clone(&watch), Arc::clone(&shard.metrics));
+        let socket = ParserErrorSocket::new(socket, Rc::clone(&watch), Arc::clone(&shard.metrics));
         // A client that has asked and sends nothing more may still wait for its answer, so hyper goes on.
         let mut connection = http1::Builder::new()
             .half_close(true)

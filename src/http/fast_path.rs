@@ -118,7 +118,7 @@ impl FastPath {
     pub(super) fn refuse(&self, fault: Fault) -> Vec<u8> {
         let problem = Problem::from(fault);
         self.shard.metrics.request(Route::Other, problem.status(), Cache::None, Duration::ZERO);
-        reply::last_words(problem)
+        reply::closing_response(problem)
     }
 
     /// Keeps the head of a hit that the long way answered with `response` to a plain request for `path`, by the rules

@@ -3,7 +3,7 @@
 //! * [`connection`]: accept, drive, linger, stop. [`seat`]: who may have one.
 //! * [`poller`]: which sockets are ready. [`listener`], [`socket`]: hyper's reads and writes on them.
 //! * [`gate`]: one request at a time for hyper. [`framing`]: where requests end (pure).
-//! * [`bare`]: a sentence where hyper refuses by itself.
+//! * [`parser_errors`]: a sentence where hyper refuses by itself.
 //! * [`fast_path`]: hits of known URLs, without the long way.
 //! * [`watch`]: time limits by one sweep per shard. [`pace`]: how fast a client must be (pure).
 //! * [`endpoint`]: a request's line as a type (pure).
@@ -20,7 +20,6 @@
 //! * [`reply`]: the only table of status codes.
 
 pub mod access;
-mod bare;
 mod body;
 mod cluster;
 mod conditional;
@@ -39,6 +38,7 @@ mod listing;
 pub mod live;
 mod negotiate;
 mod pace;
+mod parser_errors;
 mod poller;
 mod presets;
 mod relay;

@@ -204,7 +204,7 @@ impl Problem {
 
     /// The problem that stands for a head with which hyper refuses by itself, and its status. `None`: the
     /// head says something else.
-    pub(super) fn of_bare_head(head: &[u8]) -> Option<(Self, u16)> {
+    pub(super) fn of_parser_error(head: &[u8]) -> Option<(Self, u16)> {
         let status = StatusCode::from_bytes(head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;
         let problem = [Self::Unreadable, Self::HeadTooLong].into_iter().find(|one| one.kind().0 == status)?;
         Some((problem, status.as_u16()))
@@ -378,7 +378,7 @@ pub(super) fn head(response: &Response<Body>) -> Vec<u8> {
 }
 
 /// A refusal as it is sent where the connection ends with it.
-pub(super) fn last_words(problem: Problem) -> Vec<u8> {
+pub(super) fn closing_response(problem: Problem) -> Vec<u8> {
     let text = problem.json();
     let mut response = problem.into();
     close(&mut response);

@@ -124,7 +124,7 @@ impl Socket {
     }
 
     /// Sends these few bytes and nothing after them, as far as the kernel takes them at once.
-    pub(super) fn say_last(&self, bytes: &[u8]) {
+    pub(super) fn write_last(&self, bytes: &[u8]) {
         // Whoever does not take as much as this has no use for it.
         let _ = send(&self.descriptor, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         self.finish_writing();

@@ -16,22 +16,22 @@ use super::watch::Watch;
 use crate::telemetry::metrics::{Cache, Route, ShardMetrics};
 
 /// A socket on which no refusal is without a sentence.
-pub(super) struct Explained {
+pub(super) struct ParserErrorSocket {
     socket: Socket,
     watch: Rc<Watch>,
     metrics: Arc<ShardMetrics>,
-    instead: Option<Instead>,
+    replacement: Option<Replacement>,
 }
 
 /// What is sent in place of a head of hyper's.
-struct Instead {
+struct Replacement {
     bytes: Vec<u8>,
     sent: usize,
 }
 
-impl Explained {
+impl ParserErrorSocket {
     pub(super) fn new(socket: Socket, watch: Rc<Watch>, metrics: Arc<ShardMetrics>) -> Self {
-        Self { socket, watch, metrics, instead: None }
+        Self { socket, watch, metrics, replacement: None }
     }
 
     pub(super) fn into_socket(self) -> Socket {
@@ -40,18 +40,18 @@ impl Explained {
 
     /// Notes what is to be sent in place of `bytes`, if they are hyper's own.
     fn replace(&mut self, bytes: &[u8]) {
-        if self.instead.is_some() || !self.watch.is_unasked() {
+        if self.replacement.is_some() || !self.watch.is_unasked() {
             return;
         }
-        if let Some((problem, status)) = Problem::of_bare_head(bytes) {
+        if let Some((problem, status)) = Problem::of_parser_error(bytes) {
             self.metrics.request(Route::Other, status, Cache::None, Duration::ZERO);
-            self.instead = Some(Instead { bytes: reply::last_words(problem), sent: 0 });
+            self.replacement = Some(Replacement { bytes: reply::closing_response(problem), sent: 0 });
         }
     }
 
     /// Ready when all that stands in place of hyper's head has left; `None` where nothing does.
-    fn poll_instead(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<()>>> {
-        let Some(Instead { bytes, sent }) = &mut self.instead else { return Poll::Ready(None) };
+    fn poll_replacement(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<()>>> {
+        let Some(Replacement { bytes, sent }) = &mut self.replacement else { return Poll::Ready(None) };
         while *sent < bytes.len() {
             match ready!(Pin::new(&mut self.socket).poll_write(context, &bytes[*sent..])) {
                 Ok(count) => *sent += count,
@@ -62,7 +62,7 @@ impl Explained {
     }
 }
 
-impl Read for Explained {
+impl Read for ParserErrorSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -72,14 +72,14 @@ impl Read for Explained {
     }
 }
 
-impl Write for Explained {
+impl Write for ParserErrorSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.replace(bytes);
-        match ready!(self.poll_instead(context)) {
+        match ready!(self.poll_replacement(context)) {
             Some(sent) => Poll::Ready(sent.map(|()| bytes.len())),
             None => Pin::new(&mut self.socket).poll_write(context, bytes),
         }
@@ -95,7 +95,7 @@ impl Write for Explained {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.replace(slices.first().map_or(&[], |slice| slice));
-        match ready!(self.poll_instead(context)) {
+        match ready!(self.poll_replacement(context)) {
             Some(sent) => Poll::Ready(sent.map(|()| slices.iter().map(|slice| slice.len()).sum())),
             None => Pin::new(&mut self.socket).poll_write_vectored(context, slices),
         }
