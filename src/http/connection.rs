@@ -21,6 +21,7 @@ use hyper::service::{Service, service_fn};
 
 use super::Settings;
 use super::access::client;
+use super::admission::{ConnectionPermit, PAUSE, Remote, UnprovenPeers};
 use super::body::Body;
 use super::cluster;
 use super::exchange::Context;
@@ -31,7 +32,6 @@ use super::live::{Live, Rules};
 use super::parser_errors::ParserErrorSocket;
 use super::poller::{End, Poller};
 use super::reply::{self, Problem};
-use super::seat::{Claimants, PAUSE, Permit, Stranger};
 use super::service;
 use super::socket::Socket;
 use super::watch::{Watch, Watched, Watches};
@@ -42,8 +42,8 @@ use crate::telemetry::occasionally::Occasionally;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// What is thrown away of what a client has sent that is sent away, so that it sees why;
-const SENT_AWAY_BYTES_MAX: u64 = 64 << 10;
-const SENT_AWAY_LINGER: Duration = Duration::from_millis(200);
+const TURNED_AWAY_BYTES_MAX: u64 = 64 << 10;
+const TURNED_AWAY_LINGER: Duration = Duration::from_millis(200);
 
 /// How long running requests may take after the stop.
 const FINISH: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ struct Server {
     watches: Rc<Watches>,
     poller: Rc<Poller>,
     fast_path: Rc<FastPath>,
-    claimants: Rc<Claimants>,
+    unproven_peers: Rc<UnprovenPeers>,
 }
 
 /// That connections or descriptors are used up. One for the node, whose limits these are.
@@ -78,14 +78,14 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
     let rules = Rc::new(Rules::new(live));
     let settings = rules.current().0;
     let fast_path = Rc::new(FastPath::new(Rc::clone(&shard), Rc::clone(&rules), shard.heads_bytes()));
-    let claimants = Rc::<Claimants>::default();
-    let server = Server { shard, settings, rules, watches, poller, fast_path, claimants };
+    let unproven_peers = Rc::<UnprovenPeers>::default();
+    let server = Server { shard, settings, rules, watches, poller, fast_path, unproven_peers };
     let Server { settings, watches, .. } = &server;
     let sweep = {
         let (watches, settings) = (Rc::clone(watches), Rc::clone(settings));
-        let claimants = Rc::clone(&server.claimants);
+        let unproven_peers = Rc::clone(&server.unproven_peers);
         let limit = settings.header_timeout;
-        glommio::spawn_local(async move { watches.sweep(&settings, || claimants.sweep(limit)).await })
+        glommio::spawn_local(async move { watches.sweep(&settings, || unproven_peers.sweep(limit)).await })
     };
     server.accept(&listener).await;
     server.empty_queue(&listener);
@@ -101,7 +101,7 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
 impl Server {
     /// Takes connections until the shard stops.
     async fn accept(&self, listener: &Listener) {
-        let Self { shard, settings, claimants, .. } = self;
+        let Self { shard, settings, unproven_peers, .. } = self;
         let (index, connections) = (shard.index(), settings.connections_max);
         let full = || {
             USED_UP.say(|untold| {
@@ -109,7 +109,9 @@ impl Server {
             });
         };
         while !shard.stopping.is_set() {
-            let Some(permit) = Permit::wait(shard, connections, claimants, full).await else { break };
+            let Some(permit) = ConnectionPermit::wait(shard, connections, unproven_peers, full).await else {
+                break;
+            };
             let stop = async {
                 shard.stopping.wait().await;
                 None
@@ -117,7 +119,7 @@ impl Server {
             match future::or(async { Some(listener.accept().await) }, stop).await {
                 Some(Ok(descriptor)) => self.start(descriptor, permit),
                 Some(Err(error)) => {
-                    self.cannot(&error, "accept");
+                    self.warn_cannot_accept(&error, "accept");
                     glommio::timer::sleep(PAUSE).await;
                 }
                 None => break,
@@ -126,7 +128,7 @@ impl Server {
     }
 
     /// Says that the kernel gives no connection: once a second at most, for a crowd can make it so a hundred times.
-    fn cannot(&self, error: &std::io::Error, doing: &str) {
+    fn warn_cannot_accept(&self, error: &std::io::Error, doing: &str) {
         USED_UP.say(|untold| {
             log::warn!(shard = self.shard.index(), doing, untold, error:% = error; "cannot take a connection; the node tries again. If descriptors are used up, raise their limit (ulimit -n, LimitNOFILE=) or lower limits.connections");
         });
@@ -134,14 +136,14 @@ impl Server {
 
     /// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
     fn empty_queue(&self, listener: &Listener) {
-        while let Some(permit) = Permit::try_new(&self.shard.node, self.settings.connections_max)
+        while let Some(permit) = ConnectionPermit::try_new(&self.shard.node, self.settings.connections_max)
             && let Ok(descriptor) = listener.accept_waiting()
         {
             self.start(descriptor, permit);
         }
     }
 
-    fn start(&self, descriptor: OwnedFd, permit: Permit) {
+    fn start(&self, descriptor: OwnedFd, permit: ConnectionPermit) {
         let (watch, watched) = self.watches.add();
         let (shard, rules, fast_path) =
             (Rc::clone(&self.shard), Rc::clone(&self.rules), Rc::clone(&self.fast_path));
@@ -150,25 +152,25 @@ impl Server {
             match Socket::new(descriptor, &self.poller, Rc::clone(&watch), Rc::clone(&self.fast_path)) {
                 Ok(socket) => socket,
                 Err(error) => {
-                    self.cannot(&error, "watch");
+                    self.warn_cannot_accept(&error, "watch");
                     return;
                 }
             };
-        let claimants = Rc::clone(&self.claimants);
+        let unproven_peers = Rc::clone(&self.unproven_peers);
         let driven = async move {
             watch.working();
-            let stranger =
-                Stranger { address: socket.remote(), connected: Instant::now(), watch: Rc::clone(&watch) };
+            let remote_end =
+                Remote { address: socket.remote(), connected: Instant::now(), watch: Rc::clone(&watch) };
             let max = settings.connections_max;
-            if !permit.be_seated(&shard, &socket, max, &claimants, &stranger).await {
+            if !permit.wait_for_slot(&shard, &socket, max, &unproven_peers, &remote_end).await {
                 // Its place is wanted.
                 drop((permit, watched));
-                return send_away(socket).await;
+                return turn_away(socket).await;
             }
             watch.begins();
-            let (permit, stranger) = (Rc::new(permit), Rc::new(stranger));
-            let held: (Rc<Permit>, Watched) = (Rc::clone(&permit), watched);
-            let connection = Connected { shard, rules, watch, fast_path, permit, claimants, stranger };
+            let (permit, remote_end) = (Rc::new(permit), Rc::new(remote_end));
+            let held: (Rc<ConnectionPermit>, Watched) = (Rc::clone(&permit), watched);
+            let connection = Connected { shard, rules, watch, fast_path, permit, unproven_peers, remote_end };
             if AssertUnwindSafe(connection.drive(socket, settings.upload_bytes_max))
                 .catch_unwind()
                 .await
@@ -183,10 +185,10 @@ impl Server {
 }
 
 /// Tells a client that there is no room for it.
-async fn send_away(mut socket: Socket) {
+async fn turn_away(mut socket: Socket) {
     socket.write_last(&reply::closing_response(Problem::Busy("connections")));
-    future::or(socket.discard(SENT_AWAY_BYTES_MAX), async {
-        glommio::timer::sleep(SENT_AWAY_LINGER).await;
+    future::or(socket.discard(TURNED_AWAY_BYTES_MAX), async {
+        glommio::timer::sleep(TURNED_AWAY_LINGER).await;
     })
     .await;
 }
@@ -197,9 +199,9 @@ struct Connected {
     rules: Rc<Rules>,
     watch: Rc<Watch>,
     fast_path: Rc<FastPath>,
-    permit: Rc<Permit>,
-    claimants: Rc<Claimants>,
-    stranger: Rc<Stranger>,
+    permit: Rc<ConnectionPermit>,
+    unproven_peers: Rc<UnprovenPeers>,
+    remote_end: Rc<Remote>,
 }
 
 impl Connected {
@@ -241,7 +243,7 @@ impl Connected {
             let mut socket = connection.into_parts().io.into_socket();
             socket.finish_writing();
             let (bytes_max, linger) = if watch.is_refused.get() {
-                (SENT_AWAY_BYTES_MAX, SENT_AWAY_LINGER)
+                (TURNED_AWAY_BYTES_MAX, TURNED_AWAY_LINGER)
             } else {
                 (linger_bytes_max, LINGER)
             };
@@ -254,7 +256,7 @@ impl Connected {
 
     /// What hyper calls for each request.
     fn service(self) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> {
-        let peer = cluster::stranger(&self.shard);
+        let peer = cluster::new_peer_connection(&self.shard);
         service_fn(move |request| {
             let (settings, access, version) = self.rules.current();
             let context = Context {
@@ -265,11 +267,11 @@ impl Connected {
                 watch: Rc::clone(&self.watch),
                 fast_path: Rc::clone(&self.fast_path),
                 permit: Rc::clone(&self.permit),
-                claimants: Rc::clone(&self.claimants),
-                stranger: Rc::clone(&self.stranger),
+                unproven_peers: Rc::clone(&self.unproven_peers),
+                remote_end: Rc::clone(&self.remote_end),
                 peer: Rc::clone(&peer),
                 unproven: Rc::clone(self.rules.unproven()),
-                remote: self.stranger.address.unwrap_or(client::NOBODY),
+                remote: self.remote_end.address.unwrap_or(client::NOBODY),
             };
             // hyper keeps room for it as long as the connection lives: 9 kB, most of which idle ones need not have.
             Box::pin(async move { Ok::<_, Infallible>(service::answer(context, request).await) })

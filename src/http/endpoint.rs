@@ -160,7 +160,7 @@ impl Endpoint {
     pub(super) fn route(method: &Method, path: &str) -> Route {
         let uploads = matches!(*method, Method::POST | Method::PUT);
         match Shape::of(path) {
-            _ if cluster::is_below(path) => Route::Peer,
+            _ if cluster::is_peer_path(path) => Route::Peer,
             Some(Shape::Root | Shape::Images | Shape::ImageId(_)) if uploads => Route::Upload,
             Some(Shape::Image { .. }) => Route::Image,
             Some(Shape::Info(_)) => Route::Info,
@@ -173,7 +173,7 @@ impl Endpoint {
 
 impl<'a> Shape<'a> {
     fn routed(path: &'a str) -> Result<Self, Problem> {
-        if cluster::is_below(path) {
+        if cluster::is_peer_path(path) {
             return Err(Problem::Unsigned);
         }
         Self::of(path).ok_or(Problem::UnknownRoute)

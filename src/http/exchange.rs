@@ -9,11 +9,11 @@ use hyper::body::{Body as _, Incoming};
 
 use super::Settings;
 use super::access::{Access, client};
+use super::admission::{ConnectionPermit, Remote, UnprovenPeers};
 use super::body::Body;
 use super::cluster::Peer;
 use super::fast_path::{FastPath, Hit};
 use super::reply::Problem;
-use super::seat::{Claimants, Permit, Stranger};
 use super::unproven::Unproven;
 use super::watch::Watch;
 use crate::peer::requester::ClientAddress;
@@ -46,10 +46,10 @@ pub(super) struct Context {
     pub(super) watch: Rc<Watch>,
     pub(super) fast_path: Rc<FastPath>,
     /// The connection's place among all.
-    pub(super) permit: Rc<Permit>,
+    pub(super) permit: Rc<ConnectionPermit>,
     /// Who speaks as a node and has proven nothing, and what this connection is known by among them.
-    pub(super) claimants: Rc<Claimants>,
-    pub(super) stranger: Rc<Stranger>,
+    pub(super) unproven_peers: Rc<UnprovenPeers>,
+    pub(super) remote_end: Rc<Remote>,
     /// What the other end has proven to be.
     pub(super) peer: Peer,
     /// Forms of this shard that have shown no key yet.

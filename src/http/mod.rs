@@ -1,6 +1,6 @@
 //! From sockets to requests and back.
 //!
-//! * [`connection`]: accept, drive, linger, stop. [`seat`]: who may have one.
+//! * [`connection`]: accept, drive, linger, stop. [`admission`]: who may have one.
 //! * [`poller`]: which sockets are ready. [`listener`], [`socket`]: hyper's reads and writes on them.
 //! * [`gate`]: one request at a time for hyper. [`framing`]: where requests end (pure).
 //! * [`parser_errors`]: a sentence where hyper refuses by itself.
@@ -20,6 +20,7 @@
 //! * [`reply`]: the only table of status codes.
 
 pub mod access;
+mod admission;
 mod body;
 mod cluster;
 mod conditional;
@@ -43,7 +44,6 @@ mod poller;
 mod presets;
 mod relay;
 mod reply;
-mod seat;
 mod service;
 mod socket;
 mod status;

@@ -66,7 +66,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
 
 async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> Answer {
     let uri = request.uri();
-    if cluster::is_below(uri.path()) {
+    if cluster::is_peer_path(uri.path()) {
         return cluster::answer(context, request, body).await;
     }
     if cors::is_preflight(request.method(), request.headers()) {

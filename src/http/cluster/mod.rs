@@ -52,17 +52,17 @@ struct Withheld {
 }
 
 /// The state of a new connection.
-pub(super) fn stranger(shard: &Shard) -> Peer {
+pub(super) fn new_peer_connection(shard: &Shard) -> Peer {
     Rc::new(RefCell::new(Server::new(shard.node.identity.clone())))
 }
 
 /// Whether a path is for nodes alone.
-pub(super) fn is_below(path: &str) -> bool {
+pub(super) fn is_peer_path(path: &str) -> bool {
     path == "/cluster" || path.starts_with("/cluster/")
 }
 
 /// Whether what has come of a head is another node's, as far as can be seen without reading it whole.
-pub(super) fn is_said(head: &[u8]) -> bool {
+pub(super) fn is_peer_request(head: &[u8]) -> bool {
     let target = head.split(|byte| *byte == b' ').nth(1);
     target.is_some_and(|target| target.starts_with(b"/cluster/"))
 }
@@ -70,7 +70,7 @@ pub(super) fn is_said(head: &[u8]) -> bool {
 pub(super) async fn answer(context: &Context, request: Request<Incoming>, state: &mut BodyState) -> Answer {
     match prove(context, &request) {
         Ok(proven) => {
-            context.permit.is_a_nodes();
+            context.permit.mark_proven_peer();
             let method = request.method().clone();
             let answered = dispatch(context, proven, request, state).await;
             signed(context, &method, answered).into()
@@ -111,7 +111,7 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Unpro
         let welcome = peer.borrow_mut().hello(hello.as_bytes(), auth::nonce());
         return Err(match welcome {
             // It may have a client's place, and is nevertheless one that has to prove itself soon.
-            Ok(_) if !context.permit.speaks(&context.claimants, &context.stranger) => {
+            Ok(_) if !context.permit.mark_unproven_peer(&context.unproven_peers, &context.remote_end) => {
                 Unproven::Refused(Box::new(Problem::Busy("unproven connections of this address").into()))
             }
             Ok(welcome) => {

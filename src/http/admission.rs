@@ -5,7 +5,7 @@
 //! part, unanswered, until another goes. When that part is full too, those that have stood for long are sent
 //! away, or no node would ever come to be heard.
 //!
-//! Anybody can speak as a node does. So a connection that does is unproven (one of the [`Claimants`]) until its first proof, which has to come
+//! Anybody can speak as a node does. So a connection that does is unproven (one of the [`UnprovenPeers`]) until its first proof, which has to come
 //! soon; when a place is wanted, unproven ones give theirs up first, and one address has only so many.
 
 use std::cell::{Cell, RefCell};
@@ -32,37 +32,37 @@ const NODES_SHARE: usize = 4;
 /// How long a client stands before it may be sent away, and how long an unproven connection is safe. A node that comes
 /// behind a queue of them must be heard well before the other side gives up, which is after a second; to prove itself it
 /// needs two round trips.
-const STANDING_MIN: Duration = Duration::from_millis(100);
+const WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// Claimants connections of one address to one shard. An executor of another node opens sixteen at most, and each is
 /// unproven for two round trips; the others of that node wait as long.
 const UNPROVEN_MAX: usize = 32;
 
 /// Claimants connections that are ended at one look for a permit. With [`PAUSE`] that is 800 a second, more than a crowd
-/// refills while each is safe for [`STANDING_MIN`], so the queue in the kernel moves and a node in it is heard.
+/// refills while each is safe for [`WAIT_MIN`], so the queue in the kernel moves and a node in it is heard.
 const EVICTED_AT_ONCE: usize = 8;
 
 /// Between two looks of one that stands, and where there is no permit or accepting fails (out of descriptors, say).
 pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 /// One open connection, counted over the whole node.
-pub(super) struct Permit {
+pub(super) struct ConnectionPermit {
     node: Arc<Node>,
     /// Counted among the clients too.
-    is_seated: Cell<bool>,
+    has_client_slot: Cell<bool>,
     /// Its place among those that speak as a node and have proven nothing.
-    claim: Cell<Option<Claim>>,
+    unproven_slot: Cell<Option<UnprovenSlot>>,
 }
 
 /// The connections of one shard that speak as a node and have proven nothing. Bounded: each is a connection.
 #[derive(Default)]
-pub(super) struct Claimants {
+pub(super) struct UnprovenPeers {
     next: Cell<u64>,
     /// The oldest first.
-    all: RefCell<Vec<Speaker>>,
+    all: RefCell<Vec<UnprovenPeer>>,
 }
 
-struct Speaker {
+struct UnprovenPeer {
     number: u64,
     network: ClientAddress,
     connected: Instant,
@@ -71,13 +71,13 @@ struct Speaker {
 }
 
 /// A place among the unproven; dropping it gives it up.
-struct Claim {
-    among: Rc<Claimants>,
+struct UnprovenSlot {
+    among: Rc<UnprovenPeers>,
     number: u64,
 }
 
 /// What a connection is known by while it is unproven.
-pub(super) struct Stranger {
+pub(super) struct Remote {
     /// `None` where it is gone already.
     pub(super) address: Option<IpAddr>,
     pub(super) connected: Instant,
@@ -85,15 +85,19 @@ pub(super) struct Stranger {
 }
 
 /// Takes one of `max`, if there is one left.
-fn take(counter: &AtomicUsize, max: usize) -> bool {
+fn try_increment(counter: &AtomicUsize, max: usize) -> bool {
     counter.fetch_update(Relaxed, Relaxed, |taken| (taken < max).then_some(taken + 1)).is_ok()
 }
 
-impl Permit {
+impl ConnectionPermit {
     /// A permit, if there are fewer than `max`.
     pub(super) fn try_new(node: &Arc<Node>, max: usize) -> Option<Self> {
-        let (is_seated, claim) = (Cell::new(false), Cell::default());
-        take(&node.connections, max).then(|| Self { node: Arc::clone(node), is_seated, claim })
+        let (has_client_slot, unproven_slot) = (Cell::new(false), Cell::default());
+        try_increment(&node.connections, max).then(|| Self {
+            node: Arc::clone(node),
+            has_client_slot,
+            unproven_slot,
+        })
     }
 
     /// Waits for room below `max`, at the cost of those that have proven nothing; `None` when the shard stops first.
@@ -101,7 +105,7 @@ impl Permit {
     pub(super) async fn wait(
         shard: &Shard,
         max: usize,
-        claimants: &Claimants,
+        unproven_peers: &UnprovenPeers,
         full: impl Fn(),
     ) -> Option<Self> {
         loop {
@@ -111,32 +115,33 @@ impl Permit {
             }
             full();
             for _ in 0..EVICTED_AT_ONCE {
-                claimants.evict(Instant::now());
+                unproven_peers.evict(Instant::now());
             }
             glommio::timer::sleep(PAUSE).await;
         }
     }
 
     /// Ready when this connection may be served. False: it has to go, for there is room for other nodes alone.
-    pub(super) async fn be_seated(
+    pub(super) async fn wait_for_slot(
         &self,
         shard: &Rc<Shard>,
         socket: &Socket,
         max: usize,
-        claimants: &Rc<Claimants>,
-        stranger: &Stranger,
+        unproven_peers: &Rc<UnprovenPeers>,
+        remote: &Remote,
     ) -> bool {
         let since = Instant::now();
         loop {
             let kept = if shard.has_peers() { NODES_MAX.min(max / NODES_SHARE) } else { 0 };
-            self.is_seated.set(take(&self.node.clients, max - kept));
-            if self.is_seated.get()
-                || (socket.has_received(cluster::is_said) && self.speaks(claimants, stranger))
+            self.has_client_slot.set(try_increment(&self.node.clients, max - kept));
+            if self.has_client_slot.get()
+                || (socket.has_received(cluster::is_peer_request)
+                    && self.mark_unproven_peer(unproven_peers, remote))
             {
                 return true;
             }
             let is_full = self.node.connections.load(Relaxed) >= max;
-            if shard.stopping.is_set() || (is_full && since.elapsed() >= STANDING_MIN) {
+            if shard.stopping.is_set() || (is_full && since.elapsed() >= WAIT_MIN) {
                 return false;
             }
             glommio::timer::sleep(PAUSE).await;
@@ -144,38 +149,38 @@ impl Permit {
     }
 
     /// The other end speaks as a node. False: too many of its address do that have proven nothing.
-    pub(super) fn speaks(&self, claimants: &Rc<Claimants>, stranger: &Stranger) -> bool {
-        let claim = self.claim.take().or_else(|| claimants.enter(stranger));
-        let is_in = claim.is_some();
-        self.claim.set(claim);
+    pub(super) fn mark_unproven_peer(&self, unproven_peers: &Rc<UnprovenPeers>, remote: &Remote) -> bool {
+        let unproven_slot = self.unproven_slot.take().or_else(|| unproven_peers.add(remote));
+        let is_in = unproven_slot.is_some();
+        self.unproven_slot.set(unproven_slot);
         is_in
     }
 
     /// The other end has proven to be a node of this cluster: it needs no client's place.
-    pub(super) fn is_a_nodes(&self) {
-        self.claim.set(None);
-        if self.is_seated.take() {
+    pub(super) fn mark_proven_peer(&self) {
+        self.unproven_slot.set(None);
+        if self.has_client_slot.take() {
             self.node.clients.fetch_sub(1, Relaxed);
         }
     }
 }
 
-impl Claimants {
-    fn enter(self: &Rc<Self>, stranger: &Stranger) -> Option<Claim> {
-        let Stranger { address, connected, watch } = stranger;
+impl UnprovenPeers {
+    fn add(self: &Rc<Self>, remote: &Remote) -> Option<UnprovenSlot> {
+        let Remote { address, connected, watch } = remote;
         let network = ClientAddress::from((*address)?);
         let now = Instant::now();
-        let of_it = |all: &[Speaker]| all.iter().filter(|one| one.network == network).count();
+        let of_it = |all: &[UnprovenPeer]| all.iter().filter(|one| one.network == network).count();
         if of_it(&self.all.borrow()) >= UNPROVEN_MAX {
-            let is_one = |one: &Speaker| one.network == network && one.is_old(now);
+            let is_one = |one: &UnprovenPeer| one.network == network && one.is_old(now);
             let oldest = self.all.borrow().iter().position(is_one)?;
             self.end(oldest);
         }
         let number = self.next.get();
         self.next.set(number + 1);
         let (connected, watch) = (*connected, Rc::clone(watch));
-        self.all.borrow_mut().push(Speaker { number, network, connected, since: now, watch });
-        Some(Claim { among: Rc::clone(self), number })
+        self.all.borrow_mut().push(UnprovenPeer { number, network, connected, since: now, watch });
+        Some(UnprovenSlot { among: Rc::clone(self), number })
     }
 
     /// A place is wanted: ends one of these connections, the oldest of the address that has most. So a node is safe
@@ -194,14 +199,14 @@ impl Claimants {
 
     /// Ends one. The list is not borrowed meanwhile: the connection's end changes it.
     fn end(&self, index: usize) {
-        let Speaker { watch, .. } = self.all.borrow_mut().remove(index);
+        let UnprovenPeer { watch, .. } = self.all.borrow_mut().remove(index);
         watch.expired.set();
     }
 
     /// Ends those whose first proof has not come within `limit` of connecting.
     pub(super) fn sweep(&self, limit: Duration) {
         let now = Instant::now();
-        let is_late = |one: &Speaker| now.saturating_duration_since(one.connected) > limit;
+        let is_late = |one: &UnprovenPeer| now.saturating_duration_since(one.connected) > limit;
         loop {
             let late = self.all.borrow().iter().position(is_late);
             let Some(late) = late else { return };
@@ -210,21 +215,21 @@ impl Claimants {
     }
 }
 
-impl Speaker {
+impl UnprovenPeer {
     fn is_old(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= STANDING_MIN
+        now.saturating_duration_since(self.since) >= WAIT_MIN
     }
 }
 
-impl Drop for Claim {
+impl Drop for UnprovenSlot {
     fn drop(&mut self) {
         self.among.all.borrow_mut().retain(|one| one.number != self.number);
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.is_a_nodes();
+        self.mark_proven_peer();
         self.node.connections.fetch_sub(1, Relaxed);
     }
 }
@@ -233,43 +238,47 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
-    fn stranger(address: &str) -> Stranger {
+    fn remote(address: &str) -> Remote {
         let address = Some(address.parse().unwrap());
-        Stranger { address, connected: Instant::now(), watch: Rc::new(Watch::new()) }
+        Remote { address, connected: Instant::now(), watch: Rc::new(Watch::new()) }
     }
 
     /// Enters `count` connections of this address.
-    fn enter(claimants: &Rc<Claimants>, address: &str, count: usize) -> Vec<(Stranger, Option<Claim>)> {
+    fn enter(
+        unproven_peers: &Rc<UnprovenPeers>,
+        address: &str,
+        count: usize,
+    ) -> Vec<(Remote, Option<UnprovenSlot>)> {
         let one = |_| {
-            let stranger = stranger(address);
-            let claim = claimants.enter(&stranger);
-            (stranger, claim)
+            let remote = remote(address);
+            let unproven_slot = unproven_peers.add(&remote);
+            (remote, unproven_slot)
         };
         (0..count).map(one).collect()
     }
 
     #[test]
     fn one_address_has_only_so_many_and_another_is_not_hurt() {
-        let claimants = Rc::<Claimants>::default();
-        let crowd = enter(&claimants, "2001:db8::1", UNPROVEN_MAX);
-        assert!(crowd.iter().all(|(_, claim)| claim.is_some()));
-        assert!(enter(&claimants, "2001:db8::ffff:0:0:1", 1)[0].1.is_none(), "the same /64");
-        assert!(enter(&claimants, "2001:db8:0:1::1", 1)[0].1.is_some());
-        assert!(enter(&claimants, "::ffff:192.0.2.1", 1)[0].1.is_some());
+        let unproven_peers = Rc::<UnprovenPeers>::default();
+        let crowd = enter(&unproven_peers, "2001:db8::1", UNPROVEN_MAX);
+        assert!(crowd.iter().all(|(_, unproven_slot)| unproven_slot.is_some()));
+        assert!(enter(&unproven_peers, "2001:db8::ffff:0:0:1", 1)[0].1.is_none(), "the same /64");
+        assert!(enter(&unproven_peers, "2001:db8:0:1::1", 1)[0].1.is_some());
+        assert!(enter(&unproven_peers, "::ffff:192.0.2.1", 1)[0].1.is_some());
         drop(crowd);
-        assert!(claimants.all.borrow().is_empty());
+        assert!(unproven_peers.all.borrow().is_empty());
     }
 
     #[test]
     fn a_wanted_place_is_taken_from_the_oldest_of_the_address_with_most() {
-        let claimants = Rc::<Claimants>::default();
-        let node = enter(&claimants, "192.0.2.1", 2);
-        let crowd = enter(&claimants, "192.0.2.2", 5);
-        claimants.evict(Instant::now());
+        let unproven_peers = Rc::<UnprovenPeers>::default();
+        let node = enter(&unproven_peers, "192.0.2.1", 2);
+        let crowd = enter(&unproven_peers, "192.0.2.2", 5);
+        unproven_peers.evict(Instant::now());
         assert!(crowd.iter().all(|(one, _)| !one.watch.expired.is_set()), "all are too young");
-        let later = Instant::now() + STANDING_MIN;
+        let later = Instant::now() + WAIT_MIN;
         for ended in 1..=3 {
-            claimants.evict(later);
+            unproven_peers.evict(later);
             let is_ended: Vec<_> = crowd.iter().map(|(one, _)| one.watch.expired.is_set()).collect();
             assert_eq!(is_ended, (0..5).map(|place| place < ended).collect::<Vec<_>>());
         }
@@ -278,11 +287,11 @@ mod tests {
 
     #[test]
     fn a_proof_that_is_late_ends_the_connection() {
-        let claimants = Rc::<Claimants>::default();
-        let all = enter(&claimants, "192.0.2.1", 1);
-        claimants.sweep(Duration::from_secs(3600));
+        let unproven_peers = Rc::<UnprovenPeers>::default();
+        let all = enter(&unproven_peers, "192.0.2.1", 1);
+        unproven_peers.sweep(Duration::from_secs(3600));
         assert!(!all[0].0.watch.expired.is_set());
-        claimants.sweep(Duration::ZERO);
+        unproven_peers.sweep(Duration::ZERO);
         assert!(all[0].0.watch.expired.is_set());
     }
 }
