@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::cluster;
 use super::socket::Socket;
-use super::watch::Watch;
+use super::timeouts::ConnectionTimeouts;
 use crate::peer::requester::ClientAddress;
 use crate::shard::{Node, Shard};
 
@@ -67,7 +67,7 @@ struct UnprovenPeer {
     network: ClientAddress,
     connected: Instant,
     since: Instant,
-    watch: Rc<Watch>,
+    timeouts: Rc<ConnectionTimeouts>,
 }
 
 /// A place among the unproven; dropping it gives it up.
@@ -81,7 +81,7 @@ pub(super) struct Remote {
     /// `None` where it is gone already.
     pub(super) address: Option<IpAddr>,
     pub(super) connected: Instant,
-    pub(super) watch: Rc<Watch>,
+    pub(super) timeouts: Rc<ConnectionTimeouts>,
 }
 
 /// Takes one of `max`, if there is one left.
@@ -167,7 +167,7 @@ impl ConnectionPermit {
 
 impl UnprovenPeers {
     fn add(self: &Rc<Self>, remote: &Remote) -> Option<UnprovenSlot> {
-        let Remote { address, connected, watch } = remote;
+        let Remote { address, connected, timeouts } = remote;
         let network = ClientAddress::from((*address)?);
         let now = Instant::now();
         let of_it = |all: &[UnprovenPeer]| all.iter().filter(|one| one.network == network).count();
@@ -178,8 +178,8 @@ impl UnprovenPeers {
         }
         let number = self.next.get();
         self.next.set(number + 1);
-        let (connected, watch) = (*connected, Rc::clone(watch));
-        self.all.borrow_mut().push(UnprovenPeer { number, network, connected, since: now, watch });
+        let (connected, timeouts) = (*connected, Rc::clone(timeouts));
+        self.all.borrow_mut().push(UnprovenPeer { number, network, connected, since: now, timeouts });
         Some(UnprovenSlot { among: Rc::clone(self), number })
     }
 
@@ -199,8 +199,8 @@ impl UnprovenPeers {
 
     /// Ends one. The list is not borrowed meanwhile: the connection's end changes it.
     fn end(&self, index: usize) {
-        let UnprovenPeer { watch, .. } = self.all.borrow_mut().remove(index);
-        watch.expired.set();
+        let UnprovenPeer { timeouts, .. } = self.all.borrow_mut().remove(index);
+        timeouts.expired.set();
     }
 
     /// Ends those whose first proof has not come within `limit` of connecting.
@@ -240,7 +240,7 @@ mod tests {
 
     fn remote(address: &str) -> Remote {
         let address = Some(address.parse().unwrap());
-        Remote { address, connected: Instant::now(), watch: Rc::new(Watch::new()) }
+        Remote { address, connected: Instant::now(), timeouts: Rc::new(ConnectionTimeouts::new()) }
     }
 
     /// Enters `count` connections of this address.
@@ -275,14 +275,14 @@ mod tests {
         let node = enter(&unproven_peers, "192.0.2.1", 2);
         let crowd = enter(&unproven_peers, "192.0.2.2", 5);
         unproven_peers.evict(Instant::now());
-        assert!(crowd.iter().all(|(one, _)| !one.watch.expired.is_set()), "all are too young");
+        assert!(crowd.iter().all(|(one, _)| !one.timeouts.expired.is_set()), "all are too young");
         let later = Instant::now() + WAIT_MIN;
         for ended in 1..=3 {
             unproven_peers.evict(later);
-            let is_ended: Vec<_> = crowd.iter().map(|(one, _)| one.watch.expired.is_set()).collect();
+            let is_ended: Vec<_> = crowd.iter().map(|(one, _)| one.timeouts.expired.is_set()).collect();
             assert_eq!(is_ended, (0..5).map(|place| place < ended).collect::<Vec<_>>());
         }
-        assert!(node.iter().all(|(one, _)| !one.watch.expired.is_set()));
+        assert!(node.iter().all(|(one, _)| !one.timeouts.expired.is_set()));
     }
 
     #[test]
@@ -290,8 +290,8 @@ mod tests {
         let unproven_peers = Rc::<UnprovenPeers>::default();
         let all = enter(&unproven_peers, "192.0.2.1", 1);
         unproven_peers.sweep(Duration::from_secs(3600));
-        assert!(!all[0].0.watch.expired.is_set());
+        assert!(!all[0].0.timeouts.expired.is_set());
         unproven_peers.sweep(Duration::ZERO);
-        assert!(all[0].0.watch.expired.is_set());
+        assert!(all[0].0.timeouts.expired.is_set());
     }
 }

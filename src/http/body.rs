@@ -13,7 +13,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use sha1::{Digest, Sha1};
 
 use super::relay::PeerBody;
-use super::watch::Watch;
+use super::timeouts::ConnectionTimeouts;
 use crate::object::ObjectId;
 use crate::peer::body::Stream;
 use crate::peer::pool::PeerError;
@@ -42,7 +42,7 @@ enum Source {
 }
 
 /// Tells the watch when the body is done with, sent or not.
-struct Sent(Rc<Watch>);
+struct Sent(Rc<ConnectionTimeouts>);
 
 /// A piece of a body. Reads are sent from the buffer that the kernel filled.
 #[derive(Debug)]
@@ -178,9 +178,9 @@ impl Body {
         self
     }
 
-    /// Tells `watch` when the body has been handed over or dropped.
-    pub(super) fn watched(mut self, watch: Rc<Watch>) -> Self {
-        self._sent = Some(Sent(watch));
+    /// Tells `timeouts` when the body has been handed over or dropped.
+    pub(super) fn watched(mut self, timeouts: Rc<ConnectionTimeouts>) -> Self {
+        self._sent = Some(Sent(timeouts));
         self
     }
 
@@ -359,7 +359,7 @@ impl Buf for Chunk {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        self.0.answered();
+        self.0.finish_answer();
     }
 }
 

@@ -34,7 +34,7 @@ use super::poller::{End, Poller};
 use super::reply::{self, Problem};
 use super::service;
 use super::socket::Socket;
-use super::watch::{Watch, Watched, Watches};
+use super::timeouts::{ConnectionTimeouts, TimeoutEntry, TimeoutRegistry};
 use crate::shard::Shard;
 use crate::telemetry::occasionally::Occasionally;
 
@@ -54,7 +54,7 @@ struct Server {
     /// As of the start: limits do not change.
     settings: Rc<Settings>,
     rules: Rc<Rules>,
-    watches: Rc<Watches>,
+    all_timeouts: Rc<TimeoutRegistry>,
     poller: Rc<Poller>,
     fast_path: Rc<FastPath>,
     unproven_peers: Rc<UnprovenPeers>,
@@ -74,24 +74,26 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
         }
     };
     let polling = glommio::spawn_local(Rc::clone(&poller).run());
-    let watches = Rc::<Watches>::default();
+    let all_timeouts = Rc::<TimeoutRegistry>::default();
     let rules = Rc::new(Rules::new(live));
     let settings = rules.current().0;
     let fast_path = Rc::new(FastPath::new(Rc::clone(&shard), Rc::clone(&rules), shard.heads_bytes()));
     let unproven_peers = Rc::<UnprovenPeers>::default();
-    let server = Server { shard, settings, rules, watches, poller, fast_path, unproven_peers };
-    let Server { settings, watches, .. } = &server;
+    let server = Server { shard, settings, rules, all_timeouts, poller, fast_path, unproven_peers };
+    let Server { settings, all_timeouts, .. } = &server;
     let sweep = {
-        let (watches, settings) = (Rc::clone(watches), Rc::clone(settings));
+        let (all_timeouts, settings) = (Rc::clone(all_timeouts), Rc::clone(settings));
         let unproven_peers = Rc::clone(&server.unproven_peers);
         let limit = settings.header_timeout;
-        glommio::spawn_local(async move { watches.sweep(&settings, || unproven_peers.sweep(limit)).await })
+        glommio::spawn_local(
+            async move { all_timeouts.sweep(&settings, || unproven_peers.sweep(limit)).await },
+        )
     };
     server.accept(&listener).await;
     server.empty_queue(&listener);
     drop(listener);
     let deadline = Instant::now() + FINISH;
-    while watches.count() > 0 && Instant::now() < deadline {
+    while all_timeouts.count() > 0 && Instant::now() < deadline {
         glommio::timer::sleep(PAUSE).await;
     }
     sweep.cancel().await;
@@ -144,12 +146,12 @@ impl Server {
     }
 
     fn start(&self, descriptor: OwnedFd, permit: ConnectionPermit) {
-        let (watch, watched) = self.watches.add();
+        let (timeouts, entry) = self.all_timeouts.add();
         let (shard, rules, fast_path) =
             (Rc::clone(&self.shard), Rc::clone(&self.rules), Rc::clone(&self.fast_path));
         let settings = Rc::clone(&self.settings);
         let socket =
-            match Socket::new(descriptor, &self.poller, Rc::clone(&watch), Rc::clone(&self.fast_path)) {
+            match Socket::new(descriptor, &self.poller, Rc::clone(&timeouts), Rc::clone(&self.fast_path)) {
                 Ok(socket) => socket,
                 Err(error) => {
                     self.warn_cannot_accept(&error, "watch");
@@ -158,19 +160,23 @@ impl Server {
             };
         let unproven_peers = Rc::clone(&self.unproven_peers);
         let driven = async move {
-            watch.working();
-            let remote_end =
-                Remote { address: socket.remote(), connected: Instant::now(), watch: Rc::clone(&watch) };
+            timeouts.start_work();
+            let remote_end = Remote {
+                address: socket.remote(),
+                connected: Instant::now(),
+                timeouts: Rc::clone(&timeouts),
+            };
             let max = settings.connections_max;
             if !permit.wait_for_slot(&shard, &socket, max, &unproven_peers, &remote_end).await {
                 // Its place is wanted.
-                drop((permit, watched));
+                drop((permit, entry));
                 return turn_away(socket).await;
             }
-            watch.begins();
+            timeouts.start_serving();
             let (permit, remote_end) = (Rc::new(permit), Rc::new(remote_end));
-            let held: (Rc<ConnectionPermit>, Watched) = (Rc::clone(&permit), watched);
-            let connection = Connected { shard, rules, watch, fast_path, permit, unproven_peers, remote_end };
+            let held: (Rc<ConnectionPermit>, TimeoutEntry) = (Rc::clone(&permit), entry);
+            let connection =
+                Connected { shard, rules, timeouts, fast_path, permit, unproven_peers, remote_end };
             if AssertUnwindSafe(connection.drive(socket, settings.upload_bytes_max))
                 .catch_unwind()
                 .await
@@ -197,7 +203,7 @@ async fn turn_away(mut socket: Socket) {
 struct Connected {
     shard: Rc<Shard>,
     rules: Rc<Rules>,
-    watch: Rc<Watch>,
+    timeouts: Rc<ConnectionTimeouts>,
     fast_path: Rc<FastPath>,
     permit: Rc<ConnectionPermit>,
     unproven_peers: Rc<UnprovenPeers>,
@@ -207,11 +213,11 @@ struct Connected {
 impl Connected {
     /// Serves it to its end.
     async fn drive(self, socket: Socket, linger_bytes_max: u64) {
-        let (shard, watch) = (Rc::clone(&self.shard), Rc::clone(&self.watch));
+        let (shard, timeouts) = (Rc::clone(&self.shard), Rc::clone(&self.timeouts));
         let ending = socket.ending();
         let probe = socket.probe();
         let serve = self.service();
-        let socket = ParserErrorSocket::new(socket, Rc::clone(&watch), Arc::clone(&shard.metrics));
+        let socket = ParserErrorSocket::new(socket, Rc::clone(&timeouts), Arc::clone(&shard.metrics));
         // A client that has asked and sends nothing more may still wait for its answer, so hyper goes on.
         let mut connection = http1::Builder::new()
             .half_close(true)
@@ -219,7 +225,7 @@ impl Connected {
             .serve_connection(socket, serve);
         let served = {
             let mut stop = pin!(shard.stopping.wait());
-            let mut expired = pin!(watch.expired.wait());
+            let mut expired = pin!(timeouts.expired.wait());
             let (mut told, mut is_probed) = (false, false);
             future::poll_fn(|context| {
                 if expired.as_mut().poll(context).is_ready() || ending.look(context) == End::Gone {
@@ -231,7 +237,7 @@ impl Connected {
                 }
                 let served = Pin::new(&mut connection).poll(context);
                 if served.is_pending() && !is_probed && ending.look(context) == End::Half {
-                    is_probed = probe.is_sent(&watch);
+                    is_probed = probe.is_sent(&timeouts);
                 }
                 served.map(Some)
             })
@@ -239,10 +245,10 @@ impl Connected {
         };
         let Some(result) = served else { return };
         // Closing with bytes unread resets the connection, and the client may never see the answer.
-        if result.is_err() || watch.unread.get() || watch.is_refused.get() {
+        if result.is_err() || timeouts.unread.get() || timeouts.is_refused.get() {
             let mut socket = connection.into_parts().io.into_socket();
             socket.finish_writing();
-            let (bytes_max, linger) = if watch.is_refused.get() {
+            let (bytes_max, linger) = if timeouts.is_refused.get() {
                 (TURNED_AWAY_BYTES_MAX, TURNED_AWAY_LINGER)
             } else {
                 (linger_bytes_max, LINGER)
@@ -264,7 +270,7 @@ impl Connected {
                 settings,
                 access,
                 version,
-                watch: Rc::clone(&self.watch),
+                timeouts: Rc::clone(&self.timeouts),
                 fast_path: Rc::clone(&self.fast_path),
                 permit: Rc::clone(&self.permit),
                 unproven_peers: Rc::clone(&self.unproven_peers),

@@ -14,8 +14,8 @@ use super::body::Body;
 use super::cluster::Peer;
 use super::fast_path::{FastPath, Hit};
 use super::reply::Problem;
+use super::timeouts::ConnectionTimeouts;
 use super::unproven::Unproven;
-use super::watch::Watch;
 use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
@@ -43,7 +43,7 @@ pub(super) struct Context {
     pub(super) access: Rc<Access>,
     /// The number of the load that these rules come from.
     pub(super) version: u64,
-    pub(super) watch: Rc<Watch>,
+    pub(super) timeouts: Rc<ConnectionTimeouts>,
     pub(super) fast_path: Rc<FastPath>,
     /// The connection's place among all.
     pub(super) permit: Rc<ConnectionPermit>,

@@ -5,7 +5,7 @@
 //! * [`gate`]: one request at a time for hyper. [`framing`]: where requests end (pure).
 //! * [`parser_errors`]: a sentence where hyper refuses by itself.
 //! * [`fast_path`]: hits of known URLs, without the long way.
-//! * [`watch`]: time limits by one sweep per shard. [`pace`]: how fast a client must be (pure).
+//! * [`timeouts`]: time limits by one sweep per shard. [`pace`]: how fast a client must be (pure).
 //! * [`endpoint`]: a request's line as a type (pure).
 //! * [`access`]: who may do what.
 //! * [`presets`]: what a preset's name stands for (pure).
@@ -47,9 +47,9 @@ mod reply;
 mod service;
 mod socket;
 mod status;
+mod timeouts;
 mod unproven;
 mod upload;
-mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -12,13 +12,13 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 use super::reply::{self, Problem};
 use super::socket::Socket;
-use super::watch::Watch;
+use super::timeouts::ConnectionTimeouts;
 use crate::telemetry::metrics::{Cache, Route, ShardMetrics};
 
 /// A socket on which no refusal is without a sentence.
 pub(super) struct ParserErrorSocket {
     socket: Socket,
-    watch: Rc<Watch>,
+    timeouts: Rc<ConnectionTimeouts>,
     metrics: Arc<ShardMetrics>,
     replacement: Option<Replacement>,
 }
@@ -30,8 +30,8 @@ struct Replacement {
 }
 
 impl ParserErrorSocket {
-    pub(super) fn new(socket: Socket, watch: Rc<Watch>, metrics: Arc<ShardMetrics>) -> Self {
-        Self { socket, watch, metrics, replacement: None }
+    pub(super) fn new(socket: Socket, timeouts: Rc<ConnectionTimeouts>, metrics: Arc<ShardMetrics>) -> Self {
+        Self { socket, timeouts, metrics, replacement: None }
     }
 
     pub(super) fn into_socket(self) -> Socket {
@@ -40,7 +40,7 @@ impl ParserErrorSocket {
 
     /// Notes what is to be sent in place of `bytes`, if they are hyper's own.
     fn replace(&mut self, bytes: &[u8]) {
-        if self.replacement.is_some() || !self.watch.is_unasked() {
+        if self.replacement.is_some() || !self.timeouts.has_no_request() {
             return;
         }
         if let Some((problem, status)) = Problem::of_parser_error(bytes) {

@@ -21,7 +21,7 @@ use crate::telemetry::metrics::Route;
 /// Answers one request. Never fails: a panic is a 500, and counted as such.
 pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    let is_looked_at = context.watch.request();
+    let is_looked_at = context.timeouts.start_request();
     let route = Endpoint::route(request.method(), request.uri().path());
     let negotiated = route == Route::Image && Endpoint::is_negotiated(request.uri().path());
     let plain = (!negotiated && fast_path::is_plain(&request)).then(|| request.uri().clone());
@@ -41,13 +41,13 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         log::error!("answering a request panicked");
         Problem::Internal.into()
     });
-    let Context { shard, watch, fast_path, version, .. } = context;
+    let Context { shard, timeouts, fast_path, version, .. } = context;
     origin.mark(response.headers_mut());
     if negotiated {
         reply::vary_by_accept(&mut response);
     }
     if body == BodyState::Unread {
-        watch.unread.set(true);
+        timeouts.unread.set(true);
         reply::close(&mut response);
     } else if shard.node.phase() != Phase::Ready {
         reply::close(&mut response);
@@ -60,8 +60,8 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         reply::timing(&mut response, elapsed, &spent);
     }
     shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
-    watch.sending();
-    response.map(|body| body.metered(&shard.node.bodies).watched(watch))
+    timeouts.start_sending();
+    response.map(|body| body.metered(&shard.node.bodies).watched(timeouts))
 }
 
 async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> Answer {

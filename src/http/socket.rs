@@ -25,7 +25,7 @@ use super::fast_path::FastPath;
 use super::framing::Fault;
 use super::gate::{Gate, Step};
 use super::poller::{Ending, Entered, Poller};
-use super::watch::Watch;
+use super::timeouts::ConnectionTimeouts;
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -38,7 +38,7 @@ thread_local! {
 pub(super) struct Socket {
     entered: Entered,
     descriptor: Rc<OwnedFd>,
-    watch: Rc<Watch>,
+    timeouts: Rc<ConnectionTimeouts>,
     fast_path: Rc<FastPath>,
     gate: Gate,
     /// hyper asked for a request that came before the last answer had left.
@@ -67,16 +67,16 @@ pub(super) struct Probe(Weak<OwnedFd>);
 
 impl Probe {
     /// Sends the probe, unless what is sent now would stand inside of an answer; false if it is to be tried later.
-    pub(super) fn is_sent(&self, watch: &Watch) -> bool {
+    pub(super) fn is_sent(&self, timeouts: &ConnectionTimeouts) -> bool {
         const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        if !watch.may_interject() {
+        if !timeouts.may_interject() {
             return false;
         }
         let Some(descriptor) = self.0.upgrade() else { return true };
         let sent = send(&descriptor, INTERIM, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         if sent.is_ok_and(|sent| sent < INTERIM.len()) {
             // Never seen: a buffer with room for a part only. What follows could not be read.
-            watch.expired.set();
+            timeouts.expired.set();
         }
         true
     }
@@ -90,14 +90,14 @@ impl Socket {
     pub(super) fn new(
         descriptor: OwnedFd,
         poller: &Rc<Poller>,
-        watch: Rc<Watch>,
+        timeouts: Rc<ConnectionTimeouts>,
         fast_path: Rc<FastPath>,
     ) -> io::Result<Self> {
         let entered = poller.enter(&descriptor)?;
         let descriptor = Rc::new(descriptor);
-        watch.socket(&descriptor);
+        timeouts.set_socket(&descriptor);
         let (gate, head) = (Gate::new(), Vec::new());
-        Ok(Self { entered, descriptor, watch, fast_path, gate, is_held: false, head, unsent: None })
+        Ok(Self { entered, descriptor, timeouts, fast_path, gate, is_held: false, head, unsent: None })
     }
 
     /// The address of the other end; `None` where it has gone already.
@@ -154,12 +154,12 @@ impl Socket {
     fn poll_receive(&self, context: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             if self.entered.poll_readable(context).is_pending() {
-                self.watch.drained();
+                self.timeouts.mark_drained();
                 return Poll::Pending;
             }
             match recv(&self.descriptor, &mut *into, RecvFlags::DONTWAIT) {
                 Ok((read, _)) => {
-                    self.watch.received(read);
+                    self.timeouts.add_received(read);
                     if read < into.len() {
                         self.entered.read_short();
                     }
@@ -184,7 +184,7 @@ impl Socket {
             };
             match sent {
                 Ok(sent) => {
-                    self.watch.sent(sent);
+                    self.timeouts.add_sent(sent);
                     return Poll::Ready(Ok(sent));
                 }
                 Err(Errno::INTR) => {}
@@ -202,9 +202,9 @@ impl Socket {
             let head = &self.head[*head_sent..];
             if head.is_empty() && body.is_empty() {
                 if *has_waited {
-                    self.watch.answered()
+                    self.timeouts.finish_answer()
                 } else {
-                    self.watch.answered_at_once()
+                    self.timeouts.finish_at_once()
                 }
                 self.unsent = None;
                 break;
@@ -236,7 +236,7 @@ impl Socket {
             if self.gate.is_over() || self.gate.allowed(into.remaining(), |bytes| into.put_slice(bytes)) {
                 return Poll::Ready(Ok(()));
             }
-            if self.gate.is_between() && !self.watch.is_free() {
+            if self.gate.is_between() && !self.timeouts.is_free() {
                 // hyper looks ahead before its answer has left. What comes then waits in the kernel.
                 if self.gate.is_empty() {
                     ready!(self.entered.poll_readable(context));
@@ -280,17 +280,17 @@ impl Socket {
     fn take(&mut self, step: Step<(Bytes, Instant)>) -> bool {
         match step {
             Step::Give(_, begun) => {
-                self.watch.head();
+                self.timeouts.start_head();
                 if let Some(is_11) = begun {
-                    self.watch.give(is_11);
+                    self.timeouts.pass_head(is_11);
                 }
                 return true;
             }
             Step::Hit(_, (body, now)) => {
-                self.watch.answering(now);
+                self.timeouts.start_answer(now);
                 self.unsent = Some(Unsent { head_sent: 0, body, has_waited: false });
             }
-            Step::Pass(_) | Step::Wait => self.watch.head(),
+            Step::Pass(_) | Step::Wait => self.timeouts.start_head(),
             Step::Refuse(fault) => self.refuse(fault),
         }
         false
@@ -301,8 +301,8 @@ impl Socket {
         self.gate.end();
         self.head = self.fast_path.refuse(fault);
         self.unsent = Some(Unsent { head_sent: 0, body: Bytes::new(), has_waited: false });
-        self.watch.answering(Instant::now());
-        self.watch.unread.set(true);
+        self.timeouts.start_answer(Instant::now());
+        self.timeouts.unread.set(true);
     }
 }
 
@@ -318,7 +318,7 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.watch.writing();
+        self.timeouts.note_write();
         self.poll_send(context, &[IoSlice::new(bytes)])
     }
 
@@ -331,15 +331,15 @@ impl Write for Socket {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.watch.writing();
+        self.timeouts.note_write();
         self.poll_send(context, slices)
     }
 
     /// hyper calls this when its own buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.watch.flushed();
+        self.timeouts.note_flush();
         // The request that was held back has its turn. Most clients wait for an answer, so this is rare.
-        if self.is_held && self.watch.is_free() {
+        if self.is_held && self.timeouts.is_free() {
             self.is_held = false;
             context.waker().wake_by_ref();
         }

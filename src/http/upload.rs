@@ -91,14 +91,14 @@ pub(super) async fn bytes(
         admit(context, &request, 0)?;
         let permit = Permit::take(context, context.client(request.headers()))?;
         room(context, request.body().size_hint().exact()).await?;
-        context.watch.receiving();
+        context.timeouts.start_receiving();
         let mut spool = begin(context).await?;
         let mut body = request.into_body();
         while let Some(bytes) = next(context, &mut body).await? {
             append(context, &mut spool, &bytes).await?;
         }
         *state = BodyState::Read;
-        context.watch.working();
+        context.timeouts.start_work();
         let spooled = spool.finish().await.map_err(Problem::from)?;
         if expected.is_some_and(|expected| expected != spooled.id) {
             return Err(Problem::WrongId);
@@ -124,7 +124,7 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
         room(context, granted.and_then(|_| request.body().size_hint().exact())).await?;
         let client = context.client(request.headers());
         let mut gate = Gate::new(context, granted, undelete, client)?;
-        context.watch.receiving();
+        context.timeouts.start_receiving();
         let bytes_max = context.settings.upload_bytes_max + FORM_EXTRA_BYTES;
         let (form, ended) = form::Form::new(request, bytes_max, granted.is_some())?;
         let received = unless_lost(gate.lost(), form.receive(context, &mut gate)).await;
@@ -133,7 +133,7 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
         }
         let form::Received { spool, hints } = received?;
         let permit = gate.permit()?;
-        context.watch.working();
+        context.timeouts.start_work();
         let spooled = spool.finish().await?;
         let ahead = ahead(context, &spooled, &hints)?;
         let answer = publish(context, spooled, permit).await?;
@@ -282,9 +282,9 @@ pub(super) async fn append(context: &Context, spool: &mut Spool, bytes: &[u8]) -
         return Err(Problem::TooLong(context.settings.upload_bytes_max));
     }
     // However long the disk takes, that is not the sender's silence.
-    context.watch.working();
+    context.timeouts.start_work();
     let appended = spool.append(bytes).await;
-    context.watch.receiving();
+    context.timeouts.start_receiving();
     appended?;
     glommio::executor().yield_if_needed().await;
     Ok(())
@@ -296,7 +296,7 @@ pub(super) async fn unless_stalled<T>(
     arriving: impl Future<Output = T>,
 ) -> Result<T, Problem> {
     let stalled = async {
-        context.watch.stalled.wait().await;
+        context.timeouts.stalled.wait().await;
         Err(Problem::Stalled)
     };
     future::or(async { Ok(arriving.await) }, stalled).await

@@ -78,7 +78,7 @@ pub(super) async fn answer(context: &Context, request: Request<Incoming>, state:
         Err(Unproven::Challenged(response)) => (*response).into(),
         Err(Unproven::Refused(mut response)) => {
             // A node opens another connection. Anybody else has no use for this one.
-            context.watch.is_refused.set(true);
+            context.timeouts.is_refused.set(true);
             reply::close(&mut response);
             (*response).into()
         }

@@ -31,7 +31,7 @@ pub(super) async fn gossip(
     request: Request<Incoming>,
     state: &mut BodyState,
 ) -> Result<Given, Withheld> {
-    context.watch.receiving();
+    context.timeouts.start_receiving();
     let mut body = request.into_body();
     let mut bytes = Vec::new();
     while let Some(piece) = upload::next(context, &mut body).await? {
@@ -41,7 +41,7 @@ pub(super) async fn gossip(
         bytes.extend_from_slice(&piece);
     }
     *state = BodyState::Read;
-    context.watch.working();
+    context.timeouts.start_work();
     if Digest::of(&bytes) != digest {
         return Err(changed(context).into());
     }
@@ -78,7 +78,7 @@ pub(super) async fn copy(
         Some(trouble) => return Err(Problem::Unusable(trouble).into()),
         None => {}
     }
-    context.watch.receiving();
+    context.timeouts.start_receiving();
     let mut spool = shard.spools.begin(LIMITS).await.map_err(Problem::from)?;
     let mut body = request.into_body();
     while let Some(piece) = upload::next(context, &mut body).await? {
@@ -89,7 +89,7 @@ pub(super) async fn copy(
         glommio::executor().yield_if_needed().await;
     }
     *state = BodyState::Read;
-    context.watch.working();
+    context.timeouts.start_work();
     spool.set_modified(copy.uploaded);
     let spooled = spool.finish().await.map_err(Problem::from)?;
     if spooled.id != copy.id {

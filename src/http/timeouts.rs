@@ -17,7 +17,7 @@ use crate::shard::event::Event;
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     /// Waits for a request.
     Idle,
     /// Receives a request's head.
@@ -32,8 +32,8 @@ enum Phase {
 
 /// One connection's notes.
 #[derive(Debug)]
-pub(super) struct Watch {
-    phase: Cell<Phase>,
+pub(super) struct ConnectionTimeouts {
+    phase: Cell<ConnectionPhase>,
     /// When the phase began.
     since: Cell<Instant>,
     /// Bytes that came and that the kernel took, since the connection began.
@@ -54,34 +54,34 @@ pub(super) struct Watch {
     /// The other end spoke as a node and was not believed: it gets no time to hear why.
     pub(super) is_refused: Cell<bool>,
     /// hyper has been given a head that it has not reported yet.
-    given: Cell<bool>,
+    is_head_pending: Cell<bool>,
     /// The last head given was one of HTTP/1.1.
     is_11: Cell<bool>,
     /// hyper was given an answer that has not wholly left.
-    owed: Cell<bool>,
+    is_answer_pending: Cell<bool>,
     /// hyper has written and not yet seen all of it leave.
     unflushed: Cell<bool>,
 }
 
 /// The watches of one shard.
 #[derive(Debug, Default)]
-pub(super) struct Watches {
+pub(super) struct TimeoutRegistry {
     next: Cell<u64>,
-    all: RefCell<HashMap<u64, Rc<Watch>>>,
+    all: RefCell<HashMap<u64, Rc<ConnectionTimeouts>>>,
 }
 
 /// A connection's entry among the watches; dropping it removes it.
 #[derive(Debug)]
-pub(super) struct Watched {
-    watches: Rc<Watches>,
+pub(super) struct TimeoutEntry {
+    registry: Rc<TimeoutRegistry>,
     number: u64,
 }
 
-impl Watch {
+impl ConnectionTimeouts {
     pub(super) fn new() -> Self {
         Self {
             // Whoever connects is about to ask.
-            phase: Cell::new(Phase::Head),
+            phase: Cell::new(ConnectionPhase::Head),
             since: Cell::new(Instant::now()),
             received: Cell::new(0),
             sent: Cell::new(0),
@@ -92,148 +92,152 @@ impl Watch {
             expired: Event::default(),
             unread: Cell::new(false),
             is_refused: Cell::new(false),
-            given: Cell::new(false),
+            is_head_pending: Cell::new(false),
             is_11: Cell::new(true),
-            owed: Cell::new(false),
+            is_answer_pending: Cell::new(false),
             unflushed: Cell::new(false),
         }
     }
 
-    fn enter(&self, phase: Phase) {
+    fn start_phase(&self, phase: ConnectionPhase) {
         self.phase.set(phase);
         self.since.set(Instant::now());
         self.pace.set(None);
     }
 
     /// The connection's socket.
-    pub(super) fn socket(&self, descriptor: &Rc<OwnedFd>) {
+    pub(super) fn set_socket(&self, descriptor: &Rc<OwnedFd>) {
         *self.descriptor.borrow_mut() = Rc::downgrade(descriptor);
     }
 
     /// It is served from now on, however long it has waited for a place.
-    pub(super) fn begins(&self) {
-        self.enter(Phase::Head);
+    pub(super) fn start_serving(&self) {
+        self.start_phase(ConnectionPhase::Head);
     }
 
     /// Bytes have come.
-    pub(super) fn received(&self, count: usize) {
+    pub(super) fn add_received(&self, count: usize) {
         self.received.set(self.received.get() + count as u64);
         self.is_drained.set(false);
     }
 
     /// All that came was taken.
-    pub(super) fn drained(&self) {
+    pub(super) fn mark_drained(&self) {
         self.is_drained.set(true);
     }
 
     /// Bytes have left.
-    pub(super) fn sent(&self, count: usize) {
+    pub(super) fn add_sent(&self, count: usize) {
         self.sent.set(self.sent.get() + count as u64);
     }
 
     /// A head has begun to come. Only its first byte counts.
-    pub(super) fn head(&self) {
-        if self.phase.get() == Phase::Idle {
-            self.enter(Phase::Head);
+    pub(super) fn start_head(&self) {
+        if self.phase.get() == ConnectionPhase::Idle {
+            self.start_phase(ConnectionPhase::Head);
         }
     }
 
     /// hyper is given a whole head, of HTTP/1.1 or not.
-    pub(super) fn give(&self, is_11: bool) {
-        self.given.set(true);
+    pub(super) fn pass_head(&self, is_11: bool) {
+        self.is_head_pending.set(true);
         self.is_11.set(is_11);
     }
 
     /// hyper reports a request. False: its head is not one that was looked at.
-    pub(super) fn request(&self) -> bool {
-        self.enter(Phase::Busy);
-        self.given.replace(false)
+    pub(super) fn start_request(&self) -> bool {
+        self.start_phase(ConnectionPhase::Busy);
+        self.is_head_pending.replace(false)
     }
 
     /// A request's body is being taken, or taken further after a pause of this node's. A client that sends a byte at a
     /// time has such a pause at each, so its pace goes on; the pause itself does not count.
-    pub(super) fn receiving(&self) {
+    pub(super) fn start_receiving(&self) {
         let now = Instant::now();
         if let Some(mut pace) = self.pace.get() {
             pace.pause(now.saturating_duration_since(self.since.get()));
             self.pace.set(Some(pace));
         }
-        self.phase.set(Phase::Receiving);
+        self.phase.set(ConnectionPhase::Receiving);
         self.since.set(now);
     }
 
     /// A request's body is whole, or a piece of it is being stored: the client is not waited for.
-    pub(super) fn working(&self) {
-        self.phase.set(Phase::Busy);
+    pub(super) fn start_work(&self) {
+        self.phase.set(ConnectionPhase::Busy);
         self.since.set(Instant::now());
     }
 
     /// An answer's head is ready.
-    pub(super) fn sending(&self) {
-        self.owed.set(true);
-        self.enter(Phase::Sending);
+    pub(super) fn start_sending(&self) {
+        self.is_answer_pending.set(true);
+        self.start_phase(ConnectionPhase::Sending);
     }
 
     /// hyper writes.
-    pub(super) fn writing(&self) {
+    pub(super) fn note_write(&self) {
         self.unflushed.set(true);
     }
 
     /// hyper has nothing left to write for now.
-    pub(super) fn flushed(&self) {
+    pub(super) fn note_flush(&self) {
         self.unflushed.set(false);
         // In the middle of an answer that only means that its next part is not there yet.
-        if matches!(self.phase.get(), Phase::Idle | Phase::Head) {
-            self.owed.set(false);
+        if matches!(self.phase.get(), ConnectionPhase::Idle | ConnectionPhase::Head) {
+            self.is_answer_pending.set(false);
         }
     }
 
     /// Whether hyper has neither a request to be answered nor an answer of ours: what it writes now is
     /// its own.
-    pub(super) fn is_unasked(&self) -> bool {
-        matches!(self.phase.get(), Phase::Idle | Phase::Head) && !self.owed.get()
+    pub(super) fn has_no_request(&self) -> bool {
+        matches!(self.phase.get(), ConnectionPhase::Idle | ConnectionPhase::Head)
+            && !self.is_answer_pending.get()
     }
 
     /// Whether all requests that hyper was given are answered and all answers have left: the next request
     /// may be given, or answered past hyper.
     pub(super) fn is_free(&self) -> bool {
-        self.is_unasked() && !self.given.get() && !self.unflushed.get()
+        self.has_no_request() && !self.is_head_pending.get() && !self.unflushed.get()
     }
 
     /// Whether an interim answer may be written past hyper: a request is worked on, and nothing of its answer is
     /// on its way.
     pub(super) fn may_interject(&self) -> bool {
-        self.phase.get() == Phase::Busy && self.is_11.get() && !self.owed.get() && !self.unflushed.get()
+        self.phase.get() == ConnectionPhase::Busy
+            && self.is_11.get()
+            && !self.is_answer_pending.get()
+            && !self.unflushed.get()
     }
 
     /// A request is answered without a phase of its own; its answer leaves from `now` on.
-    pub(super) fn answering(&self, now: Instant) {
-        self.phase.set(Phase::Sending);
+    pub(super) fn start_answer(&self, now: Instant) {
+        self.phase.set(ConnectionPhase::Sending);
         self.since.set(now);
         self.pace.set(None);
     }
 
     /// That answer has left at once, so the time of its begin stands.
-    pub(super) fn answered_at_once(&self) {
-        self.phase.set(Phase::Idle);
+    pub(super) fn finish_at_once(&self) {
+        self.phase.set(ConnectionPhase::Idle);
     }
 
     /// An answer is wholly handed over to the socket's buffer.
-    pub(super) fn answered(&self) {
-        self.enter(Phase::Idle);
+    pub(super) fn finish_answer(&self) {
+        self.start_phase(ConnectionPhase::Idle);
     }
 
-    fn look(&self, now: Instant, settings: &Settings) {
+    fn check(&self, now: Instant, settings: &Settings) {
         let passed = now.saturating_duration_since(self.since.get());
         match self.phase.get() {
-            Phase::Idle if passed > settings.idle_timeout => self.expired.set(),
-            Phase::Head if passed > settings.header_timeout => self.expired.set(),
-            Phase::Receiving if self.is_too_slow(self.incoming(now), settings) => {
+            ConnectionPhase::Idle if passed > settings.idle_timeout => self.expired.set(),
+            ConnectionPhase::Head if passed > settings.header_timeout => self.expired.set(),
+            ConnectionPhase::Receiving if self.is_too_slow(self.incoming(now), settings) => {
                 self.stalled.set();
                 // The answer gets as long again; then the connection goes.
-                self.enter(Phase::Sending);
+                self.start_phase(ConnectionPhase::Sending);
             }
-            Phase::Sending if self.is_too_slow(self.outgoing(now), settings) => self.expired.set(),
+            ConnectionPhase::Sending if self.is_too_slow(self.outgoing(now), settings) => self.expired.set(),
             _ => {}
         }
     }
@@ -259,14 +263,14 @@ impl Watch {
     }
 }
 
-impl Watches {
+impl TimeoutRegistry {
     /// A new connection's notes.
-    pub(super) fn add(self: &Rc<Self>) -> (Rc<Watch>, Watched) {
+    pub(super) fn add(self: &Rc<Self>) -> (Rc<ConnectionTimeouts>, TimeoutEntry) {
         let number = self.next.get();
         self.next.set(number + 1);
-        let watch = Rc::new(Watch::new());
-        self.all.borrow_mut().insert(number, Rc::clone(&watch));
-        (watch, Watched { watches: Rc::clone(self), number })
+        let timeouts = Rc::new(ConnectionTimeouts::new());
+        self.all.borrow_mut().insert(number, Rc::clone(&timeouts));
+        (timeouts, TimeoutEntry { registry: Rc::clone(self), number })
     }
 
     /// Open connections.
@@ -283,17 +287,17 @@ impl Watches {
             let now = Instant::now();
             // Setting an event may run tasks that open or close connections, so no borrow is held.
             let all: Vec<_> = self.all.borrow().values().cloned().collect();
-            for watch in all {
-                watch.look(now, settings);
+            for timeouts in all {
+                timeouts.check(now, settings);
             }
             also();
         }
     }
 }
 
-impl Drop for Watched {
+impl Drop for TimeoutEntry {
     fn drop(&mut self) {
-        self.watches.all.borrow_mut().remove(&self.number);
+        self.registry.all.borrow_mut().remove(&self.number);
     }
 }
 
@@ -303,32 +307,32 @@ mod tests {
 
     #[test]
     fn a_body_that_is_stored_piece_by_piece_has_one_pace() {
-        let watch = Watch::new();
-        watch.request();
-        watch.receiving();
-        let pace = Pace::begin(watch.incoming(Instant::now()));
-        watch.pace.set(Some(pace));
-        watch.working();
-        watch.receiving();
-        assert!(watch.pace.get().is_some(), "the pace goes on");
-        watch.sending();
-        assert!(watch.pace.get().is_none(), "an answer has its own");
+        let timeouts = ConnectionTimeouts::new();
+        timeouts.start_request();
+        timeouts.start_receiving();
+        let pace = Pace::begin(timeouts.incoming(Instant::now()));
+        timeouts.pace.set(Some(pace));
+        timeouts.start_work();
+        timeouts.start_receiving();
+        assert!(timeouts.pace.get().is_some(), "the pace goes on");
+        timeouts.start_sending();
+        assert!(timeouts.pace.get().is_none(), "an answer has its own");
     }
 
     #[test]
     fn nothing_is_given_to_hyper_while_it_has_a_head_an_answer_or_bytes_to_write() {
-        let watch = Watch::new();
-        assert!(watch.is_free());
-        watch.give(true);
-        assert!(!watch.is_free(), "a head that is not reported");
-        assert!(watch.request());
-        assert!(!watch.is_free() && watch.may_interject());
-        watch.sending();
-        watch.writing();
-        watch.answered();
-        assert!(!watch.is_free(), "an answer that has not left");
-        watch.flushed();
-        assert!(watch.is_free());
-        assert!(!watch.request(), "a request whose head was not looked at");
+        let timeouts = ConnectionTimeouts::new();
+        assert!(timeouts.is_free());
+        timeouts.pass_head(true);
+        assert!(!timeouts.is_free(), "a head that is not reported");
+        assert!(timeouts.start_request());
+        assert!(!timeouts.is_free() && timeouts.may_interject());
+        timeouts.start_sending();
+        timeouts.note_write();
+        timeouts.finish_answer();
+        assert!(!timeouts.is_free(), "an answer that has not left");
+        timeouts.note_flush();
+        assert!(timeouts.is_free());
+        assert!(!timeouts.start_request(), "a request whose head was not looked at");
     }
 }
