@@ -256,7 +256,7 @@ pub(super) fn unproven(reason: Option<&str>) -> Response<Body> {
 }
 
 /// 200 to another node.
-pub(super) fn given(body: Body) -> Response<Body> {
+pub(super) fn peer_response(body: Body) -> Response<Body> {
     let length = body.size_hint().exact();
     let mut response = Response::new(body);
     let headers = response.headers_mut();

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 
-use super::auth::{Facts, Refusal};
+use super::auth::{PeerMetadata, Refusal};
 use super::requester::Requester;
 use crate::cluster::core::Refusal as NotTakenIn;
 use crate::cluster::layout::SyncHash;
@@ -155,25 +155,25 @@ impl Call {
 }
 
 impl Stored {
-    /// The text of a facts header.
-    pub fn facts(&self) -> String {
+    /// The text of a metadata header.
+    pub fn metadata(&self) -> String {
         let Self { format, length, uploaded } = self;
         format!("format={} length={length} uploaded={}", format.extension(), nanoseconds(*uploaded))
     }
 
-    /// Reads [`Stored::facts`].
-    pub fn parse(facts: Facts<'_>) -> Option<Self> {
-        let extension = facts.get("format")?;
+    /// Reads [`Stored::metadata`].
+    pub fn parse(metadata: PeerMetadata<'_>) -> Option<Self> {
+        let extension = metadata.get("format")?;
         Some(Self {
             format: Format::ALL.into_iter().find(|format| format.extension() == extension)?,
-            length: facts.get("length")?.parse().ok()?,
-            uploaded: read_time(facts.get("uploaded")?)?,
+            length: metadata.get("length")?.parse().ok()?,
+            uploaded: read_time(metadata.get("uploaded")?)?,
         })
     }
 }
 
-/// The text of the facts header of an answer to [`Call::Has`] and [`Call::Receipt`].
-pub fn said_facts(said: Said) -> String {
+/// The text of the metadata header of an answer to [`Call::Has`] and [`Call::Receipt`].
+pub fn presence_metadata(said: Said) -> String {
     match said {
         Said::Yes => "says=yes".to_owned(),
         Said::No(Some(hash)) => format!("says=no synced={hash}"),
@@ -182,33 +182,33 @@ pub fn said_facts(said: Said) -> String {
     }
 }
 
-/// Reads [`said_facts`]; whatever is none says nothing.
-pub fn read_said(facts: Facts<'_>) -> Said {
-    match facts.get("says") {
+/// Reads [`presence_metadata`]; whatever is none says nothing.
+pub fn read_presence(metadata: PeerMetadata<'_>) -> Said {
+    match metadata.get("says") {
         Some("yes") => Said::Yes,
-        Some("no") => Said::No(facts.get("synced").and_then(|hash| SyncHash::parse(hash).ok())),
+        Some("no") => Said::No(metadata.get("synced").and_then(|hash| SyncHash::parse(hash).ok())),
         _ => Said::Nothing,
     }
 }
 
-/// The text of the facts header of a refusal because a client asks too fast: when it may ask again.
-pub fn retry_facts(seconds: u64) -> String {
+/// The text of the metadata header of a refusal because a client asks too fast: when it may ask again.
+pub fn retry_metadata(seconds: u64) -> String {
     format!("retry={seconds}")
 }
 
-/// Reads [`retry_facts`]; one second where none is said.
-pub fn read_retry(facts: Facts<'_>) -> u64 {
-    facts.get("retry").and_then(|seconds| seconds.parse().ok()).unwrap_or(1)
+/// Reads [`retry_metadata`]; one second where none is said.
+pub fn read_retry(metadata: PeerMetadata<'_>) -> u64 {
+    metadata.get("retry").and_then(|seconds| seconds.parse().ok()).unwrap_or(1)
 }
 
-/// The text of the facts header of an answer to [`Call::Gossip`] of a node that is no member.
-pub fn refusal_facts(refusal: NotTakenIn) -> String {
+/// The text of the metadata header of an answer to [`Call::Gossip`] of a node that is no member.
+pub fn rejection_metadata(refusal: NotTakenIn) -> String {
     format!("refused={refusal}")
 }
 
-/// Reads [`refusal_facts`]; `None` where the sender is not refused.
-pub fn read_refusal(facts: Facts<'_>) -> Option<NotTakenIn> {
-    facts.get("refused").and_then(NotTakenIn::parse)
+/// Reads [`rejection_metadata`]; `None` where the sender is not refused.
+pub fn read_rejection(metadata: PeerMetadata<'_>) -> Option<NotTakenIn> {
+    metadata.get("refused").and_then(NotTakenIn::parse)
 }
 
 /// Type and detail of a refusal's text; empty where there is none.
@@ -309,14 +309,17 @@ mod tests {
     fn what_a_node_says_comes_across() {
         let hash = SyncHash::parse("00112233445566778899aabbccddeeff").unwrap();
         for said in [Said::Yes, Said::No(Some(hash)), Said::No(None), Said::Nothing] {
-            assert_eq!(read_said(Facts::new(&said_facts(said))), said);
+            assert_eq!(read_presence(PeerMetadata::new(&presence_metadata(said))), said);
         }
-        assert_eq!(read_said(Facts::new("")), Said::Nothing);
-        assert_eq!(read_refusal(Facts::new(&refusal_facts(NotTakenIn::Full))), Some(NotTakenIn::Full));
-        assert_eq!(read_refusal(Facts::new("")), None);
+        assert_eq!(read_presence(PeerMetadata::new("")), Said::Nothing);
+        assert_eq!(
+            read_rejection(PeerMetadata::new(&rejection_metadata(NotTakenIn::Full))),
+            Some(NotTakenIn::Full)
+        );
+        assert_eq!(read_rejection(PeerMetadata::new("")), None);
         let stored = Stored { format: Format::Png, length: 7, uploaded: uploaded() };
-        assert_eq!(Stored::parse(Facts::new(&stored.facts())), Some(stored));
-        assert_eq!(read_retry(Facts::new(&retry_facts(7))), 7);
-        assert_eq!(read_retry(Facts::new("retry=-1")), 1);
+        assert_eq!(Stored::parse(PeerMetadata::new(&stored.metadata())), Some(stored));
+        assert_eq!(read_retry(PeerMetadata::new(&retry_metadata(7))), 7);
+        assert_eq!(read_retry(PeerMetadata::new("retry=-1")), 1);
     }
 }

@@ -12,8 +12,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 
 use super::auth::{
-    Client, Digest, FACTS_HEADER, HELLO_HEADER, Identity, LAYOUT_HEADER, PROOF_HEADER, Question, Refusal,
-    Said, nonce,
+    Client, Digest, HELLO_HEADER, Identity, LAYOUT_HEADER, METADATA_HEADER, PROOF_HEADER, Question, Refusal,
+    SignedFields, nonce,
 };
 use super::body::{Outgoing, Sending};
 use super::call;
@@ -45,7 +45,7 @@ pub(super) struct Connection {
 pub(super) struct Head {
     pub(super) status: u16,
     pub(super) layout: Option<LayoutHash>,
-    pub(super) facts: String,
+    pub(super) metadata: String,
     pub(super) digest: Digest,
     pub(super) body: Incoming,
 }
@@ -86,15 +86,15 @@ impl Connection {
     /// Asks; the answer's body is still to come.
     pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Head, PeerError> {
         let question = Question { method: ask.method.as_str(), target: &ask.target };
-        let said = Said { layout: Some(ask.layout), facts: &ask.facts };
+        let said = SignedFields { layout: Some(ask.layout), metadata: &ask.metadata };
         let digest = ask.body.digest();
         let proof = self.client.sign(&question, &said, digest).map_err(PeerError::Untrusted)?;
         let mut request = request(&ask.method, &ask.target, &self.host, ask.body.clone())?;
         let headers = request.headers_mut();
         headers.insert(PROOF_HEADER, value(&proof.to_string())?);
         headers.insert(LAYOUT_HEADER, value(&ask.layout.to_string())?);
-        if !ask.facts.is_empty() {
-            headers.insert(FACTS_HEADER, value(&ask.facts)?);
+        if !ask.metadata.is_empty() {
+            headers.insert(METADATA_HEADER, value(&ask.metadata)?);
         }
         let response = self.sender.send_request(request).await.map_err(|_| PeerError::Broken)?;
         let (head, body) = response.into_parts();
@@ -104,10 +104,10 @@ impl Connection {
             return Err(PeerError::Refused(reason(&head.headers)));
         }
         let layout = text(&head.headers, LAYOUT_HEADER).and_then(|text| LayoutHash::parse(text).ok());
-        let facts = text(&head.headers, FACTS_HEADER).unwrap_or_default().to_owned();
-        let said = Said { layout, facts: &facts };
+        let metadata = text(&head.headers, METADATA_HEADER).unwrap_or_default().to_owned();
+        let said = SignedFields { layout, metadata: &metadata };
         let digest = self.client.check(status, &said, proof).map_err(PeerError::Untrusted)?;
-        Ok(Head { status, layout, facts, digest, body })
+        Ok(Head { status, layout, metadata, digest, body })
     }
 }
 

@@ -20,7 +20,7 @@ use futures_lite::future;
 use glommio::sync::{Semaphore, StaticPermit};
 use http::Method;
 
-use super::auth::{Facts, Identity, Refusal};
+use super::auth::{Identity, PeerMetadata, Refusal};
 use super::body::{Outgoing, Stream};
 use super::call::Call;
 use super::connection::{Connection, Head};
@@ -70,7 +70,7 @@ pub(super) struct Ask {
     pub(super) method: Method,
     pub(super) target: String,
     pub(super) layout: LayoutHash,
-    pub(super) facts: String,
+    pub(super) metadata: String,
     pub(super) body: Outgoing,
 }
 
@@ -93,7 +93,7 @@ pub struct Answer {
     /// The hash of the other node's layout.
     pub layout: Option<LayoutHash>,
     /// What it says beside the body.
-    pub facts: String,
+    pub metadata: String,
     /// The body.
     pub bytes: Bytes,
 }
@@ -106,7 +106,7 @@ pub struct Opened {
     /// The hash of the other node's layout.
     pub layout: Option<LayoutHash>,
     /// What it says beside the body.
-    pub facts: String,
+    pub metadata: String,
     /// The body.
     pub body: Box<Stream>,
 }
@@ -154,15 +154,15 @@ impl Request {
 
 impl Answer {
     /// What is said beside the body.
-    pub fn facts(&self) -> Facts<'_> {
-        Facts::new(&self.facts)
+    pub fn metadata(&self) -> PeerMetadata<'_> {
+        PeerMetadata::new(&self.metadata)
     }
 }
 
 impl Opened {
     /// What is said beside the body.
-    pub fn facts(&self) -> Facts<'_> {
-        Facts::new(&self.facts)
+    pub fn metadata(&self) -> PeerMetadata<'_> {
+        PeerMetadata::new(&self.metadata)
     }
 }
 
@@ -178,9 +178,9 @@ impl Pool {
     /// [`PeerError`]
     pub async fn ask(&self, to: &Address, request: Request, deadline: Duration) -> Result<Answer, PeerError> {
         let whole = async {
-            let Opened { status, layout, facts, body } = self.begin(to, request).await?;
+            let Opened { status, layout, metadata, body } = self.begin(to, request).await?;
             let bytes = body.collect(BYTES_MAX).await?;
-            Ok(Answer { status, layout, facts, bytes })
+            Ok(Answer { status, layout, metadata, bytes })
         };
         within(deadline, whole).await
     }
@@ -204,7 +204,7 @@ impl Pool {
             return Err(PeerError::Unreachable);
         }
         let Request { call, layout, body } = request;
-        let ask = Ask { method: call.method(), target: call.target(), layout, facts: String::new(), body };
+        let ask = Ask { method: call.method(), target: call.target(), layout, metadata: String::new(), body };
         let node = self.node(&to.url);
         if let Some(mut lease) = node.lease_idle(to).await? {
             match lease.connection.ask(&ask).await {
@@ -305,8 +305,8 @@ impl Lease {
 }
 
 fn opened(head: Head, lease: Lease) -> Opened {
-    let Head { status, layout, facts, digest, body } = head;
-    Opened { status, layout, facts, body: Stream::new(body, digest, lease) }
+    let Head { status, layout, metadata, digest, body } = head;
+    Opened { status, layout, metadata, body: Stream::new(body, digest, lease) }
 }
 
 fn is_right(to: &Address, found: NodeId) -> Result<(), PeerError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use reticulum::cluster::layout::{Edit, Layout, Role};
 use reticulum::cluster::node::{Label, NodeId};
-use reticulum::peer::auth::{Client, Digest, HELLO_HEADER, Identity, PROOF_HEADER, Question, Said};
+use reticulum::peer::auth::{Client, Digest, HELLO_HEADER, Identity, PROOF_HEADER, Question, SignedFields};
 use reticulum::peer::call::{Call, HELLO_TARGET};
 use reticulum::store::record;
 
@@ -290,7 +290,7 @@ fn announce(port: u16, secret: &str, url: &str) -> u16 {
     let body = hello_message(id, url);
     let target = Call::Gossip.target();
     let question = Question { method: "POST", target: &target };
-    let proof = client.sign(&question, &Said::default(), Digest::of(&body)).expect("a proof");
+    let proof = client.sign(&question, &SignedFields::default(), Digest::of(&body)).expect("a proof");
     let head = format!(
         "POST {target} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n{PROOF_HEADER}: {proof}\r\n\r\n",
         body.len()

@@ -49,7 +49,7 @@ impl Post {
             let request = Request { call: Call::Gossip, layout, body: Outgoing::Bytes(Bytes::from(bytes)) };
             match pool.ask(&to, request, WITHIN).await {
                 Ok(answer) if answer.status == GIVEN => {
-                    if let Some(refusal) = call::read_refusal(answer.facts()) {
+                    if let Some(refusal) = call::read_rejection(answer.metadata()) {
                         // Lost when there is no room: it is said again.
                         let _ = orders.try_send(Order::Refused(refusal));
                     }

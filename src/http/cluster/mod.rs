@@ -4,7 +4,7 @@
 //! proven is answered 401 and changes nothing. The answer is proven in turn. What a connection has said so far is
 //! the connection's own ([`Peer`]).
 
-mod take;
+mod receive;
 #[cfg(test)]
 pub(super) mod tests;
 mod variant;
@@ -23,7 +23,7 @@ use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::Said as Absence;
 use crate::object::ObjectId;
-use crate::peer::auth::{self, Digest, Question, Refusal, Said, Server};
+use crate::peer::auth::{self, Digest, Question, Refusal, Server, SignedFields};
 use crate::peer::call::{self, Call, Stored};
 use crate::shard::Shard;
 use crate::store::originals::{Found, Original};
@@ -32,23 +32,23 @@ use crate::store::originals::{Found, Original};
 pub(super) type Peer = Rc<RefCell<Server>>;
 
 /// A request that is proven, but for its body.
-struct Proven {
+struct ProvenRequest {
     call: Option<Call>,
     from: NodeId,
     digest: Digest,
 }
 
 /// What is given to another node.
-struct Given {
-    facts: String,
+struct PeerResponse {
+    metadata: String,
     body: Body,
     digest: Digest,
 }
 
 /// What is not, and what is said beside that.
-struct Withheld {
+struct PeerRefusal {
     problem: Problem,
-    facts: String,
+    metadata: String,
 }
 
 /// The state of a new connection.
@@ -73,10 +73,10 @@ pub(super) async fn answer(context: &Context, request: Request<Incoming>, state:
             context.permit.mark_proven_peer();
             let method = request.method().clone();
             let answered = dispatch(context, proven, request, state).await;
-            signed(context, &method, answered).into()
+            sign(context, &method, answered).into()
         }
-        Err(Unproven::Challenged(response)) => (*response).into(),
-        Err(Unproven::Refused(mut response)) => {
+        Err(Unauthenticated::Challenged(response)) => (*response).into(),
+        Err(Unauthenticated::Refused(mut response)) => {
             // A node opens another connection. Anybody else has no use for this one.
             context.timeouts.is_refused.set(true);
             reply::close(&mut response);
@@ -86,7 +86,7 @@ pub(super) async fn answer(context: &Context, request: Request<Incoming>, state:
 }
 
 /// The answer to a request that proves nothing.
-enum Unproven {
+enum Unauthenticated {
     /// To a hello: the next request can prove something.
     Challenged(Box<Response<Body>>),
     /// The connection ends.
@@ -94,15 +94,15 @@ enum Unproven {
 }
 
 /// Whether the request is the next one of a node of this cluster; else the answer to it.
-fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Unproven> {
+fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest, Unauthenticated> {
     let Context { shard, peer, .. } = context;
     let headers = request.headers();
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let refused = |refusal: Refusal| {
         shard.metrics.refuse_peer(refusal.into());
-        tell(shard, refusal);
+        warn_rejected_peer(shard, refusal);
         log::debug!(reason:% = refusal; "a request below /cluster/ is not believed");
-        Unproven::Refused(Box::new(reply::unproven(reason(refusal))))
+        Unauthenticated::Refused(Box::new(reply::unproven(reason(refusal))))
     };
     if target == call::HELLO_TARGET
         && *request.method() == Method::POST
@@ -112,28 +112,30 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<Proven, Unpro
         return Err(match welcome {
             // It may have a client's place, and is nevertheless one that has to prove itself soon.
             Ok(_) if !context.permit.mark_unproven_peer(&context.unproven_peers, &context.remote_end) => {
-                Unproven::Refused(Box::new(Problem::Busy("unproven connections of this address").into()))
+                Unauthenticated::Refused(Box::new(
+                    Problem::Busy("unproven connections of this address").into(),
+                ))
             }
             Ok(welcome) => {
                 let mut response = reply::unproven(None);
                 insert(response.headers_mut(), auth::HELLO_HEADER, welcome);
-                Unproven::Challenged(Box::new(response))
+                Unauthenticated::Challenged(Box::new(response))
             }
             Err(refusal) => refused(refusal),
         });
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let layout = text(auth::LAYOUT_HEADER).and_then(|text| LayoutHash::parse(text).ok());
-    let said = Said { layout, facts: text(auth::FACTS_HEADER).unwrap_or_default() };
+    let said = SignedFields { layout, metadata: text(auth::METADATA_HEADER).unwrap_or_default() };
     let question = Question { method: request.method().as_str(), target };
     let proof = headers.get(auth::PROOF_HEADER).map(HeaderValue::as_bytes);
     let (from, digest) = peer.borrow_mut().check(&question, &said, proof).map_err(refused)?;
-    Ok(Proven { call: Call::parse(question.method, target), from, digest })
+    Ok(ProvenRequest { call: Call::parse(question.method, target), from, digest })
 }
 
 /// Tells an operator, now and then, of nodes that would be believed if both were configured alike: the other side says
 /// the same in its own log. Who asks is not known, for nothing that it says is proven.
-fn tell(shard: &Shard, refusal: Refusal) {
+fn warn_rejected_peer(shard: &Shard, refusal: Refusal) {
     match refusal {
         Refusal::Proof if shard.node.line.may_tell_of_strangers(0) => log::warn!(
             "refused a node whose secret is none of ours: if it belongs to this cluster, set the same cluster.secrets on both"
@@ -152,67 +154,71 @@ fn reason(refusal: Refusal) -> Option<&'static str> {
 
 async fn dispatch(
     context: &Context,
-    proven: Proven,
+    proven: ProvenRequest,
     request: Request<Incoming>,
     state: &mut BodyState,
-) -> Result<Given, Withheld> {
-    let Proven { call, from, digest } = proven;
+) -> Result<PeerResponse, PeerRefusal> {
+    let ProvenRequest { call, from, digest } = proven;
     let call = call.ok_or(Problem::UnknownRoute)?;
     if !call.has_body() && digest != Digest::of(b"") {
-        return Err(take::changed(context).into());
+        return Err(receive::reject_changed_body(context).into());
     }
     match call {
-        Call::Gossip => take::gossip(context, from, digest, request, state).await,
-        Call::Copy(copy) => take::copy(context, copy, digest, request, state).await,
-        Call::Image(id) => stored(context, id).await,
+        Call::Gossip => receive::gossip(context, from, digest, request, state).await,
+        Call::Copy(copy) => receive::copy(context, copy, digest, request, state).await,
+        Call::Image(id) => send_stored(context, id).await,
         Call::Head(id) => {
             match context.shard.look(id).await.map_err(Problem::from)?.map_err(Problem::from)? {
-                Found::Here(original) => Ok(Given::facts(facts_of(&original))),
-                found => Err(without(&context.shard, found)),
+                Found::Here(original) => Ok(PeerResponse::metadata_only(metadata_of(&original))),
+                found => Err(refuse_absent(&context.shard, found)),
             }
         }
         Call::Variant(asked) => variant::answer(context, asked).await,
-        Call::Has(id) => Ok(Given::facts(call::said_facts(has(&context.shard, id).await))),
-        Call::Receipt(id) => Ok(Given::facts(call::said_facts(receipt(context, id).await))),
+        Call::Has(id) => {
+            Ok(PeerResponse::metadata_only(call::presence_metadata(look_up(&context.shard, id).await)))
+        }
+        Call::Receipt(id) => {
+            Ok(PeerResponse::metadata_only(call::presence_metadata(verify_copy(context, id).await)))
+        }
         Call::Info(id) => {
             let info = info::here(context, id).await?;
             let json = serde_json::to_vec(&info).expect("plain fields always serialise");
-            Ok(Given::bytes(String::new(), json))
+            Ok(PeerResponse::with_bytes(String::new(), json))
         }
     }
 }
 
 /// The stored bytes, which the other node proves for itself; what is known to be wrong is not sent to the end.
-async fn stored(context: &Context, id: ObjectId) -> Result<Given, Withheld> {
+async fn send_stored(context: &Context, id: ObjectId) -> Result<PeerResponse, PeerRefusal> {
     let found = image::opened(context, id).await?;
     let Some((original, reader, verified)) = found else {
         let found = context.shard.look(id).await.map_err(Problem::from)?.map_err(Problem::from)?;
-        return Err(without(&context.shard, found));
+        return Err(refuse_absent(&context.shard, found));
     };
     let body = image::stored::whole(context, id, &original, reader, verified).await?;
-    Ok(Given { facts: facts_of(&original), body, digest: Digest::Image(id) })
+    Ok(PeerResponse { metadata: metadata_of(&original), body, digest: Digest::Image(id) })
 }
 
-fn facts_of(original: &Original) -> String {
+fn metadata_of(original: &Original) -> String {
     let Original { format, length, modified, .. } = *original;
-    Stored { format, length, uploaded: modified }.facts()
+    Stored { format, length, uploaded: modified }.metadata()
 }
 
 /// There is no good copy here: with it goes what that is worth where absence is to be proven.
-fn without(shard: &Shard, found: Found) -> Withheld {
+fn refuse_absent(shard: &Shard, found: Found) -> PeerRefusal {
     let problem = if found == Found::Damaged { Problem::Damaged } else { Problem::Absent };
-    Withheld { problem, facts: call::said_facts(shard.said_here(&Ok(found))) }
+    PeerRefusal { problem, metadata: call::presence_metadata(shard.said_here(&Ok(found))) }
 }
 
-async fn has(shard: &Rc<Shard>, id: ObjectId) -> Absence {
+async fn look_up(shard: &Rc<Shard>, id: ObjectId) -> Absence {
     match shard.look(id).await {
         Ok(found) => shard.said_here(&found),
         Err(_) => Absence::Nothing,
     }
 }
 
-/// As [`has`], but a yes says that the copy was read and is right.
-async fn receipt(context: &Context, id: ObjectId) -> Absence {
+/// As [`look_up`], but a yes says that the copy was read and is right.
+async fn verify_copy(context: &Context, id: ObjectId) -> Absence {
     match image::opened(context, id).await {
         Ok(Some((original, reader, _))) => match reader.digest().await {
             Ok(digest) if digest == id => Absence::Yes,
@@ -225,23 +231,23 @@ async fn receipt(context: &Context, id: ObjectId) -> Absence {
                 Absence::Nothing
             }
         },
-        Ok(None) => has(&context.shard, id).await,
+        Ok(None) => look_up(&context.shard, id).await,
         Err(_) => Absence::Nothing,
     }
 }
 
 /// The answer, with a proof that it is this node's to this request.
-fn signed(context: &Context, method: &Method, answered: Result<Given, Withheld>) -> Response<Body> {
+fn sign(context: &Context, method: &Method, answered: Result<PeerResponse, PeerRefusal>) -> Response<Body> {
     let layout = context.shard.view().hash();
-    let (mut response, facts, digest) = match answered {
-        Ok(Given { facts, body, digest }) => (reply::given(body), facts, digest),
-        Err(Withheld { problem, facts }) => {
+    let (mut response, metadata, digest) = match answered {
+        Ok(PeerResponse { metadata, body, digest }) => (reply::peer_response(body), metadata, digest),
+        Err(PeerRefusal { problem, metadata }) => {
             let (response, bytes) = reply::problem_with_bytes(problem);
-            (response, facts, Digest::of(&bytes))
+            (response, metadata, Digest::of(&bytes))
         }
     };
     let digest = if *method == Method::HEAD { Digest::of(b"") } else { digest };
-    let said = Said { layout: Some(layout), facts: &facts };
+    let said = SignedFields { layout: Some(layout), metadata: &metadata };
     // Without a proof the other node believes nothing of it: the body was not what was announced.
     let Some(proof) = context.peer.borrow().sign(response.status().as_u16(), &said, digest) else {
         return reply::unproven(None);
@@ -249,8 +255,8 @@ fn signed(context: &Context, method: &Method, answered: Result<Given, Withheld>)
     let headers = response.headers_mut();
     insert(headers, auth::PROOF_HEADER, proof.to_string());
     insert(headers, auth::LAYOUT_HEADER, layout.to_string());
-    if !facts.is_empty() {
-        insert(headers, auth::FACTS_HEADER, facts);
+    if !metadata.is_empty() {
+        insert(headers, auth::METADATA_HEADER, metadata);
     }
     response
 }
@@ -262,19 +268,19 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: String) {
     }
 }
 
-impl Given {
+impl PeerResponse {
     /// Nothing but what is said beside a body.
-    fn facts(facts: String) -> Self {
-        Self::bytes(facts, Vec::new())
+    fn metadata_only(metadata: String) -> Self {
+        Self::with_bytes(metadata, Vec::new())
     }
 
-    fn bytes(facts: String, bytes: Vec<u8>) -> Self {
-        Self { facts, digest: Digest::of(&bytes), body: Body::bytes(bytes) }
+    fn with_bytes(metadata: String, bytes: Vec<u8>) -> Self {
+        Self { metadata, digest: Digest::of(&bytes), body: Body::bytes(bytes) }
     }
 }
 
-impl From<Problem> for Withheld {
+impl From<Problem> for PeerRefusal {
     fn from(problem: Problem) -> Self {
-        Self { problem, facts: String::new() }
+        Self { problem, metadata: String::new() }
     }
 }

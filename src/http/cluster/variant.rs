@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Given, Withheld, without};
+use super::{PeerRefusal, PeerResponse, refuse_absent};
 use crate::http::body::Body;
 use crate::http::exchange::Context;
 use crate::http::image;
@@ -16,7 +16,7 @@ use crate::store::health::Trouble;
 use crate::store::originals::Found;
 use crate::store::read::{CHUNK_BYTES, Reader};
 
-pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Given, Withheld> {
+pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<PeerResponse, PeerRefusal> {
     let VariantCall { id, recipe, dimension_max, requester } = asked;
     // Of another encoder, say: its bytes would be others. What may be made here is this node's to say.
     let recipe = Recipe::parse(&recipe, dimension_max, context.settings.recipe.output_max)
@@ -30,11 +30,11 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Give
     let made = shard.variant(VariantAsk { id, recipe, key, requester }).await.map_err(Problem::from)?;
     let made = match made {
         Ok(made) => made,
-        Err(VariantError::Absent) => return Err(without(shard, Found::Absent)),
-        Err(VariantError::Damaged) => return Err(without(shard, Found::Damaged)),
+        Err(VariantError::Absent) => return Err(refuse_absent(shard, Found::Absent)),
+        Err(VariantError::Damaged) => return Err(refuse_absent(shard, Found::Damaged)),
         Err(VariantError::TooFast(too_fast)) => {
-            let facts = call::retry_facts(too_fast.retry_after_s);
-            return Err(Withheld { problem: Problem::TooFast(too_fast), facts });
+            let metadata = call::retry_metadata(too_fast.retry_after_s);
+            return Err(PeerRefusal { problem: Problem::TooFast(too_fast), metadata });
         }
         Err(error) => return Err(image::problem(error).into()),
     };
@@ -42,13 +42,13 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Give
         VariantBody::Ready(entry) => {
             let stored = Stored { format, length: entry.bytes.len() as u64, uploaded: entry.modified };
             let (digest, body) = (Digest::of(&entry.bytes), Body::bytes(entry.bytes.clone()));
-            Ok(Given { facts: stored.facts(), body, digest })
+            Ok(PeerResponse { metadata: stored.metadata(), body, digest })
         }
         VariantBody::File(VariantFile { file, length, modified: uploaded, charge }) => {
             let reader = Reader::new(file, length);
             let digest = digest(&reader).await?;
             let body = Body::file(reader, 0, length).charged(charge);
-            Ok(Given { facts: Stored { format, length, uploaded }.facts(), body, digest })
+            Ok(PeerResponse { metadata: Stored { format, length, uploaded }.metadata(), body, digest })
         }
     }
 }

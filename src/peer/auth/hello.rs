@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::proof::{Proof, Question, Said};
+use super::proof::{Proof, Question, SignedFields};
 use super::{Digest, Hex, Identity, Kind, Nonce, Refusal, Transcript, VERSION, read_hex};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::{Label, NodeId};
@@ -79,7 +79,7 @@ impl Client {
     pub fn sign(
         &mut self,
         question: &Question<'_>,
-        said: &Said<'_>,
+        said: &SignedFields<'_>,
         digest: Digest,
     ) -> Result<Proof, Refusal> {
         let ends = self.ends.as_ref().ok_or(Refusal::Over)?;
@@ -92,7 +92,12 @@ impl Client {
     ///
     /// # Errors
     /// [`Refusal`]: believe nothing of it and do not use the connection any more.
-    pub fn check(&self, status: u16, said: &Said<'_>, proof: Option<&[u8]>) -> Result<Digest, Refusal> {
+    pub fn check(
+        &self,
+        status: u16,
+        said: &SignedFields<'_>,
+        proof: Option<&[u8]>,
+    ) -> Result<Digest, Refusal> {
         let ends = self.ends.as_ref().ok_or(Refusal::Over)?;
         let proof = Proof::parse(proof.ok_or(Refusal::Unsigned)?)?;
         let text = ends.answer(proof.number, status, said, proof.digest);
@@ -134,7 +139,7 @@ impl Server {
     pub fn check(
         &mut self,
         question: &Question<'_>,
-        said: &Said<'_>,
+        said: &SignedFields<'_>,
         proof: Option<&[u8]>,
     ) -> Result<(NodeId, Digest), Refusal> {
         let (ends, number) = match std::mem::replace(&mut self.state, State::Over) {
@@ -156,7 +161,7 @@ impl Server {
     }
 
     /// The proof of the answer to the request that was believed last; `None` if there is none.
-    pub fn sign(&self, status: u16, said: &Said<'_>, digest: Digest) -> Option<Proof> {
+    pub fn sign(&self, status: u16, said: &SignedFields<'_>, digest: Digest) -> Option<Proof> {
         let State::Met(ends, number) = &self.state else { return None };
         let text = ends.answer(*number, status, said, digest);
         Some(Proof { number: *number, digest, mac: self.identity.sign(&text) })
@@ -169,13 +174,19 @@ impl Server {
 }
 
 impl Ends {
-    fn request(&self, number: u64, question: &Question<'_>, said: &Said<'_>, digest: Digest) -> Transcript {
+    fn request(
+        &self,
+        number: u64,
+        question: &Question<'_>,
+        said: &SignedFields<'_>,
+        digest: Digest,
+    ) -> Transcript {
         let text = self.both(Kind::Request, number);
         let text = text.field(question.method.as_bytes()).field(question.target.as_bytes());
         said.field(text).field(digest.to_string().as_bytes())
     }
 
-    fn answer(&self, number: u64, status: u16, said: &Said<'_>, digest: Digest) -> Transcript {
+    fn answer(&self, number: u64, status: u16, said: &SignedFields<'_>, digest: Digest) -> Transcript {
         let text = self.both(Kind::Answer, number).field(&status.to_be_bytes());
         said.field(text).field(digest.to_string().as_bytes())
     }
@@ -220,10 +231,10 @@ impl Hello {
     }
 }
 
-impl Said<'_> {
+impl SignedFields<'_> {
     fn field(&self, text: Transcript) -> Transcript {
         let layout = self.layout.map(|hash: LayoutHash| hash.to_string()).unwrap_or_default();
-        text.field(layout.as_bytes()).field(self.facts.as_bytes())
+        text.field(layout.as_bytes()).field(self.metadata.as_bytes())
     }
 }
 

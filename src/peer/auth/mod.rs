@@ -11,7 +11,7 @@
 //!    a replay; but with the server's own hello, the **welcome**, whose proof covers both.
 //! 2. From then on each request has a [`Proof`]: its number on this connection (from 1, without gaps), the digest of
 //!    its body, and an HMAC-SHA-256 over both ids, both random numbers, that number, method, path with query, the
-//!    layout hash, the facts and the digest. Each answer has one over the same with its status in place of method
+//!    layout hash, the metadata and the digest. Each answer has one over the same with its status in place of method
 //!    and path.
 //! 3. The first thing that is wrong ends it: nothing on that connection is believed any more.
 //!
@@ -31,7 +31,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
 pub use self::hello::{Client, Server};
-pub use self::proof::{Facts, Proof, Question, Said};
+pub use self::proof::{PeerMetadata, Proof, Question, SignedFields};
 use crate::cluster::node::{Label, NodeId};
 use crate::object::ObjectId;
 use crate::telemetry::metrics::Unproven;
@@ -43,7 +43,7 @@ pub const PROOF_HEADER: &str = "reticulum-proof";
 /// The header of the sender's layout hash: 32 hex digits.
 pub const LAYOUT_HEADER: &str = "reticulum-layout";
 /// The header of what is said beside the body.
-pub const FACTS_HEADER: &str = "reticulum-facts";
+pub const METADATA_HEADER: &str = "reticulum-facts";
 
 /// What is spoken between nodes; another one is refused.
 pub const VERSION: u8 = 1;

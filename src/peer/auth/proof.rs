@@ -14,16 +14,16 @@ pub struct Question<'a> {
 
 /// What both a request and an answer say beside the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Said<'a> {
+pub struct SignedFields<'a> {
     /// The hash of the sender's layout; `None` without a layout header or with one that is none.
     pub layout: Option<LayoutHash>,
-    /// The text of the facts header; empty without one.
-    pub facts: &'a str,
+    /// The text of the metadata header; empty without one.
+    pub metadata: &'a str,
 }
 
-/// The text of a facts header: `key=value` pairs with blanks between, ASCII, at most [`Facts::BYTES_MAX`] bytes.
+/// The text of a metadata header: `key=value` pairs with blanks between, ASCII, at most [`PeerMetadata::BYTES_MAX`] bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts<'a>(&'a str);
+pub struct PeerMetadata<'a>(&'a str);
 
 /// That something was said by the other end, on this connection, now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +51,11 @@ impl Proof {
     }
 }
 
-impl<'a> Facts<'a> {
-    /// Bytes of a facts header.
+impl<'a> PeerMetadata<'a> {
+    /// Bytes of a metadata header.
     pub const BYTES_MAX: usize = 4096;
 
-    /// The facts of a proven message.
+    /// The metadata of a proven message.
     pub const fn new(text: &'a str) -> Self {
         Self(text)
     }

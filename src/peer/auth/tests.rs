@@ -22,9 +22,9 @@ fn identity(number: u8) -> Arc<Identity> {
     identity_of(number, "one", &["secret"])
 }
 
-fn said(facts: &str) -> Said<'_> {
+fn said(metadata: &str) -> SignedFields<'_> {
     let layout = LayoutHash::parse("00112233445566778899aabbccddeeff").ok();
-    Said { layout, facts }
+    SignedFields { layout, metadata }
 }
 
 fn digest() -> Digest {
@@ -127,12 +127,12 @@ fn requests_in_another_order_are_refused() {
 
 #[test]
 fn whatever_is_changed_in_a_request_is_noticed() {
-    let changed: [(Question<'_>, Said<'_>); 5] = [
+    let changed: [(Question<'_>, SignedFields<'_>); 5] = [
         (Question { method: "PUT", ..ASKED }, said("a=1")),
         (Question { target: "/cluster/v1/has/01?a=b", ..ASKED }, said("a=1")),
         (Question { target: "/cluster/v1/has/00?a=c", ..ASKED }, said("a=1")),
         (ASKED, said("a=2")),
-        (ASKED, Said { layout: None, facts: "a=1" }),
+        (ASKED, SignedFields { layout: None, metadata: "a=1" }),
     ];
     for (question, said) in changed {
         let (mut client, mut server) = pair();
@@ -284,9 +284,9 @@ fn a_fingerprint_is_of_the_key_and_the_secret_and_there_is_one_for_each() {
 
 #[test]
 fn facts_are_found_by_their_names() {
-    let facts = Facts::new("a=1 bc= d=x=y e");
+    let metadata = PeerMetadata::new("a=1 bc= d=x=y e");
     assert_eq!(
-        ["a", "bc", "d", "e", "b", ""].map(|key| facts.get(key)),
+        ["a", "bc", "d", "e", "b", ""].map(|key| metadata.get(key)),
         [Some("1"), Some(""), Some("x=y"), None, None, None]
     );
 }

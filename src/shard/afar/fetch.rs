@@ -109,9 +109,9 @@ impl Shard {
 async fn taken(bodies: &Arc<BodyMemory>, opened: Result<Opened, PeerError>) -> Result<Fetched, Said> {
     let mut opened = opened.map_err(|_| Said::Nothing)?;
     if opened.status != call::GIVEN {
-        return Err(call::read_said(opened.facts()));
+        return Err(call::read_presence(opened.metadata()));
     }
-    let stored = Stored::parse(opened.facts()).ok_or(Said::Nothing)?;
+    let stored = Stored::parse(opened.metadata()).ok_or(Said::Nothing)?;
     let charge = if stored.length > WHOLE_BYTES_MAX { None } else { bodies.reserve(stored.length) };
     let Some(charge) = charge else {
         if !opened.body.stand_aside() {

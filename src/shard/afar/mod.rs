@@ -139,7 +139,7 @@ impl Shard {
     /// What a node says of an image; a node that does not answer says nothing.
     async fn ask_said(&self, view: &View, node: NodeId, call: Call) -> Said {
         match self.ask(view, node, call, Outgoing::empty(), ANSWER_MAX).await {
-            Ok(answer) if answer.status == call::GIVEN => call::read_said(answer.facts()),
+            Ok(answer) if answer.status == call::GIVEN => call::read_presence(answer.metadata()),
             Ok(_) | Err(_) => Said::Nothing,
         }
     }

@@ -217,7 +217,7 @@ impl Shard {
     /// Has another node prove its copy.
     async fn ask_for_its_copy(&self, view: Arc<View>, id: ObjectId, node: NodeId) -> News {
         match self.ask(&view, node, Call::Receipt(id), Outgoing::empty(), ANSWER_MAX).await {
-            Ok(answer) if call::read_said(answer.facts()) == Said::Yes => {
+            Ok(answer) if call::read_presence(answer.metadata()) == Said::Yes => {
                 answer.layout.map_or(News::Refused(node), |layout| News::Taken(node, layout))
             }
             _ => News::Refused(node),

@@ -212,7 +212,7 @@ impl Shard {
             let at = self.node.line.now();
             let answer = self.ask(view, owner, Call::Receipt(id), Outgoing::empty(), ANSWER_MAX * 4).await;
             let Ok(answer) = answer else { return (owner, None) };
-            match call::read_said(answer.facts()) {
+            match call::read_presence(answer.metadata()) {
                 Said::Yes => return (owner, answer.layout.map(|layout| (layout, at))),
                 Said::No(_) if !given => given = true,
                 Said::No(_) | Said::Nothing => return (owner, None),

@@ -274,7 +274,7 @@ impl Shard {
         if opened.status != call::GIVEN {
             return refusal(opened).await;
         }
-        let Some(stored) = Stored::parse(opened.facts()) else { return Word::Said(Said::Nothing) };
+        let Some(stored) = Stored::parse(opened.metadata()) else { return Word::Said(Said::Nothing) };
         let is_long = stored.length > WHOLE_BYTES_MAX;
         let charge = if is_long { None } else { self.node.bodies.reserve(stored.length) };
         let Some(charge) = charge else {
@@ -293,8 +293,8 @@ impl Shard {
 
 /// What a node means that gives no variant.
 async fn refusal(opened: Opened) -> Word {
-    let (status, said) = (opened.status, call::read_said(opened.facts()));
-    let too_fast = TooFast { retry_after_s: call::read_retry(opened.facts()) };
+    let (status, said) = (opened.status, call::read_presence(opened.metadata()));
+    let too_fast = TooFast { retry_after_s: call::read_retry(opened.metadata()) };
     if said != Said::Nothing {
         return Word::Said(said);
     }

@@ -84,9 +84,9 @@ fn a_copy_is_taken_and_given_as_it_was_sent() {
             let answer = get(&pool, &node, Call::Image(id)).await;
             assert_eq!((answer.status, answer.bytes == bytes), (call::GIVEN, true));
             let stored = Stored { format: Format::Png, length: bytes.len() as u64, uploaded: uploaded() };
-            assert_eq!(Stored::parse(answer.facts()), Some(stored));
+            assert_eq!(Stored::parse(answer.metadata()), Some(stored));
             let head = get(&pool, &node, Call::Head(id)).await;
-            assert_eq!((Stored::parse(head.facts()), head.bytes.len()), (Some(stored), 0));
+            assert_eq!((Stored::parse(head.metadata()), head.bytes.len()), (Some(stored), 0));
             assert_eq!(std::fs::read(node.store.image(&id, Format::Png)).unwrap(), bytes);
         }
     });
@@ -110,7 +110,7 @@ fn what_is_here_and_what_is_not_is_said() {
     run(async {
         let pool = pool(2);
         let id = put(&pool, &node, &png(4)).await;
-        let said = async |call| call::read_said(get(&pool, &node, call).await.facts());
+        let said = async |call| call::read_presence(get(&pool, &node, call).await.metadata());
         assert_eq!(said(Call::Has(id)).await, Said::Yes);
         assert_eq!(said(Call::Receipt(id)).await, Said::Yes);
         let none = id_of(b"none");
@@ -128,12 +128,12 @@ fn a_receipt_for_a_damaged_copy_is_refused_and_it_is_set_aside() {
         let pool = pool(2);
         let id = put(&pool, &node, &png(4)).await;
         std::fs::write(node.store.image(&id, Format::Png), b"damaged").unwrap();
-        let said = call::read_said(get(&pool, &node, Call::Receipt(id)).await.facts());
+        let said = call::read_presence(get(&pool, &node, Call::Receipt(id)).await.metadata());
         assert_eq!(said, Said::Nothing);
         // The next no is one of a node that had a copy, and proves nothing.
         let mut said = Said::Nothing;
         while said == Said::Nothing {
-            said = call::read_said(get(&pool, &node, Call::Receipt(id)).await.facts());
+            said = call::read_presence(get(&pool, &node, Call::Receipt(id)).await.metadata());
         }
         assert_eq!(said, Said::No(None));
     });
@@ -150,7 +150,7 @@ fn a_variant_is_made_where_it_is_asked_for_and_found_the_second_time() {
             Call::Variant(VariantCall { id, recipe, dimension_max: 8192, requester: Requester::Background });
         let first = get(&pool, &node, call.clone()).await;
         assert_eq!((first.status, first.bytes.starts_with(b"\xff\xd8")), (call::GIVEN, true));
-        assert_eq!(Stored::parse(first.facts()).unwrap().uploaded, uploaded());
+        assert_eq!(Stored::parse(first.metadata()).unwrap().uploaded, uploaded());
         assert_eq!(get(&pool, &node, call).await.bytes, first.bytes);
         let lacking = VariantCall {
             id: id_of(b"none"),

@@ -3,7 +3,7 @@
 use http::Request;
 use hyper::body::{Body as _, Incoming};
 
-use super::{Given, Withheld};
+use super::{PeerRefusal, PeerResponse};
 use crate::cluster::node::NodeId;
 use crate::http::exchange::{BodyState, Context};
 use crate::http::reply::Problem;
@@ -30,7 +30,7 @@ pub(super) async fn gossip(
     digest: Digest,
     request: Request<Incoming>,
     state: &mut BodyState,
-) -> Result<Given, Withheld> {
+) -> Result<PeerResponse, PeerRefusal> {
     context.timeouts.start_receiving();
     let mut body = request.into_body();
     let mut bytes = Vec::new();
@@ -43,13 +43,13 @@ pub(super) async fn gossip(
     *state = BodyState::Read;
     context.timeouts.start_work();
     if Digest::of(&bytes) != digest {
-        return Err(changed(context).into());
+        return Err(reject_changed_body(context).into());
     }
     let line = &context.shard.node.line;
     // As of its last message: this one is read later.
     let refusal = line.refusals.of(from, line.now());
     if line.hand_over(Letter { from, bytes }) {
-        Ok(Given::facts(refusal.map(call::refusal_facts).unwrap_or_default()))
+        Ok(PeerResponse::metadata_only(refusal.map(call::rejection_metadata).unwrap_or_default()))
     } else {
         Err(Problem::Busy("messages").into())
     }
@@ -62,10 +62,10 @@ pub(super) async fn copy(
     digest: Digest,
     request: Request<Incoming>,
     state: &mut BodyState,
-) -> Result<Given, Withheld> {
+) -> Result<PeerResponse, PeerRefusal> {
     // A body that is not announced as this image could be anything.
     if digest != Digest::Image(copy.id) {
-        return Err(changed(context).into());
+        return Err(reject_changed_body(context).into());
     }
     let shard = &context.shard;
     if !shard.takes_copies() {
@@ -93,15 +93,15 @@ pub(super) async fn copy(
     spool.set_modified(copy.uploaded);
     let spooled = spool.finish().await.map_err(Problem::from)?;
     if spooled.id != copy.id {
-        return Err(changed(context).into());
+        return Err(reject_changed_body(context).into());
     }
     shard.publish(spooled, copy.stray).await.map_err(Problem::from)?.map_err(Problem::from)?;
     log::debug!(object:% = copy.id; "took a copy");
-    Ok(Given::facts(String::new()))
+    Ok(PeerResponse::metadata_only(String::new()))
 }
 
 /// The body is not what the proof says: nothing that comes on this connection is believed any more.
-pub(super) fn changed(context: &Context) -> Problem {
+pub(super) fn reject_changed_body(context: &Context) -> Problem {
     context.peer.borrow_mut().end();
     Problem::Unsigned
 }
