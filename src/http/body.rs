@@ -29,24 +29,24 @@ const PIECE_BYTES: u64 = 8 << 10;
 
 /// An answer's body.
 pub(super) struct Body {
-    source: Source,
-    _sent: Option<Sent>,
+    source: BodySource,
+    _sent: Option<FinishOnDrop>,
     _charge: Option<Arc<Charge>>,
 }
 
-enum Source {
+enum BodySource {
     Empty,
-    Chunk(Option<Chunk>),
-    File(File),
+    Chunk(Option<BodyChunk>),
+    File(FileBody),
     Peer(PeerBody),
 }
 
 /// Tells the watch when the body is done with, sent or not.
-struct Sent(Rc<ConnectionTimeouts>);
+struct FinishOnDrop(Rc<ConnectionTimeouts>);
 
 /// A piece of a body. Reads are sent from the buffer that the kernel filled.
 #[derive(Debug)]
-pub(super) enum Chunk {
+pub(super) enum BodyChunk {
     Bytes(Bytes),
     Read { buffer: ReadResult, position: usize, _held: Option<HeldRead> },
 }
@@ -55,12 +55,12 @@ pub(super) enum Chunk {
 #[derive(Debug)]
 pub(super) struct HeldRead {
     _charge: Charge,
-    unsent: Option<Rc<Unsent>>,
+    unsent: Option<Rc<UnsentReads>>,
 }
 
 /// How many reads of a file are on their way, and who waits until none is.
 #[derive(Debug, Default)]
-struct Unsent {
+struct UnsentReads {
     reads: Cell<u32>,
     waiting: RefCell<Option<Waker>>,
 }
@@ -76,29 +76,29 @@ pub(super) enum BodyError {
 }
 
 /// A part of a file, from `position` to `end`, perhaps proven on the way.
-struct File {
+struct FileBody {
     reader: Reader,
     position: u64,
     end: u64,
-    proof: Option<Proof>,
+    check: Option<HashCheck>,
     /// Told once how it ended, but not when it was sent as far as it was to be without a proof.
-    report: Option<Report>,
-    reading: Option<Reading>,
+    report: Option<EndReport>,
+    reading: Option<FileRead>,
     memory: Option<Arc<BodyMemory>>,
-    unsent: Rc<Unsent>,
+    unsent: Rc<UnsentReads>,
 }
 
-type Reading = Pin<Box<dyn Future<Output = (Result<ReadResult, StoreError>, Option<Charge>)>>>;
+type FileRead = Pin<Box<dyn Future<Output = (Result<ReadResult, StoreError>, Option<Charge>)>>>;
 
 /// A hash that must come out as the id.
-struct Proof {
+struct HashCheck {
     id: ObjectId,
     hasher: Sha1,
 }
 
 /// How the reading of a stored file ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum ReadEnd {
     /// Its bytes are right.
     Right,
     /// They are not.
@@ -108,49 +108,49 @@ pub(super) enum Ended {
 }
 
 /// What is done with the end of a reading.
-pub(super) type Report = Box<dyn FnOnce(Ended)>;
+pub(super) type EndReport = Box<dyn FnOnce(ReadEnd)>;
 
 impl Body {
     pub(super) fn empty() -> Self {
-        Self { source: Source::Empty, _sent: None, _charge: None }
+        Self { source: BodySource::Empty, _sent: None, _charge: None }
     }
 
     pub(super) fn bytes(bytes: impl Into<Bytes>) -> Self {
-        Self::chunk(Chunk::Bytes(bytes.into()))
+        Self::chunk(BodyChunk::Bytes(bytes.into()))
     }
 
-    pub(super) fn chunk(chunk: Chunk) -> Self {
-        Self { source: Source::Chunk(Some(chunk)), _sent: None, _charge: None }
+    pub(super) fn chunk(chunk: BodyChunk) -> Self {
+        Self { source: BodySource::Chunk(Some(chunk)), _sent: None, _charge: None }
     }
 
     /// Bytes `start..end` of a file whose bytes are known to be right (or have no id).
     pub(super) fn file(reader: Reader, start: u64, end: u64) -> Self {
-        let file = File::new(reader, start, end, None, None);
-        Self { source: Source::File(file), _sent: None, _charge: None }
+        let file = FileBody::new(reader, start, end, None, None);
+        Self { source: BodySource::File(file), _sent: None, _charge: None }
     }
 
     /// The same of a stored image; `report` is told if the disk cannot read it.
-    pub(super) fn image(reader: Reader, start: u64, end: u64, report: Report) -> Self {
-        let file = File::new(reader, start, end, None, Some(report));
-        Self { source: Source::File(file), _sent: None, _charge: None }
+    pub(super) fn image(reader: Reader, start: u64, end: u64, report: EndReport) -> Self {
+        let file = FileBody::new(reader, start, end, None, Some(report));
+        Self { source: BodySource::File(file), _sent: None, _charge: None }
     }
 
     /// A whole file that is hashed while it is sent, its last 64 KiB only if the hash is `id`.
-    pub(super) fn proving(reader: Reader, id: ObjectId, report: Report) -> Self {
-        let proof = Some(Proof { id, hasher: Sha1::new() });
+    pub(super) fn verifying(reader: Reader, id: ObjectId, report: EndReport) -> Self {
+        let check = Some(HashCheck { id, hasher: Sha1::new() });
         let end = reader.length();
-        let file = File::new(reader, 0, end, proof, Some(report));
-        Self { source: Source::File(file), _sent: None, _charge: None }
+        let file = FileBody::new(reader, 0, end, check, Some(report));
+        Self { source: BodySource::File(file), _sent: None, _charge: None }
     }
 
-    /// The same as [`Self::metered`], with the first piece of a file read: one that the disk cannot read is known before
+    /// The same as [`Self::meter`], with the first piece of a file read: one that the disk cannot read is known before
     /// anything is sent.
     ///
     /// # Errors
     /// Of that reading.
-    pub(super) async fn begun(self, memory: &Arc<BodyMemory>) -> Result<Self, StoreError> {
-        let mut body = self.metered(memory);
-        if let Source::File(file) = &mut body.source {
+    pub(super) async fn start(self, memory: &Arc<BodyMemory>) -> Result<Self, StoreError> {
+        let mut body = self.meter(memory);
+        if let BodySource::File(file) = &mut body.source {
             // Nothing is unsent yet, so that this does not wait for it.
             let reading = std::future::poll_fn(|context| file.poll_next_read(context)).await;
             let (first, charge) = reading.await;
@@ -161,58 +161,58 @@ impl Body {
 
     /// Bytes `start..end` of what another node gives, the last of them only when all of it is proven.
     pub(super) fn peer(stream: Box<Stream>, start: u64, end: u64) -> Self {
-        Self { source: Source::Peer(PeerBody::new(stream, start, end)), _sent: None, _charge: None }
+        Self { source: BodySource::Peer(PeerBody::new(stream, start, end)), _sent: None, _charge: None }
     }
 
     /// Counts what is read of a file in `memory` until it has been sent; where there is no room, it is read piece by piece.
-    pub(super) fn metered(mut self, memory: &Arc<BodyMemory>) -> Self {
-        if let Source::File(file) = &mut self.source {
+    pub(super) fn meter(mut self, memory: &Arc<BodyMemory>) -> Self {
+        if let BodySource::File(file) = &mut self.source {
             file.memory = Some(Arc::clone(memory));
         }
         self
     }
 
     /// Keeps a charge until the body has been handed over or dropped.
-    pub(super) fn charged(mut self, charge: Option<Arc<Charge>>) -> Self {
+    pub(super) fn hold_charge(mut self, charge: Option<Arc<Charge>>) -> Self {
         self._charge = charge;
         self
     }
 
     /// Tells `timeouts` when the body has been handed over or dropped.
-    pub(super) fn watched(mut self, timeouts: Rc<ConnectionTimeouts>) -> Self {
-        self._sent = Some(Sent(timeouts));
+    pub(super) fn report_to(mut self, timeouts: Rc<ConnectionTimeouts>) -> Self {
+        self._sent = Some(FinishOnDrop(timeouts));
         self
     }
 
     fn left(&self) -> u64 {
         match &self.source {
-            Source::Empty | Source::Chunk(None) => 0,
-            Source::Chunk(Some(chunk)) => chunk.remaining() as u64,
-            Source::File(file) => file.end - file.position,
-            Source::Peer(body) => body.left(),
+            BodySource::Empty | BodySource::Chunk(None) => 0,
+            BodySource::Chunk(Some(chunk)) => chunk.remaining() as u64,
+            BodySource::File(file) => file.end - file.position,
+            BodySource::Peer(body) => body.left(),
         }
     }
 }
 
 impl HttpBody for Body {
-    type Data = Chunk;
+    type Data = BodyChunk;
     type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Chunk>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<BodyChunk>, BodyError>>> {
         match &mut self.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Chunk(chunk) => Poll::Ready(chunk.take().map(|chunk| Ok(Frame::data(chunk)))),
-            Source::File(file) => {
+            BodySource::Empty => Poll::Ready(None),
+            BodySource::Chunk(chunk) => Poll::Ready(chunk.take().map(|chunk| Ok(Frame::data(chunk)))),
+            BodySource::File(file) => {
                 let chunk = ready!(file.poll_chunk(context));
                 Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
             }
-            Source::Peer(body) => {
+            BodySource::Peer(body) => {
                 let bytes = ready!(body.poll_bytes(context));
                 Poll::Ready(bytes.map(|bytes| {
-                    bytes.map(|bytes| Frame::data(Chunk::Bytes(bytes))).map_err(BodyError::Peer)
+                    bytes.map(|bytes| Frame::data(BodyChunk::Bytes(bytes))).map_err(BodyError::Peer)
                 }))
             }
         }
@@ -227,13 +227,19 @@ impl HttpBody for Body {
     }
 }
 
-impl File {
-    fn new(reader: Reader, start: u64, end: u64, proof: Option<Proof>, report: Option<Report>) -> Self {
+impl FileBody {
+    fn new(
+        reader: Reader,
+        start: u64,
+        end: u64,
+        check: Option<HashCheck>,
+        report: Option<EndReport>,
+    ) -> Self {
         let unsent = Rc::default();
-        Self { reader, position: start, end, proof, report, reading: None, memory: None, unsent }
+        Self { reader, position: start, end, check, report, reading: None, memory: None, unsent }
     }
 
-    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Chunk, BodyError>>> {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<BodyChunk, BodyError>>> {
         if self.position >= self.end {
             return Poll::Ready(None);
         }
@@ -248,16 +254,16 @@ impl File {
         self.reading = None;
         let read = read.inspect_err(|error| {
             if let Some(report) = self.report.take() {
-                report(Ended::Unreadable(error.again()));
+                report(ReadEnd::Unreadable(error.again()));
             }
         });
-        let proven = read.map_err(BodyError::Store).and_then(|buffer| self.proven(buffer));
+        let proven = read.map_err(BodyError::Store).and_then(|buffer| self.verify(buffer));
         let held = charge.map(|charge| HeldRead::new(charge, &self.unsent));
-        Poll::Ready(Some(proven.map(|buffer| Chunk::Read { buffer, position: 0, _held: held })))
+        Poll::Ready(Some(proven.map(|buffer| BodyChunk::Read { buffer, position: 0, _held: held })))
     }
 
     /// The next read. Where there is no room in memory it waits until what was read before has been sent.
-    fn poll_next_read(&mut self, context: &mut Context<'_>) -> Poll<Reading> {
+    fn poll_next_read(&mut self, context: &mut Context<'_>) -> Poll<FileRead> {
         let mut length = self.next_length(CHUNK_BYTES);
         let mut charge = None;
         if let Some(memory) = &self.memory {
@@ -278,20 +284,20 @@ impl File {
     /// The held-back end is read by itself, so that it can be withheld.
     fn next_length(&self, most: u64) -> u64 {
         let left = self.end - self.position;
-        let free = if self.proof.is_some() { left.saturating_sub(HELD_BACK_BYTES) } else { left };
+        let free = if self.check.is_some() { left.saturating_sub(HELD_BACK_BYTES) } else { left };
         if free > 0 { free.min(most) } else { left }
     }
 
-    fn proven(&mut self, buffer: ReadResult) -> Result<ReadResult, BodyError> {
+    fn verify(&mut self, buffer: ReadResult) -> Result<ReadResult, BodyError> {
         self.position += buffer.len() as u64;
-        if let Some(proof) = &mut self.proof {
-            proof.hasher.update(&*buffer);
+        if let Some(check) = &mut self.check {
+            check.hasher.update(&*buffer);
             // A short read within the held-back end must not let its first part go.
             let in_end = self.end - self.position < HELD_BACK_BYTES;
             if self.position == self.end {
-                let right = ObjectId::from_digest(proof.hasher.finalize_reset().into()) == proof.id;
+                let right = ObjectId::from_digest(check.hasher.finalize_reset().into()) == check.id;
                 if let Some(report) = self.report.take() {
-                    report(if right { Ended::Right } else { Ended::Wrong });
+                    report(if right { ReadEnd::Right } else { ReadEnd::Wrong });
                 }
                 if !right {
                     return Err(BodyError::Corrupt);
@@ -305,7 +311,7 @@ impl File {
     }
 }
 
-impl Chunk {
+impl BodyChunk {
     /// A read that was charged for.
     pub(super) fn read(buffer: ReadResult, charge: Charge) -> Self {
         Self::Read { buffer, position: 0, _held: Some(HeldRead { _charge: charge, unsent: None }) }
@@ -313,7 +319,7 @@ impl Chunk {
 }
 
 impl HeldRead {
-    fn new(charge: Charge, unsent: &Rc<Unsent>) -> Self {
+    fn new(charge: Charge, unsent: &Rc<UnsentReads>) -> Self {
         unsent.reads.set(unsent.reads.get() + 1);
         Self { _charge: charge, unsent: Some(Rc::clone(unsent)) }
     }
@@ -331,7 +337,7 @@ impl Drop for HeldRead {
     }
 }
 
-impl Buf for Chunk {
+impl Buf for BodyChunk {
     fn remaining(&self) -> usize {
         match self {
             Self::Bytes(bytes) => bytes.len(),
@@ -357,7 +363,7 @@ impl Buf for Chunk {
     }
 }
 
-impl Drop for Sent {
+impl Drop for FinishOnDrop {
     fn drop(&mut self) {
         self.0.finish_answer();
     }

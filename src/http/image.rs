@@ -11,7 +11,7 @@ use http::{HeaderMap, Response};
 
 use self::stored::Lack;
 use super::access::sign::UrlRefusal;
-use super::body::{Body, Chunk, Report};
+use super::body::{Body, BodyChunk, EndReport};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
 use super::exchange::{Answer, Context};
@@ -83,7 +83,7 @@ fn fits(context: &Context, wanted: &ImageRequest, format: Format, displayed: Opt
 }
 
 /// A stored image's facts, or why there are none.
-pub(super) fn described(described: Described) -> Result<(Original, Header), Problem> {
+pub(super) fn require_described(described: Described) -> Result<(Original, Header), Problem> {
     match described {
         Described::Here(original, header) => Ok((original, header)),
         Described::Absent => Err(Problem::Absent),
@@ -159,10 +159,10 @@ async fn variant(
             }
             Anywhere::Here(Variant { body: VariantBody::File(file), cache, spent: steps }) => {
                 spent = steps;
-                (Source::File(file.file, file.charge), file.length, file.modified, cache)
+                (VariantSource::File(file.file, file.charge), file.length, file.modified, cache)
             }
             Anywhere::Stream(Stored { length, uploaded, .. }, stream) => {
-                (Source::Stream(stream), length, uploaded, Cache::Peer)
+                (VariantSource::Stream(stream), length, uploaded, Cache::Peer)
             }
         };
     if conditional::is_fresh(headers, &etag, Some(modified)) {
@@ -171,11 +171,11 @@ async fn variant(
     let about = Representation { media_type, length, etag: &etag, modified, freshness, cache };
     let range = conditional::range(headers, length, &etag, modified);
     let response = match source {
-        Source::File(file, charge) => {
-            let response = disk(context, &about, range, Reader::new(file, length), None).await?;
-            response.map(|body| body.charged(charge))
+        VariantSource::File(file, charge) => {
+            let response = respond_from_disk(context, &about, range, Reader::new(file, length), None).await?;
+            response.map(|body| body.hold_charge(charge))
         }
-        Source::Stream(stream) => {
+        VariantSource::Stream(stream) => {
             reply::representation(&about, range, |start, end| Body::peer(stream, start, end))
         }
     };
@@ -183,7 +183,7 @@ async fn variant(
 }
 
 /// Where a long variant comes from.
-enum Source {
+enum VariantSource {
     File(OwnedFd, Option<Arc<Charge>>),
     Stream(Box<Stream>),
 }
@@ -191,7 +191,7 @@ enum Source {
 /// Whether the image is anywhere.
 async fn exists(context: &Context, id: ObjectId) -> Result<(), Problem> {
     let shard = &context.shard;
-    match soon(context, PATIENCE, shard.look(id)).await? {
+    match with_patience(context, PATIENCE, shard.look(id)).await? {
         Ok(Found::Here(_)) => Ok(()),
         found if !shard.is_whole_cluster() => {
             shard.exists_afar(id, shard.said_here(&found)).await?;
@@ -206,7 +206,7 @@ async fn exists(context: &Context, id: ObjectId) -> Result<(), Problem> {
 }
 
 /// What this node's disk says; where there are others to be asked it is not waited for longer than this.
-pub(super) async fn soon<T>(
+pub(super) async fn with_patience<T>(
     context: &Context,
     patience: Duration,
     own: impl Future<Output = Result<Result<T, StoreError>, AskError>>,
@@ -240,7 +240,7 @@ fn ready(entry: &Entry, freshness: Freshness, headers: &HeaderMap, cache: Cache)
 }
 
 /// The answer with what another node gives.
-fn fetched_bytes(
+fn respond_from_peer(
     context: &Context,
     id: ObjectId,
     fetched: Fetched,
@@ -269,7 +269,7 @@ fn fetched_bytes(
 }
 
 /// A stored image's file; `None` where there is none, or none that is good.
-pub(super) async fn opened(
+pub(super) async fn open_stored(
     context: &Context,
     id: ObjectId,
 ) -> Result<Option<(Original, Reader, bool)>, Problem> {
@@ -283,12 +283,12 @@ pub(super) async fn opened(
 
 /// A short part is read before the answer's head, so that both leave together.
 /// `report` is told if the disk cannot read the rest of a stored image.
-async fn disk(
+async fn respond_from_disk(
     context: &Context,
     about: &Representation<'_>,
     range: Range,
     reader: Reader,
-    report: Option<Report>,
+    report: Option<EndReport>,
 ) -> Result<Response<Body>, StoreError> {
     let (start, end) = match range {
         Range::Whole => (0, reader.length()),
@@ -300,11 +300,13 @@ async fn disk(
     {
         let read = reader.read(start, end - start).await?;
         if read.len() as u64 == end - start {
-            return Ok(reply::representation(about, range, |_, _| Body::chunk(Chunk::read(read, charge))));
+            return Ok(reply::representation(about, range, |_, _| {
+                Body::chunk(BodyChunk::read(read, charge))
+            }));
         }
     }
     let body = match report {
-        Some(report) => Body::image(reader, start, end, report).begun(&context.shard.node.bodies).await?,
+        Some(report) => Body::image(reader, start, end, report).start(&context.shard.node.bodies).await?,
         None => Body::file(reader, start, end),
     };
     Ok(reply::representation(about, range, |_, _| body))

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exchange::{Answer, Context};
 use super::image;
-use super::negotiate::Source;
+use super::negotiate::ImageTraits;
 use super::reply::{self, Problem};
 use crate::cluster::rules::absence::Said;
 use crate::image::facts::Facts;
@@ -41,29 +41,29 @@ pub(super) struct Info {
 }
 
 pub(super) async fn answer(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
-    let mut info = anywhere(context, id).await?;
+    let mut info = find(context, id).await?;
     info.nodes = context.shard.holders(id).await;
     Ok(reply::json(&info).into())
 }
 
 /// What decides the format of an `auto` URL.
-pub(super) async fn source(context: &Context, id: ObjectId) -> Result<Source, Problem> {
-    anywhere(context, id).await?.source()
+pub(super) async fn source(context: &Context, id: ObjectId) -> Result<ImageTraits, Problem> {
+    find(context, id).await?.source()
 }
 
 /// What this node says of an image that it has.
-pub(super) async fn here(context: &Context, id: ObjectId) -> Result<Info, Problem> {
-    let (original, header) = image::described(context.shard.describe(id).await??)?;
-    about(context, id, &original, &header).await
+pub(super) async fn describe_here(context: &Context, id: ObjectId) -> Result<Info, Problem> {
+    let (original, header) = image::require_described(context.shard.describe(id).await??)?;
+    build(context, id, &original, &header).await
 }
 
-async fn anywhere(context: &Context, id: ObjectId) -> Result<Info, Problem> {
+async fn find(context: &Context, id: ObjectId) -> Result<Info, Problem> {
     let shard = &context.shard;
-    let described = image::soon(context, DESCRIBED_WITHIN, shard.describe(id)).await?;
+    let described = image::with_patience(context, DESCRIBED_WITHIN, shard.describe(id)).await?;
     let is_here = matches!(described, Ok(Described::Here(..) | Described::Refused(_)));
     if is_here || shard.is_whole_cluster() {
-        let (original, header) = image::described(described?)?;
-        return about(context, id, &original, &header).await;
+        let (original, header) = image::require_described(described?)?;
+        return build(context, id, &original, &header).await;
     }
     let said = match &described {
         Ok(Described::Absent) => shard.said_here(&Ok(Found::Absent)),
@@ -83,7 +83,7 @@ async fn anywhere(context: &Context, id: ObjectId) -> Result<Info, Problem> {
     }
 }
 
-async fn about(
+async fn build(
     context: &Context,
     id: ObjectId,
     original: &Original,
@@ -109,10 +109,10 @@ async fn about(
 }
 
 impl Info {
-    fn source(&self) -> Result<Source, Problem> {
+    fn source(&self) -> Result<ImageTraits, Problem> {
         let format = Format::ALL.into_iter().find(|format| format.extension() == self.extension);
         let Self { frames, has_alpha, width, height, .. } = *self;
         let displayed = Size { width, height };
-        Ok(Source { format: format.ok_or(Problem::Unproven)?, frames, has_alpha, displayed })
+        Ok(ImageTraits { format: format.ok_or(Problem::Unproven)?, frames, has_alpha, displayed })
     }
 }

@@ -11,14 +11,14 @@ use crate::object::Format;
 
 /// What counts of an image.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Source {
+pub(super) struct ImageTraits {
     pub(super) format: Format,
     pub(super) frames: u32,
     pub(super) has_alpha: bool,
     pub(super) displayed: Size,
 }
 
-impl From<&Header> for Source {
+impl From<&Header> for ImageTraits {
     fn from(header: &Header) -> Self {
         let Header { format, frames, has_alpha, .. } = *header;
         Self { format, frames, has_alpha, displayed: header.displayed() }
@@ -37,7 +37,7 @@ pub(super) fn names(headers: &HeaderMap, format: Format) -> bool {
 
 /// The format for those who name none: JPEG, PNG and GIF stay what they are; WebP and AVIF become what every client
 /// shows.
-pub(super) const fn natural(source: Source) -> Format {
+pub(super) const fn natural(source: ImageTraits) -> Format {
     match source.format {
         format @ (Format::Jpeg | Format::Png | Format::Gif) => format,
         Format::Webp | Format::Avif if source.frames > 1 => Format::Gif,
@@ -47,7 +47,7 @@ pub(super) const fn natural(source: Source) -> Format {
 }
 
 /// The stored bytes' format where they may be given as they are, else a variant's.
-pub(super) fn of_full(headers: &HeaderMap, source: Source, fits: impl Fn(Format) -> bool) -> Format {
+pub(super) fn of_full(headers: &HeaderMap, source: ImageTraits, fits: impl Fn(Format) -> bool) -> Format {
     let stored = source.format;
     if names(headers, stored) || natural(source) == stored {
         stored
@@ -58,7 +58,7 @@ pub(super) fn of_full(headers: &HeaderMap, source: Source, fits: impl Fn(Format)
 
 /// A variant's format: AVIF unless the image is an animation that WebP keeps, WebP, or what is natural. `fits`: whether the
 /// result is within the bounds of a format; where it is not, the next one is taken.
-pub(super) fn of_variant(headers: &HeaderMap, source: Source, fits: impl Fn(Format) -> bool) -> Format {
+pub(super) fn of_variant(headers: &HeaderMap, source: ImageTraits, fits: impl Fn(Format) -> bool) -> Format {
     let is_animation = source.frames > 1 && matches!(source.format, Format::Gif | Format::Webp);
     if names(headers, Format::Avif) && !is_animation && fits(Format::Avif) {
         Format::Avif
@@ -83,8 +83,8 @@ mod tests {
         HeaderMap::from_iter([(ACCEPT, http::HeaderValue::from_static(value))])
     }
 
-    fn source(format: Format, has_alpha: bool, frames: u32) -> Source {
-        Source { format, frames, has_alpha, displayed: Size { width: 40, height: 30 } }
+    fn source(format: Format, has_alpha: bool, frames: u32) -> ImageTraits {
+        ImageTraits { format, frames, has_alpha, displayed: Size { width: 40, height: 30 } }
     }
 
     fn always(_: Format) -> bool {

@@ -12,7 +12,7 @@ use crate::peer::pool::PeerError;
 /// Bytes of a stream from one position to another. All of the stream is read, since only all of it can be proven,
 /// and the last piece is given only then.
 pub(super) struct PeerBody {
-    reading: Option<Reading>,
+    reading: Option<StreamRead>,
     /// Bytes of the stream before what is read next.
     position: u64,
     start: u64,
@@ -22,7 +22,7 @@ pub(super) struct PeerBody {
     held: Option<Bytes>,
 }
 
-type Reading = Pin<Box<dyn Future<Output = (Box<Stream>, Result<Option<Bytes>, PeerError>)>>>;
+type StreamRead = Pin<Box<dyn Future<Output = (Box<Stream>, Result<Option<Bytes>, PeerError>)>>>;
 
 impl PeerBody {
     pub(super) fn new(stream: Box<Stream>, start: u64, end: u64) -> Self {
@@ -81,7 +81,7 @@ impl PeerBody {
     }
 }
 
-fn read(mut stream: Box<Stream>) -> Reading {
+fn read(mut stream: Box<Stream>) -> StreamRead {
     Box::pin(async move {
         let read = stream.next().await;
         (stream, read)

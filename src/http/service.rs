@@ -61,7 +61,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     }
     shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
     timeouts.start_sending();
-    response.map(|body| body.metered(&shard.node.bodies).watched(timeouts))
+    response.map(|body| body.meter(&shard.node.bodies).report_to(timeouts))
 }
 
 async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> Answer {

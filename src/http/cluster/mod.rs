@@ -181,7 +181,7 @@ async fn dispatch(
             Ok(PeerResponse::metadata_only(call::presence_metadata(verify_copy(context, id).await)))
         }
         Call::Info(id) => {
-            let info = info::here(context, id).await?;
+            let info = info::describe_here(context, id).await?;
             let json = serde_json::to_vec(&info).expect("plain fields always serialise");
             Ok(PeerResponse::with_bytes(String::new(), json))
         }
@@ -190,12 +190,12 @@ async fn dispatch(
 
 /// The stored bytes, which the other node proves for itself; what is known to be wrong is not sent to the end.
 async fn send_stored(context: &Context, id: ObjectId) -> Result<PeerResponse, PeerRefusal> {
-    let found = image::opened(context, id).await?;
+    let found = image::open_stored(context, id).await?;
     let Some((original, reader, verified)) = found else {
         let found = context.shard.look(id).await.map_err(Problem::from)?.map_err(Problem::from)?;
         return Err(refuse_absent(&context.shard, found));
     };
-    let body = image::stored::whole(context, id, &original, reader, verified).await?;
+    let body = image::stored::open_body(context, id, &original, reader, verified).await?;
     Ok(PeerResponse { metadata: metadata_of(&original), body, digest: Digest::Image(id) })
 }
 
@@ -219,11 +219,11 @@ async fn look_up(shard: &Rc<Shard>, id: ObjectId) -> Absence {
 
 /// As [`look_up`], but a yes says that the copy was read and is right.
 async fn verify_copy(context: &Context, id: ObjectId) -> Absence {
-    match image::opened(context, id).await {
+    match image::open_stored(context, id).await {
         Ok(Some((original, reader, _))) => match reader.digest().await {
             Ok(digest) if digest == id => Absence::Yes,
             Ok(_) => {
-                image::stored::condemn(context, id, &original).await;
+                image::stored::quarantine(context, id, &original).await;
                 Absence::Nothing
             }
             Err(error) => {

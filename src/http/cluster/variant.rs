@@ -47,7 +47,7 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
         VariantBody::File(VariantFile { file, length, modified: uploaded, charge }) => {
             let reader = Reader::new(file, length);
             let digest = digest(&reader).await?;
-            let body = Body::file(reader, 0, length).charged(charge);
+            let body = Body::file(reader, 0, length).hold_charge(charge);
             Ok(PeerResponse { metadata: Stored { format, length, uploaded }.metadata(), body, digest })
         }
     }

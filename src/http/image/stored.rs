@@ -8,9 +8,9 @@ use futures_lite::future;
 use http::HeaderMap;
 use sha1::{Digest, Sha1};
 
-use super::{disk, fetched_bytes, ready};
+use super::{ready, respond_from_disk, respond_from_peer};
 use crate::cluster::rules::absence::Said;
-use crate::http::body::{Body, Ended, Report};
+use crate::http::body::{Body, EndReport, ReadEnd};
 use crate::http::conditional::{self, Range};
 use crate::http::exchange::{Answer, Context};
 use crate::http::reply::{self, Freshness, Problem, Representation};
@@ -30,7 +30,7 @@ const PROVEN_FIRST_BYTES: u64 = 1 << 20;
 
 /// What is asked for.
 #[derive(Clone, Copy)]
-struct Wanted<'a> {
+struct StoredRequest<'a> {
     id: ObjectId,
     format: Format,
     freshness: Freshness,
@@ -38,7 +38,7 @@ struct Wanted<'a> {
 }
 
 /// What this node's own disk gives.
-enum Own {
+enum OwnDisk {
     Answer(Box<Answer>),
     /// The image is stored, in another format.
     OtherFormat,
@@ -53,14 +53,14 @@ pub(super) struct Lack {
 }
 
 /// Why a copy that is here was not read to its end.
-pub(in crate::http) enum Unread {
+pub(in crate::http) enum ReadError {
     /// Its bytes are wrong.
     Damaged,
     /// The disk could not read them.
     Store(StoreError),
 }
 
-impl From<StoreError> for Unread {
+impl From<StoreError> for ReadError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
@@ -90,15 +90,15 @@ pub(super) async fn answer(
     headers: &HeaderMap,
 ) -> Result<Option<Answer>, Problem> {
     let shard = &context.shard;
-    let wanted = Wanted { id, format, freshness, headers };
+    let wanted = StoredRequest { id, format, freshness, headers };
     if shard.is_whole_cluster() {
-        return match own(context, wanted).await? {
-            Own::Answer(answer) => Ok(Some(*answer)),
-            Own::OtherFormat => Ok(None),
-            Own::Lacks(lack) => Err(lack.problem()),
+        return match read_own_disk(context, wanted).await? {
+            OwnDisk::Answer(answer) => Ok(Some(*answer)),
+            OwnDisk::OtherFormat => Ok(None),
+            OwnDisk::Lacks(lack) => Err(lack.problem()),
         };
     }
-    let mut own = pin!(own(context, wanted));
+    let mut own = pin!(read_own_disk(context, wanted));
     let patience = async {
         // A node that belongs to no cluster has nobody to ask beside its disk.
         if !shard.has_peers() {
@@ -108,69 +108,69 @@ pub(super) async fn answer(
         None
     };
     let lack = match future::or(async { Some(own.as_mut().await) }, patience).await {
-        Some(Ok(Own::Answer(answer))) => return Ok(Some(*answer)),
-        Some(Ok(Own::OtherFormat)) => return Ok(None),
-        Some(Ok(Own::Lacks(lack))) => lack,
+        Some(Ok(OwnDisk::Answer(answer))) => return Ok(Some(*answer)),
+        Some(Ok(OwnDisk::OtherFormat)) => return Ok(None),
+        Some(Ok(OwnDisk::Lacks(lack))) => lack,
         Some(Err(problem)) => return Err(problem),
         // The disk takes its time: another node is asked too, and the first that gives is taken.
-        None => match beside(context, wanted, own.as_mut()).await? {
-            Own::Answer(answer) => return Ok(Some(*answer)),
-            Own::OtherFormat => return Ok(None),
-            Own::Lacks(lack) => lack,
+        None => match race_disk_and_peers(context, wanted, own.as_mut()).await? {
+            OwnDisk::Answer(answer) => return Ok(Some(*answer)),
+            OwnDisk::OtherFormat => return Ok(None),
+            OwnDisk::Lacks(lack) => lack,
         },
     };
     let fetched = shard.fetch(id, lack.said).await?;
     shard.note_lack(id);
-    Ok(given(context, wanted, fetched))
+    Ok(respond_if_format(context, wanted, fetched))
 }
 
 /// The first of a node that is asked and of this one's own disk that gives the image. `Lacks`: the disk has said at
 /// last that it has none, without which nothing could be told of the others' answers.
-async fn beside<F>(
+async fn race_disk_and_peers<F>(
     context: &Context,
-    wanted: Wanted<'_>,
+    wanted: StoredRequest<'_>,
     mut own: std::pin::Pin<&mut F>,
-) -> Result<Own, Problem>
+) -> Result<OwnDisk, Problem>
 where
-    F: Future<Output = Result<Own, Problem>>,
+    F: Future<Output = Result<OwnDisk, Problem>>,
 {
-    enum First {
-        Own(Result<Own, Problem>),
+    enum FirstAnswer {
+        Own(Result<OwnDisk, Problem>),
         Fetched(Result<Fetched, NotFound>),
     }
     let mut fetched = pin!(context.shard.fetch(wanted.id, Said::Nothing));
-    let own_first = async { First::Own(own.as_mut().await) };
-    let first = future::or(own_first, async { First::Fetched(fetched.as_mut().await) }).await;
+    let own_first = async { FirstAnswer::Own(own.as_mut().await) };
+    let first = future::or(own_first, async { FirstAnswer::Fetched(fetched.as_mut().await) }).await;
     match first {
-        First::Own(Ok(Own::Lacks(lack))) => match fetched.await {
-            Ok(fetched) => Ok(of_other(given(context, wanted, fetched))),
-            Err(_) => Ok(Own::Lacks(lack)),
+        FirstAnswer::Own(Ok(OwnDisk::Lacks(lack))) => match fetched.await {
+            Ok(fetched) => Ok(of_other(respond_if_format(context, wanted, fetched))),
+            Err(_) => Ok(OwnDisk::Lacks(lack)),
         },
-        First::Own(answered) => answered,
-        First::Fetched(Ok(fetched)) => Ok(of_other(given(context, wanted, fetched))),
-        First::Fetched(Err(_)) => own.await,
+        FirstAnswer::Own(answered) => answered,
+        FirstAnswer::Fetched(Ok(fetched)) => Ok(of_other(respond_if_format(context, wanted, fetched))),
+        FirstAnswer::Fetched(Err(_)) => own.await,
     }
 }
 
-fn of_other(given: Option<Answer>) -> Own {
-    given.map_or(Own::OtherFormat, |answer| Own::Answer(Box::new(answer)))
+fn of_other(given: Option<Answer>) -> OwnDisk {
+    given.map_or(OwnDisk::OtherFormat, |answer| OwnDisk::Answer(Box::new(answer)))
 }
 
-fn given(context: &Context, wanted: Wanted<'_>, fetched: Fetched) -> Option<Answer> {
-    let Wanted { id, format, freshness, headers } = wanted;
-    (fetched.stored.format == format).then(|| fetched_bytes(context, id, fetched, freshness, headers))
+fn respond_if_format(context: &Context, wanted: StoredRequest<'_>, fetched: Fetched) -> Option<Answer> {
+    let StoredRequest { id, format, freshness, headers } = wanted;
+    (fetched.stored.format == format).then(|| respond_from_peer(context, id, fetched, freshness, headers))
 }
 
 /// From this node's disk. Whatever is wrong with its copy is told of, and no answer by itself.
-async fn own(context: &Context, wanted: Wanted<'_>) -> Result<Own, Problem> {
-    let Wanted { id, format, .. } = wanted;
+async fn read_own_disk(context: &Context, wanted: StoredRequest<'_>) -> Result<OwnDisk, Problem> {
+    let StoredRequest { id, format, .. } = wanted;
     let shard = &context.shard;
     let found = shard.find(id).await?;
-    let Ok(Found::Here(original)) = found else { return Ok(Own::Lacks(Lack::of(shard, found))) };
+    let Ok(Found::Here(original)) = found else { return Ok(OwnDisk::Lacks(Lack::of(shard, found))) };
     if original.format != format {
-        return Ok(Own::OtherFormat);
+        return Ok(OwnDisk::OtherFormat);
     }
-    let lack = |found: Result<Found, StoreError>| Ok(Own::Lacks(Lack::of(shard, found)));
+    let lack = |found: Result<Found, StoreError>| Ok(OwnDisk::Lacks(Lack::of(shard, found)));
     let (file, original, verified) = match shard.open(id).await? {
         Ok(Opened::Here(file, original, verified)) => (file, original, verified),
         Ok(Opened::Absent) => return lack(Ok(Found::Absent)),
@@ -179,12 +179,12 @@ async fn own(context: &Context, wanted: Wanted<'_>) -> Result<Own, Problem> {
     };
     // It was replaced by one of another name since it was found.
     if original.format != format {
-        return Ok(Own::OtherFormat);
+        return Ok(OwnDisk::OtherFormat);
     }
     match read(context, wanted, Reader::new(file, original.length), &original, verified).await {
-        Ok(answer) => Ok(Own::Answer(Box::new(answer))),
-        Err(Unread::Damaged) => lack(Ok(Found::Damaged)),
-        Err(Unread::Store(error)) => {
+        Ok(answer) => Ok(OwnDisk::Answer(Box::new(answer))),
+        Err(ReadError::Damaged) => lack(Ok(Found::Damaged)),
+        Err(ReadError::Store(error)) => {
             let again = error.again();
             shard.unreadable(id, error).await;
             lack(Err(again))
@@ -194,12 +194,12 @@ async fn own(context: &Context, wanted: Wanted<'_>) -> Result<Own, Problem> {
 
 async fn read(
     context: &Context,
-    wanted: Wanted<'_>,
+    wanted: StoredRequest<'_>,
     reader: Reader,
     original: &Original,
     verified: bool,
-) -> Result<Answer, Unread> {
-    let Wanted { id, freshness, headers, .. } = wanted;
+) -> Result<Answer, ReadError> {
+    let StoredRequest { id, freshness, headers, .. } = wanted;
     let etag = format!("\"{id}\"");
     if conditional::is_fresh(headers, &etag, Some(original.modified)) {
         return Ok(reply::not_modified(&etag, freshness).into());
@@ -217,46 +217,46 @@ async fn read(
     // Without room in memory it is proven first all the same, and sent from the file.
     let charge = if is_long { None } else { context.shard.node.bodies.reserve(original.length) };
     if let Some(charge) = charge {
-        let bytes = charge.hold(proven(context, id, original, &reader, verified).await?);
+        let bytes = charge.hold(read_verified(context, id, original, &reader, verified).await?);
         let entry = Entry::new(bytes, original.format, &etag, original.modified);
         context.shard.keep_hot(hot::stored_key(id, original.format), &entry);
         return Ok(ready(&entry, freshness, headers, Cache::Disk));
     }
-    let report = report(context, id, original);
+    let report = report_when_read(context, id, original);
     let response = if !verified && is_long && range == Range::Whole {
-        let body = Body::proving(reader, id, report).begun(&context.shard.node.bodies).await?;
+        let body = Body::verifying(reader, id, report).start(&context.shard.node.bodies).await?;
         reply::representation(&about, range, |_, _| body)
     } else {
         if !verified {
             let right = reader.digest().await? == id;
-            told(context, id, original, right).await?;
+            report_verification(context, id, original, right).await?;
         }
-        disk(context, &about, range, reader, Some(report)).await?
+        respond_from_disk(context, &about, range, reader, Some(report)).await?
     };
     Ok(Answer { cache: Cache::Disk, ..response.into() })
 }
 
 /// The whole file in memory, its hash checked unless it is known to be right.
-async fn proven(
+async fn read_verified(
     context: &Context,
     id: ObjectId,
     original: &Original,
     reader: &Reader,
     verified: bool,
-) -> Result<Vec<u8>, Unread> {
+) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::with_capacity(usize::try_from(reader.length()).unwrap_or(0));
     while (bytes.len() as u64) < reader.length() {
         bytes.extend_from_slice(&reader.read(bytes.len() as u64, CHUNK_BYTES).await?);
     }
     if !verified {
         let right = ObjectId::from_digest(Sha1::digest(&bytes).into()) == id;
-        told(context, id, original, right).await?;
+        report_verification(context, id, original, right).await?;
     }
     Ok(bytes)
 }
 
 /// The whole of a stored image as a body that never ends with wrong bytes.
-pub(in crate::http) async fn whole(
+pub(in crate::http) async fn open_body(
     context: &Context,
     id: ObjectId,
     original: &Original,
@@ -268,23 +268,23 @@ pub(in crate::http) async fn whole(
         let is_long = original.length > PROVEN_FIRST_BYTES;
         let charge = if is_long { None } else { bodies.reserve(original.length) };
         if let Some(charge) = charge {
-            let bytes = proven(context, id, original, &reader, verified).await?;
+            let bytes = read_verified(context, id, original, &reader, verified).await?;
             return Ok(Body::bytes(charge.hold(bytes)));
         }
-        let report = report(context, id, original);
+        let report = report_when_read(context, id, original);
         if !verified && is_long {
-            return Ok(Body::proving(reader, id, report).begun(bodies).await?);
+            return Ok(Body::verifying(reader, id, report).start(bodies).await?);
         }
         if !verified {
             let right = reader.digest().await? == id;
-            told(context, id, original, right).await?;
+            report_verification(context, id, original, right).await?;
         }
-        Ok(Body::image(reader, 0, original.length, report).begun(bodies).await?)
+        Ok(Body::image(reader, 0, original.length, report).start(bodies).await?)
     };
     match body.await {
         Ok(body) => Ok(body),
-        Err(Unread::Damaged) => Err(Problem::Damaged),
-        Err(Unread::Store(error)) => {
+        Err(ReadError::Damaged) => Err(Problem::Damaged),
+        Err(ReadError::Store(error)) => {
             let problem = Problem::of_store(&error);
             context.shard.unreadable(id, error).await;
             Err(problem)
@@ -293,27 +293,32 @@ pub(in crate::http) async fn whole(
 }
 
 /// The bytes of this file are wrong.
-pub(in crate::http) async fn condemn(context: &Context, id: ObjectId, original: &Original) {
+pub(in crate::http) async fn quarantine(context: &Context, id: ObjectId, original: &Original) {
     // What is to be answered is known already.
-    let _ = told(context, id, original, false).await;
+    let _ = report_verification(context, id, original, false).await;
 }
 
-async fn told(context: &Context, id: ObjectId, original: &Original, right: bool) -> Result<(), Unread> {
+async fn report_verification(
+    context: &Context,
+    id: ObjectId,
+    original: &Original,
+    right: bool,
+) -> Result<(), ReadError> {
     let verified = Verified { id, format: original.format, stamp: original.stamp, right };
     context.shard.verified(verified).await;
-    if right { Ok(()) } else { Err(Unread::Damaged) }
+    if right { Ok(()) } else { Err(ReadError::Damaged) }
 }
 
-fn report(context: &Context, id: ObjectId, original: &Original) -> Report {
+fn report_when_read(context: &Context, id: ObjectId, original: &Original) -> EndReport {
     let shard = Rc::clone(&context.shard);
     let (format, stamp) = (original.format, original.stamp);
     Box::new(move |ended| {
         let telling = Rc::clone(&shard);
         let tell = async move {
             match ended {
-                Ended::Right => telling.verified(Verified { id, format, stamp, right: true }).await,
-                Ended::Wrong => telling.verified(Verified { id, format, stamp, right: false }).await,
-                Ended::Unreadable(error) => telling.unreadable(id, error).await,
+                ReadEnd::Right => telling.verified(Verified { id, format, stamp, right: true }).await,
+                ReadEnd::Wrong => telling.verified(Verified { id, format, stamp, right: false }).await,
+                ReadEnd::Unreadable(error) => telling.unreadable(id, error).await,
             }
         };
         shard.spawn(tell);
