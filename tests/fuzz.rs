@@ -4,6 +4,8 @@
 #[allow(unreachable_pub)]
 #[path = "../tools/fuzz/checks/mod.rs"]
 mod checks;
+#[path = "../src/image/corpus.rs"]
+mod corpus;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,10 +42,7 @@ fn seeds_are_what_they_say() {
 
 #[test]
 fn every_check_holds_on_the_corpus() {
-    let Some(corpus) = std::env::var_os("RETICULUM_CORPUS").map(PathBuf::from) else {
-        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
-        return;
-    };
+    let Some(corpus) = corpus::folder() else { return };
     let mut files = Vec::new();
     walk(&corpus, &mut files);
     assert!(files.len() > 100, "{} files", files.len());

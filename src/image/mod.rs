@@ -16,6 +16,8 @@
 
 pub mod color;
 mod container;
+#[cfg(test)]
+mod corpus;
 pub mod decode;
 pub mod draw;
 pub mod effect;

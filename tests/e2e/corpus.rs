@@ -1,4 +1,7 @@
-//! Images that nobody on this project made, real and hostile, from the folder that `RETICULUM_CORPUS` names.
+//! Images that nobody on this project made, real and hostile: the corpus.
+
+#[path = "../../src/image/corpus.rs"]
+mod folder;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -6,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::Answer;
-use crate::harness::{Node, Options, at_once, put, sha1, skipped};
+use crate::harness::{Node, Options, at_once, put, sha1};
 use crate::pictures::{Picture, extension, size_of};
 
 /// No hostile file may hold an answer back for longer.
@@ -43,13 +46,8 @@ impl Entry {
 
 /// The files of the corpus that `wanted` picks; none, said loudly, where there is no corpus.
 fn corpus(wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-    let Some(folder) = std::env::var_os("RETICULUM_CORPUS") else {
-        skipped("RETICULUM_CORPUS is not set");
-        return Vec::new();
-    };
-    let folder = Path::new(&folder);
-    let manifest =
-        std::fs::read_to_string(folder.join("MANIFEST.tsv")).expect("MANIFEST.tsv in RETICULUM_CORPUS");
+    let Some(folder) = folder::folder() else { return Vec::new() };
+    let manifest = std::fs::read_to_string(folder.join("MANIFEST.tsv")).expect("a readable manifest");
     let mut lines = manifest.lines().map(|line| line.split('\t').collect::<Vec<_>>());
     let names = lines.next().expect("column names");
     let column = |name| names.iter().position(|&known| known == name).expect("a known column");

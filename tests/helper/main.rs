@@ -2,6 +2,8 @@
 //!
 //! What it makes, that it has nothing to lose, that it can be ended at any time, and what memory it takes ([`peaks`]).
 
+#[path = "../../src/image/corpus.rs"]
+mod corpus;
 mod peaks;
 
 use std::cell::Cell;

@@ -4,7 +4,6 @@
 //! allocator of a test would see.
 
 use std::fs;
-use std::path::PathBuf;
 
 use super::*;
 
@@ -145,10 +144,7 @@ fn the_largest_pictures_stay_below_their_charge() {
 
 #[test]
 fn pictures_of_the_corpus_stay_below_their_charge() {
-    let Some(corpus) = std::env::var_os("RETICULUM_CORPUS").map(PathBuf::from) else {
-        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
-        return;
-    };
+    let Some(corpus) = corpus::folder() else { return };
     let mut complaints = String::new();
     let mut folders = vec![corpus];
     while let Some(folder) = folders.pop() {

@@ -1,19 +1,15 @@
-//! Colours of real files, of the corpus that `RETICULUM_CORPUS` names; each test says so loudly and passes without it.
+//! Colours of real files, those of the corpus.
 
 use std::fs;
 
 use super::*;
 use crate::image::header::Limits;
-use crate::image::{decode, inspect};
+use crate::image::{corpus, decode, inspect};
 
 const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 10 };
 
 fn read(path: &str) -> Option<Vec<u8>> {
-    let folder = std::env::var_os("RETICULUM_CORPUS");
-    if folder.is_none() {
-        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
-    }
-    Some(fs::read(std::path::PathBuf::from(folder?).join(path)).unwrap())
+    Some(fs::read(corpus::folder()?.join(path)).unwrap())
 }
 
 fn opened(path: &str) -> Option<(ColorSpace, Pixels)> {

@@ -289,10 +289,7 @@ fn an_animation_of_too_many_frames_is_a_still() {
 
 #[test]
 fn webp_frames_of_the_corpus_agree_with_another_decoder() {
-    let Some(folder) = std::env::var_os("RETICULUM_CORPUS").map(std::path::PathBuf::from) else {
-        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
-        return;
-    };
+    let Some(folder) = crate::image::corpus::folder() else { return };
     for name in ["webp-lossy.webp", "webp-photo-42f.webp", "webp-squares.webp"] {
         let source = std::fs::read(folder.join("animated").join(name)).unwrap();
         let mut other = image_webp::WebPDecoder::new(std::io::Cursor::new(&source)).unwrap();

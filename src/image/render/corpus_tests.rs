@@ -1,13 +1,12 @@
-//! The pipeline on the corpus that `RETICULUM_CORPUS` names; each test says so loudly and passes without it.
+//! The pipeline on the corpus.
 
 use std::fs;
-use std::path::PathBuf;
 
 use super::fixtures::*;
 use super::*;
-use crate::image::decode;
 use crate::image::header::{Color, ColorKind, Orientation};
 use crate::image::pixels::{Kind, Pixels};
+use crate::image::{corpus, decode};
 use crate::object::Format;
 
 /// One line of the manifest.
@@ -16,14 +15,6 @@ struct Entry {
     expected: String,
     header: Header,
     bytes: Vec<u8>,
-}
-
-fn corpus() -> Option<PathBuf> {
-    let folder = std::env::var_os("RETICULUM_CORPUS").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
-    }
-    folder
 }
 
 /// The entries in formats that are read here and whose size is known.
@@ -112,7 +103,7 @@ fn reference(folder: &std::path::Path, name: &str, size: Size) -> Pixels {
 
 #[test]
 fn every_accepted_file_gives_a_thumbnail_of_the_right_size() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     let entries = entries(&folder);
     let accepted = || entries.iter().filter(|entry| entry.expected.starts_with("ok"));
     assert!(accepted().count() > 80, "the manifest was not understood");
@@ -137,7 +128,7 @@ fn every_accepted_file_gives_a_thumbnail_of_the_right_size() {
 
 #[test]
 fn hostile_files_end_in_an_image_or_an_error() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     for entry in entries(&folder).iter().filter(|entry| !entry.expected.starts_with("ok")) {
         if u64::from(entry.header.width) * u64::from(entry.header.height) == 0 {
             continue;
@@ -161,7 +152,7 @@ fn hostile_files_end_in_an_image_or_an_error() {
 
 #[test]
 fn photos_look_like_the_reference_thumbnails() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     let entries = entries(&folder);
     let photos = [
         "photos/cranes-12mp-420.jpg",
@@ -188,7 +179,7 @@ fn photos_look_like_the_reference_thumbnails() {
 
 #[test]
 fn each_exif_orientation_is_shown_upright() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     let entries = entries(&folder);
     for shape in ["landscape", "portrait"] {
         let of = |number: u32| find(&entries, &format!("exif/{shape}-{number}.jpg"));
@@ -216,7 +207,7 @@ fn each_exif_orientation_is_shown_upright() {
 
 #[test]
 fn cmyk_is_not_shown_as_a_negative() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     let entries = entries(&folder);
     // Without a profile the picture is paler than the reference, which had one, but no other picture, least of all
     // the negative, comes near.
@@ -244,7 +235,7 @@ fn cmyk_is_not_shown_as_a_negative() {
 
 #[test]
 fn nothing_but_pixels_reaches_a_thumbnail() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     let entries = entries(&folder);
     let hidden: [(&str, &[u8]); 3] = [
         ("broken/polyglot-jpeg-zip.jpg", b"PK\x03\x04"),
@@ -271,7 +262,7 @@ fn nothing_but_pixels_reaches_a_thumbnail() {
 
 #[test]
 fn kinds_promised_from_the_header_are_never_exceeded() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     for entry in entries(&folder).iter().filter(|entry| entry.expected.starts_with("ok")) {
         let pixels = decode::decode(&entry.bytes, &entry.header, None, &LIMITS, &always).unwrap();
         let promised = decode::kind(&entry.header);

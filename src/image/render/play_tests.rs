@@ -206,10 +206,7 @@ fn the_canvas_and_the_file_of_an_animation_are_charged() {
 
 #[test]
 fn animations_of_the_corpus_keep_frames_delays_and_plays() {
-    let Some(folder) = std::env::var_os("RETICULUM_CORPUS").map(std::path::PathBuf::from) else {
-        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
-        return;
-    };
+    let Some(folder) = crate::image::corpus::folder() else { return };
     for name in [
         "gif-dispose-background.gif",
         "gif-dispose-none.gif",

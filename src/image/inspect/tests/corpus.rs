@@ -1,10 +1,11 @@
-//! The corpus that `RETICULUM_CORPUS` names: images that nobody on this project made.
+//! The inspection of the corpus: images that nobody on this project made.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::super::InspectError;
 use super::check;
+use crate::image::corpus::{self, Corpus};
 use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::object::Format;
@@ -18,14 +19,6 @@ impl Entry {
     fn column(&self, name: &str) -> &str {
         self.columns.get(name).map_or("", String::as_str)
     }
-}
-
-fn corpus() -> Option<PathBuf> {
-    let corpus = std::env::var_os("RETICULUM_CORPUS").map(PathBuf::from);
-    if corpus.is_none() {
-        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
-    }
-    corpus
 }
 
 fn entries(corpus: &Path) -> Vec<Entry> {
@@ -43,7 +36,7 @@ fn entries(corpus: &Path) -> Vec<Entry> {
 
 #[test]
 fn every_file_of_the_corpus_is_answered_as_its_manifest_expects() {
-    let Some(corpus) = corpus() else { return };
+    let Some(corpus) = corpus::folder() else { return };
     let mut faults = Vec::new();
     let (mut accepted, mut refused, mut free) = (0, 0, 0);
     let entries = entries(&corpus);
@@ -122,4 +115,14 @@ fn color(entry: &Entry, header: &Header) -> String {
         _ => return header.color.to_string(),
     };
     format!("{kind}{bits}")
+}
+
+#[test]
+fn without_a_corpus_tests_are_skipped_and_fail_only_where_it_is_required() {
+    let choice = |corpus: &str, ci: &str| Corpus::from_variables(Some(corpus.into()), Some(ci.as_ref()));
+    assert_eq!(choice("/corpus", "true"), Corpus::Folder("/corpus".into()));
+    assert_eq!(choice("none", "true"), Corpus::Skipped);
+    assert_eq!(choice("", "true"), Corpus::Missing);
+    assert_eq!(choice("", "false"), Corpus::Skipped);
+    assert_eq!(Corpus::from_variables(None, None), Corpus::Skipped);
 }

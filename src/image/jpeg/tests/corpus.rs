@@ -1,17 +1,10 @@
-//! The files that `RETICULUM_CORPUS` names; each test says so loudly and passes without it.
+//! The decoder on the JPEG files of the corpus.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::*;
-
-fn corpus() -> Option<PathBuf> {
-    let folder = std::env::var_os("RETICULUM_CORPUS").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("SKIPPED: RETICULUM_CORPUS is not set");
-    }
-    folder
-}
+use crate::image::corpus;
 
 fn files(folder: &Path, of: &str) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder.join(of)).unwrap().map(|entry| entry.unwrap().path());
@@ -25,7 +18,7 @@ fn files(folder: &Path, of: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn photos_are_those_of_the_other_decoder_at_every_scale() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     let photos = files(&folder, "photos");
     assert!(photos.len() >= 6);
     // The largest ones take long in a build without optimisation; other files of the second folder are damaged.
@@ -56,7 +49,7 @@ fn photos_are_those_of_the_other_decoder_at_every_scale() {
 
 #[test]
 fn large_progressive_photos_are_those_of_the_other_decoder_at_an_eighth() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     for (name, bytes) in files(&folder, "photos").iter().filter(|(name, _)| name.contains("progressive")) {
         let small = decoded(bytes, Scale::Eighth);
         let Size { width, height } = Jpeg::read(bytes).unwrap().size();
@@ -75,7 +68,7 @@ fn large_progressive_photos_are_those_of_the_other_decoder_at_an_eighth() {
 
 #[test]
 fn broken_and_odd_files_end_in_planes_or_an_error() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder() else { return };
     let mut taken = 0;
     for of in ["broken", "odd", "bombs", "color"] {
         for (_, bytes) in files(&folder, of) {
