@@ -2,16 +2,16 @@
 //!
 //! * [`system`]: what the kernel must give (io_uring, locked memory, descriptors, cores).
 //! * [`listen`]: the sockets. [`plan`]: which core runs what.
-//! * [`core`]: what each core's thread runs.
-//! * [`grid`]: this node's part in its cluster. [`watchdog`]: whether control itself still lives.
+//! * [`shard_thread`]: what each core's thread runs.
+//! * [`cluster`]: this node's part in its cluster. [`watchdog`]: whether control itself still lives.
 //!
 //! The main thread runs the control executor: it starts the shards, opens the listeners when all of
 //! them are ready, and waits for signals and for shards that end.
 
-mod core;
-pub mod grid;
+pub mod cluster;
 mod listen;
 mod plan;
+mod shard_thread;
 mod system;
 mod watchdog;
 
@@ -27,14 +27,14 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use self::core::{Core, Ended};
-use self::grid::keep::KeepError;
-use self::grid::outside::Outside;
-use self::grid::post::Post;
-use self::grid::roll::Roll;
-use self::grid::{Inbox, Order};
+use self::cluster::effects::Outside;
+use self::cluster::gossip_sender::Post;
+use self::cluster::layout_store::KeepError;
+use self::cluster::stats_exchange::Roll;
+use self::cluster::{Inbox, Order};
 use self::listen::ListenError;
 use self::plan::Plan;
+use self::shard_thread::{Core, Ended};
 pub(crate) use self::system::Bells;
 use self::system::SystemError;
 pub use self::system::end_with;
@@ -142,7 +142,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let live = Arc::new(Live::new(config.http.clone()));
     let (senders, threads) =
         start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
-    let (orders, orders_in) = grid::orders();
+    let (orders, orders_in) = cluster::orders();
     let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
     let world =
         Outside::new(Arc::clone(&node), &data.identity, senders.clone(), members, post, orders.clone());
@@ -160,7 +160,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let executor = executor(plan.control)?;
     watchdog::start(Arc::clone(&control.node), Bells::of_executors())?;
     let ended = executor.run(async move {
-        glommio::spawn_local(grid::run(settings, boot, (world, roll), inbox, settled)).detach();
+        glommio::spawn_local(cluster::run(settings, boot, (world, roll), inbox, settled)).detach();
         control.run().await
     });
     for thread in threads {
@@ -235,12 +235,14 @@ fn health(config: &Config, data: &DataDirectory, metrics: &Arc<DiskMetrics>) -> 
 /// What this node knows of itself at its start.
 fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
     let joins = !config.cluster.join.is_empty();
-    let layout = grid::keep::recall(&data.layout, &data.identity, joins).map_err(RunError::Cluster)?;
+    let layout =
+        cluster::layout_store::recall(&data.layout, &data.identity, joins).map_err(RunError::Cluster)?;
     let this = NodeId::from_bytes(data.identity.id);
     if config.secrets.is_empty() && layout.as_ref().is_some_and(|layout| layout.has_others(this)) {
         return Err(RunError::NoSecret);
     }
-    let [instance, seed] = grid::keep::random().map_err(|error| RunError::Start(error.to_string()))?;
+    let [instance, seed] =
+        cluster::layout_store::random().map_err(|error| RunError::Start(error.to_string()))?;
     Ok(Boot {
         this,
         generation: data.identity.generation,
@@ -276,8 +278,8 @@ fn tell(config: &Config) {
 fn executor(placement: Placement) -> Result<glommio::LocalExecutor, RunError> {
     LocalExecutorBuilder::new(placement)
         .name("control")
-        .io_memory(core::IO_MEMORY_BYTES)
-        .ring_depth(core::RING_DEPTH)
+        .io_memory(shard_thread::IO_MEMORY_BYTES)
+        .ring_depth(shard_thread::RING_DEPTH)
         .make()
         .map_err(|error| RunError::Start(error.to_string()))
 }
@@ -366,7 +368,7 @@ impl Control {
     }
 
     fn has_peers(&self) -> bool {
-        grid::keep::has_peers(&self.node.layout, self.node.identity.node)
+        cluster::layout_store::has_peers(&self.node.layout, self.node.identity.node)
     }
 
     /// A faulty configuration changes nothing: the node goes on with what it has.

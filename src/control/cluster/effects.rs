@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::driver::World;
-use super::journal::Journal;
-use super::post::Post;
+use super::event_log::Journal;
+use super::event_loop::World;
+use super::gossip_sender::Post;
 use super::publish::Publisher;
-use super::{LetterKind, Order, Trouble, keep};
+use super::{LetterKind, Order, Trouble, layout_store};
 use crate::cluster::core::{Event, Refusal};
 use crate::cluster::layout::{LayoutHash, Role, Taken};
 use crate::cluster::node::{NodeId, NodeUrl};
@@ -159,7 +159,8 @@ impl World for Outside {
         let orders = self.orders.clone();
         glommio::spawn_local(async move {
             // A panic on the blocking thread would leave this waiting forever.
-            let keep = move || catch_unwind(AssertUnwindSafe(|| keep::keep(&paths, &bytes, newcomer)));
+            let keep =
+                move || catch_unwind(AssertUnwindSafe(|| layout_store::keep(&paths, &bytes, newcomer)));
             let kept = glommio::executor().spawn_blocking(keep).await;
             let kept = kept.unwrap_or_else(|_| Err("a panic".to_owned()));
             if let Err(error) = &kept {

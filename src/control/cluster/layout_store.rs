@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::cluster::layout::Copies;
     use crate::cluster::node::NodeId;
-    use crate::control::grid::tests::about;
+    use crate::control::cluster::tests::about;
     use crate::store::open::{DATA_MODE, open};
 
     fn layout() -> Layout {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::driver::{Driver, World};
+use super::event_loop::{Driver, World};
 use crate::cluster::core::{Boot, Event, Input, Refusal, Settings};
 use crate::cluster::layout::{Copies, Layout, NewNode};
 use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};

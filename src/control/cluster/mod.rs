@@ -1,20 +1,20 @@
 //! This node's part in its cluster, on the control executor and on no request's way.
 //!
-//! * [`driver`]: the core and what it wants done, without any I/O of its own.
-//! * [`outside`]: the real world: the shards, the disk, the log, other nodes.
-//! * [`post`]: letters to other nodes. [`roll`]: what each says of itself.
-//! * [`keep`]: what is remembered over a restart. [`publish`]: views to the shards. [`journal`]: lines in the log.
+//! * [`event_loop`]: the core and what it wants done, without any I/O of its own.
+//! * [`effects`]: the real world: the shards, the disk, the log, other nodes.
+//! * [`gossip_sender`]: letters to other nodes. [`stats_exchange`]: what each says of itself.
+//! * [`layout_store`]: what is remembered over a restart. [`publish`]: views to the shards. [`event_log`]: lines in the log.
 //!
 //! One task, [`run`], owns all of it. It alone takes from the channels on which other threads send to it, and it
 //! lives as long as the process.
 
-pub(super) mod driver;
-mod journal;
-pub(super) mod keep;
-pub(super) mod outside;
-pub(super) mod post;
+pub(super) mod effects;
+mod event_log;
+pub(super) mod event_loop;
+pub(super) mod gossip_sender;
+pub(super) mod layout_store;
 mod publish;
-pub(super) mod roll;
+pub(super) mod stats_exchange;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +23,9 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
-use self::driver::{Driver, World};
-use self::outside::Outside;
-use self::roll::Roll;
+use self::effects::Outside;
+use self::event_loop::{Driver, World};
+use self::stats_exchange::Roll;
 use crate::cluster::core::{Boot, Input, Refusal, Settings};
 use crate::cluster::time::Time;
 use crate::shard::line::{Ears, Letter, Report};
