@@ -27,7 +27,7 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use self::cluster::effects::Outside;
+use self::cluster::effects::RuntimeEffects;
 use self::cluster::gossip_sender::Post;
 use self::cluster::layout_store::KeepError;
 use self::cluster::stats_exchange::Roll;
@@ -144,8 +144,14 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
     let (orders, orders_in) = cluster::orders();
     let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
-    let world =
-        Outside::new(Arc::clone(&node), &data.identity, senders.clone(), members, post, orders.clone());
+    let effects = RuntimeEffects::new(
+        Arc::clone(&node),
+        &data.identity,
+        senders.clone(),
+        members,
+        post,
+        orders.clone(),
+    );
     let roll = Roll::new(
         Arc::clone(&node),
         metrics,
@@ -160,7 +166,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let executor = executor(plan.control)?;
     watchdog::start(Arc::clone(&control.node), Bells::of_executors())?;
     let ended = executor.run(async move {
-        glommio::spawn_local(cluster::run(settings, boot, (world, roll), inbox, settled)).detach();
+        glommio::spawn_local(cluster::run(settings, boot, (effects, roll), inbox, settled)).detach();
         control.run().await
     });
     for thread in threads {

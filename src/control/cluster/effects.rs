@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::event_log::Journal;
-use super::event_loop::World;
+use super::event_loop::Effects;
 use super::gossip_sender::Post;
 use super::publish::Publisher;
 use super::{LetterKind, Order, Trouble, layout_store};
@@ -21,7 +21,7 @@ use crate::store::identity::Identity;
 use crate::telemetry::metrics::{Label as _, Member, MemberMetrics};
 
 /// See the module's text.
-pub(in crate::control) struct Outside {
+pub(in crate::control) struct RuntimeEffects {
     node: Arc<Node>,
     post: Post,
     publisher: Publisher,
@@ -40,9 +40,9 @@ pub(in crate::control) struct Outside {
 }
 
 /// So long a reason holds against the silence of other nodes. Each is asked every two seconds.
-const TOLD_MS: u64 = 10_000;
+const REJECTION_MS: u64 = 10_000;
 
-impl Outside {
+impl RuntimeEffects {
     pub(in crate::control) fn new(
         node: Arc<Node>,
         identity: &Identity,
@@ -66,16 +66,16 @@ impl Outside {
         }
     }
 
-    pub(super) fn beat(&self) {
+    pub(super) fn heartbeat(&self) {
         self.node.line.beat();
     }
 
-    pub(super) fn taken(&mut self, shard: usize, number: u64) {
-        self.publisher.taken(shard, number);
+    pub(super) fn view_taken(&mut self, shard: usize, number: u64) {
+        self.publisher.view_taken(shard, number);
     }
 
     /// A layout is durable.
-    pub(super) fn kept(&mut self) {
+    pub(super) fn layout_persisted(&mut self) {
         self.newcomer = None;
     }
 
@@ -89,35 +89,35 @@ impl Outside {
             Trouble::ForeignCluster => Standing::ForeignCluster,
             Trouble::WrongSecret => Standing::WrongSecret,
             // Members that do not answer are told of as such; and one that says why weighs more than a silent one.
-            Trouble::Unanswered if self.is_joined || self.was_told(now) => return,
+            Trouble::Unanswered if self.is_joined || self.has_recent_rejection(now) => return,
             Trouble::Unanswered => Standing::Unanswered,
         };
         self.journal.note(trouble, now);
-        self.ail(standing, now);
+        self.set_degraded(standing, now);
     }
 
     /// Whether a node that this one asks has said a moment ago why it does not take this one in.
-    fn was_told(&self, now: Time) -> bool {
+    fn has_recent_rejection(&self, now: Time) -> bool {
         let is_said = !matches!(self.trouble.0, Standing::Joining | Standing::Unanswered);
-        is_said && now.since(self.trouble.1) < TOLD_MS
+        is_said && now.since(self.trouble.1) < REJECTION_MS
     }
 
     /// Says what this node says of itself to all others that answer.
-    pub(super) fn report(&self, facts: &Facts, view: &View) {
+    pub(super) fn send_stats(&self, facts: &Facts, view: &View) {
         for (node, member) in view.members().filter(|(node, member)| member.alive && *node != view.this()) {
             let letter = LetterKind::Facts.seal(&facts.encode());
             self.post.send(&member.url, Some(node), self.layout, letter);
         }
     }
 
-    fn ail(&mut self, standing: Standing, now: Time) {
+    fn set_degraded(&mut self, standing: Standing, now: Time) {
         self.trouble = (standing, now);
         if !self.is_joined {
-            self.stand();
+            self.update_status();
         }
     }
 
-    fn stand(&self) {
+    fn update_status(&self) {
         self.node.line.set_standing(match self.writes {
             Writes::Allowed => Standing::Member,
             Writes::NotJoined => self.trouble.0,
@@ -127,7 +127,7 @@ impl Outside {
         });
     }
 
-    fn count(&self, view: &View) {
+    fn count_members(&self, view: &View) {
         let roles = view.members().map(|(_, member)| match member.role {
             Role::Joining => Member::Joining,
             Role::Active => Member::Active,
@@ -149,12 +149,12 @@ fn of_taken(taken: Taken) -> Standing {
     }
 }
 
-impl World for Outside {
+impl Effects for RuntimeEffects {
     fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, bytes: Vec<u8>) {
         self.post.send(url, node, self.layout, LetterKind::Core.seal(&bytes));
     }
 
-    fn keep(&mut self, sequence: u64, bytes: Vec<u8>) {
+    fn persist(&mut self, sequence: u64, bytes: Vec<u8>) {
         let (paths, newcomer) = (self.node.layout.clone(), self.newcomer.clone());
         let orders = self.orders.clone();
         glommio::spawn_local(async move {
@@ -171,27 +171,27 @@ impl World for Outside {
         .detach();
     }
 
-    fn refuse(&mut self, node: NodeId, refusal: Refusal, now: Time) {
+    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, now: Time) {
         self.node.line.refusals.note(node, refusal, now);
     }
 
-    fn show(&mut self, view: &Arc<View>) {
+    fn publish_view(&mut self, view: &Arc<View>) {
         self.layout = view.hash();
         (self.writes, self.is_joined) = (view.writes(), view.is_joined());
-        self.stand();
+        self.update_status();
         self.node.line.refusals.forget(|node| view.member(node).is_some());
-        self.count(view);
-        self.publisher.show(Arc::clone(view));
+        self.count_members(view);
+        self.publisher.publish(Arc::clone(view));
     }
 
-    fn tell(&mut self, event: Event, view: &View, now: Time) {
+    fn log_event(&mut self, event: Event, view: &View, now: Time) {
         if let Event::JoinRefused(refusal) = event {
             let standing = match refusal {
                 Refusal::Taken(taken) => of_taken(taken),
                 Refusal::Removed => Standing::Removed,
                 Refusal::Full => Standing::Full,
             };
-            self.ail(standing, now);
+            self.set_degraded(standing, now);
         }
         self.journal.tell(event, view, now);
     }
@@ -200,7 +200,7 @@ impl World for Outside {
         self.node.line.holds_images()
     }
 
-    fn is_shown(&self) -> bool {
-        self.publisher.is_shown()
+    fn is_view_published(&self) -> bool {
+        self.publisher.is_current()
     }
 }

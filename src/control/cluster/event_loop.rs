@@ -1,5 +1,6 @@
-//! Drives the core: hands it what happens, and does what it wants done. No socket, file, clock or task of its own:
-//! all that is behind [`World`], so that tests drive several of these in memory.
+//! The event loop around the cluster core: it hands inputs to the core and runs the effects that the core asks for.
+//!
+//! It has no socket, file, clock or task of its own. All I/O is behind [`Effects`], so tests run several loops in memory.
 
 use std::sync::Arc;
 
@@ -9,43 +10,43 @@ use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 
-/// What a core wants done, and what must be known for it.
-pub(in crate::control) trait World {
+/// The I/O of the event loop, and the two facts that the loop must ask for.
+pub(in crate::control) trait Effects {
     /// Sends these bytes to the node at this URL, which should be `node`. Does not wait; loss is fine.
     fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, bytes: Vec<u8>);
-    /// Keeps this layout durably. Does not wait: the driver is told with [`Input::Persisted`] or
+    /// Makes this layout durable. Does not wait: the result comes back as [`Input::Persisted`] or
     /// [`Input::PersistFailed`].
-    fn keep(&mut self, sequence: u64, bytes: Vec<u8>);
+    fn persist(&mut self, sequence: u64, bytes: Vec<u8>);
     /// Answers this node with a refusal when it sends something again.
-    fn refuse(&mut self, node: NodeId, refusal: Refusal, now: Time);
-    /// Gives every shard this view.
-    fn show(&mut self, view: &Arc<View>);
-    /// Tells whoever reads the log.
-    fn tell(&mut self, event: Event, view: &View, now: Time);
+    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, now: Time);
+    /// Publishes this view to every shard.
+    fn publish_view(&mut self, view: &Arc<View>);
+    /// Writes this event to the log.
+    fn log_event(&mut self, event: Event, view: &View, now: Time);
     /// Whether the store holds any image, or is about to.
     fn holds_images(&self) -> bool;
-    /// Whether every shard works by the view that was shown last.
-    fn is_shown(&self) -> bool;
+    /// Whether every shard works by the view that was published last.
+    fn is_view_published(&self) -> bool;
 }
 
-/// A core with its world.
-pub(in crate::control) struct Driver<W> {
+/// A core with its effects.
+pub(in crate::control) struct EventLoop<E> {
     core: Core,
-    world: W,
+    effects: E,
 }
 
-impl<W: World> Driver<W> {
+impl<E: Effects> EventLoop<E> {
     /// A node that starts now.
-    pub(in crate::control) fn new(settings: Settings, boot: Boot, world: W, now: Time) -> Self {
-        let mut driver = Self { core: Core::new(settings, boot, now), world };
-        driver.settle(now);
-        driver
+    pub(in crate::control) fn new(settings: Settings, boot: Boot, effects: E, now: Time) -> Self {
+        let mut event_loop = Self { core: Core::new(settings, boot, now), effects };
+        event_loop.run_effects(now);
+        event_loop
     }
 
-    /// Hands in what happened, and does all that follows.
+    /// Hands an input to the core, and runs the effects that follow.
     pub(in crate::control) fn handle(&mut self, input: Input<'_>, now: Time) {
         self.core.handle(input, now);
-        self.settle(now);
+        self.run_effects(now);
     }
 
     /// When to hand in [`Input::Tick`] at the latest.
@@ -65,39 +66,40 @@ impl<W: World> Driver<W> {
         self.core.needs_operator()
     }
 
-    pub(in crate::control) fn world(&mut self) -> &mut W {
-        &mut self.world
+    pub(in crate::control) fn effects(&mut self) -> &mut E {
+        &mut self.effects
     }
 
-    /// What is done at the latest when all else is: to be called too when the world has changed by itself.
-    pub(in crate::control) fn settle(&mut self, now: Time) {
-        self.act(now);
+    /// Runs all pending effects. Call it also when the shards or the store have changed by themselves.
+    pub(in crate::control) fn run_effects(&mut self, now: Time) {
+        self.run_actions(now);
         let view = self.core.view();
-        // While nobody holds an image there is nothing to move. Whoever stores the first one says so before it
-        // gets its name, and all shards that could do so work by this column.
-        let is_empty = view.holds_nothing() && !self.world.holds_images() && self.world.is_shown();
+        // While no member holds an image there is nothing to move. A node reports its first image before it renames the
+        // file, and all shards that could do so work by this column.
+        let is_empty =
+            view.holds_nothing() && !self.effects.holds_images() && self.effects.is_view_published();
         if let Some(column) =
             view.next_column().filter(|column| is_empty && view.synced_to() != Some(*column))
         {
             self.core.handle(Input::Synced(column), now);
-            self.act(now);
+            self.run_actions(now);
         }
     }
 
-    fn act(&mut self, now: Time) {
+    fn run_actions(&mut self, now: Time) {
         let mut events = Vec::new();
         while let Some(action) = self.core.poll() {
             match action {
-                Action::Send { url, node, bytes } => self.world.send(&url, node, bytes),
-                Action::Persist { sequence, bytes } => self.world.keep(sequence, bytes),
-                Action::Refuse(node, refusal) => self.world.refuse(node, refusal, now),
-                Action::View(view) => self.world.show(&view),
+                Action::Send { url, node, bytes } => self.effects.send(&url, node, bytes),
+                Action::Persist { sequence, bytes } => self.effects.persist(sequence, bytes),
+                Action::Refuse(node, refusal) => self.effects.note_refusal(node, refusal, now),
+                Action::View(view) => self.effects.publish_view(&view),
                 Action::Event(event) => events.push(event),
             }
         }
-        // Told when all is done: the newest view knows the names.
+        // Logged after all actions: the newest view knows the names.
         for event in events {
-            self.world.tell(event, self.core.view(), now);
+            self.effects.log_event(event, self.core.view(), now);
         }
     }
 }

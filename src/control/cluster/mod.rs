@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
-use self::effects::Outside;
-use self::event_loop::{Driver, World};
+use self::effects::RuntimeEffects;
+use self::event_loop::{Effects, EventLoop};
 use self::stats_exchange::Roll;
 use crate::cluster::core::{Boot, Input, Refusal, Settings};
 use crate::cluster::time::Time;
@@ -113,7 +113,7 @@ pub(super) struct Inbox {
 
 /// A node's part in its cluster, with all that it is made of.
 struct Grid {
-    driver: Driver<Outside>,
+    event_loop: EventLoop<RuntimeEffects>,
     roll: Roll,
 }
 
@@ -129,20 +129,20 @@ enum Heard {
 pub(super) async fn run(
     settings: Settings,
     boot: Boot,
-    (world, roll): (Outside, Roll),
+    (effects, roll): (RuntimeEffects, Roll),
     inbox: Inbox,
     settled: impl FnOnce(),
 ) {
     let clock = roll.node();
     // A node that remembers its cluster goes by that from its first answer on.
     let has_to_ask = !settings.join.is_empty() && boot.layout.is_none();
-    let mut grid = Grid { driver: Driver::new(settings, boot, world, clock.line.now()), roll };
+    let mut grid = Grid { event_loop: EventLoop::new(settings, boot, effects, clock.line.now()), roll };
     let (mut settled, mut last, mut quiet_until) = (Some(settled), Instant::now(), Instant::now());
     loop {
-        let due = Duration::from_millis(grid.driver.next_deadline().since(clock.line.now()));
+        let due = Duration::from_millis(grid.event_loop.next_deadline().since(clock.line.now()));
         let quiet = quiet_until.saturating_duration_since(Instant::now());
         let heard = inbox.next(due.max(quiet).min(LOOK_EVERY)).await;
-        grid.driver.world().beat();
+        grid.event_loop.effects().heartbeat();
         let gap = last.elapsed() > GAP;
         last = Instant::now();
         grid.take(heard, clock.line.now()).await;
@@ -151,14 +151,14 @@ pub(super) async fn run(
         }
         if gap {
             // This tells the core that time was lost; what is due then waits for the letters.
-            grid.driver.handle(Input::Tick, clock.line.now());
+            grid.event_loop.handle(Input::Tick, clock.line.now());
             quiet_until = Instant::now() + CATCH_UP;
-        } else if quiet_until <= last && grid.driver.next_deadline() <= clock.line.now() {
-            grid.driver.handle(Input::Tick, clock.line.now());
+        } else if quiet_until <= last && grid.event_loop.next_deadline() <= clock.line.now() {
+            grid.event_loop.handle(Input::Tick, clock.line.now());
         }
         grid.roll.look(&inbox.own_orders);
-        let has_layout = grid.driver.layout().is_some();
-        let is_settled = has_to_ask || (has_layout && grid.driver.world().is_shown());
+        let has_layout = grid.event_loop.layout().is_some();
+        let is_settled = has_to_ask || (has_layout && grid.event_loop.effects().is_view_published());
         if let Some(settled) = settled.take_if(|_| is_settled) {
             settled();
         }
@@ -169,10 +169,10 @@ impl Grid {
     async fn take(&mut self, heard: Heard, now: Time) {
         match heard {
             Heard::Report(Report::ViewTaken { shard, number }) => {
-                self.driver.world().taken(shard, number);
-                self.driver.settle(now);
+                self.event_loop.effects().view_taken(shard, number);
+                self.event_loop.run_effects(now);
             }
-            Heard::Report(Report::HoldsImages) => self.driver.handle(Input::HoldsImages(true), now),
+            Heard::Report(Report::HoldsImages) => self.event_loop.handle(Input::HoldsImages(true), now),
             Heard::Letter(letter) => self.read(&letter, now),
             Heard::Order(order) => self.follow(order, now).await,
             Heard::Nothing => {}
@@ -183,38 +183,38 @@ impl Grid {
         match LetterKind::open(&letter.bytes) {
             Some((LetterKind::Facts, facts)) => {
                 if let Some(facts) = Facts::decode(facts) {
-                    self.roll.hear(letter.from, facts, self.driver.view());
+                    self.roll.hear(letter.from, facts, self.event_loop.view());
                 }
             }
             Some((LetterKind::Core, message)) => {
-                self.driver.handle(Input::Message(letter.from, message), now);
+                self.event_loop.handle(Input::Message(letter.from, message), now);
             }
             // Of a later version: the core says that it cannot be read.
-            None => self.driver.handle(Input::Message(letter.from, &[]), now),
+            None => self.event_loop.handle(Input::Message(letter.from, &[]), now),
         }
     }
 
     async fn follow(&mut self, order: Order, now: Time) {
         match order {
             Order::Kept(sequence, true) => {
-                self.driver.world().kept();
-                self.driver.handle(Input::Persisted(sequence), now);
+                self.event_loop.effects().layout_persisted();
+                self.event_loop.handle(Input::Persisted(sequence), now);
             }
-            Order::Kept(sequence, false) => self.driver.handle(Input::PersistFailed(sequence), now),
-            Order::Trouble(trouble) => self.driver.world().note(trouble, now),
-            Order::Refused(refusal) => self.driver.handle(Input::Refused(refusal), now),
+            Order::Kept(sequence, false) => self.event_loop.handle(Input::PersistFailed(sequence), now),
+            Order::Trouble(trouble) => self.event_loop.effects().note(trouble, now),
+            Order::Refused(refusal) => self.event_loop.handle(Input::Refused(refusal), now),
             Order::Facts(facts) => {
-                let view = Arc::clone(self.driver.view());
-                self.roll.tidy(&view, self.driver.needs_operator().collect());
-                self.roll.compare(self.driver.layout());
-                self.driver.world().report(&facts, &view);
+                let view = Arc::clone(self.event_loop.view());
+                self.roll.tidy(&view, self.event_loop.needs_operator().collect());
+                self.roll.compare(self.event_loop.layout());
+                self.event_loop.effects().send_stats(&facts, &view);
                 self.roll.hear(view.this(), facts, &view);
                 self.roll.compare_keys(&view);
             }
             Order::Leave(done) => {
-                self.driver.handle(Input::Leave, now);
+                self.event_loop.handle(Input::Leave, now);
                 let late = Instant::now() + FAREWELL;
-                while !self.driver.world().is_delivered() && Instant::now() < late {
+                while !self.event_loop.effects().is_delivered() && Instant::now() < late {
                     glommio::timer::sleep(Duration::from_millis(5)).await;
                 }
                 let _ = done.try_send(());

@@ -8,12 +8,12 @@ use crate::shard::message::Message;
 
 /// The views that are shown.
 pub(super) struct Publisher {
-    shards: Vec<Shard>,
+    shards: Vec<ShardViews>,
     number: u64,
     newest: Option<Arc<View>>,
 }
 
-struct Shard {
+struct ShardViews {
     mailbox: flume::Sender<Message>,
     /// The number of the view that was sent last, and of the one that it works by.
     sent: u64,
@@ -22,25 +22,25 @@ struct Shard {
 
 impl Publisher {
     pub(super) fn new(mailboxes: Vec<flume::Sender<Message>>) -> Self {
-        let shards = mailboxes.into_iter().map(|mailbox| Shard { mailbox, sent: 0, taken: 0 }).collect();
+        let shards = mailboxes.into_iter().map(|mailbox| ShardViews { mailbox, sent: 0, taken: 0 }).collect();
         Self { shards, number: 0, newest: None }
     }
 
     /// Every shard is to work by this view.
-    pub(super) fn show(&mut self, view: Arc<View>) {
+    pub(super) fn publish(&mut self, view: Arc<View>) {
         self.number += 1;
         self.newest = Some(view);
         (0..self.shards.len()).for_each(|shard| self.send(shard));
     }
 
     /// A shard works by the view of this number.
-    pub(super) fn taken(&mut self, shard: usize, number: u64) {
+    pub(super) fn view_taken(&mut self, shard: usize, number: u64) {
         self.shards[shard].taken = number;
         self.send(shard);
     }
 
     /// Whether all shards work by the newest view.
-    pub(super) fn is_shown(&self) -> bool {
+    pub(super) fn is_current(&self) -> bool {
         self.shards.iter().all(|shard| shard.taken == self.number)
     }
 
@@ -62,22 +62,22 @@ mod tests {
     use crate::cluster::time::Time;
 
     #[test]
-    fn a_shard_that_is_late_gets_the_newest_view_and_never_two_letters() {
-        let (mailbox, letters) = flume::bounded(1);
+    fn a_late_shard_gets_the_newest_view_and_never_two_at_once() {
+        let (mailbox, messages) = flume::bounded(1);
         let mut publisher = Publisher::new(vec![mailbox]);
-        assert!(publisher.is_shown());
+        assert!(publisher.is_current());
         let view = || Arc::new(View::of_nothing(NodeId::from_bytes([1; 16]), Time::default()));
-        let number = |letter| match letter {
+        let number = |message| match message {
             Message::SetView { number, .. } => number,
             other => panic!("{other:?}"),
         };
-        (0..3).for_each(|_| publisher.show(view()));
-        assert_eq!(number(letters.try_recv().unwrap()), 1);
-        assert!(letters.is_empty() && !publisher.is_shown());
-        publisher.taken(0, 1);
-        assert_eq!(number(letters.try_recv().unwrap()), 3);
-        assert!(!publisher.is_shown());
-        publisher.taken(0, 3);
-        assert!(letters.is_empty() && publisher.is_shown());
+        (0..3).for_each(|_| publisher.publish(view()));
+        assert_eq!(number(messages.try_recv().unwrap()), 1);
+        assert!(messages.is_empty() && !publisher.is_current());
+        publisher.view_taken(0, 1);
+        assert_eq!(number(messages.try_recv().unwrap()), 3);
+        assert!(!publisher.is_current());
+        publisher.view_taken(0, 3);
+        assert!(messages.is_empty() && publisher.is_current());
     }
 }

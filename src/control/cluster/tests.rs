@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::event_loop::{Driver, World};
+use super::event_loop::{Effects, EventLoop};
 use crate::cluster::core::{Boot, Event, Input, Refusal, Settings};
 use crate::cluster::layout::{Copies, Layout, NewNode};
 use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
@@ -41,33 +41,33 @@ struct Seen {
 
 struct Memory(Rc<RefCell<Seen>>);
 
-impl World for Memory {
+impl Effects for Memory {
     fn send(&mut self, url: &NodeUrl, _: Option<NodeId>, bytes: Vec<u8>) {
         self.0.borrow_mut().post.push_back((url.clone(), bytes));
     }
-    fn keep(&mut self, sequence: u64, bytes: Vec<u8>) {
+    fn persist(&mut self, sequence: u64, bytes: Vec<u8>) {
         let before = self.0.borrow_mut().keeping.replace((sequence, bytes));
         assert!(before.is_none(), "one layout at a time");
     }
-    fn refuse(&mut self, node: NodeId, refusal: Refusal, _: Time) {
+    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, _: Time) {
         self.0.borrow_mut().refused.push((node, refusal));
     }
-    fn show(&mut self, view: &Arc<View>) {
+    fn publish_view(&mut self, view: &Arc<View>) {
         self.0.borrow_mut().view = Some(view.clone());
     }
-    fn tell(&mut self, event: Event, _: &View, _: Time) {
+    fn log_event(&mut self, event: Event, _: &View, _: Time) {
         self.0.borrow_mut().events.push(event);
     }
     fn holds_images(&self) -> bool {
         self.0.borrow().holds_images
     }
-    fn is_shown(&self) -> bool {
+    fn is_view_published(&self) -> bool {
         !self.0.borrow().shards_are_late
     }
 }
 
 struct Resident {
-    driver: Driver<Memory>,
+    event_loop: EventLoop<Memory>,
     seen: Rc<RefCell<Seen>>,
     settings: Settings,
     id: NodeId,
@@ -99,8 +99,8 @@ impl Town {
         };
         let seen = Rc::new(RefCell::new(Seen { holds_images, ..Seen::default() }));
         let id = NodeId::from_bytes([number + 1; 16]);
-        let driver = start(&settings, id, 1, &seen, Time::from_millis(self.now));
-        self.residents.push(Resident { driver, seen, settings, id, is_stuck: false, starts: 1 });
+        let event_loop = start(&settings, id, 1, &seen, Time::from_millis(self.now));
+        self.residents.push(Resident { event_loop, seen, settings, id, is_stuck: false, starts: 1 });
     }
 
     /// The process ends without a word and starts again.
@@ -110,7 +110,7 @@ impl Town {
         resident.seen.borrow_mut().post.clear();
         resident.seen.borrow_mut().keeping = None;
         let now = Time::from_millis(self.now);
-        resident.driver = start(&resident.settings, resident.id, resident.starts, &resident.seen, now);
+        resident.event_loop = start(&resident.settings, resident.id, resident.starts, &resident.seen, now);
     }
 
     fn run(&mut self, millis: u64) {
@@ -122,10 +122,10 @@ impl Town {
                 let kept = resident.seen.borrow_mut().keeping.take_if(|_| !resident.is_stuck);
                 if let Some((sequence, bytes)) = kept {
                     resident.seen.borrow_mut().kept = Some(bytes);
-                    resident.driver.handle(Input::Persisted(sequence), now);
+                    resident.event_loop.handle(Input::Persisted(sequence), now);
                 }
-                if resident.driver.next_deadline() <= now {
-                    resident.driver.handle(Input::Tick, now);
+                if resident.event_loop.next_deadline() <= now {
+                    resident.event_loop.handle(Input::Tick, now);
                 }
             }
             for from in 0..self.residents.len() {
@@ -133,12 +133,12 @@ impl Town {
                 let id = self.residents[from].id;
                 for (url, bytes) in post {
                     let to = self.residents.iter_mut().find(|other| other.settings.about.url == url);
-                    to.into_iter().for_each(|to| to.driver.handle(Input::Message(id, &bytes), now));
+                    to.into_iter().for_each(|to| to.event_loop.handle(Input::Message(id, &bytes), now));
                 }
                 let refused = std::mem::take(&mut self.residents[from].seen.borrow_mut().refused);
                 for (node, refusal) in refused {
                     let to = self.residents.iter_mut().find(|other| other.id == node);
-                    to.into_iter().for_each(|to| to.driver.handle(Input::Refused(refusal), now));
+                    to.into_iter().for_each(|to| to.event_loop.handle(Input::Refused(refusal), now));
                 }
             }
         }
@@ -162,7 +162,7 @@ fn start(
     generation: u64,
     seen: &Rc<RefCell<Seen>>,
     now: Time,
-) -> Driver<Memory> {
+) -> EventLoop<Memory> {
     let boot = Boot {
         this: id,
         generation,
@@ -171,7 +171,7 @@ fn start(
         layout: seen.borrow().kept.as_ref().map(|bytes| Layout::decode(bytes).unwrap()),
         holds_images: seen.borrow().holds_images,
     };
-    Driver::new(settings.clone(), boot, Memory(Rc::clone(seen)), now)
+    EventLoop::new(settings.clone(), boot, Memory(Rc::clone(seen)), now)
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn nothing_is_settled_before_all_shards_work_by_the_new_view() {
     assert_eq!(town.state(0), (false, 2, 2));
     town.residents[0].seen.borrow_mut().shards_are_late = false;
     let now = Time::from_millis(town.now);
-    town.residents[0].driver.settle(now);
+    town.residents[0].event_loop.run_effects(now);
     town.run(2_000);
     assert_eq!((town.state(0), town.state(1)), ((true, 2, 2), (true, 2, 2)));
 }
