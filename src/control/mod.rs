@@ -31,7 +31,7 @@ use self::cluster::effects::RuntimeEffects;
 use self::cluster::gossip_sender::Post;
 use self::cluster::layout_store::KeepError;
 use self::cluster::stats_exchange::Roll;
-use self::cluster::{Inbox, Order};
+use self::cluster::{ControlEvent, Inbox};
 use self::listen::ListenError;
 use self::plan::Plan;
 use self::shard_thread::{Core, Ended};
@@ -90,11 +90,11 @@ pub enum RunError {
 
 /// What control waits for.
 #[derive(Debug)]
-enum Event {
+enum ProcessEvent {
     /// A shard is ready.
     Ready,
     /// This node knows its cluster, or has to be asked before it can.
-    Settled,
+    ClusterReady,
     Served,
     Ended(usize),
     Signal(i32),
@@ -142,15 +142,15 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let live = Arc::new(Live::new(config.http.clone()));
     let (senders, threads) =
         start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
-    let (orders, orders_in) = cluster::orders();
-    let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), orders.clone());
+    let (control_events, control_events_in) = cluster::events();
+    let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), control_events.clone());
     let effects = RuntimeEffects::new(
         Arc::clone(&node),
         &data.identity,
         senders.clone(),
         members,
         post,
-        orders.clone(),
+        control_events.clone(),
     );
     let roll = Roll::new(
         Arc::clone(&node),
@@ -159,14 +159,14 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         config.first_word.clone(),
         Arc::clone(&live),
     );
-    let settled = move || drop(sender.send(Event::Settled));
-    let inbox = Inbox { ears, orders: orders_in, own_orders: orders.clone() };
+    let on_ready = move || drop(sender.send(ProcessEvent::ClusterReady));
+    let inbox = Inbox { ears, events: control_events_in, own_events: control_events.clone() };
     let settings = config.cluster.clone();
-    let control = Control { config, reload, live, node, senders, events, orders };
+    let control = Control { config, reload, live, node, senders, events, control_events };
     let executor = executor(plan.control)?;
     watchdog::start(Arc::clone(&control.node), Bells::of_executors())?;
     let ended = executor.run(async move {
-        glommio::spawn_local(cluster::run(settings, boot, (effects, roll), inbox, settled)).detach();
+        glommio::spawn_local(cluster::run(settings, boot, (effects, roll), inbox, on_ready)).detach();
         control.run().await
     });
     for thread in threads {
@@ -203,7 +203,7 @@ fn start_shards(
     metrics: &[Arc<ShardMetrics>],
     live: &Arc<Live>,
     data: &DataDirectory,
-    events: &flume::Sender<Event>,
+    events: &flume::Sender<ProcessEvent>,
 ) -> Result<(Mailboxes, Threads), RunError> {
     let memory = Arc::new(DecodeMemory::new(memory_bytes.max(memory::BYTES_LEAST)));
     let view = Arc::new(View::of_nothing(node.identity.node, Time::default()));
@@ -291,7 +291,7 @@ fn executor(placement: Placement) -> Result<glommio::LocalExecutor, RunError> {
 }
 
 /// Signals arrive on a thread of their own: nothing else is safe to do in a handler.
-fn watch_signals(events: flume::Sender<Event>) -> Result<(), RunError> {
+fn watch_signals(events: flume::Sender<ProcessEvent>) -> Result<(), RunError> {
     let start = |error: std::io::Error| RunError::Start(error.to_string());
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(start)?;
     let watch = move || {
@@ -302,7 +302,7 @@ fn watch_signals(events: flume::Sender<Event>) -> Result<(), RunError> {
                 std::process::exit(1);
             }
             stopping |= signal != SIGHUP;
-            if events.send(Event::Signal(signal)).is_err() {
+            if events.send(ProcessEvent::Signal(signal)).is_err() {
                 return;
             }
         }
@@ -317,8 +317,8 @@ struct Control {
     live: Arc<Live>,
     node: Arc<Node>,
     senders: Vec<flume::Sender<Message>>,
-    events: flume::Receiver<Event>,
-    orders: flume::Sender<Order>,
+    events: flume::Receiver<ProcessEvent>,
+    control_events: flume::Sender<ControlEvent>,
 }
 
 impl Control {
@@ -328,7 +328,7 @@ impl Control {
         let mut result = Ok(());
         loop {
             match self.events.recv_async().await {
-                Ok(Event::Ready | Event::Settled) => {
+                Ok(ProcessEvent::Ready | ProcessEvent::ClusterReady) => {
                     unready -= 1;
                     if unready == 0
                         && let Err(error) = self.listen()
@@ -337,21 +337,21 @@ impl Control {
                         break;
                     }
                 }
-                Ok(Event::Signal(SIGHUP)) => self.reload(),
-                Ok(Event::Signal(signal)) => {
+                Ok(ProcessEvent::Signal(SIGHUP)) => self.reload(),
+                Ok(ProcessEvent::Signal(signal)) => {
                     log::info!(signal; "stopping");
                     self.node.drain();
                     self.tell(|| Message::Drain);
                     glommio::timer::sleep(self.config.drain_delay).await;
                     break;
                 }
-                Ok(Event::Ended(shard)) => {
+                Ok(ProcessEvent::Ended(shard)) => {
                     log::error!(shard; "a shard has ended by itself, so the process ends");
                     result = Err(RunError::ShardLost(shard));
                     break;
                 }
                 // Shards serve until they are told to stop.
-                Ok(Event::Served) => {}
+                Ok(ProcessEvent::Served) => {}
                 Err(flume::RecvError::Disconnected) => break,
             }
         }
@@ -413,7 +413,7 @@ impl Control {
     /// Tells the other nodes that this one goes, so that nobody waits for it.
     async fn bid_farewell(&self) {
         let (done, told) = flume::bounded(1);
-        if self.orders.try_send(Order::Leave(done)).is_ok() {
+        if self.control_events.try_send(ControlEvent::Leave(done)).is_ok() {
             let late = async { glommio::timer::sleep(FAREWELL_WITHIN).await };
             let told = async {
                 let _ = told.recv_async().await;
@@ -428,14 +428,14 @@ impl Control {
         let all = async {
             while running > 0 {
                 match self.events.recv_async().await {
-                    Ok(Event::Served) => {
+                    Ok(ProcessEvent::Served) => {
                         serving -= 1;
                         if serving == 0 {
                             self.tell(|| Message::End);
                         }
                     }
-                    Ok(Event::Ended(_)) => running -= 1,
-                    Ok(Event::Ready | Event::Settled | Event::Signal(_)) => {}
+                    Ok(ProcessEvent::Ended(_)) => running -= 1,
+                    Ok(ProcessEvent::Ready | ProcessEvent::ClusterReady | ProcessEvent::Signal(_)) => {}
                     Err(flume::RecvError::Disconnected) => return,
                 }
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
-use super::Event;
+use super::ProcessEvent;
 use crate::cluster::view::View;
 use crate::http;
 use crate::object::ObjectId;
@@ -48,7 +48,7 @@ pub(super) struct Core {
 /// Tells control when a core's thread ends, by return or by panic.
 pub(super) struct Ended {
     index: usize,
-    events: flume::Sender<Event>,
+    events: flume::Sender<ProcessEvent>,
 }
 
 impl Core {
@@ -114,22 +114,22 @@ impl Core {
 }
 
 impl Ended {
-    pub(super) fn new(index: usize, events: flume::Sender<Event>) -> Self {
+    pub(super) fn new(index: usize, events: flume::Sender<ProcessEvent>) -> Self {
         Self { index, events }
     }
 
     fn ready(&self) {
         // Control outlives every shard.
-        let _ = self.events.send(Event::Ready);
+        let _ = self.events.send(ProcessEvent::Ready);
     }
 
     fn served(&self) {
-        let _ = self.events.send(Event::Served);
+        let _ = self.events.send(ProcessEvent::Served);
     }
 }
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let _ = self.events.send(Event::Ended(self.index));
+        let _ = self.events.send(ProcessEvent::Ended(self.index));
     }
 }

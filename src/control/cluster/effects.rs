@@ -7,7 +7,7 @@ use super::event_log::Journal;
 use super::event_loop::Effects;
 use super::gossip_sender::Post;
 use super::publish::Publisher;
-use super::{LetterKind, Order, Trouble, layout_store};
+use super::{ControlEvent, LetterKind, PeerRejection, layout_store};
 use crate::cluster::core::{Event, Refusal};
 use crate::cluster::layout::{LayoutHash, Role, Taken};
 use crate::cluster::node::{NodeId, NodeUrl};
@@ -27,13 +27,13 @@ pub(in crate::control) struct RuntimeEffects {
     publisher: Publisher,
     journal: Journal,
     members: Arc<MemberMetrics>,
-    orders: flume::Sender<Order>,
+    events: flume::Sender<ControlEvent>,
     /// Until the first layout is durable.
     newcomer: Option<Identity>,
     /// The layout that is shown: it rides on every message.
     layout: LayoutHash,
     /// While this node belongs to no cluster: where it stands with those whom it asks, and since when.
-    trouble: (Standing, Time),
+    rejection: (Standing, Time),
     /// By the view that is shown.
     writes: Writes,
     is_joined: bool,
@@ -49,7 +49,7 @@ impl RuntimeEffects {
         mailboxes: Vec<flume::Sender<Message>>,
         members: Arc<MemberMetrics>,
         post: Post,
-        orders: flume::Sender<Order>,
+        events: flume::Sender<ControlEvent>,
     ) -> Self {
         Self {
             node,
@@ -57,10 +57,10 @@ impl RuntimeEffects {
             publisher: Publisher::new(mailboxes),
             journal: Journal::default(),
             members,
-            orders,
+            events,
             newcomer: Some(identity).filter(|identity| !identity.is_member).cloned(),
             layout: LayoutHash::default(),
-            trouble: (Standing::Joining, Time::default()),
+            rejection: (Standing::Joining, Time::default()),
             writes: Writes::NotJoined,
             is_joined: false,
         }
@@ -84,22 +84,22 @@ impl RuntimeEffects {
     }
 
     /// Another node does not even read what this one sends.
-    pub(super) fn note(&mut self, trouble: Trouble, now: Time) {
-        let standing = match trouble {
-            Trouble::ForeignCluster => Standing::ForeignCluster,
-            Trouble::WrongSecret => Standing::WrongSecret,
+    pub(super) fn note_rejection(&mut self, rejection: PeerRejection, now: Time) {
+        let standing = match rejection {
+            PeerRejection::ForeignCluster => Standing::ForeignCluster,
+            PeerRejection::WrongSecret => Standing::WrongSecret,
             // Members that do not answer are told of as such; and one that says why weighs more than a silent one.
-            Trouble::Unanswered if self.is_joined || self.has_recent_rejection(now) => return,
-            Trouble::Unanswered => Standing::Unanswered,
+            PeerRejection::Unanswered if self.is_joined || self.has_recent_rejection(now) => return,
+            PeerRejection::Unanswered => Standing::Unanswered,
         };
-        self.journal.note(trouble, now);
+        self.journal.log_rejection(rejection, now);
         self.set_degraded(standing, now);
     }
 
     /// Whether a node that this one asks has said a moment ago why it does not take this one in.
     fn has_recent_rejection(&self, now: Time) -> bool {
-        let is_said = !matches!(self.trouble.0, Standing::Joining | Standing::Unanswered);
-        is_said && now.since(self.trouble.1) < REJECTION_MS
+        let is_said = !matches!(self.rejection.0, Standing::Joining | Standing::Unanswered);
+        is_said && now.since(self.rejection.1) < REJECTION_MS
     }
 
     /// Says what this node says of itself to all others that answer.
@@ -111,7 +111,7 @@ impl RuntimeEffects {
     }
 
     fn set_degraded(&mut self, standing: Standing, now: Time) {
-        self.trouble = (standing, now);
+        self.rejection = (standing, now);
         if !self.is_joined {
             self.update_status();
         }
@@ -120,7 +120,7 @@ impl RuntimeEffects {
     fn update_status(&self) {
         self.node.line.set_standing(match self.writes {
             Writes::Allowed => Standing::Member,
-            Writes::NotJoined => self.trouble.0,
+            Writes::NotJoined => self.rejection.0,
             Writes::Taken(taken) => of_taken(taken),
             Writes::DuplicateId => Standing::DuplicateId,
             Writes::Removed => Standing::Removed,
@@ -156,7 +156,7 @@ impl Effects for RuntimeEffects {
 
     fn persist(&mut self, sequence: u64, bytes: Vec<u8>) {
         let (paths, newcomer) = (self.node.layout.clone(), self.newcomer.clone());
-        let orders = self.orders.clone();
+        let events = self.events.clone();
         glommio::spawn_local(async move {
             // A panic on the blocking thread would leave this waiting forever.
             let keep =
@@ -166,7 +166,7 @@ impl Effects for RuntimeEffects {
             if let Err(error) = &kept {
                 log::error!(error; "cannot keep the cluster's layout; it is tried again");
             }
-            let _ = orders.send_async(Order::Kept(sequence, kept.is_ok())).await;
+            let _ = events.send_async(ControlEvent::LayoutPersisted(sequence, kept.is_ok())).await;
         })
         .detach();
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Trouble;
+use super::PeerRejection;
 use crate::cluster::core::{Event, Refusal};
 use crate::cluster::layout::Taken;
 use crate::cluster::node::NodeId;
@@ -20,7 +20,7 @@ const TOLD_MAX: usize = 128;
 #[derive(Default)]
 pub(super) struct Journal {
     events: BTreeMap<Event, Time>,
-    troubles: BTreeMap<Trouble, Time>,
+    rejections: BTreeMap<PeerRejection, Time>,
 }
 
 impl Journal {
@@ -38,16 +38,16 @@ impl Journal {
     }
 
     /// The same of a node that does not read what this one sends.
-    pub(super) fn note(&mut self, trouble: Trouble, now: Time) {
-        if is_new(&mut self.troubles, trouble, now) {
-            match trouble {
-                Trouble::ForeignCluster => log::error!(
+    pub(super) fn log_rejection(&mut self, rejection: PeerRejection, now: Time) {
+        if is_new(&mut self.rejections, rejection, now) {
+            match rejection {
+                PeerRejection::ForeignCluster => log::error!(
                     "a node that this one asks belongs to another cluster; look at cluster.name and cluster.join"
                 ),
-                Trouble::WrongSecret => log::error!(
+                PeerRejection::WrongSecret => log::error!(
                     "a node that this one asks does not know its secret; set the same cluster.secret on both"
                 ),
-                Trouble::Unanswered => log::warn!(
+                PeerRejection::Unanswered => log::warn!(
                     "no node of cluster.join answers, so this node belongs to no cluster and goes on asking: start one of them, or correct the URLs"
                 ),
             }
@@ -133,9 +133,9 @@ mod tests {
         let (mut told, at) = (BTreeMap::new(), Time::from_millis);
         let said: Vec<_> = [0, 2_000, 59_999, 60_000, 60_001]
             .into_iter()
-            .filter(|millis| is_new(&mut told, Trouble::WrongSecret, at(*millis)))
+            .filter(|millis| is_new(&mut told, PeerRejection::WrongSecret, at(*millis)))
             .collect();
         assert_eq!(said, [0, 60_000]);
-        assert!(is_new(&mut told, Trouble::ForeignCluster, at(60_002)));
+        assert!(is_new(&mut told, PeerRejection::ForeignCluster, at(60_002)));
     }
 }

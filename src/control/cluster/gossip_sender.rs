@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Order, Trouble};
+use super::{ControlEvent, PeerRejection};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::peer::auth::Refusal;
@@ -25,7 +25,7 @@ const UNDER_WAY_MAX: usize = 8;
 pub(in crate::control) struct Post {
     pool: Rc<Pool>,
     under_way: Rc<UnderWay>,
-    orders: flume::Sender<Order>,
+    events: flume::Sender<ControlEvent>,
 }
 
 #[derive(Default)]
@@ -35,15 +35,15 @@ struct UnderWay {
 }
 
 impl Post {
-    pub(in crate::control) fn new(pool: Rc<Pool>, orders: flume::Sender<Order>) -> Self {
-        Self { pool, under_way: Rc::default(), orders }
+    pub(in crate::control) fn new(pool: Rc<Pool>, events: flume::Sender<ControlEvent>) -> Self {
+        Self { pool, under_way: Rc::default(), events }
     }
 
     /// Sends a letter. Does not wait; what cannot be delivered is lost, and a cause that an operator has to mend is
     /// reported.
     pub(super) fn send(&self, url: &NodeUrl, node: Option<NodeId>, layout: LayoutHash, bytes: Vec<u8>) {
         let Some(turn) = Turn::take(&self.under_way, url) else { return };
-        let (pool, orders) = (Rc::clone(&self.pool), self.orders.clone());
+        let (pool, events) = (Rc::clone(&self.pool), self.events.clone());
         glommio::spawn_local(async move {
             let to = Address { url: turn.url.clone(), node };
             let request = Request { call: Call::Gossip, layout, body: Outgoing::Bytes(Bytes::from(bytes)) };
@@ -51,15 +51,15 @@ impl Post {
                 Ok(answer) if answer.status == GIVEN => {
                     if let Some(refusal) = call::read_rejection(answer.metadata()) {
                         // Lost when there is no room: it is said again.
-                        let _ = orders.try_send(Order::Refused(refusal));
+                        let _ = events.try_send(ControlEvent::JoinRefused(refusal));
                     }
                 }
                 Ok(answer) => log::debug!(url:% = to.url, status = answer.status; "a letter was not taken"),
                 Err(error) => {
                     log::debug!(url:% = to.url, error:? = error; "a letter is lost");
-                    if let Some(trouble) = trouble(error, to.node.is_none()) {
+                    if let Some(rejection) = rejection(error, to.node.is_none()) {
                         // When there is no room, as much has been said already.
-                        let _ = orders.try_send(Order::Trouble(trouble));
+                        let _ = events.try_send(ControlEvent::PeerRejected(rejection));
                     }
                 }
             }
@@ -75,16 +75,16 @@ impl Post {
 }
 
 /// What an operator has to mend, at least while this node belongs to no cluster. The rest comes and goes on any network.
-fn trouble(error: PeerError, is_of_join_list: bool) -> Option<Trouble> {
+fn rejection(error: PeerError, is_of_join_list: bool) -> Option<PeerRejection> {
     match error {
         PeerError::Refused(Some(Refusal::Cluster)) | PeerError::Untrusted(Refusal::Cluster) => {
-            Some(Trouble::ForeignCluster)
+            Some(PeerRejection::ForeignCluster)
         }
         // A node without a secret believes nobody and names no cause.
         PeerError::Refused(Some(Refusal::Proof) | None) | PeerError::Untrusted(Refusal::Proof) => {
-            Some(Trouble::WrongSecret)
+            Some(PeerRejection::WrongSecret)
         }
-        PeerError::Unreachable | PeerError::Late if is_of_join_list => Some(Trouble::Unanswered),
+        PeerError::Unreachable | PeerError::Late if is_of_join_list => Some(PeerRejection::Unanswered),
         _ => None,
     }
 }

@@ -48,26 +48,26 @@ const LETTERS_AT_ONCE: usize = 64;
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Orders that may wait: one layout being kept, one farewell, and some troubles, which may be lost.
-const ORDERS_MAX: usize = 16;
+const EVENTS_MAX: usize = 16;
 
 /// What happens on the control executor itself.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum ControlEvent {
     /// The layout of this number is durable, or not.
-    Kept(u64, bool),
+    LayoutPersisted(u64, bool),
     /// A message could not be delivered because of this.
-    Trouble(Trouble),
+    PeerRejected(PeerRejection),
     /// A node that was sent a message does not take this one in.
-    Refused(Refusal),
+    JoinRefused(Refusal),
     /// What this node says of itself.
-    Facts(Facts),
+    NodeStats(Facts),
     /// The process is about to end; tell the others, and then here.
     Leave(flume::Sender<()>),
 }
 
 /// Why another node does not even read a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Trouble {
+pub(super) enum PeerRejection {
     /// It belongs to another cluster.
     ForeignCluster,
     /// It has another secret.
@@ -100,15 +100,15 @@ impl LetterKind {
 }
 
 /// The channel of orders.
-pub(super) fn orders() -> (flume::Sender<Order>, flume::Receiver<Order>) {
-    flume::bounded(ORDERS_MAX)
+pub(super) fn events() -> (flume::Sender<ControlEvent>, flume::Receiver<ControlEvent>) {
+    flume::bounded(EVENTS_MAX)
 }
 
 /// What [`run`] takes from, and sends itself orders by.
 pub(super) struct Inbox {
     pub(super) ears: Ears,
-    pub(super) orders: flume::Receiver<Order>,
-    pub(super) own_orders: flume::Sender<Order>,
+    pub(super) events: flume::Receiver<ControlEvent>,
+    pub(super) own_events: flume::Sender<ControlEvent>,
 }
 
 /// A node's part in its cluster, with all that it is made of.
@@ -117,35 +117,35 @@ struct Grid {
     roll: Roll,
 }
 
-enum Heard {
+enum Incoming {
     Report(Report),
     Letter(Letter),
-    Order(Order),
+    Event(ControlEvent),
     Nothing,
 }
 
-/// Drives the core until the process ends. `settled` is called once, when this node may listen: it has a layout by
+/// Drives the core until the process ends. `on_ready` is called once, when this node may listen: it has a layout by
 /// which all its shards work, or it has to be asked before it can get one.
 pub(super) async fn run(
     settings: Settings,
     boot: Boot,
     (effects, roll): (RuntimeEffects, Roll),
     inbox: Inbox,
-    settled: impl FnOnce(),
+    on_ready: impl FnOnce(),
 ) {
     let clock = roll.node();
     // A node that remembers its cluster goes by that from its first answer on.
     let has_to_ask = !settings.join.is_empty() && boot.layout.is_none();
     let mut grid = Grid { event_loop: EventLoop::new(settings, boot, effects, clock.line.now()), roll };
-    let (mut settled, mut last, mut quiet_until) = (Some(settled), Instant::now(), Instant::now());
+    let (mut on_ready, mut last, mut quiet_until) = (Some(on_ready), Instant::now(), Instant::now());
     loop {
         let due = Duration::from_millis(grid.event_loop.next_deadline().since(clock.line.now()));
         let quiet = quiet_until.saturating_duration_since(Instant::now());
-        let heard = inbox.next(due.max(quiet).min(LOOK_EVERY)).await;
+        let incoming = inbox.next(due.max(quiet).min(LOOK_EVERY)).await;
         grid.event_loop.effects().heartbeat();
         let gap = last.elapsed() > GAP;
         last = Instant::now();
-        grid.take(heard, clock.line.now()).await;
+        grid.take(incoming, clock.line.now()).await;
         for letter in inbox.ears.letters.try_iter().take(LETTERS_AT_ONCE) {
             grid.read(&letter, clock.line.now());
         }
@@ -156,26 +156,26 @@ pub(super) async fn run(
         } else if quiet_until <= last && grid.event_loop.next_deadline() <= clock.line.now() {
             grid.event_loop.handle(Input::Tick, clock.line.now());
         }
-        grid.roll.look(&inbox.own_orders);
+        grid.roll.look(&inbox.own_events);
         let has_layout = grid.event_loop.layout().is_some();
-        let is_settled = has_to_ask || (has_layout && grid.event_loop.effects().is_view_published());
-        if let Some(settled) = settled.take_if(|_| is_settled) {
-            settled();
+        let is_ready = has_to_ask || (has_layout && grid.event_loop.effects().is_view_published());
+        if let Some(on_ready) = on_ready.take_if(|_| is_ready) {
+            on_ready();
         }
     }
 }
 
 impl Grid {
-    async fn take(&mut self, heard: Heard, now: Time) {
-        match heard {
-            Heard::Report(Report::ViewTaken { shard, number }) => {
+    async fn take(&mut self, incoming: Incoming, now: Time) {
+        match incoming {
+            Incoming::Report(Report::ViewTaken { shard, number }) => {
                 self.event_loop.effects().view_taken(shard, number);
                 self.event_loop.run_effects(now);
             }
-            Heard::Report(Report::HoldsImages) => self.event_loop.handle(Input::HoldsImages(true), now),
-            Heard::Letter(letter) => self.read(&letter, now),
-            Heard::Order(order) => self.follow(order, now).await,
-            Heard::Nothing => {}
+            Incoming::Report(Report::HoldsImages) => self.event_loop.handle(Input::HoldsImages(true), now),
+            Incoming::Letter(letter) => self.read(&letter, now),
+            Incoming::Event(event) => self.handle_event(event, now).await,
+            Incoming::Nothing => {}
         }
     }
 
@@ -194,16 +194,18 @@ impl Grid {
         }
     }
 
-    async fn follow(&mut self, order: Order, now: Time) {
-        match order {
-            Order::Kept(sequence, true) => {
+    async fn handle_event(&mut self, event: ControlEvent, now: Time) {
+        match event {
+            ControlEvent::LayoutPersisted(sequence, true) => {
                 self.event_loop.effects().layout_persisted();
                 self.event_loop.handle(Input::Persisted(sequence), now);
             }
-            Order::Kept(sequence, false) => self.event_loop.handle(Input::PersistFailed(sequence), now),
-            Order::Trouble(trouble) => self.event_loop.effects().note(trouble, now),
-            Order::Refused(refusal) => self.event_loop.handle(Input::Refused(refusal), now),
-            Order::Facts(facts) => {
+            ControlEvent::LayoutPersisted(sequence, false) => {
+                self.event_loop.handle(Input::PersistFailed(sequence), now)
+            }
+            ControlEvent::PeerRejected(rejection) => self.event_loop.effects().note_rejection(rejection, now),
+            ControlEvent::JoinRefused(refusal) => self.event_loop.handle(Input::Refused(refusal), now),
+            ControlEvent::NodeStats(facts) => {
                 let view = Arc::clone(self.event_loop.view());
                 self.roll.tidy(&view, self.event_loop.needs_operator().collect());
                 self.roll.compare(self.event_loop.layout());
@@ -211,7 +213,7 @@ impl Grid {
                 self.roll.hear(view.this(), facts, &view);
                 self.roll.compare_keys(&view);
             }
-            Order::Leave(done) => {
+            ControlEvent::Leave(done) => {
                 self.event_loop.handle(Input::Leave, now);
                 let late = Instant::now() + FAREWELL;
                 while !self.event_loop.effects().is_delivered() && Instant::now() < late {
@@ -224,14 +226,16 @@ impl Grid {
 }
 
 impl Inbox {
-    async fn next(&self, wait: Duration) -> Heard {
-        let report = async { self.ears.reports.recv_async().await.map_or(Heard::Nothing, Heard::Report) };
-        let letter = async { self.ears.letters.recv_async().await.map_or(Heard::Nothing, Heard::Letter) };
-        let order = async { self.orders.recv_async().await.map_or(Heard::Nothing, Heard::Order) };
+    async fn next(&self, wait: Duration) -> Incoming {
+        let report =
+            async { self.ears.reports.recv_async().await.map_or(Incoming::Nothing, Incoming::Report) };
+        let letter =
+            async { self.ears.letters.recv_async().await.map_or(Incoming::Nothing, Incoming::Letter) };
+        let event = async { self.events.recv_async().await.map_or(Incoming::Nothing, Incoming::Event) };
         let late = async {
             glommio::timer::sleep(wait).await;
-            Heard::Nothing
+            Incoming::Nothing
         };
-        future::or(future::or(order, report), future::or(letter, late)).await
+        future::or(future::or(event, report), future::or(letter, late)).await
     }
 }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Order;
+use super::ControlEvent;
 use crate::cluster::layout::{FirstWord, Layout};
 use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
@@ -46,14 +46,14 @@ impl Roll {
         Arc::clone(&self.node)
     }
 
-    /// Finds out what this node has to say, if its time has come; that comes back as [`Order::Facts`].
-    pub(super) fn look(&mut self, orders: &flume::Sender<Order>) {
+    /// Finds out what this node has to say, if its time has come; that comes back as [`ControlEvent::NodeStats`].
+    pub(super) fn look(&mut self, events: &flume::Sender<ControlEvent>) {
         if Instant::now() < self.due {
             return;
         }
         self.due = Instant::now() + EVERY;
         let mut facts = self.own();
-        let (data, orders) = (self.node.layout.root().to_path_buf(), orders.clone());
+        let (data, events) = (self.node.layout.root().to_path_buf(), events.clone());
         glommio::spawn_local(async move {
             // A disk that hangs holds this up; and a panic on the blocking thread would leave it waiting forever.
             let free = move || {
@@ -63,7 +63,7 @@ impl Roll {
             let free = move || catch_unwind(AssertUnwindSafe(free)).ok().flatten();
             facts.free = glommio::executor().spawn_blocking(free).await;
             // When there is no room, the next call says it.
-            let _ = orders.try_send(Order::Facts(facts));
+            let _ = events.try_send(ControlEvent::NodeStats(facts));
         })
         .detach();
     }
