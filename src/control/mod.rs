@@ -29,7 +29,7 @@ use signal_hook::iterator::Signals;
 
 use self::cluster::effects::RuntimeEffects;
 use self::cluster::gossip_sender::Post;
-use self::cluster::layout_store::KeepError;
+use self::cluster::layout_store::LayoutStoreError;
 use self::cluster::stats_exchange::Roll;
 use self::cluster::{ControlEvent, Inbox};
 use self::listen::ListenError;
@@ -77,7 +77,7 @@ pub enum RunError {
     /// The data directory cannot be used.
     Data(OpenError),
     /// What is remembered of the cluster cannot be used.
-    Cluster(KeepError),
+    Cluster(LayoutStoreError),
     /// The address cannot be listened on.
     Listen(ListenError),
     /// The layout names other members, and there is no secret to prove anything to them by.
@@ -242,7 +242,7 @@ fn health(config: &Config, data: &DataDirectory, metrics: &Arc<DiskMetrics>) -> 
 fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
     let joins = !config.cluster.join.is_empty();
     let layout =
-        cluster::layout_store::recall(&data.layout, &data.identity, joins).map_err(RunError::Cluster)?;
+        cluster::layout_store::load(&data.layout, &data.identity, joins).map_err(RunError::Cluster)?;
     let this = NodeId::from_bytes(data.identity.id);
     if config.secrets.is_empty() && layout.as_ref().is_some_and(|layout| layout.has_others(this)) {
         return Err(RunError::NoSecret);

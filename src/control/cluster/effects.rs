@@ -159,12 +159,12 @@ impl Effects for RuntimeEffects {
         let events = self.events.clone();
         glommio::spawn_local(async move {
             // A panic on the blocking thread would leave this waiting forever.
-            let keep =
-                move || catch_unwind(AssertUnwindSafe(|| layout_store::keep(&paths, &bytes, newcomer)));
-            let kept = glommio::executor().spawn_blocking(keep).await;
+            let persist =
+                move || catch_unwind(AssertUnwindSafe(|| layout_store::persist(&paths, &bytes, newcomer)));
+            let kept = glommio::executor().spawn_blocking(persist).await;
             let kept = kept.unwrap_or_else(|_| Err("a panic".to_owned()));
             if let Err(error) = &kept {
-                log::error!(error; "cannot keep the cluster's layout; it is tried again");
+                log::error!(error; "cannot persist the cluster's layout; the node tries again in a second, look at the disk of its data directory");
             }
             let _ = events.send_async(ControlEvent::LayoutPersisted(sequence, kept.is_ok())).await;
         })

@@ -1,4 +1,4 @@
-//! What a node remembers of its cluster over a restart: the layout, with all members in it. Blocking.
+//! The layout store: a node loads its last layout, with all members in it, when it starts. Blocking.
 
 use std::fmt;
 use std::fs;
@@ -11,55 +11,55 @@ use crate::store::identity::Identity;
 use crate::store::path;
 use crate::store::record::{self, RecordError};
 
-/// Why a node cannot take up where it was. Nothing was changed.
+/// Why a node cannot continue with its last layout. Nothing was changed.
 #[derive(Debug)]
-pub enum KeepError {
-    /// The layout that it once had is damaged or gone, and it is told to join nobody who could give it again. A
-    /// node that founded another cluster then would answer uploads that lie on it alone.
+pub enum LayoutStoreError {
+    /// The layout file is damaged or gone, and `cluster.join` names no node that could send the layout again. If the
+    /// node founded another cluster then, it would acknowledge uploads that lie on it alone.
     Lost(PathBuf),
     /// The system's refusal.
     Io(PathBuf, io::Error),
 }
 
-/// The layout that was kept last; `None` if there is none, or none that can be trusted. `joins` says whether this
-/// node asks others to be taken in: they give it what it had.
+/// Loads the layout that was persisted last; `None` if there is none, or none that can be trusted. `joins` says whether
+/// this node asks others to join: they send it the layout again.
 ///
 /// # Errors
-/// [`KeepError`]
-pub(in crate::control) fn recall(
+/// [`LayoutStoreError`]
+pub(in crate::control) fn load(
     paths: &path::Layout,
     identity: &Identity,
     joins: bool,
-) -> Result<Option<Layout>, KeepError> {
+) -> Result<Option<Layout>, LayoutStoreError> {
     let file = paths.cluster_layout();
     let found = match record::read(&file) {
         Ok(None) if identity.is_member => Err("is gone"),
         Ok(None) => return Ok(None),
         Ok(Some(bytes)) => Layout::decode(&bytes).map_err(|_| "is damaged"),
         Err(RecordError::Damaged) => Err("is damaged"),
-        Err(RecordError::Io(error)) => return Err(KeepError::Io(file, error)),
+        Err(RecordError::Io(error)) => return Err(LayoutStoreError::Io(file, error)),
     };
     match found {
         Ok(layout) => Ok(Some(layout)),
-        Err(_) if !joins => Err(KeepError::Lost(file)),
+        Err(_) if !joins => Err(LayoutStoreError::Lost(file)),
         Err(what) => {
-            log::error!("the cluster's layout that this node kept {what}; it asks its cluster for it anew");
+            log::error!("this node's layout file {what}; the node asks its cluster for the layout again");
             Ok(None)
         }
     }
 }
 
-/// Whether the layout that was kept last names other members. One that cannot be read names none.
+/// Whether the layout that was persisted last names other members. An unreadable one names none.
 pub(in crate::control) fn has_peers(paths: &path::Layout, this: NodeId) -> bool {
     let kept = record::read(&paths.cluster_layout()).ok().flatten();
     kept.and_then(|bytes| Layout::decode(&bytes).ok()).is_some_and(|layout| layout.has_others(this))
 }
 
-/// Keeps a layout durably. `newcomer` is the identity of a node that never had one: it has from now on.
+/// Makes a layout durable. `newcomer` is the identity of a node that never had one: from now on it is a member.
 ///
 /// # Errors
-/// What was refused, as a sentence for the log; then the last layout stands, or this one.
-pub(in crate::control) fn keep(
+/// The system's refusal, as a sentence for the log. On disk is the last layout then, or this one.
+pub(in crate::control) fn persist(
     paths: &path::Layout,
     bytes: &[u8],
     newcomer: Option<Identity>,
@@ -85,7 +85,7 @@ pub(in crate::control) fn random() -> io::Result<[u64; 2]> {
     Ok([(both >> 64) as u64, both as u64])
 }
 
-impl fmt::Display for KeepError {
+impl fmt::Display for LayoutStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost(path) => write!(
@@ -99,7 +99,7 @@ impl fmt::Display for KeepError {
     }
 }
 
-impl std::error::Error for KeepError {}
+impl std::error::Error for LayoutStoreError {}
 
 #[cfg(test)]
 mod tests {
@@ -114,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_recalled_and_the_node_is_a_member_from_then_on() {
+    fn a_persisted_layout_is_loaded_and_the_node_is_a_member_from_then_on() {
         let root = tempfile::tempdir().unwrap();
         let data = open(root.path(), "a", DATA_MODE).unwrap();
-        assert!(matches!(recall(&data.layout, &data.identity, false), Ok(None)));
-        keep(&data.layout, &layout().encode(), Some(data.identity.clone())).unwrap();
-        keep(&data.layout, &layout().encode(), None).unwrap();
-        assert_eq!(recall(&data.layout, &data.identity, false).unwrap(), Some(layout()));
+        assert!(matches!(load(&data.layout, &data.identity, false), Ok(None)));
+        persist(&data.layout, &layout().encode(), Some(data.identity.clone())).unwrap();
+        persist(&data.layout, &layout().encode(), None).unwrap();
+        assert_eq!(load(&data.layout, &data.identity, false).unwrap(), Some(layout()));
         drop(data);
         assert!(open(root.path(), "a", DATA_MODE).unwrap().identity.is_member);
     }
@@ -130,16 +130,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let data = open(root.path(), "a", DATA_MODE).unwrap();
         let identity = Identity { is_member: true, ..data.identity.clone() };
-        assert!(matches!(recall(&data.layout, &identity, false), Err(KeepError::Lost(_))));
-        assert!(matches!(recall(&data.layout, &identity, true), Ok(None)));
+        assert!(matches!(load(&data.layout, &identity, false), Err(LayoutStoreError::Lost(_))));
+        assert!(matches!(load(&data.layout, &identity, true), Ok(None)));
         let torn = &layout().encode()[..40];
         for damage in [&b"half"[..], b""] {
             fs::write(data.layout.cluster_layout(), damage).unwrap();
-            assert!(matches!(recall(&data.layout, &data.identity, false), Err(KeepError::Lost(_))));
-            assert!(matches!(recall(&data.layout, &data.identity, true), Ok(None)));
+            assert!(matches!(load(&data.layout, &data.identity, false), Err(LayoutStoreError::Lost(_))));
+            assert!(matches!(load(&data.layout, &data.identity, true), Ok(None)));
         }
         // Whole as a file, and yet no layout.
         record::replace(&data.layout.cluster_layout(), torn).unwrap();
-        assert!(matches!(recall(&data.layout, &data.identity, false), Err(KeepError::Lost(_))));
+        assert!(matches!(load(&data.layout, &data.identity, false), Err(LayoutStoreError::Lost(_))));
     }
 }
