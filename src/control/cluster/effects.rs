@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::event_log::Journal;
+use super::event_log::EventLog;
 use super::event_loop::Effects;
 use super::gossip_sender::Post;
 use super::publish::Publisher;
@@ -25,7 +25,7 @@ pub(in crate::control) struct RuntimeEffects {
     node: Arc<Node>,
     post: Post,
     publisher: Publisher,
-    journal: Journal,
+    event_log: EventLog,
     members: Arc<MemberMetrics>,
     events: flume::Sender<ControlEvent>,
     /// Until the first layout is durable.
@@ -55,7 +55,7 @@ impl RuntimeEffects {
             node,
             post,
             publisher: Publisher::new(mailboxes),
-            journal: Journal::default(),
+            event_log: EventLog::default(),
             members,
             events,
             newcomer: Some(identity).filter(|identity| !identity.is_member).cloned(),
@@ -92,7 +92,7 @@ impl RuntimeEffects {
             PeerRejection::Unanswered if self.is_joined || self.has_recent_rejection(now) => return,
             PeerRejection::Unanswered => Standing::Unanswered,
         };
-        self.journal.log_rejection(rejection, now);
+        self.event_log.log_rejection(rejection, now);
         self.set_degraded(standing, now);
     }
 
@@ -193,7 +193,7 @@ impl Effects for RuntimeEffects {
             };
             self.set_degraded(standing, now);
         }
-        self.journal.tell(event, view, now);
+        self.event_log.log_event(event, view, now);
     }
 
     fn holds_images(&self) -> bool {

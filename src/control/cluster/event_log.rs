@@ -10,30 +10,30 @@ use crate::cluster::time::Time;
 use crate::cluster::view::View;
 
 /// Between two lines of one kind.
-const AGAIN_MS: u64 = 60_000;
+const REPEAT_AFTER_MS: u64 = 60_000;
 
 /// Lines that are remembered within a minute before no further stranger is told of. All others are as many as there are
 /// kinds of events and members: at most three a member, and 1,024 members.
-const TOLD_MAX: usize = 128;
+const REMEMBERED_MAX: usize = 128;
 
 /// When what was said last.
 #[derive(Default)]
-pub(super) struct Journal {
+pub(super) struct EventLog {
     events: BTreeMap<Event, Time>,
     rejections: BTreeMap<PeerRejection, Time>,
 }
 
-impl Journal {
+impl EventLog {
     /// Says it, unless it was said a moment ago.
-    pub(super) fn tell(&mut self, event: Event, view: &View, now: Time) {
-        let is_of_a_stranger = matches!(event, Event::Refused(..) | Event::Impostor(_));
-        self.events.retain(|_, at| now.since(*at) < AGAIN_MS);
-        if is_of_a_stranger && self.events.len() >= TOLD_MAX {
+    pub(super) fn log_event(&mut self, event: Event, view: &View, now: Time) {
+        let is_about_stranger = matches!(event, Event::Refused(..) | Event::Impostor(_));
+        self.events.retain(|_, at| now.since(*at) < REPEAT_AFTER_MS);
+        if is_about_stranger && self.events.len() >= REMEMBERED_MAX {
             return;
         }
         let is_news = matches!(event, Event::Up(_) | Event::Down(_) | Event::Outing(_) | Event::Promoted);
         if is_news || is_new(&mut self.events, event, now) {
-            say(event, view);
+            write_line(event, view);
         }
     }
 
@@ -56,7 +56,7 @@ impl Journal {
 }
 
 fn is_new<T: Ord>(told: &mut BTreeMap<T, Time>, what: T, now: Time) -> bool {
-    told.retain(|_, at| now.since(*at) < AGAIN_MS);
+    told.retain(|_, at| now.since(*at) < REPEAT_AFTER_MS);
     if told.contains_key(&what) {
         return false;
     }
@@ -64,7 +64,7 @@ fn is_new<T: Ord>(told: &mut BTreeMap<T, Time>, what: T, now: Time) -> bool {
     true
 }
 
-fn say(event: Event, view: &View) {
+fn write_line(event: Event, view: &View) {
     let name =
         |node: NodeId| view.member(node).map_or_else(|| node.to_string(), |member| member.name.to_string());
     match event {
