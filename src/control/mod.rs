@@ -28,7 +28,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use self::cluster::effects::RuntimeEffects;
-use self::cluster::gossip_sender::Post;
+use self::cluster::gossip_sender::GossipSender;
 use self::cluster::layout_store::LayoutStoreError;
 use self::cluster::stats_exchange::Roll;
 use self::cluster::{ControlEvent, Inbox};
@@ -143,13 +143,13 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let (senders, threads) =
         start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
     let (control_events, control_events_in) = cluster::events();
-    let post = Post::new(Rc::new(Pool::new(Arc::clone(&node.identity))), control_events.clone());
+    let gossip = GossipSender::new(Rc::new(Pool::new(Arc::clone(&node.identity))), control_events.clone());
     let effects = RuntimeEffects::new(
         Arc::clone(&node),
         &data.identity,
         senders.clone(),
         members,
-        post,
+        gossip,
         control_events.clone(),
     );
     let roll = Roll::new(

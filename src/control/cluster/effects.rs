@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::event_log::EventLog;
 use super::event_loop::Effects;
-use super::gossip_sender::Post;
+use super::gossip_sender::GossipSender;
 use super::publish::Publisher;
-use super::{ControlEvent, LetterKind, PeerRejection, layout_store};
+use super::{ControlEvent, Envelope, PeerRejection, layout_store};
 use crate::cluster::core::{Event, Refusal};
 use crate::cluster::layout::{LayoutHash, Role, Taken};
 use crate::cluster::node::{NodeId, NodeUrl};
@@ -23,7 +23,7 @@ use crate::telemetry::metrics::{Label as _, Member, MemberMetrics};
 /// See the module's text.
 pub(in crate::control) struct RuntimeEffects {
     node: Arc<Node>,
-    post: Post,
+    gossip: GossipSender,
     publisher: Publisher,
     event_log: EventLog,
     members: Arc<MemberMetrics>,
@@ -48,12 +48,12 @@ impl RuntimeEffects {
         identity: &Identity,
         mailboxes: Vec<flume::Sender<Message>>,
         members: Arc<MemberMetrics>,
-        post: Post,
+        gossip: GossipSender,
         events: flume::Sender<ControlEvent>,
     ) -> Self {
         Self {
             node,
-            post,
+            gossip,
             publisher: Publisher::new(mailboxes),
             event_log: EventLog::default(),
             members,
@@ -80,7 +80,7 @@ impl RuntimeEffects {
     }
 
     pub(super) fn is_delivered(&self) -> bool {
-        self.post.is_delivered()
+        self.gossip.is_delivered()
     }
 
     /// Another node does not even read what this one sends.
@@ -105,8 +105,8 @@ impl RuntimeEffects {
     /// Says what this node says of itself to all others that answer.
     pub(super) fn send_stats(&self, facts: &Facts, view: &View) {
         for (node, member) in view.members().filter(|(node, member)| member.alive && *node != view.this()) {
-            let letter = LetterKind::Facts.seal(&facts.encode());
-            self.post.send(&member.url, Some(node), self.layout, letter);
+            let letter = Envelope::NodeStats.encode(&facts.encode());
+            self.gossip.send(&member.url, Some(node), self.layout, letter);
         }
     }
 
@@ -151,7 +151,7 @@ fn of_taken(taken: Taken) -> Standing {
 
 impl Effects for RuntimeEffects {
     fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, bytes: Vec<u8>) {
-        self.post.send(url, node, self.layout, LetterKind::Core.seal(&bytes));
+        self.gossip.send(url, node, self.layout, Envelope::Core.encode(&bytes));
     }
 
     fn persist(&mut self, sequence: u64, bytes: Vec<u8>) {

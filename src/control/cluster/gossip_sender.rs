@@ -16,38 +16,38 @@ use crate::peer::call::{self, Call, GIVEN};
 use crate::peer::pool::{Address, PeerError, Pool, Request};
 
 /// A letter that is older is of no use: the next one says the same, or better.
-const WITHIN: Duration = Duration::from_secs(2);
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Letters on their way to one node; one that does not answer gets no more.
-const UNDER_WAY_MAX: usize = 8;
+const IN_FLIGHT_MAX: usize = 8;
 
 /// The letters of one node.
-pub(in crate::control) struct Post {
+pub(in crate::control) struct GossipSender {
     pool: Rc<Pool>,
-    under_way: Rc<UnderWay>,
+    in_flight: Rc<InFlight>,
     events: flume::Sender<ControlEvent>,
 }
 
 #[derive(Default)]
-struct UnderWay {
+struct InFlight {
     by_url: RefCell<HashMap<NodeUrl, usize>>,
     all: Cell<usize>,
 }
 
-impl Post {
+impl GossipSender {
     pub(in crate::control) fn new(pool: Rc<Pool>, events: flume::Sender<ControlEvent>) -> Self {
-        Self { pool, under_way: Rc::default(), events }
+        Self { pool, in_flight: Rc::default(), events }
     }
 
     /// Sends a letter. Does not wait; what cannot be delivered is lost, and a cause that an operator has to mend is
     /// reported.
     pub(super) fn send(&self, url: &NodeUrl, node: Option<NodeId>, layout: LayoutHash, bytes: Vec<u8>) {
-        let Some(turn) = Turn::take(&self.under_way, url) else { return };
+        let Some(slot) = SendSlot::try_acquire(&self.in_flight, url) else { return };
         let (pool, events) = (Rc::clone(&self.pool), self.events.clone());
         glommio::spawn_local(async move {
-            let to = Address { url: turn.url.clone(), node };
+            let to = Address { url: slot.url.clone(), node };
             let request = Request { call: Call::Gossip, layout, body: Outgoing::Bytes(Bytes::from(bytes)) };
-            match pool.ask(&to, request, WITHIN).await {
+            match pool.ask(&to, request, SEND_TIMEOUT).await {
                 Ok(answer) if answer.status == GIVEN => {
                     if let Some(refusal) = call::read_rejection(answer.metadata()) {
                         // Lost when there is no room: it is said again.
@@ -63,14 +63,14 @@ impl Post {
                     }
                 }
             }
-            drop(turn);
+            drop(slot);
         })
         .detach();
     }
 
     /// Whether nothing is on its way.
     pub(super) fn is_delivered(&self) -> bool {
-        self.under_way.all.get() == 0
+        self.in_flight.all.get() == 0
     }
 }
 
@@ -90,28 +90,28 @@ fn rejection(error: PeerError, is_of_join_list: bool) -> Option<PeerRejection> {
 }
 
 /// One letter under way; dropping it makes room for another.
-struct Turn {
-    under_way: Rc<UnderWay>,
+struct SendSlot {
+    in_flight: Rc<InFlight>,
     url: NodeUrl,
 }
 
-impl Turn {
-    fn take(under_way: &Rc<UnderWay>, url: &NodeUrl) -> Option<Self> {
-        let mut by_url = under_way.by_url.borrow_mut();
+impl SendSlot {
+    fn try_acquire(in_flight: &Rc<InFlight>, url: &NodeUrl) -> Option<Self> {
+        let mut by_url = in_flight.by_url.borrow_mut();
         let count = by_url.entry(url.clone()).or_default();
-        if *count == UNDER_WAY_MAX {
+        if *count == IN_FLIGHT_MAX {
             return None;
         }
         *count += 1;
-        under_way.all.set(under_way.all.get() + 1);
-        Some(Self { under_way: Rc::clone(under_way), url: url.clone() })
+        in_flight.all.set(in_flight.all.get() + 1);
+        Some(Self { in_flight: Rc::clone(in_flight), url: url.clone() })
     }
 }
 
-impl Drop for Turn {
+impl Drop for SendSlot {
     fn drop(&mut self) {
-        self.under_way.all.set(self.under_way.all.get() - 1);
-        let mut by_url = self.under_way.by_url.borrow_mut();
+        self.in_flight.all.set(self.in_flight.all.get() - 1);
+        let mut by_url = self.in_flight.by_url.borrow_mut();
         match by_url.get_mut(&self.url) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(by_url.remove(&self.url)),
@@ -124,14 +124,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_that_takes_no_letters_gets_no_more_and_others_do() {
-        let under_way = Rc::default();
+    fn a_node_that_does_not_answer_gets_no_more_messages_and_others_do() {
+        let in_flight = Rc::default();
         let [one, other] = ["http://a:1", "http://b:1"].map(|text| NodeUrl::parse(text).unwrap());
-        let turns: Vec<_> = (0..UNDER_WAY_MAX).map(|_| Turn::take(&under_way, &one).unwrap()).collect();
-        assert!(Turn::take(&under_way, &one).is_none());
-        assert!(Turn::take(&under_way, &other).is_some());
-        drop(turns);
-        assert!(Turn::take(&under_way, &one).is_some());
-        assert_eq!((under_way.all.get(), under_way.by_url.borrow().len()), (0, 0));
+        let slots: Vec<_> =
+            (0..IN_FLIGHT_MAX).map(|_| SendSlot::try_acquire(&in_flight, &one).unwrap()).collect();
+        assert!(SendSlot::try_acquire(&in_flight, &one).is_none());
+        assert!(SendSlot::try_acquire(&in_flight, &other).is_some());
+        drop(slots);
+        assert!(SendSlot::try_acquire(&in_flight, &one).is_some());
+        assert_eq!((in_flight.all.get(), in_flight.by_url.borrow().len()), (0, 0));
     }
 }

@@ -42,7 +42,7 @@ const GAP: Duration = Duration::from_millis(1_500);
 const CATCH_UP: Duration = Duration::from_millis(500);
 
 /// Letters that are read before the clock is looked at again.
-const LETTERS_AT_ONCE: usize = 64;
+const MESSAGES_AT_ONCE: usize = 64;
 
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -78,22 +78,22 @@ pub(super) enum PeerRejection {
 
 /// What a letter holds, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LetterKind {
+enum Envelope {
     /// A message between cores.
     Core,
     /// What the sender says of itself.
-    Facts,
+    NodeStats,
 }
 
-impl LetterKind {
-    fn seal(self, bytes: &[u8]) -> Vec<u8> {
+impl Envelope {
+    fn encode(self, bytes: &[u8]) -> Vec<u8> {
         [&[self as u8], bytes].concat()
     }
 
-    fn open(bytes: &[u8]) -> Option<(Self, &[u8])> {
+    fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
         match bytes.split_first()? {
             (0, rest) => Some((Self::Core, rest)),
-            (1, rest) => Some((Self::Facts, rest)),
+            (1, rest) => Some((Self::NodeStats, rest)),
             _ => None,
         }
     }
@@ -146,8 +146,8 @@ pub(super) async fn run(
         let gap = last.elapsed() > GAP;
         last = Instant::now();
         grid.take(incoming, clock.line.now()).await;
-        for letter in inbox.ears.letters.try_iter().take(LETTERS_AT_ONCE) {
-            grid.read(&letter, clock.line.now());
+        for letter in inbox.ears.letters.try_iter().take(MESSAGES_AT_ONCE) {
+            grid.handle_gossip(&letter, clock.line.now());
         }
         if gap {
             // This tells the core that time was lost; what is due then waits for the letters.
@@ -173,20 +173,20 @@ impl Grid {
                 self.event_loop.run_effects(now);
             }
             Incoming::Report(Report::HoldsImages) => self.event_loop.handle(Input::HoldsImages(true), now),
-            Incoming::Letter(letter) => self.read(&letter, now),
+            Incoming::Letter(letter) => self.handle_gossip(&letter, now),
             Incoming::Event(event) => self.handle_event(event, now).await,
             Incoming::Nothing => {}
         }
     }
 
-    fn read(&mut self, letter: &Letter, now: Time) {
-        match LetterKind::open(&letter.bytes) {
-            Some((LetterKind::Facts, facts)) => {
+    fn handle_gossip(&mut self, letter: &Letter, now: Time) {
+        match Envelope::decode(&letter.bytes) {
+            Some((Envelope::NodeStats, facts)) => {
                 if let Some(facts) = Facts::decode(facts) {
                     self.roll.hear(letter.from, facts, self.event_loop.view());
                 }
             }
-            Some((LetterKind::Core, message)) => {
+            Some((Envelope::Core, message)) => {
                 self.event_loop.handle(Input::Message(letter.from, message), now);
             }
             // Of a later version: the core says that it cannot be read.

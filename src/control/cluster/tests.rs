@@ -29,7 +29,7 @@ fn url(number: u8) -> NodeUrl {
 /// What a node did, where the test can see it.
 #[derive(Default)]
 struct Seen {
-    post: VecDeque<(NodeUrl, Vec<u8>)>,
+    gossip: VecDeque<(NodeUrl, Vec<u8>)>,
     keeping: Option<(u64, Vec<u8>)>,
     kept: Option<Vec<u8>>,
     events: Vec<Event>,
@@ -43,7 +43,7 @@ struct Memory(Rc<RefCell<Seen>>);
 
 impl Effects for Memory {
     fn send(&mut self, url: &NodeUrl, _: Option<NodeId>, bytes: Vec<u8>) {
-        self.0.borrow_mut().post.push_back((url.clone(), bytes));
+        self.0.borrow_mut().gossip.push_back((url.clone(), bytes));
     }
     fn persist(&mut self, sequence: u64, bytes: Vec<u8>) {
         let before = self.0.borrow_mut().keeping.replace((sequence, bytes));
@@ -107,7 +107,7 @@ impl Town {
     fn restart(&mut self, number: usize) {
         let resident = &mut self.residents[number];
         resident.starts += 1;
-        resident.seen.borrow_mut().post.clear();
+        resident.seen.borrow_mut().gossip.clear();
         resident.seen.borrow_mut().keeping = None;
         let now = Time::from_millis(self.now);
         resident.event_loop = start(&resident.settings, resident.id, resident.starts, &resident.seen, now);
@@ -129,9 +129,9 @@ impl Town {
                 }
             }
             for from in 0..self.residents.len() {
-                let post = std::mem::take(&mut self.residents[from].seen.borrow_mut().post);
+                let gossip = std::mem::take(&mut self.residents[from].seen.borrow_mut().gossip);
                 let id = self.residents[from].id;
-                for (url, bytes) in post {
+                for (url, bytes) in gossip {
                     let to = self.residents.iter_mut().find(|other| other.settings.about.url == url);
                     to.into_iter().for_each(|to| to.event_loop.handle(Input::Message(id, &bytes), now));
                 }
