@@ -30,7 +30,7 @@ use signal_hook::iterator::Signals;
 use self::cluster::effects::RuntimeEffects;
 use self::cluster::gossip_sender::GossipSender;
 use self::cluster::layout_store::LayoutStoreError;
-use self::cluster::stats_exchange::Roll;
+use self::cluster::stats_exchange::StatsExchange;
 use self::cluster::{ControlEvent, Inbox};
 use self::listen::ListenError;
 use self::plan::Plan;
@@ -152,7 +152,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         gossip,
         control_events.clone(),
     );
-    let roll = Roll::new(
+    let stats = StatsExchange::new(
         Arc::clone(&node),
         metrics,
         config.http.recipe.checksum(),
@@ -166,7 +166,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let executor = executor(plan.control)?;
     watchdog::start(Arc::clone(&control.node), Bells::of_executors())?;
     let ended = executor.run(async move {
-        glommio::spawn_local(cluster::run(settings, boot, (effects, roll), inbox, on_ready)).detach();
+        glommio::spawn_local(cluster::run(settings, boot, (effects, stats), inbox, on_ready)).detach();
         control.run().await
     });
     for thread in threads {

@@ -25,7 +25,7 @@ use futures_lite::future;
 
 use self::effects::RuntimeEffects;
 use self::event_loop::{Effects, EventLoop};
-use self::stats_exchange::Roll;
+use self::stats_exchange::StatsExchange;
 use crate::cluster::core::{Boot, Input, Refusal, Settings};
 use crate::cluster::time::Time;
 use crate::shard::line::{Ears, Letter, Report};
@@ -112,9 +112,9 @@ pub(super) struct Inbox {
 }
 
 /// A node's part in its cluster, with all that it is made of.
-struct Grid {
+struct ClusterTask {
     event_loop: EventLoop<RuntimeEffects>,
-    roll: Roll,
+    stats: StatsExchange,
 }
 
 enum Incoming {
@@ -129,44 +129,45 @@ enum Incoming {
 pub(super) async fn run(
     settings: Settings,
     boot: Boot,
-    (effects, roll): (RuntimeEffects, Roll),
+    (effects, stats): (RuntimeEffects, StatsExchange),
     inbox: Inbox,
     on_ready: impl FnOnce(),
 ) {
-    let clock = roll.node();
+    let clock = stats.node();
     // A node that remembers its cluster goes by that from its first answer on.
     let has_to_ask = !settings.join.is_empty() && boot.layout.is_none();
-    let mut grid = Grid { event_loop: EventLoop::new(settings, boot, effects, clock.line.now()), roll };
+    let mut task =
+        ClusterTask { event_loop: EventLoop::new(settings, boot, effects, clock.line.now()), stats };
     let (mut on_ready, mut last, mut quiet_until) = (Some(on_ready), Instant::now(), Instant::now());
     loop {
-        let due = Duration::from_millis(grid.event_loop.next_deadline().since(clock.line.now()));
+        let due = Duration::from_millis(task.event_loop.next_deadline().since(clock.line.now()));
         let quiet = quiet_until.saturating_duration_since(Instant::now());
         let incoming = inbox.next(due.max(quiet).min(LOOK_EVERY)).await;
-        grid.event_loop.effects().heartbeat();
+        task.event_loop.effects().heartbeat();
         let gap = last.elapsed() > GAP;
         last = Instant::now();
-        grid.take(incoming, clock.line.now()).await;
+        task.handle(incoming, clock.line.now()).await;
         for letter in inbox.ears.letters.try_iter().take(MESSAGES_AT_ONCE) {
-            grid.handle_gossip(&letter, clock.line.now());
+            task.handle_gossip(&letter, clock.line.now());
         }
         if gap {
             // This tells the core that time was lost; what is due then waits for the letters.
-            grid.event_loop.handle(Input::Tick, clock.line.now());
+            task.event_loop.handle(Input::Tick, clock.line.now());
             quiet_until = Instant::now() + CATCH_UP;
-        } else if quiet_until <= last && grid.event_loop.next_deadline() <= clock.line.now() {
-            grid.event_loop.handle(Input::Tick, clock.line.now());
+        } else if quiet_until <= last && task.event_loop.next_deadline() <= clock.line.now() {
+            task.event_loop.handle(Input::Tick, clock.line.now());
         }
-        grid.roll.look(&inbox.own_events);
-        let has_layout = grid.event_loop.layout().is_some();
-        let is_ready = has_to_ask || (has_layout && grid.event_loop.effects().is_view_published());
+        task.stats.collect_if_due(&inbox.own_events);
+        let has_layout = task.event_loop.layout().is_some();
+        let is_ready = has_to_ask || (has_layout && task.event_loop.effects().is_view_published());
         if let Some(on_ready) = on_ready.take_if(|_| is_ready) {
             on_ready();
         }
     }
 }
 
-impl Grid {
-    async fn take(&mut self, incoming: Incoming, now: Time) {
+impl ClusterTask {
+    async fn handle(&mut self, incoming: Incoming, now: Time) {
         match incoming {
             Incoming::Report(Report::ViewTaken { shard, number }) => {
                 self.event_loop.effects().view_taken(shard, number);
@@ -183,7 +184,7 @@ impl Grid {
         match Envelope::decode(&letter.bytes) {
             Some((Envelope::NodeStats, facts)) => {
                 if let Some(facts) = Facts::decode(facts) {
-                    self.roll.hear(letter.from, facts, self.event_loop.view());
+                    self.stats.record(letter.from, facts, self.event_loop.view());
                 }
             }
             Some((Envelope::Core, message)) => {
@@ -207,11 +208,11 @@ impl Grid {
             ControlEvent::JoinRefused(refusal) => self.event_loop.handle(Input::Refused(refusal), now),
             ControlEvent::NodeStats(facts) => {
                 let view = Arc::clone(self.event_loop.view());
-                self.roll.tidy(&view, self.event_loop.needs_operator().collect());
-                self.roll.compare(self.event_loop.layout());
+                self.stats.forget_former_members(&view, self.event_loop.needs_operator().collect());
+                self.stats.compare_configuration(self.event_loop.layout());
                 self.event_loop.effects().send_stats(&facts, &view);
-                self.roll.hear(view.this(), facts, &view);
-                self.roll.compare_keys(&view);
+                self.stats.record(view.this(), facts, &view);
+                self.stats.compare_operator_keys(&view);
             }
             ControlEvent::Leave(done) => {
                 self.event_loop.handle(Input::Leave, now);

@@ -18,7 +18,7 @@ use crate::telemetry::metrics::ShardMetrics;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// What is known of the members.
-pub(in crate::control) struct Roll {
+pub(in crate::control) struct StatsExchange {
     node: Arc<Node>,
     metrics: Vec<Arc<ShardMetrics>>,
     recipe: u32,
@@ -28,7 +28,7 @@ pub(in crate::control) struct Roll {
     due: Instant,
 }
 
-impl Roll {
+impl StatsExchange {
     /// `recipe` is the checksum over what the configuration says about variants, `first_word` what it says of what
     /// the layout rules, `live` what of it may change.
     pub(in crate::control) fn new(
@@ -47,12 +47,12 @@ impl Roll {
     }
 
     /// Finds out what this node has to say, if its time has come; that comes back as [`ControlEvent::NodeStats`].
-    pub(super) fn look(&mut self, events: &flume::Sender<ControlEvent>) {
+    pub(super) fn collect_if_due(&mut self, events: &flume::Sender<ControlEvent>) {
         if Instant::now() < self.due {
             return;
         }
         self.due = Instant::now() + EVERY;
-        let mut facts = self.own();
+        let mut facts = self.own_stats();
         let (data, events) = (self.node.layout.root().to_path_buf(), events.clone());
         glommio::spawn_local(async move {
             // A disk that hangs holds this up; and a panic on the blocking thread would leave it waiting forever.
@@ -69,37 +69,37 @@ impl Roll {
     }
 
     /// Another member, or this node, says this of itself.
-    pub(super) fn hear(&mut self, node: NodeId, facts: Facts, view: &View) {
+    pub(super) fn record(&mut self, node: NodeId, facts: Facts, view: &View) {
         let is_known = view.member(node).is_some() || node == view.this();
         if is_known && self.roster.facts.get(&node) != Some(&facts) {
             self.roster.facts.insert(node, facts);
-            self.show();
+            self.publish();
         }
     }
 
     /// Forgets who is no member any more.
-    pub(super) fn tidy(&mut self, view: &View, needs_operator: BTreeSet<NodeId>) {
+    pub(super) fn forget_former_members(&mut self, view: &View, needs_operator: BTreeSet<NodeId>) {
         let before =
             (self.roster.facts.len(), std::mem::replace(&mut self.roster.needs_operator, needs_operator));
         self.roster.facts.retain(|node, _| view.member(*node).is_some() || *node == view.this());
         if before.0 != self.roster.facts.len() || before.1 != self.roster.needs_operator {
-            self.show();
+            self.publish();
         }
     }
 
     /// Compares the configuration with the layout, and tells once what counts for nothing.
-    pub(super) fn compare(&mut self, layout: Option<&Layout>) {
+    pub(super) fn compare_configuration(&mut self, layout: Option<&Layout>) {
         let node = self.node.identity.node;
         let unheeded = layout.map(|layout| self.first_word.unheeded(layout, node)).unwrap_or_default();
         if unheeded != self.roster.unheeded {
             unheeded.iter().for_each(|sentence| log::warn!("{sentence}"));
             self.roster.unheeded = unheeded;
-            self.show();
+            self.publish();
         }
     }
 
     /// Compares the members' operator keys with this node's, and tells once of those that differ.
-    pub(super) fn compare_keys(&mut self, view: &View) {
+    pub(super) fn compare_operator_keys(&mut self, view: &View) {
         // By every secret: while they are rotated, another one may sign there.
         let own = self.node.identity.fingerprints(&self.live.operator_key());
         let differs = |facts: &Facts| facts.operator_key.as_ref().is_some_and(|key| !own.contains(key));
@@ -112,15 +112,15 @@ impl Roll {
                 log::warn!(node; "a member has another operator key than this node; set one access.operator_key for all");
             }
             self.roster.other_operator_key = others;
-            self.show();
+            self.publish();
         }
     }
 
-    fn show(&self) {
+    fn publish(&self) {
         self.node.line.roster.replace(self.roster.clone());
     }
 
-    fn own(&self) -> Facts {
+    fn own_stats(&self) -> Facts {
         // Nothing until every shard has counted: a part would look like a loss.
         let stored: Option<Vec<_>> = self.metrics.iter().map(|shard| shard.stored()).collect();
         let stored = stored.as_ref();
