@@ -10,10 +10,10 @@ use super::ProcessEvent;
 use crate::cluster::view::View;
 use crate::http;
 use crate::object::ObjectId;
-use crate::shard::lane::{Assistant, Worker};
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
+use crate::shard::worker::{Assistant, Worker};
 use crate::shard::{Node, Shard};
 use crate::telemetry::metrics::ShardMetrics;
 
@@ -86,7 +86,7 @@ impl Core {
             .map_err(|error| error.to_string())
     }
 
-    async fn run(self, lane: flume::Sender<crate::shard::lane::Job>) {
+    async fn run(self, lane: flume::Sender<crate::shard::worker::Job>) {
         let ended = self.ended;
         let mesh = Mesh::new(self.index, self.senders, Arc::clone(&self.metrics));
         let shard = Rc::new(Shard::new(

@@ -19,7 +19,7 @@ use super::unproven::Unproven;
 use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
-use crate::shard::spent::Spent;
+use crate::shard::timings::Spent;
 use crate::store::health::Trouble;
 use crate::store::{OPERATION_MAX, StoreError};
 use crate::telemetry::log::Limited;

@@ -28,7 +28,7 @@ use super::conditional;
 use super::framing::{Fault, Head};
 use super::live::Rules;
 use super::reply::{self, Freshness, Problem};
-use crate::shard::hot::{Entry, HotKey};
+use crate::shard::cache::{Entry, HotKey};
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::{Cache, Route};
 

@@ -29,10 +29,10 @@ use crate::shard::afar::NotFound;
 use crate::shard::afar::fetch::{Fetched, FetchedBody, PATIENCE};
 use crate::shard::afar::variant::{Anywhere, AnywhereError};
 use crate::shard::bodies::Charge;
-use crate::shard::hot::{self, Entry, HotKey};
+use crate::shard::cache::{self, Entry, HotKey};
 use crate::shard::mesh::AskError;
 use crate::shard::message::{Opened, VariantAsk};
-use crate::shard::spent::Spent;
+use crate::shard::timings::Spent;
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
 use crate::store::StoreError;
 use crate::store::health::Trouble;
@@ -103,7 +103,7 @@ async fn image(
     let recipe = Recipe::resolve(&wanted.spec, format, &context.settings.recipe)
         .map_err(|error| Problem::BadSpec(error.to_string()))?;
     if wanted.spec.is_full_plain() {
-        let key = hot::stored_key(id, format);
+        let key = cache::stored_key(id, format);
         if let Some(entry) = context.shard.hot(&key) {
             return Ok(hit(key, entry, wanted.freshness(), headers));
         }
@@ -252,7 +252,7 @@ fn respond_from_peer(
     let stream = match body {
         FetchedBody::Whole(bytes) => {
             let entry = Entry::new(bytes, format, &etag, uploaded);
-            context.shard.keep_hot(hot::stored_key(id, format), &entry);
+            context.shard.keep_hot(cache::stored_key(id, format), &entry);
             return ready(&entry, freshness, headers, Cache::Peer);
         }
         FetchedBody::Stream(stream) => stream,

@@ -14,7 +14,7 @@ use super::exchange::{Answer, BodyState, Context};
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::{cluster, download, exchange, fast_path, image, info, listing, status, upload};
-use crate::shard::line::Standing;
+use crate::shard::control_link::Standing;
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::Route;
 

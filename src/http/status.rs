@@ -12,8 +12,8 @@ use crate::cluster::layout::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::view::{Member, View};
 use crate::shard::Shard;
-use crate::shard::line::Standing;
-use crate::shard::roster::{Facts, Roster};
+use crate::shard::control_link::Standing;
+use crate::shard::node_stats::{Facts, Roster};
 use crate::store::health::Trouble;
 
 /// Slots that are placed to see who has which share: the error is about one percent of it.

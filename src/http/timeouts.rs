@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Settings;
 use super::pace::{Limits, Look, Pace};
 use super::poller;
-use crate::shard::event::Event;
+use crate::shard::latch::Event;
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::shard::event::Event;
+use crate::shard::latch::Event;
 
 /// Places of a shard. Each holds the connection's buffer of 64 KiB and at most about two such pieces of the form: 6 MiB.
 const PLACES_MAX: usize = 32;

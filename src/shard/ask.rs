@@ -11,11 +11,11 @@ use std::time::Duration;
 use futures_lite::{FutureExt, future};
 
 use super::Shard;
-use super::ahead::Hint;
-use super::event::Event;
+use super::latch::Event;
 use super::mesh::AskError;
 use super::message::{Answer, Ask, Opened, Publish, VariantAsk, Verified};
 use super::oneshot;
+use super::pre_generation::Hint;
 use super::variant::{Variant, VariantError};
 use crate::cluster::rules::stray::needs_record;
 use crate::image::facts::Facts;

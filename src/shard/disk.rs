@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::bodies::Charge;
-use super::hot::Entry;
-use super::lane::{Outcome, Used};
+use super::cache::Entry;
 use super::variant::{Flight, FlightKey};
+use super::worker::{Outcome, Used};
 use crate::store::proof;
 use crate::store::variants::{Kept, Room};
 

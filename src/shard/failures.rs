@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-use super::lane::Fault;
 use super::variant::{FlightKey, VariantError};
+use super::worker::Fault;
 use crate::object::{Format, ObjectId};
 
 /// After the first failure. With the default deadline of 10 s a variant that is asked for all the time then takes at most

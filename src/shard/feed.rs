@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::Shard;
-use super::lane::{Fault, Job, Outcome};
 use super::variant::Flight;
+use super::worker::{Fault, Job, Outcome};
 use crate::peer::requester::Requester;
 use crate::telemetry::metrics::Resize;
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lane::{Outcome, Used};
 use super::variant::{FlightKey, Variant, VariantError};
+use super::worker::{Outcome, Used};
 use crate::cluster::view::View;
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;

@@ -1,16 +1,16 @@
-//! One core's room: its slice of the ids, its mailbox, its work under way, its resize lane.
+//! One core: its slice of the ids, its mailbox, its jobs in flight, its resize queue.
 //!
 //! * [`message`]: everything that can reach a shard from outside.
-//! * [`mesh`]: questions from shard to shard. [`mod@line`]: the way to control and back.
-//!   [`roster`]: what the members say of themselves. [`refusals`]: which nodes are not taken in.
-//! * [`queue`]: jobs that wait, fairly by client. `feed`: their way to the worker.
+//! * [`mesh`]: requests from shard to shard. [`control_link`]: the channels to control and back.
+//!   [`node_stats`]: what the members say of themselves. [`refusals`]: nodes that may not join, and why.
+//! * [`queue`]: waiting jobs, fair by client. `feed`: the way of a job from the queue to the worker.
 //!   [`rate`]: how fast a client may ask for them.
-//! * [`lane`]: the resize worker beside the shard. [`spent`]: how long its steps take. [`helper`]: the process that does
-//!   what cannot be interrupted. `failures`: jobs that are not tried again for a while. `pace`: how long jobs take.
-//! * [`variant`]: making each variant once. [`disk`]: what was made, on its way to the disk.
+//! * [`worker`]: the resize worker beside the shard. [`timings`]: how long its stages take. [`helper`]: the process that
+//!   does what cannot be interrupted. `failures`: jobs that are not tried again for a while. `pace`: how long jobs take.
+//! * [`variant`]: making each variant once (single-flight). [`disk`]: what was made, on its way to the disk.
+//!   `pre_generation`: variants that are made before anybody asks. [`placeholder`]: ThumbHash and average colour.
 //! * [`afar`]: what other nodes have.
-//! * [`facts`]: what an image looks like at a glance.
-//! * [`hot`]: the memory tier. `room`: what is done when the disk has none.
+//! * [`cache`]: the memory tier. `disk_pressure`: the disk cache gives way when the disk is full.
 //! * [`memory`]: the node-wide budget of decoded pixels. [`bodies`]: that of answers' bodies.
 //! * [`oneshot`], [`event`], [`locks`]: waiting within one executor.
 //!
@@ -18,33 +18,33 @@
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.
 
 pub mod afar;
-mod ahead;
 mod ask;
 pub mod bodies;
+pub mod cache;
+pub mod control_link;
 mod disk;
-pub mod event;
-mod facts;
+mod disk_pressure;
 mod failures;
 mod feed;
 pub mod helper;
-pub mod hot;
-pub mod lane;
-pub mod line;
+pub mod latch;
 pub mod locks;
 pub mod memory;
 pub mod mesh;
 pub mod message;
+pub mod node_stats;
 pub mod oneshot;
 mod pace;
+mod placeholder;
+mod pre_generation;
 pub mod queue;
 pub mod rate;
 pub mod refusals;
-mod room;
-pub mod roster;
 mod several;
 mod source;
-pub mod spent;
+pub mod timings;
 pub mod variant;
+pub mod worker;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -59,20 +59,20 @@ use futures_lite::FutureExt;
 
 use self::afar::gate::Gate;
 use self::afar::variant::Asking;
-use self::ahead::Hints;
 use self::bodies::BodyMemory;
-use self::event::Event;
+use self::cache::{Entry, Hot, HotKey};
+use self::control_link::Line;
 use self::failures::Failures;
-use self::hot::{Entry, Hot, HotKey};
-use self::lane::Job;
-use self::line::Line;
+use self::latch::Event;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
 use self::pace::Pace;
+use self::pre_generation::Hints;
 use self::queue::FairQueue;
 use self::rate::RateLimit;
 use self::variant::{Flight, FlightKey};
+use self::worker::Job;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::stray::Strays;
 use crate::cluster::view::View;
@@ -331,7 +331,7 @@ impl Shard {
 
     /// Bytes of heads of answers that may be kept beside the memory tier.
     pub fn heads_bytes(&self) -> u64 {
-        hot::heads_bytes(self.node.settings.cache_memory_bytes / self.mesh.shards() as u64)
+        cache::heads_bytes(self.node.settings.cache_memory_bytes / self.mesh.shards() as u64)
     }
 
     /// An answer from the memory tier.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use sha1::{Digest, Sha1};
 
-use super::lane::{Fault, Job};
+use super::worker::{Fault, Job};
 use crate::image::intermediate;
 use crate::object::ObjectId;
 use crate::store::StoreError;

@@ -12,13 +12,13 @@ use futures_lite::future;
 
 use super::Shard;
 use super::bodies::Charge;
+use super::cache::Entry;
 use super::disk::Made;
-use super::hot::Entry;
-use super::lane::{Fault, Job, Outcome, Work};
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use super::rate::TooFast;
-use super::spent::Spent;
+use super::timings::Spent;
+use super::worker::{Fault, Job, Outcome, Work};
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;

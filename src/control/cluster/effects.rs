@@ -14,9 +14,9 @@ use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::{View, Writes};
 use crate::shard::Node;
-use crate::shard::line::Standing;
+use crate::shard::control_link::Standing;
 use crate::shard::message::Message;
-use crate::shard::roster::Facts;
+use crate::shard::node_stats::Facts;
 use crate::store::identity::Identity;
 use crate::telemetry::metrics::{Label as _, Member, MemberMetrics};
 

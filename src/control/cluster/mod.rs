@@ -28,8 +28,8 @@ use self::event_loop::{Effects, EventLoop};
 use self::stats_exchange::StatsExchange;
 use crate::cluster::core::{Boot, Input, Refusal, Settings};
 use crate::cluster::time::Time;
-use crate::shard::line::{Ears, Letter, Report};
-use crate::shard::roster::Facts;
+use crate::shard::control_link::{Ears, Letter, Report};
+use crate::shard::node_stats::Facts;
 
 /// The longest time without a look around. Each look is a beat by which the others see that control lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
 use crate::http::live::Live;
 use crate::shard::Node;
-use crate::shard::roster::{Facts, Roster};
+use crate::shard::node_stats::{Facts, Roster};
 use crate::telemetry::metrics::ShardMetrics;
 
 /// Between two calls.

@@ -11,7 +11,7 @@ use crate::http::upload;
 use crate::image::header::Limits;
 use crate::peer::auth::Digest;
 use crate::peer::call::{self, Copy};
-use crate::shard::line::Letter;
+use crate::shard::control_link::Letter;
 use crate::store::health::Trouble;
 
 /// Bytes of one message between cores: a layout of all the nodes that a cluster may have is about half of it.

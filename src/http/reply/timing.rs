@@ -7,7 +7,7 @@ use http::{HeaderName, Response};
 use super::text_value;
 use crate::http::body::Body;
 use crate::image::step::Step;
-use crate::shard::spent::Spent;
+use crate::shard::timings::Spent;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 

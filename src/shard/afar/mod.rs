@@ -26,7 +26,7 @@ pub mod variant;
 use std::time::Duration;
 
 use super::Shard;
-use super::line::Standing;
+use super::control_link::Standing;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::Said;
 use crate::cluster::view::View;

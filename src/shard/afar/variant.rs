@@ -12,8 +12,8 @@ use std::time::Instant;
 use futures_lite::future;
 
 use super::super::Shard;
-use super::super::event::Event;
-use super::super::hot::{Entry, HotKey};
+use super::super::cache::{Entry, HotKey};
+use super::super::latch::Event;
 use super::super::mesh::AskError;
 use super::super::message::VariantAsk;
 use super::super::rate::TooFast;

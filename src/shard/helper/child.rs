@@ -21,7 +21,7 @@ use crate::image::intermediate::{self, Intermediate};
 use crate::image::recipe::{OutputMax, Recipe};
 use crate::image::step::{Follower, Step};
 use crate::image::variant::{self, VariantFault};
-use crate::shard::spent::{Spent, Steps};
+use crate::shard::timings::{Spent, Steps};
 
 /// Address space beside the charge: the binary, the allocator's own, tables that do not depend on the picture.
 const SPARE_BYTES: u64 = 64 << 20;

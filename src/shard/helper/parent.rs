@@ -15,7 +15,7 @@ use super::wire::{self, Reply, Request, Samples};
 use crate::image::intermediate::{self, Intermediate};
 use crate::image::step::Step;
 use crate::image::variant::Prepared;
-use crate::shard::spent::Spent;
+use crate::shard::timings::Spent;
 
 /// How long the worker waits for the process before it looks again whether the job is wanted.
 const SLICE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };

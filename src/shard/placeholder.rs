@@ -4,10 +4,10 @@
 use std::rc::Rc;
 
 use super::Shard;
-use super::ahead::Hint;
-use super::hot::Entry;
-use super::lane::Work;
+use super::cache::Entry;
+use super::pre_generation::Hint;
 use super::variant::{VariantError, etag};
+use super::worker::Work;
 use crate::image::facts::{self, Facts};
 use crate::object::ObjectId;
 use crate::peer::requester::Requester;

@@ -19,7 +19,7 @@ use super::helper::{Helper, HelperError, Made, Task};
 use super::memory::DecodeMemory;
 use super::message::Message;
 use super::source::Source;
-use super::spent::{Spent, Steps};
+use super::timings::{Spent, Steps};
 use crate::image::facts;
 use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};

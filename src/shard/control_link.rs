@@ -6,8 +6,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Instant;
 
+use super::node_stats::Shelf;
 use super::refusals::Refusals;
-use super::roster::Shelf;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
 
