@@ -46,7 +46,7 @@ use crate::config::{Config, ConfigError};
 use crate::http::live::Live;
 use crate::peer::auth::Identity;
 use crate::peer::pool::Pool;
-use crate::shard::control_link::Line;
+use crate::shard::control_link::ControlLink;
 pub use crate::shard::helper::ARGUMENT as HELPER_ARGUMENT;
 use crate::shard::memory::{self, DecodeMemory};
 use crate::shard::mesh::Mesh;
@@ -126,7 +126,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
     let (members, disk) = (Arc::<MemberMetrics>::default(), Arc::<DiskMetrics>::default());
     let health = health(&config, &data, &disk);
-    let (line, ears) = Line::new(plan.shards.len(), data.holds_images);
+    let (control_link, receivers) = ControlLink::new(plan.shards.len(), data.holds_images);
     let this = NodeId::from_bytes(data.identity.id);
     let identity = Identity::new(this, config.cluster.cluster.clone(), &config.secrets);
     let node = Arc::new(Node::new(
@@ -135,7 +135,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         data.layout.clone(),
         Arc::clone(&health),
         NodeMetrics::new(metrics.clone(), Arc::clone(&members), disk),
-        line,
+        control_link,
         Arc::new(identity),
     ));
     health.watch(plan.shards.len()).map_err(|error| RunError::Start(error.to_string()))?;
@@ -160,7 +160,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         Arc::clone(&live),
     );
     let on_ready = move || drop(sender.send(ProcessEvent::ClusterReady));
-    let inbox = Inbox { ears, events: control_events_in, own_events: control_events.clone() };
+    let inbox = Inbox { receivers, events: control_events_in, own_events: control_events.clone() };
     let settings = config.cluster.clone();
     let control = Control { config, reload, live, node, senders, events, control_events };
     let executor = executor(plan.control)?;

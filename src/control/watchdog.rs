@@ -30,15 +30,15 @@ const SILENT_WARN_S: u64 = 5;
 /// What was seen.
 #[derive(Default)]
 struct Watch {
-    beats: u64,
+    heartbeats: u64,
     silent: u64,
 }
 
 impl Watch {
     /// For how many looks in a row control has not moved.
-    fn look(&mut self, beats: u64) -> u64 {
-        self.silent = if self.beats == beats { self.silent + 1 } else { 0 };
-        self.beats = beats;
+    fn look(&mut self, heartbeats: u64) -> u64 {
+        self.silent = if self.heartbeats == heartbeats { self.silent + 1 } else { 0 };
+        self.heartbeats = heartbeats;
         self.silent
     }
 }
@@ -79,9 +79,9 @@ pub(super) fn start(node: Arc<Node>, bells: Bells) -> Result<(), RunError> {
             }
             // Of a disk that hangs only another thread can tell.
             node.health.tell();
-            let silent = watch.look(node.line.beats());
+            let silent = watch.look(node.control.heartbeats());
             let silent_s = silent / LOOKS_PER_S;
-            node.line.set_silent_s(silent_s);
+            node.control.set_silent_s(silent_s);
             if silent == SILENT_WARN_S * LOOKS_PER_S {
                 log::warn!(silent_s; "control does not move");
             }
@@ -101,9 +101,9 @@ mod tests {
 
     #[test]
     fn only_looks_without_a_beat_in_between_are_counted() {
-        let mut watch = Watch { beats: 7, silent: 0 };
-        assert_eq!([7, 7, 7].map(|beats| watch.look(beats)), [1, 2, 3]);
-        assert_eq!([8, 9, 9].map(|beats| watch.look(beats)), [0, 0, 1]);
+        let mut watch = Watch { heartbeats: 7, silent: 0 };
+        assert_eq!([7, 7, 7].map(|heartbeats| watch.look(heartbeats)), [1, 2, 3]);
+        assert_eq!([8, 9, 9].map(|heartbeats| watch.look(heartbeats)), [0, 0, 1]);
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_process_that_was_stopped_for_long_is_not_silent_when_it_wakes() {
         // However long the stop was, the watchdog has not looked meanwhile.
-        let mut watch = Watch { beats: 100, silent: 0 };
+        let mut watch = Watch { heartbeats: 100, silent: 0 };
         assert_eq!(watch.look(100), 1);
         assert_eq!(watch.look(101), 0);
     }

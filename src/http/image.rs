@@ -348,7 +348,7 @@ impl From<NotFound> for Problem {
         match not_found {
             NotFound::Absent => Self::Absent,
             NotFound::Unproven => Self::Unproven,
-            NotFound::NotJoined(standing) => Self::NotMember(standing),
+            NotFound::NotJoined(membership_status) => Self::NotMember(membership_status),
             NotFound::StoreMissing => Self::Unusable(Trouble::StoreMissing),
         }
     }

@@ -27,7 +27,7 @@ use super::conditional::Range;
 use crate::object::Format;
 use crate::peer::call;
 use crate::shard::cache::Entry;
-use crate::shard::control_link::Standing;
+use crate::shard::control_link::MembershipStatus;
 use crate::shard::rate::TooFast;
 use crate::store::health::Trouble;
 use crate::telemetry::metrics::Cache;
@@ -114,7 +114,7 @@ pub(super) enum Problem {
     /// New images are not taken here.
     ReadOnly,
     /// The node does not belong to its cluster, or must not act for it.
-    NotMember(Standing),
+    NotMember(MembershipStatus),
     /// Fewer nodes than are needed hold the upload: these.
     TooFewCopies(Vec<String>),
     /// No space left.
@@ -183,7 +183,7 @@ impl Problem {
             Self::Deadline | Self::TooSlow(_) => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
-            Self::NotMember(Standing::DuplicateId) => {
+            Self::NotMember(MembershipStatus::DuplicateId) => {
                 (S::SERVICE_UNAVAILABLE, "not-a-member", "Not the only node with its id")
             }
             Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-joined", "Not joined to its cluster"),

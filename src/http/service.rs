@@ -14,7 +14,7 @@ use super::exchange::{Answer, BodyState, Context};
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::{cluster, download, exchange, fast_path, image, info, listing, status, upload};
-use crate::shard::control_link::Standing;
+use crate::shard::control_link::MembershipStatus;
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::Route;
 
@@ -116,14 +116,14 @@ fn named(mut answer: Answer, uri: &Uri) -> Answer {
 
 fn ready(shard: &Shard) -> Answer {
     let node = &shard.node;
-    match (node.phase(), node.line.standing(), node.health.trouble()) {
+    match (node.phase(), node.control.membership_status(), node.health.trouble()) {
         (Phase::Draining, ..) => Problem::Stopping.into(),
-        (Phase::Ready, Standing::Member, None) => {
+        (Phase::Ready, MembershipStatus::Member, None) => {
             reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into()
         }
         // Without its store a node cannot be what its cluster takes it for.
         (Phase::Ready, _, Some(trouble)) => Problem::Unusable(trouble).into(),
-        (Phase::Ready, standing, None) => Problem::NotMember(standing).into(),
+        (Phase::Ready, membership_status, None) => Problem::NotMember(membership_status).into(),
     }
 }
 

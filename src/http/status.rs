@@ -12,7 +12,7 @@ use crate::cluster::layout::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::view::{Member, View};
 use crate::shard::Shard;
-use crate::shard::control_link::Standing;
+use crate::shard::control_link::MembershipStatus;
 use crate::shard::node_stats::{Facts, Roster};
 use crate::store::health::Trouble;
 
@@ -71,10 +71,10 @@ struct Layout {
 /// # Errors
 /// The [`Problem`] to answer with.
 pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
-    let (view, roster, standing) =
-        (shard.view(), shard.node.line.roster.newest(), shard.node.line.standing());
+    let (view, roster, membership_status) =
+        (shard.view(), shard.node.control.roster.newest(), shard.node.control.membership_status());
     let trouble = shard.node.health.trouble();
-    let describe = move || describe(&view, &roster, standing, trouble);
+    let describe = move || describe(&view, &roster, membership_status, trouble);
     // Thousands of placements; and a panic on the blocking thread would leave this waiting forever.
     let describe = move || catch_unwind(AssertUnwindSafe(describe)).ok();
     let status =
@@ -82,7 +82,12 @@ pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
     Ok(reply::json(&status).into())
 }
 
-fn describe(view: &Arc<View>, roster: &Roster, standing: Standing, trouble: Option<Trouble>) -> Status {
+fn describe(
+    view: &Arc<View>,
+    roster: &Roster,
+    membership_status: MembershipStatus,
+    trouble: Option<Trouble>,
+) -> Status {
     let owned = view.slots_owned(SLOTS_SAMPLED);
     let all = f64::from(owned.values().sum::<u32>().max(1));
     let share = |node: NodeId| (f64::from(owned.get(&node).copied().unwrap_or(0)) / all * 1e4).round() / 1e4;
@@ -95,7 +100,7 @@ fn describe(view: &Arc<View>, roster: &Roster, standing: Standing, trouble: Opti
     };
     Status {
         node: view.this().to_string(),
-        not_a_member: (standing != Standing::Member).then(|| standing.sentence()),
+        not_a_member: (membership_status != MembershipStatus::Member).then(|| membership_status.sentence()),
         nodes: view
             .members()
             .map(|(id, member)| Node::new(id, member, roster.facts.get(&id), trouble_of(id), share(id)))
@@ -178,9 +183,9 @@ mod tests {
     #[test]
     fn a_node_without_a_cluster_lists_nobody_and_says_why() {
         let view = Arc::new(View::of_nothing(NodeId::from_bytes([1; 16]), Time::default()));
-        let status = describe(&view, &Roster::default(), Standing::WrongSecret, None);
+        let status = describe(&view, &Roster::default(), MembershipStatus::WrongSecret, None);
         assert!(status.nodes.is_empty() && status.warnings.is_empty());
-        assert_eq!(status.not_a_member, Some(Standing::WrongSecret.sentence()));
+        assert_eq!(status.not_a_member, Some(MembershipStatus::WrongSecret.sentence()));
         assert_eq!(status.layout.replication, 0);
     }
 }

@@ -27,7 +27,7 @@ use crate::object::{ObjectId, Spec};
 use crate::peer::requester::{ClientAddress, Requester};
 use crate::shard::Node;
 use crate::shard::afar::spread::SpreadError;
-use crate::shard::control_link::Standing;
+use crate::shard::control_link::MembershipStatus;
 use crate::shard::latch::Event;
 use crate::shard::message::VariantAsk;
 use crate::store::health::Trouble;
@@ -232,9 +232,9 @@ fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Re
         return Err(Problem::TooLong(bytes_max));
     }
     let node = &context.shard.node;
-    let standing = node.line.standing();
-    if standing != Standing::Member {
-        return Err(Problem::NotMember(standing));
+    let membership_status = node.control.membership_status();
+    if membership_status != MembershipStatus::Member {
+        return Err(Problem::NotMember(membership_status));
     }
     // Where there are others, they take what this node does not.
     if !context.shard.takes_copies() && !context.shard.has_peers() {

@@ -287,11 +287,11 @@ impl Shard {
         let Publish { temporary, id, format, stray } = publish;
         let temporary = Temporary::take_over(temporary, self.spools.garbage());
         let _turn = self.publishing.lock(id).await;
-        self.node.line.holds_an_image();
+        self.node.control.holds_an_image();
         if stray || needs_record(&self.view(), &id) {
             // Before the image has its name: a power cut must not leave a copy that nobody knows of.
             self.journal.add(&id).await?;
-            let now = self.node.line.now();
+            let now = self.node.control.now();
             self.strays.borrow_mut().record(id, now);
         }
         let published = self.originals.publish(temporary, &id, format).await;
@@ -307,7 +307,7 @@ impl Shard {
             self.node.health.note(&error);
             log::warn!(object:% = id, error:% = error; "cannot note that an owner lacks its copy");
         }
-        let now = self.node.line.now();
+        let now = self.node.control.now();
         self.strays.borrow_mut().record(id, now);
     }
 
@@ -339,7 +339,7 @@ impl Shard {
             }
             shard.tell_total();
             // What lies in quarantine is the record of it over a restart.
-            let now = shard.node.line.now();
+            let now = shard.node.control.now();
             shard.strays.borrow_mut().record(id, now);
         });
     }

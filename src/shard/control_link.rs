@@ -12,14 +12,14 @@ use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
 
 /// Letters of other nodes that may wait for control. A hundred members send it a few each second.
-const LETTERS_MAX: usize = 256;
+const GOSSIP_MAX: usize = 256;
 
 /// Between two lines in the log about strangers that are not believed for one cause.
-const STRANGERS_MS: u64 = 60_000;
+const STRANGERS_LOG_MS: u64 = 60_000;
 
 /// Something that a shard reports. Each kind has at most one on the line per shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Report {
+pub enum ShardReport {
     /// This shard works by the view of this number.
     ViewTaken {
         /// Which shard.
@@ -33,7 +33,7 @@ pub enum Report {
 
 /// What the core of another node says to this one's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct GossipMessage {
     /// Who has proven to be the sender.
     pub from: NodeId,
     /// What it says.
@@ -43,7 +43,7 @@ pub struct Letter {
 /// Where this node stands with its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Standing {
+pub enum MembershipStatus {
     /// It asks those that it was told to join, which takes a moment.
     Joining,
     /// It belongs to its cluster.
@@ -68,12 +68,12 @@ pub enum Standing {
 
 /// One per node, shared by its shards and control.
 #[derive(Debug)]
-pub struct Line {
-    reports: flume::Sender<Report>,
-    letters: flume::Sender<Letter>,
-    standing: AtomicU8,
+pub struct ControlLink {
+    reports: flume::Sender<ShardReport>,
+    gossip: flume::Sender<GossipMessage>,
+    membership_status: AtomicU8,
     holds_images: AtomicBool,
-    beats: AtomicU64,
+    heartbeats: AtomicU64,
     silent_s: AtomicU64,
     started: Instant,
     /// What the members say of themselves.
@@ -81,19 +81,19 @@ pub struct Line {
     /// Nodes that are not taken in.
     pub refusals: Refusals,
     /// When strangers were last told of in the log, by cause, in milliseconds; 0: never.
-    strangers_told: [AtomicU64; 2],
+    strangers_logged: [AtomicU64; 2],
 }
 
 /// Control's end of the line.
 #[derive(Debug)]
-pub struct Ears {
+pub struct ControlReceivers {
     /// What shards report.
-    pub reports: flume::Receiver<Report>,
+    pub reports: flume::Receiver<ShardReport>,
     /// What other nodes' cores say.
-    pub letters: flume::Receiver<Letter>,
+    pub gossip: flume::Receiver<GossipMessage>,
 }
 
-impl Standing {
+impl MembershipStatus {
     const ALL: [Self; 10] = [
         Self::Joining,
         Self::Member,
@@ -142,25 +142,25 @@ impl Standing {
     }
 }
 
-impl Line {
+impl ControlLink {
     /// The line of a node of so many shards whose store holds images, or not.
-    pub fn new(shards: usize, holds_images: bool) -> (Self, Ears) {
+    pub fn new(shards: usize, holds_images: bool) -> (Self, ControlReceivers) {
         // A view is sent to a shard only when it has taken the one before, and an image is the first one once.
         let (reports, reports_in) = flume::bounded(shards + 1);
-        let (letters, letters_in) = flume::bounded(LETTERS_MAX);
-        let line = Self {
+        let (gossip, gossip_in) = flume::bounded(GOSSIP_MAX);
+        let link = Self {
             reports,
-            letters,
-            standing: AtomicU8::new(Standing::Joining as u8),
+            gossip,
+            membership_status: AtomicU8::new(MembershipStatus::Joining as u8),
             holds_images: AtomicBool::new(holds_images),
-            beats: AtomicU64::new(0),
+            heartbeats: AtomicU64::new(0),
             silent_s: AtomicU64::new(0),
             started: Instant::now(),
             roster: Shelf::default(),
             refusals: Refusals::default(),
-            strangers_told: Default::default(),
+            strangers_logged: Default::default(),
         };
-        (line, Ears { reports: reports_in, letters: letters_in })
+        (link, ControlReceivers { reports: reports_in, gossip: gossip_in })
     }
 
     /// The time by which this node's rules go: shards and control have one origin.
@@ -170,13 +170,13 @@ impl Line {
 
     /// Shard `shard` works by view `number` from now on.
     pub(super) fn view_taken(&self, shard: usize, number: u64) {
-        let _ = self.reports.try_send(Report::ViewTaken { shard, number });
+        let _ = self.reports.try_send(ShardReport::ViewTaken { shard, number });
     }
 
     /// To be called before an image gets its name: from then on this node never says that it holds none.
     pub(super) fn holds_an_image(&self) {
         if !self.holds_images.load(Relaxed) && !self.holds_images.swap(true, SeqCst) {
-            let _ = self.reports.try_send(Report::HoldsImages);
+            let _ = self.reports.try_send(ShardReport::HoldsImages);
         }
     }
 
@@ -186,37 +186,37 @@ impl Line {
     }
 
     /// Hands a letter to control. False: there is no room, and it is lost, as on any network.
-    pub fn hand_over(&self, letter: Letter) -> bool {
-        self.letters.try_send(letter).is_ok()
+    pub fn try_send(&self, message: GossipMessage) -> bool {
+        self.gossip.try_send(message).is_ok()
     }
 
     /// Whether the log may say now that somebody was not believed for the cause of this number, 0 or 1: anybody may
-    /// bring that about, so it is said once in [`STRANGERS_MS`], whatever comes.
-    pub fn may_tell_of_strangers(&self, cause: usize) -> bool {
-        let (now, told) = (self.now().millis().max(1), &self.strangers_told[cause]);
+    /// bring that about, so it is said once in [`STRANGERS_LOG_MS`], whatever comes.
+    pub fn may_log_stranger(&self, cause: usize) -> bool {
+        let (now, told) = (self.now().millis().max(1), &self.strangers_logged[cause]);
         let last = told.load(Relaxed);
-        let is_due = last == 0 || now.saturating_sub(last) >= STRANGERS_MS;
+        let is_due = last == 0 || now.saturating_sub(last) >= STRANGERS_LOG_MS;
         is_due && told.compare_exchange(last, now, SeqCst, Relaxed).is_ok()
     }
 
     /// Where this node stands.
-    pub fn standing(&self) -> Standing {
-        Standing::ALL[usize::from(self.standing.load(Relaxed))]
+    pub fn membership_status(&self) -> MembershipStatus {
+        MembershipStatus::ALL[usize::from(self.membership_status.load(Relaxed))]
     }
 
     /// Control has found out where this node stands.
-    pub fn set_standing(&self, standing: Standing) {
-        self.standing.store(standing as u8, Relaxed);
+    pub fn set_membership_status(&self, membership_status: MembershipStatus) {
+        self.membership_status.store(membership_status as u8, Relaxed);
     }
 
     /// Control is at work.
-    pub fn beat(&self) {
-        self.beats.fetch_add(1, Relaxed);
+    pub fn heartbeat(&self) {
+        self.heartbeats.fetch_add(1, Relaxed);
     }
 
     /// How often control was at work.
-    pub fn beats(&self) -> u64 {
-        self.beats.load(Relaxed)
+    pub fn heartbeats(&self) -> u64 {
+        self.heartbeats.load(Relaxed)
     }
 
     /// For how many seconds control has done nothing while this process ran. For answers to a ping.
@@ -235,40 +235,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_standing_is_read_as_it_was_set() {
-        let (line, _ears) = Line::new(1, false);
-        assert_eq!(line.standing(), Standing::Joining);
-        for standing in Standing::ALL {
-            line.set_standing(standing);
-            assert_eq!(line.standing(), standing);
+    fn every_status_is_read_as_it_was_set() {
+        let (link, _receivers) = ControlLink::new(1, false);
+        assert_eq!(link.membership_status(), MembershipStatus::Joining);
+        for membership_status in MembershipStatus::ALL {
+            link.set_membership_status(membership_status);
+            assert_eq!(link.membership_status(), membership_status);
         }
     }
 
     #[test]
     fn the_first_image_is_reported_once() {
-        let (line, ears) = Line::new(2, false);
-        line.holds_an_image();
-        line.holds_an_image();
-        assert!(line.holds_images());
-        assert_eq!(ears.reports.try_iter().collect::<Vec<_>>(), [Report::HoldsImages]);
-        let (line, ears) = Line::new(2, true);
-        line.holds_an_image();
-        assert!(ears.reports.is_empty());
+        let (link, receivers) = ControlLink::new(2, false);
+        link.holds_an_image();
+        link.holds_an_image();
+        assert!(link.holds_images());
+        assert_eq!(receivers.reports.try_iter().collect::<Vec<_>>(), [ShardReport::HoldsImages]);
+        let (link, receivers) = ControlLink::new(2, true);
+        link.holds_an_image();
+        assert!(receivers.reports.is_empty());
     }
 
     #[test]
     fn strangers_are_told_of_once_a_minute_for_each_cause() {
-        let (line, _ears) = Line::new(1, false);
-        let told: Vec<_> = (0..100).map(|turn| line.may_tell_of_strangers(turn % 2)).collect();
+        let (link, _receivers) = ControlLink::new(1, false);
+        let told: Vec<_> = (0..100).map(|turn| link.may_log_stranger(turn % 2)).collect();
         assert_eq!(told.iter().filter(|told| **told).count(), 2);
         assert!(told[0] && told[1]);
     }
 
     #[test]
-    fn letters_beyond_the_bound_are_refused() {
-        let (line, ears) = Line::new(1, false);
-        let letter = Letter { from: NodeId::from_bytes([1; 16]), bytes: vec![1] };
-        let taken = (0..LETTERS_MAX + 5).filter(|_| line.hand_over(letter.clone())).count();
-        assert_eq!((taken, ears.letters.len()), (LETTERS_MAX, LETTERS_MAX));
+    fn gossip_beyond_the_bound_is_refused() {
+        let (link, receivers) = ControlLink::new(1, false);
+        let message = GossipMessage { from: NodeId::from_bytes([1; 16]), bytes: vec![1] };
+        let taken = (0..GOSSIP_MAX + 5).filter(|_| link.try_send(message.clone())).count();
+        assert_eq!((taken, receivers.gossip.len()), (GOSSIP_MAX, GOSSIP_MAX));
     }
 }

@@ -61,7 +61,7 @@ use self::afar::gate::Gate;
 use self::afar::variant::Asking;
 use self::bodies::BodyMemory;
 use self::cache::{Entry, Hot, HotKey};
-use self::control_link::Line;
+use self::control_link::ControlLink;
 use self::failures::Failures;
 use self::latch::Event;
 use self::locks::IdLocks;
@@ -135,7 +135,7 @@ pub struct Node {
     /// All metrics.
     pub metrics: NodeMetrics,
     /// The way to control and back.
-    pub line: Line,
+    pub control: ControlLink,
     /// Who this node is to others.
     pub identity: Arc<Identity>,
     phase: AtomicU8,
@@ -210,7 +210,7 @@ impl Node {
         layout: Layout,
         health: Arc<Health>,
         metrics: NodeMetrics,
-        line: Line,
+        control_link: ControlLink,
         identity: Arc<Identity>,
     ) -> Self {
         let (cold_rate, upload_rate) = (settings.cold_rate, settings.upload_rate);
@@ -227,7 +227,7 @@ impl Node {
             connections: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
             metrics,
-            line,
+            control: control_link,
             identity,
             phase: AtomicU8::new(0),
         }
@@ -265,7 +265,7 @@ impl Shard {
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
         let layout = node.layout.clone();
         let journal = Journal::new(layout.clone(), index);
-        let now = node.line.now();
+        let now = node.control.now();
         let mut here = Strays::default();
         let strays = strays.iter().filter(|id| id.shard(shards) == index);
         // A copy in quarantine may have been replaced already: then there is little to see to.
@@ -380,7 +380,7 @@ impl Shard {
                 }
                 Message::SetView { view, number } => {
                     drop(self.view.replace(view));
-                    self.node.line.view_taken(self.index(), number);
+                    self.node.control.view_taken(self.index(), number);
                 }
                 Message::Drain => self.node.drain(),
                 Message::Stop => {

@@ -14,7 +14,7 @@ use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::{View, Writes};
 use crate::shard::Node;
-use crate::shard::control_link::Standing;
+use crate::shard::control_link::MembershipStatus;
 use crate::shard::message::Message;
 use crate::shard::node_stats::Facts;
 use crate::store::identity::Identity;
@@ -33,7 +33,7 @@ pub(in crate::control) struct RuntimeEffects {
     /// The layout that is shown: it rides on every message.
     layout: LayoutHash,
     /// While this node belongs to no cluster: where it stands with those whom it asks, and since when.
-    rejection: (Standing, Time),
+    rejection: (MembershipStatus, Time),
     /// By the view that is shown.
     writes: Writes,
     is_joined: bool,
@@ -60,14 +60,14 @@ impl RuntimeEffects {
             events,
             newcomer: Some(identity).filter(|identity| !identity.is_member).cloned(),
             layout: LayoutHash::default(),
-            rejection: (Standing::Joining, Time::default()),
+            rejection: (MembershipStatus::Joining, Time::default()),
             writes: Writes::NotJoined,
             is_joined: false,
         }
     }
 
     pub(super) fn heartbeat(&self) {
-        self.node.line.beat();
+        self.node.control.heartbeat();
     }
 
     pub(super) fn view_taken(&mut self, shard: usize, number: u64) {
@@ -85,45 +85,45 @@ impl RuntimeEffects {
 
     /// Another node does not even read what this one sends.
     pub(super) fn note_rejection(&mut self, rejection: PeerRejection, now: Time) {
-        let standing = match rejection {
-            PeerRejection::ForeignCluster => Standing::ForeignCluster,
-            PeerRejection::WrongSecret => Standing::WrongSecret,
+        let membership_status = match rejection {
+            PeerRejection::ForeignCluster => MembershipStatus::ForeignCluster,
+            PeerRejection::WrongSecret => MembershipStatus::WrongSecret,
             // Members that do not answer are told of as such; and one that says why weighs more than a silent one.
             PeerRejection::Unanswered if self.is_joined || self.has_recent_rejection(now) => return,
-            PeerRejection::Unanswered => Standing::Unanswered,
+            PeerRejection::Unanswered => MembershipStatus::Unanswered,
         };
         self.event_log.log_rejection(rejection, now);
-        self.set_degraded(standing, now);
+        self.set_degraded(membership_status, now);
     }
 
     /// Whether a node that this one asks has said a moment ago why it does not take this one in.
     fn has_recent_rejection(&self, now: Time) -> bool {
-        let is_said = !matches!(self.rejection.0, Standing::Joining | Standing::Unanswered);
+        let is_said = !matches!(self.rejection.0, MembershipStatus::Joining | MembershipStatus::Unanswered);
         is_said && now.since(self.rejection.1) < REJECTION_MS
     }
 
     /// Says what this node says of itself to all others that answer.
     pub(super) fn send_stats(&self, facts: &Facts, view: &View) {
         for (node, member) in view.members().filter(|(node, member)| member.alive && *node != view.this()) {
-            let letter = Envelope::NodeStats.encode(&facts.encode());
-            self.gossip.send(&member.url, Some(node), self.layout, letter);
+            let message = Envelope::NodeStats.encode(&facts.encode());
+            self.gossip.send(&member.url, Some(node), self.layout, message);
         }
     }
 
-    fn set_degraded(&mut self, standing: Standing, now: Time) {
-        self.rejection = (standing, now);
+    fn set_degraded(&mut self, membership_status: MembershipStatus, now: Time) {
+        self.rejection = (membership_status, now);
         if !self.is_joined {
             self.update_status();
         }
     }
 
     fn update_status(&self) {
-        self.node.line.set_standing(match self.writes {
-            Writes::Allowed => Standing::Member,
+        self.node.control.set_membership_status(match self.writes {
+            Writes::Allowed => MembershipStatus::Member,
             Writes::NotJoined => self.rejection.0,
             Writes::Taken(taken) => of_taken(taken),
-            Writes::DuplicateId => Standing::DuplicateId,
-            Writes::Removed => Standing::Removed,
+            Writes::DuplicateId => MembershipStatus::DuplicateId,
+            Writes::Removed => MembershipStatus::Removed,
         });
     }
 
@@ -142,10 +142,10 @@ impl RuntimeEffects {
     }
 }
 
-fn of_taken(taken: Taken) -> Standing {
+fn of_taken(taken: Taken) -> MembershipStatus {
     match taken {
-        Taken::Name(_) => Standing::NameTaken,
-        Taken::Url(_) => Standing::UrlTaken,
+        Taken::Name(_) => MembershipStatus::NameTaken,
+        Taken::Url(_) => MembershipStatus::UrlTaken,
     }
 }
 
@@ -172,32 +172,32 @@ impl Effects for RuntimeEffects {
     }
 
     fn note_refusal(&mut self, node: NodeId, refusal: Refusal, now: Time) {
-        self.node.line.refusals.note(node, refusal, now);
+        self.node.control.refusals.note(node, refusal, now);
     }
 
     fn publish_view(&mut self, view: &Arc<View>) {
         self.layout = view.hash();
         (self.writes, self.is_joined) = (view.writes(), view.is_joined());
         self.update_status();
-        self.node.line.refusals.forget(|node| view.member(node).is_some());
+        self.node.control.refusals.forget(|node| view.member(node).is_some());
         self.count_members(view);
         self.publisher.publish(Arc::clone(view));
     }
 
     fn log_event(&mut self, event: Event, view: &View, now: Time) {
         if let Event::JoinRefused(refusal) = event {
-            let standing = match refusal {
+            let membership_status = match refusal {
                 Refusal::Taken(taken) => of_taken(taken),
-                Refusal::Removed => Standing::Removed,
-                Refusal::Full => Standing::Full,
+                Refusal::Removed => MembershipStatus::Removed,
+                Refusal::Full => MembershipStatus::Full,
             };
-            self.set_degraded(standing, now);
+            self.set_degraded(membership_status, now);
         }
         self.event_log.log_event(event, view, now);
     }
 
     fn holds_images(&self) -> bool {
-        self.node.line.holds_images()
+        self.node.control.holds_images()
     }
 
     fn is_view_published(&self) -> bool {

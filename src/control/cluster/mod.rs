@@ -28,7 +28,7 @@ use self::event_loop::{Effects, EventLoop};
 use self::stats_exchange::StatsExchange;
 use crate::cluster::core::{Boot, Input, Refusal, Settings};
 use crate::cluster::time::Time;
-use crate::shard::control_link::{Ears, Letter, Report};
+use crate::shard::control_link::{ControlReceivers, GossipMessage, ShardReport};
 use crate::shard::node_stats::Facts;
 
 /// The longest time without a look around. Each look is a beat by which the others see that control lives.
@@ -106,7 +106,7 @@ pub(super) fn events() -> (flume::Sender<ControlEvent>, flume::Receiver<ControlE
 
 /// What [`run`] takes from, and sends itself orders by.
 pub(super) struct Inbox {
-    pub(super) ears: Ears,
+    pub(super) receivers: ControlReceivers,
     pub(super) events: flume::Receiver<ControlEvent>,
     pub(super) own_events: flume::Sender<ControlEvent>,
 }
@@ -118,8 +118,8 @@ struct ClusterTask {
 }
 
 enum Incoming {
-    Report(Report),
-    Letter(Letter),
+    Report(ShardReport),
+    Gossip(GossipMessage),
     Event(ControlEvent),
     Nothing,
 }
@@ -137,25 +137,25 @@ pub(super) async fn run(
     // A node that remembers its cluster goes by that from its first answer on.
     let has_to_ask = !settings.join.is_empty() && boot.layout.is_none();
     let mut task =
-        ClusterTask { event_loop: EventLoop::new(settings, boot, effects, clock.line.now()), stats };
+        ClusterTask { event_loop: EventLoop::new(settings, boot, effects, clock.control.now()), stats };
     let (mut on_ready, mut last, mut quiet_until) = (Some(on_ready), Instant::now(), Instant::now());
     loop {
-        let due = Duration::from_millis(task.event_loop.next_deadline().since(clock.line.now()));
+        let due = Duration::from_millis(task.event_loop.next_deadline().since(clock.control.now()));
         let quiet = quiet_until.saturating_duration_since(Instant::now());
         let incoming = inbox.next(due.max(quiet).min(LOOK_EVERY)).await;
         task.event_loop.effects().heartbeat();
         let gap = last.elapsed() > GAP;
         last = Instant::now();
-        task.handle(incoming, clock.line.now()).await;
-        for letter in inbox.ears.letters.try_iter().take(MESSAGES_AT_ONCE) {
-            task.handle_gossip(&letter, clock.line.now());
+        task.handle(incoming, clock.control.now()).await;
+        for gossip in inbox.receivers.gossip.try_iter().take(MESSAGES_AT_ONCE) {
+            task.handle_gossip(&gossip, clock.control.now());
         }
         if gap {
             // This tells the core that time was lost; what is due then waits for the letters.
-            task.event_loop.handle(Input::Tick, clock.line.now());
+            task.event_loop.handle(Input::Tick, clock.control.now());
             quiet_until = Instant::now() + CATCH_UP;
-        } else if quiet_until <= last && task.event_loop.next_deadline() <= clock.line.now() {
-            task.event_loop.handle(Input::Tick, clock.line.now());
+        } else if quiet_until <= last && task.event_loop.next_deadline() <= clock.control.now() {
+            task.event_loop.handle(Input::Tick, clock.control.now());
         }
         task.stats.collect_if_due(&inbox.own_events);
         let has_layout = task.event_loop.layout().is_some();
@@ -169,29 +169,31 @@ pub(super) async fn run(
 impl ClusterTask {
     async fn handle(&mut self, incoming: Incoming, now: Time) {
         match incoming {
-            Incoming::Report(Report::ViewTaken { shard, number }) => {
+            Incoming::Report(ShardReport::ViewTaken { shard, number }) => {
                 self.event_loop.effects().view_taken(shard, number);
                 self.event_loop.run_effects(now);
             }
-            Incoming::Report(Report::HoldsImages) => self.event_loop.handle(Input::HoldsImages(true), now),
-            Incoming::Letter(letter) => self.handle_gossip(&letter, now),
+            Incoming::Report(ShardReport::HoldsImages) => {
+                self.event_loop.handle(Input::HoldsImages(true), now)
+            }
+            Incoming::Gossip(gossip) => self.handle_gossip(&gossip, now),
             Incoming::Event(event) => self.handle_event(event, now).await,
             Incoming::Nothing => {}
         }
     }
 
-    fn handle_gossip(&mut self, letter: &Letter, now: Time) {
-        match Envelope::decode(&letter.bytes) {
+    fn handle_gossip(&mut self, gossip: &GossipMessage, now: Time) {
+        match Envelope::decode(&gossip.bytes) {
             Some((Envelope::NodeStats, facts)) => {
                 if let Some(facts) = Facts::decode(facts) {
-                    self.stats.record(letter.from, facts, self.event_loop.view());
+                    self.stats.record(gossip.from, facts, self.event_loop.view());
                 }
             }
             Some((Envelope::Core, message)) => {
-                self.event_loop.handle(Input::Message(letter.from, message), now);
+                self.event_loop.handle(Input::Message(gossip.from, message), now);
             }
             // Of a later version: the core says that it cannot be read.
-            None => self.event_loop.handle(Input::Message(letter.from, &[]), now),
+            None => self.event_loop.handle(Input::Message(gossip.from, &[]), now),
         }
     }
 
@@ -229,14 +231,14 @@ impl ClusterTask {
 impl Inbox {
     async fn next(&self, wait: Duration) -> Incoming {
         let report =
-            async { self.ears.reports.recv_async().await.map_or(Incoming::Nothing, Incoming::Report) };
-        let letter =
-            async { self.ears.letters.recv_async().await.map_or(Incoming::Nothing, Incoming::Letter) };
+            async { self.receivers.reports.recv_async().await.map_or(Incoming::Nothing, Incoming::Report) };
+        let gossip =
+            async { self.receivers.gossip.recv_async().await.map_or(Incoming::Nothing, Incoming::Gossip) };
         let event = async { self.events.recv_async().await.map_or(Incoming::Nothing, Incoming::Event) };
         let late = async {
             glommio::timer::sleep(wait).await;
             Incoming::Nothing
         };
-        future::or(future::or(event, report), future::or(letter, late)).await
+        future::or(future::or(event, report), future::or(gossip, late)).await
     }
 }

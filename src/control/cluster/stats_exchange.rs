@@ -117,7 +117,7 @@ impl StatsExchange {
     }
 
     fn publish(&self) {
-        self.node.line.roster.replace(self.roster.clone());
+        self.node.control.roster.replace(self.roster.clone());
     }
 
     fn own_stats(&self) -> Facts {

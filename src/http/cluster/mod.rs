@@ -137,10 +137,10 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest
 /// the same in its own log. Who asks is not known, for nothing that it says is proven.
 fn warn_rejected_peer(shard: &Shard, refusal: Refusal) {
     match refusal {
-        Refusal::Proof if shard.node.line.may_tell_of_strangers(0) => log::warn!(
+        Refusal::Proof if shard.node.control.may_log_stranger(0) => log::warn!(
             "refused a node whose secret is none of ours: if it belongs to this cluster, set the same cluster.secrets on both"
         ),
-        Refusal::Cluster if shard.node.line.may_tell_of_strangers(1) => log::warn!(
+        Refusal::Cluster if shard.node.control.may_log_stranger(1) => log::warn!(
             "refused a node of another cluster: if it belongs to this one, correct its cluster.name"
         ),
         _ => {}

@@ -11,7 +11,7 @@ use crate::http::upload;
 use crate::image::header::Limits;
 use crate::peer::auth::Digest;
 use crate::peer::call::{self, Copy};
-use crate::shard::control_link::Letter;
+use crate::shard::control_link::GossipMessage;
 use crate::store::health::Trouble;
 
 /// Bytes of one message between cores: a layout of all the nodes that a cluster may have is about half of it.
@@ -45,10 +45,10 @@ pub(super) async fn gossip(
     if Digest::of(&bytes) != digest {
         return Err(reject_changed_body(context).into());
     }
-    let line = &context.shard.node.line;
+    let control = &context.shard.node.control;
     // As of its last message: this one is read later.
-    let refusal = line.refusals.of(from, line.now());
-    if line.hand_over(Letter { from, bytes }) {
+    let refusal = control.refusals.of(from, control.now());
+    if control.try_send(GossipMessage { from, bytes }) {
         Ok(PeerResponse::metadata_only(refusal.map(call::rejection_metadata).unwrap_or_default()))
     } else {
         Err(Problem::Busy("messages").into())

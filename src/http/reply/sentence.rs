@@ -58,7 +58,7 @@ impl Problem {
             Self::ReadOnly => {
                 "This node takes no new images; upload to another one, or have node.writable set."
             }
-            Self::NotMember(standing) => standing.sentence(),
+            Self::NotMember(membership_status) => membership_status.sentence(),
             Self::TooFewCopies(_) => {
                 "Fewer nodes than are needed could store the image durably; send it again after Retry-After."
             }

@@ -38,7 +38,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::TooFast(TooFast { retry_after_s: 7 }),
         Problem::Deadline,
         Problem::Stopping,
-        Problem::NotMember(Standing::Joining),
+        Problem::NotMember(MembershipStatus::Joining),
         Problem::TooFewCopies(vec![text()]),
         Problem::DiskFull,
         Problem::Disk,

@@ -41,7 +41,7 @@ impl Shard {
                 glommio::timer::sleep(AFTER_A_FAILURE).await;
                 continue;
             };
-            let now = self.node.line.now();
+            let now = self.node.control.now();
             for listed in page.images.iter().filter(|listed| self.owns(&listed.id)) {
                 self.strays.borrow_mut().record(listed.id, now);
             }

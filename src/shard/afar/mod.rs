@@ -26,7 +26,7 @@ pub mod variant;
 use std::time::Duration;
 
 use super::Shard;
-use super::control_link::Standing;
+use super::control_link::MembershipStatus;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::Said;
 use crate::cluster::view::View;
@@ -55,7 +55,7 @@ pub enum NotFound {
     /// The same, and it may lie in this node's own store, which is not there.
     StoreMissing,
     /// This node does not belong to its cluster, for this reason, and so cannot say.
-    NotJoined(Standing),
+    NotJoined(MembershipStatus),
 }
 
 impl Shard {
@@ -79,10 +79,10 @@ impl Shard {
         if self.view().is_joined() {
             return Ok(());
         }
-        Err(NotFound::NotJoined(match self.node.line.standing() {
+        Err(NotFound::NotJoined(match self.node.control.membership_status() {
             // Control has heard a moment before this shard did, or the shard before it.
-            Standing::Member => Standing::Joining,
-            standing => standing,
+            MembershipStatus::Member => MembershipStatus::Joining,
+            membership_status => membership_status,
         }))
     }
 
@@ -104,7 +104,7 @@ impl Shard {
             let view = self.view();
             view.owners(id).into_iter().all(|owner| view.is_alive(owner))
         };
-        while self.node.line.now().millis() < ACQUAINTED_MS && !is_met() {
+        while self.node.control.now().millis() < ACQUAINTED_MS && !is_met() {
             glommio::timer::sleep(LOOK_AGAIN).await;
         }
     }

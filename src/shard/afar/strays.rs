@@ -57,7 +57,7 @@ impl Shard {
         let (mut seen, mut was_alone, mut was_well) = (self.view(), false, true);
         while !self.stopping.is_set() {
             glommio::timer::sleep(LOOK_EVERY).await;
-            let (view, now) = (self.view(), self.node.line.now());
+            let (view, now) = (self.view(), self.node.control.now());
             if view.was_alone() && !was_alone {
                 self.spawn(Rc::clone(&self).supply_what_was_taken_alone());
             }
@@ -155,10 +155,10 @@ impl Shard {
 
     async fn hand_over(self: &Rc<Self>, id: ObjectId, reads: &Semaphore) {
         let mut excess = Excess::new(id, &self.view());
-        let end = self.node.line.now().after(WORK_MAX_MS);
-        while self.node.line.now() < end && !self.stopping.is_set() {
+        let end = self.node.control.now().after(WORK_MAX_MS);
+        while self.node.control.now() < end && !self.stopping.is_set() {
             let view = self.view();
-            match excess.step(&view, self.node.line.now()) {
+            match excess.step(&view, self.node.control.now()) {
                 // It belongs here now, or nobody owns it as far as is known: it is looked at again.
                 Step::Keep => return,
                 Step::Ask(owners) => {
@@ -168,7 +168,7 @@ impl Shard {
                     }
                 }
                 Step::Wait(until) => {
-                    let wait = until.since(self.node.line.now());
+                    let wait = until.since(self.node.control.now());
                     glommio::timer::sleep(Duration::from_millis(wait)).await;
                 }
                 Step::Delete => return self.remove_stray(id, &mut excess).await,
@@ -209,7 +209,7 @@ impl Shard {
     ) -> (NodeId, Option<(crate::cluster::layout::LayoutHash, Time)>) {
         let mut given = false;
         loop {
-            let at = self.node.line.now();
+            let at = self.node.control.now();
             let answer = self.ask(view, owner, Call::Receipt(id), Outgoing::empty(), ANSWER_MAX * 4).await;
             let Ok(answer) = answer else { return (owner, None) };
             match call::read_presence(answer.metadata()) {
@@ -238,7 +238,7 @@ impl Shard {
         let _turn = self.publishing.lock(id).await;
         let Ok(Found::Here(original)) = self.originals.find(&id).await else { return };
         // The word holds for this moment only, and the lock may have taken a while.
-        if excess.step(&self.view(), self.node.line.now()) != Step::Delete {
+        if excess.step(&self.view(), self.node.control.now()) != Step::Delete {
             return;
         }
         match self.originals.remove(&id, &original).await {

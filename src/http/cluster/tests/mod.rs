@@ -19,7 +19,7 @@ use crate::control::Bells;
 use crate::http::{connection, live::Live};
 use crate::peer::auth::Identity;
 use crate::peer::pool::{Address, Pool};
-use crate::shard::control_link::{Ears, Line, Report, Standing};
+use crate::shard::control_link::{ControlLink, ControlReceivers, MembershipStatus, ShardReport};
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
@@ -36,7 +36,7 @@ pub(super) const ALONE: Copies = Copies { replication: 1, min_replication: 1 };
 pub(super) struct Running {
     pub(super) address: Address,
     pub(super) metrics: Arc<ShardMetrics>,
-    pub(super) ears: Ears,
+    pub(super) receivers: ControlReceivers,
     pub(super) store: path::Layout,
     mailbox: flume::Sender<Message>,
     thread: Option<ExecutorJoinHandle<()>>,
@@ -129,25 +129,25 @@ impl Running {
         let listener = TcpListener::bind(at).unwrap();
         let address = address(number, listener.local_addr().unwrap());
         let data = open::open(directory.path(), "one", open::DATA_MODE).unwrap();
-        let (line, ears) = Line::new(1, false);
+        let (control_link, receivers) = ControlLink::new(1, false);
         let metrics = Arc::<ShardMetrics>::default();
-        line.set_standing(Standing::Member);
+        control_link.set_membership_status(MembershipStatus::Member);
         let store = data.layout.clone();
-        let node = node(number, &data, &config, &metrics, line);
+        let node = node(number, &data, &config, &metrics, control_link);
         let node = Arc::new(node);
-        let (mailbox, letters) = Mesh::mailboxes(1).remove(0);
+        let (mailbox, messages) = Mesh::mailboxes(1).remove(0);
         let view = view(&layout(&[&address], ALONE), id(number), &[]);
         let thread = {
             let (node, metrics, mailbox) = (Arc::clone(&node), Arc::clone(&metrics), mailbox.clone());
             executor().spawn(move || async move {
                 // Held, and with it the lock, as long as the node runs.
                 let _data = data;
-                serve(config, node, metrics, mailbox, letters, view).await;
+                serve(config, node, metrics, mailbox, messages, view).await;
             })
         };
         mailbox.send(Message::Listen(listener.into())).unwrap();
         let thread = Some(thread.unwrap());
-        Self { address, metrics, ears, store, mailbox, thread, _directory: directory }
+        Self { address, metrics, receivers, store, mailbox, thread, _directory: directory }
     }
 
     /// Its address as the system knows it.
@@ -159,7 +159,7 @@ impl Running {
     pub(super) fn show(&self, view: Arc<View>, number: u64) {
         self.mailbox.send(Message::SetView { view, number }).unwrap();
         // The shard tells when it has taken it.
-        while self.ears.reports.recv().unwrap() != (Report::ViewTaken { shard: 0, number }) {}
+        while self.receivers.reports.recv().unwrap() != (ShardReport::ViewTaken { shard: 0, number }) {}
     }
 }
 
@@ -173,12 +173,18 @@ impl Drop for Running {
 }
 
 /// Node number `number`, whose disk nobody looks at.
-fn node(number: u8, data: &DataDirectory, config: &Config, metrics: &Arc<ShardMetrics>, line: Line) -> Node {
+fn node(
+    number: u8,
+    data: &DataDirectory,
+    config: &Config,
+    metrics: &Arc<ShardMetrics>,
+    control_link: ControlLink,
+) -> Node {
     let all = NodeMetrics::new(vec![Arc::clone(metrics)], Arc::default(), Arc::default());
     let layout = data.layout.clone();
     let health = Health::new(layout.clone(), data.identity.id, data.marker, 0, Arc::default());
     let (settings, name) = (config.shard.clone(), format!("n{number}"));
-    Node::new(settings, name, layout, Arc::new(health), all, line, identity(number))
+    Node::new(settings, name, layout, Arc::new(health), all, control_link, identity(number))
 }
 
 /// A shard of node 1 that nobody pumps, with its config and directory.
@@ -186,12 +192,12 @@ pub(in crate::http) fn idle_shard() -> (Rc<Shard>, Config, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let config = config::load(&Serve::default(), &Environment::default()).unwrap();
     let data = open::open(directory.path(), "one", open::DATA_MODE).unwrap();
-    let (line, _ears) = Line::new(1, false);
+    let (control_link, _receivers) = ControlLink::new(1, false);
     let metrics = Arc::<ShardMetrics>::default();
     let address = address(1, SocketAddr::from(([127, 0, 0, 1], 1)));
     let view = view(&layout(&[&address], ALONE), id(1), &[]);
-    let node = node(1, &data, &config, &metrics, line);
-    let (mailbox, _letters) = Mesh::mailboxes(1).remove(0);
+    let node = node(1, &data, &config, &metrics, control_link);
+    let (mailbox, _messages) = Mesh::mailboxes(1).remove(0);
     let (lane, _jobs) = flume::bounded(1);
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
     let shard = Shard::new(Arc::new(node), metrics, mesh, lane, &[], &[], view);
@@ -203,7 +209,7 @@ async fn serve(
     node: Arc<Node>,
     metrics: Arc<ShardMetrics>,
     mailbox: flume::Sender<Message>,
-    letters: flume::Receiver<Message>,
+    messages: flume::Receiver<Message>,
     view: Arc<View>,
 ) {
     let (lane, jobs) = flume::bounded(1);
@@ -225,7 +231,7 @@ async fn serve(
     std::thread::spawn(move || worker.run());
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
     let shard = Rc::new(Shard::new(node, metrics, mesh, lane, &[], &[], view));
-    let pump = glommio::spawn_local(Rc::clone(&shard).pump(letters));
+    let pump = glommio::spawn_local(Rc::clone(&shard).pump(messages));
     let house = glommio::spawn_local(Rc::clone(&shard).keep_house());
     if let Some(listener) = shard.listener().await {
         connection::serve(Rc::clone(&shard), Arc::new(Live::new(config.http)), listener).await;

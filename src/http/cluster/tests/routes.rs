@@ -173,8 +173,8 @@ fn messages_reach_control_with_their_sender() {
         let body = Outgoing::Bytes(Bytes::from_static(b"hello"));
         assert_eq!(ask(&pool, &node, Call::Gossip, body).await.unwrap().status, call::GIVEN);
     });
-    let letter = node.ears.letters.recv().unwrap();
-    assert_eq!((letter.from, &*letter.bytes), (super::id(2), &b"hello"[..]));
+    let message = node.receivers.gossip.recv().unwrap();
+    assert_eq!((message.from, &*message.bytes), (super::id(2), &b"hello"[..]));
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn whatever_is_changed_on_the_way_is_not_believed() {
     let bytes = png(4);
     run(async {
         let id = put(&pool(2), &node, &bytes).await;
-        let letter = || Outgoing::Bytes(Bytes::from_static(b"one letter"));
+        let message = || Outgoing::Bytes(Bytes::from_static(b"one letter"));
         for (from, to, call, body) in [
             // The body of an answer, which its id proves, and one which its digest proves.
             ("IEND", "IENE", Call::Image(id), Outgoing::empty()),
@@ -350,7 +350,7 @@ fn whatever_is_changed_on_the_way_is_not_believed() {
             ("says=yes", "says=not", Call::Has(id), Outgoing::empty()),
             // A question's line and body.
             ("/v1/has/", "/v1/hat/", Call::Has(id), Outgoing::empty()),
-            ("one letter", "two letter", Call::Gossip, letter()),
+            ("one letter", "two letter", Call::Gossip, message()),
         ] {
             let (address, _passing) = meddled(&node, from, to);
             let answer = pool(2).ask(&address, Request { call, layout: hash(), body }, SOON).await;
@@ -358,7 +358,7 @@ fn whatever_is_changed_on_the_way_is_not_believed() {
             assert!(unbelieved, "{from}: {answer:?}");
         }
     });
-    assert!(node.ears.letters.is_empty());
+    assert!(node.receivers.gossip.is_empty());
 }
 
 #[test]
@@ -374,10 +374,10 @@ fn a_connection_that_is_played_again_is_401_throughout() {
         }
     });
     let heard = String::from_utf8(passing.join().unwrap()).unwrap();
-    assert_eq!(node.ears.letters.drain().count(), 2);
+    assert_eq!(node.receivers.gossip.drain().count(), 2);
     let answer = raw(&node, &format!("{heard}GET /nothing HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
     assert!(answer.matches("HTTP/1.1 401 ").count() >= 2 && !answer.contains("HTTP/1.1 2"), "{answer}");
-    assert!(node.ears.letters.is_empty());
+    assert!(node.receivers.gossip.is_empty());
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn strangers_get_401_for_known_and_unknown_routes_alike() {
             assert!(!answer.contains("reticulum-"), "{answer}");
         }
     }
-    assert!(node.ears.letters.is_empty());
+    assert!(node.receivers.gossip.is_empty());
 }
 
 /// Says hello on a connection of its own; what came back, up to the end of the head.
