@@ -13,7 +13,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::view::{Member, View};
 use crate::shard::Shard;
 use crate::shard::control_link::MembershipStatus;
-use crate::shard::node_stats::{Facts, Roster};
+use crate::shard::node_stats::{ClusterStats, NodeStats};
 use crate::store::health::Trouble;
 
 /// Slots that are placed to see who has which share: the error is about one percent of it.
@@ -71,10 +71,10 @@ struct Layout {
 /// # Errors
 /// The [`Problem`] to answer with.
 pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
-    let (view, roster, membership_status) =
-        (shard.view(), shard.node.control.roster.newest(), shard.node.control.membership_status());
+    let (view, stats, membership_status) =
+        (shard.view(), shard.node.control.stats.newest(), shard.node.control.membership_status());
     let trouble = shard.node.health.trouble();
-    let describe = move || describe(&view, &roster, membership_status, trouble);
+    let describe = move || describe(&view, &stats, membership_status, trouble);
     // Thousands of placements; and a panic on the blocking thread would leave this waiting forever.
     let describe = move || catch_unwind(AssertUnwindSafe(describe)).ok();
     let status =
@@ -84,7 +84,7 @@ pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
 
 fn describe(
     view: &Arc<View>,
-    roster: &Roster,
+    stats: &ClusterStats,
     membership_status: MembershipStatus,
     trouble: Option<Trouble>,
 ) -> Status {
@@ -96,14 +96,14 @@ fn describe(
         if node == view.this() {
             return trouble.map(|trouble| trouble.word().to_owned());
         }
-        roster.facts.get(&node)?.trouble.clone()
+        stats.by_node.get(&node)?.trouble.clone()
     };
     Status {
         node: view.this().to_string(),
         not_a_member: (membership_status != MembershipStatus::Member).then(|| membership_status.sentence()),
         nodes: view
             .members()
-            .map(|(id, member)| Node::new(id, member, roster.facts.get(&id), trouble_of(id), share(id)))
+            .map(|(id, member)| Node::new(id, member, stats.by_node.get(&id), trouble_of(id), share(id)))
             .collect(),
         repair_debt: None,
         layout: Layout {
@@ -112,12 +112,18 @@ fn describe(
             replication: view.copies_wanted(),
             min_replication: view.copies_needed(),
         },
-        warnings: warnings(view, roster),
+        warnings: warnings(view, stats),
     }
 }
 
 impl Node {
-    fn new(id: NodeId, member: &Member, facts: Option<&Facts>, trouble: Option<String>, share: f64) -> Self {
+    fn new(
+        id: NodeId,
+        member: &Member,
+        node_stats: Option<&NodeStats>,
+        trouble: Option<String>,
+        share: f64,
+    ) -> Self {
         Self {
             name: member.name.to_string(),
             id: id.to_string(),
@@ -134,18 +140,18 @@ impl Node {
             alive: member.alive,
             writable: member.writable && trouble.is_none(),
             trouble,
-            images: facts.and_then(|facts| facts.images),
-            bytes: facts.and_then(|facts| facts.bytes),
-            version: facts.map(|facts| facts.version.clone()),
-            free: facts.and_then(|facts| facts.free),
+            images: node_stats.and_then(|node_stats| node_stats.images),
+            bytes: node_stats.and_then(|node_stats| node_stats.bytes),
+            version: node_stats.map(|node_stats| node_stats.version.clone()),
+            free: node_stats.and_then(|node_stats| node_stats.free),
             share,
         }
     }
 }
 
-fn warnings(view: &View, roster: &Roster) -> Vec<String> {
+fn warnings(view: &View, stats: &ClusterStats) -> Vec<String> {
     let name = |node: &NodeId| view.member(*node).map_or_else(|| node.to_string(), |it| it.name.to_string());
-    let mut warnings: Vec<_> = roster
+    let mut warnings: Vec<_> = stats
         .needs_operator
         .iter()
         .map(|node| {
@@ -155,20 +161,20 @@ fn warnings(view: &View, roster: &Roster) -> Vec<String> {
             )
         })
         .collect();
-    let members: BTreeMap<_, _> = roster.facts.iter().filter(|(id, _)| view.is_alive(**id)).collect();
+    let members: BTreeMap<_, _> = stats.by_node.iter().filter(|(id, _)| view.is_alive(**id)).collect();
     if let Some(own) = members.get(&view.this()) {
-        let other = members.iter().filter(|(_, facts)| facts.recipe != own.recipe);
+        let other = members.iter().filter(|(_, node_stats)| node_stats.recipe != own.recipe);
         warnings.extend(other.map(|(node, _)| {
             format!("{} has another [images] section than this node: set the same on all.", name(node))
         }));
     }
-    warnings.extend(roster.other_operator_key.iter().map(|node| {
+    warnings.extend(stats.other_operator_key.iter().map(|node| {
         format!(
             "{} has another operator key than this node: set one access.operator_key for all.",
             name(node)
         )
     }));
-    warnings.extend(roster.unheeded.iter().map(ToString::to_string));
+    warnings.extend(stats.unheeded.iter().map(ToString::to_string));
     if !view.is_settled() && view.members().next().is_some() {
         warnings.push("Copies have to be moved before the newest layout is the only one.".to_owned());
     }
@@ -183,7 +189,7 @@ mod tests {
     #[test]
     fn a_node_without_a_cluster_lists_nobody_and_says_why() {
         let view = Arc::new(View::of_nothing(NodeId::from_bytes([1; 16]), Time::default()));
-        let status = describe(&view, &Roster::default(), MembershipStatus::WrongSecret, None);
+        let status = describe(&view, &ClusterStats::default(), MembershipStatus::WrongSecret, None);
         assert!(status.nodes.is_empty() && status.warnings.is_empty());
         assert_eq!(status.not_a_member, Some(MembershipStatus::WrongSecret.sentence()));
         assert_eq!(status.layout.replication, 0);

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Instant;
 
-use super::node_stats::Shelf;
+use super::node_stats::LatestStats;
 use super::refusals::Refusals;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
@@ -77,7 +77,7 @@ pub struct ControlLink {
     silent_s: AtomicU64,
     started: Instant,
     /// What the members say of themselves.
-    pub roster: Shelf,
+    pub stats: LatestStats,
     /// Nodes that are not taken in.
     pub refusals: Refusals,
     /// When strangers were last told of in the log, by cause, in milliseconds; 0: never.
@@ -156,7 +156,7 @@ impl ControlLink {
             heartbeats: AtomicU64::new(0),
             silent_s: AtomicU64::new(0),
             started: Instant::now(),
-            roster: Shelf::default(),
+            stats: LatestStats::default(),
             refusals: Refusals::default(),
             strangers_logged: Default::default(),
         };

@@ -11,7 +11,7 @@ use crate::cluster::node::NodeId;
 
 /// What a node says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct NodeStats {
     /// Images stored; `None` until they are counted.
     pub images: Option<u64>,
     /// Bytes of them.
@@ -32,9 +32,9 @@ pub struct Facts {
 
 /// Of every member that has said anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roster {
+pub struct ClusterStats {
     /// By node.
-    pub facts: BTreeMap<NodeId, Facts>,
+    pub by_node: BTreeMap<NodeId, NodeStats>,
     /// Members that are away for long and that an operator has to decide on.
     pub needs_operator: BTreeSet<NodeId>,
     /// What this node's configuration says and the layout does not.
@@ -45,9 +45,9 @@ pub struct Roster {
 
 /// The newest roster: control replaces it, and whoever makes a page takes it.
 #[derive(Debug, Default)]
-pub struct Shelf(Mutex<Arc<Roster>>);
+pub struct LatestStats(Mutex<Arc<ClusterStats>>);
 
-impl Facts {
+impl NodeStats {
     /// Longer ones are no facts.
     const BYTES_MAX: usize = 1024;
 
@@ -62,15 +62,15 @@ impl Facts {
     }
 }
 
-impl Shelf {
+impl LatestStats {
     /// The newest.
-    pub fn newest(&self) -> Arc<Roster> {
+    pub fn newest(&self) -> Arc<ClusterStats> {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// From now on it is this one.
-    pub fn replace(&self, roster: Roster) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(roster);
+    pub fn replace(&self, stats: ClusterStats) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(stats);
     }
 }
 
@@ -79,8 +79,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_are_read_as_they_were_said_and_no_longer_than_they_may_be() {
-        let facts = Facts {
+    fn stats_are_read_as_they_were_sent_and_no_longer_than_they_may_be() {
+        let stats = NodeStats {
             images: Some(3),
             bytes: None,
             free: Some(9),
@@ -89,10 +89,10 @@ mod tests {
             operator_key: Some("a".into()),
             trouble: None,
         };
-        assert_eq!(Facts::decode(&facts.encode()), Some(facts.clone()));
-        let full = Facts { trouble: Some("disk-full".into()), ..facts.clone() };
-        assert_eq!(Facts::decode(&full.encode()), Some(full));
-        assert_eq!(Facts::decode(b"{}"), None);
-        assert_eq!(Facts::decode(&Facts { version: "x".repeat(2000), ..facts }.encode()), None);
+        assert_eq!(NodeStats::decode(&stats.encode()), Some(stats.clone()));
+        let full = NodeStats { trouble: Some("disk-full".into()), ..stats.clone() };
+        assert_eq!(NodeStats::decode(&full.encode()), Some(full));
+        assert_eq!(NodeStats::decode(b"{}"), None);
+        assert_eq!(NodeStats::decode(&NodeStats { version: "x".repeat(2000), ..stats }.encode()), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::cluster::view::{View, Writes};
 use crate::shard::Node;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::message::Message;
-use crate::shard::node_stats::Facts;
+use crate::shard::node_stats::NodeStats;
 use crate::store::identity::Identity;
 use crate::telemetry::metrics::{Label as _, Member, MemberMetrics};
 
@@ -103,9 +103,9 @@ impl RuntimeEffects {
     }
 
     /// Says what this node says of itself to all others that answer.
-    pub(super) fn send_stats(&self, facts: &Facts, view: &View) {
+    pub(super) fn send_stats(&self, stats: &NodeStats, view: &View) {
         for (node, member) in view.members().filter(|(node, member)| member.alive && *node != view.this()) {
-            let message = Envelope::NodeStats.encode(&facts.encode());
+            let message = Envelope::NodeStats.encode(&stats.encode());
             self.gossip.send(&member.url, Some(node), self.layout, message);
         }
     }

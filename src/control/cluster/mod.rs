@@ -29,7 +29,7 @@ use self::stats_exchange::StatsExchange;
 use crate::cluster::core::{Boot, Input, Refusal, Settings};
 use crate::cluster::time::Time;
 use crate::shard::control_link::{ControlReceivers, GossipMessage, ShardReport};
-use crate::shard::node_stats::Facts;
+use crate::shard::node_stats::NodeStats;
 
 /// The longest time without a look around. Each look is a beat by which the others see that control lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub(super) enum ControlEvent {
     /// A node that was sent a message does not take this one in.
     JoinRefused(Refusal),
     /// What this node says of itself.
-    NodeStats(Facts),
+    NodeStats(NodeStats),
     /// The process is about to end; tell the others, and then here.
     Leave(flume::Sender<()>),
 }
@@ -184,9 +184,9 @@ impl ClusterTask {
 
     fn handle_gossip(&mut self, gossip: &GossipMessage, now: Time) {
         match Envelope::decode(&gossip.bytes) {
-            Some((Envelope::NodeStats, facts)) => {
-                if let Some(facts) = Facts::decode(facts) {
-                    self.stats.record(gossip.from, facts, self.event_loop.view());
+            Some((Envelope::NodeStats, stats)) => {
+                if let Some(stats) = NodeStats::decode(stats) {
+                    self.stats.record(gossip.from, stats, self.event_loop.view());
                 }
             }
             Some((Envelope::Core, message)) => {
@@ -208,12 +208,12 @@ impl ClusterTask {
             }
             ControlEvent::PeerRejected(rejection) => self.event_loop.effects().note_rejection(rejection, now),
             ControlEvent::JoinRefused(refusal) => self.event_loop.handle(Input::Refused(refusal), now),
-            ControlEvent::NodeStats(facts) => {
+            ControlEvent::NodeStats(stats) => {
                 let view = Arc::clone(self.event_loop.view());
                 self.stats.forget_former_members(&view, self.event_loop.needs_operator().collect());
                 self.stats.compare_configuration(self.event_loop.layout());
-                self.event_loop.effects().send_stats(&facts, &view);
-                self.stats.record(view.this(), facts, &view);
+                self.event_loop.effects().send_stats(&stats, &view);
+                self.stats.record(view.this(), stats, &view);
                 self.stats.compare_operator_keys(&view);
             }
             ControlEvent::Leave(done) => {

@@ -11,7 +11,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
 use crate::http::live::Live;
 use crate::shard::Node;
-use crate::shard::node_stats::{Facts, Roster};
+use crate::shard::node_stats::{ClusterStats, NodeStats};
 use crate::telemetry::metrics::ShardMetrics;
 
 /// Between two calls.
@@ -24,7 +24,7 @@ pub(in crate::control) struct StatsExchange {
     recipe: u32,
     first_word: FirstWord,
     live: Arc<Live>,
-    roster: Roster,
+    published: ClusterStats,
     due: Instant,
 }
 
@@ -38,7 +38,15 @@ impl StatsExchange {
         first_word: FirstWord,
         live: Arc<Live>,
     ) -> Self {
-        Self { node, metrics, recipe, first_word, live, roster: Roster::default(), due: Instant::now() }
+        Self {
+            node,
+            metrics,
+            recipe,
+            first_word,
+            live,
+            published: ClusterStats::default(),
+            due: Instant::now(),
+        }
     }
 
     /// The node.
@@ -52,7 +60,7 @@ impl StatsExchange {
             return;
         }
         self.due = Instant::now() + EVERY;
-        let mut facts = self.own_stats();
+        let mut stats = self.own_stats();
         let (data, events) = (self.node.layout.root().to_path_buf(), events.clone());
         glommio::spawn_local(async move {
             // A disk that hangs holds this up; and a panic on the blocking thread would leave it waiting forever.
@@ -61,28 +69,30 @@ impl StatsExchange {
                 found.f_bavail.checked_mul(found.f_frsize)
             };
             let free = move || catch_unwind(AssertUnwindSafe(free)).ok().flatten();
-            facts.free = glommio::executor().spawn_blocking(free).await;
+            stats.free = glommio::executor().spawn_blocking(free).await;
             // When there is no room, the next call says it.
-            let _ = events.try_send(ControlEvent::NodeStats(facts));
+            let _ = events.try_send(ControlEvent::NodeStats(stats));
         })
         .detach();
     }
 
     /// Another member, or this node, says this of itself.
-    pub(super) fn record(&mut self, node: NodeId, facts: Facts, view: &View) {
+    pub(super) fn record(&mut self, node: NodeId, stats: NodeStats, view: &View) {
         let is_known = view.member(node).is_some() || node == view.this();
-        if is_known && self.roster.facts.get(&node) != Some(&facts) {
-            self.roster.facts.insert(node, facts);
+        if is_known && self.published.by_node.get(&node) != Some(&stats) {
+            self.published.by_node.insert(node, stats);
             self.publish();
         }
     }
 
     /// Forgets who is no member any more.
     pub(super) fn forget_former_members(&mut self, view: &View, needs_operator: BTreeSet<NodeId>) {
-        let before =
-            (self.roster.facts.len(), std::mem::replace(&mut self.roster.needs_operator, needs_operator));
-        self.roster.facts.retain(|node, _| view.member(*node).is_some() || *node == view.this());
-        if before.0 != self.roster.facts.len() || before.1 != self.roster.needs_operator {
+        let before = (
+            self.published.by_node.len(),
+            std::mem::replace(&mut self.published.needs_operator, needs_operator),
+        );
+        self.published.by_node.retain(|node, _| view.member(*node).is_some() || *node == view.this());
+        if before.0 != self.published.by_node.len() || before.1 != self.published.needs_operator {
             self.publish();
         }
     }
@@ -91,9 +101,9 @@ impl StatsExchange {
     pub(super) fn compare_configuration(&mut self, layout: Option<&Layout>) {
         let node = self.node.identity.node;
         let unheeded = layout.map(|layout| self.first_word.unheeded(layout, node)).unwrap_or_default();
-        if unheeded != self.roster.unheeded {
+        if unheeded != self.published.unheeded {
             unheeded.iter().for_each(|sentence| log::warn!("{sentence}"));
-            self.roster.unheeded = unheeded;
+            self.published.unheeded = unheeded;
             self.publish();
         }
     }
@@ -102,29 +112,30 @@ impl StatsExchange {
     pub(super) fn compare_operator_keys(&mut self, view: &View) {
         // By every secret: while they are rotated, another one may sign there.
         let own = self.node.identity.fingerprints(&self.live.operator_key());
-        let differs = |facts: &Facts| facts.operator_key.as_ref().is_some_and(|key| !own.contains(key));
-        let others = self.roster.facts.iter().filter(|(node, facts)| view.is_alive(**node) && differs(facts));
+        let differs = |stats: &NodeStats| stats.operator_key.as_ref().is_some_and(|key| !own.contains(key));
+        let others =
+            self.published.by_node.iter().filter(|(node, stats)| view.is_alive(**node) && differs(stats));
         let others: BTreeSet<_> = others.map(|(node, _)| *node).collect();
-        if others != self.roster.other_operator_key {
-            for node in others.difference(&self.roster.other_operator_key) {
+        if others != self.published.other_operator_key {
+            for node in others.difference(&self.published.other_operator_key) {
                 let node =
                     view.member(*node).map_or_else(|| node.to_string(), |member| member.name.to_string());
                 log::warn!(node; "a member has another operator key than this node; set one access.operator_key for all");
             }
-            self.roster.other_operator_key = others;
+            self.published.other_operator_key = others;
             self.publish();
         }
     }
 
     fn publish(&self) {
-        self.node.control.roster.replace(self.roster.clone());
+        self.node.control.stats.replace(self.published.clone());
     }
 
-    fn own_stats(&self) -> Facts {
+    fn own_stats(&self) -> NodeStats {
         // Nothing until every shard has counted: a part would look like a loss.
         let stored: Option<Vec<_>> = self.metrics.iter().map(|shard| shard.stored()).collect();
         let stored = stored.as_ref();
-        Facts {
+        NodeStats {
             images: stored.map(|shards| shards.iter().map(|(images, _)| images).sum()),
             bytes: stored.map(|shards| shards.iter().map(|(_, bytes)| bytes).sum()),
             free: None,
