@@ -46,7 +46,7 @@ use self::setting::url::Origin;
 use self::values::{Images, Values};
 use crate::cli::Serve;
 use crate::cluster::core;
-use crate::cluster::layout::{Copies, FirstWord, NewNode};
+use crate::cluster::layout::{BootstrapSettings, Copies, NewNode};
 use crate::cluster::node::{Label, NodeUrl, Weight};
 use crate::image::header::Limits;
 use crate::image::recipe;
@@ -71,7 +71,7 @@ pub struct Config {
     /// How the node founds or joins its cluster.
     pub cluster: core::Settings,
     /// What of that was said, and is ruled by the layout from now on.
-    pub first_word: FirstWord,
+    pub bootstrap: BootstrapSettings,
     /// What it proves itself to other nodes by: the first signs, all verify. None: it has no peers and believes none.
     pub secrets: Vec<String>,
     /// Bytes of decoded pixels alive at once.
@@ -156,7 +156,7 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
         reserve_bytes: node.reserve.0,
         shards: node.shards.0,
         secrets: rule::secrets(&cluster),
-        first_word: first_word(&settings, places),
+        bootstrap: bootstrap(&settings, places),
         cluster: settings,
         decode_memory_bytes: limits.decode_memory.0,
         drain_delay: limits.drain_delay.0,
@@ -220,10 +220,10 @@ fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::Set
     }
 }
 
-fn first_word(settings: &core::Settings, places: &BTreeMap<&'static str, Place>) -> FirstWord {
+fn bootstrap(settings: &core::Settings, places: &BTreeMap<&'static str, Place>) -> BootstrapSettings {
     let core::Settings { about, copies, .. } = settings;
     let is_said = |key| places.contains_key(key);
-    FirstWord {
+    BootstrapSettings {
         zone: is_said("node.zone").then(|| about.zone.clone()),
         weight: is_said("node.weight").then_some(about.weight),
         writable: is_said("node.writable").then_some(about.writable),

@@ -76,11 +76,16 @@ fn expect_faults(said: &Said, expected: &[&[&str]]) {
 #[test]
 fn what_the_layout_rules_is_a_first_word_only_where_it_is_said() {
     let silent = Said::new("").load();
-    assert_eq!(silent.first_word, FirstWord::default());
+    assert_eq!(silent.bootstrap, BootstrapSettings::default());
     let said = Said::new("[node]\nweight = 100\nwritable = false\n[cluster]\nreplication = 5\n").load();
     let weight = Some(Weight::new(100).unwrap());
-    let expected = FirstWord { weight, writable: Some(false), replication: Some(5), ..FirstWord::default() };
-    assert_eq!(said.first_word, expected);
+    let expected = BootstrapSettings {
+        weight,
+        writable: Some(false),
+        replication: Some(5),
+        ..BootstrapSettings::default()
+    };
+    assert_eq!(said.bootstrap, expected);
 }
 
 #[test]

@@ -156,7 +156,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         Arc::clone(&node),
         metrics,
         config.http.recipe.checksum(),
-        config.first_word.clone(),
+        config.bootstrap.clone(),
         Arc::clone(&live),
     );
     let on_ready = move || drop(sender.send(ProcessEvent::ClusterReady));

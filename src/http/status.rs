@@ -174,7 +174,7 @@ fn warnings(view: &View, stats: &ClusterStats) -> Vec<String> {
             name(node)
         )
     }));
-    warnings.extend(stats.unheeded.iter().map(ToString::to_string));
+    warnings.extend(stats.drift.iter().map(ToString::to_string));
     if !view.is_settled() && view.members().next().is_some() {
         warnings.push("Copies have to be moved before the newest layout is the only one.".to_owned());
     }

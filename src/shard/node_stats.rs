@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::layout::Unheeded;
+use crate::cluster::layout::ConfigurationDrift;
 use crate::cluster::node::NodeId;
 
 /// What a node says of itself.
@@ -38,7 +38,7 @@ pub struct ClusterStats {
     /// Members that are away for long and that an operator has to decide on.
     pub needs_operator: BTreeSet<NodeId>,
     /// What this node's configuration says and the layout does not.
-    pub unheeded: Vec<Unheeded>,
+    pub drift: Vec<ConfigurationDrift>,
     /// Members whose operator key is another one than this node's.
     pub other_operator_key: BTreeSet<NodeId>,
 }

@@ -24,10 +24,10 @@
 //! Name, URL and `writable` of a node are no part of a column: they take effect at once and move nothing. A name and a
 //! URL belong to one id; the module `claim` says which one where two have it.
 
+mod bootstrap;
 mod claim;
 mod column;
 mod edit;
-mod first_word;
 mod register;
 mod text;
 mod wire;
@@ -41,11 +41,11 @@ use std::collections::BTreeMap;
 
 use super::node::{Label, NodeId, NodeUrl};
 use super::wire::{Malformed, Reader, Writer};
+pub use bootstrap::{BootstrapSettings, ConfigurationDrift};
 pub use claim::Taken;
 pub(in crate::cluster) use column::{Column, Entry, Store, digest};
 pub use column::{Role, SyncHash};
 pub use edit::{Edit, EditError, NewNode};
-pub use first_word::{FirstWord, Unheeded};
 use register::{Rank, Register, Stamp};
 
 /// The hash of all columns: it rides on every request between nodes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ControlEvent;
-use crate::cluster::layout::{FirstWord, Layout};
+use crate::cluster::layout::{BootstrapSettings, Layout};
 use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
 use crate::http::live::Live;
@@ -22,27 +22,27 @@ pub(in crate::control) struct StatsExchange {
     node: Arc<Node>,
     metrics: Vec<Arc<ShardMetrics>>,
     recipe: u32,
-    first_word: FirstWord,
+    bootstrap: BootstrapSettings,
     live: Arc<Live>,
     published: ClusterStats,
     due: Instant,
 }
 
 impl StatsExchange {
-    /// `recipe` is the checksum over what the configuration says about variants, `first_word` what it says of what
+    /// `recipe` is the checksum over what the configuration says about variants, `bootstrap` what it says of what
     /// the layout rules, `live` what of it may change.
     pub(in crate::control) fn new(
         node: Arc<Node>,
         metrics: Vec<Arc<ShardMetrics>>,
         recipe: u32,
-        first_word: FirstWord,
+        bootstrap: BootstrapSettings,
         live: Arc<Live>,
     ) -> Self {
         Self {
             node,
             metrics,
             recipe,
-            first_word,
+            bootstrap,
             live,
             published: ClusterStats::default(),
             due: Instant::now(),
@@ -100,10 +100,10 @@ impl StatsExchange {
     /// Compares the configuration with the layout, and tells once what counts for nothing.
     pub(super) fn compare_configuration(&mut self, layout: Option<&Layout>) {
         let node = self.node.identity.node;
-        let unheeded = layout.map(|layout| self.first_word.unheeded(layout, node)).unwrap_or_default();
-        if unheeded != self.published.unheeded {
-            unheeded.iter().for_each(|sentence| log::warn!("{sentence}"));
-            self.published.unheeded = unheeded;
+        let drift = layout.map(|layout| self.bootstrap.drift(layout, node)).unwrap_or_default();
+        if drift != self.published.drift {
+            drift.iter().for_each(|sentence| log::warn!("{sentence}"));
+            self.published.drift = drift;
             self.publish();
         }
     }

@@ -8,7 +8,7 @@ use crate::cluster::node::{Label, NodeId, Weight};
 
 /// What a configuration says, as far as it says it itself: a default is nobody's word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FirstWord {
+pub struct BootstrapSettings {
     /// `node.zone`.
     pub zone: Option<Label>,
     /// `node.weight`.
@@ -23,15 +23,15 @@ pub struct FirstWord {
 
 /// A key that says something else than the layout. Prints as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Unheeded {
+pub struct ConfigurationDrift {
     key: &'static str,
     said: String,
     ruled: String,
 }
 
-impl FirstWord {
+impl BootstrapSettings {
     /// What of it is not so in `layout`, by its newest column.
-    pub fn unheeded(&self, layout: &Layout, node: NodeId) -> Vec<Unheeded> {
+    pub fn drift(&self, layout: &Layout, node: NodeId) -> Vec<ConfigurationDrift> {
         let entry = layout.next.members.get(&node);
         let about = layout.nodes.get(&node);
         let next = &layout.next;
@@ -48,15 +48,15 @@ impl FirstWord {
     }
 }
 
-fn differs<T>(key: &'static str, said: Option<&T>, ruled: Option<&Register<T>>) -> Option<Unheeded>
+fn differs<T>(key: &'static str, said: Option<&T>, ruled: Option<&Register<T>>) -> Option<ConfigurationDrift>
 where
     T: fmt::Display + PartialEq + Rank + Ord + Clone,
 {
     let (said, ruled) = (said?, ruled?.value());
-    (said != ruled).then(|| Unheeded { key, said: said.to_string(), ruled: ruled.to_string() })
+    (said != ruled).then(|| ConfigurationDrift { key, said: said.to_string(), ruled: ruled.to_string() })
 }
 
-impl fmt::Display for Unheeded {
+impl fmt::Display for ConfigurationDrift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, said, ruled } = self;
         write!(
@@ -84,28 +84,28 @@ mod tests {
             writable: true,
         };
         let layout = layout_of(&[(node, about)], Copies { replication: 3, min_replication: 2 });
-        assert_eq!(FirstWord::default().unheeded(&layout, node), []);
-        let same = FirstWord {
+        assert_eq!(BootstrapSettings::default().drift(&layout, node), []);
+        let same = BootstrapSettings {
             zone: Some(Label::parse("north").unwrap()),
             weight: Some(Weight::new(100).unwrap()),
             writable: Some(true),
             replication: Some(3),
             min_replication: Some(2),
         };
-        assert_eq!(same.unheeded(&layout, node), []);
-        let other = FirstWord {
+        assert_eq!(same.drift(&layout, node), []);
+        let other = BootstrapSettings {
             zone: Some(Label::parse("south").unwrap()),
             weight: Some(Weight::new(200).unwrap()),
             writable: Some(false),
             replication: Some(4),
             min_replication: Some(1),
         };
-        let told = other.unheeded(&layout, node);
+        let told = other.drift(&layout, node);
         assert_eq!(told.len(), 5);
         assert!(
             told[1].to_string().starts_with("node.weight is 200 in this node's configuration, but 100 in")
         );
         // What a node is, a layout without it does not say.
-        assert_eq!(other.unheeded(&layout, NodeId::from_bytes([2; 16])).len(), 2);
+        assert_eq!(other.drift(&layout, NodeId::from_bytes([2; 16])).len(), 2);
     }
 }
