@@ -8,7 +8,7 @@ use http::Method;
 
 use super::auth::{PeerMetadata, Refusal};
 use super::requester::Requester;
-use crate::cluster::core::Refusal as NotTakenIn;
+use crate::cluster::core::JoinRefusal;
 use crate::cluster::layout::SyncHash;
 use crate::cluster::rules::absence::Said;
 use crate::object::{Format, ObjectId};
@@ -202,13 +202,13 @@ pub fn read_retry(metadata: PeerMetadata<'_>) -> u64 {
 }
 
 /// The text of the metadata header of an answer to [`Call::Gossip`] of a node that is no member.
-pub fn rejection_metadata(refusal: NotTakenIn) -> String {
+pub fn rejection_metadata(refusal: JoinRefusal) -> String {
     format!("refused={refusal}")
 }
 
 /// Reads [`rejection_metadata`]; `None` where the sender is not refused.
-pub fn read_rejection(metadata: PeerMetadata<'_>) -> Option<NotTakenIn> {
-    metadata.get("refused").and_then(NotTakenIn::parse)
+pub fn read_rejection(metadata: PeerMetadata<'_>) -> Option<JoinRefusal> {
+    metadata.get("refused").and_then(JoinRefusal::parse)
 }
 
 /// Type and detail of a refusal's text; empty where there is none.
@@ -313,8 +313,8 @@ mod tests {
         }
         assert_eq!(read_presence(PeerMetadata::new("")), Said::Nothing);
         assert_eq!(
-            read_rejection(PeerMetadata::new(&rejection_metadata(NotTakenIn::Full))),
-            Some(NotTakenIn::Full)
+            read_rejection(PeerMetadata::new(&rejection_metadata(JoinRefusal::Full))),
+            Some(JoinRefusal::Full)
         );
         assert_eq!(read_rejection(PeerMetadata::new("")), None);
         let stored = Stored { format: Format::Png, length: 7, uploaded: uploaded() };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reticulum::cluster::core::{Input, Refusal};
+use reticulum::cluster::core::{Input, JoinRefusal};
 use reticulum::cluster::layout::{LayoutHash, SyncHash};
 use reticulum::cluster::node::{NodeId, NodeUrl};
 use reticulum::object::ObjectId;
@@ -61,7 +61,7 @@ pub(crate) enum Event {
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
     Message(NodeId, Vec<u8>),
-    Refused(Refusal),
+    Refused(JoinRefusal),
     Persisted(u64),
     PersistFailed(u64),
     Synced(SyncHash),
@@ -100,7 +100,7 @@ pub(crate) struct Envelope {
 pub(crate) enum Payload {
     Core(Vec<u8>),
     /// That the sender does not take the other in: it rides on the answer to a message of that one.
-    Refused(Refusal),
+    Refused(JoinRefusal),
     Ask(Number, Ask),
     Tell(Number, Tell),
 }

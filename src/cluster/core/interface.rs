@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::layout::{Copies, Layout, NewNode, SyncHash, Taken};
 use super::super::node::{Label, NodeId, NodeUrl};
 use super::super::view::View;
-use super::refusal::Refusal;
+use super::refusal::JoinRefusal;
 
 /// What a node is told at its start and never again.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub enum Input<'a> {
     /// A message of the core of this node arrived, which has proven to be that node.
     Message(NodeId, &'a [u8]),
     /// A node that this one sent a message to says, proven, that it does not take this one in.
-    Refused(Refusal),
+    Refused(JoinRefusal),
     /// [`Action::Persist`] of this number is durable.
     Persisted(u64),
     /// It is not: the core will ask again in a second.
@@ -85,7 +85,7 @@ pub enum Action {
     },
     /// Answer this node, which has proven itself, with a refusal when it sends something again: it is no member, and
     /// so nothing is ever sent to it unasked.
-    Refuse(NodeId, Refusal),
+    Refuse(NodeId, JoinRefusal),
     /// A new view: hand it to everybody.
     View(Arc<View>),
     /// Something worth a line in the log.
@@ -98,9 +98,9 @@ pub enum Event {
     /// This node belongs to a cluster now.
     Joined,
     /// It was refused; it goes on asking.
-    JoinRefused(Refusal),
+    JoinRefused(JoinRefusal),
     /// This node has refused another, which is no member.
-    Refused(NodeId, Refusal),
+    Refused(NodeId, JoinRefusal),
     /// Two members have one name or URL: this one's claim came second, so it owns nothing from now on.
     ClaimRefused(NodeId, Taken),
     /// This one's claim stands now.

@@ -5,7 +5,7 @@ use super::super::membership::Peer;
 use super::super::node::{NodeId, NodeUrl};
 use super::super::time::Time;
 use super::message::{Body, Message};
-use super::{Action, CLASH_MS, CLASH_PAUSE_MS, Core, Event, Refusal};
+use super::{Action, CLASH_MS, CLASH_PAUSE_MS, Core, Event, JoinRefusal};
 
 /// Processes that are told of a clash within [`CLASH_PAUSE_MS`]. Nearly always there is one.
 const CLASHES_MAX: usize = 64;
@@ -47,7 +47,7 @@ impl Core {
             }
         }
         if let Some(taken) = taken.filter(|taken| self.claim_taken != Some(*taken)) {
-            self.event(Event::JoinRefused(Refusal::Taken(taken)));
+            self.event(Event::JoinRefused(JoinRefusal::Taken(taken)));
         }
         self.is_view_stale |= self.claim_taken != taken;
         self.claim_taken = taken;
@@ -105,7 +105,7 @@ impl Core {
                 self.welcome(from, now);
             }
             Err(error) => {
-                let refusal = Refusal::from(error);
+                let refusal = JoinRefusal::from(error);
                 self.actions.push_back(Action::Refuse(from.node, refusal));
                 self.event(Event::Refused(from.node, refusal));
             }
@@ -118,9 +118,9 @@ impl Core {
     }
 
     /// Those whom this node asked do not take it in, or say that it is a member no more.
-    pub(super) fn hear_refusal(&mut self, refusal: Refusal) {
+    pub(super) fn hear_refusal(&mut self, refusal: JoinRefusal) {
         let is_alone = self.alive.is_empty() && !self.settings.join.is_empty();
-        if is_alone || refusal == Refusal::Removed {
+        if is_alone || refusal == JoinRefusal::Removed {
             self.is_view_stale |= self.join_refused != Some(refusal);
             self.join_refused = Some(refusal);
             self.event(Event::JoinRefused(refusal));

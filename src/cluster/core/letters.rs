@@ -5,7 +5,7 @@ use super::super::membership::Peer;
 use super::super::node::{NodeId, NodeUrl};
 use super::super::time::Time;
 use super::message::{Body, Message};
-use super::{Action, Core, Event, Refusal, remember};
+use super::{Action, Core, Event, JoinRefusal, remember};
 
 /// Between two layouts sent to one member whose state differs.
 const LAYOUT_PAUSE_MS: u64 = 500;
@@ -29,8 +29,8 @@ impl Core {
         match self.role(from) {
             Some(Role::Removed) => {
                 // It learns from the layout, where the layout says it is; nothing that it says counts.
-                self.actions.push_back(Action::Refuse(from, Refusal::Removed));
-                self.event(Event::Refused(from, Refusal::Removed));
+                self.actions.push_back(Action::Refuse(from, JoinRefusal::Removed));
+                self.event(Event::Refused(from, JoinRefusal::Removed));
                 self.tell_removed(&message.from, now);
             }
             Some(_) => self.hear_member(&message, now),
@@ -73,7 +73,7 @@ impl Core {
                 }
                 if let Some((node, taken)) = self.working.as_ref().and_then(|mine| mine.clashes_with(&theirs))
                 {
-                    return self.event(Event::Refused(node, Refusal::Taken(taken)));
+                    return self.event(Event::Refused(node, JoinRefusal::Taken(taken)));
                 }
                 let was_alone = self.join_refused.is_some()
                     || self.working.as_ref().is_some_and(|mine| self.is_lonely(mine));

@@ -32,7 +32,7 @@ use super::time::Time;
 use super::view::{Circumstances, Outline, View, Writes};
 pub use interface::{Action, Boot, Event, Input, Settings};
 use message::Body;
-pub use refusal::Refusal;
+pub use refusal::JoinRefusal;
 
 /// A member's core. See the module's text for how to drive it.
 pub struct Core {
@@ -62,7 +62,7 @@ pub struct Core {
     lives: BTreeMap<NodeId, Peer>,
     clash_told: BTreeMap<u64, Time>,
     /// What those whom this node asked said last, while none of its own cluster answers; or that it was removed.
-    join_refused: Option<Refusal>,
+    join_refused: Option<JoinRefusal>,
     /// Another node holds the name or URL that this one's configuration gives it.
     claim_taken: Option<Taken>,
     /// Members whose claims to a name or URL do not stand, by `working`.
@@ -285,7 +285,9 @@ impl Core {
     fn watch_liveness(&mut self, now: Time) {
         let mut alive = self.membership.alive();
         alive.retain(|node| self.is_standing(*node));
-        if !alive.is_empty() && self.join_refused.take_if(|refusal| *refusal != Refusal::Removed).is_some() {
+        if !alive.is_empty()
+            && self.join_refused.take_if(|refusal| *refusal != JoinRefusal::Removed).is_some()
+        {
             self.is_view_stale = true;
         }
         for node in alive.symmetric_difference(&self.alive).copied().collect::<Vec<_>>() {
@@ -366,9 +368,9 @@ impl Core {
         let taken = self.claim_taken.or_else(|| shown.outline.refused_claims.get(&this).copied());
         match (shown.layout.next.role(this), self.join_refused) {
             (None, _) => Writes::NotJoined,
-            (Some(Role::Removed), _) | (_, Some(Refusal::Removed)) => Writes::Removed,
-            (_, Some(Refusal::Taken(taken))) => Writes::Taken(taken),
-            (_, Some(Refusal::Full)) => Writes::NotJoined,
+            (Some(Role::Removed), _) | (_, Some(JoinRefusal::Removed)) => Writes::Removed,
+            (_, Some(JoinRefusal::Taken(taken))) => Writes::Taken(taken),
+            (_, Some(JoinRefusal::Full)) => Writes::NotJoined,
             (Some(_), None) if is_lonely => Writes::NotJoined,
             (Some(_), None) => match taken {
                 Some(taken) => Writes::Taken(taken),

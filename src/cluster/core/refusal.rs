@@ -8,7 +8,7 @@ use super::super::node::NodeId;
 /// Why a node is not taken in. It rides on the answer to what the refused node sent itself, so that nothing has to be
 /// sent to a URL that only a stranger names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
+pub enum JoinRefusal {
     /// Another id holds its name or its URL: remove that one first.
     Taken(Taken),
     /// Its id was removed forever.
@@ -17,7 +17,7 @@ pub enum Refusal {
     Full,
 }
 
-impl Refusal {
+impl JoinRefusal {
     /// Reads what it prints; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let holder = |hex| NodeId::parse(hex).ok();
@@ -30,7 +30,7 @@ impl Refusal {
     }
 }
 
-impl From<EditError> for Refusal {
+impl From<EditError> for JoinRefusal {
     fn from(error: EditError) -> Self {
         match error {
             EditError::Removed => Self::Removed,
@@ -40,7 +40,7 @@ impl From<EditError> for Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for JoinRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(Taken::Name(holder)) => write!(f, "name:{holder}"),
@@ -59,16 +59,16 @@ mod tests {
     fn refusals_print_what_they_parsed() {
         let node = NodeId::from_bytes([7; 16]);
         let all = [
-            Refusal::Taken(Taken::Name(node)),
-            Refusal::Taken(Taken::Url(node)),
-            Refusal::Removed,
-            Refusal::Full,
+            JoinRefusal::Taken(Taken::Name(node)),
+            JoinRefusal::Taken(Taken::Url(node)),
+            JoinRefusal::Removed,
+            JoinRefusal::Full,
         ];
         for refusal in all {
-            assert_eq!(Refusal::parse(&refusal.to_string()), Some(refusal));
+            assert_eq!(JoinRefusal::parse(&refusal.to_string()), Some(refusal));
         }
         for text in ["", "name", "name:", "name:00", "zone:00", "Removed", "removed:"] {
-            assert_eq!(Refusal::parse(text), None, "{text}");
+            assert_eq!(JoinRefusal::parse(text), None, "{text}");
         }
     }
 }

@@ -28,7 +28,7 @@ struct Station {
 /// What is on its way, and from whom.
 enum Mail {
     Message(NodeId, Vec<u8>),
-    Refusal(Refusal),
+    JoinRefusal(JoinRefusal),
 }
 
 struct World {
@@ -128,7 +128,7 @@ impl World {
                         if self.stations[to].node == node && !self.cut.contains(&(at, to)) {
                             self.mail_count += 1;
                             let due = (self.now.after(DELAY_MS), self.mail_count);
-                            self.mail.insert(due, (to, Mail::Refusal(refusal)));
+                            self.mail.insert(due, (to, Mail::JoinRefusal(refusal)));
                         }
                     }
                 }
@@ -175,7 +175,7 @@ impl World {
         } else {
             let input = match &mail {
                 Mail::Message(from, bytes) => Input::Message(*from, bytes),
-                Mail::Refusal(refusal) => Input::Refused(*refusal),
+                Mail::JoinRefusal(refusal) => Input::Refused(*refusal),
             };
             self.stations[to].core.handle(input, self.now);
             self.drain(to);
@@ -363,7 +363,7 @@ fn a_foreign_cluster_is_not_listened_to() {
 
 /// That another holds its name.
 fn name_taken(by: u64) -> Event {
-    Event::JoinRefused(Refusal::Taken(Taken::Name(id(by))))
+    Event::JoinRefused(JoinRefusal::Taken(Taken::Name(id(by))))
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::event_loop::Effects;
 use super::gossip_sender::GossipSender;
 use super::publish::Publisher;
 use super::{ControlEvent, Envelope, PeerRejection, layout_store};
-use crate::cluster::core::{Event, Refusal};
+use crate::cluster::core::{Event, JoinRefusal};
 use crate::cluster::layout::{LayoutHash, Role, Taken};
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
@@ -171,7 +171,7 @@ impl Effects for RuntimeEffects {
         .detach();
     }
 
-    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, now: Time) {
+    fn note_refusal(&mut self, node: NodeId, refusal: JoinRefusal, now: Time) {
         self.node.control.refusals.note(node, refusal, now);
     }
 
@@ -187,9 +187,9 @@ impl Effects for RuntimeEffects {
     fn log_event(&mut self, event: Event, view: &View, now: Time) {
         if let Event::JoinRefused(refusal) = event {
             let membership_status = match refusal {
-                Refusal::Taken(taken) => of_taken(taken),
-                Refusal::Removed => MembershipStatus::Removed,
-                Refusal::Full => MembershipStatus::Full,
+                JoinRefusal::Taken(taken) => of_taken(taken),
+                JoinRefusal::Removed => MembershipStatus::Removed,
+                JoinRefusal::Full => MembershipStatus::Full,
             };
             self.set_degraded(membership_status, now);
         }

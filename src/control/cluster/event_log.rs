@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::PeerRejection;
-use crate::cluster::core::{Event, Refusal};
+use crate::cluster::core::{Event, JoinRefusal};
 use crate::cluster::layout::Taken;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
@@ -77,7 +77,7 @@ fn write_line(event: Event, view: &View) {
         }
         Event::ClaimRefused(node, taken) => log::error!(
             node = name(node);
-            "two members have one name or URL, so this one owns nothing from now on: {}", reason(Refusal::Taken(taken), name)
+            "two members have one name or URL, so this one owns nothing from now on: {}", reason(JoinRefusal::Taken(taken), name)
         ),
         Event::ClaimStands(node) => {
             log::info!(node = name(node); "a member's name and URL are its own again")
@@ -109,16 +109,16 @@ fn write_line(event: Event, view: &View) {
 }
 
 /// Why, and what to do.
-fn reason(refusal: Refusal, name: impl Fn(NodeId) -> String) -> String {
+fn reason(refusal: JoinRefusal, name: impl Fn(NodeId) -> String) -> String {
     match refusal {
-        Refusal::Taken(Taken::Name(holder)) => {
+        JoinRefusal::Taken(Taken::Name(holder)) => {
             format!("{} holds its name; give it another node.name, or remove that one first", name(holder))
         }
-        Refusal::Taken(Taken::Url(holder)) => {
+        JoinRefusal::Taken(Taken::Url(holder)) => {
             format!("{} holds its URL; give it another node.url, or remove that one first", name(holder))
         }
-        Refusal::Removed => "its id was removed for ever; start it on an empty data directory".to_owned(),
-        Refusal::Full => {
+        JoinRefusal::Removed => "its id was removed for ever; start it on an empty data directory".to_owned(),
+        JoinRefusal::Full => {
             "the cluster has all the nodes it can have; remove one that is not needed".to_owned()
         }
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::core::{Action, Boot, Core, Event, Input, Refusal, Settings};
+use crate::cluster::core::{Action, Boot, Core, Event, Input, JoinRefusal, Settings};
 use crate::cluster::layout::Layout;
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
@@ -18,7 +18,7 @@ pub(in crate::control) trait Effects {
     /// [`Input::PersistFailed`].
     fn persist(&mut self, sequence: u64, bytes: Vec<u8>);
     /// Answers this node with a refusal when it sends something again.
-    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, now: Time);
+    fn note_refusal(&mut self, node: NodeId, refusal: JoinRefusal, now: Time);
     /// Publishes this view to every shard.
     fn publish_view(&mut self, view: &Arc<View>);
     /// Writes this event to the log.

@@ -26,7 +26,7 @@ use futures_lite::future;
 use self::effects::RuntimeEffects;
 use self::event_loop::{Effects, EventLoop};
 use self::stats_exchange::StatsExchange;
-use crate::cluster::core::{Boot, Input, Refusal, Settings};
+use crate::cluster::core::{Boot, Input, JoinRefusal, Settings};
 use crate::cluster::time::Time;
 use crate::shard::control_link::{ControlReceivers, GossipMessage, ShardReport};
 use crate::shard::node_stats::NodeStats;
@@ -58,7 +58,7 @@ pub(super) enum ControlEvent {
     /// A message could not be delivered because of this.
     PeerRejected(PeerRejection),
     /// A node that was sent a message does not take this one in.
-    JoinRefused(Refusal),
+    JoinRefused(JoinRefusal),
     /// What this node says of itself.
     NodeStats(NodeStats),
     /// The process is about to end; tell the others, and then here.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::event_loop::{Effects, EventLoop};
-use crate::cluster::core::{Boot, Event, Input, Refusal, Settings};
+use crate::cluster::core::{Boot, Event, Input, JoinRefusal, Settings};
 use crate::cluster::layout::{Copies, Layout, NewNode};
 use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
 use crate::cluster::time::Time;
@@ -34,7 +34,7 @@ struct Seen {
     kept: Option<Vec<u8>>,
     events: Vec<Event>,
     view: Option<Arc<View>>,
-    refused: Vec<(NodeId, Refusal)>,
+    refused: Vec<(NodeId, JoinRefusal)>,
     holds_images: bool,
     shards_are_late: bool,
 }
@@ -49,7 +49,7 @@ impl Effects for Memory {
         let before = self.0.borrow_mut().keeping.replace((sequence, bytes));
         assert!(before.is_none(), "one layout at a time");
     }
-    fn note_refusal(&mut self, node: NodeId, refusal: Refusal, _: Time) {
+    fn note_refusal(&mut self, node: NodeId, refusal: JoinRefusal, _: Time) {
         self.0.borrow_mut().refused.push((node, refusal));
     }
     fn publish_view(&mut self, view: &Arc<View>) {

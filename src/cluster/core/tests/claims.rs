@@ -206,7 +206,7 @@ fn a_cluster_of_one_does_not_bring_a_second_holder_of_a_name() {
     world.run(30_000);
     assert_eq!(world.writes(3), Writes::Taken(Taken::Name(id(1))));
     assert!(world.heard(3, name_taken(1)));
-    assert!(world.heard(0, Event::Refused(id(7), Refusal::Taken(Taken::Name(id(1))))));
+    assert!(world.heard(0, Event::Refused(id(7), JoinRefusal::Taken(Taken::Name(id(1))))));
     for member in [0, 2] {
         assert_eq!(world.role(member, 7), None);
         assert_eq!(world.stations[member].core.layout().unwrap().next, before);
@@ -304,7 +304,7 @@ fn a_member_that_is_started_with_anothers_name_or_url_is_told_and_takes_nothing(
         world.stations[2].settings.about = about;
         world.restart(2);
         assert_eq!(world.writes(2), Writes::Taken(taken));
-        assert!(world.heard(2, Event::JoinRefused(Refusal::Taken(taken))));
+        assert!(world.heard(2, Event::JoinRefused(JoinRefusal::Taken(taken))));
         world.run(5_000);
         let layout = world.stations[0].core.layout().unwrap();
         assert_eq!(layout.nodes[&id(2)].name.value(), &own.name);
