@@ -69,7 +69,7 @@ pub struct Config {
     /// Shards; 0: one per usable core.
     pub shards: usize,
     /// How the node founds or joins its cluster.
-    pub cluster: core::Settings,
+    pub cluster: core::ClusterSettings,
     /// What of that was said, and is ruled by the layout from now on.
     pub bootstrap: BootstrapSettings,
     /// What it proves itself to other nodes by: the first signs, all verify. None: it has no peers and believes none.
@@ -79,7 +79,7 @@ pub struct Config {
     /// After the signal to stop: how long to accept still.
     pub drain_delay: Duration,
     /// What each shard is told.
-    pub shard: shard::Settings,
+    pub shard: shard::ShardSettings,
     /// What the HTTP side is told.
     pub http: http::Settings,
     /// How much is logged.
@@ -160,7 +160,7 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
         cluster: settings,
         decode_memory_bytes: limits.decode_memory.0,
         drain_delay: limits.drain_delay.0,
-        shard: shard::Settings {
+        shard: shard::ShardSettings {
             limits: Limits { pixels_max: images.max_pixels.0, frames_max: images.max_frames.0 },
             cache_memory_bytes: cache.memory.0,
             cache_disk_bytes: cache.disk.0,
@@ -198,12 +198,12 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
     }
 }
 
-fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::Settings {
+fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::ClusterSettings {
     const BOUNDS: &str = "the configuration's bounds are the cluster's";
     let label = |name: &Name| Label::parse(name.as_str()).expect(BOUNDS);
     let url = |url: &setting::url::NodeUrl| NodeUrl::parse(&url.to_string()).expect(BOUNDS);
     let replication = cluster.replication.0;
-    core::Settings {
+    core::ClusterSettings {
         cluster: label(&cluster.name),
         about: NewNode {
             name: node.name.as_ref().map(label).expect("it was filled in"),
@@ -220,8 +220,8 @@ fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::Set
     }
 }
 
-fn bootstrap(settings: &core::Settings, places: &BTreeMap<&'static str, Place>) -> BootstrapSettings {
-    let core::Settings { about, copies, .. } = settings;
+fn bootstrap(settings: &core::ClusterSettings, places: &BTreeMap<&'static str, Place>) -> BootstrapSettings {
+    let core::ClusterSettings { about, copies, .. } = settings;
     let is_said = |key| places.contains_key(key);
     BootstrapSettings {
         zone: is_said("node.zone").then(|| about.zone.clone()),

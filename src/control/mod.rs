@@ -34,7 +34,7 @@ use self::cluster::stats_exchange::StatsExchange;
 use self::cluster::{ControlEvent, Inbox};
 use self::listen::ListenError;
 use self::plan::Plan;
-use self::shard_thread::{Core, Ended};
+use self::shard_thread::{LifecycleSender, ShardThread};
 pub(crate) use self::system::Bells;
 use self::system::SystemError;
 pub use self::system::end_with;
@@ -51,7 +51,7 @@ pub use crate::shard::helper::ARGUMENT as HELPER_ARGUMENT;
 use crate::shard::memory::{self, DecodeMemory};
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
-use crate::shard::{Node, helper};
+use crate::shard::{NodeContext, helper};
 use crate::store::health::Health;
 use crate::store::open::{self, DataDirectory, OpenError};
 use crate::store::{operator_key, path};
@@ -129,7 +129,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let (control_link, receivers) = ControlLink::new(plan.shards.len(), data.holds_images);
     let this = NodeId::from_bytes(data.identity.id);
     let identity = Identity::new(this, config.cluster.cluster.clone(), &config.secrets);
-    let node = Arc::new(Node::new(
+    let node = Arc::new(NodeContext::new(
         config.shard.clone(),
         config.name.clone(),
         data.layout.clone(),
@@ -199,7 +199,7 @@ type Threads = Vec<ExecutorJoinHandle<()>>;
 fn start_shards(
     memory_bytes: u64,
     plan: &Plan,
-    node: &Arc<Node>,
+    node: &Arc<NodeContext>,
     metrics: &[Arc<ShardMetrics>],
     live: &Arc<Live>,
     data: &DataDirectory,
@@ -213,7 +213,7 @@ fn start_shards(
     let strays: Arc<[_]> = data.strays.clone().into();
     let mut threads = Vec::new();
     for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
-        let core = Core {
+        let thread = ShardThread {
             index,
             cpu: plan.shards[index],
             node: Arc::clone(node),
@@ -225,9 +225,9 @@ fn start_shards(
             quarantined: Arc::clone(&quarantined),
             strays: Arc::clone(&strays),
             view: Arc::clone(&view),
-            ended: Ended::new(index, events.clone()),
+            ended: LifecycleSender::new(index, events.clone()),
         };
-        threads.push(core.start().map_err(RunError::Start)?);
+        threads.push(thread.start().map_err(RunError::Start)?);
     }
     Ok((senders, threads))
 }
@@ -315,7 +315,7 @@ struct Control {
     config: Config,
     reload: Reload,
     live: Arc<Live>,
-    node: Arc<Node>,
+    node: Arc<NodeContext>,
     senders: Vec<flume::Sender<Message>>,
     events: flume::Receiver<ProcessEvent>,
     control_events: flume::Sender<ControlEvent>,

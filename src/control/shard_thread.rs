@@ -14,7 +14,7 @@ use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::worker::{Assistant, Worker};
-use crate::shard::{Node, Shard};
+use crate::shard::{NodeContext, Shard};
 use crate::telemetry::metrics::ShardMetrics;
 
 /// Registered with three rings each, pinned and touched; the default of 10 MiB would cost each shard
@@ -29,10 +29,10 @@ pub(super) const RING_DEPTH: usize = 128;
 const PREEMPT: Duration = Duration::from_millis(2);
 
 /// Everything one core needs.
-pub(super) struct Core {
+pub(super) struct ShardThread {
     pub(super) index: usize,
     pub(super) cpu: usize,
-    pub(super) node: Arc<Node>,
+    pub(super) node: Arc<NodeContext>,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) memory: Arc<DecodeMemory>,
     pub(super) live: Arc<http::live::Live>,
@@ -42,16 +42,16 @@ pub(super) struct Core {
     pub(super) strays: Arc<[ObjectId]>,
     /// What the shard believes of the cluster until it is told otherwise.
     pub(super) view: Arc<View>,
-    pub(super) ended: Ended,
+    pub(super) ended: LifecycleSender,
 }
 
 /// Tells control when a core's thread ends, by return or by panic.
-pub(super) struct Ended {
+pub(super) struct LifecycleSender {
     index: usize,
     events: flume::Sender<ProcessEvent>,
 }
 
-impl Core {
+impl ShardThread {
     /// Starts the shard's thread and its worker's.
     ///
     /// # Errors
@@ -113,7 +113,7 @@ impl Core {
     }
 }
 
-impl Ended {
+impl LifecycleSender {
     pub(super) fn new(index: usize, events: flume::Sender<ProcessEvent>) -> Self {
         Self { index, events }
     }
@@ -128,7 +128,7 @@ impl Ended {
     }
 }
 
-impl Drop for Ended {
+impl Drop for LifecycleSender {
     fn drop(&mut self) {
         let _ = self.events.send(ProcessEvent::Ended(self.index));
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::RunError;
 use super::system::{Bells, processor_time};
-use crate::shard::Node;
+use crate::shard::NodeContext;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ impl Rounds {
 ///
 /// # Errors
 /// No thread can be started.
-pub(super) fn start(node: Arc<Node>, bells: Bells) -> Result<(), RunError> {
+pub(super) fn start(node: Arc<NodeContext>, bells: Bells) -> Result<(), RunError> {
     let watch = move || {
         let mut watch = Watch::default();
         let mut rounds = Rounds { cost: WOKEN * bells.count(), used: Duration::ZERO, since_ring: 0 };

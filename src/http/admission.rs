@@ -21,7 +21,7 @@ use super::cluster;
 use super::socket::Socket;
 use super::timeouts::ConnectionTimeouts;
 use crate::peer::requester::ClientAddress;
-use crate::shard::{Node, Shard};
+use crate::shard::{NodeContext, Shard};
 
 /// Kept for other nodes at most.
 const NODES_MAX: usize = 256;
@@ -47,7 +47,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 /// One open connection, counted over the whole node.
 pub(super) struct ConnectionPermit {
-    node: Arc<Node>,
+    node: Arc<NodeContext>,
     /// Counted among the clients too.
     has_client_slot: Cell<bool>,
     /// Its place among those that speak as a node and have proven nothing.
@@ -91,7 +91,7 @@ fn try_increment(counter: &AtomicUsize, max: usize) -> bool {
 
 impl ConnectionPermit {
     /// A permit, if there are fewer than `max`.
-    pub(super) fn try_new(node: &Arc<Node>, max: usize) -> Option<Self> {
+    pub(super) fn try_new(node: &Arc<NodeContext>, max: usize) -> Option<Self> {
         let (has_client_slot, unproven_slot) = (Cell::new(false), Cell::default());
         try_increment(&node.connections, max).then(|| Self {
             node: Arc::clone(node),

@@ -25,7 +25,7 @@ use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
 use crate::peer::requester::{ClientAddress, Requester};
-use crate::shard::Node;
+use crate::shard::NodeContext;
 use crate::shard::afar::spread::SpreadError;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::latch::Event;
@@ -42,7 +42,7 @@ const COLLISION: &str = "The file was made to have the same id (SHA-1) as anothe
 const NO_UNDELETE: Problem = Problem::NotImplemented("undelete images");
 
 /// One of the uploads that the node takes at once.
-pub(super) struct Permit(Arc<Node>);
+pub(super) struct Permit(Arc<NodeContext>);
 
 /// What stands between a form and the disk.
 pub(super) struct Gate<'a> {

@@ -90,7 +90,7 @@ use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
 /// What a shard is told once.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ShardSettings {
     /// Bounds of every image.
     pub limits: Limits,
     /// Bytes of answers in memory, all shards together.
@@ -109,9 +109,9 @@ pub struct Settings {
 
 /// What all shards of the node share: constants, and counters that are off the hit path.
 #[derive(Debug)]
-pub struct Node {
+pub struct NodeContext {
     /// What was configured.
-    pub settings: Settings,
+    pub settings: ShardSettings,
     /// The node's name, as uploads are told.
     pub name: String,
     /// Where everything lies.
@@ -154,7 +154,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Shard {
     /// What all shards share.
-    pub node: Arc<Node>,
+    pub node: Arc<NodeContext>,
     /// What this shard counts.
     pub metrics: Arc<ShardMetrics>,
     /// Set when no new connection or request is to be taken.
@@ -202,10 +202,10 @@ pub struct Shard {
     listening: Event,
 }
 
-impl Node {
+impl NodeContext {
     /// A node that is ready.
     pub fn new(
-        settings: Settings,
+        settings: ShardSettings,
         name: String,
         layout: Layout,
         health: Arc<Health>,
@@ -253,7 +253,7 @@ impl Shard {
     /// Shard number `index` of the node. `lane` leads to its worker, `quarantined` are the node's
     /// ids with a bad copy, `strays` those with copies to be seen to, `view` is what it believes of the cluster until control sends another.
     pub fn new(
-        node: Arc<Node>,
+        node: Arc<NodeContext>,
         metrics: Arc<ShardMetrics>,
         mesh: Mesh,
         lane: flume::Sender<Job>,

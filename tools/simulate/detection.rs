@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use reticulum::cluster::core::{Action, Boot, Core, Input, Settings};
+use reticulum::cluster::core::{Action, Boot, ClusterSettings, Core, Input};
 use reticulum::cluster::layout::{Copies, Layout, NewNode};
 use reticulum::cluster::node::{Label, NodeId, NodeUrl, Weight};
 use reticulum::cluster::random::Random;
@@ -85,7 +85,7 @@ impl Hall {
         };
         let layout = whole_layout(count);
         for at in 0..count {
-            let settings = Settings {
+            let settings = ClusterSettings {
                 cluster: Label::parse("hall").expect("a label"),
                 about: about(at),
                 copies: COPIES,

@@ -46,21 +46,21 @@ impl World {
         }
     }
 
-    fn hear_event(&mut self, event: core::Event) {
+    fn hear_event(&mut self, event: core::ClusterEvent) {
         match event {
-            core::Event::Down(node) => {
+            core::ClusterEvent::Down(node) => {
                 self.count("seen down");
                 let is_well = |index: Index| self.nodes[index].is_running() && !self.nodes[index].is_blocked;
                 if self.index_of(node).is_some_and(is_well) {
                     self.count("seen down, though it runs");
                 }
             }
-            core::Event::Promoted => self.count("column promoted"),
-            core::Event::Outing(_) => {
+            core::ClusterEvent::Promoted => self.count("column promoted"),
+            core::ClusterEvent::Outing(_) => {
                 self.restart = None;
                 self.count("taken out or in automatically");
             }
-            core::Event::NeedsOperator(_) => self.count("operator asked for"),
+            core::ClusterEvent::NeedsOperator(_) => self.count("operator asked for"),
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use reticulum::cluster::core::{Boot, Core, Settings};
+use reticulum::cluster::core::{Boot, ClusterSettings, Core};
 use reticulum::cluster::layout::{Layout, LayoutHash, SyncHash};
 use reticulum::cluster::node::{Label, NodeId};
 use reticulum::cluster::rules::absence::Absence;
@@ -21,7 +21,7 @@ use crate::faults::Fault;
 /// A machine with a node on it.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
-    pub(crate) settings: Settings,
+    pub(crate) settings: ClusterSettings,
     /// What the machine is called.
     pub(crate) name: Label,
     pub(crate) disk: Disk,
@@ -166,7 +166,7 @@ pub(crate) enum Waiter {
 
 impl Node {
     /// A machine with an empty disk that does not run yet.
-    pub(crate) fn new(id: NodeId, settings: Settings) -> Self {
+    pub(crate) fn new(id: NodeId, settings: ClusterSettings) -> Self {
         Self {
             id,
             name: settings.about.name.clone(),

@@ -1,6 +1,6 @@
 //! How a world begins: its machines, what its clients will do, and what will go wrong.
 
-use reticulum::cluster::core::Settings;
+use reticulum::cluster::core::ClusterSettings;
 use reticulum::cluster::layout::{Copies, NewNode};
 use reticulum::cluster::node::{Label, NodeId, NodeUrl, Weight};
 
@@ -72,7 +72,7 @@ impl World {
                 .expect("a weight"),
             writable: true,
         };
-        let settings = Settings {
+        let settings = ClusterSettings {
             cluster: label("sim".into()),
             about,
             copies: Copies { replication: self.replication, min_replication: 2 },

@@ -9,7 +9,7 @@ use super::refusal::JoinRefusal;
 
 /// What a node is told at its start and never again.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ClusterSettings {
     /// Nodes of another cluster name are not listened to.
     pub cluster: Label,
     /// How this node would join, or found, its cluster.
@@ -89,12 +89,12 @@ pub enum Action {
     /// A new view: hand it to everybody.
     View(Arc<View>),
     /// Something worth a line in the log.
-    Event(Event),
+    Event(ClusterEvent),
 }
 
 /// What an operator may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Event {
+pub enum ClusterEvent {
     /// This node belongs to a cluster now.
     Joined,
     /// It was refused; it goes on asking.

@@ -5,7 +5,7 @@ use super::super::membership::Peer;
 use super::super::node::{NodeId, NodeUrl};
 use super::super::time::Time;
 use super::message::{Body, Message};
-use super::{Action, CLASH_MS, CLASH_PAUSE_MS, Core, Event, JoinRefusal};
+use super::{Action, CLASH_MS, CLASH_PAUSE_MS, ClusterEvent, Core, JoinRefusal};
 
 /// Processes that are told of a clash within [`CLASH_PAUSE_MS`]. Nearly always there is one.
 const CLASHES_MAX: usize = 64;
@@ -47,7 +47,7 @@ impl Core {
             }
         }
         if let Some(taken) = taken.filter(|taken| self.claim_taken != Some(*taken)) {
-            self.event(Event::JoinRefused(JoinRefusal::Taken(taken)));
+            self.event(ClusterEvent::JoinRefused(JoinRefusal::Taken(taken)));
         }
         self.is_view_stale |= self.claim_taken != taken;
         self.claim_taken = taken;
@@ -97,7 +97,7 @@ impl Core {
         let edited = if about.url == from.url {
             layout.edit(this, &Edit::Join(from.node, about.clone()))
         } else {
-            return self.event(Event::Malformed);
+            return self.event(ClusterEvent::Malformed);
         };
         match edited {
             Ok(changed) => {
@@ -107,7 +107,7 @@ impl Core {
             Err(error) => {
                 let refusal = JoinRefusal::from(error);
                 self.actions.push_back(Action::Refuse(from.node, refusal));
-                self.event(Event::Refused(from.node, refusal));
+                self.event(ClusterEvent::Refused(from.node, refusal));
             }
         }
     }
@@ -123,7 +123,7 @@ impl Core {
         if is_alone || refusal == JoinRefusal::Removed {
             self.is_view_stale |= self.join_refused != Some(refusal);
             self.join_refused = Some(refusal);
-            self.event(Event::JoinRefused(refusal));
+            self.event(ClusterEvent::JoinRefused(refusal));
         }
     }
 
@@ -160,7 +160,7 @@ impl Core {
         // Only a live process knows this one's instance; anything else may have been on its way for long.
         if message.body == Body::Clash(instance) {
             if self.clash_until.is_none() {
-                self.event(Event::DuplicateId);
+                self.event(ClusterEvent::DuplicateId);
                 self.is_view_stale = true;
             }
             self.clash_until = Some(now.after(CLASH_MS));

@@ -5,7 +5,7 @@ use super::super::membership::Peer;
 use super::super::node::{NodeId, NodeUrl};
 use super::super::time::Time;
 use super::message::{Body, Message};
-use super::{Action, Core, Event, JoinRefusal, remember};
+use super::{Action, ClusterEvent, Core, JoinRefusal, remember};
 
 /// Between two layouts sent to one member whose state differs.
 const LAYOUT_PAUSE_MS: u64 = 500;
@@ -16,12 +16,12 @@ impl Core {
     /// Takes a message of a node that has proven to be `from`. What counts is decided here, before anything that it says
     /// is used: a message leads to a connection only where its sender is a member.
     pub(super) fn receive(&mut self, from: NodeId, bytes: &[u8], now: Time) {
-        let Ok(message) = Message::decode(bytes) else { return self.event(Event::Malformed) };
+        let Ok(message) = Message::decode(bytes) else { return self.event(ClusterEvent::Malformed) };
         if message.cluster != self.settings.cluster {
-            return self.event(Event::ForeignCluster);
+            return self.event(ClusterEvent::ForeignCluster);
         }
         if message.from.node != from {
-            return self.event(Event::Impostor(from));
+            return self.event(ClusterEvent::Impostor(from));
         }
         if from == self.this() {
             return self.hear_of_double(&message, now);
@@ -30,7 +30,7 @@ impl Core {
             Some(Role::Removed) => {
                 // It learns from the layout, where the layout says it is; nothing that it says counts.
                 self.actions.push_back(Action::Refuse(from, JoinRefusal::Removed));
-                self.event(Event::Refused(from, JoinRefusal::Removed));
+                self.event(ClusterEvent::Refused(from, JoinRefusal::Removed));
                 self.tell_removed(&message.from, now);
             }
             Some(_) => self.hear_member(&message, now),
@@ -45,7 +45,7 @@ impl Core {
                 let layout = self.working.as_ref();
                 let is_known = |node| layout.is_some_and(|layout| layout.next.is_standing(node));
                 if self.membership.receive(message.from.node, bytes, is_known, now).is_err() {
-                    return self.event(Event::Malformed);
+                    return self.event(ClusterEvent::Malformed);
                 }
             }
             Body::Hello(_) => self.welcome(&message.from, now),
@@ -66,21 +66,21 @@ impl Core {
         match &message.body {
             Body::Hello(about) => self.hear_hello(&message.from, about, now),
             Body::Layout(bytes) => {
-                let Ok(theirs) = Layout::decode(bytes) else { return self.event(Event::Malformed) };
+                let Ok(theirs) = Layout::decode(bytes) else { return self.event(ClusterEvent::Malformed) };
                 let this = self.this();
                 if !theirs.next.is_standing(this) || !theirs.next.is_standing(message.from.node) {
                     return;
                 }
                 if let Some((node, taken)) = self.working.as_ref().and_then(|mine| mine.clashes_with(&theirs))
                 {
-                    return self.event(Event::Refused(node, JoinRefusal::Taken(taken)));
+                    return self.event(ClusterEvent::Refused(node, JoinRefusal::Taken(taken)));
                 }
                 let was_alone = self.join_refused.is_some()
                     || self.working.as_ref().is_some_and(|mine| self.is_lonely(mine));
                 self.take_layout(theirs);
                 if self.role(message.from.node).is_some() {
                     if was_alone {
-                        self.event(Event::Joined);
+                        self.event(ClusterEvent::Joined);
                     }
                     self.join_refused = None;
                     self.membership.meet(&message.from, now);
@@ -93,7 +93,7 @@ impl Core {
     fn merge(&mut self, bytes: &[u8]) {
         match Layout::decode(bytes) {
             Ok(theirs) => self.take_layout(theirs),
-            Err(_) => self.event(Event::Malformed),
+            Err(_) => self.event(ClusterEvent::Malformed),
         }
     }
 
@@ -102,13 +102,13 @@ impl Core {
         match &mut self.working {
             Some(layout) => match layout.merge(&theirs) {
                 Ok(changed) => self.is_changed |= changed,
-                Err(_) => return self.event(Event::LayoutRefused),
+                Err(_) => return self.event(ClusterEvent::LayoutRefused),
             },
             // Only a layout with this node in it is this node's; others are of a cluster that has not answered.
             None if theirs.next.role(this).is_some() => {
                 (self.working, self.is_changed) = (Some(theirs), true);
                 self.introduce_itself(true);
-                self.event(Event::Joined);
+                self.event(ClusterEvent::Joined);
             }
             None => return,
         }

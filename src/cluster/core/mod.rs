@@ -30,13 +30,13 @@ use super::node::NodeId;
 use super::random::Random;
 use super::time::Time;
 use super::view::{Circumstances, Outline, View, Writes};
-pub use interface::{Action, Boot, Event, Input, Settings};
+pub use interface::{Action, Boot, ClusterEvent, ClusterSettings, Input};
 use message::Body;
 pub use refusal::JoinRefusal;
 
 /// A member's core. See the module's text for how to drive it.
 pub struct Core {
-    settings: Settings,
+    settings: ClusterSettings,
     membership: Membership,
     random: Random,
     /// With everything that was merged and edited.
@@ -99,7 +99,7 @@ const KNOWN_MAX: usize = 64;
 
 impl Core {
     /// The core of a node that starts now.
-    pub fn new(settings: Settings, boot: Boot, now: Time) -> Self {
+    pub fn new(settings: ClusterSettings, boot: Boot, now: Time) -> Self {
         let Boot { this, generation, instance, seed, layout, holds_images } = boot;
         let peer = Peer { node: this, generation, renewal: 0, instance, url: settings.about.url.clone() };
         let founds = layout.is_none() && settings.join.is_empty();
@@ -249,10 +249,10 @@ impl Core {
         }
         (self.durable, self.is_view_stale) = (Some(shown), true);
         if promoted {
-            self.event(Event::Promoted);
+            self.event(ClusterEvent::Promoted);
         }
         if self.role(self.this()) == Some(Role::Removed) {
-            self.event(Event::Removed);
+            self.event(ClusterEvent::Removed);
         }
         self.spread_layout(now);
     }
@@ -292,7 +292,7 @@ impl Core {
         }
         for node in alive.symmetric_difference(&self.alive).copied().collect::<Vec<_>>() {
             self.changed.insert(node, now);
-            self.event(if alive.contains(&node) { Event::Up(node) } else { Event::Down(node) });
+            self.event(if alive.contains(&node) { ClusterEvent::Up(node) } else { ClusterEvent::Down(node) });
             self.is_view_stale = true;
         }
         self.alive = alive;
@@ -335,9 +335,10 @@ impl Core {
         }
         let before = std::mem::replace(&mut self.refused_claims, refused);
         let news = self.refused_claims.iter().filter(|(node, taken)| before.get(node) != Some(taken));
-        let mut events: Vec<_> = news.map(|(node, taken)| Event::ClaimRefused(*node, *taken)).collect();
+        let mut events: Vec<_> =
+            news.map(|(node, taken)| ClusterEvent::ClaimRefused(*node, *taken)).collect();
         let settled = before.keys().filter(|node| !self.refused_claims.contains_key(node));
-        events.extend(settled.map(|node| Event::ClaimStands(*node)));
+        events.extend(settled.map(|node| ClusterEvent::ClaimStands(*node)));
         events.into_iter().for_each(|event| self.event(event));
     }
 
@@ -407,11 +408,11 @@ impl Core {
                 && layout.edit(this, &edit) == Ok(true)
             {
                 self.is_changed = true;
-                self.event(Event::Outing(*node));
+                self.event(ClusterEvent::Outing(*node));
             }
         }
         for node in outing.needs_operator.difference(&self.needs_operator).copied().collect::<Vec<_>>() {
-            self.event(Event::NeedsOperator(node));
+            self.event(ClusterEvent::NeedsOperator(node));
         }
         self.needs_operator = outing.needs_operator;
     }
@@ -425,7 +426,7 @@ impl Core {
         self.working.as_ref().is_some_and(|layout| layout.next.is_standing(node))
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: ClusterEvent) {
         self.actions.push_back(Action::Event(event));
     }
 }

@@ -15,12 +15,12 @@ const DELAY_MS: u64 = 5;
 
 struct Station {
     core: Core,
-    events: Vec<(Time, Event)>,
+    events: Vec<(Time, ClusterEvent)>,
     /// The last layout that was made durable.
     disk: Vec<u8>,
     is_stopped: bool,
     inbox: Vec<Mail>,
-    settings: Settings,
+    settings: ClusterSettings,
     node: NodeId,
     generation: u64,
 }
@@ -42,8 +42,8 @@ struct World {
     late: BTreeSet<usize>,
 }
 
-fn settings(number: u64, joins: bool) -> Settings {
-    Settings {
+fn settings(number: u64, joins: bool) -> ClusterSettings {
+    ClusterSettings {
         cluster: Label::parse("test").unwrap(),
         about: new_node(number, usize::try_from(number % 3).unwrap()),
         copies: COPIES,
@@ -70,7 +70,7 @@ impl World {
         world
     }
 
-    fn start(&mut self, settings: Settings, node: NodeId, generation: u64, disk: Option<Vec<u8>>) {
+    fn start(&mut self, settings: ClusterSettings, node: NodeId, generation: u64, disk: Option<Vec<u8>>) {
         let boot = Boot {
             this: node,
             generation,
@@ -218,7 +218,7 @@ impl World {
 
     fn down_count(&self) -> usize {
         let events = self.stations.iter().flat_map(|station| &station.events);
-        events.filter(|(_, event)| matches!(event, Event::Down(_))).count()
+        events.filter(|(_, event)| matches!(event, ClusterEvent::Down(_))).count()
     }
 
     fn isolate(&mut self, at: usize) {
@@ -292,7 +292,7 @@ fn a_node_that_was_stopped_for_long_is_down_and_back_within_five_seconds() {
         world.resume(2);
         world.run_until("seen back", 5_000, |world| world.is_whole());
         // Waking up, it called nobody down.
-        assert!(!world.stations[2].events.iter().any(|(_, event)| matches!(event, Event::Down(_))));
+        assert!(!world.stations[2].events.iter().any(|(_, event)| matches!(event, ClusterEvent::Down(_))));
     }
 }
 
@@ -353,17 +353,17 @@ fn two_processes_with_one_id_both_refuse_writes_until_one_is_gone() {
 #[test]
 fn a_foreign_cluster_is_not_listened_to() {
     let mut world = World::settled(2);
-    let foreign = Settings { cluster: Label::parse("other").unwrap(), ..settings(5, true) };
+    let foreign = ClusterSettings { cluster: Label::parse("other").unwrap(), ..settings(5, true) };
     world.start(foreign, id(5), 1, None);
     world.run(20_000);
     assert_eq!(world.stations[0].core.view().members().count(), 2);
-    assert!(world.stations[0].events.iter().any(|(_, event)| *event == Event::ForeignCluster));
+    assert!(world.stations[0].events.iter().any(|(_, event)| *event == ClusterEvent::ForeignCluster));
     assert_eq!(world.stations[2].core.view().writes(), Writes::NotJoined);
 }
 
 /// That another holds its name.
-fn name_taken(by: u64) -> Event {
-    Event::JoinRefused(JoinRefusal::Taken(Taken::Name(id(by))))
+fn name_taken(by: u64) -> ClusterEvent {
+    ClusterEvent::JoinRefused(JoinRefusal::Taken(Taken::Name(id(by))))
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn a_taken_name_and_a_removed_id_are_refused_at_joining() {
     world.drain(0);
     world.run(5_000);
     assert_eq!(world.stations[1].core.view().writes(), Writes::Removed);
-    assert!(world.stations[1].events.iter().any(|(_, event)| *event == Event::Removed));
+    assert!(world.stations[1].events.iter().any(|(_, event)| *event == ClusterEvent::Removed));
 }
 
 /// Beside its own slots it may have held copies for owners that still lack theirs.
@@ -484,5 +484,5 @@ fn any_bytes_are_counted_and_change_nothing() {
         world.drain(0);
     }
     assert_eq!(*world.stations[0].core.layout().unwrap(), before);
-    assert!(world.stations[0].events.iter().any(|(_, event)| *event == Event::Malformed));
+    assert!(world.stations[0].events.iter().any(|(_, event)| *event == ClusterEvent::Malformed));
 }

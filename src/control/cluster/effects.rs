@@ -8,12 +8,12 @@ use super::event_loop::Effects;
 use super::gossip_sender::GossipSender;
 use super::publish::Publisher;
 use super::{ControlEvent, Envelope, PeerRejection, layout_store};
-use crate::cluster::core::{Event, JoinRefusal};
+use crate::cluster::core::{ClusterEvent, JoinRefusal};
 use crate::cluster::layout::{LayoutHash, Role, Taken};
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::{View, Writes};
-use crate::shard::Node;
+use crate::shard::NodeContext;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::message::Message;
 use crate::shard::node_stats::NodeStats;
@@ -22,7 +22,7 @@ use crate::telemetry::metrics::{Label as _, Member, MemberMetrics};
 
 /// See the module's text.
 pub(in crate::control) struct RuntimeEffects {
-    node: Arc<Node>,
+    node: Arc<NodeContext>,
     gossip: GossipSender,
     publisher: Publisher,
     event_log: EventLog,
@@ -44,7 +44,7 @@ const REJECTION_MS: u64 = 10_000;
 
 impl RuntimeEffects {
     pub(in crate::control) fn new(
-        node: Arc<Node>,
+        node: Arc<NodeContext>,
         identity: &Identity,
         mailboxes: Vec<flume::Sender<Message>>,
         members: Arc<MemberMetrics>,
@@ -184,8 +184,8 @@ impl Effects for RuntimeEffects {
         self.publisher.publish(Arc::clone(view));
     }
 
-    fn log_event(&mut self, event: Event, view: &View, now: Time) {
-        if let Event::JoinRefused(refusal) = event {
+    fn log_event(&mut self, event: ClusterEvent, view: &View, now: Time) {
+        if let ClusterEvent::JoinRefused(refusal) = event {
             let membership_status = match refusal {
                 JoinRefusal::Taken(taken) => of_taken(taken),
                 JoinRefusal::Removed => MembershipStatus::Removed,

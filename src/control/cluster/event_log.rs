@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::PeerRejection;
-use crate::cluster::core::{Event, JoinRefusal};
+use crate::cluster::core::{ClusterEvent, JoinRefusal};
 use crate::cluster::layout::Taken;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
@@ -19,19 +19,22 @@ const REMEMBERED_MAX: usize = 128;
 /// When what was said last.
 #[derive(Default)]
 pub(super) struct EventLog {
-    events: BTreeMap<Event, Time>,
+    events: BTreeMap<ClusterEvent, Time>,
     rejections: BTreeMap<PeerRejection, Time>,
 }
 
 impl EventLog {
     /// Says it, unless it was said a moment ago.
-    pub(super) fn log_event(&mut self, event: Event, view: &View, now: Time) {
-        let is_about_stranger = matches!(event, Event::Refused(..) | Event::Impostor(_));
+    pub(super) fn log_event(&mut self, event: ClusterEvent, view: &View, now: Time) {
+        let is_about_stranger = matches!(event, ClusterEvent::Refused(..) | ClusterEvent::Impostor(_));
         self.events.retain(|_, at| now.since(*at) < REPEAT_AFTER_MS);
         if is_about_stranger && self.events.len() >= REMEMBERED_MAX {
             return;
         }
-        let is_news = matches!(event, Event::Up(_) | Event::Down(_) | Event::Outing(_) | Event::Promoted);
+        let is_news = matches!(
+            event,
+            ClusterEvent::Up(_) | ClusterEvent::Down(_) | ClusterEvent::Outing(_) | ClusterEvent::Promoted
+        );
         if is_news || is_new(&mut self.events, event, now) {
             write_line(event, view);
         }
@@ -64,45 +67,49 @@ fn is_new<T: Ord>(told: &mut BTreeMap<T, Time>, what: T, now: Time) -> bool {
     true
 }
 
-fn write_line(event: Event, view: &View) {
+fn write_line(event: ClusterEvent, view: &View) {
     let name =
         |node: NodeId| view.member(node).map_or_else(|| node.to_string(), |member| member.name.to_string());
     match event {
-        Event::Joined => log::info!("taken in by the cluster"),
-        Event::JoinRefused(refusal) => {
+        ClusterEvent::Joined => log::info!("taken in by the cluster"),
+        ClusterEvent::JoinRefused(refusal) => {
             log::error!("the cluster refuses this node: {}", reason(refusal, name));
         }
-        Event::Refused(node, refusal) => {
+        ClusterEvent::Refused(node, refusal) => {
             log::warn!(node = name(node); "refused to take in a node: {}", reason(refusal, name));
         }
-        Event::ClaimRefused(node, taken) => log::error!(
+        ClusterEvent::ClaimRefused(node, taken) => log::error!(
             node = name(node);
             "two members have one name or URL, so this one owns nothing from now on: {}", reason(JoinRefusal::Taken(taken), name)
         ),
-        Event::ClaimStands(node) => {
+        ClusterEvent::ClaimStands(node) => {
             log::info!(node = name(node); "a member's name and URL are its own again")
         }
-        Event::Impostor(node) => {
+        ClusterEvent::Impostor(node) => {
             log::warn!(node = name(node); "a node speaks in another's name, which is not used");
         }
-        Event::Up(node) => log::info!(node = name(node); "a member answers"),
-        Event::Down(node) => log::warn!(node = name(node); "a member does not answer"),
-        Event::Promoted => log::info!("all members are in sync: the new layout is the only one"),
-        Event::ForeignCluster => {
+        ClusterEvent::Up(node) => log::info!(node = name(node); "a member answers"),
+        ClusterEvent::Down(node) => log::warn!(node = name(node); "a member does not answer"),
+        ClusterEvent::Promoted => log::info!("all members are in sync: the new layout is the only one"),
+        ClusterEvent::ForeignCluster => {
             log::error!(
                 "a node of another cluster has sent a message, which is not used; look at cluster.name"
             );
         }
-        Event::Malformed => log::warn!("a message between nodes cannot be read and is not used"),
-        Event::LayoutRefused => log::error!("the layout of another node cannot be merged with this node's"),
-        Event::DuplicateId => log::error!(
+        ClusterEvent::Malformed => log::warn!("a message between nodes cannot be read and is not used"),
+        ClusterEvent::LayoutRefused => {
+            log::error!("the layout of another node cannot be merged with this node's")
+        }
+        ClusterEvent::DuplicateId => log::error!(
             "another live node has this node's id, so both take no uploads: stop the one whose data directory is a copy"
         ),
-        Event::Removed => log::error!(
+        ClusterEvent::Removed => log::error!(
             "this node was removed from its cluster for ever: start it on an empty data directory to join as a new one"
         ),
-        Event::Outing(node) => log::warn!(node = name(node); "the role of a member that was away is changed"),
-        Event::NeedsOperator(node) => log::error!(
+        ClusterEvent::Outing(node) => {
+            log::warn!(node = name(node); "the role of a member that was away is changed")
+        }
+        ClusterEvent::NeedsOperator(node) => log::error!(
             node = name(node); "a member is away for long and cannot be taken out by itself: bring it back, or remove it"
         ),
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::core::{Action, Boot, Core, Event, Input, JoinRefusal, Settings};
+use crate::cluster::core::{Action, Boot, ClusterEvent, ClusterSettings, Core, Input, JoinRefusal};
 use crate::cluster::layout::Layout;
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
@@ -22,7 +22,7 @@ pub(in crate::control) trait Effects {
     /// Publishes this view to every shard.
     fn publish_view(&mut self, view: &Arc<View>);
     /// Writes this event to the log.
-    fn log_event(&mut self, event: Event, view: &View, now: Time);
+    fn log_event(&mut self, event: ClusterEvent, view: &View, now: Time);
     /// Whether the store holds any image, or is about to.
     fn holds_images(&self) -> bool;
     /// Whether every shard works by the view that was published last.
@@ -37,7 +37,7 @@ pub(in crate::control) struct EventLoop<E> {
 
 impl<E: Effects> EventLoop<E> {
     /// A node that starts now.
-    pub(in crate::control) fn new(settings: Settings, boot: Boot, effects: E, now: Time) -> Self {
+    pub(in crate::control) fn new(settings: ClusterSettings, boot: Boot, effects: E, now: Time) -> Self {
         let mut event_loop = Self { core: Core::new(settings, boot, now), effects };
         event_loop.run_effects(now);
         event_loop

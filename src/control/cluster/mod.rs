@@ -26,7 +26,7 @@ use futures_lite::future;
 use self::effects::RuntimeEffects;
 use self::event_loop::{Effects, EventLoop};
 use self::stats_exchange::StatsExchange;
-use crate::cluster::core::{Boot, Input, JoinRefusal, Settings};
+use crate::cluster::core::{Boot, ClusterSettings, Input, JoinRefusal};
 use crate::cluster::time::Time;
 use crate::shard::control_link::{ControlReceivers, GossipMessage, ShardReport};
 use crate::shard::node_stats::NodeStats;
@@ -127,7 +127,7 @@ enum Incoming {
 /// Drives the core until the process ends. `on_ready` is called once, when this node may listen: it has a layout by
 /// which all its shards work, or it has to be asked before it can get one.
 pub(super) async fn run(
-    settings: Settings,
+    settings: ClusterSettings,
     boot: Boot,
     (effects, stats): (RuntimeEffects, StatsExchange),
     inbox: Inbox,

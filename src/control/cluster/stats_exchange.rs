@@ -10,7 +10,7 @@ use crate::cluster::layout::{BootstrapSettings, Layout};
 use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
 use crate::http::live::Live;
-use crate::shard::Node;
+use crate::shard::NodeContext;
 use crate::shard::node_stats::{ClusterStats, NodeStats};
 use crate::telemetry::metrics::ShardMetrics;
 
@@ -19,7 +19,7 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// What is known of the members.
 pub(in crate::control) struct StatsExchange {
-    node: Arc<Node>,
+    node: Arc<NodeContext>,
     metrics: Vec<Arc<ShardMetrics>>,
     recipe: u32,
     bootstrap: BootstrapSettings,
@@ -32,7 +32,7 @@ impl StatsExchange {
     /// `recipe` is the checksum over what the configuration says about variants, `bootstrap` what it says of what
     /// the layout rules, `live` what of it may change.
     pub(in crate::control) fn new(
-        node: Arc<Node>,
+        node: Arc<NodeContext>,
         metrics: Vec<Arc<ShardMetrics>>,
         recipe: u32,
         bootstrap: BootstrapSettings,
@@ -50,7 +50,7 @@ impl StatsExchange {
     }
 
     /// The node.
-    pub(super) fn node(&self) -> Arc<Node> {
+    pub(super) fn node(&self) -> Arc<NodeContext> {
         Arc::clone(&self.node)
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::event_loop::{Effects, EventLoop};
-use crate::cluster::core::{Boot, Event, Input, JoinRefusal, Settings};
+use crate::cluster::core::{Boot, ClusterEvent, ClusterSettings, Input, JoinRefusal};
 use crate::cluster::layout::{Copies, Layout, NewNode};
 use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
 use crate::cluster::time::Time;
@@ -32,7 +32,7 @@ struct Seen {
     gossip: VecDeque<(NodeUrl, Vec<u8>)>,
     keeping: Option<(u64, Vec<u8>)>,
     kept: Option<Vec<u8>>,
-    events: Vec<Event>,
+    events: Vec<ClusterEvent>,
     view: Option<Arc<View>>,
     refused: Vec<(NodeId, JoinRefusal)>,
     holds_images: bool,
@@ -55,7 +55,7 @@ impl Effects for Memory {
     fn publish_view(&mut self, view: &Arc<View>) {
         self.0.borrow_mut().view = Some(view.clone());
     }
-    fn log_event(&mut self, event: Event, _: &View, _: Time) {
+    fn log_event(&mut self, event: ClusterEvent, _: &View, _: Time) {
         self.0.borrow_mut().events.push(event);
     }
     fn holds_images(&self) -> bool {
@@ -69,7 +69,7 @@ impl Effects for Memory {
 struct Resident {
     event_loop: EventLoop<Memory>,
     seen: Rc<RefCell<Seen>>,
-    settings: Settings,
+    settings: ClusterSettings,
     id: NodeId,
     /// Its disk is as slow as this: nothing is durable.
     is_stuck: bool,
@@ -91,7 +91,7 @@ impl Town {
     }
 
     fn add(&mut self, number: u8, holds_images: bool) {
-        let settings = Settings {
+        let settings = ClusterSettings {
             cluster: Label::parse("town").unwrap(),
             about: about(number),
             copies: Copies { replication: 3, min_replication: 2 },
@@ -157,7 +157,7 @@ impl Town {
 }
 
 fn start(
-    settings: &Settings,
+    settings: &ClusterSettings,
     id: NodeId,
     generation: u64,
     seen: &Rc<RefCell<Seen>>,
@@ -201,7 +201,7 @@ fn nodes_that_join_at_once_are_one_cluster_whose_layout_is_settled() {
     for number in 0..5 {
         assert_eq!(town.state(number), (true, 5, 5), "node {number}");
         let events = town.residents[number].seen.borrow().events.clone();
-        assert_eq!(events.contains(&Event::Joined), number > 0, "node {number}: {events:?}");
+        assert_eq!(events.contains(&ClusterEvent::Joined), number > 0, "node {number}: {events:?}");
     }
 }
 
@@ -254,7 +254,7 @@ fn a_name_that_is_taken_is_refused_and_told() {
     town.restart(2);
     town.run(5_000);
     let events = town.residents[2].seen.borrow().events.clone();
-    assert!(events.iter().any(|event| matches!(event, Event::JoinRefused(_))), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, ClusterEvent::JoinRefused(_))), "{events:?}");
     assert_eq!(town.view(2).writes(), Writes::NotJoined);
     assert_eq!(town.state(0), (true, 2, 2));
 }

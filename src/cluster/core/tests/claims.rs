@@ -42,7 +42,7 @@ impl World {
         self.stations[seen_by].core.layout()?.next.role(id(number))
     }
 
-    fn heard(&self, at: usize, event: Event) -> bool {
+    fn heard(&self, at: usize, event: ClusterEvent) -> bool {
         self.stations[at].events.iter().any(|(_, heard)| *heard == event)
     }
 
@@ -105,7 +105,7 @@ fn a_node_that_speaks_in_anothers_name_is_not_heard() {
     let trap = url("http://trap:1");
     let urls = world.sent_after(0, 9, &said(1, &trap, Body::Welcome));
     assert!(!urls.contains(&trap));
-    assert!(world.heard(0, Event::Impostor(id(9))));
+    assert!(world.heard(0, ClusterEvent::Impostor(id(9))));
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_cluster_of_one_does_not_bring_a_second_holder_of_a_name() {
     world.run(30_000);
     assert_eq!(world.writes(3), Writes::Taken(Taken::Name(id(1))));
     assert!(world.heard(3, name_taken(1)));
-    assert!(world.heard(0, Event::Refused(id(7), JoinRefusal::Taken(Taken::Name(id(1))))));
+    assert!(world.heard(0, ClusterEvent::Refused(id(7), JoinRefusal::Taken(Taken::Name(id(1))))));
     for member in [0, 2] {
         assert_eq!(world.role(member, 7), None);
         assert_eq!(world.stations[member].core.layout().unwrap().next, before);
@@ -249,7 +249,8 @@ fn of_two_that_were_taken_in_under_one_name_on_two_sides_of_a_cut_one_is_a_membe
             } else {
                 about.name = new_node(9, 0).name;
             }
-            let settings = Settings { about, join: vec![new_node(side, 0).url], ..settings(number, true) };
+            let settings =
+                ClusterSettings { about, join: vec![new_node(side, 0).url], ..settings(number, true) };
             world.start(settings, id(number), 1, None);
         }
         world.run(5_000);
@@ -267,7 +268,7 @@ fn of_two_that_were_taken_in_under_one_name_on_two_sides_of_a_cut_one_is_a_membe
         let taken = if by_url { Taken::Url(holder) } else { Taken::Name(holder) };
         assert_eq!(world.writes(at), Writes::Taken(taken));
         assert!(!world.stations[at].core.view().is_joined());
-        assert!(world.heard(0, Event::ClaimRefused(id(loser), taken)));
+        assert!(world.heard(0, ClusterEvent::ClaimRefused(id(loser), taken)));
         let member = world.stations[0].core.view().member(id(loser)).unwrap().clone();
         assert!(!member.writable, "it takes no copies");
         assert_eq!(
@@ -304,7 +305,7 @@ fn a_member_that_is_started_with_anothers_name_or_url_is_told_and_takes_nothing(
         world.stations[2].settings.about = about;
         world.restart(2);
         assert_eq!(world.writes(2), Writes::Taken(taken));
-        assert!(world.heard(2, Event::JoinRefused(JoinRefusal::Taken(taken))));
+        assert!(world.heard(2, ClusterEvent::JoinRefused(JoinRefusal::Taken(taken))));
         world.run(5_000);
         let layout = world.stations[0].core.layout().unwrap();
         assert_eq!(layout.nodes[&id(2)].name.value(), &own.name);

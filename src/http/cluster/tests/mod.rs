@@ -24,7 +24,7 @@ use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::worker::Worker;
-use crate::shard::{Node, Shard};
+use crate::shard::{NodeContext, Shard};
 use crate::store::health::Health;
 use crate::store::open::{self, DataDirectory};
 use crate::store::path;
@@ -179,12 +179,12 @@ fn node(
     config: &Config,
     metrics: &Arc<ShardMetrics>,
     control_link: ControlLink,
-) -> Node {
+) -> NodeContext {
     let all = NodeMetrics::new(vec![Arc::clone(metrics)], Arc::default(), Arc::default());
     let layout = data.layout.clone();
     let health = Health::new(layout.clone(), data.identity.id, data.marker, 0, Arc::default());
     let (settings, name) = (config.shard.clone(), format!("n{number}"));
-    Node::new(settings, name, layout, Arc::new(health), all, control_link, identity(number))
+    NodeContext::new(settings, name, layout, Arc::new(health), all, control_link, identity(number))
 }
 
 /// A shard of node 1 that nobody pumps, with its config and directory.
@@ -206,7 +206,7 @@ pub(in crate::http) fn idle_shard() -> (Rc<Shard>, Config, tempfile::TempDir) {
 
 async fn serve(
     config: Config,
-    node: Arc<Node>,
+    node: Arc<NodeContext>,
     metrics: Arc<ShardMetrics>,
     mailbox: flume::Sender<Message>,
     messages: flume::Receiver<Message>,
