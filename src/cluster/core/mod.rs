@@ -9,11 +9,11 @@
 //! handed out to be kept ([`Action::Persist`]), and only when that is confirmed do views and messages show it.
 //! A node that forgot a promise could take a copy under a layout that the others have left.
 
+mod gossip;
 mod interface;
-mod introduction;
-mod letters;
+mod join;
+mod mark_out;
 mod message;
-mod outing;
 mod refusal;
 
 #[cfg(test)]
@@ -402,7 +402,7 @@ impl Core {
         for (node, _) in self.view.members().filter(|(node, _)| *node != this) {
             self.changed.entry(node).or_insert(now);
         }
-        let outing = outing::outing(&shown.layout.next, this, &self.alive, &self.changed, now);
+        let outing = mark_out::outing(&shown.layout.next, this, &self.alive, &self.changed, now);
         for edit in outing.edits {
             if let (Edit::Role(node, _), Some(layout)) = (&edit, &mut self.working)
                 && layout.edit(this, &edit) == Ok(true)

@@ -1,8 +1,8 @@
 //! Changing a layout: each edit writes one or a few registers of `next` with a stamp later than all it has seen.
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
-use super::column::Entry;
 use super::register::{Rank, Register, Stamp};
+use super::version::Entry;
 use super::{Layout, Node, Published, Role, Taken};
 
 /// What a node brings along when it founds or joins a cluster.

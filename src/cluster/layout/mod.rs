@@ -26,10 +26,10 @@
 
 mod bootstrap;
 mod claim;
-mod column;
 mod edit;
 mod register;
 mod text;
+mod version;
 mod wire;
 
 #[cfg(test)]
@@ -43,10 +43,10 @@ use super::node::{Label, NodeId, NodeUrl};
 use super::wire::{Malformed, Reader, Writer};
 pub use bootstrap::{BootstrapSettings, ConfigurationDrift};
 pub use claim::Taken;
-pub(in crate::cluster) use column::{Column, Entry, Store, digest};
-pub use column::{Role, SyncHash};
 pub use edit::{Edit, EditError, NewNode};
 use register::{Rank, Register, Stamp};
+pub(in crate::cluster) use version::{Column, Entry, Store, digest};
+pub use version::{Role, SyncHash};
 
 /// The hash of all columns: it rides on every request between nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

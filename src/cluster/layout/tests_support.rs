@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
-use super::column::{Column, Entry, Role};
 use super::edit::NewNode;
 use super::register::{Register, Stamp};
+use super::version::{Column, Entry, Role};
 use super::{Copies, Edit, Layout, Published};
 
 #[derive(Clone, Debug)]

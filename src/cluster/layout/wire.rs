@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::super::wire::{Malformed, Reader, Writer};
-use super::column::{Column, Entry, Role, SyncHash};
 use super::edit::{LAMPORT_MAX, REPLICATION_MAX};
 use super::register::{Rank, Register, Stamp};
+use super::version::{Column, Entry, Role, SyncHash};
 use super::{Layout, Node, Published};
 
 const VERSION: u8 = 1;

@@ -3,7 +3,7 @@
 //! Every rule takes a view as an argument. Two nodes may hold different ones for a while; the rules are such
 //! that this costs availability, never an image.
 
-mod outline;
+mod compiled;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::node::{Label, NodeId, NodeUrl, Weight};
 use super::placement::Slot;
 use super::time::Time;
 use crate::object::ObjectId;
-use outline::ColumnView;
-pub(in crate::cluster) use outline::Outline;
+use compiled::ColumnView;
+pub(in crate::cluster) use compiled::Outline;
 
 /// An immutable picture of the cluster.
 #[derive(Clone, Debug)]
