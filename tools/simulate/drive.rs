@@ -138,7 +138,7 @@ impl World {
         // Somebody may be back.
         process.strays.all_due(clock);
         let is_trivially_in_sync = view.holds_nothing() && !process.told_holding;
-        if let Some(hash) = view.next_column().filter(|_| is_trivially_in_sync)
+        if let Some(hash) = view.staged_version().filter(|_| is_trivially_in_sync)
             && view.synced_to() != Some(hash)
         {
             self.tell_core(index, Fact::Synced(hash));

@@ -78,7 +78,7 @@ impl World {
             (Purpose::Look(read), Some(Tell::Have(content))) => self.hear_content(index, read, node, content),
             (Purpose::Look(read), Some(Tell::No(synced))) => self.looked(index, read, node, Said::No(synced)),
             (Purpose::Look(read), None) if self.plant == Some(Plant::SilenceIsNo) => {
-                let hash = self.view(index).next_column();
+                let hash = self.view(index).staged_version();
                 self.looked(index, read, node, Said::No(hash));
             }
             (Purpose::Look(read), _) => self.looked(index, read, node, Said::Nothing),

@@ -64,7 +64,7 @@ impl World {
         if is_planted {
             let dead: Vec<_> =
                 view.members().filter(|(_, member)| !member.alive).map(|(node, _)| node).collect();
-            dead.into_iter().for_each(|node| absence.say(node, Said::No(view.next_column())));
+            dead.into_iter().for_each(|node| absence.say(node, Said::No(view.staged_version())));
         }
         let (id, began, finding) = (*id, *began, absence.finding(&view));
         match finding {
@@ -109,7 +109,7 @@ impl World {
 
     fn as_heard(&self, index: Index, said: Said) -> Said {
         match (self.plant, said) {
-            (Some(Plant::UnsyncedNoCounts), Said::No(_)) => Said::No(self.view(index).next_column()),
+            (Some(Plant::UnsyncedNoCounts), Said::No(_)) => Said::No(self.view(index).staged_version()),
             _ => said,
         }
     }

@@ -39,7 +39,7 @@ impl World {
     /// In sync is who has compared with every other member, under the column that is to come.
     fn tell_synced(&mut self, index: Index) {
         let (view, this) = (self.view(index), self.nodes[index].id);
-        let Some(hash) = view.next_column().filter(|hash| view.synced_to() != Some(*hash)) else { return };
+        let Some(hash) = view.staged_version().filter(|hash| view.synced_to() != Some(*hash)) else { return };
         let synced_with = &self.running(index).synced_with;
         let mut others = view.members().filter(|(node, _)| *node != this && view.is_counted_on(*node));
         let is_synced = others.all(|(node, _)| synced_with.get(&node) == Some(&hash));
@@ -53,7 +53,7 @@ impl World {
         let process = self.running(index);
         process.compare_turn += 1;
         // Twice as often while it is out of sync: repair has priority then.
-        let is_settled = view.next_column().is_some_and(|hash| view.synced_to() == Some(hash));
+        let is_settled = view.staged_version().is_some_and(|hash| view.synced_to() == Some(hash));
         if process.comparing.is_some() || (is_settled && !process.compare_turn.is_multiple_of(4)) {
             return;
         }
@@ -64,7 +64,7 @@ impl World {
             .map(|(node, _)| node)
             .collect();
         let Some(node) = others.get(turn % others.len().max(1)).copied() else { return };
-        let (Some(with), Some(hash)) = (self.index_of(node), view.next_column()) else { return };
+        let (Some(with), Some(hash)) = (self.index_of(node), view.staged_version()) else { return };
         let open = Default::default();
         let comparison = Comparison { with, node, hash, open, has_failed: false, is_answered: false };
         self.running(index).comparing = Some(comparison);
@@ -90,7 +90,7 @@ impl World {
 
     /// Answers a comparison: what this node lacks of theirs, and they lack of its.
     pub(crate) fn compare_with(&mut self, index: Index, from: Index, theirs: &Ids) -> Tell {
-        let hash = self.view(index).next_column();
+        let hash = self.view(index).staged_version();
         let mine = self.listed(index);
         let same = self.running(index).found.get(&from).cloned();
         let same = same.filter(|found| Ids::ptr_eq(&found.mine, &mine) && Ids::ptr_eq(&found.theirs, theirs));

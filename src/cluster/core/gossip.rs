@@ -43,7 +43,7 @@ impl Core {
         match &message.body {
             Body::Swim(bytes) => {
                 let layout = self.working.as_ref();
-                let is_known = |node| layout.is_some_and(|layout| layout.next.is_standing(node));
+                let is_known = |node| layout.is_some_and(|layout| layout.staged.is_standing(node));
                 if self.membership.receive(message.from.node, bytes, is_known, now).is_err() {
                     return self.event(ClusterEvent::Malformed);
                 }
@@ -68,7 +68,7 @@ impl Core {
             Body::Layout(bytes) => {
                 let Ok(theirs) = Layout::decode(bytes) else { return self.event(ClusterEvent::Malformed) };
                 let this = self.this();
-                if !theirs.next.is_standing(this) || !theirs.next.is_standing(message.from.node) {
+                if !theirs.staged.is_standing(this) || !theirs.staged.is_standing(message.from.node) {
                     return;
                 }
                 if let Some((node, taken)) = self.working.as_ref().and_then(|mine| mine.clashes_with(&theirs))
@@ -98,14 +98,14 @@ impl Core {
     }
 
     fn take_layout(&mut self, theirs: Layout) {
-        let (theirs_is, this) = ((theirs.hash(), theirs.next.sync_hash()), self.this());
+        let (theirs_is, this) = ((theirs.hash(), theirs.staged.sync_hash()), self.this());
         match &mut self.working {
             Some(layout) => match layout.merge(&theirs) {
                 Ok(changed) => self.is_changed |= changed,
                 Err(_) => return self.event(ClusterEvent::LayoutRefused),
             },
             // Only a layout with this node in it is this node's; others are of a cluster that has not answered.
-            None if theirs.next.role(this).is_some() => {
+            None if theirs.staged.role(this).is_some() => {
                 (self.working, self.is_changed) = (Some(theirs), true);
                 self.introduce_itself(true);
                 self.event(ClusterEvent::Joined);

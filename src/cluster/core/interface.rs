@@ -51,8 +51,8 @@ pub enum Input<'a> {
     Persisted(u64),
     /// It is not: the core will ask again in a second.
     PersistFailed(u64),
-    /// This node is in sync with the next column of this hash. That means: all its shards work by a view with
-    /// that column; since then every other member that is counted on, under the same column, has given this
+    /// This node is in sync with the next version of this hash. That means: all its shards work by a view with
+    /// that version; since then every other member that is counted on, under the same version, has given this
     /// node what it should have, and has taken from it what that one should have. While no member holds an
     /// image, the first of the two is enough.
     Synced(SyncHash),
@@ -109,7 +109,7 @@ pub enum ClusterEvent {
     Up(NodeId),
     /// The other does not answer.
     Down(NodeId),
-    /// Everybody is in sync with the next column: it is the only one now.
+    /// Everybody is in sync with the next version: it is the only one now.
     Promoted,
     /// A message of another cluster came; nothing of it was used.
     ForeignCluster,

@@ -23,7 +23,7 @@ impl Core {
         let held_images = layout.nodes.get(&this).is_some_and(|known| known.published.value().holds_images);
         let is_another = held_images && (was_forgotten || !self.holds_images);
         // By chance, for an earlier one may be known elsewhere; and never that of a node that has just joined.
-        self.store = if is_another { self.random.next() | 1 } else { layout.next.store(this) };
+        self.store = if is_another { self.random.next() | 1 } else { layout.staged.store(this) };
         let holds_images = self.holds_images;
         self.publish(|published| {
             published.synced_to = published.synced_to.filter(|_| !is_another);
@@ -61,7 +61,7 @@ impl Core {
         };
         let mut urls = Vec::new();
         if let Some(layout) = &self.working {
-            let members = layout.next.members.iter().map(|(node, entry)| (*node, *entry.role.value()));
+            let members = layout.staged.members.iter().map(|(node, entry)| (*node, *entry.role.value()));
             let url =
                 |(node, _): (NodeId, Role)| Some((layout.nodes.get(&node)?.url.value().clone(), Some(node)));
             urls.extend(members.filter(missing).filter_map(url));

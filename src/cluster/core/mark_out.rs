@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::layout::{Column, Edit, Role};
+use super::super::layout::{Edit, LayoutVersion, Role};
 use super::super::node::NodeId;
 use super::super::time::Time;
 
@@ -27,7 +27,7 @@ pub(super) struct Outing {
 
 /// Decides from `changed`: since when each other member answers, or does not.
 pub(super) fn outing(
-    next: &Column,
+    staged: &LayoutVersion,
     this: NodeId,
     alive: &BTreeSet<NodeId>,
     changed: &BTreeMap<NodeId, Time>,
@@ -36,12 +36,12 @@ pub(super) fn outing(
     let is_here = |node: &NodeId| *node == this || alive.contains(node);
     let mut outing = Outing::default();
     // One member decides, so that not all write the same at once; if two do, nothing is lost.
-    if alive.iter().any(|node| *node < this && next.role(*node).is_some_and(Role::is_counted_on)) {
+    if alive.iter().any(|node| *node < this && staged.role(*node).is_some_and(Role::is_counted_on)) {
         return outing;
     }
     let for_long = |node: &NodeId, long| changed.get(node).is_some_and(|since| now.since(*since) >= long);
     let (mut missing, mut out) = (Vec::new(), Vec::new());
-    for (node, entry) in &next.members {
+    for (node, entry) in &staged.members {
         match *entry.role.value() {
             Role::Out { automatic: true } if is_here(node) && for_long(node, BACK_MS) => {
                 outing.edits.push(Edit::Role(*node, Role::Active));
@@ -56,7 +56,7 @@ pub(super) fn outing(
         return outing;
     }
     let lost: Vec<_> = missing.into_iter().chain(out).collect();
-    if is_bearable(next, &lost) {
+    if is_bearable(staged, &lost) {
         outing.edits.extend(overdue.into_iter().map(|node| Edit::Role(node, Role::Out { automatic: true })));
     } else {
         outing.needs_operator.extend(overdue);
@@ -64,9 +64,11 @@ pub(super) fn outing(
     outing
 }
 
-fn is_bearable(next: &Column, lost: &[NodeId]) -> bool {
-    let whole =
-        next.members.iter().filter(|(node, entry)| entry.role.value().is_counted_on() || lost.contains(node));
+fn is_bearable(staged: &LayoutVersion, lost: &[NodeId]) -> bool {
+    let whole = staged
+        .members
+        .iter()
+        .filter(|(node, entry)| entry.role.value().is_counted_on() || lost.contains(node));
     let (mut all, mut seen) = (0_u64, 0_u64);
     let (mut zones, mut zones_lost) = (BTreeSet::new(), BTreeSet::new());
     for (node, entry) in whole {
@@ -80,12 +82,12 @@ fn is_bearable(next: &Column, lost: &[NodeId]) -> bool {
         }
     }
     let one_zone_of_several = zones_lost.len() == 1 && zones.len() > 1;
-    seen * 4 >= all * 3 && (lost.len() < next.min_replication() || one_zone_of_several)
+    seen * 4 >= all * 3 && (lost.len() < staged.min_replication() || one_zone_of_several)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::layout::tests_support::{Member, column, id};
+    use super::super::super::layout::tests_support::{Member, id, version};
     use super::*;
 
     /// Which of nodes 0 to `zones.len()` are taken out or need an operator while these are away for so long.
@@ -95,7 +97,7 @@ mod tests {
         let alive = (1..zones.len() as u64).filter(|at| !away.contains(at)).map(id).collect();
         let changed = (0..zones.len() as u64).map(|at| (id(at), Time::default())).collect();
         let outing =
-            outing(&column(&members, 3, 2), id(0), &alive, &changed, Time::from_millis(minutes * 60_000));
+            outing(&version(&members, 3, 2), id(0), &alive, &changed, Time::from_millis(minutes * 60_000));
         let outs = (0..zones.len() as u64)
             .filter(|at| outing.edits.contains(&Edit::Role(id(*at), Role::Out { automatic: true })));
         (outs.collect(), outing.needs_operator.len())
@@ -123,15 +125,15 @@ mod tests {
     fn a_node_that_came_back_by_itself_is_taken_in_after_a_minute() {
         let role = Role::Out { automatic: true };
         let members = [Member::new(0), Member::new(1), Member::new(2).with_role(role)];
-        let column = column(&members, 3, 2);
+        let version = version(&members, 3, 2);
         let alive = BTreeSet::from([id(1), id(2)]);
         let changed = BTreeMap::from([(id(2), Time::default())]);
-        let at = |millis| outing(&column, id(0), &alive, &changed, Time::from_millis(millis)).edits;
+        let at = |millis| outing(&version, id(0), &alive, &changed, Time::from_millis(millis)).edits;
         assert_eq!(at(BACK_MS - 1), []);
         assert_eq!(at(BACK_MS), [Edit::Role(id(2), Role::Active)]);
         // Another member decides where there is one with a smaller id.
         let outing =
-            outing(&column, id(1), &BTreeSet::from([id(0), id(2)]), &changed, Time::from_millis(BACK_MS));
+            outing(&version, id(1), &BTreeSet::from([id(0), id(2)]), &changed, Time::from_millis(BACK_MS));
         assert_eq!(outing, Outing::default());
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! # Durable before said
 //!
-//! What a node has published of itself binds it: others may promote a column on its word. So a layout is
+//! What a node has published of itself binds it: others may promote a version on its word. So a layout is
 //! handed out to be kept ([`Action::Persist`]), and only when that is confirmed do views and messages show it.
 //! A node that forgot a promise could take a copy under a layout that the others have left.
 
@@ -29,7 +29,7 @@ use super::membership::{Membership, Peer};
 use super::node::NodeId;
 use super::random::Random;
 use super::time::Time;
-use super::view::{Circumstances, Outline, View, Writes};
+use super::view::{Circumstances, CompiledLayout, View, Writes};
 pub use interface::{Action, Boot, ClusterEvent, ClusterSettings, Input};
 use message::Body;
 pub use refusal::JoinRefusal;
@@ -80,10 +80,10 @@ pub struct Core {
 struct Shown {
     layout: Layout,
     state: StateHash,
-    next: SyncHash,
+    staged: SyncHash,
     known: VecDeque<(LayoutHash, SyncHash)>,
     since: Time,
-    outline: Outline,
+    compiled: CompiledLayout,
 }
 
 /// Between rounds of hellos to members that do not answer: one that is back is seen within 5 s.
@@ -159,8 +159,8 @@ impl Core {
                 }
             }
             Input::Synced(hash) => {
-                // A word about another column than the one that is shown came too late.
-                if self.durable.as_ref().is_some_and(|shown| shown.next == hash) {
+                // A word about another version than the one that is shown came too late.
+                if self.durable.as_ref().is_some_and(|shown| shown.staged == hash) {
                     self.publish(|published| published.synced_to = Some(hash));
                 }
             }
@@ -239,11 +239,12 @@ impl Core {
     fn persisted(&mut self, sequence: u64, now: Time) {
         let Some((_, mut shown)) = self.pending.take_if(|(pending, _)| *pending == sequence) else { return };
         let before = self.durable.as_ref();
-        let promoted =
-            before.is_some_and(|before| before.layout.now != shown.layout.now && shown.layout.now.len() == 1);
+        let promoted = before.is_some_and(|before| {
+            before.layout.current != shown.layout.current && shown.layout.current.len() == 1
+        });
         let same = before.filter(|before| before.layout.hash() == shown.layout.hash());
         shown.since = same.map_or(now, |before| before.since);
-        remember(&mut self.known, (shown.layout.hash(), shown.next));
+        remember(&mut self.known, (shown.layout.hash(), shown.staged));
         if !self.is_changed {
             shown.known.clone_from(&self.known);
         }
@@ -306,11 +307,11 @@ impl Core {
         }
         let this = self.this();
         let Some(layout) = &mut self.working else { return };
-        if layout.next.role(this) == Some(Role::Joining) && !self.refused_claims.contains_key(&this) {
+        if layout.staged.role(this) == Some(Role::Joining) && !self.refused_claims.contains_key(&this) {
             self.is_changed |= layout.edit(this, &Edit::Role(this, Role::Active)).unwrap_or(false);
         }
         // Two processes with one id would write forever against each other.
-        if self.clash_until.is_none() && layout.next.store(this) != self.store {
+        if self.clash_until.is_none() && layout.staged.store(this) != self.store {
             self.is_changed |= layout.edit(this, &Edit::Store(this, self.store)).unwrap_or(false);
         }
     }
@@ -327,9 +328,9 @@ impl Core {
         let is_first = |role: &dyn Fn(NodeId) -> Option<Role>| {
             !self.alive.iter().any(|node| *node < this && role(*node).is_some_and(Role::is_counted_on))
         };
-        let decides_for_all = is_first(&|node| layout.next.role(node));
+        let decides_for_all = is_first(&|node| layout.staged.role(node));
         for node in refused.keys().copied().filter(|node| *node == this || decides_for_all) {
-            if layout.next.role(node) == Some(Role::Active) {
+            if layout.staged.role(node) == Some(Role::Active) {
                 self.is_changed |= layout.edit(this, &Edit::Role(node, Role::Joining)).unwrap_or(false);
             }
         }
@@ -347,12 +348,12 @@ impl Core {
         let view = match &self.durable {
             None => View::of_nothing(this, now),
             Some(shown) => View::of(
-                &shown.outline,
+                &shown.compiled,
                 Circumstances {
                     this,
                     since: shown.since,
                     alive: self.alive.clone(),
-                    known: shown.known_by_its_columns(),
+                    known: shown.known_by_its_versions(),
                     writes: self.writes(shown),
                     store: self.store,
                 },
@@ -366,8 +367,8 @@ impl Core {
     fn writes(&self, shown: &Shown) -> Writes {
         let this = self.this();
         let is_lonely = self.is_lonely(&shown.layout);
-        let taken = self.claim_taken.or_else(|| shown.outline.refused_claims.get(&this).copied());
-        match (shown.layout.next.role(this), self.join_refused) {
+        let taken = self.claim_taken.or_else(|| shown.compiled.refused_claims.get(&this).copied());
+        match (shown.layout.staged.role(this), self.join_refused) {
             (None, _) => Writes::NotJoined,
             (Some(Role::Removed), _) | (_, Some(JoinRefusal::Removed)) => Writes::Removed,
             (_, Some(JoinRefusal::Taken(taken))) => Writes::Taken(taken),
@@ -402,7 +403,7 @@ impl Core {
         for (node, _) in self.view.members().filter(|(node, _)| *node != this) {
             self.changed.entry(node).or_insert(now);
         }
-        let outing = mark_out::outing(&shown.layout.next, this, &self.alive, &self.changed, now);
+        let outing = mark_out::outing(&shown.layout.staged, this, &self.alive, &self.changed, now);
         for edit in outing.edits {
             if let (Edit::Role(node, _), Some(layout)) = (&edit, &mut self.working)
                 && layout.edit(this, &edit) == Ok(true)
@@ -418,12 +419,12 @@ impl Core {
     }
 
     fn role(&self, node: NodeId) -> Option<Role> {
-        self.working.as_ref()?.next.role(node)
+        self.working.as_ref()?.staged.role(node)
     }
 
     /// Whether this is a member that was not removed: only to those anything is sent that they have not asked for.
     fn is_standing(&self, node: NodeId) -> bool {
-        self.working.as_ref().is_some_and(|layout| layout.next.is_standing(node))
+        self.working.as_ref().is_some_and(|layout| layout.staged.is_standing(node))
     }
 
     fn event(&mut self, event: ClusterEvent) {
@@ -433,15 +434,15 @@ impl Core {
 
 impl Shown {
     fn new(layout: Layout, this: NodeId, known: VecDeque<(LayoutHash, SyncHash)>, since: Time) -> Self {
-        let (state, next) = (layout.state_hash(), layout.next.sync_hash());
-        let outline = Outline::new(&layout, this);
-        Self { state, next, known, since, outline, layout }
+        let (state, staged) = (layout.state_hash(), layout.staged.sync_hash());
+        let compiled = CompiledLayout::new(&layout, this);
+        Self { state, staged, known, since, compiled, layout }
     }
 
-    /// Those layouts whose next is a column of this one. A next that was only passed through is not, and may be
+    /// Those layouts whose next is a version of this one. A next that was only passed through is not, and may be
     /// promoted yet, by members that have not left it.
-    fn known_by_its_columns(&self) -> BTreeSet<LayoutHash> {
-        let known = self.known.iter().filter(|(_, next)| self.outline.has_column(*next));
+    fn known_by_its_versions(&self) -> BTreeSet<LayoutHash> {
+        let known = self.known.iter().filter(|(_, staged)| self.compiled.has_version(*staged));
         known.map(|(hash, _)| *hash).collect()
     }
 }

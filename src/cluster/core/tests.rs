@@ -138,7 +138,7 @@ impl World {
                 }
                 Action::View(view) => {
                     // Nobody holds an image: to have the view is to be in sync.
-                    if let Some(hash) = view.next_column().filter(|_| !self.late.contains(&at)) {
+                    if let Some(hash) = view.staged_version().filter(|_| !self.late.contains(&at)) {
                         self.stations[at].core.handle(Input::Synced(hash), self.now);
                     }
                 }
@@ -236,7 +236,7 @@ fn nodes_that_join_are_active_within_seconds_and_next_is_now_everywhere() {
         world.run(2_000);
         for station in &world.stations {
             let layout = station.core.layout().unwrap();
-            assert_eq!(layout.now, std::slice::from_ref(&layout.next));
+            assert_eq!(layout.current, std::slice::from_ref(&layout.staged));
             assert_eq!(layout, world.stations[0].core.layout().unwrap());
         }
     }
@@ -399,10 +399,10 @@ fn an_emptied_store_is_not_trusted_before_everybody_has_come_in_sync_since() {
         assert_eq!(world.stations[1].core.view().trusted_to(), None);
         world.run(10_000);
         let view = world.stations[1].core.view();
-        assert_eq!(view.synced_to(), view.next_column(), "it has what it should");
+        assert_eq!(view.synced_to(), view.staged_version(), "it has what it should");
         assert_eq!(view.trusted_to(), None);
         assert!(!view.is_settled());
-        let (now, next) = (world.now, view.next_column().unwrap());
+        let (now, next) = (world.now, view.staged_version().unwrap());
         world.stations[0].core.handle(Input::Synced(next), now);
         world.drain(0);
         world.run(5_000);

@@ -30,17 +30,17 @@ pub struct ConfigurationDrift {
 }
 
 impl BootstrapSettings {
-    /// What of it is not so in `layout`, by its newest column.
+    /// What of it is not so in `layout`, by its newest version.
     pub fn drift(&self, layout: &Layout, node: NodeId) -> Vec<ConfigurationDrift> {
-        let entry = layout.next.members.get(&node);
+        let entry = layout.staged.members.get(&node);
         let about = layout.nodes.get(&node);
-        let next = &layout.next;
+        let staged = &layout.staged;
         [
             differs("node.zone", self.zone.as_ref(), entry.map(|entry| &entry.zone)),
             differs("node.weight", self.weight.as_ref(), entry.map(|entry| &entry.weight)),
             differs("node.writable", self.writable.as_ref(), about.map(|about| &about.writable)),
-            differs("cluster.replication", self.replication.as_ref(), Some(&next.replication)),
-            differs("cluster.min_replication", self.min_replication.as_ref(), Some(&next.min_replication)),
+            differs("cluster.replication", self.replication.as_ref(), Some(&staged.replication)),
+            differs("cluster.min_replication", self.min_replication.as_ref(), Some(&staged.min_replication)),
         ]
         .into_iter()
         .flatten()

@@ -6,8 +6,8 @@
 //! are looked at in the order of (latest lamport of name and URL, id); each stands unless an earlier one that
 //! stands has the same name or URL. The first claim of all always stands, so a name never belongs to nobody.
 //!
-//! A node whose claim does not stand keeps its images and its place in the columns that count already. It owns nothing
-//! from the next column on, takes no copies, and comes back by itself when its claim stands.
+//! A node whose claim does not stand keeps its images and its place in the versions that count already. It owns nothing
+//! from the next version on, takes no copies, and comes back by itself when its claim stands.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ impl Layout {
         other.standing().filter(|(node, _)| !self.nodes.contains_key(node)).find_map(|(node, known)| {
             let taken = self.taken(node, known.name.value(), known.url.value())?;
             // Removed there, it is about to be removed here.
-            let is_over = other.next.role(taken.holder()) == Some(Role::Removed);
+            let is_over = other.staged.role(taken.holder()) == Some(Role::Removed);
             (!is_over).then_some((node, taken))
         })
     }
@@ -84,6 +84,6 @@ impl Layout {
     /// Every node that was not removed.
     fn standing(&self) -> impl Iterator<Item = (NodeId, &Node)> {
         let all = self.nodes.iter().map(|(node, known)| (*node, known));
-        all.filter(|(node, _)| self.next.role(*node) != Some(Role::Removed))
+        all.filter(|(node, _)| self.staged.role(*node) != Some(Role::Removed))
     }
 }

@@ -1,4 +1,4 @@
-//! Changing a layout: each edit writes one or a few registers of `next` with a stamp later than all it has seen.
+//! Changing a layout: each edit writes one or a few registers of `staged` with a stamp later than all it has seen.
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::register::{Rank, Register, Stamp};
@@ -99,12 +99,12 @@ impl Layout {
                 Ok(write(&mut self.known(*node)?.url, url, stamp))
             }
             Edit::Replication(copies) => {
-                check_copies(*copies, *self.next.min_replication.value())?;
-                Ok(write(&mut self.next.replication, copies, stamp))
+                check_copies(*copies, *self.staged.min_replication.value())?;
+                Ok(write(&mut self.staged.replication, copies, stamp))
             }
             Edit::MinReplication(copies) => {
-                check_copies(*self.next.replication.value(), *copies)?;
-                Ok(write(&mut self.next.min_replication, copies, stamp))
+                check_copies(*self.staged.replication.value(), *copies)?;
+                Ok(write(&mut self.staged.min_replication, copies, stamp))
             }
         }
     }
@@ -128,7 +128,7 @@ impl Layout {
     }
 
     fn add(&mut self, node: NodeId, about: &NewNode, stamp: Stamp) -> Result<bool, EditError> {
-        match self.next.role(node) {
+        match self.staged.role(node) {
             Some(Role::Removed) => return Err(EditError::Removed),
             Some(_) => return Ok(false),
             None if self.nodes.len() >= Self::NODES_MAX => return Err(EditError::Full),
@@ -149,13 +149,13 @@ impl Layout {
             writable: Register::new(about.writable, stamp),
             published: Register::new(Published::default(), stamp),
         };
-        self.next.members.insert(node, entry);
+        self.staged.members.insert(node, entry);
         self.nodes.insert(node, known);
         Ok(true)
     }
 
     fn entry(&mut self, node: NodeId) -> Result<&mut Entry, EditError> {
-        let entry = self.next.members.get_mut(&node).ok_or(EditError::Unknown)?;
+        let entry = self.staged.members.get_mut(&node).ok_or(EditError::Unknown)?;
         if *entry.role.value() == Role::Removed { Err(EditError::Removed) } else { Ok(entry) }
     }
 

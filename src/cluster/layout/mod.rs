@@ -1,27 +1,27 @@
 //! Who owns what: a replicated layout that all members edit and merge, and that converges without a leader.
 //!
 //! Every value is a register of its own in which the last writer wins (a lamport clock, then the writer's id);
-//! `Removed` beats every other role forever. Edits touch the column **next**. It becomes **now** in two steps: when
+//! `Removed` beats every other role forever. Edits touch the version **next**. It becomes **now** in two steps: when
 //! every member that is counted on has said "synced to this hash", it is **offered**; whoever knows of that says
 //! "agreed", and when all have, it is promoted. Writes, reads, absence and the deletion of excess go by the owners
-//! in all columns: now, what was offered and is not contained in now, and next.
+//! in all versions: now, what was offered and is not contained in now, and next.
 //!
 //! # Why two views never disagree on what is stored where
 //!
 //! * A member's own next only grows (it is kept durably before anything is said of it), and it publishes one
-//!   hash at a time. So if two columns were ever promoted, a member that agreed to both held one after the
+//!   hash at a time. So if two versions were ever promoted, a member that agreed to both held one after the
 //!   other: one contains the other, and merging takes the larger. Nothing is promoted from a stale view,
-//!   because the hash that all agreed to must be the hash of the very column that is promoted.
-//! * A member may edit next and be cut off while others promote the column that it agreed to. It has that column
+//!   because the hash that all agreed to must be the hash of the very version that is promoted.
+//! * A member may edit next and be cut off while others promote the version that it agreed to. It has that version
 //!   among those that were offered, and goes by it until it hears of a promotion that contains it, or until
 //!   another is offered: then every member has said that it is in sync with that one, and what any of them had
 //!   promoted before has come with its word.
-//! * Only where two columns had no common member (clusters that were founded apart and then met, or removals
-//!   forced on both sides of a cut) is neither the larger. Then **both** stay: `now` is a set of columns of
+//! * Only where two versions had no common member (clusters that were founded apart and then met, or removals
+//!   forced on both sides of a cut) is neither the larger. Then **both** stay: `current` is a set of versions of
 //!   which none contains another, each an owner of what was written under it, until the next promotion. So is
-//!   `offered`.
+//!   `proposed`.
 //!
-//! Name, URL and `writable` of a node are no part of a column: they take effect at once and move nothing. A name and a
+//! Name, URL and `writable` of a node are no part of a version: they take effect at once and move nothing. A name and a
 //! URL belong to one id; the module `claim` says which one where two have it.
 
 mod bootstrap;
@@ -45,10 +45,10 @@ pub use bootstrap::{BootstrapSettings, ConfigurationDrift};
 pub use claim::Taken;
 pub use edit::{Edit, EditError, NewNode};
 use register::{Rank, Register, Stamp};
-pub(in crate::cluster) use version::{Column, Entry, Store, digest};
+pub(in crate::cluster) use version::{Entry, LayoutVersion, Store, digest};
 pub use version::{Role, SyncHash};
 
-/// The hash of all columns: it rides on every request between nodes.
+/// The hash of all versions: it rides on every request between nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayoutHash(pub(in crate::cluster) [u8; 16]);
 
@@ -59,15 +59,15 @@ pub struct StateHash(pub(in crate::cluster) [u8; 16]);
 /// The replicated layout. Never empty: it begins with the node that founded the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Promoted columns of which none contains another; nearly always one.
-    pub(in crate::cluster) now: Vec<Column>,
-    /// Columns that may have been promoted where this layout has not come from: all members were in sync with them.
-    pub(in crate::cluster) offered: Vec<Column>,
-    pub(in crate::cluster) next: Column,
+    /// Promoted versions of which none contains another; nearly always one.
+    pub(in crate::cluster) current: Vec<LayoutVersion>,
+    /// Versions that may have been promoted where this layout has not come from: all members were in sync with them.
+    pub(in crate::cluster) proposed: Vec<LayoutVersion>,
+    pub(in crate::cluster) staged: LayoutVersion,
     pub(in crate::cluster) nodes: BTreeMap<NodeId, Node>,
 }
 
-/// What is known of a node beside its part in the columns.
+/// What is known of a node beside its part in the versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cluster) struct Node {
     pub(in crate::cluster) name: Register<Label>,
@@ -79,10 +79,10 @@ pub(in crate::cluster) struct Node {
 /// What a member says of itself, and only it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Published {
-    /// All its slots hold what they should under the next column of this hash.
+    /// All its slots hold what they should under the next version of this hash.
     pub synced_to: Option<SyncHash>,
-    /// It goes by the column of this hash until that is now, or another is offered.
-    pub agreed_to: Option<SyncHash>,
+    /// It goes by the version of this hash until that is now, or another is offered.
+    pub acknowledged: Option<SyncHash>,
     /// Whether it holds any image: while nobody does, nothing has to be moved.
     pub holds_images: bool,
 }
@@ -115,13 +115,13 @@ impl Layout {
             zone: Register::new(about.zone.clone(), stamp),
             store: Register::new(0, stamp),
         };
-        let column = Column {
+        let version = LayoutVersion {
             members: BTreeMap::from([(node, entry)]),
             replication: Register::new(copies.replication, stamp),
             min_replication: Register::new(copies.min_replication, stamp),
         };
-        let hash = Some(column.sync_hash());
-        let published = Published { synced_to: hash, agreed_to: hash, holds_images: false };
+        let hash = Some(version.sync_hash());
+        let published = Published { synced_to: hash, acknowledged: hash, holds_images: false };
         let known = Node {
             name: Register::new(about.name.clone(), stamp),
             url: Register::new(about.url.clone(), stamp),
@@ -129,9 +129,9 @@ impl Layout {
             published: Register::new(published, stamp),
         };
         Self {
-            now: vec![column.clone()],
-            offered: Vec::new(),
-            next: column,
+            current: vec![version.clone()],
+            proposed: Vec::new(),
+            staged: version,
             nodes: BTreeMap::from([(node, known)]),
         }
     }
@@ -142,12 +142,12 @@ impl Layout {
     /// [`MergeError`], and then nothing was changed.
     pub fn merge(&mut self, other: &Self) -> Result<bool, MergeError> {
         let mut merged = self.clone();
-        let mut changed = merged.next.join(&other.next);
-        for column in &other.now {
-            changed |= merged.add_history(column);
+        let mut changed = merged.staged.join(&other.staged);
+        for version in &other.current {
+            changed |= merged.promote(version);
         }
-        for column in &other.offered {
-            changed |= merged.add_offer(column);
+        for version in &other.proposed {
+            changed |= merged.propose(version);
         }
         for (node, theirs) in &other.nodes {
             changed |= match merged.nodes.get_mut(node) {
@@ -155,7 +155,7 @@ impl Layout {
                 None => merged.nodes.insert(*node, theirs.clone()).is_none(),
             };
         }
-        if merged.now.len().max(merged.offered.len()) > Self::HISTORIES_MAX {
+        if merged.current.len().max(merged.proposed.len()) > Self::HISTORIES_MAX {
             return Err(MergeError::TooManyHistories);
         }
         if merged.nodes.len() > Self::NODES_MAX {
@@ -173,27 +173,27 @@ impl Layout {
         if self.is_settled() {
             return false;
         }
-        let hash = Some(self.next.sync_hash());
+        let hash = Some(self.staged.sync_hash());
         let mut changed = false;
-        if self.have_all_said(|published| published.synced_to == hash) {
-            changed |= self.add_offer(&self.next.clone());
+        if self.have_all_published(|published| published.synced_to == hash) {
+            changed |= self.propose(&self.staged.clone());
         }
         let own = self.nodes.get(&this).map(|known| *known.published.value());
-        if let Some(own) = own.filter(|own| own.agreed_to != hash)
-            && self.next.role(this).is_some_and(Role::is_counted_on)
-            && self.offered.contains(&self.next)
+        if let Some(own) = own.filter(|own| own.acknowledged != hash)
+            && self.staged.role(this).is_some_and(Role::is_counted_on)
+            && self.proposed.contains(&self.staged)
         {
-            changed |= self.publish(this, Published { agreed_to: hash, ..own }).unwrap_or(false);
+            changed |= self.publish(this, Published { acknowledged: hash, ..own }).unwrap_or(false);
         }
-        if self.have_all_said(|published| published.agreed_to == hash) {
-            (self.now, self.offered, changed) = (vec![self.next.clone()], Vec::new(), true);
+        if self.have_all_published(|published| published.acknowledged == hash) {
+            (self.current, self.proposed, changed) = (vec![self.staged.clone()], Vec::new(), true);
         }
         changed
     }
 
-    /// Whether this holds for every member that next counts on. A column without any is promoted by nobody's word.
-    fn have_all_said(&self, is_said: impl Fn(&Published) -> bool) -> bool {
-        let mut counted = self.next.counted_on().peekable();
+    /// Whether this holds for every member that next counts on. A version without any is promoted by nobody's word.
+    fn have_all_published(&self, is_said: impl Fn(&Published) -> bool) -> bool {
+        let mut counted = self.staged.counted_on().peekable();
         let has_said =
             |node: NodeId| self.nodes.get(&node).is_some_and(|known| is_said(known.published.value()));
         counted.peek().is_some() && counted.all(has_said)
@@ -201,12 +201,12 @@ impl Layout {
 
     /// Whether there is nothing to change: next is the only now.
     pub fn is_settled(&self) -> bool {
-        self.now.len() == 1 && self.now[0] == self.next
+        self.current.len() == 1 && self.current[0] == self.staged
     }
 
     /// Whether any node but `this` is or may become a member: known and not removed.
     pub fn has_others(&self, this: NodeId) -> bool {
-        let others = self.next.members.iter().filter(|(node, _)| **node != this);
+        let others = self.staged.members.iter().filter(|(node, _)| **node != this);
         others.into_iter().any(|(_, entry)| *entry.role.value() != Role::Removed)
     }
 
@@ -215,16 +215,16 @@ impl Layout {
         self.nodes.get(&node)?.published.value().synced_to
     }
 
-    /// Every column that decides who owns what: all of now, all that was offered, then next.
-    pub(in crate::cluster) fn columns(&self) -> impl Iterator<Item = &Column> {
-        let offered = self.offered.iter().filter(|column| **column != self.next);
-        self.now.iter().chain(offered).chain([&self.next])
+    /// Every version that decides who owns what: all of now, all that was offered, then next.
+    pub(in crate::cluster) fn versions(&self) -> impl Iterator<Item = &LayoutVersion> {
+        let proposed = self.proposed.iter().filter(|version| **version != self.staged);
+        self.current.iter().chain(proposed).chain([&self.staged])
     }
 
-    /// The hash of all columns.
+    /// The hash of all versions.
     pub fn hash(&self) -> LayoutHash {
         let mut writer = Writer::default();
-        self.columns().for_each(|column| wire::write_column(&mut writer, column));
+        self.versions().for_each(|version| wire::write_layout_version(&mut writer, version));
         LayoutHash(digest(&writer.into_bytes()))
     }
 
@@ -251,18 +251,18 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Adds a promoted column unless one contains it.
-    fn add_history(&mut self, column: &Column) -> bool {
-        let is_new = add_largest(&mut self.now, column);
+    /// Adds a promoted version unless one contains it.
+    fn promote(&mut self, version: &LayoutVersion) -> bool {
+        let is_new = add_largest(&mut self.current, version);
         if is_new {
-            self.offered.retain(|mine| !mine.is_within(column));
+            self.proposed.retain(|mine| !mine.is_within(version));
         }
         is_new
     }
 
-    /// Adds a column that was offered unless one of these or of now contains it.
-    fn add_offer(&mut self, column: &Column) -> bool {
-        !self.now.iter().any(|mine| column.is_within(mine)) && add_largest(&mut self.offered, column)
+    /// Adds a version that was offered unless one of these or of now contains it.
+    fn propose(&mut self, version: &LayoutVersion) -> bool {
+        !self.current.iter().any(|mine| version.is_within(mine)) && add_largest(&mut self.proposed, version)
     }
 
     /// The latest lamport anywhere in it.
@@ -270,20 +270,21 @@ impl Layout {
         let of_node = |node: &Node| {
             [node.name.stamp(), node.url.stamp(), node.writable.stamp(), node.published.stamp()]
         };
-        let stamps = self.columns().flat_map(Column::stamps).chain(self.nodes.values().flat_map(of_node));
+        let stamps =
+            self.versions().flat_map(LayoutVersion::stamps).chain(self.nodes.values().flat_map(of_node));
         stamps.map(|stamp| stamp.lamport).max().unwrap_or(0)
     }
 }
 
-/// Adds a column unless one contains it; drops those that it contains.
-fn add_largest(columns: &mut Vec<Column>, column: &Column) -> bool {
-    if columns.iter().any(|mine| column.is_within(mine)) {
+/// Adds a version unless one contains it; drops those that it contains.
+fn add_largest(versions: &mut Vec<LayoutVersion>, version: &LayoutVersion) -> bool {
+    if versions.iter().any(|mine| version.is_within(mine)) {
         return false;
     }
-    columns.retain(|mine| !mine.is_within(column));
-    columns.push(column.clone());
+    versions.retain(|mine| !mine.is_within(version));
+    versions.push(version.clone());
     // The order of a set must not depend on who met whom first.
-    columns.sort();
+    versions.sort();
     true
 }
 

@@ -85,7 +85,7 @@ fn take(layouts: &mut [Layout], at: usize, step: &Step) {
         Step::Edit(edit) => _ = layouts[at].edit(node, edit),
         Step::Publish => {
             let published = *layouts[at].nodes[&node].published.value();
-            let synced_to = Some(layouts[at].next.sync_hash());
+            let synced_to = Some(layouts[at].staged.sync_hash());
             layouts[at].publish(node, Published { synced_to, ..published }).unwrap();
         }
         Step::Advance => _ = layouts[at].advance(node),
@@ -114,8 +114,8 @@ proptest! {
         let [a, b, c] = &layouts[..] else { unreachable!() };
         // Forced removals on all sides may leave more histories than are allowed; they are told apart below.
         let all = [a, b, c];
-        prop_assume!(all.iter().map(|layout| layout.now.len()).sum::<usize>() <= Layout::HISTORIES_MAX);
-        prop_assume!(all.iter().map(|layout| layout.offered.len()).sum::<usize>() <= Layout::HISTORIES_MAX);
+        prop_assume!(all.iter().map(|layout| layout.current.len()).sum::<usize>() <= Layout::HISTORIES_MAX);
+        prop_assume!(all.iter().map(|layout| layout.proposed.len()).sum::<usize>() <= Layout::HISTORIES_MAX);
         prop_assert_eq!(merged(a, b), merged(b, a));
         prop_assert_eq!(merged(&merged(a, b), c), merged(a, &merged(b, c)));
         prop_assert_eq!(&merged(a, a), a);
@@ -129,7 +129,7 @@ proptest! {
         let orders = [merged(&merged(a, b), c), merged(a, &merged(c, b)), merged(&merged(c, a), b)];
         let refused = orders[0].refused_claims();
         prop_assert!(orders.iter().all(|layout| layout.refused_claims() == refused));
-        let standing: Vec<_> = orders[0].nodes.keys().copied().filter(|node| orders[0].next.is_standing(*node)).collect();
+        let standing: Vec<_> = orders[0].nodes.keys().copied().filter(|node| orders[0].staged.is_standing(*node)).collect();
         let (mut names, mut urls) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
         for node in standing.iter().filter(|node| !refused.contains_key(node)) {
             prop_assert!(names.insert(orders[0].nodes[node].name.value()));
@@ -158,7 +158,7 @@ proptest! {
     #[test]
     fn what_is_promoted_lies_within_next_on_every_member(layouts in histories()) {
         for layout in &layouts {
-            prop_assert!(layout.now.iter().all(|column| column.is_within(&layout.next)));
+            prop_assert!(layout.current.iter().all(|version| version.is_within(&layout.staged)));
             prop_assert_eq!(&Layout::decode(&layout.encode()).unwrap(), layout);
         }
     }
@@ -173,15 +173,15 @@ proptest! {
                 continue;
             }
             take(&mut layouts, at, &step);
-            for promoted in layouts.iter().flat_map(|layout| &layout.now) {
+            for promoted in layouts.iter().flat_map(|layout| &layout.current) {
                 let goes_by_it = |layout: &Layout| {
-                    let mut columns = layout.columns();
-                    columns.any(|column| column == promoted)
-                        || layout.now.iter().any(|column| promoted.is_within(column))
+                    let mut versions = layout.versions();
+                    versions.any(|version| version == promoted)
+                        || layout.current.iter().any(|version| promoted.is_within(version))
                 };
                 prop_assert!(layouts.iter().all(goes_by_it));
             }
-            prop_assert!(layouts.iter().all(|layout| layout.now.len() == 1));
+            prop_assert!(layouts.iter().all(|layout| layout.current.len() == 1));
         }
     }
 
@@ -207,28 +207,28 @@ proptest! {
 fn next_becomes_now_only_when_all_that_are_counted_on_have_said_so() {
     let mut layout = layout(&[0, 1, 2], COPIES);
     layout.edit(id(0), &Edit::Weight(id(1), Weight::new(300).unwrap())).unwrap();
-    let before = layout.now.clone();
+    let before = layout.current.clone();
     for node in 0..3 {
         assert!(!layout.advance(id(node)));
         say_synced(&mut layout, node);
     }
     for node in 0..3 {
-        assert_eq!(layout.now, before);
+        assert_eq!(layout.current, before);
         assert!(layout.advance(id(node)), "it agrees");
-        assert!(layout.offered.contains(&layout.next) || layout.is_settled());
+        assert!(layout.proposed.contains(&layout.staged) || layout.is_settled());
     }
-    assert_eq!(layout.now, [layout.next.clone()]);
-    assert_eq!(layout.offered, []);
+    assert_eq!(layout.current, [layout.staged.clone()]);
+    assert_eq!(layout.proposed, []);
     assert!(!layout.advance(id(0)));
 }
 
 fn say_synced(layout: &mut Layout, node: u64) {
     let known = *layout.nodes[&id(node)].published.value();
-    let synced_to = Some(layout.next.sync_hash());
+    let synced_to = Some(layout.staged.sync_hash());
     layout.publish(id(node), Published { synced_to, holds_images: true, ..known }).unwrap();
 }
 
-/// It has agreed, so the others may promote the column on their side of a cut, and go by it alone.
+/// It has agreed, so the others may promote the version on their side of a cut, and go by it alone.
 #[test]
 fn a_member_that_goes_on_goes_by_what_it_agreed_to_as_well() {
     let mut here = layout(&[0, 1, 2], COPIES);
@@ -236,15 +236,15 @@ fn a_member_that_goes_on_goes_by_what_it_agreed_to_as_well() {
     (0..3).for_each(|node| say_synced(&mut here, node));
     (0..2).for_each(|node| assert!(here.advance(id(node))));
     let mut there = here.clone();
-    let agreed = here.next.clone();
+    let acknowledged = here.staged.clone();
     here.edit(id(0), &Edit::Weight(id(1), Weight::new(200).unwrap())).unwrap();
     assert!(there.advance(id(2)) && there.is_settled());
-    assert!(here.columns().any(|column| *column == agreed));
-    assert_eq!(here.columns().count(), 3);
+    assert!(here.versions().any(|version| *version == acknowledged));
+    assert_eq!(here.versions().count(), 3);
     assert_eq!(Layout::decode(&here.encode()).unwrap(), here);
     here.merge(&there).unwrap();
-    assert_eq!(here.now, [agreed]);
-    assert_eq!(here.columns().count(), 2);
+    assert_eq!(here.current, [acknowledged]);
+    assert_eq!(here.versions().count(), 2);
 }
 
 #[test]
@@ -252,17 +252,17 @@ fn a_word_for_an_older_next_promotes_nothing() {
     let mut layout = layout(&[0, 1, 2], COPIES);
     let edit = |layout: &mut Layout, weight| {
         layout.edit(id(0), &Edit::Weight(id(1), Weight::new(weight).unwrap())).unwrap();
-        layout.next.sync_hash()
+        layout.staged.sync_hash()
     };
     let first = edit(&mut layout, 300);
     for node in 0..3 {
-        let published = Published { synced_to: Some(first), agreed_to: Some(first), holds_images: true };
+        let published = Published { synced_to: Some(first), acknowledged: Some(first), holds_images: true };
         layout.publish(id(node), published).unwrap();
     }
     let back = edit(&mut layout, 100);
     let again = edit(&mut layout, 300);
     assert!((0..3).all(|node| !layout.advance(id(node))));
-    // The same values written again are not the same column: copies were written elsewhere in between.
+    // The same values written again are not the same version: copies were written elsewhere in between.
     assert!(first != back && first != again);
 }
 
@@ -272,7 +272,7 @@ fn a_node_that_is_out_or_removed_holds_nothing_up() {
         let mut layout = layout(&[0, 1, 2], COPIES);
         layout.edit(id(0), &Edit::Role(id(2), role)).unwrap();
         settle(&mut layout);
-        assert_eq!(layout.now, [layout.next.clone()]);
+        assert_eq!(layout.current, [layout.staged.clone()]);
     }
 }
 
@@ -285,7 +285,7 @@ fn removed_beats_what_is_written_later() {
         b.edit(id(1), &Edit::Role(id(2), role)).unwrap();
     }
     b.merge(&a).unwrap();
-    assert_eq!(b.next.role(id(2)), Some(Role::Removed));
+    assert_eq!(b.staged.role(id(2)), Some(Role::Removed));
     assert_eq!(b.edit(id(1), &Edit::Role(id(2), Role::Active)), Err(EditError::Removed));
     assert_eq!(b.edit(id(1), &Edit::Join(id(2), new_node(2, 0))), Err(EditError::Removed));
 }
@@ -295,10 +295,10 @@ fn clusters_that_were_founded_apart_keep_both_histories_until_a_promotion() {
     let mut a = Layout::found(id(0), &new_node(0, 0), COPIES);
     let b = Layout::found(id(1), &new_node(1, 0), COPIES);
     assert_eq!(a.merge(&b), Ok(true));
-    assert_eq!(a.now.len(), 2);
+    assert_eq!(a.current.len(), 2);
     assert_eq!(a.merge(&b), Ok(false));
     settle(&mut a);
-    assert_eq!(a.now.len(), 1);
+    assert_eq!(a.current.len(), 1);
     // Who hears of it later follows.
     let mut late = b;
     late.merge(&a).unwrap();
@@ -349,7 +349,7 @@ fn writable_name_and_url_leave_the_hash_alone() {
 fn forged_clocks_are_not_read() {
     let mut layout = layout(&[0], COPIES);
     let stamp = Stamp { lamport: u64::MAX, writer: id(0) };
-    layout.next.replication.join(&Register::new(4, stamp));
+    layout.staged.replication.join(&Register::new(4, stamp));
     assert_eq!(Layout::decode(&layout.encode()), Err(Malformed));
     assert_eq!(layout.edit(id(0), &Edit::Replication(5)), Err(EditError::Clock));
 }

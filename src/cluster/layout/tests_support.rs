@@ -1,11 +1,11 @@
-//! Scenes for the tests of this room: columns and layouts of members with small numbers for ids.
+//! Scenes for the tests of this room: versions and layouts of members with small numbers for ids.
 
 use std::collections::BTreeMap;
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::edit::NewNode;
 use super::register::{Register, Stamp};
-use super::version::{Column, Entry, Role};
+use super::version::{Entry, LayoutVersion, Role};
 use super::{Copies, Edit, Layout, Published};
 
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub(in crate::cluster) fn new_node(number: u64, zone: usize) -> NewNode {
     }
 }
 
-pub(in crate::cluster) fn column(members: &[Member], replication: u8, min_replication: u8) -> Column {
+pub(in crate::cluster) fn version(members: &[Member], replication: u8, min_replication: u8) -> LayoutVersion {
     let stamp = Stamp { lamport: 1, writer: id(0) };
     let entry = |member: &Member| Entry {
         role: Register::new(member.role, stamp),
@@ -60,7 +60,7 @@ pub(in crate::cluster) fn column(members: &[Member], replication: u8, min_replic
         zone: Register::new(new_node(0, member.zone).zone, stamp),
         store: Register::new(0, stamp),
     };
-    Column {
+    LayoutVersion {
         members: members.iter().map(|member| (member.id(), entry(member))).collect::<BTreeMap<_, _>>(),
         replication: Register::new(replication, stamp),
         min_replication: Register::new(min_replication, stamp),
@@ -81,10 +81,10 @@ pub(in crate::cluster) fn layout(zones: &[usize], copies: Copies) -> Layout {
 
 /// Every member that is counted on publishes that it is in sync, and next becomes now.
 pub(in crate::cluster) fn settle(layout: &mut Layout) {
-    let hash = Some(layout.next.sync_hash());
-    let members: Vec<_> = layout.next.counted_on().collect();
+    let hash = Some(layout.staged.sync_hash());
+    let members: Vec<_> = layout.staged.counted_on().collect();
     for node in &members {
-        let published = Published { synced_to: hash, agreed_to: hash, holds_images: false };
+        let published = Published { synced_to: hash, acknowledged: hash, holds_images: false };
         layout.publish(*node, published).unwrap();
     }
     members.into_iter().for_each(|node| _ = layout.advance(node));

@@ -1,4 +1,4 @@
-//! One column of the layout: who is a member, in which role, with which share, and how many copies are wanted.
+//! One version of the layout: who is a member, in which role, with which share, and how many copies are wanted.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::super::node::{Label, NodeId, Weight};
 use super::super::wire::Writer;
 use super::register::{Rank, Register, Stamp};
-use super::wire::write_column;
+use super::wire::write_layout_version;
 
 /// What a member is to the cluster. Only `Active` members own ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,24 +27,24 @@ pub enum Role {
     Removed,
 }
 
-/// The hash of all that decides ownership in a column, stamps included: a column that has been left and come
+/// The hash of all that decides ownership in a version, stamps included: a version that has been left and come
 /// back to has another hash, because copies were written elsewhere in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SyncHash(pub(in crate::cluster) [u8; 16]);
 
 /// Which of its stores a member has: 0 is the one that it joined with, and one that was found emptied is another. A
-/// column with it is promoted only when all others have been brought in order since, with what they were owed.
+/// version with it is promoted only when all others have been brought in order since, with what they were owed.
 pub(in crate::cluster) type Store = u64;
 
-/// One of the layout's columns: who owns what, as it is or is to become.
+/// One of the layout's versions: who owns what, as it is or is to become.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::cluster) struct Column {
+pub(in crate::cluster) struct LayoutVersion {
     pub(in crate::cluster) members: BTreeMap<NodeId, Entry>,
     pub(in crate::cluster) replication: Register<u8>,
     pub(in crate::cluster) min_replication: Register<u8>,
 }
 
-/// A member's part in a column.
+/// A member's part in a version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cluster) struct Entry {
     pub(in crate::cluster) role: Register<Role>,
@@ -54,7 +54,7 @@ pub(in crate::cluster) struct Entry {
 }
 
 impl Role {
-    /// Whether a member in this role must be in sync before a column can be promoted.
+    /// Whether a member in this role must be in sync before a version can be promoted.
     pub fn is_counted_on(self) -> bool {
         matches!(self, Self::Joining | Self::Active | Self::Draining)
     }
@@ -71,7 +71,7 @@ impl Rank for Label {}
 impl Rank for u8 {}
 impl Rank for Store {}
 
-impl Column {
+impl LayoutVersion {
     /// Takes over what the other has later. Says whether anything changed.
     pub(in crate::cluster) fn join(&mut self, other: &Self) -> bool {
         let mut changed = self.replication.join(&other.replication);
@@ -100,7 +100,7 @@ impl Column {
         self.role(node).is_some_and(|role| role != Role::Removed)
     }
 
-    /// Which store the column knows a node by; 0 for one that it does not know.
+    /// Which store the version knows a node by; 0 for one that it does not know.
     pub(in crate::cluster) fn store(&self, node: NodeId) -> Store {
         self.members.get(&node).map_or(0, |entry| *entry.store.value())
     }
@@ -126,7 +126,7 @@ impl Column {
 
     pub(in crate::cluster) fn sync_hash(&self) -> SyncHash {
         let mut writer = Writer::default();
-        write_column(&mut writer, self);
+        write_layout_version(&mut writer, self);
         SyncHash(digest(&writer.into_bytes()))
     }
 

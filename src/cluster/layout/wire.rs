@@ -6,18 +6,18 @@ use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::super::wire::{Malformed, Reader, Writer};
 use super::edit::{LAMPORT_MAX, REPLICATION_MAX};
 use super::register::{Rank, Register, Stamp};
-use super::version::{Column, Entry, Role, SyncHash};
+use super::version::{Entry, LayoutVersion, Role, SyncHash};
 use super::{Layout, Node, Published};
 
 const VERSION: u8 = 1;
 
 pub(super) fn write_layout(writer: &mut Writer, layout: &Layout) {
     writer.u8(VERSION);
-    for columns in [&layout.now, &layout.offered] {
-        writer.count(columns.len());
-        columns.iter().for_each(|column| write_column(writer, column));
+    for versions in [&layout.current, &layout.proposed] {
+        writer.count(versions.len());
+        versions.iter().for_each(|version| write_layout_version(writer, version));
     }
-    write_column(writer, &layout.next);
+    write_layout_version(writer, &layout.staged);
     writer.count(layout.nodes.len());
     for (node, known) in &layout.nodes {
         writer.bytes(node.bytes());
@@ -32,12 +32,12 @@ pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> 
     if reader.u8()? != VERSION {
         return Err(Malformed);
     }
-    let mut columns = || -> Result<Vec<_>, Malformed> {
+    let mut versions = || -> Result<Vec<_>, Malformed> {
         let count = reader.count(Layout::HISTORIES_MAX)?;
-        (0..count).map(|_| read_column(reader)).collect()
+        (0..count).map(|_| read_layout_version(reader)).collect()
     };
-    let (now, offered) = (columns()?, columns()?);
-    let next = read_column(reader)?;
+    let (current, proposed) = (versions()?, versions()?);
+    let staged = read_layout_version(reader)?;
     let mut nodes = BTreeMap::new();
     for _ in 0..reader.count(Layout::NODES_MAX)? {
         let node = NodeId::from_bytes(reader.array()?);
@@ -49,34 +49,35 @@ pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> 
         };
         insert_in_order(&mut nodes, node, known)?;
     }
-    let layout = Layout { now, offered, next, nodes };
+    let layout = Layout { current, proposed, staged, nodes };
     if is_sound(&layout) { Ok(layout) } else { Err(Malformed) }
 }
 
-/// Now is never empty, and what was offered is not within it; both are sorted, of columns that do not contain each
+/// Now is never empty, and what was offered is not within it; both are sorted, of versions that do not contain each
 /// other and lie within next; and every member is known.
 fn is_sound(layout: &Layout) -> bool {
-    let are_apart = |columns: &[Column]| {
+    let are_apart = |versions: &[LayoutVersion]| {
         let is_apart = |at: usize| {
-            let (one, rest) = (&columns[at], &columns[at + 1..]);
+            let (one, rest) = (&versions[at], &versions[at + 1..]);
             rest.iter().all(|other| !one.is_within(other) && !other.is_within(one))
         };
-        columns.is_sorted() && (0..columns.len()).all(is_apart)
+        versions.is_sorted() && (0..versions.len()).all(is_apart)
     };
-    let is_open = |offer: &Column| !layout.now.iter().any(|column| offer.is_within(column));
-    !layout.now.is_empty()
-        && are_apart(&layout.now)
-        && are_apart(&layout.offered)
-        && layout.offered.iter().all(is_open)
-        && layout.columns().all(|column| column.is_within(&layout.next))
-        && layout.next.members.keys().eq(layout.nodes.keys())
+    let is_open =
+        |proposal: &LayoutVersion| !layout.current.iter().any(|version| proposal.is_within(version));
+    !layout.current.is_empty()
+        && are_apart(&layout.current)
+        && are_apart(&layout.proposed)
+        && layout.proposed.iter().all(is_open)
+        && layout.versions().all(|version| version.is_within(&layout.staged))
+        && layout.staged.members.keys().eq(layout.nodes.keys())
 }
 
-pub(super) fn write_column(writer: &mut Writer, column: &Column) {
-    write_register(writer, &column.replication, |writer, copies| writer.u8(*copies));
-    write_register(writer, &column.min_replication, |writer, copies| writer.u8(*copies));
-    writer.count(column.members.len());
-    for (node, entry) in &column.members {
+pub(super) fn write_layout_version(writer: &mut Writer, version: &LayoutVersion) {
+    write_register(writer, &version.replication, |writer, copies| writer.u8(*copies));
+    write_register(writer, &version.min_replication, |writer, copies| writer.u8(*copies));
+    writer.count(version.members.len());
+    for (node, entry) in &version.members {
         writer.bytes(node.bytes());
         write_register(writer, &entry.role, |writer, role| writer.u8(role_code(*role)));
         write_register(writer, &entry.weight, |writer, weight| writer.u32(weight.get()));
@@ -85,7 +86,7 @@ pub(super) fn write_column(writer: &mut Writer, column: &Column) {
     }
 }
 
-fn read_column(reader: &mut Reader<'_>) -> Result<Column, Malformed> {
+fn read_layout_version(reader: &mut Reader<'_>) -> Result<LayoutVersion, Malformed> {
     let replication = read_register(reader, read_copies)?;
     let min_replication = read_register(reader, read_copies)?;
     let mut members = BTreeMap::new();
@@ -99,7 +100,7 @@ fn read_column(reader: &mut Reader<'_>) -> Result<Column, Malformed> {
         };
         insert_in_order(&mut members, node, entry)?;
     }
-    Ok(Column { members, replication, min_replication })
+    Ok(LayoutVersion { members, replication, min_replication })
 }
 
 /// Only the canonical order is read: equal states have equal bytes.
@@ -141,7 +142,7 @@ fn read_copies(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
 
 fn write_published(writer: &mut Writer, published: &Published) {
     writer.u8(published.holds_images.into());
-    for word in [published.synced_to, published.agreed_to] {
+    for word in [published.synced_to, published.acknowledged] {
         writer.u8(word.is_some().into());
         writer.bytes(&word.map_or([0; 16], |hash| hash.0));
     }
@@ -154,7 +155,7 @@ fn read_published(reader: &mut Reader<'_>) -> Result<Published, Malformed> {
         let hash: [u8; 16] = reader.array()?;
         if !is_said && hash != [0; 16] { Err(Malformed) } else { Ok(is_said.then_some(SyncHash(hash))) }
     };
-    Ok(Published { synced_to: word()?, agreed_to: word()?, holds_images })
+    Ok(Published { synced_to: word()?, acknowledged: word()?, holds_images })
 }
 
 fn role_code(role: Role) -> u8 {

@@ -11,7 +11,7 @@ mod share;
 #[cfg(test)]
 mod tests;
 
-use super::layout::{Column, Role, digest};
+use super::layout::{LayoutVersion, Role, digest};
 use super::node::{Label, NodeId};
 use crate::object::ObjectId;
 use score::{arrival, draw};
@@ -38,7 +38,7 @@ impl Slot {
     }
 }
 
-/// The placement of one column of the layout.
+/// The placement of one version of the layout.
 #[derive(Clone, Debug)]
 pub(in crate::cluster) struct Placement {
     replication: usize,
@@ -70,8 +70,8 @@ impl Placement {
         self.replication
     }
 
-    pub(in crate::cluster) fn new(column: &Column) -> Self {
-        let members = column.members.iter();
+    pub(in crate::cluster) fn new(version: &LayoutVersion) -> Self {
+        let members = version.members.iter();
         let standing = |role: Role| match role {
             Role::Active => Some(Standing::Owner),
             Role::Draining => Some(Standing::Draining),
@@ -89,7 +89,7 @@ impl Placement {
         let weights: Vec<_> = active
             .map(|(_, entry, _)| (zone_of(entry.zone.value()), u64::from(entry.weight.value().get())))
             .collect();
-        let mut of_active = rates(&dense(&weights), column.replication()).into_iter();
+        let mut of_active = rates(&dense(&weights), version.replication()).into_iter();
         let candidate = |(node, entry, standing): &(NodeId, &super::layout::Entry, Standing)| Candidate {
             node: *node,
             zone: zone_of(entry.zone.value()),
@@ -100,7 +100,7 @@ impl Placement {
             },
             standing: *standing,
         };
-        Self { replication: column.replication(), candidates: held.iter().map(candidate).collect() }
+        Self { replication: version.replication(), candidates: held.iter().map(candidate).collect() }
     }
 
     /// All members that may hold a copy, the best first: the owners, then the fallbacks.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::layout::tests_support::{Member, column};
+use super::super::layout::tests_support::{Member, version};
 use super::*;
 
 const SLOTS: u32 = 1 << SLOT_BITS;
@@ -36,7 +36,7 @@ fn ideal(from: &Placement, to: &Placement, step: usize) -> u64 {
 }
 
 fn of(members: &[Member], replication: u8) -> Placement {
-    Placement::new(&column(members, replication, 1))
+    Placement::new(&version(members, replication, 1))
 }
 
 fn equal(count: u64) -> Vec<Member> {

@@ -88,7 +88,7 @@ impl Absence {
 
     /// Only "no such file" of a node that is in sync counts.
     fn says_no(&self, view: &View, node: NodeId) -> bool {
-        matches!(self.said.get(&node), Some(Said::No(Some(hash))) if view.is_column(*hash))
+        matches!(self.said.get(&node), Some(Said::No(Some(hash))) if view.is_version(*hash))
     }
 }
 

@@ -48,7 +48,7 @@ fn set_role(layout: &mut Layout, of: NodeId, role: Role) {
 }
 
 fn synced(layout: &Layout) -> Said {
-    Said::No(Some(layout.next.sync_hash()))
+    Said::No(Some(layout.staged.sync_hash()))
 }
 
 /// Runs a write to its end: `takes` says who takes its copy.
@@ -171,7 +171,7 @@ fn during_a_change_each_column_needs_an_owner_and_enough_copies_among_its_member
     (0..3).for_each(|at| set_role(&mut changing, node(at), Role::Draining));
     let view = view(&changing);
     let id = object(4);
-    assert_eq!(view.owners_by_column(&id).len(), 2);
+    assert_eq!(view.owners_by_version(&id).len(), 2);
     assert_eq!(view.owners(&id).len(), 6);
     for (takers, expected) in [
         (&[0, 1, 2][..], Standing::Impossible),

@@ -127,7 +127,7 @@ impl Write {
         let counted: Vec<_> = self.holders().filter(|node| self.counts(view, *node)).collect();
         let owned = counted.iter().filter(|node| owners.contains(node)).count();
         let spare = (counted.len() - owned).min(self.fallbacks_allowed(view, &owners));
-        let enough = owned + spare >= view.copies_needed() && view.are_enough_in_every_column(&counted);
+        let enough = owned + spare >= view.copies_needed() && view.are_enough_in_every_version(&counted);
         if enough && self.has_owner_in_every_column(view, &counted) && self.spans_zones(view, &counted) {
             return Standing::Acknowledged;
         }
@@ -157,8 +157,8 @@ impl Write {
     }
 
     fn has_owner_in_every_column(&self, view: &View, counted: &[NodeId]) -> bool {
-        let mut columns = view.owners_by_column(&self.id).into_iter().filter(|owners| !owners.is_empty());
-        columns.all(|owners| owners.iter().any(|owner| counted.contains(owner)))
+        let mut versions = view.owners_by_version(&self.id).into_iter().filter(|owners| !owners.is_empty());
+        versions.all(|owners| owners.iter().any(|owner| counted.contains(owner)))
     }
 
     /// Two zones, where two zones have nodes that could take it and did not refuse.

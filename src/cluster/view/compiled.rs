@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::layout::{Column, Entry, Layout, LayoutHash, Role, Store, SyncHash, Taken};
+use super::super::layout::{Entry, Layout, LayoutHash, LayoutVersion, Role, Store, SyncHash, Taken};
 use super::super::node::NodeId;
 use super::super::placement::Placement;
 use super::Member;
 
 /// What a layout alone says of a node's views: worked out once, for who answers changes far more often.
 #[derive(Clone, Debug)]
-pub(in crate::cluster) struct Outline {
+pub(in crate::cluster) struct CompiledLayout {
     pub(super) this: NodeId,
     pub(super) hash: LayoutHash,
-    pub(super) columns: Arc<[ColumnView]>,
+    pub(super) versions: Arc<[CompiledVersion]>,
     /// None of them answers here, and all are as writable as the layout says.
     pub(super) members: BTreeMap<NodeId, Member>,
     pub(super) synced_to: Option<SyncHash>,
@@ -22,9 +22,9 @@ pub(in crate::cluster) struct Outline {
     pub(in crate::cluster) refused_claims: BTreeMap<NodeId, Taken>,
 }
 
-/// A column with its placement.
+/// A version with its placement.
 #[derive(Clone, Debug)]
-pub(super) struct ColumnView {
+pub(super) struct CompiledVersion {
     pub(super) hash: SyncHash,
     pub(super) placement: Placement,
     pub(super) min_replication: usize,
@@ -33,20 +33,22 @@ pub(super) struct ColumnView {
     pub(super) store: Store,
 }
 
-impl Outline {
+impl CompiledLayout {
     /// Of the views of `this` under this layout.
     pub(in crate::cluster) fn new(layout: &Layout, this: NodeId) -> Self {
-        let mut columns: Vec<_> = layout.now.iter().map(|column| ColumnView::new(column, this)).collect();
-        let others = layout.columns().skip(columns.len()).filter(|column| !layout.now.contains(column));
-        columns.extend(others.map(|column| ColumnView::new(column, this)));
+        let mut versions: Vec<_> =
+            layout.current.iter().map(|version| CompiledVersion::new(version, this)).collect();
+        let others =
+            layout.versions().skip(versions.len()).filter(|version| !layout.current.contains(version));
+        versions.extend(others.map(|version| CompiledVersion::new(version, this)));
         let empty = layout.nodes.values().all(|known| !known.published.value().holds_images);
         let refused_claims = layout.refused_claims();
-        let standing = layout.next.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
+        let standing = layout.staged.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
         let member = |(node, entry): (&NodeId, &Entry)| {
             let known = layout.nodes.get(node)?;
             // While there is nothing to move, a node is shown active only when everybody counts it in.
-            let in_now = || layout.now.iter().filter_map(|column| column.role(*node)).max();
-            let role = if empty { in_now().unwrap_or(Role::Joining) } else { *entry.role.value() };
+            let in_current = || layout.current.iter().filter_map(|version| version.role(*node)).max();
+            let role = if empty { in_current().unwrap_or(Role::Joining) } else { *entry.role.value() };
             let member = Member {
                 name: known.name.value().clone(),
                 url: known.url.value().clone(),
@@ -60,26 +62,34 @@ impl Outline {
         };
         let members = standing.filter_map(member).collect();
         let (hash, synced_to) = (layout.hash(), layout.synced_to(this));
-        Self { this, hash, columns: columns.into(), members, synced_to, holds_nothing: empty, refused_claims }
+        Self {
+            this,
+            hash,
+            versions: versions.into(),
+            members,
+            synced_to,
+            holds_nothing: empty,
+            refused_claims,
+        }
     }
 
-    pub(in crate::cluster) fn has_column(&self, hash: SyncHash) -> bool {
-        self.columns.iter().any(|column| column.hash == hash)
+    pub(in crate::cluster) fn has_version(&self, hash: SyncHash) -> bool {
+        self.versions.iter().any(|version| version.hash == hash)
     }
 }
 
-impl ColumnView {
+impl CompiledVersion {
     pub(super) fn is_short_of(&self, holders: &[NodeId]) -> bool {
         holders.iter().filter(|node| self.counted_on.contains(node)).count() < self.min_replication
     }
 
-    fn new(column: &Column, this: NodeId) -> Self {
+    fn new(version: &LayoutVersion, this: NodeId) -> Self {
         Self {
-            hash: column.sync_hash(),
-            placement: Placement::new(column),
-            min_replication: column.min_replication(),
-            counted_on: column.counted_on().collect(),
-            store: column.store(this),
+            hash: version.sync_hash(),
+            placement: Placement::new(version),
+            min_replication: version.min_replication(),
+            counted_on: version.counted_on().collect(),
+            store: version.store(this),
         }
     }
 }

@@ -13,8 +13,8 @@ use super::node::{Label, NodeId, NodeUrl, Weight};
 use super::placement::Slot;
 use super::time::Time;
 use crate::object::ObjectId;
-use compiled::ColumnView;
-pub(in crate::cluster) use compiled::Outline;
+pub(in crate::cluster) use compiled::CompiledLayout;
+use compiled::CompiledVersion;
 
 /// An immutable picture of the cluster.
 #[derive(Clone, Debug)]
@@ -23,8 +23,8 @@ pub struct View {
     hash: LayoutHash,
     /// When this node took over this layout.
     since: Time,
-    /// Columns of now, those that were offered, then next where it differs; never empty once the node has a layout.
-    columns: Arc<[ColumnView]>,
+    /// Versions of now, those that were offered, then next where it differs; never empty once the node has a layout.
+    versions: Arc<[CompiledVersion]>,
     members: BTreeMap<NodeId, Member>,
     known: BTreeSet<LayoutHash>,
     writes: Writes,
@@ -76,7 +76,7 @@ pub struct Circumstances {
     pub since: Time,
     /// Who answers.
     pub alive: BTreeSet<NodeId>,
-    /// Hashes of layouts that this one contains and whose next is one of its columns.
+    /// Hashes of layouts that this one contains and whose next is one of its versions.
     pub known: BTreeSet<LayoutHash>,
     /// Whether it may take uploads and copies.
     pub writes: Writes,
@@ -87,29 +87,41 @@ pub struct Circumstances {
 impl View {
     /// The view of a node with this layout.
     pub fn new(layout: &Layout, circumstances: Circumstances) -> Self {
-        Self::of(&Outline::new(layout, circumstances.this), circumstances)
+        Self::of(&CompiledLayout::new(layout, circumstances.this), circumstances)
     }
 
     /// The view of the node of this outline, as things are.
-    pub(in crate::cluster) fn of(outline: &Outline, circumstances: Circumstances) -> Self {
+    pub(in crate::cluster) fn of(compiled: &CompiledLayout, circumstances: Circumstances) -> Self {
         let Circumstances { since, alive, mut known, writes, store, .. } = circumstances;
-        let Outline { this, hash, columns, mut members, synced_to, holds_nothing, .. } = outline.clone();
+        let CompiledLayout { this, hash, versions, mut members, synced_to, holds_nothing, .. } =
+            compiled.clone();
         known.insert(hash);
         for (node, member) in &mut members {
             member.alive = *node == this || alive.contains(node);
             member.writable &= *node != this || writes == Writes::Allowed;
         }
-        let is_trusted = columns.iter().all(|column| column.store == store);
-        Self { this, hash, since, columns, members, known, writes, synced_to, is_trusted, holds_nothing }
+        let is_trusted = versions.iter().all(|version| version.store == store);
+        Self { this, hash, since, versions, members, known, writes, synced_to, is_trusted, holds_nothing }
     }
 
     /// The view of a node that belongs to no cluster yet.
     pub fn of_nothing(this: NodeId, now: Time) -> Self {
-        let (columns, members, known) = (Arc::default(), BTreeMap::new(), BTreeSet::new());
+        let (versions, members, known) = (Arc::default(), BTreeMap::new(), BTreeSet::new());
         let hash = LayoutHash([0; 16]);
         let writes = Writes::NotJoined;
         let (synced_to, is_trusted, holds_nothing) = (None, false, true);
-        Self { this, hash, since: now, columns, members, known, writes, synced_to, is_trusted, holds_nothing }
+        Self {
+            this,
+            hash,
+            since: now,
+            versions,
+            members,
+            known,
+            writes,
+            synced_to,
+            is_trusted,
+            holds_nothing,
+        }
     }
 
     /// The node whose view this is.
@@ -153,7 +165,7 @@ impl View {
         self.members.get(&node).is_some_and(|member| member.alive)
     }
 
-    /// Whether the layout of this hash is contained in this one and its next is a column here: a copy that was taken
+    /// Whether the layout of this hash is contained in this one and its next is a version here: a copy that was taken
     /// under it counts. Else the layouts have to be merged first, or the other has to go on.
     pub fn knows(&self, hash: LayoutHash) -> bool {
         self.known.contains(&hash)
@@ -171,9 +183,9 @@ impl View {
         self.synced_to.filter(|_| self.is_trusted && self.is_joined())
     }
 
-    /// The column that is to become the only one; `None` without a layout.
-    pub fn next_column(&self) -> Option<SyncHash> {
-        self.columns.last().map(|column| column.hash)
+    /// The version that is to become the only one; `None` without a layout.
+    pub fn staged_version(&self) -> Option<SyncHash> {
+        self.versions.last().map(|version| version.hash)
     }
 
     /// Whether no member has said that it holds an image: then there is nothing to get in sync with.
@@ -183,61 +195,62 @@ impl View {
 
     /// Whether a member has to be in sync before next becomes now.
     pub fn is_counted_on(&self, node: NodeId) -> bool {
-        self.columns.iter().any(|column| column.counted_on.contains(&node))
+        self.versions.iter().any(|version| version.counted_on.contains(&node))
     }
 
-    /// Whether a node that is in sync with this column is in sync as far as this view goes.
-    pub fn is_column(&self, hash: SyncHash) -> bool {
-        self.columns.iter().any(|column| column.hash == hash)
+    /// Whether a node that is in sync with this version is in sync as far as this view goes.
+    pub fn is_version(&self, hash: SyncHash) -> bool {
+        self.versions.iter().any(|version| version.hash == hash)
     }
 
-    /// The owners of an id in each column: now, what was offered, then next where it differs.
-    pub fn owners_by_column(&self, id: &ObjectId) -> Vec<Vec<NodeId>> {
-        self.columns.iter().map(|column| column.placement.owners(Slot::of(id))).collect()
+    /// The owners of an id in each version: now, what was offered, then next where it differs.
+    pub fn owners_by_version(&self, id: &ObjectId) -> Vec<Vec<NodeId>> {
+        self.versions.iter().map(|version| version.placement.owners(Slot::of(id))).collect()
     }
 
-    /// The owners of an id in any column, each once, in placement order.
+    /// The owners of an id in any version, each once, in placement order.
     pub fn owners(&self, id: &ObjectId) -> Vec<NodeId> {
-        each_once(self.columns.iter().flat_map(|column| column.placement.owners(Slot::of(id))))
+        each_once(self.versions.iter().flat_map(|version| version.placement.owners(Slot::of(id))))
     }
 
-    /// Whether a node owns an id in any column.
+    /// Whether a node owns an id in any version.
     pub fn is_owner(&self, node: NodeId, id: &ObjectId) -> bool {
-        self.columns.iter().any(|column| column.placement.owners(Slot::of(id)).contains(&node))
+        self.versions.iter().any(|version| version.placement.owners(Slot::of(id)).contains(&node))
     }
 
     /// Everybody that may be asked to hold a copy instead of an owner, the best first.
     pub fn fallbacks(&self, id: &ObjectId) -> Vec<NodeId> {
         let owners = self.owners(id);
         // Next first: what it places elsewhere would have to move.
-        let order = self.columns.iter().rev().flat_map(|column| column.placement.order(Slot::of(id)));
+        let order = self.versions.iter().rev().flat_map(|version| version.placement.order(Slot::of(id)));
         let mut all = each_once(order);
         all.retain(|node| !owners.contains(node));
         all
     }
 
-    /// Copies that an upload needs before it is answered: by the stricter column, and never fewer because nodes
+    /// Copies that an upload needs before it is answered: by the stricter version, and never fewer because nodes
     /// are away.
     pub fn copies_needed(&self) -> usize {
-        self.columns.iter().map(|column| column.min_replication).max().unwrap_or(1)
+        self.versions.iter().map(|version| version.min_replication).max().unwrap_or(1)
     }
 
-    /// Whether these are enough by every column's own count of its own members: whoever goes by one column alone
+    /// Whether these are enough by every version's own count of its own members: whoever goes by one version alone
     /// knows of no other nodes, and must find too many of those silent to call the image absent.
-    pub fn are_enough_in_every_column(&self, holders: &[NodeId]) -> bool {
-        self.columns.iter().all(|column| !column.is_short_of(holders))
+    pub fn are_enough_in_every_version(&self, holders: &[NodeId]) -> bool {
+        self.versions.iter().all(|version| !version.is_short_of(holders))
     }
 
-    /// Whether a copy on this node, too, would count in a column where these are not enough.
+    /// Whether a copy on this node, too, would count in a version where these are not enough.
     pub fn would_help(&self, node: NodeId, holders: &[NodeId]) -> bool {
-        self.columns.iter().any(|column| column.counted_on.contains(&node) && column.is_short_of(holders))
+        self.versions.iter().any(|version| version.counted_on.contains(&node) && version.is_short_of(holders))
     }
 
-    /// Copies that every image that was answered has for certain: by the laxest column. Where a column has fewer
+    /// Copies that every image that was answered has for certain: by the laxest version. Where a version has fewer
     /// owners than an answer needs copies, as while others drain or are out, those in excess were deleted since.
     pub fn copies_certain(&self) -> usize {
-        let of = |column: &ColumnView| column.min_replication.min(column.placement.owner_count()).max(1);
-        self.columns.iter().map(of).min().unwrap_or(1)
+        let of =
+            |version: &CompiledVersion| version.min_replication.min(version.placement.owner_count()).max(1);
+        self.versions.iter().map(of).min().unwrap_or(1)
     }
 
     /// Whether a node could take a copy now: it answers, is writable, and has a role in which it holds copies.
@@ -249,39 +262,40 @@ impl View {
     /// Nodes that are not counted on but were not removed either: what they hold is out of sight, not gone.
     pub fn is_out(&self, node: NodeId) -> bool {
         self.members.contains_key(&node)
-            && !self.columns.iter().any(|column| column.counted_on.contains(&node))
+            && !self.versions.iter().any(|version| version.counted_on.contains(&node))
     }
 
     /// Nodes that were removed since images were last brought in order: what they held may have one copy less, and
     /// nobody can ask them.
     pub fn lost(&self) -> BTreeSet<NodeId> {
-        let counted = self.columns.iter().flat_map(|column| column.counted_on.iter().copied());
+        let counted = self.versions.iter().flat_map(|version| version.counted_on.iter().copied());
         counted.filter(|node| !self.members.contains_key(node)).collect()
     }
 
-    /// Copies wanted of each image, by the column that is to come; 0 without a layout.
+    /// Copies wanted of each image, by the version that is to come; 0 without a layout.
     pub fn copies_wanted(&self) -> usize {
-        self.columns.last().map_or(0, |column| column.placement.replication())
+        self.versions.last().map_or(0, |version| version.placement.replication())
     }
 
-    /// Whether there is nothing to move: one column alone decides who owns what.
+    /// Whether there is nothing to move: one version alone decides who owns what.
     pub fn is_settled(&self) -> bool {
-        self.columns.len() == 1
+        self.versions.len() == 1
     }
 
-    /// Whether images that this node took have one copy and should have more: in one of the columns it is alone, and
+    /// Whether images that this node took have one copy and should have more: in one of the versions it is alone, and
     /// in another it is not. It was a cluster of one, and is part of a larger one now.
     pub fn was_alone(&self) -> bool {
-        let is_alone =
-            |column: &ColumnView| column.counted_on.len() == 1 && column.counted_on.contains(&self.this);
-        self.columns.iter().any(is_alone) && !self.columns.iter().all(is_alone)
+        let is_alone = |version: &CompiledVersion| {
+            version.counted_on.len() == 1 && version.counted_on.contains(&self.this)
+        };
+        self.versions.iter().any(is_alone) && !self.versions.iter().all(is_alone)
     }
 
-    /// Of so many slots, how many each node owns in the column that is to come. Costs a placement for each.
+    /// Of so many slots, how many each node owns in the version that is to come. Costs a placement for each.
     pub fn slots_owned(&self, of: u32) -> BTreeMap<NodeId, u32> {
         let mut owned = BTreeMap::new();
-        let Some(column) = self.columns.last() else { return owned };
-        for node in Slot::sample(of).flat_map(|slot| column.placement.owners(slot)) {
+        let Some(version) = self.versions.last() else { return owned };
+        for node in Slot::sample(of).flat_map(|slot| version.placement.owners(slot)) {
             *owned.entry(node).or_default() += 1;
         }
         owned

@@ -75,13 +75,13 @@ impl<E: Effects> EventLoop<E> {
         self.run_actions(now);
         let view = self.core.view();
         // While no member holds an image there is nothing to move. A node reports its first image before it renames the
-        // file, and all shards that could do so work by this column.
+        // file, and all shards that could do so work by this version.
         let is_empty =
             view.holds_nothing() && !self.effects.holds_images() && self.effects.is_view_published();
-        if let Some(column) =
-            view.next_column().filter(|column| is_empty && view.synced_to() != Some(*column))
+        if let Some(version) =
+            view.staged_version().filter(|version| is_empty && view.synced_to() != Some(*version))
         {
-            self.core.handle(Input::Synced(column), now);
+            self.core.handle(Input::Synced(version), now);
             self.run_actions(now);
         }
     }

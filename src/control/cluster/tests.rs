@@ -148,7 +148,7 @@ impl Town {
         self.residents[number].seen.borrow().view.clone().unwrap()
     }
 
-    /// How many columns decide who owns what, how many members there are, and how many answer.
+    /// How many versions decide who owns what, how many members there are, and how many answer.
     fn state(&self, number: usize) -> (bool, usize, usize) {
         let view = self.view(number);
         let alive = view.members().filter(|(_, member)| member.alive).count();

@@ -39,7 +39,7 @@ impl World {
     }
 
     fn role(&self, seen_by: usize, number: u64) -> Option<Role> {
-        self.stations[seen_by].core.layout()?.next.role(id(number))
+        self.stations[seen_by].core.layout()?.staged.role(id(number))
     }
 
     fn heard(&self, at: usize, event: ClusterEvent) -> bool {
@@ -200,7 +200,7 @@ fn a_cluster_of_one_does_not_bring_a_second_holder_of_a_name() {
     world.late.insert(3);
     assert_eq!(world.writes(3), Writes::Allowed);
     world.stations[3].settings.join = vec![new_node(0, 0).url];
-    let before = world.stations[0].core.layout().unwrap().next.clone();
+    let before = world.stations[0].core.layout().unwrap().staged.clone();
     world.restart(3);
     assert_eq!(world.writes(3), Writes::NotJoined, "it is to join, and has joined nobody");
     world.run(30_000);
@@ -209,7 +209,7 @@ fn a_cluster_of_one_does_not_bring_a_second_holder_of_a_name() {
     assert!(world.heard(0, ClusterEvent::Refused(id(7), JoinRefusal::Taken(Taken::Name(id(1))))));
     for member in [0, 2] {
         assert_eq!(world.role(member, 7), None);
-        assert_eq!(world.stations[member].core.layout().unwrap().next, before);
+        assert_eq!(world.stations[member].core.layout().unwrap().staged, before);
     }
     // It takes nobody in meanwhile.
     let mut other = settings(8, true);
