@@ -206,7 +206,7 @@ fn start_shards(
     events: &flume::Sender<ProcessEvent>,
 ) -> Result<(Mailboxes, Threads), RunError> {
     let memory = Arc::new(DecodeMemory::new(memory_bytes.max(memory::BYTES_LEAST)));
-    let view = Arc::new(View::of_nothing(node.identity.node, Time::default()));
+    let view = Arc::new(View::empty(node.identity.node, Time::default()));
     let mailboxes = Mesh::mailboxes(plan.shards.len());
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
     let quarantined: Arc<[_]> = data.quarantined.clone().into();

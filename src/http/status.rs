@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_node_without_a_cluster_lists_nobody_and_says_why() {
-        let view = Arc::new(View::of_nothing(NodeId::from_bytes([1; 16]), Time::default()));
+        let view = Arc::new(View::empty(NodeId::from_bytes([1; 16]), Time::default()));
         let status = describe(&view, &ClusterStats::default(), MembershipStatus::WrongSecret, None);
         assert!(status.nodes.is_empty() && status.warnings.is_empty());
         assert_eq!(status.not_a_member, Some(MembershipStatus::WrongSecret.sentence()));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reticulum::cluster::layout::Layout;
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::time::Time;
-use reticulum::cluster::view::{Circumstances, View, Writes};
+use reticulum::cluster::view::{LocalState, View, Writes};
 use reticulum::object::ObjectId;
 use reticulum::store::record;
 use serde_json::Value;
@@ -91,7 +91,7 @@ impl Grid {
         let layout = Layout::decode(&kept.expect("a layout")).expect("a layout");
         let view = View::new(
             &layout,
-            Circumstances {
+            LocalState {
                 this: NodeId::from_bytes([0; 16]),
                 since: Time::default(),
                 alive: BTreeSet::new(),

@@ -29,7 +29,7 @@ use super::membership::{Membership, Peer};
 use super::node::NodeId;
 use super::random::Random;
 use super::time::Time;
-use super::view::{Circumstances, CompiledLayout, View, Writes};
+use super::view::{CompiledLayout, LocalState, View, Writes};
 pub use interface::{Action, Boot, ClusterEvent, ClusterSettings, Input};
 use message::Body;
 pub use refusal::JoinRefusal;
@@ -131,7 +131,7 @@ impl Core {
             hello_at: now,
             outing_at: now.after(OUTING_MS),
             actions: VecDeque::new(),
-            view: Arc::new(View::of_nothing(this, now)),
+            view: Arc::new(View::empty(this, now)),
             is_view_stale: true,
             settings,
         };
@@ -346,10 +346,10 @@ impl Core {
     fn show_view(&mut self, now: Time) {
         let this = self.this();
         let view = match &self.durable {
-            None => View::of_nothing(this, now),
-            Some(shown) => View::of(
+            None => View::empty(this, now),
+            Some(shown) => View::from_compiled(
                 &shown.compiled,
-                Circumstances {
+                LocalState {
                     this,
                     since: shown.since,
                     alive: self.alive.clone(),

@@ -6,7 +6,7 @@ use super::super::layout::tests_support::{id as node, layout, new_node, settle};
 use super::super::layout::{Copies, Edit, Layout, LayoutHash, Role, SyncHash};
 use super::super::node::NodeId;
 use super::super::time::Time;
-use super::super::view::{Circumstances, View, Writes};
+use super::super::view::{LocalState, View, Writes};
 use super::absence::{Absence, Finding, Said};
 use super::excess::{Excess, Step};
 use super::read;
@@ -23,7 +23,7 @@ fn object(number: u8) -> ObjectId {
 /// The view of node 0 with all but these alive.
 fn view_without(layout: &Layout, dead: &[NodeId]) -> View {
     let alive = layout.nodes.keys().copied().filter(|it| !dead.contains(it)).collect();
-    let circumstances = Circumstances {
+    let local = LocalState {
         this: node(0),
         since: Time::default(),
         alive,
@@ -31,7 +31,7 @@ fn view_without(layout: &Layout, dead: &[NodeId]) -> View {
         writes: Writes::Allowed,
         store: 0,
     };
-    View::new(layout, circumstances)
+    View::new(layout, local)
 }
 
 fn view(layout: &Layout) -> View {
@@ -201,14 +201,8 @@ fn a_copy_under_an_unknown_layout_counts_only_after_merging() {
     assert_eq!(write.standing(&view), Standing::Pending);
     let known = BTreeSet::from([layout.hash()]);
     let alive = layout.nodes.keys().copied().collect();
-    let merged = Circumstances {
-        this: node(0),
-        since: Time::default(),
-        alive,
-        known,
-        writes: Writes::Allowed,
-        store: 0,
-    };
+    let merged =
+        LocalState { this: node(0), since: Time::default(), alive, known, writes: Writes::Allowed, store: 0 };
     let both = View::new(&ahead, merged);
     assert_eq!(write.standing(&both), Standing::Acknowledged);
 }
@@ -362,7 +356,7 @@ fn what_lies_on_its_only_owner_is_not_absent_while_that_is_silent() {
 
 #[test]
 fn without_owners_nothing_is_absent_by_the_word_of_nobody() {
-    let view = View::of_nothing(node(0), Time::default());
+    let view = View::empty(node(0), Time::default());
     assert_eq!(Absence::new(object(1)).finding(&view), Finding::Unproven);
     let mut draining = layout(&[0, 1], COPIES);
     (0..2).for_each(|at| set_role(&mut draining, node(at), Role::Draining));

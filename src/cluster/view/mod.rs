@@ -69,7 +69,7 @@ pub enum Writes {
 
 /// What a view is made of beside the layout.
 #[derive(Clone, Debug)]
-pub struct Circumstances {
+pub struct LocalState {
     /// The node whose view it is.
     pub this: NodeId,
     /// When it took over this layout.
@@ -86,13 +86,13 @@ pub struct Circumstances {
 
 impl View {
     /// The view of a node with this layout.
-    pub fn new(layout: &Layout, circumstances: Circumstances) -> Self {
-        Self::of(&CompiledLayout::new(layout, circumstances.this), circumstances)
+    pub fn new(layout: &Layout, local: LocalState) -> Self {
+        Self::from_compiled(&CompiledLayout::new(layout, local.this), local)
     }
 
     /// The view of the node of this outline, as things are.
-    pub(in crate::cluster) fn of(compiled: &CompiledLayout, circumstances: Circumstances) -> Self {
-        let Circumstances { since, alive, mut known, writes, store, .. } = circumstances;
+    pub(in crate::cluster) fn from_compiled(compiled: &CompiledLayout, local: LocalState) -> Self {
+        let LocalState { since, alive, mut known, writes, store, .. } = local;
         let CompiledLayout { this, hash, versions, mut members, synced_to, holds_nothing, .. } =
             compiled.clone();
         known.insert(hash);
@@ -105,7 +105,7 @@ impl View {
     }
 
     /// The view of a node that belongs to no cluster yet.
-    pub fn of_nothing(this: NodeId, now: Time) -> Self {
+    pub fn empty(this: NodeId, now: Time) -> Self {
         let (versions, members, known) = (Arc::default(), BTreeMap::new(), BTreeSet::new());
         let hash = LayoutHash([0; 16]);
         let writes = Writes::NotJoined;

@@ -66,7 +66,7 @@ mod tests {
         let (mailbox, messages) = flume::bounded(1);
         let mut publisher = Publisher::new(vec![mailbox]);
         assert!(publisher.is_current());
-        let view = || Arc::new(View::of_nothing(NodeId::from_bytes([1; 16]), Time::default()));
+        let view = || Arc::new(View::empty(NodeId::from_bytes([1; 16]), Time::default()));
         let number = |message| match message {
             Message::SetView { number, .. } => number,
             other => panic!("{other:?}"),

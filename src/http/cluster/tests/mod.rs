@@ -13,7 +13,7 @@ use crate::cli::Serve;
 use crate::cluster::layout::{Copies, Layout, NewNode};
 use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
 use crate::cluster::time::Time;
-use crate::cluster::view::{Circumstances, View, Writes};
+use crate::cluster::view::{LocalState, View, Writes};
 use crate::config::{self, Config, Environment};
 use crate::control::Bells;
 use crate::http::{connection, live::Live};
@@ -98,14 +98,13 @@ pub(super) fn layout(nodes: &[&Address], copies: Copies) -> Layout {
 
 /// The view that node `this` has of it, with these nodes out of reach.
 pub(super) fn view(layout: &Layout, this: NodeId, dead: &[NodeId]) -> Arc<View> {
-    let members =
-        View::new(layout, circumstances(this, &[])).members().map(|(node, _)| node).collect::<Vec<_>>();
+    let members = View::new(layout, local(this, &[])).members().map(|(node, _)| node).collect::<Vec<_>>();
     let alive: Vec<_> = members.into_iter().filter(|node| !dead.contains(node)).collect();
-    Arc::new(View::new(layout, circumstances(this, &alive)))
+    Arc::new(View::new(layout, local(this, &alive)))
 }
 
-fn circumstances(this: NodeId, alive: &[NodeId]) -> Circumstances {
-    Circumstances {
+fn local(this: NodeId, alive: &[NodeId]) -> LocalState {
+    LocalState {
         this,
         since: Time::default(),
         alive: alive.iter().copied().collect(),
