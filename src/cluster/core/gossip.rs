@@ -43,7 +43,7 @@ impl Core {
         match &message.body {
             Body::Swim(bytes) => {
                 let layout = self.working.as_ref();
-                let is_known = |node| layout.is_some_and(|layout| layout.staged.is_standing(node));
+                let is_known = |node| layout.is_some_and(|layout| layout.staged.is_member(node));
                 if self.membership.receive(message.from.node, bytes, is_known, now).is_err() {
                     return self.event(ClusterEvent::Malformed);
                 }
@@ -68,10 +68,11 @@ impl Core {
             Body::Layout(bytes) => {
                 let Ok(theirs) = Layout::decode(bytes) else { return self.event(ClusterEvent::Malformed) };
                 let this = self.this();
-                if !theirs.staged.is_standing(this) || !theirs.staged.is_standing(message.from.node) {
+                if !theirs.staged.is_member(this) || !theirs.staged.is_member(message.from.node) {
                     return;
                 }
-                if let Some((node, taken)) = self.working.as_ref().and_then(|mine| mine.clashes_with(&theirs))
+                if let Some((node, taken)) =
+                    self.working.as_ref().and_then(|mine| mine.conflicts_with(&theirs))
                 {
                     return self.event(ClusterEvent::Refused(node, JoinRefusal::Taken(taken)));
                 }

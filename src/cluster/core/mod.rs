@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::layout::{
-    Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, Store, SyncHash, Taken,
+    Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, StoreId, SyncHash, Taken,
 };
 use super::membership::{Membership, Peer};
 use super::node::NodeId;
@@ -46,7 +46,7 @@ pub struct Core {
     is_changed: bool,
     holds_images: bool,
     /// Which of its stores this node has.
-    store: Store,
+    store: StoreId,
     /// The snapshot that is being made durable.
     pending: Option<(u64, Shown)>,
     sequence: u64,
@@ -261,7 +261,7 @@ impl Core {
     /// What follows from whatever was just taken in.
     fn settle(&mut self, now: Time) {
         for (to, bytes) in self.membership.take_messages() {
-            if self.is_standing(to.node) {
+            if self.is_member(to.node) {
                 self.send(&to.url, Some(to.node), Body::Swim(bytes));
             }
         }
@@ -285,7 +285,7 @@ impl Core {
 
     fn watch_liveness(&mut self, now: Time) {
         let mut alive = self.membership.alive();
-        alive.retain(|node| self.is_standing(*node));
+        alive.retain(|node| self.is_member(*node));
         if !alive.is_empty()
             && self.join_refused.take_if(|refusal| *refusal != JoinRefusal::Removed).is_some()
         {
@@ -423,8 +423,8 @@ impl Core {
     }
 
     /// Whether this is a member that was not removed: only to those anything is sent that they have not asked for.
-    fn is_standing(&self, node: NodeId) -> bool {
-        self.working.as_ref().is_some_and(|layout| layout.staged.is_standing(node))
+    fn is_member(&self, node: NodeId) -> bool {
+        self.working.as_ref().is_some_and(|layout| layout.staged.is_member(node))
     }
 
     fn event(&mut self, event: ClusterEvent) {

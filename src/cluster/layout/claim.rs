@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::super::node::{Label, NodeId, NodeUrl};
-use super::{Layout, Node, Role};
+use super::{Layout, NodeRecord, Role};
 
 /// What another id holds, and which id that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ impl Taken {
 impl Layout {
     /// Every node whose claim to its name or URL does not stand, and why. Costs a sort of all nodes.
     pub fn refused_claims(&self) -> BTreeMap<NodeId, Taken> {
-        let mut claims: Vec<_> = self.standing().collect();
+        let mut claims: Vec<_> = self.remaining().collect();
         claims
             .sort_by_key(|(node, known)| (known.name.stamp().lamport.max(known.url.stamp().lamport), *node));
         let (mut names, mut urls) = (BTreeMap::new(), BTreeMap::new());
@@ -60,20 +60,20 @@ impl Layout {
     }
 
     pub(super) fn holder_of_name(&self, node: NodeId, name: &Label) -> Option<NodeId> {
-        let mut others = self.standing().filter(|(other, _)| *other != node);
+        let mut others = self.remaining().filter(|(other, _)| *other != node);
         others.find(|(_, known)| known.name.value() == name).map(|(other, _)| other)
     }
 
     pub(super) fn holder_of_url(&self, node: NodeId, url: &NodeUrl) -> Option<NodeId> {
         let key = url.key();
-        let mut others = self.standing().filter(|(other, _)| *other != node);
+        let mut others = self.remaining().filter(|(other, _)| *other != node);
         others.find(|(_, known)| known.url.value().key() == key).map(|(other, _)| other)
     }
 
     /// Whether a node of the other that this one does not know has the name or URL of one that it does. Such a layout
     /// is of a cluster that was founded apart, and its claims must not meet older ones by a merge.
-    pub(in crate::cluster) fn clashes_with(&self, other: &Self) -> Option<(NodeId, Taken)> {
-        other.standing().filter(|(node, _)| !self.nodes.contains_key(node)).find_map(|(node, known)| {
+    pub(in crate::cluster) fn conflicts_with(&self, other: &Self) -> Option<(NodeId, Taken)> {
+        other.remaining().filter(|(node, _)| !self.nodes.contains_key(node)).find_map(|(node, known)| {
             let taken = self.taken(node, known.name.value(), known.url.value())?;
             // Removed there, it is about to be removed here.
             let is_over = other.staged.role(taken.holder()) == Some(Role::Removed);
@@ -82,7 +82,7 @@ impl Layout {
     }
 
     /// Every node that was not removed.
-    fn standing(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+    fn remaining(&self) -> impl Iterator<Item = (NodeId, &NodeRecord)> {
         let all = self.nodes.iter().map(|(node, known)| (*node, known));
         all.filter(|(node, _)| self.staged.role(*node) != Some(Role::Removed))
     }

@@ -2,8 +2,8 @@
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::register::{Rank, Register, Stamp};
-use super::version::Entry;
-use super::{Layout, Node, Published, Role, Taken};
+use super::version::MemberEntry;
+use super::{Layout, NodeRecord, Published, Role, Taken};
 
 /// What a node brings along when it founds or joins a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,13 +137,13 @@ impl Layout {
         if let Some(taken) = self.taken(node, &about.name, &about.url) {
             return Err(EditError::Taken(taken));
         }
-        let entry = Entry {
+        let entry = MemberEntry {
             role: Register::new(Role::Joining, stamp),
             weight: Register::new(about.weight, stamp),
             zone: Register::new(about.zone.clone(), stamp),
             store: Register::new(0, stamp),
         };
-        let known = Node {
+        let known = NodeRecord {
             name: Register::new(about.name.clone(), stamp),
             url: Register::new(about.url.clone(), stamp),
             writable: Register::new(about.writable, stamp),
@@ -154,12 +154,12 @@ impl Layout {
         Ok(true)
     }
 
-    fn entry(&mut self, node: NodeId) -> Result<&mut Entry, EditError> {
+    fn entry(&mut self, node: NodeId) -> Result<&mut MemberEntry, EditError> {
         let entry = self.staged.members.get_mut(&node).ok_or(EditError::Unknown)?;
         if *entry.role.value() == Role::Removed { Err(EditError::Removed) } else { Ok(entry) }
     }
 
-    fn known(&mut self, node: NodeId) -> Result<&mut Node, EditError> {
+    fn known(&mut self, node: NodeId) -> Result<&mut NodeRecord, EditError> {
         self.entry(node)?;
         self.nodes.get_mut(&node).ok_or(EditError::Unknown)
     }

@@ -45,7 +45,7 @@ pub use bootstrap::{BootstrapSettings, ConfigurationDrift};
 pub use claim::Taken;
 pub use edit::{Edit, EditError, NewNode};
 use register::{Rank, Register, Stamp};
-pub(in crate::cluster) use version::{Entry, LayoutVersion, Store, digest};
+pub(in crate::cluster) use version::{LayoutVersion, MemberEntry, StoreId, digest};
 pub use version::{Role, SyncHash};
 
 /// The hash of all versions: it rides on every request between nodes.
@@ -64,12 +64,12 @@ pub struct Layout {
     /// Versions that may have been promoted where this layout has not come from: all members were in sync with them.
     pub(in crate::cluster) proposed: Vec<LayoutVersion>,
     pub(in crate::cluster) staged: LayoutVersion,
-    pub(in crate::cluster) nodes: BTreeMap<NodeId, Node>,
+    pub(in crate::cluster) nodes: BTreeMap<NodeId, NodeRecord>,
 }
 
 /// What is known of a node beside its part in the versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cluster) struct Node {
+pub(in crate::cluster) struct NodeRecord {
     pub(in crate::cluster) name: Register<Label>,
     pub(in crate::cluster) url: Register<NodeUrl>,
     pub(in crate::cluster) writable: Register<bool>,
@@ -109,7 +109,7 @@ impl Layout {
     /// The layout of a cluster of one, which is in sync with itself.
     pub fn found(node: NodeId, about: &NewNode, copies: Copies) -> Self {
         let stamp = Stamp { lamport: 1, writer: node };
-        let entry = Entry {
+        let entry = MemberEntry {
             role: Register::new(Role::Active, stamp),
             weight: Register::new(about.weight, stamp),
             zone: Register::new(about.zone.clone(), stamp),
@@ -122,7 +122,7 @@ impl Layout {
         };
         let hash = Some(version.sync_hash());
         let published = Published { synced_to: hash, acknowledged: hash, holds_images: false };
-        let known = Node {
+        let known = NodeRecord {
             name: Register::new(about.name.clone(), stamp),
             url: Register::new(about.url.clone(), stamp),
             writable: Register::new(about.writable, stamp),
@@ -267,7 +267,7 @@ impl Layout {
 
     /// The latest lamport anywhere in it.
     fn clock(&self) -> u64 {
-        let of_node = |node: &Node| {
+        let of_node = |node: &NodeRecord| {
             [node.name.stamp(), node.url.stamp(), node.writable.stamp(), node.published.stamp()]
         };
         let stamps =
@@ -297,7 +297,7 @@ pub struct Copies {
     pub min_replication: u8,
 }
 
-impl Node {
+impl NodeRecord {
     fn join(&mut self, other: &Self) -> bool {
         let name = self.name.join(&other.name);
         let url = self.url.join(&other.url);

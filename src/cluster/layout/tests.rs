@@ -129,16 +129,16 @@ proptest! {
         let orders = [merged(&merged(a, b), c), merged(a, &merged(c, b)), merged(&merged(c, a), b)];
         let refused = orders[0].refused_claims();
         prop_assert!(orders.iter().all(|layout| layout.refused_claims() == refused));
-        let standing: Vec<_> = orders[0].nodes.keys().copied().filter(|node| orders[0].staged.is_standing(*node)).collect();
+        let remaining: Vec<_> = orders[0].nodes.keys().copied().filter(|node| orders[0].staged.is_member(*node)).collect();
         let (mut names, mut urls) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
-        for node in standing.iter().filter(|node| !refused.contains_key(node)) {
+        for node in remaining.iter().filter(|node| !refused.contains_key(node)) {
             prop_assert!(names.insert(orders[0].nodes[node].name.value()));
             prop_assert!(urls.insert(orders[0].nodes[node].url.value().key()));
         }
-        prop_assert_eq!(standing.is_empty(), names.is_empty());
+        prop_assert_eq!(remaining.is_empty(), names.is_empty());
         for (node, taken) in &refused {
             // Its holder's own claim stands, and is to the same.
-            prop_assert!(!refused.contains_key(&taken.holder()) && standing.contains(&taken.holder()));
+            prop_assert!(!refused.contains_key(&taken.holder()) && remaining.contains(&taken.holder()));
             let (mine, theirs) = (&orders[0].nodes[node], &orders[0].nodes[&taken.holder()]);
             let is_the_same = match taken {
                 Taken::Name(_) => mine.name.value() == theirs.name.value(),

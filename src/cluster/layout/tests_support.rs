@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::edit::NewNode;
 use super::register::{Register, Stamp};
-use super::version::{Entry, LayoutVersion, Role};
+use super::version::{LayoutVersion, MemberEntry, Role};
 use super::{Copies, Edit, Layout, Published};
 
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub(in crate::cluster) fn new_node(number: u64, zone: usize) -> NewNode {
 
 pub(in crate::cluster) fn version(members: &[Member], replication: u8, min_replication: u8) -> LayoutVersion {
     let stamp = Stamp { lamport: 1, writer: id(0) };
-    let entry = |member: &Member| Entry {
+    let entry = |member: &Member| MemberEntry {
         role: Register::new(member.role, stamp),
         weight: Register::new(Weight::new(member.weight).unwrap(), stamp),
         zone: Register::new(new_node(0, member.zone).zone, stamp),

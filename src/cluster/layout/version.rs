@@ -34,23 +34,23 @@ pub struct SyncHash(pub(in crate::cluster) [u8; 16]);
 
 /// Which of its stores a member has: 0 is the one that it joined with, and one that was found emptied is another. A
 /// version with it is promoted only when all others have been brought in order since, with what they were owed.
-pub(in crate::cluster) type Store = u64;
+pub(in crate::cluster) type StoreId = u64;
 
 /// One of the layout's versions: who owns what, as it is or is to become.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cluster) struct LayoutVersion {
-    pub(in crate::cluster) members: BTreeMap<NodeId, Entry>,
+    pub(in crate::cluster) members: BTreeMap<NodeId, MemberEntry>,
     pub(in crate::cluster) replication: Register<u8>,
     pub(in crate::cluster) min_replication: Register<u8>,
 }
 
 /// A member's part in a version.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::cluster) struct Entry {
+pub(in crate::cluster) struct MemberEntry {
     pub(in crate::cluster) role: Register<Role>,
     pub(in crate::cluster) weight: Register<Weight>,
     pub(in crate::cluster) zone: Register<Label>,
-    pub(in crate::cluster) store: Register<Store>,
+    pub(in crate::cluster) store: Register<StoreId>,
 }
 
 impl Role {
@@ -69,7 +69,7 @@ impl Rank for Role {
 impl Rank for Weight {}
 impl Rank for Label {}
 impl Rank for u8 {}
-impl Rank for Store {}
+impl Rank for StoreId {}
 
 impl LayoutVersion {
     /// Takes over what the other has later. Says whether anything changed.
@@ -96,12 +96,12 @@ impl LayoutVersion {
     }
 
     /// Whether a node is a member and was not removed.
-    pub(in crate::cluster) fn is_standing(&self, node: NodeId) -> bool {
+    pub(in crate::cluster) fn is_member(&self, node: NodeId) -> bool {
         self.role(node).is_some_and(|role| role != Role::Removed)
     }
 
     /// Which store the version knows a node by; 0 for one that it does not know.
-    pub(in crate::cluster) fn store(&self, node: NodeId) -> Store {
+    pub(in crate::cluster) fn store(&self, node: NodeId) -> StoreId {
         self.members.get(&node).map_or(0, |entry| *entry.store.value())
     }
 
@@ -133,7 +133,7 @@ impl LayoutVersion {
     /// Every stamp in it.
     pub(in crate::cluster) fn stamps(&self) -> impl Iterator<Item = Stamp> {
         let entries = self.members.values();
-        let of_entry = |entry: &Entry| {
+        let of_entry = |entry: &MemberEntry| {
             [entry.role.stamp(), entry.weight.stamp(), entry.zone.stamp(), entry.store.stamp()]
         };
         let of_cluster = [self.replication.stamp(), self.min_replication.stamp()];
@@ -141,7 +141,7 @@ impl LayoutVersion {
     }
 }
 
-impl Entry {
+impl MemberEntry {
     fn join(&mut self, other: &Self) -> bool {
         let role = self.role.join(&other.role);
         let weight = self.weight.join(&other.weight);

@@ -6,8 +6,8 @@ use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::super::wire::{Malformed, Reader, Writer};
 use super::edit::{LAMPORT_MAX, REPLICATION_MAX};
 use super::register::{Rank, Register, Stamp};
-use super::version::{Entry, LayoutVersion, Role, SyncHash};
-use super::{Layout, Node, Published};
+use super::version::{LayoutVersion, MemberEntry, Role, SyncHash};
+use super::{Layout, NodeRecord, Published};
 
 const VERSION: u8 = 1;
 
@@ -41,7 +41,7 @@ pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> 
     let mut nodes = BTreeMap::new();
     for _ in 0..reader.count(Layout::NODES_MAX)? {
         let node = NodeId::from_bytes(reader.array()?);
-        let known = Node {
+        let known = NodeRecord {
             name: read_register(reader, |reader| Label::parse(reader.text()?))?,
             url: read_register(reader, |reader| NodeUrl::parse(reader.text()?))?,
             writable: read_register(reader, Reader::flag)?,
@@ -92,7 +92,7 @@ fn read_layout_version(reader: &mut Reader<'_>) -> Result<LayoutVersion, Malform
     let mut members = BTreeMap::new();
     for _ in 0..reader.count(Layout::NODES_MAX)? {
         let node = NodeId::from_bytes(reader.array()?);
-        let entry = Entry {
+        let entry = MemberEntry {
             role: read_register(reader, |reader| role_of(reader.u8()?))?,
             weight: read_register(reader, |reader| Weight::new(reader.u32()?))?,
             zone: read_register(reader, |reader| Label::parse(reader.text()?))?,

@@ -53,12 +53,12 @@ struct Candidate {
     /// What its draws are made of.
     key: u64,
     rate: share::Rate,
-    standing: Standing,
+    tier: OwnerTier,
 }
 
 /// In which order kinds of members are asked to hold a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
+enum OwnerTier {
     Owner,
     Draining,
     Joining,
@@ -72,33 +72,32 @@ impl Placement {
 
     pub(in crate::cluster) fn new(version: &LayoutVersion) -> Self {
         let members = version.members.iter();
-        let standing = |role: Role| match role {
-            Role::Active => Some(Standing::Owner),
-            Role::Draining => Some(Standing::Draining),
-            Role::Joining => Some(Standing::Joining),
+        let tier = |role: Role| match role {
+            Role::Active => Some(OwnerTier::Owner),
+            Role::Draining => Some(OwnerTier::Draining),
+            Role::Joining => Some(OwnerTier::Joining),
             Role::Out { .. } | Role::Removed => None,
         };
-        let held: Vec<_> = members
-            .filter_map(|(node, entry)| Some((*node, entry, standing(*entry.role.value())?)))
-            .collect();
+        let held: Vec<_> =
+            members.filter_map(|(node, entry)| Some((*node, entry, tier(*entry.role.value())?))).collect();
         let mut zones: Vec<_> = held.iter().map(|(_, entry, _)| entry.zone.value()).collect();
         zones.sort_unstable();
         zones.dedup();
         let zone_of = |zone: &Label| zones.binary_search(&zone).expect("the zone of a member");
-        let active = held.iter().filter(|(_, _, standing)| *standing == Standing::Owner);
+        let active = held.iter().filter(|(_, _, tier)| *tier == OwnerTier::Owner);
         let weights: Vec<_> = active
             .map(|(_, entry, _)| (zone_of(entry.zone.value()), u64::from(entry.weight.value().get())))
             .collect();
         let mut of_active = rates(&dense(&weights), version.replication()).into_iter();
-        let candidate = |(node, entry, standing): &(NodeId, &super::layout::Entry, Standing)| Candidate {
+        let candidate = |(node, entry, tier): &(NodeId, &super::layout::MemberEntry, OwnerTier)| Candidate {
             node: *node,
             zone: zone_of(entry.zone.value()),
             key: key_of(*node),
-            rate: match standing {
-                Standing::Owner => of_active.next().expect("a rate for each active member"),
-                Standing::Draining | Standing::Joining => share::Rate { per_time: 1, is_forced: false },
+            rate: match tier {
+                OwnerTier::Owner => of_active.next().expect("a rate for each active member"),
+                OwnerTier::Draining | OwnerTier::Joining => share::Rate { per_time: 1, is_forced: false },
             },
-            standing: *standing,
+            tier: *tier,
         };
         Self { replication: version.replication(), candidates: held.iter().map(candidate).collect() }
     }
@@ -122,8 +121,7 @@ impl Placement {
         let mut best = Vec::with_capacity(count);
         while best.len() < count {
             let free = (0..arrivals.len()).filter(|at| !taken[*at]);
-            let turn =
-                |at: &usize| (arrivals[*at].standing, rounds[self.candidates[*at].zone], arrivals[*at]);
+            let turn = |at: &usize| (arrivals[*at].tier, rounds[self.candidates[*at].zone], arrivals[*at]);
             let Some(next) = free.min_by_key(turn) else { break };
             taken[next] = true;
             rounds[self.candidates[next].zone] += 1;
@@ -134,7 +132,7 @@ impl Placement {
 
     /// How many owners every slot has.
     pub(in crate::cluster) fn owner_count(&self) -> usize {
-        let active = self.candidates.iter().filter(|it| it.standing == Standing::Owner).count();
+        let active = self.candidates.iter().filter(|it| it.tier == OwnerTier::Owner).count();
         active.min(self.replication)
     }
 }
@@ -142,7 +140,7 @@ impl Placement {
 /// When and in which standing a node arrives at a slot; the least is the best. Ties go by node id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Arrival {
-    standing: Standing,
+    tier: OwnerTier,
     is_late: bool,
     time: u64,
     node: NodeId,
@@ -151,7 +149,7 @@ struct Arrival {
 impl Candidate {
     fn arrival(&self, slot: Slot) -> Arrival {
         let time = arrival(draw(self.key, slot.0), self.rate.per_time);
-        Arrival { standing: self.standing, is_late: !self.rate.is_forced, time, node: self.node }
+        Arrival { tier: self.tier, is_late: !self.rate.is_forced, time, node: self.node }
     }
 }
 

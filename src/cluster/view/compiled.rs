@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::super::layout::{Entry, Layout, LayoutHash, LayoutVersion, Role, Store, SyncHash, Taken};
+use super::super::layout::{Layout, LayoutHash, LayoutVersion, MemberEntry, Role, StoreId, SyncHash, Taken};
 use super::super::node::NodeId;
 use super::super::placement::Placement;
 use super::Member;
@@ -30,7 +30,7 @@ pub(super) struct CompiledVersion {
     pub(super) min_replication: usize,
     pub(super) counted_on: BTreeSet<NodeId>,
     /// Which store of this node it was made for.
-    pub(super) store: Store,
+    pub(super) store: StoreId,
 }
 
 impl CompiledLayout {
@@ -43,8 +43,9 @@ impl CompiledLayout {
         versions.extend(others.map(|version| CompiledVersion::new(version, this)));
         let empty = layout.nodes.values().all(|known| !known.published.value().holds_images);
         let refused_claims = layout.refused_claims();
-        let standing = layout.staged.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
-        let member = |(node, entry): (&NodeId, &Entry)| {
+        let remaining =
+            layout.staged.members.iter().filter(|(_, entry)| *entry.role.value() != Role::Removed);
+        let member = |(node, entry): (&NodeId, &MemberEntry)| {
             let known = layout.nodes.get(node)?;
             // While there is nothing to move, a node is shown active only when everybody counts it in.
             let in_current = || layout.current.iter().filter_map(|version| version.role(*node)).max();
@@ -60,7 +61,7 @@ impl CompiledLayout {
             };
             Some((*node, member))
         };
-        let members = standing.filter_map(member).collect();
+        let members = remaining.filter_map(member).collect();
         let (hash, synced_to) = (layout.hash(), layout.synced_to(this));
         Self {
             this,

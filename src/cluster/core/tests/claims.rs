@@ -257,9 +257,9 @@ fn of_two_that_were_taken_in_under_one_name_on_two_sides_of_a_cut_one_is_a_membe
         assert!([4, 5].iter().all(|at| world.writes(*at) == Writes::Allowed));
         world.cut.clear();
         world.run(30_000);
-        let standing: Vec<_> = (0..6).map(|at| (world.role(at, 4), world.role(at, 5))).collect();
-        assert!(standing.iter().all(|roles| *roles == standing[0]), "{standing:?}");
-        let (winner, loser) = match standing[0] {
+        let remaining: Vec<_> = (0..6).map(|at| (world.role(at, 4), world.role(at, 5))).collect();
+        assert!(remaining.iter().all(|roles| *roles == remaining[0]), "{remaining:?}");
+        let (winner, loser) = match remaining[0] {
             (Some(Role::Active), Some(Role::Joining)) => (4, 5),
             (Some(Role::Joining), Some(Role::Active)) => (5, 4),
             roles => panic!("{roles:?}"),
