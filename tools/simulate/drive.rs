@@ -56,7 +56,7 @@ impl World {
                 }
             }
             core::ClusterEvent::Promoted => self.count("column promoted"),
-            core::ClusterEvent::Outing(_) => {
+            core::ClusterEvent::MarkOut(_) => {
                 self.restart = None;
                 self.count("taken out or in automatically");
             }

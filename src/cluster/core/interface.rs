@@ -124,7 +124,7 @@ pub enum ClusterEvent {
     /// This node was removed forever.
     Removed,
     /// A node was taken out, or back in, automatically.
-    Outing(NodeId),
+    MarkOut(NodeId),
     /// A node is away for long, and an operator has to say whether it comes back.
     NeedsOperator(NodeId),
 }

@@ -1,9 +1,9 @@
-//! Taking a node out that has been away for long, and back in when it returns.
+//! Automatic mark-out: a node that is down for long leaves the layout, and comes back when it answers again.
 //!
-//! Moving the share of a lost node costs much and is wrong when the node was only cut off. So it happens after
-//! half an hour, only on a side that sees three quarters of the weight, and only while what is lost cannot hold
-//! an image alone: fewer nodes than an upload needs copies, or nodes of one zone where there are several.
-//! Otherwise an operator has to say that the node will not come back.
+//! To move the share of a lost node costs much, and is wrong when the node was only cut off. So three conditions must
+//! hold. The node was down for half an hour. This side sees three quarters of the weight. The lost nodes cannot hold an
+//! image alone: they are fewer than an upload needs copies, or lie in one zone of several. Otherwise an operator has to
+//! say that the node will not come back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,40 +11,40 @@ use super::super::layout::{Edit, LayoutVersion, Role};
 use super::super::node::NodeId;
 use super::super::time::Time;
 
-/// A node that is away for this long is taken out.
+/// A node that is down for this long is marked out.
 pub(super) const AWAY_MS: u64 = 30 * 60 * 1_000;
 
-/// A node that was taken out and answers for this long comes back.
+/// A node that was marked out and answers for this long becomes active again.
 pub(super) const BACK_MS: u64 = 60 * 1_000;
 
-/// What to do about nodes that are away.
+/// What to do about nodes that are down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Outing {
+pub(super) struct MarkOutDecision {
     pub(super) edits: Vec<Edit>,
-    /// Away for long, but not to be taken out automatically.
+    /// Down for long, but not to be marked out automatically.
     pub(super) needs_operator: BTreeSet<NodeId>,
 }
 
 /// Decides from `changed`: since when each other member answers, or does not.
-pub(super) fn outing(
+pub(super) fn decide(
     staged: &LayoutVersion,
     this: NodeId,
     alive: &BTreeSet<NodeId>,
     changed: &BTreeMap<NodeId, Time>,
     now: Time,
-) -> Outing {
+) -> MarkOutDecision {
     let is_here = |node: &NodeId| *node == this || alive.contains(node);
-    let mut outing = Outing::default();
+    let mut decision = MarkOutDecision::default();
     // One member decides, so that not all write the same at once; if two do, nothing is lost.
     if alive.iter().any(|node| *node < this && staged.role(*node).is_some_and(Role::is_counted_on)) {
-        return outing;
+        return decision;
     }
     let for_long = |node: &NodeId, long| changed.get(node).is_some_and(|since| now.since(*since) >= long);
     let (mut missing, mut out) = (Vec::new(), Vec::new());
     for (node, entry) in &staged.members {
         match *entry.role.value() {
             Role::Out { automatic: true } if is_here(node) && for_long(node, BACK_MS) => {
-                outing.edits.push(Edit::Role(*node, Role::Active));
+                decision.edits.push(Edit::Role(*node, Role::Active));
             }
             Role::Out { automatic: true } => out.push(*node),
             role if role.is_counted_on() && !is_here(node) => missing.push(*node),
@@ -53,15 +53,17 @@ pub(super) fn outing(
     }
     let overdue: Vec<_> = missing.iter().copied().filter(|node| for_long(node, AWAY_MS)).collect();
     if overdue.is_empty() {
-        return outing;
+        return decision;
     }
     let lost: Vec<_> = missing.into_iter().chain(out).collect();
     if is_bearable(staged, &lost) {
-        outing.edits.extend(overdue.into_iter().map(|node| Edit::Role(node, Role::Out { automatic: true })));
+        decision
+            .edits
+            .extend(overdue.into_iter().map(|node| Edit::Role(node, Role::Out { automatic: true })));
     } else {
-        outing.needs_operator.extend(overdue);
+        decision.needs_operator.extend(overdue);
     }
-    outing
+    decision
 }
 
 fn is_bearable(staged: &LayoutVersion, lost: &[NodeId]) -> bool {
@@ -91,34 +93,34 @@ mod tests {
     use super::*;
 
     /// Which of nodes 0 to `zones.len()` are taken out or need an operator while these are away for so long.
-    fn decide(zones: &[usize], away: &[u64], minutes: u64) -> (Vec<u64>, usize) {
+    fn decided(zones: &[usize], away: &[u64], minutes: u64) -> (Vec<u64>, usize) {
         let members: Vec<_> =
             zones.iter().enumerate().map(|(at, zone)| Member::new(at as u64).in_zone(*zone)).collect();
         let alive = (1..zones.len() as u64).filter(|at| !away.contains(at)).map(id).collect();
         let changed = (0..zones.len() as u64).map(|at| (id(at), Time::default())).collect();
-        let outing =
-            outing(&version(&members, 3, 2), id(0), &alive, &changed, Time::from_millis(minutes * 60_000));
+        let decision =
+            decide(&version(&members, 3, 2), id(0), &alive, &changed, Time::from_millis(minutes * 60_000));
         let outs = (0..zones.len() as u64)
-            .filter(|at| outing.edits.contains(&Edit::Role(id(*at), Role::Out { automatic: true })));
-        (outs.collect(), outing.needs_operator.len())
+            .filter(|at| decision.edits.contains(&Edit::Role(id(*at), Role::Out { automatic: true })));
+        (outs.collect(), decision.needs_operator.len())
     }
 
     #[test]
     fn one_of_four_is_taken_out_after_half_an_hour() {
-        assert_eq!(decide(&[0; 4], &[3], 29), (vec![], 0));
-        assert_eq!(decide(&[0; 4], &[3], 30), (vec![3], 0));
+        assert_eq!(decided(&[0; 4], &[3], 29), (vec![], 0));
+        assert_eq!(decided(&[0; 4], &[3], 30), (vec![3], 0));
     }
 
     #[test]
     fn one_of_three_needs_an_operator() {
-        assert_eq!(decide(&[0; 3], &[2], 60), (vec![], 1));
+        assert_eq!(decided(&[0; 3], &[2], 60), (vec![], 1));
     }
 
     #[test]
     fn two_at_once_are_taken_out_only_where_they_are_one_zone_of_several() {
-        assert_eq!(decide(&[0; 9], &[7, 8], 60), (vec![], 2));
-        assert_eq!(decide(&[0, 0, 0, 1, 1, 1, 2, 2, 2], &[7, 8], 60), (vec![7, 8], 0));
-        assert_eq!(decide(&[0, 0, 0, 1, 1, 1, 2, 2, 2], &[5, 8], 60), (vec![], 2));
+        assert_eq!(decided(&[0; 9], &[7, 8], 60), (vec![], 2));
+        assert_eq!(decided(&[0, 0, 0, 1, 1, 1, 2, 2, 2], &[7, 8], 60), (vec![7, 8], 0));
+        assert_eq!(decided(&[0, 0, 0, 1, 1, 1, 2, 2, 2], &[5, 8], 60), (vec![], 2));
     }
 
     #[test]
@@ -128,12 +130,12 @@ mod tests {
         let version = version(&members, 3, 2);
         let alive = BTreeSet::from([id(1), id(2)]);
         let changed = BTreeMap::from([(id(2), Time::default())]);
-        let at = |millis| outing(&version, id(0), &alive, &changed, Time::from_millis(millis)).edits;
+        let at = |millis| decide(&version, id(0), &alive, &changed, Time::from_millis(millis)).edits;
         assert_eq!(at(BACK_MS - 1), []);
         assert_eq!(at(BACK_MS), [Edit::Role(id(2), Role::Active)]);
         // Another member decides where there is one with a smaller id.
-        let outing =
-            outing(&version, id(1), &BTreeSet::from([id(0), id(2)]), &changed, Time::from_millis(BACK_MS));
-        assert_eq!(outing, Outing::default());
+        let decision =
+            decide(&version, id(1), &BTreeSet::from([id(0), id(2)]), &changed, Time::from_millis(BACK_MS));
+        assert_eq!(decision, MarkOutDecision::default());
     }
 }

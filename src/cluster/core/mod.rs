@@ -69,7 +69,7 @@ pub struct Core {
     refused_claims: BTreeMap<NodeId, Taken>,
     layout_sent: BTreeMap<NodeId, Time>,
     hello_at: Time,
-    outing_at: Time,
+    mark_out_at: Time,
     actions: VecDeque<Action>,
     view: Arc<View>,
     is_view_stale: bool,
@@ -89,7 +89,7 @@ struct Shown {
 /// Between rounds of hellos to members that do not answer: one that is back is seen within 5 s.
 const HELLO_MS: u64 = 2_000;
 /// Between decisions on members that are away for long.
-const OUTING_MS: u64 = 5_000;
+const MARK_OUT_MS: u64 = 5_000;
 /// How long a clash of ids is believed after the last word of it.
 const CLASH_MS: u64 = 60_000;
 /// Between two words of it to the same process.
@@ -129,7 +129,7 @@ impl Core {
             refused_claims: BTreeMap::new(),
             layout_sent: BTreeMap::new(),
             hello_at: now,
-            outing_at: now.after(OUTING_MS),
+            mark_out_at: now.after(MARK_OUT_MS),
             actions: VecDeque::new(),
             view: Arc::new(View::empty(this, now)),
             is_view_stale: true,
@@ -194,7 +194,7 @@ impl Core {
 
     /// When to hand in [`Input::Tick`] at the latest.
     pub fn next_deadline(&self) -> Time {
-        let soon = [Some(self.hello_at), Some(self.outing_at), self.retry_at, self.clash_until];
+        let soon = [Some(self.hello_at), Some(self.mark_out_at), self.retry_at, self.clash_until];
         let own = soon.into_iter().flatten().min().expect("hellos never end");
         self.membership.next_deadline().map_or(own, |due| due.min(own))
     }
@@ -224,9 +224,9 @@ impl Core {
             self.hello_at = now.after(HELLO_MS);
             self.say_hello();
         }
-        if self.outing_at <= now {
-            self.outing_at = now.after(OUTING_MS);
-            self.decide_outing(now);
+        if self.mark_out_at <= now {
+            self.mark_out_at = now.after(MARK_OUT_MS);
+            self.decide_mark_out(now);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
@@ -397,25 +397,25 @@ impl Core {
         self.is_changed |= layout.publish(this, published).unwrap_or(false);
     }
 
-    fn decide_outing(&mut self, now: Time) {
+    fn decide_mark_out(&mut self, now: Time) {
         let Some(shown) = &self.durable else { return };
         let this = self.this();
         for (node, _) in self.view.members().filter(|(node, _)| *node != this) {
             self.changed.entry(node).or_insert(now);
         }
-        let outing = mark_out::outing(&shown.layout.staged, this, &self.alive, &self.changed, now);
-        for edit in outing.edits {
+        let decision = mark_out::decide(&shown.layout.staged, this, &self.alive, &self.changed, now);
+        for edit in decision.edits {
             if let (Edit::Role(node, _), Some(layout)) = (&edit, &mut self.working)
                 && layout.edit(this, &edit) == Ok(true)
             {
                 self.is_changed = true;
-                self.event(ClusterEvent::Outing(*node));
+                self.event(ClusterEvent::MarkOut(*node));
             }
         }
-        for node in outing.needs_operator.difference(&self.needs_operator).copied().collect::<Vec<_>>() {
+        for node in decision.needs_operator.difference(&self.needs_operator).copied().collect::<Vec<_>>() {
             self.event(ClusterEvent::NeedsOperator(node));
         }
-        self.needs_operator = outing.needs_operator;
+        self.needs_operator = decision.needs_operator;
     }
 
     fn role(&self, node: NodeId) -> Option<Role> {

@@ -33,7 +33,7 @@ impl EventLog {
         }
         let is_news = matches!(
             event,
-            ClusterEvent::Up(_) | ClusterEvent::Down(_) | ClusterEvent::Outing(_) | ClusterEvent::Promoted
+            ClusterEvent::Up(_) | ClusterEvent::Down(_) | ClusterEvent::MarkOut(_) | ClusterEvent::Promoted
         );
         if is_news || is_new(&mut self.events, event, now) {
             write_line(event, view);
@@ -106,7 +106,7 @@ fn write_line(event: ClusterEvent, view: &View) {
         ClusterEvent::Removed => log::error!(
             "this node was removed from its cluster for ever: start it on an empty data directory to join as a new one"
         ),
-        ClusterEvent::Outing(node) => {
+        ClusterEvent::MarkOut(node) => {
             log::warn!(node = name(node); "the role of a member that was away is changed")
         }
         ClusterEvent::NeedsOperator(node) => log::error!(
