@@ -67,8 +67,8 @@ impl World {
     /// Hands over a message, if both ends of its connection still live.
     pub(crate) fn deliver(&mut self, envelope: Envelope) {
         let Envelope { from, from_boot, to, to_boot, .. } = envelope;
-        let lives = self.nodes[to].boot == to_boot && self.nodes[to].process.is_some();
-        if !lives || (self.nodes[from].boot != from_boot && envelope.replay.is_none()) {
+        let instances = self.nodes[to].boot == to_boot && self.nodes[to].process.is_some();
+        if !instances || (self.nodes[from].boot != from_boot && envelope.replay.is_none()) {
             return;
         }
         if self.nodes[to].is_stopped {

@@ -24,7 +24,7 @@ impl Core {
             return self.event(ClusterEvent::Impostor(from));
         }
         if from == self.this() {
-            return self.hear_of_double(&message, now);
+            return self.handle_duplicate(&message, now);
         }
         match self.role(from) {
             Some(Role::Removed) => {
@@ -39,7 +39,7 @@ impl Core {
     }
 
     fn hear_member(&mut self, message: &Message, now: Time) {
-        self.compare_lives(&message.from, now);
+        self.compare_instances(&message.from, now);
         match &message.body {
             Body::Swim(bytes) => {
                 let layout = self.working.as_ref();
@@ -51,8 +51,8 @@ impl Core {
             Body::Hello(_) => self.welcome(&message.from, now),
             Body::Welcome => self.membership.meet(&message.from, now),
             Body::Layout(bytes) => self.merge(bytes),
-            Body::Double(other) => self.hear_of_other_life(other, now),
-            Body::Clash(_) => {}
+            Body::DuplicateSeen(other) => self.handle_other_instance(other, now),
+            Body::DuplicateId(_) => {}
         }
         let differs = self.durable.as_ref().is_some_and(|shown| shown.state != message.state);
         if differs && !self.is_changed && self.pending.is_none() {
@@ -87,7 +87,7 @@ impl Core {
                     self.membership.meet(&message.from, now);
                 }
             }
-            Body::Swim(_) | Body::Welcome | Body::Double(_) | Body::Clash(_) => {}
+            Body::Swim(_) | Body::Welcome | Body::DuplicateSeen(_) | Body::DuplicateId(_) => {}
         }
     }
 

@@ -5,10 +5,10 @@ use super::super::membership::Peer;
 use super::super::node::{NodeId, NodeUrl};
 use super::super::time::Time;
 use super::message::{Body, Message};
-use super::{Action, CLASH_MS, CLASH_PAUSE_MS, ClusterEvent, Core, JoinRefusal};
+use super::{Action, ClusterEvent, Core, DUPLICATE_MS, DUPLICATE_PAUSE_MS, JoinRefusal};
 
-/// Processes that are told of a clash within [`CLASH_PAUSE_MS`]. Nearly always there is one.
-const CLASHES_MAX: usize = 64;
+/// Processes that are told of a clash within [`DUPLICATE_PAUSE_MS`]. Nearly always there is one.
+const DUPLICATES_MAX: usize = 64;
 
 /// Members that are greeted in one round.
 const HELLOS_MAX: usize = 3;
@@ -129,53 +129,54 @@ impl Core {
 
     /// Two processes with one id do not meet: each is told by the others that it is down, and no more. So whoever
     /// hears of two lives of a node, the second no later than the first, tells the second of the first.
-    pub(super) fn compare_lives(&mut self, from: &Peer, now: Time) {
-        match self.lives.get(&from.node).cloned() {
+    pub(super) fn compare_instances(&mut self, from: &Peer, now: Time) {
+        match self.instances.get(&from.node).cloned() {
             Some(other) if other.instance != from.instance && other.generation >= from.generation => {
                 if self.is_due(from.instance, now) {
-                    self.send(&from.url, Some(from.node), Body::Double(other));
+                    self.send(&from.url, Some(from.node), Body::DuplicateSeen(other));
                 }
             }
             // As many as there can be members, for nobody else is listened to.
-            None if self.lives.len() >= Layout::NODES_MAX => {}
-            _ => drop(self.lives.insert(from.node, from.clone())),
+            None if self.instances.len() >= Layout::NODES_MAX => {}
+            _ => drop(self.instances.insert(from.node, from.clone())),
         }
     }
 
     /// Somebody has seen another life of this node. An earlier one is gone; any other is asked.
-    pub(super) fn hear_of_other_life(&mut self, other: &Peer, now: Time) {
+    pub(super) fn handle_other_instance(&mut self, other: &Peer, now: Time) {
         let this = self.membership.this();
         let is_other = other.node == this.node && other.instance != this.instance;
         if is_other && other.generation >= this.generation && self.is_due(other.instance, now) {
-            self.send(&other.url, Some(other.node), Body::Clash(other.instance));
+            self.send(&other.url, Some(other.node), Body::DuplicateId(other.instance));
         }
     }
 
     /// A message from a process with this node's id.
-    pub(super) fn hear_of_double(&mut self, message: &Message, now: Time) {
+    pub(super) fn handle_duplicate(&mut self, message: &Message, now: Time) {
         let instance = self.membership.this().instance;
         if message.from.instance == instance {
             return;
         }
         // Only a live process knows this one's instance; anything else may have been on its way for long.
-        if message.body == Body::Clash(instance) {
-            if self.clash_until.is_none() {
+        if message.body == Body::DuplicateId(instance) {
+            if self.duplicate_until.is_none() {
                 self.event(ClusterEvent::DuplicateId);
                 self.is_view_stale = true;
             }
-            self.clash_until = Some(now.after(CLASH_MS));
+            self.duplicate_until = Some(now.after(DUPLICATE_MS));
         }
         if self.is_due(message.from.instance, now) {
-            self.send(&message.from.url, Some(message.from.node), Body::Clash(message.from.instance));
+            self.send(&message.from.url, Some(message.from.node), Body::DuplicateId(message.from.instance));
         }
     }
 
     /// Whether this instance may be told of a clash again.
     fn is_due(&mut self, instance: u64, now: Time) -> bool {
-        self.clash_told.retain(|_, at| now.since(*at) < CLASH_PAUSE_MS);
-        let is_due = !self.clash_told.contains_key(&instance) && self.clash_told.len() < CLASHES_MAX;
+        self.duplicate_told.retain(|_, at| now.since(*at) < DUPLICATE_PAUSE_MS);
+        let is_due =
+            !self.duplicate_told.contains_key(&instance) && self.duplicate_told.len() < DUPLICATES_MAX;
         if is_due {
-            self.clash_told.insert(instance, now);
+            self.duplicate_told.insert(instance, now);
         }
         is_due
     }

@@ -27,9 +27,9 @@ pub(super) enum Body {
     /// The sender's layout, to be merged.
     Layout(Vec<u8>),
     /// To a process of which another life, no earlier one, is seen as well: that life.
-    Double(Peer),
+    DuplicateSeen(Peer),
     /// To a process with the sender's own id: the instance that the sender has seen. Only a live one knows it.
-    Clash(u64),
+    DuplicateId(u64),
 }
 
 const VERSION: u8 = 1;
@@ -53,11 +53,11 @@ impl Message {
             }
             Body::Welcome => writer.u8(2),
             Body::Layout(bytes) => tagged(&mut writer, 4, bytes),
-            Body::Double(peer) => {
+            Body::DuplicateSeen(peer) => {
                 writer.u8(6);
                 peer.write(&mut writer);
             }
-            Body::Clash(instance) => tagged(&mut writer, 5, &instance.to_be_bytes()),
+            Body::DuplicateId(instance) => tagged(&mut writer, 5, &instance.to_be_bytes()),
         }
         writer.into_bytes()
     }
@@ -81,8 +81,8 @@ impl Message {
             }),
             2 => Body::Welcome,
             4 => Body::Layout(reader.rest().to_vec()),
-            5 => Body::Clash(reader.u64()?),
-            6 => Body::Double(Peer::read(&mut reader)?),
+            5 => Body::DuplicateId(reader.u64()?),
+            6 => Body::DuplicateSeen(Peer::read(&mut reader)?),
             _ => return Err(Malformed),
         };
         reader.end()?;

@@ -57,10 +57,10 @@ pub struct Core {
     /// Since when each other member answers, or does not.
     changed: BTreeMap<NodeId, Time>,
     needs_operator: BTreeSet<NodeId>,
-    clash_until: Option<Time>,
+    duplicate_until: Option<Time>,
     /// The latest life that was heard of each other node.
-    lives: BTreeMap<NodeId, Peer>,
-    clash_told: BTreeMap<u64, Time>,
+    instances: BTreeMap<NodeId, Peer>,
+    duplicate_told: BTreeMap<u64, Time>,
     /// What those whom this node asked said last, while none of its own cluster answers; or that it was removed.
     join_refused: Option<JoinRefusal>,
     /// Another node holds the name or URL that this one's configuration gives it.
@@ -91,9 +91,9 @@ const HELLO_MS: u64 = 2_000;
 /// Between decisions on members that are away for long.
 const MARK_OUT_MS: u64 = 5_000;
 /// How long a clash of ids is believed after the last word of it.
-const CLASH_MS: u64 = 60_000;
+const DUPLICATE_MS: u64 = 60_000;
 /// Between two words of it to the same process.
-const CLASH_PAUSE_MS: u64 = 10_000;
+const DUPLICATE_PAUSE_MS: u64 = 10_000;
 /// Layouts that are remembered to be contained in this one: changes come seconds apart, requests end within one.
 const KNOWN_MAX: usize = 64;
 
@@ -101,7 +101,7 @@ impl Core {
     /// The core of a node that starts now.
     pub fn new(settings: ClusterSettings, boot: Boot, now: Time) -> Self {
         let Boot { this, generation, instance, seed, layout, holds_images } = boot;
-        let peer = Peer { node: this, generation, renewal: 0, instance, url: settings.about.url.clone() };
+        let peer = Peer { node: this, generation, incarnation: 0, instance, url: settings.about.url.clone() };
         let founds = layout.is_none() && settings.join.is_empty();
         let durable = layout.clone().map(|layout| Shown::new(layout, this, VecDeque::new(), now));
         let mut random = Random::from_seed(seed);
@@ -121,9 +121,9 @@ impl Core {
             alive: BTreeSet::new(),
             changed: BTreeMap::new(),
             needs_operator: BTreeSet::new(),
-            clash_until: None,
-            lives: BTreeMap::new(),
-            clash_told: BTreeMap::new(),
+            duplicate_until: None,
+            instances: BTreeMap::new(),
+            duplicate_told: BTreeMap::new(),
             join_refused: None,
             claim_taken: None,
             refused_claims: BTreeMap::new(),
@@ -194,7 +194,7 @@ impl Core {
 
     /// When to hand in [`Input::Tick`] at the latest.
     pub fn next_deadline(&self) -> Time {
-        let soon = [Some(self.hello_at), Some(self.mark_out_at), self.retry_at, self.clash_until];
+        let soon = [Some(self.hello_at), Some(self.mark_out_at), self.retry_at, self.duplicate_until];
         let own = soon.into_iter().flatten().min().expect("hellos never end");
         self.membership.next_deadline().map_or(own, |due| due.min(own))
     }
@@ -231,8 +231,8 @@ impl Core {
         if self.retry_at.is_some_and(|at| at <= now) {
             self.retry_at = None;
         }
-        if self.clash_until.is_some_and(|until| until <= now) {
-            (self.clash_until, self.is_view_stale) = (None, true);
+        if self.duplicate_until.is_some_and(|until| until <= now) {
+            (self.duplicate_until, self.is_view_stale) = (None, true);
         }
     }
 
@@ -311,7 +311,7 @@ impl Core {
             self.is_changed |= layout.edit(this, &Edit::Role(this, Role::Active)).unwrap_or(false);
         }
         // Two processes with one id would write forever against each other.
-        if self.clash_until.is_none() && layout.staged.store(this) != self.store {
+        if self.duplicate_until.is_none() && layout.staged.store(this) != self.store {
             self.is_changed |= layout.edit(this, &Edit::Store(this, self.store)).unwrap_or(false);
         }
     }
@@ -376,7 +376,7 @@ impl Core {
             (Some(_), None) if is_lonely => Writes::NotJoined,
             (Some(_), None) => match taken {
                 Some(taken) => Writes::Taken(taken),
-                None if self.clash_until.is_some() => Writes::DuplicateId,
+                None if self.duplicate_until.is_some() => Writes::DuplicateId,
                 None => Writes::Allowed,
             },
         }

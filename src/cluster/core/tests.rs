@@ -343,11 +343,12 @@ fn two_processes_with_one_id_both_refuse_writes_until_one_is_gone() {
     let mut world = World::settled(3);
     let copy = world.stations[2].disk.clone();
     world.start(settings(7, true), id(2), 1, Some(copy));
-    let clash = |world: &World, at: usize| world.stations[at].core.view().writes() == Writes::DuplicateId;
-    world.run_until("both know", 30_000, |world| clash(world, 2) && clash(world, 3));
+    let is_duplicate =
+        |world: &World, at: usize| world.stations[at].core.view().writes() == Writes::DuplicateId;
+    world.run_until("both know", 30_000, |world| is_duplicate(world, 2) && is_duplicate(world, 3));
     world.isolate(3);
     world.stations[3].is_stopped = true;
-    world.run_until("believed no longer", 90_000, |world| !clash(world, 2));
+    world.run_until("believed no longer", 90_000, |world| !is_duplicate(world, 2));
 }
 
 #[test]

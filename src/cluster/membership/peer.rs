@@ -11,7 +11,7 @@ pub struct Peer {
     /// Counts the starts of the process; kept durably, raised before anything is sent.
     pub generation: u64,
     /// Counts how often this life was wrongly called down and came back.
-    pub renewal: u32,
+    pub incarnation: u32,
     /// Random for each start: two processes with one id differ in it.
     pub instance: u64,
     /// How to reach it.
@@ -21,14 +21,14 @@ pub struct Peer {
 impl Peer {
     /// Whether this life is later than another of the same node.
     fn is_later_than(&self, other: &Self) -> bool {
-        let age = |peer: &Self| (peer.generation, peer.renewal, peer.instance);
+        let age = |peer: &Self| (peer.generation, peer.incarnation, peer.instance);
         age(self) > age(other)
     }
 
     pub(in crate::cluster) fn write(&self, writer: &mut Writer) {
         writer.bytes(self.node.bytes());
         writer.u64(self.generation);
-        writer.u32(self.renewal);
+        writer.u32(self.incarnation);
         writer.u64(self.instance);
         writer.text(self.url.as_str());
     }
@@ -37,7 +37,7 @@ impl Peer {
         Ok(Self {
             node: NodeId::from_bytes(reader.array()?),
             generation: reader.u64()?,
-            renewal: reader.u32()?,
+            incarnation: reader.u32()?,
             instance: reader.u64()?,
             url: NodeUrl::parse(reader.text()?)?,
         })
@@ -48,7 +48,7 @@ impl foca::Identity for Peer {
     type Addr = NodeId;
 
     fn renew(&self) -> Option<Self> {
-        Some(Self { renewal: self.renewal.checked_add(1)?, ..self.clone() })
+        Some(Self { incarnation: self.incarnation.checked_add(1)?, ..self.clone() })
     }
 
     fn addr(&self) -> NodeId {

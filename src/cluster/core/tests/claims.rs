@@ -12,7 +12,7 @@ fn url(text: &str) -> NodeUrl {
 
 /// What a node with this id says that it is at this URL.
 fn said(number: u64, at: &NodeUrl, body: Body) -> Vec<u8> {
-    let from = Peer { node: id(number), generation: 9, renewal: 0, instance: 77, url: at.clone() };
+    let from = Peer { node: id(number), generation: 9, incarnation: 0, instance: 77, url: at.clone() };
     Message { cluster: Label::parse("test").unwrap(), from, state: StateHash([1; 16]), body }.encode()
 }
 
@@ -65,20 +65,20 @@ fn nothing_is_sent_to_where_a_node_says_it_is_that_is_no_member() {
     namesake.url = trap.clone();
     let mut taken = new_node(9, 0);
     (taken.name, taken.url) = (new_node(1, 0).name, trap.clone());
-    let stranger = Peer { node: id(8), generation: 1, renewal: 0, instance: 5, url: trap.clone() };
+    let stranger = Peer { node: id(8), generation: 1, incarnation: 0, instance: 5, url: trap.clone() };
     let foreign = Layout::found(id(9), &new_node(9, 0), COPIES);
     // Of a cluster that has taken this node in, but in which another id has a member's name.
-    let mut clashing = Layout::found(id(9), &taken, COPIES);
-    clashing.edit(id(9), &Edit::Join(id(0), new_node(0, 0))).unwrap();
+    let mut conflicting = Layout::found(id(9), &taken, COPIES);
+    conflicting.edit(id(9), &Edit::Join(id(0), new_node(0, 0))).unwrap();
     let bodies = [
         Body::Swim(vec![0; 40]),
         Body::Hello(taken),
         Body::Hello(namesake),
         Body::Welcome,
         Body::Layout(foreign.encode()),
-        Body::Layout(clashing.encode()),
-        Body::Double(stranger),
-        Body::Clash(3),
+        Body::Layout(conflicting.encode()),
+        Body::DuplicateSeen(stranger),
+        Body::DuplicateId(3),
     ];
     for body in bodies {
         let mut world = World::settled(2);
@@ -123,16 +123,16 @@ fn a_removed_node_is_told_at_the_url_that_the_layout_has_of_it() {
 fn what_members_say_of_strangers_is_left_out() {
     let trap = url("http://trap:1");
     let mut liar = Membership::new(
-        Peer { node: id(1), generation: 5, renewal: 0, instance: 1, url: new_node(1, 0).url },
+        Peer { node: id(1), generation: 5, incarnation: 0, instance: 1, url: new_node(1, 0).url },
         Random::from_seed(1),
     );
     let now = Time::default();
     for number in 100..130 {
         let stranger =
-            Peer { node: id(number), generation: 1, renewal: 0, instance: number, url: trap.clone() };
+            Peer { node: id(number), generation: 1, incarnation: 0, instance: number, url: trap.clone() };
         liar.meet(&stranger, now);
     }
-    let this = Peer { node: id(0), generation: 1, renewal: 0, instance: 1_000, url: new_node(0, 0).url };
+    let this = Peer { node: id(0), generation: 1, incarnation: 0, instance: 1_000, url: new_node(0, 0).url };
     liar.meet(&this, now);
     let mut world = World::settled(3);
     let mut told = 0;
@@ -174,13 +174,13 @@ fn the_tables_of_a_core_are_bounded_whoever_speaks() {
         about.url = at.clone();
         // Refused, for it has a member's name; and a process of this node's own id.
         world.sent_after_once(0, 100 + number, &said(100 + number, &at, Body::Hello(about)));
-        let from = Peer { node: id(0), generation: 9, renewal: 0, instance: number + 5, url: at };
+        let from = Peer { node: id(0), generation: 9, incarnation: 0, instance: number + 5, url: at };
         let cluster = Label::parse("test").unwrap();
-        let double = Message { cluster, from, state: StateHash([1; 16]), body: Body::Welcome }.encode();
-        world.sent_after_once(0, 0, &double);
+        let duplicate = Message { cluster, from, state: StateHash([1; 16]), body: Body::Welcome }.encode();
+        world.sent_after_once(0, 0, &duplicate);
     }
     let core = &world.stations[0].core;
-    let sizes = [core.lives.len(), core.layout_sent.len(), core.changed.len(), core.clash_told.len()];
+    let sizes = [core.instances.len(), core.layout_sent.len(), core.changed.len(), core.duplicate_told.len()];
     assert!(sizes.iter().all(|size| *size <= 64), "{sizes:?}");
 }
 
