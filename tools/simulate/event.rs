@@ -78,7 +78,7 @@ impl Fact {
             Self::PersistFailed(sequence) => Input::PersistFailed(*sequence),
             Self::Synced(hash) => Input::Synced(*hash),
             Self::HoldsImages(holds) => Input::HoldsImages(*holds),
-            Self::Meet(url) => Input::Meet(url),
+            Self::Meet(url) => Input::Announce(url),
         }
     }
 }

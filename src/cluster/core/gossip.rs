@@ -31,14 +31,14 @@ impl Core {
                 // It learns from the layout, where the layout says it is; nothing that it says counts.
                 self.actions.push_back(Action::Refuse(from, JoinRefusal::Removed));
                 self.event(ClusterEvent::Refused(from, JoinRefusal::Removed));
-                self.tell_removed(&message.from, now);
+                self.send_layout_to_removed(&message.from, now);
             }
-            Some(_) => self.hear_member(&message, now),
-            None => self.hear_stranger(&message, now),
+            Some(_) => self.handle_member(&message, now),
+            None => self.handle_stranger(&message, now),
         }
     }
 
-    fn hear_member(&mut self, message: &Message, now: Time) {
+    fn handle_member(&mut self, message: &Message, now: Time) {
         self.compare_instances(&message.from, now);
         match &message.body {
             Body::Swim(bytes) => {
@@ -48,13 +48,13 @@ impl Core {
                     return self.event(ClusterEvent::Malformed);
                 }
             }
-            Body::Hello(_) => self.welcome(&message.from, now),
-            Body::Welcome => self.membership.meet(&message.from, now),
+            Body::Announce(_) => self.acknowledge(&message.from, now),
+            Body::AnnounceAck => self.membership.announce(&message.from, now),
             Body::Layout(bytes) => self.merge(bytes),
             Body::DuplicateSeen(other) => self.handle_other_instance(other, now),
             Body::DuplicateId(_) => {}
         }
-        let differs = self.durable.as_ref().is_some_and(|shown| shown.state != message.state);
+        let differs = self.durable.as_ref().is_some_and(|durable| durable.state != message.state);
         if differs && !self.is_changed && self.pending.is_none() {
             self.send_layout(&message.from, now);
         }
@@ -62,9 +62,9 @@ impl Core {
 
     /// Of a node that is no member here nothing counts but that it asks to be taken in, or that it is of a cluster
     /// which has taken this node in.
-    fn hear_stranger(&mut self, message: &Message, now: Time) {
+    fn handle_stranger(&mut self, message: &Message, now: Time) {
         match &message.body {
-            Body::Hello(about) => self.hear_hello(&message.from, about, now),
+            Body::Announce(about) => self.handle_join(&message.from, about, now),
             Body::Layout(bytes) => {
                 let Ok(theirs) = Layout::decode(bytes) else { return self.event(ClusterEvent::Malformed) };
                 let this = self.this();
@@ -78,27 +78,27 @@ impl Core {
                 }
                 let was_alone = self.join_refused.is_some()
                     || self.working.as_ref().is_some_and(|mine| self.is_lonely(mine));
-                self.take_layout(theirs);
+                self.adopt_layout(theirs);
                 if self.role(message.from.node).is_some() {
                     if was_alone {
                         self.event(ClusterEvent::Joined);
                     }
                     self.join_refused = None;
-                    self.membership.meet(&message.from, now);
+                    self.membership.announce(&message.from, now);
                 }
             }
-            Body::Swim(_) | Body::Welcome | Body::DuplicateSeen(_) | Body::DuplicateId(_) => {}
+            Body::Swim(_) | Body::AnnounceAck | Body::DuplicateSeen(_) | Body::DuplicateId(_) => {}
         }
     }
 
     fn merge(&mut self, bytes: &[u8]) {
         match Layout::decode(bytes) {
-            Ok(theirs) => self.take_layout(theirs),
+            Ok(theirs) => self.adopt_layout(theirs),
             Err(_) => self.event(ClusterEvent::Malformed),
         }
     }
 
-    fn take_layout(&mut self, theirs: Layout) {
+    fn adopt_layout(&mut self, theirs: Layout) {
         let (theirs_is, this) = ((theirs.hash(), theirs.staged.sync_hash()), self.this());
         match &mut self.working {
             Some(layout) => match layout.merge(&theirs) {
@@ -108,21 +108,21 @@ impl Core {
             // Only a layout with this node in it is this node's; others are of a cluster that has not answered.
             None if theirs.staged.role(this).is_some() => {
                 (self.working, self.is_changed) = (Some(theirs), true);
-                self.introduce_itself(true);
+                self.refresh_own_entry(true);
                 self.event(ClusterEvent::Joined);
             }
             None => return,
         }
         remember(&mut self.known, theirs_is);
         // What brought nothing new is contained in what is shown already.
-        if let Some(shown) = self.durable.as_mut().filter(|_| !self.is_changed && self.pending.is_none()) {
-            remember(&mut shown.known, theirs_is);
+        if let Some(durable) = self.durable.as_mut().filter(|_| !self.is_changed && self.pending.is_none()) {
+            remember(&mut durable.known, theirs_is);
             self.is_view_stale = true;
         }
     }
 
     /// Sends the layout to a removed node, to the URL that the layout has of it.
-    fn tell_removed(&mut self, to: &Peer, now: Time) {
+    fn send_layout_to_removed(&mut self, to: &Peer, now: Time) {
         let known = self.working.as_ref().and_then(|layout| layout.nodes.get(&to.node));
         if let Some(url) = known.map(|known| known.url.value().clone()) {
             self.send_layout(&Peer { url, ..to.clone() }, now);
@@ -130,17 +130,17 @@ impl Core {
     }
 
     pub(super) fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, body: Body) {
-        let state = self.durable.as_ref().map_or(StateHash([0; 16]), |shown| shown.state);
+        let state = self.durable.as_ref().map_or(StateHash([0; 16]), |durable| durable.state);
         let from = self.membership.this().clone();
         let message = Message { cluster: self.settings.cluster.clone(), from, state, body };
         self.actions.push_back(Action::Send { url: url.clone(), node, bytes: message.encode() });
     }
 
     fn send_layout(&mut self, to: &Peer, now: Time) {
-        let Some(shown) = &self.durable else { return };
+        let Some(durable) = &self.durable else { return };
         let sent = self.layout_sent.get(&to.node);
         if sent.is_none_or(|at| now.since(*at) >= LAYOUT_PAUSE_MS) {
-            let bytes = shown.layout.encode();
+            let bytes = durable.layout.encode();
             // What was sent longer ago holds nothing up, and it is only sent to nodes that the layout has: so there are
             // at most as many entries as a layout has nodes, 1,024 of 24 bytes.
             self.layout_sent.retain(|_, at| now.since(*at) < LAYOUT_PAUSE_MS);
@@ -151,7 +151,7 @@ impl Core {
     }
 
     /// Sends the layout that is shown to some of the members that answer.
-    pub(super) fn spread_layout(&mut self, now: Time) {
+    pub(super) fn gossip_layout(&mut self, now: Time) {
         let mut others: Vec<_> = self.alive.iter().copied().collect();
         while others.len() > FANOUT {
             others.swap_remove(usize::try_from(self.random.below(others.len() as u64)).expect("an index"));

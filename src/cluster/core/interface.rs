@@ -59,7 +59,7 @@ pub enum Input<'a> {
     /// Whether the store holds any image; true before the first one is durable.
     HoldsImages(bool),
     /// A node to ask to be taken in by, or to take in.
-    Meet(&'a NodeUrl),
+    Announce(&'a NodeUrl),
     /// The process is about to end.
     Leave,
 }

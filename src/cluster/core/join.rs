@@ -11,12 +11,12 @@ use super::{Action, ClusterEvent, Core, DUPLICATE_MS, DUPLICATE_PAUSE_MS, JoinRe
 const DUPLICATES_MAX: usize = 64;
 
 /// Members that are greeted in one round.
-const HELLOS_MAX: usize = 3;
+const ANNOUNCES_MAX: usize = 3;
 
 impl Core {
     /// What the configuration says of this node itself, where it is more than the first word; and that its store is
     /// another, where the one that the cluster knows was emptied, or what it knew of it `was_forgotten`.
-    pub(super) fn introduce_itself(&mut self, was_forgotten: bool) {
+    pub(super) fn refresh_own_entry(&mut self, was_forgotten: bool) {
         let this = self.this();
         self.claim();
         let Some(layout) = &self.working else { return };
@@ -54,7 +54,7 @@ impl Core {
     }
 
     /// Greets some of the members that do not answer, and, when alone, everybody on the join list.
-    pub(super) fn say_hello(&mut self) {
+    pub(super) fn announce(&mut self) {
         let this = self.this();
         let missing = |(node, role): &(NodeId, Role)| {
             *node != this && *role != Role::Removed && !self.alive.contains(node)
@@ -66,26 +66,26 @@ impl Core {
                 |(node, _): (NodeId, Role)| Some((layout.nodes.get(&node)?.url.value().clone(), Some(node)));
             urls.extend(members.filter(missing).filter_map(url));
         }
-        while urls.len() > HELLOS_MAX {
+        while urls.len() > ANNOUNCES_MAX {
             urls.swap_remove(usize::try_from(self.random.below(urls.len() as u64)).expect("an index"));
         }
         if self.alive.is_empty() {
             urls.extend(self.settings.join.iter().map(|url| (url.clone(), None)));
         }
         for (url, node) in urls {
-            self.send_hello(url, node);
+            self.send_announce(url, node);
         }
     }
 
-    pub(super) fn send_hello(&mut self, url: NodeUrl, node: Option<NodeId>) {
+    pub(super) fn send_announce(&mut self, url: NodeUrl, node: Option<NodeId>) {
         if url != self.settings.about.url {
             let about = self.settings.about.clone();
-            self.send(&url, node, Body::Hello(about));
+            self.send(&url, node, Body::Announce(about));
         }
     }
 
     /// A node that is no member asks to be taken in. Until it is, nothing is sent to where it says that it is.
-    pub(super) fn hear_hello(&mut self, from: &Peer, about: &NewNode, now: Time) {
+    pub(super) fn handle_join(&mut self, from: &Peer, about: &NewNode, now: Time) {
         let this = self.this();
         // A node that was refused by those that it is to join takes nobody in: there would be two clusters.
         if self.join_refused.is_some() {
@@ -102,7 +102,7 @@ impl Core {
         match edited {
             Ok(changed) => {
                 self.is_changed |= changed;
-                self.welcome(from, now);
+                self.acknowledge(from, now);
             }
             Err(error) => {
                 let refusal = JoinRefusal::from(error);
@@ -112,13 +112,13 @@ impl Core {
         }
     }
 
-    pub(super) fn welcome(&mut self, from: &Peer, now: Time) {
-        self.membership.meet(from, now);
-        self.send(&from.url, Some(from.node), Body::Welcome);
+    pub(super) fn acknowledge(&mut self, from: &Peer, now: Time) {
+        self.membership.announce(from, now);
+        self.send(&from.url, Some(from.node), Body::AnnounceAck);
     }
 
     /// Those whom this node asked do not take it in, or say that it is a member no more.
-    pub(super) fn hear_refusal(&mut self, refusal: JoinRefusal) {
+    pub(super) fn handle_refusal(&mut self, refusal: JoinRefusal) {
         let is_alone = self.alive.is_empty() && !self.settings.join.is_empty();
         if is_alone || refusal == JoinRefusal::Removed {
             self.is_view_stale |= self.join_refused != Some(refusal);

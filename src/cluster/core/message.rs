@@ -21,9 +21,9 @@ pub(super) enum Body {
     /// For membership.
     Swim(Vec<u8>),
     /// To a URL, by whoever is alone or misses somebody; by a node without a layout, to be taken in.
-    Hello(NewNode),
+    Announce(NewNode),
     /// The answer to a hello of a member. A refusal is no message: nothing is sent to where a stranger says it is.
-    Welcome,
+    AnnounceAck,
     /// The sender's layout, to be merged.
     Layout(Vec<u8>),
     /// To a process of which another life, no earlier one, is seen as well: that life.
@@ -43,7 +43,7 @@ impl Message {
         writer.bytes(&self.state.0);
         match &self.body {
             Body::Swim(bytes) => tagged(&mut writer, 0, bytes),
-            Body::Hello(about) => {
+            Body::Announce(about) => {
                 writer.u8(1);
                 writer.text(about.name.as_str());
                 writer.text(about.url.as_str());
@@ -51,7 +51,7 @@ impl Message {
                 writer.u32(about.weight.get());
                 writer.u8(about.writable.into());
             }
-            Body::Welcome => writer.u8(2),
+            Body::AnnounceAck => writer.u8(2),
             Body::Layout(bytes) => tagged(&mut writer, 4, bytes),
             Body::DuplicateSeen(peer) => {
                 writer.u8(6);
@@ -72,14 +72,14 @@ impl Message {
         let state = StateHash(reader.array()?);
         let body = match reader.u8()? {
             0 => Body::Swim(reader.rest().to_vec()),
-            1 => Body::Hello(NewNode {
+            1 => Body::Announce(NewNode {
                 name: Label::parse(reader.text()?)?,
                 url: NodeUrl::parse(reader.text()?)?,
                 zone: Label::parse(reader.text()?)?,
                 weight: Weight::new(reader.u32()?)?,
                 writable: reader.flag()?,
             }),
-            2 => Body::Welcome,
+            2 => Body::AnnounceAck,
             4 => Body::Layout(reader.rest().to_vec()),
             5 => Body::DuplicateId(reader.u64()?),
             6 => Body::DuplicateSeen(Peer::read(&mut reader)?),

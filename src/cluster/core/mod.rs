@@ -42,13 +42,13 @@ pub struct Core {
     /// With everything that was merged and edited.
     working: Option<Layout>,
     /// What is durable, and so may be shown.
-    durable: Option<Shown>,
+    durable: Option<DurableLayout>,
     is_changed: bool,
     holds_images: bool,
     /// Which of its stores this node has.
     store: StoreId,
     /// The snapshot that is being made durable.
-    pending: Option<(u64, Shown)>,
+    pending: Option<(u64, DurableLayout)>,
     sequence: u64,
     retry_at: Option<Time>,
     /// Layouts that `working` contains, each with its next, oldest first.
@@ -68,7 +68,7 @@ pub struct Core {
     /// Members whose claims to a name or URL do not stand, by `working`.
     refused_claims: BTreeMap<NodeId, Taken>,
     layout_sent: BTreeMap<NodeId, Time>,
-    hello_at: Time,
+    announce_at: Time,
     mark_out_at: Time,
     actions: VecDeque<Action>,
     view: Arc<View>,
@@ -77,7 +77,7 @@ pub struct Core {
 
 /// A durable layout with what is needed of it often.
 #[derive(Clone, Debug)]
-struct Shown {
+struct DurableLayout {
     layout: Layout,
     state: StateHash,
     staged: SyncHash,
@@ -87,7 +87,7 @@ struct Shown {
 }
 
 /// Between rounds of hellos to members that do not answer: one that is back is seen within 5 s.
-const HELLO_MS: u64 = 2_000;
+const ANNOUNCE_MS: u64 = 2_000;
 /// Between decisions on members that are away for long.
 const MARK_OUT_MS: u64 = 5_000;
 /// How long a clash of ids is believed after the last word of it.
@@ -103,7 +103,7 @@ impl Core {
         let Boot { this, generation, instance, seed, layout, holds_images } = boot;
         let peer = Peer { node: this, generation, incarnation: 0, instance, url: settings.about.url.clone() };
         let founds = layout.is_none() && settings.join.is_empty();
-        let durable = layout.clone().map(|layout| Shown::new(layout, this, VecDeque::new(), now));
+        let durable = layout.clone().map(|layout| DurableLayout::new(layout, this, VecDeque::new(), now));
         let mut random = Random::from_seed(seed);
         let membership = Membership::new(peer, Random::from_seed(random.next()));
         let mut core = Self {
@@ -128,7 +128,7 @@ impl Core {
             claim_taken: None,
             refused_claims: BTreeMap::new(),
             layout_sent: BTreeMap::new(),
-            hello_at: now,
+            announce_at: now,
             mark_out_at: now.after(MARK_OUT_MS),
             actions: VecDeque::new(),
             view: Arc::new(View::empty(this, now)),
@@ -139,10 +139,10 @@ impl Core {
             core.working = Some(Layout::found(this, &core.settings.about, core.settings.copies));
             core.is_changed = true;
         }
-        core.introduce_itself(false);
-        core.judge_claims();
+        core.refresh_own_entry(false);
+        core.check_claims();
         core.tick(now);
-        core.settle(now);
+        core.run_effects(now);
         core
     }
 
@@ -151,7 +151,7 @@ impl Core {
         match input {
             Input::Tick => self.tick(now),
             Input::Message(from, bytes) => self.receive(from, bytes, now),
-            Input::Refused(refusal) => self.hear_refusal(refusal),
+            Input::Refused(refusal) => self.handle_refusal(refusal),
             Input::Persisted(sequence) => self.persisted(sequence, now),
             Input::PersistFailed(sequence) => {
                 if self.pending.take_if(|(pending, _)| *pending == sequence).is_some() {
@@ -160,7 +160,7 @@ impl Core {
             }
             Input::Synced(hash) => {
                 // A word about another version than the one that is shown came too late.
-                if self.durable.as_ref().is_some_and(|shown| shown.staged == hash) {
+                if self.durable.as_ref().is_some_and(|durable| durable.staged == hash) {
                     self.publish(|published| published.synced_to = Some(hash));
                 }
             }
@@ -168,10 +168,10 @@ impl Core {
                 self.holds_images = holds;
                 self.publish(|published| published.holds_images = holds);
             }
-            Input::Meet(url) => self.send_hello(url.clone(), None),
+            Input::Announce(url) => self.send_announce(url.clone(), None),
             Input::Leave => self.membership.leave(now),
         }
-        self.settle(now);
+        self.run_effects(now);
     }
 
     /// Changes the layout in the name of this node. Says whether anything changed. Drain [`Self::poll`]
@@ -183,7 +183,7 @@ impl Core {
         let this = self.this();
         let changed = self.working.as_mut().ok_or(EditError::Unknown)?.edit(this, edit)?;
         self.is_changed |= changed;
-        self.settle(now);
+        self.run_effects(now);
         Ok(changed)
     }
 
@@ -194,7 +194,7 @@ impl Core {
 
     /// When to hand in [`Input::Tick`] at the latest.
     pub fn next_deadline(&self) -> Time {
-        let soon = [Some(self.hello_at), Some(self.mark_out_at), self.retry_at, self.duplicate_until];
+        let soon = [Some(self.announce_at), Some(self.mark_out_at), self.retry_at, self.duplicate_until];
         let own = soon.into_iter().flatten().min().expect("hellos never end");
         self.membership.next_deadline().map_or(own, |due| due.min(own))
     }
@@ -206,7 +206,7 @@ impl Core {
 
     /// The layout that is shown.
     pub fn layout(&self) -> Option<&Layout> {
-        self.durable.as_ref().map(|shown| &shown.layout)
+        self.durable.as_ref().map(|durable| &durable.layout)
     }
 
     /// Members that are away for long and that an operator has to decide on.
@@ -220,9 +220,9 @@ impl Core {
 
     fn tick(&mut self, now: Time) {
         self.membership.tick(now);
-        if self.hello_at <= now {
-            self.hello_at = now.after(HELLO_MS);
-            self.say_hello();
+        if self.announce_at <= now {
+            self.announce_at = now.after(ANNOUNCE_MS);
+            self.announce();
         }
         if self.mark_out_at <= now {
             self.mark_out_at = now.after(MARK_OUT_MS);
@@ -237,45 +237,47 @@ impl Core {
     }
 
     fn persisted(&mut self, sequence: u64, now: Time) {
-        let Some((_, mut shown)) = self.pending.take_if(|(pending, _)| *pending == sequence) else { return };
+        let Some((_, mut durable)) = self.pending.take_if(|(pending, _)| *pending == sequence) else {
+            return;
+        };
         let before = self.durable.as_ref();
         let promoted = before.is_some_and(|before| {
-            before.layout.current != shown.layout.current && shown.layout.current.len() == 1
+            before.layout.current != durable.layout.current && durable.layout.current.len() == 1
         });
-        let same = before.filter(|before| before.layout.hash() == shown.layout.hash());
-        shown.since = same.map_or(now, |before| before.since);
-        remember(&mut self.known, (shown.layout.hash(), shown.staged));
+        let same = before.filter(|before| before.layout.hash() == durable.layout.hash());
+        durable.since = same.map_or(now, |before| before.since);
+        remember(&mut self.known, (durable.layout.hash(), durable.staged));
         if !self.is_changed {
-            shown.known.clone_from(&self.known);
+            durable.known.clone_from(&self.known);
         }
-        (self.durable, self.is_view_stale) = (Some(shown), true);
+        (self.durable, self.is_view_stale) = (Some(durable), true);
         if promoted {
             self.event(ClusterEvent::Promoted);
         }
         if self.role(self.this()) == Some(Role::Removed) {
             self.event(ClusterEvent::Removed);
         }
-        self.spread_layout(now);
+        self.gossip_layout(now);
     }
 
     /// What follows from whatever was just taken in.
-    fn settle(&mut self, now: Time) {
+    fn run_effects(&mut self, now: Time) {
         for (to, bytes) in self.membership.take_messages() {
             if self.is_member(to.node) {
                 self.send(&to.url, Some(to.node), Body::Swim(bytes));
             }
         }
         self.watch_liveness(now);
-        self.act_for_itself();
+        self.update_own_role();
         let this = self.this();
         if let Some(layout) = self.working.as_mut().filter(|_| self.is_changed) {
             layout.advance(this);
             if self.pending.is_none() && self.retry_at.is_none() {
                 self.sequence += 1;
-                let shown = Shown::new(layout.clone(), this, self.known.clone(), now);
-                let bytes = shown.layout.encode();
+                let durable = DurableLayout::new(layout.clone(), this, self.known.clone(), now);
+                let bytes = durable.layout.encode();
                 self.actions.push_back(Action::Persist { sequence: self.sequence, bytes });
-                (self.pending, self.is_changed) = (Some((self.sequence, shown)), false);
+                (self.pending, self.is_changed) = (Some((self.sequence, durable)), false);
             }
         }
         if std::mem::take(&mut self.is_view_stale) {
@@ -301,9 +303,9 @@ impl Core {
 
     /// A joining node becomes active by itself as soon as it has the layout and its claims stand; one whose claims do
     /// not goes back to joining. And no other store than the one that it has may be taken for its own.
-    fn act_for_itself(&mut self) {
+    fn update_own_role(&mut self) {
         if self.is_changed {
-            self.judge_claims();
+            self.check_claims();
         }
         let this = self.this();
         let Some(layout) = &mut self.working else { return };
@@ -318,7 +320,7 @@ impl Core {
 
     /// Finds out whose claims to a name or URL stand. Who owns images although its own does not is taken back to
     /// joining, by itself or by the first member that answers: it keeps what it has, and its copies count.
-    fn judge_claims(&mut self) {
+    fn check_claims(&mut self) {
         if self.claim_taken.is_some() {
             self.claim();
         }
@@ -347,14 +349,14 @@ impl Core {
         let this = self.this();
         let view = match &self.durable {
             None => View::empty(this, now),
-            Some(shown) => View::from_compiled(
-                &shown.compiled,
+            Some(durable) => View::from_compiled(
+                &durable.compiled,
                 LocalState {
                     this,
-                    since: shown.since,
+                    since: durable.since,
                     alive: self.alive.clone(),
-                    known: shown.known_by_its_versions(),
-                    writes: self.writes(shown),
+                    known: durable.known_by_its_versions(),
+                    writes: self.writes(durable),
                     store: self.store,
                 },
             ),
@@ -364,11 +366,11 @@ impl Core {
     }
 
     /// Whether this node may take anything, and whether it belongs to a cluster at all.
-    fn writes(&self, shown: &Shown) -> Writes {
+    fn writes(&self, durable: &DurableLayout) -> Writes {
         let this = self.this();
-        let is_lonely = self.is_lonely(&shown.layout);
-        let taken = self.claim_taken.or_else(|| shown.compiled.refused_claims.get(&this).copied());
-        match (shown.layout.staged.role(this), self.join_refused) {
+        let is_lonely = self.is_lonely(&durable.layout);
+        let taken = self.claim_taken.or_else(|| durable.compiled.refused_claims.get(&this).copied());
+        match (durable.layout.staged.role(this), self.join_refused) {
             (None, _) => Writes::NotJoined,
             (Some(Role::Removed), _) | (_, Some(JoinRefusal::Removed)) => Writes::Removed,
             (_, Some(JoinRefusal::Taken(taken))) => Writes::Taken(taken),
@@ -398,12 +400,12 @@ impl Core {
     }
 
     fn decide_mark_out(&mut self, now: Time) {
-        let Some(shown) = &self.durable else { return };
+        let Some(durable) = &self.durable else { return };
         let this = self.this();
         for (node, _) in self.view.members().filter(|(node, _)| *node != this) {
             self.changed.entry(node).or_insert(now);
         }
-        let decision = mark_out::decide(&shown.layout.staged, this, &self.alive, &self.changed, now);
+        let decision = mark_out::decide(&durable.layout.staged, this, &self.alive, &self.changed, now);
         for edit in decision.edits {
             if let (Edit::Role(node, _), Some(layout)) = (&edit, &mut self.working)
                 && layout.edit(this, &edit) == Ok(true)
@@ -432,7 +434,7 @@ impl Core {
     }
 }
 
-impl Shown {
+impl DurableLayout {
     fn new(layout: Layout, this: NodeId, known: VecDeque<(LayoutHash, SyncHash)>, since: Time) -> Self {
         let (state, staged) = (layout.state_hash(), layout.staged.sync_hash());
         let compiled = CompiledLayout::new(&layout, this);

@@ -95,7 +95,7 @@ impl Membership {
     }
 
     /// A node was met outside of membership: it becomes a member, or hears that it is thought down.
-    pub(in crate::cluster) fn meet(&mut self, peer: &Peer, now: Time) {
+    pub(in crate::cluster) fn announce(&mut self, peer: &Peer, now: Time) {
         let update = Member::alive(peer.clone());
         // Only encoding can fail, and identities are bounded.
         _ = self.foca.apply_many(std::iter::once(update), true, &mut self.runtime);
@@ -118,7 +118,7 @@ impl Membership {
             self.timers =
                 timers.into_iter().map(|((due, at), timer)| ((due.after(late), at), timer)).collect();
             // Due now, but only after whatever the caller has to hand in.
-            self.object(now);
+            self.refute(now);
             return;
         }
         while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= now) {
@@ -142,7 +142,7 @@ impl Membership {
 
     /// Tells the others that this node is there, for they may suspect it: what they said of that while it was stopped
     /// they have stopped repeating by now, so that it would hear only that it is down.
-    fn object(&mut self, now: Time) {
+    fn refute(&mut self, now: Time) {
         self.incarnation = self.incarnation.saturating_add(REFUTATIONS_MAX);
         // As if it had heard a suspicion of a life that is later than any: it answers with one that is later still.
         let suspicion = Member::new(self.this().clone(), self.incarnation, State::Suspect);

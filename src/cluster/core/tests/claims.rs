@@ -72,9 +72,9 @@ fn nothing_is_sent_to_where_a_node_says_it_is_that_is_no_member() {
     conflicting.edit(id(9), &Edit::Join(id(0), new_node(0, 0))).unwrap();
     let bodies = [
         Body::Swim(vec![0; 40]),
-        Body::Hello(taken),
-        Body::Hello(namesake),
-        Body::Welcome,
+        Body::Announce(taken),
+        Body::Announce(namesake),
+        Body::AnnounceAck,
         Body::Layout(foreign.encode()),
         Body::Layout(conflicting.encode()),
         Body::DuplicateSeen(stranger),
@@ -90,12 +90,12 @@ fn nothing_is_sent_to_where_a_node_says_it_is_that_is_no_member() {
     }
     // Taken in, it is answered.
     let mut world = World::settled(2);
-    let mut welcome = new_node(9, 0);
-    welcome.url = trap.clone();
-    assert!(world.sent_after(0, 9, &said(9, &trap, Body::Hello(welcome))).contains(&trap));
+    let mut newcomer = new_node(9, 0);
+    newcomer.url = trap.clone();
+    assert!(world.sent_after(0, 9, &said(9, &trap, Body::Announce(newcomer))).contains(&trap));
     // And what it says of itself must be where it says that it is.
     let mut world = World::settled(2);
-    let urls = world.sent_after(0, 9, &said(9, &trap, Body::Hello(new_node(9, 0))));
+    let urls = world.sent_after(0, 9, &said(9, &trap, Body::Announce(new_node(9, 0))));
     assert!(!urls.contains(&trap) && !urls.contains(&new_node(9, 0).url));
 }
 
@@ -103,7 +103,7 @@ fn nothing_is_sent_to_where_a_node_says_it_is_that_is_no_member() {
 fn a_node_that_speaks_in_anothers_name_is_not_heard() {
     let mut world = World::settled(3);
     let trap = url("http://trap:1");
-    let urls = world.sent_after(0, 9, &said(1, &trap, Body::Welcome));
+    let urls = world.sent_after(0, 9, &said(1, &trap, Body::AnnounceAck));
     assert!(!urls.contains(&trap));
     assert!(world.heard(0, ClusterEvent::Impostor(id(9))));
 }
@@ -115,7 +115,7 @@ fn a_removed_node_is_told_at_the_url_that_the_layout_has_of_it() {
     world.isolate(2);
     world.run(2_000);
     let trap = url("http://trap:1");
-    let urls = world.sent_after(0, 2, &said(2, &trap, Body::Welcome));
+    let urls = world.sent_after(0, 2, &said(2, &trap, Body::AnnounceAck));
     assert!(!urls.contains(&trap) && urls.contains(&new_node(2, 0).url), "{urls:?}");
 }
 
@@ -130,10 +130,10 @@ fn what_members_say_of_strangers_is_left_out() {
     for number in 100..130 {
         let stranger =
             Peer { node: id(number), generation: 1, incarnation: 0, instance: number, url: trap.clone() };
-        liar.meet(&stranger, now);
+        liar.announce(&stranger, now);
     }
     let this = Peer { node: id(0), generation: 1, incarnation: 0, instance: 1_000, url: new_node(0, 0).url };
-    liar.meet(&this, now);
+    liar.announce(&this, now);
     let mut world = World::settled(3);
     let mut told = 0;
     for at in (0..20_000).step_by(100) {
@@ -173,10 +173,11 @@ fn the_tables_of_a_core_are_bounded_whoever_speaks() {
         let mut about = new_node(1, 0);
         about.url = at.clone();
         // Refused, for it has a member's name; and a process of this node's own id.
-        world.sent_after_once(0, 100 + number, &said(100 + number, &at, Body::Hello(about)));
+        world.sent_after_once(0, 100 + number, &said(100 + number, &at, Body::Announce(about)));
         let from = Peer { node: id(0), generation: 9, incarnation: 0, instance: number + 5, url: at };
         let cluster = Label::parse("test").unwrap();
-        let duplicate = Message { cluster, from, state: StateHash([1; 16]), body: Body::Welcome }.encode();
+        let duplicate =
+            Message { cluster, from, state: StateHash([1; 16]), body: Body::AnnounceAck }.encode();
         world.sent_after_once(0, 0, &duplicate);
     }
     let core = &world.stations[0].core;
