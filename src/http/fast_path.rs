@@ -28,7 +28,7 @@ use super::conditional;
 use super::framing::{Fault, Head};
 use super::live::Rules;
 use super::reply::{self, Freshness, Problem};
-use crate::shard::cache::{Entry, HotKey};
+use crate::shard::cache::{CacheKey, CachedResponse};
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::{Cache, Route};
 
@@ -50,16 +50,16 @@ pub(super) struct FastPath {
 
 /// An answer from memory, as the long way found it.
 pub(super) struct Hit {
-    pub(super) key: HotKey,
-    pub(super) entry: Arc<Entry>,
+    pub(super) key: CacheKey,
+    pub(super) entry: Arc<CachedResponse>,
     pub(super) freshness: Freshness,
 }
 
 /// The answers of one URL, all but date and timing.
 struct ResponseHeads {
-    key: HotKey,
+    key: CacheKey,
     /// What they were made from. Another entry may have the key by now.
-    entry: Weak<Entry>,
+    entry: Weak<CachedResponse>,
     whole: Vec<u8>,
     not_modified: Vec<u8>,
 }
@@ -92,7 +92,7 @@ impl FastPath {
         let started = Instant::now();
         let heads = self.cached.borrow().get(head.path.as_bytes()).cloned()?;
         let condition = Condition::of(head.fields)?;
-        let entry = self.shard.hot(&heads.key)?;
+        let entry = self.shard.cached(&heads.key)?;
         if !heads.are_of(&entry) {
             return None;
         }
@@ -195,7 +195,7 @@ impl<'a> Condition<'a> {
 }
 
 impl ResponseHeads {
-    fn are_of(&self, entry: &Arc<Entry>) -> bool {
+    fn are_of(&self, entry: &Arc<CachedResponse>) -> bool {
         std::ptr::eq(self.entry.as_ptr(), Arc::as_ptr(entry))
     }
 }
@@ -263,8 +263,9 @@ mod tests {
         let rules = Rc::new(Rules::new(Arc::clone(&live)));
         let fast_path = FastPath::new(Rc::clone(&shard), Rc::clone(&rules), 1 << 20);
         let key = (ObjectId::from_digest([1; 20]), [2; 16]);
-        let entry = Entry::new(Bytes::from_static(b"bytes"), Format::Png, "\"ab\"", SystemTime::UNIX_EPOCH);
-        shard.keep_hot(key, &entry);
+        let entry =
+            CachedResponse::new(Bytes::from_static(b"bytes"), Format::Png, "\"ab\"", SystemTime::UNIX_EPOCH);
+        shard.insert_cached(key, &entry);
         let freshness = Freshness::ForEver;
         let response = reply::ready(&entry, Range::Whole, freshness, Cache::Memory);
         let hit = Hit { key, entry, freshness };

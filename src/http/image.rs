@@ -29,7 +29,7 @@ use crate::shard::afar::NotFound;
 use crate::shard::afar::fetch::{Fetched, FetchedBody, PATIENCE};
 use crate::shard::afar::variant::{Anywhere, AnywhereError};
 use crate::shard::bodies::Charge;
-use crate::shard::cache::{self, Entry, HotKey};
+use crate::shard::cache::{self, CacheKey, CachedResponse};
 use crate::shard::mesh::AskError;
 use crate::shard::message::{Opened, VariantAsk};
 use crate::shard::timings::Spent;
@@ -104,7 +104,7 @@ async fn image(
         .map_err(|error| Problem::BadSpec(error.to_string()))?;
     if wanted.spec.is_full_plain() {
         let key = cache::stored_key(id, format);
-        if let Some(entry) = context.shard.hot(&key) {
+        if let Some(entry) = context.shard.cached(&key) {
             return Ok(hit(key, entry, wanted.freshness(), headers));
         }
         if let Some(answer) = stored::answer(context, id, format, wanted.freshness(), headers).await? {
@@ -136,7 +136,7 @@ async fn variant(
     headers: &HeaderMap,
 ) -> Result<Answer, Problem> {
     let key = recipe.etag_key(&id);
-    if let Some(entry) = context.shard.hot(&(id, key)) {
+    if let Some(entry) = context.shard.cached(&(id, key)) {
         return Ok(hit((id, key), entry, freshness, headers));
     }
     let etag = etag(&key);
@@ -150,11 +150,11 @@ async fn variant(
     let (source, length, modified, cache) =
         match context.shard.variant_anywhere(VariantAsk { id, recipe, key, requester }).await? {
             Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, spent }) => {
-                context.shard.keep_hot((id, key), &entry);
+                context.shard.insert_cached((id, key), &entry);
                 return Ok(Answer { spent, ..ready(&entry, freshness, headers, cache) });
             }
             Anywhere::Ready(entry, cache) => {
-                context.shard.keep_hot((id, key), &entry);
+                context.shard.insert_cached((id, key), &entry);
                 return Ok(ready(&entry, freshness, headers, cache));
             }
             Anywhere::Here(Variant { body: VariantBody::File(file), cache, spent: steps }) => {
@@ -222,13 +222,13 @@ pub(super) async fn with_patience<T>(
 }
 
 /// An answer that was in memory.
-fn hit(key: HotKey, entry: Arc<Entry>, freshness: Freshness, headers: &HeaderMap) -> Answer {
+fn hit(key: CacheKey, entry: Arc<CachedResponse>, freshness: Freshness, headers: &HeaderMap) -> Answer {
     let answer = ready(&entry, freshness, headers, Cache::Memory);
     Answer { hit: Some(Hit { key, entry, freshness }), ..answer }
 }
 
 /// An answer that is in memory.
-fn ready(entry: &Entry, freshness: Freshness, headers: &HeaderMap, cache: Cache) -> Answer {
+fn ready(entry: &CachedResponse, freshness: Freshness, headers: &HeaderMap, cache: Cache) -> Answer {
     // The tag was made of hex digits.
     let etag = str::from_utf8(&entry.etag).unwrap_or_default();
     if conditional::is_fresh(headers, etag, Some(entry.modified)) {
@@ -251,8 +251,8 @@ fn respond_from_peer(
     let etag = format!("\"{id}\"");
     let stream = match body {
         FetchedBody::Whole(bytes) => {
-            let entry = Entry::new(bytes, format, &etag, uploaded);
-            context.shard.keep_hot(cache::stored_key(id, format), &entry);
+            let entry = CachedResponse::new(bytes, format, &etag, uploaded);
+            context.shard.insert_cached(cache::stored_key(id, format), &entry);
             return ready(&entry, freshness, headers, Cache::Peer);
         }
         FetchedBody::Stream(stream) => stream,

@@ -26,7 +26,7 @@ use super::body::Body;
 use super::conditional::Range;
 use crate::object::Format;
 use crate::peer::call;
-use crate::shard::cache::Entry;
+use crate::shard::cache::CachedResponse;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::rate::TooFast;
 use crate::store::health::Trouble;
@@ -331,7 +331,12 @@ fn image_headers(
 }
 
 /// 200 or 206 of an answer in memory, or 416.
-pub(super) fn ready(entry: &Entry, range: Range, freshness: Freshness, cache: Cache) -> Response<Body> {
+pub(super) fn ready(
+    entry: &CachedResponse,
+    range: Range,
+    freshness: Freshness,
+    cache: Cache,
+) -> Response<Body> {
     let length = entry.bytes.len() as u64;
     let (status, start, end) = match range {
         Range::Whole => (StatusCode::OK, 0, length),

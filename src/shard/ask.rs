@@ -159,7 +159,7 @@ impl Shard {
     ) -> Result<Result<Original, StoreError>, AskError> {
         let Spooled { temporary, id, header, .. } = spooled;
         let ask = |temporary| Ask::Publish(Publish { temporary, id, format: header.format, stray });
-        if self.owns(&id) {
+        if self.holds(&id) {
             let path = temporary.release();
             return match self.answer(ask(path)).await {
                 Answer::Published(published) => Ok(published),

@@ -1,12 +1,11 @@
-//! The memory tier: answers that are asked for often, whole, with what their heads say.
+//! The memory cache: whole responses that are asked for often, with the values of their headers.
 //!
-//! Each shard keeps its part of the node-wide budget (`cache.memory`) for itself, so that a hit takes
-//! no lock and touches no other core. Most of the part is for the shard's own ids. The rest holds what
-//! other shards own and clients of this one ask for again and again: the same allocation, counted here
-//! too, so that such a hit needs no question to the owner.
+//! Each shard has its part of the node-wide budget (`cache.memory`), so a hit takes no lock and touches no other core.
+//! Most of the part is for ids that the shard holds. The rest is for ids that other shards hold and that this shard's
+//! clients ask for again and again. Such a hit needs no hop: the allocation is shared, and its bytes are counted here too.
 //!
-//! Admission is by the cache library's CLOCK-Pro/S3-FIFO kind: what is asked for once does not push out
-//! what is asked for often.
+//! Admission is scan-resistant (the library's CLOCK-Pro/S3-FIFO kind): what is asked for once does not evict what is
+//! asked for often.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -19,10 +18,10 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use crate::object::{Format, ObjectId};
 use crate::store::path::VariantKey;
 
-/// What an entry costs beside its bytes: key, allocation, the cache's own books.
+/// What an entry costs beside its bytes: key, allocation, the bookkeeping of the library.
 const ENTRY_EXTRA_BYTES: u64 = 256;
 
-/// The part of a shard's budget that is for the heads of answers, which whoever sends them keeps.
+/// The part of a shard's budget that is for response heads, which the HTTP fast path caches.
 const HEADS_PART: u64 = 32;
 
 /// The part of a shard's budget that is for other shards' ids.
@@ -34,9 +33,9 @@ const ENTRY_PART: u64 = 8;
 /// The mean size that the books are laid out for; they grow if entries are smaller.
 const ENTRY_BYTES_USUAL: u64 = 16 << 10;
 
-/// One answer, ready to be sent.
+/// One response, ready to be sent.
 #[derive(Debug)]
-pub struct Entry {
+pub struct CachedResponse {
     /// The body.
     pub bytes: Bytes,
     /// The body's format.
@@ -49,39 +48,40 @@ pub struct Entry {
     pub last_modified: Bytes,
 }
 
-/// Which answer: of which image, by which recipe.
-pub type HotKey = (ObjectId, VariantKey);
+/// The key of a response: the image and the digest of the recipe.
+pub type CacheKey = (ObjectId, VariantKey);
 
-/// One shard's part of the memory tier.
+/// One shard's part of the memory cache.
 #[derive(Debug)]
-pub struct Hot {
-    own: Part,
-    foreign: Part,
+pub struct MemoryCache {
+    own: CachePart,
+    foreign: CachePart,
 }
 
 #[derive(Debug)]
-struct Part {
-    entries: RefCell<Cache<HotKey, Arc<Entry>, Weight, DefaultHashBuilder, Count>>,
+struct CachePart {
+    entries:
+        RefCell<Cache<CacheKey, Arc<CachedResponse>, ResponseWeigher, DefaultHashBuilder, EvictionCounter>>,
     entry_bytes_max: u64,
     evictions: Cell<u64>,
 }
 
 #[derive(Clone, Debug)]
-struct Weight;
+struct ResponseWeigher;
 
 /// Counts evictions; the library has no counter of them.
 #[derive(Clone, Debug)]
-struct Count;
+struct EvictionCounter;
 
-/// What an offer pushed out. The library also reports what the offered entry itself replaces, and that entry where it
-/// is not taken: neither was pushed out.
+/// What an insertion evicted. The library also reports the entry that is replaced, and the inserted entry itself if it is
+/// not admitted: neither is an eviction.
 #[derive(Debug, Default)]
-struct PushedOut {
-    offered: Option<HotKey>,
+struct Evicted {
+    inserted: Option<CacheKey>,
     others: u64,
 }
 
-impl Entry {
+impl CachedResponse {
     /// An answer of a variant or of stored bytes.
     pub fn new(bytes: Bytes, format: Format, etag: &str, modified: SystemTime) -> Arc<Self> {
         Arc::new(Self {
@@ -100,32 +100,32 @@ pub const fn heads_bytes(bytes: u64) -> u64 {
 }
 
 /// The key under which the stored bytes of an image are kept: no recipe has it, for a recipe's is a digest.
-pub const fn stored_key(id: ObjectId, format: Format) -> HotKey {
+pub const fn stored_key(id: ObjectId, format: Format) -> CacheKey {
     let mut key = [0; 16];
     key[0] = format as u8;
     (id, key)
 }
 
-impl Hot {
+impl MemoryCache {
     /// A shard's part of `bytes`.
     pub fn new(bytes: u64) -> Self {
         let bytes = bytes - heads_bytes(bytes);
         let foreign = bytes / FOREIGN_PART;
-        Self { own: Part::new(bytes - foreign), foreign: Part::new(foreign) }
+        Self { own: CachePart::new(bytes - foreign), foreign: CachePart::new(foreign) }
     }
 
-    /// An answer of an image that this shard owns, or not.
-    pub fn get(&self, key: &HotKey, owned: bool) -> Option<Arc<Entry>> {
-        self.part(owned).entries.borrow().get(key).cloned()
+    /// The response for an id that this shard holds, or does not hold.
+    pub fn get(&self, key: &CacheKey, held: bool) -> Option<Arc<CachedResponse>> {
+        self.part(held).entries.borrow().get(key).cloned()
     }
 
-    /// Offers an answer; it is kept if the cache's rule says so.
-    pub fn offer(&self, key: HotKey, entry: &Arc<Entry>, owned: bool) {
-        let part = self.part(owned);
+    /// Inserts a response; the admission rule decides whether it stays.
+    pub fn insert(&self, key: CacheKey, entry: &Arc<CachedResponse>, held: bool) {
+        let part = self.part(held);
         if weight(entry) <= part.entry_bytes_max {
-            let mut pushed_out = PushedOut { offered: Some(key), others: 0 };
-            part.entries.borrow_mut().insert_with_lifecycle(key, Arc::clone(entry), &mut pushed_out);
-            part.evictions.set(part.evictions.get() + pushed_out.others);
+            let mut evicted = Evicted { inserted: Some(key), others: 0 };
+            part.entries.borrow_mut().insert_with_lifecycle(key, Arc::clone(entry), &mut evicted);
+            part.evictions.set(part.evictions.get() + evicted.others);
         }
     }
 
@@ -139,12 +139,12 @@ impl Hot {
         self.own.evictions.get() + self.foreign.evictions.get()
     }
 
-    fn part(&self, owned: bool) -> &Part {
-        if owned { &self.own } else { &self.foreign }
+    fn part(&self, held: bool) -> &CachePart {
+        if held { &self.own } else { &self.foreign }
     }
 }
 
-impl Part {
+impl CachePart {
     fn new(bytes: u64) -> Self {
         let items = usize::try_from(bytes / ENTRY_BYTES_USUAL).unwrap_or(usize::MAX).max(1);
         let options = OptionsBuilder::new()
@@ -152,27 +152,28 @@ impl Part {
             .weight_capacity(bytes)
             .build()
             .expect("both capacities are given");
-        let entries = Cache::with_options(options, Weight, DefaultHashBuilder::default(), Count);
+        let entries =
+            Cache::with_options(options, ResponseWeigher, DefaultHashBuilder::default(), EvictionCounter);
         Self { entries: RefCell::new(entries), entry_bytes_max: bytes / ENTRY_PART, evictions: Cell::new(0) }
     }
 }
 
-fn weight(entry: &Entry) -> u64 {
+fn weight(entry: &CachedResponse) -> u64 {
     entry.bytes.len() as u64 + ENTRY_EXTRA_BYTES
 }
 
-impl Weighter<HotKey, Arc<Entry>> for Weight {
-    fn weight(&self, _: &HotKey, entry: &Arc<Entry>) -> u64 {
+impl Weighter<CacheKey, Arc<CachedResponse>> for ResponseWeigher {
+    fn weight(&self, _: &CacheKey, entry: &Arc<CachedResponse>) -> u64 {
         weight(entry)
     }
 }
 
-impl Lifecycle<HotKey, Arc<Entry>> for Count {
-    type RequestState = PushedOut;
+impl Lifecycle<CacheKey, Arc<CachedResponse>> for EvictionCounter {
+    type RequestState = Evicted;
 
-    fn on_evict(&self, pushed_out: &mut PushedOut, key: HotKey, _: Arc<Entry>) {
-        if pushed_out.offered != Some(key) {
-            pushed_out.others += 1;
+    fn on_evict(&self, evicted: &mut Evicted, key: CacheKey, _: Arc<CachedResponse>) {
+        if evicted.inserted != Some(key) {
+            evicted.others += 1;
         }
     }
 }
@@ -181,83 +182,88 @@ impl Lifecycle<HotKey, Arc<Entry>> for Count {
 mod tests {
     use super::*;
 
-    fn key(number: u16) -> HotKey {
+    fn key(number: u16) -> CacheKey {
         let mut digest = [0; 20];
         digest[..2].copy_from_slice(&number.to_be_bytes());
         (ObjectId::from_digest(digest), [1; 16])
     }
 
-    fn entry(bytes: usize) -> Arc<Entry> {
-        Entry::new(vec![7; bytes].into(), Format::Jpeg, "\"tag\"", SystemTime::UNIX_EPOCH)
+    fn entry(bytes: usize) -> Arc<CachedResponse> {
+        CachedResponse::new(vec![7; bytes].into(), Format::Jpeg, "\"tag\"", SystemTime::UNIX_EPOCH)
     }
 
     #[test]
-    fn the_budget_holds_whatever_is_offered() {
-        let hot = Hot::new(1 << 20);
+    fn the_budget_holds_whatever_is_inserted() {
+        let cache = MemoryCache::new(1 << 20);
         for number in 0..4096 {
-            hot.offer(key(number), &entry(3_000), number % 3 != 0);
-            assert!(hot.bytes() <= 1 << 20);
+            cache.insert(key(number), &entry(3_000), number % 3 != 0);
+            assert!(cache.bytes() <= 1 << 20);
         }
-        assert!(hot.bytes() > 1 << 19 && hot.evictions() > 1_000, "{} {}", hot.bytes(), hot.evictions());
+        assert!(
+            cache.bytes() > 1 << 19 && cache.evictions() > 1_000,
+            "{} {}",
+            cache.bytes(),
+            cache.evictions()
+        );
     }
 
     #[test]
     fn only_what_others_push_out_is_an_eviction() {
-        let hot = Hot::new(1 << 20);
+        let cache = MemoryCache::new(1 << 20);
         for _ in 0..3 {
-            hot.offer(key(1), &entry(3_000), true);
-            assert!(hot.get(&key(1), true).is_some() && hot.get(&key(2), true).is_none());
+            cache.insert(key(1), &entry(3_000), true);
+            assert!(cache.get(&key(1), true).is_some() && cache.get(&key(2), true).is_none());
         }
-        hot.offer(key(3), &entry(1 << 19), true);
-        assert_eq!(hot.evictions(), 0);
-        let mut offered = 1;
-        while hot.evictions() == 0 {
-            offered += 1;
-            hot.offer(key(1_000 + offered), &entry(3_000), true);
+        cache.insert(key(3), &entry(1 << 19), true);
+        assert_eq!(cache.evictions(), 0);
+        let mut inserted = 1;
+        while cache.evictions() == 0 {
+            inserted += 1;
+            cache.insert(key(1_000 + inserted), &entry(3_000), true);
         }
         assert_eq!(
-            (0..=1_000 + offered).filter(|number| hot.get(&key(*number), true).is_some()).count(),
-            usize::from(offered) - 1
+            (0..=1_000 + inserted).filter(|number| cache.get(&key(*number), true).is_some()).count(),
+            usize::from(inserted) - 1
         );
     }
 
     #[test]
     fn what_is_asked_for_often_survives_a_scan() {
-        let hot = Hot::new(1 << 20);
+        let cache = MemoryCache::new(1 << 20);
         for number in 0..50 {
-            hot.offer(key(number), &entry(3_000), true);
+            cache.insert(key(number), &entry(3_000), true);
         }
         for _ in 0..3 {
-            assert!((0..50).all(|number| hot.get(&key(number), true).is_some()));
+            assert!((0..50).all(|number| cache.get(&key(number), true).is_some()));
         }
         for number in 1_000..9_000 {
-            hot.offer(key(number), &entry(3_000), true);
+            cache.insert(key(number), &entry(3_000), true);
         }
-        let kept = (0..50).filter(|number| hot.get(&key(*number), true).is_some()).count();
+        let kept = (0..50).filter(|number| cache.get(&key(*number), true).is_some()).count();
         assert!(kept >= 45, "{kept}");
     }
 
     #[test]
     fn an_entry_over_an_eighth_is_not_kept() {
-        let hot = Hot::new(1 << 20);
-        hot.offer(key(1), &entry(1 << 17), true);
-        assert!(hot.get(&key(1), true).is_none());
-        assert_eq!(hot.bytes(), 0);
+        let cache = MemoryCache::new(1 << 20);
+        cache.insert(key(1), &entry(1 << 17), true);
+        assert!(cache.get(&key(1), true).is_none());
+        assert_eq!(cache.bytes(), 0);
     }
 
     #[test]
     fn without_a_budget_nothing_is_kept() {
-        let hot = Hot::new(0);
-        hot.offer(key(1), &entry(1), true);
-        assert!(hot.get(&key(1), true).is_none());
+        let cache = MemoryCache::new(0);
+        cache.insert(key(1), &entry(1), true);
+        assert!(cache.get(&key(1), true).is_none());
     }
 
     #[test]
     fn the_same_allocation_is_handed_out() {
-        let hot = Hot::new(1 << 20);
-        let offered = entry(100);
-        hot.offer(key(1), &offered, false);
-        assert!(Arc::ptr_eq(&offered, &hot.get(&key(1), false).unwrap()));
-        assert!(hot.get(&key(1), true).is_none());
+        let cache = MemoryCache::new(1 << 20);
+        let inserted = entry(100);
+        cache.insert(key(1), &inserted, false);
+        assert!(Arc::ptr_eq(&inserted, &cache.get(&key(1), false).unwrap()));
+        assert!(cache.get(&key(1), true).is_none());
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::bodies::Charge;
-use super::cache::Entry;
+use super::cache::CachedResponse;
 use super::variant::{Flight, FlightKey};
 use super::worker::{Outcome, Used};
 use crate::store::proof;
@@ -16,7 +16,7 @@ use crate::store::variants::{Kept, Room};
 #[derive(Clone, Debug)]
 pub(super) enum Made {
     /// In memory, ready to be sent.
-    Ready(Arc<Entry>),
+    Ready(Arc<CachedResponse>),
     /// There is no room in memory for as long as it is sent: all wait until it lies on disk.
     Writing(Outcome),
     /// On disk: so many bytes, counted where they are not in the cache.

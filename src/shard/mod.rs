@@ -60,7 +60,7 @@ use futures_lite::FutureExt;
 use self::afar::gate::Gate;
 use self::afar::variant::Asking;
 use self::bodies::BodyMemory;
-use self::cache::{Entry, Hot, HotKey};
+use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::control_link::ControlLink;
 use self::failures::Failures;
 use self::latch::Event;
@@ -172,7 +172,7 @@ pub struct Shard {
     variants: Variants,
     /// The last round in which this shard let its cache give way.
     gave_way_in: Cell<u64>,
-    hot: Hot,
+    memory_cache: MemoryCache,
     publishing: IdLocks,
     journal: Journal,
     /// Copies that have to be seen to, not all of them strays.
@@ -188,7 +188,7 @@ pub struct Shard {
     /// Questions of other shards that are being worked on.
     serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
     /// Questions for variants to other nodes.
-    asking: RefCell<HashMap<HotKey, Rc<Asking>>>,
+    asking: RefCell<HashMap<CacheKey, Rc<Asking>>>,
     /// The way of those questions to each node.
     gates: RefCell<HashMap<NodeId, Rc<Gate>>>,
     flights_ended: Cell<u64>,
@@ -278,7 +278,7 @@ impl Shard {
             originals: Originals::new(layout.clone(), mine, Arc::clone(&node.health)),
             variants: Variants::new(layout, share, move |start| usize::from(start) % shards == index),
             gave_way_in: Cell::new(0),
-            hot: Hot::new(node.settings.cache_memory_bytes / shards as u64),
+            memory_cache: MemoryCache::new(node.settings.cache_memory_bytes / shards as u64),
             node,
             metrics,
             stopping: Event::default(),
@@ -334,27 +334,27 @@ impl Shard {
         cache::heads_bytes(self.node.settings.cache_memory_bytes / self.mesh.shards() as u64)
     }
 
-    /// An answer from the memory tier.
-    pub fn hot(&self, key: &HotKey) -> Option<Arc<Entry>> {
-        let entry = self.hot.get(key, self.owns(&key.0));
+    /// A response from the memory cache.
+    pub fn cached(&self, key: &CacheKey) -> Option<Arc<CachedResponse>> {
+        let entry = self.memory_cache.get(key, self.holds(&key.0));
         if entry.is_some() {
             self.metrics.memory_hits.add();
         }
         entry
     }
 
-    /// Offers an answer to the memory tier.
-    pub fn keep_hot(&self, key: HotKey, entry: &Arc<Entry>) {
-        self.warm(key, entry, self.owns(&key.0));
+    /// Inserts a response into the memory cache.
+    pub fn insert_cached(&self, key: CacheKey, entry: &Arc<CachedResponse>) {
+        self.insert_into_cache(key, entry, self.holds(&key.0));
     }
 
-    fn warm(&self, key: HotKey, entry: &Arc<Entry>, owned: bool) {
-        self.hot.offer(key, entry, owned);
-        self.metrics.memory_bytes.set(self.hot.bytes());
-        self.metrics.memory_evictions.set(self.hot.evictions());
+    fn insert_into_cache(&self, key: CacheKey, entry: &Arc<CachedResponse>, held: bool) {
+        self.memory_cache.insert(key, entry, held);
+        self.metrics.memory_bytes.set(self.memory_cache.bytes());
+        self.metrics.memory_evictions.set(self.memory_cache.evictions());
     }
 
-    fn owns(&self, id: &ObjectId) -> bool {
+    fn holds(&self, id: &ObjectId) -> bool {
         id.shard(self.mesh.shards()) == self.index()
     }
 

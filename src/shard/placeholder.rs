@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::Shard;
-use super::cache::Entry;
+use super::cache::CachedResponse;
 use super::pre_generation::Hint;
 use super::variant::{VariantError, etag};
 use super::worker::Work;
@@ -25,7 +25,7 @@ impl Shard {
 
     async fn kept_facts(&self, id: &ObjectId, original: &Original) -> Option<Facts> {
         let key = facts::key(id);
-        if let Some(entry) = self.hot.get(&(*id, key), true) {
+        if let Some(entry) = self.memory_cache.get(&(*id, key), true) {
             return Facts::from_bytes(&entry.bytes);
         }
         let bytes = match self.variants.open(id, &key, original.format, true).await {
@@ -38,8 +38,8 @@ impl Shard {
             }
         };
         let facts = Facts::from_bytes(&bytes)?;
-        let entry = Entry::new(bytes, original.format, &etag(&key), original.modified);
-        self.warm((*id, key), &entry, true);
+        let entry = CachedResponse::new(bytes, original.format, &etag(&key), original.modified);
+        self.insert_into_cache((*id, key), &entry, true);
         Some(facts)
     }
 
@@ -47,7 +47,7 @@ impl Shard {
     pub(super) fn learn_later(self: &Rc<Self>, id: ObjectId) {
         let noted =
             || self.hints.borrow().iter().any(|hint| matches!(hint, Hint::Facts(noted) if *noted == id));
-        if self.hot.get(&(id, facts::key(&id)), true).is_none() && !noted() {
+        if self.memory_cache.get(&(id, facts::key(&id)), true).is_none() && !noted() {
             self.hint(Hint::Facts(id));
         }
     }

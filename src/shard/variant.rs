@@ -12,7 +12,7 @@ use futures_lite::future;
 
 use super::Shard;
 use super::bodies::Charge;
-use super::cache::Entry;
+use super::cache::CachedResponse;
 use super::disk::Made;
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
@@ -43,7 +43,7 @@ pub struct Variant {
 #[derive(Debug)]
 pub enum VariantBody {
     /// In memory, ready to be sent.
-    Ready(Arc<Entry>),
+    Ready(Arc<CachedResponse>),
     /// On disk.
     File(VariantFile),
 }
@@ -175,7 +175,7 @@ impl Shard {
         };
         let key = (ask.id, ask.key, ask.recipe.format);
         loop {
-            if let Some(entry) = self.hot.get(&(ask.id, ask.key), true) {
+            if let Some(entry) = self.memory_cache.get(&(ask.id, ask.key), true) {
                 self.metrics.memory_hits.add();
                 return Ok(Variant::found(VariantBody::Ready(entry), Cache::Memory));
             }
@@ -214,7 +214,7 @@ impl Shard {
     pub(super) async fn own_kept(&self, ask: &VariantAsk) -> Option<Variant> {
         let Ok(Found::Here(original)) = self.originals.find(&ask.id).await else { return None };
         let key = (ask.id, ask.key, ask.recipe.format);
-        if let Some(entry) = self.hot.get(&(ask.id, ask.key), true) {
+        if let Some(entry) = self.memory_cache.get(&(ask.id, ask.key), true) {
             self.metrics.memory_hits.add();
             return Some(Variant::found(VariantBody::Ready(entry), Cache::Memory));
         }
@@ -245,8 +245,8 @@ impl Shard {
                     Some(charge) => charge.hold(bytes),
                     None => bytes,
                 };
-                let entry = Entry::new(bytes, format, &etag(&ask.key), original.modified);
-                self.warm((ask.id, ask.key), &entry, true);
+                let entry = CachedResponse::new(bytes, format, &etag(&ask.key), original.modified);
+                self.insert_into_cache((ask.id, ask.key), &entry, true);
                 Some(VariantBody::Ready(entry))
             }
             Ok(Some(Kept::File(file, length))) => {
@@ -386,8 +386,8 @@ impl Shard {
                     return;
                 };
                 let bytes = charge.hold(bytes.clone());
-                let entry = Entry::new(bytes, key.2, &etag(&key.1), flight.modified);
-                self.warm((key.0, key.1), &entry, true);
+                let entry = CachedResponse::new(bytes, key.2, &etag(&key.1), flight.modified);
+                self.insert_into_cache((key.0, key.1), &entry, true);
                 *flight.made.borrow_mut() = Some(Made::Ready(entry));
             }
             Outcome::Failed(Fault::Corrupt(stamp)) => {

@@ -18,7 +18,7 @@ use crate::object::{Format, ObjectId};
 use crate::shard::Shard;
 use crate::shard::afar::NotFound;
 use crate::shard::afar::fetch::{Fetched, PATIENCE};
-use crate::shard::cache::{self, Entry};
+use crate::shard::cache::{self, CachedResponse};
 use crate::shard::message::{Opened, Verified};
 use crate::store::StoreError;
 use crate::store::originals::{Found, Original};
@@ -218,8 +218,8 @@ async fn read(
     let charge = if is_long { None } else { context.shard.node.bodies.reserve(original.length) };
     if let Some(charge) = charge {
         let bytes = charge.hold(read_verified(context, id, original, &reader, verified).await?);
-        let entry = Entry::new(bytes, original.format, &etag, original.modified);
-        context.shard.keep_hot(cache::stored_key(id, original.format), &entry);
+        let entry = CachedResponse::new(bytes, original.format, &etag, original.modified);
+        context.shard.insert_cached(cache::stored_key(id, original.format), &entry);
         return Ok(ready(&entry, freshness, headers, Cache::Disk));
     }
     let report = report_when_read(context, id, original);

@@ -42,7 +42,7 @@ impl Shard {
                 continue;
             };
             let now = self.node.control.now();
-            for listed in page.images.iter().filter(|listed| self.owns(&listed.id)) {
+            for listed in page.images.iter().filter(|listed| self.holds(&listed.id)) {
                 self.strays.borrow_mut().record(listed.id, now);
             }
             match page.next {

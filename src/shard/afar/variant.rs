@@ -12,7 +12,7 @@ use std::time::Instant;
 use futures_lite::future;
 
 use super::super::Shard;
-use super::super::cache::{Entry, HotKey};
+use super::super::cache::{CacheKey, CachedResponse};
 use super::super::latch::Event;
 use super::super::mesh::AskError;
 use super::super::message::VariantAsk;
@@ -39,7 +39,7 @@ pub enum Anywhere {
     /// By this node.
     Here(Variant),
     /// By another; in memory, ready to be sent.
-    Ready(Arc<Entry>, Cache),
+    Ready(Arc<CachedResponse>, Cache),
     /// By another; a long one, proven as it comes.
     Stream(Stored, Box<Stream>),
 }
@@ -65,7 +65,7 @@ pub(in crate::shard) struct Asking {
 /// What can be given to everybody who waits.
 #[derive(Clone, Debug)]
 enum Shared {
-    Entry(Arc<Entry>),
+    Entry(Arc<CachedResponse>),
     /// Too long for memory: it is made now, and each asks for it.
     Long,
 }
@@ -73,7 +73,7 @@ enum Shared {
 /// Ends a question, whatever happened to whoever asked.
 struct Leader<'a> {
     shard: &'a Shard,
-    key: HotKey,
+    key: CacheKey,
     asking: Rc<Asking>,
 }
 
@@ -283,7 +283,8 @@ impl Shard {
         };
         match opened.body.collect(WHOLE_BYTES_MAX as usize).await {
             Ok(bytes) => {
-                let entry = Entry::new(charge.hold(bytes), stored.format, &etag(key), stored.uploaded);
+                let entry =
+                    CachedResponse::new(charge.hold(bytes), stored.format, &etag(key), stored.uploaded);
                 Word::Given(Anywhere::Ready(entry, Cache::Peer))
             }
             Err(_) => Word::Said(Said::Nothing),
@@ -310,7 +311,7 @@ async fn refusal(opened: Opened) -> Word {
 }
 
 impl<'a> Leader<'a> {
-    fn new(shard: &'a Shard, key: HotKey) -> Self {
+    fn new(shard: &'a Shard, key: CacheKey) -> Self {
         let asking = Rc::<Asking>::default();
         shard.asking.borrow_mut().insert(key, Rc::clone(&asking));
         Self { shard, key, asking }
