@@ -13,7 +13,7 @@ use crate::object::ObjectId;
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
-use crate::shard::worker::{Assistant, Worker};
+use crate::shard::worker::{HelperHandle, ResizeWorker};
 use crate::shard::{NodeContext, Shard};
 use crate::telemetry::metrics::ShardMetrics;
 
@@ -58,8 +58,8 @@ impl ShardThread {
     /// Why a thread or executor could not be started.
     pub(super) fn start(self) -> Result<ExecutorJoinHandle<()>, String> {
         // What waits stands in the shard's own queue.
-        let (lane, jobs) = flume::bounded(1);
-        let worker = Worker {
+        let (to_worker, jobs) = flume::bounded(1);
+        let worker = ResizeWorker {
             jobs,
             mailbox: self.senders[self.index].clone(),
             memory: Arc::clone(&self.memory),
@@ -70,7 +70,7 @@ impl ShardThread {
             shard: self.index,
             cache_bytes_max: self.node.cache_share(self.senders.len()),
             // This very binary, also after it has been replaced on disk.
-            helper: Some(Assistant::new("/proc/self/exe".into())),
+            helper: Some(HelperHandle::new("/proc/self/exe".into())),
             health: Arc::clone(&self.node.health),
         };
         std::thread::Builder::new()
@@ -82,18 +82,18 @@ impl ShardThread {
             .io_memory(IO_MEMORY_BYTES)
             .ring_depth(RING_DEPTH)
             .preempt_timer(PREEMPT)
-            .spawn(move || self.run(lane))
+            .spawn(move || self.run(to_worker))
             .map_err(|error| error.to_string())
     }
 
-    async fn run(self, lane: flume::Sender<crate::shard::worker::Job>) {
+    async fn run(self, to_worker: flume::Sender<crate::shard::worker::ResizeJob>) {
         let ended = self.ended;
         let mesh = Mesh::new(self.index, self.senders, Arc::clone(&self.metrics));
         let shard = Rc::new(Shard::new(
             self.node,
             self.metrics,
             mesh,
-            lane,
+            to_worker,
             &self.quarantined,
             &self.strays,
             self.view,

@@ -8,7 +8,7 @@ use super::Shard;
 use super::bodies::Charge;
 use super::cache::CachedResponse;
 use super::variant::{Flight, FlightKey};
-use super::worker::{Outcome, Used};
+use super::worker::{CachedFile, ResizeOutcome};
 use crate::store::proof;
 use crate::store::variants::{Kept, Room};
 
@@ -18,7 +18,7 @@ pub(super) enum Made {
     /// In memory, ready to be sent.
     Ready(Arc<CachedResponse>),
     /// There is no room in memory for as long as it is sent: all wait until it lies on disk.
-    Writing(Outcome),
+    Writing(ResizeOutcome),
     /// On disk: so many bytes, counted where they are not in the cache.
     File(Arc<OwnedFd>, u64, Option<Arc<Charge>>),
     /// Neither memory nor disk had room for it.
@@ -27,7 +27,7 @@ pub(super) enum Made {
 
 impl Shard {
     /// What a job made lies on disk, or could not be kept: now nobody needs it in memory any more.
-    pub(super) fn kept_on_disk(self: &Rc<Self>, job: u64, name: FlightKey, used: [Option<Used>; 2]) {
+    pub(super) fn kept_on_disk(self: &Rc<Self>, job: u64, name: FlightKey, used: [Option<CachedFile>; 2]) {
         let shard = Rc::clone(self);
         self.spawn(async move {
             if let Some(flight) = shard.underway(&name).filter(|flight| flight.job == job) {
@@ -56,8 +56,8 @@ impl Shard {
         flight.tell(&outcome);
     }
 
-    async fn write_unnamed(&self, job: u64, outcome: &Outcome) -> Made {
-        let Outcome::Made(bytes, ..) = outcome else { return Made::NoRoom };
+    async fn write_unnamed(&self, job: u64, outcome: &ResizeOutcome) -> Made {
+        let ResizeOutcome::Made(bytes, ..) = outcome else { return Made::NoRoom };
         let length = bytes.len() as u64;
         let Some(charge) = self.node.unnamed.reserve(length) else { return Made::NoRoom };
         let (temporary, contents) = (self.node.layout.temporary_sent(self.index(), job), bytes.clone());
@@ -71,7 +71,7 @@ impl Shard {
         }
     }
 
-    async fn count_used(&self, Used { id, key, cached, length, disk_bytes }: Used) {
+    async fn count_used(&self, CachedFile { id, key, cached, length, disk_bytes }: CachedFile) {
         self.variants.used(&id, &key, cached, length, disk_bytes).await;
         self.report_disk();
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use super::variant::{FlightKey, VariantError};
-use super::worker::Fault;
+use super::worker::ResizeError;
 use crate::object::{Format, ObjectId};
 
 /// After the first failure. With the default deadline of 10 s a variant that is asked for all the time then takes at most
@@ -64,21 +64,21 @@ impl Failures {
         &mut self,
         key: &FlightKey,
         source: Format,
-        fault: &Fault,
+        fault: &ResizeError,
         [used, deadline]: [Duration; 2],
         now: Instant,
     ) {
         let what = match fault {
             // With less, waiting was the longer part, and the next try may find the node idle.
-            Fault::Deadline if used * 2 >= deadline => What::Variant(*key),
+            ResizeError::Deadline if used * 2 >= deadline => What::Variant(*key),
             // Whatever is asked of it, it is decoded first.
-            Fault::Panicked if source == Format::Avif => What::Image(key.0),
-            Fault::Panicked => What::Variant(*key),
+            ResizeError::Panicked if source == Format::Avif => What::Image(key.0),
+            ResizeError::Panicked => What::Variant(*key),
             _ => return,
         };
         let back_off =
             self.0.peek(&what).map_or(BACK_OFF_FIRST, |last| (last.back_off * 2).min(BACK_OFF_MAX));
-        let is_too_slow = *fault == Fault::Deadline;
+        let is_too_slow = *fault == ResizeError::Deadline;
         self.0.put(what, Failure { is_too_slow, back_off, until: now + back_off });
     }
 
@@ -111,7 +111,7 @@ mod tests {
         let (mut failures, mut now) = (Failures::default(), Instant::now());
         for expected in [30, 60, 120, 240, 480, 960, 1920, 3600, 3600] {
             assert_eq!(failures.refusal(&key(1), now), None);
-            failures.note(&key(1), Format::Gif, &Fault::Deadline, [DEADLINE, DEADLINE], now);
+            failures.note(&key(1), Format::Gif, &ResizeError::Deadline, [DEADLINE, DEADLINE], now);
             assert_eq!(failures.refusal(&key(1), now), Some(VariantError::TooSlow(seconds(expected))));
             assert_eq!(failures.refusal(&key(2), now), None);
             let just_before = now + seconds(expected) - Duration::from_millis(1);
@@ -119,7 +119,7 @@ mod tests {
             now += seconds(expected);
         }
         failures.forget(&key(1));
-        failures.note(&key(1), Format::Gif, &Fault::Deadline, [DEADLINE, DEADLINE], now);
+        failures.note(&key(1), Format::Gif, &ResizeError::Deadline, [DEADLINE, DEADLINE], now);
         assert_eq!(failures.refusal(&key(1), now), Some(VariantError::TooSlow(BACK_OFF_FIRST)));
     }
 
@@ -127,8 +127,9 @@ mod tests {
     fn a_job_that_waited_or_was_not_wanted_is_not_remembered() {
         let (mut failures, now) = (Failures::default(), Instant::now());
         let waited = [Duration::from_millis(4999), DEADLINE];
-        failures.note(&key(1), Format::Gif, &Fault::Deadline, waited, now);
-        for fault in [Fault::Cancelled, Fault::GaveWay, Fault::Gone, Fault::NoHelper] {
+        failures.note(&key(1), Format::Gif, &ResizeError::Deadline, waited, now);
+        for fault in [ResizeError::Cancelled, ResizeError::GaveWay, ResizeError::Gone, ResizeError::NoHelper]
+        {
             failures.note(&key(1), Format::Gif, &fault, [DEADLINE, DEADLINE], now);
         }
         assert_eq!(failures.refusal(&key(1), now), None);
@@ -139,10 +140,10 @@ mod tests {
         let (mut failures, now) = (Failures::default(), Instant::now());
         let spent = [Duration::ZERO, DEADLINE];
         let other = (key(1).0, [9; 16], Format::Jpeg);
-        failures.note(&key(1), Format::Png, &Fault::Panicked, spent, now);
+        failures.note(&key(1), Format::Png, &ResizeError::Panicked, spent, now);
         assert_eq!(failures.refusal(&key(1), now), Some(VariantError::Panicked));
         assert_eq!(failures.refusal(&other, now), None);
-        failures.note(&key(1), Format::Avif, &Fault::Panicked, spent, now);
+        failures.note(&key(1), Format::Avif, &ResizeError::Panicked, spent, now);
         assert_eq!(failures.refusal(&other, now), Some(VariantError::Panicked));
         assert_eq!(failures.refusal(&other, now + BACK_OFF_FIRST), None);
     }
@@ -154,7 +155,7 @@ mod tests {
             let mut digest = [0; 20];
             digest[..8].copy_from_slice(&number.to_le_bytes());
             let key = (ObjectId::from_digest(digest), [0; 16], Format::Webp);
-            failures.note(&key, Format::Gif, &Fault::Deadline, [DEADLINE, DEADLINE], now);
+            failures.note(&key, Format::Gif, &ResizeError::Deadline, [DEADLINE, DEADLINE], now);
         }
         assert_eq!(failures.0.len(), REMEMBERED_MAX.get());
     }

@@ -10,21 +10,21 @@ use std::time::Instant;
 
 use super::Shard;
 use super::variant::Flight;
-use super::worker::{Fault, Job, Outcome};
+use super::worker::{ResizeError, ResizeJob, ResizeOutcome};
 use crate::peer::requester::Requester;
 use crate::telemetry::metrics::Resize;
 
 impl Shard {
     /// Puts a job into the queue. False: it is the one that has to go, because the queue is full, or its turn would
     /// come after its deadline.
-    pub(super) fn enqueue(&self, job: Job, requester: Requester) -> bool {
+    pub(super) fn enqueue(&self, job: ResizeJob, requester: Requester) -> bool {
         if self.comes_too_late(requester) {
             // Better to say so at once.
             return false;
         }
         let Ok(displaced) = self.queue.borrow_mut().push(job.number, requester, job) else { return false };
         if let Some((number, _)) = displaced {
-            self.end_waiting(number, Resize::Refused, Fault::Displaced);
+            self.end_waiting(number, Resize::Refused, ResizeError::Displaced);
         }
         true
     }
@@ -47,9 +47,9 @@ impl Shard {
         if let Some(job) = left {
             let is_late = Instant::now() >= job.deadline;
             let (outcome, fault) = if is_late {
-                (Resize::Deadline, Fault::Deadline)
+                (Resize::Deadline, ResizeError::Deadline)
             } else {
-                (Resize::Cancelled, Fault::Cancelled)
+                (Resize::Cancelled, ResizeError::Cancelled)
             };
             self.end_waiting(job.number, outcome, fault);
         }
@@ -61,7 +61,7 @@ impl Shard {
         if self.in_hand.get().is_none()
             && let Some((number, job)) = self.queue.borrow_mut().pop()
             // The worker lives as long as the shard, and takes a job before it says that it has made it.
-            && self.lane.try_send(job).is_ok()
+            && self.worker.try_send(job).is_ok()
         {
             self.in_hand.set(Some(number));
         }
@@ -87,14 +87,14 @@ impl Shard {
     }
 
     /// A job that was in the queue will not be made.
-    fn end_waiting(&self, number: u64, counted: Resize, fault: Fault) {
+    fn end_waiting(&self, number: u64, counted: Resize, fault: ResizeError) {
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&number) else { return };
         if flight.is_variant {
             self.metrics.resize_queue.sub();
             self.metrics.resize(counted);
         }
         self.end_flight(&key, number);
-        flight.tell(&Outcome::Failed(fault));
+        flight.tell(&ResizeOutcome::Failed(fault));
     }
 
     /// Tells the worker whether what it makes ahead has to give way.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::variant::{FlightKey, Variant, VariantError};
-use super::worker::{Outcome, Used};
+use super::worker::{CachedFile, ResizeOutcome};
 use crate::cluster::view::View;
 use crate::image::facts::Facts;
 use crate::image::recipe::Recipe;
@@ -48,7 +48,7 @@ pub enum Message {
         /// The job's number.
         job: u64,
         /// How it ended.
-        outcome: Outcome,
+        outcome: ResizeOutcome,
         /// How long the worker was busy with it.
         took: Duration,
         /// How long of that a processor worked on it, the worker's or the helper process's.
@@ -61,7 +61,7 @@ pub enum Message {
         /// What the job made.
         name: FlightKey,
         /// The files that it has written or read there.
-        used: [Option<Used>; 2],
+        used: [Option<CachedFile>; 2],
     },
     /// Control: the listener; requests may come.
     Listen(OwnedFd),

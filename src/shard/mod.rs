@@ -72,7 +72,7 @@ use self::pre_generation::Hints;
 use self::queue::FairQueue;
 use self::rate::RateLimit;
 use self::variant::{Flight, FlightKey};
-use self::worker::Job;
+use self::worker::ResizeJob;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::stray::Strays;
 use crate::cluster::view::View;
@@ -178,11 +178,11 @@ pub struct Shard {
     /// Copies that have to be seen to, not all of them strays.
     strays: RefCell<Strays>,
     /// Jobs that wait for the worker.
-    queue: RefCell<FairQueue<Job>>,
+    queue: RefCell<FairQueue<ResizeJob>>,
     /// Those of them that somebody waits for, for the worker.
     wanted: Arc<AtomicUsize>,
     /// To the worker, and the job that it has.
-    lane: flume::Sender<Job>,
+    worker: flume::Sender<ResizeJob>,
     in_hand: Cell<Option<u64>>,
     flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
     /// Questions of other shards that are being worked on.
@@ -250,13 +250,13 @@ impl NodeContext {
 }
 
 impl Shard {
-    /// Shard number `index` of the node. `lane` leads to its worker, `quarantined` are the node's
+    /// Shard number `index` of the node. `worker` leads to its worker, `quarantined` are the node's
     /// ids with a bad copy, `strays` those with copies to be seen to, `view` is what it believes of the cluster until control sends another.
     pub fn new(
         node: Arc<NodeContext>,
         metrics: Arc<ShardMetrics>,
         mesh: Mesh,
-        lane: flume::Sender<Job>,
+        worker: flume::Sender<ResizeJob>,
         quarantined: &[ObjectId],
         strays: &[ObjectId],
         view: Arc<View>,
@@ -291,7 +291,7 @@ impl Shard {
             strays: RefCell::new(here),
             queue: RefCell::new(FairQueue::new(queue_max)),
             wanted: Arc::default(),
-            lane,
+            worker,
             in_hand: Cell::new(None),
             flights: RefCell::default(),
             serving: RefCell::default(),

@@ -7,7 +7,7 @@ use super::Shard;
 use super::cache::CachedResponse;
 use super::pre_generation::Hint;
 use super::variant::{VariantError, etag};
-use super::worker::Work;
+use super::worker::ResizeWork;
 use crate::image::facts::{self, Facts};
 use crate::object::ObjectId;
 use crate::peer::requester::Requester;
@@ -64,7 +64,7 @@ impl Shard {
         if self.kept_facts(id, &original).await.is_some() || self.underway(&key).is_some() {
             return Ok(());
         }
-        let flight = self.take_off(Work::Facts, key, &original, Requester::Background)?;
+        let flight = self.take_off(ResizeWork::Facts, key, &original, Requester::Background)?;
         self.wait(key, flight, Requester::Background).await.map(drop)
     }
 }

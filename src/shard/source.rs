@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use sha1::{Digest, Sha1};
 
-use super::worker::{Fault, Job};
+use super::worker::{ResizeError, ResizeJob};
 use crate::image::intermediate;
 use crate::object::ObjectId;
 use crate::store::StoreError;
@@ -18,7 +18,7 @@ const HEAD_BYTES: usize = 64 << 10;
 const HEAD_BYTES_MAX: usize = 1 << 20;
 
 /// A file and what of it has been read.
-pub(super) struct Source {
+pub(super) struct SourceFile {
     file: File,
     stamp: Stamp,
     length: usize,
@@ -28,10 +28,10 @@ pub(super) struct Source {
     head: Option<Vec<u8>>,
 }
 
-impl Source {
+impl SourceFile {
     /// # Errors
-    /// [`Fault::Gone`] and [`Fault::Unreadable`].
-    pub(super) fn open(job: &Job) -> Result<Self, Fault> {
+    /// [`ResizeError::Gone`] and [`ResizeError::Unreadable`].
+    pub(super) fn open(job: &ResizeJob) -> Result<Self, ResizeError> {
         let file = File::open(&job.path).map_err(unreadable)?;
         let stat = rustix::fs::fstat(&file).map_err(|error| unreadable(error.into()))?;
         let stamp = Stamp::new(&stat);
@@ -49,8 +49,8 @@ impl Source {
     /// told from its data.
     ///
     /// # Errors
-    /// [`Fault::Unreadable`].
-    pub(super) fn read_head(&mut self) -> Result<bool, Fault> {
+    /// [`ResizeError::Unreadable`].
+    pub(super) fn read_head(&mut self) -> Result<bool, ResizeError> {
         let mut want = HEAD_BYTES;
         while self.is_verified && want <= HEAD_BYTES_MAX && self.read.len() < self.length {
             self.read_to(want)?;
@@ -66,13 +66,13 @@ impl Source {
     /// Reads what is left, and proves it by the id.
     ///
     /// # Errors
-    /// [`Fault::Unreadable`] and [`Fault::Corrupt`].
-    pub(super) fn read_all(&mut self, job: &Job) -> Result<(), Fault> {
+    /// [`ResizeError::Unreadable`] and [`ResizeError::Corrupt`].
+    pub(super) fn read_all(&mut self, job: &ResizeJob) -> Result<(), ResizeError> {
         self.head = None;
         self.read.reserve_exact(self.length.saturating_sub(self.read.len()));
         self.file.read_to_end(&mut self.read).map_err(unreadable)?;
         if !self.is_verified && ObjectId::from_digest(Sha1::digest(&self.read).into()) != job.id {
-            return Err(Fault::Corrupt(self.stamp));
+            return Err(ResizeError::Corrupt(self.stamp));
         }
         Ok(())
     }
@@ -87,19 +87,19 @@ impl Source {
         self.head.as_deref().unwrap_or(&self.read)
     }
 
-    fn read_to(&mut self, length: usize) -> Result<(), Fault> {
+    fn read_to(&mut self, length: usize) -> Result<(), ResizeError> {
         let more = length.saturating_sub(self.read.len()) as u64;
         (&mut self.file).take(more).read_to_end(&mut self.read).map_err(unreadable)?;
         Ok(())
     }
 }
 
-fn unreadable(error: io::Error) -> Fault {
+fn unreadable(error: io::Error) -> ResizeError {
     match error.kind() {
-        io::ErrorKind::NotFound => Fault::Gone,
+        io::ErrorKind::NotFound => ResizeError::Gone,
         _ => match StoreError::new("read an image", error) {
-            StoreError::NoDescriptor => Fault::NoDescriptor,
-            error => Fault::Unreadable(error.to_string()),
+            StoreError::NoDescriptor => ResizeError::NoDescriptor,
+            error => ResizeError::Unreadable(error.to_string()),
         },
     }
 }

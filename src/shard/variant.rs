@@ -18,7 +18,7 @@ use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use super::rate::TooFast;
 use super::timings::Spent;
-use super::worker::{Fault, Job, Outcome, Work};
+use super::worker::{ResizeError, ResizeJob, ResizeOutcome, ResizeWork};
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;
@@ -104,7 +104,7 @@ pub(super) struct Flight {
     source: Format,
     cancelled: Arc<AtomicBool>,
     pub(super) ahead: Arc<AtomicBool>,
-    pub(super) waiting: RefCell<Vec<oneshot::Sender<Outcome>>>,
+    pub(super) waiting: RefCell<Vec<oneshot::Sender<ResizeOutcome>>>,
     interested: Cell<usize>,
     modified: SystemTime,
     /// Set once made, until it lies on disk, so that nobody makes it again in between.
@@ -139,7 +139,7 @@ impl Flight {
     }
 
     /// Tells everybody who waits how it ended.
-    pub(super) fn tell(&self, outcome: &Outcome) {
+    pub(super) fn tell(&self, outcome: &ResizeOutcome) {
         for waiting in self.waiting.take() {
             waiting.send(outcome.clone());
         }
@@ -199,7 +199,7 @@ impl Shard {
             }
         }
         self.charge(ask.requester)?;
-        let flight = self.take_off(Work::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
+        let flight = self.take_off(ResizeWork::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
         let (body, spent) = self.wait(key, flight, ask.requester).await?;
         Ok(Variant { body, cache: Cache::Miss, spent })
     }
@@ -266,12 +266,12 @@ impl Shard {
     /// Puts a job into the queue.
     pub(super) fn take_off(
         &self,
-        work: Work,
+        work: ResizeWork,
         key: FlightKey,
         original: &Original,
         requester: Requester,
     ) -> Result<Rc<Flight>, VariantError> {
-        let is_variant = matches!(work, Work::Variant(_));
+        let is_variant = matches!(work, ResizeWork::Variant(_));
         if let Some(error) = self.failures.borrow_mut().refusal(&key, Instant::now()) {
             return Err(error);
         }
@@ -280,7 +280,7 @@ impl Shard {
         let cancelled = Arc::new(AtomicBool::new(false));
         let ahead = Arc::new(AtomicBool::new(requester == Requester::Background));
         let now = Instant::now();
-        let job = Job {
+        let job = ResizeJob {
             number,
             id: key.0,
             key: key.1,
@@ -334,12 +334,12 @@ impl Shard {
         let seat = Seat { shard: self, key, flight, requester };
         let late = async {
             glommio::timer::sleep(self.node.settings.resize_deadline).await;
-            Some(Outcome::Failed(Fault::Deadline))
+            Some(ResizeOutcome::Failed(ResizeError::Deadline))
         };
         let spent = match future::or(outcome, late).await {
-            Some(Outcome::Failed(Fault::Gone)) => return Err(self.gone(&key.0).await),
-            Some(Outcome::Failed(fault)) => return Err(fault.into()),
-            Some(Outcome::Made(_, _, spent)) => spent,
+            Some(ResizeOutcome::Failed(ResizeError::Gone)) => return Err(self.gone(&key.0).await),
+            Some(ResizeOutcome::Failed(fault)) => return Err(fault.into()),
+            Some(ResizeOutcome::Made(_, _, spent)) => spent,
             // Without an outcome the flight was dropped with the shard.
             None => Spent::default(),
         };
@@ -359,13 +359,13 @@ impl Shard {
 
     /// The worker has ended a job: tells everybody who waits. What was made is written to disk
     /// by the worker, and [told](Shard::kept_on_disk).
-    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: Outcome, took: Duration, used: Duration) {
+    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: ResizeOutcome, took: Duration, used: Duration) {
         self.feed_next();
         let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
         self.pace.borrow_mut().note(took);
         match &outcome {
-            Outcome::Made(..) => self.failures.borrow_mut().forget(&key),
-            Outcome::Failed(fault) => {
+            ResizeOutcome::Made(..) => self.failures.borrow_mut().forget(&key),
+            ResizeOutcome::Failed(fault) => {
                 let times = [used, self.node.settings.resize_deadline];
                 self.failures.borrow_mut().note(&key, flight.source, fault, times, Instant::now());
             }
@@ -375,7 +375,7 @@ impl Shard {
             self.metrics.resize(counted(&outcome));
         }
         match &outcome {
-            Outcome::Made(bytes, stamp, _) => {
+            ResizeOutcome::Made(bytes, stamp, _) => {
                 self.originals.set_verified(&key.0, *stamp);
                 if flight.is_variant {
                     self.learn_later(key.0);
@@ -390,16 +390,16 @@ impl Shard {
                 self.insert_into_cache((key.0, key.1), &entry, true);
                 *flight.made.borrow_mut() = Some(Made::Ready(entry));
             }
-            Outcome::Failed(Fault::Corrupt(stamp)) => {
+            ResizeOutcome::Failed(ResizeError::Corrupt(stamp)) => {
                 self.end_flight(&key, job);
                 self.condemn(Verified { id: key.0, format: flight.source, stamp: *stamp, right: false });
             }
-            Outcome::Failed(Fault::Unreadable(error)) => {
+            ResizeOutcome::Failed(ResizeError::Unreadable(error)) => {
                 self.end_flight(&key, job);
                 let error = StoreError::new("read an image", io::Error::other(error.clone()));
                 self.originals.set_unreadable(&key.0, &error);
             }
-            Outcome::Failed(_) => self.end_flight(&key, job),
+            ResizeOutcome::Failed(_) => self.end_flight(&key, job),
         }
         flight.tell(&outcome);
     }
@@ -414,13 +414,13 @@ impl Shard {
     }
 }
 
-const fn counted(outcome: &Outcome) -> Resize {
+const fn counted(outcome: &ResizeOutcome) -> Resize {
     match outcome {
-        Outcome::Made(..) => Resize::Ok,
-        Outcome::Failed(Fault::Deadline) => Resize::Deadline,
-        Outcome::Failed(Fault::Cancelled | Fault::GaveWay) => Resize::Cancelled,
-        Outcome::Failed(Fault::Displaced) => Resize::Refused,
-        Outcome::Failed(_) => Resize::Failed,
+        ResizeOutcome::Made(..) => Resize::Ok,
+        ResizeOutcome::Failed(ResizeError::Deadline) => Resize::Deadline,
+        ResizeOutcome::Failed(ResizeError::Cancelled | ResizeError::GaveWay) => Resize::Cancelled,
+        ResizeOutcome::Failed(ResizeError::Displaced) => Resize::Refused,
+        ResizeOutcome::Failed(_) => Resize::Failed,
     }
 }
 
@@ -451,20 +451,20 @@ impl From<StoreError> for VariantError {
     }
 }
 
-impl From<Fault> for VariantError {
-    fn from(fault: Fault) -> Self {
+impl From<ResizeError> for VariantError {
+    fn from(fault: ResizeError) -> Self {
         match fault {
-            Fault::Variant(fault) => Self::Fault(fault),
-            Fault::Refused(sentence) => Self::Elsewhere(sentence),
-            Fault::Gone => Self::Absent,
-            Fault::Corrupt(_) => Self::Damaged,
-            Fault::Unreadable(error) => Self::Disk(error),
-            Fault::NoDescriptor => Self::NoDescriptor,
-            Fault::Deadline | Fault::Cancelled => Self::Deadline,
-            Fault::Displaced => Self::Busy,
-            Fault::GaveWay => Self::GaveWay,
-            Fault::Panicked => Self::Panicked,
-            Fault::NoHelper => Self::Busy,
+            ResizeError::Variant(fault) => Self::Fault(fault),
+            ResizeError::Refused(sentence) => Self::Elsewhere(sentence),
+            ResizeError::Gone => Self::Absent,
+            ResizeError::Corrupt(_) => Self::Damaged,
+            ResizeError::Unreadable(error) => Self::Disk(error),
+            ResizeError::NoDescriptor => Self::NoDescriptor,
+            ResizeError::Deadline | ResizeError::Cancelled => Self::Deadline,
+            ResizeError::Displaced => Self::Busy,
+            ResizeError::GaveWay => Self::GaveWay,
+            ResizeError::Panicked => Self::Panicked,
+            ResizeError::NoHelper => Self::Busy,
         }
     }
 }

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::helper::{Helper, HelperError, Made, Task};
+use super::helper::{Helper, HelperError, HelperOutput, HelperTask};
 use super::memory::DecodeMemory;
 use super::message::Message;
-use super::source::Source;
+use super::source::SourceFile;
 use super::timings::{Spent, Steps};
 use crate::image::facts;
 use crate::image::header::Limits;
@@ -36,7 +36,7 @@ use crate::telemetry::metrics::{ShardMetrics, Stage};
 
 /// What a job makes of an image.
 #[derive(Clone, Debug)]
-pub enum Work {
+pub enum ResizeWork {
     /// A variant.
     Variant(Recipe),
     /// Its facts, as the bytes to keep.
@@ -45,7 +45,7 @@ pub enum Work {
 
 /// One piece of work.
 #[derive(Debug)]
-pub struct Job {
+pub struct ResizeJob {
     /// The shard's number for it.
     pub number: u64,
     /// Of which image.
@@ -59,7 +59,7 @@ pub struct Job {
     /// The stamp of the file that needs no hashing, if any.
     pub verified: Option<Stamp>,
     /// What to make.
-    pub work: Work,
+    pub work: ResizeWork,
     /// When nobody waits for it any more.
     pub deadline: Instant,
     /// Set when nobody wants it any more.
@@ -75,16 +75,16 @@ pub struct Job {
 
 /// How a job ended.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum ResizeOutcome {
     /// What was made, the stamp of the source, whose bytes are right, and how long it took.
     Made(Bytes, Stamp, Spent),
     /// It could not be made.
-    Failed(Fault),
+    Failed(ResizeError),
 }
 
 /// Why a variant could not be made. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ResizeError {
     /// The image's or the request's fault; a retry gives the same.
     Variant(VariantFault),
     /// The same, in the words of the helper process.
@@ -113,7 +113,7 @@ pub enum Fault {
 
 /// A file of the cache that lies on disk: a job has written or read it.
 #[derive(Debug)]
-pub struct Used {
+pub struct CachedFile {
     /// Of which image.
     pub id: ObjectId,
     /// Its name among what is kept of the image.
@@ -127,15 +127,15 @@ pub struct Used {
 }
 
 /// The samples that a job began with: themselves, if they are not kept yet.
-type Samples = (Used, Option<Vec<u8>>);
+type Samples = (CachedFile, Option<Vec<u8>>);
 
 /// The shard has ended.
-struct Gone;
+struct ShardGone;
 
 /// What a worker needs beside its jobs.
-pub struct Worker {
+pub struct ResizeWorker {
     /// The jobs, one at a time: the next one comes when the last one's result was posted.
-    pub jobs: flume::Receiver<Job>,
+    pub jobs: flume::Receiver<ResizeJob>,
     /// The shard's mailbox.
     pub mailbox: flume::Sender<Message>,
     /// The node's budget.
@@ -155,12 +155,12 @@ pub struct Worker {
     /// Whether the disk takes anything.
     pub health: Arc<Health>,
     /// Who does what cannot be interrupted; without, the worker does it itself.
-    pub helper: Option<Assistant>,
+    pub helper: Option<HelperHandle>,
 }
 
 /// A worker's helper process, and what the worker notes about it.
 #[derive(Debug)]
-pub struct Assistant {
+pub struct HelperHandle {
     helper: RefCell<Helper>,
     /// Processor time that the process has spent on the job under way.
     used: Cell<Duration>,
@@ -171,7 +171,7 @@ pub struct Assistant {
 /// Strangers may make the process end: between two lines about that there is at least this much time.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
 
-impl Assistant {
+impl HelperHandle {
     /// One that runs this binary when it is needed.
     pub fn new(program: PathBuf) -> Self {
         let helper = RefCell::new(Helper::new(program));
@@ -188,7 +188,7 @@ impl Assistant {
     }
 }
 
-impl Worker {
+impl ResizeWorker {
     /// Works until the shard is gone. Run this on a thread of its own.
     pub fn run(self) {
         if let Some(core) = self.core {
@@ -208,15 +208,15 @@ impl Worker {
             self.metrics.stage(Stage::Queue, started.saturating_duration_since(job.queued));
             let (outcome, samples) = match catch_unwind(AssertUnwindSafe(|| self.make(&job))) {
                 Ok(Ok(made)) => made,
-                Ok(Err(fault)) => (Outcome::Failed(fault), None),
+                Ok(Err(fault)) => (ResizeOutcome::Failed(fault), None),
                 Err(_) => {
                     log::error!(object:% = job.id; "making a variant panicked");
-                    (Outcome::Failed(Fault::Panicked), None)
+                    (ResizeOutcome::Failed(ResizeError::Panicked), None)
                 }
             };
             let new = match &outcome {
-                Outcome::Made(bytes, ..) => Some(bytes.clone()),
-                Outcome::Failed(_) => None,
+                ResizeOutcome::Made(bytes, ..) => Some(bytes.clone()),
+                ResizeOutcome::Failed(_) => None,
             };
             let helped = self.helper.as_ref().map_or(Duration::ZERO, |assistant| assistant.used.take());
             let used = processor_time().saturating_sub(used) + helped;
@@ -228,12 +228,12 @@ impl Worker {
     }
 
     /// Writes what a job has made and the samples that it has left. Nobody waits for either: the answer is given.
-    fn keep(&self, job: &Job, new: Option<Bytes>, samples: Option<Samples>) -> Result<(), Gone> {
+    fn keep(&self, job: &ResizeJob, new: Option<Bytes>, samples: Option<Samples>) -> Result<(), ShardGone> {
         let Some(bytes) = new else { return Ok(()) };
         let started = Instant::now();
-        let Job { number, id, key, format, .. } = *job;
+        let ResizeJob { number, id, key, format, .. } = *job;
         let length = bytes.len() as u64;
-        let file = Used { id, key, cached: Cached::Variant(format), length, disk_bytes: 0 };
+        let file = CachedFile { id, key, cached: Cached::Variant(format), length, disk_bytes: 0 };
         let variant = self.written(file, &bytes);
         let samples = match samples {
             Some((file, Some(new))) => self.written(file, &new),
@@ -243,12 +243,12 @@ impl Worker {
         self.timed(Stage::Store, started);
         // One message for all: to wake the shard costs it more than what it does about them.
         let kept = Message::Kept { job: number, name: (id, key, format), used: [variant, samples] };
-        self.mailbox.send(kept).map_err(|_| Gone)
+        self.mailbox.send(kept).map_err(|_| ShardGone)
     }
 
     /// `None` if it is not kept: it is no loss.
-    fn written(&self, file: Used, contents: &[u8]) -> Option<Used> {
-        let Used { id, key, cached, length, .. } = &file;
+    fn written(&self, file: CachedFile, contents: &[u8]) -> Option<CachedFile> {
+        let CachedFile { id, key, cached, length, .. } = &file;
         if *length > variants::contents_max(self.cache_bytes_max, *cached) || !self.health.cache_may_grow() {
             return None;
         }
@@ -258,7 +258,7 @@ impl Worker {
         match proof::write(&temporary, &path, contents, sync) {
             Ok(disk_bytes) => {
                 self.health.wrote(*length);
-                Some(Used { disk_bytes, ..file })
+                Some(CachedFile { disk_bytes, ..file })
             }
             Err(error) => {
                 self.cannot_keep(error);
@@ -280,15 +280,15 @@ impl Worker {
     }
 
     /// What the job has made, and the samples that it began with.
-    fn make(&self, job: &Job) -> Result<(Outcome, Option<Samples>), Fault> {
+    fn make(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Option<Samples>), ResizeError> {
         let started = Instant::now();
         self.wanted(job)?;
         let small = facts::recipe();
         let recipe = match &job.work {
-            Work::Variant(recipe) => recipe,
-            Work::Facts => &small,
+            ResizeWork::Variant(recipe) => recipe,
+            ResizeWork::Facts => &small,
         };
-        let mut source = Source::open(job)?;
+        let mut source = SourceFile::open(job)?;
         // With its samples kept, no more of the file is needed than its headers. Metadata may be anywhere in it.
         if !recipe.meta && source.read_head()? {
             // A fault is told where all of the file is known.
@@ -299,13 +299,14 @@ impl Worker {
                 self.timed(Stage::Read, started);
                 let given = Intermediate::Given(samples);
                 let (bytes, _, spent) = self.made(job, &prepared, given)?;
-                return Ok((Outcome::Made(bytes, source.stamp(), spent), Some((named, None))));
+                return Ok((ResizeOutcome::Made(bytes, source.stamp(), spent), Some((named, None))));
             }
         }
         source.read_all(job)?;
         self.timed(Stage::Read, started);
-        let prepared = variant::prepare(source.bytes(), recipe, &self.limits).map_err(Fault::Variant)?;
-        let is_variant = matches!(job.work, Work::Variant(_));
+        let prepared =
+            variant::prepare(source.bytes(), recipe, &self.limits).map_err(ResizeError::Variant)?;
+        let is_variant = matches!(job.work, ResizeWork::Variant(_));
         let room = variants::contents_max(self.cache_bytes_max, Cached::Samples);
         let (named, intermediate) = match self.kept(job, &prepared) {
             Some((named, Some(samples))) => (Some(named), Intermediate::Given(samples)),
@@ -319,50 +320,50 @@ impl Worker {
             (Some(named), Intermediate::Given(_)) => Some((named, None)),
             _ => None,
         };
-        Ok((Outcome::Made(bytes, source.stamp(), spent), samples))
+        Ok((ResizeOutcome::Made(bytes, source.stamp(), spent), samples))
     }
 
     /// What the samples are called that the job begins with, and the samples if they are kept.
-    fn kept(&self, job: &Job, prepared: &Prepared<'_>) -> Option<Samples> {
+    fn kept(&self, job: &ResizeJob, prepared: &Prepared<'_>) -> Option<Samples> {
         let (scales, length) = prepared.samples()?;
         let key = intermediate::key(&job.id, &scales);
         // A cache that cannot be read is a miss.
         let samples = proof::read(&self.layout.cached(&job.id, &key, Cached::Samples), length);
-        let named = Used { id: job.id, key, cached: Cached::Samples, length, disk_bytes: 0 };
+        let named = CachedFile { id: job.id, key, cached: Cached::Samples, length, disk_bytes: 0 };
         Some((named, samples.unwrap_or_default()))
     }
 
     /// Decodes, or begins with what was decoded before, and does the rest.
     fn made(
         &self,
-        job: &Job,
+        job: &ResizeJob,
         prepared: &Prepared<'_>,
         mut intermediate: Intermediate,
-    ) -> Result<(Bytes, Intermediate, Spent), Fault> {
+    ) -> Result<(Bytes, Intermediate, Spent), ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
-        let lost = || self.wanted(job).err().unwrap_or(Fault::Deadline);
+        let lost = || self.wanted(job).err().unwrap_or(ResizeError::Deadline);
         let assistant = self.helper.as_ref().filter(|_| prepared.wants_process());
         // The process has a copy of the source.
         let copied = if assistant.is_some() { prepared.source().len() as u64 } else { 0 };
         let (bytes, bytes_max) = (prepared.peak_bytes().saturating_add(copied), self.memory.bytes_max());
         if bytes > bytes_max {
-            return Err(Fault::Variant(VariantFault::TooMuchMemory { bytes, bytes_max }));
+            return Err(ResizeError::Variant(VariantFault::TooMuchMemory { bytes, bytes_max }));
         }
         let _charge = self.memory.charge(bytes, job.deadline, keep_going).ok_or_else(lost)?;
         if let Some(assistant) = assistant {
-            let is_facts = matches!(job.work, Work::Facts);
-            let task = Task { prepared, is_facts, memory_bytes: bytes };
-            let Made { bytes, spent } = self.helped(job, assistant, &task, &mut intermediate)?;
+            let is_placeholder = matches!(job.work, ResizeWork::Facts);
+            let task = HelperTask { prepared, is_placeholder, memory_bytes: bytes };
+            let HelperOutput { bytes, spent } = self.helped(job, assistant, &task, &mut intermediate)?;
             return Ok((exact(bytes), intermediate, self.counted(spent)));
         }
-        let waiting = Waiting { worker: self, job, steps: RefCell::default() };
+        let waiting = JobProgress { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
-            Work::Variant(_) => prepared.make(&mut intermediate, &waiting),
-            Work::Facts => prepared.facts(&mut intermediate, &waiting).map(|facts| facts.to_bytes()),
+            ResizeWork::Variant(_) => prepared.make(&mut intermediate, &waiting),
+            ResizeWork::Facts => prepared.facts(&mut intermediate, &waiting).map(|facts| facts.to_bytes()),
         };
         let made = made.map_err(|fault| match fault {
             VariantFault::Stopped => lost(),
-            fault => Fault::Variant(fault),
+            fault => ResizeError::Variant(fault),
         })?;
         let spent = waiting.steps.into_inner().end(Instant::now());
         Ok((exact(made), intermediate, self.counted(spent)))
@@ -378,19 +379,19 @@ impl Worker {
     /// Has the helper process do the job.
     fn helped(
         &self,
-        job: &Job,
-        assistant: &Assistant,
-        task: &Task<'_>,
+        job: &ResizeJob,
+        assistant: &HelperHandle,
+        task: &HelperTask<'_>,
         intermediate: &mut Intermediate,
-    ) -> Result<Made, Fault> {
+    ) -> Result<HelperOutput, ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
         let (made, used) = assistant.helper.borrow_mut().work(task, intermediate, &keep_going);
         assistant.used.set(used);
         let (shard, may_tell) = (self.shard, || assistant.may_tell());
         match made {
             Ok(made) => Ok(made),
-            Err(HelperError::Stopped) => Err(self.wanted(job).err().unwrap_or(Fault::Deadline)),
-            Err(HelperError::Refused(sentence)) => Err(Fault::Refused(sentence)),
+            Err(HelperError::Stopped) => Err(self.wanted(job).err().unwrap_or(ResizeError::Deadline)),
+            Err(HelperError::Refused(sentence)) => Err(ResizeError::Refused(sentence)),
             Err(HelperError::Died(reason)) => {
                 if may_tell() {
                     let format = job.format.extension();
@@ -399,7 +400,7 @@ impl Worker {
                         "an image ended the helper process; its variants are refused for a while"
                     );
                 }
-                Err(Fault::Panicked)
+                Err(ResizeError::Panicked)
             }
             Err(HelperError::Unavailable(error)) => {
                 if may_tell() {
@@ -408,20 +409,20 @@ impl Worker {
                         "cannot start the helper process: AVIF and large pictures are answered 503; check /proc and the process limit"
                     );
                 }
-                Err(Fault::NoHelper)
+                Err(ResizeError::NoHelper)
             }
         }
     }
 
     /// # Errors
     /// Why nobody wants the job done any more. The deadline comes first: those who wait leave when it passes.
-    fn wanted(&self, job: &Job) -> Result<(), Fault> {
+    fn wanted(&self, job: &ResizeJob) -> Result<(), ResizeError> {
         if Instant::now() >= job.deadline {
-            Err(Fault::Deadline)
+            Err(ResizeError::Deadline)
         } else if job.cancelled.load(Relaxed) {
-            Err(Fault::Cancelled)
+            Err(ResizeError::Cancelled)
         } else if job.ahead.load(Relaxed) && job.wanted.load(Relaxed) > 0 {
-            Err(Fault::GaveWay)
+            Err(ResizeError::GaveWay)
         } else {
             Ok(())
         }
@@ -438,13 +439,13 @@ fn exact(made: Vec<u8>) -> Bytes {
 }
 
 /// Those who wait for a job, as its steps see them.
-struct Waiting<'a> {
-    worker: &'a Worker,
-    job: &'a Job,
+struct JobProgress<'a> {
+    worker: &'a ResizeWorker,
+    job: &'a ResizeJob,
     steps: RefCell<Steps>,
 }
 
-impl Follower for Waiting<'_> {
+impl Follower for JobProgress<'_> {
     fn keep_going(&self) -> bool {
         self.worker.wanted(self.job).is_ok()
     }

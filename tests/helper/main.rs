@@ -18,7 +18,7 @@ use reticulum::image::pixels::{Kind, Pixels};
 use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
 use reticulum::image::{draw, facts, variant};
 use reticulum::object::{Format, Spec};
-use reticulum::shard::helper::{Helper, HelperError, Made, Task};
+use reticulum::shard::helper::{Helper, HelperError, HelperOutput, HelperTask};
 use rustix::process::{Pid, Signal, kill_process};
 
 const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
@@ -48,9 +48,9 @@ fn work_charged(
     recipe: &Recipe,
     memory_bytes: u64,
     keep_going: &dyn Fn() -> bool,
-) -> (Result<Made, HelperError>, Duration) {
+) -> (Result<HelperOutput, HelperError>, Duration) {
     let prepared = variant::prepare(source, recipe, &LIMITS).expect("a variant that nothing forbids");
-    let task = Task { prepared: &prepared, is_facts: false, memory_bytes };
+    let task = HelperTask { prepared: &prepared, is_placeholder: false, memory_bytes };
     helper.work(&task, &mut Intermediate::Unwanted, keep_going)
 }
 
@@ -59,7 +59,7 @@ fn work(
     source: &[u8],
     recipe: &Recipe,
     keep_going: &dyn Fn() -> bool,
-) -> (Result<Made, HelperError>, Duration) {
+) -> (Result<HelperOutput, HelperError>, Duration) {
     let prepared = variant::prepare(source, recipe, &LIMITS).expect("a variant that nothing forbids");
     work_charged(helper, source, recipe, prepared.peak_bytes() + source.len() as u64, keep_going)
 }
@@ -114,7 +114,7 @@ fn a_helper_makes_the_same_bytes_as_the_caller_would() {
         let recipe = facts::recipe();
         let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a placeholder");
         let expected = prepared.facts(&mut Intermediate::Unwanted, &|| true).expect("a placeholder");
-        let task = Task { prepared: &prepared, is_facts: true, memory_bytes: 1 << 26 };
+        let task = HelperTask { prepared: &prepared, is_placeholder: true, memory_bytes: 1 << 26 };
         let made = helper.work(&task, &mut Intermediate::Unwanted, &|| true).0.expect("a placeholder");
         assert_eq!(made.bytes, expected.to_bytes());
     }
@@ -125,7 +125,7 @@ fn samples_are_left_and_given_as_in_the_callers_process() {
     let mut helper = helper();
     let (source, recipe) = (file(photo(400, 300), Format::Jpeg), recipe("50w", Format::Avif));
     let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a variant");
-    let task = Task { prepared: &prepared, is_facts: false, memory_bytes: 1 << 28 };
+    let task = HelperTask { prepared: &prepared, is_placeholder: false, memory_bytes: 1 << 28 };
     let mut samples = Intermediate::Wanted;
     let first = helper.work(&task, &mut samples, &|| true).0.expect("bytes");
     let Intermediate::Left(left) = samples else { panic!("no samples were left") };

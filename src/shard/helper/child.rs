@@ -89,7 +89,7 @@ fn make(
     steps: &Following,
 ) -> Result<Vec<u8>, String> {
     let Request { dimension_max, output_pixels_max, pixels_max, frames_max, .. } = *request;
-    let recipe = if request.is_facts {
+    let recipe = if request.is_placeholder {
         facts::recipe()
     } else {
         let output_max = OutputMax::all(output_pixels_max);
@@ -97,7 +97,7 @@ fn make(
     };
     let sentence = |fault: VariantFault| fault.to_string();
     let prepared = variant::prepare(source, &recipe, &Limits { pixels_max, frames_max }).map_err(sentence)?;
-    if request.is_facts {
+    if request.is_placeholder {
         prepared.facts(intermediate, steps).map(|facts| facts.to_bytes()).map_err(sentence)
     } else {
         prepared.make(intermediate, steps).map_err(sentence)

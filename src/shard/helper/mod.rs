@@ -17,7 +17,7 @@ mod parent;
 mod wire;
 
 pub use child::run;
-pub use parent::{Helper, HelperError, Made, Task};
+pub use parent::{Helper, HelperError, HelperOutput, HelperTask};
 
 /// The first argument that makes this binary a helper process. Not for people.
 pub const ARGUMENT: &str = "resize-helper";

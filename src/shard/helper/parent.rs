@@ -38,18 +38,18 @@ struct Running {
 
 /// A job for the helper.
 #[derive(Debug)]
-pub struct Task<'a> {
+pub struct HelperTask<'a> {
     /// The variant, or the small picture that a placeholder is made of.
     pub prepared: &'a Prepared<'a>,
     /// Whether it is the placeholder.
-    pub is_facts: bool,
+    pub is_placeholder: bool,
     /// Bytes that the job was charged for.
     pub memory_bytes: u64,
 }
 
 /// What the helper has made.
 #[derive(Debug)]
-pub struct Made {
+pub struct HelperOutput {
     /// The variant's bytes, or the placeholder's.
     pub bytes: Vec<u8>,
     /// How long the steps took.
@@ -84,10 +84,10 @@ impl Helper {
     /// the processor time that the process has spent on it.
     pub fn work(
         &mut self,
-        task: &Task<'_>,
+        task: &HelperTask<'_>,
         intermediate: &mut Intermediate,
         keep_going: &dyn Fn() -> bool,
-    ) -> (Result<Made, HelperError>, Duration) {
+    ) -> (Result<HelperOutput, HelperError>, Duration) {
         let mut running = match self.running.take().map_or_else(|| self.started(keep_going), Ok) {
             Ok(running) => running,
             Err(error) => return (Err(unless_stopped(error, HelperError::Unavailable)), Duration::ZERO),
@@ -111,7 +111,8 @@ impl Helper {
                 (outcome, spent)
             }
             Err(HelperError::Died(message)) => {
-                let why = running.end().map_or(message.clone(), |status| Why(status, &message).to_string());
+                let why =
+                    running.end().map_or(message.clone(), |status| ExitReason(status, &message).to_string());
                 (Err(HelperError::Died(why)), spent)
             }
             // Dropping it kills it.
@@ -137,7 +138,7 @@ impl Helper {
         for descriptor in [running.input.as_fd(), running.output.as_fd()] {
             fcntl_setfl(descriptor, fcntl_getfl(descriptor)? | OFlags::NONBLOCK)?;
         }
-        match wire::read(&mut Asking { pipe: &mut running.output, keep_going })? {
+        match wire::read(&mut InterruptiblePipe { pipe: &mut running.output, keep_going })? {
             Some(Reply::Ready) => Ok(running),
             _ => Err(io::Error::other("the process did not say that it is ready")),
         }
@@ -147,11 +148,11 @@ impl Helper {
 impl Running {
     fn exchange(
         &mut self,
-        task: &Task<'_>,
+        task: &HelperTask<'_>,
         intermediate: &Intermediate,
         keep_going: &dyn Fn() -> bool,
     ) -> io::Result<Reply> {
-        let Task { prepared, is_facts, memory_bytes } = *task;
+        let HelperTask { prepared, is_placeholder, memory_bytes } = *task;
         let (recipe, limits) = (prepared.recipe(), prepared.limits());
         let (samples, given) = match intermediate {
             Intermediate::Given(samples) => (Samples::Given(samples.len() as u64), &samples[..]),
@@ -159,7 +160,7 @@ impl Running {
             Intermediate::Unwanted | Intermediate::Left(_) => (Samples::Unwanted, &[][..]),
         };
         let request = Request {
-            is_facts,
+            is_placeholder,
             recipe: recipe.key(),
             dimension_max: recipe.dimension_max,
             output_pixels_max: recipe.pixels_max,
@@ -169,7 +170,7 @@ impl Running {
             source_bytes: prepared.source().len() as u64,
             samples,
         };
-        let mut output = Asking { pipe: &mut self.input, keep_going };
+        let mut output = InterruptiblePipe { pipe: &mut self.input, keep_going };
         let sent = wire::write(&mut output, &request, &[prepared.source(), given]);
         // A process that has died of the job may have left its last words.
         if let Err(error) = sent
@@ -177,19 +178,19 @@ impl Running {
         {
             return Err(error);
         }
-        let reply = wire::read(&mut Asking { pipe: &mut self.output, keep_going })?;
+        let reply = wire::read(&mut InterruptiblePipe { pipe: &mut self.output, keep_going })?;
         reply.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn receive(
         &mut self,
-        task: &Task<'_>,
+        task: &HelperTask<'_>,
         [bytes, samples_bytes]: [u64; 2],
         spent_ns: [Option<u64>; 3],
         intermediate: &mut Intermediate,
         keep_going: &dyn Fn() -> bool,
-    ) -> Result<Made, HelperError> {
-        let mut input = Asking { pipe: &mut self.output, keep_going };
+    ) -> Result<HelperOutput, HelperError> {
+        let mut input = InterruptiblePipe { pipe: &mut self.output, keep_going };
         let mut read = || {
             // The file is a part of what was charged.
             let bytes = wire::body(&mut input, bytes, task.memory_bytes)?;
@@ -202,7 +203,7 @@ impl Running {
         }
         let times = Step::ALL.into_iter().zip(spent_ns);
         let spent = times.filter_map(|(step, spent)| Some((step, Duration::from_nanos(spent?)))).collect();
-        Ok(Made { bytes, spent })
+        Ok(HelperOutput { bytes, spent })
     }
 
     /// What the process has had of its processor since its start, to a hundredth of a second.
@@ -231,12 +232,12 @@ impl Drop for Running {
 }
 
 /// A pipe of the process. A read or write waits for it, and fails as timed out once nobody wants the job any more.
-struct Asking<'a, P> {
+struct InterruptiblePipe<'a, P> {
     pipe: &'a mut P,
     keep_going: &'a dyn Fn() -> bool,
 }
 
-impl<P: AsFd> Asking<'_, P> {
+impl<P: AsFd> InterruptiblePipe<'_, P> {
     fn attempt(
         &mut self,
         ready: PollFlags,
@@ -258,13 +259,13 @@ impl<P: AsFd> Asking<'_, P> {
     }
 }
 
-impl<P: Read + AsFd> Read for Asking<'_, P> {
+impl<P: Read + AsFd> Read for InterruptiblePipe<'_, P> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.attempt(PollFlags::IN, |pipe| pipe.read(buffer))
     }
 }
 
-impl<P: Write + AsFd> Write for Asking<'_, P> {
+impl<P: Write + AsFd> Write for InterruptiblePipe<'_, P> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.attempt(PollFlags::OUT, |pipe| pipe.write(bytes))
     }
@@ -279,9 +280,9 @@ fn unless_stopped(error: io::Error, other: impl FnOnce(io::Error) -> HelperError
 }
 
 /// How a process has ended, and what it said or what was seen of it.
-struct Why<'a>(ExitStatus, &'a str);
+struct ExitReason<'a>(ExitStatus, &'a str);
 
-impl fmt::Display for Why<'_> {
+impl fmt::Display for ExitReason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(status, message) = self;
         match status.signal() {

@@ -12,7 +12,7 @@ const HEAD_BYTES_MAX: u32 = 64 << 10;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Request {
     /// Whether the placeholder is wanted, and no variant.
-    pub(super) is_facts: bool,
+    pub(super) is_placeholder: bool,
     /// The recipe's canonical text, and the two bounds that are no part of it.
     pub(super) recipe: String,
     pub(super) dimension_max: u32,

@@ -23,7 +23,7 @@ use crate::shard::control_link::{ControlLink, ControlReceivers, MembershipStatus
 use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
-use crate::shard::worker::Worker;
+use crate::shard::worker::ResizeWorker;
 use crate::shard::{NodeContext, Shard};
 use crate::store::health::Health;
 use crate::store::open::{self, DataDirectory};
@@ -197,9 +197,9 @@ pub(in crate::http) fn idle_shard() -> (Rc<Shard>, Config, tempfile::TempDir) {
     let view = view(&layout(&[&address], ALONE), id(1), &[]);
     let node = node(1, &data, &config, &metrics, control_link);
     let (mailbox, _messages) = Mesh::mailboxes(1).remove(0);
-    let (lane, _jobs) = flume::bounded(1);
+    let (to_worker, _jobs) = flume::bounded(1);
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
-    let shard = Shard::new(Arc::new(node), metrics, mesh, lane, &[], &[], view);
+    let shard = Shard::new(Arc::new(node), metrics, mesh, to_worker, &[], &[], view);
     (Rc::new(shard), config, directory)
 }
 
@@ -211,10 +211,10 @@ async fn serve(
     messages: flume::Receiver<Message>,
     view: Arc<View>,
 ) {
-    let (lane, jobs) = flume::bounded(1);
+    let (to_worker, jobs) = flume::bounded(1);
     let memory = Arc::new(DecodeMemory::new(config.decode_memory_bytes));
     let limits = config.shard.limits;
-    let worker = Worker {
+    let worker = ResizeWorker {
         jobs,
         mailbox: mailbox.clone(),
         memory,
@@ -229,7 +229,7 @@ async fn serve(
     };
     std::thread::spawn(move || worker.run());
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
-    let shard = Rc::new(Shard::new(node, metrics, mesh, lane, &[], &[], view));
+    let shard = Rc::new(Shard::new(node, metrics, mesh, to_worker, &[], &[], view));
     let pump = glommio::spawn_local(Rc::clone(&shard).pump(messages));
     let house = glommio::spawn_local(Rc::clone(&shard).keep_house());
     if let Some(listener) = shard.listener().await {
