@@ -7,14 +7,14 @@ use std::sync::Arc;
 use super::Shard;
 use super::bodies::Charge;
 use super::cache::CachedResponse;
-use super::variant::{Flight, FlightKey};
+use super::variant::{InFlightJob, JobKey};
 use super::worker::{CachedFile, ResizeOutcome};
 use crate::store::proof;
 use crate::store::variants::{Kept, Room};
 
 /// What a job has made.
 #[derive(Clone, Debug)]
-pub(super) enum Made {
+pub(super) enum JobResult {
     /// In memory, ready to be sent.
     Ready(Arc<CachedResponse>),
     /// There is no room in memory for as long as it is sent: all wait until it lies on disk.
@@ -27,46 +27,46 @@ pub(super) enum Made {
 
 impl Shard {
     /// What a job made lies on disk, or could not be kept: now nobody needs it in memory any more.
-    pub(super) fn kept_on_disk(self: &Rc<Self>, job: u64, name: FlightKey, used: [Option<CachedFile>; 2]) {
+    pub(super) fn stored_on_disk(self: &Rc<Self>, job: u64, name: JobKey, used: [Option<CachedFile>; 2]) {
         let shard = Rc::clone(self);
         self.spawn(async move {
-            if let Some(flight) = shard.underway(&name).filter(|flight| flight.job == job) {
-                shard.give_from_disk(&name, &flight).await;
+            if let Some(in_flight) = shard.in_flight_job(&name).filter(|in_flight| in_flight.job == job) {
+                shard.give_from_disk(&name, &in_flight).await;
             }
             for used in used.into_iter().flatten() {
                 shard.count_used(used).await;
             }
-            shard.end_flight(&name, job);
+            shard.remove_in_flight(&name, job);
         });
     }
 
     /// Tells those who wait for what found no room in memory that it lies on disk: under its name or, where it is not
     /// kept, under none.
-    async fn give_from_disk(&self, (id, key, format): &FlightKey, flight: &Flight) {
-        let outcome = match &*flight.made.borrow() {
-            Some(Made::Writing(outcome)) => outcome.clone(),
+    async fn give_from_disk(&self, (id, key, format): &JobKey, in_flight: &InFlightJob) {
+        let outcome = match &*in_flight.made.borrow() {
+            Some(JobResult::Writing(outcome)) => outcome.clone(),
             _ => return,
         };
         let made = match self.variants.open(id, key, *format, false).await {
-            Ok(Some(Kept::File(file, length))) => Made::File(Arc::new(file), length, None),
-            Ok(_) | Err(_) => self.write_unnamed(flight.job, &outcome).await,
+            Ok(Some(Kept::File(file, length))) => JobResult::File(Arc::new(file), length, None),
+            Ok(_) | Err(_) => self.write_unnamed(in_flight.job, &outcome).await,
         };
         // The bytes go from memory here.
-        *flight.made.borrow_mut() = Some(made);
-        flight.tell(&outcome);
+        *in_flight.made.borrow_mut() = Some(made);
+        in_flight.notify(&outcome);
     }
 
-    async fn write_unnamed(&self, job: u64, outcome: &ResizeOutcome) -> Made {
-        let ResizeOutcome::Made(bytes, ..) = outcome else { return Made::NoRoom };
+    async fn write_unnamed(&self, job: u64, outcome: &ResizeOutcome) -> JobResult {
+        let ResizeOutcome::Made(bytes, ..) = outcome else { return JobResult::NoRoom };
         let length = bytes.len() as u64;
-        let Some(charge) = self.node.unnamed.reserve(length) else { return Made::NoRoom };
+        let Some(charge) = self.node.unnamed.reserve(length) else { return JobResult::NoRoom };
         let (temporary, contents) = (self.node.layout.temporary_sent(self.index(), job), bytes.clone());
         let write = move || proof::write_unnamed(&temporary, &contents);
         match glommio::executor().spawn_blocking(write).await {
-            Ok(file) => Made::File(Arc::new(file), length, Some(Arc::new(charge))),
+            Ok(file) => JobResult::File(Arc::new(file), length, Some(Arc::new(charge))),
             Err(error) => {
                 log::debug!(error:% = error; "cannot write a variant that is sent from disk");
-                Made::NoRoom
+                JobResult::NoRoom
             }
         }
     }

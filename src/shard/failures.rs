@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
-use super::variant::{FlightKey, VariantError};
+use super::variant::{JobKey, VariantError};
 use super::worker::ResizeError;
 use crate::object::{Format, ObjectId};
 
@@ -32,7 +32,7 @@ pub(super) struct Failures(LruCache<What, Failure>);
 enum What {
     /// All that is made of an image: its decoder ends the process.
     Image(ObjectId),
-    Variant(FlightKey),
+    Variant(JobKey),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ impl Default for Failures {
 
 impl Failures {
     /// The answer to a request for this variant, if it is not to be tried now.
-    pub(super) fn refusal(&mut self, key: &FlightKey, now: Instant) -> Option<VariantError> {
+    pub(super) fn refusal(&mut self, key: &JobKey, now: Instant) -> Option<VariantError> {
         [What::Image(key.0), What::Variant(*key)].iter().find_map(|what| {
             let failure = self.0.get(what)?;
             let left = failure.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
@@ -62,7 +62,7 @@ impl Failures {
     /// `deadline`.
     pub(super) fn note(
         &mut self,
-        key: &FlightKey,
+        key: &JobKey,
         source: Format,
         fault: &ResizeError,
         [used, deadline]: [Duration; 2],
@@ -83,7 +83,7 @@ impl Failures {
     }
 
     /// The variant was made.
-    pub(super) fn forget(&mut self, key: &FlightKey) {
+    pub(super) fn forget(&mut self, key: &JobKey) {
         // Nearly always there is nothing to forget.
         if !self.0.is_empty() {
             self.0.pop(&What::Image(key.0));
@@ -98,7 +98,7 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    fn key(number: u8) -> FlightKey {
+    fn key(number: u8) -> JobKey {
         (ObjectId::from_digest([number; 20]), [number; 16], Format::Webp)
     }
 

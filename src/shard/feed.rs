@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::Shard;
-use super::variant::Flight;
+use super::variant::InFlightJob;
 use super::worker::{ResizeError, ResizeJob, ResizeOutcome};
 use crate::peer::requester::Requester;
 use crate::telemetry::metrics::Resize;
@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Resize;
 impl Shard {
     /// Puts a job into the queue. False: it is the one that has to go, because the queue is full, or its turn would
     /// come after its deadline.
-    pub(super) fn enqueue(&self, job: ResizeJob, requester: Requester) -> bool {
+    pub(super) fn push_job(&self, job: ResizeJob, requester: Requester) -> bool {
         if self.comes_too_late(requester) {
             // Better to say so at once.
             return false;
@@ -30,11 +30,11 @@ impl Shard {
     }
 
     /// Another request waits for a job, which may bring it forward.
-    pub(super) fn join_queue(&self, flight: &Flight, requester: Requester) {
+    pub(super) fn join_queue(&self, in_flight: &InFlightJob, requester: Requester) {
         if requester.client().is_some() {
-            flight.ahead.store(false, Relaxed);
+            in_flight.ahead.store(false, Relaxed);
         }
-        if let Some(job) = self.queue.borrow_mut().join(flight.job, requester) {
+        if let Some(job) = self.queue.borrow_mut().join(in_flight.job, requester) {
             // It has not begun: the last who came has its whole time, too.
             job.deadline = Instant::now() + self.node.settings.resize_deadline;
         }
@@ -42,8 +42,8 @@ impl Shard {
     }
 
     /// A request waits no more; the job goes from the queue with the last one.
-    pub(super) fn leave_queue(&self, flight: &Flight, requester: Requester) {
-        let left = self.queue.borrow_mut().leave(flight.job, requester);
+    pub(super) fn leave_queue(&self, in_flight: &InFlightJob, requester: Requester) {
+        let left = self.queue.borrow_mut().leave(in_flight.job, requester);
         if let Some(job) = left {
             let is_late = Instant::now() >= job.deadline;
             let (outcome, fault) = if is_late {
@@ -57,7 +57,7 @@ impl Shard {
     }
 
     /// Hands the worker the job whose turn it is, if it has none.
-    pub(super) fn feed(&self) {
+    pub(super) fn feed_worker(&self) {
         if self.in_hand.get().is_none()
             && let Some((number, job)) = self.queue.borrow_mut().pop()
             // The worker lives as long as the shard, and takes a job before it says that it has made it.
@@ -71,7 +71,7 @@ impl Shard {
     /// The worker has ended the job that it had.
     pub(super) fn feed_next(&self) {
         self.in_hand.set(None);
-        self.feed();
+        self.feed_worker();
     }
 
     /// Whether a new job would wait for its turn until it is too late, by the time of the last jobs. Only what comes
@@ -88,13 +88,13 @@ impl Shard {
 
     /// A job that was in the queue will not be made.
     fn end_waiting(&self, number: u64, counted: Resize, fault: ResizeError) {
-        let Some((key, flight)) = self.jobs.borrow_mut().remove(&number) else { return };
-        if flight.is_variant {
+        let Some((key, in_flight)) = self.jobs.borrow_mut().remove(&number) else { return };
+        if in_flight.is_variant {
             self.metrics.resize_queue.sub();
             self.metrics.resize(counted);
         }
-        self.end_flight(&key, number);
-        flight.tell(&ResizeOutcome::Failed(fault));
+        self.remove_in_flight(&key, number);
+        in_flight.notify(&ResizeOutcome::Failed(fault));
     }
 
     /// Tells the worker whether what it makes ahead has to give way.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::variant::{FlightKey, Variant, VariantError};
+use super::variant::{JobKey, Variant, VariantError};
 use super::worker::{CachedFile, ResizeOutcome};
 use crate::cluster::view::View;
 use crate::image::facts::Facts;
@@ -59,7 +59,7 @@ pub enum Message {
         /// The job's number.
         job: u64,
         /// What the job made.
-        name: FlightKey,
+        name: JobKey,
         /// The files that it has written or read there.
         used: [Option<CachedFile>; 2],
     },

@@ -71,7 +71,7 @@ use self::pace::Pace;
 use self::pre_generation::Hints;
 use self::queue::FairQueue;
 use self::rate::RateLimit;
-use self::variant::{Flight, FlightKey};
+use self::variant::{InFlightJob, JobKey};
 use self::worker::ResizeJob;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::stray::Strays;
@@ -184,19 +184,19 @@ pub struct Shard {
     /// To the worker, and the job that it has.
     worker: flume::Sender<ResizeJob>,
     in_hand: Cell<Option<u64>>,
-    flights: RefCell<HashMap<FlightKey, Rc<Flight>>>,
+    in_flight: RefCell<HashMap<JobKey, Rc<InFlightJob>>>,
     /// Questions of other shards that are being worked on.
     serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
     /// Questions for variants to other nodes.
     asking: RefCell<HashMap<CacheKey, Rc<Asking>>>,
     /// The way of those questions to each node.
     gates: RefCell<HashMap<NodeId, Rc<Gate>>>,
-    flights_ended: Cell<u64>,
+    in_flight_ended: Cell<u64>,
     pace: RefCell<Pace>,
     failures: RefCell<Failures>,
     hints: RefCell<Hints>,
     making_ahead: Cell<bool>,
-    jobs: RefCell<HashMap<u64, (FlightKey, Rc<Flight>)>>,
+    jobs: RefCell<HashMap<u64, (JobKey, Rc<InFlightJob>)>>,
     next_job: Cell<u64>,
     listener: RefCell<Option<OwnedFd>>,
     listening: Event,
@@ -293,11 +293,11 @@ impl Shard {
             wanted: Arc::default(),
             worker,
             in_hand: Cell::new(None),
-            flights: RefCell::default(),
+            in_flight: RefCell::default(),
             serving: RefCell::default(),
             asking: RefCell::default(),
             gates: RefCell::default(),
-            flights_ended: Cell::new(0),
+            in_flight_ended: Cell::new(0),
             pace: RefCell::default(),
             failures: RefCell::default(),
             hints: RefCell::default(),
@@ -372,8 +372,8 @@ impl Shard {
                 Message::Ask { from, ticket, ask } => self.serve(from, ticket, ask),
                 Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
                 Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
-                Message::Made { job, outcome, took, used } => self.land(job, outcome, took, used),
-                Message::Kept { job, name, used } => self.kept_on_disk(job, name, used),
+                Message::Made { job, outcome, took, used } => self.complete(job, outcome, took, used),
+                Message::Kept { job, name, used } => self.stored_on_disk(job, name, used),
                 Message::Listen(listener) => {
                     *self.listener.borrow_mut() = Some(listener);
                     self.listening.set();

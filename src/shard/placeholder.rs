@@ -61,10 +61,10 @@ impl Shard {
             Err(error) => return Err(error.into()),
         };
         let key = (*id, facts::key(id), original.format);
-        if self.kept_facts(id, &original).await.is_some() || self.underway(&key).is_some() {
+        if self.kept_facts(id, &original).await.is_some() || self.in_flight_job(&key).is_some() {
             return Ok(());
         }
-        let flight = self.take_off(ResizeWork::Facts, key, &original, Requester::Background)?;
-        self.wait(key, flight, Requester::Background).await.map(drop)
+        let in_flight = self.enqueue(ResizeWork::Facts, key, &original, Requester::Background)?;
+        self.wait(key, in_flight, Requester::Background).await.map(drop)
     }
 }

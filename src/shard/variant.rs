@@ -13,7 +13,7 @@ use futures_lite::future;
 use super::Shard;
 use super::bodies::Charge;
 use super::cache::CachedResponse;
-use super::disk::Made;
+use super::disk::JobResult;
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use super::rate::TooFast;
@@ -93,11 +93,11 @@ pub enum VariantError {
 }
 
 /// What names a variant: image, recipe, format.
-pub type FlightKey = (ObjectId, VariantKey, Format);
+pub type JobKey = (ObjectId, VariantKey, Format);
 
 /// A variant that is being made, and those who wait for it.
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(super) struct InFlightJob {
     pub(super) job: u64,
     /// Facts are no variant, and nobody counts them as one.
     pub(super) is_variant: bool,
@@ -105,27 +105,27 @@ pub(super) struct Flight {
     cancelled: Arc<AtomicBool>,
     pub(super) ahead: Arc<AtomicBool>,
     pub(super) waiting: RefCell<Vec<oneshot::Sender<ResizeOutcome>>>,
-    interested: Cell<usize>,
+    waiters: Cell<usize>,
     modified: SystemTime,
     /// Set once made, until it lies on disk, so that nobody makes it again in between.
-    pub(super) made: RefCell<Option<Made>>,
+    pub(super) made: RefCell<Option<JobResult>>,
 }
 
 /// One who waits for a flight; the last to leave before it is made cancels it.
-struct Seat<'a> {
+struct JobWaiter<'a> {
     shard: &'a Shard,
-    key: FlightKey,
-    flight: Rc<Flight>,
+    key: JobKey,
+    in_flight: Rc<InFlightJob>,
     requester: Requester,
 }
 
-impl Flight {
+impl InFlightJob {
     /// What was made, once it can be sent.
     fn made(&self) -> Option<Result<VariantBody, VariantError>> {
         match &*self.made.borrow() {
-            None | Some(Made::Writing(_)) => None,
-            Some(Made::Ready(entry)) => Some(Ok(VariantBody::Ready(Arc::clone(entry)))),
-            Some(Made::File(file, length, charge)) => Some(match file.try_clone() {
+            None | Some(JobResult::Writing(_)) => None,
+            Some(JobResult::Ready(entry)) => Some(Ok(VariantBody::Ready(Arc::clone(entry)))),
+            Some(JobResult::File(file, length, charge)) => Some(match file.try_clone() {
                 Ok(file) => Ok(VariantBody::File(VariantFile {
                     file,
                     length: *length,
@@ -134,12 +134,12 @@ impl Flight {
                 })),
                 Err(error) => Err(StoreError::new("share a variant's file", error).into()),
             }),
-            Some(Made::NoRoom) => Some(Err(VariantError::Busy)),
+            Some(JobResult::NoRoom) => Some(Err(VariantError::Busy)),
         }
     }
 
     /// Tells everybody who waits how it ended.
-    pub(super) fn tell(&self, outcome: &ResizeOutcome) {
+    pub(super) fn notify(&self, outcome: &ResizeOutcome) {
         for waiting in self.waiting.take() {
             waiting.send(outcome.clone());
         }
@@ -179,28 +179,29 @@ impl Shard {
                 self.metrics.memory_hits.add();
                 return Ok(Variant::found(VariantBody::Ready(entry), Cache::Memory));
             }
-            if let Some(flight) = self.underway(&key) {
-                if let Some(made) = flight.made() {
+            if let Some(in_flight) = self.in_flight_job(&key) {
+                if let Some(made) = in_flight.made() {
                     return made.map(|body| Variant::found(body, Cache::Memory));
                 }
                 self.charge(ask.requester)?;
                 self.metrics.coalesced.add();
-                let body = self.wait(key, flight, ask.requester).await?.0;
+                let body = self.wait(key, in_flight, ask.requester).await?.0;
                 return Ok(Variant::found(body, Cache::Coalesced));
             }
-            let ended = self.flights_ended.get();
+            let ended = self.in_flight_ended.get();
             if let Some(body) = self.kept(ask, &original).await {
                 return Ok(Variant::found(body, Cache::Disk));
             }
             // While the disk was asked, somebody may have taken off, and may even have landed: then
             // "not on disk" is stale, and making it would be making it twice.
-            if self.underway(&key).is_none() && self.flights_ended.get() == ended {
+            if self.in_flight_job(&key).is_none() && self.in_flight_ended.get() == ended {
                 break;
             }
         }
         self.charge(ask.requester)?;
-        let flight = self.take_off(ResizeWork::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
-        let (body, spent) = self.wait(key, flight, ask.requester).await?;
+        let in_flight =
+            self.enqueue(ResizeWork::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
+        let (body, spent) = self.wait(key, in_flight, ask.requester).await?;
         Ok(Variant { body, cache: Cache::Miss, spent })
     }
 
@@ -218,19 +219,19 @@ impl Shard {
             self.metrics.memory_hits.add();
             return Some(Variant::found(VariantBody::Ready(entry), Cache::Memory));
         }
-        if let Some(flight) = self.underway(&key) {
-            if let Some(made) = flight.made() {
+        if let Some(in_flight) = self.in_flight_job(&key) {
+            if let Some(made) = in_flight.made() {
                 return Some(Variant::found(made.ok()?, Cache::Memory));
             }
             self.metrics.coalesced.add();
-            let (body, _) = self.wait(key, flight, ask.requester).await.ok()?;
+            let (body, _) = self.wait(key, in_flight, ask.requester).await.ok()?;
             return Some(Variant::found(body, Cache::Coalesced));
         }
         Some(Variant::found(self.kept(ask, &original).await?, Cache::Disk))
     }
 
-    pub(super) fn underway(&self, key: &FlightKey) -> Option<Rc<Flight>> {
-        self.flights.borrow().get(key).cloned()
+    pub(super) fn in_flight_job(&self, key: &JobKey) -> Option<Rc<InFlightJob>> {
+        self.in_flight.borrow().get(key).cloned()
     }
 
     /// The variant from the disk tier, and, if there is room, into the memory tier.
@@ -264,13 +265,13 @@ impl Shard {
     }
 
     /// Puts a job into the queue.
-    pub(super) fn take_off(
+    pub(super) fn enqueue(
         &self,
         work: ResizeWork,
-        key: FlightKey,
+        key: JobKey,
         original: &Original,
         requester: Requester,
-    ) -> Result<Rc<Flight>, VariantError> {
+    ) -> Result<Rc<InFlightJob>, VariantError> {
         let is_variant = matches!(work, ResizeWork::Variant(_));
         if let Some(error) = self.failures.borrow_mut().refusal(&key, Instant::now()) {
             return Err(error);
@@ -294,7 +295,7 @@ impl Shard {
             ahead: Arc::clone(&ahead),
             wanted: Arc::clone(&self.wanted),
         };
-        if !self.enqueue(job, requester) {
+        if !self.push_job(job, requester) {
             if is_variant {
                 self.metrics.resize(Resize::Refused);
             }
@@ -303,7 +304,7 @@ impl Shard {
         if is_variant {
             self.metrics.resize_queue.add();
         }
-        let flight = Rc::new(Flight {
+        let in_flight = Rc::new(InFlightJob {
             job: number,
             is_variant,
             source: original.format,
@@ -311,27 +312,27 @@ impl Shard {
             cancelled,
             ahead,
             waiting: RefCell::default(),
-            interested: Cell::new(0),
+            waiters: Cell::new(0),
             made: RefCell::default(),
         });
-        self.flights.borrow_mut().insert(key, Rc::clone(&flight));
-        self.jobs.borrow_mut().insert(number, (key, Rc::clone(&flight)));
-        self.feed();
-        Ok(flight)
+        self.in_flight.borrow_mut().insert(key, Rc::clone(&in_flight));
+        self.jobs.borrow_mut().insert(number, (key, Rc::clone(&in_flight)));
+        self.feed_worker();
+        Ok(in_flight)
     }
 
     /// What was made, and how long that took.
     pub(super) async fn wait(
         &self,
-        key: FlightKey,
-        flight: Rc<Flight>,
+        key: JobKey,
+        in_flight: Rc<InFlightJob>,
         requester: Requester,
     ) -> Result<(VariantBody, Spent), VariantError> {
         let (sender, outcome) = oneshot::channel();
-        flight.waiting.borrow_mut().push(sender);
-        flight.interested.set(flight.interested.get() + 1);
-        self.join_queue(&flight, requester);
-        let seat = Seat { shard: self, key, flight, requester };
+        in_flight.waiting.borrow_mut().push(sender);
+        in_flight.waiters.set(in_flight.waiters.get() + 1);
+        self.join_queue(&in_flight, requester);
+        let waiter = JobWaiter { shard: self, key, in_flight, requester };
         let late = async {
             glommio::timer::sleep(self.node.settings.resize_deadline).await;
             Some(ResizeOutcome::Failed(ResizeError::Deadline))
@@ -343,7 +344,7 @@ impl Shard {
             // Without an outcome the flight was dropped with the shard.
             None => Spent::default(),
         };
-        Ok((seat.flight.made().ok_or(VariantError::Busy)??, spent))
+        Ok((waiter.in_flight.made().ok_or(VariantError::Busy)??, spent))
     }
 
     /// The source of a job was gone when the worker came to it: what is true of the image now.
@@ -358,58 +359,64 @@ impl Shard {
     }
 
     /// The worker has ended a job: tells everybody who waits. What was made is written to disk
-    /// by the worker, and [told](Shard::kept_on_disk).
-    pub(super) fn land(self: &Rc<Self>, job: u64, outcome: ResizeOutcome, took: Duration, used: Duration) {
+    /// by the worker, and [told](Shard::stored_on_disk).
+    pub(super) fn complete(
+        self: &Rc<Self>,
+        job: u64,
+        outcome: ResizeOutcome,
+        took: Duration,
+        used: Duration,
+    ) {
         self.feed_next();
-        let Some((key, flight)) = self.jobs.borrow_mut().remove(&job) else { return };
+        let Some((key, in_flight)) = self.jobs.borrow_mut().remove(&job) else { return };
         self.pace.borrow_mut().note(took);
         match &outcome {
             ResizeOutcome::Made(..) => self.failures.borrow_mut().forget(&key),
             ResizeOutcome::Failed(fault) => {
                 let times = [used, self.node.settings.resize_deadline];
-                self.failures.borrow_mut().note(&key, flight.source, fault, times, Instant::now());
+                self.failures.borrow_mut().note(&key, in_flight.source, fault, times, Instant::now());
             }
         }
-        if flight.is_variant {
+        if in_flight.is_variant {
             self.metrics.resize_queue.sub();
             self.metrics.resize(counted(&outcome));
         }
         match &outcome {
             ResizeOutcome::Made(bytes, stamp, _) => {
                 self.originals.set_verified(&key.0, *stamp);
-                if flight.is_variant {
+                if in_flight.is_variant {
                     self.learn_later(key.0);
                 }
                 let Some(charge) = self.node.bodies.reserve(bytes.len() as u64) else {
-                    // Whoever reads slowly would hold it for as long: see `kept_on_disk`.
-                    *flight.made.borrow_mut() = Some(Made::Writing(outcome));
+                    // Whoever reads slowly would hold it for as long: see `stored_on_disk`.
+                    *in_flight.made.borrow_mut() = Some(JobResult::Writing(outcome));
                     return;
                 };
                 let bytes = charge.hold(bytes.clone());
-                let entry = CachedResponse::new(bytes, key.2, &etag(&key.1), flight.modified);
+                let entry = CachedResponse::new(bytes, key.2, &etag(&key.1), in_flight.modified);
                 self.insert_into_cache((key.0, key.1), &entry, true);
-                *flight.made.borrow_mut() = Some(Made::Ready(entry));
+                *in_flight.made.borrow_mut() = Some(JobResult::Ready(entry));
             }
             ResizeOutcome::Failed(ResizeError::Corrupt(stamp)) => {
-                self.end_flight(&key, job);
-                self.condemn(Verified { id: key.0, format: flight.source, stamp: *stamp, right: false });
+                self.remove_in_flight(&key, job);
+                self.condemn(Verified { id: key.0, format: in_flight.source, stamp: *stamp, right: false });
             }
             ResizeOutcome::Failed(ResizeError::Unreadable(error)) => {
-                self.end_flight(&key, job);
+                self.remove_in_flight(&key, job);
                 let error = StoreError::new("read an image", io::Error::other(error.clone()));
                 self.originals.set_unreadable(&key.0, &error);
             }
-            ResizeOutcome::Failed(_) => self.end_flight(&key, job),
+            ResizeOutcome::Failed(_) => self.remove_in_flight(&key, job),
         }
-        flight.tell(&outcome);
+        in_flight.notify(&outcome);
     }
 
     /// Forgets a flight, unless another one of the same name has taken off since.
-    pub(super) fn end_flight(&self, key: &FlightKey, job: u64) {
-        let mut flights = self.flights.borrow_mut();
-        if flights.get(key).is_some_and(|current| current.job == job) {
-            flights.remove(key);
-            self.flights_ended.set(self.flights_ended.get() + 1);
+    pub(super) fn remove_in_flight(&self, key: &JobKey, job: u64) {
+        let mut in_flight = self.in_flight.borrow_mut();
+        if in_flight.get(key).is_some_and(|current| current.job == job) {
+            in_flight.remove(key);
+            self.in_flight_ended.set(self.in_flight_ended.get() + 1);
         }
     }
 }
@@ -429,15 +436,15 @@ pub fn etag(key: &VariantKey) -> String {
     format!("\"{:032x}\"", u128::from_be_bytes(*key))
 }
 
-impl Drop for Seat<'_> {
+impl Drop for JobWaiter<'_> {
     fn drop(&mut self) {
-        self.flight.interested.set(self.flight.interested.get() - 1);
-        let is_last = self.flight.interested.get() == 0 && self.flight.made.borrow().is_none();
+        self.in_flight.waiters.set(self.in_flight.waiters.get() - 1);
+        let is_last = self.in_flight.waiters.get() == 0 && self.in_flight.made.borrow().is_none();
         if is_last {
-            self.flight.cancelled.store(true, Relaxed);
-            self.shard.end_flight(&self.key, self.flight.job);
+            self.in_flight.cancelled.store(true, Relaxed);
+            self.shard.remove_in_flight(&self.key, self.in_flight.job);
         }
-        self.shard.leave_queue(&self.flight, self.requester);
+        self.shard.leave_queue(&self.in_flight, self.requester);
     }
 }
 
