@@ -15,7 +15,7 @@ use super::latch::Event;
 use super::mesh::AskError;
 use super::message::{Answer, Ask, Opened, Publish, VariantAsk, Verified};
 use super::oneshot;
-use super::pre_generation::Hint;
+use super::pre_generation::PreGeneration;
 use super::variant::{Variant, VariantError};
 use crate::cluster::rules::stray::needs_record;
 use crate::image::facts::Facts;
@@ -64,7 +64,7 @@ impl Shard {
             Ask::Look(id) => Answer::Found(self.originals.look(&id).await),
             Ask::Open(id) => Answer::Opened(self.own_open(id).await),
             Ask::Describe(id) => Answer::Described(self.own_describe(id).await),
-            Ask::Facts(id) => Answer::Facts(self.own_facts(&id).await),
+            Ask::Placeholder(id) => Answer::Placeholder(self.local_placeholder(&id).await),
             Ask::Publish(publish) => Answer::Published(self.own_publish(publish).await),
             Ask::Verified(verified) => {
                 self.own_verified(verified);
@@ -78,8 +78,8 @@ impl Shard {
                 self.own_see_to(id).await;
                 Answer::Noted
             }
-            Ask::Ahead(ask) => {
-                self.hint(Hint::Variant(*ask));
+            Ask::PreGenerate(ask) => {
+                self.pre_generate(PreGeneration::Variant(*ask));
                 Answer::Noted
             }
             Ask::Kept(ask) => Answer::Kept(self.own_kept(&ask).await),
@@ -142,8 +142,8 @@ impl Shard {
     /// # Errors
     /// [`AskError`] when the owner could not be asked.
     pub async fn facts(self: &Rc<Self>, id: ObjectId) -> Result<Option<Facts>, AskError> {
-        match self.route(&id, Ask::Facts(id)).await? {
-            Answer::Facts(facts) => Ok(facts),
+        match self.route(&id, Ask::Placeholder(id)).await? {
+            Answer::Placeholder(facts) => Ok(facts),
             _ => Err(AskError::Failed),
         }
     }
@@ -238,10 +238,10 @@ impl Shard {
     }
 
     /// Notes a variant that will be asked for; it is made when there is nothing else to do.
-    pub async fn ahead(self: &Rc<Self>, ask: VariantAsk) {
+    pub async fn request_pre_generation(self: &Rc<Self>, ask: VariantAsk) {
         let id = ask.id;
         // A hint that cannot be delivered is forgotten.
-        let _ = self.route(&id, Ask::Ahead(Box::new(ask))).await;
+        let _ = self.route(&id, Ask::PreGenerate(Box::new(ask))).await;
     }
 
     async fn own_open(&self, id: ObjectId) -> Result<Opened, StoreError> {

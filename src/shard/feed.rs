@@ -32,7 +32,7 @@ impl Shard {
     /// Another request waits for a job, which may bring it forward.
     pub(super) fn join_queue(&self, in_flight: &InFlightJob, requester: Requester) {
         if requester.client().is_some() {
-            in_flight.ahead.store(false, Relaxed);
+            in_flight.is_pre_generation.store(false, Relaxed);
         }
         if let Some(job) = self.queue.borrow_mut().join(in_flight.job, requester) {
             // It has not begun: the last who came has its whole time, too.

@@ -97,7 +97,7 @@ pub enum Ask {
     /// The file with this stamp was hashed whole, and is right or not.
     Verified(Verified),
     /// What the image looks like at a glance, if that is known.
-    Facts(ObjectId),
+    Placeholder(ObjectId),
     /// A variant, from the cache or made.
     Variant(Box<VariantAsk>),
     /// A variant if it is here already.
@@ -107,7 +107,7 @@ pub enum Ask {
     /// An owner lacks its copy: to be seen to.
     SeeTo(ObjectId),
     /// A variant that will be asked for: to be made when the worker has nothing else to do.
-    Ahead(Box<VariantAsk>),
+    PreGenerate(Box<VariantAsk>),
 }
 
 impl Ask {
@@ -129,11 +129,11 @@ pub enum Answer {
     Opened(Result<Opened, StoreError>),
     /// To [`Ask::Describe`].
     Described(Result<Described, StoreError>),
-    /// To [`Ask::Facts`].
-    Facts(Option<Facts>),
+    /// To [`Ask::Placeholder`].
+    Placeholder(Option<Facts>),
     /// To [`Ask::Publish`].
     Published(Result<Original, StoreError>),
-    /// To [`Ask::Verified`], [`Ask::Unreadable`], [`Ask::SeeTo`] and [`Ask::Ahead`].
+    /// To [`Ask::Verified`], [`Ask::Unreadable`], [`Ask::SeeTo`] and [`Ask::PreGenerate`].
     Noted,
     /// To [`Ask::Kept`].
     Kept(Option<Variant>),

@@ -68,7 +68,7 @@ use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
 use self::pace::Pace;
-use self::pre_generation::Hints;
+use self::pre_generation::PreGenerationQueue;
 use self::queue::FairQueue;
 use self::rate::RateLimit;
 use self::variant::{InFlightJob, JobKey};
@@ -194,8 +194,8 @@ pub struct Shard {
     in_flight_ended: Cell<u64>,
     pace: RefCell<Pace>,
     failures: RefCell<Failures>,
-    hints: RefCell<Hints>,
-    making_ahead: Cell<bool>,
+    pre_generation: RefCell<PreGenerationQueue>,
+    is_pre_generating: Cell<bool>,
     jobs: RefCell<HashMap<u64, (JobKey, Rc<InFlightJob>)>>,
     next_job: Cell<u64>,
     listener: RefCell<Option<OwnedFd>>,
@@ -300,8 +300,8 @@ impl Shard {
             in_flight_ended: Cell::new(0),
             pace: RefCell::default(),
             failures: RefCell::default(),
-            hints: RefCell::default(),
-            making_ahead: Cell::new(false),
+            pre_generation: RefCell::default(),
+            is_pre_generating: Cell::new(false),
             jobs: RefCell::default(),
             next_job: Cell::new(0),
             listener: RefCell::default(),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::cache::CachedResponse;
-use super::pre_generation::Hint;
+use super::pre_generation::PreGeneration;
 use super::variant::{VariantError, etag};
 use super::worker::ResizeWork;
 use crate::image::facts::{self, Facts};
@@ -16,14 +16,14 @@ use crate::store::variants::Kept;
 
 impl Shard {
     /// The facts, if they are known. They are part of the disposable cache: what it cannot give is unknown.
-    pub(super) async fn own_facts(&self, id: &ObjectId) -> Option<Facts> {
+    pub(super) async fn local_placeholder(&self, id: &ObjectId) -> Option<Facts> {
         match self.originals.find(id).await {
-            Ok(Found::Here(original)) => self.kept_facts(id, &original).await,
+            Ok(Found::Here(original)) => self.cached_placeholder(id, &original).await,
             Ok(Found::Absent | Found::Damaged) | Err(_) => None,
         }
     }
 
-    async fn kept_facts(&self, id: &ObjectId, original: &Original) -> Option<Facts> {
+    async fn cached_placeholder(&self, id: &ObjectId, original: &Original) -> Option<Facts> {
         let key = facts::key(id);
         if let Some(entry) = self.memory_cache.get(&(*id, key), true) {
             return Facts::from_bytes(&entry.bytes);
@@ -44,16 +44,20 @@ impl Shard {
     }
 
     /// A variant of this image was made: its facts are worth knowing.
-    pub(super) fn learn_later(self: &Rc<Self>, id: ObjectId) {
-        let noted =
-            || self.hints.borrow().iter().any(|hint| matches!(hint, Hint::Facts(noted) if *noted == id));
+    pub(super) fn request_placeholder(self: &Rc<Self>, id: ObjectId) {
+        let noted = || {
+            self.pre_generation
+                .borrow()
+                .iter()
+                .any(|item| matches!(item, PreGeneration::Placeholder(noted) if *noted == id))
+        };
         if self.memory_cache.get(&(id, facts::key(&id)), true).is_none() && !noted() {
-            self.hint(Hint::Facts(id));
+            self.pre_generate(PreGeneration::Placeholder(id));
         }
     }
 
     /// Learns the facts of an image, unless they are known.
-    pub(super) async fn learn(self: &Rc<Self>, id: &ObjectId) -> Result<(), VariantError> {
+    pub(super) async fn make_placeholder(self: &Rc<Self>, id: &ObjectId) -> Result<(), VariantError> {
         let original = match self.originals.find(id).await {
             Ok(Found::Here(original)) => original,
             Ok(Found::Absent) => return Err(VariantError::Absent),
@@ -61,10 +65,10 @@ impl Shard {
             Err(error) => return Err(error.into()),
         };
         let key = (*id, facts::key(id), original.format);
-        if self.kept_facts(id, &original).await.is_some() || self.in_flight_job(&key).is_some() {
+        if self.cached_placeholder(id, &original).await.is_some() || self.in_flight_job(&key).is_some() {
             return Ok(());
         }
-        let in_flight = self.enqueue(ResizeWork::Facts, key, &original, Requester::Background)?;
+        let in_flight = self.enqueue(ResizeWork::Placeholder, key, &original, Requester::Background)?;
         self.wait(key, in_flight, Requester::Background).await.map(drop)
     }
 }

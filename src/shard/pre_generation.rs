@@ -21,55 +21,55 @@ const WAITING_MAX: usize = 256;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The hints that wait.
-pub(super) type Hints = VecDeque<Hint>;
+pub(super) type PreGenerationQueue = VecDeque<PreGeneration>;
 
 /// What may be made ahead.
 #[derive(Debug)]
-pub(super) enum Hint {
+pub(super) enum PreGeneration {
     Variant(VariantAsk),
-    Facts(ObjectId),
+    Placeholder(ObjectId),
 }
 
 /// Says that the work goes on; dropping it (also by a panic) lets the next hint start it again.
-struct Working<'a>(&'a Cell<bool>);
+struct RunningGuard<'a>(&'a Cell<bool>);
 
 impl Shard {
     /// Notes what is to be made ahead, of an image that this shard owns.
-    pub(super) fn hint(self: &Rc<Self>, hint: Hint) {
-        if self.hints.borrow().len() >= WAITING_MAX {
+    pub(super) fn pre_generate(self: &Rc<Self>, item: PreGeneration) {
+        if self.pre_generation.borrow().len() >= WAITING_MAX {
             return;
         }
-        self.hints.borrow_mut().push_back(hint);
+        self.pre_generation.borrow_mut().push_back(item);
         // The first one starts the work, which ends when the list is empty. It begins within this very
         // call, so that no borrow may be held here.
-        if !self.making_ahead.replace(true) {
+        if !self.is_pre_generating.replace(true) {
             let shard = Rc::clone(self);
-            self.spawn(async move { shard.make_ahead().await });
+            self.spawn(async move { shard.run_pre_generation().await });
         }
     }
 
-    async fn make_ahead(self: Rc<Self>) {
-        let _working = Working(&self.making_ahead);
+    async fn run_pre_generation(self: Rc<Self>) {
+        let _working = RunningGuard(&self.is_pre_generating);
         while !self.stopping.is_set() {
             if !self.jobs.borrow().is_empty() {
                 glommio::timer::sleep(LOOK_AGAIN).await;
                 continue;
             }
-            let Some(hint) = self.hints.borrow_mut().pop_front() else { break };
-            let made = match &hint {
-                Hint::Variant(ask) => self.find_or_make(ask).await.map(drop),
-                Hint::Facts(id) => self.learn(id).await,
+            let Some(item) = self.pre_generation.borrow_mut().pop_front() else { break };
+            let made = match &item {
+                PreGeneration::Variant(ask) => self.find_or_make(ask).await.map(drop),
+                PreGeneration::Placeholder(id) => self.make_placeholder(id).await,
             };
             match made {
-                Err(VariantError::GaveWay) => self.hints.borrow_mut().push_front(hint),
-                Err(error) => log::debug!(hint:? = hint, error:? = error; "a hint could not be followed"),
+                Err(VariantError::GaveWay) => self.pre_generation.borrow_mut().push_front(item),
+                Err(error) => log::debug!(item:? = item, error:? = error; "a hint could not be followed"),
                 Ok(()) => {}
             }
         }
     }
 }
 
-impl Drop for Working<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         self.0.set(false);
     }

@@ -103,7 +103,7 @@ pub(super) struct InFlightJob {
     pub(super) is_variant: bool,
     source: Format,
     cancelled: Arc<AtomicBool>,
-    pub(super) ahead: Arc<AtomicBool>,
+    pub(super) is_pre_generation: Arc<AtomicBool>,
     pub(super) waiting: RefCell<Vec<oneshot::Sender<ResizeOutcome>>>,
     waiters: Cell<usize>,
     modified: SystemTime,
@@ -279,7 +279,7 @@ impl Shard {
         let number = self.next_job.get();
         self.next_job.set(number + 1);
         let cancelled = Arc::new(AtomicBool::new(false));
-        let ahead = Arc::new(AtomicBool::new(requester == Requester::Background));
+        let is_pre_generation = Arc::new(AtomicBool::new(requester == Requester::Background));
         let now = Instant::now();
         let job = ResizeJob {
             number,
@@ -292,7 +292,7 @@ impl Shard {
             deadline: now + self.node.settings.resize_deadline,
             cancelled: Arc::clone(&cancelled),
             queued: now,
-            ahead: Arc::clone(&ahead),
+            is_pre_generation: Arc::clone(&is_pre_generation),
             wanted: Arc::clone(&self.wanted),
         };
         if !self.push_job(job, requester) {
@@ -310,7 +310,7 @@ impl Shard {
             source: original.format,
             modified: original.modified,
             cancelled,
-            ahead,
+            is_pre_generation,
             waiting: RefCell::default(),
             waiters: Cell::new(0),
             made: RefCell::default(),
@@ -385,7 +385,7 @@ impl Shard {
             ResizeOutcome::Made(bytes, stamp, _) => {
                 self.originals.set_verified(&key.0, *stamp);
                 if in_flight.is_variant {
-                    self.learn_later(key.0);
+                    self.request_placeholder(key.0);
                 }
                 let Some(charge) = self.node.bodies.reserve(bytes.len() as u64) else {
                     // Whoever reads slowly would hold it for as long: see `stored_on_disk`.

@@ -39,8 +39,8 @@ use crate::telemetry::metrics::{ShardMetrics, Stage};
 pub enum ResizeWork {
     /// A variant.
     Variant(Recipe),
-    /// Its facts, as the bytes to keep.
-    Facts,
+    /// Its placeholder, as the bytes to cache.
+    Placeholder,
 }
 
 /// One piece of work.
@@ -68,7 +68,7 @@ pub struct ResizeJob {
     pub queued: Instant,
     /// Nobody waits for it: it gives way as soon as a job that somebody waits for is in the queue. Cleared when
     /// somebody comes to wait.
-    pub ahead: Arc<AtomicBool>,
+    pub is_pre_generation: Arc<AtomicBool>,
     /// Jobs in the queue that somebody waits for.
     pub wanted: Arc<AtomicUsize>,
 }
@@ -286,7 +286,7 @@ impl ResizeWorker {
         let small = facts::recipe();
         let recipe = match &job.work {
             ResizeWork::Variant(recipe) => recipe,
-            ResizeWork::Facts => &small,
+            ResizeWork::Placeholder => &small,
         };
         let mut source = SourceFile::open(job)?;
         // With its samples kept, no more of the file is needed than its headers. Metadata may be anywhere in it.
@@ -351,7 +351,7 @@ impl ResizeWorker {
         }
         let _charge = self.memory.charge(bytes, job.deadline, keep_going).ok_or_else(lost)?;
         if let Some(assistant) = assistant {
-            let is_placeholder = matches!(job.work, ResizeWork::Facts);
+            let is_placeholder = matches!(job.work, ResizeWork::Placeholder);
             let task = HelperTask { prepared, is_placeholder, memory_bytes: bytes };
             let HelperOutput { bytes, spent } = self.helped(job, assistant, &task, &mut intermediate)?;
             return Ok((exact(bytes), intermediate, self.counted(spent)));
@@ -359,7 +359,9 @@ impl ResizeWorker {
         let waiting = JobProgress { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
             ResizeWork::Variant(_) => prepared.make(&mut intermediate, &waiting),
-            ResizeWork::Facts => prepared.facts(&mut intermediate, &waiting).map(|facts| facts.to_bytes()),
+            ResizeWork::Placeholder => {
+                prepared.facts(&mut intermediate, &waiting).map(|facts| facts.to_bytes())
+            }
         };
         let made = made.map_err(|fault| match fault {
             VariantFault::Stopped => lost(),
@@ -421,7 +423,7 @@ impl ResizeWorker {
             Err(ResizeError::Deadline)
         } else if job.cancelled.load(Relaxed) {
             Err(ResizeError::Cancelled)
-        } else if job.ahead.load(Relaxed) && job.wanted.load(Relaxed) > 0 {
+        } else if job.is_pre_generation.load(Relaxed) && job.wanted.load(Relaxed) > 0 {
             Err(ResizeError::GaveWay)
         } else {
             Ok(())

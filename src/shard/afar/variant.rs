@@ -121,7 +121,7 @@ impl Shard {
     pub async fn ahead_anywhere(self: &Rc<Self>, asks: Vec<VariantAsk>) {
         if !self.has_peers() {
             for ask in asks {
-                self.ahead(ask).await;
+                self.request_pre_generation(ask).await;
             }
             return;
         }
