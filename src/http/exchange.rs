@@ -19,7 +19,7 @@ use super::unproven::Unproven;
 use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
-use crate::shard::timings::Spent;
+use crate::shard::timings::StageTimings;
 use crate::store::health::Trouble;
 use crate::store::{OPERATION_MAX, StoreError};
 use crate::telemetry::log::Limited;
@@ -33,7 +33,7 @@ pub(super) struct Answer {
     /// Set where the memory tier had it.
     pub(super) hit: Option<Hit>,
     /// The steps of a variant that was made for it.
-    pub(super) spent: Spent,
+    pub(super) timings: StageTimings,
 }
 
 /// What a handler works with.
@@ -82,7 +82,7 @@ impl BodyState {
 
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Self {
-        Self { response, cache: Cache::None, hit: None, spent: Spent::default() }
+        Self { response, cache: Cache::None, hit: None, timings: StageTimings::default() }
     }
 }
 

@@ -32,7 +32,7 @@ use crate::shard::bodies::Charge;
 use crate::shard::cache::{self, CacheKey, CachedResponse};
 use crate::shard::mesh::AskError;
 use crate::shard::message::{Opened, VariantAsk};
-use crate::shard::timings::Spent;
+use crate::shard::timings::StageTimings;
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
 use crate::store::StoreError;
 use crate::store::health::Trouble;
@@ -146,19 +146,19 @@ async fn variant(
     }
     let media_type = recipe.format.media_type();
     let requester = Requester::Client(context.client(headers));
-    let mut spent = Spent::default();
+    let mut timings = StageTimings::default();
     let (source, length, modified, cache) =
         match context.shard.variant_anywhere(VariantAsk { id, recipe, key, requester }).await? {
-            Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, spent }) => {
+            Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, timings }) => {
                 context.shard.insert_cached((id, key), &entry);
-                return Ok(Answer { spent, ..ready(&entry, freshness, headers, cache) });
+                return Ok(Answer { timings, ..ready(&entry, freshness, headers, cache) });
             }
             Anywhere::Ready(entry, cache) => {
                 context.shard.insert_cached((id, key), &entry);
                 return Ok(ready(&entry, freshness, headers, cache));
             }
-            Anywhere::Here(Variant { body: VariantBody::File(file), cache, spent: steps }) => {
-                spent = steps;
+            Anywhere::Here(Variant { body: VariantBody::File(file), cache, timings: steps }) => {
+                timings = steps;
                 (VariantSource::File(file.file, file.charge), file.length, file.modified, cache)
             }
             Anywhere::Stream(Stored { length, uploaded, .. }, stream) => {
@@ -179,7 +179,7 @@ async fn variant(
             reply::representation(&about, range, |start, end| Body::peer(stream, start, end))
         }
     };
-    Ok(Answer { cache, spent, ..response.into() })
+    Ok(Answer { cache, timings, ..response.into() })
 }
 
 /// Where a long variant comes from.

@@ -37,7 +37,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         }
     });
     let answered = answered.catch_unwind().await;
-    let Answer { mut response, cache, hit, spent } = answered.unwrap_or_else(|_| {
+    let Answer { mut response, cache, hit, timings } = answered.unwrap_or_else(|_| {
         log::error!("answering a request panicked");
         Problem::Internal.into()
     });
@@ -57,7 +57,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     }
     let elapsed = started.elapsed();
     if route == Route::Image && reply::image_format(&response).is_some() {
-        reply::timing(&mut response, elapsed, &spent);
+        reply::timing(&mut response, elapsed, &timings);
     }
     shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
     timeouts.start_sending();

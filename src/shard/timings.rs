@@ -6,31 +6,31 @@ use crate::image::step::Step;
 
 /// Time by step; none for a step that the job did not come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent([Option<Duration>; Step::ALL.len()]);
+pub struct StageTimings([Option<Duration>; Step::ALL.len()]);
 
 /// Adds up the times of a job's steps as they begin.
 #[derive(Debug, Default)]
-pub struct Steps {
-    spent: Spent,
+pub struct StageTimer {
+    timings: StageTimings,
     under_way: Option<(Step, Instant)>,
 }
 
-impl Spent {
+impl StageTimings {
     /// The steps that there were, in their order.
     pub fn steps(&self) -> impl Iterator<Item = (Step, Duration)> {
-        Step::ALL.into_iter().zip(self.0).filter_map(|(step, spent)| Some((step, spent?)))
+        Step::ALL.into_iter().zip(self.0).filter_map(|(step, timings)| Some((step, timings?)))
     }
 }
 
-impl FromIterator<(Step, Duration)> for Spent {
+impl FromIterator<(Step, Duration)> for StageTimings {
     fn from_iter<I: IntoIterator<Item = (Step, Duration)>>(steps: I) -> Self {
         let mut all = Self::default();
-        steps.into_iter().for_each(|(step, spent)| all.0[step as usize] = Some(spent));
+        steps.into_iter().for_each(|(step, timings)| all.0[step as usize] = Some(timings));
         all
     }
 }
 
-impl Steps {
+impl StageTimer {
     /// This step begins now, and the one under way ends.
     pub fn begin(&mut self, step: Step, now: Instant) {
         self.pause(now);
@@ -38,15 +38,15 @@ impl Steps {
     }
 
     /// The last step ends now.
-    pub fn end(mut self, now: Instant) -> Spent {
+    pub fn end(mut self, now: Instant) -> StageTimings {
         self.pause(now);
-        self.spent
+        self.timings
     }
 
     fn pause(&mut self, now: Instant) {
         if let Some((step, began)) = self.under_way.take() {
-            let spent = self.spent.0[step as usize].get_or_insert_default();
-            *spent += now.saturating_duration_since(began);
+            let timings = self.timings.0[step as usize].get_or_insert_default();
+            *timings += now.saturating_duration_since(began);
         }
     }
 }
@@ -59,23 +59,23 @@ mod tests {
     fn times_of_one_step_add_up_and_other_steps_have_none() {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        let mut steps = Steps::default();
+        let mut steps = StageTimer::default();
         for (step, milliseconds) in
             [(Step::Decode, 5), (Step::Resize, 7), (Step::Decode, 8), (Step::Decode, 11), (Step::Resize, 20)]
         {
             steps.begin(step, at(milliseconds));
         }
-        let spent: Vec<_> = steps.end(at(30)).steps().collect();
+        let timings: Vec<_> = steps.end(at(30)).steps().collect();
         let expected = [(Step::Decode, 14), (Step::Resize, 11)];
-        assert_eq!(spent, expected.map(|(step, ms)| (step, Duration::from_millis(ms))));
-        assert_eq!(Steps::default().end(start), Spent::default());
-        assert_eq!(Spent::default().steps().count(), 0);
+        assert_eq!(timings, expected.map(|(step, ms)| (step, Duration::from_millis(ms))));
+        assert_eq!(StageTimer::default().end(start), StageTimings::default());
+        assert_eq!(StageTimings::default().steps().count(), 0);
     }
 
     #[test]
     fn a_clock_that_goes_back_takes_nothing_off() {
         let (early, late) = (Instant::now(), Instant::now() + Duration::from_secs(1));
-        let mut steps = Steps::default();
+        let mut steps = StageTimer::default();
         steps.begin(Step::Encode, late);
         assert_eq!(steps.end(early).steps().collect::<Vec<_>>(), [(Step::Encode, Duration::ZERO)]);
     }

@@ -17,7 +17,7 @@ use super::disk::JobResult;
 use super::message::{VariantAsk, Verified};
 use super::oneshot;
 use super::rate::TooFast;
-use super::timings::Spent;
+use super::timings::StageTimings;
 use super::worker::{ResizeError, ResizeJob, ResizeOutcome, ResizeWork};
 use crate::image::variant::VariantFault;
 use crate::object::{Format, ObjectId};
@@ -36,7 +36,7 @@ pub struct Variant {
     /// Where they came from.
     pub cache: Cache,
     /// How long the steps took, if it was made for this very question.
-    pub spent: Spent,
+    pub timings: StageTimings,
 }
 
 /// A variant's bytes.
@@ -149,7 +149,7 @@ impl InFlightJob {
 impl Variant {
     /// One that was found, or made for somebody else.
     fn found(body: VariantBody, cache: Cache) -> Self {
-        Self { body, cache, spent: Spent::default() }
+        Self { body, cache, timings: StageTimings::default() }
     }
 }
 
@@ -201,8 +201,8 @@ impl Shard {
         self.charge(ask.requester)?;
         let in_flight =
             self.enqueue(ResizeWork::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
-        let (body, spent) = self.wait(key, in_flight, ask.requester).await?;
-        Ok(Variant { body, cache: Cache::Miss, spent })
+        let (body, timings) = self.wait(key, in_flight, ask.requester).await?;
+        Ok(Variant { body, cache: Cache::Miss, timings })
     }
 
     /// Takes a token of the client's for work that no tier of the cache saves.
@@ -327,7 +327,7 @@ impl Shard {
         key: JobKey,
         in_flight: Rc<InFlightJob>,
         requester: Requester,
-    ) -> Result<(VariantBody, Spent), VariantError> {
+    ) -> Result<(VariantBody, StageTimings), VariantError> {
         let (sender, outcome) = oneshot::channel();
         in_flight.waiting.borrow_mut().push(sender);
         in_flight.waiters.set(in_flight.waiters.get() + 1);
@@ -337,14 +337,14 @@ impl Shard {
             glommio::timer::sleep(self.node.settings.resize_deadline).await;
             Some(ResizeOutcome::Failed(ResizeError::Deadline))
         };
-        let spent = match future::or(outcome, late).await {
+        let timings = match future::or(outcome, late).await {
             Some(ResizeOutcome::Failed(ResizeError::Gone)) => return Err(self.gone(&key.0).await),
             Some(ResizeOutcome::Failed(fault)) => return Err(fault.into()),
-            Some(ResizeOutcome::Made(_, _, spent)) => spent,
+            Some(ResizeOutcome::Made(_, _, timings)) => timings,
             // Without an outcome the flight was dropped with the shard.
-            None => Spent::default(),
+            None => StageTimings::default(),
         };
-        Ok((waiter.in_flight.made().ok_or(VariantError::Busy)??, spent))
+        Ok((waiter.in_flight.made().ok_or(VariantError::Busy)??, timings))
     }
 
     /// The source of a job was gone when the worker came to it: what is true of the image now.

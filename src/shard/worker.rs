@@ -19,7 +19,7 @@ use super::helper::{Helper, HelperError, HelperOutput, HelperTask};
 use super::memory::DecodeMemory;
 use super::message::Message;
 use super::source::SourceFile;
-use super::timings::{Spent, Steps};
+use super::timings::{StageTimer, StageTimings};
 use crate::image::facts;
 use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};
@@ -77,7 +77,7 @@ pub struct ResizeJob {
 #[derive(Clone, Debug)]
 pub enum ResizeOutcome {
     /// What was made, the stamp of the source, whose bytes are right, and how long it took.
-    Made(Bytes, Stamp, Spent),
+    Made(Bytes, Stamp, StageTimings),
     /// It could not be made.
     Failed(ResizeError),
 }
@@ -298,8 +298,8 @@ impl ResizeWorker {
             {
                 self.timed(Stage::Read, started);
                 let given = Intermediate::Given(samples);
-                let (bytes, _, spent) = self.made(job, &prepared, given)?;
-                return Ok((ResizeOutcome::Made(bytes, source.stamp(), spent), Some((named, None))));
+                let (bytes, _, timings) = self.made(job, &prepared, given)?;
+                return Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), Some((named, None))));
             }
         }
         source.read_all(job)?;
@@ -314,13 +314,13 @@ impl ResizeWorker {
             Some((named, None)) if is_variant && named.length <= room => (Some(named), Intermediate::Wanted),
             Some(_) | None => (None, Intermediate::Unwanted),
         };
-        let (bytes, intermediate, spent) = self.made(job, &prepared, intermediate)?;
+        let (bytes, intermediate, timings) = self.made(job, &prepared, intermediate)?;
         let samples = match (named, intermediate) {
             (Some(named), Intermediate::Left(samples)) => Some((named, Some(samples))),
             (Some(named), Intermediate::Given(_)) => Some((named, None)),
             _ => None,
         };
-        Ok((ResizeOutcome::Made(bytes, source.stamp(), spent), samples))
+        Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), samples))
     }
 
     /// What the samples are called that the job begins with, and the samples if they are kept.
@@ -339,7 +339,7 @@ impl ResizeWorker {
         job: &ResizeJob,
         prepared: &Prepared<'_>,
         mut intermediate: Intermediate,
-    ) -> Result<(Bytes, Intermediate, Spent), ResizeError> {
+    ) -> Result<(Bytes, Intermediate, StageTimings), ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
         let lost = || self.wanted(job).err().unwrap_or(ResizeError::Deadline);
         let assistant = self.helper.as_ref().filter(|_| prepared.wants_process());
@@ -353,8 +353,8 @@ impl ResizeWorker {
         if let Some(assistant) = assistant {
             let is_placeholder = matches!(job.work, ResizeWork::Placeholder);
             let task = HelperTask { prepared, is_placeholder, memory_bytes: bytes };
-            let HelperOutput { bytes, spent } = self.helped(job, assistant, &task, &mut intermediate)?;
-            return Ok((exact(bytes), intermediate, self.counted(spent)));
+            let HelperOutput { bytes, timings } = self.helped(job, assistant, &task, &mut intermediate)?;
+            return Ok((exact(bytes), intermediate, self.counted(timings)));
         }
         let waiting = JobProgress { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
@@ -367,15 +367,15 @@ impl ResizeWorker {
             VariantFault::Stopped => lost(),
             fault => ResizeError::Variant(fault),
         })?;
-        let spent = waiting.steps.into_inner().end(Instant::now());
-        Ok((exact(made), intermediate, self.counted(spent)))
+        let timings = waiting.steps.into_inner().end(Instant::now());
+        Ok((exact(made), intermediate, self.counted(timings)))
     }
 
-    fn counted(&self, spent: Spent) -> Spent {
-        for (step, elapsed) in spent.steps() {
+    fn counted(&self, timings: StageTimings) -> StageTimings {
+        for (step, elapsed) in timings.steps() {
             self.metrics.stage(stage(step), elapsed);
         }
-        spent
+        timings
     }
 
     /// Has the helper process do the job.
@@ -444,7 +444,7 @@ fn exact(made: Vec<u8>) -> Bytes {
 struct JobProgress<'a> {
     worker: &'a ResizeWorker,
     job: &'a ResizeJob,
-    steps: RefCell<Steps>,
+    steps: RefCell<StageTimer>,
 }
 
 impl Follower for JobProgress<'_> {

@@ -109,7 +109,7 @@ fn a_helper_makes_the_same_bytes_as_the_caller_would() {
             let expected = prepared.make(&mut Intermediate::Unwanted, &|| true).expect("bytes");
             let made = work(&mut helper, &source, &recipe, &|| true).0.expect("bytes");
             assert!(made.bytes == expected, "{from:?} to {to:?}");
-            assert!(made.spent.steps().count() >= 2, "{:?}", made.spent);
+            assert!(made.timings.steps().count() >= 2, "{:?}", made.timings);
         }
         let recipe = facts::recipe();
         let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a placeholder");
@@ -193,7 +193,7 @@ fn a_process_that_dies_takes_only_its_job_with_it() {
         let number = signal.as_raw();
         let why = match outcome {
             Err(HelperError::Died(why)) => why,
-            outcome => panic!("{:?}", outcome.map(|made| made.spent)),
+            outcome => panic!("{:?}", outcome.map(|made| made.timings)),
         };
         assert!(why.contains(&format!("signal {number}")), "{why}");
     }

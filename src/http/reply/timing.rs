@@ -7,14 +7,14 @@ use http::{HeaderName, Response};
 use super::text_value;
 use crate::http::body::Body;
 use crate::image::step::Step;
-use crate::shard::timings::Spent;
+use crate::shard::timings::StageTimings;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Says how long the answer took from the request's head to its own, and the steps of what was made for it.
-pub(in crate::http) fn timing(response: &mut Response<Body>, elapsed: Duration, spent: &Spent) {
+pub(in crate::http) fn timing(response: &mut Response<Body>, elapsed: Duration, timings: &StageTimings) {
     let mut text = entry("total", elapsed);
-    for (step, elapsed) in spent.steps() {
+    for (step, elapsed) in timings.steps() {
         text.push_str(", ");
         text.push_str(&entry(name(step), elapsed));
     }

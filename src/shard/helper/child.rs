@@ -21,7 +21,7 @@ use crate::image::intermediate::{self, Intermediate};
 use crate::image::recipe::{OutputMax, Recipe};
 use crate::image::step::{Follower, Step};
 use crate::image::variant::{self, VariantFault};
-use crate::shard::timings::{Spent, Steps};
+use crate::shard::timings::{StageTimer, StageTimings};
 
 /// Address space beside the charge: the binary, the allocator's own, tables that do not depend on the picture.
 const SPARE_BYTES: u64 = 64 << 20;
@@ -106,7 +106,7 @@ fn make(
 
 /// Nobody is asked whether to go on: who does not want the job any more kills the process.
 #[derive(Default)]
-struct Following(RefCell<Steps>);
+struct Following(RefCell<StageTimer>);
 
 impl Follower for Following {
     fn keep_going(&self) -> bool {
@@ -118,7 +118,7 @@ impl Follower for Following {
     }
 }
 
-impl Spent {
+impl StageTimings {
     fn nanoseconds(self) -> [Option<u64>; 3] {
         let mut all = [None; 3];
         for (step, spent) in self.steps() {

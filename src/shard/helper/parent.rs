@@ -15,7 +15,7 @@ use super::wire::{self, Reply, Request, Samples};
 use crate::image::intermediate::{self, Intermediate};
 use crate::image::step::Step;
 use crate::image::variant::Prepared;
-use crate::shard::timings::Spent;
+use crate::shard::timings::StageTimings;
 
 /// How long the worker waits for the process before it looks again whether the job is wanted.
 const SLICE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
@@ -53,7 +53,7 @@ pub struct HelperOutput {
     /// The variant's bytes, or the placeholder's.
     pub bytes: Vec<u8>,
     /// How long the steps took.
-    pub spent: Spent,
+    pub timings: StageTimings,
 }
 
 /// Why the helper has made nothing.
@@ -202,8 +202,8 @@ impl Running {
             *intermediate = Intermediate::Left(left);
         }
         let times = Step::ALL.into_iter().zip(spent_ns);
-        let spent = times.filter_map(|(step, spent)| Some((step, Duration::from_nanos(spent?)))).collect();
-        Ok(HelperOutput { bytes, spent })
+        let timings = times.filter_map(|(step, spent)| Some((step, Duration::from_nanos(spent?)))).collect();
+        Ok(HelperOutput { bytes, timings })
     }
 
     /// What the process has had of its processor since its start, to a hundredth of a second.
