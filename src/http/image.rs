@@ -31,7 +31,7 @@ use crate::shard::afar::variant::{Anywhere, AnywhereError};
 use crate::shard::bodies::Charge;
 use crate::shard::cache::{self, CacheKey, CachedResponse};
 use crate::shard::mesh::AskError;
-use crate::shard::message::{Opened, VariantAsk};
+use crate::shard::message::{Opened, VariantRequest};
 use crate::shard::timings::StageTimings;
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
 use crate::store::StoreError;
@@ -148,7 +148,7 @@ async fn variant(
     let requester = Requester::Client(context.client(headers));
     let mut timings = StageTimings::default();
     let (source, length, modified, cache) =
-        match context.shard.variant_anywhere(VariantAsk { id, recipe, key, requester }).await? {
+        match context.shard.variant_anywhere(VariantRequest { id, recipe, key, requester }).await? {
             Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, timings }) => {
                 context.shard.insert_cached((id, key), &entry);
                 return Ok(Answer { timings, ..ready(&entry, freshness, headers, cache) });

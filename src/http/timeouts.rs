@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Settings;
 use super::pace::{Limits, Look, Pace};
 use super::poller;
-use crate::shard::latch::Event;
+use crate::shard::latch::Latch;
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +46,9 @@ pub(super) struct ConnectionTimeouts {
     /// The socket, to ask the kernel what the client has not taken yet.
     descriptor: RefCell<Weak<OwnedFd>>,
     /// The sender of a body is too slow; the upload is to be answered so.
-    pub(super) stalled: Event,
+    pub(super) stalled: Latch,
     /// The connection is to be dropped.
-    pub(super) expired: Event,
+    pub(super) expired: Latch,
     /// A request was answered before its body's end.
     pub(super) unread: Cell<bool>,
     /// The other end spoke as a node and was not believed: it gets no time to hear why.
@@ -88,8 +88,8 @@ impl ConnectionTimeouts {
             is_drained: Cell::new(false),
             pace: Cell::new(None),
             descriptor: RefCell::default(),
-            stalled: Event::default(),
-            expired: Event::default(),
+            stalled: Latch::default(),
+            expired: Latch::default(),
             unread: Cell::new(false),
             is_refused: Cell::new(false),
             is_head_pending: Cell::new(false),

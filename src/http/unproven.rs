@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::shard::latch::Event;
+use crate::shard::latch::Latch;
 
 /// Places of a shard. Each holds the connection's buffer of 64 KiB and at most about two such pieces of the form: 6 MiB.
 const PLACES_MAX: usize = 32;
@@ -17,20 +17,20 @@ const PLACES_MAX: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Unproven {
     /// In the order in which they were taken.
-    taken: RefCell<VecDeque<Rc<Event>>>,
+    taken: RefCell<VecDeque<Rc<Latch>>>,
 }
 
 /// A place, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Rc<Unproven>,
-    lost: Rc<Event>,
+    lost: Rc<Latch>,
 }
 
 impl Unproven {
     /// Takes a place, from another form if there is none left.
     pub(super) fn enter(self: &Rc<Self>) -> Place {
-        let lost = Rc::<Event>::default();
+        let lost = Rc::<Latch>::default();
         let mut taken = self.taken.borrow_mut();
         let oldest = if taken.len() < PLACES_MAX { None } else { taken.pop_front() };
         taken.push_back(Rc::clone(&lost));
@@ -44,7 +44,7 @@ impl Unproven {
 
 impl Place {
     /// Is set when another form needs the place. Never after it was given back.
-    pub(super) fn lost(&self) -> Rc<Event> {
+    pub(super) fn lost(&self) -> Rc<Latch> {
         Rc::clone(&self.lost)
     }
 }

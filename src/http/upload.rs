@@ -28,8 +28,8 @@ use crate::peer::requester::{ClientAddress, Requester};
 use crate::shard::NodeContext;
 use crate::shard::afar::spread::SpreadError;
 use crate::shard::control_link::MembershipStatus;
-use crate::shard::latch::Event;
-use crate::shard::message::VariantAsk;
+use crate::shard::latch::Latch;
+use crate::shard::message::VariantRequest;
 use crate::store::health::Trouble;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 
@@ -194,14 +194,14 @@ impl<'a> Gate<'a> {
     }
 
     /// Is set when the form has shown no key and its place goes to another one.
-    fn lost(&self) -> Option<Rc<Event>> {
+    fn lost(&self) -> Option<Rc<Latch>> {
         if let Pass::Unproven(place) = &self.pass { Some(place.lost()) } else { None }
     }
 }
 
 /// Waits for a form, but not past the moment when it loses its place.
 async fn unless_lost<T>(
-    lost: Option<Rc<Event>>,
+    lost: Option<Rc<Latch>>,
     received: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
     let Some(lost) = lost else { return received.await };
@@ -320,14 +320,14 @@ pub(super) async fn next(context: &Context, body: &mut Incoming) -> Result<Optio
 }
 
 /// The variants that the hints mean, in the image's natural format.
-fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<VariantAsk>, Problem> {
+fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<VariantRequest>, Problem> {
     let format = negotiate::natural((&spooled.header).into());
     let stored = |hint: &Spec| hint.is_full_plain() && format == spooled.header.format;
     let ask = |hint: &Spec| {
         let recipe = Recipe::resolve(hint, format, &context.settings.recipe)
             .map_err(|error| Problem::BadSpec(format!("size_hints: {error}")))?;
         let (id, key) = (spooled.id, recipe.etag_key(&spooled.id));
-        Ok(VariantAsk { id, key, recipe, requester: Requester::Background })
+        Ok(VariantRequest { id, key, recipe, requester: Requester::Background })
     };
     hints.iter().filter(|hint| !stored(hint)).map(ask).collect()
 }

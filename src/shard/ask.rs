@@ -11,9 +11,9 @@ use std::time::Duration;
 use futures_lite::{FutureExt, future};
 
 use super::Shard;
-use super::latch::Event;
+use super::latch::Latch;
 use super::mesh::AskError;
-use super::message::{Answer, Ask, Opened, Publish, VariantAsk, Verified};
+use super::message::{Opened, Publish, ShardReply, ShardRequest, VariantRequest, Verified};
 use super::oneshot;
 use super::pre_generation::PreGeneration;
 use super::variant::{Variant, VariantError};
@@ -28,8 +28,8 @@ use crate::store::{StoreError, within};
 const PUBLISH_MAX: Duration = Duration::from_secs(30);
 
 impl Shard {
-    pub(super) fn serve(self: &Rc<Self>, from: usize, ticket: u64, ask: Ask) {
-        let withdrawn = Rc::<Event>::default();
+    pub(super) fn serve(self: &Rc<Self>, from: usize, ticket: u64, ask: ShardRequest) {
+        let withdrawn = Rc::<Latch>::default();
         self.serving.borrow_mut().insert((from, ticket), Rc::clone(&withdrawn));
         let shard = Rc::clone(self);
         glommio::spawn_local(async move {
@@ -58,37 +58,37 @@ impl Shard {
         }
     }
 
-    async fn answer(self: &Rc<Self>, ask: Ask) -> Answer {
+    async fn answer(self: &Rc<Self>, ask: ShardRequest) -> ShardReply {
         match ask {
-            Ask::Find(id) => Answer::Found(self.originals.find(&id).await),
-            Ask::Look(id) => Answer::Found(self.originals.look(&id).await),
-            Ask::Open(id) => Answer::Opened(self.own_open(id).await),
-            Ask::Describe(id) => Answer::Described(self.own_describe(id).await),
-            Ask::Placeholder(id) => Answer::Placeholder(self.local_placeholder(&id).await),
-            Ask::Publish(publish) => Answer::Published(self.own_publish(publish).await),
-            Ask::Verified(verified) => {
+            ShardRequest::Find(id) => ShardReply::Found(self.originals.find(&id).await),
+            ShardRequest::Look(id) => ShardReply::Found(self.originals.look(&id).await),
+            ShardRequest::Open(id) => ShardReply::Opened(self.own_open(id).await),
+            ShardRequest::Describe(id) => ShardReply::Described(self.own_describe(id).await),
+            ShardRequest::Placeholder(id) => ShardReply::Placeholder(self.local_placeholder(&id).await),
+            ShardRequest::Publish(publish) => ShardReply::Published(self.own_publish(publish).await),
+            ShardRequest::Verified(verified) => {
                 self.own_verified(verified);
-                Answer::Noted
+                ShardReply::Noted
             }
-            Ask::Unreadable(id, error) => {
+            ShardRequest::Unreadable(id, error) => {
                 self.originals.set_unreadable(&id, &error);
-                Answer::Noted
+                ShardReply::Noted
             }
-            Ask::SeeTo(id) => {
+            ShardRequest::SeeTo(id) => {
                 self.own_see_to(id).await;
-                Answer::Noted
+                ShardReply::Noted
             }
-            Ask::PreGenerate(ask) => {
+            ShardRequest::PreGenerate(ask) => {
                 self.pre_generate(PreGeneration::Variant(*ask));
-                Answer::Noted
+                ShardReply::Noted
             }
-            Ask::Kept(ask) => Answer::Kept(self.own_kept(&ask).await),
-            Ask::Variant(ask) => Answer::Variant(self.own_variant(*ask).await),
+            ShardRequest::Kept(ask) => ShardReply::Kept(self.own_kept(&ask).await),
+            ShardRequest::Variant(ask) => ShardReply::Variant(self.own_variant(*ask).await),
         }
     }
 
     /// Answers here when the id is this shard's, else asks its owner.
-    async fn route(self: &Rc<Self>, id: &ObjectId, ask: Ask) -> Result<Answer, AskError> {
+    async fn route(self: &Rc<Self>, id: &ObjectId, ask: ShardRequest) -> Result<ShardReply, AskError> {
         let owner = id.shard(self.mesh.shards());
         if owner == self.index() { Ok(self.answer(ask).await) } else { self.mesh.ask(owner, ask).await }
     }
@@ -98,8 +98,8 @@ impl Shard {
     /// # Errors
     /// [`AskError`] when the owner could not be asked, the inner [`StoreError`] when its disk could not tell.
     pub async fn find(self: &Rc<Self>, id: ObjectId) -> Result<Result<Found, StoreError>, AskError> {
-        match self.route(&id, Ask::Find(id)).await? {
-            Answer::Found(found) => Ok(found),
+        match self.route(&id, ShardRequest::Find(id)).await? {
+            ShardReply::Found(found) => Ok(found),
             _ => Err(AskError::Failed),
         }
     }
@@ -109,8 +109,8 @@ impl Shard {
     /// # Errors
     /// As [`Shard::find`].
     pub async fn look(self: &Rc<Self>, id: ObjectId) -> Result<Result<Found, StoreError>, AskError> {
-        match self.route(&id, Ask::Look(id)).await? {
-            Answer::Found(found) => Ok(found),
+        match self.route(&id, ShardRequest::Look(id)).await? {
+            ShardReply::Found(found) => Ok(found),
             _ => Err(AskError::Failed),
         }
     }
@@ -120,8 +120,8 @@ impl Shard {
     /// # Errors
     /// As [`Shard::find`].
     pub async fn open(self: &Rc<Self>, id: ObjectId) -> Result<Result<Opened, StoreError>, AskError> {
-        match self.route(&id, Ask::Open(id)).await? {
-            Answer::Opened(opened) => Ok(opened),
+        match self.route(&id, ShardRequest::Open(id)).await? {
+            ShardReply::Opened(opened) => Ok(opened),
             _ => Err(AskError::Failed),
         }
     }
@@ -131,8 +131,8 @@ impl Shard {
     /// # Errors
     /// As [`Shard::find`].
     pub async fn describe(self: &Rc<Self>, id: ObjectId) -> Result<Result<Described, StoreError>, AskError> {
-        match self.route(&id, Ask::Describe(id)).await? {
-            Answer::Described(described) => Ok(described),
+        match self.route(&id, ShardRequest::Describe(id)).await? {
+            ShardReply::Described(described) => Ok(described),
             _ => Err(AskError::Failed),
         }
     }
@@ -142,8 +142,8 @@ impl Shard {
     /// # Errors
     /// [`AskError`] when the owner could not be asked.
     pub async fn facts(self: &Rc<Self>, id: ObjectId) -> Result<Option<Facts>, AskError> {
-        match self.route(&id, Ask::Placeholder(id)).await? {
-            Answer::Placeholder(facts) => Ok(facts),
+        match self.route(&id, ShardRequest::Placeholder(id)).await? {
+            ShardReply::Placeholder(facts) => Ok(facts),
             _ => Err(AskError::Failed),
         }
     }
@@ -158,11 +158,11 @@ impl Shard {
         stray: bool,
     ) -> Result<Result<Original, StoreError>, AskError> {
         let Spooled { temporary, id, header, .. } = spooled;
-        let ask = |temporary| Ask::Publish(Publish { temporary, id, format: header.format, stray });
+        let ask = |temporary| ShardRequest::Publish(Publish { temporary, id, format: header.format, stray });
         if self.holds(&id) {
             let path = temporary.release();
             return match self.answer(ask(path)).await {
-                Answer::Published(published) => Ok(published),
+                ShardReply::Published(published) => Ok(published),
                 _ => Err(AskError::Failed),
             };
         }
@@ -170,7 +170,7 @@ impl Shard {
         let path = temporary.path().to_path_buf();
         let asked = self.mesh.ask(id.shard(self.mesh.shards()), ask(path)).await;
         match asked? {
-            Answer::Published(published) => {
+            ShardReply::Published(published) => {
                 temporary.release();
                 Ok(published)
             }
@@ -181,7 +181,7 @@ impl Shard {
     /// Tells the owner what came of hashing a whole file.
     pub async fn verified(self: &Rc<Self>, verified: Verified) {
         // Only a note: when it cannot be delivered, the next reader hashes again.
-        let _ = self.route(&verified.id, Ask::Verified(verified)).await;
+        let _ = self.route(&verified.id, ShardRequest::Verified(verified)).await;
     }
 
     /// Tells that a stored file could be opened and not read: other nodes are asked for it from then on, and a copy of
@@ -191,7 +191,7 @@ impl Shard {
             return;
         }
         // Only a note: when it cannot be delivered, the next reader meets the same.
-        let _ = self.route(&id, Ask::Unreadable(id, error)).await;
+        let _ = self.route(&id, ShardRequest::Unreadable(id, error)).await;
     }
 
     /// Another node has given an image of which this one had no good copy: where it should have one, it takes it.
@@ -207,7 +207,7 @@ impl Shard {
     /// is well.
     pub async fn see_to(self: &Rc<Self>, id: ObjectId) {
         // What cannot be noted is noticed again by the next one who asks.
-        let _ = self.route(&id, Ask::SeeTo(id)).await;
+        let _ = self.route(&id, ShardRequest::SeeTo(id)).await;
     }
 
     /// The variant, from the cache or made.
@@ -216,11 +216,11 @@ impl Shard {
     /// [`AskError`] when the owner could not be asked, else the inner [`VariantError`].
     pub async fn variant(
         self: &Rc<Self>,
-        ask: VariantAsk,
+        ask: VariantRequest,
     ) -> Result<Result<Variant, VariantError>, AskError> {
         let id = ask.id;
-        match self.route(&id, Ask::Variant(Box::new(ask))).await? {
-            Answer::Variant(variant) => Ok(variant),
+        match self.route(&id, ShardRequest::Variant(Box::new(ask))).await? {
+            ShardReply::Variant(variant) => Ok(variant),
             _ => Err(AskError::Failed),
         }
     }
@@ -229,19 +229,19 @@ impl Shard {
     ///
     /// # Errors
     /// [`AskError`] when the owner could not be asked.
-    pub async fn kept_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Option<Variant>, AskError> {
+    pub async fn kept_variant(self: &Rc<Self>, ask: VariantRequest) -> Result<Option<Variant>, AskError> {
         let id = ask.id;
-        match self.route(&id, Ask::Kept(Box::new(ask))).await? {
-            Answer::Kept(variant) => Ok(variant),
+        match self.route(&id, ShardRequest::Kept(Box::new(ask))).await? {
+            ShardReply::Kept(variant) => Ok(variant),
             _ => Err(AskError::Failed),
         }
     }
 
     /// Notes a variant that will be asked for; it is made when there is nothing else to do.
-    pub async fn request_pre_generation(self: &Rc<Self>, ask: VariantAsk) {
+    pub async fn request_pre_generation(self: &Rc<Self>, ask: VariantRequest) {
         let id = ask.id;
         // A hint that cannot be delivered is forgotten.
-        let _ = self.route(&id, Ask::PreGenerate(Box::new(ask))).await;
+        let _ = self.route(&id, ShardRequest::PreGenerate(Box::new(ask))).await;
     }
 
     async fn own_open(&self, id: ObjectId) -> Result<Opened, StoreError> {

@@ -8,22 +8,22 @@ use std::task::{Context, Poll, Waker};
 
 /// A flag that is set once; waiting ends when it is.
 #[derive(Debug, Default)]
-pub struct Event {
+pub struct Latch {
     set: Cell<bool>,
     next: Cell<u64>,
     waiting: RefCell<HashMap<u64, Waker>>,
 }
 
-/// A wait for an [`Event`]. Dropping it leaves nothing behind: a shard's events outlive its connections.
+/// A wait for an [`Latch`]. Dropping it leaves nothing behind: a shard's events outlive its connections.
 #[derive(Debug)]
 pub struct Wait<'a> {
-    event: &'a Event,
+    latch: &'a Latch,
     number: u64,
     /// The waker that is listed. A task that polls again and again compares it and is done.
     listed: Option<Waker>,
 }
 
-impl Event {
+impl Latch {
     /// Whether it has happened.
     pub fn is_set(&self) -> bool {
         self.set.get()
@@ -41,7 +41,7 @@ impl Event {
     pub fn wait(&self) -> Wait<'_> {
         let number = self.next.get();
         self.next.set(number + 1);
-        Wait { event: self, number, listed: None }
+        Wait { latch: self, number, listed: None }
     }
 }
 
@@ -49,12 +49,12 @@ impl Future for Wait<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.event.set.get() {
+        if self.latch.set.get() {
             return Poll::Ready(());
         }
         if !self.listed.as_ref().is_some_and(|listed| listed.will_wake(context.waker())) {
             let waker = context.waker().clone();
-            self.event.waiting.borrow_mut().insert(self.number, waker.clone());
+            self.latch.waiting.borrow_mut().insert(self.number, waker.clone());
             self.listed = Some(waker);
         }
         Poll::Pending
@@ -64,7 +64,7 @@ impl Future for Wait<'_> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if self.listed.is_some() {
-            let left = self.event.waiting.borrow_mut().remove(&self.number);
+            let left = self.latch.waiting.borrow_mut().remove(&self.number);
             drop(left);
         }
     }
@@ -77,16 +77,16 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_it_happens_and_leaves_nothing_when_dropped() {
-        let event = Event::default();
+        let latch = Latch::default();
         {
-            let mut dropped = event.wait();
+            let mut dropped = latch.wait();
             assert!(block_on(poll_once(&mut dropped)).is_none());
         }
-        assert!(event.waiting.borrow().is_empty());
-        let mut waits = event.wait();
+        assert!(latch.waiting.borrow().is_empty());
+        let mut waits = latch.wait();
         assert!(block_on(poll_once(&mut waits)).is_none());
-        event.set();
+        latch.set();
         block_on(waits);
-        block_on(event.wait());
+        block_on(latch.wait());
     }
 }

@@ -1,6 +1,6 @@
 //! Questions from shard to shard: bounded, never waiting to be sent, at most one hop.
 //!
-//! No send can block or be lost, by arithmetic: a shard has at most [`ASKS_MAX`] questions under way,
+//! No send can block or be lost, by arithmetic: a shard has at most [`REQUESTS_MAX`] questions under way,
 //! and a mailbox has room for the questions of all shards and their withdrawals, the answers to its own,
 //! and its worker's results. A question beyond the bound is refused where it arises, and counted.
 //!
@@ -14,13 +14,13 @@ use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::message::{Answer, Ask, Message};
+use super::message::{Message, ShardReply, ShardRequest};
 use super::oneshot;
 use crate::peer::requester::ClientAddress;
 use crate::telemetry::metrics::ShardMetrics;
 
 /// Questions that one shard may have under way, to all other shards together.
-pub const ASKS_MAX: usize = 1024;
+pub const REQUESTS_MAX: usize = 1024;
 
 /// Room for letters that are neither question nor answer: from control, and from the worker, which
 /// works on one job at a time and waits for room.
@@ -31,7 +31,7 @@ const EXTRA: usize = 16;
 pub struct Mesh {
     index: usize,
     mailboxes: Vec<flume::Sender<Message>>,
-    waiting: RefCell<HashMap<u64, oneshot::Sender<Answer>>>,
+    waiting: RefCell<HashMap<u64, oneshot::Sender<ShardReply>>>,
     /// Questions under way by the client that waits for them; a client without any is not here.
     held: RefCell<HashMap<ClientAddress, usize>>,
     tickets: Cell<u64>,
@@ -60,7 +60,7 @@ struct Ticket<'a> {
 impl Mesh {
     /// The mailboxes of a node of `shards` shards.
     pub fn mailboxes(shards: usize) -> Vec<(flume::Sender<Message>, flume::Receiver<Message>)> {
-        (0..shards).map(|_| flume::bounded(shards * ASKS_MAX * 2 + ASKS_MAX + EXTRA)).collect()
+        (0..shards).map(|_| flume::bounded(shards * REQUESTS_MAX * 2 + REQUESTS_MAX + EXTRA)).collect()
     }
 
     /// The mesh as seen by shard number `index`.
@@ -89,11 +89,11 @@ impl Mesh {
     ///
     /// # Errors
     /// [`AskError`]. After `Failed` the asked work may or may not have been done.
-    pub async fn ask(&self, shard: usize, ask: Ask) -> Result<Answer, AskError> {
+    pub async fn ask(&self, shard: usize, request: ShardRequest) -> Result<ShardReply, AskError> {
         let number = self.tickets.get();
         self.tickets.set(number + 1);
-        let (sender, answer) = oneshot::channel();
-        let client = ask.client();
+        let (sender, reply) = oneshot::channel();
+        let client = request.client();
         if !self.has_room(client) {
             self.metrics.mesh_refused.add();
             return Err(AskError::Full);
@@ -102,35 +102,35 @@ impl Mesh {
         if let Some(client) = client {
             *self.held.borrow_mut().entry(client).or_default() += 1;
         }
-        let working = matches!(ask, Ask::Variant(_)).then_some(shard);
+        let working = matches!(request, ShardRequest::Variant(_)).then_some(shard);
         let _ticket = Ticket { mesh: self, number, working, client };
-        let message = Message::Ask { from: self.index, ticket: number, ask };
+        let message = Message::Request { from: self.index, ticket: number, request };
         if self.mailboxes[shard].try_send(message).is_err() {
             // Not full, by the arithmetic above, so the shard has ended, and with it the process.
             self.metrics.mesh_refused.add();
             return Err(AskError::Failed);
         }
-        answer.await.ok_or(AskError::Failed)
+        reply.await.ok_or(AskError::Failed)
     }
 
     /// Whether one more question may be under way, on behalf of this client if it is one's.
     fn has_room(&self, client: Option<ClientAddress>) -> bool {
-        let free = ASKS_MAX.saturating_sub(self.waiting.borrow().len());
+        let free = REQUESTS_MAX.saturating_sub(self.waiting.borrow().len());
         let held = client.and_then(|client| self.held.borrow().get(&client).copied());
         held.unwrap_or(0) < free
     }
 
     /// Sends an answer back to shard number `to`.
-    pub(super) fn answer(&self, to: usize, ticket: u64, answer: Option<Answer>) {
+    pub(super) fn answer(&self, to: usize, ticket: u64, reply: Option<ShardReply>) {
         // There is room, by the arithmetic above; a shard that has ended needs no answer.
-        let _ = self.mailboxes[to].try_send(Message::Answer { ticket, answer });
+        let _ = self.mailboxes[to].try_send(Message::Reply { ticket, reply });
     }
 
     /// An answer has come.
-    pub(super) fn complete(&self, ticket: u64, answer: Option<Answer>) {
+    pub(super) fn complete(&self, ticket: u64, reply: Option<ShardReply>) {
         let sender = self.waiting.borrow_mut().remove(&ticket);
-        if let (Some(sender), Some(answer)) = (sender, answer) {
-            sender.send(answer);
+        if let (Some(sender), Some(reply)) = (sender, reply) {
+            sender.send(reply);
         }
     }
 }
@@ -164,7 +164,7 @@ mod tests {
     use crate::image::recipe::{ENCODER_VERSION, OutputMax, Recipe};
     use crate::object::ObjectId;
     use crate::peer::requester::Requester;
-    use crate::shard::message::VariantAsk;
+    use crate::shard::message::VariantRequest;
     use futures_lite::future::{block_on, poll_once};
     use std::net::IpAddr;
 
@@ -178,26 +178,26 @@ mod tests {
     #[test]
     fn the_question_over_the_bound_is_refused_and_those_under_way_are_answered() {
         let (mesh, theirs) = mesh();
-        let ask = || Box::pin(mesh.ask(1, Ask::Find(ObjectId::from_digest([0; 20]))));
-        let mut waiting: Vec<_> = (0..ASKS_MAX).map(|_| ask()).collect();
+        let request = || Box::pin(mesh.ask(1, ShardRequest::Find(ObjectId::from_digest([0; 20]))));
+        let mut waiting: Vec<_> = (0..REQUESTS_MAX).map(|_| request()).collect();
         for one in &mut waiting {
             assert!(block_on(poll_once(one)).is_none());
         }
-        assert!(matches!(block_on(ask()), Err(AskError::Full)));
-        assert_eq!(theirs.len(), ASKS_MAX);
+        assert!(matches!(block_on(request()), Err(AskError::Full)));
+        assert_eq!(theirs.len(), REQUESTS_MAX);
         for message in theirs.drain() {
-            let Message::Ask { ticket, .. } = message else { panic!("only questions were sent") };
-            mesh.complete(ticket, Some(Answer::Noted));
+            let Message::Request { ticket, .. } = message else { panic!("only questions were sent") };
+            mesh.complete(ticket, Some(ShardReply::Noted));
         }
         for one in waiting {
-            assert!(matches!(block_on(one), Ok(Answer::Noted)));
+            assert!(matches!(block_on(one), Ok(ShardReply::Noted)));
         }
     }
 
-    fn variant(last: u8) -> Ask {
+    fn variant(last: u8) -> ShardRequest {
         let recipe = Recipe::parse(&format!("v{ENCODER_VERSION},png,9w"), 9, OutputMax::NONE).unwrap();
         let requester = Requester::Client(IpAddr::from([10, 0, 0, last]).into());
-        Ask::Variant(Box::new(VariantAsk {
+        ShardRequest::Variant(Box::new(VariantRequest {
             id: ObjectId::from_digest([0; 20]),
             recipe,
             key: [0; 16],
@@ -215,19 +215,19 @@ mod tests {
                 let mut one = Box::pin(mesh.ask(1, variant(last)));
                 match block_on(poll_once(&mut one)) {
                     None => waiting.push(one),
-                    Some(answer) => {
-                        assert!(matches!(answer, Err(AskError::Full)));
+                    Some(reply) => {
+                        assert!(matches!(reply, Err(AskError::Full)));
                         return waiting.len() - before;
                     }
                 }
             }
         };
-        assert_eq!(flood(1), ASKS_MAX / 2);
-        assert_eq!(flood(2), ASKS_MAX / 4);
+        assert_eq!(flood(1), REQUESTS_MAX / 2);
+        assert_eq!(flood(2), REQUESTS_MAX / 4);
         // Both are refused now, and a third one and questions of nobody are not.
         assert_eq!(flood(1) + flood(2), 0);
-        assert_eq!(flood(3), ASKS_MAX / 8);
-        let mut find = Box::pin(mesh.ask(1, Ask::Find(ObjectId::from_digest([0; 20]))));
+        assert_eq!(flood(3), REQUESTS_MAX / 8);
+        let mut find = Box::pin(mesh.ask(1, ShardRequest::Find(ObjectId::from_digest([0; 20]))));
         assert!(block_on(poll_once(&mut find)).is_none());
         drop((find, waiting));
         assert!(mesh.held.borrow().is_empty() && mesh.waiting.borrow().is_empty());
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn an_asker_that_leaves_makes_room() {
         let (mesh, _theirs) = mesh();
-        let mut one = Box::pin(mesh.ask(1, Ask::Find(ObjectId::from_digest([0; 20]))));
+        let mut one = Box::pin(mesh.ask(1, ShardRequest::Find(ObjectId::from_digest([0; 20]))));
         assert!(block_on(poll_once(&mut one)).is_none());
         drop(one);
         assert_eq!(mesh.waiting.borrow().len(), 0);

@@ -21,13 +21,13 @@ use crate::store::path::VariantKey;
 #[derive(Debug)]
 pub enum Message {
     /// Another shard asks for something; the answer goes back under the same ticket.
-    Ask {
+    Request {
         /// The asking shard.
         from: usize,
         /// The asking shard's number for this question.
         ticket: u64,
         /// What is asked.
-        ask: Ask,
+        request: ShardRequest,
     },
     /// Another shard's question for a variant is of no interest any more.
     Withdraw {
@@ -37,11 +37,11 @@ pub enum Message {
         ticket: u64,
     },
     /// The answer to a question of this shard.
-    Answer {
+    Reply {
         /// The number that the question had.
         ticket: u64,
         /// `None`: the asked shard failed while working on it.
-        answer: Option<Answer>,
+        reply: Option<ShardReply>,
     },
     /// This shard's resize worker has ended a job.
     Made {
@@ -83,7 +83,7 @@ pub enum Message {
 
 /// What a shard may ask the owner of an id.
 #[derive(Debug)]
-pub enum Ask {
+pub enum ShardRequest {
     /// Is it here? What is remembered will do.
     Find(ObjectId),
     /// Is it here, by the disk's word?
@@ -99,18 +99,18 @@ pub enum Ask {
     /// What the image looks like at a glance, if that is known.
     Placeholder(ObjectId),
     /// A variant, from the cache or made.
-    Variant(Box<VariantAsk>),
+    Variant(Box<VariantRequest>),
     /// A variant if it is here already.
-    Kept(Box<VariantAsk>),
+    Kept(Box<VariantRequest>),
     /// The stored file could be opened, and not read because of this.
     Unreadable(ObjectId, StoreError),
     /// An owner lacks its copy: to be seen to.
     SeeTo(ObjectId),
     /// A variant that will be asked for: to be made when the worker has nothing else to do.
-    PreGenerate(Box<VariantAsk>),
+    PreGenerate(Box<VariantRequest>),
 }
 
-impl Ask {
+impl ShardRequest {
     /// The client that waits for it, where that may be long.
     pub fn client(&self) -> Option<ClientAddress> {
         match self {
@@ -120,24 +120,24 @@ impl Ask {
     }
 }
 
-/// The answer to the [`Ask`] of the same name.
+/// The answer to the [`ShardRequest`] of the same name.
 #[derive(Debug)]
-pub enum Answer {
-    /// To [`Ask::Find`] and [`Ask::Look`].
+pub enum ShardReply {
+    /// To [`ShardRequest::Find`] and [`ShardRequest::Look`].
     Found(Result<Found, StoreError>),
-    /// To [`Ask::Open`].
+    /// To [`ShardRequest::Open`].
     Opened(Result<Opened, StoreError>),
-    /// To [`Ask::Describe`].
+    /// To [`ShardRequest::Describe`].
     Described(Result<Described, StoreError>),
-    /// To [`Ask::Placeholder`].
+    /// To [`ShardRequest::Placeholder`].
     Placeholder(Option<Facts>),
-    /// To [`Ask::Publish`].
+    /// To [`ShardRequest::Publish`].
     Published(Result<Original, StoreError>),
-    /// To [`Ask::Verified`], [`Ask::Unreadable`], [`Ask::SeeTo`] and [`Ask::PreGenerate`].
+    /// To [`ShardRequest::Verified`], [`ShardRequest::Unreadable`], [`ShardRequest::SeeTo`] and [`ShardRequest::PreGenerate`].
     Noted,
-    /// To [`Ask::Kept`].
+    /// To [`ShardRequest::Kept`].
     Kept(Option<Variant>),
-    /// To [`Ask::Variant`].
+    /// To [`ShardRequest::Variant`].
     Variant(Result<Variant, VariantError>),
 }
 
@@ -180,7 +180,7 @@ pub enum Opened {
 
 /// A wish for a variant.
 #[derive(Clone, Debug)]
-pub struct VariantAsk {
+pub struct VariantRequest {
     /// Of which image.
     pub id: ObjectId,
     /// What to make.

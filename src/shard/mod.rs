@@ -63,7 +63,7 @@ use self::bodies::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::control_link::ControlLink;
 use self::failures::Failures;
-use self::latch::Event;
+use self::latch::Latch;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
@@ -158,9 +158,9 @@ pub struct Shard {
     /// What this shard counts.
     pub metrics: Arc<ShardMetrics>,
     /// Set when no new connection or request is to be taken.
-    pub stopping: Event,
+    pub stopping: Latch,
     /// Set when no shard has a connection any more.
-    pub ended: Event,
+    pub ended: Latch,
     /// Where uploads are received.
     pub spools: Spools,
     mesh: Mesh,
@@ -186,7 +186,7 @@ pub struct Shard {
     in_hand: Cell<Option<u64>>,
     in_flight: RefCell<HashMap<JobKey, Rc<InFlightJob>>>,
     /// Questions of other shards that are being worked on.
-    serving: RefCell<HashMap<(usize, u64), Rc<Event>>>,
+    serving: RefCell<HashMap<(usize, u64), Rc<Latch>>>,
     /// Questions for variants to other nodes.
     asking: RefCell<HashMap<CacheKey, Rc<Asking>>>,
     /// The way of those questions to each node.
@@ -199,7 +199,7 @@ pub struct Shard {
     jobs: RefCell<HashMap<u64, (JobKey, Rc<InFlightJob>)>>,
     next_job: Cell<u64>,
     listener: RefCell<Option<OwnedFd>>,
-    listening: Event,
+    listening: Latch,
 }
 
 impl NodeContext {
@@ -281,8 +281,8 @@ impl Shard {
             memory_cache: MemoryCache::new(node.settings.cache_memory_bytes / shards as u64),
             node,
             metrics,
-            stopping: Event::default(),
-            ended: Event::default(),
+            stopping: Latch::default(),
+            ended: Latch::default(),
             mesh,
             view: RefCell::new(view),
             pool,
@@ -305,7 +305,7 @@ impl Shard {
             jobs: RefCell::default(),
             next_job: Cell::new(0),
             listener: RefCell::default(),
-            listening: Event::default(),
+            listening: Latch::default(),
         }
     }
 
@@ -369,9 +369,9 @@ impl Shard {
     pub async fn pump(self: Rc<Self>, mailbox: flume::Receiver<Message>) {
         while let Ok(message) = mailbox.recv_async().await {
             match message {
-                Message::Ask { from, ticket, ask } => self.serve(from, ticket, ask),
+                Message::Request { from, ticket, request } => self.serve(from, ticket, request),
                 Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
-                Message::Answer { ticket, answer } => self.mesh.complete(ticket, answer),
+                Message::Reply { ticket, reply } => self.mesh.complete(ticket, reply),
                 Message::Made { job, outcome, took, used } => self.complete(job, outcome, took, used),
                 Message::Kept { job, name, used } => self.stored_on_disk(job, name, used),
                 Message::Listen(listener) => {

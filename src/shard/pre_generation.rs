@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Shard;
-use super::message::VariantAsk;
+use super::message::VariantRequest;
 use super::variant::VariantError;
 use crate::object::ObjectId;
 
@@ -26,7 +26,7 @@ pub(super) type PreGenerationQueue = VecDeque<PreGeneration>;
 /// What may be made ahead.
 #[derive(Debug)]
 pub(super) enum PreGeneration {
-    Variant(VariantAsk),
+    Variant(VariantRequest),
     Placeholder(ObjectId),
 }
 

@@ -14,7 +14,7 @@ use super::Shard;
 use super::bodies::Charge;
 use super::cache::CachedResponse;
 use super::disk::JobResult;
-use super::message::{VariantAsk, Verified};
+use super::message::{VariantRequest, Verified};
 use super::oneshot;
 use super::rate::TooFast;
 use super::timings::StageTimings;
@@ -155,7 +155,7 @@ impl Variant {
 
 impl Shard {
     /// The variant, which must be of an image that this shard owns.
-    pub(super) async fn own_variant(self: &Rc<Self>, ask: VariantAsk) -> Result<Variant, VariantError> {
+    pub(super) async fn own_variant(self: &Rc<Self>, ask: VariantRequest) -> Result<Variant, VariantError> {
         loop {
             // A variant that was being made ahead may give way to others although somebody has come
             // to wait for it since: then it is made again, for this request.
@@ -166,7 +166,7 @@ impl Shard {
         }
     }
 
-    pub(super) async fn find_or_make(self: &Rc<Self>, ask: &VariantAsk) -> Result<Variant, VariantError> {
+    pub(super) async fn find_or_make(self: &Rc<Self>, ask: &VariantRequest) -> Result<Variant, VariantError> {
         let original = match self.originals.find(&ask.id).await {
             Ok(Found::Here(original)) => original,
             Ok(Found::Absent) => return Err(VariantError::Absent),
@@ -212,7 +212,7 @@ impl Shard {
     }
 
     /// The variant if it is here or being made; it is not made for this.
-    pub(super) async fn own_kept(&self, ask: &VariantAsk) -> Option<Variant> {
+    pub(super) async fn own_kept(&self, ask: &VariantRequest) -> Option<Variant> {
         let Ok(Found::Here(original)) = self.originals.find(&ask.id).await else { return None };
         let key = (ask.id, ask.key, ask.recipe.format);
         if let Some(entry) = self.memory_cache.get(&(ask.id, ask.key), true) {
@@ -235,7 +235,7 @@ impl Shard {
     }
 
     /// The variant from the disk tier, and, if there is room, into the memory tier.
-    async fn kept(&self, ask: &VariantAsk, original: &Original) -> Option<VariantBody> {
+    async fn kept(&self, ask: &VariantRequest, original: &Original) -> Option<VariantBody> {
         let format = ask.recipe.format;
         let charge = self.node.bodies.reserve(PROVEN_BYTES);
         let opened = self.variants.open(&ask.id, &ask.key, format, charge.is_some());

@@ -10,7 +10,7 @@ use crate::http::reply::Problem;
 use crate::image::recipe::Recipe;
 use crate::peer::auth::Digest;
 use crate::peer::call::{self, Stored, VariantCall};
-use crate::shard::message::VariantAsk;
+use crate::shard::message::VariantRequest;
 use crate::shard::variant::{VariantBody, VariantError, VariantFile};
 use crate::store::health::Trouble;
 use crate::store::originals::Found;
@@ -27,7 +27,7 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
     if shard.node.health.is_hung() {
         return Err(Problem::Unusable(Trouble::Hung).into());
     }
-    let made = shard.variant(VariantAsk { id, recipe, key, requester }).await.map_err(Problem::from)?;
+    let made = shard.variant(VariantRequest { id, recipe, key, requester }).await.map_err(Problem::from)?;
     let made = match made {
         Ok(made) => made,
         Err(VariantError::Absent) => return Err(refuse_absent(shard, Found::Absent)),

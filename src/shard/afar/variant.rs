@@ -13,9 +13,9 @@ use futures_lite::future;
 
 use super::super::Shard;
 use super::super::cache::{CacheKey, CachedResponse};
-use super::super::latch::Event;
+use super::super::latch::Latch;
 use super::super::mesh::AskError;
-use super::super::message::VariantAsk;
+use super::super::message::VariantRequest;
 use super::super::rate::TooFast;
 use super::super::variant::{Variant, VariantBody, VariantError, etag};
 use super::NotFound;
@@ -58,7 +58,7 @@ pub enum AnywhereError {
 /// A question to other nodes that is under way, and those who wait for the same.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Asking {
-    ended: Event,
+    ended: Latch,
     outcome: RefCell<Option<Result<Shared, AnywhereError>>>,
 }
 
@@ -92,7 +92,7 @@ impl Shard {
     ///
     /// # Errors
     /// [`AnywhereError`]
-    pub async fn variant_anywhere(self: &Rc<Self>, ask: VariantAsk) -> Result<Anywhere, AnywhereError> {
+    pub async fn variant_anywhere(self: &Rc<Self>, ask: VariantRequest) -> Result<Anywhere, AnywhereError> {
         if let Err(not_joined) = self.need_cluster() {
             return match self.made_here(&ask, true).await {
                 Word::Given(found) => Ok(found),
@@ -118,7 +118,7 @@ impl Shard {
     }
 
     /// Variants that will be asked for: made when there is nothing else to do, where they would be asked for.
-    pub async fn ahead_anywhere(self: &Rc<Self>, asks: Vec<VariantAsk>) {
+    pub async fn ahead_anywhere(self: &Rc<Self>, asks: Vec<VariantRequest>) {
         if !self.has_peers() {
             for ask in asks {
                 self.request_pre_generation(ask).await;
@@ -135,7 +135,7 @@ impl Shard {
     }
 
     /// One of those who want the same asks for all.
-    async fn shared(self: &Rc<Self>, ask: VariantAsk) -> Result<Anywhere, AnywhereError> {
+    async fn shared(self: &Rc<Self>, ask: VariantRequest) -> Result<Anywhere, AnywhereError> {
         let key = (ask.id, ask.key);
         loop {
             let under_way = self.asking.borrow().get(&key).cloned();
@@ -166,7 +166,7 @@ impl Shard {
         found
     }
 
-    async fn made_by_owners(self: &Rc<Self>, ask: &VariantAsk) -> Result<Anywhere, AnywhereError> {
+    async fn made_by_owners(self: &Rc<Self>, ask: &VariantRequest) -> Result<Anywhere, AnywhereError> {
         let started = Instant::now();
         let view = self.view();
         let mut nodes: Vec<_> =
@@ -210,7 +210,7 @@ impl Shard {
         }
     }
 
-    async fn made_by(self: &Rc<Self>, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
+    async fn made_by(self: &Rc<Self>, node: NodeId, ask: &VariantRequest, started: Instant) -> Word {
         if node == self.view().this() {
             self.made_here(ask, true).await
         } else {
@@ -219,7 +219,7 @@ impl Shard {
     }
 
     /// `has_others`: whether another node could do where this one cannot.
-    async fn made_here(self: &Rc<Self>, ask: &VariantAsk, has_others: bool) -> Word {
+    async fn made_here(self: &Rc<Self>, ask: &VariantRequest, has_others: bool) -> Word {
         // What waits for a disk that does not answer would be late everywhere.
         if has_others && self.node.health.is_hung() {
             return Word::Said(Said::Nothing);
@@ -244,8 +244,8 @@ impl Shard {
         Rc::clone(gates.entry(node).or_insert_with(|| Gate::new(self.node.settings.resize_queue)))
     }
 
-    async fn made_by_node(&self, node: NodeId, ask: &VariantAsk, started: Instant) -> Word {
-        let VariantAsk { id, recipe, key, requester } = ask;
+    async fn made_by_node(&self, node: NodeId, ask: &VariantRequest, started: Instant) -> Word {
+        let VariantRequest { id, recipe, key, requester } = ask;
         let (text, dimension_max) = (recipe.key(), recipe.dimension_max);
         let call = VariantCall { id: *id, recipe: text, dimension_max, requester: *requester };
         // One deadline for all who are asked.
