@@ -99,7 +99,7 @@ impl ShardThread {
             self.view,
         ));
         let pump = glommio::spawn_local(Rc::clone(&shard).pump(self.mailbox));
-        let house = glommio::spawn_local(Rc::clone(&shard).keep_house());
+        let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping());
         ended.ready();
         if let Some(listener) = shard.listener().await {
             http::connection::serve(Rc::clone(&shard), self.live, listener).await;
@@ -108,7 +108,7 @@ impl ShardThread {
         ended.served();
         shard.ended.wait().await;
         pump.cancel().await;
-        house.cancel().await;
+        housekeeping.cancel().await;
         shard.spools.garbage().sweep_now();
     }
 }

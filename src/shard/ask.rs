@@ -265,7 +265,7 @@ impl Shard {
     async fn own_describe(self: &Rc<Self>, id: ObjectId) -> Result<Described, StoreError> {
         let described = self.originals.describe(&id, self.node.settings.limits).await?;
         if let Described::Damaged(Some(Original { format, stamp, .. })) = described {
-            self.condemn(Verified { id, format, stamp, right: false });
+            self.quarantine(Verified { id, format, stamp, right: false });
         }
         Ok(described)
     }
@@ -315,12 +315,12 @@ impl Shard {
         if verified.right {
             self.originals.set_verified(&verified.id, verified.stamp);
         } else {
-            self.condemn(verified);
+            self.quarantine(verified);
         }
     }
 
     /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.
-    pub(super) fn condemn(self: &Rc<Self>, verified: Verified) {
+    pub(super) fn quarantine(self: &Rc<Self>, verified: Verified) {
         let shard = Rc::clone(self);
         self.spawn(async move {
             let Verified { id, format, stamp, .. } = verified;

@@ -29,7 +29,7 @@ impl Shard {
             health.want_room(bytes);
         }
         while !health.has_room(bytes) && health.trouble().is_none() && began.elapsed() < WAIT_MAX {
-            self.answer_pressure().await;
+            self.relieve_disk_pressure().await;
             glommio::timer::sleep(LOOK_AGAIN).await;
             if health.is_room_refused() {
                 break;
@@ -43,14 +43,14 @@ impl Shard {
     }
 
     /// Lets the cache give way whenever it is asked to, forever. Run one per shard.
-    pub(super) async fn watch_pressure(self: Rc<Self>) {
+    pub(super) async fn watch_disk_pressure(self: Rc<Self>) {
         while !self.stopping.is_set() {
             glommio::timer::sleep(LOOK_EVERY).await;
-            self.answer_pressure().await;
+            self.relieve_disk_pressure().await;
         }
     }
 
-    async fn answer_pressure(&self) {
+    async fn relieve_disk_pressure(&self) {
         let Some((round, Room { bytes, inodes })) = self.node.health.pressure() else { return };
         if self.gave_way_in.replace(round) == round {
             return;

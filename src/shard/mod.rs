@@ -396,7 +396,7 @@ impl Shard {
     }
 
     /// Removes temporary files and takes stock of the variant cache and of the images, in the background.
-    pub async fn keep_house(self: Rc<Self>) {
+    pub async fn run_housekeeping(self: Rc<Self>) {
         let stock = {
             let shard = Rc::clone(&self);
             async move {
@@ -408,7 +408,7 @@ impl Shard {
         self.spawn(Rc::clone(&self).count_images());
         self.spawn(Rc::clone(&self).drain_strays());
         self.spawn(Rc::clone(&self).see_to_losses());
-        self.spawn(Rc::clone(&self).watch_pressure());
+        self.spawn(Rc::clone(&self).watch_disk_pressure());
         self.spools.garbage().sweep(&self.node.health).await;
     }
 

@@ -399,7 +399,12 @@ impl Shard {
             }
             ResizeOutcome::Failed(ResizeError::Corrupt(stamp)) => {
                 self.remove_in_flight(&key, job);
-                self.condemn(Verified { id: key.0, format: in_flight.source, stamp: *stamp, right: false });
+                self.quarantine(Verified {
+                    id: key.0,
+                    format: in_flight.source,
+                    stamp: *stamp,
+                    right: false,
+                });
             }
             ResizeOutcome::Failed(ResizeError::Unreadable(error)) => {
                 self.remove_in_flight(&key, job);

@@ -131,7 +131,7 @@ impl Shard {
         match self.originals.check(&id, found).await {
             Ok(Checked::Right) => true,
             Ok(Checked::Wrong(Original { format, stamp, .. })) => {
-                self.condemn(Verified { id, format, stamp, right: false });
+                self.quarantine(Verified { id, format, stamp, right: false });
                 false
             }
             Ok(Checked::Gone) => false,

@@ -231,12 +231,12 @@ async fn serve(
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
     let shard = Rc::new(Shard::new(node, metrics, mesh, to_worker, &[], &[], view));
     let pump = glommio::spawn_local(Rc::clone(&shard).pump(messages));
-    let house = glommio::spawn_local(Rc::clone(&shard).keep_house());
+    let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping());
     if let Some(listener) = shard.listener().await {
         connection::serve(Rc::clone(&shard), Arc::new(Live::new(config.http)), listener).await;
     }
     pump.cancel().await;
-    house.cancel().await;
+    housekeeping.cancel().await;
 }
 
 fn address(number: u8, at: SocketAddr) -> Address {
