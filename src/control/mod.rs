@@ -35,7 +35,7 @@ use self::cluster::{ControlEvent, Inbox};
 use self::listen::ListenError;
 use self::plan::Plan;
 use self::shard_thread::{LifecycleSender, ShardThread};
-pub(crate) use self::system::Bells;
+pub(crate) use self::system::ExecutorWakers;
 use self::system::SystemError;
 pub use self::system::end_with;
 use crate::cluster::core::Boot;
@@ -164,7 +164,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let settings = config.cluster.clone();
     let control = Control { config, reload, live, node, senders, events, control_events };
     let executor = executor(plan.control)?;
-    watchdog::start(Arc::clone(&control.node), Bells::of_executors())?;
+    watchdog::start(Arc::clone(&control.node), ExecutorWakers::of_executors())?;
     let ended = executor.run(async move {
         glommio::spawn_local(cluster::run(settings, boot, (effects, stats), inbox, on_ready)).detach();
         control.run().await

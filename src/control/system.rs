@@ -57,17 +57,17 @@ pub enum SystemError {
 /// its time slice, it takes the end of the slice for having done all and sleeps, with work in its queue, until
 /// something else wakes it; at the start that may be never. So all are woken now and then (see the watchdog).
 #[derive(Debug)]
-pub(crate) struct Bells(Vec<RawFd>);
+pub(crate) struct ExecutorWakers(Vec<RawFd>);
 
-impl Bells {
+impl ExecutorWakers {
     /// Those of all executors that there are. Call it when there will be no more.
     pub(crate) fn of_executors() -> Self {
-        let is_bell = |path: &Path| {
+        let is_eventfd = |path: &Path| {
             fs::read_link(path).is_ok_and(|target| target.as_os_str() == "anon_inode:[eventfd]")
         };
         let number = |path: &Path| path.file_name()?.to_str()?.parse().ok();
         let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten().map(|entry| entry.path());
-        Self(open.filter(|path| is_bell(path)).filter_map(|path| number(&path)).collect())
+        Self(open.filter(|path| is_eventfd(path)).filter_map(|path| number(&path)).collect())
     }
 
     /// How many there are.
@@ -76,12 +76,12 @@ impl Bells {
     }
 
     /// Wakes them all.
-    pub(crate) fn ring(&self) {
-        for bell in &self.0 {
+    pub(crate) fn wake(&self) {
+        for waker in &self.0 {
             // SAFETY: the runtime keeps it open until the process ends, and nobody else takes its number.
-            let bell = unsafe { BorrowedFd::borrow_raw(*bell) };
+            let waker = unsafe { BorrowedFd::borrow_raw(*waker) };
             // Only a bell that nobody has heard for ages is full.
-            let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+            let _ = rustix::io::write(waker, &1_u64.to_ne_bytes());
         }
     }
 }
@@ -229,12 +229,12 @@ mod tests {
     }
 
     #[test]
-    fn every_executor_has_a_bell() {
+    fn every_executor_has_a_waker() {
         // Only listed: other tests' executors come and go, and with them the numbers.
         let builder = glommio::LocalExecutorBuilder::default().io_memory(64 << 10).ring_depth(16);
-        let before = Bells::of_executors().0.len();
+        let before = ExecutorWakers::of_executors().0.len();
         let _executor = builder.make().unwrap();
-        assert!(before < Bells::of_executors().0.len());
+        assert!(before < ExecutorWakers::of_executors().0.len());
     }
 
     #[test]

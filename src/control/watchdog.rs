@@ -9,13 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::RunError;
-use super::system::{Bells, processor_time};
+use super::system::{ExecutorWakers, processor_time};
 use crate::shard::NodeContext;
 
 /// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
-const LOOKS_PER_S: u64 = 10;
+const CHECKS_PER_S: u64 = 10;
 
 /// Processor time of a process at rest from one look to the next, and what it takes an executor to be woken in vain.
 const AT_REST: Duration = Duration::from_micros(150);
@@ -29,14 +29,14 @@ const SILENT_WARN_S: u64 = 5;
 
 /// What was seen.
 #[derive(Default)]
-struct Watch {
+struct StallCounter {
     heartbeats: u64,
     silent: u64,
 }
 
-impl Watch {
+impl StallCounter {
     /// For how many looks in a row control has not moved.
-    fn look(&mut self, heartbeats: u64) -> u64 {
+    fn count(&mut self, heartbeats: u64) -> u64 {
         self.silent = if self.heartbeats == heartbeats { self.silent + 1 } else { 0 };
         self.heartbeats = heartbeats;
         self.silent
@@ -45,21 +45,21 @@ impl Watch {
 
 /// When the executors have to be woken: as long as anything is done, at each look or each other; at rest once a second,
 /// or their waking would be most of what a node at rest does.
-struct Rounds {
+struct WakeSchedule {
     /// What it takes to wake all of them.
     cost: Duration,
     /// The processor time of the process at the last look.
     used: Duration,
-    since_ring: u64,
+    since_wake: u64,
 }
 
-impl Rounds {
+impl WakeSchedule {
     fn is_due(&mut self, used: Duration) -> bool {
         let spent = used.saturating_sub(self.used);
-        let at_rest = if self.since_ring == 0 { AT_REST + self.cost } else { AT_REST };
-        let is_due = spent > at_rest || self.since_ring + 1 >= LOOKS_PER_S;
+        let at_rest = if self.since_wake == 0 { AT_REST + self.cost } else { AT_REST };
+        let is_due = spent > at_rest || self.since_wake + 1 >= CHECKS_PER_S;
         self.used = used;
-        self.since_ring = if is_due { 0 } else { self.since_ring + 1 };
+        self.since_wake = if is_due { 0 } else { self.since_wake + 1 };
         is_due
     }
 }
@@ -68,21 +68,21 @@ impl Rounds {
 ///
 /// # Errors
 /// No thread can be started.
-pub(super) fn start(node: Arc<NodeContext>, bells: Bells) -> Result<(), RunError> {
+pub(super) fn start(node: Arc<NodeContext>, wakers: ExecutorWakers) -> Result<(), RunError> {
     let watch = move || {
-        let mut watch = Watch::default();
-        let mut rounds = Rounds { cost: WOKEN * bells.count(), used: Duration::ZERO, since_ring: 0 };
+        let mut stalls = StallCounter::default();
+        let mut schedule = WakeSchedule { cost: WOKEN * wakers.count(), used: Duration::ZERO, since_wake: 0 };
         loop {
-            thread::sleep(LOOK_EVERY);
-            if rounds.is_due(processor_time()) {
-                bells.ring();
+            thread::sleep(CHECK_EVERY);
+            if schedule.is_due(processor_time()) {
+                wakers.wake();
             }
             // Of a disk that hangs only another thread can tell.
             node.health.tell();
-            let silent = watch.look(node.control.heartbeats());
-            let silent_s = silent / LOOKS_PER_S;
+            let silent = stalls.count(node.control.heartbeats());
+            let silent_s = silent / CHECKS_PER_S;
             node.control.set_silent_s(silent_s);
-            if silent == SILENT_WARN_S * LOOKS_PER_S {
+            if silent == SILENT_WARN_S * CHECKS_PER_S {
                 log::warn!(silent_s; "control does not move");
             }
             if silent_s >= SILENT_MAX_S {
@@ -100,20 +100,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_looks_without_a_beat_in_between_are_counted() {
-        let mut watch = Watch { heartbeats: 7, silent: 0 };
-        assert_eq!([7, 7, 7].map(|heartbeats| watch.look(heartbeats)), [1, 2, 3]);
-        assert_eq!([8, 9, 9].map(|heartbeats| watch.look(heartbeats)), [0, 0, 1]);
+    fn only_checks_without_a_heartbeat_in_between_are_counted() {
+        let mut stalls = StallCounter { heartbeats: 7, silent: 0 };
+        assert_eq!([7, 7, 7].map(|heartbeats| stalls.count(heartbeats)), [1, 2, 3]);
+        assert_eq!([8, 9, 9].map(|heartbeats| stalls.count(heartbeats)), [0, 0, 1]);
     }
 
     #[test]
     fn executors_are_woken_at_once_while_something_is_done_and_once_a_second_at_rest() {
         let cost = WOKEN * 3;
-        let mut rounds = Rounds { cost, used: Duration::ZERO, since_ring: 0 };
+        let mut schedule = WakeSchedule { cost, used: Duration::ZERO, since_wake: 0 };
         let mut used = Duration::ZERO;
         let mut look = |spent: Duration| {
             used += spent;
-            rounds.is_due(used)
+            schedule.is_due(used)
         };
         let busy = AT_REST + cost + Duration::from_micros(1);
         assert!((0..5).all(|_| look(busy)));
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn a_process_that_was_stopped_for_long_is_not_silent_when_it_wakes() {
         // However long the stop was, the watchdog has not looked meanwhile.
-        let mut watch = Watch { heartbeats: 100, silent: 0 };
-        assert_eq!(watch.look(100), 1);
-        assert_eq!(watch.look(101), 0);
+        let mut stalls = StallCounter { heartbeats: 100, silent: 0 };
+        assert_eq!(stalls.count(100), 1);
+        assert_eq!(stalls.count(101), 0);
     }
 }

@@ -15,7 +15,7 @@ use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
 use crate::cluster::time::Time;
 use crate::cluster::view::{LocalState, View, Writes};
 use crate::config::{self, Config, Environment};
-use crate::control::Bells;
+use crate::control::ExecutorWakers;
 use crate::http::{connection, live::Live};
 use crate::peer::auth::Identity;
 use crate::peer::pool::{Address, Pool};
@@ -68,7 +68,7 @@ fn executor() -> LocalExecutorBuilder {
         std::thread::spawn(|| {
             loop {
                 std::thread::sleep(std::time::Duration::from_millis(100));
-                Bells::of_executors().ring();
+                ExecutorWakers::of_executors().wake();
             }
         });
     });
