@@ -47,7 +47,7 @@ struct Secrets {
 }
 
 /// A running node; dropping it stops it.
-struct Node {
+struct DemoNode {
     child: Child,
     address: SocketAddr,
     client: client::Node,
@@ -68,16 +68,16 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
     let mut nodes = Vec::new();
     for number in 0..flags.nodes {
         let port = flags.port.checked_add(number.into()).ok_or(DemoError::Port)?;
-        let first = nodes.first().map(|node: &Node| node.address);
+        let first = nodes.first().map(|node: &DemoNode| node.address);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut node = Node::start(number + 1, address, first, directory.path(), &secrets)?;
+        let mut node = DemoNode::start(number + 1, address, first, directory.path(), &secrets)?;
         node.wait_until(client::Node::is_ready)?;
         nodes.push(node);
     }
     for node in &mut nodes {
         node.wait_until(|client| client.members() == usize::from(flags.nodes))?;
     }
-    introduce(&nodes, &secrets.operator);
+    print_addresses(&nodes, &secrets.operator);
     let first = &nodes[0];
     for (name, bytes) in draw::samples().map_err(DemoError::Draw)? {
         let Uploaded { id, format, .. } = first.client.upload(&bytes).map_err(DemoError::Upload)?;
@@ -102,7 +102,7 @@ fn random() -> Result<String, DemoError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn introduce(nodes: &[Node], key: &str) {
+fn print_addresses(nodes: &[DemoNode], key: &str) {
     match nodes {
         [node] => println!("A node is running on http://{}. Its pages, with their key:\n", node.address),
         nodes => println!("A cluster of {} nodes is running. Their pages, with their key:\n", nodes.len()),
@@ -113,7 +113,7 @@ fn introduce(nodes: &[Node], key: &str) {
     println!("\nThese images are there:\n");
 }
 
-impl Node {
+impl DemoNode {
     fn start(
         number: u8,
         address: SocketAddr,
@@ -160,7 +160,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for DemoNode {
     fn drop(&mut self) {
         // Ctrl-C on a terminal has reached the child too, and a second signal would cut its end short;
         // so it is only asked if it does not end by itself.
