@@ -6,8 +6,8 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::client::{Connection, Request};
-use crate::grid::{Grid, alive, member, member_with, status, unready};
 use crate::harness::{Node, Options, free_port, put, run, wait_until};
+use crate::nodes::{Grid, alive, member, member_with, status, unready};
 use crate::pictures::jpeg;
 
 #[test]

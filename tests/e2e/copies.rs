@@ -4,8 +4,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::client::{Answer, Request};
-use crate::grid::{Grid, alive, status};
 use crate::harness::{Node, at_once, put, sha1, wait_until};
+use crate::nodes::{Grid, alive, status};
 use crate::pictures::jpeg;
 
 /// The answer to an upload: the names of the nodes that hold it.

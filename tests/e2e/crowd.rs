@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::client::{Connection, Request};
-use crate::grid::{Grid, alive, status};
 use crate::harness::{Node, at_once, put, sha1, wait_until, wait_until_within};
+use crate::nodes::{Grid, alive, status};
 use crate::pictures::jpeg;
 
 fn full(bytes: &[u8]) -> Request {

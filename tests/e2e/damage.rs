@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::client::Request;
-use crate::grid::{Grid, alive, status};
 use crate::harness::{put, sha1, wait_until};
 use crate::links::Fault;
+use crate::nodes::{Grid, alive, status};
 use crate::pictures::jpeg;
 
 const REPAIRED_WITHIN: Duration = Duration::from_secs(60);

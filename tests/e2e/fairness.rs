@@ -6,8 +6,8 @@ use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 
 use crate::client::{Answer, Connection, Request};
-use crate::grid::{Grid, member_with};
 use crate::harness::{Node, Options, at_once, free_port, put, sha1, wait_until};
+use crate::nodes::{Grid, member_with};
 use crate::pictures::{Picture, jpeg};
 
 const FLOODER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

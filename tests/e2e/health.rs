@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request};
 use crate::disks::Disk;
-use crate::grid::{Grid, member, status};
 use crate::harness::{Node, Options, free_port, put, sha1, wait_until};
+use crate::nodes::{Grid, member, status};
 use crate::pictures::{Picture, jpeg};
 
 /// How long copies may take to lie where they belong: the longest pause between two tries is a minute, and a fallback's

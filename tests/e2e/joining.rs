@@ -12,8 +12,8 @@ use reticulum::peer::call::{Call, HELLO_TARGET};
 use reticulum::store::record;
 
 use crate::client::{Answer, Connection, Request};
-use crate::grid::{Grid, alive, member, member_with, status, unready};
 use crate::harness::{Node, free_port, put, wait_until};
+use crate::nodes::{Grid, alive, member, member_with, status, unready};
 use crate::pictures::jpeg;
 
 /// Secrets of the clusters in which they matter.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::client::{Answer, Request};
 use crate::disks::Cover;
-use crate::grid::{Grid, status, unready};
 use crate::harness::{Node, put, sha1, wait_until, wait_until_within};
+use crate::nodes::{Grid, status, unready};
 use crate::pictures::jpeg;
 
 /// How long a loss may take to be made good: the first look is after a second.

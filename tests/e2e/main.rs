@@ -4,7 +4,7 @@
 //! on its own port, so that they run side by side; none sleeps to wait for a state.
 //!
 //! * [`harness`]: a running node, its directory, its logs. [`client`]: exact bytes in, answer out.
-//!   [`grid`]: several nodes that are one cluster. [`nginx`]: a reverse proxy before a node.
+//!   [`nodes`]: several nodes that are one cluster. [`nginx`]: a reverse proxy before a node.
 //!   [`disks`]: disks that can be filled, frozen and taken away.
 //!   [`pictures`] (and [`jpeg`]): images drawn and decoded by the tests themselves.
 //! * What goes in: [`uploads`], [`refusals`], [`bodies`]. What comes out: [`originals`], [`conditions`], [`variants`],
@@ -15,11 +15,11 @@
 
 mod client;
 mod disks;
-mod grid;
 mod harness;
 mod jpeg;
 mod links;
 mod nginx;
+mod nodes;
 mod pictures;
 
 mod access;

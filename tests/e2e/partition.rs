@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Request};
-use crate::grid::{Grid, alive, status};
 use crate::harness::{Node, put, sha1, wait_until};
 use crate::links::{Fault, Links};
+use crate::nodes::{Grid, alive, status};
 use crate::pictures::{Picture, jpeg, large_png};
 
 /// How soon all is well again.

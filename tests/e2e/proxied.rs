@@ -5,9 +5,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::client::{Connection, Form, Request};
-use crate::grid::{Grid, alive, status, unready};
 use crate::harness::{Node, put, sha1};
 use crate::nginx::Nginx;
+use crate::nodes::{Grid, alive, status, unready};
 use crate::pictures::jpeg;
 use crate::signed::sign as signed;
 

@@ -5,8 +5,8 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::client::Request;
-use crate::grid::{member_with, unready};
 use crate::harness::{Node, free_port, put, wait_until};
+use crate::nodes::{member_with, unready};
 use crate::pictures::{Picture, jpeg};
 
 /// Writes the node's config file and tells it.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::{Connection, Form, Request};
-use crate::grid::{Grid, alive, member, status};
 use crate::harness::{Node, free_port, put, wait_until, wait_until_within};
+use crate::nodes::{Grid, alive, member, status};
 use crate::pictures::{jpeg, large_png};
 
 #[test]

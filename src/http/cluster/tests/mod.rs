@@ -1,6 +1,6 @@
 //! Whole nodes in this process, and what one asks the other.
 
-mod grid;
+mod nodes;
 mod routes;
 
 use std::net::{SocketAddr, TcpListener};
