@@ -7,13 +7,13 @@ use rustix::process::Signal;
 
 use crate::client::{Connection, Request};
 use crate::harness::{Node, Options, free_port, put, run, wait_until};
-use crate::nodes::{Grid, alive, member, member_with, status, unready};
+use crate::nodes::{Cluster, alive, member, member_with, status, unready};
 use crate::pictures::jpeg;
 
 #[test]
 fn nodes_that_join_are_active_in_the_eyes_of_all_and_what_each_says_reaches_all() {
-    let grid = Grid::start(5);
-    for node in &grid.nodes {
+    let cluster = Cluster::start(5);
+    for node in &cluster.nodes {
         assert_eq!(unready(node), "");
         assert_eq!(node.metric("reticulum_members{state=\"active\"}"), 5.0);
         assert_eq!(node.metric("reticulum_members{state=\"joining\"}"), 0.0);
@@ -45,52 +45,52 @@ fn a_node_that_has_to_join_takes_no_uploads_until_it_has() {
 
 #[test]
 fn a_cluster_remembers_its_members_over_a_restart_of_all() {
-    let mut grid = Grid::start(3);
-    grid.nodes.iter_mut().for_each(Node::kill9);
+    let mut cluster = Cluster::start(3);
+    cluster.nodes.iter_mut().for_each(Node::kill9);
     // Alone, and ready at once: nobody has to be asked.
-    grid.nodes[1].restart();
-    assert_eq!(status(&grid.nodes[1])["nodes"].as_array().map(Vec::len), Some(3));
-    grid.nodes[0].restart();
-    grid.nodes[2].restart();
-    grid.wait_until_whole();
+    cluster.nodes[1].restart();
+    assert_eq!(status(&cluster.nodes[1])["nodes"].as_array().map(Vec::len), Some(3));
+    cluster.nodes[0].restart();
+    cluster.nodes[2].restart();
+    cluster.wait_until_whole();
 }
 
 #[test]
 fn a_killed_node_is_seen_down_by_all_and_seen_again_when_it_is_back() {
-    let mut grid = Grid::start(4);
-    grid.nodes[2].kill9();
+    let mut cluster = Cluster::start(4);
+    cluster.nodes[2].kill9();
     for number in [0, 1, 3] {
-        wait_until("the node to be seen down", || alive(&status(&grid.nodes[number])).len() == 3);
-        let status = status(&grid.nodes[number]);
+        wait_until("the node to be seen down", || alive(&status(&cluster.nodes[number])).len() == 3);
+        let status = status(&cluster.nodes[number]);
         let dead: Vec<_> =
             status["nodes"].as_array().expect("nodes").iter().filter(|node| node["alive"] == false).collect();
         // A dead member stays what it is to the layout.
         assert_eq!((dead.len(), &dead[0]["name"], &dead[0]["state"]), (1, &"n2".into(), &"active".into()));
-        assert_eq!(unready(&grid.nodes[number]), "");
+        assert_eq!(unready(&cluster.nodes[number]), "");
     }
-    grid.nodes[2].restart();
-    grid.wait_until_whole();
+    cluster.nodes[2].restart();
+    cluster.wait_until_whole();
 }
 
 #[test]
 fn a_node_that_is_stopped_says_farewell() {
-    let mut grid = Grid::start(3);
-    assert_eq!(grid.nodes[1].terminate(), Some(0));
+    let mut cluster = Cluster::start(3);
+    assert_eq!(cluster.nodes[1].terminate(), Some(0));
     for number in [0, 2] {
-        wait_until("the farewell", || alive(&status(&grid.nodes[number])) != ["n0", "n1", "n2"]);
-        wait_until("the farewell", || alive(&status(&grid.nodes[number])).len() == 2);
+        wait_until("the farewell", || alive(&status(&cluster.nodes[number])) != ["n0", "n1", "n2"]);
+        wait_until("the farewell", || alive(&status(&cluster.nodes[number])).len() == 2);
     }
-    grid.nodes[1].restart();
-    grid.wait_until_whole();
+    cluster.nodes[1].restart();
+    cluster.wait_until_whole();
 }
 
 #[test]
 fn a_node_that_was_frozen_comes_back() {
-    let grid = Grid::start(3);
-    grid.nodes[0].signal(Signal::STOP);
-    wait_until("the node to be seen down", || alive(&status(&grid.nodes[1])).len() == 2);
-    grid.nodes[0].signal(Signal::CONT);
-    grid.wait_until_whole();
+    let cluster = Cluster::start(3);
+    cluster.nodes[0].signal(Signal::STOP);
+    wait_until("the node to be seen down", || alive(&status(&cluster.nodes[1])).len() == 2);
+    cluster.nodes[0].signal(Signal::CONT);
+    cluster.wait_until_whole();
 }
 
 #[test]
@@ -118,23 +118,23 @@ fn a_node_with_another_secret_is_refused_and_told_and_nothing_of_it_is_merged() 
 
 #[test]
 fn a_node_that_has_peers_does_not_start_without_a_secret() {
-    let mut grid = Grid::start(2);
-    assert_eq!(grid.nodes[0].terminate(), Some(0));
-    let file = grid.nodes[0].data().parent().expect("a directory").join("reticulum.toml");
+    let mut cluster = Cluster::start(2);
+    assert_eq!(cluster.nodes[0].terminate(), Some(0));
+    let file = cluster.nodes[0].data().parent().expect("a directory").join("reticulum.toml");
     let config = fs::read_to_string(&file).expect("the config");
     let without: String =
         config.lines().filter(|line| !line.starts_with("secret")).map(|line| format!("{line}\n")).collect();
     fs::write(&file, &without).expect("written");
-    grid.nodes[0].restart_unready();
-    assert_eq!(grid.nodes[0].wait_for_exit().code(), Some(1));
-    assert!(grid.nodes[0].log().contains("has peers but no cluster.secret"), "{}", grid.nodes[0].log());
+    cluster.nodes[0].restart_unready();
+    assert_eq!(cluster.nodes[0].wait_for_exit().code(), Some(1));
+    assert!(cluster.nodes[0].log().contains("has peers but no cluster.secret"), "{}", cluster.nodes[0].log());
     fs::write(&file, &config).expect("written");
-    grid.nodes[0].restart();
+    cluster.nodes[0].restart();
     // Nor does a running one forget its own.
     fs::write(&file, &without).expect("written");
-    grid.nodes[0].signal(Signal::HUP);
-    wait_until("the log", || grid.nodes[0].log().contains("nothing is loaded anew"));
-    grid.wait_until_whole();
+    cluster.nodes[0].signal(Signal::HUP);
+    wait_until("the log", || cluster.nodes[0].log().contains("nothing is loaded anew"));
+    cluster.wait_until_whole();
 }
 
 #[test]
@@ -153,17 +153,17 @@ fn operator_keys_that_differ_are_told_and_equal_ones_are_not_while_secrets_are_r
             &(secrets("old", "new") + "[access]\noperator_key = \"another-operator-key\"\n"),
         ),
     ];
-    let grid = Grid::with(nodes);
+    let cluster = Cluster::with(nodes);
     let warnings = |node: &Node| status(node)["warnings"].to_string();
     for number in [0, 1] {
-        let node = &grid.nodes[number];
+        let node = &cluster.nodes[number];
         wait_until("the difference to be told", || warnings(node).contains("n2 has another operator key"));
         assert!(!warnings(node).contains(&format!("n{} has", 1 - number)), "{}", warnings(node));
         assert!(node.log().contains("another operator key than this node"), "{}", node.log());
         assert!(!node.log().contains("another-operator-key"), "a key is in the log");
     }
     wait_until("both to be told", || {
-        ["n0 has", "n1 has"].iter().all(|name| warnings(&grid.nodes[2]).contains(name))
+        ["n0 has", "n1 has"].iter().all(|name| warnings(&cluster.nodes[2]).contains(name))
     });
 }
 
@@ -189,19 +189,19 @@ fn a_name_that_another_member_has_is_refused_and_told() {
 
 #[test]
 fn two_live_nodes_with_one_id_both_take_no_uploads() {
-    let mut grid = Grid::start(3);
-    assert_eq!(grid.nodes[1].terminate(), Some(0));
+    let mut cluster = Cluster::start(3);
+    assert_eq!(cluster.nodes[1].terminate(), Some(0));
     let copied = tempfile::tempdir().expect("a directory");
-    copy_directory(&grid.nodes[1].data(), copied.path());
-    grid.nodes[1].restart();
+    copy_directory(&cluster.nodes[1].data(), copied.path());
+    cluster.nodes[1].restart();
     let options = member(1, free_port(), None);
     let copy = Node::start_unready(Options { data: Some(copied.path().to_owned()), ..options });
-    for node in [&grid.nodes[1], &copy] {
+    for node in [&cluster.nodes[1], &copy] {
         wait_until("the clash to be seen", || unready(node).contains("has this node's id"));
         let problem = node.ask(&put(&jpeg(60, 40, 1))).expect(503).json();
         assert_eq!(problem["type"], "not-a-member", "{problem}");
     }
-    assert_eq!(unready(&grid.nodes[0]), "");
+    assert_eq!(unready(&cluster.nodes[0]), "");
 }
 
 #[test]
@@ -222,26 +222,26 @@ fn a_data_directory_of_another_cluster_is_refused() {
 
 #[test]
 fn a_damaged_layout_is_taken_anew_from_the_cluster_and_founds_no_other() {
-    let mut grid = Grid::start(3);
+    let mut cluster = Cluster::start(3);
     for number in [0, 2] {
-        assert_eq!(grid.nodes[number].terminate(), Some(0));
-        let layout = grid.nodes[number].data().join("meta/layout");
+        assert_eq!(cluster.nodes[number].terminate(), Some(0));
+        let layout = cluster.nodes[number].data().join("meta/layout");
         let mut bytes = fs::read(&layout).expect("read");
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&layout, bytes).expect("write");
     }
     // The founder was told to join nobody.
-    grid.nodes[0].restart_unready();
-    assert_eq!(grid.nodes[0].wait_for_exit().code(), Some(1));
-    assert!(grid.nodes[0].log().contains("--join"), "{}", grid.nodes[0].log());
-    let join = format!("http://127.0.0.1:{}", grid.nodes[1].port());
-    grid.nodes[0].options_mut().variables.push(("RETICULUM_CLUSTER_JOIN", join));
-    grid.nodes[0].restart();
+    cluster.nodes[0].restart_unready();
+    assert_eq!(cluster.nodes[0].wait_for_exit().code(), Some(1));
+    assert!(cluster.nodes[0].log().contains("--join"), "{}", cluster.nodes[0].log());
+    let join = format!("http://127.0.0.1:{}", cluster.nodes[1].port());
+    cluster.nodes[0].options_mut().variables.push(("RETICULUM_CLUSTER_JOIN", join));
+    cluster.nodes[0].restart();
     // The other asks the founder, which is back.
-    grid.nodes[2].restart();
-    assert!(grid.nodes[2].log().contains("is damaged"), "{}", grid.nodes[2].log());
-    grid.wait_until_whole();
+    cluster.nodes[2].restart();
+    assert!(cluster.nodes[2].log().contains("is damaged"), "{}", cluster.nodes[2].log());
+    cluster.wait_until_whole();
 }
 
 #[test]
@@ -259,8 +259,8 @@ fn while_images_are_stored_a_newcomer_waits_for_its_share_and_all_stays_reachabl
 
 #[test]
 fn status_and_layout_are_shown_as_tables() {
-    let mut grid = Grid::start(3);
-    let url = format!("http://127.0.0.1:{}", grid.nodes[0].port());
+    let mut cluster = Cluster::start(3);
+    let url = format!("http://127.0.0.1:{}", cluster.nodes[0].port());
     let shown = |arguments: &[&str]| {
         let finished = run(&[arguments, &["--node", &url]].concat());
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
@@ -274,7 +274,7 @@ fn status_and_layout_are_shown_as_tables() {
     assert_eq!(text.lines().filter(|line| line.contains("33.3 %")).count(), 3, "{text}");
     let json: serde_json::Value = serde_json::from_str(&shown(&["status", "--json"])).expect("JSON");
     assert_eq!(json["nodes"].as_array().map(Vec::len), Some(3));
-    grid.nodes[2].kill9();
+    cluster.nodes[2].kill9();
     wait_until("the node to be seen down", || shown(&["status"]).contains("active, away"));
 }
 
@@ -317,8 +317,8 @@ fn a_crowd_of_clients_leaves_room_for_other_nodes() {
         options.config += "[limits]\nconnections = 16\n";
         options
     };
-    let grid = Grid::with([crowded(0, first, None), member(1, free_port(), Some(first))]);
-    let node = &grid.nodes[0];
+    let cluster = Cluster::with([crowded(0, first, None), member(1, free_port(), Some(first))]);
+    let node = &cluster.nodes[0];
     let ask = |connection: &mut Connection| connection.ask(&Request::get("/healthz")).expect(200);
     let mut seated: Vec<Connection> = (0..12).map(|_| node.connect()).collect();
     seated.iter_mut().for_each(|connection| drop(ask(connection)));
@@ -336,6 +336,6 @@ fn a_crowd_of_clients_leaves_room_for_other_nodes() {
     let sent_away = crowd.iter_mut().find(|client| client.has_received()).expect("one was");
     assert_eq!(sent_away.answer().expect(503).json()["type"], "busy");
     // Images pass between the nodes all the while, over connections that are opened now.
-    let id = grid.nodes[1].upload(&jpeg(60, 40, 9));
+    let id = cluster.nodes[1].upload(&jpeg(60, 40, 9));
     assert!(node.stored(&id, "jpg").exists(), "a copy reached the crowded node");
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::client::{Answer, Request};
 use crate::harness::{Node, at_once, put, sha1, wait_until};
-use crate::nodes::{Grid, alive, status};
+use crate::nodes::{Cluster, alive, status};
 use crate::pictures::jpeg;
 
 /// The answer to an upload: the names of the nodes that hold it.
@@ -18,129 +18,129 @@ fn full(id: &str) -> String {
     format!("/image/{id}/full/a.jpg")
 }
 
-/// The nodes of the grid on whose disk the image lies.
-fn holders(grid: &Grid, id: &str) -> Vec<usize> {
-    let holds = |number: &usize| grid.nodes[*number].stored(id, "jpg").exists();
-    (0..grid.nodes.len()).filter(holds).collect()
+/// The nodes of the cluster on whose disk the image lies.
+fn holders(cluster: &Cluster, id: &str) -> Vec<usize> {
+    let holds = |number: &usize| cluster.nodes[*number].stored(id, "jpg").exists();
+    (0..cluster.nodes.len()).filter(holds).collect()
 }
 
-fn made(grid: &Grid) -> f64 {
+fn made(cluster: &Cluster) -> f64 {
     let made = |node: &Node| node.metric("reticulum_resizes_total{outcome=\"ok\"}");
-    grid.nodes.iter().map(made).sum()
+    cluster.nodes.iter().map(made).sum()
 }
 
 #[test]
 fn an_upload_to_any_node_lies_on_three_and_is_given_by_all() {
-    let grid = Grid::start(4);
-    for (number, node) in grid.nodes.iter().enumerate() {
+    let cluster = Cluster::start(4);
+    for (number, node) in cluster.nodes.iter().enumerate() {
         let bytes = jpeg(60, 40, number as u32 + 1);
         let id = sha1(&bytes);
         let answer = node.ask(&put(&bytes)).expect(200);
         assert!(nodes(&answer).len() >= 2, "{answer:?}");
         // The last copy may be on its way still when the answer is there.
-        wait_until("three copies", || holders(&grid, &id).len() == 3);
-        for node in &grid.nodes {
+        wait_until("three copies", || holders(&cluster, &id).len() == 3);
+        for node in &cluster.nodes {
             assert_eq!(node.get(&full(&id)).expect(200).body, bytes);
         }
-        assert_eq!(holders(&grid, &id).len(), 3);
+        assert_eq!(holders(&cluster, &id).len(), 3);
     }
 }
 
 #[test]
 fn a_variant_that_all_nodes_are_asked_for_is_made_once() {
-    let grid = Grid::start(4);
+    let cluster = Cluster::start(4);
     let bytes = jpeg(600, 400, 1);
     let id = sha1(&bytes);
-    grid.nodes[0].ask(&put(&bytes)).expect(200);
-    wait_until("three copies", || holders(&grid, &id).len() == 3);
+    cluster.nodes[0].ask(&put(&bytes)).expect(200);
+    wait_until("three copies", || holders(&cluster, &id).len() == 3);
     let path = format!("/image/{id}/200w/a.webp");
-    let answers = at_once(16, |number| grid.nodes[number % 4].get(&path).expect(200));
+    let answers = at_once(16, |number| cluster.nodes[number % 4].get(&path).expect(200));
     for answer in &answers {
         assert_eq!((&answer.body, answer.header("etag")), (&answers[0].body, answers[0].header("etag")));
     }
-    assert_eq!(made(&grid), 1.0);
+    assert_eq!(made(&cluster), 1.0);
     let stored = |node: &Node| node.files("cache").iter().filter(|path| path.ends_with("webp")).count();
-    assert!(grid.nodes.iter().map(stored).sum::<usize>() <= 1);
+    assert!(cluster.nodes.iter().map(stored).sum::<usize>() <= 1);
 }
 
 #[test]
 fn reads_and_uploads_go_on_while_a_node_is_away() {
-    let mut grid = Grid::start(4);
+    let mut cluster = Cluster::start(4);
     let before: Vec<_> = (0..8).map(|number| jpeg(60, 40, 10 + number)).collect();
     for bytes in &before {
-        grid.nodes[0].ask(&put(bytes)).expect(200);
+        cluster.nodes[0].ask(&put(bytes)).expect(200);
     }
-    grid.nodes[3].kill9();
+    cluster.nodes[3].kill9();
     // Nobody has noticed yet: whoever does not answer is passed over.
     for (number, bytes) in before.iter().enumerate() {
-        assert_eq!(grid.nodes[number % 3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+        assert_eq!(cluster.nodes[number % 3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
     }
     let after: Vec<_> = (0..8).map(|number| jpeg(60, 40, 30 + number)).collect();
     for (number, bytes) in after.iter().enumerate() {
-        let answer = grid.nodes[number % 3].ask(&put(bytes)).expect(200);
+        let answer = cluster.nodes[number % 3].ask(&put(bytes)).expect(200);
         assert!(!nodes(&answer).contains(&"n3".to_owned()), "{answer:?}");
     }
-    wait_until("the node to be seen down", || alive(&status(&grid.nodes[0])).len() == 3);
-    let none = grid.nodes[0].get(&full("da39a3ee5e6b4b0d3255bfef95601890afd80709"));
+    wait_until("the node to be seen down", || alive(&status(&cluster.nodes[0])).len() == 3);
+    let none = cluster.nodes[0].get(&full("da39a3ee5e6b4b0d3255bfef95601890afd80709"));
     assert_eq!(none.status, 404, "one node of four that is away cannot hide an image with two copies");
     for bytes in before.iter().chain(&after) {
-        assert_eq!(grid.nodes[1].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+        assert_eq!(cluster.nodes[1].get(&full(&sha1(bytes))).expect(200).body, *bytes);
     }
-    grid.nodes[3].restart();
-    grid.wait_until_whole();
+    cluster.nodes[3].restart();
+    cluster.wait_until_whole();
     for bytes in before.iter().chain(&after) {
-        assert_eq!(grid.nodes[3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+        assert_eq!(cluster.nodes[3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
     }
     // What fallbacks took in its place is handed over, and goes from where it does not belong.
     wait_until("no stray to be left", || {
-        grid.nodes.iter().all(|node| node.metric("reticulum_repair_debt_images") == 0.0)
+        cluster.nodes.iter().all(|node| node.metric("reticulum_repair_debt_images") == 0.0)
     });
     for bytes in &after {
-        assert_eq!(holders(&grid, &sha1(bytes)).len(), 3);
+        assert_eq!(holders(&cluster, &sha1(bytes)).len(), 3);
     }
 }
 
 #[test]
 fn a_node_that_hangs_holds_up_neither_reads_nor_uploads() {
-    let grid = Grid::start(4);
+    let cluster = Cluster::start(4);
     let before: Vec<_> = (0..6).map(|number| jpeg(60, 40, 10 + number)).collect();
     for bytes in &before {
-        grid.nodes[0].ask(&put(bytes)).expect(200);
-        wait_until("three copies", || holders(&grid, &sha1(bytes)).len() == 3);
+        cluster.nodes[0].ask(&put(bytes)).expect(200);
+        wait_until("three copies", || holders(&cluster, &sha1(bytes)).len() == 3);
     }
-    grid.nodes[3].signal(Signal::STOP);
+    cluster.nodes[3].signal(Signal::STOP);
     for (number, bytes) in before.iter().enumerate() {
-        assert_eq!(grid.nodes[number % 3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
-        grid.nodes[number % 3].ask(&put(&jpeg(60, 40, 30 + number as u32))).expect(200);
+        assert_eq!(cluster.nodes[number % 3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+        cluster.nodes[number % 3].ask(&put(&jpeg(60, 40, 30 + number as u32))).expect(200);
     }
-    wait_until("the node to be seen down", || alive(&status(&grid.nodes[0])).len() == 3);
+    wait_until("the node to be seen down", || alive(&status(&cluster.nodes[0])).len() == 3);
     for (number, bytes) in before.iter().enumerate() {
-        grid.nodes[number % 3].get(&format!("/image/{}/20w/a.jpg", sha1(bytes))).expect(200);
+        cluster.nodes[number % 3].get(&format!("/image/{}/20w/a.jpg", sha1(bytes))).expect(200);
     }
-    grid.nodes[3].signal(Signal::CONT);
-    grid.wait_until_whole();
+    cluster.nodes[3].signal(Signal::CONT);
+    cluster.wait_until_whole();
     for bytes in &before {
-        assert_eq!(grid.nodes[3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
+        assert_eq!(cluster.nodes[3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
     }
 }
 
 #[test]
 fn a_node_that_is_busy_is_passed_over_once_and_not_taken_for_dead() {
-    let (grid, _links) = Grid::linked_with(4, "[limits]\nresize_queue = 1\n");
+    let (cluster, _links) = Cluster::linked_with(4, "[limits]\nresize_queue = 1\n");
     let bytes = jpeg(1500, 1000, 1);
-    let id = grid.nodes[0].upload(&bytes);
-    let owners = grid.owners(&id);
+    let id = cluster.nodes[0].upload(&bytes);
+    let owners = cluster.owners(&id);
     let far = (0..4).find(|number| !owners.contains(number)).expect("one of four");
     let refusals = || -> Vec<f64> {
         let refused = "reticulum_http_requests_total{route=\"peer\",status=\"503\"}";
-        owners.iter().map(|owner| grid.nodes[*owner].metric(refused)).collect()
+        owners.iter().map(|owner| cluster.nodes[*owner].metric(refused)).collect()
     };
     // However quick the owners, some round meets full queues.
     let mut asked = 0;
     for round in 0..20 {
         let answers = at_once(24, |number| {
             let width = 600 + 24 * round + number;
-            grid.nodes[far].get(&format!("/image/{id}/{width}w/a.png"))
+            cluster.nodes[far].get(&format!("/image/{id}/{width}w/a.png"))
         });
         asked += answers.len();
         for answer in answers.iter().filter(|answer| answer.status != 200) {
@@ -154,8 +154,8 @@ fn a_node_that_is_busy_is_passed_over_once_and_not_taken_for_dead() {
     let refusals = refusals();
     assert!(refusals.iter().any(|count| *count > 0.0), "{refusals:?}");
     assert!(refusals.iter().all(|count| *count <= asked as f64), "asked again: {refusals:?} of {asked}");
-    assert_eq!(grid.nodes[far].get(&full(&id)).expect(200).body, bytes);
-    for node in &grid.nodes {
+    assert_eq!(cluster.nodes[far].get(&full(&id)).expect(200).body, bytes);
+    for node in &cluster.nodes {
         assert!(!node.log().contains("a member does not answer"), "{}", node.log());
         assert_eq!(alive(&status(node)).len(), 4);
     }
@@ -163,36 +163,36 @@ fn a_node_that_is_busy_is_passed_over_once_and_not_taken_for_dead() {
 
 #[test]
 fn the_same_bytes_again_are_a_quick_success_anywhere() {
-    let grid = Grid::start(4);
+    let cluster = Cluster::start(4);
     let bytes = jpeg(60, 40, 3);
     let id = sha1(&bytes);
-    grid.nodes[0].ask(&put(&bytes)).expect(200);
-    wait_until("three copies", || holders(&grid, &id).len() == 3);
-    let date = grid.nodes[0].get(&full(&id)).expect(200).expect_header("last-modified").to_owned();
-    for node in &grid.nodes {
+    cluster.nodes[0].ask(&put(&bytes)).expect(200);
+    wait_until("three copies", || holders(&cluster, &id).len() == 3);
+    let date = cluster.nodes[0].get(&full(&id)).expect(200).expect_header("last-modified").to_owned();
+    for node in &cluster.nodes {
         node.ask(&put(&bytes)).expect(200);
         assert_eq!(node.get(&full(&id)).expect(200).expect_header("last-modified"), date);
     }
-    assert_eq!(holders(&grid, &id).len(), 3);
+    assert_eq!(holders(&cluster, &id).len(), 3);
 }
 
 #[test]
 fn what_may_be_on_nodes_that_are_away_is_no_404() {
-    let mut grid = Grid::start(3);
-    grid.nodes[1].kill9();
-    grid.nodes[2].kill9();
+    let mut cluster = Cluster::start(3);
+    cluster.nodes[1].kill9();
+    cluster.nodes[2].kill9();
     let path = full("da39a3ee5e6b4b0d3255bfef95601890afd80709");
-    let answer = grid.nodes[0].get(&path).expect(503);
+    let answer = cluster.nodes[0].get(&path).expect(503);
     assert_eq!(answer.json()["type"], "absence-unproven");
     let bytes = jpeg(60, 40, 7);
-    let answer = grid.nodes[0].ask(&put(&bytes)).expect(503);
+    let answer = cluster.nodes[0].ask(&put(&bytes)).expect(503);
     assert_eq!(
         (answer.json()["type"].as_str(), nodes(&answer)),
         (Some("too-few-copies"), vec!["n0".to_owned()])
     );
     // One is back, and a retry does.
-    grid.nodes[1].restart();
-    wait_until("a retry to be answered", || grid.nodes[0].ask(&put(&bytes)).status == 200);
+    cluster.nodes[1].restart();
+    wait_until("a retry to be answered", || cluster.nodes[0].ask(&put(&bytes)).status == 200);
     let head = Request::new("HEAD", &full(&sha1(&bytes)));
-    assert_eq!(grid.nodes[1].ask(&head).status, 200);
+    assert_eq!(cluster.nodes[1].ask(&head).status, 200);
 }

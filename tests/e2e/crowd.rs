@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::client::{Connection, Request};
 use crate::harness::{Node, at_once, put, sha1, wait_until, wait_until_within};
-use crate::nodes::{Grid, alive, status};
+use crate::nodes::{Cluster, alive, status};
 use crate::pictures::jpeg;
 
 fn full(bytes: &[u8]) -> Request {
@@ -20,9 +20,9 @@ fn lot(seed: usize, count: usize) -> usize {
     (seed.wrapping_mul(0x9e37_79b9) >> 7) % count
 }
 
-fn upload(grid: &Grid, images: &[Vec<u8>]) {
+fn upload(cluster: &Cluster, images: &[Vec<u8>]) {
     at_once(8, |thread| {
-        let mut connections: Vec<_> = grid.nodes.iter().map(Node::connect).collect();
+        let mut connections: Vec<_> = cluster.nodes.iter().map(Node::connect).collect();
         for (number, bytes) in images.iter().enumerate().skip(thread).step_by(8) {
             connections[lot(number, 5)].ask(&put(bytes)).expect(200);
         }
@@ -31,31 +31,31 @@ fn upload(grid: &Grid, images: &[Vec<u8>]) {
 
 #[test]
 fn a_thousand_images_lie_on_their_owners_are_made_small_once_and_stay_through_a_restart_of_all() {
-    let mut grid = Grid::start(5);
+    let mut cluster = Cluster::start(5);
     let images: Vec<_> = (0..1000).map(|seed| jpeg(32, 24, seed)).collect();
-    upload(&grid, &images);
-    grid.wait_until_at_rest(&images, Duration::from_secs(20));
-    grid.expect_readable_everywhere(&images);
-    expect_made_once(&grid);
-    expect_absent_within_a_second(&grid);
-    expect_a_quiet_restart(&mut grid, &images);
+    upload(&cluster, &images);
+    cluster.wait_until_at_rest(&images, Duration::from_secs(20));
+    cluster.expect_readable_everywhere(&images);
+    expect_made_once(&cluster);
+    expect_absent_within_a_second(&cluster);
+    expect_a_quiet_restart(&mut cluster, &images);
 }
 
-fn expect_made_once(grid: &Grid) {
+fn expect_made_once(cluster: &Cluster) {
     let bytes = jpeg(600, 400, 1);
-    grid.nodes[3].upload(&bytes);
-    let made = || grid.sum("reticulum_resizes_total{outcome=\"ok\"}");
+    cluster.nodes[3].upload(&bytes);
+    let made = || cluster.sum("reticulum_resizes_total{outcome=\"ok\"}");
     let before = made();
     let path = format!("/image/{}/200w/a.webp", sha1(&bytes));
-    let answers = at_once(100, |number| grid.nodes[number % 5].get(&path).expect(200));
+    let answers = at_once(100, |number| cluster.nodes[number % 5].get(&path).expect(200));
     for answer in &answers {
         assert_eq!((&answer.body, answer.header("etag")), (&answers[0].body, answers[0].header("etag")));
     }
     assert_eq!(made() - before, 1.0);
 }
 
-fn expect_absent_within_a_second(grid: &Grid) {
-    for (number, node) in grid.nodes.iter().enumerate() {
+fn expect_absent_within_a_second(cluster: &Cluster) {
+    for (number, node) in cluster.nodes.iter().enumerate() {
         let request = full(format!("unknown {number}").as_bytes());
         let begin = Instant::now();
         node.ask(&request).problem(404);
@@ -63,19 +63,19 @@ fn expect_absent_within_a_second(grid: &Grid) {
     }
 }
 
-fn expect_a_quiet_restart(grid: &mut Grid, images: &[Vec<u8>]) {
-    let copies = |grid: &Grid| -> usize {
-        grid.nodes.iter().map(|node| node.log().matches("took a copy").count()).sum()
+fn expect_a_quiet_restart(cluster: &mut Cluster, images: &[Vec<u8>]) {
+    let copies = |cluster: &Cluster| -> usize {
+        cluster.nodes.iter().map(|node| node.log().matches("took a copy").count()).sum()
     };
-    grid.nodes.iter_mut().for_each(Node::kill9);
-    let before = copies(grid);
+    cluster.nodes.iter_mut().for_each(Node::kill9);
+    let before = copies(cluster);
     assert!(before > 0, "copies that are taken are logged");
-    grid.nodes.iter_mut().for_each(Node::restart_unready);
-    grid.wait_until_whole_within(Duration::from_secs(10));
-    grid.expect_readable_everywhere(images);
-    assert_eq!(grid.sum("reticulum_repair_bytes_total"), 0.0);
-    assert_eq!(grid.sum("reticulum_repair_debt_images"), 0.0);
-    assert_eq!(copies(grid), before);
+    cluster.nodes.iter_mut().for_each(Node::restart_unready);
+    cluster.wait_until_whole_within(Duration::from_secs(10));
+    cluster.expect_readable_everywhere(images);
+    assert_eq!(cluster.sum("reticulum_repair_bytes_total"), 0.0);
+    assert_eq!(cluster.sum("reticulum_repair_debt_images"), 0.0);
+    assert_eq!(copies(cluster), before);
 }
 
 /// Clients that upload and read until it is over; each turns to another node when one fails.
@@ -98,9 +98,9 @@ impl Drop for End<'_> {
 }
 
 impl Crowd {
-    fn at(grid: &Grid) -> Self {
+    fn at(cluster: &Cluster) -> Self {
         Self {
-            ports: grid.nodes.iter().map(Node::port).collect(),
+            ports: cluster.nodes.iter().map(Node::port).collect(),
             acknowledged: Mutex::default(),
             seeds: AtomicU32::new(0),
             longest_read: Mutex::default(),
@@ -166,8 +166,8 @@ impl Crowd {
 
 #[test]
 fn a_node_that_is_killed_under_load_holds_up_nobody_and_gets_what_it_missed() {
-    let mut grid = Grid::start(5);
-    let crowd = Crowd::at(&grid);
+    let mut cluster = Cluster::start(5);
+    let crowd = Crowd::at(&cluster);
     std::thread::scope(|scope| {
         let end = End(&crowd);
         (0..2).for_each(|_| drop(scope.spawn(|| crowd.upload())));
@@ -180,34 +180,34 @@ fn a_node_that_is_killed_under_load_holds_up_nobody_and_gets_what_it_missed() {
         wait_until("uploads", || crowd.count() >= 100);
         // What this machine takes when nothing is wrong.
         let calm = crowd.take_longest_read();
-        grid.nodes[2].kill9();
+        cluster.nodes[2].kill9();
         let (killed, before) = (Instant::now(), crowd.count());
         for number in [0, 1, 3, 4] {
             let left = Duration::from_secs(10).saturating_sub(killed.elapsed());
             wait_until_within(left, "the node to be seen down", || {
-                alive(&status(&grid.nodes[number])).len() == 4
+                alive(&status(&cluster.nodes[number])).len() == 4
             });
         }
         wait_until("uploads to go on", || crowd.count() >= before + 100);
         let longest = crowd.take_longest_read();
         assert!(longest < calm + Duration::from_secs(1), "a read took {longest:?}, and {calm:?} before");
-        grid.nodes[2].restart();
-        grid.wait_until_whole_within(Duration::from_secs(5));
+        cluster.nodes[2].restart();
+        cluster.wait_until_whole_within(Duration::from_secs(5));
         drop(end);
     });
     let acknowledged = crowd.acknowledged.into_inner().expect("no panic");
     for (bytes, _, _) in acknowledged.iter().filter(|(_, node, holders)| *node == 2 && *holders < 3) {
         // It may have died before it sent the last copy. Whoever wants that one too says it again.
-        grid.nodes[0].ask(&put(bytes)).expect(200);
+        cluster.nodes[0].ask(&put(bytes)).expect(200);
     }
     let images: Vec<_> = acknowledged.into_iter().map(|(bytes, ..)| bytes).collect();
-    grid.wait_until_at_rest(&images, Duration::from_secs(60));
-    grid.expect_readable_everywhere(&images);
+    cluster.wait_until_at_rest(&images, Duration::from_secs(60));
+    cluster.expect_readable_everywhere(&images);
 }
 
 #[test]
 fn a_short_stop_is_no_absence_and_after_a_long_one_a_node_is_back_in_seconds() {
-    let grid = Grid::start(5);
+    let cluster = Cluster::start(5);
     let others = [0, 2, 3, 4];
     let pass = |time: Duration| {
         let begin = Instant::now();
@@ -215,36 +215,36 @@ fn a_short_stop_is_no_absence_and_after_a_long_one_a_node_is_back_in_seconds() {
     };
     let seen_down = || -> usize {
         let told = |node: &Node| node.log().matches("a member does not answer").count();
-        grid.nodes.iter().map(told).sum()
+        cluster.nodes.iter().map(told).sum()
     };
     let was_short = || {
         let (before, begin) = (seen_down(), Instant::now());
-        grid.nodes[1].signal(Signal::STOP);
+        cluster.nodes[1].signal(Signal::STOP);
         pass(Duration::from_secs(3));
-        grid.nodes[1].signal(Signal::CONT);
+        cluster.nodes[1].signal(Signal::CONT);
         let took = begin.elapsed();
         // Whatever was suspected would be believed by then.
         pass(Duration::from_secs(5));
-        grid.wait_until_whole();
+        cluster.wait_until_whole();
         // On a machine that had no time for this test it was another fault, and is tried again.
         let was_short = took < Duration::from_millis(3_300);
-        assert!(!was_short || seen_down() == before, "{}", grid.nodes[0].log());
+        assert!(!was_short || seen_down() == before, "{}", cluster.nodes[0].log());
         was_short
     };
     assert!((0..5).any(|_| was_short()), "five stops of three seconds all took longer");
-    grid.nodes[1].signal(Signal::STOP);
+    cluster.nodes[1].signal(Signal::STOP);
     let begin = Instant::now();
     for number in others {
-        wait_until("the node to be seen down", || alive(&status(&grid.nodes[number])).len() == 4);
+        wait_until("the node to be seen down", || alive(&status(&cluster.nodes[number])).len() == 4);
     }
     let images: Vec<_> = (0..20).map(|seed| jpeg(32, 24, seed)).collect();
     for (number, bytes) in images.iter().enumerate() {
-        grid.nodes[others[number % 4]].ask(&put(bytes)).expect(200);
+        cluster.nodes[others[number % 4]].ask(&put(bytes)).expect(200);
     }
     pass(Duration::from_secs(30).saturating_sub(begin.elapsed()));
-    grid.nodes[1].signal(Signal::CONT);
-    grid.wait_until_whole_within(Duration::from_secs(5));
-    assert!(!grid.nodes[1].log().contains("a member does not answer"), "{}", grid.nodes[1].log());
-    grid.wait_until_at_rest(&images, Duration::from_secs(60));
-    grid.expect_readable_everywhere(&images);
+    cluster.nodes[1].signal(Signal::CONT);
+    cluster.wait_until_whole_within(Duration::from_secs(5));
+    assert!(!cluster.nodes[1].log().contains("a member does not answer"), "{}", cluster.nodes[1].log());
+    cluster.wait_until_at_rest(&images, Duration::from_secs(60));
+    cluster.expect_readable_everywhere(&images);
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::client::{Answer, Connection, Request};
 use crate::harness::{Node, Options, at_once, free_port, put, sha1, wait_until};
-use crate::nodes::{Grid, member_with};
+use crate::nodes::{Cluster, member_with};
 use crate::pictures::{Picture, jpeg};
 
 const FLOODER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -155,11 +155,11 @@ fn a_client_that_floods_one_node_with_what_another_owns_harms_only_itself() {
         let join = (number > 0).then_some(first);
         member_with(number, ports[number], join, &format!("replication = 1\n[limits]\n{LIMITS}"))
     });
-    let grid = Grid::with(options);
-    let is_anothers = |bytes: &Vec<u8>| grid.owners(&sha1(bytes)) == [1];
+    let cluster = Cluster::with(options);
+    let is_anothers = |bytes: &Vec<u8>| cluster.owners(&sha1(bytes)) == [1];
     let bytes = (1..).map(|seed| Picture::corners(900, 600, seed).jpeg()).find(is_anothers);
-    let id = grid.nodes[0].upload(&bytes.expect("owners differ"));
-    expect_quiet_is_served(&grid.nodes[0], &id, (FLOODER, |request| request), (QUIET, |request| request));
+    let id = cluster.nodes[0].upload(&bytes.expect("owners differ"));
+    expect_quiet_is_served(&cluster.nodes[0], &id, (FLOODER, |request| request), (QUIET, |request| request));
 }
 
 /// How many of `count` requests at once were answered 200; the rest must be 429.

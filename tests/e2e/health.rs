@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Answer, Request};
 use crate::disks::Disk;
 use crate::harness::{Node, Options, free_port, put, sha1, wait_until};
-use crate::nodes::{Grid, member, status};
+use crate::nodes::{Cluster, member, status};
 use crate::pictures::{Picture, jpeg};
 
 /// How long copies may take to lie where they belong: the longest pause between two tries is a minute, and a fallback's
@@ -130,23 +130,23 @@ fn a_member_with_a_full_disk_passes_uploads_on_and_takes_none_of_others() {
         let options = member(number, ports[number], (number > 0).then_some(ports[0]));
         Options { data: (number == 1).then(|| disk.data()), ..options }
     };
-    let grid = Grid::with((0..4).map(options));
+    let cluster = Cluster::with((0..4).map(options));
     // Less than the reserve is left, which is what copies for others are received in.
     let filler = fill(&disk);
     fs::File::options().write(true).open(&filler).and_then(|it| it.set_len(16_300_000)).expect("some room");
-    let full = &grid.nodes[1];
+    let full = &cluster.nodes[1];
     wait_until("the node to see it", || reason(full) == "disk-full");
-    wait_until("all to know", || grid.nodes.iter().all(|node| !is_writable(node, Some("n1"))));
+    wait_until("all to know", || cluster.nodes.iter().all(|node| !is_writable(node, Some("n1"))));
     let images: Vec<_> = (0..8).map(|seed| jpeg(60, 40, seed)).collect();
     for (number, bytes) in images.iter().enumerate() {
-        let answer = grid.nodes[number % 4].ask(&put(bytes)).expect(200);
+        let answer = cluster.nodes[number % 4].ask(&put(bytes)).expect(200);
         assert!(!answer.json()["nodes"].to_string().contains("n1"), "{answer:?}");
     }
     assert_eq!(full.files("store").len(), 0);
-    grid.expect_readable_everywhere(&images);
+    cluster.expect_readable_everywhere(&images);
     fs::remove_file(filler).expect("remove");
     wait_until("the node to see that there is room", || reason(full).is_empty());
-    grid.wait_until_at_rest(&images, AT_REST_WITHIN);
+    cluster.wait_until_at_rest(&images, AT_REST_WITHIN);
 }
 
 #[test]
@@ -185,23 +185,26 @@ fn a_member_whose_disk_hangs_holds_up_no_upload_to_others() {
         let options = member(number, ports[number], (number > 0).then_some(ports[0]));
         Options { data: (number == 1).then(|| disk.data()), ..options }
     };
-    let grid = Grid::with((0..3).map(options));
+    let cluster = Cluster::with((0..3).map(options));
     let before = jpeg(60, 40, 1);
-    grid.nodes[0].upload(&before);
+    cluster.nodes[0].upload(&before);
     let frozen = disk.freeze();
     let images: Vec<_> = (2..6).map(|seed| jpeg(60, 40, seed)).collect();
     for (number, bytes) in images.iter().enumerate() {
-        grid.nodes[[0, 2][number % 2]].ask(&put(bytes)).expect(200);
+        cluster.nodes[[0, 2][number % 2]].ask(&put(bytes)).expect(200);
     }
     for bytes in images.iter().chain([&before]) {
-        assert_eq!(grid.nodes[1].get(&format!("/image/{}/full/a.jpg", sha1(bytes))).expect(200).body, *bytes);
+        assert_eq!(
+            cluster.nodes[1].get(&format!("/image/{}/full/a.jpg", sha1(bytes))).expect(200).body,
+            *bytes
+        );
         let head = Request::new("HEAD", &format!("/image/{}/20w/a.png", sha1(bytes)));
-        grid.nodes[1].ask(&head).expect(200);
+        cluster.nodes[1].ask(&head).expect(200);
     }
     drop(frozen);
-    wait_until("the node to see that it answers", || reason(&grid.nodes[1]).is_empty());
+    wait_until("the node to see that it answers", || reason(&cluster.nodes[1]).is_empty());
     let images: Vec<_> = images.into_iter().chain([before]).collect();
-    grid.wait_until_at_rest(&images, AT_REST_WITHIN);
+    cluster.wait_until_at_rest(&images, AT_REST_WITHIN);
 }
 
 /// The permissions of everything below a folder, each with its path.

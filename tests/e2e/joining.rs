@@ -13,7 +13,7 @@ use reticulum::store::record;
 
 use crate::client::{Answer, Connection, Request};
 use crate::harness::{Node, free_port, put, wait_until};
-use crate::nodes::{Grid, alive, member, member_with, status, unready};
+use crate::nodes::{Cluster, alive, member, member_with, status, unready};
 use crate::pictures::jpeg;
 
 /// Secrets of the clusters in which they matter.
@@ -134,23 +134,23 @@ fn a_node_whose_name_another_id_holds_gives_no_false_no_and_both_sides_say_why()
 
 #[test]
 fn a_node_that_was_removed_while_away_gives_what_it_holds_and_no_false_no() {
-    let mut grid = Grid::start(3);
-    let held = grid.nodes[2].upload(&jpeg(60, 40, 1));
-    let removed = id_of(&grid.nodes[2]);
-    let by = id_of(&grid.nodes[0]);
-    wait_until("a copy on every node", || grid.holders(&held).len() == 3);
-    grid.nodes.iter_mut().for_each(Node::kill9);
-    remove_on_disk(&grid.nodes[0], &by, &removed);
+    let mut cluster = Cluster::start(3);
+    let held = cluster.nodes[2].upload(&jpeg(60, 40, 1));
+    let removed = id_of(&cluster.nodes[2]);
+    let by = id_of(&cluster.nodes[0]);
+    wait_until("a copy on every node", || cluster.holders(&held).len() == 3);
+    cluster.nodes.iter_mut().for_each(Node::kill9);
+    remove_on_disk(&cluster.nodes[0], &by, &removed);
     // Of the others only one is there, which the removed one does not believe to be gone.
-    grid.nodes[0].restart();
-    grid.nodes[2].restart_unready();
-    wait_for_reason(&grid.nodes[2], "was removed");
-    expect_not_joined(&grid.nodes[2], &"11".repeat(20));
-    grid.nodes[2].get(&format!("/image/{held}/full/x.jpg")).expect(200);
-    grid.nodes[2].get(&format!("/image/{held}/20w/x.jpg")).expect(200);
-    grid.nodes[2].get(&format!("/info/{held}")).expect(200);
-    wait_until("its log to say so", || grid.nodes[2].log().contains("was removed from its cluster"));
-    wait_until("the other's log to say so", || grid.nodes[0].log().contains("removed for ever"));
+    cluster.nodes[0].restart();
+    cluster.nodes[2].restart_unready();
+    wait_for_reason(&cluster.nodes[2], "was removed");
+    expect_not_joined(&cluster.nodes[2], &"11".repeat(20));
+    cluster.nodes[2].get(&format!("/image/{held}/full/x.jpg")).expect(200);
+    cluster.nodes[2].get(&format!("/image/{held}/20w/x.jpg")).expect(200);
+    cluster.nodes[2].get(&format!("/info/{held}")).expect(200);
+    wait_until("its log to say so", || cluster.nodes[2].log().contains("was removed from its cluster"));
+    wait_until("the other's log to say so", || cluster.nodes[0].log().contains("removed for ever"));
 }
 
 /// The story: a node's disk is wiped, it is started without the list of those whom it is to join, takes an upload, and

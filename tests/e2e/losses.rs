@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::client::{Answer, Request};
 use crate::disks::Cover;
 use crate::harness::{Node, put, sha1, wait_until, wait_until_within};
-use crate::nodes::{Grid, status, unready};
+use crate::nodes::{Cluster, status, unready};
 use crate::pictures::jpeg;
 
 /// How long a loss may take to be made good: the first look is after a second.
@@ -68,16 +68,16 @@ fn ask(node: &Node, route: &str, id: &str, etag: &str) -> Answer {
     }
 }
 
-/// Uploads an image to a grid of three, and waits until each node has finished with its copy, of which it has `count` then;
+/// Uploads an image to a cluster of three, and waits until each node has finished with its copy, of which it has `count` then;
 /// its id and its variant's tag.
-fn upload(grid: &Grid, bytes: &[u8], count: u32, is_asked: bool) -> (String, String) {
-    let id = grid.nodes[1].upload(bytes);
-    for node in &grid.nodes {
+fn upload(cluster: &Cluster, bytes: &[u8], count: u32, is_asked: bool) -> (String, String) {
+    let id = cluster.nodes[1].upload(bytes);
+    for node in &cluster.nodes {
         wait_until("each node to count its copy", || node.metric("reticulum_images") == f64::from(count));
     }
     let variant = format!("/image/{id}/30w/a.png");
     let etag = if is_asked {
-        grid.nodes[1].get(&variant).expect(200).expect_header("etag").to_owned()
+        cluster.nodes[1].get(&variant).expect(200).expect_header("etag").to_owned()
     } else {
         String::new()
     };
@@ -86,14 +86,14 @@ fn upload(grid: &Grid, bytes: &[u8], count: u32, is_asked: bool) -> (String, Str
 
 #[test]
 fn a_copy_that_is_gone_or_unreadable_is_given_by_others_on_every_route_and_taken_again() {
-    let grid = Grid::start(3);
-    let node = &grid.nodes[0];
+    let cluster = Cluster::start(3);
+    let node = &cluster.nodes[0];
     let mut seed = 0;
     for loss in LOSSES {
         for route in ROUTES {
             seed += 1;
             let bytes = jpeg(60, 40, seed);
-            let (id, etag) = upload(&grid, &bytes, seed, route == "conditional");
+            let (id, etag) = upload(&cluster, &bytes, seed, route == "conditional");
             let stored = node.stored(&id, "jpg");
             loss.inflict(&stored);
             let answer = ask(node, route, &id, &etag);
@@ -114,25 +114,25 @@ fn a_copy_that_is_gone_or_unreadable_is_given_by_others_on_every_route_and_taken
     wait_until("each to be counted as repaired", || {
         node.metric("reticulum_repaired_total") == f64::from(seed)
     });
-    wait_until("no debt to be left", || grid.sum("reticulum_repair_debt_images") == 0.0);
+    wait_until("no debt to be left", || cluster.sum("reticulum_repair_debt_images") == 0.0);
     assert_eq!(node.metric("reticulum_images"), f64::from(seed), "none is counted twice");
     assert!(node.log().contains("has gone from store/"), "{}", node.log());
 }
 
 #[test]
 fn a_copy_that_vanished_is_no_part_of_what_other_nodes_are_told() {
-    let grid = Grid::start(3);
+    let cluster = Cluster::start(3);
     let bytes = jpeg(60, 40, 1);
-    let (id, _) = upload(&grid, &bytes, 1, false);
+    let (id, _) = upload(&cluster, &bytes, 1, false);
     // Two of three are gone, and each of these nodes still remembers to have had it.
-    for node in &grid.nodes[..2] {
+    for node in &cluster.nodes[..2] {
         fs::remove_file(node.stored(&id, "jpg")).expect("remove");
     }
     let full = format!("/image/{id}/full/a.jpg");
-    for node in &grid.nodes {
+    for node in &cluster.nodes {
         assert_eq!(node.get(&full).expect(200).body, bytes);
     }
-    for node in &grid.nodes {
+    for node in &cluster.nodes {
         let stored = node.stored(&id, "jpg");
         wait_until_within(REPAIRED_WITHIN, "a copy", || fs::read(&stored).is_ok_and(|copy| copy == bytes));
     }
@@ -188,16 +188,16 @@ fn is_writable(asked: &Node, name: &str) -> bool {
 
 #[test]
 fn a_node_whose_store_goes_gives_what_others_have_and_takes_nothing_until_it_is_back() {
-    let mut grid = Grid::start(3);
-    let uploaded: Vec<_> = (1..=6).map(|seed| upload(&grid, &jpeg(60, 40, seed), seed, true)).collect();
+    let mut cluster = Cluster::start(3);
+    let uploaded: Vec<_> = (1..=6).map(|seed| upload(&cluster, &jpeg(60, 40, seed), seed, true)).collect();
     for (number, absence) in [Absence::Moved, Absence::Emptied, Absence::Covered].into_iter().enumerate() {
         if number == 1 {
             // What was remembered of images makes no difference.
-            assert_eq!(grid.nodes[0].terminate(), Some(0));
-            grid.nodes[0].restart();
-            grid.wait_until_whole();
+            assert_eq!(cluster.nodes[0].terminate(), Some(0));
+            cluster.nodes[0].restart();
+            cluster.wait_until_whole();
         }
-        let node = &grid.nodes[0];
+        let node = &cluster.nodes[0];
         let Some(away) = absence.begin(node) else { return };
         for (number, (id, etag)) in uploaded.iter().enumerate() {
             ask(node, ROUTES[number % ROUTES.len()], id, etag);
@@ -208,9 +208,9 @@ fn a_node_whose_store_goes_gives_what_others_have_and_takes_nothing_until_it_is_
         wait_until("the node not to be ready", || unready(node).contains("store is not there"));
         node.get("/readyz").problem(503);
         wait_until("all to know that it takes nothing", || {
-            grid.nodes.iter().all(|node| !is_writable(node, "n0"))
+            cluster.nodes.iter().all(|node| !is_writable(node, "n0"))
         });
-        for through in &grid.nodes {
+        for through in &cluster.nodes {
             let bytes = jpeg(60, 40, 100 + 10 * number as u32 + u32::from(through.port() % 10));
             let answer = through.ask(&put(&bytes)).expect(200);
             assert!(!answer.json()["nodes"].to_string().contains("n0"), "{answer:?}");
@@ -224,7 +224,7 @@ fn a_node_whose_store_goes_gives_what_others_have_and_takes_nothing_until_it_is_
         }
         node.upload(&jpeg(60, 40, 200 + number as u32));
     }
-    let log = grid.nodes[0].log();
+    let log = cluster.nodes[0].log();
     assert_eq!(log.matches("store/ is not the one").count(), 3, "{log}");
 }
 
@@ -292,13 +292,13 @@ fn a_copy_that_a_node_alone_cannot_read_is_503_and_not_its_own_fault() {
 #[test]
 fn a_large_copy_whose_end_cannot_be_read_is_not_needed() {
     // Cut behind the node's back: the length that it remembers is not there any more.
-    let grid = Grid::start(3);
+    let cluster = Cluster::start(3);
     let bytes = crate::pictures::large_png(1);
-    let id = grid.nodes[0].upload(&bytes);
-    for node in &grid.nodes {
+    let id = cluster.nodes[0].upload(&bytes);
+    for node in &cluster.nodes {
         wait_until("each node to count its copy", || node.metric("reticulum_images") == 1.0);
     }
-    let node = &grid.nodes[0];
+    let node = &cluster.nodes[0];
     let full = format!("/image/{id}/full/a.png");
     assert!(node.get(&full).expect(200).body == bytes);
     fs::File::options().write(true).open(node.stored(&id, "png")).and_then(|it| it.set_len(0)).expect("cut");

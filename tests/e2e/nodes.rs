@@ -16,7 +16,7 @@ use crate::harness::{Node, Options, at_once, free_port, sha1, wait_until_within}
 use crate::links::Links;
 
 /// A cluster; the first node has founded it.
-pub(crate) struct Grid {
+pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     /// Who they are.
     ids: Vec<String>,
@@ -41,7 +41,7 @@ pub(crate) fn member_with(number: usize, port: u16, join: Option<u16>, cluster: 
     options
 }
 
-impl Grid {
+impl Cluster {
     /// So many nodes that all know each other and have settled on one layout.
     #[track_caller]
     pub(crate) fn start(count: usize) -> Self {
@@ -62,26 +62,26 @@ impl Grid {
     pub(crate) fn linked_with(count: usize, config: &str) -> (Self, Links) {
         let ports: Vec<_> = (0..count).map(|_| free_port()).collect();
         let links = Links::to(&ports);
-        let grid = Self::with((0..count).map(|number| {
+        let cluster = Self::with((0..count).map(|number| {
             let join = (number > 0).then_some(links.port(0));
             let mut options = member_with(number, ports[number], join, config);
             let url = format!("http://127.0.0.1:{}", links.port(number));
             options.variables.push(("RETICULUM_NODE_URL", url));
             options
         }));
-        links.know(grid.ids.clone());
-        (grid, links)
+        links.know(cluster.ids.clone());
+        (cluster, links)
     }
 
     /// Nodes with these options that have settled on one layout.
     #[track_caller]
     pub(crate) fn with(options: impl IntoIterator<Item = Options>) -> Self {
-        let mut grid =
+        let mut cluster =
             Self { nodes: options.into_iter().map(Node::start_unready).collect(), ids: Vec::new() };
-        grid.wait_until_whole();
+        cluster.wait_until_whole();
         let id = |node: &Node| status(node)["node"].as_str().expect("an id").to_owned();
-        grid.ids = grid.nodes.iter().map(id).collect();
-        grid
+        cluster.ids = cluster.nodes.iter().map(id).collect();
+        cluster
     }
 
     /// Numbers of the nodes that should hold an image, by the layout on the first node's disk.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::client::{Connection, Form, Request};
 use crate::harness::{Node, put, sha1};
 use crate::nginx::Nginx;
-use crate::nodes::{Grid, alive, status, unready};
+use crate::nodes::{Cluster, alive, status, unready};
 use crate::pictures::jpeg;
 use crate::signed::sign as signed;
 
@@ -70,14 +70,14 @@ fn a_stranger_who_proves_itself_by_an_empty_key_is_nobody_whatever_the_way() {
 
 #[test]
 fn a_stranger_behind_a_proxy_is_nobody_to_a_node_with_peers_either() {
-    let grid = Grid::start(2);
+    let cluster = Cluster::start(2);
     let image = jpeg(40, 30, 1);
-    grid.nodes[0].upload(&image);
-    for nginx in proxies(&grid.nodes[0]) {
+    cluster.nodes[0].upload(&image);
+    for nginx in proxies(&cluster.nodes[0]) {
         attack(|| nginx.connect(), &[], &image);
     }
-    assert_eq!(alive(&status(&grid.nodes[1])).len(), 2);
-    assert_eq!(grid.nodes[0].files("store").len(), 1);
+    assert_eq!(alive(&status(&cluster.nodes[1])).len(), 2);
+    assert_eq!(cluster.nodes[0].files("store").len(), 1);
 }
 
 /// Everything that a node with an empty secret could ask of this one, on connections that `connect` opens: an original,

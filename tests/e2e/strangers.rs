@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Connection, Form, Request};
 use crate::harness::{Node, free_port, put, wait_until, wait_until_within};
-use crate::nodes::{Grid, alive, member, status};
+use crate::nodes::{Cluster, alive, member, status};
 use crate::pictures::{jpeg, large_png};
 
 #[test]
@@ -25,8 +25,8 @@ fn a_restarted_peer_is_heard_while_a_crowd_speaks_as_nodes_do() {
     let ports = [free_port(), free_port()];
     let mut options = [member(0, ports[0], None), member(1, ports[1], Some(ports[0]))];
     options[0].config += "[limits]\nconnections = 40\n";
-    let mut grid = Grid::with(options);
-    grid.nodes[1].kill9();
+    let mut cluster = Cluster::with(options);
+    cluster.nodes[1].kill9();
     let is_over = AtomicBool::new(false);
     let crowd = |number: usize| {
         let said: &[&[u8]] = &[
@@ -53,17 +53,19 @@ fn a_restarted_peer_is_heard_while_a_crowd_speaks_as_nodes_do() {
             });
         }
         // The crowd has every place.
-        wait_until("all places to be taken", || grid.nodes[0].log().contains("all connections are in use"));
-        let begin = Instant::now();
-        grid.nodes[1].restart_unready();
-        wait_until_within(Duration::from_secs(30), "the peer to see the other", || {
-            alive(&status(&grid.nodes[1])).len() == 2
+        wait_until("all places to be taken", || {
+            cluster.nodes[0].log().contains("all connections are in use")
         });
-        let lines = grid.nodes[0].log().matches("all connections are in use").count() as u64;
+        let begin = Instant::now();
+        cluster.nodes[1].restart_unready();
+        wait_until_within(Duration::from_secs(30), "the peer to see the other", || {
+            alive(&status(&cluster.nodes[1])).len() == 2
+        });
+        let lines = cluster.nodes[0].log().matches("all connections are in use").count() as u64;
         assert!(lines <= begin.elapsed().as_secs() + 60, "{lines} lines");
         drop(end);
     });
-    grid.wait_until_whole();
+    cluster.wait_until_whole();
 }
 
 /// Ends a crowd also when the test fails.

@@ -12,7 +12,7 @@ use crate::telemetry::metrics::Resize;
 const TWO_OF_THREE: Copies = Copies { replication: 2, min_replication: 2 };
 
 /// Nodes with one layout.
-struct Grid {
+struct Cluster {
     nodes: BTreeMap<NodeId, Running>,
     layout: Layout,
     shown: u64,
@@ -26,15 +26,15 @@ struct Got {
     body: Vec<u8>,
 }
 
-impl Grid {
+impl Cluster {
     fn start(count: u8, copies: Copies) -> Self {
         let nodes: BTreeMap<_, _> =
             (1..=count).map(|number| (super::id(number), Running::start(number))).collect();
         let addresses: Vec<_> = nodes.values().map(|node| &node.address).collect();
         let layout = layout(&addresses, copies);
-        let mut grid = Self { nodes, layout, shown: 0 };
-        grid.show_without(&[]);
-        grid
+        let mut cluster = Self { nodes, layout, shown: 0 };
+        cluster.show_without(&[]);
+        cluster
     }
 
     /// Everybody sees everybody but these.
@@ -126,46 +126,46 @@ fn path_of(id: &ObjectId) -> String {
 
 #[test]
 fn an_upload_lies_on_its_owners_wherever_it_was_sent() {
-    let grid = Grid::start(3, TWO_OF_THREE);
-    for (side, node) in (4..).zip(grid.nodes.values()) {
+    let cluster = Cluster::start(3, TWO_OF_THREE);
+    for (side, node) in (4..).zip(cluster.nodes.values()) {
         let bytes = png(side);
         let id = id_of(&bytes);
         let answer = node.upload(&bytes);
         assert_eq!(answer.status, 200, "{answer:?}");
-        let (mut owners, _) = grid.places(&id);
+        let (mut owners, _) = cluster.places(&id);
         owners.sort();
-        assert_eq!((answer.nodes(), grid.holders(&id)), (owners.clone(), owners));
+        assert_eq!((answer.nodes(), cluster.holders(&id)), (owners.clone(), owners));
         assert_eq!(answer.json()["satisfied"], true);
     }
 }
 
 #[test]
 fn every_node_gives_the_stored_bytes_and_the_second_time_from_memory() {
-    let grid = Grid::start(3, TWO_OF_THREE);
+    let cluster = Cluster::start(3, TWO_OF_THREE);
     for side in [4, 700] {
         let bytes = png(side);
         let id = id_of(&bytes);
-        grid.at(super::id(1)).upload(&bytes);
-        let (owners, others) = grid.places(&id);
-        let [own, other] = [owners[0], others[0]].map(|node| grid.at(node).get(&path_of(&id)));
+        cluster.at(super::id(1)).upload(&bytes);
+        let (owners, others) = cluster.places(&id);
+        let [own, other] = [owners[0], others[0]].map(|node| cluster.at(node).get(&path_of(&id)));
         assert_eq!((own.status, own.body == bytes), (200, true));
         assert_eq!((other.status, other.body == bytes, other.header("x-cache")), (200, true, "peer"));
         for name in ["etag", "last-modified", "content-type", "content-length", "cache-control"] {
             assert_eq!(own.header(name), other.header(name));
         }
-        let again = grid.at(others[0]).get(&path_of(&id));
+        let again = cluster.at(others[0]).get(&path_of(&id));
         assert_eq!(again.header("x-cache"), if side == 4 { "memory" } else { "peer" });
-        assert_eq!(grid.holders(&id).len(), 2);
+        assert_eq!(cluster.holders(&id).len(), 2);
     }
 }
 
 #[test]
 fn parts_and_conditions_of_a_long_image_hold_on_a_node_without_it() {
-    let grid = Grid::start(3, TWO_OF_THREE);
+    let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(700);
     let id = id_of(&bytes);
-    grid.at(super::id(1)).upload(&bytes);
-    let other = grid.at(grid.places(&id).1[0]);
+    cluster.at(super::id(1)).upload(&bytes);
+    let other = cluster.at(cluster.places(&id).1[0]);
     let last = bytes.len() - 1;
     for (range, start, end) in
         [("0-0", 0, 0), ("1000-1200000", 1000, 1_200_000), ("-5", last - 4, last), ("7-", 7, last)]
@@ -179,10 +179,10 @@ fn parts_and_conditions_of_a_long_image_hold_on_a_node_without_it() {
 
 #[test]
 fn a_variant_is_made_once_whichever_nodes_are_asked_at_once() {
-    let grid = Grid::start(3, TWO_OF_THREE);
+    let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(300);
     let id = id_of(&bytes);
-    grid.at(super::id(1)).upload(&bytes);
+    cluster.at(super::id(1)).upload(&bytes);
     let path = format!("/image/{id}/100w/a.jpg");
     let answers: Vec<Got> = std::thread::scope(|scope| {
         let ask = |node| {
@@ -191,28 +191,28 @@ fn a_variant_is_made_once_whichever_nodes_are_asked_at_once() {
                 move || Running::get(node, path)
             })
         };
-        let asking: Vec<_> = grid.nodes.values().chain(grid.nodes.values()).map(ask).collect();
+        let asking: Vec<_> = cluster.nodes.values().chain(cluster.nodes.values()).map(ask).collect();
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });
     for answer in &answers {
         assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
         assert_eq!(answer.header("etag"), answers[0].header("etag"));
     }
-    assert_eq!(grid.made(), 1);
-    assert_eq!(grid.at(grid.places(&id).0[0]).metrics.resized(Resize::Ok), 1);
+    assert_eq!(cluster.made(), 1);
+    assert_eq!(cluster.at(cluster.places(&id).0[0]).metrics.resized(Resize::Ok), 1);
     // By now everybody has it in memory.
-    assert!(grid.nodes.values().all(|node| node.get(&path).header("x-cache") == "memory"));
+    assert!(cluster.nodes.values().all(|node| node.get(&path).header("x-cache") == "memory"));
 }
 
 #[test]
 fn every_node_says_the_same_of_an_image_and_negotiates_alike() {
-    let grid = Grid::start(3, TWO_OF_THREE);
+    let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(40);
     let id = id_of(&bytes);
-    grid.at(super::id(1)).upload(&bytes);
-    let mut owners = grid.places(&id).0;
+    cluster.at(super::id(1)).upload(&bytes);
+    let mut owners = cluster.places(&id).0;
     owners.sort();
-    for node in grid.nodes.values() {
+    for node in cluster.nodes.values() {
         let info = node.get(&format!("/info/{id}"));
         assert_eq!((info.status, info.nodes()), (200, owners.clone()));
         assert_eq!((&info.json()["color"], &info.json()["length"]), (&"rgb8".into(), &bytes.len().into()));
@@ -229,29 +229,31 @@ fn every_node_says_the_same_of_an_image_and_negotiates_alike() {
 
 #[test]
 fn what_cannot_be_made_is_said_alike_by_every_node() {
-    let grid = Grid::start(3, TWO_OF_THREE);
+    let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(40);
     let id = id_of(&bytes);
-    grid.at(super::id(1)).upload(&bytes);
+    cluster.at(super::id(1)).upload(&bytes);
     let path = format!("/image/{id}/9w,frame7/a.jpg");
-    let answers: Vec<_> = grid.nodes.values().map(|node| node.get(&path)).collect();
+    let answers: Vec<_> = cluster.nodes.values().map(|node| node.get(&path)).collect();
     assert_eq!(answers[0].status, 422);
     assert!(answers.iter().all(|answer| answer.body == answers[0].body));
 }
 
 #[test]
 fn what_no_node_has_is_404_and_what_may_be_on_a_silent_one_503() {
-    let mut grid = Grid::start(3, TWO_OF_THREE);
+    let mut cluster = Cluster::start(3, TWO_OF_THREE);
     let none = id_of(b"none");
     for path in [path_of(&none), format!("/image/{none}/9w/a.jpg"), format!("/info/{none}")] {
-        assert!(grid.nodes.values().all(|node| node.get(&path).status == 404), "{path}");
+        assert!(cluster.nodes.values().all(|node| node.get(&path).status == 404), "{path}");
     }
     // With one node away, every image that was answered is on another one still.
-    grid.stop(grid.places(&none).0[0]);
-    assert!(grid.nodes.values().all(|node| node.get(&path_of(&none)).status == 404));
-    grid.stop(*grid.nodes.keys().next().unwrap());
-    grid.show_without(&(1..=3).map(super::id).filter(|id| !grid.nodes.contains_key(id)).collect::<Vec<_>>());
-    let node = grid.nodes.values().next().unwrap();
+    cluster.stop(cluster.places(&none).0[0]);
+    assert!(cluster.nodes.values().all(|node| node.get(&path_of(&none)).status == 404));
+    cluster.stop(*cluster.nodes.keys().next().unwrap());
+    cluster.show_without(
+        &(1..=3).map(super::id).filter(|id| !cluster.nodes.contains_key(id)).collect::<Vec<_>>(),
+    );
+    let node = cluster.nodes.values().next().unwrap();
     for path in [path_of(&none), format!("/image/{none}/9w/a.jpg")] {
         let answer = node.get(&path);
         assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("absence-unproven")));
@@ -262,72 +264,72 @@ fn what_no_node_has_is_404_and_what_may_be_on_a_silent_one_503() {
 
 #[test]
 fn a_node_that_does_not_answer_is_passed_over() {
-    let mut grid = Grid::start(3, TWO_OF_THREE);
+    let mut cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(4);
     let id = id_of(&bytes);
-    grid.at(super::id(1)).upload(&bytes);
-    let (owners, others) = grid.places(&id);
+    cluster.at(super::id(1)).upload(&bytes);
+    let (owners, others) = cluster.places(&id);
     // Nobody has noticed that it is gone.
-    drop(grid.nodes.remove(&owners[0]));
-    let answer = grid.at(others[0]).get(&path_of(&id));
+    drop(cluster.nodes.remove(&owners[0]));
+    let answer = cluster.at(others[0]).get(&path_of(&id));
     assert_eq!((answer.status, answer.body), (200, bytes));
-    assert_eq!(grid.at(others[0]).get(&format!("/image/{id}/2w/a.jpg")).status, 200);
+    assert_eq!(cluster.at(others[0]).get(&format!("/image/{id}/2w/a.jpg")).status, 200);
 }
 
 #[test]
 fn a_damaged_copy_is_served_from_another_node() {
-    let grid = Grid::start(3, TWO_OF_THREE);
+    let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(4);
     let id = id_of(&bytes);
-    grid.at(super::id(1)).upload(&bytes);
-    let (owners, _) = grid.places(&id);
-    let path = grid.at(owners[0]).store.image(&id, Format::Png);
+    cluster.at(super::id(1)).upload(&bytes);
+    let (owners, _) = cluster.places(&id);
+    let path = cluster.at(owners[0]).store.image(&id, Format::Png);
     let damaged = vec![7; bytes.len()];
     std::fs::write(path, damaged).unwrap();
-    let answer = grid.at(owners[0]).get(&path_of(&id));
+    let answer = cluster.at(owners[0]).get(&path_of(&id));
     assert_eq!((answer.status, answer.body), (200, bytes));
 }
 
 #[test]
 fn a_fallback_takes_the_copy_of_an_owner_that_is_away_and_hands_it_over() {
-    let mut grid = Grid::start(3, TWO_OF_THREE);
+    let mut cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(4);
     let id = id_of(&bytes);
-    let (owners, others) = grid.places(&id);
-    grid.show_without(&owners[..1]);
-    let answer = grid.at(others[0]).upload(&bytes);
+    let (owners, others) = cluster.places(&id);
+    cluster.show_without(&owners[..1]);
+    let answer = cluster.at(others[0]).upload(&bytes);
     let mut expected = vec![owners[1], others[0]];
     expected.sort();
     assert_eq!((answer.status, answer.nodes()), (200, expected));
     // It is durable what this copy is, too.
-    assert!(std::fs::read(grid.at(others[0]).store.meta().join("strays.0")).unwrap().len() >= 32);
-    grid.show_without(&[]);
+    assert!(std::fs::read(cluster.at(others[0]).store.meta().join("strays.0")).unwrap().len() >= 32);
+    cluster.show_without(&[]);
     let mut both = owners.clone();
     both.sort();
     // The rule's graces, and never fewer than the copies that there were.
-    while grid.holders(&id) != both {
-        assert!(grid.holders(&id).len() >= 2);
+    while cluster.holders(&id) != both {
+        assert!(cluster.holders(&id).len() >= 2);
         std::thread::yield_now();
     }
     // The record is crossed out after the copy has gone.
-    while grid.at(others[0]).metrics.strays.get() > 0 {
+    while cluster.at(others[0]).metrics.strays.get() > 0 {
         std::thread::yield_now();
     }
 }
 
 #[test]
 fn too_few_copies_are_503_and_say_who_holds_one() {
-    let mut grid = Grid::start(3, TWO_OF_THREE);
+    let mut cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(4);
     let id = id_of(&bytes);
-    let (owners, others) = grid.places(&id);
-    grid.show_without(&[owners[0], others[0]]);
-    let answer = grid.at(owners[1]).upload(&bytes);
+    let (owners, others) = cluster.places(&id);
+    cluster.show_without(&[owners[0], others[0]]);
+    let answer = cluster.at(owners[1]).upload(&bytes);
     assert_eq!((answer.status, answer.json()["type"].as_str()), (503, Some("too-few-copies")));
     assert_eq!(answer.nodes(), owners[1..]);
     // A retry is quick and safe.
-    grid.show_without(&[]);
-    let answer = grid.at(owners[1]).upload(&bytes);
+    cluster.show_without(&[]);
+    let answer = cluster.at(owners[1]).upload(&bytes);
     let mut both = owners.clone();
     both.sort();
     assert_eq!((answer.status, answer.nodes()), (200, both));
