@@ -44,7 +44,7 @@ fn serve(flags: &Serve) -> ExitCode {
     };
     telemetry::log::start(config.log_level, config.log_form);
     for UnknownVariable { name, nearest } in environment.unknown() {
-        log::warn!(name, nearest; "a variable of the environment is not known, and so ignored");
+        log::warn!(name, nearest; "an environment variable is unknown and ignored; the nearest known name is given");
     }
     let flags = flags.clone();
     let reload = move || config::load(&flags, &Environment::of_process());
@@ -61,7 +61,7 @@ fn serve(flags: &Serve) -> ExitCode {
 fn check_config(file: PathBuf) -> ExitCode {
     let environment = Environment::of_process();
     for UnknownVariable { name, nearest } in environment.unknown() {
-        eprintln!("reticulum: {name} is not known, and so ignored: did you mean {nearest}?");
+        eprintln!("reticulum: {name} is unknown and ignored; did you mean {nearest}?");
     }
     let flags = Serve { config: Some(file), ..Serve::default() };
     let described = config::load(&flags, &environment)

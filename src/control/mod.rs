@@ -169,9 +169,9 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         glommio::spawn_local(cluster::run(settings, boot, (effects, stats), inbox, on_ready)).detach();
         control.run().await
     });
-    for thread in threads {
+    for (shard, thread) in threads.into_iter().enumerate() {
         if thread.join().is_err() {
-            log::error!("a shard's thread panicked");
+            log::error!(shard; "the thread of a shard panicked, so the process ends; report this with the lines before");
         }
     }
     drop(data);
@@ -186,7 +186,7 @@ fn fit_connections(config: &mut Config, executors: usize) {
     if connections < wanted {
         log::warn!(
             descriptors, connections, wanted;
-            "the limit of file descriptors allows fewer connections than limits.connections; the node takes so many: raise it (ulimit -Hn, LimitNOFILE=)"
+            "the file descriptor limit allows fewer connections than limits.connections, so the node accepts only these: raise it (ulimit -Hn, LimitNOFILE=)"
         );
         config.http.connections_max = connections;
     }
@@ -346,7 +346,7 @@ impl Control {
                     break;
                 }
                 Ok(ProcessEvent::Ended(shard)) => {
-                    log::error!(shard; "a shard has ended by itself, so the process ends");
+                    log::error!(shard; "a shard ended by itself, so the process ends; the lines before say why");
                     result = Err(RunError::ShardLost(shard));
                     break;
                 }
@@ -381,11 +381,11 @@ impl Control {
     fn reload(&self) {
         match (self.reload)() {
             Ok(config) if config.secrets.is_empty() && self.has_peers() => {
-                log::error!("{}; nothing is loaded anew", RunError::NoSecret);
+                log::error!("{}; the node keeps its old configuration", RunError::NoSecret);
             }
             Ok(mut config) => {
                 if let Err(error) = complete(&mut config, &self.node.layout) {
-                    log::error!(error:% = error; "there is no operator key, so nothing is loaded anew");
+                    log::error!(error:% = error; "the operator key file cannot be read or made, so the node keeps its old configuration; check its data directory");
                     return;
                 }
                 config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
@@ -393,13 +393,13 @@ impl Control {
                 log::set_max_level(config.log_level);
                 self.live.reload(config.http);
                 self.node.identity.replace_secrets(&config.secrets);
-                log::info!("keys, secrets, presets and log level are loaded anew");
+                log::info!("reloaded keys, secrets, presets and log level");
                 if !keys.is_empty() {
-                    log::warn!(keys; "the file changes keys that this node reads only at its start; restart it to apply them");
+                    log::warn!(keys; "these keys changed and are read only at the start; restart the node to apply them");
                 }
             }
             Err(error) => {
-                log::error!(error:% = error; "the configuration is faulty, so nothing is loaded anew")
+                log::error!(error:% = error; "the configuration is faulty, so the node keeps its old one; correct it and send SIGHUP again")
             }
         }
     }
@@ -442,7 +442,7 @@ impl Control {
         };
         let late = async {
             glommio::timer::sleep(STOP_WITHIN).await;
-            log::warn!("requests were cut off at the end of the time to finish");
+            log::warn!("some requests did not finish within the stop timeout, so the node cuts them off");
             std::process::exit(0);
         };
         future::or(all, late).await;

@@ -83,10 +83,10 @@ pub(super) fn start(node: Arc<NodeContext>, wakers: ExecutorWakers) -> Result<()
             let silent_s = silent / CHECKS_PER_S;
             node.control.set_silent_s(silent_s);
             if silent == SILENT_WARN_S * CHECKS_PER_S {
-                log::warn!(silent_s; "control does not move");
+                log::warn!(silent_s; "the control core has not moved; if it stays stuck for a minute, the process ends");
             }
             if silent_s >= SILENT_MAX_S {
-                log::error!(silent_s; "control does not move, so the process ends");
+                log::error!(silent_s; "the control core is stuck, so the process ends; restart the node and report this line");
                 std::process::exit(1);
             }
         }

@@ -127,7 +127,7 @@ impl MembershipStatus {
                 "The cluster refuses this node because it has all the nodes it can have; ask another one."
             }
             Self::Removed => {
-                "This node was removed from its cluster for ever; start it on an empty data directory to join as a new one."
+                "This node was removed from its cluster forever; start it on an empty data directory to join as a new one."
             }
             Self::ForeignCluster => {
                 "The nodes that this one is to join belong to another cluster; correct cluster.name or cluster.join."

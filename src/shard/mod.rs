@@ -321,9 +321,10 @@ impl Shard {
 
     /// Runs a background task of this shard; a panic in it is logged and ends it alone.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let shard = self.index();
         glommio::spawn_local(async move {
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                log::error!("a background task panicked");
+                log::error!(shard; "a background task panicked and ends; the shard goes on, please report this");
             }
         })
         .detach();
@@ -416,7 +417,7 @@ impl Shard {
         let (index, shards) = (self.index(), self.mesh.shards());
         let unread = self.originals.take_stock(move |start| usize::from(start) % shards == index).await;
         if unread > 0 {
-            log::warn!(shard = index, directories = unread; "images were not counted: unreadable directories");
+            log::warn!(shard = index, directories = unread; "some directories of store/ cannot be read, so their images are not counted; check the disk and their rights");
         }
         self.tell_total();
         self.metrics.images_counted.set(1);

@@ -33,7 +33,7 @@ impl Shard {
             // Facts are short: a long file is none of ours.
             Ok(Some(Kept::File(..)) | None) => return None,
             Err(error) => {
-                log::warn!(error:% = error; "cannot read the variant cache");
+                log::warn!(object:% = id, error:% = error; "a placeholder in cache/ cannot be read, so it is made again; check that disk");
                 return None;
             }
         };

@@ -258,7 +258,7 @@ impl Shard {
             Ok(None) => None,
             Err(error) => {
                 // The cache is disposable: what it cannot give is made.
-                log::warn!(error:% = error; "cannot read the variant cache");
+                log::warn!(object:% = ask.id, error:% = error; "a variant in cache/ cannot be read, so it is made again; check that disk");
                 None
             }
         }

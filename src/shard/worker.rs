@@ -195,12 +195,12 @@ impl ResizeWorker {
             let mut set = rustix::thread::CpuSet::new();
             set.set(core);
             if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-                log::warn!(core, error:% = error; "cannot pin a resize worker");
+                log::warn!(shard = self.shard, core, error:% = error; "the resize worker cannot be pinned to its core, so it runs on any");
             }
         }
         // On Linux this is the calling thread's alone. Lowering one's own priority needs no right.
         if let Err(error) = rustix::process::nice(19) {
-            log::warn!(error:% = error; "cannot lower a resize worker's priority");
+            log::warn!(shard = self.shard, error:% = error; "the resize worker cannot lower its priority, so resizing may delay requests");
         }
         while let Ok(job) = self.jobs.recv() {
             let number = job.number;
@@ -210,7 +210,7 @@ impl ResizeWorker {
                 Ok(Ok(made)) => made,
                 Ok(Err(fault)) => (ResizeOutcome::Failed(fault), None),
                 Err(_) => {
-                    log::error!(object:% = job.id; "making a variant panicked");
+                    log::error!(shard = self.shard, object:% = job.id; "a resize job panicked and failed; the worker goes on, please report the image");
                     (ResizeOutcome::Failed(ResizeError::Panicked), None)
                 }
             };
@@ -275,7 +275,7 @@ impl ResizeWorker {
         if !matches!(error, StoreError::Full | StoreError::ReadOnly)
             && let Some(left_out) = LINES.pass()
         {
-            log::warn!(shard = self.shard, error:% = error, left_out; "a variant is served and not kept; look at cache/");
+            log::warn!(shard = self.shard, error:% = error, left_out; "a variant cannot be written to cache/, so it is served without being cached; check that disk");
         }
     }
 
@@ -399,7 +399,7 @@ impl ResizeWorker {
                     let format = job.format.extension();
                     log::error!(
                         shard, object:% = job.id, format, reason;
-                        "an image ended the helper process; its variants are refused for a while"
+                        "an image ended the helper process, so its variants are refused for a while"
                     );
                 }
                 Err(ResizeError::Panicked)

@@ -102,7 +102,7 @@ fn a_node_with_another_secret_gives_no_false_no_and_both_sides_say_why() {
     expect_not_joined(&stranger, &id);
     wait_for_reason(&stranger, "another secret");
     expect_not_joined(&stranger, &id);
-    assert!(stranger.log().contains("does not know its secret"), "{}", stranger.log());
+    assert!(stranger.log().contains("do not include ours"), "{}", stranger.log());
     wait_until("the other side to say it", || founder.log().contains("whose secret is none of ours"));
     assert_eq!(founder.log().matches("whose secret is none of ours").count(), 1, "{}", founder.log());
     assert_eq!(names(&founder), ["n0"]);
@@ -128,7 +128,7 @@ fn a_node_whose_name_another_id_holds_gives_no_false_no_and_both_sides_say_why()
     expect_not_joined(&namesake, &id);
     let holder = id_of(&founder);
     assert!(namesake.log().contains(&format!("{holder} holds its name")), "{}", namesake.log());
-    assert!(founder.log().contains("refused to take in a node: n0 holds its name"), "{}", founder.log());
+    assert!(founder.log().contains("refused the join of a node: n0 holds its name"), "{}", founder.log());
     assert_eq!(names(&founder), ["n0"]);
 }
 
@@ -150,7 +150,7 @@ fn a_node_that_was_removed_while_away_gives_what_it_holds_and_no_false_no() {
     cluster.nodes[2].get(&format!("/image/{held}/20w/x.jpg")).expect(200);
     cluster.nodes[2].get(&format!("/info/{held}")).expect(200);
     wait_until("its log to say so", || cluster.nodes[2].log().contains("was removed from its cluster"));
-    wait_until("the other's log to say so", || cluster.nodes[0].log().contains("removed for ever"));
+    wait_until("the other's log to say so", || cluster.nodes[0].log().contains("removed forever"));
 }
 
 /// The story: a node's disk is wiped, it is started without the list of those whom it is to join, takes an upload, and
@@ -194,7 +194,7 @@ fn a_wiped_node_that_was_started_alone_joins_once_and_loses_nothing() {
             node.get(&format!("/image/{id}/full/x.jpg")).expect(200);
         }
     }
-    assert!(alone.log().contains("taken in by the cluster"), "{}", alone.log());
+    assert!(alone.log().contains("this node joined its cluster"), "{}", alone.log());
     // What it took alone had one copy, and has as many as the cluster wants now.
     wait_until("copies of what was taken alone", || {
         cluster.iter().all(|node| node.stored(&own, "jpg").exists())
@@ -238,7 +238,7 @@ fn a_member_connects_to_no_url_of_a_node_that_is_not_taken_in() {
     let stranger = Node::start_unready(options);
     // The marker: it has been heard, judged, and told, more than once.
     wait_for_reason(&stranger, "holds its name");
-    assert!(founder.log().contains("refused to take in a node"), "{}", founder.log());
+    assert!(founder.log().contains("refused the join of a node"), "{}", founder.log());
     let later = Node::start(member_with(1, free_port(), Some(first), RIGHT));
     wait_until("two members", || alive(&status(&founder)).len() == 2);
     expect_untouched(&listener);

@@ -55,7 +55,7 @@ fn a_faulty_file_changes_nothing_and_is_told() {
     let node = Node::with_config("[images]\npresets = { thumb = \"20s\" }\n");
     let id = node.upload(&jpeg(80, 60, 1));
     rewrite(&node, "[images]\npresets = { thumb = \"wrong\" }\n");
-    wait_until("the log", || node.log().contains("nothing is loaded anew"));
+    wait_until("the log", || node.log().contains("keeps its old"));
     let picture = Picture::decode(&node.get(&format!("/image/{id}/p-thumb/x.jpg")).expect(200).body);
     assert_eq!(picture.size(), (20, 20));
 }
@@ -66,7 +66,7 @@ fn names_the_changed_keys_that_need_a_restart() {
     let config =
         "[limits]\nuploads = 8\nresize_queue = 9\n[access]\nupload_keys = [\"a new key of sixteen bytes\"]\n";
     rewrite(&node, config);
-    wait_until("the reload", || node.log().contains("loaded anew"));
+    wait_until("the reload", || node.log().contains("reloaded keys"));
     let says_it =
         || node.log().lines().any(|line| line.contains("restart") && line.contains("limits.uploads"));
     wait_until("the keys", says_it);
@@ -83,7 +83,7 @@ fn the_log_level_changes() {
     node.upload(&jpeg(40, 30, 1));
     assert!(!node.log().contains("stored an image"));
     rewrite(&node, "[log]\nlevel = \"debug\"\n");
-    wait_until("the reload", || node.log().contains("loaded anew"));
+    wait_until("the reload", || node.log().contains("reloaded keys"));
     node.upload(&jpeg(40, 30, 2));
     wait_until("a line of debugging", || node.log().contains("stored an image"));
 }

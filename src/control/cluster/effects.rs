@@ -84,7 +84,7 @@ impl RuntimeEffects {
     }
 
     /// Another node does not even read what this one sends.
-    pub(super) fn note_rejection(&mut self, rejection: PeerRejection, now: Time) {
+    pub(super) fn note_rejection(&mut self, rejection: PeerRejection, url: &NodeUrl, now: Time) {
         let membership_status = match rejection {
             PeerRejection::ForeignCluster => MembershipStatus::ForeignCluster,
             PeerRejection::WrongSecret => MembershipStatus::WrongSecret,
@@ -92,7 +92,7 @@ impl RuntimeEffects {
             PeerRejection::Unanswered if self.is_joined || self.has_recent_rejection(now) => return,
             PeerRejection::Unanswered => MembershipStatus::Unanswered,
         };
-        self.event_log.log_rejection(rejection, now);
+        self.event_log.log_rejection(rejection, url, now);
         self.set_degraded(membership_status, now);
     }
 

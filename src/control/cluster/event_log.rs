@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::PeerRejection;
 use crate::cluster::core::{ClusterEvent, JoinRefusal};
 use crate::cluster::layout::Taken;
-use crate::cluster::node::NodeId;
+use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 
@@ -41,17 +41,17 @@ impl EventLog {
     }
 
     /// The same of a node that does not read what this one sends.
-    pub(super) fn log_rejection(&mut self, rejection: PeerRejection, now: Time) {
+    pub(super) fn log_rejection(&mut self, rejection: PeerRejection, url: &NodeUrl, now: Time) {
         if is_new(&mut self.rejections, rejection, now) {
             match rejection {
                 PeerRejection::ForeignCluster => log::error!(
-                    "a node that this one asks belongs to another cluster; look at cluster.name and cluster.join"
+                    "peer {url} rejected our gossip: it belongs to another cluster; correct cluster.name or cluster.join"
                 ),
                 PeerRejection::WrongSecret => log::error!(
-                    "a node that this one asks does not know its secret; set the same cluster.secret on both"
+                    "peer {url} rejected our gossip: its cluster.secrets do not include ours; set the same secret on both"
                 ),
                 PeerRejection::Unanswered => log::warn!(
-                    "no node of cluster.join answers, so this node belongs to no cluster and goes on asking: start one of them, or correct the URLs"
+                    "no node of cluster.join answers, so this node has no cluster yet and keeps asking: start one, or correct the URLs"
                 ),
             }
         }
@@ -71,46 +71,54 @@ fn write_line(event: ClusterEvent, view: &View) {
     let name =
         |node: NodeId| view.member(node).map_or_else(|| node.to_string(), |member| member.name.to_string());
     match event {
-        ClusterEvent::Joined => log::info!("taken in by the cluster"),
+        ClusterEvent::Joined => log::info!("this node joined its cluster"),
         ClusterEvent::JoinRefused(refusal) => {
-            log::error!("the cluster refuses this node: {}", reason(refusal, name));
+            log::error!("the cluster refuses this node, which keeps asking: {}", reason(refusal, name));
         }
         ClusterEvent::Refused(node, refusal) => {
-            log::warn!(node = name(node); "refused to take in a node: {}", reason(refusal, name));
+            log::warn!(node = name(node); "this node refused the join of a node: {}", reason(refusal, name));
         }
         ClusterEvent::ClaimRefused(node, taken) => log::error!(
             node = name(node);
-            "two members have one name or URL, so this one owns nothing from now on: {}", reason(JoinRefusal::Taken(taken), name)
+            "two members claim one name or URL, so this one owns nothing until that is corrected: {}", reason(JoinRefusal::Taken(taken), name)
         ),
         ClusterEvent::ClaimStands(node) => {
-            log::info!(node = name(node); "a member's name and URL are its own again")
+            log::info!(node = name(node); "a member's name and URL are its own again, so it may own images")
         }
         ClusterEvent::Impostor(node) => {
-            log::warn!(node = name(node); "a node speaks in another's name, which is not used");
+            log::warn!(node = name(node); "a peer sent gossip in another node's name, and this node drops it: find out who has the cluster secret");
         }
         ClusterEvent::Up(node) => log::info!(node = name(node); "a member answers"),
-        ClusterEvent::Down(node) => log::warn!(node = name(node); "a member does not answer"),
-        ClusterEvent::Promoted => log::info!("all members are in sync: the new layout is the only one"),
+        ClusterEvent::Down(node) => {
+            log::warn!(node = name(node); "a member does not answer, so requests go to the other owners")
+        }
+        ClusterEvent::Promoted => {
+            log::info!("every member acknowledged the proposed layout version, so it is current now")
+        }
         ClusterEvent::ForeignCluster => {
             log::error!(
-                "a node of another cluster has sent a message, which is not used; look at cluster.name"
+                "a node of another cluster sent gossip, and this node drops it: correct cluster.name on one side"
             );
         }
-        ClusterEvent::Malformed => log::warn!("a message between nodes cannot be read and is not used"),
+        ClusterEvent::Malformed => log::warn!(
+            "a gossip message cannot be decoded, and this node drops it: compare the versions of the nodes"
+        ),
         ClusterEvent::LayoutRefused => {
-            log::error!("the layout of another node cannot be merged with this node's")
+            log::error!(
+                "a peer's layout cannot be merged with ours, so both stay: remove the nodes of clusters that were founded apart"
+            )
         }
         ClusterEvent::DuplicateId => log::error!(
-            "another live node has this node's id, so both take no uploads: stop the one whose data directory is a copy"
+            "another live node has this node's id, so both refuse uploads: stop the one whose data directory is a copy"
         ),
         ClusterEvent::Removed => log::error!(
-            "this node was removed from its cluster for ever: start it on an empty data directory to join as a new one"
+            "this node was removed from its cluster forever: start it on an empty data directory to join as a new one"
         ),
         ClusterEvent::MarkOut(node) => {
-            log::warn!(node = name(node); "the role of a member that was away is changed")
+            log::warn!(node = name(node); "the cluster marked a member out after half an hour down, or took it back after a minute up")
         }
         ClusterEvent::NeedsOperator(node) => log::error!(
-            node = name(node); "a member is away for long and cannot be taken out by itself: bring it back, or remove it"
+            node = name(node); "a member is down for long and cannot be marked out automatically: bring it back, or remove it"
         ),
     }
 }
@@ -124,7 +132,7 @@ fn reason(refusal: JoinRefusal, name: impl Fn(NodeId) -> String) -> String {
         JoinRefusal::Taken(Taken::Url(holder)) => {
             format!("{} holds its URL; give it another node.url, or remove that one first", name(holder))
         }
-        JoinRefusal::Removed => "its id was removed for ever; start it on an empty data directory".to_owned(),
+        JoinRefusal::Removed => "its id was removed forever; start it on an empty data directory".to_owned(),
         JoinRefusal::Full => {
             "the cluster has all the nodes it can have; remove one that is not needed".to_owned()
         }

@@ -54,12 +54,12 @@ impl GossipSender {
                         let _ = events.try_send(ControlEvent::JoinRefused(refusal));
                     }
                 }
-                Ok(answer) => log::debug!(url:% = to.url, status = answer.status; "a letter was not taken"),
+                Ok(answer) => log::debug!(url:% = to.url, status = answer.status; "a peer did not accept a gossip message"),
                 Err(error) => {
-                    log::debug!(url:% = to.url, error:? = error; "a letter is lost");
+                    log::debug!(url:% = to.url, error:? = error; "a gossip message is lost");
                     if let Some(rejection) = rejection(error, to.node.is_none()) {
                         // When there is no room, as much has been said already.
-                        let _ = events.try_send(ControlEvent::PeerRejected(rejection));
+                        let _ = events.try_send(ControlEvent::PeerRejected(rejection, to.url));
                     }
                 }
             }

@@ -43,7 +43,9 @@ pub(in crate::control) fn load(
         Ok(layout) => Ok(Some(layout)),
         Err(_) if !joins => Err(LayoutStoreError::Lost(file)),
         Err(what) => {
-            log::error!("this node's layout file {what}; the node asks its cluster for the layout again");
+            log::error!(
+                "this node's layout file {what}, so the node asks its cluster for the layout; check the disk of its data directory"
+            );
             Ok(None)
         }
     }

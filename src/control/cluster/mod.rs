@@ -27,6 +27,7 @@ use self::effects::RuntimeEffects;
 use self::event_loop::{Effects, EventLoop};
 use self::stats_exchange::StatsExchange;
 use crate::cluster::core::{Boot, ClusterSettings, Input, JoinRefusal};
+use crate::cluster::node::NodeUrl;
 use crate::cluster::time::Time;
 use crate::shard::control_link::{ControlReceivers, GossipMessage, ShardReport};
 use crate::shard::node_stats::NodeStats;
@@ -56,7 +57,7 @@ pub(super) enum ControlEvent {
     /// The layout of this number is durable, or not.
     LayoutPersisted(u64, bool),
     /// A message could not be delivered because of this.
-    PeerRejected(PeerRejection),
+    PeerRejected(PeerRejection, NodeUrl),
     /// A node that was sent a message does not take this one in.
     JoinRefused(JoinRefusal),
     /// What this node says of itself.
@@ -206,7 +207,9 @@ impl ClusterTask {
             ControlEvent::LayoutPersisted(sequence, false) => {
                 self.event_loop.handle(Input::PersistFailed(sequence), now)
             }
-            ControlEvent::PeerRejected(rejection) => self.event_loop.effects().note_rejection(rejection, now),
+            ControlEvent::PeerRejected(rejection, url) => {
+                self.event_loop.effects().note_rejection(rejection, &url, now);
+            }
             ControlEvent::JoinRefused(refusal) => self.event_loop.handle(Input::Refused(refusal), now),
             ControlEvent::NodeStats(stats) => {
                 let view = Arc::clone(self.event_loop.view());
