@@ -40,7 +40,7 @@ pub(super) struct ShardThread {
     pub(super) mailbox: flume::Receiver<Message>,
     pub(super) quarantined: Arc<[ObjectId]>,
     pub(super) strays: Arc<[ObjectId]>,
-    /// What the shard believes of the cluster until it is told otherwise.
+    /// The shard's view of the cluster until control publishes another.
     pub(super) view: Arc<View>,
     pub(super) ended: LifecycleSender,
 }
@@ -57,7 +57,7 @@ impl ShardThread {
     /// # Errors
     /// Why a thread or executor could not be started.
     pub(super) fn start(self) -> Result<ExecutorJoinHandle<()>, String> {
-        // What waits stands in the shard's own queue.
+        // Waiting jobs are in the shard's own queue.
         let (to_worker, jobs) = flume::bounded(1);
         let worker = ResizeWorker {
             jobs,
@@ -104,7 +104,7 @@ impl ShardThread {
         if let Some(listener) = shard.listener().await {
             http::connection::serve(Rc::clone(&shard), self.live, listener).await;
         }
-        // Another shard may still be receiving what this one owns.
+        // Another shard may still receive an upload whose id this one holds.
         ended.served();
         shard.ended.wait().await;
         pump.cancel().await;

@@ -24,7 +24,7 @@ const LOCKED_BYTES_PER_EXECUTOR: u64 = 256 << 10;
 /// Descriptors of the process itself: standard streams, lock, log, signals, the watchdog, a journal or two.
 const DESCRIPTORS_BASE: u64 = 24;
 
-/// What each executor has open: three rings, its bells, the set of its sockets with a copy, its listener.
+/// What each executor has open: three rings, its waker, the set of its sockets with a copy, its listener.
 const DESCRIPTORS_PER_EXECUTOR: u64 = 16;
 
 /// Of all descriptors, one in so many is no connection's: files that are read, uploads, and connections to
@@ -51,7 +51,7 @@ pub enum SystemError {
     NoCores,
 }
 
-/// What wakes each executor of this process.
+/// The event descriptors that wake each executor of this process.
 ///
 /// The runtime has a gap: where an executor's thread loses its core just before it takes up its work, for longer than
 /// its time slice, it takes the end of the slice for having done all and sleeps, with work in its queue, until
@@ -80,7 +80,7 @@ impl ExecutorWakers {
         for waker in &self.0 {
             // SAFETY: the runtime keeps it open until the process ends, and nobody else takes its number.
             let waker = unsafe { BorrowedFd::borrow_raw(*waker) };
-            // Only a bell that nobody has heard for ages is full.
+            // A write fails only on a full counter, which an executor that has not run for ages leaves.
             let _ = rustix::io::write(waker, &1_u64.to_ne_bytes());
         }
     }

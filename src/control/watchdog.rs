@@ -1,8 +1,8 @@
-//! Whether control still lives, and that no executor sleeps over its work: on a thread of its own, for nothing else
-//! could tell.
+//! The watchdog: ends the process when the control core is stuck, and wakes executors that sleep over their work. It
+//! has a thread of its own, for nothing else could tell.
 //!
-//! It counts its own looks instead of asking a clock, so that a process that was stopped, and whose control had no
-//! chance to do anything, is not taken for one whose control is stuck.
+//! It counts its own checks instead of reading a clock: a process that was stopped must not look like one whose control
+//! is stuck.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,7 +12,7 @@ use super::RunError;
 use super::system::{ExecutorWakers, processor_time};
 use crate::shard::NodeContext;
 
-/// Between two looks.
+/// Between two checks.
 const CHECK_EVERY: Duration = Duration::from_millis(100);
 
 const CHECKS_PER_S: u64 = 10;
@@ -21,13 +21,13 @@ const CHECKS_PER_S: u64 = 10;
 const AT_REST: Duration = Duration::from_micros(150);
 const WOKEN: Duration = Duration::from_micros(150);
 
-/// After so long without a beat this process is of no use to its cluster, and ends.
+/// After so long without a heartbeat this process is of no use to its cluster, and ends.
 const SILENT_MAX_S: u64 = 60;
 
 /// When to warn.
 const SILENT_WARN_S: u64 = 5;
 
-/// What was seen.
+/// Counts checks without a heartbeat.
 #[derive(Default)]
 struct StallCounter {
     heartbeats: u64,
@@ -35,7 +35,7 @@ struct StallCounter {
 }
 
 impl StallCounter {
-    /// For how many looks in a row control has not moved.
+    /// For how many checks in a row control has not moved.
     fn count(&mut self, heartbeats: u64) -> u64 {
         self.silent = if self.heartbeats == heartbeats { self.silent + 1 } else { 0 };
         self.heartbeats = heartbeats;

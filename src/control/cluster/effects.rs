@@ -1,4 +1,4 @@
-//! The world of a node's core as it is: shards, disk, log, metrics, other nodes.
+//! The real effects of the event loop: on shards, disk, log, metrics and peers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -32,14 +32,14 @@ pub(in crate::control) struct RuntimeEffects {
     newcomer: Option<Identity>,
     /// The layout that is shown: it rides on every message.
     layout: LayoutHash,
-    /// While this node belongs to no cluster: where it stands with those whom it asks, and since when.
+    /// While this node belongs to no cluster: why, and since when.
     rejection: (MembershipStatus, Time),
     /// By the view that is shown.
     writes: Writes,
     is_joined: bool,
 }
 
-/// So long a reason holds against the silence of other nodes. Each is asked every two seconds.
+/// For so long a rejection with a reason outweighs peers that do not answer. Each peer is asked every two seconds.
 const REJECTION_MS: u64 = 10_000;
 
 impl RuntimeEffects {
@@ -83,12 +83,13 @@ impl RuntimeEffects {
         self.gossip.is_delivered()
     }
 
-    /// Another node does not even read what this one sends.
+    /// A peer rejected our gossip.
     pub(super) fn note_rejection(&mut self, rejection: PeerRejection, url: &NodeUrl, now: Time) {
         let membership_status = match rejection {
             PeerRejection::ForeignCluster => MembershipStatus::ForeignCluster,
             PeerRejection::WrongSecret => MembershipStatus::WrongSecret,
-            // Members that do not answer are told of as such; and one that says why weighs more than a silent one.
+            // A member that does not answer is reported as down; and a rejection with a reason weighs more than
+            // silence.
             PeerRejection::Unanswered if self.is_joined || self.has_recent_rejection(now) => return,
             PeerRejection::Unanswered => MembershipStatus::Unanswered,
         };
@@ -96,13 +97,13 @@ impl RuntimeEffects {
         self.set_degraded(membership_status, now);
     }
 
-    /// Whether a node that this one asks has said a moment ago why it does not take this one in.
+    /// Whether a peer gave a reason for its rejection a moment ago.
     fn has_recent_rejection(&self, now: Time) -> bool {
         let is_said = !matches!(self.rejection.0, MembershipStatus::Joining | MembershipStatus::Unanswered);
         is_said && now.since(self.rejection.1) < REJECTION_MS
     }
 
-    /// Says what this node says of itself to all others that answer.
+    /// Sends this node's stats to all members that answer.
     pub(super) fn send_stats(&self, stats: &NodeStats, view: &View) {
         for (node, member) in view.members().filter(|(node, member)| member.alive && *node != view.this()) {
             let message = Envelope::NodeStats.encode(&stats.encode());

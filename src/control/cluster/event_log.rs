@@ -1,4 +1,5 @@
-//! What the log says of the cluster. The same thing is said at most once a minute, for some come with every message.
+//! The rate-limited log of cluster events. Some events come with every message, so each is logged at most once a
+//! minute.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +10,14 @@ use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 
-/// Between two lines of one kind.
+/// Between two lines of the same event.
 const REPEAT_AFTER_MS: u64 = 60_000;
 
-/// Lines that are remembered within a minute before no further stranger is told of. All others are as many as there are
-/// kinds of events and members: at most three a member, and 1,024 members.
+/// Remembered lines above which no further stranger is logged. All other events are bounded: at most three for each of
+/// 1,024 members.
 const REMEMBERED_MAX: usize = 128;
 
-/// When what was said last.
+/// When each event was logged last.
 #[derive(Default)]
 pub(super) struct EventLog {
     events: BTreeMap<ClusterEvent, Time>,
@@ -24,7 +25,7 @@ pub(super) struct EventLog {
 }
 
 impl EventLog {
-    /// Says it, unless it was said a moment ago.
+    /// Logs the event, unless it was logged within the last minute.
     pub(super) fn log_event(&mut self, event: ClusterEvent, view: &View, now: Time) {
         let is_about_stranger = matches!(event, ClusterEvent::Refused(..) | ClusterEvent::Impostor(_));
         self.events.retain(|_, at| now.since(*at) < REPEAT_AFTER_MS);
@@ -40,7 +41,7 @@ impl EventLog {
         }
     }
 
-    /// The same of a node that does not read what this one sends.
+    /// Logs why a peer rejected our gossip, under the same limit.
     pub(super) fn log_rejection(&mut self, rejection: PeerRejection, url: &NodeUrl, now: Time) {
         if is_new(&mut self.rejections, rejection, now) {
             match rejection {

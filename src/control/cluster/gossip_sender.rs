@@ -1,4 +1,4 @@
-//! Letters to other nodes, over the connections of the control executor.
+//! Sends gossip messages to peers, over the connections of the control executor.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -15,13 +15,13 @@ use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, GIVEN};
 use crate::peer::pool::{Address, PeerError, Pool, Request};
 
-/// A letter that is older is of no use: the next one says the same, or better.
+/// An older message is of no use: the next one says the same, or better.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Letters on their way to one node; one that does not answer gets no more.
+/// Messages in flight to one node; a node that does not answer gets no more.
 const IN_FLIGHT_MAX: usize = 8;
 
-/// The letters of one node.
+/// The gossip sender of this node.
 pub(in crate::control) struct GossipSender {
     pool: Rc<Pool>,
     in_flight: Rc<InFlight>,
@@ -39,7 +39,7 @@ impl GossipSender {
         Self { pool, in_flight: Rc::default(), events }
     }
 
-    /// Sends a letter. Does not wait; what cannot be delivered is lost, and a cause that an operator has to mend is
+    /// Sends a message without waiting. What cannot be delivered is lost; a rejection that an operator has to mend is
     /// reported.
     pub(super) fn send(&self, url: &NodeUrl, node: Option<NodeId>, layout: LayoutHash, bytes: Vec<u8>) {
         let Some(slot) = SendSlot::try_acquire(&self.in_flight, url) else { return };
@@ -50,7 +50,7 @@ impl GossipSender {
             match pool.ask(&to, request, SEND_TIMEOUT).await {
                 Ok(answer) if answer.status == GIVEN => {
                     if let Some(refusal) = call::read_rejection(answer.metadata()) {
-                        // Lost when there is no room: it is said again.
+                        // Lost when the channel is full: the peer says it again.
                         let _ = events.try_send(ControlEvent::JoinRefused(refusal));
                     }
                 }
@@ -58,7 +58,7 @@ impl GossipSender {
                 Err(error) => {
                     log::debug!(url:% = to.url, error:? = error; "a gossip message is lost");
                     if let Some(rejection) = rejection(error, to.node.is_none()) {
-                        // When there is no room, as much has been said already.
+                        // When the channel is full, enough is reported already.
                         let _ = events.try_send(ControlEvent::PeerRejected(rejection, to.url));
                     }
                 }
@@ -68,13 +68,14 @@ impl GossipSender {
         .detach();
     }
 
-    /// Whether nothing is on its way.
+    /// Whether no message is in flight.
     pub(super) fn is_delivered(&self) -> bool {
         self.in_flight.all.get() == 0
     }
 }
 
-/// What an operator has to mend, at least while this node belongs to no cluster. The rest comes and goes on any network.
+/// The rejections that an operator has to mend, at least while this node belongs to no cluster. Others come and go on
+/// any network.
 fn rejection(error: PeerError, is_of_join_list: bool) -> Option<PeerRejection> {
     match error {
         PeerError::Refused(Some(Refusal::Cluster)) | PeerError::Untrusted(Refusal::Cluster) => {
@@ -89,7 +90,7 @@ fn rejection(error: PeerError, is_of_join_list: bool) -> Option<PeerRejection> {
     }
 }
 
-/// One letter under way; dropping it makes room for another.
+/// One message in flight; dropping it frees the slot.
 struct SendSlot {
     in_flight: Rc<InFlight>,
     url: NodeUrl,

@@ -1,12 +1,12 @@
-//! This node's part in its cluster, on the control executor and on no request's way.
+//! This node's part in its cluster, on the control executor and off every request path.
 //!
-//! * [`event_loop`]: the core and what it wants done, without any I/O of its own.
-//! * [`effects`]: the real world: the shards, the disk, the log, other nodes.
-//! * [`gossip_sender`]: letters to other nodes. [`stats_exchange`]: what each says of itself.
-//! * [`layout_store`]: what is remembered over a restart. [`publish`]: views to the shards. [`event_log`]: lines in the log.
+//! * [`event_loop`]: feeds the cluster core and runs the effects that it asks for; no I/O of its own.
+//! * [`effects`]: the real effects, on shards, disk, log, metrics and peers.
+//! * [`gossip_sender`]: gossip messages to peers. [`stats_exchange`]: node stats of every member.
+//! * [`layout_store`]: the durable layout. [`publish`]: views to the shards. [`event_log`]: rate-limited log lines.
 //!
-//! One task, [`run`], owns all of it. It alone takes from the channels on which other threads send to it, and it
-//! lives as long as the process.
+//! One task, [`run`], owns all of it. Only this task receives from the channels that other threads send to. It lives as
+//! long as the process.
 
 pub(super) mod effects;
 mod event_log;
@@ -32,41 +32,42 @@ use crate::cluster::time::Time;
 use crate::shard::control_link::{ControlReceivers, GossipMessage, ShardReport};
 use crate::shard::node_stats::NodeStats;
 
-/// The longest time without a look around. Each look is a beat by which the others see that control lives.
+/// The longest pause between two rounds. Each round is a heartbeat: by it the watchdog and the peers see that control
+/// lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Without a look for so long this process was stopped or its core was taken away. What the others sent meanwhile
-/// comes first then, for else they would all be called down.
+/// After a longer pause this process was stopped or its core was taken away. What the peers sent meanwhile is handled
+/// first, or the node would call them all down.
 const GAP: Duration = Duration::from_millis(1_500);
 
-/// How long what came meanwhile may take to arrive.
+/// How long messages that were sent meanwhile may take to arrive.
 const CATCH_UP: Duration = Duration::from_millis(500);
 
-/// Letters that are read before the clock is looked at again.
+/// Gossip messages that are handled before the clock is read again.
 const MESSAGES_AT_ONCE: usize = 64;
 
-/// How long a farewell may take.
+/// How long the announcement that this node leaves may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Orders that may wait: one layout being kept, one farewell, and some troubles, which may be lost.
+/// Control events that may wait: one layout that is being persisted, one leave, and some rejections, which may be lost.
 const EVENTS_MAX: usize = 16;
 
 /// What happens on the control executor itself.
 #[derive(Debug)]
 pub(super) enum ControlEvent {
-    /// The layout of this number is durable, or not.
+    /// The layout of this number is durable, or could not be persisted.
     LayoutPersisted(u64, bool),
-    /// A message could not be delivered because of this.
+    /// A peer rejected a gossip message, or did not answer.
     PeerRejected(PeerRejection, NodeUrl),
-    /// A node that was sent a message does not take this one in.
+    /// A node that received our gossip refuses to let this node join.
     JoinRefused(JoinRefusal),
-    /// What this node says of itself.
+    /// This node's own stats.
     NodeStats(NodeStats),
-    /// The process is about to end; tell the others, and then here.
+    /// The process is about to end: announce it to the peers, then reply here.
     Leave(flume::Sender<()>),
 }
 
-/// Why another node does not even read a message.
+/// Why a peer does not accept our gossip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PeerRejection {
     /// It belongs to another cluster.
@@ -77,12 +78,12 @@ pub(super) enum PeerRejection {
     Unanswered,
 }
 
-/// What a letter holds, by its first byte.
+/// What a gossip message carries, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Envelope {
     /// A message between cores.
     Core,
-    /// What the sender says of itself.
+    /// The sender's node stats.
     NodeStats,
 }
 
@@ -100,19 +101,19 @@ impl Envelope {
     }
 }
 
-/// The channel of orders.
+/// The channel of control events.
 pub(super) fn events() -> (flume::Sender<ControlEvent>, flume::Receiver<ControlEvent>) {
     flume::bounded(EVENTS_MAX)
 }
 
-/// What [`run`] takes from, and sends itself orders by.
+/// What [`run`] receives from, and the sender of its own events.
 pub(super) struct Inbox {
     pub(super) receivers: ControlReceivers,
     pub(super) events: flume::Receiver<ControlEvent>,
     pub(super) own_events: flume::Sender<ControlEvent>,
 }
 
-/// A node's part in its cluster, with all that it is made of.
+/// The state of the task.
 struct ClusterTask {
     event_loop: EventLoop<RuntimeEffects>,
     stats: StatsExchange,
@@ -125,8 +126,8 @@ enum Incoming {
     Nothing,
 }
 
-/// Drives the core until the process ends. `on_ready` is called once, when this node may listen: it has a layout by
-/// which all its shards work, or it has to be asked before it can get one.
+/// Runs the event loop until the process ends. `on_ready` is called once, when this node may listen: all its shards
+/// work by its layout, or it has to join a cluster first.
 pub(super) async fn run(
     settings: ClusterSettings,
     boot: Boot,
@@ -135,7 +136,7 @@ pub(super) async fn run(
     on_ready: impl FnOnce(),
 ) {
     let clock = stats.node();
-    // A node that remembers its cluster goes by that from its first answer on.
+    // A node with a persisted layout goes by that from its first answer on.
     let has_to_ask = !settings.join.is_empty() && boot.layout.is_none();
     let mut task =
         ClusterTask { event_loop: EventLoop::new(settings, boot, effects, clock.control.now()), stats };
@@ -152,7 +153,7 @@ pub(super) async fn run(
             task.handle_gossip(&gossip, clock.control.now());
         }
         if gap {
-            // This tells the core that time was lost; what is due then waits for the letters.
+            // This tells the core that time was lost; timers that are due wait until the messages are handled.
             task.event_loop.handle(Input::Tick, clock.control.now());
             quiet_until = Instant::now() + CATCH_UP;
         } else if quiet_until <= last && task.event_loop.next_deadline() <= clock.control.now() {
@@ -193,7 +194,7 @@ impl ClusterTask {
             Some((Envelope::Core, message)) => {
                 self.event_loop.handle(Input::Message(gossip.from, message), now);
             }
-            // Of a later version: the core says that it cannot be read.
+            // A later version sent it: the core reports that it cannot be decoded.
             None => self.event_loop.handle(Input::Message(gossip.from, &[]), now),
         }
     }

@@ -1,5 +1,5 @@
-//! Giving views to the shards. At most one is on its way to each shard, so that a mailbox always has room and a
-//! shard that is late gets the newest one next.
+//! Publishes views to the shards. At most one is in flight to each shard: its mailbox always has room, and a late shard
+//! gets the newest view next.
 
 use std::sync::Arc;
 

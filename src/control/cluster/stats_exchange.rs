@@ -1,4 +1,4 @@
-//! The roll call: what each member says of itself, every two seconds, to all others. Nothing is decided by it.
+//! The stats exchange: every two seconds each member sends its node stats to all others. Nothing is decided by them.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +14,10 @@ use crate::shard::NodeContext;
 use crate::shard::node_stats::{ClusterStats, NodeStats};
 use crate::telemetry::metrics::ShardMetrics;
 
-/// Between two calls.
+/// Between two exchanges.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// What is known of the members.
+/// The stats of all members, and what this node sends.
 pub(in crate::control) struct StatsExchange {
     node: Arc<NodeContext>,
     metrics: Vec<Arc<ShardMetrics>>,
@@ -54,7 +54,7 @@ impl StatsExchange {
         Arc::clone(&self.node)
     }
 
-    /// Finds out what this node has to say, if its time has come; that comes back as [`ControlEvent::NodeStats`].
+    /// Collects this node's stats, if they are due; they come back as [`ControlEvent::NodeStats`].
     pub(super) fn collect_if_due(&mut self, events: &flume::Sender<ControlEvent>) {
         if Instant::now() < self.due {
             return;
@@ -70,13 +70,13 @@ impl StatsExchange {
             };
             let free = move || catch_unwind(AssertUnwindSafe(free)).ok().flatten();
             stats.free = glommio::executor().spawn_blocking(free).await;
-            // When there is no room, the next call says it.
+            // When the channel is full, the next exchange reports it.
             let _ = events.try_send(ControlEvent::NodeStats(stats));
         })
         .detach();
     }
 
-    /// Another member, or this node, says this of itself.
+    /// Records the stats of a member or of this node.
     pub(super) fn record(&mut self, node: NodeId, stats: NodeStats, view: &View) {
         let is_known = view.member(node).is_some() || node == view.this();
         if is_known && self.published.by_node.get(&node) != Some(&stats) {
@@ -85,7 +85,7 @@ impl StatsExchange {
         }
     }
 
-    /// Forgets who is no member any more.
+    /// Forgets nodes that are no members any more.
     pub(super) fn forget_former_members(&mut self, view: &View, needs_operator: BTreeSet<NodeId>) {
         let before = (
             self.published.by_node.len(),
@@ -97,7 +97,7 @@ impl StatsExchange {
         }
     }
 
-    /// Compares the configuration with the layout, and tells once what counts for nothing.
+    /// Compares the configuration with the layout, and logs drift once.
     pub(super) fn compare_configuration(&mut self, layout: Option<&Layout>) {
         let node = self.node.identity.node;
         let drift = layout.map(|layout| self.bootstrap.drift(layout, node)).unwrap_or_default();
@@ -108,7 +108,7 @@ impl StatsExchange {
         }
     }
 
-    /// Compares the members' operator keys with this node's, and tells once of those that differ.
+    /// Compares the members' operator keys with this node's, and logs once which differ.
     pub(super) fn compare_operator_keys(&mut self, view: &View) {
         // By every secret: while they are rotated, another one may sign there.
         let own = self.node.identity.fingerprints(&self.live.operator_key());
@@ -132,7 +132,7 @@ impl StatsExchange {
     }
 
     fn own_stats(&self) -> NodeStats {
-        // Nothing until every shard has counted: a part would look like a loss.
+        // `None` until every shard has counted: a partial count would look like a loss.
         let stored: Option<Vec<_>> = self.metrics.iter().map(|shard| shard.stored()).collect();
         let stored = stored.as_ref();
         NodeStats {
