@@ -39,8 +39,8 @@ pub enum DemoError {
     Upload(ClientError),
 }
 
-/// What the nodes are told beside their flags, each made for this demo alone. In their environment: the arguments of a
-/// process can be seen by every user of the machine.
+/// Secrets of the nodes, made for this demo alone. They go by the environment: every user of the machine can see the
+/// arguments of a process.
 struct Secrets {
     cluster: String,
     operator: String,

@@ -69,7 +69,7 @@ fn check_config(file: PathBuf) -> ExitCode {
     match described {
         Ok((text, warnings)) => {
             warnings.iter().for_each(|warning| eprintln!("reticulum: {warning}"));
-            // A reader that went away is told nothing more.
+            // Nobody reads any more: nothing to report.
             let printed = io::stdout().write_all(text.as_bytes());
             if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }

@@ -1,7 +1,7 @@
-//! The line between the shards and control: what shards report, what control tells all of them at once.
+//! The control link between the shards and control: reports and gossip one way, status and stats the other.
 //!
-//! No side waits for the other. What a shard reports has room by arithmetic, or may be lost: the letters of other
-//! nodes' cores come again. What control tells is read where it is needed, by one relaxed load.
+//! No side waits for the other. Reports have room by arithmetic. A gossip message that finds no room is lost, and sent
+//! again by its node. The shards read what control publishes with one relaxed load.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Instant;
@@ -11,13 +11,13 @@ use super::refusals::Refusals;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
 
-/// Letters of other nodes that may wait for control. A hundred members send it a few each second.
+/// Gossip messages that may wait for control. A hundred members send a few each second.
 const GOSSIP_MAX: usize = 256;
 
-/// Between two lines in the log about strangers that are not believed for one cause.
+/// Between two log lines about strangers that are rejected for one cause.
 const STRANGERS_LOG_MS: u64 = 60_000;
 
-/// Something that a shard reports. Each kind has at most one on the line per shard.
+/// A report of a shard. Each kind is in the channel at most once per shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShardReport {
     /// This shard works by the view of this number.
@@ -31,7 +31,7 @@ pub enum ShardReport {
     HoldsImages,
 }
 
-/// What the core of another node says to this one's.
+/// A gossip message of another node's core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GossipMessage {
     /// Who has proven to be the sender.
@@ -40,15 +40,15 @@ pub struct GossipMessage {
     pub bytes: Vec<u8>,
 }
 
-/// Where this node stands with its cluster.
+/// The membership status of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum MembershipStatus {
-    /// It asks those that it was told to join, which takes a moment.
+    /// It asks the nodes of `cluster.join`, which takes a moment.
     Joining,
     /// It belongs to its cluster.
     Member,
-    /// None of those that it was told to join answers.
+    /// No node of `cluster.join` answers.
     Unanswered,
     /// Another id holds its name.
     NameTaken,
@@ -58,9 +58,9 @@ pub enum MembershipStatus {
     Full,
     /// Its id was removed forever.
     Removed,
-    /// Those whom it asks are nodes of another cluster.
+    /// The nodes of `cluster.join` belong to another cluster.
     ForeignCluster,
-    /// Those whom it asks have another secret.
+    /// The nodes of `cluster.join` have another secret.
     WrongSecret,
     /// Another live process has its id.
     DuplicateId,
@@ -76,20 +76,20 @@ pub struct ControlLink {
     heartbeats: AtomicU64,
     silent_s: AtomicU64,
     started: Instant,
-    /// What the members say of themselves.
+    /// The stats of all members.
     pub stats: LatestStats,
-    /// Nodes that are not taken in.
+    /// Nodes whose join was refused.
     pub refusals: Refusals,
-    /// When strangers were last told of in the log, by cause, in milliseconds; 0: never.
+    /// When strangers were last logged, by cause, in milliseconds; 0: never.
     strangers_logged: [AtomicU64; 2],
 }
 
-/// Control's end of the line.
+/// Control's end of the link.
 #[derive(Debug)]
 pub struct ControlReceivers {
     /// What shards report.
     pub reports: flume::Receiver<ShardReport>,
-    /// What other nodes' cores say.
+    /// Gossip messages of other nodes.
     pub gossip: flume::Receiver<GossipMessage>,
 }
 
@@ -107,7 +107,7 @@ impl MembershipStatus {
         Self::DuplicateId,
     ];
 
-    /// What whoever asks this node should know and do.
+    /// A sentence for the client: why, and what to do.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Joining => {
@@ -185,13 +185,13 @@ impl ControlLink {
         self.holds_images.load(SeqCst)
     }
 
-    /// Hands a letter to control. False: there is no room, and it is lost, as on any network.
+    /// Hands a gossip message to control without waiting. False: there is no room and it is lost, as on any network.
     pub fn try_send(&self, message: GossipMessage) -> bool {
         self.gossip.try_send(message).is_ok()
     }
 
-    /// Whether the log may say now that somebody was not believed for the cause of this number, 0 or 1: anybody may
-    /// bring that about, so it is said once in [`STRANGERS_LOG_MS`], whatever comes.
+    /// Whether a rejected stranger may be logged now, for the cause of this number, 0 or 1. Anybody can cause it, so it
+    /// is logged once in [`STRANGERS_LOG_MS`].
     pub fn may_log_stranger(&self, cause: usize) -> bool {
         let (now, told) = (self.now().millis().max(1), &self.strangers_logged[cause]);
         let last = told.load(Relaxed);
@@ -199,22 +199,22 @@ impl ControlLink {
         is_due && told.compare_exchange(last, now, SeqCst, Relaxed).is_ok()
     }
 
-    /// Where this node stands.
+    /// The membership status.
     pub fn membership_status(&self) -> MembershipStatus {
         MembershipStatus::ALL[usize::from(self.membership_status.load(Relaxed))]
     }
 
-    /// Control has found out where this node stands.
+    /// Control sets the membership status.
     pub fn set_membership_status(&self, membership_status: MembershipStatus) {
         self.membership_status.store(membership_status as u8, Relaxed);
     }
 
-    /// Control is at work.
+    /// A heartbeat of control.
     pub fn heartbeat(&self) {
         self.heartbeats.fetch_add(1, Relaxed);
     }
 
-    /// How often control was at work.
+    /// Heartbeats so far.
     pub fn heartbeats(&self) -> u64 {
         self.heartbeats.load(Relaxed)
     }
@@ -224,7 +224,7 @@ impl ControlLink {
         self.silent_s.load(Relaxed)
     }
 
-    /// The watchdog has looked.
+    /// The watchdog reports how long control was silent.
     pub fn set_silent_s(&self, seconds: u64) {
         self.silent_s.store(seconds, Relaxed);
     }

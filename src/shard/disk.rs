@@ -26,7 +26,7 @@ pub(super) enum JobResult {
 }
 
 impl Shard {
-    /// What a job made lies on disk, or could not be kept: now nobody needs it in memory any more.
+    /// The result of a job is on disk, or could not be stored: its bytes are not needed in memory any more.
     pub(super) fn stored_on_disk(self: &Rc<Self>, job: u64, name: JobKey, used: [Option<CachedFile>; 2]) {
         let shard = Rc::clone(self);
         self.spawn(async move {

@@ -1,4 +1,4 @@
-//! What a shard does when the disk has no room: the variant cache gives way, and only then uploads are refused.
+//! Disk pressure: when the disk has no room, the variant cache gives way first, and only then uploads are refused.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -97,7 +97,7 @@ impl Shard {
         in_flight.notify(&ResizeOutcome::Failed(fault));
     }
 
-    /// Tells the worker whether what it makes ahead has to give way.
+    /// Tells the worker whether a pre-generation job has to give way.
     fn note_wanted(&self) {
         self.wanted.store(self.queue.borrow().wanted(), Relaxed);
     }

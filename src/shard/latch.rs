@@ -1,4 +1,4 @@
-//! Something that happens once on a shard and that many tasks wait for.
+//! A latch: something that happens once on a shard and that many tasks wait for.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ pub struct Latch {
     waiting: RefCell<HashMap<u64, Waker>>,
 }
 
-/// A wait for an [`Latch`]. Dropping it leaves nothing behind: a shard's events outlive its connections.
+/// A wait for a [`Latch`]. Dropping it leaves nothing behind: a shard's latches outlive its connections.
 #[derive(Debug)]
 pub struct Wait<'a> {
     latch: &'a Latch,

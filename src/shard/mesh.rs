@@ -22,8 +22,8 @@ use crate::telemetry::metrics::ShardMetrics;
 /// Questions that one shard may have under way, to all other shards together.
 pub const REQUESTS_MAX: usize = 1024;
 
-/// Room for letters that are neither question nor answer: from control, and from the worker, which
-/// works on one job at a time and waits for room.
+/// Room for messages that are neither request nor reply: from control, and from the worker, which works on one job at a
+/// time and waits for room.
 const EXTRA: usize = 16;
 
 /// One shard's access to the others.

@@ -1,5 +1,5 @@
-//! Everything that may reach a shard from another thread: closed enums, so that the list of what can
-//! happen to a shard's state is this file.
+//! Everything that may reach a shard from another thread: closed enums, so this file lists all that can happen to a
+//! shard's state.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original, Stamp};
 use crate::store::path::VariantKey;
 
-/// A letter in a shard's mailbox.
+/// A message in a shard's mailbox.
 #[derive(Debug)]
 pub enum Message {
-    /// Another shard asks for something; the answer goes back under the same ticket.
+    /// A request of another shard; the reply goes back under the same ticket.
     Request {
         /// The asking shard.
         from: usize,
@@ -81,7 +81,7 @@ pub enum Message {
     End,
 }
 
-/// What a shard may ask the owner of an id.
+/// What a shard may ask the shard that holds an id.
 #[derive(Debug)]
 pub enum ShardRequest {
     /// Is it here? What is remembered will do.
@@ -92,11 +92,11 @@ pub enum ShardRequest {
     Open(ObjectId),
     /// What the image says about itself.
     Describe(ObjectId),
-    /// Give a received upload its name.
+    /// Publish a received upload under its id.
     Publish(Publish),
     /// The file with this stamp was hashed whole, and is right or not.
     Verified(Verified),
-    /// What the image looks like at a glance, if that is known.
+    /// The placeholder of the image, if it is known.
     Placeholder(ObjectId),
     /// A variant, from the cache or made.
     Variant(Box<VariantRequest>),
@@ -104,9 +104,9 @@ pub enum ShardRequest {
     Kept(Box<VariantRequest>),
     /// The stored file could be opened, and not read because of this.
     Unreadable(ObjectId, StoreError),
-    /// An owner lacks its copy: to be seen to.
+    /// An owner lacks its copy: the id is under-replicated and to be repaired.
     SeeTo(ObjectId),
-    /// A variant that will be asked for: to be made when the worker has nothing else to do.
+    /// A variant to pre-generate when the worker has nothing else to do.
     PreGenerate(Box<VariantRequest>),
 }
 
@@ -170,7 +170,7 @@ pub struct Verified {
 /// An opened original.
 #[derive(Debug)]
 pub enum Opened {
-    /// The file, its facts, and whether it needs no hashing.
+    /// The file, its metadata, and whether it needs no hashing.
     Here(OwnedFd, Original, bool),
     /// There is none.
     Absent,
@@ -178,7 +178,7 @@ pub enum Opened {
     Damaged,
 }
 
-/// A wish for a variant.
+/// A request for a variant.
 #[derive(Clone, Debug)]
 pub struct VariantRequest {
     /// Of which image.

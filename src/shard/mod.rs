@@ -88,7 +88,7 @@ use crate::store::strays::Journal;
 use crate::store::variants::Variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
-/// What a shard is told once.
+/// The constants of every shard.
 #[derive(Clone, Debug)]
 pub struct ShardSettings {
     /// Bounds of every image.
@@ -112,7 +112,7 @@ pub struct ShardSettings {
 pub struct NodeContext {
     /// What was configured.
     pub settings: ShardSettings,
-    /// The node's name, as uploads are told.
+    /// The node's name, which upload responses show.
     pub name: String,
     /// Where everything lies.
     pub layout: Layout,
@@ -134,7 +134,7 @@ pub struct NodeContext {
     pub unnamed: Arc<BodyMemory>,
     /// All metrics.
     pub metrics: NodeMetrics,
-    /// The way to control and back.
+    /// The link to control and back.
     pub control: ControlLink,
     /// Who this node is to others.
     pub identity: Arc<Identity>,
@@ -170,26 +170,26 @@ pub struct Shard {
     pool: Pool,
     originals: Originals,
     variants: Variants,
-    /// The last round in which this shard let its cache give way.
+    /// The last round in which this shard's disk cache gave way.
     gave_way_in: Cell<u64>,
     memory_cache: MemoryCache,
     publishing: IdLocks,
     journal: Journal,
-    /// Copies that have to be seen to, not all of them strays.
+    /// Copies that need repair or a handover, not all of them misplaced.
     strays: RefCell<Strays>,
     /// Jobs that wait for the worker.
     queue: RefCell<FairQueue<ResizeJob>>,
-    /// Those of them that somebody waits for, for the worker.
+    /// Jobs in the queue that a request waits for, as the worker sees them.
     wanted: Arc<AtomicUsize>,
-    /// To the worker, and the job that it has.
+    /// To the worker, and the number of the job that it has.
     worker: flume::Sender<ResizeJob>,
     in_hand: Cell<Option<u64>>,
     in_flight: RefCell<HashMap<JobKey, Rc<InFlightJob>>>,
-    /// Questions of other shards that are being worked on.
+    /// Requests of other shards that are being served.
     serving: RefCell<HashMap<(usize, u64), Rc<Latch>>>,
-    /// Questions for variants to other nodes.
+    /// Requests for variants to other nodes.
     asking: RefCell<HashMap<CacheKey, Rc<Asking>>>,
-    /// The way of those questions to each node.
+    /// The admission of those requests to each node.
     gates: RefCell<HashMap<NodeId, Rc<Gate>>>,
     in_flight_ended: Cell<u64>,
     pace: RefCell<Pace>,
@@ -250,8 +250,8 @@ impl NodeContext {
 }
 
 impl Shard {
-    /// Shard number `index` of the node. `worker` leads to its worker, `quarantined` are the node's
-    /// ids with a bad copy, `strays` those with copies to be seen to, `view` is what it believes of the cluster until control sends another.
+    /// Shard number `index` of the node. `worker` leads to its resize worker. `quarantined` are the node's ids with a
+    /// bad copy, `strays` those with misplaced or missing copies. `view` holds until control sends another.
     pub fn new(
         node: Arc<NodeContext>,
         metrics: Arc<ShardMetrics>,
@@ -314,7 +314,7 @@ impl Shard {
         self.mesh.index()
     }
 
-    /// What this node believes of the cluster now. Nothing that is answered from memory asks for it.
+    /// The current view of the cluster. Cache hits do not need it.
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view.borrow())
     }
@@ -366,7 +366,7 @@ impl Shard {
         self.listener.borrow_mut().take()
     }
 
-    /// Takes letters from the mailbox until control says stop or has gone. Run one per shard.
+    /// Handles messages from the mailbox until control says stop or has gone. Run one per shard.
     pub async fn pump(self: Rc<Self>, mailbox: flume::Receiver<Message>) {
         while let Ok(message) = mailbox.recv_async().await {
             match message {
@@ -396,7 +396,7 @@ impl Shard {
         }
     }
 
-    /// Removes temporary files and takes stock of the variant cache and of the images, in the background.
+    /// Removes temporary files and takes the inventory of the variant cache and of the images, in the background.
     pub async fn run_housekeeping(self: Rc<Self>) {
         let stock = {
             let shard = Rc::clone(&self);

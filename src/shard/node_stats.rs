@@ -1,5 +1,5 @@
-//! What is known of the members beside the layout: what each says of itself every few seconds. For pages and
-//! operators; nothing is decided by it.
+//! Node stats: what each member reports of itself every few seconds. For pages and operators; nothing is decided by
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::layout::ConfigurationDrift;
 use crate::cluster::node::NodeId;
 
-/// What a node says of itself.
+/// The stats of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStats {
     /// Images stored; `None` until they are counted.
@@ -22,7 +22,7 @@ pub struct NodeStats {
     pub version: String,
     /// A checksum over what its configuration says about variants: where it differs, entity tags differ.
     pub recipe: u32,
-    /// What stands for its operator key; `None` of a node that does not tell.
+    /// A fingerprint of its operator key; `None` of a node that does not report it.
     #[serde(default)]
     pub operator_key: Option<String>,
     /// Why its disk takes no copies, by name; unknown names are of later versions.
@@ -30,25 +30,25 @@ pub struct NodeStats {
     pub trouble: Option<String>,
 }
 
-/// Of every member that has said anything.
+/// The stats of all members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterStats {
     /// By node.
     pub by_node: BTreeMap<NodeId, NodeStats>,
     /// Members that are away for long and that an operator has to decide on.
     pub needs_operator: BTreeSet<NodeId>,
-    /// What this node's configuration says and the layout does not.
+    /// Keys in which this node's configuration differs from the layout.
     pub drift: Vec<ConfigurationDrift>,
     /// Members whose operator key is another one than this node's.
     pub other_operator_key: BTreeSet<NodeId>,
 }
 
-/// The newest roster: control replaces it, and whoever makes a page takes it.
+/// The latest stats: control replaces them, and whoever makes a page reads them.
 #[derive(Debug, Default)]
 pub struct LatestStats(Mutex<Arc<ClusterStats>>);
 
 impl NodeStats {
-    /// Longer ones are no facts.
+    /// Longer ones are rejected.
     const BYTES_MAX: usize = 1024;
 
     /// As they are sent.

@@ -1,5 +1,5 @@
-//! What an image looks like at a glance, on the shard that owns it: kept among its variants, learnt once a first
-//! variant was made and the resize worker has nothing else to do.
+//! Placeholders (ThumbHash and average colour), on the shard that holds the id. A placeholder is cached among the
+//! variants. It is made after a first variant, when the resize worker has nothing else to do.
 
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use crate::store::originals::{Found, Original};
 use crate::store::variants::Kept;
 
 impl Shard {
-    /// The facts, if they are known. They are part of the disposable cache: what it cannot give is unknown.
+    /// The placeholder, if it is known. It is part of the disposable cache: what cannot be read there is unknown.
     pub(super) async fn local_placeholder(&self, id: &ObjectId) -> Option<Facts> {
         match self.originals.find(id).await {
             Ok(Found::Here(original)) => self.cached_placeholder(id, &original).await,
@@ -30,7 +30,7 @@ impl Shard {
         }
         let bytes = match self.variants.open(id, &key, original.format, true).await {
             Ok(Some(Kept::Bytes(bytes))) => bytes,
-            // Facts are short: a long file is none of ours.
+            // A placeholder is short: a long file is none.
             Ok(Some(Kept::File(..)) | None) => return None,
             Err(error) => {
                 log::warn!(object:% = id, error:% = error; "a placeholder in cache/ cannot be read, so it is made again; check that disk");
@@ -43,7 +43,7 @@ impl Shard {
         Some(facts)
     }
 
-    /// A variant of this image was made: its facts are worth knowing.
+    /// A variant of this image was made, so its placeholder is worth making.
     pub(super) fn request_placeholder(self: &Rc<Self>, id: ObjectId) {
         let noted = || {
             self.pre_generation
@@ -56,7 +56,7 @@ impl Shard {
         }
     }
 
-    /// Learns the facts of an image, unless they are known.
+    /// Makes the placeholder of an image, unless it is known.
     pub(super) async fn make_placeholder(self: &Rc<Self>, id: &ObjectId) -> Result<(), VariantError> {
         let original = match self.originals.find(id).await {
             Ok(Found::Here(original)) => original,

@@ -1,8 +1,8 @@
-//! What is made ahead, when the resize worker has nothing else to do: variants that were hinted at (`size_hints` of
-//! an upload), and the facts of images of which a variant was made.
+//! Pre-generation, when the resize worker has nothing else to do: variants that an upload asked for (`size_hints`), and
+//! placeholders of images of which a variant was made.
 //!
-//! One at a time and only while no job that somebody waits for is queued; one that is running gives way
-//! at its next step. What does not fit the bounded list is forgotten: a hint is no promise.
+//! One at a time, and only while no request waits for a queued job. A running one gives way at its next step. What does
+//! not fit the bounded list is forgotten: a hint is no promise.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -14,27 +14,27 @@ use super::message::VariantRequest;
 use super::variant::VariantError;
 use crate::object::ObjectId;
 
-/// Hints that wait, per shard: the most of sixteen uploads.
+/// Items that may wait, per shard: those of sixteen uploads at most.
 const WAITING_MAX: usize = 256;
 
 /// Pause between two looks at a busy worker.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The hints that wait.
+/// The items that wait.
 pub(super) type PreGenerationQueue = VecDeque<PreGeneration>;
 
-/// What may be made ahead.
+/// What may be pre-generated.
 #[derive(Debug)]
 pub(super) enum PreGeneration {
     Variant(VariantRequest),
     Placeholder(ObjectId),
 }
 
-/// Says that the work goes on; dropping it (also by a panic) lets the next hint start it again.
+/// Marks pre-generation as running; dropping it (also by a panic) lets the next item start it again.
 struct RunningGuard<'a>(&'a Cell<bool>);
 
 impl Shard {
-    /// Notes what is to be made ahead, of an image that this shard owns.
+    /// Queues an item for an id that this shard holds.
     pub(super) fn pre_generate(self: &Rc<Self>, item: PreGeneration) {
         if self.pre_generation.borrow().len() >= WAITING_MAX {
             return;

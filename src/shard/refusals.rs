@@ -1,5 +1,5 @@
-//! Nodes that have proven themselves and are not taken in, and why: told to each in the answer to what it sends, for
-//! nothing is sent to where it says that it is.
+//! Nodes whose join was refused, and why. Each is told in the response to its own gossip, for nothing is sent to the
+//! URL that a stranger names.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

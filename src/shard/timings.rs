@@ -1,4 +1,4 @@
-//! How long a job was in each of its steps.
+//! Stage timings: how long a job was in each of its stages.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! A variant, on the shard that owns its image: from the disk tier, else made once for all who ask.
+//! Variants, on the shard that holds the id: from the disk cache, else made once for all requests (single-flight).
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -76,7 +76,7 @@ pub enum VariantError {
     Deadline,
     /// It took too long the last time: try again after so long.
     TooSlow(Duration),
-    /// It was being made ahead and gave way to other work; never the answer to a request.
+    /// It was being pre-generated and gave way to other work; never the answer to a request.
     GaveWay,
     /// The image's or the request's fault.
     Fault(VariantFault),
@@ -95,11 +95,11 @@ pub enum VariantError {
 /// What names a variant: image, recipe, format.
 pub type JobKey = (ObjectId, VariantKey, Format);
 
-/// A variant that is being made, and those who wait for it.
+/// A job in flight, and those who wait for it.
 #[derive(Debug)]
 pub(super) struct InFlightJob {
     pub(super) job: u64,
-    /// Facts are no variant, and nobody counts them as one.
+    /// A placeholder is no variant, and is not counted as one.
     pub(super) is_variant: bool,
     source: Format,
     cancelled: Arc<AtomicBool>,
@@ -111,7 +111,7 @@ pub(super) struct InFlightJob {
     pub(super) made: RefCell<Option<JobResult>>,
 }
 
-/// One who waits for a flight; the last to leave before it is made cancels it.
+/// A request that waits for a job in flight; the last one to leave cancels the job.
 struct JobWaiter<'a> {
     shard: &'a Shard,
     key: JobKey,
@@ -138,7 +138,7 @@ impl InFlightJob {
         }
     }
 
-    /// Tells everybody who waits how it ended.
+    /// Notifies all waiters.
     pub(super) fn notify(&self, outcome: &ResizeOutcome) {
         for waiting in self.waiting.take() {
             waiting.send(outcome.clone());
@@ -154,11 +154,11 @@ impl Variant {
 }
 
 impl Shard {
-    /// The variant, which must be of an image that this shard owns.
+    /// The variant of an id that this shard holds.
     pub(super) async fn own_variant(self: &Rc<Self>, ask: VariantRequest) -> Result<Variant, VariantError> {
         loop {
-            // A variant that was being made ahead may give way to others although somebody has come
-            // to wait for it since: then it is made again, for this request.
+            // A pre-generated variant may give way to other jobs although a request waits for it since: then it is made
+            // again, for this request.
             match self.find_or_make(&ask).await {
                 Err(VariantError::GaveWay) => {}
                 found => return found,
@@ -192,8 +192,8 @@ impl Shard {
             if let Some(body) = self.kept(ask, &original).await {
                 return Ok(Variant::found(body, Cache::Disk));
             }
-            // While the disk was asked, somebody may have taken off, and may even have landed: then
-            // "not on disk" is stale, and making it would be making it twice.
+            // While the disk was read, another request may have enqueued the job, and it may even be complete. Then
+            // "not on disk" is stale, and the variant would be made twice.
             if self.in_flight_job(&key).is_none() && self.in_flight_ended.get() == ended {
                 break;
             }
@@ -341,7 +341,7 @@ impl Shard {
             Some(ResizeOutcome::Failed(ResizeError::Gone)) => return Err(self.gone(&key.0).await),
             Some(ResizeOutcome::Failed(fault)) => return Err(fault.into()),
             Some(ResizeOutcome::Made(_, _, timings)) => timings,
-            // Without an outcome the flight was dropped with the shard.
+            // Without an outcome the job was dropped with the shard.
             None => StageTimings::default(),
         };
         Ok((waiter.in_flight.made().ok_or(VariantError::Busy)??, timings))
@@ -358,8 +358,8 @@ impl Shard {
         }
     }
 
-    /// The worker has ended a job: tells everybody who waits. What was made is written to disk
-    /// by the worker, and [told](Shard::stored_on_disk).
+    /// The worker has ended a job: notifies all waiters. The worker writes the result to disk, and
+    /// [reports](Shard::stored_on_disk) it.
     pub(super) fn complete(
         self: &Rc<Self>,
         job: u64,
@@ -416,7 +416,7 @@ impl Shard {
         in_flight.notify(&outcome);
     }
 
-    /// Forgets a flight, unless another one of the same name has taken off since.
+    /// Removes a job from those in flight, unless a newer one has the same key.
     pub(super) fn remove_in_flight(&self, key: &JobKey, job: u64) {
         let mut in_flight = self.in_flight.borrow_mut();
         if in_flight.get(key).is_some_and(|current| current.job == job) {

@@ -1,4 +1,4 @@
-//! The resize lane: one worker thread beside each shard, on the same core, at the lowest priority.
+//! The resize worker: one thread beside each shard, on the same core, at the lowest priority.
 //!
 //! A 40 ms decode must not hold back a 40 µs cache hit, so pixels are never touched on the executor.
 //! Jobs come one at a time from the shard's queue; each is charged to the node's decode memory before its pixels
@@ -103,7 +103,7 @@ pub enum ResizeError {
     Cancelled,
     /// The queue was full, and its client had the most jobs in it; it was never begun.
     Displaced,
-    /// It was made ahead, and gave way to a job that somebody waits for.
+    /// It was pre-generated, and gave way to a job that a request waits for.
     GaveWay,
     /// The decoder or encoder panicked, or ended the helper process; taken as the image's fault.
     Panicked,
@@ -267,7 +267,7 @@ impl ResizeWorker {
         }
     }
 
-    /// A disk that is full or read-only is told of once, as what it is.
+    /// A disk that is full or read-only is reported once, by its health.
     fn cannot_keep(&self, error: std::io::Error) {
         static LINES: Limited = Limited::new();
         let error = StoreError::new("keep a variant", error);
@@ -291,7 +291,7 @@ impl ResizeWorker {
         let mut source = SourceFile::open(job)?;
         // With its samples kept, no more of the file is needed than its headers. Metadata may be anywhere in it.
         if !recipe.meta && source.read_head()? {
-            // A fault is told where all of the file is known.
+            // An error is reported where the whole file is known.
             let prepared = variant::prepare(source.bytes(), recipe, &self.limits).ok();
             if let Some(prepared) = prepared
                 && let Some((named, Some(samples))) = self.kept(job, &prepared)
@@ -310,7 +310,8 @@ impl ResizeWorker {
         let room = variants::contents_max(self.cache_bytes_max, Cached::Samples);
         let (named, intermediate) = match self.kept(job, &prepared) {
             Some((named, Some(samples))) => (Some(named), Intermediate::Given(samples)),
-            // A glance comes after a variant, at whose scale there are samples already, or will not be asked again.
+            // A placeholder comes after a variant, at whose scale there are samples already, or will not be asked for
+            // again.
             Some((named, None)) if is_variant && named.length <= room => (Some(named), Intermediate::Wanted),
             Some(_) | None => (None, Intermediate::Unwanted),
         };
