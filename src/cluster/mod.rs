@@ -1,4 +1,4 @@
-//! The grid's core, without input or output: who is a member, who owns what, and what may be answered.
+//! The cluster core, without input or output: who is a member, who owns what, and what may be answered.
 //!
 //! Nothing here opens a socket or a file, reads a clock, starts a thread, awaits or logs. Time and random
 //! numbers come in as arguments, what is to be done goes out as values, and the same inputs give the same

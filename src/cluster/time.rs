@@ -1,4 +1,4 @@
-//! The only notion of time in this room: milliseconds that somebody else counted.
+//! The only notion of time in this module: milliseconds that the caller counts.
 
 /// A point of monotonic time in milliseconds since an origin that the caller keeps for one run. Points of
 /// different nodes or of different runs have nothing to do with each other.

@@ -1,7 +1,7 @@
 //! Bytes in and out: big-endian integers and short texts, with every length checked before it is used.
 //!
 //! One canonical encoding serves for sending, for keeping and for hashing, so that equal states have equal
-//! bytes. The domain types stay free of it: each room has a `wire` file that converts.
+//! bytes. The domain types stay free of it: each module has a `wire` file that converts.
 
 /// Bytes that are no message: cut short, too long, or with a value out of its range. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Writer {
     /// A count of things that follow.
     ///
     /// # Panics
-    /// Above 65,535, which no bounded list of this room reaches.
+    /// Above 65,535, which no bounded list of this module reaches.
     pub(in crate::cluster) fn count(&mut self, count: usize) {
         self.u16(u16::try_from(count).expect("a bounded list"));
     }

@@ -1,4 +1,4 @@
-//! Letters between cores: what follows from one that came, and how they go out.
+//! Gossip between cores: handling received messages, and sending.
 
 use super::super::layout::{Layout, Role, StateHash};
 use super::super::membership::Peer;
@@ -13,7 +13,7 @@ const LAYOUT_PAUSE_MS: u64 = 500;
 const FANOUT: usize = 4;
 
 impl Core {
-    /// Takes a message of a node that has proven to be `from`. What counts is decided here, before anything that it says
+    /// Handles a message of a node that has proven to be `from`. What counts is decided here, before any of its content
     /// is used: a message leads to a connection only where its sender is a member.
     pub(super) fn receive(&mut self, from: NodeId, bytes: &[u8], now: Time) {
         let Ok(message) = Message::decode(bytes) else { return self.event(ClusterEvent::Malformed) };
@@ -28,7 +28,7 @@ impl Core {
         }
         match self.role(from) {
             Some(Role::Removed) => {
-                // It learns from the layout, where the layout says it is; nothing that it says counts.
+                // It learns from the layout, sent to the URL that the layout has of it; nothing that it says counts.
                 self.actions.push_back(Action::Refuse(from, JoinRefusal::Removed));
                 self.event(ClusterEvent::Refused(from, JoinRefusal::Removed));
                 self.send_layout_to_removed(&message.from, now);
@@ -60,8 +60,7 @@ impl Core {
         }
     }
 
-    /// Of a node that is no member here nothing counts but that it asks to be taken in, or that it is of a cluster
-    /// which has taken this node in.
+    /// A node that is no member here can only ask to join, or show a layout in which this node is a member.
     fn handle_stranger(&mut self, message: &Message, now: Time) {
         match &message.body {
             Body::Announce(about) => self.handle_join(&message.from, about, now),

@@ -7,7 +7,7 @@ use super::super::node::{Label, NodeId, NodeUrl};
 use super::super::view::View;
 use super::refusal::JoinRefusal;
 
-/// What a node is told at its start and never again.
+/// The settings of a node's core, constant since its start.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     /// Nodes of another cluster name are not listened to.
@@ -16,7 +16,7 @@ pub struct ClusterSettings {
     pub about: NewNode,
     /// What a new cluster wants.
     pub copies: Copies,
-    /// Whom to ask to be taken in; empty: this node founds a cluster, unless it remembers one.
+    /// Nodes to join; empty: this node founds a cluster, unless it has a layout.
     pub join: Vec<NodeUrl>,
 }
 
@@ -33,8 +33,8 @@ pub struct Boot {
     pub seed: u64,
     /// The layout that was last persisted.
     pub layout: Option<Layout>,
-    /// Whether its store holds any image. If it should and does not, nothing that this node says of absence
-    /// counts until everybody has been brought in order since.
+    /// Whether its store holds any image. If it should and does not, nothing that this node says of absence counts
+    /// until every member has synced since.
     pub holds_images: bool,
 }
 
@@ -45,20 +45,20 @@ pub enum Input<'a> {
     Tick,
     /// A message of the core of this node arrived, which has proven to be that node.
     Message(NodeId, &'a [u8]),
-    /// A node that this one sent a message to says, proven, that it does not take this one in.
+    /// A node that received our message refuses, proven, to let this node join.
     Refused(JoinRefusal),
     /// [`Action::Persist`] of this number is durable.
     Persisted(u64),
     /// It is not: the core will ask again in a second.
     PersistFailed(u64),
-    /// This node is in sync with the next version of this hash. That means: all its shards work by a view with
-    /// that version; since then every other member that is counted on, under the same version, has given this
-    /// node what it should have, and has taken from it what that one should have. While no member holds an
-    /// image, the first of the two is enough.
+    /// This node is in sync with the staged version of this hash. That means: all its shards work by a view with that
+    /// version; and since then every other member that is counted on, under the same version, has given this node what
+    /// it should have, and has taken from it what that one should have. While no member holds an image, the first of
+    /// the two is enough.
     Synced(SyncHash),
     /// Whether the store holds any image; true before the first one is durable.
     HoldsImages(bool),
-    /// A node to ask to be taken in by, or to take in.
+    /// A node to announce this one to: to join it, or to let it join.
     Announce(&'a NodeUrl),
     /// The process is about to end.
     Leave,
@@ -95,21 +95,21 @@ pub enum Action {
 /// What an operator may want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClusterEvent {
-    /// This node belongs to a cluster now.
+    /// This node joined a cluster.
     Joined,
     /// It was refused; it goes on asking.
     JoinRefused(JoinRefusal),
     /// This node has refused another, which is no member.
     Refused(NodeId, JoinRefusal),
-    /// Two members have one name or URL: this one's claim came second, so it owns nothing from now on.
+    /// Two members have one name or URL: this one's claim came second, so it owns nothing.
     ClaimRefused(NodeId, Taken),
-    /// This one's claim stands now.
+    /// This one's claim is valid again.
     ClaimStands(NodeId),
     /// The other answers.
     Up(NodeId),
     /// The other does not answer.
     Down(NodeId),
-    /// Everybody is in sync with the next version: it is the only one now.
+    /// Every member acknowledged the proposed version: it is the only current one.
     Promoted,
     /// A message of another cluster came; nothing of it was used.
     ForeignCluster,
@@ -123,8 +123,8 @@ pub enum ClusterEvent {
     DuplicateId,
     /// This node was removed forever.
     Removed,
-    /// A node was taken out, or back in, automatically.
+    /// A node was marked out, or made active again, automatically.
     MarkOut(NodeId),
-    /// A node is away for long, and an operator has to say whether it comes back.
+    /// A node is down for long, and an operator has to say whether it comes back.
     NeedsOperator(NodeId),
 }

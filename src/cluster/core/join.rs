@@ -1,4 +1,4 @@
-//! Meeting: hellos to those who do not answer, taking in whoever asks, and two processes with one id.
+//! Joins and announcements: to members that do not answer, of nodes that want to join, and of duplicate node ids.
 
 use super::super::layout::{Edit, EditError, Layout, NewNode, Role};
 use super::super::membership::Peer;
@@ -7,15 +7,15 @@ use super::super::time::Time;
 use super::message::{Body, Message};
 use super::{Action, ClusterEvent, Core, DUPLICATE_MS, DUPLICATE_PAUSE_MS, JoinRefusal};
 
-/// Processes that are told of a clash within [`DUPLICATE_PAUSE_MS`]. Nearly always there is one.
+/// Processes that are told of a duplicate id within [`DUPLICATE_PAUSE_MS`]. Nearly always there is one.
 const DUPLICATES_MAX: usize = 64;
 
-/// Members that are greeted in one round.
+/// Members that get an announcement in one round.
 const ANNOUNCES_MAX: usize = 3;
 
 impl Core {
-    /// What the configuration says of this node itself, where it is more than the first word; and that its store is
-    /// another, where the one that the cluster knows was emptied, or what it knew of it `was_forgotten`.
+    /// Updates this node's own entry in the layout from its configuration. It gets a new store id where the store that
+    /// the cluster knows was emptied, or the layout `was_forgotten`.
     pub(super) fn refresh_own_entry(&mut self, was_forgotten: bool) {
         let this = self.this();
         self.claim();
@@ -31,8 +31,8 @@ impl Core {
         });
     }
 
-    /// Claims the name and the URL of the configuration, unless another node holds either: it stays that node's, and
-    /// this one is told so.
+    /// Claims the configured name and URL, unless another node holds either: it stays that node's, and an event says
+    /// so.
     pub(super) fn claim(&mut self) {
         let this = self.this();
         let about = self.settings.about.clone();
@@ -53,7 +53,7 @@ impl Core {
         self.claim_taken = taken;
     }
 
-    /// Greets some of the members that do not answer, and, when alone, everybody on the join list.
+    /// Announces this node to some of the members that do not answer, and, when alone, to everybody on the join list.
     pub(super) fn announce(&mut self) {
         let this = self.this();
         let missing = |(node, role): &(NodeId, Role)| {
@@ -84,16 +84,16 @@ impl Core {
         }
     }
 
-    /// A node that is no member asks to be taken in. Until it is, nothing is sent to where it says that it is.
+    /// A node that is no member wants to join. Until it has, nothing is sent to the URL that it names.
     pub(super) fn handle_join(&mut self, from: &Peer, about: &NewNode, now: Time) {
         let this = self.this();
-        // A node that was refused by those that it is to join takes nobody in: there would be two clusters.
+        // A node whose own join was refused lets nobody join: there would be two clusters.
         if self.join_refused.is_some() {
             return;
         }
         // Nor can a node that is in no cluster.
         let Some(layout) = &mut self.working else { return };
-        // The message says where its sender is, and so does what it says of itself: it must be one place.
+        // The sender's URL and the URL that it claims must be equal.
         let edited = if about.url == from.url {
             layout.edit(this, &Edit::Join(from.node, about.clone()))
         } else {
@@ -117,7 +117,7 @@ impl Core {
         self.send(&from.url, Some(from.node), Body::AnnounceAck);
     }
 
-    /// Those whom this node asked do not take it in, or say that it is a member no more.
+    /// A node that this one asked refuses the join, or says that this one was removed.
     pub(super) fn handle_refusal(&mut self, refusal: JoinRefusal) {
         let is_alone = self.alive.is_empty() && !self.settings.join.is_empty();
         if is_alone || refusal == JoinRefusal::Removed {
@@ -127,8 +127,8 @@ impl Core {
         }
     }
 
-    /// Two processes with one id do not meet: each is told by the others that it is down, and no more. So whoever
-    /// hears of two lives of a node, the second no later than the first, tells the second of the first.
+    /// Two processes with one id never talk to each other: the others tell each that it is down, and no more. So a node
+    /// that hears of two instances of a node, the second no later than the first, tells the second of the first.
     pub(super) fn compare_instances(&mut self, from: &Peer, now: Time) {
         match self.instances.get(&from.node).cloned() {
             Some(other) if other.instance != from.instance && other.generation >= from.generation => {
@@ -142,7 +142,7 @@ impl Core {
         }
     }
 
-    /// Somebody has seen another life of this node. An earlier one is gone; any other is asked.
+    /// A peer has seen another instance of this node. An earlier one is gone; any other is asked.
     pub(super) fn handle_other_instance(&mut self, other: &Peer, now: Time) {
         let this = self.membership.this();
         let is_other = other.node == this.node && other.instance != this.instance;
@@ -157,7 +157,7 @@ impl Core {
         if message.from.instance == instance {
             return;
         }
-        // Only a live process knows this one's instance; anything else may have been on its way for long.
+        // Only a live process knows this instance's number; anything else may have been in flight for long.
         if message.body == Body::DuplicateId(instance) {
             if self.duplicate_until.is_none() {
                 self.event(ClusterEvent::DuplicateId);
@@ -170,7 +170,7 @@ impl Core {
         }
     }
 
-    /// Whether this instance may be told of a clash again.
+    /// Whether this instance may be told of a duplicate again.
     fn is_due(&mut self, instance: u64, now: Time) -> bool {
         self.duplicate_told.retain(|_, at| now.since(*at) < DUPLICATE_PAUSE_MS);
         let is_due =

@@ -1,5 +1,5 @@
-//! What cores say to each other. The transport has authenticated the sender before this is read; what stands
-//! here is checked all the same, because a forged layout would be forever.
+//! Messages between cores. The transport has authenticated the sender before this is decoded; the content is checked
+//! all the same, because a forged layout would be forever.
 
 use super::super::layout::{NewNode, StateHash};
 use super::super::membership::Peer;
@@ -20,13 +20,15 @@ pub(super) struct Message {
 pub(super) enum Body {
     /// For membership.
     Swim(Vec<u8>),
-    /// To a URL, by whoever is alone or misses somebody; by a node without a layout, to be taken in.
+    /// An announcement to a URL, by a node that is alone or misses a member; by a node without a layout, a request to
+    /// join.
     Announce(NewNode),
-    /// The answer to a hello of a member. A refusal is no message: nothing is sent to where a stranger says it is.
+    /// The acknowledgement of a member's announcement. A refusal is no message: nothing is sent to the URL that a
+    /// stranger names.
     AnnounceAck,
     /// The sender's layout, to be merged.
     Layout(Vec<u8>),
-    /// To a process of which another life, no earlier one, is seen as well: that life.
+    /// To a process of which another instance, no earlier one, is seen as well: that instance.
     DuplicateSeen(Peer),
     /// To a process with the sender's own id: the instance that the sender has seen. Only a live one knows it.
     DuplicateId(u64),

@@ -1,13 +1,13 @@
-//! The core of one node: membership, layout and what this node says of itself, driven by inputs.
+//! The cluster core of one node: membership, layout and what this node publishes of itself, driven by inputs.
 //!
-//! Its caller hands in messages, facts and the time, and after **every** call drains [`Core::poll`] until it is
+//! Its caller hands in messages, events and the time. After **every** call it drains [`Core::poll`] until that is
 //! empty; at [`Core::next_deadline`] it hands in [`Input::Tick`].
 //!
-//! # Durable before said
+//! # Durable before published
 //!
-//! What a node has published of itself binds it: others may promote a version on its word. So a layout is
-//! handed out to be kept ([`Action::Persist`]), and only when that is confirmed do views and messages show it.
-//! A node that forgot a promise could take a copy under a layout that the others have left.
+//! A node is bound by what it has published of itself: others may promote a version on it. So a layout is first handed
+//! out to be persisted ([`Action::Persist`]), and only when that is confirmed do views and messages show it. A node
+//! that forgot an acknowledgement could take a copy under a layout that the others have left.
 
 mod gossip;
 mod interface;
@@ -51,17 +51,17 @@ pub struct Core {
     pending: Option<(u64, DurableLayout)>,
     sequence: u64,
     retry_at: Option<Time>,
-    /// Layouts that `working` contains, each with its next, oldest first.
+    /// Layouts that `working` contains, each with the hash of its staged version, oldest first.
     known: VecDeque<(LayoutHash, SyncHash)>,
     alive: BTreeSet<NodeId>,
     /// Since when each other member answers, or does not.
     changed: BTreeMap<NodeId, Time>,
     needs_operator: BTreeSet<NodeId>,
     duplicate_until: Option<Time>,
-    /// The latest life that was heard of each other node.
+    /// The latest instance that was heard of each other node.
     instances: BTreeMap<NodeId, Peer>,
     duplicate_told: BTreeMap<u64, Time>,
-    /// What those whom this node asked said last, while none of its own cluster answers; or that it was removed.
+    /// The last refusal by a node that this one asked, while no member answers; or that this node was removed.
     join_refused: Option<JoinRefusal>,
     /// Another node holds the name or URL that this one's configuration gives it.
     claim_taken: Option<Taken>,
@@ -86,13 +86,13 @@ struct DurableLayout {
     compiled: CompiledLayout,
 }
 
-/// Between rounds of hellos to members that do not answer: one that is back is seen within 5 s.
+/// Between rounds of announcements to members that do not answer: one that is back is seen within 5 s.
 const ANNOUNCE_MS: u64 = 2_000;
-/// Between decisions on members that are away for long.
+/// Between decisions on members that are down for long.
 const MARK_OUT_MS: u64 = 5_000;
-/// How long a clash of ids is believed after the last word of it.
+/// How long a duplicate node id is believed after the last message of it.
 const DUPLICATE_MS: u64 = 60_000;
-/// Between two words of it to the same process.
+/// Between two messages of it to the same process.
 const DUPLICATE_PAUSE_MS: u64 = 10_000;
 /// Layouts that are remembered to be contained in this one: changes come seconds apart, requests end within one.
 const KNOWN_MAX: usize = 64;
@@ -159,7 +159,7 @@ impl Core {
                 }
             }
             Input::Synced(hash) => {
-                // A word about another version than the one that is shown came too late.
+                // The message was about another version than the durable one, and came too late.
                 if self.durable.as_ref().is_some_and(|durable| durable.staged == hash) {
                     self.publish(|published| published.synced_to = Some(hash));
                 }
@@ -195,7 +195,7 @@ impl Core {
     /// When to hand in [`Input::Tick`] at the latest.
     pub fn next_deadline(&self) -> Time {
         let soon = [Some(self.announce_at), Some(self.mark_out_at), self.retry_at, self.duplicate_until];
-        let own = soon.into_iter().flatten().min().expect("hellos never end");
+        let own = soon.into_iter().flatten().min().expect("announcements never end");
         self.membership.next_deadline().map_or(own, |due| due.min(own))
     }
 
@@ -441,8 +441,8 @@ impl DurableLayout {
         Self { state, staged, known, since, compiled, layout }
     }
 
-    /// Those layouts whose next is a version of this one. A next that was only passed through is not, and may be
-    /// promoted yet, by members that have not left it.
+    /// The known layouts whose staged version is a version of this one. A staged version that was only passed through
+    /// is not, and may yet be promoted by members that have not left it.
     fn known_by_its_versions(&self) -> BTreeSet<LayoutHash> {
         let known = self.known.iter().filter(|(_, staged)| self.compiled.has_version(*staged));
         known.map(|(hash, _)| *hash).collect()

@@ -273,7 +273,7 @@ fn a_node_that_was_stopped_for_three_seconds_was_never_down() {
         world.stations[2].is_stopped = true;
         world.run(3_000);
         if turn % 2 == 0 {
-            // The others gave up their letters, and do not repeat what they have said often enough.
+            // The others gave up their messages, and do not repeat what they have said often enough.
             world.stations[2].inbox.clear();
         }
         world.resume(2);

@@ -1,4 +1,5 @@
-//! What a node's configuration says of what the layout rules. It was the first word; the layout's is the last.
+//! Bootstrap settings: keys of the configuration that count only until the layout has a value for them. A later
+//! difference is configuration drift.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use super::Layout;
 use super::register::{Rank, Register};
 use crate::cluster::node::{Label, NodeId, Weight};
 
-/// What a configuration says, as far as it says it itself: a default is nobody's word.
+/// The bootstrap settings that the configuration sets itself; defaults are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootstrapSettings {
     /// `node.zone`.
@@ -21,7 +22,7 @@ pub struct BootstrapSettings {
     pub min_replication: Option<u8>,
 }
 
-/// A key that says something else than the layout. Prints as a sentence.
+/// A key whose configured value differs from the layout. Prints as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigurationDrift {
     key: &'static str,
@@ -30,7 +31,7 @@ pub struct ConfigurationDrift {
 }
 
 impl BootstrapSettings {
-    /// What of it is not so in `layout`, by its newest version.
+    /// The keys that differ from `layout`, by its staged version.
     pub fn drift(&self, layout: &Layout, node: NodeId) -> Vec<ConfigurationDrift> {
         let entry = layout.staged.members.get(&node);
         let about = layout.nodes.get(&node);

@@ -1,13 +1,13 @@
 //! Who holds a name and a URL: one id each, until that id is removed or takes another.
 //!
-//! A node that asks to be taken in is refused when another holds its name or URL ([`Layout::edit`]). But two sides
-//! of a cut may each take one in, and the two meet when the layouts are merged. Then the layout itself decides, by
-//! a pure function of the merged registers: so all members decide alike, in whatever order they merged. Claims
-//! are looked at in the order of (latest lamport of name and URL, id); each stands unless an earlier one that
-//! stands has the same name or URL. The first claim of all always stands, so a name never belongs to nobody.
+//! The join of a node is refused when another id holds its name or URL ([`Layout::edit`]). But two sides of a cut may
+//! each accept one, and the two layouts are merged later. Then the layout itself decides, by a pure function of the
+//! merged registers: so all members decide alike, in whatever order they merged. Claims are ordered by (latest lamport
+//! of name and URL, id). Each is valid unless an earlier valid one has the same name or URL. The first claim is always
+//! valid, so a name always has a holder.
 //!
-//! A node whose claim does not stand keeps its images and its place in the versions that count already. It owns nothing
-//! from the next version on, takes no copies, and comes back by itself when its claim stands.
+//! A node whose claim is refused keeps its images and its place in the current versions. It owns nothing from the
+//! staged version on, takes no copies, and comes back by itself when its claim is valid.
 
 use std::collections::BTreeMap;
 

@@ -1,25 +1,24 @@
 //! Who owns what: a replicated layout that all members edit and merge, and that converges without a leader.
 //!
 //! Every value is a register of its own in which the last writer wins (a lamport clock, then the writer's id);
-//! `Removed` beats every other role forever. Edits touch the version **next**. It becomes **now** in two steps: when
-//! every member that is counted on has said "synced to this hash", it is **offered**; whoever knows of that says
-//! "agreed", and when all have, it is promoted. Writes, reads, absence and the deletion of excess go by the owners
-//! in all versions: now, what was offered and is not contained in now, and next.
+//! `Removed` beats every other role forever. Edits touch the **staged** version. It becomes **current** in two phases.
+//! When every member that is counted on has published "synced to this hash", the version is **proposed**. Members that
+//! hear of the proposal publish it as **acknowledged**; when all have, it is promoted. Writes, reads, absence and
+//! trimming go by the owners in all versions: current, proposed (unless contained in current), and staged.
 //!
 //! # Why two views never disagree on what is stored where
 //!
-//! * A member's own next only grows (it is kept durably before anything is said of it), and it publishes one
-//!   hash at a time. So if two versions were ever promoted, a member that agreed to both held one after the
-//!   other: one contains the other, and merging takes the larger. Nothing is promoted from a stale view,
-//!   because the hash that all agreed to must be the hash of the very version that is promoted.
-//! * A member may edit next and be cut off while others promote the version that it agreed to. It has that version
-//!   among those that were offered, and goes by it until it hears of a promotion that contains it, or until
-//!   another is offered: then every member has said that it is in sync with that one, and what any of them had
-//!   promoted before has come with its word.
-//! * Only where two versions had no common member (clusters that were founded apart and then met, or removals
-//!   forced on both sides of a cut) is neither the larger. Then **both** stay: `current` is a set of versions of
-//!   which none contains another, each an owner of what was written under it, until the next promotion. So is
-//!   `proposed`.
+//! * A member's own staged version only grows: it is persisted before anything is published of it, and the member
+//!   publishes one hash at a time. So if two versions were ever promoted, a member that acknowledged both held one
+//!   after the other: one contains the other, and merging takes the larger. Nothing is promoted from a stale view,
+//!   because the hash that all acknowledged must be the hash of the very version that is promoted.
+//! * A member may edit the staged version and be cut off while others promote the version that it acknowledged. It
+//!   keeps that version among the proposed ones and goes by it until it hears of a promotion that contains it, or of
+//!   another proposal. For another proposal every member has published that it is in sync, and what any of them had
+//!   promoted before came with that.
+//! * Only where two versions had no common member (clusters that were founded apart and then met, or removals forced on
+//!   both sides of a cut) is neither the larger. Then **both** stay: `current` is a set of versions of which none
+//!   contains another. Each has owners of what was written under it, until the next promotion. So is `proposed`.
 //!
 //! Name, URL and `writable` of a node are no part of a version: they take effect at once and move nothing. A name and a
 //! URL belong to one id; the module `claim` says which one where two have it.
@@ -67,7 +66,7 @@ pub struct Layout {
     pub(in crate::cluster) nodes: BTreeMap<NodeId, NodeRecord>,
 }
 
-/// What is known of a node beside its part in the versions.
+/// A node's registers that are no part of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cluster) struct NodeRecord {
     pub(in crate::cluster) name: Register<Label>,
@@ -76,12 +75,12 @@ pub(in crate::cluster) struct NodeRecord {
     pub(in crate::cluster) published: Register<Published>,
 }
 
-/// What a member says of itself, and only it.
+/// What a member publishes of itself; no other member writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Published {
-    /// All its slots hold what they should under the next version of this hash.
+    /// All its slots hold what they should under the staged version of this hash.
     pub synced_to: Option<SyncHash>,
-    /// It goes by the version of this hash until that is now, or another is offered.
+    /// It acknowledged the version of this hash, and goes by it until that is current or another is proposed.
     pub acknowledged: Option<SyncHash>,
     /// Whether it holds any image: while nobody does, nothing has to be moved.
     pub holds_images: bool,
@@ -103,7 +102,7 @@ pub enum MergeError {
 impl Layout {
     /// Nodes that a cluster may ever have had.
     pub const NODES_MAX: usize = 1024;
-    /// Histories that may meet before a promotion makes them one.
+    /// Current versions that may meet before a promotion makes them one.
     pub const HISTORIES_MAX: usize = 4;
 
     /// The layout of a cluster of one, which is in sync with itself.
@@ -167,8 +166,8 @@ impl Layout {
         Ok(changed)
     }
 
-    /// Takes next as far as the members' words allow, and adds this member's own: offered, agreed to, the only now.
-    /// Says whether anything changed.
+    /// Advances the staged version as far as all members have published: to proposed, acknowledged by this member, the
+    /// only current. Says whether anything changed.
     pub fn advance(&mut self, this: NodeId) -> bool {
         if self.is_settled() {
             return false;
@@ -191,7 +190,7 @@ impl Layout {
         changed
     }
 
-    /// Whether this holds for every member that next counts on. A version without any is promoted by nobody's word.
+    /// Whether this holds for every member that the staged version counts on. A version without any is never promoted.
     fn have_all_published(&self, is_said: impl Fn(&Published) -> bool) -> bool {
         let mut counted = self.staged.counted_on().peekable();
         let has_said =
@@ -199,7 +198,7 @@ impl Layout {
         counted.peek().is_some() && counted.all(has_said)
     }
 
-    /// Whether there is nothing to change: next is the only now.
+    /// Whether there is nothing to change: the staged version is the only current one.
     pub fn is_settled(&self) -> bool {
         self.current.len() == 1 && self.current[0] == self.staged
     }
@@ -215,7 +214,7 @@ impl Layout {
         self.nodes.get(&node)?.published.value().synced_to
     }
 
-    /// Every version that decides who owns what: all of now, all that was offered, then next.
+    /// Every version that decides who owns what: all current, all proposed, then the staged one.
     pub(in crate::cluster) fn versions(&self) -> impl Iterator<Item = &LayoutVersion> {
         let proposed = self.proposed.iter().filter(|version| **version != self.staged);
         self.current.iter().chain(proposed).chain([&self.staged])
@@ -260,7 +259,7 @@ impl Layout {
         is_new
     }
 
-    /// Adds a version that was offered unless one of these or of now contains it.
+    /// Adds a proposed version unless another proposed or current one contains it.
     fn propose(&mut self, version: &LayoutVersion) -> bool {
         !self.current.iter().any(|mine| version.is_within(mine)) && add_largest(&mut self.proposed, version)
     }
@@ -283,7 +282,7 @@ fn add_largest(versions: &mut Vec<LayoutVersion>, version: &LayoutVersion) -> bo
     }
     versions.retain(|mine| !mine.is_within(version));
     versions.push(version.clone());
-    // The order of a set must not depend on who met whom first.
+    // The order of a set must not depend on the order of merges.
     versions.sort();
     true
 }

@@ -1,4 +1,4 @@
-//! Scenes for the tests of this room: versions and layouts of members with small numbers for ids.
+//! Layout versions and layouts for the tests of this module: members with small numbers for ids.
 
 use std::collections::BTreeMap;
 
@@ -79,7 +79,7 @@ pub(in crate::cluster) fn layout(zones: &[usize], copies: Copies) -> Layout {
     layout
 }
 
-/// Every member that is counted on publishes that it is in sync, and next becomes now.
+/// Every member that is counted on publishes that it is in sync, and the staged version becomes current.
 pub(in crate::cluster) fn settle(layout: &mut Layout) {
     let hash = Some(layout.staged.sync_hash());
     let members: Vec<_> = layout.staged.counted_on().collect();
@@ -90,7 +90,7 @@ pub(in crate::cluster) fn settle(layout: &mut Layout) {
     members.into_iter().for_each(|node| _ = layout.advance(node));
 }
 
-/// The same for nodes of any ids, for scenes of other rooms.
+/// The same for nodes of any ids, for tests of other modules.
 pub(crate) fn layout_of(nodes: &[(NodeId, NewNode)], copies: Copies) -> Layout {
     let (first, about) = &nodes[0];
     let mut layout = Layout::found(*first, about, copies);

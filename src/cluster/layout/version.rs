@@ -36,7 +36,7 @@ pub struct SyncHash(pub(in crate::cluster) [u8; 16]);
 /// version with it is promoted only when all others have been brought in order since, with what they were owed.
 pub(in crate::cluster) type StoreId = u64;
 
-/// One of the layout's versions: who owns what, as it is or is to become.
+/// A layout version: who owns what, as it is or is to become.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cluster) struct LayoutVersion {
     pub(in crate::cluster) members: BTreeMap<NodeId, MemberEntry>,

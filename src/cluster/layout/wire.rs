@@ -1,4 +1,4 @@
-//! The layout in bytes. What is read obeys every bound and invariant that the rest of the room relies on.
+//! The layout in bytes. What is read obeys every bound and invariant that the rest of the module relies on.
 
 use std::collections::BTreeMap;
 
@@ -53,8 +53,8 @@ pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> 
     if is_sound(&layout) { Ok(layout) } else { Err(Malformed) }
 }
 
-/// Now is never empty, and what was offered is not within it; both are sorted, of versions that do not contain each
-/// other and lie within next; and every member is known.
+/// `current` is never empty, and no proposed version is within it. Both are sorted, of versions that do not contain
+/// each other and lie within the staged one; and every member is known.
 fn is_sound(layout: &Layout) -> bool {
     let are_apart = |versions: &[LayoutVersion]| {
         let is_apart = |at: usize| {

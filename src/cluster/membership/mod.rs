@@ -1,9 +1,9 @@
 //! Who answers: SWIM, by the crate foca, with its timers kept here.
 //!
-//! Each member asks one other in turn every second. Who does not answer, directly or through three others, is
-//! suspected, and has three seconds to object; then it is down. A node that hears it was called down comes back
-//! at once under a renewed identity. Messages are carried by the caller, and timers fire when it says that
-//! their time has come.
+//! Each member probes one other in turn every second. A member that does not answer, directly or through three others,
+//! is suspected, and has three seconds to refute; then it is down. A node that hears it was called down comes back at
+//! once with a higher incarnation. Messages are carried by the caller, and timers fire when the caller says that their
+//! time has come.
 //!
 //! Liveness routes requests. It never moves ownership, and never lowers what an answer needs.
 
@@ -57,7 +57,7 @@ impl Membership {
         }
     }
 
-    /// The life of this node as the others should know it; renewed when they called it down.
+    /// This node as the others should know it; its incarnation rises when they called it down.
     pub(in crate::cluster) fn this(&self) -> &Peer {
         self.foca.identity()
     }
@@ -68,13 +68,13 @@ impl Membership {
         self.foca.iter_members().map(|member| member.id().node).filter(|node| *node != this).collect()
     }
 
-    /// The present life of a node that answers.
+    /// The present instance of a node that answers.
     pub(in crate::cluster) fn peer(&self, node: NodeId) -> Option<&Peer> {
         self.foca.iter_members().map(Member::id).find(|peer| peer.node == node)
     }
 
-    /// Takes a message of `from`. What it says of nodes that are not known is left out: so nobody is asked who is no
-    /// member, and there are never more entries than a layout has nodes.
+    /// Handles a message of `from`. News of nodes that are not known is left out: so only members are probed, and there
+    /// are never more entries than a layout has nodes.
     pub(in crate::cluster) fn receive(
         &mut self,
         from: NodeId,
@@ -94,7 +94,7 @@ impl Membership {
         }
     }
 
-    /// A node was met outside of membership: it becomes a member, or hears that it is thought down.
+    /// A node was announced outside of membership: it becomes a member, or hears that it is thought down.
     pub(in crate::cluster) fn announce(&mut self, peer: &Peer, now: Time) {
         let update = Member::alive(peer.clone());
         // Only encoding can fail, and identities are bounded.
@@ -140,11 +140,11 @@ impl Membership {
         sends.map(|(to, bytes)| (to, bytes.to_vec())).collect()
     }
 
-    /// Tells the others that this node is there, for they may suspect it: what they said of that while it was stopped
-    /// they have stopped repeating by now, so that it would hear only that it is down.
+    /// Refutes a suspicion that the others may have. They spread it while this node was stopped and have stopped
+    /// repeating it by now, so this node would hear only that it is down.
     fn refute(&mut self, now: Time) {
         self.incarnation = self.incarnation.saturating_add(REFUTATIONS_MAX);
-        // As if it had heard a suspicion of a life that is later than any: it answers with one that is later still.
+        // As if it had heard a suspicion of the latest incarnation: it answers with a later one.
         let suspicion = Member::new(self.this().clone(), self.incarnation, State::Suspect);
         _ = self.foca.apply_many(std::iter::once(suspicion), true, &mut self.runtime);
         self.after(now);
@@ -187,9 +187,9 @@ fn config(size: usize) -> Config {
         remove_down_after: Some(Duration::from_secs(24 * 60 * 60)),
         max_packet_size: NonZeroUsize::new(MESSAGE_BYTES_MAX).expect("some"),
         notify_down_members: true,
-        // Push-pull: the whole roster from one member.
+        // Push-pull: the whole member list from one member.
         periodic_announce: periodic(30_000, 1),
-        // The core says hello to members that are down, by their URLs in the layout.
+        // The core announces itself to members that are down, by their URLs in the layout.
         periodic_announce_to_down_members: None,
         periodic_gossip: periodic(500, 3),
     }

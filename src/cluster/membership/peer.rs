@@ -1,16 +1,16 @@
-//! Who a running node is to the others: its id, where it is, and which of its lives this is.
+//! Who a running node is to the others: its id, its URL, its process instance and its incarnation.
 
 use super::super::node::{NodeId, NodeUrl};
 use super::super::wire::{Malformed, Reader, Writer};
 
-/// One life of a node, as membership knows it.
+/// One instance of a node, as membership knows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer {
-    /// Whose life.
+    /// Of which node.
     pub node: NodeId,
     /// Counts the starts of the process; kept durably, raised before anything is sent.
     pub generation: u64,
-    /// Counts how often this life was wrongly called down and came back.
+    /// SWIM's incarnation: counts how often this instance refuted that it was down.
     pub incarnation: u32,
     /// Random for each start: two processes with one id differ in it.
     pub instance: u64,
@@ -19,7 +19,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Whether this life is later than another of the same node.
+    /// Whether this instance or incarnation is later than another of the same node.
     fn is_later_than(&self, other: &Self) -> bool {
         let age = |peer: &Self| (peer.generation, peer.incarnation, peer.instance);
         age(self) > age(other)

@@ -137,7 +137,7 @@ impl Placement {
     }
 }
 
-/// When and in which standing a node arrives at a slot; the least is the best. Ties go by node id.
+/// In which tier and when a node arrives at a slot; the least is the best. Ties go by node id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Arrival {
     tier: OwnerTier,

@@ -8,7 +8,7 @@ use super::super::node::NodeId;
 use super::super::placement::Placement;
 use super::Member;
 
-/// What a layout alone says of a node's views: worked out once, for who answers changes far more often.
+/// What a view takes from the layout alone. It is compiled once for each layout, for liveness changes far more often.
 #[derive(Clone, Debug)]
 pub(in crate::cluster) struct CompiledLayout {
     pub(super) this: NodeId,

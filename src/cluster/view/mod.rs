@@ -1,4 +1,4 @@
-//! What one node believes of the cluster at one moment: made by the core, published, never changed.
+//! One node's view of the cluster at one moment: made by the core, published, never changed.
 //!
 //! Every rule takes a view as an argument. Two nodes may hold different ones for a while; the rules are such
 //! that this costs availability, never an image.
@@ -23,7 +23,8 @@ pub struct View {
     hash: LayoutHash,
     /// When this node took over this layout.
     since: Time,
-    /// Versions of now, those that were offered, then next where it differs; never empty once the node has a layout.
+    /// The current versions, the proposed ones, then the staged one where it differs; never empty once the node has a
+    /// layout.
     versions: Arc<[CompiledVersion]>,
     members: BTreeMap<NodeId, Member>,
     known: BTreeSet<LayoutHash>,
@@ -44,7 +45,7 @@ pub struct Member {
     pub zone: Label,
     /// Its share.
     pub weight: Weight,
-    /// The layout's word, as shown to people.
+    /// The role in the layout, as shown to people.
     pub role: Role,
     /// Whether it answers, as far as this node can tell. This node itself always does.
     pub alive: bool,
@@ -67,7 +68,7 @@ pub enum Writes {
     Removed,
 }
 
-/// What a view is made of beside the layout.
+/// The part of a view that is local to a node, beside the layout.
 #[derive(Clone, Debug)]
 pub struct LocalState {
     /// The node whose view it is.
@@ -76,7 +77,7 @@ pub struct LocalState {
     pub since: Time,
     /// Who answers.
     pub alive: BTreeSet<NodeId>,
-    /// Hashes of layouts that this one contains and whose next is one of its versions.
+    /// Hashes of layouts that this one contains and whose staged version is one of its versions.
     pub known: BTreeSet<LayoutHash>,
     /// Whether it may take uploads and copies.
     pub writes: Writes,
@@ -165,8 +166,8 @@ impl View {
         self.members.get(&node).is_some_and(|member| member.alive)
     }
 
-    /// Whether the layout of this hash is contained in this one and its next is a version here: a copy that was taken
-    /// under it counts. Else the layouts have to be merged first, or the other has to go on.
+    /// Whether the layout of this hash is contained in this one and its staged version is a version here: a copy that
+    /// was taken under it counts. Else the layouts have to be merged first, or the other has to advance.
     pub fn knows(&self, hash: LayoutHash) -> bool {
         self.known.contains(&hash)
     }
@@ -176,24 +177,24 @@ impl View {
         self.synced_to
     }
 
-    /// The word that this node's "no such file" carries. None of a node that does not belong to its cluster; and none
-    /// after its store was emptied, until everybody has come in sync since: beside its own slots it may have held
-    /// copies for owners that did not take theirs.
+    /// The hash that this node's "no such file" carries. None of a node that does not belong to its cluster; and none
+    /// after its store was emptied, until every member has synced since: beside its own slots it may have held hinted
+    /// replicas.
     pub fn trusted_to(&self) -> Option<SyncHash> {
         self.synced_to.filter(|_| self.is_trusted && self.is_joined())
     }
 
-    /// The version that is to become the only one; `None` without a layout.
+    /// The hash of the staged version; `None` without a layout.
     pub fn staged_version(&self) -> Option<SyncHash> {
         self.versions.last().map(|version| version.hash)
     }
 
-    /// Whether no member has said that it holds an image: then there is nothing to get in sync with.
+    /// Whether no member has published that it holds an image: then there is nothing to sync.
     pub fn holds_nothing(&self) -> bool {
         self.holds_nothing
     }
 
-    /// Whether a member has to be in sync before next becomes now.
+    /// Whether a member has to be in sync before the staged version becomes current.
     pub fn is_counted_on(&self, node: NodeId) -> bool {
         self.versions.iter().any(|version| version.counted_on.contains(&node))
     }
@@ -203,7 +204,7 @@ impl View {
         self.versions.iter().any(|version| version.hash == hash)
     }
 
-    /// The owners of an id in each version: now, what was offered, then next where it differs.
+    /// The owners of an id in each version: current, proposed, then staged where it differs.
     pub fn owners_by_version(&self, id: &ObjectId) -> Vec<Vec<NodeId>> {
         self.versions.iter().map(|version| version.placement.owners(Slot::of(id))).collect()
     }
@@ -221,7 +222,7 @@ impl View {
     /// Everybody that may be asked to hold a copy instead of an owner, the best first.
     pub fn fallbacks(&self, id: &ObjectId) -> Vec<NodeId> {
         let owners = self.owners(id);
-        // Next first: what it places elsewhere would have to move.
+        // The staged version first: what it places elsewhere would have to move.
         let order = self.versions.iter().rev().flat_map(|version| version.placement.order(Slot::of(id)));
         let mut all = each_once(order);
         all.retain(|node| !owners.contains(node));
