@@ -17,9 +17,9 @@ impl std::error::Error for Malformed {}
 
 /// A message being written.
 #[derive(Debug, Default)]
-pub(in crate::cluster) struct Writer(Vec<u8>);
+pub(in crate::cluster) struct WireWriter(Vec<u8>);
 
-impl Writer {
+impl WireWriter {
     pub(in crate::cluster) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -61,9 +61,9 @@ impl Writer {
 
 /// A message being read, from its front.
 #[derive(Clone, Debug)]
-pub(in crate::cluster) struct Reader<'a>(&'a [u8]);
+pub(in crate::cluster) struct WireReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> WireReader<'a> {
     pub(in crate::cluster) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }

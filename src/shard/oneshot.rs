@@ -8,14 +8,14 @@ use std::task::{Context, Poll, Waker};
 
 /// The giving end.
 #[derive(Debug)]
-pub struct Sender<T>(Rc<RefCell<State<T>>>);
+pub struct Sender<T>(Rc<RefCell<ChannelState<T>>>);
 
 /// The taking end: a future of the value, or of `None` when the sender was dropped without one.
 #[derive(Debug)]
-pub struct Receiver<T>(Rc<RefCell<State<T>>>);
+pub struct Receiver<T>(Rc<RefCell<ChannelState<T>>>);
 
 #[derive(Debug)]
-struct State<T> {
+struct ChannelState<T> {
     value: Option<T>,
     waker: Option<Waker>,
     closed: bool,
@@ -23,7 +23,7 @@ struct State<T> {
 
 /// A connected pair.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let state = Rc::new(RefCell::new(State { value: None, waker: None, closed: false }));
+    let state = Rc::new(RefCell::new(ChannelState { value: None, waker: None, closed: false }));
     (Sender(Rc::clone(&state)), Receiver(state))
 }
 

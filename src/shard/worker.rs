@@ -127,7 +127,7 @@ pub struct CachedFile {
 }
 
 /// The samples that a job began with: themselves, if they are not kept yet.
-type Samples = (CachedFile, Option<Vec<u8>>);
+type DecodedSamples = (CachedFile, Option<Vec<u8>>);
 
 /// The shard has ended.
 struct ShardGone;
@@ -228,7 +228,12 @@ impl ResizeWorker {
     }
 
     /// Writes what a job has made and the samples that it has left. Nobody waits for either: the answer is given.
-    fn keep(&self, job: &ResizeJob, new: Option<Bytes>, samples: Option<Samples>) -> Result<(), ShardGone> {
+    fn keep(
+        &self,
+        job: &ResizeJob,
+        new: Option<Bytes>,
+        samples: Option<DecodedSamples>,
+    ) -> Result<(), ShardGone> {
         let Some(bytes) = new else { return Ok(()) };
         let started = Instant::now();
         let ResizeJob { number, id, key, format, .. } = *job;
@@ -280,7 +285,7 @@ impl ResizeWorker {
     }
 
     /// What the job has made, and the samples that it began with.
-    fn make(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Option<Samples>), ResizeError> {
+    fn make(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Option<DecodedSamples>), ResizeError> {
         let started = Instant::now();
         self.wanted(job)?;
         let small = facts::recipe();
@@ -325,7 +330,7 @@ impl ResizeWorker {
     }
 
     /// What the samples are called that the job begins with, and the samples if they are kept.
-    fn kept(&self, job: &ResizeJob, prepared: &Prepared<'_>) -> Option<Samples> {
+    fn kept(&self, job: &ResizeJob, prepared: &Prepared<'_>) -> Option<DecodedSamples> {
         let (scales, length) = prepared.samples()?;
         let key = intermediate::key(&job.id, &scales);
         // A cache that cannot be read is a miss.

@@ -4,7 +4,7 @@
 use super::super::layout::{NewNode, StateHash};
 use super::super::membership::Peer;
 use super::super::node::{Label, NodeUrl, Weight};
-use super::super::wire::{Malformed, Reader, Writer};
+use super::super::wire::{Malformed, WireReader, WireWriter};
 
 /// A message with its sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ const VERSION: u8 = 1;
 
 impl Message {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         writer.u8(VERSION);
         writer.text(self.cluster.as_str());
         self.from.write(&mut writer);
@@ -65,7 +65,7 @@ impl Message {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = WireReader::new(bytes);
         if reader.u8()? != VERSION {
             return Err(Malformed);
         }
@@ -92,7 +92,7 @@ impl Message {
     }
 }
 
-fn tagged(writer: &mut Writer, tag: u8, bytes: &[u8]) {
+fn tagged(writer: &mut WireWriter, tag: u8, bytes: &[u8]) {
     writer.u8(tag);
     writer.bytes(bytes);
 }

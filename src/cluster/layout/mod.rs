@@ -39,7 +39,7 @@ pub(crate) mod tests_support;
 use std::collections::BTreeMap;
 
 use super::node::{Label, NodeId, NodeUrl};
-use super::wire::{Malformed, Reader, Writer};
+use super::wire::{Malformed, WireReader, WireWriter};
 pub use bootstrap::{BootstrapSettings, ConfigurationDrift};
 pub use claim::Taken;
 pub use edit::{Edit, EditError, NewNode};
@@ -222,7 +222,7 @@ impl Layout {
 
     /// The hash of all versions.
     pub fn hash(&self) -> LayoutHash {
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         self.versions().for_each(|version| wire::write_layout_version(&mut writer, version));
         LayoutHash(digest(&writer.into_bytes()))
     }
@@ -234,7 +234,7 @@ impl Layout {
 
     /// All of it in bytes, with a version in front.
     pub fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         wire::write_layout(&mut writer, self);
         writer.into_bytes()
     }
@@ -244,7 +244,7 @@ impl Layout {
     /// # Errors
     /// [`Malformed`] for anything else, and for what breaks a bound or an invariant.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = WireReader::new(bytes);
         let layout = wire::read_layout(&mut reader)?;
         reader.end()?;
         Ok(layout)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::super::node::{Label, NodeId, Weight};
-use super::super::wire::Writer;
+use super::super::wire::WireWriter;
 use super::register::{Rank, Register, Stamp};
 use super::wire::write_layout_version;
 
@@ -125,7 +125,7 @@ impl LayoutVersion {
     }
 
     pub(in crate::cluster) fn sync_hash(&self) -> SyncHash {
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         write_layout_version(&mut writer, self);
         SyncHash(digest(&writer.into_bytes()))
     }

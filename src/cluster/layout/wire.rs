@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
-use super::super::wire::{Malformed, Reader, Writer};
+use super::super::wire::{Malformed, WireReader, WireWriter};
 use super::edit::{LAMPORT_MAX, REPLICATION_MAX};
 use super::register::{Rank, Register, Stamp};
 use super::version::{LayoutVersion, MemberEntry, Role, SyncHash};
@@ -11,7 +11,7 @@ use super::{Layout, NodeRecord, Published};
 
 const VERSION: u8 = 1;
 
-pub(super) fn write_layout(writer: &mut Writer, layout: &Layout) {
+pub(super) fn write_layout(writer: &mut WireWriter, layout: &Layout) {
     writer.u8(VERSION);
     for versions in [&layout.current, &layout.proposed] {
         writer.count(versions.len());
@@ -28,7 +28,7 @@ pub(super) fn write_layout(writer: &mut Writer, layout: &Layout) {
     }
 }
 
-pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> {
+pub(super) fn read_layout(reader: &mut WireReader<'_>) -> Result<Layout, Malformed> {
     if reader.u8()? != VERSION {
         return Err(Malformed);
     }
@@ -44,7 +44,7 @@ pub(super) fn read_layout(reader: &mut Reader<'_>) -> Result<Layout, Malformed> 
         let known = NodeRecord {
             name: read_register(reader, |reader| Label::parse(reader.text()?))?,
             url: read_register(reader, |reader| NodeUrl::parse(reader.text()?))?,
-            writable: read_register(reader, Reader::flag)?,
+            writable: read_register(reader, WireReader::flag)?,
             published: read_register(reader, read_published)?,
         };
         insert_in_order(&mut nodes, node, known)?;
@@ -73,7 +73,7 @@ fn is_sound(layout: &Layout) -> bool {
         && layout.staged.members.keys().eq(layout.nodes.keys())
 }
 
-pub(super) fn write_layout_version(writer: &mut Writer, version: &LayoutVersion) {
+pub(super) fn write_layout_version(writer: &mut WireWriter, version: &LayoutVersion) {
     write_register(writer, &version.replication, |writer, copies| writer.u8(*copies));
     write_register(writer, &version.min_replication, |writer, copies| writer.u8(*copies));
     writer.count(version.members.len());
@@ -86,7 +86,7 @@ pub(super) fn write_layout_version(writer: &mut Writer, version: &LayoutVersion)
     }
 }
 
-fn read_layout_version(reader: &mut Reader<'_>) -> Result<LayoutVersion, Malformed> {
+fn read_layout_version(reader: &mut WireReader<'_>) -> Result<LayoutVersion, Malformed> {
     let replication = read_register(reader, read_copies)?;
     let min_replication = read_register(reader, read_copies)?;
     let mut members = BTreeMap::new();
@@ -96,7 +96,7 @@ fn read_layout_version(reader: &mut Reader<'_>) -> Result<LayoutVersion, Malform
             role: read_register(reader, |reader| role_of(reader.u8()?))?,
             weight: read_register(reader, |reader| Weight::new(reader.u32()?))?,
             zone: read_register(reader, |reader| Label::parse(reader.text()?))?,
-            store: read_register(reader, Reader::u64)?,
+            store: read_register(reader, WireReader::u64)?,
         };
         insert_in_order(&mut members, node, entry)?;
     }
@@ -113,9 +113,9 @@ fn insert_in_order<T>(map: &mut BTreeMap<NodeId, T>, node: NodeId, value: T) -> 
 }
 
 fn write_register<T: Rank + Ord + Clone>(
-    writer: &mut Writer,
+    writer: &mut WireWriter,
     register: &Register<T>,
-    write: impl FnOnce(&mut Writer, &T),
+    write: impl FnOnce(&mut WireWriter, &T),
 ) {
     writer.u64(register.stamp().lamport);
     writer.bytes(register.stamp().writer.bytes());
@@ -123,8 +123,8 @@ fn write_register<T: Rank + Ord + Clone>(
 }
 
 fn read_register<'a, T: Rank + Ord + Clone>(
-    reader: &mut Reader<'a>,
-    read: impl FnOnce(&mut Reader<'a>) -> Result<T, Malformed>,
+    reader: &mut WireReader<'a>,
+    read: impl FnOnce(&mut WireReader<'a>) -> Result<T, Malformed>,
 ) -> Result<Register<T>, Malformed> {
     let lamport = reader.u64()?;
     let writer = NodeId::from_bytes(reader.array()?);
@@ -135,12 +135,12 @@ fn read_register<'a, T: Rank + Ord + Clone>(
     Ok(Register::new(value, Stamp { lamport, writer }))
 }
 
-fn read_copies(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
+fn read_copies(reader: &mut WireReader<'_>) -> Result<u8, Malformed> {
     let copies = reader.u8()?;
     if (1..=REPLICATION_MAX).contains(&copies) { Ok(copies) } else { Err(Malformed) }
 }
 
-fn write_published(writer: &mut Writer, published: &Published) {
+fn write_published(writer: &mut WireWriter, published: &Published) {
     writer.u8(published.holds_images.into());
     for word in [published.synced_to, published.acknowledged] {
         writer.u8(word.is_some().into());
@@ -148,7 +148,7 @@ fn write_published(writer: &mut Writer, published: &Published) {
     }
 }
 
-fn read_published(reader: &mut Reader<'_>) -> Result<Published, Malformed> {
+fn read_published(reader: &mut WireReader<'_>) -> Result<Published, Malformed> {
     let holds_images = reader.flag()?;
     let mut word = || {
         let is_said = reader.flag()?;

@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut};
 use foca::{Header, Incarnation, Member, Message, State};
 
 use super::super::node::NodeId;
-use super::super::wire::{Malformed, Reader, Writer};
+use super::super::wire::{Malformed, WireReader, WireWriter};
 use super::peer::Peer;
 
 /// Writes and reads what foca sends.
@@ -70,7 +70,7 @@ impl foca::Codec<Peer> for PeerCodec {
     type Error = Malformed;
 
     fn encode_header(&mut self, header: &Header<Peer>, buffer: impl BufMut) -> Result<(), Malformed> {
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         header.src.write(&mut writer);
         writer.u16(header.src_incarnation);
         header.dst.write(&mut writer);
@@ -90,7 +90,7 @@ impl foca::Codec<Peer> for PeerCodec {
     }
 
     fn encode_member(&mut self, member: &Member<Peer>, buffer: impl BufMut) -> Result<(), Malformed> {
-        let mut writer = Writer::default();
+        let mut writer = WireWriter::default();
         member.id().write(&mut writer);
         writer.u16(member.incarnation());
         writer.u8(match member.state() {
@@ -127,17 +127,17 @@ fn put(mut buffer: impl BufMut, bytes: &[u8]) -> Result<(), Malformed> {
 
 fn take<T>(
     mut buffer: impl Buf,
-    read: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
+    read: impl FnOnce(&mut WireReader<'_>) -> Result<T, Malformed>,
 ) -> Result<T, Malformed> {
     let before = buffer.chunk().len();
-    let mut reader = Reader::new(buffer.chunk());
+    let mut reader = WireReader::new(buffer.chunk());
     let value = read(&mut reader)?;
     let used = before - reader.left();
     buffer.advance(used);
     Ok(value)
 }
 
-fn write_message(writer: &mut Writer, message: &Message<Peer>) {
+fn write_message(writer: &mut WireWriter, message: &Message<Peer>) {
     match message {
         Message::Ping(number) => numbered(writer, 0, *number),
         Message::Ack(number) => numbered(writer, 1, *number),
@@ -153,17 +153,17 @@ fn write_message(writer: &mut Writer, message: &Message<Peer>) {
     }
 }
 
-fn numbered(writer: &mut Writer, kind: u8, number: u8) {
+fn numbered(writer: &mut WireWriter, kind: u8, number: u8) {
     writer.u8(kind);
     writer.u8(number);
 }
 
-fn relayed(writer: &mut Writer, kind: u8, number: u8, peer: &Peer) {
+fn relayed(writer: &mut WireWriter, kind: u8, number: u8, peer: &Peer) {
     numbered(writer, kind, number);
     peer.write(writer);
 }
 
-fn read_message(reader: &mut Reader<'_>) -> Result<Message<Peer>, Malformed> {
+fn read_message(reader: &mut WireReader<'_>) -> Result<Message<Peer>, Malformed> {
     let kind = reader.u8()?;
     let probe_number = if kind <= 5 { reader.u8()? } else { 0 };
     Ok(match kind {

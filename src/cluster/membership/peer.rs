@@ -1,7 +1,7 @@
 //! Who a running node is to the others: its id, its URL, its process instance and its incarnation.
 
 use super::super::node::{NodeId, NodeUrl};
-use super::super::wire::{Malformed, Reader, Writer};
+use super::super::wire::{Malformed, WireReader, WireWriter};
 
 /// One instance of a node, as membership knows it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +25,7 @@ impl Peer {
         age(self) > age(other)
     }
 
-    pub(in crate::cluster) fn write(&self, writer: &mut Writer) {
+    pub(in crate::cluster) fn write(&self, writer: &mut WireWriter) {
         writer.bytes(self.node.bytes());
         writer.u64(self.generation);
         writer.u32(self.incarnation);
@@ -33,7 +33,7 @@ impl Peer {
         writer.text(self.url.as_str());
     }
 
-    pub(in crate::cluster) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+    pub(in crate::cluster) fn read(reader: &mut WireReader<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             node: NodeId::from_bytes(reader.array()?),
             generation: reader.u64()?,

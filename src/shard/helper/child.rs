@@ -14,7 +14,7 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::wire::{self, Reply, Request, Samples};
+use super::wire::{self, HelperRequest, Reply, Samples};
 use crate::image::facts;
 use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};
@@ -56,7 +56,7 @@ fn serve() -> io::Result<()> {
         std::process::exit(101);
     }));
     wire::write(&mut output, &Reply::Ready, &[])?;
-    while let Some(request) = wire::read::<Request>(&mut input)? {
+    while let Some(request) = wire::read::<HelperRequest>(&mut input)? {
         limit_memory(&request);
         let source = wire::body(&mut input, request.source_bytes, SOURCE_BYTES_MAX)?;
         let mut intermediate = match request.samples {
@@ -83,12 +83,12 @@ fn serve() -> io::Result<()> {
 /// # Errors
 /// A sentence for the caller.
 fn make(
-    request: &Request,
+    request: &HelperRequest,
     source: &[u8],
     intermediate: &mut Intermediate,
     steps: &Following,
 ) -> Result<Vec<u8>, String> {
-    let Request { dimension_max, output_pixels_max, pixels_max, frames_max, .. } = *request;
+    let HelperRequest { dimension_max, output_pixels_max, pixels_max, frames_max, .. } = *request;
     let recipe = if request.is_placeholder {
         facts::recipe()
     } else {
@@ -129,13 +129,13 @@ impl StageTimings {
 }
 
 /// What the process has now, and what the job may take: its charge and a quarter, and the source.
-fn limit_memory(request: &Request) {
+fn limit_memory(request: &HelperRequest) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
     let kilobytes = size.and_then(|size| size.trim().trim_end_matches(" kB").parse::<u64>().ok());
     // Where it is not known, a limit would be a guess.
     let Some(now) = kilobytes.map(|kilobytes| kilobytes << 10) else { return };
-    let Request { memory_bytes, source_bytes, .. } = *request;
+    let HelperRequest { memory_bytes, source_bytes, .. } = *request;
     let wanted = memory_bytes.saturating_add(memory_bytes / 4).saturating_add(source_bytes);
     let maximum = getrlimit(Resource::As).maximum;
     let current = now.saturating_add(wanted).saturating_add(SPARE_BYTES).min(maximum.unwrap_or(u64::MAX));

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use super::wire::{self, Reply, Request, Samples};
+use super::wire::{self, HelperRequest, Reply, Samples};
 use crate::image::intermediate::{self, Intermediate};
 use crate::image::step::Step;
 use crate::image::variant::Prepared;
@@ -159,7 +159,7 @@ impl Running {
             Intermediate::Wanted => (Samples::Wanted, &[][..]),
             Intermediate::Unwanted | Intermediate::Left(_) => (Samples::Unwanted, &[][..]),
         };
-        let request = Request {
+        let request = HelperRequest {
             is_placeholder,
             recipe: recipe.key(),
             dimension_max: recipe.dimension_max,

@@ -10,7 +10,7 @@ const HEAD_BYTES_MAX: u32 = 64 << 10;
 
 /// A job. Behind it: the source, then the samples if there are any.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Request {
+pub(super) struct HelperRequest {
     /// Whether the placeholder is wanted, and no variant.
     pub(super) is_placeholder: bool,
     /// The recipe's canonical text, and the two bounds that are no part of it.
