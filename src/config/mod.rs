@@ -81,7 +81,7 @@ pub struct Config {
     /// What each shard is told.
     pub shard: shard::ShardSettings,
     /// What the HTTP side is told.
-    pub http: http::Settings,
+    pub http: http::HttpSettings,
     /// How much is logged.
     pub log_level: LevelFilter,
     /// How log lines look.
@@ -169,12 +169,12 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
             cold_rate: limits.cold_rate.0,
             upload_rate: limits.upload_rate.0,
         },
-        http: http::Settings {
+        http: http::HttpSettings {
             recipe: images.recipe(),
             presets: images.presets.0,
             only_presets: images.only_presets,
             preset_overrides: access.preset_overrides.0.into_iter().map(PresetOption::into_text).collect(),
-            access: http::access::Settings {
+            access: http::access::AccessSettings {
                 upload_keys: access.upload_keys.0.into_iter().map(Secret::into_text).collect(),
                 open_uploads: access.open_uploads,
                 operator_key: access.operator_key.into_text(),

@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 
-use super::Settings;
+use super::HttpSettings;
 use super::access::client;
 use super::admission::{ConnectionPermit, PAUSE, Remote, UnprovenPeers};
 use super::body::Body;
@@ -52,7 +52,7 @@ const FINISH: Duration = Duration::from_secs(10);
 struct Server {
     shard: Rc<Shard>,
     /// As of the start: limits do not change.
-    settings: Rc<Settings>,
+    settings: Rc<HttpSettings>,
     rules: Rc<Rules>,
     all_timeouts: Rc<TimeoutRegistry>,
     poller: Rc<Poller>,
@@ -276,7 +276,7 @@ impl Connected {
                 unproven_peers: Rc::clone(&self.unproven_peers),
                 remote_end: Rc::clone(&self.remote_end),
                 peer: Rc::clone(&peer),
-                unproven: Rc::clone(self.rules.unproven()),
+                unproven_forms: Rc::clone(self.rules.unproven_forms()),
                 remote: self.remote_end.address.unwrap_or(client::NOBODY),
             };
             // hyper keeps room for it as long as the connection lives: 9 kB, most of which idle ones need not have.

@@ -36,7 +36,7 @@ pub(super) enum Endpoint {
     /// `GET|HEAD /info/{id}`
     Info(ObjectId),
     /// `GET|HEAD /images?after=ID&limit=N`
-    List(Listing),
+    List(ListRequest),
     /// `GET|HEAD /healthz`
     Health,
     /// `GET|HEAD /readyz`
@@ -62,10 +62,10 @@ pub(super) struct ImageRequest {
 
 /// Which part of the listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listing {
+pub(super) struct ListRequest {
     /// The id before the first one.
     pub(super) after: Option<ObjectId>,
-    /// 1–[`Listing::LIMIT_MAX`].
+    /// 1–[`ListRequest::LIMIT_MAX`].
     pub(super) limit: usize,
 }
 
@@ -118,7 +118,7 @@ impl Endpoint {
                 let is_answered = admission.signed || canonical == path;
                 Ok(if is_answered { Self::Info(id) } else { Self::Moved(canonical + &query) })
             }
-            Shape::List => Ok(Self::List(Listing::parse(query)?)),
+            Shape::List => Ok(Self::List(ListRequest::parse(query)?)),
             Shape::Erasure(id) => Ok(Self::Erasure(parse_id(id)?)),
             Shape::Purge(id) => Ok(Self::Purge(parse_id(id)?)),
             Shape::Health => Ok(Self::Health),
@@ -224,7 +224,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-impl Listing {
+impl ListRequest {
     const LIMIT_DEFAULT: usize = 100;
     /// A page of this many is about 150 KB.
     const LIMIT_MAX: usize = 1000;

@@ -7,7 +7,7 @@ use futures_lite::future;
 use http::{HeaderMap, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
-use super::Settings;
+use super::HttpSettings;
 use super::access::{Access, client};
 use super::admission::{ConnectionPermit, Remote, UnprovenPeers};
 use super::body::Body;
@@ -15,7 +15,7 @@ use super::cluster::Peer;
 use super::fast_path::{FastPath, Hit};
 use super::reply::Problem;
 use super::timeouts::ConnectionTimeouts;
-use super::unproven::Unproven;
+use super::unproven_forms::UnprovenForms;
 use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
@@ -27,7 +27,7 @@ use crate::telemetry::metrics::Cache;
 use crate::telemetry::occasionally::Occasionally;
 
 /// An answer, and where its bytes came from.
-pub(super) struct Answer {
+pub(super) struct HandlerResponse {
     pub(super) response: Response<Body>,
     pub(super) cache: Cache,
     /// Set where the memory tier had it.
@@ -39,7 +39,7 @@ pub(super) struct Answer {
 /// What a handler works with.
 pub(super) struct Context {
     pub(super) shard: Rc<Shard>,
-    pub(super) settings: Rc<Settings>,
+    pub(super) settings: Rc<HttpSettings>,
     pub(super) access: Rc<Access>,
     /// The number of the load that these rules come from.
     pub(super) version: u64,
@@ -53,7 +53,7 @@ pub(super) struct Context {
     /// What the other end has proven to be.
     pub(super) peer: Peer,
     /// Forms of this shard that have shown no key yet.
-    pub(super) unproven: Rc<Unproven>,
+    pub(super) unproven_forms: Rc<UnprovenForms>,
     /// The other end of the connection: a client, or a proxy.
     pub(super) remote: IpAddr,
 }
@@ -80,13 +80,13 @@ impl BodyState {
     }
 }
 
-impl From<Response<Body>> for Answer {
+impl From<Response<Body>> for HandlerResponse {
     fn from(response: Response<Body>) -> Self {
         Self { response, cache: Cache::None, hit: None, timings: StageTimings::default() }
     }
 }
 
-impl From<Problem> for Answer {
+impl From<Problem> for HandlerResponse {
     fn from(problem: Problem) -> Self {
         Response::from(problem).into()
     }

@@ -25,7 +25,7 @@ use quick_cache::unsync::Cache as HeadCache;
 use super::access::cors::Verdict;
 use super::body::Body;
 use super::conditional;
-use super::framing::{Fault, Head};
+use super::framing::{FramingError, Head};
 use super::live::Rules;
 use super::reply::{self, Freshness, Problem};
 use crate::shard::cache::{CacheKey, CachedResponse};
@@ -115,7 +115,7 @@ impl FastPath {
     }
 
     /// The words for a request that is refused before hyper sees it.
-    pub(super) fn refuse(&self, fault: Fault) -> Vec<u8> {
+    pub(super) fn refuse(&self, fault: FramingError) -> Vec<u8> {
         let problem = Problem::from(fault);
         self.shard.metrics.request(Route::Other, problem.status(), Cache::None, Duration::ZERO);
         reply::closing_response(problem)
@@ -218,14 +218,18 @@ impl Weighter<Box<[u8]>, Rc<ResponseHeads>> for HeadWeigher {
     }
 }
 
-impl From<Fault> for Problem {
-    fn from(fault: Fault) -> Self {
+impl From<FramingError> for Problem {
+    fn from(fault: FramingError) -> Self {
         match fault {
-            Fault::LengthAndCoding => Self::Framing("Send Content-Length or Transfer-Encoding, not both."),
-            Fault::Lengths => Self::Framing("Send one Content-Length, a number of bytes."),
-            Fault::CodingIn10 => Self::Framing("Send a Content-Length; HTTP/1.0 has no Transfer-Encoding."),
-            Fault::Coding => Self::Coding,
-            Fault::Host => Self::Host,
+            FramingError::LengthAndCoding => {
+                Self::Framing("Send Content-Length or Transfer-Encoding, not both.")
+            }
+            FramingError::Lengths => Self::Framing("Send one Content-Length, a number of bytes."),
+            FramingError::CodingIn10 => {
+                Self::Framing("Send a Content-Length; HTTP/1.0 has no Transfer-Encoding.")
+            }
+            FramingError::Coding => Self::Coding,
+            FramingError::Host => Self::Host,
         }
     }
 }
@@ -245,7 +249,7 @@ mod tests {
 
     use super::super::cluster::tests::idle_shard;
     use super::super::conditional::Range;
-    use super::super::framing::{Begin, FIELDS_MAX};
+    use super::super::framing::{FIELDS_MAX, ParsedHead};
     use super::super::live::Live;
     use super::*;
     use crate::object::{Format, ObjectId};
@@ -272,7 +276,7 @@ mod tests {
         let text = b"GET /image/x HTTP/1.1\r\nHost: a\r\n\r\n";
         let is_answered = || {
             let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-            let Begin::Head(head) = Begin::read(text, &mut fields) else { panic!("no head") };
+            let ParsedHead::Head(head) = ParsedHead::read(text, &mut fields) else { panic!("no head") };
             fast_path.answer(&head, &mut Vec::new()).is_some()
         };
         let learn = |version| {

@@ -15,11 +15,11 @@ use http::header::CONTENT_TYPE;
 use hyper::body::{Body as _, Incoming};
 use multer::{Field, Multipart};
 
-use super::access::Refusal;
+use super::access::AccessError;
 use super::exchange::Context;
 use super::presets::Presets;
 use super::reply::Problem;
-use super::upload::{self, Gate};
+use super::upload::{self, UploadGate};
 use crate::object::Spec;
 use crate::store::spool::Spool;
 
@@ -96,7 +96,7 @@ impl Form {
     pub(super) async fn receive(
         mut self,
         context: &Context,
-        gate: &mut Gate<'_>,
+        gate: &mut UploadGate<'_>,
     ) -> Result<Received, Problem> {
         let mut image = None;
         let mut hints = Vec::new();
@@ -261,7 +261,7 @@ impl Stream for FormBytes {
 fn problem(error: &multer::Error, bytes_max: u64) -> Problem {
     let of = |error: &FormBytesError| match error {
         FormBytesError::TooLong => Problem::TooLong(bytes_max),
-        FormBytesError::Unproven => Problem::Upload(Refusal::LateKey),
+        FormBytesError::Unproven => Problem::Upload(AccessError::LateKey),
         FormBytesError::Aborted => Problem::Aborted,
     };
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);

@@ -18,7 +18,7 @@ pub(super) type Fields<'b> = [MaybeUninit<Header<'b>>; FIELDS_MAX];
 const HOST_BYTES_MAX: usize = 260;
 
 /// What stands at the beginning of some bytes.
-pub(super) enum Begin<'h, 'b> {
+pub(super) enum ParsedHead<'h, 'b> {
     /// A part of a head.
     Partial,
     /// No request.
@@ -48,7 +48,7 @@ pub(super) enum Coding {
 
 /// Why a head is refused although it can be read: two readers may see two different requests in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum FramingError {
     /// A length beside a transfer coding.
     LengthAndCoding,
     /// Lengths that differ, or one that is no number.
@@ -63,20 +63,20 @@ pub(super) enum Fault {
 
 /// Where the next byte of a connection belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum FramePosition {
     /// A request's first.
     Between,
     /// A body's, which has so many left.
     Body(u64),
     /// A chunked body's.
-    Chunks(Chunks),
+    Chunks(ChunkedPosition),
     /// Not known: hyper was given what is no request, or no body, and ends the connection.
     Lost,
 }
 
 /// Where in a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunks {
+pub(super) enum ChunkedPosition {
     /// The first digit of a size.
     Start,
     /// The digits after it; the size so far.
@@ -97,7 +97,7 @@ pub(super) enum Chunks {
     End,
 }
 
-impl<'h, 'b> Begin<'h, 'b> {
+impl<'h, 'b> ParsedHead<'h, 'b> {
     /// Reads a head from `bytes`, which begin with no empty line.
     pub(super) fn read(bytes: &'b [u8], fields: &'h mut Fields<'b>) -> Self {
         let mut request = Request::new(&mut []);
@@ -118,8 +118,8 @@ impl Head<'_, '_> {
     /// How the body is sent.
     ///
     /// # Errors
-    /// [`Fault`]: the connection ends with a refusal.
-    pub(super) fn coding(&self) -> Result<Coding, Fault> {
+    /// [`FramingError`]: the connection ends with a refusal.
+    pub(super) fn coding(&self) -> Result<Coding, FramingError> {
         let (mut hosts, mut codings, mut length) = (0_u32, 0_u32, None);
         let (mut is_host, mut is_chunked) = (true, true);
         for Header { name, value } in self.fields {
@@ -130,9 +130,9 @@ impl Head<'_, '_> {
                     is_host &= is_host_and_port(value);
                 }
                 14 if name.eq_ignore_ascii_case("content-length") => {
-                    let one = parse_length(value).ok_or(Fault::Lengths)?;
+                    let one = parse_length(value).ok_or(FramingError::Lengths)?;
                     if length.replace(one).is_some_and(|other| other != one) {
-                        return Err(Fault::Lengths);
+                        return Err(FramingError::Lengths);
                     }
                 }
                 17 if name.eq_ignore_ascii_case("transfer-encoding") => {
@@ -144,30 +144,30 @@ impl Head<'_, '_> {
         }
         let hosts_min = u32::from(self.is_11);
         if !is_host || hosts > 1 || hosts < hosts_min {
-            return Err(Fault::Host);
+            return Err(FramingError::Host);
         }
         match (codings, length) {
             (0, length) => Ok(Coding::Length(length.unwrap_or(0))),
-            (_, Some(_)) => Err(Fault::LengthAndCoding),
-            (_, None) if !self.is_11 => Err(Fault::CodingIn10),
+            (_, Some(_)) => Err(FramingError::LengthAndCoding),
+            (_, None) if !self.is_11 => Err(FramingError::CodingIn10),
             (1, None) if is_chunked => Ok(Coding::Chunks),
-            (_, None) => Err(Fault::Coding),
+            (_, None) => Err(FramingError::Coding),
         }
     }
 }
 
 impl Coding {
     /// Where the byte behind the head belongs.
-    pub(super) const fn place(self) -> Place {
+    pub(super) const fn place(self) -> FramePosition {
         match self {
-            Self::Length(0) => Place::Between,
-            Self::Length(length) => Place::Body(length),
-            Self::Chunks => Place::Chunks(Chunks::Start),
+            Self::Length(0) => FramePosition::Between,
+            Self::Length(length) => FramePosition::Body(length),
+            Self::Chunks => FramePosition::Chunks(ChunkedPosition::Start),
         }
     }
 }
 
-impl Place {
+impl FramePosition {
     /// Goes over those of `bytes` that belong to the present request; how many these are.
     pub(super) fn advance(&mut self, bytes: &[u8]) -> usize {
         match self {
@@ -182,7 +182,7 @@ impl Place {
             }
             Self::Chunks(chunks) => match chunks.advance(bytes) {
                 Some(taken) => {
-                    if *chunks == Chunks::End {
+                    if *chunks == ChunkedPosition::End {
                         *self = Self::Between;
                     }
                     taken
@@ -197,7 +197,7 @@ impl Place {
     }
 }
 
-impl Chunks {
+impl ChunkedPosition {
     /// How many of `bytes` belong to the body; `None` where they are none.
     fn advance(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
@@ -294,10 +294,10 @@ mod tests {
 
     use super::*;
 
-    fn coding(text: &str) -> Result<Coding, Fault> {
+    fn coding(text: &str) -> Result<Coding, FramingError> {
         let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-        match Begin::read(text.as_bytes(), &mut fields) {
-            Begin::Head(head) => {
+        match ParsedHead::read(text.as_bytes(), &mut fields) {
+            ParsedHead::Head(head) => {
                 assert_eq!(head.length, text.len());
                 head.coding()
             }
@@ -305,7 +305,7 @@ mod tests {
         }
     }
 
-    fn of(headers: &str) -> Result<Coding, Fault> {
+    fn of(headers: &str) -> Result<Coding, FramingError> {
         coding(&format!("POST /image HTTP/1.1\r\nHost: a\r\n{headers}\r\n"))
     }
 
@@ -318,10 +318,14 @@ mod tests {
             "Content-Length: 7\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding: gzip\r\nContent-Length: 7\r\n",
         ] {
-            assert_eq!(of(both), Err(Fault::LengthAndCoding));
+            assert_eq!(of(both), Err(FramingError::LengthAndCoding));
         }
         for lengths in ["7\r\nContent-Length: 8", "7, 7", "+7", "", "99999999999999999999999"] {
-            assert_eq!(of(&format!("Content-Length: {lengths}\r\n")), Err(Fault::Lengths), "{lengths}");
+            assert_eq!(
+                of(&format!("Content-Length: {lengths}\r\n")),
+                Err(FramingError::Lengths),
+                "{lengths}"
+            );
         }
         for coding in [
             "gzip",
@@ -331,10 +335,14 @@ mod tests {
             "",
             "chunked\r\nTransfer-Encoding: chunked",
         ] {
-            assert_eq!(of(&format!("Transfer-Encoding: {coding}\r\n")), Err(Fault::Coding), "{coding}");
+            assert_eq!(
+                of(&format!("Transfer-Encoding: {coding}\r\n")),
+                Err(FramingError::Coding),
+                "{coding}"
+            );
         }
         let old = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(coding(old), Err(Fault::CodingIn10));
+        assert_eq!(coding(old), Err(FramingError::CodingIn10));
     }
 
     #[test]
@@ -347,18 +355,18 @@ mod tests {
             assert_eq!(of("1.1", &[host]), Ok(Coding::Length(0)), "{host}");
         }
         for host in ["", "a, b", "a,b", "a b", "a/b", "u@a", "a:b", "a:1:2", "[::1", "[]", "[::1]x", ":80"] {
-            assert_eq!(of("1.1", &[host]), Err(Fault::Host), "{host}");
+            assert_eq!(of("1.1", &[host]), Err(FramingError::Host), "{host}");
         }
-        assert_eq!(of("1.1", &[&"a".repeat(300)]), Err(Fault::Host));
+        assert_eq!(of("1.1", &[&"a".repeat(300)]), Err(FramingError::Host));
         for hosts in [&[][..], &["a", "a"]] {
-            assert_eq!(of("1.1", hosts), Err(Fault::Host));
+            assert_eq!(of("1.1", hosts), Err(FramingError::Host));
         }
         assert_eq!(of("1.0", &[]), Ok(Coding::Length(0)));
-        assert_eq!(of("1.0", &["a", "b"]), Err(Fault::Host));
+        assert_eq!(of("1.0", &["a", "b"]), Err(FramingError::Host));
     }
 
     /// Goes over `bytes` in the given pieces; where the body ends, if it does.
-    fn end(bytes: &[u8], cuts: &[usize]) -> (Place, usize) {
+    fn end(bytes: &[u8], cuts: &[usize]) -> (FramePosition, usize) {
         let (mut place, mut total) = (Coding::Chunks.place(), 0);
         let mut begin = 0;
         for cut in cuts.iter().copied().chain([bytes.len()]) {
@@ -383,7 +391,7 @@ mod tests {
         ] {
             let all = [body, rest].concat();
             for cut in 0..=all.len() {
-                assert_eq!(end(&all, &[cut]), (Place::Between, body.len()), "{body:?} cut at {cut}");
+                assert_eq!(end(&all, &[cut]), (FramePosition::Between, body.len()), "{body:?} cut at {cut}");
             }
         }
     }
@@ -401,7 +409,7 @@ mod tests {
             "0;\n",
             "1 2\r\n",
         ] {
-            assert_eq!(end(body.as_bytes(), &[]).0, Place::Lost, "{body:?}");
+            assert_eq!(end(body.as_bytes(), &[]).0, FramePosition::Lost, "{body:?}");
         }
     }
 

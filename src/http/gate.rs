@@ -10,14 +10,16 @@
 
 use std::mem::{self, MaybeUninit};
 
-use super::framing::{Begin, Coding, FIELDS_MAX, Fault, Fields, Head, Place, empty_lines};
+use super::framing::{
+    Coding, FIELDS_MAX, Fields, FramePosition, FramingError, Head, ParsedHead, empty_lines,
+};
 
 /// The longest head. hyper's buffer has this length too, so that it refuses what is longer.
 pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// What to do with bytes of a connection. Each count is of those at the beginning.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<H> {
+pub(super) enum GateAction<H> {
     /// These are hyper's. With them comes whether they are a whole head of a request of HTTP/1.1 (true) or 1.0 (false),
     /// perhaps with a part of its body.
     Give(usize, Option<bool>),
@@ -28,13 +30,13 @@ pub(super) enum Step<H> {
     /// They are a part of a head.
     Wait,
     /// Refuse the request and end the connection.
-    Refuse(Fault),
+    Refuse(FramingError),
 }
 
 /// One connection's bytes.
 #[derive(Debug)]
-pub(super) struct Gate {
-    place: Place,
+pub(super) struct RequestGate {
+    place: FramePosition,
     /// From `at` on: received, but neither given nor used.
     kept: Vec<u8>,
     at: usize,
@@ -46,14 +48,21 @@ pub(super) struct Gate {
     is_over: bool,
 }
 
-impl Gate {
+impl RequestGate {
     pub(super) const fn new() -> Self {
-        Self { place: Place::Between, kept: Vec::new(), at: 0, allowed: 0, looked_at: 0, is_over: false }
+        Self {
+            place: FramePosition::Between,
+            kept: Vec::new(),
+            at: 0,
+            allowed: 0,
+            looked_at: 0,
+            is_over: false,
+        }
     }
 
     /// Whether the next byte that hyper gets is a request's first.
     pub(super) fn is_between(&self) -> bool {
-        self.place == Place::Between && self.allowed == 0
+        self.place == FramePosition::Between && self.allowed == 0
     }
 
     /// Whether nothing is kept.
@@ -78,20 +87,24 @@ impl Gate {
     }
 
     /// What to do with bytes that have just come while nothing is kept. Those that are not used must be kept.
-    pub(super) fn look<H>(&mut self, bytes: &[u8], hit: impl FnOnce(&Head<'_, '_>) -> Option<H>) -> Step<H> {
+    pub(super) fn look<H>(
+        &mut self,
+        bytes: &[u8],
+        hit: impl FnOnce(&Head<'_, '_>) -> Option<H>,
+    ) -> GateAction<H> {
         self.look_at(bytes, 0, hit)
     }
 
     /// What to do with the kept bytes. Those that are hyper's are allowed from then on.
-    pub(super) fn look_at_kept<H>(&mut self, hit: impl FnOnce(&Head<'_, '_>) -> Option<H>) -> Step<H> {
+    pub(super) fn look_at_kept<H>(&mut self, hit: impl FnOnce(&Head<'_, '_>) -> Option<H>) -> GateAction<H> {
         let kept = mem::take(&mut self.kept);
         let step = self.look_at(&kept[self.at..], self.looked_at, hit);
         self.kept = kept;
         match &step {
-            Step::Give(count, _) => (self.allowed, self.looked_at) = (*count, 0),
-            Step::Hit(count, _) | Step::Pass(count) => self.use_up(*count),
-            Step::Wait => self.looked_at = self.kept.len() - self.at,
-            Step::Refuse(_) => {}
+            GateAction::Give(count, _) => (self.allowed, self.looked_at) = (*count, 0),
+            GateAction::Hit(count, _) | GateAction::Pass(count) => self.use_up(*count),
+            GateAction::Wait => self.looked_at = self.kept.len() - self.at,
+            GateAction::Refuse(_) => {}
         }
         step
     }
@@ -135,27 +148,27 @@ impl Gate {
         bytes: &[u8],
         looked_at: usize,
         hit: impl FnOnce(&Head<'_, '_>) -> Option<H>,
-    ) -> Step<H> {
-        if self.place != Place::Between {
-            return Step::Give(self.place.advance(bytes), None);
+    ) -> GateAction<H> {
+        if self.place != FramePosition::Between {
+            return GateAction::Give(self.place.advance(bytes), None);
         }
         let empty = empty_lines(bytes);
         let text = &bytes[empty..];
         if text.is_empty() {
-            return Step::Pass(empty);
+            return GateAction::Pass(empty);
         }
         // A head ends with a line, and is found to be none line by line: between the ends of lines it is not read
         // again and again, which would cost the square of its length.
         let is_worth_reading = looked_at == 0 || memchr::memchr(b'\n', &bytes[looked_at..]).is_some();
         let mut fields: Fields<'_> = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-        let begin = if is_worth_reading { Begin::read(text, &mut fields) } else { Begin::Partial };
+        let begin = if is_worth_reading { ParsedHead::read(text, &mut fields) } else { ParsedHead::Partial };
         match begin {
-            Begin::Head(head) => self.begin(&head, &bytes[empty + head.length..], empty, hit),
-            Begin::Partial if bytes.len() < HEAD_BYTES_MAX => Step::Wait,
+            ParsedHead::Head(head) => self.begin(&head, &bytes[empty + head.length..], empty, hit),
+            ParsedHead::Partial if bytes.len() < HEAD_BYTES_MAX => GateAction::Wait,
             // hyper refuses it in its own words.
-            Begin::Partial | Begin::Unreadable => {
-                self.place = Place::Lost;
-                Step::Give(bytes.len(), None)
+            ParsedHead::Partial | ParsedHead::Unreadable => {
+                self.place = FramePosition::Lost;
+                GateAction::Give(bytes.len(), None)
             }
         }
     }
@@ -166,18 +179,18 @@ impl Gate {
         rest: &[u8],
         empty: usize,
         hit: impl FnOnce(&Head<'_, '_>) -> Option<H>,
-    ) -> Step<H> {
+    ) -> GateAction<H> {
         let coding = match head.coding() {
             Ok(coding) => coding,
-            Err(fault) => return Step::Refuse(fault),
+            Err(fault) => return GateAction::Refuse(fault),
         };
         if coding == Coding::Length(0)
             && let Some(hit) = hit(head)
         {
-            return Step::Hit(empty + head.length, hit);
+            return GateAction::Hit(empty + head.length, hit);
         }
         self.place = coding.place();
-        Step::Give(empty + head.length + self.place.advance(rest), Some(head.is_11))
+        GateAction::Give(empty + head.length + self.place.advance(rest), Some(head.is_11))
     }
 }
 
@@ -186,8 +199,8 @@ mod tests {
     use super::*;
 
     /// A connection that is answered at once: what hyper gets, request by request, and the hits among them.
-    fn run(pieces: &[&[u8]]) -> (Vec<String>, Option<Fault>) {
-        let mut gate = Gate::new();
+    fn run(pieces: &[&[u8]]) -> (Vec<String>, Option<FramingError>) {
+        let mut gate = RequestGate::new();
         let mut out: Vec<String> = Vec::new();
         let hit = |head: &Head<'_, '_>| (head.path == "/hot").then_some(());
         let put = |out: &mut Vec<String>, bytes: &[u8], is_first: bool| {
@@ -209,13 +222,13 @@ mod tests {
                 if gate.is_empty() {
                     let step = gate.look(piece, hit);
                     match &step {
-                        Step::Give(count, _) => {
+                        GateAction::Give(count, _) => {
                             put(&mut out, &piece[..*count], is_first);
                             gate.keep(&piece[*count..]);
                         }
-                        Step::Hit(count, ()) | Step::Pass(count) => gate.keep(&piece[*count..]),
-                        Step::Wait => gate.keep_part(piece),
-                        Step::Refuse(_) => {}
+                        GateAction::Hit(count, ()) | GateAction::Pass(count) => gate.keep(&piece[*count..]),
+                        GateAction::Wait => gate.keep_part(piece),
+                        GateAction::Refuse(_) => {}
                     }
                     step
                 } else {
@@ -230,8 +243,8 @@ mod tests {
                 put(&mut out, &rest, is_first);
             }
             match step {
-                Step::Hit(..) => out.push("hit".to_owned()),
-                Step::Refuse(fault) => return (out, Some(fault)),
+                GateAction::Hit(..) => out.push("hit".to_owned()),
+                GateAction::Refuse(fault) => return (out, Some(fault)),
                 _ => {}
             }
         }
@@ -256,7 +269,7 @@ mod tests {
             let pieces: Vec<_> = pieces.into_iter().filter(|piece| !piece.is_empty()).collect();
             let (given, fault) = run(&pieces);
             assert_eq!(given, expected, "{pieces:?}");
-            assert_eq!(fault, Some(Fault::LengthAndCoding));
+            assert_eq!(fault, Some(FramingError::LengthAndCoding));
         }
     }
 
@@ -303,9 +316,9 @@ mod tests {
 
     #[test]
     fn empty_lines_are_not_collected() {
-        let mut gate = Gate::new();
+        let mut gate = RequestGate::new();
         for _ in 0..10 {
-            assert_eq!(gate.look(b"\r\n\r\n", |_| None::<()>), Step::Pass(4));
+            assert_eq!(gate.look(b"\r\n\r\n", |_| None::<()>), GateAction::Pass(4));
         }
         assert!(gate.is_empty());
     }

@@ -14,7 +14,7 @@ use super::access::sign::UrlRefusal;
 use super::body::{Body, BodyChunk, EndReport};
 use super::conditional::{self, Range};
 use super::endpoint::ImageRequest;
-use super::exchange::{Answer, Context};
+use super::exchange::{Context, HandlerResponse};
 use super::fast_path::Hit;
 use super::reply::{self, Freshness, Problem, Representation};
 use super::{info, negotiate};
@@ -40,12 +40,12 @@ use crate::store::originals::{Described, Found, Original};
 use crate::store::read::{CHUNK_BYTES, Reader};
 use crate::telemetry::metrics::Cache;
 
-pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> Answer {
+pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> HandlerResponse {
     let answered = match format(context, wanted, headers).await {
         Ok(format) => image(context, wanted, format, headers).await,
         Err(problem) => Err(problem),
     };
-    answered.unwrap_or_else(Answer::from)
+    answered.unwrap_or_else(HandlerResponse::from)
 }
 
 /// The output format, if this version makes what is asked.
@@ -97,7 +97,7 @@ async fn image(
     wanted: &ImageRequest,
     format: Format,
     headers: &HeaderMap,
-) -> Result<Answer, Problem> {
+) -> Result<HandlerResponse, Problem> {
     let id = wanted.id;
     // A bad recipe is the caller's fault whether the image exists or not.
     let recipe = Recipe::resolve(&wanted.spec, format, &context.settings.recipe)
@@ -134,7 +134,7 @@ async fn variant(
     recipe: Recipe,
     freshness: Freshness,
     headers: &HeaderMap,
-) -> Result<Answer, Problem> {
+) -> Result<HandlerResponse, Problem> {
     let key = recipe.etag_key(&id);
     if let Some(entry) = context.shard.cached(&(id, key)) {
         return Ok(hit((id, key), entry, freshness, headers));
@@ -151,7 +151,7 @@ async fn variant(
         match context.shard.variant_anywhere(VariantRequest { id, recipe, key, requester }).await? {
             Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, timings }) => {
                 context.shard.insert_cached((id, key), &entry);
-                return Ok(Answer { timings, ..ready(&entry, freshness, headers, cache) });
+                return Ok(HandlerResponse { timings, ..ready(&entry, freshness, headers, cache) });
             }
             Anywhere::Ready(entry, cache) => {
                 context.shard.insert_cached((id, key), &entry);
@@ -179,7 +179,7 @@ async fn variant(
             reply::representation(&about, range, |start, end| Body::peer(stream, start, end))
         }
     };
-    Ok(Answer { cache, timings, ..response.into() })
+    Ok(HandlerResponse { cache, timings, ..response.into() })
 }
 
 /// Where a long variant comes from.
@@ -222,13 +222,18 @@ pub(super) async fn with_patience<T>(
 }
 
 /// An answer that was in memory.
-fn hit(key: CacheKey, entry: Arc<CachedResponse>, freshness: Freshness, headers: &HeaderMap) -> Answer {
+fn hit(
+    key: CacheKey,
+    entry: Arc<CachedResponse>,
+    freshness: Freshness,
+    headers: &HeaderMap,
+) -> HandlerResponse {
     let answer = ready(&entry, freshness, headers, Cache::Memory);
-    Answer { hit: Some(Hit { key, entry, freshness }), ..answer }
+    HandlerResponse { hit: Some(Hit { key, entry, freshness }), ..answer }
 }
 
 /// An answer that is in memory.
-fn ready(entry: &CachedResponse, freshness: Freshness, headers: &HeaderMap, cache: Cache) -> Answer {
+fn ready(entry: &CachedResponse, freshness: Freshness, headers: &HeaderMap, cache: Cache) -> HandlerResponse {
     // The tag was made of hex digits.
     let etag = str::from_utf8(&entry.etag).unwrap_or_default();
     if conditional::is_fresh(headers, etag, Some(entry.modified)) {
@@ -236,7 +241,7 @@ fn ready(entry: &CachedResponse, freshness: Freshness, headers: &HeaderMap, cach
     }
     let length = entry.bytes.len() as u64;
     let range = conditional::range(headers, length, etag, entry.modified);
-    Answer { cache, ..reply::ready(entry, range, freshness, cache).into() }
+    HandlerResponse { cache, ..reply::ready(entry, range, freshness, cache).into() }
 }
 
 /// The answer with what another node gives.
@@ -246,7 +251,7 @@ fn respond_from_peer(
     fetched: Fetched,
     freshness: Freshness,
     headers: &HeaderMap,
-) -> Answer {
+) -> HandlerResponse {
     let Fetched { stored: Stored { format, length, uploaded }, body } = fetched;
     let etag = format!("\"{id}\"");
     let stream = match body {
@@ -265,7 +270,7 @@ fn respond_from_peer(
     let about = Representation { media_type, length, etag: &etag, modified: uploaded, freshness, cache };
     let range = conditional::range(headers, length, &etag, uploaded);
     let response = reply::representation(&about, range, |start, end| Body::peer(stream, start, end));
-    Answer { cache, ..response.into() }
+    HandlerResponse { cache, ..response.into() }
 }
 
 /// A stored image's file; `None` where there is none, or none that is good.

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{Answer, Context};
+use super::exchange::{Context, HandlerResponse};
 use super::image;
 use super::negotiate::ImageTraits;
 use super::reply::{self, Problem};
@@ -40,7 +40,7 @@ pub(super) struct Info {
     uploaded: String,
 }
 
-pub(super) async fn answer(context: &Context, id: ObjectId) -> Result<Answer, Problem> {
+pub(super) async fn answer(context: &Context, id: ObjectId) -> Result<HandlerResponse, Problem> {
     let mut info = find(context, id).await?;
     info.nodes = context.shard.holders(id).await;
     Ok(reply::json(&info).into())

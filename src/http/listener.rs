@@ -8,12 +8,12 @@ use std::task::{Poll, ready};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with, sockopt};
 
-use super::poller::{Entered, Poller};
+use super::poller::{Poller, Registration};
 
 /// A listener of this shard.
 pub(super) struct Listener {
     // Before the descriptor, so that its place is given up first.
-    entered: Entered,
+    registration: Registration,
     descriptor: OwnedFd,
 }
 
@@ -26,7 +26,7 @@ impl Listener {
         rustix::io::ioctl_fionbio(&descriptor, true)?;
         // Sockets inherit it. Answers leave whole in one call, so waiting for more to send never helps.
         sockopt::set_tcp_nodelay(&descriptor, true)?;
-        Ok(Self { entered: poller.enter(&descriptor)?, descriptor })
+        Ok(Self { registration: poller.register(&descriptor)?, descriptor })
     }
 
     /// The next connection.
@@ -36,9 +36,11 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<OwnedFd> {
         std::future::poll_fn(|context| {
             loop {
-                ready!(self.entered.poll_readable(context));
+                ready!(self.registration.poll_readable(context));
                 match self.accept_waiting() {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.entered.not_readable(),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        self.registration.not_readable()
+                    }
                     done => return Poll::Ready(done),
                 }
             }

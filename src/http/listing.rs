@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 
-use super::endpoint::Listing;
-use super::exchange::Answer;
+use super::endpoint::ListRequest;
+use super::exchange::HandlerResponse;
 use super::reply::{self, Problem};
 use crate::shard::Shard;
 use crate::store::listing::{self, Listed};
@@ -14,7 +14,7 @@ use crate::store::listing::{self, Listed};
 const COPIES: u32 = 1;
 
 #[derive(Serialize)]
-struct Page {
+struct ListResponse {
     images: Vec<Image>,
     next: Option<String>,
 }
@@ -32,7 +32,7 @@ struct Image {
 ///
 /// # Errors
 /// The [`Problem`] to answer with.
-pub(super) async fn answer(shard: &Shard, wanted: Listing) -> Result<Answer, Problem> {
+pub(super) async fn answer(shard: &Shard, wanted: ListRequest) -> Result<HandlerResponse, Problem> {
     // What is here is not what the cluster has.
     shard.need_cluster()?;
     let layout = shard.node.layout.clone();
@@ -41,7 +41,7 @@ pub(super) async fn answer(shard: &Shard, wanted: Listing) -> Result<Answer, Pro
     let read = move || catch_unwind(AssertUnwindSafe(read)).ok();
     let page = glommio::executor().spawn_blocking(read).await.ok_or(Problem::Internal)??;
     let images = page.images.iter().map(Image::new).collect();
-    Ok(reply::json(&Page { images, next: page.next.map(|id| id.to_string()) }).into())
+    Ok(reply::json(&ListResponse { images, next: page.next.map(|id| id.to_string()) }).into())
 }
 
 impl Image {

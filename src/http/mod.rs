@@ -11,7 +11,7 @@
 //! * [`presets`]: what a preset's name stands for (pure).
 //! * [`service`]: which code answers which endpoint. [`exchange`]: what it is given and gives back.
 //! * [`cluster`]: what other nodes ask.
-//! * [`upload`] (and [`form`], [`unproven`]), [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
+//! * [`upload`] (and [`form`], [`unproven_forms`]), [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
 //! * [`live`]: what may change while a node runs.
@@ -48,7 +48,7 @@ mod service;
 mod socket;
 mod status;
 mod timeouts;
-mod unproven;
+mod unproven_forms;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ use crate::object::spec::PresetName;
 
 /// What the HTTP side is told once.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct HttpSettings {
     /// How variants are made where the URL does not say.
     pub recipe: recipe::Settings,
     /// Named specs.
@@ -71,7 +71,7 @@ pub struct Settings {
     /// Options in canonical form that may follow a preset's name where variants are made by preset only.
     pub preset_overrides: Vec<String>,
     /// Who may do what.
-    pub access: access::Settings,
+    pub access: access::AccessSettings,
     /// Bytes of an upload.
     pub upload_bytes_max: u64,
     /// Uploads at once, all shards together.

@@ -10,7 +10,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// What is asked of a client.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct PaceLimits {
     /// Without any byte.
     pub(super) silence: Duration,
     /// Bytes a second on average; 0 asks for none.
@@ -19,7 +19,7 @@ pub(super) struct Limits {
 
 /// What a look finds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct PaceSample {
     pub(super) now: Instant,
     /// Bytes that have moved since the connection began.
     pub(super) moved: u64,
@@ -39,7 +39,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) const fn begin(look: Look) -> Self {
+    pub(super) const fn begin(look: PaceSample) -> Self {
         Self { begin: look.now, before: look.moved, last_at: look.now, last: look.moved }
     }
 
@@ -50,8 +50,8 @@ impl Pace {
     }
 
     /// Whether the client is too slow.
-    pub(super) fn look(&mut self, look: Look, limits: Limits) -> bool {
-        let Look { now, moved, is_awaited } = look;
+    pub(super) fn look(&mut self, look: PaceSample, limits: PaceLimits) -> bool {
+        let PaceSample { now, moved, is_awaited } = look;
         if moved > self.last {
             (self.last, self.last_at) = (moved, now);
         }
@@ -74,12 +74,16 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { silence: Duration::from_secs(10), rate_min: 1000 };
+    const LIMITS: PaceLimits = PaceLimits { silence: Duration::from_secs(10), rate_min: 1000 };
 
     /// The second at which a client is ended that has moved `moved(second)` bytes by each second.
-    fn ended(limits: Limits, is_awaited: bool, moved: impl Fn(u64) -> u64) -> Option<u64> {
+    fn ended(limits: PaceLimits, is_awaited: bool, moved: impl Fn(u64) -> u64) -> Option<u64> {
         let begin = Instant::now();
-        let at = |second| Look { now: begin + Duration::from_secs(second), moved: moved(second), is_awaited };
+        let at = |second| PaceSample {
+            now: begin + Duration::from_secs(second),
+            moved: moved(second),
+            is_awaited,
+        };
         let mut pace = Pace::begin(at(0));
         (1..300).find(|second| pace.look(at(*second), limits))
     }
@@ -103,15 +107,16 @@ mod tests {
 
     #[test]
     fn silence_ends_it_whatever_the_rate() {
-        assert_eq!(ended(Limits { rate_min: 0, ..LIMITS }, true, |_| 0), Some(11));
+        assert_eq!(ended(PaceLimits { rate_min: 0, ..LIMITS }, true, |_| 0), Some(11));
         assert_eq!(ended(LIMITS, false, |_| 0), Some(11));
-        assert_eq!(ended(Limits { rate_min: 0, ..LIMITS }, true, |second| second / 9), None);
+        assert_eq!(ended(PaceLimits { rate_min: 0, ..LIMITS }, true, |second| second / 9), None);
     }
 
     #[test]
     fn a_pause_of_the_node_does_not_count() {
         let begin = Instant::now();
-        let look = |second, moved| Look { now: begin + Duration::from_secs(second), moved, is_awaited: true };
+        let look =
+            |second, moved| PaceSample { now: begin + Duration::from_secs(second), moved, is_awaited: true };
         let mut pace = Pace::begin(look(0, 0));
         pace.pause(Duration::from_secs(100));
         assert!(!pace.look(look(109, 0), LIMITS));

@@ -1,7 +1,7 @@
 //! Which sockets of a shard are ready: one edge-triggered epoll set per shard.
 //!
 //! The runtime arms a poll of its own for every read of every socket, and frees it again: about 3 µs a
-//! request. Here a socket is entered once, when it is accepted, and its edges arrive in batches; what
+//! request. Here a socket is registered once, when it is accepted, and its edges arrive in batches; what
 //! the runtime polls is the set alone, once per batch.
 //!
 //! Invariants: an edge sets a flag that stays set until the socket says it is drained, so no edge is
@@ -35,17 +35,17 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The sockets of one shard.
 pub(super) struct Poller {
     set: OwnedFd,
-    slots: RefCell<Slots>,
+    slots: RefCell<PollerSlots>,
 }
 
 #[derive(Default)]
-struct Slots {
-    all: Vec<Slot>,
+struct PollerSlots {
+    all: Vec<PollerSlot>,
     free: Vec<u32>,
 }
 
 #[derive(Default)]
-struct Slot {
+struct PollerSlot {
     generation: u32,
     readiness: Option<Rc<Readiness>>,
 }
@@ -61,7 +61,7 @@ struct Readiness {
     reader: Cell<Option<Waker>>,
     writer: Cell<Option<Waker>>,
     /// Wants to hear of the end, whether it reads or not.
-    mourner: Cell<Option<Waker>>,
+    end_waker: Cell<Option<Waker>>,
 }
 
 /// How far a peer has ended.
@@ -79,7 +79,7 @@ pub(super) enum End {
 pub(super) struct Ending(Rc<Readiness>);
 
 /// A socket's place in the set; dropping it gives the place up. Drop it before its socket is closed.
-pub(super) struct Entered {
+pub(super) struct Registration {
     poller: Rc<Poller>,
     index: u32,
     readiness: Rc<Readiness>,
@@ -99,7 +99,7 @@ impl Poller {
     ///
     /// # Errors
     /// The kernel's refusal: too many are watched.
-    pub(super) fn enter(self: &Rc<Self>, socket: &impl AsFd) -> io::Result<Entered> {
+    pub(super) fn register(self: &Rc<Self>, socket: &impl AsFd) -> io::Result<Registration> {
         // What is there already would make no edge, so the first try is free.
         let readiness = Rc::new(Readiness {
             readable: Cell::new(true),
@@ -108,15 +108,15 @@ impl Poller {
             gone: Cell::new(false),
             reader: Cell::default(),
             writer: Cell::default(),
-            mourner: Cell::default(),
+            end_waker: Cell::default(),
         });
         let (index, generation) = self.slots.borrow_mut().take(Rc::clone(&readiness));
-        let entered = Entered { poller: Rc::clone(self), index, readiness };
+        let registration = Registration { poller: Rc::clone(self), index, readiness };
         let number = u64::from(index) << 32 | u64::from(generation);
         let edges =
             epoll::EventFlags::IN | epoll::EventFlags::OUT | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         epoll::add(&self.set, socket, epoll::EventData::new_u64(number), edges)?;
-        Ok(entered)
+        Ok(registration)
     }
 
     /// Wakes who waits for what has become ready, forever. Run one per shard.
@@ -164,10 +164,10 @@ impl Poller {
     }
 }
 
-impl Slots {
+impl PollerSlots {
     fn take(&mut self, readiness: Rc<Readiness>) -> (u32, u32) {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.all.push(Slot::default());
+            self.all.push(PollerSlot::default());
             u32::try_from(self.all.len() - 1).expect("a process has fewer descriptors than that")
         });
         let slot = &mut self.all[index as usize];
@@ -196,8 +196,8 @@ impl Readiness {
         if ended {
             self.ended.set(true);
             self.gone.set(self.gone.get() || flags.intersects(F::HUP | F::ERR));
-            if let Some(mourner) = self.mourner.take() {
-                mourner.wake();
+            if let Some(waker) = self.end_waker.take() {
+                waker.wake();
             }
         }
         if ended || flags.contains(F::IN) {
@@ -215,7 +215,7 @@ impl Readiness {
     }
 }
 
-impl Entered {
+impl Registration {
     /// Ready when a read is worth a try.
     pub(super) fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
         poll(&self.readiness.readable, &self.readiness.reader, context)
@@ -250,17 +250,17 @@ impl Entered {
 impl Ending {
     /// How far the peer has ended; the task is woken when that changes.
     pub(super) fn look(&self, context: &Context<'_>) -> End {
-        let Readiness { ended, gone, mourner, .. } = &*self.0;
+        let Readiness { ended, gone, end_waker, .. } = &*self.0;
         if gone.get() {
             return End::Gone;
         }
-        let waker = mourner.take().filter(|waker| waker.will_wake(context.waker()));
-        mourner.set(Some(waker.unwrap_or_else(|| context.waker().clone())));
+        let waker = end_waker.take().filter(|waker| waker.will_wake(context.waker()));
+        end_waker.set(Some(waker.unwrap_or_else(|| context.waker().clone())));
         if ended.get() { End::Half } else { End::Open }
     }
 }
 
-impl Drop for Entered {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.poller.slots.borrow_mut().give(self.index);
     }
@@ -300,8 +300,8 @@ mod tests {
         executor.run(test())
     }
 
-    async fn readable(entered: &Entered) {
-        poll_fn(|context| entered.poll_readable(context)).await;
+    async fn readable(registration: &Registration) {
+        poll_fn(|context| registration.poll_readable(context)).await;
     }
 
     #[test]
@@ -310,16 +310,16 @@ mod tests {
             let poller = Poller::new().unwrap();
             let running = glommio::spawn_local(Rc::clone(&poller).run());
             let (mut far, near) = UnixStream::pair().unwrap();
-            let entered = poller.enter(&near).unwrap();
-            readable(&entered).await;
-            entered.not_readable();
-            assert!(poll_once(readable(&entered)).await.is_none());
+            let registration = poller.register(&near).unwrap();
+            readable(&registration).await;
+            registration.not_readable();
+            assert!(poll_once(readable(&registration)).await.is_none());
             for _ in 0..3 {
                 far.write_all(b"x").unwrap();
-                readable(&entered).await;
-                assert!(poll_once(readable(&entered)).await.is_some(), "still undrained");
-                entered.read_short();
-                assert!(poll_once(readable(&entered)).await.is_none());
+                readable(&registration).await;
+                assert!(poll_once(readable(&registration)).await.is_some(), "still undrained");
+                registration.read_short();
+                assert!(poll_once(readable(&registration)).await.is_none());
             }
             running.cancel().await;
         });
@@ -331,12 +331,12 @@ mod tests {
             let poller = Poller::new().unwrap();
             let running = glommio::spawn_local(Rc::clone(&poller).run());
             let (far, near) = UnixStream::pair().unwrap();
-            let entered = poller.enter(&near).unwrap();
-            entered.not_readable();
+            let registration = poller.register(&near).unwrap();
+            registration.not_readable();
             drop(far);
-            readable(&entered).await;
-            entered.read_short();
-            readable(&entered).await;
+            readable(&registration).await;
+            registration.read_short();
+            readable(&registration).await;
             running.cancel().await;
         });
     }
@@ -346,7 +346,7 @@ mod tests {
         run(async || {
             let poller = Poller::new().unwrap();
             let (mut far, near) = UnixStream::pair().unwrap();
-            let _entered = poller.enter(&near).unwrap();
+            let _registration = poller.register(&near).unwrap();
             let mut events = Vec::with_capacity(EVENTS);
             // The first event: the socket can be written to.
             poller.something().await;
@@ -375,11 +375,11 @@ mod tests {
         run(async || {
             let poller = Poller::new().unwrap();
             let (_far, near) = UnixStream::pair().unwrap();
-            let first = poller.enter(&near).unwrap();
+            let first = poller.register(&near).unwrap();
             let number = u64::from(first.index) << 32;
             drop(first);
             let (_far, near) = UnixStream::pair().unwrap();
-            let second = poller.enter(&near).unwrap();
+            let second = poller.register(&near).unwrap();
             assert_eq!(u64::from(second.index) << 32, number, "the slot is used again");
             assert!(poller.slots.borrow().of(number).is_none());
             assert!(poller.slots.borrow().of(number | 1).is_some());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Settings;
+use super::HttpSettings;
 use super::reply::Problem;
 use crate::object::spec::PresetName;
 use crate::object::{Spec, SpecError};
@@ -25,7 +25,7 @@ impl<'a> Presets<'a> {
         Self { named, only, overrides }
     }
 
-    pub(super) fn of(settings: &'a Settings) -> Self {
+    pub(super) fn of(settings: &'a HttpSettings) -> Self {
         Self::new(&settings.presets, settings.only_presets, &settings.preset_overrides)
     }
 

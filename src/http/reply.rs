@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use hyper::body::Body as _;
 use serde::Serialize;
 
-use super::access::Refusal;
+use super::access::AccessError;
 use super::access::sign::UrlRefusal;
 use super::body::Body;
 use super::conditional::Range;
@@ -62,9 +62,9 @@ pub(super) enum Problem {
     /// A part of the contract that this version answers to nobody, whatever it asks.
     NotImplemented(&'static str),
     /// An upload without the right key.
-    Upload(Refusal),
+    Upload(AccessError),
     /// Another call without the right key.
-    Call(Refusal),
+    Call(AccessError),
     /// A URL without the right signature.
     Url(UrlRefusal),
     /// No request can be read from what came.
@@ -151,10 +151,10 @@ impl Problem {
             Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
             Self::OnlyPresets => (S::FORBIDDEN, "only-presets", "Presets only"),
             Self::NotImplemented(_) => (S::NOT_IMPLEMENTED, "not-implemented-yet", "Not implemented yet"),
-            Self::Call(Refusal::NoKey | Refusal::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
-            Self::Upload(Refusal::NoKey | Refusal::WrongKey | Refusal::LateKey)
-            | Self::Call(Refusal::LateKey) => (S::FORBIDDEN, "key", "Key needed"),
-            Self::Upload(Refusal::ForeignPage) | Self::Call(Refusal::ForeignPage) => {
+            Self::Call(AccessError::NoKey | AccessError::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
+            Self::Upload(AccessError::NoKey | AccessError::WrongKey | AccessError::LateKey)
+            | Self::Call(AccessError::LateKey) => (S::FORBIDDEN, "key", "Key needed"),
+            Self::Upload(AccessError::ForeignPage) | Self::Call(AccessError::ForeignPage) => {
                 (S::FORBIDDEN, "foreign-page", "Asked by another site's page")
             }
             Self::Url(UrlRefusal::Unsigned | UrlRefusal::Bad) => (S::FORBIDDEN, "signature", "Bad signature"),

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use super::access::{Caller, cors};
 use super::body::Body;
 use super::endpoint::Endpoint;
-use super::exchange::{Answer, BodyState, Context};
+use super::exchange::{BodyState, Context, HandlerResponse};
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::{cluster, download, exchange, fast_path, image, info, listing, status, upload};
@@ -37,7 +37,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         }
     });
     let answered = answered.catch_unwind().await;
-    let Answer { mut response, cache, hit, timings } = answered.unwrap_or_else(|_| {
+    let HandlerResponse { mut response, cache, hit, timings } = answered.unwrap_or_else(|_| {
         log::error!("answering a request panicked");
         Problem::Internal.into()
     });
@@ -64,13 +64,14 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     response.map(|body| body.meter(&shard.node.bodies).report_to(timeouts))
 }
 
-async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> Answer {
+async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> HandlerResponse {
     let uri = request.uri();
     if cluster::is_peer_path(uri.path()) {
         return cluster::answer(context, request, body).await;
     }
     if cors::is_preflight(request.method(), request.headers()) {
-        return Endpoint::methods(uri.path()).map_or_else(Answer::from, |all| reply::preflight(all).into());
+        return Endpoint::methods(uri.path())
+            .map_or_else(HandlerResponse::from, |all| reply::preflight(all).into());
     }
     let signing = context.access.signing(uri.path(), uri.query());
     let presets = Presets::of(&context.settings);
@@ -89,22 +90,22 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
         Endpoint::Purge(_) => Problem::NotImplemented("purge variants").into(),
         Endpoint::Image(wanted) => {
             let answer = image::answer(context, &wanted, request.headers()).await;
-            named(answer, uri)
+            name_download(answer, uri)
         }
         Endpoint::Moved(location) => reply::moved(location).into(),
-        Endpoint::Info(id) => info::answer(context, id).await.unwrap_or_else(Answer::from),
+        Endpoint::Info(id) => info::answer(context, id).await.unwrap_or_else(HandlerResponse::from),
         Endpoint::List(listing) => {
-            listing::answer(&context.shard, listing).await.unwrap_or_else(Answer::from)
+            listing::answer(&context.shard, listing).await.unwrap_or_else(HandlerResponse::from)
         }
         Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
         Endpoint::Ready => ready(&context.shard),
         Endpoint::Metrics => metrics(&context.shard).await,
-        Endpoint::Status => status::answer(&context.shard).await.unwrap_or_else(Answer::from),
+        Endpoint::Status => status::answer(&context.shard).await.unwrap_or_else(HandlerResponse::from),
     }
 }
 
 /// The answer, as a download if the URL says so.
-fn named(mut answer: Answer, uri: &Uri) -> Answer {
+fn name_download(mut answer: HandlerResponse, uri: &Uri) -> HandlerResponse {
     let Some(query) = uri.query() else { return answer };
     let format = reply::image_format(&answer.response);
     let disposition = format.and_then(|format| download::disposition(uri.path(), query, format.extension()));
@@ -114,7 +115,7 @@ fn named(mut answer: Answer, uri: &Uri) -> Answer {
     answer
 }
 
-fn ready(shard: &Shard) -> Answer {
+fn ready(shard: &Shard) -> HandlerResponse {
     let node = &shard.node;
     match (node.phase(), node.control.membership_status(), node.health.trouble()) {
         (Phase::Draining, ..) => Problem::Stopping.into(),
@@ -127,7 +128,7 @@ fn ready(shard: &Shard) -> Answer {
     }
 }
 
-async fn metrics(shard: &Shard) -> Answer {
+async fn metrics(shard: &Shard) -> HandlerResponse {
     let node = shard.node.clone();
     // Reads /proc; and a panic on the blocking thread would leave this waiting forever.
     let scrape = move || std::panic::catch_unwind(AssertUnwindSafe(|| node.metrics.scrape())).ok();

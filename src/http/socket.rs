@@ -2,7 +2,7 @@
 //!
 //! This is the only type that hyper sees of a connection. Reads go through one initialised scratch
 //! buffer per shard: a buffer per connection would cost memory. Writes are vectored: head and body
-//! leave in one system call without being copied together. Between two requests of hyper's (the [`Gate`]
+//! leave in one system call without being copied together. Between two requests of hyper's (the [`RequestGate`]
 //! tells where that is), a hit that [`FastPath`] knows is answered here.
 
 use std::cell::RefCell;
@@ -22,9 +22,9 @@ use rustix::net::{
 };
 
 use super::fast_path::FastPath;
-use super::framing::Fault;
-use super::gate::{Gate, Step};
-use super::poller::{Ending, Entered, Poller};
+use super::framing::FramingError;
+use super::gate::{GateAction, RequestGate};
+use super::poller::{Ending, Poller, Registration};
 use super::timeouts::ConnectionTimeouts;
 
 /// Bytes read at once.
@@ -36,11 +36,11 @@ thread_local! {
 
 /// One connection's socket.
 pub(super) struct Socket {
-    entered: Entered,
+    registration: Registration,
     descriptor: Rc<OwnedFd>,
     timeouts: Rc<ConnectionTimeouts>,
     fast_path: Rc<FastPath>,
-    gate: Gate,
+    gate: RequestGate,
     /// hyper asked for a request that came before the last answer had left.
     is_held: bool,
     /// The head of an answer given here.
@@ -93,11 +93,11 @@ impl Socket {
         timeouts: Rc<ConnectionTimeouts>,
         fast_path: Rc<FastPath>,
     ) -> io::Result<Self> {
-        let entered = poller.enter(&descriptor)?;
+        let registration = poller.register(&descriptor)?;
         let descriptor = Rc::new(descriptor);
         timeouts.set_socket(&descriptor);
-        let (gate, head) = (Gate::new(), Vec::new());
-        Ok(Self { entered, descriptor, timeouts, fast_path, gate, is_held: false, head, unsent: None })
+        let (gate, head) = (RequestGate::new(), Vec::new());
+        Ok(Self { registration, descriptor, timeouts, fast_path, gate, is_held: false, head, unsent: None })
     }
 
     /// The address of the other end; `None` where it has gone already.
@@ -115,7 +115,7 @@ impl Socket {
 
     /// Watches for the client's end.
     pub(super) fn ending(&self) -> Ending {
-        self.entered.ending()
+        self.registration.ending()
     }
 
     /// What tells a client that has closed from one that only sends nothing more.
@@ -153,7 +153,7 @@ impl Socket {
     /// Takes what has come; 0 at the end.
     fn poll_receive(&self, context: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            if self.entered.poll_readable(context).is_pending() {
+            if self.registration.poll_readable(context).is_pending() {
                 self.timeouts.mark_drained();
                 return Poll::Pending;
             }
@@ -161,12 +161,12 @@ impl Socket {
                 Ok((read, _)) => {
                     self.timeouts.add_received(read);
                     if read < into.len() {
-                        self.entered.read_short();
+                        self.registration.read_short();
                     }
                     return Poll::Ready(Ok(read));
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.entered.not_readable(),
+                Err(Errno::AGAIN) => self.registration.not_readable(),
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
@@ -175,7 +175,7 @@ impl Socket {
     /// Sends a part of `slices`, as much as there is room for.
     fn poll_send(&self, context: &Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.entered.poll_writable(context));
+            ready!(self.registration.poll_writable(context));
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             let sent = match slices {
                 // The kernel is quicker to read one slice than a list of one.
@@ -188,7 +188,7 @@ impl Socket {
                     return Poll::Ready(Ok(sent));
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => self.entered.not_writable(),
+                Err(Errno::AGAIN) => self.registration.not_writable(),
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
@@ -239,7 +239,7 @@ impl Socket {
             if self.gate.is_between() && !self.timeouts.is_free() {
                 // hyper looks ahead before its answer has left. What comes then waits in the kernel.
                 if self.gate.is_empty() {
-                    ready!(self.entered.poll_readable(context));
+                    ready!(self.registration.poll_readable(context));
                 }
                 self.is_held = true;
                 return Poll::Pending;
@@ -262,13 +262,13 @@ impl Socket {
             }
             let step = self.gate.look(received, |head| self.fast_path.answer(head, &mut self.head));
             match &step {
-                Step::Give(count, _) => {
+                GateAction::Give(count, _) => {
                     into.put_slice(&received[..*count]);
                     self.gate.keep(&received[*count..]);
                 }
-                Step::Hit(count, _) | Step::Pass(count) => self.gate.keep(&received[*count..]),
-                Step::Wait => self.gate.keep_part(received),
-                Step::Refuse(_) => {}
+                GateAction::Hit(count, _) | GateAction::Pass(count) => self.gate.keep(&received[*count..]),
+                GateAction::Wait => self.gate.keep_part(received),
+                GateAction::Refuse(_) => {}
             }
             if self.take(step) && is_alone {
                 return Poll::Ready(Ok(()));
@@ -277,27 +277,27 @@ impl Socket {
     }
 
     /// Does what the gate found to be done. True: bytes are given to hyper.
-    fn take(&mut self, step: Step<(Bytes, Instant)>) -> bool {
+    fn take(&mut self, step: GateAction<(Bytes, Instant)>) -> bool {
         match step {
-            Step::Give(_, begun) => {
+            GateAction::Give(_, begun) => {
                 self.timeouts.start_head();
                 if let Some(is_11) = begun {
                     self.timeouts.pass_head(is_11);
                 }
                 return true;
             }
-            Step::Hit(_, (body, now)) => {
+            GateAction::Hit(_, (body, now)) => {
                 self.timeouts.start_answer(now);
                 self.unsent = Some(Unsent { head_sent: 0, body, has_waited: false });
             }
-            Step::Pass(_) | Step::Wait => self.timeouts.start_head(),
-            Step::Refuse(fault) => self.refuse(fault),
+            GateAction::Pass(_) | GateAction::Wait => self.timeouts.start_head(),
+            GateAction::Refuse(fault) => self.refuse(fault),
         }
         false
     }
 
     /// Answers a request that hyper does not see, and reads nothing more.
-    fn refuse(&mut self, fault: Fault) {
+    fn refuse(&mut self, fault: FramingError) {
         self.gate.end();
         self.head = self.fast_path.refuse(fault);
         self.unsent = Some(Unsent { head_sent: 0, body: Bytes::new(), has_waited: false });

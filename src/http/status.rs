@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::exchange::{self, Answer};
+use super::exchange::{self, HandlerResponse};
 use super::reply::{self, Problem};
 use crate::cluster::layout::Role;
 use crate::cluster::node::NodeId;
@@ -20,21 +20,21 @@ use crate::store::health::Trouble;
 const SLOTS_SAMPLED: u32 = 4096;
 
 #[derive(Serialize)]
-struct Status {
+struct StatusResponse {
     /// The asked node.
     node: String,
     /// Why it is no member, where it is none.
     not_a_member: Option<&'static str>,
-    nodes: Vec<Node>,
+    nodes: Vec<NodeStatus>,
     /// Unknown until there is a repair that counts it.
     repair_debt: Option<u64>,
-    layout: Layout,
+    layout: LayoutStatus,
     /// Sentences for whoever looks after the cluster.
     warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct Node {
+struct NodeStatus {
     name: String,
     id: String,
     url: String,
@@ -57,7 +57,7 @@ struct Node {
 }
 
 #[derive(Serialize)]
-struct Layout {
+struct LayoutStatus {
     hash: String,
     /// Whether nothing has to be moved: else copies are looked for and written by two layouts at once.
     settled: bool,
@@ -70,7 +70,7 @@ struct Layout {
 ///
 /// # Errors
 /// The [`Problem`] to answer with.
-pub(super) async fn answer(shard: &Shard) -> Result<Answer, Problem> {
+pub(super) async fn answer(shard: &Shard) -> Result<HandlerResponse, Problem> {
     let (view, stats, membership_status) =
         (shard.view(), shard.node.control.stats.newest(), shard.node.control.membership_status());
     let trouble = shard.node.health.trouble();
@@ -87,7 +87,7 @@ fn describe(
     stats: &ClusterStats,
     membership_status: MembershipStatus,
     trouble: Option<Trouble>,
-) -> Status {
+) -> StatusResponse {
     let owned = view.slots_owned(SLOTS_SAMPLED);
     let all = f64::from(owned.values().sum::<u32>().max(1));
     let share = |node: NodeId| (f64::from(owned.get(&node).copied().unwrap_or(0)) / all * 1e4).round() / 1e4;
@@ -98,15 +98,17 @@ fn describe(
         }
         stats.by_node.get(&node)?.trouble.clone()
     };
-    Status {
+    StatusResponse {
         node: view.this().to_string(),
         not_a_member: (membership_status != MembershipStatus::Member).then(|| membership_status.sentence()),
         nodes: view
             .members()
-            .map(|(id, member)| Node::new(id, member, stats.by_node.get(&id), trouble_of(id), share(id)))
+            .map(|(id, member)| {
+                NodeStatus::new(id, member, stats.by_node.get(&id), trouble_of(id), share(id))
+            })
             .collect(),
         repair_debt: None,
-        layout: Layout {
+        layout: LayoutStatus {
             hash: view.hash().to_string(),
             settled: view.is_settled(),
             replication: view.copies_wanted(),
@@ -116,7 +118,7 @@ fn describe(
     }
 }
 
-impl Node {
+impl NodeStatus {
     fn new(
         id: NodeId,
         member: &Member,

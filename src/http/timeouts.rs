@@ -10,8 +10,8 @@ use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use super::Settings;
-use super::pace::{Limits, Look, Pace};
+use super::HttpSettings;
+use super::pace::{Pace, PaceLimits, PaceSample};
 use super::poller;
 use crate::shard::latch::Latch;
 
@@ -227,7 +227,7 @@ impl ConnectionTimeouts {
         self.start_phase(ConnectionPhase::Idle);
     }
 
-    fn check(&self, now: Instant, settings: &Settings) {
+    fn check(&self, now: Instant, settings: &HttpSettings) {
         let passed = now.saturating_duration_since(self.since.get());
         match self.phase.get() {
             ConnectionPhase::Idle if passed > settings.idle_timeout => self.expired.set(),
@@ -242,24 +242,24 @@ impl ConnectionTimeouts {
         }
     }
 
-    fn is_too_slow(&self, look: Look, settings: &Settings) -> bool {
-        let limits = Limits { silence: settings.body_progress, rate_min: settings.byte_rate_min };
+    fn is_too_slow(&self, look: PaceSample, settings: &HttpSettings) -> bool {
+        let limits = PaceLimits { silence: settings.body_progress, rate_min: settings.byte_rate_min };
         let mut pace = self.pace.get().unwrap_or(Pace::begin(look));
         let is_too_slow = pace.look(look, limits);
         self.pace.set(Some(pace));
         is_too_slow
     }
 
-    fn incoming(&self, now: Instant) -> Look {
-        Look { now, moved: self.received.get(), is_awaited: self.is_drained.get() }
+    fn incoming(&self, now: Instant) -> PaceSample {
+        PaceSample { now, moved: self.received.get(), is_awaited: self.is_drained.get() }
     }
 
     /// The kernel takes megabytes that no client has seen, and tells that there is room again only when a third of
     /// them has gone. So what counts is what the client has acknowledged, which one call per look tells.
-    fn outgoing(&self, now: Instant) -> Look {
+    fn outgoing(&self, now: Instant) -> PaceSample {
         let descriptor = self.descriptor.borrow().upgrade();
         let waiting = descriptor.map_or(0, |descriptor| poller::unacknowledged(&descriptor));
-        Look { now, moved: self.sent.get().saturating_sub(waiting), is_awaited: waiting > 0 }
+        PaceSample { now, moved: self.sent.get().saturating_sub(waiting), is_awaited: waiting > 0 }
     }
 }
 
@@ -279,7 +279,7 @@ impl TimeoutRegistry {
     }
 
     /// Looks at all connections again and again, and calls `also` each time. Run one per shard.
-    pub(super) async fn sweep(&self, settings: &Settings, also: impl Fn()) {
+    pub(super) async fn sweep(&self, settings: &HttpSettings, also: impl Fn()) {
         let shortest = settings.header_timeout.min(settings.idle_timeout).min(settings.body_progress);
         let pause = (shortest / 4).clamp(Duration::from_millis(50), Duration::from_secs(1));
         loop {

@@ -15,12 +15,12 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use serde::Serialize;
 
-use super::access::{Caller, Grant, Refusal};
-use super::exchange::{Answer, BodyState, Context};
+use super::access::{AccessError, Caller, Grant};
+use super::exchange::{BodyState, Context, HandlerResponse};
 use super::form;
 use super::negotiate;
 use super::reply::{self, Problem};
-use super::unproven::Place;
+use super::unproven_forms::FormSlot;
 use crate::image::geometry::Size;
 use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
@@ -42,29 +42,29 @@ const COLLISION: &str = "The file was made to have the same id (SHA-1) as anothe
 const NO_UNDELETE: Problem = Problem::NotImplemented("undelete images");
 
 /// One of the uploads that the node takes at once.
-pub(super) struct Permit(Arc<NodeContext>);
+pub(super) struct UploadPermit(Arc<NodeContext>);
 
 /// What stands between a form and the disk.
-pub(super) struct Gate<'a> {
+pub(super) struct UploadGate<'a> {
     context: &'a Context,
     undelete: bool,
     client: ClientAddress,
-    pass: Pass,
+    pass: UploadPass,
 }
 
-enum Pass {
+enum UploadPass {
     /// The header's key is right; the field's is not looked at.
-    Header(Permit),
+    Header(UploadPermit),
     /// Everybody may; a key in the field must be right all the same.
-    Open(Permit),
+    Open(UploadPermit),
     /// The field's key is right.
-    Field(Permit),
+    Field(UploadPermit),
     /// No key was shown yet.
-    Unproven(Place),
+    Unproven(FormSlot),
 }
 
 #[derive(Serialize)]
-struct Uploaded {
+struct UploadResponse {
     hash: String,
     length: u64,
     extension: &'static str,
@@ -81,16 +81,16 @@ pub(super) async fn bytes(
     request: Request<Incoming>,
     expected: Option<ObjectId>,
     state: &mut BodyState,
-) -> Answer {
+) -> HandlerResponse {
     let received = async {
-        let undelete = undelete(&request);
-        permitted(context, &request, undelete).map_err(Problem::Upload)?;
+        let undelete = wants_undelete(&request);
+        check_access(context, &request, undelete).map_err(Problem::Upload)?;
         if undelete {
             return Err(NO_UNDELETE);
         }
         admit(context, &request, 0)?;
-        let permit = Permit::take(context, context.client(request.headers()))?;
-        room(context, request.body().size_hint().exact()).await?;
+        let permit = UploadPermit::take(context, context.client(request.headers()))?;
+        require_room(context, request.body().size_hint().exact()).await?;
         context.timeouts.start_receiving();
         let mut spool = begin(context).await?;
         let mut body = request.into_body();
@@ -105,29 +105,33 @@ pub(super) async fn bytes(
         }
         publish(context, spooled, permit).await
     };
-    let received: Result<Answer, Problem> = received.await;
-    received.unwrap_or_else(Answer::from)
+    let received: Result<HandlerResponse, Problem> = received.await;
+    received.unwrap_or_else(HandlerResponse::from)
 }
 
 /// `POST /`.
-pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &mut BodyState) -> Answer {
+pub(super) async fn form(
+    context: &Context,
+    request: Request<Incoming>,
+    state: &mut BodyState,
+) -> HandlerResponse {
     let received = async {
-        let undelete = undelete(&request);
-        let granted = match permitted(context, &request, undelete) {
+        let undelete = wants_undelete(&request);
+        let granted = match check_access(context, &request, undelete) {
             Ok(_) if undelete => return Err(NO_UNDELETE),
             Ok(grant) => Some(grant),
-            Err(Refusal::NoKey) => None,
+            Err(AccessError::NoKey) => None,
             Err(refusal) => return Err(Problem::Upload(refusal)),
         };
         admit(context, &request, FORM_EXTRA_BYTES)?;
         // Who has proven nothing yet makes nobody give way.
-        room(context, granted.and_then(|_| request.body().size_hint().exact())).await?;
+        require_room(context, granted.and_then(|_| request.body().size_hint().exact())).await?;
         let client = context.client(request.headers());
-        let mut gate = Gate::new(context, granted, undelete, client)?;
+        let mut gate = UploadGate::new(context, granted, undelete, client)?;
         context.timeouts.start_receiving();
         let bytes_max = context.settings.upload_bytes_max + FORM_EXTRA_BYTES;
         let (form, ended) = form::Form::new(request, bytes_max, granted.is_some())?;
-        let received = unless_lost(gate.lost(), form.receive(context, &mut gate)).await;
+        let received = unless_lost(gate.on_lost(), form.receive(context, &mut gate)).await;
         if ended.get() {
             *state = BodyState::Read;
         }
@@ -135,16 +139,16 @@ pub(super) async fn form(context: &Context, request: Request<Incoming>, state: &
         let permit = gate.permit()?;
         context.timeouts.start_work();
         let spooled = spool.finish().await?;
-        let ahead = ahead(context, &spooled, &hints)?;
+        let ahead = resolve_hints(context, &spooled, &hints)?;
         let answer = publish(context, spooled, permit).await?;
         context.shard.ahead_anywhere(ahead).await;
         Ok(answer)
     };
-    let received: Result<Answer, Problem> = received.await;
-    received.unwrap_or_else(Answer::from)
+    let received: Result<HandlerResponse, Problem> = received.await;
+    received.unwrap_or_else(HandlerResponse::from)
 }
 
-impl<'a> Gate<'a> {
+impl<'a> UploadGate<'a> {
     fn new(
         context: &'a Context,
         granted: Option<Grant>,
@@ -152,9 +156,9 @@ impl<'a> Gate<'a> {
         client: ClientAddress,
     ) -> Result<Self, Problem> {
         let pass = match granted {
-            Some(Grant::Key) => Pass::Header(Permit::take(context, client)?),
-            Some(Grant::Open) => Pass::Open(Permit::take(context, client)?),
-            None => Pass::Unproven(context.unproven.enter()),
+            Some(Grant::Key) => UploadPass::Header(UploadPermit::take(context, client)?),
+            Some(Grant::Open) => UploadPass::Open(UploadPermit::take(context, client)?),
+            None => UploadPass::Unproven(context.unproven_forms.enter()),
         };
         Ok(Self { context, undelete, client, pass })
     }
@@ -164,15 +168,15 @@ impl<'a> Gate<'a> {
     /// # Errors
     /// The form is refused; nothing of it is stored.
     pub(super) fn show(&mut self, key: &str) -> Result<(), Problem> {
-        if matches!(self.pass, Pass::Header(_)) {
+        if matches!(self.pass, UploadPass::Header(_)) {
             return Ok(());
         }
         self.context.access.upload_by_field(key, self.undelete).map_err(Problem::Upload)?;
         if self.undelete {
             return Err(NO_UNDELETE);
         }
-        if matches!(self.pass, Pass::Unproven(_)) {
-            self.pass = Pass::Field(Permit::take(self.context, self.client)?);
+        if matches!(self.pass, UploadPass::Unproven(_)) {
+            self.pass = UploadPass::Field(UploadPermit::take(self.context, self.client)?);
         }
         Ok(())
     }
@@ -182,20 +186,20 @@ impl<'a> Gate<'a> {
     /// # Errors
     /// No key was shown.
     pub(super) fn check(&self) -> Result<(), Problem> {
-        let is_proven = !matches!(self.pass, Pass::Unproven(_));
-        if is_proven { Ok(()) } else { Err(Problem::Upload(Refusal::LateKey)) }
+        let is_proven = !matches!(self.pass, UploadPass::Unproven(_));
+        if is_proven { Ok(()) } else { Err(Problem::Upload(AccessError::LateKey)) }
     }
 
-    fn permit(self) -> Result<Permit, Problem> {
+    fn permit(self) -> Result<UploadPermit, Problem> {
         match self.pass {
-            Pass::Header(permit) | Pass::Open(permit) | Pass::Field(permit) => Ok(permit),
-            Pass::Unproven(_) => Err(Problem::Upload(Refusal::NoKey)),
+            UploadPass::Header(permit) | UploadPass::Open(permit) | UploadPass::Field(permit) => Ok(permit),
+            UploadPass::Unproven(_) => Err(Problem::Upload(AccessError::NoKey)),
         }
     }
 
     /// Is set when the form has shown no key and its place goes to another one.
-    fn lost(&self) -> Option<Rc<Latch>> {
-        if let Pass::Unproven(place) = &self.pass { Some(place.lost()) } else { None }
+    fn on_lost(&self) -> Option<Rc<Latch>> {
+        if let UploadPass::Unproven(place) = &self.pass { Some(place.on_lost()) } else { None }
     }
 }
 
@@ -213,13 +217,17 @@ async fn unless_lost<T>(
 }
 
 /// Whether the upload is to bring back what was deleted.
-fn undelete(request: &Request<Incoming>) -> bool {
+fn wants_undelete(request: &Request<Incoming>) -> bool {
     let mut pairs = request.uri().query().unwrap_or_default().split('&');
     pairs.any(|pair| pair.split('=').next() == Some("undelete"))
 }
 
 /// Whether the request's head shows that its sender may upload.
-fn permitted(context: &Context, request: &Request<Incoming>, undelete: bool) -> Result<Grant, Refusal> {
+fn check_access(
+    context: &Context,
+    request: &Request<Incoming>,
+    undelete: bool,
+) -> Result<Grant, AccessError> {
     context.access.upload(&Caller::new(request), undelete)
 }
 
@@ -243,7 +251,7 @@ fn admit(context: &Context, request: &Request<Incoming>, extra_bytes: u64) -> Re
     Ok(())
 }
 
-impl Permit {
+impl UploadPermit {
     /// Of an upload that may begin: one that is refused before costs its client nothing of its rate.
     fn take(context: &Context, client: ClientAddress) -> Result<Self, Problem> {
         let node = &context.shard.node;
@@ -259,7 +267,7 @@ impl Permit {
 
 /// Has the variant cache make room for a body of this length, if that is known, and refuses what neither this node nor
 /// another could store.
-async fn room(context: &Context, length: Option<u64>) -> Result<(), Problem> {
+async fn require_room(context: &Context, length: Option<u64>) -> Result<(), Problem> {
     let shard = &context.shard;
     shard.make_room(length.unwrap_or(0)).await?;
     match shard.node.health.trouble() {
@@ -320,7 +328,11 @@ pub(super) async fn next(context: &Context, body: &mut Incoming) -> Result<Optio
 }
 
 /// The variants that the hints mean, in the image's natural format.
-fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<VariantRequest>, Problem> {
+fn resolve_hints(
+    context: &Context,
+    spooled: &Spooled,
+    hints: &[Spec],
+) -> Result<Vec<VariantRequest>, Problem> {
     let format = negotiate::natural((&spooled.header).into());
     let stored = |hint: &Spec| hint.is_full_plain() && format == spooled.header.format;
     let ask = |hint: &Spec| {
@@ -332,7 +344,11 @@ fn ahead(context: &Context, spooled: &Spooled, hints: &[Spec]) -> Result<Vec<Var
     hints.iter().filter(|hint| !stored(hint)).map(ask).collect()
 }
 
-async fn publish(context: &Context, spooled: Spooled, permit: Permit) -> Result<Answer, Problem> {
+async fn publish(
+    context: &Context,
+    spooled: Spooled,
+    permit: UploadPermit,
+) -> Result<HandlerResponse, Problem> {
     let Spooled { id, length, header, .. } = spooled;
     let shard = Rc::clone(&context.shard);
     // Copies may be on their way after the answer, and count as an upload until they are there.
@@ -340,7 +356,7 @@ async fn publish(context: &Context, spooled: Spooled, permit: Permit) -> Result<
     log::debug!(object:% = id, length; "stored an image");
     let Size { width, height } = header.displayed();
     let extension = header.format.extension();
-    let uploaded = Uploaded {
+    let uploaded = UploadResponse {
         hash: id.to_string(),
         length,
         extension,
@@ -353,7 +369,7 @@ async fn publish(context: &Context, spooled: Spooled, permit: Permit) -> Result<
     Ok(reply::json(&uploaded).into())
 }
 
-impl Drop for Permit {
+impl Drop for UploadPermit {
     fn drop(&mut self) {
         self.0.uploads.fetch_sub(1, Relaxed);
     }

@@ -12,16 +12,16 @@ use subtle::{Choice, ConstantTimeEq};
 
 /// A key, hashed.
 #[derive(Clone, Copy)]
-pub(super) struct Key([u8; 32]);
+pub(super) struct AccessKey([u8; 32]);
 
 /// The key that a request's `Authorization` shows.
-pub(super) struct Shown {
-    pub(super) key: Key,
+pub(super) struct PresentedKey {
+    pub(super) key: AccessKey,
     /// Whether a browser may have added it by itself (HTTP Basic), also to what another site's page asks.
     pub(super) ambient: bool,
 }
 
-impl Key {
+impl AccessKey {
     pub(super) fn new(text: &str) -> Self {
         Self::of(text.as_bytes())
     }
@@ -32,17 +32,17 @@ impl Key {
 
     /// The key in a form's field. An empty one is none, so that an empty key in a configuration opens
     /// nothing.
-    pub(super) fn shown_in_field(text: &str) -> Option<Self> {
+    pub(super) fn from_field(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self::new(text))
     }
 
     /// The key in `Authorization: Bearer K`, or in HTTP Basic as the password of any user. `None` where
     /// there is none, it is empty, or it cannot be read.
-    pub(super) fn shown(headers: &HeaderMap) -> Option<Shown> {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Option<PresentedKey> {
         let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
         let credentials = credentials.trim();
         if scheme.eq_ignore_ascii_case("bearer") {
-            return Self::shown_in_field(credentials).map(|key| Shown { key, ambient: false });
+            return Self::from_field(credentials).map(|key| PresentedKey { key, ambient: false });
         }
         if !scheme.eq_ignore_ascii_case("basic") {
             return None;
@@ -50,7 +50,7 @@ impl Key {
         let decoded = STANDARD.decode(credentials).ok()?;
         let colon = decoded.iter().position(|byte| *byte == b':')?;
         let password = &decoded[colon + 1..];
-        (!password.is_empty()).then(|| Shown { key: Self::of(password), ambient: true })
+        (!password.is_empty()).then(|| PresentedKey { key: Self::of(password), ambient: true })
     }
 
     /// Whether it is one of these; looks at all of them.
@@ -67,7 +67,8 @@ mod tests {
 
     fn shows(value: &str, key: &str) -> bool {
         let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(value).unwrap())]);
-        Key::shown(&headers).is_some_and(|shown| shown.key.is_among(&[Key::new("other"), Key::new(key)]))
+        AccessKey::from_headers(&headers)
+            .is_some_and(|shown| shown.key.is_among(&[AccessKey::new("other"), AccessKey::new(key)]))
     }
 
     #[test]
@@ -94,14 +95,18 @@ mod tests {
     #[test]
     fn an_empty_key_opens_nothing() {
         assert!(!shows("Bearer ", "") && !shows("Basic Og==", ""));
-        assert!(Key::shown_in_field("").is_none());
+        assert!(AccessKey::from_field("").is_none());
     }
 
     #[test]
     fn only_basic_is_sent_by_a_browser_itself() {
         for (value, ambient) in [("Bearer k1", false), ("Basic OmsxMg==", true)] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
-            assert_eq!(Key::shown(&headers).map(|shown| shown.ambient), Some(ambient), "{value}");
+            assert_eq!(
+                AccessKey::from_headers(&headers).map(|shown| shown.ambient),
+                Some(ambient),
+                "{value}"
+            );
         }
     }
 }

@@ -21,7 +21,7 @@ use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Method, Request};
 
 use self::cors::{Origins, Verdict};
-use self::key::Key;
+use self::key::AccessKey;
 use self::sign::{SignKeys, Signing};
 
 /// By this header a browser says whose page makes it ask; no page can set it.
@@ -29,7 +29,7 @@ const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// What the configuration says about access.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct AccessSettings {
     /// Keys that may upload.
     pub upload_keys: Vec<String>,
     /// Whether everybody may upload.
@@ -80,7 +80,7 @@ pub(super) enum Grant {
 
 /// Why a caller may not. Nothing has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum AccessError {
     /// A key is needed and none is shown.
     NoKey,
     /// The key that is shown does not give this right.
@@ -103,9 +103,9 @@ pub(super) struct Caller<'a> {
 pub(super) struct Access {
     open_uploads: bool,
     /// Those that may upload, the operator key among them.
-    uploaders: Vec<Key>,
+    uploaders: Vec<AccessKey>,
     /// None or one.
-    operator: Vec<Key>,
+    operator: Vec<AccessKey>,
     sign_keys: SignKeys,
     require_signature: RequireSignature,
     origins: Origins,
@@ -141,9 +141,11 @@ impl<'a> Caller<'a> {
 }
 
 impl Access {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let operator = Some(&settings.operator_key).filter(|key| !key.is_empty()).map(|key| Key::new(key));
-        let uploaders = settings.upload_keys.iter().filter(|key| !key.is_empty()).map(|key| Key::new(key));
+    pub(super) fn new(settings: &AccessSettings) -> Self {
+        let operator =
+            Some(&settings.operator_key).filter(|key| !key.is_empty()).map(|key| AccessKey::new(key));
+        let uploaders =
+            settings.upload_keys.iter().filter(|key| !key.is_empty()).map(|key| AccessKey::new(key));
         Self {
             open_uploads: settings.open_uploads,
             uploaders: uploaders.chain(operator).collect(),
@@ -157,8 +159,8 @@ impl Access {
     /// Whether the caller has this right, but for uploads: see [`Access::upload`].
     ///
     /// # Errors
-    /// [`Refusal`]
-    pub(super) fn check(&self, right: Right, caller: &Caller<'_>) -> Result<(), Refusal> {
+    /// [`AccessError`]
+    pub(super) fn check(&self, right: Right, caller: &Caller<'_>) -> Result<(), AccessError> {
         match right {
             Right::Anybody | Right::Upload => Ok(()),
             Right::Erase => self.guarded(&self.uploaders, caller),
@@ -169,19 +171,19 @@ impl Access {
     /// Whether the request's head shows that its sender may upload, or with `undelete` bring back what was deleted.
     ///
     /// # Errors
-    /// [`Refusal`]. After `NoKey` the form's field may yet show one: see [`Access::upload_by_field`].
-    pub(super) fn upload(&self, caller: &Caller<'_>, undelete: bool) -> Result<Grant, Refusal> {
-        let shown = Key::shown(caller.headers);
+    /// [`AccessError`]. After `NoKey` the form's field may yet show one: see [`Access::upload_by_field`].
+    pub(super) fn upload(&self, caller: &Caller<'_>, undelete: bool) -> Result<Grant, AccessError> {
+        let shown = AccessKey::from_headers(caller.headers);
         // What a page of another site cannot know it has not sent; all else may be the browser's doing.
         let is_deliberate = shown.as_ref().is_some_and(|shown| !shown.ambient);
         if !is_deliberate && caller.is_foreign_page(&self.origins) {
-            return Err(Refusal::ForeignPage);
+            return Err(AccessError::ForeignPage);
         }
         match shown {
             Some(shown) if shown.key.is_among(self.keys_for(undelete)) => Ok(Grant::Key),
-            Some(_) => Err(Refusal::WrongKey),
+            Some(_) => Err(AccessError::WrongKey),
             None if self.open_uploads && !undelete => Ok(Grant::Open),
-            None => Err(Refusal::NoKey),
+            None => Err(AccessError::NoKey),
         }
     }
 
@@ -189,12 +191,12 @@ impl Access {
     ///
     /// # Errors
     /// `NoKey` or `WrongKey`.
-    pub(super) fn upload_by_field(&self, key: &str, undelete: bool) -> Result<(), Refusal> {
-        match Key::shown_in_field(key) {
+    pub(super) fn upload_by_field(&self, key: &str, undelete: bool) -> Result<(), AccessError> {
+        match AccessKey::from_field(key) {
             Some(key) if key.is_among(self.keys_for(undelete)) => Ok(()),
-            Some(_) => Err(Refusal::WrongKey),
+            Some(_) => Err(AccessError::WrongKey),
             None if self.open_uploads && !undelete => Ok(()),
-            None => Err(Refusal::NoKey),
+            None => Err(AccessError::NoKey),
         }
     }
 
@@ -209,24 +211,24 @@ impl Access {
         self.origins.judge(headers)
     }
 
-    fn keys_for(&self, undelete: bool) -> &[Key] {
+    fn keys_for(&self, undelete: bool) -> &[AccessKey] {
         if undelete { &self.operator } else { &self.uploaders }
     }
 
     /// One of `keys`. What a browser adds to a request by itself (its password) counts for the node's own pages only.
-    fn guarded(&self, keys: &[Key], caller: &Caller<'_>) -> Result<(), Refusal> {
-        let shown = Key::shown(caller.headers).ok_or(Refusal::NoKey)?;
+    fn guarded(&self, keys: &[AccessKey], caller: &Caller<'_>) -> Result<(), AccessError> {
+        let shown = AccessKey::from_headers(caller.headers).ok_or(AccessError::NoKey)?;
         if !shown.key.is_among(keys) {
-            return Err(Refusal::WrongKey);
+            return Err(AccessError::WrongKey);
         }
         if shown.ambient && caller.is_foreign_page(&self.origins) {
-            return Err(Refusal::ForeignPage);
+            return Err(AccessError::ForeignPage);
         }
         Ok(())
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for AccessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoKey => {
@@ -243,7 +245,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for AccessError {}
 
 fn unix_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())

@@ -1,5 +1,5 @@
 use super::*;
-use Refusal::{ForeignPage, NoKey, WrongKey};
+use AccessError::{ForeignPage, NoKey, WrongKey};
 use http::{HeaderName, HeaderValue};
 
 const BASIC_OPERATOR: &str = "Basic eDpv";
@@ -9,12 +9,12 @@ const FOREIGN: &[(&str, &str)] = &[("origin", "https://evil.example")];
 type Pairs<'a> = &'a [(&'static str, &'static str)];
 
 fn access(upload: &[&str], operator: &str, open_uploads: bool) -> Access {
-    Access::new(&Settings {
+    Access::new(&AccessSettings {
         upload_keys: upload.iter().map(|&key| key.to_owned()).collect(),
         operator_key: operator.to_owned(),
         open_uploads,
         cors_origins: vec!["*".to_owned(), "https://admin.example".to_owned()],
-        ..Settings::default()
+        ..AccessSettings::default()
     })
 }
 
@@ -27,7 +27,7 @@ fn request(method: Method, pairs: Pairs<'_>) -> Request<()> {
 }
 
 /// What `upload`, `undelete`, `Erase` and `Operate` say to a request that would change something.
-fn all(access: &Access, pairs: Pairs<'_>) -> [Result<(), Refusal>; 4] {
+fn all(access: &Access, pairs: Pairs<'_>) -> [Result<(), AccessError>; 4] {
     let request = request(Method::POST, pairs);
     let caller = Caller::new(&request);
     [

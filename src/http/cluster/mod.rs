@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::exchange::{Answer, BodyState, Context};
+use super::exchange::{BodyState, Context, HandlerResponse};
 use super::reply::{self, Problem};
 use super::{image, info};
 use crate::cluster::layout::LayoutHash;
@@ -67,7 +67,11 @@ pub(super) fn is_peer_request(head: &[u8]) -> bool {
     target.is_some_and(|target| target.starts_with(b"/cluster/"))
 }
 
-pub(super) async fn answer(context: &Context, request: Request<Incoming>, state: &mut BodyState) -> Answer {
+pub(super) async fn answer(
+    context: &Context,
+    request: Request<Incoming>,
+    state: &mut BodyState,
+) -> HandlerResponse {
     match prove(context, &request) {
         Ok(proven) => {
             context.permit.mark_proven_peer();

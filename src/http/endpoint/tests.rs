@@ -78,9 +78,9 @@ fn routes_come_before_methods_before_ids_before_specs() {
 fn a_listing_begins_where_and_ends_when_it_is_told() {
     let list = |query| ask(&Method::GET, "/images", query, false);
     let after = ObjectId::parse(ID).ok();
-    assert_eq!(list(None), Ok(Endpoint::List(Listing { after: None, limit: 100 })));
+    assert_eq!(list(None), Ok(Endpoint::List(ListRequest { after: None, limit: 100 })));
     let query = format!("limit=7&x=y&after={ID}");
-    assert_eq!(list(Some(&query)), Ok(Endpoint::List(Listing { after, limit: 7 })));
+    assert_eq!(list(Some(&query)), Ok(Endpoint::List(ListRequest { after, limit: 7 })));
     for query in ["limit=0", "limit=1001", "limit=+5", "limit=", "limit", "limit=99999999999999999999"] {
         assert!(matches!(list(Some(query)), Err(Problem::BadUrl(_))), "{query}");
     }

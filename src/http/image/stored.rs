@@ -12,7 +12,7 @@ use super::{ready, respond_from_disk, respond_from_peer};
 use crate::cluster::rules::absence::Said;
 use crate::http::body::{Body, EndReport, ReadEnd};
 use crate::http::conditional::{self, Range};
-use crate::http::exchange::{Answer, Context};
+use crate::http::exchange::{Context, HandlerResponse};
 use crate::http::reply::{self, Freshness, Problem, Representation};
 use crate::object::{Format, ObjectId};
 use crate::shard::Shard;
@@ -39,7 +39,7 @@ struct StoredRequest<'a> {
 
 /// What this node's own disk gives.
 enum OwnDisk {
-    Answer(Box<Answer>),
+    Answer(Box<HandlerResponse>),
     /// The image is stored, in another format.
     OtherFormat,
     Lacks(Lack),
@@ -88,7 +88,7 @@ pub(super) async fn answer(
     format: Format,
     freshness: Freshness,
     headers: &HeaderMap,
-) -> Result<Option<Answer>, Problem> {
+) -> Result<Option<HandlerResponse>, Problem> {
     let shard = &context.shard;
     let wanted = StoredRequest { id, format, freshness, headers };
     if shard.is_whole_cluster() {
@@ -152,11 +152,15 @@ where
     }
 }
 
-fn of_other(given: Option<Answer>) -> OwnDisk {
+fn of_other(given: Option<HandlerResponse>) -> OwnDisk {
     given.map_or(OwnDisk::OtherFormat, |answer| OwnDisk::Answer(Box::new(answer)))
 }
 
-fn respond_if_format(context: &Context, wanted: StoredRequest<'_>, fetched: Fetched) -> Option<Answer> {
+fn respond_if_format(
+    context: &Context,
+    wanted: StoredRequest<'_>,
+    fetched: Fetched,
+) -> Option<HandlerResponse> {
     let StoredRequest { id, format, freshness, headers } = wanted;
     (fetched.stored.format == format).then(|| respond_from_peer(context, id, fetched, freshness, headers))
 }
@@ -198,7 +202,7 @@ async fn read(
     reader: Reader,
     original: &Original,
     verified: bool,
-) -> Result<Answer, ReadError> {
+) -> Result<HandlerResponse, ReadError> {
     let StoredRequest { id, freshness, headers, .. } = wanted;
     let etag = format!("\"{id}\"");
     if conditional::is_fresh(headers, &etag, Some(original.modified)) {
@@ -233,7 +237,7 @@ async fn read(
         }
         respond_from_disk(context, &about, range, reader, Some(report)).await?
     };
-    Ok(Answer { cache: Cache::Disk, ..response.into() })
+    Ok(HandlerResponse { cache: Cache::Disk, ..response.into() })
 }
 
 /// The whole file in memory, its hash checked unless it is known to be right.

@@ -15,21 +15,21 @@ const PLACES_MAX: usize = 32;
 
 /// The places of one shard.
 #[derive(Debug, Default)]
-pub(super) struct Unproven {
+pub(super) struct UnprovenForms {
     /// In the order in which they were taken.
     taken: RefCell<VecDeque<Rc<Latch>>>,
 }
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Rc<Unproven>,
+pub(super) struct FormSlot {
+    places: Rc<UnprovenForms>,
     lost: Rc<Latch>,
 }
 
-impl Unproven {
+impl UnprovenForms {
     /// Takes a place, from another form if there is none left.
-    pub(super) fn enter(self: &Rc<Self>) -> Place {
+    pub(super) fn enter(self: &Rc<Self>) -> FormSlot {
         let lost = Rc::<Latch>::default();
         let mut taken = self.taken.borrow_mut();
         let oldest = if taken.len() < PLACES_MAX { None } else { taken.pop_front() };
@@ -38,18 +38,18 @@ impl Unproven {
         if let Some(oldest) = oldest {
             oldest.set();
         }
-        Place { places: Rc::clone(self), lost }
+        FormSlot { places: Rc::clone(self), lost }
     }
 }
 
-impl Place {
+impl FormSlot {
     /// Is set when another form needs the place. Never after it was given back.
-    pub(super) fn lost(&self) -> Rc<Latch> {
+    pub(super) fn on_lost(&self) -> Rc<Latch> {
         Rc::clone(&self.lost)
     }
 }
 
-impl Drop for Place {
+impl Drop for FormSlot {
     fn drop(&mut self) {
         self.places.taken.borrow_mut().retain(|event| !Rc::ptr_eq(event, &self.lost));
     }
@@ -61,10 +61,10 @@ mod tests {
 
     #[test]
     fn the_first_form_loses_its_place_when_one_more_comes_and_those_that_left_lose_nothing() {
-        let places = Rc::<Unproven>::default();
+        let places = Rc::<UnprovenForms>::default();
         let mut all: Vec<_> = (0..PLACES_MAX).map(|_| places.enter()).collect();
-        let lost = |place: &Place| place.lost().is_set();
-        let left = all.remove(0).lost();
+        let lost = |place: &FormSlot| place.on_lost().is_set();
+        let left = all.remove(0).on_lost();
         let newest = places.enter();
         assert!(!left.is_set() && !all.iter().any(lost) && !lost(&newest));
         let _one_more = places.enter();
