@@ -401,7 +401,7 @@ impl Shard {
         let stock = {
             let shard = Rc::clone(&self);
             async move {
-                shard.variants.take_stock().await;
+                shard.variants.count_files().await;
                 shard.report_disk();
             }
         };
@@ -415,7 +415,7 @@ impl Shard {
 
     async fn count_images(self: Rc<Self>) {
         let (index, shards) = (self.index(), self.mesh.shards());
-        let unread = self.originals.take_stock(move |start| usize::from(start) % shards == index).await;
+        let unread = self.originals.count_images(move |start| usize::from(start) % shards == index).await;
         if unread > 0 {
             log::warn!(shard = index, directories = unread; "some directories of store/ cannot be read, so their images are not counted; check the disk and their rights");
         }

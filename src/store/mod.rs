@@ -13,19 +13,19 @@
 //! * [`read`]: reading a file by its descriptor.
 //! * [`strays`]: the journal of images that lie here although others own them.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
-//! * [`census`]: how many images there are.
+//! * [`inventory`]: how many images there are.
 //! * [`fsck`]: the check of a store that no server uses. Blocking.
 //!
 //! Invariants: a file below `store/` has been synced before it got its name, and its name is the
 //! SHA-1 of its bytes; nothing is answered as stored before its directory is synced; nothing below
 //! `cache/` is needed.
 
-mod census;
 mod collision;
 mod descriptor;
 pub mod fsck;
 pub mod health;
 pub mod identity;
+mod inventory;
 pub mod listing;
 pub mod losses;
 pub mod marker;

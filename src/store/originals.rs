@@ -20,9 +20,9 @@ use lru::LruCache;
 use rustix::fs::{FileType, Stat};
 use sha1::{Digest, Sha1};
 
-use super::census::Census;
 use super::descriptor;
 use super::health::Health;
+use super::inventory::Inventory;
 use super::losses::Losses;
 use super::path::Layout;
 use super::read::{CHUNK_BYTES, Reader};
@@ -83,7 +83,7 @@ pub struct Originals {
     directories: RefCell<Box<[u64; 1024]>>,
     /// How often the store had come back when those were made.
     directories_of: Cell<u64>,
-    census: Census,
+    inventory: Inventory,
     /// Copies that are not counted any more, and will be again when they can be opened.
     lost: RefCell<HashSet<ObjectId>>,
     health: Arc<Health>,
@@ -131,7 +131,7 @@ impl Originals {
             quarantine_serial: Cell::new(0),
             directories: RefCell::new(Box::new([0; 1024])),
             directories_of: Cell::new(health.returns()),
-            census: Census::default(),
+            inventory: Inventory::default(),
             lost: RefCell::default(),
             health,
             losses: Rc::default(),
@@ -143,16 +143,16 @@ impl Originals {
         &self.losses
     }
 
-    /// How many images there are and of how many bytes: right once [`Originals::take_stock`] has ended.
+    /// How many images there are and of how many bytes: right once [`Originals::count_images`] has ended.
     pub fn total(&self) -> (u64, u64) {
-        self.census.total()
+        self.inventory.total()
     }
 
     /// Counts the images that an earlier process left, beside requests and at a quarter of the pace that it
     /// could have. `is_mine` says which ids, by their first 16 bits, are the shard's. How many directories
     /// could not be read and are left out.
-    pub async fn take_stock(&self, is_mine: impl Fn(u16) -> bool + Copy + Send + 'static) -> u32 {
-        self.census.take(&self.layout, is_mine).await
+    pub async fn count_images(&self, is_mine: impl Fn(u16) -> bool + Copy + Send + 'static) -> u32 {
+        self.inventory.count_all(&self.layout, is_mine).await
     }
 
     /// Looks an id up: in memory, else on disk. What is remembered may have gone since; see [`Originals::look`].
@@ -228,7 +228,7 @@ impl Originals {
     /// A copy that was counted is not there, as far as can be told.
     fn lose(&self, id: &ObjectId, length: u64) {
         if self.lost.borrow_mut().insert(*id) {
-            self.census.change(id).removed(length);
+            self.inventory.start_change(id).record_removed(length);
         }
         self.losses.add(*id);
     }
@@ -354,7 +354,7 @@ impl Originals {
 
     fn remember(&self, id: &ObjectId, original: Original, verified: Option<SystemTime>) {
         if self.lost.borrow_mut().remove(id) {
-            self.census.change(id).added(original.length);
+            self.inventory.start_change(id).record_added(original.length);
         }
         let mut known = self.known.borrow_mut();
         let header = known.peek(id).filter(|known| known.original.stamp == original.stamp);

@@ -47,7 +47,7 @@ impl Originals {
             Before::Nothing => None,
             Before::Unreadable => obstacle::length(path.clone()).await,
         };
-        let change = self.census.change(id);
+        let change = self.inventory.start_change(id);
         self.name(&temporary, id, format).await?;
         temporary.release();
         if let Err(error) = self.sync_directory(&self.layout.image_directory(id)).await {
@@ -59,8 +59,8 @@ impl Originals {
         let (_, original) = self.open_as(id, format).await?.ok_or_else(gone)?;
         match replaced {
             // One in its place was counted already; one that was lost is counted when it is remembered, below.
-            Some(length) if !self.is_lost(id) => change.replaced(length, original.length),
-            None if !self.is_lost(id) => change.added(original.length),
+            Some(length) if !self.is_lost(id) => change.record_replaced(length, original.length),
+            None if !self.is_lost(id) => change.record_added(original.length),
             Some(_) | None => drop(change),
         }
         self.health.wrote(original.length);
@@ -99,10 +99,10 @@ impl Originals {
         self.known.borrow_mut().pop(id);
         self.quarantined.borrow_mut().insert(*id);
         let to = self.layout.quarantined(id, format, self.quarantine_number());
-        let change = self.census.change(id);
+        let change = self.inventory.start_change(id);
         match glommio::io::rename(self.layout.image(id, format), to).await.map_err(io::Error::from) {
             Ok(()) => {
-                change.removed(length);
+                change.record_removed(length);
                 Ok(())
             }
             // Another request saw the same damage first.
@@ -125,11 +125,11 @@ impl Originals {
     /// [`StoreError`]; the image may be found still.
     pub async fn remove(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
         self.known.borrow_mut().pop(id);
-        let change = self.census.change(id);
+        let change = self.inventory.start_change(id);
         glommio::io::remove(self.layout.image(id, original.format))
             .await
             .map_err(|error| StoreError::new("remove an image", error))?;
-        change.removed(original.length);
+        change.record_removed(original.length);
         self.sync_directory(&self.layout.image_directory(id)).await
     }
 

@@ -5,7 +5,7 @@
 //!
 //! One [`Variants`] per shard, with its share of the budget. Variants are what it is for. Decoded samples, of which
 //! they are made, are many times as large: they are kept beside them, in at most a quarter of the budget. The tables
-//! are filled by [`Variants::take_stock`] in the background after the start; until it has seen a file, the file is
+//! are filled by [`Variants::count_files`] in the background after the start; until it has seen a file, the file is
 //! found all the same by its name, and counted then. A file that somebody deleted is a miss.
 //!
 //! Four bounds hold: what files and directories cost (blocks, inodes), the number of files, and with it the memory of
@@ -189,7 +189,7 @@ impl Variants {
 
     /// Counts the files that an earlier process left, and keeps the bounds meanwhile. Meant to run beside requests: it
     /// lists a few files at a time on the blocking thread.
-    pub async fn take_stock(&self) {
+    pub async fn count_files(&self) {
         for first in 0..=255u8 {
             let mut listing = Listing::new(self.layout.clone(), Arc::clone(&self.is_mine), first);
             while let (rest, Some(found)) = step(listing).await {

@@ -89,7 +89,7 @@ fn a_flood_of_tiny_variants_stays_within_the_bound_on_the_disk_itself() {
     run(async {
         let (before, _) = usage(&layout.cache());
         let variants = open(&layout, BOUND / 2);
-        variants.take_stock().await;
+        variants.count_files().await;
         let (bytes, files) = usage(&layout.cache());
         assert!(before > BOUND / 2 && bytes <= BOUND / 2 && files > 50, "{before} {bytes} {files}");
         assert_eq!(variants.files(), files);
@@ -108,7 +108,7 @@ fn files_are_bounded_where_bytes_would_allow_more_and_so_after_a_restart() {
     }
     run(async {
         let variants = open(&layout, BOUND);
-        variants.take_stock().await;
+        variants.count_files().await;
         assert_eq!((variants.files(), usage(&layout.cache()).1), (entries_max, entries_max));
         keep(&variants, &neighbour(6_000), 0, JPEG, &[1; 64]).await;
         assert_eq!((variants.files(), usage(&layout.cache()).1), (entries_max, entries_max));
@@ -137,7 +137,7 @@ fn an_image_keeps_its_most_used_variants_only() {
     }
     run(async {
         let variants = open(&layout, 1 << 30);
-        variants.take_stock().await;
+        variants.count_files().await;
         assert_eq!((usage(&layout.cache()).1, variants.files()), (257, 257));
     });
 }
@@ -166,7 +166,7 @@ fn gives_way_to_the_last_file_when_all_are_counted() {
         for number in 0..600 {
             keep(&variants, &id(number), 0, JPEG, &[1; 5_000]).await;
         }
-        variants.take_stock().await;
+        variants.count_files().await;
         let freed = variants.give_way(Room { bytes: 0, inodes: 100 }).await;
         assert!((100..=600).contains(&freed.inodes), "{freed:?}");
         let freed = variants.give_way(Room { bytes: 1 << 20, inodes: 0 }).await;
@@ -197,7 +197,7 @@ fn gives_way_before_anything_was_counted() {
         assert!((1 << 20..4 << 20).contains(&freed.bytes), "{freed:?}");
         assert_eq!(variants.evictions(), 700 + 1 - usage(&layout.cache()).1 as u64);
         // Counted since, and given up to the last.
-        variants.take_stock().await;
+        variants.count_files().await;
         assert_eq!(variants.files(), usage(&layout.cache()).1 - 1);
         variants.give_way(Room { bytes: u64::MAX, inodes: 0 }).await;
         assert_eq!((variants.files(), usage(&layout.cache()).1), (0, 1));

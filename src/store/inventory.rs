@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A shard's count of its images.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct Inventory {
     images: Cell<u64>,
     bytes: Cell<u64>,
     /// Directories below this one are counted.
@@ -45,13 +45,13 @@ pub(super) struct Census {
 /// One image that is being stored or removed.
 #[derive(Debug)]
 pub(super) struct Change<'a> {
-    census: &'a Census,
+    inventory: &'a Inventory,
     directory: u32,
 }
 
 /// What one step has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Step {
+struct CountStep {
     /// All directories below this one have been looked at.
     next: u32,
     images: u64,
@@ -60,25 +60,25 @@ struct Step {
     unread: u32,
 }
 
-impl Census {
+impl Inventory {
     /// Images and their bytes, as far as they are counted.
     pub(super) fn total(&self) -> (u64, u64) {
         (self.images.get(), self.bytes.get())
     }
 
     /// To be held while the file of `id` appears or goes.
-    pub(super) fn change(&self, id: &ObjectId) -> Change<'_> {
+    pub(super) fn start_change(&self, id: &ObjectId) -> Change<'_> {
         let directory = directory_of(id);
         self.changing.borrow_mut().push(directory);
         if self.is_near(directory) {
             self.disturbed.set(true);
         }
-        Change { census: self, directory }
+        Change { inventory: self, directory }
     }
 
     /// Counts what is there; `is_mine` says which ids, by their first 16 bits, are the shard's. How many
     /// directories could not be read and are left out.
-    pub(super) async fn take(
+    pub(super) async fn count_all(
         &self,
         layout: &Layout,
         is_mine: impl Fn(u16) -> bool + Copy + Send + 'static,
@@ -93,19 +93,21 @@ impl Census {
             let (began, layout, from) = (Instant::now(), layout.clone(), self.counted.get());
             // A panic on the blocking thread would leave this waiting forever.
             let enough = move || began.elapsed() >= STEP;
-            let look = move || catch_unwind(AssertUnwindSafe(|| look(&layout, from, is_mine, enough))).ok();
+            let look = move || {
+                catch_unwind(AssertUnwindSafe(|| count_directories(&layout, from, is_mine, enough))).ok()
+            };
             let step = glommio::executor().spawn_blocking(look).await;
-            let step = step.unwrap_or(Step { next: from + 1, unread: 1, ..Step::default() });
+            let step = step.unwrap_or(CountStep { next: from + 1, unread: 1, ..CountStep::default() });
             if !self.disturbed.get() {
                 unread += step.unread;
-                self.count(step);
+                self.add_step(step);
             }
             glommio::timer::sleep(began.elapsed() * REST).await;
         }
         unread
     }
 
-    fn count(&self, step: Step) {
+    fn add_step(&self, step: CountStep) {
         self.images.set(self.images.get() + step.images);
         self.bytes.set(self.bytes.get() + step.bytes);
         self.counted.set(step.next);
@@ -124,32 +126,32 @@ impl Census {
 
 impl Change<'_> {
     /// The image is there now.
-    pub(super) fn added(self, bytes: u64) {
-        self.note(|images| images + 1, |before| before + bytes);
+    pub(super) fn record_added(self, bytes: u64) {
+        self.record(|images| images + 1, |before| before + bytes);
     }
 
     /// The image is there no more.
-    pub(super) fn removed(self, bytes: u64) {
-        self.note(|images| images.saturating_sub(1), |before| before.saturating_sub(bytes));
+    pub(super) fn record_removed(self, bytes: u64) {
+        self.record(|images| images.saturating_sub(1), |before| before.saturating_sub(bytes));
     }
 
     /// The image has other bytes on disk than before.
-    pub(super) fn replaced(self, before: u64, after: u64) {
-        self.note(|images| images, |bytes| bytes.saturating_sub(before) + after);
+    pub(super) fn record_replaced(self, before: u64, after: u64) {
+        self.record(|images| images, |bytes| bytes.saturating_sub(before) + after);
     }
 
     /// What is not counted yet will be counted as it is then.
-    fn note(&self, images: impl Fn(u64) -> u64, bytes: impl Fn(u64) -> u64) {
-        if self.directory < self.census.counted.get() {
-            self.census.images.set(images(self.census.images.get()));
-            self.census.bytes.set(bytes(self.census.bytes.get()));
+    fn record(&self, images: impl Fn(u64) -> u64, bytes: impl Fn(u64) -> u64) {
+        if self.directory < self.inventory.counted.get() {
+            self.inventory.images.set(images(self.inventory.images.get()));
+            self.inventory.bytes.set(bytes(self.inventory.bytes.get()));
         }
     }
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
-        let mut changing = self.census.changing.borrow_mut();
+        let mut changing = self.inventory.changing.borrow_mut();
         if let Some(place) = changing.iter().position(|directory| *directory == self.directory) {
             changing.swap_remove(place);
         }
@@ -157,16 +159,21 @@ impl Drop for Change<'_> {
 }
 
 /// Counts directories from number `from` on until it is `enough`, within those of one first level.
-fn look(layout: &Layout, from: u32, is_mine: impl Fn(u16) -> bool, enough: impl Fn() -> bool) -> Step {
+fn count_directories(
+    layout: &Layout,
+    from: u32,
+    is_mine: impl Fn(u16) -> bool,
+    enough: impl Fn() -> bool,
+) -> CountStep {
     let end = (from / SIBLINGS + 1) * SIBLINGS;
-    let mut step = Step { next: end, ..Step::default() };
+    let mut step = CountStep { next: end, ..CountStep::default() };
     let parent = layout.store().join(format!("{:02x}", from / SIBLINGS));
     if !parent.is_dir() {
         return step;
     }
     for number in (from..end).filter(|number| u16::try_from(*number).is_ok_and(&is_mine)) {
         match fs::read_dir(parent.join(format!("{:02x}", number % SIBLINGS))) {
-            Ok(entries) => entries.flatten().for_each(|entry| step.take(&entry, number)),
+            Ok(entries) => entries.flatten().for_each(|entry| step.add_entry(&entry, number)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(_) => step.unread += 1,
         }
@@ -178,9 +185,9 @@ fn look(layout: &Layout, from: u32, is_mine: impl Fn(u16) -> bool, enough: impl 
     step
 }
 
-impl Step {
+impl CountStep {
     /// Counts what belongs into directory `number`; other names are passed over.
-    fn take(&mut self, entry: &fs::DirEntry, number: u32) {
+    fn add_entry(&mut self, entry: &fs::DirEntry, number: u32) {
         let name = entry.file_name();
         let Some((id, _)) = name.to_str().and_then(parse_image_name) else { return };
         match entry.metadata() {
@@ -220,12 +227,12 @@ mod tests {
     }
 
     /// Counts to the end, with `between` before every step.
-    fn counted(layout: &Layout, census: &Census, mut between: impl FnMut(u32)) -> (u64, u64) {
-        while census.counted.get() < DIRECTORIES {
-            between(census.counted.get());
-            census.count(look(layout, census.counted.get(), |_| true, || true));
+    fn counted(layout: &Layout, inventory: &Inventory, mut between: impl FnMut(u32)) -> (u64, u64) {
+        while inventory.counted.get() < DIRECTORIES {
+            between(inventory.counted.get());
+            inventory.add_step(count_directories(layout, inventory.counted.get(), |_| true, || true));
         }
-        census.total()
+        inventory.total()
     }
 
     #[test]
@@ -235,43 +242,47 @@ mod tests {
         fs::write(root.path().join(format!("store/01/00/{}.png", id([2, 2, 2]))), [0; 10]).unwrap();
         fs::write(root.path().join("store/01/00/note.txt"), [0; 10]).unwrap();
         fs::create_dir(layout.image(&id([1, 0, 5]), Format::Gif)).unwrap();
-        assert_eq!(counted(&layout, &Census::default(), |_| {}), (6, 60));
+        assert_eq!(counted(&layout, &Inventory::default(), |_| {}), (6, 60));
         let take = async move {
-            let (even, odd) = (Census::default(), Census::default());
-            assert_eq!(even.take(&layout, |start| start % 2 == 0).await, 0);
-            assert_eq!(odd.take(&layout, |start| start % 2 == 1).await, 0);
+            let (even, odd) = (Inventory::default(), Inventory::default());
+            assert_eq!(even.count_all(&layout, |start| start % 2 == 0).await, 0);
+            assert_eq!(odd.count_all(&layout, |start| start % 2 == 1).await, 0);
             [even.total(), odd.total()]
         };
         let executor = glommio::LocalExecutorBuilder::default().make().unwrap();
         assert_eq!(executor.run(take), [(3, 30), (3, 30)]);
         let (_root, empty) = store(&[]);
-        assert_eq!(counted(&empty, &Census::default(), |_| {}), (0, 0));
+        assert_eq!(counted(&empty, &Inventory::default(), |_| {}), (0, 0));
     }
 
     #[test]
     fn what_changes_while_it_is_counted_is_counted_once() {
         let (_root, layout) = store(&[[5, 5, 1], [5, 9, 1], [7, 0, 0]]);
-        let census = Census::default();
+        let inventory = Inventory::default();
         let mut done = false;
-        let total = counted(&layout, &census, |next| {
+        let total = counted(&layout, &inventory, |next| {
             if next > 0x0505 && !done {
                 done = true;
                 for (start, near) in [([5, 5, 2], false), ([5, 7, 1], true), ([8, 0, 0], false)] {
-                    census.disturbed.set(false);
-                    let change = census.change(&id(start));
-                    assert_eq!([census.disturbed.get(), census.is_change_near()], [near; 2], "{start:?}");
+                    inventory.disturbed.set(false);
+                    let change = inventory.start_change(&id(start));
+                    assert_eq!(
+                        [inventory.disturbed.get(), inventory.is_change_near()],
+                        [near; 2],
+                        "{start:?}"
+                    );
                     fs::create_dir_all(layout.image_directory(&id(start))).unwrap();
                     fs::write(layout.image(&id(start), Format::Png), [0; 10]).unwrap();
-                    change.added(10);
+                    change.record_added(10);
                 }
                 for start in [[5, 5, 1], [7, 0, 0]] {
-                    let change = census.change(&id(start));
+                    let change = inventory.start_change(&id(start));
                     fs::remove_file(layout.image(&id(start), Format::Png)).unwrap();
-                    change.removed(10);
+                    change.record_removed(10);
                 }
             }
         });
         assert_eq!(total, (4, 40));
-        assert!(done && census.changing.borrow().is_empty());
+        assert!(done && inventory.changing.borrow().is_empty());
     }
 }
