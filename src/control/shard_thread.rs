@@ -109,7 +109,7 @@ impl ShardThread {
         shard.ended.wait().await;
         pump.cancel().await;
         housekeeping.cancel().await;
-        shard.spools.garbage().sweep_now();
+        shard.spools.reaper().remove_all();
     }
 }
 

@@ -285,7 +285,7 @@ impl Shard {
 
     async fn publish_here(&self, publish: Publish) -> Result<Original, StoreError> {
         let Publish { temporary, id, format, stray } = publish;
-        let temporary = Temporary::take_over(temporary, self.spools.garbage());
+        let temporary = Temporary::take_over(temporary, self.spools.reaper());
         let _turn = self.publishing.lock(id).await;
         self.node.control.holds_an_image();
         if stray || needs_record(&self.view(), &id) {

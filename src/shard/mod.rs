@@ -410,7 +410,7 @@ impl Shard {
         self.spawn(Rc::clone(&self).drain_strays());
         self.spawn(Rc::clone(&self).see_to_losses());
         self.spawn(Rc::clone(&self).watch_disk_pressure());
-        self.spools.garbage().sweep(&self.node.health).await;
+        self.spools.reaper().run(&self.node.health).await;
     }
 
     async fn count_images(self: Rc<Self>) {

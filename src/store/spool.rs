@@ -1,7 +1,7 @@
 //! An upload's bytes on their way to the disk: hashed and inspected as they arrive.
 //!
 //! Memory per upload is one buffer of [`BUFFER_BYTES`]. A [`Spool`] that is dropped leaves nothing:
-//! its file goes to the shard's [`Garbage`], because removing a file may block and `drop` must not.
+//! its file goes to the shard's [`TempFileReaper`], because removing a file may block and `drop` must not.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -36,7 +36,7 @@ pub struct Spools {
     layout: Layout,
     shard: usize,
     serial: Cell<u64>,
-    garbage: Rc<Garbage>,
+    reaper: Rc<TempFileReaper>,
     health: Arc<Health>,
 }
 
@@ -82,32 +82,32 @@ pub enum SpoolError {
 #[derive(Debug)]
 pub struct Temporary {
     path: PathBuf,
-    garbage: Option<Rc<Garbage>>,
+    reaper: Option<Rc<TempFileReaper>>,
 }
 
 /// Files that wait to be removed by the shard's janitor.
 #[derive(Debug, Default)]
-pub struct Garbage {
+pub struct TempFileReaper {
     paths: RefCell<Vec<PathBuf>>,
-    janitor: RefCell<Option<Waker>>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Spools {
     /// The temporary files of shard number `shard`.
     pub fn new(layout: Layout, shard: usize, health: Arc<Health>) -> Self {
-        Self { layout, shard, serial: Cell::new(0), garbage: Rc::default(), health }
+        Self { layout, shard, serial: Cell::new(0), reaper: Rc::default(), health }
     }
 
     /// The files that wait to be removed.
-    pub fn garbage(&self) -> &Rc<Garbage> {
-        &self.garbage
+    pub fn reaper(&self) -> &Rc<TempFileReaper> {
+        &self.reaper
     }
 
     /// A fresh temporary name; no file is made.
     pub fn temporary(&self) -> Temporary {
         let serial = self.serial.get();
         self.serial.set(serial + 1);
-        Temporary { path: self.layout.temporary(self.shard, serial), garbage: Some(Rc::clone(&self.garbage)) }
+        Temporary { path: self.layout.temporary(self.shard, serial), reaper: Some(Rc::clone(&self.reaper)) }
     }
 
     /// Starts to receive a client's upload: [`Spool::finish`] refuses bytes that were made to collide.
@@ -238,40 +238,40 @@ impl Temporary {
     /// The file has got its final name (or crosses to another thread, whose part it now is): dropping
     /// this no longer removes anything.
     pub fn release(mut self) -> PathBuf {
-        self.garbage = None;
+        self.reaper = None;
         std::mem::take(&mut self.path)
     }
 
     /// Takes charge of a file that another shard released.
-    pub fn take_over(path: PathBuf, garbage: &Rc<Garbage>) -> Self {
-        Self { path, garbage: Some(Rc::clone(garbage)) }
+    pub fn take_over(path: PathBuf, reaper: &Rc<TempFileReaper>) -> Self {
+        Self { path, reaper: Some(Rc::clone(reaper)) }
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(garbage) = self.garbage.take() {
-            garbage.add(std::mem::take(&mut self.path));
+        if let Some(reaper) = self.reaper.take() {
+            reaper.add(std::mem::take(&mut self.path));
         }
     }
 }
 
-impl Garbage {
+impl TempFileReaper {
     fn add(&self, path: PathBuf) {
         self.paths.borrow_mut().push(path);
-        if let Some(janitor) = self.janitor.borrow_mut().take() {
-            janitor.wake();
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
         }
     }
 
     /// Removes files as they come, forever, unless the disk hangs: a removal would hold up the shard's blocking thread.
     /// Run one per shard.
-    pub async fn sweep(&self, health: &Health) {
+    pub async fn run(&self, health: &Health) {
         loop {
             let path = std::future::poll_fn(|context| match self.paths.borrow_mut().pop() {
                 Some(path) => Poll::Ready(path),
                 None => {
-                    *self.janitor.borrow_mut() = Some(context.waker().clone());
+                    *self.waker.borrow_mut() = Some(context.waker().clone());
                     Poll::Pending
                 }
             })
@@ -285,7 +285,7 @@ impl Garbage {
     }
 
     /// Removes what still waits, blocking; for the end of a shard, when nobody waits on it any more.
-    pub fn sweep_now(&self) {
+    pub fn remove_all(&self) {
         for path in self.paths.take() {
             let _ = std::fs::remove_file(path);
         }
@@ -362,7 +362,7 @@ mod tests {
             }
             assert_eq!(copies[0], copies[1], "one id of two files");
         });
-        spools.garbage().sweep_now();
+        spools.reaper().remove_all();
         assert_eq!(std::fs::read_dir(Layout::new(folder.path()).tmp()).unwrap().count(), 0);
     }
 }
