@@ -210,7 +210,7 @@ fn start_shards(
     let mailboxes = Mesh::mailboxes(plan.shards.len());
     let senders: Vec<_> = mailboxes.iter().map(|(sender, _)| sender.clone()).collect();
     let quarantined: Arc<[_]> = data.quarantined.clone().into();
-    let strays: Arc<[_]> = data.strays.clone().into();
+    let strays: Arc<[_]> = data.misplaced.clone().into();
     let mut threads = Vec::new();
     for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
         let thread = ShardThread {

@@ -60,7 +60,7 @@ pub struct Copy {
     /// When it was uploaded; goes along with every copy.
     pub uploaded: SystemTime,
     /// Whether the receiver takes it in place of an owner.
-    pub stray: bool,
+    pub misplaced: bool,
 }
 
 /// A variant that another node is to make.
@@ -102,8 +102,8 @@ impl Call {
             ("HEAD", "image", [_, None, _]) => id().map(Self::Head),
             ("PUT", "image", [_, None, _]) => {
                 let uploaded = read_time(parameter(query, "uploaded")?)?;
-                let stray = parameter(query, "stray").is_some_and(|value| value == "1");
-                Some(Self::Copy(Copy { id: id()?, uploaded, stray }))
+                let misplaced = parameter(query, "stray").is_some_and(|value| value == "1");
+                Some(Self::Copy(Copy { id: id()?, uploaded, misplaced }))
             }
             ("GET", "variant", [_, Some(recipe), None]) => Some(Self::Variant(VariantCall {
                 id: id()?,
@@ -135,9 +135,9 @@ impl Call {
         match self {
             Self::Gossip => format!("{PREFIX}gossip"),
             Self::Image(id) | Self::Head(id) => format!("{PREFIX}image/{id}"),
-            Self::Copy(Copy { id, uploaded, stray }) => {
-                let stray = if *stray { "&stray=1" } else { "" };
-                format!("{PREFIX}image/{id}?uploaded={}{stray}", nanoseconds(*uploaded))
+            Self::Copy(Copy { id, uploaded, misplaced }) => {
+                let misplaced = if *misplaced { "&stray=1" } else { "" };
+                format!("{PREFIX}image/{id}?uploaded={}{misplaced}", nanoseconds(*uploaded))
             }
             Self::Variant(VariantCall { id, recipe, dimension_max, requester }) => {
                 format!("{PREFIX}variant/{id}/{recipe}?max={dimension_max}&for={requester}")
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn calls_print_what_they_parsed() {
-        let copy = Copy { id: id(), uploaded: uploaded(), stray: false };
+        let copy = Copy { id: id(), uploaded: uploaded(), misplaced: false };
         let variant = |requester| {
             let recipe = "v2,jpg,100w100h,fill,g-c,q82".to_owned();
             let requester = Requester::parse(requester).unwrap();
@@ -267,7 +267,7 @@ mod tests {
             Call::Image(id()),
             Call::Head(id()),
             Call::Copy(copy),
-            Call::Copy(Copy { stray: true, ..copy }),
+            Call::Copy(Copy { misplaced: true, ..copy }),
             variant("10.0.0.1"),
             variant("2001:db8:1:2::"),
             variant("background"),

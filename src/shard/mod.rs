@@ -81,10 +81,10 @@ use crate::object::ObjectId;
 use crate::peer::auth::Identity;
 use crate::peer::pool::Pool;
 use crate::store::health::Health;
+use crate::store::misplaced::MisplacedJournal;
 use crate::store::originals::Originals;
 use crate::store::path::Layout;
 use crate::store::spool::Spools;
-use crate::store::strays::Journal;
 use crate::store::variants::Variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
@@ -174,7 +174,7 @@ pub struct Shard {
     gave_way_in: Cell<u64>,
     memory_cache: MemoryCache,
     publishing: IdLocks,
-    journal: Journal,
+    journal: MisplacedJournal,
     /// Copies that need repair or a handover, not all of them misplaced.
     strays: RefCell<Strays>,
     /// Jobs that wait for the worker.
@@ -251,7 +251,7 @@ impl NodeContext {
 
 impl Shard {
     /// Shard number `index` of the node. `worker` leads to its resize worker. `quarantined` are the node's ids with a
-    /// bad copy, `strays` those with misplaced or missing copies. `view` holds until control sends another.
+    /// bad copy, `misplaced` those with misplaced or missing copies. `view` holds until control sends another.
     pub fn new(
         node: Arc<NodeContext>,
         metrics: Arc<ShardMetrics>,
@@ -264,7 +264,7 @@ impl Shard {
         let (index, shards) = (mesh.index(), mesh.shards());
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
         let layout = node.layout.clone();
-        let journal = Journal::new(layout.clone(), index);
+        let journal = MisplacedJournal::new(layout.clone(), index);
         let now = node.control.now();
         let mut here = Strays::default();
         let strays = strays.iter().filter(|id| id.shard(shards) == index);

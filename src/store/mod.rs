@@ -11,7 +11,7 @@
 //! * [`variants`]: the bounded, disposable cache of made variants.
 //! * [`proof`]: how a file of that cache proves that it is whole.
 //! * [`read`]: reading a file by its descriptor.
-//! * [`strays`]: the journal of images that lie here although others own them.
+//! * [`misplaced`]: the journal of images that lie here although others own them.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
 //! * [`inventory`]: how many images there are.
 //! * [`fsck`]: the check of a store that no server uses. Blocking.
@@ -29,6 +29,7 @@ mod inventory;
 pub mod listing;
 pub mod losses;
 pub mod marker;
+pub mod misplaced;
 mod obstacle;
 pub mod open;
 pub mod operator_key;
@@ -38,7 +39,6 @@ pub mod proof;
 pub mod read;
 pub mod record;
 pub mod spool;
-pub mod strays;
 pub mod variants;
 mod watch;
 

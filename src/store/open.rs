@@ -12,8 +12,8 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::identity::{FORMAT_LINE, Identity};
 use super::marker::{self, Place};
+use super::misplaced;
 use super::path::{Layout, parse_image_name};
-use super::strays;
 use crate::object::ObjectId;
 
 /// Permissions of directories, unless configured otherwise.
@@ -31,7 +31,7 @@ pub struct DataDirectory {
     /// Ids of which a copy failed its hash and lies in quarantine.
     pub quarantined: Vec<ObjectId>,
     /// Ids that others own and of which a copy lies here.
-    pub strays: Vec<ObjectId>,
+    pub misplaced: Vec<ObjectId>,
     /// Where the store's marker lies.
     pub marker: Place,
     _lock: File,
@@ -96,12 +96,12 @@ pub fn open(root: &Path, cluster: &str, mode: u32) -> Result<DataDirectory, Open
     let marker = with_room(&layout.cache(), || mark(&layout, &identity))?;
     sweep(&layout.tmp())?;
     let quarantined = quarantined(&layout.quarantine())?;
-    let strays = strays::recall(&layout).map_err(|(path, error)| OpenError::Io("read", path, error))?;
+    let misplaced = misplaced::load(&layout).map_err(|(path, error)| OpenError::Io("read", path, error))?;
     let holds_images = holds_images(&layout.store());
     // Others tell this life from the last one by it. This syncs the names of the directories too.
     identity.generation += 1;
     with_room(&layout.cache(), || identity.write(&root))?;
-    Ok(DataDirectory { layout, identity, holds_images, quarantined, strays, marker, _lock: lock })
+    Ok(DataDirectory { layout, identity, holds_images, quarantined, misplaced, marker, _lock: lock })
 }
 
 /// The mask of the process under which new files get the permissions `mode` without the right to run them.

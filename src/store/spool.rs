@@ -85,7 +85,7 @@ pub struct Temporary {
     reaper: Option<Rc<TempFileReaper>>,
 }
 
-/// Files that wait to be removed by the shard's janitor.
+/// Files that wait to be removed by the shard's temp-file reaper.
 #[derive(Debug, Default)]
 pub struct TempFileReaper {
     paths: RefCell<Vec<PathBuf>>,

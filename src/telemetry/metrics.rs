@@ -62,7 +62,7 @@ pub struct ShardMetrics {
     /// 1 once the two above are the whole count; until then they are not shown.
     pub images_counted: Counter,
     /// Copies that have to be seen to: others own them, or an owner lacks its own.
-    pub strays: Counter,
+    pub misplaced: Counter,
     /// Bytes of copies given to nodes that should have had them, or taken by this one.
     pub repair_bytes: Counter,
     /// Copies that this node lacked or had a bad one of, and has now.
@@ -153,7 +153,7 @@ impl Default for ShardMetrics {
             images: Counter::default(),
             image_bytes: Counter::default(),
             images_counted: Counter::default(),
-            strays: Counter::default(),
+            misplaced: Counter::default(),
             repair_bytes: Counter::default(),
             repaired: Counter::default(),
         }
@@ -332,7 +332,7 @@ impl Sum {
             gauge(
                 "reticulum_repair_debt_images",
                 "Images of which copies are still to be moved or replaced.",
-                vec![(Vec::new(), self.sum(|shard| shard.strays.get()))],
+                vec![(Vec::new(), self.sum(|shard| shard.misplaced.get()))],
             ),
             counter(
                 "reticulum_repair_bytes_total",

@@ -95,7 +95,7 @@ pub(super) async fn copy(
     if spooled.id != copy.id {
         return Err(reject_changed_body(context).into());
     }
-    shard.publish(spooled, copy.stray).await.map_err(Problem::from)?.map_err(Problem::from)?;
+    shard.publish(spooled, copy.misplaced).await.map_err(Problem::from)?.map_err(Problem::from)?;
     log::debug!(object:% = copy.id; "took a copy");
     Ok(PeerResponse::metadata_only(String::new()))
 }

@@ -233,7 +233,7 @@ impl Shard {
         reader: &Reader,
         uploaded: SystemTime,
     ) -> Option<LayoutHash> {
-        let copy = Copy { id, uploaded, stray: !view.is_owner(node, &id) };
+        let copy = Copy { id, uploaded, misplaced: !view.is_owner(node, &id) };
         let length = reader.length();
         let deadline = COPY_MAX + Duration::from_secs(length / BYTES_A_SECOND_MIN);
         let body = Outgoing::Image { id, length, source: source(reader.clone()) };

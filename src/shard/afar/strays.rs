@@ -83,7 +83,7 @@ impl Shard {
                     self.spawn(async move { shard.see_to_one(id, &turn.bounds.reads).await });
                 }
             }
-            self.metrics.strays.set(self.strays.borrow().count() as u64);
+            self.metrics.misplaced.set(self.strays.borrow().count() as u64);
         }
     }
 
@@ -253,11 +253,11 @@ impl Shard {
 
     async fn settle_stray(&self, id: &ObjectId) {
         // A record that stays is looked at again after the next start.
-        if let Err(error) = self.journal.cross_out(id).await {
+        if let Err(error) = self.journal.remove(id).await {
             log::warn!(error:% = error; "cannot cross out a stray");
         }
         self.strays.borrow_mut().settle(id);
-        self.metrics.strays.set(self.strays.borrow().count() as u64);
+        self.metrics.misplaced.set(self.strays.borrow().count() as u64);
     }
 }
 

@@ -312,7 +312,7 @@ fn a_fallback_takes_the_copy_of_an_owner_that_is_away_and_hands_it_over() {
         std::thread::yield_now();
     }
     // The record is crossed out after the copy has gone.
-    while cluster.at(others[0]).metrics.strays.get() > 0 {
+    while cluster.at(others[0]).metrics.misplaced.get() > 0 {
         std::thread::yield_now();
     }
 }

@@ -66,7 +66,7 @@ async fn get(pool: &Pool, to: &Running, call: Call) -> Answer {
 
 async fn put(pool: &Pool, to: &Running, bytes: &[u8]) -> ObjectId {
     let id = id_of(bytes);
-    let copy = Copy { id, uploaded: uploaded(), stray: false };
+    let copy = Copy { id, uploaded: uploaded(), misplaced: false };
     let answer = ask(pool, to, Call::Copy(copy), image(id, bytes.to_vec())).await.unwrap();
     assert_eq!(answer.status, call::GIVEN);
     id
@@ -195,7 +195,7 @@ fn bytes_that_are_not_the_announced_image_are_unproven_and_leave_nothing() {
     run(async {
         let pool = pool(2);
         let (right, wrong) = (png(4), png(5));
-        let copy = Copy { id: id_of(&right), uploaded: uploaded(), stray: false };
+        let copy = Copy { id: id_of(&right), uploaded: uploaded(), misplaced: false };
         let answer = ask(&pool, &node, Call::Copy(copy), image(copy.id, wrong.clone())).await;
         assert!(matches!(answer, Err(PeerError::Refused(_))), "{answer:?}");
         let other = Copy { id: id_of(&wrong), ..copy };

@@ -1,4 +1,4 @@
-//! The journal of strays: which images lie on this node although others own them.
+//! The journal of misplaced replicas (`meta/strays`): which images lie on this node although others own them.
 //!
 //! A record is durable before its image gets its name, and is crossed out only after the image has gone. Each shard
 //! appends to a file of its own; at the start all of them become one again. A record is 32 bytes with a checksum of
@@ -27,48 +27,48 @@ const CHECKED_BYTES: usize = RECORD_BYTES - 4;
 const WHOLE: &str = "strays";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum RecordKind {
     Here = 1,
     Gone = 2,
 }
 
 /// One shard's part of the journal.
 #[derive(Debug)]
-pub struct Journal {
+pub struct MisplacedJournal {
     layout: Layout,
     name: String,
-    part: RwLock<Part>,
+    part: RwLock<JournalPart>,
 }
 
 #[derive(Debug, Default)]
-struct Part {
+struct JournalPart {
     file: Option<BufferedFile>,
     position: u64,
 }
 
-impl Journal {
+impl MisplacedJournal {
     /// The part of shard number `shard`; its file is made with the first record.
     pub fn new(layout: Layout, shard: usize) -> Self {
-        Self { layout, name: format!("{WHOLE}.{shard}"), part: RwLock::new(Part::default()) }
+        Self { layout, name: format!("{WHOLE}.{shard}"), part: RwLock::new(JournalPart::default()) }
     }
 
-    /// From now on a copy of this image may lie here as a stray. Durable when this returns.
+    /// From now on a copy of this image may lie here as a misplaced replica. Durable when this returns.
     ///
     /// # Errors
     /// [`StoreError`]; the image must not get its name then.
     pub async fn add(&self, id: &ObjectId) -> Result<(), StoreError> {
-        self.append(Kind::Here, id).await
+        self.append(RecordKind::Here, id).await
     }
 
     /// The copy has gone, durably, or belongs here now.
     ///
     /// # Errors
     /// [`StoreError`]; the record stays, which does no harm.
-    pub async fn cross_out(&self, id: &ObjectId) -> Result<(), StoreError> {
-        self.append(Kind::Gone, id).await
+    pub async fn remove(&self, id: &ObjectId) -> Result<(), StoreError> {
+        self.append(RecordKind::Gone, id).await
     }
 
-    async fn append(&self, kind: Kind, id: &ObjectId) -> Result<(), StoreError> {
+    async fn append(&self, kind: RecordKind, id: &ObjectId) -> Result<(), StoreError> {
         // Records are written one after another. Nobody closes the lock, which is how taking it would fail.
         let closed =
             |_| StoreError::new("write the strays journal", io::Error::from(io::ErrorKind::BrokenPipe));
@@ -100,11 +100,11 @@ impl Journal {
     }
 }
 
-/// The strays of the last run, and one file in place of all: before any shard appends. Blocking.
+/// The misplaced replicas of the last run, and one file in place of all: before any shard appends. Blocking.
 ///
 /// # Errors
 /// The path that the system refuses, and why.
-pub(super) fn recall(layout: &Layout) -> Result<Vec<ObjectId>, (PathBuf, io::Error)> {
+pub(super) fn load(layout: &Layout) -> Result<Vec<ObjectId>, (PathBuf, io::Error)> {
     let meta = layout.meta();
     let whole = meta.join(WHOLE);
     let mut parts = Vec::new();
@@ -115,36 +115,36 @@ pub(super) fn recall(layout: &Layout) -> Result<Vec<ObjectId>, (PathBuf, io::Err
             parts.push(path);
         }
     }
-    let mut strays = BTreeSet::new();
+    let mut misplaced = BTreeSet::new();
     // An id belongs to one shard of a run, so that only the order of the whole and the parts matters.
     for path in std::iter::once(&whole).chain(&parts) {
         match fs::read(path) {
-            Ok(bytes) => replay(&bytes, &mut strays),
+            Ok(bytes) => replay(&bytes, &mut misplaced),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err((path.clone(), error)),
         }
     }
     if !parts.is_empty() {
-        let bytes: Vec<u8> = strays.iter().flat_map(|id| record(Kind::Here, id)).collect();
+        let bytes: Vec<u8> = misplaced.iter().flat_map(|id| record(RecordKind::Here, id)).collect();
         replace_file(&whole, &bytes).map_err(|error| (whole, error))?;
         for path in parts {
             fs::remove_file(&path).map_err(|error| (path.clone(), error))?;
         }
     }
-    Ok(strays.into_iter().collect())
+    Ok(misplaced.into_iter().collect())
 }
 
-fn replay(bytes: &[u8], strays: &mut BTreeSet<ObjectId>) {
+fn replay(bytes: &[u8], misplaced: &mut BTreeSet<ObjectId>) {
     for record in bytes.as_chunks::<RECORD_BYTES>().0 {
         match read(record) {
-            Some((Kind::Here, id)) => drop(strays.insert(id)),
-            Some((Kind::Gone, id)) => drop(strays.remove(&id)),
+            Some((RecordKind::Here, id)) => drop(misplaced.insert(id)),
+            Some((RecordKind::Gone, id)) => drop(misplaced.remove(&id)),
             None => {}
         }
     }
 }
 
-fn record(kind: Kind, id: &ObjectId) -> [u8; RECORD_BYTES] {
+fn record(kind: RecordKind, id: &ObjectId) -> [u8; RECORD_BYTES] {
     let mut record = [0; RECORD_BYTES];
     record[..4].copy_from_slice(&MAGIC);
     record[4] = kind as u8;
@@ -154,14 +154,14 @@ fn record(kind: Kind, id: &ObjectId) -> [u8; RECORD_BYTES] {
     record
 }
 
-fn read(record: &[u8; RECORD_BYTES]) -> Option<(Kind, ObjectId)> {
+fn read(record: &[u8; RECORD_BYTES]) -> Option<(RecordKind, ObjectId)> {
     let (checked, checksum) = record.split_at(CHECKED_BYTES);
     if !checked.starts_with(&MAGIC) || crc32fast::hash(checked).to_be_bytes() != *checksum {
         return None;
     }
     let kind = match checked[4] {
-        1 => Kind::Here,
-        2 => Kind::Gone,
+        1 => RecordKind::Here,
+        2 => RecordKind::Gone,
         _ => return None,
     };
     Some((kind, ObjectId::from_digest(checked[8..].try_into().ok()?)))
@@ -192,25 +192,27 @@ mod tests {
     #[test]
     fn strays_are_remembered_over_restarts_until_they_are_crossed_out() {
         let (_root, layout) = scene();
-        assert_eq!(recall(&layout).unwrap(), []);
+        assert_eq!(load(&layout).unwrap(), []);
         run(async {
-            let (one, two) = (Journal::new(layout.clone(), 0), Journal::new(layout.clone(), 1));
+            let (one, two) =
+                (MisplacedJournal::new(layout.clone(), 0), MisplacedJournal::new(layout.clone(), 1));
             future::zip(async { one.add(&id(1)).await.unwrap() }, async { one.add(&id(3)).await.unwrap() })
                 .await;
             two.add(&id(2)).await.unwrap();
-            one.cross_out(&id(3)).await.unwrap();
+            one.remove(&id(3)).await.unwrap();
         });
-        assert_eq!(recall(&layout).unwrap(), [id(1), id(2)]);
+        assert_eq!(load(&layout).unwrap(), [id(1), id(2)]);
         // The next run may have another number of shards.
-        run(async { Journal::new(layout.clone(), 4).cross_out(&id(1)).await.unwrap() });
-        assert_eq!(recall(&layout).unwrap(), [id(2)]);
+        run(async { MisplacedJournal::new(layout.clone(), 4).remove(&id(1)).await.unwrap() });
+        assert_eq!(load(&layout).unwrap(), [id(2)]);
         assert_eq!(fs::read_dir(layout.meta()).unwrap().count(), 1);
     }
 
     #[test]
     fn damage_costs_no_record_but_its_own() {
         let (_root, layout) = scene();
-        let whole: Vec<u8> = [1, 2, 3].iter().flat_map(|number| record(Kind::Here, &id(*number))).collect();
+        let whole: Vec<u8> =
+            [1, 2, 3].iter().flat_map(|number| record(RecordKind::Here, &id(*number))).collect();
         let path = layout.meta().join(WHOLE);
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
@@ -220,9 +222,9 @@ mod tests {
                 .into_iter()
                 .filter(|number| usize::from(*number) != at / RECORD_BYTES + 1)
                 .collect();
-            assert_eq!(recall(&layout).unwrap(), left.into_iter().map(id).collect::<Vec<_>>(), "{at}");
+            assert_eq!(load(&layout).unwrap(), left.into_iter().map(id).collect::<Vec<_>>(), "{at}");
             fs::write(&path, &whole[..at]).unwrap();
-            assert_eq!(recall(&layout).unwrap().len(), at / RECORD_BYTES);
+            assert_eq!(load(&layout).unwrap().len(), at / RECORD_BYTES);
         }
     }
 }
