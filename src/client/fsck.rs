@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ClientError;
 use super::output::{Output, harmless};
 use crate::cli::commands::Fsck;
-use crate::store::fsck::{self, Event, Finding, Mode, Sum};
+use crate::store::fsck::{self, CheckEvent, CheckFinding, CheckSummary, Mode};
 
 const PROGRESS: &str = "{spinner} {pos} images, {elapsed}, {per_sec}{msg}";
 
@@ -34,11 +34,11 @@ pub(super) fn run(flags: &Fsck) -> Result<(), ClientError> {
     let mut told = Ok(());
     let mut faults = 0_u64;
     let checked = fsck::check(&flags.data, mode, |event| match event {
-        Event::Right(_) => {
+        CheckEvent::Right(_) => {
             output.advance(1);
             ControlFlow::Continue(())
         }
-        Event::Found(finding) => {
+        CheckEvent::Found(finding) => {
             faults += 1;
             output.say(|| format!(", {faults} faults"));
             told = output.line(if flags.json { json(&finding) } else { harmless(&finding.to_string()) });
@@ -52,7 +52,7 @@ pub(super) fn run(flags: &Fsck) -> Result<(), ClientError> {
     if sum.left == 0 { Ok(()) } else { Err(ClientError::Faults(sum.left)) }
 }
 
-fn line(sum: &Sum) -> String {
+fn line(sum: &CheckSummary) -> String {
     let (images, bytes, mended) = (sum.images, HumanBytes(sum.bytes), sum.faults - sum.left);
     match sum.faults {
         0 => format!("{images} images, {bytes}: clean"),
@@ -60,17 +60,17 @@ fn line(sum: &Sum) -> String {
     }
 }
 
-fn json(finding: &Finding) -> String {
+fn json(finding: &CheckFinding) -> String {
     let line = JsonFinding {
         path: finding.path.to_string_lossy().into_owned(),
         fault: finding.fault.name(),
-        mended: finding.outcome.is_mended(),
+        mended: finding.outcome.is_repaired(),
         detail: finding.to_string(),
     };
     serde_json::to_string(&line).expect("plain fields always serialise")
 }
 
-fn json_sum(sum: &Sum) -> String {
+fn json_sum(sum: &CheckSummary) -> String {
     let line = JsonSum { images: sum.images, bytes: sum.bytes, faults: sum.faults, left: sum.left };
     serde_json::to_string(&line).expect("plain fields always serialise")
 }

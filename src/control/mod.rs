@@ -260,7 +260,7 @@ fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
 }
 
 /// Adds what the node makes itself where nothing is configured: its operator key.
-fn complete(config: &mut Config, layout: &path::Layout) -> Result<(), OpenError> {
+fn complete(config: &mut Config, layout: &path::StorePaths) -> Result<(), OpenError> {
     let key = &mut config.http.access.operator_key;
     if key.is_empty() {
         let (made, is_new) = operator_key::ensure(layout)?;

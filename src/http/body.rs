@@ -19,7 +19,7 @@ use crate::peer::body::Stream;
 use crate::peer::pool::PeerError;
 use crate::shard::bodies::{BodyMemory, Charge};
 use crate::store::StoreError;
-use crate::store::read::{CHUNK_BYTES, Reader};
+use crate::store::read::{CHUNK_BYTES, FileReader};
 
 /// Bytes of an unproven file that are held back until its hash is known.
 const HELD_BACK_BYTES: u64 = 64 << 10;
@@ -77,7 +77,7 @@ pub(super) enum BodyError {
 
 /// A part of a file, from `position` to `end`, perhaps proven on the way.
 struct FileBody {
-    reader: Reader,
+    reader: FileReader,
     position: u64,
     end: u64,
     check: Option<HashCheck>,
@@ -124,19 +124,19 @@ impl Body {
     }
 
     /// Bytes `start..end` of a file whose bytes are known to be right (or have no id).
-    pub(super) fn file(reader: Reader, start: u64, end: u64) -> Self {
+    pub(super) fn file(reader: FileReader, start: u64, end: u64) -> Self {
         let file = FileBody::new(reader, start, end, None, None);
         Self { source: BodySource::File(file), _sent: None, _charge: None }
     }
 
     /// The same of a stored image; `report` is told if the disk cannot read it.
-    pub(super) fn image(reader: Reader, start: u64, end: u64, report: EndReport) -> Self {
+    pub(super) fn image(reader: FileReader, start: u64, end: u64, report: EndReport) -> Self {
         let file = FileBody::new(reader, start, end, None, Some(report));
         Self { source: BodySource::File(file), _sent: None, _charge: None }
     }
 
     /// A whole file that is hashed while it is sent, its last 64 KiB only if the hash is `id`.
-    pub(super) fn verifying(reader: Reader, id: ObjectId, report: EndReport) -> Self {
+    pub(super) fn verifying(reader: FileReader, id: ObjectId, report: EndReport) -> Self {
         let check = Some(HashCheck { id, hasher: Sha1::new() });
         let end = reader.length();
         let file = FileBody::new(reader, 0, end, check, Some(report));
@@ -229,7 +229,7 @@ impl HttpBody for Body {
 
 impl FileBody {
     fn new(
-        reader: Reader,
+        reader: FileReader,
         start: u64,
         end: u64,
         check: Option<HashCheck>,

@@ -20,7 +20,7 @@ use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
 use crate::shard::timings::StageTimings;
-use crate::store::health::Trouble;
+use crate::store::health::DiskTrouble;
 use crate::store::{OPERATION_MAX, StoreError};
 use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::Cache;
@@ -127,13 +127,13 @@ impl From<StoreError> for Problem {
 pub(super) async fn aside<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
     let late = async {
         glommio::timer::sleep(OPERATION_MAX).await;
-        Err(Problem::Unusable(Trouble::Hung))
+        Err(Problem::Unusable(DiskTrouble::Hung))
     };
     future::or(async { Ok(work.await) }, late).await
 }
 
-impl From<Trouble> for Problem {
-    fn from(trouble: Trouble) -> Self {
+impl From<DiskTrouble> for Problem {
+    fn from(trouble: DiskTrouble) -> Self {
         Self::Unusable(trouble)
     }
 }
@@ -145,9 +145,9 @@ impl Problem {
         match error {
             StoreError::Full => Self::DiskFull,
             StoreError::NoDescriptor => Self::no_descriptor(),
-            StoreError::ReadOnly => Self::Unusable(Trouble::ReadOnly),
-            StoreError::Missing => Self::Unusable(Trouble::StoreMissing),
-            StoreError::Late(_) => Self::Unusable(Trouble::Hung),
+            StoreError::ReadOnly => Self::Unusable(DiskTrouble::ReadOnly),
+            StoreError::Missing => Self::Unusable(DiskTrouble::StoreMissing),
+            StoreError::Late(_) => Self::Unusable(DiskTrouble::Hung),
             StoreError::Unsynced(..) | StoreError::Io(..) => {
                 // Anybody may ask for it again and again.
                 if let Some(left_out) = LINES.pass() {

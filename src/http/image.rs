@@ -35,9 +35,9 @@ use crate::shard::message::{Opened, VariantRequest};
 use crate::shard::timings::StageTimings;
 use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
 use crate::store::StoreError;
-use crate::store::health::Trouble;
+use crate::store::health::DiskTrouble;
 use crate::store::originals::{Described, Found, Original};
-use crate::store::read::{CHUNK_BYTES, Reader};
+use crate::store::read::{CHUNK_BYTES, FileReader};
 use crate::telemetry::metrics::Cache;
 
 pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> HandlerResponse {
@@ -172,7 +172,8 @@ async fn variant(
     let range = conditional::range(headers, length, &etag, modified);
     let response = match source {
         VariantSource::File(file, charge) => {
-            let response = respond_from_disk(context, &about, range, Reader::new(file, length), None).await?;
+            let response =
+                respond_from_disk(context, &about, range, FileReader::new(file, length), None).await?;
             response.map(|body| body.hold_charge(charge))
         }
         VariantSource::Stream(stream) => {
@@ -277,10 +278,10 @@ fn respond_from_peer(
 pub(super) async fn open_stored(
     context: &Context,
     id: ObjectId,
-) -> Result<Option<(Original, Reader, bool)>, Problem> {
+) -> Result<Option<(Original, FileReader, bool)>, Problem> {
     Ok(match context.shard.open(id).await?? {
         Opened::Here(file, original, verified) => {
-            Some((original, Reader::new(file, original.length), verified))
+            Some((original, FileReader::new(file, original.length), verified))
         }
         Opened::Absent | Opened::Damaged => None,
     })
@@ -292,7 +293,7 @@ async fn respond_from_disk(
     context: &Context,
     about: &Representation<'_>,
     range: Range,
-    reader: Reader,
+    reader: FileReader,
     report: Option<EndReport>,
 ) -> Result<Response<Body>, StoreError> {
     let (start, end) = match range {
@@ -332,7 +333,7 @@ pub(super) fn problem(error: VariantError) -> Problem {
             "The image cannot be decoded; upload it again from an intact file.".to_owned(),
         ),
         VariantError::NoDescriptor => Problem::no_descriptor(),
-        VariantError::StoreMissing => Problem::Unusable(Trouble::StoreMissing),
+        VariantError::StoreMissing => Problem::Unusable(DiskTrouble::StoreMissing),
         // The shard that met it has told of it.
         VariantError::Disk(_) => Problem::Disk,
     }
@@ -354,7 +355,7 @@ impl From<NotFound> for Problem {
             NotFound::Absent => Self::Absent,
             NotFound::Unproven => Self::Unproven,
             NotFound::NotJoined(membership_status) => Self::NotMember(membership_status),
-            NotFound::StoreMissing => Self::Unusable(Trouble::StoreMissing),
+            NotFound::StoreMissing => Self::Unusable(DiskTrouble::StoreMissing),
         }
     }
 }

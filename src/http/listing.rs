@@ -8,7 +8,7 @@ use super::endpoint::ListRequest;
 use super::exchange::HandlerResponse;
 use super::reply::{self, Problem};
 use crate::shard::Shard;
-use crate::store::listing::{self, Listed};
+use crate::store::listing::{self, ListedImage};
 
 /// A node that stands alone holds the one copy there is.
 const COPIES: u32 = 1;
@@ -45,7 +45,7 @@ pub(super) async fn answer(shard: &Shard, wanted: ListRequest) -> Result<Handler
 }
 
 impl Image {
-    fn new(listed: &Listed) -> Self {
+    fn new(listed: &ListedImage) -> Self {
         Self {
             hash: listed.id.to_string(),
             length: listed.length,

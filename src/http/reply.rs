@@ -29,7 +29,7 @@ use crate::peer::call;
 use crate::shard::cache::CachedResponse;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::rate::TooFast;
-use crate::store::health::Trouble;
+use crate::store::health::DiskTrouble;
 use crate::telemetry::metrics::Cache;
 use freshness::A_DAY;
 pub(super) use freshness::Freshness;
@@ -122,7 +122,7 @@ pub(super) enum Problem {
     /// The disk failed.
     Disk,
     /// The disk cannot be relied on, for this reason.
-    Unusable(Trouble),
+    Unusable(DiskTrouble),
     /// A fault of the program.
     Internal,
 }

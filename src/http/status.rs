@@ -14,7 +14,7 @@ use crate::cluster::view::{Member, View};
 use crate::shard::Shard;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::node_stats::{ClusterStats, NodeStats};
-use crate::store::health::Trouble;
+use crate::store::health::DiskTrouble;
 
 /// Slots that are placed to see who has which share: the error is about one percent of it.
 const SLOTS_SAMPLED: u32 = 4096;
@@ -86,7 +86,7 @@ fn describe(
     view: &Arc<View>,
     stats: &ClusterStats,
     membership_status: MembershipStatus,
-    trouble: Option<Trouble>,
+    trouble: Option<DiskTrouble>,
 ) -> StatusResponse {
     let owned = view.slots_owned(SLOTS_SAMPLED);
     let all = f64::from(owned.values().sum::<u32>().max(1));

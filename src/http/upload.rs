@@ -30,7 +30,7 @@ use crate::shard::afar::spread::SpreadError;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::latch::Latch;
 use crate::shard::message::VariantRequest;
-use crate::store::health::Trouble;
+use crate::store::health::DiskTrouble;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 
 /// What a form may hold beside the image: boundaries, field heads, the other fields.
@@ -273,7 +273,7 @@ async fn require_room(context: &Context, length: Option<u64>) -> Result<(), Prob
     match shard.node.health.trouble() {
         // Where there are others, they take what this node does not.
         Some(_) if shard.has_peers() => Ok(()),
-        Some(Trouble::Full) => Err(Problem::DiskFull),
+        Some(DiskTrouble::Full) => Err(Problem::DiskFull),
         Some(trouble) => Err(Problem::Unusable(trouble)),
         None => Ok(()),
     }

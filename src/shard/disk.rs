@@ -10,7 +10,7 @@ use super::cache::CachedResponse;
 use super::variant::{InFlightJob, JobKey};
 use super::worker::{CachedFile, ResizeOutcome};
 use crate::store::proof;
-use crate::store::variants::{Kept, Room};
+use crate::store::variants::{CachedFile, Room};
 
 /// What a job has made.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Shard {
             _ => return,
         };
         let made = match self.variants.open(id, key, *format, false).await {
-            Ok(Some(Kept::File(file, length))) => JobResult::File(Arc::new(file), length, None),
+            Ok(Some(CachedFile::File(file, length))) => JobResult::File(Arc::new(file), length, None),
             Ok(_) | Err(_) => self.write_unnamed(in_flight.job, &outcome).await,
         };
         // The bytes go from memory here.
@@ -76,11 +76,11 @@ impl Shard {
         self.report_disk();
     }
 
-    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::give_way`]. How much.
+    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::free_room`]. How much.
     ///
-    /// [`Variants::give_way`]: crate::store::variants::Variants::give_way
+    /// [`Variants::free_room`]: crate::store::variants::Variants::give_way
     pub async fn give_way(&self, wanted: Room) -> Room {
-        let freed = self.variants.give_way(wanted).await;
+        let freed = self.variants.free_room(wanted).await;
         self.report_disk();
         freed
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Shard;
-use crate::store::health::Trouble;
+use crate::store::health::DiskTrouble;
 use crate::store::variants::Room;
 
 /// Between two looks whether the cache is to give way. Where an upload waits for it, its own shard looks at once.
@@ -18,11 +18,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl Shard {
     /// Has the variant cache make room for so many bytes above the reserve, if there is not enough. What is left of a
-    /// disk that has no more is used all the same, until only the reserve is: see [`Trouble::Full`].
+    /// disk that has no more is used all the same, until only the reserve is: see [`DiskTrouble::Full`].
     ///
     /// # Errors
     /// What is wrong with the disk, so that nothing can be received.
-    pub async fn make_room(&self, bytes: u64) -> Result<(), Trouble> {
+    pub async fn make_room(&self, bytes: u64) -> Result<(), DiskTrouble> {
         let health = &self.node.health;
         let began = Instant::now();
         if !health.has_room(bytes) && health.trouble().is_none() {
@@ -37,7 +37,7 @@ impl Shard {
         }
         match health.trouble() {
             // With a full disk there is the reserve, for copies on their way to other nodes.
-            Some(trouble @ (Trouble::Hung | Trouble::ReadOnly)) => Err(trouble),
+            Some(trouble @ (DiskTrouble::Hung | DiskTrouble::ReadOnly)) => Err(trouble),
             _ => Ok(()),
         }
     }

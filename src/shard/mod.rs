@@ -83,7 +83,7 @@ use crate::peer::pool::Pool;
 use crate::store::health::Health;
 use crate::store::misplaced::MisplacedJournal;
 use crate::store::originals::Originals;
-use crate::store::path::Layout;
+use crate::store::path::StorePaths;
 use crate::store::spool::Spools;
 use crate::store::variants::Variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
@@ -115,7 +115,7 @@ pub struct NodeContext {
     /// The node's name, which upload responses show.
     pub name: String,
     /// Where everything lies.
-    pub layout: Layout,
+    pub layout: StorePaths,
     /// Whether the disk can be relied on.
     pub health: Arc<Health>,
     /// Uploads under way.
@@ -207,7 +207,7 @@ impl NodeContext {
     pub fn new(
         settings: ShardSettings,
         name: String,
-        layout: Layout,
+        layout: StorePaths,
         health: Arc<Health>,
         metrics: NodeMetrics,
         control_link: ControlLink,

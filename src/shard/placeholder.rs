@@ -12,7 +12,7 @@ use crate::image::facts::{self, Facts};
 use crate::object::ObjectId;
 use crate::peer::requester::Requester;
 use crate::store::originals::{Found, Original};
-use crate::store::variants::Kept;
+use crate::store::variants::CachedFile;
 
 impl Shard {
     /// The placeholder, if it is known. It is part of the disposable cache: what cannot be read there is unknown.
@@ -29,9 +29,9 @@ impl Shard {
             return Facts::from_bytes(&entry.bytes);
         }
         let bytes = match self.variants.open(id, &key, original.format, true).await {
-            Ok(Some(Kept::Bytes(bytes))) => bytes,
+            Ok(Some(CachedFile::Bytes(bytes))) => bytes,
             // A placeholder is short: a long file is none.
-            Ok(Some(Kept::File(..)) | None) => return None,
+            Ok(Some(CachedFile::File(..)) | None) => return None,
             Err(error) => {
                 log::warn!(object:% = id, error:% = error; "a placeholder in cache/ cannot be read, so it is made again; check that disk");
                 return None;

@@ -29,7 +29,7 @@ use crate::image::variant::{self, Prepared, VariantFault};
 use crate::object::{Format, ObjectId};
 use crate::store::health::Health;
 use crate::store::originals::Stamp;
-use crate::store::path::{Cached, Layout, VariantKey};
+use crate::store::path::{Cached, StorePaths, VariantKey};
 use crate::store::{StoreError, proof, variants};
 use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::{ShardMetrics, Stage};
@@ -147,7 +147,7 @@ pub struct ResizeWorker {
     /// The core to run on.
     pub core: Option<usize>,
     /// Where what is made is kept.
-    pub layout: Layout,
+    pub layout: StorePaths,
     /// The shard's number, for the names of temporary files.
     pub shard: usize,
     /// The shard's share of the disk tier, in bytes.

@@ -5,7 +5,7 @@
 //! else; shards tell what they met, and read the result by a few relaxed loads. Every state is left by itself.
 //!
 //! Invariants: this node's "no such file" counts only after a look at the marker that began after the file was missed
-//! ([`Health::prove_store`]); no copy is taken in any of the states of [`Trouble`].
+//! ([`Health::prove_store`]); no copy is taken in any of the states of [`DiskTrouble`].
 
 mod trouble;
 
@@ -16,9 +16,9 @@ use std::time::Instant;
 
 use glommio::io::BufferedFile;
 
-pub use self::trouble::Trouble;
-use super::marker::{self, Place};
-use super::path::Layout;
+pub use self::trouble::DiskTrouble;
+use super::marker::{self, MarkerInode};
+use super::path::StorePaths;
 use super::variants::Room;
 use super::{StoreError, descriptor, plain, timely};
 use crate::telemetry::log::Limited;
@@ -36,11 +36,11 @@ const GOOD_LOOKS: u64 = 10;
 /// The disk of one node, shared by all its threads.
 #[derive(Debug)]
 pub struct Health {
-    pub(super) layout: Layout,
+    pub(super) layout: StorePaths,
     pub(super) node: [u8; 16],
     pub(super) reserve_bytes: u64,
     /// Where the marker lies. Locked only where a file was missed, and by the thread that looks.
-    place: Mutex<Place>,
+    place: Mutex<MarkerInode>,
     is_missing: AtomicBool,
     /// How often the store came back.
     returns: AtomicU64,
@@ -60,7 +60,7 @@ pub struct Health {
     room_wanted: AtomicU64,
     pressure: Pressure,
     started: Instant,
-    told: Mutex<Option<Trouble>>,
+    told: Mutex<Option<DiskTrouble>>,
     lines: Limited,
     looker: OnceLock<Thread>,
     metrics: Arc<DiskMetrics>,
@@ -92,9 +92,9 @@ impl Health {
     /// The disk below `layout` of node `node`, whose marker was seen at `place`. `reserve_bytes` is what is to stay
     /// free, of which a small disk keeps a twentieth.
     pub fn new(
-        layout: Layout,
+        layout: StorePaths,
         node: [u8; 16],
-        place: Place,
+        place: MarkerInode,
         reserve_bytes: u64,
         metrics: Arc<DiskMetrics>,
     ) -> Self {
@@ -127,21 +127,21 @@ impl Health {
     }
 
     /// What is wrong, the worst first. A few loads, and one look at the clock.
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn trouble(&self) -> Option<DiskTrouble> {
         self.trouble_at(self.now_ms())
     }
 
-    pub(super) fn trouble_at(&self, now_ms: u64) -> Option<Trouble> {
+    pub(super) fn trouble_at(&self, now_ms: u64) -> Option<DiskTrouble> {
         if self.is_missing.load(Relaxed) {
-            Some(Trouble::StoreMissing)
+            Some(DiskTrouble::StoreMissing)
         } else if self.is_hung_at(now_ms) {
-            Some(Trouble::Hung)
+            Some(DiskTrouble::Hung)
         } else if self.suspicion.load(Relaxed) > 0 {
-            Some(Trouble::Suspect)
+            Some(DiskTrouble::Suspect)
         } else if self.is_read_only.load(Relaxed) {
-            Some(Trouble::ReadOnly)
+            Some(DiskTrouble::ReadOnly)
         } else if self.is_full.load(Relaxed) || self.is_denied.load(Relaxed) {
-            Some(Trouble::Full)
+            Some(DiskTrouble::Full)
         } else {
             None
         }
@@ -193,7 +193,7 @@ impl Health {
             // Nothing was read or written; an error of the close means nothing.
             let _ = file.close().await;
             let facts = facts.map_err(|error| StoreError::new(DOING, error))?;
-            Ok(Some(Place { device: facts.st_dev, inode: facts.st_ino }))
+            Ok(Some(MarkerInode { device: facts.st_dev, inode: facts.st_ino }))
         });
         let seen = seen.await.inspect_err(|error| self.note(error))?;
         if seen != Some(*self.place.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -295,7 +295,7 @@ impl Health {
     /// called by a thread that does not look at it, too.
     pub fn tell(&self) {
         let trouble = self.trouble();
-        self.metrics.present.set(u64::from(trouble != Some(Trouble::StoreMissing)));
+        self.metrics.present.set(u64::from(trouble != Some(DiskTrouble::StoreMissing)));
         self.metrics.writable.set(u64::from(trouble.is_none()));
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *told, trouble);
@@ -364,7 +364,7 @@ impl Health {
         self.is_missing.store(true, SeqCst);
     }
 
-    pub(super) fn found(&self, place: Place) {
+    pub(super) fn found(&self, place: MarkerInode) {
         let mut known = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         let is_elsewhere = *known != place;
         *known = place;

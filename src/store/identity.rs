@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::open::OpenError;
-use super::path::Layout;
+use super::path::StorePaths;
 use super::record;
 
 /// First line of `node.id`: which layout the directory has.
@@ -33,7 +33,7 @@ impl Identity {
     ///
     /// # Errors
     /// [`OpenError`]
-    pub(super) fn read(layout: &Layout, cluster: &str) -> Result<Option<Self>, OpenError> {
+    pub(super) fn read(layout: &StorePaths, cluster: &str) -> Result<Option<Self>, OpenError> {
         let path = layout.identity();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -62,7 +62,7 @@ impl Identity {
     /// # Errors
     /// The system's refusal, with what was being done.
     pub fn write(&self, root: &Path) -> Result<(), OpenError> {
-        let path = Layout::new(root).identity();
+        let path = StorePaths::new(root).identity();
         record::replace_file(&path, self.print().as_bytes())
             .map_err(|error| OpenError::Io("write", path, error))
     }

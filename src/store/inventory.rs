@@ -10,7 +10,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::path::{Layout, parse_image_name};
+use super::path::{StorePaths, parse_image_name};
 use crate::object::ObjectId;
 
 /// Directories of images, one for each value of an id's first 16 bits.
@@ -44,7 +44,7 @@ pub(super) struct Inventory {
 
 /// One image that is being stored or removed.
 #[derive(Debug)]
-pub(super) struct Change<'a> {
+pub(super) struct InventoryChange<'a> {
     inventory: &'a Inventory,
     directory: u32,
 }
@@ -67,20 +67,20 @@ impl Inventory {
     }
 
     /// To be held while the file of `id` appears or goes.
-    pub(super) fn start_change(&self, id: &ObjectId) -> Change<'_> {
+    pub(super) fn start_change(&self, id: &ObjectId) -> InventoryChange<'_> {
         let directory = directory_of(id);
         self.changing.borrow_mut().push(directory);
         if self.is_near(directory) {
             self.disturbed.set(true);
         }
-        Change { inventory: self, directory }
+        InventoryChange { inventory: self, directory }
     }
 
     /// Counts what is there; `is_mine` says which ids, by their first 16 bits, are the shard's. How many
     /// directories could not be read and are left out.
     pub(super) async fn count_all(
         &self,
-        layout: &Layout,
+        layout: &StorePaths,
         is_mine: impl Fn(u16) -> bool + Copy + Send + 'static,
     ) -> u32 {
         let mut unread = 0;
@@ -124,7 +124,7 @@ impl Inventory {
     }
 }
 
-impl Change<'_> {
+impl InventoryChange<'_> {
     /// The image is there now.
     pub(super) fn record_added(self, bytes: u64) {
         self.record(|images| images + 1, |before| before + bytes);
@@ -149,7 +149,7 @@ impl Change<'_> {
     }
 }
 
-impl Drop for Change<'_> {
+impl Drop for InventoryChange<'_> {
     fn drop(&mut self) {
         let mut changing = self.inventory.changing.borrow_mut();
         if let Some(place) = changing.iter().position(|directory| *directory == self.directory) {
@@ -160,7 +160,7 @@ impl Drop for Change<'_> {
 
 /// Counts directories from number `from` on until it is `enough`, within those of one first level.
 fn count_directories(
-    layout: &Layout,
+    layout: &StorePaths,
     from: u32,
     is_mine: impl Fn(u16) -> bool,
     enough: impl Fn() -> bool,
@@ -216,9 +216,9 @@ mod tests {
         ObjectId::from_digest(digest)
     }
 
-    fn store(starts: &[[u8; 3]]) -> (tempfile::TempDir, Layout) {
+    fn store(starts: &[[u8; 3]]) -> (tempfile::TempDir, StorePaths) {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::new(root.path());
+        let layout = StorePaths::new(root.path());
         for start in starts {
             fs::create_dir_all(layout.image_directory(&id(*start))).unwrap();
             fs::write(layout.image(&id(*start), Format::Png), [0; 10]).unwrap();
@@ -227,7 +227,7 @@ mod tests {
     }
 
     /// Counts to the end, with `between` before every step.
-    fn counted(layout: &Layout, inventory: &Inventory, mut between: impl FnMut(u32)) -> (u64, u64) {
+    fn counted(layout: &StorePaths, inventory: &Inventory, mut between: impl FnMut(u32)) -> (u64, u64) {
         while inventory.counted.get() < DIRECTORIES {
             between(inventory.counted.get());
             inventory.add_step(count_directories(layout, inventory.counted.get(), |_| true, || true));

@@ -14,12 +14,12 @@ use std::time::SystemTime;
 
 use super::StoreError;
 use super::originals::upload_time;
-use super::path::{Layout, parse_image_name};
+use super::path::{StorePaths, parse_image_name};
 use crate::object::{Format, ObjectId};
 
 /// A stored image as listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedImage {
     /// The SHA-1 that it was stored under.
     pub id: ObjectId,
     /// By its name.
@@ -32,9 +32,9 @@ pub struct Listed {
 
 /// A part of the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct ListingPage {
     /// In order of ids.
-    pub images: Vec<Listed>,
+    pub images: Vec<ListedImage>,
     /// Where the next page begins behind; `None`: this is the last one.
     pub next: Option<ObjectId>,
 }
@@ -43,9 +43,9 @@ pub struct Page {
 ///
 /// # Errors
 /// [`StoreError`] when a directory or file cannot be looked at.
-pub fn page(layout: &Layout, after: Option<ObjectId>, limit: usize) -> Result<Page, StoreError> {
+pub fn page(layout: &StorePaths, after: Option<ObjectId>, limit: usize) -> Result<ListingPage, StoreError> {
     // One more than asked tells whether there is a next page.
-    let mut wanted = Wanted { after, count_max: limit.saturating_add(1), found: BTreeMap::new() };
+    let mut wanted = PageBuilder { after, count_max: limit.saturating_add(1), found: BTreeMap::new() };
     let start = after.map_or([0, 0], |id| [id.digest()[0], id.digest()[1]]);
     'tree: for first in byte_directories(&layout.store(), start[0])? {
         let parent = layout.store().join(format!("{first:02x}"));
@@ -58,7 +58,7 @@ pub fn page(layout: &Layout, after: Option<ObjectId>, limit: usize) -> Result<Pa
         }
     }
     let more = wanted.found.len() > limit;
-    let mut page = Page { images: Vec::new(), next: None };
+    let mut page = ListingPage { images: Vec::new(), next: None };
     for (id, format) in wanted.found.into_iter().take(limit) {
         page.images.extend(look(layout, id, format)?);
         page.next = more.then_some(id);
@@ -67,13 +67,13 @@ pub fn page(layout: &Layout, after: Option<ObjectId>, limit: usize) -> Result<Pa
 }
 
 /// The smallest ids so far.
-struct Wanted {
+struct PageBuilder {
     after: Option<ObjectId>,
     count_max: usize,
     found: BTreeMap<ObjectId, Format>,
 }
 
-impl Wanted {
+impl PageBuilder {
     /// Takes what belongs into the directory of ids that begin with `prefix`; other names are passed over.
     fn take_directory(&mut self, path: &Path, prefix: [u8; 2]) -> Result<(), StoreError> {
         for name in names(path)? {
@@ -128,23 +128,23 @@ fn names(path: &Path) -> Result<impl Iterator<Item = Result<String, StoreError>>
 }
 
 /// What the file says; `None` when it has gone or is no file.
-fn look(layout: &Layout, id: ObjectId, format: Format) -> Result<Option<Listed>, StoreError> {
+fn look(layout: &StorePaths, id: ObjectId, format: Format) -> Result<Option<ListedImage>, StoreError> {
     let found = match fs::metadata(layout.image(&id, format)) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::new("look at an image", error)),
     };
     let modified = upload_time(found.mtime(), found.mtime_nsec());
-    Ok(found.is_file().then_some(Listed { id, format, length: found.len(), modified }))
+    Ok(found.is_file().then_some(ListedImage { id, format, length: found.len(), modified }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn store(digests: &[[u8; 20]]) -> (tempfile::TempDir, Layout) {
+    fn store(digests: &[[u8; 20]]) -> (tempfile::TempDir, StorePaths) {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::new(root.path());
+        let layout = StorePaths::new(root.path());
         for digest in digests {
             let id = ObjectId::from_digest(*digest);
             fs::create_dir_all(layout.image_directory(&id)).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     /// All ids, read in pages of `limit`, and how many pages that took.
-    fn all(layout: &Layout, limit: usize) -> (Vec<ObjectId>, usize) {
+    fn all(layout: &StorePaths, limit: usize) -> (Vec<ObjectId>, usize) {
         let (mut ids, mut after, mut pages) = (Vec::new(), None, 0);
         loop {
             let page = page(layout, after, limit).unwrap();
@@ -207,7 +207,7 @@ mod tests {
         let directory = ObjectId::from_digest(digest([5, 5, 2]));
         fs::create_dir(layout.image(&directory, Format::Png)).unwrap();
         assert_eq!(all(&layout, 10).0, [ObjectId::from_digest(digest([5, 5, 1]))]);
-        assert_eq!(all(&Layout::new(&root.path().join("nothing")), 10), (Vec::new(), 1));
+        assert_eq!(all(&StorePaths::new(&root.path().join("nothing")), 10), (Vec::new(), 1));
     }
 
     #[test]

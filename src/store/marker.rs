@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::path::Layout;
+use super::path::StorePaths;
 use super::record;
 
 /// First word of a marker.
@@ -19,7 +19,7 @@ const BYTES_MAX: u64 = 256;
 
 /// Where a marker lies: the same numbers are the same file as long as its disk stays mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct MarkerInode {
     /// The number of its device.
     pub device: u64,
     /// Its number there.
@@ -28,9 +28,9 @@ pub struct Place {
 
 /// What is found where a marker should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum MarkerState {
     /// This node's, and where it lies.
-    Own(Place),
+    Own(MarkerInode),
     /// Another node's.
     Foreign,
     /// None, or no store at all.
@@ -41,17 +41,21 @@ pub enum Found {
 ///
 /// # Errors
 /// The system's refusal; whether there is one is not known then.
-pub fn look(layout: &Layout, node: [u8; 16]) -> io::Result<Found> {
+pub fn look(layout: &StorePaths, node: [u8; 16]) -> io::Result<MarkerState> {
     let file = match File::open(layout.store_marker()) {
         Ok(file) => file,
-        Err(error) if is_nothing(&error) => return Ok(Found::Nothing),
+        Err(error) if is_nothing(&error) => return Ok(MarkerState::Nothing),
         Err(error) => return Err(error),
     };
     let facts = file.metadata()?;
     let mut text = Vec::new();
     file.take(BYTES_MAX).read_to_end(&mut text)?;
     let own = text == print(node).as_bytes();
-    Ok(if own { Found::Own(Place { device: facts.dev(), inode: facts.ino() }) } else { Found::Foreign })
+    Ok(if own {
+        MarkerState::Own(MarkerInode { device: facts.dev(), inode: facts.ino() })
+    } else {
+        MarkerState::Foreign
+    })
 }
 
 /// Marks the store as this node's, durably. That is noted outside of it, so that an empty folder in its place is not
@@ -59,18 +63,18 @@ pub fn look(layout: &Layout, node: [u8; 16]) -> io::Result<Found> {
 ///
 /// # Errors
 /// The system's refusal; then it may be marked or not.
-pub(super) fn write(layout: &Layout, node: [u8; 16]) -> io::Result<()> {
+pub(super) fn write(layout: &StorePaths, node: [u8; 16]) -> io::Result<()> {
     record::replace_file(&layout.store_marker(), print(node).as_bytes())?;
     record::replace_file(&layout.store_marked(), b"")
 }
 
 /// Whether this node's store has ever had its marker.
-pub(super) fn was_written(layout: &Layout) -> bool {
+pub(super) fn was_written(layout: &StorePaths) -> bool {
     layout.store_marked().exists()
 }
 
 /// Whether this file is a marker, which is neither an image nor foreign.
-pub(super) fn is_marker(layout: &Layout, path: &Path) -> bool {
+pub(super) fn is_marker(layout: &StorePaths, path: &Path) -> bool {
     path == layout.store_marker()
 }
 
@@ -80,7 +84,7 @@ pub(super) fn is_nothing(error: &io::Error) -> bool {
 }
 
 /// Whether anything but the marker lies in the store.
-pub(super) fn is_empty(layout: &Layout) -> io::Result<bool> {
+pub(super) fn is_empty(layout: &StorePaths) -> io::Result<bool> {
     for entry in fs::read_dir(layout.store())? {
         let entry = entry?;
         // `lost+found` is the file system's.
@@ -102,23 +106,23 @@ mod tests {
     #[test]
     fn only_a_store_with_this_nodes_marker_is_its_own() {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::new(root.path());
-        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Nothing);
+        let layout = StorePaths::new(root.path());
+        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Nothing);
         fs::create_dir(layout.store()).unwrap();
         fs::create_dir(layout.meta()).unwrap();
-        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Nothing);
+        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Nothing);
         assert!(!was_written(&layout));
         write(&layout, [1; 16]).unwrap();
         assert!(was_written(&layout) && is_empty(&layout).unwrap());
-        let Found::Own(place) = look(&layout, [1; 16]).unwrap() else { panic!("it was written") };
-        assert_eq!(look(&layout, [2; 16]).unwrap(), Found::Foreign);
+        let MarkerState::Own(place) = look(&layout, [1; 16]).unwrap() else { panic!("it was written") };
+        assert_eq!(look(&layout, [2; 16]).unwrap(), MarkerState::Foreign);
         // Moved and back, it is the same file.
         fs::rename(layout.store(), root.path().join("away")).unwrap();
-        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Nothing);
+        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Nothing);
         fs::rename(root.path().join("away"), layout.store()).unwrap();
-        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Own(place));
+        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Own(place));
         fs::write(layout.store_marker(), "reticulum-store 1\nnode 1").unwrap();
-        assert_eq!(look(&layout, [1; 16]).unwrap(), Found::Foreign);
+        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Foreign);
         fs::create_dir(layout.store().join("ab")).unwrap();
         assert!(!is_empty(&layout).unwrap());
     }

@@ -13,7 +13,7 @@ use glommio::io::{BufferedFile, Directory, OpenOptions};
 use glommio::sync::RwLock;
 
 use super::StoreError;
-use super::path::Layout;
+use super::path::StorePaths;
 use super::record::replace_file;
 use super::spool::{sync, write_all};
 use crate::object::ObjectId;
@@ -35,7 +35,7 @@ enum RecordKind {
 /// One shard's part of the journal.
 #[derive(Debug)]
 pub struct MisplacedJournal {
-    layout: Layout,
+    layout: StorePaths,
     name: String,
     part: RwLock<JournalPart>,
 }
@@ -48,7 +48,7 @@ struct JournalPart {
 
 impl MisplacedJournal {
     /// The part of shard number `shard`; its file is made with the first record.
-    pub fn new(layout: Layout, shard: usize) -> Self {
+    pub fn new(layout: StorePaths, shard: usize) -> Self {
         Self { layout, name: format!("{WHOLE}.{shard}"), part: RwLock::new(JournalPart::default()) }
     }
 
@@ -104,7 +104,7 @@ impl MisplacedJournal {
 ///
 /// # Errors
 /// The path that the system refuses, and why.
-pub(super) fn load(layout: &Layout) -> Result<Vec<ObjectId>, (PathBuf, io::Error)> {
+pub(super) fn load(layout: &StorePaths) -> Result<Vec<ObjectId>, (PathBuf, io::Error)> {
     let meta = layout.meta();
     let whole = meta.join(WHOLE);
     let mut parts = Vec::new();
@@ -182,9 +182,9 @@ mod tests {
         executor.run(work)
     }
 
-    fn scene() -> (tempfile::TempDir, Layout) {
+    fn scene() -> (tempfile::TempDir, StorePaths) {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::new(root.path());
+        let layout = StorePaths::new(root.path());
         fs::create_dir(layout.meta()).unwrap();
         (root, layout)
     }

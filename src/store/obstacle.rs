@@ -5,7 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use super::path::Layout;
+use super::path::StorePaths;
 use crate::object::{Format, ObjectId};
 
 /// Whether giving a file its name may have failed because of something in its way.
@@ -25,7 +25,7 @@ pub(super) fn is_obstacle(error: &io::Error) -> bool {
 /// # Errors
 /// The system's refusal.
 pub(super) async fn set_aside(
-    layout: &Layout,
+    layout: &StorePaths,
     id: ObjectId,
     format: Format,
     aside: PathBuf,
@@ -44,7 +44,7 @@ pub(super) async fn length(path: PathBuf) -> Option<u64> {
     glommio::executor().spawn_blocking(look).await
 }
 
-fn set_aside_blocking(layout: &Layout, id: &ObjectId, format: Format, aside: &PathBuf) -> io::Result<()> {
+fn set_aside_blocking(layout: &StorePaths, id: &ObjectId, format: Format, aside: &PathBuf) -> io::Result<()> {
     for folder in [layout.image_parent(id), layout.image_directory(id)] {
         if fs::symlink_metadata(&folder).is_ok() && !folder.is_dir() {
             return fs::rename(folder, aside);
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn only_what_is_in_the_way_is_set_aside() {
         let root = tempfile::tempdir().unwrap();
-        let (layout, id) = (Layout::new(root.path()), ObjectId::from_digest([0xab; 20]));
+        let (layout, id) = (StorePaths::new(root.path()), ObjectId::from_digest([0xab; 20]));
         let aside = root.path().join("aside");
         let clear = || set_aside_blocking(&layout, &id, Format::Png, &aside).unwrap();
         let set_aside = || aside.exists() && fs::rename(&aside, root.path().join("gone")).is_ok();

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::identity::{FORMAT_LINE, Identity};
-use super::marker::{self, Place};
+use super::marker::{self, MarkerInode};
 use super::misplaced;
-use super::path::{Layout, parse_image_name};
+use super::path::{StorePaths, parse_image_name};
 use crate::object::ObjectId;
 
 /// Permissions of directories, unless configured otherwise.
@@ -23,7 +23,7 @@ pub const DATA_MODE: u32 = 0o700;
 #[derive(Debug)]
 pub struct DataDirectory {
     /// Where everything lies.
-    pub layout: Layout,
+    pub layout: StorePaths,
     /// Whose it is; this start is counted durably.
     pub identity: Identity,
     /// Whether any image is stored.
@@ -33,7 +33,7 @@ pub struct DataDirectory {
     /// Ids that others own and of which a copy lies here.
     pub misplaced: Vec<ObjectId>,
     /// Where the store's marker lies.
-    pub marker: Place,
+    pub marker: MarkerInode,
     _lock: File,
 }
 
@@ -41,7 +41,7 @@ pub struct DataDirectory {
 #[derive(Debug)]
 pub struct Offline {
     /// Where everything lies.
-    pub layout: Layout,
+    pub layout: StorePaths,
     _lock: File,
 }
 
@@ -87,7 +87,7 @@ pub fn open(root: &Path, cluster: &str, mode: u32) -> Result<DataDirectory, Open
     let root = fs::canonicalize(root)
         .map_err(|error| OpenError::Io("resolve the directory", root.to_path_buf(), error))?;
     let lock = lock(&root)?;
-    let layout = Layout::new(&root);
+    let layout = StorePaths::new(&root);
     let mut identity = identify(&layout, cluster)?;
     for directory in [layout.store(), layout.cache(), layout.tmp(), layout.quarantine(), layout.meta()] {
         made(&directory)?;
@@ -122,28 +122,28 @@ fn restrict(directory: &Path, mode: u32) {
 }
 
 /// Marks the store of a new node or of an older version, and refuses one that is not this node's.
-fn mark(layout: &Layout, identity: &Identity) -> Result<Place, OpenError> {
+fn mark(layout: &StorePaths, identity: &Identity) -> Result<MarkerInode, OpenError> {
     let io = |error| OpenError::Io("read", layout.store_marker(), error);
     let look = || marker::look(layout, identity.id).map_err(io);
     let is_new = identity.generation == 0;
     match look()? {
-        marker::Found::Own(place) => return Ok(place),
-        marker::Found::Foreign if !is_new => {
+        marker::MarkerState::Own(place) => return Ok(place),
+        marker::MarkerState::Foreign if !is_new => {
             return Err(OpenError::StoreForeign(layout.root().to_path_buf()));
         }
-        marker::Found::Nothing
+        marker::MarkerState::Nothing
             if !is_new && marker::was_written(layout) && marker::is_empty(layout).map_err(io)? =>
         {
             return Err(OpenError::StoreEmpty(layout.root().to_path_buf()));
         }
-        marker::Found::Foreign | marker::Found::Nothing => {}
+        marker::MarkerState::Foreign | marker::MarkerState::Nothing => {}
     }
     marker::write(layout, identity.id)
         .map_err(|error| OpenError::Io("write", layout.store_marker(), error))?;
     match look()? {
-        marker::Found::Own(place) => Ok(place),
+        marker::MarkerState::Own(place) => Ok(place),
         // Something else writes there at this moment.
-        marker::Found::Foreign | marker::Found::Nothing => {
+        marker::MarkerState::Foreign | marker::MarkerState::Nothing => {
             Err(OpenError::StoreForeign(layout.root().to_path_buf()))
         }
     }
@@ -159,7 +159,7 @@ pub fn open_offline(root: &Path) -> Result<Offline, OpenError> {
         io::ErrorKind::NotFound => no_data(),
         _ => OpenError::Io("resolve the directory", root.to_path_buf(), error),
     })?;
-    let layout = Layout::new(&root);
+    let layout = StorePaths::new(&root);
     if !is_identified(&layout)? && !layout.store().is_dir() {
         return Err(no_data());
     }
@@ -185,7 +185,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn identify(layout: &Layout, cluster: &str) -> Result<Identity, OpenError> {
+fn identify(layout: &StorePaths, cluster: &str) -> Result<Identity, OpenError> {
     let found = if is_identified(layout)? { Identity::read(layout, cluster)? } else { None };
     let Some(identity) = found else {
         // Its name must be durable before there is an identity that wants it.
@@ -205,7 +205,7 @@ fn identify(layout: &Layout, cluster: &str) -> Result<Identity, OpenError> {
 
 /// Whether there is a `node.id`. A directory with one must have its store: an empty mount point under
 /// an old identity would look like a node that lost everything.
-fn is_identified(layout: &Layout) -> Result<bool, OpenError> {
+fn is_identified(layout: &StorePaths) -> Result<bool, OpenError> {
     let path = layout.identity();
     match fs::read_to_string(&path) {
         Ok(text) if text.lines().next() != Some(FORMAT_LINE) => {
@@ -350,14 +350,14 @@ mod tests {
     fn temporary_files_are_swept_and_identity_is_kept() {
         let root = tempfile::tempdir().unwrap();
         drop(open(root.path(), "a", DATA_MODE).unwrap());
-        let first = Identity::read(&Layout::new(root.path()), "a").unwrap().unwrap();
+        let first = Identity::read(&StorePaths::new(root.path()), "a").unwrap().unwrap();
         fs::write(root.path().join("tmp/0-7"), b"half an upload").unwrap();
         let second = open(root.path(), "a", DATA_MODE).unwrap().identity;
         assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
         // But the start is counted, durably.
         assert_eq!((first.generation, second.generation), (1, 2));
         assert_eq!(Identity { generation: 2, ..first }, second);
-        assert_eq!(Identity::read(&Layout::new(root.path()), "a").unwrap().unwrap(), second);
+        assert_eq!(Identity::read(&StorePaths::new(root.path()), "a").unwrap().unwrap(), second);
     }
 
     #[test]
@@ -449,7 +449,7 @@ mod tests {
         fs::remove_file(one.path().join("node.id")).unwrap();
         let taken = open(one.path(), "a", DATA_MODE).unwrap();
         let found = marker::look(&taken.layout, taken.identity.id).unwrap();
-        assert_eq!(found, marker::Found::Own(taken.marker));
+        assert_eq!(found, marker::MarkerState::Own(taken.marker));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::open::{OpenError, sync_directory, with_room};
-use super::path::Layout;
+use super::path::StorePaths;
 
 /// Random bytes of a key: 128 bits, which nobody guesses.
 const RANDOM_BYTES: usize = 16;
@@ -25,7 +25,7 @@ const FILE_BYTES_MAX: u64 = 1024;
 /// # Errors
 /// The file cannot be read, or holds no key ([`io::ErrorKind::InvalidData`]).
 pub fn read(root: &Path) -> io::Result<Option<String>> {
-    let file = match File::open(Layout::new(root).operator_key()) {
+    let file = match File::open(StorePaths::new(root).operator_key()) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -41,7 +41,7 @@ pub fn read(root: &Path) -> io::Result<Option<String>> {
 ///
 /// # Errors
 /// [`OpenError`]; then there is no key, or the one that was there.
-pub fn ensure(layout: &Layout) -> Result<(String, bool), OpenError> {
+pub fn ensure(layout: &StorePaths) -> Result<(String, bool), OpenError> {
     match read(layout.root()) {
         Ok(Some(key)) => return Ok((key, false)),
         Ok(None) => {}
@@ -58,7 +58,7 @@ pub fn ensure(layout: &Layout) -> Result<(String, bool), OpenError> {
 }
 
 /// Written beside its place, synced and renamed: a crash leaves no key or a whole one.
-fn write(layout: &Layout, key: &str) -> io::Result<()> {
+fn write(layout: &StorePaths, key: &str) -> io::Result<()> {
     let path = layout.operator_key();
     let beside = path.with_extension("key.new");
     match fs::remove_file(&beside) {
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_key_is_made_once_for_the_owner_alone_and_read_again() {
         let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(directory.path());
+        let layout = StorePaths::new(directory.path());
         assert_eq!(read(directory.path()).unwrap(), None);
         // What a crash left beside it, with rights that nobody chose, does not matter.
         fs::write(directory.path().join("operator.key.new"), b"torn").unwrap();
@@ -97,13 +97,13 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let other = tempfile::tempdir().unwrap();
-        assert_ne!(ensure(&Layout::new(other.path())).unwrap().0, key);
+        assert_ne!(ensure(&StorePaths::new(other.path())).unwrap().0, key);
     }
 
     #[test]
     fn a_file_without_a_key_is_told_and_never_an_empty_key() {
         let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::new(directory.path());
+        let layout = StorePaths::new(directory.path());
         for text in [&b""[..], b"\n", b"short", b"sixteen bytes or\nmore in two lines", b"\xff\xfe"] {
             fs::write(layout.operator_key(), text).unwrap();
             assert!(matches!(ensure(&layout), Err(OpenError::OperatorKey(_))), "{text:?}");

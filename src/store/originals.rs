@@ -24,8 +24,8 @@ use super::descriptor;
 use super::health::Health;
 use super::inventory::Inventory;
 use super::losses::Losses;
-use super::path::Layout;
-use super::read::{CHUNK_BYTES, Reader};
+use super::path::StorePaths;
+use super::read::{CHUNK_BYTES, FileReader};
 use super::{StoreError, plain, timely};
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspector};
@@ -75,7 +75,7 @@ pub enum Found {
 /// The stored images of one shard.
 #[derive(Debug)]
 pub struct Originals {
-    layout: Layout,
+    layout: StorePaths,
     known: RefCell<LruCache<ObjectId, Known>>,
     quarantined: RefCell<HashSet<ObjectId>>,
     quarantine_serial: Cell<u64>,
@@ -123,7 +123,7 @@ pub enum Described {
 
 impl Originals {
     /// The images of a shard below `layout`; `quarantined` are the shard's ids with a bad copy.
-    pub fn new(layout: Layout, quarantined: HashSet<ObjectId>, health: Arc<Health>) -> Self {
+    pub fn new(layout: StorePaths, quarantined: HashSet<ObjectId>, health: Arc<Health>) -> Self {
         Self {
             layout,
             known: RefCell::new(LruCache::new(KNOWN_MAX)),
@@ -266,7 +266,7 @@ impl Originals {
         if let Some(header) = remembered {
             return Ok(Described::Here(original, header));
         }
-        let read = read_whole(&Reader::new(file, original.length), limits).await;
+        let read = read_whole(&FileReader::new(file, original.length), limits).await;
         let (digest, inspected) = read.inspect_err(|error| self.set_unreadable(id, error))?;
         if digest != *id {
             return Ok(Described::Damaged(Some(original)));
@@ -311,7 +311,7 @@ impl Originals {
         if self.is_verified(id, original.stamp) {
             return Ok(Checked::Right);
         }
-        if Reader::new(file, original.length).digest().await? != *id {
+        if FileReader::new(file, original.length).digest().await? != *id {
             return Ok(Checked::Wrong(original));
         }
         self.set_verified(id, original.stamp);
@@ -392,7 +392,7 @@ impl Stamp {
 
 /// The file's SHA-1 and what it says about itself; yields to other tasks between chunks.
 async fn read_whole(
-    reader: &Reader,
+    reader: &FileReader,
     limits: Limits,
 ) -> Result<(ObjectId, Result<Header, InspectError>), StoreError> {
     let mut hasher = Sha1::new();

@@ -6,7 +6,7 @@ use crate::object::{Format, ObjectId};
 
 /// The data directory and the names below it.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub struct StorePaths {
     root: PathBuf,
 }
 
@@ -31,7 +31,7 @@ impl Cached {
     }
 }
 
-impl Layout {
+impl StorePaths {
     /// The layout below `root`, which should be absolute.
     pub fn new(root: &Path) -> Self {
         Self { root: root.to_path_buf() }
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn an_image_lies_below_its_first_two_byte_pairs() {
         let id = ObjectId::parse("0a1b2c3d4e5f60718293a4b5c6d7e8f901234567").unwrap();
-        let path = Layout::new(Path::new("/d")).image(&id, Format::Webp);
+        let path = StorePaths::new(Path::new("/d")).image(&id, Format::Webp);
         assert_eq!(path, Path::new("/d/store/0a/1b/0a1b2c3d4e5f60718293a4b5c6d7e8f901234567.webp"));
     }
 
@@ -198,7 +198,7 @@ mod tests {
     fn a_name_of_the_cache_reads_back() {
         let id = ObjectId::from_digest([0xab; 20]);
         for cached in [Cached::Variant(Format::Jpeg), Cached::Variant(Format::Avif), Cached::Samples] {
-            let path = Layout::new(Path::new("/d")).cached(&id, &[1; 16], cached);
+            let path = StorePaths::new(Path::new("/d")).cached(&id, &[1; 16], cached);
             let name = path.file_name().unwrap().to_str().unwrap();
             assert_eq!(parse_cached_name(name), Some((id, [1; 16], cached)));
             assert_eq!(parse_cached_name(&format!("{name}.exe")), None);

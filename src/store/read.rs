@@ -16,12 +16,12 @@ pub const CHUNK_BYTES: u64 = 256 << 10;
 
 /// An open file of known length, to be read on this executor. Clones share the descriptor.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct FileReader {
     file: Rc<BufferedFile>,
     length: u64,
 }
 
-impl Reader {
+impl FileReader {
     /// Reads the first `length` bytes of `descriptor`.
     pub fn new(descriptor: OwnedFd, length: u64) -> Self {
         Self { file: Rc::new(descriptor::adopt(descriptor)), length }
@@ -52,7 +52,7 @@ impl Reader {
     /// The SHA-1 of the whole file; yields to other tasks between chunks.
     ///
     /// # Errors
-    /// As [`Reader::read`].
+    /// As [`FileReader::read`].
     pub async fn digest(&self) -> Result<ObjectId, StoreError> {
         let mut hasher = Sha1::new();
         let mut position = 0;

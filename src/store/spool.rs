@@ -13,11 +13,11 @@ use std::time::{Duration, SystemTime};
 
 use glommio::io::{BufferedFile, OpenOptions};
 
-use super::collision::{Collision, Hasher};
+use super::collision::{Collision, CollisionHasher};
 use super::health::Health;
 use super::originals::upload_time;
-use super::path::Layout;
-use super::read::Reader;
+use super::path::StorePaths;
+use super::read::FileReader;
 use super::{StoreError, descriptor, plain, timely};
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspector};
@@ -33,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Where temporary files come from and go to; one per shard.
 #[derive(Debug)]
 pub struct Spools {
-    layout: Layout,
+    layout: StorePaths,
     shard: usize,
     serial: Cell<u64>,
     reaper: Rc<TempFileReaper>,
@@ -48,7 +48,7 @@ pub struct Spool {
     buffer: Vec<u8>,
     written: u64,
     length: u64,
-    hasher: Hasher,
+    hasher: CollisionHasher,
     inspector: Inspector,
     modified: Option<SystemTime>,
     health: Arc<Health>,
@@ -94,7 +94,7 @@ pub struct TempFileReaper {
 
 impl Spools {
     /// The temporary files of shard number `shard`.
-    pub fn new(layout: Layout, shard: usize, health: Arc<Health>) -> Self {
+    pub fn new(layout: StorePaths, shard: usize, health: Arc<Health>) -> Self {
         Self { layout, shard, serial: Cell::new(0), reaper: Rc::default(), health }
     }
 
@@ -115,7 +115,7 @@ impl Spools {
     /// # Errors
     /// [`StoreError`] when the temporary file cannot be made.
     pub async fn begin_upload(&self, limits: Limits) -> Result<Spool, StoreError> {
-        Ok(Spool { hasher: Hasher::detecting(), ..self.begin(limits).await? })
+        Ok(Spool { hasher: CollisionHasher::detecting(), ..self.begin(limits).await? })
     }
 
     /// Starts to receive a copy from another node. Bytes of any kind that have their id are taken: the node that took
@@ -140,7 +140,7 @@ impl Spools {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             written: 0,
             length: 0,
-            hasher: Hasher::plain(),
+            hasher: CollisionHasher::plain(),
             inspector: Inspector::new(limits),
             modified: None,
             health: Arc::clone(&self.health),
@@ -217,7 +217,7 @@ impl Spooled {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn open(&self) -> Result<(Reader, SystemTime), StoreError> {
+    pub async fn open(&self) -> Result<(FileReader, SystemTime), StoreError> {
         let failed = |error: io::Error| StoreError::new("open an upload", error);
         let file = BufferedFile::open(self.temporary.path()).await.map_err(|error| failed(error.into()))?;
         let stat = rustix::fs::fstat(descriptor::borrow(&file)).map_err(|error| failed(error.into()))?;
@@ -225,7 +225,7 @@ impl Spooled {
         let copy = descriptor::duplicate(&file).map_err(failed)?;
         // Only the duplicate is used from here on; an error of closing the first means nothing.
         let _ = file.close().await;
-        Ok((Reader::new(copy, self.length), uploaded))
+        Ok((FileReader::new(copy, self.length), uploaded))
     }
 }
 
@@ -328,7 +328,7 @@ mod tests {
 
     use super::*;
     use crate::store::collision::tests::shattered;
-    use crate::store::marker::Place;
+    use crate::store::marker::MarkerInode;
 
     /// A GIF of one pixel.
     const IMAGE: &[u8] =
@@ -345,11 +345,11 @@ mod tests {
     #[test]
     fn refuses_an_upload_that_was_made_to_collide_and_takes_it_as_a_copy() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::new(folder.path());
-        let nowhere = Place { device: 0, inode: 0 };
+        let layout = StorePaths::new(folder.path());
+        let nowhere = MarkerInode { device: 0, inode: 0 };
         let health = Arc::new(Health::new(layout.clone(), [0; 16], nowhere, 0, Arc::default()));
         let spools = Spools::new(layout, 0, health);
-        std::fs::create_dir(Layout::new(folder.path()).tmp()).unwrap();
+        std::fs::create_dir(StorePaths::new(folder.path()).tmp()).unwrap();
         let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).ring_depth(64);
         builder.make().unwrap().run(async {
             let plain = finish(spools.begin(LIMITS).await.unwrap(), &[]).await.unwrap();
@@ -363,6 +363,6 @@ mod tests {
             assert_eq!(copies[0], copies[1], "one id of two files");
         });
         spools.reaper().remove_all();
-        assert_eq!(std::fs::read_dir(Layout::new(folder.path()).tmp()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(StorePaths::new(folder.path()).tmp()).unwrap().count(), 0);
     }
 }

@@ -10,7 +10,7 @@ use rustix::fs::StatVfs;
 
 use super::StoreError;
 use super::health::{Health, Round};
-use super::marker::{self, Found};
+use super::marker::{self, MarkerState};
 use super::variants::Room;
 
 /// Between two looks, while all is well.
@@ -40,7 +40,7 @@ const PROBE_BYTES: usize = 512;
 const FRESH_BYTES: usize = 64 << 10;
 
 /// What one thread remembers between its looks.
-struct Looker {
+struct DiskWatcher {
     health: Arc<Health>,
     shards: usize,
     written: Option<Instant>,
@@ -49,7 +49,7 @@ struct Looker {
 
 /// What is free on the disk, and what of it is kept in reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stock {
+struct FreeSpace {
     free: u64,
     reserve: u64,
     /// The same of inodes, where their number is limited.
@@ -64,7 +64,7 @@ impl Health {
     /// No thread can be started.
     pub fn watch(self: &Arc<Self>, shards: usize) -> io::Result<()> {
         let now = Instant::now();
-        let mut looker = Looker { health: Arc::clone(self), shards, written: None, round_began: now };
+        let mut looker = DiskWatcher { health: Arc::clone(self), shards, written: None, round_began: now };
         let run = move || {
             loop {
                 let pause = looker.look();
@@ -78,7 +78,7 @@ impl Health {
     }
 }
 
-impl Looker {
+impl DiskWatcher {
     /// Looks at everything; how long to wait for the next look.
     fn look(&mut self) -> Duration {
         self.health.look_begins();
@@ -100,8 +100,8 @@ impl Looker {
 
     fn look_at_marker(&self) {
         match marker::look(&self.health.layout, self.health.node) {
-            Ok(Found::Own(place)) => self.health.found(place),
-            Ok(Found::Foreign | Found::Nothing) => self.health.lost(),
+            Ok(MarkerState::Own(place)) => self.health.found(place),
+            Ok(MarkerState::Foreign | MarkerState::Nothing) => self.health.lost(),
             // Without descriptors, say: whether it is there is not known.
             Err(error) if is_of_the_process(&error) => {}
             Err(_) => self.health.lost(),
@@ -138,7 +138,7 @@ impl Looker {
     fn look_at_room(&mut self) {
         // What cannot be told is no reason to refuse anything; the write tells more.
         let Ok(found) = rustix::fs::statvfs(self.health.layout.root()) else { return };
-        let stock = Stock::new(&found, self.health.reserve_bytes);
+        let stock = FreeSpace::new(&found, self.health.reserve_bytes);
         self.health.set_room(stock.free, stock.room());
         let round = self.health.round(self.shards);
         let wanted = self.health.room_wanted();
@@ -172,7 +172,7 @@ impl Looker {
     }
 }
 
-impl Stock {
+impl FreeSpace {
     fn new(found: &StatVfs, reserve_bytes: u64) -> Self {
         let block = found.f_frsize.max(1);
         let total = found.f_blocks.saturating_mul(block);
@@ -214,27 +214,27 @@ fn is_of_the_process(error: &io::Error) -> bool {
 mod tests {
     use std::fs;
 
-    use super::super::health::Trouble;
-    use super::super::marker::Place;
-    use super::super::path::Layout;
+    use super::super::health::DiskTrouble;
+    use super::super::marker::MarkerInode;
+    use super::super::path::StorePaths;
     use super::*;
 
     const NODE: [u8; 16] = [7; 16];
 
-    fn scene() -> (tempfile::TempDir, Looker) {
+    fn scene() -> (tempfile::TempDir, DiskWatcher) {
         let root = tempfile::tempdir().unwrap();
-        let layout = Layout::new(root.path());
+        let layout = StorePaths::new(root.path());
         for directory in [layout.store(), layout.meta()] {
             fs::create_dir(directory).unwrap();
         }
         marker::write(&layout, NODE).unwrap();
-        let Found::Own(place) = marker::look(&layout, NODE).unwrap() else { panic!("it was written") };
+        let MarkerState::Own(place) = marker::look(&layout, NODE).unwrap() else { panic!("it was written") };
         (root, looker(layout, place))
     }
 
-    fn looker(layout: Layout, place: Place) -> Looker {
+    fn looker(layout: StorePaths, place: MarkerInode) -> DiskWatcher {
         let health = Arc::new(Health::new(layout, NODE, place, 0, Arc::default()));
-        Looker { health, shards: 1, written: None, round_began: Instant::now() }
+        DiskWatcher { health, shards: 1, written: None, round_began: Instant::now() }
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         let (store, away) = (root.path().join("store"), root.path().join("away"));
         fs::rename(&store, &away).unwrap();
         looker.look();
-        assert_eq!(looker.health.trouble(), Some(Trouble::StoreMissing));
+        assert_eq!(looker.health.trouble(), Some(DiskTrouble::StoreMissing));
         // An empty folder in its place is none, nor is another node's.
         fs::create_dir(&store).unwrap();
         looker.look();
@@ -275,7 +275,7 @@ mod tests {
         let (_root, mut looker) = scene();
         looker.look();
         looker.health.note(&StoreError::unsynced("sync", io::Error::from_raw_os_error(5)));
-        assert_eq!(looker.health.trouble(), Some(Trouble::Suspect));
+        assert_eq!(looker.health.trouble(), Some(DiskTrouble::Suspect));
         let looks = (0..100).take_while(|_| {
             looker.written = None;
             looker.look();
@@ -288,7 +288,7 @@ mod tests {
     fn a_read_only_disk_is_well_after_a_good_write() {
         let (_root, mut looker) = scene();
         looker.health.note(&StoreError::ReadOnly);
-        assert_eq!(looker.health.trouble(), Some(Trouble::ReadOnly));
+        assert_eq!(looker.health.trouble(), Some(DiskTrouble::ReadOnly));
         looker.look();
         assert_eq!(looker.health.trouble(), None);
     }
@@ -299,7 +299,7 @@ mod tests {
         looker.health.note(&StoreError::Late("write"));
         looker.health.look_begins_at(0);
         assert_eq!(looker.health.trouble_at(1_000), None);
-        assert_eq!(looker.health.trouble_at(3_000), Some(Trouble::Hung));
+        assert_eq!(looker.health.trouble_at(3_000), Some(DiskTrouble::Hung));
         looker.look();
         looker.health.look_begins_at(0);
         assert_eq!(looker.health.trouble_at(3_000), None, "it wrote well since");
@@ -310,7 +310,7 @@ mod tests {
         let (_root, looker) = scene();
         looker.health.look_begins_at(0);
         assert_eq!(looker.health.trouble_at(14_000), None);
-        assert_eq!(looker.health.trouble_at(16_000), Some(Trouble::Hung));
+        assert_eq!(looker.health.trouble_at(16_000), Some(DiskTrouble::Hung));
         looker.health.look_ends();
         assert_eq!(looker.health.trouble_at(16_000), None);
     }
@@ -318,22 +318,22 @@ mod tests {
     #[test]
     fn room_is_what_is_above_the_reserve_in_bytes_and_inodes() {
         let room = |bytes, inodes| Room { bytes, inodes };
-        let stock = Stock { free: 1_000, reserve: 100, inodes: Some((50, 10)) };
+        let stock = FreeSpace { free: 1_000, reserve: 100, inodes: Some((50, 10)) };
         assert_eq!(
             (stock.room(), stock.short_of(900, false), stock.short_of(900, true)),
             (900, room(0, 0), room(12, 0))
         );
-        let stock = Stock { free: 90, ..stock };
+        let stock = FreeSpace { free: 90, ..stock };
         assert_eq!(
             (stock.room(), stock.short_of(0, false), stock.short_of(5, true)),
             (-10, room(10, 0), room(27, 0))
         );
-        let stock = Stock { free: 1_000, inodes: Some((8, 10)), ..stock };
+        let stock = FreeSpace { free: 1_000, inodes: Some((8, 10)), ..stock };
         assert_eq!(
             (stock.room(), stock.short_of(0, false), stock.short_of(0, true)),
             (-1, room(0, 2), room(0, 3))
         );
-        assert_eq!(Stock { inodes: None, ..stock }.room(), 900);
+        assert_eq!(FreeSpace { inodes: None, ..stock }.room(), 900);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub enum LayoutStoreError {
 /// # Errors
 /// [`LayoutStoreError`]
 pub(in crate::control) fn load(
-    paths: &path::Layout,
+    paths: &path::StorePaths,
     identity: &Identity,
     joins: bool,
 ) -> Result<Option<Layout>, LayoutStoreError> {
@@ -52,7 +52,7 @@ pub(in crate::control) fn load(
 }
 
 /// Whether the layout that was persisted last names other members. An unreadable one names none.
-pub(in crate::control) fn has_peers(paths: &path::Layout, this: NodeId) -> bool {
+pub(in crate::control) fn has_peers(paths: &path::StorePaths, this: NodeId) -> bool {
     let kept = record::read(&paths.cluster_layout()).ok().flatten();
     kept.and_then(|bytes| Layout::decode(&bytes).ok()).is_some_and(|layout| layout.has_others(this))
 }
@@ -62,7 +62,7 @@ pub(in crate::control) fn has_peers(paths: &path::Layout, this: NodeId) -> bool 
 /// # Errors
 /// The system's refusal, as a sentence for the log. On disk is the last layout then, or this one.
 pub(in crate::control) fn persist(
-    paths: &path::Layout,
+    paths: &path::StorePaths,
     bytes: &[u8],
     newcomer: Option<Identity>,
 ) -> Result<(), String> {

@@ -12,7 +12,7 @@ use crate::image::header::Limits;
 use crate::peer::auth::Digest;
 use crate::peer::call::{self, Copy};
 use crate::shard::control_link::GossipMessage;
-use crate::store::health::Trouble;
+use crate::store::health::DiskTrouble;
 
 /// Bytes of one message between cores: a layout of all the nodes that a cluster may have is about half of it.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -74,7 +74,7 @@ pub(super) async fn copy(
     shard.make_room(request.body().size_hint().exact().unwrap_or(0)).await.map_err(Problem::from)?;
     // Whoever sends it has others to send it to.
     match shard.node.health.trouble() {
-        Some(Trouble::Full) => return Err(Problem::DiskFull.into()),
+        Some(DiskTrouble::Full) => return Err(Problem::DiskFull.into()),
         Some(trouble) => return Err(Problem::Unusable(trouble).into()),
         None => {}
     }

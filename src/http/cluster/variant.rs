@@ -12,9 +12,9 @@ use crate::peer::auth::Digest;
 use crate::peer::call::{self, Stored, VariantCall};
 use crate::shard::message::VariantRequest;
 use crate::shard::variant::{VariantBody, VariantError, VariantFile};
-use crate::store::health::Trouble;
+use crate::store::health::DiskTrouble;
 use crate::store::originals::Found;
-use crate::store::read::{CHUNK_BYTES, Reader};
+use crate::store::read::{CHUNK_BYTES, FileReader};
 
 pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<PeerResponse, PeerRefusal> {
     let VariantCall { id, recipe, dimension_max, requester } = asked;
@@ -25,7 +25,7 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
     let shard = &context.shard;
     // Whoever asks has others to ask, and would wait for this disk as long as for the variant.
     if shard.node.health.is_hung() {
-        return Err(Problem::Unusable(Trouble::Hung).into());
+        return Err(Problem::Unusable(DiskTrouble::Hung).into());
     }
     let made = shard.variant(VariantRequest { id, recipe, key, requester }).await.map_err(Problem::from)?;
     let made = match made {
@@ -45,7 +45,7 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
             Ok(PeerResponse { metadata: stored.metadata(), body, digest })
         }
         VariantBody::File(VariantFile { file, length, modified: uploaded, charge }) => {
-            let reader = Reader::new(file, length);
+            let reader = FileReader::new(file, length);
             let digest = digest(&reader).await?;
             let body = Body::file(reader, 0, length).hold_charge(charge);
             Ok(PeerResponse { metadata: Stored { format, length, uploaded }.metadata(), body, digest })
@@ -54,7 +54,7 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
 }
 
 /// Of a long variant on disk: its bytes have no id that they could be proven by.
-async fn digest(reader: &Reader) -> Result<Digest, Problem> {
+async fn digest(reader: &FileReader) -> Result<Digest, Problem> {
     let mut hasher = Sha256::new();
     let mut position = 0;
     while position < reader.length() {

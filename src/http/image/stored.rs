@@ -22,7 +22,7 @@ use crate::shard::cache::{self, CachedResponse};
 use crate::shard::message::{Opened, Verified};
 use crate::store::StoreError;
 use crate::store::originals::{Found, Original};
-use crate::store::read::{CHUNK_BYTES, Reader};
+use crate::store::read::{CHUNK_BYTES, FileReader};
 use crate::telemetry::metrics::Cache;
 
 /// Stored bytes up to this length are proven before the first one is sent; longer ones on the way.
@@ -185,7 +185,7 @@ async fn read_own_disk(context: &Context, wanted: StoredRequest<'_>) -> Result<O
     if original.format != format {
         return Ok(OwnDisk::OtherFormat);
     }
-    match read(context, wanted, Reader::new(file, original.length), &original, verified).await {
+    match read(context, wanted, FileReader::new(file, original.length), &original, verified).await {
         Ok(answer) => Ok(OwnDisk::Answer(Box::new(answer))),
         Err(ReadError::Damaged) => lack(Ok(Found::Damaged)),
         Err(ReadError::Store(error)) => {
@@ -199,7 +199,7 @@ async fn read_own_disk(context: &Context, wanted: StoredRequest<'_>) -> Result<O
 async fn read(
     context: &Context,
     wanted: StoredRequest<'_>,
-    reader: Reader,
+    reader: FileReader,
     original: &Original,
     verified: bool,
 ) -> Result<HandlerResponse, ReadError> {
@@ -245,7 +245,7 @@ async fn read_verified(
     context: &Context,
     id: ObjectId,
     original: &Original,
-    reader: &Reader,
+    reader: &FileReader,
     verified: bool,
 ) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::with_capacity(usize::try_from(reader.length()).unwrap_or(0));
@@ -264,7 +264,7 @@ pub(in crate::http) async fn open_body(
     context: &Context,
     id: ObjectId,
     original: &Original,
-    reader: Reader,
+    reader: FileReader,
     verified: bool,
 ) -> Result<Body, Problem> {
     let bodies = &context.shard.node.bodies;

@@ -25,7 +25,7 @@ use crate::peer::body::{Outgoing, Source};
 use crate::peer::call::{self, Call, Copy};
 use crate::store::StoreError;
 use crate::store::originals::Found;
-use crate::store::read::{CHUNK_BYTES, Reader};
+use crate::store::read::{CHUNK_BYTES, FileReader};
 use crate::store::spool::Spooled;
 
 /// How long a node may take before a fallback is asked in its place. Its copy counts all the same when it comes.
@@ -66,7 +66,7 @@ enum News {
 /// One upload, and where its bytes are.
 struct Upload {
     id: ObjectId,
-    reader: Reader,
+    reader: FileReader,
     uploaded: SystemTime,
     /// This node has had it before.
     is_known: bool,
@@ -230,7 +230,7 @@ impl Shard {
         view: &View,
         node: NodeId,
         id: ObjectId,
-        reader: &Reader,
+        reader: &FileReader,
         uploaded: SystemTime,
     ) -> Option<LayoutHash> {
         let copy = Copy { id, uploaded, misplaced: !view.is_owner(node, &id) };
@@ -248,7 +248,7 @@ fn names(view: &View, write: &Write) -> Vec<String> {
 }
 
 /// The bytes of a file as a question's body.
-fn source(reader: Reader) -> Source {
+fn source(reader: FileReader) -> Source {
     Rc::new(move |position| {
         let reader = reader.clone();
         Box::pin(async move {

@@ -24,7 +24,7 @@ use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
 use crate::store::StoreError;
 use crate::store::originals::{Checked, Found, Original};
-use crate::store::read::Reader;
+use crate::store::read::FileReader;
 
 /// Between two looks at what is due.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -226,7 +226,7 @@ impl Shard {
     async fn give(self: &Rc<Self>, view: &View, id: ObjectId, owner: NodeId) -> bool {
         let Ok(Found::Here(found)) = self.originals.find(&id).await else { return false };
         let Ok(Some((file, original))) = self.originals.open(&id, found.format).await else { return false };
-        let reader = Reader::new(file, original.length);
+        let reader = FileReader::new(file, original.length);
         let taken = self.send_copy(view, owner, id, &reader, original.modified).await.is_some();
         if taken {
             self.metrics.repair_bytes.add_many(original.length);

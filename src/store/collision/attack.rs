@@ -5,18 +5,18 @@
 
 use std::ops::Range;
 
-use Kind::{I, II};
+use VectorKind::{I, II};
 
 /// The two kinds of disturbance vectors.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+pub(super) enum VectorKind {
     I,
     II,
 }
 
 /// The disturbance vectors of all attacks that are feasible as far as is known: kind, first step, bit (Manuel 2008).
 #[rustfmt::skip]
-pub(super) const VECTORS: [(Kind, usize, u32); 32] = [
+pub(super) const VECTORS: [(VectorKind, usize, u32); 32] = [
     (I, 43, 0), (I, 44, 0), (I, 45, 0), (I, 46, 0), (I, 46, 2), (I, 47, 0), (I, 47, 2), (I, 48, 0),
     (I, 48, 2), (I, 49, 0), (I, 49, 2), (I, 50, 0), (I, 50, 2), (I, 51, 0), (I, 51, 2), (I, 52, 0),
     (II, 45, 0), (II, 46, 0), (II, 46, 2), (II, 47, 0), (II, 48, 0), (II, 49, 0), (II, 49, 2), (II, 50, 0),
@@ -50,13 +50,13 @@ pub(super) fn collides(before: [u32; 5], after: [u32; 5], words: &[u32; 80], vec
 }
 
 /// A step before which the siblings' states are equal, for vectors of this one's first step.
-fn middle((_, first, _): (Kind, usize, u32)) -> usize {
+fn middle((_, first, _): (VectorKind, usize, u32)) -> usize {
     if first < 50 { 58 } else { 65 }
 }
 
 /// The difference of a message is the sum of the local collisions that its vector begins: a disturbance at one step, and
 /// its corrections at the next five.
-const fn difference((kind, first, bit): (Kind, usize, u32)) -> [u32; 80] {
+const fn difference((kind, first, bit): (VectorKind, usize, u32)) -> [u32; 80] {
     // The five steps before the first may begin local collisions, too.
     const BEFORE: usize = 5;
     let mut vector = [0_u32; BEFORE + 80];

@@ -9,17 +9,17 @@ use std::arch::x86_64::{
     _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::conditions::{BITS, Planes, WORDS, bits};
-use super::{Block, LANES};
+use super::conditions::{BITS, BitPlanes, WORDS, bits};
+use super::{LANES, MessageBlock};
 
 /// The planes of these groups, the first block's bits lowest; `None` on a processor without AVX2.
-pub(super) fn planes(groups: &[[Block; LANES]]) -> Option<Planes> {
+pub(super) fn planes(groups: &[[MessageBlock; LANES]]) -> Option<BitPlanes> {
     // SAFETY: the function needs AVX2 and nothing else, and the processor has it.
     is_x86_feature_detected!("avx2").then(|| unsafe { gathered(groups) })
 }
 
 #[target_feature(enable = "avx2")]
-fn gathered(groups: &[[Block; LANES]]) -> Planes {
+fn gathered(groups: &[[MessageBlock; LANES]]) -> BitPlanes {
     let mut planes = [[0_u8; 64 / LANES]; BITS.len()];
     for (at, group) in groups.iter().enumerate().take(64 / LANES) {
         let words = expanded(group);
@@ -42,7 +42,7 @@ fn gathered(groups: &[[Block; LANES]]) -> Planes {
 
 /// The expanded messages; a lane for each block.
 #[target_feature(enable = "avx2")]
-fn expanded(group: &[Block; LANES]) -> [__m256i; WORDS] {
+fn expanded(group: &[MessageBlock; LANES]) -> [__m256i; WORDS] {
     let mut words = [_mm256_setzero_si256(); WORDS];
     for half in 0..2 {
         let rows = group.each_ref().map(|block| half_of(block, half));
@@ -58,7 +58,7 @@ fn expanded(group: &[Block; LANES]) -> [__m256i; WORDS] {
 
 /// Eight words of a block, in the order of their bytes.
 #[target_feature(enable = "avx2")]
-fn half_of(block: &Block, half: usize) -> __m256i {
+fn half_of(block: &MessageBlock, half: usize) -> __m256i {
     let swap = _mm256_setr_epi8(
         3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12, 3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14,
         13, 12,

@@ -32,30 +32,30 @@ macro_rules! list {
 }
 
 /// The same as a list: `(word, bit)`.
-pub(super) const BITS: [Place; 154] = bits!(list);
+pub(super) const BITS: [MessageBit; 154] = bits!(list);
 
 /// Of each bit of [`BITS`] that of 64 blocks.
-pub(super) type Planes = [u64; BITS.len()];
+pub(super) type BitPlanes = [u64; BITS.len()];
 
 /// Words of the expanded message that conditions look at: the first so many.
 pub(super) const WORDS: usize = 65;
 
 /// Whether two bits must be equal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Bits {
+enum Relation {
     Same,
     Differ,
 }
 
-use Bits::{Differ, Same};
+use Relation::{Differ, Same};
 
 /// Word and bit of an expanded message.
-type Place = (u8, u8);
+type MessageBit = (u8, u8);
 
 /// Each condition: `(word, bit)` twice, and the vectors that need it: bit n stands for entry n of
 /// [`super::attack::VECTORS`].
 #[rustfmt::skip]
-const CONDITIONS: [(Place, Place, Bits, u32); 156] = [
+const CONDITIONS: [(MessageBit, MessageBit, Relation, u32); 156] = [
     ((44, 29), (45, 29), Same, 0x0283_a080),
     ((49, 29), (50, 29), Same, 0xc281_0008),
     ((48, 29), (49, 29), Same, 0x60a0_8004),
@@ -225,7 +225,7 @@ const NEEDS: usize = {
 };
 
 /// The conditions by their places in [`BITS`].
-static PLACES: [(u8, u8, Bits); CONDITIONS.len()] = {
+static PLACES: [(u8, u8, Relation); CONDITIONS.len()] = {
     let mut places = [(0, 0, Same); CONDITIONS.len()];
     let mut at = 0;
     while at < places.len() {
@@ -255,7 +255,7 @@ static NEEDED: ([u8; NEEDS], [usize; 32]) = {
     (needed, ends)
 };
 
-const fn place((word, bit): Place) -> u8 {
+const fn place((word, bit): MessageBit) -> u8 {
     let mut at = 0;
     while BITS[at].0 != word || BITS[at].1 != bit {
         at += 1;
@@ -264,7 +264,7 @@ const fn place((word, bit): Place) -> u8 {
 }
 
 /// For each vector the blocks that can belong to it, a bit for each.
-pub(super) fn possible_blocks(planes: &Planes) -> [u64; 32] {
+pub(super) fn possible_blocks(planes: &BitPlanes) -> [u64; 32] {
     let mut hold = [0; CONDITIONS.len()];
     for (holds, (one, other, bits)) in hold.iter_mut().zip(&PLACES) {
         let differ = planes[usize::from(*one)] ^ planes[usize::from(*other)];

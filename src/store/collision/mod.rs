@@ -19,7 +19,7 @@ pub(super) mod tests;
 
 use sha1::block_api::compress;
 
-use self::conditions::{BITS, Planes, possible_blocks};
+use self::conditions::{BITS, BitPlanes, possible_blocks};
 
 /// Bytes of a block.
 const BLOCK_BYTES: usize = 64;
@@ -33,11 +33,11 @@ const LANES: usize = 8;
 /// What a block is hashed into at first.
 const START: [u32; 5] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
 
-type Block = [u8; BLOCK_BYTES];
+type MessageBlock = [u8; BLOCK_BYTES];
 
 /// A SHA-1 in the making.
 #[derive(Clone, Debug)]
-pub(super) struct Hasher {
+pub(super) struct CollisionHasher {
     state: [u32; 5],
     /// The bytes since the last whole group, `filled` of them.
     pending: [[u8; BLOCK_BYTES]; GROUP],
@@ -51,7 +51,7 @@ pub(super) struct Hasher {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Collision;
 
-impl Hasher {
+impl CollisionHasher {
     /// One that notices attacks.
     pub(super) fn detecting() -> Self {
         Self {
@@ -115,7 +115,7 @@ impl Hasher {
         Ok(hash)
     }
 
-    fn hash_blocks(&mut self, blocks: &[Block]) {
+    fn hash_blocks(&mut self, blocks: &[MessageBlock]) {
         if !self.detects {
             compress(&mut self.state, blocks);
             return;
@@ -126,7 +126,7 @@ impl Hasher {
     }
 
     /// Hashes up to a group of blocks, those by themselves that may be part of an attack.
-    fn hash_group(&mut self, blocks: &[Block]) {
+    fn hash_group(&mut self, blocks: &[MessageBlock]) {
         let kept = u64::MAX >> (GROUP - blocks.len());
         let possible = possible_blocks(&planes(blocks)).map(|blocks| blocks & kept);
         let suspects = possible.iter().fold(0, |all, blocks| all | blocks);
@@ -162,7 +162,7 @@ fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
 }
 
 /// The bits that conditions look at, of up to a group of blocks; those of no block mean nothing.
-fn planes(blocks: &[Block]) -> Planes {
+fn planes(blocks: &[MessageBlock]) -> BitPlanes {
     let (lanes, rest) = blocks.as_chunks::<LANES>();
     #[cfg(target_arch = "x86_64")]
     if rest.is_empty() {
@@ -181,7 +181,7 @@ fn planes(blocks: &[Block]) -> Planes {
 }
 
 /// The same on any machine.
-fn planes_one_by_one(blocks: &[Block]) -> Planes {
+fn planes_one_by_one(blocks: &[MessageBlock]) -> BitPlanes {
     let mut planes = [0; BITS.len()];
     for (index, block) in blocks.iter().enumerate() {
         let words = expand(block);
@@ -193,7 +193,7 @@ fn planes_one_by_one(blocks: &[Block]) -> Planes {
 }
 
 /// The 80 words that a block is expanded to.
-fn expand(block: &Block) -> [u32; 80] {
+fn expand(block: &MessageBlock) -> [u32; 80] {
     let mut words = [0; 80];
     for (word, bytes) in words.iter_mut().zip(block.as_chunks().0) {
         *word = u32::from_be_bytes(*bytes);

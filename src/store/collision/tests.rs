@@ -4,7 +4,7 @@ use sha1::{Digest, Sha1};
 
 use super::attack::{self, DIFFERENCES};
 use super::conditions::possible_blocks;
-use super::{BLOCK_BYTES, GROUP, Hasher, expand, planes, planes_one_by_one};
+use super::{BLOCK_BYTES, CollisionHasher, GROUP, expand, planes, planes_one_by_one};
 
 /// The first bytes of both files of the SHAttered attack (2017).
 const SHATTERED: &str = "\
@@ -57,7 +57,7 @@ pub(in crate::store) fn shattered() -> [Vec<u8>; 2] {
 }
 
 fn checked(bytes: &[u8]) -> Result<[u8; 20], super::Collision> {
-    let mut hasher = Hasher::detecting();
+    let mut hasher = CollisionHasher::detecting();
     hasher.update(bytes);
     hasher.finalize()
 }
@@ -84,11 +84,11 @@ fn both_files_of_a_collision_are_noticed_and_their_common_start_is_not() {
         // Whatever follows, and however the bytes arrive.
         let long = [&file[..], &noise(5_000, 1)].concat();
         for piece in [1, 63, 64, 65, 4_095, 4_096, 5_320] {
-            let mut hasher = Hasher::detecting();
+            let mut hasher = CollisionHasher::detecting();
             long.chunks(piece).for_each(|piece| hasher.update(piece));
             assert!(hasher.finalize().is_err(), "{name}, {piece}");
         }
-        let mut plain = Hasher::plain();
+        let mut plain = CollisionHasher::plain();
         plain.update(file);
         assert_eq!(plain.finalize(), Ok(Sha1::digest(file).into()), "{name}");
     }
@@ -105,7 +105,7 @@ fn every_other_hash_is_that_of_the_library() {
         let data = noise(length, length as u64);
         let expected: [u8; 20] = Sha1::digest(&data).into();
         for piece in [1, 60, 64, 100, 4_096, 5_000] {
-            let (mut detecting, mut plain) = (Hasher::detecting(), Hasher::plain());
+            let (mut detecting, mut plain) = (CollisionHasher::detecting(), CollisionHasher::plain());
             for piece in data.chunks(piece) {
                 detecting.update(piece);
                 plain.update(piece);

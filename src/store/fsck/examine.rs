@@ -6,11 +6,11 @@ use std::path::Path;
 
 use sha1::{Digest, Sha1};
 
-use super::{Fault, below};
+use super::{CheckFault, below};
 use crate::image::header::Limits;
 use crate::image::inspect::Inspector;
 use crate::object::{Extension, Format, ObjectId};
-use crate::store::path::Layout;
+use crate::store::path::StorePaths;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -20,21 +20,21 @@ const UNLIMITED: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
 
 /// What a look into a file says.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum FileVerdict {
     /// An image of so many bytes in its place.
     Right(u64),
     /// Anything else.
-    Wrong(Fault),
+    Wrong(CheckFault),
 }
 
 /// What the bytes are.
-struct Content {
+struct FileContent {
     id: ObjectId,
     length: u64,
-    kind: Kind,
+    kind: ContentKind,
 }
 
-enum Kind {
+enum ContentKind {
     Image(Format),
     /// Of a type that is taken, but not as today's check wants it.
     Doubtful,
@@ -43,24 +43,26 @@ enum Kind {
 }
 
 /// Reads and judges the file at `path`.
-pub(super) fn examine(layout: &Layout, path: &Path) -> Verdict {
-    let Some((claimed, extension)) = claim(path) else { return Verdict::Wrong(Fault::Foreign) };
+pub(super) fn examine(layout: &StorePaths, path: &Path) -> FileVerdict {
+    let Some((claimed, extension)) = claim(path) else { return FileVerdict::Wrong(CheckFault::Foreign) };
     let content = match read(path) {
         Ok(content) => content,
-        Err(error) => return Verdict::Wrong(Fault::Unreadable(error)),
+        Err(error) => return FileVerdict::Wrong(CheckFault::Unreadable(error)),
     };
     let format = match (content.kind, extension) {
-        (_, Some(_)) if content.id != claimed => return Verdict::Wrong(Fault::WrongHash(content.id)),
+        (_, Some(_)) if content.id != claimed => {
+            return FileVerdict::Wrong(CheckFault::WrongHash(content.id));
+        }
         // A name such as `<id>.txt` with other bytes was never one of ours.
-        (_, None) if content.id != claimed => return Verdict::Wrong(Fault::Foreign),
-        (Kind::Image(format), _) | (Kind::Doubtful, Some(format)) => format,
-        (Kind::Doubtful | Kind::Other, _) => return Verdict::Wrong(Fault::Foreign),
+        (_, None) if content.id != claimed => return FileVerdict::Wrong(CheckFault::Foreign),
+        (ContentKind::Image(format), _) | (ContentKind::Doubtful, Some(format)) => format,
+        (ContentKind::Doubtful | ContentKind::Other, _) => return FileVerdict::Wrong(CheckFault::Foreign),
     };
     let place = layout.image(&claimed, format);
     if path == place {
-        Verdict::Right(content.length)
+        FileVerdict::Right(content.length)
     } else {
-        Verdict::Wrong(Fault::Misplaced(below(layout, &place)))
+        FileVerdict::Wrong(CheckFault::Misplaced(below(layout, &place)))
     }
 }
 
@@ -74,7 +76,7 @@ pub(super) fn claim(path: &Path) -> Option<(ObjectId, Option<Format>)> {
     Some((ObjectId::parse(stem).ok()?, format))
 }
 
-fn read(path: &Path) -> io::Result<Content> {
+fn read(path: &Path) -> io::Result<FileContent> {
     let mut file = File::open(path)?;
     let mut buffer = vec![0; CHUNK_BYTES];
     let (mut hasher, mut length) = (Sha1::new(), 0);
@@ -95,9 +97,9 @@ fn read(path: &Path) -> io::Result<Content> {
     }
     let inspected = refused.map_or_else(|| inspector.finish(), Err);
     let kind = match inspected {
-        Ok(header) => Kind::Image(header.format),
-        Err(error) if error.is_unsupported_type() => Kind::Other,
-        Err(_) => Kind::Doubtful,
+        Ok(header) => ContentKind::Image(header.format),
+        Err(error) if error.is_unsupported_type() => ContentKind::Other,
+        Err(_) => ContentKind::Doubtful,
     };
-    Ok(Content { id: ObjectId::from_digest(hasher.finalize().into()), length, kind })
+    Ok(FileContent { id: ObjectId::from_digest(hasher.finalize().into()), length, kind })
 }

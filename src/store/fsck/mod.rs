@@ -23,11 +23,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use self::examine::Verdict;
+use self::examine::FileVerdict;
 use self::repair::Repairs;
-use self::walk::Item;
+use self::walk::WalkItem;
 use super::open::{self, OpenError};
-use super::path::Layout;
+use super::path::StorePaths;
 use crate::object::ObjectId;
 
 /// Files that wait between the threads: enough to keep all busy.
@@ -44,27 +44,27 @@ pub enum Mode {
 
 /// What happens during a check.
 #[derive(Debug)]
-pub enum Event {
+pub enum CheckEvent {
     /// An image of so many bytes is right and in its place.
     Right(u64),
     /// Something is wrong.
-    Found(Finding),
+    Found(CheckFinding),
 }
 
 /// Something wrong, and what was done about it.
 #[derive(Debug)]
-pub struct Finding {
+pub struct CheckFinding {
     /// Where, below the data directory.
     pub path: PathBuf,
     /// What.
-    pub fault: Fault,
+    pub fault: CheckFault,
     /// What was done.
-    pub outcome: Outcome,
+    pub outcome: RepairOutcome,
 }
 
 /// What can be wrong.
 #[derive(Debug)]
-pub enum Fault {
+pub enum CheckFault {
     /// An image whose bytes have this SHA-1 and not that of its name.
     WrongHash(ObjectId),
     /// A right image that belongs here, below the data directory.
@@ -79,7 +79,7 @@ pub enum Fault {
 
 /// What was done about a fault.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum RepairOutcome {
     /// Nothing.
     Left,
     /// The file lies here now, below the data directory.
@@ -92,7 +92,7 @@ pub enum Outcome {
 
 /// What a whole check came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sum {
+pub struct CheckSummary {
     /// Right images in their place (when it ended).
     pub images: u64,
     /// Their bytes.
@@ -110,14 +110,14 @@ pub struct Sum {
 pub fn check(
     root: &Path,
     mode: Mode,
-    mut report: impl FnMut(Event) -> ControlFlow<()>,
-) -> Result<Sum, OpenError> {
+    mut report: impl FnMut(CheckEvent) -> ControlFlow<()>,
+) -> Result<CheckSummary, OpenError> {
     let offline = open::open_offline(root)?;
     let layout = &offline.layout;
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (items, to_examine) = flume::bounded(WAITING_MAX);
     let (verdicts, examined) = flume::bounded(WAITING_MAX);
-    let mut check = Check { layout, repairs: Repairs::new(layout, mode), sum: Sum::default() };
+    let mut check = StoreCheck { layout, repairs: Repairs::new(layout, mode), sum: CheckSummary::default() };
     thread::scope(|scope| {
         scope.spawn(move || walk::walk(layout, &mut |item| flow(items.send(item).is_ok())));
         for _ in 0..threads {
@@ -126,7 +126,8 @@ pub fn check(
         }
         // Only the threads hold these now, so that each end is seen by the next.
         drop((to_examine, verdicts));
-        let flow = examined.iter().try_for_each(|(path, verdict)| check.take(path, verdict, &mut report));
+        let flow =
+            examined.iter().try_for_each(|(path, verdict)| check.take_verdict(path, verdict, &mut report));
         drop(examined);
         if flow.is_continue() {
             check.finish(&mut report);
@@ -136,14 +137,18 @@ pub fn check(
 }
 
 /// Looks at files until there are none, or nobody wants to know.
-fn hash(layout: &Layout, items: &flume::Receiver<Item>, verdicts: &flume::Sender<(PathBuf, Verdict)>) {
+fn hash(
+    layout: &StorePaths,
+    items: &flume::Receiver<WalkItem>,
+    verdicts: &flume::Sender<(PathBuf, FileVerdict)>,
+) {
     for item in items {
         let (path, verdict) = match item {
-            Item::Stored(path) => {
+            WalkItem::Stored(path) => {
                 let verdict = examine::examine(layout, &path);
                 (path, verdict)
             }
-            Item::Faulty(path, fault) => (path, Verdict::Wrong(fault)),
+            WalkItem::Faulty(path, fault) => (path, FileVerdict::Wrong(fault)),
         };
         if verdicts.send((path, verdict)).is_err() {
             return;
@@ -152,24 +157,29 @@ fn hash(layout: &Layout, items: &flume::Receiver<Item>, verdicts: &flume::Sender
 }
 
 /// A check under way.
-struct Check<'a> {
-    layout: &'a Layout,
+struct StoreCheck<'a> {
+    layout: &'a StorePaths,
     repairs: Repairs<'a>,
-    sum: Sum,
+    sum: CheckSummary,
 }
 
-type Report<'a> = &'a mut dyn FnMut(Event) -> ControlFlow<()>;
+type EventSink<'a> = &'a mut dyn FnMut(CheckEvent) -> ControlFlow<()>;
 
-impl Check<'_> {
-    fn take(&mut self, path: PathBuf, verdict: Verdict, report: Report<'_>) -> ControlFlow<()> {
+impl StoreCheck<'_> {
+    fn take_verdict(
+        &mut self,
+        path: PathBuf,
+        verdict: FileVerdict,
+        report: EventSink<'_>,
+    ) -> ControlFlow<()> {
         match verdict {
-            Verdict::Right(bytes) => {
+            FileVerdict::Right(bytes) => {
                 self.sum.images += 1;
                 self.sum.bytes += bytes;
-                report(Event::Right(bytes))
+                report(CheckEvent::Right(bytes))
             }
-            Verdict::Wrong(fault) => match self.repairs.mend(&path, &fault) {
-                Some(outcome) => self.tell(&path, fault, outcome, report),
+            FileVerdict::Wrong(fault) => match self.repairs.repair(&path, &fault) {
+                Some(outcome) => self.report_fault(&path, fault, outcome, report),
                 // Told when it is mended, after all others.
                 None => ControlFlow::Continue(()),
             },
@@ -177,22 +187,28 @@ impl Check<'_> {
     }
 
     /// Moves the misplaced images, which can now be done.
-    fn finish(&mut self, report: Report<'_>) {
+    fn finish(&mut self, report: EventSink<'_>) {
         for (path, to) in self.repairs.deferred() {
             let (outcome, bytes) = self.repairs.replace(&path, &to);
             self.sum.images += u64::from(bytes.is_some());
             self.sum.bytes += bytes.unwrap_or(0);
-            let fault = Fault::Misplaced(self.below(&to));
-            if self.tell(&path, fault, outcome, report).is_break() {
+            let fault = CheckFault::Misplaced(self.below(&to));
+            if self.report_fault(&path, fault, outcome, report).is_break() {
                 return;
             }
         }
     }
 
-    fn tell(&mut self, path: &Path, fault: Fault, outcome: Outcome, report: Report<'_>) -> ControlFlow<()> {
+    fn report_fault(
+        &mut self,
+        path: &Path,
+        fault: CheckFault,
+        outcome: RepairOutcome,
+        report: EventSink<'_>,
+    ) -> ControlFlow<()> {
         self.sum.faults += 1;
-        self.sum.left += u64::from(!outcome.is_mended());
-        report(Event::Found(Finding { path: self.below(path), fault, outcome }))
+        self.sum.left += u64::from(!outcome.is_repaired());
+        report(CheckEvent::Found(CheckFinding { path: self.below(path), fault, outcome }))
     }
 
     fn below(&self, path: &Path) -> PathBuf {
@@ -201,7 +217,7 @@ impl Check<'_> {
 }
 
 /// The path as it is told: without the data directory.
-fn below(layout: &Layout, path: &Path) -> PathBuf {
+fn below(layout: &StorePaths, path: &Path) -> PathBuf {
     path.strip_prefix(layout.root()).unwrap_or(path).to_path_buf()
 }
 
@@ -209,7 +225,7 @@ fn flow(goes_on: bool) -> ControlFlow<()> {
     if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-impl Fault {
+impl CheckFault {
     /// One word for programs.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -222,28 +238,28 @@ impl Fault {
     }
 }
 
-impl Outcome {
+impl RepairOutcome {
     /// Whether the fault has gone.
-    pub const fn is_mended(&self) -> bool {
+    pub const fn is_repaired(&self) -> bool {
         matches!(self, Self::Moved(_) | Self::Removed)
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for CheckFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path.display())?;
         match &self.fault {
-            Fault::WrongHash(actual) => write!(f, "damaged, its SHA-1 is {actual}")?,
-            Fault::Misplaced(to) => write!(f, "misplaced, it belongs at {}", to.display())?,
-            Fault::Temporary => f.write_str("left by an upload that never ended")?,
-            Fault::Foreign => f.write_str("no image that a server stored; take it away by hand")?,
-            Fault::Unreadable(error) => write!(f, "cannot be read: {error}")?,
+            CheckFault::WrongHash(actual) => write!(f, "damaged, its SHA-1 is {actual}")?,
+            CheckFault::Misplaced(to) => write!(f, "misplaced, it belongs at {}", to.display())?,
+            CheckFault::Temporary => f.write_str("left by an upload that never ended")?,
+            CheckFault::Foreign => f.write_str("no image that a server stored; take it away by hand")?,
+            CheckFault::Unreadable(error) => write!(f, "cannot be read: {error}")?,
         }
         match &self.outcome {
-            Outcome::Left => Ok(()),
-            Outcome::Moved(to) => write!(f, "; moved to {}", to.display()),
-            Outcome::Removed => f.write_str("; removed"),
-            Outcome::Failed(error) => write!(f, "; cannot be mended: {error}"),
+            RepairOutcome::Left => Ok(()),
+            RepairOutcome::Moved(to) => write!(f, "; moved to {}", to.display()),
+            RepairOutcome::Removed => f.write_str("; removed"),
+            RepairOutcome::Failed(error) => write!(f, "; cannot be mended: {error}"),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::examine::claim;
-use super::{Fault, Mode, Outcome, below};
-use crate::store::path::Layout;
+use super::{CheckFault, Mode, RepairOutcome, below};
+use crate::store::path::StorePaths;
 
 /// Misplaced files that are remembered until the end, about 200 bytes each.
 const DEFERRED_MAX: usize = 1_000_000;
@@ -16,7 +16,7 @@ const DEFERRED_MAX: usize = 1_000_000;
 /// The repairs of one check.
 #[derive(Debug)]
 pub(super) struct Repairs<'a> {
-    layout: &'a Layout,
+    layout: &'a StorePaths,
     mode: Mode,
     /// Where a misplaced file lies and where it belongs, both below the data directory.
     deferred: Vec<(PathBuf, PathBuf)>,
@@ -25,7 +25,7 @@ pub(super) struct Repairs<'a> {
 }
 
 impl<'a> Repairs<'a> {
-    pub(super) fn new(layout: &'a Layout, mode: Mode) -> Self {
+    pub(super) fn new(layout: &'a StorePaths, mode: Mode) -> Self {
         // Unique over runs: the time of day, then a counter, as the server does it.
         let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         Self { layout, mode, deferred: Vec::new(), serial: seconds * 1_000 }
@@ -33,18 +33,20 @@ impl<'a> Repairs<'a> {
 
     /// Mends what can be mended at once. `None`: a misplaced image is moved at the end, when no damaged
     /// one blocks its place any more and the walk cannot meet it twice.
-    pub(super) fn mend(&mut self, path: &Path, fault: &Fault) -> Option<Outcome> {
+    pub(super) fn repair(&mut self, path: &Path, fault: &CheckFault) -> Option<RepairOutcome> {
         if self.mode == Mode::Check {
-            return Some(Outcome::Left);
+            return Some(RepairOutcome::Left);
         }
         Some(match fault {
-            Fault::WrongHash(_) => self.quarantine(path, path),
-            Fault::Misplaced(to) if self.deferred.len() < DEFERRED_MAX => {
+            CheckFault::WrongHash(_) => self.quarantine(path, path),
+            CheckFault::Misplaced(to) if self.deferred.len() < DEFERRED_MAX => {
                 self.deferred.push((path.to_path_buf(), self.layout.root().join(to)));
                 return None;
             }
-            Fault::Temporary => fs::remove_file(path).map_or_else(Outcome::Failed, |()| Outcome::Removed),
-            Fault::Misplaced(_) | Fault::Foreign | Fault::Unreadable(_) => Outcome::Left,
+            CheckFault::Temporary => {
+                fs::remove_file(path).map_or_else(RepairOutcome::Failed, |()| RepairOutcome::Removed)
+            }
+            CheckFault::Misplaced(_) | CheckFault::Foreign | CheckFault::Unreadable(_) => RepairOutcome::Left,
         })
     }
 
@@ -55,11 +57,11 @@ impl<'a> Repairs<'a> {
 
     /// Moves a right image to its place; into quarantine when the place has its image already. Tells
     /// the bytes of an image that came to its place.
-    pub(super) fn replace(&mut self, path: &Path, to: &Path) -> (Outcome, Option<u64>) {
+    pub(super) fn replace(&mut self, path: &Path, to: &Path) -> (RepairOutcome, Option<u64>) {
         match self.place(path, to) {
-            Ok(bytes) => (Outcome::Moved(below(self.layout, to)), Some(bytes)),
+            Ok(bytes) => (RepairOutcome::Moved(below(self.layout, to)), Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (self.quarantine(path, to), None),
-            Err(error) => (Outcome::Failed(error), None),
+            Err(error) => (RepairOutcome::Failed(error), None),
         }
     }
 
@@ -79,10 +81,10 @@ impl<'a> Repairs<'a> {
     }
 
     /// Sets the file at `path` aside as a copy of the image that the name of `named` says.
-    fn quarantine(&mut self, path: &Path, named: &Path) -> Outcome {
+    fn quarantine(&mut self, path: &Path, named: &Path) -> RepairOutcome {
         match self.set_aside(path, named) {
-            Ok(to) => Outcome::Moved(below(self.layout, &to)),
-            Err(error) => Outcome::Failed(error),
+            Ok(to) => RepairOutcome::Moved(below(self.layout, &to)),
+            Err(error) => RepairOutcome::Failed(error),
         }
     }
 

@@ -16,16 +16,16 @@ fn gif(tail: &str) -> (ObjectId, Vec<u8>) {
     (ObjectId::from_digest(Sha1::digest(&bytes).into()), bytes)
 }
 
-struct Store {
+struct TestStore {
     root: tempfile::TempDir,
-    layout: Layout,
+    layout: StorePaths,
 }
 
-impl Store {
+impl TestStore {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         drop(open(root.path(), "default", DATA_MODE).unwrap());
-        let layout = Layout::new(&root.path().canonicalize().unwrap());
+        let layout = StorePaths::new(&root.path().canonicalize().unwrap());
         Self { root, layout }
     }
 
@@ -45,16 +45,16 @@ impl Store {
     }
 
     /// The sum, and `path fault outcome` of every finding, sorted.
-    fn check(&self, mode: Mode) -> (Sum, Vec<String>) {
+    fn check(&self, mode: Mode) -> (CheckSummary, Vec<String>) {
         let mut lines = Vec::new();
         let sum = check(self.root.path(), mode, |event| {
-            if let Event::Found(Finding { path, fault, outcome }) = event {
+            if let CheckEvent::Found(CheckFinding { path, fault, outcome }) = event {
                 let outcome = match outcome {
-                    Outcome::Left => "left".to_owned(),
-                    Outcome::Moved(to) if to.starts_with("quarantine") => "quarantined".to_owned(),
-                    Outcome::Moved(to) => to.display().to_string(),
-                    Outcome::Removed => "removed".to_owned(),
-                    Outcome::Failed(error) => error.to_string(),
+                    RepairOutcome::Left => "left".to_owned(),
+                    RepairOutcome::Moved(to) if to.starts_with("quarantine") => "quarantined".to_owned(),
+                    RepairOutcome::Moved(to) => to.display().to_string(),
+                    RepairOutcome::Removed => "removed".to_owned(),
+                    RepairOutcome::Failed(error) => error.to_string(),
                 };
                 lines.push(format!("{} {} {outcome}", path.display(), fault.name()));
             }
@@ -86,18 +86,18 @@ impl Store {
 
 #[test]
 fn a_clean_store_has_no_faults() {
-    let store = Store::new();
+    let store = TestStore::new();
     let (_, bytes) = gif("aa");
     store.image("aa");
     store.image("bb");
     let (sum, lines) = store.check(Mode::Check);
     assert!(lines.is_empty(), "{lines:?}");
-    assert_eq!(sum, Sum { images: 2, bytes: 2 * bytes.len() as u64, faults: 0, left: 0 });
+    assert_eq!(sum, CheckSummary { images: 2, bytes: 2 * bytes.len() as u64, faults: 0, left: 0 });
 }
 
 #[test]
 fn every_fault_is_told_and_a_check_changes_nothing() {
-    let store = Store::new();
+    let store = TestStore::new();
     let (damaged, place) = store.image("damaged");
     store.write(&place, b"GIF89a something else");
     let (astray, bytes) = gif("astray");
@@ -126,7 +126,7 @@ fn every_fault_is_told_and_a_check_changes_nothing() {
 
 #[test]
 fn repair_mends_what_can_be_mended_and_keeps_every_byte_of_images() {
-    let store = Store::new();
+    let store = TestStore::new();
     let (_, damaged) = store.image("damaged");
     store.write(&damaged, b"other bytes");
     let (astray, bytes) = gif("astray");
@@ -149,7 +149,7 @@ fn repair_mends_what_can_be_mended_and_keeps_every_byte_of_images() {
 
 #[test]
 fn a_right_copy_takes_the_place_of_a_damaged_one() {
-    let store = Store::new();
+    let store = TestStore::new();
     let (id, bytes) = gif("twice");
     let (_, place) = store.image("twice");
     store.write(&place, b"damaged");
@@ -161,7 +161,7 @@ fn a_right_copy_takes_the_place_of_a_damaged_one() {
 
 #[test]
 fn a_second_right_copy_is_set_aside_and_not_removed() {
-    let store = Store::new();
+    let store = TestStore::new();
     let (id, place) = store.image("twice");
     let (_, bytes) = gif("twice");
     store.write(&format!("store/one/{id}.gif"), &bytes);
@@ -175,7 +175,7 @@ fn a_second_right_copy_is_set_aside_and_not_removed() {
 
 #[test]
 fn a_check_that_is_broken_off_ends() {
-    let store = Store::new();
+    let store = TestStore::new();
     for number in 0..2 * WAITING_MAX {
         store.image(&number.to_string());
     }

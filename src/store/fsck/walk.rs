@@ -5,21 +5,24 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use super::CheckFault;
 use crate::store::marker;
-use crate::store::path::Layout;
+use crate::store::path::StorePaths;
 
 /// What lies somewhere.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(super) enum WalkItem {
     /// A file below `store/`, to be looked into.
     Stored(PathBuf),
     /// What needs no look.
-    Faulty(PathBuf, Fault),
+    Faulty(PathBuf, CheckFault),
 }
 
 /// Tells `found` of every file until there are none or it breaks off.
-pub(super) fn walk(layout: &Layout, found: &mut dyn FnMut(Item) -> ControlFlow<()>) -> ControlFlow<()> {
+pub(super) fn walk(
+    layout: &StorePaths,
+    found: &mut dyn FnMut(WalkItem) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     temporary(layout, found)?;
     let mut directories = vec![layout.store()];
     while let Some(directory) = directories.pop() {
@@ -29,10 +32,10 @@ pub(super) fn walk(layout: &Layout, found: &mut dyn FnMut(Item) -> ControlFlow<(
                 Ok(kind) if kind.is_dir() && !is_of_the_file_system(layout, &path) => directories.push(path),
                 Ok(kind) if kind.is_dir() => {}
                 Ok(kind) if kind.is_file() && marker::is_marker(layout, &path) => {}
-                Ok(kind) if kind.is_file() => found(Item::Stored(path))?,
+                Ok(kind) if kind.is_file() => found(WalkItem::Stored(path))?,
                 // A link or a device; what it leads to is not ours to judge.
-                Ok(_) => found(Item::Faulty(path, Fault::Foreign))?,
-                Err(error) => found(Item::Faulty(path, Fault::Unreadable(error)))?,
+                Ok(_) => found(WalkItem::Faulty(path, CheckFault::Foreign))?,
+                Err(error) => found(WalkItem::Faulty(path, CheckFault::Unreadable(error)))?,
             }
             ControlFlow::Continue(())
         })?;
@@ -40,21 +43,24 @@ pub(super) fn walk(layout: &Layout, found: &mut dyn FnMut(Item) -> ControlFlow<(
     ControlFlow::Continue(())
 }
 
-fn temporary(layout: &Layout, found: &mut dyn FnMut(Item) -> ControlFlow<()>) -> ControlFlow<()> {
+fn temporary(layout: &StorePaths, found: &mut dyn FnMut(WalkItem) -> ControlFlow<()>) -> ControlFlow<()> {
     each(&layout.tmp(), found, &mut |entry, found| {
         let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        found(Item::Faulty(entry.path(), if directory { Fault::Foreign } else { Fault::Temporary }))
+        found(WalkItem::Faulty(
+            entry.path(),
+            if directory { CheckFault::Foreign } else { CheckFault::Temporary },
+        ))
     })
 }
 
-type Found<'a> = &'a mut dyn FnMut(Item) -> ControlFlow<()>;
+type Visitor<'a> = &'a mut dyn FnMut(WalkItem) -> ControlFlow<()>;
 
 fn each(
     directory: &Path,
-    found: Found<'_>,
-    visit: &mut dyn FnMut(&DirEntry, Found<'_>) -> ControlFlow<()>,
+    found: Visitor<'_>,
+    visit: &mut dyn FnMut(&DirEntry, Visitor<'_>) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let unreadable = |error| Item::Faulty(directory.to_path_buf(), Fault::Unreadable(error));
+    let unreadable = |error| WalkItem::Faulty(directory.to_path_buf(), CheckFault::Unreadable(error));
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return ControlFlow::Continue(()),
@@ -71,6 +77,6 @@ fn each(
 }
 
 /// `lost+found`, where `store/` is a disk of its own.
-fn is_of_the_file_system(layout: &Layout, path: &Path) -> bool {
+fn is_of_the_file_system(layout: &StorePaths, path: &Path) -> bool {
     path == layout.store().join("lost+found")
 }

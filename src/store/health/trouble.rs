@@ -2,7 +2,7 @@
 
 /// What is wrong with the disk. No new copies are taken then; what can be read is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum DiskTrouble {
     /// `store/` is not the one that the node started with.
     StoreMissing,
     /// The disk does not answer.
@@ -15,7 +15,7 @@ pub enum Trouble {
     Full,
 }
 
-impl Trouble {
+impl DiskTrouble {
     const ALL: [Self; 5] = [Self::StoreMissing, Self::Hung, Self::Suspect, Self::ReadOnly, Self::Full];
 
     /// Its name, in problems and between nodes.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use glommio::io::Directory;
 
-use super::super::read::Reader;
+use super::super::read::FileReader;
 use super::super::spool::Temporary;
 use super::super::{StoreError, marker, obstacle, plain};
 use super::{Found, Original, Originals};
@@ -152,7 +152,7 @@ impl Originals {
         if self.is_verified(id, original.stamp) {
             return Ok(Before::Right(original));
         }
-        match Reader::new(descriptor, original.length).digest().await {
+        match FileReader::new(descriptor, original.length).digest().await {
             Ok(digest) if digest == *id => {
                 self.set_verified(id, original.stamp);
                 Ok(Before::Right(original))

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::Room;
 use super::cost::{self, directory_of};
-use super::table::Name;
-use crate::store::path::{Layout, parse_cached_name};
+use super::table::VariantName;
+use crate::store::path::{StorePaths, parse_cached_name};
 
 /// Which directories, by the first 16 bits of an id, are the shard's.
 pub(super) type IsMine = Arc<dyn Fn(u16) -> bool + Send + Sync>;
@@ -21,11 +21,11 @@ pub(super) const STEP_FILES: usize = 256;
 const STEP: Duration = Duration::from_millis(2);
 
 /// A file and what it costs.
-pub(super) type Costing = (Name, u64);
+pub(super) type Costing = (VariantName, u64);
 
 /// The shard's files below `cache/<first>/`, a step at a time.
-pub(super) struct Listing {
-    layout: Layout,
+pub(super) struct VariantListing {
+    layout: StorePaths,
     is_mine: IsMine,
     first: u8,
     /// The next directory of the second level; 256 at the end.
@@ -50,8 +50,8 @@ pub(super) struct Removed {
     pub(super) fault: Option<io::Error>,
 }
 
-impl Listing {
-    pub(super) fn new(layout: Layout, is_mine: IsMine, first: u8) -> Self {
+impl VariantListing {
+    pub(super) fn new(layout: StorePaths, is_mine: IsMine, first: u8) -> Self {
         Self { layout, is_mine, first, second: 0, open: None }
     }
 
@@ -108,7 +108,7 @@ fn costing(entry: &fs::DirEntry, number: u16) -> Option<Costing> {
 }
 
 /// Removes files, and then the directories of those that are marked, if nothing is in them any more.
-pub(super) fn remove(layout: &Layout, victims: &[(Costing, bool)]) -> Removed {
+pub(super) fn remove(layout: &StorePaths, victims: &[(Costing, bool)]) -> Removed {
     let mut removed = Removed::default();
     for (((id, key, cached), bytes), _) in victims {
         match fs::remove_file(layout.cached(id, key, *cached)) {
@@ -129,7 +129,7 @@ pub(super) fn remove(layout: &Layout, victims: &[(Costing, bool)]) -> Removed {
 }
 
 /// Removes a directory and the one above, if they are empty: one that is not stays. How many.
-fn remove_directory(layout: &Layout, number: u16) -> u64 {
+fn remove_directory(layout: &StorePaths, number: u16) -> u64 {
     let directory = layout.cache_directory(number);
     if fs::remove_dir(&directory).is_err() {
         return 0;

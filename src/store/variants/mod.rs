@@ -9,7 +9,7 @@
 //! found all the same by its name, and counted then. A file that somebody deleted is a miss.
 //!
 //! Four bounds hold: what files and directories cost (blocks, inodes), the number of files, and with it the memory of
-//! the tables, the variants of one image, and the free space that others need ([`Variants::give_way`]).
+//! the tables, the variants of one image, and the free space that others need ([`Variants::free_room`]).
 //!
 //! A file is its contents and a [trailer](super::proof). A file that was cut, torn by a power cut or written over
 //! is a miss, and is made again: short ones and samples are proven by their checksum at every read; long variants by
@@ -32,12 +32,12 @@ use bytes::Bytes;
 use glommio::io::BufferedFile;
 
 use self::cost::{BLOCK_BYTES, DIRECTORY_BYTES, Directories, ENTRY_BYTES, directory_of};
-use self::files::{Costing, IsMine, Listing, Removed, STEP_FILES};
+use self::files::{Costing, IsMine, Removed, STEP_FILES, VariantListing};
 pub use self::table::VARIANTS_PER_IMAGE_MAX;
-use self::table::{Name, Table};
+use self::table::{LruTable, VariantName};
 use super::StoreError;
 use super::descriptor;
-use super::path::{Cached, Layout, VariantKey};
+use super::path::{Cached, StorePaths, VariantKey};
 use super::proof::{self, TRAILER_BYTES};
 use super::read::CHUNK_BYTES;
 use crate::object::{Format, ObjectId};
@@ -81,7 +81,7 @@ pub struct Room {
 
 /// A variant that was found.
 #[derive(Debug)]
-pub enum Kept {
+pub enum CachedFile {
     /// A short one, in memory.
     Bytes(Bytes),
     /// A long one: the open file, of which the first so many bytes are the variant.
@@ -90,12 +90,12 @@ pub enum Kept {
 
 /// The variants of one shard.
 pub struct Variants {
-    layout: Layout,
+    layout: StorePaths,
     bytes_max: u64,
     is_mine: IsMine,
     evictions: Cell<u64>,
-    variants: RefCell<Table>,
-    samples: RefCell<Table>,
+    variants: RefCell<LruTable>,
+    samples: RefCell<LruTable>,
     directories: RefCell<Directories>,
     /// Directories of the first level whose files are in the tables.
     counted: Cell<u16>,
@@ -107,11 +107,11 @@ pub struct Variants {
 impl Variants {
     /// Files that cost at most `bytes_max`. `is_mine` says which ids, by their first 16 bits, are the shard's.
     pub fn new(
-        layout: Layout,
+        layout: StorePaths,
         bytes_max: u64,
         is_mine: impl Fn(u16) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let table = |cached| RefCell::new(Table::new(table::entries_max(budget(bytes_max, cached))));
+        let table = |cached| RefCell::new(LruTable::new(table::entries_max(budget(bytes_max, cached))));
         Self {
             layout,
             bytes_max,
@@ -152,7 +152,7 @@ impl Variants {
         key: &VariantKey,
         format: Format,
         in_memory: bool,
-    ) -> Result<Option<Kept>, StoreError> {
+    ) -> Result<Option<CachedFile>, StoreError> {
         let name = (*id, *key, Cached::Variant(format));
         let file = match BufferedFile::open(self.path(&name)).await {
             Ok(file) => file,
@@ -174,7 +174,7 @@ impl Variants {
         Ok(kept)
     }
 
-    /// A file with so many bytes of contents was read or written by the resize worker (see [`Layout::cached`],
+    /// A file with so many bytes of contents was read or written by the resize worker (see [`StorePaths::cached`],
     /// [`proof::read`] and [`proof::write`]); its blocks take `disk_bytes`, 0 where that is not known. Removes others
     /// until the bounds hold.
     pub async fn used(&self, id: &ObjectId, key: &VariantKey, cached: Cached, length: u64, disk_bytes: u64) {
@@ -191,7 +191,7 @@ impl Variants {
     /// lists a few files at a time on the blocking thread.
     pub async fn count_files(&self) {
         for first in 0..=255u8 {
-            let mut listing = Listing::new(self.layout.clone(), Arc::clone(&self.is_mine), first);
+            let mut listing = VariantListing::new(self.layout.clone(), Arc::clone(&self.is_mine), first);
             while let (rest, Some(found)) = step(listing).await {
                 listing = rest;
                 let mut excess = Vec::new();
@@ -212,7 +212,7 @@ impl Variants {
     /// the longest time. While the files of an earlier process are not all counted, those are looked for on disk. Says
     /// how much was removed: with less than what was asked for, the cache holds nothing more. The bytes of a file that
     /// is being sent come free when that has ended.
-    pub async fn give_way(&self, wanted: Room) -> Room {
+    pub async fn free_room(&self, wanted: Room) -> Room {
         let mut freed = Room::default();
         loop {
             let victims = self.pop_for(wanted - freed);
@@ -237,7 +237,7 @@ impl Variants {
     async fn look_and_remove(&self, wanted: Room) -> Room {
         let mut freed = Room::default();
         for first in (0..=255u8).rev().take_while(|first| u16::from(*first) >= self.counted.get()) {
-            let mut listing = Listing::new(self.layout.clone(), Arc::clone(&self.is_mine), first);
+            let mut listing = VariantListing::new(self.layout.clone(), Arc::clone(&self.is_mine), first);
             while wanted - freed != Room::default() {
                 let (rest, Some(found)) = step(listing).await else { break };
                 listing = rest;
@@ -296,12 +296,12 @@ impl Variants {
         self.marked(victims)
     }
 
-    fn pop_oldest(&self, table: &RefCell<Table>) -> Option<Costing> {
+    fn pop_oldest(&self, table: &RefCell<LruTable>) -> Option<Costing> {
         let popped = table.borrow_mut().pop_oldest();
         popped.inspect(|(name, _)| self.directories.borrow_mut().remove_file(directory_of(&name.0)))
     }
 
-    fn pop_excess(&self, name: &Name) -> Option<Costing> {
+    fn pop_excess(&self, name: &VariantName) -> Option<Costing> {
         let popped = self.table(name.2).borrow_mut().pop_excess(name);
         popped.inspect(|(name, _)| self.directories.borrow_mut().remove_file(directory_of(&name.0)))
     }
@@ -311,7 +311,7 @@ impl Variants {
         victims.into_iter().map(|victim| (victim, self.is_last(&victim.0))).collect()
     }
 
-    fn is_last(&self, name: &Name) -> bool {
+    fn is_last(&self, name: &VariantName) -> bool {
         self.directories.borrow().is_empty(directory_of(&name.0))
     }
 
@@ -338,26 +338,26 @@ impl Variants {
         removed
     }
 
-    fn count(&self, name: &Name, bytes: u64) {
+    fn count(&self, name: &VariantName, bytes: u64) {
         if self.table(name.2).borrow_mut().use_now(name, bytes) {
             self.directories.borrow_mut().add_file(directory_of(&name.0));
         }
     }
 
-    fn forget(&self, name: &Name) {
+    fn forget(&self, name: &VariantName) {
         if self.table(name.2).borrow_mut().remove(name).is_some() {
             self.directories.borrow_mut().remove_file(directory_of(&name.0));
         }
     }
 
-    const fn table(&self, cached: Cached) -> &RefCell<Table> {
+    const fn table(&self, cached: Cached) -> &RefCell<LruTable> {
         match cached {
             Cached::Variant(_) => &self.variants,
             Cached::Samples => &self.samples,
         }
     }
 
-    fn path(&self, (id, key, cached): &Name) -> std::path::PathBuf {
+    fn path(&self, (id, key, cached): &VariantName) -> std::path::PathBuf {
         self.layout.cached(id, key, *cached)
     }
 }
@@ -397,7 +397,7 @@ impl Sub for Room {
 }
 
 /// Lists some more files.
-async fn step(mut listing: Listing) -> (Listing, Option<Vec<Costing>>) {
+async fn step(mut listing: VariantListing) -> (VariantListing, Option<Vec<Costing>>) {
     let step = move || {
         let found = listing.step();
         (listing, found)
@@ -406,7 +406,7 @@ async fn step(mut listing: Listing) -> (Listing, Option<Vec<Costing>>) {
 }
 
 /// A variant file's contents, `None` when it is not whole, and what it costs on disk.
-async fn read(file: &BufferedFile, in_memory: bool) -> Result<(Option<Kept>, u64), StoreError> {
+async fn read(file: &BufferedFile, in_memory: bool) -> Result<(Option<CachedFile>, u64), StoreError> {
     let failed = |error: io::Error| StoreError::new("read a variant", error);
     let stat = rustix::fs::fstat(descriptor::borrow(file)).map_err(|error| failed(error.into()))?;
     let length = u64::try_from(stat.st_size).unwrap_or(0);
@@ -423,8 +423,8 @@ async fn read(file: &BufferedFile, in_memory: bool) -> Result<(Option<Kept>, u64
     };
     let kept = match is_whole {
         false => None,
-        true if start == 0 && in_memory => Some(Kept::Bytes(Bytes::copy_from_slice(bytes))),
-        true => Some(Kept::File(descriptor::duplicate(file).map_err(failed)?, body)),
+        true if start == 0 && in_memory => Some(CachedFile::Bytes(Bytes::copy_from_slice(bytes))),
+        true => Some(CachedFile::File(descriptor::duplicate(file).map_err(failed)?, body)),
     };
     Ok((kept, bytes_on_disk))
 }

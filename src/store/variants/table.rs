@@ -26,20 +26,20 @@ const ENTRIES_MAX: u64 = 1 << 24;
 /// Costs are kept in units of so many bytes.
 const UNIT_BYTES: u64 = 128;
 
-pub(super) type Name = (ObjectId, VariantKey, Cached);
+pub(super) type VariantName = (ObjectId, VariantKey, Cached);
 
 /// A place in `slots`, counted from 1; 0 is none, so that memory that was never written is an empty index.
-type Place = u32;
+type EntryIndex = u32;
 
 #[derive(Debug)]
-pub(super) struct Table {
-    slots: Vec<Slot>,
+pub(super) struct LruTable {
+    slots: Vec<LruEntry>,
     /// The most recently used entry of each bucket.
-    buckets: Vec<Place>,
-    newest: Place,
-    oldest: Place,
+    buckets: Vec<EntryIndex>,
+    newest: EntryIndex,
+    oldest: EntryIndex,
     /// The first of the places that were given up.
-    free: Place,
+    free: EntryIndex,
     count: usize,
     entries_max: usize,
     units: u64,
@@ -47,34 +47,34 @@ pub(super) struct Table {
 }
 
 #[derive(Debug)]
-struct Slot {
+struct LruEntry {
     id: ObjectId,
     key: VariantKey,
     cached: Cached,
     units: u32,
-    newer: Place,
-    older: Place,
+    newer: EntryIndex,
+    older: EntryIndex,
     /// In the bucket, used less recently; of a place that was given up, the next such.
-    next: Place,
+    next: EntryIndex,
 }
 
 /// What a walk through a bucket has seen.
 #[derive(Default)]
-struct Walk {
-    found: Option<Step>,
+struct BucketWalk {
+    found: Option<BucketPosition>,
     /// The entry of the image that was not used for the longest time.
-    last: Option<Step>,
+    last: Option<BucketPosition>,
     /// Entries of the image.
     entries: usize,
     /// The last entry of the bucket.
-    end: Place,
+    end: EntryIndex,
 }
 
 /// An entry and the one before it in its bucket.
 #[derive(Clone, Copy)]
-struct Step {
-    before: Place,
-    place: Place,
+struct BucketPosition {
+    before: EntryIndex,
+    place: EntryIndex,
 }
 
 /// How many entries a table of this budget may have.
@@ -83,7 +83,7 @@ pub(super) fn entries_max(bytes_max: u64) -> usize {
     (bytes_max / ENTRY_BUDGET_BYTES).clamp(ENTRIES_MIN, ENTRIES_MAX) as usize
 }
 
-impl Table {
+impl LruTable {
     pub(super) fn new(entries_max: usize) -> Self {
         // Zeroed pages become resident as they are written.
         let buckets = vec![0; entries_max.next_power_of_two()];
@@ -115,7 +115,7 @@ impl Table {
     }
 
     /// Notes that a file is used now, and what it costs. Whether it was not known before.
-    pub(super) fn use_now(&mut self, name: &Name, bytes: u64) -> bool {
+    pub(super) fn use_now(&mut self, name: &VariantName, bytes: u64) -> bool {
         let walk = self.walk(name);
         let (place, is_new) = match walk.found {
             Some(step) => {
@@ -138,7 +138,7 @@ impl Table {
     }
 
     /// Notes a file as used before all that are known. `false` if it is known already.
-    pub(super) fn add_oldest(&mut self, name: &Name, bytes: u64) -> bool {
+    pub(super) fn add_oldest(&mut self, name: &VariantName, bytes: u64) -> bool {
         let walk = self.walk(name);
         if walk.found.is_some() {
             return false;
@@ -162,20 +162,20 @@ impl Table {
     }
 
     /// Forgets a file; what it cost, if it was known.
-    pub(super) fn remove(&mut self, name: &Name) -> Option<u64> {
+    pub(super) fn remove(&mut self, name: &VariantName) -> Option<u64> {
         let step = self.walk(name).found?;
         Some(self.give_up(&name.0, step))
     }
 
     /// Forgets the file that was not used for the longest time, and tells its name and what it cost.
-    pub(super) fn pop_oldest(&mut self) -> Option<(Name, u64)> {
+    pub(super) fn pop_oldest(&mut self) -> Option<(VariantName, u64)> {
         let name = self.name(self.oldest)?;
         let bytes = self.remove(&name)?;
         Some((name, bytes))
     }
 
     /// The same among the files of one image, if it has too many.
-    pub(super) fn pop_excess(&mut self, name: &Name) -> Option<(Name, u64)> {
+    pub(super) fn pop_excess(&mut self, name: &VariantName) -> Option<(VariantName, u64)> {
         let walk = self.walk(name);
         let last = walk.last.filter(|_| walk.entries > VARIANTS_PER_IMAGE_MAX)?;
         let name = self.name(last.place)?;
@@ -183,13 +183,13 @@ impl Table {
         Some((name, bytes))
     }
 
-    fn walk(&self, name: &Name) -> Walk {
-        let mut walk = Walk::default();
+    fn walk(&self, name: &VariantName) -> BucketWalk {
+        let mut walk = BucketWalk::default();
         let mut place = self.buckets[self.bucket(&name.0)];
         while place != 0 {
             let slot = &self.slots[place as usize - 1];
             if slot.id == name.0 {
-                let step = Step { before: walk.end, place };
+                let step = BucketPosition { before: walk.end, place };
                 walk.entries += 1;
                 walk.last = Some(step);
                 if (slot.key, slot.cached) == (name.1, name.2) {
@@ -207,31 +207,31 @@ impl Table {
         (self.hasher.hash_one(id) as usize) & (self.buckets.len() - 1)
     }
 
-    fn name(&self, place: Place) -> Option<Name> {
+    fn name(&self, place: EntryIndex) -> Option<VariantName> {
         let slot = self.slots.get((place as usize).checked_sub(1)?)?;
         Some((slot.id, slot.key, slot.cached))
     }
 
     /// The slot at a place that is one.
-    fn slot(&mut self, place: Place) -> &mut Slot {
+    fn slot(&mut self, place: EntryIndex) -> &mut LruEntry {
         &mut self.slots[place as usize - 1]
     }
 
-    fn take_place(&mut self, name: &Name) -> Place {
+    fn take_place(&mut self, name: &VariantName) -> EntryIndex {
         let (id, key, cached) = *name;
-        let slot = Slot { id, key, cached, units: 0, newer: 0, older: 0, next: 0 };
+        let slot = LruEntry { id, key, cached, units: 0, newer: 0, older: 0, next: 0 };
         self.count += 1;
         if self.free == 0 {
             self.slots.push(slot);
             // Bounded by `ENTRIES_MAX` and what is counted before the bound is kept.
-            return self.slots.len() as Place;
+            return self.slots.len() as EntryIndex;
         }
         let place = self.free;
         self.free = std::mem::replace(self.slot(place), slot).next;
         place
     }
 
-    fn give_up(&mut self, id: &ObjectId, step: Step) -> u64 {
+    fn give_up(&mut self, id: &ObjectId, step: BucketPosition) -> u64 {
         let bytes = u64::from(self.slot(step.place).units) * UNIT_BYTES;
         self.set_cost(step.place, 0);
         self.leave_bucket(id, step);
@@ -242,7 +242,7 @@ impl Table {
         bytes
     }
 
-    fn leave_bucket(&mut self, id: &ObjectId, Step { before, place }: Step) {
+    fn leave_bucket(&mut self, id: &ObjectId, BucketPosition { before, place }: BucketPosition) {
         let next = self.slot(place).next;
         match before {
             0 => {
@@ -253,7 +253,7 @@ impl Table {
         }
     }
 
-    fn leave_order(&mut self, place: Place) {
+    fn leave_order(&mut self, place: EntryIndex) {
         let slot = self.slot(place);
         let (newer, older) = (std::mem::take(&mut slot.newer), std::mem::take(&mut slot.older));
         match newer {
@@ -266,7 +266,7 @@ impl Table {
         }
     }
 
-    fn set_cost(&mut self, place: Place, bytes: u64) {
+    fn set_cost(&mut self, place: EntryIndex, bytes: u64) {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let before = std::mem::replace(&mut self.slot(place).units, units);
         self.units = self.units - u64::from(before) + u64::from(units);
@@ -282,7 +282,7 @@ mod tests {
     use super::*;
     use crate::object::Format;
 
-    fn name(image: u8, variant: u16) -> Name {
+    fn name(image: u8, variant: u16) -> VariantName {
         let mut key = [0; 16];
         key[..2].copy_from_slice(&variant.to_be_bytes());
         (ObjectId::from_digest([image; 20]), key, Cached::Variant(Format::Jpeg))
@@ -290,12 +290,12 @@ mod tests {
 
     #[test]
     fn an_entry_is_small() {
-        assert!(size_of::<Slot>() <= 56, "{}", size_of::<Slot>());
+        assert!(size_of::<LruEntry>() <= 56, "{}", size_of::<LruEntry>());
     }
 
     #[test]
     fn the_least_used_of_an_image_with_too_many_goes_first() {
-        let mut table = Table::new(10_000);
+        let mut table = LruTable::new(10_000);
         table.use_now(&name(2, 0), 128);
         for variant in 0..300 {
             table.use_now(&name(1, 0), 128);
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn its_memory_is_bounded_by_its_entries() {
-        let mut table = Table::new(100);
+        let mut table = LruTable::new(100);
         for round in 0..10_000_u16 {
             table.use_now(&name((round % 97) as u8, round), 128);
             if table.has_too_many() {
@@ -343,10 +343,10 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_what_a_list_does(deeds in proptest::collection::vec(deed(), 0..200), entries_max in 1..9usize) {
-            let mut table = Table::new(entries_max);
+            let mut table = LruTable::new(entries_max);
             // Oldest first.
-            let mut list: VecDeque<(Name, u64)> = VecDeque::new();
-            let take = |list: &mut VecDeque<(Name, u64)>, name: &Name| {
+            let mut list: VecDeque<(VariantName, u64)> = VecDeque::new();
+            let take = |list: &mut VecDeque<(VariantName, u64)>, name: &VariantName| {
                 list.iter().position(|(known, _)| known == name).and_then(|index| list.remove(index))
             };
             for deed in deeds {

@@ -11,14 +11,14 @@ fn run(test: impl Future<Output = ()>) {
     glommio::LocalExecutorBuilder::default().make().unwrap().run(test);
 }
 
-fn root() -> (TempDir, Layout) {
+fn root() -> (TempDir, StorePaths) {
     let root = tempfile::tempdir().unwrap();
-    let layout = Layout::new(root.path());
+    let layout = StorePaths::new(root.path());
     fs::create_dir(layout.tmp()).unwrap();
     (root, layout)
 }
 
-fn open(layout: &Layout, bytes_max: u64) -> Variants {
+fn open(layout: &StorePaths, bytes_max: u64) -> Variants {
     Variants::new(layout.clone(), bytes_max, |_| true)
 }
 
@@ -45,7 +45,7 @@ fn key(number: u16) -> VariantKey {
 const JPEG: Cached = Cached::Variant(Format::Jpeg);
 
 /// Writes a file as the resize worker does; its cost in blocks.
-fn write(layout: &Layout, id: &ObjectId, number: u16, cached: Cached, contents: &[u8]) -> u64 {
+fn write(layout: &StorePaths, id: &ObjectId, number: u16, cached: Cached, contents: &[u8]) -> u64 {
     proof::write(&layout.temporary_cached(0), &layout.cached(id, &key(number), cached), contents, false)
         .unwrap()
 }
@@ -152,7 +152,7 @@ fn samples_take_a_quarter_and_go_first() {
             keep(&variants, &neighbour(number), 0, Cached::Samples, &[1; 300_000]).await;
         }
         assert_eq!(variants.files(), 8 + 3);
-        let freed = variants.give_way(Room { bytes: 600_000, inodes: 0 }).await;
+        let freed = variants.free_room(Room { bytes: 600_000, inodes: 0 }).await;
         assert!(freed.bytes >= 600_000 && freed.inodes == 2, "{freed:?}");
         assert_eq!(variants.files(), 8 + 1);
     });
@@ -167,16 +167,16 @@ fn gives_way_to_the_last_file_when_all_are_counted() {
             keep(&variants, &id(number), 0, JPEG, &[1; 5_000]).await;
         }
         variants.count_files().await;
-        let freed = variants.give_way(Room { bytes: 0, inodes: 100 }).await;
+        let freed = variants.free_room(Room { bytes: 0, inodes: 100 }).await;
         assert!((100..=600).contains(&freed.inodes), "{freed:?}");
-        let freed = variants.give_way(Room { bytes: 1 << 20, inodes: 0 }).await;
+        let freed = variants.free_room(Room { bytes: 1 << 20, inodes: 0 }).await;
         assert!((1 << 20..2 << 20).contains(&freed.bytes), "{freed:?}");
         let left = variants.files();
-        let freed = variants.give_way(Room { bytes: u64::MAX, inodes: 0 }).await;
+        let freed = variants.free_room(Room { bytes: u64::MAX, inodes: 0 }).await;
         assert!(freed.inodes >= left as u64 && freed.bytes >= left as u64 * 8192, "{freed:?}");
         assert_eq!((variants.bytes(), variants.files()), (0, 0));
         assert!(usage(&layout.cache()).0 <= BLOCK_BYTES, "directories are left");
-        assert_eq!(variants.give_way(Room { bytes: 1, inodes: 1 }).await, Room::default());
+        assert_eq!(variants.free_room(Room { bytes: 1, inodes: 1 }).await, Room::default());
     });
 }
 
@@ -193,13 +193,13 @@ fn gives_way_before_anything_was_counted() {
         // This one was used since the start, and is known.
         let variants = open(&layout, 1 << 30);
         assert!(variants.open(&id(0), &key(0), Format::Jpeg, true).await.unwrap().is_some());
-        let freed = variants.give_way(Room { bytes: 1 << 20, inodes: 0 }).await;
+        let freed = variants.free_room(Room { bytes: 1 << 20, inodes: 0 }).await;
         assert!((1 << 20..4 << 20).contains(&freed.bytes), "{freed:?}");
         assert_eq!(variants.evictions(), 700 + 1 - usage(&layout.cache()).1 as u64);
         // Counted since, and given up to the last.
         variants.count_files().await;
         assert_eq!(variants.files(), usage(&layout.cache()).1 - 1);
-        variants.give_way(Room { bytes: u64::MAX, inodes: 0 }).await;
+        variants.free_room(Room { bytes: u64::MAX, inodes: 0 }).await;
         assert_eq!((variants.files(), usage(&layout.cache()).1), (0, 1));
         assert!(foreign.exists());
     });
@@ -219,7 +219,7 @@ fn only_what_was_removed_for_a_bound_is_an_eviction() {
         // Somebody empties the cache.
         fs::remove_dir_all(layout.cache()).unwrap();
         assert!(variants.open(&id(1), &key(0), Format::Jpeg, true).await.unwrap().is_none());
-        assert_eq!(variants.give_way(Room { bytes: 1, inodes: 0 }).await, Room::default());
+        assert_eq!(variants.free_room(Room { bytes: 1, inodes: 0 }).await, Room::default());
         assert_eq!((variants.evictions(), variants.bytes()), (0, 0));
     });
 }
@@ -244,9 +244,9 @@ fn a_short_variant_is_opened_where_memory_is_not_to_be_used() {
         let variants = open(&layout, 1 << 20);
         keep(&variants, &id(1), 0, JPEG, &[1; 64]).await;
         let read = variants.open(&id(1), &key(0), Format::Jpeg, true).await.unwrap();
-        assert!(matches!(read, Some(Kept::Bytes(bytes)) if bytes == vec![1; 64]));
+        assert!(matches!(read, Some(CachedFile::Bytes(bytes)) if bytes == vec![1; 64]));
         let opened = variants.open(&id(1), &key(0), Format::Jpeg, false).await.unwrap();
-        assert!(matches!(opened, Some(Kept::File(_, 64))));
+        assert!(matches!(opened, Some(CachedFile::File(_, 64))));
         fs::write(layout.cached(&id(1), &key(0), JPEG), [9; 80]).unwrap();
         assert!(variants.open(&id(1), &key(0), Format::Jpeg, false).await.unwrap().is_none());
     });

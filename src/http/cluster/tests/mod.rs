@@ -37,7 +37,7 @@ pub(super) struct Running {
     pub(super) address: Address,
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) receivers: ControlReceivers,
-    pub(super) store: path::Layout,
+    pub(super) store: path::StorePaths,
     mailbox: flume::Sender<Message>,
     thread: Option<ExecutorJoinHandle<()>>,
     _directory: tempfile::TempDir,
