@@ -118,7 +118,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         .map_err(RunError::Data)?;
     listen::probe(config.listen).map_err(RunError::Listen)?;
     let boot = boot(&config, &data)?;
-    complete(&mut config, &data.layout).map_err(RunError::Data)?;
+    complete(&mut config, &data.paths).map_err(RunError::Data)?;
     tell(&config);
     let (sender, events) = flume::unbounded();
     watch_signals(sender.clone())?;
@@ -132,7 +132,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let node = Arc::new(NodeContext::new(
         config.shard.clone(),
         config.name.clone(),
-        data.layout.clone(),
+        data.paths.clone(),
         Arc::clone(&health),
         NodeMetrics::new(metrics.clone(), Arc::clone(&members), disk),
         control_link,
@@ -234,7 +234,7 @@ fn start_shards(
 
 /// What is known of the disk at the start: that the store is there.
 fn health(config: &Config, data: &DataDirectory, metrics: &Arc<DiskMetrics>) -> Arc<Health> {
-    let (layout, node) = (data.layout.clone(), data.identity.id);
+    let (layout, node) = (data.paths.clone(), data.identity.id);
     Arc::new(Health::new(layout, node, data.marker, config.reserve_bytes, Arc::clone(metrics)))
 }
 
@@ -242,7 +242,7 @@ fn health(config: &Config, data: &DataDirectory, metrics: &Arc<DiskMetrics>) -> 
 fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
     let joins = !config.cluster.join.is_empty();
     let layout =
-        cluster::layout_store::load(&data.layout, &data.identity, joins).map_err(RunError::Cluster)?;
+        cluster::layout_store::load(&data.paths, &data.identity, joins).map_err(RunError::Cluster)?;
     let this = NodeId::from_bytes(data.identity.id);
     if config.secrets.is_empty() && layout.as_ref().is_some_and(|layout| layout.has_others(this)) {
         return Err(RunError::NoSecret);
@@ -374,7 +374,7 @@ impl Control {
     }
 
     fn has_peers(&self) -> bool {
-        cluster::layout_store::has_peers(&self.node.layout, self.node.identity.node)
+        cluster::layout_store::has_peers(&self.node.paths, self.node.identity.node)
     }
 
     /// A faulty configuration changes nothing: the node goes on with what it has.
@@ -384,7 +384,7 @@ impl Control {
                 log::error!("{}; the node keeps its old configuration", RunError::NoSecret);
             }
             Ok(mut config) => {
-                if let Err(error) = complete(&mut config, &self.node.layout) {
+                if let Err(error) = complete(&mut config, &self.node.paths) {
                     log::error!(error:% = error; "the operator key file cannot be read or made, so the node keeps its old configuration; check its data directory");
                     return;
                 }

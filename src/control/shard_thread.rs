@@ -66,7 +66,7 @@ impl ShardThread {
             limits: self.node.settings.limits,
             metrics: Arc::clone(&self.metrics),
             core: Some(self.cpu),
-            layout: self.node.layout.clone(),
+            paths: self.node.paths.clone(),
             shard: self.index,
             cache_bytes_max: self.node.cache_share(self.senders.len()),
             // This very binary, also after it has been replaced on disk.

@@ -35,8 +35,8 @@ struct Image {
 pub(super) async fn answer(shard: &Shard, wanted: ListRequest) -> Result<HandlerResponse, Problem> {
     // What is here is not what the cluster has.
     shard.need_cluster()?;
-    let layout = shard.node.layout.clone();
-    let read = move || listing::page(&layout, wanted.after, wanted.limit);
+    let paths = shard.node.paths.clone();
+    let read = move || listing::page(&paths, wanted.after, wanted.limit);
     // A panic on the blocking thread would leave this waiting forever.
     let read = move || catch_unwind(AssertUnwindSafe(read)).ok();
     let page = glommio::executor().spawn_blocking(read).await.ok_or(Problem::Internal)??;

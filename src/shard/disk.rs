@@ -60,7 +60,7 @@ impl Shard {
         let ResizeOutcome::Made(bytes, ..) = outcome else { return JobResult::NoRoom };
         let length = bytes.len() as u64;
         let Some(charge) = self.node.unnamed.reserve(length) else { return JobResult::NoRoom };
-        let (temporary, contents) = (self.node.layout.temporary_sent(self.index(), job), bytes.clone());
+        let (temporary, contents) = (self.node.paths.temporary_sent(self.index(), job), bytes.clone());
         let write = move || proof::write_unnamed(&temporary, &contents);
         match glommio::executor().spawn_blocking(write).await {
             Ok(file) => JobResult::File(Arc::new(file), length, Some(Arc::new(charge))),

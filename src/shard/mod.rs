@@ -115,7 +115,7 @@ pub struct NodeContext {
     /// The node's name, which upload responses show.
     pub name: String,
     /// Where everything lies.
-    pub layout: StorePaths,
+    pub paths: StorePaths,
     /// Whether the disk can be relied on.
     pub health: Arc<Health>,
     /// Uploads under way.
@@ -207,7 +207,7 @@ impl NodeContext {
     pub fn new(
         settings: ShardSettings,
         name: String,
-        layout: StorePaths,
+        paths: StorePaths,
         health: Arc<Health>,
         metrics: NodeMetrics,
         control_link: ControlLink,
@@ -219,7 +219,7 @@ impl NodeContext {
             unnamed: BodyMemory::unnamed(),
             settings,
             name,
-            layout,
+            paths,
             health,
             uploads: AtomicUsize::new(0),
             cold_rate: RateLimit::new(cold_rate),
@@ -263,7 +263,7 @@ impl Shard {
     ) -> Self {
         let (index, shards) = (mesh.index(), mesh.shards());
         let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
-        let layout = node.layout.clone();
+        let layout = node.paths.clone();
         let journal = MisplacedJournal::new(layout.clone(), index);
         let now = node.control.now();
         let mut here = Strays::default();

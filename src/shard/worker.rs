@@ -147,7 +147,7 @@ pub struct ResizeWorker {
     /// The core to run on.
     pub core: Option<usize>,
     /// Where what is made is kept.
-    pub layout: StorePaths,
+    pub paths: StorePaths,
     /// The shard's number, for the names of temporary files.
     pub shard: usize,
     /// The shard's share of the disk tier, in bytes.
@@ -259,7 +259,7 @@ impl ResizeWorker {
         }
         let sync = variants::wants_sync(*cached, *length);
         let (temporary, path) =
-            (self.layout.temporary_cached(self.shard), self.layout.cached(id, key, *cached));
+            (self.paths.temporary_cached(self.shard), self.paths.cached(id, key, *cached));
         match proof::write(&temporary, &path, contents, sync) {
             Ok(disk_bytes) => {
                 self.health.wrote(*length);
@@ -334,7 +334,7 @@ impl ResizeWorker {
         let (scales, length) = prepared.samples()?;
         let key = intermediate::key(&job.id, &scales);
         // A cache that cannot be read is a miss.
-        let samples = proof::read(&self.layout.cached(&job.id, &key, Cached::Samples), length);
+        let samples = proof::read(&self.paths.cached(&job.id, &key, Cached::Samples), length);
         let named = CachedFile { id: job.id, key, cached: Cached::Samples, length, disk_bytes: 0 };
         Some((named, samples.unwrap_or_default()))
     }

@@ -36,7 +36,7 @@ const GOOD_LOOKS: u64 = 10;
 /// The disk of one node, shared by all its threads.
 #[derive(Debug)]
 pub struct Health {
-    pub(super) layout: StorePaths,
+    pub(super) paths: StorePaths,
     pub(super) node: [u8; 16],
     pub(super) reserve_bytes: u64,
     /// Where the marker lies. Locked only where a file was missed, and by the thread that looks.
@@ -89,10 +89,10 @@ pub(super) enum Round {
 }
 
 impl Health {
-    /// The disk below `layout` of node `node`, whose marker was seen at `place`. `reserve_bytes` is what is to stay
+    /// The disk below `paths` of node `node`, whose marker was seen at `place`. `reserve_bytes` is what is to stay
     /// free, of which a small disk keeps a twentieth.
     pub fn new(
-        layout: StorePaths,
+        paths: StorePaths,
         node: [u8; 16],
         place: MarkerInode,
         reserve_bytes: u64,
@@ -101,7 +101,7 @@ impl Health {
         metrics.present.set(1);
         metrics.writable.set(1);
         Self {
-            layout,
+            paths,
             node,
             reserve_bytes,
             place: Mutex::new(place),
@@ -184,16 +184,16 @@ impl Health {
     pub async fn prove_store(&self, returns: u64) -> Result<(), StoreError> {
         const DOING: &str = "look at the store's marker";
         let seen = timely(DOING, async {
-            let file = match BufferedFile::open(self.layout.store_marker()).await.map_err(plain) {
+            let file = match BufferedFile::open(self.paths.store_marker()).await.map_err(plain) {
                 Ok(file) => file,
                 Err(error) if marker::is_nothing(&error) => return Ok(None),
                 Err(error) => return Err(StoreError::new(DOING, error)),
             };
-            let facts = rustix::fs::fstat(descriptor::borrow(&file));
+            let stat = rustix::fs::fstat(descriptor::borrow(&file));
             // Nothing was read or written; an error of the close means nothing.
             let _ = file.close().await;
-            let facts = facts.map_err(|error| StoreError::new(DOING, error))?;
-            Ok(Some(MarkerInode { device: facts.st_dev, inode: facts.st_ino }))
+            let stat = stat.map_err(|error| StoreError::new(DOING, error))?;
+            Ok(Some(MarkerInode { device: stat.st_dev, inode: stat.st_ino }))
         });
         let seen = seen.await.inspect_err(|error| self.note(error))?;
         if seen != Some(*self.place.lock().unwrap_or_else(PoisonError::into_inner)) {
@@ -304,10 +304,10 @@ impl Health {
         }
         match trouble {
             Some(trouble) => {
-                log::error!(reason = trouble.word(), data:% = self.layout.root().display(); "{}", trouble.line())
+                log::error!(reason = trouble.word(), data:% = self.paths.root().display(); "{}", trouble.line())
             }
             None => {
-                log::info!(data:% = self.layout.root().display(); "the disk is well again, and copies are taken")
+                log::info!(data:% = self.paths.root().display(); "the disk is well again, and copies are taken")
             }
         }
     }

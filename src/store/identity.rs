@@ -33,8 +33,8 @@ impl Identity {
     ///
     /// # Errors
     /// [`OpenError`]
-    pub(super) fn read(layout: &StorePaths, cluster: &str) -> Result<Option<Self>, OpenError> {
-        let path = layout.identity();
+    pub(super) fn read(paths: &StorePaths, cluster: &str) -> Result<Option<Self>, OpenError> {
+        let path = paths.identity();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -80,7 +80,7 @@ impl Inventory {
     /// directories could not be read and are left out.
     pub(super) async fn count_all(
         &self,
-        layout: &StorePaths,
+        paths: &StorePaths,
         is_mine: impl Fn(u16) -> bool + Copy + Send + 'static,
     ) -> u32 {
         let mut unread = 0;
@@ -90,11 +90,11 @@ impl Inventory {
                 continue;
             }
             self.disturbed.set(false);
-            let (began, layout, from) = (Instant::now(), layout.clone(), self.counted.get());
+            let (began, paths, from) = (Instant::now(), paths.clone(), self.counted.get());
             // A panic on the blocking thread would leave this waiting forever.
             let enough = move || began.elapsed() >= STEP;
             let look = move || {
-                catch_unwind(AssertUnwindSafe(|| count_directories(&layout, from, is_mine, enough))).ok()
+                catch_unwind(AssertUnwindSafe(|| count_directories(&paths, from, is_mine, enough))).ok()
             };
             let step = glommio::executor().spawn_blocking(look).await;
             let step = step.unwrap_or(CountStep { next: from + 1, unread: 1, ..CountStep::default() });
@@ -160,14 +160,14 @@ impl Drop for InventoryChange<'_> {
 
 /// Counts directories from number `from` on until it is `enough`, within those of one first level.
 fn count_directories(
-    layout: &StorePaths,
+    paths: &StorePaths,
     from: u32,
     is_mine: impl Fn(u16) -> bool,
     enough: impl Fn() -> bool,
 ) -> CountStep {
     let end = (from / SIBLINGS + 1) * SIBLINGS;
     let mut step = CountStep { next: end, ..CountStep::default() };
-    let parent = layout.store().join(format!("{:02x}", from / SIBLINGS));
+    let parent = paths.store().join(format!("{:02x}", from / SIBLINGS));
     if !parent.is_dir() {
         return step;
     }
@@ -218,19 +218,19 @@ mod tests {
 
     fn store(starts: &[[u8; 3]]) -> (tempfile::TempDir, StorePaths) {
         let root = tempfile::tempdir().unwrap();
-        let layout = StorePaths::new(root.path());
+        let paths = StorePaths::new(root.path());
         for start in starts {
-            fs::create_dir_all(layout.image_directory(&id(*start))).unwrap();
-            fs::write(layout.image(&id(*start), Format::Png), [0; 10]).unwrap();
+            fs::create_dir_all(paths.image_directory(&id(*start))).unwrap();
+            fs::write(paths.image(&id(*start), Format::Png), [0; 10]).unwrap();
         }
-        (root, layout)
+        (root, paths)
     }
 
     /// Counts to the end, with `between` before every step.
-    fn counted(layout: &StorePaths, inventory: &Inventory, mut between: impl FnMut(u32)) -> (u64, u64) {
+    fn counted(paths: &StorePaths, inventory: &Inventory, mut between: impl FnMut(u32)) -> (u64, u64) {
         while inventory.counted.get() < DIRECTORIES {
             between(inventory.counted.get());
-            inventory.add_step(count_directories(layout, inventory.counted.get(), |_| true, || true));
+            inventory.add_step(count_directories(paths, inventory.counted.get(), |_| true, || true));
         }
         inventory.total()
     }
@@ -238,15 +238,15 @@ mod tests {
     #[test]
     fn every_image_in_its_place_is_counted_once_by_its_owner() {
         let starts = [[0, 0, 1], [0, 0, 2], [0, 255, 0], [1, 0, 0], [9, 9, 9], [255, 255, 255]];
-        let (root, layout) = store(&starts);
+        let (root, paths) = store(&starts);
         fs::write(root.path().join(format!("store/01/00/{}.png", id([2, 2, 2]))), [0; 10]).unwrap();
         fs::write(root.path().join("store/01/00/note.txt"), [0; 10]).unwrap();
-        fs::create_dir(layout.image(&id([1, 0, 5]), Format::Gif)).unwrap();
-        assert_eq!(counted(&layout, &Inventory::default(), |_| {}), (6, 60));
+        fs::create_dir(paths.image(&id([1, 0, 5]), Format::Gif)).unwrap();
+        assert_eq!(counted(&paths, &Inventory::default(), |_| {}), (6, 60));
         let take = async move {
             let (even, odd) = (Inventory::default(), Inventory::default());
-            assert_eq!(even.count_all(&layout, |start| start % 2 == 0).await, 0);
-            assert_eq!(odd.count_all(&layout, |start| start % 2 == 1).await, 0);
+            assert_eq!(even.count_all(&paths, |start| start % 2 == 0).await, 0);
+            assert_eq!(odd.count_all(&paths, |start| start % 2 == 1).await, 0);
             [even.total(), odd.total()]
         };
         let executor = glommio::LocalExecutorBuilder::default().make().unwrap();
@@ -257,10 +257,10 @@ mod tests {
 
     #[test]
     fn what_changes_while_it_is_counted_is_counted_once() {
-        let (_root, layout) = store(&[[5, 5, 1], [5, 9, 1], [7, 0, 0]]);
+        let (_root, paths) = store(&[[5, 5, 1], [5, 9, 1], [7, 0, 0]]);
         let inventory = Inventory::default();
         let mut done = false;
-        let total = counted(&layout, &inventory, |next| {
+        let total = counted(&paths, &inventory, |next| {
             if next > 0x0505 && !done {
                 done = true;
                 for (start, near) in [([5, 5, 2], false), ([5, 7, 1], true), ([8, 0, 0], false)] {
@@ -271,13 +271,13 @@ mod tests {
                         [near; 2],
                         "{start:?}"
                     );
-                    fs::create_dir_all(layout.image_directory(&id(start))).unwrap();
-                    fs::write(layout.image(&id(start), Format::Png), [0; 10]).unwrap();
+                    fs::create_dir_all(paths.image_directory(&id(start))).unwrap();
+                    fs::write(paths.image(&id(start), Format::Png), [0; 10]).unwrap();
                     change.record_added(10);
                 }
                 for start in [[5, 5, 1], [7, 0, 0]] {
                     let change = inventory.start_change(&id(start));
-                    fs::remove_file(layout.image(&id(start), Format::Png)).unwrap();
+                    fs::remove_file(paths.image(&id(start), Format::Png)).unwrap();
                     change.record_removed(10);
                 }
             }

@@ -43,12 +43,12 @@ pub struct ListingPage {
 ///
 /// # Errors
 /// [`StoreError`] when a directory or file cannot be looked at.
-pub fn page(layout: &StorePaths, after: Option<ObjectId>, limit: usize) -> Result<ListingPage, StoreError> {
+pub fn page(paths: &StorePaths, after: Option<ObjectId>, limit: usize) -> Result<ListingPage, StoreError> {
     // One more than asked tells whether there is a next page.
     let mut wanted = PageBuilder { after, count_max: limit.saturating_add(1), found: BTreeMap::new() };
     let start = after.map_or([0, 0], |id| [id.digest()[0], id.digest()[1]]);
-    'tree: for first in byte_directories(&layout.store(), start[0])? {
-        let parent = layout.store().join(format!("{first:02x}"));
+    'tree: for first in byte_directories(&paths.store(), start[0])? {
+        let parent = paths.store().join(format!("{first:02x}"));
         let from = if first == start[0] { start[1] } else { 0 };
         for second in byte_directories(&parent, from)? {
             wanted.take_directory(&parent.join(format!("{second:02x}")), [first, second])?;
@@ -60,7 +60,7 @@ pub fn page(layout: &StorePaths, after: Option<ObjectId>, limit: usize) -> Resul
     let more = wanted.found.len() > limit;
     let mut page = ListingPage { images: Vec::new(), next: None };
     for (id, format) in wanted.found.into_iter().take(limit) {
-        page.images.extend(look(layout, id, format)?);
+        page.images.extend(look(paths, id, format)?);
         page.next = more.then_some(id);
     }
     Ok(page)
@@ -128,8 +128,8 @@ fn names(path: &Path) -> Result<impl Iterator<Item = Result<String, StoreError>>
 }
 
 /// What the file says; `None` when it has gone or is no file.
-fn look(layout: &StorePaths, id: ObjectId, format: Format) -> Result<Option<ListedImage>, StoreError> {
-    let found = match fs::metadata(layout.image(&id, format)) {
+fn look(paths: &StorePaths, id: ObjectId, format: Format) -> Result<Option<ListedImage>, StoreError> {
+    let found = match fs::metadata(paths.image(&id, format)) {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::new("look at an image", error)),
@@ -144,13 +144,13 @@ mod tests {
 
     fn store(digests: &[[u8; 20]]) -> (tempfile::TempDir, StorePaths) {
         let root = tempfile::tempdir().unwrap();
-        let layout = StorePaths::new(root.path());
+        let paths = StorePaths::new(root.path());
         for digest in digests {
             let id = ObjectId::from_digest(*digest);
-            fs::create_dir_all(layout.image_directory(&id)).unwrap();
-            fs::write(layout.image(&id, Format::Jpeg), [0; 7]).unwrap();
+            fs::create_dir_all(paths.image_directory(&id)).unwrap();
+            fs::write(paths.image(&id, Format::Jpeg), [0; 7]).unwrap();
         }
-        (root, layout)
+        (root, paths)
     }
 
     fn digest(start: [u8; 3]) -> [u8; 20] {
@@ -160,10 +160,10 @@ mod tests {
     }
 
     /// All ids, read in pages of `limit`, and how many pages that took.
-    fn all(layout: &StorePaths, limit: usize) -> (Vec<ObjectId>, usize) {
+    fn all(paths: &StorePaths, limit: usize) -> (Vec<ObjectId>, usize) {
         let (mut ids, mut after, mut pages) = (Vec::new(), None, 0);
         loop {
-            let page = page(layout, after, limit).unwrap();
+            let page = page(paths, after, limit).unwrap();
             assert!(page.images.len() <= limit);
             ids.extend(page.images.iter().map(|listed| listed.id));
             pages += 1;
@@ -177,10 +177,10 @@ mod tests {
     #[test]
     fn pages_of_any_size_give_every_id_once_and_in_order() {
         let starts = [[0, 0, 1], [0, 0, 2], [0, 255, 0], [1, 0, 0], [9, 9, 9], [9, 9, 10], [255, 255, 255]];
-        let (_root, layout) = store(&starts.map(digest));
+        let (_root, paths) = store(&starts.map(digest));
         let expected: Vec<_> = starts.map(|start| ObjectId::from_digest(digest(start))).to_vec();
         for limit in 1..10 {
-            let (ids, pages) = all(&layout, limit);
+            let (ids, pages) = all(&paths, limit);
             assert_eq!(ids, expected, "in pages of {limit}");
             assert_eq!(pages, expected.len().div_ceil(limit));
         }
@@ -188,9 +188,9 @@ mod tests {
 
     #[test]
     fn a_page_begins_behind_an_id_that_need_not_exist() {
-        let (_root, layout) = store(&[digest([5, 5, 1]), digest([5, 5, 9]), digest([6, 0, 0])]);
+        let (_root, paths) = store(&[digest([5, 5, 1]), digest([5, 5, 9]), digest([6, 0, 0])]);
         let after = ObjectId::from_digest(digest([5, 5, 5]));
-        let page = page(&layout, Some(after), 1).unwrap();
+        let page = page(&paths, Some(after), 1).unwrap();
         assert_eq!(page.images[0].id, ObjectId::from_digest(digest([5, 5, 9])));
         assert_eq!(page.images[0].length, 7);
         assert_eq!(page.next, Some(page.images[0].id));
@@ -198,24 +198,24 @@ mod tests {
 
     #[test]
     fn whatever_is_no_image_in_its_place_is_passed_over() {
-        let (root, layout) = store(&[digest([5, 5, 1])]);
+        let (root, paths) = store(&[digest([5, 5, 1])]);
         let stray = ObjectId::from_digest(digest([7, 7, 7]));
         fs::write(root.path().join(format!("store/05/05/{stray}.jpg")), b"").unwrap();
         fs::write(root.path().join("store/05/05/note.txt"), b"").unwrap();
         fs::write(root.path().join("store/06"), b"").unwrap();
         fs::create_dir(root.path().join("store/FF")).unwrap();
         let directory = ObjectId::from_digest(digest([5, 5, 2]));
-        fs::create_dir(layout.image(&directory, Format::Png)).unwrap();
-        assert_eq!(all(&layout, 10).0, [ObjectId::from_digest(digest([5, 5, 1]))]);
+        fs::create_dir(paths.image(&directory, Format::Png)).unwrap();
+        assert_eq!(all(&paths, 10).0, [ObjectId::from_digest(digest([5, 5, 1]))]);
         assert_eq!(all(&StorePaths::new(&root.path().join("nothing")), 10), (Vec::new(), 1));
     }
 
     #[test]
     fn an_id_with_two_files_is_listed_once_as_the_one_that_is_served() {
-        let (_root, layout) = store(&[digest([5, 5, 1])]);
+        let (_root, paths) = store(&[digest([5, 5, 1])]);
         let id = ObjectId::from_digest(digest([5, 5, 1]));
-        fs::write(layout.image(&id, Format::Avif), b"").unwrap();
-        let page = page(&layout, None, 10).unwrap();
+        fs::write(paths.image(&id, Format::Avif), b"").unwrap();
+        let page = page(&paths, None, 10).unwrap();
         assert_eq!(page.images.iter().map(|listed| listed.format).collect::<Vec<_>>(), [Format::Jpeg]);
     }
 }

@@ -41,18 +41,18 @@ pub enum MarkerState {
 ///
 /// # Errors
 /// The system's refusal; whether there is one is not known then.
-pub fn look(layout: &StorePaths, node: [u8; 16]) -> io::Result<MarkerState> {
-    let file = match File::open(layout.store_marker()) {
+pub fn look(paths: &StorePaths, node: [u8; 16]) -> io::Result<MarkerState> {
+    let file = match File::open(paths.store_marker()) {
         Ok(file) => file,
         Err(error) if is_nothing(&error) => return Ok(MarkerState::Nothing),
         Err(error) => return Err(error),
     };
-    let facts = file.metadata()?;
+    let metadata = file.metadata()?;
     let mut text = Vec::new();
     file.take(BYTES_MAX).read_to_end(&mut text)?;
     let own = text == print(node).as_bytes();
     Ok(if own {
-        MarkerState::Own(MarkerInode { device: facts.dev(), inode: facts.ino() })
+        MarkerState::Own(MarkerInode { device: metadata.dev(), inode: metadata.ino() })
     } else {
         MarkerState::Foreign
     })
@@ -63,19 +63,19 @@ pub fn look(layout: &StorePaths, node: [u8; 16]) -> io::Result<MarkerState> {
 ///
 /// # Errors
 /// The system's refusal; then it may be marked or not.
-pub(super) fn write(layout: &StorePaths, node: [u8; 16]) -> io::Result<()> {
-    record::replace_file(&layout.store_marker(), print(node).as_bytes())?;
-    record::replace_file(&layout.store_marked(), b"")
+pub(super) fn write(paths: &StorePaths, node: [u8; 16]) -> io::Result<()> {
+    record::replace_file(&paths.store_marker(), print(node).as_bytes())?;
+    record::replace_file(&paths.store_marked(), b"")
 }
 
 /// Whether this node's store has ever had its marker.
-pub(super) fn was_written(layout: &StorePaths) -> bool {
-    layout.store_marked().exists()
+pub(super) fn was_written(paths: &StorePaths) -> bool {
+    paths.store_marked().exists()
 }
 
 /// Whether this file is a marker, which is neither an image nor foreign.
-pub(super) fn is_marker(layout: &StorePaths, path: &Path) -> bool {
-    path == layout.store_marker()
+pub(super) fn is_marker(paths: &StorePaths, path: &Path) -> bool {
+    path == paths.store_marker()
 }
 
 /// Whether there is nothing at a path. A file in a directory's place is nothing, too.
@@ -84,11 +84,11 @@ pub(super) fn is_nothing(error: &io::Error) -> bool {
 }
 
 /// Whether anything but the marker lies in the store.
-pub(super) fn is_empty(layout: &StorePaths) -> io::Result<bool> {
-    for entry in fs::read_dir(layout.store())? {
+pub(super) fn is_empty(paths: &StorePaths) -> io::Result<bool> {
+    for entry in fs::read_dir(paths.store())? {
         let entry = entry?;
         // `lost+found` is the file system's.
-        if !is_marker(layout, &entry.path()) && entry.file_name() != "lost+found" {
+        if !is_marker(paths, &entry.path()) && entry.file_name() != "lost+found" {
             return Ok(false);
         }
     }
@@ -106,24 +106,24 @@ mod tests {
     #[test]
     fn only_a_store_with_this_nodes_marker_is_its_own() {
         let root = tempfile::tempdir().unwrap();
-        let layout = StorePaths::new(root.path());
-        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Nothing);
-        fs::create_dir(layout.store()).unwrap();
-        fs::create_dir(layout.meta()).unwrap();
-        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Nothing);
-        assert!(!was_written(&layout));
-        write(&layout, [1; 16]).unwrap();
-        assert!(was_written(&layout) && is_empty(&layout).unwrap());
-        let MarkerState::Own(place) = look(&layout, [1; 16]).unwrap() else { panic!("it was written") };
-        assert_eq!(look(&layout, [2; 16]).unwrap(), MarkerState::Foreign);
+        let paths = StorePaths::new(root.path());
+        assert_eq!(look(&paths, [1; 16]).unwrap(), MarkerState::Nothing);
+        fs::create_dir(paths.store()).unwrap();
+        fs::create_dir(paths.meta()).unwrap();
+        assert_eq!(look(&paths, [1; 16]).unwrap(), MarkerState::Nothing);
+        assert!(!was_written(&paths));
+        write(&paths, [1; 16]).unwrap();
+        assert!(was_written(&paths) && is_empty(&paths).unwrap());
+        let MarkerState::Own(place) = look(&paths, [1; 16]).unwrap() else { panic!("it was written") };
+        assert_eq!(look(&paths, [2; 16]).unwrap(), MarkerState::Foreign);
         // Moved and back, it is the same file.
-        fs::rename(layout.store(), root.path().join("away")).unwrap();
-        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Nothing);
-        fs::rename(root.path().join("away"), layout.store()).unwrap();
-        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Own(place));
-        fs::write(layout.store_marker(), "reticulum-store 1\nnode 1").unwrap();
-        assert_eq!(look(&layout, [1; 16]).unwrap(), MarkerState::Foreign);
-        fs::create_dir(layout.store().join("ab")).unwrap();
-        assert!(!is_empty(&layout).unwrap());
+        fs::rename(paths.store(), root.path().join("away")).unwrap();
+        assert_eq!(look(&paths, [1; 16]).unwrap(), MarkerState::Nothing);
+        fs::rename(root.path().join("away"), paths.store()).unwrap();
+        assert_eq!(look(&paths, [1; 16]).unwrap(), MarkerState::Own(place));
+        fs::write(paths.store_marker(), "reticulum-store 1\nnode 1").unwrap();
+        assert_eq!(look(&paths, [1; 16]).unwrap(), MarkerState::Foreign);
+        fs::create_dir(paths.store().join("ab")).unwrap();
+        assert!(!is_empty(&paths).unwrap());
     }
 }

@@ -35,7 +35,7 @@ enum RecordKind {
 /// One shard's part of the journal.
 #[derive(Debug)]
 pub struct MisplacedJournal {
-    layout: StorePaths,
+    paths: StorePaths,
     name: String,
     part: RwLock<JournalPart>,
 }
@@ -48,8 +48,8 @@ struct JournalPart {
 
 impl MisplacedJournal {
     /// The part of shard number `shard`; its file is made with the first record.
-    pub fn new(layout: StorePaths, shard: usize) -> Self {
-        Self { layout, name: format!("{WHOLE}.{shard}"), part: RwLock::new(JournalPart::default()) }
+    pub fn new(paths: StorePaths, shard: usize) -> Self {
+        Self { paths, name: format!("{WHOLE}.{shard}"), part: RwLock::new(JournalPart::default()) }
     }
 
     /// From now on a copy of this image may lie here as a misplaced replica. Durable when this returns.
@@ -90,10 +90,10 @@ impl MisplacedJournal {
             .write(true)
             .create(true)
             .truncate(true)
-            .buffered_open(self.layout.meta().join(&self.name))
+            .buffered_open(self.paths.meta().join(&self.name))
             .await
             .map_err(failed)?;
-        let directory = Directory::open(self.layout.meta()).await.map_err(failed)?;
+        let directory = Directory::open(self.paths.meta()).await.map_err(failed)?;
         directory.sync().await.map_err(failed)?;
         let _ = directory.close().await;
         Ok(file)
@@ -104,8 +104,8 @@ impl MisplacedJournal {
 ///
 /// # Errors
 /// The path that the system refuses, and why.
-pub(super) fn load(layout: &StorePaths) -> Result<Vec<ObjectId>, (PathBuf, io::Error)> {
-    let meta = layout.meta();
+pub(super) fn load(paths: &StorePaths) -> Result<Vec<ObjectId>, (PathBuf, io::Error)> {
+    let meta = paths.meta();
     let whole = meta.join(WHOLE);
     let mut parts = Vec::new();
     for entry in fs::read_dir(&meta).map_err(|error| (meta.clone(), error))? {
@@ -184,36 +184,36 @@ mod tests {
 
     fn scene() -> (tempfile::TempDir, StorePaths) {
         let root = tempfile::tempdir().unwrap();
-        let layout = StorePaths::new(root.path());
-        fs::create_dir(layout.meta()).unwrap();
-        (root, layout)
+        let paths = StorePaths::new(root.path());
+        fs::create_dir(paths.meta()).unwrap();
+        (root, paths)
     }
 
     #[test]
     fn strays_are_remembered_over_restarts_until_they_are_crossed_out() {
-        let (_root, layout) = scene();
-        assert_eq!(load(&layout).unwrap(), []);
+        let (_root, paths) = scene();
+        assert_eq!(load(&paths).unwrap(), []);
         run(async {
             let (one, two) =
-                (MisplacedJournal::new(layout.clone(), 0), MisplacedJournal::new(layout.clone(), 1));
+                (MisplacedJournal::new(paths.clone(), 0), MisplacedJournal::new(paths.clone(), 1));
             future::zip(async { one.add(&id(1)).await.unwrap() }, async { one.add(&id(3)).await.unwrap() })
                 .await;
             two.add(&id(2)).await.unwrap();
             one.remove(&id(3)).await.unwrap();
         });
-        assert_eq!(load(&layout).unwrap(), [id(1), id(2)]);
+        assert_eq!(load(&paths).unwrap(), [id(1), id(2)]);
         // The next run may have another number of shards.
-        run(async { MisplacedJournal::new(layout.clone(), 4).remove(&id(1)).await.unwrap() });
-        assert_eq!(load(&layout).unwrap(), [id(2)]);
-        assert_eq!(fs::read_dir(layout.meta()).unwrap().count(), 1);
+        run(async { MisplacedJournal::new(paths.clone(), 4).remove(&id(1)).await.unwrap() });
+        assert_eq!(load(&paths).unwrap(), [id(2)]);
+        assert_eq!(fs::read_dir(paths.meta()).unwrap().count(), 1);
     }
 
     #[test]
     fn damage_costs_no_record_but_its_own() {
-        let (_root, layout) = scene();
+        let (_root, paths) = scene();
         let whole: Vec<u8> =
             [1, 2, 3].iter().flat_map(|number| record(RecordKind::Here, &id(*number))).collect();
-        let path = layout.meta().join(WHOLE);
+        let path = paths.meta().join(WHOLE);
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
             flipped[at] ^= 0x10;
@@ -222,9 +222,9 @@ mod tests {
                 .into_iter()
                 .filter(|number| usize::from(*number) != at / RECORD_BYTES + 1)
                 .collect();
-            assert_eq!(load(&layout).unwrap(), left.into_iter().map(id).collect::<Vec<_>>(), "{at}");
+            assert_eq!(load(&paths).unwrap(), left.into_iter().map(id).collect::<Vec<_>>(), "{at}");
             fs::write(&path, &whole[..at]).unwrap();
-            assert_eq!(load(&layout).unwrap().len(), at / RECORD_BYTES);
+            assert_eq!(load(&paths).unwrap().len(), at / RECORD_BYTES);
         }
     }
 }

@@ -25,33 +25,34 @@ pub(super) fn is_obstacle(error: &io::Error) -> bool {
 /// # Errors
 /// The system's refusal.
 pub(super) async fn set_aside(
-    layout: &StorePaths,
+    paths: &StorePaths,
     id: ObjectId,
     format: Format,
     aside: PathBuf,
 ) -> io::Result<()> {
-    let layout = layout.clone();
+    let paths = paths.clone();
     // A panic on the blocking thread would leave this waiting forever.
-    let work = move || catch_unwind(AssertUnwindSafe(|| set_aside_blocking(&layout, &id, format, &aside)));
+    let work = move || catch_unwind(AssertUnwindSafe(|| set_aside_blocking(&paths, &id, format, &aside)));
     let done = glommio::executor().spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
 /// The bytes of a file that cannot be read; `None` where there is no file.
 pub(super) async fn length(path: PathBuf) -> Option<u64> {
-    let look = move || fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|facts| facts.len());
+    let look =
+        move || fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
     let look = move || catch_unwind(AssertUnwindSafe(look)).ok().flatten();
     glommio::executor().spawn_blocking(look).await
 }
 
-fn set_aside_blocking(layout: &StorePaths, id: &ObjectId, format: Format, aside: &PathBuf) -> io::Result<()> {
-    for folder in [layout.image_parent(id), layout.image_directory(id)] {
+fn set_aside_blocking(paths: &StorePaths, id: &ObjectId, format: Format, aside: &PathBuf) -> io::Result<()> {
+    for folder in [paths.image_parent(id), paths.image_directory(id)] {
         if fs::symlink_metadata(&folder).is_ok() && !folder.is_dir() {
             return fs::rename(folder, aside);
         }
     }
-    let image = layout.image(id, format);
-    if fs::symlink_metadata(&image).is_ok_and(|facts| facts.is_dir()) {
+    let image = paths.image(id, format);
+    if fs::symlink_metadata(&image).is_ok_and(|metadata| metadata.is_dir()) {
         return fs::rename(image, aside);
     }
     Ok(())
@@ -64,24 +65,24 @@ mod tests {
     #[test]
     fn only_what_is_in_the_way_is_set_aside() {
         let root = tempfile::tempdir().unwrap();
-        let (layout, id) = (StorePaths::new(root.path()), ObjectId::from_digest([0xab; 20]));
+        let (paths, id) = (StorePaths::new(root.path()), ObjectId::from_digest([0xab; 20]));
         let aside = root.path().join("aside");
-        let clear = || set_aside_blocking(&layout, &id, Format::Png, &aside).unwrap();
+        let clear = || set_aside_blocking(&paths, &id, Format::Png, &aside).unwrap();
         let set_aside = || aside.exists() && fs::rename(&aside, root.path().join("gone")).is_ok();
-        fs::create_dir(layout.store()).unwrap();
+        fs::create_dir(paths.store()).unwrap();
         clear();
         assert!(!set_aside(), "nothing was there");
-        fs::write(layout.image_parent(&id), b"a file in a folder's place").unwrap();
+        fs::write(paths.image_parent(&id), b"a file in a folder's place").unwrap();
         clear();
-        assert!(set_aside() && !layout.image_parent(&id).exists());
-        fs::create_dir_all(layout.image_directory(&id)).unwrap();
-        fs::write(layout.image(&id, Format::Png), b"an image").unwrap();
+        assert!(set_aside() && !paths.image_parent(&id).exists());
+        fs::create_dir_all(paths.image_directory(&id)).unwrap();
+        fs::write(paths.image(&id, Format::Png), b"an image").unwrap();
         clear();
-        assert!(!set_aside() && layout.image(&id, Format::Png).exists());
-        fs::remove_file(layout.image(&id, Format::Png)).unwrap();
-        fs::create_dir(layout.image(&id, Format::Png)).unwrap();
+        assert!(!set_aside() && paths.image(&id, Format::Png).exists());
+        fs::remove_file(paths.image(&id, Format::Png)).unwrap();
+        fs::create_dir(paths.image(&id, Format::Png)).unwrap();
         fs::remove_file(root.path().join("gone")).unwrap();
         clear();
-        assert!(set_aside() && !layout.image(&id, Format::Png).exists());
+        assert!(set_aside() && !paths.image(&id, Format::Png).exists());
     }
 }

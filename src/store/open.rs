@@ -23,7 +23,7 @@ pub const DATA_MODE: u32 = 0o700;
 #[derive(Debug)]
 pub struct DataDirectory {
     /// Where everything lies.
-    pub layout: StorePaths,
+    pub paths: StorePaths,
     /// Whose it is; this start is counted durably.
     pub identity: Identity,
     /// Whether any image is stored.
@@ -41,7 +41,7 @@ pub struct DataDirectory {
 #[derive(Debug)]
 pub struct Offline {
     /// Where everything lies.
-    pub layout: StorePaths,
+    pub paths: StorePaths,
     _lock: File,
 }
 
@@ -87,21 +87,21 @@ pub fn open(root: &Path, cluster: &str, mode: u32) -> Result<DataDirectory, Open
     let root = fs::canonicalize(root)
         .map_err(|error| OpenError::Io("resolve the directory", root.to_path_buf(), error))?;
     let lock = lock(&root)?;
-    let layout = StorePaths::new(&root);
-    let mut identity = identify(&layout, cluster)?;
-    for directory in [layout.store(), layout.cache(), layout.tmp(), layout.quarantine(), layout.meta()] {
+    let paths = StorePaths::new(&root);
+    let mut identity = identify(&paths, cluster)?;
+    for directory in [paths.store(), paths.cache(), paths.tmp(), paths.quarantine(), paths.meta()] {
         made(&directory)?;
         restrict(&directory, mode);
     }
-    let marker = with_room(&layout.cache(), || mark(&layout, &identity))?;
-    sweep(&layout.tmp())?;
-    let quarantined = quarantined(&layout.quarantine())?;
-    let misplaced = misplaced::load(&layout).map_err(|(path, error)| OpenError::Io("read", path, error))?;
-    let holds_images = holds_images(&layout.store());
+    let marker = with_room(&paths.cache(), || mark(&paths, &identity))?;
+    sweep(&paths.tmp())?;
+    let quarantined = quarantined(&paths.quarantine())?;
+    let misplaced = misplaced::load(&paths).map_err(|(path, error)| OpenError::Io("read", path, error))?;
+    let holds_images = holds_images(&paths.store());
     // Others tell this life from the last one by it. This syncs the names of the directories too.
     identity.generation += 1;
-    with_room(&layout.cache(), || identity.write(&root))?;
-    Ok(DataDirectory { layout, identity, holds_images, quarantined, misplaced, marker, _lock: lock })
+    with_room(&paths.cache(), || identity.write(&root))?;
+    Ok(DataDirectory { paths, identity, holds_images, quarantined, misplaced, marker, _lock: lock })
 }
 
 /// The mask of the process under which new files get the permissions `mode` without the right to run them.
@@ -112,8 +112,8 @@ pub const fn mask(mode: u32) -> u32 {
 /// Gives a directory of ours these permissions, which an older version made with others. Of the data directory itself
 /// that is the operator's affair: it may be a mount point or hold more than ours.
 fn restrict(directory: &Path, mode: u32) {
-    let restricted = fs::metadata(directory).and_then(|facts| {
-        let is_right = facts.mode() & 0o7777 == mode;
+    let restricted = fs::metadata(directory).and_then(|metadata| {
+        let is_right = metadata.mode() & 0o7777 == mode;
         if is_right { Ok(()) } else { fs::set_permissions(directory, fs::Permissions::from_mode(mode)) }
     });
     if let Err(error) = restricted {
@@ -122,29 +122,28 @@ fn restrict(directory: &Path, mode: u32) {
 }
 
 /// Marks the store of a new node or of an older version, and refuses one that is not this node's.
-fn mark(layout: &StorePaths, identity: &Identity) -> Result<MarkerInode, OpenError> {
-    let io = |error| OpenError::Io("read", layout.store_marker(), error);
-    let look = || marker::look(layout, identity.id).map_err(io);
+fn mark(paths: &StorePaths, identity: &Identity) -> Result<MarkerInode, OpenError> {
+    let io = |error| OpenError::Io("read", paths.store_marker(), error);
+    let look = || marker::look(paths, identity.id).map_err(io);
     let is_new = identity.generation == 0;
     match look()? {
         marker::MarkerState::Own(place) => return Ok(place),
         marker::MarkerState::Foreign if !is_new => {
-            return Err(OpenError::StoreForeign(layout.root().to_path_buf()));
+            return Err(OpenError::StoreForeign(paths.root().to_path_buf()));
         }
         marker::MarkerState::Nothing
-            if !is_new && marker::was_written(layout) && marker::is_empty(layout).map_err(io)? =>
+            if !is_new && marker::was_written(paths) && marker::is_empty(paths).map_err(io)? =>
         {
-            return Err(OpenError::StoreEmpty(layout.root().to_path_buf()));
+            return Err(OpenError::StoreEmpty(paths.root().to_path_buf()));
         }
         marker::MarkerState::Foreign | marker::MarkerState::Nothing => {}
     }
-    marker::write(layout, identity.id)
-        .map_err(|error| OpenError::Io("write", layout.store_marker(), error))?;
+    marker::write(paths, identity.id).map_err(|error| OpenError::Io("write", paths.store_marker(), error))?;
     match look()? {
         marker::MarkerState::Own(place) => Ok(place),
         // Something else writes there at this moment.
         marker::MarkerState::Foreign | marker::MarkerState::Nothing => {
-            Err(OpenError::StoreForeign(layout.root().to_path_buf()))
+            Err(OpenError::StoreForeign(paths.root().to_path_buf()))
         }
     }
 }
@@ -159,12 +158,12 @@ pub fn open_offline(root: &Path) -> Result<Offline, OpenError> {
         io::ErrorKind::NotFound => no_data(),
         _ => OpenError::Io("resolve the directory", root.to_path_buf(), error),
     })?;
-    let layout = StorePaths::new(&root);
-    if !is_identified(&layout)? && !layout.store().is_dir() {
+    let paths = StorePaths::new(&root);
+    if !is_identified(&paths)? && !paths.store().is_dir() {
         return Err(no_data());
     }
     let lock = lock(&root)?;
-    Ok(Offline { layout, _lock: lock })
+    Ok(Offline { paths, _lock: lock })
 }
 
 fn lock(root: &Path) -> Result<File, OpenError> {
@@ -185,33 +184,33 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn identify(layout: &StorePaths, cluster: &str) -> Result<Identity, OpenError> {
-    let found = if is_identified(layout)? { Identity::read(layout, cluster)? } else { None };
+fn identify(paths: &StorePaths, cluster: &str) -> Result<Identity, OpenError> {
+    let found = if is_identified(paths)? { Identity::read(paths, cluster)? } else { None };
     let Some(identity) = found else {
         // Its name must be durable before there is an identity that wants it.
-        let store = layout.store();
+        let store = paths.store();
         fs::create_dir_all(&store).map_err(|error| OpenError::Io("make the directory", store, error))?;
-        sync_directory(layout.root())?;
-        let new = |error| OpenError::Io("make a new identity for", layout.root().to_path_buf(), error);
+        sync_directory(paths.root())?;
+        let new = |error| OpenError::Io("make a new identity for", paths.root().to_path_buf(), error);
         return Identity::new(cluster).map_err(new);
     };
     if identity.cluster == cluster {
         Ok(identity)
     } else {
-        let (path, wanted) = (layout.root().to_path_buf(), cluster.to_owned());
+        let (path, wanted) = (paths.root().to_path_buf(), cluster.to_owned());
         Err(OpenError::ForeignCluster(path, identity.cluster, wanted))
     }
 }
 
 /// Whether there is a `node.id`. A directory with one must have its store: an empty mount point under
 /// an old identity would look like a node that lost everything.
-fn is_identified(layout: &StorePaths) -> Result<bool, OpenError> {
-    let path = layout.identity();
+fn is_identified(paths: &StorePaths) -> Result<bool, OpenError> {
+    let path = paths.identity();
     match fs::read_to_string(&path) {
         Ok(text) if text.lines().next() != Some(FORMAT_LINE) => {
             Err(OpenError::Format(path, text.lines().next().unwrap_or_default().chars().take(40).collect()))
         }
-        Ok(_) if !layout.store().is_dir() => Err(OpenError::StoreGone(layout.root().to_path_buf())),
+        Ok(_) if !paths.store().is_dir() => Err(OpenError::StoreGone(paths.root().to_path_buf())),
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(OpenError::Io("read", path, error)),
@@ -448,7 +447,7 @@ mod tests {
         assert!(matches!(open(one.path(), "a", DATA_MODE), Err(OpenError::StoreForeign(_))));
         fs::remove_file(one.path().join("node.id")).unwrap();
         let taken = open(one.path(), "a", DATA_MODE).unwrap();
-        let found = marker::look(&taken.layout, taken.identity.id).unwrap();
+        let found = marker::look(&taken.paths, taken.identity.id).unwrap();
         assert_eq!(found, marker::MarkerState::Own(taken.marker));
     }
 

@@ -41,25 +41,25 @@ pub fn read(root: &Path) -> io::Result<Option<String>> {
 ///
 /// # Errors
 /// [`OpenError`]; then there is no key, or the one that was there.
-pub fn ensure(layout: &StorePaths) -> Result<(String, bool), OpenError> {
-    match read(layout.root()) {
+pub fn ensure(paths: &StorePaths) -> Result<(String, bool), OpenError> {
+    match read(paths.root()) {
         Ok(Some(key)) => return Ok((key, false)),
         Ok(None) => {}
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(OpenError::OperatorKey(layout.operator_key()));
+            return Err(OpenError::OperatorKey(paths.operator_key()));
         }
-        Err(error) => return Err(OpenError::Io("read", layout.operator_key(), error)),
+        Err(error) => return Err(OpenError::Io("read", paths.operator_key(), error)),
     }
-    let failure = |error| OpenError::Io("write", layout.operator_key(), error);
+    let failure = |error| OpenError::Io("write", paths.operator_key(), error);
     let key = random().map_err(failure)?;
-    with_room(&layout.cache(), || write(layout, &key).map_err(failure))?;
-    sync_directory(layout.root())?;
+    with_room(&paths.cache(), || write(paths, &key).map_err(failure))?;
+    sync_directory(paths.root())?;
     Ok((key, true))
 }
 
 /// Written beside its place, synced and renamed: a crash leaves no key or a whole one.
-fn write(layout: &StorePaths, key: &str) -> io::Result<()> {
-    let path = layout.operator_key();
+fn write(paths: &StorePaths, key: &str) -> io::Result<()> {
+    let path = paths.operator_key();
     let beside = path.with_extension("key.new");
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -85,15 +85,15 @@ mod tests {
     #[test]
     fn a_key_is_made_once_for_the_owner_alone_and_read_again() {
         let directory = tempfile::tempdir().unwrap();
-        let layout = StorePaths::new(directory.path());
+        let paths = StorePaths::new(directory.path());
         assert_eq!(read(directory.path()).unwrap(), None);
         // What a crash left beside it, with rights that nobody chose, does not matter.
         fs::write(directory.path().join("operator.key.new"), b"torn").unwrap();
-        let (key, is_new) = ensure(&layout).unwrap();
+        let (key, is_new) = ensure(&paths).unwrap();
         assert!(is_new && key.len() == 2 * RANDOM_BYTES);
-        assert_eq!(ensure(&layout).unwrap(), (key.clone(), false));
+        assert_eq!(ensure(&paths).unwrap(), (key.clone(), false));
         assert_eq!(read(directory.path()).unwrap(), Some(key.clone()));
-        let mode = fs::metadata(layout.operator_key()).unwrap().permissions().mode();
+        let mode = fs::metadata(paths.operator_key()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         let other = tempfile::tempdir().unwrap();
@@ -103,11 +103,11 @@ mod tests {
     #[test]
     fn a_file_without_a_key_is_told_and_never_an_empty_key() {
         let directory = tempfile::tempdir().unwrap();
-        let layout = StorePaths::new(directory.path());
+        let paths = StorePaths::new(directory.path());
         for text in [&b""[..], b"\n", b"short", b"sixteen bytes or\nmore in two lines", b"\xff\xfe"] {
-            fs::write(layout.operator_key(), text).unwrap();
-            assert!(matches!(ensure(&layout), Err(OpenError::OperatorKey(_))), "{text:?}");
-            assert_eq!(fs::read(layout.operator_key()).unwrap(), text);
+            fs::write(paths.operator_key(), text).unwrap();
+            assert!(matches!(ensure(&paths), Err(OpenError::OperatorKey(_))), "{text:?}");
+            assert_eq!(fs::read(paths.operator_key()).unwrap(), text);
         }
     }
 }

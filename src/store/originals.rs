@@ -75,7 +75,7 @@ pub enum Found {
 /// The stored images of one shard.
 #[derive(Debug)]
 pub struct Originals {
-    layout: StorePaths,
+    paths: StorePaths,
     known: RefCell<LruCache<ObjectId, Known>>,
     quarantined: RefCell<HashSet<ObjectId>>,
     quarantine_serial: Cell<u64>,
@@ -122,10 +122,10 @@ pub enum Described {
 }
 
 impl Originals {
-    /// The images of a shard below `layout`; `quarantined` are the shard's ids with a bad copy.
-    pub fn new(layout: StorePaths, quarantined: HashSet<ObjectId>, health: Arc<Health>) -> Self {
+    /// The images of a shard below `paths`; `quarantined` are the shard's ids with a bad copy.
+    pub fn new(paths: StorePaths, quarantined: HashSet<ObjectId>, health: Arc<Health>) -> Self {
         Self {
-            layout,
+            paths,
             known: RefCell::new(LruCache::new(KNOWN_MAX)),
             quarantined: RefCell::new(quarantined),
             quarantine_serial: Cell::new(0),
@@ -152,7 +152,7 @@ impl Originals {
     /// could have. `is_mine` says which ids, by their first 16 bits, are the shard's. How many directories
     /// could not be read and are left out.
     pub async fn count_images(&self, is_mine: impl Fn(u16) -> bool + Copy + Send + 'static) -> u32 {
-        self.inventory.count_all(&self.layout, is_mine).await
+        self.inventory.count_all(&self.paths, is_mine).await
     }
 
     /// Looks an id up: in memory, else on disk. What is remembered may have gone since; see [`Originals::look`].
@@ -285,7 +285,7 @@ impl Originals {
 
     /// Where a found image lies.
     pub fn path(&self, id: &ObjectId, format: Format) -> std::path::PathBuf {
-        self.layout.image(id, format)
+        self.paths.image(id, format)
     }
 
     /// Whether exactly this file was hashed whole within the last day.
@@ -302,7 +302,7 @@ impl Originals {
         }
     }
 
-    /// Whether a found copy can be read and is right: remembered, else read. A wrong one is told of by its facts.
+    /// Whether a found copy can be read and is right: remembered, else read. A wrong one is returned with its file metadata.
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
@@ -325,7 +325,7 @@ impl Originals {
     ) -> Result<Option<(BufferedFile, Original)>, StoreError> {
         const DOING: &str = "open an image";
         let opened = timely(DOING, async {
-            match BufferedFile::open(self.layout.image(id, format)).await.map_err(plain) {
+            match BufferedFile::open(self.paths.image(id, format)).await.map_err(plain) {
                 Ok(file) => {
                     let stat = rustix::fs::fstat(descriptor::borrow(&file))
                         .map_err(|error| StoreError::new("stat an image", error))?;

@@ -33,7 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Where temporary files come from and go to; one per shard.
 #[derive(Debug)]
 pub struct Spools {
-    layout: StorePaths,
+    paths: StorePaths,
     shard: usize,
     serial: Cell<u64>,
     reaper: Rc<TempFileReaper>,
@@ -94,8 +94,8 @@ pub struct TempFileReaper {
 
 impl Spools {
     /// The temporary files of shard number `shard`.
-    pub fn new(layout: StorePaths, shard: usize, health: Arc<Health>) -> Self {
-        Self { layout, shard, serial: Cell::new(0), reaper: Rc::default(), health }
+    pub fn new(paths: StorePaths, shard: usize, health: Arc<Health>) -> Self {
+        Self { paths, shard, serial: Cell::new(0), reaper: Rc::default(), health }
     }
 
     /// The files that wait to be removed.
@@ -107,7 +107,7 @@ impl Spools {
     pub fn temporary(&self) -> Temporary {
         let serial = self.serial.get();
         self.serial.set(serial + 1);
-        Temporary { path: self.layout.temporary(self.shard, serial), reaper: Some(Rc::clone(&self.reaper)) }
+        Temporary { path: self.paths.temporary(self.shard, serial), reaper: Some(Rc::clone(&self.reaper)) }
     }
 
     /// Starts to receive a client's upload: [`Spool::finish`] refuses bytes that were made to collide.
@@ -345,10 +345,10 @@ mod tests {
     #[test]
     fn refuses_an_upload_that_was_made_to_collide_and_takes_it_as_a_copy() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = StorePaths::new(folder.path());
+        let paths = StorePaths::new(folder.path());
         let nowhere = MarkerInode { device: 0, inode: 0 };
-        let health = Arc::new(Health::new(layout.clone(), [0; 16], nowhere, 0, Arc::default()));
-        let spools = Spools::new(layout, 0, health);
+        let health = Arc::new(Health::new(paths.clone(), [0; 16], nowhere, 0, Arc::default()));
+        let spools = Spools::new(paths, 0, health);
         std::fs::create_dir(StorePaths::new(folder.path()).tmp()).unwrap();
         let builder = LocalExecutorBuilder::new(Placement::Unbound).io_memory(64 << 10).ring_depth(64);
         builder.make().unwrap().run(async {

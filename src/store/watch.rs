@@ -99,7 +99,7 @@ impl DiskWatcher {
     }
 
     fn look_at_marker(&self) {
-        match marker::look(&self.health.layout, self.health.node) {
+        match marker::look(&self.health.paths, self.health.node) {
             Ok(MarkerState::Own(place)) => self.health.found(place),
             Ok(MarkerState::Foreign | MarkerState::Nothing) => self.health.lost(),
             // Without descriptors, say: whether it is there is not known.
@@ -111,7 +111,7 @@ impl DiskWatcher {
     /// Writes and syncs a few bytes; after a complaint that the disk is full, bytes that need room.
     fn write(&mut self) {
         self.written = Some(Instant::now());
-        let (file, is_denied) = (self.health.layout.disk_probe(), self.health.is_room_denied());
+        let (file, is_denied) = (self.health.paths.disk_probe(), self.health.is_room_denied());
         let (fresh, length) = if is_denied { (true, FRESH_BYTES) } else { (false, PROBE_BYTES) };
         let written = File::options()
             .create(true)
@@ -137,7 +137,7 @@ impl DiskWatcher {
 
     fn look_at_room(&mut self) {
         // What cannot be told is no reason to refuse anything; the write tells more.
-        let Ok(found) = rustix::fs::statvfs(self.health.layout.root()) else { return };
+        let Ok(found) = rustix::fs::statvfs(self.health.paths.root()) else { return };
         let stock = FreeSpace::new(&found, self.health.reserve_bytes);
         self.health.set_room(stock.free, stock.room());
         let round = self.health.round(self.shards);
@@ -223,17 +223,17 @@ mod tests {
 
     fn scene() -> (tempfile::TempDir, DiskWatcher) {
         let root = tempfile::tempdir().unwrap();
-        let layout = StorePaths::new(root.path());
-        for directory in [layout.store(), layout.meta()] {
+        let paths = StorePaths::new(root.path());
+        for directory in [paths.store(), paths.meta()] {
             fs::create_dir(directory).unwrap();
         }
-        marker::write(&layout, NODE).unwrap();
-        let MarkerState::Own(place) = marker::look(&layout, NODE).unwrap() else { panic!("it was written") };
-        (root, looker(layout, place))
+        marker::write(&paths, NODE).unwrap();
+        let MarkerState::Own(place) = marker::look(&paths, NODE).unwrap() else { panic!("it was written") };
+        (root, looker(paths, place))
     }
 
-    fn looker(layout: StorePaths, place: MarkerInode) -> DiskWatcher {
-        let health = Arc::new(Health::new(layout, NODE, place, 0, Arc::default()));
+    fn looker(paths: StorePaths, place: MarkerInode) -> DiskWatcher {
+        let health = Arc::new(Health::new(paths, NODE, place, 0, Arc::default()));
         DiskWatcher { health, shards: 1, written: None, round_began: Instant::now() }
     }
 
@@ -250,7 +250,7 @@ mod tests {
         fs::create_dir(&store).unwrap();
         looker.look();
         assert!(looker.health.is_missing());
-        marker::write(&looker.health.layout, [8; 16]).unwrap();
+        marker::write(&looker.health.paths, [8; 16]).unwrap();
         looker.look();
         assert!(looker.health.is_missing());
         fs::remove_dir_all(&store).unwrap();

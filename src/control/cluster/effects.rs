@@ -156,7 +156,7 @@ impl Effects for RuntimeEffects {
     }
 
     fn persist(&mut self, sequence: u64, bytes: Vec<u8>) {
-        let (paths, newcomer) = (self.node.layout.clone(), self.newcomer.clone());
+        let (paths, newcomer) = (self.node.paths.clone(), self.newcomer.clone());
         let events = self.events.clone();
         glommio::spawn_local(async move {
             // A panic on the blocking thread would leave this waiting forever.

@@ -119,10 +119,10 @@ mod tests {
     fn a_persisted_layout_is_loaded_and_the_node_is_a_member_from_then_on() {
         let root = tempfile::tempdir().unwrap();
         let data = open(root.path(), "a", DATA_MODE).unwrap();
-        assert!(matches!(load(&data.layout, &data.identity, false), Ok(None)));
-        persist(&data.layout, &layout().encode(), Some(data.identity.clone())).unwrap();
-        persist(&data.layout, &layout().encode(), None).unwrap();
-        assert_eq!(load(&data.layout, &data.identity, false).unwrap(), Some(layout()));
+        assert!(matches!(load(&data.paths, &data.identity, false), Ok(None)));
+        persist(&data.paths, &layout().encode(), Some(data.identity.clone())).unwrap();
+        persist(&data.paths, &layout().encode(), None).unwrap();
+        assert_eq!(load(&data.paths, &data.identity, false).unwrap(), Some(layout()));
         drop(data);
         assert!(open(root.path(), "a", DATA_MODE).unwrap().identity.is_member);
     }
@@ -132,16 +132,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let data = open(root.path(), "a", DATA_MODE).unwrap();
         let identity = Identity { is_member: true, ..data.identity.clone() };
-        assert!(matches!(load(&data.layout, &identity, false), Err(LayoutStoreError::Lost(_))));
-        assert!(matches!(load(&data.layout, &identity, true), Ok(None)));
+        assert!(matches!(load(&data.paths, &identity, false), Err(LayoutStoreError::Lost(_))));
+        assert!(matches!(load(&data.paths, &identity, true), Ok(None)));
         let torn = &layout().encode()[..40];
         for damage in [&b"half"[..], b""] {
-            fs::write(data.layout.cluster_layout(), damage).unwrap();
-            assert!(matches!(load(&data.layout, &data.identity, false), Err(LayoutStoreError::Lost(_))));
-            assert!(matches!(load(&data.layout, &data.identity, true), Ok(None)));
+            fs::write(data.paths.cluster_layout(), damage).unwrap();
+            assert!(matches!(load(&data.paths, &data.identity, false), Err(LayoutStoreError::Lost(_))));
+            assert!(matches!(load(&data.paths, &data.identity, true), Ok(None)));
         }
         // Whole as a file, and yet no layout.
-        record::replace(&data.layout.cluster_layout(), torn).unwrap();
-        assert!(matches!(load(&data.layout, &data.identity, false), Err(LayoutStoreError::Lost(_))));
+        record::replace(&data.paths.cluster_layout(), torn).unwrap();
+        assert!(matches!(load(&data.paths, &data.identity, false), Err(LayoutStoreError::Lost(_))));
     }
 }

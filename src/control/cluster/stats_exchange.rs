@@ -61,7 +61,7 @@ impl StatsExchange {
         }
         self.due = Instant::now() + EVERY;
         let mut stats = self.own_stats();
-        let (data, events) = (self.node.layout.root().to_path_buf(), events.clone());
+        let (data, events) = (self.node.paths.root().to_path_buf(), events.clone());
         glommio::spawn_local(async move {
             // A disk that hangs holds this up; and a panic on the blocking thread would leave it waiting forever.
             let free = move || {

@@ -32,7 +32,7 @@ impl Shard {
                 glommio::timer::sleep(LOOK_AGAIN).await;
                 continue;
             }
-            let layout = self.node.layout.clone();
+            let layout = self.node.paths.clone();
             let read = move || listing::page(&layout, after, PAGE);
             // A panic on the blocking thread would leave this waiting forever.
             let read = move || catch_unwind(AssertUnwindSafe(read)).ok();

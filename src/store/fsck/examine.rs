@@ -43,7 +43,7 @@ enum ContentKind {
 }
 
 /// Reads and judges the file at `path`.
-pub(super) fn examine(layout: &StorePaths, path: &Path) -> FileVerdict {
+pub(super) fn examine(paths: &StorePaths, path: &Path) -> FileVerdict {
     let Some((claimed, extension)) = claim(path) else { return FileVerdict::Wrong(CheckFault::Foreign) };
     let content = match read(path) {
         Ok(content) => content,
@@ -58,11 +58,11 @@ pub(super) fn examine(layout: &StorePaths, path: &Path) -> FileVerdict {
         (ContentKind::Image(format), _) | (ContentKind::Doubtful, Some(format)) => format,
         (ContentKind::Doubtful | ContentKind::Other, _) => return FileVerdict::Wrong(CheckFault::Foreign),
     };
-    let place = layout.image(&claimed, format);
+    let place = paths.image(&claimed, format);
     if path == place {
         FileVerdict::Right(content.length)
     } else {
-        FileVerdict::Wrong(CheckFault::Misplaced(below(layout, &place)))
+        FileVerdict::Wrong(CheckFault::Misplaced(below(paths, &place)))
     }
 }
 

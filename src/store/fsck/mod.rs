@@ -113,16 +113,16 @@ pub fn check(
     mut report: impl FnMut(CheckEvent) -> ControlFlow<()>,
 ) -> Result<CheckSummary, OpenError> {
     let offline = open::open_offline(root)?;
-    let layout = &offline.layout;
+    let paths = &offline.paths;
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (items, to_examine) = flume::bounded(WAITING_MAX);
     let (verdicts, examined) = flume::bounded(WAITING_MAX);
-    let mut check = StoreCheck { layout, repairs: Repairs::new(layout, mode), sum: CheckSummary::default() };
+    let mut check = StoreCheck { paths, repairs: Repairs::new(paths, mode), sum: CheckSummary::default() };
     thread::scope(|scope| {
-        scope.spawn(move || walk::walk(layout, &mut |item| flow(items.send(item).is_ok())));
+        scope.spawn(move || walk::walk(paths, &mut |item| flow(items.send(item).is_ok())));
         for _ in 0..threads {
             let (to_examine, verdicts) = (to_examine.clone(), verdicts.clone());
-            scope.spawn(move || hash(layout, &to_examine, &verdicts));
+            scope.spawn(move || hash(paths, &to_examine, &verdicts));
         }
         // Only the threads hold these now, so that each end is seen by the next.
         drop((to_examine, verdicts));
@@ -138,14 +138,14 @@ pub fn check(
 
 /// Looks at files until there are none, or nobody wants to know.
 fn hash(
-    layout: &StorePaths,
+    paths: &StorePaths,
     items: &flume::Receiver<WalkItem>,
     verdicts: &flume::Sender<(PathBuf, FileVerdict)>,
 ) {
     for item in items {
         let (path, verdict) = match item {
             WalkItem::Stored(path) => {
-                let verdict = examine::examine(layout, &path);
+                let verdict = examine::examine(paths, &path);
                 (path, verdict)
             }
             WalkItem::Faulty(path, fault) => (path, FileVerdict::Wrong(fault)),
@@ -158,7 +158,7 @@ fn hash(
 
 /// A check under way.
 struct StoreCheck<'a> {
-    layout: &'a StorePaths,
+    paths: &'a StorePaths,
     repairs: Repairs<'a>,
     sum: CheckSummary,
 }
@@ -212,13 +212,13 @@ impl StoreCheck<'_> {
     }
 
     fn below(&self, path: &Path) -> PathBuf {
-        below(self.layout, path)
+        below(self.paths, path)
     }
 }
 
 /// The path as it is told: without the data directory.
-fn below(layout: &StorePaths, path: &Path) -> PathBuf {
-    path.strip_prefix(layout.root()).unwrap_or(path).to_path_buf()
+fn below(paths: &StorePaths, path: &Path) -> PathBuf {
+    path.strip_prefix(paths.root()).unwrap_or(path).to_path_buf()
 }
 
 fn flow(goes_on: bool) -> ControlFlow<()> {

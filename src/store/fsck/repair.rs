@@ -16,7 +16,7 @@ const DEFERRED_MAX: usize = 1_000_000;
 /// The repairs of one check.
 #[derive(Debug)]
 pub(super) struct Repairs<'a> {
-    layout: &'a StorePaths,
+    paths: &'a StorePaths,
     mode: Mode,
     /// Where a misplaced file lies and where it belongs, both below the data directory.
     deferred: Vec<(PathBuf, PathBuf)>,
@@ -25,10 +25,10 @@ pub(super) struct Repairs<'a> {
 }
 
 impl<'a> Repairs<'a> {
-    pub(super) fn new(layout: &'a StorePaths, mode: Mode) -> Self {
+    pub(super) fn new(paths: &'a StorePaths, mode: Mode) -> Self {
         // Unique over runs: the time of day, then a counter, as the server does it.
         let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        Self { layout, mode, deferred: Vec::new(), serial: seconds * 1_000 }
+        Self { paths, mode, deferred: Vec::new(), serial: seconds * 1_000 }
     }
 
     /// Mends what can be mended at once. `None`: a misplaced image is moved at the end, when no damaged
@@ -40,7 +40,7 @@ impl<'a> Repairs<'a> {
         Some(match fault {
             CheckFault::WrongHash(_) => self.quarantine(path, path),
             CheckFault::Misplaced(to) if self.deferred.len() < DEFERRED_MAX => {
-                self.deferred.push((path.to_path_buf(), self.layout.root().join(to)));
+                self.deferred.push((path.to_path_buf(), self.paths.root().join(to)));
                 return None;
             }
             CheckFault::Temporary => {
@@ -59,7 +59,7 @@ impl<'a> Repairs<'a> {
     /// the bytes of an image that came to its place.
     pub(super) fn replace(&mut self, path: &Path, to: &Path) -> (RepairOutcome, Option<u64>) {
         match self.place(path, to) {
-            Ok(bytes) => (RepairOutcome::Moved(below(self.layout, to)), Some(bytes)),
+            Ok(bytes) => (RepairOutcome::Moved(below(self.paths, to)), Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (self.quarantine(path, to), None),
             Err(error) => (RepairOutcome::Failed(error), None),
         }
@@ -75,7 +75,7 @@ impl<'a> Repairs<'a> {
         for made in [Some(directory), directory.parent()].into_iter().flatten() {
             sync_directory(made)?;
         }
-        sync_directory(&self.layout.store())?;
+        sync_directory(&self.paths.store())?;
         rename(path, to)?;
         Ok(length)
     }
@@ -83,17 +83,17 @@ impl<'a> Repairs<'a> {
     /// Sets the file at `path` aside as a copy of the image that the name of `named` says.
     fn quarantine(&mut self, path: &Path, named: &Path) -> RepairOutcome {
         match self.set_aside(path, named) {
-            Ok(to) => RepairOutcome::Moved(below(self.layout, &to)),
+            Ok(to) => RepairOutcome::Moved(below(self.paths, &to)),
             Err(error) => RepairOutcome::Failed(error),
         }
     }
 
     fn set_aside(&mut self, path: &Path, named: &Path) -> io::Result<PathBuf> {
         let Some((id, Some(format))) = claim(named) else { return Err(io::ErrorKind::InvalidInput.into()) };
-        fs::create_dir_all(self.layout.quarantine())?;
+        fs::create_dir_all(self.paths.quarantine())?;
         loop {
             self.serial += 1;
-            let to = self.layout.quarantined(&id, format, self.serial);
+            let to = self.paths.quarantined(&id, format, self.serial);
             match rename(path, &to) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 moved => return moved.map(|()| to),

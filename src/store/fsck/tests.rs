@@ -18,15 +18,15 @@ fn gif(tail: &str) -> (ObjectId, Vec<u8>) {
 
 struct TestStore {
     root: tempfile::TempDir,
-    layout: StorePaths,
+    paths: StorePaths,
 }
 
 impl TestStore {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         drop(open(root.path(), "default", DATA_MODE).unwrap());
-        let layout = StorePaths::new(&root.path().canonicalize().unwrap());
-        Self { root, layout }
+        let paths = StorePaths::new(&root.path().canonicalize().unwrap());
+        Self { root, paths }
     }
 
     fn write(&self, below: &str, bytes: &[u8]) {
@@ -38,7 +38,7 @@ impl TestStore {
     /// Stores an image as it should be; its path below the root.
     fn image(&self, tail: &str) -> (ObjectId, String) {
         let (id, bytes) = gif(tail);
-        let place = below(&self.layout, &self.layout.image(&id, Format::Gif));
+        let place = below(&self.paths, &self.paths.image(&id, Format::Gif));
         let place = place.to_str().unwrap().to_owned();
         self.write(&place, &bytes);
         (id, place)
@@ -103,7 +103,7 @@ fn every_fault_is_told_and_a_check_changes_nothing() {
     let (astray, bytes) = gif("astray");
     store.write(&format!("store/00/{astray}.gif"), &bytes);
     let (misnamed, bytes) = gif("misnamed");
-    let parent = below(&store.layout, &store.layout.image_directory(&misnamed)).display().to_string();
+    let parent = below(&store.paths, &store.paths.image_directory(&misnamed)).display().to_string();
     store.write(&format!("{parent}/{misnamed}.jpg"), &bytes);
     store.write("store/note.txt", b"hello");
     store.write("tmp/0-1", b"half an upload");
@@ -135,7 +135,7 @@ fn repair_mends_what_can_be_mended_and_keeps_every_byte_of_images() {
     store.write("store/note.txt", b"hello");
     let (sum, lines) = store.check(Mode::Repair);
     assert_eq!((sum.images, sum.faults, sum.left), (1, 4, 1), "{lines:?}");
-    let home = below(&store.layout, &store.layout.image(&astray, Format::Gif)).display().to_string();
+    let home = below(&store.paths, &store.paths.image(&astray, Format::Gif)).display().to_string();
     assert!(lines.iter().any(|line| line.ends_with(&format!("misplaced {home}"))), "{lines:?}");
     assert_eq!(fs::read(store.root.path().join(&home)).unwrap(), bytes);
     let quarantined: Vec<_> =

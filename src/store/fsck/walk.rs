@@ -20,18 +20,18 @@ pub(super) enum WalkItem {
 
 /// Tells `found` of every file until there are none or it breaks off.
 pub(super) fn walk(
-    layout: &StorePaths,
+    paths: &StorePaths,
     found: &mut dyn FnMut(WalkItem) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    temporary(layout, found)?;
-    let mut directories = vec![layout.store()];
+    temporary(paths, found)?;
+    let mut directories = vec![paths.store()];
     while let Some(directory) = directories.pop() {
         each(&directory, found, &mut |entry, found| {
             let path = entry.path();
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() && !is_of_the_file_system(layout, &path) => directories.push(path),
+                Ok(kind) if kind.is_dir() && !is_of_the_file_system(paths, &path) => directories.push(path),
                 Ok(kind) if kind.is_dir() => {}
-                Ok(kind) if kind.is_file() && marker::is_marker(layout, &path) => {}
+                Ok(kind) if kind.is_file() && marker::is_marker(paths, &path) => {}
                 Ok(kind) if kind.is_file() => found(WalkItem::Stored(path))?,
                 // A link or a device; what it leads to is not ours to judge.
                 Ok(_) => found(WalkItem::Faulty(path, CheckFault::Foreign))?,
@@ -43,8 +43,8 @@ pub(super) fn walk(
     ControlFlow::Continue(())
 }
 
-fn temporary(layout: &StorePaths, found: &mut dyn FnMut(WalkItem) -> ControlFlow<()>) -> ControlFlow<()> {
-    each(&layout.tmp(), found, &mut |entry, found| {
+fn temporary(paths: &StorePaths, found: &mut dyn FnMut(WalkItem) -> ControlFlow<()>) -> ControlFlow<()> {
+    each(&paths.tmp(), found, &mut |entry, found| {
         let directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         found(WalkItem::Faulty(
             entry.path(),
@@ -77,6 +77,6 @@ fn each(
 }
 
 /// `lost+found`, where `store/` is a disk of its own.
-fn is_of_the_file_system(layout: &StorePaths, path: &Path) -> bool {
-    path == layout.store().join("lost+found")
+fn is_of_the_file_system(paths: &StorePaths, path: &Path) -> bool {
+    path == paths.store().join("lost+found")
 }

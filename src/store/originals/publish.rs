@@ -37,11 +37,11 @@ impl Originals {
         // A folder in the store's place must not get anything: it would be lost when the store is back.
         self.health.prove_store(self.health.returns()).await?;
         self.prepare_directories(id).await?;
-        let path = self.layout.image(id, format);
+        let path = self.paths.image(id, format);
         let replaced = match self.before(id).await? {
             Before::Right(original) => {
                 // Whoever gave it its name may have died before this.
-                self.sync_directory(&self.layout.image_directory(id)).await?;
+                self.sync_directory(&self.paths.image_directory(id)).await?;
                 return Ok(original);
             }
             Before::Nothing => None,
@@ -50,7 +50,7 @@ impl Originals {
         let change = self.inventory.start_change(id);
         self.name(&temporary, id, format).await?;
         temporary.release();
-        if let Err(error) = self.sync_directory(&self.layout.image_directory(id)).await {
+        if let Err(error) = self.sync_directory(&self.paths.image_directory(id)).await {
             // Not durable, so not stored: it must not be found by the next request.
             let _ = glommio::io::remove(&path).await;
             return Err(error);
@@ -73,7 +73,7 @@ impl Originals {
     /// aside, and folders that have gone are made again.
     async fn name(&self, temporary: &Temporary, id: &ObjectId, format: Format) -> Result<(), StoreError> {
         const DOING: &str = "name an image";
-        let path = self.layout.image(id, format);
+        let path = self.paths.image(id, format);
         let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(plain);
         let Err(error) = rename().await else { return Ok(()) };
         if !marker::is_nothing(&error) && !obstacle::is_obstacle(&error) {
@@ -81,8 +81,8 @@ impl Originals {
         }
         // The temporary file's own folder may be what has gone, or the store: then there is nothing to be made.
         self.health.prove_store(self.health.returns()).await?;
-        let aside = self.layout.quarantined(id, format, self.quarantine_number());
-        obstacle::set_aside(&self.layout, *id, format, aside)
+        let aside = self.paths.quarantined(id, format, self.quarantine_number());
+        obstacle::set_aside(&self.paths, *id, format, aside)
             .await
             .map_err(|error| self.noted(StoreError::new("clear the way of an image", error)))?;
         self.forget_directory(id);
@@ -98,9 +98,9 @@ impl Originals {
         let Original { format, length, .. } = *original;
         self.known.borrow_mut().pop(id);
         self.quarantined.borrow_mut().insert(*id);
-        let to = self.layout.quarantined(id, format, self.quarantine_number());
+        let to = self.paths.quarantined(id, format, self.quarantine_number());
         let change = self.inventory.start_change(id);
-        match glommio::io::rename(self.layout.image(id, format), to).await.map_err(io::Error::from) {
+        match glommio::io::rename(self.paths.image(id, format), to).await.map_err(io::Error::from) {
             Ok(()) => {
                 change.record_removed(length);
                 Ok(())
@@ -126,11 +126,11 @@ impl Originals {
     pub async fn remove(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
         self.known.borrow_mut().pop(id);
         let change = self.inventory.start_change(id);
-        glommio::io::remove(self.layout.image(id, original.format))
+        glommio::io::remove(self.paths.image(id, original.format))
             .await
             .map_err(|error| StoreError::new("remove an image", error))?;
         change.record_removed(original.length);
-        self.sync_directory(&self.layout.image_directory(id)).await
+        self.sync_directory(&self.paths.image_directory(id)).await
     }
 
     async fn before(&self, id: &ObjectId) -> Result<Before, StoreError> {
@@ -176,7 +176,7 @@ impl Originals {
         if self.directories.borrow()[word] & bit != 0 {
             return Ok(());
         }
-        for directory in [self.layout.image_parent(id), self.layout.image_directory(id)] {
+        for directory in [self.paths.image_parent(id), self.paths.image_directory(id)] {
             match Directory::create(&directory).await.map_err(plain) {
                 Ok(made) => drop(made.close().await),
                 // A file in its place is seen when the image gets its name.
@@ -184,8 +184,8 @@ impl Originals {
                 Err(error) => return Err(self.noted(StoreError::new("make a directory", error))),
             }
         }
-        self.sync_directory(&self.layout.store()).await?;
-        self.sync_directory(&self.layout.image_parent(id)).await?;
+        self.sync_directory(&self.paths.store()).await?;
+        self.sync_directory(&self.paths.image_parent(id)).await?;
         self.directories.borrow_mut()[word] |= bit;
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(super) type Costing = (VariantName, u64);
 
 /// The shard's files below `cache/<first>/`, a step at a time.
 pub(super) struct VariantListing {
-    layout: StorePaths,
+    paths: StorePaths,
     is_mine: IsMine,
     first: u8,
     /// The next directory of the second level; 256 at the end.
@@ -51,8 +51,8 @@ pub(super) struct Removed {
 }
 
 impl VariantListing {
-    pub(super) fn new(layout: StorePaths, is_mine: IsMine, first: u8) -> Self {
-        Self { layout, is_mine, first, second: 0, open: None }
+    pub(super) fn new(paths: StorePaths, is_mine: IsMine, first: u8) -> Self {
+        Self { paths, is_mine, first, second: 0, open: None }
     }
 
     /// Some more files; `None` when all were listed. Removes directories in which there is none.
@@ -74,7 +74,7 @@ impl VariantListing {
                 }
                 None => {
                     if !open.holds_files {
-                        remove_directory(&self.layout, open.number);
+                        remove_directory(&self.paths, open.number);
                     }
                     self.open = None;
                 }
@@ -89,7 +89,7 @@ impl VariantListing {
             self.second += 1;
             let number = u16::from_be_bytes([self.first, second]);
             if (self.is_mine)(number)
-                && let Ok(entries) = fs::read_dir(self.layout.cache_directory(number))
+                && let Ok(entries) = fs::read_dir(self.paths.cache_directory(number))
             {
                 self.open = Some(Open { number, entries, holds_files: false });
                 return true;
@@ -108,10 +108,10 @@ fn costing(entry: &fs::DirEntry, number: u16) -> Option<Costing> {
 }
 
 /// Removes files, and then the directories of those that are marked, if nothing is in them any more.
-pub(super) fn remove(layout: &StorePaths, victims: &[(Costing, bool)]) -> Removed {
+pub(super) fn remove(paths: &StorePaths, victims: &[(Costing, bool)]) -> Removed {
     let mut removed = Removed::default();
     for (((id, key, cached), bytes), _) in victims {
-        match fs::remove_file(layout.cached(id, key, *cached)) {
+        match fs::remove_file(paths.cached(id, key, *cached)) {
             Ok(()) => {
                 removed.files += 1;
                 removed.room.bytes += bytes;
@@ -123,14 +123,14 @@ pub(super) fn remove(layout: &StorePaths, victims: &[(Costing, bool)]) -> Remove
         }
     }
     for ((name, _), _) in victims.iter().filter(|(_, is_last)| *is_last) {
-        removed.room.inodes += remove_directory(layout, directory_of(&name.0));
+        removed.room.inodes += remove_directory(paths, directory_of(&name.0));
     }
     removed
 }
 
 /// Removes a directory and the one above, if they are empty: one that is not stays. How many.
-fn remove_directory(layout: &StorePaths, number: u16) -> u64 {
-    let directory = layout.cache_directory(number);
+fn remove_directory(paths: &StorePaths, number: u16) -> u64 {
+    let directory = paths.cache_directory(number);
     if fs::remove_dir(&directory).is_err() {
         return 0;
     }

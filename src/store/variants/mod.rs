@@ -90,7 +90,7 @@ pub enum CachedFile {
 
 /// The variants of one shard.
 pub struct Variants {
-    layout: StorePaths,
+    paths: StorePaths,
     bytes_max: u64,
     is_mine: IsMine,
     evictions: Cell<u64>,
@@ -107,13 +107,13 @@ pub struct Variants {
 impl Variants {
     /// Files that cost at most `bytes_max`. `is_mine` says which ids, by their first 16 bits, are the shard's.
     pub fn new(
-        layout: StorePaths,
+        paths: StorePaths,
         bytes_max: u64,
         is_mine: impl Fn(u16) -> bool + Send + Sync + 'static,
     ) -> Self {
         let table = |cached| RefCell::new(LruTable::new(table::entries_max(budget(bytes_max, cached))));
         Self {
-            layout,
+            paths,
             bytes_max,
             is_mine: Arc::new(is_mine),
             evictions: Cell::new(0),
@@ -191,7 +191,7 @@ impl Variants {
     /// lists a few files at a time on the blocking thread.
     pub async fn count_files(&self) {
         for first in 0..=255u8 {
-            let mut listing = VariantListing::new(self.layout.clone(), Arc::clone(&self.is_mine), first);
+            let mut listing = VariantListing::new(self.paths.clone(), Arc::clone(&self.is_mine), first);
             while let (rest, Some(found)) = step(listing).await {
                 listing = rest;
                 let mut excess = Vec::new();
@@ -237,7 +237,7 @@ impl Variants {
     async fn look_and_remove(&self, wanted: Room) -> Room {
         let mut freed = Room::default();
         for first in (0..=255u8).rev().take_while(|first| u16::from(*first) >= self.counted.get()) {
-            let mut listing = VariantListing::new(self.layout.clone(), Arc::clone(&self.is_mine), first);
+            let mut listing = VariantListing::new(self.paths.clone(), Arc::clone(&self.is_mine), first);
             while wanted - freed != Room::default() {
                 let (rest, Some(found)) = step(listing).await else { break };
                 listing = rest;
@@ -320,9 +320,9 @@ impl Variants {
         if victims.is_empty() {
             return Removed::default();
         }
-        let layout = self.layout.clone();
+        let paths = self.paths.clone();
         let removing = glommio::spawn_local(async move {
-            glommio::executor().spawn_blocking(move || files::remove(&layout, &victims)).await
+            glommio::executor().spawn_blocking(move || files::remove(&paths, &victims)).await
         });
         let removed = removing.detach().await.unwrap_or_default();
         self.evictions.set(self.evictions.get() + removed.files);
@@ -358,7 +358,7 @@ impl Variants {
     }
 
     fn path(&self, (id, key, cached): &VariantName) -> std::path::PathBuf {
-        self.layout.cached(id, key, *cached)
+        self.paths.cached(id, key, *cached)
     }
 }
 

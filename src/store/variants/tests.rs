@@ -13,13 +13,13 @@ fn run(test: impl Future<Output = ()>) {
 
 fn root() -> (TempDir, StorePaths) {
     let root = tempfile::tempdir().unwrap();
-    let layout = StorePaths::new(root.path());
-    fs::create_dir(layout.tmp()).unwrap();
-    (root, layout)
+    let paths = StorePaths::new(root.path());
+    fs::create_dir(paths.tmp()).unwrap();
+    (root, paths)
 }
 
-fn open(layout: &StorePaths, bytes_max: u64) -> Variants {
-    Variants::new(layout.clone(), bytes_max, |_| true)
+fn open(paths: &StorePaths, bytes_max: u64) -> Variants {
+    Variants::new(paths.clone(), bytes_max, |_| true)
 }
 
 /// Images that lie in directories of their own.
@@ -45,13 +45,13 @@ fn key(number: u16) -> VariantKey {
 const JPEG: Cached = Cached::Variant(Format::Jpeg);
 
 /// Writes a file as the resize worker does; its cost in blocks.
-fn write(layout: &StorePaths, id: &ObjectId, number: u16, cached: Cached, contents: &[u8]) -> u64 {
-    proof::write(&layout.temporary_cached(0), &layout.cached(id, &key(number), cached), contents, false)
+fn write(paths: &StorePaths, id: &ObjectId, number: u16, cached: Cached, contents: &[u8]) -> u64 {
+    proof::write(&paths.temporary_cached(0), &paths.cached(id, &key(number), cached), contents, false)
         .unwrap()
 }
 
 async fn keep(variants: &Variants, id: &ObjectId, number: u16, cached: Cached, contents: &[u8]) {
-    let disk_bytes = write(&variants.layout, id, number, cached, contents);
+    let disk_bytes = write(&variants.paths, id, number, cached, contents);
     variants.used(id, &key(number), cached, contents.len() as u64, disk_bytes).await;
 }
 
@@ -70,14 +70,14 @@ fn usage(path: &Path) -> (u64, usize) {
 #[test]
 fn a_flood_of_tiny_variants_stays_within_the_bound_on_the_disk_itself() {
     const BOUND: u64 = 2 << 20;
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     run(async {
-        let variants = open(&layout, BOUND);
+        let variants = open(&paths, BOUND);
         for number in 0..3_000 {
             keep(&variants, &id(number), 0, JPEG, &[1; 64]).await;
             assert!(variants.bytes() <= BOUND);
         }
-        let (bytes, files) = usage(&layout.cache());
+        let (bytes, files) = usage(&paths.cache());
         assert!(bytes <= BOUND, "{bytes} bytes of blocks");
         // A bound that leaves nothing would hold, too.
         assert!(bytes > BOUND / 2 && files > 100, "{bytes} {files}");
@@ -87,10 +87,10 @@ fn a_flood_of_tiny_variants_stays_within_the_bound_on_the_disk_itself() {
     });
     // A later process has less room, and knows nothing of what is there.
     run(async {
-        let (before, _) = usage(&layout.cache());
-        let variants = open(&layout, BOUND / 2);
+        let (before, _) = usage(&paths.cache());
+        let variants = open(&paths, BOUND / 2);
         variants.count_files().await;
-        let (bytes, files) = usage(&layout.cache());
+        let (bytes, files) = usage(&paths.cache());
         assert!(before > BOUND / 2 && bytes <= BOUND / 2 && files > 50, "{before} {bytes} {files}");
         assert_eq!(variants.files(), files);
         assert!(variants.bytes() >= bytes - BLOCK_BYTES, "{} {bytes}", variants.bytes());
@@ -101,52 +101,52 @@ fn a_flood_of_tiny_variants_stays_within_the_bound_on_the_disk_itself() {
 fn files_are_bounded_where_bytes_would_allow_more_and_so_after_a_restart() {
     // 64 MiB have room for 14,000 files of a block, but for entries of 4,096.
     const BOUND: u64 = 64 << 20;
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     let entries_max = table::entries_max(BOUND);
     for number in 0..5_000 {
-        write(&layout, &neighbour(number), 0, JPEG, &[1; 64]);
+        write(&paths, &neighbour(number), 0, JPEG, &[1; 64]);
     }
     run(async {
-        let variants = open(&layout, BOUND);
+        let variants = open(&paths, BOUND);
         variants.count_files().await;
-        assert_eq!((variants.files(), usage(&layout.cache()).1), (entries_max, entries_max));
+        assert_eq!((variants.files(), usage(&paths.cache()).1), (entries_max, entries_max));
         keep(&variants, &neighbour(6_000), 0, JPEG, &[1; 64]).await;
-        assert_eq!((variants.files(), usage(&layout.cache()).1), (entries_max, entries_max));
+        assert_eq!((variants.files(), usage(&paths.cache()).1), (entries_max, entries_max));
         assert_eq!(variants.evictions(), 5_001 - entries_max as u64);
     });
 }
 
 #[test]
 fn an_image_keeps_its_most_used_variants_only() {
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     run(async {
-        let variants = open(&layout, 1 << 30);
+        let variants = open(&paths, 1 << 30);
         keep(&variants, &neighbour(2), 0, JPEG, &[1; 64]).await;
         for number in 0..300 {
             keep(&variants, &neighbour(1), number, JPEG, &[1; 64]).await;
             assert!(variants.open(&neighbour(1), &key(0), Format::Jpeg, true).await.unwrap().is_some());
         }
-        assert_eq!(usage(&layout.cache()).1, VARIANTS_PER_IMAGE_MAX + 1);
+        assert_eq!(usage(&paths.cache()).1, VARIANTS_PER_IMAGE_MAX + 1);
         assert!(variants.open(&neighbour(2), &key(0), Format::Jpeg, true).await.unwrap().is_some());
         assert!(variants.open(&neighbour(1), &key(299), Format::Jpeg, true).await.unwrap().is_some());
         assert!(variants.open(&neighbour(1), &key(1), Format::Jpeg, true).await.unwrap().is_none());
     });
     // What an earlier process left beyond the bound goes, too.
     for number in 300..400 {
-        write(&layout, &neighbour(1), number, JPEG, &[1; 64]);
+        write(&paths, &neighbour(1), number, JPEG, &[1; 64]);
     }
     run(async {
-        let variants = open(&layout, 1 << 30);
+        let variants = open(&paths, 1 << 30);
         variants.count_files().await;
-        assert_eq!((usage(&layout.cache()).1, variants.files()), (257, 257));
+        assert_eq!((usage(&paths.cache()).1, variants.files()), (257, 257));
     });
 }
 
 #[test]
 fn samples_take_a_quarter_and_go_first() {
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     run(async {
-        let variants = open(&layout, 4 << 20);
+        let variants = open(&paths, 4 << 20);
         for number in 0..8 {
             keep(&variants, &neighbour(number), 0, JPEG, &[1; 64]).await;
             keep(&variants, &neighbour(number), 0, Cached::Samples, &[1; 300_000]).await;
@@ -160,9 +160,9 @@ fn samples_take_a_quarter_and_go_first() {
 
 #[test]
 fn gives_way_to_the_last_file_when_all_are_counted() {
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     run(async {
-        let variants = open(&layout, 1 << 30);
+        let variants = open(&paths, 1 << 30);
         for number in 0..600 {
             keep(&variants, &id(number), 0, JPEG, &[1; 5_000]).await;
         }
@@ -175,41 +175,41 @@ fn gives_way_to_the_last_file_when_all_are_counted() {
         let freed = variants.free_room(Room { bytes: u64::MAX, inodes: 0 }).await;
         assert!(freed.inodes >= left as u64 && freed.bytes >= left as u64 * 8192, "{freed:?}");
         assert_eq!((variants.bytes(), variants.files()), (0, 0));
-        assert!(usage(&layout.cache()).0 <= BLOCK_BYTES, "directories are left");
+        assert!(usage(&paths.cache()).0 <= BLOCK_BYTES, "directories are left");
         assert_eq!(variants.free_room(Room { bytes: 1, inodes: 1 }).await, Room::default());
     });
 }
 
 #[test]
 fn gives_way_before_anything_was_counted() {
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     for number in 0..700 {
-        write(&layout, &id(number), 0, JPEG, &[1; 5_000]);
+        write(&paths, &id(number), 0, JPEG, &[1; 5_000]);
     }
-    let foreign = layout.cache().join("ff/ff/not-ours");
+    let foreign = paths.cache().join("ff/ff/not-ours");
     fs::create_dir_all(foreign.parent().unwrap()).unwrap();
     fs::write(&foreign, b"x").unwrap();
     run(async {
         // This one was used since the start, and is known.
-        let variants = open(&layout, 1 << 30);
+        let variants = open(&paths, 1 << 30);
         assert!(variants.open(&id(0), &key(0), Format::Jpeg, true).await.unwrap().is_some());
         let freed = variants.free_room(Room { bytes: 1 << 20, inodes: 0 }).await;
         assert!((1 << 20..4 << 20).contains(&freed.bytes), "{freed:?}");
-        assert_eq!(variants.evictions(), 700 + 1 - usage(&layout.cache()).1 as u64);
+        assert_eq!(variants.evictions(), 700 + 1 - usage(&paths.cache()).1 as u64);
         // Counted since, and given up to the last.
         variants.count_files().await;
-        assert_eq!(variants.files(), usage(&layout.cache()).1 - 1);
+        assert_eq!(variants.files(), usage(&paths.cache()).1 - 1);
         variants.free_room(Room { bytes: u64::MAX, inodes: 0 }).await;
-        assert_eq!((variants.files(), usage(&layout.cache()).1), (0, 1));
+        assert_eq!((variants.files(), usage(&paths.cache()).1), (0, 1));
         assert!(foreign.exists());
     });
 }
 
 #[test]
 fn only_what_was_removed_for_a_bound_is_an_eviction() {
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     run(async {
-        let variants = open(&layout, 1 << 20);
+        let variants = open(&paths, 1 << 20);
         keep(&variants, &id(1), 0, JPEG, &[1; 64]).await;
         keep(&variants, &id(1), 0, JPEG, &[2; 64]).await;
         keep(&variants, &id(2), 0, JPEG, &[1; 64]).await;
@@ -217,7 +217,7 @@ fn only_what_was_removed_for_a_bound_is_an_eviction() {
         assert!(variants.open(&id(3), &key(0), Format::Jpeg, true).await.unwrap().is_none());
         assert_eq!(variants.bytes(), bytes);
         // Somebody empties the cache.
-        fs::remove_dir_all(layout.cache()).unwrap();
+        fs::remove_dir_all(paths.cache()).unwrap();
         assert!(variants.open(&id(1), &key(0), Format::Jpeg, true).await.unwrap().is_none());
         assert_eq!(variants.free_room(Room { bytes: 1, inodes: 0 }).await, Room::default());
         assert_eq!((variants.evictions(), variants.bytes()), (0, 0));
@@ -226,12 +226,12 @@ fn only_what_was_removed_for_a_bound_is_an_eviction() {
 
 #[test]
 fn a_damaged_file_is_a_miss_and_still_counted() {
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     run(async {
-        let variants = open(&layout, 1 << 20);
+        let variants = open(&paths, 1 << 20);
         keep(&variants, &id(1), 0, JPEG, &[1; 64]).await;
         let bytes = variants.bytes();
-        fs::write(layout.cached(&id(1), &key(0), JPEG), [9; 70]).unwrap();
+        fs::write(paths.cached(&id(1), &key(0), JPEG), [9; 70]).unwrap();
         assert!(variants.open(&id(1), &key(0), Format::Jpeg, true).await.unwrap().is_none());
         assert_eq!((variants.bytes(), variants.files()), (bytes, 1));
     });
@@ -239,15 +239,15 @@ fn a_damaged_file_is_a_miss_and_still_counted() {
 
 #[test]
 fn a_short_variant_is_opened_where_memory_is_not_to_be_used() {
-    let (_root, layout) = root();
+    let (_root, paths) = root();
     run(async {
-        let variants = open(&layout, 1 << 20);
+        let variants = open(&paths, 1 << 20);
         keep(&variants, &id(1), 0, JPEG, &[1; 64]).await;
         let read = variants.open(&id(1), &key(0), Format::Jpeg, true).await.unwrap();
         assert!(matches!(read, Some(CachedFile::Bytes(bytes)) if bytes == vec![1; 64]));
         let opened = variants.open(&id(1), &key(0), Format::Jpeg, false).await.unwrap();
         assert!(matches!(opened, Some(CachedFile::File(_, 64))));
-        fs::write(layout.cached(&id(1), &key(0), JPEG), [9; 80]).unwrap();
+        fs::write(paths.cached(&id(1), &key(0), JPEG), [9; 80]).unwrap();
         assert!(variants.open(&id(1), &key(0), Format::Jpeg, false).await.unwrap().is_none());
     });
 }

@@ -131,7 +131,7 @@ impl Running {
         let (control_link, receivers) = ControlLink::new(1, false);
         let metrics = Arc::<ShardMetrics>::default();
         control_link.set_membership_status(MembershipStatus::Member);
-        let store = data.layout.clone();
+        let store = data.paths.clone();
         let node = node(number, &data, &config, &metrics, control_link);
         let node = Arc::new(node);
         let (mailbox, messages) = Mesh::mailboxes(1).remove(0);
@@ -180,7 +180,7 @@ fn node(
     control_link: ControlLink,
 ) -> NodeContext {
     let all = NodeMetrics::new(vec![Arc::clone(metrics)], Arc::default(), Arc::default());
-    let layout = data.layout.clone();
+    let layout = data.paths.clone();
     let health = Health::new(layout.clone(), data.identity.id, data.marker, 0, Arc::default());
     let (settings, name) = (config.shard.clone(), format!("n{number}"));
     NodeContext::new(settings, name, layout, Arc::new(health), all, control_link, identity(number))
@@ -221,7 +221,7 @@ async fn serve(
         limits,
         metrics: Arc::clone(&metrics),
         core: None,
-        layout: node.layout.clone(),
+        paths: node.paths.clone(),
         shard: 0,
         cache_bytes_max: node.cache_share(1),
         helper: None,
