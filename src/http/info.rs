@@ -11,9 +11,9 @@ use super::image;
 use super::negotiate::ImageTraits;
 use super::reply::{self, Problem};
 use crate::cluster::rules::absence::Said;
-use crate::image::facts::Facts;
 use crate::image::geometry::Size;
 use crate::image::header::Header;
+use crate::image::placeholder::Placeholder;
 use crate::object::{Format, ObjectId};
 use crate::shard::afar::info::Told;
 use crate::store::StoreError;
@@ -89,7 +89,7 @@ async fn build(
     original: &Original,
     header: &Header,
 ) -> Result<Info, Problem> {
-    let facts = context.shard.facts(id).await?;
+    let placeholder = context.shard.facts(id).await?;
     let Size { width, height } = header.displayed();
     Ok(Info {
         hash: id.to_string(),
@@ -101,8 +101,10 @@ async fn build(
         frames: header.frames,
         has_alpha: header.has_alpha,
         color: header.color.to_string(),
-        average: facts.as_ref().map(|Facts { average: [r, g, b], .. }| format!("{r:02x}{g:02x}{b:02x}")),
-        thumbhash: facts.map(|facts| STANDARD.encode(facts.thumbhash)),
+        average: placeholder
+            .as_ref()
+            .map(|Placeholder { average: [r, g, b], .. }| format!("{r:02x}{g:02x}{b:02x}")),
+        thumbhash: placeholder.map(|placeholder| STANDARD.encode(placeholder.thumbhash)),
         nodes: vec![context.shard.node.name.clone()],
         uploaded: humantime::format_rfc3339_seconds(original.modified).to_string(),
     })

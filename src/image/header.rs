@@ -12,7 +12,7 @@ pub struct Limits {
     pub frames_max: u32,
 }
 
-/// The facts of an image.
+/// What an image says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// By content.

@@ -11,7 +11,7 @@
 //! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
 //! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
 //! * [`intermediate`]: what the decode of one size leaves for the next.
-//! * [`facts`]: an image at a glance.
+//! * [`placeholder`]: the average colour and a ThumbHash.
 //! * [`draw`]: sample pictures that the program draws itself.
 
 pub mod color;
@@ -23,7 +23,6 @@ pub mod draw;
 pub mod effect;
 pub mod encode;
 pub mod error;
-pub mod facts;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
@@ -33,6 +32,7 @@ pub mod metadata;
 pub mod orient;
 pub mod pad;
 pub mod pixels;
+pub mod placeholder;
 pub mod recipe;
 pub mod render;
 pub mod resize;

@@ -26,7 +26,7 @@ use crate::object::spec::Hundredths;
 pub use peak::peak_bytes;
 use still::{Picture, Still};
 
-/// Makes one variant of `source`, whose facts `header` states. Runs until done; tells `follower` of each step and asks
+/// Makes one variant of `source`, which `header` describes. Runs until done; tells `follower` of each step and asks
 /// it between steps and, in those that may take long, now and then.
 ///
 /// # Errors

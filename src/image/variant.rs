@@ -5,10 +5,10 @@
 use std::fmt;
 
 use super::error::RenderError;
-use super::facts::Facts;
 use super::header::{Header, Limits};
 use super::inspect::{self, InspectError};
 use super::intermediate::Intermediate;
+use super::placeholder::Placeholder;
 use super::recipe::Recipe;
 use super::render;
 use super::step::Follower;
@@ -100,19 +100,19 @@ impl Prepared<'_> {
         Ok(render::render(source, header, recipe, limits, intermediate, follower)?)
     }
 
-    /// The facts of the image; wants what was prepared for [`super::facts::recipe`]. Tells and asks `follower` as
+    /// The placeholder of the image; takes what was prepared for [`super::placeholder::recipe`]. Tells and asks `follower` as
     /// [`Prepared::make`] does.
     ///
     /// # Errors
     /// As [`Prepared::make`].
-    pub fn facts(
+    pub fn placeholder(
         &self,
         intermediate: &mut Intermediate,
         follower: &dyn Follower,
-    ) -> Result<Facts, VariantFault> {
+    ) -> Result<Placeholder, VariantFault> {
         let Self { source, header, recipe, limits } = self;
         let picture = render::picture(source, header, recipe, limits, intermediate, follower)?;
-        Ok(Facts::of(picture).ok_or(RenderError::BadWindow)?)
+        Ok(Placeholder::of(picture).ok_or(RenderError::BadWindow)?)
     }
 }
 

@@ -18,7 +18,7 @@ use super::oneshot;
 use super::pre_generation::PreGeneration;
 use super::variant::{Variant, VariantError};
 use crate::cluster::rules::stray::needs_record;
-use crate::image::facts::Facts;
+use crate::image::placeholder::Placeholder;
 use crate::object::ObjectId;
 use crate::store::originals::{Described, Found, Original};
 use crate::store::spool::{Spooled, Temporary};
@@ -141,7 +141,7 @@ impl Shard {
     ///
     /// # Errors
     /// [`AskError`] when the owner could not be asked.
-    pub async fn facts(self: &Rc<Self>, id: ObjectId) -> Result<Option<Facts>, AskError> {
+    pub async fn facts(self: &Rc<Self>, id: ObjectId) -> Result<Option<Placeholder>, AskError> {
         match self.route(&id, ShardRequest::Placeholder(id)).await? {
             ShardReply::Placeholder(facts) => Ok(facts),
             _ => Err(AskError::Failed),

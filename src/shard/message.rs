@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::variant::{JobKey, Variant, VariantError};
 use super::worker::{CachedFile, ResizeOutcome};
 use crate::cluster::view::View;
-use crate::image::facts::Facts;
+use crate::image::placeholder::Placeholder;
 use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
 use crate::peer::requester::{ClientAddress, Requester};
@@ -130,7 +130,7 @@ pub enum ShardReply {
     /// To [`ShardRequest::Describe`].
     Described(Result<Described, StoreError>),
     /// To [`ShardRequest::Placeholder`].
-    Placeholder(Option<Facts>),
+    Placeholder(Option<Placeholder>),
     /// To [`ShardRequest::Publish`].
     Published(Result<Original, StoreError>),
     /// To [`ShardRequest::Verified`], [`ShardRequest::Unreadable`], [`ShardRequest::SeeTo`] and [`ShardRequest::PreGenerate`].

@@ -8,7 +8,7 @@ use super::cache::CachedResponse;
 use super::pre_generation::PreGeneration;
 use super::variant::{VariantError, etag};
 use super::worker::ResizeWork;
-use crate::image::facts::{self, Facts};
+use crate::image::placeholder::{self, Placeholder};
 use crate::object::ObjectId;
 use crate::peer::requester::Requester;
 use crate::store::originals::{Found, Original};
@@ -16,17 +16,17 @@ use crate::store::variants::CachedFile;
 
 impl Shard {
     /// The placeholder, if it is known. It is part of the disposable cache: what cannot be read there is unknown.
-    pub(super) async fn local_placeholder(&self, id: &ObjectId) -> Option<Facts> {
+    pub(super) async fn local_placeholder(&self, id: &ObjectId) -> Option<Placeholder> {
         match self.originals.find(id).await {
             Ok(Found::Here(original)) => self.cached_placeholder(id, &original).await,
             Ok(Found::Absent | Found::Damaged) | Err(_) => None,
         }
     }
 
-    async fn cached_placeholder(&self, id: &ObjectId, original: &Original) -> Option<Facts> {
-        let key = facts::key(id);
+    async fn cached_placeholder(&self, id: &ObjectId, original: &Original) -> Option<Placeholder> {
+        let key = placeholder::key(id);
         if let Some(entry) = self.memory_cache.get(&(*id, key), true) {
-            return Facts::from_bytes(&entry.bytes);
+            return Placeholder::from_bytes(&entry.bytes);
         }
         let bytes = match self.variants.open(id, &key, original.format, true).await {
             Ok(Some(CachedFile::Bytes(bytes))) => bytes,
@@ -37,7 +37,7 @@ impl Shard {
                 return None;
             }
         };
-        let facts = Facts::from_bytes(&bytes)?;
+        let facts = Placeholder::from_bytes(&bytes)?;
         let entry = CachedResponse::new(bytes, original.format, &etag(&key), original.modified);
         self.insert_into_cache((*id, key), &entry, true);
         Some(facts)
@@ -51,7 +51,7 @@ impl Shard {
                 .iter()
                 .any(|item| matches!(item, PreGeneration::Placeholder(noted) if *noted == id))
         };
-        if self.memory_cache.get(&(id, facts::key(&id)), true).is_none() && !noted() {
+        if self.memory_cache.get(&(id, placeholder::key(&id)), true).is_none() && !noted() {
             self.pre_generate(PreGeneration::Placeholder(id));
         }
     }
@@ -64,7 +64,7 @@ impl Shard {
             Ok(Found::Damaged) => return Err(VariantError::Damaged),
             Err(error) => return Err(error.into()),
         };
-        let key = (*id, facts::key(id), original.format);
+        let key = (*id, placeholder::key(id), original.format);
         if self.cached_placeholder(id, &original).await.is_some() || self.in_flight_job(&key).is_some() {
             return Ok(());
         }

@@ -20,9 +20,9 @@ use super::memory::DecodeMemory;
 use super::message::Message;
 use super::source::SourceFile;
 use super::timings::{StageTimer, StageTimings};
-use crate::image::facts;
 use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};
+use crate::image::placeholder;
 use crate::image::recipe::Recipe;
 use crate::image::step::{Follower, Step};
 use crate::image::variant::{self, Prepared, VariantFault};
@@ -288,7 +288,7 @@ impl ResizeWorker {
     fn make(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Option<DecodedSamples>), ResizeError> {
         let started = Instant::now();
         self.wanted(job)?;
-        let small = facts::recipe();
+        let small = placeholder::recipe();
         let recipe = match &job.work {
             ResizeWork::Variant(recipe) => recipe,
             ResizeWork::Placeholder => &small,
@@ -366,7 +366,7 @@ impl ResizeWorker {
         let made = match &job.work {
             ResizeWork::Variant(_) => prepared.make(&mut intermediate, &waiting),
             ResizeWork::Placeholder => {
-                prepared.facts(&mut intermediate, &waiting).map(|facts| facts.to_bytes())
+                prepared.placeholder(&mut intermediate, &waiting).map(|facts| facts.to_bytes())
             }
         };
         let made = made.map_err(|fault| match fault {

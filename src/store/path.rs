@@ -16,7 +16,7 @@ pub type VariantKey = [u8; 16];
 /// What a file of the cache holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cached {
-    /// A made variant, or what an image looks like at a glance.
+    /// A made variant, or an image's placeholder.
     Variant(Format),
     /// Decoded samples, from which variants are made.
     Samples,

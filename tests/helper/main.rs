@@ -16,7 +16,7 @@ use reticulum::image::header::Limits;
 use reticulum::image::intermediate::Intermediate;
 use reticulum::image::pixels::{Kind, Pixels};
 use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
-use reticulum::image::{draw, facts, variant};
+use reticulum::image::{draw, placeholder, variant};
 use reticulum::object::{Format, Spec};
 use reticulum::shard::helper::{Helper, HelperError, HelperOutput, HelperTask};
 use rustix::process::{Pid, Signal, kill_process};
@@ -111,9 +111,9 @@ fn a_helper_makes_the_same_bytes_as_the_caller_would() {
             assert!(made.bytes == expected, "{from:?} to {to:?}");
             assert!(made.timings.steps().count() >= 2, "{:?}", made.timings);
         }
-        let recipe = facts::recipe();
+        let recipe = placeholder::recipe();
         let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a placeholder");
-        let expected = prepared.facts(&mut Intermediate::Unwanted, &|| true).expect("a placeholder");
+        let expected = prepared.placeholder(&mut Intermediate::Unwanted, &|| true).expect("a placeholder");
         let task = HelperTask { prepared: &prepared, is_placeholder: true, memory_bytes: 1 << 26 };
         let made = helper.work(&task, &mut Intermediate::Unwanted, &|| true).0.expect("a placeholder");
         assert_eq!(made.bytes, expected.to_bytes());

@@ -105,8 +105,8 @@ fn every_frame_of_an_animation_goes_through_all_steps() {
 fn a_picture_that_is_only_looked_at_is_not_encoded() {
     let source = file(&photo(SIZE, Kind::Rgb), Format::Jpeg);
     let told = Told::default();
-    let recipe = crate::image::facts::recipe();
+    let recipe = crate::image::placeholder::recipe();
     let prepared = variant::prepare(&source, &recipe, &LIMITS).unwrap();
-    prepared.facts(&mut Intermediate::Unwanted, &told).unwrap();
+    prepared.placeholder(&mut Intermediate::Unwanted, &told).unwrap();
     assert_eq!(told.0.into_inner(), [Decode, Resize]);
 }

@@ -15,9 +15,9 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_de
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::wire::{self, HelperRequest, Reply, Samples};
-use crate::image::facts;
 use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};
+use crate::image::placeholder;
 use crate::image::recipe::{OutputMax, Recipe};
 use crate::image::step::{Follower, Step};
 use crate::image::variant::{self, VariantFault};
@@ -90,7 +90,7 @@ fn make(
 ) -> Result<Vec<u8>, String> {
     let HelperRequest { dimension_max, output_pixels_max, pixels_max, frames_max, .. } = *request;
     let recipe = if request.is_placeholder {
-        facts::recipe()
+        placeholder::recipe()
     } else {
         let output_max = OutputMax::all(output_pixels_max);
         Recipe::parse(&request.recipe, dimension_max, output_max).ok_or("The recipe cannot be read.")?
@@ -98,7 +98,7 @@ fn make(
     let sentence = |fault: VariantFault| fault.to_string();
     let prepared = variant::prepare(source, &recipe, &Limits { pixels_max, frames_max }).map_err(sentence)?;
     if request.is_placeholder {
-        prepared.facts(intermediate, steps).map(|facts| facts.to_bytes()).map_err(sentence)
+        prepared.placeholder(intermediate, steps).map(|facts| facts.to_bytes()).map_err(sentence)
     } else {
         prepared.make(intermediate, steps).map_err(sentence)
     }

@@ -9,7 +9,7 @@ fn broken(fault: Fault) -> Result<Header, InspectError> {
 }
 
 #[test]
-fn a_plain_gif_says_its_facts() {
+fn a_plain_gif_is_described() {
     let expected = Header {
         format: Format::Gif,
         width: 40,

@@ -18,7 +18,7 @@ fn broken(fault: Fault) -> Result<Header, InspectError> {
 }
 
 #[test]
-fn a_plain_jpeg_says_its_facts() {
+fn a_plain_jpeg_is_described() {
     let expected = Header {
         format: Format::Jpeg,
         width: 40,

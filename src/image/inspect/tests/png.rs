@@ -23,7 +23,7 @@ fn the_checksum_is_the_one_of_the_standard() {
 }
 
 #[test]
-fn a_plain_png_says_its_facts() {
+fn a_plain_png_is_described() {
     let expected = Header {
         format: Format::Png,
         width: 40,

@@ -13,7 +13,7 @@ fn broken(fault: Fault) -> Result<Header, InspectError> {
 }
 
 #[test]
-fn a_plain_webp_says_its_facts() {
+fn a_plain_webp_is_described() {
     let expected = Header {
         format: Format::Webp,
         width: 40,

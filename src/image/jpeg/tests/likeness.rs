@@ -93,8 +93,8 @@ fn each_component_has_a_scale_of_its_own() {
         [Some((1.0, 1.0)), Some((0.5, 0.5)), Some((0.5, 0.5)), None]
     );
     let planes = jpeg.decode([Scale::Half, Scale::Whole, Scale::Quarter], &LIMITS, &|| true).unwrap();
-    let facts: Vec<_> = planes.iter().map(|plane| (plane.size(), plane.across(), plane.down())).collect();
+    let shapes: Vec<_> = planes.iter().map(|plane| (plane.size(), plane.across(), plane.down())).collect();
     let size = |width, height| Size { width, height };
-    assert_eq!(facts, [(size(34, 23), 0.5, 0.5), (size(34, 23), 0.5, 0.5), (size(9, 6), 0.125, 0.125)]);
+    assert_eq!(shapes, [(size(34, 23), 0.5, 0.5), (size(34, 23), 0.5, 0.5), (size(9, 6), 0.125, 0.125)]);
     assert_eq!((planes[0].row(22).len(), planes[0].row(23).len()), (34, 0));
 }

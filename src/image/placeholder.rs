@@ -1,7 +1,7 @@
-//! What a whole image looks like at a glance: its average colour and a placeholder of some twenty bytes.
+//! The placeholder of an image: its average colour and a ThumbHash of some twenty bytes.
 //!
-//! Both come from one small picture of the whole image as displayed, first frame and all, whatever variants were
-//! asked for. That picture is made by the steps of every variant, so that a version of them has its own facts.
+//! Both come from one small picture of the whole image as displayed, first frame included, whatever variants were
+//! asked for. The steps of every variant make that picture, so each version of the encoder has its own placeholders.
 
 use sha1::{Digest, Sha1};
 
@@ -17,16 +17,16 @@ const SIDE_MAX: u32 = 100;
 /// Bytes of a ThumbHash, at least and at most.
 const THUMBHASH_BYTES: std::ops::RangeInclusive<usize> = 5..=25;
 
-/// An image at a glance.
+/// What a page shows until the image has loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Placeholder {
     /// Red, green, blue of the mean pixel over white, as encoded (no linear light).
     pub average: [u8; 3],
     /// As Evan Wallace's ThumbHash defines it: 5 to 25 bytes.
     pub thumbhash: Vec<u8>,
 }
 
-/// How the small picture is made that [`Facts::of`] wants. No variant: it is never written as a file.
+/// How the small picture is made that [`Placeholder::of`] wants. No variant: it is never written as a file.
 pub const fn recipe() -> Recipe {
     Recipe {
         target: Target::Contain { width: SIDE_MAX, height: SIDE_MAX },
@@ -48,7 +48,7 @@ pub const fn recipe() -> Recipe {
     }
 }
 
-/// Names the facts of this image among its variants; no recipe has this name.
+/// The cache key of this image's placeholder; no recipe has the same key.
 pub fn key(id: &ObjectId) -> [u8; 16] {
     let text = format!("v{ENCODER_VERSION},facts");
     let digest: [u8; 20] = Sha1::new().chain_update(id.digest()).chain_update(text).finalize().into();
@@ -56,8 +56,8 @@ pub fn key(id: &ObjectId) -> [u8; 16] {
     key
 }
 
-impl Facts {
-    /// The facts of a picture; `None` if it is larger than [`recipe`] makes it.
+impl Placeholder {
+    /// The placeholder of a picture; `None` if it is larger than [`recipe`] makes it.
     pub fn of(pixels: Pixels) -> Option<Self> {
         let size = pixels.size();
         if size.width.max(size.height) > SIDE_MAX {
@@ -82,7 +82,7 @@ impl Facts {
         [&self.average[..], &self.thumbhash].concat()
     }
 
-    /// The facts that were kept; `None` for bytes that [`Facts::to_bytes`] never gives.
+    /// Reads what was kept; `None` for bytes that [`Placeholder::to_bytes`] never gives.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (average, thumbhash) = bytes.split_first_chunk()?;
         THUMBHASH_BYTES
@@ -124,15 +124,15 @@ mod tests {
             (drawn(Kind::Rgba, &[&[200, 0, 0, 0], &[0, 0, 0, 0]]), [255; 3]),
             (drawn(Kind::Rgba, &[&[0, 0, 255, 255], &[0, 0, 255, 255]]), [0, 0, 255]),
         ] {
-            assert_eq!(Facts::of(pixels).unwrap().average, expected);
+            assert_eq!(Placeholder::of(pixels).unwrap().average, expected);
         }
     }
 
     #[test]
     fn a_thumbhash_gives_the_picture_back_roughly() {
         let scene = draw::sample(0, Size { width: 100, height: 75 }).unwrap();
-        let facts = Facts::of(scene.clone()).unwrap();
-        let (width, height, rgba) = thumbhash::thumb_hash_to_rgba(&facts.thumbhash).unwrap();
+        let placeholder = Placeholder::of(scene.clone()).unwrap();
+        let (width, height, rgba) = thumbhash::thumb_hash_to_rgba(&placeholder.thumbhash).unwrap();
         let channels = scene.kind().channels();
         let mut error = 0;
         for y in 0..height {
@@ -149,18 +149,18 @@ mod tests {
     #[test]
     fn a_picture_larger_than_the_recipe_makes_it_is_refused() {
         let pixels = Pixels::new(Size { width: 101, height: 1 }, Kind::Gray, vec![0; 101]).unwrap();
-        assert_eq!(Facts::of(pixels), None);
+        assert_eq!(Placeholder::of(pixels), None);
     }
 
     #[test]
-    fn bytes_that_are_no_facts_are_refused() {
+    fn bytes_that_are_no_placeholder_are_refused() {
         for length in [0, 3, 7, 29, 1000] {
-            assert_eq!(Facts::from_bytes(&vec![1; length]), None, "{length}");
+            assert_eq!(Placeholder::from_bytes(&vec![1; length]), None, "{length}");
         }
     }
 
     #[test]
-    fn facts_have_a_name_of_their_own_per_image() {
+    fn placeholders_have_a_key_of_their_own_per_image() {
         let ids = [1, 2].map(|byte| ObjectId::from_digest([byte; 20]));
         assert_ne!(key(&ids[0]), key(&ids[1]));
         assert_ne!(key(&ids[0]), recipe().etag_key(&ids[0]));
@@ -168,14 +168,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn facts_of_any_picture_survive_being_kept(
+        fn placeholders_of_any_picture_survive_being_kept(
             width in 1..=100_u32, height in 1..=100_u32, seed in prop::collection::vec(any::<u8>(), 1..99),
             kind in prop::sample::select(vec![Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba]),
         ) {
             let length = (width * height) as usize * kind.channels();
             let data = seed.iter().copied().cycle().take(length).collect();
-            let facts = Facts::of(Pixels::new(Size { width, height }, kind, data).unwrap()).unwrap();
-            prop_assert_eq!(Facts::from_bytes(&facts.to_bytes()), Some(facts));
+            let placeholder = Placeholder::of(Pixels::new(Size { width, height }, kind, data).unwrap()).unwrap();
+            prop_assert_eq!(Placeholder::from_bytes(&placeholder.to_bytes()), Some(placeholder));
         }
     }
 }
