@@ -6,7 +6,7 @@
 //! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
 //! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`color`], [`trim`], [`smart`], [`resize`], [`orient`], [`pad`],
 //!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
-//! * [`step`]: what a job tells whoever waits for it.
+//! * [`progress`]: the stages that a job reports.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
 //! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
 //! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
@@ -33,11 +33,11 @@ pub mod orient;
 pub mod pad;
 pub mod pixels;
 pub mod placeholder;
+pub mod progress;
 pub mod recipe;
 pub mod render;
 pub mod resize;
 mod scaled;
 pub mod smart;
-pub mod step;
 pub mod trim;
 pub mod variant;

@@ -18,15 +18,15 @@ use super::geometry::{self, Size, Transform};
 use super::header::{Header, Limits};
 use super::intermediate::Intermediate;
 use super::pixels::Pixels;
+use super::progress::{ProgressSink, RenderStage};
 use super::recipe::Recipe;
-use super::step::{Follower, Step};
 use super::{effect, encode, metadata, orient, pad};
 use crate::object::Format;
 use crate::object::spec::Hundredths;
 pub use peak::peak_bytes;
 use still::{Picture, Still};
 
-/// Makes one variant of `source`, which `header` describes. Runs until done; tells `follower` of each step and asks
+/// Makes one variant of `source`, which `header` describes. Runs until done; tells `progress` of each step and asks
 /// it between steps and, in those that may take long, now and then.
 ///
 /// # Errors
@@ -38,21 +38,21 @@ pub fn render(
     recipe: &Recipe,
     limits: &Limits,
     intermediate: &mut Intermediate,
-    follower: &dyn Follower,
+    progress: &dyn ProgressSink,
 ) -> Result<Vec<u8>, RenderError> {
     let (variant, canvas) = if recipe.keeps_animation(header) {
-        animation::render(source, header, recipe, limits, follower)?
+        animation::render(source, header, recipe, limits, progress)?
     } else {
-        let picture = Still::new(source, header, recipe, limits, follower)?.picture(intermediate)?;
-        proceed(&|| follower.keep_going())?;
-        follower.begins(Step::Encode);
+        let picture = Still::new(source, header, recipe, limits, progress)?.picture(intermediate)?;
+        proceed(&|| progress.keep_going())?;
+        progress.enter_stage(RenderStage::Encode);
         let canvas = picture.size();
         let variant = match picture {
             Picture::Pixels(pixels) => {
-                encode::encode_while(pixels, recipe.format, recipe.quality, &|| follower.keep_going())?
+                encode::encode_while(pixels, recipe.format, recipe.quality, &|| progress.keep_going())?
             }
             Picture::Planes(planes) => {
-                encode::encode_planes(&planes, recipe.quality, &|| follower.keep_going())?
+                encode::encode_planes(&planes, recipe.quality, &|| progress.keep_going())?
             }
         };
         (variant, canvas)
@@ -74,9 +74,9 @@ pub fn picture(
     recipe: &Recipe,
     limits: &Limits,
     intermediate: &mut Intermediate,
-    follower: &dyn Follower,
+    progress: &dyn ProgressSink,
 ) -> Result<Pixels, RenderError> {
-    match Still::new(source, header, recipe, limits, follower)?.picture(intermediate)? {
+    match Still::new(source, header, recipe, limits, progress)?.picture(intermediate)? {
         Picture::Pixels(pixels) => Ok(pixels),
         Picture::Planes(_) => Err(RenderError::EncodeFailed(Format::Jpeg)),
     }
@@ -152,10 +152,10 @@ mod fixtures;
 #[cfg(test)]
 mod play_tests;
 #[cfg(test)]
+mod progress_tests;
+#[cfg(test)]
 mod samples_tests;
 #[cfg(test)]
 mod smart_tests;
-#[cfg(test)]
-mod step_tests;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,9 @@ use super::header::{Header, Limits};
 use super::inspect::{self, InspectError};
 use super::intermediate::Intermediate;
 use super::placeholder::Placeholder;
+use super::progress::ProgressSink;
 use super::recipe::Recipe;
 use super::render;
-use super::step::Follower;
 
 /// A variant that nothing is known to forbid.
 #[derive(Clone, Copy, Debug)]
@@ -87,20 +87,20 @@ impl Prepared<'_> {
         render::samples(self.source, &self.header, self.recipe, &self.limits)
     }
 
-    /// Makes the variant; tells `follower` of its steps and asks it now and then.
+    /// Makes the variant; tells `progress` of its steps and asks it now and then.
     ///
     /// # Errors
-    /// [`VariantFault::Render`], or `Stopped` once `follower` said no.
+    /// [`VariantFault::Render`], or `Stopped` once `progress` said no.
     pub fn make(
         &self,
         intermediate: &mut Intermediate,
-        follower: &dyn Follower,
+        progress: &dyn ProgressSink,
     ) -> Result<Vec<u8>, VariantFault> {
         let Self { source, header, recipe, limits } = self;
-        Ok(render::render(source, header, recipe, limits, intermediate, follower)?)
+        Ok(render::render(source, header, recipe, limits, intermediate, progress)?)
     }
 
-    /// The placeholder of the image; takes what was prepared for [`super::placeholder::recipe`]. Tells and asks `follower` as
+    /// The placeholder of the image; takes what was prepared for [`super::placeholder::recipe`]. Tells and asks `progress` as
     /// [`Prepared::make`] does.
     ///
     /// # Errors
@@ -108,10 +108,10 @@ impl Prepared<'_> {
     pub fn placeholder(
         &self,
         intermediate: &mut Intermediate,
-        follower: &dyn Follower,
+        progress: &dyn ProgressSink,
     ) -> Result<Placeholder, VariantFault> {
         let Self { source, header, recipe, limits } = self;
-        let picture = render::picture(source, header, recipe, limits, intermediate, follower)?;
+        let picture = render::picture(source, header, recipe, limits, intermediate, progress)?;
         Ok(Placeholder::of(picture).ok_or(RenderError::BadWindow)?)
     }
 }

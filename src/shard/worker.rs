@@ -23,8 +23,8 @@ use super::timings::{StageTimer, StageTimings};
 use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};
 use crate::image::placeholder;
+use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
-use crate::image::step::{Follower, Step};
 use crate::image::variant::{self, Prepared, VariantFault};
 use crate::object::{Format, ObjectId};
 use crate::store::health::Health;
@@ -453,12 +453,12 @@ struct JobProgress<'a> {
     steps: RefCell<StageTimer>,
 }
 
-impl Follower for JobProgress<'_> {
+impl ProgressSink for JobProgress<'_> {
     fn keep_going(&self) -> bool {
         self.worker.wanted(self.job).is_ok()
     }
 
-    fn begins(&self, step: Step) {
+    fn enter_stage(&self, step: RenderStage) {
         self.steps.borrow_mut().begin(step, Instant::now());
     }
 }
@@ -468,10 +468,10 @@ fn processor_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
-const fn stage(step: Step) -> Stage {
+const fn stage(step: RenderStage) -> Stage {
     match step {
-        Step::Decode => Stage::Decode,
-        Step::Resize => Stage::Resize,
-        Step::Encode => Stage::Encode,
+        RenderStage::Decode => Stage::Decode,
+        RenderStage::Resize => Stage::Resize,
+        RenderStage::Encode => Stage::Encode,
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderName, Response};
 
 use super::text_value;
 use crate::http::body::Body;
-use crate::image::step::Step;
+use crate::image::progress::RenderStage;
 use crate::shard::timings::StageTimings;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -25,10 +25,10 @@ fn entry(name: &str, elapsed: Duration) -> String {
     format!("{name};dur={:.3}", elapsed.as_secs_f64() * 1000.0)
 }
 
-const fn name(step: Step) -> &'static str {
+const fn name(step: RenderStage) -> &'static str {
     match step {
-        Step::Decode => "decode",
-        Step::Resize => "resize",
-        Step::Encode => "encode",
+        RenderStage::Decode => "decode",
+        RenderStage::Resize => "resize",
+        RenderStage::Encode => "encode",
     }
 }

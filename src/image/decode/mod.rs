@@ -16,8 +16,8 @@ use super::error::{Fault, RenderError, proceed};
 use super::geometry::{Rect, Size};
 use super::header::{ColorKind, Header, Limits};
 use super::pixels::{Kind, Pixels};
+use super::progress::ProgressSink;
 use super::resize;
-use super::step::Follower;
 use crate::object::Format;
 pub use player::Player;
 
@@ -48,7 +48,7 @@ pub fn decode(
 }
 
 /// A part of a picture at its final size, where the format has a shorter way to it than to decode, cut and scale
-/// all of it; `None` where it has not. Needs no more memory than these steps do. Tells `follower` of the steps, the last
+/// all of it; `None` where it has not. Needs no more memory than these steps do. Tells `progress` of the steps, the last
 /// of which is the resize.
 ///
 /// # Errors
@@ -60,16 +60,16 @@ pub fn decode_part(
     frame: Option<u32>,
     part: &Part,
     limits: &Limits,
-    follower: &dyn Follower,
+    progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
     let (size, frame) = (header.stored(), allowed(header, frame, limits)?);
     if frame > 0 {
         return Ok(None);
     }
-    proceed(&|| follower.keep_going())?;
+    proceed(&|| progress.keep_going())?;
     match header.format {
-        Format::Webp => webp::decode_part(source, size, part, follower),
-        Format::Png if header.frames == 1 => png::decode_part(source, size, part, follower),
+        Format::Webp => webp::decode_part(source, size, part, progress),
+        Format::Png if header.frames == 1 => png::decode_part(source, size, part, progress),
         Format::Jpeg | Format::Png | Format::Gif | Format::Avif => Ok(None),
     }
 }

@@ -17,8 +17,8 @@ use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::{Rect, Size};
 use crate::image::header::Header;
 use crate::image::pixels::{Kind, Pixels};
+use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize::Rows;
-use crate::image::step::{Follower, Step};
 
 /// Frame 0 is the image that every PNG reader shows; a later one is counted among the animation's frames.
 pub(super) fn decode(
@@ -41,12 +41,12 @@ pub(super) fn decode_part(
     source: &[u8],
     size: Size,
     part: &Part,
-    follower: &dyn Follower,
+    progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
     if !is_shrinking(part) {
         return Ok(None);
     }
-    follower.begins(Step::Decode);
+    progress.enter_stage(RenderStage::Decode);
     let mut reader = open(source, size)?;
     if reader.info().interlaced {
         return Ok(None);
@@ -66,7 +66,7 @@ pub(super) fn decode_part(
     let bytes = columns.x as usize * kind.channels()..(columns.x + columns.width) as usize * kind.channels();
     let mut row = vec![0; reader.output_line_size(size.width).ok_or(CORRUPT)?];
     for y in 0..part.cut.y + wanted.end {
-        proceed(&|| follower.keep_going())?;
+        proceed(&|| progress.keep_going())?;
         reader.read_row(&mut row).map_err(|error| cause(&error))?.ok_or(CORRUPT)?;
         if y < part.cut.y + wanted.start {
             continue;
@@ -76,14 +76,14 @@ pub(super) fn decode_part(
         }
         let is_due = rows.is_due();
         if is_due {
-            follower.begins(Step::Resize);
+            progress.enter_stage(RenderStage::Resize);
         }
         rows.push(&row[bytes.clone()])?;
         if is_due {
-            follower.begins(Step::Decode);
+            progress.enter_stage(RenderStage::Decode);
         }
     }
-    follower.begins(Step::Resize);
+    progress.enter_stage(RenderStage::Resize);
     rows.finish().map(Some)
 }
 

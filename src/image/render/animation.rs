@@ -11,8 +11,8 @@ use crate::image::error::{Fault, RenderError, proceed};
 use crate::image::geometry::{self, Rect, Size};
 use crate::image::header::{Header, Limits};
 use crate::image::pixels::Pixels;
+use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
-use crate::image::step::{Follower, Step};
 use crate::image::{encode, resize, trim};
 
 /// Makes an animated variant of an animated source; its size stands beside it.
@@ -25,31 +25,31 @@ pub(super) fn render(
     header: &Header,
     recipe: &Recipe,
     limits: &Limits,
-    follower: &dyn Follower,
+    progress: &dyn ProgressSink,
 ) -> Result<(Vec<u8>, Size), RenderError> {
     check(header, recipe, limits)?;
-    let keep_going = || follower.keep_going();
+    let keep_going = || progress.keep_going();
     let layout = Layout::new(header, recipe)?;
     let mut player = Player::new(source, header, limits)?;
     let mut view = None;
     let mut animation = None;
     let space = ColorSpace::of(source, header);
-    follower.begins(Step::Decode);
+    progress.enter_stage(RenderStage::Decode);
     while let Some(delay_ms) = player.next(&keep_going)? {
         let shown = player.shown()?;
-        follower.begins(Step::Resize);
+        progress.enter_stage(RenderStage::Resize);
         let (pixels, canvas) = frame(shown, space.clone(), &layout, &mut view, recipe, limits, &keep_going)?;
         let pixels = finished(pixels, layout.transform, canvas, recipe, &keep_going)?;
         proceed(&keep_going)?;
-        follower.begins(Step::Encode);
+        progress.enter_stage(RenderStage::Encode);
         let animation = match &mut animation {
             Some(animation) => animation,
             none => none.insert(encode::animation(recipe.format, canvas, player.plays(), recipe.quality)?),
         };
         animation.push(pixels, delay_ms, &keep_going)?;
-        follower.begins(Step::Decode);
+        progress.enter_stage(RenderStage::Decode);
     }
-    follower.begins(Step::Encode);
+    progress.enter_stage(RenderStage::Encode);
     match (animation, view) {
         (Some(animation), Some(view)) => Ok((animation.finish(&keep_going)?, view.canvas)),
         // A file without any frame is no animation.

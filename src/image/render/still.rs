@@ -10,9 +10,9 @@ use crate::image::header::{Header, Limits};
 use crate::image::intermediate::Intermediate;
 use crate::image::jpeg::Plane;
 use crate::image::pixels::Pixels;
+use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
 use crate::image::scaled::{Aim, Scaled};
-use crate::image::step::{Follower, Step};
 use crate::image::{decode, orient, resize, smart, trim};
 use crate::object::Format;
 
@@ -29,7 +29,7 @@ pub(super) struct Still<'a> {
     header: &'a Header,
     recipe: &'a Recipe,
     limits: &'a Limits,
-    follower: &'a dyn Follower,
+    progress: &'a dyn ProgressSink,
     layout: Layout,
     space: ColorSpace,
 }
@@ -40,16 +40,16 @@ impl<'a> Still<'a> {
         header: &'a Header,
         recipe: &'a Recipe,
         limits: &'a Limits,
-        follower: &'a dyn Follower,
+        progress: &'a dyn ProgressSink,
     ) -> Result<Self, RenderError> {
         check(header, recipe, limits)?;
         let layout = Layout::new(header, recipe)?;
-        Ok(Self { source, header, recipe, limits, follower, layout, space: ColorSpace::of(source, header) })
+        Ok(Self { source, header, recipe, limits, progress, layout, space: ColorSpace::of(source, header) })
     }
 
     fn keep_going(&self) -> impl Fn() -> bool + use<'a> {
-        let follower = self.follower;
-        move || follower.keep_going()
+        let progress = self.progress;
+        move || progress.keep_going()
     }
 
     /// The finished picture; planes if that is what is written and nothing has to be done to pixels.
@@ -63,7 +63,7 @@ impl<'a> Still<'a> {
             return self.finished(pixels, &plan);
         };
         let planes = self.decoded(&scaled, intermediate)?;
-        self.follower.begins(Step::Resize);
+        self.progress.enter_stage(RenderStage::Resize);
         let aim = self.placed(&scaled, &planes, self.layout.aim(&plan))?;
         let scaled = scaled.aimed(aim);
         if self.stays_planes(&scaled, &plan) {
@@ -103,7 +103,7 @@ impl<'a> Still<'a> {
             // Of the source there may be no more than the headers: without the right samples there is no picture.
             return scaled.planes_of(std::mem::take(samples)).ok_or(RenderError::Undecodable(Fault::Corrupt));
         }
-        self.follower.begins(Step::Decode);
+        self.progress.enter_stage(RenderStage::Decode);
         let planes = scaled.decode(self.limits, &self.keep_going())?;
         if *intermediate == Intermediate::Wanted {
             let rows = planes.iter().flat_map(|plane| (0..plane.size().height).map(|y| plane.row(y)));
@@ -129,19 +129,19 @@ impl<'a> Still<'a> {
 
     /// Decode, cut and scale in one step, where the format can do that better and no pixel must be seen before.
     fn shortcut(&self) -> Result<Option<(Pixels, Plan)>, RenderError> {
-        let Self { source, header, recipe, limits, follower, layout, .. } = self;
+        let Self { source, header, recipe, limits, progress, layout, .. } = self;
         let Some((part, plan)) = part(layout, recipe, limits)? else { return Ok(None) };
-        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, *follower)?;
+        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, *progress)?;
         Ok(pixels.map(|pixels| (pixels, plan)))
     }
 
     /// The whole picture decoded, then its window resized.
     fn resized(&mut self) -> Result<(Pixels, Plan), RenderError> {
         let keep_going = self.keep_going();
-        let Self { source, header, recipe, limits, follower, layout, space } = self;
-        follower.begins(Step::Decode);
+        let Self { source, header, recipe, limits, progress, layout, space } = self;
+        progress.enter_stage(RenderStage::Decode);
         let mut pixels = decode::decode(source, header, recipe.frame, limits, &keep_going)?;
-        follower.begins(Step::Resize);
+        progress.enter_stage(RenderStage::Resize);
         if recipe.looks_at_pixels() {
             space.to_srgb(&mut pixels);
         }

@@ -18,8 +18,8 @@ use super::wire::{self, HelperRequest, Reply, Samples};
 use crate::image::header::Limits;
 use crate::image::intermediate::{self, Intermediate};
 use crate::image::placeholder;
+use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::{OutputMax, Recipe};
-use crate::image::step::{Follower, Step};
 use crate::image::variant::{self, VariantFault};
 use crate::shard::timings::{StageTimer, StageTimings};
 
@@ -108,12 +108,12 @@ fn make(
 #[derive(Default)]
 struct Following(RefCell<StageTimer>);
 
-impl Follower for Following {
+impl ProgressSink for Following {
     fn keep_going(&self) -> bool {
         true
     }
 
-    fn begins(&self, step: Step) {
+    fn enter_stage(&self, step: RenderStage) {
         self.0.borrow_mut().begin(step, Instant::now());
     }
 }

@@ -13,7 +13,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::wire::{self, HelperRequest, Reply, Samples};
 use crate::image::intermediate::{self, Intermediate};
-use crate::image::step::Step;
+use crate::image::progress::RenderStage;
 use crate::image::variant::Prepared;
 use crate::shard::timings::StageTimings;
 
@@ -201,7 +201,7 @@ impl Running {
         if *intermediate == Intermediate::Wanted && !left.is_empty() {
             *intermediate = Intermediate::Left(left);
         }
-        let times = Step::ALL.into_iter().zip(spent_ns);
+        let times = RenderStage::ALL.into_iter().zip(spent_ns);
         let timings = times.filter_map(|(step, spent)| Some((step, Duration::from_nanos(spent?)))).collect();
         Ok(HelperOutput { bytes, timings })
     }

@@ -15,7 +15,7 @@ use crate::image::container::webp::Chunks;
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::step::Follower;
+use crate::image::progress::ProgressSink;
 
 /// The still, or the canvas after frame `frame` was drawn.
 pub(super) fn decode(
@@ -37,9 +37,9 @@ pub(super) fn decode_part(
     source: &[u8],
     size: Size,
     part: &Part,
-    follower: &dyn Follower,
+    progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
-    shrunk::decode(source, &features(source, size)?, part, follower)
+    shrunk::decode(source, &features(source, size)?, part, progress)
 }
 
 /// Whether [`decode_part`] gives this part.

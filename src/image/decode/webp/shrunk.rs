@@ -9,8 +9,8 @@ use crate::image::decode::{CORRUPT, Part};
 use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{Kind, Pixels};
+use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize;
-use crate::image::step::{Follower, Step};
 
 /// Less than so many times smaller, chroma would be enlarged: that is left to the decoder.
 const SHRINKING_MIN: f64 = 2.0;
@@ -35,18 +35,18 @@ pub(super) fn decode(
     source: &[u8],
     features: &Features,
     part: &Part,
-    follower: &dyn Follower,
+    progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
     let Part { window, to, .. } = *part;
     if !gives(features, part) {
         return Ok(None);
     }
-    follower.begins(Step::Decode);
+    progress.enter_stage(RenderStage::Decode);
     let needed = part.needed();
     let even = evened(needed);
     let planes =
         libwebp::planes(source, features.size, even, shrinking(part) < SHRINKING_ROUGH).ok_or(CORRUPT)?;
-    follower.begins(Step::Resize);
+    progress.enter_stage(RenderStage::Resize);
     let plane = |size: Size, data: Vec<u8>| Pixels::new(size, Kind::Gray, data).ok_or(CORRUPT);
 
     // The window as the planes have it. Luma is cut to what is needed, so that nothing cut away shows.

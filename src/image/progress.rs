@@ -1,11 +1,11 @@
-//! What a job tells whoever waits for it, and what it asks.
+//! The progress that a job reports, and the question whether its result is still wanted.
 //!
-//! No clock is read here: who wants to know how long a step takes looks at one when the next begins.
+//! No clock is read here. A sink that times the stages looks at one whenever a stage begins.
 
 /// A part of the way from stored bytes to a variant's. A job may come to one several times: strips and frames go through
 /// all of them one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum RenderStage {
     /// From the source's bytes to pixels or planes. A job that is given decoded samples has none.
     Decode,
     /// All that is done to pixels: the resize, and colours, turns and effects.
@@ -14,22 +14,22 @@ pub enum Step {
     Encode,
 }
 
-impl Step {
+impl RenderStage {
     /// All of them, in the order in which a picture goes through them.
     pub const ALL: [Self; 3] = [Self::Decode, Self::Resize, Self::Encode];
 }
 
 /// Who follows a job from outside. A closure that says whether to go on is one that wants to be told nothing.
-pub trait Follower {
+pub trait ProgressSink {
     /// Whether the result is still wanted. Asked now and then, in long steps for every few rows.
     fn keep_going(&self) -> bool;
 
     /// A step begins, and whichever was under way ends. Told a few times for a picture or a frame, and for each strip of
     /// one that is made in strips; never for a single row.
-    fn begins(&self, _step: Step) {}
+    fn enter_stage(&self, _step: RenderStage) {}
 }
 
-impl<F: Fn() -> bool> Follower for F {
+impl<F: Fn() -> bool> ProgressSink for F {
     fn keep_going(&self) -> bool {
         self()
     }

@@ -1,4 +1,4 @@
-//! Steps are told in the order in which they are gone through, on every way that a variant is made.
+//! Stages are reported in order, whatever way a variant is made.
 
 use std::cell::RefCell;
 
@@ -7,33 +7,33 @@ use super::*;
 use crate::image::pixels::Kind;
 use crate::image::variant;
 use crate::object::Format;
-use Step::{Decode, Encode, Resize};
+use RenderStage::{Decode, Encode, Resize};
 
 /// Writes down what it is told, and lets go on.
 #[derive(Default)]
-struct Told(RefCell<Vec<Step>>);
+struct RecordedStages(RefCell<Vec<RenderStage>>);
 
-impl Follower for Told {
+impl ProgressSink for RecordedStages {
     fn keep_going(&self) -> bool {
         true
     }
 
-    fn begins(&self, step: Step) {
+    fn enter_stage(&self, step: RenderStage) {
         self.0.borrow_mut().push(step);
     }
 }
 
 const SIZE: Size = Size { width: 240, height: 180 };
 
-fn told(source: &[u8], recipe: &Recipe, intermediate: &mut Intermediate) -> Vec<Step> {
-    let told = Told::default();
+fn record_stages(source: &[u8], recipe: &Recipe, intermediate: &mut Intermediate) -> Vec<RenderStage> {
+    let told = RecordedStages::default();
     variant::prepare(source, recipe, &LIMITS).unwrap().make(intermediate, &told).unwrap();
     told.0.into_inner()
 }
 
 /// What is told of a still without decoded samples at hand.
-fn told_of(source: &[u8], spec: &str, to: Format) -> Vec<Step> {
-    told(source, &recipe(spec, to), &mut Intermediate::Unwanted)
+fn record_still(source: &[u8], spec: &str, to: Format) -> Vec<RenderStage> {
+    record_stages(source, &recipe(spec, to), &mut Intermediate::Unwanted)
 }
 
 #[test]
@@ -45,11 +45,11 @@ fn a_jpeg_is_decoded_resized_and_encoded_as_planes_or_as_pixels() {
         ("60w,grey", Format::Jpeg),
         ("60s,g-smart", Format::Webp),
     ] {
-        assert_eq!(told_of(&source, spec, to), [Decode, Resize, Encode], "{spec} {to:?}");
+        assert_eq!(record_still(&source, spec, to), [Decode, Resize, Encode], "{spec} {to:?}");
     }
     // At its own size, and where pixels must be seen first: by the other decoder.
     for spec in ["full,flip", "60w,trim"] {
-        assert_eq!(told_of(&source, spec, Format::Jpeg), [Decode, Resize, Encode], "{spec}");
+        assert_eq!(record_still(&source, spec, Format::Jpeg), [Decode, Resize, Encode], "{spec}");
     }
 }
 
@@ -58,30 +58,30 @@ fn kept_samples_are_not_decoded() {
     let source = file(&photo(SIZE, Kind::Rgb), Format::Jpeg);
     let recipe = recipe("60w", Format::Jpeg);
     let mut intermediate = Intermediate::Wanted;
-    assert_eq!(told(&source, &recipe, &mut intermediate), [Decode, Resize, Encode]);
+    assert_eq!(record_stages(&source, &recipe, &mut intermediate), [Decode, Resize, Encode]);
     let Intermediate::Left(samples) = intermediate else { panic!("no samples were left") };
-    assert_eq!(told(&source, &recipe, &mut Intermediate::Given(samples)), [Resize, Encode]);
+    assert_eq!(record_stages(&source, &recipe, &mut Intermediate::Given(samples)), [Resize, Encode]);
 }
 
 #[test]
 fn rows_of_a_png_go_back_and_forth_once_for_each_strip() {
     let source = file(&photo(SIZE, Kind::Rgba), Format::Png);
     // 45 rows are three strips. The last ones, which the lower edge completes at once, are made in one go.
-    let steps = told_of(&source, "60w", Format::Webp);
+    let steps = record_still(&source, "60w", Format::Webp);
     assert_eq!(steps[..3], [Decode, Resize, Decode]);
     assert_eq!(steps[steps.len() - 2..], [Resize, Encode]);
     let strips = steps.iter().filter(|step| **step == Resize).count() - 1;
     assert_eq!(strips, 3, "{steps:?}");
     assert_eq!(steps.len(), 1 + 2 * strips + 2, "{steps:?}");
     // A whole one is decoded whole.
-    assert_eq!(told_of(&source, "60w,trim", Format::Png), [Decode, Resize, Encode]);
+    assert_eq!(record_still(&source, "60w,trim", Format::Png), [Decode, Resize, Encode]);
 }
 
 #[test]
 fn a_webp_is_decoded_and_then_scaled_in_planes_or_as_a_whole() {
     for (kind, spec) in [(Kind::Rgb, "60w"), (Kind::Rgb, "200w"), (Kind::Rgba, "60w")] {
         let source = file(&photo(SIZE, kind), Format::Webp);
-        assert_eq!(told_of(&source, spec, Format::Jpeg), [Decode, Resize, Encode], "{kind:?} {spec}");
+        assert_eq!(record_still(&source, spec, Format::Jpeg), [Decode, Resize, Encode], "{kind:?} {spec}");
     }
 }
 
@@ -96,15 +96,15 @@ fn every_frame_of_an_animation_goes_through_all_steps() {
         let mut expected = [Decode, Resize, Encode].repeat(3);
         // To find that there is no fourth frame, and to write the end.
         expected.extend([Decode, Encode]);
-        assert_eq!(told_of(&source, "60w", to), expected, "{to:?}");
+        assert_eq!(record_still(&source, "60w", to), expected, "{to:?}");
     }
-    assert_eq!(told_of(&source, "60w", Format::Jpeg), [Decode, Resize, Encode], "its first frame");
+    assert_eq!(record_still(&source, "60w", Format::Jpeg), [Decode, Resize, Encode], "its first frame");
 }
 
 #[test]
 fn a_picture_that_is_only_looked_at_is_not_encoded() {
     let source = file(&photo(SIZE, Kind::Rgb), Format::Jpeg);
-    let told = Told::default();
+    let told = RecordedStages::default();
     let recipe = crate::image::placeholder::recipe();
     let prepared = variant::prepare(&source, &recipe, &LIMITS).unwrap();
     prepared.placeholder(&mut Intermediate::Unwanted, &told).unwrap();
