@@ -11,8 +11,8 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
+use reticulum::image::decoded_planes::{self, DecodedPlanes};
 use reticulum::image::header::Limits;
-use reticulum::image::intermediate::{self, Intermediate};
 use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
 use reticulum::image::variant;
 use reticulum::object::{Extension, Spec};
@@ -41,29 +41,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let recipe = Recipe::resolve(&Spec::parse(spec)?, format, &SETTINGS)?;
     let limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
-    let first = |intermediate: &mut Intermediate| -> Result<Vec<u8>, Box<dyn Error>> {
-        Ok(variant::prepare(&fs::read(file)?, &recipe, &limits)?.make(intermediate, &|| true)?)
+    let first = |decoded_planes: &mut DecodedPlanes| -> Result<Vec<u8>, Box<dyn Error>> {
+        Ok(variant::prepare(&fs::read(file)?, &recipe, &limits)?.make(decoded_planes, &|| true)?)
     };
     // As the resize worker does it, but for the shard's bookkeeping.
     let later = |path: &String| -> Result<Vec<u8>, Box<dyn Error>> {
         let mut start = Vec::new();
         fs::File::open(file)?.take(64 << 10).read_to_end(&mut start)?;
-        let head = intermediate::head(&start).ok_or("no head")?;
+        let head = decoded_planes::head(&start).ok_or("no head")?;
         let prepared = variant::prepare(&head, &recipe, &limits)?;
-        let (_, length) = prepared.samples().ok_or("no samples")?;
+        let (_, length) = prepared.planes().ok_or("no samples")?;
         let samples = proof::read(Path::new(path), length)?.ok_or("damaged samples")?;
-        Ok(prepared.make(&mut Intermediate::Given(samples), &|| true)?)
+        Ok(prepared.make(&mut DecodedPlanes::Reuse(samples), &|| true)?)
     };
     if let [_, path] = out {
-        let mut left = Intermediate::Wanted;
+        let mut left = DecodedPlanes::Collect;
         first(&mut left)?;
-        let Intermediate::Left(samples) = left else { return Err("nothing was left".into()) };
+        let DecodedPlanes::Collected(samples) = left else { return Err("nothing was left".into()) };
         let trailer = proof::trailer(&samples);
         fs::write(path, [samples, trailer.to_vec()].concat())?;
     }
     let make = || match out {
         [_, path] => later(path),
-        _ => first(&mut Intermediate::Unwanted),
+        _ => first(&mut DecodedPlanes::Ignore),
     };
     let variant = make()?;
     let before = cpu_us();

@@ -9,12 +9,12 @@ use std::sync::LazyLock;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use reticulum::image::decode::{self, Part};
+use reticulum::image::decoded_planes::{self, DecodedPlanes};
 use reticulum::image::draw;
 use reticulum::image::encode;
 use reticulum::image::geometry::{Rect, Size};
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
-use reticulum::image::intermediate::{self, Intermediate};
 use reticulum::image::jpeg::{Jpeg, Scale};
 use reticulum::image::pixels::{Kind, Pixels};
 use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
@@ -132,26 +132,26 @@ fn whole_variant(criterion: &mut Criterion) {
     let recipe = Recipe::resolve(&spec, Format::Jpeg, &SETTINGS).expect("a recipe");
     for (coding, source) in [("baseline", &BASELINE), ("progressive", &PROGRESSIVE)] {
         criterion.bench_function(&format!("variant, 12 MP {coding} JPEG to 300w, first size"), |bencher| {
-            bencher.iter(|| first(source, &recipe, &mut Intermediate::Unwanted));
+            bencher.iter(|| first(source, &recipe, &mut DecodedPlanes::Ignore));
         });
     }
     // Whatever the file's coding was: what is left are samples.
     criterion.bench_function("variant, 12 MP JPEG to 300w, later size", |bencher| {
-        let mut left = Intermediate::Wanted;
+        let mut left = DecodedPlanes::Collect;
         first(&BASELINE, &recipe, &mut left);
-        let Intermediate::Left(samples) = left else { panic!("nothing was left") };
-        let head = intermediate::head(&BASELINE).expect("a head");
+        let DecodedPlanes::Collected(samples) = left else { panic!("nothing was left") };
+        let head = decoded_planes::head(&BASELINE).expect("a head");
         let later = |samples| {
             let prepared = variant::prepare(&head, &recipe, &LIMITS).expect("a sound head");
-            prepared.make(&mut Intermediate::Given(samples), &|| true).expect("a variant")
+            prepared.make(&mut DecodedPlanes::Reuse(samples), &|| true).expect("a variant")
         };
         bencher.iter_batched(|| samples.clone(), later, BatchSize::LargeInput);
     });
 }
 
-fn first(source: &[u8], recipe: &Recipe, intermediate: &mut Intermediate) -> Vec<u8> {
+fn first(source: &[u8], recipe: &Recipe, decoded_planes: &mut DecodedPlanes) -> Vec<u8> {
     let prepared = variant::prepare(source, recipe, &LIMITS).expect("a sound JPEG");
-    prepared.make(intermediate, &|| true).expect("a variant")
+    prepared.make(decoded_planes, &|| true).expect("a variant")
 }
 
 criterion_group!(stages, jpeg_decode, resize_planes, encode, png_by_rows, smart_crop, whole_variant);

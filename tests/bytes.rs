@@ -6,10 +6,10 @@
 //! must not slip in below the same version.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
 use reticulum::image::geometry::Size;
 use reticulum::image::header::Limits;
-use reticulum::image::intermediate::Intermediate;
 use reticulum::image::pixels::{Kind, Pixels};
 use reticulum::image::recipe::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, Settings};
 use reticulum::image::variant::{self, VariantFault};
@@ -120,7 +120,7 @@ fn made(source: &[u8], spec: &str, format: Format) -> Option<Vec<u8>> {
     let spec = Spec::parse(spec).expect("a spec");
     let recipe = Recipe::resolve(&spec, format, &settings).expect("a recipe");
     match variant::prepare(source, &recipe, &LIMITS) {
-        Ok(prepared) => Some(prepared.make(&mut Intermediate::Unwanted, &|| true).expect("a variant")),
+        Ok(prepared) => Some(prepared.make(&mut DecodedPlanes::Ignore, &|| true).expect("a variant")),
         Err(VariantFault::Render(_)) => None,
         Err(fault) => panic!("{spec:?}: {fault}"),
     }

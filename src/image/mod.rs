@@ -10,7 +10,7 @@
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
 //! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
 //! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
-//! * [`intermediate`]: what the decode of one size leaves for the next.
+//! * [`decoded_planes`]: what the decode of one size leaves for the next.
 //! * [`placeholder`]: the average colour and a ThumbHash.
 //! * [`draw`]: sample pictures that the program draws itself.
 
@@ -19,6 +19,7 @@ mod container;
 #[cfg(test)]
 mod corpus;
 pub mod decode;
+pub mod decoded_planes;
 pub mod draw;
 pub mod effect;
 pub mod encode;
@@ -26,7 +27,6 @@ pub mod error;
 pub mod geometry;
 pub mod header;
 pub mod inspect;
-pub mod intermediate;
 pub mod jpeg;
 pub mod metadata;
 pub mod orient;

@@ -13,10 +13,10 @@ mod lengthy;
 mod peak;
 mod still;
 
+use super::decoded_planes::DecodedPlanes;
 use super::error::{RenderError, proceed};
 use super::geometry::{self, Size, Transform};
 use super::header::{Header, Limits};
-use super::intermediate::Intermediate;
 use super::pixels::Pixels;
 use super::progress::{ProgressSink, RenderStage};
 use super::recipe::Recipe;
@@ -37,13 +37,13 @@ pub fn render(
     header: &Header,
     recipe: &Recipe,
     limits: &Limits,
-    intermediate: &mut Intermediate,
+    planes: &mut DecodedPlanes,
     progress: &dyn ProgressSink,
 ) -> Result<Vec<u8>, RenderError> {
     let (variant, canvas) = if recipe.keeps_animation(header) {
         animation::render(source, header, recipe, limits, progress)?
     } else {
-        let picture = Still::new(source, header, recipe, limits, progress)?.picture(intermediate)?;
+        let picture = Still::new(source, header, recipe, limits, progress)?.picture(planes)?;
         proceed(&|| progress.keep_going())?;
         progress.enter_stage(RenderStage::Encode);
         let canvas = picture.size();
@@ -73,10 +73,10 @@ pub fn picture(
     header: &Header,
     recipe: &Recipe,
     limits: &Limits,
-    intermediate: &mut Intermediate,
+    planes: &mut DecodedPlanes,
     progress: &dyn ProgressSink,
 ) -> Result<Pixels, RenderError> {
-    match Still::new(source, header, recipe, limits, progress)?.picture(intermediate)? {
+    match Still::new(source, header, recipe, limits, progress)?.picture(planes)? {
         Picture::Pixels(pixels) => Ok(pixels),
         Picture::Planes(_) => Err(RenderError::EncodeFailed(Format::Jpeg)),
     }
@@ -84,13 +84,13 @@ pub fn picture(
 
 /// The decoded samples that a job begins with, if they are worth keeping for the next: the name of the scales that they
 /// are decoded at, and bytes.
-pub fn samples(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> Option<(String, u64)> {
+pub fn planes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> Option<(String, u64)> {
     if recipe.keeps_animation(header) {
         return None;
     }
     let layout = layout::Layout::new(header, recipe).ok()?;
     let (scaled, _) = still::scaled(&layout, source, header, recipe, limits).ok()??;
-    scaled.is_kept().then(|| (format!("{:?}", scaled.scales()), scaled.samples()))
+    scaled.is_worth_keeping().then(|| (format!("{:?}", scaled.scales()), scaled.planes_bytes()))
 }
 
 /// The steps after sizing, up to the encoder.
@@ -150,11 +150,11 @@ mod corpus_tests;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod planes_tests;
+#[cfg(test)]
 mod play_tests;
 #[cfg(test)]
 mod progress_tests;
-#[cfg(test)]
-mod samples_tests;
 #[cfg(test)]
 mod smart_tests;
 #[cfg(test)]

@@ -13,10 +13,10 @@ mod edge;
 mod join;
 mod restore;
 
+use super::decoded_planes;
 use super::error::{Fault, RenderError, proceed};
 use super::geometry::{Rect, Size};
 use super::header::{Header, Limits};
-use super::intermediate;
 use super::jpeg::{Colors, Jpeg, Plane, Scale};
 use super::pixels::{Kind, Pixels};
 use super::resize;
@@ -98,8 +98,9 @@ impl<'a> Scaled<'a> {
 
     /// Whether the planes are worth keeping for other sizes. At its own size a picture is decoded once, if at all, and is
     /// large.
-    pub(super) fn is_kept(&self) -> bool {
-        self.scales().iter().all(|scale| *scale < Scale::Whole) && self.samples() <= intermediate::BYTES_MAX
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        self.scales().iter().all(|scale| *scale < Scale::Whole)
+            && self.planes_bytes() <= decoded_planes::BYTES_MAX
     }
 
     /// The components of the whole picture.
@@ -116,7 +117,7 @@ impl<'a> Scaled<'a> {
     }
 
     /// Bytes of [`Scaled::decode`]'s planes as they are kept.
-    pub(super) fn samples(&self) -> u64 {
+    pub(super) fn planes_bytes(&self) -> u64 {
         self.jpeg.samples(self.scales)
     }
 
@@ -169,7 +170,7 @@ impl<'a> Scaled<'a> {
     /// Bytes alive at the peak of a job, its result included: an upper bound.
     pub(super) fn peak_bytes(&self) -> u64 {
         let components = self.jpeg.components();
-        let kept = if self.is_kept() { self.samples() } else { 0 };
+        let kept = if self.is_worth_keeping() { self.planes_bytes() } else { 0 };
         let planes = self.jpeg.planes_bytes(self.scales).saturating_add(kept);
         let results = self.aim.to.area().saturating_mul(components as u64);
         // A plane is cut into a smaller buffer, and the resize has one between its passes.

@@ -4,10 +4,10 @@
 
 use std::fmt;
 
+use super::decoded_planes::DecodedPlanes;
 use super::error::RenderError;
 use super::header::{Header, Limits};
 use super::inspect::{self, InspectError};
-use super::intermediate::Intermediate;
 use super::placeholder::Placeholder;
 use super::progress::ProgressSink;
 use super::recipe::Recipe;
@@ -83,8 +83,8 @@ impl Prepared<'_> {
 
     /// What the decoded samples are called that this and other variants begin with, and their bytes; `None` where there
     /// are none worth keeping. The source's [head](super::intermediate::head) gives the same answer.
-    pub fn samples(&self) -> Option<(String, u64)> {
-        render::samples(self.source, &self.header, self.recipe, &self.limits)
+    pub fn planes(&self) -> Option<(String, u64)> {
+        render::planes(self.source, &self.header, self.recipe, &self.limits)
     }
 
     /// Makes the variant; tells `progress` of its steps and asks it now and then.
@@ -93,11 +93,11 @@ impl Prepared<'_> {
     /// [`VariantFault::Render`], or `Stopped` once `progress` said no.
     pub fn make(
         &self,
-        intermediate: &mut Intermediate,
+        planes: &mut DecodedPlanes,
         progress: &dyn ProgressSink,
     ) -> Result<Vec<u8>, VariantFault> {
         let Self { source, header, recipe, limits } = self;
-        Ok(render::render(source, header, recipe, limits, intermediate, progress)?)
+        Ok(render::render(source, header, recipe, limits, planes, progress)?)
     }
 
     /// The placeholder of the image; takes what was prepared for [`super::placeholder::recipe`]. Tells and asks `progress` as
@@ -107,11 +107,11 @@ impl Prepared<'_> {
     /// As [`Prepared::make`].
     pub fn placeholder(
         &self,
-        intermediate: &mut Intermediate,
+        planes: &mut DecodedPlanes,
         progress: &dyn ProgressSink,
     ) -> Result<Placeholder, VariantFault> {
         let Self { source, header, recipe, limits } = self;
-        let picture = render::picture(source, header, recipe, limits, intermediate, progress)?;
+        let picture = render::picture(source, header, recipe, limits, planes, progress)?;
         Ok(Placeholder::of(picture).ok_or(RenderError::BadWindow)?)
     }
 }

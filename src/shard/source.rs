@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use sha1::{Digest, Sha1};
 
 use super::worker::{ResizeError, ResizeJob};
-use crate::image::intermediate;
+use crate::image::decoded_planes;
 use crate::object::ObjectId;
 use crate::store::StoreError;
 use crate::store::originals::Stamp;
@@ -54,7 +54,7 @@ impl SourceFile {
         let mut want = HEAD_BYTES;
         while self.is_verified && want <= HEAD_BYTES_MAX && self.read.len() < self.length {
             self.read_to(want)?;
-            self.head = intermediate::head(&self.read);
+            self.head = decoded_planes::head(&self.read);
             if self.head.is_some() {
                 return Ok(true);
             }

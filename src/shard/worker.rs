@@ -20,8 +20,8 @@ use super::memory::DecodeMemory;
 use super::message::Message;
 use super::source::SourceFile;
 use super::timings::{StageTimer, StageTimings};
+use crate::image::decoded_planes::{self, DecodedPlanes};
 use crate::image::header::Limits;
-use crate::image::intermediate::{self, Intermediate};
 use crate::image::placeholder;
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
@@ -302,7 +302,7 @@ impl ResizeWorker {
                 && let Some((named, Some(samples))) = self.kept(job, &prepared)
             {
                 self.timed(Stage::Read, started);
-                let given = Intermediate::Given(samples);
+                let given = DecodedPlanes::Reuse(samples);
                 let (bytes, _, timings) = self.made(job, &prepared, given)?;
                 return Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), Some((named, None))));
             }
@@ -312,18 +312,20 @@ impl ResizeWorker {
         let prepared =
             variant::prepare(source.bytes(), recipe, &self.limits).map_err(ResizeError::Variant)?;
         let is_variant = matches!(job.work, ResizeWork::Variant(_));
-        let room = variants::contents_max(self.cache_bytes_max, Cached::Samples);
+        let room = variants::contents_max(self.cache_bytes_max, Cached::Planes);
         let (named, intermediate) = match self.kept(job, &prepared) {
-            Some((named, Some(samples))) => (Some(named), Intermediate::Given(samples)),
+            Some((named, Some(samples))) => (Some(named), DecodedPlanes::Reuse(samples)),
             // A placeholder comes after a variant, at whose scale there are samples already, or will not be asked for
             // again.
-            Some((named, None)) if is_variant && named.length <= room => (Some(named), Intermediate::Wanted),
-            Some(_) | None => (None, Intermediate::Unwanted),
+            Some((named, None)) if is_variant && named.length <= room => {
+                (Some(named), DecodedPlanes::Collect)
+            }
+            Some(_) | None => (None, DecodedPlanes::Ignore),
         };
         let (bytes, intermediate, timings) = self.made(job, &prepared, intermediate)?;
         let samples = match (named, intermediate) {
-            (Some(named), Intermediate::Left(samples)) => Some((named, Some(samples))),
-            (Some(named), Intermediate::Given(_)) => Some((named, None)),
+            (Some(named), DecodedPlanes::Collected(samples)) => Some((named, Some(samples))),
+            (Some(named), DecodedPlanes::Reuse(_)) => Some((named, None)),
             _ => None,
         };
         Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), samples))
@@ -331,11 +333,11 @@ impl ResizeWorker {
 
     /// What the samples are called that the job begins with, and the samples if they are kept.
     fn kept(&self, job: &ResizeJob, prepared: &Prepared<'_>) -> Option<DecodedSamples> {
-        let (scales, length) = prepared.samples()?;
-        let key = intermediate::key(&job.id, &scales);
+        let (scales, length) = prepared.planes()?;
+        let key = decoded_planes::key(&job.id, &scales);
         // A cache that cannot be read is a miss.
-        let samples = proof::read(&self.paths.cached(&job.id, &key, Cached::Samples), length);
-        let named = CachedFile { id: job.id, key, cached: Cached::Samples, length, disk_bytes: 0 };
+        let samples = proof::read(&self.paths.cached(&job.id, &key, Cached::Planes), length);
+        let named = CachedFile { id: job.id, key, cached: Cached::Planes, length, disk_bytes: 0 };
         Some((named, samples.unwrap_or_default()))
     }
 
@@ -344,8 +346,8 @@ impl ResizeWorker {
         &self,
         job: &ResizeJob,
         prepared: &Prepared<'_>,
-        mut intermediate: Intermediate,
-    ) -> Result<(Bytes, Intermediate, StageTimings), ResizeError> {
+        mut intermediate: DecodedPlanes,
+    ) -> Result<(Bytes, DecodedPlanes, StageTimings), ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
         let lost = || self.wanted(job).err().unwrap_or(ResizeError::Deadline);
         let assistant = self.helper.as_ref().filter(|_| prepared.wants_process());
@@ -390,7 +392,7 @@ impl ResizeWorker {
         job: &ResizeJob,
         assistant: &HelperHandle,
         task: &HelperTask<'_>,
-        intermediate: &mut Intermediate,
+        intermediate: &mut DecodedPlanes,
     ) -> Result<HelperOutput, ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
         let (made, used) = assistant.helper.borrow_mut().work(task, intermediate, &keep_going);

@@ -18,15 +18,15 @@ pub type VariantKey = [u8; 16];
 pub enum Cached {
     /// A made variant, or an image's placeholder.
     Variant(Format),
-    /// Decoded samples, from which variants are made.
-    Samples,
+    /// Decoded planes, from which variants are made.
+    Planes,
 }
 
 impl Cached {
     const fn extension(self) -> &'static str {
         match self {
             Self::Variant(format) => format.extension(),
-            Self::Samples => "samples",
+            Self::Planes => "samples",
         }
     }
 }
@@ -159,7 +159,7 @@ pub fn parse_image_name(name: &str) -> Option<(ObjectId, Format)> {
 pub fn parse_cached_name(name: &str) -> Option<(ObjectId, VariantKey, Cached)> {
     let (stem, extension) = name.split_once('.')?;
     let (id, key) = stem.split_once('-')?;
-    let mut all = Format::ALL.into_iter().map(Cached::Variant).chain([Cached::Samples]);
+    let mut all = Format::ALL.into_iter().map(Cached::Variant).chain([Cached::Planes]);
     let cached = all.find(|cached| cached.extension() == extension)?;
     if key.len() != 32 || key.starts_with('+') {
         return None;
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_name_of_the_cache_reads_back() {
         let id = ObjectId::from_digest([0xab; 20]);
-        for cached in [Cached::Variant(Format::Jpeg), Cached::Variant(Format::Avif), Cached::Samples] {
+        for cached in [Cached::Variant(Format::Jpeg), Cached::Variant(Format::Avif), Cached::Planes] {
             let path = StorePaths::new(Path::new("/d")).cached(&id, &[1; 16], cached);
             let name = path.file_name().unwrap().to_str().unwrap();
             assert_eq!(parse_cached_name(name), Some((id, [1; 16], cached)));

@@ -10,10 +10,10 @@ use std::cell::Cell;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
 use reticulum::image::geometry::Size;
 use reticulum::image::header::Limits;
-use reticulum::image::intermediate::Intermediate;
 use reticulum::image::pixels::{Kind, Pixels};
 use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
 use reticulum::image::{draw, placeholder, variant};
@@ -51,7 +51,7 @@ fn work_charged(
 ) -> (Result<HelperOutput, HelperError>, Duration) {
     let prepared = variant::prepare(source, recipe, &LIMITS).expect("a variant that nothing forbids");
     let task = HelperTask { prepared: &prepared, is_placeholder: false, memory_bytes };
-    helper.work(&task, &mut Intermediate::Unwanted, keep_going)
+    helper.work(&task, &mut DecodedPlanes::Ignore, keep_going)
 }
 
 fn work(
@@ -106,16 +106,16 @@ fn a_helper_makes_the_same_bytes_as_the_caller_would() {
         for to in Format::ALL {
             let recipe = recipe("40w,flip", to);
             let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a variant");
-            let expected = prepared.make(&mut Intermediate::Unwanted, &|| true).expect("bytes");
+            let expected = prepared.make(&mut DecodedPlanes::Ignore, &|| true).expect("bytes");
             let made = work(&mut helper, &source, &recipe, &|| true).0.expect("bytes");
             assert!(made.bytes == expected, "{from:?} to {to:?}");
             assert!(made.timings.steps().count() >= 2, "{:?}", made.timings);
         }
         let recipe = placeholder::recipe();
         let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a placeholder");
-        let expected = prepared.placeholder(&mut Intermediate::Unwanted, &|| true).expect("a placeholder");
+        let expected = prepared.placeholder(&mut DecodedPlanes::Ignore, &|| true).expect("a placeholder");
         let task = HelperTask { prepared: &prepared, is_placeholder: true, memory_bytes: 1 << 26 };
-        let made = helper.work(&task, &mut Intermediate::Unwanted, &|| true).0.expect("a placeholder");
+        let made = helper.work(&task, &mut DecodedPlanes::Ignore, &|| true).0.expect("a placeholder");
         assert_eq!(made.bytes, expected.to_bytes());
     }
 }
@@ -126,13 +126,13 @@ fn samples_are_left_and_given_as_in_the_callers_process() {
     let (source, recipe) = (file(photo(400, 300), Format::Jpeg), recipe("50w", Format::Avif));
     let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a variant");
     let task = HelperTask { prepared: &prepared, is_placeholder: false, memory_bytes: 1 << 28 };
-    let mut samples = Intermediate::Wanted;
+    let mut samples = DecodedPlanes::Collect;
     let first = helper.work(&task, &mut samples, &|| true).0.expect("bytes");
-    let Intermediate::Left(left) = samples else { panic!("no samples were left") };
-    let mut given = Intermediate::Given(left);
+    let DecodedPlanes::Collected(left) = samples else { panic!("no samples were left") };
+    let mut given = DecodedPlanes::Reuse(left);
     let second = helper.work(&task, &mut given, &|| true).0.expect("bytes");
     assert!(first.bytes == second.bytes);
-    assert!(matches!(given, Intermediate::Given(_)));
+    assert!(matches!(given, DecodedPlanes::Reuse(_)));
 }
 
 #[test]

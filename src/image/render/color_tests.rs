@@ -20,7 +20,7 @@ fn linear(outer: u8, inner: u8) -> (Vec<u8>, Header) {
 
 fn made(spec: &str, (bytes, header): &(Vec<u8>, Header), size: Size) -> Pixels {
     let result =
-        render(bytes, header, &recipe(spec, Format::Png), &LIMITS, &mut Intermediate::Unwanted, &always)
+        render(bytes, header, &recipe(spec, Format::Png), &LIMITS, &mut DecodedPlanes::Ignore, &always)
             .unwrap();
     decoded(&result, Format::Png, size)
 }

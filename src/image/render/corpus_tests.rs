@@ -91,7 +91,7 @@ fn shown(entry: &Entry) -> Pixels {
 fn shown_as(entry: &Entry, orientation: Orientation) -> Pixels {
     let header = Header { orientation, ..entry.header };
     let result =
-        render(&entry.bytes, &header, &thumbnail(Format::Png), &LIMITS, &mut Intermediate::Unwanted, &always)
+        render(&entry.bytes, &header, &thumbnail(Format::Png), &LIMITS, &mut DecodedPlanes::Ignore, &always)
             .unwrap_or_else(|error| panic!("{}: {error}", entry.path));
     decoded(&result, Format::Png, thumbnail_size(&header))
 }
@@ -114,7 +114,7 @@ fn every_accepted_file_gives_a_thumbnail_of_the_right_size() {
             &entry.header,
             &thumbnail(Format::Jpeg),
             &LIMITS,
-            &mut Intermediate::Unwanted,
+            &mut DecodedPlanes::Ignore,
             &always,
         ) {
             Ok(result) => {
@@ -140,7 +140,7 @@ fn hostile_files_end_in_an_image_or_an_error() {
             &entry.header,
             &thumbnail(Format::Jpeg),
             &LIMITS,
-            &mut Intermediate::Unwanted,
+            &mut DecodedPlanes::Ignore,
             &keep_going,
         );
         if entry.expected == "reject:too-large" {
@@ -251,7 +251,7 @@ fn nothing_but_pixels_reaches_a_thumbnail() {
                 &entry.header,
                 &thumbnail(format),
                 &LIMITS,
-                &mut Intermediate::Unwanted,
+                &mut DecodedPlanes::Ignore,
                 &always,
             )
             .unwrap();

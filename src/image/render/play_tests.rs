@@ -56,7 +56,7 @@ fn made(source: &[u8], recipe: &Recipe) -> Result<Vec<u8>, RenderError> {
         &inspect::inspect(source, LIMITS).unwrap(),
         recipe,
         &LIMITS,
-        &mut Intermediate::Unwanted,
+        &mut DecodedPlanes::Ignore,
         &always,
     )
 }
@@ -162,14 +162,8 @@ fn a_caller_is_asked_before_every_frame() {
             asked.set(asked.get() + 1);
             asked.get() < 3 * count
         };
-        let result = render(
-            &source,
-            &header,
-            &recipe("24w", Format::Webp),
-            &LIMITS,
-            &mut Intermediate::Unwanted,
-            &ask,
-        );
+        let result =
+            render(&source, &header, &recipe("24w", Format::Webp), &LIMITS, &mut DecodedPlanes::Ignore, &ask);
         assert!(result == Err(RenderError::Cancelled) || asked.get() >= count, "{}", asked.get());
         assert!(asked.get() >= count);
         let never = render(
@@ -177,7 +171,7 @@ fn a_caller_is_asked_before_every_frame() {
             &header,
             &recipe("24w", Format::Webp),
             &LIMITS,
-            &mut Intermediate::Unwanted,
+            &mut DecodedPlanes::Ignore,
             &|| false,
         );
         assert_eq!(never, Err(RenderError::Cancelled));
@@ -192,7 +186,7 @@ fn a_damaged_later_frame_is_told_and_never_shown() {
     // The frame's width, of which its bitstream knows better.
     source[last + 14] ^= 1;
     let result =
-        render(&source, &header, &recipe("24w", Format::Webp), &LIMITS, &mut Intermediate::Unwanted, &always);
+        render(&source, &header, &recipe("24w", Format::Webp), &LIMITS, &mut DecodedPlanes::Ignore, &always);
     assert!(matches!(result, Err(RenderError::Undecodable(_))), "{:?}", result.map(|bytes| bytes.len()));
 }
 

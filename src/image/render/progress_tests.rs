@@ -25,15 +25,15 @@ impl ProgressSink for RecordedStages {
 
 const SIZE: Size = Size { width: 240, height: 180 };
 
-fn record_stages(source: &[u8], recipe: &Recipe, intermediate: &mut Intermediate) -> Vec<RenderStage> {
+fn record_stages(source: &[u8], recipe: &Recipe, planes: &mut DecodedPlanes) -> Vec<RenderStage> {
     let told = RecordedStages::default();
-    variant::prepare(source, recipe, &LIMITS).unwrap().make(intermediate, &told).unwrap();
+    variant::prepare(source, recipe, &LIMITS).unwrap().make(planes, &told).unwrap();
     told.0.into_inner()
 }
 
 /// What is told of a still without decoded samples at hand.
 fn record_still(source: &[u8], spec: &str, to: Format) -> Vec<RenderStage> {
-    record_stages(source, &recipe(spec, to), &mut Intermediate::Unwanted)
+    record_stages(source, &recipe(spec, to), &mut DecodedPlanes::Ignore)
 }
 
 #[test]
@@ -57,10 +57,10 @@ fn a_jpeg_is_decoded_resized_and_encoded_as_planes_or_as_pixels() {
 fn kept_samples_are_not_decoded() {
     let source = file(&photo(SIZE, Kind::Rgb), Format::Jpeg);
     let recipe = recipe("60w", Format::Jpeg);
-    let mut intermediate = Intermediate::Wanted;
-    assert_eq!(record_stages(&source, &recipe, &mut intermediate), [Decode, Resize, Encode]);
-    let Intermediate::Left(samples) = intermediate else { panic!("no samples were left") };
-    assert_eq!(record_stages(&source, &recipe, &mut Intermediate::Given(samples)), [Resize, Encode]);
+    let mut planes = DecodedPlanes::Collect;
+    assert_eq!(record_stages(&source, &recipe, &mut planes), [Decode, Resize, Encode]);
+    let DecodedPlanes::Collected(samples) = planes else { panic!("no samples were left") };
+    assert_eq!(record_stages(&source, &recipe, &mut DecodedPlanes::Reuse(samples)), [Resize, Encode]);
 }
 
 #[test]
@@ -107,6 +107,6 @@ fn a_picture_that_is_only_looked_at_is_not_encoded() {
     let told = RecordedStages::default();
     let recipe = crate::image::placeholder::recipe();
     let prepared = variant::prepare(&source, &recipe, &LIMITS).unwrap();
-    prepared.placeholder(&mut Intermediate::Unwanted, &told).unwrap();
+    prepared.placeholder(&mut DecodedPlanes::Ignore, &told).unwrap();
     assert_eq!(told.0.into_inner(), [Decode, Resize]);
 }

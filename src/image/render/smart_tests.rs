@@ -26,7 +26,7 @@ fn picture(size: Size, column: u32, row: u32) -> Pixels {
 /// How much of the red square is in the variant, in pixels of the source, per cent.
 fn kept(source: &[u8], header: &Header, spec: &str, format: Format, scale: f64) -> f64 {
     let recipe = recipe(spec, format);
-    let bytes = render(source, header, &recipe, &LIMITS, &mut Intermediate::Unwanted, &always).unwrap();
+    let bytes = render(source, header, &recipe, &LIMITS, &mut DecodedPlanes::Ignore, &always).unwrap();
     let read = crate::image::inspect::inspect(&bytes, LIMITS).unwrap();
     let shown = decode::decode(&bytes, &read, None, &LIMITS, &always).unwrap();
     let channels = shown.kind().channels();
@@ -121,7 +121,7 @@ fn a_plain_picture_is_cropped_in_the_middle_and_equal_calls_give_equal_bytes() {
     let source = file(&plain, Format::Png);
     let header = header(Format::Png, WIDE, Kind::Rgb);
     let made = |source: &[u8], spec: &str| {
-        render(source, &header, &recipe(spec, Format::Png), &LIMITS, &mut Intermediate::Unwanted, &always)
+        render(source, &header, &recipe(spec, Format::Png), &LIMITS, &mut DecodedPlanes::Ignore, &always)
             .unwrap()
     };
     assert_eq!(made(&source, "50s,g-smart"), made(&source, "50s"));

@@ -4,10 +4,10 @@ use super::layout::Layout;
 use super::{check, finished};
 use crate::image::color::ColorSpace;
 use crate::image::decode::Part;
+use crate::image::decoded_planes::DecodedPlanes;
 use crate::image::error::{Fault, RenderError, proceed};
 use crate::image::geometry::{self, Plan, Rect, Size};
 use crate::image::header::{Header, Limits};
-use crate::image::intermediate::Intermediate;
 use crate::image::jpeg::Plane;
 use crate::image::pixels::Pixels;
 use crate::image::progress::{ProgressSink, RenderStage};
@@ -53,7 +53,7 @@ impl<'a> Still<'a> {
     }
 
     /// The finished picture; planes if that is what is written and nothing has to be done to pixels.
-    pub(super) fn picture(mut self, intermediate: &mut Intermediate) -> Result<Picture, RenderError> {
+    pub(super) fn picture(mut self, cached: &mut DecodedPlanes) -> Result<Picture, RenderError> {
         let Some((scaled, plan)) = scaled(&self.layout, self.source, self.header, self.recipe, self.limits)?
         else {
             let (pixels, plan) = match self.shortcut()? {
@@ -62,7 +62,7 @@ impl<'a> Still<'a> {
             };
             return self.finished(pixels, &plan);
         };
-        let planes = self.decoded(&scaled, intermediate)?;
+        let planes = self.decoded(&scaled, cached)?;
         self.progress.enter_stage(RenderStage::Resize);
         let aim = self.placed(&scaled, &planes, self.layout.aim(&plan))?;
         let scaled = scaled.aimed(aim);
@@ -94,22 +94,18 @@ impl<'a> Still<'a> {
     }
 
     /// The samples that the job begins with: those that it was given, or the source's.
-    fn decoded(
-        &self,
-        scaled: &Scaled<'_>,
-        intermediate: &mut Intermediate,
-    ) -> Result<Vec<Plane>, RenderError> {
-        if let Intermediate::Given(samples) = intermediate {
+    fn decoded(&self, scaled: &Scaled<'_>, cached: &mut DecodedPlanes) -> Result<Vec<Plane>, RenderError> {
+        if let DecodedPlanes::Reuse(samples) = cached {
             // Of the source there may be no more than the headers: without the right samples there is no picture.
             return scaled.planes_of(std::mem::take(samples)).ok_or(RenderError::Undecodable(Fault::Corrupt));
         }
         self.progress.enter_stage(RenderStage::Decode);
         let planes = scaled.decode(self.limits, &self.keep_going())?;
-        if *intermediate == Intermediate::Wanted {
+        if *cached == DecodedPlanes::Collect {
             let rows = planes.iter().flat_map(|plane| (0..plane.size().height).map(|y| plane.row(y)));
-            let mut samples = Vec::with_capacity(scaled.samples() as usize);
+            let mut samples = Vec::with_capacity(scaled.planes_bytes() as usize);
             rows.for_each(|row| samples.extend_from_slice(row));
-            *intermediate = Intermediate::Left(samples);
+            *cached = DecodedPlanes::Collected(samples);
         }
         Ok(planes)
     }

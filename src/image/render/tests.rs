@@ -11,7 +11,7 @@ use crate::image::{decode, resize};
 use crate::object::Format;
 
 fn made(source: &[u8], header: &Header, recipe: &Recipe) -> Result<Vec<u8>, RenderError> {
-    render(source, header, recipe, &LIMITS, &mut Intermediate::Unwanted, &always)
+    render(source, header, recipe, &LIMITS, &mut DecodedPlanes::Ignore, &always)
 }
 
 const SMALL: Size = Size { width: 37, height: 23 };
@@ -163,7 +163,7 @@ fn errors_name_their_cause() {
     assert_eq!(tried(&right, &recipe("full,crop-37-0-1-1", Format::Png)), RenderError::Geometry(nothing));
     let limits = Limits { pixels_max: SMALL.area() - 1, ..LIMITS };
     let large =
-        render(&source, &right, &recipe("9w", Format::Png), &limits, &mut Intermediate::Unwanted, &always)
+        render(&source, &right, &recipe("9w", Format::Png), &limits, &mut DecodedPlanes::Ignore, &always)
             .unwrap_err();
     assert_eq!(large, RenderError::TooLarge { pixels_max: SMALL.area() - 1 });
 }
@@ -229,7 +229,7 @@ fn work_ends_at_the_first_no_wherever_it_comes() {
                 asked.get() <= last
             };
             let header = header(format, SMALL, Kind::Rgb);
-            render(&source, &header, &full(Format::Jpeg), &LIMITS, &mut Intermediate::Unwanted, &keep_going)
+            render(&source, &header, &full(Format::Jpeg), &LIMITS, &mut DecodedPlanes::Ignore, &keep_going)
         };
         assert!(until(u32::MAX).is_ok());
         let questions = asked.get();

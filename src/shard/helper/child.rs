@@ -15,8 +15,8 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_de
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::wire::{self, HelperRequest, Reply, Samples};
+use crate::image::decoded_planes::{self, DecodedPlanes};
 use crate::image::header::Limits;
-use crate::image::intermediate::{self, Intermediate};
 use crate::image::placeholder;
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::{OutputMax, Recipe};
@@ -60,16 +60,17 @@ fn serve() -> io::Result<()> {
         limit_memory(&request);
         let source = wire::body(&mut input, request.source_bytes, SOURCE_BYTES_MAX)?;
         let mut intermediate = match request.samples {
-            Samples::Unwanted => Intermediate::Unwanted,
-            Samples::Wanted => Intermediate::Wanted,
+            Samples::Unwanted => DecodedPlanes::Ignore,
+            Samples::Wanted => DecodedPlanes::Collect,
             Samples::Given(bytes) => {
-                Intermediate::Given(wire::body(&mut input, bytes, intermediate::BYTES_MAX)?)
+                DecodedPlanes::Reuse(wire::body(&mut input, bytes, decoded_planes::BYTES_MAX)?)
             }
         };
         let steps = Following::default();
         match make(&request, &source, &mut intermediate, &steps) {
             Ok(made) => {
-                let left = if let Intermediate::Left(samples) = intermediate { samples } else { Vec::new() };
+                let left =
+                    if let DecodedPlanes::Collected(samples) = intermediate { samples } else { Vec::new() };
                 let spent_ns = steps.0.into_inner().end(Instant::now()).nanoseconds();
                 let (bytes, samples_bytes) = (made.len() as u64, left.len() as u64);
                 wire::write(&mut output, &Reply::Made { bytes, samples_bytes, spent_ns }, &[&made, &left])?;
@@ -85,7 +86,7 @@ fn serve() -> io::Result<()> {
 fn make(
     request: &HelperRequest,
     source: &[u8],
-    intermediate: &mut Intermediate,
+    intermediate: &mut DecodedPlanes,
     steps: &Following,
 ) -> Result<Vec<u8>, String> {
     let HelperRequest { dimension_max, output_pixels_max, pixels_max, frames_max, .. } = *request;

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::wire::{self, HelperRequest, Reply, Samples};
-use crate::image::intermediate::{self, Intermediate};
+use crate::image::decoded_planes::{self, DecodedPlanes};
 use crate::image::progress::RenderStage;
 use crate::image::variant::Prepared;
 use crate::shard::timings::StageTimings;
@@ -85,7 +85,7 @@ impl Helper {
     pub fn work(
         &mut self,
         task: &HelperTask<'_>,
-        intermediate: &mut Intermediate,
+        intermediate: &mut DecodedPlanes,
         keep_going: &dyn Fn() -> bool,
     ) -> (Result<HelperOutput, HelperError>, Duration) {
         let mut running = match self.running.take().map_or_else(|| self.started(keep_going), Ok) {
@@ -149,15 +149,15 @@ impl Running {
     fn exchange(
         &mut self,
         task: &HelperTask<'_>,
-        intermediate: &Intermediate,
+        intermediate: &DecodedPlanes,
         keep_going: &dyn Fn() -> bool,
     ) -> io::Result<Reply> {
         let HelperTask { prepared, is_placeholder, memory_bytes } = *task;
         let (recipe, limits) = (prepared.recipe(), prepared.limits());
         let (samples, given) = match intermediate {
-            Intermediate::Given(samples) => (Samples::Given(samples.len() as u64), &samples[..]),
-            Intermediate::Wanted => (Samples::Wanted, &[][..]),
-            Intermediate::Unwanted | Intermediate::Left(_) => (Samples::Unwanted, &[][..]),
+            DecodedPlanes::Reuse(samples) => (Samples::Given(samples.len() as u64), &samples[..]),
+            DecodedPlanes::Collect => (Samples::Wanted, &[][..]),
+            DecodedPlanes::Ignore | DecodedPlanes::Collected(_) => (Samples::Unwanted, &[][..]),
         };
         let request = HelperRequest {
             is_placeholder,
@@ -187,19 +187,19 @@ impl Running {
         task: &HelperTask<'_>,
         [bytes, samples_bytes]: [u64; 2],
         spent_ns: [Option<u64>; 3],
-        intermediate: &mut Intermediate,
+        intermediate: &mut DecodedPlanes,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<HelperOutput, HelperError> {
         let mut input = InterruptiblePipe { pipe: &mut self.output, keep_going };
         let mut read = || {
             // The file is a part of what was charged.
             let bytes = wire::body(&mut input, bytes, task.memory_bytes)?;
-            Ok((bytes, wire::body(&mut input, samples_bytes, intermediate::BYTES_MAX)?))
+            Ok((bytes, wire::body(&mut input, samples_bytes, decoded_planes::BYTES_MAX)?))
         };
         let died = |error| unless_stopped(error, |error| HelperError::Died(error.to_string()));
         let (bytes, left) = read().map_err(died)?;
-        if *intermediate == Intermediate::Wanted && !left.is_empty() {
-            *intermediate = Intermediate::Left(left);
+        if *intermediate == DecodedPlanes::Collect && !left.is_empty() {
+            *intermediate = DecodedPlanes::Collected(left);
         }
         let times = RenderStage::ALL.into_iter().zip(spent_ns);
         let timings = times.filter_map(|(step, spent)| Some((step, Duration::from_nanos(spent?)))).collect();

@@ -3,7 +3,7 @@
 //! * [`table`]: what is there, in the order of its last use. [`cost`]: what a file costs. [`files`]: listing and
 //!   removing.
 //!
-//! One [`Variants`] per shard, with its share of the budget. Variants are what it is for. Decoded samples, of which
+//! One [`Variants`] per shard, with its share of the budget. Variants are what it is for. Decoded planes, of which
 //! they are made, are many times as large: they are kept beside them, in at most a quarter of the budget. The tables
 //! are filled by [`Variants::count_files`] in the background after the start; until it has seen a file, the file is
 //! found all the same by its name, and counted then. A file that somebody deleted is a miss.
@@ -12,7 +12,7 @@
 //! the tables, the variants of one image, and the free space that others need ([`Variants::free_room`]).
 //!
 //! A file is its contents and a [trailer](super::proof). A file that was cut, torn by a power cut or written over
-//! is a miss, and is made again: short ones and samples are proven by their checksum at every read; long variants by
+//! is a miss, and is made again: short ones and planes are proven by their checksum at every read; long variants by
 //! their trailer, which says the length, and are synced before they get their name.
 
 mod cost;
@@ -45,8 +45,8 @@ use crate::object::{Format, ObjectId};
 /// Files up to this length, trailer included, are read and proven whole.
 pub const PROVEN_BYTES: u64 = CHUNK_BYTES;
 
-/// One part in so many of the budget is the most that samples take.
-const SAMPLES_PART: u64 = 4;
+/// One part in so many of the budget is the most that planes take.
+const PLANES_PART: u64 = 4;
 
 /// Pause between two warnings of one kind.
 const WARN_PAUSE: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ pub const fn wants_sync(cached: Cached, length: u64) -> bool {
 const fn budget(bytes_max: u64, cached: Cached) -> u64 {
     match cached {
         Cached::Variant(_) => bytes_max,
-        Cached::Samples => bytes_max / SAMPLES_PART,
+        Cached::Planes => bytes_max / PLANES_PART,
     }
 }
 
@@ -95,7 +95,7 @@ pub struct Variants {
     is_mine: IsMine,
     evictions: Cell<u64>,
     variants: RefCell<LruTable>,
-    samples: RefCell<LruTable>,
+    planes: RefCell<LruTable>,
     directories: RefCell<Directories>,
     /// Directories of the first level whose files are in the tables.
     counted: Cell<u16>,
@@ -118,7 +118,7 @@ impl Variants {
             is_mine: Arc::new(is_mine),
             evictions: Cell::new(0),
             variants: table(Cached::Variant(Format::Jpeg)),
-            samples: table(Cached::Samples),
+            planes: table(Cached::Planes),
             directories: RefCell::new(Directories::new()),
             counted: Cell::new(0),
             is_looking: Cell::new(false),
@@ -128,12 +128,12 @@ impl Variants {
 
     /// What the files that are known and their directories cost on disk, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.variants.borrow().bytes() + self.samples.borrow().bytes() + self.directories.borrow().bytes()
+        self.variants.borrow().bytes() + self.planes.borrow().bytes() + self.directories.borrow().bytes()
     }
 
     /// Files that are known.
     pub fn files(&self) -> usize {
-        self.variants.borrow().len() + self.samples.borrow().len()
+        self.variants.borrow().len() + self.planes.borrow().len()
     }
 
     /// Files that this removed to keep one of its bounds, since the start.
@@ -208,7 +208,7 @@ impl Variants {
         }
     }
 
-    /// Removes files until so much room is free, samples first, since nobody asks for them, then what was not used for
+    /// Removes files until so much room is free, planes first, since nobody asks for them, then what was not used for
     /// the longest time. While the files of an earlier process are not all counted, those are looked for on disk. Says
     /// how much was removed: with less than what was asked for, the cache holds nothing more. The bytes of a file that
     /// is being sent come free when that has ended.
@@ -267,18 +267,18 @@ impl Variants {
 
     /// Forgets a file because a bound of the whole does not hold.
     fn pop_over_bounds(&self) -> Option<Costing> {
-        let (samples, variants) = (self.samples.borrow(), self.variants.borrow());
-        let too_many_samples =
-            samples.has_too_many() || samples.bytes() > budget(self.bytes_max, Cached::Samples);
+        let (planes, variants) = (self.planes.borrow(), self.variants.borrow());
+        let too_many_planes =
+            planes.has_too_many() || planes.bytes() > budget(self.bytes_max, Cached::Planes);
         let too_many_variants = variants.has_too_many();
-        drop((samples, variants));
+        drop((planes, variants));
         // The directory `cache` itself is counted here alone: an empty cache costs nothing.
         let is_over = || self.bytes() + DIRECTORY_BYTES > self.bytes_max;
-        if too_many_samples {
-            self.pop_oldest(&self.samples)
+        if too_many_planes {
+            self.pop_oldest(&self.planes)
         } else if too_many_variants || is_over() {
-            // Without variants there may be samples still, where directories cost as much as the budget has.
-            self.pop_oldest(&self.variants).or_else(|| self.pop_oldest(&self.samples))
+            // Without variants there may be planes still, where directories cost as much as the budget has.
+            self.pop_oldest(&self.variants).or_else(|| self.pop_oldest(&self.planes))
         } else {
             None
         }
@@ -288,7 +288,7 @@ impl Variants {
     fn pop_for(&self, missing: Room) -> Vec<(Costing, bool)> {
         let (mut victims, mut room) = (Vec::new(), Room::default());
         while victims.len() < STEP_FILES && missing - room != Room::default() {
-            let victim = self.pop_oldest(&self.samples).or_else(|| self.pop_oldest(&self.variants));
+            let victim = self.pop_oldest(&self.planes).or_else(|| self.pop_oldest(&self.variants));
             let Some(victim) = victim else { break };
             room += Room { bytes: victim.1, inodes: 1 };
             victims.push(victim);
@@ -353,7 +353,7 @@ impl Variants {
     const fn table(&self, cached: Cached) -> &RefCell<LruTable> {
         match cached {
             Cached::Variant(_) => &self.variants,
-            Cached::Samples => &self.samples,
+            Cached::Planes => &self.planes,
         }
     }
 

@@ -143,13 +143,13 @@ fn an_image_keeps_its_most_used_variants_only() {
 }
 
 #[test]
-fn samples_take_a_quarter_and_go_first() {
+fn planes_take_a_quarter_and_go_first() {
     let (_root, paths) = root();
     run(async {
         let variants = open(&paths, 4 << 20);
         for number in 0..8 {
             keep(&variants, &neighbour(number), 0, JPEG, &[1; 64]).await;
-            keep(&variants, &neighbour(number), 0, Cached::Samples, &[1; 300_000]).await;
+            keep(&variants, &neighbour(number), 0, Cached::Planes, &[1; 300_000]).await;
         }
         assert_eq!(variants.files(), 8 + 3);
         let freed = variants.free_room(Room { bytes: 600_000, inodes: 0 }).await;
@@ -255,7 +255,7 @@ fn a_short_variant_is_opened_where_memory_is_not_to_be_used() {
 #[test]
 fn a_file_over_what_is_kept_would_not_fit() {
     for bytes_max in [0, 10_000, 200_000, 1 << 20] {
-        for cached in [JPEG, Cached::Samples] {
+        for cached in [JPEG, Cached::Planes] {
             let length = contents_max(bytes_max, cached);
             let cost = cost::of_file(length + TRAILER_BYTES, 0) + 3 * DIRECTORY_BYTES;
             assert!(length == 0 || cost <= bytes_max, "{bytes_max} {cached:?}");

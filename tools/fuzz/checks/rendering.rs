@@ -1,9 +1,9 @@
 //! Variants: a file of the asked format that decodes, or an error.
 
 use reticulum::image::decode;
+use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
-use reticulum::image::intermediate::Intermediate;
 use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
 use reticulum::image::variant;
 use reticulum::object::{Format, Spec};
@@ -45,10 +45,10 @@ pub fn render(data: &[u8]) {
     let recipe = Recipe::resolve(&spec, format, &SETTINGS).expect("a recipe");
     let Ok(prepared) = variant::prepare(data, &recipe, &LIMITS) else { return };
     assert!(prepared.peak_bytes() > 0);
-    let mut samples = Intermediate::Wanted;
+    let mut samples = DecodedPlanes::Collect;
     let Ok(file) = prepared.make(&mut samples, &|| true) else { return };
-    if let Intermediate::Left(samples) = samples {
-        let again = prepared.make(&mut Intermediate::Given(samples), &|| true);
+    if let DecodedPlanes::Collected(samples) = samples {
+        let again = prepared.make(&mut DecodedPlanes::Reuse(samples), &|| true);
         assert!(again.as_ref() == Ok(&file), "{recipe}: kept samples give another file");
     }
     // With its sides within the bounds of what may be asked for, or its source's.

@@ -3,9 +3,9 @@
 use super::fixtures::*;
 use super::*;
 use crate::image::container::jpeg::{self, Segments};
+use crate::image::decoded_planes;
 use crate::image::header::Orientation;
 use crate::image::inspect::inspect;
-use crate::image::intermediate;
 use crate::image::pixels::Kind;
 use crate::image::variant::{self, VariantFault};
 
@@ -20,8 +20,8 @@ fn sources() -> Vec<Vec<u8>> {
     vec![plain, turned, gray]
 }
 
-fn made(source: &[u8], recipe: &Recipe, intermediate: &mut Intermediate) -> Result<Vec<u8>, VariantFault> {
-    variant::prepare(source, recipe, &LIMITS).unwrap().make(intermediate, &always)
+fn made(source: &[u8], recipe: &Recipe, planes: &mut DecodedPlanes) -> Result<Vec<u8>, VariantFault> {
+    variant::prepare(source, recipe, &LIMITS).unwrap().make(planes, &always)
 }
 
 #[test]
@@ -39,15 +39,15 @@ fn headers_and_kept_samples_give_the_bytes_of_a_first_request() {
     for source in sources() {
         for (spec, format) in specs {
             let recipe = recipe(spec, format);
-            let first = made(&source, &recipe, &mut Intermediate::Unwanted).unwrap();
-            let mut left = Intermediate::Wanted;
+            let first = made(&source, &recipe, &mut DecodedPlanes::Ignore).unwrap();
+            let mut left = DecodedPlanes::Collect;
             assert!(made(&source, &recipe, &mut left).unwrap() == first, "{spec}");
-            let Intermediate::Left(samples) = left else { panic!("{spec}: nothing was left") };
-            let head = intermediate::head(&source).unwrap();
-            let named = |source: &[u8]| variant::prepare(source, &recipe, &LIMITS).unwrap().samples();
+            let DecodedPlanes::Collected(samples) = left else { panic!("{spec}: nothing was left") };
+            let head = decoded_planes::head(&source).unwrap();
+            let named = |source: &[u8]| variant::prepare(source, &recipe, &LIMITS).unwrap().planes();
             assert_eq!(named(&source).unwrap().1, samples.len() as u64, "{spec}");
             assert_eq!(named(&source), named(&head), "{spec}");
-            let later = made(&head, &recipe, &mut Intermediate::Given(samples)).unwrap();
+            let later = made(&head, &recipe, &mut DecodedPlanes::Reuse(samples)).unwrap();
             assert!(later == first, "{spec}");
         }
     }
@@ -57,7 +57,7 @@ fn headers_and_kept_samples_give_the_bytes_of_a_first_request() {
 fn sizes_of_one_scale_share_their_samples_and_others_do_not() {
     let source = &sources()[0];
     let named = |spec, format| {
-        variant::prepare(source, &recipe(spec, format), &LIMITS).unwrap().samples().map(|(scales, _)| scales)
+        variant::prepare(source, &recipe(spec, format), &LIMITS).unwrap().planes().map(|(scales, _)| scales)
     };
     assert_eq!(named("20w", Format::Jpeg), named("48w", Format::Jpeg));
     assert_eq!(named("20w", Format::Jpeg), named("36h,q12,blur3", Format::Webp));
@@ -67,25 +67,25 @@ fn sizes_of_one_scale_share_their_samples_and_others_do_not() {
     assert_eq!(named("full", Format::Jpeg), None);
     assert_eq!(named("50w,trim", Format::Jpeg), None);
     let png = file(&photo(SIZE, Kind::Rgb), Format::Png);
-    assert_eq!(variant::prepare(&png, &recipe("50w", Format::Jpeg), &LIMITS).unwrap().samples(), None);
+    assert_eq!(variant::prepare(&png, &recipe("50w", Format::Jpeg), &LIMITS).unwrap().planes(), None);
 }
 
 #[test]
 fn samples_of_another_length_are_an_error_and_no_picture() {
     let source = &sources()[0];
-    let head = intermediate::head(source).unwrap();
-    let result = made(&head, &recipe("50w", Format::Jpeg), &mut Intermediate::Given(vec![0; 99]));
+    let head = decoded_planes::head(source).unwrap();
+    let result = made(&head, &recipe("50w", Format::Jpeg), &mut DecodedPlanes::Reuse(vec![0; 99]));
     assert!(matches!(result, Err(VariantFault::Render(RenderError::Undecodable(_)))), "{result:?}");
 }
 
 #[test]
 fn a_file_says_the_same_without_its_data_or_has_no_head() {
     for source in sources() {
-        let head = intermediate::head(&source).unwrap();
+        let head = decoded_planes::head(&source).unwrap();
         assert!(head.len() < source.len() / 4);
-        assert_eq!(intermediate::head(&source[..head.len() + 100]).unwrap(), head, "the start is enough");
-        assert_eq!(intermediate::head(&source[..head.len() - 20]), None, "the headers are not all there");
-        assert_eq!(intermediate::head(&[b"junk", &source[..]].concat()), None);
+        assert_eq!(decoded_planes::head(&source[..head.len() + 100]).unwrap(), head, "the start is enough");
+        assert_eq!(decoded_planes::head(&source[..head.len() - 20]), None, "the headers are not all there");
+        assert_eq!(decoded_planes::head(&[b"junk", &source[..]].concat()), None);
         assert_eq!(inspect(&head, LIMITS), inspect(&source, LIMITS));
     }
     // What stands behind the first scan is not in the head, and says nothing of the whole either.
@@ -99,9 +99,9 @@ fn a_file_says_the_same_without_its_data_or_has_no_head() {
     let second =
         Segments::of(&progressive).filter(|segment| segment.marker == jpeg::SOS).nth(1).unwrap().start;
     let late = [&progressive[..second], &sources()[1][2..38], &progressive[second..]].concat();
-    assert_eq!(inspect(&intermediate::head(&late).unwrap(), LIMITS), inspect(&late, LIMITS));
-    assert_eq!(intermediate::head(b"\x89PNG\r\n\x1a\n"), None);
-    assert_eq!(intermediate::head(b""), None);
+    assert_eq!(inspect(&decoded_planes::head(&late).unwrap(), LIMITS), inspect(&late, LIMITS));
+    assert_eq!(decoded_planes::head(b"\x89PNG\r\n\x1a\n"), None);
+    assert_eq!(decoded_planes::head(b""), None);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn planes_of_odd_sides_lie_right_however_they_are_turned() {
             let made = |format| {
                 let recipe = Recipe { quality: Some(100), ..recipe(&spec, format) };
                 let bytes =
-                    render(&source, &header, &recipe, &LIMITS, &mut Intermediate::Unwanted, &always).unwrap();
+                    render(&source, &header, &recipe, &LIMITS, &mut DecodedPlanes::Ignore, &always).unwrap();
                 decoded(&bytes, format, Size { width, height })
             };
             let likeness = psnr(&made(Format::Jpeg), &made(Format::Png));

@@ -1,8 +1,8 @@
-//! What the decode of one size leaves for the next: the decoded samples, as they are.
+//! The decoded planes that a job for one size leaves for the next size.
 //!
-//! A JPEG is decoded at a few scales only, so that most sizes of a photo begin with the same samples. They are kept without
-//! loss, and everything after the decode is the same with decoded samples and with kept ones: so are a variant's bytes.
-//! Where and how long they are kept is not decided here.
+//! A JPEG is decoded at a few scales only, so most sizes of a photo begin with the same samples. They are kept without
+//! loss. Everything after the decode is the same for fresh planes and for kept ones, and so are a variant's bytes.
+//! The caller decides where and how long they are kept.
 
 use sha1::{Digest, Sha1};
 
@@ -14,21 +14,21 @@ use crate::object::ObjectId;
 /// and to read that many takes a tenth of the time of the decode.
 pub const BYTES_MAX: u64 = 5 << 20;
 
-/// What a job does about its decoded samples.
+/// What a job does about its decoded planes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub enum Intermediate {
+pub enum DecodedPlanes {
     /// Nothing.
     #[default]
-    Unwanted,
-    /// It shall leave them.
-    Wanted,
-    /// It is given those that an earlier job left, and need not decode.
-    Given(Vec<u8>),
-    /// It has left these.
-    Left(Vec<u8>),
+    Ignore,
+    /// It hands them out.
+    Collect,
+    /// It uses those of an earlier job and does not decode.
+    Reuse(Vec<u8>),
+    /// It has handed these out.
+    Collected(Vec<u8>),
 }
 
-/// Names samples of an image among its variants: those with this text, which is [`super::variant::Prepared::samples`]'s.
+/// The cache key of an image's planes at these scales, which [`super::variant::Prepared::planes`] names.
 pub fn key(id: &ObjectId, scales: &str) -> [u8; 16] {
     let text = format!("v{ENCODER_VERSION},samples,{scales}");
     let digest: [u8; 20] = Sha1::new().chain_update(id.digest()).chain_update(text).finalize().into();
