@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use reticulum::image::decode::{self, Part};
+use reticulum::image::decode::{self, SourcePart};
 use reticulum::image::decoded_planes::{self, DecodedPlanes};
 use reticulum::image::draw;
 use reticulum::image::encode;
@@ -110,7 +110,7 @@ fn png_by_rows(criterion: &mut Criterion) {
     criterion.bench_function("PNG decode by rows, 4 MP to 300w", |bencher| {
         let header = inspect::inspect(&SOURCE, LIMITS).expect("a PNG of ours");
         let cut = Rect { x: 0, y: 0, width: SIZE.width, height: SIZE.height };
-        let part = Part { cut, window: Rect::whole(SIZE), to: THUMBNAIL_SIZE };
+        let part = SourcePart { cut, window: Rect::whole(SIZE), to: THUMBNAIL_SIZE };
         bencher.iter(|| {
             let shown = decode::decode_part(&SOURCE, &header, None, &part, &LIMITS, &|| true);
             shown.expect("a sound PNG").expect("the way by rows")

@@ -9,7 +9,7 @@
 //! * [`progress`]: the stages that a job reports.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
 //! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
-//! * `scaled`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
+//! * `shrink_on_load`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
 //! * [`decoded_planes`]: what the decode of one size leaves for the next.
 //! * [`placeholder`]: the average colour and a ThumbHash.
 //! * [`draw`]: sample pictures that the program draws itself.
@@ -37,7 +37,7 @@ pub mod progress;
 pub mod recipe;
 pub mod render;
 pub mod resize;
-mod scaled;
+mod shrink_on_load;
 pub mod smart;
 pub mod trim;
 pub mod variant;

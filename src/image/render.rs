@@ -89,8 +89,8 @@ pub fn planes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) 
         return None;
     }
     let layout = layout::Layout::new(header, recipe).ok()?;
-    let (scaled, _) = still::scaled(&layout, source, header, recipe, limits).ok()??;
-    scaled.is_worth_keeping().then(|| (format!("{:?}", scaled.scales()), scaled.planes_bytes()))
+    let (shrunk, _) = still::shrunk(&layout, source, header, recipe, limits).ok()??;
+    shrunk.is_worth_keeping().then(|| (format!("{:?}", shrunk.scales()), shrunk.planes_bytes()))
 }
 
 /// The steps after sizing, up to the encoder.

@@ -95,7 +95,7 @@ fn a_real_profile_damaged_anywhere_does_no_harm() {
             damaged[at] = damaged[at].wrapping_add((seed * 31 + step) as u8 | 1);
         }
         if let Some(Meaning::Converted(conversion)) = icc::meaning(&damaged)
-            && let Conversion::Ink(executor) = &*conversion
+            && let Conversion::Cmyk(executor) = &*conversion
         {
             executor.transform(&[70; 8], &mut [0; 6]).unwrap();
         }

@@ -19,7 +19,7 @@ use super::{Colors, Conversion, Meaning};
 
 /// Longest profile that is looked at, inflated. Those of printing presses have up to about three megabytes.
 pub(super) const PROFILE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Longest sum of the tags in use; a press's table from ink to colour has about half a megabyte.
+/// Longest sum of the tags in use; a press's table from CMYK to colour has about half a megabyte.
 pub(super) const USED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 const HEADER_BYTES: usize = 128;
@@ -53,7 +53,7 @@ fn gray_curve(profile: &ColorProfile) -> Option<Box<[u8; 256]>> {
     Some(curve)
 }
 
-/// From RGB or ink to RGB.
+/// From RGB or CMYK to RGB.
 pub(super) fn transform(profile: &ColorProfile) -> Option<Arc<Transform8BitExecutor>> {
     let layout = if profile.color_space == DataColorSpace::Cmyk { Layout::Rgba } else { Layout::Rgb };
     profile.create_transform_8bit(layout, &ColorProfile::new_srgb(), Layout::Rgb, options()).ok()
@@ -71,7 +71,7 @@ fn options() -> TransformOptions {
 enum Channels {
     Gray,
     Rgb,
-    Ink,
+    Cmyk,
 }
 
 impl Channels {
@@ -80,7 +80,7 @@ impl Channels {
         match self {
             Self::Gray => (&[b"kTRC"], &[]),
             Self::Rgb => (&[b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"chad"], TABLES),
-            Self::Ink => (&[], TABLES),
+            Self::Cmyk => (&[], TABLES),
         }
     }
 }
@@ -107,7 +107,7 @@ impl Profile {
         let channels = match &word(16) {
             b"GRAY" => Channels::Gray,
             b"RGB " => Channels::Rgb,
-            b"CMYK" => Channels::Ink,
+            b"CMYK" => Channels::Cmyk,
             _ => return None,
         };
         let (count, table) = rest.split_first_chunk::<4>()?;
@@ -142,7 +142,7 @@ impl Profile {
         match self.channels {
             Channels::Gray => gray_curve(&profile).map(Conversion::of_curve),
             Channels::Rgb => Conversion::of_colors(Colors::Profile(transform(&profile)?)),
-            Channels::Ink => Some(Meaning::Converted(Arc::new(Conversion::Ink(transform(&profile)?)))),
+            Channels::Cmyk => Some(Meaning::Converted(Arc::new(Conversion::Cmyk(transform(&profile)?)))),
         }
     }
 }

@@ -6,15 +6,15 @@
 //! stays gray.
 //!
 //! Conversions are relative colorimetric without black point compensation. Colours outside sRGB are clipped. Brightness
-//! above the display's white exists only with the PQ curve, see [`pq`]. Decodes nothing and scales nothing: ink, which no
-//! [`Pixels`] can hold, is the one thing that a decoder must convert at once ([`ink`]).
+//! above the display's white exists only with the PQ curve, see [`pq`]. Decodes nothing and scales nothing: CMYK, which no
+//! [`Pixels`] can hold, is the one thing that a decoder must convert at once ([`cmyk`]).
 //!
 //! Profiles are hostile bytes: see [`icc`] for what is let through to the library that reads them.
 
 mod cache;
+pub(super) mod cmyk;
 mod code_points;
 mod icc;
-pub(super) mod ink;
 mod pq;
 mod primaries;
 mod tag;
@@ -43,12 +43,12 @@ impl ColorSpace {
     /// nothing, and what the file says beside it is taken.
     pub fn of(source: &[u8], header: &Header) -> Self {
         if header.color.kind == ColorKind::Cmyk {
-            // The decoder has converted it: RGB without ink's profile is all that is left.
+            // The decoder has converted it: RGB without the CMYK profile is all that is left.
             return Self { conversion: None };
         }
         let tags = tag::find(source, header.format);
         let understood = tags.iter().find_map(|tag| match cache::meaning(tag) {
-            Some(Meaning::Converted(conversion)) if matches!(*conversion, Conversion::Ink(_)) => None,
+            Some(Meaning::Converted(conversion)) if matches!(*conversion, Conversion::Cmyk(_)) => None,
             meaning => meaning,
         });
         match understood {
@@ -93,8 +93,8 @@ enum Conversion {
     Curve(Box<[u8; 256]>),
     /// Three channels together, and what they make of equal ones.
     Colors { colors: Colors, gray: Box<[u8; 256]> },
-    /// Four channels of ink, 255 for most, become RGB.
-    Ink(Arc<Transform8BitExecutor>),
+    /// Four channels of CMYK, 255 for full ink, become RGB.
+    Cmyk(Arc<Transform8BitExecutor>),
 }
 
 enum Colors {
@@ -150,8 +150,8 @@ impl Conversion {
                     pairs.for_each(|(pixel, color)| pixel[..3].copy_from_slice(color));
                 }
             }
-            // Ink's profile never becomes that of other pixels.
-            (Self::Ink(_), _) => {}
+            // A CMYK profile never becomes that of other pixels.
+            (Self::Cmyk(_), _) => {}
         }
     }
 }
@@ -210,7 +210,7 @@ impl std::fmt::Debug for Conversion {
         f.write_str(match self {
             Self::Curve(_) => "Curve",
             Self::Colors { .. } => "Colors",
-            Self::Ink(_) => "Ink",
+            Self::Cmyk(_) => "Cmyk",
         })
     }
 }

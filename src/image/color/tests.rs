@@ -235,14 +235,14 @@ fn alpha_is_left_alone() {
 
 #[test]
 fn a_profile_for_other_channels_counts_for_nothing() {
-    let ink = png_with(&[(*b"iCCP", &iccp(&encoded(&ink_profile()))), (*b"gAMA", &gama(100_000))]);
-    assert_alike("gamma", &shown(&ink, Format::Png, &patches()), |color| color);
-    // Nor does a profile of colours touch ink, which its decoder has converted.
+    let cmyk = png_with(&[(*b"iCCP", &iccp(&encoded(&ink_profile()))), (*b"gAMA", &gama(100_000))]);
+    assert_alike("gamma", &shown(&cmyk, Format::Png, &patches()), |color| color);
+    // Nor does a profile of colours touch CMYK, which its decoder has converted.
     let p3 = jpeg_with(&[(1, 1, &encoded(&ColorProfile::new_display_p3()))]);
     assert!(space(&p3, Format::Jpeg, ColorKind::Cmyk).is_srgb());
 }
 
-/// Ink of which only black matters: with it all is black, without it white.
+/// CMYK of which only black matters: with it all is black, without it white.
 fn ink_profile() -> ColorProfile {
     // Lab of 16 bits, as version 2 of the format counts it.
     let node =
@@ -284,13 +284,13 @@ fn ink_goes_through_its_profile() {
     let file = jpeg_with(&[(1, 1, &encoded(&ink_profile()))]);
     // Cyan is white to this profile.
     for (stored, pixel, expected) in [
-        (ink::Stored::Plain, [255, 0, 0, 0], 255),
-        (ink::Stored::Plain, [255, 0, 0, 255], 0),
-        (ink::Stored::Inverted, [0, 255, 255, 255], 255),
-        (ink::Stored::Inverted, [0, 255, 255, 0], 0),
+        (cmyk::CmykEncoding::Plain, [255, 0, 0, 0], 255),
+        (cmyk::CmykEncoding::Plain, [255, 0, 0, 255], 0),
+        (cmyk::CmykEncoding::Inverted, [0, 255, 255, 255], 255),
+        (cmyk::CmykEncoding::Inverted, [0, 255, 255, 0], 0),
     ] {
         let mut data = pixel.repeat(3000);
-        ink::to_srgb(&file, stored, &mut data);
+        cmyk::to_srgb(&file, stored, &mut data);
         assert_eq!(data.len(), 9000);
         assert!(data.iter().all(|value| value.abs_diff(expected) <= 2), "{pixel:?}: {:?}", &data[..3]);
     }
@@ -359,7 +359,7 @@ fn thousands_of_damaged_profiles_do_no_harm() {
                 Pixels::new(Size { width: 3, height: 1 }, kind, vec![200; 3 * kind.channels()]).unwrap();
             conversion.apply(&mut pixels);
         }
-        if let Conversion::Ink(executor) = &*conversion {
+        if let Conversion::Cmyk(executor) = &*conversion {
             executor.transform(&[9; 8], &mut [0; 6]).unwrap();
         }
     }

@@ -23,10 +23,10 @@ pub(super) fn decode(
     frame: u32,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let mut player = Player::new(source, size)?;
+    let mut decoder = GifDecoder::new(source, size)?;
     for number in 0..=frame {
         proceed(keep_going)?;
-        let found = player.next()?.is_some();
+        let found = decoder.next()?.is_some();
         if !found && number == 0 {
             return Err(CORRUPT);
         }
@@ -34,16 +34,16 @@ pub(super) fn decode(
             return Err(RenderError::FrameMissing { frames: number });
         }
     }
-    player.canvas.into_pixels()
+    decoder.canvas.into_pixels()
 }
 
 /// The frames of a file, one after another.
-pub(super) struct Player<'a> {
+pub(super) struct GifDecoder<'a> {
     decoder: Decoder<&'a [u8]>,
     canvas: Canvas,
 }
 
-impl<'a> Player<'a> {
+impl<'a> GifDecoder<'a> {
     pub(super) fn new(source: &'a [u8], size: Size) -> Result<Self, RenderError> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::Indexed);
@@ -63,14 +63,14 @@ impl<'a> Player<'a> {
     }
 
     /// A file counts repetitions, 0 for without end; one that says nothing is shown once.
-    pub(super) fn plays(&self) -> u32 {
+    pub(super) fn loop_count(&self) -> u32 {
         match self.decoder.repeat() {
             Repeat::Infinite => 0,
             Repeat::Finite(repetitions) => u32::from(repetitions) + 1,
         }
     }
 
-    pub(super) fn shown(&self) -> Result<Pixels, RenderError> {
+    pub(super) fn current_frame(&self) -> Result<Pixels, RenderError> {
         self.canvas.pixels()
     }
 }

@@ -1,4 +1,4 @@
-//! JPEG: gray stays gray, everything else becomes RGB, and ink at once that of sRGB.
+//! JPEG: gray stays gray, everything else becomes RGB, and CMYK becomes sRGB at once.
 //!
 //! The library guesses the colours of a file from its Adobe segment in fewer ways than files use, so the segments
 //! before the first scan are read here once ([`Colors`]) and the decoder is told what to do. Lenient where
@@ -14,14 +14,14 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
-use crate::image::color::ink::{self, Stored};
+use crate::image::color::cmyk::{self, CmykEncoding};
 use crate::image::container::jpeg::{SOS, Segments, from_start_of_image};
 use crate::image::error::RenderError;
 use crate::image::geometry::Size;
 use crate::image::header::Limits;
 use crate::image::jpeg::Jpeg;
 use crate::image::pixels::{Kind, Pixels};
-use crate::image::scaled::Scaled;
+use crate::image::shrink_on_load::ShrinkOnLoad;
 
 /// Scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library
 /// cannot be interrupted between them.
@@ -39,7 +39,7 @@ pub(super) fn decode(
     if colors.scans_apart
         && let Some(jpeg) = Jpeg::read(source).filter(|jpeg| jpeg.size() == size)
     {
-        let whole = Scaled::whole(jpeg);
+        let whole = ShrinkOnLoad::whole(jpeg);
         return whole.pixels(whole.decode(limits, keep_going)?, keep_going);
     }
     let source = colors.made_plain(source);
@@ -59,7 +59,7 @@ pub(super) fn decode(
         // Equal colours on both sides are copied: this is how components that hold RGB come out as they are.
         (3, Some(ColorSpace::YCbCr)) if colors.holds_rgb() => ColorSpace::YCbCr,
         (3, Some(ColorSpace::YCbCr | ColorSpace::RGB)) => ColorSpace::RGB,
-        // Ink too is copied as it is stored.
+        // CMYK too is copied as it is stored.
         (4, Some(stored @ (ColorSpace::CMYK | ColorSpace::YCCK))) => stored,
         _ => return Err(UNSUPPORTED),
     };
@@ -67,9 +67,11 @@ pub(super) fn decode(
     let mut data = vec![0; size.area() as usize * output.num_components()];
     decoder.decode_into(&mut data).map_err(|error| cause(&error))?;
     match output {
-        ColorSpace::YCCK => ink::to_srgb(&source, Stored::InvertedYcc, &mut data),
-        ColorSpace::CMYK if colors.adobe.is_some() => ink::to_srgb(&source, Stored::Inverted, &mut data),
-        ColorSpace::CMYK => ink::to_srgb(&source, Stored::Plain, &mut data),
+        ColorSpace::YCCK => cmyk::to_srgb(&source, CmykEncoding::InvertedYcc, &mut data),
+        ColorSpace::CMYK if colors.adobe.is_some() => {
+            cmyk::to_srgb(&source, CmykEncoding::Inverted, &mut data)
+        }
+        ColorSpace::CMYK => cmyk::to_srgb(&source, CmykEncoding::Plain, &mut data),
         _ => {}
     }
     let kind = if output == ColorSpace::Luma { Kind::Gray } else { Kind::Rgb };

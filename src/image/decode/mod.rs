@@ -1,14 +1,14 @@
 //! Bytes of a stored image → [`Pixels`], one frame, 8 bits a channel, gray kept gray.
 //!
 //! Each decoder is told the size beforehand and refuses a file that turns out to have another one before it
-//! reserves memory for it. Does not scale, orient or manage colours (but for ink, which no pixels can hold). Invariants: no panic and no unbounded
+//! reserves memory for it. Does not scale, orient or manage colours (except CMYK, which no pixels can hold). Invariants: no panic and no unbounded
 //! memory or time on any input (long decodes ask `keep_going`); same bytes, same pixels.
 
+mod animation;
 mod avif;
 mod canvas;
 mod gif;
 mod jpeg;
-mod player;
 mod png;
 mod webp;
 
@@ -19,7 +19,7 @@ use super::pixels::{Kind, Pixels};
 use super::progress::ProgressSink;
 use super::resize;
 use crate::object::Format;
-pub use player::Player;
+pub use animation::AnimationDecoder;
 
 /// Decodes one frame: `frame` counts from 0, `None` is the first displayed one (an APNG's default image).
 ///
@@ -58,7 +58,7 @@ pub fn decode_part(
     source: &[u8],
     header: &Header,
     frame: Option<u32>,
-    part: &Part,
+    part: &SourcePart,
     limits: &Limits,
     progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
@@ -76,20 +76,20 @@ pub fn decode_part(
 
 /// Bytes alive at the peak of [`decode_part`], its result included, where that is known to be less than what decoding,
 /// cutting and scaling take; `None` where it is not.
-pub fn part_peak_bytes(source: &[u8], header: &Header, frame: Option<u32>, part: &Part) -> Option<u64> {
+pub fn part_peak_bytes(source: &[u8], header: &Header, frame: Option<u32>, part: &SourcePart) -> Option<u64> {
     let is_plain = header.format == Format::Png && header.frames == 1 && frame.unwrap_or(0) == 0;
     is_plain.then(|| png::part_peak_bytes(source, header, part)).flatten()
 }
 
 /// Whether a WebP's part is made of its planes, which takes a third of the time of its pixels.
-pub fn is_of_planes(source: &[u8], header: &Header, frame: Option<u32>, part: &Part) -> bool {
+pub fn is_of_planes(source: &[u8], header: &Header, frame: Option<u32>, part: &SourcePart) -> bool {
     let is_first = header.format == Format::Webp && frame.unwrap_or(0) == 0;
     is_first && webp::gives_part(source, header.stored(), part)
 }
 
 /// What is wanted of a stored picture.
 #[derive(Clone, Copy, Debug)]
-pub struct Part {
+pub struct SourcePart {
     /// Inside the picture; nothing beyond it may show.
     pub cut: Rect<u32>,
     /// Inside the cut, counted from its corner.
@@ -98,7 +98,7 @@ pub struct Part {
     pub to: Size,
 }
 
-impl Part {
+impl SourcePart {
     /// What of the stored picture the filter sees: the window and its reach, within the cut.
     fn needed(&self) -> Rect<u32> {
         let Self { cut, window, to } = *self;

@@ -12,7 +12,7 @@ use png::{
 };
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
-use super::{CORRUPT, Part, SIZE_DIFFERS, UNSUPPORTED};
+use super::{CORRUPT, SIZE_DIFFERS, SourcePart, UNSUPPORTED};
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::{Rect, Size};
 use crate::image::header::Header;
@@ -40,7 +40,7 @@ pub(super) fn decode(
 pub(super) fn decode_part(
     source: &[u8],
     size: Size,
-    part: &Part,
+    part: &SourcePart,
     progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
     if !is_shrinking(part) {
@@ -88,7 +88,7 @@ pub(super) fn decode_part(
 }
 
 /// Bytes alive at the peak of [`decode_part`]; `None` where that gives none.
-pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &Part) -> Option<u64> {
+pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &SourcePart) -> Option<u64> {
     // The last byte of IHDR, which stands first and has this length.
     let is_interlaced = source.get(28) != Some(&0);
     if !is_shrinking(part) || is_interlaced {
@@ -102,12 +102,12 @@ pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &Part) -> Op
 }
 
 /// Whether there are fewer rows in the result; and fewer pixels, so that what is converted after is less.
-fn is_shrinking(part: &Part) -> bool {
+fn is_shrinking(part: &SourcePart) -> bool {
     part.window.height > f64::from(part.to.height) && part.to.area() <= part.cut.size().area()
 }
 
 /// The columns that the filter sees, and the window as these have it.
-fn columns(part: &Part) -> (Rect<u32>, Rect<f64>) {
+fn columns(part: &SourcePart) -> (Rect<u32>, Rect<f64>) {
     let needed = part.needed();
     let columns = Rect { y: part.cut.y, height: part.cut.height, ..needed };
     (columns, Rect { x: part.window.x - f64::from(needed.x - part.cut.x), ..part.window })

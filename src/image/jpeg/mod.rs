@@ -220,7 +220,7 @@ impl<'a> Jpeg<'a> {
 
     /// Planes that were decoded before at these scales, of their [`Plane::row`]s one after another; `None` if there are
     /// not [as many samples](Jpeg::samples).
-    pub fn planes_of(&self, scales: [Scale; COMPONENTS_MAX], mut samples: Vec<u8>) -> Option<Vec<Plane>> {
+    pub fn split_planes(&self, scales: [Scale; COMPONENTS_MAX], mut samples: Vec<u8>) -> Option<Vec<Plane>> {
         if samples.len() as u64 != self.samples(scales) {
             return None;
         }

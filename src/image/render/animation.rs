@@ -6,7 +6,7 @@
 use super::layout::Layout;
 use super::{check, finished};
 use crate::image::color::ColorSpace;
-use crate::image::decode::Player;
+use crate::image::decode::AnimationDecoder;
 use crate::image::error::{Fault, RenderError, proceed};
 use crate::image::geometry::{self, Rect, Size};
 use crate::image::header::{Header, Limits};
@@ -30,13 +30,13 @@ pub(super) fn render(
     check(header, recipe, limits)?;
     let keep_going = || progress.keep_going();
     let layout = Layout::new(header, recipe)?;
-    let mut player = Player::new(source, header, limits)?;
+    let mut decoder = AnimationDecoder::new(source, header, limits)?;
     let mut view = None;
     let mut animation = None;
     let space = ColorSpace::of(source, header);
     progress.enter_stage(RenderStage::Decode);
-    while let Some(delay_ms) = player.next(&keep_going)? {
-        let shown = player.shown()?;
+    while let Some(delay_ms) = decoder.next(&keep_going)? {
+        let shown = decoder.current_frame()?;
         progress.enter_stage(RenderStage::Resize);
         let (pixels, canvas) = frame(shown, space.clone(), &layout, &mut view, recipe, limits, &keep_going)?;
         let pixels = finished(pixels, layout.transform, canvas, recipe, &keep_going)?;
@@ -44,7 +44,9 @@ pub(super) fn render(
         progress.enter_stage(RenderStage::Encode);
         let animation = match &mut animation {
             Some(animation) => animation,
-            none => none.insert(encode::animation(recipe.format, canvas, player.plays(), recipe.quality)?),
+            none => {
+                none.insert(encode::animation(recipe.format, canvas, decoder.loop_count(), recipe.quality)?)
+            }
         };
         animation.push(pixels, delay_ms, &keep_going)?;
         progress.enter_stage(RenderStage::Decode);

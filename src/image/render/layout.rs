@@ -5,7 +5,7 @@ use crate::image::geometry::{self, Plan, Rect, Size, Transform};
 use crate::image::header::Header;
 use crate::image::pixels::Pixels;
 use crate::image::recipe::Recipe;
-use crate::image::scaled::Aim;
+use crate::image::shrink_on_load::Aim;
 use crate::image::smart;
 
 /// How the stored picture and the turned one lie to each other, and what is kept of the latter.

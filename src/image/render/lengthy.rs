@@ -58,19 +58,19 @@ fn decode_ns(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits, s
         return whole.max(frame_ns(header));
     }
     let layout = Layout::new(header, recipe);
-    let scaled =
-        layout.as_ref().ok().and_then(|layout| still::scaled(layout, source, header, recipe, limits).ok()?);
-    if let Some((scaled, _)) = scaled {
-        return scaled.largest_plane().saturating_mul(cost::PLANE_STEP).max(times(sizes.scaled, cost::STEP));
+    let shrunk =
+        layout.as_ref().ok().and_then(|layout| still::shrunk(layout, source, header, recipe, limits).ok()?);
+    if let Some((shrunk, _)) = shrunk {
+        return shrunk.largest_plane().saturating_mul(cost::PLANE_STEP).max(times(sizes.resized, cost::STEP));
     }
     let part = layout.ok().and_then(|layout| still::part(&layout, recipe, limits).ok()?);
     let Some((part, _)) = part else { return whole.max(frame_ns(header)) };
-    let scaled = times(sizes.scaled, cost::STEP);
+    let resized = times(sizes.resized, cost::STEP);
     if decode::part_peak_bytes(source, header, recipe.frame, &part).is_some() {
         // In strips, row by row.
-        scaled
+        resized
     } else if decode::is_of_planes(source, header, recipe.frame, &part) {
-        scaled.max(times(header.stored(), cost::WEBP_PLANES))
+        resized.max(times(header.stored(), cost::WEBP_PLANES))
     } else {
         whole.max(frame_ns(header))
     }

@@ -14,15 +14,15 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
     let kind = decode::kind(header);
     let Some(sizes) = Sizes::new(header, recipe, limits) else { return decode::peak_bytes(header) };
     let finished = Finished::new(kind, recipe);
-    let scaled = buffer(sizes.scaled, kind);
+    let resized = buffer(sizes.resized, kind);
     let canvas = buffer(sizes.canvas, finished.padded);
     let layout = Layout::new(header, recipe);
     let short = layout.and_then(|layout| still::shortcut_peak_bytes(&layout, source, header, recipe, limits));
     [
         short.ok().flatten().unwrap_or_else(|| sizes.resized_peak_bytes(header, kind)),
         // A swap of the sides, and padding, read one buffer and write another.
-        scaled.saturating_mul(2),
-        scaled.saturating_add(canvas),
+        resized.saturating_mul(2),
+        resized.saturating_add(canvas),
         // Sharpening keeps a blurred copy; flattening gray on a colour writes a longer buffer.
         canvas.saturating_mul(2).saturating_add(effect::WORK_BYTES_MAX),
         canvas.saturating_add(buffer(sizes.canvas, finished.flat)),
@@ -54,7 +54,7 @@ pub(super) struct Sizes {
     /// In the cut; `None` if only the pixels will tell.
     window: Option<Rect<f64>>,
     /// What the window is resized to, before it is turned.
-    pub(super) scaled: Size,
+    pub(super) resized: Size,
     pub(super) canvas: Size,
 }
 
@@ -63,7 +63,7 @@ impl Sizes {
     pub(super) fn new(header: &Header, recipe: &Recipe, limits: &Limits) -> Option<Self> {
         let layout = Layout::new(header, recipe).ok()?;
         let cut = layout.cut.size();
-        let (window, scaled, canvas) = if recipe.trim {
+        let (window, resized, canvas) = if recipe.trim {
             let most = geometry::sides_max(cut, recipe);
             (None, most, most)
         } else {
@@ -72,8 +72,8 @@ impl Sizes {
             (window, plan.size, plan.canvas)
         };
         let is_cut = recipe.trim || cut != layout.turned;
-        let (cut, scaled) = (layout.transform.size(cut), layout.transform.size(scaled));
-        Some(Self { is_cut, cut, window, scaled, canvas })
+        let (cut, resized) = (layout.transform.size(cut), layout.transform.size(resized));
+        Some(Self { is_cut, cut, window, resized, canvas })
     }
 
     /// Bytes alive at the peak of [`Layout::resized`].
@@ -81,8 +81,8 @@ impl Sizes {
         // Cutting works in place, but what is left may move into a smaller buffer.
         let moved = if self.is_cut { buffer(self.cut, kind) } else { 0 };
         let resize = match self.window {
-            Some(window) => resize::peak_bytes(self.cut, kind, window, self.scaled),
-            None => resize::filter_peak_bytes(self.cut, kind, self.scaled),
+            Some(window) => resize::peak_bytes(self.cut, kind, window, self.resized),
+            None => resize::filter_peak_bytes(self.cut, kind, self.resized),
         };
         decode::peak_bytes(header).max(buffer(header.stored(), kind).saturating_add(moved)).max(resize)
     }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::fixtures::*;
 use super::*;
-use crate::image::decode::Player;
+use crate::image::decode::AnimationDecoder;
 use crate::image::pixels::Kind;
 use crate::image::recipe::AnimationMax;
 use crate::image::{decode, inspect};
@@ -42,12 +42,12 @@ fn animated(format: Format, count: u32) -> Vec<u8> {
 /// Frames with their delays, and plays.
 fn played(file: &[u8]) -> (Vec<(Pixels, u32)>, u32) {
     let header = inspect::inspect(file, LIMITS).unwrap();
-    let mut player = Player::new(file, &header, &LIMITS).unwrap();
+    let mut decoder = AnimationDecoder::new(file, &header, &LIMITS).unwrap();
     let mut frames = Vec::new();
-    while let Some(delay_ms) = player.next(&always).unwrap() {
-        frames.push((player.shown().unwrap(), delay_ms));
+    while let Some(delay_ms) = decoder.next(&always).unwrap() {
+        frames.push((decoder.current_frame().unwrap(), delay_ms));
     }
-    (frames, player.plays())
+    (frames, decoder.loop_count())
 }
 
 fn made(source: &[u8], recipe: &Recipe) -> Result<Vec<u8>, RenderError> {

@@ -3,7 +3,7 @@
 use super::layout::Layout;
 use super::{check, finished};
 use crate::image::color::ColorSpace;
-use crate::image::decode::Part;
+use crate::image::decode::SourcePart;
 use crate::image::decoded_planes::DecodedPlanes;
 use crate::image::error::{Fault, RenderError, proceed};
 use crate::image::geometry::{self, Plan, Rect, Size};
@@ -12,7 +12,7 @@ use crate::image::jpeg::Plane;
 use crate::image::pixels::Pixels;
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
-use crate::image::scaled::{Aim, Scaled};
+use crate::image::shrink_on_load::{Aim, ShrinkOnLoad};
 use crate::image::{decode, orient, resize, smart, trim};
 use crate::object::Format;
 
@@ -54,7 +54,7 @@ impl<'a> Still<'a> {
 
     /// The finished picture; planes if that is what is written and nothing has to be done to pixels.
     pub(super) fn picture(mut self, cached: &mut DecodedPlanes) -> Result<Picture, RenderError> {
-        let Some((scaled, plan)) = scaled(&self.layout, self.source, self.header, self.recipe, self.limits)?
+        let Some((shrunk, plan)) = shrunk(&self.layout, self.source, self.header, self.recipe, self.limits)?
         else {
             let (pixels, plan) = match self.shortcut()? {
                 Some(shown) => shown,
@@ -62,15 +62,15 @@ impl<'a> Still<'a> {
             };
             return self.finished(pixels, &plan);
         };
-        let planes = self.decoded(&scaled, cached)?;
+        let planes = self.decoded(&shrunk, cached)?;
         self.progress.enter_stage(RenderStage::Resize);
-        let aim = self.placed(&scaled, &planes, self.layout.aim(&plan))?;
-        let scaled = scaled.aimed(aim);
-        if self.stays_planes(&scaled, &plan) {
-            let planes = scaled.planes(planes, self.layout.halved(aim, &plan), &self.keep_going())?;
+        let aim = self.placed(&shrunk, &planes, self.layout.aim(&plan))?;
+        let shrunk = shrunk.with_aim(aim);
+        if self.stays_planes(&shrunk, &plan) {
+            let planes = shrunk.planes(planes, self.layout.halved(aim, &plan), &self.keep_going())?;
             return Ok(Picture::Planes(planes.map(|plane| orient::apply(self.layout.transform, plane))));
         }
-        let pixels = scaled.pixels(planes, &self.keep_going())?;
+        let pixels = shrunk.pixels(planes, &self.keep_going())?;
         self.finished(pixels, &plan)
     }
 
@@ -82,10 +82,10 @@ impl<'a> Still<'a> {
     }
 
     /// Whether no step after sizing does anything but turn.
-    fn stays_planes(&self, scaled: &Scaled<'_>, plan: &Plan) -> bool {
+    fn stays_planes(&self, shrunk: &ShrinkOnLoad<'_>, plan: &Plan) -> bool {
         let Recipe { format, grey, blur, sharpen, .. } = self.recipe;
         *format == Format::Jpeg
-            && scaled.is_ycbcr()
+            && shrunk.is_ycbcr()
             && self.space.is_srgb()
             && plan.canvas == plan.size
             && !grey
@@ -94,16 +94,22 @@ impl<'a> Still<'a> {
     }
 
     /// The samples that the job begins with: those that it was given, or the source's.
-    fn decoded(&self, scaled: &Scaled<'_>, cached: &mut DecodedPlanes) -> Result<Vec<Plane>, RenderError> {
+    fn decoded(
+        &self,
+        shrunk: &ShrinkOnLoad<'_>,
+        cached: &mut DecodedPlanes,
+    ) -> Result<Vec<Plane>, RenderError> {
         if let DecodedPlanes::Reuse(samples) = cached {
             // Of the source there may be no more than the headers: without the right samples there is no picture.
-            return scaled.planes_of(std::mem::take(samples)).ok_or(RenderError::Undecodable(Fault::Corrupt));
+            return shrunk
+                .reuse_planes(std::mem::take(samples))
+                .ok_or(RenderError::Undecodable(Fault::Corrupt));
         }
         self.progress.enter_stage(RenderStage::Decode);
-        let planes = scaled.decode(self.limits, &self.keep_going())?;
+        let planes = shrunk.decode(self.limits, &self.keep_going())?;
         if *cached == DecodedPlanes::Collect {
             let rows = planes.iter().flat_map(|plane| (0..plane.size().height).map(|y| plane.row(y)));
-            let mut samples = Vec::with_capacity(scaled.planes_bytes() as usize);
+            let mut samples = Vec::with_capacity(shrunk.planes_bytes() as usize);
             rows.for_each(|row| samples.extend_from_slice(row));
             *cached = DecodedPlanes::Collected(samples);
         }
@@ -111,14 +117,14 @@ impl<'a> Still<'a> {
     }
 
     /// Where to look, once the picture has been looked at if it must be.
-    fn placed(&self, scaled: &Scaled<'_>, planes: &[Plane], aim: Aim) -> Result<Aim, RenderError> {
+    fn placed(&self, shrunk: &ShrinkOnLoad<'_>, planes: &[Plane], aim: Aim) -> Result<Aim, RenderError> {
         if !self.recipe.is_smart() {
             return Ok(aim);
         }
         let cut = self.layout.stored_cut(self.layout.cut).size();
         let all = Aim { window: Rect::whole(cut), to: smart::reduced(cut) };
         let keep_going = self.keep_going();
-        let mut overview = scaled.clone().aimed(all).pixels(planes.to_vec(), &keep_going)?;
+        let mut overview = shrunk.clone().with_aim(all).pixels(planes.to_vec(), &keep_going)?;
         self.space.clone().to_srgb(&mut overview);
         Ok(Aim { window: smart::placed(&overview, cut, aim.window, &keep_going)?, ..aim })
     }
@@ -155,19 +161,19 @@ impl<'a> Still<'a> {
 }
 
 /// The window made small while it is decoded, where source and recipe allow it.
-pub(super) fn scaled<'a>(
+pub(super) fn shrunk<'a>(
     layout: &Layout,
     source: &'a [u8],
     header: &Header,
     recipe: &Recipe,
     limits: &Limits,
-) -> Result<Option<(Scaled<'a>, Plan)>, RenderError> {
+) -> Result<Option<(ShrinkOnLoad<'a>, Plan)>, RenderError> {
     if recipe.trim || recipe.frame.unwrap_or(0) > 0 {
         return Ok(None);
     }
     let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
     let cut = layout.stored_cut(layout.cut);
-    Ok(Scaled::of(source, header, cut, layout.aim(&plan), recipe.format).map(|scaled| (scaled, plan)))
+    Ok(ShrinkOnLoad::of(source, header, cut, layout.aim(&plan), recipe.format).map(|shrunk| (shrunk, plan)))
 }
 
 /// The part of the stored picture that is shown, where no pixel must be seen to know it.
@@ -175,13 +181,13 @@ pub(super) fn part(
     layout: &Layout,
     recipe: &Recipe,
     limits: &Limits,
-) -> Result<Option<(Part, Plan)>, RenderError> {
+) -> Result<Option<(SourcePart, Plan)>, RenderError> {
     if recipe.looks_at_pixels() {
         return Ok(None);
     }
     let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
     let Aim { window, to } = layout.aim(&plan);
-    Ok(Some((Part { cut: layout.stored_cut(layout.cut), window, to }, plan)))
+    Ok(Some((SourcePart { cut: layout.stored_cut(layout.cut), window, to }, plan)))
 }
 
 /// Bytes alive at the peak of the shorter way, where one is taken and known to need less than the long way.
@@ -192,8 +198,8 @@ pub(super) fn shortcut_peak_bytes(
     recipe: &Recipe,
     limits: &Limits,
 ) -> Result<Option<u64>, RenderError> {
-    if let Some((scaled, _)) = scaled(layout, source, header, recipe, limits)? {
-        return Ok(Some(scaled.peak_bytes()));
+    if let Some((shrunk, _)) = shrunk(layout, source, header, recipe, limits)? {
+        return Ok(Some(shrunk.peak_bytes()));
     }
     let part = part(layout, recipe, limits)?;
     Ok(part.and_then(|(part, _)| decode::part_peak_bytes(source, header, recipe.frame, &part)))

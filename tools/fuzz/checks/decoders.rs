@@ -1,7 +1,7 @@
 //! Decoders, players and what is read beside pixels: an answer of the announced size and kind, or an error.
 
 use reticulum::image::color::ColorSpace;
-use reticulum::image::decode::{self, Part, Player};
+use reticulum::image::decode::{self, AnimationDecoder, SourcePart};
 use reticulum::image::encode;
 use reticulum::image::geometry::{Rect, Size};
 use reticulum::image::header::Header;
@@ -64,7 +64,7 @@ fn part(data: &[u8], header: &Header) {
     };
     let to = Size { width: width.div_ceil(2 + shift), height: height.div_ceil(3) };
     if let Ok(Some(pixels)) =
-        decode::decode_part(data, header, None, &Part { cut, window, to }, &LIMITS, &|| true)
+        decode::decode_part(data, header, None, &SourcePart { cut, window, to }, &LIMITS, &|| true)
     {
         assert_eq!(pixels.size(), to);
         assert!(pixels.kind().channels() <= decode::kind(header).channels());
@@ -95,10 +95,10 @@ fn assert_fits(pixels: &Pixels, header: &Header) {
 /// Animations played to their end.
 pub fn animation(data: &[u8]) {
     let Some(header) = accepted(data) else { return };
-    let Ok(mut player) = Player::new(data, &header, &LIMITS) else { return };
+    let Ok(mut decoder) = AnimationDecoder::new(data, &header, &LIMITS) else { return };
     let mut frames = 0;
-    while let Ok(Some(_)) = player.next(&|| true) {
-        let shown = player.shown().expect("a frame was drawn");
+    while let Ok(Some(_)) = decoder.next(&|| true) {
+        let shown = decoder.current_frame().expect("a frame was drawn");
         assert_fits(&shown, &header);
         if frames == 0 {
             let first = decode::decode(data, &header, None, &LIMITS, &|| true);
@@ -110,7 +110,7 @@ pub fn animation(data: &[u8]) {
             break;
         }
     }
-    player.plays();
+    decoder.loop_count();
 }
 
 /// EXIF, XMP and colours, read from a file of any format, whole or not.

@@ -10,7 +10,7 @@ mod shrunk;
 use libwebp::Features;
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
-use super::{CORRUPT, Part, SIZE_DIFFERS};
+use super::{CORRUPT, SIZE_DIFFERS, SourcePart};
 use crate::image::container::webp::Chunks;
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
@@ -36,14 +36,14 @@ pub(super) fn decode(
 pub(super) fn decode_part(
     source: &[u8],
     size: Size,
-    part: &Part,
+    part: &SourcePart,
     progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
     shrunk::decode(source, &features(source, size)?, part, progress)
 }
 
 /// Whether [`decode_part`] gives this part.
-pub(super) fn gives_part(source: &[u8], size: Size, part: &Part) -> bool {
+pub(super) fn gives_part(source: &[u8], size: Size, part: &SourcePart) -> bool {
     features(source, size).is_ok_and(|features| shrunk::gives(&features, part))
 }
 
@@ -65,25 +65,25 @@ fn decode_frame(
     frame: u32,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let mut player = Player::new(source, size);
+    let mut decoder = WebpDecoder::new(source, size);
     for number in 0..=frame {
         proceed(keep_going)?;
-        if player.next()?.is_none() {
+        if decoder.next()?.is_none() {
             return Err(if number == 0 { CORRUPT } else { RenderError::FrameMissing { frames: number } });
         }
     }
-    player.canvas.ok_or(CORRUPT)?.into_pixels()
+    decoder.canvas.ok_or(CORRUPT)?.into_pixels()
 }
 
 /// The frames of a file, one after another.
-pub(super) struct Player<'a> {
+pub(super) struct WebpDecoder<'a> {
     size: Size,
     plays: u32,
     chunks: Chunks<'a>,
     canvas: Option<Canvas>,
 }
 
-impl<'a> Player<'a> {
+impl<'a> WebpDecoder<'a> {
     /// Does not look at the size that the file itself claims: each frame has to lie within this one.
     pub(super) fn new(source: &'a [u8], size: Size) -> Self {
         // After the background's four bytes.
@@ -107,11 +107,11 @@ impl<'a> Player<'a> {
     }
 
     /// 0 for without end.
-    pub(super) fn plays(&self) -> u32 {
+    pub(super) fn loop_count(&self) -> u32 {
         self.plays
     }
 
-    pub(super) fn shown(&self) -> Result<Pixels, RenderError> {
+    pub(super) fn current_frame(&self) -> Result<Pixels, RenderError> {
         self.canvas.as_ref().ok_or(CORRUPT)?.pixels()
     }
 }

@@ -5,7 +5,7 @@
 //! by averaging, which at twice the result's size is as slow as this and at once the result's size blurs it.
 
 use super::libwebp::{self, Features};
-use crate::image::decode::{CORRUPT, Part};
+use crate::image::decode::{CORRUPT, SourcePart};
 use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{Kind, Pixels};
@@ -20,13 +20,13 @@ const SHRINKING_MIN: f64 = 2.0;
 const SHRINKING_ROUGH: f64 = 4.0;
 
 /// Whether [`decode`] gives this part.
-pub(super) fn gives(features: &Features, part: &Part) -> bool {
+pub(super) fn gives(features: &Features, part: &SourcePart) -> bool {
     // Colours under alpha must be weighted by it, which only RGB can be.
     features.is_lossy && !features.has_alpha && !features.is_animated && shrinking(part) >= SHRINKING_MIN
 }
 
-fn shrinking(part: &Part) -> f64 {
-    let Part { window, to, .. } = part;
+fn shrinking(part: &SourcePart) -> f64 {
+    let SourcePart { window, to, .. } = part;
     (window.width / f64::from(to.width)).min(window.height / f64::from(to.height))
 }
 
@@ -34,10 +34,10 @@ fn shrinking(part: &Part) -> f64 {
 pub(super) fn decode(
     source: &[u8],
     features: &Features,
-    part: &Part,
+    part: &SourcePart,
     progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
-    let Part { window, to, .. } = *part;
+    let SourcePart { window, to, .. } = *part;
     if !gives(features, part) {
         return Ok(None);
     }
@@ -102,12 +102,12 @@ mod tests {
         encode(draw::sample(scene, SIZE).unwrap(), Format::Webp, Some(92)).unwrap()
     }
 
-    fn shrunk(source: &[u8], part: &Part) -> Option<Pixels> {
+    fn shrunk(source: &[u8], part: &SourcePart) -> Option<Pixels> {
         decode(source, &libwebp::features(source).unwrap(), part, &|| true).unwrap()
     }
 
     /// What decoding all and scaling that would give.
-    fn scaled(source: &[u8], part: &Part) -> Pixels {
+    fn scaled(source: &[u8], part: &SourcePart) -> Pixels {
         let whole = Pixels::new(SIZE, Kind::Rgb, libwebp::colors(source, SIZE, false).unwrap()).unwrap();
         resize::resize(whole.cropped(part.cut).unwrap(), part.window, part.to).unwrap()
     }
@@ -119,8 +119,8 @@ mod tests {
         10.0 * (255.0 * 255.0 / error).log10()
     }
 
-    fn part(cut: [u32; 4], window: [f64; 4], to: [u32; 2]) -> Part {
-        Part {
+    fn part(cut: [u32; 4], window: [f64; 4], to: [u32; 2]) -> SourcePart {
+        SourcePart {
             cut: Rect { x: cut[0], y: cut[1], width: cut[2], height: cut[3] },
             window: Rect { x: window[0], y: window[1], width: window[2], height: window[3] },
             to: Size { width: to[0], height: to[1] },
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn what_would_lose_by_it_goes_the_long_way() {
         let half = part([0, 0, 403, 301], [0.0, 0.0, 403.0, 301.0], [200, 150]);
-        let more = Part { to: Size { width: 202, height: 150 }, ..half };
+        let more = SourcePart { to: Size { width: 202, height: 150 }, ..half };
         assert!(shrunk(&file(0), &half).is_some());
         assert!(shrunk(&file(0), &more).is_none(), "enlarges chroma");
         assert!(shrunk(&file(3), &half).is_none(), "has alpha");

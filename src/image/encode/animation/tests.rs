@@ -1,7 +1,7 @@
 //! Frames as they come out of the files written here, by our decoder and by another.
 
 use super::*;
-use crate::image::decode::Player;
+use crate::image::decode::AnimationDecoder;
 use crate::image::draw;
 use crate::image::header::{Header, Limits};
 use crate::image::inspect;
@@ -53,12 +53,12 @@ fn written(format: Format, frames: &[Pixels], delays: &[u32], plays: u32) -> Vec
 /// Header, frames as RGBA with their delays, and plays.
 fn read(file: &[u8]) -> (Header, Vec<(Vec<u8>, u32)>, u32) {
     let header = inspect::inspect(file, LIMITS).unwrap();
-    let mut player = Player::new(file, &header, &LIMITS).unwrap();
+    let mut decoder = AnimationDecoder::new(file, &header, &LIMITS).unwrap();
     let mut frames = Vec::new();
-    while let Some(delay_ms) = player.next(&|| true).unwrap() {
-        frames.push((rgba(&player.shown().unwrap()), delay_ms));
+    while let Some(delay_ms) = decoder.next(&|| true).unwrap() {
+        frames.push((rgba(&decoder.current_frame().unwrap()), delay_ms));
     }
-    (header, frames, player.plays())
+    (header, frames, decoder.loop_count())
 }
 
 #[test]

@@ -48,12 +48,12 @@ fn other_kinds_are_left_to_another_decoder() {
     for (what, bytes) in others {
         assert!(Jpeg::read(&bytes).is_none(), "{what}");
     }
-    let ink = {
+    let cmyk = {
         let mut bytes = Vec::new();
         Encoder::new(&mut bytes, 90).encode(&[9; 8 * 8 * 4], 8, 8, ColorType::Cmyk).unwrap();
         bytes
     };
-    assert!(Jpeg::read(&ink).is_none());
+    assert!(Jpeg::read(&cmyk).is_none());
 }
 
 #[test]

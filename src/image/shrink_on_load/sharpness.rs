@@ -18,7 +18,7 @@ const fn strength(scale: Scale) -> i16 {
 }
 
 /// Filters a gray picture along both sides, in place. Beyond the edges it sees the last sample again.
-pub(super) fn restore(pixels: &mut Pixels, scale: Scale) {
+pub(super) fn compensate(pixels: &mut Pixels, scale: Scale) {
     let (width, strength) = (pixels.stride(), strength(scale));
     if strength == 0 {
         return;
@@ -38,18 +38,18 @@ pub(super) fn restore(pixels: &mut Pixels, scale: Scale) {
 /// One row, with those above and below it as they were.
 fn filter(above: &[u8], row: &[u8], below: &[u8], out: &mut [u8], strength: i16) {
     let last = row.len() - 1;
-    out[0] = restored(row[0], [row[0], row[1.min(last)], above[0], below[0]], strength);
+    out[0] = compensated(row[0], [row[0], row[1.min(last)], above[0], below[0]], strength);
     out[last] =
-        restored(row[last], [row[last.saturating_sub(1)], row[last], above[last], below[last]], strength);
+        compensated(row[last], [row[last.saturating_sub(1)], row[last], above[last], below[last]], strength);
     let sides = row.iter().zip(row.iter().skip(2));
     let columns = above.iter().zip(below).skip(1);
     let inner = out.iter_mut().zip(row).skip(1).zip(sides.zip(columns));
     for ((out, &here), ((&left, &right), (&above, &below))) in inner {
-        *out = restored(here, [left, right, above, below], strength);
+        *out = compensated(here, [left, right, above, below], strength);
     }
 }
 
-fn restored(here: u8, around: [u8; 4], strength: i16) -> u8 {
+fn compensated(here: u8, around: [u8; 4], strength: i16) -> u8 {
     let around: i16 = around.map(i16::from).iter().sum();
     // At most 4 · 255 · 13, so that 16 bits hold it and a processor's widest lanes many of it.
     let more = (strength * (4 * i16::from(here) - around) + 128) >> 8;
@@ -62,36 +62,36 @@ mod tests {
     use crate::image::geometry::Size;
     use crate::image::pixels::Kind;
 
-    fn restored_rows(width: u32, rows: &[u8], scale: Scale) -> Vec<u8> {
+    fn compensated_rows(width: u32, rows: &[u8], scale: Scale) -> Vec<u8> {
         let size = Size { width, height: rows.len() as u32 / width };
         let mut pixels = Pixels::new(size, Kind::Gray, rows.to_vec()).unwrap();
-        restore(&mut pixels, scale);
+        compensate(&mut pixels, scale);
         pixels.into_data()
     }
 
     #[test]
     fn a_plain_picture_stays_and_an_edge_gets_steeper() {
-        assert_eq!(restored_rows(3, &[77; 9], Scale::Eighth), [77; 9]);
+        assert_eq!(compensated_rows(3, &[77; 9], Scale::Eighth), [77; 9]);
         let edge = [100, 100, 200, 200];
-        assert_eq!(restored_rows(4, &edge, Scale::Eighth), [100, 95, 205, 200]);
-        assert_eq!(restored_rows(1, &edge, Scale::Eighth), [100, 95, 205, 200]);
-        assert_eq!(restored_rows(4, &edge, Scale::Quarter), [100, 98, 202, 200]);
-        assert_eq!(restored_rows(4, &edge, Scale::Half), edge);
-        assert_eq!(restored_rows(4, &edge, Scale::Whole), edge);
+        assert_eq!(compensated_rows(4, &edge, Scale::Eighth), [100, 95, 205, 200]);
+        assert_eq!(compensated_rows(1, &edge, Scale::Eighth), [100, 95, 205, 200]);
+        assert_eq!(compensated_rows(4, &edge, Scale::Quarter), [100, 98, 202, 200]);
+        assert_eq!(compensated_rows(4, &edge, Scale::Half), edge);
+        assert_eq!(compensated_rows(4, &edge, Scale::Whole), edge);
     }
 
     #[test]
     fn every_sample_is_made_of_those_around_it_as_they_were() {
         let spot = [0, 0, 0, 0, 100, 0, 0, 0, 0];
-        assert_eq!(restored_rows(3, &spot, Scale::Eighth), [0, 0, 0, 0, 120, 0, 0, 0, 0]);
+        assert_eq!(compensated_rows(3, &spot, Scale::Eighth), [0, 0, 0, 0, 120, 0, 0, 0, 0]);
         let hole = [100, 100, 100, 100, 0, 100, 100, 100, 100];
-        assert_eq!(restored_rows(3, &hole, Scale::Eighth), [100, 105, 100, 105, 0, 105, 100, 105, 100]);
+        assert_eq!(compensated_rows(3, &hole, Scale::Eighth), [100, 105, 100, 105, 0, 105, 100, 105, 100]);
     }
 
     #[test]
     fn values_stay_in_their_range() {
         let checks: Vec<u8> =
             (0..64).map(|index| if (index / 8 + index) % 2 == 0 { 0 } else { 255 }).collect();
-        assert_eq!(restored_rows(8, &checks, Scale::Eighth), checks);
+        assert_eq!(compensated_rows(8, &checks, Scale::Eighth), checks);
     }
 }

@@ -11,7 +11,7 @@
 
 mod edge;
 mod join;
-mod restore;
+mod sharpness;
 
 use super::decoded_planes;
 use super::error::{Fault, RenderError, proceed};
@@ -24,7 +24,7 @@ use crate::object::Format;
 
 /// A job whose sizes are settled.
 #[derive(Clone, Debug)]
-pub(super) struct Scaled<'a> {
+pub(super) struct ShrinkOnLoad<'a> {
     jpeg: Jpeg<'a>,
     /// What is kept of the stored picture.
     cut: Rect<u32>,
@@ -41,7 +41,7 @@ pub(super) struct Aim {
     pub(super) to: Size,
 }
 
-impl<'a> Scaled<'a> {
+impl<'a> ShrinkOnLoad<'a> {
     /// `None` if the source is not for this way or has another size than the header says, or nothing is resized.
     pub(super) fn of(
         source: &'a [u8],
@@ -81,7 +81,7 @@ impl<'a> Scaled<'a> {
     }
 
     /// The same planes shown in another way. Should they have fewer samples than it wants, it is a soft picture.
-    pub(super) fn aimed(mut self, aim: Aim) -> Self {
+    pub(super) fn with_aim(mut self, aim: Aim) -> Self {
         self.aim = aim;
         self
     }
@@ -116,7 +116,7 @@ impl<'a> Scaled<'a> {
         self.jpeg.decode(self.scales, limits, keep_going)
     }
 
-    /// Bytes of [`Scaled::decode`]'s planes as they are kept.
+    /// Bytes of [`ShrinkOnLoad::decode`]'s planes as they are kept.
     pub(super) fn planes_bytes(&self) -> u64 {
         self.jpeg.samples(self.scales)
     }
@@ -128,8 +128,8 @@ impl<'a> Scaled<'a> {
     }
 
     /// Planes that were kept as these samples; `None` if they are those of another file or of other scales.
-    pub(super) fn planes_of(&self, samples: Vec<u8>) -> Option<Vec<Plane>> {
-        self.jpeg.planes_of(self.scales, samples)
+    pub(super) fn reuse_planes(&self, samples: Vec<u8>) -> Option<Vec<Plane>> {
+        self.jpeg.split_planes(self.scales, samples)
     }
 
     /// The window, as stored: gray or RGB.
@@ -145,8 +145,8 @@ impl<'a> Scaled<'a> {
         let planes = self.resized(planes, [self.aim; 3], keep_going)?;
         proceed(keep_going)?;
         match (<[Pixels; 3]>::try_from(planes), self.is_ycbcr()) {
-            (Ok(planes), true) => join::joined(planes, join::rgb),
-            (Ok(planes), false) => join::joined(planes, |first, second, third| [first, second, third]),
+            (Ok(planes), true) => join::join(planes, join::rgb),
+            (Ok(planes), false) => join::join(planes, |first, second, third| [first, second, third]),
             (Err(mut planes), _) => planes.pop(),
         }
         .ok_or(RenderError::Undecodable(Fault::Corrupt))
@@ -156,7 +156,7 @@ impl<'a> Scaled<'a> {
     ///
     /// # Errors
     ///
-    /// [`RenderError::BadWindow`] as [`Scaled::pixels`], and unless [`Scaled::is_ycbcr`].
+    /// [`RenderError::BadWindow`] as [`ShrinkOnLoad::pixels`], and unless [`ShrinkOnLoad::is_ycbcr`].
     pub(super) fn planes(
         &self,
         planes: Vec<Plane>,
@@ -210,8 +210,8 @@ impl<'a> Scaled<'a> {
             height: aim.window.height * down,
         };
         let mut pixels = Pixels::new(size, Kind::Gray, plane.into_samples())?.cropped(part)?;
-        restore::restore(&mut pixels, scale);
-        let (pixels, window) = edge::extended(pixels, window)?;
+        sharpness::compensate(&mut pixels, scale);
+        let (pixels, window) = edge::extend(pixels, window)?;
         Some(resize::resize(pixels, window, aim.to))
     }
 }

@@ -1,4 +1,4 @@
-//! An animation played once, from its first frame to its last: one canvas, whatever the number of frames.
+//! Decodes an animation frame by frame, from the first to the last, onto one canvas.
 
 use super::{CORRUPT, UNSUPPORTED, gif, webp};
 use crate::image::error::{RenderError, proceed};
@@ -6,15 +6,15 @@ use crate::image::header::{Header, Limits};
 use crate::image::pixels::Pixels;
 use crate::object::Format;
 
-/// An animated GIF or WebP that is being played.
-pub struct Player<'a>(Source<'a>);
+/// Decodes an animated GIF or WebP.
+pub struct AnimationDecoder<'a>(Inner<'a>);
 
-enum Source<'a> {
-    Gif(Box<gif::Player<'a>>),
-    Webp(webp::Player<'a>),
+enum Inner<'a> {
+    Gif(Box<gif::GifDecoder<'a>>),
+    Webp(webp::WebpDecoder<'a>),
 }
 
-impl<'a> Player<'a> {
+impl<'a> AnimationDecoder<'a> {
     /// Stands before the first frame. Reserves the canvas.
     ///
     /// # Errors
@@ -30,8 +30,8 @@ impl<'a> Player<'a> {
             return Err(CORRUPT);
         }
         match header.format {
-            Format::Gif => Ok(Self(Source::Gif(Box::new(gif::Player::new(source, size)?)))),
-            Format::Webp => Ok(Self(Source::Webp(webp::Player::new(source, size)))),
+            Format::Gif => Ok(Self(Inner::Gif(Box::new(gif::GifDecoder::new(source, size)?)))),
+            Format::Webp => Ok(Self(Inner::Webp(webp::WebpDecoder::new(source, size)))),
             Format::Jpeg | Format::Png | Format::Avif => Err(UNSUPPORTED),
         }
     }
@@ -44,16 +44,16 @@ impl<'a> Player<'a> {
     pub fn next(&mut self, keep_going: &dyn Fn() -> bool) -> Result<Option<u32>, RenderError> {
         proceed(keep_going)?;
         match &mut self.0 {
-            Source::Gif(player) => player.next(),
-            Source::Webp(player) => player.next(),
+            Inner::Gif(decoder) => decoder.next(),
+            Inner::Webp(decoder) => decoder.next(),
         }
     }
 
     /// How often the animation is shown, 0 for without end. Known once the first frame is drawn.
-    pub fn plays(&self) -> u32 {
+    pub fn loop_count(&self) -> u32 {
         match &self.0 {
-            Source::Gif(player) => player.plays(),
-            Source::Webp(player) => player.plays(),
+            Inner::Gif(decoder) => decoder.loop_count(),
+            Inner::Webp(decoder) => decoder.loop_count(),
         }
     }
 
@@ -62,10 +62,10 @@ impl<'a> Player<'a> {
     /// # Errors
     ///
     /// `Undecodable` before the first frame.
-    pub fn shown(&self) -> Result<Pixels, RenderError> {
+    pub fn current_frame(&self) -> Result<Pixels, RenderError> {
         match &self.0 {
-            Source::Gif(player) => player.shown(),
-            Source::Webp(player) => player.shown(),
+            Inner::Gif(decoder) => decoder.current_frame(),
+            Inner::Webp(decoder) => decoder.current_frame(),
         }
     }
 }

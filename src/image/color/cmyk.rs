@@ -1,4 +1,4 @@
-//! Ink of four colours (CMYK, YCCK) → sRGB, while the picture is decoded: no [`Pixels`](crate::image::pixels::Pixels) can
+//! CMYK and YCCK → sRGB, while the picture is decoded: no [`Pixels`](crate::image::pixels::Pixels) can
 //! hold four channels without alpha.
 //!
 //! By the file's own profile; without one by the plain formula, each colour's light times black's.
@@ -6,9 +6,9 @@
 use super::{Conversion, Meaning, cache, tag};
 use crate::image::color::tag::Tag;
 
-/// How a file stores its ink.
+/// How a file stores CMYK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::image) enum Stored {
+pub(in crate::image) enum CmykEncoding {
     /// 255 for full ink.
     Plain,
     /// 0 for full ink, as Adobe's programs write it.
@@ -21,41 +21,41 @@ pub(in crate::image) enum Stored {
 const CHUNK_PIXELS: usize = 1024;
 
 /// Four channels → three, in place, for a whole number of pixels of the JPEG file `source`.
-pub(in crate::image) fn to_srgb(source: &[u8], stored: Stored, data: &mut Vec<u8>) {
+pub(in crate::image) fn to_srgb(source: &[u8], stored: CmykEncoding, data: &mut Vec<u8>) {
     let profile = tag::of_jpeg(source).and_then(|profile| cache::meaning(&Tag::Icc(profile)));
     let conversion = match profile {
         Some(Meaning::Converted(conversion)) => Some(conversion),
         _ => None,
     };
     let executor = conversion.as_deref().and_then(|conversion| match conversion {
-        Conversion::Ink(executor) => Some(executor),
+        Conversion::Cmyk(executor) => Some(executor),
         _ => None,
     });
     let pixels = data.len() / 4;
-    let mut ink = Vec::with_capacity(CHUNK_PIXELS * 4);
+    let mut cmyk = Vec::with_capacity(CHUNK_PIXELS * 4);
     for first in (0..pixels).step_by(CHUNK_PIXELS) {
         let count = CHUNK_PIXELS.min(pixels - first);
-        ink.clear();
-        ink.extend(
+        cmyk.clear();
+        cmyk.extend(
             data[first * 4..(first + count) * 4].chunks_exact(4).flat_map(|pixel| plain(stored, pixel)),
         );
         let colors = &mut data[first * 3..(first + count) * 3];
-        let done = executor.is_some_and(|executor| executor.transform(&ink, colors).is_ok());
+        let done = executor.is_some_and(|executor| executor.transform(&cmyk, colors).is_ok());
         if !done {
-            let pairs = colors.chunks_exact_mut(3).zip(ink.chunks_exact(4));
-            pairs.for_each(|(color, ink)| color.copy_from_slice(&unprofiled(ink)));
+            let pairs = colors.chunks_exact_mut(3).zip(cmyk.chunks_exact(4));
+            pairs.for_each(|(color, cmyk)| color.copy_from_slice(&unprofiled(cmyk)));
         }
     }
     data.truncate(pixels * 3);
 }
 
-/// As [`Stored::Plain`].
-fn plain(stored: Stored, pixel: &[u8]) -> [u8; 4] {
+/// As [`CmykEncoding::Plain`].
+fn plain(stored: CmykEncoding, pixel: &[u8]) -> [u8; 4] {
     match stored {
-        Stored::Plain => [pixel[0], pixel[1], pixel[2], pixel[3]],
-        Stored::Inverted => [255 - pixel[0], 255 - pixel[1], 255 - pixel[2], 255 - pixel[3]],
-        Stored::InvertedYcc => {
-            // What the differences come to is the ink itself: stored was the inverse of the inverse.
+        CmykEncoding::Plain => [pixel[0], pixel[1], pixel[2], pixel[3]],
+        CmykEncoding::Inverted => [255 - pixel[0], 255 - pixel[1], 255 - pixel[2], 255 - pixel[3]],
+        CmykEncoding::InvertedYcc => {
+            // The differences come to the ink itself: the file stores the inverse of the inverse.
             let [cyan, magenta, yellow] = rgb_of_ycc(pixel[0], pixel[1], pixel[2]);
             [cyan, magenta, yellow, 255 - pixel[3]]
         }
@@ -73,16 +73,16 @@ fn rgb_of_ycc(luma: u8, blue: u8, red: u8) -> [u8; 3] {
     ]
 }
 
-fn unprofiled(ink: &[u8]) -> [u8; 3] {
-    let light = 255 - u32::from(ink[3]);
-    [0, 1, 2].map(|channel| (((255 - u32::from(ink[channel])) * light + 127) / 255) as u8)
+fn unprofiled(cmyk: &[u8]) -> [u8; 3] {
+    let light = 255 - u32::from(cmyk[3]);
+    [0, 1, 2].map(|channel| (((255 - u32::from(cmyk[channel])) * light + 127) / 255) as u8)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn converted(stored: Stored, pixel: [u8; 4]) -> Vec<u8> {
+    fn converted(stored: CmykEncoding, pixel: [u8; 4]) -> Vec<u8> {
         // Two chunks and a part of one.
         let mut data = pixel.repeat(CHUNK_PIXELS * 2 + 7);
         to_srgb(b"", stored, &mut data);
@@ -94,24 +94,24 @@ mod tests {
 
     #[test]
     fn ink_takes_away_light_however_it_is_stored() {
-        for (ink, color) in [
+        for (cmyk, color) in [
             ([0, 0, 0, 0], [255, 255, 255]),
             ([0, 0, 0, 255], [0, 0, 0]),
             ([255, 0, 0, 0], [0, 255, 255]),
             ([0, 255, 255, 0], [255, 0, 0]),
             ([0, 0, 255, 128], [127, 127, 0]),
         ] {
-            assert_eq!(converted(Stored::Plain, ink), color);
-            assert_eq!(converted(Stored::Inverted, ink.map(|value| 255 - value)), color);
+            assert_eq!(converted(CmykEncoding::Plain, cmyk), color);
+            assert_eq!(converted(CmykEncoding::Inverted, cmyk.map(|value| 255 - value)), color);
         }
     }
 
     #[test]
     fn luma_and_colour_differences_are_undone_before_the_ink_is_read() {
         // Luma 76, differences of pure red: in Adobe's files that is full cyan and nothing else.
-        assert_eq!(converted(Stored::InvertedYcc, [76, 85, 255, 255]), [1, 255, 255]);
-        assert_eq!(converted(Stored::InvertedYcc, [0, 128, 128, 255]), [255; 3]);
-        assert_eq!(converted(Stored::InvertedYcc, [255, 128, 128, 255]), [0; 3]);
-        assert_eq!(converted(Stored::InvertedYcc, [0, 128, 128, 0]), [0; 3]);
+        assert_eq!(converted(CmykEncoding::InvertedYcc, [76, 85, 255, 255]), [1, 255, 255]);
+        assert_eq!(converted(CmykEncoding::InvertedYcc, [0, 128, 128, 255]), [255; 3]);
+        assert_eq!(converted(CmykEncoding::InvertedYcc, [255, 128, 128, 255]), [0; 3]);
+        assert_eq!(converted(CmykEncoding::InvertedYcc, [0, 128, 128, 0]), [0; 3]);
     }
 }

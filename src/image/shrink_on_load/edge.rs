@@ -11,7 +11,7 @@ const SLACK: f64 = 1e-3;
 
 /// A plane as large as the window wants it, its edges repeated outward, and the window in it. `None` if the window is
 /// outside by more than the plane's own sides, which no half pixel is.
-pub(super) fn extended(pixels: Pixels, window: Rect<f64>) -> Option<(Pixels, Rect<f64>)> {
+pub(super) fn extend(pixels: Pixels, window: Rect<f64>) -> Option<(Pixels, Rect<f64>)> {
     let Size { width, height } = pixels.size();
     let (left, right) = missing(window.x, window.width, width)?;
     let (top, bottom) = missing(window.y, window.height, height)?;
@@ -57,16 +57,16 @@ mod tests {
             Rect { x: 0.0, y: 0.0, width: 3.0, height: 2.0 },
             Rect { x: -1e-9, y: 0.5, width: 3.0 + 1e-6, height: 1.5 },
         ] {
-            assert_eq!(extended(plane(), window), Some((plane(), window)));
+            assert_eq!(extend(plane(), window), Some((plane(), window)));
         }
     }
 
     #[test]
     fn what_a_window_wants_beyond_an_edge_is_the_edge_again() {
-        let (wide, window) = extended(plane(), Rect { x: 0.5, y: 0.0, width: 3.0, height: 2.0 }).unwrap();
+        let (wide, window) = extend(plane(), Rect { x: 0.5, y: 0.0, width: 3.0, height: 2.0 }).unwrap();
         assert_eq!(wide.size(), Size { width: 4, height: 2 });
         assert_eq!((wide.data(), window.x), (&[1, 2, 3, 3, 4, 5, 6, 6][..], 0.5));
-        let (high, window) = extended(plane(), Rect { x: -0.5, y: -0.5, width: 3.0, height: 2.5 }).unwrap();
+        let (high, window) = extend(plane(), Rect { x: -0.5, y: -0.5, width: 3.0, height: 2.5 }).unwrap();
         assert_eq!(high.size(), Size { width: 4, height: 3 });
         assert_eq!(high.data(), [1, 1, 2, 3, 1, 1, 2, 3, 4, 4, 5, 6]);
         assert_eq!((window.x, window.y), (0.5, 0.5));
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_window_far_outside_is_refused() {
         for x in [-4.0, 4.5, f64::NAN] {
-            assert_eq!(extended(plane(), Rect { x, y: 0.0, width: 3.0, height: 2.0 }), None);
+            assert_eq!(extend(plane(), Rect { x, y: 0.0, width: 3.0, height: 2.0 }), None);
         }
     }
 }

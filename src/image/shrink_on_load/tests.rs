@@ -73,7 +73,7 @@ fn parts() -> Vec<Part> {
 
 fn scaled(bytes: &[u8], size: Size, (cut, window, to): Part, format: Format) -> Pixels {
     let scaled =
-        Scaled::of(bytes, &header(size), cut, Aim { window, to }, format).expect("a file for this way");
+        ShrinkOnLoad::of(bytes, &header(size), cut, Aim { window, to }, format).expect("a file for this way");
     scaled.pixels(scaled.decode(&LIMITS, &|| true).unwrap(), &|| true).unwrap()
 }
 
@@ -140,7 +140,7 @@ fn scales_follow_from_sizes_and_format() {
     let bytes = written(&picture(400, 304), SamplingFactor::R_4_2_0, false);
     let scales = |width: u32, height: u32, format| {
         let (cut, window, to) = part([0, 0, 400, 304], [0.0, 0.0, 400.0, 304.0], [width, height]);
-        Scaled::of(&bytes, &header(Size { width: 400, height: 304 }), cut, Aim { window, to }, format)
+        ShrinkOnLoad::of(&bytes, &header(Size { width: 400, height: 304 }), cut, Aim { window, to }, format)
             .unwrap()
             .scales
     };
@@ -183,15 +183,17 @@ fn other_sources_are_left_to_the_whole_way() {
     let size = Size { width: 40, height: 30 };
     let bytes = written(&picture(40, 30), SamplingFactor::R_4_2_0, false);
     let (cut, window, to) = part([0, 0, 40, 30], [0.0, 0.0, 40.0, 30.0], [4, 3]);
-    let of =
-        |bytes, header: Header| Scaled::of(bytes, &header, cut, Aim { window, to }, Format::Jpeg).is_some();
+    let of = |bytes, header: Header| {
+        ShrinkOnLoad::of(bytes, &header, cut, Aim { window, to }, Format::Jpeg).is_some()
+    };
     assert!(of(&bytes, header(size)));
     assert!(!of(&bytes, header(Size { width: 41, ..size })));
     assert!(!of(&bytes, Header { format: Format::Png, ..header(size) }));
     assert!(!of(b"no JPEG", header(size)));
     // Pixels that are only cut out, wherever the cut lies.
-    let exact =
-        |cut, window, to| Scaled::of(&bytes, &header(size), cut, Aim { window, to }, Format::Jpeg).is_none();
+    let exact = |cut, window, to| {
+        ShrinkOnLoad::of(&bytes, &header(size), cut, Aim { window, to }, Format::Jpeg).is_none()
+    };
     let (cut, window, to) = part([5, 5, 20, 20], [1.0, 2.0, 8.0, 8.0], [8, 8]);
     assert!(exact(cut, window, to) && !exact(cut, window, Size { width: 7, ..to }));
 }
@@ -201,9 +203,15 @@ fn the_peak_is_that_of_the_planes_and_not_of_the_picture() {
     let bytes = written(&picture(1600, 1200), SamplingFactor::R_4_2_0, false);
     let peak = |to: [u32; 2]| {
         let (cut, window, to) = part([0, 0, 1600, 1200], [0.0, 0.0, 1600.0, 1200.0], to);
-        Scaled::of(&bytes, &header(Size { width: 1600, height: 1200 }), cut, Aim { window, to }, Format::Jpeg)
-            .unwrap()
-            .peak_bytes()
+        ShrinkOnLoad::of(
+            &bytes,
+            &header(Size { width: 1600, height: 1200 }),
+            cut,
+            Aim { window, to },
+            Format::Jpeg,
+        )
+        .unwrap()
+        .peak_bytes()
     };
     // A tenth of what the whole way has; at its own size, planes and results and nothing much beside.
     assert!(peak([200, 150]) < 1600 * 1200 * 9 / 10, "{}", peak([200, 150]));
