@@ -23,7 +23,7 @@ use crate::image::header::Header;
 use crate::image::recipe::Recipe;
 use crate::object::{Extension, Format, ObjectId};
 use crate::peer::body::Stream;
-use crate::peer::call::Stored;
+use crate::peer::call::StoredMetadata;
 use crate::peer::requester::Requester;
 use crate::shard::afar::NotFound;
 use crate::shard::afar::fetch::{Fetched, FetchedBody, PATIENCE};
@@ -161,7 +161,7 @@ async fn variant(
                 timings = steps;
                 (VariantSource::File(file.file, file.charge), file.length, file.modified, cache)
             }
-            Anywhere::Stream(Stored { length, uploaded, .. }, stream) => {
+            Anywhere::Stream(StoredMetadata { length, uploaded, .. }, stream) => {
                 (VariantSource::Stream(stream), length, uploaded, Cache::Peer)
             }
         };
@@ -253,7 +253,7 @@ fn respond_from_peer(
     freshness: Freshness,
     headers: &HeaderMap,
 ) -> HandlerResponse {
-    let Fetched { stored: Stored { format, length, uploaded }, body } = fetched;
+    let Fetched { stored: StoredMetadata { format, length, uploaded }, body } = fetched;
     let etag = format!("\"{id}\"");
     let stream = match body {
         FetchedBody::Whole(bytes) => {

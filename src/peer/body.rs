@@ -15,7 +15,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
-use super::auth::{Digest, Refusal};
+use super::auth::{AuthError, Digest};
 use super::pool::{Lease, PeerError};
 use crate::object::ObjectId;
 
@@ -37,21 +37,21 @@ pub enum Outgoing {
         /// Bytes.
         length: u64,
         /// Where they come from.
-        source: Source,
+        source: ByteSource,
     },
 }
 
 /// Reads some bytes from a position on; never none before the end. Called again when a question is repeated.
-pub type Source = Rc<dyn Fn(u64) -> Reading>;
+pub type ByteSource = Rc<dyn Fn(u64) -> SourceRead>;
 
-/// One read of a [`Source`].
-pub type Reading = Pin<Box<dyn Future<Output = io::Result<Bytes>>>>;
+/// One read of a [`ByteSource`].
+pub type SourceRead = Pin<Box<dyn Future<Output = io::Result<Bytes>>>>;
 
 /// A question's body on its way.
 pub(super) struct Sending {
     body: Outgoing,
     position: u64,
-    reading: Option<Reading>,
+    reading: Option<SourceRead>,
 }
 
 /// What remains of an answer: a stream of bytes whose last 64 KiB come only when all of them are right.
@@ -220,7 +220,7 @@ impl Stream {
 
     fn prove(&mut self) -> Result<(), PeerError> {
         if self.hasher.digest() != self.digest {
-            return Err(PeerError::Untrusted(Refusal::Proof));
+            return Err(PeerError::Untrusted(AuthError::Proof));
         }
         self.ended = true;
         if let Some(lease) = self.lease.take() {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 
-use super::auth::{PeerMetadata, Refusal};
+use super::auth::{AuthError, PeerMetadata};
 use super::requester::Requester;
 use crate::cluster::core::JoinRefusal;
 use crate::cluster::layout::SyncHash;
@@ -14,13 +14,13 @@ use crate::cluster::rules::absence::Said;
 use crate::object::{Format, ObjectId};
 
 /// Where a connection begins.
-pub const HELLO_TARGET: &str = "/cluster/v1/hello";
+pub const HANDSHAKE_TARGET: &str = "/cluster/v1/hello";
 
 const PREFIX: &str = "/cluster/v1/";
 
 /// The causes of a refusal that are told, for the other node's log.
-pub const REASONS: [(Refusal, &str); 3] =
-    [(Refusal::Version, "version"), (Refusal::Cluster, "cluster"), (Refusal::Proof, "proof")];
+pub const REASONS: [(AuthError, &str); 3] =
+    [(AuthError::Version, "version"), (AuthError::Cluster, "cluster"), (AuthError::Proof, "proof")];
 
 /// Status of an answer that gives what was asked.
 pub const GIVEN: u16 = 200;
@@ -78,7 +78,7 @@ pub struct VariantCall {
 
 /// What a node says of an image that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredMetadata {
     /// By content.
     pub format: Format,
     /// Bytes.
@@ -154,14 +154,14 @@ impl Call {
     }
 }
 
-impl Stored {
+impl StoredMetadata {
     /// The text of a metadata header.
     pub fn metadata(&self) -> String {
         let Self { format, length, uploaded } = self;
         format!("format={} length={length} uploaded={}", format.extension(), nanoseconds(*uploaded))
     }
 
-    /// Reads [`Stored::metadata`].
+    /// Reads [`StoredMetadata::metadata`].
     pub fn parse(metadata: PeerMetadata<'_>) -> Option<Self> {
         let extension = metadata.get("format")?;
         Some(Self {
@@ -299,7 +299,7 @@ mod tests {
             ("GET", format!("/cluster/v1/variant/{id}/v2?max=1")),
             ("GET", format!("/cluster/v1/variant/{id}/v2?max=1&for=nobody")),
             ("GET", format!("/cluster/v1/variant/{id}/v2?for=background")),
-            ("POST", HELLO_TARGET.to_owned()),
+            ("POST", HANDSHAKE_TARGET.to_owned()),
         ] {
             assert_eq!(Call::parse(method, &target), None, "{method} {target}");
         }
@@ -317,8 +317,8 @@ mod tests {
             Some(JoinRefusal::Full)
         );
         assert_eq!(read_rejection(PeerMetadata::new("")), None);
-        let stored = Stored { format: Format::Png, length: 7, uploaded: uploaded() };
-        assert_eq!(Stored::parse(PeerMetadata::new(&stored.metadata())), Some(stored));
+        let stored = StoredMetadata { format: Format::Png, length: 7, uploaded: uploaded() };
+        assert_eq!(StoredMetadata::parse(PeerMetadata::new(&stored.metadata())), Some(stored));
         assert_eq!(read_retry(PeerMetadata::new(&retry_metadata(7))), 7);
         assert_eq!(read_retry(PeerMetadata::new("retry=-1")), 1);
     }

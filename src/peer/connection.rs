@@ -1,4 +1,4 @@
-//! One connection to another node: made, met, asked, one question at a time.
+//! One connection to another node: handshake, then one request at a time.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 
 use super::auth::{
-    Client, Digest, HELLO_HEADER, Identity, LAYOUT_HEADER, METADATA_HEADER, PROOF_HEADER, Question, Refusal,
-    SignedFields, nonce,
+    AuthError, ClientHandshake, Digest, HANDSHAKE_HEADER, Identity, LAYOUT_HEADER, METADATA_HEADER,
+    PROOF_HEADER, Question, SignedFields, nonce,
 };
 use super::body::{Outgoing, Sending};
 use super::call;
-use super::pool::{Ask, PeerError};
+use super::pool::{OutgoingRequest, PeerError};
 use super::socket::Socket;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 
-/// Unauthorized: to a hello, and to what is not believed.
+/// Unauthorized: to a handshake, and to what is not authenticated.
 const STATUS_UNSIGNED: u16 = 401;
 
 /// Bytes of a refusal's text that are read so that the connection can be used again.
@@ -31,7 +31,7 @@ const REFUSAL_BYTES_MAX: u64 = 16 << 10;
 /// A connection that both ends believe.
 pub(super) struct Connection {
     sender: SendRequest<Sending>,
-    client: Client,
+    client: ClientHandshake,
     host: HeaderValue,
     /// Who is there.
     pub(super) node: NodeId,
@@ -51,7 +51,7 @@ pub(super) struct Head {
 }
 
 impl Connection {
-    /// Connects and says hello.
+    /// Connects and does the handshake.
     pub(super) async fn open(
         address: SocketAddr,
         host: &str,
@@ -64,13 +64,13 @@ impl Connection {
             let _ = driven.await;
         });
         let host = HeaderValue::try_from(host).map_err(|_| PeerError::Unreachable)?;
-        let (mut client, hello) = Client::new(identity, nonce());
-        let mut request = request(&Method::POST, call::HELLO_TARGET, &host, Outgoing::empty())?;
-        request.headers_mut().insert(HELLO_HEADER, value(&hello)?);
+        let (mut client, handshake) = ClientHandshake::new(identity, nonce());
+        let mut request = request(&Method::POST, call::HANDSHAKE_TARGET, &host, Outgoing::empty())?;
+        request.headers_mut().insert(HANDSHAKE_HEADER, value(&handshake)?);
         let mut response = sender.send_request(request).await.map_err(|_| PeerError::Broken)?;
-        let node = match response.headers().get(HELLO_HEADER) {
-            Some(welcome) if response.status().as_u16() == STATUS_UNSIGNED => {
-                client.welcome(welcome.as_bytes()).map_err(PeerError::Untrusted)?
+        let node = match response.headers().get(HANDSHAKE_HEADER) {
+            Some(challenge) if response.status().as_u16() == STATUS_UNSIGNED => {
+                client.accept_challenge(challenge.as_bytes()).map_err(PeerError::Untrusted)?
             }
             _ => return Err(PeerError::Refused(reason(response.headers()))),
         };
@@ -84,11 +84,11 @@ impl Connection {
     }
 
     /// Asks; the answer's body is still to come.
-    pub(super) async fn ask(&mut self, ask: &Ask) -> Result<Head, PeerError> {
+    pub(super) async fn ask(&mut self, ask: &OutgoingRequest) -> Result<Head, PeerError> {
         let question = Question { method: ask.method.as_str(), target: &ask.target };
-        let said = SignedFields { layout: Some(ask.layout), metadata: &ask.metadata };
+        let fields = SignedFields { layout: Some(ask.layout), metadata: &ask.metadata };
         let digest = ask.body.digest();
-        let proof = self.client.sign(&question, &said, digest).map_err(PeerError::Untrusted)?;
+        let proof = self.client.sign(&question, &fields, digest).map_err(PeerError::Untrusted)?;
         let mut request = request(&ask.method, &ask.target, &self.host, ask.body.clone())?;
         let headers = request.headers_mut();
         headers.insert(PROOF_HEADER, value(&proof.to_string())?);
@@ -105,8 +105,8 @@ impl Connection {
         }
         let layout = text(&head.headers, LAYOUT_HEADER).and_then(|text| LayoutHash::parse(text).ok());
         let metadata = text(&head.headers, METADATA_HEADER).unwrap_or_default().to_owned();
-        let said = SignedFields { layout, metadata: &metadata };
-        let digest = self.client.check(status, &said, proof).map_err(PeerError::Untrusted)?;
+        let fields = SignedFields { layout, metadata: &metadata };
+        let digest = self.client.check(status, &fields, proof).map_err(PeerError::Untrusted)?;
         Ok(Head { status, layout, metadata, digest, body })
     }
 }
@@ -123,7 +123,7 @@ fn request(
         request = request.header(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     // Targets and methods are made in this room.
-    request.body(Sending::new(body)).map_err(|_| PeerError::Untrusted(Refusal::Unsigned))
+    request.body(Sending::new(body)).map_err(|_| PeerError::Untrusted(AuthError::Unsigned))
 }
 
 /// Reads the text of a refusal to its end, so that the connection can be used again.
@@ -138,7 +138,7 @@ async fn read_refusal(response: &mut Response<Incoming>) -> Result<(), PeerError
 }
 
 /// What a refusal says of its cause. It is not proven, and fit for the log only.
-fn reason(headers: &HeaderMap) -> Option<Refusal> {
+fn reason(headers: &HeaderMap) -> Option<AuthError> {
     let text = text(headers, WWW_AUTHENTICATE.as_str())?;
     call::REASONS.into_iter().find(|(_, name)| text == call::challenge(name)).map(|(refusal, _)| refusal)
 }
@@ -148,5 +148,5 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn value(text: &str) -> Result<HeaderValue, PeerError> {
-    HeaderValue::try_from(text).map_err(|_| PeerError::Untrusted(Refusal::Unsigned))
+    HeaderValue::try_from(text).map_err(|_| PeerError::Untrusted(AuthError::Unsigned))
 }

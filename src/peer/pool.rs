@@ -20,7 +20,7 @@ use futures_lite::future;
 use glommio::sync::{Semaphore, StaticPermit};
 use http::Method;
 
-use super::auth::{Identity, PeerMetadata, Refusal};
+use super::auth::{AuthError, Identity, PeerMetadata};
 use super::body::{Outgoing, Stream};
 use super::call::Call;
 use super::connection::{Connection, Head};
@@ -37,7 +37,7 @@ const LONG_ANSWERS_MAX: u64 = 64;
 /// How long an idle connection is used again: shorter than any node keeps one that is silent.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
-/// How long it may take to connect and to be welcomed: a node that is there answers at once, however busy it is.
+/// How long connect and handshake may take: a node that is there answers at once, however busy it is.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// How long a name's address holds.
@@ -52,7 +52,7 @@ const BYTES_MAX: usize = 16 << 20;
 /// The connections of one executor.
 pub struct Pool {
     identity: Arc<Identity>,
-    nodes: RefCell<HashMap<NodeUrl, Rc<Node>>>,
+    nodes: RefCell<HashMap<NodeUrl, Rc<NodeConnections>>>,
 }
 
 /// Whom to ask.
@@ -66,7 +66,7 @@ pub struct Address {
 
 /// One question as it goes out.
 #[derive(Clone)]
-pub(super) struct Ask {
+pub(super) struct OutgoingRequest {
     pub(super) method: Method,
     pub(super) target: String,
     pub(super) layout: LayoutHash,
@@ -76,7 +76,7 @@ pub(super) struct Ask {
 
 /// A question.
 #[derive(Clone)]
-pub struct Request {
+pub struct PeerRequest {
     /// What is asked.
     pub call: Call,
     /// The hash of the layout of this node.
@@ -87,7 +87,7 @@ pub struct Request {
 
 /// An answer that is proven whole.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct PeerAnswer {
     /// HTTP's.
     pub status: u16,
     /// The hash of the other node's layout.
@@ -100,7 +100,7 @@ pub struct Answer {
 
 /// An answer whose head is proven.
 #[derive(Debug)]
-pub struct Opened {
+pub struct StreamedAnswer {
     /// HTTP's.
     pub status: u16,
     /// The hash of the other node's layout.
@@ -122,16 +122,16 @@ pub enum PeerError {
     Late,
     /// The other node does not believe this one, with what it says of the cause, which is not proven. The question
     /// changed nothing there.
-    Refused(Option<Refusal>),
+    Refused(Option<AuthError>),
     /// What came is not the other node's, or not what it said it would be.
-    Untrusted(Refusal),
+    Untrusted(AuthError),
     /// Another node is there. It was not heard.
     OtherNode(NodeId),
     /// The answer is longer than it may be.
     TooLong,
 }
 
-struct Node {
+struct NodeConnections {
     idle: RefCell<Vec<Connection>>,
     permits: Rc<Semaphore>,
     long_answers: Rc<Semaphore>,
@@ -141,25 +141,25 @@ struct Node {
 /// A connection that is in use; dropping it closes it.
 pub(super) struct Lease {
     connection: Connection,
-    node: Rc<Node>,
+    node: Rc<NodeConnections>,
     permit: StaticPermit,
 }
 
-impl Request {
+impl PeerRequest {
     /// A question without a body.
     pub const fn new(call: Call, layout: LayoutHash) -> Self {
         Self { call, layout, body: Outgoing::empty() }
     }
 }
 
-impl Answer {
+impl PeerAnswer {
     /// What is said beside the body.
     pub fn metadata(&self) -> PeerMetadata<'_> {
         PeerMetadata::new(&self.metadata)
     }
 }
 
-impl Opened {
+impl StreamedAnswer {
     /// What is said beside the body.
     pub fn metadata(&self) -> PeerMetadata<'_> {
         PeerMetadata::new(&self.metadata)
@@ -176,11 +176,16 @@ impl Pool {
     ///
     /// # Errors
     /// [`PeerError`]
-    pub async fn ask(&self, to: &Address, request: Request, deadline: Duration) -> Result<Answer, PeerError> {
+    pub async fn ask(
+        &self,
+        to: &Address,
+        request: PeerRequest,
+        deadline: Duration,
+    ) -> Result<PeerAnswer, PeerError> {
         let whole = async {
-            let Opened { status, layout, metadata, body } = self.begin(to, request).await?;
+            let StreamedAnswer { status, layout, metadata, body } = self.begin(to, request).await?;
             let bytes = body.collect(BYTES_MAX).await?;
-            Ok(Answer { status, layout, metadata, bytes })
+            Ok(PeerAnswer { status, layout, metadata, bytes })
         };
         within(deadline, whole).await
     }
@@ -192,33 +197,39 @@ impl Pool {
     pub async fn open(
         &self,
         to: &Address,
-        request: Request,
+        request: PeerRequest,
         deadline: Duration,
-    ) -> Result<Opened, PeerError> {
+    ) -> Result<StreamedAnswer, PeerError> {
         within(deadline, self.begin(to, request)).await
     }
 
-    async fn begin(&self, to: &Address, request: Request) -> Result<Opened, PeerError> {
+    async fn begin(&self, to: &Address, request: PeerRequest) -> Result<StreamedAnswer, PeerError> {
         // Without a secret it has no peers, and nobody makes it connect to anything.
         if !self.identity.is_secret() {
             return Err(PeerError::Unreachable);
         }
-        let Request { call, layout, body } = request;
-        let ask = Ask { method: call.method(), target: call.target(), layout, metadata: String::new(), body };
+        let PeerRequest { call, layout, body } = request;
+        let ask = OutgoingRequest {
+            method: call.method(),
+            target: call.target(),
+            layout,
+            metadata: String::new(),
+            body,
+        };
         let node = self.node(&to.url);
         if let Some(mut lease) = node.lease_idle(to).await? {
             match lease.connection.ask(&ask).await {
                 // It was closed while it was idle, perhaps.
                 Err(PeerError::Broken | PeerError::Refused(_)) => {}
-                asked => return asked.map(|head| opened(head, lease)),
+                asked => return asked.map(|head| stream_answer(head, lease)),
             }
         }
         let mut lease = node.lease_fresh(to, &self.identity).await?;
         let head = lease.connection.ask(&ask).await?;
-        Ok(opened(head, lease))
+        Ok(stream_answer(head, lease))
     }
 
-    fn node(&self, url: &NodeUrl) -> Rc<Node> {
+    fn node(&self, url: &NodeUrl) -> Rc<NodeConnections> {
         let mut nodes = self.nodes.borrow_mut();
         if nodes.len() >= NODES_MAX && !nodes.contains_key(url) {
             nodes.retain(|_, node| Rc::strong_count(node) > 1 || !node.idle.borrow().is_empty());
@@ -226,13 +237,18 @@ impl Pool {
         let node = nodes.entry(url.clone()).or_insert_with(|| {
             let permits = Rc::new(Semaphore::new(CONNECTIONS_MAX));
             let long_answers = Rc::new(Semaphore::new(LONG_ANSWERS_MAX));
-            Rc::new(Node { idle: RefCell::default(), permits, long_answers, resolved: RefCell::default() })
+            Rc::new(NodeConnections {
+                idle: RefCell::default(),
+                permits,
+                long_answers,
+                resolved: RefCell::default(),
+            })
         });
         Rc::clone(node)
     }
 }
 
-impl Node {
+impl NodeConnections {
     /// A connection that was used before and seems to be usable still.
     async fn lease_idle(self: &Rc<Self>, to: &Address) -> Result<Option<Lease>, PeerError> {
         let permit = self.permit().await?;
@@ -304,9 +320,9 @@ impl Lease {
     }
 }
 
-fn opened(head: Head, lease: Lease) -> Opened {
+fn stream_answer(head: Head, lease: Lease) -> StreamedAnswer {
     let Head { status, layout, metadata, digest, body } = head;
-    Opened { status, layout, metadata, body: Stream::new(body, digest, lease) }
+    StreamedAnswer { status, layout, metadata, body: Stream::new(body, digest, lease) }
 }
 
 fn is_right(to: &Address, found: NodeId) -> Result<(), PeerError> {

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use reticulum::cluster::layout::{Edit, Layout, Role};
 use reticulum::cluster::node::{Label, NodeId};
-use reticulum::peer::auth::{Client, Digest, HELLO_HEADER, Identity, PROOF_HEADER, Question, SignedFields};
-use reticulum::peer::call::{Call, HELLO_TARGET};
+use reticulum::peer::auth::{
+    ClientHandshake, Digest, HANDSHAKE_HEADER, Identity, PROOF_HEADER, Question, SignedFields,
+};
+use reticulum::peer::call::{Call, HANDSHAKE_TARGET};
 use reticulum::store::record;
 
 use crate::client::{Answer, Connection, Request};
@@ -276,14 +278,15 @@ fn announce(port: u16, secret: &str, url: &str) -> u16 {
     let id = NodeId::from_bytes([0xee; 16]);
     let secrets: Vec<_> = [secret.to_owned()].into_iter().filter(|secret| !secret.is_empty()).collect();
     let identity = Identity::new(id, Label::parse("default").expect("a label"), &secrets);
-    let (mut client, hello) = Client::new(Arc::new(identity), [7; 16]);
+    let (mut client, hello) = ClientHandshake::new(Arc::new(identity), [7; 16]);
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
     let head = format!(
-        "POST {HELLO_TARGET} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n{HELLO_HEADER}: {hello}\r\n\r\n"
+        "POST {HANDSHAKE_TARGET} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n{HANDSHAKE_HEADER}: {hello}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("sent");
     let (status, head) = read_answer(&mut stream);
-    let welcome = header(&head, HELLO_HEADER).and_then(|welcome| client.welcome(welcome.as_bytes()).ok());
+    let welcome =
+        header(&head, HANDSHAKE_HEADER).and_then(|welcome| client.accept_challenge(welcome.as_bytes()).ok());
     if welcome.is_none() {
         return status;
     }

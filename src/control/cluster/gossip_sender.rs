@@ -10,10 +10,10 @@ use bytes::Bytes;
 use super::{ControlEvent, PeerRejection};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::{NodeId, NodeUrl};
-use crate::peer::auth::Refusal;
+use crate::peer::auth::AuthError;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, GIVEN};
-use crate::peer::pool::{Address, PeerError, Pool, Request};
+use crate::peer::pool::{Address, PeerError, PeerRequest, Pool};
 
 /// An older message is of no use: the next one says the same, or better.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -46,7 +46,8 @@ impl GossipSender {
         let (pool, events) = (Rc::clone(&self.pool), self.events.clone());
         glommio::spawn_local(async move {
             let to = Address { url: slot.url.clone(), node };
-            let request = Request { call: Call::Gossip, layout, body: Outgoing::Bytes(Bytes::from(bytes)) };
+            let request =
+                PeerRequest { call: Call::Gossip, layout, body: Outgoing::Bytes(Bytes::from(bytes)) };
             match pool.ask(&to, request, SEND_TIMEOUT).await {
                 Ok(answer) if answer.status == GIVEN => {
                     if let Some(refusal) = call::read_rejection(answer.metadata()) {
@@ -78,11 +79,11 @@ impl GossipSender {
 /// any network.
 fn rejection(error: PeerError, is_of_join_list: bool) -> Option<PeerRejection> {
     match error {
-        PeerError::Refused(Some(Refusal::Cluster)) | PeerError::Untrusted(Refusal::Cluster) => {
+        PeerError::Refused(Some(AuthError::Cluster)) | PeerError::Untrusted(AuthError::Cluster) => {
             Some(PeerRejection::ForeignCluster)
         }
         // A node without a secret believes nobody and names no cause.
-        PeerError::Refused(Some(Refusal::Proof) | None) | PeerError::Untrusted(Refusal::Proof) => {
+        PeerError::Refused(Some(AuthError::Proof) | None) | PeerError::Untrusted(AuthError::Proof) => {
             Some(PeerRejection::WrongSecret)
         }
         PeerError::Unreachable | PeerError::Late if is_of_join_list => Some(PeerRejection::Unanswered),

@@ -23,13 +23,13 @@ use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::Said as Absence;
 use crate::object::ObjectId;
-use crate::peer::auth::{self, Digest, Question, Refusal, Server, SignedFields};
-use crate::peer::call::{self, Call, Stored};
+use crate::peer::auth::{self, AuthError, Digest, Question, ServerHandshake, SignedFields};
+use crate::peer::call::{self, Call, StoredMetadata};
 use crate::shard::Shard;
 use crate::store::originals::{Found, Original};
 
 /// What one connection has proven so far.
-pub(super) type Peer = Rc<RefCell<Server>>;
+pub(super) type Peer = Rc<RefCell<ServerHandshake>>;
 
 /// A request that is proven, but for its body.
 struct ProvenRequest {
@@ -53,7 +53,7 @@ struct PeerRefusal {
 
 /// The state of a new connection.
 pub(super) fn new_peer_connection(shard: &Shard) -> Peer {
-    Rc::new(RefCell::new(Server::new(shard.node.identity.clone())))
+    Rc::new(RefCell::new(ServerHandshake::new(shard.node.identity.clone())))
 }
 
 /// Whether a path is for nodes alone.
@@ -91,7 +91,7 @@ pub(super) async fn answer(
 
 /// The answer to a request that proves nothing.
 enum Unauthenticated {
-    /// To a hello: the next request can prove something.
+    /// To a handshake: the next request can prove something.
     Challenged(Box<Response<Body>>),
     /// The connection ends.
     Refused(Box<Response<Body>>),
@@ -102,27 +102,27 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest
     let Context { shard, peer, .. } = context;
     let headers = request.headers();
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    let refused = |refusal: Refusal| {
+    let refused = |refusal: AuthError| {
         shard.metrics.refuse_peer(refusal.into());
         warn_rejected_peer(shard, refusal);
         log::debug!(reason:% = refusal; "a request below /cluster/ is not believed");
         Unauthenticated::Refused(Box::new(reply::unproven(reason(refusal))))
     };
-    if target == call::HELLO_TARGET
+    if target == call::HANDSHAKE_TARGET
         && *request.method() == Method::POST
-        && let Some(hello) = headers.get(auth::HELLO_HEADER)
+        && let Some(handshake) = headers.get(auth::HANDSHAKE_HEADER)
     {
-        let welcome = peer.borrow_mut().hello(hello.as_bytes(), auth::nonce());
-        return Err(match welcome {
+        let challenge = peer.borrow_mut().accept_handshake(handshake.as_bytes(), auth::nonce());
+        return Err(match challenge {
             // It may have a client's place, and is nevertheless one that has to prove itself soon.
             Ok(_) if !context.permit.mark_unproven_peer(&context.unproven_peers, &context.remote_end) => {
                 Unauthenticated::Refused(Box::new(
                     Problem::Busy("unproven connections of this address").into(),
                 ))
             }
-            Ok(welcome) => {
+            Ok(challenge) => {
                 let mut response = reply::unproven(None);
-                insert(response.headers_mut(), auth::HELLO_HEADER, welcome);
+                insert(response.headers_mut(), auth::HANDSHAKE_HEADER, challenge);
                 Unauthenticated::Challenged(Box::new(response))
             }
             Err(refusal) => refused(refusal),
@@ -130,21 +130,21 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest
     }
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let layout = text(auth::LAYOUT_HEADER).and_then(|text| LayoutHash::parse(text).ok());
-    let said = SignedFields { layout, metadata: text(auth::METADATA_HEADER).unwrap_or_default() };
+    let fields = SignedFields { layout, metadata: text(auth::METADATA_HEADER).unwrap_or_default() };
     let question = Question { method: request.method().as_str(), target };
     let proof = headers.get(auth::PROOF_HEADER).map(HeaderValue::as_bytes);
-    let (from, digest) = peer.borrow_mut().check(&question, &said, proof).map_err(refused)?;
+    let (from, digest) = peer.borrow_mut().check(&question, &fields, proof).map_err(refused)?;
     Ok(ProvenRequest { call: Call::parse(question.method, target), from, digest })
 }
 
 /// Tells an operator, now and then, of nodes that would be believed if both were configured alike: the other side says
 /// the same in its own log. Who asks is not known, for nothing that it says is proven.
-fn warn_rejected_peer(shard: &Shard, refusal: Refusal) {
+fn warn_rejected_peer(shard: &Shard, refusal: AuthError) {
     match refusal {
-        Refusal::Proof if shard.node.control.may_log_stranger(0) => log::warn!(
+        AuthError::Proof if shard.node.control.may_log_stranger(0) => log::warn!(
             "refused a node whose secret is none of ours: if it belongs to this cluster, set the same cluster.secrets on both"
         ),
-        Refusal::Cluster if shard.node.control.may_log_stranger(1) => log::warn!(
+        AuthError::Cluster if shard.node.control.may_log_stranger(1) => log::warn!(
             "refused a node of another cluster: if it belongs to this one, correct its cluster.name"
         ),
         _ => {}
@@ -152,7 +152,7 @@ fn warn_rejected_peer(shard: &Shard, refusal: Refusal) {
 }
 
 /// The causes that are told to whoever asks.
-fn reason(refusal: Refusal) -> Option<&'static str> {
+fn reason(refusal: AuthError) -> Option<&'static str> {
     call::REASONS.into_iter().find(|(told, _)| *told == refusal).map(|(_, name)| name)
 }
 
@@ -205,7 +205,7 @@ async fn send_stored(context: &Context, id: ObjectId) -> Result<PeerResponse, Pe
 
 fn metadata_of(original: &Original) -> String {
     let Original { format, length, modified, .. } = *original;
-    Stored { format, length, uploaded: modified }.metadata()
+    StoredMetadata { format, length, uploaded: modified }.metadata()
 }
 
 /// There is no good copy here: with it goes what that is worth where absence is to be proven.
@@ -251,9 +251,9 @@ fn sign(context: &Context, method: &Method, answered: Result<PeerResponse, PeerR
         }
     };
     let digest = if *method == Method::HEAD { Digest::of(b"") } else { digest };
-    let said = SignedFields { layout: Some(layout), metadata: &metadata };
+    let fields = SignedFields { layout: Some(layout), metadata: &metadata };
     // Without a proof the other node believes nothing of it: the body was not what was announced.
-    let Some(proof) = context.peer.borrow().sign(response.status().as_u16(), &said, digest) else {
+    let Some(proof) = context.peer.borrow().sign(response.status().as_u16(), &fields, digest) else {
         return reply::unproven(None);
     };
     let headers = response.headers_mut();

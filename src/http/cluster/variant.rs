@@ -9,7 +9,7 @@ use crate::http::image;
 use crate::http::reply::Problem;
 use crate::image::recipe::Recipe;
 use crate::peer::auth::Digest;
-use crate::peer::call::{self, Stored, VariantCall};
+use crate::peer::call::{self, StoredMetadata, VariantCall};
 use crate::shard::message::VariantRequest;
 use crate::shard::variant::{VariantBody, VariantError, VariantFile};
 use crate::store::health::DiskTrouble;
@@ -40,7 +40,8 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
     };
     match made.body {
         VariantBody::Ready(entry) => {
-            let stored = Stored { format, length: entry.bytes.len() as u64, uploaded: entry.modified };
+            let stored =
+                StoredMetadata { format, length: entry.bytes.len() as u64, uploaded: entry.modified };
             let (digest, body) = (Digest::of(&entry.bytes), Body::bytes(entry.bytes.clone()));
             Ok(PeerResponse { metadata: stored.metadata(), body, digest })
         }
@@ -48,7 +49,11 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
             let reader = FileReader::new(file, length);
             let digest = digest(&reader).await?;
             let body = Body::file(reader, 0, length).hold_charge(charge);
-            Ok(PeerResponse { metadata: Stored { format, length, uploaded }.metadata(), body, digest })
+            Ok(PeerResponse {
+                metadata: StoredMetadata { format, length, uploaded }.metadata(),
+                body,
+                digest,
+            })
         }
     }
 }

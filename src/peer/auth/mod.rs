@@ -1,25 +1,25 @@
-//! Who is at the other end of a connection between two nodes, and that what is said on it is said once, in order,
-//! unchanged and to this node.
+//! Authenticates connections between nodes: who the other end is, and that each message is unchanged, in order, sent
+//! once and meant for this node.
 //!
-//! No socket or clock: nonces come in as arguments (from [`nonce`], but in tests), headers go in and out as text, so that every
-//! byte a stranger can send ends in one of these functions and nowhere else.
+//! No socket or clock: nonces come in as arguments (from [`nonce`], except in tests) and headers go in and out as text.
+//! So every byte that a stranger can send ends in one of these functions.
 //!
 //! # A connection
 //!
-//! 1. The client's first request carries its **hello**: protocol version, node id, 16 random bytes, cluster name,
-//!    and the proof that it has the secret. It is answered 401, as everything unsigned is, for so far it could be
-//!    a replay; but with the server's own hello, the **welcome**, whose proof covers both.
+//! 1. The client's first request carries its **handshake** (`reticulum-hello`): protocol version, node id, nonce of 16
+//!    bytes, cluster name and an HMAC with the secret. The server answers 401, because this may be a replay, and adds
+//!    its own half, the **challenge**, whose HMAC covers both halves.
 //! 2. From then on each request has a [`Proof`]: its number on this connection (from 1, without gaps), the digest of
-//!    its body, and an HMAC-SHA-256 over both ids, both random numbers, that number, method, path with query, the
+//!    its body, and an HMAC-SHA-256 over both ids, both nonces, that number, method, path with query, the
 //!    layout hash, the metadata and the digest. Each answer has one over the same with its status in place of method
 //!    and path.
-//! 3. The first thing that is wrong ends it: nothing on that connection is believed any more.
+//! 3. The first error ends the connection: neither end accepts anything more on it.
 //!
-//! A replay on the same connection has a number that was used, on another one a random number that is not the
-//! server's; an answer that is sent back as a request (or the other way round) is of another kind. The digest is
-//! checked by whoever takes the body: the text of the proof says only what it must be.
+//! A replay on the same connection has a used number; a replay on another one has a foreign nonce. An answer that is
+//! sent back as a request (or the other way round) has another transcript kind. The receiver of the body checks the
+//! digest: the proof says only what it must be.
 
-mod hello;
+mod handshake;
 mod proof;
 #[cfg(test)]
 mod tests;
@@ -30,14 +30,14 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest as _, Sha256};
 
-pub use self::hello::{Client, Server};
+pub use self::handshake::{ClientHandshake, ServerHandshake};
 pub use self::proof::{PeerMetadata, Proof, Question, SignedFields};
 use crate::cluster::node::{Label, NodeId};
 use crate::object::ObjectId;
 use crate::telemetry::metrics::Unproven;
 
-/// The header of a hello and of a welcome.
-pub const HELLO_HEADER: &str = "reticulum-hello";
+/// The header of a handshake and of a challenge.
+pub const HANDSHAKE_HEADER: &str = "reticulum-hello";
 /// The header of a proof.
 pub const PROOF_HEADER: &str = "reticulum-proof";
 /// The header of the sender's layout hash: 32 hex digits.
@@ -78,7 +78,7 @@ pub enum Digest {
 
 /// Why something was not believed. It changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum AuthError {
     /// There is no proof, or what stands there is none.
     Unsigned,
     /// It speaks another version of the protocol.
@@ -128,7 +128,7 @@ impl Identity {
     /// What stands for a key of the configuration among the nodes of a cluster, by each secret, the one that signs
     /// first: equal for equal keys, and of no use to anybody without the secret. Empty without any.
     pub fn fingerprints(&self, key: &str) -> Vec<String> {
-        let text = Transcript::new(Kind::Fingerprint).field(key.as_bytes());
+        let text = Transcript::new(TranscriptKind::Fingerprint).field(key.as_bytes());
         let keys = self.keys();
         let mac = |key: &Hmac<Sha256>| key.clone().chain_update(&text.0).finalize().into_bytes();
         keys.keys.iter().map(|key| Hex(&mac(key)).to_string()).collect()
@@ -190,7 +190,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unsigned => "no proof",
@@ -203,17 +203,17 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for AuthError {}
 
-impl From<Refusal> for Unproven {
-    fn from(refusal: Refusal) -> Self {
+impl From<AuthError> for Unproven {
+    fn from(refusal: AuthError) -> Self {
         match refusal {
             // Whatever comes behind the first thing that was wrong.
-            Refusal::Unsigned | Refusal::Over => Self::Unsigned,
-            Refusal::Version => Self::Version,
-            Refusal::Cluster => Self::Cluster,
-            Refusal::Proof => Self::Proof,
-            Refusal::Number => Self::Replay,
+            AuthError::Unsigned | AuthError::Over => Self::Unsigned,
+            AuthError::Version => Self::Version,
+            AuthError::Cluster => Self::Cluster,
+            AuthError::Proof => Self::Proof,
+            AuthError::Number => Self::Replay,
         }
     }
 }
@@ -223,16 +223,16 @@ struct Transcript(Vec<u8>);
 
 /// What kind of text it is: none can stand for another.
 #[derive(Clone, Copy)]
-enum Kind {
-    Hello = 1,
-    Welcome = 2,
+enum TranscriptKind {
+    Handshake = 1,
+    Challenge = 2,
     Request = 3,
     Answer = 4,
     Fingerprint = 5,
 }
 
 impl Transcript {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: TranscriptKind) -> Self {
         Self(vec![VERSION, kind as u8])
     }
 

@@ -1,6 +1,6 @@
 //! What a proof covers, and its text.
 
-use super::{Digest, Refusal, read_hex};
+use super::{AuthError, Digest, read_hex};
 use crate::cluster::layout::LayoutHash;
 
 /// What is asked.
@@ -37,8 +37,8 @@ impl Proof {
     /// Reads the text of a proof: number, digest, HMAC, in the one way in which it is written.
     ///
     /// # Errors
-    /// [`Refusal::Unsigned`] for anything else.
-    pub fn parse(text: &[u8]) -> Result<Self, Refusal> {
+    /// [`AuthError::Unsigned`] for anything else.
+    pub fn parse(text: &[u8]) -> Result<Self, AuthError> {
         let read = || {
             let mut fields = str::from_utf8(text).ok()?.split(' ');
             let number = fields.next()?;
@@ -47,7 +47,7 @@ impl Proof {
             let parsed = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number)?;
             fields.next().is_none().then_some(Self { number: parsed, digest, mac })
         };
-        read().ok_or(Refusal::Unsigned)
+        read().ok_or(AuthError::Unsigned)
     }
 }
 

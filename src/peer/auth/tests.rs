@@ -32,15 +32,15 @@ fn digest() -> Digest {
 }
 
 /// A connection on which both ends have met.
-fn met(client: Arc<Identity>, server: Arc<Identity>, nonces: [u8; 2]) -> (Client, Server) {
-    let (mut client, hello) = Client::new(client, [nonces[0]; 16]);
-    let mut server = Server::new(server);
-    let welcome = server.hello(hello.as_bytes(), [nonces[1]; 16]).unwrap();
-    client.welcome(welcome.as_bytes()).unwrap();
+fn met(client: Arc<Identity>, server: Arc<Identity>, nonces: [u8; 2]) -> (ClientHandshake, ServerHandshake) {
+    let (mut client, handshake) = ClientHandshake::new(client, [nonces[0]; 16]);
+    let mut server = ServerHandshake::new(server);
+    let challenge = server.accept_handshake(handshake.as_bytes(), [nonces[1]; 16]).unwrap();
+    client.accept_challenge(challenge.as_bytes()).unwrap();
     (client, server)
 }
 
-fn pair() -> (Client, Server) {
+fn pair() -> (ClientHandshake, ServerHandshake) {
     met(identity(1), identity(2), [3, 4])
 }
 
@@ -48,11 +48,11 @@ fn text(proof: &Proof) -> Option<Vec<u8>> {
     Some(proof.to_string().into_bytes())
 }
 
-fn signed(client: &mut Client) -> Vec<u8> {
+fn signed(client: &mut ClientHandshake) -> Vec<u8> {
     client.sign(&ASKED, &said("a=1"), digest()).unwrap().to_string().into_bytes()
 }
 
-fn check(server: &mut Server, proof: &[u8]) -> Result<(NodeId, Digest), Refusal> {
+fn check(server: &mut ServerHandshake, proof: &[u8]) -> Result<(NodeId, Digest), AuthError> {
     server.check(&ASKED, &said("a=1"), Some(proof))
 }
 
@@ -70,27 +70,28 @@ fn requests_and_answers_of_both_ends_are_believed_in_order() {
 
 #[test]
 fn each_end_learns_who_the_other_is() {
-    let (mut client, hello) = Client::new(identity(1), [3; 16]);
-    let welcome = Server::new(identity(2)).hello(hello.as_bytes(), [4; 16]).unwrap();
-    assert_eq!(client.welcome(welcome.as_bytes()), Ok(node(2)));
+    let (mut client, handshake) = ClientHandshake::new(identity(1), [3; 16]);
+    let challenge =
+        ServerHandshake::new(identity(2)).accept_handshake(handshake.as_bytes(), [4; 16]).unwrap();
+    assert_eq!(client.accept_challenge(challenge.as_bytes()), Ok(node(2)));
 }
 
 #[test]
 fn nothing_is_believed_before_a_hello_nor_after_a_second_one() {
     let (mut client, mut server) = pair();
-    let (_, hello) = Client::new(identity(1), [3; 16]);
+    let (_, handshake) = ClientHandshake::new(identity(1), [3; 16]);
     let proof = signed(&mut client);
-    assert_eq!(check(&mut Server::new(identity(2)), &proof), Err(Refusal::Unsigned));
-    assert_eq!(server.hello(hello.as_bytes(), [5; 16]), Err(Refusal::Over));
-    assert_eq!(check(&mut server, &proof), Err(Refusal::Over));
+    assert_eq!(check(&mut ServerHandshake::new(identity(2)), &proof), Err(AuthError::Unsigned));
+    assert_eq!(server.accept_handshake(handshake.as_bytes(), [5; 16]), Err(AuthError::Over));
+    assert_eq!(check(&mut server, &proof), Err(AuthError::Over));
 }
 
 #[test]
 fn a_request_without_a_proof_is_refused_and_ends_the_connection() {
     let (mut client, mut server) = pair();
-    assert_eq!(server.check(&ASKED, &said("a=1"), None), Err(Refusal::Unsigned));
+    assert_eq!(server.check(&ASKED, &said("a=1"), None), Err(AuthError::Unsigned));
     let proof = signed(&mut client);
-    assert_eq!(check(&mut server, &proof), Err(Refusal::Over));
+    assert_eq!(check(&mut server, &proof), Err(AuthError::Over));
     assert!(server.sign(200, &said(""), digest()).is_none());
 }
 
@@ -99,7 +100,7 @@ fn a_request_that_is_said_twice_is_refused() {
     let (mut client, mut server) = pair();
     let proof = signed(&mut client);
     assert!(check(&mut server, &proof).is_ok());
-    assert_eq!(check(&mut server, &proof), Err(Refusal::Number));
+    assert_eq!(check(&mut server, &proof), Err(AuthError::Number));
 }
 
 #[test]
@@ -108,21 +109,21 @@ fn a_request_of_another_connection_is_refused() {
     let proof = signed(&mut client);
     // The same hello said again: the server's random number is another one.
     let (_, mut server) = met(identity(1), identity(2), [3, 5]);
-    assert_eq!(check(&mut server, &proof), Err(Refusal::Proof));
+    assert_eq!(check(&mut server, &proof), Err(AuthError::Proof));
     // Another server that happens to draw the same number.
     let (_, mut server) = met(identity(1), identity(6), [3, 4]);
-    assert_eq!(check(&mut server, &proof), Err(Refusal::Proof));
+    assert_eq!(check(&mut server, &proof), Err(AuthError::Proof));
     // Another client.
     let (_, mut server) = met(identity(6), identity(2), [3, 4]);
-    assert_eq!(check(&mut server, &proof), Err(Refusal::Proof));
+    assert_eq!(check(&mut server, &proof), Err(AuthError::Proof));
 }
 
 #[test]
 fn requests_in_another_order_are_refused() {
     let (mut client, mut server) = pair();
     let proofs = [signed(&mut client), signed(&mut client)];
-    assert_eq!(check(&mut server, &proofs[1]), Err(Refusal::Number));
-    assert_eq!(check(&mut server, &proofs[0]), Err(Refusal::Over));
+    assert_eq!(check(&mut server, &proofs[1]), Err(AuthError::Number));
+    assert_eq!(check(&mut server, &proofs[0]), Err(AuthError::Over));
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn whatever_is_changed_in_a_request_is_noticed() {
     for (question, said) in changed {
         let (mut client, mut server) = pair();
         let proof = signed(&mut client);
-        assert_eq!(server.check(&question, &said, Some(&proof)), Err(Refusal::Proof), "{question:?}");
+        assert_eq!(server.check(&question, &said, Some(&proof)), Err(AuthError::Proof), "{question:?}");
     }
 }
 
@@ -152,7 +153,7 @@ fn a_proof_with_another_digest_or_number_is_refused() {
     ];
     for proof in other {
         let (_, mut server) = pair();
-        assert_eq!(check(&mut server, &text(&proof).unwrap()), Err(Refusal::Proof));
+        assert_eq!(check(&mut server, &text(&proof).unwrap()), Err(AuthError::Proof));
     }
 }
 
@@ -162,11 +163,11 @@ fn whatever_is_changed_in_an_answer_is_noticed() {
     let proof = signed(&mut client);
     check(&mut server, &proof).unwrap();
     let answer = server.sign(404, &said("b=2"), digest()).unwrap();
-    assert_eq!(client.check(200, &said("b=2"), text(&answer).as_deref()), Err(Refusal::Proof));
-    assert_eq!(client.check(404, &said("b=3"), text(&answer).as_deref()), Err(Refusal::Proof));
-    assert_eq!(client.check(404, &said("b=2"), None), Err(Refusal::Unsigned));
+    assert_eq!(client.check(200, &said("b=2"), text(&answer).as_deref()), Err(AuthError::Proof));
+    assert_eq!(client.check(404, &said("b=3"), text(&answer).as_deref()), Err(AuthError::Proof));
+    assert_eq!(client.check(404, &said("b=2"), None), Err(AuthError::Unsigned));
     let longer = Proof { digest: Digest::of(b"more"), ..answer.clone() };
-    assert_eq!(client.check(404, &said("b=2"), text(&longer).as_deref()), Err(Refusal::Proof));
+    assert_eq!(client.check(404, &said("b=2"), text(&longer).as_deref()), Err(AuthError::Proof));
     assert_eq!(client.check(404, &said("b=2"), text(&answer).as_deref()), Ok(digest()));
 }
 
@@ -177,7 +178,7 @@ fn an_answer_to_an_earlier_request_is_refused() {
     check(&mut server, &proof).unwrap();
     let answer = server.sign(200, &said(""), digest()).unwrap();
     signed(&mut client);
-    assert_eq!(client.check(200, &said(""), text(&answer).as_deref()), Err(Refusal::Number));
+    assert_eq!(client.check(200, &said(""), text(&answer).as_deref()), Err(AuthError::Number));
 }
 
 #[test]
@@ -185,40 +186,54 @@ fn what_is_sent_back_to_where_it_came_from_is_refused() {
     // Both ends are one node, with equal random numbers: only the kind of text tells them apart.
     let (mut client, mut server) = met(identity(1), identity(1), [3, 3]);
     let proof = signed(&mut client);
-    assert_eq!(client.check(200, &said("a=1"), Some(&proof)), Err(Refusal::Proof));
+    assert_eq!(client.check(200, &said("a=1"), Some(&proof)), Err(AuthError::Proof));
     check(&mut server, &proof).unwrap();
     let answer = server.sign(200, &said("a=1"), digest()).unwrap();
-    assert_eq!(check(&mut server, &text(&answer).unwrap()), Err(Refusal::Proof));
-    let (mut client, hello) = Client::new(identity(1), [3; 16]);
-    assert_eq!(client.welcome(hello.as_bytes()), Err(Refusal::Proof));
+    assert_eq!(check(&mut server, &text(&answer).unwrap()), Err(AuthError::Proof));
+    let (mut client, handshake) = ClientHandshake::new(identity(1), [3; 16]);
+    assert_eq!(client.accept_challenge(handshake.as_bytes()), Err(AuthError::Proof));
 }
 
 #[test]
 fn other_clusters_versions_and_secrets_are_refused_by_both_ends() {
     let others = [
-        (identity_of(1, "two", &["secret"]), Refusal::Cluster),
-        (identity_of(1, "one", &["Secret"]), Refusal::Proof),
+        (identity_of(1, "two", &["secret"]), AuthError::Cluster),
+        (identity_of(1, "one", &["Secret"]), AuthError::Proof),
     ];
     for (other, refusal) in others {
-        let (_, hello) = Client::new(Arc::clone(&other), [3; 16]);
-        assert_eq!(Server::new(identity(2)).hello(hello.as_bytes(), [4; 16]), Err(refusal));
-        let welcome = Server::new(Arc::clone(&other)).hello(hello.as_bytes(), [4; 16]).unwrap();
-        assert_eq!(Client::new(identity(2), [3; 16]).0.welcome(welcome.as_bytes()), Err(refusal));
+        let (_, handshake) = ClientHandshake::new(Arc::clone(&other), [3; 16]);
+        assert_eq!(
+            ServerHandshake::new(identity(2)).accept_handshake(handshake.as_bytes(), [4; 16]),
+            Err(refusal)
+        );
+        let challenge =
+            ServerHandshake::new(Arc::clone(&other)).accept_handshake(handshake.as_bytes(), [4; 16]).unwrap();
+        assert_eq!(
+            ClientHandshake::new(identity(2), [3; 16]).0.accept_challenge(challenge.as_bytes()),
+            Err(refusal)
+        );
     }
-    let (_, hello) = Client::new(identity(1), [3; 16]);
-    let newer = format!("2{}", &hello[1..]);
-    assert_eq!(Server::new(identity(2)).hello(newer.as_bytes(), [4; 16]), Err(Refusal::Version));
+    let (_, handshake) = ClientHandshake::new(identity(1), [3; 16]);
+    let newer = format!("2{}", &handshake[1..]);
+    assert_eq!(
+        ServerHandshake::new(identity(2)).accept_handshake(newer.as_bytes(), [4; 16]),
+        Err(AuthError::Version)
+    );
     let later = b"2 and whatever that version says";
-    assert_eq!(Client::new(identity(1), [3; 16]).0.welcome(later), Err(Refusal::Version));
+    assert_eq!(ClientHandshake::new(identity(1), [3; 16]).0.accept_challenge(later), Err(AuthError::Version));
 }
 
 #[test]
 fn the_first_secret_signs_and_all_verify() {
     let (old, both) = (identity_of(1, "one", &["old"]), identity_of(2, "one", &["new", "old"]));
-    let (_, hello) = Client::new(Arc::clone(&old), [3; 16]);
-    let welcome = Server::new(Arc::clone(&both)).hello(hello.as_bytes(), [4; 16]).unwrap();
+    let (_, handshake) = ClientHandshake::new(Arc::clone(&old), [3; 16]);
+    let challenge =
+        ServerHandshake::new(Arc::clone(&both)).accept_handshake(handshake.as_bytes(), [4; 16]).unwrap();
     // The old one does not know the new secret yet: first every node has to verify it.
-    assert_eq!(Client::new(old, [3; 16]).0.welcome(welcome.as_bytes()), Err(Refusal::Proof));
+    assert_eq!(
+        ClientHandshake::new(old, [3; 16]).0.accept_challenge(challenge.as_bytes()),
+        Err(AuthError::Proof)
+    );
     let ready = identity_of(3, "one", &["old", "new"]);
     for (client, server) in [(Arc::clone(&ready), Arc::clone(&both)), (both, ready)] {
         let (mut client, mut server) = met(client, server, [5, 6]);
@@ -248,7 +263,7 @@ fn secrets_are_rotated_while_connections_stay_open() {
     two.replace_secrets(&["new".to_owned()]);
     assert!(speak().is_ok());
     one.replace_secrets(&["old".to_owned()]);
-    assert_eq!(speak(), Err(Refusal::Proof));
+    assert_eq!(speak(), Err(AuthError::Proof));
 }
 
 #[test]
@@ -258,18 +273,22 @@ fn a_node_without_secrets_believes_nobody_and_is_believed_by_nobody() {
         assert!(!without.is_secret() && identity(1).is_secret());
         // Neither one that proves itself by an empty key, nor one that has no secret either, nor itself.
         for other in [identity(1), identity_of(1, "one", none), Arc::clone(&without)] {
-            let (_, hello) = Client::new(Arc::clone(&other), [3; 16]);
-            let heard = Server::new(Arc::clone(&without)).hello(hello.as_bytes(), [4; 16]);
-            assert_eq!(heard.err(), Some(Refusal::Proof));
-            let (_, hello) = Client::new(Arc::clone(&without), [3; 16]);
-            assert_eq!(Server::new(other).hello(hello.as_bytes(), [4; 16]).err(), Some(Refusal::Proof));
+            let (_, handshake) = ClientHandshake::new(Arc::clone(&other), [3; 16]);
+            let heard =
+                ServerHandshake::new(Arc::clone(&without)).accept_handshake(handshake.as_bytes(), [4; 16]);
+            assert_eq!(heard.err(), Some(AuthError::Proof));
+            let (_, handshake) = ClientHandshake::new(Arc::clone(&without), [3; 16]);
+            assert_eq!(
+                ServerHandshake::new(other).accept_handshake(handshake.as_bytes(), [4; 16]).err(),
+                Some(AuthError::Proof)
+            );
         }
     }
     // With a secret that it learns it is one of them.
     let learning = identity_of(2, "one", &[]);
     learning.replace_secrets(&["secret".to_owned()]);
-    let (_, hello) = Client::new(learning, [3; 16]);
-    assert!(Server::new(identity(1)).hello(hello.as_bytes(), [4; 16]).is_ok());
+    let (_, handshake) = ClientHandshake::new(learning, [3; 16]);
+    assert!(ServerHandshake::new(identity(1)).accept_handshake(handshake.as_bytes(), [4; 16]).is_ok());
 }
 
 #[test]
@@ -292,9 +311,9 @@ fn facts_are_found_by_their_names() {
 }
 
 /// Everything that a stranger may send, in any order and of any bytes.
-fn hear(server: &mut Server, bytes: &[u8], step: u8) -> bool {
+fn hear(server: &mut ServerHandshake, bytes: &[u8], step: u8) -> bool {
     match step % 3 {
-        0 => server.hello(bytes, [4; 16]).is_ok(),
+        0 => server.accept_handshake(bytes, [4; 16]).is_ok(),
         1 => server.check(&ASKED, &said("a=1"), Some(bytes)).is_ok(),
         _ => server.check(&ASKED, &said("a=1"), None).is_ok(),
     }
@@ -303,11 +322,11 @@ fn hear(server: &mut Server, bytes: &[u8], step: u8) -> bool {
 proptest! {
     #[test]
     fn no_bytes_of_a_stranger_are_believed(steps in proptest::collection::vec((any::<Vec<u8>>(), any::<u8>()), 0..6)) {
-        let mut server = Server::new(identity(2));
-        let (mut client, _) = Client::new(identity(1), [3; 16]);
+        let mut server = ServerHandshake::new(identity(2));
+        let (mut client, _) = ClientHandshake::new(identity(1), [3; 16]);
         for (bytes, step) in steps {
             prop_assert!(!hear(&mut server, &bytes, step));
-            prop_assert!(client.welcome(&bytes).is_err());
+            prop_assert!(client.accept_challenge(&bytes).is_err());
             prop_assert!(client.check(200, &said(""), Some(&bytes)).is_err());
         }
     }
@@ -319,13 +338,13 @@ proptest! {
             bytes[at] ^= change;
             bytes
         };
-        let (mut client, hello) = Client::new(identity(1), [3; 16]);
-        let hello = hello.into_bytes();
-        prop_assert!(Server::new(identity(2)).hello(&changed(hello.clone()), [4; 16]).is_err());
-        let mut server = Server::new(identity(2));
-        let welcome = server.hello(&hello, [4; 16]).unwrap().into_bytes();
-        prop_assert!(client.clone().welcome(&changed(welcome.clone())).is_err());
-        client.welcome(&welcome).unwrap();
+        let (mut client, handshake) = ClientHandshake::new(identity(1), [3; 16]);
+        let handshake = handshake.into_bytes();
+        prop_assert!(ServerHandshake::new(identity(2)).accept_handshake(&changed(handshake.clone()), [4; 16]).is_err());
+        let mut server = ServerHandshake::new(identity(2));
+        let challenge = server.accept_handshake(&handshake, [4; 16]).unwrap().into_bytes();
+        prop_assert!(client.clone().accept_challenge(&changed(challenge.clone())).is_err());
+        client.accept_challenge(&challenge).unwrap();
         let proof = signed(&mut client);
         prop_assert!(check(&mut server.clone(), &changed(proof.clone())).is_err());
         check(&mut server, &proof).unwrap();

@@ -18,8 +18,8 @@ use crate::cluster::rules::absence::{Absence, Said};
 use crate::cluster::rules::read;
 use crate::object::ObjectId;
 use crate::peer::body::Stream;
-use crate::peer::call::{self, Call, Stored};
-use crate::peer::pool::{Opened, PeerError};
+use crate::peer::call::{self, Call, StoredMetadata};
+use crate::peer::pool::{PeerError, StreamedAnswer};
 use crate::telemetry::metrics::Stage;
 
 /// How long one owner, or this node's own disk, is waited for before the next is asked too.
@@ -32,7 +32,7 @@ pub const WHOLE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Fetched {
     /// What that node says of it.
-    pub stored: Stored,
+    pub stored: StoredMetadata,
     /// Its bytes.
     pub body: FetchedBody,
 }
@@ -106,12 +106,12 @@ impl Shard {
 }
 
 /// The image, if that is what came.
-async fn taken(bodies: &Arc<BodyMemory>, opened: Result<Opened, PeerError>) -> Result<Fetched, Said> {
+async fn taken(bodies: &Arc<BodyMemory>, opened: Result<StreamedAnswer, PeerError>) -> Result<Fetched, Said> {
     let mut opened = opened.map_err(|_| Said::Nothing)?;
     if opened.status != call::GIVEN {
         return Err(call::read_presence(opened.metadata()));
     }
-    let stored = Stored::parse(opened.metadata()).ok_or(Said::Nothing)?;
+    let stored = StoredMetadata::parse(opened.metadata()).ok_or(Said::Nothing)?;
     let charge = if stored.length > WHOLE_BYTES_MAX { None } else { bodies.reserve(stored.length) };
     let Some(charge) = charge else {
         if !opened.body.stand_aside() {

@@ -33,7 +33,7 @@ use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
-use crate::peer::pool::{Address, Answer, Opened, PeerError, Request};
+use crate::peer::pool::{Address, PeerAnswer, PeerError, PeerRequest, StreamedAnswer};
 
 /// How long a node may take to say whether it has an image, or to begin to give it.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -116,9 +116,9 @@ impl Shard {
         call: Call,
         body: Outgoing,
         deadline: Duration,
-    ) -> Result<Answer, PeerError> {
+    ) -> Result<PeerAnswer, PeerError> {
         let to = address(view, node).ok_or(PeerError::Unreachable)?;
-        let answer = self.pool.ask(&to, Request { call, layout: view.hash(), body }, deadline).await;
+        let answer = self.pool.ask(&to, PeerRequest { call, layout: view.hash(), body }, deadline).await;
         note(node, answer.as_ref().err());
         answer
     }
@@ -129,9 +129,9 @@ impl Shard {
         node: NodeId,
         call: Call,
         deadline: Duration,
-    ) -> Result<Opened, PeerError> {
+    ) -> Result<StreamedAnswer, PeerError> {
         let to = address(view, node).ok_or(PeerError::Unreachable)?;
-        let opened = self.pool.open(&to, Request::new(call, view.hash()), deadline).await;
+        let opened = self.pool.open(&to, PeerRequest::new(call, view.hash()), deadline).await;
         note(node, opened.as_ref().err());
         opened
     }

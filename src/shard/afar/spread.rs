@@ -21,7 +21,7 @@ use crate::cluster::rules::absence::Said;
 use crate::cluster::rules::write::{Standing, Write};
 use crate::cluster::view::View;
 use crate::object::ObjectId;
-use crate::peer::body::{Outgoing, Source};
+use crate::peer::body::{ByteSource, Outgoing};
 use crate::peer::call::{self, Call, Copy};
 use crate::store::StoreError;
 use crate::store::originals::Found;
@@ -248,7 +248,7 @@ fn names(view: &View, write: &Write) -> Vec<String> {
 }
 
 /// The bytes of a file as a question's body.
-fn source(reader: FileReader) -> Source {
+fn source(reader: FileReader) -> ByteSource {
     Rc::new(move |position| {
         let reader = reader.clone();
         Box::pin(async move {

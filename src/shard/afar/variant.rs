@@ -23,8 +23,8 @@ use super::gate::{Full, Gate};
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::{Absence, Said};
 use crate::peer::body::Stream;
-use crate::peer::call::{self, Call, Stored, VariantCall};
-use crate::peer::pool::{Opened, PeerError};
+use crate::peer::call::{self, Call, StoredMetadata, VariantCall};
+use crate::peer::pool::{PeerError, StreamedAnswer};
 use crate::telemetry::metrics::{Cache, Stage};
 
 /// Variants up to this length are taken whole, and shared by all who wait for them here.
@@ -41,7 +41,7 @@ pub enum Anywhere {
     /// By another; in memory, ready to be sent.
     Ready(Arc<CachedResponse>, Cache),
     /// By another; a long one, proven as it comes.
-    Stream(Stored, Box<Stream>),
+    Stream(StoredMetadata, Box<Stream>),
 }
 
 /// Why there is no variant.
@@ -274,7 +274,7 @@ impl Shard {
         if opened.status != call::GIVEN {
             return refusal(opened).await;
         }
-        let Some(stored) = Stored::parse(opened.metadata()) else { return Word::Said(Said::Nothing) };
+        let Some(stored) = StoredMetadata::parse(opened.metadata()) else { return Word::Said(Said::Nothing) };
         let is_long = stored.length > WHOLE_BYTES_MAX;
         let charge = if is_long { None } else { self.node.bodies.reserve(stored.length) };
         let Some(charge) = charge else {
@@ -293,7 +293,7 @@ impl Shard {
 }
 
 /// What a node means that gives no variant.
-async fn refusal(opened: Opened) -> Word {
+async fn refusal(opened: StreamedAnswer) -> Word {
     let (status, said) = (opened.status, call::read_presence(opened.metadata()));
     let too_fast = TooFast { retry_after_s: call::read_retry(opened.metadata()) };
     if said != Said::Nothing {

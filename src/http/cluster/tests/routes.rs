@@ -13,10 +13,10 @@ use crate::cluster::layout::LayoutHash;
 use crate::cluster::rules::absence::Said;
 use crate::image::recipe::ENCODER_VERSION;
 use crate::object::{Format, ObjectId};
-use crate::peer::auth::Refusal;
+use crate::peer::auth::AuthError;
 use crate::peer::body::Outgoing;
-use crate::peer::call::{self, Call, Copy, Stored, VariantCall};
-use crate::peer::pool::{Answer, PeerError, Request};
+use crate::peer::call::{self, Call, Copy, StoredMetadata, VariantCall};
+use crate::peer::pool::{PeerAnswer, PeerError, PeerRequest};
 use crate::peer::requester::Requester;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -51,16 +51,16 @@ fn image(id: ObjectId, bytes: Vec<u8>) -> Outgoing {
     let source = move |position: u64| {
         let start = position as usize;
         let piece = bytes.slice(start..bytes.len().min(start + 100_000));
-        Box::pin(async move { Ok(piece) }) as crate::peer::body::Reading
+        Box::pin(async move { Ok(piece) }) as crate::peer::body::SourceRead
     };
     Outgoing::Image { id, length, source: Rc::new(source) }
 }
 
-async fn ask(pool: &Pool, to: &Running, call: Call, body: Outgoing) -> Result<Answer, PeerError> {
-    pool.ask(&to.address, Request { call, layout: hash(), body }, SOON).await
+async fn ask(pool: &Pool, to: &Running, call: Call, body: Outgoing) -> Result<PeerAnswer, PeerError> {
+    pool.ask(&to.address, PeerRequest { call, layout: hash(), body }, SOON).await
 }
 
-async fn get(pool: &Pool, to: &Running, call: Call) -> Answer {
+async fn get(pool: &Pool, to: &Running, call: Call) -> PeerAnswer {
     ask(pool, to, call, Outgoing::empty()).await.unwrap()
 }
 
@@ -83,10 +83,11 @@ fn a_copy_is_taken_and_given_as_it_was_sent() {
             let id = put(&pool, &node, &bytes).await;
             let answer = get(&pool, &node, Call::Image(id)).await;
             assert_eq!((answer.status, answer.bytes == bytes), (call::GIVEN, true));
-            let stored = Stored { format: Format::Png, length: bytes.len() as u64, uploaded: uploaded() };
-            assert_eq!(Stored::parse(answer.metadata()), Some(stored));
+            let stored =
+                StoredMetadata { format: Format::Png, length: bytes.len() as u64, uploaded: uploaded() };
+            assert_eq!(StoredMetadata::parse(answer.metadata()), Some(stored));
             let head = get(&pool, &node, Call::Head(id)).await;
-            assert_eq!((Stored::parse(head.metadata()), head.bytes.len()), (Some(stored), 0));
+            assert_eq!((StoredMetadata::parse(head.metadata()), head.bytes.len()), (Some(stored), 0));
             assert_eq!(std::fs::read(node.store.image(&id, Format::Png)).unwrap(), bytes);
         }
     });
@@ -150,7 +151,7 @@ fn a_variant_is_made_where_it_is_asked_for_and_found_the_second_time() {
             Call::Variant(VariantCall { id, recipe, dimension_max: 8192, requester: Requester::Background });
         let first = get(&pool, &node, call.clone()).await;
         assert_eq!((first.status, first.bytes.starts_with(b"\xff\xd8")), (call::GIVEN, true));
-        assert_eq!(Stored::parse(first.metadata()).unwrap().uploaded, uploaded());
+        assert_eq!(StoredMetadata::parse(first.metadata()).unwrap().uploaded, uploaded());
         assert_eq!(get(&pool, &node, call).await.bytes, first.bytes);
         let lacking = VariantCall {
             id: id_of(b"none"),
@@ -213,8 +214,8 @@ fn other_clusters_and_secrets_learn_why_and_nothing_else() {
     let node = Running::start(1);
     run(async {
         for (identity, cause) in [
-            (identity_of(2, "two", &["secret"]), Refusal::Cluster),
-            (identity_of(2, "one", &["other"]), Refusal::Proof),
+            (identity_of(2, "two", &["secret"]), AuthError::Cluster),
+            (identity_of(2, "one", &["other"]), AuthError::Proof),
         ] {
             let pool = Pool::new(identity);
             let answer = ask(&pool, &node, Call::Has(id_of(b"")), Outgoing::empty()).await;
@@ -228,7 +229,7 @@ fn another_node_at_the_address_is_noticed_and_nobody_there_too() {
     let node = Running::start(1);
     run(async {
         let pool = pool(2);
-        let request = || Request::new(Call::Has(id_of(b"")), hash());
+        let request = || PeerRequest::new(Call::Has(id_of(b"")), hash());
         let to = Address { node: Some(super::id(9)), ..node.address.clone() };
         let error = pool.ask(&to, request(), SOON).await.unwrap_err();
         assert_eq!(error, PeerError::OtherNode(super::id(1)));
@@ -259,7 +260,7 @@ fn long_answers_that_nobody_reads_keep_no_question_from_being_asked_and_are_boun
     run(async {
         let id = put(&pool, &one, &png(8)).await;
         let open = async || {
-            let request = Request::new(Call::Image(id), hash());
+            let request = PeerRequest::new(Call::Image(id), hash());
             pool.open(&one.address, request, SOON).await.unwrap().body
         };
         let mut unread = Vec::new();
@@ -281,7 +282,7 @@ fn a_silent_node_costs_no_more_than_the_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = address(1, silent.local_addr().unwrap());
     run(async {
-        let request = Request::new(Call::Has(id_of(b"")), hash());
+        let request = PeerRequest::new(Call::Has(id_of(b"")), hash());
         let error = pool(2).ask(&to, request, Duration::from_millis(50)).await.unwrap_err();
         assert_eq!(error, PeerError::Late);
     });
@@ -353,7 +354,7 @@ fn whatever_is_changed_on_the_way_is_not_believed() {
             ("one letter", "two letter", Call::Gossip, message()),
         ] {
             let (address, _passing) = meddled(&node, from, to);
-            let answer = pool(2).ask(&address, Request { call, layout: hash(), body }, SOON).await;
+            let answer = pool(2).ask(&address, PeerRequest { call, layout: hash(), body }, SOON).await;
             let unbelieved = matches!(answer, Err(PeerError::Untrusted(_) | PeerError::Refused(_)));
             assert!(unbelieved, "{from}: {answer:?}");
         }
@@ -369,7 +370,7 @@ fn a_connection_that_is_played_again_is_401_throughout() {
         let pool = pool(2);
         let body = Outgoing::Bytes(Bytes::from_static(b"hello"));
         for _ in 0..2 {
-            let request = Request { call: Call::Gossip, layout: hash(), body: body.clone() };
+            let request = PeerRequest { call: Call::Gossip, layout: hash(), body: body.clone() };
             assert_eq!(pool.ask(&to, request, SOON).await.unwrap().status, call::GIVEN);
         }
     });
@@ -411,10 +412,10 @@ fn strangers_get_401_for_known_and_unknown_routes_alike() {
     assert!(node.receivers.gossip.is_empty());
 }
 
-/// Says hello on a connection of its own; what came back, up to the end of the head.
+/// Sends a handshake on a connection of its own; what came back, up to the end of the head.
 fn say_hello(to: &Running) -> (TcpStream, String) {
-    let (_, hello) = crate::peer::auth::Client::new(identity(2), crate::peer::auth::nonce());
-    let (name, target) = (crate::peer::auth::HELLO_HEADER, call::HELLO_TARGET);
+    let (_, hello) = crate::peer::auth::ClientHandshake::new(identity(2), crate::peer::auth::nonce());
+    let (name, target) = (crate::peer::auth::HANDSHAKE_HEADER, call::HANDSHAKE_TARGET);
     let mut stream = TcpStream::connect(to.socket_address()).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\n{name}: {hello}\r\nContent-Length: 0\r\n\r\n");
@@ -430,7 +431,7 @@ fn a_hello_that_no_proof_follows_holds_its_connection_for_seconds_only() {
     let node = Running::start(1);
     let (mut stream, answer) = say_hello(&node);
     assert!(
-        answer.starts_with("http/1.1 401 ") && answer.contains(crate::peer::auth::HELLO_HEADER),
+        answer.starts_with("http/1.1 401 ") && answer.contains(crate::peer::auth::HANDSHAKE_HEADER),
         "{answer}"
     );
     assert!(!answer.contains("connection: close"), "a challenge is no refusal: {answer}");
