@@ -15,8 +15,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::cli::Demo;
-use crate::cli::address::{Key, NodeUrl};
-use crate::client::{self, ClientError, Uploaded};
+use crate::cli::address::{HeaderKey, NodeAddress};
+use crate::client::{self, ClientError, UploadedImage};
 use crate::config::PREFIX;
 use crate::image::draw;
 use crate::image::error::RenderError;
@@ -50,7 +50,7 @@ struct Secrets {
 struct DemoNode {
     child: Child,
     address: SocketAddr,
-    client: client::Node,
+    client: client::NodeClient,
 }
 
 /// Runs the demo until it is interrupted.
@@ -71,7 +71,7 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
         let first = nodes.first().map(|node: &DemoNode| node.address);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut node = DemoNode::start(number + 1, address, first, directory.path(), &secrets)?;
-        node.wait_until(client::Node::is_ready)?;
+        node.wait_until(client::NodeClient::is_ready)?;
         nodes.push(node);
     }
     for node in &mut nodes {
@@ -80,7 +80,7 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
     print_addresses(&nodes, &secrets.operator);
     let first = &nodes[0];
     for (name, bytes) in draw::samples().map_err(DemoError::Draw)? {
-        let Uploaded { id, format, .. } = first.client.upload(&bytes).map_err(DemoError::Upload)?;
+        let UploadedImage { id, format, .. } = first.client.upload(&bytes).map_err(DemoError::Upload)?;
         let extension = format.extension();
         println!("{name}");
         for spec in ["full", "600w", "300w200h,fill", "100s"] {
@@ -139,11 +139,15 @@ impl DemoNode {
             command.args(["--join", &format!("http://{first}")]);
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(start)?;
-        let key: Option<Key> = secrets.operator.parse().ok();
-        Ok(Self { child, address, client: client::Node::with_key(&NodeUrl::at(address), key.as_ref()) })
+        let key: Option<HeaderKey> = secrets.operator.parse().ok();
+        Ok(Self {
+            child,
+            address,
+            client: client::NodeClient::with_key(&NodeAddress::at(address), key.as_ref()),
+        })
     }
 
-    fn wait_until(&mut self, is_so: impl Fn(&client::Node) -> bool) -> Result<(), DemoError> {
+    fn wait_until(&mut self, is_so: impl Fn(&client::NodeClient) -> bool) -> Result<(), DemoError> {
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {

@@ -8,7 +8,7 @@ use http::Uri;
 
 /// A node's address, `http://host[:port]`, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeUrl(String);
+pub struct NodeAddress(String);
 
 /// What stands before `/image` in a URL: `http` or `https`, perhaps with a path, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct BaseUrl(String);
 
 /// A key that goes into a header: printable ASCII without spaces. An empty one is none.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key(String);
+pub struct HeaderKey(String);
 
 /// Why an address or a key is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum AddressError {
     Key,
 }
 
-impl NodeUrl {
+impl NodeAddress {
     /// The node at a socket address.
     pub fn at(address: std::net::SocketAddr) -> Self {
         Self(format!("http://{address}"))
@@ -57,14 +57,14 @@ impl BaseUrl {
     }
 }
 
-impl Key {
+impl HeaderKey {
     /// The key.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl FromStr for NodeUrl {
+impl FromStr for NodeAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
@@ -84,7 +84,7 @@ impl FromStr for BaseUrl {
     }
 }
 
-impl FromStr for Key {
+impl FromStr for HeaderKey {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
@@ -104,14 +104,14 @@ fn uri(text: &str) -> Option<(Uri, String)> {
     (uri.scheme().is_some() && plain && uri.query().is_none()).then(|| (uri, text.to_owned()))
 }
 
-impl fmt::Display for NodeUrl {
+impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
 /// A key is never printed.
-impl fmt::Debug for Key {
+impl fmt::Debug for HeaderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key")
     }
@@ -141,7 +141,7 @@ mod tests {
             ("http://[::1]:8080/", "http://[::1]:8080"),
             ("http://127.0.0.1:1", "http://127.0.0.1:1"),
         ] {
-            assert_eq!(text.parse::<NodeUrl>().unwrap().as_str(), kept);
+            assert_eq!(text.parse::<NodeAddress>().unwrap().as_str(), kept);
         }
         for text in [
             "",
@@ -160,13 +160,13 @@ mod tests {
             "http://a\n",
             "ftp://a",
         ] {
-            assert_eq!(text.parse::<NodeUrl>(), Err(AddressError::Node), "{text:?}");
+            assert_eq!(text.parse::<NodeAddress>(), Err(AddressError::Node), "{text:?}");
         }
     }
 
     #[test]
     fn this_machine_is_localhost_or_a_loopback_address_and_nothing_that_looks_like_it() {
-        let is = |text: &str| text.parse::<NodeUrl>().unwrap().is_loopback();
+        let is = |text: &str| text.parse::<NodeAddress>().unwrap().is_loopback();
         for text in
             ["localhost", "LOCALHOST:80", "127.0.0.1:8080", "127.9.9.9", "[::1]:80", "[::ffff:127.0.0.1]"]
         {

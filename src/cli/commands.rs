@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::address::{BaseUrl, Key, NodeUrl};
+use super::address::{BaseUrl, HeaderKey, NodeAddress};
 use crate::object::{Extension, ObjectId, Spec};
 
 /// Where a node is asked when nothing says so.
@@ -28,19 +28,19 @@ pub enum ClientCommand {
     /// List every image with length, upload time and number of copies
     Ls(Ls),
     /// Show the nodes of the cluster
-    Status(Status),
+    Status(StatusFlags),
     /// Show the cluster's layout with each node's share and capacity
-    Layout(Layout),
+    Layout(LayoutFlags),
     /// Check a store while no server uses it: exit 0 when clean, 1 when not
     Fsck(Fsck),
 }
 
 /// Which node is asked.
 #[derive(Args, Clone, Debug)]
-pub struct Target {
+pub struct NodeFlags {
     /// The node to ask
     #[arg(long, value_name = "URL", env = "RETICULUM_NODE", default_value = DEFAULT_NODE)]
-    pub node: NodeUrl,
+    pub node: NodeAddress,
 }
 
 /// The operator key, for what needs one.
@@ -48,7 +48,7 @@ pub struct Target {
 pub struct Operator {
     /// Operator key [default: for a node of this machine, that in its data directory]
     #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
-    pub operator_key: Option<Key>,
+    pub operator_key: Option<HeaderKey>,
     /// Data directory of a node on this machine, for its operator.key
     #[arg(long, value_name = "DIR", env = "RETICULUM_DATA", default_value = "data")]
     pub data: PathBuf,
@@ -62,10 +62,10 @@ pub struct Put {
     pub paths: Vec<PathBuf>,
     /// The node to ask.
     #[command(flatten)]
-    pub target: Target,
+    pub target: NodeFlags,
     /// Upload key [default: the operator key]
     #[arg(long, value_name = "K", env = "RETICULUM_KEY", hide_env_values = true)]
-    pub key: Option<Key>,
+    pub key: Option<HeaderKey>,
     /// The operator key, where there is no upload key.
     #[command(flatten)]
     pub operator: Operator,
@@ -97,7 +97,7 @@ pub struct Get {
     pub sign_key: Option<String>,
     /// The node to ask.
     #[command(flatten)]
-    pub target: Target,
+    pub target: NodeFlags,
 }
 
 /// Flags of `reticulum url`.
@@ -131,10 +131,10 @@ pub struct Rm {
     pub ids: Vec<ObjectId>,
     /// The node to ask.
     #[command(flatten)]
-    pub target: Target,
+    pub target: NodeFlags,
     /// Upload key [default: the operator key]
     #[arg(long, value_name = "K", env = "RETICULUM_KEY", hide_env_values = true)]
-    pub key: Option<Key>,
+    pub key: Option<HeaderKey>,
     /// The operator key, where there is no upload key.
     #[command(flatten)]
     pub operator: Operator,
@@ -151,7 +151,7 @@ pub struct Ls {
     pub json: bool,
     /// The node to ask.
     #[command(flatten)]
-    pub target: Target,
+    pub target: NodeFlags,
     /// The key for it.
     #[command(flatten)]
     pub operator: Operator,
@@ -159,13 +159,13 @@ pub struct Ls {
 
 /// Flags of `reticulum status`.
 #[derive(Args, Clone, Debug)]
-pub struct Status {
+pub struct StatusFlags {
     /// The node's whole answer as JSON
     #[arg(long)]
     pub json: bool,
     /// The node to ask.
     #[command(flatten)]
-    pub target: Target,
+    pub target: NodeFlags,
     /// The key for it.
     #[command(flatten)]
     pub operator: Operator,
@@ -173,10 +173,10 @@ pub struct Status {
 
 /// Flags of `reticulum layout`.
 #[derive(Args, Clone, Debug)]
-pub struct Layout {
+pub struct LayoutFlags {
     /// The node to ask.
     #[command(flatten)]
-    pub target: Target,
+    pub target: NodeFlags,
     /// The key for it.
     #[command(flatten)]
     pub operator: Operator,

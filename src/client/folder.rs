@@ -11,10 +11,13 @@ use std::path::{Path, PathBuf};
 use super::ClientError;
 
 /// What was found at a path: a file, or why there is none.
-pub(super) type Found = (PathBuf, Result<(), ClientError>);
+pub(super) type FoundFile = (PathBuf, Result<(), ClientError>);
 
 /// Tells `found` of every file until there are none or it breaks off.
-pub(super) fn walk(paths: &[PathBuf], found: &mut dyn FnMut(Found) -> ControlFlow<()>) -> ControlFlow<()> {
+pub(super) fn walk(
+    paths: &[PathBuf],
+    found: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     for path in paths {
         match fs::metadata(path) {
             Ok(named) if named.is_dir() => walk_folder(path, found)?,
@@ -26,7 +29,7 @@ pub(super) fn walk(paths: &[PathBuf], found: &mut dyn FnMut(Found) -> ControlFlo
     ControlFlow::Continue(())
 }
 
-fn walk_folder(folder: &Path, found: &mut dyn FnMut(Found) -> ControlFlow<()>) -> ControlFlow<()> {
+fn walk_folder(folder: &Path, found: &mut dyn FnMut(FoundFile) -> ControlFlow<()>) -> ControlFlow<()> {
     let mut open = vec![entries(folder, found)?.into_iter()];
     while let Some(level) = open.last_mut() {
         let Some(path) = level.next() else {
@@ -34,8 +37,8 @@ fn walk_folder(folder: &Path, found: &mut dyn FnMut(Found) -> ControlFlow<()>) -
             continue;
         };
         match kind(&path) {
-            Ok(Kind::File) => found((path, Ok(())))?,
-            Ok(Kind::Folder) => {
+            Ok(PathKind::File) => found((path, Ok(())))?,
+            Ok(PathKind::Folder) => {
                 let level = entries(&path, found)?.into_iter();
                 open.push(level);
             }
@@ -45,18 +48,18 @@ fn walk_folder(folder: &Path, found: &mut dyn FnMut(Found) -> ControlFlow<()>) -
     ControlFlow::Continue(())
 }
 
-enum Kind {
+enum PathKind {
     File,
     Folder,
 }
 
-fn kind(path: &Path) -> Result<Kind, ClientError> {
+fn kind(path: &Path) -> Result<PathKind, ClientError> {
     let itself = fs::symlink_metadata(path).map_err(|error| failure("read", path, error))?;
     if itself.is_dir() {
-        return Ok(Kind::Folder);
+        return Ok(PathKind::Folder);
     }
     match fs::metadata(path) {
-        Ok(target) if target.is_file() => Ok(Kind::File),
+        Ok(target) if target.is_file() => Ok(PathKind::File),
         Ok(target) if target.is_dir() => Err(ClientError::LinkedFolder),
         Ok(_) => Err(ClientError::NotAFile),
         Err(error) => Err(failure("read", path, error)),
@@ -64,7 +67,10 @@ fn kind(path: &Path) -> Result<Kind, ClientError> {
 }
 
 /// What lies in a folder, sorted.
-fn entries(folder: &Path, found: &mut dyn FnMut(Found) -> ControlFlow<()>) -> ControlFlow<(), Vec<PathBuf>> {
+fn entries(
+    folder: &Path,
+    found: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,
+) -> ControlFlow<(), Vec<PathBuf>> {
     let list = || -> io::Result<Vec<PathBuf>> {
         let mut paths =
             fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;

@@ -6,7 +6,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::ClientError;
-use super::output::{Output, harmless};
+use super::output::{CommandOutput, harmless};
 use crate::cli::commands::Fsck;
 use crate::store::fsck::{self, CheckEvent, CheckFinding, CheckSummary, Mode};
 
@@ -30,7 +30,7 @@ struct JsonSum {
 
 pub(super) fn run(flags: &Fsck) -> Result<(), ClientError> {
     let mode = if flags.repair { Mode::Repair } else { Mode::Check };
-    let output = Output::with_progress(None, PROGRESS);
+    let output = CommandOutput::with_progress(None, PROGRESS);
     let mut told = Ok(());
     let mut faults = 0_u64;
     let checked = fsck::check(&flags.data, mode, |event| match event {

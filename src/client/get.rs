@@ -13,7 +13,7 @@ use ureq::Body;
 use ureq::http::Response;
 
 use super::ClientError;
-use super::node::Node;
+use super::node::NodeClient;
 use crate::cli::commands::Get;
 use crate::object::sign::signed_query;
 use crate::object::{Extension, ObjectId};
@@ -28,7 +28,7 @@ const ANY_STORED: &str = "image/jpeg, image/png, image/gif, image/webp, image/av
 const ANY: &str = "*/*";
 
 /// Where the bytes go.
-enum Target {
+enum Destination {
     Stdout,
     /// A file that gets its name at the end.
     File(PathBuf),
@@ -37,7 +37,7 @@ enum Target {
 }
 
 pub(super) fn run(flags: &Get) -> Result<(), ClientError> {
-    let target = Target::of(flags.output.as_deref())?;
+    let target = Destination::of(flags.output.as_deref())?;
     let extension = flags.format.unwrap_or(Extension::Auto);
     let (id, spec) = (flags.id, flags.spec.canonical_for(extension));
     let itself = flags.spec.is_full_plain();
@@ -47,7 +47,7 @@ pub(super) fn run(flags: &Get) -> Result<(), ClientError> {
         Some(key) => format!("{path}?{}", signed_query(key, &path, None)),
         None => path,
     };
-    let answer = Node::new(&flags.target.node).get(&path, if itself { ANY_STORED } else { ANY })?;
+    let answer = NodeClient::new(&flags.target.node).get(&path, if itself { ANY_STORED } else { ANY })?;
     let stored = itself && (extension == Extension::Auto || is_stored(&answer, &id));
     target.take(answer, stored.then_some(id))
 }
@@ -58,7 +58,7 @@ fn is_stored(answer: &Response<Body>, id: &ObjectId) -> bool {
     etag == Some(&format!("\"{id}\""))
 }
 
-impl Target {
+impl Destination {
     fn of(output: Option<&Path>) -> Result<Self, ClientError> {
         match output {
             None if io::stdout().is_terminal() => Err(ClientError::Terminal),

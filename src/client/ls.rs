@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ClientError;
 use super::credentials;
-use super::output::{Output, harmless};
+use super::output::{CommandOutput, harmless};
 use crate::cli::commands::Ls;
 use crate::object::ObjectId;
 
@@ -12,13 +12,13 @@ use crate::object::ObjectId;
 const PAGE_IMAGES: usize = 1000;
 
 #[derive(Deserialize)]
-struct Page {
-    images: Vec<Listed>,
+struct ListPage {
+    images: Vec<ListedImage>,
     next: Option<String>,
 }
 
 #[derive(Deserialize, Serialize)]
-struct Listed {
+struct ListedImage {
     hash: String,
     length: u64,
     extension: String,
@@ -28,11 +28,11 @@ struct Listed {
 
 pub(super) fn run(flags: &Ls) -> Result<(), ClientError> {
     let node = credentials::operator(&flags.target, &flags.operator);
-    let output = Output::plain();
+    let output = CommandOutput::plain();
     let mut after = flags.after;
     loop {
         let start = after.map(|id| format!("&after={id}")).unwrap_or_default();
-        let page: Page = node.get_json(&format!("/images?limit={PAGE_IMAGES}{start}"))?;
+        let page: ListPage = node.get_json(&format!("/images?limit={PAGE_IMAGES}{start}"))?;
         for listed in &page.images {
             output.line(if flags.json { json(listed) } else { line(listed) })?;
         }
@@ -43,11 +43,11 @@ pub(super) fn run(flags: &Ls) -> Result<(), ClientError> {
     }
 }
 
-fn line(listed: &Listed) -> String {
-    let Listed { hash, length, uploaded, copies, .. } = listed;
+fn line(listed: &ListedImage) -> String {
+    let ListedImage { hash, length, uploaded, copies, .. } = listed;
     format!("{} {length} {} {copies}", harmless(hash), harmless(uploaded))
 }
 
-fn json(listed: &Listed) -> String {
+fn json(listed: &ListedImage) -> String {
     serde_json::to_string(listed).expect("five plain fields always serialise")
 }

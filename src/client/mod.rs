@@ -24,7 +24,7 @@ mod table;
 mod url;
 
 pub use error::ClientError;
-pub use node::{Node, Uploaded};
+pub use node::{NodeClient, UploadedImage};
 
 use std::io::{self, Write};
 

@@ -14,7 +14,7 @@ use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 use super::ClientError;
 use super::output::harmless;
-use crate::cli::address::{Key, NodeUrl};
+use crate::cli::address::{HeaderKey, NodeAddress};
 use crate::object::{Extension, Format, ObjectId, Spec};
 
 /// For the host to be found and to take the connection.
@@ -36,9 +36,9 @@ const ASK_FIRST_BYTES: u64 = 64 << 10;
 
 /// A node that is asked.
 #[derive(Debug)]
-pub struct Node {
+pub struct NodeClient {
     agent: Agent,
-    url: NodeUrl,
+    url: NodeAddress,
     bearer: Option<String>,
 }
 
@@ -48,7 +48,7 @@ const NO_KEY: &str =
 
 /// What a node says of an image that it took.
 #[derive(Clone, Debug)]
-pub struct Uploaded {
+pub struct UploadedImage {
     /// The id.
     pub id: ObjectId,
     /// By content.
@@ -57,14 +57,14 @@ pub struct Uploaded {
     pub answer: Map<String, Value>,
 }
 
-impl Node {
+impl NodeClient {
     /// The node at `url`; nothing is sent yet.
-    pub fn new(url: &NodeUrl) -> Self {
+    pub fn new(url: &NodeAddress) -> Self {
         Self::with_key(url, None)
     }
 
     /// The same, sending `key` with every request.
-    pub fn with_key(url: &NodeUrl, key: Option<&Key>) -> Self {
+    pub fn with_key(url: &NodeAddress, key: Option<&HeaderKey>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -74,7 +74,7 @@ impl Node {
             .timeout_connect(Some(CONNECT_WITHIN))
             .timeout_per_read(Some(SILENCE_MAX))
             .timeout_per_write(Some(SILENCE_MAX));
-        let key = key.map(Key::as_str).filter(|key| !key.is_empty());
+        let key = key.map(HeaderKey::as_str).filter(|key| !key.is_empty());
         Self {
             agent: config.build().new_agent(),
             url: url.clone(),
@@ -98,7 +98,7 @@ impl Node {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub fn upload(&self, bytes: &[u8]) -> Result<Uploaded, ClientError> {
+    pub fn upload(&self, bytes: &[u8]) -> Result<UploadedImage, ClientError> {
         let mut body = bytes;
         self.send(self.agent.post(self.at("/image")), &mut body, bytes.len() as u64)
     }
@@ -109,7 +109,7 @@ impl Node {
         id: &ObjectId,
         body: &mut dyn Read,
         length: u64,
-    ) -> Result<Uploaded, ClientError> {
+    ) -> Result<UploadedImage, ClientError> {
         self.send(self.agent.put(self.at(&format!("/image/{id}"))), body, length)
     }
 
@@ -120,7 +120,7 @@ impl Node {
         hints: &[Spec],
         body: &mut dyn Read,
         length: u64,
-    ) -> Result<Uploaded, ClientError> {
+    ) -> Result<UploadedImage, ClientError> {
         // No image holds its own SHA-1, so this can stand nowhere in it.
         let boundary = format!("reticulum-{id}");
         let hints: Vec<_> = hints.iter().map(Spec::to_string).collect();
@@ -165,7 +165,7 @@ impl Node {
         request: RequestBuilder<ureq::typestate::WithBody>,
         body: &mut dyn Read,
         length: u64,
-    ) -> Result<Uploaded, ClientError> {
+    ) -> Result<UploadedImage, ClientError> {
         let mut request = self.authorised(request).header("Content-Length", length);
         if length >= ASK_FIRST_BYTES {
             request = request.header("Expect", "100-continue");
@@ -175,7 +175,7 @@ impl Node {
         let answer: Map<String, Value> = self.json(answer)?;
         let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
         match (ObjectId::parse(text("hash")), Extension::parse(text("extension"))) {
-            (Ok(id), Some(Extension::Format(format))) => Ok(Uploaded { id, format, answer }),
+            (Ok(id), Some(Extension::Format(format))) => Ok(UploadedImage { id, format, answer }),
             _ => Err(self.strange("its answer to an upload names no image")),
         }
     }
@@ -194,7 +194,7 @@ impl Node {
     /// The answer, unless it is a refusal.
     fn accepted(&self, mut answer: Response<Body>) -> Result<Response<Body>, ClientError> {
         #[derive(Deserialize)]
-        struct Problem {
+        struct ProblemBody {
             r#type: String,
             detail: String,
         }
@@ -206,10 +206,10 @@ impl Node {
         let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let text = read_text(&mut answer).unwrap_or_default();
         let detail = match serde_json::from_slice(&text) {
-            Ok(Problem { r#type, detail }) if r#type == "key" && self.bearer.is_none() => {
+            Ok(ProblemBody { r#type, detail }) if r#type == "key" && self.bearer.is_none() => {
                 format!("{} ({NO_KEY})", harmless(&detail))
             }
-            Ok(Problem { detail, .. }) => harmless(&detail),
+            Ok(ProblemBody { detail, .. }) => harmless(&detail),
             Err(_) => "the answer does not say why; look at --node".to_owned(),
         };
         Err(ClientError::Refused { status, detail, retry_after })

@@ -12,11 +12,11 @@ const TEXT_CHARS_MAX: usize = 1000;
 
 /// Lines to standard output and standard error that do not tear the progress.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct CommandOutput {
     progress: ProgressBar,
 }
 
-impl Output {
+impl CommandOutput {
     /// Without progress.
     pub(super) fn plain() -> Self {
         Self { progress: ProgressBar::hidden() }
@@ -47,7 +47,7 @@ impl Output {
     /// A line of the result.
     ///
     /// # Errors
-    /// [`ClientError::Output`].
+    /// [`ClientError::CommandOutput`].
     pub(super) fn line(&self, text: impl Display) -> Result<(), ClientError> {
         // Written at once: whoever reads this through a pipe can work along.
         let write = || {

@@ -16,9 +16,9 @@ use sha1::{Digest, Sha1};
 
 use super::ClientError;
 use super::credentials;
-use super::folder::{self, Found};
-use super::node::{Node, Uploaded};
-use super::output::{self, Output, harmless};
+use super::folder::{self, FoundFile};
+use super::node::{NodeClient, UploadedImage};
+use super::output::{self, CommandOutput, harmless};
 use crate::cli::commands::Put;
 use crate::object::{ObjectId, Spec};
 
@@ -42,23 +42,23 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 const PROGRESS: &str = "{bar:30} {pos}/{len} files, {elapsed}{msg}";
 
-type Sent = (PathBuf, Result<Uploaded, ClientError>);
+type Sent = (PathBuf, Result<UploadedImage, ClientError>);
 
 pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
     let node = credentials::uploader(&flags.target, flags.key.as_ref(), &flags.operator);
     let output = if output::is_watched() {
-        Output::with_progress(Some(count(&flags.paths)), PROGRESS)
+        CommandOutput::with_progress(Some(count(&flags.paths)), PROGRESS)
     } else {
-        Output::plain()
+        CommandOutput::plain()
     };
     let mut tally = Tally { flags, output, tried: 0, failed: 0, unreachable: None };
     let stopped = AtomicBool::new(false);
-    let (paths, to_send) = flume::bounded::<Found>(WAITING_MAX);
+    let (paths, to_send) = flume::bounded::<FoundFile>(WAITING_MAX);
     let (results, sent) = flume::bounded::<Sent>(WAITING_MAX);
     let ended = thread::scope(|scope| {
         scope.spawn(move || folder::walk(&flags.paths, &mut |found| flow(paths.send(found).is_ok())));
         for _ in 0..UPLOADS_MAX {
-            let sender = Sender { node: &node, hints: &flags.hints, stopped: &stopped };
+            let sender = Uploader { node: &node, hints: &flags.hints, stopped: &stopped };
             let (to_send, results) = (to_send.clone(), results.clone());
             scope.spawn(move || sender.send_all(&to_send, &results));
         }
@@ -77,16 +77,16 @@ pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
 
 /// What a thread that uploads works with.
 #[derive(Clone, Copy)]
-struct Sender<'a> {
-    node: &'a Node,
+struct Uploader<'a> {
+    node: &'a NodeClient,
     hints: &'a [Spec],
     /// Set when the node is not there: the next file would fail the same way.
     stopped: &'a AtomicBool,
 }
 
-impl Sender<'_> {
+impl Uploader<'_> {
     /// Uploads what is found until there is nothing more, or it has no use.
-    fn send_all(self, found: &flume::Receiver<Found>, results: &flume::Sender<Sent>) {
+    fn send_all(self, found: &flume::Receiver<FoundFile>, results: &flume::Sender<Sent>) {
         for (path, found) in found {
             if self.stopped.load(Relaxed) {
                 return;
@@ -102,7 +102,7 @@ impl Sender<'_> {
     }
 }
 
-fn send(node: &Node, hints: &[Spec], path: &Path) -> Result<Uploaded, ClientError> {
+fn send(node: &NodeClient, hints: &[Spec], path: &Path) -> Result<UploadedImage, ClientError> {
     let failure = |error| ClientError::File("read", path.to_path_buf(), error);
     let mut file = File::open(path).map_err(failure)?;
     let (id, length) = digest(&mut file).map_err(failure)?;
@@ -179,7 +179,7 @@ impl Read for Exactly<'_> {
 /// What has been told so far.
 struct Tally<'a> {
     flags: &'a Put,
-    output: Output,
+    output: CommandOutput,
     tried: u64,
     failed: u64,
     /// Why it was given up.
@@ -188,7 +188,7 @@ struct Tally<'a> {
 
 impl Tally<'_> {
     /// Tells of one file.
-    fn take(&mut self, path: &Path, result: Result<Uploaded, ClientError>) -> Result<(), ClientError> {
+    fn take(&mut self, path: &Path, result: Result<UploadedImage, ClientError>) -> Result<(), ClientError> {
         self.tried += 1;
         self.output.advance(1);
         let shown = path.to_string_lossy();
@@ -198,7 +198,7 @@ impl Tally<'_> {
                 answer.insert("path".to_owned(), shown.into());
                 self.output.line(Value::Object(answer))
             }
-            Ok(Uploaded { id, format, .. }) => {
+            Ok(UploadedImage { id, format, .. }) => {
                 let (node, extension, shown) =
                     (&self.flags.target.node, format.extension(), harmless(&shown));
                 self.output.line(format_args!("{id} {node}/image/{id}/full/image.{extension} {shown}"))

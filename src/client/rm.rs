@@ -4,12 +4,12 @@ use serde_json::{Map, Value};
 
 use super::ClientError;
 use super::credentials;
-use super::output::{Output, harmless};
+use super::output::{CommandOutput, harmless};
 use crate::cli::commands::Rm;
 
 pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
     let node = credentials::uploader(&flags.target, flags.key.as_ref(), &flags.operator);
-    let output = Output::plain();
+    let output = CommandOutput::plain();
     let mut failed = 0;
     for id in &flags.ids {
         match node.delete(&format!("/image/{id}")) {

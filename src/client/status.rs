@@ -5,23 +5,23 @@ use serde_json::value::RawValue;
 
 use super::ClientError;
 use super::credentials;
-use super::output::{Output, harmless};
-use super::table::{Table, bytes};
+use super::output::{CommandOutput, harmless};
+use super::table::{TextTable, bytes};
 use crate::cli::commands;
 
 const PATH: &str = "/status.json";
 
 #[derive(Deserialize)]
-struct Status {
+struct StatusBody {
     not_a_member: Option<String>,
-    nodes: Vec<Member>,
+    nodes: Vec<MemberStatus>,
     repair_debt: Option<u64>,
-    layout: Layout,
+    layout: LayoutBody,
     warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Member {
+struct MemberStatus {
     name: String,
     id: String,
     url: String,
@@ -38,22 +38,23 @@ struct Member {
 }
 
 #[derive(Deserialize)]
-struct Layout {
+struct LayoutBody {
     hash: String,
     settled: bool,
     replication: u64,
     min_replication: u64,
 }
 
-pub(super) fn run(flags: &commands::Status) -> Result<(), ClientError> {
+pub(super) fn run(flags: &commands::StatusFlags) -> Result<(), ClientError> {
     let node = credentials::operator(&flags.target, &flags.operator);
-    let output = Output::plain();
+    let output = CommandOutput::plain();
     if flags.json {
         let status: Box<RawValue> = node.get_json(PATH)?;
         return output.line(status.get());
     }
-    let status: Status = node.get_json(PATH)?;
-    let mut table = Table::new(&["NAME", "ZONE", "STATE", "#IMAGES", "#BYTES", "#FREE", "VERSION", "URL"]);
+    let status: StatusBody = node.get_json(PATH)?;
+    let mut table =
+        TextTable::new(&["NAME", "ZONE", "STATE", "#IMAGES", "#BYTES", "#FREE", "VERSION", "URL"]);
     for member in &status.nodes {
         table.row(vec![
             harmless(&member.name),
@@ -72,17 +73,17 @@ pub(super) fn run(flags: &commands::Status) -> Result<(), ClientError> {
     Ok(())
 }
 
-pub(super) fn layout(flags: &commands::Layout) -> Result<(), ClientError> {
+pub(super) fn layout(flags: &commands::LayoutFlags) -> Result<(), ClientError> {
     let node = credentials::operator(&flags.target, &flags.operator);
-    let output = Output::plain();
-    let status: Status = node.get_json(PATH)?;
-    let Layout { hash, settled, replication, min_replication } = &status.layout;
+    let output = CommandOutput::plain();
+    let status: StatusBody = node.get_json(PATH)?;
+    let LayoutBody { hash, settled, replication, min_replication } = &status.layout;
     output.line(format!(
         "replication {replication}, before an answer {min_replication}, {}, hash {}",
         if *settled { "settled" } else { "moving to a newer layout" },
         harmless(hash)
     ))?;
-    let mut table = Table::new(&["NAME", "ID", "ZONE", "STATE", "#WEIGHT", "#SHARE", "#CAPACITY"]);
+    let mut table = TextTable::new(&["NAME", "ID", "ZONE", "STATE", "#WEIGHT", "#SHARE", "#CAPACITY"]);
     for member in &status.nodes {
         table.row(vec![
             harmless(&member.name),
@@ -99,7 +100,7 @@ pub(super) fn layout(flags: &commands::Layout) -> Result<(), ClientError> {
     Ok(())
 }
 
-fn complain(output: &Output, status: &Status) {
+fn complain(output: &CommandOutput, status: &StatusBody) {
     status.not_a_member.iter().chain(&status.warnings).for_each(|sentence| output.complain(sentence));
 }
 
@@ -107,7 +108,7 @@ fn number(count: Option<u64>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| count.to_string())
 }
 
-impl Member {
+impl MemberStatus {
     /// The layout's word, and what speaks against it.
     fn state(&self) -> String {
         let mut state = harmless(&self.state);

@@ -2,12 +2,12 @@
 
 /// Lines of cells, each column as wide as its widest cell. Numbers stand to the right.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct TextTable {
     rows: Vec<Vec<String>>,
     is_number: Vec<bool>,
 }
 
-impl Table {
+impl TextTable {
     /// A table with these titles; those of numbers begin with `#`, which is left out.
     pub(super) fn new(titles: &[&str]) -> Self {
         let is_number = titles.iter().map(|title| title.starts_with('#')).collect();
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let mut table = Table::new(&["NAME", "#IMAGES", "STATE"]);
+        let mut table = TextTable::new(&["NAME", "#IMAGES", "STATE"]);
         table.row(vec!["a-long-name".into(), "7".into(), "active".into()]);
         table.row(vec!["b".into(), "12345678".into(), "out".into()]);
         let lines: Vec<_> = table.lines().collect();

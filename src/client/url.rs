@@ -3,12 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use super::ClientError;
-use super::output::Output;
+use super::output::CommandOutput;
 use crate::cli::commands::Url;
 use crate::object::sign::signed_query;
 
 pub(super) fn run(flags: &Url) -> Result<(), ClientError> {
-    Output::plain().line(url(flags, SystemTime::now())?)
+    CommandOutput::plain().line(url(flags, SystemTime::now())?)
 }
 
 fn url(flags: &Url, now: SystemTime) -> Result<String, ClientError> {

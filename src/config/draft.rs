@@ -5,35 +5,37 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fault::{Cause, ConfigError, Fault, Place};
-use super::key::Key;
+use super::fault::{Cause, ConfigError, ConfigFault, SettingOrigin};
+use super::key::ConfigKey;
 use super::rule;
-use super::setting::Given;
-use super::setting::number::Count;
+use super::setting::RawValue;
+use super::setting::number::BoundedInteger;
 use super::setting::text::Name;
-use super::setting::url::NodeUrl;
+use super::setting::url::UrlSetting;
 use super::values::Values;
 
 /// What was said so far.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) values: Values,
-    places: BTreeMap<&'static str, Place>,
+    places: BTreeMap<&'static str, SettingOrigin>,
     faulty: BTreeSet<&'static str>,
-    faults: Vec<Fault>,
+    faults: Vec<ConfigFault>,
 }
 
 impl Draft {
     /// Sets a key, or keeps its faults.
-    pub(super) fn set(&mut self, key: &'static Key, given: Given<'_>, place: Place) {
+    pub(super) fn set(&mut self, key: &'static ConfigKey, given: RawValue<'_>, place: SettingOrigin) {
         match (key.place)(&mut self.values).set(given) {
             Ok(()) => {
                 self.faulty.remove(key.path);
             }
             Err(wrongs) => {
                 self.faulty.insert(key.path);
-                let fault =
-                    |wrong| Fault { place: place.clone(), cause: Cause::Value { key: key.path, wrong } };
+                let fault = |wrong| ConfigFault {
+                    place: place.clone(),
+                    cause: Cause::Value { key: key.path, wrong },
+                };
                 self.faults.extend(wrongs.into_iter().map(fault));
             }
         }
@@ -41,8 +43,8 @@ impl Draft {
     }
 
     /// Keeps a fault that is not of a value.
-    pub(super) fn add_fault(&mut self, place: Place, cause: Cause) {
-        self.faults.push(Fault { place, cause });
+    pub(super) fn add_fault(&mut self, place: SettingOrigin, cause: Cause) {
+        self.faults.push(ConfigFault { place, cause });
     }
 
     /// Forgets what was said of the cluster's secrets: three keys say it, so that a source that uses
@@ -60,16 +62,16 @@ impl Draft {
     pub(super) fn fill_in(&mut self, host: &str) {
         let values = &mut self.values;
         values.node.name.get_or_insert_with(|| Name::like(host));
-        values.node.url.get_or_insert_with(|| NodeUrl::from(values.node.listen));
+        values.node.url.get_or_insert_with(|| UrlSetting::from(values.node.listen));
         let replication = values.cluster.replication.0;
-        values.cluster.min_replication.get_or_insert(Count(replication.min(2)));
+        values.cluster.min_replication.get_or_insert(BoundedInteger(replication.min(2)));
     }
 
     /// The values, and the keys that were said, with the place of each.
     ///
     /// # Errors
     /// [`ConfigError`] with every fault, of values and of rules, in the order of their places.
-    pub(super) fn finish(mut self) -> Result<(Values, BTreeMap<&'static str, Place>), ConfigError> {
+    pub(super) fn finish(mut self) -> Result<(Values, BTreeMap<&'static str, SettingOrigin>), ConfigError> {
         // Of a file that was not read whole, it is not known what it says.
         let broken = if self.faults.iter().any(|fault| fault.cause.hides_keys()) {
             Vec::new()
@@ -82,7 +84,7 @@ impl Draft {
                 continue;
             }
             let place = keys.iter().find_map(|key| self.places.get(key)).cloned();
-            self.add_fault(place.unwrap_or(Place::Default), Cause::Rule(rule));
+            self.add_fault(place.unwrap_or(SettingOrigin::Default), Cause::Rule(rule));
         }
         self.faults.sort_by(|one, other| one.place.cmp(&other.place));
         if self.faults.is_empty() {

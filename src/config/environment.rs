@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::draft::Draft;
-use super::fault::{Cause, Place};
-use super::key::{KEYS, Key, PREFIX};
+use super::fault::{Cause, SettingOrigin};
+use super::key::{ConfigKey, KEYS, PREFIX};
 use super::rule;
-use super::setting::Given;
+use super::setting::RawValue;
 
 /// Names the configuration file.
 const CONFIG: &str = "RETICULUM_CONFIG";
@@ -65,22 +65,25 @@ impl Environment {
 
     /// Sets every key that a variable names.
     pub(super) fn apply(&self, draft: &mut Draft) {
-        if rule::SECRETS.iter().any(|path| self.get(&Key::of(path).variable()).is_some()) {
+        if rule::SECRETS.iter().any(|path| self.get(&ConfigKey::of(path).variable()).is_some()) {
             draft.forget_secrets();
         }
         for key in KEYS {
             let name = key.variable();
             if let Some(value) = self.get(&name) {
-                draft.set(key, Given::Words(value), Place::Variable(name));
+                draft.set(key, RawValue::Words(value), SettingOrigin::Variable(name));
             }
         }
         for (short, path) in SHORT {
-            let (key, Some(value)) = (Key::of(path), self.get(short)) else { continue };
+            let (key, Some(value)) = (ConfigKey::of(path), self.get(short)) else { continue };
             let long = key.variable();
             if self.get(&long).is_some_and(|other| other != value) {
-                draft.add_fault(Place::Variable(short.to_owned()), Cause::TwoVariables { other: long });
+                draft.add_fault(
+                    SettingOrigin::Variable(short.to_owned()),
+                    Cause::TwoVariables { other: long },
+                );
             }
-            draft.set(key, Given::Words(value), Place::Variable(short.to_owned()));
+            draft.set(key, RawValue::Words(value), SettingOrigin::Variable(short.to_owned()));
         }
     }
 
@@ -92,7 +95,7 @@ impl Environment {
 fn known() -> impl Iterator<Item = String> {
     let short = SHORT.iter().map(|(name, _)| *name);
     let others = short.chain(OF_CLIENTS).chain([CONFIG]).map(str::to_owned);
-    KEYS.iter().map(Key::variable).chain(others)
+    KEYS.iter().map(ConfigKey::variable).chain(others)
 }
 
 #[cfg(test)]

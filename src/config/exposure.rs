@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::fault::Place;
+use super::fault::SettingOrigin;
 use super::key::KEYS;
 use super::setting::MASK;
 use super::values::Values;
@@ -14,12 +14,12 @@ use super::values::Values;
 const OTHERS_READ: u32 = 0o004;
 
 /// A sentence for each file that these values came from and that holds secrets; none shows a secret.
-pub(super) fn exposed(mut values: Values, places: &BTreeMap<&'static str, Place>) -> Vec<String> {
+pub(super) fn exposed(mut values: Values, places: &BTreeMap<&'static str, SettingOrigin>) -> Vec<String> {
     let mut files: Vec<PathBuf> = Vec::new();
     for key in KEYS {
         // A value that is shown masked is a secret.
         let is_secret = (key.place)(&mut values).print().is_some_and(|shown| shown.contains(MASK));
-        if let (true, Some(Place::Line(path, _))) = (is_secret, places.get(key.path))
+        if let (true, Some(SettingOrigin::Line(path, _))) = (is_secret, places.get(key.path))
             && !files.contains(path)
         {
             files.push(path.clone());

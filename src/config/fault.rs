@@ -7,24 +7,24 @@ use std::io;
 use std::path::PathBuf;
 
 use super::rule::Rule;
-use super::setting::Wrong;
+use super::setting::ValueError;
 
 /// Why a configuration cannot be used: all of its faults, at least one. Prints one line for each.
 #[derive(Debug)]
 pub struct ConfigError {
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<ConfigFault>,
 }
 
 /// One fault.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) place: Place,
+pub(super) struct ConfigFault {
+    pub(super) place: SettingOrigin,
     pub(super) cause: Cause,
 }
 
 /// Where something was said, in the order in which faults are told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum SettingOrigin {
     /// Nowhere: it is so by default.
     Default,
     /// In this file as a whole.
@@ -75,7 +75,7 @@ pub(super) enum Cause {
         /// The key with its section.
         key: &'static str,
         /// Why.
-        wrong: Wrong,
+        wrong: ValueError,
     },
     /// Two variables of one meaning with different values.
     TwoVariables {
@@ -95,7 +95,7 @@ impl Cause {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Fault { place, cause }) in self.faults.iter().enumerate() {
+        for (index, ConfigFault { place, cause }) in self.faults.iter().enumerate() {
             let end = if index == 0 { "" } else { "\n" };
             write!(f, "{end}{place}: {cause}")?;
         }
@@ -103,7 +103,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),

@@ -8,9 +8,9 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::draft::Draft;
-use super::fault::{Cause, Place};
+use super::fault::{Cause, SettingOrigin};
 use super::key::{KEYS, nearest_key, nearest_section};
-use super::setting::Given;
+use super::setting::RawValue;
 
 /// More than any sensible configuration; a device or a disk image in its stead must not fill the memory.
 const BYTES_MAX: u64 = 1 << 20;
@@ -18,8 +18,8 @@ const BYTES_MAX: u64 = 1 << 20;
 /// Reads the file into the draft.
 pub(super) fn read(path: &Path, draft: &mut Draft) {
     match text(path) {
-        Ok(text) => Reader { path, text: &text, broken: BTreeSet::new(), draft }.read(),
-        Err(cause) => draft.add_fault(Place::File(path.to_path_buf()), cause),
+        Ok(text) => FileParser { path, text: &text, broken: BTreeSet::new(), draft }.read(),
+        Err(cause) => draft.add_fault(SettingOrigin::File(path.to_path_buf()), cause),
     }
 }
 
@@ -36,7 +36,7 @@ fn text(path: &Path) -> Result<String, Cause> {
     String::from_utf8(bytes).map_err(|_| Cause::NotUtf8)
 }
 
-struct Reader<'a> {
+struct FileParser<'a> {
     path: &'a Path,
     text: &'a str,
     /// Lines that are not TOML: what the parser makes of them is not what was meant.
@@ -44,7 +44,7 @@ struct Reader<'a> {
     draft: &'a mut Draft,
 }
 
-impl Reader<'_> {
+impl FileParser<'_> {
     fn read(&mut self) {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
@@ -67,7 +67,7 @@ impl Reader<'_> {
             match (key, value.get_ref()) {
                 (None, DeValue::Table(table)) if has_keys => self.walk(&below, table),
                 _ if self.broken.contains(&line) => {}
-                (Some(key), value) => self.draft.set(key, Given::Toml(value), place),
+                (Some(key), value) => self.draft.set(key, RawValue::Toml(value), place),
                 (None, _) if has_keys => self.draft.add_fault(place, Cause::NotATable { section: path }),
                 (None, DeValue::Table(_)) if prefix.is_empty() => {
                     let nearest = nearest_section(&path);
@@ -81,8 +81,8 @@ impl Reader<'_> {
         }
     }
 
-    fn place(&self, line: usize) -> Place {
-        Place::Line(self.path.to_path_buf(), line)
+    fn place(&self, line: usize) -> SettingOrigin {
+        SettingOrigin::Line(self.path.to_path_buf(), line)
     }
 
     /// The line, counted from 1, of this byte.

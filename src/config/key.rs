@@ -7,7 +7,7 @@ use super::values::Values;
 pub const PREFIX: &str = "RETICULUM_";
 
 /// One key.
-pub(super) struct Key {
+pub(super) struct ConfigKey {
     /// With its section, as in `limits.uploads`.
     pub(super) path: &'static str,
     /// Where its value is kept.
@@ -16,13 +16,17 @@ pub(super) struct Key {
     pub(super) meaning: &'static str,
 }
 
-const fn key(path: &'static str, place: fn(&mut Values) -> &mut dyn Setting, meaning: &'static str) -> Key {
-    Key { path, place, meaning }
+const fn key(
+    path: &'static str,
+    place: fn(&mut Values) -> &mut dyn Setting,
+    meaning: &'static str,
+) -> ConfigKey {
+    ConfigKey { path, place, meaning }
 }
 
 /// Every key, in the order in which they are shown; the keys of a section stand together.
 #[rustfmt::skip]
-pub(super) const KEYS: &[Key] = &[
+pub(super) const KEYS: &[ConfigKey] = &[
     key("node.name", |v| &mut v.node.name, "This node's name, unique in the cluster. Not set: the host's name."),
     key("node.listen", |v| &mut v.node.listen, "The address that clients and other nodes connect to."),
     key("node.url", |v| &mut v.node.url, "How other nodes reach this one. Not set: http:// and `node.listen`."),
@@ -77,7 +81,7 @@ pub(super) const KEYS: &[Key] = &[
     key("log.format", |v| &mut v.log.format, "Lines for people, or one JSON object a line."),
 ];
 
-impl Key {
+impl ConfigKey {
     /// Of this path, which must be one of the table.
     pub(super) fn of(path: &str) -> &'static Self {
         let found = KEYS.iter().find(|key| key.path == path);
@@ -114,7 +118,7 @@ pub(super) fn nearest_key(path: &str) -> &'static str {
 
 /// The section that is most like this one.
 pub(super) fn nearest_section(section: &str) -> &'static str {
-    nearest(KEYS.iter().map(Key::section), |known| strsim::damerau_levenshtein(known, section))
+    nearest(KEYS.iter().map(ConfigKey::section), |known| strsim::damerau_levenshtein(known, section))
 }
 
 /// The first of those with the least distance.
@@ -133,7 +137,7 @@ mod tests {
     #[test]
     fn every_key_and_variable_is_there_once() {
         let paths: HashSet<_> = KEYS.iter().map(|key| key.path).collect();
-        let variables: HashSet<_> = KEYS.iter().map(Key::variable).collect();
+        let variables: HashSet<_> = KEYS.iter().map(ConfigKey::variable).collect();
         assert_eq!((paths.len(), variables.len()), (KEYS.len(), KEYS.len()));
     }
 
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_a_section_stand_together() {
-        let mut sections: Vec<_> = KEYS.iter().map(Key::section).collect();
+        let mut sections: Vec<_> = KEYS.iter().map(ConfigKey::section).collect();
         sections.dedup();
         assert_eq!(sections, ["node", "cluster", "images", "cache", "access", "limits", "log"]);
     }

@@ -36,14 +36,14 @@ use log::LevelFilter;
 use self::draft::Draft;
 pub use self::environment::{Environment, UnknownVariable};
 pub use self::fault::ConfigError;
-use self::fault::Place;
-use self::key::Key;
+use self::fault::SettingOrigin;
+use self::key::ConfigKey;
 pub use self::key::PREFIX;
-use self::setting::Given;
+use self::setting::RawValue;
 use self::setting::preset::PresetOption;
 use self::setting::text::{Name, Secret};
 use self::setting::url::Origin;
-use self::values::{Images, Values};
+use self::values::{ImagesValues, Values};
 use crate::cli::Serve;
 use crate::cluster::core;
 use crate::cluster::layout::{BootstrapSettings, Copies, NewNode};
@@ -113,7 +113,7 @@ pub fn describe(flags: &Serve, environment: &Environment) -> Result<String, Conf
 fn effective(
     flags: &Serve,
     environment: &Environment,
-) -> Result<(Values, BTreeMap<&'static str, Place>), ConfigError> {
+) -> Result<(Values, BTreeMap<&'static str, SettingOrigin>), ConfigError> {
     let mut draft = Draft::default();
     if let Some(path) = flags.config.as_deref().or_else(|| environment.config()) {
         file::read(path, &mut draft);
@@ -137,12 +137,12 @@ fn apply(flags: &Serve, draft: &mut Draft) {
     ];
     for (flag, path, words) in said {
         if let Some(words) = words {
-            draft.set(Key::of(path), Given::Words(&words), Place::Flag(flag));
+            draft.set(ConfigKey::of(path), RawValue::Words(&words), SettingOrigin::Flag(flag));
         }
     }
 }
 
-fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
+fn meaning(values: Values, places: &BTreeMap<&'static str, SettingOrigin>) -> Config {
     let mut warnings = warning::warnings(&values);
     warnings.extend(exposure::exposed(values.clone(), places));
     let all = values.clone();
@@ -198,10 +198,10 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, Place>) -> Config {
     }
 }
 
-fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::ClusterSettings {
+fn cluster_settings(node: &values::NodeValues, cluster: &values::ClusterValues) -> core::ClusterSettings {
     const BOUNDS: &str = "the configuration's bounds are the cluster's";
     let label = |name: &Name| Label::parse(name.as_str()).expect(BOUNDS);
-    let url = |url: &setting::url::NodeUrl| NodeUrl::parse(&url.to_string()).expect(BOUNDS);
+    let url = |url: &setting::url::UrlSetting| NodeUrl::parse(&url.to_string()).expect(BOUNDS);
     let replication = cluster.replication.0;
     core::ClusterSettings {
         cluster: label(&cluster.name),
@@ -220,7 +220,10 @@ fn cluster_settings(node: &values::Node, cluster: &values::Cluster) -> core::Clu
     }
 }
 
-fn bootstrap(settings: &core::ClusterSettings, places: &BTreeMap<&'static str, Place>) -> BootstrapSettings {
+fn bootstrap(
+    settings: &core::ClusterSettings,
+    places: &BTreeMap<&'static str, SettingOrigin>,
+) -> BootstrapSettings {
     let core::ClusterSettings { about, copies, .. } = settings;
     let is_said = |key| places.contains_key(key);
     BootstrapSettings {
@@ -232,7 +235,7 @@ fn bootstrap(settings: &core::ClusterSettings, places: &BTreeMap<&'static str, P
     }
 }
 
-impl Images {
+impl ImagesValues {
     fn recipe(&self) -> recipe::Settings {
         let quality = &self.quality;
         recipe::Settings {

@@ -1,7 +1,7 @@
 //! What SIGHUP takes over and what needs a restart.
 
 use super::Config;
-use super::key::{KEYS, Key};
+use super::key::{ConfigKey, KEYS};
 
 /// Keys whose new values a running node takes over: of `control`, whose reload applies them. A section's name stands for
 /// all of its keys.
@@ -20,12 +20,12 @@ impl Config {
     /// the order of the table of keys.
     pub fn changed_until_restart(&self, newer: &Self) -> Vec<&'static str> {
         let (mut old, mut new) = (self.values.clone(), newer.values.clone());
-        let mut changed = |key: &&Key| (key.place)(&mut old).print() != (key.place)(&mut new).print();
+        let mut changed = |key: &&ConfigKey| (key.place)(&mut old).print() != (key.place)(&mut new).print();
         KEYS.iter().filter(|key| !is_reloaded(key)).filter(|key| changed(key)).map(|key| key.path).collect()
     }
 }
 
-fn is_reloaded(key: &Key) -> bool {
+fn is_reloaded(key: &ConfigKey) -> bool {
     RELOADED.contains(&key.path) || RELOADED.contains(&key.section())
 }
 
@@ -33,7 +33,7 @@ fn is_reloaded(key: &Key) -> bool {
 mod tests {
     use super::*;
     use crate::cli::Serve;
-    use crate::config::setting::{Given, MASK};
+    use crate::config::setting::{MASK, RawValue};
     use crate::config::values::Values;
     use crate::config::{Environment, load};
 
@@ -75,7 +75,7 @@ mod tests {
         let mut values = Values::default();
         for key in KEYS {
             let setting = (key.place)(&mut values);
-            let is_secret = setting.set(Given::Words("a secret of sixteen bytes".as_ref())).is_ok()
+            let is_secret = setting.set(RawValue::Words("a secret of sixteen bytes".as_ref())).is_ok()
                 && setting.print().is_some_and(|shown| shown.contains(MASK));
             assert!(!is_secret || is_reloaded(key), "{}", key.path);
         }

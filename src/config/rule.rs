@@ -109,7 +109,7 @@ fn secrets_of(path: &Path) -> Result<Vec<Secret<16>>, SecretFileError> {
 }
 
 /// The secrets, wherever they are said; the rules have seen that they can be read.
-pub(super) fn secrets(cluster: &values::Cluster) -> Vec<String> {
+pub(super) fn secrets(cluster: &values::ClusterValues) -> Vec<String> {
     let file = cluster.secret_file.as_ref().and_then(|path| secrets_of(&path.0).ok());
     let said = cluster.secrets.0.iter().chain(&cluster.secret).cloned();
     said.chain(file.unwrap_or_default()).map(Secret::into_text).collect()

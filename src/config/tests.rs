@@ -13,13 +13,13 @@ use super::*;
 use crate::http::access::RequireSignature;
 
 /// A configuration file with this text, and whatever else is said.
-struct Said {
+struct TestConfig {
     directory: tempfile::TempDir,
     flags: Serve,
     variables: Vec<(OsString, OsString)>,
 }
 
-impl Said {
+impl TestConfig {
     fn new(text: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");
@@ -63,7 +63,7 @@ impl Said {
 
 /// Loading the text must give exactly these faults, each with all of its words.
 #[track_caller]
-fn expect_faults(said: &Said, expected: &[&[&str]]) {
+fn expect_faults(said: &TestConfig, expected: &[&[&str]]) {
     let faults = said.faults();
     assert_eq!(faults.len(), expected.len(), "{faults:#?}");
     for (fault, words) in faults.iter().zip(expected) {
@@ -75,9 +75,9 @@ fn expect_faults(said: &Said, expected: &[&[&str]]) {
 
 #[test]
 fn what_the_layout_rules_is_a_first_word_only_where_it_is_said() {
-    let silent = Said::new("").load();
+    let silent = TestConfig::new("").load();
     assert_eq!(silent.bootstrap, BootstrapSettings::default());
-    let said = Said::new("[node]\nweight = 100\nwritable = false\n[cluster]\nreplication = 5\n").load();
+    let said = TestConfig::new("[node]\nweight = 100\nwritable = false\n[cluster]\nreplication = 5\n").load();
     let weight = Some(Weight::new(100).unwrap());
     let expected = BootstrapSettings {
         weight,
@@ -147,7 +147,7 @@ format = "json"
 
 #[test]
 fn every_key_in_use_reaches_its_room() {
-    let config = Said::new(EVERY_KEY_IN_USE).load();
+    let config = TestConfig::new(EVERY_KEY_IN_USE).load();
     assert_eq!((config.name.as_str(), config.listen.port(), config.shards), ("img1", 9, 3));
     assert_eq!((config.data.to_str(), config.decode_memory_bytes), (Some("d"), 0x1_0000));
     let shard = &config.shard;
@@ -185,7 +185,7 @@ fn every_key_in_use_reaches_its_room() {
 
 #[test]
 fn a_flag_beats_the_environment_which_beats_the_file() {
-    let said = Said::new("[node]\nname = \"file\"\n[images]\nmax_bytes = 1\n[limits]\nuploads = 1")
+    let said = TestConfig::new("[node]\nname = \"file\"\n[images]\nmax_bytes = 1\n[limits]\nuploads = 1")
         .variable("RETICULUM_NODE_NAME", "variable")
         .variable("RETICULUM_IMAGES_MAX_BYTES", "2kB")
         .flags(|flags| flags.name = Some("flag".into()));
@@ -198,8 +198,8 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
 
 #[test]
 fn every_flag_is_heard() {
-    let said = Said::new("[cluster]\nsecret = \"0123456789abcdef\"\njoin = [\"http://127.0.0.1:1\"]").flags(
-        |flags| {
+    let said = TestConfig::new("[cluster]\nsecret = \"0123456789abcdef\"\njoin = [\"http://127.0.0.1:1\"]")
+        .flags(|flags| {
             flags.data = Some("there".into());
             flags.listen = Some("127.0.0.2:7".parse().unwrap());
             flags.url = Some("http://localhost:7".into());
@@ -207,8 +207,7 @@ fn every_flag_is_heard() {
             flags.shards = Some(7);
             flags.join = vec!["http://127.0.0.1:2".into(), "http://localhost:3/".into()];
             flags.replication = Some(5);
-        },
-    );
+        });
     let config = said.load();
     let join: Vec<_> = config.cluster.join.iter().map(ToString::to_string).collect();
     assert_eq!(join, ["http://127.0.0.1:2", "http://localhost:3"]);

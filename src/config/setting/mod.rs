@@ -28,7 +28,7 @@ const SHOWN_MAX: usize = 80;
 
 /// What was written for a key.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Given<'a> {
+pub(super) enum RawValue<'a> {
     /// In a file.
     Toml(&'a DeValue<'a>),
     /// In a variable or a flag, where everything is text.
@@ -37,7 +37,7 @@ pub(super) enum Given<'a> {
 
 /// Why a key does not take what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum ValueError {
     /// Another type, or outside the bounds.
     Value {
         /// What was written, perhaps cut or masked.
@@ -64,7 +64,7 @@ pub(super) enum Wrong {
 /// A place that a key's value is kept in.
 pub(super) trait Setting {
     /// Takes over what was written. On an error nothing changes, and every fault is told.
-    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>>;
+    fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>>;
     /// As a TOML value, with secrets masked; `None` where nothing is set.
     fn print(&self) -> Option<String>;
     /// What would be right, to follow "write".
@@ -76,7 +76,7 @@ pub(super) trait Value: Sized {
     /// Whether it must not be shown.
     const SECRET: bool = false;
     /// The value, if it is one and within its bounds.
-    fn read(given: Given<'_>) -> Option<Self>;
+    fn read(given: RawValue<'_>) -> Option<Self>;
     /// As TOML.
     fn print(&self) -> String;
     /// What would be right, to follow "write".
@@ -93,7 +93,7 @@ impl<T> Default for List<T> {
     }
 }
 
-impl<'a> Given<'a> {
+impl<'a> RawValue<'a> {
     /// The text, if it is one in UTF-8.
     pub(super) fn text(self) -> Option<&'a str> {
         match self {
@@ -133,7 +133,7 @@ impl<'a> Given<'a> {
 }
 
 impl<T: Value> Setting for T {
-    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+    fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>> {
         *self = T::read(given).ok_or_else(|| vec![wrong::<T>(given, T::takes())])?;
         Ok(())
     }
@@ -148,7 +148,7 @@ impl<T: Value> Setting for T {
 }
 
 impl<T: Value> Setting for Option<T> {
-    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+    fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>> {
         *self = Some(T::read(given).ok_or_else(|| vec![wrong::<T>(given, T::takes())])?);
         Ok(())
     }
@@ -163,14 +163,14 @@ impl<T: Value> Setting for Option<T> {
 }
 
 impl<T: Value> Setting for List<T> {
-    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+    fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>> {
         let (values, faults): (Vec<_>, Vec<_>) = match given {
-            Given::Toml(DeValue::Array(items)) => {
-                let items = items.iter().map(|item| read_item(Given::Toml(item.get_ref())));
+            RawValue::Toml(DeValue::Array(items)) => {
+                let items = items.iter().map(|item| read_item(RawValue::Toml(item.get_ref())));
                 items.partition(Result::is_ok)
             }
-            Given::Words(words) if words.to_str().is_some() => {
-                let items = split(words, ',').map(|item| read_item(Given::Words(OsStr::new(item))));
+            RawValue::Words(words) if words.to_str().is_some() => {
+                let items = split(words, ',').map(|item| read_item(RawValue::Words(OsStr::new(item))));
                 items.partition(Result::is_ok)
             }
             _ => return Err(vec![wrong::<T>(given, self.takes())]),
@@ -198,15 +198,15 @@ fn split(words: &OsStr, separator: char) -> impl Iterator<Item = &str> {
     parts.into_iter().flatten()
 }
 
-fn read_item<T: Value>(given: Given<'_>) -> Result<T, Wrong> {
-    T::read(given).ok_or_else(|| Wrong::Item { item: shown::<T>(given), takes: T::takes() })
+fn read_item<T: Value>(given: RawValue<'_>) -> Result<T, ValueError> {
+    T::read(given).ok_or_else(|| ValueError::Item { item: shown::<T>(given), takes: T::takes() })
 }
 
-fn wrong<T: Value>(given: Given<'_>, takes: String) -> Wrong {
-    Wrong::Value { value: shown::<T>(given), takes }
+fn wrong<T: Value>(given: RawValue<'_>, takes: String) -> ValueError {
+    ValueError::Value { value: shown::<T>(given), takes }
 }
 
-fn shown<T: Value>(given: Given<'_>) -> String {
+fn shown<T: Value>(given: RawValue<'_>) -> String {
     if T::SECRET { format!("{MASK:?}") } else { given.shown() }
 }
 
@@ -223,7 +223,7 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value { value, takes } => write!(f, " = {value} is wrong: write {takes}"),

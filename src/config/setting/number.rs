@@ -3,19 +3,19 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{Given, Value, quoted};
+use super::{RawValue, Value, quoted};
 
 /// An integer from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) struct Count<T, const MIN: u64, const MAX: u64>(pub(in super::super) T);
+pub(in crate::config) struct BoundedInteger<T, const MIN: u64, const MAX: u64>(pub(in super::super) T);
 
 /// Bytes from `MIN` to `MAX`: an integer, or a text with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) struct Size<const MIN: u64, const MAX: u64>(pub(in super::super) u64);
+pub(in crate::config) struct ByteSize<const MIN: u64, const MAX: u64>(pub(in super::super) u64);
 
 /// A time from `MIN` to `MAX` milliseconds: a text with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) struct Time<const MIN: u64, const MAX: u64>(pub(in super::super) Duration);
+pub(in crate::config) struct BoundedTime<const MIN: u64, const MAX: u64>(pub(in super::super) Duration);
 
 /// Larger first, and powers of two before powers of ten: the first that divides a size prints it.
 const SIZE_UNITS: [(&str, u64); 8] = [
@@ -33,8 +33,8 @@ const SIZE_UNITS: [(&str, u64); 8] = [
 const TIME_UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-impl<T: TryFrom<u64> + Display, const MIN: u64, const MAX: u64> Value for Count<T, MIN, MAX> {
-    fn read(given: Given<'_>) -> Option<Self> {
+impl<T: TryFrom<u64> + Display, const MIN: u64, const MAX: u64> Value for BoundedInteger<T, MIN, MAX> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let count = given.integer().filter(|count| (MIN..=MAX).contains(count))?;
         T::try_from(count).ok().map(Self)
     }
@@ -48,8 +48,8 @@ impl<T: TryFrom<u64> + Display, const MIN: u64, const MAX: u64> Value for Count<
     }
 }
 
-impl<const MIN: u64, const MAX: u64> Value for Size<MIN, MAX> {
-    fn read(given: Given<'_>) -> Option<Self> {
+impl<const MIN: u64, const MAX: u64> Value for ByteSize<MIN, MAX> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let bytes = given.integer().or_else(|| with_unit(given.text()?, &SIZE_UNITS))?;
         (MIN..=MAX).contains(&bytes).then_some(Self(bytes))
     }
@@ -66,8 +66,8 @@ impl<const MIN: u64, const MAX: u64> Value for Size<MIN, MAX> {
     }
 }
 
-impl<const MIN: u64, const MAX: u64> Value for Time<MIN, MAX> {
-    fn read(given: Given<'_>) -> Option<Self> {
+impl<const MIN: u64, const MAX: u64> Value for BoundedTime<MIN, MAX> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let milliseconds = with_unit(given.text()?, &TIME_UNITS)?;
         (MIN..=MAX).contains(&milliseconds).then(|| Self(Duration::from_millis(milliseconds)))
     }
@@ -111,15 +111,15 @@ mod tests {
     use std::ffi::OsStr;
 
     fn read<T: Value>(text: &str) -> Option<T> {
-        T::read(Given::Words(OsStr::new(text)))
+        T::read(RawValue::Words(OsStr::new(text)))
     }
 
     fn bytes(text: &str) -> Option<u64> {
-        read::<Size<0, { u64::MAX }>>(text).map(|size| size.0)
+        read::<ByteSize<0, { u64::MAX }>>(text).map(|size| size.0)
     }
 
     fn milliseconds(text: &str) -> Option<u128> {
-        read::<Time<0, { u64::MAX }>>(text).map(|time| time.0.as_millis())
+        read::<BoundedTime<0, { u64::MAX }>>(text).map(|time| time.0.as_millis())
     }
 
     #[test]
@@ -158,24 +158,24 @@ mod tests {
 
     #[test]
     fn bounds_are_part_of_the_range() {
-        type Few = Count<u8, 2, 4>;
+        type Few = BoundedInteger<u8, 2, 4>;
         let kept =
             ["1", "2", "4", "5", "258", "-2", "2.0", ""].map(|text| read::<Few>(text).map(|few| few.0));
         assert_eq!(kept, [None, Some(2), Some(4), None, None, None, None, None]);
-        let kept = ["1B", "2B", "1KiB", "1025"].map(|text| read::<Size<2, 1024>>(text).is_some());
+        let kept = ["1B", "2B", "1KiB", "1025"].map(|text| read::<ByteSize<2, 1024>>(text).is_some());
         assert_eq!(kept, [false, true, true, false]);
-        let kept = ["1ms", "2ms", "1s", "1001ms"].map(|text| read::<Time<2, 1000>>(text).is_some());
+        let kept = ["1ms", "2ms", "1s", "1001ms"].map(|text| read::<BoundedTime<2, 1000>>(text).is_some());
         assert_eq!(kept, [false, true, true, false]);
     }
 
     #[test]
     fn numbers_print_in_the_largest_unit_that_divides_them() {
-        let print = |bytes| Size::<0, { u64::MAX }>(bytes).print();
+        let print = |bytes| ByteSize::<0, { u64::MAX }>(bytes).print();
         assert_eq!(print(32 << 20), "\"32MiB\"");
         assert_eq!(print(3_000_000_000), "\"3GB\"");
         assert_eq!(print(1_025), "\"1025B\"");
         assert_eq!(print(0), "0");
-        let print = |milliseconds| Time::<0, 1000>(Duration::from_millis(milliseconds)).print();
+        let print = |milliseconds| BoundedTime::<0, 1000>(Duration::from_millis(milliseconds)).print();
         assert_eq!([print(75_000), print(120_000), print(0)], ["\"75s\"", "\"2m\"", "\"0s\""]);
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use toml::de::DeValue;
 
-use super::{Given, Setting, Wrong, cut, split};
+use super::{RawValue, Setting, ValueError, cut, split};
 use crate::image::recipe::OutputMax;
 use crate::object::Format;
 
@@ -62,35 +62,35 @@ fn key(format: Format) -> &'static str {
     }
 }
 
-fn pixels(given: Given<'_>) -> Option<u64> {
+fn pixels(given: RawValue<'_>) -> Option<u64> {
     given.integer().filter(|pixels| (1..=MOST).contains(pixels))
 }
 
 impl Setting for OutputPixels {
-    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+    fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>> {
         if let Some(pixels) = pixels(given) {
             *self = Self { others: pixels, named: Vec::new() };
             return Ok(());
         }
         // What a table does not name keeps its default, whatever another source says.
         let (mut read, mut faults) = (Self::default(), Vec::new());
-        let mut add = |name: &str, value: Given<'_>| {
+        let mut add = |name: &str, value: RawValue<'_>| {
             if !pixels(value).is_some_and(|pixels| read.name(name, pixels)) {
                 let item = format!("{} = {}", cut(name).escape_default(), value.shown());
-                faults.push(Wrong::Item { item, takes: takes_item() });
+                faults.push(ValueError::Item { item, takes: takes_item() });
             }
         };
         match given {
-            Given::Toml(DeValue::Table(table)) => {
-                table.iter().for_each(|(name, value)| add(name.get_ref(), Given::Toml(value.get_ref())));
+            RawValue::Toml(DeValue::Table(table)) => {
+                table.iter().for_each(|(name, value)| add(name.get_ref(), RawValue::Toml(value.get_ref())));
             }
-            Given::Words(words) if words.to_str().is_some_and(|text| text.contains('=')) => {
+            RawValue::Words(words) if words.to_str().is_some_and(|text| text.contains('=')) => {
                 for pair in split(words, ';') {
                     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    add(name.trim(), Given::Words(OsStr::new(value.trim())));
+                    add(name.trim(), RawValue::Words(OsStr::new(value.trim())));
                 }
             }
-            _ => return Err(vec![Wrong::Value { value: given.shown(), takes: self.takes() }]),
+            _ => return Err(vec![ValueError::Value { value: given.shown(), takes: self.takes() }]),
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -123,9 +123,9 @@ fn takes_item() -> String {
 mod tests {
     use super::*;
 
-    fn set(words: &str) -> Result<OutputPixels, Vec<Wrong>> {
+    fn set(words: &str) -> Result<OutputPixels, Vec<ValueError>> {
         let mut pixels = OutputPixels::default();
-        pixels.set(Given::Words(OsStr::new(words))).map(|()| pixels)
+        pixels.set(RawValue::Words(OsStr::new(words))).map(|()| pixels)
     }
 
     fn bounds(words: &str) -> [u64; 5] {
@@ -148,7 +148,7 @@ mod tests {
     fn every_bad_item_is_told_and_nothing_is_taken() {
         assert_eq!(set("default=1;bmp=2;avif=0;webp=x").unwrap_err().len(), 3);
         for words in ["", "0", "many", "4000000001"] {
-            assert!(matches!(set(words).unwrap_err()[..], [Wrong::Value { .. }]), "{words}");
+            assert!(matches!(set(words).unwrap_err()[..], [ValueError::Value { .. }]), "{words}");
         }
     }
 }

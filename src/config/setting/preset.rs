@@ -6,8 +6,8 @@ use std::fmt;
 
 use toml::de::DeValue;
 
-use super::{Given, Setting, Value, Wrong, cut, quoted, split};
-use crate::object::spec::{PresetName, Size};
+use super::{RawValue, Setting, Value, ValueError, cut, quoted, split};
+use crate::object::spec::{PresetName, SpecSize};
 use crate::object::{Spec, SpecError};
 
 /// Presets by name. Each can be made, and names no other.
@@ -28,7 +28,7 @@ impl PresetOption {
 }
 
 impl Value for PresetOption {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let text = given.text().filter(|text| !text.contains(','))?;
         let spec = Spec::parse(&format!("{BEFORE_OPTION}{text}")).ok()?;
         spec.options().pop().map(Self)
@@ -59,27 +59,27 @@ pub(in crate::config) enum PresetFault {
 }
 
 impl Setting for Presets {
-    fn set(&mut self, given: Given<'_>) -> Result<(), Vec<Wrong>> {
+    fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>> {
         let mut presets = BTreeMap::new();
         let mut faults = Vec::new();
-        let mut add = |name: &str, spec: Given<'_>| {
+        let mut add = |name: &str, spec: RawValue<'_>| {
             let added = read(spec).and_then(|spec| {
                 let name = PresetName::parse(name).ok_or(PresetFault::Name)?;
                 presets.insert(name, spec).map_or(Ok(()), |_| Err(PresetFault::Twice))
             });
             if let Err(fault) = added {
-                faults.push(Wrong::Preset { name: cut(name).escape_default().to_string(), fault });
+                faults.push(ValueError::Preset { name: cut(name).escape_default().to_string(), fault });
             }
         };
         match given {
-            Given::Toml(DeValue::Table(table)) => {
-                table.iter().for_each(|(name, spec)| add(name.get_ref(), Given::Toml(spec.get_ref())));
+            RawValue::Toml(DeValue::Table(table)) => {
+                table.iter().for_each(|(name, spec)| add(name.get_ref(), RawValue::Toml(spec.get_ref())));
             }
-            Given::Words(words) if is_list(words) => {
+            RawValue::Words(words) if is_list(words) => {
                 let pairs = split(words, ';').filter_map(|pair| pair.split_once('='));
-                pairs.for_each(|(name, spec)| add(name.trim(), Given::Words(OsStr::new(spec.trim()))));
+                pairs.for_each(|(name, spec)| add(name.trim(), RawValue::Words(OsStr::new(spec.trim()))));
             }
-            _ => return Err(vec![Wrong::Value { value: given.shown(), takes: self.takes() }]),
+            _ => return Err(vec![ValueError::Value { value: given.shown(), takes: self.takes() }]),
         }
         if faults.is_empty() {
             self.0 = presets;
@@ -106,11 +106,11 @@ fn is_list(words: &OsStr) -> bool {
     words.to_str().is_some() && split(words, ';').all(|pair| pair.contains('='))
 }
 
-fn read(given: Given<'_>) -> Result<Spec, PresetFault> {
+fn read(given: RawValue<'_>) -> Result<Spec, PresetFault> {
     let text = given.text().ok_or_else(|| PresetFault::NotText(given.shown()))?;
     let spec = Spec::parse(text).map_err(|error| PresetFault::Spec(given.shown(), error))?;
     match spec.size {
-        Size::Preset(_) => Err(PresetFault::NamesPreset(given.shown())),
+        SpecSize::Preset(_) => Err(PresetFault::NamesPreset(given.shown())),
         _ => Ok(spec),
     }
 }
@@ -137,9 +137,9 @@ impl fmt::Display for PresetFault {
 mod tests {
     use super::*;
 
-    fn set(words: &str) -> Result<Presets, Vec<Wrong>> {
+    fn set(words: &str) -> Result<Presets, Vec<ValueError>> {
         let mut presets = Presets::default();
-        presets.set(Given::Words(OsStr::new(words))).map(|()| presets)
+        presets.set(RawValue::Words(OsStr::new(words))).map(|()| presets)
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
     fn every_bad_preset_is_told_and_none_is_taken() {
         let mut presets = set("old=10s").unwrap();
         let words = "a=nonsense;b=p-old;c d=20s;e=30s;E=40s;f=50s";
-        let faults = presets.set(Given::Words(OsStr::new(words))).unwrap_err();
+        let faults = presets.set(RawValue::Words(OsStr::new(words))).unwrap_err();
         let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 4, "{told:?}");
         for (fault, expected) in
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn an_override_is_one_whole_option() {
         let read =
-            |text: &str| PresetOption::read(Given::Words(OsStr::new(text))).map(PresetOption::into_text);
+            |text: &str| PresetOption::read(RawValue::Words(OsStr::new(text))).map(PresetOption::into_text);
         for (text, option) in [
             ("q50", "q50"),
             ("Q050", "q50"),
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_pairs_is_refused() {
-        assert!(matches!(set("200s").unwrap_err()[..], [Wrong::Value { .. }]));
-        assert!(matches!(set("a=200s;").unwrap_err()[..], [Wrong::Value { .. }]));
+        assert!(matches!(set("200s").unwrap_err()[..], [ValueError::Value { .. }]));
+        assert!(matches!(set("a=200s;").unwrap_err()[..], [ValueError::Value { .. }]));
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use toml::de::DeValue;
 
-use super::{Given, MASK, Value, quoted};
+use super::{MASK, RawValue, Value, quoted};
 use crate::http::access::RequireSignature;
 use crate::http::access::client::TrustedProxy;
 use crate::telemetry::log::Form;
@@ -63,11 +63,11 @@ impl Choice for RequireSignature {
 }
 
 impl Value for bool {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         match given {
-            Given::Toml(DeValue::Boolean(flag)) => Some(*flag),
-            Given::Toml(_) => None,
-            Given::Words(words) => words.to_str()?.parse().ok(),
+            RawValue::Toml(DeValue::Boolean(flag)) => Some(*flag),
+            RawValue::Toml(_) => None,
+            RawValue::Words(words) => words.to_str()?.parse().ok(),
         }
     }
 
@@ -81,7 +81,7 @@ impl Value for bool {
 }
 
 impl<T: Choice> Value for T {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let text = given.text()?;
         Self::WORDS.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning)
     }
@@ -117,7 +117,7 @@ pub(super) fn is_of_name(byte: u8) -> bool {
 }
 
 impl Value for Name {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let text = given.text()?;
         let valid = (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(is_of_name);
         valid.then(|| Self(text.to_owned()))
@@ -133,7 +133,7 @@ impl Value for Name {
 }
 
 impl Value for SocketAddr {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         given.text()?.parse().ok()
     }
 
@@ -147,7 +147,7 @@ impl Value for SocketAddr {
 }
 
 impl Value for TrustedProxy {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         Self::parse(given.text()?)
     }
 
@@ -199,7 +199,7 @@ impl<const MIN: usize> Default for Secret<MIN> {
 impl<const MIN: usize> Value for Secret<MIN> {
     const SECRET: bool = true;
 
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         Self::parse(given.text()?)
     }
 
@@ -221,10 +221,10 @@ impl<const MIN: usize> fmt::Debug for Secret<MIN> {
 }
 
 impl Value for FilePath {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let path = match given {
-            Given::Toml(value) => PathBuf::from(value.as_str()?),
-            Given::Words(words) => PathBuf::from(words),
+            RawValue::Toml(value) => PathBuf::from(value.as_str()?),
+            RawValue::Words(words) => PathBuf::from(words),
         };
         let bytes = path.as_os_str().as_encoded_bytes();
         (!bytes.is_empty() && !bytes.contains(&0)).then_some(Self(path))
@@ -240,7 +240,7 @@ impl Value for FilePath {
 }
 
 impl Value for Permissions {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let text = given.text()?;
         let is_octal =
             (3..=4).contains(&text.len()) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
@@ -264,7 +264,7 @@ mod tests {
     use std::ffi::OsStr;
 
     fn read<T: Value>(text: &str) -> Option<T> {
-        T::read(Given::Words(OsStr::new(text)))
+        T::read(RawValue::Words(OsStr::new(text)))
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ::http::Uri;
 
 use super::text::is_of_name;
-use super::{Given, Value, quoted};
+use super::{RawValue, Value, quoted};
 
 /// `http://host:port`, in lower case, without anything after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::config) struct NodeUrl {
+pub(in crate::config) struct UrlSetting {
     host: String,
     port: u16,
 }
@@ -24,7 +24,7 @@ const ORIGIN_BYTES_MAX: usize = 256;
 /// Ten less than a host's name may have, so that a whole URL has no more than 256 bytes.
 const HOST_BYTES_MAX: usize = 243;
 
-impl NodeUrl {
+impl UrlSetting {
     /// Whether anybody could connect to it: not the address that stands for all, not port 0.
     pub(in crate::config) fn is_reachable(&self) -> bool {
         self.port != 0 && !self.address().is_some_and(|address| address.is_unspecified())
@@ -62,7 +62,7 @@ fn is_host(host: &str) -> bool {
         && (!like_ipv4 || host.parse::<Ipv4Addr>().is_ok())
 }
 
-impl From<SocketAddr> for NodeUrl {
+impl From<SocketAddr> for UrlSetting {
     fn from(address: SocketAddr) -> Self {
         let host = match address.ip() {
             IpAddr::V4(ip) => ip.to_string(),
@@ -72,14 +72,14 @@ impl From<SocketAddr> for NodeUrl {
     }
 }
 
-impl fmt::Display for NodeUrl {
+impl fmt::Display for UrlSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}:{}", self.host, self.port)
     }
 }
 
-impl Value for NodeUrl {
-    fn read(given: Given<'_>) -> Option<Self> {
+impl Value for UrlSetting {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         Self::parse(given.text()?)
     }
 
@@ -103,7 +103,7 @@ impl Origin {
 }
 
 impl Value for Origin {
-    fn read(given: Given<'_>) -> Option<Self> {
+    fn read(given: RawValue<'_>) -> Option<Self> {
         let text = given.text()?;
         let is_origin = |text: &str| {
             let uri = text.parse::<Uri>().ok()?;
@@ -130,11 +130,11 @@ mod tests {
     use std::ffi::OsStr;
 
     fn read<T: Value>(text: &str) -> Option<T> {
-        T::read(Given::Words(OsStr::new(text)))
+        T::read(RawValue::Words(OsStr::new(text)))
     }
 
     fn url(text: &str) -> Option<String> {
-        read::<NodeUrl>(text).map(|url| url.to_string())
+        read::<UrlSetting>(text).map(|url| url.to_string())
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn hosts_that_nobody_can_connect_to_are_told() {
-        let is_reachable = |text| read::<NodeUrl>(text).unwrap().is_reachable();
+        let is_reachable = |text| read::<UrlSetting>(text).unwrap().is_reachable();
         for text in ["http://127.3.2.1:80", "http://[::1]:80", "http://LocalHost:80", "http://10.0.0.1:80"] {
             assert!(is_reachable(text), "{text}");
         }
@@ -192,8 +192,8 @@ mod tests {
     #[test]
     fn a_url_of_an_address_reads_again() {
         for address in ["127.0.0.1:0", "0.0.0.0:8080", "[::1]:443"] {
-            let made = NodeUrl::from(address.parse::<SocketAddr>().unwrap());
-            assert_eq!(read::<NodeUrl>(&made.to_string()), Some(made));
+            let made = UrlSetting::from(address.parse::<SocketAddr>().unwrap());
+            assert_eq!(read::<UrlSetting>(&made.to_string()), Some(made));
         }
     }
 

@@ -1,14 +1,14 @@
-use super::{Environment, Said, Serve, expect_faults, fs, load};
+use super::{Environment, Serve, TestConfig, expect_faults, fs, load};
 
 /// Loading this file must give exactly one fault with all of these words.
 #[track_caller]
 fn expect_fault(text: &str, words: &[&str]) {
-    expect_faults(&Said::new(text), &[words]);
+    expect_faults(&TestConfig::new(text), &[words]);
 }
 
 #[test]
 fn all_faults_of_all_sources_are_told_at_once_each_with_its_place() {
-    let said = Said::new("[limits]\nuploads = 0\nuplods = 3\n[images]\nmax_bytes = \"32 potatoes\"\nquality = { jpeg = 101 }\n[lag]\n")
+    let said = TestConfig::new("[limits]\nuploads = 0\nuplods = 3\n[images]\nmax_bytes = \"32 potatoes\"\nquality = { jpeg = 101 }\n[lag]\n")
         .variable("RETICULUM_CACHE_DISK", "much")
         .variable("RETICULUM_CLUSTER_MIN_REPLICATION", "2")
         .flags(|flags| {
@@ -90,25 +90,25 @@ fn a_value_beyond_its_bounds_is_told_with_them() {
 #[test]
 fn every_fault_of_the_syntax_is_told_with_its_line() {
     expect_fault("[images\n", &["a.toml, line 1", "not TOML"]);
-    let faults = Said::new("[node]\nshards = = 1\n[limits]\nuploads = \"x\n").faults();
+    let faults = TestConfig::new("[node]\nshards = = 1\n[limits]\nuploads = \"x\n").faults();
     assert!(faults.iter().any(|fault| fault.contains("line 2")), "{faults:#?}");
     assert!(faults.iter().any(|fault| fault.contains("line 4")), "{faults:#?}");
     expect_fault("[node]\nshards = 1\nshards = 2", &["line 3", "duplicate"]);
     // What the parser made of such a line is not told, and rules are not judged.
-    let faults = Said::new("[node]\nname = foo\n[limits]\nuploads = 0\ndecode_memory = 8\n").faults();
+    let faults = TestConfig::new("[node]\nname = foo\n[limits]\nuploads = 0\ndecode_memory = 8\n").faults();
     assert_eq!(faults.len(), 2, "{faults:#?}");
     assert!(faults[0].contains("line 2: this is not TOML") && faults[1].contains("line 4: limits.uploads"));
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_told() {
-    let said = Said::new("").flags(|flags| flags.config = Some("no-such.toml".into()));
+    let said = TestConfig::new("").flags(|flags| flags.config = Some("no-such.toml".into()));
     expect_faults(&said, &[&["no-such.toml: cannot be read", "No such file"]]);
-    let said = Said::new("").flags(|flags| flags.config = Some(".".into()));
+    let said = TestConfig::new("").flags(|flags| flags.config = Some(".".into()));
     expect_faults(&said, &[&["cannot be read", "directory"]]);
-    let said = Said::new("").flags(|flags| flags.config = Some("/dev/zero".into()));
+    let said = TestConfig::new("").flags(|flags| flags.config = Some("/dev/zero".into()));
     expect_faults(&said, &[&["is longer than"]]);
-    let said = Said::new("");
+    let said = TestConfig::new("");
     fs::write(said.flags.config.as_ref().unwrap(), b"[node]\nname = \"\xff\"").unwrap();
     expect_faults(&said, &[&["a.toml", "UTF-8"]]);
     let environment = Environment::new([("RETICULUM_CONFIG".into(), "nowhere.toml".into())]);
@@ -118,7 +118,7 @@ fn a_file_that_cannot_be_read_is_told() {
 
 #[test]
 fn a_faulty_variable_or_flag_is_named() {
-    let said = Said::new("").variable("RETICULUM_LIMITS_UPLOADS", "-1").flags(|flags| {
+    let said = TestConfig::new("").variable("RETICULUM_LIMITS_UPLOADS", "-1").flags(|flags| {
         flags.shards = Some(300);
         flags.join = vec!["ftp://a".into()];
     });
@@ -130,9 +130,9 @@ fn a_faulty_variable_or_flag_is_named() {
             &["--shards: node.shards = \"300\"", "0 to 256"],
         ],
     );
-    let said = Said::new("").variable("RETICULUM_DATA", "a").variable("RETICULUM_NODE_DATA", "b");
+    let said = TestConfig::new("").variable("RETICULUM_DATA", "a").variable("RETICULUM_NODE_DATA", "b");
     expect_faults(&said, &[&["RETICULUM_DATA", "RETICULUM_NODE_DATA says otherwise"]]);
-    let said = Said::new("").variable("RETICULUM_LISTEN", "");
+    let said = TestConfig::new("").variable("RETICULUM_LISTEN", "");
     expect_faults(&said, &[&["RETICULUM_LISTEN: node.listen = \"\"", "an IP address"]]);
 }
 
@@ -140,9 +140,11 @@ fn a_faulty_variable_or_flag_is_named() {
 fn uploads_are_open_nowhere_unless_that_is_said() {
     let listen = "[node]\nlisten = \"0.0.0.0:80\"\n";
     for said in ["", "[access]\nupload_keys = [\"k\"]", "[access]\noperator_key = \"o\""] {
-        assert!(!Said::new(&format!("{listen}{said}")).load().http.access.open_uploads);
+        assert!(!TestConfig::new(&format!("{listen}{said}")).load().http.access.open_uploads);
     }
-    assert!(Said::new(&format!("{listen}[access]\nopen_uploads = true")).load().http.access.open_uploads);
+    assert!(
+        TestConfig::new(&format!("{listen}[access]\nopen_uploads = true")).load().http.access.open_uploads
+    );
 }
 
 #[test]
@@ -150,14 +152,14 @@ fn short_keys_are_warned_about_and_short_secrets_are_faults() {
     let fifteen = "fifteen-bytes--";
     for key in ["upload_keys = [\"KEY\", \"a-key-that-is-long-enough\"]", "operator_key = \"KEY\""] {
         let warnings =
-            |text: &str| Said::new(&format!("[access]\n{}", key.replace("KEY", text))).load().warnings;
+            |text: &str| TestConfig::new(&format!("[access]\n{}", key.replace("KEY", text))).load().warnings;
         let told = warnings(fifteen);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].contains("under 16 bytes") && !told[0].contains(fifteen), "{told:?}");
         assert!(key.starts_with(told[0]["access.".len()..].split(' ').next().unwrap()), "{told:?}");
         assert_eq!(warnings("sixteen-bytes---"), [""; 0]);
     }
-    assert_eq!(Said::new("").load().warnings, [""; 0]);
+    assert_eq!(TestConfig::new("").load().warnings, [""; 0]);
     for (section, key) in [
         ("access", "sign_keys = [\"KEY\"]"),
         ("cluster", "secret = \"KEY\""),
@@ -165,9 +167,9 @@ fn short_keys_are_warned_about_and_short_secrets_are_faults() {
     ] {
         let config = |text: &str| format!("[{section}]\n{}", key.replace("KEY", text));
         expect_fault(&config(fifteen), &["line 2", section, "16 to 1024 bytes"]);
-        Said::new(&config("sixteen-bytes---")).load();
+        TestConfig::new(&config("sixteen-bytes---")).load();
     }
-    let said = Said::new("");
+    let said = TestConfig::new("");
     let file = said.directory.path().join("secrets");
     fs::write(&file, format!("a-secret-that-is-long-enough\n{fifteen}\n")).unwrap();
     expect_fault(&format!("[cluster]\nsecret_file = {file:?}"), &["in line 2", "16 to 1024 bytes"]);
@@ -180,8 +182,8 @@ fn copies_before_the_answer_are_at_most_the_copies_wanted() {
         &["line 3", "min_replication = 3", "replication = 2"],
     );
     expect_fault("[cluster]\nmin_replication = 4", &["replication = 3", "write 3 or less"]);
-    Said::new("[cluster]\nreplication = 1").load();
-    Said::new("[cluster]\nreplication = 3\nmin_replication = 3").load();
+    TestConfig::new("[cluster]\nreplication = 1").load();
+    TestConfig::new("[cluster]\nreplication = 3\nmin_replication = 3").load();
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn the_largest_image_fits_into_the_decode_memory() {
         "[images]\nmax_pixels = 1_000_000_000",
         &["line 2", "limits.decode_memory", "images.max_pixels"],
     );
-    Said::new("[images]\nmax_pixels = 100\n[limits]\ndecode_memory = 800").load();
+    TestConfig::new("[images]\nmax_pixels = 100\n[limits]\ndecode_memory = 800").load();
     expect_fault("[images]\nmax_pixels = 100\n[limits]\ndecode_memory = 799", &["write 800 or more"]);
 }
 
@@ -214,7 +216,7 @@ fn a_preset_that_could_not_be_used_is_told() {
     ] {
         expect_fault(&format!("[images]\npresets = {{ {presets} }}"), &words);
     }
-    let faults = Said::new("[images.presets]\na = \"1x\"\nb = \"2x\"\nc = \"3s\"").faults();
+    let faults = TestConfig::new("[images.presets]\na = \"1x\"\nb = \"2x\"\nc = \"3s\"").faults();
     assert_eq!(faults.len(), 2, "{faults:#?}");
 }
 
@@ -223,16 +225,16 @@ fn no_node_is_joined_without_a_secret_wherever_it_is() {
     for url in ["http://10.0.0.2:80", "http://127.0.0.1:80", "http://localhost:81"] {
         let config = format!("[cluster]\njoin = [\"{url}\"]\n");
         expect_fault(&config, &["line 2", url, "cluster.secret"]);
-        Said::new(&format!("{config}secret = \"0123456789abcdef\"")).load();
+        TestConfig::new(&format!("{config}secret = \"0123456789abcdef\"")).load();
     }
-    Said::new("[node]\nurl = \"http://10.0.0.1:80\"").load();
+    TestConfig::new("[node]\nurl = \"http://10.0.0.1:80\"").load();
 }
 
 #[test]
 fn a_url_that_leads_nowhere_is_told() {
     let config = "[access]\nopen_uploads = true\n[cluster]\nsecret = \"0123456789abcdef\"\njoin = [\"http://10.0.0.2:80\"]\n[node]\nlisten = \"0.0.0.0:80\"\n";
     expect_fault(config, &["line 7", "node.url = \"http://0.0.0.0:80\""]);
-    Said::new(&format!("{config}url = \"http://10.0.0.1:80\"")).load();
+    TestConfig::new(&format!("{config}url = \"http://10.0.0.1:80\"")).load();
     expect_fault(
         "[cluster]\nsecret = \"0123456789abcdef\"\njoin = [\"http://[::]:80\"]",
         &["cluster.join = \"http://[::]:80\""],
@@ -244,7 +246,7 @@ fn the_secrets_are_said_in_one_way() {
     let [one, other] = ["0123456789abcdef", "0123456789abcdeg"];
     let secrets = format!("[cluster]\nsecrets = [\"{other}\"]\n");
     expect_fault(&format!("{secrets}secret = \"{one}\""), &["more than once", "cluster.secret_file"]);
-    let said = Said::new(&secrets).variable("RETICULUM_CLUSTER_SECRET", one);
+    let said = TestConfig::new(&secrets).variable("RETICULUM_CLUSTER_SECRET", one);
     let cluster = said.values().unwrap().cluster;
     assert!(cluster.secrets.0.is_empty() && cluster.secret.is_some());
 }
@@ -255,7 +257,7 @@ fn a_secret_file_that_cannot_be_used_is_told() {
         "[cluster]\nsecret_file = \"no-such\"",
         &["line 2", "cluster.secret_file = \"no-such\"", "cannot be read"],
     );
-    let said = Said::new("");
+    let said = TestConfig::new("");
     let file = said.directory.path().join("secrets");
     let config = format!("[cluster]\nsecret_file = {file:?}");
     for (text, expected) in [
@@ -268,7 +270,7 @@ fn a_secret_file_that_cannot_be_used_is_told() {
         expect_fault(&config, &["cluster.secret_file", expected]);
     }
     fs::write(&file, " first-of-two-secrets \r\n\nsecond-of-two-secrets").unwrap();
-    Said::new(&config).load();
+    TestConfig::new(&config).load();
 }
 
 #[test]
@@ -277,12 +279,12 @@ fn signatures_are_not_asked_for_without_a_key() {
         "[access]\nrequire_signature = \"all\"",
         &["access.require_signature = \"all\"", "access.sign_keys"],
     );
-    Said::new("[access]\nrequire_signature = \"variants\"\nsign_keys = [\"0123456789abcdef\"]").load();
+    TestConfig::new("[access]\nrequire_signature = \"variants\"\nsign_keys = [\"0123456789abcdef\"]").load();
 }
 
 #[test]
 fn no_fault_shows_a_secret() {
-    let said = Said::new(
+    let said = TestConfig::new(
         "[access]\nupload_keys = \"s3cret\"\nsign_keys = [\" s3cret\"]\noperator_key = [\"s3cret\"]\nupload_key = \"s3cret\"\n[cluster]\nsecret = \"s3cret\\n\"",
     )
     .variable("RETICULUM_CLUSTER_SECRETS", "s3cret-of-16-bytes\n,x\ny s3cret");
@@ -309,6 +311,6 @@ fn the_mask_of_check_config_is_no_secret() {
 
 #[test]
 fn a_long_or_hostile_value_is_cut_and_escaped() {
-    let faults = Said::new(&format!("[node]\nname = \"\\u001b[31m{}\"", "x".repeat(10_000))).faults();
+    let faults = TestConfig::new(&format!("[node]\nname = \"\\u001b[31m{}\"", "x".repeat(10_000))).faults();
     assert!(faults.len() == 1 && faults[0].len() < 400 && !faults[0].contains('\u{1b}'), "{faults:?}");
 }

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
-use super::super::key::Key;
+use super::super::key::ConfigKey;
 use super::super::setting::Setting;
-use super::{Draft, Environment, KEYS, OsString, Said, Values, describe, effective, fs};
+use super::{Draft, Environment, KEYS, OsString, TestConfig, Values, describe, effective, fs};
 
 /// Texts that a key takes.
 fn texts(path: &str) -> BoxedStrategy<String> {
@@ -72,8 +72,9 @@ fn texts(path: &str) -> BoxedStrategy<String> {
 
 /// Any configuration without secrets, as variables: every key said or left out.
 fn configurations() -> impl Strategy<Value = Vec<(OsString, OsString)>> {
-    let is_secret =
-        |key: &&Key| key.path.contains("secret") || key.path.ends_with("_key") || key.path.ends_with("_keys");
+    let is_secret = |key: &&ConfigKey| {
+        key.path.contains("secret") || key.path.ends_with("_key") || key.path.ends_with("_keys")
+    };
     let keys = KEYS.iter().filter(move |key| !is_secret(key));
     let said = keys.map(|key| {
         proptest::option::of(texts(key.path).prop_map(|text| (key.variable().into(), text.into())))
@@ -91,20 +92,20 @@ proptest! {
         fs::write(&secret_file, "0123456789abcdef").unwrap();
         let variables = variables.into_iter().chain([("RETICULUM_CLUSTER_SECRET_FILE".into(), secret_file.path().into())]);
         let variables: Vec<_> = variables.collect();
-        let first = effective(&Said::new("").flags, &Environment::new(variables.clone()));
+        let first = effective(&TestConfig::new("").flags, &Environment::new(variables.clone()));
         let first = match first {
             Ok((values, _)) => values,
             // Port 0 of node.listen is the only fault that the texts above leave.
             Err(error) => { prop_assert!(error.to_string().contains("node.url"), "{error}"); return Ok(()) }
         };
         let text = super::super::print::print(first.clone());
-        let second = Said::new(&text).values().map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+        let second = TestConfig::new(&text).values().map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
         prop_assert_eq!(first, second);
     }
 
     #[test]
     fn no_file_makes_loading_panic(text in "(\\[[a-z]{0,8}\\]\n|[a-z_.]{0,12} ?= ?[-0-9a-z\"'\\[\\]{},.=]{0,12}\n|\\PC{0,12}\n){0,9}") {
-        let _ = Said::new(&text).values();
+        let _ = TestConfig::new(&text).values();
     }
 
     #[test]
@@ -113,16 +114,16 @@ proptest! {
         let key = &KEYS[index];
         let mut file = Draft::default();
         Environment::new([(key.variable().into(), OsString::from(&text))]).apply(&mut draft);
-        let said = Said::new(&format!("{} = {}", key.path, toml::Value::from(text)));
+        let said = TestConfig::new(&format!("{} = {}", key.path, toml::Value::from(text)));
         super::super::file::read(said.flags.config.as_ref().unwrap(), &mut file);
     }
 }
 
 #[test]
 fn every_default_is_a_value_that_its_key_takes() {
-    let printed = describe(&Said::new("").flags, &Environment::default()).unwrap();
-    let mut values = Said::new(&printed).values().unwrap();
-    let expected = Said::new("").values().unwrap();
+    let printed = describe(&TestConfig::new("").flags, &Environment::default()).unwrap();
+    let mut values = TestConfig::new(&printed).values().unwrap();
+    let expected = TestConfig::new("").values().unwrap();
     assert_eq!(values, expected);
     for key in KEYS {
         let place: &mut dyn Setting = (key.place)(&mut values);
@@ -132,7 +133,7 @@ fn every_default_is_a_value_that_its_key_takes() {
 
 #[test]
 fn secrets_are_masked() {
-    let said = Said::new("[access]\nupload_keys = [\"s3cret1\", \"s3cret2\"]\noperator_key = \"s3cret3\"\n[cluster]\nsecret = \"s3cret4-of-16-bytes\"")
+    let said = TestConfig::new("[access]\nupload_keys = [\"s3cret1\", \"s3cret2\"]\noperator_key = \"s3cret3\"\n[cluster]\nsecret = \"s3cret4-of-16-bytes\"")
         .variable("RETICULUM_ACCESS_SIGN_KEYS", "s3cret5-of-16-bytes");
     let text = describe(&said.flags, &said.environment()).unwrap();
     assert!(!text.contains("s3cret"), "{text}");
@@ -146,7 +147,7 @@ fn secrets_are_masked() {
 
 #[test]
 fn what_depends_on_other_keys_is_printed_as_it_is_taken() {
-    let said = Said::new("[cluster]\nreplication = 1\n[node]\nlisten = \"127.0.0.9:99\"");
+    let said = TestConfig::new("[cluster]\nreplication = 1\n[node]\nlisten = \"127.0.0.9:99\"");
     let text = describe(&said.flags, &said.environment()).unwrap();
     for line in ["min_replication = 1", "url = \"http://127.0.0.9:99\"", "# secret is not set"] {
         assert!(text.lines().any(|printed| printed == line), "{line} is not in:\n{text}");
@@ -155,7 +156,7 @@ fn what_depends_on_other_keys_is_printed_as_it_is_taken() {
 
 #[test]
 fn loading_again_gives_the_same_and_sees_changes() {
-    let said = Said::new("[log]\nlevel = \"warn\"");
+    let said = TestConfig::new("[log]\nlevel = \"warn\"");
     assert_eq!(said.values().unwrap(), said.values().unwrap());
     fs::write(said.flags.config.as_ref().unwrap(), "[log]\nlevel = \"debug\"").unwrap();
     assert_eq!(said.load().log_level, log::LevelFilter::Debug);

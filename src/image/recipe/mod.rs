@@ -13,7 +13,7 @@ use sha1::{Digest, Sha1};
 use super::geometry::{Transform, compose, side_max};
 use super::header::{Header, Orientation};
 use super::{encode, metadata};
-use crate::object::spec::{Crop, Fit, Gravity, Hundredths, Size};
+use crate::object::spec::{Crop, Fit, Gravity, Hundredths, SpecSize};
 use crate::object::{Format, ObjectId, Spec};
 
 /// Stands in every key: raise it with every change of the steps or of an encoder that changes bytes. `tests/bytes.rs` tells.
@@ -178,14 +178,14 @@ pub enum RecipeError {
     /// A side that is too long, after `dpr`.
     SideTooLong {
         /// The size part as the spec has it.
-        part: Size,
+        part: SpecSize,
         /// The longer side that it asks for, in pixels.
         side: u32,
         /// The bound.
         dimension_max: u32,
     },
     /// A preset, which must be expanded first.
-    Preset(Size),
+    Preset(SpecSize),
 }
 
 impl Recipe {
@@ -295,11 +295,11 @@ fn target(spec: &Spec, dimension_max: u32) -> Result<Target, RecipeError> {
     };
     let gravity = normal_gravity(spec.gravity);
     Ok(match spec.size {
-        Size::Full => Target::Full,
-        Size::Width(width) => Target::Width(side(width)?),
-        Size::Height(height) => Target::Height(side(height)?),
-        Size::Square(length) => Target::Cover { width: side(length)?, height: side(length)?, gravity },
-        Size::Box { width, height } => {
+        SpecSize::Full => Target::Full,
+        SpecSize::Width(width) => Target::Width(side(width)?),
+        SpecSize::Height(height) => Target::Height(side(height)?),
+        SpecSize::Square(length) => Target::Cover { width: side(length)?, height: side(length)?, gravity },
+        SpecSize::Box { width, height } => {
             let (width, height) = (side(width)?, side(height)?);
             match spec.fit {
                 None => Target::Contain { width, height },
@@ -308,7 +308,7 @@ fn target(spec: &Spec, dimension_max: u32) -> Result<Target, RecipeError> {
                 Some(Fit::Stretch) => Target::Stretch { width, height },
             }
         }
-        Size::Preset(_) => return Err(RecipeError::Preset(spec.size.clone())),
+        SpecSize::Preset(_) => return Err(RecipeError::Preset(spec.size.clone())),
     })
 }
 

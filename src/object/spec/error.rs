@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// The offending part of a spec, cut to [`Part::LENGTH_MAX`] characters so that an error is never as
+/// The offending part of a spec, cut to [`SpecPart::LENGTH_MAX`] characters so that an error is never as
 /// long as a hostile URL. Prints quoted and escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part(String);
+pub struct SpecPart(String);
 
 /// Why a text is no spec. Every variant names the part; one variant per cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,38 +18,38 @@ pub enum SpecError {
         position: usize,
     },
     /// Neither a size nor a known option.
-    Unknown(Part),
+    Unknown(SpecPart),
     /// Begins like a size and is none.
-    BadSize(Part),
+    BadSize(SpecPart),
     /// A second size part.
-    SecondSize(Part),
+    SecondSize(SpecPart),
     /// Not a preset's name.
-    BadPreset(Part),
+    BadPreset(SpecPart),
     /// A good name that no preset has.
-    UnknownPreset(Part),
+    UnknownPreset(SpecPart),
     /// Not an integer of 1–5 digits, or not such a decimal with at most two places.
-    BadNumber(Part),
+    BadNumber(SpecPart),
     /// A good number that the option does not take.
     OutOfRange {
         /// The whole part.
-        part: Part,
+        part: SpecPart,
         /// What it takes, as words.
         allowed: &'static str,
     },
     /// `g-` with an unknown place.
-    BadGravity(Part),
+    BadGravity(SpecPart),
     /// `crop-` with other than four numbers.
-    BadCrop(Part),
+    BadCrop(SpecPart),
     /// `bg-` with other than six hex digits.
-    BadColor(Part),
+    BadColor(SpecPart),
     /// The same option again, with the same value.
-    Repeated(Part),
+    Repeated(SpecPart),
     /// Another option of a row that takes one, or the same with another value.
-    Contradicts(Part),
+    Contradicts(SpecPart),
     /// A good option that does nothing to this size.
     CannotAct {
         /// The option.
-        part: Part,
+        part: SpecPart,
         /// What it wants.
         needs: Needs,
     },
@@ -66,7 +66,7 @@ pub enum Needs {
     Scaling,
 }
 
-impl Part {
+impl SpecPart {
     /// Longest text kept, in characters; the longest valid part is shorter.
     pub const LENGTH_MAX: usize = 40;
 
@@ -80,7 +80,7 @@ impl Part {
     }
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for SpecPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0.escape_default())
     }

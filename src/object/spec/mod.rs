@@ -18,7 +18,7 @@ mod print;
 mod tests;
 
 use super::{Extension, Format};
-pub use error::{Needs, Part, SpecError};
+pub use error::{Needs, SpecError, SpecPart};
 
 /// A decimal with two places, in hundredths: `1.5` is 150.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ impl Hundredths {
 
 /// The size part.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Size {
+pub enum SpecSize {
     /// `full`: no scaling.
     Full,
     /// `200w`
@@ -138,7 +138,7 @@ pub enum Turn {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
     /// The size part.
-    pub size: Size,
+    pub size: SpecSize,
     /// `fill`, `pad`, `stretch`.
     pub fit: Option<Fit>,
     /// `g-…`
@@ -177,7 +177,7 @@ impl Spec {
     /// `full`, with no option.
     pub const fn full() -> Self {
         Self {
-            size: Size::Full,
+            size: SpecSize::Full,
             fit: None,
             gravity: None,
             dpr: None,
@@ -229,7 +229,7 @@ impl Spec {
 
     /// Without the options that say what holds anyway. After a preset they stay: there they override.
     fn canonical(mut self) -> Self {
-        if !matches!(self.size, Size::Preset(_)) {
+        if !matches!(self.size, SpecSize::Preset(_)) {
             self.dpr = self.dpr.filter(|dpr| *dpr != Hundredths::ONE);
             self.gravity = self.gravity.filter(|gravity| *gravity != Gravity::CENTER);
         }

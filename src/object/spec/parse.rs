@@ -1,12 +1,12 @@
-//! From text to a spec: each part to an [`Item`], the items to their places, then the rules between them.
+//! From text to a spec: each part to an [`SpecItem`], the items to their places, then the rules between them.
 
-use super::error::{Needs, Part, SpecError};
+use super::error::{Needs, SpecError, SpecPart};
 use super::print::COMPASS;
-use super::{Crop, Fit, Gravity, Hundredths, PresetName, Size, Spec, Turn};
+use super::{Crop, Fit, Gravity, Hundredths, PresetName, Spec, SpecSize, Turn};
 
 /// The meaning of one part.
-enum Item {
-    Size(Size),
+enum SpecItem {
+    Size(SpecSize),
     Fit(Fit),
     Gravity(Gravity),
     Dpr(Hundredths),
@@ -62,35 +62,35 @@ pub(super) fn parse(text: &str) -> Result<Spec, SpecError> {
 }
 
 /// Puts an item into its place, which must be free.
-fn place(size: &mut Option<Size>, spec: &mut Spec, item: Item, part: &str) -> Result<(), SpecError> {
+fn place(size: &mut Option<SpecSize>, spec: &mut Spec, item: SpecItem, part: &str) -> Result<(), SpecError> {
     match item {
-        Item::Size(value) => match size.replace(value) {
-            Some(_) => Err(SpecError::SecondSize(Part::new(part))),
+        SpecItem::Size(value) => match size.replace(value) {
+            Some(_) => Err(SpecError::SecondSize(SpecPart::new(part))),
             None => Ok(()),
         },
-        Item::Fit(value) => set(&mut spec.fit, value, part),
-        Item::Gravity(value) => set(&mut spec.gravity, value, part),
-        Item::Dpr(value) => set(&mut spec.dpr, value, part),
-        Item::Up => raise(&mut spec.up, part),
-        Item::Quality(value) => set(&mut spec.quality, value, part),
-        Item::Crop(value) => set(&mut spec.crop, value, part),
-        Item::Turn(value) => set(&mut spec.turn, value, part),
-        Item::Flip => raise(&mut spec.flip, part),
-        Item::Flop => raise(&mut spec.flop, part),
-        Item::Blur(value) => set(&mut spec.blur, value, part),
-        Item::Sharpen(value) => set(&mut spec.sharpen, value, part),
-        Item::Grey => raise(&mut spec.grey, part),
-        Item::Trim => raise(&mut spec.trim, part),
-        Item::Background(value) => set(&mut spec.background, value, part),
-        Item::Frame(value) => set(&mut spec.frame, value, part),
-        Item::Meta => raise(&mut spec.meta, part),
+        SpecItem::Fit(value) => set(&mut spec.fit, value, part),
+        SpecItem::Gravity(value) => set(&mut spec.gravity, value, part),
+        SpecItem::Dpr(value) => set(&mut spec.dpr, value, part),
+        SpecItem::Up => raise(&mut spec.up, part),
+        SpecItem::Quality(value) => set(&mut spec.quality, value, part),
+        SpecItem::Crop(value) => set(&mut spec.crop, value, part),
+        SpecItem::Turn(value) => set(&mut spec.turn, value, part),
+        SpecItem::Flip => raise(&mut spec.flip, part),
+        SpecItem::Flop => raise(&mut spec.flop, part),
+        SpecItem::Blur(value) => set(&mut spec.blur, value, part),
+        SpecItem::Sharpen(value) => set(&mut spec.sharpen, value, part),
+        SpecItem::Grey => raise(&mut spec.grey, part),
+        SpecItem::Trim => raise(&mut spec.trim, part),
+        SpecItem::Background(value) => set(&mut spec.background, value, part),
+        SpecItem::Frame(value) => set(&mut spec.frame, value, part),
+        SpecItem::Meta => raise(&mut spec.meta, part),
     }
 }
 
 fn set<T: PartialEq>(place: &mut Option<T>, value: T, part: &str) -> Result<(), SpecError> {
     match place {
-        Some(earlier) if *earlier == value => Err(SpecError::Repeated(Part::new(part))),
-        Some(_) => Err(SpecError::Contradicts(Part::new(part))),
+        Some(earlier) if *earlier == value => Err(SpecError::Repeated(SpecPart::new(part))),
+        Some(_) => Err(SpecError::Contradicts(SpecPart::new(part))),
         None => {
             *place = Some(value);
             Ok(())
@@ -99,88 +99,88 @@ fn set<T: PartialEq>(place: &mut Option<T>, value: T, part: &str) -> Result<(), 
 }
 
 fn raise(flag: &mut bool, part: &str) -> Result<(), SpecError> {
-    if std::mem::replace(flag, true) { Err(SpecError::Repeated(Part::new(part))) } else { Ok(()) }
+    if std::mem::replace(flag, true) { Err(SpecError::Repeated(SpecPart::new(part))) } else { Ok(()) }
 }
 
 /// Refuses an option that does nothing, which is always a mistake of whoever wrote the URL.
 pub(super) fn check_can_act(spec: &Spec) -> Result<(), SpecError> {
-    if matches!(spec.size, Size::Preset(_)) {
+    if matches!(spec.size, SpecSize::Preset(_)) {
         return Ok(());
     }
-    let refuse = |option: &str, needs| Err(SpecError::CannotAct { part: Part::new(option), needs });
-    let is_box = matches!(spec.size, Size::Box { .. });
-    let is_cover = matches!(spec.size, Size::Square(_)) || spec.fit == Some(Fit::Fill);
+    let refuse = |option: &str, needs| Err(SpecError::CannotAct { part: SpecPart::new(option), needs });
+    let is_box = matches!(spec.size, SpecSize::Box { .. });
+    let is_cover = matches!(spec.size, SpecSize::Square(_)) || spec.fit == Some(Fit::Fill);
     match spec {
         Spec { fit: Some(fit), .. } if !is_box => refuse(&fit.to_string(), Needs::Box),
         Spec { gravity: Some(gravity), .. } if !is_cover => refuse(&gravity.to_string(), Needs::Cover),
-        Spec { size: Size::Full, dpr: Some(dpr), .. } => refuse(&format!("dpr{dpr}"), Needs::Scaling),
-        Spec { size: Size::Full, up: true, .. } => refuse("up", Needs::Scaling),
+        Spec { size: SpecSize::Full, dpr: Some(dpr), .. } => refuse(&format!("dpr{dpr}"), Needs::Scaling),
+        Spec { size: SpecSize::Full, up: true, .. } => refuse("up", Needs::Scaling),
         _ => Ok(()),
     }
 }
 
-fn read_item(part: &str) -> Result<Item, SpecError> {
+fn read_item(part: &str) -> Result<SpecItem, SpecError> {
     Ok(match part {
-        "full" => Item::Size(Size::Full),
-        "fill" => Item::Fit(Fit::Fill),
-        "pad" => Item::Fit(Fit::Pad),
-        "stretch" => Item::Fit(Fit::Stretch),
-        "up" => Item::Up,
-        "flip" => Item::Flip,
-        "flop" => Item::Flop,
-        "grey" => Item::Grey,
-        "trim" => Item::Trim,
-        "meta" => Item::Meta,
-        _ if part.starts_with(|first: char| first.is_ascii_digit()) => Item::Size(read_sides(part)?),
+        "full" => SpecItem::Size(SpecSize::Full),
+        "fill" => SpecItem::Fit(Fit::Fill),
+        "pad" => SpecItem::Fit(Fit::Pad),
+        "stretch" => SpecItem::Fit(Fit::Stretch),
+        "up" => SpecItem::Up,
+        "flip" => SpecItem::Flip,
+        "flop" => SpecItem::Flop,
+        "grey" => SpecItem::Grey,
+        "trim" => SpecItem::Trim,
+        "meta" => SpecItem::Meta,
+        _ if part.starts_with(|first: char| first.is_ascii_digit()) => SpecItem::Size(read_sides(part)?),
         _ => return read_valued(part),
     })
 }
 
-fn read_valued(part: &str) -> Result<Item, SpecError> {
-    let wrong = |cause: fn(Part) -> SpecError| cause(Part::new(part));
+fn read_valued(part: &str) -> Result<SpecItem, SpecError> {
+    let wrong = |cause: fn(SpecPart) -> SpecError| cause(SpecPart::new(part));
     if let Some(name) = part.strip_prefix("p-") {
         let name = PresetName::parse(name).ok_or_else(|| wrong(SpecError::BadPreset))?;
-        return Ok(Item::Size(Size::Preset(name)));
+        return Ok(SpecItem::Size(SpecSize::Preset(name)));
     }
     if let Some(place) = part.strip_prefix("g-") {
-        return read_gravity(place, part).map(Item::Gravity);
+        return read_gravity(place, part).map(SpecItem::Gravity);
     }
     if let Some(numbers) = part.strip_prefix("crop-") {
-        return read_crop(numbers, part).map(Item::Crop);
+        return read_crop(numbers, part).map(SpecItem::Crop);
     }
     if let Some(digits) = part.strip_prefix("bg-") {
-        return read_color(digits).map(Item::Background).ok_or_else(|| wrong(SpecError::BadColor));
+        return read_color(digits).map(SpecItem::Background).ok_or_else(|| wrong(SpecError::BadColor));
     }
     // A letter after the name makes it another word: `qx` is unknown, `q` and `q-1` lack a number.
     let start = part.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(part.len());
     let (name, number) = part.split_at(start);
     match name {
-        "dpr" => decimal(number, &DPR, part).map(Item::Dpr),
-        "q" => integer(number, &QUALITY, part).map(|quality| Item::Quality(quality as u8)),
-        "rot" => read_turn(number, part).map(Item::Turn),
-        "blur" => decimal(number, &BLUR, part).map(Item::Blur),
-        "sharpen" => decimal(number, &SHARPEN, part).map(Item::Sharpen),
-        "frame" => integer(number, &FRAME, part).map(Item::Frame),
+        "dpr" => decimal(number, &DPR, part).map(SpecItem::Dpr),
+        "q" => integer(number, &QUALITY, part).map(|quality| SpecItem::Quality(quality as u8)),
+        "rot" => read_turn(number, part).map(SpecItem::Turn),
+        "blur" => decimal(number, &BLUR, part).map(SpecItem::Blur),
+        "sharpen" => decimal(number, &SHARPEN, part).map(SpecItem::Sharpen),
+        "frame" => integer(number, &FRAME, part).map(SpecItem::Frame),
         _ => Err(wrong(SpecError::Unknown)),
     }
 }
 
 /// `200w`, `100h`, `100s`, or a width and a height in either order.
-fn read_sides(part: &str) -> Result<Size, SpecError> {
-    let wrong = || SpecError::BadSize(Part::new(part));
+fn read_sides(part: &str) -> Result<SpecSize, SpecError> {
+    let wrong = || SpecError::BadSize(SpecPart::new(part));
     let (first, unit, rest) = read_side(part, part)?;
     if rest.is_empty() {
         return match unit {
-            'w' => Ok(Size::Width(first)),
-            'h' => Ok(Size::Height(first)),
-            's' => Ok(Size::Square(first)),
+            'w' => Ok(SpecSize::Width(first)),
+            'h' => Ok(SpecSize::Height(first)),
+            's' => Ok(SpecSize::Square(first)),
             _ => Err(wrong()),
         };
     }
     let (second, second_unit, rest) = read_side(rest, part)?;
     match (unit, second_unit, rest) {
-        ('w', 'h', "") => Ok(Size::Box { width: first, height: second }),
-        ('h', 'w', "") => Ok(Size::Box { width: second, height: first }),
+        ('w', 'h', "") => Ok(SpecSize::Box { width: first, height: second }),
+        ('h', 'w', "") => Ok(SpecSize::Box { width: second, height: first }),
         _ => Err(wrong()),
     }
 }
@@ -192,7 +192,7 @@ fn read_side<'a>(text: &'a str, part: &str) -> Result<(u32, char, &'a str), Spec
     let mut rest = rest.chars();
     match rest.next() {
         Some(unit) if !number.is_empty() => Ok((integer(number, &SIDE, part)?, unit, rest.as_str())),
-        _ => Err(SpecError::BadSize(Part::new(part))),
+        _ => Err(SpecError::BadSize(SpecPart::new(part))),
     }
 }
 
@@ -210,14 +210,14 @@ fn read_gravity(place: &str, part: &str) -> Result<Gravity, SpecError> {
     let (x, y) = place
         .strip_prefix('x')
         .and_then(|numbers| numbers.split_once('y'))
-        .ok_or_else(|| SpecError::BadGravity(Part::new(part)))?;
+        .ok_or_else(|| SpecError::BadGravity(SpecPart::new(part)))?;
     Ok(Gravity::Focus { x: decimal(x, &FRACTION, part)?, y: decimal(y, &FRACTION, part)? })
 }
 
 /// A zero width or height is good grammar: whether anything is left is the image's matter.
 fn read_crop(numbers: &str, part: &str) -> Result<Crop, SpecError> {
     if numbers.split('-').count() != 4 {
-        return Err(SpecError::BadCrop(Part::new(part)));
+        return Err(SpecError::BadCrop(SpecPart::new(part)));
     }
     let mut numbers = numbers.split('-');
     let mut next = || integer(numbers.next().unwrap_or_default(), &PIXELS, part);
@@ -238,17 +238,17 @@ fn read_turn(degrees: &str, part: &str) -> Result<Turn, SpecError> {
         90 => Ok(Turn::Quarter),
         180 => Ok(Turn::Half),
         270 => Ok(Turn::ThreeQuarters),
-        _ => Err(SpecError::OutOfRange { part: Part::new(part), allowed: TURN.words }),
+        _ => Err(SpecError::OutOfRange { part: SpecPart::new(part), allowed: TURN.words }),
     }
 }
 
 fn integer(text: &str, allowed: &Allowed, part: &str) -> Result<u32, SpecError> {
-    let value = digits(text, 5).ok_or_else(|| SpecError::BadNumber(Part::new(part)))?;
+    let value = digits(text, 5).ok_or_else(|| SpecError::BadNumber(SpecPart::new(part)))?;
     in_range(value, allowed, part)
 }
 
 fn decimal(text: &str, allowed: &Allowed, part: &str) -> Result<Hundredths, SpecError> {
-    let value = hundredths(text).ok_or_else(|| SpecError::BadNumber(Part::new(part)))?;
+    let value = hundredths(text).ok_or_else(|| SpecError::BadNumber(SpecPart::new(part)))?;
     in_range(value, allowed, part).map(Hundredths)
 }
 
@@ -256,7 +256,7 @@ fn in_range(value: u32, allowed: &Allowed, part: &str) -> Result<u32, SpecError>
     if (allowed.min..=allowed.max).contains(&value) {
         Ok(value)
     } else {
-        Err(SpecError::OutOfRange { part: Part::new(part), allowed: allowed.words })
+        Err(SpecError::OutOfRange { part: SpecPart::new(part), allowed: allowed.words })
     }
 }
 

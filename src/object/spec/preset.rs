@@ -1,13 +1,13 @@
 //! What a preset's name in a URL stands for.
 
 use super::parse::check_can_act;
-use super::{Part, PresetName, Size, Spec, SpecError};
+use super::{PresetName, Spec, SpecError, SpecPart, SpecSize};
 
 impl Spec {
     /// The preset that the size part names, if it does.
     pub const fn preset(&self) -> Option<&PresetName> {
         match &self.size {
-            Size::Preset(name) => Some(name),
+            SpecSize::Preset(name) => Some(name),
             _ => None,
         }
     }
@@ -24,7 +24,8 @@ impl Spec {
         find: impl FnOnce(&PresetName) -> Option<&'a Self>,
     ) -> Result<Self, SpecError> {
         let Some(name) = self.preset() else { return Ok(self.clone()) };
-        let preset = find(name).ok_or_else(|| SpecError::UnknownPreset(Part::new(&self.size.to_string())))?;
+        let preset =
+            find(name).ok_or_else(|| SpecError::UnknownPreset(SpecPart::new(&self.size.to_string())))?;
         let expanded = self.over(preset);
         check_can_act(&expanded)?;
         Ok(expanded.canonical())
@@ -114,7 +115,7 @@ mod tests {
             ("p-a,g-c", "9w9h,pad", "g-c", Needs::Cover),
             ("p-a,pad", "9w9h,fill,g-s", "g-s", Needs::Cover),
         ] {
-            let refusal = SpecError::CannotAct { part: Part::new(part), needs };
+            let refusal = SpecError::CannotAct { part: SpecPart::new(part), needs };
             assert_eq!(expanded(spec, preset), Err(refusal), "{spec} {preset}");
         }
     }
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn refuses_an_unknown_name_and_says_it() {
         let error = expanded("p-b,q7", "200s").unwrap_err();
-        assert_eq!(error, SpecError::UnknownPreset(Part::new("p-b")));
+        assert_eq!(error, SpecError::UnknownPreset(SpecPart::new("p-b")));
         assert!(error.to_string().starts_with("\"p-b\" is not a preset"), "{error}");
     }
 

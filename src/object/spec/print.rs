@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::{Crop, Fit, Gravity, Hundredths, Size, Spec, Turn};
+use super::{Crop, Fit, Gravity, Hundredths, Spec, SpecSize, Turn};
 
 /// By row, then column.
 pub(super) const COMPASS: [[&str; 3]; 3] = [["nw", "n", "ne"], ["w", "c", "e"], ["sw", "s", "se"]];
@@ -41,7 +41,7 @@ fn write_flag(f: &mut Formatter<'_>, name: &str, present: bool) -> Result {
     if present { write!(f, ",{name}") } else { Ok(()) }
 }
 
-impl Display for Size {
+impl Display for SpecSize {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Self::Full => f.write_str("full"),

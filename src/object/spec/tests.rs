@@ -67,7 +67,7 @@ fn reads_every_option_into_its_place() {
     assert_eq!(
         spec,
         Spec {
-            size: Size::Box { width: 20, height: 10 },
+            size: SpecSize::Box { width: 20, height: 10 },
             fit: Some(Fit::Fill),
             gravity: Some(Gravity::Focus { x: Hundredths(50), y: Hundredths(30) }),
             dpr: Some(Hundredths(125)),
@@ -118,7 +118,7 @@ fn reads_each_compass_point() {
 
 #[test]
 fn names_the_part_and_cause_of_each_fault() {
-    type OfPart = fn(Part) -> SpecError;
+    type OfPart = fn(SpecPart) -> SpecError;
     let table: [(OfPart, &[&str]); 10] = [
         (SpecError::Unknown, &["full,FOO", "full, grey", "full,qx", "full,gray", "full,g", "full,é", "w"]),
         (
@@ -196,7 +196,7 @@ fn names_the_part_and_cause_of_each_fault() {
     for (cause, texts) in table {
         for text in texts {
             let part = text.rsplit(',').next().unwrap().to_lowercase();
-            assert_eq!(fault(text), cause(Part::new(&part)), "{text}");
+            assert_eq!(fault(text), cause(SpecPart::new(&part)), "{text}");
         }
     }
 }
@@ -221,7 +221,7 @@ fn names_the_allowed_range() {
         ("5s,g-x1.01y0", "fractions from 0 to 1"),
         ("5s,g-x0y2", "fractions from 0 to 1"),
     ] {
-        let part = Part::new(text.rsplit(',').next().unwrap());
+        let part = SpecPart::new(text.rsplit(',').next().unwrap());
         assert_eq!(fault(text), SpecError::OutOfRange { part, allowed: words }, "{text}");
     }
     for text in [
@@ -253,7 +253,7 @@ fn refuses_an_option_that_cannot_act() {
         ("full,dpr1.0", "dpr1", Needs::Scaling),
         ("full,up", "up", Needs::Scaling),
     ] {
-        assert_eq!(fault(text), SpecError::CannotAct { part: Part::new(part), needs }, "{text}");
+        assert_eq!(fault(text), SpecError::CannotAct { part: SpecPart::new(part), needs }, "{text}");
     }
 }
 
@@ -325,15 +325,15 @@ fn hundredths(min: u32, max: u32) -> impl Strategy<Value = Hundredths> {
     (min..=max).prop_map(Hundredths)
 }
 
-fn sizes() -> impl Strategy<Value = Size> {
+fn sizes() -> impl Strategy<Value = SpecSize> {
     let side = || prop_oneof![1..2000_u32, 1..=99_999_u32];
     prop_oneof![
-        Just(Size::Full),
-        side().prop_map(Size::Width),
-        side().prop_map(Size::Height),
-        (side(), side()).prop_map(|(width, height)| Size::Box { width, height }),
-        side().prop_map(Size::Square),
-        "[a-z0-9_-]{1,32}".prop_map(|name| Size::Preset(PresetName(name))),
+        Just(SpecSize::Full),
+        side().prop_map(SpecSize::Width),
+        side().prop_map(SpecSize::Height),
+        (side(), side()).prop_map(|(width, height)| SpecSize::Box { width, height }),
+        side().prop_map(SpecSize::Square),
+        "[a-z0-9_-]{1,32}".prop_map(|name| SpecSize::Preset(PresetName(name))),
     ]
 }
 
@@ -365,10 +365,10 @@ prop_compose! {
         frame in some(0..=99_999_u32),
         [up, flip, flop, grey, trim, meta] in any::<[bool; 6]>(),
     ) -> Spec {
-        let is_preset = matches!(size, Size::Preset(_));
-        let scales = size != Size::Full;
-        let fit = fit.filter(|_| is_preset || matches!(size, Size::Box { .. }));
-        let covers = is_preset || fit == Some(Fit::Fill) || matches!(size, Size::Square(_));
+        let is_preset = matches!(size, SpecSize::Preset(_));
+        let scales = size != SpecSize::Full;
+        let fit = fit.filter(|_| is_preset || matches!(size, SpecSize::Box { .. }));
+        let covers = is_preset || fit == Some(Fit::Fill) || matches!(size, SpecSize::Square(_));
         Spec {
             gravity: gravity.filter(|_| covers),
             dpr: dpr.filter(|_| scales),
