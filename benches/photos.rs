@@ -13,14 +13,14 @@ use std::path::Path;
 
 use reticulum::image::decoded_planes::{self, DecodedPlanes};
 use reticulum::image::header::Limits;
-use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
+use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::variant;
 use reticulum::object::{Extension, Spec};
 use reticulum::store::proof;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The defaults of the configuration.
-const SETTINGS: Settings = Settings {
+const SETTINGS: RecipeSettings = RecipeSettings {
     quality: Quality { jpeg: 82, webp: 80, avif: 60 },
     upscale: false,
     dimension_max: 8192,

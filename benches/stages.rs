@@ -16,8 +16,8 @@ use reticulum::image::geometry::{Rect, Size};
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
 use reticulum::image::jpeg::{Jpeg, Scale};
-use reticulum::image::pixels::{Kind, Pixels};
-use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
+use reticulum::image::pixels::{PixelKind, Pixels};
+use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::resize;
 use reticulum::image::smart;
 use reticulum::image::variant;
@@ -26,7 +26,7 @@ use reticulum::object::{Format, Spec};
 const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
 
 /// The defaults of the configuration.
-const SETTINGS: Settings = Settings {
+const SETTINGS: RecipeSettings = RecipeSettings {
     quality: Quality { jpeg: 82, webp: 80, avif: 60 },
     upscale: false,
     dimension_max: 8192,
@@ -77,7 +77,9 @@ fn resize_planes(criterion: &mut Criterion) {
         let planes = jpeg.decode([Scale::Eighth; 3], &LIMITS, &|| true).expect("sound planes");
         let planes: Vec<Pixels> = planes
             .into_iter()
-            .map(|plane| Pixels::new(plane.size(), Kind::Gray, plane.into_samples()).expect("a full plane"))
+            .map(|plane| {
+                Pixels::new(plane.size(), PixelKind::Gray, plane.into_samples()).expect("a full plane")
+            })
             .collect();
         let aims = [THUMBNAIL_SIZE, THUMBNAIL_SIZE.halved(), THUMBNAIL_SIZE.halved()];
         let small = |planes: Vec<Pixels>| -> Vec<Pixels> {

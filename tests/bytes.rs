@@ -10,8 +10,8 @@ use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
 use reticulum::image::geometry::Size;
 use reticulum::image::header::Limits;
-use reticulum::image::pixels::{Kind, Pixels};
-use reticulum::image::recipe::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, Settings};
+use reticulum::image::pixels::{PixelKind, Pixels};
+use reticulum::image::recipe::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::variant::{self, VariantFault};
 use reticulum::object::{Format, ObjectId, Spec};
 use sha1::{Digest, Sha1};
@@ -25,7 +25,7 @@ const LIMITS: Limits = Limits { pixels_max: 1 << 20, frames_max: 10 };
 const SIZES: [Size; 3] =
     [Size { width: 211, height: 157 }, Size { width: 64, height: 48 }, Size { width: 7, height: 5 }];
 
-const KINDS: [Kind; 4] = [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba];
+const KINDS: [PixelKind; 4] = [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba];
 
 const VARIANTS: [(&str, Format); 14] = [
     ("50w", Format::Jpeg),
@@ -55,7 +55,7 @@ impl Noise {
 }
 
 /// Slow slopes, edges and noise, in integers.
-fn scene(size: Size, kind: Kind) -> Pixels {
+fn scene(size: Size, kind: PixelKind) -> Pixels {
     let mut noise = Noise(1);
     let mut data = Vec::new();
     for (y, x) in (0..size.height).flat_map(|y| (0..size.width).map(move |x| (y, x))) {
@@ -115,8 +115,13 @@ fn sources() -> Vec<Vec<u8>> {
 fn made(source: &[u8], spec: &str, format: Format) -> Option<Vec<u8>> {
     let quality = Quality { jpeg: 80, webp: 80, avif: 60 };
     let animation = AnimationMax { frames: 10, pixels: 1 << 20 };
-    let settings =
-        Settings { quality, upscale: false, dimension_max: 512, animation, output_max: OutputMax::NONE };
+    let settings = RecipeSettings {
+        quality,
+        upscale: false,
+        dimension_max: 512,
+        animation,
+        output_max: OutputMax::NONE,
+    };
     let spec = Spec::parse(spec).expect("a spec");
     let recipe = Recipe::resolve(&spec, format, &settings).expect("a recipe");
     match variant::prepare(source, &recipe, &LIMITS) {
@@ -144,7 +149,7 @@ fn every_variant() -> String {
         line
     };
     let mut lines: Vec<_> = sources().into_iter().map(line).collect();
-    let avif = encode::encode(scene(SIZES[1], Kind::Rgba), Format::Avif, Some(60)).expect("a file");
+    let avif = encode::encode(scene(SIZES[1], PixelKind::Rgba), Format::Avif, Some(60)).expect("a file");
     let shown = made(&avif, "full", Format::Png).expect("a picture");
     lines.extend([avif, shown].map(|file| shortened(Sha1::new_with_prefix(file))));
     lines.join("\n")

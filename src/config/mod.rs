@@ -236,9 +236,9 @@ fn bootstrap(
 }
 
 impl ImagesValues {
-    fn recipe(&self) -> recipe::Settings {
+    fn recipe(&self) -> recipe::RecipeSettings {
         let quality = &self.quality;
-        recipe::Settings {
+        recipe::RecipeSettings {
             quality: recipe::Quality { jpeg: quality.jpeg.0, webp: quality.webp.0, avif: quality.avif.0 },
             upscale: self.upscale,
             dimension_max: self.max_dimension.0,

@@ -63,7 +63,7 @@ use crate::object::spec::PresetName;
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// How variants are made where the URL does not say.
-    pub recipe: recipe::Settings,
+    pub recipe: recipe::RecipeSettings,
     /// Named specs.
     pub presets: BTreeMap<PresetName, Spec>,
     /// Whether variants are made by preset only.

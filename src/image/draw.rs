@@ -7,7 +7,7 @@
 use super::encode;
 use super::error::RenderError;
 use super::geometry::Size;
-use super::pixels::{Kind, Pixels};
+use super::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 
 /// How many different pictures there are.
@@ -20,10 +20,10 @@ pub const SCENES: usize = 4;
 /// [`RenderError::SideOutOfRange`] if a side is zero.
 pub fn sample(index: usize, size: Size) -> Result<Pixels, RenderError> {
     match index % SCENES {
-        0 => paint(size, Kind::Rgb, hills),
-        1 => paint(size, Kind::Rgb, moonlit_sea),
-        2 => paint(size, Kind::Rgb, dunes),
-        _ => paint(size, Kind::Rgba, balloons),
+        0 => paint(size, PixelKind::Rgb, hills),
+        1 => paint(size, PixelKind::Rgb, moonlit_sea),
+        2 => paint(size, PixelKind::Rgb, dunes),
+        _ => paint(size, PixelKind::Rgba, balloons),
     }
 }
 
@@ -52,24 +52,24 @@ fn samples_by(divisor: u32) -> Result<Vec<(&'static str, Vec<u8>)>, RenderError>
 }
 
 /// Red, green, blue, 0–1.
-type Color = [f32; 3];
+type RgbFloat = [f32; 3];
 
 /// A place in a picture: x from 0 to the aspect ratio, y from 0 (top) to 1.
 #[derive(Clone, Copy)]
-struct Place {
+struct DrawPoint {
     x: f32,
     y: f32,
     /// Width ÷ height.
     aspect: f32,
 }
 
-fn paint(size: Size, kind: Kind, scene: fn(Place) -> [f32; 4]) -> Result<Pixels, RenderError> {
+fn paint(size: Size, kind: PixelKind, scene: fn(DrawPoint) -> [f32; 4]) -> Result<Pixels, RenderError> {
     let aspect = size.width as f32 / size.height as f32;
     let mut data = Vec::with_capacity(size.area() as usize * kind.channels());
     for row in 0..size.height {
         for column in 0..size.width {
             let scale = 1.0 / size.height as f32;
-            let place = Place { x: (column as f32 + 0.5) * scale, y: (row as f32 + 0.5) * scale, aspect };
+            let place = DrawPoint { x: (column as f32 + 0.5) * scale, y: (row as f32 + 0.5) * scale, aspect };
             let grain = (hash(column as i32, row as i32, 7) - 0.5) * 0.02;
             let [red, green, blue, alpha] = scene(place);
             let pixel =
@@ -81,8 +81,8 @@ fn paint(size: Size, kind: Kind, scene: fn(Place) -> [f32; 4]) -> Result<Pixels,
 }
 
 /// Blue ridges in the haze below a low sun.
-fn hills(place: Place) -> [f32; 4] {
-    let Place { x, y, aspect } = place;
+fn hills(place: DrawPoint) -> [f32; 4] {
+    let DrawPoint { x, y, aspect } = place;
     let sun = distance(x, y, aspect * 0.68, 0.30);
     let mut color = gradient(&[[0.28, 0.45, 0.72], [0.93, 0.72, 0.52], [0.98, 0.86, 0.66]], y / 0.6);
     color = mix(color, [1.0, 0.93, 0.75], 0.8 * (-sun * 5.0).exp());
@@ -112,8 +112,8 @@ fn hills(place: Place) -> [f32; 4] {
 }
 
 /// Stars, a moon and its broken track on the water.
-fn moonlit_sea(place: Place) -> [f32; 4] {
-    let Place { x, y, aspect } = place;
+fn moonlit_sea(place: DrawPoint) -> [f32; 4] {
+    let DrawPoint { x, y, aspect } = place;
     let (moon_x, horizon) = (aspect * 0.37, 0.56);
     if y < horizon {
         return opaque(night_sky(x, y, moon_x, y / horizon));
@@ -129,7 +129,7 @@ fn moonlit_sea(place: Place) -> [f32; 4] {
 }
 
 /// `height` goes from 0 at the top to 1 at the horizon.
-fn night_sky(x: f32, y: f32, moon_x: f32, height: f32) -> Color {
+fn night_sky(x: f32, y: f32, moon_x: f32, height: f32) -> RgbFloat {
     let moon = distance(x, y, moon_x, 0.24);
     let mut color = gradient(&[[0.03, 0.05, 0.16], [0.10, 0.18, 0.38], [0.42, 0.38, 0.52]], height);
     if hash((x * 180.0) as i32, (y * 180.0) as i32, 5) > 0.992 {
@@ -145,8 +145,8 @@ fn night_sky(x: f32, y: f32, moon_x: f32, height: f32) -> Color {
 }
 
 /// Sand ridges with wind ripples, lit from the left.
-fn dunes(place: Place) -> [f32; 4] {
-    let Place { x, y, .. } = place;
+fn dunes(place: DrawPoint) -> [f32; 4] {
+    let DrawPoint { x, y, .. } = place;
     let mut color = gradient(&[[0.16, 0.42, 0.70], [0.55, 0.76, 0.88], [0.93, 0.88, 0.78]], y / 0.45);
     for dune in 0..4 {
         let seed = 41 + dune;
@@ -168,8 +168,8 @@ fn dunes(place: Place) -> [f32; 4] {
 }
 
 /// Glossy translucent balloons on nothing: their background shows through.
-fn balloons(place: Place) -> [f32; 4] {
-    const BALLOONS: [(f32, f32, f32, Color); 7] = [
+fn balloons(place: DrawPoint) -> [f32; 4] {
+    const BALLOONS: [(f32, f32, f32, RgbFloat); 7] = [
         (0.20, 0.34, 0.21, [0.86, 0.16, 0.22]),
         (0.50, 0.26, 0.19, [0.98, 0.72, 0.12]),
         (0.79, 0.36, 0.22, [0.10, 0.47, 0.80]),
@@ -196,17 +196,17 @@ fn balloons(place: Place) -> [f32; 4] {
     [color[0], color[1], color[2], alpha]
 }
 
-fn opaque([red, green, blue]: Color) -> [f32; 4] {
+fn opaque([red, green, blue]: RgbFloat) -> [f32; 4] {
     [red, green, blue, 1.0]
 }
 
-fn mix(from: Color, to: Color, share: f32) -> Color {
+fn mix(from: RgbFloat, to: RgbFloat, share: f32) -> RgbFloat {
     let share = share.clamp(0.0, 1.0);
     [0, 1, 2].map(|channel| from[channel] + (to[channel] - from[channel]) * share)
 }
 
 /// From the first to the last colour as `at` goes from 0 to 1.
-fn gradient(stops: &[Color; 3], at: f32) -> Color {
+fn gradient(stops: &[RgbFloat; 3], at: f32) -> RgbFloat {
     let at = at.clamp(0.0, 1.0) * 2.0;
     if at < 1.0 { mix(stops[0], stops[1], at) } else { mix(stops[1], stops[2], at - 1.0) }
 }

@@ -15,7 +15,7 @@ pub(super) fn proceed(keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenderError {
     /// The stored image cannot be decoded. The data's fault.
-    Undecodable(Fault),
+    Undecodable(DecodeFault),
     /// The frame asked for is not in the image. The caller's fault.
     FrameMissing {
         /// Frames that the image has.
@@ -43,7 +43,7 @@ pub enum RenderError {
 
 /// What is wrong with an image that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum DecodeFault {
     /// The data breaks the rules of its format or ends early.
     Corrupt,
     /// The decoder meets another size than the header says.
@@ -55,13 +55,13 @@ pub enum Fault {
 impl fmt::Display for RenderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Undecodable(Fault::Corrupt) => {
+            Self::Undecodable(DecodeFault::Corrupt) => {
                 f.write_str("the image is damaged and cannot be decoded; upload an intact one")
             }
-            Self::Undecodable(Fault::SizeDiffers) => {
+            Self::Undecodable(DecodeFault::SizeDiffers) => {
                 f.write_str("the image contradicts itself about its size; save it anew and upload that")
             }
-            Self::Undecodable(Fault::Unsupported) => {
+            Self::Undecodable(DecodeFault::Unsupported) => {
                 f.write_str("the image is coded in a way that is not supported; save it as a plain 8-bit one")
             }
             Self::FrameMissing { frames } => {

@@ -28,7 +28,7 @@ pub struct Header {
     /// Whether any pixel may be transparent.
     pub has_alpha: bool,
     /// Kind and depth of the pixels.
-    pub color: Color,
+    pub color: PixelFormat,
 }
 
 impl Header {
@@ -72,7 +72,7 @@ impl Orientation {
 
 /// Kind of pixels, printed as `/info` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Color {
+pub struct PixelFormat {
     /// Channels' meaning.
     pub kind: ColorKind,
     /// Bits per channel (8 for palettes of any depth below it too).
@@ -96,7 +96,7 @@ pub enum ColorKind {
     Palette,
 }
 
-impl std::fmt::Display for Color {
+impl std::fmt::Display for PixelFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self.kind {
             ColorKind::Gray => "gray",

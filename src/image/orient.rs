@@ -61,13 +61,13 @@ fn mirror_columns(pixels: &mut Pixels) {
 mod tests {
     use super::*;
     use crate::image::geometry::Size;
-    use crate::image::pixels::Kind;
+    use crate::image::pixels::PixelKind;
 
     fn all() -> impl Iterator<Item = Transform> {
         (0..8).map(|bits| Transform { swap: bits & 4 != 0, mirror_x: bits & 1 != 0, mirror_y: bits & 2 != 0 })
     }
 
-    fn numbered(size: Size, kind: Kind) -> Pixels {
+    fn numbered(size: Size, kind: PixelKind) -> Pixels {
         let length = size.area() as usize * kind.channels();
         Pixels::new(size, kind, (0..length).map(|byte| byte as u8).collect()).unwrap()
     }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn each_transform_does_what_its_definition_says() {
-        for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+        for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
             for (width, height) in [(1, 1), (5, 3), (67, 41)] {
                 let pixels = numbered(Size { width, height }, kind);
                 for transform in all() {

@@ -29,7 +29,7 @@ pub fn padded(pixels: Pixels, canvas: Size) -> Pixels {
 mod tests {
     use super::*;
     use crate::image::geometry::Rect;
-    use crate::image::pixels::Kind;
+    use crate::image::pixels::PixelKind;
 
     #[test]
     fn the_picture_lies_in_the_middle_and_half_a_pixel_goes_up_and_left() {
@@ -42,7 +42,7 @@ mod tests {
         ] {
             let size = Size { width: size.0, height: size.1 };
             let canvas = Size { width: canvas.0, height: canvas.1 };
-            for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+            for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
                 let data = (1..=size.area() as u8 * kind.channels() as u8).collect();
                 let pixels = Pixels::new(size, kind, data).unwrap();
                 let result = padded(pixels.clone(), canvas);
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_picture_that_fills_its_canvas_gets_no_alpha() {
         let size = Size { width: 2, height: 1 };
-        let pixels = Pixels::new(size, Kind::Gray, vec![1, 2]).unwrap();
+        let pixels = Pixels::new(size, PixelKind::Gray, vec![1, 2]).unwrap();
         assert_eq!(padded(pixels.clone(), size), pixels);
     }
 }

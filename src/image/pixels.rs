@@ -8,7 +8,7 @@ use super::geometry::{Rect, Size};
 
 /// Which channels a pixel has, in this order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PixelKind {
     /// Luma.
     Gray,
     /// Luma, alpha.
@@ -19,7 +19,7 @@ pub enum Kind {
     Rgba,
 }
 
-impl Kind {
+impl PixelKind {
     /// Bytes of one pixel.
     pub const fn channels(self) -> usize {
         match self {
@@ -56,14 +56,14 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pixels {
     size: Size,
-    kind: Kind,
+    kind: PixelKind,
     data: Vec<u8>,
 }
 
 impl Pixels {
     /// Takes rows as they lie in memory; `None` if a side is zero or `data` has another length than size and
     /// kind ask for.
-    pub fn new(size: Size, kind: Kind, data: Vec<u8>) -> Option<Self> {
+    pub fn new(size: Size, kind: PixelKind, data: Vec<u8>) -> Option<Self> {
         let length = size.area().checked_mul(kind.channels() as u64)?;
         (length > 0 && length == data.len() as u64).then_some(Self { size, kind, data })
     }
@@ -74,7 +74,7 @@ impl Pixels {
     }
 
     /// The channels of a pixel.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> PixelKind {
         self.kind
     }
 
@@ -113,14 +113,14 @@ impl Pixels {
     pub fn without_idle_color(self) -> Self {
         let gray = |pixel: &[u8]| pixel[0] == pixel[1] && pixel[1] == pixel[2];
         match self.kind {
-            Kind::Rgb if self.data.chunks_exact(3).all(gray) => self.moved_to(Kind::Gray, 2),
-            Kind::Rgba if self.data.chunks_exact(4).all(gray) => self.moved_to(Kind::GrayAlpha, 2),
+            PixelKind::Rgb if self.data.chunks_exact(3).all(gray) => self.moved_to(PixelKind::Gray, 2),
+            PixelKind::Rgba if self.data.chunks_exact(4).all(gray) => self.moved_to(PixelKind::GrayAlpha, 2),
             _ => self,
         }
     }
 
     /// The channels from number `first` on, as many as `kind` has.
-    fn moved_to(self, kind: Kind, first: usize) -> Self {
+    fn moved_to(self, kind: PixelKind, first: usize) -> Self {
         let (from, to) = (self.kind.channels(), kind.channels());
         let Self { size, mut data, .. } = self;
         for pixel in 0..data.len() / from {
@@ -165,37 +165,37 @@ mod tests {
 
     #[test]
     fn refuses_data_of_another_length_and_empty_pictures() {
-        assert!(Pixels::new(TWO, Kind::Rgb, vec![0; 6]).is_some());
-        assert!(Pixels::new(TWO, Kind::Rgb, vec![0; 5]).is_none());
-        assert!(Pixels::new(TWO, Kind::Rgb, vec![0; 7]).is_none());
-        assert!(Pixels::new(Size { width: 0, height: 3 }, Kind::Gray, vec![]).is_none());
+        assert!(Pixels::new(TWO, PixelKind::Rgb, vec![0; 6]).is_some());
+        assert!(Pixels::new(TWO, PixelKind::Rgb, vec![0; 5]).is_none());
+        assert!(Pixels::new(TWO, PixelKind::Rgb, vec![0; 7]).is_none());
+        assert!(Pixels::new(Size { width: 0, height: 3 }, PixelKind::Gray, vec![]).is_none());
     }
 
     #[test]
     fn alpha_is_dropped_only_if_every_pixel_is_opaque() {
-        let pixels = |data| Pixels::new(TWO, Kind::Rgba, data).unwrap().without_idle_alpha();
+        let pixels = |data| Pixels::new(TWO, PixelKind::Rgba, data).unwrap().without_idle_alpha();
         assert_eq!(pixels(vec![1, 2, 3, 255, 4, 5, 6, 255]).data(), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(pixels(vec![1, 2, 3, 255, 4, 5, 6, 254]).kind(), Kind::Rgba);
+        assert_eq!(pixels(vec![1, 2, 3, 255, 4, 5, 6, 254]).kind(), PixelKind::Rgba);
     }
 
     #[test]
     fn colour_is_dropped_only_if_every_pixel_is_gray() {
         let pixels = |kind, data| Pixels::new(TWO, kind, data).unwrap().without_idle_color();
         assert_eq!(
-            pixels(Kind::Rgb, vec![7, 7, 7, 9, 9, 9]),
-            Pixels::new(TWO, Kind::Gray, vec![7, 9]).unwrap()
+            pixels(PixelKind::Rgb, vec![7, 7, 7, 9, 9, 9]),
+            Pixels::new(TWO, PixelKind::Gray, vec![7, 9]).unwrap()
         );
-        assert_eq!(pixels(Kind::Rgba, vec![7, 7, 7, 1, 9, 9, 9, 2]).data(), [7, 1, 9, 2]);
+        assert_eq!(pixels(PixelKind::Rgba, vec![7, 7, 7, 1, 9, 9, 9, 2]).data(), [7, 1, 9, 2]);
         for other in [vec![7, 7, 7, 9, 9, 8], vec![7, 7, 7, 8, 9, 9]] {
-            assert_eq!(pixels(Kind::Rgb, other).kind(), Kind::Rgb);
+            assert_eq!(pixels(PixelKind::Rgb, other).kind(), PixelKind::Rgb);
         }
-        assert_eq!(pixels(Kind::GrayAlpha, vec![1, 2, 3, 4]).data(), [1, 2, 3, 4]);
+        assert_eq!(pixels(PixelKind::GrayAlpha, vec![1, 2, 3, 4]).data(), [1, 2, 3, 4]);
     }
 
     #[test]
     fn a_crop_is_the_named_pixels_and_never_leaves_the_picture() {
         let size = Size { width: 3, height: 3 };
-        let pixels = Pixels::new(size, Kind::Gray, (0..9).collect()).unwrap();
+        let pixels = Pixels::new(size, PixelKind::Gray, (0..9).collect()).unwrap();
         let part = |x, y, width, height| pixels.clone().cropped(Rect { x, y, width, height });
         assert_eq!(part(1, 1, 2, 2).unwrap().data(), [4, 5, 7, 8]);
         assert!(part(2, 0, 2, 1).is_none());

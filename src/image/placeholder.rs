@@ -7,8 +7,8 @@ use sha1::{Digest, Sha1};
 
 use super::effect;
 use super::geometry::Transform;
-use super::pixels::{Kind, Pixels};
-use super::recipe::{ENCODER_VERSION, Recipe, Target};
+use super::pixels::{PixelKind, Pixels};
+use super::recipe::{ENCODER_VERSION, Recipe, TargetSize};
 use crate::object::{Format, ObjectId};
 
 /// Sides of the small picture: all that a ThumbHash takes.
@@ -29,7 +29,7 @@ pub struct Placeholder {
 /// How the small picture is made that [`Placeholder::of`] wants. No variant: it is never written as a file.
 pub const fn recipe() -> Recipe {
     Recipe {
-        target: Target::Contain { width: SIDE_MAX, height: SIDE_MAX },
+        target: TargetSize::Contain { width: SIDE_MAX, height: SIDE_MAX },
         upscale: false,
         dimension_max: SIDE_MAX,
         pixels_max: u64::MAX,
@@ -64,14 +64,14 @@ impl Placeholder {
             return None;
         }
         let rgba: Vec<u8> = match pixels.kind() {
-            Kind::Gray => pixels.data().iter().flat_map(|&luma| [luma, luma, luma, 255]).collect(),
-            Kind::GrayAlpha => {
+            PixelKind::Gray => pixels.data().iter().flat_map(|&luma| [luma, luma, luma, 255]).collect(),
+            PixelKind::GrayAlpha => {
                 pixels.data().chunks_exact(2).flat_map(|gray| [gray[0], gray[0], gray[0], gray[1]]).collect()
             }
-            Kind::Rgb => {
+            PixelKind::Rgb => {
                 pixels.data().chunks_exact(3).flat_map(|rgb| [rgb[0], rgb[1], rgb[2], 255]).collect()
             }
-            Kind::Rgba => pixels.data().to_vec(),
+            PixelKind::Rgba => pixels.data().to_vec(),
         };
         let thumbhash = thumbhash::rgba_to_thumb_hash(size.width as usize, size.height as usize, &rgba);
         Some(Self { average: average(effect::flattened(pixels, [255; 3])), thumbhash })
@@ -99,7 +99,11 @@ fn average(flat: Pixels) -> [u8; 3] {
             flat.data().iter().skip(channel).step_by(channels).map(|&value| u64::from(value)).sum();
         ((sum + count / 2) / count) as u8
     };
-    if matches!(flat.kind(), Kind::Gray | Kind::GrayAlpha) { [mean(0); 3] } else { [0, 1, 2].map(mean) }
+    if matches!(flat.kind(), PixelKind::Gray | PixelKind::GrayAlpha) {
+        [mean(0); 3]
+    } else {
+        [0, 1, 2].map(mean)
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +114,7 @@ mod tests {
     use crate::image::draw;
     use crate::image::geometry::Size;
 
-    fn drawn(kind: Kind, pixels: &[&[u8]]) -> Pixels {
+    fn drawn(kind: PixelKind, pixels: &[&[u8]]) -> Pixels {
         let size = Size { width: pixels.len() as u32, height: 1 };
         Pixels::new(size, kind, pixels.concat()).unwrap()
     }
@@ -118,11 +122,11 @@ mod tests {
     #[test]
     fn the_average_is_that_over_white() {
         for (pixels, expected) in [
-            (drawn(Kind::Gray, &[&[10], &[21]]), [16; 3]),
-            (drawn(Kind::GrayAlpha, &[&[0, 255], &[0, 0]]), [128; 3]),
-            (drawn(Kind::Rgb, &[&[255, 0, 9], &[0, 100, 9]]), [128, 50, 9]),
-            (drawn(Kind::Rgba, &[&[200, 0, 0, 0], &[0, 0, 0, 0]]), [255; 3]),
-            (drawn(Kind::Rgba, &[&[0, 0, 255, 255], &[0, 0, 255, 255]]), [0, 0, 255]),
+            (drawn(PixelKind::Gray, &[&[10], &[21]]), [16; 3]),
+            (drawn(PixelKind::GrayAlpha, &[&[0, 255], &[0, 0]]), [128; 3]),
+            (drawn(PixelKind::Rgb, &[&[255, 0, 9], &[0, 100, 9]]), [128, 50, 9]),
+            (drawn(PixelKind::Rgba, &[&[200, 0, 0, 0], &[0, 0, 0, 0]]), [255; 3]),
+            (drawn(PixelKind::Rgba, &[&[0, 0, 255, 255], &[0, 0, 255, 255]]), [0, 0, 255]),
         ] {
             assert_eq!(Placeholder::of(pixels).unwrap().average, expected);
         }
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_picture_larger_than_the_recipe_makes_it_is_refused() {
-        let pixels = Pixels::new(Size { width: 101, height: 1 }, Kind::Gray, vec![0; 101]).unwrap();
+        let pixels = Pixels::new(Size { width: 101, height: 1 }, PixelKind::Gray, vec![0; 101]).unwrap();
         assert_eq!(Placeholder::of(pixels), None);
     }
 
@@ -170,7 +174,7 @@ mod tests {
         #[test]
         fn placeholders_of_any_picture_survive_being_kept(
             width in 1..=100_u32, height in 1..=100_u32, seed in prop::collection::vec(any::<u8>(), 1..99),
-            kind in prop::sample::select(vec![Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba]),
+            kind in prop::sample::select(vec![PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba]),
         ) {
             let length = (width * height) as usize * kind.channels();
             let data = seed.iter().copied().cycle().take(length).collect();

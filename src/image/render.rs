@@ -88,7 +88,7 @@ pub fn planes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) 
     if recipe.keeps_animation(header) {
         return None;
     }
-    let layout = layout::Layout::new(header, recipe).ok()?;
+    let layout = layout::WindowPlacement::new(header, recipe).ok()?;
     let (shrunk, _) = still::shrunk(&layout, source, header, recipe, limits).ok()??;
     shrunk.is_worth_keeping().then(|| (format!("{:?}", shrunk.scales()), shrunk.planes_bytes()))
 }

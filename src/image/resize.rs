@@ -12,7 +12,7 @@ use fast_image_resize::{FilterType, MulDiv, PixelTrait, ResizeAlg, ResizeOptions
 
 use super::error::RenderError;
 use super::geometry::{Rect, Size};
-use super::pixels::{Kind, Pixels};
+use super::pixels::{PixelKind, Pixels};
 pub use rows::Rows;
 
 /// The part of `pixels` in `window`, scaled to `to`. `pixels` is consumed: alpha is multiplied in in place.
@@ -33,7 +33,7 @@ pub fn resize(pixels: Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, Ren
 }
 
 /// Bytes alive at the peak of [`resize`], its argument and result included.
-pub fn peak_bytes(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> u64 {
+pub fn peak_bytes(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u64 {
     if is_exact(window, to) {
         return from.area().saturating_mul(kind.channels() as u64);
     }
@@ -41,7 +41,7 @@ pub fn peak_bytes(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> u64 {
 }
 
 /// The same for any window that is not just cut out.
-pub fn filter_peak_bytes(from: Size, kind: Kind, to: Size) -> u64 {
+pub fn filter_peak_bytes(from: Size, kind: PixelKind, to: Size) -> u64 {
     let channels = kind.channels() as u64;
     let source = from.area().saturating_mul(channels);
     // The vertical pass comes first and leaves all the columns of the source at the result's height.
@@ -101,31 +101,31 @@ fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
 
 /// The library for one kind of pixels, with the buffer that it keeps between its passes.
 struct Filter {
-    kind: Kind,
+    kind: PixelKind,
     resizer: Resizer,
     alpha: MulDiv,
 }
 
 impl Filter {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: PixelKind) -> Self {
         Self { kind, resizer: Resizer::new(), alpha: MulDiv::new() }
     }
 
     /// Weights colours by their alpha, in place.
     fn weigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
         match self.kind {
-            Kind::Gray | Kind::Rgb => Some(()),
-            Kind::GrayAlpha => weigh_as::<U8x2>(&self.alpha, size, data),
-            Kind::Rgba => weigh_as::<U8x4>(&self.alpha, size, data),
+            PixelKind::Gray | PixelKind::Rgb => Some(()),
+            PixelKind::GrayAlpha => weigh_as::<U8x2>(&self.alpha, size, data),
+            PixelKind::Rgba => weigh_as::<U8x4>(&self.alpha, size, data),
         }
     }
 
     /// Makes alpha straight again, in place.
     fn unweigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
         match self.kind {
-            Kind::Gray | Kind::Rgb => Some(()),
-            Kind::GrayAlpha => unweigh_as::<U8x2>(&self.alpha, size, data),
-            Kind::Rgba => unweigh_as::<U8x4>(&self.alpha, size, data),
+            PixelKind::Gray | PixelKind::Rgb => Some(()),
+            PixelKind::GrayAlpha => unweigh_as::<U8x2>(&self.alpha, size, data),
+            PixelKind::Rgba => unweigh_as::<U8x4>(&self.alpha, size, data),
         }
     }
 
@@ -133,10 +133,10 @@ impl Filter {
     fn apply(&mut self, from: Size, data: &mut [u8], window: Rect<f64>, to: Size) -> Option<Vec<u8>> {
         // The library's untyped calls would compile its whole range of pixel kinds into this crate.
         match self.kind {
-            Kind::Gray => self.apply_as::<U8>(from, data, window, to),
-            Kind::GrayAlpha => self.apply_as::<U8x2>(from, data, window, to),
-            Kind::Rgb => self.apply_as::<U8x3>(from, data, window, to),
-            Kind::Rgba => self.apply_as::<U8x4>(from, data, window, to),
+            PixelKind::Gray => self.apply_as::<U8>(from, data, window, to),
+            PixelKind::GrayAlpha => self.apply_as::<U8x2>(from, data, window, to),
+            PixelKind::Rgb => self.apply_as::<U8x3>(from, data, window, to),
+            PixelKind::Rgba => self.apply_as::<U8x4>(from, data, window, to),
         }
     }
 
@@ -179,7 +179,7 @@ mod tests {
     fn gray(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> Pixels {
         let data =
             (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| value(x, y)).collect();
-        Pixels::new(Size { width, height }, Kind::Gray, data).unwrap()
+        Pixels::new(Size { width, height }, PixelKind::Gray, data).unwrap()
     }
 
     fn window(x: f64, y: f64, width: f64, height: f64) -> Rect<f64> {
@@ -230,7 +230,7 @@ mod tests {
         // Left half opaque white, right half transparent black: every visible pixel must stay white.
         let row = |x: u32| if x < 32 { [255, 255, 255, 255] } else { [0, 0, 0, 0] };
         let data = (0..64).flat_map(|_| (0..64).flat_map(row)).collect();
-        let pixels = Pixels::new(Size { width: 64, height: 64 }, Kind::Rgba, data).unwrap();
+        let pixels = Pixels::new(Size { width: 64, height: 64 }, PixelKind::Rgba, data).unwrap();
         let to = Size { width: 13, height: 13 };
         let small = resize(pixels, window(0.0, 0.0, 64.0, 64.0), to).unwrap();
         assert!(

@@ -14,11 +14,11 @@ mod join;
 mod sharpness;
 
 use super::decoded_planes;
-use super::error::{Fault, RenderError, proceed};
+use super::error::{DecodeFault, RenderError, proceed};
 use super::geometry::{Rect, Size};
 use super::header::{Header, Limits};
-use super::jpeg::{Colors, Jpeg, Plane, Scale};
-use super::pixels::{Kind, Pixels};
+use super::jpeg::{ComponentPlane, Jpeg, JpegColors, Scale};
+use super::pixels::{PixelKind, Pixels};
 use super::resize;
 use crate::object::Format;
 
@@ -59,7 +59,7 @@ impl<'a> ShrinkOnLoad<'a> {
         let jpeg = Jpeg::read(source).filter(|jpeg| jpeg.size() == header.stored())?;
         let scale = |component: usize| {
             let (across, down) = jpeg.sampling(component).unwrap_or((1.0, 1.0));
-            let is_chroma = component > 0 && jpeg.colors() == Colors::YCbCr;
+            let is_chroma = component > 0 && jpeg.colors() == JpegColors::YCbCr;
             let need = if is_chroma { chroma_need(to, format) } else { to };
             let spares = |scale: &Scale| {
                 let part = f64::from(scale.block_side()) / 8.0;
@@ -88,7 +88,7 @@ impl<'a> ShrinkOnLoad<'a> {
 
     /// Whether the planes are luma and colour differences.
     pub(super) fn is_ycbcr(&self) -> bool {
-        self.jpeg.colors() == Colors::YCbCr
+        self.jpeg.colors() == JpegColors::YCbCr
     }
 
     /// The scale of each component.
@@ -112,7 +112,7 @@ impl<'a> ShrinkOnLoad<'a> {
         &self,
         limits: &Limits,
         keep_going: &dyn Fn() -> bool,
-    ) -> Result<Vec<Plane>, RenderError> {
+    ) -> Result<Vec<ComponentPlane>, RenderError> {
         self.jpeg.decode(self.scales, limits, keep_going)
     }
 
@@ -128,7 +128,7 @@ impl<'a> ShrinkOnLoad<'a> {
     }
 
     /// Planes that were kept as these samples; `None` if they are those of another file or of other scales.
-    pub(super) fn reuse_planes(&self, samples: Vec<u8>) -> Option<Vec<Plane>> {
+    pub(super) fn reuse_planes(&self, samples: Vec<u8>) -> Option<Vec<ComponentPlane>> {
         self.jpeg.split_planes(self.scales, samples)
     }
 
@@ -139,7 +139,7 @@ impl<'a> ShrinkOnLoad<'a> {
     /// [`RenderError::BadWindow`] if the window is not in the cut or the cut not in the picture.
     pub(super) fn pixels(
         &self,
-        planes: Vec<Plane>,
+        planes: Vec<ComponentPlane>,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Pixels, RenderError> {
         let planes = self.resized(planes, [self.aim; 3], keep_going)?;
@@ -149,7 +149,7 @@ impl<'a> ShrinkOnLoad<'a> {
             (Ok(planes), false) => join::join(planes, |first, second, third| [first, second, third]),
             (Err(mut planes), _) => planes.pop(),
         }
-        .ok_or(RenderError::Undecodable(Fault::Corrupt))
+        .ok_or(RenderError::Undecodable(DecodeFault::Corrupt))
     }
 
     /// The window, as stored, in luma and two planes of colour differences, which are shown as `chroma` says.
@@ -159,7 +159,7 @@ impl<'a> ShrinkOnLoad<'a> {
     /// [`RenderError::BadWindow`] as [`ShrinkOnLoad::pixels`], and unless [`ShrinkOnLoad::is_ycbcr`].
     pub(super) fn planes(
         &self,
-        planes: Vec<Plane>,
+        planes: Vec<ComponentPlane>,
         chroma: Aim,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<[Pixels; 3], RenderError> {
@@ -176,7 +176,7 @@ impl<'a> ShrinkOnLoad<'a> {
         // A plane is cut into a smaller buffer, and the resize has one between its passes.
         let largest =
             (0..components).map(|component| self.jpeg.plane_size(component, self.scales[component]));
-        let works = largest.map(|size| resize::filter_peak_bytes(size, Kind::Gray, self.aim.to));
+        let works = largest.map(|size| resize::filter_peak_bytes(size, PixelKind::Gray, self.aim.to));
         let work = works.fold(0, u64::max);
         let decode = self.jpeg.peak_bytes(self.scales);
         decode.max(planes.saturating_add(work).saturating_add(results)).max(results.saturating_mul(2))
@@ -184,7 +184,7 @@ impl<'a> ShrinkOnLoad<'a> {
 
     fn resized(
         &self,
-        planes: Vec<Plane>,
+        planes: Vec<ComponentPlane>,
         aims: [Aim; 3],
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Vec<Pixels>, RenderError> {
@@ -197,7 +197,12 @@ impl<'a> ShrinkOnLoad<'a> {
     }
 
     /// `None` if the cut is not in the picture.
-    fn plane_resized(&self, plane: Plane, scale: Scale, aim: Aim) -> Option<Result<Pixels, RenderError>> {
+    fn plane_resized(
+        &self,
+        plane: ComponentPlane,
+        scale: Scale,
+        aim: Aim,
+    ) -> Option<Result<Pixels, RenderError>> {
         let (size, across, down) = (plane.size(), plane.across(), plane.down());
         let (left, right) = touched(self.cut.x, self.cut.width, across, size.width);
         let (top, bottom) = touched(self.cut.y, self.cut.height, down, size.height);
@@ -209,7 +214,7 @@ impl<'a> ShrinkOnLoad<'a> {
             width: aim.window.width * across,
             height: aim.window.height * down,
         };
-        let mut pixels = Pixels::new(size, Kind::Gray, plane.into_samples())?.cropped(part)?;
+        let mut pixels = Pixels::new(size, PixelKind::Gray, plane.into_samples())?.cropped(part)?;
         sharpness::compensate(&mut pixels, scale);
         let (pixels, window) = edge::extend(pixels, window)?;
         Some(resize::resize(pixels, window, aim.to))

@@ -11,7 +11,7 @@
 
 use super::error::{RenderError, proceed};
 use super::geometry::{Rect, Size};
-use super::pixels::{Kind, Pixels};
+use super::pixels::{PixelKind, Pixels};
 
 /// Samples along the longer side. A place is then exact to 1/512 of it, and the search takes a fraction of a millisecond.
 const SIDE_MAX: u32 = 256;
@@ -36,7 +36,7 @@ pub fn placed(
         return Ok(window);
     }
     let (free_x, free_y) = (f64::from(width) - window.width, f64::from(height) - window.height);
-    let samples = Samples::of(pixels, keep_going)?;
+    let samples = ReducedPicture::of(pixels, keep_going)?;
     if free_x >= free_y {
         let place = best_place(&samples.salience_of_columns(), window.width / f64::from(width));
         Ok(place.map_or(window, |place| Rect { x: place.of(free_x), ..window }))
@@ -53,12 +53,12 @@ fn slides(cut: Size, window: Rect<f64>) -> bool {
 
 /// `number` of `count` equal steps from the first possible place to the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct WindowPlace {
     number: u32,
     count: u32,
 }
 
-impl Place {
+impl WindowPlace {
     /// Where the window begins, in whole pixels, given how many are free.
     fn of(self, free: f64) -> f64 {
         // Both factors are below 2^32: the product is exact.
@@ -67,7 +67,7 @@ impl Place {
 }
 
 /// Where a window of this `share` of the line scores best; `None` if that is in the middle.
-fn best_place(line: &[u64], share: f64) -> Option<Place> {
+fn best_place(line: &[u64], share: f64) -> Option<WindowPlace> {
     // Each sample twice, and a window of an even number of these: then one of the places is the very middle.
     let doubled: Vec<u64> = line.iter().flat_map(|&value| [value; 2]).collect();
     let length = 2 * ((line.len() as f64 * share).round() as usize).clamp(1, line.len());
@@ -75,7 +75,7 @@ fn best_place(line: &[u64], share: f64) -> Option<Place> {
     let middle = count / 2;
     let score = |start: usize| score(&doubled[start..start + length]);
     let best = (0..=count).max_by_key(|&start| (score(start), count - start.abs_diff(middle)))?;
-    (best != middle).then_some(Place { number: best as u32, count: count as u32 })
+    (best != middle).then_some(WindowPlace { number: best as u32, count: count as u32 })
 }
 
 /// Saliency in a window, worth three times as much in its middle as at its edges.
@@ -91,13 +91,13 @@ fn score(window: &[u64]) -> u64 {
 }
 
 /// A picture reduced to at most [`SIDE_MAX`] a side.
-struct Samples {
+struct ReducedPicture {
     size: Size,
     /// Red, green, blue; `None` where nothing is to be seen.
     data: Vec<Option<[u8; 3]>>,
 }
 
-impl Samples {
+impl ReducedPicture {
     /// The mean of what is visible in each box of pixels.
     fn of(pixels: &Pixels, keep_going: &dyn Fn() -> bool) -> Result<Self, RenderError> {
         let from = pixels.size();
@@ -175,7 +175,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, kind: Kind, pixels: &[u8]) {
+    fn add(&mut self, kind: PixelKind, pixels: &[u8]) {
         for pixel in pixels.chunks_exact(kind.channels()) {
             let color = match *pixel {
                 [luma] => [luma; 3],

@@ -4,7 +4,7 @@
 //! variant of nothing would help nobody.
 
 use super::geometry::{Rect, Transform};
-use super::pixels::{Kind, Pixels};
+use super::pixels::{PixelKind, Pixels};
 
 /// By how much a channel may differ and still be border, of 255.
 const DIFFERENCE_MAX: u8 = 10;
@@ -52,7 +52,7 @@ impl Rows<'_> {
 }
 
 /// Two pixels that are both wholly transparent look alike, whatever colours hide in them.
-fn differs(kind: Kind, pixel: &[u8], border: &[u8]) -> bool {
+fn differs(kind: PixelKind, pixel: &[u8], border: &[u8]) -> bool {
     if kind.has_alpha() && pixel.last() == Some(&0) && border.last() == Some(&0) {
         return false;
     }
@@ -69,7 +69,7 @@ mod tests {
 
     fn gray(rows: &[&[u8]]) -> Pixels {
         let size = Size { width: rows[0].len() as u32, height: rows.len() as u32 };
-        Pixels::new(size, Kind::Gray, rows.concat()).unwrap()
+        Pixels::new(size, PixelKind::Gray, rows.concat()).unwrap()
     }
 
     fn whole(size: Size) -> Rect<u32> {
@@ -91,7 +91,7 @@ mod tests {
         for channel in 0..4 {
             let mut data = [50, 60, 70, 80].repeat(9);
             data[4 * 4 + channel] += 11;
-            let pixels = Pixels::new(Size { width: 3, height: 3 }, Kind::Rgba, data).unwrap();
+            let pixels = Pixels::new(Size { width: 3, height: 3 }, PixelKind::Rgba, data).unwrap();
             assert_eq!(trimmed_whole(&pixels), Rect { x: 1, y: 1, width: 1, height: 1 }, "channel {channel}");
         }
     }
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn colours_under_transparent_pixels_do_not_count() {
         let data = [[0, 0, 0, 0], [255, 9, 9, 0], [1, 2, 3, 255], [77, 0, 0, 0]].concat();
-        let pixels = Pixels::new(Size { width: 4, height: 1 }, Kind::Rgba, data).unwrap();
+        let pixels = Pixels::new(Size { width: 4, height: 1 }, PixelKind::Rgba, data).unwrap();
         assert_eq!(trimmed_whole(&pixels), Rect { x: 2, y: 0, width: 1, height: 1 });
     }
 
@@ -132,7 +132,7 @@ mod tests {
             cut in any::<(u32, u32, u32, u32)>(),
         ) {
             let size = Size { width, height };
-            let pixels = Pixels::new(size, Kind::Gray, values[..size.area() as usize].to_vec()).unwrap();
+            let pixels = Pixels::new(size, PixelKind::Gray, values[..size.area() as usize].to_vec()).unwrap();
             let shown = orient::apply(transform, pixels.clone());
             let Size { width, height } = shown.size();
             let (x, y) = (cut.0 % width, cut.1 % height);
@@ -147,7 +147,7 @@ mod tests {
         ) {
             prop_assume!(left + top > 0);
             let size = Size { width: left + width + right, height: top + height + bottom };
-            let mut pixels = Pixels::new(size, Kind::Gray, noise[..size.area() as usize].to_vec()).unwrap();
+            let mut pixels = Pixels::new(size, PixelKind::Gray, noise[..size.area() as usize].to_vec()).unwrap();
             pixels.data_mut()[0] = 100;
             for y in top..top + height {
                 for x in left..left + width {

@@ -211,7 +211,7 @@ impl NodeMetrics {
     pub fn new(shards: Vec<Arc<ShardMetrics>>, members: Arc<MemberMetrics>, disk: Arc<DiskMetrics>) -> Self {
         let registry = Registry::new();
         let collectors: [Box<dyn Collector>; 2] = [
-            Box::new(Sum { shards, members, disk, desc: description() }),
+            Box::new(Summed { shards, members, disk, desc: description() }),
             Box::new(prometheus::process_collector::ProcessCollector::for_self()),
         ];
         for collector in collectors {
@@ -229,7 +229,7 @@ impl NodeMetrics {
     }
 }
 
-struct Sum {
+struct Summed {
     shards: Vec<Arc<ShardMetrics>>,
     members: Arc<MemberMetrics>,
     disk: Arc<DiskMetrics>,
@@ -242,7 +242,7 @@ fn description() -> Desc {
         .expect("a constant description is right")
 }
 
-impl Collector for Sum {
+impl Collector for Summed {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.desc]
     }
@@ -321,7 +321,7 @@ impl Collector for Sum {
 
 type Sample = (Vec<(&'static str, &'static str)>, u64);
 
-impl Sum {
+impl Summed {
     fn sum(&self, read: impl Fn(&ShardMetrics) -> u64) -> u64 {
         self.shards.iter().map(|shard| read(shard)).sum()
     }

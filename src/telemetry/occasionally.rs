@@ -8,10 +8,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// One kind of line, for the whole process. Takes a lock, so keep it off the hit path.
 #[derive(Debug)]
-pub struct Occasionally(Mutex<State>);
+pub struct Occasionally(Mutex<OccasionState>);
 
 #[derive(Debug)]
-struct State {
+struct OccasionState {
     last: Option<Instant>,
     untold: u64,
 }
@@ -19,7 +19,7 @@ struct State {
 impl Occasionally {
     /// Nothing was said yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(State { last: None, untold: 0 }))
+        Self(Mutex::new(OccasionState { last: None, untold: 0 }))
     }
 
     /// Calls `say` with how many times it was not called since it was, unless that is less than a second ago.

@@ -7,7 +7,7 @@ use std::io::Cursor;
 
 use reticulum::image::encode;
 use reticulum::image::geometry::Size;
-use reticulum::image::pixels::{Kind, Pixels};
+use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::object::Format;
 
 use crate::jpeg;
@@ -115,7 +115,7 @@ impl Picture {
 
     pub(crate) fn webp(&self) -> Vec<u8> {
         let size = Size { width: self.width, height: self.height };
-        let pixels = Pixels::new(size, Kind::Rgba, self.rgba.clone()).expect("four bytes a pixel");
+        let pixels = Pixels::new(size, PixelKind::Rgba, self.rgba.clone()).expect("four bytes a pixel");
         encode::encode(pixels, Format::Webp, Some(90)).expect("a WebP")
     }
 

@@ -14,8 +14,8 @@ use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
 use reticulum::image::geometry::Size;
 use reticulum::image::header::Limits;
-use reticulum::image::pixels::{Kind, Pixels};
-use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
+use reticulum::image::pixels::{PixelKind, Pixels};
+use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::{draw, placeholder, variant};
 use reticulum::object::{Format, Spec};
 use reticulum::shard::helper::{Helper, HelperError, HelperOutput, HelperTask};
@@ -31,7 +31,7 @@ fn helper() -> Helper {
 }
 
 fn recipe(spec: &str, format: Format) -> Recipe {
-    let settings = Settings {
+    let settings = RecipeSettings {
         quality: Quality { jpeg: 82, webp: 80, avif: 60 },
         upscale: false,
         dimension_max: 16_384,
@@ -80,7 +80,7 @@ fn file(pixels: Pixels, format: Format) -> Vec<u8> {
 fn costly() -> Vec<u8> {
     let size = Size { width: 2600, height: 2600 };
     let row: Vec<u8> = (0..size.width).flat_map(|x| [x as u8, (x >> 3) as u8, (x * 7) as u8]).collect();
-    file(Pixels::new(size, Kind::Rgb, row.repeat(size.height as usize)).expect("a picture"), Format::Png)
+    file(Pixels::new(size, PixelKind::Rgb, row.repeat(size.height as usize)).expect("a picture"), Format::Png)
 }
 
 fn is_alive(process: u32) -> bool {

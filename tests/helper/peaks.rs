@@ -54,7 +54,7 @@ fn pictures(size: Size) -> Vec<(&'static str, Pixels)> {
     vec![
         ("photo", draw::sample(0, size).expect("a picture")),
         ("alpha", draw::sample(3, size).expect("a picture")),
-        ("noise", Pixels::new(size, Kind::Rgb, noise).expect("a picture")),
+        ("noise", Pixels::new(size, PixelKind::Rgb, noise).expect("a picture")),
     ]
 }
 

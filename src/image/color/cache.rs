@@ -14,11 +14,11 @@ use super::{Meaning, code_points, icc};
 const ENTRIES_MAX: usize = 8;
 
 /// A profile can be made to order, so its key must be a digest that nobody can make collide.
-type Key = [u8; 32];
+type ProfileDigest = [u8; 32];
 
 thread_local! {
     /// The latest used first.
-    static MEANINGS: RefCell<Vec<(Key, Option<Meaning>)>> = const { RefCell::new(Vec::new()) };
+    static MEANINGS: RefCell<Vec<(ProfileDigest, Option<Meaning>)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What this statement comes to; `None` if it is not understood.
@@ -35,7 +35,7 @@ pub(super) fn meaning(tag: &Tag) -> Option<Meaning> {
     meaning
 }
 
-fn recalled(key: &Key) -> Option<Option<Meaning>> {
+fn recalled(key: &ProfileDigest) -> Option<Option<Meaning>> {
     MEANINGS.with_borrow_mut(|meanings| {
         let at = meanings.iter().position(|(other, _)| other == key)?;
         meanings[..=at].rotate_right(1);
@@ -52,7 +52,7 @@ fn understood(tag: &Tag) -> Option<Meaning> {
     }
 }
 
-fn key(tag: &Tag) -> Key {
+fn key(tag: &Tag) -> ProfileDigest {
     match tag {
         Tag::Icc(profile) => Sha256::digest(profile).into(),
         // No profile is this short.

@@ -9,7 +9,7 @@ use moxcms::{ToneReprCurve, curve_from_gamma};
 
 use super::pq::Pq;
 use super::primaries::{D65, Primaries, SRGB};
-use super::{Colors, Conversion, Meaning};
+use super::{Conversion, Meaning, RgbConversion};
 
 /// Primaries and transfer characteristics; how components were made of RGB is the decoder's matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl CodePoints {
     pub(super) fn meaning(self) -> Option<Meaning> {
         let primaries = primaries(self.primaries)?;
         if self.transfer == PQ {
-            return Conversion::of_colors(Colors::Pq(Box::new(Pq::new(primaries))));
+            return Conversion::of_colors(RgbConversion::Pq(Box::new(Pq::new(primaries))));
         }
         primaries.with_curve(curve(self.transfer)?)
     }

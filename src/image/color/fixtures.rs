@@ -6,7 +6,7 @@ use super::*;
 use crate::image::container::{png, webp};
 use crate::image::encode;
 use crate::image::geometry::Size;
-use crate::image::header::{Color, Orientation};
+use crate::image::header::{Orientation, PixelFormat};
 
 pub(super) fn header(format: Format, kind: ColorKind, size: Size) -> Header {
     Header {
@@ -16,13 +16,13 @@ pub(super) fn header(format: Format, kind: ColorKind, size: Size) -> Header {
         orientation: Orientation::NORMAL,
         frames: 1,
         has_alpha: false,
-        color: Color { kind, bits: 8 },
+        color: PixelFormat { kind, bits: 8 },
     }
 }
 
 /// One row of colours.
 pub(super) fn row(colors: &[[u8; 3]]) -> Pixels {
-    Pixels::new(Size { width: colors.len() as u32, height: 1 }, Kind::Rgb, colors.concat()).unwrap()
+    Pixels::new(Size { width: colors.len() as u32, height: 1 }, PixelKind::Rgb, colors.concat()).unwrap()
 }
 
 pub(super) fn encoded(profile: &ColorProfile) -> Vec<u8> {

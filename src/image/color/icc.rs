@@ -15,7 +15,7 @@ use moxcms::{
 };
 
 use super::code_points::CodePoints;
-use super::{Colors, Conversion, Meaning};
+use super::{Conversion, Meaning, RgbConversion};
 
 /// Longest profile that is looked at, inflated. Those of printing presses have up to about three megabytes.
 pub(super) const PROFILE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -141,7 +141,7 @@ impl Profile {
         let profile = ColorProfile::new_from_slice_with_options(&self.bytes, options).ok()?;
         match self.channels {
             Channels::Gray => gray_curve(&profile).map(Conversion::of_curve),
-            Channels::Rgb => Conversion::of_colors(Colors::Profile(transform(&profile)?)),
+            Channels::Rgb => Conversion::of_colors(RgbConversion::Profile(transform(&profile)?)),
             Channels::Cmyk => Some(Meaning::Converted(Arc::new(Conversion::Cmyk(transform(&profile)?)))),
         }
     }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use moxcms::Transform8BitExecutor;
 
 use super::header::{ColorKind, Header};
-use super::pixels::{Kind, Pixels};
+use super::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 
 /// Bytes that finding, reading and applying a color space takes beside the pixels, at most: an inflated profile, the
@@ -92,12 +92,12 @@ enum Conversion {
     /// One curve for each channel alone: gray, or RGB with sRGB's primaries.
     Curve(Box<[u8; 256]>),
     /// Three channels together, and what they make of equal ones.
-    Colors { colors: Colors, gray: Box<[u8; 256]> },
+    Colors { colors: RgbConversion, gray: Box<[u8; 256]> },
     /// Four channels of CMYK, 255 for full ink, become RGB.
     Cmyk(Arc<Transform8BitExecutor>),
 }
 
-enum Colors {
+enum RgbConversion {
     Profile(Arc<Transform8BitExecutor>),
     Pq(Box<pq::Pq>),
 }
@@ -107,7 +107,7 @@ const CHUNK_PIXELS: usize = 1024;
 
 impl Conversion {
     /// What these colours come to, and nothing if they are sRGB's.
-    fn of_colors(colors: Colors) -> Option<Meaning> {
+    fn of_colors(colors: RgbConversion) -> Option<Meaning> {
         let ramp: Vec<u8> = (0..=255).flat_map(|value| [value; 3]).collect();
         let gray = colors.converted(&ramp)?;
         if is_unchanged(&ramp, &gray) {
@@ -134,13 +134,13 @@ impl Conversion {
         let kind = pixels.kind();
         match (self, kind) {
             (Self::Curve(curve), _) => mapped(pixels, curve),
-            (Self::Colors { gray, .. }, Kind::Gray | Kind::GrayAlpha) => mapped(pixels, gray),
-            (Self::Colors { colors, .. }, Kind::Rgb) => {
+            (Self::Colors { gray, .. }, PixelKind::Gray | PixelKind::GrayAlpha) => mapped(pixels, gray),
+            (Self::Colors { colors, .. }, PixelKind::Rgb) => {
                 for chunk in pixels.data_mut().chunks_mut(CHUNK_PIXELS * 3) {
                     colors.apply(chunk);
                 }
             }
-            (Self::Colors { colors, .. }, Kind::Rgba) => {
+            (Self::Colors { colors, .. }, PixelKind::Rgba) => {
                 let mut chunk = Vec::with_capacity(CHUNK_PIXELS * 3);
                 for part in pixels.data_mut().chunks_mut(CHUNK_PIXELS * 4) {
                     chunk.clear();
@@ -156,7 +156,7 @@ impl Conversion {
     }
 }
 
-impl Colors {
+impl RgbConversion {
     /// Whole pixels of three channels, in place.
     fn apply(&self, chunk: &mut [u8]) {
         match self {

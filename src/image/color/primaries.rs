@@ -2,7 +2,7 @@
 
 use moxcms::{Chromaticity, ColorPrimaries, ColorProfile, Matrix3d, ToneReprCurve, XyY};
 
-use super::{Colors, Conversion, Meaning, icc};
+use super::{Conversion, Meaning, RgbConversion, icc};
 
 /// Red, green, blue and white as x and y of CIE 1931.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +61,7 @@ impl Primaries {
             return icc::gray(curve).map(Conversion::of_curve);
         }
         let profile = self.profile(curve);
-        icc::transform(&profile).and_then(|executor| Conversion::of_colors(Colors::Profile(executor)))
+        icc::transform(&profile).and_then(|executor| Conversion::of_colors(RgbConversion::Profile(executor)))
     }
 
     /// Light of these primaries → light of sRGB's; both linear.

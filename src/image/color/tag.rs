@@ -64,7 +64,7 @@ pub(super) fn of_jpeg(source: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// The chunks before the picture data, each the first of its kind. The order is that of the contract: a profile before
 /// code points, because the profile is the more exact of the two.
 fn of_png(source: &[u8]) -> Vec<Tag<'_>> {
-    let chunks = || png::Chunks::of_file(source).take_while(|chunk| &chunk.name != b"IDAT");
+    let chunks = || png::PngChunks::of_file(source).take_while(|chunk| &chunk.name != b"IDAT");
     let first = |name: &[u8; 4]| chunks().find(|chunk| &chunk.name == name).map(|chunk| chunk.payload);
     let mut tags = Vec::new();
     tags.extend(first(b"iCCP").and_then(inflated).map(|profile| Tag::Icc(Cow::Owned(profile))));
@@ -88,12 +88,12 @@ fn inflated(payload: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn of_webp(source: &[u8]) -> Vec<Tag<'_>> {
-    let profile = webp::Chunks::of_file(source).find(|chunk| &chunk.name == b"ICCP");
+    let profile = webp::RiffChunks::of_file(source).find(|chunk| &chunk.name == b"ICCP");
     profile.map(|chunk| Tag::Icc(Cow::Borrowed(chunk.payload))).into_iter().collect()
 }
 
 fn of_avif(source: &[u8]) -> Vec<Tag<'_>> {
-    let Ok(still) = avif::Still::of_file(source) else { return Vec::new() };
+    let Ok(still) = avif::AvifStill::of_file(source) else { return Vec::new() };
     let profile = still.profile.and_then(|place| avif::gathered(source, &[place]));
     let code_points = still.nclx.and_then(|nclx| {
         Some(CodePoints {

@@ -202,9 +202,9 @@ fn gray_stays_gray_and_takes_its_own_curve() {
     let profile = png_with_profile(&encoded(&ColorProfile::new_gray_with_gamma(1.0)));
     let values = [0, 1, 64, 128, 255];
     let data: Vec<u8> = values.iter().flat_map(|value| [*value, 7]).collect();
-    let mut pixels = Pixels::new(Size { width: 5, height: 1 }, Kind::GrayAlpha, data).unwrap();
+    let mut pixels = Pixels::new(Size { width: 5, height: 1 }, PixelKind::GrayAlpha, data).unwrap();
     space(&profile, Format::Png, ColorKind::GrayAlpha).to_srgb(&mut pixels);
-    assert_eq!(pixels.kind(), Kind::GrayAlpha);
+    assert_eq!(pixels.kind(), PixelKind::GrayAlpha);
     for (value, pixel) in values.iter().zip(pixels.data().chunks_exact(2)) {
         let [expected, ..] = srgb_of_light([f64::from(*value) / 255.0; 3]);
         assert!(pixel[0].abs_diff(expected) <= 1 && pixel[1] == 7, "{value}: {pixel:?}, expected {expected}");
@@ -214,7 +214,7 @@ fn gray_stays_gray_and_takes_its_own_curve() {
     assert!(space(&png_with_profile(&encoded(&srgb_gray)), Format::Png, ColorKind::Gray).is_srgb());
     // A profile of colours is not rare in gray files: equal channels stay equal under it.
     let adobe = png_with_profile(&encoded(&ColorProfile::new_adobe_rgb()));
-    let mut gray = Pixels::new(Size { width: 1, height: 1 }, Kind::Gray, vec![30]).unwrap();
+    let mut gray = Pixels::new(Size { width: 1, height: 1 }, PixelKind::Gray, vec![30]).unwrap();
     space(&adobe, Format::Png, ColorKind::Gray).to_srgb(&mut gray);
     assert_eq!([gray.data()[0]; 3], shown(&adobe, Format::Png, &[[30; 3]])[0]);
 }
@@ -225,7 +225,7 @@ fn alpha_is_left_alone() {
     let colors = patches();
     let size = Size { width: colors.len() as u32, height: 9 };
     let row: Vec<u8> = colors.iter().zip(0..).flat_map(|([r, g, b], at)| [*r, *g, *b, at as u8]).collect();
-    let mut pixels = Pixels::new(size, Kind::Rgba, row.repeat(9)).unwrap();
+    let mut pixels = Pixels::new(size, PixelKind::Rgba, row.repeat(9)).unwrap();
     space(&profile, Format::Png, ColorKind::Rgba).to_srgb(&mut pixels);
     let expected = shown(&profile, Format::Png, &colors);
     let expected: Vec<u8> =
@@ -354,7 +354,7 @@ fn thousands_of_damaged_profiles_do_no_harm() {
         }
         let Some(Meaning::Converted(conversion)) = icc::meaning(&profile) else { continue };
         understood += 1;
-        for kind in [Kind::Rgba, Kind::Gray] {
+        for kind in [PixelKind::Rgba, PixelKind::Gray] {
             let mut pixels =
                 Pixels::new(Size { width: 3, height: 1 }, kind, vec![200; 3 * kind.channels()]).unwrap();
             conversion.apply(&mut pixels);

@@ -4,32 +4,32 @@
 pub(in crate::image) const HEAD_BYTES: usize = 12;
 
 /// The chunks of a RIFF file, in order; ends where a chunk does not fit.
-pub(in crate::image) struct Chunks<'a> {
+pub(in crate::image) struct RiffChunks<'a> {
     rest: &'a [u8],
 }
 
-pub(in crate::image) struct Chunk<'a> {
+pub(in crate::image) struct RiffChunk<'a> {
     pub(in crate::image) name: [u8; 4],
     pub(in crate::image) payload: &'a [u8],
 }
 
-impl<'a> Chunks<'a> {
+impl<'a> RiffChunks<'a> {
     pub(in crate::image) fn of_file(source: &'a [u8]) -> Self {
         Self { rest: source.get(HEAD_BYTES..).unwrap_or_default() }
     }
 }
 
-impl<'a> Iterator for Chunks<'a> {
-    type Item = Chunk<'a>;
+impl<'a> Iterator for RiffChunks<'a> {
+    type Item = RiffChunk<'a>;
 
-    fn next(&mut self) -> Option<Chunk<'a>> {
+    fn next(&mut self) -> Option<RiffChunk<'a>> {
         let (name, rest) = self.rest.split_first_chunk::<4>()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
         let payload = rest.get(..length)?;
         // Chunks are padded to an even length.
         self.rest = rest.get(length + length % 2..).unwrap_or_default();
-        Some(Chunk { name: *name, payload })
+        Some(RiffChunk { name: *name, payload })
     }
 }
 
@@ -48,11 +48,12 @@ mod tests {
     #[test]
     fn written_chunks_are_read_back_and_a_cut_one_ends_the_walk() {
         let file = [b"RIFF....WEBP".to_vec(), chunk(*b"ODD ", b"abc"), chunk(*b"EVEN", b"abcd")].concat();
-        let read = |file| Chunks::of_file(file).map(|chunk| (chunk.name, chunk.payload.to_vec())).collect();
+        let read =
+            |file| RiffChunks::of_file(file).map(|chunk| (chunk.name, chunk.payload.to_vec())).collect();
         let both: Vec<_> = read(&file);
         assert_eq!(both, [(*b"ODD ", b"abc".to_vec()), (*b"EVEN", b"abcd".to_vec())]);
         let first: Vec<_> = read(&file[..file.len() - 1]);
         assert_eq!(first, both[..1]);
-        assert_eq!(Chunks::of_file(b"RIFF").count(), 0);
+        assert_eq!(RiffChunks::of_file(b"RIFF").count(), 0);
     }
 }

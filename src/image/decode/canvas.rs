@@ -6,7 +6,7 @@
 use super::CORRUPT;
 use crate::image::error::RenderError;
 use crate::image::geometry::Size;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// Where a frame lies on its canvas.
 #[derive(Clone, Copy)]
@@ -99,12 +99,14 @@ impl Canvas {
 
     /// A copy of what is to be seen now; without alpha if the frames cover everything.
     pub(super) fn pixels(&self) -> Result<Pixels, RenderError> {
-        Pixels::new(self.size, Kind::Rgba, self.data.clone()).map(Pixels::without_idle_alpha).ok_or(CORRUPT)
+        Pixels::new(self.size, PixelKind::Rgba, self.data.clone())
+            .map(Pixels::without_idle_alpha)
+            .ok_or(CORRUPT)
     }
 
     /// What is to be seen now; without alpha if the frames cover everything.
     pub(super) fn into_pixels(self) -> Result<Pixels, RenderError> {
-        Pixels::new(self.size, Kind::Rgba, self.data).map(Pixels::without_idle_alpha).ok_or(CORRUPT)
+        Pixels::new(self.size, PixelKind::Rgba, self.data).map(Pixels::without_idle_alpha).ok_or(CORRUPT)
     }
 
     fn dispose(&mut self, last: &Pending) {
@@ -128,12 +130,12 @@ impl Canvas {
     }
 }
 
-fn rgba(kind: Kind, pixel: &[u8]) -> [u8; 4] {
+fn rgba(kind: PixelKind, pixel: &[u8]) -> [u8; 4] {
     match kind {
-        Kind::Gray => [pixel[0], pixel[0], pixel[0], 255],
-        Kind::GrayAlpha => [pixel[0], pixel[0], pixel[0], pixel[1]],
-        Kind::Rgb => [pixel[0], pixel[1], pixel[2], 255],
-        Kind::Rgba => [pixel[0], pixel[1], pixel[2], pixel[3]],
+        PixelKind::Gray => [pixel[0], pixel[0], pixel[0], 255],
+        PixelKind::GrayAlpha => [pixel[0], pixel[0], pixel[0], pixel[1]],
+        PixelKind::Rgb => [pixel[0], pixel[1], pixel[2], 255],
+        PixelKind::Rgba => [pixel[0], pixel[1], pixel[2], pixel[3]],
     }
 }
 
@@ -167,7 +169,7 @@ mod tests {
     }
 
     fn plain(size: Size, color: [u8; 4]) -> Pixels {
-        Pixels::new(size, Kind::Rgba, color.repeat(size.area() as usize)).unwrap()
+        Pixels::new(size, PixelKind::Rgba, color.repeat(size.area() as usize)).unwrap()
     }
 
     fn drawn(canvas: &mut Canvas, area: Area, disposal: Disposal, color: [u8; 4]) {
@@ -215,7 +217,7 @@ mod tests {
         let mut canvas = Canvas::new(SIZE);
         drawn(&mut canvas, area(0, 0, 2, 1), Disposal::Keep, RED);
         drawn(&mut canvas, area(0, 1, 2, 1), Disposal::Keep, RED);
-        assert_eq!(canvas.into_pixels().unwrap().kind(), Kind::Rgb);
-        assert_eq!(Canvas::new(SIZE).into_pixels().unwrap().kind(), Kind::Rgba);
+        assert_eq!(canvas.into_pixels().unwrap().kind(), PixelKind::Rgb);
+        assert_eq!(Canvas::new(SIZE).into_pixels().unwrap().kind(), PixelKind::Rgba);
     }
 }

@@ -1,7 +1,7 @@
 //! JPEG: gray stays gray, everything else becomes RGB, and CMYK becomes sRGB at once.
 //!
 //! The library guesses the colours of a file from its Adobe segment in fewer ways than files use, so the segments
-//! before the first scan are read here once ([`Colors`]) and the decoder is told what to do. Lenient where
+//! before the first scan are read here once ([`ColorSegments`]) and the decoder is told what to do. Lenient where
 //! browsers are: bytes before the first marker and between segments are skipped, and a scan that ends early
 //! leaves the rest gray.
 
@@ -20,7 +20,7 @@ use crate::image::error::RenderError;
 use crate::image::geometry::Size;
 use crate::image::header::Limits;
 use crate::image::jpeg::Jpeg;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shrink_on_load::ShrinkOnLoad;
 
 /// Scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library
@@ -35,7 +35,7 @@ pub(super) fn decode(
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
     let source = from_start_of_image(source).ok_or(CORRUPT)?;
-    let colors = Colors::read(source).ok_or(CORRUPT)?;
+    let colors = ColorSegments::read(source).ok_or(CORRUPT)?;
     if colors.scans_apart
         && let Some(jpeg) = Jpeg::read(source).filter(|jpeg| jpeg.size() == size)
     {
@@ -74,7 +74,7 @@ pub(super) fn decode(
         ColorSpace::CMYK => cmyk::to_srgb(&source, CmykEncoding::Plain, &mut data),
         _ => {}
     }
-    let kind = if output == ColorSpace::Luma { Kind::Gray } else { Kind::Rgb };
+    let kind = if output == ColorSpace::Luma { PixelKind::Gray } else { PixelKind::Rgb };
     Pixels::new(size, kind, data).ok_or(CORRUPT)
 }
 
@@ -86,7 +86,7 @@ fn cause(error: &DecodeErrors) -> RenderError {
 }
 
 /// What the segments before the first scan say about components and colours.
-struct Colors {
+struct ColorSegments {
     components: u8,
     /// A baseline file whose first scan lacks components; the others have scans of their own. The library mistakes
     /// the size of such scans where colour is stored at fewer samples than luma: the picture turns green.
@@ -102,7 +102,7 @@ struct Adobe {
     at: usize,
 }
 
-impl Colors {
+impl ColorSegments {
     /// `None` without a frame header and a scan.
     fn read(source: &[u8]) -> Option<Self> {
         let mut frame = None;

@@ -12,10 +12,10 @@ mod jpeg;
 mod png;
 mod webp;
 
-use super::error::{Fault, RenderError, proceed};
+use super::error::{DecodeFault, RenderError, proceed};
 use super::geometry::{Rect, Size};
 use super::header::{ColorKind, Header, Limits};
-use super::pixels::{Kind, Pixels};
+use super::pixels::{PixelKind, Pixels};
 use super::progress::ProgressSink;
 use super::resize;
 use crate::object::Format;
@@ -133,21 +133,21 @@ fn allowed(header: &Header, frame: Option<u32>, limits: &Limits) -> Result<u32, 
 }
 
 /// The kind with the most channels that [`decode`] may give for this header.
-pub fn kind(header: &Header) -> Kind {
+pub fn kind(header: &Header) -> PixelKind {
     match (header.format, header.color.kind) {
-        (Format::Jpeg, ColorKind::Gray) => Kind::Gray,
-        (Format::Jpeg, _) => Kind::Rgb,
+        (Format::Jpeg, ColorKind::Gray) => PixelKind::Gray,
+        (Format::Jpeg, _) => PixelKind::Rgb,
         // A header cannot rule out that pixels of an animation's canvas stay uncovered, and thus transparent. An
         // animated WebP may have a single frame, so it does not even tell which is one.
-        (Format::Gif | Format::Webp, _) => Kind::Rgba,
-        (Format::Png, _) if header.frames > 1 => Kind::Rgba,
-        (_, ColorKind::Gray) if !header.has_alpha => Kind::Gray,
-        (_, ColorKind::Gray | ColorKind::GrayAlpha) => Kind::GrayAlpha,
+        (Format::Gif | Format::Webp, _) => PixelKind::Rgba,
+        (Format::Png, _) if header.frames > 1 => PixelKind::Rgba,
+        (_, ColorKind::Gray) if !header.has_alpha => PixelKind::Gray,
+        (_, ColorKind::Gray | ColorKind::GrayAlpha) => PixelKind::GrayAlpha,
         (Format::Png | Format::Avif, _) => {
             if header.has_alpha {
-                Kind::Rgba
+                PixelKind::Rgba
             } else {
-                Kind::Rgb
+                PixelKind::Rgb
             }
         }
     }
@@ -191,8 +191,8 @@ fn sample_bytes(header: &Header) -> u64 {
 }
 
 /// The data breaks its format's rules.
-const CORRUPT: RenderError = RenderError::Undecodable(Fault::Corrupt);
+const CORRUPT: RenderError = RenderError::Undecodable(DecodeFault::Corrupt);
 /// The decoder meets another size than the header says.
-const SIZE_DIFFERS: RenderError = RenderError::Undecodable(Fault::SizeDiffers);
+const SIZE_DIFFERS: RenderError = RenderError::Undecodable(DecodeFault::SizeDiffers);
 /// A way of coding that is not supported.
-const UNSUPPORTED: RenderError = RenderError::Undecodable(Fault::Unsupported);
+const UNSUPPORTED: RenderError = RenderError::Undecodable(DecodeFault::Unsupported);

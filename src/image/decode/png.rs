@@ -16,7 +16,7 @@ use super::{CORRUPT, SIZE_DIFFERS, SourcePart, UNSUPPORTED};
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::{Rect, Size};
 use crate::image::header::Header;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize::Rows;
 
@@ -140,13 +140,13 @@ fn cause(error: &DecodingError) -> RenderError {
 }
 
 /// The kind of the rows to come, and whether their samples have 16 bits.
-fn kind(reader: &PngReader<'_>) -> Result<(Kind, bool), RenderError> {
+fn kind(reader: &PngReader<'_>) -> Result<(PixelKind, bool), RenderError> {
     let (color, depth) = reader.output_color_type();
     let kind = match color {
-        ColorType::Grayscale => Kind::Gray,
-        ColorType::GrayscaleAlpha => Kind::GrayAlpha,
-        ColorType::Rgb => Kind::Rgb,
-        ColorType::Rgba => Kind::Rgba,
+        ColorType::Grayscale => PixelKind::Gray,
+        ColorType::GrayscaleAlpha => PixelKind::GrayAlpha,
+        ColorType::Rgb => PixelKind::Rgb,
+        ColorType::Rgba => PixelKind::Rgba,
         ColorType::Indexed => return Err(UNSUPPORTED),
     };
     Ok((kind, depth == BitDepth::Sixteen))

@@ -5,7 +5,7 @@
 
 use super::kernel::{Kernel, VALUE_MAX};
 use crate::image::error::{RenderError, proceed};
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// Lines that are smoothed together: enough to fill vector registers, few enough that a wide kernel's last
 /// values stay in a second-level cache.
@@ -52,7 +52,7 @@ struct Lines {
 
 fn smooth(
     data: &mut [u8],
-    kind: Kind,
+    kind: PixelKind,
     lines: Lines,
     kernel: &mut Kernel,
     keep_going: &dyn Fn() -> bool,
@@ -78,7 +78,7 @@ fn smooth(
 }
 
 /// The first pixel of each line: colours weighted by alpha, and alpha, both by 255.
-fn load(data: &[u8], kind: Kind, lines: Lines, values: &mut [f32]) {
+fn load(data: &[u8], kind: PixelKind, lines: Lines, values: &mut [f32]) {
     for (line, values) in values.chunks_exact_mut(kind.channels()).enumerate() {
         let pixel = &data[line * lines.across..][..values.len()];
         let alpha = if kind.has_alpha() { f32::from(pixel[values.len() - 1]) } else { 255.0 };
@@ -92,7 +92,7 @@ fn load(data: &[u8], kind: Kind, lines: Lines, values: &mut [f32]) {
 }
 
 /// The opposite of [`load`], to the nearest whole values.
-fn store(data: &mut [u8], kind: Kind, lines: Lines, values: &[f32]) {
+fn store(data: &mut [u8], kind: PixelKind, lines: Lines, values: &[f32]) {
     for (line, values) in values.chunks_exact(kind.channels()).enumerate() {
         let pixel = &mut data[line * lines.across..][..values.len()];
         let alpha = if kind.has_alpha() { values[values.len() - 1] } else { VALUE_MAX };
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::image::geometry::Size;
 
-    const KINDS: [Kind; 4] = [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba];
+    const KINDS: [PixelKind; 4] = [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba];
 
     fn always() -> bool {
         true
@@ -150,7 +150,7 @@ mod tests {
             if (x / 5 + y / 4).is_multiple_of(2) { (x * 6) as u8 } else { 255 - (y * 9) as u8 }
         };
         let data = (0..height).flat_map(|y| (0..width).map(move |x| value(x, y))).collect();
-        let pixels = Pixels::new(Size { width: 37, height: 21 }, Kind::Gray, data).unwrap();
+        let pixels = Pixels::new(Size { width: 37, height: 21 }, PixelKind::Gray, data).unwrap();
         for (sigma, off_max) in [(0.3, 1), (1.0, 1), (2.5, 1), (4.0, 3), (9.0, 3)] {
             let expected = naive(width, height, value, sigma);
             let result = blurred(pixels.clone(), sigma);
@@ -163,7 +163,7 @@ mod tests {
     fn what_hides_under_transparent_pixels_does_not_bleed() {
         let row = |x: u32| if x < 20 { [200, 100, 50, 255] } else { [0, 255, 0, 0] };
         let data = (0..10).flat_map(|_| (0..40).flat_map(row)).collect();
-        let pixels = Pixels::new(Size { width: 40, height: 10 }, Kind::Rgba, data).unwrap();
+        let pixels = Pixels::new(Size { width: 40, height: 10 }, PixelKind::Rgba, data).unwrap();
         for sigma in [1.0, 6.0] {
             let result = blurred(pixels.clone(), sigma);
             assert!(
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn ends_at_the_first_no() {
-        let mut pixels = Pixels::new(Size { width: 40, height: 40 }, Kind::Rgb, vec![9; 4800]).unwrap();
+        let mut pixels = Pixels::new(Size { width: 40, height: 40 }, PixelKind::Rgb, vec![9; 4800]).unwrap();
         let asked = std::cell::Cell::new(0);
         let until = |last: u32| move |asked: u32| asked <= last;
         for last in 0..6 {
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_long_line_asks_again_and_again() {
         let mut pixels =
-            Pixels::new(Size { width: 100_000, height: 1 }, Kind::Gray, vec![9; 100_000]).unwrap();
+            Pixels::new(Size { width: 100_000, height: 1 }, PixelKind::Gray, vec![9; 100_000]).unwrap();
         let asked = std::cell::Cell::new(0_usize);
         let keep_going = || {
             asked.set(asked.get() + 1);

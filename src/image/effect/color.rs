@@ -1,10 +1,10 @@
 //! What is done to each pixel by itself. Both steps work in place where pixels do not grow.
 
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// What [`grey`] makes of this kind.
-pub const fn grey_kind(kind: Kind) -> Kind {
-    if kind.has_alpha() { Kind::GrayAlpha } else { Kind::Gray }
+pub const fn grey_kind(kind: PixelKind) -> PixelKind {
+    if kind.has_alpha() { PixelKind::GrayAlpha } else { PixelKind::Gray }
 }
 
 /// The BT.601 luma of each pixel, to the nearest whole value; alpha stays.
@@ -32,9 +32,9 @@ fn luma(red: u8, green: u8, blue: u8) -> u8 {
 }
 
 /// What [`flattened`] makes of this kind: gray stays gray only on a gray.
-pub fn flattened_kind(kind: Kind, [red, green, blue]: [u8; 3]) -> Kind {
+pub fn flattened_kind(kind: PixelKind, [red, green, blue]: [u8; 3]) -> PixelKind {
     match kind {
-        Kind::GrayAlpha if red != green || green != blue => Kind::Rgb,
+        PixelKind::GrayAlpha if red != green || green != blue => PixelKind::Rgb,
         _ => kind.without_alpha(),
     }
 }
@@ -47,7 +47,7 @@ pub fn flattened(pixels: Pixels, color: [u8; 3]) -> Pixels {
     }
     let to = flattened_kind(from, color);
     let mut data = pixels.into_data();
-    if (from, to) == (Kind::GrayAlpha, Kind::Rgb) {
+    if (from, to) == (PixelKind::GrayAlpha, PixelKind::Rgb) {
         let colored = |pixel: &[u8]| color.map(|below| blended(pixel[0], below, pixel[1]));
         data = data.chunks_exact(2).flat_map(colored).collect();
     } else {
@@ -75,7 +75,7 @@ mod tests {
 
     const TWO: Size = Size { width: 2, height: 1 };
 
-    fn two(kind: Kind, data: &[u8]) -> Pixels {
+    fn two(kind: PixelKind, data: &[u8]) -> Pixels {
         Pixels::new(TWO, kind, data.to_vec()).unwrap()
     }
 
@@ -90,39 +90,39 @@ mod tests {
             ([10, 20, 30], 18),
             ([200, 100, 50], 124),
         ] {
-            let grey = grey(two(Kind::Rgb, &[rgb, rgb].concat()));
-            assert_eq!((grey.kind(), grey.data()), (Kind::Gray, &[luma, luma][..]), "{rgb:?}");
+            let grey = grey(two(PixelKind::Rgb, &[rgb, rgb].concat()));
+            assert_eq!((grey.kind(), grey.data()), (PixelKind::Gray, &[luma, luma][..]), "{rgb:?}");
         }
     }
 
     #[test]
     fn grey_keeps_alpha_and_leaves_gray_alone() {
-        let grey_alpha = grey(two(Kind::Rgba, &[255, 0, 0, 7, 0, 255, 0, 255]));
-        assert_eq!(grey_alpha, two(Kind::GrayAlpha, &[76, 7, 150, 255]));
-        for gray in [two(Kind::Gray, &[1, 2]), two(Kind::GrayAlpha, &[1, 2, 3, 4])] {
+        let grey_alpha = grey(two(PixelKind::Rgba, &[255, 0, 0, 7, 0, 255, 0, 255]));
+        assert_eq!(grey_alpha, two(PixelKind::GrayAlpha, &[76, 7, 150, 255]));
+        for gray in [two(PixelKind::Gray, &[1, 2]), two(PixelKind::GrayAlpha, &[1, 2, 3, 4])] {
             assert_eq!(grey(gray.clone()), gray);
         }
     }
 
     #[test]
     fn flattening_puts_clear_pixels_on_the_colour_and_keeps_opaque_ones() {
-        let rgba = two(Kind::Rgba, &[10, 20, 30, 255, 10, 20, 30, 0]);
-        assert_eq!(flattened(rgba.clone(), [255; 3]), two(Kind::Rgb, &[10, 20, 30, 255, 255, 255]));
-        assert_eq!(flattened(rgba, [1, 2, 3]), two(Kind::Rgb, &[10, 20, 30, 1, 2, 3]));
-        let half = two(Kind::Rgba, &[255, 0, 100, 128, 0, 0, 0, 51]);
-        assert_eq!(flattened(half, [0, 255, 100]), two(Kind::Rgb, &[128, 127, 100, 0, 204, 80]));
+        let rgba = two(PixelKind::Rgba, &[10, 20, 30, 255, 10, 20, 30, 0]);
+        assert_eq!(flattened(rgba.clone(), [255; 3]), two(PixelKind::Rgb, &[10, 20, 30, 255, 255, 255]));
+        assert_eq!(flattened(rgba, [1, 2, 3]), two(PixelKind::Rgb, &[10, 20, 30, 1, 2, 3]));
+        let half = two(PixelKind::Rgba, &[255, 0, 100, 128, 0, 0, 0, 51]);
+        assert_eq!(flattened(half, [0, 255, 100]), two(PixelKind::Rgb, &[128, 127, 100, 0, 204, 80]));
     }
 
     #[test]
     fn gray_stays_gray_on_a_gray_and_takes_the_colour_of_a_colour() {
-        let gray = two(Kind::GrayAlpha, &[0, 128, 9, 255]);
-        assert_eq!(flattened(gray.clone(), [255; 3]), two(Kind::Gray, &[127, 9]));
-        assert_eq!(flattened(gray, [255, 0, 0]), two(Kind::Rgb, &[127, 0, 0, 9, 9, 9]));
+        let gray = two(PixelKind::GrayAlpha, &[0, 128, 9, 255]);
+        assert_eq!(flattened(gray.clone(), [255; 3]), two(PixelKind::Gray, &[127, 9]));
+        assert_eq!(flattened(gray, [255, 0, 0]), two(PixelKind::Rgb, &[127, 0, 0, 9, 9, 9]));
     }
 
     #[test]
     fn what_is_opaque_is_not_flattened() {
-        for opaque in [two(Kind::Gray, &[3, 4]), two(Kind::Rgb, &[1, 2, 3, 4, 5, 6])] {
+        for opaque in [two(PixelKind::Gray, &[3, 4]), two(PixelKind::Rgb, &[1, 2, 3, 4, 5, 6])] {
             assert_eq!(flattened(opaque.clone(), [255, 0, 0]), opaque);
         }
     }

@@ -37,7 +37,7 @@ mod tests {
 
     use super::*;
     use crate::image::geometry::Size;
-    use crate::image::pixels::Kind;
+    use crate::image::pixels::PixelKind;
 
     fn always() -> bool {
         true
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn an_edge_overshoots_by_the_gain() {
         let row = [100, 100, 100, 100, 100, 100, 150, 150, 150, 150, 150, 150];
-        let pixels = Pixels::new(Size { width: 12, height: 3 }, Kind::Gray, row.repeat(3)).unwrap();
+        let pixels = Pixels::new(Size { width: 12, height: 3 }, PixelKind::Gray, row.repeat(3)).unwrap();
         // Half of the step's bell beyond the nearest pixel: 50 × (0.399 + 0.242 × 2 + …) from the middle on.
         for (gain, dark, light) in [(1.0, 85, 165), (2.0, 70, 180), (0.1, 98, 152)] {
             let result = sharpened(pixels.clone(), gain);
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn alpha_is_not_touched() {
         let data: Vec<u8> = (0..64_u32).flat_map(|at| [(at * 4) as u8, 9, 200, (at * 37) as u8]).collect();
-        let pixels = Pixels::new(Size { width: 8, height: 8 }, Kind::Rgba, data.clone()).unwrap();
+        let pixels = Pixels::new(Size { width: 8, height: 8 }, PixelKind::Rgba, data.clone()).unwrap();
         let result = sharpened(pixels, 3.0);
         for (is, was) in result.data().chunks_exact(4).zip(data.chunks_exact(4)) {
             assert_eq!(is[3], was[3]);
@@ -82,7 +82,7 @@ mod tests {
             color: [u8; 4], alpha in 1..=255_u8, width in 1..20_u32, height in 1..20_u32, gain in 10..=1000_u32,
         ) {
             let size = Size { width, height };
-            for (kind, pixel) in [(Kind::Rgb, &color[..3]), (Kind::Rgba, &[color[0], color[1], color[2], alpha])] {
+            for (kind, pixel) in [(PixelKind::Rgb, &color[..3]), (PixelKind::Rgba, &[color[0], color[1], color[2], alpha])] {
                 let pixels = Pixels::new(size, kind, pixel.repeat(size.area() as usize)).unwrap();
                 prop_assert_eq!(sharpened(pixels.clone(), f64::from(gain) / 100.0), pixels);
             }

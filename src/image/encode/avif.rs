@@ -7,7 +7,7 @@
 
 use rav1e::prelude::*;
 
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// 0–10, the fastest.
 const SPEED: u8 = 10;
@@ -16,13 +16,13 @@ const SPEED: u8 = 10;
 pub(super) fn encode(pixels: &Pixels, quality: u8) -> Option<Vec<u8>> {
     let (width, height) = (pixels.size().width, pixels.size().height);
     let kind = pixels.kind();
-    let planes = Planes::of(pixels);
+    let planes = Av1Planes::of(pixels);
     let color = encoded(pixels, &planes.color, quantizer(quality))?;
     let alpha = match planes.alpha {
         Some(alpha) => Some(encoded(pixels, &[alpha], quantizer(quality_of_alpha(quality)))?),
         None => None,
     };
-    let is_gray = matches!(kind, Kind::Gray | Kind::GrayAlpha);
+    let is_gray = matches!(kind, PixelKind::Gray | PixelKind::GrayAlpha);
     let mut container = avif_serialize::Aviffy::new();
     container
         .set_full_color_range(true)
@@ -52,7 +52,7 @@ fn quantizer(quality: u8) -> u8 {
 }
 
 /// One picture, with as many components as planes.
-fn encoded(pixels: &Pixels, planes: &[Plane], quantizer: u8) -> Option<Vec<u8>> {
+fn encoded(pixels: &Pixels, planes: &[Av1Plane], quantizer: u8) -> Option<Vec<u8>> {
     let config =
         Config::new().with_encoder_config(config(pixels, planes.len() > 1, quantizer)).with_threads(1);
     let mut context: Context<u8> = config.new_context().ok()?;
@@ -101,33 +101,33 @@ fn config(pixels: &Pixels, has_colors: bool, quantizer: u8) -> EncoderConfig {
     }
 }
 
-struct Plane {
+struct Av1Plane {
     data: Vec<u8>,
     width: usize,
 }
 
-struct Planes {
-    color: Vec<Plane>,
-    alpha: Option<Plane>,
+struct Av1Planes {
+    color: Vec<Av1Plane>,
+    alpha: Option<Av1Plane>,
 }
 
-impl Planes {
+impl Av1Planes {
     fn of(pixels: &Pixels) -> Self {
         let kind = pixels.kind();
         let channels = kind.channels();
         let (width, height) = (pixels.size().width as usize, pixels.size().height as usize);
         let channel = |at: usize| {
             let data = pixels.data().chunks_exact(channels).map(|pixel| pixel[at]).collect();
-            Plane { data, width }
+            Av1Plane { data, width }
         };
         let alpha = kind.has_alpha().then(|| channel(channels - 1));
         let color = match kind {
-            Kind::Gray | Kind::GrayAlpha => vec![channel(0)],
-            Kind::Rgb | Kind::Rgba => {
+            PixelKind::Gray | PixelKind::GrayAlpha => vec![channel(0)],
+            PixelKind::Rgb | PixelKind::Rgba => {
                 let luma =
                     pixels.data().chunks_exact(channels).map(|pixel| to_byte(luma(rgb(pixel)))).collect();
                 let (blue, red) = differences(pixels.data(), channels, width, height);
-                vec![Plane { data: luma, width }, blue, red]
+                vec![Av1Plane { data: luma, width }, blue, red]
             }
         };
         Self { color, alpha }
@@ -148,7 +148,7 @@ fn to_byte(value: f32) -> u8 {
 }
 
 /// Blue and red less luma, each the mean of up to four pixels.
-fn differences(data: &[u8], channels: usize, width: usize, height: usize) -> (Plane, Plane) {
+fn differences(data: &[u8], channels: usize, width: usize, height: usize) -> (Av1Plane, Av1Plane) {
     let (columns, rows) = (width.div_ceil(2), height.div_ceil(2));
     let mut blues = Vec::with_capacity(columns * rows);
     let mut reds = Vec::with_capacity(columns * rows);
@@ -165,5 +165,5 @@ fn differences(data: &[u8], channels: usize, width: usize, height: usize) -> (Pl
             reds.push(to_byte((mean[0] - luma) * 0.5 / (1.0 - 0.299) + 128.0));
         }
     }
-    (Plane { data: blues, width: columns }, Plane { data: reds, width: columns })
+    (Av1Plane { data: blues, width: columns }, Av1Plane { data: reds, width: columns })
 }

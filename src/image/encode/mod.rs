@@ -15,7 +15,7 @@ use std::cell::Cell;
 
 use super::error::{RenderError, proceed};
 use super::geometry::{Size, side_max};
-use super::pixels::{Kind, Pixels};
+use super::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 pub use animation::{Animation, kept_bytes};
 
@@ -117,7 +117,7 @@ fn known(quality: Option<u8>) -> u8 {
 
 /// Bytes alive at the peak of [`encode`], its argument and result included: an upper bound for pictures, at
 /// which noise does not arrive either.
-pub fn peak_bytes(format: Format, kind: Kind, size: Size) -> u64 {
+pub fn peak_bytes(format: Format, kind: PixelKind, size: Size) -> u64 {
     let channels = kind.channels() as u64;
     let per_pixel = match format {
         // And what [`jpeg::peak_bytes`] adds.

@@ -1,6 +1,6 @@
 //! Pictures of few colours: which they are, and which of them each pixel has. Exact; nothing is approximated.
 
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// What one byte can number.
 pub(super) const COLORS_MAX: usize = 256;
@@ -18,17 +18,17 @@ impl Indexed {
     /// `None` if there are more than [`COLORS_MAX`] colours, which in a photo is found out soon, or for gray.
     pub(super) fn of(pixels: &Pixels) -> Option<Self> {
         match pixels.kind() {
-            Kind::Rgb => {
+            PixelKind::Rgb => {
                 indexed(pixels.data().as_chunks::<3>().0, |&[red, green, blue]| [red, green, blue, 255])
             }
-            Kind::Rgba => indexed(pixels.data().as_chunks::<4>().0, |&color| color),
-            Kind::Gray | Kind::GrayAlpha => None,
+            PixelKind::Rgba => indexed(pixels.data().as_chunks::<4>().0, |&color| color),
+            PixelKind::Gray | PixelKind::GrayAlpha => None,
         }
     }
 }
 
 fn indexed<P: PartialEq>(pixels: &[P], color: impl Fn(&P) -> [u8; 4]) -> Option<Indexed> {
-    let mut table = Table::new();
+    let mut table = ColorTable::new();
     for pair in pixels.windows(2) {
         // In a picture of few colours neighbours are mostly equal.
         if pair[0] != pair[1] {
@@ -51,7 +51,7 @@ fn indexed<P: PartialEq>(pixels: &[P], color: impl Fn(&P) -> [u8; 4]) -> Option<
 }
 
 /// Colours by the order of their coming, found by a hash with open addressing.
-struct Table {
+struct ColorTable {
     /// Numbers of colours plus one; zero is a free place.
     places: Vec<u16>,
     colors: Vec<[u8; 4]>,
@@ -62,7 +62,7 @@ struct Table {
 /// Four times as many as colours, so that a free place is never far.
 const PLACES: usize = 1024;
 
-impl Table {
+impl ColorTable {
     fn new() -> Self {
         Self { places: vec![0; PLACES], colors: Vec::new(), came: Vec::new() }
     }
@@ -101,7 +101,7 @@ mod tests {
     use crate::image::draw;
     use crate::image::geometry::Size;
 
-    fn of(kind: Kind, colors: &[&[u8]]) -> Option<Indexed> {
+    fn of(kind: PixelKind, colors: &[&[u8]]) -> Option<Indexed> {
         let size = Size { width: colors.len() as u32, height: 1 };
         Indexed::of(&Pixels::new(size, kind, colors.concat()).unwrap())
     }
@@ -110,10 +110,10 @@ mod tests {
     fn every_pixel_gets_the_number_of_its_colour_and_clear_ones_come_first() {
         let red = &[255, 0, 0, 255][..];
         let (clear, blue) = (&[9, 9, 9, 0][..], &[0, 0, 255, 255][..]);
-        let indexed = of(Kind::Rgba, &[red, red, blue, clear, red]).unwrap();
+        let indexed = of(PixelKind::Rgba, &[red, red, blue, clear, red]).unwrap();
         assert_eq!(indexed.colors, [[9, 9, 9, 0], [0, 0, 255, 255], [255, 0, 0, 255]]);
         assert_eq!(indexed.indices, [2, 2, 1, 0, 2]);
-        assert_eq!(of(Kind::Rgb, &[&[1, 2, 3]]).unwrap().colors, [[1, 2, 3, 255]]);
+        assert_eq!(of(PixelKind::Rgb, &[&[1, 2, 3]]).unwrap().colors, [[1, 2, 3, 255]]);
     }
 
     #[test]
@@ -121,17 +121,17 @@ mod tests {
         let colors: Vec<[u8; 3]> =
             (0..257_u32).map(|n| [n as u8, ((n * 7) >> 3) as u8, (n >> 8) as u8]).collect();
         let all: Vec<&[u8]> = colors.iter().map(|color| &color[..]).collect();
-        let indexed = of(Kind::Rgb, &all[..256]).unwrap();
+        let indexed = of(PixelKind::Rgb, &all[..256]).unwrap();
         for (index, color) in indexed.indices.iter().zip(&colors) {
             assert_eq!(indexed.colors[usize::from(*index)][..3], *color);
         }
-        assert_eq!(of(Kind::Rgb, &all), None);
+        assert_eq!(of(PixelKind::Rgb, &all), None);
     }
 
     #[test]
     fn photos_and_gray_have_no_palette() {
         let size = Size { width: 60, height: 40 };
         assert_eq!(Indexed::of(&draw::sample(0, size).unwrap()), None);
-        assert_eq!(Indexed::of(&Pixels::new(size, Kind::Gray, vec![0; 2400]).unwrap()), None);
+        assert_eq!(Indexed::of(&Pixels::new(size, PixelKind::Gray, vec![0; 2400]).unwrap()), None);
     }
 }

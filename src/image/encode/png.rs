@@ -11,7 +11,7 @@ use png::{BitDepth, ColorType, Compression, Encoder, Filter};
 
 use super::palette::Indexed;
 use crate::image::geometry::Size;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// Bytes of a chunk of data: long enough that the twelve beside it do not count.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -32,10 +32,10 @@ fn with_channels(pixels: &Pixels) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, pixels.size().width, pixels.size().height);
     encoder.set_color(match pixels.kind() {
-        Kind::Gray => ColorType::Grayscale,
-        Kind::GrayAlpha => ColorType::GrayscaleAlpha,
-        Kind::Rgb => ColorType::Rgb,
-        Kind::Rgba => ColorType::Rgba,
+        PixelKind::Gray => ColorType::Grayscale,
+        PixelKind::GrayAlpha => ColorType::GrayscaleAlpha,
+        PixelKind::Rgb => ColorType::Rgb,
+        PixelKind::Rgba => ColorType::Rgba,
     });
     encoder.set_compression(Compression::Fast);
     encoder.set_depth(BitDepth::Eight);
@@ -81,7 +81,7 @@ mod tests {
     const SIZE: Size = Size { width: 90, height: 60 };
 
     /// A drawing of a few plain areas.
-    fn drawing(kind: Kind, color: fn(u8) -> [u8; 4]) -> Pixels {
+    fn drawing(kind: PixelKind, color: fn(u8) -> [u8; 4]) -> Pixels {
         let area = |at: u32| color((at % 90 / 23 + at / 90 / 17 * 5) as u8);
         let data = (0..90 * 60).flat_map(|at| area(at)[..kind.channels()].to_vec()).collect();
         Pixels::new(SIZE, kind, data).unwrap()
@@ -99,11 +99,11 @@ mod tests {
 
     #[test]
     fn a_picture_of_few_colours_gets_a_palette_and_stays_the_same() {
-        let opaque = drawing(Kind::Rgb, |n| [n * 7, 200 - n, n, 255]);
+        let opaque = drawing(PixelKind::Rgb, |n| [n * 7, 200 - n, n, 255]);
         let file = encode(opaque.clone(), &|| true).unwrap();
         assert!(read(&file) == (ColorType::Indexed, opaque.data().to_vec()));
         assert!(file.len() < with_channels(&opaque).unwrap().len());
-        let glassy = drawing(Kind::Rgba, |n| [n * 7, 200 - n, n, if n < 3 { n * 80 } else { 255 }]);
+        let glassy = drawing(PixelKind::Rgba, |n| [n * 7, 200 - n, n, if n < 3 { n * 80 } else { 255 }]);
         assert!(read(&encode(glassy.clone(), &|| true).unwrap()) == (ColorType::Indexed, glassy.into_data()));
     }
 
@@ -111,14 +111,14 @@ mod tests {
     fn channels_that_say_nothing_are_left_out() {
         let photo = draw::sample(0, SIZE).unwrap();
         let opaque = photo.data().chunks(3).flat_map(|color| [color[0], color[1], color[2], 255]).collect();
-        let file = encode(Pixels::new(SIZE, Kind::Rgba, opaque).unwrap(), &|| true).unwrap();
+        let file = encode(Pixels::new(SIZE, PixelKind::Rgba, opaque).unwrap(), &|| true).unwrap();
         assert!(read(&file) == (ColorType::Rgb, photo.data().to_vec()));
         let gray: Vec<u8> = photo.data().chunks(3).map(|color| color[1]).collect();
         let colored = gray.iter().flat_map(|&luma| [luma; 3]).collect();
-        let file = encode(Pixels::new(SIZE, Kind::Rgb, colored).unwrap(), &|| true).unwrap();
+        let file = encode(Pixels::new(SIZE, PixelKind::Rgb, colored).unwrap(), &|| true).unwrap();
         assert!(read(&file) == (ColorType::Grayscale, gray.clone()));
         let veiled = gray.iter().flat_map(|&luma| [luma, luma, luma, luma / 2]).collect();
-        let file = encode(Pixels::new(SIZE, Kind::Rgba, veiled).unwrap(), &|| true).unwrap();
+        let file = encode(Pixels::new(SIZE, PixelKind::Rgba, veiled).unwrap(), &|| true).unwrap();
         assert!(
             read(&file)
                 == (ColorType::GrayscaleAlpha, gray.iter().flat_map(|&luma| [luma, luma / 2]).collect())
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_ramp_is_shorter_by_its_differences_than_by_a_palette() {
         let ramp = (0..90 * 60).flat_map(|at| [at as u8 % 90, 2 * (at as u8 % 90), 7]).collect();
-        let ramp = Pixels::new(SIZE, Kind::Rgb, ramp).unwrap();
+        let ramp = Pixels::new(SIZE, PixelKind::Rgb, ramp).unwrap();
         let indexed = Indexed::of(&ramp).unwrap();
         let (file, numbered) =
             (encode(ramp.clone(), &|| true).unwrap(), with_palette(&indexed, SIZE, &|| true).unwrap());

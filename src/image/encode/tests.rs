@@ -14,7 +14,7 @@ fn picture(scene: usize) -> Pixels {
 /// Few colours, so that formats with palettes take another way.
 fn drawing() -> Pixels {
     let color = |at: u64| [(at % 300 / 50) as u8 * 40, (at / 300 / 40) as u8 * 50, 9];
-    Pixels::new(SIZE, Kind::Rgb, (0..SIZE.area()).flat_map(color).collect()).unwrap()
+    Pixels::new(SIZE, PixelKind::Rgb, (0..SIZE.area()).flat_map(color).collect()).unwrap()
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn every_encoder_asks_often_and_stops_at_the_first_no() {
 
 #[test]
 fn planes_and_frames_ask_and_stop_too() {
-    let plane = |size: Size| Pixels::new(size, Kind::Gray, vec![7; size.area() as usize]).unwrap();
+    let plane = |size: Size| Pixels::new(size, PixelKind::Gray, vec![7; size.area() as usize]).unwrap();
     let planes = [SIZE, SIZE.halved(), SIZE.halved()].map(plane);
     assert_eq!(encode_planes(&planes, None, &|| false), Err(RenderError::Cancelled));
     for format in [Format::Gif, Format::Webp] {

@@ -14,7 +14,7 @@ use libwebp_sys::{
 };
 
 use crate::image::geometry::{Size, side_max};
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 
 /// libwebp's effort, 0–6. Means of five photos at 300 pixels and quality 80: 0 takes 1.5 ms for 10.1 kB, 2 takes
@@ -25,7 +25,7 @@ const METHOD: c_int = 4;
 /// `None` if the encoder refuses, or once `keep_going` says no; sides are at most 16383.
 pub(super) fn encode(pixels: Pixels, quality: u8, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let config = config(quality)?;
-    let mut picture = Picture::imported(&with_colors(pixels))?;
+    let mut picture = WebpPicture::imported(&with_colors(pixels))?;
     picture.encode(&config, keep_going)
 }
 
@@ -43,9 +43,9 @@ fn config(quality: u8) -> Option<WebPConfig> {
 }
 
 /// A picture in the library's memory, as luma, colour differences and alpha.
-struct Picture(WebPPicture);
+struct WebpPicture(WebPPicture);
 
-impl Picture {
+impl WebpPicture {
     /// A copy of these pixels, which must have three or four channels.
     fn imported(pixels: &Pixels) -> Option<Self> {
         let Size { width, height } = pixels.size();
@@ -67,16 +67,16 @@ impl Picture {
         // `Pixels` promises. The call copies them.
         let is_copied = unsafe {
             match pixels.kind() {
-                Kind::Rgba => WebPPictureImportRGBA(&mut picture.0, data, stride) != 0,
-                Kind::Rgb => WebPPictureImportRGB(&mut picture.0, data, stride) != 0,
-                Kind::Gray | Kind::GrayAlpha => false,
+                PixelKind::Rgba => WebPPictureImportRGBA(&mut picture.0, data, stride) != 0,
+                PixelKind::Rgb => WebPPictureImportRGB(&mut picture.0, data, stride) != 0,
+                PixelKind::Gray | PixelKind::GrayAlpha => false,
             }
         };
         is_copied.then_some(picture)
     }
 
     fn encode(&mut self, config: &WebPConfig, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
-        let mut file = File::new();
+        let mut file = WebpMemoryFile::new();
         self.0.writer = Some(WebPMemoryWrite);
         self.0.custom_ptr = (&raw mut file.0).cast::<c_void>();
         self.0.progress_hook = Some(goes_on);
@@ -88,7 +88,7 @@ impl Picture {
     }
 }
 
-impl Drop for Picture {
+impl Drop for WebpPicture {
     fn drop(&mut self) {
         // SAFETY: the picture was set up by the library, which frees what it allocated for it.
         unsafe { WebPPictureFree(&mut self.0) };
@@ -96,9 +96,9 @@ impl Drop for Picture {
 }
 
 /// The library's growing file.
-struct File(WebPMemoryWriter);
+struct WebpMemoryFile(WebPMemoryWriter);
 
-impl File {
+impl WebpMemoryFile {
     fn new() -> Self {
         let mut writer = std::mem::MaybeUninit::uninit();
         // SAFETY: the call fills in all of the structure.
@@ -117,7 +117,7 @@ impl File {
     }
 }
 
-impl Drop for File {
+impl Drop for WebpMemoryFile {
     fn drop(&mut self) {
         // SAFETY: the writer was set up by the library; a null pointer is freed to no effect.
         unsafe { WebPMemoryWriterClear(&mut self.0) };
@@ -140,11 +140,11 @@ fn with_colors(pixels: Pixels) -> Pixels {
     let size = pixels.size();
     let gray = pixels.data();
     let (kind, data) = match pixels.kind() {
-        Kind::Rgb | Kind::Rgba => return pixels,
-        Kind::Gray => (Kind::Rgb, gray.iter().flat_map(|&luma| [luma; 3]).collect()),
-        Kind::GrayAlpha => {
+        PixelKind::Rgb | PixelKind::Rgba => return pixels,
+        PixelKind::Gray => (PixelKind::Rgb, gray.iter().flat_map(|&luma| [luma; 3]).collect()),
+        PixelKind::GrayAlpha => {
             let wide = |pixel: &[u8]| [pixel[0], pixel[0], pixel[0], pixel[1]];
-            (Kind::Rgba, gray.chunks_exact(2).flat_map(wide).collect())
+            (PixelKind::Rgba, gray.chunks_exact(2).flat_map(wide).collect())
         }
     };
     Pixels::new(size, kind, data).expect("each pixel has become three or four bytes")
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn sides_beyond_the_format_are_refused() {
         let size = Size { width: 16_384, height: 1 };
-        let pixels = Pixels::new(size, Kind::Rgb, vec![0; 3 * 16_384]).unwrap();
+        let pixels = Pixels::new(size, PixelKind::Rgb, vec![0; 3 * 16_384]).unwrap();
         assert_eq!(encode(pixels, 80, &|| true), None);
     }
 }

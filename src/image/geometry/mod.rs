@@ -18,7 +18,7 @@ mod tests;
 
 use std::fmt;
 
-use super::recipe::{Recipe, Target};
+use super::recipe::{Recipe, TargetSize};
 use crate::object::Format;
 use crate::object::spec::{Crop, Gravity};
 pub use shape::{Rect, Size};
@@ -105,7 +105,9 @@ pub fn plan(cut: Size, recipe: &Recipe, pixels_max: u64) -> Result<Plan, Geometr
     let canvas = within_limits(canvas, recipe, pixels_max)?;
     let size = size.within(canvas);
     let window = match recipe.target {
-        Target::Cover { gravity, .. } => cover_window(source, Sides::of(size.width, size.height), gravity),
+        TargetSize::Cover { gravity, .. } => {
+            cover_window(source, Sides::of(size.width, size.height), gravity)
+        }
         _ => whole(source),
     };
     Ok(Plan { window: window.in_pixels(), size, canvas })
@@ -122,13 +124,13 @@ pub fn is_within_output(displayed: Size, recipe: &Recipe) -> bool {
 pub fn sides_max(cut: Size, recipe: &Recipe) -> Size {
     let unbound = if recipe.upscale { recipe.dimension_max } else { u32::MAX };
     let (width, height) = match recipe.target {
-        Target::Pad { width, height } => return Size { width, height },
-        Target::Full => (u32::MAX, u32::MAX),
-        Target::Width(width) => (width, unbound),
-        Target::Height(height) => (unbound, height),
-        Target::Contain { width, height }
-        | Target::Cover { width, height, .. }
-        | Target::Stretch { width, height } => (width, height),
+        TargetSize::Pad { width, height } => return Size { width, height },
+        TargetSize::Full => (u32::MAX, u32::MAX),
+        TargetSize::Width(width) => (width, unbound),
+        TargetSize::Height(height) => (unbound, height),
+        TargetSize::Contain { width, height }
+        | TargetSize::Cover { width, height, .. }
+        | TargetSize::Stretch { width, height } => (width, height),
     };
     if recipe.upscale {
         Size { width, height }
@@ -172,13 +174,13 @@ impl Sides {
 fn sizes(source: Sides, recipe: &Recipe) -> (Sides, Sides) {
     let up = recipe.upscale;
     let size = match recipe.target {
-        Target::Full => source,
-        Target::Width(width) => by_width(source, limited(source, Sides::of(width, 1), up).width),
-        Target::Height(height) => by_height(source, limited(source, Sides::of(1, height), up).height),
-        Target::Contain { width, height } => contained(source, Sides::of(width, height), up),
-        Target::Cover { width, height, .. } => covering(source, Sides::of(width, height), up),
-        Target::Stretch { width, height } => limited(source, Sides::of(width, height), up),
-        Target::Pad { width, height } => {
+        TargetSize::Full => source,
+        TargetSize::Width(width) => by_width(source, limited(source, Sides::of(width, 1), up).width),
+        TargetSize::Height(height) => by_height(source, limited(source, Sides::of(1, height), up).height),
+        TargetSize::Contain { width, height } => contained(source, Sides::of(width, height), up),
+        TargetSize::Cover { width, height, .. } => covering(source, Sides::of(width, height), up),
+        TargetSize::Stretch { width, height } => limited(source, Sides::of(width, height), up),
+        TargetSize::Pad { width, height } => {
             let canvas = Sides::of(width, height);
             return (contained(source, canvas, up), canvas);
         }

@@ -2,11 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::header::Orientation;
-use crate::image::recipe::{AnimationMax, OutputMax, Quality, Settings};
+use crate::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings};
 use crate::object::Spec;
 use crate::object::spec::Hundredths;
 
-const SETTINGS: Settings = Settings {
+const SETTINGS: RecipeSettings = RecipeSettings {
     quality: Quality { jpeg: 82, webp: 80, avif: 60 },
     upscale: false,
     dimension_max: 8192,
@@ -105,7 +105,7 @@ fn padding_gives_the_box_and_never_enlarges_what_is_inside() {
         ("4w90h,pad", (4, 3)),
     ] {
         let plan = planned((40, 30), spec);
-        let Target::Pad { width, height } = recipe(spec).target else { panic!("{spec}") };
+        let TargetSize::Pad { width, height } = recipe(spec).target else { panic!("{spec}") };
         assert_eq!((plan.size, plan.canvas), (size(sides), Size { width, height }), "{spec}");
     }
 }
@@ -272,43 +272,43 @@ fn sides() -> impl Strategy<Value = u32> {
     prop_oneof![1..20_u32, 1..5_000_u32, 1..=u32::MAX]
 }
 
-fn targets() -> impl Strategy<Value = Target> {
+fn targets() -> impl Strategy<Value = TargetSize> {
     let side = || prop_oneof![1..20_u32, 1..=8192_u32];
     let gravity = prop_oneof![
         (0..3_u8, 0..3_u8).prop_map(|(column, row)| Gravity::Compass { column, row }),
         (0..=100_u32, 0..=100_u32).prop_map(|(x, y)| Gravity::Focus { x: Hundredths(x), y: Hundredths(y) }),
     ];
     prop_oneof![
-        Just(Target::Full),
-        side().prop_map(Target::Width),
-        side().prop_map(Target::Height),
-        (side(), side()).prop_map(|(width, height)| Target::Contain { width, height }),
-        (side(), side(), gravity).prop_map(|(width, height, gravity)| Target::Cover {
+        Just(TargetSize::Full),
+        side().prop_map(TargetSize::Width),
+        side().prop_map(TargetSize::Height),
+        (side(), side()).prop_map(|(width, height)| TargetSize::Contain { width, height }),
+        (side(), side(), gravity).prop_map(|(width, height, gravity)| TargetSize::Cover {
             width,
             height,
             gravity
         }),
-        (side(), side()).prop_map(|(width, height)| Target::Pad { width, height }),
-        (side(), side()).prop_map(|(width, height)| Target::Stretch { width, height }),
+        (side(), side()).prop_map(|(width, height)| TargetSize::Pad { width, height }),
+        (side(), side()).prop_map(|(width, height)| TargetSize::Stretch { width, height }),
     ]
 }
 
 /// A plan without limits on format and pixels, of an upright and uncropped image.
-fn free_plan(displayed: (u32, u32), target: Target, upscale: bool) -> Option<Plan> {
+fn free_plan(displayed: (u32, u32), target: TargetSize, upscale: bool) -> Option<Plan> {
     let recipe = Recipe { target, upscale, ..recipe_as("full", Format::Png) };
     settle(size(displayed), &recipe, u64::MAX).ok()
 }
 
 /// The sides that a target bounds.
-fn asked(target: Target) -> (u32, u32) {
+fn asked(target: TargetSize) -> (u32, u32) {
     match target {
-        Target::Full => (u32::MAX, u32::MAX),
-        Target::Width(width) => (width, u32::MAX),
-        Target::Height(height) => (u32::MAX, height),
-        Target::Contain { width, height }
-        | Target::Cover { width, height, .. }
-        | Target::Pad { width, height }
-        | Target::Stretch { width, height } => (width, height),
+        TargetSize::Full => (u32::MAX, u32::MAX),
+        TargetSize::Width(width) => (width, u32::MAX),
+        TargetSize::Height(height) => (u32::MAX, height),
+        TargetSize::Contain { width, height }
+        | TargetSize::Cover { width, height, .. }
+        | TargetSize::Pad { width, height }
+        | TargetSize::Stretch { width, height } => (width, height),
     }
 }
 
@@ -327,7 +327,7 @@ proptest! {
     #[test]
     fn a_result_is_never_larger_than_asked(width in sides(), height in sides(), target in targets(), up: bool) {
         if let Some(plan) = free_plan((width, height), target, up) {
-            let max = if target == Target::Full { (width, height) } else { asked(target) };
+            let max = if target == TargetSize::Full { (width, height) } else { asked(target) };
             prop_assert!((1..=max.0).contains(&plan.size.width) && (1..=max.1).contains(&plan.size.height), "{plan:?}");
             prop_assert!(plan.size.width <= plan.canvas.width && plan.size.height <= plan.canvas.height, "{plan:?}");
         }
@@ -345,8 +345,8 @@ proptest! {
     fn the_aspect_is_kept_within_rounding(width in sides(), height in sides(), target in targets(), up: bool) {
         if let Some(plan) = free_plan((width, height), target, up) {
             let exact = match target {
-                Target::Stretch { .. } => return Ok(()),
-                Target::Cover { width, height, .. } => (width, height),
+                TargetSize::Stretch { .. } => return Ok(()),
+                TargetSize::Cover { width, height, .. } => (width, height),
                 _ => (width, height),
             };
             prop_assert!(same_aspect((exact.0.into(), exact.1.into()), plan.size), "{plan:?}");
@@ -357,7 +357,7 @@ proptest! {
     fn the_window_is_the_largest_of_the_outputs_aspect(
         width in sides(), height in sides(), target in targets(), up: bool,
     ) {
-        if let (Some(plan), Target::Cover { .. }) = (free_plan((width, height), target, up), target) {
+        if let (Some(plan), TargetSize::Cover { .. }) = (free_plan((width, height), target, up), target) {
             let Rect { x, y, width: w, height: h } = plan.window;
             prop_assert!(x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0, "{plan:?}");
             prop_assert!(x + w <= f64::from(width) && y + h <= f64::from(height), "{plan:?}");
@@ -373,7 +373,7 @@ proptest! {
     fn a_trimmed_cut_gives_nothing_larger_than_foretold(
         width in sides(), height in sides(), target in targets(), up: bool, part in any::<(u32, u32)>(),
     ) {
-        let recipe = Recipe { target, upscale: up && target != Target::Full, ..recipe_as("full", Format::Png) };
+        let recipe = Recipe { target, upscale: up && target != TargetSize::Full, ..recipe_as("full", Format::Png) };
         let most = sides_max(Size { width, height }, &recipe);
         let trimmed = Size { width: 1 + part.0 % width, height: 1 + part.1 % height };
         if let Ok(plan) = plan(trimmed, &recipe, u64::MAX) {
@@ -405,9 +405,9 @@ proptest! {
         let crop = Crop { x: crop.0, y: crop.1, width: crop.2, height: crop.3 };
         let gravity = Gravity::Focus { x: Hundredths(a), y: Hundredths(b) };
         for target in [
-            Target::Width(a), Target::Height(a), Target::Contain { width: a, height: b },
-            Target::Cover { width: a, height: b, gravity }, Target::Pad { width: a, height: b },
-            Target::Stretch { width: 0, height: b }, Target::Cover { width: 0, height: 0, gravity },
+            TargetSize::Width(a), TargetSize::Height(a), TargetSize::Contain { width: a, height: b },
+            TargetSize::Cover { width: a, height: b, gravity }, TargetSize::Pad { width: a, height: b },
+            TargetSize::Stretch { width: 0, height: b }, TargetSize::Cover { width: 0, height: 0, gravity },
         ] {
             for crop in [None, Some(crop)] {
                 let recipe = Recipe {

@@ -7,7 +7,7 @@ use std::ops::Sub;
 
 use super::{Rect, Size};
 use crate::image::header::Orientation;
-use crate::object::spec::Turn;
+use crate::object::spec::QuarterTurns;
 
 /// Swap the axes, then mirror: each of the eight in exactly one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub struct Transform {
 }
 
 /// The orientation, then the turn, then `flip` (top-bottom), then `flop` (left-right), as one.
-pub fn compose(orientation: Orientation, turn: Option<Turn>, flip: bool, flop: bool) -> Transform {
+pub fn compose(orientation: Orientation, turn: Option<QuarterTurns>, flip: bool, flop: bool) -> Transform {
     Transform::of_orientation(orientation)
         .then(turn.map_or(Transform::IDENTITY, Transform::of_turn))
         .then(if flip { Transform::FLIP } else { Transform::IDENTITY })
@@ -51,11 +51,11 @@ impl Transform {
     }
 
     /// A clockwise turn.
-    pub const fn of_turn(turn: Turn) -> Self {
+    pub const fn of_turn(turn: QuarterTurns) -> Self {
         match turn {
-            Turn::Quarter => Self::new(true, true, false),
-            Turn::Half => Self::new(false, true, true),
-            Turn::ThreeQuarters => Self::new(true, false, true),
+            QuarterTurns::Quarter => Self::new(true, true, false),
+            QuarterTurns::Half => Self::new(false, true, true),
+            QuarterTurns::ThreeQuarters => Self::new(true, false, true),
         }
     }
 
@@ -125,7 +125,8 @@ mod tests {
     /// Rows of numbers.
     type Grid = Vec<Vec<u32>>;
 
-    const TURNS: [Option<Turn>; 4] = [None, Some(Turn::Quarter), Some(Turn::Half), Some(Turn::ThreeQuarters)];
+    const TURNS: [Option<QuarterTurns>; 4] =
+        [None, Some(QuarterTurns::Quarter), Some(QuarterTurns::Half), Some(QuarterTurns::ThreeQuarters)];
 
     const SIZE: Size = Size { width: 3, height: 2 };
 
@@ -150,7 +151,7 @@ mod tests {
         transpose(&flip(grid))
     }
 
-    fn turned(grid: &Grid, turn: Option<Turn>) -> Grid {
+    fn turned(grid: &Grid, turn: Option<QuarterTurns>) -> Grid {
         let quarters = TURNS.iter().position(|known| *known == turn).unwrap();
         (0..quarters).fold(grid.clone(), |grid, _| quarter(&grid))
     }
@@ -181,7 +182,7 @@ mod tests {
     }
 
     /// Every orientation, turn, flip and flop.
-    fn each(mut check: impl FnMut(u32, Option<Turn>, bool, bool)) {
+    fn each(mut check: impl FnMut(u32, Option<QuarterTurns>, bool, bool)) {
         for orientation in 1..=8 {
             for turn in TURNS {
                 for mirrors in 0..4 {
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_quarter_turn_is_clockwise() {
-        let quarter = Transform::of_turn(Turn::Quarter);
+        let quarter = Transform::of_turn(QuarterTurns::Quarter);
         assert_eq!(apply(quarter, &grid()), [[4, 1], [5, 2], [6, 3]]);
         assert_eq!(Transform::of_orientation(Orientation::from_exif(6)), quarter);
     }
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn windows_go_back_like_rectangles() {
         let window = Rect { x: 0.5, y: 0.25, width: 1.5, height: 1.0 };
-        let before = Transform::of_turn(Turn::Quarter).untransform(window, SIZE.swapped());
+        let before = Transform::of_turn(QuarterTurns::Quarter).untransform(window, SIZE.swapped());
         assert_eq!(before, Rect { x: 0.25, y: 0.0, width: 1.0, height: 1.5 });
     }
 }

@@ -5,9 +5,9 @@
 //! read. All else is stepped over. What comes after the last byte of the picture may be anything.
 
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
-use super::{Fault, InspectError};
-use crate::image::container::avif::{BOXES_MAX, META_BYTES_MAX, MetaFault, Source, Still};
-use crate::image::header::{Color, ColorKind, Header, Limits};
+use super::{BrokenFile, InspectError};
+use crate::image::container::avif::{AvifSource, AvifStill, BOXES_MAX, META_BYTES_MAX, MetaFault};
+use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
 /// A file type box lists a handful of brands; in a longer one only the first are read.
@@ -24,7 +24,7 @@ const SAMPLES_HEAD_BYTES: u64 = 12;
 #[derive(Debug)]
 pub(super) struct Avif {
     limits: Limits,
-    state: State,
+    state: AvifState,
     field: Field,
     /// Where the current box begins in the file, or, in one that is looked into, where what is read next does.
     at: u64,
@@ -35,14 +35,14 @@ pub(super) struct Avif {
     /// Where the boxes that contain the current one end, the innermost last.
     ends: Vec<u64>,
     meta: Vec<u8>,
-    still: Option<Box<Still>>,
+    still: Option<Box<AvifStill>>,
     frames: u32,
     /// Boxes so far, of [`BOXES_MAX`].
     boxes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum State {
+pub(super) enum AvifState {
     FileType,
     Major,
     MinorVersion,
@@ -62,7 +62,7 @@ impl Avif {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            state: State::FileType,
+            state: AvifState::FileType,
             field: Field::default(),
             at: 0,
             end: 0,
@@ -76,23 +76,26 @@ impl Avif {
     }
 
     pub(super) fn finish(self) -> Result<Header, InspectError> {
-        if matches!(self.state, State::FileType | State::Major | State::MinorVersion | State::Compatible) {
+        if matches!(
+            self.state,
+            AvifState::FileType | AvifState::Major | AvifState::MinorVersion | AvifState::Compatible
+        ) {
             return Err(InspectError::NotAnImage);
         }
         let seen = match self.state {
-            State::Rest => self.at + (u64::MAX - self.left),
+            AvifState::Rest => self.at + (u64::MAX - self.left),
             _ => self.at,
         };
         match &self.still {
             Some(still) if still.end() <= seen => Ok(self.header(still)),
-            None if matches!(self.state, State::Box | State::Rest) && self.ends.is_empty() => {
-                Err(InspectError::Broken(Fault::AvifNoPicture))
+            None if matches!(self.state, AvifState::Box | AvifState::Rest) && self.ends.is_empty() => {
+                Err(InspectError::Broken(BrokenFile::AvifNoPicture))
             }
             _ => Err(InspectError::Truncated(Format::Avif)),
         }
     }
 
-    fn header(&self, still: &Still) -> Header {
+    fn header(&self, still: &AvifStill) -> Header {
         let has_alpha = still.alpha.is_some();
         let kind = match (still.coding.is_monochrome, has_alpha) {
             (true, false) => ColorKind::Gray,
@@ -107,15 +110,15 @@ impl Avif {
             orientation: still.orientation,
             frames: self.frames,
             has_alpha,
-            color: Color { kind, bits: still.coding.bits },
+            color: PixelFormat { kind, bits: still.coding.bits },
         }
     }
 }
 
 impl Walk for Avif {
-    type State = State;
+    type State = AvifState;
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: AvifState) {
         self.state = state;
     }
 
@@ -123,49 +126,49 @@ impl Walk for Avif {
         &mut self.field
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<AvifState>, InspectError> {
         match self.state {
-            State::FileType => self.take_then(input, Self::begin_file),
-            State::Major => self.read_brand(input, State::MinorVersion),
-            State::MinorVersion => self.take_then(input, |avif, _: [u8; 4]| {
+            AvifState::FileType => self.take_then(input, Self::begin_file),
+            AvifState::Major => self.read_brand(input, AvifState::MinorVersion),
+            AvifState::MinorVersion => self.take_then(input, |avif, _: [u8; 4]| {
                 avif.left = avif.left.saturating_sub(4);
-                Ok(State::Compatible)
+                Ok(AvifState::Compatible)
             }),
-            State::Compatible => self.read_brand(input, State::Compatible),
-            State::Box => {
+            AvifState::Compatible => self.read_brand(input, AvifState::Compatible),
+            AvifState::Box => {
                 self.leave_ended();
                 self.take_then(input, Self::begin_box)
             }
-            State::LongSize(name) => self.take_then(input, |avif, size| {
+            AvifState::LongSize(name) => self.take_then(input, |avif, size| {
                 let head = BOX_HEAD_BYTES + LONG_SIZE_BYTES;
                 avif.enter_box(name, u64::from_be_bytes(size), head)
             }),
-            State::Meta => self.gather_meta(input),
-            State::Samples => self.take_then(input, Self::read_samples),
-            State::Skip => Ok(skip(input, &mut self.left).map(|()| {
+            AvifState::Meta => self.gather_meta(input),
+            AvifState::Samples => self.take_then(input, Self::read_samples),
+            AvifState::Skip => Ok(skip(input, &mut self.left).map(|()| {
                 self.at = self.end;
-                State::Box
+                AvifState::Box
             })),
-            State::Rest | State::Done => Ok(skip(input, &mut self.left).map(|()| State::Done)),
+            AvifState::Rest | AvifState::Done => Ok(skip(input, &mut self.left).map(|()| AvifState::Done)),
         }
     }
 }
 
 impl Avif {
-    fn begin_file(&mut self, [a, b, c, d, ..]: [u8; 8]) -> Result<State, InspectError> {
+    fn begin_file(&mut self, [a, b, c, d, ..]: [u8; 8]) -> Result<AvifState, InspectError> {
         let size = u64::from(u32::from_be_bytes([a, b, c, d]));
         self.left = size.checked_sub(BOX_HEAD_BYTES).ok_or(InspectError::NotAnImage)?;
         self.end = size;
-        Ok(State::Major)
+        Ok(AvifState::Major)
     }
 
-    fn read_brand(&mut self, input: &mut &[u8], next: State) -> Result<Option<State>, InspectError> {
+    fn read_brand(&mut self, input: &mut &[u8], next: AvifState) -> Result<Option<AvifState>, InspectError> {
         if self.left < 4 || self.end - self.left > BRANDS_BYTES_MAX {
             return Err(InspectError::NotAnImage);
         }
         self.take_then(input, |avif, brand: [u8; 4]| {
             avif.left -= 4;
-            Ok(if matches!(&brand, b"avif" | b"avis") { State::Skip } else { next })
+            Ok(if matches!(&brand, b"avif" | b"avis") { AvifState::Skip } else { next })
         })
     }
 
@@ -175,19 +178,19 @@ impl Avif {
         }
     }
 
-    fn begin_box(&mut self, [a, b, c, d, name @ ..]: [u8; 8]) -> Result<State, InspectError> {
+    fn begin_box(&mut self, [a, b, c, d, name @ ..]: [u8; 8]) -> Result<AvifState, InspectError> {
         match u32::from_be_bytes([a, b, c, d]) {
-            1 => Ok(State::LongSize(name)),
+            1 => Ok(AvifState::LongSize(name)),
             0 if self.ends.is_empty() && &name != b"meta" => {
                 self.at += BOX_HEAD_BYTES;
                 self.left = u64::MAX;
-                Ok(State::Rest)
+                Ok(AvifState::Rest)
             }
             size => self.enter_box(name, u64::from(size), BOX_HEAD_BYTES),
         }
     }
 
-    fn enter_box(&mut self, name: [u8; 4], size: u64, head: u64) -> Result<State, InspectError> {
+    fn enter_box(&mut self, name: [u8; 4], size: u64, head: u64) -> Result<AvifState, InspectError> {
         self.boxes += 1;
         if self.boxes > BOXES_MAX {
             return self.no_box();
@@ -198,33 +201,33 @@ impl Avif {
         match &name {
             b"meta" if self.still.is_none() && self.ends.is_empty() => {
                 if left > META_BYTES_MAX as u64 {
-                    return Err(InspectError::Broken(Fault::AvifMetaLength));
+                    return Err(InspectError::Broken(BrokenFile::AvifMetaLength));
                 }
                 self.at += head;
-                Ok(State::Meta)
+                Ok(AvifState::Meta)
             }
             name if CONTAINERS.get(self.ends.len()) == Some(&name) => {
                 self.at += head;
                 self.ends.push(end);
-                Ok(State::Box)
+                Ok(AvifState::Box)
             }
             b"stsz" if self.ends.len() == CONTAINERS.len() && left >= SAMPLES_HEAD_BYTES => {
-                Ok(State::Samples)
+                Ok(AvifState::Samples)
             }
-            _ => Ok(State::Skip),
+            _ => Ok(AvifState::Skip),
         }
     }
 
     /// Past the picture anything may come; before its end all must be boxes.
-    fn no_box(&mut self) -> Result<State, InspectError> {
+    fn no_box(&mut self) -> Result<AvifState, InspectError> {
         if self.still.as_ref().is_some_and(|still| still.end() <= self.at) {
             self.left = u64::MAX;
-            return Ok(State::Done);
+            return Ok(AvifState::Done);
         }
-        Err(InspectError::Broken(Fault::AvifBox))
+        Err(InspectError::Broken(BrokenFile::AvifBox))
     }
 
-    fn gather_meta(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+    fn gather_meta(&mut self, input: &mut &[u8]) -> Result<Option<AvifState>, InspectError> {
         let count = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len());
         let (now, later) = input.split_at(count);
         self.meta.extend_from_slice(now);
@@ -234,27 +237,27 @@ impl Avif {
             return Ok(None);
         }
         let meta = std::mem::take(&mut self.meta);
-        let still = Still::read(&meta, self.at).map_err(fault)?;
+        let still = AvifStill::read(&meta, self.at).map_err(fault)?;
         check_size(still.size.width, still.size.height, self.limits)?;
-        if let Source::Grid { tile, .. } = &still.color {
+        if let AvifSource::Grid { tile, .. } = &still.color {
             check_pixels(tile.width, tile.height, self.limits)?;
         }
         self.still = Some(Box::new(still));
         self.at = self.end;
-        Ok(Some(State::Box))
+        Ok(Some(AvifState::Box))
     }
 
-    fn read_samples(&mut self, [.., a, b, c, d]: [u8; 12]) -> Result<State, InspectError> {
+    fn read_samples(&mut self, [.., a, b, c, d]: [u8; 12]) -> Result<AvifState, InspectError> {
         self.frames = self.frames.max(u32::from_be_bytes([a, b, c, d]));
         self.left -= SAMPLES_HEAD_BYTES;
-        Ok(State::Skip)
+        Ok(AvifState::Skip)
     }
 }
 
 const fn fault(fault: MetaFault) -> InspectError {
     InspectError::Broken(match fault {
-        MetaFault::Boxes => Fault::AvifBox,
-        MetaFault::NoPicture => Fault::AvifNoPicture,
-        MetaFault::Unsupported => Fault::AvifKind,
+        MetaFault::Boxes => BrokenFile::AvifBox,
+        MetaFault::NoPicture => BrokenFile::AvifNoPicture,
+        MetaFault::Unsupported => BrokenFile::AvifKind,
     })
 }

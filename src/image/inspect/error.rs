@@ -32,7 +32,7 @@ pub enum InspectError {
     /// The file ends before the image does.
     Truncated(Format),
     /// The file contradicts its format.
-    Broken(Fault),
+    Broken(BrokenFile),
 }
 
 impl InspectError {
@@ -104,7 +104,7 @@ impl fmt::Display for JpegKind {
 
 /// One way in which a file contradicts its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum BrokenFile {
     /// Too many bytes that belong to no segment.
     JpegStrayBytes,
     /// A segment shorter than its own length field, or not as long as its kind must be.
@@ -181,7 +181,7 @@ pub enum Fault {
     AvifKind,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for BrokenFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::JpegStrayBytes => "too many bytes lie between its JPEG segments",

@@ -4,8 +4,8 @@
 //! keeps the pixel limit too, because a decoder reserves that much.
 
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
-use super::{Fault, InspectError};
-use crate::image::header::{Color, ColorKind, Header, Limits, Orientation};
+use super::{BrokenFile, InspectError};
+use crate::image::header::{ColorKind, Header, Limits, Orientation, PixelFormat};
 use crate::object::Format;
 
 const EXTENSION: u8 = 0x21;
@@ -16,7 +16,7 @@ const GRAPHIC_CONTROL: u8 = 0xF9;
 #[derive(Debug)]
 pub(super) struct Gif {
     limits: Limits,
-    state: State,
+    state: GifState,
     field: Field,
     /// Bytes to come of a colour table or sub-block.
     left: u64,
@@ -32,7 +32,7 @@ pub(super) struct Gif {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum State {
+pub(super) enum GifState {
     Signature,
     Screen,
     GlobalColors,
@@ -59,7 +59,7 @@ impl Gif {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            state: State::Signature,
+            state: GifState::Signature,
             field: Field::default(),
             left: 0,
             width: 0,
@@ -73,7 +73,7 @@ impl Gif {
     }
 
     pub(super) fn finish(self) -> Result<Header, InspectError> {
-        if !matches!(self.state, State::Done) {
+        if !matches!(self.state, GifState::Done) {
             return Err(InspectError::Truncated(Format::Gif));
         }
         Ok(Header {
@@ -83,15 +83,15 @@ impl Gif {
             orientation: Orientation::NORMAL,
             frames: self.frames,
             has_alpha: self.transparent,
-            color: Color { kind: ColorKind::Palette, bits: 8 },
+            color: PixelFormat { kind: ColorKind::Palette, bits: 8 },
         })
     }
 }
 
 impl Walk for Gif {
-    type State = State;
+    type State = GifState;
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: GifState) {
         self.state = state;
     }
 
@@ -99,87 +99,89 @@ impl Walk for Gif {
         &mut self.field
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<GifState>, InspectError> {
         match self.state {
-            State::Signature => Ok(self.field.take::<6>(input).map(|_| State::Screen)),
-            State::Screen => self.take_then(input, Self::read_screen),
-            State::GlobalColors => Ok(skip(input, &mut self.left).map(|()| State::Block)),
-            State::Block => self.take_then(input, |gif, [kind]| gif.begin_block(kind)),
-            State::ExtensionLabel => self.take_then(input, |_, [label]| {
+            GifState::Signature => Ok(self.field.take::<6>(input).map(|_| GifState::Screen)),
+            GifState::Screen => self.take_then(input, Self::read_screen),
+            GifState::GlobalColors => Ok(skip(input, &mut self.left).map(|()| GifState::Block)),
+            GifState::Block => self.take_then(input, |gif, [kind]| gif.begin_block(kind)),
+            GifState::ExtensionLabel => self.take_then(input, |_, [label]| {
                 Ok(if label == GRAPHIC_CONTROL {
-                    State::GraphicControlSize
+                    GifState::GraphicControlSize
                 } else {
-                    State::SubBlockSize(Chain::Extension)
+                    GifState::SubBlockSize(Chain::Extension)
                 })
             }),
-            State::GraphicControlSize => {
+            GifState::GraphicControlSize => {
                 self.take_then(input, |gif, [size]| Ok(gif.begin_graphic_control(size)))
             }
-            State::GraphicControlFlags => self.take_then(input, |gif, [flags]| {
+            GifState::GraphicControlFlags => self.take_then(input, |gif, [flags]| {
                 gif.transparent |= flags & 1 == 1;
-                Ok(State::SubBlock(Chain::Extension))
+                Ok(GifState::SubBlock(Chain::Extension))
             }),
-            State::Image => self.take_then(input, Self::read_image),
-            State::LocalColors => Ok(skip(input, &mut self.left).map(|()| State::CodeSize)),
-            State::CodeSize => self.take_then(input, |_, [bits]| read_code_size(bits)),
-            State::SubBlockSize(chain) => {
+            GifState::Image => self.take_then(input, Self::read_image),
+            GifState::LocalColors => Ok(skip(input, &mut self.left).map(|()| GifState::CodeSize)),
+            GifState::CodeSize => self.take_then(input, |_, [bits]| read_code_size(bits)),
+            GifState::SubBlockSize(chain) => {
                 self.take_then(input, |gif, [size]| Ok(gif.begin_sub_block(chain, size)))
             }
-            State::SubBlock(chain) => Ok(skip(input, &mut self.left).map(|()| State::SubBlockSize(chain))),
-            State::Done => Ok(None),
+            GifState::SubBlock(chain) => {
+                Ok(skip(input, &mut self.left).map(|()| GifState::SubBlockSize(chain)))
+            }
+            GifState::Done => Ok(None),
         }
     }
 }
 
 impl Gif {
-    fn read_screen(&mut self, [w0, w1, h0, h1, flags, _, _]: [u8; 7]) -> Result<State, InspectError> {
+    fn read_screen(&mut self, [w0, w1, h0, h1, flags, _, _]: [u8; 7]) -> Result<GifState, InspectError> {
         self.width = u16::from_le_bytes([w0, w1]);
         self.height = u16::from_le_bytes([h0, h1]);
         check_size(u32::from(self.width), u32::from(self.height), self.limits)?;
         self.left = color_table_bytes(flags);
         self.global_colors = self.left > 0;
-        Ok(State::GlobalColors)
+        Ok(GifState::GlobalColors)
     }
 
-    fn begin_block(&mut self, kind: u8) -> Result<State, InspectError> {
+    fn begin_block(&mut self, kind: u8) -> Result<GifState, InspectError> {
         match kind {
-            EXTENSION => Ok(State::ExtensionLabel),
-            IMAGE => Ok(State::Image),
-            TRAILER if self.picture => Ok(State::Done),
-            TRAILER => Err(InspectError::Broken(Fault::GifNoImage)),
-            _ => Err(InspectError::Broken(Fault::GifBlock)),
+            EXTENSION => Ok(GifState::ExtensionLabel),
+            IMAGE => Ok(GifState::Image),
+            TRAILER if self.picture => Ok(GifState::Done),
+            TRAILER => Err(InspectError::Broken(BrokenFile::GifNoImage)),
+            _ => Err(InspectError::Broken(BrokenFile::GifBlock)),
         }
     }
 
-    fn begin_graphic_control(&mut self, size: u8) -> State {
+    fn begin_graphic_control(&mut self, size: u8) -> GifState {
         // Shorter than the standard's four bytes: it says nothing about transparency.
         if size < 4 {
             return self.begin_sub_block(Chain::Extension, size);
         }
         self.left = u64::from(size) - 1;
-        State::GraphicControlFlags
+        GifState::GraphicControlFlags
     }
 
-    fn read_image(&mut self, [_, _, _, _, w0, w1, h0, h1, flags]: [u8; 9]) -> Result<State, InspectError> {
+    fn read_image(&mut self, [_, _, _, _, w0, w1, h0, h1, flags]: [u8; 9]) -> Result<GifState, InspectError> {
         let width = u16::from_le_bytes([w0, w1]);
         let height = u16::from_le_bytes([h0, h1]);
         check_pixels(u32::from(width), u32::from(height), self.limits)?;
         self.image_area = width > 0 && height > 0;
         self.left = color_table_bytes(flags);
         if self.left == 0 && !self.global_colors {
-            return Err(InspectError::Broken(Fault::GifNoColors));
+            return Err(InspectError::Broken(BrokenFile::GifNoColors));
         }
         self.frames = self.frames.saturating_add(1);
-        Ok(State::LocalColors)
+        Ok(GifState::LocalColors)
     }
 
-    fn begin_sub_block(&mut self, chain: Chain, size: u8) -> State {
+    fn begin_sub_block(&mut self, chain: Chain, size: u8) -> GifState {
         if size == 0 {
-            return State::Block;
+            return GifState::Block;
         }
         self.picture |= chain == Chain::Image && self.image_area;
         self.left = u64::from(size);
-        State::SubBlock(chain)
+        GifState::SubBlock(chain)
     }
 }
 
@@ -189,10 +191,10 @@ fn color_table_bytes(flags: u8) -> u64 {
 }
 
 /// LZW codes have at most 12 bits, one more than this at the start.
-fn read_code_size(bits: u8) -> Result<State, InspectError> {
+fn read_code_size(bits: u8) -> Result<GifState, InspectError> {
     if (1..=11).contains(&bits) {
-        Ok(State::SubBlockSize(Chain::Image))
+        Ok(GifState::SubBlockSize(Chain::Image))
     } else {
-        Err(InspectError::Broken(Fault::GifCodeSize))
+        Err(InspectError::Broken(BrokenFile::GifCodeSize))
     }
 }

@@ -7,9 +7,9 @@ use memchr::memchr;
 
 use super::exif::{EXIF_NAME, Exif};
 use super::walk::{Field, Walk, check_size, skip};
-use super::{Fault, InspectError, JpegKind};
+use super::{BrokenFile, InspectError, JpegKind};
 use crate::image::container::jpeg::{SCANS_MAX, ends_data};
-use crate::image::header::{Color, ColorKind, Header, Limits};
+use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
 /// Between segments, in the whole file. One segment's worth: padding is shorter, and more means that the walk is lost.
@@ -36,18 +36,18 @@ mod marker {
 #[derive(Debug)]
 pub(super) struct Jpeg {
     limits: Limits,
-    state: State,
+    state: JpegState,
     field: Field,
     /// Bytes to come of the current segment.
     left: u64,
     stray_bytes: u64,
-    frame: Option<Frame>,
+    frame: Option<FrameHeader>,
     scans: u32,
     exif: Exif,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum State {
+pub(super) enum JpegState {
     Start,
     /// Between segments: the next byte should be FF.
     Marker,
@@ -73,7 +73,7 @@ pub(super) enum State {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Frame {
+struct FrameHeader {
     width: u16,
     height: u16,
     components: usize,
@@ -84,7 +84,7 @@ impl Jpeg {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            state: State::Start,
+            state: JpegState::Start,
             field: Field::default(),
             left: 0,
             stray_bytes: 0,
@@ -95,7 +95,7 @@ impl Jpeg {
     }
 
     pub(super) fn finish(self) -> Result<Header, InspectError> {
-        let (State::Done, Some(frame)) = (self.state, self.frame) else {
+        let (JpegState::Done, Some(frame)) = (self.state, self.frame) else {
             return Err(InspectError::Truncated(Format::Jpeg));
         };
         let kind = match frame.components {
@@ -110,15 +110,15 @@ impl Jpeg {
             orientation: self.exif.orientation(),
             frames: 1,
             has_alpha: false,
-            color: Color { kind, bits: 8 },
+            color: PixelFormat { kind, bits: 8 },
         })
     }
 }
 
 impl Walk for Jpeg {
-    type State = State;
+    type State = JpegState;
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: JpegState) {
         self.state = state;
     }
 
@@ -126,105 +126,105 @@ impl Walk for Jpeg {
         &mut self.field
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<JpegState>, InspectError> {
         match self.state {
-            State::Start => Ok(self.field.take::<2>(input).map(|_| State::Marker)),
-            State::Marker => self.find_marker(input),
-            State::MarkerCode if input.first() == Some(&0xFF) => Ok(Some(State::Marker)),
-            State::MarkerCode => self.take_then(input, |jpeg, [code]| jpeg.begin_segment(code)),
-            State::Length(code) => {
+            JpegState::Start => Ok(self.field.take::<2>(input).map(|_| JpegState::Marker)),
+            JpegState::Marker => self.find_marker(input),
+            JpegState::MarkerCode if input.first() == Some(&0xFF) => Ok(Some(JpegState::Marker)),
+            JpegState::MarkerCode => self.take_then(input, |jpeg, [code]| jpeg.begin_segment(code)),
+            JpegState::Length(code) => {
                 self.take_then(input, |jpeg, length| jpeg.begin_body(code, u16::from_be_bytes(length)))
             }
-            State::Frame => self.take_then(input, Self::read_frame),
-            State::FrameComponent(index) => {
+            JpegState::Frame => self.take_then(input, Self::read_frame),
+            JpegState::FrameComponent(index) => {
                 self.take_then(input, |jpeg, fields| jpeg.read_frame_component(index, fields))
             }
-            State::Scan => self.take_then(input, |jpeg, [count]| jpeg.read_scan(count)),
-            State::ScanComponent(left) => {
+            JpegState::Scan => self.take_then(input, |jpeg, [count]| jpeg.read_scan(count)),
+            JpegState::ScanComponent(left) => {
                 self.take_then(input, |jpeg, [id, _]| jpeg.read_scan_component(left, id))
             }
-            State::ScanParameters => Ok(self.field.take::<3>(input).map(|_| State::Data)),
-            State::Data => Ok(find_data_end(input)),
-            State::DataMarker if input.first() == Some(&0xFF) => Ok(Some(State::Data)),
-            State::DataMarker => self.take_then(input, |jpeg, [code]| jpeg.leave_data(code)),
-            State::ExifName => self.take_then(input, |jpeg, name| Ok(jpeg.read_exif_name(name))),
-            State::Exif => Ok(self.exif.gather(input, &mut self.left).map(|()| State::Marker)),
-            State::Skip => Ok(skip(input, &mut self.left).map(|()| State::Marker)),
-            State::Done => Ok(None),
+            JpegState::ScanParameters => Ok(self.field.take::<3>(input).map(|_| JpegState::Data)),
+            JpegState::Data => Ok(find_data_end(input)),
+            JpegState::DataMarker if input.first() == Some(&0xFF) => Ok(Some(JpegState::Data)),
+            JpegState::DataMarker => self.take_then(input, |jpeg, [code]| jpeg.leave_data(code)),
+            JpegState::ExifName => self.take_then(input, |jpeg, name| Ok(jpeg.read_exif_name(name))),
+            JpegState::Exif => Ok(self.exif.gather(input, &mut self.left).map(|()| JpegState::Marker)),
+            JpegState::Skip => Ok(skip(input, &mut self.left).map(|()| JpegState::Marker)),
+            JpegState::Done => Ok(None),
         }
     }
 }
 
 impl Jpeg {
-    fn find_marker(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+    fn find_marker(&mut self, input: &mut &[u8]) -> Result<Option<JpegState>, InspectError> {
         let stray = memchr(0xFF, input);
         self.count_stray(stray.unwrap_or(input.len()))?;
         *input = stray.and_then(|at| input.get(at..)).unwrap_or_default();
         // Fill bytes: any number of FF may come before a marker.
         let fill = input.iter().take_while(|byte| **byte == 0xFF).count();
         *input = input.get(fill..).unwrap_or_default();
-        Ok(stray.map(|_| State::MarkerCode))
+        Ok(stray.map(|_| JpegState::MarkerCode))
     }
 
     fn count_stray(&mut self, bytes: usize) -> Result<(), InspectError> {
         self.stray_bytes = self.stray_bytes.saturating_add(bytes as u64);
         if self.stray_bytes > STRAY_BYTES_MAX {
-            return Err(InspectError::Broken(Fault::JpegStrayBytes));
+            return Err(InspectError::Broken(BrokenFile::JpegStrayBytes));
         }
         Ok(())
     }
 
     /// After the last FF between segments.
-    fn begin_segment(&mut self, code: u8) -> Result<State, InspectError> {
+    fn begin_segment(&mut self, code: u8) -> Result<JpegState, InspectError> {
         match code {
             0 => {
                 self.count_stray(2)?;
-                Ok(State::Marker)
+                Ok(JpegState::Marker)
             }
-            marker::TEM | marker::RST0..=marker::RST7 => Ok(State::Marker),
-            marker::SOI => Err(InspectError::Broken(Fault::JpegSecondStart)),
-            marker::EOI if self.scans == 0 => Err(InspectError::Broken(Fault::JpegNoScan)),
-            marker::EOI => Ok(State::Done),
+            marker::TEM | marker::RST0..=marker::RST7 => Ok(JpegState::Marker),
+            marker::SOI => Err(InspectError::Broken(BrokenFile::JpegSecondStart)),
+            marker::EOI if self.scans == 0 => Err(InspectError::Broken(BrokenFile::JpegNoScan)),
+            marker::EOI => Ok(JpegState::Done),
             _ if is_frame(code) => self.begin_frame(code),
-            marker::SOS if self.frame.is_none() => Err(InspectError::Broken(Fault::JpegScanBeforeFrame)),
-            _ => Ok(State::Length(code)),
+            marker::SOS if self.frame.is_none() => Err(InspectError::Broken(BrokenFile::JpegScanBeforeFrame)),
+            _ => Ok(JpegState::Length(code)),
         }
     }
 
-    fn begin_frame(&mut self, code: u8) -> Result<State, InspectError> {
+    fn begin_frame(&mut self, code: u8) -> Result<JpegState, InspectError> {
         if self.frame.is_some() {
-            return Err(InspectError::Broken(Fault::JpegSecondFrame));
+            return Err(InspectError::Broken(BrokenFile::JpegSecondFrame));
         }
         match undecodable(code) {
             Some(kind) => Err(InspectError::UnsupportedJpeg(kind)),
-            None => Ok(State::Length(code)),
+            None => Ok(JpegState::Length(code)),
         }
     }
 
-    fn begin_body(&mut self, code: u8, length: u16) -> Result<State, InspectError> {
-        let body = length.checked_sub(2).ok_or(InspectError::Broken(Fault::JpegSegmentLength))?;
+    fn begin_body(&mut self, code: u8, length: u16) -> Result<JpegState, InspectError> {
+        let body = length.checked_sub(2).ok_or(InspectError::Broken(BrokenFile::JpegSegmentLength))?;
         self.left = u64::from(body);
         Ok(match code {
-            _ if is_frame(code) => State::Frame,
-            marker::SOS => State::Scan,
+            _ if is_frame(code) => JpegState::Frame,
+            marker::SOS => JpegState::Scan,
             // Viewers obey the first one, and only where it comes before the picture.
             marker::APP1
                 if self.scans == 0 && !self.exif.is_read() && usize::from(body) >= EXIF_NAME.len() =>
             {
-                State::ExifName
+                JpegState::ExifName
             }
-            _ => State::Skip,
+            _ => JpegState::Skip,
         })
     }
 
     fn read_frame(
         &mut self,
         [precision, h0, h1, w0, w1, components]: [u8; 6],
-    ) -> Result<State, InspectError> {
+    ) -> Result<JpegState, InspectError> {
         let width = u16::from_be_bytes([w0, w1]);
         let height = u16::from_be_bytes([h0, h1]);
         if self.left != 6 + 3 * u64::from(components) {
-            return Err(InspectError::Broken(Fault::JpegSegmentLength));
+            return Err(InspectError::Broken(BrokenFile::JpegSegmentLength));
         }
         if precision != 8 {
             return Err(InspectError::UnsupportedJpeg(JpegKind::Precision(precision)));
@@ -234,64 +234,68 @@ impl Jpeg {
             return Err(InspectError::UnsupportedJpeg(JpegKind::Components(components)));
         }
         let components = usize::from(components);
-        self.frame = Some(Frame { width, height, components, ids: [0; COMPONENTS_MAX] });
-        Ok(State::FrameComponent(0))
+        self.frame = Some(FrameHeader { width, height, components, ids: [0; COMPONENTS_MAX] });
+        Ok(JpegState::FrameComponent(0))
     }
 
     fn read_frame_component(
         &mut self,
         index: usize,
         [id, sampling, table]: [u8; 3],
-    ) -> Result<State, InspectError> {
+    ) -> Result<JpegState, InspectError> {
         let legal = (1..=4).contains(&(sampling >> 4)) && (1..=4).contains(&(sampling & 15)) && table <= 3;
         let Some(frame) = self.frame.as_mut().filter(|_| legal) else {
-            return Err(InspectError::Broken(Fault::JpegComponent));
+            return Err(InspectError::Broken(BrokenFile::JpegComponent));
         };
         if let Some(place) = frame.ids.get_mut(index) {
             *place = id;
         }
-        Ok(if index + 1 < frame.components { State::FrameComponent(index + 1) } else { State::Marker })
+        Ok(if index + 1 < frame.components {
+            JpegState::FrameComponent(index + 1)
+        } else {
+            JpegState::Marker
+        })
     }
 
-    fn read_scan(&mut self, count: u8) -> Result<State, InspectError> {
+    fn read_scan(&mut self, count: u8) -> Result<JpegState, InspectError> {
         if !(1..=COMPONENTS_MAX).contains(&usize::from(count)) {
-            return Err(InspectError::Broken(Fault::JpegScanHeader));
+            return Err(InspectError::Broken(BrokenFile::JpegScanHeader));
         }
         if self.left != 4 + 2 * u64::from(count) {
-            return Err(InspectError::Broken(Fault::JpegSegmentLength));
+            return Err(InspectError::Broken(BrokenFile::JpegSegmentLength));
         }
         self.scans += 1;
         if self.scans > SCANS_MAX {
             return Err(InspectError::TooManyScans { scans_max: SCANS_MAX });
         }
-        Ok(State::ScanComponent(count))
+        Ok(JpegState::ScanComponent(count))
     }
 
-    fn read_scan_component(&mut self, left: u8, id: u8) -> Result<State, InspectError> {
+    fn read_scan_component(&mut self, left: u8, id: u8) -> Result<JpegState, InspectError> {
         let named =
             self.frame.is_some_and(|frame| frame.ids.iter().take(frame.components).any(|own| *own == id));
         match (named, left) {
-            (false, _) => Err(InspectError::Broken(Fault::JpegScanHeader)),
-            (true, 2..) => Ok(State::ScanComponent(left - 1)),
-            (true, _) => Ok(State::ScanParameters),
+            (false, _) => Err(InspectError::Broken(BrokenFile::JpegScanHeader)),
+            (true, 2..) => Ok(JpegState::ScanComponent(left - 1)),
+            (true, _) => Ok(JpegState::ScanParameters),
         }
     }
 
     /// After the last FF in a scan's data.
-    fn leave_data(&mut self, code: u8) -> Result<State, InspectError> {
-        if ends_data(code) { self.begin_segment(code) } else { Ok(State::Data) }
+    fn leave_data(&mut self, code: u8) -> Result<JpegState, InspectError> {
+        if ends_data(code) { self.begin_segment(code) } else { Ok(JpegState::Data) }
     }
 
-    fn read_exif_name(&mut self, name: [u8; 6]) -> State {
+    fn read_exif_name(&mut self, name: [u8; 6]) -> JpegState {
         self.left -= EXIF_NAME.len() as u64;
-        if name == EXIF_NAME { State::Exif } else { State::Skip }
+        if name == EXIF_NAME { JpegState::Exif } else { JpegState::Skip }
     }
 }
 
 /// Looks for FF with a marker that ends the data; the input after that FF. Stuffed and repeated FF are passed over
 /// without leaving the loop and, where they follow each other, without a search: a scan made of nothing else must not
 /// cost more time than its arrival.
-fn find_data_end(input: &mut &[u8]) -> Option<State> {
+fn find_data_end(input: &mut &[u8]) -> Option<JpegState> {
     let mut data = *input;
     loop {
         match data {
@@ -299,7 +303,7 @@ fn find_data_end(input: &mut &[u8]) -> Option<State> {
             [0xFF, code, rest @ ..] if !ends_data(*code) => data = rest,
             [0xFF, rest @ ..] => {
                 *input = rest;
-                return Some(State::DataMarker);
+                return Some(JpegState::DataMarker);
             }
             _ => data = memchr(0xFF, data).and_then(|at| data.get(at..)).unwrap_or_default(),
         }

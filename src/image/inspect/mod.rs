@@ -20,13 +20,13 @@ mod webp;
 #[cfg(test)]
 mod tests;
 
-pub use error::{Fault, InspectError, JpegKind};
+pub use error::{BrokenFile, InspectError, JpegKind};
 
 use avif::Avif;
 use gif::Gif;
 use jpeg::Jpeg;
 use png::Png;
-use signature::{HEAD_BYTES, Kind, kind_of};
+use signature::{FileKind, HEAD_BYTES, kind_of};
 use walk::Walk;
 use webp::Webp;
 
@@ -46,11 +46,11 @@ pub fn inspect(bytes: &[u8], limits: Limits) -> Result<Header, InspectError> {
 #[derive(Debug)]
 pub struct Inspector {
     limits: Limits,
-    state: State,
+    state: InspectorState,
 }
 
 #[derive(Debug)]
-enum State {
+enum InspectorState {
     /// The first bytes, until they tell the format.
     Head {
         bytes: [u8; HEAD_BYTES],
@@ -66,7 +66,7 @@ enum State {
 impl Inspector {
     /// An inspector that has seen nothing.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, state: State::Head { bytes: [0; HEAD_BYTES], have: 0 } }
+        Self { limits, state: InspectorState::Head { bytes: [0; HEAD_BYTES], have: 0 } }
     }
 
     /// Feeds the next bytes; an empty slice changes nothing.
@@ -84,7 +84,7 @@ impl Inspector {
     /// [`InspectError::Empty`] and [`InspectError::Truncated`] are found here, and [`InspectError::NotAnImage`] for a
     /// file of a few bytes.
     pub fn finish(mut self) -> Result<Header, InspectError> {
-        if let State::Head { bytes, have } = self.state {
+        if let InspectorState::Head { bytes, have } = self.state {
             let head = bytes.get(..have).unwrap_or_default();
             if head.is_empty() {
                 return Err(InspectError::Empty);
@@ -92,22 +92,22 @@ impl Inspector {
             self.begin(head)?;
         }
         match self.state {
-            State::Head { .. } => Err(InspectError::NotAnImage),
-            State::Jpeg(jpeg) => jpeg.finish(),
-            State::Png(png) => png.finish(),
-            State::Gif(gif) => gif.finish(),
-            State::Webp(webp) => webp.finish(),
-            State::Avif(avif) => avif.finish(),
+            InspectorState::Head { .. } => Err(InspectError::NotAnImage),
+            InspectorState::Jpeg(jpeg) => jpeg.finish(),
+            InspectorState::Png(png) => png.finish(),
+            InspectorState::Gif(gif) => gif.finish(),
+            InspectorState::Webp(webp) => webp.finish(),
+            InspectorState::Avif(avif) => avif.finish(),
         }
     }
 
     /// Gathers the first bytes and, when they are complete, chooses the parser; the bytes after them.
     fn read_head<'a>(&mut self, input: &'a [u8]) -> Result<&'a [u8], InspectError> {
-        let State::Head { mut bytes, have } = self.state else { return Ok(input) };
+        let InspectorState::Head { mut bytes, have } = self.state else { return Ok(input) };
         let (now, rest) = input.split_at(input.len().min(HEAD_BYTES - have));
         bytes[have..have + now.len()].copy_from_slice(now);
         let have = have + now.len();
-        self.state = State::Head { bytes, have };
+        self.state = InspectorState::Head { bytes, have };
         if have == HEAD_BYTES {
             self.begin(&bytes)?;
         }
@@ -117,11 +117,11 @@ impl Inspector {
     /// Chooses the parser by the first bytes and feeds them to it.
     fn begin(&mut self, head: &[u8]) -> Result<(), InspectError> {
         self.state = match kind_of(head).ok_or(InspectError::NotAnImage)? {
-            Kind::Jpeg => State::Jpeg(Jpeg::new(self.limits)),
-            Kind::Png => State::Png(Png::new(self.limits)),
-            Kind::Gif => State::Gif(Gif::new(self.limits)),
-            Kind::Webp => State::Webp(Webp::new(self.limits)),
-            Kind::IsoMedia => State::Avif(Avif::new(self.limits)),
+            FileKind::Jpeg => InspectorState::Jpeg(Jpeg::new(self.limits)),
+            FileKind::Png => InspectorState::Png(Png::new(self.limits)),
+            FileKind::Gif => InspectorState::Gif(Gif::new(self.limits)),
+            FileKind::Webp => InspectorState::Webp(Webp::new(self.limits)),
+            FileKind::IsoMedia => InspectorState::Avif(Avif::new(self.limits)),
         };
         self.feed(head)
     }
@@ -129,12 +129,12 @@ impl Inspector {
     fn feed(&mut self, bytes: &[u8]) -> Result<(), InspectError> {
         match &mut self.state {
             // Only while the head is incomplete, and then it has taken all there was.
-            State::Head { .. } => Ok(()),
-            State::Jpeg(jpeg) => jpeg.push(bytes),
-            State::Png(png) => png.push(bytes),
-            State::Gif(gif) => gif.push(bytes),
-            State::Webp(webp) => webp.push(bytes),
-            State::Avif(avif) => avif.push(bytes),
+            InspectorState::Head { .. } => Ok(()),
+            InspectorState::Jpeg(jpeg) => jpeg.push(bytes),
+            InspectorState::Png(png) => png.push(bytes),
+            InspectorState::Gif(gif) => gif.push(bytes),
+            InspectorState::Webp(webp) => webp.push(bytes),
+            InspectorState::Avif(avif) => avif.push(bytes),
         }
     }
 }

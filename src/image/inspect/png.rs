@@ -5,8 +5,8 @@
 
 use super::exif::{EXIF_BYTES_MAX, Exif};
 use super::walk::{Field, Walk, check_size, skip};
-use super::{Fault, InspectError};
-use crate::image::header::{Color, ColorKind, Header, Limits};
+use super::{BrokenFile, InspectError};
+use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
 pub(super) const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
@@ -18,14 +18,14 @@ const CHECKSUM_BYTES: u64 = 4;
 #[derive(Debug)]
 pub(super) struct Png {
     limits: Limits,
-    state: State,
+    state: PngState,
     field: Field,
     /// Bytes to come of what the state passes over or gathers.
     left: u64,
     width: u32,
     height: u32,
-    color: Color,
-    data: Data,
+    color: PixelFormat,
+    data: PictureData,
     palette: bool,
     transparent: bool,
     frames: u32,
@@ -33,7 +33,7 @@ pub(super) struct Png {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum State {
+pub(super) enum PngState {
     Signature,
     HeaderChunk,
     Header,
@@ -47,7 +47,7 @@ pub(super) enum State {
 
 /// How far the picture data has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Data {
+enum PictureData {
     /// No IDAT yet.
     Before,
     /// The last chunk was an IDAT.
@@ -66,13 +66,13 @@ impl Png {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            state: State::Signature,
+            state: PngState::Signature,
             field: Field::default(),
             left: 0,
             width: 0,
             height: 0,
-            color: Color { kind: ColorKind::Rgb, bits: 8 },
-            data: Data::Before,
+            color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
+            data: PictureData::Before,
             palette: false,
             transparent: false,
             frames: 1,
@@ -81,7 +81,7 @@ impl Png {
     }
 
     pub(super) fn finish(self) -> Result<Header, InspectError> {
-        if !matches!(self.state, State::Done) {
+        if !matches!(self.state, PngState::Done) {
             return Err(InspectError::Truncated(Format::Png));
         }
         let alpha_channel = matches!(self.color.kind, ColorKind::GrayAlpha | ColorKind::Rgba);
@@ -98,9 +98,9 @@ impl Png {
 }
 
 impl Walk for Png {
-    type State = State;
+    type State = PngState;
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: PngState) {
         self.state = state;
     }
 
@@ -108,70 +108,72 @@ impl Walk for Png {
         &mut self.field
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<PngState>, InspectError> {
         match self.state {
-            State::Signature => Ok(self.field.take::<8>(input).map(|_| State::HeaderChunk)),
-            State::HeaderChunk => self.take_then(input, |_, head| check_header_chunk(head)),
-            State::Header => self.take_then(input, Self::read_header),
-            State::Chunk => self.take_then(input, Self::begin_chunk),
-            State::AnimationControl => self.take_then(input, Self::read_animation),
-            State::Exif => {
+            PngState::Signature => Ok(self.field.take::<8>(input).map(|_| PngState::HeaderChunk)),
+            PngState::HeaderChunk => self.take_then(input, |_, head| check_header_chunk(head)),
+            PngState::Header => self.take_then(input, Self::read_header),
+            PngState::Chunk => self.take_then(input, Self::begin_chunk),
+            PngState::AnimationControl => self.take_then(input, Self::read_animation),
+            PngState::Exif => {
                 Ok(self.exif.gather(input, &mut self.left).map(|()| self.pass_over(CHECKSUM_BYTES)))
             }
-            State::Skip => Ok(skip(input, &mut self.left).map(|()| State::Chunk)),
-            State::End => Ok(skip(input, &mut self.left).map(|()| State::Done)),
-            State::Done => Ok(None),
+            PngState::Skip => Ok(skip(input, &mut self.left).map(|()| PngState::Chunk)),
+            PngState::End => Ok(skip(input, &mut self.left).map(|()| PngState::Done)),
+            PngState::Done => Ok(None),
         }
     }
 }
 
 impl Png {
-    fn read_header(&mut self, bytes: [u8; 17]) -> Result<State, InspectError> {
+    fn read_header(&mut self, bytes: [u8; 17]) -> Result<PngState, InspectError> {
         let [w0, w1, w2, w3, h0, h1, h2, h3, depth, kind, compression, filter, interlace, checksum @ ..] =
             bytes;
         if checksum32(b"IHDR", &bytes[..13]) != u32::from_be_bytes(checksum) {
-            return Err(InspectError::Broken(Fault::PngHeaderChecksum));
+            return Err(InspectError::Broken(BrokenFile::PngHeaderChecksum));
         }
         self.width = u32::from_be_bytes([w0, w1, w2, w3]);
         self.height = u32::from_be_bytes([h0, h1, h2, h3]);
         check_size(self.width, self.height, self.limits)?;
         if self.width.max(self.height) > PNG_NUMBER_MAX {
-            return Err(InspectError::Broken(Fault::PngDimension));
+            return Err(InspectError::Broken(BrokenFile::PngDimension));
         }
-        self.color = color(kind, depth).ok_or(InspectError::Broken(Fault::PngColor))?;
+        self.color = color(kind, depth).ok_or(InspectError::Broken(BrokenFile::PngColor))?;
         if compression != 0 || filter != 0 || interlace > 1 {
-            return Err(InspectError::Broken(Fault::PngMethod));
+            return Err(InspectError::Broken(BrokenFile::PngMethod));
         }
-        Ok(State::Chunk)
+        Ok(PngState::Chunk)
     }
 
-    fn begin_chunk(&mut self, [a, b, c, d, name @ ..]: [u8; 8]) -> Result<State, InspectError> {
+    fn begin_chunk(&mut self, [a, b, c, d, name @ ..]: [u8; 8]) -> Result<PngState, InspectError> {
         let length = u32::from_be_bytes([a, b, c, d]);
         if !name.iter().all(u8::is_ascii_alphabetic) {
-            return Err(InspectError::Broken(Fault::PngChunkName));
+            return Err(InspectError::Broken(BrokenFile::PngChunkName));
         }
         if length > PNG_NUMBER_MAX {
-            return Err(InspectError::Broken(Fault::PngChunkLength));
+            return Err(InspectError::Broken(BrokenFile::PngChunkLength));
         }
         if &name == b"IDAT" {
             self.begin_data(length)?;
-        } else if let Data::Inside { some } = self.data {
-            self.data = Data::After { some };
+        } else if let PictureData::Inside { some } = self.data {
+            self.data = PictureData::After { some };
         }
         match &name {
             b"IDAT" => {}
-            b"IHDR" => return Err(InspectError::Broken(Fault::PngChunkOrder)),
+            b"IHDR" => return Err(InspectError::Broken(BrokenFile::PngChunkOrder)),
             b"PLTE" => self.begin_palette(length)?,
             b"IEND" => return self.begin_end(length),
-            b"acTL" if length == 8 && self.data == Data::Before => return Ok(State::AnimationControl),
+            b"acTL" if length == 8 && self.data == PictureData::Before => {
+                return Ok(PngState::AnimationControl);
+            }
             b"tRNS" => self.note_transparency(length),
             b"eXIf" if !self.exif.is_read() && u64::from(length) <= EXIF_BYTES_MAX => {
                 self.left = u64::from(length);
-                return Ok(State::Exif);
+                return Ok(PngState::Exif);
             }
             // An upper-case first letter means: whoever does not know this chunk cannot show the picture.
             [first, ..] if first.is_ascii_uppercase() => {
-                return Err(InspectError::Broken(Fault::PngCriticalChunk));
+                return Err(InspectError::Broken(BrokenFile::PngCriticalChunk));
             }
             _ => {}
         }
@@ -180,38 +182,38 @@ impl Png {
 
     fn begin_data(&mut self, length: u32) -> Result<(), InspectError> {
         let before = match self.data {
-            Data::Before if self.color.kind == ColorKind::Palette && !self.palette => {
-                return Err(InspectError::Broken(Fault::PngNoPalette));
+            PictureData::Before if self.color.kind == ColorKind::Palette && !self.palette => {
+                return Err(InspectError::Broken(BrokenFile::PngNoPalette));
             }
-            Data::Before => false,
-            Data::Inside { some } => some,
-            Data::After { .. } => return Err(InspectError::Broken(Fault::PngDataSplit)),
+            PictureData::Before => false,
+            PictureData::Inside { some } => some,
+            PictureData::After { .. } => return Err(InspectError::Broken(BrokenFile::PngDataSplit)),
         };
-        self.data = Data::Inside { some: before || length > 0 };
+        self.data = PictureData::Inside { some: before || length > 0 };
         Ok(())
     }
 
     fn begin_palette(&mut self, length: u32) -> Result<(), InspectError> {
-        if self.palette || self.data != Data::Before {
-            return Err(InspectError::Broken(Fault::PngChunkOrder));
+        if self.palette || self.data != PictureData::Before {
+            return Err(InspectError::Broken(BrokenFile::PngChunkOrder));
         }
         if length == 0 || length > 3 * 256 || !length.is_multiple_of(3) {
-            return Err(InspectError::Broken(Fault::PngPalette));
+            return Err(InspectError::Broken(BrokenFile::PngPalette));
         }
         self.palette = true;
         Ok(())
     }
 
-    fn begin_end(&mut self, length: u32) -> Result<State, InspectError> {
+    fn begin_end(&mut self, length: u32) -> Result<PngState, InspectError> {
         if length != 0 {
-            return Err(InspectError::Broken(Fault::PngEnd));
+            return Err(InspectError::Broken(BrokenFile::PngEnd));
         }
         match self.data {
-            Data::Inside { some: true } | Data::After { some: true } => {
+            PictureData::Inside { some: true } | PictureData::After { some: true } => {
                 self.left = CHECKSUM_BYTES;
-                Ok(State::End)
+                Ok(PngState::End)
             }
-            _ => Err(InspectError::Broken(Fault::PngNoData)),
+            _ => Err(InspectError::Broken(BrokenFile::PngNoData)),
         }
     }
 
@@ -223,27 +225,31 @@ impl Png {
             ColorKind::Palette => self.palette && (1..=256).contains(&length),
             _ => false,
         };
-        self.transparent |= fits && self.data == Data::Before;
+        self.transparent |= fits && self.data == PictureData::Before;
     }
 
-    fn read_animation(&mut self, [a, b, c, d, ..]: [u8; 8]) -> Result<State, InspectError> {
+    fn read_animation(&mut self, [a, b, c, d, ..]: [u8; 8]) -> Result<PngState, InspectError> {
         // Zero frames is no legal count: the file is then a still.
         self.frames = u32::from_be_bytes([a, b, c, d]).max(1);
         Ok(self.pass_over(CHECKSUM_BYTES))
     }
 
-    fn pass_over(&mut self, bytes: u64) -> State {
+    fn pass_over(&mut self, bytes: u64) -> PngState {
         self.left = bytes;
-        State::Skip
+        PngState::Skip
     }
 }
 
-fn check_header_chunk(head: [u8; 8]) -> Result<State, InspectError> {
-    if &head == b"\0\0\0\x0dIHDR" { Ok(State::Header) } else { Err(InspectError::Broken(Fault::PngNoHeader)) }
+fn check_header_chunk(head: [u8; 8]) -> Result<PngState, InspectError> {
+    if &head == b"\0\0\0\x0dIHDR" {
+        Ok(PngState::Header)
+    } else {
+        Err(InspectError::Broken(BrokenFile::PngNoHeader))
+    }
 }
 
 /// What a legal pair of colour type and bit depth means.
-fn color(kind: u8, depth: u8) -> Option<Color> {
+fn color(kind: u8, depth: u8) -> Option<PixelFormat> {
     let kind = match (kind, depth) {
         (0, 1 | 2 | 4 | 8 | 16) => ColorKind::Gray,
         (2, 8 | 16) => ColorKind::Rgb,
@@ -252,7 +258,7 @@ fn color(kind: u8, depth: u8) -> Option<Color> {
         (6, 8 | 16) => ColorKind::Rgba,
         _ => return None,
     };
-    Some(Color { kind, bits: depth.max(8) })
+    Some(PixelFormat { kind, bits: depth.max(8) })
 }
 
 /// CRC-32 as PNG defines it, bit by bit: it runs over 17 bytes of an upload, so a table would be slower.

@@ -7,7 +7,7 @@ pub(super) const HEAD_BYTES: usize = 12;
 
 /// What the first bytes announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     Jpeg,
     Png,
     Gif,
@@ -17,13 +17,13 @@ pub(super) enum Kind {
 }
 
 /// What the first [`HEAD_BYTES`] of a file announce, or all bytes of a shorter file.
-pub(super) fn kind_of(head: &[u8]) -> Option<Kind> {
+pub(super) fn kind_of(head: &[u8]) -> Option<FileKind> {
     match head {
-        [0xFF, 0xD8, 0xFF, ..] => Some(Kind::Jpeg),
-        _ if head.starts_with(&png::SIGNATURE) => Some(Kind::Png),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(Kind::Gif),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Kind::Webp),
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Some(Kind::IsoMedia),
+        [0xFF, 0xD8, 0xFF, ..] => Some(FileKind::Jpeg),
+        _ if head.starts_with(&png::SIGNATURE) => Some(FileKind::Png),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(FileKind::Gif),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(FileKind::Webp),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Some(FileKind::IsoMedia),
         _ => None,
     }
 }

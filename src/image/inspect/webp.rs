@@ -5,8 +5,8 @@
 
 use super::exif::{EXIF_BYTES_MAX, Exif};
 use super::walk::{Field, Walk, check_size, skip};
-use super::{Fault, InspectError};
-use crate::image::header::{Color, ColorKind, Header, Limits};
+use super::{BrokenFile, InspectError};
+use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
 /// A chunk's name and size.
@@ -20,15 +20,15 @@ const FLAG_ALPHA: u8 = 0x10;
 #[derive(Debug)]
 pub(super) struct Webp {
     limits: Limits,
-    state: State,
+    state: WebpState,
     field: Field,
     /// Bytes to come of the current chunk, its padding included.
     left: u64,
     /// Bytes of the RIFF after the current top-level chunk.
     riff_left: u64,
     /// Inside an ANMF chunk.
-    frame: Option<Frame>,
-    layout: Option<Layout>,
+    frame: Option<AnimationFrame>,
+    layout: Option<WebpVariety>,
     /// The canvas, once it is known.
     width: u32,
     height: u32,
@@ -40,7 +40,7 @@ pub(super) struct Webp {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum State {
+pub(super) enum WebpState {
     Riff,
     Chunk,
     /// Too few bytes for another chunk are left in the frame.
@@ -58,14 +58,14 @@ pub(super) enum State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
+enum WebpVariety {
     Simple,
     Still,
     Animated,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Frame {
+struct AnimationFrame {
     width: u32,
     height: u32,
     /// Bytes of the frame after the current chunk.
@@ -77,7 +77,7 @@ impl Webp {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            state: State::Riff,
+            state: WebpState::Riff,
             field: Field::default(),
             left: 0,
             riff_left: 0,
@@ -93,7 +93,7 @@ impl Webp {
     }
 
     pub(super) fn finish(self) -> Result<Header, InspectError> {
-        if !matches!(self.state, State::Done) {
+        if !matches!(self.state, WebpState::Done) {
             return Err(InspectError::Truncated(Format::Webp));
         }
         let kind = if self.alpha { ColorKind::Rgba } else { ColorKind::Rgb };
@@ -104,15 +104,15 @@ impl Webp {
             orientation: self.exif.orientation(),
             frames: self.frames.max(1),
             has_alpha: self.alpha,
-            color: Color { kind, bits: 8 },
+            color: PixelFormat { kind, bits: 8 },
         })
     }
 }
 
 impl Walk for Webp {
-    type State = State;
+    type State = WebpState;
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: WebpState) {
         self.state = state;
     }
 
@@ -120,64 +120,64 @@ impl Walk for Webp {
         &mut self.field
     }
 
-    fn step(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+    fn step(&mut self, input: &mut &[u8]) -> Result<Option<WebpState>, InspectError> {
         match self.state {
-            State::Riff => self.take_then(input, Self::read_riff),
-            State::Chunk => self.next_chunk(input),
-            State::FrameRest => Ok(skip(input, &mut self.left).map(|()| State::Chunk)),
-            State::RiffRest => match skip(input, &mut self.left) {
+            WebpState::Riff => self.take_then(input, Self::read_riff),
+            WebpState::Chunk => self.next_chunk(input),
+            WebpState::FrameRest => Ok(skip(input, &mut self.left).map(|()| WebpState::Chunk)),
+            WebpState::RiffRest => match skip(input, &mut self.left) {
                 Some(()) => self.end().map(Some),
                 None => Ok(None),
             },
-            State::Extended => self.take_then(input, Self::read_extended),
-            State::Frame => self.take_then(input, Self::read_frame),
-            State::Lossy => self.take_then(input, Self::read_lossy),
-            State::Lossless => self.take_then(input, Self::read_lossless),
-            State::Exif(padding) => Ok(self.exif.gather(input, &mut self.left).map(|()| {
+            WebpState::Extended => self.take_then(input, Self::read_extended),
+            WebpState::Frame => self.take_then(input, Self::read_frame),
+            WebpState::Lossy => self.take_then(input, Self::read_lossy),
+            WebpState::Lossless => self.take_then(input, Self::read_lossless),
+            WebpState::Exif(padding) => Ok(self.exif.gather(input, &mut self.left).map(|()| {
                 self.left = padding;
-                State::Skip
+                WebpState::Skip
             })),
-            State::Skip => Ok(skip(input, &mut self.left).map(|()| State::Chunk)),
-            State::Done => Ok(None),
+            WebpState::Skip => Ok(skip(input, &mut self.left).map(|()| WebpState::Chunk)),
+            WebpState::Done => Ok(None),
         }
     }
 }
 
 impl Webp {
-    fn read_riff(&mut self, [_, _, _, _, a, b, c, d, ..]: [u8; 12]) -> Result<State, InspectError> {
+    fn read_riff(&mut self, [_, _, _, _, a, b, c, d, ..]: [u8; 12]) -> Result<WebpState, InspectError> {
         // The size counts the word "WEBP".
         let size = u64::from(u32::from_le_bytes([a, b, c, d]));
-        self.riff_left = size.checked_sub(4).ok_or(InspectError::Broken(Fault::WebpRiffSize))?;
+        self.riff_left = size.checked_sub(4).ok_or(InspectError::Broken(BrokenFile::WebpRiffSize))?;
         if self.riff_left < CHUNK_HEAD_BYTES {
-            return Err(InspectError::Broken(Fault::WebpRiffSize));
+            return Err(InspectError::Broken(BrokenFile::WebpRiffSize));
         }
-        Ok(State::Chunk)
+        Ok(WebpState::Chunk)
     }
 
     /// The next chunk of the frame or of the RIFF, or the end of either.
-    fn next_chunk(&mut self, input: &mut &[u8]) -> Result<Option<State>, InspectError> {
+    fn next_chunk(&mut self, input: &mut &[u8]) -> Result<Option<WebpState>, InspectError> {
         if let Some(frame) = self.frame.filter(|frame| frame.left < CHUNK_HEAD_BYTES) {
             self.frame = None;
             self.left = frame.left;
             return if frame.picture {
-                Ok(Some(State::FrameRest))
+                Ok(Some(WebpState::FrameRest))
             } else {
-                Err(InspectError::Broken(Fault::WebpNoPicture))
+                Err(InspectError::Broken(BrokenFile::WebpNoPicture))
             };
         }
         if self.frame.is_none() && self.riff_left < CHUNK_HEAD_BYTES {
             self.left = self.riff_left;
-            return Ok(Some(State::RiffRest));
+            return Ok(Some(WebpState::RiffRest));
         }
         self.take_then(input, Self::begin_chunk)
     }
 
-    fn begin_chunk(&mut self, [name @ .., a, b, c, d]: [u8; 8]) -> Result<State, InspectError> {
+    fn begin_chunk(&mut self, [name @ .., a, b, c, d]: [u8; 8]) -> Result<WebpState, InspectError> {
         let size = u64::from(u32::from_le_bytes([a, b, c, d]));
         let container = self.frame.as_mut().map_or(&mut self.riff_left, |frame| &mut frame.left);
         let room = container.saturating_sub(CHUNK_HEAD_BYTES);
         if size > room {
-            return Err(InspectError::Broken(Fault::WebpChunkSize));
+            return Err(InspectError::Broken(BrokenFile::WebpChunkSize));
         }
         // Chunks are padded to even sizes; some writers forget the last one's padding.
         self.left = (size + size % 2).min(room);
@@ -186,30 +186,30 @@ impl Webp {
             return self.begin_first_chunk(name, size);
         }
         match (self.layout, &name) {
-            (Some(Layout::Simple), _) => Ok(State::Skip),
+            (Some(WebpVariety::Simple), _) => Ok(WebpState::Skip),
             (_, b"VP8 " | b"VP8L") if self.wants_picture() => begin_picture(name, size),
             (_, b"ALPH") => {
                 self.alpha = true;
-                Ok(State::Skip)
+                Ok(WebpState::Skip)
             }
-            (Some(Layout::Animated), b"ANMF") if self.frame.is_none() => begin_frame(size),
+            (Some(WebpVariety::Animated), b"ANMF") if self.frame.is_none() => begin_frame(size),
             (_, b"EXIF") if self.frame.is_none() && !self.exif.is_read() && size <= EXIF_BYTES_MAX => {
                 let padding = self.left - size;
                 self.left = size;
-                Ok(State::Exif(padding))
+                Ok(WebpState::Exif(padding))
             }
-            _ => Ok(State::Skip),
+            _ => Ok(WebpState::Skip),
         }
     }
 
-    fn begin_first_chunk(&mut self, name: [u8; 4], size: u64) -> Result<State, InspectError> {
+    fn begin_first_chunk(&mut self, name: [u8; 4], size: u64) -> Result<WebpState, InspectError> {
         match &name {
-            b"VP8X" if size == 10 => Ok(State::Extended),
+            b"VP8X" if size == 10 => Ok(WebpState::Extended),
             b"VP8 " | b"VP8L" => {
-                self.layout = Some(Layout::Simple);
+                self.layout = Some(WebpVariety::Simple);
                 begin_picture(name, size)
             }
-            _ => Err(InspectError::Broken(Fault::WebpChunk)),
+            _ => Err(InspectError::Broken(BrokenFile::WebpChunk)),
         }
     }
 
@@ -217,49 +217,54 @@ impl Webp {
     fn wants_picture(&self) -> bool {
         match self.frame {
             Some(frame) => !frame.picture,
-            None => self.layout == Some(Layout::Still) && !self.picture,
+            None => self.layout == Some(WebpVariety::Still) && !self.picture,
         }
     }
 
     fn read_extended(
         &mut self,
         [flags, _, _, _, w0, w1, w2, h0, h1, h2]: [u8; 10],
-    ) -> Result<State, InspectError> {
+    ) -> Result<WebpState, InspectError> {
         self.width = size_24([w0, w1, w2]);
         self.height = size_24([h0, h1, h2]);
         check_size(self.width, self.height, self.limits)?;
         self.alpha = flags & FLAG_ALPHA != 0;
-        self.layout = Some(if flags & FLAG_ANIMATION == 0 { Layout::Still } else { Layout::Animated });
+        self.layout =
+            Some(if flags & FLAG_ANIMATION == 0 { WebpVariety::Still } else { WebpVariety::Animated });
         self.pass_over(10)
     }
 
-    fn read_frame(&mut self, bytes: [u8; 16]) -> Result<State, InspectError> {
+    fn read_frame(&mut self, bytes: [u8; 16]) -> Result<WebpState, InspectError> {
         let [x0, x1, x2, y0, y1, y2, w0, w1, w2, h0, h1, h2, ..] = bytes;
         let (width, height) = (size_24([w0, w1, w2]), size_24([h0, h1, h2]));
         // Positions are stored halved; none of these sums comes near the end of u32.
         let right = 2 * number_24([x0, x1, x2]) + width;
         let bottom = 2 * number_24([y0, y1, y2]) + height;
         if right > self.width || bottom > self.height {
-            return Err(InspectError::Broken(Fault::WebpFrameOutside));
+            return Err(InspectError::Broken(BrokenFile::WebpFrameOutside));
         }
         self.frames = self.frames.saturating_add(1);
-        self.frame =
-            Some(Frame { width, height, left: self.left.saturating_sub(FRAME_HEAD_BYTES), picture: false });
-        Ok(State::Chunk)
+        self.frame = Some(AnimationFrame {
+            width,
+            height,
+            left: self.left.saturating_sub(FRAME_HEAD_BYTES),
+            picture: false,
+        });
+        Ok(WebpState::Chunk)
     }
 
     /// VP8's frame tag, start code and size (RFC 6386, 9.1).
     fn read_lossy(
         &mut self,
         [t0, t1, t2, code @ .., w0, w1, h0, h1]: [u8; 10],
-    ) -> Result<State, InspectError> {
+    ) -> Result<WebpState, InspectError> {
         let tag = number_24([t0, t1, t2]);
         let key_frame = tag & 1 == 0;
         let known_version = (tag >> 1) & 7 <= 3;
         let shown = (tag >> 4) & 1 == 1;
         let first_partition_fits = u64::from(tag >> 5) < self.left;
         if !(key_frame && known_version && shown && first_partition_fits && code == [0x9D, 0x01, 0x2A]) {
-            return Err(InspectError::Broken(Fault::WebpBitstream));
+            return Err(InspectError::Broken(BrokenFile::WebpBitstream));
         }
         // The upper two bits are a hint for scaling.
         let width = u16::from_le_bytes([w0, w1]) & 0x3FFF;
@@ -269,10 +274,10 @@ impl Webp {
     }
 
     /// VP8L's signature, size, alpha hint and version.
-    fn read_lossless(&mut self, [signature, bits @ ..]: [u8; 5]) -> Result<State, InspectError> {
+    fn read_lossless(&mut self, [signature, bits @ ..]: [u8; 5]) -> Result<WebpState, InspectError> {
         let bits = u32::from_le_bytes(bits);
         if signature != 0x2F || bits >> 29 != 0 {
-            return Err(InspectError::Broken(Fault::WebpBitstream));
+            return Err(InspectError::Broken(BrokenFile::WebpBitstream));
         }
         self.alpha |= bits & (1 << 28) != 0;
         self.note_picture((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)?;
@@ -281,12 +286,12 @@ impl Webp {
 
     fn note_picture(&mut self, width: u32, height: u32) -> Result<(), InspectError> {
         check_size(width, height, self.limits)?;
-        if self.layout == Some(Layout::Simple) {
+        if self.layout == Some(WebpVariety::Simple) {
             (self.width, self.height) = (width, height);
         }
         let announced = self.frame.map_or((self.width, self.height), |frame| (frame.width, frame.height));
         if announced != (width, height) {
-            return Err(InspectError::Broken(Fault::WebpPictureSize));
+            return Err(InspectError::Broken(BrokenFile::WebpPictureSize));
         }
         match &mut self.frame {
             Some(frame) => frame.picture = true,
@@ -295,34 +300,34 @@ impl Webp {
         Ok(())
     }
 
-    fn end(&self) -> Result<State, InspectError> {
+    fn end(&self) -> Result<WebpState, InspectError> {
         if self.picture || self.frames > 0 {
-            Ok(State::Done)
+            Ok(WebpState::Done)
         } else {
-            Err(InspectError::Broken(Fault::WebpNoPicture))
+            Err(InspectError::Broken(BrokenFile::WebpNoPicture))
         }
     }
 
     /// The rest of a chunk of which `read` bytes were taken.
-    fn pass_over(&mut self, read: u64) -> Result<State, InspectError> {
-        self.left = self.left.checked_sub(read).ok_or(InspectError::Broken(Fault::WebpChunk))?;
-        Ok(State::Skip)
+    fn pass_over(&mut self, read: u64) -> Result<WebpState, InspectError> {
+        self.left = self.left.checked_sub(read).ok_or(InspectError::Broken(BrokenFile::WebpChunk))?;
+        Ok(WebpState::Skip)
     }
 }
 
-fn begin_picture(name: [u8; 4], size: u64) -> Result<State, InspectError> {
+fn begin_picture(name: [u8; 4], size: u64) -> Result<WebpState, InspectError> {
     match &name {
-        b"VP8L" if size >= 5 => Ok(State::Lossless),
-        b"VP8 " if size >= 10 => Ok(State::Lossy),
-        _ => Err(InspectError::Broken(Fault::WebpChunk)),
+        b"VP8L" if size >= 5 => Ok(WebpState::Lossless),
+        b"VP8 " if size >= 10 => Ok(WebpState::Lossy),
+        _ => Err(InspectError::Broken(BrokenFile::WebpChunk)),
     }
 }
 
-fn begin_frame(size: u64) -> Result<State, InspectError> {
+fn begin_frame(size: u64) -> Result<WebpState, InspectError> {
     if size < FRAME_HEAD_BYTES {
-        return Err(InspectError::Broken(Fault::WebpChunk));
+        return Err(InspectError::Broken(BrokenFile::WebpChunk));
     }
-    Ok(State::Frame)
+    Ok(WebpState::Frame)
 }
 
 fn number_24([a, b, c]: [u8; 3]) -> u32 {

@@ -8,7 +8,7 @@ pub(super) const COMPONENTS_MAX: usize = 3;
 
 /// What a frame header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(super) struct JpegFrame {
     pub(super) size: Size,
     pub(super) is_progressive: bool,
     /// One or three.
@@ -31,18 +31,18 @@ pub(super) struct Component {
 
 /// Rows and columns of blocks, or of units of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Grid {
+pub(super) struct BlockGrid {
     pub(super) columns: u32,
     pub(super) rows: u32,
 }
 
-impl Grid {
+impl BlockGrid {
     pub(super) const fn area(self) -> u64 {
         self.columns as u64 * self.rows as u64
     }
 }
 
-impl Frame {
+impl JpegFrame {
     /// The header with this marker. `None` unless it is a Huffman-coded frame of 8 bits, one or three components
     /// and legal numbers.
     pub(super) fn parse(marker: u8, payload: &[u8]) -> Option<Self> {
@@ -72,23 +72,23 @@ impl Frame {
     }
 
     /// The units of a scan of several components, each unit having `across` × `down` blocks of each.
-    pub(super) const fn units(&self) -> Grid {
-        Grid {
+    pub(super) const fn units(&self) -> BlockGrid {
+        BlockGrid {
             columns: self.size.width.div_ceil(8 * self.most_across),
             rows: self.size.height.div_ceil(8 * self.most_down),
         }
     }
 
     /// The blocks of a component that a scan of it alone has.
-    pub(super) fn blocks(&self, component: &Component) -> Grid {
+    pub(super) fn blocks(&self, component: &Component) -> BlockGrid {
         let size = self.plane_size(component, Scale::Whole);
-        Grid { columns: size.width.div_ceil(8), rows: size.height.div_ceil(8) }
+        BlockGrid { columns: size.width.div_ceil(8), rows: size.height.div_ceil(8) }
     }
 
     /// The blocks of a component that whole units have: no fewer, and the most that any scan reaches.
-    pub(super) const fn padded_blocks(&self, component: &Component) -> Grid {
+    pub(super) const fn padded_blocks(&self, component: &Component) -> BlockGrid {
         let units = self.units();
-        Grid { columns: units.columns * component.across, rows: units.rows * component.down }
+        BlockGrid { columns: units.columns * component.across, rows: units.rows * component.down }
     }
 
     /// The samples of a component at this scale; the last of a row or column may be partial.
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn planes_and_blocks_follow_from_size_and_sampling() {
-        let frame = Frame::parse(0xC0, &header(35, 17, &[0x22, 0x11, 0x21])).unwrap();
+        let frame = JpegFrame::parse(0xC0, &header(35, 17, &[0x22, 0x11, 0x21])).unwrap();
         let [luma, blue, red] = frame.components[..] else { panic!("three components") };
         let sizes = |component: &Component| {
             [Scale::Whole, Scale::Half, Scale::Quarter, Scale::Eighth].map(|scale| {
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(sizes(&luma), [(35, 17), (18, 9), (9, 5), (5, 3)]);
         assert_eq!(sizes(&blue), [(18, 9), (9, 5), (5, 3), (3, 2)]);
         assert_eq!(sizes(&red), [(35, 9), (18, 5), (9, 3), (5, 2)]);
-        let grid = |columns, rows| Grid { columns, rows };
+        let grid = |columns, rows| BlockGrid { columns, rows };
         assert_eq!(frame.units(), grid(3, 2));
         assert_eq!((frame.blocks(&luma), frame.padded_blocks(&luma)), (grid(5, 3), grid(6, 4)));
         assert_eq!((frame.blocks(&blue), frame.padded_blocks(&blue)), (grid(3, 2), grid(3, 2)));
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn a_lone_component_has_no_sampling() {
-        let frame = Frame::parse(0xC2, &header(17, 9, &[0x22])).unwrap();
-        assert_eq!(frame.units(), Grid { columns: 3, rows: 2 });
+        let frame = JpegFrame::parse(0xC2, &header(17, 9, &[0x22])).unwrap();
+        assert_eq!(frame.units(), BlockGrid { columns: 3, rows: 2 });
         assert_eq!(frame.padded_blocks(&frame.components[0]), frame.blocks(&frame.components[0]));
         assert!(frame.is_progressive);
     }
@@ -155,7 +155,7 @@ mod tests {
     fn no_scan_of_one_component_reaches_beyond_whole_units() {
         for factors in (1..=4).flat_map(|across| (1..=4).map(move |down| across << 4 | down)) {
             for side in (1..100).chain([65_535]) {
-                let frame = Frame::parse(0xC0, &header(side, side, &[0x43, factors, 0x12])).unwrap();
+                let frame = JpegFrame::parse(0xC0, &header(side, side, &[0x43, factors, 0x12])).unwrap();
                 for component in &frame.components {
                     let (few, most) = (frame.blocks(component), frame.padded_blocks(component));
                     assert!(few.columns <= most.columns && few.rows <= most.rows, "{side} {factors:x}");
@@ -172,21 +172,21 @@ mod tests {
             changed[at] = value;
             changed
         };
-        assert!(Frame::parse(0xC1, &good).is_some());
+        assert!(JpegFrame::parse(0xC1, &good).is_some());
         let twelve_bit = with(0, 12);
         let no_factor = with(7, 0x01);
         let large_factor = with(7, 0x15);
         let fifth_table = with(8, 4);
         for payload in [twelve_bit, no_factor, large_factor, fifth_table, good[..14].to_vec(), Vec::new()] {
-            assert_eq!(Frame::parse(0xC0, &payload), None, "{payload:?}");
+            assert_eq!(JpegFrame::parse(0xC0, &payload), None, "{payload:?}");
         }
         for (width, height, factors) in
             [(0, 8, &[0x11][..]), (8, 0, &[0x11]), (8, 8, &[]), (8, 8, &[0x11; 2]), (8, 8, &[0x11; 4])]
         {
-            assert_eq!(Frame::parse(0xC0, &header(width, height, factors)), None);
+            assert_eq!(JpegFrame::parse(0xC0, &header(width, height, factors)), None);
         }
         for marker in [0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCF] {
-            assert_eq!(Frame::parse(marker, &good), None, "{marker:x}");
+            assert_eq!(JpegFrame::parse(marker, &good), None, "{marker:x}");
         }
     }
 }

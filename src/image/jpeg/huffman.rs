@@ -37,7 +37,7 @@ pub(super) const BLOCK_END: u32 = 64;
 
 /// A coefficient of a block or the end of it: how many zeros come first, and its value.
 #[derive(Clone, Copy)]
-pub(super) struct Step {
+pub(super) struct RunLength {
     /// 0–15; or, for symbols of size 0 other than sixteen zeros, [`BLOCK_END`] and the symbol's upper half.
     pub(super) run: u32,
     pub(super) value: i32,
@@ -45,16 +45,16 @@ pub(super) struct Step {
 
 /// Codes with the bits that follow each.
 pub(super) struct Codes {
-    /// By the next bits: see [`Entry`].
+    /// By the next bits: see [`FastEntry`].
     fast: Box<[u32; 1 << FAST_BITS]>,
     long: LongCodes,
 }
 
 /// Fields of a fast entry: bits to pass (8), run (7), whether more is to be read (1), value or its size (16).
 /// 0 for a code longer than the table knows.
-struct Entry;
+struct FastEntry;
 
-impl Entry {
+impl FastEntry {
     const RUN_AT: u32 = 8;
     const MORE: u32 = 1 << 15;
 
@@ -66,20 +66,20 @@ impl Entry {
 impl Codes {
     pub(super) fn new(definition: &Definition) -> Self {
         let long = LongCodes::new(definition);
-        let mut fast = vec![Entry::MORE; 1 << FAST_BITS];
+        let mut fast = vec![FastEntry::MORE; 1 << FAST_BITS];
         for (at, entry) in fast.iter_mut().enumerate() {
             let (length, symbol) = long.find((at as u32) << (16 - FAST_BITS));
             let size = u32::from(symbol & 15);
             if length > FAST_BITS {
                 continue;
             }
-            let run = run(symbol) << Entry::RUN_AT;
+            let run = run(symbol) << FastEntry::RUN_AT;
             let left = FAST_BITS - length;
             *entry = if size <= left {
                 let bits = at as u32 >> (left - size) & ((1 << size) - 1);
                 (length + size) | run | (extended(bits, size) as u32) << 16
             } else {
-                length | run | Entry::MORE | size << 16
+                length | run | FastEntry::MORE | size << 16
             };
         }
         let fast = fast.into_boxed_slice().try_into().expect("the table has that many entries");
@@ -88,13 +88,13 @@ impl Codes {
 
     /// The next coefficient. Passes at most 31 bits, which must be there.
     #[inline(always)]
-    pub(super) fn step(&self, bits: &mut Bits<'_>) -> Step {
+    pub(super) fn step(&self, bits: &mut Bits<'_>) -> RunLength {
         let entry = self.fast[bits.peek(FAST_BITS) as usize];
-        if entry & Entry::MORE != 0 {
+        if entry & FastEntry::MORE != 0 {
             return self.step_further(entry, bits);
         }
         bits.pass(entry & 0xFF);
-        Step { run: Entry::run(entry), value: entry as i32 >> 16 }
+        RunLength { run: FastEntry::run(entry), value: entry as i32 >> 16 }
     }
 
     /// All bits of the next coefficient and its run, by the next 16 bits.
@@ -105,22 +105,22 @@ impl Codes {
                 let (length, symbol) = self.long.find(bits);
                 (length + u32::from(symbol & 15), run(symbol))
             }
-            length if entry & Entry::MORE != 0 => (length + (entry >> 16), Entry::run(entry)),
-            length => (length, Entry::run(entry)),
+            length if entry & FastEntry::MORE != 0 => (length + (entry >> 16), FastEntry::run(entry)),
+            length => (length, FastEntry::run(entry)),
         }
     }
 
     #[inline(never)]
-    fn step_further(&self, entry: u32, bits: &mut Bits<'_>) -> Step {
+    fn step_further(&self, entry: u32, bits: &mut Bits<'_>) -> RunLength {
         let (length, run, size) = match entry & 0xFF {
             0 => {
                 let (length, symbol) = self.long.find(bits.peek(16));
                 (length, run(symbol), u32::from(symbol & 15))
             }
-            length => (length, Entry::run(entry), entry >> 16),
+            length => (length, FastEntry::run(entry), entry >> 16),
         };
         bits.pass(length);
-        Step { run, value: extended(bits.take(size), size) }
+        RunLength { run, value: extended(bits.take(size), size) }
     }
 }
 

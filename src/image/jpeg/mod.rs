@@ -33,10 +33,10 @@ mod walk;
 mod tests;
 
 use super::container::jpeg::{self, Segments};
-use super::error::{Fault, RenderError};
+use super::error::{DecodeFault, RenderError};
 use super::geometry::Size;
 use super::header::Limits;
-use frame::{COMPONENTS_MAX, Component, Frame};
+use frame::{COMPONENTS_MAX, Component, JpegFrame};
 use tables::Tables;
 
 /// A file that this decoder takes.
@@ -44,13 +44,13 @@ use tables::Tables;
 pub struct Jpeg<'a> {
     /// From its first marker.
     source: &'a [u8],
-    frame: Frame,
-    colors: Colors,
+    frame: JpegFrame,
+    colors: JpegColors,
 }
 
 /// What the components of a file mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colors {
+pub enum JpegColors {
     /// One component, luma.
     Gray,
     /// Three: JFIF's luma and colour differences.
@@ -86,7 +86,7 @@ impl Scale {
 
 /// The samples of one component.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plane {
+pub struct ComponentPlane {
     size: Size,
     across: f64,
     down: f64,
@@ -94,16 +94,16 @@ pub struct Plane {
     data: Vec<u8>,
 }
 
-impl Plane {
+impl ComponentPlane {
     /// All gray, with room for whole blocks.
-    fn new(frame: &Frame, component: &Component, scale: Scale) -> Self {
+    fn new(frame: &JpegFrame, component: &Component, scale: Scale) -> Self {
         let stride = (frame.padded_blocks(component).columns * scale.block_side()) as usize;
         let data = vec![128; plane_bytes(frame, component, scale) as usize];
         Self { stride, ..Self::of(frame, component, scale, data) }
     }
 
     /// Of rows that are one after another.
-    fn of(frame: &Frame, component: &Component, scale: Scale, data: Vec<u8>) -> Self {
+    fn of(frame: &JpegFrame, component: &Component, scale: Scale, data: Vec<u8>) -> Self {
         let eighths = f64::from(scale.block_side()) / 8.0;
         let size = frame.plane_size(component, scale);
         Self {
@@ -137,7 +137,7 @@ impl Plane {
         if y < self.size.height { &self.data[start..start + self.size.width as usize] } else { &[] }
     }
 
-    /// The samples without what blocks have beyond the edges: rows of exactly [`Plane::size`]. Works in place.
+    /// The samples without what blocks have beyond the edges: rows of exactly [`ComponentPlane::size`]. Works in place.
     pub fn into_samples(mut self) -> Vec<u8> {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         if width < self.stride {
@@ -165,14 +165,14 @@ impl<'a> Jpeg<'a> {
             match segment.marker {
                 jpeg::DHT | jpeg::JPG | jpeg::DAC => tables.read(&segment),
                 0xC0..=0xCF if frame.is_some() => return None,
-                marker @ 0xC0..=0xCF => frame = Some(Frame::parse(marker, segment.payload)?),
+                marker @ 0xC0..=0xCF => frame = Some(JpegFrame::parse(marker, segment.payload)?),
                 0xEE if segment.payload.starts_with(b"Adobe") => {
                     adobe = segment.payload.get(11).copied().or(adobe)
                 }
                 jpeg::SOS => {
                     let frame = frame?;
                     scan::Scan::parse(&frame, &segment).filter(|scan| tables.serve(&frame, scan))?;
-                    let colors = Colors::of(&frame, adobe);
+                    let colors = JpegColors::of(&frame, adobe);
                     return Some(Self { source, frame, colors });
                 }
                 _ => tables.read(&segment),
@@ -187,7 +187,7 @@ impl<'a> Jpeg<'a> {
     }
 
     /// What the components mean.
-    pub const fn colors(&self) -> Colors {
+    pub const fn colors(&self) -> JpegColors {
         self.colors
     }
 
@@ -218,16 +218,20 @@ impl<'a> Jpeg<'a> {
         (0..self.components()).map(|component| self.plane_size(component, scales[component]).area()).sum()
     }
 
-    /// Planes that were decoded before at these scales, of their [`Plane::row`]s one after another; `None` if there are
+    /// Planes that were decoded before at these scales, of their [`ComponentPlane::row`]s one after another; `None` if there are
     /// not [as many samples](Jpeg::samples).
-    pub fn split_planes(&self, scales: [Scale; COMPONENTS_MAX], mut samples: Vec<u8>) -> Option<Vec<Plane>> {
+    pub fn split_planes(
+        &self,
+        scales: [Scale; COMPONENTS_MAX],
+        mut samples: Vec<u8>,
+    ) -> Option<Vec<ComponentPlane>> {
         if samples.len() as u64 != self.samples(scales) {
             return None;
         }
         let mut planes = Vec::with_capacity(COMPONENTS_MAX);
         for (component, scale) in self.frame.components.iter().zip(scales) {
             let rest = samples.split_off(self.frame.plane_size(component, scale).area() as usize);
-            planes.push(Plane::of(&self.frame, component, scale, samples));
+            planes.push(ComponentPlane::of(&self.frame, component, scale, samples));
             samples = rest;
         }
         Some(planes)
@@ -259,7 +263,7 @@ impl<'a> Jpeg<'a> {
         scales: [Scale; COMPONENTS_MAX],
         limits: &Limits,
         keep_going: &dyn Fn() -> bool,
-    ) -> Result<Vec<Plane>, RenderError> {
+    ) -> Result<Vec<ComponentPlane>, RenderError> {
         let pixels_max = limits.pixels_max;
         if self.frame.size.area() > pixels_max {
             return Err(RenderError::TooLarge { pixels_max });
@@ -270,8 +274,8 @@ impl<'a> Jpeg<'a> {
     }
 }
 
-impl Colors {
-    fn of(frame: &Frame, adobe: Option<u8>) -> Self {
+impl JpegColors {
+    fn of(frame: &JpegFrame, adobe: Option<u8>) -> Self {
         let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
         match (ids.as_slice(), adobe) {
             ([_], _) => Self::Gray,
@@ -284,7 +288,7 @@ impl Colors {
 /// What is to be decoded, for both ways of doing it.
 struct Work<'a> {
     source: &'a [u8],
-    frame: &'a Frame,
+    frame: &'a JpegFrame,
     scans: &'a [scan::Scan],
     scales: [Scale; COMPONENTS_MAX],
     keep_going: &'a dyn Fn() -> bool,
@@ -292,14 +296,14 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// One for each component, all gray.
-    fn planes(&self) -> Vec<Plane> {
+    fn planes(&self) -> Vec<ComponentPlane> {
         let components = self.frame.components.iter().zip(self.scales);
-        components.map(|(component, scale)| Plane::new(self.frame, component, scale)).collect()
+        components.map(|(component, scale)| ComponentPlane::new(self.frame, component, scale)).collect()
     }
 }
 
 /// Bytes of a plane with all of its blocks.
-fn plane_bytes(frame: &Frame, component: &Component, scale: Scale) -> u64 {
+fn plane_bytes(frame: &JpegFrame, component: &Component, scale: Scale) -> u64 {
     let side = u64::from(scale.block_side());
     frame.padded_blocks(component).area() * side * side
 }
@@ -309,4 +313,4 @@ fn plane_bytes(frame: &Frame, component: &Component, scale: Scale) -> u64 {
 const WORK_BYTES_MAX: u64 = 128 << 10;
 
 /// The data breaks the rules beyond what can be passed over.
-const CORRUPT: RenderError = RenderError::Undecodable(Fault::Corrupt);
+const CORRUPT: RenderError = RenderError::Undecodable(DecodeFault::Corrupt);

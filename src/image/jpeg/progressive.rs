@@ -5,27 +5,27 @@
 //! band with one that does, are stepped over; at one eighth these are all but the scans of first coefficients.
 
 use super::bits::Bits;
-use super::frame::{Component, Frame};
+use super::frame::{Component, JpegFrame};
 use super::huffman::{BLOCK_END, Codes};
 use super::scan::Scan;
 use super::tables::{Lookups, Tables};
 use super::transform;
-use super::walk::{Units, Walk};
-use super::{CORRUPT, Plane, Scale, Work};
+use super::walk::{SegmentWalk, Units};
+use super::{CORRUPT, ComponentPlane, Scale, Work};
 use crate::image::container::jpeg::Segments;
 use crate::image::error::{RenderError, proceed};
 
 /// Bytes that the coefficients of a component take.
-pub(super) fn storage_bytes(frame: &Frame, component: &Component, scale: Scale) -> u64 {
+pub(super) fn storage_bytes(frame: &JpegFrame, component: &Component, scale: Scale) -> u64 {
     let set = if scale == Scale::Eighth { 0 } else { 8 };
     frame.padded_blocks(component).area() * (2 * scale.coefficients() as u64 + set)
 }
 
 /// All scans that matter, then the planes.
-pub(super) fn decode(work: &Work<'_>) -> Result<Vec<Plane>, RenderError> {
+pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError> {
     let stores = work.frame.components.iter().zip(work.scales);
-    let mut stores: Vec<Store> =
-        stores.map(|(component, scale)| Store::new(work.frame, component, scale)).collect();
+    let mut stores: Vec<CoefficientStore> =
+        stores.map(|(component, scale)| CoefficientStore::new(work.frame, component, scale)).collect();
     for (index, store) in stores.iter_mut().enumerate() {
         store.needed = needed(work.scans, index, store.scale);
     }
@@ -73,10 +73,10 @@ fn decode_scan(
     work: &Work<'_>,
     scan: &Scan,
     tables: &Tables,
-    stores: &mut [Store],
+    stores: &mut [CoefficientStore],
 ) -> Result<(), RenderError> {
     let lookups = Lookups::new(tables, work.frame, scan, false);
-    let walk = Walk {
+    let walk = SegmentWalk {
         data: &work.source[scan.data.clone()],
         grid: scan.units(work.frame),
         restart_interval: tables.restart_interval,
@@ -98,7 +98,7 @@ fn decode_scan(
 }
 
 /// The coefficients of a component.
-struct Store {
+struct CoefficientStore {
     scale: Scale,
     /// Blocks in a row.
     columns: usize,
@@ -115,8 +115,8 @@ struct Store {
     kept: u64,
 }
 
-impl Store {
-    fn new(frame: &Frame, component: &Component, scale: Scale) -> Self {
+impl CoefficientStore {
+    fn new(frame: &JpegFrame, component: &Component, scale: Scale) -> Self {
         let grid = frame.padded_blocks(component);
         let blocks = grid.area() as usize;
         let places = (0_u64..64).zip(scale.order());
@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// All blocks as samples.
-    fn write(self, plane: &mut Plane, keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> {
+    fn write(self, plane: &mut ComponentPlane, keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> {
         let Some(steps) = self.steps else { return Ok(()) };
         let steps = self.scale.ordered_steps(&steps);
         let stride = plane.stride;
@@ -163,7 +163,7 @@ impl Store {
 /// A scan of first coefficients.
 struct Dc<'a> {
     parts: Vec<DcPart<'a>>,
-    stores: &'a mut [Store],
+    stores: &'a mut [CoefficientStore],
     low: u32,
 }
 
@@ -214,7 +214,7 @@ struct Band<'a> {
     low: u32,
     /// Blocks to come of which nothing is told but refining bits.
     ends: u32,
-    store: &'a mut Store,
+    store: &'a mut CoefficientStore,
 }
 
 /// The coefficients' upper bits.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::frame::{COMPONENTS_MAX, Frame, Grid};
+use super::frame::{BlockGrid, COMPONENTS_MAX, JpegFrame};
 use crate::image::container::jpeg::{self, SCANS_MAX, Segment, Segments};
 
 /// A scan that makes sense.
@@ -33,7 +33,7 @@ pub(super) struct ScanComponent {
 
 impl Scan {
     /// `None` if it asks for something that is not there.
-    pub(super) fn parse(frame: &Frame, segment: &Segment<'_>) -> Option<Self> {
+    pub(super) fn parse(frame: &JpegFrame, segment: &Segment<'_>) -> Option<Self> {
         let (&count, rest) = segment.payload.split_first()?;
         let count = usize::from(count);
         let (fields, rest) = rest.split_at_checked(2 * count)?;
@@ -72,7 +72,7 @@ impl Scan {
         (has_sense && !scan.components.is_empty() && scan.low <= 13).then_some(scan)
     }
 
-    pub(super) const fn has_dc_codes(&self, frame: &Frame) -> bool {
+    pub(super) const fn has_dc_codes(&self, frame: &JpegFrame) -> bool {
         self.first == 0 && !(frame.is_progressive && self.refines)
     }
 
@@ -81,7 +81,7 @@ impl Scan {
     }
 
     /// Its units: single blocks if it has one component, else as many of each as its sampling says.
-    pub(super) fn units(&self, frame: &Frame) -> Grid {
+    pub(super) fn units(&self, frame: &JpegFrame) -> BlockGrid {
         match self.components.as_slice() {
             [only] => frame.blocks(&frame.components[only.index]),
             _ => frame.units(),
@@ -89,7 +89,7 @@ impl Scan {
     }
 
     /// Blocks of a component in a unit: across and down.
-    pub(super) fn unit_blocks(&self, frame: &Frame, part: ScanComponent) -> (u32, u32) {
+    pub(super) fn unit_blocks(&self, frame: &JpegFrame, part: ScanComponent) -> (u32, u32) {
         let component = frame.components[part.index];
         if self.components.len() == 1 { (1, 1) } else { (component.across, component.down) }
     }
@@ -102,7 +102,7 @@ impl Scan {
 
 /// The scans of a file that begins with its start-of-image marker, but for those that make no sense. `None` if there
 /// are too many.
-pub(super) fn list(source: &[u8], frame: &Frame) -> Option<Vec<Scan>> {
+pub(super) fn list(source: &[u8], frame: &JpegFrame) -> Option<Vec<Scan>> {
     let mut scans = Vec::new();
     let mut seen = 0;
     let mut segments = Segments::of(source);
@@ -130,8 +130,8 @@ pub(super) fn list(source: &[u8], frame: &Frame) -> Option<Vec<Scan>> {
 mod tests {
     use super::*;
 
-    fn frame(marker: u8) -> Frame {
-        Frame::parse(marker, &[8, 0, 20, 0, 20, 3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0]).unwrap()
+    fn frame(marker: u8) -> JpegFrame {
+        JpegFrame::parse(marker, &[8, 0, 20, 0, 20, 3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0]).unwrap()
     }
 
     fn parsed(marker: u8, payload: &[u8]) -> Option<Scan> {
@@ -144,10 +144,10 @@ mod tests {
         assert_eq!(scan.components, [ScanComponent { index: 1, dc: 3, ac: 1 }]);
         assert_eq!((scan.first, scan.last, scan.refines, scan.low), (6, 63, true, 1));
         assert_eq!(scan.band(), u64::MAX << 6);
-        assert_eq!(scan.units(&frame(0xC2)), Grid { columns: 2, rows: 2 });
+        assert_eq!(scan.units(&frame(0xC2)), BlockGrid { columns: 2, rows: 2 });
         let scan = parsed(0xC0, &[3, 1, 0, 2, 0x11, 3, 0x11, 5, 1, 0xFF]).unwrap();
         assert_eq!((scan.band(), scan.refines, scan.low), (u64::MAX, false, 0));
-        assert_eq!(scan.units(&frame(0xC0)), Grid { columns: 2, rows: 2 });
+        assert_eq!(scan.units(&frame(0xC0)), BlockGrid { columns: 2, rows: 2 });
         assert_eq!(parsed(0xC2, &[1, 1, 0, 0, 0, 0x01]).unwrap().band(), 1);
     }
 

@@ -5,8 +5,8 @@ use super::huffman::{BLOCK_END, Codes};
 use super::scan::{Scan, ScanComponent};
 use super::tables::{AcCodes, Lookups, Tables};
 use super::transform;
-use super::walk::{Units, Walk};
-use super::{CORRUPT, Plane, Scale, Work};
+use super::walk::{SegmentWalk, Units};
+use super::{CORRUPT, ComponentPlane, Scale, Work};
 use crate::image::container::jpeg::Segments;
 use crate::image::error::RenderError;
 
@@ -14,7 +14,7 @@ use crate::image::error::RenderError;
 const SKIPPED_BYTES_MIN: usize = 32 << 10;
 
 /// All scans, one after the other.
-pub(super) fn decode(work: &Work<'_>) -> Result<Vec<Plane>, RenderError> {
+pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError> {
     let frame = work.frame;
     let mut planes = work.planes();
     let mut seen = vec![false; planes.len()];
@@ -36,7 +36,7 @@ fn decode_scan(
     work: &Work<'_>,
     scan: &Scan,
     tables: &Tables,
-    planes: &mut [Plane],
+    planes: &mut [ComponentPlane],
 ) -> Result<(), RenderError> {
     let skips = scan.data.len() >= SKIPPED_BYTES_MIN;
     let lookups = Lookups::new(tables, work.frame, scan, skips);
@@ -44,7 +44,7 @@ fn decode_scan(
     // In the frame's order, for planes can be lent out only once; then in the scan's.
     for (index, plane) in planes.iter_mut().enumerate() {
         if let Some(place) = scan.components.iter().position(|part| part.index == index) {
-            let part = Part::new(work, scan, place, tables, &lookups, plane).ok_or(CORRUPT)?;
+            let part = ComponentDecoder::new(work, scan, place, tables, &lookups, plane).ok_or(CORRUPT)?;
             parts.push((place, part));
         }
     }
@@ -53,12 +53,12 @@ fn decode_scan(
     let data = &work.source[scan.data.clone()];
     let grid = scan.units(work.frame);
     let restart_interval = tables.restart_interval;
-    Walk { data, grid, restart_interval, keep_going: work.keep_going }.run(&mut unit)
+    SegmentWalk { data, grid, restart_interval, keep_going: work.keep_going }.run(&mut unit)
 }
 
 /// The blocks of a unit.
 struct Unit<'a> {
-    parts: Vec<Part<'a>>,
+    parts: Vec<ComponentDecoder<'a>>,
 }
 
 impl Units for Unit<'_> {
@@ -79,7 +79,7 @@ impl Units for Unit<'_> {
 }
 
 /// A component of the scan.
-struct Part<'a> {
+struct ComponentDecoder<'a> {
     dc: &'a Codes,
     ac: &'a AcCodes,
     scale: Scale,
@@ -92,17 +92,17 @@ struct Part<'a> {
     previous: i32,
     /// A block's coefficients, and room for places that any byte names.
     block: [i16; 256],
-    plane: &'a mut Plane,
+    plane: &'a mut ComponentPlane,
 }
 
-impl<'a> Part<'a> {
+impl<'a> ComponentDecoder<'a> {
     fn new(
         work: &Work<'_>,
         scan: &Scan,
         place: usize,
         tables: &Tables,
         lookups: &'a Lookups,
-        plane: &'a mut Plane,
+        plane: &'a mut ComponentPlane,
     ) -> Option<Self> {
         let part: ScanComponent = scan.components[place];
         let (scale, component) = (work.scales[part.index], work.frame.components[part.index]);

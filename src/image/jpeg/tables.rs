@@ -1,6 +1,6 @@
 //! Quantisation and Huffman tables, and the restart interval: they hold until they are replaced.
 
-use super::frame::Frame;
+use super::frame::JpegFrame;
 use super::huffman::{Codes, Definition, Skipper};
 use super::scan::{Scan, ScanComponent};
 use crate::image::container::jpeg::{self, Segment};
@@ -70,7 +70,7 @@ impl Tables {
     }
 
     /// Whether all is there that this scan asks for.
-    pub(super) fn serve(&self, frame: &Frame, scan: &Scan) -> bool {
+    pub(super) fn serve(&self, frame: &JpegFrame, scan: &Scan) -> bool {
         scan.components.iter().all(|part| {
             let quantization = frame.components[part.index].quantization;
             self.quantization(quantization).is_some()
@@ -96,7 +96,7 @@ pub(super) struct AcCodes {
 
 impl Lookups {
     /// Those that a scan needs, which [`Tables::serve`] has found to be there.
-    pub(super) fn new(tables: &Tables, frame: &Frame, scan: &Scan, with_skippers: bool) -> Self {
+    pub(super) fn new(tables: &Tables, frame: &JpegFrame, scan: &Scan, with_skippers: bool) -> Self {
         let mut lookups = Self::default();
         for part in &scan.components {
             if let Some(definition) = tables.dc(part.dc).filter(|_| scan.has_dc_codes(frame)) {

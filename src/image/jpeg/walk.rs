@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::bits::Bits;
-use super::frame::Grid;
+use super::frame::BlockGrid;
 use crate::image::error::{RenderError, proceed};
 
 /// What decodes a kind of scan.
@@ -16,14 +16,14 @@ pub(super) trait Units {
 }
 
 /// A scan: its data, units and the units between restart markers (0: there are none).
-pub(super) struct Walk<'a> {
+pub(super) struct SegmentWalk<'a> {
     pub(super) data: &'a [u8],
-    pub(super) grid: Grid,
+    pub(super) grid: BlockGrid,
     pub(super) restart_interval: u32,
     pub(super) keep_going: &'a dyn Fn() -> bool,
 }
 
-impl Walk<'_> {
+impl SegmentWalk<'_> {
     /// Decodes the units that the data has. A part without data is left out, as are the intervals whose markers
     /// are missing.
     ///
@@ -117,9 +117,9 @@ mod tests {
     }
 
     fn walked(data: &[u8], restart_interval: u32) -> (String, usize) {
-        let grid = Grid { columns: 3, rows: 4 };
+        let grid = BlockGrid { columns: 3, rows: 4 };
         let mut bytes = Bytes::default();
-        let walk = Walk { data, grid, restart_interval, keep_going: &|| true };
+        let walk = SegmentWalk { data, grid, restart_interval, keep_going: &|| true };
         walk.run(&mut bytes).unwrap();
         let mut shown = vec![b'.'; 12];
         for (column, row, byte) in bytes.seen {
@@ -175,9 +175,10 @@ mod tests {
                 asked.set(asked.get() + 1);
                 asked.get() <= most
             };
-            let grid = Grid { columns: 3, rows: 4 };
+            let grid = BlockGrid { columns: 3, rows: 4 };
             let mut bytes = Bytes::default();
-            let walk = Walk { data: b"abcdefghijkl", grid, restart_interval: 0, keep_going: &keep_going };
+            let walk =
+                SegmentWalk { data: b"abcdefghijkl", grid, restart_interval: 0, keep_going: &keep_going };
             let expected = if most < 4 { Err(RenderError::Cancelled) } else { Ok(()) };
             assert_eq!(walk.run(&mut bytes), expected);
             assert_eq!(bytes.seen.len(), 3 * most.min(4));

@@ -26,7 +26,7 @@ pub(in crate::image) fn orientation(block: &[u8]) -> Orientation {
 /// The block without its name and with a normal orientation; `None` when it is no EXIF.
 pub(super) fn upright(block: &[u8]) -> Option<Vec<u8>> {
     let mut tiff = unnamed(block).to_vec();
-    let order = Order::of(&tiff)?;
+    let order = ByteOrder::of(&tiff)?;
     // All of them, for a careless reader may obey another than the first.
     for entry in entries(order, &tiff).into_iter().flatten() {
         if order.u16(&tiff, entry) == Some(TAG_ORIENTATION) {
@@ -45,7 +45,7 @@ fn unnamed(block: &[u8]) -> &[u8] {
 }
 
 fn first_orientation(tiff: &[u8]) -> Option<Orientation> {
-    let order = Order::of(tiff)?;
+    let order = ByteOrder::of(tiff)?;
     let entry = entries(order, tiff)?.find(|entry| order.u16(tiff, *entry) == Some(TAG_ORIENTATION))?;
     // SHORT is the standard's type; BYTE and LONG are what careless writers use.
     let value = match order.u16(tiff, entry + 2)? {
@@ -58,7 +58,7 @@ fn first_orientation(tiff: &[u8]) -> Option<Orientation> {
 }
 
 /// Where the entries of the first directory begin that are there in full.
-fn entries(order: Order, tiff: &[u8]) -> Option<impl Iterator<Item = usize> + use<>> {
+fn entries(order: ByteOrder, tiff: &[u8]) -> Option<impl Iterator<Item = usize> + use<>> {
     // A directory inside the header would be no directory once an entry of it is changed.
     let directory = usize::try_from(order.u32(tiff, 4)?).ok().filter(|at| *at >= HEADER_BYTES)?;
     let claimed = usize::from(order.u16(tiff, directory)?);
@@ -68,12 +68,12 @@ fn entries(order: Order, tiff: &[u8]) -> Option<impl Iterator<Item = usize> + us
 }
 
 #[derive(Clone, Copy)]
-enum Order {
+enum ByteOrder {
     Little,
     Big,
 }
 
-impl Order {
+impl ByteOrder {
     fn of(tiff: &[u8]) -> Option<Self> {
         match tiff.first_chunk()? {
             b"II*\0" => Some(Self::Little),
@@ -120,10 +120,10 @@ mod tests {
     use super::*;
 
     /// A directory with these entries: tag, type, four bytes of value.
-    fn tiff(order: Order, entries: &[(u16, u16, [u8; 4])]) -> Vec<u8> {
+    fn tiff(order: ByteOrder, entries: &[(u16, u16, [u8; 4])]) -> Vec<u8> {
         let mut block = match order {
-            Order::Little => b"II*\0".to_vec(),
-            Order::Big => b"MM\0*".to_vec(),
+            ByteOrder::Little => b"II*\0".to_vec(),
+            ByteOrder::Big => b"MM\0*".to_vec(),
         };
         block.extend(order.long_bytes(8));
         block.extend(order.bytes(entries.len() as u16));
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn an_upright_block_differs_in_its_orientation_alone() {
         for (order, six, one) in
-            [(Order::Little, [6, 0, 0, 0], [1, 0, 0, 0]), (Order::Big, [0, 6, 0, 0], [0, 1, 0, 0])]
+            [(ByteOrder::Little, [6, 0, 0, 0], [1, 0, 0, 0]), (ByteOrder::Big, [0, 6, 0, 0], [0, 1, 0, 0])]
         {
             let block =
                 tiff(order, &[(0x010F, 2, *b"abc\0"), (TAG_ORIENTATION, 3, six), (0x8825, 4, [9; 4])]);
@@ -156,8 +156,8 @@ mod tests {
     fn every_entry_of_any_type_becomes_upright() {
         let entries =
             [(TAG_ORIENTATION, 4, [6, 0, 0, 0]), (TAG_ORIENTATION, 1, [8; 4]), (TAG_ORIENTATION, 99, [3; 4])];
-        let expected = tiff(Order::Little, &[(TAG_ORIENTATION, 3, [1, 0, 0, 0]); 3]);
-        assert_eq!(upright(&tiff(Order::Little, &entries)).unwrap(), expected);
+        let expected = tiff(ByteOrder::Little, &[(TAG_ORIENTATION, 3, [1, 0, 0, 0]); 3]);
+        assert_eq!(upright(&tiff(ByteOrder::Little, &entries)).unwrap(), expected);
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         fn any_block_is_upright_afterwards_and_as_long_as_before(
             big: bool, directory in prop_oneof![0..80_u32, any::<u32>()], rest in prop::collection::vec(any::<u8>(), 0..80),
         ) {
-            let order = if big { Order::Big } else { Order::Little };
+            let order = if big { ByteOrder::Big } else { ByteOrder::Little };
             let mut block = if big { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };
             block.extend(order.long_bytes(directory));
             block.extend(rest);

@@ -25,8 +25,8 @@ fn of_jpeg(source: &[u8]) -> Metadata {
 }
 
 fn of_png(source: &[u8]) -> Metadata {
-    let mut named = png::Chunks::of_file(source).filter(|chunk| &chunk.name == b"eXIf");
-    let mut texts = png::Chunks::of_file(source).filter(|chunk| &chunk.name == b"iTXt");
+    let mut named = png::PngChunks::of_file(source).filter(|chunk| &chunk.name == b"eXIf");
+    let mut texts = png::PngChunks::of_file(source).filter(|chunk| &chunk.name == b"iTXt");
     Metadata {
         exif: owned(named.next().map(|chunk| chunk.payload)),
         xmp: owned(texts.find_map(|chunk| chunk.payload.strip_prefix(xmp::PNG_NAME))),
@@ -34,7 +34,7 @@ fn of_png(source: &[u8]) -> Metadata {
 }
 
 fn of_webp(source: &[u8]) -> Metadata {
-    let first = |name: &[u8; 4]| webp::Chunks::of_file(source).find(|chunk| &chunk.name == name);
+    let first = |name: &[u8; 4]| webp::RiffChunks::of_file(source).find(|chunk| &chunk.name == name);
     Metadata {
         exif: owned(first(b"EXIF").map(|chunk| chunk.payload)),
         xmp: owned(first(b"XMP ").map(|chunk| chunk.payload)),

@@ -1,14 +1,14 @@
 use super::*;
 use crate::image::header::Limits;
 use crate::image::inspect;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::{decode, encode};
 
 const SIZE: Size = Size { width: 21, height: 10 };
 const FORMATS: [Format; 3] = [Format::Jpeg, Format::Png, Format::Webp];
 const LIMITS: Limits = Limits { pixels_max: 1_000_000, frames_max: 10 };
 
-fn file(format: Format, kind: Kind) -> Vec<u8> {
+fn file(format: Format, kind: PixelKind) -> Vec<u8> {
     let data = (0..SIZE.area() * kind.channels() as u64).map(|at| (at * 7) as u8).collect();
     encode::encode(Pixels::new(SIZE, kind, data).unwrap(), format, Some(80)).unwrap()
 }
@@ -38,7 +38,7 @@ fn decoded(bytes: &[u8]) -> Pixels {
 #[test]
 fn metadata_goes_from_every_format_to_every_format_upright() {
     for from in FORMATS {
-        for kind in [Kind::Gray, Kind::Rgb, Kind::Rgba] {
+        for kind in [PixelKind::Gray, PixelKind::Rgb, PixelKind::Rgba] {
             let source = write::write(file(from, kind), from, SIZE, &sideways());
             assert_eq!(read::read(&source, from), sideways());
             for to in FORMATS {
@@ -55,7 +55,7 @@ fn metadata_goes_from_every_format_to_every_format_upright() {
 #[test]
 fn a_file_with_metadata_is_still_an_image_of_the_orientation_that_it_names() {
     for format in FORMATS {
-        let source = write::write(file(format, Kind::Rgba), format, SIZE, &sideways());
+        let source = write::write(file(format, PixelKind::Rgba), format, SIZE, &sideways());
         let header = inspect::inspect(&source, LIMITS).unwrap();
         assert_eq!((header.orientation.value(), header.stored()), (6, SIZE), "{format:?}");
     }
@@ -65,9 +65,9 @@ fn a_file_with_metadata_is_still_an_image_of_the_orientation_that_it_names() {
 fn either_part_alone_is_carried_too() {
     for from in FORMATS {
         for parts in [Metadata { xmp: Vec::new(), ..upright() }, Metadata { exif: Vec::new(), ..upright() }] {
-            let source = write::write(file(from, Kind::Rgb), from, SIZE, &parts);
+            let source = write::write(file(from, PixelKind::Rgb), from, SIZE, &parts);
             for to in FORMATS {
-                let variant = carried(&source, from, file(to, Kind::Rgb), to, SIZE);
+                let variant = carried(&source, from, file(to, PixelKind::Rgb), to, SIZE);
                 assert_eq!(read::read(&variant, to), parts, "{from:?} to {to:?}");
             }
         }
@@ -79,13 +79,13 @@ fn where_there_is_nothing_to_carry_the_variant_stays_as_it_is() {
     for from in [Format::Jpeg, Format::Png, Format::Webp, Format::Gif] {
         for to in FORMATS {
             assert_eq!(
-                carried(&file(from, Kind::Rgb), from, file(to, Kind::Rgb), to, SIZE),
-                file(to, Kind::Rgb)
+                carried(&file(from, PixelKind::Rgb), from, file(to, PixelKind::Rgb), to, SIZE),
+                file(to, PixelKind::Rgb)
             );
         }
     }
-    let source = write::write(file(Format::Png, Kind::Rgb), Format::Png, SIZE, &sideways());
-    let gif = file(Format::Gif, Kind::Rgb);
+    let source = write::write(file(Format::Png, PixelKind::Rgb), Format::Png, SIZE, &sideways());
+    let gif = file(Format::Gif, PixelKind::Rgb);
     assert_eq!(carried(&source, Format::Png, gif.clone(), Format::Gif, SIZE), gif);
 }
 
@@ -100,8 +100,8 @@ fn what_is_too_long_for_a_jpeg_segment_is_left_behind_and_the_longest_is_not() {
     for from in [Format::Png, Format::Webp] {
         for to in FORMATS {
             for (parts, kept) in [(&longest, longest.clone()), (&longer, Metadata::default())] {
-                let source = write::write(file(from, Kind::Rgb), from, SIZE, parts);
-                let variant = carried(&source, from, file(to, Kind::Rgb), to, SIZE);
+                let source = write::write(file(from, PixelKind::Rgb), from, SIZE, parts);
+                let variant = carried(&source, from, file(to, PixelKind::Rgb), to, SIZE);
                 assert_eq!(read::read(&variant, to), kept, "{from:?} to {to:?}");
                 assert_eq!(decoded(&variant).size(), SIZE);
             }
@@ -113,19 +113,22 @@ fn what_is_too_long_for_a_jpeg_segment_is_left_behind_and_the_longest_is_not() {
 fn broken_exif_is_left_behind() {
     let broken = Metadata { exif: b"not a TIFF block".to_vec(), xmp: Vec::new() };
     for format in FORMATS {
-        let source = write::write(file(format, Kind::Rgb), format, SIZE, &broken);
-        assert_eq!(carried(&source, format, file(format, Kind::Rgb), format, SIZE), file(format, Kind::Rgb));
+        let source = write::write(file(format, PixelKind::Rgb), format, SIZE, &broken);
+        assert_eq!(
+            carried(&source, format, file(format, PixelKind::Rgb), format, SIZE),
+            file(format, PixelKind::Rgb)
+        );
     }
 }
 
 #[test]
 fn a_source_cut_anywhere_does_no_harm() {
     for format in FORMATS {
-        let source = write::write(file(format, Kind::Rgba), format, SIZE, &sideways());
+        let source = write::write(file(format, PixelKind::Rgba), format, SIZE, &sideways());
         for length in 0..source.len() {
             let variant =
-                carried(&source[..length], format, file(Format::Webp, Kind::Rgb), Format::Webp, SIZE);
-            assert!(variant.len() >= file(Format::Webp, Kind::Rgb).len());
+                carried(&source[..length], format, file(Format::Webp, PixelKind::Rgb), Format::Webp, SIZE);
+            assert!(variant.len() >= file(Format::Webp, PixelKind::Rgb).len());
         }
     }
 }

@@ -21,7 +21,7 @@ pub const ENCODER_VERSION: u32 = 4;
 
 /// What the configuration says about variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct RecipeSettings {
     /// Where the spec has no `q`.
     pub quality: Quality,
     /// Whether every variant may enlarge, as with `up`.
@@ -59,7 +59,7 @@ impl OutputMax {
     }
 }
 
-impl Settings {
+impl RecipeSettings {
     /// Over all that makes equal URLs have other answers: nodes of a cluster should have the same.
     pub fn checksum(&self) -> u32 {
         let Self { quality: Quality { jpeg, webp, avif }, upscale, dimension_max, animation, output_max } =
@@ -95,7 +95,7 @@ pub struct Quality {
 
 /// The size part and what depends on it, in device pixels: `dpr` is multiplied in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
+pub enum TargetSize {
     /// No scaling.
     Full,
     /// This width, the height by aspect.
@@ -138,8 +138,8 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recipe {
     /// The size to make.
-    pub target: Target,
-    /// Whether the result may be larger than its source; never with [`Target::Full`].
+    pub target: TargetSize,
+    /// Whether the result may be larger than its source; never with [`TargetSize::Full`].
     pub upscale: bool,
     /// Bound on both sides of the result where `upscale` is set. It decides whether there is a result,
     /// not its bytes, so that it is no part of the key.
@@ -193,12 +193,12 @@ impl Recipe {
     ///
     /// # Errors
     /// [`RecipeError`] for a side beyond `dimension_max` and for a preset.
-    pub fn resolve(spec: &Spec, format: Format, settings: &Settings) -> Result<Self, RecipeError> {
+    pub fn resolve(spec: &Spec, format: Format, settings: &RecipeSettings) -> Result<Self, RecipeError> {
         let target = target(spec, settings.dimension_max)?;
         let white = (!has_alpha(format)).then_some([255; 3]);
         Ok(Self {
             target,
-            upscale: (spec.up || settings.upscale) && target != Target::Full,
+            upscale: (spec.up || settings.upscale) && target != TargetSize::Full,
             dimension_max: settings.dimension_max,
             pixels_max: settings.output_max.of(format),
             transform: compose(Orientation::NORMAL, spec.turn, spec.flip, spec.flop),
@@ -232,13 +232,13 @@ impl Recipe {
     pub fn is_surely_within_pixels_max(&self) -> bool {
         let side_max = u64::from(side_max(self.format));
         let (width, height) = match self.target {
-            Target::Full => (side_max, side_max),
-            Target::Width(width) => (width.into(), side_max),
-            Target::Height(height) => (side_max, height.into()),
-            Target::Contain { width, height }
-            | Target::Cover { width, height, .. }
-            | Target::Pad { width, height }
-            | Target::Stretch { width, height } => (width.into(), height.into()),
+            TargetSize::Full => (side_max, side_max),
+            TargetSize::Width(width) => (width.into(), side_max),
+            TargetSize::Height(height) => (side_max, height.into()),
+            TargetSize::Contain { width, height }
+            | TargetSize::Cover { width, height, .. }
+            | TargetSize::Pad { width, height }
+            | TargetSize::Stretch { width, height } => (width.into(), height.into()),
         };
         width.saturating_mul(height) <= self.pixels_max
     }
@@ -250,7 +250,7 @@ impl Recipe {
 
     /// Whether it depends on them where the window lies.
     pub const fn is_smart(&self) -> bool {
-        matches!(self.target, Target::Cover { gravity: Gravity::Smart, .. })
+        matches!(self.target, TargetSize::Cover { gravity: Gravity::Smart, .. })
     }
 
     /// The canonical text: equal for equal recipes, different for any two that differ in more than
@@ -284,7 +284,7 @@ const fn has_alpha(format: Format) -> bool {
     !matches!(format, Format::Jpeg)
 }
 
-fn target(spec: &Spec, dimension_max: u32) -> Result<Target, RecipeError> {
+fn target(spec: &Spec, dimension_max: u32) -> Result<TargetSize, RecipeError> {
     let side = |asked: u32| {
         let side = device_pixels(asked, spec.dpr.unwrap_or(Hundredths::ONE));
         if side <= dimension_max {
@@ -295,17 +295,19 @@ fn target(spec: &Spec, dimension_max: u32) -> Result<Target, RecipeError> {
     };
     let gravity = normal_gravity(spec.gravity);
     Ok(match spec.size {
-        SpecSize::Full => Target::Full,
-        SpecSize::Width(width) => Target::Width(side(width)?),
-        SpecSize::Height(height) => Target::Height(side(height)?),
-        SpecSize::Square(length) => Target::Cover { width: side(length)?, height: side(length)?, gravity },
+        SpecSize::Full => TargetSize::Full,
+        SpecSize::Width(width) => TargetSize::Width(side(width)?),
+        SpecSize::Height(height) => TargetSize::Height(side(height)?),
+        SpecSize::Square(length) => {
+            TargetSize::Cover { width: side(length)?, height: side(length)?, gravity }
+        }
         SpecSize::Box { width, height } => {
             let (width, height) = (side(width)?, side(height)?);
             match spec.fit {
-                None => Target::Contain { width, height },
-                Some(Fit::Fill) => Target::Cover { width, height, gravity },
-                Some(Fit::Pad) => Target::Pad { width, height },
-                Some(Fit::Stretch) => Target::Stretch { width, height },
+                None => TargetSize::Contain { width, height },
+                Some(Fit::Fill) => TargetSize::Cover { width, height, gravity },
+                Some(Fit::Pad) => TargetSize::Pad { width, height },
+                Some(Fit::Stretch) => TargetSize::Stretch { width, height },
             }
         }
         SpecSize::Preset(_) => return Err(RecipeError::Preset(spec.size.clone())),
@@ -361,7 +363,7 @@ impl fmt::Display for Recipe {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for TargetSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("full"),

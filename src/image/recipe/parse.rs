@@ -3,7 +3,7 @@
 //! What the text says is said again as a spec and settings and resolved like any other; only a recipe whose own
 //! text is the very same is taken. So nothing can be asked for in this way that a URL could not ask for.
 
-use super::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, Settings};
+use super::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, RecipeSettings};
 use crate::object::{Format, Spec};
 
 impl Recipe {
@@ -35,7 +35,7 @@ impl Recipe {
         }
         // There is a quality wherever the format takes one, so that no default is used.
         let quality = Quality { jpeg: 1, webp: 1, avif: 1 };
-        let settings = Settings { quality, upscale: false, dimension_max, animation, output_max };
+        let settings = RecipeSettings { quality, upscale: false, dimension_max, animation, output_max };
         let spec = Spec::parse(&spec.join(",")).ok()?;
         let recipe = Self::resolve(&spec, format, &settings).ok()?;
         (recipe.key() == text).then_some(recipe)

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SETTINGS: Settings = Settings {
+const SETTINGS: RecipeSettings = RecipeSettings {
     quality: Quality { jpeg: 82, webp: 80, avif: 60 },
     upscale: false,
     dimension_max: 8192,
@@ -69,23 +69,23 @@ fn two_ways_to_say_the_same_have_one_key() {
 
 #[test]
 fn the_settings_are_in_the_key_only_as_far_as_they_change_bytes() {
-    let resolve = |spec: &str, settings: &Settings| {
+    let resolve = |spec: &str, settings: &RecipeSettings| {
         Recipe::resolve(&Spec::parse(spec).unwrap(), Format::Jpeg, settings).unwrap().key()
     };
-    let up = Settings { upscale: true, ..SETTINGS };
+    let up = RecipeSettings { upscale: true, ..SETTINGS };
     assert_eq!(resolve("300w", &up), resolve("300w,up", &SETTINGS));
     assert_eq!(resolve("full", &up), resolve("full", &SETTINGS));
-    let narrow = Settings { dimension_max: 300, ..SETTINGS };
+    let narrow = RecipeSettings { dimension_max: 300, ..SETTINGS };
     assert_eq!(resolve("300w", &narrow), resolve("300w", &SETTINGS));
-    let coarse = Settings { quality: Quality { jpeg: 10, webp: 80, avif: 60 }, ..SETTINGS };
+    let coarse = RecipeSettings { quality: Quality { jpeg: 10, webp: 80, avif: 60 }, ..SETTINGS };
     assert_ne!(resolve("300w", &coarse), resolve("300w", &SETTINGS));
     assert_eq!(resolve("300w,q82", &coarse), resolve("300w", &SETTINGS));
 }
 
 #[test]
 fn what_stays_an_animation_is_in_the_key_where_it_may_change_bytes() {
-    let fewer = Settings { animation: AnimationMax { frames: 9, ..SETTINGS.animation }, ..SETTINGS };
-    let smaller = Settings { animation: AnimationMax { pixels: 9, ..SETTINGS.animation }, ..SETTINGS };
+    let fewer = RecipeSettings { animation: AnimationMax { frames: 9, ..SETTINGS.animation }, ..SETTINGS };
+    let smaller = RecipeSettings { animation: AnimationMax { pixels: 9, ..SETTINGS.animation }, ..SETTINGS };
     for other in [fewer, smaller] {
         let differs = |spec: &str, format| {
             let key =
@@ -102,7 +102,7 @@ fn what_stays_an_animation_is_in_the_key_where_it_may_change_bytes() {
 
 #[test]
 fn an_animation_is_kept_up_to_both_bounds() {
-    use crate::image::header::{Color, ColorKind};
+    use crate::image::header::{ColorKind, PixelFormat};
     let header = |format, width, frames| Header {
         format,
         width,
@@ -110,7 +110,7 @@ fn an_animation_is_kept_up_to_both_bounds() {
         orientation: Orientation::NORMAL,
         frames,
         has_alpha: false,
-        color: Color { kind: ColorKind::Palette, bits: 8 },
+        color: PixelFormat { kind: ColorKind::Palette, bits: 8 },
     };
     let gif = resolve("30w", Format::Gif).unwrap();
     for (kept, header) in [
@@ -206,7 +206,7 @@ prop_compose! {
         format in proptest::sample::select(&Format::ALL),
     ) -> Option<Recipe> {
         let spec = Spec::parse(format!("{size},{}", options.join(",")).trim_end_matches(',')).ok()?;
-        Recipe::resolve(&spec, format, &Settings { upscale: up, ..SETTINGS }).ok()
+        Recipe::resolve(&spec, format, &RecipeSettings { upscale: up, ..SETTINGS }).ok()
     }
 }
 

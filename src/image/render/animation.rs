@@ -3,11 +3,11 @@
 //! All frames are shown through the same window, found on the first one. Of the source's frames only the canvas is
 //! kept, of the variant's only what the writer needs to tell what changes.
 
-use super::layout::Layout;
+use super::layout::WindowPlacement;
 use super::{check, finished};
 use crate::image::color::ColorSpace;
 use crate::image::decode::AnimationDecoder;
-use crate::image::error::{Fault, RenderError, proceed};
+use crate::image::error::{DecodeFault, RenderError, proceed};
 use crate::image::geometry::{self, Rect, Size};
 use crate::image::header::{Header, Limits};
 use crate::image::pixels::Pixels;
@@ -29,7 +29,7 @@ pub(super) fn render(
 ) -> Result<(Vec<u8>, Size), RenderError> {
     check(header, recipe, limits)?;
     let keep_going = || progress.keep_going();
-    let layout = Layout::new(header, recipe)?;
+    let layout = WindowPlacement::new(header, recipe)?;
     let mut decoder = AnimationDecoder::new(source, header, limits)?;
     let mut view = None;
     let mut animation = None;
@@ -55,7 +55,7 @@ pub(super) fn render(
     match (animation, view) {
         (Some(animation), Some(view)) => Ok((animation.finish(&keep_going)?, view.canvas)),
         // A file without any frame is no animation.
-        _ => Err(RenderError::Undecodable(Fault::Corrupt)),
+        _ => Err(RenderError::Undecodable(DecodeFault::Corrupt)),
     }
 }
 
@@ -75,7 +75,7 @@ struct View {
 fn frame(
     mut pixels: Pixels,
     mut space: ColorSpace,
-    layout: &Layout,
+    layout: &WindowPlacement,
     view: &mut Option<View>,
     recipe: &Recipe,
     limits: &Limits,
@@ -101,7 +101,7 @@ impl View {
     /// As the first frame asks for it.
     fn of(
         pixels: &Pixels,
-        layout: &Layout,
+        layout: &WindowPlacement,
         recipe: &Recipe,
         limits: &Limits,
         keep_going: &dyn Fn() -> bool,

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::fixtures::*;
 use super::*;
 use crate::image::decode;
-use crate::image::error::Fault;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::error::DecodeFault;
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 
 const RED: [u8; 4] = [255, 0, 0, 255];
@@ -17,7 +17,7 @@ const CLEAR: [u8; 4] = [0; 4];
 const STRIP: Size = Size { width: 2, height: 1 };
 
 fn animated(format: Format, size: Size, frames: u32) -> Header {
-    Header { frames, ..header(format, size, Kind::Rgba) }
+    Header { frames, ..header(format, size, PixelKind::Rgba) }
 }
 
 /// Frame `number` as RGBA.
@@ -82,7 +82,7 @@ fn a_gif_frame_is_cut_at_the_edge_of_the_canvas() {
     claims[separator + 5..separator + 9].fill(0xFF);
     assert_eq!(
         frame(&claims, &animated(Format::Gif, STRIP, 1), 0),
-        Err(RenderError::Undecodable(Fault::Corrupt))
+        Err(RenderError::Undecodable(DecodeFault::Corrupt))
     );
 }
 
@@ -194,7 +194,7 @@ fn webp_animation(size: Size, frames: &[Pixels]) -> Vec<u8> {
 #[test]
 fn webp_frames_come_out_as_they_were_put_in() {
     // A spot moves over a picture, so that the encoder stores parts, blended and disposed of in its own ways.
-    let still = photo(PICTURE, Kind::Rgb);
+    let still = photo(PICTURE, PixelKind::Rgb);
     let opaque: Vec<u8> = still.data().chunks_exact(3).flat_map(|pixel| [pixel, &[255]].concat()).collect();
     let with_spot = |number: usize| {
         let mut data = opaque.clone();
@@ -202,7 +202,7 @@ fn webp_frames_come_out_as_they_were_put_in() {
             let start = ((row + 3 * number) * PICTURE.width as usize + 5 * number) * 4;
             data[start..start + 24].copy_from_slice(&[RED; 6].concat());
         }
-        Pixels::new(PICTURE, Kind::Rgba, data).unwrap()
+        Pixels::new(PICTURE, PixelKind::Rgba, data).unwrap()
     };
     let frames: Vec<Pixels> = (0..5).map(with_spot).collect();
     let source = webp_animation(PICTURE, &frames);
@@ -219,13 +219,14 @@ const PICTURE: Size = Size { width: 40, height: 30 };
 
 #[test]
 fn a_webp_frame_that_claims_another_size_is_refused_before_it_is_decoded() {
-    let frames = [photo(PICTURE, Kind::Rgba), orient::apply(Transform::FLIP, photo(PICTURE, Kind::Rgba))];
+    let frames =
+        [photo(PICTURE, PixelKind::Rgba), orient::apply(Transform::FLIP, photo(PICTURE, PixelKind::Rgba))];
     let mut source = webp_animation(PICTURE, &frames);
     let bitstream = memchr::memmem::find(&source, b"VP8L").unwrap();
     // After name, length and signature: width and height less one, 14 bits each.
     source[bitstream + 9..bitstream + 13].copy_from_slice(&(0x0FFF_FFFF_u32).to_le_bytes());
     let result = frame(&source, &animated(Format::Webp, PICTURE, 2), 0);
-    assert_eq!(result, Err(RenderError::Undecodable(Fault::SizeDiffers)));
+    assert_eq!(result, Err(RenderError::Undecodable(DecodeFault::SizeDiffers)));
 }
 
 proptest! {
@@ -248,7 +249,7 @@ proptest! {
             }
             _ => {
                 let frames = [Transform::IDENTITY, Transform::FLIP, Transform::FLOP];
-                let frames = frames.map(|transform| orient::apply(transform, photo(PICTURE, Kind::Rgba)));
+                let frames = frames.map(|transform| orient::apply(transform, photo(PICTURE, PixelKind::Rgba)));
                 (Format::Webp, PICTURE, webp_animation(PICTURE, &frames))
             }
         };
@@ -267,7 +268,7 @@ fn a_frame_beyond_the_last_is_missing_whatever_the_header_says() {
     let gif = gif_strip(&[(0, gif::DisposalMethod::Keep, &[0, 1]), (0, gif::DisposalMethod::Keep, &[1, 1])]);
     let webp = webp_animation(
         PICTURE,
-        &[photo(PICTURE, Kind::Rgba), orient::apply(Transform::FLIP, photo(PICTURE, Kind::Rgba))],
+        &[photo(PICTURE, PixelKind::Rgba), orient::apply(Transform::FLIP, photo(PICTURE, PixelKind::Rgba))],
     );
     for (source, format, size) in [(gif, Format::Gif, STRIP), (webp, Format::Webp, PICTURE)] {
         let missing = Err(RenderError::FrameMissing { frames: 2 });
@@ -299,7 +300,7 @@ fn webp_frames_of_the_corpus_agree_with_another_decoder() {
         let mut buffer = vec![0; other.output_buffer_size().unwrap()];
         for number in 0..other.num_frames().min(12) {
             other.read_frame(&mut buffer).unwrap();
-            let kind = if other.has_alpha() { Kind::Rgba } else { Kind::Rgb };
+            let kind = if other.has_alpha() { PixelKind::Rgba } else { PixelKind::Rgb };
             let expected = Pixels::new(size, kind, buffer.clone()).unwrap();
             let ours = decode::decode(&source, &header, Some(number), &LIMITS, &always).unwrap();
             let likeness = psnr(&ours, &expected);

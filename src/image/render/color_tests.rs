@@ -4,7 +4,7 @@ use super::fixtures::*;
 use super::*;
 use crate::image::color;
 use crate::image::container::png;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 
 const SIZE: Size = Size { width: 40, height: 40 };
@@ -13,9 +13,9 @@ const SIZE: Size = Size { width: 40, height: 40 };
 fn linear(outer: u8, inner: u8) -> (Vec<u8>, Header) {
     let is_inside = |at: u32| (10..30).contains(&(at % 40)) && (10..30).contains(&(at / 40));
     let data = (0..1600).flat_map(|at| [if is_inside(at) { inner } else { outer }; 3]).collect();
-    let mut bytes = file(&Pixels::new(SIZE, Kind::Rgb, data).unwrap(), Format::Png);
+    let mut bytes = file(&Pixels::new(SIZE, PixelKind::Rgb, data).unwrap(), Format::Png);
     bytes.splice(png::HEAD_BYTES..png::HEAD_BYTES, png::chunk(*b"gAMA", &100_000_u32.to_be_bytes()));
-    (bytes, header(Format::Png, SIZE, Kind::Rgb))
+    (bytes, header(Format::Png, SIZE, PixelKind::Rgb))
 }
 
 fn made(spec: &str, (bytes, header): &(Vec<u8>, Header), size: Size) -> Pixels {

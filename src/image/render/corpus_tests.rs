@@ -4,13 +4,13 @@ use std::fs;
 
 use super::fixtures::*;
 use super::*;
-use crate::image::header::{Color, ColorKind, Orientation};
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::header::{ColorKind, Orientation, PixelFormat};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::{corpus, decode};
 use crate::object::Format;
 
 /// One line of the manifest.
-struct Entry {
+struct CorpusEntry {
     path: String,
     expected: String,
     header: Header,
@@ -18,7 +18,7 @@ struct Entry {
 }
 
 /// The entries in formats that are read here and whose size is known.
-fn entries(folder: &std::path::Path) -> Vec<Entry> {
+fn entries(folder: &std::path::Path) -> Vec<CorpusEntry> {
     let manifest = fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
     let mut lines = manifest.lines();
     let names: Vec<&str> = lines.next().unwrap().split('\t').collect();
@@ -45,13 +45,13 @@ fn entries(folder: &std::path::Path) -> Vec<Entry> {
             }),
             frames: field("frames").parse().unwrap_or(1),
             has_alpha,
-            color: Color {
+            color: PixelFormat {
                 kind: color(field("colour"), has_alpha),
                 bits: if format == Format::Avif { 10 } else { 8 },
             },
         };
         let bytes = fs::read(folder.join(field("path"))).unwrap();
-        Some(Entry { path: field("path").into(), expected: field("expected").into(), header, bytes })
+        Some(CorpusEntry { path: field("path").into(), expected: field("expected").into(), header, bytes })
     };
     lines.filter_map(entry).collect()
 }
@@ -69,7 +69,7 @@ fn color(text: &str, has_alpha: bool) -> ColorKind {
     }
 }
 
-fn find<'a>(entries: &'a [Entry], path: &str) -> &'a Entry {
+fn find<'a>(entries: &'a [CorpusEntry], path: &str) -> &'a CorpusEntry {
     entries.iter().find(|entry| entry.path == path).unwrap_or_else(|| panic!("{path} is not in the manifest"))
 }
 
@@ -84,11 +84,11 @@ fn thumbnail_size(header: &Header) -> Size {
     geometry::plan(cut.size(), &thumbnail(Format::Png), LIMITS.pixels_max).unwrap().size
 }
 
-fn shown(entry: &Entry) -> Pixels {
+fn shown(entry: &CorpusEntry) -> Pixels {
     shown_as(entry, entry.header.orientation)
 }
 
-fn shown_as(entry: &Entry, orientation: Orientation) -> Pixels {
+fn shown_as(entry: &CorpusEntry, orientation: Orientation) -> Pixels {
     let header = Header { orientation, ..entry.header };
     let result =
         render(&entry.bytes, &header, &thumbnail(Format::Png), &LIMITS, &mut DecodedPlanes::Ignore, &always)
@@ -268,7 +268,7 @@ fn kinds_promised_from_the_header_are_never_exceeded() {
         let promised = decode::kind(&entry.header);
         assert!(pixels.kind().channels() <= promised.channels(), "{}: {:?}", entry.path, pixels.kind());
         if entry.header.color.kind == ColorKind::Gray && !entry.header.has_alpha {
-            assert_eq!(pixels.kind(), Kind::Gray, "{}", entry.path);
+            assert_eq!(pixels.kind(), PixelKind::Gray, "{}", entry.path);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What the tests of the pipeline share: headers, pictures, files made on the spot, and how alike two pictures are.
 
 use super::*;
-use crate::image::header::{Color, ColorKind, Orientation};
-use crate::image::pixels::{Kind, Pixels};
-use crate::image::recipe::{AnimationMax, OutputMax, Quality, Settings, Target};
+use crate::image::header::{ColorKind, Orientation, PixelFormat};
+use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings, TargetSize};
 use crate::image::{decode, draw};
 use crate::object::Format;
 use crate::object::Spec;
@@ -13,18 +13,19 @@ pub(super) const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 
 /// The formats that are read and written.
 pub(super) const FORMATS: [Format; 5] = [Format::Jpeg, Format::Png, Format::Gif, Format::Webp, Format::Avif];
 
-pub(super) const KINDS: [Kind; 4] = [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba];
+pub(super) const KINDS: [PixelKind; 4] =
+    [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba];
 
 pub(super) fn always() -> bool {
     true
 }
 
-pub(super) fn header(format: Format, size: Size, kind: Kind) -> Header {
+pub(super) fn header(format: Format, size: Size, kind: PixelKind) -> Header {
     let color = match kind {
-        Kind::Gray => ColorKind::Gray,
-        Kind::GrayAlpha => ColorKind::GrayAlpha,
-        Kind::Rgb => ColorKind::Rgb,
-        Kind::Rgba => ColorKind::Rgba,
+        PixelKind::Gray => ColorKind::Gray,
+        PixelKind::GrayAlpha => ColorKind::GrayAlpha,
+        PixelKind::Rgb => ColorKind::Rgb,
+        PixelKind::Rgba => ColorKind::Rgba,
     };
     Header {
         format,
@@ -33,7 +34,7 @@ pub(super) fn header(format: Format, size: Size, kind: Kind) -> Header {
         orientation: Orientation::NORMAL,
         frames: 1,
         has_alpha: kind.has_alpha(),
-        color: Color { kind: color, bits: 8 },
+        color: PixelFormat { kind: color, bits: 8 },
     }
 }
 
@@ -41,8 +42,13 @@ pub(super) fn header(format: Format, size: Size, kind: Kind) -> Header {
 pub(super) fn recipe(spec: &str, format: Format) -> Recipe {
     let quality = Quality { jpeg: 90, webp: 90, avif: 90 };
     let animation = AnimationMax { frames: LIMITS.frames_max, pixels: 5 * LIMITS.pixels_max };
-    let settings =
-        Settings { quality, upscale: false, dimension_max: 8192, animation, output_max: OutputMax::NONE };
+    let settings = RecipeSettings {
+        quality,
+        upscale: false,
+        dimension_max: 8192,
+        animation,
+        output_max: OutputMax::NONE,
+    };
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &settings).unwrap()
 }
 
@@ -53,18 +59,18 @@ pub(super) fn full(format: Format) -> Recipe {
 
 /// Everything, at this size.
 pub(super) fn scaled(to: Size, format: Format) -> Recipe {
-    let target = Target::Stretch { width: to.width, height: to.height };
+    let target = TargetSize::Stretch { width: to.width, height: to.height };
     Recipe { target, upscale: true, ..full(format) }
 }
 
 /// A photo-like picture of any kind.
-pub(super) fn photo(size: Size, kind: Kind) -> Pixels {
+pub(super) fn photo(size: Size, kind: PixelKind) -> Pixels {
     let scene = draw::sample(if kind.has_alpha() { 3 } else { 0 }, size).unwrap();
     let channels = scene.kind().channels();
     let pixel = |pixel: &[u8]| match kind {
-        Kind::Gray => vec![pixel[1]],
-        Kind::GrayAlpha => vec![pixel[1], pixel[3]],
-        Kind::Rgb | Kind::Rgba => pixel.to_vec(),
+        PixelKind::Gray => vec![pixel[1]],
+        PixelKind::GrayAlpha => vec![pixel[1], pixel[3]],
+        PixelKind::Rgb | PixelKind::Rgba => pixel.to_vec(),
     };
     let data = scene.data().chunks_exact(channels).flat_map(pixel).collect();
     Pixels::new(size, kind, data).unwrap()
@@ -77,7 +83,7 @@ pub(super) fn file(pixels: &Pixels, format: Format) -> Vec<u8> {
 
 /// The first frame of a file of our own making.
 pub(super) fn decoded(bytes: &[u8], format: Format, size: Size) -> Pixels {
-    decode::decode(bytes, &header(format, size, Kind::Rgba), None, &LIMITS, &always).unwrap()
+    decode::decode(bytes, &header(format, size, PixelKind::Rgba), None, &LIMITS, &always).unwrap()
 }
 
 /// Likeness in decibels over red, green and blue, on white; infinite for equal pictures.
@@ -92,7 +98,7 @@ pub(super) fn psnr(left: &Pixels, right: &Pixels) -> f64 {
 fn colors(pixels: &Pixels) -> Vec<u8> {
     let flat = effect::flattened(pixels.clone(), [255; 3]);
     match flat.kind() {
-        Kind::Gray => flat.data().iter().flat_map(|&luma| [luma; 3]).collect(),
+        PixelKind::Gray => flat.data().iter().flat_map(|&luma| [luma; 3]).collect(),
         _ => flat.into_data(),
     }
 }

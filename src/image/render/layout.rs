@@ -9,7 +9,7 @@ use crate::image::shrink_on_load::Aim;
 use crate::image::smart;
 
 /// How the stored picture and the turned one lie to each other, and what is kept of the latter.
-pub(super) struct Layout {
+pub(super) struct WindowPlacement {
     /// Stored → displayed and turned.
     pub(super) transform: Transform,
     /// The size of the turned picture.
@@ -17,7 +17,7 @@ pub(super) struct Layout {
     pub(super) cut: Rect<u32>,
 }
 
-impl Layout {
+impl WindowPlacement {
     pub(super) fn new(header: &Header, recipe: &Recipe) -> Result<Self, RenderError> {
         let transform = Transform::of_orientation(header.orientation).then(recipe.transform);
         let cut = geometry::cut(header.displayed(), recipe)?;

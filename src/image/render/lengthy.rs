@@ -4,13 +4,13 @@
 //! go over a picture once. Whether one of them takes long follows from sizes alone. AVIF goes there whatever its size:
 //! its decoder ends the process when it panics, and its encoder takes a second for a megapixel.
 
-use super::layout::Layout;
+use super::layout::WindowPlacement;
 use super::peak::Sizes;
 use super::still;
 use crate::image::decode;
 use crate::image::geometry::Size;
 use crate::image::header::{Header, Limits};
-use crate::image::recipe::{Recipe, Target};
+use crate::image::recipe::{Recipe, TargetSize};
 use crate::object::Format;
 
 /// The longest call that may ask nothing. A worker looks at the deadline every 50 ms; a busy core doubles the rest.
@@ -57,7 +57,7 @@ fn decode_ns(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits, s
     if recipe.keeps_animation(header) {
         return whole.max(frame_ns(header));
     }
-    let layout = Layout::new(header, recipe);
+    let layout = WindowPlacement::new(header, recipe);
     let shrunk =
         layout.as_ref().ok().and_then(|layout| still::shrunk(layout, source, header, recipe, limits).ok()?);
     if let Some((shrunk, _)) = shrunk {
@@ -91,7 +91,7 @@ fn frame_ns(header: &Header) -> u64 {
 
 /// Of the steps after the resize and the encoder, the longest.
 fn encode_ns(header: &Header, recipe: &Recipe, canvas: Size) -> u64 {
-    let is_padded = matches!(recipe.target, Target::Pad { .. });
+    let is_padded = matches!(recipe.target, TargetSize::Pad { .. });
     let may_have_alpha = recipe.background.is_none() && (is_padded || decode::kind(header).has_alpha());
     let per_pixel = match recipe.format {
         Format::Gif => cost::GIF_ENCODE,
@@ -110,12 +110,12 @@ fn times(size: Size, per_pixel: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::header::{Color, ColorKind, Orientation};
-    use crate::image::pixels::Kind;
+    use crate::image::header::{ColorKind, Orientation, PixelFormat};
+    use crate::image::pixels::PixelKind;
     use crate::image::render::fixtures::{LIMITS, file, photo, recipe};
 
     fn header(format: Format, width: u32, height: u32, frames: u32) -> Header {
-        let color = Color { kind: ColorKind::Rgb, bits: 8 };
+        let color = PixelFormat { kind: ColorKind::Rgb, bits: 8 };
         let orientation = Orientation::NORMAL;
         Header { format, width, height, orientation, frames, has_alpha: format == Format::Png, color }
     }
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_thumbnail_of_a_photo_is_made_by_the_worker_itself() {
-        let webp = file(&photo(Size { width: 1900, height: 1900 }, Kind::Rgb), Format::Webp);
+        let webp = file(&photo(Size { width: 1900, height: 1900 }, PixelKind::Rgb), Format::Webp);
         assert!(!wants_process(
             &webp,
             &header(Format::Webp, 1900, 1900, 1),
@@ -162,7 +162,7 @@ mod tests {
         ));
         // A real file, whose decoder makes it small: a quarter of the sides of this one.
         let size = Size { width: 1600, height: 1200 };
-        let source = file(&photo(size, Kind::Rgb), Format::Jpeg);
+        let source = file(&photo(size, PixelKind::Rgb), Format::Jpeg);
         let header = header(Format::Jpeg, size.width, size.height, 1);
         for (spec, to) in [("300w", Format::Jpeg), ("300w", Format::Webp), ("400s", Format::Png)] {
             assert!(!wants_process(&source, &header, &recipe(spec, to), &LIMITS), "{spec} {to:?}");

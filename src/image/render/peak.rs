@@ -1,11 +1,11 @@
 //! How much memory a job takes, before it is begun.
 
-use super::layout::Layout;
+use super::layout::WindowPlacement;
 use super::still;
 use crate::image::geometry::{self, Rect, Size};
 use crate::image::header::{Header, Limits};
-use crate::image::pixels::Kind;
-use crate::image::recipe::{Recipe, Target};
+use crate::image::pixels::PixelKind;
+use crate::image::recipe::{Recipe, TargetSize};
 use crate::image::{color, decode, effect, encode, resize, smart};
 
 /// Bytes of decoded pixels and work buffers alive at the peak of a job that passes [`super::check`]: an upper bound. The
@@ -16,7 +16,7 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
     let finished = Finished::new(kind, recipe);
     let resized = buffer(sizes.resized, kind);
     let canvas = buffer(sizes.canvas, finished.padded);
-    let layout = Layout::new(header, recipe);
+    let layout = WindowPlacement::new(header, recipe);
     let short = layout.and_then(|layout| still::shortcut_peak_bytes(&layout, source, header, recipe, limits));
     [
         short.ok().flatten().unwrap_or_else(|| sizes.resized_peak_bytes(header, kind)),
@@ -43,7 +43,7 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
     .saturating_add(color::work_bytes(source, header.format))
 }
 
-fn buffer(size: Size, kind: Kind) -> u64 {
+fn buffer(size: Size, kind: PixelKind) -> u64 {
     size.area().saturating_mul(kind.channels() as u64)
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Sizes {
 impl Sizes {
     /// `None` for a job that [`check`] refuses.
     pub(super) fn new(header: &Header, recipe: &Recipe, limits: &Limits) -> Option<Self> {
-        let layout = Layout::new(header, recipe).ok()?;
+        let layout = WindowPlacement::new(header, recipe).ok()?;
         let cut = layout.cut.size();
         let (window, resized, canvas) = if recipe.trim {
             let most = geometry::sides_max(cut, recipe);
@@ -76,8 +76,8 @@ impl Sizes {
         Some(Self { is_cut, cut, window, resized, canvas })
     }
 
-    /// Bytes alive at the peak of [`Layout::resized`].
-    fn resized_peak_bytes(&self, header: &Header, kind: Kind) -> u64 {
+    /// Bytes alive at the peak of [`WindowPlacement::resized`].
+    fn resized_peak_bytes(&self, header: &Header, kind: PixelKind) -> u64 {
         // Cutting works in place, but what is left may move into a smaller buffer.
         let moved = if self.is_cut { buffer(self.cut, kind) } else { 0 };
         let resize = match self.window {
@@ -90,13 +90,13 @@ impl Sizes {
 
 /// The kinds of pixels, at most, after the steps that change them.
 struct Finished {
-    padded: Kind,
-    flat: Kind,
+    padded: PixelKind,
+    flat: PixelKind,
 }
 
 impl Finished {
-    fn new(decoded: Kind, recipe: &Recipe) -> Self {
-        let is_padded = matches!(recipe.target, Target::Pad { .. });
+    fn new(decoded: PixelKind, recipe: &Recipe) -> Self {
+        let is_padded = matches!(recipe.target, TargetSize::Pad { .. });
         let padded = if is_padded { decoded.with_alpha() } else { decoded };
         let grey = if recipe.grey { effect::grey_kind(padded) } else { padded };
         let flat = recipe.background.map_or(grey, |color| effect::flattened_kind(grey, color));

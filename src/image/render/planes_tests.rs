@@ -6,17 +6,17 @@ use crate::image::container::jpeg::{self, Segments};
 use crate::image::decoded_planes;
 use crate::image::header::Orientation;
 use crate::image::inspect::inspect;
-use crate::image::pixels::Kind;
+use crate::image::pixels::PixelKind;
 use crate::image::variant::{self, VariantFault};
 
 const SIZE: Size = Size { width: 400, height: 300 };
 
 /// Of a photo: plain, and as a phone writes it.
 fn sources() -> Vec<Vec<u8>> {
-    let plain = file(&photo(SIZE, Kind::Rgb), Format::Jpeg);
+    let plain = file(&photo(SIZE, PixelKind::Rgb), Format::Jpeg);
     let exif = b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
     let turned = [&plain[..2], exif, &plain[2..]].concat();
-    let gray = file(&photo(SIZE, Kind::Gray), Format::Jpeg);
+    let gray = file(&photo(SIZE, PixelKind::Gray), Format::Jpeg);
     vec![plain, turned, gray]
 }
 
@@ -66,7 +66,7 @@ fn sizes_of_one_scale_share_their_samples_and_others_do_not() {
     assert_eq!(named("399w", Format::Jpeg), None, "all of the picture is no intermediate");
     assert_eq!(named("full", Format::Jpeg), None);
     assert_eq!(named("50w,trim", Format::Jpeg), None);
-    let png = file(&photo(SIZE, Kind::Rgb), Format::Png);
+    let png = file(&photo(SIZE, PixelKind::Rgb), Format::Png);
     assert_eq!(variant::prepare(&png, &recipe("50w", Format::Jpeg), &LIMITS).unwrap().planes(), None);
 }
 
@@ -92,7 +92,7 @@ fn a_file_says_the_same_without_its_data_or_has_no_head() {
     let mut progressive = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut progressive, 90);
     encoder.set_progressive(true);
-    let pixels = photo(SIZE, Kind::Rgb);
+    let pixels = photo(SIZE, PixelKind::Rgb);
     encoder
         .encode(pixels.data(), SIZE.width as u16, SIZE.height as u16, jpeg_encoder::ColorType::Rgb)
         .unwrap();
@@ -112,12 +112,12 @@ fn planes_of_odd_sides_lie_right_however_they_are_turned() {
         [0.0, 2.1, 4.2].map(|phase| (128.0 + 90.0 * (x + y + phase).sin()) as u8)
     };
     let data = (0..SIZE.height).flat_map(|y| (0..SIZE.width).flat_map(move |x| pixel(x, y))).collect();
-    let source = file(&Pixels::new(SIZE, Kind::Rgb, data).unwrap(), Format::Jpeg);
+    let source = file(&Pixels::new(SIZE, PixelKind::Rgb, data).unwrap(), Format::Jpeg);
     let mut bad = Vec::new();
     for orientation in 1..=8 {
         let header = Header {
             orientation: Orientation::from_exif(orientation),
-            ..header(Format::Jpeg, SIZE, Kind::Rgb)
+            ..header(Format::Jpeg, SIZE, PixelKind::Rgb)
         };
         for (width, height) in [(61, 45), (62, 45), (61, 46), (45, 61), (100, 75)] {
             let spec = format!("{width}w{height}h,stretch");

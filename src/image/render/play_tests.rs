@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::fixtures::*;
 use super::*;
 use crate::image::decode::AnimationDecoder;
-use crate::image::pixels::Kind;
+use crate::image::pixels::PixelKind;
 use crate::image::recipe::AnimationMax;
 use crate::image::{decode, inspect};
 use crate::object::Format;
@@ -14,7 +14,7 @@ const SIZE: Size = Size { width: 48, height: 36 };
 
 /// A picture over which a red square moves; at last it is alone, and the rest transparent.
 fn moving(count: u32) -> Vec<Pixels> {
-    let ground = photo(SIZE, Kind::Rgb);
+    let ground = photo(SIZE, PixelKind::Rgb);
     let frame = |number: u32| {
         let pixel = |x: u32, y: u32| {
             let at = (y * SIZE.width + x) as usize * 3;
@@ -26,7 +26,7 @@ fn moving(count: u32) -> Vec<Pixels> {
             }
         };
         let data = (0..SIZE.height).flat_map(|y| (0..SIZE.width).map(move |x| (x, y)));
-        Pixels::new(SIZE, Kind::Rgba, data.flat_map(|(x, y)| pixel(x, y)).collect()).unwrap()
+        Pixels::new(SIZE, PixelKind::Rgba, data.flat_map(|(x, y)| pixel(x, y)).collect()).unwrap()
     };
     (0..count).map(frame).collect()
 }
@@ -192,7 +192,8 @@ fn a_damaged_later_frame_is_told_and_never_shown() {
 
 #[test]
 fn the_canvas_and_the_file_of_an_animation_are_charged() {
-    let header = Header { frames: 50, ..header(Format::Gif, Size { width: 500, height: 400 }, Kind::Rgba) };
+    let header =
+        Header { frames: 50, ..header(Format::Gif, Size { width: 500, height: 400 }, PixelKind::Rgba) };
     let (still, moving) = (recipe("full,frame0", Format::Gif), recipe("full", Format::Gif));
     let more = peak_bytes(&[], &header, &moving, &LIMITS) - peak_bytes(&[], &header, &still, &LIMITS);
     assert!(more >= 500 * 400 * (4 + 3 * 4 + 50), "{more}");

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::fixtures::*;
 use super::*;
-use crate::image::pixels::Kind;
+use crate::image::pixels::PixelKind;
 use crate::image::variant;
 use crate::object::Format;
 use RenderStage::{Decode, Encode, Resize};
@@ -38,7 +38,7 @@ fn record_still(source: &[u8], spec: &str, to: Format) -> Vec<RenderStage> {
 
 #[test]
 fn a_jpeg_is_decoded_resized_and_encoded_as_planes_or_as_pixels() {
-    let source = file(&photo(SIZE, Kind::Rgb), Format::Jpeg);
+    let source = file(&photo(SIZE, PixelKind::Rgb), Format::Jpeg);
     for (spec, to) in [
         ("60w", Format::Jpeg),
         ("60w", Format::Png),
@@ -55,7 +55,7 @@ fn a_jpeg_is_decoded_resized_and_encoded_as_planes_or_as_pixels() {
 
 #[test]
 fn kept_samples_are_not_decoded() {
-    let source = file(&photo(SIZE, Kind::Rgb), Format::Jpeg);
+    let source = file(&photo(SIZE, PixelKind::Rgb), Format::Jpeg);
     let recipe = recipe("60w", Format::Jpeg);
     let mut planes = DecodedPlanes::Collect;
     assert_eq!(record_stages(&source, &recipe, &mut planes), [Decode, Resize, Encode]);
@@ -65,7 +65,7 @@ fn kept_samples_are_not_decoded() {
 
 #[test]
 fn rows_of_a_png_go_back_and_forth_once_for_each_strip() {
-    let source = file(&photo(SIZE, Kind::Rgba), Format::Png);
+    let source = file(&photo(SIZE, PixelKind::Rgba), Format::Png);
     // 45 rows are three strips. The last ones, which the lower edge completes at once, are made in one go.
     let steps = record_still(&source, "60w", Format::Webp);
     assert_eq!(steps[..3], [Decode, Resize, Decode]);
@@ -79,7 +79,7 @@ fn rows_of_a_png_go_back_and_forth_once_for_each_strip() {
 
 #[test]
 fn a_webp_is_decoded_and_then_scaled_in_planes_or_as_a_whole() {
-    for (kind, spec) in [(Kind::Rgb, "60w"), (Kind::Rgb, "200w"), (Kind::Rgba, "60w")] {
+    for (kind, spec) in [(PixelKind::Rgb, "60w"), (PixelKind::Rgb, "200w"), (PixelKind::Rgba, "60w")] {
         let source = file(&photo(SIZE, kind), Format::Webp);
         assert_eq!(record_still(&source, spec, Format::Jpeg), [Decode, Resize, Encode], "{kind:?} {spec}");
     }
@@ -88,7 +88,7 @@ fn a_webp_is_decoded_and_then_scaled_in_planes_or_as_a_whole() {
 #[test]
 fn every_frame_of_an_animation_goes_through_all_steps() {
     let mut animation = encode::animation(Format::Gif, SIZE, 0, None).unwrap();
-    for kind in [Kind::Rgb, Kind::Rgba, Kind::Rgb] {
+    for kind in [PixelKind::Rgb, PixelKind::Rgba, PixelKind::Rgb] {
         animation.push(photo(SIZE, kind), 50, &always).unwrap();
     }
     let source = animation.finish(&always).unwrap();
@@ -103,7 +103,7 @@ fn every_frame_of_an_animation_goes_through_all_steps() {
 
 #[test]
 fn a_picture_that_is_only_looked_at_is_not_encoded() {
-    let source = file(&photo(SIZE, Kind::Rgb), Format::Jpeg);
+    let source = file(&photo(SIZE, PixelKind::Rgb), Format::Jpeg);
     let told = RecordedStages::default();
     let recipe = crate::image::placeholder::recipe();
     let prepared = variant::prepare(&source, &recipe, &LIMITS).unwrap();

@@ -3,7 +3,7 @@
 use super::fixtures::*;
 use super::*;
 use crate::image::header::Orientation;
-use crate::image::pixels::Kind;
+use crate::image::pixels::PixelKind;
 use crate::image::{decode, draw, smart};
 use crate::object::Format;
 
@@ -20,7 +20,7 @@ fn picture(size: Size, column: u32, row: u32) -> Pixels {
         let inside = (left..left + BLOB).contains(&x) && (top..top + BLOB).contains(&y);
         if inside { RED } else { GROUND }
     });
-    Pixels::new(size, Kind::Rgb, data.collect()).unwrap()
+    Pixels::new(size, PixelKind::Rgb, data.collect()).unwrap()
 }
 
 /// How much of the red square is in the variant, in pixels of the source, per cent.
@@ -51,7 +51,7 @@ fn a_square_keeps_what_stands_out_wherever_it_is_and_in_whatever_format() {
         for size in [WIDE, TALL] {
             for (column, row) in places() {
                 let source = file(&picture(size, column, row), from);
-                let header = header(from, size, Kind::Rgb);
+                let header = header(from, size, PixelKind::Rgb);
                 // From a fourth on, some formats are decoded near the size asked for.
                 for (side, format) in [(50, Format::Png), (20, Format::Jpeg), (10, Format::Png)] {
                     let spec = format!("{side}s,g-smart");
@@ -66,7 +66,7 @@ fn a_square_keeps_what_stands_out_wherever_it_is_and_in_whatever_format() {
 #[test]
 fn the_middle_would_have_lost_it() {
     let source = file(&picture(WIDE, 0, 1), Format::Png);
-    let lost = kept(&source, &header(Format::Png, WIDE, Kind::Rgb), "50s", Format::Png, 0.625);
+    let lost = kept(&source, &header(Format::Png, WIDE, PixelKind::Rgb), "50s", Format::Png, 0.625);
     assert!(lost < 5.0, "{lost:.0} %");
 }
 
@@ -77,7 +77,7 @@ fn it_is_kept_however_the_picture_is_stored_and_turned() {
         for orientation in 1..=8 {
             let header = Header {
                 orientation: Orientation::from_exif(orientation),
-                ..header(Format::Png, WIDE, Kind::Rgb)
+                ..header(Format::Png, WIDE, PixelKind::Rgb)
             };
             for turn in ["", ",rot90", ",rot270,flop"] {
                 let spec = format!("40s,g-smart{turn}");
@@ -92,7 +92,7 @@ fn it_is_kept_however_the_picture_is_stored_and_turned() {
 fn boxes_device_pixels_crops_and_trimming_go_with_it() {
     for (column, row) in places() {
         let source = file(&picture(WIDE, column, row), Format::Png);
-        let header = header(Format::Png, WIDE, Kind::Rgb);
+        let header = header(Format::Png, WIDE, PixelKind::Rgb);
         for (spec, scale) in [
             ("30w40h,fill,g-smart", 0.5),
             ("80w20h,fill,g-smart", 0.5),
@@ -106,7 +106,7 @@ fn boxes_device_pixels_crops_and_trimming_go_with_it() {
     }
     // The cut leaves the square at its right end; what lies outside the cut is not looked at.
     let source = file(&picture(WIDE, 1, 1), Format::Png);
-    let header = header(Format::Png, WIDE, Kind::Rgb);
+    let header = header(Format::Png, WIDE, PixelKind::Rgb);
     for (spec, expected) in [("15s,g-smart,crop-0-25-90-30", 100.0), ("15s,g-smart,crop-0-25-70-30", 0.0)] {
         let kept = kept(&source, &header, spec, Format::Png, 0.5);
         assert!((kept - expected).abs() < 8.0, "{spec}: {kept:.0} %");
@@ -117,9 +117,9 @@ fn boxes_device_pixels_crops_and_trimming_go_with_it() {
 
 #[test]
 fn a_plain_picture_is_cropped_in_the_middle_and_equal_calls_give_equal_bytes() {
-    let plain = Pixels::new(WIDE, Kind::Rgb, GROUND.repeat(WIDE.area() as usize)).unwrap();
+    let plain = Pixels::new(WIDE, PixelKind::Rgb, GROUND.repeat(WIDE.area() as usize)).unwrap();
     let source = file(&plain, Format::Png);
-    let header = header(Format::Png, WIDE, Kind::Rgb);
+    let header = header(Format::Png, WIDE, PixelKind::Rgb);
     let made = |source: &[u8], spec: &str| {
         render(source, &header, &recipe(spec, Format::Png), &LIMITS, &mut DecodedPlanes::Ignore, &always)
             .unwrap()
@@ -132,7 +132,7 @@ fn a_plain_picture_is_cropped_in_the_middle_and_equal_calls_give_equal_bytes() {
 
 #[test]
 fn the_buffers_of_looking_are_charged() {
-    let header = header(Format::Png, Size { width: 4000, height: 3000 }, Kind::Rgb);
+    let header = header(Format::Png, Size { width: 4000, height: 3000 }, PixelKind::Rgb);
     let smart = peak_bytes(&[], &header, &recipe("3000s,g-smart", Format::Jpeg), &LIMITS);
     assert!(smart >= 4000 * 3000 * 3 + smart::WORK_BYTES_MAX);
     // It may begin between pixels where the middle does not.

@@ -1,14 +1,14 @@
 //! The steps of a variant that stands still, up to the encoder.
 
-use super::layout::Layout;
+use super::layout::WindowPlacement;
 use super::{check, finished};
 use crate::image::color::ColorSpace;
 use crate::image::decode::SourcePart;
 use crate::image::decoded_planes::DecodedPlanes;
-use crate::image::error::{Fault, RenderError, proceed};
+use crate::image::error::{DecodeFault, RenderError, proceed};
 use crate::image::geometry::{self, Plan, Rect, Size};
 use crate::image::header::{Header, Limits};
-use crate::image::jpeg::Plane;
+use crate::image::jpeg::ComponentPlane;
 use crate::image::pixels::Pixels;
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
@@ -30,7 +30,7 @@ pub(super) struct Still<'a> {
     recipe: &'a Recipe,
     limits: &'a Limits,
     progress: &'a dyn ProgressSink,
-    layout: Layout,
+    layout: WindowPlacement,
     space: ColorSpace,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Still<'a> {
         progress: &'a dyn ProgressSink,
     ) -> Result<Self, RenderError> {
         check(header, recipe, limits)?;
-        let layout = Layout::new(header, recipe)?;
+        let layout = WindowPlacement::new(header, recipe)?;
         Ok(Self { source, header, recipe, limits, progress, layout, space: ColorSpace::of(source, header) })
     }
 
@@ -98,12 +98,12 @@ impl<'a> Still<'a> {
         &self,
         shrunk: &ShrinkOnLoad<'_>,
         cached: &mut DecodedPlanes,
-    ) -> Result<Vec<Plane>, RenderError> {
+    ) -> Result<Vec<ComponentPlane>, RenderError> {
         if let DecodedPlanes::Reuse(samples) = cached {
             // Of the source there may be no more than the headers: without the right samples there is no picture.
             return shrunk
                 .reuse_planes(std::mem::take(samples))
-                .ok_or(RenderError::Undecodable(Fault::Corrupt));
+                .ok_or(RenderError::Undecodable(DecodeFault::Corrupt));
         }
         self.progress.enter_stage(RenderStage::Decode);
         let planes = shrunk.decode(self.limits, &self.keep_going())?;
@@ -117,7 +117,12 @@ impl<'a> Still<'a> {
     }
 
     /// Where to look, once the picture has been looked at if it must be.
-    fn placed(&self, shrunk: &ShrinkOnLoad<'_>, planes: &[Plane], aim: Aim) -> Result<Aim, RenderError> {
+    fn placed(
+        &self,
+        shrunk: &ShrinkOnLoad<'_>,
+        planes: &[ComponentPlane],
+        aim: Aim,
+    ) -> Result<Aim, RenderError> {
         if !self.recipe.is_smart() {
             return Ok(aim);
         }
@@ -162,7 +167,7 @@ impl<'a> Still<'a> {
 
 /// The window made small while it is decoded, where source and recipe allow it.
 pub(super) fn shrunk<'a>(
-    layout: &Layout,
+    layout: &WindowPlacement,
     source: &'a [u8],
     header: &Header,
     recipe: &Recipe,
@@ -178,7 +183,7 @@ pub(super) fn shrunk<'a>(
 
 /// The part of the stored picture that is shown, where no pixel must be seen to know it.
 pub(super) fn part(
-    layout: &Layout,
+    layout: &WindowPlacement,
     recipe: &Recipe,
     limits: &Limits,
 ) -> Result<Option<(SourcePart, Plan)>, RenderError> {
@@ -192,7 +197,7 @@ pub(super) fn part(
 
 /// Bytes alive at the peak of the shorter way, where one is taken and known to need less than the long way.
 pub(super) fn shortcut_peak_bytes(
-    layout: &Layout,
+    layout: &WindowPlacement,
     source: &[u8],
     header: &Header,
     recipe: &Recipe,

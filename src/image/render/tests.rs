@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::fixtures::*;
 use super::*;
-use crate::image::error::Fault;
+use crate::image::error::DecodeFault;
 use crate::image::geometry::{GeometryError, Rect};
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::{decode, resize};
 use crate::object::Format;
 
@@ -33,12 +33,12 @@ fn transforms() -> impl Iterator<Item = Transform> {
 
 #[test]
 fn every_transform_is_applied_after_the_cut_was_taken_from_the_turned_picture() {
-    let stored = photo(SMALL, Kind::Rgb);
+    let stored = photo(SMALL, PixelKind::Rgb);
     let source = file(&stored, Format::Png);
     for transform in transforms() {
         let displayed = orient::apply(transform, stored.clone());
         let recipe = Recipe { transform, ..recipe("full,crop-5-9-12-7", Format::Png) };
-        let result = made(&source, &header(Format::Png, SMALL, Kind::Rgb), &recipe).unwrap();
+        let result = made(&source, &header(Format::Png, SMALL, PixelKind::Rgb), &recipe).unwrap();
         let part = Rect { x: 5, y: 9, width: 12, height: 7 };
         let expected = displayed.cropped(part).unwrap();
         assert_eq!(decoded(&result, Format::Png, part.size()), expected, "{transform:?}");
@@ -47,7 +47,7 @@ fn every_transform_is_applied_after_the_cut_was_taken_from_the_turned_picture() 
 
 #[test]
 fn scaling_and_turning_gives_what_turning_and_scaling_would() {
-    let stored = photo(PHOTO, Kind::Rgb);
+    let stored = photo(PHOTO, PixelKind::Rgb);
     let source = file(&stored, Format::Png);
     for transform in transforms() {
         let displayed = orient::apply(transform, stored.clone());
@@ -57,7 +57,7 @@ fn scaling_and_turning_gives_what_turning_and_scaling_would() {
         let to = Size { width: 50, height: 31 };
         let height = 101.0 * 31.0 / 50.0;
         let window = Rect { x: 0.0, y: 101.0 * 0.42 - height / 2.0, width: 101.0, height };
-        let result = made(&source, &header(Format::Png, PHOTO, Kind::Rgb), &recipe).unwrap();
+        let result = made(&source, &header(Format::Png, PHOTO, PixelKind::Rgb), &recipe).unwrap();
         let part = displayed.cropped(Rect { x: 10, y: 20, width: 101, height: 101 }).unwrap();
         let expected = resize::resize(part, window, to).unwrap();
         let likeness = psnr(&decoded(&result, Format::Png, to), &expected);
@@ -86,23 +86,23 @@ fn each_format_is_made_from_each_and_resembles_the_source() {
 
 #[test]
 fn gray_stays_gray() {
-    let gray = photo(SMALL, Kind::Gray);
+    let gray = photo(SMALL, PixelKind::Gray);
     for from in [Format::Png, Format::Jpeg] {
         let source = file(&gray, from);
-        let header = header(from, SMALL, Kind::Gray);
+        let header = header(from, SMALL, PixelKind::Gray);
         let png = made(&source, &header, &full(Format::Png)).unwrap();
         // Byte 25 of a PNG is its colour type: 0 is gray.
         assert_eq!(png[25], 0, "from {from:?}");
         let jpeg = made(&source, &header, &full(Format::Jpeg)).unwrap();
-        assert_eq!(decoded(&jpeg, Format::Jpeg, SMALL).kind(), Kind::Gray, "from {from:?}");
+        assert_eq!(decoded(&jpeg, Format::Jpeg, SMALL).kind(), PixelKind::Gray, "from {from:?}");
     }
 }
 
 #[test]
 fn what_is_transparent_becomes_white_where_there_is_no_alpha_and_stays_clear_elsewhere() {
-    let clear = Pixels::new(SMALL, Kind::Rgba, [200, 0, 0, 0].repeat(SMALL.area() as usize)).unwrap();
+    let clear = Pixels::new(SMALL, PixelKind::Rgba, [200, 0, 0, 0].repeat(SMALL.area() as usize)).unwrap();
     let source = file(&clear, Format::Png);
-    let header = header(Format::Png, SMALL, Kind::Rgba);
+    let header = header(Format::Png, SMALL, PixelKind::Rgba);
     let jpeg = made(&source, &header, &full(Format::Jpeg)).unwrap();
     let darkest = decoded(&jpeg, Format::Jpeg, SMALL).data().iter().copied().min();
     assert!(darkest >= Some(254), "{darkest:?}");
@@ -118,7 +118,7 @@ fn a_gif_keeps_up_to_256_colours_exactly_and_alpha_above_127() {
     let data = (0..16 * 16_u32)
         .flat_map(|index| [index as u8, 0, 255 - index as u8, if index < 40 { 127 } else { 128 }]);
     let size = Size { width: 16, height: 16 };
-    let pixels = Pixels::new(size, Kind::Rgba, data.collect()).unwrap();
+    let pixels = Pixels::new(size, PixelKind::Rgba, data.collect()).unwrap();
     let back = decoded(&file(&pixels, Format::Gif), Format::Gif, size);
     for (index, (pixel, original)) in
         back.data().chunks_exact(4).zip(pixels.data().chunks_exact(4)).enumerate()
@@ -130,7 +130,7 @@ fn a_gif_keeps_up_to_256_colours_exactly_and_alpha_above_127() {
 
 #[test]
 fn a_gif_of_many_colours_makes_exactly_the_clear_pixels_transparent() {
-    let pixels = photo(PHOTO, Kind::Rgba);
+    let pixels = photo(PHOTO, PixelKind::Rgba);
     let back = decoded(&file(&pixels, Format::Gif), Format::Gif, PHOTO);
     for (pixel, original) in back.data().chunks_exact(4).zip(pixels.data().chunks_exact(4)) {
         assert_eq!(pixel[3] == 255, original[3] >= 128);
@@ -153,9 +153,9 @@ fn sixteen_bits_are_rounded_to_the_nearest_eight() {
 
 #[test]
 fn errors_name_their_cause() {
-    let pixels = photo(SMALL, Kind::Rgb);
+    let pixels = photo(SMALL, PixelKind::Rgb);
     let source = file(&pixels, Format::Png);
-    let right = header(Format::Png, SMALL, Kind::Rgb);
+    let right = header(Format::Png, SMALL, PixelKind::Rgb);
     let tried = |header: &Header, recipe: &Recipe| made(&source, header, recipe).unwrap_err();
 
     assert_eq!(tried(&right, &recipe("full,frame1", Format::Png)), RenderError::FrameMissing { frames: 1 });
@@ -172,10 +172,10 @@ fn errors_name_their_cause() {
 fn what_trimming_leaves_is_bounded_like_everything_else() {
     // A line of 1 × 4 in a white field, enlarged to 4000 × 16000.
     let size = Size { width: 9, height: 9 };
-    let mut pixels = Pixels::new(size, Kind::Gray, vec![255; 81]).unwrap();
+    let mut pixels = Pixels::new(size, PixelKind::Gray, vec![255; 81]).unwrap();
     (2..6).for_each(|y| pixels.data_mut()[y * 9 + 4] = 0);
     let source = file(&pixels, Format::Png);
-    let header = header(Format::Png, size, Kind::Gray);
+    let header = header(Format::Png, size, PixelKind::Gray);
     let result = made(&source, &header, &recipe("4000w,trim,up", Format::Png));
     let beyond = GeometryError::BeyondDimension { side: 16_000, dimension_max: 8192 };
     assert_eq!(result, Err(RenderError::Geometry(beyond)));
@@ -185,7 +185,7 @@ fn what_trimming_leaves_is_bounded_like_everything_else() {
 
 #[test]
 fn a_side_that_a_format_cannot_hold_is_refused_by_its_encoder() {
-    let wide = Pixels::new(Size { width: 16_384, height: 1 }, Kind::Gray, vec![0; 16_384]).unwrap();
+    let wide = Pixels::new(Size { width: 16_384, height: 1 }, PixelKind::Gray, vec![0; 16_384]).unwrap();
     let refused = encode::encode(wide, Format::Webp, None);
     assert_eq!(refused, Err(RenderError::SideOutOfRange { side_max: 16_383 }));
 }
@@ -193,10 +193,10 @@ fn a_side_that_a_format_cannot_hold_is_refused_by_its_encoder() {
 #[test]
 fn a_file_of_another_size_than_its_header_is_refused_in_every_format() {
     for format in FORMATS {
-        let source = file(&photo(SMALL, Kind::Rgb), format);
+        let source = file(&photo(SMALL, PixelKind::Rgb), format);
         for (width, height) in [(36, 23), (37, 24), (74, 46), (5, 5)] {
             let other = Size { width, height };
-            let result = made(&source, &header(format, other, Kind::Rgb), &full(Format::Png));
+            let result = made(&source, &header(format, other, PixelKind::Rgb), &full(Format::Png));
             assert!(
                 matches!(result, Err(RenderError::Undecodable(_))),
                 "{format:?} as {width}x{height}: {result:?}"
@@ -211,8 +211,8 @@ fn bytes_that_are_no_image_are_corrupt_in_every_format() {
         for source in
             [&b""[..], b"\xFF\xD8", b"GIF89a", b"RIFF\x04\0\0\0WEBP", b"\x89PNG\r\n\x1a\n", &[0; 500]]
         {
-            let result = made(source, &header(format, SMALL, Kind::Rgb), &full(Format::Png));
-            assert_eq!(result, Err(RenderError::Undecodable(Fault::Corrupt)), "{format:?}: {source:?}");
+            let result = made(source, &header(format, SMALL, PixelKind::Rgb), &full(Format::Png));
+            assert_eq!(result, Err(RenderError::Undecodable(DecodeFault::Corrupt)), "{format:?}: {source:?}");
         }
     }
 }
@@ -220,7 +220,7 @@ fn bytes_that_are_no_image_are_corrupt_in_every_format() {
 #[test]
 fn work_ends_at_the_first_no_wherever_it_comes() {
     for format in FORMATS {
-        let source = file(&photo(SMALL, Kind::Rgb), format);
+        let source = file(&photo(SMALL, PixelKind::Rgb), format);
         let asked = std::cell::Cell::new(0);
         let until = |last: u32| {
             asked.set(0);
@@ -228,7 +228,7 @@ fn work_ends_at_the_first_no_wherever_it_comes() {
                 asked.set(asked.get() + 1);
                 asked.get() <= last
             };
-            let header = header(format, SMALL, Kind::Rgb);
+            let header = header(format, SMALL, PixelKind::Rgb);
             render(&source, &header, &full(Format::Jpeg), &LIMITS, &mut DecodedPlanes::Ignore, &keep_going)
         };
         assert!(until(u32::MAX).is_ok());
@@ -256,16 +256,16 @@ fn the_peak_holds_at_least_the_source_and_the_result() {
             }
         }
     }
-    let wide = header(Format::Png, Size { width: 100_000, height: 1000 }, Kind::Rgba);
+    let wide = header(Format::Png, Size { width: 100_000, height: 1000 }, PixelKind::Rgba);
     assert!(peak_bytes(&[], &wide, &recipe("37w", Format::Png), &LIMITS) >= 400_000_000);
     // Sizes that no limit lets through must saturate, not wrap to something small.
-    let huge = header(Format::Jpeg, Size { width: u32::MAX, height: u32::MAX }, Kind::Rgb);
+    let huge = header(Format::Jpeg, Size { width: u32::MAX, height: u32::MAX }, PixelKind::Rgb);
     assert!(peak_bytes(&[], &huge, &full(Format::Webp), &LIMITS) > 1 << 63);
 }
 
 #[test]
 fn the_peak_counts_what_each_option_adds() {
-    let header = header(Format::Png, SMALL, Kind::Rgb);
+    let header = header(Format::Png, SMALL, PixelKind::Rgb);
     let peak = |spec: &str, format| peak_bytes(&[], &header, &recipe(spec, format), &LIMITS);
     for (spec, bytes) in [
         // The padded canvas in four channels; with a blurred copy; the result of trimming, not known before.
@@ -284,7 +284,7 @@ fn the_peak_counts_what_each_option_adds() {
 fn a_jpeg_is_charged_for_the_planes_that_its_variant_needs() {
     let size = Size { width: 1200, height: 900 };
     let (source, header) =
-        (file(&photo(size, Kind::Rgb), Format::Jpeg), header(Format::Jpeg, size, Kind::Rgb));
+        (file(&photo(size, PixelKind::Rgb), Format::Jpeg), header(Format::Jpeg, size, PixelKind::Rgb));
     let peak = |source: &[u8], spec| peak_bytes(source, &header, &recipe(spec, Format::Jpeg), &LIMITS);
     let whole = peak(&[], "100w");
     assert!(whole > 9 * size.area());

@@ -34,7 +34,7 @@ fn at(level: CpuExtensions, pixels: &Pixels, window: Rect<f64>, to: Size) -> Vec
 }
 
 /// Noise on slopes, all of it in integers.
-fn noisy(size: Size, kind: Kind) -> Pixels {
+fn noisy(size: Size, kind: PixelKind) -> Pixels {
     let mut state = 7_u32;
     let mut value = |index: u64| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -54,7 +54,7 @@ fn every_level_gives_the_same_pixels() {
     let levels = levels();
     let sizes = [(301, 203), (64, 64), (33, 17), (5, 3), (1, 1), (1, 90), (90, 1)];
     let targets = [(100, 68), (16, 16), (17, 33), (31, 1), (1, 5), (130, 140)];
-    for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+    for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
         for (width, height) in sizes {
             let pixels = noisy(Size { width, height }, kind);
             let part = Rect {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::{FILTER_REACH, Filter, inside};
 use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// Rows of the result that are made at a time.
 const STRIP_ROWS: u32 = 16;
@@ -35,7 +35,7 @@ impl Rows {
     /// # Errors
     ///
     /// Those of [`super::resize`].
-    pub fn new(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> Result<Self, RenderError> {
+    pub fn new(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> Result<Self, RenderError> {
         let window = inside(window, from).ok_or(RenderError::BadWindow)?;
         if to.area() == 0 || window.height <= f64::from(to.height) {
             return Err(RenderError::BadWindow);
@@ -55,7 +55,7 @@ impl Rows {
     }
 
     /// Bytes alive at most from [`Rows::new`] to the end of [`Rows::finish`], its result included.
-    pub fn peak_bytes(from: Size, kind: Kind, window: Rect<f64>, to: Size) -> u64 {
+    pub fn peak_bytes(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u64 {
         let (band, low) =
             (Size { height: band_rows(from, window, to), ..from }, Size { height: to.height, ..from });
         let strip = Size { height: STRIP_ROWS.min(to.height), ..from };
@@ -187,13 +187,13 @@ mod tests {
 
     const SIZE: Size = Size { width: 211, height: 307 };
 
-    fn picture(kind: Kind) -> Pixels {
+    fn picture(kind: PixelKind) -> Pixels {
         let scene = draw::sample(3, SIZE).unwrap();
         let pixel = |pixel: &[u8]| match kind {
-            Kind::Gray => vec![pixel[1]],
-            Kind::GrayAlpha => vec![pixel[1], pixel[3]],
-            Kind::Rgb => pixel[..3].to_vec(),
-            Kind::Rgba => pixel.to_vec(),
+            PixelKind::Gray => vec![pixel[1]],
+            PixelKind::GrayAlpha => vec![pixel[1], pixel[3]],
+            PixelKind::Rgb => pixel[..3].to_vec(),
+            PixelKind::Rgba => pixel.to_vec(),
         };
         Pixels::new(SIZE, kind, scene.data().chunks_exact(4).flat_map(pixel).collect()).unwrap()
     }
@@ -219,7 +219,7 @@ mod tests {
         let whole = Rect::whole(SIZE);
         let part = window(10.5, 20.25, 150.0, 200.5);
         let tail = window(0.0, 290.0, 211.0, 17.0);
-        for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+        for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
             for (window, width, height) in [
                 (whole, 50, 73),
                 (whole, 211, 306),
@@ -243,10 +243,14 @@ mod tests {
 
     #[test]
     fn only_rows_that_the_filter_sees_are_wanted() {
-        let rows =
-            Rows::new(SIZE, Kind::Gray, window(0.0, 100.0, 100.0, 100.0), Size { width: 50, height: 50 });
+        let rows = Rows::new(
+            SIZE,
+            PixelKind::Gray,
+            window(0.0, 100.0, 100.0, 100.0),
+            Size { width: 50, height: 50 },
+        );
         assert_eq!(rows.unwrap().wanted(), 93..207);
-        let rows = Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), Size { width: 50, height: 50 });
+        let rows = Rows::new(SIZE, PixelKind::Gray, Rect::whole(SIZE), Size { width: 50, height: 50 });
         assert_eq!(rows.unwrap().wanted(), 0..307);
     }
 
@@ -256,14 +260,14 @@ mod tests {
         let to = Size { width: 1, height: 10_000 };
         let window = Rect::whole(tall);
         assert_eq!(band_rows(tall, window, to), 224);
-        assert!(Rows::peak_bytes(tall, Kind::Rgb, window, to) < 1_000_000);
+        assert!(Rows::peak_bytes(tall, PixelKind::Rgb, window, to) < 1_000_000);
         assert_eq!(band_rows(SIZE, Rect::whole(SIZE), Size { width: 1, height: 1 }), 307);
     }
 
     #[test]
     fn a_row_too_few_or_of_another_length_and_an_enlargement_are_refused() {
         let to = Size { width: 20, height: 30 };
-        let new = || Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), to).unwrap();
+        let new = || Rows::new(SIZE, PixelKind::Gray, Rect::whole(SIZE), to).unwrap();
         let mut short = new();
         assert_eq!(short.push(&[0; 210]), Err(RenderError::BadWindow));
         for _ in 0..306 {
@@ -277,7 +281,7 @@ mod tests {
         assert_eq!(long.finish().unwrap().data(), [7; 600]);
         for to in [Size { width: 20, height: 307 }, Size { width: 20, height: 0 }] {
             assert_eq!(
-                Rows::new(SIZE, Kind::Gray, Rect::whole(SIZE), to).err(),
+                Rows::new(SIZE, PixelKind::Gray, Rect::whole(SIZE), to).err(),
                 Some(RenderError::BadWindow)
             );
         }

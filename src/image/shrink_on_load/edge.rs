@@ -4,7 +4,7 @@
 //! stands for one pixel and for nothing. To lie right it must be made of a window that is as much too long.
 
 use crate::image::geometry::{Rect, Size};
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// By how much a window may be outside by rounding alone.
 const SLACK: f64 = 1e-3;
@@ -30,7 +30,7 @@ pub(super) fn extend(pixels: Pixels, window: Rect<f64>) -> Option<(Pixels, Rect<
         data.extend(std::iter::repeat_n(row[row.len() - 1], right as usize));
     }
     let window = Rect { x: window.x + f64::from(left), y: window.y + f64::from(top), ..window };
-    Some((Pixels::new(size, Kind::Gray, data)?, window))
+    Some((Pixels::new(size, PixelKind::Gray, data)?, window))
 }
 
 /// Samples that a stretch wants before the first and after the last.
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     fn plane() -> Pixels {
-        Pixels::new(Size { width: 3, height: 2 }, Kind::Gray, vec![1, 2, 3, 4, 5, 6]).unwrap()
+        Pixels::new(Size { width: 3, height: 2 }, PixelKind::Gray, vec![1, 2, 3, 4, 5, 6]).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Planes of one size → pixels.
 
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// One RGB picture of three planes of equal size; `None` if their sizes differ.
 pub(super) fn join(
@@ -16,7 +16,7 @@ pub(super) fn join(
     for (pixel, ((&first, &second), &third)) in data.as_chunks_mut::<3>().0.iter_mut().zip(samples) {
         *pixel = color(first, second, third);
     }
-    Pixels::new(size, Kind::Rgb, data)
+    Pixels::new(size, PixelKind::Rgb, data)
 }
 
 /// JFIF's YCbCr (BT.601, full range) → RGB, in 65536ths.

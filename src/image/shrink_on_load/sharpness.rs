@@ -60,11 +60,11 @@ fn compensated(here: u8, around: [u8; 4], strength: i16) -> u8 {
 mod tests {
     use super::*;
     use crate::image::geometry::Size;
-    use crate::image::pixels::Kind;
+    use crate::image::pixels::PixelKind;
 
     fn compensated_rows(width: u32, rows: &[u8], scale: Scale) -> Vec<u8> {
         let size = Size { width, height: rows.len() as u32 / width };
-        let mut pixels = Pixels::new(size, Kind::Gray, rows.to_vec()).unwrap();
+        let mut pixels = Pixels::new(size, PixelKind::Gray, rows.to_vec()).unwrap();
         compensate(&mut pixels, scale);
         pixels.into_data()
     }

@@ -4,7 +4,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::*;
 use crate::image::draw;
-use crate::image::header::{Color, ColorKind, Orientation};
+use crate::image::header::{ColorKind, Orientation, PixelFormat};
 
 const LIMITS: Limits = Limits { pixels_max: 10_000_000, frames_max: 1 };
 
@@ -27,7 +27,7 @@ fn written(pixels: &Pixels, sampling: SamplingFactor, progressive: bool) -> Vec<
     let mut encoder = Encoder::new(&mut bytes, 97);
     encoder.set_sampling_factor(sampling);
     encoder.set_progressive(progressive);
-    let color = if pixels.kind() == Kind::Gray { ColorType::Luma } else { ColorType::Rgb };
+    let color = if pixels.kind() == PixelKind::Gray { ColorType::Luma } else { ColorType::Rgb };
     encoder.encode(pixels.data(), width as u16, height as u16, color).unwrap();
     bytes
 }
@@ -40,14 +40,14 @@ fn header(size: Size) -> Header {
         orientation: Orientation::NORMAL,
         frames: 1,
         has_alpha: false,
-        color: Color { kind: ColorKind::Rgb, bits: 8 },
+        color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
     }
 }
 
 /// A cut, a window in it, and what the window is resized to.
-type Part = (Rect<u32>, Rect<f64>, Size);
+type CutWindow = (Rect<u32>, Rect<f64>, Size);
 
-fn part(cut: [u32; 4], window: [f64; 4], to: [u32; 2]) -> Part {
+fn part(cut: [u32; 4], window: [f64; 4], to: [u32; 2]) -> CutWindow {
     let [x, y, width, height] = cut;
     let cut = Rect { x, y, width, height };
     let [x, y, width, height] = window;
@@ -55,7 +55,7 @@ fn part(cut: [u32; 4], window: [f64; 4], to: [u32; 2]) -> Part {
 }
 
 /// Parts of a picture of 400 × 300, at every ratio.
-fn parts() -> Vec<Part> {
+fn parts() -> Vec<CutWindow> {
     vec![
         part([0, 0, 400, 300], [0.0, 0.0, 400.0, 300.0], [20, 15]),
         part([0, 0, 400, 300], [0.0, 0.0, 400.0, 300.0], [40, 30]),
@@ -71,14 +71,14 @@ fn parts() -> Vec<Part> {
     ]
 }
 
-fn scaled(bytes: &[u8], size: Size, (cut, window, to): Part, format: Format) -> Pixels {
+fn scaled(bytes: &[u8], size: Size, (cut, window, to): CutWindow, format: Format) -> Pixels {
     let scaled =
         ShrinkOnLoad::of(bytes, &header(size), cut, Aim { window, to }, format).expect("a file for this way");
     scaled.pixels(scaled.decode(&LIMITS, &|| true).unwrap(), &|| true).unwrap()
 }
 
 /// The window of a picture that is whole.
-fn resized(pixels: &Pixels, (cut, window, to): Part) -> Pixels {
+fn resized(pixels: &Pixels, (cut, window, to): CutWindow) -> Pixels {
     resize::resize(pixels.clone().cropped(cut).unwrap(), window, to).unwrap()
 }
 
@@ -98,7 +98,7 @@ fn waves(width: u32, height: u32) -> Pixels {
             .map(|wave| (128.0 + 100.0 * wave) as u8)
     };
     let data = (0..height).flat_map(|y| (0..width).flat_map(move |x| pixel(x, y))).collect();
-    Pixels::new(Size { width, height }, Kind::Rgb, data).unwrap()
+    Pixels::new(Size { width, height }, PixelKind::Rgb, data).unwrap()
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_gray_source_stays_gray_and_stored_rgb_is_not_converted() {
     let colors = waves(96, 64);
     let whole = part([0, 0, 96, 64], [0.0, 0.0, 96.0, 64.0], [24, 16]);
     let gray: Vec<u8> = colors.data().chunks_exact(3).map(|pixel| pixel[0]).collect();
-    let gray = Pixels::new(colors.size(), Kind::Gray, gray).unwrap();
+    let gray = Pixels::new(colors.size(), PixelKind::Gray, gray).unwrap();
     let bytes = written(&gray, SamplingFactor::R_4_4_4, false);
     assert!(apart(&scaled(&bytes, gray.size(), whole, Format::Jpeg), &resized(&gray, whole)) < 3.0);
     // The same components, said to be red, green and blue.

@@ -8,7 +8,7 @@ fn always() -> bool {
     true
 }
 
-fn drawn(size: Size, kind: Kind, pixel: impl Fn(u32, u32) -> Vec<u8>) -> Pixels {
+fn drawn(size: Size, kind: PixelKind, pixel: impl Fn(u32, u32) -> Vec<u8>) -> Pixels {
     let data =
         (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y));
     Pixels::new(size, kind, data.collect()).unwrap()
@@ -32,16 +32,16 @@ const WIDE: Size = Size { width: 90, height: 30 };
 fn detail_draws_the_window_and_lies_in_its_middle() {
     let checked =
         |x: u32, y: u32| if (60..70).contains(&x) { vec![((x + y) % 2 * 90) as u8] } else { vec![40] };
-    let left = left_edge(&drawn(WIDE, Kind::Gray, checked), 30.0);
+    let left = left_edge(&drawn(WIDE, PixelKind::Gray, checked), 30.0);
     assert!((48.0..=52.0).contains(&left), "{left}");
 }
 
 #[test]
 fn vivid_colour_without_detail_draws_the_window() {
     let ramp = |x: u32, _| vec![120 + (x * 80 / 90) as u8, 120, 120];
-    assert!(left_edge(&drawn(WIDE, Kind::Rgb, ramp), 30.0) >= 30.0);
+    assert!(left_edge(&drawn(WIDE, PixelKind::Rgb, ramp), 30.0) >= 30.0);
     let vivid = |x: u32, _| if x < 20 { vec![0, 130, 250] } else { vec![125, 125, 125] };
-    assert!(left_edge(&drawn(WIDE, Kind::Rgb, vivid), 30.0) <= 3.0);
+    assert!(left_edge(&drawn(WIDE, PixelKind::Rgb, vivid), 30.0) <= 3.0);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn skin_outweighs_other_detail() {
         70..90 => vec![200, 150, 130],
         _ => vec![170, 170, 170],
     };
-    assert!(left_edge(&drawn(WIDE, Kind::Rgb, striped), 30.0) >= 57.0);
+    assert!(left_edge(&drawn(WIDE, PixelKind::Rgb, striped), 30.0) >= 57.0);
 }
 
 #[test]
@@ -77,17 +77,17 @@ fn what_hides_under_transparent_pixels_counts_as_nothing() {
             _ => vec![0, 0, 0, 0],
         }
     };
-    let left = left_edge(&drawn(WIDE, Kind::Rgba, hidden(127)), 30.0);
+    let left = left_edge(&drawn(WIDE, PixelKind::Rgba, hidden(127)), 30.0);
     assert!((10.0..=20.0).contains(&left), "{left}");
-    let left = left_edge(&drawn(WIDE, Kind::Rgba, hidden(128)), 30.0);
+    let left = left_edge(&drawn(WIDE, PixelKind::Rgba, hidden(128)), 30.0);
     assert!(left >= 55.0, "{left}");
     let gray = |x: u32, y: u32| vec![noise(x, y), if x < 30 { 255 } else { 0 }];
-    assert!(left_edge(&drawn(WIDE, Kind::GrayAlpha, gray), 30.0) <= 2.0);
+    assert!(left_edge(&drawn(WIDE, PixelKind::GrayAlpha, gray), 30.0) <= 2.0);
 }
 
 #[test]
 fn a_window_stays_in_the_middle_where_nothing_stands_out() {
-    for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+    for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
         for value in [0, 77, 255] {
             for (width, height, share) in [(91, 30, 30.5), (1000, 3, 7.25), (2, 1, 1.0), (257, 255, 255.0)] {
                 let size = Size { width, height };
@@ -97,9 +97,9 @@ fn a_window_stays_in_the_middle_where_nothing_stands_out() {
             }
         }
     }
-    let vivid = drawn(WIDE, Kind::Rgb, |_, _| vec![250, 20, 20]);
+    let vivid = drawn(WIDE, PixelKind::Rgb, |_, _| vec![250, 20, 20]);
     assert_eq!(left_edge(&vivid, 30.0), 30.0);
-    let centred = drawn(WIDE, Kind::Gray, |x, _| vec![if (40..50).contains(&x) { 200 } else { 100 }]);
+    let centred = drawn(WIDE, PixelKind::Gray, |x, _| vec![if (40..50).contains(&x) { 200 } else { 100 }]);
     assert_eq!(left_edge(&centred, 30.0), 30.0);
 }
 
@@ -108,7 +108,7 @@ fn a_small_part_of_a_large_picture_is_found_to_the_sample() {
     let size = Size { width: 5000, height: 200 };
     for at in [0, 700, 2400, 4960] {
         let spot = |x: u32, _| if (at..at + 40).contains(&x) { vec![250, 0, 0] } else { vec![128, 128, 128] };
-        let left = left_edge(&drawn(size, Kind::Rgb, spot), 200.0);
+        let left = left_edge(&drawn(size, PixelKind::Rgb, spot), 200.0);
         let best = (f64::from(at) + 20.0 - 100.0).clamp(0.0, 4800.0);
         assert!((left - best).abs() <= 20.0, "{at}: {left}");
     }
@@ -116,7 +116,7 @@ fn a_small_part_of_a_large_picture_is_found_to_the_sample() {
 
 #[test]
 fn a_caller_that_wants_no_more_is_heard() {
-    let pixels = drawn(WIDE, Kind::Gray, |x, _| vec![x as u8]);
+    let pixels = drawn(WIDE, PixelKind::Gray, |x, _| vec![x as u8]);
     assert_eq!(placed(&pixels, pixels.size(), middle(&pixels, 30.0), &|| false), Err(RenderError::Cancelled));
 }
 
@@ -142,7 +142,7 @@ proptest! {
         width in 1..400_u32, height in 1..400_u32, share in 0.001..1.0_f64, wide in any::<bool>(),
         values in prop::collection::vec(any::<u8>(), 1..50),
     ) {
-        let pixels = drawn(Size { width, height }, Kind::Gray, |x, y| {
+        let pixels = drawn(Size { width, height }, PixelKind::Gray, |x, y| {
             vec![values[(x + y * 7) as usize % values.len()]]
         });
         let whole = Rect::whole(pixels.size());

@@ -125,7 +125,7 @@ pub struct Crop {
 
 /// A clockwise turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Turn {
+pub enum QuarterTurns {
     /// 90° clockwise.
     Quarter,
     /// 180°.
@@ -152,7 +152,7 @@ pub struct Spec {
     /// `crop-X-Y-W-H`
     pub crop: Option<Crop>,
     /// `rot90`, `rot180`, `rot270`
-    pub turn: Option<Turn>,
+    pub turn: Option<QuarterTurns>,
     /// Mirror top-bottom.
     pub flip: bool,
     /// Mirror left-right.

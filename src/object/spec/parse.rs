@@ -2,7 +2,7 @@
 
 use super::error::{Needs, SpecError, SpecPart};
 use super::print::COMPASS;
-use super::{Crop, Fit, Gravity, Hundredths, PresetName, Spec, SpecSize, Turn};
+use super::{Crop, Fit, Gravity, Hundredths, PresetName, QuarterTurns, Spec, SpecSize};
 
 /// The meaning of one part.
 enum SpecItem {
@@ -13,7 +13,7 @@ enum SpecItem {
     Up,
     Quality(u8),
     Crop(Crop),
-    Turn(Turn),
+    Turn(QuarterTurns),
     Flip,
     Flop,
     Blur(Hundredths),
@@ -233,11 +233,11 @@ fn read_color(digits: &str) -> Option<[u8; 3]> {
     Some([red, green, blue])
 }
 
-fn read_turn(degrees: &str, part: &str) -> Result<Turn, SpecError> {
+fn read_turn(degrees: &str, part: &str) -> Result<QuarterTurns, SpecError> {
     match integer(degrees, &TURN, part)? {
-        90 => Ok(Turn::Quarter),
-        180 => Ok(Turn::Half),
-        270 => Ok(Turn::ThreeQuarters),
+        90 => Ok(QuarterTurns::Quarter),
+        180 => Ok(QuarterTurns::Half),
+        270 => Ok(QuarterTurns::ThreeQuarters),
         _ => Err(SpecError::OutOfRange { part: SpecPart::new(part), allowed: TURN.words }),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use super::{Crop, Fit, Gravity, Hundredths, Spec, SpecSize, Turn};
+use super::{Crop, Fit, Gravity, Hundredths, QuarterTurns, Spec, SpecSize};
 
 /// By row, then column.
 pub(super) const COMPASS: [[&str; 3]; 3] = [["nw", "n", "ne"], ["w", "c", "e"], ["sw", "s", "se"]];
@@ -82,7 +82,7 @@ impl Display for Crop {
     }
 }
 
-impl Display for Turn {
+impl Display for QuarterTurns {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_str(match self {
             Self::Quarter => "rot90",

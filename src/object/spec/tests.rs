@@ -74,7 +74,7 @@ fn reads_every_option_into_its_place() {
             up: true,
             quality: Some(75),
             crop: Some(Crop { x: 1, y: 2, width: 3, height: 4 }),
-            turn: Some(Turn::Half),
+            turn: Some(QuarterTurns::Half),
             flip: true,
             flop: true,
             ..Spec::full()
@@ -359,7 +359,7 @@ prop_compose! {
         dpr in some(prop_oneof![Just(Hundredths::ONE), hundredths(50, 400)]),
         quality in some(1..=100_u8),
         crop in some(crops()),
-        turn in some(prop_oneof![Just(Turn::Quarter), Just(Turn::Half), Just(Turn::ThreeQuarters)]),
+        turn in some(prop_oneof![Just(QuarterTurns::Quarter), Just(QuarterTurns::Half), Just(QuarterTurns::ThreeQuarters)]),
         (blur, sharpen) in (some(hundredths(30, 10_000)), some(hundredths(10, 1_000))),
         background in some(any::<[u8; 3]>()),
         frame in some(0..=99_999_u32),

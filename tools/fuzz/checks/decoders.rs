@@ -6,7 +6,7 @@ use reticulum::image::encode;
 use reticulum::image::geometry::{Rect, Size};
 use reticulum::image::header::Header;
 use reticulum::image::metadata;
-use reticulum::image::pixels::{Kind, Pixels};
+use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::resize;
 use reticulum::object::Format;
 
@@ -116,13 +116,13 @@ pub fn animation(data: &[u8]) {
 /// EXIF, XMP and colours, read from a file of any format, whole or not.
 pub fn metadata(data: &[u8]) {
     let size = Size { width: 3, height: 2 };
-    let pixels = |kind: Kind| {
+    let pixels = |kind: PixelKind| {
         let length = 6 * kind.channels();
         Pixels::new(size, kind, (0..length).map(|value| (value * 37) as u8).collect()).expect("a picture")
     };
     let to = [Format::Jpeg, Format::Png, Format::Webp][choice(data, 3)];
     for from in Format::ALL {
-        let variant = encode::encode(pixels(Kind::Rgb), to, Some(80)).expect("a file");
+        let variant = encode::encode(pixels(PixelKind::Rgb), to, Some(80)).expect("a file");
         let carried = metadata::carried(data, from, variant.clone(), to, size);
         let header = accepted(&carried).expect("a file with metadata is still one");
         assert_eq!((header.format, header.displayed()), (to, size), "metadata that turns the picture");
@@ -130,7 +130,7 @@ pub fn metadata(data: &[u8]) {
         assert_eq!(decode::decode(&carried, &header, None, &LIMITS, &|| true), before, "other pixels");
     }
     if let Some(header) = accepted(data) {
-        for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+        for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
             let (mut converted, original) = (pixels(kind), pixels(kind));
             ColorSpace::of(data, &header).to_srgb(&mut converted);
             assert_eq!((converted.size(), converted.kind()), (original.size(), original.kind()));

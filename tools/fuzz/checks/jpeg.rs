@@ -1,7 +1,7 @@
 //! The decoder that makes JPEGs small: no panic at any scales, and the samples of another decoder.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use reticulum::image::jpeg::{Jpeg, Plane, Scale};
+use reticulum::image::jpeg::{ComponentPlane, Jpeg, Scale};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -21,7 +21,7 @@ pub fn jpeg(data: &[u8]) {
     decoded(&jpeg, [SCALES[mix % 4], SCALES[mix / 4 % 4], SCALES[mix / 16]]);
 }
 
-fn decoded(jpeg: &Jpeg<'_>, scales: [Scale; 3]) -> Option<Vec<Plane>> {
+fn decoded(jpeg: &Jpeg<'_>, scales: [Scale; 3]) -> Option<Vec<ComponentPlane>> {
     let planes = jpeg.decode(scales, &LIMITS, &|| true).ok()?;
     assert_eq!(planes.len(), jpeg.components());
     for (index, plane) in planes.iter().enumerate() {
@@ -99,7 +99,7 @@ const SAMPLINGS: [(SamplingFactor, bool); 8] = [
 ];
 
 /// Samples may be rounded otherwise, by two of 255: the unit tests' bound.
-fn compare(file: &[u8], planes: &[Plane]) {
+fn compare(file: &[u8], planes: &[ComponentPlane]) {
     let colors = if planes.len() == 1 { ColorSpace::Luma } else { ColorSpace::YCbCr };
     let options = DecoderOptions::default().jpeg_set_out_colorspace(colors);
     let Ok(samples) = JpegDecoder::new_with_options(ZCursor::new(file), options).decode() else { return };

@@ -4,14 +4,14 @@ use reticulum::image::decode;
 use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
-use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, Settings};
+use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::variant;
 use reticulum::object::{Format, Spec};
 
 use super::{LIMITS, choice};
 
 /// As in the configuration, but for bounds.
-pub(crate) const SETTINGS: Settings = Settings {
+pub(crate) const SETTINGS: RecipeSettings = RecipeSettings {
     quality: Quality { jpeg: 82, webp: 80, avif: 60 },
     upscale: false,
     dimension_max: 512,

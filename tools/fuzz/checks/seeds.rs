@@ -6,7 +6,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use reticulum::image::draw;
 use reticulum::image::encode::{self, Animation};
 use reticulum::image::geometry::Size;
-use reticulum::image::pixels::{Kind, Pixels};
+use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::object::Format;
 
 const SIZE: Size = Size { width: 52, height: 39 };
@@ -55,16 +55,16 @@ fn last_row() -> (String, Vec<u8>) {
 }
 
 /// A drawn picture in these channels.
-fn drawn(scene: usize, kind: Kind) -> Pixels {
+fn drawn(scene: usize, kind: PixelKind) -> Pixels {
     let pixels = draw::sample(scene, SIZE).expect("a picture");
     let from = pixels.kind().channels();
     let to = |pixel: &[u8]| {
         let alpha = pixel.get(3).copied().unwrap_or(pixel[0]);
         match kind {
-            Kind::Gray => vec![pixel[1]],
-            Kind::GrayAlpha => vec![pixel[1], alpha],
-            Kind::Rgb => pixel[..3].to_vec(),
-            Kind::Rgba => vec![pixel[0], pixel[1], pixel[2], alpha],
+            PixelKind::Gray => vec![pixel[1]],
+            PixelKind::GrayAlpha => vec![pixel[1], alpha],
+            PixelKind::Rgb => pixel[..3].to_vec(),
+            PixelKind::Rgba => vec![pixel[0], pixel[1], pixel[2], alpha],
         }
     };
     let data = pixels.data().chunks_exact(from).flat_map(to).collect();
@@ -73,8 +73,8 @@ fn drawn(scene: usize, kind: Kind) -> Pixels {
 
 /// Every format in every kind of pixels.
 fn stills() -> Vec<(String, Vec<u8>)> {
-    let kinds = [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba];
-    let still = |format: Format, kind: Kind| {
+    let kinds = [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba];
+    let still = |format: Format, kind: PixelKind| {
         let file = encode::encode(drawn(3, kind), format, Some(70)).expect("a file");
         (format!("still-{kind:?}.{}", format.extension()).to_lowercase(), file)
     };
@@ -90,8 +90,8 @@ fn jpegs() -> Vec<(String, Vec<u8>)> {
         encoder.encode(data, SIZE.width as u16, SIZE.height as u16, color).expect("a JPEG");
         (format!("{name}.jpg"), bytes)
     };
-    let (gray, colors) = (drawn(0, Kind::Gray), drawn(0, Kind::Rgb));
-    let ink = drawn(0, Kind::Rgba);
+    let (gray, colors) = (drawn(0, PixelKind::Gray), drawn(0, PixelKind::Rgb));
+    let ink = drawn(0, PixelKind::Rgba);
     let (gray, colors, ink) = (gray.data(), colors.data(), ink.data());
     vec![
         write("gray-progressive", SamplingFactor::R_4_4_4, 60, ColorType::Luma, gray, |encoder| {
@@ -165,15 +165,21 @@ fn pngs() -> Vec<(String, Vec<u8>)> {
     ]
 }
 
-type Chunk = ([u8; 4], Vec<u8>);
+type SeedChunk = ([u8; 4], Vec<u8>);
 
 /// 8 × 5 pixels. `kind` is depth, colour type and interlacing.
-fn png(name: &str, kind: [u8; 3], before: Vec<Chunk>, rows: Vec<u8>, after: Vec<Chunk>) -> (String, Vec<u8>) {
+fn png(
+    name: &str,
+    kind: [u8; 3],
+    before: Vec<SeedChunk>,
+    rows: Vec<u8>,
+    after: Vec<SeedChunk>,
+) -> (String, Vec<u8>) {
     let [depth, color, interlace] = kind;
     let header = (*b"IHDR", vec![0, 0, 0, 8, 0, 0, 0, 5, depth, color, 0, 0, interlace]);
     let data = (*b"IDAT", stored(&rows));
     let chunks = iter::once(header).chain(before).chain([data]).chain(after).chain([(*b"IEND", vec![])]);
-    let chunk = |(name, data): Chunk| {
+    let chunk = |(name, data): SeedChunk| {
         let mut checksum = crc32fast::Hasher::new();
         checksum.update(&name);
         checksum.update(&data);
@@ -212,7 +218,7 @@ fn stored(data: &[u8]) -> Vec<u8> {
 }
 
 fn animations() -> Vec<(String, Vec<u8>)> {
-    let animated = |format: Format, kind: Kind| {
+    let animated = |format: Format, kind: PixelKind| {
         let mut animation: Animation = encode::animation(format, SIZE, 3, Some(60)).expect("a writer");
         for scene in [0, 3, 3, 1] {
             animation.push(drawn(scene, kind), 40 + 10 * scene as u32, &|| true).expect("a frame");
@@ -222,6 +228,6 @@ fn animations() -> Vec<(String, Vec<u8>)> {
     };
     [Format::Gif, Format::Webp]
         .into_iter()
-        .flat_map(|format| [Kind::Rgb, Kind::Rgba].map(|kind| animated(format, kind)))
+        .flat_map(|format| [PixelKind::Rgb, PixelKind::Rgba].map(|kind| animated(format, kind)))
         .collect()
 }

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::reader::{Part, Reader};
-use super::{Coding, Data, MetaFault, Nclx, Source, TILES_MAX, offset_in};
+use super::reader::{BoxReader, IsoBox};
+use super::{AvifSource, Coding, DataRanges, MetaFault, Nclx, TILES_MAX, offset_in};
 use crate::image::geometry::Size;
 
 /// Items of a file: a grid with alpha has two for each tile.
@@ -26,7 +26,7 @@ pub(super) struct Items {
     pub(super) primary: Option<u32>,
     /// These three in the order of their items; of one item, in that of the file.
     kinds: Vec<(u32, [u8; 4])>,
-    places: Vec<(u32, Place)>,
+    places: Vec<(u32, ItemPlace)>,
     pieces: usize,
     properties: Vec<Property>,
     /// Item, property counted from 1, whether a reader must understand it.
@@ -38,11 +38,11 @@ pub(super) struct Items {
     steps: Cell<usize>,
 }
 
-enum Place {
+enum ItemPlace {
     /// Counted from the start of the file.
-    File(Data),
+    File(DataRanges),
     /// Counted from the start of the data inside the box.
-    Inner(Data),
+    Inner(DataRanges),
     /// Built from other items: not supported.
     Other,
 }
@@ -74,11 +74,11 @@ pub(super) enum Property {
 impl Items {
     pub(super) fn read(meta: &[u8], start: u64) -> Result<Self, MetaFault> {
         let mut items = Self::default();
-        let mut reader = Reader::of(meta);
+        let mut reader = BoxReader::of(meta);
         reader.version()?;
         while !reader.is_empty() {
             let part = reader.next_box()?;
-            let mut content = Reader::of(part.payload);
+            let mut content = BoxReader::of(part.payload);
             match &part.name {
                 b"pitm" => {
                     let is_long = content.version()?.0 != 0;
@@ -108,12 +108,12 @@ impl Items {
         if self.steps.get() <= STEPS_MAX { Ok(()) } else { Err(MetaFault::Boxes) }
     }
 
-    fn read_kinds(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
+    fn read_kinds(&mut self, mut content: BoxReader<'_>) -> Result<(), MetaFault> {
         let is_long = content.version()?.0 != 0;
         let count = content.id(is_long)?;
         for _ in 0..count {
-            let Part { name, payload } = content.next_box()?;
-            let mut entry = Reader::of(payload);
+            let IsoBox { name, payload } = content.next_box()?;
+            let mut entry = BoxReader::of(payload);
             let (version, _) = entry.version()?;
             // Older versions have no kind; AVIF needs the newer ones.
             if &name != b"infe" || version < 2 {
@@ -126,7 +126,7 @@ impl Items {
         Ok(())
     }
 
-    fn read_places(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
+    fn read_places(&mut self, mut content: BoxReader<'_>) -> Result<(), MetaFault> {
         let (version, _) = content.version()?;
         let [sizes, bases] = content.take()?;
         let (offset_bytes, length_bytes) = (sizes >> 4, sizes & 15);
@@ -151,21 +151,21 @@ impl Items {
                 data.push(begin..begin.checked_add(length).ok_or(MetaFault::Boxes)?);
             }
             let place = match method {
-                0 => Place::File(data),
-                1 => Place::Inner(data),
-                _ => Place::Other,
+                0 => ItemPlace::File(data),
+                1 => ItemPlace::Inner(data),
+                _ => ItemPlace::Other,
             };
             push(&mut self.places, (id, place), ITEMS_MAX)?;
         }
         Ok(())
     }
 
-    fn read_references(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
+    fn read_references(&mut self, mut content: BoxReader<'_>) -> Result<(), MetaFault> {
         let is_long = content.version()?.0 != 0;
         let mut total = 0;
         while !content.is_empty() {
-            let Part { name, payload } = content.next_box()?;
-            let mut entry = Reader::of(payload);
+            let IsoBox { name, payload } = content.next_box()?;
+            let mut entry = BoxReader::of(payload);
             let from = entry.id(is_long)?;
             let count = usize::from(entry.u16()?);
             total += count + 1;
@@ -180,12 +180,12 @@ impl Items {
 
     fn read_properties(
         &mut self,
-        mut content: Reader<'_>,
+        mut content: BoxReader<'_>,
         place: impl Fn(&[u8]) -> u64,
     ) -> Result<(), MetaFault> {
         while !content.is_empty() {
             let part = content.next_box()?;
-            let mut inside = Reader::of(part.payload);
+            let mut inside = BoxReader::of(part.payload);
             match &part.name {
                 b"ipco" => {
                     while !inside.is_empty() {
@@ -200,7 +200,7 @@ impl Items {
         Ok(())
     }
 
-    fn read_associations(&mut self, mut content: Reader<'_>) -> Result<(), MetaFault> {
+    fn read_associations(&mut self, mut content: BoxReader<'_>) -> Result<(), MetaFault> {
         let (version, flags) = content.version()?;
         for _ in 0..content.u32()? {
             let id = content.id(version > 0)?;
@@ -253,18 +253,18 @@ impl Items {
         coding.ok_or(MetaFault::NoPicture)
     }
 
-    pub(super) fn source(&self, item: u32) -> Result<Source, MetaFault> {
+    pub(super) fn source(&self, item: u32) -> Result<AvifSource, MetaFault> {
         let kind = of_item(&self.kinds, item, |(id, _)| *id).first().map(|(_, kind)| kind);
         match kind {
-            Some(b"av01") => self.data(item).map(Source::One),
+            Some(b"av01") => self.data(item).map(AvifSource::One),
             Some(b"grid") => {
                 let ids = self.tiles(item).ok_or(MetaFault::NoPicture)?;
                 let tile = self.size(*ids.first().ok_or(MetaFault::NoPicture)?)?;
                 if ids.len() > TILES_MAX {
                     return Err(MetaFault::Unsupported);
                 }
-                let tiles: Result<Vec<Data>, MetaFault> = ids.iter().map(|id| self.data(*id)).collect();
-                Ok(Source::Grid { layout: self.data(item)?, tiles: tiles?, tile })
+                let tiles: Result<Vec<DataRanges>, MetaFault> = ids.iter().map(|id| self.data(*id)).collect();
+                Ok(AvifSource::Grid { layout: self.data(item)?, tiles: tiles?, tile })
             }
             Some(_) => Err(MetaFault::Unsupported),
             None => Err(MetaFault::NoPicture),
@@ -277,14 +277,14 @@ impl Items {
         tiles.map(|reference| &reference.to[..])
     }
 
-    fn data(&self, item: u32) -> Result<Data, MetaFault> {
+    fn data(&self, item: u32) -> Result<DataRanges, MetaFault> {
         let (_, place) = of_item(&self.places, item, |(id, _)| *id).first().ok_or(MetaFault::NoPicture)?;
-        if let Place::File(data) | Place::Inner(data) = place {
+        if let ItemPlace::File(data) | ItemPlace::Inner(data) = place {
             self.step(data.len())?;
         }
         let data = match place {
-            Place::File(data) => data.clone(),
-            Place::Inner(data) => {
+            ItemPlace::File(data) => data.clone(),
+            ItemPlace::Inner(data) => {
                 let inner = self.inner.as_ref().ok_or(MetaFault::NoPicture)?;
                 let moved = |piece: &Range<u64>| {
                     let (begin, end) =
@@ -293,7 +293,7 @@ impl Items {
                 };
                 data.iter().map(moved).collect::<Option<_>>().ok_or(MetaFault::Boxes)?
             }
-            Place::Other => return Err(MetaFault::Unsupported),
+            ItemPlace::Other => return Err(MetaFault::Unsupported),
         };
         // A length of zero would mean all the rest of the file, which nobody writes.
         if data.is_empty() || data.iter().any(Range::is_empty) {
@@ -348,8 +348,8 @@ const ALPHA_NAMES: [&[u8]; 2] =
     [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0"];
 
 impl Property {
-    fn read(part: &Part<'_>, place: &impl Fn(&[u8]) -> u64) -> Result<Self, MetaFault> {
-        let mut content = Reader::of(part.payload);
+    fn read(part: &IsoBox<'_>, place: &impl Fn(&[u8]) -> u64) -> Result<Self, MetaFault> {
+        let mut content = BoxReader::of(part.payload);
         Ok(match &part.name {
             b"ispe" => {
                 content.version()?;

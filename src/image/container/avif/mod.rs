@@ -1,7 +1,7 @@
 //! The `meta` box of an AVIF file: which picture is shown, where its data is, and what is said about it.
 //!
 //! A file holds items (coded pictures, grids of them, EXIF, …) with properties (size, turn, colours, …) and references
-//! between them. [`Still::read`] finds the primary item and its alpha and leaves the rest. Nothing is decoded. Every
+//! between them. [`AvifStill::read`] finds the primary item and its alpha and leaves the rest. Nothing is decoded. Every
 //! table has a bound, and so has the walk through them, so that time and memory are a small multiple of the box, which the
 //! caller bounds by [`META_BYTES_MAX`].
 //!
@@ -13,7 +13,7 @@ mod reader;
 use std::ops::Range;
 
 use items::{Items, Property};
-use reader::Reader;
+use reader::BoxReader;
 
 use crate::image::geometry::Size;
 use crate::image::header::Orientation;
@@ -40,13 +40,13 @@ pub(in crate::image) enum MetaFault {
 
 /// The picture that a file shows.
 #[derive(Debug, PartialEq)]
-pub(in crate::image) struct Still {
+pub(in crate::image) struct AvifStill {
     /// As stored, before it is turned.
     pub(in crate::image) size: Size,
     pub(in crate::image) orientation: Orientation,
     pub(in crate::image) coding: Coding,
-    pub(in crate::image) color: Source,
-    pub(in crate::image) alpha: Option<Source>,
+    pub(in crate::image) color: AvifSource,
+    pub(in crate::image) alpha: Option<AvifSource>,
     /// Whether colours are multiplied by alpha.
     pub(in crate::image) is_premultiplied: bool,
     pub(in crate::image) nclx: Option<Nclx>,
@@ -64,19 +64,19 @@ pub(in crate::image) struct Coding {
 
 /// Where a picture's data comes from.
 #[derive(Debug, PartialEq)]
-pub(in crate::image) enum Source {
-    One(Data),
+pub(in crate::image) enum AvifSource {
+    One(DataRanges),
     Grid {
-        /// The layout: see [`Grid::parse`].
-        layout: Data,
+        /// The layout: see [`TileGrid::parse`].
+        layout: DataRanges,
         /// Row by row.
-        tiles: Vec<Data>,
+        tiles: Vec<DataRanges>,
         tile: Size,
     },
 }
 
 /// Pieces of the file that are one item's data when put together.
-pub(in crate::image) type Data = Vec<Range<u64>>;
+pub(in crate::image) type DataRanges = Vec<Range<u64>>;
 
 /// Code points of ITU-T H.273.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub(in crate::image) struct Nclx {
     pub(in crate::image) is_full_range: bool,
 }
 
-impl Still {
+impl AvifStill {
     /// Reads the content of a `meta` box that begins at `start` in the file.
     pub(in crate::image) fn read(meta: &[u8], start: u64) -> Result<Self, MetaFault> {
         let items = Items::read(meta, start)?;
@@ -125,7 +125,7 @@ impl Still {
 
     /// Finds the `meta` box of a file in memory and reads it.
     pub(in crate::image) fn of_file(source: &[u8]) -> Result<Self, MetaFault> {
-        let mut file = Reader::of(source);
+        let mut file = BoxReader::of(source);
         for _ in 0..BOXES_MAX {
             if file.is_empty() {
                 break;
@@ -140,9 +140,9 @@ impl Still {
 
     /// Where the last byte of the picture ends in the file.
     pub(in crate::image) fn end(&self) -> u64 {
-        let pieces = |source: &Source| match source {
-            Source::One(data) => end_of(data),
-            Source::Grid { layout, tiles, .. } => {
+        let pieces = |source: &AvifSource| match source {
+            AvifSource::One(data) => end_of(data),
+            AvifSource::Grid { layout, tiles, .. } => {
                 tiles.iter().map(|tile| end_of(tile)).fold(end_of(layout), u64::max)
             }
         };
@@ -194,17 +194,17 @@ const fn orientation(quarters: u8, mirror: Option<bool>) -> Orientation {
 
 /// How the tiles of a grid lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::image) struct Grid {
+pub(in crate::image) struct TileGrid {
     pub(in crate::image) rows: u32,
     pub(in crate::image) columns: u32,
     /// Of the whole, at whose right and lower edge tiles are cut.
     pub(in crate::image) size: Size,
 }
 
-impl Grid {
+impl TileGrid {
     /// A grid item's data: a version, flags (bit 0: long sizes), rows and columns less one, the size.
     pub(in crate::image) fn parse(data: &[u8]) -> Option<Self> {
-        let mut data = Reader::of(data);
+        let mut data = BoxReader::of(data);
         let [0, flags, rows, columns] = data.take::<4>().ok()? else { return None };
         let mut side = || if flags & 1 == 0 { data.u16().map(u32::from) } else { data.u32() };
         let size = Size { width: side().ok()?, height: side().ok()? };

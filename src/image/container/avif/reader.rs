@@ -4,17 +4,17 @@ use super::MetaFault;
 
 /// Bytes that are read from the front.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub(super) struct BoxReader<'a> {
     rest: &'a [u8],
 }
 
 /// A box: its name and what it holds.
-pub(super) struct Part<'a> {
+pub(super) struct IsoBox<'a> {
     pub(super) name: [u8; 4],
     pub(super) payload: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> BoxReader<'a> {
     pub(super) const fn of(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A box that lies whole in what is left.
-    pub(super) fn next_box(&mut self) -> Result<Part<'a>, MetaFault> {
+    pub(super) fn next_box(&mut self) -> Result<IsoBox<'a>, MetaFault> {
         let before = self.rest;
         let size = self.u32()?;
         let name = self.take()?;
@@ -82,6 +82,6 @@ impl<'a> Reader<'a> {
             usize::try_from(size).ok().and_then(|size| size.checked_sub(head)).ok_or(MetaFault::Boxes)?;
         let (payload, rest) = self.rest.split_at_checked(length).ok_or(MetaFault::Boxes)?;
         self.rest = rest;
-        Ok(Part { name, payload })
+        Ok(IsoBox { name, payload })
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// An item: its number, kind, properties (counted from 1; `true`: essential), and data.
-pub(in crate::image) struct Item {
+pub(in crate::image) struct AvifItem {
     pub(in crate::image) id: u16,
     pub(in crate::image) kind: [u8; 4],
     pub(in crate::image) properties: Vec<(u8, bool)>,
@@ -14,8 +14,8 @@ pub(in crate::image) struct Item {
 
 /// A file under construction; the first item is the primary one.
 #[derive(Default)]
-pub(in crate::image) struct File {
-    pub(in crate::image) items: Vec<Item>,
+pub(in crate::image) struct AvifFile {
+    pub(in crate::image) items: Vec<AvifItem>,
     /// Boxes.
     pub(in crate::image) properties: Vec<Vec<u8>>,
     /// Kind, from, to.
@@ -48,12 +48,13 @@ fn nclx(primaries: u16, transfer: u16, matrix: u16) -> Vec<u8> {
     boxed(b"colr", &[b"nclx", &numbers[..], &[0x80]].concat())
 }
 
-pub(in crate::image) fn one(size: (u32, u32), data: &[u8]) -> File {
-    let item = Item { id: 1, kind: *b"av01", properties: vec![(1, false), (2, true)], data: data.to_vec() };
-    File { items: vec![item], properties: vec![ispe(size), av1c(0)], ..File::default() }
+pub(in crate::image) fn one(size: (u32, u32), data: &[u8]) -> AvifFile {
+    let item =
+        AvifItem { id: 1, kind: *b"av01", properties: vec![(1, false), (2, true)], data: data.to_vec() };
+    AvifFile { items: vec![item], properties: vec![ispe(size), av1c(0)], ..AvifFile::default() }
 }
 
-impl File {
+impl AvifFile {
     pub(in crate::image) fn bytes(&self) -> Vec<u8> {
         let head = boxed(b"ftyp", b"avif\0\0\0\0avifmif1miaf");
         // The length of the description does not depend on the places that it names.
@@ -70,7 +71,7 @@ impl File {
     fn meta(&self, start: u32) -> Vec<u8> {
         let count = (self.items.len() as u16).to_be_bytes();
         let primary = full(b"pitm", 0, &self.items[0].id.to_be_bytes());
-        let entry = |item: &Item| {
+        let entry = |item: &AvifItem| {
             full(b"infe", 2, &[&item.id.to_be_bytes()[..], &[0, 0], &item.kind, b"\0"].concat())
         };
         let entries: Vec<u8> = self.items.iter().flat_map(entry).collect();
@@ -91,7 +92,7 @@ impl File {
             boxed(kind, &[&from.to_be_bytes()[..], &to].concat())
         };
         let references: Vec<u8> = self.references.iter().flat_map(reference).collect();
-        let association = |item: &Item| {
+        let association = |item: &AvifItem| {
             let list =
                 item.properties.iter().map(|(index, is_essential)| index | u8::from(*is_essential) << 7);
             let head = [&item.id.to_be_bytes()[..], &[item.properties.len() as u8]].concat();
@@ -107,18 +108,18 @@ impl File {
     }
 }
 
-fn read(file: &File) -> Result<Still, MetaFault> {
-    Still::of_file(&file.bytes())
+fn read(file: &AvifFile) -> Result<AvifStill, MetaFault> {
+    AvifStill::of_file(&file.bytes())
 }
 
 #[test]
 fn a_single_picture_is_found_with_its_data() {
     for is_inside in [false, true] {
-        let file = File { is_inside, ..one((40, 30), b"coded") };
+        let file = AvifFile { is_inside, ..one((40, 30), b"coded") };
         let (bytes, still) = (file.bytes(), read(&file).unwrap());
         assert_eq!((still.size, still.orientation), (Size { width: 40, height: 30 }, Orientation::NORMAL));
         assert_eq!(still.coding, Coding { bits: 8, is_monochrome: false });
-        let Source::One(data) = &still.color else { panic!("{still:?}") };
+        let AvifSource::One(data) = &still.color else { panic!("{still:?}") };
         assert_eq!(gathered(&bytes, data).unwrap(), &b"coded"[..]);
         assert_eq!((still.alpha, still.nclx, still.profile), (None, None, None));
     }
@@ -155,11 +156,11 @@ fn depth_gray_and_colours_are_read_from_their_properties() {
 }
 
 /// A picture with alpha beside it.
-pub(in crate::image) fn with_alpha(size: (u32, u32), data: &[u8], alpha: &[u8]) -> File {
+pub(in crate::image) fn with_alpha(size: (u32, u32), data: &[u8], alpha: &[u8]) -> AvifFile {
     let mut file = one(size, data);
     file.properties.extend([alpha_name(), av1c(0x1C)]);
     let properties = vec![(1, false), (4, true), (3, true)];
-    file.items.push(Item { id: 2, kind: *b"av01", properties, data: alpha.to_vec() });
+    file.items.push(AvifItem { id: 2, kind: *b"av01", properties, data: alpha.to_vec() });
     file.references.push((*b"auxl", 2, vec![1]));
     file
 }
@@ -168,7 +169,7 @@ pub(in crate::image) fn with_alpha(size: (u32, u32), data: &[u8], alpha: &[u8]) 
 fn alpha_is_the_item_that_says_so_and_of_the_same_size() {
     let mut file = with_alpha((40, 30), b"colors", b"alpha");
     let still = read(&file).unwrap();
-    assert!(matches!(still.alpha, Some(Source::One(_))) && !still.is_premultiplied);
+    assert!(matches!(still.alpha, Some(AvifSource::One(_))) && !still.is_premultiplied);
     file.references.push((*b"prem", 1, vec![2]));
     assert!(read(&file).unwrap().is_premultiplied);
     file.properties.push(ispe((20, 30)));
@@ -184,7 +185,7 @@ fn a_file_that_names_the_same_over_and_over_is_refused_after_few_steps() {
     let mut file = one((40, 30), b"colors");
     for _ in 0..40 {
         let properties = vec![(1, false); 250];
-        file.items.push(Item { id: 2, kind: *b"av01", properties, data: b"x".to_vec() });
+        file.items.push(AvifItem { id: 2, kind: *b"av01", properties, data: b"x".to_vec() });
     }
     assert_eq!(read(&file).unwrap().alpha, None);
     file.references = vec![(*b"auxl", 2, vec![1]); 2000];
@@ -196,7 +197,7 @@ fn the_description_is_looked_for_behind_many_boxes_but_not_without_end() {
     let behind = |count: usize| {
         let mut bytes = boxed(b"free", b"").repeat(count);
         bytes.extend(one((40, 30), b"colors").bytes());
-        Still::of_file(&bytes).map(|still| still.size.width)
+        AvifStill::of_file(&bytes).map(|still| still.size.width)
     };
     assert_eq!(behind(BOXES_MAX - 2), Ok(40));
     assert_eq!(behind(BOXES_MAX), Err(MetaFault::NoPicture));
@@ -209,7 +210,7 @@ fn a_grid_is_its_tiles_in_the_order_of_their_references() {
     file.items[0].properties = vec![(1, false)];
     file.properties.push(ispe((64, 64)));
     for (id, data) in [(7, b"left!"), (8, b"right")] {
-        file.items.push(Item {
+        file.items.push(AvifItem {
             id,
             kind: *b"av01",
             properties: vec![(3, false), (2, true)],
@@ -218,10 +219,10 @@ fn a_grid_is_its_tiles_in_the_order_of_their_references() {
     }
     file.references.push((*b"dimg", 1, vec![8, 7]));
     let (bytes, still) = (file.bytes(), read(&file).unwrap());
-    let Source::Grid { layout, tiles, tile } = &still.color else { panic!("{still:?}") };
+    let AvifSource::Grid { layout, tiles, tile } = &still.color else { panic!("{still:?}") };
     assert_eq!(*tile, Size { width: 64, height: 64 });
-    let grid = Grid::parse(&gathered(&bytes, layout).unwrap());
-    assert_eq!(grid, Some(Grid { rows: 1, columns: 2, size: Size { width: 100, height: 30 } }));
+    let grid = TileGrid::parse(&gathered(&bytes, layout).unwrap());
+    assert_eq!(grid, Some(TileGrid { rows: 1, columns: 2, size: Size { width: 100, height: 30 } }));
     let tiles: Vec<_> = tiles.iter().map(|tile| gathered(&bytes, tile).unwrap().into_owned()).collect();
     assert_eq!(tiles, [b"right", b"left!"]);
     assert_eq!(still.end(), bytes.len() as u64);
@@ -231,7 +232,7 @@ fn a_grid_is_its_tiles_in_the_order_of_their_references() {
 
 #[test]
 fn what_cannot_be_shown_is_refused() {
-    type Change = fn(&mut File);
+    type Change = fn(&mut AvifFile);
     let changes: [(Change, MetaFault); 7] = [
         (|file| file.items[0].kind = *b"hvc1", MetaFault::Unsupported),
         (|file| file.items[0].properties.truncate(1), MetaFault::NoPicture),
@@ -252,14 +253,14 @@ fn what_cannot_be_shown_is_refused() {
         change(&mut file);
         assert_eq!(read(&file), Err(fault));
     }
-    assert_eq!(Still::of_file(&boxed(b"ftyp", b"avif")), Err(MetaFault::NoPicture));
+    assert_eq!(AvifStill::of_file(&boxed(b"ftyp", b"avif")), Err(MetaFault::NoPicture));
 }
 
 #[test]
 fn tables_beyond_their_bounds_are_refused() {
     let mut many_items = one((4, 4), b"x");
     for id in 2..5000 {
-        many_items.items.push(Item { id, kind: *b"av01", properties: Vec::new(), data: b"x".to_vec() });
+        many_items.items.push(AvifItem { id, kind: *b"av01", properties: Vec::new(), data: b"x".to_vec() });
     }
     let mut many_properties = one((4, 4), b"x");
     many_properties.properties.resize(5000, boxed(b"irot", &[0]));
@@ -289,7 +290,7 @@ proptest! {
             let at = place.index(bytes.len());
             bytes[at] = value;
         }
-        if let Ok(still) = Still::of_file(&bytes) && let Source::One(data) = &still.color {
+        if let Ok(still) = AvifStill::of_file(&bytes) && let AvifSource::One(data) = &still.color {
             prop_assert!(gathered(&bytes, data).is_none_or(|data| data.len() <= bytes.len()));
         }
     }

@@ -11,10 +11,10 @@ mod planes;
 use re_rav1d::dav1d::{Decoder, Error, Picture, Settings};
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
-use crate::image::container::avif::{Data, Grid, MetaFault, Nclx, Source, Still, gathered};
+use crate::image::container::avif::{AvifSource, AvifStill, DataRanges, MetaFault, Nclx, TileGrid, gathered};
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use planes::Canvas;
 
 /// The whole picture, in its own size, not turned.
@@ -23,7 +23,7 @@ pub(super) fn decode(
     size: Size,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let still = Still::of_file(source).map_err(|fault| match fault {
+    let still = AvifStill::of_file(source).map_err(|fault| match fault {
         MetaFault::Unsupported => UNSUPPORTED,
         MetaFault::Boxes | MetaFault::NoPicture => CORRUPT,
     })?;
@@ -31,13 +31,13 @@ pub(super) fn decode(
         return Err(SIZE_DIFFERS);
     }
     let kind = match (still.coding.is_monochrome, still.alpha.is_some()) {
-        (true, false) => Kind::Gray,
-        (true, true) => Kind::GrayAlpha,
-        (false, false) => Kind::Rgb,
-        (false, true) => Kind::Rgba,
+        (true, false) => PixelKind::Gray,
+        (true, true) => PixelKind::GrayAlpha,
+        (false, false) => PixelKind::Rgb,
+        (false, true) => PixelKind::Rgba,
     };
     let mut canvas = Canvas::new(size, kind);
-    let job = Job { source, size, nclx: still.nclx, keep_going };
+    let job = AvifDecode { source, size, nclx: still.nclx, keep_going };
     job.each_picture(&still.color, |picture, left, top| canvas.draw_color(picture, job.nclx, left, top))?;
     if let Some(alpha) = &still.alpha {
         job.each_picture(alpha, |picture, left, top| canvas.draw_alpha(picture, left, top))?;
@@ -48,25 +48,26 @@ pub(super) fn decode(
     canvas.into_pixels().ok_or(CORRUPT)
 }
 
-struct Job<'a> {
+struct AvifDecode<'a> {
     source: &'a [u8],
     size: Size,
     nclx: Option<Nclx>,
     keep_going: &'a dyn Fn() -> bool,
 }
 
-impl Job<'_> {
+impl AvifDecode<'_> {
     /// Decodes the picture, or the tiles one after another, each with its place on the canvas.
     fn each_picture(
         &self,
-        source: &Source,
+        source: &AvifSource,
         mut draw: impl FnMut(&Picture, u32, u32) -> Result<(), RenderError>,
     ) -> Result<(), RenderError> {
         let (layout, tiles, tile) = match source {
-            Source::One(data) => return draw(&self.picture(data, self.size)?, 0, 0),
-            Source::Grid { layout, tiles, tile } => (layout, tiles, *tile),
+            AvifSource::One(data) => return draw(&self.picture(data, self.size)?, 0, 0),
+            AvifSource::Grid { layout, tiles, tile } => (layout, tiles, *tile),
         };
-        let grid = gathered(self.source, layout).and_then(|layout| Grid::parse(&layout)).ok_or(CORRUPT)?;
+        let grid =
+            gathered(self.source, layout).and_then(|layout| TileGrid::parse(&layout)).ok_or(CORRUPT)?;
         if grid.size != self.size {
             return Err(SIZE_DIFFERS);
         }
@@ -81,7 +82,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn picture(&self, data: &Data, size: Size) -> Result<Picture, RenderError> {
+    fn picture(&self, data: &DataRanges, size: Size) -> Result<Picture, RenderError> {
         let data = gathered(self.source, data).ok_or(CORRUPT)?;
         let picture = decoded(obu::picture_only(&data).ok_or(CORRUPT)?, size)?;
         if (picture.width(), picture.height()) != (size.width, size.height) {
@@ -92,7 +93,7 @@ impl Job<'_> {
 }
 
 /// Whether the tiles cover the whole without one to spare; then none is far larger than the whole.
-fn covers(grid: &Grid, tile: Size, tiles: usize) -> bool {
+fn covers(grid: &TileGrid, tile: Size, tiles: usize) -> bool {
     let fits = |tile: u32, count: u32, whole: u32| {
         let (tile, count, whole) = (u64::from(tile), u64::from(count), u64::from(whole));
         tile * count >= whole && tile * (count - 1) < whole && tile <= whole.max(64)

@@ -11,17 +11,17 @@ use super::super::UNSUPPORTED;
 use crate::image::container::avif::Nclx;
 use crate::image::error::RenderError;
 use crate::image::geometry::Size;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 pub(super) struct Canvas {
     size: Size,
-    kind: Kind,
+    kind: PixelKind,
     data: Vec<u8>,
 }
 
 impl Canvas {
     /// The caller has checked the size.
-    pub(super) fn new(size: Size, kind: Kind) -> Self {
+    pub(super) fn new(size: Size, kind: PixelKind) -> Self {
         Self { size, kind, data: vec![0; size.area() as usize * kind.channels()] }
     }
 
@@ -37,18 +37,18 @@ impl Canvas {
         left: u32,
         top: u32,
     ) -> Result<(), RenderError> {
-        let is_gray = matches!(self.kind, Kind::Gray | Kind::GrayAlpha);
+        let is_gray = matches!(self.kind, PixelKind::Gray | PixelKind::GrayAlpha);
         if is_gray != (picture.pixel_layout() == PixelLayout::I400) {
             return Err(UNSUPPORTED);
         }
         let range = Range::of(picture, nclx.map(|nclx| nclx.is_full_range))?;
-        let luma = Plane::of(picture, PlanarImageComponent::Y);
+        let luma = Av1Plane::of(picture, PlanarImageComponent::Y);
         if is_gray {
             return self.draw_channel(0, &luma, &range, left, top);
         }
         let matrix = Matrix::of(picture, nclx)?;
         let planes =
-            [PlanarImageComponent::U, PlanarImageComponent::V].map(|which| Plane::of(picture, which));
+            [PlanarImageComponent::U, PlanarImageComponent::V].map(|which| Av1Plane::of(picture, which));
         let size = Size { width: picture.width(), height: picture.height() };
         let mut rows = [(); 3].map(|()| vec![0.0; size.width as usize]);
         let channels = self.kind.channels();
@@ -69,14 +69,14 @@ impl Canvas {
 
     /// Draws a picture's luma as alpha.
     pub(super) fn draw_alpha(&mut self, picture: &Picture, left: u32, top: u32) -> Result<(), RenderError> {
-        let luma = Plane::of(picture, PlanarImageComponent::Y);
+        let luma = Av1Plane::of(picture, PlanarImageComponent::Y);
         self.draw_channel(self.kind.channels() - 1, &luma, &Range::of(picture, None)?, left, top)
     }
 
     fn draw_channel(
         &mut self,
         channel: usize,
-        plane: &Plane,
+        plane: &Av1Plane,
         range: &Range,
         left: u32,
         top: u32,
@@ -121,7 +121,7 @@ fn byte(value: f32) -> u8 {
 }
 
 /// Samples of one component, 8 bits each or 16.
-struct Plane {
+struct Av1Plane {
     samples: re_rav1d::dav1d::Plane,
     stride: usize,
     is_wide: bool,
@@ -129,7 +129,7 @@ struct Plane {
     height: u32,
 }
 
-impl Plane {
+impl Av1Plane {
     /// The picture must have this component.
     fn of(picture: &Picture, which: PlanarImageComponent) -> Self {
         let layout = picture.pixel_layout();

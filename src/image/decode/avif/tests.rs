@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::image::container::avif::boxed;
-use crate::image::container::avif::tests::{File, Item, alpha_name, av1c, full, ispe, one};
+use crate::image::container::avif::tests::{AvifFile, AvifItem, alpha_name, av1c, full, ispe, one};
 use crate::image::draw;
 use crate::image::encode;
 use crate::object::Format;
@@ -11,13 +11,13 @@ fn always() -> bool {
     true
 }
 
-fn photo(size: Size, kind: Kind) -> Pixels {
+fn photo(size: Size, kind: PixelKind) -> Pixels {
     let scene = draw::sample(if kind.has_alpha() { 3 } else { 0 }, size).unwrap();
     let channels = scene.kind().channels();
     let pixel = |pixel: &[u8]| match kind {
-        Kind::Gray => vec![pixel[1]],
-        Kind::GrayAlpha => vec![pixel[1], pixel[3]],
-        Kind::Rgb | Kind::Rgba => pixel.to_vec(),
+        PixelKind::Gray => vec![pixel[1]],
+        PixelKind::GrayAlpha => vec![pixel[1], pixel[3]],
+        PixelKind::Rgb | PixelKind::Rgba => pixel.to_vec(),
     };
     Pixels::new(size, kind, scene.data().chunks_exact(channels).flat_map(pixel).collect()).unwrap()
 }
@@ -29,7 +29,7 @@ fn encoded(pixels: &Pixels) -> Vec<u8> {
 /// The bitstream of a picture's colours.
 fn bitstream(pixels: &Pixels) -> Vec<u8> {
     let file = encoded(pixels);
-    let Source::One(data) = Still::of_file(&file).unwrap().color else { panic!("a grid") };
+    let AvifSource::One(data) = AvifStill::of_file(&file).unwrap().color else { panic!("a grid") };
     gathered(&file, &data).unwrap().into_owned()
 }
 
@@ -43,7 +43,7 @@ fn distance(left: &Pixels, right: &Pixels) -> f64 {
 #[test]
 fn what_was_encoded_comes_back_in_every_kind_and_size() {
     for (width, height) in [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40), (2, 2), (1, 1)] {
-        for kind in [Kind::Gray, Kind::GrayAlpha, Kind::Rgb, Kind::Rgba] {
+        for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
             let size = Size { width, height };
             let pixels = photo(size, kind);
             let back = decode(&encoded(&pixels), size, &always).unwrap();
@@ -59,7 +59,7 @@ fn what_was_encoded_comes_back_in_every_kind_and_size() {
 fn plain_colours_come_back_exactly_enough() {
     let size = Size { width: 32, height: 32 };
     for color in [[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [120, 60, 200]] {
-        let pixels = Pixels::new(size, Kind::Rgb, color.repeat(1024)).unwrap();
+        let pixels = Pixels::new(size, PixelKind::Rgb, color.repeat(1024)).unwrap();
         let back = decode(&encoded(&pixels), size, &always).unwrap();
         let off =
             back.data().iter().zip(pixels.data()).map(|(left, right)| left.abs_diff(*right)).max().unwrap();
@@ -68,33 +68,33 @@ fn plain_colours_come_back_exactly_enough() {
 }
 
 /// Two tiles of 64 side by side, cut to 100 × 40, with the alpha of `alpha`, a grid of the same shape.
-fn grid(tiles: [Vec<u8>; 2], alpha: Option<[Vec<u8>; 2]>) -> File {
+fn grid(tiles: [Vec<u8>; 2], alpha: Option<[Vec<u8>; 2]>) -> AvifFile {
     let mut file = one((100, 40), b"\0\0\x00\x01\0\x64\0\x28");
     file.items[0].kind = *b"grid";
     file.items[0].properties = vec![(1, false)];
     file.properties.extend([ispe((64, 64)), alpha_name(), av1c(0x1C)]);
     let [left, right] = tiles;
     for (id, data) in [(2, left), (3, right)] {
-        file.items.push(Item { id, kind: *b"av01", properties: vec![(3, false), (2, true)], data });
+        file.items.push(AvifItem { id, kind: *b"av01", properties: vec![(3, false), (2, true)], data });
     }
     file.references.push((*b"dimg", 1, vec![2, 3]));
     if let Some([left, right]) = alpha {
         let layout = file.items[0].data.clone();
-        file.items.push(Item {
+        file.items.push(AvifItem {
             id: 4,
             kind: *b"grid",
             properties: vec![(1, false), (4, true)],
             data: layout,
         });
         for (id, data) in [(5, left), (6, right)] {
-            file.items.push(Item { id, kind: *b"av01", properties: vec![(3, false), (5, true)], data });
+            file.items.push(AvifItem { id, kind: *b"av01", properties: vec![(3, false), (5, true)], data });
         }
         file.references.extend([(*b"dimg", 4, vec![5, 6]), (*b"auxl", 4, vec![1])]);
     }
     file
 }
 
-fn plain(kind: Kind, color: &[u8]) -> Vec<u8> {
+fn plain(kind: PixelKind, color: &[u8]) -> Vec<u8> {
     let size = Size { width: 64, height: 64 };
     bitstream(&Pixels::new(size, kind, color.repeat(64 * 64)).unwrap())
 }
@@ -103,10 +103,10 @@ const GRID: Size = Size { width: 100, height: 40 };
 
 #[test]
 fn tiles_lie_side_by_side_and_are_cut_at_the_edge() {
-    let tiles = [plain(Kind::Rgb, &[250, 10, 10]), plain(Kind::Rgb, &[10, 10, 250])];
-    let alpha = [plain(Kind::Gray, &[255]), plain(Kind::Gray, &[40])];
+    let tiles = [plain(PixelKind::Rgb, &[250, 10, 10]), plain(PixelKind::Rgb, &[10, 10, 250])];
+    let alpha = [plain(PixelKind::Gray, &[255]), plain(PixelKind::Gray, &[40])];
     let opaque = decode(&grid(tiles.clone(), None).bytes(), GRID, &always).unwrap();
-    assert_eq!((opaque.size(), opaque.kind()), (GRID, Kind::Rgb));
+    assert_eq!((opaque.size(), opaque.kind()), (GRID, PixelKind::Rgb));
     let shown = decode(&grid(tiles, Some(alpha)).bytes(), GRID, &always).unwrap();
     for (at, pixel) in shown.data().chunks_exact(4).enumerate() {
         let expected = if at % 100 < 64 { [250, 10, 10, 255] } else { [10, 10, 250, 40] };
@@ -117,8 +117,8 @@ fn tiles_lie_side_by_side_and_are_cut_at_the_edge() {
 
 #[test]
 fn a_grid_whose_tiles_do_not_fit_is_refused() {
-    let tiles = || [plain(Kind::Rgb, &[9; 3]), plain(Kind::Rgb, &[9; 3])];
-    let tried = |file: &File| decode(&file.bytes(), GRID, &always);
+    let tiles = || [plain(PixelKind::Rgb, &[9; 3]), plain(PixelKind::Rgb, &[9; 3])];
+    let tried = |file: &AvifFile| decode(&file.bytes(), GRID, &always);
     assert!(tried(&grid(tiles(), None)).is_ok());
     for layout in [
         &b"\0\0\x01\x01\0\x64\0\x28"[..],
@@ -142,10 +142,10 @@ fn a_grid_whose_tiles_do_not_fit_is_refused() {
 
 #[test]
 fn colours_that_were_multiplied_by_alpha_become_straight() {
-    let mut file = one((64, 64), &plain(Kind::Rgb, &[100, 50, 0]));
+    let mut file = one((64, 64), &plain(PixelKind::Rgb, &[100, 50, 0]));
     file.properties.extend([alpha_name(), av1c(0x1C)]);
-    let alpha = plain(Kind::Gray, &[128]);
-    file.items.push(Item {
+    let alpha = plain(PixelKind::Gray, &[128]);
+    file.items.push(AvifItem {
         id: 2,
         kind: *b"av01",
         properties: vec![(1, false), (4, true), (3, true)],
@@ -153,7 +153,7 @@ fn colours_that_were_multiplied_by_alpha_become_straight() {
     });
     file.references.push((*b"auxl", 2, vec![1]));
     let size = Size { width: 64, height: 64 };
-    let first = |file: &File| decode(&file.bytes(), size, &always).unwrap().data()[..4].to_vec();
+    let first = |file: &AvifFile| decode(&file.bytes(), size, &always).unwrap().data()[..4].to_vec();
     let alike =
         |left: &[u8], right: [u8; 4]| left.iter().zip(right).all(|(left, right)| left.abs_diff(right) <= 5);
     assert!(alike(&first(&file), [100, 50, 0, 128]), "{:?}", first(&file));
@@ -164,7 +164,7 @@ fn colours_that_were_multiplied_by_alpha_become_straight() {
 #[test]
 fn the_matrix_that_the_container_names_is_followed() {
     let size = Size { width: 64, height: 64 };
-    let coded = plain(Kind::Rgb, &[200, 100, 50]);
+    let coded = plain(PixelKind::Rgb, &[200, 100, 50]);
     let shown = |matrix: u8, range: u8| {
         let mut file = one((64, 64), &coded);
         file.properties
@@ -188,14 +188,17 @@ fn the_matrix_that_the_container_names_is_followed() {
 
 #[test]
 fn a_picture_of_another_size_or_kind_than_announced_is_refused() {
-    let coded = plain(Kind::Rgb, &[9; 3]);
+    let coded = plain(PixelKind::Rgb, &[9; 3]);
     for announced in [(63, 64), (64, 65), (640, 640), (1, 1)] {
         let size = Size { width: announced.0, height: announced.1 };
         let result = decode(&one(announced, &coded).bytes(), size, &always);
         assert!(matches!(result, Err(RenderError::Undecodable(_))), "{announced:?}: {result:?}");
     }
     let size = Size { width: 64, height: 64 };
-    assert_eq!(decode(&one((64, 64), &plain(Kind::Gray, &[9])).bytes(), size, &always), Err(UNSUPPORTED));
+    assert_eq!(
+        decode(&one((64, 64), &plain(PixelKind::Gray, &[9])).bytes(), size, &always),
+        Err(UNSUPPORTED)
+    );
     assert_eq!(
         decode(&one((64, 64), &coded).bytes(), Size { width: 9, height: 9 }, &always),
         Err(SIZE_DIFFERS)
@@ -206,8 +209,8 @@ fn a_picture_of_another_size_or_kind_than_announced_is_refused() {
 #[test]
 fn damaged_bitstreams_give_a_picture_or_an_error() {
     let size = Size { width: 35, height: 21 };
-    let whole = encoded(&photo(size, Kind::Rgb));
-    let first = whole.len() - bitstream(&photo(size, Kind::Rgb)).len();
+    let whole = encoded(&photo(size, PixelKind::Rgb));
+    let first = whole.len() - bitstream(&photo(size, PixelKind::Rgb)).len();
     let (mut good, mut bad) = (0, 0);
     for seed in 0..200_usize {
         let mut file = whole.clone();

@@ -21,7 +21,7 @@ const SIZES: [(u32, u32); 5] = [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40)];
 
 const LIMITS: Limits = Limits { pixels_max: 10_000, frames_max: 1 };
 
-type Order = fn(&mut Encoder<&mut Vec<u8>>);
+type EncoderSetup = fn(&mut Encoder<&mut Vec<u8>>);
 
 fn picture(size: Size) -> Pixels {
     draw::sample(0, size).unwrap()
@@ -45,7 +45,7 @@ fn distance(left: &Pixels, right: &Pixels) -> f64 {
 
 #[test]
 fn every_sampling_size_and_order_of_scans_gives_the_picture_back() {
-    let orders: [(&str, Order); 4] = [
+    let orders: [(&str, EncoderSetup); 4] = [
         ("one scan", |_| ()),
         ("scans apart", |encoder| encoder.set_optimized_huffman_tables(true)),
         ("progressive", |encoder| encoder.set_progressive(true)),

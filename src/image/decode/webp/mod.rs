@@ -11,10 +11,10 @@ use libwebp::Features;
 
 use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS, SourcePart};
-use crate::image::container::webp::Chunks;
+use crate::image::container::webp::RiffChunks;
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::ProgressSink;
 
 /// The still, or the canvas after frame `frame` was drawn.
@@ -56,7 +56,7 @@ fn features(source: &[u8], size: Size) -> Result<Features, RenderError> {
 fn decode_still(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
     let has_alpha = features(source, size)?.has_alpha;
     let data = libwebp::colors(source, size, has_alpha).ok_or(CORRUPT)?;
-    Pixels::new(size, if has_alpha { Kind::Rgba } else { Kind::Rgb }, data).ok_or(CORRUPT)
+    Pixels::new(size, if has_alpha { PixelKind::Rgba } else { PixelKind::Rgb }, data).ok_or(CORRUPT)
 }
 
 fn decode_frame(
@@ -78,8 +78,8 @@ fn decode_frame(
 /// The frames of a file, one after another.
 pub(super) struct WebpDecoder<'a> {
     size: Size,
-    plays: u32,
-    chunks: Chunks<'a>,
+    loop_count: u32,
+    chunks: RiffChunks<'a>,
     canvas: Option<Canvas>,
 }
 
@@ -87,17 +87,17 @@ impl<'a> WebpDecoder<'a> {
     /// Does not look at the size that the file itself claims: each frame has to lie within this one.
     pub(super) fn new(source: &'a [u8], size: Size) -> Self {
         // After the background's four bytes.
-        let plays = Chunks::of_file(source)
+        let loop_count = RiffChunks::of_file(source)
             .find(|chunk| &chunk.name == b"ANIM")
             .and_then(|chunk| chunk.payload.get(4..6))
             .map_or(0, |plays| u32::from(u16::from_le_bytes([plays[0], plays[1]])));
-        Self { size, plays, chunks: Chunks::of_file(source), canvas: None }
+        Self { size, loop_count, chunks: RiffChunks::of_file(source), canvas: None }
     }
 
     /// Draws the next frame and tells its delay in milliseconds; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<u32>, RenderError> {
         let Some(chunk) = self.chunks.find(|chunk| &chunk.name == b"ANMF") else { return Ok(None) };
-        let frame = Frame::parse(chunk.payload, self.size).ok_or(CORRUPT)?;
+        let frame = WebpFrame::parse(chunk.payload, self.size).ok_or(CORRUPT)?;
         let pixels = decode_still(frame.bitstream, frame.area.size)?;
         // Made only now, so that the first frame's decoder and the canvas are never alive together.
         let canvas = self.canvas.get_or_insert_with(|| Canvas::new(self.size));
@@ -108,7 +108,7 @@ impl<'a> WebpDecoder<'a> {
 
     /// 0 for without end.
     pub(super) fn loop_count(&self) -> u32 {
-        self.plays
+        self.loop_count
     }
 
     pub(super) fn current_frame(&self) -> Result<Pixels, RenderError> {
@@ -117,7 +117,7 @@ impl<'a> WebpDecoder<'a> {
 }
 
 /// An ANMF chunk.
-struct Frame<'a> {
+struct WebpFrame<'a> {
     area: Area,
     delay_ms: u32,
     disposal: Disposal,
@@ -125,7 +125,7 @@ struct Frame<'a> {
     bitstream: &'a [u8],
 }
 
-impl<'a> Frame<'a> {
+impl<'a> WebpFrame<'a> {
     /// `None` if the chunk is too short or the frame leaves the canvas, which the format forbids.
     fn parse(payload: &'a [u8], canvas: Size) -> Option<Self> {
         let (head, bitstream) = payload.split_first_chunk::<16>()?;

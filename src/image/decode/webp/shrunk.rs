@@ -8,7 +8,7 @@ use super::libwebp::{self, Features};
 use crate::image::decode::{CORRUPT, SourcePart};
 use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize;
 
@@ -47,7 +47,7 @@ pub(super) fn decode(
     let planes =
         libwebp::planes(source, features.size, even, shrinking(part) < SHRINKING_ROUGH).ok_or(CORRUPT)?;
     progress.enter_stage(RenderStage::Resize);
-    let plane = |size: Size, data: Vec<u8>| Pixels::new(size, Kind::Gray, data).ok_or(CORRUPT);
+    let plane = |size: Size, data: Vec<u8>| Pixels::new(size, PixelKind::Gray, data).ok_or(CORRUPT);
 
     // The window as the planes have it. Luma is cut to what is needed, so that nothing cut away shows.
     let offset = |side: u32, from: u32| f64::from(side) - f64::from(from);
@@ -86,7 +86,7 @@ fn joined(luma: &Pixels, blue: &Pixels, red: &Pixels) -> Pixels {
             channel(luma + 132_201 * blue),
         ]);
     }
-    Pixels::new(luma.size(), Kind::Rgb, data).expect("each sample of luma has become one pixel")
+    Pixels::new(luma.size(), PixelKind::Rgb, data).expect("each sample of luma has become one pixel")
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
 
     /// What decoding all and scaling that would give.
     fn scaled(source: &[u8], part: &SourcePart) -> Pixels {
-        let whole = Pixels::new(SIZE, Kind::Rgb, libwebp::colors(source, SIZE, false).unwrap()).unwrap();
+        let whole = Pixels::new(SIZE, PixelKind::Rgb, libwebp::colors(source, SIZE, false).unwrap()).unwrap();
         resize::resize(whole.cropped(part.cut).unwrap(), part.window, part.to).unwrap()
     }
 

@@ -11,21 +11,21 @@ use crate::image::encode::gif as still;
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::Pixels;
 
-pub(super) struct Writer {
+pub(super) struct GifWriter {
     size: Size,
     encoder: Encoder<Vec<u8>>,
     /// What is to be seen before the waiting frame is drawn.
     before: Vec<u8>,
-    waiting: Option<Waiting>,
+    waiting: Option<PendingFrame>,
 }
 
 /// A frame that is written once it is known what follows it.
-struct Waiting {
+struct PendingFrame {
     rgba: Vec<u8>,
     delay: u16,
 }
 
-impl Writer {
+impl GifWriter {
     pub(super) fn new(size: Size, plays: u32) -> Option<Self> {
         let (width, height) = (u16::try_from(size.width).ok()?, u16::try_from(size.height).ok()?);
         let mut encoder = Encoder::new(Vec::new(), width, height, &[]).ok()?;
@@ -58,7 +58,7 @@ impl Writer {
                 differing(&waiting.rgba, &rgba, self.size, |before, now| before[3] > 0 && now[3] == 0);
             self.write(waiting, vanishing, keep_going)?;
         }
-        self.waiting = Some(Waiting { rgba, delay: hundredths(delay_ms) });
+        self.waiting = Some(PendingFrame { rgba, delay: hundredths(delay_ms) });
         Some(())
     }
 
@@ -71,11 +71,11 @@ impl Writer {
     /// Writes a frame; `vanishing` is what must be gone when its time is over.
     fn write(
         &mut self,
-        waiting: Waiting,
+        waiting: PendingFrame,
         vanishing: Option<Rect<u32>>,
         keep_going: &dyn Fn() -> bool,
     ) -> Option<()> {
-        let Waiting { rgba, delay } = waiting;
+        let PendingFrame { rgba, delay } = waiting;
         let changed = differing(&self.before, &rgba, self.size, |before, now| before != now);
         let area = around(changed, vanishing);
         let frame = match area {

@@ -9,19 +9,19 @@ mod webp;
 use crate::image::encode::unless_stopped;
 use crate::image::error::RenderError;
 use crate::image::geometry::{Rect, Size};
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 
 /// An animation that is being written.
 pub struct Animation {
     size: Size,
     format: Format,
-    writer: Writer,
+    writer: AnimationWriter,
 }
 
-enum Writer {
-    Gif(gif::Writer),
-    Webp(webp::Writer),
+enum AnimationWriter {
+    Gif(gif::GifWriter),
+    Webp(webp::WebpWriter),
 }
 
 impl Animation {
@@ -33,8 +33,8 @@ impl Animation {
     /// [`RenderError::EncodeFailed`], also for a format other than these two.
     pub fn new(format: Format, size: Size, plays: u32, quality: u8) -> Result<Self, RenderError> {
         let writer = match format {
-            Format::Gif => gif::Writer::new(size, plays).map(Writer::Gif),
-            Format::Webp => Some(Writer::Webp(webp::Writer::new(size, plays, quality))),
+            Format::Gif => gif::GifWriter::new(size, plays).map(AnimationWriter::Gif),
+            Format::Webp => Some(AnimationWriter::Webp(webp::WebpWriter::new(size, plays, quality))),
             Format::Jpeg | Format::Png | Format::Avif => None,
         };
         let writer = writer.ok_or(RenderError::EncodeFailed(format))?;
@@ -56,8 +56,8 @@ impl Animation {
         let fits = pixels.size() == self.size;
         unless_stopped(self.format, keep_going, |keep_going| match &mut self.writer {
             _ if !fits => None,
-            Writer::Gif(writer) => writer.push(pixels, delay_ms, keep_going),
-            Writer::Webp(writer) => writer.push(pixels, delay_ms, keep_going),
+            AnimationWriter::Gif(writer) => writer.push(pixels, delay_ms, keep_going),
+            AnimationWriter::Webp(writer) => writer.push(pixels, delay_ms, keep_going),
         })
     }
 
@@ -68,8 +68,8 @@ impl Animation {
     /// [`RenderError::EncodeFailed`]; [`RenderError::Cancelled`] once `keep_going` says no.
     pub fn finish(self, keep_going: &dyn Fn() -> bool) -> Result<Vec<u8>, RenderError> {
         unless_stopped(self.format, keep_going, |keep_going| match self.writer {
-            Writer::Gif(writer) => writer.finish(keep_going),
-            Writer::Webp(writer) => writer.finish(),
+            AnimationWriter::Gif(writer) => writer.finish(keep_going),
+            AnimationWriter::Webp(writer) => writer.finish(),
         })
     }
 }
@@ -144,12 +144,12 @@ fn part(data: &[u8], size: Size, part: Rect<u32>) -> Option<Pixels> {
     for row in rows {
         cut.extend_from_slice(row.get(columns.clone())?);
     }
-    Pixels::new(part.size(), Kind::Rgba, cut).map(Pixels::without_idle_alpha)
+    Pixels::new(part.size(), PixelKind::Rgba, cut).map(Pixels::without_idle_alpha)
 }
 
 /// A pixel that changes nothing where it is blended.
 fn nothing() -> Option<Pixels> {
-    Pixels::new(Size { width: 1, height: 1 }, Kind::Rgba, vec![0; 4])
+    Pixels::new(Size { width: 1, height: 1 }, PixelKind::Rgba, vec![0; 4])
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const CLEAR: [u8; 4] = [0; 4];
 fn drawn(pixel: impl Fn(u32, u32) -> [u8; 4]) -> Pixels {
     let data =
         (0..SIZE.height).flat_map(|y| (0..SIZE.width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y));
-    Pixels::new(SIZE, Kind::Rgba, data.collect()).unwrap()
+    Pixels::new(SIZE, PixelKind::Rgba, data.collect()).unwrap()
 }
 
 /// A ground with a square on it; either may be clear.
@@ -156,7 +156,7 @@ fn only_what_changes_is_stored() {
 #[test]
 fn a_frame_of_another_size_and_a_format_of_stills_are_refused() {
     let mut animation = Animation::new(Format::Gif, SIZE, 0, 90).unwrap();
-    let small = Pixels::new(Size { width: 1, height: 1 }, Kind::Gray, vec![1]).unwrap();
+    let small = Pixels::new(Size { width: 1, height: 1 }, PixelKind::Gray, vec![1]).unwrap();
     assert_eq!(animation.push(small, 10, &|| true), Err(RenderError::EncodeFailed(Format::Gif)));
     assert_eq!(animation.finish(&|| true).err(), Some(RenderError::EncodeFailed(Format::Gif)));
     let refused = Animation::new(Format::Jpeg, SIZE, 0, 90).err();

@@ -2,7 +2,7 @@
 //! merges equal frames and keeps several in memory.
 
 use super::{differing, nothing, part, rgba};
-use crate::image::container::webp::{Chunks, HEAD_BYTES, chunk};
+use crate::image::container::webp::{HEAD_BYTES, RiffChunks, chunk};
 use crate::image::encode::webp as still;
 use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::Pixels;
@@ -19,7 +19,7 @@ const FLAG_REPLACE: u8 = 0x02;
 /// 24 bits.
 const DELAY_MS_MAX: u32 = (1 << 24) - 1;
 
-pub(super) struct Writer {
+pub(super) struct WebpWriter {
     size: Size,
     plays: u16,
     quality: u8,
@@ -30,7 +30,7 @@ pub(super) struct Writer {
     has_alpha: bool,
 }
 
-impl Writer {
+impl WebpWriter {
     pub(super) fn new(size: Size, plays: u32, quality: u8) -> Self {
         let plays = u16::try_from(plays).unwrap_or(u16::MAX);
         Self { size, plays, quality, file: vec![0; HEADERS_BYTES], before: None, has_alpha: false }
@@ -88,7 +88,7 @@ impl Writer {
 
 /// The chunks of a still that make up its picture.
 fn bitstream(file: &[u8]) -> Vec<u8> {
-    Chunks::of_file(file)
+    RiffChunks::of_file(file)
         .filter(|part| matches!(&part.name, b"ALPH" | b"VP8 " | b"VP8L"))
         .flat_map(|part| chunk(part.name, part.payload))
         .collect()

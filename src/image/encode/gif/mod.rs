@@ -7,8 +7,8 @@ mod quantize;
 use gif::{Encoder, Frame};
 
 use super::palette::{COLORS_MAX, Indexed};
-use crate::image::pixels::{Kind, Pixels};
-use quantize::{Color, Palette};
+use crate::image::pixels::{PixelKind, Pixels};
+use quantize::{Palette, Rgb};
 
 pub(super) use quantize::WORK_BYTES;
 
@@ -51,17 +51,17 @@ fn plain(pixels: Pixels) -> Pixels {
     let (size, kind) = (pixels.size(), pixels.kind());
     let color = |pixel: &[u8]| match kind {
         _ if kind.has_alpha() && pixel[kind.channels() - 1] < 128 => CLEAR,
-        Kind::Gray | Kind::GrayAlpha => [pixel[0], pixel[0], pixel[0], 255],
-        Kind::Rgb | Kind::Rgba => [pixel[0], pixel[1], pixel[2], 255],
+        PixelKind::Gray | PixelKind::GrayAlpha => [pixel[0], pixel[0], pixel[0], 255],
+        PixelKind::Rgb | PixelKind::Rgba => [pixel[0], pixel[1], pixel[2], 255],
     };
     let data = pixels.data().chunks_exact(kind.channels()).flat_map(color).collect();
-    Pixels::new(size, Kind::Rgba, data).expect("each pixel has become four bytes")
+    Pixels::new(size, PixelKind::Rgba, data).expect("each pixel has become four bytes")
 }
 
 /// The picture in the best colours that there is room for; the clear one, if it comes, is the last.
 fn approximated(pixels: &Pixels, keep_going: &dyn Fn() -> bool) -> Option<Indexed> {
     let pixel =
-        |&[red, green, blue, alpha]: &[u8; 4]| -> Option<Color> { (alpha > 0).then_some([red, green, blue]) };
+        |&[red, green, blue, alpha]: &[u8; 4]| -> Option<Rgb> { (alpha > 0).then_some([red, green, blue]) };
     let seen = || pixels.data().as_chunks::<4>().0.iter().map(pixel);
     let clear = seen().any(|color| color.is_none());
     let most = if clear { COLORS_MAX - 1 } else { COLORS_MAX };

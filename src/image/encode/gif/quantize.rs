@@ -6,7 +6,7 @@
 //! that areas keep their colour. All in integers, nothing by chance: the same bytes everywhere.
 
 /// Red, green, blue.
-pub(super) type Color = [u8; 3];
+pub(super) type Rgb = [u8; 3];
 
 /// Bytes that [`Palette::of`] and [`Palette::indices`] need beside the picture: 65,536 cells of 32 bytes, as many
 /// that are not empty, numbers, and rows of errors.
@@ -25,7 +25,7 @@ const CELLS_UNASKED: usize = 4096;
 const PIXELS_UNASKED: usize = 1 << 18;
 
 /// The cell of a colour: five bits of red and blue, six of green, to which the eye is most sensitive.
-fn cell([red, green, blue]: Color) -> usize {
+fn cell([red, green, blue]: Rgb) -> usize {
     usize::from(red >> 3) << 11 | usize::from(green >> 2) << 5 | usize::from(blue >> 3)
 }
 
@@ -43,14 +43,14 @@ impl Cell {
     }
 
     /// Only of a cell that is not empty.
-    fn mean(&self) -> Color {
+    fn mean(&self) -> Rgb {
         self.sums.map(|sum| ((sum + self.count / 2) / self.count) as u8)
     }
 }
 
 /// The colours that are kept, at most 256, and the nearest of them to each cell that was asked for.
 pub(super) struct Palette {
-    pub(super) colors: Vec<Color>,
+    pub(super) colors: Vec<Rgb>,
     /// Number plus one; zero is not yet known.
     nearest: Vec<u16>,
 }
@@ -59,7 +59,7 @@ impl Palette {
     /// At most `most` colours, at least one, for these pixels; `None` stands for one that nobody sees. No palette once
     /// `keep_going` says no.
     pub(super) fn of(
-        pixels: impl Iterator<Item = Option<Color>>,
+        pixels: impl Iterator<Item = Option<Rgb>>,
         most: usize,
         keep_going: &dyn Fn() -> bool,
     ) -> Option<Self> {
@@ -81,7 +81,7 @@ impl Palette {
     }
 
     /// The number of the colour that is nearest to the middle of this colour's cell.
-    fn number(&mut self, color: Color) -> u8 {
+    fn number(&mut self, color: Rgb) -> u8 {
         let cell = cell(color);
         if self.nearest[cell] == 0 {
             let middle = [color[0] & !7 | 4, color[1] & !3 | 2, color[2] & !7 | 4];
@@ -94,11 +94,11 @@ impl Palette {
     /// asked for each row and, for new colours in long ones, every few thousand.
     pub(super) fn indices(
         mut self,
-        pixels: impl Iterator<Item = Option<Color>>,
+        pixels: impl Iterator<Item = Option<Rgb>>,
         width: usize,
         clear: u8,
         keep_going: &dyn Fn() -> bool,
-    ) -> Option<(Vec<Color>, Vec<u8>)> {
+    ) -> Option<(Vec<Rgb>, Vec<u8>)> {
         // Sixteenths of errors that came from above; one more on either side, which nobody looks at.
         let mut errors = vec![[0_i16; 3]; width + 2];
         let mut below = errors.clone();
@@ -119,7 +119,7 @@ impl Palette {
                 right = [0; 3];
                 continue;
             };
-            let wanted: Color = std::array::from_fn(|channel| {
+            let wanted: Rgb = std::array::from_fn(|channel| {
                 let error = (errors[column][channel] + right[channel] + 8) >> 4;
                 (i16::from(color[channel]) + error).clamp(0, 255) as u8
             });
@@ -139,7 +139,7 @@ impl Palette {
 }
 
 /// Cells that stand together, with what is known of all of them.
-struct Part {
+struct CellGroup {
     start: usize,
     end: usize,
     total: Cell,
@@ -148,7 +148,7 @@ struct Part {
     spread: u64,
 }
 
-impl Part {
+impl CellGroup {
     fn new(cells: &[Cell], start: usize, end: usize) -> Self {
         let mut total = Cell::default();
         let mut squares = [0_u64; 3];
@@ -170,8 +170,8 @@ impl Part {
 }
 
 /// The means of at most `most` parts of all cells, the most different of which were split again and again.
-fn split(cells: &mut [Cell], most: usize, keep_going: &dyn Fn() -> bool) -> Option<Vec<Color>> {
-    let mut parts = vec![Part::new(cells, 0, cells.len())];
+fn split(cells: &mut [Cell], most: usize, keep_going: &dyn Fn() -> bool) -> Option<Vec<Rgb>> {
+    let mut parts = vec![CellGroup::new(cells, 0, cells.len())];
     while parts.len() < most {
         // A sort of all cells takes a few milliseconds.
         if !keep_going() {
@@ -179,21 +179,21 @@ fn split(cells: &mut [Cell], most: usize, keep_going: &dyn Fn() -> bool) -> Opti
         }
         let splittable = parts.iter().enumerate().filter(|(_, part)| part.end - part.start > 1);
         let Some((at, _)) = splittable.max_by_key(|(_, part)| part.spread) else { break };
-        let Part { start, end, ref total, widest, .. } = parts[at];
+        let CellGroup { start, end, ref total, widest, .. } = parts[at];
         let mean = total.mean()[widest];
         cells[start..end].sort_unstable_by_key(|cell| cell.mean()[widest]);
         let lower = cells[start..end].partition_point(|cell| cell.mean()[widest] < mean);
         // Rounding, or cells that differ in nothing else, may leave one side empty.
         let middle = start + lower.clamp(1, end - start - 1);
-        parts[at] = Part::new(cells, start, middle);
-        parts.push(Part::new(cells, middle, end));
+        parts[at] = CellGroup::new(cells, start, middle);
+        parts.push(CellGroup::new(cells, middle, end));
     }
-    let mean = |part: &Part| if part.total.count > 0 { part.total.mean() } else { [0; 3] };
+    let mean = |part: &CellGroup| if part.total.count > 0 { part.total.mean() } else { [0; 3] };
     Some(parts.iter().map(mean).collect())
 }
 
 /// Each colour in the middle of the cells that are nearest to it; where there are none it stays.
-fn moved(colors: Vec<Color>, cells: &[Cell], keep_going: &dyn Fn() -> bool) -> Option<Vec<Color>> {
+fn moved(colors: Vec<Rgb>, cells: &[Cell], keep_going: &dyn Fn() -> bool) -> Option<Vec<Rgb>> {
     let mut totals = vec![Cell::default(); colors.len()];
     for cells in cells.chunks(CELLS_UNASKED) {
         if !keep_going() {
@@ -208,7 +208,7 @@ fn moved(colors: Vec<Color>, cells: &[Cell], keep_going: &dyn Fn() -> bool) -> O
 }
 
 /// The number of the nearest colour; the first of equal ones.
-fn nearest(colors: &[Color], [red, green, blue]: Color) -> usize {
+fn nearest(colors: &[Rgb], [red, green, blue]: Rgb) -> usize {
     let mut least = u32::MAX;
     let mut found = 0;
     for (number, color) in colors.iter().enumerate() {
@@ -229,15 +229,15 @@ mod tests {
 
     const SIZE: Size = Size { width: 120, height: 90 };
 
-    fn photo(scene: usize) -> Vec<Color> {
+    fn photo(scene: usize) -> Vec<Rgb> {
         draw::sample(scene, SIZE).unwrap().data().as_chunks::<3>().0.to_vec()
     }
 
-    fn seen(pixels: &[Color]) -> impl Iterator<Item = Option<Color>> {
+    fn seen(pixels: &[Rgb]) -> impl Iterator<Item = Option<Rgb>> {
         pixels.iter().copied().map(Some)
     }
 
-    fn shown(pixels: &[Color], most: usize) -> Vec<Color> {
+    fn shown(pixels: &[Rgb], most: usize) -> Vec<Rgb> {
         let palette = Palette::of(seen(pixels), most, &|| true).unwrap();
         let (colors, indices) = palette.indices(seen(pixels), 120, 0, &|| true).unwrap();
         assert!(colors.len() <= most);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     /// Mean colours of squares of ten pixels, in which errors that are passed on have evened out.
-    fn squares(pixels: &[Color]) -> Vec<[f64; 3]> {
+    fn squares(pixels: &[Rgb]) -> Vec<[f64; 3]> {
         let square = |number: usize| {
             let (left, top) = (number % 12 * 10, number / 12 * 10);
             let places = (0..100).map(|at| (top + at / 10) * 120 + left + at % 10);
@@ -275,7 +275,7 @@ mod tests {
         let pixels = photo(0);
         let error = |most: usize| -> u64 {
             let pairs = shown(&pixels, most).into_iter().zip(&pixels).collect::<Vec<_>>();
-            let square = |(made, original): &(Color, &Color)| -> u64 {
+            let square = |(made, original): &(Rgb, &Rgb)| -> u64 {
                 (0..3).map(|c| u64::from(made[c].abs_diff(original[c])).pow(2)).sum()
             };
             pairs.iter().map(square).sum()

@@ -1,6 +1,6 @@
 //! The segments before the scan (T.81 annex B) and JFIF's own.
 
-use super::huffman::Table;
+use super::huffman::HuffmanTable;
 use super::tables::ZIGZAG;
 use super::token::TABLES;
 use crate::image::geometry::Size;
@@ -13,7 +13,7 @@ const JFIF: &[u8] = b"\xFF\xD8\xFF\xE0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
 
 /// All that stands before a scan's codes. `steps` are those of each table, luma first; `tables` likewise, DC before
 /// AC: one table of steps and two of codes make a gray picture, two and four a coloured one. Sides are below 65536.
-pub(super) fn head(size: Size, steps: &[[u8; 64]], tables: &[Table; TABLES]) -> Vec<u8> {
+pub(super) fn head(size: Size, steps: &[[u8; 64]], tables: &[HuffmanTable; TABLES]) -> Vec<u8> {
     let tables = &tables[..steps.len() * 2];
     let mut bytes = JFIF.to_vec();
     segment(&mut bytes, 0xDB, &quantization(steps));
@@ -50,7 +50,7 @@ fn frame(size: Size, gray: bool) -> Vec<u8> {
     [&[8, high, low, left, right, components.len() as u8], components.as_flattened()].concat()
 }
 
-fn huffman(tables: &[Table]) -> Vec<u8> {
+fn huffman(tables: &[HuffmanTable]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (table, number) in tables.iter().zip([0x00, 0x10, 0x01, 0x11]) {
         bytes.push(number);

@@ -5,14 +5,14 @@ const LENGTH_MAX: usize = 16;
 
 /// A table as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Table {
+pub(super) struct HuffmanTable {
     /// How many codes have a length of 1, 2, … 16 bits.
     pub(super) lengths: [u8; LENGTH_MAX],
     /// Symbols from the shortest code to the longest.
     pub(super) symbols: Vec<u8>,
 }
 
-impl Table {
+impl HuffmanTable {
     /// The table that codes symbols of these frequencies in the fewest bits, but for rare ones whose codes would be
     /// longer than 16. Symbols that never come get no code.
     pub(super) fn of(counts: &[u32; 256]) -> Self {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn frequent_symbols_get_the_shorter_codes_and_one_code_stays_free() {
-        let table = Table::of(&counts(&[(7, 100), (3, 50), (200, 20), (9, 20)]));
+        let table = HuffmanTable::of(&counts(&[(7, 100), (3, 50), (200, 20), (9, 20)]));
         assert_eq!(table.symbols, [7, 3, 9, 200]);
         assert_eq!(table.lengths[..5], [1, 1, 1, 1, 0]);
         let codes = table.codes();
@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn a_single_symbol_has_a_code_of_one_bit_and_none_is_no_table() {
-        let table = Table::of(&counts(&[(0, 1)]));
+        let table = HuffmanTable::of(&counts(&[(0, 1)]));
         assert_eq!((table.lengths[0], table.codes()[0]), (1, 1));
-        let table = Table::of(&[0; 256]);
+        let table = HuffmanTable::of(&[0; 256]);
         assert_eq!((table.lengths, table.symbols.len()), ([0; 16], 0));
     }
 
@@ -137,7 +137,7 @@ mod tests {
 
     /// Every symbol that comes has a code of its own, none is the head of another, and none is all ones.
     fn assert_usable(counts: &[u32; 256]) {
-        let table = Table::of(counts);
+        let table = HuffmanTable::of(counts);
         let room: u32 =
             (1..).zip(&table.lengths).map(|(length, &count)| u32::from(count) << (16 - length)).sum();
         assert!(room < 1 << 16, "more codes than there are, or all ones among them");
@@ -178,7 +178,7 @@ mod tests {
             some in prop::collection::vec((any::<u8>(), 1..=60_u32), 1..=40),
         ) {
             let counts = counts(&some);
-            let codes = Table::of(&counts).codes();
+            let codes = HuffmanTable::of(&counts).codes();
             let bits: u64 =
                 counts.iter().zip(codes).map(|(&count, code)| u64::from(count) * u64::from(code & 0xFF)).sum();
             // For a code of 17 bits Fibonacci's numbers must add up, to 4180; these reach 2400.

@@ -16,7 +16,7 @@ mod token;
 mod transform;
 
 use scan::Scan;
-use strip::Picture;
+use strip::JpegPicture;
 
 use crate::image::effect;
 use crate::image::geometry::Size;
@@ -33,7 +33,7 @@ const KEPT_BLOCKS_MAX: usize = 16 * 1024;
 /// once `keep_going` says no.
 pub(super) fn encode(pixels: Pixels, quality: u8, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let pixels = effect::flattened(pixels, [255; 3]);
-    written(Picture::of(&pixels)?, quality, keep_going)
+    written(JpegPicture::of(&pixels)?, quality, keep_going)
 }
 
 /// The file of planes: luma, and blue and red colour differences at half its sides, rounded up. `quality` is 1–100 in the
@@ -43,7 +43,7 @@ pub(super) fn encode_planes(
     quality: u8,
     keep_going: &dyn Fn() -> bool,
 ) -> Option<Vec<u8>> {
-    written(Picture::of_planes(planes)?, quality, keep_going)
+    written(JpegPicture::of_planes(planes)?, quality, keep_going)
 }
 
 /// Bytes alive at the peak of [`encode_planes`], its result included but not the planes: an upper bound for
@@ -59,7 +59,7 @@ pub(super) fn peak_bytes(size: Size) -> u64 {
     size.area().saturating_mul(3).saturating_add(tokens).saturating_add(strip)
 }
 
-fn written(picture: Picture<'_>, quality: u8, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
+fn written(picture: JpegPicture<'_>, quality: u8, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let size = picture.size();
     if size.width.max(size.height) > SIDE_MAX {
         return None;

@@ -2,8 +2,8 @@
 
 use super::bits::{BitWriter, Codes};
 use super::head;
-use super::huffman::Table;
-use super::strip::{Band, Picture, Strip};
+use super::huffman::HuffmanTable;
+use super::strip::{Band, JpegPicture, Strip};
 use super::tables::{chroma_steps, luma_steps};
 use super::token::{self, TABLES, TablePair, Token};
 use super::transform::{self, Quantizer};
@@ -15,7 +15,7 @@ type Counts = [[u32; 256]; TABLES];
 
 /// A picture on its way to a file.
 pub(super) struct Scan<'a> {
-    picture: Picture<'a>,
+    picture: JpegPicture<'a>,
     strip: Strip,
     /// Of luma and, in colour, chroma.
     steps: Vec<[u8; 64]>,
@@ -25,7 +25,7 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(picture: Picture<'a>, quality: u8) -> Self {
+    pub(super) fn new(picture: JpegPicture<'a>, quality: u8) -> Self {
         let mut steps = vec![luma_steps(quality)];
         if !picture.is_gray() {
             steps.push(chroma_steps(quality));
@@ -74,7 +74,7 @@ impl<'a> Scan<'a> {
 
     /// All that stands before the codes, and these.
     fn begun(&self, counts: &Counts) -> (Vec<u8>, Codes) {
-        let tables = counts.each_ref().map(Table::of);
+        let tables = counts.each_ref().map(HuffmanTable::of);
         let bytes = head::head(self.picture.size(), &self.steps, &tables);
         let mut codes = [0; 256 * TABLES];
         for (codes, table) in codes.chunks_exact_mut(256).zip(&tables) {

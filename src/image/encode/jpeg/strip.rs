@@ -5,11 +5,11 @@
 //! samples take, however large the picture is.
 
 use crate::image::geometry::Size;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 /// What can be written.
 #[derive(Clone, Copy)]
-pub(super) enum Picture<'a> {
+pub(super) enum JpegPicture<'a> {
     /// One component.
     Gray(&'a Pixels),
     /// Three in JFIF's YCbCr (BT.601, all 256 levels), as the file has them: colour at half luma's sides.
@@ -18,13 +18,13 @@ pub(super) enum Picture<'a> {
     Rgb(&'a Pixels),
 }
 
-impl<'a> Picture<'a> {
+impl<'a> JpegPicture<'a> {
     /// `None` for pixels with alpha.
     pub(super) fn of(pixels: &'a Pixels) -> Option<Self> {
         match pixels.kind() {
-            Kind::Gray => Some(Self::Gray(pixels)),
-            Kind::Rgb => Some(Self::Rgb(pixels)),
-            Kind::GrayAlpha | Kind::Rgba => None,
+            PixelKind::Gray => Some(Self::Gray(pixels)),
+            PixelKind::Rgb => Some(Self::Rgb(pixels)),
+            PixelKind::GrayAlpha | PixelKind::Rgba => None,
         }
     }
 
@@ -32,7 +32,7 @@ impl<'a> Picture<'a> {
     pub(super) fn of_planes(planes: &'a [Pixels; 3]) -> Option<Self> {
         let [luma, blue, red] = planes;
         let half = luma.size().halved();
-        let fits = planes.iter().all(|plane| plane.kind() == Kind::Gray)
+        let fits = planes.iter().all(|plane| plane.kind() == PixelKind::Gray)
             && blue.size() == half
             && red.size() == half;
         fits.then_some(Self::Color(planes))
@@ -106,7 +106,7 @@ pub(super) struct Strip {
 }
 
 impl Strip {
-    pub(super) fn new(picture: &Picture<'_>) -> Self {
+    pub(super) fn new(picture: &JpegPicture<'_>) -> Self {
         let width = picture.size().width;
         let half = width.div_ceil(2);
         let bands = if picture.is_gray() {
@@ -118,15 +118,15 @@ impl Strip {
     }
 
     /// Takes in row `number` of the picture's units. Rows below the picture repeat its last one.
-    pub(super) fn fill(&mut self, picture: &Picture<'_>, number: usize) {
+    pub(super) fn fill(&mut self, picture: &JpegPicture<'_>, number: usize) {
         match picture {
-            Picture::Gray(plane) => self.bands[0].copy(plane, number * 8),
-            Picture::Color(planes) => {
+            JpegPicture::Gray(plane) => self.bands[0].copy(plane, number * 8),
+            JpegPicture::Color(planes) => {
                 for ((band, plane), rows) in self.bands.iter_mut().zip(*planes).zip([16, 8, 8]) {
                     band.copy(plane, number * rows);
                 }
             }
-            Picture::Rgb(pixels) => self.convert(pixels, number * 16),
+            JpegPicture::Rgb(pixels) => self.convert(pixels, number * 16),
         }
         self.bands.iter_mut().for_each(Band::repeat_edge);
     }

@@ -8,9 +8,9 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::*;
 use crate::image::draw;
-use crate::image::pixels::Kind;
+use crate::image::pixels::PixelKind;
 
-const KINDS: [Kind; 2] = [Kind::Gray, Kind::Rgb];
+const KINDS: [PixelKind; 2] = [PixelKind::Gray, PixelKind::Rgb];
 
 fn encode(pixels: Pixels, quality: u8) -> Option<Vec<u8>> {
     super::encode(pixels, quality, &|| true)
@@ -24,29 +24,29 @@ fn size(width: u32, height: u32) -> Size {
     Size { width, height }
 }
 
-fn pixels(size: Size, kind: Kind, value: impl Fn(u32, u32, usize) -> u8) -> Pixels {
+fn pixels(size: Size, kind: PixelKind, value: impl Fn(u32, u32, usize) -> u8) -> Pixels {
     let places = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y)));
     let data = places.flat_map(|(x, y)| (0..kind.channels()).map(move |channel| (x, y, channel)));
     Pixels::new(size, kind, data.map(|(x, y, channel)| value(x, y, channel)).collect()).unwrap()
 }
 
-fn noise(size: Size, kind: Kind) -> Pixels {
+fn noise(size: Size, kind: PixelKind) -> Pixels {
     pixels(size, kind, |x, y, channel| {
         let seed = x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77) ^ (channel as u32 + 1);
         (seed.wrapping_mul(0x2C1B_3C6D) >> 23) as u8
     })
 }
 
-fn photo(size: Size, kind: Kind) -> Pixels {
+fn photo(size: Size, kind: PixelKind) -> Pixels {
     let scene = draw::sample(0, size).unwrap();
-    if kind == Kind::Rgb {
+    if kind == PixelKind::Rgb {
         return scene;
     }
     Pixels::new(size, kind, scene.data().chunks_exact(3).map(|color| color[1]).collect()).unwrap()
 }
 
 /// A ramp that every transform holds well and in which no two places look alike.
-fn ramp(size: Size, kind: Kind) -> Pixels {
+fn ramp(size: Size, kind: PixelKind) -> Pixels {
     pixels(size, kind, |x, y, channel| [30 + 5 * x.min(40), 30 + 5 * y.min(40), 100][channel] as u8)
 }
 
@@ -69,7 +69,7 @@ fn decoded(file: &[u8], size: Size, color: ColorSpace) -> Vec<u8> {
 
 /// Likeness of a picture and its file in decibels.
 fn likeness(pixels: &Pixels, file: &[u8]) -> f64 {
-    let color = if pixels.kind() == Kind::Gray { ColorSpace::Luma } else { ColorSpace::RGB };
+    let color = if pixels.kind() == PixelKind::Gray { ColorSpace::Luma } else { ColorSpace::RGB };
     psnr(&decoded(file, pixels.size(), color), pixels.data())
 }
 
@@ -85,7 +85,7 @@ fn with_fixed_tables(pixels: &Pixels, quality: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, quality);
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
-    let color = if pixels.kind() == Kind::Gray { ColorType::Luma } else { ColorType::Rgb };
+    let color = if pixels.kind() == PixelKind::Gray { ColorType::Luma } else { ColorType::Rgb };
     let size = pixels.size();
     encoder.encode(pixels.data(), size.width as u16, size.height as u16, color).unwrap();
     bytes
@@ -100,7 +100,7 @@ fn every_small_size_looks_like_its_picture() {
                 let likeness = likeness(&picture, &file(&picture, 95));
                 // Chroma of an odd edge is shared by fewer pixels than elsewhere, and of a colour ramp that is a
                 // visible part in the smallest pictures.
-                let least = if kind == Kind::Gray { 44.0 } else { 33.0 };
+                let least = if kind == PixelKind::Gray { 44.0 } else { 33.0 };
                 assert!(likeness > least, "{kind:?} {width}x{height}: {likeness:.1} dB");
             }
         }
@@ -112,7 +112,7 @@ fn plain_colours_come_back_as_they_were() {
     for (color, slack) in
         [([0; 3], 0), ([255; 3], 0), ([128; 3], 0), ([255, 0, 0], 2), ([0, 0, 255], 2), ([7, 200, 90], 2)]
     {
-        let picture = pixels(size(21, 19), Kind::Rgb, |_, _, channel| color[channel]);
+        let picture = pixels(size(21, 19), PixelKind::Rgb, |_, _, channel| color[channel]);
         let samples = decoded(&file(&picture, 100), picture.size(), ColorSpace::RGB);
         for (sample, value) in samples.iter().zip(picture.data()) {
             assert!(sample.abs_diff(*value) <= slack, "{color:?} became {:?}", &samples[..3]);
@@ -124,17 +124,17 @@ fn plain_colours_come_back_as_they_were() {
 fn noise_survives_at_the_best_quality_and_no_quality_breaks_it() {
     for kind in KINDS {
         let picture = noise(size(70, 50), kind);
-        let gray = pixels(size(70, 50), Kind::Rgb, |x, y, _| {
-            noise(size(70, 50), Kind::Gray).data()[(y * 70 + x) as usize]
+        let gray = pixels(size(70, 50), PixelKind::Rgb, |x, y, _| {
+            noise(size(70, 50), PixelKind::Gray).data()[(y * 70 + x) as usize]
         });
         for quality in 1..=100 {
             decoded(
                 &file(&picture, quality),
                 picture.size(),
-                if kind == Kind::Gray { ColorSpace::Luma } else { ColorSpace::RGB },
+                if kind == PixelKind::Gray { ColorSpace::Luma } else { ColorSpace::RGB },
             );
         }
-        let picture = if kind == Kind::Gray { picture } else { gray };
+        let picture = if kind == PixelKind::Gray { picture } else { gray };
         let likeness = likeness(&picture, &file(&picture, 100));
         assert!(likeness > 48.0, "{kind:?}: {likeness:.1} dB");
     }
@@ -142,9 +142,10 @@ fn noise_survives_at_the_best_quality_and_no_quality_breaks_it() {
 
 #[test]
 fn a_checkerboard_reaches_the_largest_coefficients() {
-    let picture = pixels(size(64, 64), Kind::Gray, |x, y, _| if (x + y) % 2 == 0 { 0 } else { 255 });
+    let picture = pixels(size(64, 64), PixelKind::Gray, |x, y, _| if (x + y) % 2 == 0 { 0 } else { 255 });
     assert!(likeness(&picture, &file(&picture, 100)) > 48.0);
-    let blocks = pixels(size(64, 64), Kind::Gray, |x, y, _| if (x / 8 + y / 8) % 2 == 0 { 0 } else { 255 });
+    let blocks =
+        pixels(size(64, 64), PixelKind::Gray, |x, y, _| if (x / 8 + y / 8) % 2 == 0 { 0 } else { 255 });
     assert!(decoded(&file(&blocks, 100), blocks.size(), ColorSpace::Luma) == blocks.data());
 }
 
@@ -194,22 +195,24 @@ fn the_longest_sides_are_written_and_longer_ones_refused() {
 fn large_pictures_are_written_in_rows_with_hardly_more_bytes() {
     for kind in KINDS {
         let picture = photo(size(650, 470), kind);
-        let source = Picture::of(&picture).unwrap();
+        let source = JpegPicture::of(&picture).unwrap();
         let at_once = Scan::new(source, 82).written_at_once(&|| true).unwrap();
         let in_rows = Scan::new(source, 82).written_in_rows(&|| true).unwrap();
-        let color = if kind == Kind::Gray { ColorSpace::Luma } else { ColorSpace::RGB };
+        let color = if kind == PixelKind::Gray { ColorSpace::Luma } else { ColorSpace::RGB };
         assert!(decoded(&at_once, picture.size(), color) == decoded(&in_rows, picture.size(), color));
         // Codes for all symbols take at most 300 bytes in the head.
         let most = at_once.len() + at_once.len() / 200 + 300;
         assert!(in_rows.len() <= most, "{kind:?}: {} for {}", in_rows.len(), at_once.len());
     }
     // A picture whose counted rows are plain and whose other rows hold what no counted one does.
-    let picture = pixels(size(64, 640), Kind::Rgb, |x, y, channel| {
-        if y % 64 < 16 { 128 } else { noise(size(64, 1), Kind::Rgb).data()[(x * 3) as usize + channel] }
+    let picture = pixels(size(64, 640), PixelKind::Rgb, |x, y, channel| {
+        if y % 64 < 16 { 128 } else { noise(size(64, 1), PixelKind::Rgb).data()[(x * 3) as usize + channel] }
     });
     for quality in [50, 100] {
-        let in_rows = Scan::new(Picture::of(&picture).unwrap(), quality).written_in_rows(&|| true).unwrap();
-        let at_once = Scan::new(Picture::of(&picture).unwrap(), quality).written_at_once(&|| true).unwrap();
+        let in_rows =
+            Scan::new(JpegPicture::of(&picture).unwrap(), quality).written_in_rows(&|| true).unwrap();
+        let at_once =
+            Scan::new(JpegPicture::of(&picture).unwrap(), quality).written_at_once(&|| true).unwrap();
         let shown = |file: &[u8]| decoded(file, picture.size(), ColorSpace::RGB);
         assert!(shown(&in_rows) == shown(&at_once));
     }
@@ -217,9 +220,9 @@ fn large_pictures_are_written_in_rows_with_hardly_more_bytes() {
 
 #[test]
 fn the_way_of_writing_depends_on_the_size_alone() {
-    let kept = photo(size(1000, 688), Kind::Rgb);
-    let large = photo(size(1024, 688), Kind::Rgb);
-    let of = |picture| Scan::new(Picture::of(picture).unwrap(), 82);
+    let kept = photo(size(1000, 688), PixelKind::Rgb);
+    let large = photo(size(1024, 688), PixelKind::Rgb);
+    let of = |picture| Scan::new(JpegPicture::of(picture).unwrap(), 82);
     assert!(file(&kept, 82) == of(&kept).written_at_once(&|| true).unwrap());
     assert!(file(&large, 82) == of(&large).written_in_rows(&|| true).unwrap());
     assert!(file(&large, 82) != of(&large).written_at_once(&|| true).unwrap());
@@ -227,7 +230,7 @@ fn the_way_of_writing_depends_on_the_size_alone() {
 
 /// The planes of a picture as the encoder itself makes them, each row followed by `padding` bytes.
 fn planes(picture: &Pixels) -> [Pixels; 3] {
-    let source = Picture::of(picture).unwrap();
+    let source = JpegPicture::of(picture).unwrap();
     let (whole, half) = (picture.size(), picture.size().halved());
     let mut strip = strip::Strip::new(&source);
     let mut planes = [whole, half, half].map(|size| (size, Vec::new()));
@@ -241,25 +244,25 @@ fn planes(picture: &Pixels) -> [Pixels; 3] {
     }
     planes.map(|(size, mut data)| {
         data.truncate(size.area() as usize);
-        Pixels::new(size, Kind::Gray, data).unwrap()
+        Pixels::new(size, PixelKind::Gray, data).unwrap()
     })
 }
 
 #[test]
 fn planes_and_the_colours_they_were_made_of_give_the_same_file() {
     for (width, height) in [(1, 1), (2, 3), (16, 16), (17, 15), (33, 31), (100, 75)] {
-        let picture = photo(size(width, height), Kind::Rgb);
+        let picture = photo(size(width, height), PixelKind::Rgb);
         assert!(encode_planes(&planes(&picture), 82) == encode(picture, 82), "{width}x{height}");
     }
 }
 
 #[test]
 fn planes_of_other_sizes_or_with_colours_are_refused() {
-    let plane = |width, height| pixels(size(width, height), Kind::Gray, |_, _, _| 0);
+    let plane = |width, height| pixels(size(width, height), PixelKind::Gray, |_, _, _| 0);
     assert!(encode_planes(&[plane(7, 5), plane(4, 3), plane(4, 3)], 80).is_some());
     assert!(encode_planes(&[plane(7, 5), plane(3, 3), plane(4, 3)], 80).is_none());
     assert!(encode_planes(&[plane(7, 5), plane(4, 3), plane(4, 2)], 80).is_none());
-    let colors = pixels(size(4, 3), Kind::Rgb, |_, _, _| 0);
+    let colors = pixels(size(4, 3), PixelKind::Rgb, |_, _, _| 0);
     assert!(encode_planes(&[plane(7, 5), plane(4, 3), colors], 80).is_none());
 }
 

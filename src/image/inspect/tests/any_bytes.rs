@@ -6,7 +6,7 @@ use super::super::{InspectError, Inspector};
 use super::avif::moov;
 use super::build::*;
 use super::{LIMITS, check};
-use crate::image::container::avif::tests::{File, one, with_alpha};
+use crate::image::container::avif::tests::{AvifFile, one, with_alpha};
 use crate::image::header::Header;
 use crate::object::Format;
 
@@ -46,8 +46,8 @@ fn whole_images() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         ("plain.avif", one((40, 30), b"coded").bytes()),
-        ("inside.avif", File { is_inside: true, ..one((40, 30), b"coded") }.bytes()),
-        ("rich.avif", File { between: moov(5), ..with_alpha((40, 30), b"colors", b"alpha") }.bytes()),
+        ("inside.avif", AvifFile { is_inside: true, ..one((40, 30), b"coded") }.bytes()),
+        ("rich.avif", AvifFile { between: moov(5), ..with_alpha((40, 30), b"colors", b"alpha") }.bytes()),
         ("plain.webp", plain_webp()),
         ("lossless.webp", webp(&[vp8l((40, 30), true)])),
         (

@@ -1,10 +1,10 @@
 //! AVIF: boxes inside the file, a picture whose data has come, and the frames of sequences.
 
-use super::super::{Fault, InspectError};
+use super::super::{BrokenFile, InspectError};
 use super::check;
 use crate::image::container::avif::boxed;
-use crate::image::container::avif::tests::{File, Item, full, ispe, one, with_alpha};
-use crate::image::header::{Color, ColorKind};
+use crate::image::container::avif::tests::{AvifFile, AvifItem, full, ispe, one, with_alpha};
+use crate::image::header::{ColorKind, PixelFormat};
 use crate::object::Format;
 
 /// A sequence's index, of which only the number of samples is of interest.
@@ -19,7 +19,7 @@ pub(super) fn moov(samples: u32) -> Vec<u8> {
 fn a_picture_is_described_by_its_properties() {
     let header = check(&one((40, 30), b"coded").bytes()).unwrap();
     assert_eq!((header.format, header.width, header.height, header.frames), (Format::Avif, 40, 30, 1));
-    assert_eq!((header.has_alpha, header.color), (false, Color { kind: ColorKind::Rgb, bits: 8 }));
+    assert_eq!((header.has_alpha, header.color), (false, PixelFormat { kind: ColorKind::Rgb, bits: 8 }));
     let header = check(&with_alpha((40, 30), b"colors", b"alpha").bytes()).unwrap();
     assert_eq!((header.has_alpha, header.color.kind), (true, ColorKind::Rgba));
     let mut turned = one((40, 30), b"coded");
@@ -32,7 +32,7 @@ fn a_picture_is_described_by_its_properties() {
 #[test]
 fn frames_of_a_sequence_are_counted() {
     for samples in [0, 1, 5, u32::MAX] {
-        let file = File { between: moov(samples), ..one((40, 30), b"coded") };
+        let file = AvifFile { between: moov(samples), ..one((40, 30), b"coded") };
         assert_eq!(check(&file.bytes()).unwrap().frames, samples.max(1));
     }
 }
@@ -49,7 +49,8 @@ fn a_picture_beyond_the_limits_is_refused_with_its_description() {
     let mut grid = one((100, 30), b"\0\0\0\0\0\x64\0\x1E");
     grid.items[0].kind = *b"grid";
     grid.properties.push(ispe((60_000, 60_000)));
-    let tile = Item { id: 2, kind: *b"av01", properties: vec![(3, false), (2, true)], data: b"x".to_vec() };
+    let tile =
+        AvifItem { id: 2, kind: *b"av01", properties: vec![(3, false), (2, true)], data: b"x".to_vec() };
     grid.items.push(tile);
     grid.references.push((*b"dimg", 1, vec![2]));
     assert!(matches!(check(&grid.bytes()), Err(InspectError::TooManyPixels { .. })));
@@ -61,7 +62,7 @@ fn a_file_of_nothing_but_boxes_is_refused_and_one_with_many_behind_its_picture_i
     let picture = one((40, 30), b"coded").bytes();
     // After the file type, which says what it is.
     let (head, rest) = picture.split_at(picture[3].into());
-    assert_eq!(check(&[head, &many, rest].concat()), Err(InspectError::Broken(Fault::AvifBox)));
+    assert_eq!(check(&[head, &many, rest].concat()), Err(InspectError::Broken(BrokenFile::AvifBox)));
     assert!(check(&[&picture[..], &many].concat()).is_ok());
 }
 
@@ -69,24 +70,24 @@ fn a_file_of_nothing_but_boxes_is_refused_and_one_with_many_behind_its_picture_i
 fn boxes_that_reach_past_what_contains_them_are_refused() {
     let broken = |fault| Err(InspectError::Broken(fault));
     let cut = |length: usize| moov(5)[..length].to_vec();
-    let inner = File {
+    let inner = AvifFile {
         between: boxed(b"moov", &boxed(b"trak", &[0, 0, 1, 0, b'm', b'd', b'i', b'a'])),
         ..one((4, 4), b"x")
     };
-    assert_eq!(check(&inner.bytes()), broken(Fault::AvifBox));
-    let outer = File { between: cut(40), ..one((4, 4), b"x") };
+    assert_eq!(check(&inner.bytes()), broken(BrokenFile::AvifBox));
+    let outer = AvifFile { between: cut(40), ..one((4, 4), b"x") };
     assert!(check(&outer.bytes()).is_err());
-    let tiny = File { between: vec![0, 0, 0, 7, b'f', b'r', b'e', b'e'], ..one((4, 4), b"x") };
-    assert_eq!(check(&tiny.bytes()), broken(Fault::AvifBox));
+    let tiny = AvifFile { between: vec![0, 0, 0, 7, b'f', b'r', b'e', b'e'], ..one((4, 4), b"x") };
+    assert_eq!(check(&tiny.bytes()), broken(BrokenFile::AvifBox));
     let mut long = boxed(b"ftyp", b"avif\0\0\0\0");
     long.extend([0x00, 0x20, 0, 0]);
     long.extend(b"meta");
-    assert_eq!(check(&long), broken(Fault::AvifMetaLength));
+    assert_eq!(check(&long), broken(BrokenFile::AvifMetaLength));
     let none = [boxed(b"ftyp", b"avif\0\0\0\0"), boxed(b"mdat", b"data")].concat();
-    assert_eq!(check(&none), broken(Fault::AvifNoPicture));
+    assert_eq!(check(&none), broken(BrokenFile::AvifNoPicture));
     let mut foreign = one((4, 4), b"x");
     foreign.items[0].kind = *b"hvc1";
-    assert_eq!(check(&foreign.bytes()), broken(Fault::AvifKind));
+    assert_eq!(check(&foreign.bytes()), broken(BrokenFile::AvifKind));
 }
 
 #[test]

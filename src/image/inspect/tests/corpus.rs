@@ -10,18 +10,18 @@ use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::object::Format;
 
-struct Entry {
+struct CorpusFile {
     path: String,
     columns: BTreeMap<String, String>,
 }
 
-impl Entry {
+impl CorpusFile {
     fn column(&self, name: &str) -> &str {
         self.columns.get(name).map_or("", String::as_str)
     }
 }
 
-fn entries(corpus: &Path) -> Vec<Entry> {
+fn entries(corpus: &Path) -> Vec<CorpusFile> {
     let manifest = std::fs::read_to_string(corpus.join("MANIFEST.tsv")).unwrap();
     let mut lines = manifest.lines();
     let names: Vec<&str> = lines.next().unwrap().split('\t').collect();
@@ -29,7 +29,7 @@ fn entries(corpus: &Path) -> Vec<Entry> {
         .map(|line| {
             let columns: BTreeMap<String, String> =
                 names.iter().map(ToString::to_string).zip(line.split('\t').map(str::to_string)).collect();
-            Entry { path: columns["path"].clone(), columns }
+            CorpusFile { path: columns["path"].clone(), columns }
         })
         .collect()
 }
@@ -66,7 +66,7 @@ fn every_file_of_the_corpus_is_answered_as_its_manifest_expects() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-fn accepted_faults(entry: &Entry, answer: Result<Header, InspectError>) -> Option<String> {
+fn accepted_faults(entry: &CorpusFile, answer: Result<Header, InspectError>) -> Option<String> {
     let header = match answer {
         Ok(header) => header,
         Err(error) => return Some(format!("{}: refused: {error}", entry.path)),
@@ -97,7 +97,7 @@ fn accepted_faults(entry: &Entry, answer: Result<Header, InspectError>) -> Optio
 }
 
 /// The manifest's words for the colour, as `/info` prints them.
-fn color(entry: &Entry, header: &Header) -> String {
+fn color(entry: &CorpusFile, header: &Header) -> String {
     let words = entry.column("colour").to_lowercase();
     if header.format == Format::Avif {
         // The manifest gives neither depth nor, for all, the kind.

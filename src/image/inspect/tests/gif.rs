@@ -1,10 +1,10 @@
-use super::super::{Fault, InspectError, Inspector};
+use super::super::{BrokenFile, InspectError, Inspector};
 use super::build::*;
 use super::{LIMITS, check};
-use crate::image::header::{Color, ColorKind, Header, Orientation};
+use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;
 
-fn broken(fault: Fault) -> Result<Header, InspectError> {
+fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
     Err(InspectError::Broken(fault))
 }
 
@@ -17,7 +17,7 @@ fn a_plain_gif_is_described() {
         orientation: Orientation::NORMAL,
         frames: 1,
         has_alpha: false,
-        color: Color { kind: ColorKind::Palette, bits: 8 },
+        color: PixelFormat { kind: ColorKind::Palette, bits: 8 },
     };
     assert_eq!(check(&plain_gif()), Ok(expected));
     let mut old = plain_gif();
@@ -51,7 +51,7 @@ fn a_local_colour_table_is_enough() {
     screen[10] = 0;
     let local = [gif_descriptor((40, 30), 0x81), vec![0; 12], b"\x02\x01x\0".to_vec()].concat();
     assert!(check(&[screen.clone(), local, vec![0x3B]].concat()).is_ok());
-    assert_eq!(check(&[screen, gif_image((40, 30)), vec![0x3B]].concat()), broken(Fault::GifNoColors));
+    assert_eq!(check(&[screen, gif_image((40, 30)), vec![0x3B]].concat()), broken(BrokenFile::GifNoColors));
 }
 
 #[test]
@@ -66,13 +66,13 @@ fn each_fault_is_refused_by_name() {
     let code_size = |bits| [gif_descriptor((40, 30), 0), vec![bits, 1, 0, 0]].concat();
     let flat = gif_image((40, 0));
     for (name, blocks, fault) in [
-        ("nothing", vec![], Fault::GifNoImage),
-        ("only a comment with data", vec![b"\x21\xFE\x02hi\0".to_vec()], Fault::GifNoImage),
-        ("image without data", vec![empty()], Fault::GifNoImage),
-        ("image without area", vec![flat], Fault::GifNoImage),
-        ("zero between blocks", vec![vec![0], gif_image((40, 30))], Fault::GifBlock),
-        ("code size 0", vec![code_size(0)], Fault::GifCodeSize),
-        ("code size 12", vec![code_size(12)], Fault::GifCodeSize),
+        ("nothing", vec![], BrokenFile::GifNoImage),
+        ("only a comment with data", vec![b"\x21\xFE\x02hi\0".to_vec()], BrokenFile::GifNoImage),
+        ("image without data", vec![empty()], BrokenFile::GifNoImage),
+        ("image without area", vec![flat], BrokenFile::GifNoImage),
+        ("zero between blocks", vec![vec![0], gif_image((40, 30))], BrokenFile::GifBlock),
+        ("code size 0", vec![code_size(0)], BrokenFile::GifCodeSize),
+        ("code size 12", vec![code_size(12)], BrokenFile::GifCodeSize),
     ] {
         assert_eq!(check(&gif((40, 30), &blocks)), broken(fault), "{name}");
     }

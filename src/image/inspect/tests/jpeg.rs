@@ -1,8 +1,8 @@
-use super::super::{Fault, InspectError, Inspector, JpegKind};
+use super::super::{BrokenFile, InspectError, Inspector, JpegKind};
 use super::build::*;
 use super::{LIMITS, check};
 use crate::image::geometry::Size;
-use crate::image::header::{Color, ColorKind, Header, Orientation};
+use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;
 
 fn rgb_frame() -> Vec<u8> {
@@ -13,7 +13,7 @@ fn rgb_scan() -> Vec<u8> {
     scan(&[1, 2, 3], b"data")
 }
 
-fn broken(fault: Fault) -> Result<Header, InspectError> {
+fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
     Err(InspectError::Broken(fault))
 }
 
@@ -26,7 +26,7 @@ fn a_plain_jpeg_is_described() {
         orientation: Orientation::NORMAL,
         frames: 1,
         has_alpha: false,
-        color: Color { kind: ColorKind::Rgb, bits: 8 },
+        color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
     };
     assert_eq!(check(&plain_jpeg()), Ok(expected));
 }
@@ -88,9 +88,9 @@ fn stray_bytes_between_segments_pass_up_to_a_bound() {
     let with = |stray: usize| check(&jpeg(&[vec![0; stray], rgb_frame(), rgb_scan()]));
     assert!(with(5).is_ok());
     assert!(with(65_535).is_ok());
-    assert_eq!(with(65_536), broken(Fault::JpegStrayBytes));
+    assert_eq!(with(65_536), broken(BrokenFile::JpegStrayBytes));
     let stuffed = jpeg(&[[0xFF, 0].repeat(40_000), rgb_frame(), rgb_scan()]);
-    assert_eq!(check(&stuffed), broken(Fault::JpegStrayBytes));
+    assert_eq!(check(&stuffed), broken(BrokenFile::JpegStrayBytes));
 }
 
 #[test]
@@ -143,25 +143,25 @@ fn each_fault_is_refused_by_name() {
     let mut long_scan = rgb_scan();
     long_scan[3] += 1;
     for (name, parts, fault) in [
-        ("no scan", vec![rgb_frame()], Fault::JpegNoScan),
-        ("scan first", vec![rgb_scan(), rgb_frame()], Fault::JpegScanBeforeFrame),
-        ("two frames", vec![rgb_frame(), rgb_frame()], Fault::JpegSecondFrame),
-        ("frame after scan", vec![rgb_frame(), rgb_scan(), rgb_frame()], Fault::JpegSecondFrame),
-        ("second start", vec![SOI.to_vec()], Fault::JpegSecondStart),
-        ("second start in data", vec![rgb_frame(), rgb_scan(), SOI.to_vec()], Fault::JpegSecondStart),
-        ("length 1", vec![vec![0xFF, 0xE1, 0, 1]], Fault::JpegSegmentLength),
-        ("frame length", vec![long_frame], Fault::JpegSegmentLength),
-        ("scan length", vec![rgb_frame(), long_scan], Fault::JpegSegmentLength),
-        ("sampling", vec![sampling], Fault::JpegComponent),
-        ("table", vec![table], Fault::JpegComponent),
-        ("scan of a stranger", vec![rgb_frame(), scan(&[1, 9], b"")], Fault::JpegScanHeader),
+        ("no scan", vec![rgb_frame()], BrokenFile::JpegNoScan),
+        ("scan first", vec![rgb_scan(), rgb_frame()], BrokenFile::JpegScanBeforeFrame),
+        ("two frames", vec![rgb_frame(), rgb_frame()], BrokenFile::JpegSecondFrame),
+        ("frame after scan", vec![rgb_frame(), rgb_scan(), rgb_frame()], BrokenFile::JpegSecondFrame),
+        ("second start", vec![SOI.to_vec()], BrokenFile::JpegSecondStart),
+        ("second start in data", vec![rgb_frame(), rgb_scan(), SOI.to_vec()], BrokenFile::JpegSecondStart),
+        ("length 1", vec![vec![0xFF, 0xE1, 0, 1]], BrokenFile::JpegSegmentLength),
+        ("frame length", vec![long_frame], BrokenFile::JpegSegmentLength),
+        ("scan length", vec![rgb_frame(), long_scan], BrokenFile::JpegSegmentLength),
+        ("sampling", vec![sampling], BrokenFile::JpegComponent),
+        ("table", vec![table], BrokenFile::JpegComponent),
+        ("scan of a stranger", vec![rgb_frame(), scan(&[1, 9], b"")], BrokenFile::JpegScanHeader),
         (
             "scan of an unused place",
             vec![frame(0xC0, 8, (4, 4), &[1]), scan(&[0], b"")],
-            Fault::JpegScanHeader,
+            BrokenFile::JpegScanHeader,
         ),
-        ("scan of none", vec![rgb_frame(), scan(&[], b"")], Fault::JpegScanHeader),
-        ("scan of five", vec![rgb_frame(), scan(&[1, 2, 3, 1, 2], b"")], Fault::JpegScanHeader),
+        ("scan of none", vec![rgb_frame(), scan(&[], b"")], BrokenFile::JpegScanHeader),
+        ("scan of five", vec![rgb_frame(), scan(&[1, 2, 3, 1, 2], b"")], BrokenFile::JpegScanHeader),
     ] {
         assert_eq!(check(&jpeg(&parts)), broken(fault), "{name}");
     }

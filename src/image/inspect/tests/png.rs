@@ -1,8 +1,8 @@
 use super::super::png::checksum32;
-use super::super::{Fault, InspectError, Inspector};
+use super::super::{BrokenFile, InspectError, Inspector};
 use super::build::*;
 use super::{LIMITS, check};
-use crate::image::header::{Color, ColorKind, Header, Orientation};
+use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;
 
 fn data() -> Vec<u8> {
@@ -13,7 +13,7 @@ fn rgb() -> Vec<u8> {
     png_header((40, 30), 2, 8)
 }
 
-fn broken(fault: Fault) -> Result<Header, InspectError> {
+fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
     Err(InspectError::Broken(fault))
 }
 
@@ -31,7 +31,7 @@ fn a_plain_png_is_described() {
         orientation: Orientation::NORMAL,
         frames: 1,
         has_alpha: false,
-        color: Color { kind: ColorKind::Rgb, bits: 8 },
+        color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
     };
     assert_eq!(check(&plain_png()), Ok(expected));
 }
@@ -51,7 +51,7 @@ fn colour_type_and_depth_decide_the_color() {
         assert_eq!(check(&bytes).unwrap().color.to_string(), text);
     }
     for (color, depth) in [(0, 3), (0, 0), (1, 8), (2, 4), (3, 16), (4, 4), (5, 8), (6, 2), (7, 8)] {
-        assert_eq!(check(&png(&[png_header((40, 30), color, depth), data()])), broken(Fault::PngColor));
+        assert_eq!(check(&png(&[png_header((40, 30), color, depth), data()])), broken(BrokenFile::PngColor));
     }
 }
 
@@ -115,7 +115,7 @@ fn every_damaged_byte_of_the_header_is_refused() {
     for at in 8..33 {
         let mut bytes = plain_png();
         bytes[at] ^= 0x10;
-        let fault = if at < 16 { Fault::PngNoHeader } else { Fault::PngHeaderChecksum };
+        let fault = if at < 16 { BrokenFile::PngNoHeader } else { BrokenFile::PngHeaderChecksum };
         assert_eq!(check(&bytes), broken(fault), "byte {at}");
     }
 }
@@ -130,25 +130,25 @@ fn each_fault_is_refused_by_name() {
     };
     let long = [&0x8000_0000_u32.to_be_bytes()[..], b"tEXt"].concat();
     for (name, chunks, fault) in [
-        ("no IHDR", vec![data()], Fault::PngNoHeader),
-        ("long IHDR", vec![chunk(b"IHDR", &[1; 14])], Fault::PngNoHeader),
-        ("compression", vec![method(10)], Fault::PngMethod),
-        ("filter", vec![method(11)], Fault::PngMethod),
-        ("interlace", vec![method(12)], Fault::PngMethod),
-        ("second IHDR", vec![rgb(), rgb()], Fault::PngChunkOrder),
-        ("second PLTE", vec![palette(), chunk(b"PLTE", &[0; 3]).repeat(2)], Fault::PngChunkOrder),
-        ("PLTE after data", vec![rgb(), data(), chunk(b"PLTE", &[0; 3])], Fault::PngChunkOrder),
-        ("empty PLTE", vec![palette(), chunk(b"PLTE", &[])], Fault::PngPalette),
-        ("cut PLTE", vec![palette(), chunk(b"PLTE", &[0; 4])], Fault::PngPalette),
-        ("long PLTE", vec![palette(), chunk(b"PLTE", &[0; 771])], Fault::PngPalette),
-        ("no PLTE", vec![palette(), data()], Fault::PngNoPalette),
-        ("split data", vec![rgb(), data(), chunk(b"tEXt", b"x"), data()], Fault::PngDataSplit),
-        ("no data", vec![rgb()], Fault::PngNoData),
-        ("empty data", vec![rgb(), chunk(b"IDAT", b""), chunk(b"tEXt", b"x")], Fault::PngNoData),
-        ("IEND with content", vec![rgb(), data(), chunk(b"IEND", b"x")], Fault::PngEnd),
-        ("unknown critical", vec![rgb(), chunk(b"CgBI", b"")], Fault::PngCriticalChunk),
-        ("name", vec![rgb(), chunk(b"a?cd", b"")], Fault::PngChunkName),
-        ("chunk length", vec![rgb(), long], Fault::PngChunkLength),
+        ("no IHDR", vec![data()], BrokenFile::PngNoHeader),
+        ("long IHDR", vec![chunk(b"IHDR", &[1; 14])], BrokenFile::PngNoHeader),
+        ("compression", vec![method(10)], BrokenFile::PngMethod),
+        ("filter", vec![method(11)], BrokenFile::PngMethod),
+        ("interlace", vec![method(12)], BrokenFile::PngMethod),
+        ("second IHDR", vec![rgb(), rgb()], BrokenFile::PngChunkOrder),
+        ("second PLTE", vec![palette(), chunk(b"PLTE", &[0; 3]).repeat(2)], BrokenFile::PngChunkOrder),
+        ("PLTE after data", vec![rgb(), data(), chunk(b"PLTE", &[0; 3])], BrokenFile::PngChunkOrder),
+        ("empty PLTE", vec![palette(), chunk(b"PLTE", &[])], BrokenFile::PngPalette),
+        ("cut PLTE", vec![palette(), chunk(b"PLTE", &[0; 4])], BrokenFile::PngPalette),
+        ("long PLTE", vec![palette(), chunk(b"PLTE", &[0; 771])], BrokenFile::PngPalette),
+        ("no PLTE", vec![palette(), data()], BrokenFile::PngNoPalette),
+        ("split data", vec![rgb(), data(), chunk(b"tEXt", b"x"), data()], BrokenFile::PngDataSplit),
+        ("no data", vec![rgb()], BrokenFile::PngNoData),
+        ("empty data", vec![rgb(), chunk(b"IDAT", b""), chunk(b"tEXt", b"x")], BrokenFile::PngNoData),
+        ("IEND with content", vec![rgb(), data(), chunk(b"IEND", b"x")], BrokenFile::PngEnd),
+        ("unknown critical", vec![rgb(), chunk(b"CgBI", b"")], BrokenFile::PngCriticalChunk),
+        ("name", vec![rgb(), chunk(b"a?cd", b"")], BrokenFile::PngChunkName),
+        ("chunk length", vec![rgb(), long], BrokenFile::PngChunkLength),
     ] {
         assert_eq!(check(&png(&chunks)), broken(fault), "{name}");
     }
@@ -169,6 +169,6 @@ fn sizes_out_of_range_are_refused_at_the_header() {
     let pixels = u64::from(u32::MAX) * u64::from(u32::MAX);
     assert_eq!(header((u32::MAX, u32::MAX), LIMITS), Err(InspectError::TooManyPixels { pixels, pixels_max }));
     let wide = crate::image::header::Limits { pixels_max: u64::MAX, ..LIMITS };
-    assert_eq!(header((0x8000_0000, 1), wide), Err(InspectError::Broken(Fault::PngDimension)));
+    assert_eq!(header((0x8000_0000, 1), wide), Err(InspectError::Broken(BrokenFile::PngDimension)));
     assert_eq!(header((0x7FFF_FFFF, 1), wide), Ok(()));
 }

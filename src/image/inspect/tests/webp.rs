@@ -1,14 +1,14 @@
-use super::super::{Fault, InspectError, Inspector};
+use super::super::{BrokenFile, InspectError, Inspector};
 use super::build::*;
 use super::{LIMITS, check};
-use crate::image::header::{Color, ColorKind, Header, Orientation};
+use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;
 
 const SIZE: (u32, u32) = (40, 30);
 const ANIMATION: u8 = 0x02;
 const ALPHA: u8 = 0x10;
 
-fn broken(fault: Fault) -> Result<Header, InspectError> {
+fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
     Err(InspectError::Broken(fault))
 }
 
@@ -21,7 +21,7 @@ fn a_plain_webp_is_described() {
         orientation: Orientation::NORMAL,
         frames: 1,
         has_alpha: false,
-        color: Color { kind: ColorKind::Rgb, bits: 8 },
+        color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
     };
     assert_eq!(check(&plain_webp()), Ok(expected));
     assert_eq!(check(&webp(&[vp8l(SIZE, false)])), Ok(expected));
@@ -101,37 +101,41 @@ fn each_fault_is_refused_by_name() {
     };
     let animated = |frame: Vec<u8>| vec![vp8x(ANIMATION, SIZE), frame];
     for (name, chunks, fault) in [
-        ("nothing", vec![], Fault::WebpRiffSize),
-        ("unknown first chunk", vec![riff_chunk(b"ICCP", b"")], Fault::WebpChunk),
-        ("short VP8X", vec![riff_chunk(b"VP8X", &[0; 8])], Fault::WebpChunk),
-        ("short VP8", vec![riff_chunk(b"VP8 ", &[0; 9])], Fault::WebpChunk),
-        ("short VP8L", vec![riff_chunk(b"VP8L", &[0x2F; 4])], Fault::WebpChunk),
-        ("short ANMF", animated(riff_chunk(b"ANMF", &[0; 15])), Fault::WebpChunk),
-        ("long chunk", vec![b"VP8 \xFF\xFF\xFF\xFF".to_vec()], Fault::WebpChunkSize),
+        ("nothing", vec![], BrokenFile::WebpRiffSize),
+        ("unknown first chunk", vec![riff_chunk(b"ICCP", b"")], BrokenFile::WebpChunk),
+        ("short VP8X", vec![riff_chunk(b"VP8X", &[0; 8])], BrokenFile::WebpChunk),
+        ("short VP8", vec![riff_chunk(b"VP8 ", &[0; 9])], BrokenFile::WebpChunk),
+        ("short VP8L", vec![riff_chunk(b"VP8L", &[0x2F; 4])], BrokenFile::WebpChunk),
+        ("short ANMF", animated(riff_chunk(b"ANMF", &[0; 15])), BrokenFile::WebpChunk),
+        ("long chunk", vec![b"VP8 \xFF\xFF\xFF\xFF".to_vec()], BrokenFile::WebpChunkSize),
         (
             "long chunk in a frame",
             animated(anmf((0, 0), SIZE, &[b"VP8 \x20\0\0\0".to_vec()])),
-            Fault::WebpChunkSize,
+            BrokenFile::WebpChunkSize,
         ),
-        ("inter frame", vec![flipped(0, 1)], Fault::WebpBitstream),
-        ("VP8 version", vec![flipped(0, 8)], Fault::WebpBitstream),
-        ("hidden frame", vec![flipped(0, 0x10)], Fault::WebpBitstream),
-        ("first partition", vec![flipped(1, 2)], Fault::WebpBitstream),
-        ("start code", vec![flipped(3, 1)], Fault::WebpBitstream),
-        ("VP8L signature", vec![riff_chunk(b"VP8L", &[0; 8])], Fault::WebpBitstream),
-        ("VP8L version", vec![riff_chunk(b"VP8L", &[0x2F, 0, 0, 0, 0x20])], Fault::WebpBitstream),
-        ("other canvas", vec![vp8x(0, (41, 30)), vp8((40, 30))], Fault::WebpPictureSize),
-        ("other frame", animated(anmf((0, 0), (8, 6), &[vp8((8, 7))])), Fault::WebpPictureSize),
-        ("frame right of canvas", animated(anmf((17, 0), (8, 6), &[vp8((8, 6))])), Fault::WebpFrameOutside),
-        ("frame below canvas", animated(anmf((0, 13), (8, 6), &[vp8((8, 6))])), Fault::WebpFrameOutside),
-        ("still without picture", vec![vp8x(0, SIZE)], Fault::WebpNoPicture),
+        ("inter frame", vec![flipped(0, 1)], BrokenFile::WebpBitstream),
+        ("VP8 version", vec![flipped(0, 8)], BrokenFile::WebpBitstream),
+        ("hidden frame", vec![flipped(0, 0x10)], BrokenFile::WebpBitstream),
+        ("first partition", vec![flipped(1, 2)], BrokenFile::WebpBitstream),
+        ("start code", vec![flipped(3, 1)], BrokenFile::WebpBitstream),
+        ("VP8L signature", vec![riff_chunk(b"VP8L", &[0; 8])], BrokenFile::WebpBitstream),
+        ("VP8L version", vec![riff_chunk(b"VP8L", &[0x2F, 0, 0, 0, 0x20])], BrokenFile::WebpBitstream),
+        ("other canvas", vec![vp8x(0, (41, 30)), vp8((40, 30))], BrokenFile::WebpPictureSize),
+        ("other frame", animated(anmf((0, 0), (8, 6), &[vp8((8, 7))])), BrokenFile::WebpPictureSize),
+        (
+            "frame right of canvas",
+            animated(anmf((17, 0), (8, 6), &[vp8((8, 6))])),
+            BrokenFile::WebpFrameOutside,
+        ),
+        ("frame below canvas", animated(anmf((0, 13), (8, 6), &[vp8((8, 6))])), BrokenFile::WebpFrameOutside),
+        ("still without picture", vec![vp8x(0, SIZE)], BrokenFile::WebpNoPicture),
         (
             "still with frames only",
             vec![vp8x(0, SIZE), anmf((0, 0), SIZE, &[vp8((40, 30))])],
-            Fault::WebpNoPicture,
+            BrokenFile::WebpNoPicture,
         ),
-        ("animation without frames", animated(vp8((40, 30))), Fault::WebpNoPicture),
-        ("frame without picture", animated(anmf((0, 0), SIZE, &[])), Fault::WebpNoPicture),
+        ("animation without frames", animated(vp8((40, 30))), BrokenFile::WebpNoPicture),
+        ("frame without picture", animated(anmf((0, 0), SIZE, &[])), BrokenFile::WebpNoPicture),
     ] {
         assert_eq!(check(&webp(&chunks)), broken(fault), "{name}");
     }

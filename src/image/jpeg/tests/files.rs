@@ -73,12 +73,12 @@ fn components_are_colours_where_the_file_says_so() {
         bytes
     };
     let colors = |bytes: &[u8]| Jpeg::read(bytes).unwrap().colors();
-    assert_eq!(colors(&good), Colors::YCbCr);
+    assert_eq!(colors(&good), JpegColors::YCbCr);
     assert_eq!(
         [0, 1, 2, 9].map(|transform| colors(&adobe(transform))),
-        [Colors::Rgb, Colors::YCbCr, Colors::YCbCr, Colors::YCbCr]
+        [JpegColors::Rgb, JpegColors::YCbCr, JpegColors::YCbCr, JpegColors::YCbCr]
     );
-    assert_eq!(colors(&named_rgb), Colors::Rgb);
+    assert_eq!(colors(&named_rgb), JpegColors::Rgb);
     assert_eq!(decoded(&named_rgb, Scale::Half), decoded(&good, Scale::Half));
 }
 
@@ -124,7 +124,7 @@ fn a_scan_that_ends_early_leaves_the_rest_gray() {
         assert!(cut[0].row(159).iter().all(|&sample| sample == 128), "{order}");
         let nothing = decoded(&good[..scan.end()], Scale::Whole);
         // The unit in which the data ends is made of what there is, which here is nothing.
-        let last = |plane: &Plane| plane.row(plane.size().height - 1).to_vec();
+        let last = |plane: &ComponentPlane| plane.row(plane.size().height - 1).to_vec();
         assert!(nothing.iter().all(|plane| last(plane).iter().all(|&sample| sample == 128)), "{order}");
     }
 }
@@ -139,7 +139,7 @@ fn damage_between_two_restart_markers_stays_there() {
     bad[at + 2..at + 12].fill(0);
     let (whole, hurt) = (decoded(&good, Scale::Whole), decoded(&bad, Scale::Whole));
     // An interval is a row of units here, 16 lines.
-    let rows = |planes: &[Plane], rows: std::ops::Range<u32>| {
+    let rows = |planes: &[ComponentPlane], rows: std::ops::Range<u32>| {
         rows.flat_map(|y| planes[0].row(y).to_vec()).collect::<Vec<u8>>()
     };
     assert_eq!(rows(&whole, 0..32), rows(&hurt, 0..32));

@@ -48,11 +48,11 @@ fn whole_planes_are_those_of_the_other_decoder() {
 fn a_gray_picture_is_one_plane() {
     let colors = picture(67, 45);
     let luma = colors.data().chunks_exact(3).map(|pixel| pixel[1]).collect();
-    let gray = Pixels::new(colors.size(), Kind::Gray, luma).unwrap();
+    let gray = Pixels::new(colors.size(), PixelKind::Gray, luma).unwrap();
     for (order, set) in ORDERS {
         let bytes = written(&gray, SamplingFactor::R_4_4_4, set);
         let jpeg = Jpeg::read(&bytes).unwrap();
-        assert_eq!((jpeg.colors(), jpeg.components(), jpeg.size()), (Colors::Gray, 1, gray.size()));
+        assert_eq!((jpeg.colors(), jpeg.components(), jpeg.size()), (JpegColors::Gray, 1, gray.size()));
         let [plane] = decoded(&bytes, Scale::Whole).try_into().unwrap();
         assert!(most_apart(&plane.into_samples(), &reference(&bytes)[0]) <= 1, "{order}");
     }

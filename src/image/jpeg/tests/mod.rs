@@ -14,7 +14,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::*;
 use crate::image::draw;
-use crate::image::pixels::{Kind, Pixels};
+use crate::image::pixels::{PixelKind, Pixels};
 
 const SCALES: [Scale; 4] = [Scale::Whole, Scale::Half, Scale::Quarter, Scale::Eighth];
 
@@ -32,10 +32,10 @@ const SAMPLINGS: [SamplingFactor; 8] = [
 /// Sides on and off the grid of blocks, and smaller than one.
 const SIZES: [(u32, u32); 5] = [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40)];
 
-type Order = (&'static str, fn(&mut Encoder<&mut Vec<u8>>));
+type ScanOrder = (&'static str, fn(&mut Encoder<&mut Vec<u8>>));
 
 /// The ways of laying out the same coefficients.
-const ORDERS: [Order; 6] = [
+const ORDERS: [ScanOrder; 6] = [
     ("one scan", |_| ()),
     ("scans apart", |encoder| encoder.set_optimized_huffman_tables(true)),
     ("restarts", |encoder| encoder.set_restart_interval(3)),
@@ -59,7 +59,7 @@ fn written(
     set: impl FnOnce(&mut Encoder<&mut Vec<u8>>),
 ) -> Vec<u8> {
     let Size { width, height } = pixels.size();
-    let color = if pixels.kind() == Kind::Gray { ColorType::Luma } else { ColorType::Rgb };
+    let color = if pixels.kind() == PixelKind::Gray { ColorType::Luma } else { ColorType::Rgb };
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, 92);
     encoder.set_sampling_factor(sampling);
@@ -68,7 +68,7 @@ fn written(
     bytes
 }
 
-fn decoded(bytes: &[u8], scale: Scale) -> Vec<Plane> {
+fn decoded(bytes: &[u8], scale: Scale) -> Vec<ComponentPlane> {
     Jpeg::read(bytes).expect("a file for this decoder").decode([scale; 3], &LIMITS, &|| true).unwrap()
 }
 
@@ -98,7 +98,7 @@ fn mean_apart(left: &[u8], right: &[u8]) -> f64 {
 }
 
 /// Means of squares of `side` samples, without those that reach beyond the plane; and what a decoded plane has there.
-fn averaged(whole: &Plane, small: &Plane, side: u32) -> (Vec<u8>, Vec<u8>) {
+fn averaged(whole: &ComponentPlane, small: &ComponentPlane, side: u32) -> (Vec<u8>, Vec<u8>) {
     let (mut means, mut samples) = (Vec::new(), Vec::new());
     for y in 0..whole.size().height / side {
         for x in 0..whole.size().width / side {
