@@ -10,7 +10,7 @@ use super::exchange::{Context, HandlerResponse};
 use super::image;
 use super::negotiate::ImageTraits;
 use super::reply::{self, Problem};
-use crate::cluster::rules::absence::Said;
+use crate::cluster::rules::absence::LookupReply;
 use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::image::placeholder::Placeholder;
@@ -68,7 +68,7 @@ async fn find(context: &Context, id: ObjectId) -> Result<Info, Problem> {
     let said = match &described {
         Ok(Described::Absent) => shard.said_here(&Ok(Found::Absent)),
         Ok(_) => shard.said_here(&Ok(Found::Damaged)),
-        Err(_) => Said::Nothing,
+        Err(_) => LookupReply::Unknown,
     };
     match shard.info_afar(id, said).await? {
         // Proven to be a node's of this cluster; but perhaps of another version.

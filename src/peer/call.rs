@@ -10,7 +10,7 @@ use super::auth::{AuthError, PeerMetadata};
 use super::requester::Requester;
 use crate::cluster::core::JoinRefusal;
 use crate::cluster::layout::SyncHash;
-use crate::cluster::rules::absence::Said;
+use crate::cluster::rules::absence::LookupReply;
 use crate::object::{Format, ObjectId};
 
 /// Where a connection begins.
@@ -173,21 +173,21 @@ impl StoredMetadata {
 }
 
 /// The text of the metadata header of an answer to [`Call::Has`] and [`Call::Receipt`].
-pub fn presence_metadata(said: Said) -> String {
+pub fn presence_metadata(said: LookupReply) -> String {
     match said {
-        Said::Yes => "says=yes".to_owned(),
-        Said::No(Some(hash)) => format!("says=no synced={hash}"),
-        Said::No(None) => "says=no".to_owned(),
-        Said::Nothing => "says=nothing".to_owned(),
+        LookupReply::Present => "says=yes".to_owned(),
+        LookupReply::Absent(Some(hash)) => format!("says=no synced={hash}"),
+        LookupReply::Absent(None) => "says=no".to_owned(),
+        LookupReply::Unknown => "says=nothing".to_owned(),
     }
 }
 
 /// Reads [`presence_metadata`]; whatever is none says nothing.
-pub fn read_presence(metadata: PeerMetadata<'_>) -> Said {
+pub fn read_presence(metadata: PeerMetadata<'_>) -> LookupReply {
     match metadata.get("says") {
-        Some("yes") => Said::Yes,
-        Some("no") => Said::No(metadata.get("synced").and_then(|hash| SyncHash::parse(hash).ok())),
-        _ => Said::Nothing,
+        Some("yes") => LookupReply::Present,
+        Some("no") => LookupReply::Absent(metadata.get("synced").and_then(|hash| SyncHash::parse(hash).ok())),
+        _ => LookupReply::Unknown,
     }
 }
 
@@ -308,10 +308,15 @@ mod tests {
     #[test]
     fn what_a_node_says_comes_across() {
         let hash = SyncHash::parse("00112233445566778899aabbccddeeff").unwrap();
-        for said in [Said::Yes, Said::No(Some(hash)), Said::No(None), Said::Nothing] {
+        for said in [
+            LookupReply::Present,
+            LookupReply::Absent(Some(hash)),
+            LookupReply::Absent(None),
+            LookupReply::Unknown,
+        ] {
             assert_eq!(read_presence(PeerMetadata::new(&presence_metadata(said))), said);
         }
-        assert_eq!(read_presence(PeerMetadata::new("")), Said::Nothing);
+        assert_eq!(read_presence(PeerMetadata::new("")), LookupReply::Unknown);
         assert_eq!(
             read_rejection(PeerMetadata::new(&rejection_metadata(JoinRefusal::Full))),
             Some(JoinRefusal::Full)

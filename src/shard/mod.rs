@@ -74,7 +74,7 @@ use self::rate::RateLimit;
 use self::variant::{InFlightJob, JobKey};
 use self::worker::ResizeJob;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::stray::Strays;
+use crate::cluster::rules::misplaced::RepairQueue;
 use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
@@ -176,7 +176,7 @@ pub struct Shard {
     publishing: IdLocks,
     journal: MisplacedJournal,
     /// Copies that need repair or a handover, not all of them misplaced.
-    strays: RefCell<Strays>,
+    strays: RefCell<RepairQueue>,
     /// Jobs that wait for the worker.
     queue: RefCell<FairQueue<ResizeJob>>,
     /// Jobs in the queue that a request waits for, as the worker sees them.
@@ -266,7 +266,7 @@ impl Shard {
         let layout = node.paths.clone();
         let journal = MisplacedJournal::new(layout.clone(), index);
         let now = node.control.now();
-        let mut here = Strays::default();
+        let mut here = RepairQueue::default();
         let strays = strays.iter().filter(|id| id.shard(shards) == index);
         // A copy in quarantine may have been replaced already: then there is little to see to.
         strays.chain(&mine).for_each(|id| here.record(*id, now));

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use reticulum::cluster::core::{Boot, ClusterSettings, Core};
 use reticulum::cluster::layout::{Layout, LayoutHash, SyncHash};
 use reticulum::cluster::node::{Label, NodeId};
-use reticulum::cluster::rules::absence::Absence;
-use reticulum::cluster::rules::excess::Excess;
-use reticulum::cluster::rules::stray::Strays;
-use reticulum::cluster::rules::write::Write;
+use reticulum::cluster::rules::absence::AbsenceProof;
+use reticulum::cluster::rules::excess::ExcessReplica;
+use reticulum::cluster::rules::misplaced::RepairQueue;
+use reticulum::cluster::rules::write::WriteQuorum;
 use reticulum::cluster::time::Time;
 use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
@@ -56,8 +56,8 @@ pub(crate) struct Process {
     pub(crate) operations: BTreeMap<Number, Operation>,
     pub(crate) requests: BTreeMap<Number, Request>,
     pub(crate) jobs: BTreeMap<Number, Job>,
-    pub(crate) strays: Strays,
-    pub(crate) excess: BTreeMap<ObjectId, Excess>,
+    pub(crate) strays: RepairQueue,
+    pub(crate) excess: BTreeMap<ObjectId, ExcessReplica>,
     pub(crate) synced_with: BTreeMap<NodeId, SyncHash>,
     pub(crate) comparing: Option<Comparison>,
     pub(crate) compare_turn: usize,
@@ -81,8 +81,8 @@ pub(crate) struct Found {
 }
 
 pub(crate) enum Operation {
-    Upload { id: ObjectId, write: Write },
-    Read { id: ObjectId, absence: Absence, began: u64 },
+    Upload { id: ObjectId, write: WriteQuorum },
+    Read { id: ObjectId, absence: AbsenceProof, began: u64 },
 }
 
 /// A question to another node that was not answered yet.
@@ -225,7 +225,7 @@ impl Node {
         };
         let clock = self.clock(now);
         let core = Core::new(self.settings.clone(), boot, clock);
-        let mut strays = Strays::default();
+        let mut strays = RepairQueue::default();
         self.disk.strays().iter().for_each(|id| strays.record(*id, clock));
         self.process = Some(Process {
             view: core.view().clone(),

@@ -1,7 +1,7 @@
 //! Questions between nodes: asked with a deadline, answered from the local node alone.
 
 use reticulum::cluster::layout::SyncHash;
-use reticulum::cluster::rules::absence::Said;
+use reticulum::cluster::rules::absence::LookupReply;
 use reticulum::cluster::view::Writes;
 use reticulum::object::ObjectId;
 
@@ -76,12 +76,14 @@ impl World {
             }
             (Purpose::Copy(upload), _) => self.copied(index, upload, request.to, None),
             (Purpose::Look(read), Some(Tell::Have(content))) => self.hear_content(index, read, node, content),
-            (Purpose::Look(read), Some(Tell::No(synced))) => self.looked(index, read, node, Said::No(synced)),
+            (Purpose::Look(read), Some(Tell::No(synced))) => {
+                self.looked(index, read, node, LookupReply::Absent(synced))
+            }
             (Purpose::Look(read), None) if self.plant == Some(Plant::SilenceIsNo) => {
                 let hash = self.view(index).staged_version();
-                self.looked(index, read, node, Said::No(hash));
+                self.looked(index, read, node, LookupReply::Absent(hash));
             }
-            (Purpose::Look(read), _) => self.looked(index, read, node, Said::Nothing),
+            (Purpose::Look(read), _) => self.looked(index, read, node, LookupReply::Unknown),
             (Purpose::Push(id), tell) => {
                 self.compared_one(index, id, matches!(tell, Some(Tell::Taken(_))));
             }
@@ -105,7 +107,7 @@ impl World {
         if content == right_bytes(id) || self.plant == Some(Plant::NoVerify) {
             self.found(index, read, content);
         } else {
-            self.looked(index, read, node, Said::Nothing);
+            self.looked(index, read, node, LookupReply::Unknown);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reads: what a shard does with them, and what the world checks of every answer.
 
 use reticulum::cluster::node::NodeId;
-use reticulum::cluster::rules::absence::{Absence, Finding, Said};
+use reticulum::cluster::rules::absence::{AbsenceProof, LookupReply, ProofStep};
 use reticulum::object::ObjectId;
 
 use crate::disk::{Content, Looked, right_bytes};
@@ -39,14 +39,14 @@ impl World {
         let verifies = self.plant != Some(Plant::NoVerify);
         let said = match self.nodes[index].disk.look(&id, verifies) {
             Looked::Have(content) => return self.check_bytes(index, &id, content),
-            Looked::Failed => Said::Nothing,
-            Looked::Nothing => Said::No(view.trusted_to()),
+            Looked::Failed => LookupReply::Unknown,
+            Looked::Nothing => LookupReply::Absent(view.trusted_to()),
         };
         if !view.is_joined() {
             return self.count("read: 503, not joined");
         }
         let this = self.nodes[index].id;
-        let mut absence = Absence::new(id);
+        let mut absence = AbsenceProof::new(id);
         absence.say(this, self.as_heard(index, said));
         let (number, boot) = (self.number(), self.nodes[index].boot);
         self.running(index).operations.insert(number, Operation::Read { id, absence, began });
@@ -64,26 +64,26 @@ impl World {
         if is_planted {
             let dead: Vec<_> =
                 view.members().filter(|(_, member)| !member.alive).map(|(node, _)| node).collect();
-            dead.into_iter().for_each(|node| absence.say(node, Said::No(view.staged_version())));
+            dead.into_iter().for_each(|node| absence.say(node, LookupReply::Absent(view.staged_version())));
         }
         let (id, began, finding) = (*id, *began, absence.finding(&view));
         match finding {
-            Finding::Ask(nodes) => {
+            ProofStep::Ask(nodes) => {
                 for node in nodes {
                     match self.index_of(node) {
                         Some(to) => self.request(index, to, Ask::Get(id), Purpose::Look(number), 800),
-                        None => self.looked(index, number, node, Said::Nothing),
+                        None => self.looked(index, number, node, LookupReply::Unknown),
                     }
                 }
             }
-            Finding::Absent => {
+            ProofStep::Absent => {
                 self.running(index).operations.remove(&number);
                 self.count("read: 404");
                 if self.acknowledged.get(&id).is_some_and(|at| *at <= began) {
                     self.fail(format!("node {index} says 404 for {id}, which was answered 200"));
                 }
             }
-            Finding::Unproven | Finding::Found(_) => {
+            ProofStep::Unproven | ProofStep::Found(_) => {
                 self.running(index).operations.remove(&number);
                 self.count("read: 503");
             }
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// What a node said to a read.
-    pub(crate) fn looked(&mut self, index: Index, read: Number, node: NodeId, said: Said) {
+    pub(crate) fn looked(&mut self, index: Index, read: Number, node: NodeId, said: LookupReply) {
         let said = self.as_heard(index, said);
         if let Some(Operation::Read { absence, .. }) = self.running(index).operations.get_mut(&read) {
             // Asked once, whatever comes: the next question goes out when all have answered.
@@ -107,9 +107,11 @@ impl World {
         }
     }
 
-    fn as_heard(&self, index: Index, said: Said) -> Said {
+    fn as_heard(&self, index: Index, said: LookupReply) -> LookupReply {
         match (self.plant, said) {
-            (Some(Plant::UnsyncedNoCounts), Said::No(_)) => Said::No(self.view(index).staged_version()),
+            (Some(Plant::UnsyncedNoCounts), LookupReply::Absent(_)) => {
+                LookupReply::Absent(self.view(index).staged_version())
+            }
             _ => said,
         }
     }

@@ -1,8 +1,8 @@
 //! What a node does by itself: compares what it has with the others, hands strays over, deletes excess.
 
 use reticulum::cluster::layout::Edit;
-use reticulum::cluster::rules::excess::{Excess, Step};
-use reticulum::cluster::rules::stray::needs_record;
+use reticulum::cluster::rules::excess::{ExcessReplica, ExcessStep};
+use reticulum::cluster::rules::misplaced::needs_record;
 use reticulum::cluster::time::Time;
 use reticulum::object::ObjectId;
 
@@ -182,11 +182,12 @@ impl World {
         }
         let by_rank = self.plant == Some(Plant::DeleteByRank);
         let process = self.running(index);
-        let step = process.excess.entry(id).or_insert_with(|| Excess::new(id, &view)).step(&view, clock);
+        let step =
+            process.excess.entry(id).or_insert_with(|| ExcessReplica::new(id, &view)).step(&view, clock);
         match step {
             _ if by_rank => self.delete_stray(index, id),
-            Step::Keep => drop(process.excess.remove(&id)),
-            Step::Ask(owners) => {
+            ExcessStep::Keep => drop(process.excess.remove(&id)),
+            ExcessStep::Ask(owners) => {
                 for owner in owners {
                     let is_open = self
                         .running(index)
@@ -198,8 +199,8 @@ impl World {
                     }
                 }
             }
-            Step::Wait(_) => {}
-            Step::Delete => self.delete_stray(index, id),
+            ExcessStep::Wait(_) => {}
+            ExcessStep::Delete => self.delete_stray(index, id),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use reticulum::cluster::layout::LayoutHash;
 use reticulum::cluster::node::NodeId;
-use reticulum::cluster::rules::write::{Standing, Write};
+use reticulum::cluster::rules::write::{WriteQuorum, WriteStatus};
 use reticulum::cluster::view::Writes;
 use reticulum::object::ObjectId;
 
@@ -39,7 +39,7 @@ impl World {
         self.uploaded.push(id);
         let number = self.number();
         let boot = self.nodes[index].boot;
-        self.running(index).operations.insert(number, Operation::Upload { id, write: Write::new(id) });
+        self.running(index).operations.insert(number, Operation::Upload { id, write: WriteQuorum::new(id) });
         self.after(8_000, Event::Deadline(index, boot, number));
         self.step_upload(index, number);
     }
@@ -68,7 +68,7 @@ impl World {
                 return self.acknowledge(index, number, id);
             }
             if targets.is_empty() {
-                if write.standing(&view) == Standing::Impossible {
+                if write.status(&view) == WriteStatus::Impossible {
                     self.running(index).operations.remove(&number);
                     self.count("upload: 503");
                 }
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    fn is_acknowledged(&mut self, index: Index, write: &Write, id: &ObjectId) -> bool {
+    fn is_acknowledged(&mut self, index: Index, write: &WriteQuorum, id: &ObjectId) -> bool {
         let (view, this) = (self.view(index), self.nodes[index].id);
         let holders = write.holders().count();
         let has_owner = write.holders().any(|node| view.is_owner(node, id));
@@ -94,7 +94,7 @@ impl World {
             Some(Plant::IngressCounts) if has_owner && is_spool_extra => holders + 1 >= view.copies_needed(),
             Some(Plant::ClampByLiveness) if has_owner => holders >= view.copies_needed().min(alive),
             Some(Plant::NoOwnerNeeded) => holders >= view.copies_needed(),
-            _ => write.standing(&view) == Standing::Acknowledged,
+            _ => write.status(&view) == WriteStatus::Acknowledged,
         }
     }
 
@@ -146,7 +146,7 @@ impl World {
         let Some(Operation::Upload { id, write }) = self.running(index).operations.get(&upload) else {
             return;
         };
-        if write.doubtful(&view).contains(&node) {
+        if write.unconfirmed(&view).contains(&node) {
             let ask = Ask::Put(*id, right_bytes(id));
             self.request(index, on, ask, Purpose::Copy(upload), 1_500);
         }

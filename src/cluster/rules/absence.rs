@@ -9,26 +9,26 @@ use crate::object::ObjectId;
 
 /// One search for an image.
 #[derive(Clone, Debug)]
-pub struct Absence {
+pub struct AbsenceProof {
     id: ObjectId,
-    said: BTreeMap<NodeId, Said>,
+    said: BTreeMap<NodeId, LookupReply>,
 }
 
 /// What a node answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum LookupReply {
     /// It has the image.
-    Yes,
+    Present,
     /// It has no such file, its disk is well, and this is what it is in sync with (nothing: a store that was
     /// emptied or has just joined, or a damaged copy under this id).
-    No(Option<SyncHash>),
+    Absent(Option<SyncHash>),
     /// It did not answer, or could not look.
-    Nothing,
+    Unknown,
 }
 
 /// How a search stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum ProofStep {
     /// This node has it.
     Found(NodeId),
     /// Ask these, all at once; none of them was asked before.
@@ -39,40 +39,40 @@ pub enum Finding {
     Unproven,
 }
 
-impl Absence {
+impl AbsenceProof {
     /// A search that has asked nobody.
     pub fn new(id: ObjectId) -> Self {
         Self { id, said: BTreeMap::new() }
     }
 
     /// Takes an answer. A yes stays.
-    pub fn say(&mut self, node: NodeId, said: Said) {
-        if self.said.get(&node) != Some(&Said::Yes) {
+    pub fn say(&mut self, node: NodeId, said: LookupReply) {
+        if self.said.get(&node) != Some(&LookupReply::Present) {
             self.said.insert(node, said);
         }
     }
 
     /// What to do: the owners are asked first, then every live member once.
-    pub fn finding(&self, view: &View) -> Finding {
-        if let Some((node, _)) = self.said.iter().find(|(_, said)| **said == Said::Yes) {
-            return Finding::Found(*node);
+    pub fn finding(&self, view: &View) -> ProofStep {
+        if let Some((node, _)) = self.said.iter().find(|(_, said)| **said == LookupReply::Present) {
+            return ProofStep::Found(*node);
         }
         let owners = view.owners(&self.id);
         let unasked = |node: &NodeId| !self.said.contains_key(node) && view.is_alive(*node);
         let open: Vec<_> = owners.iter().copied().filter(unasked).collect();
         if !open.is_empty() {
-            return Finding::Ask(open);
+            return ProofStep::Ask(open);
         }
         // Without owners, "every owner said no" would be said of nobody.
         let all_owners = !owners.is_empty() && owners.iter().all(|owner| self.says_no(view, *owner));
         // What was written by nodes on the far side of a cut that are out by now lies on them alone.
         let out_of_sight = |node: &NodeId| view.is_out(*node) && !self.says_no(view, *node);
         if all_owners && everybody(view).filter(out_of_sight).count() < view.copies_certain() {
-            return Finding::Absent;
+            return ProofStep::Absent;
         }
         let open: Vec<_> = everybody(view).filter(unasked).collect();
         if !open.is_empty() {
-            return Finding::Ask(open);
+            return ProofStep::Ask(open);
         }
         // A node that belongs to no cluster yet knows of nobody it could ask.
         let knows_nobody = everybody(view).next().is_none();
@@ -80,15 +80,15 @@ impl Absence {
         let silent = everybody(view).filter(|node| !self.says_no(view, *node)).count();
         let out_of_reach = silent + view.lost().len();
         if out_of_reach < view.copies_certain() && !knows_nobody {
-            Finding::Absent
+            ProofStep::Absent
         } else {
-            Finding::Unproven
+            ProofStep::Unproven
         }
     }
 
     /// Only "no such file" of a node that is in sync counts.
     fn says_no(&self, view: &View, node: NodeId) -> bool {
-        matches!(self.said.get(&node), Some(Said::No(Some(hash))) if view.is_version(*hash))
+        matches!(self.said.get(&node), Some(LookupReply::Absent(Some(hash))) if view.is_version(*hash))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::object::ObjectId;
 
 /// One copy that may be too many.
 #[derive(Clone, Debug)]
-pub struct Excess {
+pub struct ExcessReplica {
     id: ObjectId,
     layout: LayoutHash,
     receipts: BTreeMap<NodeId, Time>,
@@ -23,7 +23,7 @@ pub struct Excess {
 
 /// What to do with the copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum ExcessStep {
     /// It belongs here: forget this.
     Keep,
     /// Ask these owners to read their copies and say so.
@@ -34,7 +34,7 @@ pub enum Step {
     Delete,
 }
 
-impl Excess {
+impl ExcessReplica {
     /// From the last receipt to the deletion, in milliseconds: longer than a read may take to come here.
     pub const GRACE_MS: u64 = 5_000;
     /// From a change of the layout to the deletion: longer than members take to hear of it.
@@ -57,11 +57,11 @@ impl Excess {
     }
 
     /// What to do now.
-    pub fn step(&mut self, view: &View, now: Time) -> Step {
+    pub fn step(&mut self, view: &View, now: Time) -> ExcessStep {
         let owners = view.owners(&self.id);
         // Without owners nobody could give a receipt, and every one of none is soon collected.
         if owners.is_empty() || owners.contains(&view.this()) {
-            return Step::Keep;
+            return ExcessStep::Keep;
         }
         if self.layout != view.hash() {
             *self = Self::new(self.id, view);
@@ -73,10 +73,10 @@ impl Excess {
         let missing: Vec<_> = owners.into_iter().filter(|owner| !self.receipts.contains_key(owner)).collect();
         if !missing.is_empty() {
             self.complete_since = None;
-            return Step::Ask(missing);
+            return ExcessStep::Ask(missing);
         }
         let since = *self.complete_since.get_or_insert(now);
         let due = since.after(Self::GRACE_MS).max(view.since().after(Self::SETTLE_MS));
-        if now < due { Step::Wait(due) } else { Step::Delete }
+        if now < due { ExcessStep::Wait(due) } else { ExcessStep::Delete }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! *An upload is answered* when enough nodes hold it durably, among them **an owner in every column** of the
 //! writer's view and **enough members of every column** by that column's own count, and what was next when one of
-//! them took it is a column of the writer's. *Absence* is proven when every owner in every column
+//! them took it is a column of the writer's. *AbsenceProof* is proven when every owner in every column
 //! says no, or when fewer nodes than hold every image are out of reach.
 //!
 //! Suppose an image is answered and a later reader goes by a column P. If P was promoted at last, all members had
@@ -25,8 +25,8 @@
 
 pub mod absence;
 pub mod excess;
+pub mod misplaced;
 pub mod read;
-pub mod stray;
 pub mod write;
 
 #[cfg(test)]

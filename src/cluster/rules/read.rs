@@ -6,7 +6,7 @@ use crate::object::ObjectId;
 
 /// Live nodes to ask, this one left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct ReadOrder {
     /// Owners, in placement order.
     pub owners: Vec<NodeId>,
     /// Who may hold a copy all the same: fallbacks in placement order, then everybody else.
@@ -14,7 +14,7 @@ pub struct Order {
 }
 
 /// The order for a variant: every node goes to the same owner first, so that it is made once.
-pub fn order(view: &View, id: &ObjectId) -> Order {
+pub fn placement_order(view: &View, id: &ObjectId) -> ReadOrder {
     let asked = |node: &NodeId| *node != view.this() && view.is_alive(*node);
     let owners: Vec<_> = view.owners(id).into_iter().filter(asked).collect();
     let mut others: Vec<_> = view.fallbacks(id).into_iter().filter(asked).collect();
@@ -22,12 +22,12 @@ pub fn order(view: &View, id: &ObjectId) -> Order {
     others.extend(
         rest.into_iter().filter(|node| !owners.contains(node) && !others.contains(node)).collect::<Vec<_>>(),
     );
-    Order { owners, others }
+    ReadOrder { owners, others }
 }
 
 /// The order for stored bytes: owners of this node's zone first.
-pub fn order_of_bytes(view: &View, id: &ObjectId) -> Order {
-    let mut order = order(view, id);
+pub fn nearest_order(view: &View, id: &ObjectId) -> ReadOrder {
+    let mut order = placement_order(view, id);
     let here = view.zone(view.this());
     order.owners.sort_by_key(|node| view.zone(*node) != here);
     order

@@ -7,11 +7,11 @@ use super::super::layout::{Copies, Edit, Layout, LayoutHash, Role, SyncHash};
 use super::super::node::NodeId;
 use super::super::time::Time;
 use super::super::view::{LocalState, View, Writes};
-use super::absence::{Absence, Finding, Said};
-use super::excess::{Excess, Step};
+use super::absence::{AbsenceProof, LookupReply, ProofStep};
+use super::excess::{ExcessReplica, ExcessStep};
+use super::misplaced::{RepairQueue, needs_record};
 use super::read;
-use super::stray::{Strays, needs_record};
-use super::write::{Standing, Write};
+use super::write::{WriteQuorum, WriteStatus};
 use crate::object::ObjectId;
 
 const COPIES: Copies = Copies { replication: 3, min_replication: 2 };
@@ -47,13 +47,13 @@ fn set_role(layout: &mut Layout, of: NodeId, role: Role) {
     layout.edit(node(0), &Edit::Role(of, role)).unwrap();
 }
 
-fn synced(layout: &Layout) -> Said {
-    Said::No(Some(layout.staged.sync_hash()))
+fn synced(layout: &Layout) -> LookupReply {
+    LookupReply::Absent(Some(layout.staged.sync_hash()))
 }
 
 /// Runs a write to its end: `takes` says who takes its copy.
-fn run(view: &View, id: ObjectId, takes: impl Fn(NodeId) -> bool) -> (Write, Standing) {
-    let mut write = Write::new(id);
+fn run(view: &View, id: ObjectId, takes: impl Fn(NodeId) -> bool) -> (WriteQuorum, WriteStatus) {
+    let mut write = WriteQuorum::new(id);
     loop {
         let targets = write.targets(view);
         for target in &targets {
@@ -61,8 +61,8 @@ fn run(view: &View, id: ObjectId, takes: impl Fn(NodeId) -> bool) -> (Write, Sta
             assert!(!write.targets(view).contains(target));
             if takes(*target) { write.taken(*target, view.hash()) } else { write.refused(*target) }
         }
-        let standing = write.standing(view);
-        if targets.is_empty() || standing != Standing::Pending {
+        let standing = write.status(view);
+        if targets.is_empty() || standing != WriteStatus::Pending {
             return (write, standing);
         }
     }
@@ -73,7 +73,7 @@ fn copies_go_to_the_owners_first_and_to_one_fallback_for_each_that_fails() {
     let view = view(&five());
     let id = object(1);
     let owners = view.owners(&id);
-    let mut write = Write::new(id);
+    let mut write = WriteQuorum::new(id);
     assert_eq!(write.targets(&view), owners);
     owners.iter().for_each(|owner| write.ask(*owner));
     assert_eq!(write.targets(&view), []);
@@ -93,7 +93,7 @@ fn every_outcome_is_acknowledged_exactly_when_enough_hold_it_and_an_owner_among_
             let holders: Vec<_> = write.holders().collect();
             let owned = holders.iter().filter(|it| owners.contains(it)).count();
             let expected = owned > 0 && (0..5).filter(|at| takes(node(*at))).count() >= 2;
-            let answered = standing == Standing::Acknowledged;
+            let answered = standing == WriteStatus::Acknowledged;
             assert_eq!(answered, expected, "{mask:05b}: {holders:?} of {owners:?}");
             assert!(holders.iter().all(|it| takes(*it)));
         }
@@ -106,16 +106,16 @@ fn an_owner_that_will_not_have_its_copy_leaves_a_debt() {
     let everybody = view(&layout);
     let id = object(1);
     let owners = everybody.owners(&id);
-    let mut write = Write::new(id);
-    assert!(!write.leaves_debts(&everybody), "all can take theirs still");
+    let mut write = WriteQuorum::new(id);
+    assert!(!write.is_under_replicated(&everybody), "all can take theirs still");
     let without = view_without(&layout, &owners[2..]);
-    assert!(write.leaves_debts(&without), "one cannot even be asked");
+    assert!(write.is_under_replicated(&without), "one cannot even be asked");
     owners.iter().for_each(|owner| write.ask(*owner));
-    assert!(!write.leaves_debts(&without), "it was asked and may take it");
+    assert!(!write.is_under_replicated(&without), "it was asked and may take it");
     write.refused(owners[2]);
-    assert!(write.leaves_debts(&everybody));
+    assert!(write.is_under_replicated(&everybody));
     write.taken(owners[2], everybody.hash());
-    assert!(!write.leaves_debts(&everybody));
+    assert!(!write.is_under_replicated(&everybody));
 }
 
 #[test]
@@ -123,23 +123,23 @@ fn a_copy_outside_the_owners_counts_only_for_an_owner_that_failed() {
     let view = view(&five());
     let id = object(2);
     let (owners, spare) = (view.owners(&id), view.fallbacks(&id)[0]);
-    let mut write = Write::new(id);
+    let mut write = WriteQuorum::new(id);
     owners.iter().for_each(|owner| write.ask(*owner));
     write.taken(owners[0], view.hash());
     write.taken(spare, view.hash());
-    assert_eq!(write.standing(&view), Standing::Pending);
+    assert_eq!(write.status(&view), WriteStatus::Pending);
     write.refused(owners[2]);
-    assert_eq!(write.standing(&view), Standing::Acknowledged);
+    assert_eq!(write.status(&view), WriteStatus::Acknowledged);
 }
 
 #[test]
 fn nodes_that_are_away_do_not_lower_the_copies_needed() {
     let pair = layout(&[0, 1], COPIES);
     let (_, standing) = run(&view_without(&pair, &[node(1)]), object(3), |it| it == node(0));
-    assert_eq!(standing, Standing::Impossible);
+    assert_eq!(standing, WriteStatus::Impossible);
     let single = layout(&[0], COPIES);
     let (_, standing) = run(&view(&single), object(3), |_| true);
-    assert_eq!(standing, Standing::Acknowledged);
+    assert_eq!(standing, WriteStatus::Acknowledged);
 }
 
 #[test]
@@ -149,15 +149,15 @@ fn copies_span_two_zones_while_two_have_nodes_that_take_them() {
     for number in 0..8 {
         let id = object(number);
         let all = view(&zoned);
-        let mut write = Write::new(id);
+        let mut write = WriteQuorum::new(id);
         let near: Vec<_> = (0..3).map(node).filter(|it| all.is_owner(*it, &id)).collect();
         near.iter().for_each(|it| write.taken(*it, all.hash()));
-        assert_eq!(write.standing(&all), Standing::Pending, "{near:?}");
+        assert_eq!(write.status(&all), WriteStatus::Pending, "{near:?}");
         assert_eq!(write.targets(&all), [far]);
         write.refused(far);
-        assert_eq!(write.standing(&all), Standing::Acknowledged);
+        assert_eq!(write.status(&all), WriteStatus::Acknowledged);
         let (_, standing) = run(&view_without(&zoned, &[far]), id, |_| true);
-        assert_eq!(standing, Standing::Acknowledged);
+        assert_eq!(standing, WriteStatus::Acknowledged);
     }
 }
 
@@ -174,11 +174,11 @@ fn during_a_change_each_column_needs_an_owner_and_enough_copies_among_its_member
     assert_eq!(view.owners_by_version(&id).len(), 2);
     assert_eq!(view.owners(&id).len(), 6);
     for (takers, expected) in [
-        (&[0, 1, 2][..], Standing::Impossible),
-        (&[3, 4, 5], Standing::Impossible),
+        (&[0, 1, 2][..], WriteStatus::Impossible),
+        (&[3, 4, 5], WriteStatus::Impossible),
         // Whoever has not heard of node 5 would find one of three silent, and call the image absent.
-        (&[0, 5], Standing::Impossible),
-        (&[0, 1, 5], Standing::Acknowledged),
+        (&[0, 5], WriteStatus::Impossible),
+        (&[0, 1, 5], WriteStatus::Acknowledged),
     ] {
         let (_, standing) = run(&view, id, |it| takers.iter().any(|at| node(*at) == it));
         assert_eq!(standing, expected, "{takers:?}");
@@ -193,18 +193,18 @@ fn a_copy_under_an_unknown_layout_counts_only_after_merging() {
     let view = view(&layout);
     let id = object(5);
     let owners = view.owners(&id);
-    let mut write = Write::new(id);
+    let mut write = WriteQuorum::new(id);
     write.taken(owners[0], view.hash());
     write.taken(owners[1], ahead.hash());
     write.refused(owners[2]);
     view.fallbacks(&id).iter().for_each(|it| write.refused(*it));
-    assert_eq!(write.standing(&view), Standing::Pending);
+    assert_eq!(write.status(&view), WriteStatus::Pending);
     let known = BTreeSet::from([layout.hash()]);
     let alive = layout.nodes.keys().copied().collect();
     let merged =
         LocalState { this: node(0), since: Time::default(), alive, known, writes: Writes::Allowed, store: 0 };
     let both = View::new(&ahead, merged);
-    assert_eq!(write.standing(&both), Standing::Acknowledged);
+    assert_eq!(write.status(&both), WriteStatus::Acknowledged);
 }
 
 /// Others may promote what was next there, and the writer has no owner in it.
@@ -218,15 +218,15 @@ fn a_copy_under_a_next_that_the_writer_has_left_is_asked_for_again() {
     assert!(!view.knows(behind.hash()));
     let id = object(5);
     let owners = view.owners(&id);
-    let mut write = Write::new(id);
+    let mut write = WriteQuorum::new(id);
     owners.iter().for_each(|owner| write.taken(*owner, behind.hash()));
     let others: Vec<_> = owners.iter().copied().filter(|owner| *owner != node(0)).collect();
-    let mut doubtful = write.doubtful(&view);
+    let mut doubtful = write.unconfirmed(&view);
     doubtful.sort_by_key(|node| owners.iter().position(|owner| owner == node));
     assert_eq!(doubtful, others, "its own copy counts");
-    assert_eq!(write.standing(&view), Standing::Pending);
+    assert_eq!(write.status(&view), WriteStatus::Pending);
     others[..2].iter().for_each(|owner| write.taken(*owner, view.hash()));
-    assert_eq!(write.standing(&view), Standing::Acknowledged);
+    assert_eq!(write.status(&view), WriteStatus::Acknowledged);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn while_a_node_drains_its_copy_completes_the_number() {
     settle(&mut pair);
     let view = view(&pair);
     let (write, standing) = run(&view, object(6), |_| true);
-    assert_eq!(standing, Standing::Acknowledged);
+    assert_eq!(standing, WriteStatus::Acknowledged);
     assert_eq!(write.holders().count(), 2);
 }
 
@@ -247,24 +247,24 @@ fn a_full_node_is_passed_over() {
     let first = view(&full).owners(&id)[0];
     full.edit(node(0), &Edit::Writable(first, false)).unwrap();
     let view = view(&full);
-    let mut write = Write::new(id);
+    let mut write = WriteQuorum::new(id);
     assert!(!write.targets(&view).contains(&first));
     assert_eq!(write.targets(&view).len(), 3);
     write.targets(&view)[1..].to_vec().iter().for_each(|it| write.taken(*it, view.hash()));
-    assert_eq!(write.standing(&view), Standing::Acknowledged);
+    assert_eq!(write.status(&view), WriteStatus::Acknowledged);
 }
 
 #[test]
 fn absence_is_proven_when_every_owner_says_no() {
     let layout = five();
     let view = view(&layout);
-    let mut absence = Absence::new(object(1));
+    let mut absence = AbsenceProof::new(object(1));
     let owners = view.owners(&object(1));
-    assert_eq!(absence.finding(&view), Finding::Ask(owners.clone()));
+    assert_eq!(absence.finding(&view), ProofStep::Ask(owners.clone()));
     owners.iter().for_each(|owner| absence.say(*owner, synced(&layout)));
-    assert_eq!(absence.finding(&view), Finding::Absent);
-    absence.say(owners[2], Said::Yes);
-    assert_eq!(absence.finding(&view), Finding::Found(owners[2]));
+    assert_eq!(absence.finding(&view), ProofStep::Absent);
+    absence.say(owners[2], LookupReply::Present);
+    assert_eq!(absence.finding(&view), ProofStep::Found(owners[2]));
 }
 
 #[test]
@@ -272,12 +272,12 @@ fn one_silent_owner_makes_everybody_be_asked() {
     let layout = five();
     let id = object(2);
     let owners = view(&layout).owners(&id);
-    for (silent, expected) in [(1, Finding::Absent), (2, Finding::Unproven)] {
+    for (silent, expected) in [(1, ProofStep::Absent), (2, ProofStep::Unproven)] {
         let view = view_without(&layout, &owners[..silent]);
-        let mut absence = Absence::new(id);
-        assert_eq!(absence.finding(&view), Finding::Ask(owners[silent..].to_vec()));
+        let mut absence = AbsenceProof::new(id);
+        assert_eq!(absence.finding(&view), ProofStep::Ask(owners[silent..].to_vec()));
         owners[silent..].iter().for_each(|owner| absence.say(*owner, synced(&layout)));
-        let Finding::Ask(rest) = absence.finding(&view) else { panic!("not everybody was asked") };
+        let ProofStep::Ask(rest) = absence.finding(&view) else { panic!("not everybody was asked") };
         assert_eq!(rest.len(), 2);
         rest.iter().for_each(|it| absence.say(*it, synced(&layout)));
         assert_eq!(absence.finding(&view), expected);
@@ -288,14 +288,16 @@ fn one_silent_owner_makes_everybody_be_asked() {
 fn a_no_counts_only_from_a_store_that_is_in_sync() {
     let layout = five();
     let view = view(&layout);
-    for said in [Said::No(None), Said::No(Some(SyncHash([9; 16]))), Said::Nothing] {
-        let mut absence = Absence::new(object(3));
+    for said in
+        [LookupReply::Absent(None), LookupReply::Absent(Some(SyncHash([9; 16]))), LookupReply::Unknown]
+    {
+        let mut absence = AbsenceProof::new(object(3));
         let owners = view.owners(&object(3));
         owners.iter().for_each(|owner| absence.say(*owner, synced(&layout)));
         owners[..2].iter().for_each(|owner| absence.say(*owner, said));
-        let Finding::Ask(rest) = absence.finding(&view) else { panic!("{said:?} counted") };
+        let ProofStep::Ask(rest) = absence.finding(&view) else { panic!("{said:?} counted") };
         rest.iter().for_each(|it| absence.say(*it, synced(&layout)));
-        assert_eq!(absence.finding(&view), Finding::Unproven);
+        assert_eq!(absence.finding(&view), ProofStep::Unproven);
     }
 }
 
@@ -306,14 +308,14 @@ fn nodes_that_are_out_may_hold_what_nobody_else_has() {
     gone.iter().for_each(|it| set_role(&mut layout, *it, Role::Out { automatic: true }));
     settle(&mut layout);
     let view = view_without(&layout, &gone);
-    let mut absence = Absence::new(object(4));
+    let mut absence = AbsenceProof::new(object(4));
     (0..4).for_each(|at| absence.say(node(at), synced(&layout)));
-    assert_eq!(absence.finding(&view), Finding::Unproven);
+    assert_eq!(absence.finding(&view), ProofStep::Unproven);
     layout.edit(node(0), &Edit::Role(gone[0], Role::Removed)).unwrap();
     settle(&mut layout);
     let view = view_without(&layout, &gone);
     (0..4).for_each(|at| absence.say(node(at), synced(&layout)));
-    assert_eq!(absence.finding(&view), Finding::Absent);
+    assert_eq!(absence.finding(&view), ProofStep::Absent);
 }
 
 #[test]
@@ -326,15 +328,15 @@ fn a_node_just_removed_counts_as_out_of_reach_until_its_copies_were_made_anew() 
     layout.edit(removed, &Edit::Role(removed, Role::Removed)).unwrap();
     let find = |layout: &Layout| {
         let view = view_without(layout, &[away]);
-        let mut absence = Absence::new(id);
+        let mut absence = AbsenceProof::new(id);
         let others = view.members().map(|(node, _)| node).filter(|node| *node != away);
         others.for_each(|node| absence.say(node, synced(layout)));
-        absence.say(away, Said::Nothing);
+        absence.say(away, LookupReply::Unknown);
         absence.finding(&view)
     };
-    assert_eq!(find(&layout), Finding::Unproven);
+    assert_eq!(find(&layout), ProofStep::Unproven);
     settle(&mut layout);
-    assert_eq!(find(&layout), Finding::Absent);
+    assert_eq!(find(&layout), ProofStep::Absent);
 }
 
 #[test]
@@ -346,25 +348,25 @@ fn what_lies_on_its_only_owner_is_not_absent_while_that_is_silent() {
     settle(&mut layout);
     set_role(&mut layout, node(2), Role::Active);
     let view = view_without(&layout, &[node(0)]);
-    let mut absence = Absence::new(object(7));
+    let mut absence = AbsenceProof::new(object(7));
     (1..3).for_each(|at| absence.say(node(at), synced(&layout)));
-    absence.say(node(0), Said::Nothing);
-    assert_eq!(absence.finding(&view), Finding::Unproven);
+    absence.say(node(0), LookupReply::Unknown);
+    assert_eq!(absence.finding(&view), ProofStep::Unproven);
     absence.say(node(0), synced(&layout));
-    assert_eq!(absence.finding(&view), Finding::Absent);
+    assert_eq!(absence.finding(&view), ProofStep::Absent);
 }
 
 #[test]
 fn without_owners_nothing_is_absent_by_the_word_of_nobody() {
     let view = View::empty(node(0), Time::default());
-    assert_eq!(Absence::new(object(1)).finding(&view), Finding::Unproven);
+    assert_eq!(AbsenceProof::new(object(1)).finding(&view), ProofStep::Unproven);
     let mut draining = layout(&[0, 1], COPIES);
     (0..2).for_each(|at| set_role(&mut draining, node(at), Role::Draining));
     settle(&mut draining);
     let view = view_without(&draining, &[node(1)]);
-    let mut absence = Absence::new(object(1));
-    absence.say(node(0), Said::Nothing);
-    assert_eq!(absence.finding(&view), Finding::Unproven);
+    let mut absence = AbsenceProof::new(object(1));
+    absence.say(node(0), LookupReply::Unknown);
+    assert_eq!(absence.finding(&view), ProofStep::Unproven);
 }
 
 #[test]
@@ -373,14 +375,14 @@ fn reads_go_to_owners_then_to_everybody_else_alive() {
     let id = object(5);
     let dead = view(&layout).fallbacks(&id)[0];
     let view = view_without(&layout, &[dead]);
-    let order = read::order(&view, &id);
+    let order = read::placement_order(&view, &id);
     let owners: Vec<_> = view.owners(&id).into_iter().filter(|it| *it != node(0)).collect();
     assert_eq!(order.owners, owners);
     let mut all: Vec<_> = order.owners.iter().chain(&order.others).copied().collect();
     all.sort_unstable();
     let expected: Vec<_> = (1..5).map(node).filter(|it| *it != dead).collect();
     assert_eq!(all, expected);
-    let near: Vec<_> = read::order_of_bytes(&view, &id).owners;
+    let near: Vec<_> = read::nearest_order(&view, &id).owners;
     assert!(near.is_sorted_by_key(|it| view.zone(*it) != view.zone(node(0))));
 }
 
@@ -396,19 +398,19 @@ fn a_copy_goes_only_with_fresh_receipts_of_all_owners_and_after_the_grace() {
     let id = foreign(&view);
     let owners = view.owners(&id);
     let start = Time::from_millis(100_000);
-    let mut excess = Excess::new(id, &view);
-    assert_eq!(excess.step(&view, start), Step::Ask(owners.clone()));
+    let mut excess = ExcessReplica::new(id, &view);
+    assert_eq!(excess.step(&view, start), ExcessStep::Ask(owners.clone()));
     owners[..2].iter().for_each(|it| excess.receipt(*it, view.hash(), start));
-    assert_eq!(excess.step(&view, start), Step::Ask(owners[2..].to_vec()));
+    assert_eq!(excess.step(&view, start), ExcessStep::Ask(owners[2..].to_vec()));
     excess.receipt(owners[2], LayoutHash([1; 16]), start);
-    assert_eq!(excess.step(&view, start), Step::Ask(owners[2..].to_vec()));
+    assert_eq!(excess.step(&view, start), ExcessStep::Ask(owners[2..].to_vec()));
     excess.receipt(owners[2], view.hash(), start);
-    let due = start.after(Excess::GRACE_MS);
-    assert_eq!(excess.step(&view, start), Step::Wait(due));
-    assert_eq!(excess.step(&view, due), Step::Delete);
+    let due = start.after(ExcessReplica::GRACE_MS);
+    assert_eq!(excess.step(&view, start), ExcessStep::Wait(due));
+    assert_eq!(excess.step(&view, due), ExcessStep::Delete);
     // A node that was stopped in between finds its receipts void.
-    let late = start.after(Excess::RECEIPT_AGE_MAX_MS + 1);
-    assert_eq!(excess.step(&view, late), Step::Ask(owners));
+    let late = start.after(ExcessReplica::RECEIPT_AGE_MAX_MS + 1);
+    assert_eq!(excess.step(&view, late), ExcessStep::Ask(owners));
 }
 
 #[test]
@@ -416,12 +418,12 @@ fn receipts_that_came_one_by_one_are_asked_for_anew_together() {
     let view = view(&five());
     let id = foreign(&view);
     let owners = view.owners(&id);
-    let mut excess = Excess::new(id, &view);
+    let mut excess = ExcessReplica::new(id, &view);
     for (at, owner) in owners.iter().enumerate() {
         excess.receipt(*owner, view.hash(), Time::from_millis(4_000 * at as u64));
     }
-    assert_eq!(excess.step(&view, Time::from_millis(8_000)), Step::Wait(Time::from_millis(15_000)));
-    assert_eq!(excess.step(&view, Time::from_millis(10_001)), Step::Ask(owners));
+    assert_eq!(excess.step(&view, Time::from_millis(8_000)), ExcessStep::Wait(Time::from_millis(15_000)));
+    assert_eq!(excess.step(&view, Time::from_millis(10_001)), ExcessStep::Ask(owners));
 }
 
 #[test]
@@ -429,14 +431,14 @@ fn after_a_change_of_the_layout_receipts_are_void_and_the_copy_stays_longer() {
     let mut layout = five();
     let id = foreign(&view(&layout));
     let before = view(&layout);
-    let mut excess = Excess::new(id, &before);
+    let mut excess = ExcessReplica::new(id, &before);
     let now = Time::from_millis(1_000);
     before.owners(&id).iter().for_each(|it| excess.receipt(*it, before.hash(), now));
     layout.edit(node(0), &Edit::Replication(2)).unwrap();
     let after = view(&layout);
-    assert!(matches!(excess.step(&after, now), Step::Ask(_)));
+    assert!(matches!(excess.step(&after, now), ExcessStep::Ask(_)));
     after.owners(&id).iter().for_each(|it| excess.receipt(*it, after.hash(), now));
-    assert_eq!(excess.step(&after, now), Step::Wait(Time::from_millis(Excess::SETTLE_MS)));
+    assert_eq!(excess.step(&after, now), ExcessStep::Wait(Time::from_millis(ExcessReplica::SETTLE_MS)));
 }
 
 #[test]
@@ -444,17 +446,17 @@ fn what_a_node_owns_in_either_column_is_no_excess() {
     let mut layout = layout(&[0, 1, 2], COPIES);
     let one = view(&layout);
     let id = object(1);
-    assert_eq!(Excess::new(id, &one).step(&one, Time::default()), Step::Keep);
+    assert_eq!(ExcessReplica::new(id, &one).step(&one, Time::default()), ExcessStep::Keep);
     layout.edit(node(1), &Edit::Role(node(0), Role::Draining)).unwrap();
     let both = view(&layout);
-    assert_eq!(Excess::new(id, &both).step(&both, Time::default()), Step::Keep);
+    assert_eq!(ExcessReplica::new(id, &both).step(&both, Time::default()), ExcessStep::Keep);
     settle(&mut layout);
     let drained = view(&layout);
-    assert!(matches!(Excess::new(id, &drained).step(&drained, Time::default()), Step::Ask(_)));
+    assert!(matches!(ExcessReplica::new(id, &drained).step(&drained, Time::default()), ExcessStep::Ask(_)));
     (0..3).for_each(|at| set_role(&mut layout, node(at), Role::Draining));
     settle(&mut layout);
     let ownerless = view(&layout);
-    assert_eq!(Excess::new(id, &ownerless).step(&ownerless, Time::default()), Step::Keep);
+    assert_eq!(ExcessReplica::new(id, &ownerless).step(&ownerless, Time::default()), ExcessStep::Keep);
 }
 
 #[test]
@@ -468,7 +470,7 @@ fn a_copy_needs_a_record_where_its_node_owns_it_in_no_column() {
 
 #[test]
 fn strays_are_tried_again_with_growing_pauses_and_at_once_when_a_member_returns() {
-    let mut strays = Strays::default();
+    let mut strays = RepairQueue::default();
     let mut now = Time::default();
     strays.record(object(1), now);
     assert_eq!(strays.take_due(now, 10), []);

@@ -9,7 +9,7 @@ use crate::object::ObjectId;
 
 /// One upload on its way to its copies.
 #[derive(Clone, Debug)]
-pub struct Write {
+pub struct WriteQuorum {
     id: ObjectId,
     asked: BTreeMap<NodeId, Outcome>,
 }
@@ -25,8 +25,8 @@ enum Outcome {
 
 /// How an upload stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Wait, or ask [`Write::targets`], or ask [`Write::doubtful`] again while layouts are merged.
+pub enum WriteStatus {
+    /// Wait, or ask [`WriteQuorum::targets`], or ask [`WriteQuorum::unconfirmed`] again while layouts are merged.
     Pending,
     /// Answer 200.
     Acknowledged,
@@ -34,7 +34,7 @@ pub enum Standing {
     Impossible,
 }
 
-impl Write {
+impl WriteQuorum {
     /// An upload of which no copy is durable yet. The spool of the node that accepted it is none.
     pub fn new(id: ObjectId) -> Self {
         Self { id, asked: BTreeMap::new() }
@@ -101,7 +101,7 @@ impl Write {
     }
 
     /// Nodes whose copies do not count, because of the layout under which they were taken: ask them again.
-    pub fn doubtful(&self, view: &View) -> Vec<NodeId> {
+    pub fn unconfirmed(&self, view: &View) -> Vec<NodeId> {
         self.holders().filter(|node| !self.counts(view, *node)).collect()
     }
 
@@ -112,7 +112,7 @@ impl Write {
     }
 
     /// Whether an owner will not have its copy by this write, which whoever holds one must then see to.
-    pub fn leaves_debts(&self, view: &View) -> bool {
+    pub fn is_under_replicated(&self, view: &View) -> bool {
         let is_settled = |owner: &NodeId| match self.asked.get(owner) {
             Some(Outcome::Taken(_) | Outcome::Pending) => true,
             Some(Outcome::Refused) => false,
@@ -122,21 +122,21 @@ impl Write {
     }
 
     /// Whether it may be answered.
-    pub fn standing(&self, view: &View) -> Standing {
+    pub fn status(&self, view: &View) -> WriteStatus {
         let owners = view.owners(&self.id);
         let counted: Vec<_> = self.holders().filter(|node| self.counts(view, *node)).collect();
         let owned = counted.iter().filter(|node| owners.contains(node)).count();
         let spare = (counted.len() - owned).min(self.fallbacks_allowed(view, &owners));
         let enough = owned + spare >= view.copies_needed() && view.are_enough_in_every_version(&counted);
         if enough && self.has_owner_in_every_column(view, &counted) && self.spans_zones(view, &counted) {
-            return Standing::Acknowledged;
+            return WriteStatus::Acknowledged;
         }
         let waiting = self.asked.values().any(|outcome| *outcome == Outcome::Pending);
         // A copy under an unknown layout counts as soon as the two have become one.
         if waiting || counted.len() < self.holders().count() || !self.targets(view).is_empty() {
-            Standing::Pending
+            WriteStatus::Pending
         } else {
-            Standing::Impossible
+            WriteStatus::Impossible
         }
     }
 

@@ -21,7 +21,7 @@ use super::reply::{self, Problem};
 use super::{image, info};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::Said as Absence;
+use crate::cluster::rules::absence::LookupReply;
 use crate::object::ObjectId;
 use crate::peer::auth::{self, AuthError, Digest, Question, ServerHandshake, SignedFields};
 use crate::peer::call::{self, Call, StoredMetadata};
@@ -214,29 +214,29 @@ fn refuse_absent(shard: &Shard, found: Found) -> PeerRefusal {
     PeerRefusal { problem, metadata: call::presence_metadata(shard.said_here(&Ok(found))) }
 }
 
-async fn look_up(shard: &Rc<Shard>, id: ObjectId) -> Absence {
+async fn look_up(shard: &Rc<Shard>, id: ObjectId) -> LookupReply {
     match shard.look(id).await {
         Ok(found) => shard.said_here(&found),
-        Err(_) => Absence::Nothing,
+        Err(_) => LookupReply::Unknown,
     }
 }
 
 /// As [`look_up`], but a yes says that the copy was read and is right.
-async fn verify_copy(context: &Context, id: ObjectId) -> Absence {
+async fn verify_copy(context: &Context, id: ObjectId) -> LookupReply {
     match image::open_stored(context, id).await {
         Ok(Some((original, reader, _))) => match reader.digest().await {
-            Ok(digest) if digest == id => Absence::Yes,
+            Ok(digest) if digest == id => LookupReply::Present,
             Ok(_) => {
                 image::stored::quarantine(context, id, &original).await;
-                Absence::Nothing
+                LookupReply::Unknown
             }
             Err(error) => {
                 context.shard.unreadable(id, error).await;
-                Absence::Nothing
+                LookupReply::Unknown
             }
         },
         Ok(None) => look_up(&context.shard, id).await,
-        Err(_) => Absence::Nothing,
+        Err(_) => LookupReply::Unknown,
     }
 }
 

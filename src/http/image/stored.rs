@@ -9,7 +9,7 @@ use http::HeaderMap;
 use sha1::{Digest, Sha1};
 
 use super::{ready, respond_from_disk, respond_from_peer};
-use crate::cluster::rules::absence::Said;
+use crate::cluster::rules::absence::LookupReply;
 use crate::http::body::{Body, EndReport, ReadEnd};
 use crate::http::conditional::{self, Range};
 use crate::http::exchange::{Context, HandlerResponse};
@@ -48,7 +48,7 @@ enum OwnDisk {
 /// This node has no good copy, or none that it can read now.
 pub(super) struct Lack {
     /// What that is worth where absence is to be proven.
-    said: Said,
+    said: LookupReply,
     found: Result<Found, StoreError>,
 }
 
@@ -138,7 +138,7 @@ where
         Own(Result<OwnDisk, Problem>),
         Fetched(Result<Fetched, NotFound>),
     }
-    let mut fetched = pin!(context.shard.fetch(wanted.id, Said::Nothing));
+    let mut fetched = pin!(context.shard.fetch(wanted.id, LookupReply::Unknown));
     let own_first = async { FirstAnswer::Own(own.as_mut().await) };
     let first = future::or(own_first, async { FirstAnswer::Fetched(fetched.as_mut().await) }).await;
     match first {

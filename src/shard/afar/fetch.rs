@@ -14,7 +14,7 @@ use super::super::Shard;
 use super::super::bodies::BodyMemory;
 use super::super::several::Several;
 use super::{ANSWER_MAX, NotFound};
-use crate::cluster::rules::absence::{Absence, Said};
+use crate::cluster::rules::absence::{AbsenceProof, LookupReply};
 use crate::cluster::rules::read;
 use crate::object::ObjectId;
 use crate::peer::body::Stream;
@@ -51,7 +51,7 @@ impl Shard {
     ///
     /// # Errors
     /// [`NotFound`]
-    pub async fn fetch(self: &Rc<Self>, id: ObjectId, here: Said) -> Result<Fetched, NotFound> {
+    pub async fn fetch(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<Fetched, NotFound> {
         self.need_cluster()?;
         let started = Instant::now();
         self.meet_owners(&id).await;
@@ -64,9 +64,9 @@ impl Shard {
         fetched
     }
 
-    async fn fetch_from_owners(self: &Rc<Self>, id: ObjectId, search: &mut Absence) -> Option<Fetched> {
+    async fn fetch_from_owners(self: &Rc<Self>, id: ObjectId, search: &mut AbsenceProof) -> Option<Fetched> {
         let view = self.view();
-        let mut owners = read::order_of_bytes(&view, &id).owners.into_iter();
+        let mut owners = read::nearest_order(&view, &id).owners.into_iter();
         let mut asked = Several::new();
         loop {
             let next = owners.next();
@@ -97,7 +97,7 @@ impl Shard {
     async fn fetch_from_others(
         self: &Rc<Self>,
         id: ObjectId,
-        search: &mut Absence,
+        search: &mut AbsenceProof,
     ) -> Result<Fetched, NotFound> {
         let node = self.go_on(id, search).await?;
         let opened = self.open_afar(&self.view(), node, Call::Image(id), ANSWER_MAX).await;
@@ -106,19 +106,19 @@ impl Shard {
 }
 
 /// The image, if that is what came.
-async fn taken(bodies: &Arc<BodyMemory>, opened: Result<StreamedAnswer, PeerError>) -> Result<Fetched, Said> {
-    let mut opened = opened.map_err(|_| Said::Nothing)?;
+async fn taken(bodies: &Arc<BodyMemory>, opened: Result<StreamedAnswer, PeerError>) -> Result<Fetched, LookupReply> {
+    let mut opened = opened.map_err(|_| LookupReply::Unknown)?;
     if opened.status != call::GIVEN {
         return Err(call::read_presence(opened.metadata()));
     }
-    let stored = StoredMetadata::parse(opened.metadata()).ok_or(Said::Nothing)?;
+    let stored = StoredMetadata::parse(opened.metadata()).ok_or(LookupReply::Unknown)?;
     let charge = if stored.length > WHOLE_BYTES_MAX { None } else { bodies.reserve(stored.length) };
     let Some(charge) = charge else {
         if !opened.body.stand_aside() {
-            return Err(Said::Nothing);
+            return Err(LookupReply::Unknown);
         }
         return Ok(Fetched { stored, body: FetchedBody::Stream(opened.body) });
     };
-    let bytes = opened.body.collect(WHOLE_BYTES_MAX as usize).await.map_err(|_| Said::Nothing)?;
+    let bytes = opened.body.collect(WHOLE_BYTES_MAX as usize).await.map_err(|_| LookupReply::Unknown)?;
     Ok(Fetched { stored, body: FetchedBody::Whole(charge.hold(bytes)) })
 }

@@ -8,7 +8,7 @@ use super::super::Shard;
 use super::super::several::Several;
 use super::{ANSWER_MAX, NotFound};
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::Said;
+use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::rules::read;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
@@ -29,12 +29,12 @@ impl Shard {
     ///
     /// # Errors
     /// [`NotFound`]
-    pub async fn info_afar(self: &Rc<Self>, id: ObjectId, here: Said) -> Result<Told, NotFound> {
+    pub async fn info_afar(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<Told, NotFound> {
         self.need_cluster()?;
         self.meet_owners(&id).await;
         let view = self.view();
         let mut search = self.begin_search(id, here);
-        for node in read::order(&view, &id).owners {
+        for node in read::placement_order(&view, &id).owners {
             match self.info_from(node, id).await {
                 Ok(told) => return Ok(told),
                 Err(said) => search.say(node, said),
@@ -44,14 +44,14 @@ impl Shard {
         self.info_from(node, id).await.map_err(|_| self.unproven())
     }
 
-    async fn info_from(&self, node: NodeId, id: ObjectId) -> Result<Told, Said> {
+    async fn info_from(&self, node: NodeId, id: ObjectId) -> Result<Told, LookupReply> {
         let asked = self.ask(&self.view(), node, Call::Info(id), Outgoing::empty(), ANSWER_MAX).await;
-        let answer = asked.map_err(|_| Said::Nothing)?;
+        let answer = asked.map_err(|_| LookupReply::Unknown)?;
         match answer.status {
             call::GIVEN => Ok(Told::Info(answer.bytes)),
             call::IMPOSSIBLE => Ok(Told::Refused(call::read_problem(&answer.bytes).1)),
             call::LACKED => Err(self.ask_said(&self.view(), node, Call::Has(id)).await),
-            _ => Err(Said::Nothing),
+            _ => Err(LookupReply::Unknown),
         }
     }
 
@@ -66,13 +66,15 @@ impl Shard {
             return holders;
         }
         let mut asked = Several::new();
-        for node in read::order(&view, &id).owners {
+        for node in read::placement_order(&view, &id).owners {
             let view = &view;
             asked.push(async move { (node, self.ask_said(view, node, Call::Has(id)).await) });
         }
         while let Some((node, said)) = asked.next().await {
             holders.extend(
-                view.member(node).filter(|_| said == Said::Yes).map(|member| member.name.to_string()),
+                view.member(node)
+                    .filter(|_| said == LookupReply::Present)
+                    .map(|member| member.name.to_string()),
             );
         }
         holders.sort();

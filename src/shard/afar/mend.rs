@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::super::Shard;
 use super::NotFound;
 use super::fetch::{Fetched, FetchedBody};
-use crate::cluster::rules::absence::Said;
+use crate::cluster::rules::absence::LookupReply;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::store::spool::SpoolError;
@@ -20,7 +20,7 @@ impl Shard {
         if self.node.health.trouble().is_some() {
             return false;
         }
-        let fetched = match self.fetch(id, Said::No(None)).await {
+        let fetched = match self.fetch(id, LookupReply::Absent(None)).await {
             Ok(fetched) => fetched,
             // It is gone everywhere: nothing is left to be done.
             Err(NotFound::Absent) => return true,

@@ -28,7 +28,7 @@ use std::time::Duration;
 use super::Shard;
 use super::control_link::MembershipStatus;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::Said;
+use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
@@ -137,10 +137,10 @@ impl Shard {
     }
 
     /// What a node says of an image; a node that does not answer says nothing.
-    async fn ask_said(&self, view: &View, node: NodeId, call: Call) -> Said {
+    async fn ask_said(&self, view: &View, node: NodeId, call: Call) -> LookupReply {
         match self.ask(view, node, call, Outgoing::empty(), ANSWER_MAX).await {
             Ok(answer) if answer.status == call::GIVEN => call::read_presence(answer.metadata()),
-            Ok(_) | Err(_) => Said::Nothing,
+            Ok(_) | Err(_) => LookupReply::Unknown,
         }
     }
 }

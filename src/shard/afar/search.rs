@@ -6,7 +6,7 @@ use super::super::Shard;
 use super::super::several::Several;
 use super::NotFound;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::{Absence, Finding, Said};
+use crate::cluster::rules::absence::{AbsenceProof, LookupReply, ProofStep};
 use crate::object::ObjectId;
 use crate::peer::call::Call;
 use crate::store::StoreError;
@@ -14,20 +14,21 @@ use crate::store::originals::Found;
 
 impl Shard {
     /// What this node says of an image to a search: only "no such file" is a no, and a damaged copy proves nothing.
-    pub fn said_here(&self, found: &Result<Found, StoreError>) -> Said {
+    pub fn said_here(&self, found: &Result<Found, StoreError>) -> LookupReply {
         match found {
-            Ok(Found::Here(_)) => Said::Yes,
-            Ok(Found::Absent) => Said::No(self.view().trusted_to()),
-            Ok(Found::Damaged) => Said::No(None),
-            Err(_) => Said::Nothing,
+            Ok(Found::Here(_)) => LookupReply::Present,
+            Ok(Found::Absent) => LookupReply::Absent(self.view().trusted_to()),
+            Ok(Found::Damaged) => LookupReply::Absent(None),
+            Err(_) => LookupReply::Unknown,
         }
     }
 
     /// A search for an image of which this node says so.
-    pub(super) fn begin_search(&self, id: ObjectId, here: Said) -> Absence {
-        let mut search = Absence::new(id);
+    pub(super) fn begin_search(&self, id: ObjectId, here: LookupReply) -> AbsenceProof {
+        let mut search = AbsenceProof::new(id);
         // A copy that this node could not give is none that anybody could be sent to.
-        search.say(self.view().this(), if here == Said::Yes { Said::Nothing } else { here });
+        search
+            .say(self.view().this(), if here == LookupReply::Present { LookupReply::Unknown } else { here });
         search
     }
 
@@ -38,15 +39,15 @@ impl Shard {
     pub(super) async fn go_on(
         self: &Rc<Self>,
         id: ObjectId,
-        search: &mut Absence,
+        search: &mut AbsenceProof,
     ) -> Result<NodeId, NotFound> {
         loop {
             let view = self.view();
             match search.finding(&view) {
-                Finding::Found(node) => return Ok(node),
-                Finding::Absent => return Err(NotFound::Absent),
-                Finding::Unproven => return Err(self.unproven()),
-                Finding::Ask(nodes) => {
+                ProofStep::Found(node) => return Ok(node),
+                ProofStep::Absent => return Err(NotFound::Absent),
+                ProofStep::Unproven => return Err(self.unproven()),
+                ProofStep::Ask(nodes) => {
                     let mut asked = Several::new();
                     for node in nodes {
                         let view = &view;
@@ -54,7 +55,7 @@ impl Shard {
                     }
                     while let Some((node, said)) = asked.next().await {
                         search.say(node, said);
-                        if said == Said::Yes {
+                        if said == LookupReply::Present {
                             break;
                         }
                     }
@@ -67,7 +68,7 @@ impl Shard {
     ///
     /// # Errors
     /// [`NotFound`]
-    pub async fn exists_afar(self: &Rc<Self>, id: ObjectId, here: Said) -> Result<(), NotFound> {
+    pub async fn exists_afar(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<(), NotFound> {
         self.need_cluster()?;
         self.meet_owners(&id).await;
         let mut search = self.begin_search(id, here);

@@ -1,6 +1,6 @@
 //! Copies of an upload on their way to the nodes that should have them.
 //!
-//! The rule says whom to ask and when enough hold it ([`Write`]); here is only the work. It goes on after the answer
+//! The rule says whom to ask and when enough hold it ([`WriteQuorum`]); here is only the work. It goes on after the answer
 //! and when the client has gone, until every owner has its copy or a fallback has one in its place.
 
 use std::io;
@@ -17,8 +17,8 @@ use super::super::several::Several;
 use super::ANSWER_MAX;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::Said;
-use crate::cluster::rules::write::{Standing, Write};
+use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::rules::write::{WriteQuorum, WriteStatus};
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::{ByteSource, Outgoing};
@@ -113,7 +113,7 @@ impl Shard {
         answer: oneshot::Sender<Result<Vec<String>, SpreadError>>,
     ) {
         let (mut spooled, mut answer) = (Some(spooled), Some(answer));
-        let mut write = Write::new(upload.id);
+        let mut write = WriteQuorum::new(upload.id);
         let (mut news, mut under_way, mut merging) = (Several::new(), 0, None);
         let mut is_noted = false;
         self.meet_owners(&upload.id).await;
@@ -131,7 +131,7 @@ impl Shard {
                     News::Slow(node)
                 });
             }
-            if write.standing(&view) == Standing::Acknowledged
+            if write.status(&view) == WriteStatus::Acknowledged
                 && let Some(answer) = answer.take()
             {
                 // Before the answer, for this node may be gone a moment after it.
@@ -141,12 +141,12 @@ impl Shard {
             if under_way == 0 {
                 // A copy under a layout that is not known here counts when that has come.
                 let since: Instant = *merging.get_or_insert_with(Instant::now);
-                if write.standing(&view) != Standing::Pending || since.elapsed() >= MERGE_MAX {
+                if write.status(&view) != WriteStatus::Pending || since.elapsed() >= MERGE_MAX {
                     break;
                 }
                 glommio::timer::sleep(LOOK_AGAIN).await;
                 let view = self.view();
-                for node in write.doubtful(&view) {
+                for node in write.unconfirmed(&view) {
                     under_way += 1;
                     news.push(self.ask_for_its_copy(Arc::clone(&view), upload.id, node));
                 }
@@ -176,8 +176,8 @@ impl Shard {
 
     /// Whether an owner is without its copy and this node, which has one, has noted to give it one. A fallback's copy
     /// has a record of its own.
-    async fn note_debts(self: &Rc<Self>, write: &Write, view: &View) -> bool {
-        let notes = write.leaves_debts(view) && write.holders().any(|node| node == view.this());
+    async fn note_debts(self: &Rc<Self>, write: &WriteQuorum, view: &View) -> bool {
+        let notes = write.is_under_replicated(view) && write.holders().any(|node| node == view.this());
         if notes {
             self.see_to(write.id()).await;
         }
@@ -217,7 +217,7 @@ impl Shard {
     /// Has another node prove its copy.
     async fn ask_for_its_copy(&self, view: Arc<View>, id: ObjectId, node: NodeId) -> News {
         match self.ask(&view, node, Call::Receipt(id), Outgoing::empty(), ANSWER_MAX).await {
-            Ok(answer) if call::read_presence(answer.metadata()) == Said::Yes => {
+            Ok(answer) if call::read_presence(answer.metadata()) == LookupReply::Present => {
                 answer.layout.map_or(News::Refused(node), |layout| News::Taken(node, layout))
             }
             _ => News::Refused(node),
@@ -242,7 +242,7 @@ impl Shard {
     }
 }
 
-fn names(view: &View, write: &Write) -> Vec<String> {
+fn names(view: &View, write: &WriteQuorum) -> Vec<String> {
     let name = |node| view.member(node).map(|member| member.name.to_string());
     write.holders().filter_map(name).collect()
 }

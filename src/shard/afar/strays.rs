@@ -15,8 +15,8 @@ use super::super::message::Verified;
 use super::super::several::Several;
 use super::ANSWER_MAX;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::Said;
-use crate::cluster::rules::excess::{Excess, Step};
+use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::rules::excess::{ExcessReplica, ExcessStep};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
@@ -145,33 +145,33 @@ impl Shard {
         let mut all = true;
         for owner in view.owners(&id).into_iter().filter(|owner| *owner != view.this()) {
             all &= match self.ask_said(view, owner, Call::Has(id)).await {
-                Said::Yes => true,
-                Said::No(_) => self.give(view, id, owner).await,
-                Said::Nothing => false,
+                LookupReply::Present => true,
+                LookupReply::Absent(_) => self.give(view, id, owner).await,
+                LookupReply::Unknown => false,
             };
         }
         all
     }
 
     async fn hand_over(self: &Rc<Self>, id: ObjectId, reads: &Semaphore) {
-        let mut excess = Excess::new(id, &self.view());
+        let mut excess = ExcessReplica::new(id, &self.view());
         let end = self.node.control.now().after(WORK_MAX_MS);
         while self.node.control.now() < end && !self.stopping.is_set() {
             let view = self.view();
             match excess.step(&view, self.node.control.now()) {
                 // It belongs here now, or nobody owns it as far as is known: it is looked at again.
-                Step::Keep => return,
-                Step::Ask(owners) => {
+                ExcessStep::Keep => return,
+                ExcessStep::Ask(owners) => {
                     let all = self.ask_for_receipts(&view, id, &owners, &mut excess);
                     if !within(reads, all).await {
                         return;
                     }
                 }
-                Step::Wait(until) => {
+                ExcessStep::Wait(until) => {
                     let wait = until.since(self.node.control.now());
                     glommio::timer::sleep(Duration::from_millis(wait)).await;
                 }
-                Step::Delete => return self.remove_stray(id, &mut excess).await,
+                ExcessStep::Delete => return self.remove_stray(id, &mut excess).await,
             }
         }
     }
@@ -183,7 +183,7 @@ impl Shard {
         view: &View,
         id: ObjectId,
         owners: &[NodeId],
-        excess: &mut Excess,
+        excess: &mut ExcessReplica,
     ) -> bool {
         let mut asked = Several::new();
         for owner in owners {
@@ -213,9 +213,9 @@ impl Shard {
             let answer = self.ask(view, owner, Call::Receipt(id), Outgoing::empty(), ANSWER_MAX * 4).await;
             let Ok(answer) = answer else { return (owner, None) };
             match call::read_presence(answer.metadata()) {
-                Said::Yes => return (owner, answer.layout.map(|layout| (layout, at))),
-                Said::No(_) if !given => given = true,
-                Said::No(_) | Said::Nothing => return (owner, None),
+                LookupReply::Present => return (owner, answer.layout.map(|layout| (layout, at))),
+                LookupReply::Absent(_) if !given => given = true,
+                LookupReply::Absent(_) | LookupReply::Unknown => return (owner, None),
             }
             if !self.give(view, id, owner).await {
                 return (owner, None);
@@ -234,11 +234,11 @@ impl Shard {
         taken
     }
 
-    async fn remove_stray(self: &Rc<Self>, id: ObjectId, excess: &mut Excess) {
+    async fn remove_stray(self: &Rc<Self>, id: ObjectId, excess: &mut ExcessReplica) {
         let _turn = self.publishing.lock(id).await;
         let Ok(Found::Here(original)) = self.originals.find(&id).await else { return };
         // The word holds for this moment only, and the lock may have taken a while.
-        if excess.step(&self.view(), self.node.control.now()) != Step::Delete {
+        if excess.step(&self.view(), self.node.control.now()) != ExcessStep::Delete {
             return;
         }
         match self.originals.remove(&id, &original).await {

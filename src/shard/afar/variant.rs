@@ -21,7 +21,7 @@ use super::super::variant::{Variant, VariantBody, VariantError, etag};
 use super::NotFound;
 use super::gate::{Full, Gate};
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::{Absence, Said};
+use crate::cluster::rules::absence::{AbsenceProof, LookupReply};
 use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, StoredMetadata, VariantCall};
 use crate::peer::pool::{PeerError, StreamedAnswer};
@@ -81,7 +81,7 @@ struct Leader<'a> {
 enum Word {
     Given(Anywhere),
     /// It has no good copy, or cannot tell.
-    Said(Said),
+    LookupReply(LookupReply),
     Busy,
     /// No other node would do better.
     Failed(AnywhereError),
@@ -98,7 +98,7 @@ impl Shard {
                 Word::Given(found) => Ok(found),
                 Word::Failed(error) => Err(error),
                 Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
-                Word::Said(_) => Err(AnywhereError::NotFound(not_joined)),
+                Word::LookupReply(_) => Err(AnywhereError::NotFound(not_joined)),
             };
         }
         self.meet_owners(&ask.id).await;
@@ -109,7 +109,7 @@ impl Shard {
             match self.made_here(&ask, self.has_peers()).await {
                 Word::Given(found) => return Ok(found),
                 Word::Failed(error) => return Err(error),
-                Word::Said(_) | Word::Busy => {}
+                Word::LookupReply(_) | Word::Busy => {}
             }
         } else if let Some(kept) = self.kept_variant(ask.clone()).await.map_err(AnywhereError::Ask)? {
             return Ok(Anywhere::Here(kept));
@@ -175,7 +175,7 @@ impl Shard {
             // It may hold a copy in place of an owner.
             nodes.push(view.this());
         }
-        let (mut search, mut is_busy, mut is_lacked) = (Absence::new(ask.id), false, false);
+        let (mut search, mut is_busy, mut is_lacked) = (AbsenceProof::new(ask.id), false, false);
         for node in nodes {
             match self.made_by(node, ask, started).await {
                 Word::Given(found) => {
@@ -185,7 +185,7 @@ impl Shard {
                     }
                     return Ok(found);
                 }
-                Word::Said(said) => {
+                Word::LookupReply(said) => {
                     is_lacked |= node == view.this() && !self.node.health.is_hung();
                     search.say(node, said);
                 }
@@ -204,7 +204,7 @@ impl Shard {
                 }
                 Ok(found)
             }
-            Word::Said(_) => Err(AnywhereError::NotFound(self.unproven())),
+            Word::LookupReply(_) => Err(AnywhereError::NotFound(self.unproven())),
             Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
             Word::Failed(error) => Err(error),
         }
@@ -222,15 +222,17 @@ impl Shard {
     async fn made_here(self: &Rc<Self>, ask: &VariantRequest, has_others: bool) -> Word {
         // What waits for a disk that does not answer would be late everywhere.
         if has_others && self.node.health.is_hung() {
-            return Word::Said(Said::Nothing);
+            return Word::LookupReply(LookupReply::Unknown);
         }
         match self.variant(ask.clone()).await {
             Err(error) => Word::Failed(AnywhereError::Ask(error)),
             Ok(Ok(variant)) => Word::Given(Anywhere::Here(variant)),
-            Ok(Err(VariantError::Absent)) if has_others => Word::Said(Said::No(self.view().trusted_to())),
-            Ok(Err(VariantError::Damaged)) if has_others => Word::Said(Said::No(None)),
+            Ok(Err(VariantError::Absent)) if has_others => {
+                Word::LookupReply(LookupReply::Absent(self.view().trusted_to()))
+            }
+            Ok(Err(VariantError::Damaged)) if has_others => Word::LookupReply(LookupReply::Absent(None)),
             Ok(Err(VariantError::Disk(_) | VariantError::StoreMissing)) if has_others => {
-                Word::Said(Said::Nothing)
+                Word::LookupReply(LookupReply::Unknown)
             }
             Ok(Err(VariantError::Busy | VariantError::NoDescriptor)) if has_others => Word::Busy,
             Ok(Err(error)) => Word::Failed(AnywhereError::Variant(error)),
@@ -260,7 +262,7 @@ impl Shard {
             match self.open_afar(&self.view(), node, Call::Variant(call), left).await {
                 Ok(opened) => Ok((opened, pass)),
                 Err(PeerError::Late) => Err(late()),
-                Err(_) => Err(Word::Said(Said::Nothing)),
+                Err(_) => Err(Word::LookupReply(LookupReply::Unknown)),
             }
         };
         let asked = future::or(asked, async {
@@ -274,7 +276,9 @@ impl Shard {
         if opened.status != call::GIVEN {
             return refusal(opened).await;
         }
-        let Some(stored) = StoredMetadata::parse(opened.metadata()) else { return Word::Said(Said::Nothing) };
+        let Some(stored) = StoredMetadata::parse(opened.metadata()) else {
+            return Word::LookupReply(LookupReply::Unknown);
+        };
         let is_long = stored.length > WHOLE_BYTES_MAX;
         let charge = if is_long { None } else { self.node.bodies.reserve(stored.length) };
         let Some(charge) = charge else {
@@ -287,7 +291,7 @@ impl Shard {
                     CachedResponse::new(charge.hold(bytes), stored.format, &etag(key), stored.uploaded);
                 Word::Given(Anywhere::Ready(entry, Cache::Peer))
             }
-            Err(_) => Word::Said(Said::Nothing),
+            Err(_) => Word::LookupReply(LookupReply::Unknown),
         }
     }
 }
@@ -296,17 +300,19 @@ impl Shard {
 async fn refusal(opened: StreamedAnswer) -> Word {
     let (status, said) = (opened.status, call::read_presence(opened.metadata()));
     let too_fast = TooFast { retry_after_s: call::read_retry(opened.metadata()) };
-    if said != Said::Nothing {
-        return Word::Said(said);
+    if said != LookupReply::Unknown {
+        return Word::LookupReply(said);
     }
-    let Ok(text) = opened.body.collect(REFUSAL_BYTES_MAX).await else { return Word::Said(Said::Nothing) };
+    let Ok(text) = opened.body.collect(REFUSAL_BYTES_MAX).await else {
+        return Word::LookupReply(LookupReply::Unknown);
+    };
     let (kind, detail) = call::read_problem(&text);
     match (status, kind.as_str()) {
         (call::IMPOSSIBLE, _) => Word::Failed(AnywhereError::Variant(VariantError::Elsewhere(detail))),
         (_, "deadline") => Word::Failed(AnywhereError::Variant(VariantError::Deadline)),
         (_, "busy") => Word::Busy,
         (_, "too-fast") => Word::Failed(AnywhereError::Variant(VariantError::TooFast(too_fast))),
-        _ => Word::Said(Said::Nothing),
+        _ => Word::LookupReply(LookupReply::Unknown),
     }
 }
 

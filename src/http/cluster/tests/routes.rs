@@ -10,7 +10,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::*;
 use crate::cluster::layout::LayoutHash;
-use crate::cluster::rules::absence::Said;
+use crate::cluster::rules::absence::LookupReply;
 use crate::image::recipe::ENCODER_VERSION;
 use crate::object::{Format, ObjectId};
 use crate::peer::auth::AuthError;
@@ -112,11 +112,11 @@ fn what_is_here_and_what_is_not_is_said() {
         let pool = pool(2);
         let id = put(&pool, &node, &png(4)).await;
         let said = async |call| call::read_presence(get(&pool, &node, call).await.metadata());
-        assert_eq!(said(Call::Has(id)).await, Said::Yes);
-        assert_eq!(said(Call::Receipt(id)).await, Said::Yes);
+        assert_eq!(said(Call::Has(id)).await, LookupReply::Present);
+        assert_eq!(said(Call::Receipt(id)).await, LookupReply::Present);
         let none = id_of(b"none");
         for call in [Call::Has(none), Call::Receipt(none), Call::Image(none), Call::Head(none)] {
-            assert_eq!(said(call).await, Said::No(synced));
+            assert_eq!(said(call).await, LookupReply::Absent(synced));
         }
         assert_eq!(get(&pool, &node, Call::Image(none)).await.status, call::LACKED);
     });
@@ -130,13 +130,13 @@ fn a_receipt_for_a_damaged_copy_is_refused_and_it_is_set_aside() {
         let id = put(&pool, &node, &png(4)).await;
         std::fs::write(node.store.image(&id, Format::Png), b"damaged").unwrap();
         let said = call::read_presence(get(&pool, &node, Call::Receipt(id)).await.metadata());
-        assert_eq!(said, Said::Nothing);
+        assert_eq!(said, LookupReply::Unknown);
         // The next no is one of a node that had a copy, and proves nothing.
-        let mut said = Said::Nothing;
-        while said == Said::Nothing {
+        let mut said = LookupReply::Unknown;
+        while said == LookupReply::Unknown {
             said = call::read_presence(get(&pool, &node, Call::Receipt(id)).await.metadata());
         }
-        assert_eq!(said, Said::No(None));
+        assert_eq!(said, LookupReply::Absent(None));
     });
 }
 

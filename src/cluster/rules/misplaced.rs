@@ -17,7 +17,7 @@ pub fn needs_record(view: &View, id: &ObjectId) -> bool {
 
 /// The records of one node, and when each is due.
 #[derive(Clone, Debug, Default)]
-pub struct Strays(BTreeMap<ObjectId, Due>);
+pub struct RepairQueue(BTreeMap<ObjectId, Due>);
 
 #[derive(Clone, Copy, Debug)]
 struct Due {
@@ -25,7 +25,7 @@ struct Due {
     attempts: u32,
 }
 
-impl Strays {
+impl RepairQueue {
     /// The first try: its owners may be back any moment.
     const FIRST_MS: u64 = 1_000;
     /// The longest pause between tries: an owner that is back is noticed by its first read anyway.
