@@ -15,7 +15,7 @@ use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::image::placeholder::Placeholder;
 use crate::object::{Format, ObjectId};
-use crate::shard::afar::info::Told;
+use crate::shard::service::describe::Told;
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original};
 

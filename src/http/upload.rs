@@ -26,10 +26,10 @@ use crate::image::recipe::Recipe;
 use crate::object::{ObjectId, Spec};
 use crate::peer::requester::{ClientAddress, Requester};
 use crate::shard::NodeContext;
-use crate::shard::afar::spread::SpreadError;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::latch::Latch;
 use crate::shard::message::VariantRequest;
+use crate::shard::service::write::SpreadError;
 use crate::store::health::DiskTrouble;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 

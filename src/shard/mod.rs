@@ -9,7 +9,7 @@
 //!   does what cannot be interrupted. `failures`: jobs that are not tried again for a while. `pace`: how long jobs take.
 //! * [`variant`]: making each variant once (single-flight). [`disk`]: what was made, on its way to the disk.
 //!   `pre_generation`: variants that are made before anybody asks. [`placeholder`]: ThumbHash and average colour.
-//! * [`afar`]: what other nodes have.
+//! * [`service`]: what other nodes have.
 //! * [`cache`]: the memory tier. `disk_pressure`: the disk cache gives way when the disk is full.
 //! * [`memory`]: the node-wide budget of decoded pixels. [`bodies`]: that of answers' bodies.
 //! * [`oneshot`], [`event`], [`locks`]: waiting within one executor.
@@ -17,7 +17,6 @@
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.
 
-pub mod afar;
 mod ask;
 pub mod bodies;
 pub mod cache;
@@ -40,6 +39,7 @@ mod pre_generation;
 pub mod queue;
 pub mod rate;
 pub mod refusals;
+pub mod service;
 mod several;
 mod source;
 pub mod timings;
@@ -57,8 +57,6 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use self::afar::gate::Gate;
-use self::afar::variant::Asking;
 use self::bodies::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::control_link::ControlLink;
@@ -71,6 +69,8 @@ use self::pace::Pace;
 use self::pre_generation::PreGenerationQueue;
 use self::queue::FairQueue;
 use self::rate::RateLimit;
+use self::service::gate::Gate;
+use self::service::variant::Asking;
 use self::variant::{InFlightJob, JobKey};
 use self::worker::ResizeJob;
 use crate::cluster::node::NodeId;

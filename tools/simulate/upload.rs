@@ -128,7 +128,7 @@ impl World {
         let Some(hash) = layout else { return self.refused(index, upload, node) };
         let believed = if self.plant == Some(Plant::UnknownLayoutCounts) { view.hash() } else { hash };
         if let Some(Operation::Upload { write, .. }) = self.running(index).operations.get_mut(&upload) {
-            write.taken(node, believed);
+            write.confirm(node, believed);
         }
         if !view.knows(hash) {
             self.count("copy under an unknown layout");
@@ -154,7 +154,7 @@ impl World {
 
     fn refused(&mut self, index: Index, upload: Number, node: NodeId) {
         if let Some(Operation::Upload { write, .. }) = self.running(index).operations.get_mut(&upload) {
-            write.refused(node);
+            write.refuse(node);
         }
         self.step_upload(index, upload);
     }

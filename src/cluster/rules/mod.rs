@@ -31,3 +31,5 @@ pub mod write;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(in crate::cluster) mod tests_support;

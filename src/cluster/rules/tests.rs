@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::layout::tests_support::{id as node, layout, new_node, settle};
-use super::super::layout::{Copies, Edit, Layout, LayoutHash, Role, SyncHash};
+use super::super::layout::{Edit, Layout, LayoutHash, Role, SyncHash};
 use super::super::node::NodeId;
 use super::super::time::Time;
 use super::super::view::{LocalState, View, Writes};
@@ -11,45 +11,9 @@ use super::absence::{AbsenceProof, LookupReply, ProofStep};
 use super::excess::{ExcessReplica, ExcessStep};
 use super::misplaced::{RepairQueue, needs_record};
 use super::read;
+use super::tests_support::{COPIES, five, object, set_role, synced, view, view_without};
 use super::write::{WriteQuorum, WriteStatus};
 use crate::object::ObjectId;
-
-const COPIES: Copies = Copies { replication: 3, min_replication: 2 };
-
-fn object(number: u8) -> ObjectId {
-    ObjectId::from_digest([number.wrapping_mul(37); 20])
-}
-
-/// The view of node 0 with all but these alive.
-fn view_without(layout: &Layout, dead: &[NodeId]) -> View {
-    let alive = layout.nodes.keys().copied().filter(|it| !dead.contains(it)).collect();
-    let local = LocalState {
-        this: node(0),
-        since: Time::default(),
-        alive,
-        known: BTreeSet::new(),
-        writes: Writes::Allowed,
-        store: 0,
-    };
-    View::new(layout, local)
-}
-
-fn view(layout: &Layout) -> View {
-    view_without(layout, &[])
-}
-
-/// Five nodes in five zones.
-fn five() -> Layout {
-    layout(&[0, 1, 2, 3, 4], COPIES)
-}
-
-fn set_role(layout: &mut Layout, of: NodeId, role: Role) {
-    layout.edit(node(0), &Edit::Role(of, role)).unwrap();
-}
-
-fn synced(layout: &Layout) -> LookupReply {
-    LookupReply::Absent(Some(layout.staged.sync_hash()))
-}
 
 /// Runs a write to its end: `takes` says who takes its copy.
 fn run(view: &View, id: ObjectId, takes: impl Fn(NodeId) -> bool) -> (WriteQuorum, WriteStatus) {
@@ -59,7 +23,7 @@ fn run(view: &View, id: ObjectId, takes: impl Fn(NodeId) -> bool) -> (WriteQuoru
         for target in &targets {
             write.ask(*target);
             assert!(!write.targets(view).contains(target));
-            if takes(*target) { write.taken(*target, view.hash()) } else { write.refused(*target) }
+            if takes(*target) { write.confirm(*target, view.hash()) } else { write.refuse(*target) }
         }
         let standing = write.status(view);
         if targets.is_empty() || standing != WriteStatus::Pending {
@@ -77,7 +41,7 @@ fn copies_go_to_the_owners_first_and_to_one_fallback_for_each_that_fails() {
     assert_eq!(write.targets(&view), owners);
     owners.iter().for_each(|owner| write.ask(*owner));
     assert_eq!(write.targets(&view), []);
-    write.refused(owners[1]);
+    write.refuse(owners[1]);
     assert_eq!(write.targets(&view), view.fallbacks(&id)[..1]);
 }
 
@@ -112,9 +76,9 @@ fn an_owner_that_will_not_have_its_copy_leaves_a_debt() {
     assert!(write.is_under_replicated(&without), "one cannot even be asked");
     owners.iter().for_each(|owner| write.ask(*owner));
     assert!(!write.is_under_replicated(&without), "it was asked and may take it");
-    write.refused(owners[2]);
+    write.refuse(owners[2]);
     assert!(write.is_under_replicated(&everybody));
-    write.taken(owners[2], everybody.hash());
+    write.confirm(owners[2], everybody.hash());
     assert!(!write.is_under_replicated(&everybody));
 }
 
@@ -125,10 +89,10 @@ fn a_copy_outside_the_owners_counts_only_for_an_owner_that_failed() {
     let (owners, spare) = (view.owners(&id), view.fallbacks(&id)[0]);
     let mut write = WriteQuorum::new(id);
     owners.iter().for_each(|owner| write.ask(*owner));
-    write.taken(owners[0], view.hash());
-    write.taken(spare, view.hash());
+    write.confirm(owners[0], view.hash());
+    write.confirm(spare, view.hash());
     assert_eq!(write.status(&view), WriteStatus::Pending);
-    write.refused(owners[2]);
+    write.refuse(owners[2]);
     assert_eq!(write.status(&view), WriteStatus::Acknowledged);
 }
 
@@ -151,10 +115,10 @@ fn copies_span_two_zones_while_two_have_nodes_that_take_them() {
         let all = view(&zoned);
         let mut write = WriteQuorum::new(id);
         let near: Vec<_> = (0..3).map(node).filter(|it| all.is_owner(*it, &id)).collect();
-        near.iter().for_each(|it| write.taken(*it, all.hash()));
+        near.iter().for_each(|it| write.confirm(*it, all.hash()));
         assert_eq!(write.status(&all), WriteStatus::Pending, "{near:?}");
         assert_eq!(write.targets(&all), [far]);
-        write.refused(far);
+        write.refuse(far);
         assert_eq!(write.status(&all), WriteStatus::Acknowledged);
         let (_, standing) = run(&view_without(&zoned, &[far]), id, |_| true);
         assert_eq!(standing, WriteStatus::Acknowledged);
@@ -194,10 +158,10 @@ fn a_copy_under_an_unknown_layout_counts_only_after_merging() {
     let id = object(5);
     let owners = view.owners(&id);
     let mut write = WriteQuorum::new(id);
-    write.taken(owners[0], view.hash());
-    write.taken(owners[1], ahead.hash());
-    write.refused(owners[2]);
-    view.fallbacks(&id).iter().for_each(|it| write.refused(*it));
+    write.confirm(owners[0], view.hash());
+    write.confirm(owners[1], ahead.hash());
+    write.refuse(owners[2]);
+    view.fallbacks(&id).iter().for_each(|it| write.refuse(*it));
     assert_eq!(write.status(&view), WriteStatus::Pending);
     let known = BTreeSet::from([layout.hash()]);
     let alive = layout.nodes.keys().copied().collect();
@@ -219,13 +183,13 @@ fn a_copy_under_a_next_that_the_writer_has_left_is_asked_for_again() {
     let id = object(5);
     let owners = view.owners(&id);
     let mut write = WriteQuorum::new(id);
-    owners.iter().for_each(|owner| write.taken(*owner, behind.hash()));
+    owners.iter().for_each(|owner| write.confirm(*owner, behind.hash()));
     let others: Vec<_> = owners.iter().copied().filter(|owner| *owner != node(0)).collect();
     let mut doubtful = write.unconfirmed(&view);
     doubtful.sort_by_key(|node| owners.iter().position(|owner| owner == node));
     assert_eq!(doubtful, others, "its own copy counts");
     assert_eq!(write.status(&view), WriteStatus::Pending);
-    others[..2].iter().for_each(|owner| write.taken(*owner, view.hash()));
+    others[..2].iter().for_each(|owner| write.confirm(*owner, view.hash()));
     assert_eq!(write.status(&view), WriteStatus::Acknowledged);
 }
 
@@ -250,7 +214,7 @@ fn a_full_node_is_passed_over() {
     let mut write = WriteQuorum::new(id);
     assert!(!write.targets(&view).contains(&first));
     assert_eq!(write.targets(&view).len(), 3);
-    write.targets(&view)[1..].to_vec().iter().for_each(|it| write.taken(*it, view.hash()));
+    write.targets(&view)[1..].to_vec().iter().for_each(|it| write.confirm(*it, view.hash()));
     assert_eq!(write.status(&view), WriteStatus::Acknowledged);
 }
 

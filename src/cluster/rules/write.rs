@@ -89,12 +89,12 @@ impl WriteQuorum {
     }
 
     /// The node holds the image durably, and took it (or proved it) under this layout.
-    pub fn taken(&mut self, node: NodeId, layout: LayoutHash) {
+    pub fn confirm(&mut self, node: NodeId, layout: LayoutHash) {
         self.asked.insert(node, Outcome::Taken(layout));
     }
 
-    /// The node did not take it, or did not answer in time. A late [`Self::taken`] still counts.
-    pub fn refused(&mut self, node: NodeId) {
+    /// The node did not take it, or did not answer in time. A late [`Self::confirm`] still counts.
+    pub fn refuse(&mut self, node: NodeId) {
         if !matches!(self.asked.get(&node), Some(Outcome::Taken(_))) {
             self.asked.insert(node, Outcome::Refused);
         }

@@ -155,14 +155,14 @@ impl Shard {
             match news.next().await {
                 Some(News::Taken(node, layout)) => {
                     under_way -= 1;
-                    write.taken(node, layout);
+                    write.confirm(node, layout);
                 }
                 Some(News::Refused(node)) => {
                     under_way -= 1;
-                    write.refused(node);
+                    write.refuse(node);
                 }
                 // Its copy counts all the same when it comes; what was taken stays so.
-                Some(News::Slow(node)) => write.refused(node),
+                Some(News::Slow(node)) => write.refuse(node),
                 None => break,
             }
         }

@@ -106,7 +106,10 @@ impl Shard {
 }
 
 /// The image, if that is what came.
-async fn taken(bodies: &Arc<BodyMemory>, opened: Result<StreamedAnswer, PeerError>) -> Result<Fetched, LookupReply> {
+async fn taken(
+    bodies: &Arc<BodyMemory>,
+    opened: Result<StreamedAnswer, PeerError>,
+) -> Result<Fetched, LookupReply> {
     let mut opened = opened.map_err(|_| LookupReply::Unknown)?;
     if opened.status != call::GIVEN {
         return Err(call::read_presence(opened.metadata()));

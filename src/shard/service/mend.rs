@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::Shard;
 use super::NotFound;
-use super::fetch::{Fetched, FetchedBody};
+use super::read::{Fetched, FetchedBody};
 use crate::cluster::rules::absence::LookupReply;
 use crate::image::header::Limits;
 use crate::object::ObjectId;

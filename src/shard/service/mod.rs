@@ -1,12 +1,12 @@
 //! What other nodes have, asked for by this shard for its own clients. A question of another node never comes here.
 //!
-//! * [`search`]: whether an image is somewhere, or nowhere.
-//! * [`fetch`]: stored bytes.
-//! * [`info`]: what an image says about itself, and who has it.
+//! * [`locate`]: whether an image is somewhere, or nowhere.
+//! * [`read`]: stored bytes.
+//! * [`describe`]: what an image says about itself, and who has it.
 //! * [`variant`]: variants, each made once in the cluster.
 //!   [`gate`]: their way to each node, fairly by client.
-//! * [`spread`]: copies of an upload.
-//! * [`strays`]: copies outside their slots, handed over to their owners, and copies that owners lack.
+//! * [`write`]: copies of an upload.
+//! * [`repair`]: copies outside their slots, handed over to their owners, and copies that owners lack.
 //! * [`alone`]: copies of what was taken while this node was a cluster of one.
 //! * [`mend`]: this node's own copy, where it lacks one or had a bad one.
 //!
@@ -14,14 +14,14 @@
 //! that is alone asks nobody; every question has a deadline.
 
 mod alone;
-pub mod fetch;
+pub mod describe;
 pub(super) mod gate;
-pub mod info;
+pub mod locate;
 mod mend;
-pub mod search;
-pub mod spread;
-mod strays;
+pub mod read;
+mod repair;
 pub mod variant;
+pub mod write;
 
 use std::time::Duration;
 
