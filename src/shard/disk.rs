@@ -8,7 +8,7 @@ use super::Shard;
 use super::bodies::Charge;
 use super::cache::CachedResponse;
 use super::variant::{InFlightJob, JobKey};
-use super::worker::{CachedFile, ResizeOutcome};
+use super::worker::{CacheUse, ResizeOutcome};
 use crate::store::proof;
 use crate::store::variants::{CachedFile, Room};
 
@@ -27,7 +27,7 @@ pub(super) enum JobResult {
 
 impl Shard {
     /// The result of a job is on disk, or could not be stored: its bytes are not needed in memory any more.
-    pub(super) fn stored_on_disk(self: &Rc<Self>, job: u64, name: JobKey, used: [Option<CachedFile>; 2]) {
+    pub(super) fn stored_on_disk(self: &Rc<Self>, job: u64, name: JobKey, used: [Option<CacheUse>; 2]) {
         let shard = Rc::clone(self);
         self.spawn(async move {
             if let Some(in_flight) = shard.in_flight_job(&name).filter(|in_flight| in_flight.job == job) {
@@ -71,7 +71,7 @@ impl Shard {
         }
     }
 
-    async fn count_used(&self, CachedFile { id, key, cached, length, disk_bytes }: CachedFile) {
+    async fn count_used(&self, CacheUse { id, key, cached, length, disk_bytes }: CacheUse) {
         self.variants.used(&id, &key, cached, length, disk_bytes).await;
         self.report_disk();
     }

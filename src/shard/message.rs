@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::variant::{JobKey, Variant, VariantError};
-use super::worker::{CachedFile, ResizeOutcome};
+use super::worker::{CacheUse, ResizeOutcome};
 use crate::cluster::view::View;
 use crate::image::placeholder::Placeholder;
 use crate::image::recipe::Recipe;
@@ -61,7 +61,7 @@ pub enum Message {
         /// What the job made.
         name: JobKey,
         /// The files that it has written or read there.
-        used: [Option<CachedFile>; 2],
+        used: [Option<CacheUse>; 2],
     },
     /// Control: the listener; requests may come.
     Listen(OwnedFd),

@@ -113,7 +113,7 @@ pub enum ResizeError {
 
 /// A file of the cache that lies on disk: a job has written or read it.
 #[derive(Debug)]
-pub struct CachedFile {
+pub struct CacheUse {
     /// Of which image.
     pub id: ObjectId,
     /// Its name among what is kept of the image.
@@ -127,7 +127,7 @@ pub struct CachedFile {
 }
 
 /// The samples that a job began with: themselves, if they are not kept yet.
-type DecodedSamples = (CachedFile, Option<Vec<u8>>);
+type DecodedSamples = (CacheUse, Option<Vec<u8>>);
 
 /// The shard has ended.
 struct ShardGone;
@@ -238,7 +238,7 @@ impl ResizeWorker {
         let started = Instant::now();
         let ResizeJob { number, id, key, format, .. } = *job;
         let length = bytes.len() as u64;
-        let file = CachedFile { id, key, cached: Cached::Variant(format), length, disk_bytes: 0 };
+        let file = CacheUse { id, key, cached: Cached::Variant(format), length, disk_bytes: 0 };
         let variant = self.written(file, &bytes);
         let samples = match samples {
             Some((file, Some(new))) => self.written(file, &new),
@@ -252,8 +252,8 @@ impl ResizeWorker {
     }
 
     /// `None` if it is not kept: it is no loss.
-    fn written(&self, file: CachedFile, contents: &[u8]) -> Option<CachedFile> {
-        let CachedFile { id, key, cached, length, .. } = &file;
+    fn written(&self, file: CacheUse, contents: &[u8]) -> Option<CacheUse> {
+        let CacheUse { id, key, cached, length, .. } = &file;
         if *length > variants::contents_max(self.cache_bytes_max, *cached) || !self.health.cache_may_grow() {
             return None;
         }
@@ -263,7 +263,7 @@ impl ResizeWorker {
         match proof::write(&temporary, &path, contents, sync) {
             Ok(disk_bytes) => {
                 self.health.wrote(*length);
-                Some(CachedFile { disk_bytes, ..file })
+                Some(CacheUse { disk_bytes, ..file })
             }
             Err(error) => {
                 self.cannot_keep(error);
@@ -337,7 +337,7 @@ impl ResizeWorker {
         let key = decoded_planes::key(&job.id, &scales);
         // A cache that cannot be read is a miss.
         let samples = proof::read(&self.paths.cached(&job.id, &key, Cached::Planes), length);
-        let named = CachedFile { id: job.id, key, cached: Cached::Planes, length, disk_bytes: 0 };
+        let named = CacheUse { id: job.id, key, cached: Cached::Planes, length, disk_bytes: 0 };
         Some((named, samples.unwrap_or_default()))
     }
 
