@@ -15,6 +15,7 @@
 //! * [`control`]: one per process: start, signals, stop, watchdog, and the event loop around the cluster core.
 //! * [`config`] and [`cli`]: what was configured and typed, checked before anything starts.
 //! * [`telemetry`]: log and metrics.
+//! * [`executor`]: work that blocks, beside an executor.
 //! * [`client`] and [`demo`]: commands that ask nodes from outside, an offline check, a cluster to try. No part of a node.
 //!
 //! # Glossary
@@ -104,6 +105,7 @@ pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod executor;
 pub mod http;
 pub mod image;
 pub mod object;

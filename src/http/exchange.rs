@@ -16,6 +16,7 @@ use super::fast_path::{FastPath, Hit};
 use super::reply::Problem;
 use super::timeouts::ConnectionTimeouts;
 use super::unproven_forms::UnprovenForms;
+use crate::executor::Panicked;
 use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
@@ -130,6 +131,12 @@ pub(super) async fn aside<T>(work: impl Future<Output = T>) -> Result<T, Problem
         Err(Problem::Unusable(DiskTrouble::Hung))
     };
     future::or(async { Ok(work.await) }, late).await
+}
+
+impl From<Panicked> for Problem {
+    fn from(_: Panicked) -> Self {
+        Self::Internal
+    }
 }
 
 impl From<DiskTrouble> for Problem {

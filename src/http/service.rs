@@ -14,6 +14,7 @@ use super::exchange::{BodyState, Context, HandlerResponse};
 use super::presets::Presets;
 use super::reply::{self, Problem};
 use super::{cluster, download, exchange, fast_path, image, info, listing, status, upload};
+use crate::executor::run_blocking;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::Route;
@@ -130,11 +131,10 @@ fn ready(shard: &Shard) -> HandlerResponse {
 
 async fn metrics(shard: &Shard) -> HandlerResponse {
     let node = shard.node.clone();
-    // Reads /proc; and a panic on the blocking thread would leave this waiting forever.
-    let scrape = move || std::panic::catch_unwind(AssertUnwindSafe(|| node.metrics.scrape())).ok();
-    match exchange::aside(glommio::executor().spawn_blocking(scrape)).await {
-        Ok(Some((media_type, text))) => reply::text(&media_type, text).into(),
-        Ok(None) => Problem::Internal.into(),
+    // Reads /proc.
+    match exchange::aside(run_blocking("scrape the metrics", move || node.metrics.scrape())).await {
+        Ok(Ok((media_type, text))) => reply::text(&media_type, text).into(),
+        Ok(Err(panicked)) => Problem::from(panicked).into(),
         Err(problem) => problem.into(),
     }
 }

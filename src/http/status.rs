@@ -1,7 +1,6 @@
 //! `GET|HEAD /status.json`: the cluster as this node sees it.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,6 +10,7 @@ use super::reply::{self, Problem};
 use crate::cluster::layout::Role;
 use crate::cluster::node::NodeId;
 use crate::cluster::view::{Member, View};
+use crate::executor::run_blocking;
 use crate::shard::Shard;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::node_stats::{ClusterStats, NodeStats};
@@ -75,10 +75,8 @@ pub(super) async fn answer(shard: &Shard) -> Result<HandlerResponse, Problem> {
         (shard.view(), shard.node.control.stats.newest(), shard.node.control.membership_status());
     let trouble = shard.node.health.trouble();
     let describe = move || describe(&view, &stats, membership_status, trouble);
-    // Thousands of placements; and a panic on the blocking thread would leave this waiting forever.
-    let describe = move || catch_unwind(AssertUnwindSafe(describe)).ok();
-    let status =
-        exchange::aside(glommio::executor().spawn_blocking(describe)).await?.ok_or(Problem::Internal)?;
+    // Thousands of placements.
+    let status = exchange::aside(run_blocking("describe the cluster", describe)).await??;
     Ok(reply::json(&status).into())
 }
 

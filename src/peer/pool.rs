@@ -26,6 +26,7 @@ use super::call::Call;
 use super::connection::{Connection, Head};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::{NodeId, NodeUrl};
+use crate::executor::run_blocking;
 
 /// Connections of one executor to one node. Of a hundred nodes with eight shards each that is at most 12,800 on one
 /// node, of which nearly all are short-lived: a shard that only hands on what it is asked for needs few.
@@ -292,11 +293,9 @@ impl NodeConnections {
             return Ok(address);
         }
         let name = authority.to_owned();
-        let looked_up = move || {
-            let look = || name.to_socket_addrs().ok()?.next();
-            std::panic::catch_unwind(look).ok().flatten()
-        };
-        let address = glommio::executor().spawn_blocking(looked_up).await.ok_or(PeerError::Unreachable)?;
+        let look = move || name.to_socket_addrs().ok()?.next();
+        let address = run_blocking("resolve a name", look).await.ok().flatten();
+        let address = address.ok_or(PeerError::Unreachable)?;
         *self.resolved.borrow_mut() = Some((address, Instant::now()));
         Ok(address)
     }

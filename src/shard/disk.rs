@@ -9,6 +9,7 @@ use super::bodies::Charge;
 use super::cache::CachedResponse;
 use super::variant::{InFlightJob, JobKey};
 use super::worker::{CacheUse, ResizeOutcome};
+use crate::executor::run_blocking;
 use crate::store::proof;
 use crate::store::variants::{CachedFile, Room};
 
@@ -62,12 +63,13 @@ impl Shard {
         let Some(charge) = self.node.unnamed.reserve(length) else { return JobResult::NoRoom };
         let (temporary, contents) = (self.node.paths.temporary_sent(self.index(), job), bytes.clone());
         let write = move || proof::write_unnamed(&temporary, &contents);
-        match glommio::executor().spawn_blocking(write).await {
-            Ok(file) => JobResult::File(Arc::new(file), length, Some(Arc::new(charge))),
-            Err(error) => {
+        match run_blocking("write a variant that is sent from disk", write).await {
+            Ok(Ok(file)) => JobResult::File(Arc::new(file), length, Some(Arc::new(charge))),
+            Ok(Err(error)) => {
                 log::debug!(error:% = error; "cannot write a variant that is sent from disk");
                 JobResult::NoRoom
             }
+            Err(_) => JobResult::NoRoom,
         }
     }
 

@@ -7,10 +7,10 @@
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::path::{StorePaths, parse_image_name};
+use crate::executor::run_blocking;
 use crate::object::ObjectId;
 
 /// Directories of images, one for each value of an id's first 16 bits.
@@ -91,12 +91,9 @@ impl Inventory {
             }
             self.disturbed.set(false);
             let (began, paths, from) = (Instant::now(), paths.clone(), self.counted.get());
-            // A panic on the blocking thread would leave this waiting forever.
             let enough = move || began.elapsed() >= STEP;
-            let look = move || {
-                catch_unwind(AssertUnwindSafe(|| count_directories(&paths, from, is_mine, enough))).ok()
-            };
-            let step = glommio::executor().spawn_blocking(look).await;
+            let count = move || count_directories(&paths, from, is_mine, enough);
+            let step = run_blocking("count images", count).await;
             let step = step.unwrap_or(CountStep { next: from + 1, unread: 1, ..CountStep::default() });
             if !self.disturbed.get() {
                 unread += step.unread;

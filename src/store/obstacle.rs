@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use super::path::StorePaths;
+use crate::executor::run_blocking;
 use crate::object::{Format, ObjectId};
 
 /// Whether giving a file its name may have failed because of something in its way.
@@ -31,9 +31,8 @@ pub(super) async fn set_aside(
     aside: PathBuf,
 ) -> io::Result<()> {
     let paths = paths.clone();
-    // A panic on the blocking thread would leave this waiting forever.
-    let work = move || catch_unwind(AssertUnwindSafe(|| set_aside_blocking(&paths, &id, format, &aside)));
-    let done = glommio::executor().spawn_blocking(work).await;
+    let work = move || set_aside_blocking(&paths, &id, format, &aside);
+    let done = run_blocking("set an obstacle aside", work).await;
     done.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
@@ -41,8 +40,7 @@ pub(super) async fn set_aside(
 pub(super) async fn length(path: PathBuf) -> Option<u64> {
     let look =
         move || fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
-    let look = move || catch_unwind(AssertUnwindSafe(look)).ok().flatten();
-    glommio::executor().spawn_blocking(look).await
+    run_blocking("look at a file", look).await.ok().flatten()
 }
 
 fn set_aside_blocking(paths: &StorePaths, id: &ObjectId, format: Format, aside: &PathBuf) -> io::Result<()> {

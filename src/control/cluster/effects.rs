@@ -1,6 +1,5 @@
 //! The real effects of the event loop: on shards, disk, log, metrics and peers.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::event_log::EventLog;
@@ -13,6 +12,7 @@ use crate::cluster::layout::{LayoutHash, Role, Taken};
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
 use crate::cluster::view::{View, Writes};
+use crate::executor::run_blocking;
 use crate::shard::NodeContext;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::message::Message;
@@ -159,11 +159,9 @@ impl Effects for RuntimeEffects {
         let (paths, newcomer) = (self.node.paths.clone(), self.newcomer.clone());
         let events = self.events.clone();
         glommio::spawn_local(async move {
-            // A panic on the blocking thread would leave this waiting forever.
-            let persist =
-                move || catch_unwind(AssertUnwindSafe(|| layout_store::persist(&paths, &bytes, newcomer)));
-            let kept = glommio::executor().spawn_blocking(persist).await;
-            let kept = kept.unwrap_or_else(|_| Err("a panic".to_owned()));
+            let persist = move || layout_store::persist(&paths, &bytes, newcomer);
+            let kept = run_blocking("persist the layout", persist).await;
+            let kept = kept.unwrap_or_else(|panicked| Err(panicked.to_string()));
             if let Err(error) = &kept {
                 log::error!(error; "cannot persist the cluster's layout; the node tries again in a second, look at the disk of its data directory");
             }

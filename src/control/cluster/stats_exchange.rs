@@ -1,7 +1,6 @@
 //! The stats exchange: every two seconds each member sends its node stats to all others. Nothing is decided by them.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use super::ControlEvent;
 use crate::cluster::layout::{BootstrapSettings, Layout};
 use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
+use crate::executor::run_blocking;
 use crate::http::live::Live;
 use crate::shard::NodeContext;
 use crate::shard::node_stats::{ClusterStats, NodeStats};
@@ -63,13 +63,12 @@ impl StatsExchange {
         let mut stats = self.own_stats();
         let (data, events) = (self.node.paths.root().to_path_buf(), events.clone());
         glommio::spawn_local(async move {
-            // A disk that hangs holds this up; and a panic on the blocking thread would leave it waiting forever.
+            // A disk that hangs holds this up.
             let free = move || {
                 let found = rustix::fs::statvfs(&data).ok()?;
                 found.f_bavail.checked_mul(found.f_frsize)
             };
-            let free = move || catch_unwind(AssertUnwindSafe(free)).ok().flatten();
-            stats.free = glommio::executor().spawn_blocking(free).await;
+            stats.free = run_blocking("look at the free space", free).await.ok().flatten();
             // When the channel is full, the next exchange reports it.
             let _ = events.try_send(ControlEvent::NodeStats(stats));
         })

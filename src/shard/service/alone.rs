@@ -4,11 +4,11 @@
 //! Nothing about it is kept on disk: the layout says for as long as it matters that this node was alone, so that it is
 //! done again after a restart, and what is there by then is only asked for.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::Shard;
+use crate::executor::run_blocking;
 use crate::store::listing;
 
 /// Ids that are listed at once, of all shards.
@@ -34,9 +34,7 @@ impl Shard {
             }
             let layout = self.node.paths.clone();
             let read = move || listing::page(&layout, after, PAGE);
-            // A panic on the blocking thread would leave this waiting forever.
-            let read = move || catch_unwind(AssertUnwindSafe(read)).ok();
-            let Some(Ok(page)) = glommio::executor().spawn_blocking(read).await else {
+            let Ok(Ok(page)) = run_blocking("list the images", read).await else {
                 log::warn!(shard = self.index(); "cannot list the images that have one copy; it is tried again");
                 glommio::timer::sleep(AFTER_A_FAILURE).await;
                 continue;

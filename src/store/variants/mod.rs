@@ -40,6 +40,7 @@ use super::descriptor;
 use super::path::{Cached, StorePaths, VariantKey};
 use super::proof::{self, TRAILER_BYTES};
 use super::read::CHUNK_BYTES;
+use crate::executor::run_blocking;
 use crate::object::{Format, ObjectId};
 
 /// Files up to this length, trailer included, are read and proven whole.
@@ -192,7 +193,7 @@ impl Variants {
     pub async fn count_files(&self) {
         for first in 0..=255u8 {
             let mut listing = VariantListing::new(self.paths.clone(), Arc::clone(&self.is_mine), first);
-            while let (rest, Some(found)) = step(listing).await {
+            while let Some((rest, Some(found))) = step(listing).await {
                 listing = rest;
                 let mut excess = Vec::new();
                 for (name, bytes) in found {
@@ -239,7 +240,7 @@ impl Variants {
         for first in (0..=255u8).rev().take_while(|first| u16::from(*first) >= self.counted.get()) {
             let mut listing = VariantListing::new(self.paths.clone(), Arc::clone(&self.is_mine), first);
             while wanted - freed != Room::default() {
-                let (rest, Some(found)) = step(listing).await else { break };
+                let Some((rest, Some(found))) = step(listing).await else { break };
                 listing = rest;
                 for (name, _) in &found {
                     self.forget(name);
@@ -322,9 +323,9 @@ impl Variants {
         }
         let paths = self.paths.clone();
         let removing = glommio::spawn_local(async move {
-            glommio::executor().spawn_blocking(move || files::remove(&paths, &victims)).await
+            run_blocking("remove variants", move || files::remove(&paths, &victims)).await
         });
-        let removed = removing.detach().await.unwrap_or_default();
+        let removed = removing.detach().await.and_then(Result::ok).unwrap_or_default();
         self.evictions.set(self.evictions.get() + removed.files);
         if let Some(error) = &removed.fault
             && self.warned.get().is_none_or(|warned| warned.elapsed() >= WARN_PAUSE)
@@ -396,13 +397,13 @@ impl Sub for Room {
     }
 }
 
-/// Lists some more files.
-async fn step(mut listing: VariantListing) -> (VariantListing, Option<Vec<Costing>>) {
+/// Lists some more files. `None`: the listing panicked, and with it ends.
+async fn step(mut listing: VariantListing) -> Option<(VariantListing, Option<Vec<Costing>>)> {
     let step = move || {
         let found = listing.step();
         (listing, found)
     };
-    glommio::executor().spawn_blocking(step).await
+    run_blocking("list the variants", step).await.ok()
 }
 
 /// A variant file's contents, `None` when it is not whole, and what it costs on disk.
