@@ -1,10 +1,12 @@
 //! Why a command failed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::output::harmless;
 use crate::object::ObjectId;
 use crate::store::open::OpenError;
 
@@ -61,6 +63,8 @@ pub enum ClientError {
     },
     /// So many faults are left in a store; each was told.
     Faults(u64),
+    /// These nodes did not say what they store.
+    Unlisted(BTreeSet<String>),
     /// The store cannot be checked.
     Store(OpenError),
 }
@@ -91,6 +95,13 @@ impl fmt::Display for ClientError {
             Self::Some { failed, of } => write!(f, "{failed} of {of} failed; see above"),
             Self::Faults(1) => f.write_str("1 fault is left; see above"),
             Self::Faults(left) => write!(f, "{left} faults are left; see above"),
+            Self::Unlisted(nodes) => {
+                let nodes = nodes.iter().map(|name| harmless(name)).collect::<Vec<_>>().join(", ");
+                write!(
+                    f,
+                    "no answer from {nodes}: images that only such a node holds are left out; try again"
+                )
+            }
             Self::Store(error) => error.fmt(f),
         }
     }

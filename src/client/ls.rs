@@ -1,5 +1,7 @@
 //! `reticulum ls`: every image, in order of ids, read page by page.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::ClientError;
@@ -15,6 +17,8 @@ const PAGE_IMAGES: usize = 1000;
 struct ListPage {
     images: Vec<ListedImage>,
     next: Option<String>,
+    #[serde(default)]
+    unreachable: Vec<String>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -29,18 +33,20 @@ struct ListedImage {
 pub(super) fn run(flags: &Ls) -> Result<(), ClientError> {
     let node = credentials::operator(&flags.target, &flags.operator);
     let output = CommandOutput::plain();
-    let mut after = flags.after;
+    let (mut after, mut unlisted) = (flags.after, BTreeSet::new());
     loop {
         let start = after.map(|id| format!("&after={id}")).unwrap_or_default();
         let page: ListPage = node.get_json(&format!("/images?limit={PAGE_IMAGES}{start}"))?;
         for listed in &page.images {
             output.line(if flags.json { json(listed) } else { line(listed) })?;
         }
-        let Some(next) = page.next else { return Ok(()) };
+        unlisted.extend(page.unreachable);
+        let Some(next) = page.next else { break };
         // Only forwards, else a faulty node would have us read forever.
         let next = ObjectId::parse(&next).ok().filter(|next| after.is_none_or(|after| *next > after));
         after = Some(next.ok_or_else(|| node.strange("its pages are not in order"))?);
     }
+    if unlisted.is_empty() { Ok(()) } else { Err(ClientError::Unlisted(unlisted)) }
 }
 
 fn line(listed: &ListedImage) -> String {

@@ -1,6 +1,6 @@
-//! `GET|HEAD /images`: the stored ids in order, a page at a time.
+//! `GET|HEAD /images`: the cluster's stored ids in order, a page at a time.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use serde::Serialize;
 
@@ -8,15 +8,15 @@ use super::endpoint::ListRequest;
 use super::exchange::HandlerResponse;
 use super::reply::{self, Problem};
 use crate::shard::Shard;
-use crate::store::listing::{self, ListedImage};
-
-/// A node that stands alone holds the one copy there is.
-const COPIES: u32 = 1;
+use crate::shard::service::listing::ClusterImage;
 
 #[derive(Serialize)]
 struct ListResponse {
     images: Vec<Image>,
     next: Option<String>,
+    /// Only where a member did not answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreachable: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -32,26 +32,23 @@ struct Image {
 ///
 /// # Errors
 /// The [`Problem`] to answer with.
-pub(super) async fn answer(shard: &Shard, wanted: ListRequest) -> Result<HandlerResponse, Problem> {
-    // What is here is not what the cluster has.
+pub(super) async fn answer(shard: &Rc<Shard>, wanted: ListRequest) -> Result<HandlerResponse, Problem> {
+    // A node without its cluster does not know what the cluster has.
     shard.need_cluster()?;
-    let paths = shard.node.paths.clone();
-    let read = move || listing::page(&paths, wanted.after, wanted.limit);
-    // A panic on the blocking thread would leave this waiting forever.
-    let read = move || catch_unwind(AssertUnwindSafe(read)).ok();
-    let page = glommio::executor().spawn_blocking(read).await.ok_or(Problem::Internal)??;
+    let page = shard.list(wanted.after, wanted.limit).await?;
     let images = page.images.iter().map(Image::new).collect();
-    Ok(reply::json(&ListResponse { images, next: page.next.map(|id| id.to_string()) }).into())
+    let next = page.next.map(|id| id.to_string());
+    Ok(reply::json(&ListResponse { images, next, unreachable: page.unreachable }).into())
 }
 
 impl Image {
-    fn new(listed: &ListedImage) -> Self {
+    fn new(listed: &ClusterImage) -> Self {
         Self {
             hash: listed.id.to_string(),
-            length: listed.length,
-            extension: listed.format.extension(),
-            uploaded: humantime::format_rfc3339_seconds(listed.modified).to_string(),
-            copies: COPIES,
+            length: listed.stored.length,
+            extension: listed.stored.format.extension(),
+            uploaded: humantime::format_rfc3339_seconds(listed.stored.uploaded).to_string(),
+            copies: listed.copies,
         }
     }
 }

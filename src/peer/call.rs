@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 
 use super::auth::{AuthError, PeerMetadata};
+use super::listing::IMAGES_MAX;
 use super::requester::Requester;
 use crate::cluster::core::JoinRefusal;
 use crate::cluster::layout::SyncHash;
@@ -50,6 +51,17 @@ pub enum Call {
     Receipt(ObjectId),
     /// What it says about itself.
     Info(ObjectId),
+    /// The next images in the node's own store.
+    List(ListCall),
+}
+
+/// Which images a node is to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListCall {
+    /// The id before the first one.
+    pub after: Option<ObjectId>,
+    /// How many, at most [`IMAGES_MAX`].
+    pub limit: usize,
 }
 
 /// A copy on its way to another node.
@@ -114,6 +126,7 @@ impl Call {
             ("GET", "has", [_, None, _]) => id().map(Self::Has),
             ("GET", "receipt", [_, None, _]) => id().map(Self::Receipt),
             ("GET", "info", [_, None, _]) => id().map(Self::Info),
+            ("GET", "images", [None, ..]) => ListCall::parse(query).map(Self::List),
             _ => None,
         }
     }
@@ -124,9 +137,12 @@ impl Call {
             Self::Gossip => Method::POST,
             Self::Copy(_) => Method::PUT,
             Self::Head(_) => Method::HEAD,
-            Self::Image(_) | Self::Variant(_) | Self::Has(_) | Self::Receipt(_) | Self::Info(_) => {
-                Method::GET
-            }
+            Self::Image(_)
+            | Self::Variant(_)
+            | Self::Has(_)
+            | Self::Receipt(_)
+            | Self::Info(_)
+            | Self::List(_) => Method::GET,
         }
     }
 
@@ -145,12 +161,28 @@ impl Call {
             Self::Has(id) => format!("{PREFIX}has/{id}"),
             Self::Receipt(id) => format!("{PREFIX}receipt/{id}"),
             Self::Info(id) => format!("{PREFIX}info/{id}"),
+            Self::List(ListCall { after, limit }) => {
+                let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
+                format!("{PREFIX}images?limit={limit}{after}")
+            }
         }
     }
 
     /// Whether a body goes with it.
     pub const fn has_body(&self) -> bool {
         matches!(self, Self::Gossip | Self::Copy(_))
+    }
+}
+
+impl ListCall {
+    fn parse(query: &str) -> Option<Self> {
+        let limit =
+            parameter(query, "limit")?.parse().ok().filter(|limit| (1..=IMAGES_MAX).contains(limit))?;
+        let after = match parameter(query, "after") {
+            Some(id) => Some(ObjectId::parse(id).ok()?),
+            None => None,
+        };
+        Some(Self { after, limit })
     }
 }
 
@@ -229,12 +261,12 @@ fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Since 1970; a time before that is 1970.
-fn nanoseconds(time: SystemTime) -> u128 {
+pub(super) fn nanoseconds(time: SystemTime) -> u128 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos()
 }
 
 /// Nanoseconds since 1970, up to the year 9999: later ones cannot be printed as a date.
-fn read_time(text: &str) -> Option<SystemTime> {
+pub(super) fn read_time(text: &str) -> Option<SystemTime> {
     const END_S: u64 = 253_402_300_800;
     let nanoseconds: u128 = text.parse().ok()?;
     let seconds = u64::try_from(nanoseconds / 1_000_000_000).ok().filter(|seconds| *seconds < END_S)?;
@@ -274,6 +306,8 @@ mod tests {
             Call::Has(id()),
             Call::Receipt(id()),
             Call::Info(id()),
+            Call::List(ListCall { after: None, limit: 1 }),
+            Call::List(ListCall { after: Some(id()), limit: IMAGES_MAX }),
         ];
         for call in calls {
             assert_eq!(Call::parse(call.method().as_str(), &call.target()), Some(call));
@@ -299,6 +333,11 @@ mod tests {
             ("GET", format!("/cluster/v1/variant/{id}/v2?max=1")),
             ("GET", format!("/cluster/v1/variant/{id}/v2?max=1&for=nobody")),
             ("GET", format!("/cluster/v1/variant/{id}/v2?for=background")),
+            ("GET", "/cluster/v1/images".to_owned()),
+            ("GET", "/cluster/v1/images?limit=0".to_owned()),
+            ("GET", "/cluster/v1/images?limit=1001".to_owned()),
+            ("GET", "/cluster/v1/images?limit=9&after=x".to_owned()),
+            ("GET", "/cluster/v1/images/9?limit=9".to_owned()),
             ("POST", HANDSHAKE_TARGET.to_owned()),
         ] {
             assert_eq!(Call::parse(method, &target), None, "{method} {target}");

@@ -17,6 +17,7 @@ pub mod auth;
 pub mod body;
 pub mod call;
 mod connection;
+pub mod listing;
 pub mod pool;
 pub mod requester;
 mod socket;

@@ -11,24 +11,28 @@ use crate::source::{is_word, shipped};
 const MODULES: &[(&str, &[&str])] = &[
     ("object", &[]),
     ("telemetry", &["object"]),
+    ("executor", &[]),
     ("image", &["object"]),
     ("cluster", &["object"]),
-    ("store", &["object", "image", "telemetry"]),
-    ("peer", &["object", "cluster", "telemetry"]),
-    ("shard", &["object", "image", "store", "cluster", "peer", "telemetry"]),
-    ("http", &["object", "image", "store", "cluster", "peer", "shard", "telemetry"]),
+    ("store", &["object", "image", "executor", "telemetry"]),
+    ("peer", &["object", "cluster", "executor", "telemetry"]),
+    ("shard", &["object", "image", "store", "cluster", "peer", "executor", "telemetry"]),
+    ("http", &["object", "image", "store", "cluster", "peer", "shard", "executor", "telemetry"]),
     ("cli", &["object"]),
     // Of the store only its offline check, which no node runs.
     ("client", &["object", "store", "cli"]),
     ("config", &["object", "image", "store", "cluster", "peer", "shard", "http", "telemetry", "cli"]),
-    ("control", &["object", "image", "store", "cluster", "peer", "shard", "http", "telemetry", "config"]),
+    (
+        "control",
+        &["object", "image", "store", "cluster", "peer", "shard", "http", "executor", "telemetry", "config"],
+    ),
     ("demo", &["object", "image", "telemetry", "cli", "client", "config", "control"]),
     ("main", &["telemetry", "cli", "client", "config", "control", "demo"]),
 ];
 
 /// Crates and other paths that only these modules or files of `src/` may name.
 const OUTSIDERS: &[(&str, &[&str])] = &[
-    ("glommio", &["control", "shard", "http", "store", "peer"]),
+    ("glommio", &["control", "shard", "http", "store", "peer", "executor"]),
     ("hyper", &["http", "peer"]),
     ("http_body_util", &["http", "peer"]),
     ("multer", &["http"]),
@@ -125,6 +129,17 @@ fn outside_crates_are_named_only_where_they_belong() {
                 writeln!(complaints, "{name}: {outsider} belongs in {places:?}; call a function there")
                     .unwrap();
             }
+        }
+    }
+    assert!(complaints.is_empty(), "\n{complaints}");
+}
+
+#[test]
+fn blocking_work_runs_through_the_one_function_that_survives_a_panic() {
+    let mut complaints = String::new();
+    for file in shipped().iter().filter(|file| file.module != "executor") {
+        if file.code.contains("spawn_blocking") {
+            writeln!(complaints, "{}: call executor::run_blocking", file.name).unwrap();
         }
     }
     assert!(complaints.is_empty(), "\n{complaints}");

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::client::{Answer, Request};
-use crate::harness::{Node, at_once, put, sha1, wait_until};
+use crate::harness::{Node, at_once, put, run, sha1, wait_until};
 use crate::nodes::{Cluster, alive, status};
 use crate::pictures::jpeg;
 
@@ -44,6 +44,50 @@ fn an_upload_to_any_node_lies_on_three_and_is_given_by_all() {
         }
         assert_eq!(holders(&cluster, &id).len(), 3);
     }
+}
+
+/// Id and number of copies of every image that a node lists, read in pages of three.
+fn listed(node: &Node) -> Vec<(String, u64)> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = node.operate(&format!("/images?limit=3{after}")).expect(200).json();
+        assert!(page.get("unreachable").is_none(), "{page}");
+        for image in page["images"].as_array().expect("images") {
+            let hash = image["hash"].as_str().expect("a hash").to_owned();
+            all.push((hash, image["copies"].as_u64().expect("a number")));
+        }
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return all,
+        }
+    }
+}
+
+#[test]
+fn every_node_lists_every_image_of_the_cluster_once_with_the_copies_on_its_owners() {
+    let mut cluster = Cluster::start(5);
+    let mut ids: Vec<_> = (0..10_u32).map(|number| cluster.nodes[0].upload(&jpeg(60, 40, number))).collect();
+    ids.sort();
+    for id in &ids {
+        wait_until("three copies", || holders(&cluster, id).len() == 3);
+    }
+    let all: Vec<_> = ids.iter().map(|id| (id.clone(), 3)).collect();
+    for node in &cluster.nodes {
+        assert_eq!(listed(node), all);
+    }
+    // A node that does not answer is named, and its copies are not counted.
+    let lost = holders(&cluster, &ids[0])[0];
+    let asked = (lost + 1) % 5;
+    cluster.nodes[lost].kill9();
+    let page = cluster.nodes[asked].operate("/images").expect(200).json();
+    assert_eq!(page["unreachable"], serde_json::json!([format!("n{lost}")]));
+    let image = &page["images"][0];
+    assert_eq!((&image["hash"], &image["copies"]), (&ids[0].as_str().into(), &2.into()));
+    let address = format!("http://127.0.0.1:{}", cluster.nodes[asked].port());
+    let finished = run(&["ls", "--node", &address]);
+    let lines = finished.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+    assert_eq!((finished.code, lines), (Some(1), 10), "{}", finished.stderr);
+    assert!(finished.stderr.contains(&format!("no answer from n{lost}")), "{}", finished.stderr);
 }
 
 #[test]

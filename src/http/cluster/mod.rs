@@ -24,7 +24,7 @@ use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::LookupReply;
 use crate::object::ObjectId;
 use crate::peer::auth::{self, AuthError, Digest, Question, ServerHandshake, SignedFields};
-use crate::peer::call::{self, Call, StoredMetadata};
+use crate::peer::call::{self, Call, ListCall, StoredMetadata};
 use crate::shard::Shard;
 use crate::store::originals::{Found, Original};
 
@@ -183,6 +183,10 @@ async fn dispatch(
         }
         Call::Receipt(id) => {
             Ok(PeerResponse::metadata_only(call::presence_metadata(verify_copy(context, id).await)))
+        }
+        Call::List(ListCall { after, limit }) => {
+            let page = context.shard.list_here(after, limit).await.map_err(Problem::from)?;
+            Ok(PeerResponse::with_bytes(String::new(), page.encode()))
         }
         Call::Info(id) => {
             let info = info::describe_here(context, id).await?;

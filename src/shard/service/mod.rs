@@ -8,6 +8,7 @@
 //! * [`write`]: copies of an upload.
 //! * [`repair`]: copies outside their slots, handed over to their owners, and copies that owners lack.
 //! * [`alone`]: copies of what was taken while this node was a cluster of one.
+//! * [`listing`]: the images of all members.
 //! * [`mend`]: this node's own copy, where it lacks one or had a bad one.
 //!
 //! Invariants: who is asked is decided by the rules of `cluster` alone, by the view as it is at that moment; a node
@@ -16,6 +17,7 @@
 mod alone;
 pub mod describe;
 pub(super) mod gate;
+pub mod listing;
 pub mod locate;
 mod mend;
 pub mod read;
