@@ -11,7 +11,7 @@ use super::variant::{InFlightJob, JobKey};
 use super::worker::{CacheUse, ResizeOutcome};
 use crate::executor::run_blocking;
 use crate::store::proof;
-use crate::store::variants::{CachedFile, Room};
+use crate::store::variants::{Room, StoredVariant};
 
 /// What a job has made.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ impl Shard {
             _ => return,
         };
         let made = match self.variants.open(id, key, *format, false).await {
-            Ok(Some(CachedFile::File(file, length))) => JobResult::File(Arc::new(file), length, None),
+            Ok(Some(StoredVariant::File(file, length))) => JobResult::File(Arc::new(file), length, None),
             Ok(_) | Err(_) => self.write_unnamed(in_flight.job, &outcome).await,
         };
         // The bytes go from memory here.

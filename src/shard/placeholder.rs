@@ -12,7 +12,7 @@ use crate::image::placeholder::{self, Placeholder};
 use crate::object::ObjectId;
 use crate::peer::requester::Requester;
 use crate::store::originals::{Found, Original};
-use crate::store::variants::CachedFile;
+use crate::store::variants::StoredVariant;
 
 impl Shard {
     /// The placeholder, if it is known. It is part of the disposable cache: what cannot be read there is unknown.
@@ -29,9 +29,9 @@ impl Shard {
             return Placeholder::from_bytes(&entry.bytes);
         }
         let bytes = match self.variants.open(id, &key, original.format, true).await {
-            Ok(Some(CachedFile::Bytes(bytes))) => bytes,
+            Ok(Some(StoredVariant::Bytes(bytes))) => bytes,
             // A placeholder is short: a long file is none.
-            Ok(Some(CachedFile::File(..)) | None) => return None,
+            Ok(Some(StoredVariant::File(..)) | None) => return None,
             Err(error) => {
                 log::warn!(object:% = id, error:% = error; "a placeholder in cache/ cannot be read, so it is made again; check that disk");
                 return None;

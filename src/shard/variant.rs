@@ -24,7 +24,7 @@ use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;
 use crate::store::originals::{Found, Original};
 use crate::store::path::VariantKey;
-use crate::store::variants::{CachedFile, PROVEN_BYTES};
+use crate::store::variants::{PROVEN_BYTES, StoredVariant};
 use crate::store::{StoreError, timely};
 use crate::telemetry::metrics::{Cache, Resize};
 
@@ -240,7 +240,7 @@ impl Shard {
         let charge = self.node.bodies.reserve(PROVEN_BYTES);
         let opened = self.variants.open(&ask.id, &ask.key, format, charge.is_some());
         match timely("read a variant", opened).await {
-            Ok(Some(CachedFile::Bytes(bytes))) => {
+            Ok(Some(StoredVariant::Bytes(bytes))) => {
                 self.metrics.disk_hits.add();
                 let bytes = match charge {
                     Some(charge) => charge.hold(bytes),
@@ -250,7 +250,7 @@ impl Shard {
                 self.insert_into_cache((ask.id, ask.key), &entry, true);
                 Some(VariantBody::Ready(entry))
             }
-            Ok(Some(CachedFile::File(file, length))) => {
+            Ok(Some(StoredVariant::File(file, length))) => {
                 self.metrics.disk_hits.add();
                 let modified = original.modified;
                 Some(VariantBody::File(VariantFile { file, length, modified, charge: None }))

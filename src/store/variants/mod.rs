@@ -82,7 +82,7 @@ pub struct Room {
 
 /// A variant that was found.
 #[derive(Debug)]
-pub enum CachedFile {
+pub enum StoredVariant {
     /// A short one, in memory.
     Bytes(Bytes),
     /// A long one: the open file, of which the first so many bytes are the variant.
@@ -153,7 +153,7 @@ impl Variants {
         key: &VariantKey,
         format: Format,
         in_memory: bool,
-    ) -> Result<Option<CachedFile>, StoreError> {
+    ) -> Result<Option<StoredVariant>, StoreError> {
         let name = (*id, *key, Cached::Variant(format));
         let file = match BufferedFile::open(self.path(&name)).await {
             Ok(file) => file,
@@ -407,7 +407,7 @@ async fn step(mut listing: VariantListing) -> Option<(VariantListing, Option<Vec
 }
 
 /// A variant file's contents, `None` when it is not whole, and what it costs on disk.
-async fn read(file: &BufferedFile, in_memory: bool) -> Result<(Option<CachedFile>, u64), StoreError> {
+async fn read(file: &BufferedFile, in_memory: bool) -> Result<(Option<StoredVariant>, u64), StoreError> {
     let failed = |error: io::Error| StoreError::new("read a variant", error);
     let stat = rustix::fs::fstat(descriptor::borrow(file)).map_err(|error| failed(error.into()))?;
     let length = u64::try_from(stat.st_size).unwrap_or(0);
@@ -424,8 +424,8 @@ async fn read(file: &BufferedFile, in_memory: bool) -> Result<(Option<CachedFile
     };
     let kept = match is_whole {
         false => None,
-        true if start == 0 && in_memory => Some(CachedFile::Bytes(Bytes::copy_from_slice(bytes))),
-        true => Some(CachedFile::File(descriptor::duplicate(file).map_err(failed)?, body)),
+        true if start == 0 && in_memory => Some(StoredVariant::Bytes(Bytes::copy_from_slice(bytes))),
+        true => Some(StoredVariant::File(descriptor::duplicate(file).map_err(failed)?, body)),
     };
     Ok((kept, bytes_on_disk))
 }

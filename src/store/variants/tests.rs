@@ -244,9 +244,9 @@ fn a_short_variant_is_opened_where_memory_is_not_to_be_used() {
         let variants = open(&paths, 1 << 20);
         keep(&variants, &id(1), 0, JPEG, &[1; 64]).await;
         let read = variants.open(&id(1), &key(0), Format::Jpeg, true).await.unwrap();
-        assert!(matches!(read, Some(CachedFile::Bytes(bytes)) if bytes == vec![1; 64]));
+        assert!(matches!(read, Some(StoredVariant::Bytes(bytes)) if bytes == vec![1; 64]));
         let opened = variants.open(&id(1), &key(0), Format::Jpeg, false).await.unwrap();
-        assert!(matches!(opened, Some(CachedFile::File(_, 64))));
+        assert!(matches!(opened, Some(StoredVariant::File(_, 64))));
         fs::write(paths.cached(&id(1), &key(0), JPEG), [9; 80]).unwrap();
         assert!(variants.open(&id(1), &key(0), Format::Jpeg, false).await.unwrap().is_none());
     });
