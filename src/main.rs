@@ -43,7 +43,7 @@ fn serve(flags: &Serve) -> ExitCode {
         Err(error) => return fail(&error),
     };
     telemetry::log::start(config.log_level, config.log_form);
-    for UnknownVariable { name, nearest } in environment.unknown() {
+    for UnknownVariable { name, nearest } in environment.find_unknown() {
         log::warn!(name, nearest; "an environment variable is unknown and ignored; the nearest known name is given");
     }
     let flags = flags.clone();
@@ -60,7 +60,7 @@ fn serve(flags: &Serve) -> ExitCode {
 /// Prints what `serve --config` would run with.
 fn check_config(file: PathBuf) -> ExitCode {
     let environment = Environment::of_process();
-    for UnknownVariable { name, nearest } in environment.unknown() {
+    for UnknownVariable { name, nearest } in environment.find_unknown() {
         eprintln!("reticulum: {name} is unknown and ignored; did you mean {nearest}?");
     }
     let flags = Serve { config: Some(file), ..Serve::default() };

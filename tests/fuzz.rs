@@ -32,7 +32,7 @@ fn seeds_are_what_they_say() {
     assert!(seeds.len() > 50);
     for (name, bytes) in seeds.iter().filter(|(name, _)| !name.starts_with("spec-")) {
         assert!(bytes.len() < 8192, "{name}: {} bytes", bytes.len());
-        let header = checks::accepted(bytes).unwrap_or_else(|| panic!("{name} is refused"));
+        let header = checks::inspect_whole(bytes).unwrap_or_else(|| panic!("{name} is refused"));
         let frames = if name.starts_with("animated") { 4 } else { 1 };
         assert!(header.frames == frames || name.starts_with("frames"), "{name}: {} frames", header.frames);
         let decoded = reticulum::image::decode::decode(bytes, &header, None, &checks::LIMITS, &|| true);

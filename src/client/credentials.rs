@@ -20,11 +20,11 @@ pub(super) fn uploader(target: &NodeFlags, key: Option<&HeaderKey>, operator: &O
 /// A key that was given is sent wherever it was said to be sent; the one in the data directory to this machine alone.
 fn of(node: &NodeAddress, given: Option<HeaderKey>, operator: &Operator) -> NodeClient {
     let given = given.filter(|key| !key.as_str().is_empty());
-    let key = given.or_else(|| if node.is_loopback() { stored(operator) } else { None });
+    let key = given.or_else(|| if node.is_loopback() { read_stored(operator) } else { None });
     NodeClient::with_key(node, key.as_ref())
 }
 
-fn stored(operator: &Operator) -> Option<HeaderKey> {
+fn read_stored(operator: &Operator) -> Option<HeaderKey> {
     match operator_key::read(&operator.data) {
         Ok(key) => key?.parse().ok(),
         Err(error) => {

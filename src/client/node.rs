@@ -138,8 +138,8 @@ impl NodeClient {
 
     /// A page, file or text, of one of the media types in `accept`.
     pub(super) fn get(&self, path: &str, accept: &str) -> Result<Response<Body>, ClientError> {
-        let request = self.authorised(self.agent.get(self.at(path))).header("Accept", accept);
-        self.accepted(request.call().map_err(|error| self.failure(&error))?)
+        let request = self.authorise(self.agent.get(self.at(path))).header("Accept", accept);
+        self.require_success(request.call().map_err(|error| self.failure(&error))?)
     }
 
     /// The same as a JSON object of a known form.
@@ -150,8 +150,8 @@ impl NodeClient {
 
     /// Deletes.
     pub(super) fn delete(&self, path: &str) -> Result<Map<String, Value>, ClientError> {
-        let request = self.authorised(self.agent.delete(self.at(path)));
-        let answer = self.accepted(request.call().map_err(|error| self.failure(&error))?)?;
+        let request = self.authorise(self.agent.delete(self.at(path)));
+        let answer = self.require_success(request.call().map_err(|error| self.failure(&error))?)?;
         self.json(answer)
     }
 
@@ -166,12 +166,12 @@ impl NodeClient {
         body: &mut dyn Read,
         length: u64,
     ) -> Result<UploadedImage, ClientError> {
-        let mut request = self.authorised(request).header("Content-Length", length);
+        let mut request = self.authorise(request).header("Content-Length", length);
         if length >= ASK_FIRST_BYTES {
             request = request.header("Expect", "100-continue");
         }
         let sent = request.send(SendBody::from_reader(body));
-        let answer = self.accepted(sent.map_err(|error| self.failure(&error))?)?;
+        let answer = self.require_success(sent.map_err(|error| self.failure(&error))?)?;
         let answer: Map<String, Value> = self.json(answer)?;
         let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default();
         match (ObjectId::parse(text("hash")), Extension::parse(text("extension"))) {
@@ -184,7 +184,7 @@ impl NodeClient {
         format!("{}{path}", self.url)
     }
 
-    fn authorised<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+    fn authorise<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
         match &self.bearer {
             Some(bearer) => request.header("Authorization", bearer),
             None => request,
@@ -192,7 +192,7 @@ impl NodeClient {
     }
 
     /// The answer, unless it is a refusal.
-    fn accepted(&self, mut answer: Response<Body>) -> Result<Response<Body>, ClientError> {
+    fn require_success(&self, mut answer: Response<Body>) -> Result<Response<Body>, ClientError> {
         #[derive(Deserialize)]
         struct ProblemBody {
             r#type: String,

@@ -13,7 +13,7 @@ pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
     let mut failed = 0;
     for id in &flags.ids {
         match node.delete(&format!("/image/{id}")) {
-            Ok(answer) => output.line(format_args!("{id} {}", told(&answer)))?,
+            Ok(answer) => output.line(format_args!("{id} {}", describe(&answer)))?,
             Err(error @ ClientError::Unreachable { .. }) => return Err(error),
             Err(error) => {
                 failed += 1;
@@ -28,7 +28,7 @@ pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
 }
 
 /// Who has erased it, and who has not yet.
-fn told(answer: &Map<String, Value>) -> String {
+fn describe(answer: &Map<String, Value>) -> String {
     let names = |key: &str| {
         let names = answer.get(key).and_then(Value::as_array).into_iter().flatten();
         let names: Vec<_> = names.filter_map(Value::as_str).map(harmless).collect();
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn an_answer_tells_who_has_erased_and_who_has_not() {
-        let told = |text: &str| told(&serde_json::from_str(text).unwrap());
+        let told = |text: &str| describe(&serde_json::from_str(text).unwrap());
         assert_eq!(told(r#"{"hash":"x","erased":["a","b"],"pending":[]}"#), "erased a,b");
         assert_eq!(told(r#"{"erased":["a"],"pending":["b","c"]}"#), "erased a pending b,c");
     }

@@ -76,7 +76,7 @@ impl Draft {
         let broken = if self.faults.iter().any(|fault| fault.cause.hides_keys()) {
             Vec::new()
         } else {
-            rule::broken(&self.values)
+            rule::find_broken(&self.values)
         };
         for rule in broken {
             let keys = rule.keys();

@@ -44,8 +44,8 @@ impl Environment {
     }
 
     /// Every variable that means nothing: worth a warning, since another version may know it.
-    pub fn unknown(&self) -> Vec<UnknownVariable> {
-        let known: Vec<_> = known().collect();
+    pub fn find_unknown(&self) -> Vec<UnknownVariable> {
+        let known: Vec<_> = list_known().collect();
         let unknown = self.0.iter().map(|(name, _)| name.to_string_lossy().into_owned());
         let unknown = unknown.filter(|name| !known.contains(name));
         let nearest = |name: &str| {
@@ -92,7 +92,7 @@ impl Environment {
     }
 }
 
-fn known() -> impl Iterator<Item = String> {
+fn list_known() -> impl Iterator<Item = String> {
     let short = SHORT.iter().map(|(name, _)| *name);
     let others = short.chain(OF_CLIENTS).chain([CONFIG]).map(str::to_owned);
     KEYS.iter().map(ConfigKey::variable).chain(others)
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn an_unknown_variable_is_told_with_the_nearest_one() {
         let unknown =
-            environment(&["RETICULUM_LIMITS_UPLOD", "RETICULUM_CONFG", "PATH", "reticulum_x"]).unknown();
+            environment(&["RETICULUM_LIMITS_UPLOD", "RETICULUM_CONFG", "PATH", "reticulum_x"]).find_unknown();
         let told: Vec<_> = unknown.iter().map(|it| (it.name.as_str(), it.nearest.as_str())).collect();
         assert_eq!(
             told,
@@ -119,9 +119,9 @@ mod tests {
 
     #[test]
     fn every_known_variable_is_known() {
-        let names: Vec<_> = known().collect();
+        let names: Vec<_> = list_known().collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        assert_eq!(environment(&names).unknown(), []);
+        assert_eq!(environment(&names).find_unknown(), []);
         for name in
             ["RETICULUM_NODE", "RETICULUM_KEY", "RETICULUM_OPERATOR_KEY", "RETICULUM_IMAGES_QUALITY_JPEG"]
         {

@@ -14,7 +14,10 @@ use super::values::Values;
 const OTHERS_READ: u32 = 0o004;
 
 /// A sentence for each file that these values came from and that holds secrets; none shows a secret.
-pub(super) fn exposed(mut values: Values, places: &BTreeMap<&'static str, SettingOrigin>) -> Vec<String> {
+pub(super) fn warn_exposed(
+    mut values: Values,
+    places: &BTreeMap<&'static str, SettingOrigin>,
+) -> Vec<String> {
     let mut files: Vec<PathBuf> = Vec::new();
     for key in KEYS {
         // A value that is shown masked is a secret.
@@ -26,11 +29,11 @@ pub(super) fn exposed(mut values: Values, places: &BTreeMap<&'static str, Settin
         }
     }
     files.extend(values.cluster.secret_file.map(|file| file.0));
-    let sentence = |path: &PathBuf| mode_if_exposed(path).map(|mode| sentence(path, mode));
+    let sentence = |path: &PathBuf| read_exposed_mode(path).map(|mode| sentence(path, mode));
     files.iter().filter_map(sentence).collect()
 }
 
-fn mode_if_exposed(path: &Path) -> Option<u32> {
+fn read_exposed_mode(path: &Path) -> Option<u32> {
     // A file that is gone meanwhile is told of by those who read it.
     let metadata = fs::metadata(path).ok()?;
     let mode = metadata.permissions().mode() & 0o7777;

@@ -144,7 +144,7 @@ fn apply(flags: &Serve, draft: &mut Draft) {
 
 fn meaning(values: Values, places: &BTreeMap<&'static str, SettingOrigin>) -> Config {
     let mut warnings = warning::warnings(&values);
-    warnings.extend(exposure::exposed(values.clone(), places));
+    warnings.extend(exposure::warn_exposed(values.clone(), places));
     let all = values.clone();
     let Values { node, cluster, images, cache, access, limits, log } = values;
     let settings = cluster_settings(&node, &cluster);

@@ -76,7 +76,7 @@ pub(super) enum SecretFileError {
 }
 
 /// Every rule that these values break, in the order of the keys.
-pub(super) fn broken(values: &Values) -> Vec<Rule> {
+pub(super) fn find_broken(values: &Values) -> Vec<Rule> {
     let rules = [secrets_twice, secret_file, no_secret, min_replication, no_sign_key, decode_memory];
     let broken = rules.iter().filter_map(|rule| rule(values));
     broken.chain(unreachable(values)).chain(presets_too_large(values)).collect()

@@ -78,7 +78,7 @@ pub(super) fn start(node: Arc<NodeContext>, wakers: ExecutorWakers) -> Result<()
                 wakers.wake();
             }
             // Of a disk that hangs only another thread can tell.
-            node.health.tell();
+            node.health.log_changes();
             let silent = stalls.count(node.control.heartbeats());
             let silent_s = silent / CHECKS_PER_S;
             node.control.set_silent_s(silent_s);

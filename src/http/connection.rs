@@ -228,7 +228,7 @@ impl Connected {
             let mut expired = pin!(timeouts.expired.wait());
             let (mut told, mut is_probed) = (false, false);
             future::poll_fn(|context| {
-                if expired.as_mut().poll(context).is_ready() || ending.look(context) == End::Gone {
+                if expired.as_mut().poll(context).is_ready() || ending.check(context) == End::Gone {
                     return Poll::Ready(None);
                 }
                 if !told && stop.as_mut().poll(context).is_ready() {
@@ -236,7 +236,7 @@ impl Connected {
                     Pin::new(&mut connection).graceful_shutdown();
                 }
                 let served = Pin::new(&mut connection).poll(context);
-                if served.is_pending() && !is_probed && ending.look(context) == End::Half {
+                if served.is_pending() && !is_probed && ending.check(context) == End::Half {
                     is_probed = probe.is_sent(&timeouts);
                 }
                 served.map(Some)

@@ -99,7 +99,7 @@ impl Endpoint {
         signing: Signing,
         presets: Presets<'_>,
     ) -> Result<Self, Problem> {
-        let shape = Shape::routed(path)?;
+        let shape = Shape::route_path(path)?;
         if let Shape::Image { id, spec, file } = shape {
             return image(method, [id, spec, file], query, signing, presets);
         }
@@ -144,7 +144,7 @@ impl Endpoint {
     /// # Errors
     /// The [`Problem`] to answer with where there is no such route.
     pub(super) fn methods(path: &str) -> Result<&'static str, Problem> {
-        let shape = Shape::routed(path)?;
+        let shape = Shape::route_path(path)?;
         if let Shape::Image { file, .. } = shape {
             parse_file(file)?;
         }
@@ -172,7 +172,7 @@ impl Endpoint {
 }
 
 impl<'a> Shape<'a> {
-    fn routed(path: &'a str) -> Result<Self, Problem> {
+    fn route_path(path: &'a str) -> Result<Self, Problem> {
         if cluster::is_peer_path(path) {
             return Err(Problem::Unsigned);
         }

@@ -121,7 +121,7 @@ impl RequestGate {
     }
 
     /// The kept bytes that hyper may have, at most so many; they count as given.
-    pub(super) fn allowed(&mut self, room: usize, give: impl FnOnce(&[u8])) -> bool {
+    pub(super) fn take_allowed(&mut self, room: usize, give: impl FnOnce(&[u8])) -> bool {
         let count = self.allowed.min(room);
         if count == 0 {
             return false;
@@ -238,7 +238,7 @@ mod tests {
             };
             let mut rest = Vec::new();
             // Two bytes at a time, as into a small buffer.
-            while gate.allowed(2, |bytes| rest.extend_from_slice(bytes)) {}
+            while gate.take_allowed(2, |bytes| rest.extend_from_slice(bytes)) {}
             if !rest.is_empty() {
                 put(&mut out, &rest, is_first);
             }

@@ -50,7 +50,7 @@ impl Pace {
     }
 
     /// Whether the client is too slow.
-    pub(super) fn look(&mut self, look: PaceSample, limits: PaceLimits) -> bool {
+    pub(super) fn check(&mut self, look: PaceSample, limits: PaceLimits) -> bool {
         let PaceSample { now, moved, is_awaited } = look;
         if moved > self.last {
             (self.last, self.last_at) = (moved, now);
@@ -85,7 +85,7 @@ mod tests {
             is_awaited,
         };
         let mut pace = Pace::begin(at(0));
-        (1..300).find(|second| pace.look(at(*second), limits))
+        (1..300).find(|second| pace.check(at(*second), limits))
     }
 
     #[test]
@@ -119,8 +119,8 @@ mod tests {
             |second, moved| PaceSample { now: begin + Duration::from_secs(second), moved, is_awaited: true };
         let mut pace = Pace::begin(look(0, 0));
         pace.pause(Duration::from_secs(100));
-        assert!(!pace.look(look(109, 0), LIMITS));
-        assert!(pace.look(look(110, 0), LIMITS));
+        assert!(!pace.check(look(109, 0), LIMITS));
+        assert!(pace.check(look(110, 0), LIMITS));
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl Poller {
     pub(super) async fn run(self: Rc<Self>) {
         let mut events = Vec::with_capacity(EVENTS);
         loop {
-            self.something().await;
+            self.wait_for_events().await;
             for _ in 0..ROUNDS_MAX {
                 self.take(&mut events);
                 if events.is_empty() {
@@ -138,7 +138,7 @@ impl Poller {
     /// Waits until the set has events. The runtime offers no wait for a foreign descriptor, but its
     /// stream arms one when it is made, and its first read after that ends with the error that a set
     /// is no socket. (Tests here hold a newer release to that.)
-    async fn something(&self) {
+    async fn wait_for_events(&self) {
         let Ok(copy) = rustix::io::fcntl_dupfd_cloexec(&self.set, 0) else {
             glommio::timer::sleep(PAUSE).await;
             return;
@@ -249,7 +249,7 @@ impl Registration {
 
 impl Ending {
     /// How far the peer has ended; the task is woken when that changes.
-    pub(super) fn look(&self, context: &Context<'_>) -> End {
+    pub(super) fn check(&self, context: &Context<'_>) -> End {
         let Readiness { ended, gone, end_waker, .. } = &*self.0;
         if gone.get() {
             return End::Gone;
@@ -349,12 +349,12 @@ mod tests {
             let _registration = poller.register(&near).unwrap();
             let mut events = Vec::with_capacity(EVENTS);
             // The first event: the socket can be written to.
-            poller.something().await;
+            poller.wait_for_events().await;
             poller.take(&mut events);
             assert_eq!(events.len(), 1);
             let early = futures_lite::future::or(
                 async {
-                    poller.something().await;
+                    poller.wait_for_events().await;
                     true
                 },
                 async {
@@ -364,7 +364,7 @@ mod tests {
             );
             assert!(!early.await, "a wait must not end while nothing has happened");
             far.write_all(b"x").unwrap();
-            poller.something().await;
+            poller.wait_for_events().await;
             poller.take(&mut events);
             assert_eq!(events.len(), 1);
         });

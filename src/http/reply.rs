@@ -392,7 +392,7 @@ pub(super) fn closing_response(problem: Problem) -> Vec<u8> {
 }
 
 /// 301 to the canonical form of an image's URL.
-pub(super) fn moved(location: String) -> Response<Body> {
+pub(super) fn redirect(location: String) -> Response<Body> {
     let mut response = plain(StatusCode::MOVED_PERMANENTLY, "text/plain; charset=utf-8", Vec::new());
     let headers = response.headers_mut();
     headers.insert(LOCATION, text_value(location));

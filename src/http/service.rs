@@ -93,7 +93,7 @@ async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut Body
             let answer = image::answer(context, &wanted, request.headers()).await;
             name_download(answer, uri)
         }
-        Endpoint::Moved(location) => reply::moved(location).into(),
+        Endpoint::Moved(location) => reply::redirect(location).into(),
         Endpoint::Info(id) => info::answer(context, id).await.unwrap_or_else(HandlerResponse::from),
         Endpoint::List(listing) => {
             listing::answer(&context.shard, listing).await.unwrap_or_else(HandlerResponse::from)

@@ -233,7 +233,8 @@ impl Socket {
         self.is_held = false;
         loop {
             ready!(self.poll_answered(context))?;
-            if self.gate.is_over() || self.gate.allowed(into.remaining(), |bytes| into.put_slice(bytes)) {
+            if self.gate.is_over() || self.gate.take_allowed(into.remaining(), |bytes| into.put_slice(bytes))
+            {
                 return Poll::Ready(Ok(()));
             }
             if self.gate.is_between() && !self.timeouts.is_free() {

@@ -245,7 +245,7 @@ impl ConnectionTimeouts {
     fn is_too_slow(&self, look: PaceSample, settings: &HttpSettings) -> bool {
         let limits = PaceLimits { silence: settings.body_progress, rate_min: settings.byte_rate_min };
         let mut pace = self.pace.get().unwrap_or(Pace::begin(look));
-        let is_too_slow = pace.look(look, limits);
+        let is_too_slow = pace.check(look, limits);
         self.pace.set(Some(pace));
         is_too_slow
     }

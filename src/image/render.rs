@@ -58,7 +58,7 @@ pub fn render(
         (variant, canvas)
     };
     if recipe.meta {
-        return Ok(metadata::carried(source, header.format, variant, recipe.format, canvas));
+        return Ok(metadata::carry(source, header.format, variant, recipe.format, canvas));
     }
     Ok(variant)
 }

@@ -74,7 +74,7 @@ impl Shard {
     }
 
     async fn count_used(&self, CacheUse { id, key, cached, length, disk_bytes }: CacheUse) {
-        self.variants.used(&id, &key, cached, length, disk_bytes).await;
+        self.variants.record_use(&id, &key, cached, length, disk_bytes).await;
         self.report_disk();
     }
 

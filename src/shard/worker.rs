@@ -262,7 +262,7 @@ impl ResizeWorker {
             (self.paths.temporary_cached(self.shard), self.paths.cached(id, key, *cached));
         match proof::write(&temporary, &path, contents, sync) {
             Ok(disk_bytes) => {
-                self.health.wrote(*length);
+                self.health.record_write(*length);
                 Some(CacheUse { disk_bytes, ..file })
             }
             Err(error) => {

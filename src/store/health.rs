@@ -198,7 +198,7 @@ impl Health {
         let seen = seen.await.inspect_err(|error| self.note(error))?;
         if seen != Some(*self.place.lock().unwrap_or_else(PoisonError::into_inner)) {
             // It may have been mounted again: the one that looks reads the marker.
-            self.lost();
+            self.set_missing();
             self.look_soon();
             return Err(StoreError::Missing);
         }
@@ -230,7 +230,7 @@ impl Health {
     }
 
     /// Tells that so many bytes were written.
-    pub fn wrote(&self, bytes: u64) {
+    pub fn record_write(&self, bytes: u64) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let before = self.room.fetch_sub(bytes, Relaxed);
         if before >= 0 && before < bytes {
@@ -273,13 +273,13 @@ impl Health {
 
     /// The round in which the cache is to give way, and by how much; shards answer each round once.
     pub fn pressure(&self) -> Option<(u64, Room)> {
-        let wanted = self.pressure.wanted();
+        let wanted = self.pressure.missing_room();
         (wanted != Room::default()).then(|| (self.pressure.round.load(SeqCst), wanted))
     }
 
     /// Whether files of the cache may be added.
     pub fn cache_may_grow(&self) -> bool {
-        self.pressure.wanted() == Room::default() && self.trouble().is_none()
+        self.pressure.missing_room() == Room::default() && self.trouble().is_none()
     }
 
     /// A shard has given up so much in this round.
@@ -293,7 +293,7 @@ impl Health {
 
     /// Says on the log what has changed since it was asked last, and sets the gauges. Never waits for the disk: it is
     /// called by a thread that does not look at it, too.
-    pub fn tell(&self) {
+    pub fn log_changes(&self) {
         let trouble = self.trouble();
         self.metrics.present.set(u64::from(trouble != Some(DiskTrouble::StoreMissing)));
         self.metrics.writable.set(u64::from(trouble.is_none()));
@@ -337,7 +337,7 @@ impl Health {
     }
 
     /// The look that has just ended wrote and synced: what was late before has come through.
-    pub(super) fn wrote_well(&self) {
+    pub(super) fn record_good_write(&self) {
         for flag in [&self.is_late, &self.is_read_only, &self.said_full, &self.is_denied] {
             flag.store(false, Relaxed);
         }
@@ -360,11 +360,11 @@ impl Health {
         self.is_denied.store(denied, Relaxed);
     }
 
-    pub(super) fn lost(&self) {
+    pub(super) fn set_missing(&self) {
         self.is_missing.store(true, SeqCst);
     }
 
-    pub(super) fn found(&self, place: MarkerInode) {
+    pub(super) fn set_found(&self, place: MarkerInode) {
         let mut known = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         let is_elsewhere = *known != place;
         *known = place;
@@ -408,7 +408,7 @@ impl Health {
 
     /// How the round stands that the `shards` were asked in.
     pub(super) fn round(&self, shards: usize) -> Round {
-        if self.pressure.wanted() == Room::default() {
+        if self.pressure.missing_room() == Room::default() {
             Round::None
         } else if self.pressure.answers.load(SeqCst) < shards {
             Round::UnderWay
@@ -423,7 +423,7 @@ impl Health {
 }
 
 impl Pressure {
-    fn wanted(&self) -> Room {
+    fn missing_room(&self) -> Room {
         Room { bytes: self.bytes.load(SeqCst), inodes: self.inodes.load(SeqCst) }
     }
 }

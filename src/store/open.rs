@@ -95,7 +95,7 @@ pub fn open(root: &Path, cluster: &str, mode: u32) -> Result<DataDirectory, Open
     }
     let marker = with_room(&paths.cache(), || mark(&paths, &identity))?;
     sweep(&paths.tmp())?;
-    let quarantined = quarantined(&paths.quarantine())?;
+    let quarantined = list_quarantined(&paths.quarantine())?;
     let misplaced = misplaced::load(&paths).map_err(|(path, error)| OpenError::Io("read", path, error))?;
     let holds_images = holds_images(&paths.store());
     // Others tell this life from the last one by it. This syncs the names of the directories too.
@@ -261,7 +261,7 @@ pub(super) fn sync_directory(directory: &Path) -> Result<(), OpenError> {
         .map_err(|error| OpenError::Io("sync", directory.to_path_buf(), error))
 }
 
-fn quarantined(directory: &Path) -> Result<Vec<ObjectId>, OpenError> {
+fn list_quarantined(directory: &Path) -> Result<Vec<ObjectId>, OpenError> {
     let io = |error| OpenError::Io("list", directory.to_path_buf(), error);
     let mut ids = Vec::new();
     for entry in fs::read_dir(directory).map_err(io)? {

@@ -68,7 +68,7 @@ impl Health {
         let run = move || {
             loop {
                 let pause = looker.look();
-                looker.health.tell();
+                looker.health.log_changes();
                 thread::park_timeout(pause);
             }
         };
@@ -100,11 +100,11 @@ impl DiskWatcher {
 
     fn look_at_marker(&self) {
         match marker::look(&self.health.paths, self.health.node) {
-            Ok(MarkerState::Own(place)) => self.health.found(place),
-            Ok(MarkerState::Foreign | MarkerState::Nothing) => self.health.lost(),
+            Ok(MarkerState::Own(place)) => self.health.set_found(place),
+            Ok(MarkerState::Foreign | MarkerState::Nothing) => self.health.set_missing(),
             // Without descriptors, say: whether it is there is not known.
             Err(error) if is_of_the_process(&error) => {}
-            Err(_) => self.health.lost(),
+            Err(_) => self.health.set_missing(),
         }
     }
 
@@ -126,7 +126,7 @@ impl DiskWatcher {
             Err(error) => Err(StoreError::unsynced("write the probe", error)),
         };
         match written {
-            Ok(()) => self.health.wrote_well(),
+            Ok(()) => self.health.record_good_write(),
             Err(error) => {
                 self.health.set_denied(matches!(error, StoreError::Full));
                 // Not noted: that would have the next look begin at once.

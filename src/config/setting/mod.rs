@@ -118,7 +118,7 @@ impl<'a> RawValue<'a> {
     }
 
     /// As a fault shows it: escaped, and cut so that no line is endless.
-    pub(super) fn shown(self) -> String {
+    pub(super) fn print(self) -> String {
         match self {
             Self::Toml(DeValue::Integer(integer)) => cut(&integer.to_string()),
             Self::Toml(DeValue::Float(float)) => cut(float.as_str()),
@@ -199,15 +199,15 @@ fn split(words: &OsStr, separator: char) -> impl Iterator<Item = &str> {
 }
 
 fn read_item<T: Value>(given: RawValue<'_>) -> Result<T, ValueError> {
-    T::read(given).ok_or_else(|| ValueError::Item { item: shown::<T>(given), takes: T::takes() })
+    T::read(given).ok_or_else(|| ValueError::Item { item: print_masked::<T>(given), takes: T::takes() })
 }
 
 fn wrong<T: Value>(given: RawValue<'_>, takes: String) -> ValueError {
-    ValueError::Value { value: shown::<T>(given), takes }
+    ValueError::Value { value: print_masked::<T>(given), takes }
 }
 
-fn shown<T: Value>(given: RawValue<'_>) -> String {
-    if T::SECRET { format!("{MASK:?}") } else { given.shown() }
+fn print_masked<T: Value>(given: RawValue<'_>) -> String {
+    if T::SECRET { format!("{MASK:?}") } else { given.print() }
 }
 
 fn cut(text: &str) -> String {
@@ -219,7 +219,7 @@ fn cut(text: &str) -> String {
 }
 
 /// A text as TOML.
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 

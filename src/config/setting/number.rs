@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::{RawValue, Value, quoted};
+use super::{RawValue, Value, quote};
 
 /// An integer from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl<const MIN: u64, const MAX: u64> Value for ByteSize<MIN, MAX> {
     }
 
     fn print(&self) -> String {
-        if self.0 == 0 { "0".to_owned() } else { quoted(&size(self.0)) }
+        if self.0 == 0 { "0".to_owned() } else { quote(&size(self.0)) }
     }
 
     fn takes() -> String {
@@ -74,7 +74,7 @@ impl<const MIN: u64, const MAX: u64> Value for BoundedTime<MIN, MAX> {
 
     fn print(&self) -> String {
         // Made of milliseconds within MAX alone.
-        quoted(&time(self.0.as_millis().try_into().unwrap_or(MAX)))
+        quote(&time(self.0.as_millis().try_into().unwrap_or(MAX)))
     }
 
     fn takes() -> String {

@@ -76,7 +76,7 @@ impl Setting for OutputPixels {
         let (mut read, mut faults) = (Self::default(), Vec::new());
         let mut add = |name: &str, value: RawValue<'_>| {
             if !pixels(value).is_some_and(|pixels| read.name(name, pixels)) {
-                let item = format!("{} = {}", cut(name).escape_default(), value.shown());
+                let item = format!("{} = {}", cut(name).escape_default(), value.print());
                 faults.push(ValueError::Item { item, takes: takes_item() });
             }
         };
@@ -90,7 +90,7 @@ impl Setting for OutputPixels {
                     add(name.trim(), RawValue::Words(OsStr::new(value.trim())));
                 }
             }
-            _ => return Err(vec![ValueError::Value { value: given.shown(), takes: self.takes() }]),
+            _ => return Err(vec![ValueError::Value { value: given.print(), takes: self.takes() }]),
         }
         if !faults.is_empty() {
             return Err(faults);

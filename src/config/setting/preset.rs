@@ -6,7 +6,7 @@ use std::fmt;
 
 use toml::de::DeValue;
 
-use super::{RawValue, Setting, Value, ValueError, cut, quoted, split};
+use super::{RawValue, Setting, Value, ValueError, cut, quote, split};
 use crate::object::spec::{PresetName, SpecSize};
 use crate::object::{Spec, SpecError};
 
@@ -35,7 +35,7 @@ impl Value for PresetOption {
     }
 
     fn print(&self) -> String {
-        quoted(&self.0)
+        quote(&self.0)
     }
 
     fn takes() -> String {
@@ -79,7 +79,7 @@ impl Setting for Presets {
                 let pairs = split(words, ';').filter_map(|pair| pair.split_once('='));
                 pairs.for_each(|(name, spec)| add(name.trim(), RawValue::Words(OsStr::new(spec.trim()))));
             }
-            _ => return Err(vec![ValueError::Value { value: given.shown(), takes: self.takes() }]),
+            _ => return Err(vec![ValueError::Value { value: given.print(), takes: self.takes() }]),
         }
         if faults.is_empty() {
             self.0 = presets;
@@ -91,7 +91,7 @@ impl Setting for Presets {
 
     fn print(&self) -> Option<String> {
         let print =
-            |(name, spec): (&PresetName, &Spec)| format!("{} = {}", name.as_str(), quoted(&spec.to_string()));
+            |(name, spec): (&PresetName, &Spec)| format!("{} = {}", name.as_str(), quote(&spec.to_string()));
         let presets: Vec<_> = self.0.iter().map(print).collect();
         Some(if presets.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", presets.join(", ")) })
     }
@@ -107,10 +107,10 @@ fn is_list(words: &OsStr) -> bool {
 }
 
 fn read(given: RawValue<'_>) -> Result<Spec, PresetFault> {
-    let text = given.text().ok_or_else(|| PresetFault::NotText(given.shown()))?;
-    let spec = Spec::parse(text).map_err(|error| PresetFault::Spec(given.shown(), error))?;
+    let text = given.text().ok_or_else(|| PresetFault::NotText(given.print()))?;
+    let spec = Spec::parse(text).map_err(|error| PresetFault::Spec(given.print(), error))?;
     match spec.size {
-        SpecSize::Preset(_) => Err(PresetFault::NamesPreset(given.shown())),
+        SpecSize::Preset(_) => Err(PresetFault::NamesPreset(given.print())),
         _ => Ok(spec),
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use toml::de::DeValue;
 
-use super::{MASK, RawValue, Value, quoted};
+use super::{MASK, RawValue, Value, quote};
 use crate::http::access::RequireSignature;
 use crate::http::access::client::TrustedProxy;
 use crate::telemetry::log::Form;
@@ -87,11 +87,11 @@ impl<T: Choice> Value for T {
     }
 
     fn print(&self) -> String {
-        quoted(self.word())
+        quote(self.word())
     }
 
     fn takes() -> String {
-        let words: Vec<_> = Self::WORDS.iter().map(|(word, _)| quoted(word)).collect();
+        let words: Vec<_> = Self::WORDS.iter().map(|(word, _)| quote(word)).collect();
         format!("one of {}", words.join(", "))
     }
 }
@@ -124,7 +124,7 @@ impl Value for Name {
     }
 
     fn print(&self) -> String {
-        quoted(&self.0)
+        quote(&self.0)
     }
 
     fn takes() -> String {
@@ -138,7 +138,7 @@ impl Value for SocketAddr {
     }
 
     fn print(&self) -> String {
-        quoted(&self.to_string())
+        quote(&self.to_string())
     }
 
     fn takes() -> String {
@@ -152,7 +152,7 @@ impl Value for TrustedProxy {
     }
 
     fn print(&self) -> String {
-        quoted(&self.to_string())
+        quote(&self.to_string())
     }
 
     fn takes() -> String {
@@ -204,7 +204,7 @@ impl<const MIN: usize> Value for Secret<MIN> {
     }
 
     fn print(&self) -> String {
-        quoted(if self.0.is_empty() { "" } else { MASK })
+        quote(if self.0.is_empty() { "" } else { MASK })
     }
 
     fn takes() -> String {
@@ -231,7 +231,7 @@ impl Value for FilePath {
     }
 
     fn print(&self) -> String {
-        quoted(&self.0.to_string_lossy())
+        quote(&self.0.to_string_lossy())
     }
 
     fn takes() -> String {
@@ -250,7 +250,7 @@ impl Value for Permissions {
     }
 
     fn print(&self) -> String {
-        quoted(&format!("{:04o}", self.0))
+        quote(&format!("{:04o}", self.0))
     }
 
     fn takes() -> String {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ::http::Uri;
 
 use super::text::is_of_name;
-use super::{RawValue, Value, quoted};
+use super::{RawValue, Value, quote};
 
 /// `http://host:port`, in lower case, without anything after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Value for UrlSetting {
     }
 
     fn print(&self) -> String {
-        quoted(&self.to_string())
+        quote(&self.to_string())
     }
 
     fn takes() -> String {
@@ -116,7 +116,7 @@ impl Value for Origin {
     }
 
     fn print(&self) -> String {
-        quoted(&self.0)
+        quote(&self.0)
     }
 
     fn takes() -> String {

@@ -163,8 +163,8 @@ impl Access {
     pub(super) fn check(&self, right: Right, caller: &Caller<'_>) -> Result<(), AccessError> {
         match right {
             Right::Anybody | Right::Upload => Ok(()),
-            Right::Erase => self.guarded(&self.uploaders, caller),
-            Right::Operate => self.guarded(&self.operator, caller),
+            Right::Erase => self.require_key(&self.uploaders, caller),
+            Right::Operate => self.require_key(&self.operator, caller),
         }
     }
 
@@ -216,7 +216,7 @@ impl Access {
     }
 
     /// One of `keys`. What a browser adds to a request by itself (its password) counts for the node's own pages only.
-    fn guarded(&self, keys: &[AccessKey], caller: &Caller<'_>) -> Result<(), AccessError> {
+    fn require_key(&self, keys: &[AccessKey], caller: &Caller<'_>) -> Result<(), AccessError> {
         let shown = AccessKey::from_headers(caller.headers).ok_or(AccessError::NoKey)?;
         if !shown.key.is_among(keys) {
             return Err(AccessError::WrongKey);

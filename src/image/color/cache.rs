@@ -24,7 +24,7 @@ thread_local! {
 /// What this statement comes to; `None` if it is not understood.
 pub(super) fn meaning(tag: &Tag) -> Option<Meaning> {
     let key = key(tag);
-    if let Some(meaning) = recalled(&key) {
+    if let Some(meaning) = look_up(&key) {
         return meaning;
     }
     let meaning = understood(tag);
@@ -35,7 +35,7 @@ pub(super) fn meaning(tag: &Tag) -> Option<Meaning> {
     meaning
 }
 
-fn recalled(key: &ProfileDigest) -> Option<Option<Meaning>> {
+fn look_up(key: &ProfileDigest) -> Option<Option<Meaning>> {
     MEANINGS.with_borrow_mut(|meanings| {
         let at = meanings.iter().position(|(other, _)| other == key)?;
         meanings[..=at].rotate_right(1);

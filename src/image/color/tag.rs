@@ -94,7 +94,7 @@ fn of_webp(source: &[u8]) -> Vec<Tag<'_>> {
 
 fn of_avif(source: &[u8]) -> Vec<Tag<'_>> {
     let Ok(still) = avif::AvifStill::of_file(source) else { return Vec::new() };
-    let profile = still.profile.and_then(|place| avif::gathered(source, &[place]));
+    let profile = still.profile.and_then(|place| avif::gather(source, &[place]));
     let code_points = still.nclx.and_then(|nclx| {
         Some(CodePoints {
             primaries: nclx.primaries.try_into().ok()?,

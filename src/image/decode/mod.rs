@@ -34,7 +34,7 @@ pub fn decode(
     limits: &Limits,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let (size, frame) = (header.stored(), allowed(header, frame, limits)?);
+    let (size, frame) = (header.stored(), check_frame(header, frame, limits)?);
     proceed(keep_going)?;
     match header.format {
         Format::Jpeg => jpeg::decode(source, size, limits, keep_going),
@@ -62,7 +62,7 @@ pub fn decode_part(
     limits: &Limits,
     progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
-    let (size, frame) = (header.stored(), allowed(header, frame, limits)?);
+    let (size, frame) = (header.stored(), check_frame(header, frame, limits)?);
     if frame > 0 {
         return Ok(None);
     }
@@ -100,16 +100,16 @@ pub struct SourcePart {
 
 impl SourcePart {
     /// What of the stored picture the filter sees: the window and its reach, within the cut.
-    fn needed(&self) -> Rect<u32> {
+    fn needed_window(&self) -> Rect<u32> {
         let Self { cut, window, to } = *self;
-        let (x, width) = reached(cut.x, cut.width, window.x, window.width, to.width);
-        let (y, height) = reached(cut.y, cut.height, window.y, window.height, to.height);
+        let (x, width) = filter_reach(cut.x, cut.width, window.x, window.width, to.width);
+        let (y, height) = filter_reach(cut.y, cut.height, window.y, window.height, to.height);
         Rect { x, y, width, height }
     }
 }
 
 /// Start and length of one side of it, in the stored picture.
-fn reached(cut: u32, side: u32, start: f64, length: f64, to: u32) -> (u32, u32) {
+fn filter_reach(cut: u32, side: u32, start: f64, length: f64, to: u32) -> (u32, u32) {
     let reach = resize::FILTER_REACH * (length / f64::from(to)).max(1.0) + 1.0;
     // Casts saturate: below zero is zero.
     let first = ((start - reach).floor() as u32).min(side - 1);
@@ -118,7 +118,7 @@ fn reached(cut: u32, side: u32, start: f64, length: f64, to: u32) -> (u32, u32) 
 }
 
 /// The number of the frame, if header and limits allow it to be decoded.
-fn allowed(header: &Header, frame: Option<u32>, limits: &Limits) -> Result<u32, RenderError> {
+fn check_frame(header: &Header, frame: Option<u32>, limits: &Limits) -> Result<u32, RenderError> {
     let area = header.stored().area();
     if area > limits.pixels_max {
         return Err(RenderError::TooLarge { pixels_max: limits.pixels_max });

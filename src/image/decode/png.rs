@@ -62,7 +62,7 @@ pub(super) fn decode_part(
     let (columns, window) = columns(part);
     let height = part.cut.height;
     let mut rows = Rows::new(Size { width: columns.width, height }, kind, window, part.to)?;
-    let wanted = rows.wanted();
+    let wanted = rows.needed_rows();
     let bytes = columns.x as usize * kind.channels()..(columns.x + columns.width) as usize * kind.channels();
     let mut row = vec![0; reader.output_line_size(size.width).ok_or(CORRUPT)?];
     for y in 0..part.cut.y + wanted.end {
@@ -108,7 +108,7 @@ fn is_shrinking(part: &SourcePart) -> bool {
 
 /// The columns that the filter sees, and the window as these have it.
 fn columns(part: &SourcePart) -> (Rect<u32>, Rect<f64>) {
-    let needed = part.needed();
+    let needed = part.needed_window();
     let columns = Rect { y: part.cut.y, height: part.cut.height, ..needed };
     (columns, Rect { x: part.window.x - f64::from(needed.x - part.cut.x), ..part.window })
 }

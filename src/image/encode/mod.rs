@@ -48,7 +48,7 @@ pub fn encode_while(
     if size.width.max(size.height) > side_max {
         return Err(RenderError::SideOutOfRange { side_max });
     }
-    let quality = known(quality);
+    let quality = require_quality(quality);
     unless_stopped(format, keep_going, |keep_going| match format {
         Format::Jpeg => jpeg::encode(pixels, quality, keep_going),
         Format::Png => png::encode(pixels, keep_going),
@@ -84,7 +84,7 @@ pub fn encode_planes(
     quality: Option<u8>,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Vec<u8>, RenderError> {
-    let quality = known(quality);
+    let quality = require_quality(quality);
     unless_stopped(Format::Jpeg, keep_going, |keep_going| jpeg::encode_planes(planes, quality, keep_going))
 }
 
@@ -103,7 +103,7 @@ pub fn animation(
     if size.width.max(size.height) > side_max || size.area() == 0 {
         return Err(RenderError::SideOutOfRange { side_max });
     }
-    Animation::new(format, size, plays, known(quality))
+    Animation::new(format, size, plays, require_quality(quality))
 }
 
 /// Whether an animation can be written in this format.
@@ -111,7 +111,7 @@ pub const fn holds_animation(format: Format) -> bool {
     matches!(format, Format::Gif | Format::Webp)
 }
 
-fn known(quality: Option<u8>) -> u8 {
+fn require_quality(quality: Option<u8>) -> u8 {
     quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100)
 }
 

@@ -20,12 +20,12 @@ const ENTRY_BYTES: usize = 12;
 
 /// What a block says, with or without its name; [`Orientation::NORMAL`] when it is broken or says nothing.
 pub(in crate::image) fn orientation(block: &[u8]) -> Orientation {
-    first_orientation(unnamed(block)).unwrap_or(Orientation::NORMAL)
+    first_orientation(strip_name(block)).unwrap_or(Orientation::NORMAL)
 }
 
 /// The block without its name and with a normal orientation; `None` when it is no EXIF.
 pub(super) fn upright(block: &[u8]) -> Option<Vec<u8>> {
-    let mut tiff = unnamed(block).to_vec();
+    let mut tiff = strip_name(block).to_vec();
     let order = ByteOrder::of(&tiff)?;
     // All of them, for a careless reader may obey another than the first.
     for entry in entries(order, &tiff).into_iter().flatten() {
@@ -40,7 +40,7 @@ pub(super) fn upright(block: &[u8]) -> Option<Vec<u8>> {
     Some(tiff)
 }
 
-fn unnamed(block: &[u8]) -> &[u8] {
+fn strip_name(block: &[u8]) -> &[u8] {
     block.strip_prefix(&EXIF_NAME).unwrap_or(block)
 }
 

@@ -33,7 +33,7 @@ pub const fn holds(format: Format) -> bool {
 
 /// The variant with its source's metadata, upright. `variant` is a file of this program's own making, of this
 /// format and size; `source` may be anything.
-pub fn carried(source: &[u8], from: Format, variant: Vec<u8>, to: Format, size: Size) -> Vec<u8> {
+pub fn carry(source: &[u8], from: Format, variant: Vec<u8>, to: Format, size: Size) -> Vec<u8> {
     let found = read::read(source, from);
     let metadata = Metadata {
         exif: exif::upright(&found.exif).filter(|exif| exif.len() <= EXIF_KEPT_MAX).unwrap_or_default(),

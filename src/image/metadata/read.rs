@@ -21,27 +21,27 @@ fn of_jpeg(source: &[u8]) -> Metadata {
         before.filter(|segment| segment.marker == jpeg::APP1)
     };
     let after = |name: &[u8]| segments().find_map(|segment| segment.payload.strip_prefix(name));
-    Metadata { exif: owned(after(&exif::EXIF_NAME)), xmp: owned(after(xmp::JPEG_NAME)) }
+    Metadata { exif: to_owned_bytes(after(&exif::EXIF_NAME)), xmp: to_owned_bytes(after(xmp::JPEG_NAME)) }
 }
 
 fn of_png(source: &[u8]) -> Metadata {
     let mut named = png::PngChunks::of_file(source).filter(|chunk| &chunk.name == b"eXIf");
     let mut texts = png::PngChunks::of_file(source).filter(|chunk| &chunk.name == b"iTXt");
     Metadata {
-        exif: owned(named.next().map(|chunk| chunk.payload)),
-        xmp: owned(texts.find_map(|chunk| chunk.payload.strip_prefix(xmp::PNG_NAME))),
+        exif: to_owned_bytes(named.next().map(|chunk| chunk.payload)),
+        xmp: to_owned_bytes(texts.find_map(|chunk| chunk.payload.strip_prefix(xmp::PNG_NAME))),
     }
 }
 
 fn of_webp(source: &[u8]) -> Metadata {
     let first = |name: &[u8; 4]| webp::RiffChunks::of_file(source).find(|chunk| &chunk.name == name);
     Metadata {
-        exif: owned(first(b"EXIF").map(|chunk| chunk.payload)),
-        xmp: owned(first(b"XMP ").map(|chunk| chunk.payload)),
+        exif: to_owned_bytes(first(b"EXIF").map(|chunk| chunk.payload)),
+        xmp: to_owned_bytes(first(b"XMP ").map(|chunk| chunk.payload)),
     }
 }
 
 /// A part that is too long to be kept is not copied either.
-fn owned(part: Option<&[u8]>) -> Vec<u8> {
+fn to_owned_bytes(part: Option<&[u8]>) -> Vec<u8> {
     part.filter(|part| part.len() as u64 <= exif::EXIF_BYTES_MAX).unwrap_or_default().to_vec()
 }

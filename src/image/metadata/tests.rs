@@ -43,7 +43,7 @@ fn metadata_goes_from_every_format_to_every_format_upright() {
             assert_eq!(read::read(&source, from), sideways());
             for to in FORMATS {
                 let plain = file(to, kind);
-                let variant = carried(&source, from, plain.clone(), to, SIZE);
+                let variant = carry(&source, from, plain.clone(), to, SIZE);
                 assert_eq!(read::read(&variant, to), upright(), "{from:?} to {to:?}");
                 assert_eq!(decoded(&variant), decoded(&plain), "{from:?} to {to:?}");
                 assert_eq!(inspect::inspect(&variant, LIMITS).unwrap().orientation.value(), 1);
@@ -67,7 +67,7 @@ fn either_part_alone_is_carried_too() {
         for parts in [Metadata { xmp: Vec::new(), ..upright() }, Metadata { exif: Vec::new(), ..upright() }] {
             let source = write::write(file(from, PixelKind::Rgb), from, SIZE, &parts);
             for to in FORMATS {
-                let variant = carried(&source, from, file(to, PixelKind::Rgb), to, SIZE);
+                let variant = carry(&source, from, file(to, PixelKind::Rgb), to, SIZE);
                 assert_eq!(read::read(&variant, to), parts, "{from:?} to {to:?}");
             }
         }
@@ -79,14 +79,14 @@ fn where_there_is_nothing_to_carry_the_variant_stays_as_it_is() {
     for from in [Format::Jpeg, Format::Png, Format::Webp, Format::Gif] {
         for to in FORMATS {
             assert_eq!(
-                carried(&file(from, PixelKind::Rgb), from, file(to, PixelKind::Rgb), to, SIZE),
+                carry(&file(from, PixelKind::Rgb), from, file(to, PixelKind::Rgb), to, SIZE),
                 file(to, PixelKind::Rgb)
             );
         }
     }
     let source = write::write(file(Format::Png, PixelKind::Rgb), Format::Png, SIZE, &sideways());
     let gif = file(Format::Gif, PixelKind::Rgb);
-    assert_eq!(carried(&source, Format::Png, gif.clone(), Format::Gif, SIZE), gif);
+    assert_eq!(carry(&source, Format::Png, gif.clone(), Format::Gif, SIZE), gif);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn what_is_too_long_for_a_jpeg_segment_is_left_behind_and_the_longest_is_not() {
         for to in FORMATS {
             for (parts, kept) in [(&longest, longest.clone()), (&longer, Metadata::default())] {
                 let source = write::write(file(from, PixelKind::Rgb), from, SIZE, parts);
-                let variant = carried(&source, from, file(to, PixelKind::Rgb), to, SIZE);
+                let variant = carry(&source, from, file(to, PixelKind::Rgb), to, SIZE);
                 assert_eq!(read::read(&variant, to), kept, "{from:?} to {to:?}");
                 assert_eq!(decoded(&variant).size(), SIZE);
             }
@@ -115,7 +115,7 @@ fn broken_exif_is_left_behind() {
     for format in FORMATS {
         let source = write::write(file(format, PixelKind::Rgb), format, SIZE, &broken);
         assert_eq!(
-            carried(&source, format, file(format, PixelKind::Rgb), format, SIZE),
+            carry(&source, format, file(format, PixelKind::Rgb), format, SIZE),
             file(format, PixelKind::Rgb)
         );
     }
@@ -127,7 +127,7 @@ fn a_source_cut_anywhere_does_no_harm() {
         let source = write::write(file(format, PixelKind::Rgba), format, SIZE, &sideways());
         for length in 0..source.len() {
             let variant =
-                carried(&source[..length], format, file(Format::Webp, PixelKind::Rgb), Format::Webp, SIZE);
+                carry(&source[..length], format, file(Format::Webp, PixelKind::Rgb), Format::Webp, SIZE);
             assert!(variant.len() >= file(Format::Webp, PixelKind::Rgb).len());
         }
     }

@@ -63,7 +63,7 @@ fn made(source: &[u8], recipe: &Recipe) -> Result<Vec<u8>, RenderError> {
 
 /// How much less than a still in the same format each frame resembles the exact variant of that frame alone: of so
 /// many frames the worst, in decibels.
-fn lost(source: &[u8], variant: &[u8], spec: &str, format: Format, compared: usize) -> f64 {
+fn measure_loss(source: &[u8], variant: &[u8], spec: &str, format: Format, compared: usize) -> f64 {
     let shown = played(variant).0;
     let alone = |number, format| {
         let file = made(source, &recipe(&format!("{spec},frame{number}"), format)).unwrap();
@@ -99,7 +99,7 @@ fn every_frame_goes_through_every_step_with_its_delay_and_the_plays() {
                 let delays: Vec<_> = frames.iter().map(|frame| frame.1).collect();
                 assert_eq!(delays, [20, 30, 40, 50, 60], "{from:?} {to:?} {spec}");
                 assert_eq!((frames[0].0.size().width, frames[0].0.size().height), size);
-                let lost = lost(&source, &variant, spec, to, 5);
+                let lost = measure_loss(&source, &variant, spec, to, 5);
                 assert!(lost < 3.0, "{from:?} {to:?} {spec}: {lost:.1} dB lost");
             }
         }
@@ -219,7 +219,7 @@ fn animations_of_the_corpus_keep_frames_delays_and_plays() {
             for (before, after) in before.iter().zip(&after) {
                 assert!(before.1.abs_diff(after.1) < 10, "{name} {format:?}");
             }
-            let lost = lost(&source, &variant, "40w", format, 4);
+            let lost = measure_loss(&source, &variant, "40w", format, 4);
             assert!(lost < 3.0, "{name} {format:?}: {lost:.1} dB lost");
         }
     }

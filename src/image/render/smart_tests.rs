@@ -24,7 +24,7 @@ fn picture(size: Size, column: u32, row: u32) -> Pixels {
 }
 
 /// How much of the red square is in the variant, in pixels of the source, per cent.
-fn kept(source: &[u8], header: &Header, spec: &str, format: Format, scale: f64) -> f64 {
+fn measure_kept(source: &[u8], header: &Header, spec: &str, format: Format, scale: f64) -> f64 {
     let recipe = recipe(spec, format);
     let bytes = render(source, header, &recipe, &LIMITS, &mut DecodedPlanes::Ignore, &always).unwrap();
     let read = crate::image::inspect::inspect(&bytes, LIMITS).unwrap();
@@ -55,7 +55,7 @@ fn a_square_keeps_what_stands_out_wherever_it_is_and_in_whatever_format() {
                 // From a fourth on, some formats are decoded near the size asked for.
                 for (side, format) in [(50, Format::Png), (20, Format::Jpeg), (10, Format::Png)] {
                     let spec = format!("{side}s,g-smart");
-                    let kept = kept(&source, &header, &spec, format, f64::from(side) / 80.0);
+                    let kept = measure_kept(&source, &header, &spec, format, f64::from(side) / 80.0);
                     assert!(kept > 85.0, "{from:?} {size:?} {column} {row} {spec}: {kept:.0} %");
                 }
             }
@@ -66,7 +66,7 @@ fn a_square_keeps_what_stands_out_wherever_it_is_and_in_whatever_format() {
 #[test]
 fn the_middle_would_have_lost_it() {
     let source = file(&picture(WIDE, 0, 1), Format::Png);
-    let lost = kept(&source, &header(Format::Png, WIDE, PixelKind::Rgb), "50s", Format::Png, 0.625);
+    let lost = measure_kept(&source, &header(Format::Png, WIDE, PixelKind::Rgb), "50s", Format::Png, 0.625);
     assert!(lost < 5.0, "{lost:.0} %");
 }
 
@@ -81,7 +81,7 @@ fn it_is_kept_however_the_picture_is_stored_and_turned() {
             };
             for turn in ["", ",rot90", ",rot270,flop"] {
                 let spec = format!("40s,g-smart{turn}");
-                let kept = kept(&source, &header, &spec, Format::Png, 0.5);
+                let kept = measure_kept(&source, &header, &spec, Format::Png, 0.5);
                 assert!(kept > 90.0, "{column} {row} {orientation} {spec}: {kept:.0} %");
             }
         }
@@ -100,7 +100,7 @@ fn boxes_device_pixels_crops_and_trimming_go_with_it() {
             ("200s,g-smart,up", 2.5),
             ("500s,g-smart", 1.0),
         ] {
-            let kept = kept(&source, &header, spec, Format::Png, scale);
+            let kept = measure_kept(&source, &header, spec, Format::Png, scale);
             assert!(kept > 90.0, "{column} {row} {spec}: {kept:.0} %");
         }
     }
@@ -108,10 +108,10 @@ fn boxes_device_pixels_crops_and_trimming_go_with_it() {
     let source = file(&picture(WIDE, 1, 1), Format::Png);
     let header = header(Format::Png, WIDE, PixelKind::Rgb);
     for (spec, expected) in [("15s,g-smart,crop-0-25-90-30", 100.0), ("15s,g-smart,crop-0-25-70-30", 0.0)] {
-        let kept = kept(&source, &header, spec, Format::Png, 0.5);
+        let kept = measure_kept(&source, &header, spec, Format::Png, 0.5);
         assert!((kept - expected).abs() < 8.0, "{spec}: {kept:.0} %");
     }
-    let trimmed = kept(&source, &header, "20s,g-smart,trim", Format::Png, 1.0);
+    let trimmed = measure_kept(&source, &header, "20s,g-smart,trim", Format::Png, 1.0);
     assert!((trimmed - 100.0).abs() < 1.0, "{trimmed:.0} %");
 }
 

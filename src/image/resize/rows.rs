@@ -65,13 +65,13 @@ impl Rows {
     }
 
     /// The rows that are still to be pushed; what lies outside is not looked at.
-    pub fn wanted(&self) -> Range<u32> {
+    pub fn needed_rows(&self) -> Range<u32> {
         let end = strip_rows(self.from, self.window, self.to, self.to.height - 1..self.to.height).end;
         let pushed = self.pushed();
         pushed..end.max(pushed)
     }
 
-    /// Takes the next of [`Rows::wanted`]; rows beyond it change nothing.
+    /// Takes the next of [`Rows::needed_rows`]; rows beyond it change nothing.
     ///
     /// # Errors
     ///
@@ -201,11 +201,11 @@ mod tests {
     fn by_rows(pixels: &Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, RenderError> {
         let mut rows = Rows::new(pixels.size(), pixels.kind(), window, to)?;
         let capacity = rows.band.capacity();
-        for row in rows.wanted() {
-            assert_eq!(rows.wanted().start, row);
+        for row in rows.needed_rows() {
+            assert_eq!(rows.needed_rows().start, row);
             rows.push(&pixels.data()[row as usize * pixels.stride()..][..pixels.stride()])?;
         }
-        assert!(rows.wanted().is_empty());
+        assert!(rows.needed_rows().is_empty());
         assert_eq!(rows.band.capacity(), capacity, "the band outgrew what it was charged for");
         rows.finish()
     }
@@ -249,9 +249,9 @@ mod tests {
             window(0.0, 100.0, 100.0, 100.0),
             Size { width: 50, height: 50 },
         );
-        assert_eq!(rows.unwrap().wanted(), 93..207);
+        assert_eq!(rows.unwrap().needed_rows(), 93..207);
         let rows = Rows::new(SIZE, PixelKind::Gray, Rect::whole(SIZE), Size { width: 50, height: 50 });
-        assert_eq!(rows.unwrap().wanted(), 0..307);
+        assert_eq!(rows.unwrap().needed_rows(), 0..307);
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn identity(number: u8) -> Arc<Identity> {
     identity_of(number, "one", &["secret"])
 }
 
-fn said(metadata: &str) -> SignedFields<'_> {
+fn fields(metadata: &str) -> SignedFields<'_> {
     let layout = LayoutHash::parse("00112233445566778899aabbccddeeff").ok();
     SignedFields { layout, metadata }
 }
@@ -49,11 +49,11 @@ fn text(proof: &Proof) -> Option<Vec<u8>> {
 }
 
 fn signed(client: &mut ClientHandshake) -> Vec<u8> {
-    client.sign(&ASKED, &said("a=1"), digest()).unwrap().to_string().into_bytes()
+    client.sign(&ASKED, &fields("a=1"), digest()).unwrap().to_string().into_bytes()
 }
 
 fn check(server: &mut ServerHandshake, proof: &[u8]) -> Result<(NodeId, Digest), AuthError> {
-    server.check(&ASKED, &said("a=1"), Some(proof))
+    server.check(&ASKED, &fields("a=1"), Some(proof))
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn requests_and_answers_of_both_ends_are_believed_in_order() {
         let proof = signed(&mut client);
         assert_eq!(check(&mut server, &proof), Ok((node(1), digest())));
         let image = Digest::Image(ObjectId::from_digest([9; 20]));
-        let answer = server.sign(200, &said("b=2"), image).unwrap();
-        assert_eq!(client.check(200, &said("b=2"), text(&answer).as_deref()), Ok(image));
+        let answer = server.sign(200, &fields("b=2"), image).unwrap();
+        assert_eq!(client.check(200, &fields("b=2"), text(&answer).as_deref()), Ok(image));
     }
 }
 
@@ -89,10 +89,10 @@ fn nothing_is_believed_before_a_hello_nor_after_a_second_one() {
 #[test]
 fn a_request_without_a_proof_is_refused_and_ends_the_connection() {
     let (mut client, mut server) = pair();
-    assert_eq!(server.check(&ASKED, &said("a=1"), None), Err(AuthError::Unsigned));
+    assert_eq!(server.check(&ASKED, &fields("a=1"), None), Err(AuthError::Unsigned));
     let proof = signed(&mut client);
     assert_eq!(check(&mut server, &proof), Err(AuthError::Over));
-    assert!(server.sign(200, &said(""), digest()).is_none());
+    assert!(server.sign(200, &fields(""), digest()).is_none());
 }
 
 #[test]
@@ -129,10 +129,10 @@ fn requests_in_another_order_are_refused() {
 #[test]
 fn whatever_is_changed_in_a_request_is_noticed() {
     let changed: [(Question<'_>, SignedFields<'_>); 5] = [
-        (Question { method: "PUT", ..ASKED }, said("a=1")),
-        (Question { target: "/cluster/v1/has/01?a=b", ..ASKED }, said("a=1")),
-        (Question { target: "/cluster/v1/has/00?a=c", ..ASKED }, said("a=1")),
-        (ASKED, said("a=2")),
+        (Question { method: "PUT", ..ASKED }, fields("a=1")),
+        (Question { target: "/cluster/v1/has/01?a=b", ..ASKED }, fields("a=1")),
+        (Question { target: "/cluster/v1/has/00?a=c", ..ASKED }, fields("a=1")),
+        (ASKED, fields("a=2")),
         (ASKED, SignedFields { layout: None, metadata: "a=1" }),
     ];
     for (question, said) in changed {
@@ -145,7 +145,7 @@ fn whatever_is_changed_in_a_request_is_noticed() {
 #[test]
 fn a_proof_with_another_digest_or_number_is_refused() {
     let (mut client, _) = pair();
-    let proof = client.sign(&ASKED, &said("a=1"), digest()).unwrap();
+    let proof = client.sign(&ASKED, &fields("a=1"), digest()).unwrap();
     let other = [
         Proof { digest: Digest::of(b"other"), ..proof.clone() },
         Proof { digest: Digest::Image(ObjectId::from_digest([0; 20])), ..proof.clone() },
@@ -162,13 +162,13 @@ fn whatever_is_changed_in_an_answer_is_noticed() {
     let (mut client, mut server) = pair();
     let proof = signed(&mut client);
     check(&mut server, &proof).unwrap();
-    let answer = server.sign(404, &said("b=2"), digest()).unwrap();
-    assert_eq!(client.check(200, &said("b=2"), text(&answer).as_deref()), Err(AuthError::Proof));
-    assert_eq!(client.check(404, &said("b=3"), text(&answer).as_deref()), Err(AuthError::Proof));
-    assert_eq!(client.check(404, &said("b=2"), None), Err(AuthError::Unsigned));
+    let answer = server.sign(404, &fields("b=2"), digest()).unwrap();
+    assert_eq!(client.check(200, &fields("b=2"), text(&answer).as_deref()), Err(AuthError::Proof));
+    assert_eq!(client.check(404, &fields("b=3"), text(&answer).as_deref()), Err(AuthError::Proof));
+    assert_eq!(client.check(404, &fields("b=2"), None), Err(AuthError::Unsigned));
     let longer = Proof { digest: Digest::of(b"more"), ..answer.clone() };
-    assert_eq!(client.check(404, &said("b=2"), text(&longer).as_deref()), Err(AuthError::Proof));
-    assert_eq!(client.check(404, &said("b=2"), text(&answer).as_deref()), Ok(digest()));
+    assert_eq!(client.check(404, &fields("b=2"), text(&longer).as_deref()), Err(AuthError::Proof));
+    assert_eq!(client.check(404, &fields("b=2"), text(&answer).as_deref()), Ok(digest()));
 }
 
 #[test]
@@ -176,9 +176,9 @@ fn an_answer_to_an_earlier_request_is_refused() {
     let (mut client, mut server) = pair();
     let proof = signed(&mut client);
     check(&mut server, &proof).unwrap();
-    let answer = server.sign(200, &said(""), digest()).unwrap();
+    let answer = server.sign(200, &fields(""), digest()).unwrap();
     signed(&mut client);
-    assert_eq!(client.check(200, &said(""), text(&answer).as_deref()), Err(AuthError::Number));
+    assert_eq!(client.check(200, &fields(""), text(&answer).as_deref()), Err(AuthError::Number));
 }
 
 #[test]
@@ -186,9 +186,9 @@ fn what_is_sent_back_to_where_it_came_from_is_refused() {
     // Both ends are one node, with equal random numbers: only the kind of text tells them apart.
     let (mut client, mut server) = met(identity(1), identity(1), [3, 3]);
     let proof = signed(&mut client);
-    assert_eq!(client.check(200, &said("a=1"), Some(&proof)), Err(AuthError::Proof));
+    assert_eq!(client.check(200, &fields("a=1"), Some(&proof)), Err(AuthError::Proof));
     check(&mut server, &proof).unwrap();
-    let answer = server.sign(200, &said("a=1"), digest()).unwrap();
+    let answer = server.sign(200, &fields("a=1"), digest()).unwrap();
     assert_eq!(check(&mut server, &text(&answer).unwrap()), Err(AuthError::Proof));
     let (mut client, handshake) = ClientHandshake::new(identity(1), [3; 16]);
     assert_eq!(client.accept_challenge(handshake.as_bytes()), Err(AuthError::Proof));
@@ -239,8 +239,8 @@ fn the_first_secret_signs_and_all_verify() {
         let (mut client, mut server) = met(client, server, [5, 6]);
         let proof = signed(&mut client);
         assert!(check(&mut server, &proof).is_ok());
-        let answer = server.sign(200, &said(""), digest()).unwrap();
-        assert!(client.check(200, &said(""), text(&answer).as_deref()).is_ok());
+        let answer = server.sign(200, &fields(""), digest()).unwrap();
+        assert!(client.check(200, &fields(""), text(&answer).as_deref()).is_ok());
     }
 }
 
@@ -314,8 +314,8 @@ fn facts_are_found_by_their_names() {
 fn hear(server: &mut ServerHandshake, bytes: &[u8], step: u8) -> bool {
     match step % 3 {
         0 => server.accept_handshake(bytes, [4; 16]).is_ok(),
-        1 => server.check(&ASKED, &said("a=1"), Some(bytes)).is_ok(),
-        _ => server.check(&ASKED, &said("a=1"), None).is_ok(),
+        1 => server.check(&ASKED, &fields("a=1"), Some(bytes)).is_ok(),
+        _ => server.check(&ASKED, &fields("a=1"), None).is_ok(),
     }
 }
 
@@ -327,7 +327,7 @@ proptest! {
         for (bytes, step) in steps {
             prop_assert!(!hear(&mut server, &bytes, step));
             prop_assert!(client.accept_challenge(&bytes).is_err());
-            prop_assert!(client.check(200, &said(""), Some(&bytes)).is_err());
+            prop_assert!(client.check(200, &fields(""), Some(&bytes)).is_err());
         }
     }
 
@@ -348,8 +348,8 @@ proptest! {
         let proof = signed(&mut client);
         prop_assert!(check(&mut server.clone(), &changed(proof.clone())).is_err());
         check(&mut server, &proof).unwrap();
-        let answer = server.sign(200, &said(""), digest()).unwrap().to_string().into_bytes();
-        prop_assert!(client.check(200, &said(""), Some(&changed(answer))).is_err());
+        let answer = server.sign(200, &fields(""), digest()).unwrap().to_string().into_bytes();
+        prop_assert!(client.check(200, &fields(""), Some(&changed(answer))).is_err());
     }
 
     #[test]

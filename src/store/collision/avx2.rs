@@ -15,11 +15,11 @@ use super::{LANES, MessageBlock};
 /// The planes of these groups, the first block's bits lowest; `None` on a processor without AVX2.
 pub(super) fn planes(groups: &[[MessageBlock; LANES]]) -> Option<BitPlanes> {
     // SAFETY: the function needs AVX2 and nothing else, and the processor has it.
-    is_x86_feature_detected!("avx2").then(|| unsafe { gathered(groups) })
+    is_x86_feature_detected!("avx2").then(|| unsafe { gather(groups) })
 }
 
 #[target_feature(enable = "avx2")]
-fn gathered(groups: &[[MessageBlock; LANES]]) -> BitPlanes {
+fn gather(groups: &[[MessageBlock; LANES]]) -> BitPlanes {
     let mut planes = [[0_u8; 64 / LANES]; BITS.len()];
     for (at, group) in groups.iter().enumerate().take(64 / LANES) {
         let words = expanded(group);

@@ -188,7 +188,7 @@ impl StoreCheck<'_> {
 
     /// Moves the misplaced images, which can now be done.
     fn finish(&mut self, report: EventSink<'_>) {
-        for (path, to) in self.repairs.deferred() {
+        for (path, to) in self.repairs.take_deferred() {
             let (outcome, bytes) = self.repairs.replace(&path, &to);
             self.sum.images += u64::from(bytes.is_some());
             self.sum.bytes += bytes.unwrap_or(0);

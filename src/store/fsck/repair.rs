@@ -51,7 +51,7 @@ impl<'a> Repairs<'a> {
     }
 
     /// The misplaced images, with their places.
-    pub(super) fn deferred(&mut self) -> Vec<(PathBuf, PathBuf)> {
+    pub(super) fn take_deferred(&mut self) -> Vec<(PathBuf, PathBuf)> {
         std::mem::take(&mut self.deferred)
     }
 

@@ -63,7 +63,7 @@ impl Originals {
             None if !self.is_lost(id) => change.record_added(original.length),
             Some(_) | None => drop(change),
         }
-        self.health.wrote(original.length);
+        self.health.record_write(original.length);
         self.remember(id, original, Some(SystemTime::now()));
         self.quarantined.borrow_mut().remove(id);
         Ok(original)
@@ -77,17 +77,17 @@ impl Originals {
         let rename = async || glommio::io::rename(temporary.path(), &path).await.map_err(plain);
         let Err(error) = rename().await else { return Ok(()) };
         if !marker::is_nothing(&error) && !obstacle::is_obstacle(&error) {
-            return Err(self.noted(StoreError::new(DOING, error)));
+            return Err(self.note(StoreError::new(DOING, error)));
         }
         // The temporary file's own folder may be what has gone, or the store: then there is nothing to be made.
         self.health.prove_store(self.health.returns()).await?;
         let aside = self.paths.quarantined(id, format, self.quarantine_number());
         obstacle::set_aside(&self.paths, *id, format, aside)
             .await
-            .map_err(|error| self.noted(StoreError::new("clear the way of an image", error)))?;
+            .map_err(|error| self.note(StoreError::new("clear the way of an image", error)))?;
         self.forget_directory(id);
         self.prepare_directories(id).await?;
-        rename().await.map_err(|error| self.noted(StoreError::new(DOING, error)))
+        rename().await.map_err(|error| self.note(StoreError::new(DOING, error)))
     }
 
     /// Moves a copy that failed its hash out of the way, for good.
@@ -181,7 +181,7 @@ impl Originals {
                 Ok(made) => drop(made.close().await),
                 // A file in its place is seen when the image gets its name.
                 Err(error) if marker::is_nothing(&error) || obstacle::is_obstacle(&error) => return Ok(()),
-                Err(error) => return Err(self.noted(StoreError::new("make a directory", error))),
+                Err(error) => return Err(self.note(StoreError::new("make a directory", error))),
             }
         }
         self.sync_directory(&self.paths.store()).await?;
@@ -203,12 +203,12 @@ impl Originals {
         const DOING: &str = "sync a directory";
         let directory =
             Directory::open(path).await.map_err(|error| StoreError::new(DOING, io::Error::from(error)))?;
-        directory.sync().await.map_err(|error| self.noted(StoreError::unsynced(DOING, error)))?;
+        directory.sync().await.map_err(|error| self.note(StoreError::unsynced(DOING, error)))?;
         let _ = directory.close().await;
         Ok(())
     }
 
-    fn noted(&self, error: StoreError) -> StoreError {
+    fn note(&self, error: StoreError) -> StoreError {
         self.health.note(&error);
         error
     }

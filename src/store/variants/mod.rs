@@ -178,7 +178,14 @@ impl Variants {
     /// A file with so many bytes of contents was read or written by the resize worker (see [`StorePaths::cached`],
     /// [`proof::read`] and [`proof::write`]); its blocks take `disk_bytes`, 0 where that is not known. Removes others
     /// until the bounds hold.
-    pub async fn used(&self, id: &ObjectId, key: &VariantKey, cached: Cached, length: u64, disk_bytes: u64) {
+    pub async fn record_use(
+        &self,
+        id: &ObjectId,
+        key: &VariantKey,
+        cached: Cached,
+        length: u64,
+        disk_bytes: u64,
+    ) {
         let name = (*id, *key, cached);
         self.count(&name, cost::of_file(length + TRAILER_BYTES, disk_bytes));
         if let Some((name, bytes)) = self.pop_excess(&name) {
@@ -202,7 +209,7 @@ impl Variants {
                     }
                     excess.extend(self.pop_excess(&name));
                 }
-                self.remove(self.marked(excess)).await;
+                self.remove(self.mark_last(excess)).await;
                 self.shrink().await;
             }
             self.counted.set(u16::from(first) + 1);
@@ -262,7 +269,7 @@ impl Variants {
             if victims.is_empty() {
                 return;
             }
-            self.remove(self.marked(victims)).await;
+            self.remove(self.mark_last(victims)).await;
         }
     }
 
@@ -294,7 +301,7 @@ impl Variants {
             room += Room { bytes: victim.1, inodes: 1 };
             victims.push(victim);
         }
-        self.marked(victims)
+        self.mark_last(victims)
     }
 
     fn pop_oldest(&self, table: &RefCell<LruTable>) -> Option<Costing> {
@@ -308,7 +315,7 @@ impl Variants {
     }
 
     /// Which of these, that were forgotten, were the last of their directories.
-    fn marked(&self, victims: Vec<Costing>) -> Vec<(Costing, bool)> {
+    fn mark_last(&self, victims: Vec<Costing>) -> Vec<(Costing, bool)> {
         victims.into_iter().map(|victim| (victim, self.is_last(&victim.0))).collect()
     }
 

@@ -52,7 +52,7 @@ fn write(paths: &StorePaths, id: &ObjectId, number: u16, cached: Cached, content
 
 async fn keep(variants: &Variants, id: &ObjectId, number: u16, cached: Cached, contents: &[u8]) {
     let disk_bytes = write(&variants.paths, id, number, cached, contents);
-    variants.used(id, &key(number), cached, contents.len() as u64, disk_bytes).await;
+    variants.record_use(id, &key(number), cached, contents.len() as u64, disk_bytes).await;
 }
 
 /// As `du` sees it: blocks of all files and directories; and how many files there are.

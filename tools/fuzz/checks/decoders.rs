@@ -10,7 +10,7 @@ use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::resize;
 use reticulum::object::Format;
 
-use super::{LIMITS, accepted, choice};
+use super::{LIMITS, choice, inspect_whole};
 
 /// PNG and APNG.
 pub fn png(data: &[u8]) {
@@ -33,7 +33,7 @@ pub fn avif(data: &[u8]) {
 }
 
 fn decoder(data: &[u8], format: Format) {
-    let Some(header) = accepted(data).filter(|header| header.format == format) else { return };
+    let Some(header) = inspect_whole(data).filter(|header| header.format == format) else { return };
     let first = decode::decode(data, &header, None, &LIMITS, &|| true);
     if let Ok(pixels) = &first {
         assert_fits(pixels, &header);
@@ -94,7 +94,7 @@ fn assert_fits(pixels: &Pixels, header: &Header) {
 
 /// Animations played to their end.
 pub fn animation(data: &[u8]) {
-    let Some(header) = accepted(data) else { return };
+    let Some(header) = inspect_whole(data) else { return };
     let Ok(mut decoder) = AnimationDecoder::new(data, &header, &LIMITS) else { return };
     let mut frames = 0;
     while let Ok(Some(_)) = decoder.next(&|| true) {
@@ -123,13 +123,13 @@ pub fn metadata(data: &[u8]) {
     let to = [Format::Jpeg, Format::Png, Format::Webp][choice(data, 3)];
     for from in Format::ALL {
         let variant = encode::encode(pixels(PixelKind::Rgb), to, Some(80)).expect("a file");
-        let carried = metadata::carried(data, from, variant.clone(), to, size);
-        let header = accepted(&carried).expect("a file with metadata is still one");
+        let carried = metadata::carry(data, from, variant.clone(), to, size);
+        let header = inspect_whole(&carried).expect("a file with metadata is still one");
         assert_eq!((header.format, header.displayed()), (to, size), "metadata that turns the picture");
         let before = decode::decode(&variant, &header, None, &LIMITS, &|| true);
         assert_eq!(decode::decode(&carried, &header, None, &LIMITS, &|| true), before, "other pixels");
     }
-    if let Some(header) = accepted(data) {
+    if let Some(header) = inspect_whole(data) {
         for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
             let (mut converted, original) = (pixels(kind), pixels(kind));
             ColorSpace::of(data, &header).to_srgb(&mut converted);

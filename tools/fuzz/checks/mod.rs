@@ -42,7 +42,7 @@ pub const CHECKS: [(&str, Check); 11] = [
 pub const LIMITS: Limits = Limits { pixels_max: 1 << 16, frames_max: 6 };
 
 /// The facts of what would be taken as an upload and is small enough.
-pub fn accepted(data: &[u8]) -> Option<Header> {
+pub fn inspect_whole(data: &[u8]) -> Option<Header> {
     inspect::inspect(data, LIMITS).ok()
 }
 

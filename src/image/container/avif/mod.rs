@@ -160,7 +160,7 @@ fn offset_in(whole: &[u8], part: &[u8]) -> u64 {
 }
 
 /// An item's data put together; `None` if a piece lies outside the file.
-pub(in crate::image) fn gathered<'a>(
+pub(in crate::image) fn gather<'a>(
     source: &'a [u8],
     data: &[Range<u64>],
 ) -> Option<std::borrow::Cow<'a, [u8]>> {

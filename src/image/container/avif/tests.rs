@@ -120,7 +120,7 @@ fn a_single_picture_is_found_with_its_data() {
         assert_eq!((still.size, still.orientation), (Size { width: 40, height: 30 }, Orientation::NORMAL));
         assert_eq!(still.coding, Coding { bits: 8, is_monochrome: false });
         let AvifSource::One(data) = &still.color else { panic!("{still:?}") };
-        assert_eq!(gathered(&bytes, data).unwrap(), &b"coded"[..]);
+        assert_eq!(gather(&bytes, data).unwrap(), &b"coded"[..]);
         assert_eq!((still.alpha, still.nclx, still.profile), (None, None, None));
     }
 }
@@ -152,7 +152,7 @@ fn depth_gray_and_colours_are_read_from_their_properties() {
     file.items[0].properties.extend([(3, false), (4, false), (5, false)]);
     let still = read(&file).unwrap();
     assert_eq!(still.nclx, Some(Nclx { primaries: 12, transfer: 13, matrix: 6, is_full_range: true }));
-    assert_eq!(gathered(&file.bytes(), &[still.profile.unwrap()]).unwrap(), &b"ICC bytes"[..]);
+    assert_eq!(gather(&file.bytes(), &[still.profile.unwrap()]).unwrap(), &b"ICC bytes"[..]);
 }
 
 /// A picture with alpha beside it.
@@ -221,9 +221,9 @@ fn a_grid_is_its_tiles_in_the_order_of_their_references() {
     let (bytes, still) = (file.bytes(), read(&file).unwrap());
     let AvifSource::Grid { layout, tiles, tile } = &still.color else { panic!("{still:?}") };
     assert_eq!(*tile, Size { width: 64, height: 64 });
-    let grid = TileGrid::parse(&gathered(&bytes, layout).unwrap());
+    let grid = TileGrid::parse(&gather(&bytes, layout).unwrap());
     assert_eq!(grid, Some(TileGrid { rows: 1, columns: 2, size: Size { width: 100, height: 30 } }));
-    let tiles: Vec<_> = tiles.iter().map(|tile| gathered(&bytes, tile).unwrap().into_owned()).collect();
+    let tiles: Vec<_> = tiles.iter().map(|tile| gather(&bytes, tile).unwrap().into_owned()).collect();
     assert_eq!(tiles, [b"right", b"left!"]);
     assert_eq!(still.end(), bytes.len() as u64);
     file.references.clear();
@@ -274,10 +274,10 @@ fn tables_beyond_their_bounds_are_refused() {
 #[test]
 fn overlapping_pieces_are_not_put_together_beyond_the_length_of_the_file() {
     let source = [7; 100];
-    assert_eq!(gathered(&source, &[0..50, 50..100]).unwrap(), &source[..]);
-    assert_eq!(gathered(&source, &[0..100, 0..100]), None);
-    assert_eq!(gathered(&source, std::slice::from_ref(&(90..101))), None);
-    assert_eq!(gathered(&source, &[u64::MAX - 1..u64::MAX, 0..1]), None);
+    assert_eq!(gather(&source, &[0..50, 50..100]).unwrap(), &source[..]);
+    assert_eq!(gather(&source, &[0..100, 0..100]), None);
+    assert_eq!(gather(&source, std::slice::from_ref(&(90..101))), None);
+    assert_eq!(gather(&source, &[u64::MAX - 1..u64::MAX, 0..1]), None);
 }
 
 proptest! {
@@ -291,7 +291,7 @@ proptest! {
             bytes[at] = value;
         }
         if let Ok(still) = AvifStill::of_file(&bytes) && let AvifSource::One(data) = &still.color {
-            prop_assert!(gathered(&bytes, data).is_none_or(|data| data.len() <= bytes.len()));
+            prop_assert!(gather(&bytes, data).is_none_or(|data| data.len() <= bytes.len()));
         }
     }
 }

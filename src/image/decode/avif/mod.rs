@@ -11,7 +11,7 @@ mod planes;
 use re_rav1d::dav1d::{Decoder, Error, Picture, Settings};
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
-use crate::image::container::avif::{AvifSource, AvifStill, DataRanges, MetaFault, Nclx, TileGrid, gathered};
+use crate::image::container::avif::{AvifSource, AvifStill, DataRanges, MetaFault, Nclx, TileGrid, gather};
 use crate::image::error::{RenderError, proceed};
 use crate::image::geometry::Size;
 use crate::image::pixels::{PixelKind, Pixels};
@@ -66,8 +66,7 @@ impl AvifDecode<'_> {
             AvifSource::One(data) => return draw(&self.picture(data, self.size)?, 0, 0),
             AvifSource::Grid { layout, tiles, tile } => (layout, tiles, *tile),
         };
-        let grid =
-            gathered(self.source, layout).and_then(|layout| TileGrid::parse(&layout)).ok_or(CORRUPT)?;
+        let grid = gather(self.source, layout).and_then(|layout| TileGrid::parse(&layout)).ok_or(CORRUPT)?;
         if grid.size != self.size {
             return Err(SIZE_DIFFERS);
         }
@@ -83,7 +82,7 @@ impl AvifDecode<'_> {
     }
 
     fn picture(&self, data: &DataRanges, size: Size) -> Result<Picture, RenderError> {
-        let data = gathered(self.source, data).ok_or(CORRUPT)?;
+        let data = gather(self.source, data).ok_or(CORRUPT)?;
         let picture = decoded(obu::picture_only(&data).ok_or(CORRUPT)?, size)?;
         if (picture.width(), picture.height()) != (size.width, size.height) {
             return Err(SIZE_DIFFERS);

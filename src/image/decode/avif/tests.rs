@@ -30,7 +30,7 @@ fn encoded(pixels: &Pixels) -> Vec<u8> {
 fn bitstream(pixels: &Pixels) -> Vec<u8> {
     let file = encoded(pixels);
     let AvifSource::One(data) = AvifStill::of_file(&file).unwrap().color else { panic!("a grid") };
-    gathered(&file, &data).unwrap().into_owned()
+    gather(&file, &data).unwrap().into_owned()
 }
 
 /// Mean distance of the channels.

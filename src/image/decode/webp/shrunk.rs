@@ -42,7 +42,7 @@ pub(super) fn decode(
         return Ok(None);
     }
     progress.enter_stage(RenderStage::Decode);
-    let needed = part.needed();
+    let needed = part.needed_window();
     let even = evened(needed);
     let planes =
         libwebp::planes(source, features.size, even, shrinking(part) < SHRINKING_ROUGH).ok_or(CORRUPT)?;
@@ -155,10 +155,10 @@ mod tests {
     #[test]
     fn what_lies_far_outside_the_window_is_not_decoded() {
         let all = part([0, 0, 403, 301], [200.0, 150.0, 40.0, 40.0], [10, 10]);
-        assert_eq!(all.needed(), Rect { x: 187, y: 137, width: 66, height: 66 });
+        assert_eq!(all.needed_window(), Rect { x: 187, y: 137, width: 66, height: 66 });
         let cut = part([199, 149, 50, 152], [1.0, 1.0, 40.0, 40.0], [10, 10]);
-        assert_eq!(cut.needed(), Rect { x: 199, y: 149, width: 50, height: 54 });
-        assert_eq!(evened(cut.needed()), Rect { x: 198, y: 148, width: 51, height: 55 });
+        assert_eq!(cut.needed_window(), Rect { x: 199, y: 149, width: 50, height: 54 });
+        assert_eq!(evened(cut.needed_window()), Rect { x: 198, y: 148, width: 51, height: 55 });
     }
 
     #[test]
