@@ -303,9 +303,9 @@ fn webp_frames_of_the_corpus_agree_with_another_decoder() {
             let kind = if other.has_alpha() { PixelKind::Rgba } else { PixelKind::Rgb };
             let expected = Pixels::new(size, kind, buffer.clone()).unwrap();
             let ours = decode::decode(&source, &header, Some(number), &LIMITS, &always).unwrap();
-            let likeness = psnr(&ours, &expected);
+            let similarity = psnr(&ours, &expected);
             // The two enlarge colour a little differently.
-            assert!(likeness > 40.0, "{name} frame {number}: {likeness:.1} dB");
+            assert!(similarity > 40.0, "{name} frame {number}: {similarity:.1} dB");
         }
     }
 }

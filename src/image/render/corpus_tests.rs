@@ -172,8 +172,8 @@ fn photos_look_like_the_reference_thumbnails() {
         let entry = find(&entries, path);
         let name = path.rsplit_once('.').unwrap().0.replace('/', "-") + ".vips.png";
         let made = shown(entry);
-        let likeness = psnr(&made, &reference(&folder, &name, made.size()));
-        assert!(likeness >= 34.0, "{path}: {likeness:.1} dB");
+        let similarity = psnr(&made, &reference(&folder, &name, made.size()));
+        assert!(similarity >= 34.0, "{path}: {similarity:.1} dB");
     }
 }
 
@@ -186,8 +186,8 @@ fn each_exif_orientation_is_shown_upright() {
         let upright = shown(of(1));
         for number in 2..=8 {
             let entry = of(number);
-            let likeness = psnr(&shown(entry), &upright);
-            assert!(likeness > 25.0, "{}: {likeness:.1} dB", entry.path);
+            let similarity = psnr(&shown(entry), &upright);
+            assert!(similarity > 25.0, "{}: {similarity:.1} dB", entry.path);
             for wrong in
                 (1..=8).map(Orientation::from_exif).filter(|&other| other != entry.header.orientation)
             {
@@ -196,8 +196,8 @@ fn each_exif_orientation_is_shown_upright() {
                 }
                 let other = psnr(&shown_as(entry, wrong), &upright);
                 assert!(
-                    other + 6.0 < likeness,
-                    "{} as {wrong:?}: {other:.1} of {likeness:.1} dB",
+                    other + 6.0 < similarity,
+                    "{} as {wrong:?}: {other:.1} of {similarity:.1} dB",
                     entry.path
                 );
             }
@@ -219,10 +219,10 @@ fn cmyk_is_not_shown_as_a_negative() {
         let expected = reference(&folder, "color-cmyk-adobe2-swop-icc.vips.png", made.size());
         let negative = made.data().iter().map(|value| 255 - value).collect();
         let negative = Pixels::new(made.size(), made.kind(), negative).unwrap();
-        let (likeness, wrong) = (psnr(&made, &expected), psnr(&negative, &expected));
+        let (similarity, wrong) = (psnr(&made, &expected), psnr(&negative, &expected));
         assert!(
-            likeness > 14.0 && likeness > wrong + 6.0,
-            "{path}: {likeness:.1} dB, negative {wrong:.1} dB"
+            similarity > 14.0 && similarity > wrong + 6.0,
+            "{path}: {similarity:.1} dB, negative {wrong:.1} dB"
         );
     }
     let entry = find(&entries, "color/cmyk-adobe0.jpg");

@@ -127,9 +127,9 @@ fn planes_of_odd_sides_lie_right_however_they_are_turned() {
                     render(&source, &header, &recipe, &LIMITS, &mut DecodedPlanes::Ignore, &always).unwrap();
                 decoded(&bytes, format, Size { width, height })
             };
-            let likeness = psnr(&made(Format::Jpeg), &made(Format::Png));
-            if likeness < 31.0 {
-                bad.push(format!("{orientation} {spec}: {likeness:.1} dB"));
+            let similarity = psnr(&made(Format::Jpeg), &made(Format::Png));
+            if similarity < 31.0 {
+                bad.push(format!("{orientation} {spec}: {similarity:.1} dB"));
             }
         }
     }

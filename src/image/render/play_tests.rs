@@ -71,10 +71,10 @@ fn measure_loss(source: &[u8], variant: &[u8], spec: &str, format: Format, compa
         decode::decode(&file, &header, None, &LIMITS, &always).unwrap()
     };
     // Beyond this, nobody sees a difference.
-    let likeness = |one: &Pixels, other: &Pixels| psnr(one, other).min(45.0);
+    let similarity = |one: &Pixels, other: &Pixels| psnr(one, other).min(45.0);
     let lost = |(number, (pixels, _)): (usize, &(Pixels, u32))| {
         let exact = alone(number, Format::Png);
-        likeness(&alone(number, format), &exact) - likeness(pixels, &exact)
+        similarity(&alone(number, format), &exact) - similarity(pixels, &exact)
     };
     shown.iter().enumerate().step_by(shown.len().div_ceil(compared)).map(lost).fold(f64::MIN, f64::max)
 }

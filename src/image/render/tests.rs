@@ -60,8 +60,8 @@ fn scaling_and_turning_gives_what_turning_and_scaling_would() {
         let result = made(&source, &header(Format::Png, PHOTO, PixelKind::Rgb), &recipe).unwrap();
         let part = displayed.cropped(Rect { x: 10, y: 20, width: 101, height: 101 }).unwrap();
         let expected = resize::resize(part, window, to).unwrap();
-        let likeness = psnr(&decoded(&result, Format::Png, to), &expected);
-        assert!(likeness > 48.0, "{transform:?}: {likeness:.1} dB");
+        let similarity = psnr(&decoded(&result, Format::Png, to), &expected);
+        assert!(similarity > 48.0, "{transform:?}: {similarity:.1} dB");
     }
 }
 
@@ -75,10 +75,10 @@ fn each_format_is_made_from_each_and_resembles_the_source() {
             let source = file(&pixels, from);
             for format in FORMATS {
                 let result = made(&source, &header(from, PHOTO, kind), &scaled(to, format)).unwrap();
-                let likeness = psnr(&decoded(&result, format, to), &expected);
+                let similarity = psnr(&decoded(&result, format, to), &expected);
                 // 256 colours, and edges that are either clear or not, are what GIF can do.
                 let least = if from == Format::Gif || format == Format::Gif { 19.0 } else { 27.0 };
-                assert!(likeness > least, "{kind:?} {from:?} to {format:?}: {likeness:.1} dB");
+                assert!(similarity > least, "{kind:?} {from:?} to {format:?}: {similarity:.1} dB");
             }
         }
     }

@@ -33,7 +33,7 @@ fn decoded(jpeg: &Jpeg<'_>, scales: [Scale; 3]) -> Option<Vec<ComponentPlane>> {
 
 /// A picture and a way of writing it made of the bytes: planes are those of the other decoder, mixed scales give what
 /// equal ones do, and every order of scans gives the same samples.
-pub fn likeness(data: &[u8]) {
+pub fn similarity(data: &[u8]) {
     let Some((head, noise)) = data.split_first_chunk::<8>().filter(|(_, noise)| !noise.is_empty()) else {
         return;
     };

@@ -16,7 +16,7 @@ use reticulum::image::inspect;
 
 pub use decoders::{animation, avif, gif, metadata, png, webp};
 pub use inspector::inspect;
-pub use jpeg::{jpeg, likeness};
+pub use jpeg::{jpeg, similarity};
 pub use rendering::render;
 pub use specs::spec;
 
@@ -26,7 +26,7 @@ pub type Check = fn(&[u8]);
 /// Every check.
 pub const CHECKS: [(&str, Check); 11] = [
     ("jpeg", jpeg),
-    ("likeness", likeness),
+    ("similarity", similarity),
     ("spec", spec),
     ("inspect", inspect),
     ("png", png),

@@ -42,14 +42,14 @@ const SPECS: [&str; 14] = [
     "50w,50h,g-c,fill",
 ];
 
-/// For `likeness`: a way of writing in which a picture's encoder once chose codes that were too few.
+/// For `similarity`: a way of writing in which a picture's encoder once chose codes that were too few.
 fn restarts() -> (String, Vec<u8>) {
     let way = b"100\xE5s\0\0!";
     let noise = b"\xF9\x04\x01\0\0\0\0\0,\0\0\0\0,dpr2,g-x0.1y0.95";
     ("spec-restarts".to_owned(), [&way[..], noise, &[0; 68], &[31], &[0; 13]].concat())
 }
 
-/// For `likeness`: a picture of one colour in a scan for each component, the last row of whose luma is four bytes.
+/// For `similarity`: a picture of one colour in a scan for each component, the last row of whose luma is four bytes.
 fn last_row() -> (String, Vec<u8>) {
     ("spec-last-row".to_owned(), b"p-thpot27pc".to_vec())
 }

@@ -112,7 +112,7 @@ mod tests {
         resize::resize(whole.cropped(part.cut).unwrap(), part.window, part.to).unwrap()
     }
 
-    fn likeness(left: &Pixels, right: &Pixels) -> f64 {
+    fn similarity(left: &Pixels, right: &Pixels) -> f64 {
         assert_eq!((left.size(), left.kind()), (right.size(), right.kind()));
         let square = |(left, right): (&u8, &u8)| (f64::from(*left) - f64::from(*right)).powi(2);
         let error = left.data().iter().zip(right.data()).map(square).sum::<f64>() / left.data().len() as f64;
@@ -146,8 +146,8 @@ mod tests {
                     assert_eq!(part.to.area(), 1, "{part:?} was refused");
                     continue;
                 };
-                let likeness = likeness(&made, &scaled(&source, part));
-                assert!(likeness > 38.0, "scene {scene} {part:?}: {likeness:.1} dB");
+                let similarity = similarity(&made, &scaled(&source, part));
+                assert!(similarity > 38.0, "scene {scene} {part:?}: {similarity:.1} dB");
             }
         }
     }

@@ -68,7 +68,7 @@ fn decoded(file: &[u8], size: Size, color: ColorSpace) -> Vec<u8> {
 }
 
 /// Likeness of a picture and its file in decibels.
-fn likeness(pixels: &Pixels, file: &[u8]) -> f64 {
+fn similarity(pixels: &Pixels, file: &[u8]) -> f64 {
     let color = if pixels.kind() == PixelKind::Gray { ColorSpace::Luma } else { ColorSpace::RGB };
     psnr(&decoded(file, pixels.size(), color), pixels.data())
 }
@@ -97,11 +97,11 @@ fn every_small_size_looks_like_its_picture() {
         for width in 1..=33 {
             for height in 1..=33 {
                 let picture = ramp(size(width, height), kind);
-                let likeness = likeness(&picture, &file(&picture, 95));
+                let similarity = similarity(&picture, &file(&picture, 95));
                 // Chroma of an odd edge is shared by fewer pixels than elsewhere, and of a colour ramp that is a
                 // visible part in the smallest pictures.
                 let least = if kind == PixelKind::Gray { 44.0 } else { 33.0 };
-                assert!(likeness > least, "{kind:?} {width}x{height}: {likeness:.1} dB");
+                assert!(similarity > least, "{kind:?} {width}x{height}: {similarity:.1} dB");
             }
         }
     }
@@ -135,28 +135,28 @@ fn noise_survives_at_the_best_quality_and_no_quality_breaks_it() {
             );
         }
         let picture = if kind == PixelKind::Gray { picture } else { gray };
-        let likeness = likeness(&picture, &file(&picture, 100));
-        assert!(likeness > 48.0, "{kind:?}: {likeness:.1} dB");
+        let similarity = similarity(&picture, &file(&picture, 100));
+        assert!(similarity > 48.0, "{kind:?}: {similarity:.1} dB");
     }
 }
 
 #[test]
 fn a_checkerboard_reaches_the_largest_coefficients() {
     let picture = pixels(size(64, 64), PixelKind::Gray, |x, y, _| if (x + y) % 2 == 0 { 0 } else { 255 });
-    assert!(likeness(&picture, &file(&picture, 100)) > 48.0);
+    assert!(similarity(&picture, &file(&picture, 100)) > 48.0);
     let blocks =
         pixels(size(64, 64), PixelKind::Gray, |x, y, _| if (x / 8 + y / 8) % 2 == 0 { 0 } else { 255 });
     assert!(decoded(&file(&blocks, 100), blocks.size(), ColorSpace::Luma) == blocks.data());
 }
 
 #[test]
-fn better_quality_is_more_bytes_and_more_likeness() {
+fn better_quality_is_more_bytes_and_more_similarity() {
     for kind in KINDS {
         let picture = photo(size(200, 150), kind);
         let steps = [5, 20, 40, 60, 75, 85, 92, 97, 100].map(|quality| file(&picture, quality));
         for pair in steps.windows(2) {
             assert!(pair[0].len() < pair[1].len(), "{kind:?}");
-            assert!(likeness(&picture, &pair[0]) < likeness(&picture, &pair[1]), "{kind:?}");
+            assert!(similarity(&picture, &pair[0]) < similarity(&picture, &pair[1]), "{kind:?}");
         }
     }
 }
@@ -173,7 +173,7 @@ fn files_are_smaller_than_with_fixed_tables_and_no_worse() {
                 made.len(),
                 plain.len()
             );
-            let (own, other) = (likeness(&picture, &made), likeness(&picture, &plain));
+            let (own, other) = (similarity(&picture, &made), similarity(&picture, &plain));
             assert!(own > other - 0.1, "{kind:?} q{quality}: {own:.2} of {other:.2} dB");
         }
     }
@@ -184,7 +184,7 @@ fn the_longest_sides_are_written_and_longer_ones_refused() {
     for kind in KINDS {
         for longest in [size(65535, 1), size(1, 65535), size(65535, 17)] {
             let picture = ramp(longest, kind);
-            assert!(likeness(&picture, &file(&picture, 90)) > 30.0, "{kind:?} {longest:?}");
+            assert!(similarity(&picture, &file(&picture, 90)) > 30.0, "{kind:?} {longest:?}");
         }
         assert_eq!(encode(ramp(size(65536, 1), kind), 90), None);
         assert_eq!(encode(ramp(size(1, 65536), kind), 90), None);

@@ -3,8 +3,8 @@
 mod corpus;
 mod damage;
 mod files;
-mod likeness;
 mod limits;
+mod similarity;
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use zune_jpeg::JpegDecoder;
