@@ -44,7 +44,7 @@ fn serve(flags: &Serve) -> ExitCode {
     };
     telemetry::log::start(config.log_level, config.log_form);
     for UnknownVariable { name, nearest } in environment.find_unknown() {
-        log::warn!(name, nearest; "an environment variable is unknown and ignored; the nearest known name is given");
+        log::warn!(name, nearest; "ignored an unknown environment variable; `nearest` is the known name most like it");
     }
     let flags = flags.clone();
     let reload = move || config::load(&flags, &Environment::of_process());

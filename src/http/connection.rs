@@ -69,7 +69,7 @@ pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
     let (listener, poller) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            log::error!(shard = shard.index(), error:% = error; "cannot watch the listener");
+            log::error!(shard = shard.index(), error:% = error; "shard cannot watch its listener and serves nothing; check the limit on open files and restart the node");
             return;
         }
     };
@@ -182,7 +182,7 @@ impl Server {
                 .await
                 .is_err()
             {
-                log::error!("driving a connection panicked");
+                log::error!("a connection panicked and was closed; please report the lines before this one");
             }
             drop(held);
         };

@@ -158,7 +158,7 @@ impl Problem {
             StoreError::Unsynced(..) | StoreError::Io(..) => {
                 // Anybody may ask for it again and again.
                 if let Some(left_out) = LINES.pass() {
-                    log::error!(error:% = error, left_out; "the disk refused a request's work; look at the disk and the kernel's log");
+                    log::error!(error:% = error, left_out; "the disk failed a request, which is answered 503; check the disk and the kernel's log");
                 }
                 Self::Disk
             }

@@ -39,7 +39,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
     });
     let answered = answered.catch_unwind().await;
     let HandlerResponse { mut response, cache, hit, timings } = answered.unwrap_or_else(|_| {
-        log::error!("answering a request panicked");
+        log::error!("a request panicked and was answered 500; please report the lines before this one");
         Problem::Internal.into()
     });
     let Context { shard, timeouts, fast_path, version, .. } = context;

@@ -259,7 +259,7 @@ impl Health {
     pub fn count_vanished(&self, object: impl std::fmt::Display) {
         self.metrics.vanished.add();
         if let Some(left_out) = self.lines.pass() {
-            log::warn!(object:% = object, left_out; "the file of an image has gone from store/; a copy is taken from another node");
+            log::warn!(object:% = object, left_out; "the file of an image has gone from store/; the node fetches a good copy from a peer");
         }
     }
 
@@ -267,7 +267,7 @@ impl Health {
     pub fn count_unreadable(&self, object: impl std::fmt::Display, error: &StoreError) {
         self.metrics.unreadable.add();
         if let Some(left_out) = self.lines.pass() {
-            log::warn!(object:% = object, error:% = error, left_out; "an image in store/ cannot be read; a copy is taken from another node, and the disk should be looked at");
+            log::warn!(object:% = object, error:% = error, left_out; "an image in store/ cannot be read; the node fetches a good copy from a peer; check the disk");
         }
     }
 
@@ -307,7 +307,7 @@ impl Health {
                 log::error!(reason = trouble.word(), data:% = self.paths.root().display(); "{}", trouble.line())
             }
             None => {
-                log::info!(data:% = self.paths.root().display(); "the disk is well again, and copies are taken")
+                log::info!(data:% = self.paths.root().display(); "the disk is well again; the node takes copies")
             }
         }
     }

@@ -117,7 +117,7 @@ fn restrict(directory: &Path, mode: u32) {
         if is_right { Ok(()) } else { fs::set_permissions(directory, fs::Permissions::from_mode(mode)) }
     });
     if let Err(error) = restricted {
-        log::warn!(path:% = directory.display(), error:% = error; "cannot set the permissions of a data directory to node.data_mode; set them, or that key to what they are");
+        log::warn!(path:% = directory.display(), error:% = error; "cannot set the permissions of a data directory to node.data_mode; set them by hand, or set the key to what they are");
     }
 }
 

@@ -65,7 +65,7 @@ fn expect_absent_within_a_second(cluster: &Cluster) {
 
 fn expect_a_quiet_restart(cluster: &mut Cluster, images: &[Vec<u8>]) {
     let copies = |cluster: &Cluster| -> usize {
-        cluster.nodes.iter().map(|node| node.log().matches("took a copy").count()).sum()
+        cluster.nodes.iter().map(|node| node.log().matches("stored a replica").count()).sum()
     };
     cluster.nodes.iter_mut().for_each(Node::kill9);
     let before = copies(cluster);

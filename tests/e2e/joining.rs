@@ -104,9 +104,16 @@ fn a_node_with_another_secret_gives_no_false_no_and_both_sides_say_why() {
     expect_not_joined(&stranger, &id);
     wait_for_reason(&stranger, "another secret");
     expect_not_joined(&stranger, &id);
-    assert!(stranger.log().contains("do not include ours"), "{}", stranger.log());
-    wait_until("the other side to say it", || founder.log().contains("whose secret is none of ours"));
-    assert_eq!(founder.log().matches("whose secret is none of ours").count(), 1, "{}", founder.log());
+    assert!(stranger.log().contains("rejected a node whose cluster.secrets"), "{}", stranger.log());
+    wait_until("the other side to say it", || {
+        founder.log().contains("rejected a node whose cluster.secrets")
+    });
+    assert_eq!(
+        founder.log().matches("rejected a node whose cluster.secrets").count(),
+        1,
+        "{}",
+        founder.log()
+    );
     assert_eq!(names(&founder), ["n0"]);
 }
 

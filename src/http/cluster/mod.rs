@@ -105,7 +105,7 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest
     let refused = |refusal: AuthError| {
         shard.metrics.refuse_peer(refusal.into());
         warn_rejected_peer(shard, refusal);
-        log::debug!(reason:% = refusal; "a request below /cluster/ is not believed");
+        log::debug!(reason:% = refusal; "rejected a request below /cluster/");
         Unauthenticated::Refused(Box::new(reply::unproven(reason(refusal))))
     };
     if target == call::HANDSHAKE_TARGET
@@ -142,10 +142,10 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest
 fn warn_rejected_peer(shard: &Shard, refusal: AuthError) {
     match refusal {
         AuthError::Proof if shard.node.control.may_log_stranger(0) => log::warn!(
-            "refused a node whose secret is none of ours: if it belongs to this cluster, set the same cluster.secrets on both"
+            "rejected a node whose cluster.secrets do not include ours; if it belongs to this cluster, set the same on both"
         ),
         AuthError::Cluster if shard.node.control.may_log_stranger(1) => log::warn!(
-            "refused a node of another cluster: if it belongs to this one, correct its cluster.name"
+            "rejected a node of another cluster; if it belongs to this one, correct its cluster.name"
         ),
         _ => {}
     }

@@ -96,7 +96,7 @@ pub(super) async fn copy(
         return Err(reject_changed_body(context).into());
     }
     shard.publish(spooled, copy.misplaced).await.map_err(Problem::from)?.map_err(Problem::from)?;
-    log::debug!(object:% = copy.id; "took a copy");
+    log::debug!(object:% = copy.id; "stored a replica");
     Ok(PeerResponse::metadata_only(String::new()))
 }
 

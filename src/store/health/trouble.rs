@@ -59,18 +59,20 @@ impl DiskTrouble {
     pub(super) const fn line(self) -> &'static str {
         match self {
             Self::StoreMissing => {
-                "store/ is not the one that this node started with: nothing is taken, and other nodes are asked for images; \
+                "store/ is not the one that this node started with: the node takes no copies and asks its peers for images; \
                  mount its disk again, or move the folder back"
             }
-            Self::Hung => "the disk does not answer: nothing is taken; look at the disk and the kernel's log",
+            Self::Hung => {
+                "the disk does not answer: the node takes no copies; check the disk and the kernel's log"
+            }
             Self::Suspect => {
-                "the disk failed to write: nothing is taken until it has written well for a while; look at the disk and the kernel's log"
+                "the disk failed to write: the node takes no copies until writes succeed for a while; check the disk and the kernel's log"
             }
             Self::ReadOnly => {
-                "the file system is read-only: nothing is taken; look at the kernel's log, and mount it writable"
+                "the file system is read-only: the node takes no copies; check the kernel's log and mount it writable"
             }
             Self::Full => {
-                "the disk has less room than node.reserve and the cache has given way: nothing is taken; make room or add a node"
+                "the disk has less room than node.reserve even without the cache: the node takes no copies; make room or add a node"
             }
         }
     }
