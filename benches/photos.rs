@@ -1,4 +1,4 @@
-//! What one variant of one file costs: `photos FILE SPEC EXTENSION COUNT [OUT [LATER]]`.
+//! The cost of one variant of one file: `photos FILE SPEC EXTENSION COUNT [OUT [LATER]]`.
 //!
 //! With LATER, which names a file to write, the variant is a later one of its file: an earlier size has left its samples.
 //!

@@ -1,4 +1,4 @@
-//! What each stage of a variant costs: `cargo bench --bench stages -- [--quick] [NAME]`.
+//! The cost of each stage of a variant: `cargo bench --bench stages -- [--quick] [NAME]`.
 //!
 //! Every name says what one iteration does. The pictures are drawn by the program, so that no file is needed, and only when
 //! a bench wants them. All on one thread, in memory. `photos` measures whole variants of real files, and memory.
@@ -137,7 +137,7 @@ fn whole_variant(criterion: &mut Criterion) {
             bencher.iter(|| first(source, &recipe, &mut DecodedPlanes::Ignore));
         });
     }
-    // Whatever the file's coding was: what is left are samples.
+    // The file's coding does not matter: the decoded planes are left.
     criterion.bench_function("variant, 12 MP JPEG to 300w, later size", |bencher| {
         let mut left = DecodedPlanes::Collect;
         first(&BASELINE, &recipe, &mut left);

@@ -1,4 +1,4 @@
-//! What was typed. What a node's flags mean is [`crate::config`]'s business.
+//! The command line as typed. [`crate::config`] says what a node's flags mean.
 //!
 //! * [`commands`]: the commands that ask a node, and the offline check.
 //! * [`address`]: addresses and keys.

@@ -10,7 +10,7 @@ use http::Uri;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeAddress(String);
 
-/// What stands before `/image` in a URL: `http` or `https`, perhaps with a path, without a slash at its end.
+/// The part of a URL before `/image`: `http` or `https`, perhaps with a path, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(String);
 

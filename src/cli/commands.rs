@@ -1,4 +1,4 @@
-//! What was typed for the commands that ask a node, and for the offline check.
+//! The command lines of the commands that ask a node, and of the offline check.
 //!
 //! Everything is parsed into its type here, so that a wrong id, spec, URL or key is bad usage (exit 2)
 //! and the commands start with values that cannot be wrong.

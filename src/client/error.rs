@@ -31,7 +31,7 @@ pub enum ClientError {
         /// When to try again, if the node wants that.
         retry_after: Option<Duration>,
     },
-    /// What answers there is no node, or of another version.
+    /// The address answers, but is no node, or one of another version.
     Strange {
         /// The node's address.
         node: String,
@@ -56,7 +56,7 @@ pub enum ClientError {
     Expiry,
     /// So many of so many failed; each was told.
     Some {
-        /// How many failed.
+        /// The number that failed.
         failed: u64,
         /// Of how many.
         of: u64,

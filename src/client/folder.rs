@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::ClientError;
 
-/// What was found at a path: a file, or why there is none.
+/// A file at a path, or why there is none.
 pub(super) type FoundFile = (PathBuf, Result<(), ClientError>);
 
 /// Tells `found` of every file until there are none or it breaks off.
@@ -66,7 +66,7 @@ fn kind(path: &Path) -> Result<PathKind, ClientError> {
     }
 }
 
-/// What lies in a folder, sorted.
+/// The contents of a folder, sorted.
 fn entries(
     folder: &Path,
     found: &mut dyn FnMut(FoundFile) -> ControlFlow<()>,

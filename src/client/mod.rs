@@ -58,7 +58,7 @@ pub fn print(text: &[u8]) -> Result<(), ClientError> {
     unless_nobody_reads(written.map_err(ClientError::Output))
 }
 
-/// Whoever reads the output may have seen enough (`… | head`); that is no failure.
+/// The reader of the output may have seen enough (`… | head`); that is no failure.
 fn unless_nobody_reads(ended: Result<(), ClientError>) -> Result<(), ClientError> {
     match ended {
         Err(ClientError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

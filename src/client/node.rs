@@ -42,11 +42,11 @@ pub struct NodeClient {
     bearer: Option<String>,
 }
 
-/// What a refusal for want of a key adds.
+/// The hint that is added when a key is missing.
 const NO_KEY: &str =
     "no key was sent: give one with --operator-key, or name the node's data directory with --data";
 
-/// What a node says of an image that it took.
+/// A node's answer to an upload.
 #[derive(Clone, Debug)]
 pub struct UploadedImage {
     /// The id.
@@ -87,7 +87,7 @@ impl NodeClient {
         self.get("/readyz", "*/*").is_ok()
     }
 
-    /// How many members it sees that are active and answer; 0 while it says nothing.
+    /// The number of members that it sees active and alive; 0 while it says nothing.
     pub fn members(&self) -> usize {
         let status = self.get_json::<Value>("/status.json").unwrap_or_default();
         let nodes = status["nodes"].as_array().cloned().unwrap_or_default();

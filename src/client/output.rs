@@ -37,7 +37,7 @@ impl CommandOutput {
         self.progress.inc(count);
     }
 
-    /// What the progress says beside its numbers.
+    /// The text beside the progress numbers.
     pub(super) fn say(&self, text: impl FnOnce() -> String) {
         if !self.progress.is_hidden() {
             self.progress.set_message(text());

@@ -28,7 +28,7 @@ const UPLOADS_MAX: usize = 4;
 /// Paths found ahead of the uploads.
 const WAITING_MAX: usize = 64;
 
-/// How often one file is tried while the node asks for patience.
+/// Attempts for one file while the node answers 503.
 const TRIES_MAX: u32 = 6;
 
 /// The first pause between two tries; each further one is twice as long, and none shorter than the node asks.
@@ -75,7 +75,7 @@ pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
     }
 }
 
-/// What a thread that uploads works with.
+/// The state of one uploading thread.
 #[derive(Clone, Copy)]
 struct Uploader<'a> {
     node: &'a NodeClient,
@@ -176,7 +176,7 @@ impl Read for Exactly<'_> {
     }
 }
 
-/// What has been told so far.
+/// The totals so far.
 struct Tally<'a> {
     flags: &'a Put,
     output: CommandOutput,

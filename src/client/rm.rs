@@ -27,7 +27,7 @@ pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
     }
 }
 
-/// Who has erased it, and who has not yet.
+/// The nodes that have erased it, and those that have not yet.
 fn describe(answer: &Map<String, Value>) -> String {
     let names = |key: &str| {
         let names = answer.get(key).and_then(Value::as_array).into_iter().flatten();

@@ -27,7 +27,7 @@ fn expiry(now: SystemTime, time: Duration) -> Result<u64, ClientError> {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let end = now.checked_add(time).ok_or(ClientError::Expiry)?;
     let second = end.as_secs().checked_add(u64::from(end.subsec_nanos() > 0));
-    // Whoever reads it may count in signed numbers.
+    // A reader may count in signed numbers.
     second.filter(|second| i64::try_from(*second).is_ok()).ok_or(ClientError::Expiry)
 }
 

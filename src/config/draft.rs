@@ -14,7 +14,7 @@ use super::setting::text::Name;
 use super::setting::url::UrlSetting;
 use super::values::Values;
 
-/// What was said so far.
+/// The settings read so far.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) values: Values,

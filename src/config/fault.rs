@@ -37,7 +37,7 @@ pub(super) enum SettingOrigin {
     Flag(&'static str),
 }
 
-/// What is wrong there.
+/// The cause of a fault.
 #[derive(Debug)]
 pub(super) enum Cause {
     /// The system does not let it be read.

@@ -3,7 +3,7 @@
 use super::setting::Setting;
 use super::values::Values;
 
-/// What the variables of the environment begin with.
+/// The prefix of environment variables.
 pub const PREFIX: &str = "RETICULUM_";
 
 /// One key.
@@ -12,7 +12,7 @@ pub(super) struct ConfigKey {
     pub(super) path: &'static str,
     /// Where its value is kept.
     pub(super) place: fn(&mut Values) -> &mut dyn Setting,
-    /// What it means, in one line.
+    /// Its meaning, in one line.
     pub(super) meaning: &'static str,
 }
 

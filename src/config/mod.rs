@@ -1,4 +1,4 @@
-//! What a node is told: defaults, then the file, then the environment, then the flags.
+//! A node's configuration: defaults, then the file, then the environment, then the flags.
 //!
 //! * `key`: the one table of keys. `values`: their forms, bounds and defaults.
 //! * `setting`: reading and printing of every kind of value.
@@ -53,7 +53,7 @@ use crate::image::recipe;
 use crate::telemetry::log::Form;
 use crate::{http, shard};
 
-/// What the rooms are told.
+/// The configuration of each module.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The node's name.
@@ -68,27 +68,27 @@ pub struct Config {
     pub reserve_bytes: u64,
     /// Shards; 0: one per usable core.
     pub shards: usize,
-    /// How the node founds or joins its cluster.
+    /// The way in which the node founds or joins its cluster.
     pub cluster: core::ClusterSettings,
-    /// What of that was said, and is ruled by the layout from now on.
+    /// The bootstrap settings that were given; from now on the layout rules them.
     pub bootstrap: BootstrapSettings,
-    /// What it proves itself to other nodes by: the first signs, all verify. None: it has no peers and believes none.
+    /// The secrets between nodes: the first signs, all verify. None: the node has no peers and accepts none.
     pub secrets: Vec<String>,
     /// Bytes of decoded pixels alive at once.
     pub decode_memory_bytes: u64,
     /// After the signal to stop: how long to accept still.
     pub drain_delay: Duration,
-    /// What each shard is told.
+    /// The configuration of each shard.
     pub shard: shard::ShardSettings,
-    /// What the HTTP side is told.
+    /// The configuration of the HTTP side.
     pub http: http::HttpSettings,
-    /// How much is logged.
+    /// The log level.
     pub log_level: LevelFilter,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_form: Form,
-    /// What is no fault, but should be told: one sentence each, without any secret.
+    /// Warnings, one sentence each, without any secret.
     pub warnings: Vec<String>,
-    /// What all of that was made of.
+    /// The values that all of this was made of.
     values: Values,
 }
 
@@ -100,7 +100,7 @@ pub fn load(flags: &Serve, environment: &Environment) -> Result<Config, ConfigEr
     effective(flags, environment).map(|(values, places)| meaning(values, &places))
 }
 
-/// What [`load`] would take, as TOML: every key with its value, secrets masked. It loads again,
+/// The configuration that [`load`] reads, as TOML: every key with its value, secrets masked. It loads again,
 /// except for the masks.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What SIGHUP takes over and what needs a restart.
+//! Reload: which keys SIGHUP takes over and which need a restart.
 
 use super::Config;
 use super::key::{ConfigKey, KEYS};

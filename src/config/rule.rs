@@ -1,4 +1,4 @@
-//! What must hold between keys.
+//! Rules between keys.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! What is no fault of a configuration, but should be told at the start and by `check-config`.
+//! Warnings about a valid configuration, printed at the start and by `check-config`.
 
 use super::setting::text::Secret;
 use super::values::Values;

@@ -1,12 +1,12 @@
-//! Who may have one of the node's connections.
+//! Connection admission: which connections get a slot, wait, or are turned away.
 //!
-//! A part of them is kept for other nodes, so that a crowd of clients never keeps the cluster from its work. Who has
-//! connected is known only by what it asks: a client that comes when the clients' part is taken stands in the nodes'
-//! part, unanswered, until another goes. When that part is full too, those that have stood for long are sent
-//! away, or no node would ever come to be heard.
+//! Some slots are reserved for peers, so that a crowd of clients never starves the cluster. The node knows only by
+//! the first request who has connected. So a client that comes when all client slots are taken waits, unanswered, in
+//! the reserved part until a slot is free. When that part is full too, the connections that have waited longest are
+//! turned away; otherwise no peer would get through.
 //!
-//! Anybody can speak as a node does. So a connection that does is unproven (one of the [`UnprovenPeers`]) until its first proof, which has to come
-//! soon; when a place is wanted, unproven ones give theirs up first, and one address has only so many.
+//! Anybody can send a peer request. So such a connection is unproven (one of the [`UnprovenPeers`]) until its first proof, which has to come
+//! soon. When a slot is needed, unproven peers are evicted first, and one address may have only so many.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -29,16 +29,16 @@ const NODES_MAX: usize = 256;
 /// Of all connections, one in so many is kept at most.
 const NODES_SHARE: usize = 4;
 
-/// How long a client stands before it may be sent away, and how long an unproven connection is safe. A node that comes
+/// The time that a client waits before it may be turned away, and that an unproven connection is safe. A node that comes
 /// behind a queue of them must be heard well before the other side gives up, which is after a second; to prove itself it
 /// needs two round trips.
 const WAIT_MIN: Duration = Duration::from_millis(100);
 
-/// Claimants connections of one address to one shard. An executor of another node opens sixteen at most, and each is
+/// Unproven connections of one address to one shard. An executor of another node opens sixteen at most, and each is
 /// unproven for two round trips; the others of that node wait as long.
 const UNPROVEN_MAX: usize = 32;
 
-/// Claimants connections that are ended at one look for a permit. With [`PAUSE`] that is 800 a second, more than a crowd
+/// Unproven connections that are ended at one look for a permit. With [`PAUSE`] that is 800 a second, more than a crowd
 /// refills while each is safe for [`WAIT_MIN`], so the queue in the kernel moves and a node in it is heard.
 const EVICTED_AT_ONCE: usize = 8;
 
@@ -76,7 +76,7 @@ struct UnprovenSlot {
     number: u64,
 }
 
-/// What a connection is known by while it is unproven.
+/// The far end of a connection.
 pub(super) struct Remote {
     /// `None` where it is gone already.
     pub(super) address: Option<IpAddr>,

@@ -1,4 +1,4 @@
-//! What is sent: bytes in memory, or a file read as it goes.
+//! Response bodies: bytes in memory, a file that is read while it is sent, or a peer's stream.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -41,7 +41,7 @@ enum BodySource {
     Peer(PeerBody),
 }
 
-/// Tells the watch when the body is done with, sent or not.
+/// Reports to the connection's timeouts that the body is done with, sent or not.
 struct FinishOnDrop(Rc<ConnectionTimeouts>);
 
 /// A piece of a body. Reads are sent from the buffer that the kernel filled.
@@ -58,7 +58,7 @@ pub(super) struct HeldRead {
     unsent: Option<Rc<UnsentReads>>,
 }
 
-/// How many reads of a file are on their way, and who waits until none is.
+/// The number of a file's reads that are not sent yet, and the task that waits until none is left.
 #[derive(Debug, Default)]
 struct UnsentReads {
     reads: Cell<u32>,
@@ -96,7 +96,7 @@ struct HashCheck {
     hasher: Sha1,
 }
 
-/// How the reading of a stored file ended.
+/// The end of reading a stored file.
 #[derive(Debug)]
 pub(super) enum ReadEnd {
     /// Its bytes are right.
@@ -107,7 +107,7 @@ pub(super) enum ReadEnd {
     Unreadable(StoreError),
 }
 
-/// What is done with the end of a reading.
+/// Called with the end of a read.
 pub(super) type EndReport = Box<dyn FnOnce(ReadEnd)>;
 
 impl Body {

@@ -41,7 +41,7 @@ pub(super) enum Range {
     Outside,
 }
 
-/// What part of `length` bytes is asked for. Several ranges, another unit and bad syntax mean the
+/// The part of `length` bytes that is asked for. Several ranges, another unit and bad syntax mean the
 /// whole, as does an `If-Range` that is neither this strong tag nor this date.
 pub(super) fn range(headers: &HeaderMap, length: u64, etag: &str, modified: SystemTime) -> Range {
     let Some(value) = headers.get(RANGE).and_then(|value| value.to_str().ok()) else { return Range::Whole };

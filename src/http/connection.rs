@@ -38,17 +38,17 @@ use super::timeouts::{ConnectionTimeouts, TimeoutEntry, TimeoutRegistry};
 use crate::shard::Shard;
 use crate::telemetry::occasionally::Occasionally;
 
-/// How long the rest of a refused request is thrown away, so that the client sees the answer.
+/// The rest of a refused request is discarded for so long, so that the client sees the answer.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What is thrown away of what a client has sent that is sent away, so that it sees why;
+/// Bytes that are discarded of a client that is turned away, so that it sees why, and for how long.
 const TURNED_AWAY_BYTES_MAX: u64 = 64 << 10;
 const TURNED_AWAY_LINGER: Duration = Duration::from_millis(200);
 
-/// How long running requests may take after the stop.
+/// The time that running requests have after the stop.
 const FINISH: Duration = Duration::from_secs(10);
 
-/// What all connections of a shard share.
+/// The state that all connections of a shard share.
 struct Server {
     shard: Rc<Shard>,
     /// As of the start: limits do not change.
@@ -168,7 +168,7 @@ impl Server {
             };
             let max = settings.connections_max;
             if !permit.wait_for_slot(&shard, &socket, max, &unproven_peers, &remote_end).await {
-                // Its place is wanted.
+                // Its slot is needed.
                 drop((permit, entry));
                 return turn_away(socket).await;
             }
@@ -260,7 +260,7 @@ impl Connected {
         }
     }
 
-    /// What hyper calls for each request.
+    /// The service that hyper calls for each request.
     fn service(self) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> {
         let peer = cluster::new_peer_connection(&self.shard);
         service_fn(move |request| {

@@ -55,7 +55,7 @@ fn is_invisible(letter: char) -> bool {
         || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What every browser reads alike between quotes (RFC 6266, appendix D).
+/// The characters that every browser reads alike between quotes (RFC 6266, appendix D).
 fn is_plain(letter: char) -> bool {
     matches!(letter, ' '..='~') && !matches!(letter, '"' | '\\' | '%')
 }

@@ -14,7 +14,7 @@ use super::reply::Problem;
 use crate::object::{Extension, ObjectId, Spec};
 use crate::telemetry::metrics::Route;
 
-/// What is asked for.
+/// A parsed request line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// `POST /`: a form with the field `image`.
@@ -129,7 +129,7 @@ impl Endpoint {
         }
     }
 
-    /// What its caller must have.
+    /// The right that its caller must have.
     pub(super) const fn right(&self) -> Right {
         match self {
             Self::Image(_) | Self::Moved(_) | Self::Info(_) | Self::Health | Self::Ready => Right::Anybody,

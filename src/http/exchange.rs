@@ -1,4 +1,4 @@
-//! One request under way: what a handler is given and what it gives back.
+//! One request under way: the context that a handler gets and the response that it returns.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -27,7 +27,7 @@ use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::Cache;
 use crate::telemetry::occasionally::Occasionally;
 
-/// An answer, and where its bytes came from.
+/// A handler's response, and where its bytes came from.
 pub(super) struct HandlerResponse {
     pub(super) response: Response<Body>,
     pub(super) cache: Cache,
@@ -37,7 +37,7 @@ pub(super) struct HandlerResponse {
     pub(super) timings: StageTimings,
 }
 
-/// What a handler works with.
+/// The context of one request.
 pub(super) struct Context {
     pub(super) shard: Rc<Shard>,
     pub(super) settings: Rc<HttpSettings>,
@@ -46,12 +46,12 @@ pub(super) struct Context {
     pub(super) version: u64,
     pub(super) timeouts: Rc<ConnectionTimeouts>,
     pub(super) fast_path: Rc<FastPath>,
-    /// The connection's place among all.
+    /// The connection's permit.
     pub(super) permit: Rc<ConnectionPermit>,
-    /// Who speaks as a node and has proven nothing, and what this connection is known by among them.
+    /// The peers that have proven nothing yet, and this connection's far end.
     pub(super) unproven_peers: Rc<UnprovenPeers>,
     pub(super) remote_end: Rc<Remote>,
-    /// What the other end has proven to be.
+    /// The handshake's state.
     pub(super) peer: Peer,
     /// Forms of this shard that have shown no key yet.
     pub(super) unproven_forms: Rc<UnprovenForms>,
@@ -66,7 +66,7 @@ impl Context {
     }
 }
 
-/// How much of a request's body has been taken when it is answered.
+/// How far a request's body has been read when it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyState {
     /// All of it, or there is none.
@@ -93,7 +93,7 @@ impl From<Problem> for HandlerResponse {
     }
 }
 
-/// That descriptors are used up, and requests fail by it.
+/// Limits the warning that requests fail for want of descriptors.
 static NO_DESCRIPTOR: Occasionally = Occasionally::new();
 
 impl Problem {
@@ -146,7 +146,7 @@ impl From<DiskTrouble> for Problem {
 }
 
 impl Problem {
-    /// What a client is told of what the disk refused.
+    /// The answer to a client when the disk fails.
     pub(super) fn of_store(error: &StoreError) -> Self {
         static LINES: Limited = Limited::new();
         match error {

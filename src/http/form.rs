@@ -43,11 +43,11 @@ pub(super) struct Form {
 pub(super) struct Received {
     /// The image.
     pub(super) spool: Spool,
-    /// What is to be made ahead.
+    /// Variants to generate ahead.
     pub(super) hints: Vec<Spec>,
 }
 
-/// What a form and the bytes it is read from tell each other: that the body has been taken to its end, or that a key
+/// A signal between a form and its bytes: that the body has been read to its end, or that a key
 /// is proven.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flag(Arc<AtomicBool>);

@@ -17,7 +17,7 @@ pub(super) type Fields<'b> = [MaybeUninit<Header<'b>>; FIELDS_MAX];
 /// Bytes of a `Host` that is taken: a name has at most 253, and a port six.
 const HOST_BYTES_MAX: usize = 260;
 
-/// What stands at the beginning of some bytes.
+/// The beginning of some bytes, parsed.
 pub(super) enum ParsedHead<'h, 'b> {
     /// A part of a head.
     Partial,
@@ -38,7 +38,7 @@ pub(super) struct Head<'h, 'b> {
     pub(super) fields: &'h [Header<'b>],
 }
 
-/// How a request's body is sent.
+/// The coding of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     /// So many bytes; 0 is no body.
@@ -115,7 +115,7 @@ impl<'h, 'b> ParsedHead<'h, 'b> {
 }
 
 impl Head<'_, '_> {
-    /// How the body is sent.
+    /// The body's coding.
     ///
     /// # Errors
     /// [`FramingError`]: the connection ends with a refusal.
@@ -198,7 +198,7 @@ impl FramePosition {
 }
 
 impl ChunkedPosition {
-    /// How many of `bytes` belong to the body; `None` where they are none.
+    /// The number of `bytes` that belong to the body; `None` where they are none.
     fn advance(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() && *self != Self::End {
@@ -241,7 +241,7 @@ impl ChunkedPosition {
     }
 }
 
-/// How many bytes at the beginning are ends of empty lines, which may stand before a request.
+/// The length of empty lines at the beginning, which may stand before a request.
 pub(super) fn empty_lines(bytes: &[u8]) -> usize {
     let mut at = 0;
     loop {

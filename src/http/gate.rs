@@ -17,7 +17,7 @@ use super::framing::{
 /// The longest head. hyper's buffer has this length too, so that it refuses what is longer.
 pub(super) const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// What to do with bytes of a connection. Each count is of those at the beginning.
+/// The action for bytes of a connection. Each count is of bytes at the beginning.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum GateAction<H> {
     /// These are hyper's. With them comes whether they are a whole head of a request of HTTP/1.1 (true) or 1.0 (false),
@@ -86,7 +86,7 @@ impl RequestGate {
         (self.at, self.allowed, self.looked_at) = (0, 0, 0);
     }
 
-    /// What to do with bytes that have just come while nothing is kept. Those that are not used must be kept.
+    /// Decides on bytes that have just come while nothing is kept. The caller keeps those that are not used.
     pub(super) fn look<H>(
         &mut self,
         bytes: &[u8],
@@ -95,7 +95,7 @@ impl RequestGate {
         self.look_at(bytes, 0, hit)
     }
 
-    /// What to do with the kept bytes. Those that are hyper's are allowed from then on.
+    /// Decides on the kept bytes. Those that are hyper's are allowed from then on.
     pub(super) fn look_at_kept<H>(&mut self, hit: impl FnOnce(&Head<'_, '_>) -> Option<H>) -> GateAction<H> {
         let kept = mem::take(&mut self.kept);
         let step = self.look_at(&kept[self.at..], self.looked_at, hit);

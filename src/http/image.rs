@@ -52,7 +52,7 @@ pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &H
 async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> Result<Format, Problem> {
     match wanted.extension {
         Extension::Format(format) => Ok(format),
-        // What the image is like does not matter then, so nobody is asked.
+        // The image's traits do not matter then, so no node is asked.
         Extension::Auto
             if !wanted.spec.is_full_plain()
                 && negotiate::names(headers, Format::Webp)
@@ -75,14 +75,14 @@ async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -
 
 /// Whether a result in this format is within its bound on pixels, for an image of this size or, without one, for any.
 fn fits(context: &Context, wanted: &ImageRequest, format: Format, displayed: Option<Size>) -> bool {
-    // What is wrong with a recipe is told where it is made.
+    // The caller that makes the recipe reports what is wrong with it.
     Recipe::resolve(&wanted.spec, format, &context.settings.recipe).is_ok_and(|recipe| {
         recipe.is_surely_within_pixels_max()
             || displayed.is_some_and(|size| geometry::is_within_output(size, &recipe))
     })
 }
 
-/// A stored image's facts, or why there are none.
+/// A stored image's description, or why there is none.
 pub(super) fn require_described(described: Described) -> Result<(Original, Header), Problem> {
     match described {
         Described::Here(original, header) => Ok((original, header)),
@@ -110,7 +110,7 @@ async fn image(
         if let Some(answer) = stored::answer(context, id, format, wanted.freshness(), headers).await? {
             return Ok(answer);
         }
-        // Whoever may ask for the stored bytes may try every extension, so that this tells nothing.
+        // A caller that may get the stored bytes may try every extension, so this reveals nothing.
         if wanted.stored_only {
             return Err(Problem::Url(UrlRefusal::Unsigned));
         }
@@ -122,7 +122,7 @@ async fn image(
 }
 
 impl ImageRequest {
-    /// What the URL shows never changes, unless the configuration says what that is.
+    /// A URL's content never changes, unless the configuration defines it (a preset).
     const fn freshness(&self) -> Freshness {
         if self.by_preset { Freshness::Day } else { Freshness::ForEver }
     }
@@ -318,7 +318,7 @@ async fn respond_from_disk(
     Ok(reply::representation(about, range, |_, _| body))
 }
 
-/// What a client is told when there is no variant.
+/// The answer to a client when there is no variant.
 pub(super) fn problem(error: VariantError) -> Problem {
     match error {
         VariantError::Absent => Problem::Absent,

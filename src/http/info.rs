@@ -19,10 +19,10 @@ use crate::shard::service::describe::Told;
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original};
 
-/// How long this node's disk may take before other nodes are asked: a long image is read whole the first time.
+/// The time that this node's disk has before other nodes are asked: a long image is read whole the first time.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(2);
 
-/// The answer, and what one node tells another.
+/// The answer to a client, and to another node.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Info {
     hash: String,
@@ -46,12 +46,12 @@ pub(super) async fn answer(context: &Context, id: ObjectId) -> Result<HandlerRes
     Ok(reply::json(&info).into())
 }
 
-/// What decides the format of an `auto` URL.
+/// The traits that decide the format of an `auto` URL.
 pub(super) async fn source(context: &Context, id: ObjectId) -> Result<ImageTraits, Problem> {
     find(context, id).await?.source()
 }
 
-/// What this node says of an image that it has.
+/// Describes an image that this node has.
 pub(super) async fn describe_here(context: &Context, id: ObjectId) -> Result<Info, Problem> {
     let (original, header) = image::require_described(context.shard.describe(id).await??)?;
     build(context, id, &original, &header).await

@@ -1,4 +1,4 @@
-//! What may change while a node runs: keys, presets and who may do what.
+//! Settings that may change while a node runs: keys, presets and access rules.
 //!
 //! One place for the node, which control replaces; each shard keeps its own copy and looks at a number
 //! to see whether it is still the newest, so that a request takes no lock.

@@ -1,22 +1,22 @@
 //! From sockets to requests and back.
 //!
-//! * [`connection`]: accept, drive, linger, stop. [`admission`]: who may have one.
+//! * [`connection`]: accept, drive, linger, stop. [`admission`]: slots and waits.
 //! * [`poller`]: which sockets are ready. [`listener`], [`socket`]: hyper's reads and writes on them.
 //! * [`gate`]: one request at a time for hyper. [`framing`]: where requests end (pure).
-//! * [`parser_errors`]: a sentence where hyper refuses by itself.
-//! * [`fast_path`]: hits of known URLs, without the long way.
-//! * [`timeouts`]: time limits by one sweep per shard. [`pace`]: how fast a client must be (pure).
+//! * [`parser_errors`]: problem bodies for requests that hyper rejects by itself.
+//! * [`fast_path`]: memory hits of known URLs, answered by the socket.
+//! * [`timeouts`]: connection timeouts by one sweep per shard. [`pace`]: how fast a client must be (pure).
 //! * [`endpoint`]: a request's line as a type (pure).
-//! * [`access`]: who may do what.
-//! * [`presets`]: what a preset's name stands for (pure).
-//! * [`service`]: which code answers which endpoint. [`exchange`]: what it is given and gives back.
-//! * [`cluster`]: what other nodes ask.
+//! * [`access`]: keys, signatures, origins.
+//! * [`presets`]: the meaning of a preset's name (pure).
+//! * [`service`]: dispatch by endpoint. [`exchange`]: a handler's context and response.
+//! * [`cluster`]: the peer API.
 //! * [`upload`] (and [`form`], [`unproven_forms`]), [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
 //! * [`download`]: names of saved files (pure).
 //! * [`negotiate`]: the format of an `auto` URL (pure).
-//! * [`live`]: what may change while a node runs.
+//! * [`live`]: settings that may change while a node runs.
 //! * [`conditional`]: validators and ranges (pure).
-//! * [`body`]: what is sent. [`relay`]: what another node gives.
+//! * [`body`]: response bodies. [`relay`]: a peer's stream on its way to a client.
 //! * [`reply`]: the only table of status codes.
 
 pub mod access;
@@ -59,10 +59,10 @@ use crate::image::recipe;
 use crate::object::Spec;
 use crate::object::spec::PresetName;
 
-/// What the HTTP side is told once.
+/// The settings of the HTTP side.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// How variants are made where the URL does not say.
+    /// Defaults for variants where the URL does not say.
     pub recipe: recipe::RecipeSettings,
     /// Named specs.
     pub presets: BTreeMap<PresetName, Spec>,
@@ -70,7 +70,7 @@ pub struct HttpSettings {
     pub only_presets: bool,
     /// Options in canonical form that may follow a preset's name where variants are made by preset only.
     pub preset_overrides: Vec<String>,
-    /// Who may do what.
+    /// Access rules.
     pub access: access::AccessSettings,
     /// Bytes of an upload.
     pub upload_bytes_max: u64,
@@ -78,7 +78,7 @@ pub struct HttpSettings {
     pub uploads_max: usize,
     /// Connections at once, all shards together, those that are kept for other nodes among them.
     pub connections_max: usize,
-    /// Whose word counts for who a client is.
+    /// Proxies whose headers name the client.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// From a request's first byte to the end of its head.
     pub header_timeout: Duration,

@@ -9,7 +9,7 @@ use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::object::Format;
 
-/// What counts of an image.
+/// The traits of an image that decide its format.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ImageTraits {
     pub(super) format: Format,

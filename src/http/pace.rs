@@ -1,4 +1,4 @@
-//! How fast a client sends a body or takes an answer: a limit on silence and a least mean rate. Pure.
+//! The pace of a client that sends a body or takes an answer: a limit on silence and a least mean rate. Pure.
 //!
 //! A sweep looks at a connection a few times a second; nothing here runs per request.
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// pauses for seconds; one that is slower than the least rate for ten is not worth its place.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What is asked of a client.
+/// Limits for a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PaceLimits {
     /// Without any byte.
@@ -17,7 +17,7 @@ pub(super) struct PaceLimits {
     pub(super) rate_min: u64,
 }
 
-/// What a look finds.
+/// One sample of a transfer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PaceSample {
     pub(super) now: Instant,

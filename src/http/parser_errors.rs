@@ -1,5 +1,5 @@
-//! What hyper says by itself. It answers bytes that are no request with a bare head, before anybody here
-//! is asked; on its way out that head is replaced by a problem of the same status.
+//! Problem bodies for parser errors. hyper answers bytes that are no request with a bare head, before this code
+//! is called. This socket replaces that head by a problem of the same status.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use super::socket::Socket;
 use super::timeouts::ConnectionTimeouts;
 use crate::telemetry::metrics::{Cache, Route, ShardMetrics};
 
-/// A socket on which no refusal is without a sentence.
+/// A socket that replaces hyper's bare heads.
 pub(super) struct ParserErrorSocket {
     socket: Socket,
     timeouts: Rc<ConnectionTimeouts>,
@@ -23,7 +23,7 @@ pub(super) struct ParserErrorSocket {
     replacement: Option<Replacement>,
 }
 
-/// What is sent in place of a head of hyper's.
+/// The bytes that replace a head of hyper's.
 struct Replacement {
     bytes: Vec<u8>,
     sent: usize,

@@ -25,7 +25,7 @@ use rustix::event::{Timespec, epoll};
 /// Events taken from the kernel at once.
 const EVENTS: usize = 256;
 
-/// How often the kernel is asked for events in a row. Each wait through the runtime costs as much as an
+/// The number of times in a row that the kernel is asked for events. Each wait through the runtime costs as much as an
 /// answer, so a busy shard does without, but timers and messages of other shards come through the runtime.
 const ROUNDS_MAX: usize = 16;
 
@@ -50,7 +50,7 @@ struct PollerSlot {
     readiness: Option<Rc<Readiness>>,
 }
 
-/// What is known of one socket.
+/// The state of one socket.
 struct Readiness {
     readable: Cell<bool>,
     writable: Cell<bool>,
@@ -64,7 +64,7 @@ struct Readiness {
     end_waker: Cell<Option<Waker>>,
 }
 
-/// How far a peer has ended.
+/// The peer's end of a connection: open, half or gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// Not at all, as far as is known.
@@ -100,7 +100,7 @@ impl Poller {
     /// # Errors
     /// The kernel's refusal: too many are watched.
     pub(super) fn register(self: &Rc<Self>, socket: &impl AsFd) -> io::Result<Registration> {
-        // What is there already would make no edge, so the first try is free.
+        // Bytes that are there already would make no edge, so the first try is free.
         let readiness = Rc::new(Readiness {
             readable: Cell::new(true),
             writable: Cell::new(true),
@@ -248,7 +248,7 @@ impl Registration {
 }
 
 impl Ending {
-    /// How far the peer has ended; the task is woken when that changes.
+    /// Whether the peer has ended; the task is woken when that changes.
     pub(super) fn check(&self, context: &Context<'_>) -> End {
         let Readiness { ended, gone, end_waker, .. } = &*self.0;
         if gone.get() {

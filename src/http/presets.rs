@@ -7,7 +7,7 @@ use super::reply::Problem;
 use crate::object::spec::PresetName;
 use crate::object::{Spec, SpecError};
 
-/// What the configuration says about presets.
+/// The preset settings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Presets<'a> {
     named: &'a BTreeMap<PresetName, Spec>,
@@ -29,7 +29,7 @@ impl<'a> Presets<'a> {
         Self::new(&settings.presets, settings.only_presets, &settings.preset_overrides)
     }
 
-    /// What a spec means once its preset, if it names one, is written out.
+    /// The meaning of a spec once its preset, if it names one, is expanded.
     ///
     /// # Errors
     /// What is wrong with the spec.

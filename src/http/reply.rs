@@ -1,6 +1,6 @@
 //! Answers: the only table of status codes, and the headers that all answers of a kind share.
 //!
-//! What the client reads is one sentence that says what to do. What only the log may know (paths,
+//! The client reads one sentence that says what to do. Details for the log only (paths,
 //! causes inside the node) never comes here.
 
 mod freshness;
@@ -272,7 +272,7 @@ pub(super) fn problem_with_bytes(problem: Problem) -> (Response<Body>, Vec<u8>) 
     (problem.into(), bytes)
 }
 
-/// What every answer with an image's bytes says.
+/// The headers of every answer with an image's bytes.
 #[derive(Debug)]
 pub(super) struct Representation<'a> {
     /// The media type.
@@ -310,7 +310,7 @@ pub(super) fn representation(
     response
 }
 
-/// What all answers with an image's bytes say; `part` is start, end and length of the whole.
+/// The headers of all answers with an image's bytes; `part` is start, end and length of the whole.
 fn image_headers(
     headers: &mut HeaderMap,
     media_type: &'static str,

@@ -48,7 +48,7 @@ pub(super) struct Socket {
     unsent: Option<Unsent>,
 }
 
-/// What is left of an answer given here.
+/// The rest of an answer of the fast path.
 #[derive(Debug)]
 struct Unsent {
     /// Bytes of the head that have left.
@@ -118,14 +118,14 @@ impl Socket {
         self.registration.ending()
     }
 
-    /// What tells a client that has closed from one that only sends nothing more.
+    /// A probe that tells a closed client from one that only sends nothing more.
     pub(super) fn probe(&self) -> Probe {
         Probe(Rc::downgrade(&self.descriptor))
     }
 
     /// Sends these few bytes and nothing after them, as far as the kernel takes them at once.
     pub(super) fn write_last(&self, bytes: &[u8]) {
-        // Whoever does not take as much as this has no use for it.
+        // A client that does not take as much as this has no use for it.
         let _ = send(&self.descriptor, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         self.finish_writing();
     }

@@ -1,4 +1,4 @@
-//! Time limits of connections, by one sweep per shard instead of a timer per request.
+//! Connection timeouts, by one sweep per shard instead of a timer per request.
 //!
 //! Each connection notes what it does and how many bytes have moved; a sweep looks at all of them a few
 //! times within the shortest limit. That costs a request nothing but the notes, and covers slow
@@ -15,7 +15,7 @@ use super::pace::{Pace, PaceLimits, PaceSample};
 use super::poller;
 use crate::shard::latch::Latch;
 
-/// What a connection does.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ConnectionPhase {
     /// Waits for a request.
@@ -30,7 +30,7 @@ enum ConnectionPhase {
     Sending,
 }
 
-/// One connection's notes.
+/// The phase, counters and flags of one connection.
 #[derive(Debug)]
 pub(super) struct ConnectionTimeouts {
     phase: Cell<ConnectionPhase>,
@@ -41,7 +41,7 @@ pub(super) struct ConnectionTimeouts {
     sent: Cell<u64>,
     /// All that has come was taken: more is the client's to send.
     is_drained: Cell<bool>,
-    /// How the present body or answer moves; set by the first look at it.
+    /// The pace of the present body or answer; set by the first check.
     pace: Cell<Option<Pace>>,
     /// The socket, to ask the kernel what the client has not taken yet.
     descriptor: RefCell<Weak<OwnedFd>>,
@@ -51,7 +51,7 @@ pub(super) struct ConnectionTimeouts {
     pub(super) expired: Latch,
     /// A request was answered before its body's end.
     pub(super) unread: Cell<bool>,
-    /// The other end spoke as a node and was not believed: it gets no time to hear why.
+    /// The other end sent a peer request and failed authentication: it gets no time to read why.
     pub(super) is_refused: Cell<bool>,
     /// hyper has been given a head that it has not reported yet.
     is_head_pending: Cell<bool>,
@@ -63,14 +63,14 @@ pub(super) struct ConnectionTimeouts {
     unflushed: Cell<bool>,
 }
 
-/// The watches of one shard.
+/// The timeouts of all connections of one shard.
 #[derive(Debug, Default)]
 pub(super) struct TimeoutRegistry {
     next: Cell<u64>,
     all: RefCell<HashMap<u64, Rc<ConnectionTimeouts>>>,
 }
 
-/// A connection's entry among the watches; dropping it removes it.
+/// A connection's entry in the registry; dropping it removes it.
 #[derive(Debug)]
 pub(super) struct TimeoutEntry {
     registry: Rc<TimeoutRegistry>,
@@ -80,7 +80,7 @@ pub(super) struct TimeoutEntry {
 impl ConnectionTimeouts {
     pub(super) fn new() -> Self {
         Self {
-            // Whoever connects is about to ask.
+            // A new connection is about to send a request.
             phase: Cell::new(ConnectionPhase::Head),
             since: Cell::new(Instant::now()),
             received: Cell::new(0),
@@ -110,7 +110,7 @@ impl ConnectionTimeouts {
         *self.descriptor.borrow_mut() = Rc::downgrade(descriptor);
     }
 
-    /// It is served from now on, however long it has waited for a place.
+    /// It is served from now on, however long it has waited for a slot.
     pub(super) fn start_serving(&self) {
         self.start_phase(ConnectionPhase::Head);
     }
@@ -264,7 +264,7 @@ impl ConnectionTimeouts {
 }
 
 impl TimeoutRegistry {
-    /// A new connection's notes.
+    /// The timeouts of a new connection.
     pub(super) fn add(self: &Rc<Self>) -> (Rc<ConnectionTimeouts>, TimeoutEntry) {
         let number = self.next.get();
         self.next.set(number + 1);

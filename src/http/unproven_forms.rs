@@ -1,8 +1,8 @@
-//! Places for upload forms that have shown no key yet.
+//! Slots for upload forms that have shown no key yet.
 //!
-//! They take none of the node's uploads, so that strangers who send slowly keep nobody from uploading. When all places
-//! of a shard are taken, the form that came first loses its own to the newest: a form that means it has its key in its
-//! first packet, and is past this before anybody can push it out.
+//! They take none of the node's upload permits, so that slow strangers keep nobody from uploading. When all slots
+//! of a shard are taken, the oldest form loses its slot to the newest. An honest form has its key in its
+//! first packet and has left before another can evict it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,17 +10,17 @@ use std::rc::Rc;
 
 use crate::shard::latch::Latch;
 
-/// Places of a shard. Each holds the connection's buffer of 64 KiB and at most about two such pieces of the form: 6 MiB.
+/// Slots of a shard. Each holds the connection's buffer of 64 KiB and at most about two such pieces of the form: 6 MiB.
 const PLACES_MAX: usize = 32;
 
-/// The places of one shard.
+/// The slots of one shard.
 #[derive(Debug, Default)]
 pub(super) struct UnprovenForms {
     /// In the order in which they were taken.
     taken: RefCell<VecDeque<Rc<Latch>>>,
 }
 
-/// A place, until it is dropped.
+/// A slot, until it is dropped.
 #[derive(Debug)]
 pub(super) struct FormSlot {
     places: Rc<UnprovenForms>,
@@ -28,7 +28,7 @@ pub(super) struct FormSlot {
 }
 
 impl UnprovenForms {
-    /// Takes a place, from another form if there is none left.
+    /// Takes a slot, from the oldest form if there is none left.
     pub(super) fn enter(self: &Rc<Self>) -> FormSlot {
         let lost = Rc::<Latch>::default();
         let mut taken = self.taken.borrow_mut();
@@ -43,7 +43,7 @@ impl UnprovenForms {
 }
 
 impl FormSlot {
-    /// Is set when another form needs the place. Never after it was given back.
+    /// The event that is set when another form takes the slot. Never after it was given back.
     pub(super) fn on_lost(&self) -> Rc<Latch> {
         Rc::clone(&self.lost)
     }

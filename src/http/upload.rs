@@ -33,7 +33,7 @@ use crate::shard::service::write::SpreadError;
 use crate::store::health::DiskTrouble;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 
-/// What a form may hold beside the image: boundaries, field heads, the other fields.
+/// Bytes of a form beside the image: boundaries, field heads, the other fields.
 const FORM_EXTRA_BYTES: u64 = 64 << 10;
 
 /// The sentence to one who uploads a file of a SHA-1 collision.
@@ -44,7 +44,7 @@ const NO_UNDELETE: Problem = Problem::NotImplemented("undelete images");
 /// One of the uploads that the node takes at once.
 pub(super) struct UploadPermit(Arc<NodeContext>);
 
-/// What stands between a form and the disk.
+/// Checks a form's key before its image is stored.
 pub(super) struct UploadGate<'a> {
     context: &'a Context,
     undelete: bool,
@@ -124,7 +124,7 @@ pub(super) async fn form(
             Err(refusal) => return Err(Problem::Upload(refusal)),
         };
         admit(context, &request, FORM_EXTRA_BYTES)?;
-        // Who has proven nothing yet makes nobody give way.
+        // A form without a proven key frees no room.
         require_room(context, granted.and_then(|_| request.body().size_hint().exact())).await?;
         let client = context.client(request.headers());
         let mut gate = UploadGate::new(context, granted, undelete, client)?;

@@ -10,7 +10,7 @@ use super::geometry::Size;
 use super::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 
-/// How many different pictures there are.
+/// The number of different pictures.
 pub const SCENES: usize = 4;
 
 /// Draws picture number `index` (any number; they repeat after [`SCENES`]). The last one has alpha.

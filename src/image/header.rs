@@ -1,4 +1,4 @@
-//! What an image says about itself, read without decoding a pixel.
+//! An image's header, read without decoding a pixel.
 
 use super::geometry::Size;
 use crate::object::Format;
@@ -12,7 +12,7 @@ pub struct Limits {
     pub frames_max: u32,
 }
 
-/// What an image says about itself.
+/// An image's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// By content.

@@ -17,7 +17,7 @@ const SIDE_MAX: u32 = 100;
 /// Bytes of a ThumbHash, at least and at most.
 const THUMBHASH_BYTES: std::ops::RangeInclusive<usize> = 5..=25;
 
-/// What a page shows until the image has loaded.
+/// A placeholder that a page shows until the image has loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placeholder {
     /// Red, green, blue of the mean pixel over white, as encoded (no linear light).
@@ -26,7 +26,7 @@ pub struct Placeholder {
     pub thumbhash: Vec<u8>,
 }
 
-/// How the small picture is made that [`Placeholder::of`] wants. No variant: it is never written as a file.
+/// The recipe of the small picture that [`Placeholder::of`] takes. No variant: it is never written as a file.
 pub const fn recipe() -> Recipe {
     Recipe {
         target: TargetSize::Contain { width: SIDE_MAX, height: SIDE_MAX },

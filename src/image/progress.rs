@@ -2,11 +2,11 @@
 //!
 //! No clock is read here. A sink that times the stages looks at one whenever a stage begins.
 
-/// A part of the way from stored bytes to a variant's. A job may come to one several times: strips and frames go through
+/// A stage on the way from stored bytes to a variant's. A job may enter one several times: strips and frames go through
 /// all of them one after another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenderStage {
-    /// From the source's bytes to pixels or planes. A job that is given decoded samples has none.
+    /// From the source's bytes to pixels or planes. A job that reuses decoded planes skips it.
     Decode,
     /// All that is done to pixels: the resize, and colours, turns and effects.
     Resize,
@@ -19,12 +19,12 @@ impl RenderStage {
     pub const ALL: [Self; 3] = [Self::Decode, Self::Resize, Self::Encode];
 }
 
-/// Who follows a job from outside. A closure that says whether to go on is one that wants to be told nothing.
+/// The receiver of a job's progress. A closure that says whether to go on is a sink that ignores stages.
 pub trait ProgressSink {
     /// Whether the result is still wanted. Asked now and then, in long steps for every few rows.
     fn keep_going(&self) -> bool;
 
-    /// A step begins, and whichever was under way ends. Told a few times for a picture or a frame, and for each strip of
+    /// A stage begins, and the one before ends. Called a few times for a picture or a frame, and for each strip of
     /// one that is made in strips; never for a single row.
     fn enter_stage(&self, _step: RenderStage) {}
 }

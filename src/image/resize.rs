@@ -56,7 +56,7 @@ pub fn filter_peak_bytes(from: Size, kind: PixelKind, to: Size) -> u64 {
 /// Pixels of the source that the filter sees on each side of a pixel of the result, for each that this covers.
 pub const FILTER_REACH: f64 = 3.0;
 
-/// How far past an edge a window may reach by rounding; the excess is cut off.
+/// The distance past an edge that a window may reach by rounding; the excess is cut off.
 const SLACK: f64 = 1e-3;
 
 /// The window cut to the picture; `None` if it is empty, not a number, or outside by more than rounding.

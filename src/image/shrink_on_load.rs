@@ -1,6 +1,6 @@
-//! A window of a JPEG at its target size, without the whole picture ever being there.
+//! Shrink-on-load: a window of a JPEG at its target size, without decoding the whole picture to pixels.
 //!
-//! Each component is decoded at the smallest scale that has the target's samples, [restored](restore), resized once as a
+//! Each component is decoded at the smallest scale that has the target's samples, [sharpened](sharpness), resized once as a
 //! plane of its own, and only then do the planes become pixels; or they never do, where a JPEG is to be written. Sizes
 //! of source and target alone choose the scales, so that equal recipes give equal bytes, whether the planes were
 //! decoded for them or kept from an earlier job. Which files are taken is [`super::jpeg`]'s to say; no colours are managed here.
@@ -26,18 +26,18 @@ use crate::object::Format;
 #[derive(Clone, Debug)]
 pub(super) struct ShrinkOnLoad<'a> {
     jpeg: Jpeg<'a>,
-    /// What is kept of the stored picture.
+    /// The part that is kept of the stored picture.
     cut: Rect<u32>,
     aim: Aim,
     scales: [Scale; 3],
 }
 
-/// What is shown, and how large.
+/// The window that is shown, and its size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aim {
     /// From the cut's corner, as stored. For colours at half the sides it may reach beyond the cut.
     pub(super) window: Rect<f64>,
-    /// What the window is resized to.
+    /// The size to which the window is resized.
     pub(super) to: Size,
 }
 

@@ -135,7 +135,7 @@ impl ReducedPicture {
         (0..height).map(|y| (0..width).map(|x| self.salience(x, y)).sum()).collect()
     }
 
-    /// How much a sample draws the eye: below 2^21.
+    /// The saliency of a sample: below 2^21.
     fn salience(&self, x: u32, y: u32) -> u64 {
         let Some(color) = self.at(x, y) else { return 0 };
         let detail = self.detail(x, y, luma(color));
@@ -167,7 +167,7 @@ impl ReducedPicture {
     }
 }
 
-/// What is visible in a box.
+/// The sum of the visible samples of a box.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     colors: [u64; 3],
@@ -215,7 +215,7 @@ fn luma([red, green, blue]: [u8; 3]) -> u32 {
     (299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000
 }
 
-/// How much of its saturation in HSL is beyond two fifths, 0–255; 0 for the very dark and bright, where it is noise.
+/// The part of its saturation in HSL beyond two fifths, 0–255; 0 for the very dark and bright, where it is noise.
 fn saturation(color: [u8; 3]) -> u32 {
     let [low, high] = [color.iter().min(), color.iter().max()].map(|value| u32::from(*value.unwrap_or(&0)));
     let sum = low + high;
@@ -226,7 +226,7 @@ fn saturation(color: [u8; 3]) -> u32 {
     saturation.saturating_sub(102) * 255 / 153
 }
 
-/// How near a colour is to the middle of those of skin, 0–255: Cb 77–127, Cr 133–173, not too dark.
+/// The nearness of a colour to the middle of those of skin, 0–255: Cb 77–127, Cr 133–173, not too dark.
 fn skin(color: [u8; 3]) -> u32 {
     let luma = luma(color) as i32;
     let [red, _, blue] = color.map(i32::from);

@@ -60,7 +60,7 @@ impl Prepared<'_> {
         self.source
     }
 
-    /// What is made.
+    /// The recipe of the variant.
     pub const fn recipe(&self) -> &Recipe {
         self.recipe
     }
@@ -81,7 +81,7 @@ impl Prepared<'_> {
         render::peak_bytes(self.source, &self.header, self.recipe, &self.limits)
     }
 
-    /// What the decoded samples are called that this and other variants begin with, and their bytes; `None` where there
+    /// The name of the decoded planes that this and other variants begin with, and their bytes; `None` where there
     /// are none worth keeping. The source's [head](super::intermediate::head) gives the same answer.
     pub fn planes(&self) -> Option<(String, u64)> {
         render::planes(self.source, &self.header, self.recipe, &self.limits)

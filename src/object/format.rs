@@ -47,7 +47,7 @@ impl Format {
     }
 }
 
-/// What a URL's extension asks for.
+/// A URL's extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Extension {
     /// This format.

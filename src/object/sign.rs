@@ -1,7 +1,7 @@
 //! The signature of an image's URL: `sig=` HMAC-SHA-256 of its path in unpadded base64url, perhaps with
 //! an expiry `exp=`, which is signed too.
 //!
-//! What is signed is the path as it is sent and, where there is an expiry, `?exp=` and its text. A path
+//! The signature covers the path as it is sent and, where there is an expiry, `?exp=` and its text. A path
 //! holds no `?`, so no two pairs of path and expiry give the same text. Which keys verify, and whether an
 //! expiry is over, is the node's business.
 

@@ -1,4 +1,4 @@
-//! What is sent to another node, and what comes back: proven before anybody has all of it.
+//! Bodies to and from other nodes. An answer's digest is checked before its reader has all of it.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -54,7 +54,7 @@ pub(super) struct Sending {
     reading: Option<SourceRead>,
 }
 
-/// What remains of an answer: a stream of bytes whose last 64 KiB come only when all of them are right.
+/// An answer's body: a stream of bytes whose last 64 KiB come only when all of them are right.
 pub struct Stream {
     body: Incoming,
     hasher: Hasher,

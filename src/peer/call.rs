@@ -1,4 +1,4 @@
-//! What one node may ask another, as a line of HTTP and back. Pure.
+//! The calls between nodes, as a line of HTTP and back. Pure.
 //!
 //! Every call is safe to repeat: it asks, or it says something that is as true the second time.
 
@@ -39,7 +39,7 @@ pub enum Call {
     Gossip,
     /// The stored bytes.
     Image(ObjectId),
-    /// What is known of the stored image: the same as [`Call::Image`] without the body.
+    /// The metadata of the stored image: the same as [`Call::Image`] without the body.
     Head(ObjectId),
     /// Take a copy, the image in the body.
     Copy(Copy),
@@ -49,7 +49,7 @@ pub enum Call {
     Has(ObjectId),
     /// Whether it is there, read from disk and right, after this was asked.
     Receipt(ObjectId),
-    /// What it says about itself.
+    /// Its `/info`.
     Info(ObjectId),
     /// The next images in the node's own store.
     List(ListCall),
@@ -88,7 +88,7 @@ pub struct VariantCall {
     pub requester: Requester,
 }
 
-/// What a node says of an image that it has.
+/// The metadata of a stored image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredMetadata {
     /// By content.

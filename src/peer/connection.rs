@@ -33,7 +33,7 @@ pub(super) struct Connection {
     sender: SendRequest<Sending>,
     client: ClientHandshake,
     host: HeaderValue,
-    /// Who is there.
+    /// The node at the other end.
     pub(super) node: NodeId,
     /// When it was given back.
     pub(super) idle_since: Instant,
@@ -60,7 +60,7 @@ impl Connection {
         let socket = Socket::connect(address).await.map_err(|_| PeerError::Unreachable)?;
         let (mut sender, driven) = http1::handshake(socket).await.map_err(|_| PeerError::Broken)?;
         let driver = glommio::spawn_local(async move {
-            // Whoever asks is told by the sender what went wrong.
+            // The sender tells the asker what went wrong.
             let _ = driven.await;
         });
         let host = HeaderValue::try_from(host).map_err(|_| PeerError::Unreachable)?;
@@ -137,7 +137,7 @@ async fn read_refusal(response: &mut Response<Incoming>) -> Result<(), PeerError
     Ok(())
 }
 
-/// What a refusal says of its cause. It is not proven, and fit for the log only.
+/// The cause of a refusal. It is not authenticated, and fit for the log only.
 fn reason(headers: &HeaderMap) -> Option<AuthError> {
     let text = text(headers, WWW_AUTHENTICATE.as_str())?;
     call::REASONS.into_iter().find(|(_, name)| text == call::challenge(name)).map(|(refusal, _)| refusal)

@@ -8,7 +8,7 @@
 //! * [`body`]: what is sent to them and what comes back.
 //! * `connection`, `socket`: one connection, and hyper's reads and writes on it.
 //!
-//! What a node answers is no business of this room: `http` takes the request, the shards work on it.
+//! This module does not answer requests: `http` receives them and the shards work on them.
 //!
 //! Invariants: nothing that came over a connection is believed before it is proven; every call has a deadline;
 //! nothing of a connection outlives it.

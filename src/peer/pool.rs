@@ -35,13 +35,13 @@ const CONNECTIONS_MAX: u64 = 16;
 /// Long answers of one node that one executor passes on at once, beside its questions.
 const LONG_ANSWERS_MAX: u64 = 64;
 
-/// How long an idle connection is used again: shorter than any node keeps one that is silent.
+/// The time that an idle connection is kept: shorter than any node keeps a silent one.
 const IDLE_MAX: Duration = Duration::from_secs(20);
 
-/// How long connect and handshake may take: a node that is there answers at once, however busy it is.
+/// The limit on connect and handshake: a node that is there answers at once, however busy it is.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 
-/// How long a name's address holds.
+/// The time that a name's address is cached.
 const RESOLVED_FOR: Duration = Duration::from_secs(30);
 
 /// Nodes whose connections are kept; beyond it those without any are forgotten.
@@ -56,12 +56,12 @@ pub struct Pool {
     nodes: RefCell<HashMap<NodeUrl, Rc<NodeConnections>>>,
 }
 
-/// Whom to ask.
+/// The node to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// Where.
     pub url: NodeUrl,
-    /// Who must be there; `None` where only the URL is known.
+    /// The node that must answer; `None` where only the URL is known.
     pub node: Option<NodeId>,
 }
 
@@ -78,11 +78,11 @@ pub(super) struct OutgoingRequest {
 /// A question.
 #[derive(Clone)]
 pub struct PeerRequest {
-    /// What is asked.
+    /// The call.
     pub call: Call,
     /// The hash of the layout of this node.
     pub layout: LayoutHash,
-    /// What goes along.
+    /// The body.
     pub body: Outgoing,
 }
 
@@ -93,7 +93,7 @@ pub struct PeerAnswer {
     pub status: u16,
     /// The hash of the other node's layout.
     pub layout: Option<LayoutHash>,
-    /// What it says beside the body.
+    /// The metadata header.
     pub metadata: String,
     /// The body.
     pub bytes: Bytes,
@@ -106,7 +106,7 @@ pub struct StreamedAnswer {
     pub status: u16,
     /// The hash of the other node's layout.
     pub layout: Option<LayoutHash>,
-    /// What it says beside the body.
+    /// The metadata header.
     pub metadata: String,
     /// The body.
     pub body: Box<Stream>,
@@ -124,7 +124,7 @@ pub enum PeerError {
     /// The other node does not believe this one, with what it says of the cause, which is not proven. The question
     /// changed nothing there.
     Refused(Option<AuthError>),
-    /// What came is not the other node's, or not what it said it would be.
+    /// The answer is not the other node's, or not the one that it announced.
     Untrusted(AuthError),
     /// Another node is there. It was not heard.
     OtherNode(NodeId),
@@ -154,14 +154,14 @@ impl PeerRequest {
 }
 
 impl PeerAnswer {
-    /// What is said beside the body.
+    /// The metadata header.
     pub fn metadata(&self) -> PeerMetadata<'_> {
         PeerMetadata::new(&self.metadata)
     }
 }
 
 impl StreamedAnswer {
-    /// What is said beside the body.
+    /// The metadata header.
     pub fn metadata(&self) -> PeerMetadata<'_> {
         PeerMetadata::new(&self.metadata)
     }

@@ -24,7 +24,7 @@ use super::{StoreError, descriptor, plain, timely};
 use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::DiskMetrics;
 
-/// How long one look at the disk may take before the disk counts as hung: as long as any operation may.
+/// The time that one check of the disk may take before the disk counts as hung: as long as any operation may.
 const LOOK_MAX_MS: u64 = super::OPERATION_MAX.as_millis() as u64;
 
 /// The same when an operation has been given up on already.
@@ -42,7 +42,7 @@ pub struct Health {
     /// Where the marker lies. Locked only where a file was missed, and by the thread that looks.
     place: Mutex<MarkerInode>,
     is_missing: AtomicBool,
-    /// How often the store came back.
+    /// The number of times that the store came back.
     returns: AtomicU64,
     is_full: AtomicBool,
     /// The disk said that it is full since the last look, and whether it refused room at that look, as by a quota.
@@ -66,7 +66,7 @@ pub struct Health {
     metrics: Arc<DiskMetrics>,
 }
 
-/// What the variant cache is asked to give up, in rounds: every shard answers each once.
+/// The room that the variant cache must free, in rounds: every shard answers each once.
 #[derive(Debug, Default)]
 struct Pressure {
     round: AtomicU64,
@@ -77,7 +77,7 @@ struct Pressure {
     has_freed: AtomicBool,
 }
 
-/// How a round of giving way stands.
+/// The state of a round of freeing room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Round {
     /// Nobody is asked for anything.
@@ -126,7 +126,7 @@ impl Health {
         }
     }
 
-    /// What is wrong, the worst first. A few loads, and one look at the clock.
+    /// The disk's trouble, the worst first. A few loads, and one look at the clock.
     pub fn trouble(&self) -> Option<DiskTrouble> {
         self.trouble_at(self.now_ms())
     }
@@ -169,7 +169,7 @@ impl Health {
         self.is_late.load(Relaxed) || self.is_hung()
     }
 
-    /// How often the store came back so far: to be taken before a file is looked for, for [`Self::prove_store`].
+    /// The number of times that the store came back: read it before looking for a file, for [`Self::prove_store`].
     pub fn returns(&self) -> u64 {
         self.returns.load(SeqCst)
     }
@@ -209,7 +209,7 @@ impl Health {
         Ok(())
     }
 
-    /// Tells what the disk refused, and has it looked at.
+    /// Records a disk error, and has the disk checked.
     pub fn note(&self, error: &StoreError) {
         if self.remember(error) {
             self.look_soon();
@@ -368,7 +368,7 @@ impl Health {
         let mut known = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         let is_elsewhere = *known != place;
         *known = place;
-        // What was missed while it was away, or just before it was seen elsewhere, counts for nothing: the number
+        // Files that were missed while it was away, or just before it was seen elsewhere, do not count: the number
         // changes before the store is there again.
         if self.is_missing.load(SeqCst) || is_elsewhere {
             self.returns.fetch_add(1, SeqCst);
@@ -406,7 +406,7 @@ impl Health {
         self.pressure.inodes.store(wanted.inodes, SeqCst);
     }
 
-    /// How the round stands that the `shards` were asked in.
+    /// The state of the round in which the `shards` were asked.
     pub(super) fn round(&self, shards: usize) -> Round {
         if self.pressure.missing_room() == Room::default() {
             Round::None

@@ -1,4 +1,4 @@
-//! Who the node of a data directory is: `node.id`, a few lines of text. Blocking.
+//! The identity of a data directory's node: `node.id`, a few lines of text. Blocking.
 //!
 //! The first line says which layout the directory has. Behind it stand the node's id, which it has for ever, the
 //! cluster that it belongs to, how often it was started, and whether it ever held a layout of its cluster.
@@ -14,7 +14,7 @@ use super::record;
 /// First line of `node.id`: which layout the directory has.
 pub(super) const FORMAT_LINE: &str = "reticulum 1";
 
-/// Who a node is.
+/// A node's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Its id, for ever.

@@ -1,4 +1,4 @@
-//! How many images a shard stores, and of how many bytes.
+//! The inventory: the number of images that a shard stores, and of their bytes.
 //!
 //! Counted once, in the background after the start, directory by directory; kept up to date from then
 //! on. A directory is counted while none of the ids around it changes, so that no image is counted
@@ -49,7 +49,7 @@ pub(super) struct InventoryChange<'a> {
     directory: u32,
 }
 
-/// What one step has counted.
+/// The count of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct CountStep {
     /// All directories below this one have been looked at.
@@ -137,7 +137,7 @@ impl InventoryChange<'_> {
         self.record(|images| images, |bytes| bytes.saturating_sub(before) + after);
     }
 
-    /// What is not counted yet will be counted as it is then.
+    /// A directory that is not counted yet will be counted as it is then.
     fn record(&self, images: impl Fn(u64) -> u64, bytes: impl Fn(u64) -> u64) {
         if self.directory < self.inventory.counted.get() {
             self.inventory.images.set(images(self.inventory.images.get()));

@@ -127,7 +127,7 @@ fn names(path: &Path) -> Result<impl Iterator<Item = Result<String, StoreError>>
     Ok(entries.into_iter().flatten().map(move |entry| entry.map(name).map_err(failed)))
 }
 
-/// What the file says; `None` when it has gone or is no file.
+/// The metadata of the file; `None` when it has gone or is no file.
 fn look(paths: &StorePaths, id: ObjectId, format: Format) -> Result<Option<ListedImage>, StoreError> {
     let found = match fs::metadata(paths.image(&id, format)) {
         Ok(found) => found,

@@ -1,7 +1,7 @@
-//! By what `store/` is known again: a small file in it that names its node. Blocking.
+//! The store marker: a small file in `store/` that names its node. Blocking.
 //!
-//! An empty mount point, a folder that somebody made again and another node's disk do not have it. Where it lies (device
-//! and inode) is as good and cheaper to look at, but only until the disk is mounted again.
+//! An empty mount point, a recreated folder and another node's disk do not have it. Its place (device
+//! and inode) is as good and cheaper to check, but only until the disk is mounted again.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -26,7 +26,7 @@ pub struct MarkerInode {
     pub inode: u64,
 }
 
-/// What is found where a marker should be.
+/// The state of a store's marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkerState {
     /// This node's, and where it lies.

@@ -20,7 +20,7 @@ use crate::object::ObjectId;
 
 const MAGIC: [u8; 4] = *b"RTS1";
 const RECORD_BYTES: usize = 32;
-/// What the checksum is over: magic, kind, three zeros, id.
+/// The bytes under the checksum: magic, kind, three zeros, id.
 const CHECKED_BYTES: usize = RECORD_BYTES - 4;
 
 /// All records as of the start.

@@ -49,13 +49,13 @@ use std::time::Duration;
 use futures_lite::future;
 use glommio::GlommioError;
 
-/// How long the disk may take for one operation before a request gives up on it. A slow disk takes two seconds; a
+/// The time that one disk operation may take before a request gives up on it. A slow disk takes two seconds; a
 /// machine whose disk has much to do may take ten for a sync.
 pub const OPERATION_MAX: Duration = Duration::from_secs(15);
 
 use rustix::io::Errno;
 
-/// What the disk refused. Nothing visible has changed when one of these is returned.
+/// A disk error. Nothing visible has changed when one of these is returned.
 #[derive(Debug)]
 pub enum StoreError {
     /// No space or no inodes left (or a quota reached): retrying helps once space was made.
@@ -68,7 +68,7 @@ pub enum StoreError {
     Missing,
     /// The disk did not answer in time, with what was being done. It may still do it.
     Late(&'static str),
-    /// What was written could not be made durable, with what was being done: it is not stored.
+    /// A write could not be made durable, with the operation's name: it is not stored.
     Unsynced(&'static str, io::Error),
     /// Any other failure of the disk, with what was being done.
     Io(&'static str, io::Error),

@@ -1,4 +1,4 @@
-//! What stands where an image or its folders should be and is none: set aside, so that a copy can be put there.
+//! Obstacles: files in the place of an image or its folders. They are set aside, so that a copy can be put there.
 
 use std::fs;
 use std::io;

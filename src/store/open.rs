@@ -24,7 +24,7 @@ pub const DATA_MODE: u32 = 0o700;
 pub struct DataDirectory {
     /// Where everything lies.
     pub paths: StorePaths,
-    /// Whose it is; this start is counted durably.
+    /// Its node; this start is counted durably.
     pub identity: Identity,
     /// Whether any image is stored.
     pub holds_images: bool,
@@ -225,7 +225,7 @@ pub(super) fn with_room<T>(cache: &Path, write: impl Fn() -> Result<T, OpenError
         match write() {
             Err(OpenError::Io(doing, path, error)) if error.kind() == io::ErrorKind::StorageFull => {
                 let Some(part) = parts.next() else { return Err(OpenError::Io(doing, path, error)) };
-                // What cannot be removed leaves the others.
+                // A variant that cannot be removed is left.
                 let _ = fs::remove_dir_all(part);
             }
             written => return written,

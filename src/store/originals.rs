@@ -35,7 +35,7 @@ use crate::object::{Format, ObjectId};
 /// costs one to five `openat` at its next request.
 const KNOWN_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
-/// How long a verification holds for an unchanged file.
+/// The time that a verification holds for an unchanged file.
 const VERIFIED_FOR: Duration = Duration::from_hours(24);
 
 /// A stored image as found.
@@ -47,7 +47,7 @@ pub struct Original {
     pub length: u64,
     /// Upload time.
     pub modified: SystemTime,
-    /// What tells this file from a changed one.
+    /// The stamp that tells this file from a changed one.
     pub stamp: Stamp,
 }
 
@@ -61,7 +61,7 @@ pub struct Stamp {
     changed_ns: i64,
 }
 
-/// What is known of an id.
+/// The result of looking an id up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// It is stored.
@@ -81,7 +81,7 @@ pub struct Originals {
     quarantine_serial: Cell<u64>,
     /// Bit per `<aa>/<bb>`: made and synced in its parents by this process.
     directories: RefCell<Box<[u64; 1024]>>,
-    /// How often the store had come back when those were made.
+    /// The number of times that the store had come back when those were made.
     directories_of: Cell<u64>,
     inventory: Inventory,
     /// Copies that are not counted any more, and will be again when they can be opened.
@@ -97,7 +97,7 @@ struct Known {
     header: Option<Header>,
 }
 
-/// What came of reading a copy.
+/// The result of verifying a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
     /// Its bytes are right.
@@ -108,7 +108,7 @@ pub enum Checked {
     Gone,
 }
 
-/// What is known of an id, with what the image says about itself.
+/// The result of looking an id up, with the image's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Described {
     /// It is stored.
@@ -143,7 +143,7 @@ impl Originals {
         &self.losses
     }
 
-    /// How many images there are and of how many bytes: right once [`Originals::count_images`] has ended.
+    /// The number of images and of their bytes: right once [`Originals::count_images`] has ended.
     pub fn total(&self) -> (u64, u64) {
         self.inventory.total()
     }
@@ -244,7 +244,7 @@ impl Originals {
         }
     }
 
-    /// What an image says about itself: remembered, else read from the whole file, which proves it too.
+    /// An image's header: remembered, else read from the whole file, which verifies it too.
     /// `Damaged` with an [`Original`] tells that this file is the one to be quarantined.
     ///
     /// # Errors

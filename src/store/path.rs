@@ -1,4 +1,4 @@
-//! Where everything lies below the data directory. Pure.
+//! The paths below the data directory. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ pub struct StorePaths {
     root: PathBuf,
 }
 
-/// What distinguishes one variant of an image from the others: the digest of its recipe.
+/// The key of one variant of an image: the digest of its recipe.
 pub type VariantKey = [u8; 16];
 
-/// What a file of the cache holds.
+/// The contents of a cache file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cached {
     /// A made variant, or an image's placeholder.
@@ -57,7 +57,7 @@ impl StorePaths {
         self.root.join("store")
     }
 
-    /// What tells this node's store from an empty mount point or another node's; not an image.
+    /// The marker that tells this node's store from an empty mount point or another node's; not an image.
     pub fn store_marker(&self) -> PathBuf {
         self.root.join("store/.reticulum")
     }
@@ -82,7 +82,7 @@ impl StorePaths {
         self.root.join("tmp")
     }
 
-    /// What failed its hash.
+    /// Files that failed their hash.
     pub fn quarantine(&self) -> PathBuf {
         self.root.join("quarantine")
     }

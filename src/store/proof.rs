@@ -1,4 +1,4 @@
-//! How a file of the cache proves that it is whole: by a trailer behind its contents.
+//! The trailer behind a cache file's contents, which proves that the file is whole.
 //!
 //! Four bytes that say what this is, a CRC-32 and the length of what is before.
 
@@ -11,12 +11,12 @@ use std::path::Path;
 /// Bytes of the trailer.
 pub const TRAILER_BYTES: u64 = 16;
 
-/// What a trailer is.
+/// The magic of a trailer.
 pub type Trailer = [u8; TRAILER_BYTES as usize];
 
 const MAGIC: [u8; 4] = *b"RTV1";
 
-/// What goes behind these bytes.
+/// The trailer for these bytes.
 pub fn trailer(bytes: &[u8]) -> Trailer {
     trailer_of(bytes.len() as u64, crc32fast::hash(bytes))
 }

@@ -39,7 +39,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_file(path, &whole)
 }
 
-/// What the record at `path` holds; `None` if there is none.
+/// The contents of the record at `path`; `None` if there is none.
 ///
 /// # Errors
 /// [`RecordError`]

@@ -30,7 +30,7 @@ pub const BUFFER_BYTES: usize = 256 << 10;
 /// Between two looks whether a disk that hangs answers again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Where temporary files come from and go to; one per shard.
+/// The temporary files of one shard.
 #[derive(Debug)]
 pub struct Spools {
     paths: StorePaths,
@@ -63,7 +63,7 @@ pub struct Spooled {
     pub id: ObjectId,
     /// Bytes.
     pub length: u64,
-    /// What it says about itself.
+    /// Its header.
     pub header: Header,
 }
 

@@ -26,7 +26,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(10);
 /// The same while there is doubt: however many tell of it.
 const WRITE_AGAIN: Duration = Duration::from_millis(500);
 
-/// How long shards may take to give way before the look goes on without their answers.
+/// The time that shards have to free room before the check goes on without their answers.
 const ROUND_MAX: Duration = Duration::from_secs(3);
 
 /// At most one part in so many of the disk is kept in reserve.
@@ -39,7 +39,7 @@ const INODES_MAX: u64 = 4096;
 const PROBE_BYTES: usize = 512;
 const FRESH_BYTES: usize = 64 << 10;
 
-/// What one thread remembers between its looks.
+/// The state of the watching thread.
 struct DiskWatcher {
     health: Arc<Health>,
     shards: usize,
@@ -47,7 +47,7 @@ struct DiskWatcher {
     round_began: Instant,
 }
 
-/// What is free on the disk, and what of it is kept in reserve.
+/// The free space of the disk, and the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FreeSpace {
     free: u64,
@@ -136,7 +136,7 @@ impl DiskWatcher {
     }
 
     fn look_at_room(&mut self) {
-        // What cannot be told is no reason to refuse anything; the write tells more.
+        // An unknown amount is no reason to refuse anything; the test write tells more.
         let Ok(found) = rustix::fs::statvfs(self.health.paths.root()) else { return };
         let stock = FreeSpace::new(&found, self.health.reserve_bytes);
         self.health.set_room(stock.free, stock.room());
@@ -196,7 +196,7 @@ impl FreeSpace {
         }
     }
 
-    /// How much has to go for `wanted` bytes to fit above the reserve, and with `spare` for an eighth of it more.
+    /// The room to free for `wanted` bytes to fit above the reserve, and with `spare` for an eighth of it more.
     fn short_of(&self, wanted: u64, spare: bool) -> Room {
         let spare_of = |reserve: u64| if spare { reserve / 8 } else { 0 };
         let target = self.reserve.saturating_add(spare_of(self.reserve)).saturating_add(wanted);

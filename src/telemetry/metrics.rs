@@ -27,7 +27,7 @@ pub const STATUSES: [u16; 23] = [
 const BOUNDS_S: [f64; 14] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
 
-/// What one shard counts.
+/// The counters of one shard.
 #[derive(Debug)]
 pub struct ShardMetrics {
     requests: Vec<AtomicU64>,
@@ -69,7 +69,7 @@ pub struct ShardMetrics {
     pub repaired: Counter,
 }
 
-/// How many members the cluster has in each state, as this node sees it.
+/// The number of members in each state, as this node sees them.
 #[derive(Debug, Default)]
 pub struct MemberMetrics([Counter; Member::ALL.len()]);
 
@@ -112,7 +112,7 @@ impl Counter {
         self.0.store(value, Relaxed);
     }
 
-    /// What it is now.
+    /// Its present value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
@@ -161,7 +161,7 @@ impl Default for ShardMetrics {
 }
 
 impl ShardMetrics {
-    /// How many images the shard stores, and their bytes; `None` until it has counted them.
+    /// The number of images that the shard stores, and of their bytes; `None` until it has counted them.
     pub fn stored(&self) -> Option<(u64, u64)> {
         (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
     }
@@ -179,12 +179,12 @@ impl ShardMetrics {
         self.stage_seconds[stage.index()].observe(elapsed);
     }
 
-    /// Counts a request below `/cluster/` that was not believed.
+    /// Counts a rejected request below `/cluster/`.
     pub fn refuse_peer(&self, cause: Unproven) {
         self.peers_refused[cause.index()].fetch_add(1, Relaxed);
     }
 
-    /// How many resizes ended so.
+    /// The number of resizes with this outcome.
     #[cfg(test)]
     pub fn resized(&self, outcome: Resize) -> u64 {
         self.resizes[outcome.index()].load(Relaxed)
@@ -326,7 +326,7 @@ impl Summed {
         self.shards.iter().map(|shard| read(shard)).sum()
     }
 
-    /// What is still to be done, and was done, for copies to lie where they belong.
+    /// Repair: work left and done.
     fn repair(&self) -> [proto::MetricFamily; 3] {
         [
             gauge(

@@ -1,4 +1,4 @@
-//! What an operator sees of a running node: the log ([`log`]) and the metrics ([`metrics`]).
+//! Telemetry: the log ([`log`]) and the metrics ([`metrics`]).
 //! [`occasionally`]: lines that strangers can trigger.
 
 pub mod log;

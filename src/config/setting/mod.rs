@@ -1,4 +1,4 @@
-//! What a key can be set to: reading, bounds and printing of every kind of value.
+//! The values that a key takes: reading, bounds and printing of every type.
 //!
 //! Nothing here knows a key's name, a file or the environment. Bounds stand in the types, so that a
 //! value that exists is within them.
@@ -20,13 +20,13 @@ use toml::de::DeValue;
 
 pub(super) use self::preset::PresetFault;
 
-/// What stands in for a secret wherever one would be shown.
+/// The text that replaces a secret in any output.
 pub(super) const MASK: &str = "…";
 
 /// Characters of a value that are shown in a fault.
 const SHOWN_MAX: usize = 80;
 
-/// What was written for a key.
+/// A value as written for a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RawValue<'a> {
     /// In a file.
@@ -40,16 +40,16 @@ pub(super) enum RawValue<'a> {
 pub(super) enum ValueError {
     /// Another type, or outside the bounds.
     Value {
-        /// What was written, perhaps cut or masked.
+        /// The text as written, perhaps cut or masked.
         value: String,
-        /// What would be right.
+        /// The values that are allowed.
         takes: String,
     },
     /// One item of a list.
     Item {
-        /// What was written, perhaps cut or masked.
+        /// The text as written, perhaps cut or masked.
         item: String,
-        /// What would be right.
+        /// The values that are allowed.
         takes: String,
     },
     /// One preset.
@@ -67,7 +67,7 @@ pub(super) trait Setting {
     fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>>;
     /// As a TOML value, with secrets masked; `None` where nothing is set.
     fn print(&self) -> Option<String>;
-    /// What would be right, to follow "write".
+    /// The values that are allowed, to follow "write".
     fn takes(&self) -> String;
 }
 
@@ -79,7 +79,7 @@ pub(super) trait Value: Sized {
     fn read(given: RawValue<'_>) -> Option<Self>;
     /// As TOML.
     fn print(&self) -> String;
-    /// What would be right, to follow "write".
+    /// The values that are allowed, to follow "write".
     fn takes() -> String;
 }
 

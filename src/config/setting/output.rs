@@ -54,7 +54,7 @@ impl OutputPixels {
     }
 }
 
-/// What a format is called here, as in `images.quality`.
+/// The name of a format, as in `images.quality`.
 fn key(format: Format) -> &'static str {
     match format {
         Format::Jpeg => "jpeg",
@@ -72,7 +72,7 @@ impl Setting for OutputPixels {
             *self = Self { others: pixels, named: Vec::new() };
             return Ok(());
         }
-        // What a table does not name keeps its default, whatever another source says.
+        // A format that a table does not name keeps its default, whatever another source says.
         let (mut read, mut faults) = (Self::default(), Vec::new());
         let mut add = |name: &str, value: RawValue<'_>| {
             if !pixels(value).is_some_and(|pixels| read.name(name, pixels)) {

@@ -18,7 +18,7 @@ pub(in crate::config) struct Presets(pub(in super::super) BTreeMap<PresetName, S
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct PresetOption(String);
 
-/// What stands before an option so that it is a spec.
+/// The prefix that makes an option a spec.
 const BEFORE_OPTION: &str = "p-x,";
 
 impl PresetOption {

@@ -1,4 +1,4 @@
-//! What is written as text: names, addresses, secrets, paths, choices; and flags.
+//! Values that are text: names, addresses, secrets, paths, choices; and flags.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -77,7 +77,7 @@ pub(in crate::http) fn address(
     let lists = headers.get_all(X_FORWARDED_FOR).iter().rev();
     let mut named = lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b','));
     while is_trusted(client) {
-        // What cannot be read was not written by a proxy: it ends the walk where that began.
+        // A proxy does not write what cannot be parsed: such an element ends the walk where it began.
         let Some(before) = named.next().and_then(element) else { break };
         client = before;
     }

@@ -9,7 +9,7 @@ pub(super) struct Origins {
     listed: Vec<String>,
 }
 
-/// What the answer to one request says about its origin.
+/// The CORS headers of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Verdict {
     /// Everybody may read it.

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Access control: keys, signatures and origins.
 //!
 //! * [`sign`]: signed URLs.
 //! * [`key`]: keys in requests.
@@ -27,7 +27,7 @@ use self::sign::{SignKeys, Signing};
 /// By this header a browser says whose page makes it ask; no page can set it.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// What the configuration says about access.
+/// The access settings.
 #[derive(Clone, Debug, Default)]
 pub struct AccessSettings {
     /// Keys that may upload.
@@ -56,7 +56,7 @@ pub enum RequireSignature {
     All,
 }
 
-/// What an endpoint asks of its caller.
+/// The right that an endpoint asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Right {
     /// Nothing, or what the URL itself shows.
@@ -91,7 +91,7 @@ pub(super) enum AccessError {
     ForeignPage,
 }
 
-/// What is looked at of one request.
+/// The part of a request that decides.
 pub(super) struct Caller<'a> {
     /// Whether its method could change anything.
     changes: bool,
@@ -174,7 +174,7 @@ impl Access {
     /// [`AccessError`]. After `NoKey` the form's field may yet show one: see [`Access::upload_by_field`].
     pub(super) fn upload(&self, caller: &Caller<'_>, undelete: bool) -> Result<Grant, AccessError> {
         let shown = AccessKey::from_headers(caller.headers);
-        // What a page of another site cannot know it has not sent; all else may be the browser's doing.
+        // A page of another site cannot know a deliberate key; the browser may have added anything else.
         let is_deliberate = shown.as_ref().is_some_and(|shown| !shown.ambient);
         if !is_deliberate && caller.is_foreign_page(&self.origins) {
             return Err(AccessError::ForeignPage);
@@ -200,13 +200,13 @@ impl Access {
         }
     }
 
-    /// What the URL's signature is worth, and which URLs need one.
+    /// The verdict on the URL's signature, and which URLs need one.
     pub(super) fn signing(&self, path: &str, query: Option<&str>) -> Signing {
         let signature = self.sign_keys.judge(path, query, unix_now);
         Signing { signature, require: self.require_signature }
     }
 
-    /// What the answer says about the request's origin.
+    /// The CORS verdict on the request's origin.
     pub(super) fn origin(&self, headers: &HeaderMap) -> Verdict {
         self.origins.judge(headers)
     }

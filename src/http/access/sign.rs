@@ -10,7 +10,7 @@ use crate::object::sign::SignKey;
 #[derive(Clone)]
 pub struct SignKeys(Vec<SignKey>);
 
-/// What a URL's signature is worth.
+/// The verdict on a URL's signature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signature {
     /// There is none, or no key that could verify one.
@@ -63,7 +63,7 @@ impl SignKeys {
         self.0.iter().fold(false, |right, key| right | key.verify(path, expires, signature))
     }
 
-    /// What the signature in `query` is worth; `now` gives Unix seconds, and is asked only where a right
+    /// Judges the signature in `query`; `now` gives Unix seconds, and is asked only where a right
     /// signature has an expiry.
     pub fn judge(&self, path: &str, query: Option<&str>, now: impl FnOnce() -> u64) -> Signature {
         let Some(query) = query.filter(|_| !self.0.is_empty()) else { return Signature::Absent };

@@ -1,8 +1,8 @@
-//! `/cluster/v1/…`: what other nodes ask this one. Answered from this node alone, never forwarded.
+//! `/cluster/v1/…`: the peer API. This node answers from its own disk and never forwards.
 //!
-//! Nothing below is looked at before the request is proven, not even whether there is such a route: what is not
-//! proven is answered 401 and changes nothing. The answer is proven in turn. What a connection has said so far is
-//! the connection's own ([`Peer`]).
+//! Nothing is looked at before the request is authenticated, not even whether the route exists: anything else
+//! is answered 401 and changes nothing. The answer is signed in turn. The handshake's state belongs to the
+//! connection ([`Peer`]).
 
 mod receive;
 #[cfg(test)]
@@ -28,24 +28,24 @@ use crate::peer::call::{self, Call, ListCall, StoredMetadata};
 use crate::shard::Shard;
 use crate::store::originals::{Found, Original};
 
-/// What one connection has proven so far.
+/// The handshake state of one connection.
 pub(super) type Peer = Rc<RefCell<ServerHandshake>>;
 
-/// A request that is proven, but for its body.
+/// An authenticated request, except for its body.
 struct ProvenRequest {
     call: Option<Call>,
     from: NodeId,
     digest: Digest,
 }
 
-/// What is given to another node.
+/// A successful answer to another node.
 struct PeerResponse {
     metadata: String,
     body: Body,
     digest: Digest,
 }
 
-/// What is not, and what is said beside that.
+/// A refusal to another node, with its metadata.
 struct PeerRefusal {
     problem: Problem,
     metadata: String,

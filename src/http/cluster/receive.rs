@@ -1,4 +1,4 @@
-//! What other nodes hand over: messages for the core, and copies of images.
+//! Bodies that other nodes send: gossip messages for the control core, and copies of images.
 
 use http::Request;
 use hyper::body::{Body as _, Incoming};
@@ -72,7 +72,7 @@ pub(super) async fn copy(
         return Err(Problem::ReadOnly.into());
     }
     shard.make_room(request.body().size_hint().exact().unwrap_or(0)).await.map_err(Problem::from)?;
-    // Whoever sends it has others to send it to.
+    // The sender has other nodes to send it to.
     match shard.node.health.trouble() {
         Some(DiskTrouble::Full) => return Err(Problem::DiskFull.into()),
         Some(trouble) => return Err(Problem::Unusable(trouble).into()),

@@ -23,7 +23,7 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
         .ok_or_else(|| Problem::BadSpec("This node does not know such a recipe.".to_owned()))?;
     let (format, key) = (recipe.format, recipe.etag_key(&id));
     let shard = &context.shard;
-    // Whoever asks has others to ask, and would wait for this disk as long as for the variant.
+    // The asker has other nodes to ask, and would wait for this disk as long as for the variant.
     if shard.node.health.is_hung() {
         return Err(Problem::Unusable(DiskTrouble::Hung).into());
     }

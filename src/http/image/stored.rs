@@ -28,7 +28,7 @@ use crate::telemetry::metrics::Cache;
 /// Stored bytes up to this length are proven before the first one is sent; longer ones on the way.
 const PROVEN_FIRST_BYTES: u64 = 1 << 20;
 
-/// What is asked for.
+/// A request for stored bytes.
 #[derive(Clone, Copy)]
 struct StoredRequest<'a> {
     id: ObjectId,
@@ -37,7 +37,7 @@ struct StoredRequest<'a> {
     headers: &'a HeaderMap,
 }
 
-/// What this node's own disk gives.
+/// The result of this node's own disk.
 enum OwnDisk {
     Answer(Box<HandlerResponse>),
     /// The image is stored, in another format.
@@ -47,7 +47,7 @@ enum OwnDisk {
 
 /// This node has no good copy, or none that it can read now.
 pub(super) struct Lack {
-    /// What that is worth where absence is to be proven.
+    /// Its worth where absence is to be proven.
     said: LookupReply,
     found: Result<Found, StoreError>,
 }
@@ -71,7 +71,7 @@ impl Lack {
         Self { said: shard.said_here(&found), found }
     }
 
-    /// What it comes to where nobody else can be asked.
+    /// The answer where no other node can be asked.
     pub(super) fn problem(self) -> Problem {
         match self.found {
             Ok(Found::Here(_) | Found::Absent) => Problem::Absent,
@@ -165,7 +165,7 @@ fn respond_if_format(
     (fetched.stored.format == format).then(|| respond_from_peer(context, id, fetched, freshness, headers))
 }
 
-/// From this node's disk. Whatever is wrong with its copy is told of, and no answer by itself.
+/// Reads this node's disk. A bad copy is reported and is no answer by itself.
 async fn read_own_disk(context: &Context, wanted: StoredRequest<'_>) -> Result<OwnDisk, Problem> {
     let StoredRequest { id, format, .. } = wanted;
     let shard = &context.shard;
@@ -298,7 +298,7 @@ pub(in crate::http) async fn open_body(
 
 /// The bytes of this file are wrong.
 pub(in crate::http) async fn quarantine(context: &Context, id: ObjectId, original: &Original) {
-    // What is to be answered is known already.
+    // The answer is known already.
     let _ = report_verification(context, id, original, false).await;
 }
 

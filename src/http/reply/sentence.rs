@@ -1,4 +1,4 @@
-//! What a refusal says to whoever asked.
+//! The sentence of each refusal.
 
 use super::Problem;
 

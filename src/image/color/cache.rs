@@ -21,7 +21,7 @@ thread_local! {
     static MEANINGS: RefCell<Vec<(ProfileDigest, Option<Meaning>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What this statement comes to; `None` if it is not understood.
+/// The meaning of this tag; `None` if it is not understood.
 pub(super) fn meaning(tag: &Tag) -> Option<Meaning> {
     let key = key(tag);
     if let Some(meaning) = look_up(&key) {

@@ -76,7 +76,7 @@ const EXPONENTS: std::ops::RangeInclusive<f32> = 0.1..=10.0;
 const GAMMA_SRGB: u32 = 45_455;
 const GAMMA_ALIKE: u32 = GAMMA_SRGB / 20;
 
-/// What a PNG's gamma (the exponent values were encoded with, in 100000ths) and primaries say.
+/// The meaning of a PNG's gamma (the exponent of its values, in 100000ths) and primaries.
 pub(super) fn of_gamma(gamma: Option<u32>, primaries: Option<Primaries>) -> Option<Meaning> {
     let curve = match gamma {
         Some(gamma) if gamma.abs_diff(GAMMA_SRGB) > GAMMA_ALIKE => {

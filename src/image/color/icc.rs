@@ -66,7 +66,7 @@ fn options() -> TransformOptions {
     }
 }
 
-/// What channels a profile is about.
+/// The channels of a profile.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Channels {
     Gray,
@@ -88,7 +88,7 @@ impl Channels {
 /// From channels to colours, by what a viewer sees and by what the profile's maker likes.
 const TABLES: &[&[u8; 4]] = &[b"A2B1", b"A2B0"];
 
-/// What of a profile is used, as a profile of its own.
+/// The used part of a profile, as a profile of its own.
 struct Profile {
     channels: Channels,
     code_points: Option<CodePoints>,

@@ -31,7 +31,7 @@ use crate::object::Format;
 /// parts of it that are used, those parts as read, and the tables made of them, of which 1.4 MiB are the largest.
 pub const WORK_BYTES_MAX: u64 = (icc::PROFILE_BYTES_MAX + 3 * icc::USED_BYTES_MAX) as u64 + 4 * 1024 * 1024;
 
-/// What the decoded pixels of a file mean.
+/// The colour space of a file's decoded pixels.
 #[derive(Clone, Debug)]
 pub struct ColorSpace {
     /// `None` is sRGB.
@@ -39,7 +39,7 @@ pub struct ColorSpace {
 }
 
 impl ColorSpace {
-    /// What this file says. Never fails: a profile that is broken, too large or meant for other channels counts for
+    /// Reads the colour space of a file. Never fails: a profile that is broken, too large or meant for other channels counts for
     /// nothing, and what the file says beside it is taken.
     pub fn of(source: &[u8], header: &Header) -> Self {
         if header.color.kind == ColorKind::Cmyk {
@@ -80,14 +80,14 @@ pub fn work_bytes(source: &[u8], format: Format) -> u64 {
     }
 }
 
-/// What one statement of a file comes to.
+/// The meaning of one colour tag.
 #[derive(Clone)]
 enum Meaning {
     Srgb,
     Converted(Arc<Conversion>),
 }
 
-/// How channels become those of sRGB.
+/// The conversion of channels to sRGB.
 enum Conversion {
     /// One curve for each channel alone: gray, or RGB with sRGB's primaries.
     Curve(Box<[u8; 256]>),
@@ -106,7 +106,7 @@ enum RgbConversion {
 const CHUNK_PIXELS: usize = 1024;
 
 impl Conversion {
-    /// What these colours come to, and nothing if they are sRGB's.
+    /// The conversion for these colours; none if they are sRGB already.
     fn of_colors(colors: RgbConversion) -> Option<Meaning> {
         let ramp: Vec<u8> = (0..=255).flat_map(|value| [value; 3]).collect();
         let gray = colors.converted(&ramp)?;
@@ -189,7 +189,7 @@ fn mapped(pixels: &mut Pixels, curve: &[u8; 256]) {
     }
 }
 
-/// How far a channel may move, of 255, in a color space that is sRGB in all but its rounding. The profiles in use that
+/// The most that a channel may move, of 255, in a colour space that is sRGB in all but its rounding. The profiles in use that
 /// call themselves sRGB stay within it, and nobody sees one step.
 const STEPS_ALIKE: u8 = 1;
 

@@ -19,7 +19,7 @@ const LIGHT_STEPS: usize = 1 << 14;
 pub(super) struct Pq {
     /// Light of each value, 1 for white.
     light: [f32; 256],
-    /// What all channels are multiplied by, by the value of the brightest.
+    /// The factor for all channels, by the value of the brightest.
     gain: [f32; 256],
     matrix: [[f32; 3]; 3],
     /// sRGB values, by light in [`LIGHT_STEPS`].

@@ -18,7 +18,7 @@ pub(super) const D65: (f32, f32) = (0.3127, 0.329);
 pub(super) const SRGB: Primaries =
     Primaries { red: (0.64, 0.33), green: (0.3, 0.6), blue: (0.15, 0.06), white: D65 };
 
-/// How far chromaticities may differ and still be meant to be equal: files round them in many ways.
+/// Chromaticities that differ by less count as equal: files round them in many ways.
 const ALIKE: f32 = 0.002;
 
 impl Primaries {

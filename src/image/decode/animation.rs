@@ -15,7 +15,7 @@ enum Inner<'a> {
 }
 
 impl<'a> AnimationDecoder<'a> {
-    /// Stands before the first frame. Reserves the canvas.
+    /// Starts before the first frame. Reserves the canvas.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl<'a> AnimationDecoder<'a> {
         }
     }
 
-    /// How often the animation is shown, 0 for without end. Known once the first frame is drawn.
+    /// The number of loops, 0 for without end. Known once the first frame is drawn.
     pub fn loop_count(&self) -> u32 {
         match &self.0 {
             Inner::Gif(decoder) => decoder.loop_count(),
@@ -57,7 +57,7 @@ impl<'a> AnimationDecoder<'a> {
         }
     }
 
-    /// A copy of what is to be seen now; without alpha if the frames so far cover everything.
+    /// A copy of the canvas; without alpha if the frames so far cover everything.
     ///
     /// # Errors
     ///

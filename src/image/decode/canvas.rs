@@ -16,7 +16,7 @@ pub(super) struct Area {
     pub(super) size: Size,
 }
 
-/// What becomes of a frame's area before the next frame is drawn.
+/// The disposal of a frame's area before the next frame is drawn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disposal {
     /// It stays.
@@ -27,7 +27,7 @@ pub(super) enum Disposal {
     Restore,
 }
 
-/// How a frame's pixels meet those below.
+/// The blending of a frame's pixels with those below.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blend {
     /// They take their place, alpha included.
@@ -104,7 +104,7 @@ impl Canvas {
             .ok_or(CORRUPT)
     }
 
-    /// What is to be seen now; without alpha if the frames cover everything.
+    /// The canvas as it is now; without alpha if the frames cover everything.
     pub(super) fn into_pixels(self) -> Result<Pixels, RenderError> {
         Pixels::new(self.size, PixelKind::Rgba, self.data).map(Pixels::without_idle_alpha).ok_or(CORRUPT)
     }

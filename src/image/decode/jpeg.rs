@@ -85,7 +85,7 @@ fn cause(error: &DecodeErrors) -> RenderError {
     }
 }
 
-/// What the segments before the first scan say about components and colours.
+/// Components and colours according to the segments before the first scan.
 struct ColorSegments {
     components: u8,
     /// A baseline file whose first scan lacks components; the others have scans of their own. The library mistakes

@@ -87,19 +87,19 @@ pub fn is_of_planes(source: &[u8], header: &Header, frame: Option<u32>, part: &S
     is_first && webp::gives_part(source, header.stored(), part)
 }
 
-/// What is wanted of a stored picture.
+/// The part of a stored picture that a variant needs, and its size.
 #[derive(Clone, Copy, Debug)]
 pub struct SourcePart {
     /// Inside the picture; nothing beyond it may show.
     pub cut: Rect<u32>,
     /// Inside the cut, counted from its corner.
     pub window: Rect<f64>,
-    /// What the window is scaled to; neither side is zero.
+    /// The size to which the window is scaled; neither side is zero.
     pub to: Size,
 }
 
 impl SourcePart {
-    /// What of the stored picture the filter sees: the window and its reach, within the cut.
+    /// The pixels that the filter reads: the window and its reach, within the cut.
     fn needed_window(&self) -> Rect<u32> {
         let Self { cut, window, to } = *self;
         let (x, width) = filter_reach(cut.x, cut.width, window.x, window.width, to.width);

@@ -3,7 +3,7 @@
 //! 16-bit samples are rounded to the nearest 8-bit value (truncation, which the library offers, darkens by half
 //! a step). Rows are narrowed as they come, so an image never takes more than its 8-bit size. Text and colour
 //! profiles are skipped here: they can inflate without end, and color reads those within a bound.
-//! What is made smaller is scaled while its rows come.
+//! A picture that is made smaller is scaled row by row while it is decoded.
 
 use std::io::Cursor;
 
@@ -97,7 +97,7 @@ pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &SourcePart)
     let (columns, window) = columns(part);
     let from = Size { width: columns.width, height: part.cut.height };
     let rows = Rows::peak_bytes(from, super::kind(header), window, part.to);
-    // What the library keeps of a few rows, of at most 8 bytes a pixel, and its decompressor's tables and window.
+    // Bytes that the library keeps of a few rows, of at most 8 bytes a pixel, and its decompressor's tables and window.
     Some(rows.saturating_add(u64::from(header.width) * 64 + (256 << 10)))
 }
 

@@ -1,8 +1,8 @@
-//! What is done to each pixel by itself. Both steps work in place where pixels do not grow.
+//! Effects on each pixel by itself: grey and flatten. Both work in place where pixels do not grow.
 
 use crate::image::pixels::{PixelKind, Pixels};
 
-/// What [`grey`] makes of this kind.
+/// The kind that [`grey`] returns.
 pub const fn grey_kind(kind: PixelKind) -> PixelKind {
     if kind.has_alpha() { PixelKind::GrayAlpha } else { PixelKind::Gray }
 }
@@ -31,7 +31,7 @@ fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((sum + 500) / 1000) as u8
 }
 
-/// What [`flattened`] makes of this kind: gray stays gray only on a gray.
+/// The kind that [`flattened`] returns: gray stays gray only on a gray.
 pub fn flattened_kind(kind: PixelKind, [red, green, blue]: [u8; 3]) -> PixelKind {
     match kind {
         PixelKind::GrayAlpha if red != green || green != blue => PixelKind::Rgb,

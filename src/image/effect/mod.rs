@@ -1,4 +1,4 @@
-//! What is done to a picture once it has its size: grey, blur, sharpen, flatten.
+//! Effects on a picture of its final size: grey, blur, sharpen, flatten.
 //!
 //! Values are taken as encoded (no linear light). Where a pixel's neighbours count, colours are weighted by their
 //! alpha, so that what hides under transparent pixels never bleeds out. No step changes a picture's size.

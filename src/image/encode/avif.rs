@@ -76,7 +76,7 @@ fn encoded(pixels: &Pixels, planes: &[Av1Plane], quantizer: u8) -> Option<Vec<u8
 
 fn config(pixels: &Pixels, has_colors: bool, quantizer: u8) -> EncoderConfig {
     let mut speed = SpeedSettings::from_preset(SPEED);
-    // What looks for other frames finds none in a still.
+    // A search for other frames finds none in a still.
     speed.multiref = false;
     speed.rdo_lookahead_frames = 1;
     speed.scene_detection_mode = SceneDetectionSpeed::None;

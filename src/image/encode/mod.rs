@@ -58,7 +58,7 @@ pub fn encode_while(
     })
 }
 
-/// What `work` gives; where it gives nothing, the error says whether that is because `keep_going` said no.
+/// The result of `work`; without one, the error says whether that is because `keep_going` said no.
 fn unless_stopped<T>(
     format: Format,
     keep_going: &dyn Fn() -> bool,

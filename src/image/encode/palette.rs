@@ -2,7 +2,7 @@
 
 use crate::image::pixels::{PixelKind, Pixels};
 
-/// What one byte can number.
+/// The colours that one byte can number.
 pub(super) const COLORS_MAX: usize = 256;
 
 /// A picture as numbers of colours.

@@ -124,7 +124,7 @@ impl Drop for WebpMemoryFile {
     }
 }
 
-/// What the library asks: other than 0 goes on.
+/// The library's progress hook: other than 0 goes on.
 ///
 /// # Safety
 ///

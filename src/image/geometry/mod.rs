@@ -24,13 +24,13 @@ use crate::object::spec::{Crop, Gravity};
 pub use shape::{Rect, Size};
 pub use transform::{Transform, compose};
 
-/// What becomes of a cut.
+/// The plan for a cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
     /// The part of the cut that is resized, once. Its numbers are whole multiples of 2^-20 pixel, so that
     /// sums and differences with sides of an image are exact and never reach a hair beyond the edge.
     pub window: Rect<f64>,
-    /// What the window is resized to.
+    /// The size to which the window is resized.
     pub size: Size,
     /// Of the output: `size`, or with `pad` the box around it.
     pub canvas: Size,
@@ -77,7 +77,7 @@ pub enum GeometryError {
     },
 }
 
-/// What the recipe's crop keeps of an image of this displayed size (after its EXIF orientation), in the image
+/// The part that the recipe's crop keeps of an image of this displayed size (after its EXIF orientation), in the image
 /// turned by the recipe.
 ///
 /// # Errors

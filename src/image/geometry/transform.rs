@@ -36,7 +36,7 @@ impl Transform {
     /// Left becomes right.
     pub const FLOP: Self = Self::new(false, true, false);
 
-    /// What shows an image of this orientation upright.
+    /// The transform that shows an image of this orientation upright.
     pub const fn of_orientation(orientation: Orientation) -> Self {
         match orientation.value() {
             2 => Self::new(false, true, false),
@@ -68,7 +68,7 @@ impl Transform {
         Self::new(self.swap != next.swap, mirror_x != next.mirror_x, mirror_y != next.mirror_y)
     }
 
-    /// What leads back.
+    /// The inverse.
     #[must_use]
     pub const fn inverse(self) -> Self {
         // Undone in the opposite order, the mirrors come before the swap, which changes their axes.

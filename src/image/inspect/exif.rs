@@ -36,7 +36,7 @@ impl Exif {
         Some(())
     }
 
-    /// What the block said; [`Orientation::NORMAL`] when there was none.
+    /// The block's orientation; [`Orientation::NORMAL`] when there was none.
     pub(super) fn orientation(&self) -> Orientation {
         self.read.unwrap_or(Orientation::NORMAL)
     }

@@ -48,7 +48,7 @@ pub(super) enum GifState {
     Done,
 }
 
-/// What a chain of sub-blocks belongs to.
+/// The owner of a chain of sub-blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chain {
     Extension,

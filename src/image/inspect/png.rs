@@ -45,7 +45,7 @@ pub(super) enum PngState {
     Done,
 }
 
-/// How far the picture data has come.
+/// The progress of the picture data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PictureData {
     /// No IDAT yet.
@@ -248,7 +248,7 @@ fn check_header_chunk(head: [u8; 8]) -> Result<PngState, InspectError> {
     }
 }
 
-/// What a legal pair of colour type and bit depth means.
+/// The meaning of a legal pair of colour type and bit depth.
 fn color(kind: u8, depth: u8) -> Option<PixelFormat> {
     let kind = match (kind, depth) {
         (0, 1 | 2 | 4 | 8 | 16) => ColorKind::Gray,

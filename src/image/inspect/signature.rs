@@ -5,7 +5,7 @@ use super::png;
 /// As many bytes tell every format apart.
 pub(super) const HEAD_BYTES: usize = 12;
 
-/// What the first bytes announce.
+/// The file type that the first bytes announce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileKind {
     Jpeg,
@@ -16,7 +16,7 @@ pub(super) enum FileKind {
     IsoMedia,
 }
 
-/// What the first [`HEAD_BYTES`] of a file announce, or all bytes of a shorter file.
+/// The file type by the first [`HEAD_BYTES`] of a file, or by all bytes of a shorter file.
 pub(super) fn kind_of(head: &[u8]) -> Option<FileKind> {
     match head {
         [0xFF, 0xD8, 0xFF, ..] => Some(FileKind::Jpeg),

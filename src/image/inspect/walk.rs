@@ -8,7 +8,7 @@ const FIELD_BYTES_MAX: usize = 17;
 
 /// A parser as a state machine over pieces of input.
 pub(super) trait Walk {
-    /// What the parser reads next.
+    /// The item that the parser reads next.
     type State;
 
     /// Makes `state` the current one.

@@ -15,11 +15,11 @@ pub(super) struct Bits<'a> {
     window: u64,
     /// Bits of the window that count: 0–63.
     count: u32,
-    /// How many of the bits loaded so far were made up.
+    /// The number of loaded bits that were made up.
     padding: u32,
 }
 
-/// What [`Bits::refill`] leaves at least. A Huffman code and what follows it have at most 31 bits.
+/// The least that [`Bits::refill`] leaves. A Huffman code and what follows it have at most 31 bits.
 pub(super) const REFILLED: u32 = 56;
 
 impl<'a> Bits<'a> {

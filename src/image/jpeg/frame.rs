@@ -6,7 +6,7 @@ use crate::image::geometry::Size;
 /// Components that a frame here may have.
 pub(super) const COMPONENTS_MAX: usize = 3;
 
-/// What a frame header says.
+/// A frame header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JpegFrame {
     pub(super) size: Size,

@@ -48,7 +48,7 @@ pub struct Jpeg<'a> {
     colors: JpegColors,
 }
 
-/// What the components of a file mean.
+/// The meaning of a file's components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JpegColors {
     /// One component, luma.
@@ -59,7 +59,7 @@ pub enum JpegColors {
     Rgb,
 }
 
-/// How many samples come out of eight, along each side.
+/// The scale of a decode: samples out of eight, along each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scale {
     /// 1 of 8.
@@ -186,7 +186,7 @@ impl<'a> Jpeg<'a> {
         self.frame.size
     }
 
-    /// What the components mean.
+    /// The meaning of the components.
     pub const fn colors(&self) -> JpegColors {
         self.colors
     }
@@ -196,7 +196,7 @@ impl<'a> Jpeg<'a> {
         self.frame.components.len()
     }
 
-    /// How much of the picture's width and height a component has samples for: each above 0 and at most 1. `None` beyond the
+    /// The part of the picture's width and height that a component has samples for: each above 0 and at most 1. `None` beyond the
     /// last component.
     pub fn sampling(&self, component: usize) -> Option<(f64, f64)> {
         let Component { across, down, .. } = self.frame.components.get(component)?;
@@ -285,7 +285,7 @@ impl JpegColors {
     }
 }
 
-/// What is to be decoded, for both ways of doing it.
+/// A decode job, sequential or progressive.
 struct Work<'a> {
     source: &'a [u8],
     frame: &'a JpegFrame,

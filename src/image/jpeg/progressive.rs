@@ -308,7 +308,7 @@ struct RefinedBlock<'a> {
     left: u64,
     kept: u64,
     order: &'static [u8; 256],
-    /// What a bit of this scan is worth.
+    /// The value of a bit of this scan.
     unit: i16,
     coefficients: &'a mut [i16],
 }

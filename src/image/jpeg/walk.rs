@@ -6,7 +6,7 @@ use super::bits::Bits;
 use super::frame::BlockGrid;
 use crate::image::error::{RenderError, proceed};
 
-/// What decodes a kind of scan.
+/// The decoder of one kind of scan.
 pub(super) trait Units {
     /// The unit in this place.
     fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32);

@@ -18,7 +18,7 @@ const HEADER_BYTES: usize = 8;
 const TYPE_SHORT: u16 = 3;
 const ENTRY_BYTES: usize = 12;
 
-/// What a block says, with or without its name; [`Orientation::NORMAL`] when it is broken or says nothing.
+/// The orientation of a block, with or without its name; [`Orientation::NORMAL`] when it is broken or says nothing.
 pub(in crate::image) fn orientation(block: &[u8]) -> Orientation {
     first_orientation(strip_name(block)).unwrap_or(Orientation::NORMAL)
 }
@@ -30,7 +30,7 @@ pub(super) fn upright(block: &[u8]) -> Option<Vec<u8>> {
     // All of them, for a careless reader may obey another than the first.
     for entry in entries(order, &tiff).into_iter().flatten() {
         if order.u16(&tiff, entry) == Some(TAG_ORIENTATION) {
-            // Whatever it was, it becomes one number of two bytes.
+            // It becomes one number of two bytes.
             tiff[entry + 2..entry + 4].copy_from_slice(&order.bytes(TYPE_SHORT));
             tiff[entry + 4..entry + 8].copy_from_slice(&order.long_bytes(1));
             tiff[entry + 8..entry + 10].copy_from_slice(&order.bytes(1));

@@ -17,7 +17,7 @@ const EXIF_KEPT_MAX: usize = 65_533 - exif::EXIF_NAME.len();
 /// Longest XMP packet that is kept.
 const XMP_KEPT_MAX: usize = 65_533 - xmp::JPEG_NAME.len();
 
-/// What is carried; an empty part is none.
+/// The metadata that a variant carries; an empty part is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Metadata {
     /// A TIFF block.

@@ -4,7 +4,7 @@ use super::{Metadata, exif, xmp};
 use crate::image::container::{jpeg, png, webp};
 use crate::object::Format;
 
-/// What the file says, as it stands there; nothing for a format without metadata.
+/// The file's metadata, as stored; nothing for a format without metadata.
 pub(super) fn read(source: &[u8], format: Format) -> Metadata {
     match format {
         Format::Jpeg => of_jpeg(source),

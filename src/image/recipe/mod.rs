@@ -19,7 +19,7 @@ use crate::object::{Format, ObjectId, Spec};
 /// Stands in every key: raise it with every change of the steps or of an encoder that changes bytes. `tests/bytes.rs` tells.
 pub const ENCODER_VERSION: u32 = 4;
 
-/// What the configuration says about variants.
+/// The settings of variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecipeSettings {
     /// Where the spec has no `q`.
@@ -28,7 +28,7 @@ pub struct RecipeSettings {
     pub upscale: bool,
     /// Longest side that a URL may ask for, in pixels.
     pub dimension_max: u32,
-    /// What stays an animation.
+    /// The animations that stay animations.
     pub animation: AnimationMax,
     /// Pixels of a result, or of one frame of it.
     pub output_max: OutputMax,
@@ -115,7 +115,7 @@ pub enum TargetSize {
         width: u32,
         /// Pixels.
         height: u32,
-        /// What the crop keeps.
+        /// The part that the crop keeps.
         gravity: Gravity,
     },
     /// This box, with the whole image inside.
@@ -134,7 +134,7 @@ pub enum TargetSize {
     },
 }
 
-/// How a variant is made. Get one from [`Recipe::resolve`].
+/// A spec with every default filled in. Get one from [`Recipe::resolve`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recipe {
     /// The size to make.

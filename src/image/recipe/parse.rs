@@ -1,6 +1,6 @@
 //! Reading a recipe's canonical text back: how one node tells another what to make.
 //!
-//! What the text says is said again as a spec and settings and resolved like any other; only a recipe whose own
+//! The text is turned into a spec and settings and resolved like any other; only a recipe whose own
 //! text is the very same is taken. So nothing can be asked for in this way that a URL could not ask for.
 
 use super::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, RecipeSettings};

@@ -59,7 +59,7 @@ pub(super) fn render(
     }
 }
 
-/// What of each frame is shown, and in what size.
+/// The window of each frame, and its size.
 #[derive(Clone, Copy)]
 struct View {
     /// As stored.

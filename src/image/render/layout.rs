@@ -8,7 +8,7 @@ use crate::image::recipe::Recipe;
 use crate::image::shrink_on_load::Aim;
 use crate::image::smart;
 
-/// How the stored picture and the turned one lie to each other, and what is kept of the latter.
+/// The transform from the stored to the turned picture, and the cut of the latter.
 pub(super) struct WindowPlacement {
     /// Stored → displayed and turned.
     pub(super) transform: Transform,
@@ -47,7 +47,7 @@ impl WindowPlacement {
         if recipe.is_smart() { smart::placed(pixels, pixels.size(), window, keep_going) } else { Ok(window) }
     }
 
-    /// What the plan for the layout's own cut shows, as stored.
+    /// The window of the plan for this cut, as stored.
     pub(super) fn aim(&self, plan: &Plan) -> Aim {
         Aim { window: self.stored_window(plan.window, self.cut.size()), to: self.transform.size(plan.size) }
     }

@@ -1,4 +1,4 @@
-//! How much memory a job takes, before it is begun.
+//! The peak memory of a job, computed before it starts.
 
 use super::layout::WindowPlacement;
 use super::still;
@@ -47,13 +47,13 @@ fn buffer(size: Size, kind: PixelKind) -> u64 {
     size.area().saturating_mul(kind.channels() as u64)
 }
 
-/// What is known of a job's sizes before its pixels are: all, or with `trim` bounds. As stored, up to the canvas.
+/// The sizes of a job before its pixels are known: exact, or with `trim` bounds. As stored, up to the canvas.
 pub(super) struct Sizes {
     is_cut: bool,
     cut: Size,
     /// In the cut; `None` if only the pixels will tell.
     window: Option<Rect<f64>>,
-    /// What the window is resized to, before it is turned.
+    /// The size to which the window is resized, before it is turned.
     pub(super) resized: Size,
     pub(super) canvas: Size,
 }

@@ -16,10 +16,10 @@ use crate::image::shrink_on_load::{Aim, ShrinkOnLoad};
 use crate::image::{decode, orient, resize, smart, trim};
 use crate::object::Format;
 
-/// What an encoder gets.
+/// The input of an encoder.
 pub(super) enum Picture {
     Pixels(Pixels),
-    /// What a JPEG holds: luma, and colour differences at half the sides.
+    /// A JPEG's planes: luma, and colour differences at half the sides.
     Planes([Pixels; 3]),
 }
 

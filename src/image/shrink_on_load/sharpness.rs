@@ -1,4 +1,4 @@
-//! Gives back to small detail what decoding at a scale took from it.
+//! Sharpness compensation: restores the fine detail that decoding at a scale weakens.
 //!
 //! A sample at 1/8 is the mean of 8 × 8 pixels, and a mean weakens waves: those of `f` cycles a sample come out
 //! at sin(πf)/(πf), about 1 − (πf)²/6. The filter [−k, 1 + 2k, −k] strengthens them by 1 + (2πf)²·k, which with k = 1/24

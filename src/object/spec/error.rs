@@ -33,7 +33,7 @@ pub enum SpecError {
     OutOfRange {
         /// The whole part.
         part: SpecPart,
-        /// What it takes, as words.
+        /// The allowed values, as words.
         allowed: &'static str,
     },
     /// `g-` with an unknown place.
@@ -50,12 +50,12 @@ pub enum SpecError {
     CannotAct {
         /// The option.
         part: SpecPart,
-        /// What it wants.
+        /// The missing part.
         needs: Needs,
     },
 }
 
-/// What an option needs in order to act.
+/// The part that an option needs in order to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// A box with both sides.

@@ -73,7 +73,7 @@ impl PresetName {
     }
 }
 
-/// How a box is filled.
+/// The fit of an image in a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fit {
     /// Crop to cover.
@@ -84,7 +84,7 @@ pub enum Fit {
     Stretch,
 }
 
-/// What a crop keeps.
+/// The part that a crop keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Gravity {
     /// Flush to a side or corner, or centred. Each 0 (left, top), 1 (middle) or 2 (right, bottom).

@@ -1,4 +1,4 @@
-//! What a preset's name in a URL stands for.
+//! Presets: the meaning of their names in URLs.
 
 use super::parse::check_can_act;
 use super::{PresetName, Spec, SpecError, SpecPart, SpecSize};

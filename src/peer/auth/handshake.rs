@@ -8,14 +8,14 @@ use super::{AuthError, Digest, Hex, Identity, Nonce, Transcript, TranscriptKind,
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::{Label, NodeId};
 
-/// What one end says of itself.
+/// One end's half of the handshake.
 #[derive(Clone, Debug)]
 struct HandshakeEnd {
     node: NodeId,
     nonce: Nonce,
 }
 
-/// The end that asks.
+/// The asking end.
 #[derive(Clone, Debug)]
 pub struct ClientHandshake {
     identity: Arc<Identity>,
@@ -25,7 +25,7 @@ pub struct ClientHandshake {
     number: u64,
 }
 
-/// The end that answers.
+/// The answering end.
 #[derive(Clone, Debug)]
 pub struct ServerHandshake {
     identity: Arc<Identity>,
@@ -109,7 +109,7 @@ impl ClientHandshake {
 }
 
 impl ServerHandshake {
-    /// A server that has heard nothing.
+    /// A server before its handshake.
     pub fn new(identity: Arc<Identity>) -> Self {
         Self { identity, state: HandshakeState::Fresh }
     }

@@ -45,13 +45,13 @@ pub const LAYOUT_HEADER: &str = "reticulum-layout";
 /// The header of what is said beside the body.
 pub const METADATA_HEADER: &str = "reticulum-facts";
 
-/// What is spoken between nodes; another one is refused.
+/// The protocol version between nodes; any other is rejected.
 pub const VERSION: u8 = 1;
 
 /// 16 random bytes of one end of a connection.
 pub type Nonce = [u8; 16];
 
-/// Who this node is to others, and how it proves it.
+/// This node's identity among its peers, and its secrets.
 pub struct Identity {
     /// This node.
     pub node: NodeId,
@@ -67,7 +67,7 @@ struct Keys {
     own: Hmac<Sha256>,
 }
 
-/// What a body must come out as.
+/// The digest that a body must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Digest {
     /// The SHA-256 of its bytes.
@@ -76,7 +76,7 @@ pub enum Digest {
     Image(ObjectId),
 }
 
-/// Why something was not believed. It changed nothing.
+/// Why authentication failed. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthError {
     /// There is no proof, or what stands there is none.
@@ -125,7 +125,7 @@ impl Identity {
         !self.keys().keys.is_empty()
     }
 
-    /// What stands for a key of the configuration among the nodes of a cluster, by each secret, the one that signs
+    /// Fingerprints of a configuration key for comparison among the nodes of a cluster, one per secret, the one that signs
     /// first: equal for equal keys, and of no use to anybody without the secret. Empty without any.
     pub fn fingerprints(&self, key: &str) -> Vec<String> {
         let text = Transcript::new(TranscriptKind::Fingerprint).field(key.as_bytes());
@@ -208,7 +208,7 @@ impl std::error::Error for AuthError {}
 impl From<AuthError> for Unproven {
     fn from(refusal: AuthError) -> Self {
         match refusal {
-            // Whatever comes behind the first thing that was wrong.
+            // Everything behind the first error.
             AuthError::Unsigned | AuthError::Over => Self::Unsigned,
             AuthError::Version => Self::Version,
             AuthError::Cluster => Self::Cluster,
@@ -218,10 +218,10 @@ impl From<AuthError> for Unproven {
     }
 }
 
-/// What a proof is made over: a list of fields, each with its length in front, so that no two lists are one text.
+/// The text that a proof covers: a list of fields, each with its length in front, so that no two lists are one text.
 struct Transcript(Vec<u8>);
 
-/// What kind of text it is: none can stand for another.
+/// The kind of a transcript: none can stand for another.
 #[derive(Clone, Copy)]
 enum TranscriptKind {
     Handshake = 1,

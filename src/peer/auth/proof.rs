@@ -1,9 +1,9 @@
-//! What a proof covers, and its text.
+//! The contents of a proof, and its text.
 
 use super::{AuthError, Digest, read_hex};
 use crate::cluster::layout::LayoutHash;
 
-/// What is asked.
+/// The request line that a proof covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question<'a> {
     /// As sent.
@@ -12,7 +12,7 @@ pub struct Question<'a> {
     pub target: &'a str,
 }
 
-/// What both a request and an answer say beside the body.
+/// The signed fields of a request or an answer beside the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignedFields<'a> {
     /// The hash of the sender's layout; `None` without a layout header or with one that is none.

@@ -23,7 +23,7 @@ pub(super) const VECTORS: [(VectorKind, usize, u32); 32] = [
     (II, 50, 2), (II, 51, 0), (II, 51, 2), (II, 52, 0), (II, 53, 0), (II, 54, 0), (II, 55, 0), (II, 56, 0),
 ];
 
-/// What the steps of each quarter add.
+/// The constants that the steps of each quarter add.
 const CONSTANTS: [u32; 4] = [0x5A82_7999, 0x6ED9_EBA1, 0x8F1B_BCDC, 0xCA62_C1D6];
 
 /// By which bits the siblings' expanded messages differ, for each of [`VECTORS`].
@@ -41,7 +41,7 @@ pub(super) static DIFFERENCES: [[u32; 80]; 32] = {
 pub(super) fn collides(before: [u32; 5], after: [u32; 5], words: &[u32; 80], vector: usize) -> bool {
     let (middle, difference) = (middle(VECTORS[vector]), &DIFFERENCES[vector]);
     let sibling = |step: usize| words[step] ^ difference[step];
-    // What the last step left: the state after the block is the sum of it and the state before.
+    // The result of the last step: the state after the block is the sum of it and the state before.
     let last = std::array::from_fn(|at| after[at].wrapping_sub(before[at]));
     let state = undo(last, middle..80, |step| words[step]);
     let begun = undo(state, 0..middle, sibling);
@@ -111,7 +111,7 @@ fn run(mut state: [u32; 5], steps: Range<usize>, word: impl Fn(usize) -> u32) ->
     state
 }
 
-/// What the state was before these steps.
+/// The state before these steps.
 fn undo(mut state: [u32; 5], steps: Range<usize>, word: impl Fn(usize) -> u32) -> [u32; 5] {
     macro_rules! quarter {
         ($quarter:literal) => {

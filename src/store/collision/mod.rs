@@ -30,7 +30,7 @@ const GROUP: usize = 64;
 /// Blocks whose messages are expanded together.
 const LANES: usize = 8;
 
-/// What a block is hashed into at first.
+/// The initial state.
 const START: [u32; 5] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
 
 type MessageBlock = [u8; BLOCK_BYTES];

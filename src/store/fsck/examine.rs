@@ -1,4 +1,4 @@
-//! What is wrong with one file below `store/`.
+//! Examines one file below `store/`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// An image that was taken once is not judged by today's limits.
 const UNLIMITED: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
 
-/// What a look into a file says.
+/// The verdict on a file.
 #[derive(Debug)]
 pub(super) enum FileVerdict {
     /// An image of so many bytes in its place.
@@ -27,7 +27,7 @@ pub(super) enum FileVerdict {
     Wrong(CheckFault),
 }
 
-/// What the bytes are.
+/// The contents of a file.
 struct FileContent {
     id: ObjectId,
     length: u64,

@@ -1,8 +1,8 @@
 //! The check of a store that no server uses: every image hashed, every file in its place.
 //!
-//! * [`walk`]: which files there are.
-//! * [`examine`]: what is wrong with one file.
-//! * [`repair`]: what is done about it.
+//! * [`walk`]: lists the files.
+//! * [`examine`]: judges one file.
+//! * [`repair`]: repairs a fault.
 //!
 //! One thread walks, one per core hashes, the caller's repairs and reports, one finding at a time.
 //! Memory does not grow with the store. `cache/` is disposable and `quarantine/` is set aside, so
@@ -33,16 +33,16 @@ use crate::object::ObjectId;
 /// Files that wait between the threads: enough to keep all busy.
 const WAITING_MAX: usize = 256;
 
-/// Whether faults are only told.
+/// Whether faults are only reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Tell.
+    /// Report.
     Check,
-    /// Tell and mend.
+    /// Report and repair.
     Repair,
 }
 
-/// What happens during a check.
+/// An event of a check.
 #[derive(Debug)]
 pub enum CheckEvent {
     /// An image of so many bytes is right and in its place.
@@ -51,25 +51,25 @@ pub enum CheckEvent {
     Found(CheckFinding),
 }
 
-/// Something wrong, and what was done about it.
+/// A fault, and the outcome of its repair.
 #[derive(Debug)]
 pub struct CheckFinding {
     /// Where, below the data directory.
     pub path: PathBuf,
-    /// What.
+    /// The fault.
     pub fault: CheckFault,
-    /// What was done.
+    /// The outcome.
     pub outcome: RepairOutcome,
 }
 
-/// What can be wrong.
+/// A fault of a file.
 #[derive(Debug)]
 pub enum CheckFault {
     /// An image whose bytes have this SHA-1 and not that of its name.
     WrongHash(ObjectId),
     /// A right image that belongs here, below the data directory.
     Misplaced(PathBuf),
-    /// What an upload left that never ended.
+    /// The temporary file of an upload that never ended.
     Temporary,
     /// Nothing that a server put here.
     Foreign,
@@ -77,7 +77,7 @@ pub enum CheckFault {
     Unreadable(io::Error),
 }
 
-/// What was done about a fault.
+/// The outcome of a repair.
 #[derive(Debug)]
 pub enum RepairOutcome {
     /// Nothing.
@@ -86,11 +86,11 @@ pub enum RepairOutcome {
     Moved(PathBuf),
     /// The file was removed.
     Removed,
-    /// Mending failed; the file lies where it lay.
+    /// The repair failed; the file lies where it lay.
     Failed(io::Error),
 }
 
-/// What a whole check came to.
+/// The totals of a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CheckSummary {
     /// Right images in their place (when it ended).

@@ -1,4 +1,4 @@
-//! What is done about a fault. Every step is one rename (or the removal of a temporary file), synced
+//! Repairs faults. Every step is one rename (or the removal of a temporary file), synced
 //! before it is told, and never onto a file that is there.
 
 use std::fs::{self, File};
@@ -66,7 +66,7 @@ impl<'a> Repairs<'a> {
     }
 
     fn place(&self, path: &Path, to: &Path) -> io::Result<u64> {
-        // What was copied here by hand may not be on the disk yet, and its name shall not precede it.
+        // A file that was copied here by hand may not be durable yet, and its name must not precede its bytes.
         let file = File::open(path)?;
         file.sync_all()?;
         let length = file.metadata()?.len();

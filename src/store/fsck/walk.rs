@@ -9,12 +9,12 @@ use super::CheckFault;
 use crate::store::marker;
 use crate::store::path::StorePaths;
 
-/// What lies somewhere.
+/// An entry of the walk.
 #[derive(Debug)]
 pub(super) enum WalkItem {
     /// A file below `store/`, to be looked into.
     Stored(PathBuf),
-    /// What needs no look.
+    /// An entry that is a fault without being read.
     Faulty(PathBuf, CheckFault),
 }
 

@@ -1,6 +1,6 @@
-//! What can be wrong with the disk, by name and in sentences.
+//! The disk's troubles, by name and in sentences.
 
-/// What is wrong with the disk. No new copies are taken then; what can be read is served.
+/// The disk's trouble. The node takes no new copies then, and serves what it can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskTrouble {
     /// `store/` is not the one that the node started with.
@@ -34,7 +34,7 @@ impl DiskTrouble {
         Self::ALL.into_iter().find(|trouble| trouble.word() == word)
     }
 
-    /// What a caller should know and do.
+    /// The sentence for a caller.
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::StoreMissing => {
@@ -55,7 +55,7 @@ impl DiskTrouble {
         }
     }
 
-    /// What the log says about it.
+    /// The log line.
     pub(super) const fn line(self) -> &'static str {
         match self {
             Self::StoreMissing => {

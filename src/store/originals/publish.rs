@@ -12,7 +12,7 @@ use super::super::{StoreError, marker, obstacle, plain};
 use super::{Found, Original, Originals};
 use crate::object::{Format, ObjectId};
 
-/// What is in the place of an image that is to be stored.
+/// The file in the place of an image that is to be stored.
 enum Before {
     /// The image, right and known to be.
     Right(Original),
@@ -40,7 +40,7 @@ impl Originals {
         let path = self.paths.image(id, format);
         let replaced = match self.before(id).await? {
             Before::Right(original) => {
-                // Whoever gave it its name may have died before this.
+                // The process that named it may have died before the sync.
                 self.sync_directory(&self.paths.image_directory(id)).await?;
                 return Ok(original);
             }
@@ -134,7 +134,7 @@ impl Originals {
     }
 
     async fn before(&self, id: &ObjectId) -> Result<Before, StoreError> {
-        // What cannot be looked at is no reason to refuse good bytes, which take its place.
+        // A file that cannot be checked is no reason to refuse good bytes, which take its place.
         let unreadable = |error: StoreError| match error {
             StoreError::Io(..) if !error.is_of_the_process() => Ok(Before::Unreadable),
             error => Err(error),

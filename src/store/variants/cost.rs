@@ -1,4 +1,4 @@
-//! What the cache costs on disk: blocks, inodes and directories, not only the bytes of its files.
+//! The cost of the cache on disk: blocks, inodes and directories, not only the bytes of its files.
 //!
 //! A variant of 64 bytes takes a block, an inode and a name. Counted by its bytes alone, 10 GiB of such variants are
 //! 160 million files in 640 GB.
@@ -21,7 +21,7 @@ pub(super) const DIRECTORY_BYTES: u64 = BLOCK_BYTES + INODE_BYTES;
 /// Directories of the second level, one for each value of an id's first 16 bits.
 const DIRECTORIES: usize = 1 << 16;
 
-/// What a file of `length` bytes costs, whose blocks take `disk_bytes` as far as the file system says so already:
+/// The cost of a file of `length` bytes, whose blocks take `disk_bytes` as far as the file system says so already:
 /// some know it only after a while, and some keep short files in the inode.
 pub(super) const fn of_file(length: u64, disk_bytes: u64) -> u64 {
     let least = length.next_multiple_of(BLOCK_BYTES);
@@ -49,7 +49,7 @@ impl Directories {
         Self { files: vec![0; DIRECTORIES], children: vec![0; 256], count: 0 }
     }
 
-    /// What they cost.
+    /// Their cost.
     pub(super) const fn bytes(&self) -> u64 {
         self.count * DIRECTORY_BYTES
     }

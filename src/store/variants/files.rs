@@ -39,12 +39,12 @@ struct Open {
     holds_files: bool,
 }
 
-/// What came of removing files.
+/// The result of removing files.
 #[derive(Debug, Default)]
 pub(super) struct Removed {
     /// Files that were there and are gone.
     pub(super) files: u64,
-    /// What these cost, and their directories' inodes.
+    /// The room of these, and of their directories' inodes.
     pub(super) room: Room,
     /// Why some could not be removed, if any.
     pub(super) fault: Option<io::Error>,

@@ -1,4 +1,4 @@
-//! What is made of images and kept on disk: bounded by what it costs there, least recently used first out, disposable.
+//! The variant cache on disk: bounded by its cost there, evicted least recently used first, disposable.
 //!
 //! * [`table`]: what is there, in the order of its last use. [`cost`]: what a file costs. [`files`]: listing and
 //!   removing.
@@ -127,7 +127,7 @@ impl Variants {
         }
     }
 
-    /// What the files that are known and their directories cost on disk, in bytes.
+    /// The cost on disk of the known files and their directories, in bytes.
     pub fn bytes(&self) -> u64 {
         self.variants.borrow().bytes() + self.planes.borrow().bytes() + self.directories.borrow().bytes()
     }
@@ -167,7 +167,7 @@ impl Variants {
             }
         };
         let read = read(&file, in_memory).await;
-        // What was read stays; an error of the close means nothing.
+        // The bytes are read; an error of the close means nothing.
         let _ = file.close().await;
         let (kept, bytes) = read?;
         // Counted even if it is not whole: it is there until it is made again or evicted.
@@ -392,7 +392,7 @@ impl AddAssign for Room {
     }
 }
 
-/// What is missing: never less than nothing.
+/// The missing room: never less than nothing.
 impl Sub for Room {
     type Output = Self;
 

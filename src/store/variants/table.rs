@@ -58,7 +58,7 @@ struct LruEntry {
     next: EntryIndex,
 }
 
-/// What a walk through a bucket has seen.
+/// The result of a walk through a bucket.
 #[derive(Default)]
 struct BucketWalk {
     found: Option<BucketPosition>,
@@ -77,7 +77,7 @@ struct BucketPosition {
     place: EntryIndex,
 }
 
-/// How many entries a table of this budget may have.
+/// The number of entries that a table of this budget may have.
 pub(super) fn entries_max(bytes_max: u64) -> usize {
     // At most 2^24.
     (bytes_max / ENTRY_BUDGET_BYTES).clamp(ENTRIES_MIN, ENTRIES_MAX) as usize
@@ -100,7 +100,7 @@ impl LruTable {
         }
     }
 
-    /// What the files cost.
+    /// The cost of the files.
     pub(super) const fn bytes(&self) -> u64 {
         self.units * UNIT_BYTES
     }

@@ -1,10 +1,10 @@
-//! What is told of the node's disk as a whole.
+//! Metrics of the node's disk as a whole.
 
 use prometheus::proto;
 
 use super::{Counter, counter, gauge};
 
-/// What the node counts and measures of its disk. Shared by all threads; nothing of it is on a hit's way.
+/// Counters and gauges of the node's disk. Shared by all threads; a memory hit touches none of them.
 #[derive(Debug, Default)]
 pub struct DiskMetrics {
     /// 1 while `store/` is the one that the node started with.

@@ -33,14 +33,14 @@ label!(
     Stage { Queue = "queue", Read = "read", Decode = "decode", Resize = "resize", Encode = "encode", Store = "store", Peer = "peer" }
 );
 label!(
-    /// How a resize ended.
+    /// The outcome of a resize.
     Resize { Ok = "ok", Refused = "refused", Deadline = "deadline", Failed = "failed", Cancelled = "cancelled" }
 );
 label!(
-    /// Why a request of another node was not believed.
+    /// Why a request of another node was rejected.
     Unproven { Unsigned = "unsigned", Version = "version", Cluster = "foreign", Proof = "proof", Replay = "replay" }
 );
 label!(
-    /// What a member of the cluster is, by the layout's word.
+    /// The state of a cluster member, by the layout.
     Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
 );

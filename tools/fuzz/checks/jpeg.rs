@@ -73,7 +73,7 @@ pub fn similarity(data: &[u8]) {
     for (scale, planes) in SCALES.into_iter().zip(&all) {
         let others = decoded(&plain, [scale; 3]).expect("planes");
         for (index, (plane, other)) in planes.iter().zip(others).enumerate() {
-            // What blocks have beyond the edges need not be in every file.
+            // Samples of blocks beyond the edges need not be in every file.
             let is_same = plane.clone().into_samples() == other.into_samples();
             assert!(is_same, "component {index} at {scale:?} differs in another order of scans");
         }

@@ -1,4 +1,4 @@
-//! What must hold for any bytes: one function for each target of the fuzzer, which panics where it does not.
+//! Checks that must hold for any bytes: one function for each fuzz target, which panics where one does not.
 //!
 //! They see the program as everybody does, by what it exports. `tests/fuzz.rs` compiles them too and feeds them seeds and
 //! all that was ever found, so that every test run repeats it. Where a check needs a choice besides a file, the last byte

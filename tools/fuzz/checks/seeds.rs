@@ -130,7 +130,7 @@ fn xmp(orientation: u8) -> Vec<u8> {
     [b"http://ns.adobe.com/xap/1.0/\0", text.as_bytes()].concat()
 }
 
-/// What the program's own encoder does not write: 16 and fewer bits, interlacing, colour keys, colours, frames.
+/// PNGs that the program's own encoder does not write: 16 and fewer bits, interlacing, colour keys, colours, frames.
 fn pngs() -> Vec<(String, Vec<u8>)> {
     let wide: Vec<u8> = (0..8 * 5 * 8).map(|at| (at * 53 % 251) as u8).collect();
     let key = (*b"tRNS", vec![0, 3]);

@@ -53,7 +53,7 @@ struct Reference {
     to: Vec<u32>,
 }
 
-/// What is said about items.
+/// The properties of items.
 #[derive(Debug)]
 pub(super) enum Property {
     Size(Size),
@@ -313,7 +313,7 @@ impl Items {
                 Ok(properties) if properties.iter().any(|it| matches!(it, Property::Alpha)) => {
                     return Ok(Some(helper));
                 }
-                // What cannot be understood is no alpha; what is too much to look at is no file.
+                // An auxiliary item that cannot be understood is no alpha; one that is too long is an error.
                 Ok(_) | Err(MetaFault::Unsupported) => {}
                 Err(fault) => return Err(fault),
             }
@@ -343,7 +343,7 @@ fn push<T>(list: &mut Vec<T>, entry: T, max: usize) -> Result<(), MetaFault> {
     Ok(())
 }
 
-/// What the property of an alpha item says, each ending in a zero.
+/// The values of an alpha item's property, each ending in a zero.
 const ALPHA_NAMES: [&[u8]; 2] =
     [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0"];
 

@@ -27,7 +27,7 @@ pub(in crate::image) const BOXES_MAX: usize = 16 * 1024;
 /// Tiles of a grid. The largest cameras make about 200.
 const TILES_MAX: usize = 1024;
 
-/// What is wrong with a `meta` box.
+/// An error in a `meta` box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) enum MetaFault {
     /// A box or field reaches past the end of what contains it, or a table is longer than any program makes.
@@ -54,7 +54,7 @@ pub(in crate::image) struct AvifStill {
     pub(in crate::image) profile: Option<Range<u64>>,
 }
 
-/// How samples are coded, by the decoder's configuration.
+/// The coding of samples, by the decoder's configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) struct Coding {
     /// 8, 10 or 12.
@@ -192,7 +192,7 @@ const fn orientation(quarters: u8, mirror: Option<bool>) -> Orientation {
     })
 }
 
-/// How the tiles of a grid lie.
+/// The tile grid of an AVIF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) struct TileGrid {
     pub(in crate::image) rows: u32,

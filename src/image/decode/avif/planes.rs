@@ -186,7 +186,7 @@ fn neighbours(at: u32, count: u32) -> (u32, u32) {
     (near, far)
 }
 
-/// What samples stand for, in 255ths.
+/// The range of samples, in 255ths.
 struct Range {
     luma_zero: f32,
     luma_scale: f32,
@@ -222,7 +222,7 @@ impl Range {
     }
 }
 
-/// How components were made of red, green and blue.
+/// The matrix from red, green and blue to components.
 #[derive(Clone, Copy)]
 enum Matrix {
     /// Green, blue, red as they are.

@@ -11,7 +11,7 @@ use libwebp_sys::{
 
 use crate::image::geometry::{Rect, Size};
 
-/// What a file or a frame's bitstream says about itself.
+/// The header of a file or of a frame's bitstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Features {
     pub(super) size: Size,

@@ -14,7 +14,7 @@ use crate::image::pixels::Pixels;
 pub(super) struct GifWriter {
     size: Size,
     encoder: Encoder<Vec<u8>>,
-    /// What is to be seen before the waiting frame is drawn.
+    /// The canvas before the pending frame is drawn.
     before: Vec<u8>,
     waiting: Option<PendingFrame>,
 }

@@ -25,7 +25,7 @@ pub(super) struct WebpWriter {
     quality: u8,
     /// Begins with room for the headers.
     file: Vec<u8>,
-    /// What is to be seen so far.
+    /// The canvas so far.
     before: Option<Vec<u8>>,
     has_alpha: bool,
 }
@@ -67,7 +67,7 @@ impl WebpWriter {
 
     pub(super) fn finish(mut self) -> Option<Vec<u8>> {
         self.before?;
-        // What follows the length has fewer bytes than it can count.
+        // The rest of the file has fewer bytes than the length can count.
         let length = u32::try_from(self.file.len() - 8).ok().filter(|length| *length < u32::MAX - 10)?;
         let flags = FLAG_ANIMATION | if self.has_alpha { FLAG_ALPHA } else { 0 };
         let sides = [self.size.width - 1, self.size.height - 1].into_iter().flat_map(three_bytes);

@@ -12,7 +12,7 @@ use quantize::{Palette, Rgb};
 
 pub(super) use quantize::WORK_BYTES;
 
-/// What a transparent pixel is made to look like, so that all of them are one colour.
+/// The colour of every transparent pixel, so that all of them are one colour.
 const CLEAR: [u8; 4] = [0; 4];
 
 /// `None` if the encoder refuses, or once `keep_going` says no; sides are at most 65535.

@@ -14,7 +14,7 @@ pub(in crate::image::encode) const WORK_BYTES: u64 = 5 << 20;
 
 const CELLS: usize = 1 << 16;
 
-/// How often the colours are moved to the middle of what is nearest to them. The first time gains half a
+/// The number of times that each colour moves to the mean of the pixels nearest to it. The first time gains half a
 /// decibel, the second a tenth.
 const MOVES: usize = 2;
 

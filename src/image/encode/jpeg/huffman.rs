@@ -6,7 +6,7 @@ const LENGTH_MAX: usize = 16;
 /// A table as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HuffmanTable {
-    /// How many codes have a length of 1, 2, … 16 bits.
+    /// The number of codes of 1, 2, … 16 bits.
     pub(super) lengths: [u8; LENGTH_MAX],
     /// Symbols from the shortest code to the longest.
     pub(super) symbols: Vec<u8>,
@@ -46,7 +46,7 @@ impl HuffmanTable {
     }
 }
 
-/// How many leaves of a Huffman tree lie at each depth. `weights` go up; the first is that of the place held free.
+/// The number of leaves of a Huffman tree at each depth. `weights` go up; the first is that of the place held free.
 fn depths(weights: &[u64]) -> Vec<usize> {
     let leaves = weights.len();
     // Node numbers: leaves in order of their weights, then inner nodes, whose weights go up as they are made.

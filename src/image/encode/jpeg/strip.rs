@@ -7,7 +7,7 @@
 use crate::image::geometry::Size;
 use crate::image::pixels::{PixelKind, Pixels};
 
-/// What can be written.
+/// Pixels in a form that can be written.
 #[derive(Clone, Copy)]
 pub(super) enum JpegPicture<'a> {
     /// One component.

@@ -105,7 +105,7 @@ fn token(table: u32, zeros: u32, value: i16) -> Token {
     table << 24 | (zeros << 4 | size) << 16 | bits
 }
 
-/// How many bits follow the symbol's code.
+/// The number of bits behind the symbol's code.
 pub(super) const fn extra_bits(token: Token) -> u32 {
     token >> 16 & 15
 }

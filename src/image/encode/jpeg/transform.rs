@@ -8,7 +8,7 @@
 /// Eight rows of eight.
 pub(super) type Block = [i16; 64];
 
-/// How to divide by the steps of one table, which is done by multiplying.
+/// Reciprocals of one table's steps, to divide by multiplying.
 pub(super) struct Quantizer {
     half: [i16; 64],
     reciprocal: [u16; 64],
