@@ -94,7 +94,7 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
     directory.close().map_err(|error| DemoError::Io("remove the temporary directory", error))
 }
 
-/// 128 bits that nobody guesses, as text.
+/// 128 random bits, as text.
 fn random() -> Result<String, DemoError> {
     let mut bytes = [0; 16];
     let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));

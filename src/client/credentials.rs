@@ -17,7 +17,7 @@ pub(super) fn uploader(target: &NodeFlags, key: Option<&HeaderKey>, operator: &O
     of(&target.node, given.cloned(), operator)
 }
 
-/// A key that was given is sent wherever it was said to be sent; the one in the data directory to this machine alone.
+/// A key from the command line goes to the node it names; the one in the data directory only to this machine.
 fn of(node: &NodeAddress, given: Option<HeaderKey>, operator: &Operator) -> NodeClient {
     let given = given.filter(|key| !key.as_str().is_empty());
     let key = given.or_else(|| if node.is_loopback() { read_stored(operator) } else { None });

@@ -54,14 +54,14 @@ pub enum ClientError {
     Output(io::Error),
     /// The time of expiry is out of range.
     Expiry,
-    /// So many of so many failed; each was told.
+    /// So many of so many failed; each was reported.
     Some {
         /// The number that failed.
         failed: u64,
         /// Of how many.
         of: u64,
     },
-    /// So many faults are left in a store; each was told.
+    /// So many faults are left in a store; each was reported.
     Faults(u64),
     /// These nodes did not say what they store.
     Unlisted(BTreeSet<String>),

@@ -1,7 +1,7 @@
 //! The files of what was named: files as they are, folders to the bottom, in order of names.
 //!
 //! Memory is one open list of names per level. A link to a file counts as the file; a link to a folder
-//! inside a folder is told and not followed, so that no circle can be walked.
+//! inside a folder is reported and not followed, so that no circle can be walked.
 
 use std::fs;
 use std::io;

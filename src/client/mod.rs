@@ -7,7 +7,7 @@
 //! * [`output`]: standard output, and progress on a terminal.
 //!
 //! Blocking, on std threads; nothing here runs inside a node. What a node sends is checked before it
-//! is believed and made harmless before it is printed.
+//! is trusted and made harmless before it is printed.
 
 mod credentials;
 mod error;

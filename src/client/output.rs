@@ -49,7 +49,7 @@ impl CommandOutput {
     /// # Errors
     /// [`ClientError::CommandOutput`].
     pub(super) fn line(&self, text: impl Display) -> Result<(), ClientError> {
-        // Written at once: whoever reads this through a pipe can work along.
+        // Written at once, so that a reader at a pipe can work along.
         let write = || {
             let mut stdout = io::stdout().lock();
             writeln!(stdout, "{text}").and_then(|()| stdout.flush())
@@ -60,7 +60,7 @@ impl CommandOutput {
     /// A line beside the result, made harmless.
     pub(super) fn complain(&self, text: impl Display) {
         let text = harmless(&text.to_string());
-        // If nobody can be told, the exit code still says it.
+        // If nothing can be written, the exit code still reports it.
         let _ = self.progress.suspend(|| writeln!(io::stderr().lock(), "reticulum: {text}"));
     }
 
@@ -70,7 +70,7 @@ impl CommandOutput {
     }
 }
 
-/// Whether progress is seen by anybody.
+/// Whether progress is shown.
 pub(super) fn is_watched() -> bool {
     io::stderr().is_terminal()
 }

@@ -1,4 +1,4 @@
-//! A configuration while it is gathered: values, where each was said, and all faults so far.
+//! A configuration while it is gathered: values, the origin of each, and all faults so far.
 //!
 //! Later sources beat earlier ones. A fault never ends the gathering; a rule between keys is not
 //! judged where one of its keys is already faulty, since its value is not what was meant.
@@ -67,7 +67,7 @@ impl Draft {
         values.cluster.min_replication.get_or_insert(BoundedInteger(replication.min(2)));
     }
 
-    /// The values, and the keys that were said, with the place of each.
+    /// The values, and the keys that were set, with the origin of each.
     ///
     /// # Errors
     /// [`ConfigError`] with every fault, of values and of rules, in the order of their places.

@@ -43,7 +43,7 @@ impl Environment {
         Self(variables.into_iter().filter(|(name, _)| is_ours(name)).collect())
     }
 
-    /// Every variable that means nothing: worth a warning, since another version may know it.
+    /// Every unknown variable: it gets a warning only, because another version may know it.
     pub fn find_unknown(&self) -> Vec<UnknownVariable> {
         let known: Vec<_> = list_known().collect();
         let unknown = self.0.iter().map(|(name, _)| name.to_string_lossy().into_owned());

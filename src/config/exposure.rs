@@ -34,10 +34,10 @@ pub(super) fn warn_exposed(
 }
 
 fn read_exposed_mode(path: &Path) -> Option<u32> {
-    // A file that is gone meanwhile is told of by those who read it.
+    // The reader of a file that has gone meanwhile reports it.
     let metadata = fs::metadata(path).ok()?;
     let mode = metadata.permissions().mode() & 0o7777;
-    // Pipes and devices, as a shell's `<(…)` gives them, are nobody else's.
+    // Pipes and devices, as a shell's `<(…)` gives them, belong to this process.
     (metadata.is_file() && mode & OTHERS_READ != 0).then_some(mode)
 }
 

@@ -22,7 +22,7 @@ pub(super) struct ConfigFault {
     pub(super) cause: Cause,
 }
 
-/// Where something was said, in the order in which faults are told.
+/// The origin of a setting, in the order in which faults are reported.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SettingOrigin {
     /// Nowhere: it is so by default.

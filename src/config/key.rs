@@ -24,7 +24,7 @@ const fn key(
     ConfigKey { path, place, meaning }
 }
 
-/// Every key, in the order in which they are shown; the keys of a section stand together.
+/// Every key, in the order in which they are shown; the keys of a section are adjacent.
 #[rustfmt::skip]
 pub(super) const KEYS: &[ConfigKey] = &[
     key("node.name", |v| &mut v.node.name, "This node's name, unique in the cluster. Not set: the host's name."),

@@ -3,11 +3,11 @@
 //! * `key`: the one table of keys. `values`: their forms, bounds and defaults.
 //! * `setting`: reading and printing of every kind of value.
 //! * `file`, `environment`: where values come from. `draft`: what was gathered, with its faults.
-//! * `rule`: what must hold between keys. `fault`: what is told when something does not.
-//! * `warning`, `exposure`: what is no fault, but should be told, such as files with secrets that everybody may read.
+//! * `rule`: rules between keys. `fault`: the report of what is wrong.
+//! * `warning`, `exposure`: warnings, for example about files with secrets that everybody may read.
 //! * `print`: the effective configuration as TOML. `reload`: what SIGHUP takes over of it.
 //!
-//! Invariants: a faulty configuration never starts a node, and all of its faults are told at once;
+//! Invariants: a faulty configuration never starts a node, and all of its faults are reported at once;
 //! loading has no effect but that files are read, so that it can be done again; no secret is shown.
 
 mod draft;

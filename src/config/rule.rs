@@ -38,7 +38,7 @@ pub(super) enum Rule {
         /// As configured.
         replication: u8,
     },
-    /// The secrets are said in several ways.
+    /// The secrets are set in several ways.
     SecretsTwice,
     /// The file of the secrets cannot be used.
     SecretFile(PathBuf, SecretFileError),
@@ -108,7 +108,7 @@ fn secrets_of(path: &Path) -> Result<Vec<Secret<16>>, SecretFileError> {
     if secrets.is_empty() { Err(SecretFileError::Empty) } else { Ok(secrets) }
 }
 
-/// The secrets, wherever they are said; the rules have seen that they can be read.
+/// The secrets, from whichever key; the rules have checked that they can be read.
 pub(super) fn secrets(cluster: &values::ClusterValues) -> Vec<String> {
     let file = cluster.secret_file.as_ref().and_then(|path| secrets_of(&path.0).ok());
     let said = cluster.secrets.0.iter().chain(&cluster.secret).cloned();
@@ -119,7 +119,7 @@ fn no_secret(values: &Values) -> Option<Rule> {
     let cluster = &values.cluster;
     let has_secret =
         !cluster.secrets.0.is_empty() || cluster.secret.is_some() || cluster.secret_file.is_some();
-    // On loopback too: whatever runs on this machine may forward what strangers send.
+    // On loopback too: a proxy on this machine may forward requests of strangers.
     let joined = cluster.join.0.first()?;
     (!has_secret).then(|| Rule::NoSecret(joined.to_string()))
 }

@@ -1,6 +1,6 @@
 //! The forms of the TOML, one struct a section: every key's kind, bounds and default.
 //!
-//! Keys are named once more in [`super::key`], which says what they mean; rooms never see these
+//! Keys are named once more in [`super::key`], which says what they mean; modules never see these
 //! forms.
 
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::http::access::client::TrustedProxy;
 use crate::store::open::DATA_MODE;
 use crate::telemetry::log::Form;
 
-/// All that can be said.
+/// All settings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Values {
     pub(super) node: NodeValues,

@@ -42,7 +42,7 @@ const UNPROVEN_MAX: usize = 32;
 /// refills while each is safe for [`WAIT_MIN`], so the queue in the kernel moves and a node in it is heard.
 const EVICTED_AT_ONCE: usize = 8;
 
-/// Between two looks of one that stands, and where there is no permit or accepting fails (out of descriptors, say).
+/// The pause between two looks of a waiting connection, and where there is no permit or accept fails.
 pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
 /// One open connection, counted over the whole node.
@@ -50,11 +50,11 @@ pub(super) struct ConnectionPermit {
     node: Arc<NodeContext>,
     /// Counted among the clients too.
     has_client_slot: Cell<bool>,
-    /// Its place among those that speak as a node and have proven nothing.
+    /// Its slot among the unproven peers.
     unproven_slot: Cell<Option<UnprovenSlot>>,
 }
 
-/// The connections of one shard that speak as a node and have proven nothing. Bounded: each is a connection.
+/// The connections of one shard that send peer requests without a proof so far. Bounded: each is a connection.
 #[derive(Default)]
 pub(super) struct UnprovenPeers {
     next: Cell<u64>,
@@ -70,7 +70,7 @@ struct UnprovenPeer {
     timeouts: Rc<ConnectionTimeouts>,
 }
 
-/// A place among the unproven; dropping it gives it up.
+/// A slot among the unproven peers; dropping it frees it.
 struct UnprovenSlot {
     among: Rc<UnprovenPeers>,
     number: u64,
@@ -100,7 +100,7 @@ impl ConnectionPermit {
         })
     }
 
-    /// Waits for room below `max`, at the cost of those that have proven nothing; `None` when the shard stops first.
+    /// Waits for a permit below `max` and evicts unproven peers for it; `None` when the shard stops first.
     /// `full` is called at each look that finds none.
     pub(super) async fn wait(
         shard: &Shard,
@@ -121,7 +121,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// Ready when this connection may be served. False: it has to go, for there is room for other nodes alone.
+    /// Ready when this connection may be served. False: it has to go, because the free slots are reserved for peers.
     pub(super) async fn wait_for_slot(
         &self,
         shard: &Rc<Shard>,
@@ -148,7 +148,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// The other end speaks as a node. False: too many of its address do that have proven nothing.
+    /// The other end sends peer requests. False: its address has too many unproven connections.
     pub(super) fn mark_unproven_peer(&self, unproven_peers: &Rc<UnprovenPeers>, remote: &Remote) -> bool {
         let unproven_slot = self.unproven_slot.take().or_else(|| unproven_peers.add(remote));
         let is_in = unproven_slot.is_some();
@@ -156,7 +156,7 @@ impl ConnectionPermit {
         is_in
     }
 
-    /// The other end has proven to be a node of this cluster: it needs no client's place.
+    /// The other end has proven to be a node of this cluster: it needs no client slot.
     pub(super) fn mark_proven_peer(&self) {
         self.unproven_slot.set(None);
         if self.has_client_slot.take() {
@@ -183,7 +183,7 @@ impl UnprovenPeers {
         Some(UnprovenSlot { among: Rc::clone(self), number })
     }
 
-    /// A place is wanted: ends one of these connections, the oldest of the address that has most. So a node is safe
+    /// Evicts one of these connections for a slot, the oldest of the address that has most. So a node is safe
     /// behind a crowd that comes from elsewhere.
     fn evict(&self, now: Instant) {
         let mut counts = HashMap::<_, (usize, usize)>::new();

@@ -81,7 +81,7 @@ struct FileBody {
     position: u64,
     end: u64,
     check: Option<HashCheck>,
-    /// Told once how it ended, but not when it was sent as far as it was to be without a proof.
+    /// Called once at the end, but not when a range was sent to its end without a hash check.
     report: Option<EndReport>,
     reading: Option<FileRead>,
     memory: Option<Arc<BodyMemory>>,
@@ -129,7 +129,7 @@ impl Body {
         Self { source: BodySource::File(file), _sent: None, _charge: None }
     }
 
-    /// The same of a stored image; `report` is told if the disk cannot read it.
+    /// The same of a stored image; `report` is called if the disk cannot read it.
     pub(super) fn image(reader: FileReader, start: u64, end: u64, report: EndReport) -> Self {
         let file = FileBody::new(reader, start, end, None, Some(report));
         Self { source: BodySource::File(file), _sent: None, _charge: None }

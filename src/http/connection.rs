@@ -106,8 +106,8 @@ impl Server {
         let Self { shard, settings, unproven_peers, .. } = self;
         let (index, connections) = (shard.index(), settings.connections_max);
         let full = || {
-            USED_UP.say(|untold| {
-                log::warn!(shard = index, connections, untold; "all connections are in use, so clients wait to be accepted: raise limits.connections if this lasts");
+            USED_UP.say(|suppressed| {
+                log::warn!(shard = index, connections, suppressed; "all connections are in use, so clients wait to be accepted: raise limits.connections if this lasts");
             });
         };
         while !shard.stopping.is_set() {
@@ -131,8 +131,8 @@ impl Server {
 
     /// Says that the kernel gives no connection: once a second at most, for a crowd can make it so a hundred times.
     fn warn_cannot_accept(&self, error: &std::io::Error, doing: &str) {
-        USED_UP.say(|untold| {
-            log::warn!(shard = self.shard.index(), doing, untold, error:% = error; "cannot take a connection; the node tries again. If descriptors are used up, raise their limit (ulimit -n, LimitNOFILE=) or lower limits.connections");
+        USED_UP.say(|suppressed| {
+            log::warn!(shard = self.shard.index(), doing, suppressed, error:% = error; "cannot take a connection; the node tries again. If descriptors are used up, raise their limit (ulimit -n, LimitNOFILE=) or lower limits.connections");
         });
     }
 

@@ -87,7 +87,7 @@ enum Shape<'a> {
 }
 
 impl Endpoint {
-    /// Reads method, path and query; `signing` is what the URL's signature is worth, `presets` what the
+    /// Reads method, path and query; `signing` is the verdict on the URL's signature, `presets` what the
     /// names stand for.
     ///
     /// # Errors

@@ -99,8 +99,8 @@ static NO_DESCRIPTOR: Occasionally = Occasionally::new();
 impl Problem {
     /// A request found no descriptor left.
     pub(super) fn no_descriptor() -> Self {
-        NO_DESCRIPTOR.say(|untold| {
-            log::warn!(untold; "no file descriptor is left, so requests are answered 503: raise their limit (ulimit -n, LimitNOFILE=)");
+        NO_DESCRIPTOR.say(|suppressed| {
+            log::warn!(suppressed; "no file descriptor is left, so requests are answered 503: raise their limit (ulimit -n, LimitNOFILE=)");
         });
         Self::Busy("open files")
     }
@@ -157,8 +157,8 @@ impl Problem {
             StoreError::Late(_) => Self::Unusable(DiskTrouble::Hung),
             StoreError::Unsynced(..) | StoreError::Io(..) => {
                 // Anybody may ask for it again and again.
-                if let Some(left_out) = LINES.pass() {
-                    log::error!(error:% = error, left_out; "the disk failed a request, which is answered 503; check the disk and the kernel's log");
+                if let Some(suppressed) = LINES.pass() {
+                    log::error!(error:% = error, suppressed; "the disk failed a request, which is answered 503; check the disk and the kernel's log");
                 }
                 Self::Disk
             }

@@ -1,10 +1,10 @@
-//! Hits without the long way: requests for URLs that were answered from memory before.
+//! The fast path: memory hits of URLs that were answered from memory before.
 //!
-//! What makes an answer from memory dear is not its bytes but reading a URL into a spec, the spec into a
-//! recipe and its key, and building and writing a dozen headers, each time with the same result. So the
-//! second answer of a URL from memory leaves its head here, and from the third on the socket itself
+//! The cost of an answer from memory is not its bytes but parsing a URL into a spec, resolving the spec into a
+//! recipe and its key, and building and writing a dozen headers, each time with the same result. So the handler
+//! inserts the response head of a URL's second answer from memory here. From the third on the socket itself
 //! answers: look up the path, add date and timing, send. Everything that is not plainly such a request
-//! (another method, a query, a range, a body, HTTP/1.0) goes the long way, whose
+//! (another method, a query, a range, a body, HTTP/1.0) goes to hyper and the handler, whose
 //! answers these are, byte for byte but for the date, the timing and the order of the two.
 //!
 //! Invariants: the memory tier alone keeps bodies, so an entry that it dropped is not answered; heads are
@@ -38,7 +38,7 @@ const HEAD_EXTRA_BYTES: u64 = 256;
 /// The mean cost of a kept head that the books are laid out for.
 const HEAD_BYTES_USUAL: u64 = 1 << 10;
 
-/// The heads that one shard keeps, and its clock for their dates.
+/// The response heads that one shard caches, and its clock for their dates.
 pub(super) struct FastPath {
     shard: Rc<Shard>,
     rules: Rc<Rules>,
@@ -48,7 +48,7 @@ pub(super) struct FastPath {
     date: RefCell<Date>,
 }
 
-/// An answer from memory, as the long way found it.
+/// An answer from memory, as the handler found it.
 pub(super) struct Hit {
     pub(super) key: CacheKey,
     pub(super) entry: Arc<CachedResponse>,
@@ -121,7 +121,7 @@ impl FastPath {
         reply::closing_response(problem)
     }
 
-    /// Keeps the head of a hit that the long way answered with `response` to a plain request for `path`, by the rules
+    /// Inserts the head of a hit that the handler answered with `response` to a plain request for `path`, by the rules
     /// of `version`. The rules may have changed since they were asked; then the answer is one of yesterday.
     pub(super) fn insert(
         &self,

@@ -70,7 +70,7 @@ impl RequestGate {
         self.at == self.kept.len()
     }
 
-    /// Whether something is kept that was not looked at.
+    /// Whether unread bytes are kept.
     pub(super) const fn is_waiting(&self) -> bool {
         self.at + self.looked_at < self.kept.len()
     }

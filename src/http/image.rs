@@ -288,7 +288,7 @@ pub(super) async fn open_stored(
 }
 
 /// A short part is read before the answer's head, so that both leave together.
-/// `report` is told if the disk cannot read the rest of a stored image.
+/// `report` is called if the disk cannot read the rest of a stored image.
 async fn respond_from_disk(
     context: &Context,
     about: &Representation<'_>,
@@ -334,7 +334,7 @@ pub(super) fn problem(error: VariantError) -> Problem {
         ),
         VariantError::NoDescriptor => Problem::no_descriptor(),
         VariantError::StoreMissing => Problem::Unusable(DiskTrouble::StoreMissing),
-        // The shard that met it has told of it.
+        // The shard that met it has logged it.
         VariantError::Disk(_) => Problem::Disk,
     }
 }

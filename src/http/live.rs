@@ -39,7 +39,7 @@ impl Live {
         let HttpSettings { presets, only_presets, preset_overrides, access, .. } = settings;
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         *newest = HttpSettings { presets, only_presets, preset_overrides, access, ..newest.clone() };
-        // Released with the lock still held: whoever sees the number finds the settings.
+        // Released with the lock still held: a reader that sees the number finds the settings.
         self.version.fetch_add(1, Ordering::Release);
     }
 

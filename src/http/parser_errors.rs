@@ -49,7 +49,7 @@ impl ParserErrorSocket {
         }
     }
 
-    /// Ready when all that stands in place of hyper's head has left; `None` where nothing does.
+    /// Ready when the whole replacement has left; `None` where there is none.
     fn poll_replacement(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<()>>> {
         let Some(Replacement { bytes, sent }) = &mut self.replacement else { return Poll::Ready(None) };
         while *sent < bytes.len() {

@@ -60,7 +60,7 @@ struct Readiness {
     gone: Cell<bool>,
     reader: Cell<Option<Waker>>,
     writer: Cell<Option<Waker>>,
-    /// Wants to hear of the end, whether it reads or not.
+    /// Is woken at the end, whether it reads or not.
     end_waker: Cell<Option<Waker>>,
 }
 
@@ -216,12 +216,12 @@ impl Readiness {
 }
 
 impl Registration {
-    /// Ready when a read is worth a try.
+    /// Ready when a read may succeed.
     pub(super) fn poll_readable(&self, context: &Context<'_>) -> Poll<()> {
         poll(&self.readiness.readable, &self.readiness.reader, context)
     }
 
-    /// Ready when a write is worth a try.
+    /// Ready when a write may succeed.
     pub(super) fn poll_writable(&self, context: &Context<'_>) -> Poll<()> {
         poll(&self.readiness.writable, &self.readiness.writer, context)
     }

@@ -59,7 +59,7 @@ pub(super) enum Problem {
     BadSpec(String),
     /// A variant without a preset, where only presets are made.
     OnlyPresets,
-    /// A part of the contract that this version answers to nobody, whatever it asks.
+    /// A part of the contract that this version does not implement.
     NotImplemented(&'static str),
     /// An upload without the right key.
     Upload(AccessError),
@@ -202,7 +202,7 @@ impl Problem {
         serde_json::to_vec(&details).expect("four plain fields always serialise")
     }
 
-    /// The problem that stands for a head with which hyper refuses by itself, and its status. `None`: the
+    /// The problem that replaces a bare head with which hyper rejects a request, and its status. `None`: the
     /// head says something else.
     pub(super) fn of_parser_error(head: &[u8]) -> Option<(Self, u16)> {
         let status = StatusCode::from_bytes(head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;

@@ -1,4 +1,4 @@
-//! Which code answers which endpoint, and what all answers have in common.
+//! Dispatch: which handler answers which endpoint, and what all answers have in common.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -32,7 +32,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         if is_looked_at {
             dispatch(&context, request, &mut body).await
         } else {
-            // hyper found a request where the gate saw none: nobody knows whose bytes these are.
+            // hyper found a request where the gate saw none: the owner of these bytes is unknown.
             body = BodyState::Unread;
             Problem::Unreadable.into()
         }

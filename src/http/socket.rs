@@ -58,7 +58,7 @@ struct Unsent {
     has_waited: bool,
 }
 
-/// Asks a silent client's kernel whether anybody is left there to read.
+/// Asks a silent client's kernel whether a reader is left.
 ///
 /// The end of a client's bytes says only that it asks nothing more. Work for one that has left is dropped, and the one way to
 /// find that out is to send something: the kernel of a client that has closed answers with a reset. An interim answer is

@@ -29,7 +29,7 @@ struct StatusResponse {
     /// Unknown until there is a repair that counts it.
     repair_debt: Option<u64>,
     layout: LayoutStatus,
-    /// Sentences for whoever looks after the cluster.
+    /// Sentences for the operator.
     warnings: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ struct NodeStatus {
     writable: bool,
     /// Why its disk takes no copies, where it does not.
     trouble: Option<String>,
-    /// Unknown until it has counted them, and of a node that has not said anything yet.
+    /// Unknown until it has counted them, and of a node whose stats have not come yet.
     images: Option<u64>,
     bytes: Option<u64>,
     version: Option<String>,
@@ -90,7 +90,7 @@ fn describe(
     let all = f64::from(owned.values().sum::<u32>().max(1));
     let share = |node: NodeId| (f64::from(owned.get(&node).copied().unwrap_or(0)) / all * 1e4).round() / 1e4;
     let trouble_of = |node: NodeId| {
-        // Of itself a node knows at once; of the others, what they said last.
+        // A node knows its own state at once, and that of the others by their last stats.
         if node == view.this() {
             return trouble.map(|trouble| trouble.word().to_owned());
         }

@@ -144,7 +144,7 @@ impl ConnectionTimeouts {
         self.is_11.set(is_11);
     }
 
-    /// hyper reports a request. False: its head is not one that was looked at.
+    /// hyper reports a request. False: its head did not pass the gate.
     pub(super) fn start_request(&self) -> bool {
         self.start_phase(ConnectionPhase::Busy);
         self.is_head_pending.replace(false)

@@ -53,7 +53,7 @@ pub(super) struct UploadGate<'a> {
 }
 
 enum UploadPass {
-    /// The header's key is right; the field's is not looked at.
+    /// The header's key is right; the field's is not checked.
     Header(UploadPermit),
     /// Everybody may; a key in the field must be right all the same.
     Open(UploadPermit),

@@ -1,7 +1,7 @@
 //! A plain border is found: rows and columns at the edges that hardly differ from the top-left pixel.
 //!
-//! Nothing is cut here; the smaller cut is only told. A picture that is border throughout is kept whole, for a
-//! variant of nothing would help nobody.
+//! Nothing is cut here; the function returns the smaller cut. A picture that is border throughout is kept whole, for a
+//! variant of nothing is useless.
 
 use super::geometry::{Rect, Transform};
 use super::pixels::{PixelKind, Pixels};

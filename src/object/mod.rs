@@ -1,8 +1,8 @@
-//! The nouns that every room shares: which image ([`ObjectId`]), which format ([`Format`]), which
+//! The nouns that every module shares: which image ([`ObjectId`]), which format ([`Format`]), which
 //! variant ([`Spec`]); and how a URL is signed ([`sign`]).
 //!
 //! Parse and print only: nothing here knows a byte of an image, a file or a socket, and nothing
-//! here depends on another room. Strings are parsed once, at the edge; inner code takes the types.
+//! here depends on another module. Strings are parsed once, at the edge; inner code takes the types.
 
 mod format;
 mod id;

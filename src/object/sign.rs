@@ -26,7 +26,7 @@ pub fn signed_query(key: &str, path: &str, expires: Option<u64>) -> String {
 }
 
 impl SignKey {
-    /// A key of any length; an empty one signs too, so whoever verifies must not take it.
+    /// A key of any length; an empty one signs too, so the verifier must not take it.
     pub fn new(key: &str) -> Self {
         Self(Hmac::new_from_slice(key.as_bytes()).expect("HMAC takes keys of every length"))
     }

@@ -19,7 +19,7 @@ pub const HANDSHAKE_TARGET: &str = "/cluster/v1/hello";
 
 const PREFIX: &str = "/cluster/v1/";
 
-/// The causes of a refusal that are told, for the other node's log.
+/// The causes of a refusal that the other node may log.
 pub const REASONS: [(AuthError, &str); 3] =
     [(AuthError::Version, "version"), (AuthError::Cluster, "cluster"), (AuthError::Proof, "proof")];
 
@@ -228,7 +228,7 @@ pub fn retry_metadata(seconds: u64) -> String {
     format!("retry={seconds}")
 }
 
-/// Reads [`retry_metadata`]; one second where none is said.
+/// Reads [`retry_metadata`]; one second without one.
 pub fn read_retry(metadata: PeerMetadata<'_>) -> u64 {
     metadata.get("retry").and_then(|seconds| seconds.parse().ok()).unwrap_or(1)
 }

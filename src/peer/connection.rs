@@ -28,7 +28,7 @@ const STATUS_UNSIGNED: u16 = 401;
 /// Bytes of a refusal's text that are read so that the connection can be used again.
 const REFUSAL_BYTES_MAX: u64 = 16 << 10;
 
-/// A connection that both ends believe.
+/// An authenticated connection.
 pub(super) struct Connection {
     sender: SendRequest<Sending>,
     client: ClientHandshake,
@@ -122,7 +122,7 @@ fn request(
     if is_empty && *method != Method::GET && *method != Method::HEAD {
         request = request.header(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
-    // Targets and methods are made in this room.
+    // Targets and methods are made in this module.
     request.body(Sending::new(body)).map_err(|_| PeerError::Untrusted(AuthError::Unsigned))
 }
 

@@ -1,6 +1,6 @@
 //! Asking other nodes, and knowing who asks.
 //!
-//! * [`auth`]: who is at the other end of a connection, and that nothing was changed, left out or said twice on
+//! * [`auth`]: who is at the other end of a connection, and that nothing was changed, skipped or repeated on
 //!   the way (pure).
 //! * [`call`]: what one node may ask another, as lines of HTTP (pure).
 //! * [`requester`]: on whose behalf a node works (pure).
@@ -10,7 +10,7 @@
 //!
 //! This module does not answer requests: `http` receives them and the shards work on them.
 //!
-//! Invariants: nothing that came over a connection is believed before it is proven; every call has a deadline;
+//! Invariants: nothing that came over a connection is accepted before it is authenticated; every call has a deadline;
 //! nothing of a connection outlives it.
 
 pub mod auth;

@@ -121,7 +121,7 @@ pub enum PeerError {
     Broken,
     /// The deadline passed.
     Late,
-    /// The other node does not believe this one, with what it says of the cause, which is not proven. The question
+    /// The other node rejected this one, with its cause, which is not authenticated. The question
     /// changed nothing there.
     Refused(Option<AuthError>),
     /// The answer is not the other node's, or not the one that it announced.
@@ -205,7 +205,7 @@ impl Pool {
     }
 
     async fn begin(&self, to: &Address, request: PeerRequest) -> Result<StreamedAnswer, PeerError> {
-        // Without a secret it has no peers, and nobody makes it connect to anything.
+        // Without a secret it has no peers, and nothing makes it connect.
         if !self.identity.is_secret() {
             return Err(PeerError::Unreachable);
         }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// customer may use every address.
 const HOST_BITS: u32 = 64;
 
-/// The address by which a client is told from others: an IPv4 address, or the /64 of an IPv6 address. IPv4 mapped
+/// The address that identifies a client: an IPv4 address, or the /64 of an IPv6 address. IPv4 mapped
 /// into IPv6 is IPv4.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientAddress(u128);

@@ -278,9 +278,9 @@ impl ResizeWorker {
         let error = StoreError::new("keep a variant", error);
         self.health.note(&error);
         if !matches!(error, StoreError::Full | StoreError::ReadOnly)
-            && let Some(left_out) = LINES.pass()
+            && let Some(suppressed) = LINES.pass()
         {
-            log::warn!(shard = self.shard, error:% = error, left_out; "a variant cannot be written to cache/, so it is served without being cached; check that disk");
+            log::warn!(shard = self.shard, error:% = error, suppressed; "a variant cannot be written to cache/, so it is served without being cached; check that disk");
         }
     }
 

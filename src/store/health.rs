@@ -1,4 +1,4 @@
-//! Whether this node's disk can be relied on: whether `store/` is there, whether there is room, whether it writes, and
+//! The health of this node's disk: whether `store/` is there, whether there is room, whether it writes, and
 //! whether it answers at all.
 //!
 //! One thread looks at the disk every two seconds ([`watch`](super::watch)), so that a disk that hangs holds up nobody
@@ -27,7 +27,7 @@ use crate::telemetry::metrics::DiskMetrics;
 /// The time that one check of the disk may take before the disk counts as hung: as long as any operation may.
 const LOOK_MAX_MS: u64 = super::OPERATION_MAX.as_millis() as u64;
 
-/// The same when an operation has been given up on already.
+/// The same when an operation has timed out already.
 const LOOK_AFTER_LATE_MS: u64 = 2_000;
 
 /// Looks in a row that must be good before a disk that failed a sync is relied on again.
@@ -51,7 +51,7 @@ pub struct Health {
     is_read_only: AtomicBool,
     /// Good looks that are wanted still before the disk is relied on; 0: it is.
     suspicion: AtomicU64,
-    /// An operation was given up on since the last good look began.
+    /// An operation has timed out since the last good check began.
     is_late: AtomicBool,
     /// When the look under way began, in milliseconds since the start, plus 1; 0: none is.
     look_began: AtomicU64,
@@ -258,20 +258,20 @@ impl Health {
     /// Counts a copy whose file has gone, and warns of it.
     pub fn count_vanished(&self, object: impl std::fmt::Display) {
         self.metrics.vanished.add();
-        if let Some(left_out) = self.lines.pass() {
-            log::warn!(object:% = object, left_out; "the file of an image has gone from store/; the node fetches a good copy from a peer");
+        if let Some(suppressed) = self.lines.pass() {
+            log::warn!(object:% = object, suppressed; "the file of an image has gone from store/; the node fetches a good copy from a peer");
         }
     }
 
     /// Counts a copy that cannot be read, and warns of it.
     pub fn count_unreadable(&self, object: impl std::fmt::Display, error: &StoreError) {
         self.metrics.unreadable.add();
-        if let Some(left_out) = self.lines.pass() {
-            log::warn!(object:% = object, error:% = error, left_out; "an image in store/ cannot be read; the node fetches a good copy from a peer; check the disk");
+        if let Some(suppressed) = self.lines.pass() {
+            log::warn!(object:% = object, error:% = error, suppressed; "an image in store/ cannot be read; the node fetches a good copy from a peer; check the disk");
         }
     }
 
-    /// The round in which the cache is to give way, and by how much; shards answer each round once.
+    /// The round in which the cache must free room, and how much; shards answer each round once.
     pub fn pressure(&self) -> Option<(u64, Room)> {
         let wanted = self.pressure.missing_room();
         (wanted != Room::default()).then(|| (self.pressure.round.load(SeqCst), wanted))
@@ -282,7 +282,7 @@ impl Health {
         self.pressure.missing_room() == Room::default() && self.trouble().is_none()
     }
 
-    /// A shard has given up so much in this round.
+    /// A shard has freed so much in this round.
     pub fn gave_way(&self, round: u64, freed: Room) {
         if round == self.pressure.round.load(SeqCst) {
             self.pressure.has_freed.fetch_or(freed != Room::default(), SeqCst);
@@ -312,7 +312,7 @@ impl Health {
         }
     }
 
-    /// Has the disk looked at now.
+    /// Has the disk checked now.
     pub fn look_soon(&self) {
         if let Some(looker) = self.looker.get() {
             looker.unpark();
@@ -345,7 +345,7 @@ impl Health {
         self.suspicion.store(left.saturating_sub(1), Relaxed);
     }
 
-    /// Whether something was told that a write would tell more of.
+    /// Whether something was reported that a test write would clear up.
     pub(super) fn is_doubtful(&self) -> bool {
         let told = [&self.is_late, &self.is_read_only, &self.said_full, &self.is_denied];
         told.iter().any(|flag| flag.load(Relaxed)) || self.suspicion.load(Relaxed) > 0

@@ -1,6 +1,6 @@
 //! The identity of a data directory's node: `node.id`, a few lines of text. Blocking.
 //!
-//! The first line says which layout the directory has. Behind it stand the node's id, which it has for ever, the
+//! The first line names the directory's format. Then follow the node's id, which it keeps forever, the
 //! cluster that it belongs to, how often it was started, and whether it ever held a layout of its cluster.
 
 use std::fs;
@@ -17,7 +17,7 @@ pub(super) const FORMAT_LINE: &str = "reticulum 1";
 /// A node's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Its id, for ever.
+    /// Its id, forever.
     pub id: [u8; 16],
     /// The name of its cluster. Nothing but letters, digits, `.`, `_` and `-`.
     pub cluster: String,

@@ -16,7 +16,7 @@ use crate::object::ObjectId;
 /// Directories of images, one for each value of an id's first 16 bits.
 const DIRECTORIES: u32 = 1 << 16;
 
-/// Directories below one of the first level: what is looked at in one step lies in one of these.
+/// Directories below one of the first level: one step stays within one of these.
 const SIBLINGS: u32 = 1 << 8;
 
 /// The count rests so many times as long as it worked, for requests come first.
@@ -52,7 +52,7 @@ pub(super) struct InventoryChange<'a> {
 /// The count of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct CountStep {
-    /// All directories below this one have been looked at.
+    /// All directories below this one have been counted.
     next: u32,
     images: u64,
     bytes: u64,

@@ -42,7 +42,7 @@ pub struct ListingPage {
 /// Up to `limit` images behind `after`.
 ///
 /// # Errors
-/// [`StoreError`] when a directory or file cannot be looked at.
+/// [`StoreError`] when a directory or file cannot be read.
 pub fn page(paths: &StorePaths, after: Option<ObjectId>, limit: usize) -> Result<ListingPage, StoreError> {
     // One more than asked tells whether there is a next page.
     let mut wanted = PageBuilder { after, count_max: limit.saturating_add(1), found: BTreeMap::new() };

@@ -95,7 +95,7 @@ impl StoreError {
         }
     }
 
-    /// The same again, for somebody else who has to know.
+    /// A copy, for a second reader.
     pub fn again(&self) -> Self {
         let same = |error: &io::Error| {
             error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)

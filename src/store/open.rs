@@ -423,7 +423,7 @@ mod tests {
             let error = open(root.path(), "a", DATA_MODE).unwrap_err();
             assert!(matches!(error, OpenError::StoreEmpty(_)), "{error}");
         }
-        // Whoever restores images by hand may leave the marker out.
+        // An operator who restores images by hand may leave the marker out.
         fs::create_dir(store.join("da")).unwrap();
         drop(open(root.path(), "a", DATA_MODE).unwrap());
         fs::remove_dir_all(&store).unwrap();
@@ -460,7 +460,7 @@ mod tests {
         for asked in [0o700, 0o750] {
             drop(open(&data, "a", asked).unwrap());
             assert_eq!(folders.map(mode), [asked; 5]);
-            // What an older version or somebody else made.
+            // Files that an older version or another program made.
             fs::set_permissions(data.join("store"), fs::Permissions::from_mode(0o755)).unwrap();
         }
         assert_eq!(mode("."), 0o700);

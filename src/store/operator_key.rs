@@ -11,7 +11,7 @@ use std::path::Path;
 use super::open::{OpenError, sync_directory, with_room};
 use super::path::StorePaths;
 
-/// Random bytes of a key: 128 bits, which nobody guesses.
+/// Random bytes of a key: 128 bits.
 const RANDOM_BYTES: usize = 16;
 
 /// Bytes of a key that someone wrote into the file: shorter ones can be guessed.
@@ -87,7 +87,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let paths = StorePaths::new(directory.path());
         assert_eq!(read(directory.path()).unwrap(), None);
-        // What a crash left beside it, with rights that nobody chose, does not matter.
+        // A file that a crash left beside it, with other permissions, does not matter.
         fs::write(directory.path().join("operator.key.new"), b"torn").unwrap();
         let (key, is_new) = ensure(&paths).unwrap();
         assert!(is_new && key.len() == 2 * RANDOM_BYTES);

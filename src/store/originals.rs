@@ -1,6 +1,6 @@
 //! Stored images: find, publish, verify, quarantine.
 //!
-//! One [`Originals`] per shard, for the ids that the shard owns; nobody else changes their files.
+//! One [`Originals`] per shard, for the ids that the shard holds; only this shard changes their files.
 //! A read asks the file system, not an index; what was found is remembered in a bounded table so
 //! that the next request asks nothing.
 
@@ -177,7 +177,7 @@ impl Originals {
         Ok(Found::Absent)
     }
 
-    /// Looks an id up on disk, for what is told to others or decides what becomes of other copies.
+    /// Looks an id up on disk, for answers to other nodes and decisions about other copies.
     ///
     /// # Errors
     /// As [`Originals::find`].
@@ -225,7 +225,7 @@ impl Originals {
         }
     }
 
-    /// A copy that was counted is not there, as far as can be told.
+    /// A counted copy is not there, as far as is known.
     fn lose(&self, id: &ObjectId, length: u64) {
         if self.lost.borrow_mut().insert(*id) {
             self.inventory.start_change(id).record_removed(length);

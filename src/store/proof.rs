@@ -61,7 +61,7 @@ pub fn write_unnamed(temporary: &Path, contents: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Directories that are made for one file before it is given up. One that is empty is removed by whoever sees that, so
+/// Directories that are made for one file before the write is abandoned. Another thread may remove an empty one, so
 /// it may vanish again before the file gets its name.
 const DIRECTORY_TRIES: u32 = 8;
 

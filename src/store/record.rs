@@ -1,7 +1,7 @@
 //! A small file that is replaced whole and durably, with a checksum over all of it. Blocking.
 //!
-//! Magic, length and CRC-32 stand before the bytes. A file that does not have them right is damaged: it is told
-//! of, and nothing of it is used.
+//! Magic, length and CRC-32 precede the bytes. A file in which they are wrong is damaged:
+//! it is reported, and nothing of it is used.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -61,7 +61,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, RecordError> {
     if is_right { Ok(Some(bytes.to_vec())) } else { Err(RecordError::Damaged) }
 }
 
-/// The same for a file without head: nobody ever sees a part of it.
+/// The same for a file without head: no reader ever sees a part of it.
 pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = File::create(&temporary)?;

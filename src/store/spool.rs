@@ -284,7 +284,7 @@ impl TempFileReaper {
         }
     }
 
-    /// Removes what still waits, blocking; for the end of a shard, when nobody waits on it any more.
+    /// Removes what still waits, blocking; for the end of a shard, when nothing waits for it any more.
     pub fn remove_all(&self) {
         for path in self.paths.take() {
             let _ = std::fs::remove_file(path);

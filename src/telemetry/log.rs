@@ -21,21 +21,21 @@ pub enum Form {
     Json,
 }
 
-/// At most one line a second, for what anybody may cause.
+/// At most one line a second, for events that any client may cause.
 #[derive(Debug, Default)]
 pub struct Limited {
     /// The second of the last line.
     last: AtomicU64,
-    left_out: AtomicU64,
+    suppressed: AtomicU64,
 }
 
 impl Limited {
     /// One that lets the first line through.
     pub const fn new() -> Self {
-        Self { last: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+        Self { last: AtomicU64::new(0), suppressed: AtomicU64::new(0) }
     }
 
-    /// Whether a line may be written now; and if so, how many were left out since the last one.
+    /// Whether a line may be written now; if so, the number of lines suppressed since the last one.
     pub fn pass(&self) -> Option<u64> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         self.pass_at(now)
@@ -43,10 +43,10 @@ impl Limited {
 
     fn pass_at(&self, second: u64) -> Option<u64> {
         if self.last.swap(second, Relaxed) == second {
-            self.left_out.fetch_add(1, Relaxed);
+            self.suppressed.fetch_add(1, Relaxed);
             return None;
         }
-        Some(self.left_out.swap(0, Relaxed))
+        Some(self.suppressed.swap(0, Relaxed))
     }
 }
 

@@ -107,7 +107,7 @@ impl Counter {
         self.0.fetch_sub(1, Relaxed);
     }
 
-    /// Sets it (gauges, and counters that somebody else keeps).
+    /// Sets it (gauges, and counters that another module keeps).
     pub fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Log lines that a stranger can trigger as often as it likes: one a second, with the count of those left out.
+//! Rate-limited log lines for events that strangers can trigger: one a second, with the count of suppressed ones.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ pub struct Occasionally(Mutex<OccasionState>);
 #[derive(Debug)]
 struct OccasionState {
     last: Option<Instant>,
-    untold: u64,
+    suppressed: u64,
 }
 
 impl Occasionally {
-    /// Nothing was said yet.
+    /// Nothing was logged yet.
     pub const fn new() -> Self {
-        Self(Mutex::new(OccasionState { last: None, untold: 0 }))
+        Self(Mutex::new(OccasionState { last: None, suppressed: 0 }))
     }
 
-    /// Calls `say` with how many times it was not called since it was, unless that is less than a second ago.
+    /// Calls `say` with the number of suppressed lines, unless the last call is less than a second ago.
     pub fn say(&self, say: impl FnOnce(u64)) {
         self.say_at(Instant::now(), say);
     }
@@ -30,13 +30,13 @@ impl Occasionally {
     fn say_at(&self, now: Instant, say: impl FnOnce(u64)) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
-            state.untold += 1;
+            state.suppressed += 1;
             return;
         }
         state.last = Some(now);
-        let untold = std::mem::take(&mut state.untold);
+        let suppressed = std::mem::take(&mut state.suppressed);
         drop(state);
-        say(untold);
+        say(suppressed);
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
         let (line, begin) = (Occasionally::new(), Instant::now());
         let mut said = Vec::new();
         for number in 0..=200 {
-            line.say_at(begin + Duration::from_millis(10) * number, |untold| said.push(untold));
+            line.say_at(begin + Duration::from_millis(10) * number, |suppressed| said.push(suppressed));
         }
         assert_eq!(said, [0, 99, 99]);
     }

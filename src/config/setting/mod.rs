@@ -63,7 +63,7 @@ pub(super) enum ValueError {
 
 /// A place that a key's value is kept in.
 pub(super) trait Setting {
-    /// Takes over what was written. On an error nothing changes, and every fault is told.
+    /// Sets the value as written. On an error nothing changes, and every fault is reported.
     fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>>;
     /// As a TOML value, with secrets masked; `None` where nothing is set.
     fn print(&self) -> Option<String>;

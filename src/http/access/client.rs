@@ -1,4 +1,4 @@
-//! By which address a client is told from others: that of its connection, or the one that a trusted proxy names. Pure.
+//! The address that identifies a client: that of its connection, or the one that a trusted proxy names. Pure.
 //!
 //! A proxy appends the address that it sees to `X-Forwarded-For`; whatever stands before that was sent by somebody
 //! else. So the list is read from its end, past the proxies that are trusted, and never beyond the first address
@@ -19,7 +19,7 @@ const LOOPBACK: &str = "loopback";
 /// Where IPv4 stands within IPv6 (::ffff:0:0/96).
 const IPV4_BITS: u8 = 96;
 
-/// Addresses of proxies that are believed when they name the client.
+/// Addresses of proxies that are trusted when they name the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrustedProxy {
     /// This machine.

@@ -3,7 +3,7 @@
 //! * [`sign`]: signed URLs.
 //! * [`key`]: keys in requests.
 //! * [`cors`]: which pages may read answers.
-//! * [`client`]: by which address a client is told from others.
+//! * [`client`]: the address that identifies a client.
 //!
 //! Decides and does not answer: statuses are [`super::reply`]'s. Looks at nothing of a request but its
 //! line and its headers. Where a request comes from gives no right: a proxy on this machine makes the whole world look

@@ -137,7 +137,7 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest
     Ok(ProvenRequest { call: Call::parse(question.method, target), from, digest })
 }
 
-/// Tells an operator, now and then, of nodes that would be believed if both were configured alike: the other side says
+/// Warns the operator, now and then, of nodes that would be accepted if both were configured alike: the other side says
 /// the same in its own log. Who asks is not known, for nothing that it says is proven.
 fn warn_rejected_peer(shard: &Shard, refusal: AuthError) {
     match refusal {
@@ -151,7 +151,7 @@ fn warn_rejected_peer(shard: &Shard, refusal: AuthError) {
     }
 }
 
-/// The causes that are told to whoever asks.
+/// The cause that the asker may know.
 fn reason(refusal: AuthError) -> Option<&'static str> {
     call::REASONS.into_iter().find(|(told, _)| *told == refusal).map(|(_, name)| name)
 }
@@ -212,7 +212,7 @@ fn metadata_of(original: &Original) -> String {
     StoredMetadata { format, length, uploaded: modified }.metadata()
 }
 
-/// There is no good copy here: with it goes what that is worth where absence is to be proven.
+/// There is no good copy here: the metadata says what that is worth where absence is to be proven.
 fn refuse_absent(shard: &Shard, found: Found) -> PeerRefusal {
     let problem = if found == Found::Damaged { Problem::Damaged } else { Problem::Absent };
     PeerRefusal { problem, metadata: call::presence_metadata(shard.said_here(&Ok(found))) }
@@ -256,7 +256,7 @@ fn sign(context: &Context, method: &Method, answered: Result<PeerResponse, PeerR
     };
     let digest = if *method == Method::HEAD { Digest::of(b"") } else { digest };
     let fields = SignedFields { layout: Some(layout), metadata: &metadata };
-    // Without a proof the other node believes nothing of it: the body was not what was announced.
+    // Without a proof the other node accepts nothing of it: the body was not the announced one.
     let Some(proof) = context.peer.borrow().sign(response.status().as_u16(), &fields, digest) else {
         return reply::unproven(None);
     };
@@ -270,14 +270,14 @@ fn sign(context: &Context, method: &Method, answered: Result<PeerResponse, PeerR
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: String) {
-    // Texts made in the peer's room are ASCII without control characters.
+    // Texts made in the module `peer` are ASCII without control characters.
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(HeaderName::from_static(name), value);
     }
 }
 
 impl PeerResponse {
-    /// Nothing but what is said beside a body.
+    /// Metadata without a body.
     fn metadata_only(metadata: String) -> Self {
         Self::with_bytes(metadata, Vec::new())
     }

@@ -55,7 +55,7 @@ pub(super) async fn gossip(
     }
 }
 
-/// A copy of an image: received, proven, synced, named, its directory synced before the answer.
+/// A copy of an image: received, verified, synced, named, its directory synced before the answer.
 pub(super) async fn copy(
     context: &Context,
     copy: Copy,
@@ -100,7 +100,7 @@ pub(super) async fn copy(
     Ok(PeerResponse::metadata_only(String::new()))
 }
 
-/// The body is not what the proof says: nothing that comes on this connection is believed any more.
+/// The body is not the one that the proof names: the node accepts nothing more on this connection.
 pub(super) fn reject_changed_body(context: &Context) -> Problem {
     context.peer.borrow_mut().end();
     Problem::Unsigned

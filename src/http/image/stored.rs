@@ -100,7 +100,7 @@ pub(super) async fn answer(
     }
     let mut own = pin!(read_own_disk(context, wanted));
     let patience = async {
-        // A node that belongs to no cluster has nobody to ask beside its disk.
+        // A node without a cluster has no peer to ask beside its disk.
         if !shard.has_peers() {
             future::pending::<()>().await;
         }

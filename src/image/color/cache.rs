@@ -1,4 +1,4 @@
-//! Meanings that were worked out lately, by what the file said.
+//! A cache of recently computed meanings, by the file's colour tags.
 //!
 //! Reading a profile and making its tables takes longer than converting a thumbnail, and nearly all files of a site
 //! carry one of a few profiles. A meaning is a pure function of the statement, so remembering it changes no result. Each

@@ -29,7 +29,7 @@ impl<'a> Iterator for PngChunks<'a> {
         let (name, rest) = rest.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (payload, rest) = rest.split_at_checked(length)?;
-        // Checksums are not looked at: a wrong one is common in files that all viewers show.
+        // Checksums are not checked: a wrong one is common in files that all viewers show.
         self.rest = rest.get(4..)?;
         Some(PngChunk { name: *name, payload })
     }
@@ -37,7 +37,7 @@ impl<'a> Iterator for PngChunks<'a> {
 
 /// A chunk as it stands in a file.
 pub(in crate::image) fn chunk(name: [u8; 4], payload: &[u8]) -> Vec<u8> {
-    // Whoever makes one has bounded it.
+    // The maker of the payload has bounded it.
     let length = (payload.len() as u32).to_be_bytes();
     let checksum = crc32fast::hash(&[&name[..], payload].concat()).to_be_bytes();
     [&length[..], &name, payload, &checksum].concat()

@@ -35,7 +35,7 @@ impl<'a> Iterator for RiffChunks<'a> {
 
 /// A chunk as it stands in a file, padded to an even length.
 pub(in crate::image) fn chunk(name: [u8; 4], payload: &[u8]) -> Vec<u8> {
-    // Whoever makes one has bounded it.
+    // The maker of the payload has bounded it.
     let length = (payload.len() as u32).to_le_bytes();
     let padding = &[0][..payload.len() % 2];
     [&name[..], &length, payload, padding].concat()

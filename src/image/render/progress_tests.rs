@@ -9,7 +9,7 @@ use crate::image::variant;
 use crate::object::Format;
 use RenderStage::{Decode, Encode, Resize};
 
-/// Writes down what it is told, and lets go on.
+/// Records the stages, and lets the job go on.
 #[derive(Default)]
 struct RecordedStages(RefCell<Vec<RenderStage>>);
 
@@ -31,7 +31,7 @@ fn record_stages(source: &[u8], recipe: &Recipe, planes: &mut DecodedPlanes) -> 
     told.0.into_inner()
 }
 
-/// What is told of a still without decoded samples at hand.
+/// The stages of a still without decoded planes at hand.
 fn record_still(source: &[u8], spec: &str, to: Format) -> Vec<RenderStage> {
     record_stages(source, &recipe(spec, to), &mut DecodedPlanes::Ignore)
 }

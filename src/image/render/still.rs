@@ -1,4 +1,4 @@
-//! The steps of a variant that stands still, up to the encoder.
+//! The stages of a still variant, up to the encoder.
 
 use super::layout::WindowPlacement;
 use super::{check, finished};

@@ -2,7 +2,7 @@
 //!
 //! The result is that of [`super::resize`], for the filter of a row sees no further than the band. Heights come first, in
 //! strips: the more rows to a strip, the less often those between two strips are moved, and the longer the band. Widths
-//! come last, all at once: the library works its weights out anew with every call, and a row has more of them.
+//! come last, all at once: the library computes its weights again with every call, and a row has more of them.
 
 use std::ops::Range;
 

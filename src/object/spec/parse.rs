@@ -102,7 +102,7 @@ fn raise(flag: &mut bool, part: &str) -> Result<(), SpecError> {
     if std::mem::replace(flag, true) { Err(SpecError::Repeated(SpecPart::new(part))) } else { Ok(()) }
 }
 
-/// Refuses an option that does nothing, which is always a mistake of whoever wrote the URL.
+/// Refuses an option that does nothing, which is always a mistake in the URL.
 pub(super) fn check_can_act(spec: &Spec) -> Result<(), SpecError> {
     if matches!(spec.size, SpecSize::Preset(_)) {
         return Ok(());

@@ -35,7 +35,7 @@ pub struct ServerHandshake {
 #[derive(Clone, Debug)]
 enum HandshakeState {
     Fresh,
-    /// The number of the last request that was believed.
+    /// The number of the last accepted request.
     Established(Ends, u64),
     Over,
 }
@@ -91,7 +91,7 @@ impl ClientHandshake {
     /// Whether the answer to the last request is the server's, and what its body must be.
     ///
     /// # Errors
-    /// [`AuthError`]: believe nothing of it and do not use the connection any more.
+    /// [`AuthError`]: discard the answer and close the connection.
     pub fn check(
         &self,
         status: u16,
@@ -162,14 +162,14 @@ impl ServerHandshake {
         Ok((node, proof.digest))
     }
 
-    /// The proof of the answer to the request that was believed last; `None` if there is none.
+    /// The proof of the answer to the last accepted request; `None` if there is none.
     pub fn sign(&self, status: u16, fields: &SignedFields<'_>, digest: Digest) -> Option<Proof> {
         let HandshakeState::Established(ends, number) = &self.state else { return None };
         let text = ends.answer(*number, status, fields, digest);
         Some(Proof { number: *number, digest, mac: self.identity.sign(&text) })
     }
 
-    /// The body of the request that was believed last is not what it must be: nothing more is believed.
+    /// The body of the last accepted request has another digest: nothing more is accepted.
     pub fn end(&mut self) {
         self.state = HandshakeState::Over;
     }

@@ -42,7 +42,7 @@ pub const HANDSHAKE_HEADER: &str = "reticulum-hello";
 pub const PROOF_HEADER: &str = "reticulum-proof";
 /// The header of the sender's layout hash: 32 hex digits.
 pub const LAYOUT_HEADER: &str = "reticulum-layout";
-/// The header of what is said beside the body.
+/// The metadata header.
 pub const METADATA_HEADER: &str = "reticulum-facts";
 
 /// The protocol version between nodes; any other is rejected.
@@ -61,9 +61,9 @@ pub struct Identity {
 }
 
 struct Keys {
-    /// Those that verify. None: nobody is believed.
+    /// Those that verify. None: nothing is accepted.
     keys: Vec<Hmac<Sha256>>,
-    /// That which signs: the first of them, or one that nobody knows. Never an empty one, whatever asks for a proof.
+    /// The signing key: the first of them, or a random one. Never an empty one.
     own: Hmac<Sha256>,
 }
 
@@ -79,22 +79,22 @@ pub enum Digest {
 /// Why authentication failed. Nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthError {
-    /// There is no proof, or what stands there is none.
+    /// There is no proof, or it cannot be parsed.
     Unsigned,
-    /// It speaks another version of the protocol.
+    /// It uses another version of the protocol.
     Version,
     /// It is of another cluster.
     Cluster,
     /// The proof is not of this text with a secret of this cluster: forged, changed, from another connection, or
     /// sent back to where it came from.
     Proof,
-    /// Right, but not the next on this connection: said twice, left out, or out of order.
+    /// Right, but not the next on this connection: repeated, skipped or out of order.
     Number,
     /// Something was wrong on this connection before.
     Over,
 }
 
-/// 16 bytes that nobody can foresee.
+/// 16 unpredictable bytes.
 pub fn nonce() -> Nonce {
     let mut nonce = [0; 16];
     let mut filled = 0;
@@ -110,7 +110,7 @@ pub fn nonce() -> Nonce {
 
 impl Identity {
     /// The node of this id in this cluster, with its secrets, of which the first signs and all verify. Without
-    /// any it believes nobody and cannot be believed: [`Identity::is_secret`] says so.
+    /// any it accepts no peer and no peer accepts it: see [`Identity::is_secret`].
     pub fn new(node: NodeId, cluster: Label, secrets: &[String]) -> Self {
         Self { node, cluster, keys: RwLock::new(Keys::new(secrets)) }
     }

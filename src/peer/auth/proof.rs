@@ -25,7 +25,7 @@ pub struct SignedFields<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerMetadata<'a>(&'a str);
 
-/// That something was said by the other end, on this connection, now.
+/// Proves that the other end sent a message on this connection, now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     pub(super) number: u64,
@@ -60,7 +60,7 @@ impl<'a> PeerMetadata<'a> {
         Self(text)
     }
 
-    /// The value of `key`; `None` where it is not said.
+    /// The value of `key`; `None` without one.
     pub fn get(&self, key: &str) -> Option<&'a str> {
         let pairs = self.0.split(' ').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value)

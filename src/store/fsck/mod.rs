@@ -6,7 +6,7 @@
 //!
 //! One thread walks, one per core hashes, the caller's repairs and reports, one finding at a time.
 //! Memory does not grow with the store. `cache/` is disposable and `quarantine/` is set aside, so
-//! neither is looked at.
+//! neither is checked.
 //!
 //! Invariants: without repair nothing is changed; no repair removes or overwrites the bytes of an
 //! image, right or wrong; what looks foreign is never touched.
@@ -106,7 +106,7 @@ pub struct CheckSummary {
 /// Checks the data directory `root`, telling `report` of every file; `report` may end it early.
 ///
 /// # Errors
-/// [`OpenError`] when it is no data directory or a server uses it; nothing was looked at then.
+/// [`OpenError`] when it is no data directory or a server uses it; nothing was checked then.
 pub fn check(
     root: &Path,
     mode: Mode,
@@ -136,7 +136,7 @@ pub fn check(
     Ok(check.sum)
 }
 
-/// Looks at files until there are none, or nobody wants to know.
+/// Hashes files until there are none, or the receiver has gone.
 fn hash(
     paths: &StorePaths,
     items: &flume::Receiver<WalkItem>,
@@ -216,7 +216,7 @@ impl StoreCheck<'_> {
     }
 }
 
-/// The path as it is told: without the data directory.
+/// The path as reported: without the data directory.
 fn below(paths: &StorePaths, path: &Path) -> PathBuf {
     path.strip_prefix(paths.root()).unwrap_or(path).to_path_buf()
 }

@@ -1,5 +1,5 @@
 //! Repairs faults. Every step is one rename (or the removal of a temporary file), synced
-//! before it is told, and never onto a file that is there.
+//! before it is reported, and never onto a file that is there.
 
 use std::fs::{self, File};
 use std::io;

@@ -11,7 +11,7 @@ pub enum DiskTrouble {
     Suspect,
     /// The file system is read-only.
     ReadOnly,
-    /// There is less room than is kept in reserve, and the cache has given way.
+    /// There is less room than the reserve, and the cache has freed all it can.
     Full,
 }
 

@@ -69,7 +69,7 @@ impl Originals {
         Ok(original)
     }
 
-    /// Gives a file its name in the store. What stands in its way, a folder or a file in a folder's place, is set
+    /// Gives a file its name in the store. An obstacle, a folder or a file in a folder's place, is set
     /// aside, and folders that have gone are made again.
     async fn name(&self, temporary: &Temporary, id: &ObjectId, format: Format) -> Result<(), StoreError> {
         const DOING: &str = "name an image";
@@ -119,7 +119,7 @@ impl Originals {
         seconds * 1_000 + serial % 1_000
     }
 
-    /// Removes a stored image for good: durable when this returns. Whoever has it open reads it to its end.
+    /// Removes a stored image for good: durable when this returns. A reader that has it open reads it to its end.
     ///
     /// # Errors
     /// [`StoreError`]; the image may be found still.

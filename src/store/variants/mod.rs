@@ -6,7 +6,7 @@
 //! One [`Variants`] per shard, with its share of the budget. Variants are what it is for. Decoded planes, of which
 //! they are made, are many times as large: they are kept beside them, in at most a quarter of the budget. The tables
 //! are filled by [`Variants::count_files`] in the background after the start; until it has seen a file, the file is
-//! found all the same by its name, and counted then. A file that somebody deleted is a miss.
+//! found all the same by its name, and counted then. A file that was deleted by hand is a miss.
 //!
 //! Four bounds hold: what files and directories cost (blocks, inodes), the number of files, and with it the memory of
 //! the tables, the variants of one image, and the free space that others need ([`Variants::free_room`]).
@@ -216,7 +216,7 @@ impl Variants {
         }
     }
 
-    /// Removes files until so much room is free, planes first, since nobody asks for them, then what was not used for
+    /// Removes files until so much room is free: planes first, since no client asks for them, then what was not used for
     /// the longest time. While the files of an earlier process are not all counted, those are looked for on disk. Says
     /// how much was removed: with less than what was asked for, the cache holds nothing more. The bytes of a file that
     /// is being sent come free when that has ended.

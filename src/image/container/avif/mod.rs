@@ -1,4 +1,4 @@
-//! The `meta` box of an AVIF file: which picture is shown, where its data is, and what is said about it.
+//! The `meta` box of an AVIF file: which picture is shown, where its data is, and its properties.
 //!
 //! A file holds items (coded pictures, grids of them, EXIF, …) with properties (size, turn, colours, …) and references
 //! between them. [`AvifStill::read`] finds the primary item and its alpha and leaves the rest. Nothing is decoded. Every
