@@ -21,7 +21,7 @@ use crate::config::PREFIX;
 use crate::image::draw;
 use crate::image::error::RenderError;
 
-/// The time in which the nodes must be ready and know each other.
+/// The nodes must be ready and know each other within this time.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why there is no demo.
@@ -123,7 +123,7 @@ impl DemoNode {
     ) -> Result<Self, DemoError> {
         let start = |error| DemoError::Io("start the node", error);
         let mut command = Command::new(std::env::current_exe().map_err(start)?);
-        // The environment of a real node must not change this one.
+        // Variables that are set for a real node must not change this one.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
                 command.env_remove(name);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::wire::Malformed;
 
-/// Who a node is, forever: 16 random bytes that its data directory keeps. Printed as 32 hex digits.
+/// A node's id, forever: 16 random bytes that its data directory keeps. Printed as 32 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId([u8; 16]);
 
@@ -13,12 +13,12 @@ pub struct NodeId([u8; 16]);
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Label(Arc<str>);
 
-/// How other nodes reach a node: `http://`, a host name or address, and a port, 256 bytes at most. Nothing else can
-/// stand in it: no user, path or query. What a name means is the caller's business; here it is only carried and compared.
+/// The URL by which other nodes reach a node: `http://`, a host name or address, and a port, 256 bytes at most. Nothing else can
+/// stand in it: no user, path or query. It is only carried and compared here; resolving it is the caller's business.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeUrl(Arc<str>);
 
-/// How much of the data a node takes relative to the others: 1 to 1,000,000.
+/// The share of the data that a node takes relative to the others: 1 to 1,000,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Weight(u32);
 

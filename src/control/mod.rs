@@ -57,13 +57,13 @@ use crate::store::open::{self, DataDirectory, OpenError};
 use crate::store::{operator_key, path};
 use crate::telemetry::metrics::{DiskMetrics, MemberMetrics, NodeMetrics, ShardMetrics};
 
-/// How long shards may take to finish after the stop; a little more than they give themselves.
+/// The time that shards have to finish after the stop; a little more than they give themselves.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
 
-/// How long the others may take to hear that this node goes.
+/// The time that the announcement of this node's leave may take.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 
-/// What the binary does when its first argument is [`HELPER_ARGUMENT`]: the part of a resize worker that may be ended.
+/// Runs the helper process, when the first argument is [`HELPER_ARGUMENT`]: the part of a resize worker that may be killed.
 pub fn help() -> ExitCode {
     system::close_inherited();
     helper::run()
@@ -76,7 +76,7 @@ pub enum RunError {
     System(SystemError),
     /// The data directory cannot be used.
     Data(OpenError),
-    /// What is remembered of the cluster cannot be used.
+    /// The persisted layout cannot be used.
     Cluster(LayoutStoreError),
     /// The address cannot be listened on.
     Listen(ListenError),
@@ -88,7 +88,7 @@ pub enum RunError {
     ShardLost(usize),
 }
 
-/// What control waits for.
+/// An event that control waits for.
 #[derive(Debug)]
 enum ProcessEvent {
     /// A shard is ready.
@@ -232,13 +232,13 @@ fn start_shards(
     Ok((senders, threads))
 }
 
-/// What is known of the disk at the start: that the store is there.
+/// The disk's health at the start: the store is there.
 fn health(config: &Config, data: &DataDirectory, metrics: &Arc<DiskMetrics>) -> Arc<Health> {
     let (layout, node) = (data.paths.clone(), data.identity.id);
     Arc::new(Health::new(layout, node, data.marker, config.reserve_bytes, Arc::clone(metrics)))
 }
 
-/// What this node knows of itself at its start.
+/// The state of this node at its start.
 fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunError> {
     let joins = !config.cluster.join.is_empty();
     let layout =

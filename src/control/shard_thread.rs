@@ -1,4 +1,4 @@
-//! What each core's thread runs: the shard, its mailbox pump, its listener; and the worker beside it.
+//! The thread of each core: it runs the shard, its mailbox pump, its listener; and the worker beside it.
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the kernel must give: io_uring, locked memory, descriptors, cores. Asked for before anything
+//! Requirements on the kernel: io_uring, locked memory, descriptors, cores. They are checked before anything
 //! starts, so that what is missing is one clear sentence instead of a panic inside the runtime.
 #![allow(unsafe_code)]
 
@@ -15,26 +15,26 @@ use rustix::process::{
 };
 use rustix::time::{ClockId, clock_gettime};
 
-/// What the runtime asks for itself.
+/// The runtime's own need.
 const LOCKED_BYTES_BASE: u64 = 512 << 10;
 
-/// What each executor pins: three rings with their registered buffers.
+/// Bytes that each executor pins: three rings with their registered buffers.
 const LOCKED_BYTES_PER_EXECUTOR: u64 = 256 << 10;
 
 /// Descriptors of the process itself: standard streams, lock, log, signals, the watchdog, a journal or two.
 const DESCRIPTORS_BASE: u64 = 24;
 
-/// What each executor has open: three rings, its waker, the set of its sockets with a copy, its listener.
+/// Descriptors that each executor has open: three rings, its waker, the set of its sockets with a copy, its listener.
 const DESCRIPTORS_PER_EXECUTOR: u64 = 16;
 
 /// Of all descriptors, one in so many is no connection's: files that are read, uploads, and connections to
 /// other nodes need them.
 const DESCRIPTORS_KEPT_SHARE: u64 = 4;
 
-/// How many these are at least, and at most: no node reads more files than that at the same moment.
+/// The least and the largest number of these: no node reads more files than that at the same moment.
 const DESCRIPTORS_KEPT: (u64, u64) = (64, 4096);
 
-/// What the kernel does not give.
+/// A requirement that the kernel does not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SystemError {
     /// `kernel.io_uring_disabled` has this value.
@@ -70,7 +70,7 @@ impl ExecutorWakers {
         Self(open.filter(|path| is_eventfd(path)).filter_map(|path| number(&path)).collect())
     }
 
-    /// How many there are.
+    /// Their number.
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.0.len()).unwrap_or(u32::MAX)
     }
@@ -86,7 +86,7 @@ impl ExecutorWakers {
     }
 }
 
-/// What this process has had of all processors since its start.
+/// The processor time of this process since its start.
 pub(super) fn processor_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
@@ -115,7 +115,7 @@ pub(super) fn close_inherited() {
     }
 }
 
-/// How many of `wanted` connections there may be with `limit` descriptors, so that files and other nodes are still
+/// The number of `wanted` connections that there may be with `limit` descriptors, so that files and other nodes are still
 /// reached when all of them are in use. At least one.
 pub(super) fn connections(limit: u64, executors: usize, wanted: usize) -> usize {
     let (kept_min, kept_max) = DESCRIPTORS_KEPT;

@@ -46,7 +46,7 @@ impl StallCounter {
 /// When the executors have to be woken: as long as anything is done, at each look or each other; at rest once a second,
 /// or their waking would be most of what a node at rest does.
 struct WakeSchedule {
-    /// What it takes to wake all of them.
+    /// The processor time that it takes to wake all of them.
     cost: Duration,
     /// The processor time of the process at the last look.
     used: Duration,

@@ -2,7 +2,7 @@
 //!
 //! A body that is being sent stays in memory until the client has taken the last of it, also when the memory tier has
 //! dropped it long since. So bodies are counted from the moment they are in memory until nobody holds them any more,
-//! wherever that is. What finds no room is sent from a file, in small pieces. A hit costs nothing for this: it shares
+//! wherever that is. A body that finds no room is sent from a file, in small pieces. A hit costs nothing for this: it shares
 //! bytes that are counted already.
 
 use std::sync::Arc;

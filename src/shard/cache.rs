@@ -18,7 +18,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 use crate::object::{Format, ObjectId};
 use crate::store::path::VariantKey;
 
-/// What an entry costs beside its bytes: key, allocation, the bookkeeping of the library.
+/// The cost of an entry beside its bytes: key, allocation, the bookkeeping of the library.
 const ENTRY_EXTRA_BYTES: u64 = 256;
 
 /// The part of a shard's budget that is for response heads, which the HTTP fast path caches.
@@ -73,7 +73,7 @@ struct ResponseWeigher;
 #[derive(Clone, Debug)]
 struct EvictionCounter;
 
-/// What an insertion evicted. The library also reports the entry that is replaced, and the inserted entry itself if it is
+/// Entries that an insertion evicted. The library also reports the entry that is replaced, and the inserted entry itself if it is
 /// not admitted: neither is an eviction.
 #[derive(Debug, Default)]
 struct Evicted {
@@ -94,7 +94,7 @@ impl CachedResponse {
     }
 }
 
-/// What of a shard's part of `cache.memory`, in bytes, is for heads.
+/// The part of a shard's `cache.memory`, in bytes, that is for response heads.
 pub const fn heads_bytes(bytes: u64) -> u64 {
     bytes / HEADS_PART
 }

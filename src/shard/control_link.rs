@@ -34,9 +34,9 @@ pub enum ShardReport {
 /// A gossip message of another node's core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GossipMessage {
-    /// Who has proven to be the sender.
+    /// The node that has proven to be the sender.
     pub from: NodeId,
-    /// What it says.
+    /// The message.
     pub bytes: Vec<u8>,
 }
 
@@ -87,7 +87,7 @@ pub struct ControlLink {
 /// Control's end of the link.
 #[derive(Debug)]
 pub struct ControlReceivers {
-    /// What shards report.
+    /// Reports of the shards.
     pub reports: flume::Receiver<ShardReport>,
     /// Gossip messages of other nodes.
     pub gossip: flume::Receiver<GossipMessage>,

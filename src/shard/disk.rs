@@ -1,4 +1,4 @@
-//! What the resize worker makes, on its way to the disk: counted there, and sent from there where memory has no room.
+//! Results of the resize worker, on their way to the disk. They are counted there, and sent from there where memory has no room.
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::executor::run_blocking;
 use crate::store::proof;
 use crate::store::variants::{Room, StoredVariant};
 
-/// What a job has made.
+/// The result of a job.
 #[derive(Clone, Debug)]
 pub(super) enum JobResult {
     /// In memory, ready to be sent.
@@ -78,7 +78,7 @@ impl Shard {
         self.report_disk();
     }
 
-    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::free_room`]. How much.
+    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::free_room`]. Says how much.
     ///
     /// [`Variants::free_room`]: crate::store::variants::Variants::give_way
     pub async fn give_way(&self, wanted: Room) -> Room {

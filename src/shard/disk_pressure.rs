@@ -10,7 +10,7 @@ use crate::store::variants::Room;
 /// Between two looks whether the cache is to give way. Where an upload waits for it, its own shard looks at once.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How long an upload waits for the cache to give way: for the other shards' next looks, and one at the disk.
+/// The time that an upload waits for the cache to give way: for the other shards' next looks, and one at the disk.
 const WAIT_MAX: Duration = Duration::from_secs(3);
 
 /// Between two looks of an upload that waits.
@@ -21,7 +21,7 @@ impl Shard {
     /// disk that has no more is used all the same, until only the reserve is: see [`DiskTrouble::Full`].
     ///
     /// # Errors
-    /// What is wrong with the disk, so that nothing can be received.
+    /// The disk's trouble, because of which nothing can be received.
     pub async fn make_room(&self, bytes: u64) -> Result<(), DiskTrouble> {
         let health = &self.node.health;
         let began = Instant::now();

@@ -25,7 +25,7 @@ pub struct Charge<'a> {
 /// takes half of it, and a node that makes nothing is no use to anybody.
 pub const BYTES_LEAST: u64 = 32 << 20;
 
-/// How often a waiter looks whether its job is still wanted.
+/// The interval at which a waiter checks whether its job is still wanted.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl DecodeMemory {

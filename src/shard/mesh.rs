@@ -52,7 +52,7 @@ pub enum AskError {
 struct Ticket<'a> {
     mesh: &'a Mesh,
     number: u64,
-    /// Whom to tell.
+    /// The shard to tell.
     working: Option<usize>,
     client: Option<ClientAddress>,
 }

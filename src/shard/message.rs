@@ -26,7 +26,7 @@ pub enum Message {
         from: usize,
         /// The asking shard's number for this question.
         ticket: u64,
-        /// What is asked.
+        /// The request.
         request: ShardRequest,
     },
     /// Another shard's question for a variant is of no interest any more.
@@ -47,18 +47,18 @@ pub enum Message {
     Made {
         /// The job's number.
         job: u64,
-        /// How it ended.
+        /// Its outcome.
         outcome: ResizeOutcome,
-        /// How long the worker was busy with it.
+        /// The time that the worker was busy with it.
         took: Duration,
-        /// How long of that a processor worked on it, the worker's or the helper process's.
+        /// The processor time of that, the worker's and the helper process's.
         used: Duration,
     },
-    /// What a job has made and left has been written to the disk tier, or could not be.
+    /// The results of a job have been written to the disk cache, or could not be.
     Kept {
         /// The job's number.
         job: u64,
-        /// What the job made.
+        /// The variant.
         name: JobKey,
         /// The files that it has written or read there.
         used: [Option<CacheUse>; 2],
@@ -81,7 +81,7 @@ pub enum Message {
     End,
 }
 
-/// What a shard may ask the shard that holds an id.
+/// A request to the shard that holds an id.
 #[derive(Debug)]
 pub enum ShardRequest {
     /// Is it here? What is remembered will do.
@@ -90,7 +90,7 @@ pub enum ShardRequest {
     Look(ObjectId),
     /// The open file of the stored bytes.
     Open(ObjectId),
-    /// What the image says about itself.
+    /// The metadata of the image.
     Describe(ObjectId),
     /// Publish a received upload under its id.
     Publish(Publish),
@@ -154,7 +154,7 @@ pub struct Publish {
     pub stray: bool,
 }
 
-/// What came of hashing a whole file.
+/// The result of hashing a whole file.
 #[derive(Clone, Copy, Debug)]
 pub struct Verified {
     /// The id it should have.
@@ -183,7 +183,7 @@ pub enum Opened {
 pub struct VariantRequest {
     /// Of which image.
     pub id: ObjectId,
-    /// What to make.
+    /// The variant to make.
     pub recipe: Recipe,
     /// The recipe's digest: the name in the cache.
     pub key: VariantKey,

@@ -99,7 +99,7 @@ pub struct ShardSettings {
     pub cache_disk_bytes: u64,
     /// Jobs that may wait for one shard's worker.
     pub resize_queue: usize,
-    /// How long a request waits for its variant.
+    /// The time that a request waits for its variant.
     pub resize_deadline: Duration,
     /// Variants to be made that a client may ask for per second; 0: as many as it likes.
     pub cold_rate: u32,
@@ -107,10 +107,10 @@ pub struct ShardSettings {
     pub upload_rate: u32,
 }
 
-/// What all shards of the node share: constants, and counters that are off the hit path.
+/// The state that all shards of the node share: constants, and counters that are off the hit path.
 #[derive(Debug)]
 pub struct NodeContext {
-    /// What was configured.
+    /// The configuration.
     pub settings: ShardSettings,
     /// The node's name, which upload responses show.
     pub name: String,
@@ -136,7 +136,7 @@ pub struct NodeContext {
     pub metrics: NodeMetrics,
     /// The link to control and back.
     pub control: ControlLink,
-    /// Who this node is to others.
+    /// The identity by which this node proves itself to others.
     pub identity: Arc<Identity>,
     phase: AtomicU8,
 }
@@ -153,9 +153,9 @@ pub enum Phase {
 /// One shard's state. Shared by the tasks of its executor.
 #[derive(Debug)]
 pub struct Shard {
-    /// What all shards share.
+    /// The state that all shards share.
     pub node: Arc<NodeContext>,
-    /// What this shard counts.
+    /// The metrics of this shard.
     pub metrics: Arc<ShardMetrics>,
     /// Set when no new connection or request is to be taken.
     pub stopping: Latch,

@@ -1,4 +1,4 @@
-//! How long jobs take: by that it is told whether a new one would have its turn in time.
+//! The pace of jobs: it tells whether a new job would have its turn in time.
 //!
 //! The median of the last jobs, not their mean: one job that took its whole deadline says nothing of the next ones,
 //! and as long as fewer than half are slow it counts for nothing. Where most are slow, the queue really is; and since
@@ -24,7 +24,7 @@ impl Pace {
         self.count += 1;
     }
 
-    /// What the next job may take; zero before the first.
+    /// The time that the next job may take; zero before the first.
     pub(super) fn estimate(&self) -> Duration {
         let mut times = self.times;
         let times = &mut times[..self.count.min(JOBS)];

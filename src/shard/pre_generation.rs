@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The items that wait.
 pub(super) type PreGenerationQueue = VecDeque<PreGeneration>;
 
-/// What may be pre-generated.
+/// An item to pre-generate.
 #[derive(Debug)]
 pub(super) enum PreGeneration {
     Variant(VariantRequest),

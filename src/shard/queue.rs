@@ -91,7 +91,7 @@ impl<J> FairQueue<J> {
         self.wanted
     }
 
-    /// How many jobs would be taken before a new one of `requester`, at most; it stops counting at `at_most`.
+    /// The number of jobs that would be taken before a new one of `requester`, at most; it stops counting at `at_most`.
     pub fn turns_before(&self, requester: Requester, at_most: usize) -> usize {
         let Requester::Client(requester) = requester else { return self.len().min(at_most) };
         let own = self.length(Requester::Client(requester));

@@ -1,4 +1,4 @@
-//! How fast a client may ask for what is dear, over all shards of the node.
+//! The rate limit of costly requests for each client, over all shards of the node.
 //!
 //! Asked only where work begins, never by a hit. No lock and no growth: a table of fixed size, each entry one word
 //! that is replaced by compare-and-swap.

@@ -77,12 +77,12 @@ impl SourceFile {
         Ok(())
     }
 
-    /// What the file is, by which it is known again.
+    /// The stamp by which the file is known again.
     pub(super) const fn stamp(&self) -> Stamp {
         self.stamp
     }
 
-    /// What was read: the headers, or all.
+    /// The bytes that were read: the headers, or all.
     pub(super) fn bytes(&self) -> &[u8] {
         self.head.as_deref().unwrap_or(&self.read)
     }

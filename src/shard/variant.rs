@@ -35,7 +35,7 @@ pub struct Variant {
     pub body: VariantBody,
     /// Where they came from.
     pub cache: Cache,
-    /// How long the steps took, if it was made for this very question.
+    /// The timings of its stages, if it was made for this very request.
     pub timings: StageTimings,
 }
 
@@ -57,7 +57,7 @@ pub struct VariantFile {
     pub length: u64,
     /// The upload time of its image.
     pub modified: SystemTime,
-    /// What it is counted by while it is sent, if it is not in the cache.
+    /// The charge that counts it while it is sent, if it is not in the cache.
     pub charge: Option<Arc<Charge>>,
 }
 
@@ -92,7 +92,7 @@ pub enum VariantError {
     NoDescriptor,
 }
 
-/// What names a variant: image, recipe, format.
+/// The key of a job: image, recipe, format.
 pub type JobKey = (ObjectId, VariantKey, Format);
 
 /// A job in flight, and those who wait for it.
@@ -120,7 +120,7 @@ struct JobWaiter<'a> {
 }
 
 impl InFlightJob {
-    /// What was made, once it can be sent.
+    /// The result, once it can be sent.
     fn made(&self) -> Option<Result<VariantBody, VariantError>> {
         match &*self.made.borrow() {
             None | Some(JobResult::Writing(_)) => None,
@@ -321,7 +321,7 @@ impl Shard {
         Ok(in_flight)
     }
 
-    /// What was made, and how long that took.
+    /// Waits for the job: the result, and the timings of its stages.
     pub(super) async fn wait(
         &self,
         key: JobKey,
@@ -388,7 +388,7 @@ impl Shard {
                     self.request_placeholder(key.0);
                 }
                 let Some(charge) = self.node.bodies.reserve(bytes.len() as u64) else {
-                    // Whoever reads slowly would hold it for as long: see `stored_on_disk`.
+                    // A slow client would hold it for as long: see `stored_on_disk`.
                     *in_flight.made.borrow_mut() = Some(JobResult::Writing(outcome));
                     return;
                 };

@@ -2,7 +2,7 @@
 //!
 //! A 40 ms decode must not hold back a 40 µs cache hit, so pixels are never touched on the executor.
 //! Jobs come one at a time from the shard's queue; each is charged to the node's decode memory before its pixels
-//! exist, ends at its deadline, and may panic without harm to anything else. What cannot be interrupted, or may end its
+//! exist, ends at its deadline, and may panic without harm to anything else. Work that cannot be interrupted, or may end its
 //! process, is done by the worker's [`super::helper`] process.
 
 use std::cell::{Cell, RefCell};
@@ -34,7 +34,7 @@ use crate::store::{StoreError, proof, variants};
 use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::{ShardMetrics, Stage};
 
-/// What a job makes of an image.
+/// The result that a job makes of an image.
 #[derive(Clone, Debug)]
 pub enum ResizeWork {
     /// A variant.
@@ -58,7 +58,7 @@ pub struct ResizeJob {
     pub path: PathBuf,
     /// The stamp of the file that needs no hashing, if any.
     pub verified: Option<Stamp>,
-    /// What to make.
+    /// The work.
     pub work: ResizeWork,
     /// When nobody waits for it any more.
     pub deadline: Instant,
@@ -73,10 +73,10 @@ pub struct ResizeJob {
     pub wanted: Arc<AtomicUsize>,
 }
 
-/// How a job ended.
+/// The outcome of a job.
 #[derive(Clone, Debug)]
 pub enum ResizeOutcome {
-    /// What was made, the stamp of the source, whose bytes are right, and how long it took.
+    /// The bytes made, the stamp of the verified source, and the timings.
     Made(Bytes, Stamp, StageTimings),
     /// It could not be made.
     Failed(ResizeError),
@@ -118,11 +118,11 @@ pub struct CacheUse {
     pub id: ObjectId,
     /// Its name among what is kept of the image.
     pub key: VariantKey,
-    /// What it holds.
+    /// The kind of its contents.
     pub cached: Cached,
     /// Bytes of its contents.
     pub length: u64,
-    /// What its blocks take on disk; 0 where that is not known.
+    /// The size of its blocks on disk; 0 where that is not known.
     pub disk_bytes: u64,
 }
 
@@ -132,7 +132,7 @@ type DecodedSamples = (CacheUse, Option<Vec<u8>>);
 /// The shard has ended.
 struct ShardGone;
 
-/// What a worker needs beside its jobs.
+/// A resize worker: its jobs, and all that they need.
 pub struct ResizeWorker {
     /// The jobs, one at a time: the next one comes when the last one's result was posted.
     pub jobs: flume::Receiver<ResizeJob>,
@@ -154,7 +154,7 @@ pub struct ResizeWorker {
     pub cache_bytes_max: u64,
     /// Whether the disk takes anything.
     pub health: Arc<Health>,
-    /// Who does what cannot be interrupted; without, the worker does it itself.
+    /// The helper process for work that cannot be interrupted; without it, the worker does that itself.
     pub helper: Option<HelperHandle>,
 }
 
@@ -284,7 +284,7 @@ impl ResizeWorker {
         }
     }
 
-    /// What the job has made, and the samples that it began with.
+    /// Makes the result of the job, and says which samples it began with.
     fn make(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Option<DecodedSamples>), ResizeError> {
         let started = Instant::now();
         self.wanted(job)?;
@@ -331,7 +331,7 @@ impl ResizeWorker {
         Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), samples))
     }
 
-    /// What the samples are called that the job begins with, and the samples if they are kept.
+    /// The name of the samples that the job begins with, and the samples if they are cached.
     fn kept(&self, job: &ResizeJob, prepared: &Prepared<'_>) -> Option<DecodedSamples> {
         let (scales, length) = prepared.planes()?;
         let key = decoded_planes::key(&job.id, &scales);
@@ -465,7 +465,7 @@ impl ProgressSink for JobProgress<'_> {
     }
 }
 
-/// What this thread has had of its processor.
+/// The processor time of this thread.
 fn processor_time() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

@@ -113,7 +113,7 @@ impl Core {
             None => return,
         }
         remember(&mut self.known, theirs_is);
-        // What brought nothing new is contained in what is shown already.
+        // A layout that brought nothing new is contained in what is shown already.
         if let Some(durable) = self.durable.as_mut().filter(|_| !self.is_changed && self.pending.is_none()) {
             remember(&mut durable.known, theirs_is);
             self.is_view_stale = true;

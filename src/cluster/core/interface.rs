@@ -1,4 +1,4 @@
-//! What goes into a core and what comes out of it.
+//! The inputs of a core, and the actions that come out of it.
 
 use std::sync::Arc;
 
@@ -12,15 +12,15 @@ use super::refusal::JoinRefusal;
 pub struct ClusterSettings {
     /// Nodes of another cluster name are not listened to.
     pub cluster: Label,
-    /// How this node would join, or found, its cluster.
+    /// This node's own entry when it joins, or founds, a cluster.
     pub about: NewNode,
-    /// What a new cluster wants.
+    /// The copies that a new cluster wants.
     pub copies: Copies,
     /// Nodes to join; empty: this node founds a cluster, unless it has a layout.
     pub join: Vec<NodeUrl>,
 }
 
-/// What a node knows of itself when its process starts.
+/// The state of a node when its process starts.
 #[derive(Clone, Debug)]
 pub struct Boot {
     /// Its id.
@@ -71,7 +71,7 @@ pub enum Action {
     Send {
         /// To whom.
         url: NodeUrl,
-        /// Who should be there; `None` where only the URL is known.
+        /// The node that should be there; `None` where only the URL is known.
         node: Option<NodeId>,
         /// One body.
         bytes: Vec<u8>,
@@ -92,7 +92,7 @@ pub enum Action {
     Event(ClusterEvent),
 }
 
-/// What an operator may want to know.
+/// An event that an operator may want to know of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ClusterEvent {
     /// This node joined a cluster.

@@ -17,7 +17,7 @@ pub(super) const AWAY_MS: u64 = 30 * 60 * 1_000;
 /// A node that was marked out and answers for this long becomes active again.
 pub(super) const BACK_MS: u64 = 60 * 1_000;
 
-/// What to do about nodes that are down.
+/// The decision about nodes that are down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct MarkOutDecision {
     pub(super) edits: Vec<Edit>,

@@ -41,7 +41,7 @@ pub struct Core {
     random: Random,
     /// With everything that was merged and edited.
     working: Option<Layout>,
-    /// What is durable, and so may be shown.
+    /// The durable layout, which may be shown.
     durable: Option<DurableLayout>,
     is_changed: bool,
     holds_images: bool,
@@ -90,7 +90,7 @@ struct DurableLayout {
 const ANNOUNCE_MS: u64 = 2_000;
 /// Between decisions on members that are down for long.
 const MARK_OUT_MS: u64 = 5_000;
-/// How long a duplicate node id is believed after the last message of it.
+/// For so long a duplicate node id is believed after the last message of it.
 const DUPLICATE_MS: u64 = 60_000;
 /// Between two messages of it to the same process.
 const DUPLICATE_PAUSE_MS: u64 = 10_000;
@@ -260,7 +260,7 @@ impl Core {
         self.gossip_layout(now);
     }
 
-    /// What follows from whatever was just taken in.
+    /// Runs the effects of the input that was just handled.
     fn run_effects(&mut self, now: Time) {
         for (to, bytes) in self.membership.take_messages() {
             if self.is_member(to.node) {
@@ -318,8 +318,9 @@ impl Core {
         }
     }
 
-    /// Finds out whose claims to a name or URL stand. Who owns images although its own does not is taken back to
-    /// joining, by itself or by the first member that answers: it keeps what it has, and its copies count.
+    /// Checks which claims to a name or URL are refused. A member that owns images although its claim is refused is
+    /// taken back to joining, by itself or by the first member that answers: it keeps what it has, and its copies
+    /// count.
     fn check_claims(&mut self) {
         if self.claim_taken.is_some() {
             self.claim();

@@ -106,7 +106,7 @@ mod tests {
         assert!(
             told[1].to_string().starts_with("node.weight is 200 in this node's configuration, but 100 in")
         );
-        // What a node is, a layout without it does not say.
+        // A layout without the node says nothing of it.
         assert_eq!(other.drift(&layout, NodeId::from_bytes([2; 16])).len(), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Who holds a name and a URL: one id each, until that id is removed or takes another.
+//! Claims to a name and a URL: one id holds each, until that id is removed or takes another.
 //!
 //! The join of a node is refused when another id holds its name or URL ([`Layout::edit`]). But two sides of a cut may
 //! each accept one, and the two layouts are merged later. Then the layout itself decides, by a pure function of the
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use super::super::node::{Label, NodeId, NodeUrl};
 use super::{Layout, NodeRecord, Role};
 
-/// What another id holds, and which id that is.
+/// The name or URL that another id holds, and which id that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Taken {
     /// The name.
@@ -24,7 +24,7 @@ pub enum Taken {
 }
 
 impl Taken {
-    /// Who holds it.
+    /// The node that holds it.
     pub fn holder(self) -> NodeId {
         let (Self::Name(holder) | Self::Url(holder)) = self;
         holder
@@ -52,7 +52,7 @@ impl Layout {
         refused
     }
 
-    /// Who else has this name or URL.
+    /// Another node that has this name or URL.
     pub(in crate::cluster) fn taken(&self, node: NodeId, name: &Label, url: &NodeUrl) -> Option<Taken> {
         self.holder_of_name(node, name)
             .map(Taken::Name)

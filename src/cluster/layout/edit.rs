@@ -5,12 +5,12 @@ use super::register::{Rank, Register, Stamp};
 use super::version::MemberEntry;
 use super::{Layout, NodeRecord, Published, Role, Taken};
 
-/// What a node brings along when it founds or joins a cluster.
+/// A node's own entry when it founds or joins a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewNode {
-    /// What people call it; one per cluster.
+    /// Its name for people; one per cluster.
     pub name: Label,
-    /// How others reach it; one per cluster.
+    /// The URL by which others reach it; one per cluster.
     pub url: NodeUrl,
     /// Where it stands: copies go to different zones first.
     pub zone: Label,

@@ -1,4 +1,4 @@
-//! Who owns what: a replicated layout that all members edit and merge, and that converges without a leader.
+//! The layout: who owns what. It is a replicated CRDT that all members edit and merge, and that converges without a leader.
 //!
 //! Every value is a register of its own in which the last writer wins (a lamport clock, then the writer's id);
 //! `Removed` beats every other role forever. Edits touch the **staged** version. It becomes **current** in two phases.
@@ -75,7 +75,7 @@ pub(in crate::cluster) struct NodeRecord {
     pub(in crate::cluster) published: Register<Published>,
 }
 
-/// What a member publishes of itself; no other member writes it.
+/// The facts that a member publishes of itself; no other member writes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Published {
     /// All its slots hold what they should under the staged version of this hash.
@@ -287,7 +287,7 @@ fn add_largest(versions: &mut Vec<LayoutVersion>, version: &LayoutVersion) -> bo
     true
 }
 
-/// How many copies a new cluster wants.
+/// The copies that a new cluster wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Copies {
     /// Of each image: 1 to 16.

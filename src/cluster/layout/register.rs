@@ -19,7 +19,7 @@ pub(in crate::cluster) struct Register<T> {
     value: T,
 }
 
-/// What some values have before any stamp: a higher rank wins whenever it was written.
+/// A rank that some values have before any stamp: a higher rank wins whenever it was written.
 pub(in crate::cluster) trait Rank {
     fn rank(&self) -> u8 {
         0

@@ -9,7 +9,7 @@ use super::super::wire::WireWriter;
 use super::register::{Rank, Register, Stamp};
 use super::wire::write_layout_version;
 
-/// What a member is to the cluster. Only `Active` members own ids.
+/// A member's role in the cluster. Only `Active` members own ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Known, not yet an owner of anything.

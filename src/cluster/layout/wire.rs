@@ -1,4 +1,4 @@
-//! The layout in bytes. What is read obeys every bound and invariant that the rest of the module relies on.
+//! The layout in bytes. A decoded layout obeys every bound and invariant that the rest of the module relies on.
 
 use std::collections::BTreeMap;
 

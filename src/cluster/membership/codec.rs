@@ -41,7 +41,7 @@ pub(super) fn of_known(
     if header.src.node != from || other.is_some_and(|node| !is_known(node)) {
         return Ok(None);
     }
-    // What follows: nothing, or a count and so many members. Nothing else is ever sent.
+    // Behind it: nothing, or a count and so many members. Nothing else is ever sent.
     if rest.is_empty() {
         return Ok(Some(Cow::Borrowed(bytes)));
     }

@@ -1,4 +1,4 @@
-//! Who answers: SWIM, by the crate foca, with its timers kept here.
+//! Membership: which nodes answer, by SWIM. The crate foca implements it; its timers are kept here.
 //!
 //! Each member probes one other in turn every second. A member that does not answer, directly or through three others,
 //! is suspected, and has three seconds to refute; then it is down. A node that hears it was called down comes back at
@@ -23,7 +23,7 @@ use super::wire::Malformed;
 use codec::PeerCodec;
 pub use peer::Peer;
 
-/// Who answers, as one node sees it.
+/// The membership as one node sees it.
 pub(in crate::cluster) struct Membership {
     foca: Foca<Peer, PeerCodec, Random, foca::NoCustomBroadcast>,
     runtime: AccumulatingRuntime<Peer>,

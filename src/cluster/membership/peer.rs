@@ -1,4 +1,4 @@
-//! Who a running node is to the others: its id, its URL, its process instance and its incarnation.
+//! A running node as the others know it: its id, its URL, its process instance and its incarnation.
 
 use super::super::node::{NodeId, NodeUrl};
 use super::super::wire::{Malformed, WireReader, WireWriter};
@@ -14,7 +14,7 @@ pub struct Peer {
     pub incarnation: u32,
     /// Random for each start: two processes with one id differ in it.
     pub instance: u64,
-    /// How to reach it.
+    /// Its URL.
     pub url: NodeUrl,
 }
 

@@ -50,7 +50,7 @@ pub(in crate::cluster) struct Placement {
 struct Candidate {
     node: NodeId,
     zone: usize,
-    /// What its draws are made of.
+    /// The seed of its draws.
     key: u64,
     rate: share::Rate,
     tier: OwnerTier,
@@ -130,7 +130,7 @@ impl Placement {
         best
     }
 
-    /// How many owners every slot has.
+    /// The number of owners that every slot has.
     pub(in crate::cluster) fn owner_count(&self) -> usize {
         let active = self.candidates.iter().filter(|it| it.tier == OwnerTier::Owner).count();
         active.min(self.replication)

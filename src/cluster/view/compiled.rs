@@ -8,7 +8,7 @@ use super::super::node::NodeId;
 use super::super::placement::Placement;
 use super::Member;
 
-/// What a view takes from the layout alone. It is compiled once for each layout, for liveness changes far more often.
+/// The part of a view that comes from the layout alone. It is compiled once for each layout, for liveness changes far more often.
 #[derive(Clone, Debug)]
 pub(in crate::cluster) struct CompiledLayout {
     pub(super) this: NodeId,

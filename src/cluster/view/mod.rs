@@ -37,9 +37,9 @@ pub struct View {
 /// A node that was not removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// What people call it.
+    /// Its name for people.
     pub name: Label,
-    /// How to reach it.
+    /// Its URL.
     pub url: NodeUrl,
     /// Where it stands.
     pub zone: Label,
@@ -75,7 +75,7 @@ pub struct LocalState {
     pub this: NodeId,
     /// When it took over this layout.
     pub since: Time,
-    /// Who answers.
+    /// The members that answer.
     pub alive: BTreeSet<NodeId>,
     /// Hashes of layouts that this one contains and whose staged version is one of its versions.
     pub known: BTreeSet<LayoutHash>,
@@ -156,7 +156,7 @@ impl View {
         self.members.iter().map(|(node, member)| (*node, member))
     }
 
-    /// What is known of a node; `None` for strangers and removed ones.
+    /// A member; `None` for strangers and removed ones.
     pub fn member(&self, node: NodeId) -> Option<&Member> {
         self.members.get(&node)
     }
@@ -172,7 +172,7 @@ impl View {
         self.known.contains(&hash)
     }
 
-    /// What this node last published to be in sync with.
+    /// The version that this node last published to be in sync with.
     pub fn synced_to(&self) -> Option<SyncHash> {
         self.synced_to
     }

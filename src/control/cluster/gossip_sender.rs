@@ -39,7 +39,7 @@ impl GossipSender {
         Self { pool, in_flight: Rc::default(), events }
     }
 
-    /// Sends a message without waiting. What cannot be delivered is lost; a rejection that an operator has to mend is
+    /// Sends a message without waiting. An undeliverable message is lost; a rejection that an operator has to mend is
     /// reported.
     pub(super) fn send(&self, url: &NodeUrl, node: Option<NodeId>, layout: LayoutHash, bytes: Vec<u8>) {
         let Some(slot) = SendSlot::try_acquire(&self.in_flight, url) else { return };

@@ -36,23 +36,23 @@ use crate::shard::node_stats::NodeStats;
 /// lives.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// After a longer pause this process was stopped or its core was taken away. What the peers sent meanwhile is handled
+/// After a longer pause this process was stopped or its core was taken away. Messages that came meanwhile are handled
 /// first, or the node would call them all down.
 const GAP: Duration = Duration::from_millis(1_500);
 
-/// How long messages that were sent meanwhile may take to arrive.
+/// For so long it waits for messages that were sent meanwhile.
 const CATCH_UP: Duration = Duration::from_millis(500);
 
 /// Gossip messages that are handled before the clock is read again.
 const MESSAGES_AT_ONCE: usize = 64;
 
-/// How long the announcement that this node leaves may take.
+/// The time that the announcement of this node's leave may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Control events that may wait: one layout that is being persisted, one leave, and some rejections, which may be lost.
 const EVENTS_MAX: usize = 16;
 
-/// What happens on the control executor itself.
+/// An event of the control executor itself.
 #[derive(Debug)]
 pub(super) enum ControlEvent {
     /// The layout of this number is durable, or could not be persisted.
@@ -78,7 +78,7 @@ pub(super) enum PeerRejection {
     Unanswered,
 }
 
-/// What a gossip message carries, by its first byte.
+/// The content of a gossip message, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Envelope {
     /// A message between cores.
@@ -106,7 +106,7 @@ pub(super) fn events() -> (flume::Sender<ControlEvent>, flume::Receiver<ControlE
     flume::bounded(EVENTS_MAX)
 }
 
-/// What [`run`] receives from, and the sender of its own events.
+/// The channels that [`run`] receives from, and the sender of its own events.
 pub(super) struct Inbox {
     pub(super) receivers: ControlReceivers,
     pub(super) events: flume::Receiver<ControlEvent>,

@@ -34,7 +34,7 @@ pub fn run() -> ExitCode {
     // Failing that, it ends when its input does.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    // Who stops the node may signal the whole group: jobs under way are still wanted then, and the end comes with the
+    // A signal that stops the node may reach the whole group: jobs under way are still wanted then, and the end comes with the
     // worker's.
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
@@ -129,7 +129,7 @@ impl StageTimings {
     }
 }
 
-/// What the process has now, and what the job may take: its charge and a quarter, and the source.
+/// The memory that the process has now, and that the job may take: its charge and a quarter, and the source.
 fn limit_memory(request: &HelperRequest) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:"));

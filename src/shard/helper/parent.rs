@@ -17,7 +17,7 @@ use crate::image::progress::RenderStage;
 use crate::image::variant::Prepared;
 use crate::shard::timings::StageTimings;
 
-/// How long the worker waits for the process before it looks again whether the job is wanted.
+/// The time that the worker waits for the process before it checks again whether the job is wanted.
 const SLICE: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
 
 /// A helper process that is started when it is needed.
@@ -47,12 +47,12 @@ pub struct HelperTask<'a> {
     pub memory_bytes: u64,
 }
 
-/// What the helper has made.
+/// The output of the helper.
 #[derive(Debug)]
 pub struct HelperOutput {
     /// The variant's bytes, or the placeholder's.
     pub bytes: Vec<u8>,
-    /// How long the steps took.
+    /// The timings of its stages.
     pub timings: StageTimings,
 }
 
@@ -206,7 +206,7 @@ impl Running {
         Ok(HelperOutput { bytes, timings })
     }
 
-    /// What the process has had of its processor since its start, to a hundredth of a second.
+    /// The processor time of the process since its start, to a hundredth of a second.
     fn processor_time(&self) -> Option<Duration> {
         /// Of the kernel's counters, on every architecture.
         const TICKS_PER_SECOND: u64 = 100;
@@ -217,7 +217,7 @@ impl Running {
         Some(Duration::from_millis(ticks()?.saturating_add(ticks()?).saturating_mul(1000 / TICKS_PER_SECOND)))
     }
 
-    /// How the process has ended; it is killed if it has not.
+    /// The exit status of the process; it is killed if it has not ended.
     fn end(&mut self) -> Option<ExitStatus> {
         // One that writes its last words may need a moment, but not forever.
         let _ = self.child.kill();
@@ -279,7 +279,7 @@ fn unless_stopped(error: io::Error, other: impl FnOnce(io::Error) -> HelperError
     if error.kind() == io::ErrorKind::TimedOut { HelperError::Stopped } else { other(error) }
 }
 
-/// How a process has ended, and what it said or what was seen of it.
+/// The exit status of a process, and its last words or what was seen of it.
 struct ExitReason<'a>(ExitStatus, &'a str);
 
 impl fmt::Display for ExitReason<'_> {

@@ -1,4 +1,4 @@
-//! What a worker and its helper process say to each other: a head in JSON, and behind it the bytes that it announces.
+//! Messages between a worker and its helper process: a head in JSON, and behind it the bytes that it announces.
 
 use std::io::{self, Read, Write};
 
@@ -26,7 +26,7 @@ pub(super) struct HelperRequest {
     pub(super) samples: Samples,
 }
 
-/// What is to be done about decoded samples; see [`crate::image::intermediate::Intermediate`].
+/// Whether decoded samples are sent, wanted or neither; see [`crate::image::intermediate::Intermediate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Samples {
     Unwanted,
@@ -35,7 +35,7 @@ pub(super) enum Samples {
     Given(u64),
 }
 
-/// What came of a job.
+/// The result of a job.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// No job yet: the process is ready for one.
