@@ -8,7 +8,7 @@
 //! * [`body`]: what is sent to them and what comes back.
 //! * `connection`, `socket`: one connection, and hyper's reads and writes on it.
 //!
-//! This module does not answer requests: `http` receives them and the shards work on them.
+//! The answers of a node are made elsewhere: `http` takes the request, the shards work on it.
 //!
 //! Invariants: nothing that came over a connection is accepted before it is authenticated; every call has a deadline;
 //! nothing of a connection outlives it.

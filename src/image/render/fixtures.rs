@@ -86,7 +86,7 @@ pub(super) fn decoded(bytes: &[u8], format: Format, size: Size) -> Pixels {
     decode::decode(bytes, &header(format, size, PixelKind::Rgba), None, &LIMITS, &always).unwrap()
 }
 
-/// Likeness in decibels over red, green and blue, on white; infinite for equal pictures.
+/// Similarity in decibels over red, green and blue, on white; infinite for equal pictures.
 pub(super) fn psnr(left: &Pixels, right: &Pixels) -> f64 {
     assert_eq!(left.size(), right.size());
     let (left, right) = (colors(left), colors(right));

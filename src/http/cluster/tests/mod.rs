@@ -62,9 +62,9 @@ pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn executor() -> LocalExecutorBuilder {
-    static BELLS: Once = Once::new();
-    // As the watchdog does for a process of its own. Here executors come and go, but never their bells.
-    BELLS.call_once(|| {
+    static WAKERS: Once = Once::new();
+    // As the watchdog does for a process of its own. Here executors come and go, but never their wakers.
+    WAKERS.call_once(|| {
         std::thread::spawn(|| {
             loop {
                 std::thread::sleep(std::time::Duration::from_millis(100));

@@ -1,4 +1,4 @@
-//! libwebp's decoder, called straight into memory of ours. One of the few files of this room with unsafe code.
+//! libwebp's decoder, called straight into memory of ours. One of the few files of this module with unsafe code.
 //!
 //! Its simple interface gives memory of its own, from which every pixel must be copied, and only RGB. Here it
 //! writes to where the pixels stay, or gives the planes that a lossy file is made of. One thread, no state.

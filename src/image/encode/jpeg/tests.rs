@@ -67,7 +67,7 @@ fn decoded(file: &[u8], size: Size, color: ColorSpace) -> Vec<u8> {
     samples
 }
 
-/// Likeness of a picture and its file in decibels.
+/// Similarity of a picture and its file in decibels.
 fn similarity(pixels: &Pixels, file: &[u8]) -> f64 {
     let color = if pixels.kind() == PixelKind::Gray { ColorSpace::Luma } else { ColorSpace::RGB };
     psnr(&decoded(file, pixels.size(), color), pixels.data())
