@@ -1,5 +1,5 @@
 //! Rules that the compiler does not guard: which module may name which, how large a file or function may grow,
-//! and text that must not stand in the source.
+//! which names and words it uses, and text that must not stand in the source.
 //!
 //! Every test reads the source as text; every complaint says what to do.
 
@@ -7,3 +7,4 @@ mod habits;
 mod layers;
 mod limits;
 mod source;
+mod types;
