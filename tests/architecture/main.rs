@@ -8,3 +8,4 @@ mod layers;
 mod limits;
 mod source;
 mod types;
+mod words;
