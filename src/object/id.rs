@@ -43,7 +43,7 @@ impl ObjectId {
         &self.0
     }
 
-    /// Which of `shards` shards owns this id: its first 16 bits modulo the number of shards, so
+    /// Which of `shards` shards holds this id: its first 16 bits modulo the number of shards, so
     /// that one directory `<aa>/<bb>` of the store belongs to exactly one shard.
     pub fn shard(&self, shards: usize) -> usize {
         usize::from(u16::from_be_bytes([self.0[0], self.0[1]])) % shards

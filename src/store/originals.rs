@@ -1,6 +1,6 @@
 //! Stored images: find, publish, verify, quarantine.
 //!
-//! One [`Originals`] per shard, for the ids that the shard holds; only this shard changes their files.
+//! One [`Originals`] per shard, for the ids that the shard holds; no other shard changes their files.
 //! A read asks the file system, not an index; what was found is remembered in a bounded table so
 //! that the next request asks nothing.
 
