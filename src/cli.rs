@@ -30,16 +30,16 @@ pub struct Arguments {
 pub enum Command {
     /// Run a node
     Serve(Serve),
-    /// Start a cluster on loopback with sample images, print URLs, leave nothing behind
+    /// Start a cluster on loopback with sample images, print its URLs, and leave nothing behind
     Demo(Demo),
-    /// List every fault of a configuration file, or print the effective configuration
+    /// List all faults of a configuration file, or print the effective configuration
     CheckConfig(CheckConfig),
     /// Ask a node, or check a store.
     #[command(flatten)]
     Client(ClientCommand),
-    /// Print completions for a shell
+    /// Print completions for a shell, to be loaded by it
     Completions(Completions),
-    /// Print the manual, for man -l -
+    /// Print the manual in roff: reticulum man | man -l -
     Man,
 }
 
@@ -55,22 +55,22 @@ pub struct Serve {
     /// Address to listen on [default: 127.0.0.1:8080] [env: RETICULUM_LISTEN]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<SocketAddr>,
-    /// How other nodes reach this one [default: http://LISTEN]
+    /// URL at which other nodes reach this one [default: http://LISTEN]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// The node's name [default: the host's]
+    /// Name of the node, unique in the cluster [default: the host's name]
     #[arg(long, value_name = "N")]
     pub name: Option<String>,
-    /// Shards; 0 means one per core that the process may use [default: 0]
+    /// Number of shards; 0 means one per core that the process may use [default: 0]
     #[arg(long, value_name = "N")]
     pub shards: Option<usize>,
-    /// A node to join, in place of the file's; may be repeated
+    /// URL of a node to join; may be repeated, and replaces the list of the file
     #[arg(long, value_name = "URL")]
     pub join: Vec<String>,
-    /// Copies wanted of every image [default: 3]
+    /// Copies wanted of each image [default: 3]
     #[arg(long, value_name = "R")]
     pub replication: Option<u64>,
-    /// End when the process of this number, which has started this one, ends
+    /// End when the process of this number, which started this one, ends
     #[arg(long, value_name = "PID", hide = true)]
     pub with_parent: Option<u32>,
 }
@@ -86,10 +86,10 @@ pub struct CheckConfig {
 /// Flags of `reticulum demo`.
 #[derive(Args, Clone, Debug)]
 pub struct Demo {
-    /// Nodes to start
+    /// Number of nodes to start
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
     pub nodes: u8,
-    /// Port of the first node
+    /// Port of the first node; the others take the ports after it
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub port: u16,
 }

@@ -17,28 +17,28 @@ const DEFAULT_NODE: &str = "http://127.0.0.1:8080";
 /// The commands that need no node of their own.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
-    /// Upload files and folders
+    /// Upload files and folders, and print id and URL of each
     Put(Put),
-    /// Fetch an image or a variant of it
+    /// Fetch an image, or a variant of it
     Get(Get),
-    /// Print an image's URL, signed with --sign-key
+    /// Print the URL of an image, signed if --sign-key is given
     Url(Url),
-    /// Delete images from the whole cluster
+    /// Delete images from the whole cluster (not in this version: nodes answer 501)
     Rm(Rm),
-    /// List every image with length, upload time and number of copies
+    /// List all images with length, upload time and number of copies
     Ls(Ls),
-    /// Show the nodes of the cluster
+    /// Show the nodes of the cluster: state, images, bytes, free space
     Status(StatusFlags),
-    /// Show the cluster's layout with each node's share and capacity
+    /// Show the layout of the cluster: weight, share and capacity of each node
     Layout(LayoutFlags),
-    /// Check a store while no server uses it: exit 0 when clean, 1 when not
+    /// Check a store while no server uses it; exit 0 when it is clean, else 1
     Fsck(Fsck),
 }
 
 /// Which node is asked.
 #[derive(Args, Clone, Debug)]
 pub struct NodeFlags {
-    /// The node to ask
+    /// URL of the node to ask
     #[arg(long, value_name = "URL", env = "RETICULUM_NODE", default_value = DEFAULT_NODE)]
     pub node: NodeAddress,
 }
@@ -46,10 +46,10 @@ pub struct NodeFlags {
 /// The operator key, for what needs one.
 #[derive(Args, Clone, Debug)]
 pub struct Operator {
-    /// Operator key [default: for a node of this machine, that in its data directory]
+    /// Operator key [default: for a loopback URL, the one in --data]
     #[arg(long, value_name = "K", env = "RETICULUM_OPERATOR_KEY", hide_env_values = true)]
     pub operator_key: Option<HeaderKey>,
-    /// Data directory of a node on this machine, for its operator.key
+    /// Data directory of a node on this machine, to read its operator.key
     #[arg(long, value_name = "DIR", env = "RETICULUM_DATA", default_value = "data")]
     pub data: PathBuf,
 }
@@ -57,7 +57,7 @@ pub struct Operator {
 /// Flags of `reticulum put`.
 #[derive(Args, Clone, Debug)]
 pub struct Put {
-    /// Files and folders; folders are searched to the bottom
+    /// Files and folders; folders are searched recursively
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
     /// The node to ask.
@@ -69,10 +69,10 @@ pub struct Put {
     /// The operator key, where there is no upload key.
     #[command(flatten)]
     pub operator: Operator,
-    /// A variant to make ahead, such as 300w200h,fill; may be given more than once
+    /// A variant to make in the background, such as 300w200h,fill; may be repeated
     #[arg(long = "hint", value_name = "SPEC", value_parser = Spec::parse)]
     pub hints: Vec<Spec>,
-    /// One JSON object a line
+    /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
 }
@@ -80,19 +80,19 @@ pub struct Put {
 /// Flags of `reticulum get`.
 #[derive(Args, Clone, Debug)]
 pub struct Get {
-    /// The image
+    /// Id of the image: 40 hex digits
     #[arg(value_name = "ID", value_parser = id)]
     pub id: ObjectId,
-    /// Which variant; full is the image itself
+    /// Spec of the variant, such as 300w or 200s,g-smart; full is the image itself
     #[arg(value_name = "SPEC", default_value = "full", value_parser = Spec::parse)]
     pub spec: Spec,
-    /// jpg, png, gif, webp, avif or auto [default: what suits the image]
+    /// Format: jpg, png, gif, webp, avif or auto [default: the image's natural format]
     #[arg(long, value_name = "EXT", value_parser = extension)]
     pub format: Option<Extension>,
-    /// Where to write it; - is standard output [default: standard output, unless that is a terminal]
+    /// File to write to; - is standard output [default: standard output, unless that is a terminal]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Sign the request with this key, where the node wants signatures
+    /// Sign the request with this key, for nodes that require signatures
     #[arg(long, value_name = "K", value_parser = sign_key)]
     pub sign_key: Option<String>,
     /// The node to ask.
@@ -103,22 +103,22 @@ pub struct Get {
 /// Flags of `reticulum url`.
 #[derive(Args, Clone, Debug)]
 pub struct Url {
-    /// The image
+    /// Id of the image: 40 hex digits
     #[arg(value_name = "ID", value_parser = id)]
     pub id: ObjectId,
-    /// Which variant; full is the image itself
+    /// Spec of the variant, such as 300w or 200s,g-smart; full is the image itself
     #[arg(value_name = "SPEC", default_value = "full", value_parser = Spec::parse)]
     pub spec: Spec,
-    /// jpg, png, gif, webp, avif or auto
+    /// Format: jpg, png, gif, webp, avif or auto
     #[arg(long, value_name = "EXT", default_value = "auto", value_parser = extension)]
     pub format: Extension,
-    /// What stands before /image, with http or https
+    /// Beginning of the URL, before /image, with http or https
     #[arg(long, value_name = "URL", env = "RETICULUM_NODE", default_value = DEFAULT_NODE)]
     pub base: BaseUrl,
-    /// Sign with this key
+    /// Sign the URL with this key
     #[arg(long, value_name = "K", value_parser = sign_key)]
     pub sign_key: Option<String>,
-    /// How long the signature holds, such as 24h or 7d [default: forever]
+    /// Time until the signature expires, such as 24h or 7d [default: never]
     #[arg(long, value_name = "TIME", requires = "sign_key", value_parser = expiry)]
     pub expires: Option<Duration>,
 }
@@ -126,7 +126,7 @@ pub struct Url {
 /// Flags of `reticulum rm`.
 #[derive(Args, Clone, Debug)]
 pub struct Rm {
-    /// The images
+    /// Ids of the images
     #[arg(value_name = "ID", required = true, value_parser = id)]
     pub ids: Vec<ObjectId>,
     /// The node to ask.
@@ -143,10 +143,10 @@ pub struct Rm {
 /// Flags of `reticulum ls`.
 #[derive(Args, Clone, Debug)]
 pub struct Ls {
-    /// Begin behind this id
+    /// List only ids after this one
     #[arg(long, value_name = "ID", value_parser = id)]
     pub after: Option<ObjectId>,
-    /// One JSON object a line
+    /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
     /// The node to ask.
@@ -160,7 +160,7 @@ pub struct Ls {
 /// Flags of `reticulum status`.
 #[derive(Args, Clone, Debug)]
 pub struct StatusFlags {
-    /// The node's whole answer as JSON
+    /// Print the node's whole answer as JSON
     #[arg(long)]
     pub json: bool,
     /// The node to ask.
@@ -188,10 +188,10 @@ pub struct Fsck {
     /// Data directory
     #[arg(long, value_name = "DIR", env = "RETICULUM_DATA", default_value = "data")]
     pub data: PathBuf,
-    /// Move damaged images to quarantine/ and misplaced ones to their place, remove temporary files
+    /// Move damaged images to quarantine/ and misplaced ones to their place, and remove temporary files
     #[arg(long)]
     pub repair: bool,
-    /// One JSON object a line, the sum last
+    /// Print one JSON object a line, the sum last
     #[arg(long)]
     pub json: bool,
 }

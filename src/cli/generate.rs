@@ -10,7 +10,7 @@ use super::Arguments;
 /// Flags of `reticulum completions`.
 #[derive(Args, Clone, Debug)]
 pub struct Completions {
-    /// For which shell
+    /// Shell to print them for
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
