@@ -82,7 +82,7 @@ impl Prepared<'_> {
     }
 
     /// The name of the decoded planes that this and other variants begin with, and their bytes; `None` where there
-    /// are none worth keeping. The source's [head](super::intermediate::head) gives the same answer.
+    /// are none worth keeping. The source's [head](super::decoded_planes::head) gives the same answer.
     pub fn planes(&self) -> Option<(String, u64)> {
         render::planes(self.source, &self.header, self.recipe, &self.limits)
     }

@@ -80,7 +80,7 @@ impl Shard {
 
     /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::free_room`]. Says how much.
     ///
-    /// [`Variants::free_room`]: crate::store::variants::Variants::give_way
+    /// [`Variants::free_room`]: crate::store::variants::Variants::free_room
     pub async fn give_way(&self, wanted: Room) -> Room {
         let freed = self.variants.free_room(wanted).await;
         self.report_disk();

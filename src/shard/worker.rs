@@ -313,7 +313,7 @@ impl ResizeWorker {
             variant::prepare(source.bytes(), recipe, &self.limits).map_err(ResizeError::Variant)?;
         let is_variant = matches!(job.work, ResizeWork::Variant(_));
         let room = variants::contents_max(self.cache_bytes_max, Cached::Planes);
-        let (named, intermediate) = match self.kept(job, &prepared) {
+        let (named, planes) = match self.kept(job, &prepared) {
             Some((named, Some(samples))) => (Some(named), DecodedPlanes::Reuse(samples)),
             // A placeholder comes after a variant, at whose scale there are samples already, or will not be asked for
             // again.
@@ -322,8 +322,8 @@ impl ResizeWorker {
             }
             Some(_) | None => (None, DecodedPlanes::Ignore),
         };
-        let (bytes, intermediate, timings) = self.made(job, &prepared, intermediate)?;
-        let samples = match (named, intermediate) {
+        let (bytes, planes, timings) = self.made(job, &prepared, planes)?;
+        let samples = match (named, planes) {
             (Some(named), DecodedPlanes::Collected(samples)) => Some((named, Some(samples))),
             (Some(named), DecodedPlanes::Reuse(_)) => Some((named, None)),
             _ => None,
@@ -346,7 +346,7 @@ impl ResizeWorker {
         &self,
         job: &ResizeJob,
         prepared: &Prepared<'_>,
-        mut intermediate: DecodedPlanes,
+        mut planes: DecodedPlanes,
     ) -> Result<(Bytes, DecodedPlanes, StageTimings), ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
         let lost = || self.wanted(job).err().unwrap_or(ResizeError::Deadline);
@@ -361,14 +361,14 @@ impl ResizeWorker {
         if let Some(assistant) = assistant {
             let is_placeholder = matches!(job.work, ResizeWork::Placeholder);
             let task = HelperTask { prepared, is_placeholder, memory_bytes: bytes };
-            let HelperOutput { bytes, timings } = self.helped(job, assistant, &task, &mut intermediate)?;
-            return Ok((exact(bytes), intermediate, self.counted(timings)));
+            let HelperOutput { bytes, timings } = self.helped(job, assistant, &task, &mut planes)?;
+            return Ok((exact(bytes), planes, self.counted(timings)));
         }
         let waiting = JobProgress { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
-            ResizeWork::Variant(_) => prepared.make(&mut intermediate, &waiting),
+            ResizeWork::Variant(_) => prepared.make(&mut planes, &waiting),
             ResizeWork::Placeholder => {
-                prepared.placeholder(&mut intermediate, &waiting).map(|facts| facts.to_bytes())
+                prepared.placeholder(&mut planes, &waiting).map(|placeholder| placeholder.to_bytes())
             }
         };
         let made = made.map_err(|fault| match fault {
@@ -376,7 +376,7 @@ impl ResizeWorker {
             fault => ResizeError::Variant(fault),
         })?;
         let timings = waiting.steps.into_inner().end(Instant::now());
-        Ok((exact(made), intermediate, self.counted(timings)))
+        Ok((exact(made), planes, self.counted(timings)))
     }
 
     fn counted(&self, timings: StageTimings) -> StageTimings {
@@ -392,10 +392,10 @@ impl ResizeWorker {
         job: &ResizeJob,
         assistant: &HelperHandle,
         task: &HelperTask<'_>,
-        intermediate: &mut DecodedPlanes,
+        planes: &mut DecodedPlanes,
     ) -> Result<HelperOutput, ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
-        let (made, used) = assistant.helper.borrow_mut().work(task, intermediate, &keep_going);
+        let (made, used) = assistant.helper.borrow_mut().work(task, planes, &keep_going);
         assistant.used.set(used);
         let (shard, may_tell) = (self.shard, || assistant.may_tell());
         match made {

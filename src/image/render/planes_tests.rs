@@ -63,7 +63,7 @@ fn sizes_of_one_scale_share_their_samples_and_others_do_not() {
     assert_eq!(named("20w", Format::Jpeg), named("36h,q12,blur3", Format::Webp));
     assert_ne!(named("20w", Format::Jpeg), named("51w", Format::Jpeg));
     assert_ne!(named("48w", Format::Jpeg), named("48w", Format::Png), "colours are at half the sides");
-    assert_eq!(named("399w", Format::Jpeg), None, "all of the picture is no intermediate");
+    assert_eq!(named("399w", Format::Jpeg), None, "a whole picture leaves no planes");
     assert_eq!(named("full", Format::Jpeg), None);
     assert_eq!(named("50w,trim", Format::Jpeg), None);
     let png = file(&photo(SIZE, PixelKind::Rgb), Format::Png);

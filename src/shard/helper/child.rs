@@ -59,7 +59,7 @@ fn serve() -> io::Result<()> {
     while let Some(request) = wire::read::<HelperRequest>(&mut input)? {
         limit_memory(&request);
         let source = wire::body(&mut input, request.source_bytes, SOURCE_BYTES_MAX)?;
-        let mut intermediate = match request.samples {
+        let mut planes = match request.samples {
             Samples::Unwanted => DecodedPlanes::Ignore,
             Samples::Wanted => DecodedPlanes::Collect,
             Samples::Given(bytes) => {
@@ -67,10 +67,9 @@ fn serve() -> io::Result<()> {
             }
         };
         let steps = Following::default();
-        match make(&request, &source, &mut intermediate, &steps) {
+        match make(&request, &source, &mut planes, &steps) {
             Ok(made) => {
-                let left =
-                    if let DecodedPlanes::Collected(samples) = intermediate { samples } else { Vec::new() };
+                let left = if let DecodedPlanes::Collected(samples) = planes { samples } else { Vec::new() };
                 let spent_ns = steps.0.into_inner().end(Instant::now()).nanoseconds();
                 let (bytes, samples_bytes) = (made.len() as u64, left.len() as u64);
                 wire::write(&mut output, &Reply::Made { bytes, samples_bytes, spent_ns }, &[&made, &left])?;
@@ -86,7 +85,7 @@ fn serve() -> io::Result<()> {
 fn make(
     request: &HelperRequest,
     source: &[u8],
-    intermediate: &mut DecodedPlanes,
+    planes: &mut DecodedPlanes,
     steps: &Following,
 ) -> Result<Vec<u8>, String> {
     let HelperRequest { dimension_max, output_pixels_max, pixels_max, frames_max, .. } = *request;
@@ -99,9 +98,9 @@ fn make(
     let sentence = |fault: VariantFault| fault.to_string();
     let prepared = variant::prepare(source, &recipe, &Limits { pixels_max, frames_max }).map_err(sentence)?;
     if request.is_placeholder {
-        prepared.placeholder(intermediate, steps).map(|facts| facts.to_bytes()).map_err(sentence)
+        prepared.placeholder(planes, steps).map(|placeholder| placeholder.to_bytes()).map_err(sentence)
     } else {
-        prepared.make(intermediate, steps).map_err(sentence)
+        prepared.make(planes, steps).map_err(sentence)
     }
 }
 

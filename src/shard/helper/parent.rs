@@ -85,21 +85,21 @@ impl Helper {
     pub fn work(
         &mut self,
         task: &HelperTask<'_>,
-        intermediate: &mut DecodedPlanes,
+        planes: &mut DecodedPlanes,
         keep_going: &dyn Fn() -> bool,
     ) -> (Result<HelperOutput, HelperError>, Duration) {
         let mut running = match self.running.take().map_or_else(|| self.started(keep_going), Ok) {
             Ok(running) => running,
             Err(error) => return (Err(unless_stopped(error, HelperError::Unavailable)), Duration::ZERO),
         };
-        let outcome = running.exchange(task, intermediate, keep_going);
+        let outcome = running.exchange(task, planes, keep_going);
         let used = running.processor_time().unwrap_or(running.used);
         let spent = used.saturating_sub(running.used);
         running.used = used;
         let outcome = match outcome {
             Ok(Reply::Refused(sentence)) => Err(HelperError::Refused(sentence)),
             Ok(Reply::Made { bytes, samples_bytes, spent_ns }) => {
-                running.receive(task, [bytes, samples_bytes], spent_ns, intermediate, keep_going)
+                running.receive(task, [bytes, samples_bytes], spent_ns, planes, keep_going)
             }
             Ok(Reply::Panicked(message)) => Err(HelperError::Died(message)),
             Ok(Reply::Ready) => Err(HelperError::Died("it answered out of turn".to_owned())),
@@ -149,12 +149,12 @@ impl Running {
     fn exchange(
         &mut self,
         task: &HelperTask<'_>,
-        intermediate: &DecodedPlanes,
+        planes: &DecodedPlanes,
         keep_going: &dyn Fn() -> bool,
     ) -> io::Result<Reply> {
         let HelperTask { prepared, is_placeholder, memory_bytes } = *task;
         let (recipe, limits) = (prepared.recipe(), prepared.limits());
-        let (samples, given) = match intermediate {
+        let (samples, given) = match planes {
             DecodedPlanes::Reuse(samples) => (Samples::Given(samples.len() as u64), &samples[..]),
             DecodedPlanes::Collect => (Samples::Wanted, &[][..]),
             DecodedPlanes::Ignore | DecodedPlanes::Collected(_) => (Samples::Unwanted, &[][..]),
@@ -187,7 +187,7 @@ impl Running {
         task: &HelperTask<'_>,
         [bytes, samples_bytes]: [u64; 2],
         spent_ns: [Option<u64>; 3],
-        intermediate: &mut DecodedPlanes,
+        planes: &mut DecodedPlanes,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<HelperOutput, HelperError> {
         let mut input = InterruptiblePipe { pipe: &mut self.output, keep_going };
@@ -198,8 +198,8 @@ impl Running {
         };
         let died = |error| unless_stopped(error, |error| HelperError::Died(error.to_string()));
         let (bytes, left) = read().map_err(died)?;
-        if *intermediate == DecodedPlanes::Collect && !left.is_empty() {
-            *intermediate = DecodedPlanes::Collected(left);
+        if *planes == DecodedPlanes::Collect && !left.is_empty() {
+            *planes = DecodedPlanes::Collected(left);
         }
         let times = RenderStage::ALL.into_iter().zip(spent_ns);
         let timings = times.filter_map(|(step, spent)| Some((step, Duration::from_nanos(spent?)))).collect();
