@@ -9,6 +9,7 @@ pub mod layout;
 pub mod membership;
 pub mod node;
 pub mod placement;
+pub mod protocol;
 pub mod random;
 pub mod rules;
 pub mod time;

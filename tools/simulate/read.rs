@@ -47,7 +47,7 @@ impl World {
         }
         let this = self.nodes[index].id;
         let mut absence = AbsenceProof::new(id);
-        absence.say(this, self.as_heard(index, said));
+        absence.record(this, self.as_heard(index, said));
         let (number, boot) = (self.number(), self.nodes[index].boot);
         self.running(index).operations.insert(number, Operation::Read { id, absence, began });
         self.after(6_000, Event::Deadline(index, boot, number));
@@ -64,9 +64,9 @@ impl World {
         if is_planted {
             let dead: Vec<_> =
                 view.members().filter(|(_, member)| !member.alive).map(|(node, _)| node).collect();
-            dead.into_iter().for_each(|node| absence.say(node, LookupReply::Absent(view.staged_version())));
+            dead.into_iter().for_each(|node| absence.record(node, LookupReply::Absent(view.staged_version())));
         }
-        let (id, began, finding) = (*id, *began, absence.finding(&view));
+        let (id, began, finding) = (*id, *began, absence.next_step(&view));
         match finding {
             ProofStep::Ask(nodes) => {
                 for node in nodes {
@@ -95,7 +95,7 @@ impl World {
         let said = self.as_heard(index, said);
         if let Some(Operation::Read { absence, .. }) = self.running(index).operations.get_mut(&read) {
             // Asked once, whatever comes: the next question goes out when all have answered.
-            absence.say(node, said);
+            absence.record(node, said);
             let is_open = self
                 .running(index)
                 .requests

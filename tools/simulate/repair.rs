@@ -183,11 +183,11 @@ impl World {
         let by_rank = self.plant == Some(Plant::DeleteByRank);
         let process = self.running(index);
         let step =
-            process.excess.entry(id).or_insert_with(|| ExcessReplica::new(id, &view)).step(&view, clock);
+            process.excess.entry(id).or_insert_with(|| ExcessReplica::new(id, &view)).next_step(&view, clock);
         match step {
             _ if by_rank => self.delete_stray(index, id),
             ExcessStep::Keep => drop(process.excess.remove(&id)),
-            ExcessStep::Ask(owners) => {
+            ExcessStep::Verify(owners) => {
                 for owner in owners {
                     let is_open = self
                         .running(index)
@@ -217,7 +217,7 @@ impl World {
             Some(Tell::Receipt(hash)) => {
                 let owner = self.nodes[from].id;
                 if let Some(excess) = self.running(index).excess.get_mut(&id) {
-                    excess.receipt(owner, hash, asked);
+                    excess.add_receipt(owner, hash, asked);
                 }
             }
             Some(Tell::Refused) if self.nodes[index].disk.verified(&id).is_some() => {

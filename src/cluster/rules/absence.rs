@@ -46,14 +46,14 @@ impl AbsenceProof {
     }
 
     /// Takes an answer. A yes stays.
-    pub fn say(&mut self, node: NodeId, said: LookupReply) {
+    pub fn record(&mut self, node: NodeId, said: LookupReply) {
         if self.said.get(&node) != Some(&LookupReply::Present) {
             self.said.insert(node, said);
         }
     }
 
     /// What to do: the owners are asked first, then every live member once.
-    pub fn finding(&self, view: &View) -> ProofStep {
+    pub fn next_step(&self, view: &View) -> ProofStep {
         if let Some((node, _)) = self.said.iter().find(|(_, said)| **said == LookupReply::Present) {
             return ProofStep::Found(*node);
         }

@@ -27,7 +27,7 @@ pub enum ExcessStep {
     /// It belongs here: forget this.
     Keep,
     /// Ask these owners to read their copies and say so.
-    Ask(Vec<NodeId>),
+    Verify(Vec<NodeId>),
     /// Come back at this time.
     Wait(Time),
     /// Delete it now, at once: any time that passes first makes this answer void.
@@ -50,14 +50,14 @@ impl ExcessReplica {
 
     /// The owner has read its copy since it was asked, at `asked`, and has this layout. A receipt under another
     /// layout is refused.
-    pub fn receipt(&mut self, owner: NodeId, layout: LayoutHash, asked: Time) {
+    pub fn add_receipt(&mut self, owner: NodeId, layout: LayoutHash, asked: Time) {
         if layout == self.layout {
             self.receipts.insert(owner, asked);
         }
     }
 
     /// What to do now.
-    pub fn step(&mut self, view: &View, now: Time) -> ExcessStep {
+    pub fn next_step(&mut self, view: &View, now: Time) -> ExcessStep {
         let owners = view.owners(&self.id);
         // Without owners nobody could give a receipt, and every one of none is soon collected.
         if owners.is_empty() || owners.contains(&view.this()) {
@@ -73,7 +73,7 @@ impl ExcessReplica {
         let missing: Vec<_> = owners.into_iter().filter(|owner| !self.receipts.contains_key(owner)).collect();
         if !missing.is_empty() {
             self.complete_since = None;
-            return ExcessStep::Ask(missing);
+            return ExcessStep::Verify(missing);
         }
         let since = *self.complete_since.get_or_insert(now);
         let due = since.after(Self::GRACE_MS).max(view.since().after(Self::SETTLE_MS));

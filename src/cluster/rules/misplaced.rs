@@ -26,6 +26,11 @@ struct Due {
 }
 
 impl RepairQueue {
+    /// Between two looks at what is due.
+    pub const LOOK_EVERY_MS: u64 = 500;
+    /// Repairs of one shard that are under way at once. Nearly all of them wait for a grace to pass, which costs
+    /// nothing.
+    pub const UNDER_WAY_MAX: usize = 256;
     /// The first try: its owners may be back any moment.
     const FIRST_MS: u64 = 1_000;
     /// The longest pause between tries: an owner that is back is noticed by its first read anyway.

@@ -224,11 +224,11 @@ fn absence_is_proven_when_every_owner_says_no() {
     let view = view(&layout);
     let mut absence = AbsenceProof::new(object(1));
     let owners = view.owners(&object(1));
-    assert_eq!(absence.finding(&view), ProofStep::Ask(owners.clone()));
-    owners.iter().for_each(|owner| absence.say(*owner, synced(&layout)));
-    assert_eq!(absence.finding(&view), ProofStep::Absent);
-    absence.say(owners[2], LookupReply::Present);
-    assert_eq!(absence.finding(&view), ProofStep::Found(owners[2]));
+    assert_eq!(absence.next_step(&view), ProofStep::Ask(owners.clone()));
+    owners.iter().for_each(|owner| absence.record(*owner, synced(&layout)));
+    assert_eq!(absence.next_step(&view), ProofStep::Absent);
+    absence.record(owners[2], LookupReply::Present);
+    assert_eq!(absence.next_step(&view), ProofStep::Found(owners[2]));
 }
 
 #[test]
@@ -239,12 +239,12 @@ fn one_silent_owner_makes_everybody_be_asked() {
     for (silent, expected) in [(1, ProofStep::Absent), (2, ProofStep::Unproven)] {
         let view = view_without(&layout, &owners[..silent]);
         let mut absence = AbsenceProof::new(id);
-        assert_eq!(absence.finding(&view), ProofStep::Ask(owners[silent..].to_vec()));
-        owners[silent..].iter().for_each(|owner| absence.say(*owner, synced(&layout)));
-        let ProofStep::Ask(rest) = absence.finding(&view) else { panic!("not everybody was asked") };
+        assert_eq!(absence.next_step(&view), ProofStep::Ask(owners[silent..].to_vec()));
+        owners[silent..].iter().for_each(|owner| absence.record(*owner, synced(&layout)));
+        let ProofStep::Ask(rest) = absence.next_step(&view) else { panic!("not everybody was asked") };
         assert_eq!(rest.len(), 2);
-        rest.iter().for_each(|it| absence.say(*it, synced(&layout)));
-        assert_eq!(absence.finding(&view), expected);
+        rest.iter().for_each(|it| absence.record(*it, synced(&layout)));
+        assert_eq!(absence.next_step(&view), expected);
     }
 }
 
@@ -257,11 +257,11 @@ fn a_no_counts_only_from_a_store_that_is_in_sync() {
     {
         let mut absence = AbsenceProof::new(object(3));
         let owners = view.owners(&object(3));
-        owners.iter().for_each(|owner| absence.say(*owner, synced(&layout)));
-        owners[..2].iter().for_each(|owner| absence.say(*owner, said));
-        let ProofStep::Ask(rest) = absence.finding(&view) else { panic!("{said:?} counted") };
-        rest.iter().for_each(|it| absence.say(*it, synced(&layout)));
-        assert_eq!(absence.finding(&view), ProofStep::Unproven);
+        owners.iter().for_each(|owner| absence.record(*owner, synced(&layout)));
+        owners[..2].iter().for_each(|owner| absence.record(*owner, said));
+        let ProofStep::Ask(rest) = absence.next_step(&view) else { panic!("{said:?} counted") };
+        rest.iter().for_each(|it| absence.record(*it, synced(&layout)));
+        assert_eq!(absence.next_step(&view), ProofStep::Unproven);
     }
 }
 
@@ -273,13 +273,13 @@ fn nodes_that_are_out_may_hold_what_nobody_else_has() {
     settle(&mut layout);
     let view = view_without(&layout, &gone);
     let mut absence = AbsenceProof::new(object(4));
-    (0..4).for_each(|at| absence.say(node(at), synced(&layout)));
-    assert_eq!(absence.finding(&view), ProofStep::Unproven);
+    (0..4).for_each(|at| absence.record(node(at), synced(&layout)));
+    assert_eq!(absence.next_step(&view), ProofStep::Unproven);
     layout.edit(node(0), &Edit::Role(gone[0], Role::Removed)).unwrap();
     settle(&mut layout);
     let view = view_without(&layout, &gone);
-    (0..4).for_each(|at| absence.say(node(at), synced(&layout)));
-    assert_eq!(absence.finding(&view), ProofStep::Absent);
+    (0..4).for_each(|at| absence.record(node(at), synced(&layout)));
+    assert_eq!(absence.next_step(&view), ProofStep::Absent);
 }
 
 #[test]
@@ -294,9 +294,9 @@ fn a_node_just_removed_counts_as_out_of_reach_until_its_copies_were_made_anew() 
         let view = view_without(layout, &[away]);
         let mut absence = AbsenceProof::new(id);
         let others = view.members().map(|(node, _)| node).filter(|node| *node != away);
-        others.for_each(|node| absence.say(node, synced(layout)));
-        absence.say(away, LookupReply::Unknown);
-        absence.finding(&view)
+        others.for_each(|node| absence.record(node, synced(layout)));
+        absence.record(away, LookupReply::Unknown);
+        absence.next_step(&view)
     };
     assert_eq!(find(&layout), ProofStep::Unproven);
     settle(&mut layout);
@@ -313,24 +313,24 @@ fn what_lies_on_its_only_owner_is_not_absent_while_that_is_silent() {
     set_role(&mut layout, node(2), Role::Active);
     let view = view_without(&layout, &[node(0)]);
     let mut absence = AbsenceProof::new(object(7));
-    (1..3).for_each(|at| absence.say(node(at), synced(&layout)));
-    absence.say(node(0), LookupReply::Unknown);
-    assert_eq!(absence.finding(&view), ProofStep::Unproven);
-    absence.say(node(0), synced(&layout));
-    assert_eq!(absence.finding(&view), ProofStep::Absent);
+    (1..3).for_each(|at| absence.record(node(at), synced(&layout)));
+    absence.record(node(0), LookupReply::Unknown);
+    assert_eq!(absence.next_step(&view), ProofStep::Unproven);
+    absence.record(node(0), synced(&layout));
+    assert_eq!(absence.next_step(&view), ProofStep::Absent);
 }
 
 #[test]
 fn without_owners_nothing_is_absent_by_the_word_of_nobody() {
     let view = View::empty(node(0), Time::default());
-    assert_eq!(AbsenceProof::new(object(1)).finding(&view), ProofStep::Unproven);
+    assert_eq!(AbsenceProof::new(object(1)).next_step(&view), ProofStep::Unproven);
     let mut draining = layout(&[0, 1], COPIES);
     (0..2).for_each(|at| set_role(&mut draining, node(at), Role::Draining));
     settle(&mut draining);
     let view = view_without(&draining, &[node(1)]);
     let mut absence = AbsenceProof::new(object(1));
-    absence.say(node(0), LookupReply::Unknown);
-    assert_eq!(absence.finding(&view), ProofStep::Unproven);
+    absence.record(node(0), LookupReply::Unknown);
+    assert_eq!(absence.next_step(&view), ProofStep::Unproven);
 }
 
 #[test]
@@ -363,18 +363,18 @@ fn a_copy_goes_only_with_fresh_receipts_of_all_owners_and_after_the_grace() {
     let owners = view.owners(&id);
     let start = Time::from_millis(100_000);
     let mut excess = ExcessReplica::new(id, &view);
-    assert_eq!(excess.step(&view, start), ExcessStep::Ask(owners.clone()));
-    owners[..2].iter().for_each(|it| excess.receipt(*it, view.hash(), start));
-    assert_eq!(excess.step(&view, start), ExcessStep::Ask(owners[2..].to_vec()));
-    excess.receipt(owners[2], LayoutHash([1; 16]), start);
-    assert_eq!(excess.step(&view, start), ExcessStep::Ask(owners[2..].to_vec()));
-    excess.receipt(owners[2], view.hash(), start);
+    assert_eq!(excess.next_step(&view, start), ExcessStep::Verify(owners.clone()));
+    owners[..2].iter().for_each(|it| excess.add_receipt(*it, view.hash(), start));
+    assert_eq!(excess.next_step(&view, start), ExcessStep::Verify(owners[2..].to_vec()));
+    excess.add_receipt(owners[2], LayoutHash([1; 16]), start);
+    assert_eq!(excess.next_step(&view, start), ExcessStep::Verify(owners[2..].to_vec()));
+    excess.add_receipt(owners[2], view.hash(), start);
     let due = start.after(ExcessReplica::GRACE_MS);
-    assert_eq!(excess.step(&view, start), ExcessStep::Wait(due));
-    assert_eq!(excess.step(&view, due), ExcessStep::Delete);
+    assert_eq!(excess.next_step(&view, start), ExcessStep::Wait(due));
+    assert_eq!(excess.next_step(&view, due), ExcessStep::Delete);
     // A node that was stopped in between finds its receipts void.
     let late = start.after(ExcessReplica::RECEIPT_AGE_MAX_MS + 1);
-    assert_eq!(excess.step(&view, late), ExcessStep::Ask(owners));
+    assert_eq!(excess.next_step(&view, late), ExcessStep::Verify(owners));
 }
 
 #[test]
@@ -384,10 +384,10 @@ fn receipts_that_came_one_by_one_are_asked_for_anew_together() {
     let owners = view.owners(&id);
     let mut excess = ExcessReplica::new(id, &view);
     for (at, owner) in owners.iter().enumerate() {
-        excess.receipt(*owner, view.hash(), Time::from_millis(4_000 * at as u64));
+        excess.add_receipt(*owner, view.hash(), Time::from_millis(4_000 * at as u64));
     }
-    assert_eq!(excess.step(&view, Time::from_millis(8_000)), ExcessStep::Wait(Time::from_millis(15_000)));
-    assert_eq!(excess.step(&view, Time::from_millis(10_001)), ExcessStep::Ask(owners));
+    assert_eq!(excess.next_step(&view, Time::from_millis(8_000)), ExcessStep::Wait(Time::from_millis(15_000)));
+    assert_eq!(excess.next_step(&view, Time::from_millis(10_001)), ExcessStep::Verify(owners));
 }
 
 #[test]
@@ -397,12 +397,12 @@ fn after_a_change_of_the_layout_receipts_are_void_and_the_copy_stays_longer() {
     let before = view(&layout);
     let mut excess = ExcessReplica::new(id, &before);
     let now = Time::from_millis(1_000);
-    before.owners(&id).iter().for_each(|it| excess.receipt(*it, before.hash(), now));
+    before.owners(&id).iter().for_each(|it| excess.add_receipt(*it, before.hash(), now));
     layout.edit(node(0), &Edit::Replication(2)).unwrap();
     let after = view(&layout);
-    assert!(matches!(excess.step(&after, now), ExcessStep::Ask(_)));
-    after.owners(&id).iter().for_each(|it| excess.receipt(*it, after.hash(), now));
-    assert_eq!(excess.step(&after, now), ExcessStep::Wait(Time::from_millis(ExcessReplica::SETTLE_MS)));
+    assert!(matches!(excess.next_step(&after, now), ExcessStep::Verify(_)));
+    after.owners(&id).iter().for_each(|it| excess.add_receipt(*it, after.hash(), now));
+    assert_eq!(excess.next_step(&after, now), ExcessStep::Wait(Time::from_millis(ExcessReplica::SETTLE_MS)));
 }
 
 #[test]
@@ -410,17 +410,17 @@ fn what_a_node_owns_in_either_column_is_no_excess() {
     let mut layout = layout(&[0, 1, 2], COPIES);
     let one = view(&layout);
     let id = object(1);
-    assert_eq!(ExcessReplica::new(id, &one).step(&one, Time::default()), ExcessStep::Keep);
+    assert_eq!(ExcessReplica::new(id, &one).next_step(&one, Time::default()), ExcessStep::Keep);
     layout.edit(node(1), &Edit::Role(node(0), Role::Draining)).unwrap();
     let both = view(&layout);
-    assert_eq!(ExcessReplica::new(id, &both).step(&both, Time::default()), ExcessStep::Keep);
+    assert_eq!(ExcessReplica::new(id, &both).next_step(&both, Time::default()), ExcessStep::Keep);
     settle(&mut layout);
     let drained = view(&layout);
-    assert!(matches!(ExcessReplica::new(id, &drained).step(&drained, Time::default()), ExcessStep::Ask(_)));
+    assert!(matches!(ExcessReplica::new(id, &drained).next_step(&drained, Time::default()), ExcessStep::Verify(_)));
     (0..3).for_each(|at| set_role(&mut layout, node(at), Role::Draining));
     settle(&mut layout);
     let ownerless = view(&layout);
-    assert_eq!(ExcessReplica::new(id, &ownerless).step(&ownerless, Time::default()), ExcessStep::Keep);
+    assert_eq!(ExcessReplica::new(id, &ownerless).next_step(&ownerless, Time::default()), ExcessStep::Keep);
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Shard {
         for node in read::placement_order(&view, &id).owners {
             match self.info_from(node, id).await {
                 Ok(told) => return Ok(told),
-                Err(said) => search.say(node, said),
+                Err(said) => search.record(node, said),
             }
         }
         let node = self.go_on(id, &mut search).await?;

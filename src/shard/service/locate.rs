@@ -43,7 +43,7 @@ impl Shard {
     ) -> Result<NodeId, NotFound> {
         loop {
             let view = self.view();
-            match search.finding(&view) {
+            match search.next_step(&view) {
                 ProofStep::Found(node) => return Ok(node),
                 ProofStep::Absent => return Err(NotFound::Absent),
                 ProofStep::Unproven => return Err(self.unproven()),
@@ -54,7 +54,7 @@ impl Shard {
                         asked.push(async move { (node, self.ask_said(view, node, Call::Has(id)).await) });
                     }
                     while let Some((node, said)) = asked.next().await {
-                        search.say(node, said);
+                        search.record(node, said);
                         if said == LookupReply::Present {
                             break;
                         }

@@ -86,7 +86,7 @@ impl Shard {
             };
             match future::or(async { Some(asked.next().await) }, patience).await {
                 Some(Some((_, Ok(fetched)))) => return Some(fetched),
-                Some(Some((node, Err(said)))) => search.say(node, said),
+                Some(Some((node, Err(said)))) => search.record(node, said),
                 // Nobody is left to be asked or waited for.
                 Some(None) if is_last => return None,
                 Some(None) | None => {}

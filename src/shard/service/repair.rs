@@ -158,10 +158,10 @@ impl Shard {
         let end = self.node.control.now().after(WORK_MAX_MS);
         while self.node.control.now() < end && !self.stopping.is_set() {
             let view = self.view();
-            match excess.step(&view, self.node.control.now()) {
+            match excess.next_step(&view, self.node.control.now()) {
                 // It belongs here now, or nobody owns it as far as is known: it is looked at again.
                 ExcessStep::Keep => return,
-                ExcessStep::Ask(owners) => {
+                ExcessStep::Verify(owners) => {
                     let all = self.ask_for_receipts(&view, id, &owners, &mut excess);
                     if !within(reads, all).await {
                         return;
@@ -192,7 +192,7 @@ impl Shard {
         let mut all = true;
         while let Some((owner, receipt)) = asked.next().await {
             match receipt {
-                Some((layout, at)) => excess.receipt(owner, layout, at),
+                Some((layout, at)) => excess.add_receipt(owner, layout, at),
                 None => all = false,
             }
             // Another layout than this node's: the core will have heard of it soon, and this is due again.
@@ -238,7 +238,7 @@ impl Shard {
         let _turn = self.publishing.lock(id).await;
         let Ok(Found::Here(original)) = self.originals.find(&id).await else { return };
         // The word holds for this moment only, and the lock may have taken a while.
-        if excess.step(&self.view(), self.node.control.now()) != ExcessStep::Delete {
+        if excess.next_step(&self.view(), self.node.control.now()) != ExcessStep::Delete {
             return;
         }
         match self.originals.remove(&id, &original).await {

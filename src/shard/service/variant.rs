@@ -187,7 +187,7 @@ impl Shard {
                 }
                 Word::LookupReply(said) => {
                     is_lacked |= node == view.this() && !self.node.health.is_hung();
-                    search.say(node, said);
+                    search.record(node, said);
                 }
                 Word::Busy => is_busy = true,
                 Word::Failed(error) => return Err(error),

@@ -1,0 +1,47 @@
+//! Bugs that the simulator switches on inside the shipped machines: a checker that does not find them is worth nothing.
+//!
+//! The shards use [`Shipped`], a type without fields that has no deviation: the compiler removes every branch that asks.
+
+/// Which deviations a machine has.
+pub trait Deviations {
+    /// Whether the machine deviates like this.
+    fn has(&self, deviation: Deviation) -> bool;
+}
+
+/// No deviation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shipped;
+
+impl Deviations for Shipped {
+    #[inline(always)]
+    fn has(&self, _: Deviation) -> bool {
+        false
+    }
+}
+
+/// One way in which a machine can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Deviation {
+    /// The spool of a node that owns nothing counts as a copy.
+    SpoolCounts,
+    /// Fewer copies are enough while nodes are away.
+    ClampByLiveness,
+    /// A copy under an unknown layout counts at once.
+    UnknownLayoutCounts,
+    /// Any copies are enough, without an owner among them.
+    NoOwnerNeeded,
+    /// "No such file" counts from a store that is in sync with nothing.
+    UnsyncedNoCounts,
+    /// A node that does not answer is taken to have said no.
+    SilenceIsNo,
+    /// A former owner deletes its copy without receipts.
+    DeleteByRank,
+    /// A copy counts, and is given, without being read and compared with its id.
+    VerificationSkipped,
+    /// An upload is answered without the record that an owner lacks its copy.
+    RecordLost,
+    /// A wait has no deadline.
+    DeadlineNotReported,
+    /// A node that takes its time is waited for to the end.
+    PatienceIgnored,
+}

@@ -1,0 +1,200 @@
+//! Whether an image is somewhere, or proven to be nowhere.
+//!
+//! The owners are asked first, all at once, then every other live member. The rule says what their replies come to
+//! ([`AbsenceProof`]).
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::deviation::{Deviation, Deviations, Shipped};
+use super::{ACQUAINTED_MS, ANSWER_MAX_MS, Acquaintance, Input, Machine};
+use crate::cluster::node::NodeId;
+use crate::cluster::rules::absence::{AbsenceProof, LookupReply, ProofStep};
+use crate::cluster::time::Time;
+use crate::cluster::view::View;
+use crate::object::ObjectId;
+
+/// Why no node was found to have the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// It is proven to be nowhere.
+    Absent,
+    /// It may be where nobody answers, or where it cannot be read.
+    Unproven,
+}
+
+/// An image that this node cannot give itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Which image.
+    pub id: ObjectId,
+    /// What this node itself says of it.
+    pub here: LookupReply,
+    /// When the node's process began.
+    pub started: Time,
+}
+
+/// What the driver is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask a node whether it has the image: [`Outcome::Replied`].
+    Ask {
+        /// Which node.
+        node: NodeId,
+        /// How long that may take, in milliseconds.
+        within_ms: u64,
+    },
+    /// This node has the image; or none was found that has.
+    Conclude(Result<NodeId, NotFound>),
+}
+
+/// What came of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What the node says; [`LookupReply::Unknown`] if it did not answer.
+    Replied(NodeId, LookupReply),
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Locate<D = Shipped> {
+    id: ObjectId,
+    search: Search<D>,
+    acquaintance: Acquaintance,
+    effects: VecDeque<Effect>,
+    is_concluded: bool,
+}
+
+/// How long it may take at most until a search among so many members is concluded, in milliseconds, if its node goes
+/// on. Each round asks at least one node that was not asked before.
+pub const fn concluded_within_ms(members: u64) -> u64 {
+    ACQUAINTED_MS + members * ANSWER_MAX_MS
+}
+
+impl Locate {
+    /// A search that has asked nobody.
+    pub fn new(wanted: Wanted) -> Self {
+        Self::deviating(wanted, Shipped)
+    }
+}
+
+impl<D: Deviations> Locate<D> {
+    /// The same, with bugs that the simulator is to find.
+    pub fn deviating(wanted: Wanted, deviations: D) -> Self {
+        Self {
+            id: wanted.id,
+            search: Search::new(wanted.id, wanted.here, deviations),
+            acquaintance: Acquaintance::new(wanted.started),
+            effects: VecDeque::new(),
+            is_concluded: false,
+        }
+    }
+}
+
+impl<D: Deviations> Machine for Locate<D> {
+    type Effect = Effect;
+    type Outcome = Outcome;
+
+    fn handle(&mut self, now: Time, view: &View, input: Input<Outcome>) {
+        assert!(!self.is_concluded, "a search that is concluded awaits nothing");
+        if let Input::Outcome(Outcome::Replied(node, reply)) = input {
+            self.search.take_reply(view, node, reply);
+        }
+        if !self.acquaintance.is_over(now, view, &self.id) {
+            return;
+        }
+        let effects = &mut self.effects;
+        let ask = |node| effects.push_back(Effect::Ask { node, within_ms: ANSWER_MAX_MS });
+        if let Some(conclusion) = self.search.advance(view, ask) {
+            self.is_concluded = true;
+            self.effects.push_back(Effect::Conclude(conclusion));
+        }
+    }
+
+    fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.acquaintance.deadline()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_concluded && self.effects.is_empty()
+    }
+}
+
+/// The rounds of questions: a part of every machine that looks for an image.
+#[derive(Clone, Debug)]
+pub(super) struct Search<D> {
+    deviations: D,
+    proof: AbsenceProof,
+    this_reply: Option<LookupReply>,
+    asked: BTreeSet<NodeId>,
+}
+
+impl<D: Deviations> Search<D> {
+    /// `here` is what this node says.
+    pub(super) fn new(id: ObjectId, here: LookupReply, deviations: D) -> Self {
+        // A copy that this node could not give is none that anybody could be sent to.
+        let here = if here == LookupReply::Present { LookupReply::Unknown } else { here };
+        Self { this_reply: Some(here), ..Self::without_own_reply(id, deviations) }
+    }
+
+    /// This node is asked like any other.
+    pub(super) fn without_own_reply(id: ObjectId, deviations: D) -> Self {
+        Self { deviations, proof: AbsenceProof::new(id), this_reply: None, asked: BTreeSet::new() }
+    }
+
+    /// Takes what a node says of the image.
+    pub(super) fn record(&mut self, view: &View, node: NodeId, reply: LookupReply) {
+        let has = |deviation| self.deviations.has(deviation);
+        let heard = match reply {
+            LookupReply::Absent(_) if has(Deviation::UnsyncedNoCounts) => {
+                LookupReply::Absent(view.staged_version())
+            }
+            LookupReply::Unknown if has(Deviation::SilenceIsNo) => LookupReply::Absent(view.staged_version()),
+            reply => reply,
+        };
+        self.proof.record(node, heard);
+    }
+
+    /// Takes the reply of a node that was asked. A yes is enough: the others are waited for no longer.
+    pub(super) fn take_reply(&mut self, view: &View, node: NodeId, reply: LookupReply) {
+        self.asked.remove(&node);
+        self.record(view, node, reply);
+        if reply == LookupReply::Present {
+            self.asked.clear();
+        }
+    }
+
+    /// Asks the next round of nodes when the last one has ended. Some: who has the image, or that no node was found.
+    pub(super) fn advance(
+        &mut self,
+        view: &View,
+        ask: impl FnMut(NodeId),
+    ) -> Option<Result<NodeId, NotFound>> {
+        if let Some(reply) = self.this_reply.take() {
+            self.record(view, view.this(), reply);
+        }
+        if !self.asked.is_empty() {
+            return None;
+        }
+        if self.deviations.has(Deviation::SilenceIsNo) {
+            let silent = view.members().filter(|(_, member)| !member.alive);
+            silent.for_each(|(node, _)| self.proof.record(node, LookupReply::Absent(view.staged_version())));
+        }
+        match self.proof.next_step(view) {
+            ProofStep::Found(node) => Some(Ok(node)),
+            ProofStep::Absent => Some(Err(NotFound::Absent)),
+            ProofStep::Unproven => Some(Err(NotFound::Unproven)),
+            ProofStep::Ask(nodes) => {
+                self.asked.extend(nodes.iter().copied());
+                nodes.into_iter().for_each(ask);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! What a repair has done, and what came of it.
+
+use super::super::read::Fetched;
+use crate::cluster::layout::LayoutHash;
+use crate::cluster::node::NodeId;
+use crate::cluster::rules::absence::LookupReply;
+
+/// What the driver is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Look at this node's own copy: [`Outcome::Looked`].
+    Look,
+    /// Wait until few others read or send copies: [`Outcome::TurnTaken`].
+    TakeTurn,
+    /// Let the next one read or send.
+    YieldTurn,
+    /// Read this node's own copy: [`Outcome::OwnVerified`].
+    VerifyOwn,
+    /// Ask a node whether it has the image: [`Outcome::Replied`].
+    Ask {
+        /// Which node.
+        node: NodeId,
+        /// How long that may take, in milliseconds.
+        within_ms: u64,
+    },
+    /// Have an owner read its copy: [`Outcome::Verified`].
+    Verify {
+        /// Which owner.
+        owner: NodeId,
+        /// How long that may take, in milliseconds.
+        within_ms: u64,
+    },
+    /// Send a copy: [`Outcome::Given`].
+    Give {
+        /// To whom.
+        to: NodeId,
+        /// Whether it takes the copy in place of an owner.
+        misplaced: bool,
+        /// How long that may take, in milliseconds.
+        within_ms: u64,
+    },
+    /// Fetch the image from a node: [`Outcome::Fetched`].
+    Fetch {
+        /// From which node.
+        from: NodeId,
+        /// How long it may take until that begins, in milliseconds.
+        within_ms: u64,
+    },
+    /// Make what this node gave this node's own copy: [`Outcome::TakenIn`].
+    TakeIn(NodeId),
+    /// Keep everybody else from changing this node's copy until the end: [`Outcome::Locked`].
+    Lock,
+    /// Remove this node's copy, at once: [`Outcome::Removed`].
+    Remove,
+    /// Strike the record out: [`Outcome::Settled`].
+    Settle,
+}
+
+/// What came of an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What there is of the image, and whether this node could store a copy now.
+    Looked {
+        /// Its copy.
+        copy: OwnCopy,
+        /// Whether the disk is well and has room.
+        can_store: bool,
+    },
+    /// This one may read and send.
+    TurnTaken,
+    /// What came of reading.
+    OwnVerified(OwnVerified),
+    /// What the node says; [`LookupReply::Unknown`] if it did not answer.
+    Replied(NodeId, LookupReply),
+    /// What the owner says of its copy, read after it was asked, and under which layout.
+    Verified(NodeId, LookupReply, Option<LayoutHash>),
+    /// Whether the copy is durable there.
+    Given(NodeId, bool),
+    /// What the node gave.
+    Fetched(NodeId, Fetched),
+    /// Whether the copy is durable here.
+    TakenIn(bool),
+    /// Whether the copy is still here.
+    Locked {
+        /// As the disk says now.
+        is_here: bool,
+    },
+    /// Whether the copy is gone.
+    Removed(bool),
+    /// The record is struck out, if the disk is well.
+    Settled,
+}
+
+/// A look at this node's own copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnCopy {
+    /// It is there, with so many bytes.
+    Here(u64),
+    /// There is none, or a bad one was set aside.
+    Lacking,
+    /// It cannot be read.
+    Unreadable,
+    /// The disk does not say.
+    Unknown,
+}
+
+/// What came of reading this node's own copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnVerified {
+    /// It is right.
+    Right,
+    /// It was wrong and is set aside, or has gone meanwhile. That has a record of its own.
+    Gone,
+    /// It cannot be read.
+    Unreadable,
+    /// The disk does not say.
+    Unknown,
+}

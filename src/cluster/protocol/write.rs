@@ -1,0 +1,325 @@
+//! An upload on its way to the nodes that should have it.
+//!
+//! All owners are sent a copy at once. For each that does not take its own, or not soon, a fallback is sent one.
+//! The rule says when enough hold it ([`WriteQuorum`]). The machine goes on after the answer, until every owner has its
+//! copy or a fallback has one in its place.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::deviation::{Deviation, Deviations, Shipped};
+use super::{ACQUAINTED_MS, ANSWER_MAX_MS, Acquaintance, Input, Machine, copy_within_ms};
+use crate::cluster::layout::LayoutHash;
+use crate::cluster::node::NodeId;
+use crate::cluster::rules::write::{WriteQuorum, WriteStatus};
+use crate::cluster::time::Time;
+use crate::cluster::view::View;
+use crate::object::ObjectId;
+
+/// How long a node may take before a fallback is sent a copy in its place. Its copy counts all the same when it comes.
+const PATIENCE_MS: u64 = 3_000;
+
+/// How long a layout that another node knows already may take to come here.
+const MERGE_MAX_MS: u64 = 5_000;
+
+/// Between two looks whether it has come.
+const MERGE_LOOK_MS: u64 = 50;
+
+/// One upload.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload {
+    /// Of which image.
+    pub id: ObjectId,
+    /// Its bytes.
+    pub length: u64,
+    /// Whether this node had the image before. Others are likely to have it too, and are asked first.
+    pub is_known: bool,
+    /// When the node's process began.
+    pub started: Time,
+}
+
+/// What the driver is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Make this node's own copy durable: [`Outcome::Copied`].
+    Store,
+    /// Send a copy: [`Outcome::Copied`].
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// Whether it takes the copy in place of an owner.
+        misplaced: bool,
+        /// How long that may take, in milliseconds.
+        within_ms: u64,
+    },
+    /// Have a node read the copy that it may have: [`Outcome::Verified`].
+    Verify {
+        /// Which node.
+        node: NodeId,
+        /// How long that may take, in milliseconds.
+        within_ms: u64,
+    },
+    /// Record durably that an owner lacks its copy: [`Outcome::Recorded`].
+    Record,
+    /// Tell the client that these nodes hold the image.
+    Acknowledge(Vec<NodeId>),
+    /// Tell the client that only these nodes hold it, which is too few.
+    Refuse(Vec<NodeId>),
+}
+
+/// What came of an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The copy is durable there, taken under this layout; or the node did not take it.
+    Copied(NodeId, Option<LayoutHash>),
+    /// The node has read its copy under this layout; or it did not say so.
+    Verified(NodeId, Option<LayoutHash>),
+    /// The record is durable, if the disk is well.
+    Recorded,
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Write<D = Shipped> {
+    deviations: D,
+    upload: Upload,
+    quorum: WriteQuorum,
+    acquaintance: Acquaintance,
+    effects: VecDeque<Effect>,
+    /// Until when each node is waited for before another is asked in its place.
+    patience: BTreeMap<NodeId, Time>,
+    /// Nodes that are asked for the copy that they may have before one is sent.
+    verified_first: BTreeSet<NodeId>,
+    under_way: usize,
+    merging_since: Option<Time>,
+    next_look: Option<Time>,
+    record: Record,
+    stage: Stage,
+}
+
+/// Whether it is recorded that an owner lacks its copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Record {
+    Absent,
+    UnderWay,
+    Durable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Unanswered,
+    Answered,
+    Finished,
+}
+
+/// How long an upload may take at most until it is answered, in milliseconds, if its node goes on: each of so many
+/// members may be waited for once, one copy may take its whole time, and the layouts may have to become one.
+pub const fn answered_within_ms(members: u64, length: u64) -> u64 {
+    ACQUAINTED_MS + members * PATIENCE_MS + copy_within_ms(length) + MERGE_MAX_MS + ANSWER_MAX_MS
+}
+
+impl Write {
+    /// An upload of which no copy is durable yet.
+    pub fn new(upload: Upload) -> Self {
+        Self::deviating(upload, Shipped)
+    }
+}
+
+impl<D: Deviations> Write<D> {
+    /// The same, with bugs that the simulator is to find.
+    pub fn deviating(upload: Upload, deviations: D) -> Self {
+        Self {
+            deviations,
+            upload,
+            quorum: WriteQuorum::new(upload.id),
+            acquaintance: Acquaintance::new(upload.started),
+            effects: VecDeque::new(),
+            patience: BTreeMap::new(),
+            verified_first: BTreeSet::new(),
+            under_way: 0,
+            merging_since: None,
+            next_look: None,
+            record: Record::Absent,
+            stage: Stage::Unanswered,
+        }
+    }
+
+    fn take(&mut self, view: &View, outcome: Outcome) {
+        match outcome {
+            Outcome::Copied(node, layout) => self.copied(view, node, layout),
+            Outcome::Verified(node, None) if self.verified_first.remove(&node) => self.send(view, node),
+            Outcome::Verified(node, layout) => self.copied(view, node, layout),
+            Outcome::Recorded => {
+                assert!(self.record == Record::UnderWay, "a record that nobody asked for");
+                self.record = Record::Durable;
+            }
+        }
+    }
+
+    fn copied(&mut self, view: &View, node: NodeId, layout: Option<LayoutHash>) {
+        assert!(self.under_way > 0, "a copy that was not under way");
+        self.under_way -= 1;
+        self.verified_first.remove(&node);
+        self.patience.remove(&node);
+        match layout {
+            Some(_) if self.deviations.has(Deviation::UnknownLayoutCounts) => {
+                self.quorum.confirm(node, view.hash());
+            }
+            Some(layout) => self.quorum.confirm(node, layout),
+            None => self.quorum.refuse(node),
+        }
+    }
+
+    /// A node that takes its time is as good as one that refuses. Its copy counts all the same when it comes.
+    fn lose_patience(&mut self, now: Time) {
+        let quorum = &mut self.quorum;
+        self.patience.retain(|node, until| {
+            let is_late = *until <= now;
+            if is_late {
+                quorum.refuse(*node);
+            }
+            !is_late
+        });
+    }
+
+    fn ask_targets(&mut self, now: Time, view: &View) {
+        for node in self.quorum.targets(view) {
+            self.quorum.ask(node);
+            self.under_way += 1;
+            if !self.deviations.has(Deviation::PatienceIgnored) {
+                self.patience.insert(node, now.after(PATIENCE_MS));
+            }
+            if node == view.this() {
+                self.effects.push_back(Effect::Store);
+            } else if self.upload.is_known {
+                // To have it read there costs less than to send it.
+                self.verified_first.insert(node);
+                self.effects.push_back(Effect::Verify { node, within_ms: ANSWER_MAX_MS });
+            } else {
+                self.send(view, node);
+            }
+        }
+    }
+
+    fn send(&mut self, view: &View, to: NodeId) {
+        let misplaced = !view.is_owner(to, &self.upload.id);
+        let within_ms = copy_within_ms(self.upload.length);
+        self.effects.push_back(Effect::Send { to, misplaced, within_ms });
+    }
+
+    fn acknowledge(&mut self, view: &View) {
+        if self.stage != Stage::Unanswered || !self.is_acknowledged(view) {
+            return;
+        }
+        // Before the answer, for this node may be gone a moment after it.
+        if self.is_recorded(view) {
+            self.stage = Stage::Answered;
+            self.effects.push_back(Effect::Acknowledge(self.quorum.holders().collect()));
+        }
+    }
+
+    fn is_acknowledged(&self, view: &View) -> bool {
+        let has = |deviation| self.deviations.has(deviation);
+        let (this, id) = (view.this(), &self.upload.id);
+        let count = || self.quorum.holders().count();
+        let has_owner = || self.quorum.holders().any(|node| view.is_owner(node, id));
+        if has(Deviation::SpoolCounts) && has_owner() {
+            let is_spool_extra = !view.is_owner(this, id) && !self.quorum.holders().any(|node| node == this);
+            return count() + usize::from(is_spool_extra) >= view.copies_needed();
+        }
+        if has(Deviation::ClampByLiveness) && has_owner() {
+            let alive = view.members().filter(|(_, member)| member.alive).count();
+            return count() >= view.copies_needed().min(alive);
+        }
+        if has(Deviation::NoOwnerNeeded) {
+            return count() >= view.copies_needed();
+        }
+        self.quorum.status(view) == WriteStatus::Acknowledged
+    }
+
+    /// Whether no record is needed or the record is durable; begins to write it. A fallback's copy has a record of
+    /// its own: this node records what it can give.
+    fn is_recorded(&mut self, view: &View) -> bool {
+        let is_needed = || {
+            let holds = self.quorum.holders().any(|node| node == view.this());
+            holds && self.quorum.is_under_replicated(view)
+        };
+        if self.record == Record::Absent && is_needed() && !self.deviations.has(Deviation::RecordLost) {
+            self.record = Record::UnderWay;
+            self.effects.push_back(Effect::Record);
+        }
+        self.record != Record::UnderWay
+    }
+
+    /// No copy is on its way. A copy under a layout that is not known here counts when that has come.
+    fn conclude(&mut self, now: Time, view: &View) {
+        let since = *self.merging_since.get_or_insert(now);
+        let is_pending = self.quorum.status(view) == WriteStatus::Pending;
+        if is_pending && now.since(since) < MERGE_MAX_MS {
+            if self.next_look.is_some_and(|look| look <= now) {
+                self.next_look = None;
+                self.verify_unconfirmed(view);
+            }
+            if self.next_look.is_none() && self.under_way == 0 {
+                self.next_look = Some(now.after(MERGE_LOOK_MS));
+            }
+            return;
+        }
+        self.next_look = None;
+        if !self.is_recorded(view) {
+            return;
+        }
+        if self.stage == Stage::Unanswered {
+            self.effects.push_back(Effect::Refuse(self.quorum.holders().collect()));
+        }
+        self.stage = Stage::Finished;
+    }
+
+    fn verify_unconfirmed(&mut self, view: &View) {
+        for node in self.quorum.unconfirmed(view) {
+            self.under_way += 1;
+            self.effects.push_back(Effect::Verify { node, within_ms: ANSWER_MAX_MS });
+        }
+    }
+}
+
+impl<D: Deviations> Machine for Write<D> {
+    type Effect = Effect;
+    type Outcome = Outcome;
+
+    fn handle(&mut self, now: Time, view: &View, input: Input<Outcome>) {
+        assert!(self.stage != Stage::Finished, "a write that is finished has nothing under way");
+        if let Input::Outcome(outcome) = input {
+            self.take(view, outcome);
+        }
+        if !self.acquaintance.is_over(now, view, &self.upload.id) {
+            return;
+        }
+        self.lose_patience(now);
+        self.ask_targets(now, view);
+        self.acknowledge(view);
+        if self.under_way == 0 && self.record != Record::UnderWay {
+            self.conclude(now, view);
+        } else {
+            self.next_look = None;
+        }
+    }
+
+    fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        if self.deviations.has(Deviation::DeadlineNotReported) {
+            return None;
+        }
+        let waits = self.patience.values().copied().chain(self.next_look);
+        waits.chain(self.acquaintance.deadline()).min()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.stage == Stage::Finished && self.effects.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+use super::super::tests_support::Bench;
+use super::*;
+use crate::cluster::layout::Layout;
+use crate::cluster::layout::tests_support::id as node;
+use crate::cluster::rules::tests_support::{five, object, view, view_without};
+
+fn upload(number: u8) -> Upload {
+    Upload { id: object(number), length: 1_000, is_known: false, started: Time::default() }
+}
+
+fn bench(upload: Upload, view: View) -> Bench<Write> {
+    Bench::new(Write::new(upload), view)
+}
+
+/// An image of which this node is the first owner, or one that it does not own.
+fn upload_owned(layout: &Layout, is_owner: bool) -> Upload {
+    let view = view(layout);
+    (0..=255).map(upload).find(|upload| view.is_owner(node(0), &upload.id) == is_owner).unwrap()
+}
+
+fn targets(effects: &[Effect], this: NodeId) -> Vec<NodeId> {
+    let target = |effect: &Effect| match effect {
+        Effect::Store => Some(this),
+        Effect::Send { to, .. } => Some(*to),
+        _ => None,
+    };
+    effects.iter().filter_map(target).collect()
+}
+
+fn copied(bench: &mut Bench<Write>, node: NodeId) -> Vec<Effect> {
+    let layout = bench.view.hash();
+    bench.hear(Outcome::Copied(node, Some(layout)))
+}
+
+#[test]
+fn all_owners_are_sent_a_copy_at_once_and_enough_of_them_are_the_answer() {
+    let upload = upload_owned(&five(), true);
+    let mut bench = bench(upload, view(&five()));
+    let owners = bench.view.owners(&upload.id);
+    let effects = bench.tick();
+    assert_eq!(targets(&effects, node(0)), owners);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Send { misplaced: true, .. })));
+    assert_eq!(copied(&mut bench, owners[0]), []);
+    let mut holders = vec![owners[0], owners[1]];
+    holders.sort();
+    assert_eq!(copied(&mut bench, owners[1]), [Effect::Acknowledge(holders)]);
+    assert!(!bench.machine.is_finished(), "one copy is still on its way");
+    assert_eq!(copied(&mut bench, owners[2]), []);
+    assert!(bench.machine.is_finished());
+}
+
+#[test]
+fn a_node_that_takes_its_time_gets_a_fallback_and_its_late_copy_counts() {
+    let upload = upload_owned(&five(), false);
+    let mut bench = bench(upload, view(&five()));
+    let owners = bench.view.owners(&upload.id);
+    bench.tick();
+    assert_eq!(copied(&mut bench, owners[0]), []);
+    let began = bench.now;
+    let effects = bench.wait();
+    assert_eq!(bench.now.since(began), PATIENCE_MS);
+    assert_eq!(targets(&effects, node(0)), bench.view.fallbacks(&upload.id)[..2], "{effects:?}");
+    assert!(effects.iter().all(|effect| !matches!(effect, Effect::Send { misplaced: false, .. })));
+    let effects = copied(&mut bench, owners[2]);
+    assert!(matches!(&effects[..], [Effect::Acknowledge(holders)] if holders.len() == 2), "{effects:?}");
+}
+
+#[test]
+fn an_owner_that_will_lack_its_copy_is_recorded_before_the_answer() {
+    let upload = upload_owned(&five(), true);
+    let owners = view(&five()).owners(&upload.id);
+    let mut bench = bench(upload, view(&five()));
+    bench.tick();
+    let others: Vec<_> = owners.iter().copied().filter(|owner| *owner != node(0)).collect();
+    bench.hear(Outcome::Copied(others[0], None));
+    assert_eq!(copied(&mut bench, node(0)), []);
+    assert_eq!(copied(&mut bench, others[1]), [Effect::Record]);
+    assert!(matches!(&bench.hear(Outcome::Recorded)[..], [Effect::Acknowledge(_)]));
+}
+
+#[test]
+fn too_few_copies_are_refused_once_with_the_names_of_those_that_hold_it() {
+    let layout = five();
+    let upload = upload_owned(&layout, true);
+    let mut bench = bench(upload, view(&layout));
+    let (mut open, mut answers) = (targets(&bench.tick(), node(0)), Vec::new());
+    while let Some(next) = open.pop() {
+        let effects =
+            if next == node(0) { copied(&mut bench, next) } else { bench.hear(Outcome::Copied(next, None)) };
+        open.extend(targets(&effects, node(0)));
+        answers.extend(effects.into_iter().filter(|effect| !matches!(effect, Effect::Send { .. })));
+    }
+    assert_eq!(answers, [Effect::Record]);
+    assert_eq!(bench.hear(Outcome::Recorded), [Effect::Refuse(vec![node(0)])]);
+    assert!(bench.machine.is_finished());
+}
+
+#[test]
+fn a_known_image_is_verified_first_and_sent_only_where_it_is_not() {
+    let upload = Upload { is_known: true, ..upload_owned(&five(), false) };
+    let mut bench = bench(upload, view(&five()));
+    let owners = bench.view.owners(&upload.id);
+    let verify = |node: &NodeId| Effect::Verify { node: *node, within_ms: ANSWER_MAX_MS };
+    assert_eq!(bench.tick(), owners.iter().map(verify).collect::<Vec<_>>());
+    let effects = bench.hear(Outcome::Verified(owners[0], None));
+    assert_eq!(targets(&effects, node(0)), owners[..1]);
+    let layout = bench.view.hash();
+    assert_eq!(bench.hear(Outcome::Verified(owners[1], Some(layout))), []);
+    assert!(matches!(&copied(&mut bench, owners[0])[..], [Effect::Acknowledge(_)]));
+}
+
+#[test]
+fn a_copy_under_an_unknown_layout_is_verified_again_until_the_layouts_are_one_or_it_takes_too_long() {
+    let upload = upload_owned(&five(), false);
+    let mut bench = bench(upload, view(&five()));
+    let owners = bench.view.owners(&upload.id);
+    let foreign = LayoutHash([7; 16]);
+    bench.tick();
+    for owner in &owners {
+        assert_eq!(bench.hear(Outcome::Copied(*owner, Some(foreign))), []);
+    }
+    let began = bench.now;
+    let effects = bench.wait_for_effects();
+    assert_eq!(bench.now.since(began), MERGE_LOOK_MS);
+    assert_eq!(effects.len(), owners.len());
+    assert_eq!(bench.machine.deadline(), bench.machine.patience.values().copied().min());
+    for owner in &owners {
+        assert_eq!(bench.hear(Outcome::Verified(*owner, Some(foreign))), []);
+    }
+    loop {
+        match &bench.wait_for_effects()[..] {
+            [Effect::Refuse(holders)] => break assert_eq!(holders.len(), owners.len()),
+            asked => {
+                assert_eq!(asked.len(), owners.len());
+                for owner in &owners {
+                    bench.hear(Outcome::Verified(*owner, Some(foreign)));
+                }
+            }
+        }
+    }
+    assert!(bench.now.since(began) >= MERGE_MAX_MS && bench.machine.is_finished());
+}
+
+#[test]
+fn a_node_that_has_just_started_waits_until_the_owners_are_known_to_answer() {
+    let layout = five();
+    let upload = upload_owned(&layout, true);
+    let owners = view(&layout).owners(&upload.id);
+    let mut bench = bench(upload, view_without(&layout, &owners[1..]));
+    bench.now = Time::from_millis(100);
+    assert_eq!(bench.tick(), []);
+    assert_eq!(bench.wait(), []);
+    bench.view = view(&layout);
+    assert_eq!(targets(&bench.wait(), node(0)), owners);
+}
+
+#[test]
+fn the_wait_for_the_owners_ends_and_fallbacks_take_their_copies() {
+    let layout = five();
+    let upload = upload_owned(&layout, true);
+    let owners = view(&layout).owners(&upload.id);
+    let dead: Vec<_> = owners.iter().copied().filter(|owner| *owner != node(0)).collect();
+    let mut bench = bench(upload, view_without(&layout, &dead));
+    bench.now = Time::from_millis(100);
+    assert_eq!(bench.tick(), []);
+    let effects = bench.wait_for_effects();
+    assert_eq!(bench.now, Time::from_millis(ACQUAINTED_MS));
+    assert_eq!(targets(&effects, node(0)).len(), 3);
+}
