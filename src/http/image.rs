@@ -195,7 +195,7 @@ async fn exists(context: &Context, id: ObjectId) -> Result<(), Problem> {
     match with_patience(context, PATIENCE, shard.look(id)).await? {
         Ok(Found::Here(_)) => Ok(()),
         found if !shard.is_whole_cluster() => {
-            shard.exists_afar(id, shard.said_here(&found)).await?;
+            shard.locate(id, shard.said_here(&found)).await?;
             // A disk that takes its time is no lack.
             if !matches!(found, Err(StoreError::Late(_))) {
                 shard.note_lack(id);

@@ -70,7 +70,7 @@ async fn find(context: &Context, id: ObjectId) -> Result<Info, Problem> {
         Ok(_) => shard.said_here(&Ok(Found::Damaged)),
         Err(_) => LookupReply::Unknown,
     };
-    match shard.info_afar(id, said).await? {
+    match shard.fetch_info(id, said).await? {
         // Proven to be a node's of this cluster; but perhaps of another version.
         Told::Info(json) => {
             // A disk that takes its time is no lack.

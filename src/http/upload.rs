@@ -29,7 +29,7 @@ use crate::shard::NodeContext;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::latch::Latch;
 use crate::shard::message::VariantRequest;
-use crate::shard::service::write::SpreadError;
+use crate::shard::service::write::WriteError;
 use crate::store::health::DiskTrouble;
 use crate::store::spool::{Spool, SpoolError, Spooled};
 
@@ -352,7 +352,7 @@ async fn publish(
     let Spooled { id, length, header, .. } = spooled;
     let shard = Rc::clone(&context.shard);
     // Copies may be on their way after the answer, and count as an upload until they are there.
-    let nodes = shard.spread(spooled, permit).await?;
+    let nodes = shard.write(spooled, permit).await?;
     log::debug!(object:% = id, length; "stored an image");
     let Size { width, height } = header.displayed();
     let extension = header.format.extension();
@@ -388,12 +388,12 @@ impl From<SpoolError> for Problem {
     }
 }
 
-impl From<SpreadError> for Problem {
-    fn from(error: SpreadError) -> Self {
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
         match error {
-            SpreadError::Ask(error) => error.into(),
-            SpreadError::Store(error) => error.into(),
-            SpreadError::TooFew(nodes) => Self::TooFewCopies(nodes),
+            WriteError::Ask(error) => error.into(),
+            WriteError::Store(error) => error.into(),
+            WriteError::TooFew(nodes) => Self::TooFewCopies(nodes),
         }
     }
 }

@@ -74,8 +74,8 @@ impl Shard {
                 self.originals.set_unreadable(&id, &error);
                 ShardReply::Noted
             }
-            ShardRequest::SeeTo(id) => {
-                self.own_see_to(id).await;
+            ShardRequest::Repair(id) => {
+                self.local_enqueue_repair(id).await;
                 ShardReply::Noted
             }
             ShardRequest::PreGenerate(ask) => {
@@ -199,15 +199,15 @@ impl Shard {
         let view = self.view();
         if view.is_owner(view.this(), &id) && self.node.health.trouble().is_none() {
             let shard = Rc::clone(self);
-            self.spawn(async move { shard.see_to(id).await });
+            self.spawn(async move { shard.enqueue_repair(id).await });
         }
     }
 
     /// Notes that an owner lacks its copy of an image, this node or another. Durable when this returns, if the disk
     /// is well.
-    pub async fn see_to(self: &Rc<Self>, id: ObjectId) {
+    pub async fn enqueue_repair(self: &Rc<Self>, id: ObjectId) {
         // What cannot be noted is noticed again by the next one who asks.
-        let _ = self.route(&id, ShardRequest::SeeTo(id)).await;
+        let _ = self.route(&id, ShardRequest::Repair(id)).await;
     }
 
     /// The variant, from the cache or made.
@@ -292,15 +292,15 @@ impl Shard {
             // Before the image has its name: a power cut must not leave a copy that nobody knows of.
             self.journal.add(&id).await?;
             let now = self.node.control.now();
-            self.strays.borrow_mut().record(id, now);
+            self.repairs.borrow_mut().record(id, now);
         }
         let published = self.originals.publish(temporary, &id, format).await;
         self.tell_total();
         published
     }
 
-    async fn own_see_to(&self, id: ObjectId) {
-        if self.strays.borrow().contains(&id) {
+    async fn local_enqueue_repair(&self, id: ObjectId) {
+        if self.repairs.borrow().contains(&id) {
             return;
         }
         if let Err(error) = self.journal.add(&id).await {
@@ -308,7 +308,7 @@ impl Shard {
             log::warn!(object:% = id, error:% = error; "cannot note that an owner lacks its copy");
         }
         let now = self.node.control.now();
-        self.strays.borrow_mut().record(id, now);
+        self.repairs.borrow_mut().record(id, now);
     }
 
     fn own_verified(self: &Rc<Self>, verified: Verified) {
@@ -340,7 +340,7 @@ impl Shard {
             shard.tell_total();
             // What lies in quarantine is the record of it over a restart.
             let now = shard.node.control.now();
-            shard.strays.borrow_mut().record(id, now);
+            shard.repairs.borrow_mut().record(id, now);
         });
     }
 }

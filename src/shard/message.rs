@@ -105,7 +105,7 @@ pub enum ShardRequest {
     /// The stored file could be opened, and not read because of this.
     Unreadable(ObjectId, StoreError),
     /// An owner lacks its copy: the id is under-replicated and to be repaired.
-    SeeTo(ObjectId),
+    Repair(ObjectId),
     /// A variant to pre-generate when the worker has nothing else to do.
     PreGenerate(Box<VariantRequest>),
 }
@@ -133,7 +133,7 @@ pub enum ShardReply {
     Placeholder(Option<Placeholder>),
     /// To [`ShardRequest::Publish`].
     Published(Result<Original, StoreError>),
-    /// To [`ShardRequest::Verified`], [`ShardRequest::Unreadable`], [`ShardRequest::SeeTo`] and [`ShardRequest::PreGenerate`].
+    /// To [`ShardRequest::Verified`], [`ShardRequest::Unreadable`], [`ShardRequest::Repair`] and [`ShardRequest::PreGenerate`].
     Noted,
     /// To [`ShardRequest::Kept`].
     Kept(Option<Variant>),

@@ -40,7 +40,6 @@ pub mod queue;
 pub mod rate;
 pub mod refusals;
 pub mod service;
-mod several;
 mod source;
 pub mod timings;
 pub mod variant;
@@ -176,7 +175,7 @@ pub struct Shard {
     publishing: IdLocks,
     journal: MisplacedJournal,
     /// Copies that need repair or a handover, not all of them misplaced.
-    strays: RefCell<RepairQueue>,
+    repairs: RefCell<RepairQueue>,
     /// Jobs that wait for the worker.
     queue: RefCell<FairQueue<ResizeJob>>,
     /// Jobs in the queue that a request waits for, as the worker sees them.
@@ -288,7 +287,7 @@ impl Shard {
             pool,
             publishing: IdLocks::default(),
             journal,
-            strays: RefCell::new(here),
+            repairs: RefCell::new(here),
             queue: RefCell::new(FairQueue::new(queue_max)),
             wanted: Arc::default(),
             worker,
@@ -407,8 +406,8 @@ impl Shard {
         };
         self.spawn(stock);
         self.spawn(Rc::clone(&self).count_images());
-        self.spawn(Rc::clone(&self).drain_strays());
-        self.spawn(Rc::clone(&self).see_to_losses());
+        self.spawn(Rc::clone(&self).repair_all());
+        self.spawn(Rc::clone(&self).repair_losses());
         self.spawn(Rc::clone(&self).watch_disk_pressure());
         self.spools.reaper().run(&self.node.health).await;
     }

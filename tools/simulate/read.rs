@@ -64,7 +64,8 @@ impl World {
         if is_planted {
             let dead: Vec<_> =
                 view.members().filter(|(_, member)| !member.alive).map(|(node, _)| node).collect();
-            dead.into_iter().for_each(|node| absence.record(node, LookupReply::Absent(view.staged_version())));
+            dead.into_iter()
+                .for_each(|node| absence.record(node, LookupReply::Absent(view.staged_version())));
         }
         let (id, began, finding) = (*id, *began, absence.next_step(&view));
         match finding {

@@ -386,7 +386,10 @@ fn receipts_that_came_one_by_one_are_asked_for_anew_together() {
     for (at, owner) in owners.iter().enumerate() {
         excess.add_receipt(*owner, view.hash(), Time::from_millis(4_000 * at as u64));
     }
-    assert_eq!(excess.next_step(&view, Time::from_millis(8_000)), ExcessStep::Wait(Time::from_millis(15_000)));
+    assert_eq!(
+        excess.next_step(&view, Time::from_millis(8_000)),
+        ExcessStep::Wait(Time::from_millis(15_000))
+    );
     assert_eq!(excess.next_step(&view, Time::from_millis(10_001)), ExcessStep::Verify(owners));
 }
 
@@ -416,7 +419,10 @@ fn what_a_node_owns_in_either_column_is_no_excess() {
     assert_eq!(ExcessReplica::new(id, &both).next_step(&both, Time::default()), ExcessStep::Keep);
     settle(&mut layout);
     let drained = view(&layout);
-    assert!(matches!(ExcessReplica::new(id, &drained).next_step(&drained, Time::default()), ExcessStep::Verify(_)));
+    assert!(matches!(
+        ExcessReplica::new(id, &drained).next_step(&drained, Time::default()),
+        ExcessStep::Verify(_)
+    ));
     (0..3).for_each(|at| set_role(&mut layout, node(at), Role::Draining));
     settle(&mut layout);
     let ownerless = view(&layout);

@@ -1,15 +1,24 @@
 //! What an image says about itself, and who has it.
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use super::super::Shard;
-use super::super::several::Several;
-use super::{ANSWER_MAX, NotFound};
+use super::driver::Work;
+use super::read::FetchedFrom;
+use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
+use crate::cluster::protocol::ANSWER_MAX_MS;
+use crate::cluster::protocol::locate::Wanted;
+use crate::cluster::protocol::read::{self, Part, Read};
 use crate::cluster::rules::absence::LookupReply;
-use crate::cluster::rules::read;
+use crate::cluster::rules::read::placement_order;
+use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
@@ -29,29 +38,27 @@ impl Shard {
     ///
     /// # Errors
     /// [`NotFound`]
-    pub async fn info_afar(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<Told, NotFound> {
+    pub async fn fetch_info(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<Told, NotFound> {
         self.need_cluster()?;
-        self.meet_owners(&id).await;
-        let view = self.view();
-        let mut search = self.begin_search(id, here);
-        for node in read::placement_order(&view, &id).owners {
-            match self.info_from(node, id).await {
-                Ok(told) => return Ok(told),
-                Err(said) => search.record(node, said),
-            }
-        }
-        let node = self.go_on(id, &mut search).await?;
-        self.info_from(node, id).await.map_err(|_| self.unproven())
+        let machine = Read::new(Wanted { id, here, started: STARTED }, Part::Description);
+        let info = |view, from, within| -> Work<'_, _> { Box::pin(self.info_from(view, from, id, within)) };
+        self.drive_read(id, machine, info).await
     }
 
-    async fn info_from(&self, node: NodeId, id: ObjectId) -> Result<Told, LookupReply> {
-        let asked = self.ask(&self.view(), node, Call::Info(id), Outgoing::empty(), ANSWER_MAX).await;
-        let answer = asked.map_err(|_| LookupReply::Unknown)?;
+    async fn info_from(
+        &self,
+        view: Arc<View>,
+        node: NodeId,
+        id: ObjectId,
+        within: Duration,
+    ) -> FetchedFrom<Told> {
+        let asked = self.ask(&view, node, Call::Info(id), Outgoing::empty(), within).await;
+        let answer = asked.map_err(|_| read::Fetched::Refused(LookupReply::Unknown))?;
         match answer.status {
             call::GIVEN => Ok(Told::Info(answer.bytes)),
             call::IMPOSSIBLE => Ok(Told::Refused(call::read_problem(&answer.bytes).1)),
-            call::LACKED => Err(self.ask_said(&self.view(), node, Call::Has(id)).await),
-            _ => Err(LookupReply::Unknown),
+            call::LACKED => Err(read::Fetched::Lacking),
+            _ => Err(read::Fetched::Refused(LookupReply::Unknown)),
         }
     }
 
@@ -65,17 +72,18 @@ impl Shard {
         if self.need_cluster().is_err() {
             return holders;
         }
-        let mut asked = Several::new();
-        for node in read::placement_order(&view, &id).owners {
-            let view = &view;
-            asked.push(async move { (node, self.ask_said(view, node, Call::Has(id)).await) });
-        }
-        while let Some((node, said)) = asked.next().await {
-            holders.extend(
-                view.member(node)
-                    .filter(|_| said == LookupReply::Present)
-                    .map(|member| member.name.to_string()),
-            );
+        let within = Duration::from_millis(ANSWER_MAX_MS);
+        let mut asked: FuturesUnordered<_> = placement_order(&view, &id)
+            .owners
+            .into_iter()
+            .map(|node| {
+                let view = &view;
+                async move { (node, self.look_up(view, node, Call::Has(id), within).await) }
+            })
+            .collect();
+        while let Some((node, reply)) = asked.next().await {
+            let member = view.member(node).filter(|_| reply == LookupReply::Present);
+            holders.extend(member.map(|member| member.name.to_string()));
         }
         holders.sort();
         holders

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use super::super::Shard;
-use super::super::several::Several;
-use super::ANSWER_MAX;
 use crate::cluster::node::NodeId;
+use crate::cluster::protocol::ANSWER_MAX_MS;
 use crate::cluster::view::View;
 use crate::executor::run_blocking;
 use crate::object::ObjectId;
@@ -88,10 +91,8 @@ impl Shard {
         limit: usize,
     ) -> Vec<(NodeId, Option<StoredPage>)> {
         let others = view.members().map(|(node, _)| node).filter(|node| *node != view.this());
-        let mut asked = Several::new();
-        for node in others {
-            asked.push(async move { (node, self.list_of(view, node, ListCall { after, limit }).await) });
-        }
+        let list = |node| async move { (node, self.list_of(view, node, ListCall { after, limit }).await) };
+        let mut asked: FuturesUnordered<_> = others.map(list).collect();
         let mut pages = Vec::new();
         while let Some(page) = asked.next().await {
             pages.push(page);
@@ -100,7 +101,8 @@ impl Shard {
     }
 
     async fn list_of(&self, view: &View, node: NodeId, list: ListCall) -> Option<StoredPage> {
-        let answer = self.ask(view, node, Call::List(list), Outgoing::empty(), ANSWER_MAX).await.ok()?;
+        let within = Duration::from_millis(ANSWER_MAX_MS);
+        let answer = self.ask(view, node, Call::List(list), Outgoing::empty(), within).await.ok()?;
         if answer.status != call::GIVEN {
             return None;
         }

@@ -1,12 +1,15 @@
 //! Whether an image is somewhere, or nowhere.
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::Shard;
-use super::super::several::Several;
-use super::NotFound;
-use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::{AbsenceProof, LookupReply, ProofStep};
+use super::driver::{Work, drive};
+use super::{NotFound, STARTED};
+use crate::cluster::protocol::locate::{self, Effect, Locate, Outcome, Wanted};
+use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::call::Call;
 use crate::store::StoreError;
@@ -23,55 +26,37 @@ impl Shard {
         }
     }
 
-    /// A search for an image of which this node says so.
-    pub(super) fn begin_search(&self, id: ObjectId, here: LookupReply) -> AbsenceProof {
-        let mut search = AbsenceProof::new(id);
-        // A copy that this node could not give is none that anybody could be sent to.
-        search
-            .say(self.view().this(), if here == LookupReply::Present { LookupReply::Unknown } else { here });
-        search
-    }
-
-    /// Asks until it is known who has the image, or that nobody has.
-    ///
-    /// # Errors
-    /// [`NotFound`]
-    pub(super) async fn go_on(
-        self: &Rc<Self>,
-        id: ObjectId,
-        search: &mut AbsenceProof,
-    ) -> Result<NodeId, NotFound> {
-        loop {
-            let view = self.view();
-            match search.next_step(&view) {
-                ProofStep::Found(node) => return Ok(node),
-                ProofStep::Absent => return Err(NotFound::Absent),
-                ProofStep::Unproven => return Err(self.unproven()),
-                ProofStep::Ask(nodes) => {
-                    let mut asked = Several::new();
-                    for node in nodes {
-                        let view = &view;
-                        asked.push(async move { (node, self.ask_said(view, node, Call::Has(id)).await) });
-                    }
-                    while let Some((node, said)) = asked.next().await {
-                        search.record(node, said);
-                        if said == LookupReply::Present {
-                            break;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     /// Whether an image that is not here is on any other node.
     ///
     /// # Errors
     /// [`NotFound`]
-    pub async fn exists_afar(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<(), NotFound> {
+    pub async fn locate(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<(), NotFound> {
         self.need_cluster()?;
-        self.meet_owners(&id).await;
-        let mut search = self.begin_search(id, here);
-        self.go_on(id, &mut search).await.map(drop)
+        let mut conclusion = None;
+        let perform = |view: &Arc<View>, effect| -> Option<Work<'_, Outcome>> {
+            let view = Arc::clone(view);
+            match effect {
+                Effect::Ask { node, within_ms } => Some(Box::pin(async move {
+                    let within = Duration::from_millis(within_ms);
+                    Outcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
+                })),
+                Effect::Conclude(found) => {
+                    conclusion = Some(found);
+                    None
+                }
+            }
+        };
+        drive(self, Locate::new(Wanted { id, here, started: STARTED }), perform).await;
+        let conclusion = conclusion.expect("a search that has ended is concluded");
+        conclusion.map(drop).map_err(|not_found| self.not_found(not_found))
+    }
+
+    /// What could not be found, by this node's own part in it.
+    pub(super) fn not_found(&self, not_found: locate::NotFound) -> NotFound {
+        match not_found {
+            locate::NotFound::Absent => NotFound::Absent,
+            locate::NotFound::Unproven if self.node.health.is_missing() => NotFound::StoreMissing,
+            locate::NotFound::Unproven => NotFound::Unproven,
+        }
     }
 }

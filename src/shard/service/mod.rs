@@ -6,20 +6,20 @@
 //! * [`variant`]: variants, each made once in the cluster.
 //!   [`gate`]: their way to each node, fairly by client.
 //! * [`write`]: copies of an upload.
+//! * [`driver`]: carries out what the protocol machines of `cluster::protocol` decide.
 //! * [`repair`]: copies outside their slots, handed over to their owners, and copies that owners lack.
 //! * [`alone`]: copies of what was taken while this node was a cluster of one.
 //! * [`listing`]: the images of all members.
-//! * [`mend`]: this node's own copy, where it lacks one or had a bad one.
 //!
 //! Invariants: who is asked is decided by the rules of `cluster` alone, by the view as it is at that moment; a node
 //! that is alone asks nobody; every question has a deadline.
 
 mod alone;
 pub mod describe;
+mod driver;
 pub(super) mod gate;
 pub mod listing;
 pub mod locate;
-mod mend;
 pub mod read;
 mod repair;
 pub mod variant;
@@ -31,21 +31,14 @@ use super::Shard;
 use super::control_link::MembershipStatus;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::time::Time;
 use crate::cluster::view::View;
-use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
 use crate::peer::pool::{Address, PeerAnswer, PeerError, PeerRequest, StreamedAnswer};
 
-/// How long a node may take to say whether it has an image, or to begin to give it.
-const ANSWER_MAX: Duration = Duration::from_secs(3);
-
-/// For so long after its start a node waits for word of the members. Their hellos come every two seconds; but it is
-/// there at once where they are: on its first message they answer.
-const ACQUAINTED_MS: u64 = 3_000;
-
-/// Between two looks whether it has come.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// When this process began, by the shards' clock: that is its origin.
+const STARTED: Time = Time::from_millis(0);
 
 /// Why an image was not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,23 +87,6 @@ impl Shard {
         view.member(view.this()).is_some_and(|member| member.writable)
     }
 
-    /// What could not be found, by this node's own part in it.
-    pub(super) fn unproven(&self) -> NotFound {
-        if self.node.health.is_missing() { NotFound::StoreMissing } else { NotFound::Unproven }
-    }
-
-    /// Waits, on a node that has just started, until the owners of this image are known to answer: it begins with
-    /// the belief that nobody does, and would refuse what it can give a moment later.
-    async fn meet_owners(&self, id: &ObjectId) {
-        let is_met = || {
-            let view = self.view();
-            view.owners(id).into_iter().all(|owner| view.is_alive(owner))
-        };
-        while self.node.control.now().millis() < ACQUAINTED_MS && !is_met() {
-            glommio::timer::sleep(LOOK_AGAIN).await;
-        }
-    }
-
     async fn ask(
         &self,
         view: &View,
@@ -138,9 +114,9 @@ impl Shard {
         opened
     }
 
-    /// What a node says of an image; a node that does not answer says nothing.
-    async fn ask_said(&self, view: &View, node: NodeId, call: Call) -> LookupReply {
-        match self.ask(view, node, call, Outgoing::empty(), ANSWER_MAX).await {
+    /// What a node says of an image; one that does not answer says nothing.
+    async fn look_up(&self, view: &View, node: NodeId, call: Call, within: Duration) -> LookupReply {
+        match self.ask(view, node, call, Outgoing::empty(), within).await {
             Ok(answer) if answer.status == call::GIVEN => call::read_presence(answer.metadata()),
             Ok(_) | Err(_) => LookupReply::Unknown,
         }

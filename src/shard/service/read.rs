@@ -1,29 +1,31 @@
 //! Stored bytes of an image that is not here, or not good here.
 //!
-//! The owners are asked in placement order, those in this node's zone first; while one takes its time, the next is
-//! asked too, and the first that gives is taken. When no owner gives it, whoever may hold a copy all the same.
+//! The protocol decides whom to ask, and whose bytes are taken ([`Read`]); here is only the work.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_lite::future;
 
 use super::super::Shard;
 use super::super::bodies::BodyMemory;
-use super::super::several::Several;
-use super::{ANSWER_MAX, NotFound};
-use crate::cluster::rules::absence::{AbsenceProof, LookupReply};
-use crate::cluster::rules::read;
+use super::driver::{Work, drive};
+use super::{NotFound, STARTED};
+use crate::cluster::node::NodeId;
+use crate::cluster::protocol::locate::Wanted;
+use crate::cluster::protocol::read::{self, Effect, Outcome, Part, Read};
+use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, StoredMetadata};
 use crate::peer::pool::{PeerError, StreamedAnswer};
 use crate::telemetry::metrics::Stage;
 
-/// How long one owner, or this node's own disk, is waited for before the next is asked too.
-pub const PATIENCE: Duration = Duration::from_millis(200);
+/// How long this node's own disk is waited for before another node is asked too.
+pub const PATIENCE: Duration = Duration::from_millis(read::PATIENCE_MS);
 
 /// Images up to this length are taken whole before any of it is given, so that another node can be asked still.
 pub const WHOLE_BYTES_MAX: u64 = 1 << 20;
@@ -46,6 +48,9 @@ pub enum FetchedBody {
     Stream(Box<Stream>),
 }
 
+/// A part of an image from one node, or why that gives none.
+pub(super) type FetchedFrom<T> = Result<T, read::Fetched>;
+
 impl Shard {
     /// The stored bytes from another node. `here` is what this one says of the image.
     ///
@@ -54,74 +59,89 @@ impl Shard {
     pub async fn fetch(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<Fetched, NotFound> {
         self.need_cluster()?;
         let started = Instant::now();
-        self.meet_owners(&id).await;
-        let mut search = self.begin_search(id, here);
-        let fetched = match self.fetch_from_owners(id, &mut search).await {
-            Some(fetched) => Ok(fetched),
-            None => self.fetch_from_others(id, &mut search).await,
-        };
+        let machine = Read::new(Wanted { id, here, started: STARTED }, Part::Bytes);
+        let fetched = self
+            .drive_read(id, machine, |view, from, within| Box::pin(self.fetch_from(view, from, id, within)));
+        let fetched = fetched.await;
         self.metrics.stage(Stage::Peer, started.elapsed());
         fetched
     }
 
-    async fn fetch_from_owners(self: &Rc<Self>, id: ObjectId, search: &mut AbsenceProof) -> Option<Fetched> {
-        let view = self.view();
-        let mut owners = read::nearest_order(&view, &id).owners.into_iter();
-        let mut asked = Several::new();
-        loop {
-            let next = owners.next();
-            let is_last = next.is_none();
-            if let Some(node) = next {
-                let (view, bodies) = (&view, &self.node.bodies);
-                asked.push(async move {
-                    (node, taken(bodies, self.open_afar(view, node, Call::Image(id), ANSWER_MAX).await).await)
-                });
-            }
-            let patience = async {
-                if is_last {
-                    future::pending::<()>().await;
+    /// Drives a read whose part of the image `fetch` gets from one node.
+    pub(super) async fn drive_read<'a, T: 'a>(
+        &'a self,
+        id: ObjectId,
+        machine: Read,
+        fetch: impl Fn(Arc<View>, NodeId, Duration) -> Work<'a, FetchedFrom<T>>,
+    ) -> Result<T, NotFound> {
+        let (given, mut answer) = (RefCell::new(Vec::new()), None);
+        let fetch = &fetch;
+        let perform = |view: &Arc<View>, effect| -> Option<Work<'_, Outcome>> {
+            let view = Arc::clone(view);
+            match effect {
+                Effect::Fetch { from, within_ms } => {
+                    let (work, given) = (fetch(view, from, Duration::from_millis(within_ms)), &given);
+                    Some(Box::pin(async move { Outcome::Fetched(from, keep(given, from, work.await)) }))
                 }
-                glommio::timer::sleep(PATIENCE).await;
-                None
-            };
-            match future::or(async { Some(asked.next().await) }, patience).await {
-                Some(Some((_, Ok(fetched)))) => return Some(fetched),
-                Some(Some((node, Err(said)))) => search.record(node, said),
-                // Nobody is left to be asked or waited for.
-                Some(None) if is_last => return None,
-                Some(None) | None => {}
+                Effect::Ask { node, within_ms } => Some(Box::pin(async move {
+                    let within = Duration::from_millis(within_ms);
+                    Outcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
+                })),
+                Effect::Give(from) => {
+                    let mut given = given.borrow_mut();
+                    let index = given.iter().position(|(node, _)| *node == from);
+                    let (_, part) = given.swap_remove(index.expect("what is given was fetched"));
+                    answer = Some(Ok(part));
+                    None
+                }
+                Effect::Fail(not_found) => {
+                    answer = Some(Err(self.not_found(not_found)));
+                    None
+                }
             }
-        }
+        };
+        drive(self, machine, perform).await;
+        answer.expect("a read that has ended is answered")
     }
 
-    async fn fetch_from_others(
-        self: &Rc<Self>,
+    pub(super) async fn fetch_from(
+        &self,
+        view: Arc<View>,
+        from: NodeId,
         id: ObjectId,
-        search: &mut AbsenceProof,
-    ) -> Result<Fetched, NotFound> {
-        let node = self.go_on(id, search).await?;
-        let opened = self.open_afar(&self.view(), node, Call::Image(id), ANSWER_MAX).await;
-        taken(&self.node.bodies, opened).await.map_err(|_| self.unproven())
+        within: Duration,
+    ) -> FetchedFrom<Fetched> {
+        let opened = self.open_afar(&view, from, Call::Image(id), within).await;
+        taken(&self.node.bodies, opened).await
+    }
+}
+
+/// Keeps what a node gave until the protocol says whose part is taken.
+fn keep<T>(given: &RefCell<Vec<(NodeId, T)>>, from: NodeId, fetched: FetchedFrom<T>) -> read::Fetched {
+    match fetched {
+        Ok(part) => {
+            given.borrow_mut().push((from, part));
+            read::Fetched::Given
+        }
+        Err(failed) => failed,
     }
 }
 
 /// The image, if that is what came.
-async fn taken(
-    bodies: &Arc<BodyMemory>,
-    opened: Result<StreamedAnswer, PeerError>,
-) -> Result<Fetched, LookupReply> {
-    let mut opened = opened.map_err(|_| LookupReply::Unknown)?;
+async fn taken(bodies: &Arc<BodyMemory>, opened: Result<StreamedAnswer, PeerError>) -> FetchedFrom<Fetched> {
+    const UNKNOWN: read::Fetched = read::Fetched::Refused(LookupReply::Unknown);
+    let mut opened = opened.map_err(|_| UNKNOWN)?;
     if opened.status != call::GIVEN {
-        return Err(call::read_presence(opened.metadata()));
+        return Err(read::Fetched::Refused(call::read_presence(opened.metadata())));
     }
-    let stored = StoredMetadata::parse(opened.metadata()).ok_or(LookupReply::Unknown)?;
+    let stored = StoredMetadata::parse(opened.metadata()).ok_or(UNKNOWN)?;
     let charge = if stored.length > WHOLE_BYTES_MAX { None } else { bodies.reserve(stored.length) };
     let Some(charge) = charge else {
         if !opened.body.stand_aside() {
-            return Err(LookupReply::Unknown);
+            return Err(UNKNOWN);
         }
         return Ok(Fetched { stored, body: FetchedBody::Stream(opened.body) });
     };
-    let bytes = opened.body.collect(WHOLE_BYTES_MAX as usize).await.map_err(|_| LookupReply::Unknown)?;
+    let bytes = opened.body.collect(WHOLE_BYTES_MAX as usize).await.map_err(|_| read::Fetched::Broken)?;
     Ok(Fetched { stored, body: FetchedBody::Whole(charge.hold(bytes)) })
 }

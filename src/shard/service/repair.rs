@@ -1,275 +1,330 @@
-//! Copies that have to be seen to: strays, handed over to their owners when these answer and removed by the rule
-//! alone; copies that owners lack, given to them; and this node's own, where it lacks one or had a bad one.
+//! Images of which this node has a record that something is not right: misplaced copies, owners that lack theirs, and
+//! this node's own copies that are lacking or cannot be read.
+//!
+//! The protocol decides what is done about each ([`Repair`]); here is only the work, and how much of it is done at once.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glommio::sync::Semaphore;
+use glommio::sync::{Permit, Semaphore};
 
 use super::super::Shard;
+use super::super::locks::IdGuard;
 use super::super::message::Verified;
-use super::super::several::Several;
-use super::ANSWER_MAX;
+use super::STARTED;
+use super::driver::{Work, drive};
+use super::read::{Fetched, FetchedBody, FetchedFrom};
+use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
+use crate::cluster::protocol::read;
+use crate::cluster::protocol::repair::{Effect, Outcome, OwnCopy, OwnVerified, Repair};
 use crate::cluster::rules::absence::LookupReply;
-use crate::cluster::rules::excess::{ExcessReplica, ExcessStep};
-use crate::cluster::time::Time;
+use crate::cluster::rules::misplaced::RepairQueue;
 use crate::cluster::view::View;
+use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
-use crate::peer::call::{self, Call};
+use crate::peer::call::{self, Call, Copy};
 use crate::store::StoreError;
 use crate::store::originals::{Checked, Found, Original};
 use crate::store::read::FileReader;
+use crate::store::spool::SpoolError;
 
-/// Between two looks at what is due.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Bounds of a copy: the node that took the upload has judged it.
+const LIMITS: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
 
-/// Ids that are seen to at once. Nearly all of them wait for the rule's grace to pass, which costs nothing.
-const AT_ONCE: usize = 256;
+/// Repairs that read or send copies at once, here or at their owners: few, for requests come first.
+const TURNS: u64 = 4;
 
-/// Ids for which copies are read, here or at their owners: few, for requests come first.
-const READ_AT_ONCE: u64 = 4;
-
-/// How long one is worked on before it is put off, in milliseconds: longer than the rule's graces together.
-const WORK_MAX_MS: u64 = 40_000;
-
-/// What is done at once.
-struct Bounds {
-    under_way: RefCell<HashSet<ObjectId>>,
-    reads: Semaphore,
+/// Repairs that are under way.
+struct UnderWay {
+    ids: RefCell<HashSet<ObjectId>>,
+    turns: Semaphore,
 }
 
-/// One id that is seen to: it is not under way any more when this is dropped.
-struct Turn {
+/// One repair: it is not under way any more when this is dropped.
+struct Begun {
     id: ObjectId,
-    bounds: Rc<Bounds>,
+    under_way: Rc<UnderWay>,
+}
+
+/// What one repair holds and has found.
+struct Progress<'a> {
+    shard: &'a Rc<Shard>,
+    id: ObjectId,
+    turns: &'a Semaphore,
+    turn: RefCell<Option<Permit<'a>>>,
+    lock: RefCell<Option<IdGuard<'a>>>,
+    /// This node's copy, as last looked at.
+    found: RefCell<Option<Original>>,
+    fetched: RefCell<Vec<(NodeId, Fetched)>>,
 }
 
 impl Shard {
-    /// Sees to what lies here although others own it, and to what owners lack, forever. Run one per shard.
-    pub(in crate::shard) async fn drain_strays(self: Rc<Self>) {
-        let bounds = Rc::new(Bounds { under_way: RefCell::default(), reads: Semaphore::new(READ_AT_ONCE) });
+    /// Repairs what has a record, forever. Run one per shard.
+    pub(in crate::shard) async fn repair_all(self: Rc<Self>) {
+        let under_way = Rc::new(UnderWay { ids: RefCell::default(), turns: Semaphore::new(TURNS) });
         let (mut seen, mut was_alone, mut was_well) = (self.view(), false, true);
         while !self.stopping.is_set() {
-            glommio::timer::sleep(LOOK_EVERY).await;
+            glommio::timer::sleep(Duration::from_millis(RepairQueue::LOOK_EVERY_MS)).await;
             let (view, now) = (self.view(), self.node.control.now());
             if view.was_alone() && !was_alone {
                 self.spawn(Rc::clone(&self).supply_what_was_taken_alone());
             }
             was_alone = view.was_alone();
             if !Arc::ptr_eq(&seen, &view) {
-                // Whoever came back may be an owner.
-                self.strays.borrow_mut().all_due(now);
+                // A node that came back may be an owner.
+                self.repairs.borrow_mut().all_due(now);
                 seen = view;
             }
             // What could not be stored meanwhile can be now.
             let is_well = self.node.health.trouble().is_none();
             if is_well && !was_well {
-                self.strays.borrow_mut().all_due(now);
+                self.repairs.borrow_mut().all_due(now);
             }
             was_well = is_well;
-            let room = AT_ONCE - bounds.under_way.borrow().len();
-            let due = self.strays.borrow_mut().take_due(now, room);
+            let room = RepairQueue::UNDER_WAY_MAX - under_way.ids.borrow().len();
+            let due = self.repairs.borrow_mut().take_due(now, room);
             for id in due {
-                let is_new = bounds.under_way.borrow_mut().insert(id);
+                let is_new = under_way.ids.borrow_mut().insert(id);
                 if is_new {
-                    let turn = Turn { id, bounds: Rc::clone(&bounds) };
+                    let begun = Begun { id, under_way: Rc::clone(&under_way) };
                     let shard = Rc::clone(&self);
-                    self.spawn(async move { shard.see_to_one(id, &turn.bounds.reads).await });
+                    self.spawn(async move { shard.repair(id, &begun.under_way.turns).await });
                 }
             }
-            self.metrics.misplaced.set(self.strays.borrow().count() as u64);
+            self.metrics.misplaced.set(self.repairs.borrow().count() as u64);
         }
     }
 
-    /// Sees to copies that this node had and has no more, or cannot read. Run one per shard.
-    pub(in crate::shard) async fn see_to_losses(self: Rc<Self>) {
+    /// Has copies repaired that this node had and has no more, or cannot read. Run one per shard.
+    pub(in crate::shard) async fn repair_losses(self: Rc<Self>) {
         while !self.stopping.is_set() {
             let id = self.originals.losses().next().await;
             // A node that is alone has nobody to take a copy from.
             if self.has_peers() {
-                self.see_to(id).await;
+                self.enqueue_repair(id).await;
             }
         }
     }
 
-    async fn see_to_one(self: &Rc<Self>, id: ObjectId, reads: &Semaphore) {
-        let view = self.view();
-        let is_owner = view.is_owner(view.this(), &id);
-        match self.originals.look(&id).await {
-            Ok(Found::Here(found)) if is_owner => {
-                let is_right = within(reads, self.is_own_right(id, &found)).await;
-                if is_right && within(reads, self.supply_owners(&view, id)).await {
-                    self.settle_stray(&id).await;
-                }
-            }
-            Ok(Found::Here(_)) => self.hand_over(id, reads).await,
-            // One that cannot be read is replaced like one that is not there.
-            Ok(Found::Absent | Found::Damaged) | Err(StoreError::Io(..)) if is_owner => {
-                if within(reads, self.mend(id)).await {
-                    self.settle_stray(&id).await;
-                }
-            }
-            Ok(Found::Absent | Found::Damaged) => {
-                // The record is there before the copy: only between two uploads is it known that there is none.
-                let _turn = self.publishing.lock(id).await;
-                if matches!(self.originals.find(&id).await, Ok(Found::Absent | Found::Damaged)) {
-                    self.settle_stray(&id).await;
-                }
-            }
-            Err(_) => {}
-        }
+    async fn repair(self: &Rc<Self>, id: ObjectId, turns: &Semaphore) {
+        let progress = Progress {
+            shard: self,
+            id,
+            turns,
+            turn: RefCell::default(),
+            lock: RefCell::default(),
+            found: RefCell::default(),
+            fetched: RefCell::default(),
+        };
+        drive(self, Repair::new(id, STARTED), |view, effect| progress.perform(view, effect)).await;
     }
 
-    /// Whether this node's own copy can be read and is right; else it is set aside or replaced.
-    async fn is_own_right(self: &Rc<Self>, id: ObjectId, found: &Original) -> bool {
-        match self.originals.check(&id, found).await {
-            Ok(Checked::Right) => true,
-            Ok(Checked::Wrong(Original { format, stamp, .. })) => {
-                self.quarantine(Verified { id, format, stamp, right: false });
-                false
-            }
-            Ok(Checked::Gone) => false,
-            Err(StoreError::Io(..)) => self.mend(id).await,
-            Err(_) => false,
-        }
-    }
-
-    /// Gives a copy to each other owner that has none. False: one of them cannot take or say anything now.
-    async fn supply_owners(self: &Rc<Self>, view: &View, id: ObjectId) -> bool {
-        let mut all = true;
-        for owner in view.owners(&id).into_iter().filter(|owner| *owner != view.this()) {
-            all &= match self.ask_said(view, owner, Call::Has(id)).await {
-                LookupReply::Present => true,
-                LookupReply::Absent(_) => self.give(view, id, owner).await,
-                LookupReply::Unknown => false,
-            };
-        }
-        all
-    }
-
-    async fn hand_over(self: &Rc<Self>, id: ObjectId, reads: &Semaphore) {
-        let mut excess = ExcessReplica::new(id, &self.view());
-        let end = self.node.control.now().after(WORK_MAX_MS);
-        while self.node.control.now() < end && !self.stopping.is_set() {
-            let view = self.view();
-            match excess.next_step(&view, self.node.control.now()) {
-                // It belongs here now, or nobody owns it as far as is known: it is looked at again.
-                ExcessStep::Keep => return,
-                ExcessStep::Verify(owners) => {
-                    let all = self.ask_for_receipts(&view, id, &owners, &mut excess);
-                    if !within(reads, all).await {
-                        return;
-                    }
-                }
-                ExcessStep::Wait(until) => {
-                    let wait = until.since(self.node.control.now());
-                    glommio::timer::sleep(Duration::from_millis(wait)).await;
-                }
-                ExcessStep::Delete => return self.remove_stray(id, &mut excess).await,
-            }
-        }
-    }
-
-    /// Asks the owners whether they have read their copies, and gives those a copy that have none. False: one of
-    /// them cannot do either now.
-    async fn ask_for_receipts(
-        self: &Rc<Self>,
-        view: &View,
-        id: ObjectId,
-        owners: &[NodeId],
-        excess: &mut ExcessReplica,
-    ) -> bool {
-        let mut asked = Several::new();
-        for owner in owners {
-            asked.push(self.ask_for_receipt(view, id, *owner));
-        }
-        let mut all = true;
-        while let Some((owner, receipt)) = asked.next().await {
-            match receipt {
-                Some((layout, at)) => excess.add_receipt(owner, layout, at),
-                None => all = false,
-            }
-            // Another layout than this node's: the core will have heard of it soon, and this is due again.
-            all &= receipt.is_none_or(|(layout, _)| layout == view.hash());
-        }
-        all
-    }
-
-    async fn ask_for_receipt(
-        self: &Rc<Self>,
-        view: &View,
-        id: ObjectId,
-        owner: NodeId,
-    ) -> (NodeId, Option<(crate::cluster::layout::LayoutHash, Time)>) {
-        let mut given = false;
-        loop {
-            let at = self.node.control.now();
-            let answer = self.ask(view, owner, Call::Receipt(id), Outgoing::empty(), ANSWER_MAX * 4).await;
-            let Ok(answer) = answer else { return (owner, None) };
-            match call::read_presence(answer.metadata()) {
-                LookupReply::Present => return (owner, answer.layout.map(|layout| (layout, at))),
-                LookupReply::Absent(_) if !given => given = true,
-                LookupReply::Absent(_) | LookupReply::Unknown => return (owner, None),
-            }
-            if !self.give(view, id, owner).await {
-                return (owner, None);
-            }
-        }
-    }
-
-    async fn give(self: &Rc<Self>, view: &View, id: ObjectId, owner: NodeId) -> bool {
-        let Ok(Found::Here(found)) = self.originals.find(&id).await else { return false };
-        let Ok(Some((file, original))) = self.originals.open(&id, found.format).await else { return false };
-        let reader = FileReader::new(file, original.length);
-        let taken = self.send_copy(view, owner, id, &reader, original.modified).await.is_some();
-        if taken {
-            self.metrics.repair_bytes.add_many(original.length);
-        }
-        taken
-    }
-
-    async fn remove_stray(self: &Rc<Self>, id: ObjectId, excess: &mut ExcessReplica) {
-        let _turn = self.publishing.lock(id).await;
-        let Ok(Found::Here(original)) = self.originals.find(&id).await else { return };
-        // The word holds for this moment only, and the lock may have taken a while.
-        if excess.next_step(&self.view(), self.node.control.now()) != ExcessStep::Delete {
-            return;
-        }
-        match self.originals.remove(&id, &original).await {
-            Ok(()) => {
-                self.tell_total();
-                log::debug!(object:% = id; "handed a stray over to its owners");
-                self.settle_stray(&id).await;
-            }
-            Err(error) => log::warn!(object:% = id, error:% = error; "cannot remove a stray"),
-        }
-    }
-
-    async fn settle_stray(&self, id: &ObjectId) {
+    /// Strikes the record out.
+    async fn settle(&self, id: &ObjectId) {
         // A record that stays is looked at again after the next start.
         if let Err(error) = self.journal.remove(id).await {
             log::warn!(error:% = error; "cannot cross out a stray");
         }
-        self.strays.borrow_mut().settle(id);
-        self.metrics.misplaced.set(self.strays.borrow().count() as u64);
+        self.repairs.borrow_mut().settle(id);
+        self.metrics.misplaced.set(self.repairs.borrow().count() as u64);
     }
 }
 
-impl Drop for Turn {
+impl<'a> Progress<'a> {
+    fn perform<'b>(&'b self, view: &Arc<View>, effect: Effect) -> Option<Work<'b, Outcome>> {
+        let (view, shard, id) = (Arc::clone(view), self.shard, self.id);
+        let within = Duration::from_millis;
+        Some(match effect {
+            Effect::Look => Box::pin(self.look()),
+            Effect::TakeTurn => Box::pin(async {
+                // It fails only when it is closed, which nobody does.
+                *self.turn.borrow_mut() = self.turns.acquire_permit(1).await.ok();
+                Outcome::TurnTaken
+            }),
+            Effect::YieldTurn => {
+                drop(self.turn.take());
+                return None;
+            }
+            Effect::VerifyOwn => Box::pin(async { Outcome::OwnVerified(self.verify_own().await) }),
+            Effect::Ask { node, within_ms } => Box::pin(async move {
+                Outcome::Replied(node, shard.look_up(&view, node, Call::Has(id), within(within_ms)).await)
+            }),
+            Effect::Verify { owner, within_ms } => Box::pin(async move {
+                let (reply, layout) = shard.ask_for_receipt(&view, owner, id, within(within_ms)).await;
+                Outcome::Verified(owner, reply, layout)
+            }),
+            Effect::Give { to, misplaced, within_ms } => {
+                Box::pin(async move { Outcome::Given(to, self.give(&view, to, misplaced, within_ms).await) })
+            }
+            Effect::Fetch { from, within_ms } => Box::pin(async move {
+                let fetched = shard.fetch_from(view, from, id, within(within_ms)).await;
+                Outcome::Fetched(from, self.keep(from, fetched))
+            }),
+            Effect::TakeIn(from) => Box::pin(async move { Outcome::TakenIn(self.take_in(from).await) }),
+            Effect::Lock => Box::pin(self.lock()),
+            Effect::Remove => Box::pin(async { Outcome::Removed(self.remove().await) }),
+            Effect::Settle => Box::pin(async {
+                self.shard.settle(&self.id).await;
+                Outcome::Settled
+            }),
+        })
+    }
+
+    async fn look(&self) -> Outcome {
+        let copy = match self.shard.originals.look(&self.id).await {
+            Ok(Found::Here(found)) => {
+                let length = found.length;
+                *self.found.borrow_mut() = Some(found);
+                OwnCopy::Here(length)
+            }
+            Ok(Found::Absent | Found::Damaged) => OwnCopy::Lacking,
+            Err(StoreError::Io(..)) => OwnCopy::Unreadable,
+            Err(_) => OwnCopy::Unknown,
+        };
+        Outcome::Looked { copy, can_store: self.shard.node.health.trouble().is_none() }
+    }
+
+    /// Whether this node's own copy can be read and is right; else it is set aside.
+    async fn verify_own(&self) -> OwnVerified {
+        let Some(found) = self.found.take() else { return OwnVerified::Gone };
+        match self.shard.originals.check(&self.id, &found).await {
+            Ok(Checked::Right) => OwnVerified::Right,
+            Ok(Checked::Wrong(Original { format, stamp, .. })) => {
+                self.shard.quarantine(Verified { id: self.id, format, stamp, right: false });
+                OwnVerified::Gone
+            }
+            Ok(Checked::Gone) => OwnVerified::Gone,
+            Err(StoreError::Io(..)) => OwnVerified::Unreadable,
+            Err(_) => OwnVerified::Unknown,
+        }
+    }
+
+    async fn give(&self, view: &View, to: NodeId, misplaced: bool, within_ms: u64) -> bool {
+        let Self { shard, id, .. } = self;
+        let Ok(Found::Here(found)) = shard.originals.find(id).await else { return false };
+        let Ok(Some((file, original))) = shard.originals.open(id, found.format).await else { return false };
+        let reader = FileReader::new(file, original.length);
+        let copy = Copy { id: *id, uploaded: original.modified, misplaced };
+        let is_taken = shard.send_copy(view, to, copy, &reader, within_ms).await.is_some();
+        if is_taken {
+            shard.metrics.repair_bytes.add_many(original.length);
+        }
+        is_taken
+    }
+
+    fn keep(&self, from: NodeId, fetched: FetchedFrom<Fetched>) -> read::Fetched {
+        match fetched {
+            Ok(fetched) => {
+                self.fetched.borrow_mut().push((from, fetched));
+                read::Fetched::Given
+            }
+            Err(failed) => failed,
+        }
+    }
+
+    async fn take_in(&self, from: NodeId) -> bool {
+        let Self { shard, id, .. } = self;
+        let taken = {
+            let mut fetched = self.fetched.borrow_mut();
+            let index = fetched.iter().position(|(node, _)| *node == from);
+            fetched.swap_remove(index.expect("what is taken in was fetched")).1
+        };
+        let length = taken.stored.length;
+        match shard.take_in(*id, taken).await {
+            Ok(true) => {
+                shard.metrics.repaired.add();
+                shard.metrics.repair_bytes.add_many(length);
+                log::info!(object:% = id; "has a good copy from another node");
+                true
+            }
+            Ok(false) | Err(SpoolError::Refused(_) | SpoolError::Collision) => false,
+            Err(SpoolError::Store(error)) => {
+                shard.node.health.note(&error);
+                log::warn!(object:% = id, error:% = error; "cannot store a copy from another node");
+                false
+            }
+        }
+    }
+
+    async fn lock(&self) -> Outcome {
+        let guard = self.shard.publishing.lock(self.id).await;
+        *self.lock.borrow_mut() = Some(guard);
+        let found = match self.shard.originals.find(&self.id).await {
+            Ok(Found::Here(found)) => Some(found),
+            Ok(Found::Absent | Found::Damaged) => None,
+            // Whether it is there is not known: nothing is done about it.
+            Err(_) => return Outcome::Removed(false),
+        };
+        let is_here = found.is_some();
+        *self.found.borrow_mut() = found;
+        Outcome::Locked { is_here }
+    }
+
+    async fn remove(&self) -> bool {
+        let Self { shard, id, .. } = self;
+        let Some(original) = self.found.take() else { return false };
+        match shard.originals.remove(id, &original).await {
+            Ok(()) => {
+                shard.tell_total();
+                log::debug!(object:% = id; "handed a stray over to its owners");
+                true
+            }
+            Err(error) => {
+                log::warn!(object:% = id, error:% = error; "cannot remove a stray");
+                false
+            }
+        }
+    }
+}
+
+impl Shard {
+    /// Has an owner read its copy: what it says of it, and under which layout.
+    pub(super) async fn ask_for_receipt(
+        &self,
+        view: &View,
+        owner: NodeId,
+        id: ObjectId,
+        within: Duration,
+    ) -> (LookupReply, Option<LayoutHash>) {
+        match self.ask(view, owner, Call::Receipt(id), Outgoing::empty(), within).await {
+            Ok(answer) => (call::read_presence(answer.metadata()), answer.layout),
+            Err(_) => (LookupReply::Unknown, None),
+        }
+    }
+
+    async fn take_in(self: &Rc<Self>, id: ObjectId, fetched: Fetched) -> Result<bool, SpoolError> {
+        let mut spool = self.spools.begin(LIMITS).await.map_err(SpoolError::Store)?;
+        match fetched.body {
+            FetchedBody::Whole(bytes) => spool.append(&bytes).await?,
+            FetchedBody::Stream(mut stream) => loop {
+                match stream.next().await {
+                    Ok(Some(bytes)) => spool.append(&bytes).await?,
+                    Ok(None) => break,
+                    // What is not proven to its end goes with the spool.
+                    Err(_) => return Ok(false),
+                }
+                glommio::executor().yield_if_needed().await;
+            },
+        }
+        spool.set_modified(fetched.stored.uploaded);
+        let spooled = spool.finish().await?;
+        if spooled.id != id {
+            return Ok(false);
+        }
+        match self.publish(spooled, false).await {
+            Ok(published) => published.map(|_| true).map_err(SpoolError::Store),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+impl Drop for Begun {
     fn drop(&mut self) {
-        self.bounds.under_way.borrow_mut().remove(&self.id);
+        self.under_way.ids.borrow_mut().remove(&self.id);
     }
-}
-
-/// Does this when fewer than so many are at it.
-async fn within<T>(reads: &Semaphore, work: impl Future<Output = T>) -> T {
-    // It fails only when it is closed, which nobody does.
-    let _permit = reads.acquire_permit(1).await;
-    work.await
 }

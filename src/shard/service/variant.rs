@@ -1,13 +1,12 @@
 //! A variant of an image, wherever that is: made once in the cluster.
 //!
-//! Every node sends a cold request to the image's owners in placement order, so all come to the same one; there they
-//! wait for one job, and here for one question. An owner that lacks the image, is busy or breaks off is passed over.
-//! Nobody is asked beside another: what is slow would only be made twice.
+//! The protocol decides who makes it ([`Variant`](protocol::Variant)); here is only the work, and the one question that
+//! all who want the same at this node share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
@@ -18,10 +17,13 @@ use super::super::mesh::AskError;
 use super::super::message::VariantRequest;
 use super::super::rate::TooFast;
 use super::super::variant::{Variant, VariantBody, VariantError, etag};
-use super::NotFound;
+use super::driver::{Work, drive};
 use super::gate::{Full, Gate};
+use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::{AbsenceProof, LookupReply};
+use crate::cluster::protocol::variant::{self as protocol, Effect, Failure, Made, Outcome, Wanted};
+use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::view::View;
 use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, StoredMetadata, VariantCall};
 use crate::peer::pool::{PeerError, StreamedAnswer};
@@ -77,14 +79,24 @@ struct Leader<'a> {
     asking: Rc<Asking>,
 }
 
-/// What one node has to say to a request.
-enum Word {
+/// What came of asking one node.
+enum Attempt {
     Given(Anywhere),
-    /// It has no good copy, or cannot tell.
-    LookupReply(LookupReply),
-    Busy,
     /// No other node would do better.
     Failed(AnywhereError),
+    Nothing(Made),
+}
+
+/// A request that is being answered.
+struct Making<'a> {
+    shard: &'a Rc<Shard>,
+    ask: &'a VariantRequest,
+    /// Since when the owners are asked.
+    asking_since: Cell<Option<Instant>>,
+    leader: RefCell<Option<Leader<'a>>>,
+    /// What nodes gave or failed with, until the protocol says which of it is the answer.
+    attempts: RefCell<Vec<(NodeId, Result<Anywhere, AnywhereError>)>>,
+    answer: RefCell<Option<Result<Anywhere, AnywhereError>>>,
 }
 
 impl Shard {
@@ -93,28 +105,23 @@ impl Shard {
     /// # Errors
     /// [`AnywhereError`]
     pub async fn variant_anywhere(self: &Rc<Self>, ask: VariantRequest) -> Result<Anywhere, AnywhereError> {
-        if let Err(not_joined) = self.need_cluster() {
-            return match self.made_here(&ask, true).await {
-                Word::Given(found) => Ok(found),
-                Word::Failed(error) => Err(error),
-                Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
-                Word::LookupReply(_) => Err(AnywhereError::NotFound(not_joined)),
-            };
+        let within = self.node.settings.resize_deadline.as_millis();
+        let within_ms = u64::try_from(within).unwrap_or(u64::MAX);
+        let machine = protocol::Variant::new(Wanted { id: ask.id, within_ms, started: STARTED });
+        let making = Making {
+            shard: self,
+            ask: &ask,
+            asking_since: Cell::default(),
+            leader: RefCell::default(),
+            attempts: RefCell::default(),
+            answer: RefCell::default(),
+        };
+        drive(self, machine, |view, effect| making.perform(view, effect)).await;
+        let answer = making.answer.take().expect("a variant that has ended is answered");
+        if let Some(leader) = making.leader.take() {
+            leader.share(&answer);
         }
-        self.meet_owners(&ask.id).await;
-        let view = self.view();
-        let first = view.owners(&ask.id).into_iter().find(|node| view.is_alive(*node));
-        if first.is_none_or(|node| node == view.this()) {
-            // Alone, or the one to which the others come: as if there were nobody else.
-            match self.made_here(&ask, self.has_peers()).await {
-                Word::Given(found) => return Ok(found),
-                Word::Failed(error) => return Err(error),
-                Word::LookupReply(_) | Word::Busy => {}
-            }
-        } else if let Some(kept) = self.kept_variant(ask.clone()).await.map_err(AnywhereError::Ask)? {
-            return Ok(Anywhere::Here(kept));
-        }
-        self.shared(ask).await
+        answer
     }
 
     /// Variants that will be asked for: made when there is nothing else to do, where they would be asked for.
@@ -134,108 +141,31 @@ impl Shard {
         });
     }
 
-    /// One of those who want the same asks for all.
-    async fn shared(self: &Rc<Self>, ask: VariantRequest) -> Result<Anywhere, AnywhereError> {
-        let key = (ask.id, ask.key);
-        loop {
-            let under_way = self.asking.borrow().get(&key).cloned();
-            let Some(asking) = under_way else { break };
-            self.charge(ask.requester).map_err(AnywhereError::Variant)?;
-            self.metrics.coalesced.add();
-            asking.ended.wait().await;
-            let outcome = asking.outcome.borrow().clone();
-            match outcome {
-                Some(Ok(Shared::Entry(entry))) => return Ok(Anywhere::Ready(entry, Cache::Coalesced)),
-                Some(Ok(Shared::Long)) => return self.made_by_owners(&ask).await,
-                Some(Err(error)) => return Err(error),
-                // Whoever asked has gone.
-                None => {}
-            }
-        }
-        let leader = Leader::new(self, key);
-        let found = self.made_by_owners(&ask).await;
-        let shared = match &found {
-            Ok(Anywhere::Ready(entry, _)) => Ok(Shared::Entry(Arc::clone(entry))),
-            Ok(Anywhere::Here(Variant { body: VariantBody::Ready(entry), .. })) => {
-                Ok(Shared::Entry(Arc::clone(entry)))
-            }
-            Ok(Anywhere::Here(_) | Anywhere::Stream(..)) => Ok(Shared::Long),
-            Err(error) => Err(error.clone()),
-        };
-        *leader.asking.outcome.borrow_mut() = Some(shared);
-        found
-    }
-
-    async fn made_by_owners(self: &Rc<Self>, ask: &VariantRequest) -> Result<Anywhere, AnywhereError> {
-        let started = Instant::now();
-        let view = self.view();
-        let mut nodes: Vec<_> =
-            view.owners(&ask.id).into_iter().filter(|node| view.is_alive(*node)).collect();
-        if !nodes.contains(&view.this()) {
-            // It may hold a copy in place of an owner.
-            nodes.push(view.this());
-        }
-        let (mut search, mut is_busy, mut is_lacked) = (AbsenceProof::new(ask.id), false, false);
-        for node in nodes {
-            match self.made_by(node, ask, started).await {
-                Word::Given(found) => {
-                    self.metrics.stage(Stage::Peer, started.elapsed());
-                    if is_lacked {
-                        self.note_lack(ask.id);
-                    }
-                    return Ok(found);
-                }
-                Word::LookupReply(said) => {
-                    is_lacked |= node == view.this() && !self.node.health.is_hung();
-                    search.record(node, said);
-                }
-                Word::Busy => is_busy = true,
-                Word::Failed(error) => return Err(error),
-            }
-        }
-        if is_busy {
-            return Err(AnywhereError::Variant(VariantError::Busy));
-        }
-        let node = self.go_on(ask.id, &mut search).await.map_err(AnywhereError::NotFound)?;
-        match self.made_by(node, ask, started).await {
-            Word::Given(found) => {
-                if is_lacked {
-                    self.note_lack(ask.id);
-                }
-                Ok(found)
-            }
-            Word::LookupReply(_) => Err(AnywhereError::NotFound(self.unproven())),
-            Word::Busy => Err(AnywhereError::Variant(VariantError::Busy)),
-            Word::Failed(error) => Err(error),
-        }
-    }
-
-    async fn made_by(self: &Rc<Self>, node: NodeId, ask: &VariantRequest, started: Instant) -> Word {
-        if node == self.view().this() {
-            self.made_here(ask, true).await
-        } else {
-            self.made_by_node(node, ask, started).await
-        }
-    }
-
     /// `has_others`: whether another node could do where this one cannot.
-    async fn made_here(self: &Rc<Self>, ask: &VariantRequest, has_others: bool) -> Word {
+    async fn made_here(self: &Rc<Self>, ask: &VariantRequest, has_others: bool) -> Attempt {
         // What waits for a disk that does not answer would be late everywhere.
         if has_others && self.node.health.is_hung() {
-            return Word::LookupReply(LookupReply::Unknown);
+            return Attempt::Nothing(Made::Hung);
         }
+        let without = |reply| Attempt::Nothing(Made::Without(reply));
         match self.variant(ask.clone()).await {
-            Err(error) => Word::Failed(AnywhereError::Ask(error)),
-            Ok(Ok(variant)) => Word::Given(Anywhere::Here(variant)),
+            Err(error) => Attempt::Failed(AnywhereError::Ask(error)),
+            Ok(Ok(variant)) => Attempt::Given(Anywhere::Here(variant)),
             Ok(Err(VariantError::Absent)) if has_others => {
-                Word::LookupReply(LookupReply::Absent(self.view().trusted_to()))
+                without(LookupReply::Absent(self.view().trusted_to()))
             }
-            Ok(Err(VariantError::Damaged)) if has_others => Word::LookupReply(LookupReply::Absent(None)),
+            Ok(Err(VariantError::Damaged)) if has_others => without(LookupReply::Absent(None)),
             Ok(Err(VariantError::Disk(_) | VariantError::StoreMissing)) if has_others => {
-                Word::LookupReply(LookupReply::Unknown)
+                if self.node.health.is_hung() {
+                    Attempt::Nothing(Made::Hung)
+                } else {
+                    without(LookupReply::Unknown)
+                }
             }
-            Ok(Err(VariantError::Busy | VariantError::NoDescriptor)) if has_others => Word::Busy,
-            Ok(Err(error)) => Word::Failed(AnywhereError::Variant(error)),
+            Ok(Err(VariantError::Busy | VariantError::NoDescriptor)) if has_others => {
+                Attempt::Nothing(Made::Busy)
+            }
+            Ok(Err(error)) => Attempt::Failed(AnywhereError::Variant(error)),
         }
     }
 
@@ -246,73 +176,189 @@ impl Shard {
         Rc::clone(gates.entry(node).or_insert_with(|| Gate::new(self.node.settings.resize_queue)))
     }
 
-    async fn made_by_node(&self, node: NodeId, ask: &VariantRequest, started: Instant) -> Word {
+    async fn made_by(&self, view: &View, node: NodeId, ask: &VariantRequest, within: Duration) -> Attempt {
+        const NOTHING: Attempt = Attempt::Nothing(Made::Without(LookupReply::Unknown));
         let VariantRequest { id, recipe, key, requester } = ask;
         let (text, dimension_max) = (recipe.key(), recipe.dimension_max);
         let call = VariantCall { id: *id, recipe: text, dimension_max, requester: *requester };
-        // One deadline for all who are asked.
-        let (left, waited) =
-            (self.node.settings.resize_deadline.saturating_sub(started.elapsed()), Instant::now());
-        let late = || Word::Failed(AnywhereError::Variant(VariantError::Deadline));
+        let waited = Instant::now();
+        let late = || Attempt::Failed(AnywhereError::Variant(VariantError::Deadline));
         // Held until the body has come, if it is taken whole.
         let gate = self.gate(node);
         let asked = async {
-            let pass = gate.enter(*requester).await.map_err(|Full| Word::Busy)?;
-            let left = left.saturating_sub(waited.elapsed());
-            match self.open_afar(&self.view(), node, Call::Variant(call), left).await {
+            let pass = gate.enter(*requester).await.map_err(|Full| Attempt::Nothing(Made::Busy))?;
+            let left = within.saturating_sub(waited.elapsed());
+            match self.open_afar(view, node, Call::Variant(call), left).await {
                 Ok(opened) => Ok((opened, pass)),
                 Err(PeerError::Late) => Err(late()),
-                Err(_) => Err(Word::LookupReply(LookupReply::Unknown)),
+                Err(_) => Err(NOTHING),
             }
         };
         let asked = future::or(asked, async {
-            glommio::timer::sleep(left).await;
+            glommio::timer::sleep(within).await;
             Err(late())
         });
         let (mut opened, _pass) = match asked.await {
             Ok(asked) => asked,
-            Err(word) => return word,
+            Err(attempt) => return attempt,
         };
         if opened.status != call::GIVEN {
             return refusal(opened).await;
         }
-        let Some(stored) = StoredMetadata::parse(opened.metadata()) else {
-            return Word::LookupReply(LookupReply::Unknown);
-        };
+        let Some(stored) = StoredMetadata::parse(opened.metadata()) else { return NOTHING };
         let is_long = stored.length > WHOLE_BYTES_MAX;
         let charge = if is_long { None } else { self.node.bodies.reserve(stored.length) };
         let Some(charge) = charge else {
-            let has_place = opened.body.stand_aside();
-            return if has_place { Word::Given(Anywhere::Stream(stored, opened.body)) } else { Word::Busy };
+            if !opened.body.stand_aside() {
+                return Attempt::Nothing(Made::Busy);
+            }
+            return Attempt::Given(Anywhere::Stream(stored, opened.body));
         };
         match opened.body.collect(WHOLE_BYTES_MAX as usize).await {
             Ok(bytes) => {
                 let entry =
                     CachedResponse::new(charge.hold(bytes), stored.format, &etag(key), stored.uploaded);
-                Word::Given(Anywhere::Ready(entry, Cache::Peer))
+                Attempt::Given(Anywhere::Ready(entry, Cache::Peer))
             }
-            Err(_) => Word::LookupReply(LookupReply::Unknown),
+            Err(_) => NOTHING,
         }
     }
 }
 
+impl<'a> Making<'a> {
+    fn perform<'b>(&'b self, view: &Arc<View>, effect: Effect) -> Option<Work<'b, Outcome>> {
+        let (view, this) = (Arc::clone(view), view.this());
+        let Self { shard, ask, .. } = self;
+        match effect {
+            Effect::MakeHere { has_others } => Some(Box::pin(async move {
+                let attempt = shard.made_here(ask, has_others).await;
+                self.keep(this, attempt)
+            })),
+            Effect::LookHere => Some(Box::pin(async move {
+                let attempt = match shard.kept_variant((*ask).clone()).await {
+                    Ok(None) => return Outcome::NotKept,
+                    Ok(Some(kept)) => Attempt::Given(Anywhere::Here(kept)),
+                    Err(error) => Attempt::Failed(AnywhereError::Ask(error)),
+                };
+                self.keep(this, attempt)
+            })),
+            Effect::Share => Some(Box::pin(self.share())),
+            Effect::MakeAt { node, within_ms } => Some(Box::pin(async move {
+                let attempt = shard.made_by(&view, node, ask, Duration::from_millis(within_ms)).await;
+                self.keep(node, attempt)
+            })),
+            Effect::Ask { node, within_ms } => Some(Box::pin(async move {
+                let within = Duration::from_millis(within_ms);
+                Outcome::Replied(node, shard.look_up(&view, node, Call::Has(ask.id), within).await)
+            })),
+            Effect::Give { by, is_lacked } => {
+                self.give(by, is_lacked);
+                None
+            }
+            Effect::Fail(failure) => {
+                self.fail(failure);
+                None
+            }
+        }
+    }
+
+    fn keep(&self, node: NodeId, attempt: Attempt) -> Outcome {
+        let (kept, made) = match attempt {
+            Attempt::Given(variant) => (Ok(variant), Made::Given),
+            Attempt::Failed(error) => (Err(error), Made::Failed),
+            Attempt::Nothing(made) => return Outcome::Made(node, made),
+        };
+        self.attempts.borrow_mut().push((node, kept));
+        Outcome::Made(node, made)
+    }
+
+    /// Waits for whoever asks for the same, or asks for all.
+    async fn share(&self) -> Outcome {
+        let Self { shard, ask, .. } = self;
+        let key = (ask.id, ask.key);
+        loop {
+            let under_way = shard.asking.borrow().get(&key).cloned();
+            let Some(asking) = under_way else { break };
+            if let Err(error) = shard.charge(ask.requester) {
+                return self.shared(Err(AnywhereError::Variant(error)));
+            }
+            shard.metrics.coalesced.add();
+            asking.ended.wait().await;
+            let outcome = asking.outcome.borrow().clone();
+            match outcome {
+                Some(Ok(Shared::Entry(entry))) => {
+                    return self.shared(Ok(Anywhere::Ready(entry, Cache::Coalesced)));
+                }
+                Some(Ok(Shared::Long)) => {
+                    self.asking_since.set(Some(Instant::now()));
+                    return Outcome::Leading;
+                }
+                Some(Err(error)) => return self.shared(Err(error)),
+                // Whoever asked has gone.
+                None => {}
+            }
+        }
+        *self.leader.borrow_mut() = Some(Leader::new(shard, key));
+        self.asking_since.set(Some(Instant::now()));
+        Outcome::Leading
+    }
+
+    fn shared(&self, answer: Result<Anywhere, AnywhereError>) -> Outcome {
+        *self.answer.borrow_mut() = Some(answer);
+        Outcome::Shared
+    }
+
+    fn take(&self, node: NodeId) -> Option<Result<Anywhere, AnywhereError>> {
+        let mut attempts = self.attempts.borrow_mut();
+        let index = attempts.iter().position(|(from, _)| *from == node);
+        index.map(|index| attempts.swap_remove(index).1)
+    }
+
+    fn give(&self, by: NodeId, is_lacked: bool) {
+        let given = self.take(by).expect("what is given was made");
+        if let Some(since) = self.asking_since.get() {
+            self.shard.metrics.stage(Stage::Peer, since.elapsed());
+        }
+        if is_lacked {
+            self.shard.note_lack(self.ask.id);
+        }
+        *self.answer.borrow_mut() = Some(given);
+    }
+
+    fn fail(&self, failure: Failure) {
+        let error = match failure {
+            Failure::Of(node) => match self.take(node).expect("what failed was tried") {
+                Err(error) => error,
+                Ok(_) => AnywhereError::Variant(VariantError::Busy),
+            },
+            Failure::Busy => AnywhereError::Variant(VariantError::Busy),
+            Failure::NotFound(not_found) => AnywhereError::NotFound(self.shard.not_found(not_found)),
+            Failure::NotJoined => {
+                // It may have joined meanwhile: then whether there is an image is not known.
+                let not_joined = self.shard.need_cluster().err().unwrap_or(NotFound::Unproven);
+                AnywhereError::NotFound(not_joined)
+            }
+        };
+        *self.answer.borrow_mut() = Some(Err(error));
+    }
+}
+
 /// What a node means that gives no variant.
-async fn refusal(opened: StreamedAnswer) -> Word {
+async fn refusal(opened: StreamedAnswer) -> Attempt {
     let (status, said) = (opened.status, call::read_presence(opened.metadata()));
     let too_fast = TooFast { retry_after_s: call::read_retry(opened.metadata()) };
+    let without = |reply| Attempt::Nothing(Made::Without(reply));
     if said != LookupReply::Unknown {
-        return Word::LookupReply(said);
+        return without(said);
     }
-    let Ok(text) = opened.body.collect(REFUSAL_BYTES_MAX).await else {
-        return Word::LookupReply(LookupReply::Unknown);
-    };
+    let Ok(text) = opened.body.collect(REFUSAL_BYTES_MAX).await else { return without(said) };
     let (kind, detail) = call::read_problem(&text);
     match (status, kind.as_str()) {
-        (call::IMPOSSIBLE, _) => Word::Failed(AnywhereError::Variant(VariantError::Elsewhere(detail))),
-        (_, "deadline") => Word::Failed(AnywhereError::Variant(VariantError::Deadline)),
-        (_, "busy") => Word::Busy,
-        (_, "too-fast") => Word::Failed(AnywhereError::Variant(VariantError::TooFast(too_fast))),
-        _ => Word::LookupReply(LookupReply::Unknown),
+        (call::IMPOSSIBLE, _) => Attempt::Failed(AnywhereError::Variant(VariantError::Elsewhere(detail))),
+        (_, "deadline") => Attempt::Failed(AnywhereError::Variant(VariantError::Deadline)),
+        (_, "busy") => Attempt::Nothing(Made::Busy),
+        (_, "too-fast") => Attempt::Failed(AnywhereError::Variant(VariantError::TooFast(too_fast))),
+        _ => without(said),
     }
 }
 
@@ -321,6 +367,19 @@ impl<'a> Leader<'a> {
         let asking = Rc::<Asking>::default();
         shard.asking.borrow_mut().insert(key, Rc::clone(&asking));
         Self { shard, key, asking }
+    }
+
+    /// Gives those who wait what can be given to all.
+    fn share(self, found: &Result<Anywhere, AnywhereError>) {
+        let shared = match found {
+            Ok(Anywhere::Ready(entry, _)) => Ok(Shared::Entry(Arc::clone(entry))),
+            Ok(Anywhere::Here(Variant { body: VariantBody::Ready(entry), .. })) => {
+                Ok(Shared::Entry(Arc::clone(entry)))
+            }
+            Ok(Anywhere::Here(_) | Anywhere::Stream(..)) => Ok(Shared::Long),
+            Err(error) => Err(error.clone()),
+        };
+        *self.asking.outcome.borrow_mut() = Some(shared);
     }
 }
 
