@@ -54,8 +54,8 @@ impl World {
                 wrong.push(format!("node {index} is not settled"));
             }
             let disk = &self.nodes[index].disk;
-            if disk.temporary > 0 || !disk.strays().is_empty() {
-                let strays = disk.strays().len();
+            if disk.temporary > 0 || !disk.misplaced().is_empty() {
+                let strays = disk.misplaced().len();
                 wrong.push(format!("node {index} has {} temporary, {strays} strays", disk.temporary));
             }
         }

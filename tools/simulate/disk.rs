@@ -27,14 +27,18 @@ pub(crate) struct File {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
     files: BTreeMap<ObjectId, File>,
-    /// The strays journal.
-    strays: BTreeSet<ObjectId>,
+    /// The journal of misplaced and under-replicated images.
+    misplaced: BTreeSet<ObjectId>,
     /// Changes with every change of the files or the journal.
     version: u64,
     /// Files in `tmp/`.
     pub(crate) temporary: usize,
     /// Ids of which a damaged copy was moved away.
     pub(crate) quarantine: BTreeSet<ObjectId>,
+    /// Those of them that this process has moved away and not looked at yet.
+    pub(crate) set_aside: Vec<ObjectId>,
+    /// Since when copies are damaged that were good.
+    pub(crate) bad_since: BTreeMap<ObjectId, u64>,
     /// Files that cannot be read.
     pub(crate) unreadable: BTreeSet<ObjectId>,
     pub(crate) layout: Option<Vec<u8>>,
@@ -72,8 +76,8 @@ impl Disk {
         &self.files
     }
 
-    pub(crate) fn strays(&self) -> &BTreeSet<ObjectId> {
-        &self.strays
+    pub(crate) fn misplaced(&self) -> &BTreeSet<ObjectId> {
+        &self.misplaced
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -88,6 +92,7 @@ impl Disk {
 
     pub(crate) fn put(&mut self, id: ObjectId, file: File) {
         self.version += 1;
+        self.bad_since.remove(&id);
         self.files.insert(id, file);
     }
 
@@ -96,12 +101,12 @@ impl Disk {
         self.files.remove(id);
     }
 
-    pub(crate) fn record_stray(&mut self, id: ObjectId) {
-        self.version += u64::from(self.strays.insert(id));
+    pub(crate) fn record_misplaced(&mut self, id: ObjectId) {
+        self.version += u64::from(self.misplaced.insert(id));
     }
 
-    pub(crate) fn settle_stray(&mut self, id: &ObjectId) {
-        self.version += u64::from(self.strays.remove(id));
+    pub(crate) fn settle_misplaced(&mut self, id: &ObjectId) {
+        self.version += u64::from(self.misplaced.remove(id));
     }
 
     /// The right bytes, if they are here; a wrong or unreadable copy goes to quarantine.
@@ -115,6 +120,7 @@ impl Disk {
         }
         self.remove(id);
         self.quarantine.insert(*id);
+        self.set_aside.push(*id);
         None
     }
 

@@ -8,7 +8,7 @@ use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
 
 use crate::event::{Event, Fact, Index, Payload};
-use crate::plant::Plant;
+use crate::injected_bug::InjectedBug;
 use crate::world::World;
 
 impl World {
@@ -99,7 +99,7 @@ impl World {
     fn persist(&mut self, index: Index, sequence: u64, bytes: Vec<u8>) {
         let boot = self.nodes[index].boot;
         let pause = 3 + self.random.below(10) + self.nodes[index].disk.slowness;
-        if self.plant == Some(Plant::SaidBeforeDurable) {
+        if self.bug == Some(InjectedBug::SaidBeforeDurable) {
             self.after(20_000, Event::Persisted(index, boot, 0, bytes));
             self.tell_core(index, Fact::Persisted(sequence));
         } else {
@@ -136,14 +136,13 @@ impl World {
         let clock = self.nodes[index].clock(self.now);
         let process = self.running(index);
         // Somebody may be back.
-        process.strays.all_due(clock);
+        process.repairs.all_due(clock);
         let is_trivially_in_sync = view.holds_nothing() && !process.told_holding;
         if let Some(hash) = view.staged_version().filter(|_| is_trivially_in_sync)
             && view.synced_to() != Some(hash)
         {
             self.tell_core(index, Fact::Synced(hash));
         }
-        self.step_uploads(index);
     }
 
     /// Copies that this node no longer owns are recorded from the manifests.
@@ -152,11 +151,11 @@ impl World {
         let disk = &mut self.nodes[index].disk;
         let mut former: Vec<ObjectId> =
             disk.files().keys().filter(|id| needs_record(view, id)).copied().collect();
-        if self.plant == Some(Plant::NoStrayRecord) {
-            former.retain(|id| disk.strays().contains(id));
+        if self.bug == Some(InjectedBug::NoStrayRecord) {
+            former.retain(|id| disk.misplaced().contains(id));
         }
-        former.iter().for_each(|id| disk.record_stray(*id));
+        former.iter().for_each(|id| disk.record_misplaced(*id));
         let process = self.running(index);
-        former.into_iter().for_each(|id| process.strays.record(id, clock));
+        former.into_iter().for_each(|id| process.repairs.record(id, clock));
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use reticulum::cluster::core::{Input, JoinRefusal};
 use reticulum::cluster::layout::{LayoutHash, SyncHash};
-use reticulum::cluster::node::{NodeId, NodeUrl};
+use reticulum::cluster::node::NodeId;
+use reticulum::cluster::protocol::{locate, read, repair, variant, write};
 use reticulum::object::ObjectId;
 
 use crate::disk::Content;
@@ -34,12 +35,22 @@ pub(crate) enum Event {
     Persisted(Index, u64, u64, Vec<u8>),
     /// A request was not answered in time.
     Timeout(Index, u64, Number),
-    /// An operation ends, answered or not.
+    /// The deadline of an operation's machine.
     Deadline(Index, u64, Number),
-    /// A copy of an upload that did not count may by now.
-    AskAgain(Index, u64, Number, Index),
-    /// The round of repairs.
-    Repair(Index, u64),
+    /// An operation must have been answered by now.
+    Overdue(Index, u64, Number),
+    /// Something came of an effect.
+    Happened(Index, u64, Number, Happening),
+    /// A record is on the disk.
+    Record(Index, u64, Number, ObjectId),
+    /// A repair waits for its image's lock.
+    Lock(Index, u64, Number),
+    /// A look at the repairs that are due.
+    Repairs(Index, u64),
+    /// All of these owners must have been asked for the bytes by now.
+    Impatient(Index, u64, Number, Vec<NodeId>),
+    /// A node looks around.
+    LookAround(Index, u64),
     Scrub(Index, u64),
     Upload,
     Read,
@@ -66,7 +77,6 @@ pub(crate) enum Fact {
     PersistFailed(u64),
     Synced(SyncHash),
     HoldsImages(bool),
-    Meet(NodeUrl),
 }
 
 impl Fact {
@@ -78,7 +88,6 @@ impl Fact {
             Self::PersistFailed(sequence) => Input::PersistFailed(*sequence),
             Self::Synced(hash) => Input::Synced(*hash),
             Self::HoldsImages(holds) => Input::HoldsImages(*holds),
-            Self::Meet(url) => Input::Announce(url),
         }
     }
 }
@@ -108,8 +117,15 @@ pub(crate) enum Payload {
 /// What a shard asks another node.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
-    Put(ObjectId, Content),
+    Put {
+        id: ObjectId,
+        content: Content,
+        /// In place of an owner.
+        misplaced: bool,
+    },
     Get(ObjectId),
+    /// Whether it is there.
+    Has(ObjectId),
     /// Read your copy and say so.
     Verify(ObjectId),
     /// Everything that the asker has, to find what either lacks.
@@ -122,7 +138,18 @@ pub(crate) enum Tell {
     Taken(LayoutHash),
     Refused,
     Have(Content),
+    Has,
     No(Option<SyncHash>),
     Receipt(LayoutHash),
     Compared { hash: Option<SyncHash>, lacks: Ids, offers: Ids },
+}
+
+/// What came of an effect of a protocol machine.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    Write(write::Outcome),
+    Read(read::Outcome),
+    Locate(locate::Outcome),
+    Variant(variant::Outcome),
+    Repair(repair::Outcome),
 }

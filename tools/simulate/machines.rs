@@ -7,7 +7,7 @@ use reticulum::object::ObjectId;
 use crate::disk::{File, right_bytes};
 use crate::event::{Event, Index};
 use crate::faults::{Fault, Kind};
-use crate::node::Trap;
+use crate::node::{Operation, Trap};
 use crate::world::World;
 
 impl World {
@@ -81,7 +81,9 @@ impl World {
 
     pub(crate) fn stop(&mut self, index: Index) -> bool {
         let node = &mut self.nodes[index];
-        node.process.is_some() && !std::mem::replace(&mut node.is_stopped, true)
+        let Some(process) = &mut node.process else { return false };
+        process.operations.values_mut().for_each(Operation::excuse);
+        !std::mem::replace(&mut node.is_stopped, true)
     }
 
     /// Timers and messages that have waited come in any order.
@@ -98,6 +100,7 @@ impl World {
             let boot = self.nodes[index].boot;
             self.after(50, Event::Timeout(index, boot, number));
         }
+        self.tick_all(index);
         for envelope in std::mem::take(&mut self.nodes[index].inbox) {
             self.deliver(envelope);
         }
@@ -108,7 +111,11 @@ impl World {
         self.nodes[index].jump(draw * 9);
         let boot = self.nodes[index].boot;
         self.after(0, Event::Tick(index, boot));
-        self.nodes[index].process.is_some()
+        let is_up = self.nodes[index].process.is_some();
+        if is_up {
+            self.tick_all(index);
+        }
+        is_up
     }
 
     /// Whether an image has a good copy besides that on this node: what one node loses must be bearable. Copies
@@ -132,6 +139,7 @@ impl World {
     pub(crate) fn flip(&mut self, index: Index) -> bool {
         let Some(id) = self.pick_bearable(index) else { return false };
         self.nodes[index].disk.file(&id).expect("this file").content ^= 2;
+        self.nodes[index].disk.bad_since.insert(id, self.now);
         self.read_spoilt(id);
         true
     }
@@ -143,6 +151,7 @@ impl World {
         }
         let Some(id) = self.pick_bearable(index) else { return false };
         self.nodes[index].disk.unreadable.insert(id);
+        self.nodes[index].disk.bad_since.insert(id, self.now);
         self.read_spoilt(id);
         true
     }

@@ -5,25 +5,25 @@
 //! to rest where it belongs. A seed replays exactly. `--plants` puts bugs in on purpose: all must be found.
 
 mod check;
+mod clients;
+mod comparison;
 mod detection;
 mod disk;
 mod drive;
+mod effects;
 mod event;
 mod faults;
+mod injected_bug;
 mod machines;
 mod namesakes;
 mod network;
 mod node;
 mod operator;
 mod peer;
-mod plant;
-mod read;
-mod repair;
 mod restart;
 mod setup;
 mod store;
 mod strike;
-mod upload;
 mod world;
 
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ use clap::Parser;
 
 use detection::Detection;
 use faults::Kind;
-use plant::Plant;
+use injected_bug::InjectedBug;
 use setup::Choice;
 use world::Log;
 
@@ -102,7 +102,7 @@ fn measure_detection(count: usize, seeds: Range<u64>) {
 
 fn choose(arguments: &Arguments) -> Result<Choice, String> {
     Ok(Choice {
-        plant: named(&Plant::ALL, arguments.plant.as_deref(), "plant")?,
+        bug: named(&InjectedBug::ALL, arguments.plant.as_deref(), "plant")?,
         only: named(&Kind::ALL, arguments.only.as_deref(), "fault")?,
         story: arguments.story.clone(),
     })
@@ -132,7 +132,7 @@ fn run_seeds(seeds: Range<u64>, choice: &Choice, twice: bool) -> ExitCode {
         log.faults.iter().for_each(|(kind, count)| *faults.entry(*kind).or_default() += count);
         log.counts.iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
         // A bug is found once.
-        if choice.plant.is_some() && failed > 0 {
+        if choice.bug.is_some() && failed > 0 {
             break;
         }
     }
@@ -163,8 +163,8 @@ fn report(seed: u64, log: &Log) -> bool {
 
 fn all_plants(seeds: Range<u64>, only: Option<Kind>) -> ExitCode {
     let mut missed = 0;
-    for (name, plant) in Plant::ALL {
-        let choice = Choice { plant: Some(plant), only, story: None };
+    for (name, bug) in InjectedBug::ALL {
+        let choice = Choice { bug: Some(bug), only, story: None };
         let found =
             seeds.clone().find_map(|seed| Some((seed, check::run(seed, &choice).failures.first()?.clone())));
         match found {

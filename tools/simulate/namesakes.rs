@@ -8,8 +8,8 @@ use reticulum::cluster::node::Label;
 use reticulum::cluster::view::View;
 
 use crate::event::Index;
+use crate::injected_bug::InjectedBug;
 use crate::operator::NODES_MAX;
-use crate::plant::Plant;
 use crate::world::World;
 
 impl World {
@@ -54,8 +54,8 @@ impl World {
     /// What the core is told that it is called: what the machine is, unless names are not compared.
     pub(crate) fn misname(&mut self, index: Index) {
         let name = self.nodes[index].name.clone();
-        self.nodes[index].settings.about.name = match self.plant {
-            Some(Plant::NamesHeldTwice) => Label::parse(&format!("{name}.{index}")).expect("a label"),
+        self.nodes[index].settings.about.name = match self.bug {
+            Some(InjectedBug::NamesHeldTwice) => Label::parse(&format!("{name}.{index}")).expect("a label"),
             _ => name,
         };
     }
@@ -68,7 +68,7 @@ impl World {
             let Some(machine) = self.index_of(node) else { continue };
             // Of a machine that was renamed the layout has the old name until it is started again.
             let name = &self.nodes[machine].name;
-            let is_called_so = self.plant == Some(Plant::NamesHeldTwice) || member.name == *name;
+            let is_called_so = self.bug == Some(InjectedBug::NamesHeldTwice) || member.name == *name;
             if is_called_so && member.writable && member.role == Role::Active {
                 twice = twice.or(takers.insert(name.clone(), machine).map(|other| (other, machine)));
             } else if is_called_so && !member.writable && machine != index {

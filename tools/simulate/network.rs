@@ -137,7 +137,9 @@ impl World {
 /// transport, which ends the connection.
 fn corrupted(payload: Payload) -> Option<Payload> {
     match payload {
-        Payload::Ask(number, Ask::Put(id, content)) => Some(Payload::Ask(number, Ask::Put(id, content ^ 2))),
+        Payload::Ask(number, Ask::Put { id, content, misplaced }) => {
+            Some(Payload::Ask(number, Ask::Put { id, content: content ^ 2, misplaced }))
+        }
         Payload::Tell(number, Tell::Have(content)) => Some(Payload::Tell(number, Tell::Have(content ^ 2))),
         _ => None,
     }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use reticulum::cluster::core::{Boot, ClusterSettings, Core};
 use reticulum::cluster::layout::{Layout, LayoutHash, SyncHash};
 use reticulum::cluster::node::{Label, NodeId};
-use reticulum::cluster::rules::absence::AbsenceProof;
-use reticulum::cluster::rules::excess::ExcessReplica;
+use reticulum::cluster::protocol::locate::Locate;
+use reticulum::cluster::protocol::read::Read;
+use reticulum::cluster::protocol::repair::Repair;
+use reticulum::cluster::protocol::variant::Variant;
+use reticulum::cluster::protocol::write::Write;
 use reticulum::cluster::rules::misplaced::RepairQueue;
-use reticulum::cluster::rules::write::WriteQuorum;
 use reticulum::cluster::time::Time;
 use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
@@ -17,6 +19,7 @@ use reticulum::object::ObjectId;
 use crate::disk::{Content, Disk};
 use crate::event::{Envelope, Fact, Ids, Index, Number};
 use crate::faults::Fault;
+use crate::injected_bug::Injected;
 
 /// A machine with a node on it.
 pub(crate) struct Node {
@@ -56,8 +59,11 @@ pub(crate) struct Process {
     pub(crate) operations: BTreeMap<Number, Operation>,
     pub(crate) requests: BTreeMap<Number, Request>,
     pub(crate) jobs: BTreeMap<Number, Job>,
-    pub(crate) strays: RepairQueue,
-    pub(crate) excess: BTreeMap<ObjectId, ExcessReplica>,
+    pub(crate) repairs: RepairQueue,
+    /// Images that are being repaired.
+    pub(crate) repairing: BTreeSet<ObjectId>,
+    /// When it began, by its clock.
+    pub(crate) started: Time,
     pub(crate) synced_with: BTreeMap<NodeId, SyncHash>,
     pub(crate) comparing: Option<Comparison>,
     pub(crate) compare_turn: usize,
@@ -80,31 +86,62 @@ pub(crate) struct Found {
     pub(crate) offers: Ids,
 }
 
-pub(crate) enum Operation {
-    Upload { id: ObjectId, write: WriteQuorum },
-    Read { id: ObjectId, absence: AbsenceProof, began: u64 },
+/// Something that a client or the node itself has begun.
+pub(crate) struct Operation {
+    /// Of which image.
+    pub(crate) id: ObjectId,
+    pub(crate) protocol: Protocol,
+    /// When, in the world's time.
+    pub(crate) began: u64,
+    /// When its machine is looked at again.
+    pub(crate) tick_at: Option<u64>,
+    pub(crate) is_answered: bool,
+    /// The node stood still meanwhile.
+    pub(crate) was_stopped: bool,
+    /// Whom a read has asked for the bytes.
+    pub(crate) asked: Vec<NodeId>,
+    /// What nodes gave.
+    pub(crate) fetched: Vec<(NodeId, Content)>,
+}
+
+/// What the node does for it.
+pub(crate) enum Protocol {
+    Write(Write<Injected>),
+    Read(Read<Injected>),
+    Locate(Locate<Injected>),
+    Variant(Variant<Injected>),
+    Repair(Box<Repair<Injected>>),
 }
 
 /// A question to another node that was not answered yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) to: Index,
-    pub(crate) sent: Time,
     pub(crate) purpose: Purpose,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
-    /// A copy for an upload.
-    Copy(Number),
-    /// A look for a read.
-    Look(Number),
+    /// For an operation.
+    Operation(Number, Question),
     /// A copy that the other lacks.
     Push(ObjectId),
     /// A copy that this node lacks.
     Pull(ObjectId),
-    Receipt(ObjectId),
     Compare,
+}
+
+/// What an operation asks another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// To take a copy.
+    Copy,
+    /// To read its copy.
+    Verify,
+    /// Whether it has the image.
+    Has,
+    /// For the bytes.
+    Fetch,
 }
 
 /// A comparison with one member, until all that was found is mended.
@@ -124,6 +161,8 @@ pub(crate) struct Job {
     pub(crate) id: ObjectId,
     pub(crate) content: Content,
     pub(crate) step: Step,
+    /// Whoever sent it takes others for its owners.
+    pub(crate) misplaced: bool,
     pub(crate) waiters: Vec<Waiter>,
 }
 
@@ -161,6 +200,7 @@ impl Trap {
 pub(crate) enum Waiter {
     Remote { to: Index, to_boot: u64, number: Number },
     Upload(Number),
+    Repair(Number),
     Pull(ObjectId),
 }
 
@@ -225,8 +265,10 @@ impl Node {
         };
         let clock = self.clock(now);
         let core = Core::new(self.settings.clone(), boot, clock);
-        let mut strays = RepairQueue::default();
-        self.disk.strays().iter().for_each(|id| strays.record(*id, clock));
+        let mut repairs = RepairQueue::default();
+        self.disk.misplaced().iter().for_each(|id| repairs.record(*id, clock));
+        // What lies in quarantine is a record, too.
+        self.disk.quarantine.iter().for_each(|id| repairs.record(*id, clock));
         self.process = Some(Process {
             view: core.view().clone(),
             core,
@@ -234,8 +276,9 @@ impl Node {
             operations: BTreeMap::new(),
             requests: BTreeMap::new(),
             jobs: BTreeMap::new(),
-            strays,
-            excess: BTreeMap::new(),
+            repairs,
+            repairing: BTreeSet::new(),
+            started: clock,
             synced_with: BTreeMap::new(),
             comparing: None,
             compare_turn: 0,
@@ -264,5 +307,43 @@ impl Node {
 
     pub(crate) fn is_running(&self) -> bool {
         self.process.is_some() && !self.is_stopped
+    }
+}
+
+impl Process {
+    /// An operation has come to its end.
+    pub(crate) fn end(&mut self, number: Number) {
+        if let Some(Operation { id, protocol: Protocol::Repair(_), .. }) = self.operations.remove(&number) {
+            self.repairing.remove(&id);
+        }
+    }
+}
+
+impl Operation {
+    /// Its node stands still: nothing can be asked of its times.
+    pub(crate) fn excuse(&mut self) {
+        self.was_stopped = true;
+    }
+}
+
+impl Protocol {
+    pub(crate) fn as_write(&mut self) -> Option<&mut Write<Injected>> {
+        if let Self::Write(machine) = self { Some(machine) } else { None }
+    }
+
+    pub(crate) fn as_read(&mut self) -> Option<&mut Read<Injected>> {
+        if let Self::Read(machine) = self { Some(machine) } else { None }
+    }
+
+    pub(crate) fn as_locate(&mut self) -> Option<&mut Locate<Injected>> {
+        if let Self::Locate(machine) = self { Some(machine) } else { None }
+    }
+
+    pub(crate) fn as_variant(&mut self) -> Option<&mut Variant<Injected>> {
+        if let Self::Variant(machine) = self { Some(machine) } else { None }
+    }
+
+    pub(crate) fn as_repair(&mut self) -> Option<&mut Repair<Injected>> {
+        if let Self::Repair(machine) = self { Some(machine) } else { None }
     }
 }

@@ -1,22 +1,21 @@
 //! Questions between nodes: asked with a deadline, answered from the local node alone.
 
 use reticulum::cluster::layout::SyncHash;
-use reticulum::cluster::rules::absence::LookupReply;
 use reticulum::cluster::view::Writes;
 use reticulum::object::ObjectId;
 
-use crate::disk::{File, Looked, right_bytes};
+use crate::disk::{File, Looked};
 use crate::event::{About, Ask, Event, Index, Number, Payload, Tell};
-use crate::node::{Operation, Purpose, Request, Waiter};
-use crate::plant::Plant;
+use crate::injected_bug::InjectedBug;
+use crate::node::{Purpose, Request, Waiter};
 use crate::world::World;
 
 impl World {
     pub(crate) fn request(&mut self, index: Index, to: Index, ask: Ask, purpose: Purpose, timeout: u64) {
         self.watch_restart(&purpose);
         let number = self.number();
-        let (boot, sent) = (self.nodes[index].boot, self.nodes[index].clock(self.now));
-        self.running(index).requests.insert(number, Request { to, sent, purpose });
+        let boot = self.nodes[index].boot;
+        self.running(index).requests.insert(number, Request { to, purpose });
         self.after(timeout, Event::Timeout(index, boot, number));
         self.replay(index, to, number);
         self.send(index, to, Payload::Ask(number, ask));
@@ -26,19 +25,24 @@ impl World {
     pub(crate) fn serve(&mut self, index: Index, from: Index, number: Number, ask: Ask) {
         let view = self.view(index);
         let tell = match ask {
-            Ask::Put(id, content) => {
+            Ask::Put { id, content, misplaced } => {
                 if view.writes() == Writes::Allowed {
                     let waiter = Waiter::Remote { to: from, to_boot: self.nodes[from].boot, number };
-                    return self.store(index, id, content, waiter);
+                    return self.store(index, id, content, misplaced, waiter);
                 }
                 Tell::Refused
             }
             Ask::Get(id) => self.look_up(index, &id),
+            Ask::Has(id) => self.has(index, &id),
             Ask::Verify(id) => {
                 let disk = &mut self.nodes[index].disk;
                 let is_whole = disk.verified(&id).is_some();
                 let is_durable = disk.files().get(&id).is_some_and(File::is_durable);
-                if is_whole && is_durable { Tell::Receipt(view.hash()) } else { Tell::Refused }
+                match disk.files().contains_key(&id) {
+                    true if is_whole && is_durable => Tell::Receipt(view.hash()),
+                    true => Tell::Refused,
+                    false => self.has(index, &id),
+                }
             }
             Ask::Compare(theirs) => self.compare_with(index, from, &theirs),
         };
@@ -47,10 +51,20 @@ impl World {
 
     fn look_up(&mut self, index: Index, id: &ObjectId) -> Tell {
         let synced: Option<SyncHash> = self.view(index).trusted_to();
-        let verifies = self.plant != Some(Plant::NoVerify);
+        let verifies = self.bug != Some(InjectedBug::NoVerify);
         match self.nodes[index].disk.look(id, verifies) {
             Looked::Have(content) => Tell::Have(content),
             Looked::Failed => Tell::Refused,
+            Looked::Nothing => Tell::No(synced),
+        }
+    }
+
+    /// Whether there is a copy; whether it is right is not looked at.
+    fn has(&mut self, index: Index, id: &ObjectId) -> Tell {
+        let synced: Option<SyncHash> = self.view(index).trusted_to();
+        match self.nodes[index].disk.look(id, false) {
+            Looked::Have(_) => Tell::Has,
+            Looked::Failed => Tell::No(None),
             Looked::Nothing => Tell::No(synced),
         }
     }
@@ -71,43 +85,17 @@ impl World {
     fn take_answer(&mut self, index: Index, request: Request, tell: Option<Tell>) {
         let node = self.nodes[request.to].id;
         match (request.purpose, tell) {
-            (Purpose::Copy(upload), Some(Tell::Taken(hash))) => {
-                self.copied(index, upload, request.to, Some(hash))
+            (Purpose::Operation(number, question), tell) => {
+                self.replied(index, (number, question), node, tell);
             }
-            (Purpose::Copy(upload), _) => self.copied(index, upload, request.to, None),
-            (Purpose::Look(read), Some(Tell::Have(content))) => self.hear_content(index, read, node, content),
-            (Purpose::Look(read), Some(Tell::No(synced))) => {
-                self.looked(index, read, node, LookupReply::Absent(synced))
-            }
-            (Purpose::Look(read), None) if self.plant == Some(Plant::SilenceIsNo) => {
-                let hash = self.view(index).staged_version();
-                self.looked(index, read, node, LookupReply::Absent(hash));
-            }
-            (Purpose::Look(read), _) => self.looked(index, read, node, LookupReply::Unknown),
             (Purpose::Push(id), tell) => {
                 self.compared_one(index, id, matches!(tell, Some(Tell::Taken(_))));
             }
             (Purpose::Pull(id), Some(Tell::Have(content))) => {
-                self.store(index, id, content, Waiter::Pull(id))
+                self.store(index, id, content, false, Waiter::Pull(id));
             }
             (Purpose::Pull(id), _) => self.compared_one(index, id, false),
-            (Purpose::Receipt(id), tell) => self.hear_receipt(index, id, request.to, request.sent, tell),
             (Purpose::Compare, tell) => self.compared(index, request.to, tell),
-        }
-    }
-
-    fn hear_content(
-        &mut self,
-        index: Index,
-        read: Number,
-        node: reticulum::cluster::node::NodeId,
-        content: u64,
-    ) {
-        let Some(Operation::Read { id, .. }) = self.running(index).operations.get(&read) else { return };
-        if content == right_bytes(id) || self.plant == Some(Plant::NoVerify) {
-            self.found(index, read, content);
-        } else {
-            self.looked(index, read, node, LookupReply::Unknown);
         }
     }
 
@@ -115,15 +103,9 @@ impl World {
     pub(crate) fn about(&self, index: Index, number: Number) -> Option<About> {
         let process = self.nodes[index].process.as_ref()?;
         match &process.requests.get(&number)?.purpose {
-            Purpose::Look(read) => match process.operations.get(read)? {
-                Operation::Read { id, .. } => Some((0, *id)),
-                Operation::Upload { .. } => None,
-            },
-            Purpose::Copy(upload) => match process.operations.get(upload)? {
-                Operation::Upload { id, .. } => Some((1, *id)),
-                Operation::Read { .. } => None,
-            },
-            Purpose::Receipt(id) => Some((2, *id)),
+            Purpose::Operation(number, question) => {
+                Some((*question as u8, process.operations.get(number)?.id))
+            }
             Purpose::Push(_) | Purpose::Pull(_) | Purpose::Compare => None,
         }
     }
@@ -131,7 +113,7 @@ impl World {
     /// A recorded answer comes again: its number on its connection was used.
     pub(crate) fn hear_replay(&mut self, index: Index, from: Index, about: About, tell: Tell) {
         self.count("replay");
-        if self.plant != Some(Plant::ReplayAccepted) {
+        if self.bug != Some(InjectedBug::ReplayAccepted) {
             return;
         }
         let open = self.running(index).requests.iter().filter(|(_, request)| request.to == from);

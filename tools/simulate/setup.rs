@@ -3,11 +3,12 @@
 use reticulum::cluster::core::ClusterSettings;
 use reticulum::cluster::layout::{Copies, NewNode};
 use reticulum::cluster::node::{Label, NodeId, NodeUrl, Weight};
+use reticulum::cluster::rules::misplaced::RepairQueue;
 
 use crate::event::{Event, Index};
 use crate::faults::{self, FAULTS_MS, Kind, LONG_FAULTS_MS};
+use crate::injected_bug::InjectedBug;
 use crate::node::Node;
-use crate::plant::Plant;
 use crate::world::World;
 
 /// Uploads and reads of a run.
@@ -21,7 +22,7 @@ const LONG_EVERY: u64 = 25;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
     /// A bug that is put in.
-    pub(crate) plant: Option<Plant>,
+    pub(crate) bug: Option<InjectedBug>,
     /// Faults of this kind only.
     pub(crate) only: Option<Kind>,
     /// What happens is told, as far as it concerns no image or one whose id begins like this.
@@ -36,7 +37,7 @@ impl World {
             Some(kind) => kind == Kind::Away,
         };
         let faults_ms = if is_long { LONG_FAULTS_MS } else { FAULTS_MS };
-        let mut world = Self::empty(seed, choice.plant, faults_ms);
+        let mut world = Self::empty(seed, choice.bug, faults_ms);
         world.story.clone_from(&choice.story);
         let count = 3 + usize::try_from(world.random.below(5)).expect("small");
         let zones = 1 + world.random.below(3);
@@ -89,10 +90,12 @@ impl World {
         let seed = self.random.next();
         self.misname(index);
         // A node that lost its store finds out at its start, unless nobody looks.
-        let holds = !self.nodes[index].disk.files().is_empty() || self.plant == Some(Plant::UnsyncedNoCounts);
+        let holds =
+            !self.nodes[index].disk.files().is_empty() || self.bug == Some(InjectedBug::UnsyncedNoCounts);
         self.nodes[index].start(self.now, seed, holds);
         let boot = self.nodes[index].boot;
-        self.after(500, Event::Repair(index, boot));
+        self.after(500, Event::LookAround(index, boot));
+        self.after(RepairQueue::LOOK_EVERY_MS, Event::Repairs(index, boot));
         self.after(60_000, Event::Scrub(index, boot));
         self.drain(index);
     }

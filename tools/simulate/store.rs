@@ -5,14 +5,21 @@ use reticulum::object::ObjectId;
 
 use crate::disk::{Content, File, right_bytes};
 use crate::event::{Event, Fact, Index, Number, Payload, Tell};
+use crate::injected_bug::InjectedBug;
 use crate::node::{Job, Step, Trap, Waiter};
-use crate::plant::Plant;
 use crate::world::World;
 
 impl World {
     /// Makes a copy durable, once however many ask, and tells the waiter.
-    pub(crate) fn store(&mut self, index: Index, id: ObjectId, content: Content, waiter: Waiter) {
-        let is_right = content == right_bytes(&id) || self.plant == Some(Plant::NoVerify);
+    pub(crate) fn store(
+        &mut self,
+        index: Index,
+        id: ObjectId,
+        content: Content,
+        misplaced: bool,
+        waiter: Waiter,
+    ) {
+        let is_right = content == right_bytes(&id) || self.bug == Some(InjectedBug::NoVerify);
         if !is_right || !self.nodes[index].disk.has_room() {
             return self.notify(index, waiter, false);
         }
@@ -27,7 +34,7 @@ impl World {
         let step = if here { Step::SyncName } else { Step::Write };
         self.nodes[index].disk.temporary += usize::from(!here);
         let number = self.number();
-        self.running(index).jobs.insert(number, Job { id, content, step, waiters: vec![waiter] });
+        self.running(index).jobs.insert(number, Job { id, content, step, misplaced, waiters: vec![waiter] });
         self.schedule(index, number);
     }
 
@@ -48,7 +55,7 @@ impl World {
             // Full in the middle of it: of data while it is written, of inodes when directories are made.
             Step::Write if disk.is_full => return self.no_room(index, number),
             Step::Rename if disk.has_no_inodes => return self.no_room(index, number),
-            Step::Write if self.plant == Some(Plant::AnswerBeforeSync) => {
+            Step::Write if self.bug == Some(InjectedBug::AnswerBeforeSync) => {
                 return self.answer_early(index, number, job);
             }
             Step::Write => Step::Sync,
@@ -58,7 +65,7 @@ impl World {
             Step::Sync => Step::Rename,
             Step::Rename => {
                 self.rename(index, &job, true);
-                if self.plant == Some(Plant::NoDirectorySync) {
+                if self.bug == Some(InjectedBug::NoDirectorySync) {
                     return self.finish(index, number, true);
                 }
                 Step::SyncName
@@ -83,9 +90,9 @@ impl World {
             self.tell_core(index, Fact::HoldsImages(true));
         }
         let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
-        if needs_record(&view, &job.id) && self.plant != Some(Plant::NoStrayRecord) {
-            self.nodes[index].disk.record_stray(job.id);
-            self.running(index).strays.record(job.id, clock);
+        if (job.misplaced || needs_record(&view, &job.id)) && self.bug != Some(InjectedBug::NoStrayRecord) {
+            self.nodes[index].disk.record_misplaced(job.id);
+            self.running(index).repairs.record(job.id, clock);
         }
         let disk = &mut self.nodes[index].disk;
         disk.temporary -= 1;
@@ -138,10 +145,8 @@ impl World {
                     self.send(index, to, Payload::Tell(number, tell));
                 }
             }
-            Waiter::Upload(upload) => {
-                let hash = is_durable.then(|| self.view(index).hash());
-                self.copied(index, upload, index, hash);
-            }
+            Waiter::Upload(number) => self.stored(index, number, is_durable),
+            Waiter::Repair(number) => self.taken_in(index, number, is_durable),
             Waiter::Pull(id) => self.compared_one(index, id, is_durable),
         }
     }

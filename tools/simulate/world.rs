@@ -6,21 +6,22 @@ use std::sync::Arc;
 use reticulum::cluster::core::Input;
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::random::Random;
+use reticulum::cluster::rules::misplaced::RepairQueue;
 use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
 
 use crate::event::{Event, Index, Number};
 use crate::faults::Kind;
+use crate::injected_bug::InjectedBug;
 use crate::network::Network;
 use crate::node::{Node, Process, Trap};
-use crate::plant::Plant;
 use crate::restart::Restart;
 
 /// Everything that there is.
 pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) random: Random,
-    pub(crate) plant: Option<Plant>,
+    pub(crate) bug: Option<InjectedBug>,
     /// Copies that the cluster wants from its beginning.
     pub(crate) replication: u8,
     /// Milliseconds until all faults are healed.
@@ -59,11 +60,11 @@ pub(crate) struct Log {
 
 impl World {
     /// A world in which nothing is and nothing will happen.
-    pub(crate) fn empty(seed: u64, plant: Option<Plant>, faults_ms: u64) -> Self {
+    pub(crate) fn empty(seed: u64, bug: Option<InjectedBug>, faults_ms: u64) -> Self {
         Self {
             now: 0,
             random: Random::from_seed(seed),
-            plant,
+            bug,
             replication: 3,
             faults_ms,
             nodes: Vec::new(),
@@ -146,22 +147,50 @@ impl World {
                     self.timed_out(index, number);
                 }
             }
-            Event::AskAgain(index, boot, upload, on) => {
-                if self.process(index, boot).is_some() && self.nodes[index].is_running() {
-                    self.ask_again(index, upload, on);
-                }
-            }
             Event::Deadline(index, boot, number) => {
-                if self.process(index, boot).is_some() {
-                    self.give_up(index, number);
+                if self.process(index, boot).is_some() && self.nodes[index].is_running() {
+                    self.tick_operation(index, number);
                 }
             }
-            Event::Repair(index, boot) => {
+            Event::Overdue(index, boot, number) => {
+                if self.process(index, boot).is_some() {
+                    self.check_answered(index, number);
+                }
+            }
+            Event::Happened(index, boot, number, happening) => {
+                if self.process(index, boot).is_some() {
+                    self.happened(index, number, happening);
+                }
+            }
+            Event::Record(index, boot, number, id) => {
+                if self.process(index, boot).is_some() {
+                    self.record_lack(index, number, id);
+                }
+            }
+            Event::Lock(index, boot, number) => {
+                if self.process(index, boot).is_some() {
+                    self.lock(index, number);
+                }
+            }
+            Event::Repairs(index, boot) => {
+                if self.process(index, boot).is_some() {
+                    self.after(RepairQueue::LOOK_EVERY_MS, Event::Repairs(index, boot));
+                    if self.nodes[index].is_running() {
+                        self.begin_repairs(index);
+                    }
+                }
+            }
+            Event::Impatient(index, boot, number, owners) => {
+                if self.process(index, boot).is_some() {
+                    self.check_patience(index, number, &owners);
+                }
+            }
+            Event::LookAround(index, boot) => {
                 if self.process(index, boot).is_some() {
                     let pause = 700 + self.random.below(300);
-                    self.after(pause, Event::Repair(index, boot));
+                    self.after(pause, Event::LookAround(index, boot));
                     if self.nodes[index].is_running() {
-                        self.repair(index);
+                        self.look_around(index);
                     }
                 }
             }

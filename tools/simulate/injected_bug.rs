@@ -1,8 +1,10 @@
 //! Bugs that are put in on purpose: a checker that does not find them is worth nothing.
 
+use reticulum::cluster::protocol::deviation::{Deviation, Deviations};
+
 /// One deviation of the model, or of what it tells the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Plant {
+pub(crate) enum InjectedBug {
     /// A copy is answered before its directory is synced.
     NoDirectorySync,
     /// A copy is answered before its data are synced.
@@ -33,11 +35,19 @@ pub(crate) enum Plant {
     NoOwnerNeeded,
     /// Names are not compared: two ids with one name are both members.
     NamesHeldTwice,
+    /// A machine does not say when it must be looked at again: it waits without bound.
+    DeadlineNotReported,
+    /// An upload is answered without the record that an owner lacks its copy.
+    RecordLost,
+    /// A node that takes its time is waited for to the end.
+    PatienceIgnored,
+    /// What another node gives or says that it has is taken without being compared with its id.
+    VerificationSkipped,
 }
 
-impl Plant {
+impl InjectedBug {
     /// All of them, by the names that the command line knows.
-    pub(crate) const ALL: [(&'static str, Self); 15] = [
+    pub(crate) const ALL: [(&'static str, Self); 19] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
         ("ingress-counts", Self::IngressCounts),
@@ -53,5 +63,39 @@ impl Plant {
         ("unknown-layout-counts", Self::UnknownLayoutCounts),
         ("no-owner-needed", Self::NoOwnerNeeded),
         ("names-held-twice", Self::NamesHeldTwice),
+        ("deadline-not-reported", Self::DeadlineNotReported),
+        ("record-lost", Self::RecordLost),
+        ("patience-ignored", Self::PatienceIgnored),
+        ("verification-skipped", Self::VerificationSkipped),
     ];
+}
+
+impl InjectedBug {
+    /// The deviation of the shipped machines that it stands for; `None` for what only the model can do wrong.
+    const fn deviation(self) -> Option<Deviation> {
+        match self {
+            Self::IngressCounts => Some(Deviation::SpoolCounts),
+            Self::ClampByLiveness => Some(Deviation::ClampByLiveness),
+            Self::UnknownLayoutCounts => Some(Deviation::UnknownLayoutCounts),
+            Self::NoOwnerNeeded => Some(Deviation::NoOwnerNeeded),
+            Self::UnsyncedNoCounts => Some(Deviation::UnsyncedNoCounts),
+            Self::SilenceIsNo => Some(Deviation::SilenceIsNo),
+            Self::DeleteByRank => Some(Deviation::DeleteByRank),
+            Self::DeadlineNotReported => Some(Deviation::DeadlineNotReported),
+            Self::RecordLost => Some(Deviation::RecordLost),
+            Self::PatienceIgnored => Some(Deviation::PatienceIgnored),
+            Self::VerificationSkipped => Some(Deviation::VerificationSkipped),
+            _ => None,
+        }
+    }
+}
+
+/// The bug that is put in, inside the machines.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Injected(pub(crate) Option<InjectedBug>);
+
+impl Deviations for Injected {
+    fn has(&self, deviation: Deviation) -> bool {
+        self.0.and_then(InjectedBug::deviation) == Some(deviation)
+    }
 }

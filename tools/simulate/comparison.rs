@@ -1,27 +1,22 @@
-//! What a node does by itself: compares what it has with the others, hands strays over, deletes excess.
+//! What a node does by itself beside repairs: it tells whether it has room, and compares what it has with the others.
+//!
+//! The comparison stands for digests that the program does not have yet.
 
 use reticulum::cluster::layout::Edit;
-use reticulum::cluster::rules::excess::{ExcessReplica, ExcessStep};
-use reticulum::cluster::rules::misplaced::needs_record;
-use reticulum::cluster::time::Time;
 use reticulum::object::ObjectId;
 
-use crate::disk::{Looked, right_bytes};
+use crate::disk::Looked;
 use crate::event::{Ask, Fact, Ids, Index, Tell};
+use crate::injected_bug::InjectedBug;
 use crate::node::{Comparison, Found, Purpose};
-use crate::plant::Plant;
 use crate::world::World;
 
-/// Strays that are looked at in one round.
-const STRAYS_MAX: usize = 8;
-
 impl World {
-    /// One round of a node's repairs.
-    pub(crate) fn repair(&mut self, index: Index) {
+    /// One round.
+    pub(crate) fn look_around(&mut self, index: Index) {
         self.tell_fullness(index);
         self.tell_synced(index);
         self.compare_next(index);
-        self.tend_strays(index);
     }
 
     fn tell_fullness(&mut self, index: Index) {
@@ -43,7 +38,7 @@ impl World {
         let synced_with = &self.running(index).synced_with;
         let mut others = view.members().filter(|(node, _)| *node != this && view.is_counted_on(*node));
         let is_synced = others.all(|(node, _)| synced_with.get(&node) == Some(&hash));
-        if is_synced || self.plant == Some(Plant::SyncedTooEarly) {
+        if is_synced || self.bug == Some(InjectedBug::SyncedTooEarly) {
             self.tell_core(index, Fact::Synced(hash));
         }
     }
@@ -81,7 +76,7 @@ impl World {
         }
         let disk = &self.nodes[index].disk;
         let durable = disk.files().iter().filter(|(_, file)| file.is_durable());
-        let all: Vec<_> = durable.map(|(id, _)| (*id, disk.strays().contains(id))).collect();
+        let all: Vec<_> = durable.map(|(id, _)| (*id, disk.misplaced().contains(id))).collect();
         let known = all.into_iter().filter(|(id, is_stray)| *is_stray || self.owners(index, id).0);
         let list = Ids::new(known.map(|(id, _)| id).collect());
         self.running(index).listed = (version.0, version.1, list.clone());
@@ -129,11 +124,17 @@ impl World {
         // Under another column the other may not know yet what it should give: mended, but not in sync.
         comparison.has_failed |= hash != Some(comparison.hash);
         comparison.open = lacks.iter().chain(offers.iter()).copied().collect();
-        let verifies = self.plant != Some(Plant::NoVerify);
+        let verifies = self.bug != Some(InjectedBug::NoVerify);
         for id in lacks.iter().copied() {
             match self.nodes[index].disk.look(&id, verifies) {
                 Looked::Have(content) => {
-                    self.request(index, from, Ask::Put(id, content), Purpose::Push(id), 2_000);
+                    self.request(
+                        index,
+                        from,
+                        Ask::Put { id, content, misplaced: false },
+                        Purpose::Push(id),
+                        2_000,
+                    );
                 }
                 Looked::Nothing | Looked::Failed => self.compared_one(index, id, false),
             }
@@ -162,82 +163,5 @@ impl World {
                 process.synced_with.insert(ended.node, ended.hash);
             }
         }
-    }
-
-    fn tend_strays(&mut self, index: Index) {
-        let clock = self.nodes[index].clock(self.now);
-        let mut due = self.running(index).strays.take_due(clock, STRAYS_MAX);
-        due.extend(
-            self.running(index).excess.keys().filter(|id| !due.contains(id)).copied().collect::<Vec<_>>(),
-        );
-        for id in due {
-            self.tend_stray(index, id, clock);
-        }
-    }
-
-    fn tend_stray(&mut self, index: Index, id: ObjectId, clock: Time) {
-        let view = self.view(index);
-        if !needs_record(&view, &id) || !self.nodes[index].disk.files().contains_key(&id) {
-            return self.settle_stray(index, id);
-        }
-        let by_rank = self.plant == Some(Plant::DeleteByRank);
-        let process = self.running(index);
-        let step =
-            process.excess.entry(id).or_insert_with(|| ExcessReplica::new(id, &view)).next_step(&view, clock);
-        match step {
-            _ if by_rank => self.delete_stray(index, id),
-            ExcessStep::Keep => drop(process.excess.remove(&id)),
-            ExcessStep::Verify(owners) => {
-                for owner in owners {
-                    let is_open = self
-                        .running(index)
-                        .requests
-                        .values()
-                        .any(|request| matches!(request.purpose, Purpose::Receipt(other) if other == id));
-                    if let Some(to) = self.index_of(owner).filter(|_| view.is_alive(owner) && !is_open) {
-                        self.request(index, to, Ask::Verify(id), Purpose::Receipt(id), 1_000);
-                    }
-                }
-            }
-            ExcessStep::Wait(_) => {}
-            ExcessStep::Delete => self.delete_stray(index, id),
-        }
-    }
-
-    /// An owner has read its copy, or has none: then it gets one.
-    pub(crate) fn hear_receipt(
-        &mut self,
-        index: Index,
-        id: ObjectId,
-        from: Index,
-        asked: Time,
-        tell: Option<Tell>,
-    ) {
-        match tell {
-            Some(Tell::Receipt(hash)) => {
-                let owner = self.nodes[from].id;
-                if let Some(excess) = self.running(index).excess.get_mut(&id) {
-                    excess.add_receipt(owner, hash, asked);
-                }
-            }
-            Some(Tell::Refused) if self.nodes[index].disk.verified(&id).is_some() => {
-                self.request(index, from, Ask::Put(id, right_bytes(&id)), Purpose::Push(id), 2_000);
-            }
-            _ => {}
-        }
-    }
-
-    fn delete_stray(&mut self, index: Index, id: ObjectId) {
-        self.count("excess deleted");
-        self.tell(Some(&id), || format!("node {index} deletes {id}"));
-        self.nodes[index].disk.remove(&id);
-        self.settle_stray(index, id);
-    }
-
-    fn settle_stray(&mut self, index: Index, id: ObjectId) {
-        self.nodes[index].disk.settle_stray(&id);
-        let process = self.running(index);
-        process.strays.settle(&id);
-        process.excess.remove(&id);
     }
 }

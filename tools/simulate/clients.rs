@@ -1,0 +1,267 @@
+//! What clients do, and what the world checks of every answer that they get.
+
+use reticulum::cluster::node::NodeId;
+use reticulum::cluster::protocol::ACQUAINTED_MS;
+use reticulum::cluster::protocol::locate::{self, Locate, Wanted};
+use reticulum::cluster::protocol::read::{self, Part, Read};
+use reticulum::cluster::protocol::variant::{self, Variant};
+use reticulum::cluster::protocol::write::{self, Upload, Write};
+use reticulum::cluster::rules::absence::LookupReply;
+use reticulum::cluster::rules::excess::ExcessReplica;
+use reticulum::cluster::rules::read::nearest_order;
+use reticulum::cluster::view::Writes;
+use reticulum::object::ObjectId;
+
+use crate::disk::{Content, Looked, right_bytes};
+use crate::event::{Event, Index, Number};
+use crate::faults::{Fault, Kind};
+use crate::injected_bug::{Injected, InjectedBug};
+use crate::node::{Node, Operation, Protocol, Purpose, Question, Trap};
+use crate::operator::NODES_MAX;
+use crate::world::World;
+
+/// What an answer may be late because a clock goes wrong, in parts of its bound.
+const HASTE_PARTS: u64 = 50;
+
+/// How long the nodes that are asked for a variant may take together, as a node is configured.
+const VARIANT_WITHIN_MS: u64 = 10_000;
+
+impl World {
+    /// A client uploads a new image, or sends an earlier one again.
+    pub(crate) fn upload(&mut self) {
+        let takers = self.members().into_iter().filter(|index| self.view(*index).writes() == Writes::Allowed);
+        let takers: Vec<_> = takers.collect();
+        // Those that do not hear of changes are asked the most: what they answer must be right all the same.
+        let deaf: Vec<_> = takers.iter().copied().filter(|index| self.nodes[*index].is_blocked).collect();
+        let takers = if deaf.is_empty() || self.random.chance(500_000) { takers } else { deaf };
+        let Some(index) = self.pick(&takers) else { return self.count("upload: nobody to ask") };
+        if self.restart.is_some() {
+            return self.count("upload: held back after a restart");
+        }
+        let again =
+            self.random.chance(100_000).then(|| self.random.choose(&self.uploaded).copied()).flatten();
+        let id = again.unwrap_or_else(|| self.new_id());
+        self.uploaded.push(id);
+        let is_known = self.nodes[index].disk.files().contains_key(&id);
+        let upload = Upload { id, length: 0, is_known, started: self.running(index).started };
+        let machine = Protocol::Write(Write::deviating(upload, Injected(self.bug)));
+        let bound = write::answered_within_ms(NODES_MAX as u64, 0);
+        self.begin(index, id, machine, bound);
+    }
+
+    fn new_id(&mut self) -> ObjectId {
+        let mut bytes = [0; 20];
+        bytes.chunks_mut(4).for_each(|chunk| {
+            chunk.copy_from_slice(&u32::try_from(self.random.below(1 << 32)).expect("32 bits").to_be_bytes());
+        });
+        ObjectId::from_digest(bytes)
+    }
+
+    /// A client reads: mostly what was answered 200, sometimes what was not, or never uploaded.
+    pub(crate) fn read(&mut self) {
+        let id = match self.random.below(10) {
+            0 => Some(ObjectId::from_digest([u8::try_from(self.random.below(256)).expect("a byte"); 20])),
+            1 => self.random.choose(&self.uploaded).copied(),
+            2 | 3 => self.uploaded.last().copied(),
+            _ => self.random.choose(&self.answered).copied(),
+        };
+        let members = self.members();
+        let (Some(id), Some(index)) = (id, self.pick(&members)) else { return };
+        match self.random.below(8) {
+            0 => self.locate_at(index, id),
+            1 | 2 => self.variant_at(index, id),
+            _ => self.read_at(index, id),
+        }
+    }
+
+    /// A client reads what it has just uploaded, from any node.
+    pub(crate) fn read_back(&mut self, id: ObjectId) {
+        let members = self.members();
+        if let Some(index) = self.pick(&members) {
+            self.read_at(index, id);
+        }
+    }
+
+    /// A client reads an image from a node.
+    pub(crate) fn read_at(&mut self, index: Index, id: ObjectId) {
+        let Some(wanted) = self.wanted(index, id) else { return };
+        let view = self.view(index);
+        let order = nearest_order(&view, &id);
+        let is_acquainted = self.nodes[index].clock(self.now).since(wanted.started) > ACQUAINTED_MS;
+        let (boot, bound) = (self.nodes[index].boot, read::answered_within_ms(NODES_MAX as u64));
+        let machine = Protocol::Read(Read::deviating(wanted, Part::Bytes, Injected(self.bug)));
+        let number = self.begin(index, id, machine, bound);
+        if is_acquainted {
+            let by = read::owners_asked_within_ms(order.owners.len() as u64);
+            self.after(by + by / HASTE_PARTS, Event::Impatient(index, boot, number, order.owners));
+        }
+    }
+
+    /// A client asks a node whether an image has changed.
+    fn locate_at(&mut self, index: Index, id: ObjectId) {
+        let Some(wanted) = self.wanted(index, id) else { return };
+        let bound = locate::concluded_within_ms(NODES_MAX as u64);
+        let machine = Protocol::Locate(Locate::deviating(wanted, Injected(self.bug)));
+        self.begin(index, id, machine, bound);
+    }
+
+    /// A client wants a variant of an image from a node.
+    fn variant_at(&mut self, index: Index, id: ObjectId) {
+        let started = self.running(index).started;
+        let wanted = variant::Wanted { id, within_ms: VARIANT_WITHIN_MS, started };
+        let machine = Protocol::Variant(Variant::deviating(wanted, Injected(self.bug)));
+        let bound = variant::answered_within_ms(NODES_MAX as u64, VARIANT_WITHIN_MS);
+        self.begin(index, id, machine, bound);
+    }
+
+    /// What others must be asked for, if this node cannot answer itself.
+    fn wanted(&mut self, index: Index, id: ObjectId) -> Option<Wanted> {
+        let view = self.view(index);
+        let verifies = self.bug != Some(InjectedBug::NoVerify);
+        let here = match self.nodes[index].disk.look(&id, verifies) {
+            Looked::Have(content) => {
+                self.check_bytes(index, &id, content);
+                return None;
+            }
+            Looked::Failed => LookupReply::Unknown,
+            Looked::Nothing => LookupReply::Absent(view.trusted_to()),
+        };
+        if !view.is_joined() {
+            self.count("read: 503, not joined");
+            return None;
+        }
+        Some(Wanted { id, here, started: self.running(index).started })
+    }
+
+    /// A client gets these bytes of an image.
+    pub(crate) fn check_bytes(&mut self, index: Index, id: &ObjectId, content: Content) {
+        self.count("read: 200");
+        if self.zones_down > 0 {
+            self.count("read: 200 while a zone was down");
+        }
+        if content != right_bytes(id) {
+            self.fail(format!("node {index} gave wrong bytes for {id}"));
+        }
+    }
+
+    /// A client gets a variant that was made of these bytes.
+    pub(crate) fn check_variant(&mut self, index: Index, id: &ObjectId, content: Content) {
+        self.count("variant: 200");
+        if content != right_bytes(id) {
+            self.fail(format!("node {index} made a variant of wrong bytes for {id}"));
+        }
+    }
+
+    /// A client hears that there is no such image.
+    pub(crate) fn check_absent(&mut self, index: Index, number: Number) {
+        let Operation { id, began, .. } = self.running(index).operations[&number];
+        self.count("read: 404");
+        if self.acknowledged.get(&id).is_some_and(|at| *at <= began) {
+            self.fail(format!("node {index} says 404 for {id}, which was answered 200"));
+        }
+    }
+
+    /// A copy goes that is too many: all owners must have had good ones since this node asked.
+    pub(crate) fn check_removal(&mut self, index: Index, id: &ObjectId) {
+        let bound = ExcessReplica::RECEIPT_AGE_MAX_MS + ExcessReplica::RECEIPT_AGE_MAX_MS / HASTE_PARTS;
+        let owners: Vec<_> = self.view(index).owners(id);
+        let now = self.now;
+        let is_long_bad = |owner: &Index| {
+            let since = self.nodes[*owner].disk.bad_since.get(id);
+            let is_there = self.nodes[*owner].disk.files().contains_key(id);
+            is_there && since.is_some_and(|since| since + bound < now)
+        };
+        let bad = owners.into_iter().filter_map(|owner| self.index_of(owner)).find(is_long_bad);
+        if let Some(bad) = bad {
+            self.fail(format!("node {index} deletes {id}, of which node {bad} has a damaged copy"));
+        }
+    }
+
+    /// Begins an operation that must be answered within so many milliseconds of its node's clock.
+    pub(crate) fn begin(&mut self, index: Index, id: ObjectId, protocol: Protocol, bound: u64) -> Number {
+        let (number, boot, began) = (self.number(), self.nodes[index].boot, self.now);
+        let operation = Operation {
+            id,
+            protocol,
+            began,
+            tick_at: None,
+            is_answered: false,
+            was_stopped: false,
+            asked: Vec::new(),
+            fetched: Vec::new(),
+        };
+        self.running(index).operations.insert(number, operation);
+        self.after(bound + bound / HASTE_PARTS, Event::Overdue(index, boot, number));
+        self.tick_operation(index, number);
+        number
+    }
+
+    /// An operation is answered, once.
+    pub(crate) fn answer(&mut self, index: Index, number: Number) {
+        let operation = self.running(index).operations.get_mut(&number).expect("this operation");
+        let (id, is_again) = (operation.id, std::mem::replace(&mut operation.is_answered, true));
+        if is_again {
+            self.fail(format!("node {index} answers twice for {id}"));
+        }
+    }
+
+    /// By now the operation must have been answered, unless its node stood still meanwhile.
+    pub(crate) fn check_answered(&mut self, index: Index, number: Number) {
+        let Some(operation) = self.running(index).operations.get(&number) else { return };
+        if !operation.is_answered && !operation.was_stopped {
+            let Operation { id, began, .. } = *operation;
+            self.fail(format!("node {index} has not ended what it began for {id} at {began} ms"));
+        }
+    }
+
+    /// By now each of these owners must have been asked, unless the read is answered or its node stood still.
+    pub(crate) fn check_patience(&mut self, index: Index, number: Number, owners: &[NodeId]) {
+        let Some(operation) = self.running(index).operations.get(&number) else { return };
+        if !operation.was_stopped && owners.iter().any(|owner| !operation.asked.contains(owner)) {
+            let Operation { id, began, .. } = *operation;
+            self.fail(format!("node {index} has not asked all owners of {id} since {began} ms"));
+        }
+    }
+
+    /// A client hears that its upload is stored.
+    pub(crate) fn acknowledge(&mut self, index: Index, number: Number, id: ObjectId) {
+        if self.nodes[index].trap.is_some_and(|(trap, _)| trap == Trap::Answer) {
+            // It ends before the client hears anything.
+            let boot = self.nodes[index].boot;
+            return self.after(0, Event::Crash(index, boot));
+        }
+        self.tell(Some(&id), || format!("node {index} answers the upload of {id}"));
+        self.count("upload: 200");
+        self.check_recorded(index, number, &id);
+        let now = self.now;
+        if self.acknowledged.insert(id, now).is_none() {
+            self.answered.push(id);
+        }
+        let soon = self.random.below(2_000);
+        self.after(soon, Event::ReadBack(id));
+        if self.zones_down > 0 {
+            self.count("upload: 200 while a zone was down");
+        }
+        if std::mem::take(&mut self.cut_power_after_answer) {
+            let fault = Fault { kind: Kind::PowerCutAll, nodes: (0, 0), duration: 0 };
+            self.after(1, Event::Fault(fault));
+        }
+    }
+
+    /// An image is answered by a node that holds it: each owner has its copy or is being sent it, or so is a node in
+    /// its place, or some holder has a durable record that one lacks it.
+    fn check_recorded(&mut self, index: Index, number: Number, id: &ObjectId) {
+        let is_held = |other: Index| self.nodes[other].disk.files().contains_key(id);
+        let owners = self.view(index).owners(id);
+        let is_whole = owners.into_iter().all(|owner| self.index_of(owner).is_some_and(is_held));
+        let is_copy = |purpose: &Purpose| matches!(purpose, Purpose::Operation(of, Question::Copy | Question::Verify) if *of == number);
+        let process = self.nodes[index].process.as_ref().expect("the node that answers");
+        let is_under_way = process.requests.values().any(|request| is_copy(&request.purpose))
+            || process.jobs.values().any(|job| job.id == *id);
+        let is_recorded =
+            |node: &Node| node.disk.files().contains_key(id) && node.disk.misplaced().contains(id);
+        if is_held(index) && !is_whole && !is_under_way && !self.nodes.iter().any(is_recorded) {
+            self.fail(format!("node {index} answers for {id} without a record that an owner lacks its copy"));
+        }
+    }
+}

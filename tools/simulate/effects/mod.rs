@@ -1,0 +1,202 @@
+//! Carries out the effects of the protocol machines as messages and disk operations, and hands back what came of them.
+//!
+//! Here is no choreography and no time: whom to ask, and how long, the machines say.
+
+mod read;
+mod repair;
+mod write;
+
+use reticulum::cluster::layout::LayoutHash;
+use reticulum::cluster::node::NodeId;
+use reticulum::cluster::protocol::{
+    Input, Machine, locate, read as read_protocol, repair as repair_protocol,
+};
+use reticulum::cluster::protocol::{variant, write as write_protocol};
+use reticulum::cluster::rules::absence::LookupReply;
+
+use crate::disk::right_bytes;
+use crate::event::{Ask, Event, Happening, Index, Number, Tell};
+use crate::injected_bug::InjectedBug;
+use crate::node::{Protocol, Purpose, Question};
+use crate::world::World;
+
+impl World {
+    /// The operation begins, or its deadline may have come.
+    pub(crate) fn tick_operation(&mut self, index: Index, number: Number) {
+        let Some(operation) = self.running(index).operations.get_mut(&number) else { return };
+        operation.tick_at = None;
+        match operation.protocol {
+            Protocol::Write(_) => self.drive_write(index, number, Input::Tick),
+            Protocol::Read(_) => self.drive_read(index, number, Input::Tick),
+            Protocol::Locate(_) => self.drive_locate(index, number, Input::Tick),
+            Protocol::Variant(_) => self.drive_variant(index, number, Input::Tick),
+            Protocol::Repair(_) => self.drive_repair(index, number, Input::Tick),
+        }
+    }
+
+    /// Something came of an effect.
+    pub(crate) fn happened(&mut self, index: Index, number: Number, happening: Happening) {
+        match happening {
+            Happening::Write(outcome) => self.drive_write(index, number, Input::Outcome(outcome)),
+            Happening::Read(outcome) => self.drive_read(index, number, Input::Outcome(outcome)),
+            Happening::Locate(outcome) => self.drive_locate(index, number, Input::Outcome(outcome)),
+            Happening::Variant(outcome) => self.drive_variant(index, number, Input::Outcome(outcome)),
+            Happening::Repair(outcome) => self.drive_repair(index, number, Input::Outcome(outcome)),
+        }
+    }
+
+    /// All operations of a node look at its clock, which may have gone on without them.
+    pub(crate) fn tick_all(&mut self, index: Index) {
+        let boot = self.nodes[index].boot;
+        for number in self.running(index).operations.keys().copied().collect::<Vec<_>>() {
+            self.after(0, Event::Deadline(index, boot, number));
+        }
+    }
+
+    /// One step of a machine: its effects are drained to the end, and then carried out.
+    fn drive<M: Machine>(
+        &mut self,
+        (index, number): (Index, Number),
+        input: Input<M::Outcome>,
+        machine: fn(&mut Protocol) -> Option<&mut M>,
+        perform: fn(&mut Self, Index, Number, M::Effect),
+    ) {
+        let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
+        let Some(operation) = self.running(index).operations.get_mut(&number) else { return };
+        let Some(machine) = machine(&mut operation.protocol) else { return };
+        machine.handle(clock, &view, input);
+        let effects: Vec<_> = std::iter::from_fn(|| machine.poll()).collect();
+        let (deadline, is_finished) = (machine.deadline(), machine.is_finished());
+        for effect in effects {
+            perform(self, index, number, effect);
+        }
+        let Some(process) = &mut self.nodes[index].process else { return };
+        if is_finished {
+            return process.end(number);
+        }
+        let Some(deadline) = deadline else { return };
+        let (now, boot) = (self.now, self.nodes[index].boot);
+        let due = self.nodes[index].time_of(deadline).max(now);
+        let Some(operation) = self.running(index).operations.get_mut(&number) else { return };
+        if operation.tick_at.is_none_or(|at| due < at) {
+            operation.tick_at = Some(due);
+            self.at(due, Event::Deadline(index, boot, number));
+        }
+    }
+
+    /// What an effect meets at once must not come before the other effects.
+    fn happens_soon(&mut self, index: Index, number: Number, happening: Happening) {
+        let boot = self.nodes[index].boot;
+        self.after(0, Event::Happened(index, boot, number, happening));
+    }
+
+    fn ask_node(
+        &mut self,
+        (index, number): (Index, Number),
+        to: NodeId,
+        ask: Ask,
+        question: Question,
+        within_ms: u64,
+    ) {
+        let to = self.index_of(to).expect("a view names machines of this world");
+        self.request(index, to, ask, Purpose::Operation(number, question), within_ms);
+    }
+
+    /// A node has answered a question of an operation, or has not in time.
+    pub(crate) fn replied(
+        &mut self,
+        index: Index,
+        (number, question): (Number, Question),
+        node: NodeId,
+        tell: Option<Tell>,
+    ) {
+        let Some(operation) = self.running(index).operations.get(&number) else { return };
+        let is_write = matches!(operation.protocol, Protocol::Write(_));
+        let is_read = matches!(operation.protocol, Protocol::Read(_));
+        let is_locate = matches!(operation.protocol, Protocol::Locate(_));
+        let is_variant = matches!(operation.protocol, Protocol::Variant(_));
+        let happening = match question {
+            Question::Copy if is_write => {
+                let layout = self.taken_under(index, tell);
+                Happening::Write(write_protocol::Outcome::Copied(node, layout))
+            }
+            Question::Copy => {
+                let is_taken = matches!(tell, Some(Tell::Taken(_)));
+                Happening::Repair(repair_protocol::Outcome::Given(node, is_taken))
+            }
+            Question::Verify => {
+                let (reply, layout) = receipt(tell);
+                if is_write {
+                    let layout = layout.filter(|_| reply == LookupReply::Present);
+                    Happening::Write(write_protocol::Outcome::Verified(node, layout))
+                } else {
+                    Happening::Repair(repair_protocol::Outcome::Verified(node, reply, layout))
+                }
+            }
+            Question::Has if is_locate => Happening::Locate(locate::Outcome::Replied(node, reply(tell))),
+            Question::Has if is_read => Happening::Read(read_protocol::Outcome::Replied(node, reply(tell))),
+            Question::Has if is_variant => Happening::Variant(variant::Outcome::Replied(node, reply(tell))),
+            Question::Has => Happening::Repair(repair_protocol::Outcome::Replied(node, reply(tell))),
+            Question::Fetch if is_variant => {
+                let made = match self.keep(index, number, node, tell) {
+                    read_protocol::Fetched::Given => variant::Made::Given,
+                    read_protocol::Fetched::Refused(reply) => variant::Made::Without(reply),
+                    _ => variant::Made::Without(LookupReply::Unknown),
+                };
+                Happening::Variant(variant::Outcome::Made(node, made))
+            }
+            Question::Fetch => {
+                let fetched = self.keep(index, number, node, tell);
+                if is_read {
+                    Happening::Read(read_protocol::Outcome::Fetched(node, fetched))
+                } else {
+                    Happening::Repair(repair_protocol::Outcome::Fetched(node, fetched))
+                }
+            }
+        };
+        self.happened(index, number, happening);
+    }
+
+    fn taken_under(&mut self, index: Index, tell: Option<Tell>) -> Option<LayoutHash> {
+        let Some(Tell::Taken(layout)) = tell else { return None };
+        if !self.view(index).knows(layout) {
+            self.count("copy under an unknown layout");
+        }
+        Some(layout)
+    }
+
+    /// Keeps the bytes that a node gave, and verifies them.
+    fn keep(
+        &mut self,
+        index: Index,
+        number: Number,
+        node: NodeId,
+        tell: Option<Tell>,
+    ) -> read_protocol::Fetched {
+        let verifies = self.bug != Some(InjectedBug::NoVerify);
+        let Some(Tell::Have(content)) = tell else { return read_protocol::Fetched::Refused(reply(tell)) };
+        let operation = self.running(index).operations.get_mut(&number).expect("this operation");
+        operation.fetched.push((node, content));
+        if content == right_bytes(&operation.id) || !verifies {
+            read_protocol::Fetched::Given
+        } else {
+            read_protocol::Fetched::Broken
+        }
+    }
+}
+
+/// What an answer says of an image; none says nothing.
+fn reply(tell: Option<Tell>) -> LookupReply {
+    match tell {
+        Some(Tell::Has) => LookupReply::Present,
+        Some(Tell::No(synced)) => LookupReply::Absent(synced),
+        _ => LookupReply::Unknown,
+    }
+}
+
+fn receipt(tell: Option<Tell>) -> (LookupReply, Option<LayoutHash>) {
+    match tell {
+        Some(Tell::Receipt(layout)) => (LookupReply::Present, Some(layout)),
+        tell => (reply(tell), None),
+    }
+}
