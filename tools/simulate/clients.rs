@@ -2,8 +2,8 @@
 
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::ACQUAINTED_MS;
-use reticulum::cluster::protocol::locate::{self, Locate, Wanted};
-use reticulum::cluster::protocol::read::{self, Part, Read};
+use reticulum::cluster::protocol::locate::{self, Locate, WantedImage};
+use reticulum::cluster::protocol::read::{self, Read, ReadPart};
 use reticulum::cluster::protocol::variant::{self, Variant};
 use reticulum::cluster::protocol::write::{self, Upload, Write};
 use reticulum::cluster::rules::absence::LookupReply;
@@ -89,7 +89,7 @@ impl World {
         let order = nearest_order(&view, &id);
         let is_acquainted = self.nodes[index].clock(self.now).since(wanted.started) > ACQUAINTED_MS;
         let (boot, bound) = (self.nodes[index].boot, read::answered_within_ms(NODES_MAX as u64));
-        let machine = Protocol::Read(Read::deviating(wanted, Part::Bytes, Injected(self.bug)));
+        let machine = Protocol::Read(Read::deviating(wanted, ReadPart::Bytes, Injected(self.bug)));
         let number = self.begin(index, id, machine, bound);
         if is_acquainted {
             let by = read::owners_asked_within_ms(order.owners.len() as u64);
@@ -108,14 +108,14 @@ impl World {
     /// A client wants a variant of an image from a node.
     fn variant_at(&mut self, index: Index, id: ObjectId) {
         let started = self.running(index).started;
-        let wanted = variant::Wanted { id, within_ms: VARIANT_WITHIN_MS, started };
+        let wanted = variant::WantedVariant { id, within_ms: VARIANT_WITHIN_MS, started };
         let machine = Protocol::Variant(Variant::deviating(wanted, Injected(self.bug)));
         let bound = variant::answered_within_ms(NODES_MAX as u64, VARIANT_WITHIN_MS);
         self.begin(index, id, machine, bound);
     }
 
     /// What others must be asked for, if this node cannot answer itself.
-    fn wanted(&mut self, index: Index, id: ObjectId) -> Option<Wanted> {
+    fn wanted(&mut self, index: Index, id: ObjectId) -> Option<WantedImage> {
         let view = self.view(index);
         let verifies = self.bug != Some(InjectedBug::NoVerify);
         let here = match self.nodes[index].disk.look(&id, verifies) {
@@ -130,7 +130,7 @@ impl World {
             self.count("read: 503, not joined");
             return None;
         }
-        Some(Wanted { id, here, started: self.running(index).started })
+        Some(WantedImage { id, here, started: self.running(index).started })
     }
 
     /// A client gets these bytes of an image.
@@ -224,7 +224,7 @@ impl World {
     }
 
     /// A client hears that its upload is stored.
-    pub(crate) fn acknowledge(&mut self, index: Index, number: Number, id: ObjectId) {
+    pub(crate) fn acknowledge(&mut self, (index, number): (Index, Number), id: ObjectId, holders: &[NodeId]) {
         if self.nodes[index].trap.is_some_and(|(trap, _)| trap == Trap::Answer) {
             // It ends before the client hears anything.
             let boot = self.nodes[index].boot;
@@ -232,7 +232,7 @@ impl World {
         }
         self.tell(Some(&id), || format!("node {index} answers the upload of {id}"));
         self.count("upload: 200");
-        self.check_recorded(index, number, &id);
+        self.check_recorded(index, number, &id, holders);
         let now = self.now;
         if self.acknowledged.insert(id, now).is_none() {
             self.answered.push(id);
@@ -250,10 +250,13 @@ impl World {
 
     /// An image is answered by a node that holds it: each owner has its copy or is being sent it, or so is a node in
     /// its place, or some holder has a durable record that one lacks it.
-    fn check_recorded(&mut self, index: Index, number: Number, id: &ObjectId) {
+    fn check_recorded(&mut self, index: Index, number: Number, id: &ObjectId, holders: &[NodeId]) {
         let is_held = |other: Index| self.nodes[other].disk.files().contains_key(id);
         let owners = self.view(index).owners(id);
-        let is_whole = owners.into_iter().all(|owner| self.index_of(owner).is_some_and(is_held));
+        let is_whole = owners.iter().all(|owner| {
+            // One that has taken it may have lost it since.
+            holders.contains(owner) || self.index_of(*owner).is_some_and(is_held)
+        });
         let is_copy = |purpose: &Purpose| matches!(purpose, Purpose::Operation(of, Question::Copy | Question::Verify) if *of == number);
         let process = self.nodes[index].process.as_ref().expect("the node that answers");
         let is_under_way = process.requests.values().any(|request| is_copy(&request.purpose))

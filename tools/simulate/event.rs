@@ -147,9 +147,9 @@ pub(crate) enum Tell {
 /// What came of an effect of a protocol machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
-    Write(write::Outcome),
-    Read(read::Outcome),
-    Locate(locate::Outcome),
-    Variant(variant::Outcome),
-    Repair(repair::Outcome),
+    Write(write::WriteOutcome),
+    Read(read::ReadOutcome),
+    Locate(locate::LocateOutcome),
+    Variant(variant::VariantOutcome),
+    Repair(repair::RepairOutcome),
 }

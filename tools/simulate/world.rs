@@ -147,44 +147,6 @@ impl World {
                     self.timed_out(index, number);
                 }
             }
-            Event::Deadline(index, boot, number) => {
-                if self.process(index, boot).is_some() && self.nodes[index].is_running() {
-                    self.tick_operation(index, number);
-                }
-            }
-            Event::Overdue(index, boot, number) => {
-                if self.process(index, boot).is_some() {
-                    self.check_answered(index, number);
-                }
-            }
-            Event::Happened(index, boot, number, happening) => {
-                if self.process(index, boot).is_some() {
-                    self.happened(index, number, happening);
-                }
-            }
-            Event::Record(index, boot, number, id) => {
-                if self.process(index, boot).is_some() {
-                    self.record_lack(index, number, id);
-                }
-            }
-            Event::Lock(index, boot, number) => {
-                if self.process(index, boot).is_some() {
-                    self.lock(index, number);
-                }
-            }
-            Event::Repairs(index, boot) => {
-                if self.process(index, boot).is_some() {
-                    self.after(RepairQueue::LOOK_EVERY_MS, Event::Repairs(index, boot));
-                    if self.nodes[index].is_running() {
-                        self.begin_repairs(index);
-                    }
-                }
-            }
-            Event::Impatient(index, boot, number, owners) => {
-                if self.process(index, boot).is_some() {
-                    self.check_patience(index, number, &owners);
-                }
-            }
             Event::LookAround(index, boot) => {
                 if self.process(index, boot).is_some() {
                     let pause = 700 + self.random.below(300);
@@ -200,6 +162,17 @@ impl World {
                     self.scrub(index);
                 }
             }
+            Event::Deadline(index, boot, _)
+            | Event::Overdue(index, boot, _)
+            | Event::Happened(index, boot, ..)
+            | Event::Record(index, boot, ..)
+            | Event::Lock(index, boot, _)
+            | Event::Repairs(index, boot)
+            | Event::Impatient(index, boot, ..) => {
+                if self.process(index, boot).is_some() {
+                    self.go_on(event);
+                }
+            }
             Event::Upload => self.upload(),
             Event::Read => self.read(),
             Event::ReadBack(id) => self.read_back(id),
@@ -213,6 +186,28 @@ impl World {
             Event::Edit(index, draw) => _ = self.change_something(index, draw),
             Event::Restarted(at) => self.check_restart(at),
             Event::RestartedLong(at) => self.end_restart(at),
+        }
+    }
+
+    /// Something happens to what a process has begun.
+    fn go_on(&mut self, event: Event) {
+        match event {
+            Event::Deadline(index, _, number) if self.nodes[index].is_running() => {
+                self.tick_operation(index, number);
+            }
+            Event::Overdue(index, _, number) => self.check_answered(index, number),
+            Event::Happened(index, _, number, happening) => self.happened(index, number, happening),
+            Event::Record(index, _, number, id) => self.record_lack(index, number, id),
+            Event::Lock(index, _, number) => self.lock(index, number),
+            Event::Impatient(index, _, number, owners) => self.check_patience(index, number, &owners),
+            Event::Repairs(index, boot) => {
+                self.after(RepairQueue::LOOK_EVERY_MS, Event::Repairs(index, boot));
+                if self.nodes[index].is_running() {
+                    self.begin_repairs(index);
+                }
+            }
+            // A node that stands still looks at its clock when it goes on.
+            _ => {}
         }
     }
 

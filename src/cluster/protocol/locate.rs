@@ -24,7 +24,7 @@ pub enum NotFound {
 
 /// An image that this node cannot give itself.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct WantedImage {
     /// Which image.
     pub id: ObjectId,
     /// What this node itself says of it.
@@ -35,8 +35,8 @@ pub struct Wanted {
 
 /// What the driver is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Ask a node whether it has the image: [`Outcome::Replied`].
+pub enum LocateEffect {
+    /// Ask a node whether it has the image: [`LocateOutcome::Replied`].
     Ask {
         /// Which node.
         node: NodeId,
@@ -49,7 +49,7 @@ pub enum Effect {
 
 /// What came of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LocateOutcome {
     /// What the node says; [`LookupReply::Unknown`] if it did not answer.
     Replied(NodeId, LookupReply),
 }
@@ -60,7 +60,7 @@ pub struct Locate<D = Shipped> {
     id: ObjectId,
     search: Search<D>,
     acquaintance: Acquaintance,
-    effects: VecDeque<Effect>,
+    effects: VecDeque<LocateEffect>,
     is_concluded: bool,
 }
 
@@ -72,14 +72,14 @@ pub const fn concluded_within_ms(members: u64) -> u64 {
 
 impl Locate {
     /// A search that has asked nobody.
-    pub fn new(wanted: Wanted) -> Self {
+    pub fn new(wanted: WantedImage) -> Self {
         Self::deviating(wanted, Shipped)
     }
 }
 
 impl<D: Deviations> Locate<D> {
     /// The same, with bugs that the simulator is to find.
-    pub fn deviating(wanted: Wanted, deviations: D) -> Self {
+    pub fn deviating(wanted: WantedImage, deviations: D) -> Self {
         Self {
             id: wanted.id,
             search: Search::new(wanted.id, wanted.here, deviations),
@@ -91,26 +91,26 @@ impl<D: Deviations> Locate<D> {
 }
 
 impl<D: Deviations> Machine for Locate<D> {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = LocateEffect;
+    type Outcome = LocateOutcome;
 
-    fn handle(&mut self, now: Time, view: &View, input: Input<Outcome>) {
+    fn handle(&mut self, now: Time, view: &View, input: Input<LocateOutcome>) {
         assert!(!self.is_concluded, "a search that is concluded awaits nothing");
-        if let Input::Outcome(Outcome::Replied(node, reply)) = input {
+        if let Input::Outcome(LocateOutcome::Replied(node, reply)) = input {
             self.search.take_reply(view, node, reply);
         }
         if !self.acquaintance.is_over(now, view, &self.id) {
             return;
         }
         let effects = &mut self.effects;
-        let ask = |node| effects.push_back(Effect::Ask { node, within_ms: ANSWER_MAX_MS });
+        let ask = |node| effects.push_back(LocateEffect::Ask { node, within_ms: ANSWER_MAX_MS });
         if let Some(conclusion) = self.search.advance(view, ask) {
             self.is_concluded = true;
-            self.effects.push_back(Effect::Conclude(conclusion));
+            self.effects.push_back(LocateEffect::Conclude(conclusion));
         }
     }
 
-    fn poll(&mut self) -> Option<Effect> {
+    fn poll(&mut self) -> Option<LocateEffect> {
         self.effects.pop_front()
     }
 

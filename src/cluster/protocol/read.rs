@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
-use super::locate::{NotFound, Search, Wanted};
+use super::locate::{NotFound, Search, WantedImage};
 use super::{ACQUAINTED_MS, ANSWER_MAX_MS, Acquaintance, Input, Machine};
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::LookupReply;
@@ -21,24 +21,24 @@ pub const PATIENCE_MS: u64 = 200;
 
 /// What is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The stored bytes. Owners are asked beside each other.
+pub enum ReadPart {
+    /// The stored bytes. OwnerRound are asked beside each other.
     Bytes,
-    /// What the image says about itself. Owners are asked one after another.
+    /// What the image says about itself. OwnerRound are asked one after another.
     Description,
 }
 
 /// What the driver is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Fetch it from a node: [`Outcome::Fetched`].
+pub enum ReadEffect {
+    /// Fetch it from a node: [`ReadOutcome::Fetched`].
     Fetch {
         /// From which node.
         from: NodeId,
         /// How long it may take until that begins, in milliseconds.
         within_ms: u64,
     },
-    /// Ask a node whether it has the image: [`Outcome::Replied`].
+    /// Ask a node whether it has the image: [`ReadOutcome::Replied`].
     Ask {
         /// Which node.
         node: NodeId,
@@ -53,16 +53,16 @@ pub enum Effect {
 
 /// What came of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ReadOutcome {
     /// What the node gave.
-    Fetched(NodeId, Fetched),
+    Fetched(NodeId, FetchReply),
     /// What the node says; [`LookupReply::Unknown`] if it did not answer.
     Replied(NodeId, LookupReply),
 }
 
 /// What a node gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fetched {
+pub enum FetchReply {
     /// What was wanted, verified.
     Given,
     /// Something else, or not all of it.
@@ -78,18 +78,18 @@ pub enum Fetched {
 pub struct Read<D = Shipped> {
     deviations: D,
     id: ObjectId,
-    part: Part,
+    part: ReadPart,
     search: Search<D>,
     acquaintance: Acquaintance,
-    effects: VecDeque<Effect>,
-    stage: Stage,
+    effects: VecDeque<ReadEffect>,
+    stage: ReadStage,
 }
 
 #[derive(Clone, Debug)]
-enum Stage {
+enum ReadStage {
     /// Nobody was asked yet.
     Meeting,
-    Owners(Owners),
+    Owners(OwnerRound),
     Searching,
     /// This one has the image all the same.
     Last,
@@ -98,7 +98,7 @@ enum Stage {
 
 /// The owners that are asked one after another.
 #[derive(Clone, Debug)]
-struct Owners {
+struct OwnerRound {
     left: VecDeque<NodeId>,
     asked: BTreeSet<NodeId>,
     /// When the next is asked too.
@@ -117,14 +117,14 @@ pub const fn answered_within_ms(members: u64) -> u64 {
 
 impl Read {
     /// A read that has asked nobody.
-    pub fn new(wanted: Wanted, part: Part) -> Self {
+    pub fn new(wanted: WantedImage, part: ReadPart) -> Self {
         Self::deviating(wanted, part, Shipped)
     }
 }
 
 impl<D: Deviations + Clone> Read<D> {
     /// The same, with bugs that the simulator is to find.
-    pub fn deviating(wanted: Wanted, part: Part, deviations: D) -> Self {
+    pub fn deviating(wanted: WantedImage, part: ReadPart, deviations: D) -> Self {
         Self {
             id: wanted.id,
             part,
@@ -132,66 +132,68 @@ impl<D: Deviations + Clone> Read<D> {
             deviations,
             acquaintance: Acquaintance::new(wanted.started),
             effects: VecDeque::new(),
-            stage: Stage::Meeting,
+            stage: ReadStage::Meeting,
         }
     }
 
-    fn take(&mut self, now: Time, view: &View, outcome: Outcome) {
+    fn take(&mut self, now: Time, view: &View, outcome: ReadOutcome) {
         match outcome {
-            Outcome::Replied(node, reply) => self.search.take_reply(view, node, reply),
-            Outcome::Fetched(node, Fetched::Given) => self.answer(Effect::Give(node)),
-            Outcome::Fetched(node, Fetched::Broken)
+            ReadOutcome::Replied(node, reply) => self.search.take_reply(view, node, reply),
+            ReadOutcome::Fetched(node, FetchReply::Given) => self.answer(ReadEffect::Give(node)),
+            ReadOutcome::Fetched(node, FetchReply::Broken)
                 if self.deviations.has(Deviation::VerificationSkipped) =>
             {
-                self.answer(Effect::Give(node));
+                self.answer(ReadEffect::Give(node));
             }
-            Outcome::Fetched(node, failed) => self.failed(now, view, node, failed),
+            ReadOutcome::Fetched(node, failed) => self.failed(now, view, node, failed),
         }
     }
 
-    fn failed(&mut self, now: Time, view: &View, node: NodeId, failed: Fetched) {
+    fn failed(&mut self, now: Time, view: &View, node: NodeId, failed: FetchReply) {
         match &mut self.stage {
-            Stage::Owners(owners) => {
+            ReadStage::Owners(owners) => {
                 owners.asked.remove(&node);
                 // The next is asked at once.
                 owners.next_at = Some(now);
                 match failed {
-                    Fetched::Refused(reply) => self.search.record(view, node, reply),
-                    Fetched::Broken | Fetched::Given => self.search.record(view, node, LookupReply::Unknown),
+                    FetchReply::Refused(reply) => self.search.record(view, node, reply),
+                    FetchReply::Broken | FetchReply::Given => {
+                        self.search.record(view, node, LookupReply::Unknown)
+                    }
                     // The search asks it what that is worth.
-                    Fetched::Lacking => {}
+                    FetchReply::Lacking => {}
                 }
             }
-            Stage::Last => self.answer(Effect::Fail(NotFound::Unproven)),
-            Stage::Meeting | Stage::Searching | Stage::Answered => {}
+            ReadStage::Last => self.answer(ReadEffect::Fail(NotFound::Unproven)),
+            ReadStage::Meeting | ReadStage::Searching | ReadStage::Answered => {}
         }
     }
 
-    fn answer(&mut self, answer: Effect) {
-        assert!(!matches!(self.stage, Stage::Answered), "a read is answered once");
-        self.stage = Stage::Answered;
+    fn answer(&mut self, answer: ReadEffect) {
+        assert!(!matches!(self.stage, ReadStage::Answered), "a read is answered once");
+        self.stage = ReadStage::Answered;
         self.effects.push_back(answer);
     }
 
     fn begin(&mut self, now: Time, view: &View) {
         let order = match self.part {
-            Part::Bytes => nearest_order(view, &self.id),
-            Part::Description => placement_order(view, &self.id),
+            ReadPart::Bytes => nearest_order(view, &self.id),
+            ReadPart::Description => placement_order(view, &self.id),
         };
         let (left, asked) = (order.owners.into(), BTreeSet::new());
-        self.stage = Stage::Owners(Owners { left, asked, next_at: Some(now) });
+        self.stage = ReadStage::Owners(OwnerRound { left, asked, next_at: Some(now) });
     }
 
     /// Asks the next owner when it is its turn. False: no owner is left to be asked or waited for.
     fn ask_owners(&mut self, now: Time) -> bool {
-        let Stage::Owners(owners) = &mut self.stage else { return true };
+        let ReadStage::Owners(owners) = &mut self.stage else { return true };
         if owners.next_at.is_some_and(|at| at <= now) {
             owners.next_at = None;
             if let Some(from) = owners.left.pop_front() {
                 owners.asked.insert(from);
-                self.effects.push_back(Effect::Fetch { from, within_ms: ANSWER_MAX_MS });
+                self.effects.push_back(ReadEffect::Fetch { from, within_ms: ANSWER_MAX_MS });
                 let is_patient =
-                    self.part == Part::Description || self.deviations.has(Deviation::PatienceIgnored);
+                    self.part == ReadPart::Description || self.deviations.has(Deviation::PatienceIgnored);
                 owners.next_at = (!is_patient && !owners.left.is_empty()).then(|| now.after(PATIENCE_MS));
             }
         }
@@ -200,52 +202,52 @@ impl<D: Deviations + Clone> Read<D> {
 
     fn search(&mut self, view: &View) {
         let effects = &mut self.effects;
-        let ask = |node| effects.push_back(Effect::Ask { node, within_ms: ANSWER_MAX_MS });
+        let ask = |node| effects.push_back(ReadEffect::Ask { node, within_ms: ANSWER_MAX_MS });
         match self.search.advance(view, ask) {
             None => {}
             Some(Ok(from)) => {
-                self.stage = Stage::Last;
-                self.effects.push_back(Effect::Fetch { from, within_ms: ANSWER_MAX_MS });
+                self.stage = ReadStage::Last;
+                self.effects.push_back(ReadEffect::Fetch { from, within_ms: ANSWER_MAX_MS });
             }
-            Some(Err(not_found)) => self.answer(Effect::Fail(not_found)),
+            Some(Err(not_found)) => self.answer(ReadEffect::Fail(not_found)),
         }
     }
 }
 
 impl<D: Deviations + Clone> Machine for Read<D> {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = ReadEffect;
+    type Outcome = ReadOutcome;
 
-    fn handle(&mut self, now: Time, view: &View, input: Input<Outcome>) {
+    fn handle(&mut self, now: Time, view: &View, input: Input<ReadOutcome>) {
         if let Input::Outcome(outcome) = input {
             self.take(now, view, outcome);
         }
-        if matches!(self.stage, Stage::Meeting) && self.acquaintance.is_over(now, view, &self.id) {
+        if matches!(self.stage, ReadStage::Meeting) && self.acquaintance.is_over(now, view, &self.id) {
             self.begin(now, view);
         }
-        if matches!(self.stage, Stage::Owners(_)) && !self.ask_owners(now) {
-            self.stage = Stage::Searching;
+        if matches!(self.stage, ReadStage::Owners(_)) && !self.ask_owners(now) {
+            self.stage = ReadStage::Searching;
         }
-        if matches!(self.stage, Stage::Searching) {
+        if matches!(self.stage, ReadStage::Searching) {
             self.search(view);
         }
     }
 
-    fn poll(&mut self) -> Option<Effect> {
+    fn poll(&mut self) -> Option<ReadEffect> {
         self.effects.pop_front()
     }
 
     fn deadline(&self) -> Option<Time> {
         match &self.stage {
             _ if self.deviations.has(Deviation::DeadlineNotReported) => None,
-            Stage::Meeting => self.acquaintance.deadline(),
-            Stage::Owners(owners) => owners.next_at,
-            Stage::Searching | Stage::Last | Stage::Answered => None,
+            ReadStage::Meeting => self.acquaintance.deadline(),
+            ReadStage::Owners(owners) => owners.next_at,
+            ReadStage::Searching | ReadStage::Last | ReadStage::Answered => None,
         }
     }
 
     fn is_finished(&self) -> bool {
-        matches!(self.stage, Stage::Answered) && self.effects.is_empty()
+        matches!(self.stage, ReadStage::Answered) && self.effects.is_empty()
     }
 }
 

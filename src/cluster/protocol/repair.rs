@@ -12,8 +12,8 @@ mod effect;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
-use super::locate::{NotFound, Wanted};
-use super::read::{self, Part, Read};
+use super::locate::{NotFound, WantedImage};
+use super::read::{self, Read, ReadPart};
 use super::{ANSWER_MAX_MS, Input, Machine, copy_within_ms};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
@@ -23,7 +23,7 @@ use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 
-pub use effect::{Effect, Outcome, OwnCopy, OwnVerified};
+pub use effect::{OwnCopy, OwnVerified, RepairEffect, RepairOutcome};
 
 /// How long a misplaced copy is worked on before it is put off: longer than the rule's graces together.
 const WORK_MAX_MS: u64 = 40_000;
@@ -40,15 +40,15 @@ pub struct Repair<D = Shipped> {
     ends_at: Option<Time>,
     length: u64,
     can_store: bool,
-    effects: VecDeque<Effect>,
-    stage: Stage<D>,
+    effects: VecDeque<RepairEffect>,
+    stage: RepairStage<D>,
 }
 
 #[derive(Clone, Debug)]
-enum Stage<D> {
+enum RepairStage<D> {
     Looking,
     /// It waits for its turn to do this.
-    Waiting(Turn),
+    Waiting(RepairTurn),
     Verifying,
     /// Owners that may lack their copy, and whether all others have theirs.
     Supplying {
@@ -65,7 +65,7 @@ enum Stage<D> {
 }
 
 #[derive(Clone, Debug)]
-enum Turn {
+enum RepairTurn {
     VerifyOwn,
     Mend,
     Verify(ExcessReplica, Vec<NodeId>),
@@ -105,27 +105,29 @@ impl<D: Deviations + Clone> Repair<D> {
             ends_at: None,
             length: 0,
             can_store: false,
-            effects: VecDeque::from([Effect::Look]),
-            stage: Stage::Looking,
+            effects: VecDeque::from([RepairEffect::Look]),
+            stage: RepairStage::Looking,
         }
     }
 
-    fn take(&mut self, now: Time, view: &View, outcome: Outcome) {
+    fn take(&mut self, now: Time, view: &View, outcome: RepairOutcome) {
         match outcome {
-            Outcome::Looked { copy, can_store } => {
+            RepairOutcome::Looked { copy, can_store } => {
                 self.can_store = can_store;
                 self.looked(now, view, copy);
             }
-            Outcome::TurnTaken => self.turn_taken(now, view),
-            Outcome::OwnVerified(verified) => self.own_verified(now, view, verified),
-            Outcome::Replied(node, reply) => self.replied(now, view, node, reply),
-            Outcome::Verified(owner, reply, layout) => self.verified(now, view, owner, (reply, layout)),
-            Outcome::Given(to, is_taken) => self.given(now, view, to, is_taken),
-            Outcome::Fetched(from, fetched) => self.read(now, view, read::Outcome::Fetched(from, fetched)),
-            Outcome::TakenIn(is_durable) => self.taken_in(view, is_durable),
-            Outcome::Locked { is_here } => self.locked(now, view, is_here),
-            Outcome::Removed(true) => self.settle(),
-            Outcome::Removed(false) | Outcome::Settled => self.stage = Stage::Finished,
+            RepairOutcome::TurnTaken => self.turn_taken(now, view),
+            RepairOutcome::OwnVerified(verified) => self.own_verified(now, view, verified),
+            RepairOutcome::Replied(node, reply) => self.replied(now, view, node, reply),
+            RepairOutcome::Verified(owner, reply, layout) => self.verified(now, view, owner, (reply, layout)),
+            RepairOutcome::Given(to, is_taken) => self.given(now, view, to, is_taken),
+            RepairOutcome::Fetched(from, fetched) => {
+                self.read(now, view, read::ReadOutcome::Fetched(from, fetched))
+            }
+            RepairOutcome::TakenIn(is_durable) => self.taken_in(view, is_durable),
+            RepairOutcome::Locked { is_here } => self.locked(now, view, is_here),
+            RepairOutcome::Removed(true) => self.settle(),
+            RepairOutcome::Removed(false) | RepairOutcome::Settled => self.stage = RepairStage::Finished,
         }
     }
 
@@ -135,42 +137,42 @@ impl<D: Deviations + Clone> Repair<D> {
             self.length = length;
         }
         match copy {
-            OwnCopy::Here(_) if is_owner => self.take_turn(Turn::VerifyOwn),
+            OwnCopy::Here(_) if is_owner => self.take_turn(RepairTurn::VerifyOwn),
             OwnCopy::Here(_) if self.deviations.has(Deviation::DeleteByRank) => {
                 self.lock(HandOver::new(self.id, view))
             }
             OwnCopy::Here(_) => self.hand_over(now, view, HandOver::new(self.id, view)),
             // One that cannot be read is replaced like one that is not there.
-            OwnCopy::Lacking | OwnCopy::Unreadable if is_owner => self.take_turn(Turn::Mend),
+            OwnCopy::Lacking | OwnCopy::Unreadable if is_owner => self.take_turn(RepairTurn::Mend),
             // The record is there before the copy: only between two uploads is it known that there is none.
             OwnCopy::Lacking => self.lock(HandOver::new(self.id, view)),
-            OwnCopy::Unreadable | OwnCopy::Unknown => self.stage = Stage::Finished,
+            OwnCopy::Unreadable | OwnCopy::Unknown => self.stage = RepairStage::Finished,
         }
     }
 
-    fn take_turn(&mut self, turn: Turn) {
-        self.stage = Stage::Waiting(turn);
-        self.effects.push_back(Effect::TakeTurn);
+    fn take_turn(&mut self, turn: RepairTurn) {
+        self.stage = RepairStage::Waiting(turn);
+        self.effects.push_back(RepairEffect::TakeTurn);
     }
 
     fn turn_taken(&mut self, now: Time, view: &View) {
-        let Stage::Waiting(turn) = std::mem::replace(&mut self.stage, Stage::Finished) else {
+        let RepairStage::Waiting(turn) = std::mem::replace(&mut self.stage, RepairStage::Finished) else {
             panic!("a turn that nobody waits for")
         };
         match turn {
-            Turn::VerifyOwn if self.deviations.has(Deviation::VerificationSkipped) => self.supply(view),
-            Turn::VerifyOwn => {
-                self.stage = Stage::Verifying;
-                self.effects.push_back(Effect::VerifyOwn);
+            RepairTurn::VerifyOwn if self.deviations.has(Deviation::VerificationSkipped) => self.supply(view),
+            RepairTurn::VerifyOwn => {
+                self.stage = RepairStage::Verifying;
+                self.effects.push_back(RepairEffect::VerifyOwn);
             }
-            Turn::Mend => self.mend(now, view, false),
-            Turn::Verify(excess, owners) => {
+            RepairTurn::Mend => self.mend(now, view, false),
+            RepairTurn::Verify(excess, owners) => {
                 let mut hand_over = HandOver { excess, ..HandOver::new(self.id, view) };
                 for owner in owners {
                     hand_over.asked.insert(owner, now);
                     self.verify(owner);
                 }
-                self.stage = Stage::HandingOver(hand_over);
+                self.stage = RepairStage::HandingOver(hand_over);
             }
         }
     }
@@ -179,28 +181,28 @@ impl<D: Deviations + Clone> Repair<D> {
         match verified {
             OwnVerified::Right => self.supply(view),
             OwnVerified::Unreadable => self.mend(now, view, true),
-            OwnVerified::Gone | OwnVerified::Unknown => self.stage = Stage::Finished,
+            OwnVerified::Gone | OwnVerified::Unknown => self.stage = RepairStage::Finished,
         }
     }
 
     /// Gives a copy to each other owner that has none.
     fn supply(&mut self, view: &View) {
         let left = view.owners(&self.id).into_iter().filter(|owner| *owner != view.this()).collect();
-        self.stage = Stage::Supplying { left, all: true };
+        self.stage = RepairStage::Supplying { left, all: true };
         self.supply_next();
     }
 
     fn supply_next(&mut self) {
-        let Stage::Supplying { left, all } = &self.stage else { return };
+        let RepairStage::Supplying { left, all } = &self.stage else { return };
         match left.front() {
-            Some(node) => self.effects.push_back(Effect::Ask { node: *node, within_ms: ANSWER_MAX_MS }),
+            Some(node) => self.effects.push_back(RepairEffect::Ask { node: *node, within_ms: ANSWER_MAX_MS }),
             None if *all => self.settle(),
-            None => self.stage = Stage::Finished,
+            None => self.stage = RepairStage::Finished,
         }
     }
 
     fn supplied(&mut self, has_its_copy: bool) {
-        if let Stage::Supplying { left, all } = &mut self.stage {
+        if let RepairStage::Supplying { left, all } = &mut self.stage {
             left.pop_front();
             *all &= has_its_copy;
             self.supply_next();
@@ -209,27 +211,27 @@ impl<D: Deviations + Clone> Repair<D> {
 
     fn replied(&mut self, now: Time, view: &View, node: NodeId, reply: LookupReply) {
         match (&self.stage, reply) {
-            (Stage::Mending { .. }, _) => self.read(now, view, read::Outcome::Replied(node, reply)),
-            (Stage::HandingOver(_), _) => self.verified(now, view, node, (reply, Some(view.hash()))),
-            (Stage::Supplying { .. }, LookupReply::Absent(_)) => self.give(view, node),
-            (Stage::Supplying { .. }, _) => self.supplied(reply == LookupReply::Present),
+            (RepairStage::Mending { .. }, _) => self.read(now, view, read::ReadOutcome::Replied(node, reply)),
+            (RepairStage::HandingOver(_), _) => self.verified(now, view, node, (reply, Some(view.hash()))),
+            (RepairStage::Supplying { .. }, LookupReply::Absent(_)) => self.give(view, node),
+            (RepairStage::Supplying { .. }, _) => self.supplied(reply == LookupReply::Present),
             _ => {}
         }
     }
 
     fn give(&mut self, view: &View, to: NodeId) {
         let misplaced = !view.is_owner(to, &self.id);
-        self.effects.push_back(Effect::Give { to, misplaced, within_ms: copy_within_ms(self.length) });
+        self.effects.push_back(RepairEffect::Give { to, misplaced, within_ms: copy_within_ms(self.length) });
     }
 
     fn given(&mut self, now: Time, view: &View, to: NodeId, is_taken: bool) {
         match &mut self.stage {
-            Stage::Supplying { .. } => self.supplied(is_taken),
-            Stage::HandingOver(hand_over) if is_taken => {
+            RepairStage::Supplying { .. } => self.supplied(is_taken),
+            RepairStage::HandingOver(hand_over) if is_taken => {
                 hand_over.asked.insert(to, now);
                 self.verify(to);
             }
-            Stage::HandingOver(_) => self.ask_ended(now, view, to, false),
+            RepairStage::HandingOver(_) => self.ask_ended(now, view, to, false),
             _ => {}
         }
     }
@@ -238,59 +240,59 @@ impl<D: Deviations + Clone> Repair<D> {
     fn mend(&mut self, now: Time, view: &View, then_supply: bool) {
         // It would come whole and could not be kept.
         if !self.can_store || !view.is_joined() {
-            return self.stage = Stage::Finished;
+            return self.stage = RepairStage::Finished;
         }
-        let wanted = Wanted { id: self.id, here: LookupReply::Absent(None), started: self.started };
-        let read = Box::new(Read::deviating(wanted, Part::Bytes, self.deviations.clone()));
-        self.stage = Stage::Mending { read, then_supply };
+        let wanted = WantedImage { id: self.id, here: LookupReply::Absent(None), started: self.started };
+        let read = Box::new(Read::deviating(wanted, ReadPart::Bytes, self.deviations.clone()));
+        self.stage = RepairStage::Mending { read, then_supply };
         self.drive_read(now, view, Input::Tick);
     }
 
-    fn read(&mut self, now: Time, view: &View, outcome: read::Outcome) {
+    fn read(&mut self, now: Time, view: &View, outcome: read::ReadOutcome) {
         self.drive_read(now, view, Input::Outcome(outcome));
     }
 
-    fn drive_read(&mut self, now: Time, view: &View, input: Input<read::Outcome>) {
-        let Stage::Mending { read, then_supply } = &mut self.stage else { return };
+    fn drive_read(&mut self, now: Time, view: &View, input: Input<read::ReadOutcome>) {
+        let RepairStage::Mending { read, then_supply } = &mut self.stage else { return };
         if read.is_finished() {
             return;
         }
         read.handle(now, view, input);
         while let Some(effect) = read.poll() {
             match effect {
-                read::Effect::Fetch { from, within_ms } => {
-                    self.effects.push_back(Effect::Fetch { from, within_ms });
+                read::ReadEffect::Fetch { from, within_ms } => {
+                    self.effects.push_back(RepairEffect::Fetch { from, within_ms });
                 }
-                read::Effect::Ask { node, within_ms } => {
-                    self.effects.push_back(Effect::Ask { node, within_ms });
+                read::ReadEffect::Ask { node, within_ms } => {
+                    self.effects.push_back(RepairEffect::Ask { node, within_ms });
                 }
-                read::Effect::Give(from) => self.effects.push_back(Effect::TakeIn(from)),
+                read::ReadEffect::Give(from) => self.effects.push_back(RepairEffect::TakeIn(from)),
                 // It is gone everywhere: nothing is left to be done.
-                read::Effect::Fail(NotFound::Absent) if !*then_supply => return self.settle(),
-                read::Effect::Fail(_) => return self.stage = Stage::Finished,
+                read::ReadEffect::Fail(NotFound::Absent) if !*then_supply => return self.settle(),
+                read::ReadEffect::Fail(_) => return self.stage = RepairStage::Finished,
             }
         }
     }
 
     fn taken_in(&mut self, view: &View, is_durable: bool) {
         match &self.stage {
-            Stage::Mending { then_supply: true, .. } if is_durable => self.supply(view),
-            Stage::Mending { .. } if is_durable => self.settle(),
-            _ => self.stage = Stage::Finished,
+            RepairStage::Mending { then_supply: true, .. } if is_durable => self.supply(view),
+            RepairStage::Mending { .. } if is_durable => self.settle(),
+            _ => self.stage = RepairStage::Finished,
         }
     }
 
     fn hand_over(&mut self, now: Time, view: &View, mut hand_over: HandOver) {
         if self.ends_at.is_some_and(|end| now >= end) {
-            return self.stage = Stage::Finished;
+            return self.stage = RepairStage::Finished;
         }
         match hand_over.excess.next_step(view, now) {
             // It belongs here now, or nobody owns it as far as is known: it is looked at again.
-            ExcessStep::Keep => self.stage = Stage::Finished,
-            ExcessStep::Verify(owners) => self.take_turn(Turn::Verify(hand_over.excess, owners)),
+            ExcessStep::Keep => self.stage = RepairStage::Finished,
+            ExcessStep::Verify(owners) => self.take_turn(RepairTurn::Verify(hand_over.excess, owners)),
             ExcessStep::Wait(until) => {
                 hand_over.wait = Some(until);
-                self.stage = Stage::HandingOver(hand_over);
+                self.stage = RepairStage::HandingOver(hand_over);
             }
             ExcessStep::Delete => self.lock(hand_over),
         }
@@ -298,9 +300,9 @@ impl<D: Deviations + Clone> Repair<D> {
 
     fn verify(&mut self, owner: NodeId) {
         self.effects.push_back(if self.deviations.has(Deviation::VerificationSkipped) {
-            Effect::Ask { node: owner, within_ms: ANSWER_MAX_MS }
+            RepairEffect::Ask { node: owner, within_ms: ANSWER_MAX_MS }
         } else {
-            Effect::Verify { owner, within_ms: VERIFY_MAX_MS }
+            RepairEffect::Verify { owner, within_ms: VERIFY_MAX_MS }
         });
     }
 
@@ -311,7 +313,7 @@ impl<D: Deviations + Clone> Repair<D> {
         owner: NodeId,
         (reply, layout): (LookupReply, Option<LayoutHash>),
     ) {
-        let Stage::HandingOver(hand_over) = &mut self.stage else { return };
+        let RepairStage::HandingOver(hand_over) = &mut self.stage else { return };
         let Some(asked_at) = hand_over.asked.get(&owner).copied() else { return };
         match (reply, layout) {
             (LookupReply::Present, Some(layout)) => {
@@ -325,44 +327,46 @@ impl<D: Deviations + Clone> Repair<D> {
     }
 
     fn ask_ended(&mut self, now: Time, view: &View, owner: NodeId, is_good: bool) {
-        let Stage::HandingOver(hand_over) = &mut self.stage else { return };
+        let RepairStage::HandingOver(hand_over) = &mut self.stage else { return };
         hand_over.asked.remove(&owner);
         hand_over.has_failed |= !is_good;
         if !hand_over.asked.is_empty() {
             return;
         }
         if hand_over.has_failed {
-            return self.stage = Stage::Finished;
+            return self.stage = RepairStage::Finished;
         }
-        self.effects.push_back(Effect::YieldTurn);
+        self.effects.push_back(RepairEffect::YieldTurn);
         let hand_over = hand_over.clone();
         self.hand_over(now, view, hand_over);
     }
 
     fn lock(&mut self, hand_over: HandOver) {
-        self.stage = Stage::HandingOver(hand_over);
-        self.effects.push_back(Effect::Lock);
+        self.stage = RepairStage::HandingOver(hand_over);
+        self.effects.push_back(RepairEffect::Lock);
     }
 
     fn locked(&mut self, now: Time, view: &View, is_here: bool) {
-        let Stage::HandingOver(hand_over) = &mut self.stage else { panic!("a lock that nobody asked for") };
+        let RepairStage::HandingOver(hand_over) = &mut self.stage else {
+            panic!("a lock that nobody asked for")
+        };
         // The rule's word holds for this moment only, and the lock may have taken a while.
         let by_rank = self.deviations.has(Deviation::DeleteByRank);
         let mut may_go = || by_rank || hand_over.excess.next_step(view, now) == ExcessStep::Delete;
         let is_owner = view.is_owner(view.this(), &self.id);
         match is_here {
             true if may_go() => {
-                self.stage = Stage::Striking;
-                self.effects.push_back(Effect::Remove);
+                self.stage = RepairStage::Striking;
+                self.effects.push_back(RepairEffect::Remove);
             }
             false if !is_owner => self.settle(),
-            _ => self.stage = Stage::Finished,
+            _ => self.stage = RepairStage::Finished,
         }
     }
 
     fn settle(&mut self) {
-        self.stage = Stage::Striking;
-        self.effects.push_back(Effect::Settle);
+        self.stage = RepairStage::Striking;
+        self.effects.push_back(RepairEffect::Settle);
     }
 }
 
@@ -374,15 +378,15 @@ impl HandOver {
 }
 
 impl<D: Deviations + Clone> Machine for Repair<D> {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = RepairEffect;
+    type Outcome = RepairOutcome;
 
-    fn handle(&mut self, now: Time, view: &View, input: Input<Outcome>) {
+    fn handle(&mut self, now: Time, view: &View, input: Input<RepairOutcome>) {
         self.ends_at.get_or_insert(now.after(WORK_MAX_MS));
         match input {
             Input::Outcome(outcome) => self.take(now, view, outcome),
             Input::Tick => {
-                if let Stage::HandingOver(hand_over) = &mut self.stage
+                if let RepairStage::HandingOver(hand_over) = &mut self.stage
                     && hand_over.wait.is_some_and(|until| until <= now)
                 {
                     hand_over.wait = None;
@@ -395,21 +399,21 @@ impl<D: Deviations + Clone> Machine for Repair<D> {
         }
     }
 
-    fn poll(&mut self) -> Option<Effect> {
+    fn poll(&mut self) -> Option<RepairEffect> {
         self.effects.pop_front()
     }
 
     fn deadline(&self) -> Option<Time> {
         match &self.stage {
             _ if self.deviations.has(Deviation::DeadlineNotReported) => None,
-            Stage::Mending { read, .. } => read.deadline(),
-            Stage::HandingOver(hand_over) => hand_over.wait,
+            RepairStage::Mending { read, .. } => read.deadline(),
+            RepairStage::HandingOver(hand_over) => hand_over.wait,
             _ => None,
         }
     }
 
     fn is_finished(&self) -> bool {
-        matches!(self.stage, Stage::Finished) && self.effects.is_empty()
+        matches!(self.stage, RepairStage::Finished) && self.effects.is_empty()
     }
 }
 

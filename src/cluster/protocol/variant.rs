@@ -17,7 +17,7 @@ use crate::object::ObjectId;
 
 /// A variant that a client wants and that is not in memory.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct WantedVariant {
     /// Of which image.
     pub id: ObjectId,
     /// How long all nodes that are asked may take together, in milliseconds.
@@ -28,24 +28,24 @@ pub struct Wanted {
 
 /// What the driver is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Find or make it on this node: [`Outcome::Made`].
+pub enum VariantEffect {
+    /// Find or make it on this node: [`VariantOutcome::Made`].
     MakeHere {
         /// Whether another node could do where this one cannot.
         has_others: bool,
     },
-    /// Find it on this node, where it may have been made before: [`Outcome::Made`] or [`Outcome::NotKept`].
+    /// Find it on this node, where it may have been made before: [`VariantOutcome::Made`] or [`VariantOutcome::NotKept`].
     LookHere,
-    /// Wait with those who want the same, or ask for all of them: [`Outcome::Leading`] or [`Outcome::Shared`].
+    /// Wait with those who want the same, or ask for all of them: [`VariantOutcome::Leading`] or [`VariantOutcome::Shared`].
     Share,
-    /// Have another node find or make it: [`Outcome::Made`].
+    /// Have another node find or make it: [`VariantOutcome::Made`].
     MakeAt {
         /// Which node.
         node: NodeId,
         /// How long that may take, in milliseconds.
         within_ms: u64,
     },
-    /// Ask a node whether it has the image: [`Outcome::Replied`].
+    /// Ask a node whether it has the image: [`VariantOutcome::Replied`].
     Ask {
         /// Which node.
         node: NodeId,
@@ -60,12 +60,12 @@ pub enum Effect {
         is_lacked: bool,
     },
     /// Answer that there is none.
-    Fail(Failure),
+    Fail(VariantFailure),
 }
 
 /// Why there is no variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum VariantFailure {
     /// What this node failed with: no other would do better.
     Of(NodeId),
     /// Too much is being made.
@@ -78,7 +78,7 @@ pub enum Failure {
 
 /// What came of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum VariantOutcome {
     /// What a node made of it.
     Made(NodeId, Made),
     /// It is not on this node.
@@ -110,11 +110,11 @@ pub enum Made {
 #[derive(Clone, Debug)]
 pub struct Variant<D = Shipped> {
     deviations: D,
-    wanted: Wanted,
+    wanted: WantedVariant,
     search: Search<D>,
     acquaintance: Acquaintance,
-    effects: VecDeque<Effect>,
-    stage: Stage,
+    effects: VecDeque<VariantEffect>,
+    stage: VariantStage,
     /// When all who are asked are late.
     ends_at: Time,
     is_busy: bool,
@@ -122,7 +122,7 @@ pub struct Variant<D = Shipped> {
 }
 
 #[derive(Clone, Debug)]
-enum Stage {
+enum VariantStage {
     /// Nobody was asked yet.
     Meeting,
     /// This node belongs to no cluster.
@@ -147,46 +147,50 @@ pub const fn answered_within_ms(members: u64, within_ms: u64) -> u64 {
 
 impl Variant {
     /// A request for which nobody was asked.
-    pub fn new(wanted: Wanted) -> Self {
+    pub fn new(wanted: WantedVariant) -> Self {
         Self::deviating(wanted, Shipped)
     }
 }
 
 impl<D: Deviations + Clone> Variant<D> {
     /// The same, with bugs that the simulator is to find.
-    pub fn deviating(wanted: Wanted, deviations: D) -> Self {
+    pub fn deviating(wanted: WantedVariant, deviations: D) -> Self {
         Self {
             search: Search::without_own_reply(wanted.id, deviations.clone()),
             deviations,
             acquaintance: Acquaintance::new(wanted.started),
             wanted,
             effects: VecDeque::new(),
-            stage: Stage::Meeting,
+            stage: VariantStage::Meeting,
             ends_at: Time::default(),
             is_busy: false,
             is_lacked: false,
         }
     }
 
-    fn take(&mut self, now: Time, view: &View, outcome: Outcome) {
+    fn take(&mut self, now: Time, view: &View, outcome: VariantOutcome) {
         match outcome {
-            Outcome::Made(node, made) => self.made(now, view, node, made),
-            Outcome::NotKept => self.share(),
-            Outcome::Leading => self.lead(now, view),
-            Outcome::Shared => self.stage = Stage::Answered,
-            Outcome::Replied(node, reply) => self.search.take_reply(view, node, reply),
+            VariantOutcome::Made(node, made) => self.made(now, view, node, made),
+            VariantOutcome::NotKept => self.share(),
+            VariantOutcome::Leading => self.lead(now, view),
+            VariantOutcome::Shared => self.stage = VariantStage::Answered,
+            VariantOutcome::Replied(node, reply) => self.search.take_reply(view, node, reply),
         }
     }
 
     fn made(&mut self, now: Time, view: &View, node: NodeId, made: Made) {
         match (made, &self.stage) {
-            (_, Stage::Answered) => {}
-            (Made::Given, _) => self.answer(Effect::Give { by: node, is_lacked: self.is_lacked }),
-            (Made::Failed, _) => self.answer(Effect::Fail(Failure::Of(node))),
-            (Made::Busy, Stage::Alone | Stage::Last) => self.answer(Effect::Fail(Failure::Busy)),
-            (_, Stage::Alone) => self.answer(Effect::Fail(Failure::NotJoined)),
-            (_, Stage::Last) => self.answer(Effect::Fail(Failure::NotFound(NotFound::Unproven))),
-            (_, Stage::Near) => self.share(),
+            (_, VariantStage::Answered) => {}
+            (Made::Given, _) => self.answer(VariantEffect::Give { by: node, is_lacked: self.is_lacked }),
+            (Made::Failed, _) => self.answer(VariantEffect::Fail(VariantFailure::Of(node))),
+            (Made::Busy, VariantStage::Alone | VariantStage::Last) => {
+                self.answer(VariantEffect::Fail(VariantFailure::Busy))
+            }
+            (_, VariantStage::Alone) => self.answer(VariantEffect::Fail(VariantFailure::NotJoined)),
+            (_, VariantStage::Last) => {
+                self.answer(VariantEffect::Fail(VariantFailure::NotFound(NotFound::Unproven)))
+            }
+            (_, VariantStage::Near) => self.share(),
             (Made::Busy, _) => {
                 self.is_busy = true;
                 self.ask_next(now, view);
@@ -203,28 +207,28 @@ impl<D: Deviations + Clone> Variant<D> {
         }
     }
 
-    fn answer(&mut self, answer: Effect) {
-        assert!(!matches!(self.stage, Stage::Answered), "a variant is answered once");
-        self.stage = Stage::Answered;
+    fn answer(&mut self, answer: VariantEffect) {
+        assert!(!matches!(self.stage, VariantStage::Answered), "a variant is answered once");
+        self.stage = VariantStage::Answered;
         self.effects.push_back(answer);
     }
 
     fn begin(&mut self, view: &View) {
         let first = view.owners(&self.wanted.id).into_iter().find(|node| view.is_alive(*node));
-        self.stage = Stage::Near;
+        self.stage = VariantStage::Near;
         // Alone, or the one to which the others come: as if there were nobody else.
         let effect = if first.is_none_or(|node| node == view.this()) {
             let has_others = view.members().any(|(node, _)| node != view.this());
-            Effect::MakeHere { has_others }
+            VariantEffect::MakeHere { has_others }
         } else {
-            Effect::LookHere
+            VariantEffect::LookHere
         };
         self.effects.push_back(effect);
     }
 
     fn share(&mut self) {
-        self.stage = Stage::Sharing;
-        self.effects.push_back(Effect::Share);
+        self.stage = VariantStage::Sharing;
+        self.effects.push_back(VariantEffect::Share);
     }
 
     fn lead(&mut self, now: Time, view: &View) {
@@ -235,75 +239,75 @@ impl<D: Deviations + Clone> Variant<D> {
             nodes.push_back(view.this());
         }
         self.ends_at = now.after(self.wanted.within_ms);
-        self.stage = Stage::Owners(nodes);
+        self.stage = VariantStage::Owners(nodes);
         self.ask_next(now, view);
     }
 
     fn ask_next(&mut self, now: Time, view: &View) {
-        let Stage::Owners(left) = &mut self.stage else { return };
+        let VariantStage::Owners(left) = &mut self.stage else { return };
         match left.pop_front() {
             Some(node) => self.ask(now, view, node),
-            None if self.is_busy => self.answer(Effect::Fail(Failure::Busy)),
-            None => self.stage = Stage::Searching,
+            None if self.is_busy => self.answer(VariantEffect::Fail(VariantFailure::Busy)),
+            None => self.stage = VariantStage::Searching,
         }
     }
 
     fn ask(&mut self, now: Time, view: &View, node: NodeId) {
         self.effects.push_back(if node == view.this() {
-            Effect::MakeHere { has_others: true }
+            VariantEffect::MakeHere { has_others: true }
         } else {
             // One deadline for all who are asked.
-            Effect::MakeAt { node, within_ms: self.ends_at.since(now) }
+            VariantEffect::MakeAt { node, within_ms: self.ends_at.since(now) }
         });
     }
 
     fn search(&mut self, now: Time, view: &View) {
         let effects = &mut self.effects;
-        let ask = |node| effects.push_back(Effect::Ask { node, within_ms: ANSWER_MAX_MS });
+        let ask = |node| effects.push_back(VariantEffect::Ask { node, within_ms: ANSWER_MAX_MS });
         match self.search.advance(view, ask) {
             None => {}
             Some(Ok(node)) => {
-                self.stage = Stage::Last;
+                self.stage = VariantStage::Last;
                 self.ask(now, view, node);
             }
-            Some(Err(not_found)) => self.answer(Effect::Fail(Failure::NotFound(not_found))),
+            Some(Err(not_found)) => self.answer(VariantEffect::Fail(VariantFailure::NotFound(not_found))),
         }
     }
 }
 
 impl<D: Deviations + Clone> Machine for Variant<D> {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = VariantEffect;
+    type Outcome = VariantOutcome;
 
-    fn handle(&mut self, now: Time, view: &View, input: Input<Outcome>) {
+    fn handle(&mut self, now: Time, view: &View, input: Input<VariantOutcome>) {
         if let Input::Outcome(outcome) = input {
             self.take(now, view, outcome);
         }
-        if matches!(self.stage, Stage::Meeting) {
+        if matches!(self.stage, VariantStage::Meeting) {
             if !view.is_joined() {
-                self.stage = Stage::Alone;
-                self.effects.push_back(Effect::MakeHere { has_others: true });
+                self.stage = VariantStage::Alone;
+                self.effects.push_back(VariantEffect::MakeHere { has_others: true });
             } else if self.acquaintance.is_over(now, view, &self.wanted.id) {
                 self.begin(view);
             }
         }
-        if matches!(self.stage, Stage::Searching) {
+        if matches!(self.stage, VariantStage::Searching) {
             self.search(now, view);
         }
     }
 
-    fn poll(&mut self) -> Option<Effect> {
+    fn poll(&mut self) -> Option<VariantEffect> {
         self.effects.pop_front()
     }
 
     fn deadline(&self) -> Option<Time> {
-        let is_meeting = matches!(self.stage, Stage::Meeting);
+        let is_meeting = matches!(self.stage, VariantStage::Meeting);
         let reports = is_meeting && !self.deviations.has(Deviation::DeadlineNotReported);
         self.acquaintance.deadline().filter(|_| reports)
     }
 
     fn is_finished(&self) -> bool {
-        matches!(self.stage, Stage::Answered) && self.effects.is_empty()
+        matches!(self.stage, VariantStage::Answered) && self.effects.is_empty()
     }
 }
 

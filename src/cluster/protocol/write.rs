@@ -39,10 +39,10 @@ pub struct Upload {
 
 /// What the driver is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Make this node's own copy durable: [`Outcome::Copied`].
+pub enum WriteEffect {
+    /// Make this node's own copy durable: [`WriteOutcome::Copied`].
     Store,
-    /// Send a copy: [`Outcome::Copied`].
+    /// Send a copy: [`WriteOutcome::Copied`].
     Send {
         /// To whom.
         to: NodeId,
@@ -51,14 +51,14 @@ pub enum Effect {
         /// How long that may take, in milliseconds.
         within_ms: u64,
     },
-    /// Have a node read the copy that it may have: [`Outcome::Verified`].
+    /// Have a node read the copy that it may have: [`WriteOutcome::Verified`].
     Verify {
         /// Which node.
         node: NodeId,
         /// How long that may take, in milliseconds.
         within_ms: u64,
     },
-    /// Record durably that an owner lacks its copy: [`Outcome::Recorded`].
+    /// Record durably that an owner lacks its copy: [`WriteOutcome::Recorded`].
     Record,
     /// Tell the client that these nodes hold the image.
     Acknowledge(Vec<NodeId>),
@@ -68,7 +68,7 @@ pub enum Effect {
 
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum WriteOutcome {
     /// The copy is durable there, taken under this layout; or the node did not take it.
     Copied(NodeId, Option<LayoutHash>),
     /// The node has read its copy under this layout; or it did not say so.
@@ -84,7 +84,7 @@ pub struct Write<D = Shipped> {
     upload: Upload,
     quorum: WriteQuorum,
     acquaintance: Acquaintance,
-    effects: VecDeque<Effect>,
+    effects: VecDeque<WriteEffect>,
     /// Until when each node is waited for before another is asked in its place.
     patience: BTreeMap<NodeId, Time>,
     /// Nodes that are asked for the copy that they may have before one is sent.
@@ -92,20 +92,20 @@ pub struct Write<D = Shipped> {
     under_way: usize,
     merging_since: Option<Time>,
     next_look: Option<Time>,
-    record: Record,
-    stage: Stage,
+    record: LackRecord,
+    stage: WriteStage,
 }
 
 /// Whether it is recorded that an owner lacks its copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Record {
+enum LackRecord {
     Absent,
     UnderWay,
     Durable,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum WriteStage {
     Unanswered,
     Answered,
     Finished,
@@ -138,19 +138,19 @@ impl<D: Deviations> Write<D> {
             under_way: 0,
             merging_since: None,
             next_look: None,
-            record: Record::Absent,
-            stage: Stage::Unanswered,
+            record: LackRecord::Absent,
+            stage: WriteStage::Unanswered,
         }
     }
 
-    fn take(&mut self, view: &View, outcome: Outcome) {
+    fn take(&mut self, view: &View, outcome: WriteOutcome) {
         match outcome {
-            Outcome::Copied(node, layout) => self.copied(view, node, layout),
-            Outcome::Verified(node, None) if self.verified_first.remove(&node) => self.send(view, node),
-            Outcome::Verified(node, layout) => self.copied(view, node, layout),
-            Outcome::Recorded => {
-                assert!(self.record == Record::UnderWay, "a record that nobody asked for");
-                self.record = Record::Durable;
+            WriteOutcome::Copied(node, layout) => self.copied(view, node, layout),
+            WriteOutcome::Verified(node, None) if self.verified_first.remove(&node) => self.send(view, node),
+            WriteOutcome::Verified(node, layout) => self.copied(view, node, layout),
+            WriteOutcome::Recorded => {
+                assert!(self.record == LackRecord::UnderWay, "a record that nobody asked for");
+                self.record = LackRecord::Durable;
             }
         }
     }
@@ -189,11 +189,11 @@ impl<D: Deviations> Write<D> {
                 self.patience.insert(node, now.after(PATIENCE_MS));
             }
             if node == view.this() {
-                self.effects.push_back(Effect::Store);
+                self.effects.push_back(WriteEffect::Store);
             } else if self.upload.is_known {
                 // To have it read there costs less than to send it.
                 self.verified_first.insert(node);
-                self.effects.push_back(Effect::Verify { node, within_ms: ANSWER_MAX_MS });
+                self.effects.push_back(WriteEffect::Verify { node, within_ms: ANSWER_MAX_MS });
             } else {
                 self.send(view, node);
             }
@@ -203,17 +203,17 @@ impl<D: Deviations> Write<D> {
     fn send(&mut self, view: &View, to: NodeId) {
         let misplaced = !view.is_owner(to, &self.upload.id);
         let within_ms = copy_within_ms(self.upload.length);
-        self.effects.push_back(Effect::Send { to, misplaced, within_ms });
+        self.effects.push_back(WriteEffect::Send { to, misplaced, within_ms });
     }
 
     fn acknowledge(&mut self, view: &View) {
-        if self.stage != Stage::Unanswered || !self.is_acknowledged(view) {
+        if self.stage != WriteStage::Unanswered || !self.is_acknowledged(view) {
             return;
         }
         // Before the answer, for this node may be gone a moment after it.
         if self.is_recorded(view) {
-            self.stage = Stage::Answered;
-            self.effects.push_back(Effect::Acknowledge(self.quorum.holders().collect()));
+            self.stage = WriteStage::Answered;
+            self.effects.push_back(WriteEffect::Acknowledge(self.quorum.holders().collect()));
         }
     }
 
@@ -243,11 +243,11 @@ impl<D: Deviations> Write<D> {
             let holds = self.quorum.holders().any(|node| node == view.this());
             holds && self.quorum.is_under_replicated(view)
         };
-        if self.record == Record::Absent && is_needed() && !self.deviations.has(Deviation::RecordLost) {
-            self.record = Record::UnderWay;
-            self.effects.push_back(Effect::Record);
+        if self.record == LackRecord::Absent && is_needed() && !self.deviations.has(Deviation::RecordLost) {
+            self.record = LackRecord::UnderWay;
+            self.effects.push_back(WriteEffect::Record);
         }
-        self.record != Record::UnderWay
+        self.record != LackRecord::UnderWay
     }
 
     /// No copy is on its way. A copy under a layout that is not known here counts when that has come.
@@ -268,26 +268,26 @@ impl<D: Deviations> Write<D> {
         if !self.is_recorded(view) {
             return;
         }
-        if self.stage == Stage::Unanswered {
-            self.effects.push_back(Effect::Refuse(self.quorum.holders().collect()));
+        if self.stage == WriteStage::Unanswered {
+            self.effects.push_back(WriteEffect::Refuse(self.quorum.holders().collect()));
         }
-        self.stage = Stage::Finished;
+        self.stage = WriteStage::Finished;
     }
 
     fn verify_unconfirmed(&mut self, view: &View) {
         for node in self.quorum.unconfirmed(view) {
             self.under_way += 1;
-            self.effects.push_back(Effect::Verify { node, within_ms: ANSWER_MAX_MS });
+            self.effects.push_back(WriteEffect::Verify { node, within_ms: ANSWER_MAX_MS });
         }
     }
 }
 
 impl<D: Deviations> Machine for Write<D> {
-    type Effect = Effect;
-    type Outcome = Outcome;
+    type Effect = WriteEffect;
+    type Outcome = WriteOutcome;
 
-    fn handle(&mut self, now: Time, view: &View, input: Input<Outcome>) {
-        assert!(self.stage != Stage::Finished, "a write that is finished has nothing under way");
+    fn handle(&mut self, now: Time, view: &View, input: Input<WriteOutcome>) {
+        assert!(self.stage != WriteStage::Finished, "a write that is finished has nothing under way");
         if let Input::Outcome(outcome) = input {
             self.take(view, outcome);
         }
@@ -297,14 +297,14 @@ impl<D: Deviations> Machine for Write<D> {
         self.lose_patience(now);
         self.ask_targets(now, view);
         self.acknowledge(view);
-        if self.under_way == 0 && self.record != Record::UnderWay {
+        if self.under_way == 0 && self.record != LackRecord::UnderWay {
             self.conclude(now, view);
         } else {
             self.next_look = None;
         }
     }
 
-    fn poll(&mut self) -> Option<Effect> {
+    fn poll(&mut self) -> Option<WriteEffect> {
         self.effects.pop_front()
     }
 
@@ -317,7 +317,7 @@ impl<D: Deviations> Machine for Write<D> {
     }
 
     fn is_finished(&self) -> bool {
-        self.stage == Stage::Finished && self.effects.is_empty()
+        self.stage == WriteStage::Finished && self.effects.is_empty()
     }
 }
 

@@ -14,8 +14,8 @@ use super::read::FetchedFrom;
 use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::ANSWER_MAX_MS;
-use crate::cluster::protocol::locate::Wanted;
-use crate::cluster::protocol::read::{self, Part, Read};
+use crate::cluster::protocol::locate::WantedImage;
+use crate::cluster::protocol::read::{FetchReply, Read, ReadPart};
 use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::rules::read::placement_order;
 use crate::cluster::view::View;
@@ -40,7 +40,7 @@ impl Shard {
     /// [`NotFound`]
     pub async fn fetch_info(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<Told, NotFound> {
         self.need_cluster()?;
-        let machine = Read::new(Wanted { id, here, started: STARTED }, Part::Description);
+        let machine = Read::new(WantedImage { id, here, started: STARTED }, ReadPart::Description);
         let info = |view, from, within| -> Work<'_, _> { Box::pin(self.info_from(view, from, id, within)) };
         self.drive_read(id, machine, info).await
     }
@@ -53,12 +53,12 @@ impl Shard {
         within: Duration,
     ) -> FetchedFrom<Told> {
         let asked = self.ask(&view, node, Call::Info(id), Outgoing::empty(), within).await;
-        let answer = asked.map_err(|_| read::Fetched::Refused(LookupReply::Unknown))?;
+        let answer = asked.map_err(|_| FetchReply::Refused(LookupReply::Unknown))?;
         match answer.status {
             call::GIVEN => Ok(Told::Info(answer.bytes)),
             call::IMPOSSIBLE => Ok(Told::Refused(call::read_problem(&answer.bytes).1)),
-            call::LACKED => Err(read::Fetched::Lacking),
-            _ => Err(read::Fetched::Refused(LookupReply::Unknown)),
+            call::LACKED => Err(FetchReply::Lacking),
+            _ => Err(FetchReply::Refused(LookupReply::Unknown)),
         }
     }
 

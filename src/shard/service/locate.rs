@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::Shard;
 use super::driver::{Work, drive};
 use super::{NotFound, STARTED};
-use crate::cluster::protocol::locate::{self, Effect, Locate, Outcome, Wanted};
+use crate::cluster::protocol::locate::{self, Locate, LocateEffect, LocateOutcome, WantedImage};
 use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
@@ -33,20 +33,20 @@ impl Shard {
     pub async fn locate(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<(), NotFound> {
         self.need_cluster()?;
         let mut conclusion = None;
-        let perform = |view: &Arc<View>, effect| -> Option<Work<'_, Outcome>> {
+        let perform = |view: &Arc<View>, effect| -> Option<Work<'_, LocateOutcome>> {
             let view = Arc::clone(view);
             match effect {
-                Effect::Ask { node, within_ms } => Some(Box::pin(async move {
+                LocateEffect::Ask { node, within_ms } => Some(Box::pin(async move {
                     let within = Duration::from_millis(within_ms);
-                    Outcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
+                    LocateOutcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
                 })),
-                Effect::Conclude(found) => {
+                LocateEffect::Conclude(found) => {
                     conclusion = Some(found);
                     None
                 }
             }
         };
-        drive(self, Locate::new(Wanted { id, here, started: STARTED }), perform).await;
+        drive(self, Locate::new(WantedImage { id, here, started: STARTED }), perform).await;
         let conclusion = conclusion.expect("a search that has ended is concluded");
         conclusion.map(drop).map_err(|not_found| self.not_found(not_found))
     }

@@ -14,8 +14,8 @@ use super::super::bodies::BodyMemory;
 use super::driver::{Work, drive};
 use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
-use crate::cluster::protocol::locate::Wanted;
-use crate::cluster::protocol::read::{self, Effect, Outcome, Part, Read};
+use crate::cluster::protocol::locate::WantedImage;
+use crate::cluster::protocol::read::{self, FetchReply, Read, ReadEffect, ReadOutcome, ReadPart};
 use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
@@ -49,7 +49,7 @@ pub enum FetchedBody {
 }
 
 /// A part of an image from one node, or why that gives none.
-pub(super) type FetchedFrom<T> = Result<T, read::Fetched>;
+pub(super) type FetchedFrom<T> = Result<T, FetchReply>;
 
 impl Shard {
     /// The stored bytes from another node. `here` is what this one says of the image.
@@ -59,7 +59,7 @@ impl Shard {
     pub async fn fetch(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<Fetched, NotFound> {
         self.need_cluster()?;
         let started = Instant::now();
-        let machine = Read::new(Wanted { id, here, started: STARTED }, Part::Bytes);
+        let machine = Read::new(WantedImage { id, here, started: STARTED }, ReadPart::Bytes);
         let fetched = self
             .drive_read(id, machine, |view, from, within| Box::pin(self.fetch_from(view, from, id, within)));
         let fetched = fetched.await;
@@ -76,25 +76,25 @@ impl Shard {
     ) -> Result<T, NotFound> {
         let (given, mut answer) = (RefCell::new(Vec::new()), None);
         let fetch = &fetch;
-        let perform = |view: &Arc<View>, effect| -> Option<Work<'_, Outcome>> {
+        let perform = |view: &Arc<View>, effect| -> Option<Work<'_, ReadOutcome>> {
             let view = Arc::clone(view);
             match effect {
-                Effect::Fetch { from, within_ms } => {
+                ReadEffect::Fetch { from, within_ms } => {
                     let (work, given) = (fetch(view, from, Duration::from_millis(within_ms)), &given);
-                    Some(Box::pin(async move { Outcome::Fetched(from, keep(given, from, work.await)) }))
+                    Some(Box::pin(async move { ReadOutcome::Fetched(from, keep(given, from, work.await)) }))
                 }
-                Effect::Ask { node, within_ms } => Some(Box::pin(async move {
+                ReadEffect::Ask { node, within_ms } => Some(Box::pin(async move {
                     let within = Duration::from_millis(within_ms);
-                    Outcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
+                    ReadOutcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
                 })),
-                Effect::Give(from) => {
+                ReadEffect::Give(from) => {
                     let mut given = given.borrow_mut();
                     let index = given.iter().position(|(node, _)| *node == from);
                     let (_, part) = given.swap_remove(index.expect("what is given was fetched"));
                     answer = Some(Ok(part));
                     None
                 }
-                Effect::Fail(not_found) => {
+                ReadEffect::Fail(not_found) => {
                     answer = Some(Err(self.not_found(not_found)));
                     None
                 }
@@ -117,11 +117,11 @@ impl Shard {
 }
 
 /// Keeps what a node gave until the protocol says whose part is taken.
-fn keep<T>(given: &RefCell<Vec<(NodeId, T)>>, from: NodeId, fetched: FetchedFrom<T>) -> read::Fetched {
+fn keep<T>(given: &RefCell<Vec<(NodeId, T)>>, from: NodeId, fetched: FetchedFrom<T>) -> FetchReply {
     match fetched {
         Ok(part) => {
             given.borrow_mut().push((from, part));
-            read::Fetched::Given
+            FetchReply::Given
         }
         Err(failed) => failed,
     }
@@ -129,10 +129,10 @@ fn keep<T>(given: &RefCell<Vec<(NodeId, T)>>, from: NodeId, fetched: FetchedFrom
 
 /// The image, if that is what came.
 async fn taken(bodies: &Arc<BodyMemory>, opened: Result<StreamedAnswer, PeerError>) -> FetchedFrom<Fetched> {
-    const UNKNOWN: read::Fetched = read::Fetched::Refused(LookupReply::Unknown);
+    const UNKNOWN: FetchReply = FetchReply::Refused(LookupReply::Unknown);
     let mut opened = opened.map_err(|_| UNKNOWN)?;
     if opened.status != call::GIVEN {
-        return Err(read::Fetched::Refused(call::read_presence(opened.metadata())));
+        return Err(FetchReply::Refused(call::read_presence(opened.metadata())));
     }
     let stored = StoredMetadata::parse(opened.metadata()).ok_or(UNKNOWN)?;
     let charge = if stored.length > WHOLE_BYTES_MAX { None } else { bodies.reserve(stored.length) };
@@ -142,6 +142,6 @@ async fn taken(bodies: &Arc<BodyMemory>, opened: Result<StreamedAnswer, PeerErro
         }
         return Ok(Fetched { stored, body: FetchedBody::Stream(opened.body) });
     };
-    let bytes = opened.body.collect(WHOLE_BYTES_MAX as usize).await.map_err(|_| read::Fetched::Broken)?;
+    let bytes = opened.body.collect(WHOLE_BYTES_MAX as usize).await.map_err(|_| FetchReply::Broken)?;
     Ok(Fetched { stored, body: FetchedBody::Whole(charge.hold(bytes)) })
 }

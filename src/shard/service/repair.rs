@@ -19,8 +19,8 @@ use super::driver::{Work, drive};
 use super::read::{Fetched, FetchedBody, FetchedFrom};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
-use crate::cluster::protocol::read;
-use crate::cluster::protocol::repair::{Effect, Outcome, OwnCopy, OwnVerified, Repair};
+use crate::cluster::protocol::read::FetchReply;
+use crate::cluster::protocol::repair::{OwnCopy, OwnVerified, Repair, RepairEffect, RepairOutcome};
 use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::rules::misplaced::RepairQueue;
 use crate::cluster::view::View;
@@ -136,46 +136,55 @@ impl Shard {
 }
 
 impl<'a> Progress<'a> {
-    fn perform<'b>(&'b self, view: &Arc<View>, effect: Effect) -> Option<Work<'b, Outcome>> {
+    fn perform<'b>(&'b self, view: &Arc<View>, effect: RepairEffect) -> Option<Work<'b, RepairOutcome>> {
         let (view, shard, id) = (Arc::clone(view), self.shard, self.id);
         let within = Duration::from_millis;
         Some(match effect {
-            Effect::Look => Box::pin(self.look()),
-            Effect::TakeTurn => Box::pin(async {
+            RepairEffect::Look => Box::pin(self.look()),
+            RepairEffect::TakeTurn => Box::pin(async {
                 // It fails only when it is closed, which nobody does.
                 *self.turn.borrow_mut() = self.turns.acquire_permit(1).await.ok();
-                Outcome::TurnTaken
+                RepairOutcome::TurnTaken
             }),
-            Effect::YieldTurn => {
+            RepairEffect::YieldTurn => {
                 drop(self.turn.take());
                 return None;
             }
-            Effect::VerifyOwn => Box::pin(async { Outcome::OwnVerified(self.verify_own().await) }),
-            Effect::Ask { node, within_ms } => Box::pin(async move {
-                Outcome::Replied(node, shard.look_up(&view, node, Call::Has(id), within(within_ms)).await)
-            }),
-            Effect::Verify { owner, within_ms } => Box::pin(async move {
-                let (reply, layout) = shard.ask_for_receipt(&view, owner, id, within(within_ms)).await;
-                Outcome::Verified(owner, reply, layout)
-            }),
-            Effect::Give { to, misplaced, within_ms } => {
-                Box::pin(async move { Outcome::Given(to, self.give(&view, to, misplaced, within_ms).await) })
+            RepairEffect::VerifyOwn => {
+                Box::pin(async { RepairOutcome::OwnVerified(self.verify_own().await) })
             }
-            Effect::Fetch { from, within_ms } => Box::pin(async move {
-                let fetched = shard.fetch_from(view, from, id, within(within_ms)).await;
-                Outcome::Fetched(from, self.keep(from, fetched))
+            RepairEffect::Ask { node, within_ms } => Box::pin(async move {
+                RepairOutcome::Replied(
+                    node,
+                    shard.look_up(&view, node, Call::Has(id), within(within_ms)).await,
+                )
             }),
-            Effect::TakeIn(from) => Box::pin(async move { Outcome::TakenIn(self.take_in(from).await) }),
-            Effect::Lock => Box::pin(self.lock()),
-            Effect::Remove => Box::pin(async { Outcome::Removed(self.remove().await) }),
-            Effect::Settle => Box::pin(async {
+            RepairEffect::Verify { owner, within_ms } => Box::pin(async move {
+                let (reply, layout) = shard.ask_for_receipt(&view, owner, id, within(within_ms)).await;
+                RepairOutcome::Verified(owner, reply, layout)
+            }),
+            RepairEffect::Give { to, misplaced, within_ms } => {
+                Box::pin(
+                    async move { RepairOutcome::Given(to, self.give(&view, to, misplaced, within_ms).await) },
+                )
+            }
+            RepairEffect::Fetch { from, within_ms } => Box::pin(async move {
+                let fetched = shard.fetch_from(view, from, id, within(within_ms)).await;
+                RepairOutcome::Fetched(from, self.keep(from, fetched))
+            }),
+            RepairEffect::TakeIn(from) => {
+                Box::pin(async move { RepairOutcome::TakenIn(self.take_in(from).await) })
+            }
+            RepairEffect::Lock => Box::pin(self.lock()),
+            RepairEffect::Remove => Box::pin(async { RepairOutcome::Removed(self.remove().await) }),
+            RepairEffect::Settle => Box::pin(async {
                 self.shard.settle(&self.id).await;
-                Outcome::Settled
+                RepairOutcome::Settled
             }),
         })
     }
 
-    async fn look(&self) -> Outcome {
+    async fn look(&self) -> RepairOutcome {
         let copy = match self.shard.originals.look(&self.id).await {
             Ok(Found::Here(found)) => {
                 let length = found.length;
@@ -186,7 +195,7 @@ impl<'a> Progress<'a> {
             Err(StoreError::Io(..)) => OwnCopy::Unreadable,
             Err(_) => OwnCopy::Unknown,
         };
-        Outcome::Looked { copy, can_store: self.shard.node.health.trouble().is_none() }
+        RepairOutcome::Looked { copy, can_store: self.shard.node.health.trouble().is_none() }
     }
 
     /// Whether this node's own copy can be read and is right; else it is set aside.
@@ -217,11 +226,11 @@ impl<'a> Progress<'a> {
         is_taken
     }
 
-    fn keep(&self, from: NodeId, fetched: FetchedFrom<Fetched>) -> read::Fetched {
+    fn keep(&self, from: NodeId, fetched: FetchedFrom<Fetched>) -> FetchReply {
         match fetched {
             Ok(fetched) => {
                 self.fetched.borrow_mut().push((from, fetched));
-                read::Fetched::Given
+                FetchReply::Given
             }
             Err(failed) => failed,
         }
@@ -251,18 +260,18 @@ impl<'a> Progress<'a> {
         }
     }
 
-    async fn lock(&self) -> Outcome {
+    async fn lock(&self) -> RepairOutcome {
         let guard = self.shard.publishing.lock(self.id).await;
         *self.lock.borrow_mut() = Some(guard);
         let found = match self.shard.originals.find(&self.id).await {
             Ok(Found::Here(found)) => Some(found),
             Ok(Found::Absent | Found::Damaged) => None,
             // Whether it is there is not known: nothing is done about it.
-            Err(_) => return Outcome::Removed(false),
+            Err(_) => return RepairOutcome::Removed(false),
         };
         let is_here = found.is_some();
         *self.found.borrow_mut() = found;
-        Outcome::Locked { is_here }
+        RepairOutcome::Locked { is_here }
     }
 
     async fn remove(&self) -> bool {

@@ -21,7 +21,9 @@ use super::driver::{Work, drive};
 use super::gate::{Full, Gate};
 use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
-use crate::cluster::protocol::variant::{self as protocol, Effect, Failure, Made, Outcome, Wanted};
+use crate::cluster::protocol::variant::{
+    self as protocol, Made, VariantEffect, VariantFailure, VariantOutcome, WantedVariant,
+};
 use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::view::View;
 use crate::peer::body::Stream;
@@ -107,7 +109,7 @@ impl Shard {
     pub async fn variant_anywhere(self: &Rc<Self>, ask: VariantRequest) -> Result<Anywhere, AnywhereError> {
         let within = self.node.settings.resize_deadline.as_millis();
         let within_ms = u64::try_from(within).unwrap_or(u64::MAX);
-        let machine = protocol::Variant::new(Wanted { id: ask.id, within_ms, started: STARTED });
+        let machine = protocol::Variant::new(WantedVariant { id: ask.id, within_ms, started: STARTED });
         let making = Making {
             shard: self,
             ask: &ask,
@@ -226,54 +228,54 @@ impl Shard {
 }
 
 impl<'a> Making<'a> {
-    fn perform<'b>(&'b self, view: &Arc<View>, effect: Effect) -> Option<Work<'b, Outcome>> {
+    fn perform<'b>(&'b self, view: &Arc<View>, effect: VariantEffect) -> Option<Work<'b, VariantOutcome>> {
         let (view, this) = (Arc::clone(view), view.this());
         let Self { shard, ask, .. } = self;
         match effect {
-            Effect::MakeHere { has_others } => Some(Box::pin(async move {
+            VariantEffect::MakeHere { has_others } => Some(Box::pin(async move {
                 let attempt = shard.made_here(ask, has_others).await;
                 self.keep(this, attempt)
             })),
-            Effect::LookHere => Some(Box::pin(async move {
+            VariantEffect::LookHere => Some(Box::pin(async move {
                 let attempt = match shard.kept_variant((*ask).clone()).await {
-                    Ok(None) => return Outcome::NotKept,
+                    Ok(None) => return VariantOutcome::NotKept,
                     Ok(Some(kept)) => Attempt::Given(Anywhere::Here(kept)),
                     Err(error) => Attempt::Failed(AnywhereError::Ask(error)),
                 };
                 self.keep(this, attempt)
             })),
-            Effect::Share => Some(Box::pin(self.share())),
-            Effect::MakeAt { node, within_ms } => Some(Box::pin(async move {
+            VariantEffect::Share => Some(Box::pin(self.share())),
+            VariantEffect::MakeAt { node, within_ms } => Some(Box::pin(async move {
                 let attempt = shard.made_by(&view, node, ask, Duration::from_millis(within_ms)).await;
                 self.keep(node, attempt)
             })),
-            Effect::Ask { node, within_ms } => Some(Box::pin(async move {
+            VariantEffect::Ask { node, within_ms } => Some(Box::pin(async move {
                 let within = Duration::from_millis(within_ms);
-                Outcome::Replied(node, shard.look_up(&view, node, Call::Has(ask.id), within).await)
+                VariantOutcome::Replied(node, shard.look_up(&view, node, Call::Has(ask.id), within).await)
             })),
-            Effect::Give { by, is_lacked } => {
+            VariantEffect::Give { by, is_lacked } => {
                 self.give(by, is_lacked);
                 None
             }
-            Effect::Fail(failure) => {
+            VariantEffect::Fail(failure) => {
                 self.fail(failure);
                 None
             }
         }
     }
 
-    fn keep(&self, node: NodeId, attempt: Attempt) -> Outcome {
+    fn keep(&self, node: NodeId, attempt: Attempt) -> VariantOutcome {
         let (kept, made) = match attempt {
             Attempt::Given(variant) => (Ok(variant), Made::Given),
             Attempt::Failed(error) => (Err(error), Made::Failed),
-            Attempt::Nothing(made) => return Outcome::Made(node, made),
+            Attempt::Nothing(made) => return VariantOutcome::Made(node, made),
         };
         self.attempts.borrow_mut().push((node, kept));
-        Outcome::Made(node, made)
+        VariantOutcome::Made(node, made)
     }
 
     /// Waits for whoever asks for the same, or asks for all.
-    async fn share(&self) -> Outcome {
+    async fn share(&self) -> VariantOutcome {
         let Self { shard, ask, .. } = self;
         let key = (ask.id, ask.key);
         loop {
@@ -291,7 +293,7 @@ impl<'a> Making<'a> {
                 }
                 Some(Ok(Shared::Long)) => {
                     self.asking_since.set(Some(Instant::now()));
-                    return Outcome::Leading;
+                    return VariantOutcome::Leading;
                 }
                 Some(Err(error)) => return self.shared(Err(error)),
                 // Whoever asked has gone.
@@ -300,12 +302,12 @@ impl<'a> Making<'a> {
         }
         *self.leader.borrow_mut() = Some(Leader::new(shard, key));
         self.asking_since.set(Some(Instant::now()));
-        Outcome::Leading
+        VariantOutcome::Leading
     }
 
-    fn shared(&self, answer: Result<Anywhere, AnywhereError>) -> Outcome {
+    fn shared(&self, answer: Result<Anywhere, AnywhereError>) -> VariantOutcome {
         *self.answer.borrow_mut() = Some(answer);
-        Outcome::Shared
+        VariantOutcome::Shared
     }
 
     fn take(&self, node: NodeId) -> Option<Result<Anywhere, AnywhereError>> {
@@ -325,15 +327,15 @@ impl<'a> Making<'a> {
         *self.answer.borrow_mut() = Some(given);
     }
 
-    fn fail(&self, failure: Failure) {
+    fn fail(&self, failure: VariantFailure) {
         let error = match failure {
-            Failure::Of(node) => match self.take(node).expect("what failed was tried") {
+            VariantFailure::Of(node) => match self.take(node).expect("what failed was tried") {
                 Err(error) => error,
                 Ok(_) => AnywhereError::Variant(VariantError::Busy),
             },
-            Failure::Busy => AnywhereError::Variant(VariantError::Busy),
-            Failure::NotFound(not_found) => AnywhereError::NotFound(self.shard.not_found(not_found)),
-            Failure::NotJoined => {
+            VariantFailure::Busy => AnywhereError::Variant(VariantError::Busy),
+            VariantFailure::NotFound(not_found) => AnywhereError::NotFound(self.shard.not_found(not_found)),
+            VariantFailure::NotJoined => {
                 // It may have joined meanwhile: then whether there is an image is not known.
                 let not_joined = self.shard.need_cluster().err().unwrap_or(NotFound::Unproven);
                 AnywhereError::NotFound(not_joined)

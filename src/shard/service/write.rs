@@ -17,7 +17,7 @@ use super::STARTED;
 use super::driver::{Work, drive};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
-use crate::cluster::protocol::write::{Effect, Outcome, Upload, Write};
+use crate::cluster::protocol::write::{Upload, Write, WriteEffect, WriteOutcome};
 use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
@@ -94,29 +94,29 @@ impl Shard {
             answer.take().expect("a write is answered once").send(answered);
             None
         };
-        let perform = |view: &Arc<View>, effect| -> Option<Work<'_, Outcome>> {
+        let perform = |view: &Arc<View>, effect| -> Option<Work<'_, WriteOutcome>> {
             let view = Arc::clone(view);
             match effect {
-                Effect::Store => {
+                WriteEffect::Store => {
                     let spooled = spooled.take().expect("a write stores its own copy once");
                     Some(Box::pin(self.store_own(spooled)))
                 }
-                Effect::Send { to, misplaced, within_ms } => Some(Box::pin(async move {
+                WriteEffect::Send { to, misplaced, within_ms } => Some(Box::pin(async move {
                     let Received { id, reader, uploaded } = received;
                     let copy = Copy { id: *id, uploaded: *uploaded, misplaced };
-                    Outcome::Copied(to, self.send_copy(&view, to, copy, reader, within_ms).await)
+                    WriteOutcome::Copied(to, self.send_copy(&view, to, copy, reader, within_ms).await)
                 })),
-                Effect::Verify { node, within_ms } => Some(Box::pin(async move {
+                WriteEffect::Verify { node, within_ms } => Some(Box::pin(async move {
                     let within = Duration::from_millis(within_ms);
                     let (reply, layout) = self.ask_for_receipt(&view, node, received.id, within).await;
-                    Outcome::Verified(node, layout.filter(|_| reply == LookupReply::Present))
+                    WriteOutcome::Verified(node, layout.filter(|_| reply == LookupReply::Present))
                 })),
-                Effect::Record => Some(Box::pin(async {
+                WriteEffect::Record => Some(Box::pin(async {
                     self.enqueue_repair(received.id).await;
-                    Outcome::Recorded
+                    WriteOutcome::Recorded
                 })),
-                Effect::Acknowledge(holders) => tell(Ok(names(&view, &holders))),
-                Effect::Refuse(holders) => tell(Err(WriteError::TooFew(names(&view, &holders)))),
+                WriteEffect::Acknowledge(holders) => tell(Ok(names(&view, &holders))),
+                WriteEffect::Refuse(holders) => tell(Err(WriteError::TooFew(names(&view, &holders)))),
             }
         };
         drive(self, machine, perform).await;
@@ -124,18 +124,18 @@ impl Shard {
 
     /// This node's own copy. While its disk is in trouble it is like a node that the layout calls not writable: others
     /// take it, and the owners stay.
-    async fn store_own(self: &Rc<Self>, spooled: Spooled) -> Outcome {
+    async fn store_own(self: &Rc<Self>, spooled: Spooled) -> WriteOutcome {
         let this = self.view().this();
         if self.node.health.trouble().is_some() {
-            return Outcome::Copied(this, None);
+            return WriteOutcome::Copied(this, None);
         }
         match self.publish(spooled, false).await {
-            Ok(Ok(_)) => Outcome::Copied(this, Some(self.view().hash())),
+            Ok(Ok(_)) => WriteOutcome::Copied(this, Some(self.view().hash())),
             Ok(Err(error)) => {
                 log::warn!(error:% = error; "cannot store an upload here");
-                Outcome::Copied(this, None)
+                WriteOutcome::Copied(this, None)
             }
-            Err(_) => Outcome::Copied(this, None),
+            Err(_) => WriteOutcome::Copied(this, None),
         }
     }
 

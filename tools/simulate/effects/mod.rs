@@ -118,39 +118,45 @@ impl World {
         let happening = match question {
             Question::Copy if is_write => {
                 let layout = self.taken_under(index, tell);
-                Happening::Write(write_protocol::Outcome::Copied(node, layout))
+                Happening::Write(write_protocol::WriteOutcome::Copied(node, layout))
             }
             Question::Copy => {
                 let is_taken = matches!(tell, Some(Tell::Taken(_)));
-                Happening::Repair(repair_protocol::Outcome::Given(node, is_taken))
+                Happening::Repair(repair_protocol::RepairOutcome::Given(node, is_taken))
             }
             Question::Verify => {
                 let (reply, layout) = receipt(tell);
                 if is_write {
                     let layout = layout.filter(|_| reply == LookupReply::Present);
-                    Happening::Write(write_protocol::Outcome::Verified(node, layout))
+                    Happening::Write(write_protocol::WriteOutcome::Verified(node, layout))
                 } else {
-                    Happening::Repair(repair_protocol::Outcome::Verified(node, reply, layout))
+                    Happening::Repair(repair_protocol::RepairOutcome::Verified(node, reply, layout))
                 }
             }
-            Question::Has if is_locate => Happening::Locate(locate::Outcome::Replied(node, reply(tell))),
-            Question::Has if is_read => Happening::Read(read_protocol::Outcome::Replied(node, reply(tell))),
-            Question::Has if is_variant => Happening::Variant(variant::Outcome::Replied(node, reply(tell))),
-            Question::Has => Happening::Repair(repair_protocol::Outcome::Replied(node, reply(tell))),
+            Question::Has if is_locate => {
+                Happening::Locate(locate::LocateOutcome::Replied(node, reply(tell)))
+            }
+            Question::Has if is_read => {
+                Happening::Read(read_protocol::ReadOutcome::Replied(node, reply(tell)))
+            }
+            Question::Has if is_variant => {
+                Happening::Variant(variant::VariantOutcome::Replied(node, reply(tell)))
+            }
+            Question::Has => Happening::Repair(repair_protocol::RepairOutcome::Replied(node, reply(tell))),
             Question::Fetch if is_variant => {
                 let made = match self.keep(index, number, node, tell) {
-                    read_protocol::Fetched::Given => variant::Made::Given,
-                    read_protocol::Fetched::Refused(reply) => variant::Made::Without(reply),
+                    read_protocol::FetchReply::Given => variant::Made::Given,
+                    read_protocol::FetchReply::Refused(reply) => variant::Made::Without(reply),
                     _ => variant::Made::Without(LookupReply::Unknown),
                 };
-                Happening::Variant(variant::Outcome::Made(node, made))
+                Happening::Variant(variant::VariantOutcome::Made(node, made))
             }
             Question::Fetch => {
                 let fetched = self.keep(index, number, node, tell);
                 if is_read {
-                    Happening::Read(read_protocol::Outcome::Fetched(node, fetched))
+                    Happening::Read(read_protocol::ReadOutcome::Fetched(node, fetched))
                 } else {
-                    Happening::Repair(repair_protocol::Outcome::Fetched(node, fetched))
+                    Happening::Repair(repair_protocol::RepairOutcome::Fetched(node, fetched))
                 }
             }
         };
@@ -172,15 +178,15 @@ impl World {
         number: Number,
         node: NodeId,
         tell: Option<Tell>,
-    ) -> read_protocol::Fetched {
+    ) -> read_protocol::FetchReply {
         let verifies = self.bug != Some(InjectedBug::NoVerify);
-        let Some(Tell::Have(content)) = tell else { return read_protocol::Fetched::Refused(reply(tell)) };
+        let Some(Tell::Have(content)) = tell else { return read_protocol::FetchReply::Refused(reply(tell)) };
         let operation = self.running(index).operations.get_mut(&number).expect("this operation");
         operation.fetched.push((node, content));
         if content == right_bytes(&operation.id) || !verifies {
-            read_protocol::Fetched::Given
+            read_protocol::FetchReply::Given
         } else {
-            read_protocol::Fetched::Broken
+            read_protocol::FetchReply::Broken
         }
     }
 }

@@ -12,77 +12,82 @@ use crate::node::{Protocol, Question};
 use crate::world::World;
 
 impl World {
-    pub(super) fn drive_read(&mut self, index: Index, number: Number, input: Input<read::Outcome>) {
+    pub(super) fn drive_read(&mut self, index: Index, number: Number, input: Input<read::ReadOutcome>) {
         let of = (index, number);
         self.drive(of, input, Protocol::as_read, Self::perform_read);
     }
 
-    fn perform_read(&mut self, index: Index, number: Number, effect: read::Effect) {
+    fn perform_read(&mut self, index: Index, number: Number, effect: read::ReadEffect) {
         let id = self.running(index).operations[&number].id;
         match effect {
-            read::Effect::Fetch { from, within_ms } => {
+            read::ReadEffect::Fetch { from, within_ms } => {
                 self.running(index).operations.get_mut(&number).expect("this read").asked.push(from);
                 self.ask_node((index, number), from, Ask::Get(id), Question::Fetch, within_ms);
             }
-            read::Effect::Ask { node, within_ms } => {
+            read::ReadEffect::Ask { node, within_ms } => {
                 self.ask_node((index, number), node, Ask::Has(id), Question::Has, within_ms);
             }
-            read::Effect::Give(from) => {
+            read::ReadEffect::Give(from) => {
                 self.answer(index, number);
                 let content = self.fetched_from(index, number, from);
                 self.check_bytes(index, &id, content);
                 self.note_lack(index, id);
             }
-            read::Effect::Fail(not_found) => self.not_found(index, number, not_found),
+            read::ReadEffect::Fail(not_found) => self.not_found(index, number, not_found),
         }
     }
 
-    pub(super) fn drive_locate(&mut self, index: Index, number: Number, input: Input<locate::Outcome>) {
+    pub(super) fn drive_locate(&mut self, index: Index, number: Number, input: Input<locate::LocateOutcome>) {
         let of = (index, number);
         self.drive(of, input, Protocol::as_locate, Self::perform_locate);
     }
 
-    fn perform_locate(&mut self, index: Index, number: Number, effect: locate::Effect) {
+    fn perform_locate(&mut self, index: Index, number: Number, effect: locate::LocateEffect) {
         let id = self.running(index).operations[&number].id;
         match effect {
-            locate::Effect::Ask { node, within_ms } => {
+            locate::LocateEffect::Ask { node, within_ms } => {
                 self.ask_node((index, number), node, Ask::Has(id), Question::Has, within_ms);
             }
-            locate::Effect::Conclude(Ok(_)) => {
+            locate::LocateEffect::Conclude(Ok(_)) => {
                 self.answer(index, number);
                 self.count("locate: found");
             }
-            locate::Effect::Conclude(Err(not_found)) => self.not_found(index, number, not_found),
+            locate::LocateEffect::Conclude(Err(not_found)) => self.not_found(index, number, not_found),
         }
     }
 
-    pub(super) fn drive_variant(&mut self, index: Index, number: Number, input: Input<variant::Outcome>) {
+    pub(super) fn drive_variant(
+        &mut self,
+        index: Index,
+        number: Number,
+        input: Input<variant::VariantOutcome>,
+    ) {
         let of = (index, number);
         self.drive(of, input, Protocol::as_variant, Self::perform_variant);
     }
 
     /// A variant takes no time to be made, and consists of its image's bytes.
-    fn perform_variant(&mut self, index: Index, number: Number, effect: variant::Effect) {
+    fn perform_variant(&mut self, index: Index, number: Number, effect: variant::VariantEffect) {
         let id = self.running(index).operations[&number].id;
         match effect {
-            variant::Effect::MakeHere { .. } => {
+            variant::VariantEffect::MakeHere { .. } => {
                 let made = self.make_here(index, number);
-                let outcome = variant::Outcome::Made(self.nodes[index].id, made);
+                let outcome = variant::VariantOutcome::Made(self.nodes[index].id, made);
                 self.happens_soon(index, number, Happening::Variant(outcome));
             }
-            variant::Effect::LookHere => {
-                self.happens_soon(index, number, Happening::Variant(variant::Outcome::NotKept));
+            variant::VariantEffect::LookHere => {
+                self.happens_soon(index, number, Happening::Variant(variant::VariantOutcome::NotKept));
             }
-            variant::Effect::Share => {
-                self.happens_soon(index, number, Happening::Variant(variant::Outcome::Leading));
+            variant::VariantEffect::Share => {
+                self.happens_soon(index, number, Happening::Variant(variant::VariantOutcome::Leading));
             }
-            variant::Effect::MakeAt { node, within_ms } => {
+            variant::VariantEffect::MakeAt { node, within_ms } => {
                 self.ask_node((index, number), node, Ask::Get(id), Question::Fetch, within_ms);
             }
-            variant::Effect::Ask { node, within_ms } => {
+            variant::VariantEffect::Ask { node, within_ms } => {
                 self.ask_node((index, number), node, Ask::Has(id), Question::Has, within_ms);
             }
-            variant::Effect::Give { by, is_lacked } => {
+            variant::VariantEffect::Give { by, is_lacked } => {
                 self.answer(index, number);
                 let content = self.fetched_from(index, number, by);
                 self.check_variant(index, &id, content);
@@ -90,10 +95,10 @@ impl World {
                     self.note_lack(index, id);
                 }
             }
-            variant::Effect::Fail(variant::Failure::NotFound(not_found)) => {
+            variant::VariantEffect::Fail(variant::VariantFailure::NotFound(not_found)) => {
                 self.not_found(index, number, not_found);
             }
-            variant::Effect::Fail(_) => {
+            variant::VariantEffect::Fail(_) => {
                 self.answer(index, number);
                 self.count("variant: 503");
             }

@@ -1,7 +1,9 @@
 //! The effects of repairs.
 
 use reticulum::cluster::protocol::Input;
-use reticulum::cluster::protocol::repair::{Effect, Outcome, OwnCopy, OwnVerified, Repair, ended_within_ms};
+use reticulum::cluster::protocol::repair::{
+    OwnCopy, OwnVerified, Repair, RepairEffect, RepairOutcome, ended_within_ms,
+};
 use reticulum::cluster::rules::misplaced::RepairQueue;
 use reticulum::object::ObjectId;
 
@@ -40,62 +42,63 @@ impl World {
         self.running(index).repairs.record(id, clock);
     }
 
-    pub(super) fn drive_repair(&mut self, index: Index, number: Number, input: Input<Outcome>) {
+    pub(super) fn drive_repair(&mut self, index: Index, number: Number, input: Input<RepairOutcome>) {
         let of = (index, number);
         self.drive(of, input, Protocol::as_repair, Self::perform_repair);
     }
 
-    fn perform_repair(&mut self, index: Index, number: Number, effect: Effect) {
+    fn perform_repair(&mut self, index: Index, number: Number, effect: RepairEffect) {
         let id = self.running(index).operations[&number].id;
         let outcome = match effect {
-            Effect::Look => {
-                Some(Outcome::Looked { copy: self.own_copy(index, &id), can_store: self.has_room(index) })
-            }
-            Effect::TakeTurn => Some(Outcome::TurnTaken),
-            Effect::YieldTurn => None,
-            Effect::VerifyOwn => Some(Outcome::OwnVerified(self.verify_own(index, &id))),
-            Effect::Ask { node, within_ms } => {
+            RepairEffect::Look => Some(RepairOutcome::Looked {
+                copy: self.own_copy(index, &id),
+                can_store: self.has_room(index),
+            }),
+            RepairEffect::TakeTurn => Some(RepairOutcome::TurnTaken),
+            RepairEffect::YieldTurn => None,
+            RepairEffect::VerifyOwn => Some(RepairOutcome::OwnVerified(self.verify_own(index, &id))),
+            RepairEffect::Ask { node, within_ms } => {
                 self.ask_node((index, number), node, Ask::Has(id), Question::Has, within_ms);
                 None
             }
-            Effect::Verify { owner, within_ms } => {
+            RepairEffect::Verify { owner, within_ms } => {
                 self.ask_node((index, number), owner, Ask::Verify(id), Question::Verify, within_ms);
                 None
             }
-            Effect::Give { to, misplaced, within_ms } => {
+            RepairEffect::Give { to, misplaced, within_ms } => {
                 let content = self.nodes[index].disk.files().get(&id).map(|file| file.content);
                 if let Some(content) = content {
                     let ask = Ask::Put { id, content, misplaced };
                     self.ask_node((index, number), to, ask, Question::Copy, within_ms);
                 }
-                content.is_none().then_some(Outcome::Given(to, false))
+                content.is_none().then_some(RepairOutcome::Given(to, false))
             }
-            Effect::Fetch { from, within_ms } => {
+            RepairEffect::Fetch { from, within_ms } => {
                 self.ask_node((index, number), from, Ask::Get(id), Question::Fetch, within_ms);
                 None
             }
-            Effect::TakeIn(from) => {
+            RepairEffect::TakeIn(from) => {
                 let fetched = &self.running(index).operations[&number].fetched;
                 let content = fetched.iter().find(|(node, _)| *node == from).expect("it was fetched").1;
                 self.store(index, id, content, false, Waiter::Repair(number));
                 None
             }
-            Effect::Lock => {
+            RepairEffect::Lock => {
                 let boot = self.nodes[index].boot;
                 self.after(0, Event::Lock(index, boot, number));
                 None
             }
-            Effect::Remove => {
+            RepairEffect::Remove => {
                 self.check_removal(index, &id);
                 self.count("excess deleted");
                 self.tell(Some(&id), || format!("node {index} deletes {id}"));
                 self.nodes[index].disk.remove(&id);
-                Some(Outcome::Removed(true))
+                Some(RepairOutcome::Removed(true))
             }
-            Effect::Settle => {
+            RepairEffect::Settle => {
                 self.nodes[index].disk.settle_misplaced(&id);
                 self.running(index).repairs.settle(&id);
-                Some(Outcome::Settled)
+                Some(RepairOutcome::Settled)
             }
         };
         if let Some(outcome) = outcome {
@@ -131,11 +134,11 @@ impl World {
         }
         let is_here = self.nodes[index].disk.files().contains_key(&id);
         // Nothing comes between the lock and what is done under it.
-        self.happened(index, number, Happening::Repair(Outcome::Locked { is_here }));
+        self.happened(index, number, Happening::Repair(RepairOutcome::Locked { is_here }));
     }
 
     /// A copy that a repair takes in is durable, or is not.
     pub(crate) fn taken_in(&mut self, index: Index, number: Number, is_durable: bool) {
-        self.happens_soon(index, number, Happening::Repair(Outcome::TakenIn(is_durable)));
+        self.happens_soon(index, number, Happening::Repair(RepairOutcome::TakenIn(is_durable)));
     }
 }

@@ -5,16 +5,16 @@ use crate::cluster::layout::tests_support::id as node;
 use crate::cluster::rules::tests_support::{five, object, synced, view, view_without};
 
 /// An image that this node does not own, of which it says that it has no such file.
-fn wanted(layout: &Layout) -> Wanted {
+fn wanted(layout: &Layout) -> WantedImage {
     let view = view(layout);
     let id = (0..=255).map(object).find(|id| !view.is_owner(node(0), id)).unwrap();
-    Wanted { id, here: synced(layout), started: Time::default() }
+    WantedImage { id, here: synced(layout), started: Time::default() }
 }
 
-fn asked(effects: &[Effect]) -> Vec<NodeId> {
-    let node = |effect: &Effect| match effect {
-        Effect::Ask { node, .. } => Some(*node),
-        Effect::Conclude(_) => None,
+fn asked(effects: &[LocateEffect]) -> Vec<NodeId> {
+    let node = |effect: &LocateEffect| match effect {
+        LocateEffect::Ask { node, .. } => Some(*node),
+        LocateEffect::Conclude(_) => None,
     };
     effects.iter().filter_map(node).collect()
 }
@@ -26,10 +26,10 @@ fn an_image_is_absent_when_every_owner_says_so() {
     let mut bench = Bench::new(Locate::new(wanted), view(&layout));
     let owners = bench.view.owners(&wanted.id);
     assert_eq!(asked(&bench.tick()), owners);
-    assert_eq!(bench.hear(Outcome::Replied(owners[0], synced(&layout))), []);
-    assert_eq!(bench.hear(Outcome::Replied(owners[1], synced(&layout))), []);
-    let effects = bench.hear(Outcome::Replied(owners[2], synced(&layout)));
-    assert_eq!(effects, [Effect::Conclude(Err(NotFound::Absent))]);
+    assert_eq!(bench.hear(LocateOutcome::Replied(owners[0], synced(&layout))), []);
+    assert_eq!(bench.hear(LocateOutcome::Replied(owners[1], synced(&layout))), []);
+    let effects = bench.hear(LocateOutcome::Replied(owners[2], synced(&layout)));
+    assert_eq!(effects, [LocateEffect::Conclude(Err(NotFound::Absent))]);
     assert!(bench.machine.is_finished());
 }
 
@@ -40,8 +40,8 @@ fn the_first_node_that_has_it_ends_the_search() {
     let mut bench = Bench::new(Locate::new(wanted), view(&layout));
     let owners = bench.view.owners(&wanted.id);
     bench.tick();
-    let effects = bench.hear(Outcome::Replied(owners[1], LookupReply::Present));
-    assert_eq!(effects, [Effect::Conclude(Ok(owners[1]))]);
+    let effects = bench.hear(LocateOutcome::Replied(owners[1], LookupReply::Present));
+    assert_eq!(effects, [LocateEffect::Conclude(Ok(owners[1]))]);
 }
 
 #[test]
@@ -51,26 +51,26 @@ fn silent_owners_are_followed_by_everybody_else_and_leave_it_unproven() {
     let mut bench = Bench::new(Locate::new(wanted), view(&layout));
     let owners = bench.view.owners(&wanted.id);
     bench.tick();
-    bench.hear(Outcome::Replied(owners[0], LookupReply::Unknown));
-    bench.hear(Outcome::Replied(owners[1], LookupReply::Unknown));
-    let others = asked(&bench.hear(Outcome::Replied(owners[2], synced(&layout))));
+    bench.hear(LocateOutcome::Replied(owners[0], LookupReply::Unknown));
+    bench.hear(LocateOutcome::Replied(owners[1], LookupReply::Unknown));
+    let others = asked(&bench.hear(LocateOutcome::Replied(owners[2], synced(&layout))));
     assert_eq!(others.len(), 1, "neither this node nor an owner is asked again: {others:?}");
-    let effects = bench.hear(Outcome::Replied(others[0], synced(&layout)));
-    assert_eq!(effects, [Effect::Conclude(Err(NotFound::Unproven))]);
+    let effects = bench.hear(LocateOutcome::Replied(others[0], synced(&layout)));
+    assert_eq!(effects, [LocateEffect::Conclude(Err(NotFound::Unproven))]);
 }
 
 #[test]
 fn an_own_copy_that_cannot_be_given_sends_nobody_to_this_node() {
     let layout = five();
-    let wanted = Wanted { here: LookupReply::Present, ..wanted(&layout) };
+    let wanted = WantedImage { here: LookupReply::Present, ..wanted(&layout) };
     let mut bench = Bench::new(Locate::new(wanted), view(&layout));
     let owners = bench.view.owners(&wanted.id);
     assert_eq!(asked(&bench.tick()), owners);
-    bench.hear(Outcome::Replied(owners[0], LookupReply::Unknown));
-    bench.hear(Outcome::Replied(owners[1], LookupReply::Unknown));
-    let others = asked(&bench.hear(Outcome::Replied(owners[2], LookupReply::Unknown)));
-    let effects = bench.hear(Outcome::Replied(others[0], LookupReply::Unknown));
-    assert_eq!(effects, [Effect::Conclude(Err(NotFound::Unproven))]);
+    bench.hear(LocateOutcome::Replied(owners[0], LookupReply::Unknown));
+    bench.hear(LocateOutcome::Replied(owners[1], LookupReply::Unknown));
+    let others = asked(&bench.hear(LocateOutcome::Replied(owners[2], LookupReply::Unknown)));
+    let effects = bench.hear(LocateOutcome::Replied(others[0], LookupReply::Unknown));
+    assert_eq!(effects, [LocateEffect::Conclude(Err(NotFound::Unproven))]);
 }
 
 #[test]

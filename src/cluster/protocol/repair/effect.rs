@@ -1,36 +1,36 @@
 //! What a repair has done, and what came of it.
 
-use super::super::read::Fetched;
+use super::super::read::FetchReply;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::rules::absence::LookupReply;
 
 /// What the driver is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Look at this node's own copy: [`Outcome::Looked`].
+pub enum RepairEffect {
+    /// Look at this node's own copy: [`RepairOutcome::Looked`].
     Look,
-    /// Wait until few others read or send copies: [`Outcome::TurnTaken`].
+    /// Wait until few others read or send copies: [`RepairOutcome::TurnTaken`].
     TakeTurn,
     /// Let the next one read or send.
     YieldTurn,
-    /// Read this node's own copy: [`Outcome::OwnVerified`].
+    /// Read this node's own copy: [`RepairOutcome::OwnVerified`].
     VerifyOwn,
-    /// Ask a node whether it has the image: [`Outcome::Replied`].
+    /// Ask a node whether it has the image: [`RepairOutcome::Replied`].
     Ask {
         /// Which node.
         node: NodeId,
         /// How long that may take, in milliseconds.
         within_ms: u64,
     },
-    /// Have an owner read its copy: [`Outcome::Verified`].
+    /// Have an owner read its copy: [`RepairOutcome::Verified`].
     Verify {
         /// Which owner.
         owner: NodeId,
         /// How long that may take, in milliseconds.
         within_ms: u64,
     },
-    /// Send a copy: [`Outcome::Given`].
+    /// Send a copy: [`RepairOutcome::Given`].
     Give {
         /// To whom.
         to: NodeId,
@@ -39,26 +39,26 @@ pub enum Effect {
         /// How long that may take, in milliseconds.
         within_ms: u64,
     },
-    /// Fetch the image from a node: [`Outcome::Fetched`].
+    /// Fetch the image from a node: [`RepairOutcome::Fetched`].
     Fetch {
         /// From which node.
         from: NodeId,
         /// How long it may take until that begins, in milliseconds.
         within_ms: u64,
     },
-    /// Make what this node gave this node's own copy: [`Outcome::TakenIn`].
+    /// Make what this node gave this node's own copy: [`RepairOutcome::TakenIn`].
     TakeIn(NodeId),
-    /// Keep everybody else from changing this node's copy until the end: [`Outcome::Locked`].
+    /// Keep everybody else from changing this node's copy until the end: [`RepairOutcome::Locked`].
     Lock,
-    /// Remove this node's copy, at once: [`Outcome::Removed`].
+    /// Remove this node's copy, at once: [`RepairOutcome::Removed`].
     Remove,
-    /// Strike the record out: [`Outcome::Settled`].
+    /// Strike the record out: [`RepairOutcome::Settled`].
     Settle,
 }
 
 /// What came of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RepairOutcome {
     /// What there is of the image, and whether this node could store a copy now.
     Looked {
         /// Its copy.
@@ -77,7 +77,7 @@ pub enum Outcome {
     /// Whether the copy is durable there.
     Given(NodeId, bool),
     /// What the node gave.
-    Fetched(NodeId, Fetched),
+    Fetched(NodeId, FetchReply),
     /// Whether the copy is durable here.
     TakenIn(bool),
     /// Whether the copy is still here.

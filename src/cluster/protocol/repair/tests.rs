@@ -1,4 +1,4 @@
-use super::super::read::Fetched;
+use super::super::read::FetchReply;
 use super::super::tests_support::Bench;
 use super::*;
 use crate::cluster::layout::tests_support::id as node;
@@ -12,32 +12,32 @@ fn bench(is_owner: bool) -> (Bench<Repair>, Vec<NodeId>) {
     let id = (0..=255).map(object).find(|id| view.is_owner(node(0), id) == is_owner).unwrap();
     let owners = view.owners(&id).into_iter().filter(|owner| *owner != node(0)).collect();
     let mut bench = Bench::new(Repair::new(id, Time::default()), view);
-    assert_eq!(bench.tick(), [Effect::Look]);
+    assert_eq!(bench.tick(), [RepairEffect::Look]);
     (bench, owners)
 }
 
-fn looked(copy: OwnCopy) -> Outcome {
-    Outcome::Looked { copy, can_store: true }
+fn looked(copy: OwnCopy) -> RepairOutcome {
+    RepairOutcome::Looked { copy, can_store: true }
 }
 
-fn give(to: NodeId) -> Effect {
-    Effect::Give { to, misplaced: false, within_ms: copy_within_ms(LENGTH) }
+fn give(to: NodeId) -> RepairEffect {
+    RepairEffect::Give { to, misplaced: false, within_ms: copy_within_ms(LENGTH) }
 }
 
-fn ask(node: NodeId) -> Effect {
-    Effect::Ask { node, within_ms: ANSWER_MAX_MS }
+fn ask(node: NodeId) -> RepairEffect {
+    RepairEffect::Ask { node, within_ms: ANSWER_MAX_MS }
 }
 
-fn verify(owner: NodeId) -> Effect {
-    Effect::Verify { owner, within_ms: VERIFY_MAX_MS }
+fn verify(owner: NodeId) -> RepairEffect {
+    RepairEffect::Verify { owner, within_ms: VERIFY_MAX_MS }
 }
 
 /// All owners say that they have read their copies.
-fn all_verify(bench: &mut Bench<Repair>, owners: &[NodeId]) -> Vec<Effect> {
+fn all_verify(bench: &mut Bench<Repair>, owners: &[NodeId]) -> Vec<RepairEffect> {
     let layout = bench.view.hash();
     let mut effects = Vec::new();
     for owner in owners {
-        effects = bench.hear(Outcome::Verified(*owner, LookupReply::Present, Some(layout)));
+        effects = bench.hear(RepairOutcome::Verified(*owner, LookupReply::Present, Some(layout)));
     }
     effects
 }
@@ -45,13 +45,13 @@ fn all_verify(bench: &mut Bench<Repair>, owners: &[NodeId]) -> Vec<Effect> {
 #[test]
 fn an_owner_verifies_its_copy_and_gives_one_to_each_other_owner_that_lacks_it() {
     let (mut bench, owners) = bench(true);
-    assert_eq!(bench.hear(looked(OwnCopy::Here(LENGTH))), [Effect::TakeTurn]);
-    assert_eq!(bench.hear(Outcome::TurnTaken), [Effect::VerifyOwn]);
-    assert_eq!(bench.hear(Outcome::OwnVerified(OwnVerified::Right)), [ask(owners[0])]);
-    assert_eq!(bench.hear(Outcome::Replied(owners[0], LookupReply::Present)), [ask(owners[1])]);
-    assert_eq!(bench.hear(Outcome::Replied(owners[1], LookupReply::Absent(None))), [give(owners[1])]);
-    assert_eq!(bench.hear(Outcome::Given(owners[1], true)), [Effect::Settle]);
-    bench.hear(Outcome::Settled);
+    assert_eq!(bench.hear(looked(OwnCopy::Here(LENGTH))), [RepairEffect::TakeTurn]);
+    assert_eq!(bench.hear(RepairOutcome::TurnTaken), [RepairEffect::VerifyOwn]);
+    assert_eq!(bench.hear(RepairOutcome::OwnVerified(OwnVerified::Right)), [ask(owners[0])]);
+    assert_eq!(bench.hear(RepairOutcome::Replied(owners[0], LookupReply::Present)), [ask(owners[1])]);
+    assert_eq!(bench.hear(RepairOutcome::Replied(owners[1], LookupReply::Absent(None))), [give(owners[1])]);
+    assert_eq!(bench.hear(RepairOutcome::Given(owners[1], true)), [RepairEffect::Settle]);
+    bench.hear(RepairOutcome::Settled);
     assert!(bench.machine.is_finished());
 }
 
@@ -59,11 +59,11 @@ fn an_owner_verifies_its_copy_and_gives_one_to_each_other_owner_that_lacks_it() 
 fn the_record_stays_when_an_owner_cannot_be_asked_and_the_others_are_supplied_all_the_same() {
     let (mut bench, owners) = bench(true);
     bench.hear(looked(OwnCopy::Here(LENGTH)));
-    bench.hear(Outcome::TurnTaken);
-    bench.hear(Outcome::OwnVerified(OwnVerified::Right));
-    assert_eq!(bench.hear(Outcome::Replied(owners[0], LookupReply::Unknown)), [ask(owners[1])]);
-    assert_eq!(bench.hear(Outcome::Replied(owners[1], LookupReply::Absent(None))), [give(owners[1])]);
-    assert_eq!(bench.hear(Outcome::Given(owners[1], true)), []);
+    bench.hear(RepairOutcome::TurnTaken);
+    bench.hear(RepairOutcome::OwnVerified(OwnVerified::Right));
+    assert_eq!(bench.hear(RepairOutcome::Replied(owners[0], LookupReply::Unknown)), [ask(owners[1])]);
+    assert_eq!(bench.hear(RepairOutcome::Replied(owners[1], LookupReply::Absent(None))), [give(owners[1])]);
+    assert_eq!(bench.hear(RepairOutcome::Given(owners[1], true)), []);
     assert!(bench.machine.is_finished());
 }
 
@@ -72,8 +72,8 @@ fn an_own_copy_that_is_wrong_is_given_to_nobody() {
     for verified in [OwnVerified::Gone, OwnVerified::Unknown] {
         let (mut bench, _) = bench(true);
         bench.hear(looked(OwnCopy::Here(LENGTH)));
-        bench.hear(Outcome::TurnTaken);
-        assert_eq!(bench.hear(Outcome::OwnVerified(verified)), []);
+        bench.hear(RepairOutcome::TurnTaken);
+        assert_eq!(bench.hear(RepairOutcome::OwnVerified(verified)), []);
         assert!(bench.machine.is_finished());
     }
 }
@@ -82,21 +82,27 @@ fn an_own_copy_that_is_wrong_is_given_to_nobody() {
 fn an_own_copy_that_cannot_be_read_is_replaced_before_the_others_are_supplied() {
     let (mut bench, owners) = bench(true);
     bench.hear(looked(OwnCopy::Here(LENGTH)));
-    bench.hear(Outcome::TurnTaken);
-    let effects = bench.hear(Outcome::OwnVerified(OwnVerified::Unreadable));
-    assert_eq!(effects, [Effect::Fetch { from: owners[0], within_ms: ANSWER_MAX_MS }]);
-    assert_eq!(bench.hear(Outcome::Fetched(owners[0], Fetched::Given)), [Effect::TakeIn(owners[0])]);
-    assert_eq!(bench.hear(Outcome::TakenIn(true)), [ask(owners[0])]);
+    bench.hear(RepairOutcome::TurnTaken);
+    let effects = bench.hear(RepairOutcome::OwnVerified(OwnVerified::Unreadable));
+    assert_eq!(effects, [RepairEffect::Fetch { from: owners[0], within_ms: ANSWER_MAX_MS }]);
+    assert_eq!(
+        bench.hear(RepairOutcome::Fetched(owners[0], FetchReply::Given)),
+        [RepairEffect::TakeIn(owners[0])]
+    );
+    assert_eq!(bench.hear(RepairOutcome::TakenIn(true)), [ask(owners[0])]);
 }
 
 #[test]
 fn an_owner_that_lacks_its_copy_fetches_one_with_the_patience_of_a_read() {
     let (mut bench, owners) = bench(true);
-    assert_eq!(bench.hear(looked(OwnCopy::Lacking)), [Effect::TakeTurn]);
-    bench.hear(Outcome::TurnTaken);
-    assert_eq!(bench.wait(), [Effect::Fetch { from: owners[1], within_ms: ANSWER_MAX_MS }]);
-    assert_eq!(bench.hear(Outcome::Fetched(owners[1], Fetched::Given)), [Effect::TakeIn(owners[1])]);
-    assert_eq!(bench.hear(Outcome::TakenIn(true)), [Effect::Settle]);
+    assert_eq!(bench.hear(looked(OwnCopy::Lacking)), [RepairEffect::TakeTurn]);
+    bench.hear(RepairOutcome::TurnTaken);
+    assert_eq!(bench.wait(), [RepairEffect::Fetch { from: owners[1], within_ms: ANSWER_MAX_MS }]);
+    assert_eq!(
+        bench.hear(RepairOutcome::Fetched(owners[1], FetchReply::Given)),
+        [RepairEffect::TakeIn(owners[1])]
+    );
+    assert_eq!(bench.hear(RepairOutcome::TakenIn(true)), [RepairEffect::Settle]);
 }
 
 #[test]
@@ -104,14 +110,14 @@ fn what_is_gone_everywhere_is_struck_out_and_what_may_be_somewhere_is_not() {
     for is_gone in [true, false] {
         let (mut bench, owners) = bench(true);
         bench.hear(looked(OwnCopy::Lacking));
-        bench.hear(Outcome::TurnTaken);
+        bench.hear(RepairOutcome::TurnTaken);
         let reply = if is_gone { synced(&five()) } else { LookupReply::Unknown };
         let mut asked = vec![];
         for owner in &owners {
-            asked = bench.hear(Outcome::Fetched(*owner, Fetched::Refused(reply)));
+            asked = bench.hear(RepairOutcome::Fetched(*owner, FetchReply::Refused(reply)));
         }
-        while let Some(Effect::Ask { node, .. }) = asked.pop() {
-            let effects = bench.hear(Outcome::Replied(node, reply));
+        while let Some(RepairEffect::Ask { node, .. }) = asked.pop() {
+            let effects = bench.hear(RepairOutcome::Replied(node, reply));
             asked.extend(effects);
         }
         assert_eq!(asked.is_empty() && bench.machine.is_finished(), !is_gone);
@@ -121,33 +127,33 @@ fn what_is_gone_everywhere_is_struck_out_and_what_may_be_somewhere_is_not() {
 #[test]
 fn a_node_that_could_not_keep_a_copy_fetches_none() {
     let (mut bench, _) = bench(true);
-    bench.hear(Outcome::Looked { copy: OwnCopy::Lacking, can_store: false });
-    assert_eq!(bench.hear(Outcome::TurnTaken), []);
+    bench.hear(RepairOutcome::Looked { copy: OwnCopy::Lacking, can_store: false });
+    assert_eq!(bench.hear(RepairOutcome::TurnTaken), []);
     assert!(bench.machine.is_finished());
 }
 
 #[test]
 fn a_misplaced_copy_goes_when_all_owners_have_read_theirs_and_the_grace_has_passed() {
     let (mut bench, owners) = bench(false);
-    assert_eq!(bench.hear(looked(OwnCopy::Here(LENGTH))), [Effect::TakeTurn]);
-    assert_eq!(bench.hear(Outcome::TurnTaken), owners.iter().copied().map(verify).collect::<Vec<_>>());
-    assert_eq!(all_verify(&mut bench, &owners), [Effect::YieldTurn]);
+    assert_eq!(bench.hear(looked(OwnCopy::Here(LENGTH))), [RepairEffect::TakeTurn]);
+    assert_eq!(bench.hear(RepairOutcome::TurnTaken), owners.iter().copied().map(verify).collect::<Vec<_>>());
+    assert_eq!(all_verify(&mut bench, &owners), [RepairEffect::YieldTurn]);
     let began = bench.now;
-    assert_eq!(bench.wait(), [Effect::Lock]);
+    assert_eq!(bench.wait(), [RepairEffect::Lock]);
     assert!(bench.now.since(began) >= ExcessReplica::GRACE_MS);
-    assert_eq!(bench.hear(Outcome::Locked { is_here: true }), [Effect::Remove]);
-    assert_eq!(bench.hear(Outcome::Removed(true)), [Effect::Settle]);
+    assert_eq!(bench.hear(RepairOutcome::Locked { is_here: true }), [RepairEffect::Remove]);
+    assert_eq!(bench.hear(RepairOutcome::Removed(true)), [RepairEffect::Settle]);
 }
 
 #[test]
 fn an_owner_without_a_copy_is_given_one_and_reads_it_before_the_misplaced_copy_goes() {
     let (mut bench, owners) = bench(false);
     bench.hear(looked(OwnCopy::Here(LENGTH)));
-    bench.hear(Outcome::TurnTaken);
-    let absent = Outcome::Verified(owners[0], LookupReply::Absent(None), None);
+    bench.hear(RepairOutcome::TurnTaken);
+    let absent = RepairOutcome::Verified(owners[0], LookupReply::Absent(None), None);
     assert_eq!(bench.hear(absent), [give(owners[0])]);
-    assert_eq!(bench.hear(Outcome::Given(owners[0], true)), [verify(owners[0])]);
-    assert_eq!(all_verify(&mut bench, &owners), [Effect::YieldTurn]);
+    assert_eq!(bench.hear(RepairOutcome::Given(owners[0], true)), [verify(owners[0])]);
+    assert_eq!(all_verify(&mut bench, &owners), [RepairEffect::YieldTurn]);
 }
 
 #[test]
@@ -155,10 +161,10 @@ fn a_misplaced_copy_stays_when_an_owner_says_nothing_or_lacks_what_it_was_given(
     for replies in [vec![LookupReply::Unknown], vec![LookupReply::Absent(None); 2]] {
         let (mut bench, owners) = bench(false);
         bench.hear(looked(OwnCopy::Here(LENGTH)));
-        bench.hear(Outcome::TurnTaken);
+        bench.hear(RepairOutcome::TurnTaken);
         for reply in replies {
-            if bench.hear(Outcome::Verified(owners[0], reply, None)) == [give(owners[0])] {
-                bench.hear(Outcome::Given(owners[0], true));
+            if bench.hear(RepairOutcome::Verified(owners[0], reply, None)) == [give(owners[0])] {
+                bench.hear(RepairOutcome::Given(owners[0], true));
             }
         }
         assert_eq!(all_verify(&mut bench, &owners[1..]), []);
@@ -170,10 +176,10 @@ fn a_misplaced_copy_stays_when_an_owner_says_nothing_or_lacks_what_it_was_given(
 fn a_receipt_under_another_layout_puts_the_copy_off() {
     let (mut bench, owners) = bench(false);
     bench.hear(looked(OwnCopy::Here(LENGTH)));
-    bench.hear(Outcome::TurnTaken);
+    bench.hear(RepairOutcome::TurnTaken);
     let foreign = Some(LayoutHash([9; 16]));
     for owner in owners {
-        bench.hear(Outcome::Verified(owner, LookupReply::Present, foreign));
+        bench.hear(RepairOutcome::Verified(owner, LookupReply::Present, foreign));
     }
     assert!(bench.machine.is_finished());
 }
@@ -182,11 +188,11 @@ fn a_receipt_under_another_layout_puts_the_copy_off() {
 fn a_lock_that_took_too_long_voids_the_permission_to_remove() {
     let (mut bench, owners) = bench(false);
     bench.hear(looked(OwnCopy::Here(LENGTH)));
-    bench.hear(Outcome::TurnTaken);
+    bench.hear(RepairOutcome::TurnTaken);
     all_verify(&mut bench, &owners);
-    assert_eq!(bench.wait(), [Effect::Lock]);
+    assert_eq!(bench.wait(), [RepairEffect::Lock]);
     bench.now = bench.now.after(ExcessReplica::RECEIPT_AGE_MAX_MS);
-    assert_eq!(bench.hear(Outcome::Locked { is_here: true }), []);
+    assert_eq!(bench.hear(RepairOutcome::Locked { is_here: true }), []);
     assert!(bench.machine.is_finished());
 }
 
@@ -194,9 +200,9 @@ fn a_lock_that_took_too_long_voids_the_permission_to_remove() {
 fn a_record_without_a_copy_is_struck_out_under_the_lock_unless_one_came() {
     for is_here in [false, true] {
         let (mut bench, _) = bench(false);
-        assert_eq!(bench.hear(looked(OwnCopy::Lacking)), [Effect::Lock]);
-        let effects = bench.hear(Outcome::Locked { is_here });
-        assert_eq!(effects, if is_here { vec![] } else { vec![Effect::Settle] });
+        assert_eq!(bench.hear(looked(OwnCopy::Lacking)), [RepairEffect::Lock]);
+        let effects = bench.hear(RepairOutcome::Locked { is_here });
+        assert_eq!(effects, if is_here { vec![] } else { vec![RepairEffect::Settle] });
     }
 }
 
@@ -204,9 +210,9 @@ fn a_record_without_a_copy_is_struck_out_under_the_lock_unless_one_came() {
 fn a_copy_that_is_worked_on_for_too_long_is_put_off() {
     let (mut bench, owners) = bench(false);
     bench.hear(looked(OwnCopy::Here(LENGTH)));
-    bench.hear(Outcome::TurnTaken);
+    bench.hear(RepairOutcome::TurnTaken);
     bench.now = bench.now.after(WORK_MAX_MS);
-    assert_eq!(all_verify(&mut bench, &owners), [Effect::YieldTurn]);
+    assert_eq!(all_verify(&mut bench, &owners), [RepairEffect::YieldTurn]);
     assert!(bench.machine.is_finished());
 }
 

@@ -18,18 +18,18 @@ fn upload_owned(layout: &Layout, is_owner: bool) -> Upload {
     (0..=255).map(upload).find(|upload| view.is_owner(node(0), &upload.id) == is_owner).unwrap()
 }
 
-fn targets(effects: &[Effect], this: NodeId) -> Vec<NodeId> {
-    let target = |effect: &Effect| match effect {
-        Effect::Store => Some(this),
-        Effect::Send { to, .. } => Some(*to),
+fn targets(effects: &[WriteEffect], this: NodeId) -> Vec<NodeId> {
+    let target = |effect: &WriteEffect| match effect {
+        WriteEffect::Store => Some(this),
+        WriteEffect::Send { to, .. } => Some(*to),
         _ => None,
     };
     effects.iter().filter_map(target).collect()
 }
 
-fn copied(bench: &mut Bench<Write>, node: NodeId) -> Vec<Effect> {
+fn copied(bench: &mut Bench<Write>, node: NodeId) -> Vec<WriteEffect> {
     let layout = bench.view.hash();
-    bench.hear(Outcome::Copied(node, Some(layout)))
+    bench.hear(WriteOutcome::Copied(node, Some(layout)))
 }
 
 #[test]
@@ -39,11 +39,11 @@ fn all_owners_are_sent_a_copy_at_once_and_enough_of_them_are_the_answer() {
     let owners = bench.view.owners(&upload.id);
     let effects = bench.tick();
     assert_eq!(targets(&effects, node(0)), owners);
-    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Send { misplaced: true, .. })));
+    assert!(!effects.iter().any(|effect| matches!(effect, WriteEffect::Send { misplaced: true, .. })));
     assert_eq!(copied(&mut bench, owners[0]), []);
     let mut holders = vec![owners[0], owners[1]];
     holders.sort();
-    assert_eq!(copied(&mut bench, owners[1]), [Effect::Acknowledge(holders)]);
+    assert_eq!(copied(&mut bench, owners[1]), [WriteEffect::Acknowledge(holders)]);
     assert!(!bench.machine.is_finished(), "one copy is still on its way");
     assert_eq!(copied(&mut bench, owners[2]), []);
     assert!(bench.machine.is_finished());
@@ -60,9 +60,9 @@ fn a_node_that_takes_its_time_gets_a_fallback_and_its_late_copy_counts() {
     let effects = bench.wait();
     assert_eq!(bench.now.since(began), PATIENCE_MS);
     assert_eq!(targets(&effects, node(0)), bench.view.fallbacks(&upload.id)[..2], "{effects:?}");
-    assert!(effects.iter().all(|effect| !matches!(effect, Effect::Send { misplaced: false, .. })));
+    assert!(effects.iter().all(|effect| !matches!(effect, WriteEffect::Send { misplaced: false, .. })));
     let effects = copied(&mut bench, owners[2]);
-    assert!(matches!(&effects[..], [Effect::Acknowledge(holders)] if holders.len() == 2), "{effects:?}");
+    assert!(matches!(&effects[..], [WriteEffect::Acknowledge(holders)] if holders.len() == 2), "{effects:?}");
 }
 
 #[test]
@@ -72,10 +72,10 @@ fn an_owner_that_will_lack_its_copy_is_recorded_before_the_answer() {
     let mut bench = bench(upload, view(&five()));
     bench.tick();
     let others: Vec<_> = owners.iter().copied().filter(|owner| *owner != node(0)).collect();
-    bench.hear(Outcome::Copied(others[0], None));
+    bench.hear(WriteOutcome::Copied(others[0], None));
     assert_eq!(copied(&mut bench, node(0)), []);
-    assert_eq!(copied(&mut bench, others[1]), [Effect::Record]);
-    assert!(matches!(&bench.hear(Outcome::Recorded)[..], [Effect::Acknowledge(_)]));
+    assert_eq!(copied(&mut bench, others[1]), [WriteEffect::Record]);
+    assert!(matches!(&bench.hear(WriteOutcome::Recorded)[..], [WriteEffect::Acknowledge(_)]));
 }
 
 #[test]
@@ -85,13 +85,16 @@ fn too_few_copies_are_refused_once_with_the_names_of_those_that_hold_it() {
     let mut bench = bench(upload, view(&layout));
     let (mut open, mut answers) = (targets(&bench.tick(), node(0)), Vec::new());
     while let Some(next) = open.pop() {
-        let effects =
-            if next == node(0) { copied(&mut bench, next) } else { bench.hear(Outcome::Copied(next, None)) };
+        let effects = if next == node(0) {
+            copied(&mut bench, next)
+        } else {
+            bench.hear(WriteOutcome::Copied(next, None))
+        };
         open.extend(targets(&effects, node(0)));
-        answers.extend(effects.into_iter().filter(|effect| !matches!(effect, Effect::Send { .. })));
+        answers.extend(effects.into_iter().filter(|effect| !matches!(effect, WriteEffect::Send { .. })));
     }
-    assert_eq!(answers, [Effect::Record]);
-    assert_eq!(bench.hear(Outcome::Recorded), [Effect::Refuse(vec![node(0)])]);
+    assert_eq!(answers, [WriteEffect::Record]);
+    assert_eq!(bench.hear(WriteOutcome::Recorded), [WriteEffect::Refuse(vec![node(0)])]);
     assert!(bench.machine.is_finished());
 }
 
@@ -100,13 +103,13 @@ fn a_known_image_is_verified_first_and_sent_only_where_it_is_not() {
     let upload = Upload { is_known: true, ..upload_owned(&five(), false) };
     let mut bench = bench(upload, view(&five()));
     let owners = bench.view.owners(&upload.id);
-    let verify = |node: &NodeId| Effect::Verify { node: *node, within_ms: ANSWER_MAX_MS };
+    let verify = |node: &NodeId| WriteEffect::Verify { node: *node, within_ms: ANSWER_MAX_MS };
     assert_eq!(bench.tick(), owners.iter().map(verify).collect::<Vec<_>>());
-    let effects = bench.hear(Outcome::Verified(owners[0], None));
+    let effects = bench.hear(WriteOutcome::Verified(owners[0], None));
     assert_eq!(targets(&effects, node(0)), owners[..1]);
     let layout = bench.view.hash();
-    assert_eq!(bench.hear(Outcome::Verified(owners[1], Some(layout))), []);
-    assert!(matches!(&copied(&mut bench, owners[0])[..], [Effect::Acknowledge(_)]));
+    assert_eq!(bench.hear(WriteOutcome::Verified(owners[1], Some(layout))), []);
+    assert!(matches!(&copied(&mut bench, owners[0])[..], [WriteEffect::Acknowledge(_)]));
 }
 
 #[test]
@@ -117,7 +120,7 @@ fn a_copy_under_an_unknown_layout_is_verified_again_until_the_layouts_are_one_or
     let foreign = LayoutHash([7; 16]);
     bench.tick();
     for owner in &owners {
-        assert_eq!(bench.hear(Outcome::Copied(*owner, Some(foreign))), []);
+        assert_eq!(bench.hear(WriteOutcome::Copied(*owner, Some(foreign))), []);
     }
     let began = bench.now;
     let effects = bench.wait_for_effects();
@@ -125,15 +128,15 @@ fn a_copy_under_an_unknown_layout_is_verified_again_until_the_layouts_are_one_or
     assert_eq!(effects.len(), owners.len());
     assert_eq!(bench.machine.deadline(), bench.machine.patience.values().copied().min());
     for owner in &owners {
-        assert_eq!(bench.hear(Outcome::Verified(*owner, Some(foreign))), []);
+        assert_eq!(bench.hear(WriteOutcome::Verified(*owner, Some(foreign))), []);
     }
     loop {
         match &bench.wait_for_effects()[..] {
-            [Effect::Refuse(holders)] => break assert_eq!(holders.len(), owners.len()),
+            [WriteEffect::Refuse(holders)] => break assert_eq!(holders.len(), owners.len()),
             asked => {
                 assert_eq!(asked.len(), owners.len());
                 for owner in &owners {
-                    bench.hear(Outcome::Verified(*owner, Some(foreign)));
+                    bench.hear(WriteOutcome::Verified(*owner, Some(foreign)));
                 }
             }
         }
