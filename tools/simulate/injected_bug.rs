@@ -2,6 +2,8 @@
 
 use reticulum::cluster::protocol::deviation::{Deviation, Deviations};
 
+use crate::faults::Kind;
+
 /// One deviation of the model, or of what it tells the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum InjectedBug {
@@ -71,6 +73,15 @@ impl InjectedBug {
 }
 
 impl InjectedBug {
+    /// The only kind of fault under which it shows, if not all faults together bring it out.
+    pub(crate) const fn shows_under(self) -> Option<Kind> {
+        match self {
+            Self::UnknownLayoutCounts => Some(Kind::Out),
+            Self::NamesHeldTwice => Some(Kind::Namesakes),
+            _ => None,
+        }
+    }
+
     /// The deviation of the shipped machines that it stands for; `None` for what only the model can do wrong.
     const fn deviation(self) -> Option<Deviation> {
         match self {

@@ -1,6 +1,6 @@
 //! `reticulum-simulate`: whole clusters in virtual time, one seed each, with real cores and real rules.
 //!
-//! Nodes run the very `Core` and the very rules that the program runs; their shards, disks and network are
+//! Nodes run the very core and the very protocol machines that the program runs; their disks and network are
 //! models. Faults strike every twenty seconds; every answer is checked, and at the end everything must have come
 //! to rest where it belongs. A seed replays exactly. `--plants` puts bugs in on purpose: all must be found.
 
@@ -39,15 +39,21 @@ use injected_bug::InjectedBug;
 use setup::Choice;
 use world::Log;
 
+/// Seeds that are searched for a bug.
+const BUG_SEEDS: u64 = 500;
+
+/// Between two lines of progress, in seeds.
+const PROGRESS_SEEDS: u64 = 50;
+
 /// Runs seeded worlds and checks every promise in them.
 #[derive(Parser)]
 struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds.
-    #[arg(long, default_value_t = 1)]
-    count: u64,
+    /// How many seeds; 1 if not given, and for each bug of all up to 500.
+    #[arg(long)]
+    count: Option<u64>,
     /// Faults of one kind only.
     #[arg(long)]
     only: Option<String>,
@@ -70,7 +76,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let seeds = arguments.seed..arguments.seed + arguments.count;
+    let count = arguments.count.unwrap_or(if arguments.plants { BUG_SEEDS } else { 1 });
+    let seeds = arguments.seed..arguments.seed + count;
     if let Some(count) = arguments.detection {
         measure_detection(usize::try_from(count).expect("at most 1024"), seeds);
         return ExitCode::SUCCESS;
@@ -80,7 +87,7 @@ fn main() -> ExitCode {
             eprintln!("{complaint}");
             ExitCode::from(2)
         }
-        Ok(choice) if arguments.plants => all_plants(seeds, choice.only),
+        Ok(choice) if arguments.plants => all_bugs(&seeds, choice.only),
         Ok(choice) => run_seeds(seeds, &choice, arguments.twice),
     }
 }
@@ -161,13 +168,18 @@ fn report(seed: u64, log: &Log) -> bool {
     false
 }
 
-fn all_plants(seeds: Range<u64>, only: Option<Kind>) -> ExitCode {
+/// Every bug, each in the worlds in which it shows. Says on the way how far it is.
+fn all_bugs(seeds: &Range<u64>, only: Option<Kind>) -> ExitCode {
     let mut missed = 0;
     for (name, bug) in InjectedBug::ALL {
-        let choice = Choice { bug: Some(bug), only, story: None };
-        let found =
-            seeds.clone().find_map(|seed| Some((seed, check::run(seed, &choice).failures.first()?.clone())));
-        match found {
+        let choice = Choice { bug: Some(bug), only: only.or(bug.shows_under()), story: None };
+        let find = |seed: u64| {
+            if seed > seeds.start && (seed - seeds.start).is_multiple_of(PROGRESS_SEEDS) {
+                eprintln!("{name}: {} seeds", seed - seeds.start);
+            }
+            Some((seed, check::run(seed, &choice).failures.first()?.clone()))
+        };
+        match seeds.clone().find_map(find) {
             Some((seed, failure)) => println!("{name}: found by seed {seed}: {failure}"),
             None => {
                 missed += 1;
