@@ -104,7 +104,11 @@ fn a_node_with_another_secret_gives_no_false_no_and_both_sides_say_why() {
     expect_not_joined(&stranger, &id);
     wait_for_reason(&stranger, "another secret");
     expect_not_joined(&stranger, &id);
-    assert!(stranger.log().contains("rejected a node whose cluster.secrets"), "{}", stranger.log());
+    assert!(
+        stranger.log().contains("rejected our gossip: its cluster.secrets do not include ours"),
+        "{}",
+        stranger.log()
+    );
     wait_until("the other side to say it", || {
         founder.log().contains("rejected a node whose cluster.secrets")
     });
