@@ -30,7 +30,7 @@ pub struct Arguments {
 pub enum Command {
     /// Run a node
     Serve(Serve),
-    /// Start a cluster on loopback with sample images, print its URLs, and leave nothing behind
+    /// Start a cluster on loopback with sample images; it leaves nothing behind
     Demo(Demo),
     /// List all faults of a configuration file, or print the effective configuration
     CheckConfig(CheckConfig),
