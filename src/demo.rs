@@ -4,10 +4,10 @@
 //! the images are drawn by the program itself.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ use crate::image::error::RenderError;
 /// The nodes must be ready and know each other within this time.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
+/// Lines of its log that a node which does not start is given.
+const LOG_LINES: usize = 10;
+
 /// Why there is no demo.
 #[derive(Debug)]
 pub enum DemoError {
@@ -31,8 +34,8 @@ pub enum DemoError {
     Io(&'static str, io::Error),
     /// A sample could not be drawn.
     Draw(RenderError),
-    /// A node ended or was not ready in time; its own message says why.
-    Node,
+    /// A node ended or was not ready in time; these last lines of its log say why.
+    Node(String),
     /// There are not so many ports behind the first one.
     Port,
     /// A node did not take a sample.
@@ -49,6 +52,7 @@ struct Secrets {
 /// A running node; dropping it stops it.
 struct DemoNode {
     child: Child,
+    log: PathBuf,
     address: SocketAddr,
     client: client::NodeClient,
 }
@@ -64,6 +68,9 @@ pub fn run(flags: &Demo) -> Result<(), DemoError> {
         .prefix("reticulum-demo-")
         .tempdir()
         .map_err(|error| DemoError::Io("make a temporary directory", error))?;
+    println!("Starting {} of Reticulum. Their logs:\n", count(flags.nodes));
+    (1..=flags.nodes).for_each(|number| println!("  {}", log_of(directory.path(), number).display()));
+    println!();
     let secrets = Secrets { cluster: random()?, operator: random()? };
     let mut nodes = Vec::new();
     for number in 0..flags.nodes {
@@ -102,10 +109,29 @@ fn random() -> Result<String, DemoError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+fn count(nodes: u8) -> String {
+    if nodes == 1 { "1 node".to_owned() } else { format!("{nodes} nodes") }
+}
+
+/// The log of a node. It goes with the directory.
+fn log_of(directory: &Path, number: u8) -> PathBuf {
+    directory.join(format!("demo{number}.log"))
+}
+
+/// The end of a log, for somebody who looks at it once.
+fn last_lines(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+}
+
 fn print_addresses(nodes: &[DemoNode], key: &str) {
     match nodes {
-        [node] => println!("A node is running on http://{}. Its pages, with their key:\n", node.address),
-        nodes => println!("A cluster of {} nodes is running. Their pages, with their key:\n", nodes.len()),
+        [node] => println!("The node is running on http://{}. Its pages, with their key:\n", node.address),
+        nodes => {
+            println!("The {} nodes are running as one cluster. Their pages, with their key:\n", nodes.len())
+        }
     }
     nodes.iter().for_each(|node| println!("  http://operator:{key}@{}/status.json", node.address));
     println!("\nUploads need the same key:\n");
@@ -138,10 +164,14 @@ impl DemoNode {
         if let Some(first) = first {
             command.args(["--join", &format!("http://{first}")]);
         }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().map_err(start)?;
+        let log = log_of(directory, number);
+        let file = File::create(&log).map_err(|error| DemoError::Io("make a log file", error))?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let child = command.spawn().map_err(start)?;
         let key: Option<HeaderKey> = secrets.operator.parse().ok();
         Ok(Self {
             child,
+            log,
             address,
             client: client::NodeClient::with_key(&NodeAddress::at(address), key.as_ref()),
         })
@@ -151,7 +181,7 @@ impl DemoNode {
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {
-                return Err(DemoError::Node);
+                break;
             }
             // While the child lives and the port answers, it is the child: it would have ended at once if
             // another program held the port.
@@ -160,7 +190,7 @@ impl DemoNode {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        Err(DemoError::Node)
+        Err(DemoError::Node(last_lines(&self.log)))
     }
 }
 
@@ -185,8 +215,8 @@ impl fmt::Display for DemoError {
         match self {
             Self::Io(doing, error) => write!(f, "cannot {doing}: {error}"),
             Self::Draw(error) => write!(f, "cannot draw a sample: {error}"),
-            Self::Node => {
-                f.write_str("a node did not start; see its message above, or choose another --port")
+            Self::Node(log) => {
+                write!(f, "a node did not start; choose another --port, or see the end of its log:\n{log}")
             }
             Self::Port => f.write_str("there are no ports behind 65535; choose a lower --port"),
             Self::Upload(error) => write!(f, "cannot upload a sample: {error}"),

@@ -12,7 +12,7 @@
 //! * [`service`]: what other nodes have.
 //! * [`cache`]: the memory tier. `disk_pressure`: the disk cache gives way when the disk is full.
 //! * [`memory`]: the node-wide budget of decoded pixels. [`bodies`]: that of answers' bodies.
-//! * [`oneshot`], [`event`], [`locks`]: waiting within one executor.
+//! * [`oneshot`], [`latch`], [`locks`]: waiting within one executor.
 //!
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.

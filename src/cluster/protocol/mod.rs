@@ -1,7 +1,7 @@
 //! The choreography of every operation, without input or output: whom to ask, how long to wait for each, what to record
 //! before the answer, and when to give up.
 //!
-//! * [`write`]: copies of an upload on their way to the nodes that should have them.
+//! * [`mod@write`]: copies of an upload on their way to the nodes that should have them.
 //! * [`read`]: an image that this node cannot give itself. [`locate`]: whether it is anywhere.
 //! * [`variant`]: a variant, made once in the cluster.
 //! * [`repair`]: misplaced copies handed over, owners' lacking copies replaced.

@@ -5,7 +5,7 @@
 //! * [`describe`]: what an image says about itself, and who has it.
 //! * [`variant`]: variants, each made once in the cluster.
 //!   [`gate`]: their way to each node, fairly by client.
-//! * [`write`]: copies of an upload.
+//! * [`mod@write`]: copies of an upload.
 //! * [`driver`]: carries out what the protocol machines of `cluster::protocol` decide.
 //! * [`repair`]: copies outside their slots, handed over to their owners, and copies that owners lack.
 //! * [`alone`]: copies of what was taken while this node was a cluster of one.
