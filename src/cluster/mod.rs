@@ -11,7 +11,6 @@ pub mod node;
 pub mod placement;
 pub mod protocol;
 pub mod random;
-pub mod rules;
 pub mod time;
 pub mod view;
 pub mod wire;

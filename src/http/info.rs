@@ -10,7 +10,7 @@ use super::exchange::{Context, HandlerResponse};
 use super::image;
 use super::negotiate::ImageTraits;
 use super::reply::{self, Problem};
-use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::image::geometry::Size;
 use crate::image::header::Header;
 use crate::image::placeholder::Placeholder;

@@ -11,7 +11,7 @@ use super::listing::IMAGES_MAX;
 use super::requester::Requester;
 use crate::cluster::core::JoinRefusal;
 use crate::cluster::layout::SyncHash;
-use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::object::{Format, ObjectId};
 
 /// Where a connection begins.

@@ -17,7 +17,7 @@ use super::message::{Opened, Publish, ShardReply, ShardRequest, VariantRequest, 
 use super::oneshot;
 use super::pre_generation::PreGeneration;
 use super::variant::{Variant, VariantError};
-use crate::cluster::rules::misplaced::needs_record;
+use crate::cluster::protocol::repair::queue::needs_record;
 use crate::image::placeholder::Placeholder;
 use crate::object::ObjectId;
 use crate::store::originals::{Described, Found, Original};

@@ -73,7 +73,7 @@ use self::service::variant::Asking;
 use self::variant::{InFlightJob, JobKey};
 use self::worker::ResizeJob;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::misplaced::RepairQueue;
+use crate::cluster::protocol::repair::queue::RepairQueue;
 use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;

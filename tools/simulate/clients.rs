@@ -2,13 +2,13 @@
 
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::ACQUAINTED_MS;
+use reticulum::cluster::protocol::locate::absence::LookupReply;
 use reticulum::cluster::protocol::locate::{self, Locate, WantedImage};
+use reticulum::cluster::protocol::read::order::nearest_order;
 use reticulum::cluster::protocol::read::{self, Read, ReadPart};
+use reticulum::cluster::protocol::repair::excess::ExcessReplica;
 use reticulum::cluster::protocol::variant::{self, Variant};
 use reticulum::cluster::protocol::write::{self, Upload, Write};
-use reticulum::cluster::rules::absence::LookupReply;
-use reticulum::cluster::rules::excess::ExcessReplica;
-use reticulum::cluster::rules::read::nearest_order;
 use reticulum::cluster::view::Writes;
 use reticulum::object::ObjectId;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reticulum::cluster::core::{self, Action, Input};
-use reticulum::cluster::rules::misplaced::needs_record;
+use reticulum::cluster::protocol::repair::queue::needs_record;
 use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
 

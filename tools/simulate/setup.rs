@@ -3,7 +3,7 @@
 use reticulum::cluster::core::ClusterSettings;
 use reticulum::cluster::layout::{Copies, NewNode};
 use reticulum::cluster::node::{Label, NodeId, NodeUrl, Weight};
-use reticulum::cluster::rules::misplaced::RepairQueue;
+use reticulum::cluster::protocol::repair::queue::RepairQueue;
 
 use crate::event::{Event, Index};
 use crate::faults::{self, FAULTS_MS, Kind, LONG_FAULTS_MS};

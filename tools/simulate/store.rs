@@ -1,6 +1,6 @@
 //! A copy on its way to the disk, step by step: a crash may come between any two.
 
-use reticulum::cluster::rules::misplaced::needs_record;
+use reticulum::cluster::protocol::repair::queue::needs_record;
 use reticulum::object::ObjectId;
 
 use crate::disk::{Content, File, right_bytes};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use reticulum::cluster::core::Input;
 use reticulum::cluster::node::NodeId;
+use reticulum::cluster::protocol::repair::queue::RepairQueue;
 use reticulum::cluster::random::Random;
-use reticulum::cluster::rules::misplaced::RepairQueue;
 use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
 

@@ -3,12 +3,14 @@
 //! The owners are asked first, all at once, then every other live member. The rule says what their replies come to
 //! ([`AbsenceProof`]).
 
+pub mod absence;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
 use super::{ACQUAINTED_MS, ANSWER_MAX_MS, Acquaintance, Input, Machine};
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::{AbsenceProof, LookupReply, ProofStep};
+use crate::cluster::protocol::locate::absence::{AbsenceProof, LookupReply, ProofStep};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;

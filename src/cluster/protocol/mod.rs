@@ -1,14 +1,19 @@
 //! The choreography of every operation, without input or output: whom to ask, how long to wait for each, what to record
 //! before the answer, and when to give up.
 //!
-//! * [`mod@write`]: copies of an upload on their way to the nodes that should have them.
-//! * [`read`]: an image that this node cannot give itself. [`locate`]: whether it is anywhere.
+//! * [`mod@write`]: copies of an upload on their way to the nodes that should have them. [`write::quorum`]: when it may be
+//!   answered.
+//! * [`read`]: an image that this node cannot give itself. [`locate`]: whether it is anywhere. [`locate::absence`]: when
+//!   it may be called absent.
 //! * [`variant`]: a variant, made once in the cluster.
-//! * [`repair`]: misplaced copies handed over, owners' lacking copies replaced.
+//! * [`repair`]: misplaced copies handed over, owners' lacking copies replaced. [`repair::excess`]: when a copy may be
+//!   removed.
 //! * [`deviation`]: bugs for the simulator to find.
 //!
 //! Each operation is a [`Machine`]. The shards and the seeded simulator drive the same ones: they carry out the effects
 //! and hand back what came of them. Neither keeps a choreography or a time constant of its own.
+//!
+//! `docs/PROOF.md` argues why an image that was answered is never called absent.
 //!
 //! Invariants: a machine reads no clock and draws no random number; it answers exactly once; while it is not finished,
 //! it has an effect under way or a deadline.
@@ -20,6 +25,8 @@ pub mod repair;
 pub mod variant;
 pub mod write;
 
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod tests_support;
 

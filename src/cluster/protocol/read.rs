@@ -4,14 +4,16 @@
 //! time the next is asked too, and the first that gives is taken. When no owner gives the image, the machine looks for
 //! any other copy ([`super::locate`]).
 
+pub mod order;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
 use super::locate::{NotFound, Search, WantedImage};
 use super::{ACQUAINTED_MS, ANSWER_MAX_MS, Acquaintance, Input, Machine};
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::LookupReply;
-use crate::cluster::rules::read::{nearest_order, placement_order};
+use crate::cluster::protocol::locate::absence::LookupReply;
+use crate::cluster::protocol::read::order::{nearest_order, placement_order};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;

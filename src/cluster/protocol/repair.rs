@@ -8,6 +8,8 @@
 //! it later.
 
 mod effect;
+pub mod excess;
+pub mod queue;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,8 +19,8 @@ use super::read::{self, Read, ReadPart};
 use super::{ANSWER_MAX_MS, Input, Machine, copy_within_ms};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::LookupReply;
-use crate::cluster::rules::excess::{ExcessReplica, ExcessStep};
+use crate::cluster::protocol::locate::absence::LookupReply;
+use crate::cluster::protocol::repair::excess::{ExcessReplica, ExcessStep};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;

@@ -1,8 +1,15 @@
-//! Driving a machine by hand.
+//! Scenarios that the tests of the protocol begin with, and driving a machine by hand.
 
+use std::collections::BTreeSet;
+
+use super::locate::absence::LookupReply;
 use super::{Input, Machine};
+use crate::cluster::layout::tests_support::{id as node, layout};
+use crate::cluster::layout::{Copies, Edit, Layout, Role};
+use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
-use crate::cluster::view::View;
+use crate::cluster::view::{LocalState, View, Writes};
+use crate::object::ObjectId;
 
 /// A machine, its clock and its view.
 pub(super) struct Bench<M> {
@@ -47,4 +54,41 @@ impl<M: Machine> Bench<M> {
             }
         }
     }
+}
+
+pub(super) const COPIES: Copies = Copies { replication: 3, min_replication: 2 };
+
+pub(super) fn object(number: u8) -> ObjectId {
+    ObjectId::from_digest([number.wrapping_mul(37); 20])
+}
+
+/// The view of node 0 with all but these alive.
+pub(super) fn view_without(layout: &Layout, dead: &[NodeId]) -> View {
+    let alive = layout.nodes.keys().copied().filter(|it| !dead.contains(it)).collect();
+    let local = LocalState {
+        this: node(0),
+        since: Time::default(),
+        alive,
+        known: BTreeSet::new(),
+        writes: Writes::Allowed,
+        store: 0,
+    };
+    View::new(layout, local)
+}
+
+pub(super) fn view(layout: &Layout) -> View {
+    view_without(layout, &[])
+}
+
+/// Five nodes in five zones.
+pub(super) fn five() -> Layout {
+    layout(&[0, 1, 2, 3, 4], COPIES)
+}
+
+pub(super) fn set_role(layout: &mut Layout, of: NodeId, role: Role) {
+    layout.edit(node(0), &Edit::Role(of, role)).unwrap();
+}
+
+pub(super) fn synced(layout: &Layout) -> LookupReply {
+    LookupReply::Absent(Some(layout.staged.sync_hash()))
 }

@@ -10,7 +10,7 @@ use super::deviation::{Deviation, Deviations, Shipped};
 use super::locate::{NotFound, Search};
 use super::{ANSWER_MAX_MS, Acquaintance, Input, Machine};
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;

@@ -4,13 +4,15 @@
 //! The rule says when enough hold it ([`WriteQuorum`]). The machine goes on after the answer, until every owner has its
 //! copy or a fallback has one in its place.
 
+pub mod quorum;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
 use super::{ACQUAINTED_MS, ANSWER_MAX_MS, Acquaintance, Input, Machine, copy_within_ms};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::write::{WriteQuorum, WriteStatus};
+use crate::cluster::protocol::write::quorum::{WriteQuorum, WriteStatus};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;

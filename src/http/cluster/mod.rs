@@ -21,7 +21,7 @@ use super::reply::{self, Problem};
 use super::{image, info};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::object::ObjectId;
 use crate::peer::auth::{self, AuthError, Digest, Question, ServerHandshake, SignedFields};
 use crate::peer::call::{self, Call, ListCall, StoredMetadata};

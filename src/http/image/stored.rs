@@ -9,7 +9,7 @@ use http::HeaderMap;
 use sha1::{Digest, Sha1};
 
 use super::{ready, respond_from_disk, respond_from_peer};
-use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::http::body::{Body, EndReport, ReadEnd};
 use crate::http::conditional::{self, Range};
 use crate::http::exchange::{Context, HandlerResponse};

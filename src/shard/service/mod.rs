@@ -30,7 +30,7 @@ use std::time::Duration;
 use super::Shard;
 use super::control_link::MembershipStatus;
 use crate::cluster::node::NodeId;
-use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::peer::body::Outgoing;

@@ -21,10 +21,10 @@ use super::driver::{Work, drive};
 use super::gate::{Full, Gate};
 use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
+use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::protocol::variant::{
     self as protocol, Made, VariantEffect, VariantFailure, VariantOutcome, WantedVariant,
 };
-use crate::cluster::rules::absence::LookupReply;
 use crate::cluster::view::View;
 use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, StoredMetadata, VariantCall};

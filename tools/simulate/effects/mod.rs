@@ -8,11 +8,11 @@ mod write;
 
 use reticulum::cluster::layout::LayoutHash;
 use reticulum::cluster::node::NodeId;
+use reticulum::cluster::protocol::locate::absence::LookupReply;
 use reticulum::cluster::protocol::{
     Input, Machine, locate, read as read_protocol, repair as repair_protocol,
 };
 use reticulum::cluster::protocol::{variant, write as write_protocol};
-use reticulum::cluster::rules::absence::LookupReply;
 
 use crate::disk::right_bytes;
 use crate::event::{Ask, Event, Happening, Index, Number, Tell};

@@ -1,9 +1,9 @@
 //! The effects of reads, of searches and of requests for variants.
 
 use reticulum::cluster::node::NodeId;
+use reticulum::cluster::protocol::locate::absence::LookupReply;
 use reticulum::cluster::protocol::locate::{self, NotFound};
 use reticulum::cluster::protocol::{Input, read, variant};
-use reticulum::cluster::rules::absence::LookupReply;
 
 use crate::disk::{Content, Looked};
 use crate::event::{Ask, Happening, Index, Number};

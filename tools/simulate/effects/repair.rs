@@ -1,10 +1,10 @@
 //! The effects of repairs.
 
 use reticulum::cluster::protocol::Input;
+use reticulum::cluster::protocol::repair::queue::RepairQueue;
 use reticulum::cluster::protocol::repair::{
     OwnCopy, OwnVerified, Repair, RepairEffect, RepairOutcome, ended_within_ms,
 };
-use reticulum::cluster::rules::misplaced::RepairQueue;
 use reticulum::object::ObjectId;
 
 use crate::event::{Ask, Event, Happening, Index, Number};

@@ -10,7 +10,7 @@ use sha1::{Digest as _, Sha1};
 
 use super::*;
 use crate::cluster::layout::LayoutHash;
-use crate::cluster::rules::absence::LookupReply;
+use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::image::recipe::ENCODER_VERSION;
 use crate::object::{Format, ObjectId};
 use crate::peer::auth::AuthError;

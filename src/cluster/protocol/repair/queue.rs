@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::time::Time;
-use super::super::view::View;
+use crate::cluster::time::Time;
+use crate::cluster::view::View;
 use crate::object::ObjectId;
 
 /// Whether this node must have a record of its copy before that is durable.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::layout::LayoutHash;
-use super::super::node::{Label, NodeId};
-use super::super::view::View;
+use crate::cluster::layout::LayoutHash;
+use crate::cluster::node::{Label, NodeId};
+use crate::cluster::view::View;
 use crate::object::ObjectId;
 
 /// One upload on its way to its copies.
@@ -68,11 +68,11 @@ impl WriteQuorum {
             targets.push(next);
             fallbacks += 1;
         }
-        self.complete_columns(view, targets, free)
+        self.complete_versions(view, targets, free)
     }
 
-    /// Adds fallbacks for columns of which too few members hold a copy or may still.
-    fn complete_columns(&self, view: &View, mut targets: Vec<NodeId>, free: Vec<NodeId>) -> Vec<NodeId> {
+    /// Adds fallbacks for versions of which too few members hold a copy or may still.
+    fn complete_versions(&self, view: &View, mut targets: Vec<NodeId>, free: Vec<NodeId>) -> Vec<NodeId> {
         let mut holders: Vec<_> = self.hopeful().chain(targets.iter().copied()).collect();
         for node in free {
             if view.would_help(node, &holders) {
@@ -128,7 +128,7 @@ impl WriteQuorum {
         let owned = counted.iter().filter(|node| owners.contains(node)).count();
         let spare = (counted.len() - owned).min(self.fallbacks_allowed(view, &owners));
         let enough = owned + spare >= view.copies_needed() && view.are_enough_in_every_version(&counted);
-        if enough && self.has_owner_in_every_column(view, &counted) && self.spans_zones(view, &counted) {
+        if enough && self.has_owner_in_every_version(view, &counted) && self.spans_zones(view, &counted) {
             return WriteStatus::Acknowledged;
         }
         let waiting = self.asked.values().any(|outcome| *outcome == Outcome::Pending);
@@ -156,7 +156,7 @@ impl WriteQuorum {
         owners.iter().filter(missing).count() + view.copies_needed().saturating_sub(owners.len())
     }
 
-    fn has_owner_in_every_column(&self, view: &View, counted: &[NodeId]) -> bool {
+    fn has_owner_in_every_version(&self, view: &View, counted: &[NodeId]) -> bool {
         let mut versions = view.owners_by_version(&self.id).into_iter().filter(|owners| !owners.is_empty());
         versions.all(|owners| owners.iter().any(|owner| counted.contains(owner)))
     }

@@ -1,18 +1,18 @@
-//! The rules, each against a scene that it must get right, and the write rule against all outcomes.
+//! The rules, each against a scenario that it must get right, and the write rule against all outcomes.
 
 use std::collections::BTreeSet;
 
-use super::super::layout::tests_support::{id as node, layout, new_node, settle};
-use super::super::layout::{Edit, Layout, LayoutHash, Role, SyncHash};
-use super::super::node::NodeId;
-use super::super::time::Time;
-use super::super::view::{LocalState, View, Writes};
-use super::absence::{AbsenceProof, LookupReply, ProofStep};
-use super::excess::{ExcessReplica, ExcessStep};
-use super::misplaced::{RepairQueue, needs_record};
-use super::read;
+use super::locate::absence::{AbsenceProof, LookupReply, ProofStep};
+use super::read::order as read;
+use super::repair::excess::{ExcessReplica, ExcessStep};
+use super::repair::queue::{RepairQueue, needs_record};
 use super::tests_support::{COPIES, five, object, set_role, synced, view, view_without};
-use super::write::{WriteQuorum, WriteStatus};
+use super::write::quorum::{WriteQuorum, WriteStatus};
+use crate::cluster::layout::tests_support::{id as node, layout, new_node, settle};
+use crate::cluster::layout::{Edit, Layout, LayoutHash, Role, SyncHash};
+use crate::cluster::node::NodeId;
+use crate::cluster::time::Time;
+use crate::cluster::view::{LocalState, View, Writes};
 use crate::object::ObjectId;
 
 /// Runs a write to its end: `takes` says who takes its copy.
@@ -126,7 +126,7 @@ fn copies_span_two_zones_while_two_have_nodes_that_take_them() {
 }
 
 #[test]
-fn during_a_change_each_column_needs_an_owner_and_enough_copies_among_its_members() {
+fn during_a_change_each_version_needs_an_owner_and_enough_copies_among_its_members() {
     let mut changing = layout(&[0, 1, 2], COPIES);
     for number in 3..6 {
         changing.edit(node(0), &Edit::Join(node(number), new_node(number, 0))).unwrap();
@@ -283,7 +283,7 @@ fn nodes_that_are_out_may_hold_what_nobody_else_has() {
 }
 
 #[test]
-fn a_node_just_removed_counts_as_out_of_reach_until_its_copies_were_made_anew() {
+fn a_node_just_removed_counts_as_out_of_reach_until_its_copies_were_made_again() {
     let mut layout = five();
     let id = object(9);
     let owners = view(&layout).owners(&id);
@@ -378,7 +378,7 @@ fn a_copy_goes_only_with_fresh_receipts_of_all_owners_and_after_the_grace() {
 }
 
 #[test]
-fn receipts_that_came_one_by_one_are_asked_for_anew_together() {
+fn receipts_that_came_one_by_one_are_asked_for_again_together() {
     let view = view(&five());
     let id = foreign(&view);
     let owners = view.owners(&id);
@@ -409,7 +409,7 @@ fn after_a_change_of_the_layout_receipts_are_void_and_the_copy_stays_longer() {
 }
 
 #[test]
-fn what_a_node_owns_in_either_column_is_no_excess() {
+fn what_a_node_owns_in_either_version_is_no_excess() {
     let mut layout = layout(&[0, 1, 2], COPIES);
     let one = view(&layout);
     let id = object(1);
@@ -430,7 +430,7 @@ fn what_a_node_owns_in_either_column_is_no_excess() {
 }
 
 #[test]
-fn a_copy_needs_a_record_where_its_node_owns_it_in_no_column() {
+fn a_copy_needs_a_record_where_its_node_owns_it_in_no_version() {
     let view = view(&five());
     for number in 0..20 {
         let id = object(number);

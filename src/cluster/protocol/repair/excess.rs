@@ -1,15 +1,15 @@
 //! Deleting a copy that is too many: the only deletion that nobody asked for, and so the most careful.
 //!
-//! A copy may go when its node owns the id in no column, every owner in every column has read its own copy
+//! A copy may go when its node owns the id in no version, every owner in every version has read its own copy
 //! from disk after being asked, all under the layout that this node has, and some time has passed: reads that
 //! were sent here must have ended, and a layout that has just changed may change again.
 
 use std::collections::BTreeMap;
 
-use super::super::layout::LayoutHash;
-use super::super::node::NodeId;
-use super::super::time::Time;
-use super::super::view::View;
+use crate::cluster::layout::LayoutHash;
+use crate::cluster::node::NodeId;
+use crate::cluster::time::Time;
+use crate::cluster::view::View;
 use crate::object::ObjectId;
 
 /// One copy that may be too many.
@@ -66,7 +66,7 @@ impl ExcessReplica {
         if self.layout != view.hash() {
             *self = Self::new(self.id, view);
         }
-        // All anew when one is too old: receipts that expire one by one would never be complete for long enough.
+        // All are asked again when one is too old: receipts that expire one by one would never be complete for long enough.
         if self.receipts.values().any(|asked| now.since(*asked) > Self::RECEIPT_AGE_MAX_MS) {
             self.receipts.clear();
         }

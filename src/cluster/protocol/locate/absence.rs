@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::layout::SyncHash;
-use super::super::node::NodeId;
-use super::super::view::View;
+use crate::cluster::layout::SyncHash;
+use crate::cluster::node::NodeId;
+use crate::cluster::view::View;
 use crate::object::ObjectId;
 
 /// One search for an image.

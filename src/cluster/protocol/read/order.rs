@@ -1,7 +1,7 @@
 //! In which order to look for an image.
 
-use super::super::node::NodeId;
-use super::super::view::View;
+use crate::cluster::node::NodeId;
+use crate::cluster::view::View;
 use crate::object::ObjectId;
 
 /// Live nodes to ask, this one left out.
