@@ -263,7 +263,8 @@ impl World {
             || process.jobs.values().any(|job| job.id == *id);
         let is_recorded =
             |node: &Node| node.disk.files().contains_key(id) && node.disk.misplaced().contains(id);
-        if is_held(index) && !is_whole && !is_under_way && !self.nodes.iter().any(is_recorded) {
+        let holds = holders.contains(&self.nodes[index].id);
+        if holds && !is_whole && !is_under_way && !self.nodes.iter().any(is_recorded) {
             self.fail(format!("node {index} answers for {id} without a record that an owner lacks its copy"));
         }
     }

@@ -5,7 +5,7 @@
 
 pub mod absence;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
 use super::{ACQUAINTED_MS, ANSWER_MAX_MS, Acquaintance, Input, Machine};
@@ -14,6 +14,14 @@ use crate::cluster::protocol::locate::absence::{AbsenceProof, LookupReply, Proof
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
+
+/// How old a "no" may be that counts, from the question on. A copy that is handed over meanwhile is on its new node for
+/// longer than this before it leaves the old one: so one of the two has it when the oldest "no" is given and the
+/// youngest.
+pub const ABSENT_AGE_MAX_MS: u64 = 4_000;
+
+/// Rounds in which nodes are asked again whose "no" has become too old.
+const ROUNDS_AGAIN_MAX: u32 = 2;
 
 /// Why no node was found to have the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +77,7 @@ pub struct Locate<D = Shipped> {
 /// How long it may take at most until a search among so many members is concluded, in milliseconds, if its node goes
 /// on. Each round asks at least one node that was not asked before.
 pub const fn concluded_within_ms(members: u64) -> u64 {
-    ACQUAINTED_MS + members * ANSWER_MAX_MS
+    ACQUAINTED_MS + (members + ROUNDS_AGAIN_MAX as u64) * ANSWER_MAX_MS
 }
 
 impl Locate {
@@ -101,12 +109,13 @@ impl<D: Deviations> Machine for Locate<D> {
         if let Input::Outcome(LocateOutcome::Replied(node, reply)) = input {
             self.search.take_reply(view, node, reply);
         }
+        self.search.begin(now, view);
         if !self.acquaintance.is_over(now, view, &self.id) {
             return;
         }
         let effects = &mut self.effects;
         let ask = |node| effects.push_back(LocateEffect::Ask { node, within_ms: ANSWER_MAX_MS });
-        if let Some(conclusion) = self.search.advance(view, ask) {
+        if let Some(conclusion) = self.search.advance(now, view, ask) {
             self.is_concluded = true;
             self.effects.push_back(LocateEffect::Conclude(conclusion));
         }
@@ -131,7 +140,11 @@ pub(super) struct Search<D> {
     deviations: D,
     proof: AbsenceProof,
     this_reply: Option<LookupReply>,
-    asked: BTreeSet<NodeId>,
+    /// Nodes whose replies are awaited, and since when.
+    asked: BTreeMap<NodeId, Time>,
+    /// When those were asked that said no.
+    absent_since: BTreeMap<NodeId, Time>,
+    rounds_again: u32,
 }
 
 impl<D: Deviations> Search<D> {
@@ -144,11 +157,20 @@ impl<D: Deviations> Search<D> {
 
     /// This node is asked like any other.
     pub(super) fn without_own_reply(id: ObjectId, deviations: D) -> Self {
-        Self { deviations, proof: AbsenceProof::new(id), this_reply: None, asked: BTreeSet::new() }
+        let (asked, absent_since) = (BTreeMap::new(), BTreeMap::new());
+        let proof = AbsenceProof::new(id);
+        Self { deviations, proof, this_reply: None, asked, absent_since, rounds_again: 0 }
     }
 
-    /// Takes what a node says of the image.
-    pub(super) fn record(&mut self, view: &View, node: NodeId, reply: LookupReply) {
+    /// Takes what this node says, as of now.
+    pub(super) fn begin(&mut self, now: Time, view: &View) {
+        if let Some(reply) = self.this_reply.take() {
+            self.record(view, view.this(), reply, now);
+        }
+    }
+
+    /// Takes what a node says of the image, which was asked at that time.
+    pub(super) fn record(&mut self, view: &View, node: NodeId, reply: LookupReply, asked_at: Time) {
         let has = |deviation| self.deviations.has(deviation);
         let heard = match reply {
             LookupReply::Absent(_) if has(Deviation::UnsyncedNoCounts) => {
@@ -158,12 +180,16 @@ impl<D: Deviations> Search<D> {
             reply => reply,
         };
         self.proof.record(node, heard);
+        if matches!(heard, LookupReply::Absent(_)) {
+            self.absent_since.insert(node, asked_at);
+        }
     }
 
     /// Takes the reply of a node that was asked. A yes is enough: the others are waited for no longer.
     pub(super) fn take_reply(&mut self, view: &View, node: NodeId, reply: LookupReply) {
-        self.asked.remove(&node);
-        self.record(view, node, reply);
+        // The reply of one that is not awaited comes too late to count.
+        let Some(asked_at) = self.asked.remove(&node) else { return };
+        self.record(view, node, reply, asked_at);
         if reply == LookupReply::Present {
             self.asked.clear();
         }
@@ -172,12 +198,10 @@ impl<D: Deviations> Search<D> {
     /// Asks the next round of nodes when the last one has ended. Some: who has the image, or that no node was found.
     pub(super) fn advance(
         &mut self,
+        now: Time,
         view: &View,
         ask: impl FnMut(NodeId),
     ) -> Option<Result<NodeId, NotFound>> {
-        if let Some(reply) = self.this_reply.take() {
-            self.record(view, view.this(), reply);
-        }
         if !self.asked.is_empty() {
             return None;
         }
@@ -185,16 +209,41 @@ impl<D: Deviations> Search<D> {
             let silent = view.members().filter(|(_, member)| !member.alive);
             silent.for_each(|(node, _)| self.proof.record(node, LookupReply::Absent(view.staged_version())));
         }
-        match self.proof.next_step(view) {
+        let mut step = self.proof.next_step(view);
+        if step == ProofStep::Absent && self.forget_old(now, view) {
+            step = self.proof.next_step(view);
+        }
+        match step {
             ProofStep::Found(node) => Some(Ok(node)),
             ProofStep::Absent => Some(Err(NotFound::Absent)),
             ProofStep::Unproven => Some(Err(NotFound::Unproven)),
             ProofStep::Ask(nodes) => {
-                self.asked.extend(nodes.iter().copied());
+                self.asked.extend(nodes.iter().map(|node| (*node, now)));
                 nodes.into_iter().for_each(ask);
                 None
             }
         }
+    }
+}
+
+impl<D: Deviations> Search<D> {
+    /// Forgets each "no" that is too old, so that its node is asked again. Whether there was any.
+    fn forget_old(&mut self, now: Time, view: &View) -> bool {
+        let is_old = |asked_at: &Time| now.since(*asked_at) >= ABSENT_AGE_MAX_MS;
+        let old: Vec<_> =
+            self.absent_since.iter().filter(|(_, at)| is_old(at)).map(|(node, _)| *node).collect();
+        let may_ask_again = self.rounds_again < ROUNDS_AGAIN_MAX;
+        self.rounds_again += u32::from(!old.is_empty());
+        for node in &old {
+            self.absent_since.remove(node);
+            // This node has said all that it knows.
+            if may_ask_again && *node != view.this() {
+                self.proof.forget(*node);
+            } else {
+                self.proof.record(*node, LookupReply::Unknown);
+            }
+        }
+        !old.is_empty()
     }
 }
 

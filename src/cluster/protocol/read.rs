@@ -6,7 +6,7 @@
 
 pub mod order;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
 use super::locate::{NotFound, Search, WantedImage};
@@ -102,7 +102,8 @@ enum ReadStage {
 #[derive(Clone, Debug)]
 struct OwnerRound {
     left: VecDeque<NodeId>,
-    asked: BTreeSet<NodeId>,
+    /// Owners whose answers are awaited, and since when.
+    asked: BTreeMap<NodeId, Time>,
     /// When the next is asked too.
     next_at: Option<Time>,
 }
@@ -154,13 +155,13 @@ impl<D: Deviations + Clone> Read<D> {
     fn failed(&mut self, now: Time, view: &View, node: NodeId, failed: FetchReply) {
         match &mut self.stage {
             ReadStage::Owners(owners) => {
-                owners.asked.remove(&node);
+                let Some(asked_at) = owners.asked.remove(&node) else { return };
                 // The next is asked at once.
                 owners.next_at = Some(now);
                 match failed {
-                    FetchReply::Refused(reply) => self.search.record(view, node, reply),
+                    FetchReply::Refused(reply) => self.search.record(view, node, reply, asked_at),
                     FetchReply::Broken | FetchReply::Given => {
-                        self.search.record(view, node, LookupReply::Unknown)
+                        self.search.record(view, node, LookupReply::Unknown, asked_at)
                     }
                     // The search asks it what that is worth.
                     FetchReply::Lacking => {}
@@ -182,7 +183,7 @@ impl<D: Deviations + Clone> Read<D> {
             ReadPart::Bytes => nearest_order(view, &self.id),
             ReadPart::Description => placement_order(view, &self.id),
         };
-        let (left, asked) = (order.owners.into(), BTreeSet::new());
+        let (left, asked) = (order.owners.into(), BTreeMap::new());
         self.stage = ReadStage::Owners(OwnerRound { left, asked, next_at: Some(now) });
     }
 
@@ -192,7 +193,7 @@ impl<D: Deviations + Clone> Read<D> {
         if owners.next_at.is_some_and(|at| at <= now) {
             owners.next_at = None;
             if let Some(from) = owners.left.pop_front() {
-                owners.asked.insert(from);
+                owners.asked.insert(from, now);
                 self.effects.push_back(ReadEffect::Fetch { from, within_ms: ANSWER_MAX_MS });
                 let is_patient =
                     self.part == ReadPart::Description || self.deviations.has(Deviation::PatienceIgnored);
@@ -202,10 +203,10 @@ impl<D: Deviations + Clone> Read<D> {
         !owners.asked.is_empty()
     }
 
-    fn search(&mut self, view: &View) {
+    fn search(&mut self, now: Time, view: &View) {
         let effects = &mut self.effects;
         let ask = |node| effects.push_back(ReadEffect::Ask { node, within_ms: ANSWER_MAX_MS });
-        match self.search.advance(view, ask) {
+        match self.search.advance(now, view, ask) {
             None => {}
             Some(Ok(from)) => {
                 self.stage = ReadStage::Last;
@@ -224,6 +225,7 @@ impl<D: Deviations + Clone> Machine for Read<D> {
         if let Input::Outcome(outcome) = input {
             self.take(now, view, outcome);
         }
+        self.search.begin(now, view);
         if matches!(self.stage, ReadStage::Meeting) && self.acquaintance.is_over(now, view, &self.id) {
             self.begin(now, view);
         }
@@ -231,7 +233,7 @@ impl<D: Deviations + Clone> Machine for Read<D> {
             self.stage = ReadStage::Searching;
         }
         if matches!(self.stage, ReadStage::Searching) {
-            self.search(view);
+            self.search(now, view);
         }
     }
 

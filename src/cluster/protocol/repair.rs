@@ -14,7 +14,7 @@ pub mod queue;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
-use super::locate::{NotFound, WantedImage};
+use super::locate::{self, NotFound, WantedImage};
 use super::read::{self, Read, ReadPart};
 use super::{ANSWER_MAX_MS, Input, Machine, copy_within_ms};
 use crate::cluster::layout::LayoutHash;
@@ -29,6 +29,9 @@ pub use effect::{OwnCopy, OwnVerified, RepairEffect, RepairOutcome};
 
 /// How long a misplaced copy is worked on before it is put off: longer than the rule's graces together.
 const WORK_MAX_MS: u64 = 40_000;
+
+/// A "no" that is older than a copy takes to leave proves nothing.
+const _: () = assert!(locate::ABSENT_AGE_MAX_MS < ExcessReplica::GRACE_MS);
 
 /// How long an owner may take to read its copy.
 const VERIFY_MAX_MS: u64 = 4 * ANSWER_MAX_MS;

@@ -117,6 +117,8 @@ pub struct Variant<D = Shipped> {
     stage: VariantStage,
     /// When all who are asked are late.
     ends_at: Time,
+    /// Since when the one is asked who is asked now.
+    asked_at: Time,
     is_busy: bool,
     is_lacked: bool,
 }
@@ -163,6 +165,7 @@ impl<D: Deviations + Clone> Variant<D> {
             effects: VecDeque::new(),
             stage: VariantStage::Meeting,
             ends_at: Time::default(),
+            asked_at: Time::default(),
             is_busy: false,
             is_lacked: false,
         }
@@ -196,12 +199,12 @@ impl<D: Deviations + Clone> Variant<D> {
                 self.ask_next(now, view);
             }
             (Made::Hung, _) => {
-                self.search.record(view, node, LookupReply::Unknown);
+                self.search.record(view, node, LookupReply::Unknown, self.asked_at);
                 self.ask_next(now, view);
             }
             (Made::Without(reply), _) => {
                 self.is_lacked |= node == view.this();
-                self.search.record(view, node, reply);
+                self.search.record(view, node, reply, self.asked_at);
                 self.ask_next(now, view);
             }
         }
@@ -253,6 +256,7 @@ impl<D: Deviations + Clone> Variant<D> {
     }
 
     fn ask(&mut self, now: Time, view: &View, node: NodeId) {
+        self.asked_at = now;
         self.effects.push_back(if node == view.this() {
             VariantEffect::MakeHere { has_others: true }
         } else {
@@ -264,7 +268,7 @@ impl<D: Deviations + Clone> Variant<D> {
     fn search(&mut self, now: Time, view: &View) {
         let effects = &mut self.effects;
         let ask = |node| effects.push_back(VariantEffect::Ask { node, within_ms: ANSWER_MAX_MS });
-        match self.search.advance(view, ask) {
+        match self.search.advance(now, view, ask) {
             None => {}
             Some(Ok(node)) => {
                 self.stage = VariantStage::Last;

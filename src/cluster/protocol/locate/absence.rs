@@ -52,6 +52,11 @@ impl AbsenceProof {
         }
     }
 
+    /// The node counts as one that was not asked.
+    pub fn forget(&mut self, node: NodeId) {
+        self.said.remove(&node);
+    }
+
     /// What to do: the owners are asked first, then every live member once.
     pub fn next_step(&self, view: &View) -> ProofStep {
         if let Some((node, _)) = self.said.iter().find(|(_, said)| **said == LookupReply::Present) {

@@ -85,3 +85,43 @@ fn a_node_that_has_just_started_asks_when_it_knows_the_owners() {
     assert_eq!(asked(&bench.wait()), owners);
     assert!(bench.now.millis() < ACQUAINTED_MS);
 }
+
+#[test]
+fn a_no_that_has_become_too_old_is_asked_for_again_before_it_counts() {
+    let layout = five();
+    let wanted = wanted(&layout);
+    let mut bench = Bench::new(Locate::new(wanted), view(&layout));
+    let owners = bench.view.owners(&wanted.id);
+    bench.tick();
+    bench.hear(LocateOutcome::Replied(owners[0], synced(&layout)));
+    bench.hear(LocateOutcome::Replied(owners[1], synced(&layout)));
+    // The copy may have come to the first two meanwhile, and left the node that had it before.
+    bench.now = bench.now.after(ABSENT_AGE_MAX_MS);
+    assert_eq!(asked(&bench.hear(LocateOutcome::Replied(owners[2], synced(&layout)))), owners);
+    let effects = bench.hear(LocateOutcome::Replied(owners[0], LookupReply::Present));
+    assert_eq!(effects, [LocateEffect::Conclude(Ok(owners[0]))]);
+}
+
+#[test]
+fn a_search_that_is_too_slow_again_and_again_proves_nothing() {
+    let layout = five();
+    let wanted = wanted(&layout);
+    let mut bench = Bench::new(Locate::new(wanted), view(&layout));
+    let mut effects = bench.tick();
+    for _ in 0..10 {
+        bench.now = bench.now.after(ABSENT_AGE_MAX_MS);
+        let nodes = asked(&effects);
+        effects = nodes
+            .into_iter()
+            .map(|node| bench.hear(LocateOutcome::Replied(node, synced(&layout))))
+            .fold(Vec::new(), |mut all, effects| {
+                all.extend(effects);
+                all
+            });
+        if let [LocateEffect::Conclude(conclusion)] = effects[..] {
+            assert_eq!(conclusion, Err(NotFound::Unproven));
+            return;
+        }
+    }
+    panic!("no conclusion");
+}
