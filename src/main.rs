@@ -43,6 +43,7 @@ fn serve(flags: &Serve) -> ExitCode {
         Err(error) => return fail(&error),
     };
     telemetry::log::start(config.log_level, config.log_form);
+    telemetry::invariant::end_process_when_broken();
     for UnknownVariable { name, nearest } in environment.find_unknown() {
         log::warn!(name, nearest; "ignored an unknown environment variable; `nearest` is the known name most like it");
     }
