@@ -105,7 +105,7 @@ impl<D: Deviations> Machine for Locate<D> {
     type Outcome = LocateOutcome;
 
     fn handle(&mut self, now: Time, view: &View, input: Input<LocateOutcome>) {
-        assert!(!self.is_concluded, "a search that is concluded awaits nothing");
+        assert!(!self.is_concluded, "invariant: locate: a search that is concluded awaits nothing");
         if let Input::Outcome(LocateOutcome::Replied(node, reply)) = input {
             self.search.take_reply(view, node, reply);
         }
@@ -117,6 +117,7 @@ impl<D: Deviations> Machine for Locate<D> {
         let ask = |node| effects.push_back(LocateEffect::Ask { node, within_ms: ANSWER_MAX_MS });
         if let Some(conclusion) = self.search.advance(now, view, ask) {
             self.is_concluded = true;
+            assert!(self.search.asked.is_empty(), "invariant: locate: a conclusion waits for every reply");
             self.effects.push_back(LocateEffect::Conclude(conclusion));
         }
     }
@@ -218,6 +219,7 @@ impl<D: Deviations> Search<D> {
             ProofStep::Absent => Some(Err(NotFound::Absent)),
             ProofStep::Unproven => Some(Err(NotFound::Unproven)),
             ProofStep::Ask(nodes) => {
+                assert!(self.asked.is_empty(), "invariant: locate: one round of questions at a time");
                 self.asked.extend(nodes.iter().map(|node| (*node, now)));
                 nodes.into_iter().for_each(ask);
                 None

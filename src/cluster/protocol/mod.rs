@@ -50,6 +50,13 @@ const COPY_MAX_MS: u64 = 10_000;
 /// The slowest pace that is waited for, in bytes a second: half of a link of 1 Mbit/s.
 const BYTES_A_SECOND_MIN: u64 = 64 << 10;
 
+const _: () = assert!(
+    ACQUAINTED_LOOK_MS < ACQUAINTED_MS,
+    "invariant: protocol: it is looked more than once who is there"
+);
+const _: () =
+    assert!(COPY_MAX_MS > ANSWER_MAX_MS, "invariant: protocol: a copy has more time than a question");
+
 /// One operation, driven from outside.
 ///
 /// The driver hands over [`Input::Tick`] first. After **every** [`Machine::handle`] it drains [`Machine::poll`] until
@@ -108,6 +115,10 @@ impl Acquaintance {
         let is_met = || view.owners(id).into_iter().all(|owner| view.is_alive(owner));
         self.is_over = self.is_over || now >= self.until || is_met();
         self.next_look = (!self.is_over).then(|| now.after(ACQUAINTED_LOOK_MS));
+        assert!(
+            self.is_over || self.next_look.is_some_and(|look| look > now),
+            "invariant: protocol: a machine that meets the cluster has a deadline"
+        );
         self.is_over
     }
 

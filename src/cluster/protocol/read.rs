@@ -173,7 +173,7 @@ impl<D: Deviations + Clone> Read<D> {
     }
 
     fn answer(&mut self, answer: ReadEffect) {
-        assert!(!matches!(self.stage, ReadStage::Answered), "a read is answered once");
+        assert!(!matches!(self.stage, ReadStage::Answered), "invariant: read: a read is answered once");
         self.stage = ReadStage::Answered;
         self.effects.push_back(answer);
     }
@@ -183,6 +183,7 @@ impl<D: Deviations + Clone> Read<D> {
             ReadPart::Bytes => nearest_order(view, &self.id),
             ReadPart::Description => placement_order(view, &self.id),
         };
+        assert!(!order.owners.contains(&view.this()), "invariant: read: a node does not fetch from itself");
         let (left, asked) = (order.owners.into(), BTreeMap::new());
         self.stage = ReadStage::Owners(OwnerRound { left, asked, next_at: Some(now) });
     }
@@ -193,6 +194,7 @@ impl<D: Deviations + Clone> Read<D> {
         if owners.next_at.is_some_and(|at| at <= now) {
             owners.next_at = None;
             if let Some(from) = owners.left.pop_front() {
+                assert!(!owners.asked.contains(&from), "invariant: read: an owner is asked once");
                 owners.asked.insert(from, now);
                 self.effects.push_back(ReadEffect::Fetch { from, within_ms: ANSWER_MAX_MS });
                 let is_patient =
@@ -235,6 +237,10 @@ impl<D: Deviations + Clone> Machine for Read<D> {
         if matches!(self.stage, ReadStage::Searching) {
             self.search(now, view);
         }
+        assert!(
+            !matches!(self.stage, ReadStage::Meeting) || self.acquaintance.deadline().is_some(),
+            "invariant: read: a read that meets the cluster has a deadline"
+        );
     }
 
     fn poll(&mut self) -> Option<ReadEffect> {

@@ -137,6 +137,7 @@ impl<D: Deviations + Clone> Repair<D> {
     }
 
     fn looked(&mut self, now: Time, view: &View, copy: OwnCopy) {
+        assert!(matches!(self.stage, RepairStage::Looking), "invariant: repair: it is looked once");
         let is_owner = view.is_owner(view.this(), &self.id);
         if let OwnCopy::Here(length) = copy {
             self.length = length;
@@ -162,7 +163,7 @@ impl<D: Deviations + Clone> Repair<D> {
 
     fn turn_taken(&mut self, now: Time, view: &View) {
         let RepairStage::Waiting(turn) = std::mem::replace(&mut self.stage, RepairStage::Finished) else {
-            panic!("a turn that nobody waits for")
+            panic!("invariant: repair: a turn that nobody waits for")
         };
         match turn {
             RepairTurn::VerifyOwn if self.deviations.has(Deviation::VerificationSkipped) => self.supply(view),
@@ -183,6 +184,10 @@ impl<D: Deviations + Clone> Repair<D> {
     }
 
     fn own_verified(&mut self, now: Time, view: &View, verified: OwnVerified) {
+        assert!(
+            matches!(self.stage, RepairStage::Verifying),
+            "invariant: repair: only a copy that is verified can be found right or wrong"
+        );
         match verified {
             OwnVerified::Right => self.supply(view),
             OwnVerified::Unreadable => self.mend(now, view, true),
@@ -288,6 +293,10 @@ impl<D: Deviations + Clone> Repair<D> {
     }
 
     fn hand_over(&mut self, now: Time, view: &View, mut hand_over: HandOver) {
+        assert!(
+            hand_over.asked.is_empty(),
+            "invariant: repair: a handover goes on when every owner has replied"
+        );
         if self.ends_at.is_some_and(|end| now >= end) {
             return self.stage = RepairStage::Finished;
         }
@@ -296,6 +305,7 @@ impl<D: Deviations + Clone> Repair<D> {
             ExcessStep::Keep => self.stage = RepairStage::Finished,
             ExcessStep::Verify(owners) => self.take_turn(RepairTurn::Verify(hand_over.excess, owners)),
             ExcessStep::Wait(until) => {
+                assert!(until > now, "invariant: repair: a wait ends later");
                 hand_over.wait = Some(until);
                 self.stage = RepairStage::HandingOver(hand_over);
             }
@@ -353,7 +363,7 @@ impl<D: Deviations + Clone> Repair<D> {
 
     fn locked(&mut self, now: Time, view: &View, is_here: bool) {
         let RepairStage::HandingOver(hand_over) = &mut self.stage else {
-            panic!("a lock that nobody asked for")
+            panic!("invariant: repair: a lock that nobody asked for")
         };
         // The rule's word holds for this moment only, and the lock may have taken a while.
         let by_rank = self.deviations.has(Deviation::DeleteByRank);

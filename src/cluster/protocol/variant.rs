@@ -211,7 +211,10 @@ impl<D: Deviations + Clone> Variant<D> {
     }
 
     fn answer(&mut self, answer: VariantEffect) {
-        assert!(!matches!(self.stage, VariantStage::Answered), "a variant is answered once");
+        assert!(
+            !matches!(self.stage, VariantStage::Answered),
+            "invariant: variant: a variant is answered once"
+        );
         self.stage = VariantStage::Answered;
         self.effects.push_back(answer);
     }
@@ -241,6 +244,11 @@ impl<D: Deviations + Clone> Variant<D> {
             // It may hold a copy in place of an owner.
             nodes.push_back(view.this());
         }
+        assert!(
+            matches!(self.stage, VariantStage::Sharing),
+            "invariant: variant: only a request that was to share leads"
+        );
+        assert!(nodes.contains(&view.this()), "invariant: variant: this node may always make it itself");
         self.ends_at = now.after(self.wanted.within_ms);
         self.stage = VariantStage::Owners(nodes);
         self.ask_next(now, view);
@@ -298,6 +306,10 @@ impl<D: Deviations + Clone> Machine for Variant<D> {
         if matches!(self.stage, VariantStage::Searching) {
             self.search(now, view);
         }
+        assert!(
+            !matches!(self.stage, VariantStage::Meeting) || self.acquaintance.deadline().is_some(),
+            "invariant: variant: a request that meets the cluster has a deadline"
+        );
     }
 
     fn poll(&mut self) -> Option<VariantEffect> {

@@ -151,14 +151,17 @@ impl<D: Deviations> Write<D> {
             WriteOutcome::Verified(node, None) if self.verified_first.remove(&node) => self.send(view, node),
             WriteOutcome::Verified(node, layout) => self.copied(view, node, layout),
             WriteOutcome::Recorded => {
-                assert!(self.record == LackRecord::UnderWay, "a record that nobody asked for");
+                assert!(
+                    self.record == LackRecord::UnderWay,
+                    "invariant: write: a record that nobody asked for"
+                );
                 self.record = LackRecord::Durable;
             }
         }
     }
 
     fn copied(&mut self, view: &View, node: NodeId, layout: Option<LayoutHash>) {
-        assert!(self.under_way > 0, "a copy that was not under way");
+        assert!(self.under_way > 0, "invariant: write: a copy that was not under way");
         self.under_way -= 1;
         self.verified_first.remove(&node);
         self.patience.remove(&node);
@@ -215,6 +218,8 @@ impl<D: Deviations> Write<D> {
         // Before the answer, for this node may be gone a moment after it.
         if self.is_recorded(view) {
             self.stage = WriteStage::Answered;
+            let has_holders = self.quorum.holders().next().is_some();
+            assert!(has_holders, "invariant: write: an acknowledged upload has a holder");
             self.effects.push_back(WriteEffect::Acknowledge(self.quorum.holders().collect()));
         }
     }
@@ -276,6 +281,27 @@ impl<D: Deviations> Write<D> {
         self.stage = WriteStage::Finished;
     }
 
+    fn assert_consistent(&self) {
+        assert!(
+            self.patience.len() <= self.under_way,
+            "invariant: write: only a node that is asked is waited for"
+        );
+        assert!(
+            self.verified_first.len() <= self.under_way,
+            "invariant: write: only a node that is asked may verify first"
+        );
+        let is_finished = self.stage == WriteStage::Finished;
+        assert!(!is_finished || self.under_way == 0, "invariant: write: nothing is under way at the end");
+        assert!(
+            !is_finished || self.record != LackRecord::UnderWay,
+            "invariant: write: a record that was begun is awaited"
+        );
+        assert!(
+            !is_finished || self.next_look.is_none(),
+            "invariant: write: a finished write has no deadline"
+        );
+    }
+
     fn verify_unconfirmed(&mut self, view: &View) {
         for node in self.quorum.unconfirmed(view) {
             self.under_way += 1;
@@ -289,7 +315,10 @@ impl<D: Deviations> Machine for Write<D> {
     type Outcome = WriteOutcome;
 
     fn handle(&mut self, now: Time, view: &View, input: Input<WriteOutcome>) {
-        assert!(self.stage != WriteStage::Finished, "a write that is finished has nothing under way");
+        assert!(
+            self.stage != WriteStage::Finished,
+            "invariant: write: a write that is finished has nothing under way"
+        );
         if let Input::Outcome(outcome) = input {
             self.take(view, outcome);
         }
@@ -304,6 +333,7 @@ impl<D: Deviations> Machine for Write<D> {
         } else {
             self.next_look = None;
         }
+        self.assert_consistent();
     }
 
     fn poll(&mut self) -> Option<WriteEffect> {

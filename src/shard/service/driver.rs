@@ -38,7 +38,10 @@ pub(super) async fn drive<'a, M: Machine>(
             return;
         }
         let deadline = machine.deadline();
-        assert!(deadline.is_some() || !under_way.is_empty(), "a protocol machine waits for nothing");
+        assert!(
+            deadline.is_some() || !under_way.is_empty(),
+            "invariant: driver: a protocol machine waits for an outcome or a deadline"
+        );
         let tick = async {
             sleep_until(shard, deadline).await;
             Input::Tick

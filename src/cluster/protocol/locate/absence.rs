@@ -59,6 +59,31 @@ impl AbsenceProof {
 
     /// What to do: the owners are asked first, then every live member once.
     pub fn next_step(&self, view: &View) -> ProofStep {
+        let step = self.decide(view);
+        match &step {
+            ProofStep::Ask(nodes) => {
+                assert!(!nodes.is_empty(), "invariant: absence: a search that asks asks somebody");
+                let is_new = |node: &NodeId| !self.said.contains_key(node) && view.is_alive(*node);
+                assert!(
+                    nodes.iter().all(is_new),
+                    "invariant: absence: only live nodes are asked, each of them once"
+                );
+            }
+            ProofStep::Absent => {
+                let is_held = self.said.values().any(|said| *said == LookupReply::Present);
+                assert!(!is_held, "invariant: absence: an image that a node has is not called absent");
+                let has_no = self.said.values().any(|said| matches!(said, LookupReply::Absent(Some(_))));
+                assert!(
+                    has_no || view.members().next().is_some(),
+                    "invariant: absence: the proof rests on a reply or on known members"
+                );
+            }
+            ProofStep::Found(_) | ProofStep::Unproven => {}
+        }
+        step
+    }
+
+    fn decide(&self, view: &View) -> ProofStep {
         if let Some((node, _)) = self.said.iter().find(|(_, said)| **said == LookupReply::Present) {
             return ProofStep::Found(*node);
         }

@@ -22,6 +22,12 @@ pub fn placement_order(view: &View, id: &ObjectId) -> ReadOrder {
     others.extend(
         rest.into_iter().filter(|node| !owners.contains(node) && !others.contains(node)).collect::<Vec<_>>(),
     );
+    assert!(!owners.contains(&view.this()), "invariant: read: a node does not ask itself");
+    assert!(
+        !others.iter().any(|node| owners.contains(node)),
+        "invariant: read: a node is asked as an owner or as another, not twice"
+    );
+    assert!(owners.len() + others.len() <= view.members().count(), "invariant: read: only members are asked");
     ReadOrder { owners, others }
 }
 

@@ -34,6 +34,11 @@ pub enum ExcessStep {
     Delete,
 }
 
+const _: () = assert!(
+    ExcessReplica::RECEIPT_AGE_MAX_MS > ExcessReplica::GRACE_MS,
+    "invariant: excess: receipts outlive the grace"
+);
+
 impl ExcessReplica {
     /// From the last receipt to the deletion, in milliseconds: longer than a read may take to come here.
     pub const GRACE_MS: u64 = 5_000;
@@ -73,10 +78,32 @@ impl ExcessReplica {
         let missing: Vec<_> = owners.into_iter().filter(|owner| !self.receipts.contains_key(owner)).collect();
         if !missing.is_empty() {
             self.complete_since = None;
+            assert!(!missing.contains(&view.this()), "invariant: excess: a node asks no receipt of itself");
             return ExcessStep::Verify(missing);
         }
         let since = *self.complete_since.get_or_insert(now);
         let due = since.after(Self::GRACE_MS).max(view.since().after(Self::SETTLE_MS));
-        if now < due { ExcessStep::Wait(due) } else { ExcessStep::Delete }
+        if now < due {
+            return ExcessStep::Wait(due);
+        }
+        self.assert_deletable(view, now, since);
+        ExcessStep::Delete
+    }
+
+    /// All that a deletion rests on, once more: nothing brings the copy back.
+    fn assert_deletable(&self, view: &View, now: Time, since: Time) {
+        let owners = view.owners(&self.id);
+        assert!(!owners.is_empty(), "invariant: excess: nothing is deleted that nobody owns");
+        assert!(!view.is_owner(view.this(), &self.id), "invariant: excess: an owner keeps its copy");
+        assert!(self.layout == view.hash(), "invariant: excess: receipts are of the layout that counts");
+        assert!(
+            owners.iter().all(|owner| self.receipts.contains_key(owner)),
+            "invariant: excess: every owner has read its own copy"
+        );
+        assert!(
+            self.receipts.values().all(|asked| now.since(*asked) <= Self::RECEIPT_AGE_MAX_MS),
+            "invariant: excess: no receipt is too old"
+        );
+        assert!(now.since(since) >= Self::GRACE_MS, "invariant: excess: the grace has passed");
     }
 }

@@ -48,8 +48,10 @@ impl RepairQueue {
             due.attempts += 1;
             let pause = Self::FIRST_MS << due.attempts.min(16);
             due.at = now.after(pause.min(Self::PAUSE_MAX_MS));
+            assert!(due.at > now, "invariant: repair queue: what is taken is due later again");
             taken.push(*id);
         }
+        assert!(taken.len() <= count, "invariant: repair queue: no more is taken than there is room for");
         taken
     }
 

@@ -68,7 +68,16 @@ impl WriteQuorum {
             targets.push(next);
             fallbacks += 1;
         }
-        self.complete_versions(view, targets, free)
+        let targets = self.complete_versions(view, targets, free);
+        assert!(
+            targets.iter().all(open),
+            "invariant: write: a copy goes only to a node that can take it, once"
+        );
+        assert!(
+            (1..targets.len()).all(|at| !targets[..at].contains(&targets[at])),
+            "invariant: write: no node is a target twice"
+        );
+        targets
     }
 
     /// Adds fallbacks for versions of which too few members hold a copy or may still.
@@ -129,6 +138,11 @@ impl WriteQuorum {
         let spare = (counted.len() - owned).min(self.fallbacks_allowed(view, &owners));
         let enough = owned + spare >= view.copies_needed() && view.are_enough_in_every_version(&counted);
         if enough && self.has_owner_in_every_version(view, &counted) && self.spans_zones(view, &counted) {
+            assert!(!counted.is_empty(), "invariant: write: an upload that nobody holds is not acknowledged");
+            assert!(
+                counted.len() >= view.copies_needed(),
+                "invariant: write: an upload is acknowledged with as many copies as it needs"
+            );
             return WriteStatus::Acknowledged;
         }
         let waiting = self.asked.values().any(|outcome| *outcome == Outcome::Pending);
