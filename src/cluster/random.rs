@@ -32,7 +32,9 @@ impl Random {
     /// A number below `bound`; 0 for 0. The bias of at most `bound` in 2^64 does not matter here.
     pub fn below(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.next()) * u128::from(bound);
-        u64::try_from(wide >> 64).expect("the high half")
+        let below = u64::try_from(wide >> 64).expect("the high half");
+        assert!(below < bound || bound == 0, "invariant: random: a number stays below its bound");
+        below
     }
 
     /// True this many times in a million.

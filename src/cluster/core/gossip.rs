@@ -143,7 +143,10 @@ impl Core {
             // What was sent longer ago holds nothing up, and it is only sent to nodes that the layout has: so there are
             // at most as many entries as a layout has nodes, 1,024 of 24 bytes.
             self.layout_sent.retain(|_, at| now.since(*at) < LAYOUT_PAUSE_MS);
-            assert!(self.layout_sent.len() < Layout::NODES_MAX, "layouts are sent to nodes of the layout");
+            assert!(
+                self.layout_sent.len() < Layout::NODES_MAX,
+                "invariant: core: layouts are sent to nodes of the layout"
+            );
             self.layout_sent.insert(to.node, now);
             self.send(&to.url, Some(to.node), Body::Layout(bytes));
         }

@@ -140,6 +140,10 @@ impl Core {
             None if self.instances.len() >= Layout::NODES_MAX => {}
             _ => drop(self.instances.insert(from.node, from.clone())),
         }
+        assert!(
+            self.instances.len() <= Layout::NODES_MAX,
+            "invariant: core: no more instances are known than there may be members"
+        );
     }
 
     /// A peer has seen another instance of this node. An earlier one is gone; any other is asked.
@@ -178,6 +182,10 @@ impl Core {
         if is_due {
             self.duplicate_told.insert(instance, now);
         }
+        assert!(
+            self.duplicate_told.len() <= DUPLICATES_MAX,
+            "invariant: core: strangers cannot make the list of duplicates grow"
+        );
         is_due
     }
 }

@@ -55,6 +55,11 @@ pub(super) fn decide(
     if overdue.is_empty() {
         return decision;
     }
+    assert!(!overdue.contains(&this), "invariant: mark-out: a node does not mark itself out");
+    assert!(
+        !overdue.iter().any(|node| alive.contains(node)),
+        "invariant: mark-out: a node that answers is not marked out"
+    );
     let lost: Vec<_> = missing.into_iter().chain(out).collect();
     if is_bearable(staged, &lost) {
         decision

@@ -280,9 +280,14 @@ impl Core {
                 (self.pending, self.is_changed) = (Some((self.sequence, durable)), false);
             }
         }
+        assert!(
+            !self.is_changed || self.working.is_none() || self.pending.is_some() || self.retry_at.is_some(),
+            "invariant: core: a changed layout is on its way to the disk, or waits for it"
+        );
         if std::mem::take(&mut self.is_view_stale) {
             self.show_view(now);
         }
+        assert!(self.view.this() == this, "invariant: core: a node shows its own view");
     }
 
     fn watch_liveness(&mut self, now: Time) {
@@ -299,6 +304,7 @@ impl Core {
             self.is_view_stale = true;
         }
         self.alive = alive;
+        assert!(!self.alive.contains(&self.this()), "invariant: core: a node does not watch itself");
     }
 
     /// A joining node becomes active by itself as soon as it has the layout and its claims stand; one whose claims do
@@ -457,4 +463,5 @@ fn remember(known: &mut VecDeque<(LayoutHash, SyncHash)>, layout: (LayoutHash, S
     while known.len() > KNOWN_MAX {
         known.pop_front();
     }
+    assert!(known.contains(&layout), "invariant: core: the layout that was made durable is remembered");
 }

@@ -43,12 +43,14 @@ impl Layout {
             let (name, url) = (known.name.value(), known.url.value().key());
             let by_name = names.get(name).copied().map(Taken::Name);
             if let Some(taken) = by_name.or_else(|| urls.get(&url).copied().map(Taken::Url)) {
+                assert!(taken.holder() != node, "invariant: claims: no node is refused for its own claim");
                 refused.insert(node, taken);
             } else {
                 names.insert(name, node);
                 urls.insert(url, node);
             }
         }
+        assert!(refused.is_empty() || !names.is_empty(), "invariant: claims: the first claim is valid");
         refused
     }
 

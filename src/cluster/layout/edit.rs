@@ -151,6 +151,7 @@ impl Layout {
         };
         self.staged.members.insert(node, entry);
         self.nodes.insert(node, known);
+        assert!(self.nodes.len() <= Self::NODES_MAX, "invariant: layout: no more nodes than there may be");
         Ok(true)
     }
 
@@ -171,6 +172,10 @@ fn check_copies(replication: u8, min_replication: u8) -> Result<(), EditError> {
 }
 
 fn write<T: Rank + Ord + Clone>(register: &mut Register<T>, value: &T, stamp: Stamp) -> bool {
-    let differs = register.value() != value;
-    differs && register.join(&Register::new(value.clone(), stamp))
+    if register.value() == value {
+        return false;
+    }
+    let is_written = register.join(&Register::new(value.clone(), stamp));
+    assert!(is_written, "invariant: layout: an edit is later than all that its writer has seen");
+    is_written
 }

@@ -127,12 +127,14 @@ impl Layout {
             writable: Register::new(about.writable, stamp),
             published: Register::new(published, stamp),
         };
-        Self {
+        let founded = Self {
             current: vec![version.clone()],
             proposed: Vec::new(),
             staged: version,
             nodes: BTreeMap::from([(node, known)]),
-        }
+        };
+        assert!(founded.is_settled(), "invariant: layout: a cluster begins with one version");
+        founded
     }
 
     /// Takes over everything that the other has later. Says whether anything changed.
@@ -161,6 +163,14 @@ impl Layout {
             return Err(MergeError::TooManyNodes);
         }
         if changed {
+            assert!(
+                other.staged.is_within(&merged.staged) && self.staged.is_within(&merged.staged),
+                "invariant: layout: a merged version contains both"
+            );
+            assert!(
+                merged.nodes.len() >= self.nodes.len().max(other.nodes.len()),
+                "invariant: layout: a merge forgets no node"
+            );
             *self = merged;
         }
         Ok(changed)
@@ -186,6 +196,7 @@ impl Layout {
         }
         if self.have_all_published(|published| published.acknowledged == hash) {
             (self.current, self.proposed, changed) = (vec![self.staged.clone()], Vec::new(), true);
+            assert!(self.is_settled(), "invariant: layout: what is promoted is the only version");
         }
         changed
     }
@@ -284,6 +295,11 @@ fn add_largest(versions: &mut Vec<LayoutVersion>, version: &LayoutVersion) -> bo
     versions.push(version.clone());
     // The order of a set must not depend on the order of merges.
     versions.sort();
+    let mut others = versions.iter().filter(|mine| *mine != version);
+    assert!(
+        others.all(|mine| !mine.is_within(version) && !version.is_within(mine)),
+        "invariant: layout: of the versions that are kept none contains another"
+    );
     true
 }
 

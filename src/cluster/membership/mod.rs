@@ -154,7 +154,8 @@ impl Membership {
         while self.runtime.to_notify().is_some() {}
         while let Some((after, timer)) = self.runtime.to_schedule() {
             let due = now.after(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-            self.timers.insert((due, self.timer_count), timer);
+            let before = self.timers.insert((due, self.timer_count), timer);
+            assert!(before.is_none(), "invariant: membership: every timer has its own place");
             self.timer_count += 1;
         }
         let size = self.foca.num_members() + 1;

@@ -20,6 +20,8 @@ use share::rates;
 /// Bits of an id that say in which slot it lies.
 pub const SLOT_BITS: u32 = 20;
 
+const _: () = assert!(SLOT_BITS <= 24, "invariant: placement: a slot is read from three bytes of an id");
+
 /// One of 2^20 parts of all ids: the first 20 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(u32);
@@ -99,7 +101,9 @@ impl Placement {
             },
             tier: *tier,
         };
-        Self { replication: version.replication(), candidates: held.iter().map(candidate).collect() }
+        let candidates = held.iter().map(candidate).collect();
+        assert!(of_active.next().is_none(), "invariant: placement: each active member has one rate");
+        Self { replication: version.replication(), candidates }
     }
 
     /// All members that may hold a copy, the best first: the owners, then the fallbacks.
@@ -109,7 +113,12 @@ impl Placement {
 
     /// The nodes that should have the images of a slot, the best first: as many as copies are wanted, or all.
     pub(in crate::cluster) fn owners(&self, slot: Slot) -> Vec<NodeId> {
-        self.best(slot, self.owner_count())
+        let owners = self.best(slot, self.owner_count());
+        assert!(
+            owners.len() <= self.replication,
+            "invariant: placement: no more owners than replicas are wanted"
+        );
+        owners
     }
 
     /// The first `count` of the order. Greedy: each time the earliest in the zone that has the fewest, which is
@@ -127,6 +136,10 @@ impl Placement {
             rounds[self.candidates[next].zone] += 1;
             best.push(arrivals[next].node);
         }
+        assert!(
+            best.len() == count.min(self.candidates.len()),
+            "invariant: placement: every place is taken while there are candidates"
+        );
         best
     }
 

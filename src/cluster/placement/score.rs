@@ -42,8 +42,10 @@ pub(super) fn draw(key: u64, slot: u32) -> u64 {
 
 /// The time at which a node arrives, in units that are equal for all nodes; smaller is better.
 pub(super) fn arrival(draw: u64, rate: u64) -> u64 {
-    // Below 2^63: the logarithm has at most 39 bits.
-    (negative_log2(draw) << 24) / rate.max(1)
+    let log = negative_log2(draw);
+    assert!(log < 1 << 39, "invariant: placement: a logarithm has at most 39 bits");
+    // Below 2^63.
+    (log << 24) / rate.max(1)
 }
 
 const fn log_table() -> [u64; (1 << TABLE_BITS) + 1] {

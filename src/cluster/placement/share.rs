@@ -33,6 +33,16 @@ pub(super) struct Rate {
 /// The rates of nodes with these zones and weights, for so many copies. In the order of the arguments; zones
 /// are numbered without gaps.
 pub(super) fn rates(nodes: &[(usize, u64)], copies: usize) -> Vec<Rate> {
+    let rates = unchecked_rates(nodes, copies);
+    assert!(rates.len() == nodes.len(), "invariant: placement: every node has a rate");
+    assert!(
+        rates.iter().all(|rate| rate.per_time > 0),
+        "invariant: placement: every node arrives at some time"
+    );
+    rates
+}
+
+fn unchecked_rates(nodes: &[(usize, u64)], copies: usize) -> Vec<Rate> {
     let zones = nodes.iter().map(|(zone, _)| zone + 1).max().unwrap_or(0);
     if zones < 2 || zones < copies {
         // Fewer zones than copies: which zone has one more is decided by its nodes' arrivals.
@@ -75,6 +85,10 @@ fn chances(weights: &[u64], copies: usize) -> Vec<u64> {
                 let share = u128::from(weights[at]) * left * u128::from(ONE) / total.max(1);
                 chances[at] = u64::try_from(share).expect("below one");
             }
+            assert!(
+                chances.iter().all(|chance| *chance <= ONE),
+                "invariant: placement: no node has more than a copy of everything"
+            );
             return chances;
         }
         for at in full {

@@ -41,6 +41,11 @@ impl CompiledLayout {
         let others =
             layout.versions().skip(versions.len()).filter(|version| !layout.current.contains(version));
         versions.extend(others.map(|version| CompiledVersion::new(version, this)));
+        assert!(!versions.is_empty(), "invariant: view: a layout has a version");
+        assert!(
+            versions.iter().all(|version| version.min_replication >= 1),
+            "invariant: view: an upload needs at least one copy"
+        );
         let empty = layout.nodes.values().all(|known| !known.published.value().holds_images);
         let refused_claims = layout.refused_claims();
         let remaining =
@@ -61,7 +66,11 @@ impl CompiledLayout {
             };
             Some((*node, member))
         };
-        let members = remaining.filter_map(member).collect();
+        let members: BTreeMap<_, _> = remaining.filter_map(member).collect();
+        assert!(
+            members.len() <= layout.staged.members.len(),
+            "invariant: view: members are entries of the staged version"
+        );
         let (hash, synced_to) = (layout.hash(), layout.synced_to(this));
         Self {
             this,

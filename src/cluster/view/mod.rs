@@ -93,6 +93,10 @@ impl View {
 
     /// The view of the node of this outline, as things are.
     pub(in crate::cluster) fn from_compiled(compiled: &CompiledLayout, local: LocalState) -> Self {
+        assert!(
+            compiled.this == local.this,
+            "invariant: view: a node is shown the layout that was compiled for it"
+        );
         let LocalState { since, alive, mut known, writes, store, .. } = local;
         let CompiledLayout { this, hash, versions, mut members, synced_to, holds_nothing, .. } =
             compiled.clone();
@@ -299,6 +303,9 @@ impl View {
         for node in Slot::sample(of).flat_map(|slot| version.placement.owners(slot)) {
             *owned.entry(node).or_default() += 1;
         }
+        let all: u64 = owned.values().map(|slots| u64::from(*slots)).sum();
+        let wanted = Slot::sample(of).count() * version.placement.owner_count();
+        assert!(all == wanted as u64, "invariant: placement: every slot has all its owners");
         owned
     }
 
