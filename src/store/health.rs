@@ -30,6 +30,11 @@ const LOOK_MAX_MS: u64 = super::OPERATION_MAX.as_millis() as u64;
 /// The same when an operation has timed out already.
 const LOOK_AFTER_LATE_MS: u64 = 2_000;
 
+const _: () = assert!(
+    LOOK_AFTER_LATE_MS < LOOK_MAX_MS,
+    "invariant: health: a look after a late operation has less time"
+);
+
 /// Looks in a row that must be good before a disk that failed a sync is relied on again.
 const GOOD_LOOKS: u64 = 10;
 
@@ -284,6 +289,10 @@ impl Health {
 
     /// A shard has freed so much in this round.
     pub fn gave_way(&self, round: u64, freed: Room) {
+        assert!(
+            round <= self.pressure.round.load(SeqCst),
+            "invariant: health: no shard gives way before it is asked"
+        );
         if round == self.pressure.round.load(SeqCst) {
             self.pressure.has_freed.fetch_or(freed != Room::default(), SeqCst);
             self.pressure.answers.fetch_add(1, SeqCst);
@@ -342,6 +351,7 @@ impl Health {
             flag.store(false, Relaxed);
         }
         let left = self.suspicion.load(Relaxed);
+        assert!(left <= GOOD_LOOKS, "invariant: health: a suspicion is over after so many good writes");
         self.suspicion.store(left.saturating_sub(1), Relaxed);
     }
 

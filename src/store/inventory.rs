@@ -19,6 +19,9 @@ const DIRECTORIES: u32 = 1 << 16;
 /// Directories below one of the first level: one step stays within one of these.
 const SIBLINGS: u32 = 1 << 8;
 
+const _: () =
+    assert!(DIRECTORIES.is_multiple_of(SIBLINGS), "invariant: inventory: every directory has a whole parent");
+
 /// The count rests so many times as long as it worked, for requests come first.
 const REST: u32 = 3;
 
@@ -105,6 +108,10 @@ impl Inventory {
     }
 
     fn add_step(&self, step: CountStep) {
+        assert!(
+            step.next > self.counted.get() && step.next <= DIRECTORIES,
+            "invariant: inventory: each step counts on from the last, to the end of the store"
+        );
         self.images.set(self.images.get() + step.images);
         self.bytes.set(self.bytes.get() + step.bytes);
         self.counted.set(step.next);
@@ -149,7 +156,9 @@ impl InventoryChange<'_> {
 impl Drop for InventoryChange<'_> {
     fn drop(&mut self) {
         let mut changing = self.inventory.changing.borrow_mut();
-        if let Some(place) = changing.iter().position(|directory| *directory == self.directory) {
+        let place = changing.iter().position(|directory| *directory == self.directory);
+        assert!(place.is_some(), "invariant: inventory: a change that ends has begun");
+        if let Some(place) = place {
             changing.swap_remove(place);
         }
     }

@@ -63,6 +63,15 @@ pub fn page(paths: &StorePaths, after: Option<ObjectId>, limit: usize) -> Result
         page.images.extend(look(paths, id, format)?);
         page.next = more.then_some(id);
     }
+    assert!(page.images.len() <= limit, "invariant: listing: a page holds no more than was asked for");
+    assert!(
+        page.images.is_sorted_by(|one, other| one.id < other.id),
+        "invariant: listing: a page holds each id once, in order"
+    );
+    assert!(
+        page.images.iter().all(|image| after.is_none_or(|after| image.id > after)),
+        "invariant: listing: a page begins behind the last one"
+    );
     Ok(page)
 }
 
@@ -93,6 +102,7 @@ impl PageBuilder {
         if self.found.len() > self.count_max {
             self.found.pop_last();
         }
+        assert!(self.found.len() <= self.count_max, "invariant: listing: memory is bounded by the page");
     }
 }
 

@@ -22,6 +22,7 @@ impl Losses {
         if self.ids.borrow().len() < WAITING_MAX {
             self.ids.borrow_mut().insert(id);
         }
+        assert!(self.ids.borrow().len() <= WAITING_MAX, "invariant: losses: a bounded number waits");
         let taker = self.taker.borrow_mut().take();
         if let Some(taker) = taker {
             taker.wake();

@@ -23,6 +23,8 @@ const RECORD_BYTES: usize = 32;
 /// The bytes under the checksum: magic, kind, three zeros, id.
 const CHECKED_BYTES: usize = RECORD_BYTES - 4;
 
+const _: () = assert!(CHECKED_BYTES == 8 + 20, "invariant: journal: a record ends in an id and its checksum");
+
 /// All records as of the start.
 const WHOLE: &str = "strays";
 
@@ -78,6 +80,10 @@ impl MisplacedJournal {
         }
         // The next one goes behind this one even if this fails: a part of a record in the middle is skipped.
         let position = part.position;
+        assert!(
+            position.is_multiple_of(RECORD_BYTES as u64),
+            "invariant: journal: a record begins where another one ends"
+        );
         part.position += RECORD_BYTES as u64;
         let file = part.file.as_ref().expect("it was made above");
         write_all(file, record(kind, id).to_vec(), position).await?;
@@ -151,6 +157,7 @@ fn record(kind: RecordKind, id: &ObjectId) -> [u8; RECORD_BYTES] {
     record[8..CHECKED_BYTES].copy_from_slice(id.digest());
     let checksum = crc32fast::hash(&record[..CHECKED_BYTES]);
     record[CHECKED_BYTES..].copy_from_slice(&checksum.to_be_bytes());
+    assert!(read(&record) == Some((kind, *id)), "invariant: journal: a record reads back as it was written");
     record
 }
 

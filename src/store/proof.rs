@@ -107,6 +107,7 @@ fn trailer_of(length: u64, checksum: u32) -> Trailer {
     trailer[..4].copy_from_slice(&MAGIC);
     trailer[4..8].copy_from_slice(&checksum.to_le_bytes());
     trailer[8..].copy_from_slice(&length.to_le_bytes());
+    assert!(checksum_in(&trailer) == checksum, "invariant: proof: a trailer says its checksum");
     trailer
 }
 

@@ -36,6 +36,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     whole.extend(u32::try_from(bytes.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_be_bytes());
     whole.extend(crc32fast::hash(bytes).to_be_bytes());
     whole.extend(bytes);
+    assert!(whole.len() == HEAD_BYTES + bytes.len(), "invariant: record: a head and the bytes, nothing else");
     replace_file(path, &whole)
 }
 

@@ -166,6 +166,10 @@ impl Spool {
             let room = BUFFER_BYTES - self.buffer.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.buffer.extend_from_slice(now);
+            assert!(
+                self.buffer.len() <= BUFFER_BYTES,
+                "invariant: spool: one buffer of memory for each upload"
+            );
             bytes = later;
             if self.buffer.len() == BUFFER_BYTES {
                 self.flush().await.map_err(SpoolError::Store)?;
@@ -187,6 +191,10 @@ impl Spool {
         let header = self.inspector.finish().map_err(SpoolError::Refused)?;
         let id = ObjectId::from_digest(self.hasher.finalize().map_err(|Collision| SpoolError::Collision)?);
         let last = std::mem::take(&mut self.buffer);
+        assert!(
+            self.written + last.len() as u64 == self.length,
+            "invariant: spool: every byte that was hashed is written, once"
+        );
         let failed = |error| {
             self.health.note(&error);
             SpoolError::Store(error)
@@ -208,6 +216,7 @@ impl Spool {
         let length = full.len() as u64;
         write_all(&self.file, full, self.written).await.inspect_err(|error| self.health.note(error))?;
         self.written += length;
+        assert!(self.written <= self.length, "invariant: spool: no more is written than was received");
         Ok(())
     }
 }
@@ -238,6 +247,7 @@ impl Temporary {
     /// The file has got its final name (or crosses to another thread, whose part it now is): dropping
     /// this no longer removes anything.
     pub fn release(mut self) -> PathBuf {
+        assert!(self.reaper.is_some(), "invariant: spool: a temporary file is released once");
         self.reaper = None;
         std::mem::take(&mut self.path)
     }

@@ -35,7 +35,7 @@ fn gather(groups: &[[MessageBlock; LANES]]) -> BitPlanes {
             };
         }
         bits!(gather);
-        debug_assert_eq!(plane, BITS.len());
+        assert!(plane == BITS.len(), "invariant: collision: every bit has its plane");
     }
     planes.map(u64::from_le_bytes)
 }

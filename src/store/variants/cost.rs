@@ -66,11 +66,15 @@ impl Directories {
 
     pub(super) fn remove_file(&mut self, directory: u16) {
         let files = &mut self.files[usize::from(directory)];
+        assert!(*files > 0, "invariant: variants: a file is removed from a directory that holds one");
         *files -= 1;
         if *files == 0 {
             let children = &mut self.children[usize::from(directory >> 8)];
+            assert!(*children > 0, "invariant: variants: a directory with files is counted in its parent");
             *children -= 1;
-            self.count -= if *children == 0 { 2 } else { 1 };
+            let removed = if *children == 0 { 2 } else { 1 };
+            assert!(self.count >= removed, "invariant: variants: no more directories go than were counted");
+            self.count -= removed;
         }
     }
 

@@ -269,6 +269,10 @@ impl Variants {
             if victims.is_empty() {
                 return;
             }
+            assert!(
+                victims.len() <= STEP_FILES,
+                "invariant: variants: a step removes a bounded number of files"
+            );
             self.remove(self.mark_last(victims)).await;
         }
     }
@@ -328,11 +332,15 @@ impl Variants {
         if victims.is_empty() {
             return Removed::default();
         }
-        let paths = self.paths.clone();
+        let (paths, victims_count) = (self.paths.clone(), victims.len() as u64);
         let removing = glommio::spawn_local(async move {
             run_blocking("remove variants", move || files::remove(&paths, &victims)).await
         });
         let removed = removing.detach().await.and_then(Result::ok).unwrap_or_default();
+        assert!(
+            removed.files <= victims_count,
+            "invariant: variants: no more files are removed than were chosen"
+        );
         self.evictions.set(self.evictions.get() + removed.files);
         if let Some(error) = &removed.fault
             && self.warned.get().is_none_or(|warned| warned.elapsed() >= WARN_PAUSE)

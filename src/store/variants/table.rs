@@ -87,6 +87,7 @@ impl LruTable {
     pub(super) fn new(entries_max: usize) -> Self {
         // Zeroed pages become resident as they are written.
         let buckets = vec![0; entries_max.next_power_of_two()];
+        assert!(buckets.len().is_power_of_two(), "invariant: variants: the buckets are a power of two");
         Self {
             slots: Vec::new(),
             buckets,
@@ -134,6 +135,7 @@ impl LruTable {
         }
         self.newest = place;
         self.set_cost(place, bytes);
+        self.assert_linked();
         is_new
     }
 
@@ -158,7 +160,25 @@ impl LruTable {
         }
         self.oldest = place;
         self.set_cost(place, bytes);
+        self.assert_linked();
         true
+    }
+
+    fn assert_linked(&self) {
+        assert!(
+            self.count <= self.slots.len(),
+            "invariant: variants: no more entries are counted than there are places"
+        );
+        assert!(
+            (self.count == 0) == (self.newest == 0) && (self.newest == 0) == (self.oldest == 0),
+            "invariant: variants: the order of use has two ends while there is an entry"
+        );
+        let newer =
+            |place: EntryIndex| self.slots.get((place as usize).wrapping_sub(1)).map(|slot| slot.newer);
+        assert!(
+            newer(self.newest).is_none_or(|newer| newer == 0),
+            "invariant: variants: nothing is newer than the newest"
+        );
     }
 
     /// Forgets a file; what it cost, if it was known.
@@ -222,6 +242,10 @@ impl LruTable {
         let slot = LruEntry { id, key, cached, units: 0, newer: 0, older: 0, next: 0 };
         self.count += 1;
         if self.free == 0 {
+            assert!(
+                self.slots.len() < EntryIndex::MAX as usize,
+                "invariant: variants: every entry has a number"
+            );
             self.slots.push(slot);
             // Bounded by `ENTRIES_MAX` and what is counted before the bound is kept.
             return self.slots.len() as EntryIndex;
@@ -232,6 +256,7 @@ impl LruTable {
     }
 
     fn give_up(&mut self, id: &ObjectId, step: BucketPosition) -> u64 {
+        assert!(self.count > 0, "invariant: variants: only an entry that was counted is given up");
         let bytes = u64::from(self.slot(step.place).units) * UNIT_BYTES;
         self.set_cost(step.place, 0);
         self.leave_bucket(id, step);
@@ -239,6 +264,8 @@ impl LruTable {
         self.slot(step.place).next = self.free;
         self.free = step.place;
         self.count -= 1;
+        assert!(self.count > 0 || self.units == 0, "invariant: variants: an empty table costs nothing");
+        self.assert_linked();
         bytes
     }
 
@@ -269,6 +296,10 @@ impl LruTable {
     fn set_cost(&mut self, place: EntryIndex, bytes: u64) {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let before = std::mem::replace(&mut self.slot(place).units, units);
+        assert!(
+            self.units >= u64::from(before),
+            "invariant: variants: the sum of the costs is not below one of them"
+        );
         self.units = self.units - u64::from(before) + u64::from(units);
     }
 }
