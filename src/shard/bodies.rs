@@ -69,6 +69,11 @@ impl BodyMemory {
     pub fn used(&self) -> u64 {
         self.used.load(Relaxed)
     }
+
+    fn release(&self, bytes: u64) {
+        let before = self.used.fetch_sub(bytes, Relaxed);
+        assert!(before >= bytes, "invariant: body memory: only what was charged is given back");
+    }
 }
 
 impl Charge {
@@ -76,7 +81,7 @@ impl Charge {
     pub fn hold(mut self, body: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         let bytes = body.as_ref().len() as u64;
         self.memory.used.fetch_add(bytes, Relaxed);
-        self.memory.used.fetch_sub(self.bytes, Relaxed);
+        self.memory.release(self.bytes);
         self.bytes = bytes;
         Bytes::from_owner(Held { body, _charge: self })
     }
@@ -84,7 +89,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.memory.used.fetch_sub(self.bytes, Relaxed);
+        self.memory.release(self.bytes);
     }
 }
 

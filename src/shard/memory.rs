@@ -55,13 +55,17 @@ impl DecodeMemory {
             used = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
         *used += bytes;
+        assert!(*used <= self.bytes_max, "invariant: decode memory: no more is charged than there is");
         Some(Charge { memory: self, bytes })
     }
 }
 
 impl Drop for Charge<'_> {
     fn drop(&mut self) {
-        *self.memory.used.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        let mut used = self.memory.used.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(*used >= self.bytes, "invariant: decode memory: only what was charged is given back");
+        *used -= self.bytes;
+        drop(used);
         self.memory.freed.notify_all();
     }
 }

@@ -121,8 +121,14 @@ impl<J> FairQueue<J> {
                 None => return Err(job),
             }
         };
-        self.jobs.insert(number, Waiting { job, claims: Vec::with_capacity(1) });
+        let before = self.jobs.insert(number, Waiting { job, claims: Vec::with_capacity(1) });
+        assert!(before.is_none(), "invariant: queue: every job has a number of its own");
+        assert!(
+            self.jobs.len() <= self.capacity,
+            "invariant: queue: no more jobs wait than there is room for"
+        );
         self.claim(number, requester);
+        self.assert_consistent();
         Ok(displaced)
     }
 
@@ -172,10 +178,23 @@ impl<J> FairQueue<J> {
         let number = *number;
         let job = self.remove(number)?;
         self.end_turn(requester);
+        self.assert_consistent();
         Some((number, job))
     }
 
     /// Takes this job out of every line.
+    fn assert_consistent(&self) {
+        assert!(self.wanted <= self.jobs.len(), "invariant: queue: no more jobs are wanted than wait");
+        assert!(
+            self.turns.len() == self.lengths.len(),
+            "invariant: queue: a client that waits has one turn and one length"
+        );
+        assert!(
+            self.jobs.is_empty() == self.lines.is_empty(),
+            "invariant: queue: every job stands in a line, and no line is empty"
+        );
+    }
+
     fn remove(&mut self, number: u64) -> Option<J> {
         let waiting = self.jobs.remove(&number)?;
         if waiting.is_wanted() {

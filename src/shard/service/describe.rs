@@ -86,6 +86,10 @@ impl Shard {
             holders.extend(member.map(|member| member.name.to_string()));
         }
         holders.sort();
+        assert!(
+            holders.len() <= view.members().count() + 1,
+            "invariant: describe: each node holds one copy at most"
+        );
         holders
     }
 }

@@ -70,6 +70,10 @@ impl Gate {
 
     fn pass(self: &Rc<Self>) -> Pass {
         self.under_way.set(self.under_way.get() + 1);
+        assert!(
+            self.under_way.get() <= UNDER_WAY_MAX,
+            "invariant: gate: some connections are left to the node's own questions"
+        );
         Pass(Rc::clone(self))
     }
 }
@@ -77,6 +81,7 @@ impl Gate {
 impl Drop for Pass {
     fn drop(&mut self) {
         let gate = &self.0;
+        assert!(gate.under_way.get() > 0, "invariant: gate: every pass is counted");
         gate.under_way.set(gate.under_way.get() - 1);
         let next = gate.waiting.borrow_mut().pop();
         if let Some((_, sender)) = next {

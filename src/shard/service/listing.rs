@@ -125,6 +125,10 @@ fn merge(view: &View, pages: &[(NodeId, StoredPage)], limit: usize) -> ClusterPa
     let has_more = known_to.is_some() || found.len() > limit;
     let images = found.into_iter().take(limit);
     let images: Vec<_> = images.map(|(id, (stored, copies))| ClusterImage { id, stored, copies }).collect();
+    assert!(
+        images.len() <= limit,
+        "invariant: listing: a page of the cluster is no longer than was asked for"
+    );
     let next = images.last().map(|image| image.id).filter(|_| has_more);
     ClusterPage { images, next, unreachable: Vec::new() }
 }

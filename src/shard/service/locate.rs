@@ -41,6 +41,7 @@ impl Shard {
                     LocateOutcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
                 })),
                 LocateEffect::Conclude(found) => {
+                    assert!(conclusion.is_none(), "invariant: locate: a search is concluded once");
                     conclusion = Some(found);
                     None
                 }

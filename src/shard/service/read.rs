@@ -91,10 +91,12 @@ impl Shard {
                     let mut given = given.borrow_mut();
                     let index = given.iter().position(|(node, _)| *node == from);
                     let (_, part) = given.swap_remove(index.expect("what is given was fetched"));
+                    assert!(answer.is_none(), "invariant: read: a read is answered once");
                     answer = Some(Ok(part));
                     None
                 }
                 ReadEffect::Fail(not_found) => {
+                    assert!(answer.is_none(), "invariant: read: a read fails once, and not after its answer");
                     answer = Some(Err(self.not_found(not_found)));
                     None
                 }

@@ -86,8 +86,13 @@ impl Shard {
                 self.repairs.borrow_mut().all_due(now);
             }
             was_well = is_well;
+            assert!(
+                under_way.ids.borrow().len() <= RepairQueue::UNDER_WAY_MAX,
+                "invariant: repair: a bounded number is under way"
+            );
             let room = RepairQueue::UNDER_WAY_MAX - under_way.ids.borrow().len();
             let due = self.repairs.borrow_mut().take_due(now, room);
+            assert!(due.len() <= room, "invariant: repair: no more is begun than there is room for");
             for id in due {
                 let is_new = under_way.ids.borrow_mut().insert(id);
                 if is_new {
@@ -131,6 +136,7 @@ impl Shard {
             log::warn!(error:% = error; "cannot cross out a stray");
         }
         self.repairs.borrow_mut().settle(id);
+        assert!(!self.repairs.borrow().contains(id), "invariant: repair: what is settled is not tried again");
         self.metrics.misplaced.set(self.repairs.borrow().count() as u64);
     }
 }
@@ -262,7 +268,8 @@ impl<'a> Progress<'a> {
 
     async fn lock(&self) -> RepairOutcome {
         let guard = self.shard.publishing.lock(self.id).await;
-        *self.lock.borrow_mut() = Some(guard);
+        let before = self.lock.borrow_mut().replace(guard);
+        assert!(before.is_none(), "invariant: repair: an image is locked once");
         let found = match self.shard.originals.find(&self.id).await {
             Ok(Found::Here(found)) => Some(found),
             Ok(Found::Absent | Found::Damaged) => None,
@@ -334,6 +341,7 @@ impl Shard {
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.under_way.ids.borrow_mut().remove(&self.id);
+        let was_under_way = self.under_way.ids.borrow_mut().remove(&self.id);
+        assert!(was_under_way, "invariant: repair: what ends was under way");
     }
 }

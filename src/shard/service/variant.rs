@@ -306,7 +306,7 @@ impl<'a> Making<'a> {
     }
 
     fn shared(&self, answer: Result<Anywhere, AnywhereError>) -> VariantOutcome {
-        *self.answer.borrow_mut() = Some(answer);
+        self.answer_once(answer);
         VariantOutcome::Shared
     }
 
@@ -324,7 +324,12 @@ impl<'a> Making<'a> {
         if is_lacked {
             self.shard.note_lack(self.ask.id);
         }
-        *self.answer.borrow_mut() = Some(given);
+        self.answer_once(given);
+    }
+
+    fn answer_once(&self, answer: Result<Anywhere, AnywhereError>) {
+        let before = self.answer.borrow_mut().replace(answer);
+        assert!(before.is_none(), "invariant: variant: a request is answered once");
     }
 
     fn fail(&self, failure: VariantFailure) {
@@ -341,7 +346,7 @@ impl<'a> Making<'a> {
                 AnywhereError::NotFound(not_joined)
             }
         };
-        *self.answer.borrow_mut() = Some(Err(error));
+        self.answer_once(Err(error));
     }
 }
 
@@ -367,7 +372,8 @@ async fn refusal(opened: StreamedAnswer) -> Attempt {
 impl<'a> Leader<'a> {
     fn new(shard: &'a Shard, key: CacheKey) -> Self {
         let asking = Rc::<Asking>::default();
-        shard.asking.borrow_mut().insert(key, Rc::clone(&asking));
+        let before = shard.asking.borrow_mut().insert(key, Rc::clone(&asking));
+        assert!(before.is_none(), "invariant: variant: one question for each variant");
         Self { shard, key, asking }
     }
 
@@ -388,6 +394,10 @@ impl<'a> Leader<'a> {
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
         let left = self.shard.asking.borrow_mut().remove(&self.key);
+        assert!(
+            left.as_ref().is_some_and(|left| Rc::ptr_eq(left, &self.asking)),
+            "invariant: variant: a leader ends its own question"
+        );
         drop(left);
         self.asking.ended.set();
     }
