@@ -36,8 +36,8 @@ use self::listen::ListenError;
 use self::plan::Plan;
 use self::shard_thread::{LifecycleSender, ShardThread};
 pub(crate) use self::system::ExecutorWakers;
-use self::system::SystemError;
 pub use self::system::end_with;
+use self::system::SystemError;
 use crate::cluster::core::Boot;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
@@ -55,7 +55,9 @@ use crate::shard::{NodeContext, helper};
 use crate::store::health::Health;
 use crate::store::open::{self, DataDirectory, OpenError};
 use crate::store::{operator_key, path};
-use crate::telemetry::metrics::{DiskMetrics, MemberMetrics, NodeMetrics, ShardMetrics};
+use crate::telemetry::metrics::{
+    ChannelMessage, DiskMetrics, MemberMetrics, NodeMetrics, ShardMetrics, channel,
+};
 
 /// The time that shards have to finish after the stop; a little more than they give themselves.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
@@ -159,7 +161,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         config.bootstrap.clone(),
         Arc::clone(&live),
     );
-    let on_ready = move || drop(sender.send(ProcessEvent::ClusterReady));
+    let on_ready = move || report_ready(&sender);
     let inbox = Inbox { receivers, events: control_events_in, own_events: control_events.clone() };
     let settings = config.cluster.clone();
     let control = Control { config, reload, live, node, senders, events, control_events };
@@ -169,13 +171,17 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         glommio::spawn_local(cluster::run(settings, boot, (effects, stats), inbox, on_ready)).detach();
         control.run().await
     });
+    join(threads);
+    drop(data);
+    ended
+}
+
+fn join(threads: Threads) {
     for (shard, thread) in threads.into_iter().enumerate() {
         if thread.join().is_err() {
             log::error!(shard; "the thread of a shard panicked, so the process ends; report this with the lines before");
         }
     }
-    drop(data);
-    ended
 }
 
 /// Takes no more connections than there are descriptors for, and says so.
@@ -311,6 +317,10 @@ fn watch_signals(events: flume::Sender<ProcessEvent>) -> Result<(), RunError> {
     Ok(())
 }
 
+fn report_ready(events: &flume::Sender<ProcessEvent>) {
+    channel::try_send(events, ChannelMessage::Lifecycle, ProcessEvent::ClusterReady);
+}
+
 struct Control {
     config: Config,
     reload: Reload,
@@ -366,7 +376,7 @@ impl Control {
             listen::open(self.config.listen, self.senders.len()).map_err(RunError::Listen)?;
         for (sender, listener) in self.senders.iter().zip(listeners) {
             // A mailbox always has room for control, and a shard that has ended is told of by itself.
-            let _ = sender.try_send(Message::Listen(listener));
+            Message::Listen(listener).post(sender);
         }
         let (shards, url) = (self.senders.len(), url(address));
         log::info!(shards, url; "ready");
@@ -406,14 +416,14 @@ impl Control {
 
     fn tell(&self, message: impl Fn() -> Message) {
         for sender in &self.senders {
-            let _ = sender.try_send(message());
+            message().post(sender);
         }
     }
 
     /// Tells the other nodes that this one goes, so that nobody waits for it.
     async fn bid_farewell(&self) {
         let (done, told) = flume::bounded(1);
-        if self.control_events.try_send(ControlEvent::Leave(done)).is_ok() {
+        if ControlEvent::Leave(done).post(&self.control_events) {
             let late = async { glommio::timer::sleep(FAREWELL_WITHIN).await };
             let told = async {
                 let _ = told.recv_async().await;

@@ -15,7 +15,7 @@ use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::worker::{HelperHandle, ResizeWorker};
 use crate::shard::{NodeContext, Shard};
-use crate::telemetry::metrics::ShardMetrics;
+use crate::telemetry::metrics::{ChannelMessage, ShardMetrics, channel};
 
 /// Registered with three rings each, pinned and touched; the default of 10 MiB would cost each shard
 /// 30 MiB for I/O that this program does not do.
@@ -120,16 +120,20 @@ impl LifecycleSender {
 
     fn ready(&self) {
         // Control outlives every shard.
-        let _ = self.events.send(ProcessEvent::Ready);
+        self.report(ProcessEvent::Ready);
     }
 
     fn served(&self) {
-        let _ = self.events.send(ProcessEvent::Served);
+        self.report(ProcessEvent::Served);
+    }
+
+    fn report(&self, event: ProcessEvent) {
+        channel::try_send(&self.events, ChannelMessage::Lifecycle, event);
     }
 }
 
 impl Drop for LifecycleSender {
     fn drop(&mut self) {
-        let _ = self.events.send(ProcessEvent::Ended(self.index));
+        self.report(ProcessEvent::Ended(self.index));
     }
 }

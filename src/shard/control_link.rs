@@ -10,6 +10,7 @@ use super::node_stats::LatestStats;
 use super::refusals::Refusals;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
+use crate::telemetry::metrics::{ChannelMessage, channel};
 
 /// Gossip messages that may wait for control. A hundred members send a few each second.
 const GOSSIP_MAX: usize = 256;
@@ -170,13 +171,13 @@ impl ControlLink {
 
     /// Shard `shard` works by view `number` from now on.
     pub(super) fn view_taken(&self, shard: usize, number: u64) {
-        let _ = self.reports.try_send(ShardReport::ViewTaken { shard, number });
+        channel::try_send(&self.reports, ChannelMessage::ViewTaken, ShardReport::ViewTaken { shard, number });
     }
 
     /// To be called before an image gets its name: from then on this node never says that it holds none.
     pub(super) fn holds_an_image(&self) {
         if !self.holds_images.load(Relaxed) && !self.holds_images.swap(true, SeqCst) {
-            let _ = self.reports.try_send(ShardReport::HoldsImages);
+            channel::try_send(&self.reports, ChannelMessage::HoldsImages, ShardReport::HoldsImages);
         }
     }
 
@@ -187,7 +188,7 @@ impl ControlLink {
 
     /// Hands a gossip message to control without waiting. False: there is no room and it is lost, as on any network.
     pub fn try_send(&self, message: GossipMessage) -> bool {
-        self.gossip.try_send(message).is_ok()
+        channel::try_send(&self.gossip, ChannelMessage::Gossip, message)
     }
 
     /// Whether a rejected stranger may be logged now, for the cause of this number, 0 or 1. Anybody can cause it, so it

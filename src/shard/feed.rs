@@ -12,7 +12,7 @@ use super::Shard;
 use super::variant::InFlightJob;
 use super::worker::{ResizeError, ResizeJob, ResizeOutcome};
 use crate::peer::requester::Requester;
-use crate::telemetry::metrics::Resize;
+use crate::telemetry::metrics::{ChannelMessage, Resize, channel};
 
 impl Shard {
     /// Puts a job into the queue. False: it is the one that has to go, because the queue is full, or its turn would
@@ -61,7 +61,7 @@ impl Shard {
         if self.in_hand.get().is_none()
             && let Some((number, job)) = self.queue.borrow_mut().pop()
             // The worker lives as long as the shard, and takes a job before it says that it has made it.
-            && self.worker.try_send(job).is_ok()
+            && channel::try_send(&self.worker, ChannelMessage::Job, job)
         {
             self.in_hand.set(Some(number));
         }

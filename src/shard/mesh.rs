@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::message::{Message, ShardReply, ShardRequest};
 use super::oneshot;
 use crate::peer::requester::ClientAddress;
-use crate::telemetry::metrics::ShardMetrics;
+use crate::telemetry::metrics::{ChannelMessage, ChannelRefusal, ShardMetrics, channel};
 
 /// Questions that one shard may have under way, to all other shards together.
 pub const REQUESTS_MAX: usize = 1024;
@@ -65,6 +65,7 @@ impl Mesh {
 
     /// The mesh as seen by shard number `index`.
     pub fn new(index: usize, mailboxes: Vec<flume::Sender<Message>>, metrics: Arc<ShardMetrics>) -> Self {
+        assert!(index < mailboxes.len(), "invariant: mesh: a shard has a mailbox of its own");
         Self {
             index,
             mailboxes,
@@ -90,22 +91,30 @@ impl Mesh {
     /// # Errors
     /// [`AskError`]. After `Failed` the asked work may or may not have been done.
     pub async fn ask(&self, shard: usize, request: ShardRequest) -> Result<ShardReply, AskError> {
+        assert!(shard != self.index, "invariant: mesh: a shard does not ask itself");
+        assert!(shard < self.mailboxes.len(), "invariant: mesh: a shard that is asked exists");
         let number = self.tickets.get();
         self.tickets.set(number + 1);
         let (sender, reply) = oneshot::channel();
         let client = request.client();
         if !self.has_room(client) {
             self.metrics.mesh_refused.add();
+            channel::count_refused(ChannelMessage::Request, ChannelRefusal::Full);
             return Err(AskError::Full);
         }
-        self.waiting.borrow_mut().insert(number, sender);
+        let before = self.waiting.borrow_mut().insert(number, sender);
+        assert!(before.is_none(), "invariant: mesh: every question has a ticket of its own");
+        assert!(
+            self.waiting.borrow().len() <= REQUESTS_MAX,
+            "invariant: mesh: a bounded number is under way"
+        );
         if let Some(client) = client {
             *self.held.borrow_mut().entry(client).or_default() += 1;
         }
         let working = matches!(request, ShardRequest::Variant(_)).then_some(shard);
         let _ticket = Ticket { mesh: self, number, working, client };
         let message = Message::Request { from: self.index, ticket: number, request };
-        if self.mailboxes[shard].try_send(message).is_err() {
+        if !message.post(&self.mailboxes[shard]) {
             // Not full, by the arithmetic above, so the shard has ended, and with it the process.
             self.metrics.mesh_refused.add();
             return Err(AskError::Failed);
@@ -123,7 +132,7 @@ impl Mesh {
     /// Sends an answer back to shard number `to`.
     pub(super) fn answer(&self, to: usize, ticket: u64, reply: Option<ShardReply>) {
         // There is room, by the arithmetic above; a shard that has ended needs no answer.
-        let _ = self.mailboxes[to].try_send(Message::Reply { ticket, reply });
+        Message::Reply { ticket, reply }.post(&self.mailboxes[to]);
     }
 
     /// An answer has come.
@@ -140,6 +149,7 @@ impl Drop for Ticket<'_> {
         if let Some(client) = self.client
             && let Entry::Occupied(mut held) = self.mesh.held.borrow_mut().entry(client)
         {
+            assert!(*held.get() > 0, "invariant: mesh: a client's questions are counted once each");
             *held.get_mut() -= 1;
             if *held.get() == 0 {
                 held.remove();
@@ -149,7 +159,7 @@ impl Drop for Ticket<'_> {
         if let (Some(_), Some(shard)) = (&left, self.working) {
             // There is room: at most one for each question that is under way.
             let withdrawal = Message::Withdraw { from: self.mesh.index, ticket: self.number };
-            let _ = self.mesh.mailboxes[shard].try_send(withdrawal);
+            withdrawal.post(&self.mesh.mailboxes[shard]);
         }
         drop(left);
     }

@@ -16,6 +16,7 @@ use crate::peer::requester::{ClientAddress, Requester};
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original, Stamp};
 use crate::store::path::VariantKey;
+use crate::telemetry::metrics::{ChannelMessage, channel};
 
 /// A message in a shard's mailbox.
 #[derive(Debug)]
@@ -79,6 +80,30 @@ pub enum Message {
     Stop,
     /// Control: no shard has a connection any more, so nobody will ask.
     End,
+}
+
+impl Message {
+    /// What a refusal of it is counted as.
+    pub const fn kind(&self) -> ChannelMessage {
+        match self {
+            Self::Request { .. } => ChannelMessage::Request,
+            Self::Withdraw { .. } => ChannelMessage::Withdrawal,
+            Self::Reply { .. } => ChannelMessage::Reply,
+            Self::Made { .. } => ChannelMessage::Made,
+            Self::Kept { .. } => ChannelMessage::Kept,
+            Self::Listen(_) => ChannelMessage::Listen,
+            Self::SetView { .. } => ChannelMessage::View,
+            Self::Drain => ChannelMessage::Drain,
+            Self::Stop => ChannelMessage::Stop,
+            Self::End => ChannelMessage::End,
+        }
+    }
+
+    /// Puts it into a mailbox without waiting. False: it was refused, and that is counted.
+    pub fn post(self, mailbox: &flume::Sender<Self>) -> bool {
+        let kind = self.kind();
+        channel::try_send(mailbox, kind, self)
+    }
 }
 
 /// A request to the shard that holds an id.

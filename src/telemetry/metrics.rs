@@ -3,6 +3,7 @@
 //! Every shard counts into its own [`ShardMetrics`]; only a scrape reads them together, so no two
 //! cores write one cache line. Labels come from the closed enums here.
 
+pub mod channel;
 mod disk;
 mod label;
 
@@ -15,7 +16,7 @@ use prometheus::proto;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 pub use self::disk::DiskMetrics;
-pub use self::label::{Cache, Label, Member, Resize, Route, Stage, Unproven};
+pub use self::label::{Cache, ChannelMessage, ChannelRefusal, Label, Member, Resize, Route, Stage, Unproven};
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
 pub const STATUSES: [u16; 23] = [
@@ -251,7 +252,7 @@ impl Collector for Summed {
         let total = |read: fn(&ShardMetrics) -> &Counter| self.sum(|shard| read(shard).get());
         let mut families = self.stored();
         families.extend(self.repair());
-        families.extend(self.disk.families());
+        families.extend(self.disk.families().into_iter().chain([channel::family()]));
         families.extend([
             counter("reticulum_http_requests_total", "Requests answered.", self.requests()),
             self.histogram(

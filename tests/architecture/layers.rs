@@ -145,6 +145,20 @@ fn blocking_work_runs_through_the_one_function_that_survives_a_panic() {
     assert!(complaints.is_empty(), "\n{complaints}");
 }
 
+/// Where a channel is sent to without waiting, or a method of that name is called.
+const TRY_SENDS: &[&str] = &["src/telemetry/metrics/channel.rs", "src/http/cluster/receive.rs"];
+
+#[test]
+fn every_send_that_may_be_refused_goes_through_the_function_that_counts() {
+    let mut complaints = String::new();
+    for file in shipped().iter().filter(|file| !TRY_SENDS.contains(&file.name.as_str())) {
+        if file.code.contains(".try_send(") {
+            writeln!(complaints, "{}: call telemetry::metrics::channel::try_send", file.name).unwrap();
+        }
+    }
+    assert!(complaints.is_empty(), "\n{complaints}");
+}
+
 #[test]
 fn pure_modules_touch_neither_file_nor_socket_nor_clock() {
     let (modules, effects) = PURE;

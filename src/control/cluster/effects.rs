@@ -18,7 +18,7 @@ use crate::shard::control_link::MembershipStatus;
 use crate::shard::message::Message;
 use crate::shard::node_stats::NodeStats;
 use crate::store::identity::Identity;
-use crate::telemetry::metrics::{Label as _, Member, MemberMetrics};
+use crate::telemetry::metrics::{ChannelMessage, ChannelRefusal, Label as _, Member, MemberMetrics, channel};
 
 /// See the module's text.
 pub(in crate::control) struct RuntimeEffects {
@@ -165,7 +165,10 @@ impl Effects for RuntimeEffects {
             if let Err(error) = &kept {
                 log::error!(error; "cannot persist the cluster's layout; the node tries again in a second, look at the disk of its data directory");
             }
-            let _ = events.send_async(ControlEvent::LayoutPersisted(sequence, kept.is_ok())).await;
+            let persisted = ControlEvent::LayoutPersisted(sequence, kept.is_ok());
+            if events.send_async(persisted).await.is_err() {
+                channel::count_refused(ChannelMessage::LayoutPersisted, ChannelRefusal::Closed);
+            }
         })
         .detach();
     }

@@ -14,6 +14,7 @@ use crate::peer::auth::AuthError;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, GIVEN};
 use crate::peer::pool::{Address, PeerError, PeerRequest, Pool};
+use crate::telemetry::metrics::{ChannelMessage, ChannelRefusal, channel};
 
 /// An older message is of no use: the next one says the same, or better.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,7 +53,7 @@ impl GossipSender {
                 Ok(answer) if answer.status == GIVEN => {
                     if let Some(refusal) = call::read_rejection(answer.metadata()) {
                         // Lost when the channel is full: the peer says it again.
-                        let _ = events.try_send(ControlEvent::JoinRefused(refusal));
+                        ControlEvent::JoinRefused(refusal).post(&events);
                     }
                 }
                 Ok(answer) => log::debug!(url:% = to.url, status = answer.status; "a peer did not accept a gossip message"),
@@ -60,7 +61,7 @@ impl GossipSender {
                     log::debug!(url:% = to.url, error:? = error; "a gossip message is lost");
                     if let Some(rejection) = rejection(error, to.node.is_none()) {
                         // When the channel is full, enough is reported already.
-                        let _ = events.try_send(ControlEvent::PeerRejected(rejection, to.url));
+                        ControlEvent::PeerRejected(rejection, to.url).post(&events);
                     }
                 }
             }
@@ -102,6 +103,7 @@ impl SendSlot {
         let mut by_url = in_flight.by_url.borrow_mut();
         let count = by_url.entry(url.clone()).or_default();
         if *count == IN_FLIGHT_MAX {
+            channel::count_refused(ChannelMessage::OwnGossip, ChannelRefusal::Full);
             return None;
         }
         *count += 1;

@@ -31,6 +31,7 @@ use crate::cluster::node::NodeUrl;
 use crate::cluster::time::Time;
 use crate::shard::control_link::{ControlReceivers, GossipMessage, ShardReport};
 use crate::shard::node_stats::NodeStats;
+use crate::telemetry::metrics::{ChannelMessage, channel};
 
 /// The longest pause between two rounds. Each round is a heartbeat: by it the watchdog and the peers see that control
 /// lives.
@@ -65,6 +66,25 @@ pub(super) enum ControlEvent {
     NodeStats(NodeStats),
     /// The process is about to end: announce it to the peers, then reply here.
     Leave(flume::Sender<()>),
+}
+
+impl ControlEvent {
+    /// What a refusal of it is counted as.
+    const fn kind(&self) -> ChannelMessage {
+        match self {
+            Self::LayoutPersisted(..) => ChannelMessage::LayoutPersisted,
+            Self::PeerRejected(..) => ChannelMessage::PeerRejected,
+            Self::JoinRefused(_) => ChannelMessage::JoinRefused,
+            Self::NodeStats(_) => ChannelMessage::NodeStats,
+            Self::Leave(_) => ChannelMessage::Leave,
+        }
+    }
+
+    /// Sends it without waiting. False: it was refused, and that is counted.
+    pub(super) fn post(self, events: &flume::Sender<Self>) -> bool {
+        let kind = self.kind();
+        channel::try_send(events, kind, self)
+    }
 }
 
 /// Why a peer does not accept our gossip.
@@ -226,7 +246,7 @@ impl ClusterTask {
                 while !self.event_loop.effects().is_delivered() && Instant::now() < late {
                     glommio::timer::sleep(Duration::from_millis(5)).await;
                 }
-                let _ = done.try_send(());
+                channel::try_send(&done, ChannelMessage::Left, ());
             }
         }
     }

@@ -50,7 +50,7 @@ impl Publisher {
         {
             shard.sent = number;
             // There is room for control; a shard that has ended needs no view.
-            let _ = shard.mailbox.try_send(Message::SetView { view: Arc::clone(view), number });
+            Message::SetView { view: Arc::clone(view), number }.post(&shard.mailbox);
         }
     }
 }

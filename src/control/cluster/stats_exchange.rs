@@ -70,7 +70,7 @@ impl StatsExchange {
             };
             stats.free = run_blocking("look at the free space", free).await.ok().flatten();
             // When the channel is full, the next exchange reports it.
-            let _ = events.try_send(ControlEvent::NodeStats(stats));
+            ControlEvent::NodeStats(stats).post(&events);
         })
         .detach();
     }

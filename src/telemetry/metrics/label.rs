@@ -44,3 +44,17 @@ label!(
     /// The state of a cluster member, by the layout.
     Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
 );
+label!(
+    /// A kind of message between threads: of a mailbox, of the control link, of control itself, and jobs.
+    ChannelMessage {
+        Request = "request", Withdrawal = "withdrawal", Reply = "reply", Made = "made", Kept = "kept", Listen = "listen",
+        View = "view", Drain = "drain", Stop = "stop", End = "end", ViewTaken = "view_taken",
+        HoldsImages = "holds_images", Gossip = "gossip", OwnGossip = "own_gossip", Job = "job",
+        LayoutPersisted = "layout_persisted", PeerRejected = "peer_rejected", JoinRefused = "join_refused",
+        NodeStats = "node_stats", Leave = "leave", Left = "left", Lifecycle = "lifecycle",
+    }
+);
+label!(
+    /// Why a channel refused a message: it was full, or nobody receives any more.
+    ChannelRefusal { Full = "full", Closed = "closed" }
+);
