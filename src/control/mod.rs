@@ -37,7 +37,7 @@ use self::plan::Plan;
 use self::shard_thread::{LifecycleSender, ShardThread};
 pub(crate) use self::system::ExecutorWakers;
 pub use self::system::end_with;
-use self::system::SystemError;
+use self::system::{OpenEvents, SystemError};
 use crate::cluster::core::Boot;
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;
@@ -142,6 +142,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     ));
     health.watch(plan.shards.len()).map_err(|error| RunError::Start(error.to_string()))?;
     let live = Arc::new(Live::new(config.http.clone()));
+    let events_before = OpenEvents::now();
     let (senders, threads) =
         start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
     let (control_events, control_events_in) = cluster::events();
@@ -166,7 +167,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let settings = config.cluster.clone();
     let control = Control { config, reload, live, node, senders, events, control_events };
     let executor = executor(plan.control)?;
-    watchdog::start(Arc::clone(&control.node), ExecutorWakers::of_executors())?;
+    control.start_watchdog(&events_before)?;
     let ended = executor.run(async move {
         glommio::spawn_local(cluster::run(settings, boot, (effects, stats), inbox, on_ready)).detach();
         control.run().await
@@ -381,6 +382,13 @@ impl Control {
         let (shards, url) = (self.senders.len(), url(address));
         log::info!(shards, url; "ready");
         Ok(())
+    }
+
+    /// Call it when all executors are made.
+    fn start_watchdog(&self, events_before: &OpenEvents) -> Result<(), RunError> {
+        let wakers = ExecutorWakers::opened_since(events_before);
+        wakers.warn_if_fewer_than(self.senders.len() + 1);
+        watchdog::start(Arc::clone(&self.node), wakers)
     }
 
     fn has_peers(&self) -> bool {

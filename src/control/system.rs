@@ -2,10 +2,10 @@
 //! starts, so that what is missing is one clear sentence instead of a panic inside the runtime.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::os::fd::{BorrowedFd, RawFd};
-use std::path::Path;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -14,6 +14,8 @@ use rustix::process::{
     Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::telemetry::log::Limited;
 
 /// The runtime's own need.
 const LOCKED_BYTES_BASE: u64 = 512 << 10;
@@ -51,23 +53,53 @@ pub enum SystemError {
     NoCores,
 }
 
+/// The event descriptors that are open at one moment, by number.
+#[derive(Debug, Default)]
+pub(super) struct OpenEvents(BTreeSet<RawFd>);
+
+impl OpenEvents {
+    pub(super) fn now() -> Self {
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+        let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten().filter_map(number);
+        Self(open.filter(|descriptor| is_event(*descriptor)).collect())
+    }
+}
+
+fn is_event(descriptor: RawFd) -> bool {
+    let target = fs::read_link(format!("/proc/self/fd/{descriptor}"));
+    target.is_ok_and(|target| target.as_os_str() == "anon_inode:[eventfd]")
+}
+
 /// The event descriptors that wake each executor of this process.
 ///
 /// The runtime has a gap: where an executor's thread loses its core just before it takes up its work, for longer than
 /// its time slice, it takes the end of the slice for having done all and sleeps, with work in its queue, until
 /// something else wakes it; at the start that may be never. So all are woken now and then (see the watchdog).
+///
+/// The runtime shows nobody its descriptors. They are found as those that were opened while executors were made, and each
+/// is duplicated: a wake-up writes only to descriptors that belong to this list, whatever becomes of the others' numbers.
 #[derive(Debug)]
-pub(crate) struct ExecutorWakers(Vec<RawFd>);
+pub(crate) struct ExecutorWakers(Vec<OwnedFd>);
 
 impl ExecutorWakers {
-    /// Those of all executors that there are. Call it when there will be no more.
+    /// Those of all executors that there are, in a process that uses no other event descriptors.
+    #[cfg(test)]
     pub(crate) fn of_executors() -> Self {
-        let is_eventfd = |path: &Path| {
-            fs::read_link(path).is_ok_and(|target| target.as_os_str() == "anon_inode:[eventfd]")
-        };
-        let number = |path: &Path| path.file_name()?.to_str()?.parse().ok();
-        let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten().map(|entry| entry.path());
-        Self(open.filter(|path| is_eventfd(path)).filter_map(|path| number(&path)).collect())
+        Self::opened_since(&OpenEvents::default())
+    }
+
+    /// Those of the executors that were made since `before`. An event descriptor that the process began with is not its own.
+    pub(super) fn opened_since(before: &OpenEvents) -> Self {
+        let opened = OpenEvents::now().0.into_iter().filter(|descriptor| !before.0.contains(descriptor));
+        Self(opened.filter_map(own).collect())
+    }
+
+    /// Says when the runtime has fewer of them than there are executors: then some are never woken.
+    pub(super) fn warn_if_fewer_than(&self, executors: usize) {
+        let found = self.0.len();
+        if found < executors {
+            log::warn!(found, executors; "some executors have no waker that the watchdog knows, so one that oversleeps stays asleep; is /proc mounted?");
+        }
     }
 
     /// Their number.
@@ -77,13 +109,25 @@ impl ExecutorWakers {
 
     /// Wakes them all.
     pub(crate) fn wake(&self) {
+        static LINES: Limited = Limited::new();
         for waker in &self.0 {
-            // SAFETY: the runtime keeps it open until the process ends, and nobody else takes its number.
-            let waker = unsafe { BorrowedFd::borrow_raw(*waker) };
-            // A write fails only on a full counter, which an executor that has not run for ages leaves.
-            let _ = rustix::io::write(waker, &1_u64.to_ne_bytes());
+            if let Err(error) = rustix::io::write(waker, &1_u64.to_ne_bytes())
+                // A full counter belongs to an executor that has not run for ages, and wakes it all the same.
+                && error != Errno::AGAIN
+                && let Some(suppressed) = LINES.pass()
+            {
+                log::warn!(descriptor = waker.as_raw_fd(), error:% = error, suppressed; "the watchdog cannot wake an executor and goes on; report this");
+            }
         }
     }
+}
+
+/// A duplicate of an event descriptor; `None` where its number means something else by now.
+fn own(descriptor: RawFd) -> Option<OwnedFd> {
+    // SAFETY: it is borrowed for one call, which changes nothing: it duplicates what is open under this number, or fails.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    let own = rustix::io::fcntl_dupfd_cloexec(borrowed, 3).ok()?;
+    is_event(own.as_raw_fd()).then_some(own)
 }
 
 /// The processor time of this process since its start.
@@ -229,12 +273,23 @@ mod tests {
     }
 
     #[test]
-    fn every_executor_has_a_waker() {
-        // Only listed: other tests' executors come and go, and with them the numbers.
+    fn every_executor_has_a_waker_and_what_was_open_before_is_none() {
         let builder = glommio::LocalExecutorBuilder::default().io_memory(64 << 10).ring_depth(16);
-        let before = ExecutorWakers::of_executors().0.len();
+        let foreign = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap();
+        let before = OpenEvents::now();
+        assert!(before.0.contains(&foreign.as_raw_fd()));
         let _executor = builder.make().unwrap();
-        assert!(before < ExecutorWakers::of_executors().0.len());
+        let wakers = ExecutorWakers::opened_since(&before);
+        assert!(wakers.count() > 0 && wakers.0.iter().all(|waker| is_event(waker.as_raw_fd())));
+        wakers.wake();
+        let mut count = [0; 8];
+        assert_eq!(rustix::io::read(&foreign, &mut count), Err(Errno::AGAIN), "it was touched");
+    }
+
+    #[test]
+    fn what_is_no_event_descriptor_is_not_taken_for_one() {
+        let file = std::fs::File::open("/proc/self/stat").unwrap();
+        assert!(own(file.as_raw_fd()).is_none());
     }
 
     #[test]
