@@ -4,6 +4,7 @@
 //! Every test reads the source as text; every complaint says what to do.
 
 mod habits;
+mod invariants;
 mod layers;
 mod limits;
 mod source;
