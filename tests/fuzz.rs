@@ -4,7 +4,7 @@
 #[allow(unreachable_pub)]
 #[path = "../tools/fuzz/checks/mod.rs"]
 mod checks;
-#[path = "../src/image/corpus.rs"]
+#[path = "../src/image/tests/corpus.rs"]
 mod corpus;
 
 use std::fs;

@@ -16,8 +16,6 @@
 
 pub mod color;
 mod container;
-#[cfg(test)]
-mod corpus;
 pub mod decode;
 pub mod decoded_planes;
 pub mod draw;
@@ -39,5 +37,7 @@ pub mod render;
 pub mod resize;
 mod shrink_on_load;
 pub mod smart;
+#[cfg(test)]
+mod tests;
 pub mod trim;
 pub mod variant;

@@ -142,20 +142,4 @@ fn decimal(hundredths: Hundredths) -> f64 {
 }
 
 #[cfg(test)]
-mod animation_tests;
-#[cfg(test)]
-mod color_tests;
-#[cfg(test)]
-mod corpus_tests;
-#[cfg(test)]
-mod fixtures;
-#[cfg(test)]
-mod planes_tests;
-#[cfg(test)]
-mod play_tests;
-#[cfg(test)]
-mod progress_tests;
-#[cfg(test)]
-mod smart_tests;
-#[cfg(test)]
 mod tests;

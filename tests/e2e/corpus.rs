@@ -1,6 +1,6 @@
 //! Images that nobody on this project made, real and hostile: the corpus.
 
-#[path = "../../src/image/corpus.rs"]
+#[path = "../../src/image/tests/corpus.rs"]
 mod folder;
 
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //!
 //! What it makes, that it has nothing to lose, that it can be ended at any time, and what memory it takes ([`peaks`]).
 
-#[path = "../../src/image/corpus.rs"]
+#[path = "../../src/image/tests/corpus.rs"]
 mod corpus;
 mod peaks;
 

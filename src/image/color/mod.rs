@@ -216,8 +216,4 @@ impl std::fmt::Debug for Conversion {
 }
 
 #[cfg(test)]
-mod corpus_tests;
-#[cfg(test)]
-mod fixtures;
-#[cfg(test)]
 mod tests;

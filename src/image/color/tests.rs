@@ -1,11 +1,14 @@
 //! Meanings found in files of every format, and what becomes of colours by them.
 
+mod corpus;
+mod support;
+
 use moxcms::{ColorProfile, DataColorSpace, LutDataType, LutStore, LutType, LutWarehouse, ToneReprCurve};
 use proptest::prelude::*;
 
-use super::fixtures::*;
 use super::*;
 use crate::image::geometry::Size;
+use support::*;
 
 /// Display P3's light → sRGB's, as published (CSS Color 4).
 const P3_TO_SRGB: [[f64; 3]; 3] =
@@ -86,7 +89,7 @@ fn high_dynamic_range_is_shown_from_black_to_white_with_its_hues() {
     assert!(shown[3][0] > 200 && shown[3][1] < 60, "{shown:?}");
     // A profile that was made for PQ says so in a tag, and its own curve would show it nearly black.
     let profile = png_with_profile(&encoded(&ColorProfile::new_bt2020_pq()));
-    assert_eq!(super::fixtures::shown(&profile, Format::Png, &[[150; 3]]), [shown[1]]);
+    assert_eq!(support::shown(&profile, Format::Png, &[[150; 3]]), [shown[1]]);
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn of_several_statements_in_a_png_the_first_that_is_understood_counts() {
     let broken = (*b"iCCP", iccp(&adobe[..200]));
     assert_eq!(shown(&[broken, all[1].clone()]), alone[1]);
     let after_the_data = [png_with(&[]), crate::image::container::png::chunk(*b"iCCP", &all[0].1)].concat();
-    assert_eq!(super::fixtures::shown(&after_the_data, Format::Png, &patches()), patches());
+    assert_eq!(support::shown(&after_the_data, Format::Png, &patches()), patches());
 }
 
 #[test]

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::image::header::{ColorKind, Orientation, PixelFormat};
     use crate::image::pixels::PixelKind;
-    use crate::image::render::fixtures::{LIMITS, file, photo, recipe};
+    use crate::image::render::tests::support::{LIMITS, file, photo, recipe};
 
     fn header(format: Format, width: u32, height: u32, frames: u32) -> Header {
         let color = PixelFormat { kind: ColorKind::Rgb, bits: 8 };

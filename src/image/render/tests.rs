@@ -1,14 +1,23 @@
 //! The pipeline as a whole, on pictures made here.
 
+mod animation;
+mod color;
+mod corpus;
+mod planes;
+mod play;
+mod progress;
+mod smart;
+pub(super) mod support;
+
 use proptest::prelude::*;
 
-use super::fixtures::*;
 use super::*;
 use crate::image::error::DecodeFault;
 use crate::image::geometry::{GeometryError, Rect};
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::{decode, resize};
 use crate::object::Format;
+use support::*;
 
 fn made(source: &[u8], header: &Header, recipe: &Recipe) -> Result<Vec<u8>, RenderError> {
     render(source, header, recipe, &LIMITS, &mut DecodedPlanes::Ignore, &always)

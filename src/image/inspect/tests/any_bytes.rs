@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::{InspectError, Inspector};
 use super::avif::moov;
-use super::build::*;
+use super::support::*;
 use super::{LIMITS, check};
 use crate::image::container::avif::tests::{AvifFile, one, with_alpha};
 use crate::image::header::Header;

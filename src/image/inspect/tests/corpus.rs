@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::super::InspectError;
 use super::check;
-use crate::image::corpus::{self, Corpus};
 use crate::image::geometry::Size;
 use crate::image::header::Header;
+use crate::image::tests::corpus::{self, Corpus};
 use crate::object::Format;
 
 struct CorpusFile {

@@ -1,5 +1,5 @@
-use super::build::*;
 use super::check;
+use super::support::*;
 
 /// What a PNG with this EXIF block says.
 fn orientation(block: &[u8]) -> u8 {

@@ -1,5 +1,5 @@
 use super::super::{BrokenFile, InspectError, Inspector, JpegKind};
-use super::build::*;
+use super::support::*;
 use super::{LIMITS, check};
 use crate::image::geometry::Size;
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};

@@ -1,5 +1,5 @@
 use super::super::{BrokenFile, InspectError, Inspector};
-use super::build::*;
+use super::support::*;
 use super::{LIMITS, check};
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;

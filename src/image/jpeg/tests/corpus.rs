@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
-use crate::image::corpus;
+use crate::image::tests::corpus;
 
 fn files(folder: &Path, of: &str) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder.join(of)).unwrap().map(|entry| entry.unwrap().path());

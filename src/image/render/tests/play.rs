@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use super::fixtures::*;
-use super::*;
+use super::support::*;
 use crate::image::decode::AnimationDecoder;
 use crate::image::pixels::PixelKind;
 use crate::image::recipe::AnimationMax;
+use crate::image::render::*;
 use crate::image::{decode, inspect};
 use crate::object::Format;
 
@@ -201,7 +201,7 @@ fn the_canvas_and_the_file_of_an_animation_are_charged() {
 
 #[test]
 fn animations_of_the_corpus_keep_frames_delays_and_plays() {
-    let Some(folder) = crate::image::corpus::folder() else { return };
+    let Some(folder) = crate::image::tests::corpus::folder() else { return };
     for name in [
         "gif-dispose-background.gif",
         "gif-dispose-none.gif",

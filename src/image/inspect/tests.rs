@@ -1,14 +1,14 @@
-//! Tests of the structural check. [`build`] makes images byte by byte; each format has its file; what holds for all is in
+//! Tests of the structural check. [`support`] makes images byte by byte; each format has its file; what holds for all is in
 //! [`any_bytes`]; [`corpus`] runs over the images of others.
 
 mod any_bytes;
 mod avif;
-mod build;
 mod corpus;
 mod exif;
 mod gif;
 mod jpeg;
 mod png;
+mod support;
 mod webp;
 
 use super::{InspectError, inspect};

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::fixtures::*;
-use super::*;
+use super::support::*;
 use crate::image::decode;
 use crate::image::error::DecodeFault;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::render::*;
 use crate::object::Format;
 
 const RED: [u8; 4] = [255, 0, 0, 255];
@@ -290,7 +290,7 @@ fn an_animation_of_too_many_frames_is_a_still() {
 
 #[test]
 fn webp_frames_of_the_corpus_agree_with_another_decoder() {
-    let Some(folder) = crate::image::corpus::folder() else { return };
+    let Some(folder) = crate::image::tests::corpus::folder() else { return };
     for name in ["webp-lossy.webp", "webp-photo-42f.webp", "webp-squares.webp"] {
         let source = std::fs::read(folder.join("animated").join(name)).unwrap();
         let mut other = image_webp::WebPDecoder::new(std::io::Cursor::new(&source)).unwrap();

@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
-use super::fixtures::*;
-use super::*;
+use super::support::*;
 use crate::image::pixels::PixelKind;
+use crate::image::render::*;
 use crate::image::variant;
 use crate::object::Format;
 use RenderStage::{Decode, Encode, Resize};

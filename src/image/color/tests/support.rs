@@ -2,7 +2,7 @@
 
 use moxcms::ColorProfile;
 
-use super::*;
+use crate::image::color::*;
 use crate::image::container::{png, webp};
 use crate::image::encode;
 use crate::image::geometry::Size;

@@ -1,12 +1,12 @@
 //! Variants that begin with kept samples, and those that never become pixels.
 
-use super::fixtures::*;
-use super::*;
+use super::support::*;
 use crate::image::container::jpeg::{self, Segments};
 use crate::image::decoded_planes;
 use crate::image::header::Orientation;
 use crate::image::inspect::inspect;
 use crate::image::pixels::PixelKind;
+use crate::image::render::*;
 use crate::image::variant::{self, VariantFault};
 
 const SIZE: Size = Size { width: 400, height: 300 };

@@ -2,11 +2,12 @@
 
 use std::fs;
 
-use super::fixtures::*;
-use super::*;
+use super::support::*;
+use crate::image::decode;
 use crate::image::header::{ColorKind, Orientation, PixelFormat};
 use crate::image::pixels::{PixelKind, Pixels};
-use crate::image::{corpus, decode};
+use crate::image::render::*;
+use crate::image::tests::corpus;
 use crate::object::Format;
 
 /// One line of the manifest.

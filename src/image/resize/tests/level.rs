@@ -4,7 +4,7 @@
 
 use fast_image_resize::CpuExtensions;
 
-use super::*;
+use crate::image::resize::*;
 
 /// The library's own portable code, and what this processor can do beyond it.
 fn levels() -> Vec<CpuExtensions> {

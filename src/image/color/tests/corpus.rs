@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use super::*;
+use crate::image::color::*;
 use crate::image::header::Limits;
-use crate::image::{corpus, decode, inspect};
+use crate::image::tests::corpus;
+use crate::image::{decode, inspect};
 
 const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 10 };
 

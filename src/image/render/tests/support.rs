@@ -1,26 +1,27 @@
 //! What the tests of the pipeline share: headers, pictures, files made on the spot, and how alike two pictures are.
 
-use super::*;
 use crate::image::header::{ColorKind, Orientation, PixelFormat};
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings, TargetSize};
+use crate::image::render::*;
 use crate::image::{decode, draw};
 use crate::object::Format;
 use crate::object::Spec;
 
-pub(super) const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
+pub(in crate::image::render) const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
 
 /// The formats that are read and written.
-pub(super) const FORMATS: [Format; 5] = [Format::Jpeg, Format::Png, Format::Gif, Format::Webp, Format::Avif];
+pub(in crate::image::render) const FORMATS: [Format; 5] =
+    [Format::Jpeg, Format::Png, Format::Gif, Format::Webp, Format::Avif];
 
-pub(super) const KINDS: [PixelKind; 4] =
+pub(in crate::image::render) const KINDS: [PixelKind; 4] =
     [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba];
 
-pub(super) fn always() -> bool {
+pub(in crate::image::render) fn always() -> bool {
     true
 }
 
-pub(super) fn header(format: Format, size: Size, kind: PixelKind) -> Header {
+pub(in crate::image::render) fn header(format: Format, size: Size, kind: PixelKind) -> Header {
     let color = match kind {
         PixelKind::Gray => ColorKind::Gray,
         PixelKind::GrayAlpha => ColorKind::GrayAlpha,
@@ -39,7 +40,7 @@ pub(super) fn header(format: Format, size: Size, kind: PixelKind) -> Header {
 }
 
 /// What this spec asks for, at quality 90.
-pub(super) fn recipe(spec: &str, format: Format) -> Recipe {
+pub(in crate::image::render) fn recipe(spec: &str, format: Format) -> Recipe {
     let quality = Quality { jpeg: 90, webp: 90, avif: 90 };
     let animation = AnimationMax { frames: LIMITS.frames_max, pixels: 5 * LIMITS.pixels_max };
     let settings = RecipeSettings {
@@ -53,18 +54,18 @@ pub(super) fn recipe(spec: &str, format: Format) -> Recipe {
 }
 
 /// Everything, at its own size.
-pub(super) fn full(format: Format) -> Recipe {
+pub(in crate::image::render) fn full(format: Format) -> Recipe {
     recipe("full", format)
 }
 
 /// Everything, at this size.
-pub(super) fn scaled(to: Size, format: Format) -> Recipe {
+pub(in crate::image::render) fn scaled(to: Size, format: Format) -> Recipe {
     let target = TargetSize::Stretch { width: to.width, height: to.height };
     Recipe { target, upscale: true, ..full(format) }
 }
 
 /// A photo-like picture of any kind.
-pub(super) fn photo(size: Size, kind: PixelKind) -> Pixels {
+pub(in crate::image::render) fn photo(size: Size, kind: PixelKind) -> Pixels {
     let scene = draw::sample(if kind.has_alpha() { 3 } else { 0 }, size).unwrap();
     let channels = scene.kind().channels();
     let pixel = |pixel: &[u8]| match kind {
@@ -77,17 +78,17 @@ pub(super) fn photo(size: Size, kind: PixelKind) -> Pixels {
 }
 
 /// A file of this format that holds `pixels`, as well as it can.
-pub(super) fn file(pixels: &Pixels, format: Format) -> Vec<u8> {
+pub(in crate::image::render) fn file(pixels: &Pixels, format: Format) -> Vec<u8> {
     encode::encode(pixels.clone(), format, Some(95)).unwrap()
 }
 
 /// The first frame of a file of our own making.
-pub(super) fn decoded(bytes: &[u8], format: Format, size: Size) -> Pixels {
+pub(in crate::image::render) fn decoded(bytes: &[u8], format: Format, size: Size) -> Pixels {
     decode::decode(bytes, &header(format, size, PixelKind::Rgba), None, &LIMITS, &always).unwrap()
 }
 
 /// Similarity in decibels over red, green and blue, on white; infinite for equal pictures.
-pub(super) fn psnr(left: &Pixels, right: &Pixels) -> f64 {
+pub(in crate::image::render) fn psnr(left: &Pixels, right: &Pixels) -> f64 {
     assert_eq!(left.size(), right.size());
     let (left, right) = (colors(left), colors(right));
     let square = |(left, right): (&u8, &u8)| (f64::from(*left) - f64::from(*right)).powi(2);

@@ -1,9 +1,9 @@
 //! A crop that looks at pixels, through the whole pipeline: what stands out is kept, however it is shown.
 
-use super::fixtures::*;
-use super::*;
+use super::support::*;
 use crate::image::header::Orientation;
 use crate::image::pixels::PixelKind;
+use crate::image::render::*;
 use crate::image::{decode, draw, smart};
 use crate::object::Format;
 

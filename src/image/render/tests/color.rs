@@ -1,10 +1,10 @@
 //! Where among the steps colours become sRGB.
 
-use super::fixtures::*;
-use super::*;
+use super::support::*;
 use crate::image::color;
 use crate::image::container::png;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::render::*;
 use crate::object::Format;
 
 const SIZE: Size = Size { width: 40, height: 40 };
