@@ -13,6 +13,16 @@ const BANNED: &[(&str, &str)] = &[
     (concat!("#[", "should_panic"), "return an error and check it"),
 ];
 
+/// Files whose tests stand elsewhere all the same. A ratchet: they may only become fewer.
+const TESTS_ELSEWHERE: &[&str] = &[
+    "src/cluster/layout/mod.rs",
+    "src/cluster/layout/tests_support.rs",
+    "src/cluster/protocol/mod.rs",
+    "src/cluster/protocol/tests_support.rs",
+    "src/cluster/rules/mod.rs",
+    "src/cluster/rules/tests_support.rs",
+];
+
 /// Beginnings of absolute paths that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &[concat!("/", "root/"), concat!("/", "home/"), concat!("/", "Users/")];
 
@@ -46,6 +56,79 @@ fn tests_wait_for_events_and_do_not_sleep() {
         |(name, text): &(String, String)| name.starts_with("tests/") && name != home && text.contains(sleep);
     let names: Vec<_> = sources(&["rs"]).into_iter().filter(sleeps).map(|(name, _)| name).collect();
     assert!(names.is_empty(), "use wait_until of {home} in {names:?}");
+}
+
+#[test]
+fn unit_tests_stand_at_the_end_of_their_file_or_in_tests_rs() {
+    let mut complaints = String::new();
+    let files = sources(&["rs"]);
+    for (name, text) in
+        files.iter().filter(|(name, _)| name.starts_with("src/") || name.starts_with("tools/"))
+    {
+        let mut faults: Vec<_> = misplaced_test_modules(text);
+        faults.extend(misplaced_test_file(name, text).map(String::from));
+        if !TESTS_ELSEWHERE.contains(&name.as_str()) {
+            faults.iter().for_each(|fault| writeln!(complaints, "{name}: {fault}").unwrap());
+        } else if faults.is_empty() {
+            writeln!(complaints, "{name}: in order now; take it out of TESTS_ELSEWHERE").unwrap();
+        }
+    }
+    for listed in TESTS_ELSEWHERE.iter().filter(|listed| files.iter().all(|(name, _)| name != *listed)) {
+        writeln!(complaints, "{listed}: is gone; take it out of TESTS_ELSEWHERE").unwrap();
+    }
+    assert!(complaints.is_empty(), "\n{complaints}");
+}
+
+/// Faults of the modules that a file declares for tests only.
+fn misplaced_test_modules(text: &str) -> Vec<String> {
+    let lines: Vec<_> = text.lines().collect();
+    let declared = lines.windows(2).enumerate().filter_map(|(at, pair)| {
+        ["#[cfg(test)]", "#[cfg(all(test, "]
+            .iter()
+            .any(|mark| pair[0].starts_with(mark))
+            .then(|| Some((at + 1, pair[1].split_once("mod ")?.1)))?
+    });
+    let faults = declared.filter_map(|(at, module)| match module {
+        "tests;" => None,
+        "tests {" if lines[at..].iter().position(|line| *line == "}") == Some(lines.len() - at - 1) => None,
+        "tests {" => Some("move `mod tests` to the end of the file".to_owned()),
+        other => Some(format!("name it `mod tests`, or move it into its folder: `mod {other}`")),
+    });
+    faults.collect()
+}
+
+/// What is wrong with the place or the name of a file that holds tests, or stands among them.
+fn misplaced_test_file(name: &str, text: &str) -> Option<&'static str> {
+    let (folder, file) = name.rsplit_once('/')?;
+    let is_among_tests = folder.split('/').any(|part| part == "tests");
+    let has_tests =
+        [concat!("#[", "test]"), concat!("proptest", "! {")].iter().any(|mark| text.contains(mark));
+    if !is_among_tests {
+        let named = file != "tests.rs" && file.trim_end_matches(".rs").split('_').any(|part| part == "tests");
+        let stray = has_tests && file != "tests.rs" && !text.contains("mod tests {");
+        return (named || stray).then_some("move it to name/tests.rs or name/tests/");
+    }
+    match file {
+        "mod.rs" => Some("write tests.rs beside the folder tests"),
+        "support.rs" | "corpus.rs" => None,
+        _ => (!has_tests).then_some("helpers of tests stand in tests.rs or in tests/support.rs"),
+    }
+}
+
+#[test]
+fn the_check_sees_tests_elsewhere() {
+    let modules = |text| misplaced_test_modules(text).len();
+    assert_eq!(
+        modules("a\n#[cfg(test)]\nmod tests;\nb\n#[cfg(test)]\npub(super) mod tests {\n    c\n}\n"),
+        0
+    );
+    assert_eq!(modules("#[cfg(test)]\nmod tests {\n}\na\n"), 1);
+    assert_eq!(modules("#[cfg(test)]\nmod a_tests;\n#[cfg(test)]\nfn f() {}\n"), 1);
+    let test = concat!("#[", "test]\n");
+    let file = |name, text| misplaced_test_file(name, text).is_some();
+    assert!(!file("src/a/tests.rs", test) && !file("src/a/tests/b.rs", test) && !file("src/a.rs", ""));
+    assert!(!file("src/a/tests/support.rs", "") && file("src/a/tests/fixtures.rs", ""));
+    assert!(file("src/a/tests/mod.rs", test) && file("src/a/b_tests.rs", test) && file("src/a/b.rs", test));
 }
 
 #[test]
