@@ -51,7 +51,7 @@ fn nothing_unfinished_or_switched_off_stays_in_the_source() {
 #[test]
 fn tests_wait_for_events_and_do_not_sleep() {
     let sleep = concat!("thread::", "sleep");
-    let home = "tests/e2e/harness.rs";
+    let home = "tests/e2e/support/harness.rs";
     let sleeps =
         |(name, text): &(String, String)| name.starts_with("tests/") && name != home && text.contains(sleep);
     let names: Vec<_> = sources(&["rs"]).into_iter().filter(sleeps).map(|(name, _)| name).collect();

@@ -13,7 +13,11 @@ const IDENTIFIERS: &str = include_str!("replaced.tsv");
 
 /// A word or phrase in lower case, where it meant the old thing, and what to say instead.
 const PROSE: &[(&str, &[&str], &str)] = &[
-    ("grid", &["src/cluster", "src/control", "src/shard", "src/peer", "tests/e2e/nodes.rs"], "cluster"),
+    (
+        "grid",
+        &["src/cluster", "src/control", "src/shard", "src/peer", "tests/e2e/support/nodes.rs"],
+        "cluster",
+    ),
     ("letter", &["src/cluster", "src/control", "src/shard"], "gossip message"),
     ("roll call", &["src", "tests", "docs", "README.md"], "stats exchange"),
     ("roster", &["src", "docs", "README.md"], "node stats"),

@@ -1,0 +1,76 @@
+//! Conditions by date, and ranges that hold only for what the client has: for stored bytes and variants alike.
+
+use std::time::{Duration, SystemTime};
+
+use crate::support::client::{Answer, Request};
+use crate::support::harness::Node;
+use crate::support::pictures::{jpeg, large_png};
+
+/// A node, and URLs of stored bytes, short and long, and of a variant.
+fn node_with_three() -> (Node, [String; 3]) {
+    let node = Node::plain();
+    let (small, large) = (node.upload(&jpeg(60, 40, 1)), node.upload(&large_png(1)));
+    let urls = [
+        format!("/image/{small}/full/x.jpg"),
+        format!("/image/{large}/full/x.png"),
+        format!("/image/{small}/30w/x.jpg"),
+    ];
+    (node, urls)
+}
+
+fn ask(node: &Node, url: &str, headers: &[(&str, &str)]) -> Answer {
+    node.ask(&headers.iter().fold(Request::get(url), |request, (name, value)| request.header(name, value)))
+}
+
+fn shifted(date: &str, seconds: i64) -> String {
+    let date = httpdate::parse_http_date(date).expect("an HTTP date");
+    let shift = Duration::from_secs(seconds.unsigned_abs());
+    httpdate::fmt_http_date(if seconds < 0 { date - shift } else { date + shift })
+}
+
+#[test]
+fn if_modified_since_is_304_unless_it_is_older_or_no_date() {
+    let (node, urls) = node_with_three();
+    for url in &urls {
+        let whole = node.get(url).expect(200);
+        let date = whole.expect_header("last-modified");
+        for since in [date.to_owned(), shifted(date, 60), httpdate::fmt_http_date(SystemTime::now())] {
+            let answer = ask(&node, url, &[("If-Modified-Since", &since)]).expect(304);
+            assert_eq!(answer.header("etag"), whole.header("etag"), "{url}");
+        }
+        for since in [shifted(date, -1), "yesterday".to_owned()] {
+            let answer = ask(&node, url, &[("If-Modified-Since", &since)]).expect(200);
+            assert!(answer.body == whole.body, "{url}: {since}");
+        }
+    }
+}
+
+#[test]
+fn if_modified_since_does_not_count_beside_if_none_match() {
+    let (node, urls) = node_with_three();
+    for url in &urls {
+        let whole = node.get(url).expect(200);
+        let (date, tag) = (whole.expect_header("last-modified"), whole.expect_header("etag"));
+        ask(&node, url, &[("If-Modified-Since", date), ("If-None-Match", "\"other\"")]).expect(200);
+        let old = shifted(date, -60);
+        ask(&node, url, &[("If-Modified-Since", &old), ("If-None-Match", tag)]).expect(304);
+    }
+}
+
+#[test]
+fn if_range_gives_the_part_for_an_equal_strong_tag_or_date_and_else_the_whole() {
+    let (node, urls) = node_with_three();
+    for url in &urls {
+        let whole = node.get(url).expect(200);
+        let (date, tag) = (whole.expect_header("last-modified"), whole.expect_header("etag"));
+        for equal in [tag, date] {
+            let part = ask(&node, url, &[("Range", "bytes=3-9"), ("If-Range", equal)]).expect(206);
+            assert_eq!(part.body, whole.body[3..10], "{url}: {equal}");
+        }
+        let weak = format!("W/{tag}");
+        for other in ["\"other\"", &weak, &shifted(date, 60), &shifted(date, -60), "nonsense", "*"] {
+            let answer = ask(&node, url, &[("Range", "bytes=3-9"), ("If-Range", other)]).expect(200);
+            assert!(answer.body == whole.body, "{url}: {other}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Uploads that are taken: what they may look like, what the answer says, what lies on disk afterwards.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::support::client::{Form, Request, chunked};
+use crate::support::harness::{Node, OPERATOR_KEY, at_once, put, sha1};
+use crate::support::pictures::{Picture, jpeg};
+
+const FORMATS: [&str; 4] = ["jpg", "png", "gif", "webp"];
+
+#[test]
+fn a_form_upload_is_answered_with_id_url_and_facts() {
+    let node = Node::with_config("[node]\nname = \"solo\"\n");
+    let bytes = jpeg(60, 40, 1);
+    let id = sha1(&bytes);
+    let answer = node.ask(&Form::default().file("image", "holiday.jpg", &bytes).post()).expect(200);
+    let expected = serde_json::json!({
+        "hash": id,
+        "length": bytes.len(),
+        "extension": "jpg",
+        "full_url": format!("/image/{id}/full/image.jpg"),
+        "satisfied": true,
+        "nodes": ["solo"],
+        "width": 60,
+        "height": 40,
+    });
+    assert_eq!(answer.json(), expected);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+}
+
+#[test]
+fn the_answer_tells_the_size_as_displayed() {
+    let node = Node::plain();
+    let bytes = Picture::corners(60, 40, 1).jpeg_oriented(6);
+    let answer = node.ask(&put(&bytes)).expect(200).json();
+    assert_eq!((&answer["width"], &answer["height"]), (&40.into(), &60.into()));
+}
+
+#[test]
+fn every_way_of_upload_gives_the_same_answer() {
+    let node = Node::plain();
+    let bytes = jpeg(60, 40, 1);
+    let ways = [
+        Form::default().file("image", "a.jpg", &bytes).post(),
+        Request::new("POST", "/image").body(&bytes),
+        put(&bytes),
+    ];
+    let answers: Vec<_> = ways.iter().map(|way| node.ask(way).expect(200).json()).collect();
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+}
+
+#[test]
+fn every_way_takes_a_chunked_body() {
+    let node = Node::plain();
+    let bytes = jpeg(60, 40, 1);
+    let form = Form::default().file("image", "a.jpg", &bytes).bytes();
+    let put = Request::new("PUT", &format!("/image/{}", sha1(&bytes)));
+    let ways = [(Form::announce(), &form), (Request::new("POST", "/image"), &bytes), (put, &bytes)];
+    for (head, body) in ways {
+        let mut connection = node.connect();
+        connection.send(&head.header("Transfer-Encoding", "chunked").head());
+        connection.send(&chunked(body, 100));
+        assert_eq!(connection.answer().expect(200).json()["hash"], sha1(&bytes).as_str());
+    }
+}
+
+#[test]
+fn form_fields_may_come_in_any_order() {
+    let node = Node::plain();
+    let parts: [fn(Form, &[u8]) -> Form; 3] = [
+        |form, bytes| form.file("image", "a.jpg", bytes),
+        |form, _| form.field("key", OPERATOR_KEY),
+        |form, _| form.field("size_hints", "300w200h,fill,q70,50s"),
+    ];
+    for (seed, order) in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].iter().enumerate()
+    {
+        let bytes = jpeg(60, 40, seed as u32);
+        let form = order.iter().fold(Form::default(), |form, &part| parts[part](form, &bytes));
+        let answer = node.ask(&form.post()).expect(200);
+        assert_eq!(answer.json()["hash"], sha1(&bytes).as_str(), "order {order:?}");
+    }
+}
+
+#[test]
+fn the_type_is_read_from_the_bytes() {
+    let node = Node::plain();
+    for extension in FORMATS {
+        let bytes = Picture::corners(30, 20, 1).encode(extension);
+        let form = Form::default().file("image", "holiday.bmp", &bytes).post();
+        let answer = node.ask(&form).expect(200).json();
+        assert_eq!(answer["extension"], extension);
+        assert_eq!(fs::read(node.stored(&sha1(&bytes), extension)).expect("stored"), bytes);
+    }
+}
+
+#[test]
+fn the_store_holds_exactly_the_uploaded_bytes() {
+    for shards in [1, 2] {
+        let node = Node::with_shards(shards);
+        for seed in 0..8 {
+            let bytes = jpeg(30, 20, seed);
+            let id = node.upload(&bytes);
+            assert_eq!(fs::read(node.stored(&id, "jpg")).expect("stored"), bytes);
+        }
+        assert_eq!(node.files("store").len(), 8);
+        node.wait_until_tmp_is_empty();
+    }
+}
+
+#[test]
+fn bytes_after_the_end_of_an_image_are_kept() {
+    let node = Node::plain();
+    for extension in FORMATS {
+        let mut bytes = Picture::corners(30, 20, 2).encode(extension);
+        bytes.extend_from_slice(b"more than an image");
+        let id = node.upload(&bytes);
+        let answer = node.get(&format!("/image/{id}/full/x.{extension}")).expect(200);
+        assert_eq!(answer.body, bytes);
+    }
+}
+
+#[test]
+fn the_same_bytes_again_are_200_and_stored_once() {
+    let node = Node::plain();
+    let bytes = jpeg(60, 40, 1);
+    let first = node.ask(&put(&bytes)).expect(200).json();
+    let again = node.ask(&put(&bytes)).expect(200).json();
+    assert_eq!(first, again);
+    assert_eq!(node.files("store").len(), 1);
+}
+
+#[test]
+fn a_second_upload_keeps_the_time_of_the_first() {
+    let node = Node::plain();
+    let bytes = jpeg(60, 40, 1);
+    let id = node.upload(&bytes);
+    let time = || fs::metadata(node.stored(&id, "jpg")).and_then(|facts| facts.modified()).expect("a time");
+    let first = time();
+    node.upload(&bytes);
+    assert_eq!(time(), first);
+}
+
+#[test]
+fn many_uploads_of_the_same_bytes_at_once_are_safe() {
+    for (shards, count) in [(1, 2), (2, 2), (1, 16), (2, 16)] {
+        let node = Node::with_shards(shards);
+        let bytes = Picture::noise(200, 150, count as u32).png();
+        let ways = [
+            Form::default().file("image", "a.png", &bytes).post(),
+            Request::new("POST", "/image").body(&bytes),
+            put(&bytes),
+        ];
+        let answers = at_once(count, |index| node.ask(&ways[index % 3]));
+        let hashes: BTreeSet<_> =
+            answers.into_iter().map(|a| a.expect(200).json()["hash"].to_string()).collect();
+        assert_eq!(hashes.len(), 1);
+        assert_eq!(node.files("store"), [node.stored(&sha1(&bytes), "png")]);
+        node.expect_store_is_whole();
+        node.wait_until_tmp_is_empty();
+    }
+}
+
+#[test]
+fn a_connection_carries_one_upload_after_another() {
+    let node = Node::plain();
+    let mut connection = node.connect();
+    for seed in 0..20 {
+        let bytes = jpeg(30, 20, seed);
+        let answer = connection.ask(&Form::default().file("image", "a.jpg", &bytes).post()).expect(200);
+        assert_eq!(answer.json()["hash"], sha1(&bytes).as_str());
+    }
+}
