@@ -3,6 +3,7 @@
 //!
 //! Every test reads the source as text; every complaint says what to do.
 
+mod cycles;
 mod habits;
 mod invariants;
 mod layers;

@@ -34,7 +34,7 @@ pub(crate) fn shipped() -> Vec<Shipped> {
 }
 
 /// The path of a file's module: its name without `.rs` or `/mod.rs`.
-fn module_path(name: &str) -> &str {
+pub(crate) fn module_path(name: &str) -> &str {
     let module = name.strip_suffix(".rs").unwrap_or(name);
     module.strip_suffix("/mod").unwrap_or(module)
 }
