@@ -19,8 +19,6 @@ const TESTS_ELSEWHERE: &[&str] = &[
     "src/cluster/layout/tests_support.rs",
     "src/cluster/protocol/mod.rs",
     "src/cluster/protocol/tests_support.rs",
-    "src/cluster/rules/mod.rs",
-    "src/cluster/rules/tests_support.rs",
 ];
 
 /// Beginnings of absolute paths that exist on one machine only.

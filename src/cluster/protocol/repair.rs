@@ -31,7 +31,10 @@ pub use effect::{OwnCopy, OwnVerified, RepairEffect, RepairOutcome};
 const WORK_MAX_MS: u64 = 40_000;
 
 /// A "no" that is older than a copy takes to leave proves nothing.
-const _: () = assert!(locate::ABSENT_AGE_MAX_MS < ExcessReplica::GRACE_MS);
+const _: () = assert!(
+    locate::ABSENT_AGE_MAX_MS < ExcessReplica::GRACE_MS,
+    "invariant: repair: a copy stays for longer than a \"no\" counts"
+);
 
 /// How long an owner may take to read its copy.
 const VERIFY_MAX_MS: u64 = 4 * ANSWER_MAX_MS;
