@@ -194,7 +194,7 @@ impl<D: Deviations + Clone> Read<D> {
         if owners.next_at.is_some_and(|at| at <= now) {
             owners.next_at = None;
             if let Some(from) = owners.left.pop_front() {
-                assert!(!owners.asked.contains(&from), "invariant: read: an owner is asked once");
+                assert!(!owners.asked.contains_key(&from), "invariant: read: an owner is asked once");
                 owners.asked.insert(from, now);
                 self.effects.push_back(ReadEffect::Fetch { from, within_ms: ANSWER_MAX_MS });
                 let is_patient =
