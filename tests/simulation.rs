@@ -47,9 +47,9 @@ fn seeds_that_once_failed_pass() {
 /// counted for readers that had not heard of it. 503242 and 503533: a single owner was taken for as many copies as an
 /// answer needs. 701082 and 702868: the word of a store that had been emptied counted before an owner had what it had
 /// kept for it. 815522: a node went on to another next and forgot the one that it had agreed to, which others had
-/// promoted. 910419: a "no" counted that was older than the grace of a
-/// misplaced copy. 100072 and 200298 were wrongly called failed. Changes of the simulator make other worlds of these
-/// seeds; `cluster/protocol/tests.rs` holds the scenes for good.
+/// promoted. 910419: a "no" counted that was older than the grace of a misplaced copy. 100072 and 200298 were wrongly
+/// called failed. Changes of the simulator make other worlds of these seeds; the tests of `cluster/protocol` hold the
+/// scenarios for good.
 const ONCE_FAILED: [&str; 10] =
     ["47", "436", "100072", "200298", "503242", "503533", "701082", "702868", "815522", "910419"];
 
