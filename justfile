@@ -21,6 +21,6 @@ fuzz target="render" seconds="600":
     LSAN_OPTIONS=suppressions=tools/fuzz/suppressions.txt \
         cargo +nightly fuzz run --fuzz-dir tools/fuzz --release {{ target }} -- -max_total_time={{ seconds }}
 
-# Each stage of a variant by itself
-bench *arguments:
-    cargo bench --bench stages -- --quick {{ arguments }}
+# One question of `benches`: entropy, hit, mesh, placement or stages
+bench question="stages" *arguments:
+    cargo bench --bench {{ question }} -- --quick {{ arguments }}

@@ -1,7 +1,8 @@
-//! The cost of each stage of a variant: `cargo bench --bench stages -- [--quick] [NAME]`.
+//! What does each stage of a variant cost? `cargo bench --bench stages -- [--quick] [NAME]`.
 //!
 //! Every name says what one iteration does. The pictures are drawn by the program, so that no file is needed, and only when
-//! a bench wants them. All on one thread, in memory. `photos` measures whole variants of real files, and memory.
+//! a bench wants them. All on one thread, in memory. `variant` measures whole variants of real
+//! files, and memory.
 
 use std::hint::black_box;
 use std::sync::LazyLock;

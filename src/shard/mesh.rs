@@ -130,13 +130,13 @@ impl Mesh {
     }
 
     /// Sends an answer back to shard number `to`.
-    pub(super) fn answer(&self, to: usize, ticket: u64, reply: Option<ShardReply>) {
+    pub fn answer(&self, to: usize, ticket: u64, reply: Option<ShardReply>) {
         // There is room, by the arithmetic above; a shard that has ended needs no answer.
         Message::Reply { ticket, reply }.post(&self.mailboxes[to]);
     }
 
     /// An answer has come.
-    pub(super) fn complete(&self, ticket: u64, reply: Option<ShardReply>) {
+    pub fn complete(&self, ticket: u64, reply: Option<ShardReply>) {
         let sender = self.waiting.borrow_mut().remove(&ticket);
         if let (Some(sender), Some(reply)) = (sender, reply) {
             sender.send(reply);

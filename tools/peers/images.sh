@@ -23,8 +23,8 @@ SHARP_HOME=$(realpath "$SHARP_HOME")
 [ -d "$SHARP_HOME/node_modules/sharp" ] || npm install --silent --no-audit --no-fund --prefix "$SHARP_HOME" sharp
 gcc -O2 -o "$SHARP_HOME/vips" tools/peers/vips.c $(pkg-config --cflags --libs vips)
 cargo build --release --quiet --manifest-path tools/peers/score/Cargo.toml --target-dir "$SHARP_HOME/score"
-photos=$(cargo bench --locked --bench photos --no-run --message-format=json 2>/dev/null |
-  python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "photos"][-1])')
+photos=$(cargo bench --locked --bench variant --no-run --message-format=json 2>/dev/null |
+  python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "variant"][-1])')
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

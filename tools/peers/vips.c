@@ -1,5 +1,5 @@
 /* libvips beside reticulum: vips FILE WIDTH HEIGHT|0 EXTENSION COUNT [OUT]; a height of 0 keeps the shape, else the
-   middle is cut. Prints what benches/photos.rs prints. */
+   middle is cut. Prints what benches/variant.rs prints. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

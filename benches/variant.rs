@@ -1,4 +1,4 @@
-//! The cost of one variant of one file: `photos FILE SPEC EXTENSION COUNT [OUT [LATER]]`.
+//! What does one variant of one file cost, in time and memory? `variant FILE SPEC EXTENSION COUNT [OUT [LATER]]`.
 //!
 //! With LATER, which names a file to write, the variant is a later one of its file: an earlier size has left its samples.
 //!
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // cargo passes a flag of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|text| text != "--bench").collect();
     let [file, spec, extension, count, out @ ..] = &arguments[..] else {
-        println!("photos FILE SPEC EXTENSION COUNT [OUT [LATER]]");
+        println!("variant FILE SPEC EXTENSION COUNT [OUT [LATER]]");
         return Ok(());
     };
     let count: u32 = count.parse()?;
