@@ -65,6 +65,7 @@ impl Shard {
             ShardRequest::Open(id) => ShardReply::Opened(self.own_open(id).await),
             ShardRequest::Describe(id) => ShardReply::Described(self.own_describe(id).await),
             ShardRequest::Placeholder(id) => ShardReply::Placeholder(self.local_placeholder(&id).await),
+            ShardRequest::SyncName(id) => ShardReply::Synced(self.own_sync_name(&id).await),
             ShardRequest::Publish(publish) => ShardReply::Published(self.own_publish(publish).await),
             ShardRequest::Verified(verified) => {
                 self.own_verified(verified);
@@ -194,6 +195,18 @@ impl Shard {
         let _ = self.route(&id, ShardRequest::Unreadable(id, error)).await;
     }
 
+    /// Makes sure that the name of a stored file outlives a power cut. A copy that is being stored has its name a moment
+    /// before that is so, and may lose it again.
+    ///
+    /// # Errors
+    /// As [`Shard::find`].
+    pub async fn sync_name(self: &Rc<Self>, id: ObjectId) -> Result<Result<(), StoreError>, AskError> {
+        match self.route(&id, ShardRequest::SyncName(id)).await? {
+            ShardReply::Synced(synced) => Ok(synced),
+            _ => Err(AskError::Failed),
+        }
+    }
+
     /// Another node has given an image of which this one had no good copy: where it should have one, it takes it.
     pub fn note_lack(self: &Rc<Self>, id: ObjectId) {
         let view = self.view();
@@ -260,6 +273,11 @@ impl Shard {
         }
         // It comes and goes, so that nothing can be said of it.
         Err(StoreError::new("open an image", io::Error::from(io::ErrorKind::NotFound)))
+    }
+
+    async fn own_sync_name(&self, id: &ObjectId) -> Result<(), StoreError> {
+        let _turn = self.publishing.lock(*id).await;
+        self.originals.sync_name(id).await
     }
 
     async fn own_describe(self: &Rc<Self>, id: ObjectId) -> Result<Described, StoreError> {

@@ -115,6 +115,8 @@ pub enum ShardRequest {
     Look(ObjectId),
     /// The open file of the stored bytes.
     Open(ObjectId),
+    /// Make sure that the name of its file outlives a power cut.
+    SyncName(ObjectId),
     /// The metadata of the image.
     Describe(ObjectId),
     /// Publish a received upload under its id.
@@ -148,6 +150,8 @@ impl ShardRequest {
 /// The answer to the [`ShardRequest`] of the same name.
 #[derive(Debug)]
 pub enum ShardReply {
+    /// To [`ShardRequest::SyncName`].
+    Synced(Result<(), StoreError>),
     /// To [`ShardRequest::Find`] and [`ShardRequest::Look`].
     Found(Result<Found, StoreError>),
     /// To [`ShardRequest::Open`].

@@ -225,11 +225,15 @@ async fn look_up(shard: &Rc<Shard>, id: ObjectId) -> LookupReply {
     }
 }
 
-/// As [`look_up`], but a yes says that the copy was read and is right.
+/// As [`look_up`], but a yes says that the copy was read and is right, and that it outlives a power cut: copies are
+/// deleted and uploads answered by it.
 async fn verify_copy(context: &Context, id: ObjectId) -> LookupReply {
     match image::open_stored(context, id).await {
         Ok(Some((original, reader, _))) => match reader.digest().await {
-            Ok(digest) if digest == id => LookupReply::Present,
+            Ok(digest) if digest == id => match context.shard.sync_name(id).await {
+                Ok(Ok(())) => LookupReply::Present,
+                Ok(Err(_)) | Err(_) => LookupReply::Unknown,
+            },
             Ok(_) => {
                 image::stored::quarantine(context, id, &original).await;
                 LookupReply::Unknown

@@ -69,6 +69,22 @@ impl Originals {
         Ok(original)
     }
 
+    /// Makes sure that the name of a stored file outlives a power cut: the process that gave it may have died before
+    /// the sync.
+    ///
+    /// # Errors
+    /// [`StoreError`], also where the file has gone.
+    pub async fn sync_name(&self, id: &ObjectId) -> Result<(), StoreError> {
+        self.prepare_directories(id).await?;
+        self.sync_directory(&self.paths.image_directory(id)).await?;
+        match self.look(id).await? {
+            Found::Here(_) => Ok(()),
+            Found::Absent | Found::Damaged => {
+                Err(StoreError::new("sync an image", io::Error::from(io::ErrorKind::NotFound)))
+            }
+        }
+    }
+
     /// Gives a file its name in the store. An obstacle, a folder or a file in a folder's place, is set
     /// aside, and folders that have gone are made again.
     async fn name(&self, temporary: &Temporary, id: &ObjectId, format: Format) -> Result<(), StoreError> {
