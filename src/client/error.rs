@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::output::harmless;
 use crate::object::ObjectId;
-use crate::store::open::OpenError;
+use crate::store::open_error::OpenError;
 
 /// Why a command failed. What was uploaded or printed before stays so; every command can be run again.
 #[derive(Debug)]

@@ -53,7 +53,8 @@ use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::{NodeContext, helper};
 use crate::store::health::Health;
-use crate::store::open::{self, DataDirectory, OpenError};
+use crate::store::open::{self, DataDirectory};
+use crate::store::open_error::OpenError;
 use crate::store::{operator_key, path};
 use crate::telemetry::metrics::{
     ChannelMessage, DiskMetrics, MemberMetrics, NodeMetrics, ShardMetrics, channel,

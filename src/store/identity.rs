@@ -7,12 +7,9 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::open::OpenError;
-use super::path::StorePaths;
+use super::open_error::OpenError;
+use super::path::{FORMAT_LINE, StorePaths};
 use super::record;
-
-/// First line of `node.id`: which layout the directory has.
-pub(super) const FORMAT_LINE: &str = "reticulum 1";
 
 /// A node's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::StoreError;
-use super::originals::upload_time;
 use super::path::{StorePaths, parse_image_name};
+use super::upload_time::upload_time;
 use crate::object::{Format, ObjectId};
 
 /// A stored image as listed.

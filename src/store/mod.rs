@@ -2,7 +2,7 @@
 //!
 //! * [`path`]: where everything lies (pure).
 //! * [`collision`]: SHA-1 that notices files made to collide (pure).
-//! * [`open`]: start: lock, identity, directories, sweep of temporary files. Blocking.
+//! * [`open`]: start: lock, identity, directories, sweep of temporary files. Blocking. [`open_error`]: why it failed.
 //! * [`marker`]: by what the store is known again. Blocking. [`health`]: whether the disk can be relied on.
 //! * [`identity`]: who the node is. [`operator_key`]: the key that it makes for its operator. Blocking.
 //! * [`record`]: a small file with a checksum, replaced whole. Blocking.
@@ -32,6 +32,7 @@ pub mod marker;
 pub mod misplaced;
 mod obstacle;
 pub mod open;
+pub mod open_error;
 pub mod operator_key;
 pub mod originals;
 pub mod path;
@@ -39,6 +40,7 @@ pub mod proof;
 pub mod read;
 pub mod record;
 pub mod spool;
+mod upload_time;
 pub mod variants;
 mod watch;
 

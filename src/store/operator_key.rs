@@ -8,7 +8,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::open::{OpenError, sync_directory, with_room};
+use super::open::{sync_directory, with_room};
+use super::open_error::OpenError;
 use super::path::StorePaths;
 
 /// Random bytes of a key: 128 bits.

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::object::{Format, ObjectId};
 
+/// First line of `node.id`: which layout the directory has.
+pub(super) const FORMAT_LINE: &str = "reticulum 1";
+
 /// The data directory and the names below it.
 #[derive(Clone, Debug)]
 pub struct StorePaths {

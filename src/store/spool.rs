@@ -15,9 +15,9 @@ use glommio::io::{BufferedFile, OpenOptions};
 
 use super::collision::{Collision, CollisionHasher};
 use super::health::Health;
-use super::originals::upload_time;
 use super::path::StorePaths;
 use super::read::FileReader;
+use super::upload_time::upload_time;
 use super::{StoreError, descriptor, plain, timely};
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspector};

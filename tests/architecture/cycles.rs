@@ -23,8 +23,6 @@ const CYCLES: &[(&str, &[&str])] = &[
     ("peer", &["body", "connection", "pool"]),
     ("peer", &["call", "listing"]),
     ("shard", &["disk", "message", "source", "variant", "worker"]),
-    ("store", &["identity", "open"]),
-    ("store", &["originals", "spool"]),
 ];
 
 /// A path of modules below `src`.

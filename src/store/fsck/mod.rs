@@ -26,7 +26,8 @@ use std::thread;
 use self::examine::FileVerdict;
 use self::repair::Repairs;
 use self::walk::WalkItem;
-use super::open::{self, OpenError};
+use super::open;
+use super::open_error::OpenError;
 use super::path::StorePaths;
 use crate::object::ObjectId;
 
