@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::output::harmless;
+use super::harmless::harmless;
 use crate::object::ObjectId;
 use crate::store::open_error::OpenError;
 

@@ -6,7 +6,8 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 
 use super::ClientError;
-use super::output::{CommandOutput, harmless};
+use super::harmless::harmless;
+use super::output::CommandOutput;
 use crate::cli::commands::Fsck;
 use crate::store::fsck::{self, CheckEvent, CheckFinding, CheckSummary, Mode};
 

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ClientError;
 use super::credentials;
-use super::output::{CommandOutput, harmless};
+use super::harmless::harmless;
+use super::output::CommandOutput;
 use crate::cli::commands::Ls;
 use crate::object::ObjectId;
 

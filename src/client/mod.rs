@@ -14,6 +14,7 @@ mod error;
 mod folder;
 mod fsck;
 mod get;
+mod harmless;
 mod ls;
 mod node;
 mod output;

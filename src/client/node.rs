@@ -13,7 +13,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 use super::ClientError;
-use super::output::harmless;
+use super::harmless::harmless;
 use crate::cli::address::{HeaderKey, NodeAddress};
 use crate::object::{Extension, Format, ObjectId, Spec};
 

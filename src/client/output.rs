@@ -6,9 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::ClientError;
-
-/// Characters of a text from outside that are printed.
-const TEXT_CHARS_MAX: usize = 1000;
+use super::harmless::harmless;
 
 /// Lines to standard output and standard error that do not tear the progress.
 #[derive(Debug)]
@@ -73,21 +71,4 @@ impl CommandOutput {
 /// Whether progress is shown.
 pub(super) fn is_watched() -> bool {
     io::stderr().is_terminal()
-}
-
-/// A text from outside, without what could command a terminal, and not endless.
-pub(super) fn harmless(text: &str) -> String {
-    let shown = |character: char| if character.is_control() { '\u{fffd}' } else { character };
-    text.chars().take(TEXT_CHARS_MAX).map(shown).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_from_outside_cannot_command_a_terminal() {
-        assert_eq!(harmless("a\x1b[2Jb\nc\u{9b}d"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d");
-        assert_eq!(harmless(&"x".repeat(5000)).len(), TEXT_CHARS_MAX);
-    }
 }

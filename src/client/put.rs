@@ -17,8 +17,9 @@ use sha1::{Digest, Sha1};
 use super::ClientError;
 use super::credentials;
 use super::folder::{self, FoundFile};
+use super::harmless::harmless;
 use super::node::{NodeClient, UploadedImage};
-use super::output::{self, CommandOutput, harmless};
+use super::output::{self, CommandOutput};
 use crate::cli::commands::Put;
 use crate::object::{ObjectId, Spec};
 

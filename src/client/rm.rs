@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::ClientError;
 use super::credentials;
-use super::output::{CommandOutput, harmless};
+use super::harmless::harmless;
+use super::output::CommandOutput;
 use crate::cli::commands::Rm;
 
 pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {

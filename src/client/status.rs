@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 
 use super::ClientError;
 use super::credentials;
-use super::output::{CommandOutput, harmless};
+use super::harmless::harmless;
+use super::output::CommandOutput;
 use super::table::{TextTable, bytes};
 use crate::cli::commands;
 
