@@ -1,12 +1,11 @@
 //! The configuration file: TOML, read with all of its faults and the line of each.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::bounded_file;
 use super::draft::Draft;
 use super::fault::{Cause, SettingOrigin};
 use super::key::{KEYS, nearest_key, nearest_section};
@@ -23,15 +22,8 @@ pub(super) fn read(path: &Path, draft: &mut Draft) {
     }
 }
 
-/// Bytes of a regular or special file, up to `bytes_max`; `None` if there are more.
-pub(super) fn bytes(path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= bytes_max).then_some(bytes))
-}
-
 fn text(path: &Path) -> Result<String, Cause> {
-    let bytes = bytes(path, BYTES_MAX).map_err(Cause::Unreadable)?;
+    let bytes = bounded_file::read(path, BYTES_MAX).map_err(Cause::Unreadable)?;
     let bytes = bytes.ok_or(Cause::TooLong { bytes_max: BYTES_MAX })?;
     String::from_utf8(bytes).map_err(|_| Cause::NotUtf8)
 }

@@ -10,6 +10,7 @@
 //! Invariants: a faulty configuration never starts a node, and all of its faults are reported at once;
 //! loading has no effect but that files are read, so that it can be done again; no secret is shown.
 
+mod bounded_file;
 mod draft;
 mod environment;
 mod exposure;

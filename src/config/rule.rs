@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file;
+use super::bounded_file;
 use super::setting::number::size;
 use super::setting::text::{Choice, Secret};
 use super::values::{self, Values};
@@ -95,7 +95,7 @@ fn secret_file(values: &Values) -> Option<Rule> {
 
 /// The secrets in a file, one a line; at least one.
 fn secrets_of(path: &Path) -> Result<Vec<Secret<16>>, SecretFileError> {
-    let bytes = file::bytes(path, SECRET_FILE_BYTES_MAX).map_err(SecretFileError::Unreadable)?;
+    let bytes = bounded_file::read(path, SECRET_FILE_BYTES_MAX).map_err(SecretFileError::Unreadable)?;
     let bytes = bytes.ok_or(SecretFileError::TooLong)?;
     let mut secrets = Vec::new();
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
