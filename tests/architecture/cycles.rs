@@ -17,7 +17,6 @@ const CYCLES: &[(&str, &[&str])] = &[
         "image",
         &["container", "effect", "encode", "error", "geometry", "header", "metadata", "pixels", "recipe"],
     ),
-    ("image/color", &["code_points", "icc", "pq", "primaries"]),
     ("peer", &["body", "connection", "pool"]),
     ("peer", &["call", "listing"]),
     ("shard", &["disk", "message", "source", "variant", "worker"]),

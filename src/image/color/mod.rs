@@ -18,6 +18,7 @@ mod icc;
 mod pq;
 mod primaries;
 mod tag;
+mod to_srgb;
 
 use std::sync::Arc;
 

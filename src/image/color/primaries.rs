@@ -2,7 +2,7 @@
 
 use moxcms::{Chromaticity, ColorPrimaries, ColorProfile, Matrix3d, ToneReprCurve, XyY};
 
-use super::{Conversion, Meaning, RgbConversion, icc};
+use super::{Conversion, Meaning, RgbConversion, to_srgb};
 
 /// Red, green, blue and white as x and y of CIE 1931.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,10 +58,11 @@ impl Primaries {
     /// With this curve. Primaries that are sRGB's leave each channel to itself.
     pub(super) fn with_curve(&self, curve: ToneReprCurve) -> Option<Meaning> {
         if self.is_srgb() {
-            return icc::gray(curve).map(Conversion::of_curve);
+            return to_srgb::gray(curve).map(Conversion::of_curve);
         }
         let profile = self.profile(curve);
-        icc::transform(&profile).and_then(|executor| Conversion::of_colors(RgbConversion::Profile(executor)))
+        to_srgb::transform(&profile)
+            .and_then(|executor| Conversion::of_colors(RgbConversion::Profile(executor)))
     }
 
     /// Light of these primaries → light of sRGB's; both linear.
