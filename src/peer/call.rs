@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 
 use super::auth::{AuthError, PeerMetadata};
-use super::listing::IMAGES_MAX;
 use super::requester::Requester;
 use crate::cluster::core::JoinRefusal;
 use crate::cluster::layout::SyncHash;
 use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::object::{Format, ObjectId};
+
+/// Images that a page may have.
+pub const IMAGES_MAX: usize = 1000;
 
 /// Where a connection begins.
 pub const HANDSHAKE_TARGET: &str = "/cluster/v1/hello";

@@ -9,9 +9,6 @@ use std::time::SystemTime;
 use super::call::{StoredMetadata, nanoseconds, read_time};
 use crate::object::{Format, ObjectId};
 
-/// Images that a page may have.
-pub const IMAGES_MAX: usize = 1000;
-
 const MORE: &str = "more";
 const END: &str = "end";
 

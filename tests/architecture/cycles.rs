@@ -18,7 +18,6 @@ const CYCLES: &[(&str, &[&str])] = &[
         &["container", "effect", "encode", "error", "geometry", "header", "metadata", "pixels", "recipe"],
     ),
     ("peer", &["body", "connection", "pool"]),
-    ("peer", &["call", "listing"]),
     ("shard", &["disk", "message", "source", "variant", "worker"]),
 ];
 
