@@ -6,9 +6,9 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use reticulum::image::draw;
-use reticulum::image::geometry::Size;
 use reticulum::image::header::Limits;
 use reticulum::image::jpeg::{Jpeg, Scale};
+use reticulum::image::shape::Size;
 
 const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
 

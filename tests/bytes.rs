@@ -8,10 +8,10 @@
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
-use reticulum::image::geometry::Size;
 use reticulum::image::header::Limits;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::recipe::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, RecipeSettings};
+use reticulum::image::shape::Size;
 use reticulum::image::variant::{self, VariantFault};
 use reticulum::object::{Format, ObjectId, Spec};
 use sha1::{Digest, Sha1};

@@ -5,8 +5,8 @@
 use http::HeaderMap;
 use http::header::ACCEPT;
 
-use crate::image::geometry::Size;
 use crate::image::header::Header;
+use crate::image::shape::Size;
 use crate::object::Format;
 
 /// The traits of an image that decide its format.

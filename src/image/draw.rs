@@ -6,8 +6,8 @@
 
 use super::encode;
 use super::error::RenderError;
-use super::geometry::Size;
 use super::pixels::{PixelKind, Pixels};
+use super::shape::Size;
 use crate::object::Format;
 
 /// The number of different pictures.

@@ -1,6 +1,6 @@
 //! An image's header, read without decoding a pixel.
 
-use super::geometry::Size;
+use super::shape::Size;
 use crate::object::Format;
 
 /// Bounds that every image must keep, checked before memory is reserved.

@@ -60,8 +60,8 @@ fn mirror_columns(pixels: &mut Pixels) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::geometry::Size;
     use crate::image::pixels::PixelKind;
+    use crate::image::shape::Size;
 
     fn all() -> impl Iterator<Item = Transform> {
         (0..8).map(|bits| Transform { swap: bits & 4 != 0, mirror_x: bits & 1 != 0, mirror_y: bits & 2 != 0 })

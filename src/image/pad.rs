@@ -1,7 +1,7 @@
 //! A picture in the middle of a transparent box. What fills the box is for the flattening step to say.
 
-use super::geometry::Size;
 use super::pixels::Pixels;
+use super::shape::Size;
 
 /// The picture at floor((canvas − size) ÷ 2); unchanged, and without alpha if it had none, when it fills the canvas.
 /// No side of `canvas` may be shorter than the picture's.
@@ -28,8 +28,8 @@ pub fn padded(pixels: Pixels, canvas: Size) -> Pixels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::geometry::Rect;
     use crate::image::pixels::PixelKind;
+    use crate::image::shape::Rect;
 
     #[test]
     fn the_picture_lies_in_the_middle_and_half_a_pixel_goes_up_and_left() {

@@ -4,7 +4,7 @@
 //! knows no file format and changes no picture. Invariant: a [`Pixels`] holds exactly the bytes that its size
 //! and kind ask for, and neither side is zero, so code that walks it needs no further checks.
 
-use super::geometry::{Rect, Size};
+use super::shape::{Rect, Size};
 
 /// Which channels a pixel has, in this order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

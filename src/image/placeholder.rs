@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
     use crate::image::draw;
-    use crate::image::geometry::Size;
+    use crate::image::shape::Size;
 
     fn drawn(kind: PixelKind, pixels: &[&[u8]]) -> Pixels {
         let size = Size { width: pixels.len() as u32, height: 1 };

@@ -11,8 +11,8 @@ use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
 use fast_image_resize::{FilterType, MulDiv, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use super::error::RenderError;
-use super::geometry::{Rect, Size};
 use super::pixels::{PixelKind, Pixels};
+use super::shape::{Rect, Size};
 pub use rows::Rows;
 
 /// The part of `pixels` in `window`, scaled to `to`. `pixels` is consumed: alpha is multiplied in in place.

@@ -15,11 +15,11 @@ mod sharpness;
 
 use super::decoded_planes;
 use super::error::{DecodeFault, RenderError, proceed};
-use super::geometry::{Rect, Size};
 use super::header::{Header, Limits};
 use super::jpeg::{ComponentPlane, Jpeg, JpegColors, Scale};
 use super::pixels::{PixelKind, Pixels};
 use super::resize;
+use super::shape::{Rect, Size};
 use crate::object::Format;
 
 /// A job whose sizes are settled.

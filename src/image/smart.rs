@@ -10,8 +10,8 @@
 //! [`SIDE_MAX`] samples a side.
 
 use super::error::{RenderError, proceed};
-use super::geometry::{Rect, Size};
 use super::pixels::{PixelKind, Pixels};
+use super::shape::{Rect, Size};
 
 /// Samples along the longer side. A place is then exact to 1/512 of it, and the search takes a fraction of a millisecond.
 const SIDE_MAX: u32 = 256;

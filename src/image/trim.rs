@@ -3,8 +3,9 @@
 //! Nothing is cut here; the function returns the smaller cut. A picture that is border throughout is kept whole, for a
 //! variant of nothing is useless.
 
-use super::geometry::{Rect, Transform};
+use super::geometry::Transform;
 use super::pixels::{PixelKind, Pixels};
+use super::shape::Rect;
 
 /// By how much a channel may differ and still be border, of 255.
 const DIFFERENCE_MAX: u8 = 10;
@@ -64,8 +65,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::image::geometry::Size;
     use crate::image::orient;
+    use crate::image::shape::Size;
 
     fn gray(rows: &[&[u8]]) -> Pixels {
         let size = Size { width: rows[0].len() as u32, height: rows.len() as u32 };

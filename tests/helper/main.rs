@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
-use reticulum::image::geometry::Size;
 use reticulum::image::header::Limits;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeSettings};
+use reticulum::image::shape::Size;
 use reticulum::image::{draw, placeholder, variant};
 use reticulum::object::{Format, Spec};
 use reticulum::shard::helper::{Helper, HelperError, HelperOutput, HelperTask};

@@ -7,7 +7,7 @@ use moxcms::{ColorProfile, DataColorSpace, LutDataType, LutStore, LutType, LutWa
 use proptest::prelude::*;
 
 use super::*;
-use crate::image::geometry::Size;
+use crate::image::shape::Size;
 use support::*;
 
 /// Display P3's light → sRGB's, as published (CSS Color 4).

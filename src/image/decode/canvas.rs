@@ -5,8 +5,8 @@
 
 use super::CORRUPT;
 use crate::image::error::RenderError;
-use crate::image::geometry::Size;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::Size;
 
 /// Where a frame lies on its canvas.
 #[derive(Clone, Copy)]

@@ -10,8 +10,8 @@ use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, MemoryLimit, Repe
 use super::canvas::{Area, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS};
 use crate::image::error::{RenderError, proceed};
-use crate::image::geometry::Size;
 use crate::image::pixels::Pixels;
+use crate::image::shape::Size;
 
 /// Pixels that a frame may have however small the canvas is: files with a frame a little too large are not rare.
 pub(super) const FRAME_AREA_FREE: u64 = 1 << 20;

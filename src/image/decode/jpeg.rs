@@ -17,10 +17,10 @@ use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
 use crate::image::color::cmyk::{self, CmykEncoding};
 use crate::image::container::jpeg::{SOS, Segments, from_start_of_image};
 use crate::image::error::RenderError;
-use crate::image::geometry::Size;
 use crate::image::header::Limits;
 use crate::image::jpeg::Jpeg;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::Size;
 use crate::image::shrink_on_load::ShrinkOnLoad;
 
 /// Scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library

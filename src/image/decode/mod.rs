@@ -13,11 +13,11 @@ mod png;
 mod webp;
 
 use super::error::{DecodeFault, RenderError, proceed};
-use super::geometry::{Rect, Size};
 use super::header::{ColorKind, Header, Limits};
 use super::pixels::{PixelKind, Pixels};
 use super::progress::ProgressSink;
 use super::resize;
+use super::shape::{Rect, Size};
 use crate::object::Format;
 pub use animation::AnimationDecoder;
 

@@ -14,11 +14,11 @@ use png::{
 use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS, SourcePart, UNSUPPORTED};
 use crate::image::error::{RenderError, proceed};
-use crate::image::geometry::{Rect, Size};
 use crate::image::header::Header;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize::Rows;
+use crate::image::shape::{Rect, Size};
 
 /// Frame 0 is the image that every PNG reader shows; a later one is counted among the animation's frames.
 pub(super) fn decode(

@@ -71,7 +71,7 @@ fn blended(above: u8, below: u8, alpha: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::geometry::Size;
+    use crate::image::shape::Size;
 
     const TWO: Size = Size { width: 2, height: 1 };
 

@@ -36,8 +36,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::image::geometry::Size;
     use crate::image::pixels::PixelKind;
+    use crate::image::shape::Size;
 
     fn always() -> bool {
         true

@@ -14,8 +14,9 @@ mod webp;
 use std::cell::Cell;
 
 use super::error::{RenderError, proceed};
-use super::geometry::{Size, side_max};
+use super::geometry::side_max;
 use super::pixels::{PixelKind, Pixels};
+use super::shape::Size;
 use crate::object::Format;
 pub use animation::{Animation, kept_bytes};
 

@@ -99,7 +99,7 @@ impl ColorTable {
 mod tests {
     use super::*;
     use crate::image::draw;
-    use crate::image::geometry::Size;
+    use crate::image::shape::Size;
 
     fn of(kind: PixelKind, colors: &[&[u8]]) -> Option<Indexed> {
         let size = Size { width: colors.len() as u32, height: 1 };

@@ -10,8 +10,8 @@ use std::io::Write;
 use png::{BitDepth, ColorType, Compression, Encoder, Filter};
 
 use super::palette::Indexed;
-use crate::image::geometry::Size;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::Size;
 
 /// Bytes of a chunk of data: long enough that the twelve beside it do not count.
 const CHUNK_BYTES: usize = 64 << 10;

@@ -10,7 +10,6 @@
 //!   than the recipe allows.
 //! * Without `upscale` the window is never enlarged.
 
-mod shape;
 mod transform;
 
 #[cfg(test)]
@@ -19,9 +18,9 @@ mod tests;
 use std::fmt;
 
 use super::recipe::{Recipe, TargetSize};
+use super::shape::{Rect, Size};
 use crate::object::Format;
 use crate::object::spec::{Crop, Gravity};
-pub use shape::{Rect, Size};
 pub use transform::{Transform, compose};
 
 /// The plan for a cut.

@@ -1,7 +1,7 @@
 //! The frame header: sizes, sampling, what the components mean.
 
 use super::Scale;
-use crate::image::geometry::Size;
+use crate::image::shape::Size;
 
 /// Components that a frame here may have.
 pub(super) const COMPONENTS_MAX: usize = 3;

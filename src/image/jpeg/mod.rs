@@ -34,8 +34,8 @@ mod tests;
 
 use super::container::jpeg::{self, Segments};
 use super::error::{DecodeFault, RenderError};
-use super::geometry::Size;
 use super::header::Limits;
+use super::shape::Size;
 use frame::{COMPONENTS_MAX, Component, JpegFrame};
 use tables::Tables;
 

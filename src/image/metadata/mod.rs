@@ -9,7 +9,7 @@ mod read;
 mod write;
 mod xmp;
 
-use super::geometry::Size;
+use super::shape::Size;
 use crate::object::Format;
 
 /// Longest EXIF block that is kept, without its name: a JPEG segment holds 65,533 bytes.

@@ -2,7 +2,7 @@
 
 use super::{Metadata, exif, xmp};
 use crate::image::container::{jpeg, png, webp};
-use crate::image::geometry::Size;
+use crate::image::shape::Size;
 use crate::object::Format;
 
 /// The file with this metadata; as it was for a format that holds none.

@@ -8,11 +8,12 @@ use super::{check, finished};
 use crate::image::color::ColorSpace;
 use crate::image::decode::AnimationDecoder;
 use crate::image::error::{DecodeFault, RenderError, proceed};
-use crate::image::geometry::{self, Rect, Size};
+use crate::image::geometry;
 use crate::image::header::{Header, Limits};
 use crate::image::pixels::Pixels;
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
+use crate::image::shape::{Rect, Size};
 use crate::image::{encode, resize, trim};
 
 /// Makes an animated variant of an animated source; its size stands beside it.

@@ -1,10 +1,11 @@
 //! Where the pixels of a variant lie in the stored picture.
 
 use crate::image::error::RenderError;
-use crate::image::geometry::{self, Plan, Rect, Size, Transform};
+use crate::image::geometry::{self, Plan, Transform};
 use crate::image::header::Header;
 use crate::image::pixels::Pixels;
 use crate::image::recipe::Recipe;
+use crate::image::shape::{Rect, Size};
 use crate::image::shrink_on_load::Aim;
 use crate::image::smart;
 

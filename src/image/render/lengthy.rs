@@ -8,9 +8,9 @@ use super::layout::WindowPlacement;
 use super::peak::Sizes;
 use super::still;
 use crate::image::decode;
-use crate::image::geometry::Size;
 use crate::image::header::{Header, Limits};
 use crate::image::recipe::{Recipe, TargetSize};
+use crate::image::shape::Size;
 use crate::object::Format;
 
 /// The longest call that may ask nothing. A worker looks at the deadline every 50 ms; a busy core doubles the rest.

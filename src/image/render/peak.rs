@@ -2,10 +2,11 @@
 
 use super::layout::WindowPlacement;
 use super::still;
-use crate::image::geometry::{self, Rect, Size};
+use crate::image::geometry;
 use crate::image::header::{Header, Limits};
 use crate::image::pixels::PixelKind;
 use crate::image::recipe::{Recipe, TargetSize};
+use crate::image::shape::{Rect, Size};
 use crate::image::{color, decode, effect, encode, resize, smart};
 
 /// Bytes of decoded pixels and work buffers alive at the peak of a job that passes [`super::check`]: an upper bound. The

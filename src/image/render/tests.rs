@@ -13,8 +13,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::error::DecodeFault;
-use crate::image::geometry::{GeometryError, Rect};
+use crate::image::geometry::GeometryError;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::Rect;
 use crate::image::{decode, resize};
 use crate::object::Format;
 use support::*;

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use super::{FILTER_REACH, Filter, inside};
 use crate::image::error::RenderError;
-use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::{Rect, Size};
 
 /// Rows of the result that are made at a time.
 const STRIP_ROWS: u32 = 16;

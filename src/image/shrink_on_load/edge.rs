@@ -3,8 +3,8 @@
 //! A colour sample of a JPEG stands for two pixels along each side, and of a picture with an odd side the last one
 //! stands for one pixel and for nothing. To lie right it must be made of a window that is as much too long.
 
-use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::{Rect, Size};
 
 /// By how much a window may be outside by rounding alone.
 const SLACK: f64 = 1e-3;

@@ -59,8 +59,8 @@ fn compensated(here: u8, around: [u8; 4], strength: i16) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::geometry::Size;
     use crate::image::pixels::PixelKind;
+    use crate::image::shape::Size;
 
     fn compensated_rows(width: u32, rows: &[u8], scale: Scale) -> Vec<u8> {
         let size = Size { width, height: rows.len() as u32 / width };

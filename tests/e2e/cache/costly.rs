@@ -201,8 +201,7 @@ fn the_worker_is_free_again_when_the_client_of_an_uninterruptible_job_leaves() {
 #[test]
 fn a_decoder_that_ends_its_process_is_422_and_the_node_lives() {
     let node = Node::plain();
-    let picture =
-        reticulum::image::draw::sample(0, reticulum::image::geometry::Size { width: 64, height: 48 });
+    let picture = reticulum::image::draw::sample(0, reticulum::image::shape::Size { width: 64, height: 48 });
     let avif =
         reticulum::image::encode::encode(picture.expect("a picture"), reticulum::object::Format::Avif, None);
     let small = node.upload(&avif.expect("an AVIF"));

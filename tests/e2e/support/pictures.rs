@@ -6,8 +6,8 @@
 use std::io::Cursor;
 
 use reticulum::image::encode;
-use reticulum::image::geometry::Size;
 use reticulum::image::pixels::{PixelKind, Pixels};
+use reticulum::image::shape::Size;
 use reticulum::object::Format;
 
 use crate::support::jpeg;

@@ -3,11 +3,11 @@
 use reticulum::image::color::ColorSpace;
 use reticulum::image::decode::{self, AnimationDecoder, SourcePart};
 use reticulum::image::encode;
-use reticulum::image::geometry::{Rect, Size};
 use reticulum::image::header::Header;
 use reticulum::image::metadata;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::resize;
+use reticulum::image::shape::{Rect, Size};
 use reticulum::object::Format;
 
 use super::{LIMITS, choice, inspect_whole};

@@ -5,8 +5,8 @@ use std::iter;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use reticulum::image::draw;
 use reticulum::image::encode::{self, Animation};
-use reticulum::image::geometry::Size;
 use reticulum::image::pixels::{PixelKind, Pixels};
+use reticulum::image::shape::Size;
 use reticulum::object::Format;
 
 const SIZE: Size = Size { width: 52, height: 39 };

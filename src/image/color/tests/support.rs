@@ -5,8 +5,8 @@ use moxcms::ColorProfile;
 use crate::image::color::*;
 use crate::image::container::{png, webp};
 use crate::image::encode;
-use crate::image::geometry::Size;
 use crate::image::header::{Orientation, PixelFormat};
+use crate::image::shape::Size;
 
 pub(super) fn header(format: Format, kind: ColorKind, size: Size) -> Header {
     Header {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::reader::{BoxReader, IsoBox};
 use super::{AvifSource, Coding, DataRanges, MetaFault, Nclx, TILES_MAX, offset_in};
-use crate::image::geometry::Size;
+use crate::image::shape::Size;
 
 /// Items of a file: a grid with alpha has two for each tile.
 const ITEMS_MAX: usize = 2 * TILES_MAX + 64;

@@ -15,8 +15,8 @@ use std::ops::Range;
 use items::{Items, Property};
 use reader::BoxReader;
 
-use crate::image::geometry::Size;
 use crate::image::header::Orientation;
+use crate::image::shape::Size;
 
 /// Longest `meta` box that is read. Colour profiles lie in it, and seldom small pictures.
 pub(in crate::image) const META_BYTES_MAX: usize = 1024 * 1024;

@@ -13,8 +13,8 @@ use re_rav1d::dav1d::{Decoder, Error, Picture, Settings};
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
 use crate::image::container::avif::{AvifSource, AvifStill, DataRanges, MetaFault, Nclx, TileGrid, gather};
 use crate::image::error::{RenderError, proceed};
-use crate::image::geometry::Size;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::Size;
 use planes::Canvas;
 
 /// The whole picture, in its own size, not turned.

@@ -10,8 +10,8 @@ use re_rav1d::dav1d::{Picture, PixelLayout, PlanarImageComponent};
 use super::super::UNSUPPORTED;
 use crate::image::container::avif::Nclx;
 use crate::image::error::RenderError;
-use crate::image::geometry::Size;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::Size;
 
 pub(super) struct Canvas {
     size: Size,

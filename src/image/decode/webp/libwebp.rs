@@ -9,7 +9,7 @@ use libwebp_sys::{
     WebPRGBABuffer, WebPYUVABuffer,
 };
 
-use crate::image::geometry::{Rect, Size};
+use crate::image::shape::{Rect, Size};
 
 /// The header of a file or of a frame's bitstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS, SourcePart};
 use crate::image::container::webp::RiffChunks;
 use crate::image::error::{RenderError, proceed};
-use crate::image::geometry::Size;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::ProgressSink;
+use crate::image::shape::Size;
 
 /// The still, or the canvas after frame `frame` was drawn.
 pub(super) fn decode(

@@ -7,10 +7,10 @@
 use super::libwebp::{self, Features};
 use crate::image::decode::{CORRUPT, SourcePart};
 use crate::image::error::RenderError;
-use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize;
+use crate::image::shape::{Rect, Size};
 
 /// Less than so many times smaller, chroma would be enlarged: that is left to the decoder.
 const SHRINKING_MIN: f64 = 2.0;

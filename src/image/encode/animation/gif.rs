@@ -8,8 +8,8 @@ use gif::{DisposalMethod, Encoder, Frame, Repeat};
 
 use super::{around, differing, nothing, part, rgba};
 use crate::image::encode::gif as still;
-use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::Pixels;
+use crate::image::shape::{Rect, Size};
 
 pub(super) struct GifWriter {
     size: Size,

@@ -8,8 +8,8 @@ mod webp;
 
 use crate::image::encode::unless_stopped;
 use crate::image::error::RenderError;
-use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::{Rect, Size};
 use crate::object::Format;
 
 /// An animation that is being written.

@@ -4,8 +4,8 @@
 use super::{differing, nothing, part, rgba};
 use crate::image::container::webp::{HEAD_BYTES, RiffChunks, chunk};
 use crate::image::encode::webp as still;
-use crate::image::geometry::{Rect, Size};
 use crate::image::pixels::Pixels;
+use crate::image::shape::{Rect, Size};
 
 /// The file's head, the extended header and the animation's, each with its chunk's name and length.
 const HEADERS_BYTES: usize = HEAD_BYTES + (8 + 10) + (8 + 6);

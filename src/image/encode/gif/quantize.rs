@@ -225,7 +225,7 @@ fn nearest(colors: &[Rgb], [red, green, blue]: Rgb) -> usize {
 mod tests {
     use super::*;
     use crate::image::draw;
-    use crate::image::geometry::Size;
+    use crate::image::shape::Size;
 
     const SIZE: Size = Size { width: 120, height: 90 };
 

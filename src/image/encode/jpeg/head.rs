@@ -3,7 +3,7 @@
 use super::huffman::HuffmanTable;
 use super::tables::ZIGZAG;
 use super::token::TABLES;
-use crate::image::geometry::Size;
+use crate::image::shape::Size;
 
 /// End of the file.
 pub(super) const END: [u8; 2] = [0xFF, 0xD9];

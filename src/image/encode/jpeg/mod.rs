@@ -19,8 +19,8 @@ use scan::Scan;
 use strip::JpegPicture;
 
 use crate::image::effect;
-use crate::image::geometry::Size;
 use crate::image::pixels::Pixels;
+use crate::image::shape::Size;
 
 /// The longest side that the format has room for.
 const SIDE_MAX: u32 = 65535;

@@ -4,8 +4,8 @@
 //! each of both chromas, which have half its sides. Rows come one after another, so a strip is all the memory that
 //! samples take, however large the picture is.
 
-use crate::image::geometry::Size;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::shape::Size;
 
 /// Pixels in a form that can be written.
 #[derive(Clone, Copy)]

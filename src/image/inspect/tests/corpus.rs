@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::super::InspectError;
 use super::check;
-use crate::image::geometry::Size;
 use crate::image::header::Header;
+use crate::image::shape::Size;
 use crate::image::tests::corpus::{self, Corpus};
 use crate::object::Format;
 

@@ -1,8 +1,8 @@
 use super::super::{BrokenFile, InspectError, Inspector, JpegKind};
 use super::support::*;
 use super::{LIMITS, check};
-use crate::image::geometry::Size;
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
+use crate::image::shape::Size;
 use crate::object::Format;
 
 fn rgb_frame() -> Vec<u8> {
