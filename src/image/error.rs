@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::geometry::GeometryError;
+use super::shape::{Size, side_max};
 use crate::object::Format;
 
 /// `Err(Cancelled)` once the caller wants no result any more.
@@ -90,3 +90,77 @@ impl From<GeometryError> for RenderError {
         Self::Geometry(error)
     }
 }
+
+/// Why this image has no such variant. The image and the spec are each good: asking for a smaller
+/// result or for another part helps, asking again does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeometryError {
+    /// The crop lies outside the image.
+    NothingLeft {
+        /// Of the image, after orientation and turn.
+        turned: Size,
+    },
+    /// With `upscale`, a side beyond the configured bound.
+    BeyondDimension {
+        /// The longer side, in pixels.
+        side: u128,
+        /// `images.max_dimension`.
+        dimension_max: u32,
+    },
+    /// A side that the format cannot hold.
+    BeyondFormat {
+        /// The longer side, in pixels.
+        side: u128,
+        /// Of the output.
+        format: Format,
+    },
+    /// More pixels than the configured bound.
+    BeyondPixels {
+        /// Width × height.
+        pixels: u128,
+        /// `images.max_pixels`.
+        pixels_max: u64,
+    },
+    /// More pixels than results of the format may have.
+    BeyondOutput {
+        /// Width × height, of one frame.
+        pixels: u128,
+        /// Of the output.
+        format: Format,
+        /// `images.max_output_pixels`.
+        pixels_max: u64,
+    },
+}
+
+impl fmt::Display for GeometryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingLeft { turned: Size { width, height } } => {
+                write!(f, "The crop leaves nothing of this image of {width}×{height} pixels: move it inside.")
+            }
+            Self::BeyondDimension { side, dimension_max } => write!(
+                f,
+                "A side of {side} pixels is longer than the {dimension_max} that enlarging may give: ask for less."
+            ),
+            Self::BeyondFormat { side, format } => write!(
+                f,
+                "A side of {side} pixels is longer than the {} that {} holds: ask for a smaller size or another format.",
+                side_max(*format),
+                format.extension()
+            ),
+            Self::BeyondPixels { pixels, pixels_max } => {
+                write!(
+                    f,
+                    "A result of {pixels} pixels is over the limit of {pixels_max}: ask for a smaller size."
+                )
+            }
+            Self::BeyondOutput { pixels, format, pixels_max } => write!(
+                f,
+                "A result of {pixels} pixels is over the limit of {pixels_max} for {}: ask for a smaller size or another format.",
+                format.extension()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for GeometryError {}

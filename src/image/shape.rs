@@ -1,4 +1,6 @@
-//! Sizes and rectangles. Pixel (0, 0) covers the square from (0, 0) to (1, 1).
+//! Sizes and rectangles, and the longest side of each format. Pixel (0, 0) covers the square from (0, 0) to (1, 1).
+
+use crate::object::Format;
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,5 +52,15 @@ impl Rect<f64> {
     /// All of an image of this size.
     pub fn whole(size: Size) -> Self {
         Self { x: 0.0, y: 0.0, width: f64::from(size.width), height: f64::from(size.height) }
+    }
+}
+
+/// The longest side that a format holds, in pixels: JPEG and GIF have 16 bits for it, WebP 14, PNG 31, and AV1 16 for
+/// one less, of which encoders leave out the last.
+pub const fn side_max(format: Format) -> u32 {
+    match format {
+        Format::Jpeg | Format::Gif | Format::Avif => 65_535,
+        Format::Webp => 16_383,
+        Format::Png => 0x7fff_ffff,
     }
 }

@@ -13,7 +13,7 @@ use crate::source::{is_word, module_path, shipped};
 const CYCLES: &[(&str, &[&str])] = &[
     ("cluster/layout", &["claim", "edit", "version", "wire"]),
     ("http", &["admission", "cluster", "endpoint", "exchange", "form", "image", "info", "upload"]),
-    ("image", &["effect", "encode", "error", "geometry", "recipe"]),
+    ("image", &["geometry", "recipe"]),
     ("peer", &["body", "connection", "pool"]),
     ("shard", &["disk", "message", "source", "variant", "worker"]),
 ];

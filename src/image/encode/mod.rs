@@ -14,9 +14,9 @@ mod webp;
 use std::cell::Cell;
 
 use super::error::{RenderError, proceed};
-use super::geometry::side_max;
 use super::pixels::{PixelKind, Pixels};
 use super::shape::Size;
+use super::shape::side_max;
 use crate::object::Format;
 pub use animation::{Animation, kept_bytes};
 

@@ -13,9 +13,9 @@ use libwebp_sys::{
     WebPPictureImportRGB, WebPPictureImportRGBA, WebPPictureInitInternal, WebPPreset,
 };
 
-use crate::image::geometry::side_max;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Size;
+use crate::image::shape::side_max;
 use crate::object::Format;
 
 /// libwebp's effort, 0–6. Means of five photos at 300 pixels and quality 80: 0 takes 1.5 ms for 10.1 kB, 2 takes

@@ -15,11 +15,9 @@ mod transform;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
+use super::error::GeometryError;
 use super::recipe::{Recipe, TargetSize};
-use super::shape::{Rect, Size};
-use crate::object::Format;
+use super::shape::{Rect, Size, side_max};
 use crate::object::spec::{Crop, Gravity};
 pub use transform::{Transform, compose};
 
@@ -33,47 +31,6 @@ pub struct Plan {
     pub size: Size,
     /// Of the output: `size`, or with `pad` the box around it.
     pub canvas: Size,
-}
-
-/// Why this image has no such variant. The image and the spec are each good: asking for a smaller
-/// result or for another part helps, asking again does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GeometryError {
-    /// The crop lies outside the image.
-    NothingLeft {
-        /// Of the image, after orientation and turn.
-        turned: Size,
-    },
-    /// With `upscale`, a side beyond the configured bound.
-    BeyondDimension {
-        /// The longer side, in pixels.
-        side: u128,
-        /// `images.max_dimension`.
-        dimension_max: u32,
-    },
-    /// A side that the format cannot hold.
-    BeyondFormat {
-        /// The longer side, in pixels.
-        side: u128,
-        /// Of the output.
-        format: Format,
-    },
-    /// More pixels than the configured bound.
-    BeyondPixels {
-        /// Width × height.
-        pixels: u128,
-        /// `images.max_pixels`.
-        pixels_max: u64,
-    },
-    /// More pixels than results of the format may have.
-    BeyondOutput {
-        /// Width × height, of one frame.
-        pixels: u128,
-        /// Of the output.
-        format: Format,
-        /// `images.max_output_pixels`.
-        pixels_max: u64,
-    },
 }
 
 /// The part that the recipe's crop keeps of an image of this displayed size (after its EXIF orientation), in the image
@@ -135,16 +92,6 @@ pub fn sides_max(cut: Size, recipe: &Recipe) -> Size {
         Size { width, height }
     } else {
         Size { width: width.min(cut.width), height: height.min(cut.height) }
-    }
-}
-
-/// The longest side that a format holds, in pixels: JPEG and GIF have 16 bits for it, WebP 14, PNG 31, and AV1 16 for
-/// one less, of which encoders leave out the last.
-pub const fn side_max(format: Format) -> u32 {
-    match format {
-        Format::Jpeg | Format::Gif | Format::Avif => 65_535,
-        Format::Webp => 16_383,
-        Format::Png => 0x7fff_ffff,
     }
 }
 
@@ -299,36 +246,3 @@ fn flush(free: u128, place: u8) -> u128 {
 fn centred(side: u128, window: u128, hundredths: u32) -> u128 {
     (side * u128::from(hundredths) / 100).saturating_sub(window / 2).min(side - window)
 }
-
-impl fmt::Display for GeometryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NothingLeft { turned: Size { width, height } } => {
-                write!(f, "The crop leaves nothing of this image of {width}×{height} pixels: move it inside.")
-            }
-            Self::BeyondDimension { side, dimension_max } => write!(
-                f,
-                "A side of {side} pixels is longer than the {dimension_max} that enlarging may give: ask for less."
-            ),
-            Self::BeyondFormat { side, format } => write!(
-                f,
-                "A side of {side} pixels is longer than the {} that {} holds: ask for a smaller size or another format.",
-                side_max(*format),
-                format.extension()
-            ),
-            Self::BeyondPixels { pixels, pixels_max } => {
-                write!(
-                    f,
-                    "A result of {pixels} pixels is over the limit of {pixels_max}: ask for a smaller size."
-                )
-            }
-            Self::BeyondOutput { pixels, format, pixels_max } => write!(
-                f,
-                "A result of {pixels} pixels is over the limit of {pixels_max} for {}: ask for a smaller size or another format.",
-                format.extension()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for GeometryError {}

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::error::DecodeFault;
-use crate::image::geometry::GeometryError;
+use crate::image::error::GeometryError;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Rect;
 use crate::image::{decode, resize};
