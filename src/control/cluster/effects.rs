@@ -66,8 +66,10 @@ impl RuntimeEffects {
         }
     }
 
-    pub(super) fn heartbeat(&self) {
+    /// The event loop has come round.
+    pub(super) fn heartbeat(&mut self) {
         self.node.control.heartbeat();
+        self.publisher.retry();
     }
 
     pub(super) fn view_taken(&mut self, shard: usize, number: u64) {

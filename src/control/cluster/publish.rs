@@ -1,5 +1,5 @@
-//! Publishes views to the shards. At most one is in flight to each shard: its mailbox always has room, and a late shard
-//! gets the newest view next.
+//! Publishes views to the shards. At most one is in flight to each shard, so that a late shard gets the newest view next.
+//! A view that a full mailbox refuses is sent again.
 
 use std::sync::Arc;
 
@@ -39,6 +39,11 @@ impl Publisher {
         self.send(shard);
     }
 
+    /// Sends again what a mailbox refused. A shard that has ended refuses everything and needs nothing.
+    pub(super) fn retry(&mut self) {
+        (0..self.shards.len()).for_each(|shard| self.send(shard));
+    }
+
     /// Whether all shards work by the newest view.
     pub(super) fn is_current(&self) -> bool {
         self.shards.iter().all(|shard| shard.taken == self.number)
@@ -48,9 +53,11 @@ impl Publisher {
         let (shard, number) = (&mut self.shards[index], self.number);
         if let Some(view) = self.newest.as_ref().filter(|_| shard.sent == shard.taken && shard.sent < number)
         {
-            shard.sent = number;
-            // There is room for control; a shard that has ended needs no view.
-            Message::SetView { view: Arc::clone(view), number }.post(&shard.mailbox);
+            let message = Message::SetView { view: Arc::clone(view), number };
+            // A mailbox can be full for a moment, with questions that their clients gave up.
+            if message.post(&shard.mailbox) {
+                shard.sent = number;
+            }
         }
     }
 }
@@ -79,5 +86,18 @@ mod tests {
         assert!(!publisher.is_current());
         publisher.view_taken(0, 3);
         assert!(messages.is_empty() && publisher.is_current());
+    }
+
+    #[test]
+    fn a_view_that_a_full_mailbox_refuses_is_sent_again() {
+        let (mailbox, messages) = flume::bounded(1);
+        mailbox.try_send(Message::Drain).unwrap();
+        let mut publisher = Publisher::new(vec![mailbox]);
+        publisher.publish(Arc::new(View::empty(NodeId::from_bytes([1; 16]), Time::default())));
+        publisher.retry();
+        assert!(matches!(messages.try_recv(), Ok(Message::Drain)) && messages.is_empty());
+        publisher.retry();
+        publisher.retry();
+        assert!(matches!(messages.try_recv(), Ok(Message::SetView { number: 1, .. })) && messages.is_empty());
     }
 }
