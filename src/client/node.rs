@@ -42,6 +42,9 @@ pub struct NodeClient {
     bearer: Option<String>,
 }
 
+/// How long a node may take to say whether it is ready. Another program on its port may never answer.
+const READY_WITHIN: Duration = Duration::from_secs(2);
+
 /// The hint that is added when a key is missing.
 const NO_KEY: &str =
     "no key was sent: give one with --operator-key, or name the node's data directory with --data";
@@ -84,7 +87,8 @@ impl NodeClient {
 
     /// Whether it says that it is ready.
     pub fn is_ready(&self) -> bool {
-        self.get("/readyz", "*/*").is_ok()
+        let request = self.agent.get(self.at("/readyz")).config().timeout_global(Some(READY_WITHIN)).build();
+        request.call().is_ok_and(|answer| answer.status().is_success())
     }
 
     /// The number of members that it sees active and alive; 0 while it says nothing.

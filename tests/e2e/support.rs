@@ -13,3 +13,4 @@ pub(crate) mod links;
 pub(crate) mod nginx;
 pub(crate) mod nodes;
 pub(crate) mod pictures;
+pub(crate) mod ports;

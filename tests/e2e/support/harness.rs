@@ -6,19 +6,18 @@
 mod config;
 mod limits;
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::{Barrier, Mutex};
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sha1::{Digest, Sha1};
 use tempfile::TempDir;
 
+pub(crate) use super::ports::{free_port, free_ports};
 use crate::support::client::{Answer, Connection, PATIENCE, Request};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_reticulum");
@@ -397,30 +396,6 @@ pub(crate) fn put(bytes: &[u8]) -> Request {
 /// Lower-case hex SHA-1.
 pub(crate) fn sha1(bytes: &[u8]) -> String {
     Sha1::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A port that nobody listens on, different on every call.
-pub(crate) fn free_port() -> u16 {
-    static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-    let mut given = GIVEN.lock().expect("no panic while held");
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        if given.get_or_insert_default().insert(port) {
-            return port;
-        }
-    }
-}
-
-/// The first of so many ports in a row that nobody listens on.
-pub(crate) fn free_ports(count: u16) -> u16 {
-    loop {
-        let first = free_port();
-        let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if first.checked_add(count).is_some() && (first..first + count).all(is_free) {
-            return first;
-        }
-    }
 }
 
 /// Says that a test did not run, past the capturing of a test's output.
