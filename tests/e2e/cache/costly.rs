@@ -29,7 +29,7 @@ fn hollow_png(width: u32, height: u32) -> Vec<u8> {
 
 /// 600 frames of noise in 16 colours: seconds of work for an encoder of photos.
 fn restless_gif() -> Vec<u8> {
-    const SIDE: u16 = 200;
+    const SIDE: u16 = 320;
     let mut seed = 1_u32;
     let mut next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -158,8 +158,9 @@ fn a_job_that_burnt_its_deadline_is_refused_at_once_the_next_time() {
     let id = node.upload(&restless_gif());
     let url = format!("/image/{id}/full/x.webp");
     // On a busy machine the worker may wait for its core so long that the next try may do better, which is the rule.
-    let begin = Instant::now();
+    let (begin, mut tries) = (Instant::now(), 0.0);
     loop {
+        tries += 1.0;
         let answer = node.get(&url);
         answer.problem(503);
         if answer.retry_after() > 20 {
@@ -171,13 +172,13 @@ fn a_job_that_burnt_its_deadline_is_refused_at_once_the_next_time() {
             return skipped("the machine is too busy: a job at the lowest priority hardly runs");
         }
     }
-    let jobs = node.metric(ALL);
     for _ in 0..20 {
         let answer = node.get(&url);
         assert!(answer.problem(503).contains("took too long"), "{answer:?}");
         assert!((2..=31).contains(&answer.retry_after()), "{answer:?}");
     }
-    assert_eq!(node.metric(ALL), jobs, "a job was started");
+    // A job may end a moment after the answer to its request, so the ones before are bounded and not counted.
+    assert!(node.metric(ALL) <= tries, "a job was started after {tries} tries");
     // Of the same image, what costs little is made.
     let still = node.get(&format!("/image/{id}/20w,frame3/x.png"));
     assert!([200, 503].contains(&still.status) && still.header("retry-after").is_none_or(|it| it == "1"));
