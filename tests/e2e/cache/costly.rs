@@ -27,15 +27,15 @@ fn hollow_png(width: u32, height: u32) -> Vec<u8> {
     [b"\x89PNG\r\n\x1a\n".to_vec(), chunks.concat()].concat()
 }
 
-/// 600 frames of noise in 16 colours: seconds of work for an encoder of photos.
+/// 600 frames of noise in four colours: seconds of work for an encoder of photos.
 fn restless_gif() -> Vec<u8> {
     const SIDE: u16 = 320;
     let mut seed = 1_u32;
     let mut next = || {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (seed >> 28) as u8
+        (seed >> 30) as u8
     };
-    let palette: Vec<u8> = (0..16_u8).flat_map(|color| [color * 16, 255 - color * 16, color * 7]).collect();
+    let palette: Vec<u8> = (0..4_u8).flat_map(|color| [color * 64, 255 - color * 64, color * 28]).collect();
     let mut bytes = Vec::new();
     let mut encoder = gif::Encoder::new(&mut bytes, SIDE, SIDE, &palette).expect("a GIF");
     for _ in 0..600 {
@@ -175,7 +175,8 @@ fn a_job_that_burnt_its_deadline_is_refused_at_once_the_next_time() {
     for _ in 0..20 {
         let answer = node.get(&url);
         assert!(answer.problem(503).contains("took too long"), "{answer:?}");
-        assert!((2..=31).contains(&answer.retry_after()), "{answer:?}");
+        // Twice as long where the second try was enqueued while the first job was being given up.
+        assert!((2..=61).contains(&answer.retry_after()), "{answer:?}");
     }
     // A job may end a moment after the answer to its request, so the ones before are bounded and not counted.
     assert!(node.metric(ALL) <= tries, "a job was started after {tries} tries");
