@@ -162,6 +162,6 @@ fn bytes_change_only_with_the_encoder_version() {
     assert_eq!(
         (ENCODER_VERSION, &digest[..]),
         PINNED,
-        "variants have other bytes: raise the version and pin them anew, unless it is this processor alone\n{lines}"
+        "variants have other bytes: raise the version and pin them again, unless it is this processor alone\n{lines}"
     );
 }

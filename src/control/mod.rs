@@ -279,7 +279,7 @@ fn complete(config: &mut Config, layout: &path::StorePaths) -> Result<(), OpenEr
     Ok(())
 }
 
-/// Tells what whoever runs the node should know of its configuration.
+/// Tells the operator what to know of the configuration.
 fn tell(config: &Config) {
     config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
     if config.secrets.is_empty() {
@@ -306,7 +306,7 @@ fn watch_signals(events: flume::Sender<ProcessEvent>) -> Result<(), RunError> {
         let mut stopping = false;
         for signal in signals.forever() {
             if stopping && signal != SIGHUP {
-                // The second one: whoever sends it does not want to wait.
+                // The second one: its sender does not want to wait.
                 std::process::exit(1);
             }
             stopping |= signal != SIGHUP;

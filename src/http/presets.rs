@@ -38,7 +38,7 @@ impl<'a> Presets<'a> {
     }
 
     /// Whether a URL, or an upload's hint, may ask for this spec, as it was written: an option that is listed admits no
-    /// other value of its kind. `full` alone may mean the stored bytes, which are no variant: only whoever knows the
+    /// other value of its kind. `full` alone may mean the stored bytes, which are no variant: only a caller that knows the
     /// stored format can refuse it.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ impl fmt::Display for RenderError {
                 f.write_str("the image is damaged and cannot be decoded; upload an intact one")
             }
             Self::Undecodable(DecodeFault::SizeDiffers) => {
-                f.write_str("the image contradicts itself about its size; save it anew and upload that")
+                f.write_str("the image contradicts itself about its size; save it again and upload that")
             }
             Self::Undecodable(DecodeFault::Unsupported) => {
                 f.write_str("the image is coded in a way that is not supported; save it as a plain 8-bit one")

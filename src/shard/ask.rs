@@ -149,7 +149,7 @@ impl Shard {
         }
     }
 
-    /// Stores a received upload durably on this node; `stray` where whoever sent it takes others for its owners.
+    /// Stores a received upload durably on this node; `stray` where its sender takes others for its owners.
     ///
     /// # Errors
     /// As [`Shard::find`]; nothing of the upload is visible then (after [`AskError::Failed`] it may be).

@@ -45,7 +45,7 @@ impl IdLocks {
 
 impl Drop for IdGuard<'_> {
     fn drop(&mut self) {
-        // Everybody tries again: one wins, the rest queue anew. Passing it to one alone would lose
+        // Everybody tries again: one wins, the rest queue again. Passing it to one alone would lose
         // the lock when that one has gone away in the meantime.
         let waiting = self.locks.held.borrow_mut().remove(&self.id);
         assert!(waiting.is_some(), "invariant: locks: only a lock that is held is given back");

@@ -179,7 +179,7 @@ pub struct Publish {
     pub id: ObjectId,
     /// By content.
     pub format: Format,
-    /// Whether whoever sends it takes another node for its owner.
+    /// Whether its sender takes another node for its owner.
     pub stray: bool,
 }
 

@@ -43,7 +43,7 @@ pub struct ClusterStats {
     pub other_operator_key: BTreeSet<NodeId>,
 }
 
-/// The latest stats: control replaces them, and whoever makes a page reads them.
+/// The latest stats: control replaces them, and pages read them.
 #[derive(Debug, Default)]
 pub struct LatestStats(Mutex<Arc<ClusterStats>>);
 

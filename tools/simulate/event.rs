@@ -20,7 +20,7 @@ pub(crate) type Number = u64;
 /// What a question is about: its kind and its image.
 pub(crate) type About = (u8, ObjectId);
 
-/// Ids in order, shared by whoever looks at them.
+/// Ids in order, shared by all that look at them.
 pub(crate) type Ids = Arc<Vec<ObjectId>>;
 
 /// Something that happens at its time.

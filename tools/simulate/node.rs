@@ -161,7 +161,7 @@ pub(crate) struct Job {
     pub(crate) id: ObjectId,
     pub(crate) content: Content,
     pub(crate) step: Step,
-    /// Whoever sent it takes others for its owners.
+    /// Its sender takes others for its owners.
     pub(crate) misplaced: bool,
     pub(crate) waiters: Vec<Waiter>,
 }

@@ -122,7 +122,7 @@ proptest! {
         prop_assert_eq!(merged(&merged(a, b), b), merged(a, b));
     }
 
-    /// Whatever happened, and whoever met whom first: each name and each URL has one holder, and all see the same one.
+    /// Whatever happened, and in whatever order they met: each name and each URL has one holder, and all see the same one.
     #[test]
     fn names_and_urls_have_one_holder_in_the_eyes_of_all(layouts in claimants()) {
         let [a, b, c] = &layouts[..] else { unreachable!() };

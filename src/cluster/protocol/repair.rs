@@ -67,7 +67,7 @@ enum RepairStage<D> {
         read: Box<Read<D>>,
         then_supply: bool,
     },
-    HandingOver(HandOver),
+    HandingOver(Handover),
     Striking,
     Finished,
 }
@@ -81,7 +81,7 @@ enum RepairTurn {
 
 /// A misplaced copy on its way out.
 #[derive(Clone, Debug)]
-struct HandOver {
+struct Handover {
     excess: ExcessReplica,
     /// Owners that are asked, and since when.
     asked: BTreeMap<NodeId, Time>,
@@ -148,13 +148,13 @@ impl<D: Deviations + Clone> Repair<D> {
         match copy {
             OwnCopy::Here(_) if is_owner => self.take_turn(RepairTurn::VerifyOwn),
             OwnCopy::Here(_) if self.deviations.has(Deviation::DeleteByRank) => {
-                self.lock(HandOver::new(self.id, view))
+                self.lock(Handover::new(self.id, view))
             }
-            OwnCopy::Here(_) => self.hand_over(now, view, HandOver::new(self.id, view)),
+            OwnCopy::Here(_) => self.handover(now, view, Handover::new(self.id, view)),
             // One that cannot be read is replaced like one that is not there.
             OwnCopy::Lacking | OwnCopy::Unreadable if is_owner => self.take_turn(RepairTurn::Mend),
             // The record is there before the copy: only between two uploads is it known that there is none.
-            OwnCopy::Lacking => self.lock(HandOver::new(self.id, view)),
+            OwnCopy::Lacking => self.lock(Handover::new(self.id, view)),
             OwnCopy::Unreadable | OwnCopy::Unknown => self.stage = RepairStage::Finished,
         }
     }
@@ -176,12 +176,12 @@ impl<D: Deviations + Clone> Repair<D> {
             }
             RepairTurn::Mend => self.mend(now, view, false),
             RepairTurn::Verify(excess, owners) => {
-                let mut hand_over = HandOver { excess, ..HandOver::new(self.id, view) };
+                let mut handover = Handover { excess, ..Handover::new(self.id, view) };
                 for owner in owners {
-                    hand_over.asked.insert(owner, now);
+                    handover.asked.insert(owner, now);
                     self.verify(owner);
                 }
-                self.stage = RepairStage::HandingOver(hand_over);
+                self.stage = RepairStage::HandingOver(handover);
             }
         }
     }
@@ -240,8 +240,8 @@ impl<D: Deviations + Clone> Repair<D> {
     fn given(&mut self, now: Time, view: &View, to: NodeId, is_taken: bool) {
         match &mut self.stage {
             RepairStage::Supplying { .. } => self.supplied(is_taken),
-            RepairStage::HandingOver(hand_over) if is_taken => {
-                hand_over.asked.insert(to, now);
+            RepairStage::HandingOver(handover) if is_taken => {
+                handover.asked.insert(to, now);
                 self.verify(to);
             }
             RepairStage::HandingOver(_) => self.ask_ended(now, view, to, false),
@@ -249,7 +249,7 @@ impl<D: Deviations + Clone> Repair<D> {
         }
     }
 
-    /// Takes a copy from whoever has a good one.
+    /// Takes a copy from a node that has a good one.
     fn mend(&mut self, now: Time, view: &View, then_supply: bool) {
         // It would come whole and could not be kept.
         if !self.can_store || !view.is_joined() {
@@ -295,24 +295,24 @@ impl<D: Deviations + Clone> Repair<D> {
         }
     }
 
-    fn hand_over(&mut self, now: Time, view: &View, mut hand_over: HandOver) {
+    fn handover(&mut self, now: Time, view: &View, mut handover: Handover) {
         assert!(
-            hand_over.asked.is_empty(),
+            handover.asked.is_empty(),
             "invariant: repair: a handover goes on when every owner has replied"
         );
         if self.ends_at.is_some_and(|end| now >= end) {
             return self.stage = RepairStage::Finished;
         }
-        match hand_over.excess.next_step(view, now) {
+        match handover.excess.next_step(view, now) {
             // It belongs here now, or nobody owns it as far as is known: it is looked at again.
             ExcessStep::Keep => self.stage = RepairStage::Finished,
-            ExcessStep::Verify(owners) => self.take_turn(RepairTurn::Verify(hand_over.excess, owners)),
+            ExcessStep::Verify(owners) => self.take_turn(RepairTurn::Verify(handover.excess, owners)),
             ExcessStep::Wait(until) => {
                 assert!(until > now, "invariant: repair: a wait ends later");
-                hand_over.wait = Some(until);
-                self.stage = RepairStage::HandingOver(hand_over);
+                handover.wait = Some(until);
+                self.stage = RepairStage::HandingOver(handover);
             }
-            ExcessStep::Delete => self.lock(hand_over),
+            ExcessStep::Delete => self.lock(handover),
         }
     }
 
@@ -331,46 +331,46 @@ impl<D: Deviations + Clone> Repair<D> {
         owner: NodeId,
         (reply, layout): (LookupReply, Option<LayoutHash>),
     ) {
-        let RepairStage::HandingOver(hand_over) = &mut self.stage else { return };
-        let Some(asked_at) = hand_over.asked.get(&owner).copied() else { return };
+        let RepairStage::HandingOver(handover) = &mut self.stage else { return };
+        let Some(asked_at) = handover.asked.get(&owner).copied() else { return };
         match (reply, layout) {
             (LookupReply::Present, Some(layout)) => {
-                hand_over.excess.add_receipt(owner, layout, asked_at);
+                handover.excess.add_receipt(owner, layout, asked_at);
                 // Another layout than this node's: the core will have heard of it soon, and this is due again.
                 self.ask_ended(now, view, owner, layout == view.hash());
             }
-            (LookupReply::Absent(_), _) if hand_over.given.insert(owner) => self.give(view, owner),
+            (LookupReply::Absent(_), _) if handover.given.insert(owner) => self.give(view, owner),
             _ => self.ask_ended(now, view, owner, false),
         }
     }
 
     fn ask_ended(&mut self, now: Time, view: &View, owner: NodeId, is_good: bool) {
-        let RepairStage::HandingOver(hand_over) = &mut self.stage else { return };
-        hand_over.asked.remove(&owner);
-        hand_over.has_failed |= !is_good;
-        if !hand_over.asked.is_empty() {
+        let RepairStage::HandingOver(handover) = &mut self.stage else { return };
+        handover.asked.remove(&owner);
+        handover.has_failed |= !is_good;
+        if !handover.asked.is_empty() {
             return;
         }
-        if hand_over.has_failed {
+        if handover.has_failed {
             return self.stage = RepairStage::Finished;
         }
         self.effects.push_back(RepairEffect::YieldTurn);
-        let hand_over = hand_over.clone();
-        self.hand_over(now, view, hand_over);
+        let handover = handover.clone();
+        self.handover(now, view, handover);
     }
 
-    fn lock(&mut self, hand_over: HandOver) {
-        self.stage = RepairStage::HandingOver(hand_over);
+    fn lock(&mut self, handover: Handover) {
+        self.stage = RepairStage::HandingOver(handover);
         self.effects.push_back(RepairEffect::Lock);
     }
 
     fn locked(&mut self, now: Time, view: &View, is_here: bool) {
-        let RepairStage::HandingOver(hand_over) = &mut self.stage else {
+        let RepairStage::HandingOver(handover) = &mut self.stage else {
             panic!("invariant: repair: a lock that nobody asked for")
         };
         // The rule's word holds for this moment only, and the lock may have taken a while.
         let by_rank = self.deviations.has(Deviation::DeleteByRank);
-        let mut may_go = || by_rank || hand_over.excess.next_step(view, now) == ExcessStep::Delete;
+        let mut may_go = || by_rank || handover.excess.next_step(view, now) == ExcessStep::Delete;
         let is_owner = view.is_owner(view.this(), &self.id);
         match is_here {
             true if may_go() => {
@@ -388,7 +388,7 @@ impl<D: Deviations + Clone> Repair<D> {
     }
 }
 
-impl HandOver {
+impl Handover {
     fn new(id: ObjectId, view: &View) -> Self {
         let excess = ExcessReplica::new(id, view);
         Self { excess, asked: BTreeMap::new(), given: BTreeSet::new(), has_failed: false, wait: None }
@@ -404,12 +404,12 @@ impl<D: Deviations + Clone> Machine for Repair<D> {
         match input {
             Input::Outcome(outcome) => self.take(now, view, outcome),
             Input::Tick => {
-                if let RepairStage::HandingOver(hand_over) = &mut self.stage
-                    && hand_over.wait.is_some_and(|until| until <= now)
+                if let RepairStage::HandingOver(handover) = &mut self.stage
+                    && handover.wait.is_some_and(|until| until <= now)
                 {
-                    hand_over.wait = None;
-                    let hand_over = hand_over.clone();
-                    self.hand_over(now, view, hand_over);
+                    handover.wait = None;
+                    let handover = handover.clone();
+                    self.handover(now, view, handover);
                 } else {
                     self.drive_read(now, view, Input::Tick);
                 }
@@ -425,7 +425,7 @@ impl<D: Deviations + Clone> Machine for Repair<D> {
         match &self.stage {
             _ if self.deviations.has(Deviation::DeadlineNotReported) => None,
             RepairStage::Mending { read, .. } => read.deadline(),
-            RepairStage::HandingOver(hand_over) => hand_over.wait,
+            RepairStage::HandingOver(handover) => handover.wait,
             _ => None,
         }
     }

@@ -140,7 +140,7 @@ fn during_a_change_each_version_needs_an_owner_and_enough_copies_among_its_membe
     for (takers, expected) in [
         (&[0, 1, 2][..], WriteStatus::Impossible),
         (&[3, 4, 5], WriteStatus::Impossible),
-        // Whoever has not heard of node 5 would find one of three silent, and call the image absent.
+        // A node that has not heard of node 5 would find one of three silent, and call the image absent.
         (&[0, 5], WriteStatus::Impossible),
         (&[0, 1, 5], WriteStatus::Acknowledged),
     ] {

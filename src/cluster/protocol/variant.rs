@@ -131,7 +131,7 @@ enum VariantStage {
     Alone,
     /// This node looks first.
     Near,
-    /// It waits for whoever wants the same.
+    /// It waits for the request that wants the same.
     Sharing,
     /// The nodes that are still to be asked.
     Owners(VecDeque<NodeId>),

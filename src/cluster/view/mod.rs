@@ -239,7 +239,7 @@ impl View {
         self.versions.iter().map(|version| version.min_replication).max().unwrap_or(1)
     }
 
-    /// Whether these are enough by every version's own count of its own members: whoever goes by one version alone
+    /// Whether these are enough by every version's own count of its own members: a node that goes by one version alone
     /// knows of no other nodes, and must find too many of those silent to call the image absent.
     pub fn are_enough_in_every_version(&self, holders: &[NodeId]) -> bool {
         self.versions.iter().all(|version| !version.is_short_of(holders))

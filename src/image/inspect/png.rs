@@ -171,7 +171,7 @@ impl Png {
                 self.left = u64::from(length);
                 return Ok(PngState::Exif);
             }
-            // An upper-case first letter means: whoever does not know this chunk cannot show the picture.
+            // An upper-case first letter means: a reader that does not know this chunk cannot show the picture.
             [first, ..] if first.is_ascii_uppercase() => {
                 return Err(InspectError::Broken(BrokenFile::PngCriticalChunk));
             }

@@ -1,6 +1,6 @@
 //! The helper process itself.
 //!
-//! It takes what it is given for hostile, and has nothing to lose: whoever calls this has closed what it inherited.
+//! It takes what it is given for hostile, and has nothing to lose: its caller has closed what it inherited.
 
 use std::cell::RefCell;
 use std::fs::File;

@@ -74,7 +74,7 @@ enum Shared {
     Long,
 }
 
-/// Ends a question, whatever happened to whoever asked.
+/// Ends a question, whatever happened to its asker.
 struct Leader<'a> {
     shard: &'a Shard,
     key: CacheKey,
@@ -274,7 +274,7 @@ impl<'a> Making<'a> {
         VariantOutcome::Made(node, made)
     }
 
-    /// Waits for whoever asks for the same, or asks for all.
+    /// Waits for the request that asks for the same, or asks for all.
     async fn share(&self) -> VariantOutcome {
         let Self { shard, ask, .. } = self;
         let key = (ask.id, ask.key);
@@ -296,7 +296,7 @@ impl<'a> Making<'a> {
                     return VariantOutcome::Leading;
                 }
                 Some(Err(error)) => return self.shared(Err(error)),
-                // Whoever asked has gone.
+                // That request has gone.
                 None => {}
             }
         }

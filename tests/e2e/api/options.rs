@@ -337,7 +337,7 @@ fn meta_keeps_exif_upright_and_without_it_there_is_none() {
         let plain = node.get(&url("60w")).expect(200).body;
         assert!(!holds(&plain, mark), "{extension} kept EXIF that nobody asked for");
         assert_ne!(tag(&node, &id, "60w,meta", extension), tag(&node, &id, "60w", extension));
-        // Whoever obeys the kept orientation must not turn it again.
+        // A viewer that obeys the kept orientation must not turn it again.
         let again = node.upload(&kept);
         let info = node.get(&format!("/info/{again}")).expect(200).json();
         assert_eq!(

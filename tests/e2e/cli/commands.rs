@@ -33,7 +33,7 @@ fn impostor(answer: Vec<u8>) -> String {
             while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
                 head.push(byte[0]);
             }
-            // Whoever asked may have gone.
+            // The client may have gone.
             let _ = stream.write_all(&answer);
         }
     });

@@ -115,7 +115,7 @@ fn reads_and_uploads_go_on_while_a_node_is_away() {
         cluster.nodes[0].ask(&put(bytes)).expect(200);
     }
     cluster.nodes[3].kill9();
-    // Nobody has noticed yet: whoever does not answer is passed over.
+    // Nobody has noticed yet: a node that does not answer is passed over.
     for (number, bytes) in before.iter().enumerate() {
         assert_eq!(cluster.nodes[number % 3].get(&full(&sha1(bytes))).expect(200).body, *bytes);
     }

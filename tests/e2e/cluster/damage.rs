@@ -78,7 +78,7 @@ fn an_image_all_of_whose_copies_are_damaged_is_an_error_everywhere_and_kept_asid
         wait_until("the bad copy to be aside", || node.files("quarantine").len() == 1);
         assert_eq!(node.metric("reticulum_corrupt_total"), 1.0);
     }
-    // Whoever has it still may give it again.
+    // A node that has it still may give it again.
     cluster.nodes[1].upload(&bytes);
     cluster.wait_until_at_rest(std::slice::from_ref(&bytes), REPAIRED_WITHIN);
     cluster.expect_readable_everywhere(&[bytes]);
@@ -125,7 +125,7 @@ fn an_upload_whose_node_dies_before_it_answers_is_quickly_done_again() {
     assert!(!connection.has_received(), "nothing is acknowledged");
     cluster.nodes[ingress].kill9();
     links.heal();
-    // The copies are there, and whoever asks gets them.
+    // The copies are there, and every client gets them.
     assert_eq!(cluster.nodes[owners[2]].get(&full(&id)).expect(200).body, bytes);
     cluster.nodes[owners[0]].ask(&put(&bytes)).expect(200);
     cluster.nodes[ingress].restart();

@@ -1,4 +1,4 @@
-//! Five nodes with work to do: many images, a node that is killed, one that is stopped, all that start anew.
+//! Five nodes with work to do: many images, a node that is killed, one that is stopped, all that start again.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -197,7 +197,7 @@ fn a_node_that_is_killed_under_load_holds_up_nobody_and_gets_what_it_missed() {
     });
     let acknowledged = crowd.acknowledged.into_inner().expect("no panic");
     for (bytes, _, _) in acknowledged.iter().filter(|(_, node, holders)| *node == 2 && *holders < 3) {
-        // It may have died before it sent the last copy. Whoever wants that one too says it again.
+        // It may have died before it sent the last copy. A client that wants that one too sends it again.
         cluster.nodes[0].ask(&put(bytes)).expect(200);
     }
     let images: Vec<_> = acknowledged.into_iter().map(|(bytes, ..)| bytes).collect();

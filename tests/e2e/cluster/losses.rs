@@ -1,4 +1,4 @@
-//! Copies and stores that go behind a node's back: whoever asks gets the image, and the copy is taken again.
+//! Copies and stores that go behind a node's back: every client gets the image, and the copy is taken again.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -282,7 +282,7 @@ fn a_copy_that_a_node_alone_cannot_read_is_503_and_not_its_own_fault() {
                 assert_eq!(answer.json()["type"], "disk", "{loss:?}: {path}");
             }
         }
-        // Whoever has it may give it again.
+        // A node that has it may give it again.
         node.upload(&bytes);
         assert_eq!(node.get(&format!("/image/{id}/full/a.jpg")).expect(200).body, bytes);
         assert_eq!(fs::read(node.stored(&id, "jpg")).expect("a copy"), bytes);

@@ -63,7 +63,7 @@ impl Disk {
     pub(crate) fn set_read_only(&self, read_only: bool) {
         let options = if read_only { "remount,ro" } else { "remount,rw" };
         // A file that is open for writing holds it up until it is closed.
-        crate::support::harness::wait_until("the disk to be mounted anew", || {
+        crate::support::harness::wait_until("the disk to be mounted again", || {
             succeeds("mount", &["-o", options, self.text()])
         });
     }

@@ -148,7 +148,7 @@ impl Drop for Links {
         self.board.is_over.store(true, Ordering::SeqCst);
         self.heal();
         for port in &self.ports {
-            // Wakes whoever waits for a connection.
+            // Wakes the thread that waits for a connection.
             let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, *port));
         }
     }

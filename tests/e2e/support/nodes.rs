@@ -22,7 +22,7 @@ pub(crate) struct Cluster {
     ids: Vec<String>,
 }
 
-/// Options of node number `number`, which listens on `port` and joins whoever listens on `join`.
+/// Options of node number `number`, which listens on `port` and joins the node that listens on `join`.
 pub(crate) fn member(number: usize, port: u16, join: Option<u16>) -> Options {
     let join = join.map(|port| format!("\"http://127.0.0.1:{port}\"")).unwrap_or_default();
     Options {

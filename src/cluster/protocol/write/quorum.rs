@@ -120,7 +120,7 @@ impl WriteQuorum {
         taken.map(|(node, _)| *node)
     }
 
-    /// Whether an owner will not have its copy by this write, which whoever holds one must then see to.
+    /// Whether an owner will not have its copy by this write, which a holder must then repair.
     pub fn is_under_replicated(&self, view: &View) -> bool {
         let is_settled = |owner: &NodeId| match self.asked.get(owner) {
             Some(Outcome::Taken(_) | Outcome::Pending) => true,
