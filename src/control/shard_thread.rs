@@ -10,10 +10,10 @@ use super::ProcessEvent;
 use crate::cluster::view::View;
 use crate::http;
 use crate::object::ObjectId;
-use crate::shard::memory::DecodeMemory;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
-use crate::shard::worker::{HelperHandle, ResizeWorker};
+use crate::shard::resize::memory::DecodeMemory;
+use crate::shard::resize::worker::{HelperHandle, ResizeWorker};
 use crate::shard::{NodeContext, Shard};
 use crate::telemetry::metrics::{ChannelMessage, ShardMetrics, channel};
 
@@ -86,7 +86,7 @@ impl ShardThread {
             .map_err(|error| error.to_string())
     }
 
-    async fn run(self, to_worker: flume::Sender<crate::shard::worker::ResizeJob>) {
+    async fn run(self, to_worker: flume::Sender<crate::shard::resize::worker::ResizeJob>) {
         let ended = self.ended;
         let mesh = Mesh::new(self.index, self.senders, Arc::clone(&self.metrics));
         let shard = Rc::new(Shard::new(
@@ -102,7 +102,7 @@ impl ShardThread {
         let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping());
         ended.ready();
         if let Some(listener) = shard.listener().await {
-            http::connection::serve(Rc::clone(&shard), self.live, listener).await;
+            http::serve(Rc::clone(&shard), self.live, listener).await;
         }
         // Another shard may still receive an upload whose id this one holds.
         ended.served();

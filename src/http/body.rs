@@ -13,7 +13,6 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use sha1::{Digest, Sha1};
 
 use super::relay::PeerBody;
-use super::timeouts::ConnectionTimeouts;
 use crate::object::ObjectId;
 use crate::peer::body::Stream;
 use crate::peer::pool::PeerError;
@@ -30,7 +29,6 @@ const PIECE_BYTES: u64 = 8 << 10;
 /// An answer's body.
 pub(super) struct Body {
     source: BodySource,
-    _sent: Option<FinishOnDrop>,
     _charge: Option<Arc<Charge>>,
 }
 
@@ -40,9 +38,6 @@ enum BodySource {
     File(FileBody),
     Peer(PeerBody),
 }
-
-/// Reports to the connection's timeouts that the body is done with, sent or not.
-struct FinishOnDrop(Rc<ConnectionTimeouts>);
 
 /// A piece of a body. Reads are sent from the buffer that the kernel filled.
 #[derive(Debug)]
@@ -112,7 +107,7 @@ pub(super) type EndReport = Box<dyn FnOnce(ReadEnd)>;
 
 impl Body {
     pub(super) fn empty() -> Self {
-        Self { source: BodySource::Empty, _sent: None, _charge: None }
+        Self { source: BodySource::Empty, _charge: None }
     }
 
     pub(super) fn bytes(bytes: impl Into<Bytes>) -> Self {
@@ -120,19 +115,19 @@ impl Body {
     }
 
     pub(super) fn chunk(chunk: BodyChunk) -> Self {
-        Self { source: BodySource::Chunk(Some(chunk)), _sent: None, _charge: None }
+        Self { source: BodySource::Chunk(Some(chunk)), _charge: None }
     }
 
     /// Bytes `start..end` of a file whose bytes are known to be right (or have no id).
     pub(super) fn file(reader: FileReader, start: u64, end: u64) -> Self {
         let file = FileBody::new(reader, start, end, None, None);
-        Self { source: BodySource::File(file), _sent: None, _charge: None }
+        Self { source: BodySource::File(file), _charge: None }
     }
 
     /// The same of a stored image; `report` is called if the disk cannot read it.
     pub(super) fn image(reader: FileReader, start: u64, end: u64, report: EndReport) -> Self {
         let file = FileBody::new(reader, start, end, None, Some(report));
-        Self { source: BodySource::File(file), _sent: None, _charge: None }
+        Self { source: BodySource::File(file), _charge: None }
     }
 
     /// A whole file that is hashed while it is sent, its last 64 KiB only if the hash is `id`.
@@ -140,7 +135,7 @@ impl Body {
         let check = Some(HashCheck { id, hasher: Sha1::new() });
         let end = reader.length();
         let file = FileBody::new(reader, 0, end, check, Some(report));
-        Self { source: BodySource::File(file), _sent: None, _charge: None }
+        Self { source: BodySource::File(file), _charge: None }
     }
 
     /// The same as [`Self::meter`], with the first piece of a file read: one that the disk cannot read is known before
@@ -161,7 +156,7 @@ impl Body {
 
     /// Bytes `start..end` of what another node gives, the last of them only when all of it is proven.
     pub(super) fn peer(stream: Box<Stream>, start: u64, end: u64) -> Self {
-        Self { source: BodySource::Peer(PeerBody::new(stream, start, end)), _sent: None, _charge: None }
+        Self { source: BodySource::Peer(PeerBody::new(stream, start, end)), _charge: None }
     }
 
     /// Counts what is read of a file in `memory` until it has been sent; where there is no room, it is read piece by piece.
@@ -175,12 +170,6 @@ impl Body {
     /// Keeps a charge until the body has been handed over or dropped.
     pub(super) fn hold_charge(mut self, charge: Option<Arc<Charge>>) -> Self {
         self._charge = charge;
-        self
-    }
-
-    /// Tells `timeouts` when the body has been handed over or dropped.
-    pub(super) fn report_to(mut self, timeouts: Rc<ConnectionTimeouts>) -> Self {
-        self._sent = Some(FinishOnDrop(timeouts));
         self
     }
 
@@ -360,12 +349,6 @@ impl Buf for BodyChunk {
                 *position += count;
             }
         }
-    }
-}
-
-impl Drop for FinishOnDrop {
-    fn drop(&mut self) {
-        self.0.finish_answer();
     }
 }
 

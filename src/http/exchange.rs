@@ -1,6 +1,6 @@
 //! One request under way: the context that a handler gets and the response that it returns.
 
-use std::net::IpAddr;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use futures_lite::future;
@@ -8,15 +8,14 @@ use http::{HeaderMap, Request, Response};
 use hyper::body::{Body as _, Incoming};
 
 use super::HttpSettings;
+use super::access::unproven_forms::UnprovenForms;
 use super::access::{Access, client};
-use super::admission::{ConnectionPermit, Remote, UnprovenPeers};
 use super::body::Body;
-use super::cluster::Peer;
-use super::fast_path::{FastPath, Hit};
+use super::fast_path::Hit;
 use super::reply::Problem;
-use super::timeouts::ConnectionTimeouts;
-use super::unproven_forms::UnprovenForms;
+use super::server::Link;
 use crate::executor::Panicked;
+use crate::peer::auth::ServerHandshake;
 use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
 use crate::shard::mesh::AskError;
@@ -44,25 +43,22 @@ pub(super) struct Context {
     pub(super) access: Rc<Access>,
     /// The number of the load that these rules come from.
     pub(super) version: u64,
-    pub(super) timeouts: Rc<ConnectionTimeouts>,
-    pub(super) fast_path: Rc<FastPath>,
-    /// The connection's permit.
-    pub(super) permit: Rc<ConnectionPermit>,
-    /// The peers that have proven nothing yet, and this connection's far end.
-    pub(super) unproven_peers: Rc<UnprovenPeers>,
-    pub(super) remote_end: Rc<Remote>,
-    /// The handshake's state.
+    /// The connection.
+    pub(super) link: Link,
+    /// Its state where it is another node's.
     pub(super) peer: Peer,
     /// Forms of this shard that have shown no key yet.
     pub(super) unproven_forms: Rc<UnprovenForms>,
-    /// The other end of the connection: a client, or a proxy.
-    pub(super) remote: IpAddr,
 }
+
+/// The handshake state of one connection.
+pub(super) type Peer = Rc<RefCell<ServerHandshake>>;
 
 impl Context {
     /// On whose behalf a request with these headers is worked on. Nothing that is answered from memory asks for it.
     pub(super) fn client(&self, headers: &HeaderMap) -> ClientAddress {
-        client::address(self.remote, headers, &self.settings.trusted_proxies)
+        let remote = self.link.address().unwrap_or(client::NOBODY);
+        client::address(remote, headers, &self.settings.trusted_proxies)
     }
 }
 

@@ -25,9 +25,10 @@ use quick_cache::unsync::Cache as HeadCache;
 use super::access::cors::Verdict;
 use super::body::Body;
 use super::conditional;
-use super::framing::{FramingError, Head};
 use super::live::Rules;
 use super::reply::{self, Freshness, Problem};
+use super::server::ImmediateAnswers;
+use super::server::framing::{FramingError, Head};
 use crate::shard::cache::{CacheKey, CachedResponse};
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::{Cache, Route};
@@ -82,45 +83,6 @@ impl FastPath {
         Self { shard, version: Cell::new(rules.version()), rules, cached, date }
     }
 
-    /// Answers a request without a body if its URL is known and in memory: writes the
-    /// head over `out` and returns the body. The time is that of the answer.
-    pub(super) fn answer(&self, head: &Head<'_, '_>, out: &mut Vec<u8>) -> Option<(Bytes, Instant)> {
-        let is_plain = head.is_11 && head.method == "GET" && head.path.starts_with("/image/");
-        if !is_plain || !self.is_open() {
-            return None;
-        }
-        let started = Instant::now();
-        let heads = self.cached.borrow().get(head.path.as_bytes()).cloned()?;
-        let condition = Condition::of(head.fields)?;
-        let entry = self.shard.cached(&heads.key)?;
-        if !heads.are_of(&entry) {
-            return None;
-        }
-        let fresh = condition.is_some_and(|Condition(tags)| conditional::lists(tags, &entry.etag));
-        out.clear();
-        out.extend_from_slice(if fresh { &heads.not_modified } else { &heads.whole });
-        let now = Instant::now();
-        let elapsed = now - started;
-        self.date.borrow_mut().write(now, out);
-        let (status, cache, body) = if fresh {
-            (304, Cache::None, Bytes::new())
-        } else {
-            // As `reply::timing` writes it.
-            let _ = write!(out, "server-timing: total;dur={:.3}\r\n", elapsed.as_secs_f64() * 1000.0);
-            (200, Cache::Memory, entry.bytes.clone())
-        };
-        out.extend_from_slice(b"\r\n");
-        self.shard.metrics.request(Route::Image, status, cache, elapsed);
-        Some((body, now))
-    }
-
-    /// The words for a request that is refused before hyper sees it.
-    pub(super) fn refuse(&self, fault: FramingError) -> Vec<u8> {
-        let problem = Problem::from(fault);
-        self.shard.metrics.request(Route::Other, problem.status(), Cache::None, Duration::ZERO);
-        reply::closing_response(problem)
-    }
-
     /// Inserts the head of a hit that the handler answered with `response` to a plain request for `path`, by the rules
     /// of `version`. The rules may have changed since they were asked; then the answer is one of yesterday.
     pub(super) fn insert(
@@ -159,6 +121,44 @@ impl FastPath {
             self.cached.borrow_mut().clear();
         }
         self.shard.node.phase() == Phase::Ready && !self.shard.stopping.is_set()
+    }
+}
+
+impl ImmediateAnswers for FastPath {
+    fn answer(&self, head: &Head<'_, '_>, out: &mut Vec<u8>) -> Option<(Bytes, Instant)> {
+        let is_plain = head.is_11 && head.method == "GET" && head.path.starts_with("/image/");
+        if !is_plain || !self.is_open() {
+            return None;
+        }
+        let started = Instant::now();
+        let heads = self.cached.borrow().get(head.path.as_bytes()).cloned()?;
+        let condition = Condition::of(head.fields)?;
+        let entry = self.shard.cached(&heads.key)?;
+        if !heads.are_of(&entry) {
+            return None;
+        }
+        let fresh = condition.is_some_and(|Condition(tags)| conditional::lists(tags, &entry.etag));
+        out.clear();
+        out.extend_from_slice(if fresh { &heads.not_modified } else { &heads.whole });
+        let now = Instant::now();
+        let elapsed = now - started;
+        self.date.borrow_mut().write(now, out);
+        let (status, cache, body) = if fresh {
+            (304, Cache::None, Bytes::new())
+        } else {
+            // As `reply::timing` writes it.
+            let _ = write!(out, "server-timing: total;dur={:.3}\r\n", elapsed.as_secs_f64() * 1000.0);
+            (200, Cache::Memory, entry.bytes.clone())
+        };
+        out.extend_from_slice(b"\r\n");
+        self.shard.metrics.request(Route::Image, status, cache, elapsed);
+        Some((body, now))
+    }
+
+    fn refuse(&self, fault: FramingError) -> Vec<u8> {
+        let problem = Problem::from(fault);
+        self.shard.metrics.request(Route::Other, problem.status(), Cache::None, Duration::ZERO);
+        reply::closing_response(problem)
     }
 }
 
@@ -247,11 +247,11 @@ pub(super) fn is_plain<B>(request: &Request<B>) -> bool {
 mod tests {
     use std::mem::MaybeUninit;
 
-    use super::super::cluster::tests::idle_shard;
-    use super::super::conditional::Range;
-    use super::super::framing::{FIELDS_MAX, ParsedHead};
-    use super::super::live::Live;
     use super::*;
+    use crate::http::conditional::Range;
+    use crate::http::live::Live;
+    use crate::http::peer_api::tests::idle_shard;
+    use crate::http::server::framing::{FIELDS_MAX, ParsedHead};
     use crate::object::{Format, ObjectId};
 
     fn condition(headers: &[(&'static str, &'static str)]) -> Option<Option<&'static str>> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::HttpSettings;
 use super::access::Access;
-use super::unproven_forms::UnprovenForms;
+use super::access::unproven_forms::UnprovenForms;
 
 /// The node's settings as of the last load.
 #[derive(Debug)]

@@ -1,63 +1,41 @@
-//! From sockets to requests and back.
+//! What clients and other nodes ask over HTTP, and what they are answered.
 //!
-//! * [`connection`]: accept, drive, linger, stop. [`admission`]: slots and waits.
-//! * [`poller`]: which sockets are ready. [`listener`], [`socket`]: hyper's reads and writes on them.
-//! * [`gate`]: one request at a time for hyper. [`framing`]: where requests end (pure).
-//! * [`parser_errors`]: problem bodies for requests that hyper rejects by itself.
-//! * [`fast_path`]: memory hits of known URLs, answered by the socket.
-//! * [`timeouts`]: connection timeouts by one sweep per shard. [`pace`]: how fast a client must be (pure).
-//! * [`endpoint`]: a request's line as a type (pure).
-//! * [`access`]: keys, signatures, origins.
-//! * [`presets`]: the meaning of a preset's name (pure).
-//! * [`service`]: dispatch by endpoint. [`exchange`]: a handler's context and response.
-//! * [`cluster`]: the peer API.
-//! * [`upload`] (and [`form`], [`unproven_forms`]), [`image`]: the two long answers. [`info`]: a short one. [`listing`]: the ids in order. [`status`]: the cluster.
-//! * [`download`]: names of saved files (pure).
-//! * [`negotiate`]: the format of an `auto` URL (pure).
-//! * [`live`]: settings that may change while a node runs.
-//! * [`conditional`]: validators and ranges (pure).
-//! * [`body`]: response bodies. [`relay`]: a peer's stream on its way to a client.
-//! * [`reply`]: the only table of status codes.
+//! * `server`: from sockets to requests and back. `fast_path`: memory hits of known URLs, answered by the socket.
+//! * `service`: dispatch by endpoint. `exchange`: a handler's context and response.
+//! * `api`: what clients ask. `peer_api`: what other nodes ask.
+//! * [`access`]: keys, signatures, origins. [`live`]: settings that may change while a node runs.
+//! * `conditional`: validators and ranges (pure).
+//! * `receive`: a request's body, piece by piece. `body`: response bodies. `relay`: a peer's stream on its way to a client.
+//! * `reply`: the only table of status codes.
 
 pub mod access;
-mod admission;
+mod api;
 mod body;
-mod cluster;
 mod conditional;
-pub mod connection;
-mod download;
-mod endpoint;
 mod exchange;
 mod fast_path;
-mod form;
-mod framing;
-mod gate;
-mod image;
-mod info;
-mod listener;
-mod listing;
 pub mod live;
-mod negotiate;
-mod pace;
-mod parser_errors;
-mod poller;
-mod presets;
+mod peer_api;
+mod receive;
 mod relay;
 mod reply;
+mod server;
 mod service;
-mod socket;
-mod status;
-mod timeouts;
-mod unproven_forms;
-mod upload;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::access::client::TrustedProxy;
+use self::fast_path::FastPath;
+use self::live::{Live, Rules};
+use self::service::HttpService;
 use crate::image::recipe;
 use crate::object::Spec;
 use crate::object::spec::PresetName;
+use crate::shard::Shard;
 
 /// The settings of the HTTP side.
 #[derive(Clone, Debug)]
@@ -89,4 +67,13 @@ pub struct HttpSettings {
     /// Bytes a second, on average over ten seconds, while a client owes bytes of a body or has not taken what was
     /// sent; 0 asks for none.
     pub byte_rate_min: u64,
+}
+
+/// Serves clients and other nodes at `listener` until the shard stops, then finishes what runs.
+pub async fn serve(shard: Rc<Shard>, live: Arc<Live>, listener: OwnedFd) {
+    let rules = Rc::new(Rules::new(live));
+    let settings = rules.current().0;
+    let fast_path = Rc::new(FastPath::new(Rc::clone(&shard), Rc::clone(&rules), shard.heads_bytes()));
+    let service = Rc::new(HttpService::new(Rc::clone(&shard), rules, Rc::clone(&fast_path)));
+    server::serve(shard, settings, service, fast_path, listener).await;
 }

@@ -1,30 +1,72 @@
-//! Dispatch: which handler answers which endpoint, and what all answers have in common.
+//! The way of every request: what all answers have in common.
 
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::time::Instant;
 
 use futures_lite::FutureExt;
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::access::{Caller, cors};
 use super::body::Body;
-use super::endpoint::Endpoint;
-use super::exchange::{BodyState, Context, HandlerResponse};
-use super::presets::Presets;
+use super::exchange::{BodyState, Context, HandlerResponse, Peer};
+use super::fast_path::{self, FastPath};
+use super::live::Rules;
 use super::reply::{self, Problem};
-use super::{cluster, download, exchange, fast_path, image, info, listing, status, upload};
-use crate::executor::run_blocking;
-use crate::shard::control_link::MembershipStatus;
+use super::server::{Handler, Link};
+use super::{api, peer_api};
+use crate::peer::auth::ServerHandshake;
+use crate::peer::call;
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::Route;
 
-/// Answers one request. Never fails: a panic is a 500, and counted as such.
-pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Response<Body> {
+/// All that is needed to answer the requests of a shard.
+pub(super) struct HttpService {
+    shard: Rc<Shard>,
+    rules: Rc<Rules>,
+    fast_path: Rc<FastPath>,
+}
+
+impl HttpService {
+    pub(super) const fn new(shard: Rc<Shard>, rules: Rc<Rules>, fast_path: Rc<FastPath>) -> Self {
+        Self { shard, rules, fast_path }
+    }
+}
+
+impl Handler for HttpService {
+    type Session = Peer;
+
+    fn connect(&self) -> Peer {
+        Rc::new(RefCell::new(ServerHandshake::new(self.shard.node.identity.clone())))
+    }
+
+    fn answer(
+        &self,
+        link: &Link,
+        peer: &Peer,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response<Body>> + use<> {
+        let (settings, access, version) = self.rules.current();
+        let context = Context {
+            shard: Rc::clone(&self.shard),
+            settings,
+            access,
+            version,
+            link: link.clone(),
+            peer: Rc::clone(peer),
+            unproven_forms: Rc::clone(self.rules.unproven_forms()),
+        };
+        answer(context, Rc::clone(&self.fast_path), request)
+    }
+}
+
+/// Answers one request. A panic is a 500, and counted as such.
+async fn answer(context: Context, fast_path: Rc<FastPath>, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    let is_looked_at = context.timeouts.start_request();
-    let route = Endpoint::route(request.method(), request.uri().path());
-    let negotiated = route == Route::Image && Endpoint::is_negotiated(request.uri().path());
+    let is_looked_at = context.link.timeouts.start_request();
+    let route = api::Endpoint::route(request.method(), request.uri().path());
+    let negotiated = route == Route::Image && api::Endpoint::is_negotiated(request.uri().path());
     let plain = (!negotiated && fast_path::is_plain(&request)).then(|| request.uri().clone());
     let origin = context.access.origin(request.headers());
     let mut body = BodyState::of(&request);
@@ -42,7 +84,7 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         log::error!("a request panicked and was answered 500; please report the lines before this one");
         Problem::Internal.into()
     });
-    let Context { shard, timeouts, fast_path, version, .. } = context;
+    let Context { shard, link: Link { timeouts, .. }, version, .. } = context;
     origin.mark(response.headers_mut());
     if negotiated {
         reply::vary_by_accept(&mut response);
@@ -61,80 +103,13 @@ pub(super) async fn answer(context: Context, request: Request<Incoming>) -> Resp
         reply::timing(&mut response, elapsed, &timings);
     }
     shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
-    timeouts.start_sending();
-    response.map(|body| body.meter(&shard.node.bodies).report_to(timeouts))
+    response.map(|body| body.meter(&shard.node.bodies))
 }
 
 async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> HandlerResponse {
-    let uri = request.uri();
-    if cluster::is_peer_path(uri.path()) {
-        return cluster::answer(context, request, body).await;
-    }
-    if cors::is_preflight(request.method(), request.headers()) {
-        return Endpoint::methods(uri.path())
-            .map_or_else(HandlerResponse::from, |all| reply::preflight(all).into());
-    }
-    let signing = context.access.signing(uri.path(), uri.query());
-    let presets = Presets::of(&context.settings);
-    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query(), signing, presets) {
-        Ok(endpoint) => endpoint,
-        Err(problem) => return problem.into(),
-    };
-    if let Err(refusal) = context.access.check(endpoint.right(), &Caller::new(&request)) {
-        return Problem::Call(refusal).into();
-    }
-    match endpoint {
-        Endpoint::UploadForm => upload::form(context, request, body).await,
-        Endpoint::UploadBytes => upload::bytes(context, request, None, body).await,
-        Endpoint::UploadAs(id) => upload::bytes(context, request, Some(id), body).await,
-        Endpoint::Delete(_) | Endpoint::Erasure(_) => Problem::NotImplemented("delete images").into(),
-        Endpoint::Purge(_) => Problem::NotImplemented("purge variants").into(),
-        Endpoint::Image(wanted) => {
-            let answer = image::answer(context, &wanted, request.headers()).await;
-            name_download(answer, uri)
-        }
-        Endpoint::Moved(location) => reply::redirect(location).into(),
-        Endpoint::Info(id) => info::answer(context, id).await.unwrap_or_else(HandlerResponse::from),
-        Endpoint::List(listing) => {
-            listing::answer(&context.shard, listing).await.unwrap_or_else(HandlerResponse::from)
-        }
-        Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
-        Endpoint::Ready => ready(&context.shard),
-        Endpoint::Metrics => metrics(&context.shard).await,
-        Endpoint::Status => status::answer(&context.shard).await.unwrap_or_else(HandlerResponse::from),
-    }
-}
-
-/// The answer, as a download if the URL says so.
-fn name_download(mut answer: HandlerResponse, uri: &Uri) -> HandlerResponse {
-    let Some(query) = uri.query() else { return answer };
-    let format = reply::image_format(&answer.response);
-    let disposition = format.and_then(|format| download::disposition(uri.path(), query, format.extension()));
-    if let Some(disposition) = disposition {
-        reply::download(&mut answer.response, disposition);
-    }
-    answer
-}
-
-fn ready(shard: &Shard) -> HandlerResponse {
-    let node = &shard.node;
-    match (node.phase(), node.control.membership_status(), node.health.trouble()) {
-        (Phase::Draining, ..) => Problem::Stopping.into(),
-        (Phase::Ready, MembershipStatus::Member, None) => {
-            reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into()
-        }
-        // Without its store a node cannot be what its cluster takes it for.
-        (Phase::Ready, _, Some(trouble)) => Problem::Unusable(trouble).into(),
-        (Phase::Ready, membership_status, None) => Problem::NotMember(membership_status).into(),
-    }
-}
-
-async fn metrics(shard: &Shard) -> HandlerResponse {
-    let node = shard.node.clone();
-    // Reads /proc.
-    match exchange::aside(run_blocking("scrape the metrics", move || node.metrics.scrape())).await {
-        Ok(Ok((media_type, text))) => reply::text(&media_type, text).into(),
-        Ok(Err(panicked)) => Problem::from(panicked).into(),
-        Err(problem) => problem.into(),
+    if call::is_peer_path(request.uri().path()) {
+        peer_api::answer(context, request, body).await
+    } else {
+        api::answer(context, request, body).await
     }
 }

@@ -21,6 +21,17 @@ pub const HANDSHAKE_TARGET: &str = "/cluster/v1/hello";
 
 const PREFIX: &str = "/cluster/v1/";
 
+/// Whether a path is for nodes alone.
+pub fn is_peer_path(path: &str) -> bool {
+    path == "/cluster" || path.starts_with("/cluster/")
+}
+
+/// Whether what has come of a head is another node's, as far as can be seen without reading it whole.
+pub fn is_peer_request(head: &[u8]) -> bool {
+    let target = head.split(|byte| *byte == b' ').nth(1);
+    target.is_some_and(|target| target.starts_with(b"/cluster/"))
+}
+
 /// The causes of a refusal that the other node may log.
 pub const REASONS: [(AuthError, &str); 3] =
     [(AuthError::Version, "version"), (AuthError::Cluster, "cluster"), (AuthError::Proof, "proof")];

@@ -174,7 +174,7 @@ mod tests {
     use crate::image::recipe::{ENCODER_VERSION, OutputMax, Recipe};
     use crate::object::ObjectId;
     use crate::peer::requester::Requester;
-    use crate::shard::message::VariantRequest;
+    use crate::shard::variant::VariantRequest;
     use futures_lite::future::{block_on, poll_once};
     use std::net::IpAddr;
 

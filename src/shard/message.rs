@@ -6,16 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::variant::{JobKey, Variant, VariantError};
-use super::worker::{CacheUse, ResizeOutcome};
+use super::job::{CacheUse, JobKey, ResizeOutcome};
+use super::variant::{Variant, VariantError, VariantRequest};
 use crate::cluster::view::View;
 use crate::image::placeholder::Placeholder;
-use crate::image::recipe::Recipe;
 use crate::object::{Format, ObjectId};
-use crate::peer::requester::{ClientAddress, Requester};
+use crate::peer::requester::ClientAddress;
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found, Original, Stamp};
-use crate::store::path::VariantKey;
 use crate::telemetry::metrics::{ChannelMessage, channel};
 
 /// A message in a shard's mailbox.
@@ -205,17 +203,4 @@ pub enum Opened {
     Absent,
     /// Every copy here failed its hash.
     Damaged,
-}
-
-/// A request for a variant.
-#[derive(Clone, Debug)]
-pub struct VariantRequest {
-    /// Of which image.
-    pub id: ObjectId,
-    /// The variant to make.
-    pub recipe: Recipe,
-    /// The recipe's digest: the name in the cache.
-    pub key: VariantKey,
-    /// On whose behalf.
-    pub requester: Requester,
 }

@@ -54,7 +54,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("ureq", &["client"]),
     ("indicatif", &["client"]),
     ("toml", &["config"]),
-    ("signal_hook", &["control", "demo", "shard/helper/child.rs"]),
+    ("signal_hook", &["control", "demo", "shard/resize/helper/child.rs"]),
     ("rustix", &["config", "control", "shard", "http", "store", "peer"]),
 ];
 
@@ -76,7 +76,7 @@ const PURE: (&[&str], &[&str]) = (
 /// Files of `src/` that may allow unsafe code, each with its SAFETY arguments.
 const UNSAFE: &[&str] = &[
     "src/control/system.rs",
-    "src/http/poller.rs",
+    "src/http/server/poller.rs",
     "src/image/decode/webp/libwebp.rs",
     "src/image/encode/webp.rs",
     "src/image/jpeg/lanes/sse2.rs",
@@ -146,7 +146,7 @@ fn blocking_work_runs_through_the_one_function_that_survives_a_panic() {
 }
 
 /// Where a channel is sent to without waiting, or a method of that name is called.
-const TRY_SENDS: &[&str] = &["src/telemetry/metrics/channel.rs", "src/http/cluster/receive.rs"];
+const TRY_SENDS: &[&str] = &["src/telemetry/metrics/channel.rs", "src/http/peer_api/receive.rs"];
 
 #[test]
 fn every_send_that_may_be_refused_goes_through_the_function_that_counts() {

@@ -18,7 +18,7 @@ use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeS
 use reticulum::image::shape::Size;
 use reticulum::image::{draw, placeholder, variant};
 use reticulum::object::{Format, Spec};
-use reticulum::shard::helper::{Helper, HelperError, HelperOutput, HelperTask};
+use reticulum::shard::resize::helper::{Helper, HelperError, HelperOutput, HelperTask};
 use rustix::process::{Pid, Signal, kill_process};
 
 const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };

@@ -3,7 +3,7 @@
 //! * [`sign`]: signed URLs.
 //! * [`key`]: keys in requests.
 //! * [`cors`]: which pages may read answers.
-//! * [`client`]: the address that identifies a client.
+//! * [`client`]: the address that identifies a client. [`unproven_forms`]: uploads by form that have shown no key yet.
 //!
 //! Decides and does not answer: statuses are [`super::reply`]'s. Looks at nothing of a request but its
 //! line and its headers. Where a request comes from gives no right: a proxy on this machine makes the whole world look
@@ -13,6 +13,7 @@ pub mod client;
 pub(super) mod cors;
 mod key;
 pub mod sign;
+pub(super) mod unproven_forms;
 
 use std::fmt;
 use std::time::SystemTime;

@@ -9,8 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::super::oneshot;
-use super::super::queue::FairQueue;
 use crate::peer::requester::Requester;
+use crate::shard::queue::FairQueue;
 
 /// Questions for variants that are under way from one shard to one node; of 16 connections that leaves four.
 const UNDER_WAY_MAX: usize = 12;

@@ -14,7 +14,6 @@ use super::super::Shard;
 use super::super::cache::{CacheKey, CachedResponse};
 use super::super::latch::Latch;
 use super::super::mesh::AskError;
-use super::super::message::VariantRequest;
 use super::super::rate::TooFast;
 use super::super::variant::{Variant, VariantBody, VariantError, etag};
 use super::driver::{Work, drive};
@@ -29,6 +28,7 @@ use crate::cluster::view::View;
 use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, StoredMetadata, VariantCall};
 use crate::peer::pool::{PeerError, StreamedAnswer};
+use crate::shard::variant::VariantRequest;
 use crate::telemetry::metrics::{Cache, Stage};
 
 /// Variants up to this length are taken whole, and shared by all who wait for them here.

@@ -1,0 +1,90 @@
+//! Dispatch: which handler answers which endpoint.
+
+use http::{Request, Uri};
+use hyper::body::Incoming;
+
+use super::endpoint::Endpoint;
+use super::presets::Presets;
+use super::{download, image, info, listing, status, upload};
+use crate::executor::run_blocking;
+use crate::http::access::{Caller, cors};
+use crate::http::exchange::{self, BodyState, Context, HandlerResponse};
+use crate::http::reply::{self, Problem};
+use crate::shard::control_link::MembershipStatus;
+use crate::shard::{Phase, Shard};
+
+/// Answers one request of a client.
+pub(in crate::http) async fn answer(
+    context: &Context,
+    request: Request<Incoming>,
+    body: &mut BodyState,
+) -> HandlerResponse {
+    let uri = request.uri();
+    if cors::is_preflight(request.method(), request.headers()) {
+        return Endpoint::methods(uri.path())
+            .map_or_else(HandlerResponse::from, |all| reply::preflight(all).into());
+    }
+    let signing = context.access.signing(uri.path(), uri.query());
+    let presets = Presets::of(&context.settings);
+    let endpoint = match Endpoint::parse(request.method(), uri.path(), uri.query(), signing, presets) {
+        Ok(endpoint) => endpoint,
+        Err(problem) => return problem.into(),
+    };
+    if let Err(refusal) = context.access.check(endpoint.right(), &Caller::new(&request)) {
+        return Problem::Call(refusal).into();
+    }
+    match endpoint {
+        Endpoint::UploadForm => upload::form(context, request, body).await,
+        Endpoint::UploadBytes => upload::bytes(context, request, None, body).await,
+        Endpoint::UploadAs(id) => upload::bytes(context, request, Some(id), body).await,
+        Endpoint::Delete(_) | Endpoint::Erasure(_) => Problem::NotImplemented("delete images").into(),
+        Endpoint::Purge(_) => Problem::NotImplemented("purge variants").into(),
+        Endpoint::Image(wanted) => {
+            let answer = image::answer(context, &wanted, request.headers()).await;
+            name_download(answer, uri)
+        }
+        Endpoint::Moved(location) => reply::redirect(location).into(),
+        Endpoint::Info(id) => info::answer(context, id).await.unwrap_or_else(HandlerResponse::from),
+        Endpoint::List(listing) => {
+            listing::answer(&context.shard, listing).await.unwrap_or_else(HandlerResponse::from)
+        }
+        Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
+        Endpoint::Ready => ready(&context.shard),
+        Endpoint::Metrics => metrics(&context.shard).await,
+        Endpoint::Status => status::answer(&context.shard).await.unwrap_or_else(HandlerResponse::from),
+    }
+}
+
+/// The answer, as a download if the URL says so.
+fn name_download(mut answer: HandlerResponse, uri: &Uri) -> HandlerResponse {
+    let Some(query) = uri.query() else { return answer };
+    let format = reply::image_format(&answer.response);
+    let disposition = format.and_then(|format| download::disposition(uri.path(), query, format.extension()));
+    if let Some(disposition) = disposition {
+        reply::download(&mut answer.response, disposition);
+    }
+    answer
+}
+
+fn ready(shard: &Shard) -> HandlerResponse {
+    let node = &shard.node;
+    match (node.phase(), node.control.membership_status(), node.health.trouble()) {
+        (Phase::Draining, ..) => Problem::Stopping.into(),
+        (Phase::Ready, MembershipStatus::Member, None) => {
+            reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into()
+        }
+        // Without its store a node cannot be what its cluster takes it for.
+        (Phase::Ready, _, Some(trouble)) => Problem::Unusable(trouble).into(),
+        (Phase::Ready, membership_status, None) => Problem::NotMember(membership_status).into(),
+    }
+}
+
+async fn metrics(shard: &Shard) -> HandlerResponse {
+    let node = shard.node.clone();
+    // Reads /proc.
+    match exchange::aside(run_blocking("scrape the metrics", move || node.metrics.scrape())).await {
+        Ok(Ok((media_type, text))) => reply::text(&media_type, text).into(),
+        Ok(Err(panicked)) => Problem::from(panicked).into(),
+        Err(problem) => problem.into(),
+    }
+}

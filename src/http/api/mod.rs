@@ -1,0 +1,21 @@
+//! The API for clients: one file per use case.
+//!
+//! * `dispatch`: which file answers which endpoint.
+//! * `endpoint`: a request's line as a type (pure). `presets`: the meaning of a preset's name (pure).
+//! * `upload` (`form`, `gate`), `image`: the two long answers. `info`: a short one. `listing`: the ids in order.
+//!   `status`: the cluster.
+//! * `download`: names of saved files (pure). `negotiate`: the format of an `auto` URL (pure).
+
+mod dispatch;
+mod download;
+mod endpoint;
+pub(super) mod image;
+pub(super) mod info;
+mod listing;
+mod negotiate;
+mod presets;
+mod status;
+mod upload;
+
+pub(super) use self::dispatch::answer;
+pub(super) use self::endpoint::Endpoint;

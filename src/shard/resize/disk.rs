@@ -1,0 +1,86 @@
+//! Results of the resize worker, on their way to the disk. They are counted there, and sent from there where memory has no room.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::single_flight::InFlightJob;
+use super::single_flight::JobResult;
+use crate::executor::run_blocking;
+use crate::shard::Shard;
+use crate::shard::job::JobKey;
+use crate::shard::job::{CacheUse, ResizeOutcome};
+use crate::store::proof;
+use crate::store::variants::{Room, StoredVariant};
+
+impl Shard {
+    /// The result of a job is on disk, or could not be stored: its bytes are not needed in memory any more.
+    pub(in crate::shard) fn stored_on_disk(
+        self: &Rc<Self>,
+        job: u64,
+        name: JobKey,
+        used: [Option<CacheUse>; 2],
+    ) {
+        let shard = Rc::clone(self);
+        self.spawn(async move {
+            if let Some(in_flight) = shard.in_flight_job(&name).filter(|in_flight| in_flight.job == job) {
+                shard.give_from_disk(&name, &in_flight).await;
+            }
+            for used in used.into_iter().flatten() {
+                shard.count_used(used).await;
+            }
+            shard.remove_in_flight(&name, job);
+        });
+    }
+
+    /// Tells those who wait for what found no room in memory that it lies on disk: under its name or, where it is not
+    /// kept, under none.
+    async fn give_from_disk(&self, (id, key, format): &JobKey, in_flight: &InFlightJob) {
+        let outcome = match &*in_flight.made.borrow() {
+            Some(JobResult::Writing(outcome)) => outcome.clone(),
+            _ => return,
+        };
+        let made = match self.variants.open(id, key, *format, false).await {
+            Ok(Some(StoredVariant::File(file, length))) => JobResult::File(Arc::new(file), length, None),
+            Ok(_) | Err(_) => self.write_unnamed(in_flight.job, &outcome).await,
+        };
+        // The bytes go from memory here.
+        *in_flight.made.borrow_mut() = Some(made);
+        in_flight.notify(&outcome);
+    }
+
+    async fn write_unnamed(&self, job: u64, outcome: &ResizeOutcome) -> JobResult {
+        let ResizeOutcome::Made(bytes, ..) = outcome else { return JobResult::NoRoom };
+        let length = bytes.len() as u64;
+        let Some(charge) = self.node.unnamed.reserve(length) else { return JobResult::NoRoom };
+        let (temporary, contents) = (self.node.paths.temporary_sent(self.index(), job), bytes.clone());
+        let write = move || proof::write_unnamed(&temporary, &contents);
+        match run_blocking("write a variant that is sent from disk", write).await {
+            Ok(Ok(file)) => JobResult::File(Arc::new(file), length, Some(Arc::new(charge))),
+            Ok(Err(error)) => {
+                log::debug!(error:% = error; "cannot write a variant that is sent from disk");
+                JobResult::NoRoom
+            }
+            Err(_) => JobResult::NoRoom,
+        }
+    }
+
+    async fn count_used(&self, CacheUse { id, key, cached, length, disk_bytes }: CacheUse) {
+        self.variants.record_use(&id, &key, cached, length, disk_bytes).await;
+        self.report_disk();
+    }
+
+    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::free_room`]. Says how much.
+    ///
+    /// [`Variants::free_room`]: crate::store::variants::Variants::free_room
+    pub async fn give_way(&self, wanted: Room) -> Room {
+        let freed = self.variants.free_room(wanted).await;
+        self.report_disk();
+        freed
+    }
+
+    /// Tells the metrics what the disk tier holds.
+    pub(in crate::shard) fn report_disk(&self) {
+        self.metrics.disk_bytes.set(self.variants.bytes());
+        self.metrics.disk_evictions.set(self.variants.evictions());
+    }
+}

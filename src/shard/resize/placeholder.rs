@@ -1,0 +1,74 @@
+//! Placeholders (ThumbHash and average colour), on the shard that holds the id. A placeholder is cached among the
+//! variants. It is made after a first variant, when the resize worker has nothing else to do.
+
+use std::rc::Rc;
+
+use super::pre_generation::PreGeneration;
+use crate::image::placeholder::{self, Placeholder};
+use crate::object::ObjectId;
+use crate::peer::requester::Requester;
+use crate::shard::Shard;
+use crate::shard::cache::CachedResponse;
+use crate::shard::job::ResizeWork;
+use crate::shard::variant::{VariantError, etag};
+use crate::store::originals::{Found, Original};
+use crate::store::variants::StoredVariant;
+
+impl Shard {
+    /// The placeholder, if it is known. It is part of the disposable cache: what cannot be read there is unknown.
+    pub(in crate::shard) async fn local_placeholder(&self, id: &ObjectId) -> Option<Placeholder> {
+        match self.originals.find(id).await {
+            Ok(Found::Here(original)) => self.cached_placeholder(id, &original).await,
+            Ok(Found::Absent | Found::Damaged) | Err(_) => None,
+        }
+    }
+
+    async fn cached_placeholder(&self, id: &ObjectId, original: &Original) -> Option<Placeholder> {
+        let key = placeholder::key(id);
+        if let Some(entry) = self.memory_cache.get(&(*id, key), true) {
+            return Placeholder::from_bytes(&entry.bytes);
+        }
+        let bytes = match self.variants.open(id, &key, original.format, true).await {
+            Ok(Some(StoredVariant::Bytes(bytes))) => bytes,
+            // A placeholder is short: a long file is none.
+            Ok(Some(StoredVariant::File(..)) | None) => return None,
+            Err(error) => {
+                log::warn!(object:% = id, error:% = error; "a placeholder in cache/ cannot be read, so it is made again; check that disk");
+                return None;
+            }
+        };
+        let facts = Placeholder::from_bytes(&bytes)?;
+        let entry = CachedResponse::new(bytes, original.format, &etag(&key), original.modified);
+        self.insert_into_cache((*id, key), &entry, true);
+        Some(facts)
+    }
+
+    /// A variant of this image was made, so its placeholder is worth making.
+    pub(in crate::shard) fn request_placeholder(self: &Rc<Self>, id: ObjectId) {
+        let noted = || {
+            self.pre_generation
+                .borrow()
+                .iter()
+                .any(|item| matches!(item, PreGeneration::Placeholder(noted) if *noted == id))
+        };
+        if self.memory_cache.get(&(id, placeholder::key(&id)), true).is_none() && !noted() {
+            self.pre_generate(PreGeneration::Placeholder(id));
+        }
+    }
+
+    /// Makes the placeholder of an image, unless it is known.
+    pub(super) async fn make_placeholder(self: &Rc<Self>, id: &ObjectId) -> Result<(), VariantError> {
+        let original = match self.originals.find(id).await {
+            Ok(Found::Here(original)) => original,
+            Ok(Found::Absent) => return Err(VariantError::Absent),
+            Ok(Found::Damaged) => return Err(VariantError::Damaged),
+            Err(error) => return Err(error.into()),
+        };
+        let key = (*id, placeholder::key(id), original.format);
+        if self.cached_placeholder(id, &original).await.is_some() || self.in_flight_job(&key).is_some() {
+            return Ok(());
+        }
+        let in_flight = self.enqueue(ResizeWork::Placeholder, key, &original, Requester::Background)?;
+        self.wait(key, in_flight, Requester::Background).await.map(drop)
+    }
+}
