@@ -8,7 +8,6 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use sha1::{Digest, Sha1};
 use ureq::Body;
 use ureq::http::Response;
 
@@ -16,7 +15,7 @@ use super::ClientError;
 use super::node::NodeClient;
 use crate::cli::commands::Get;
 use crate::object::sign::signed_query;
-use crate::object::{Extension, ObjectId};
+use crate::object::{Extension, IdHasher, ObjectId};
 
 /// Bytes handed on at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -118,7 +117,7 @@ fn copy(
     let announced = answer.body().content_length();
     let mut from = answer.into_body().into_reader();
     let mut buffer = vec![0; CHUNK_BYTES];
-    let (mut hasher, mut length) = (Sha1::new(), 0);
+    let (mut hasher, mut length) = (IdHasher::default(), 0);
     loop {
         let bytes = match from.read(&mut buffer) {
             Ok(0) => break,
@@ -136,7 +135,7 @@ fn copy(
         return Err(ClientError::Broken("the answer ended too early".to_owned()));
     }
     match expected {
-        Some(id) if ObjectId::from_digest(hasher.finalize().into()) != id => Err(ClientError::WrongBytes(id)),
+        Some(id) if hasher.finish() != id => Err(ClientError::WrongBytes(id)),
         _ => Ok(()),
     }
 }

@@ -12,7 +12,6 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use sha1::{Digest, Sha1};
 
 use super::ClientError;
 use super::credentials;
@@ -21,7 +20,7 @@ use super::harmless::harmless;
 use super::node::{NodeClient, UploadedImage};
 use super::output::{self, CommandOutput};
 use crate::cli::commands::Put;
-use crate::object::{ObjectId, Spec};
+use crate::object::{IdHasher, ObjectId, Spec};
 
 /// Uploads at once. A node takes 64 by default, and leaves room for others with these.
 const UPLOADS_MAX: usize = 4;
@@ -138,10 +137,10 @@ fn send(node: &NodeClient, hints: &[Spec], path: &Path) -> Result<UploadedImage,
 
 fn digest(file: &mut File) -> io::Result<(ObjectId, u64)> {
     let mut buffer = vec![0; CHUNK_BYTES];
-    let (mut hasher, mut length) = (Sha1::new(), 0);
+    let (mut hasher, mut length) = (IdHasher::default(), 0);
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok((ObjectId::from_digest(hasher.finalize().into()), length)),
+            Ok(0) => return Ok((hasher.finish(), length)),
             Ok(count) => {
                 hasher.update(&buffer[..count]);
                 length += count as u64;

@@ -12,15 +12,11 @@ use bytes::Bytes;
 use futures_lite::future;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use sha1::{Digest as _, Sha1};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use super::auth::{AuthError, Digest};
 use super::pool::{Lease, PeerError};
-use crate::object::ObjectId;
-
-/// Bytes at the end of a stream that are given only when all of it is proven.
-const HELD_BACK_BYTES: usize = 64 << 10;
+use crate::object::{ObjectId, Verifier, WITHHELD_BYTES};
 
 /// No byte of a stream for this long ends it.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -68,7 +64,7 @@ pub struct Stream {
 
 enum Hasher {
     Bytes(Box<Sha256>),
-    Image(Box<Sha1>),
+    Image(Box<Verifier>),
 }
 
 impl Outgoing {
@@ -151,7 +147,7 @@ impl Stream {
     pub(super) fn new(body: Incoming, digest: Digest, lease: Lease) -> Box<Self> {
         let hasher = match digest {
             Digest::Bytes(_) => Hasher::Bytes(Box::default()),
-            Digest::Image(_) => Hasher::Image(Box::default()),
+            Digest::Image(id) => Hasher::Image(Box::new(Verifier::new(id))),
         };
         let (held, held_bytes, ended) = (VecDeque::new(), 0, false);
         Box::new(Self { body, hasher, digest, held, held_bytes, ended, lease: Some(lease) })
@@ -168,7 +164,7 @@ impl Stream {
     /// [`PeerError`]: what was given so far is a part of something that was not proven.
     pub async fn next(&mut self) -> Result<Option<Bytes>, PeerError> {
         loop {
-            if self.ended || self.held_bytes > HELD_BACK_BYTES {
+            if self.ended || self.held_bytes as u64 > WITHHELD_BYTES {
                 let bytes = self.held.pop_front();
                 self.held_bytes -= bytes.as_ref().map_or(0, Bytes::len);
                 return Ok(bytes);
@@ -219,7 +215,11 @@ impl Stream {
     }
 
     fn prove(&mut self) -> Result<(), PeerError> {
-        if self.hasher.digest() != self.digest {
+        let is_right = match &mut self.hasher {
+            Hasher::Bytes(hasher) => Digest::Bytes(hasher.finalize_reset().into()) == self.digest,
+            Hasher::Image(verifier) => verifier.finish(),
+        };
+        if !is_right {
             return Err(PeerError::Untrusted(AuthError::Proof));
         }
         self.ended = true;
@@ -234,14 +234,7 @@ impl Hasher {
     fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Bytes(hasher) => hasher.update(bytes),
-            Self::Image(hasher) => hasher.update(bytes),
-        }
-    }
-
-    fn digest(&mut self) -> Digest {
-        match self {
-            Self::Bytes(hasher) => Digest::Bytes(hasher.finalize_reset().into()),
-            Self::Image(hasher) => Digest::Image(ObjectId::from_digest(hasher.finalize_reset().into())),
+            Self::Image(verifier) => verifier.update(bytes),
         }
     }
 }

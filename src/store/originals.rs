@@ -18,14 +18,13 @@ use std::time::{Duration, SystemTime};
 use glommio::io::BufferedFile;
 use lru::LruCache;
 use rustix::fs::{FileType, Stat};
-use sha1::{Digest, Sha1};
 
 use super::descriptor;
 use super::health::Health;
 use super::inventory::Inventory;
 use super::losses::Losses;
 use super::path::StorePaths;
-use super::read::{CHUNK_BYTES, FileReader};
+use super::read::FileReader;
 use super::upload_time::upload_time;
 use super::{StoreError, plain, timely};
 use crate::image::header::{Header, Limits};
@@ -267,13 +266,19 @@ impl Originals {
         if let Some(header) = remembered {
             return Ok(Described::Here(original, header));
         }
-        let read = read_whole(&FileReader::new(file, original.length), limits).await;
-        let (digest, inspected) = read.inspect_err(|error| self.set_unreadable(id, error))?;
-        if digest != *id {
+        let mut inspector = Inspector::new(limits);
+        let mut refused = None;
+        let inspect = |chunk: &[u8]| {
+            if refused.is_none() {
+                refused = inspector.push(chunk).err();
+            }
+        };
+        let verified = FileReader::new(file, original.length).verify(*id, inspect).await;
+        if !verified.inspect_err(|error| self.set_unreadable(id, error))? {
             return Ok(Described::Damaged(Some(original)));
         }
         self.set_verified(id, original.stamp);
-        Ok(match inspected {
+        Ok(match refused.map_or_else(|| inspector.finish(), Err) {
             Ok(header) => {
                 if let Some(known) = self.known.borrow_mut().get_mut(id) {
                     known.header = Some(header);
@@ -312,7 +317,7 @@ impl Originals {
         if self.is_verified(id, original.stamp) {
             return Ok(Checked::Right);
         }
-        if FileReader::new(file, original.length).digest().await? != *id {
+        if !FileReader::new(file, original.length).verify(*id, |_| ()).await? {
             return Ok(Checked::Wrong(original));
         }
         self.set_verified(id, original.stamp);
@@ -389,26 +394,4 @@ impl Stamp {
             changed_ns: i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
         }
     }
-}
-
-/// The file's SHA-1 and what it says about itself; yields to other tasks between chunks.
-async fn read_whole(
-    reader: &FileReader,
-    limits: Limits,
-) -> Result<(ObjectId, Result<Header, InspectError>), StoreError> {
-    let mut hasher = Sha1::new();
-    let mut inspector = Inspector::new(limits);
-    let mut refused = None;
-    let mut position = 0;
-    while position < reader.length() {
-        let chunk = reader.read(position, CHUNK_BYTES).await?;
-        position += chunk.len() as u64;
-        hasher.update(&*chunk);
-        if refused.is_none() {
-            refused = inspector.push(&chunk).err();
-        }
-        glommio::executor().yield_if_needed().await;
-    }
-    let inspected = refused.map_or_else(|| inspector.finish(), Err);
-    Ok((ObjectId::from_digest(hasher.finalize().into()), inspected))
 }

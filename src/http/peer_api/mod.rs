@@ -207,8 +207,8 @@ async fn look_up(shard: &Rc<Shard>, id: ObjectId) -> LookupReply {
 /// deleted and uploads answered by it.
 async fn verify_copy(context: &Context, id: ObjectId) -> LookupReply {
     match image::open_stored(context, id).await {
-        Ok(Some((original, reader, _))) => match reader.digest().await {
-            Ok(digest) if digest == id => match context.shard.sync_name(id).await {
+        Ok(Some((original, reader, _))) => match reader.verify(id, |_| ()).await {
+            Ok(true) => match context.shard.sync_name(id).await {
                 Ok(Ok(())) => LookupReply::Present,
                 Ok(Err(_)) | Err(_) => LookupReply::Unknown,
             },

@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use sha1::{Digest, Sha1};
-
 use crate::image::decoded_planes;
 use crate::object::ObjectId;
 use crate::shard::job::ResizeError;
@@ -72,7 +70,7 @@ impl SourceFile {
         self.head = None;
         self.read.reserve_exact(self.length.saturating_sub(self.read.len()));
         self.file.read_to_end(&mut self.read).map_err(unreadable)?;
-        if !self.is_verified && ObjectId::from_digest(Sha1::digest(&self.read).into()) != *id {
+        if !self.is_verified && ObjectId::of(&self.read) != *id {
             return Err(ResizeError::Corrupt(self.stamp));
         }
         Ok(())

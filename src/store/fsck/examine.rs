@@ -4,12 +4,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use sha1::{Digest, Sha1};
-
 use super::{CheckFault, below};
 use crate::image::header::Limits;
 use crate::image::inspect::Inspector;
-use crate::object::{Extension, Format, ObjectId};
+use crate::object::{Extension, Format, IdHasher, ObjectId};
 use crate::store::path::StorePaths;
 
 /// Bytes read at once.
@@ -79,7 +77,7 @@ pub(super) fn claim(path: &Path) -> Option<(ObjectId, Option<Format>)> {
 fn read(path: &Path) -> io::Result<FileContent> {
     let mut file = File::open(path)?;
     let mut buffer = vec![0; CHUNK_BYTES];
-    let (mut hasher, mut length) = (Sha1::new(), 0);
+    let (mut hasher, mut length) = (IdHasher::default(), 0);
     let mut inspector = Inspector::new(UNLIMITED);
     let mut refused = None;
     loop {
@@ -101,5 +99,5 @@ fn read(path: &Path) -> io::Result<FileContent> {
         Err(error) if error.is_unsupported_type() => ContentKind::Other,
         Err(_) => ContentKind::Doubtful,
     };
-    Ok(FileContent { id: ObjectId::from_digest(hasher.finalize().into()), length, kind })
+    Ok(FileContent { id: hasher.finish(), length, kind })
 }

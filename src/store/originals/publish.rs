@@ -168,12 +168,12 @@ impl Originals {
         if self.is_verified(id, original.stamp) {
             return Ok(Before::Right(original));
         }
-        match FileReader::new(descriptor, original.length).digest().await {
-            Ok(digest) if digest == *id => {
+        match FileReader::new(descriptor, original.length).verify(*id, |_| ()).await {
+            Ok(true) => {
                 self.set_verified(id, original.stamp);
                 Ok(Before::Right(original))
             }
-            Ok(_) => self.quarantine(id, &original).await.map(|()| Before::Nothing),
+            Ok(false) => self.quarantine(id, &original).await.map(|()| Before::Nothing),
             Err(error) => {
                 self.known.borrow_mut().pop(id);
                 unreadable(error)
