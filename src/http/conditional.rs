@@ -41,6 +41,17 @@ pub(super) enum Range {
     Outside,
 }
 
+impl Range {
+    /// The first byte of it and the one behind its last, of `length` bytes; nothing is the empty range at the end.
+    pub(super) const fn bounds(self, length: u64) -> (u64, u64) {
+        match self {
+            Self::Whole => (0, length),
+            Self::Part { start, end } => (start, end),
+            Self::Outside => (length, length),
+        }
+    }
+}
+
 /// The part of `length` bytes that is asked for. Several ranges, another unit and bad syntax mean the
 /// whole, as does an `If-Range` that is neither this strong tag nor this date.
 pub(super) fn range(headers: &HeaderMap, length: u64, etag: &str, modified: SystemTime) -> Range {

@@ -14,17 +14,13 @@ use super::body::Body;
 use super::fast_path::Hit;
 use super::reply::Problem;
 use super::server::Link;
-use crate::executor::Panicked;
 use crate::peer::auth::ServerHandshake;
 use crate::peer::requester::ClientAddress;
 use crate::shard::Shard;
-use crate::shard::mesh::AskError;
 use crate::shard::timings::StageTimings;
+use crate::store::OPERATION_MAX;
 use crate::store::health::DiskTrouble;
-use crate::store::{OPERATION_MAX, StoreError};
-use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::Cache;
-use crate::telemetry::occasionally::Occasionally;
 
 /// A handler's response, and where its bytes came from.
 pub(super) struct HandlerResponse {
@@ -89,34 +85,6 @@ impl From<Problem> for HandlerResponse {
     }
 }
 
-/// Limits the warning that requests fail for want of descriptors.
-static NO_DESCRIPTOR: Occasionally = Occasionally::new();
-
-impl Problem {
-    /// A request found no descriptor left.
-    pub(super) fn no_descriptor() -> Self {
-        NO_DESCRIPTOR.say(|suppressed| {
-            log::warn!(suppressed; "no file descriptor is left, so requests are answered 503: raise their limit (ulimit -n, LimitNOFILE=)");
-        });
-        Self::Busy("open files")
-    }
-}
-
-impl From<AskError> for Problem {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::Full => Self::Busy("requests"),
-            AskError::Failed => Self::Internal,
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        Self::of_store(&error)
-    }
-}
-
 /// Waits for work on the shard's blocking thread, which a disk that hangs may hold up.
 ///
 /// # Errors
@@ -127,37 +95,4 @@ pub(super) async fn aside<T>(work: impl Future<Output = T>) -> Result<T, Problem
         Err(Problem::Unusable(DiskTrouble::Hung))
     };
     future::or(async { Ok(work.await) }, late).await
-}
-
-impl From<Panicked> for Problem {
-    fn from(_: Panicked) -> Self {
-        Self::Internal
-    }
-}
-
-impl From<DiskTrouble> for Problem {
-    fn from(trouble: DiskTrouble) -> Self {
-        Self::Unusable(trouble)
-    }
-}
-
-impl Problem {
-    /// The answer to a client when the disk fails.
-    pub(super) fn of_store(error: &StoreError) -> Self {
-        static LINES: Limited = Limited::new();
-        match error {
-            StoreError::Full => Self::DiskFull,
-            StoreError::NoDescriptor => Self::no_descriptor(),
-            StoreError::ReadOnly => Self::Unusable(DiskTrouble::ReadOnly),
-            StoreError::Missing => Self::Unusable(DiskTrouble::StoreMissing),
-            StoreError::Late(_) => Self::Unusable(DiskTrouble::Hung),
-            StoreError::Unsynced(..) | StoreError::Io(..) => {
-                // Anybody may ask for it again and again.
-                if let Some(suppressed) = LINES.pass() {
-                    log::error!(error:% = error, suppressed; "the disk failed a request, which is answered 503; check the disk and the kernel's log");
-                }
-                Self::Disk
-            }
-        }
-    }
 }

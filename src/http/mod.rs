@@ -5,19 +5,19 @@
 //! * `api`: what clients ask. `peer_api`: what other nodes ask.
 //! * [`access`]: keys, signatures, origins. [`live`]: settings that may change while a node runs.
 //! * `conditional`: validators and ranges (pure).
-//! * `receive`: a request's body, piece by piece. `body`: response bodies. `relay`: a peer's stream on its way to a client.
-//! * `reply`: the only table of status codes.
+//! * `receive`: a request's body, piece by piece. `body`: response bodies.
+//! * `reply`: the only table of status codes. `failure`: which of them an error of the shards is.
 
 pub mod access;
 mod api;
 mod body;
 mod conditional;
 mod exchange;
+mod failure;
 mod fast_path;
 pub mod live;
 mod peer_api;
 mod receive;
-mod relay;
 mod reply;
 mod server;
 mod service;

@@ -290,17 +290,14 @@ pub(super) struct Representation<'a> {
 }
 
 /// 200 or 206 with the bytes, or 416.
-pub(super) fn representation(
-    about: &Representation<'_>,
-    range: Range,
-    body: impl FnOnce(u64, u64) -> Body,
-) -> Response<Body> {
-    let (status, start, end) = match range {
-        Range::Whole => (StatusCode::OK, 0, about.length),
-        Range::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+pub(super) fn representation(about: &Representation<'_>, range: Range, body: Body) -> Response<Body> {
+    let status = match range {
+        Range::Whole => StatusCode::OK,
+        Range::Part { .. } => StatusCode::PARTIAL_CONTENT,
         Range::Outside => return Problem::OutsideRange(about.length).into(),
     };
-    let mut response = Response::new(body(start, end));
+    let (start, end) = range.bounds(about.length);
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let part = (status == StatusCode::PARTIAL_CONTENT).then_some((start, end, about.length));
     let headers = response.headers_mut();

@@ -103,7 +103,7 @@ async fn answer(context: Context, fast_path: Rc<FastPath>, request: Request<Inco
         reply::timing(&mut response, elapsed, &timings);
     }
     shard.metrics.request(route, response.status().as_u16(), cache, elapsed);
-    response.map(|body| body.meter(&shard.node.bodies))
+    response
 }
 
 async fn dispatch(context: &Context, request: Request<Incoming>, body: &mut BodyState) -> HandlerResponse {

@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures_lite::{FutureExt, future};
 
 use super::Shard;
+use super::errors::AskError;
 use super::latch::Latch;
-use super::mesh::AskError;
 use super::message::{Opened, Publish, ShardReply, ShardRequest, Verified};
 use super::oneshot;
 use super::resize::pre_generation::PreGeneration;

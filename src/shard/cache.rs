@@ -106,6 +106,11 @@ pub const fn stored_key(id: ObjectId, format: Format) -> CacheKey {
     (id, key)
 }
 
+/// The entity tag of an image's stored bytes.
+pub fn stored_etag(id: ObjectId) -> String {
+    format!("\"{id}\"")
+}
+
 impl MemoryCache {
     /// A shard's part of `bytes`.
     pub fn new(bytes: u64) -> Self {

@@ -14,6 +14,7 @@ use std::collections::hash_map::Entry;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::errors::AskError;
 use super::message::{Message, ShardReply, ShardRequest};
 use super::oneshot;
 use crate::peer::requester::ClientAddress;
@@ -36,15 +37,6 @@ pub struct Mesh {
     held: RefCell<HashMap<ClientAddress, usize>>,
     tickets: Cell<u64>,
     metrics: Arc<ShardMetrics>,
-}
-
-/// Why a question got no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AskError {
-    /// Too many are under way, of all clients or of this one: try again in a moment.
-    Full,
-    /// The asked shard failed while working on it.
-    Failed,
 }
 
 /// Removes the waiting entry when the asker leaves before the answer, and tells the asked shard if

@@ -22,6 +22,7 @@ pub mod bodies;
 pub mod cache;
 pub mod control_link;
 mod disk_pressure;
+pub mod errors;
 pub mod job;
 pub mod latch;
 pub mod locks;
@@ -48,7 +49,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use self::bodies::BodyMemory;
+use self::bodies::memory::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::control_link::ControlLink;
 use self::job::JobKey;

@@ -4,8 +4,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::bodies::Charge;
+use super::bodies::memory::Charge;
 use super::cache::CachedResponse;
+use super::errors::AskError;
+use super::errors::NotFound;
 use super::job::ResizeError;
 use super::rate::TooFast;
 use super::timings::StageTimings;
@@ -66,8 +68,10 @@ pub struct VariantFile {
 /// Why there is no variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VariantError {
-    /// The image is not stored here.
-    Absent,
+    /// There is no image to make it of, as far as is known; a shard says that of its own node alone.
+    NotFound(NotFound),
+    /// Another shard of this node could not be asked.
+    Ask(AskError),
     /// Every copy of the image here failed its hash.
     Damaged,
     /// The resize queue is full, and no client that waits has more waiting: try again.
@@ -86,8 +90,6 @@ pub enum VariantError {
     Panicked,
     /// The image's or the request's fault, in the words of another node or of the helper process.
     Elsewhere(String),
-    /// This node's store is not there.
-    StoreMissing,
     /// The disk's fault, for the log.
     Disk(String),
     /// No file descriptor is left here: try again.
@@ -106,11 +108,17 @@ pub fn etag(key: &VariantKey) -> String {
     format!("\"{:032x}\"", u128::from_be_bytes(*key))
 }
 
+impl From<AskError> for VariantError {
+    fn from(error: AskError) -> Self {
+        Self::Ask(error)
+    }
+}
+
 impl From<StoreError> for VariantError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoDescriptor => Self::NoDescriptor,
-            StoreError::Missing => Self::StoreMissing,
+            StoreError::Missing => Self::NotFound(NotFound::StoreMissing),
             error => Self::Disk(error.to_string()),
         }
     }
@@ -121,7 +129,7 @@ impl From<ResizeError> for VariantError {
         match fault {
             ResizeError::Variant(fault) => Self::Fault(fault),
             ResizeError::Refused(sentence) => Self::Elsewhere(sentence),
-            ResizeError::Gone => Self::Absent,
+            ResizeError::Gone => Self::NotFound(NotFound::Absent),
             ResizeError::Corrupt(_) => Self::Damaged,
             ResizeError::Unreadable(error) => Self::Disk(error),
             ResizeError::NoDescriptor => Self::NoDescriptor,

@@ -48,6 +48,18 @@ impl FileReader {
         Ok(read)
     }
 
+    /// All of it, in memory.
+    ///
+    /// # Errors
+    /// As [`FileReader::read`].
+    pub async fn read_whole(&self) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::with_capacity(usize::try_from(self.length).unwrap_or(0));
+        while (bytes.len() as u64) < self.length {
+            bytes.extend_from_slice(&self.read(bytes.len() as u64, CHUNK_BYTES).await?);
+        }
+        Ok(bytes)
+    }
+
     /// Whether the whole file is the image with this id; yields to other tasks between chunks. `each` is called with the
     /// chunks in order.
     ///

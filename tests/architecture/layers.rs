@@ -37,7 +37,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("http_body_util", &["http", "peer"]),
     ("multer", &["http"]),
     ("hmac", &["object/sign.rs", "peer"]),
-    ("sha1", &["object/hash.rs", "store/collision", "image"]),
+    ("sha1", &["object/hash.rs", "store/collision/mod.rs", "image"]),
     ("subtle", &["http/access/key.rs"]),
     ("foca", &["cluster"]),
     ("StatusCode", &["http/reply.rs"]),

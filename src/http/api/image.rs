@@ -1,45 +1,35 @@
-//! `GET|HEAD /image/{id}/{spec}/{name}.{ext}`: the [`stored`] bytes or a variant.
-
-pub(in crate::http) mod stored;
+//! `GET|HEAD /image/{id}/{spec}/{name}.{ext}`: the stored bytes or a variant.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_lite::future;
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 
-use self::stored::Lack;
 use super::endpoint::ImageRequest;
-use super::{info, negotiate};
+use super::negotiate::{self, ImageTraits};
 use crate::http::access::sign::UrlRefusal;
-use crate::http::body::{Body, BodyChunk, EndReport};
+use crate::http::body::Body;
 use crate::http::conditional::{self, Range};
 use crate::http::exchange::{Context, HandlerResponse};
 use crate::http::fast_path::Hit;
 use crate::http::reply::{self, Freshness, Problem, Representation};
 use crate::image::geometry;
-use crate::image::header::Header;
 use crate::image::recipe::Recipe;
 use crate::image::shape::Size;
 use crate::object::{Extension, Format, ObjectId};
 use crate::peer::body::Stream;
 use crate::peer::call::StoredMetadata;
 use crate::peer::requester::Requester;
-use crate::shard::bodies::Charge;
+use crate::shard::bodies::file::PartBody;
+use crate::shard::bodies::memory::Charge;
+use crate::shard::bodies::relay::RelayBody;
 use crate::shard::cache::{self, CacheKey, CachedResponse};
-use crate::shard::mesh::AskError;
-use crate::shard::message::Opened;
-use crate::shard::service::NotFound;
-use crate::shard::service::read::{Fetched, FetchedBody, PATIENCE};
-use crate::shard::service::variant::{Anywhere, AnywhereError};
+use crate::shard::errors::ReadError;
+use crate::shard::service::original::{OriginalBody, OriginalBytes, Part};
+use crate::shard::service::variant::FoundVariant;
 use crate::shard::timings::StageTimings;
-use crate::shard::variant::VariantRequest;
-use crate::shard::variant::{Variant, VariantBody, VariantError, etag};
-use crate::store::StoreError;
-use crate::store::health::DiskTrouble;
-use crate::store::originals::{Described, Found, Original};
-use crate::store::read::{CHUNK_BYTES, FileReader};
+use crate::shard::variant::{Variant, VariantBody, VariantRequest, etag};
+use crate::store::read::FileReader;
 use crate::telemetry::metrics::Cache;
 
 pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> HandlerResponse {
@@ -64,7 +54,8 @@ async fn format(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -
             Ok(Format::Webp)
         }
         Extension::Auto => {
-            let source = info::source(context, wanted.id).await?;
+            let description = context.shard.describe_image(wanted.id).await?;
+            let source = ImageTraits::try_from(&description)?;
             let fits = |format| fits(context, wanted, format, Some(source.displayed));
             Ok(if wanted.spec.is_full_plain() {
                 negotiate::of_full(headers, source, fits)
@@ -84,16 +75,6 @@ fn fits(context: &Context, wanted: &ImageRequest, format: Format, displayed: Opt
     })
 }
 
-/// A stored image's description, or why there is none.
-pub(super) fn require_described(described: Described) -> Result<(Original, Header), Problem> {
-    match described {
-        Described::Here(original, header) => Ok((original, header)),
-        Described::Absent => Err(Problem::Absent),
-        Described::Damaged(_) => Err(Problem::Damaged),
-        Described::Refused(error) => Err(Problem::CannotMake(error.to_string())),
-    }
-}
-
 async fn image(
     context: &Context,
     wanted: &ImageRequest,
@@ -109,7 +90,7 @@ async fn image(
         if let Some(entry) = context.shard.cached(&key) {
             return Ok(hit(key, entry, wanted.freshness(), headers));
         }
-        if let Some(answer) = stored::answer(context, id, format, wanted.freshness(), headers).await? {
+        if let Some(answer) = stored(context, id, format, wanted.freshness(), headers).await? {
             return Ok(answer);
         }
         // A caller that may get the stored bytes may try every extension, so this reveals nothing.
@@ -143,27 +124,27 @@ async fn variant(
     }
     let etag = etag(&key);
     if conditional::matches_etag(headers, &etag) {
-        exists(context, id).await?;
+        context.shard.require_image(id).await?;
         return Ok(reply::not_modified(&etag, freshness).into());
     }
     let media_type = recipe.format.media_type();
     let requester = Requester::Client(context.client(headers));
     let mut timings = StageTimings::default();
     let (source, length, modified, cache) =
-        match context.shard.variant_anywhere(VariantRequest { id, recipe, key, requester }).await? {
-            Anywhere::Here(Variant { body: VariantBody::Ready(entry), cache, timings }) => {
+        match context.shard.read_variant(VariantRequest { id, recipe, key, requester }).await? {
+            FoundVariant::Here(Variant { body: VariantBody::Ready(entry), cache, timings }) => {
                 context.shard.insert_cached((id, key), &entry);
                 return Ok(HandlerResponse { timings, ..ready(&entry, freshness, headers, cache) });
             }
-            Anywhere::Ready(entry, cache) => {
+            FoundVariant::Ready(entry, cache) => {
                 context.shard.insert_cached((id, key), &entry);
                 return Ok(ready(&entry, freshness, headers, cache));
             }
-            Anywhere::Here(Variant { body: VariantBody::File(file), cache, timings: steps }) => {
+            FoundVariant::Here(Variant { body: VariantBody::File(file), cache, timings: steps }) => {
                 timings = steps;
                 (VariantSource::File(file.file, file.charge), file.length, file.modified, cache)
             }
-            Anywhere::Stream(StoredMetadata { length, uploaded, .. }, stream) => {
+            FoundVariant::Stream(StoredMetadata { length, uploaded, .. }, stream) => {
                 (VariantSource::Stream(stream), length, uploaded, Cache::Peer)
             }
         };
@@ -172,56 +153,21 @@ async fn variant(
     }
     let about = Representation { media_type, length, etag: &etag, modified, freshness, cache };
     let range = conditional::range(headers, length, &etag, modified);
-    let response = match source {
+    let (start, end) = range.bounds(length);
+    let body = match source {
         VariantSource::File(file, charge) => {
-            let response =
-                respond_from_disk(context, &about, range, FileReader::new(file, length), None).await?;
-            response.map(|body| body.hold_charge(charge))
+            let (reader, memory) = (FileReader::new(file, length), &context.shard.node.bodies);
+            Body::from(PartBody::of_variant(reader, [start, end], memory, charge).await?)
         }
-        VariantSource::Stream(stream) => {
-            reply::representation(&about, range, |start, end| Body::peer(stream, start, end))
-        }
+        VariantSource::Stream(stream) => Body::Relay(RelayBody::new(stream, start, end)),
     };
-    Ok(HandlerResponse { cache, timings, ..response.into() })
+    Ok(HandlerResponse { cache, timings, ..reply::representation(&about, range, body).into() })
 }
 
 /// Where a long variant comes from.
 enum VariantSource {
     File(OwnedFd, Option<Arc<Charge>>),
     Stream(Box<Stream>),
-}
-
-/// Whether the image is anywhere.
-async fn exists(context: &Context, id: ObjectId) -> Result<(), Problem> {
-    let shard = &context.shard;
-    match with_patience(context, PATIENCE, shard.look(id)).await? {
-        Ok(Found::Here(_)) => Ok(()),
-        found if !shard.is_whole_cluster() => {
-            shard.locate(id, shard.said_here(&found)).await?;
-            // A disk that takes its time is no lack.
-            if !matches!(found, Err(StoreError::Late(_))) {
-                shard.note_lack(id);
-            }
-            Ok(())
-        }
-        found => Err(Lack::of(shard, found).problem()),
-    }
-}
-
-/// What this node's disk says; where there are others to be asked it is not waited for longer than this.
-pub(super) async fn with_patience<T>(
-    context: &Context,
-    patience: Duration,
-    own: impl Future<Output = Result<Result<T, StoreError>, AskError>>,
-) -> Result<Result<T, StoreError>, AskError> {
-    if !context.shard.has_peers() {
-        return own.await;
-    }
-    let late = async {
-        glommio::timer::sleep(patience).await;
-        Ok(Err(StoreError::Late("look for an image")))
-    };
-    future::or(own, late).await
 }
 
 /// An answer that was in memory.
@@ -247,117 +193,39 @@ fn ready(entry: &CachedResponse, freshness: Freshness, headers: &HeaderMap, cach
     HandlerResponse { cache, ..reply::ready(entry, range, freshness, cache).into() }
 }
 
-/// The answer with what another node gives.
-fn respond_from_peer(
+/// The stored bytes; `None` where they are of another format.
+async fn stored(
     context: &Context,
     id: ObjectId,
-    fetched: Fetched,
+    format: Format,
     freshness: Freshness,
     headers: &HeaderMap,
-) -> HandlerResponse {
-    let Fetched { stored: StoredMetadata { format, length, uploaded }, body } = fetched;
-    let etag = format!("\"{id}\"");
-    let stream = match body {
-        FetchedBody::Whole(bytes) => {
-            let entry = CachedResponse::new(bytes, format, &etag, uploaded);
-            context.shard.insert_cached(cache::stored_key(id, format), &entry);
-            return ready(&entry, freshness, headers, Cache::Peer);
+) -> Result<Option<HandlerResponse>, Problem> {
+    let etag = cache::stored_etag(id);
+    let range = |stored: &StoredMetadata| conditional::range(headers, stored.length, &etag, stored.uploaded);
+    let select = |stored: &StoredMetadata| {
+        if conditional::is_fresh(headers, &etag, Some(stored.uploaded)) {
+            return Part::Metadata;
         }
-        FetchedBody::Stream(stream) => stream,
+        match (range(stored), range(stored).bounds(stored.length)) {
+            (Range::Whole, _) => Part::Whole,
+            (_, (start, end)) => Part::Range(start, end),
+        }
     };
-    if conditional::is_fresh(headers, &etag, Some(uploaded)) {
-        return reply::not_modified(&etag, freshness).into();
-    }
-    let cache = Cache::Peer;
-    let media_type = format.media_type();
-    let about = Representation { media_type, length, etag: &etag, modified: uploaded, freshness, cache };
-    let range = conditional::range(headers, length, &etag, uploaded);
-    let response = reply::representation(&about, range, |start, end| Body::peer(stream, start, end));
-    HandlerResponse { cache, ..response.into() }
-}
-
-/// A stored image's file; `None` where there is none, or none that is good.
-pub(in crate::http) async fn open_stored(
-    context: &Context,
-    id: ObjectId,
-) -> Result<Option<(Original, FileReader, bool)>, Problem> {
-    Ok(match context.shard.open(id).await?? {
-        Opened::Here(file, original, verified) => {
-            Some((original, FileReader::new(file, original.length), verified))
-        }
-        Opened::Absent | Opened::Damaged => None,
-    })
-}
-
-/// A short part is read before the answer's head, so that both leave together.
-/// `report` is called if the disk cannot read the rest of a stored image.
-async fn respond_from_disk(
-    context: &Context,
-    about: &Representation<'_>,
-    range: Range,
-    reader: FileReader,
-    report: Option<EndReport>,
-) -> Result<Response<Body>, StoreError> {
-    let (start, end) = match range {
-        Range::Whole => (0, reader.length()),
-        Range::Part { start, end } => (start, end),
-        Range::Outside => return Ok(Problem::OutsideRange(reader.length()).into()),
+    let OriginalBody { stored, bytes, cache } = match context.shard.read_original(id, format, select).await {
+        Ok(read) => read,
+        Err(ReadError::OtherFormat) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
-    if end - start <= CHUNK_BYTES
-        && let Some(charge) = context.shard.node.bodies.reserve(end - start)
-    {
-        let read = reader.read(start, end - start).await?;
-        if read.len() as u64 == end - start {
-            return Ok(reply::representation(about, range, |_, _| {
-                Body::chunk(BodyChunk::read(read, charge))
-            }));
-        }
+    if let OriginalBytes::Entry(entry) = &bytes {
+        return Ok(Some(ready(entry, freshness, headers, cache)));
     }
-    let body = match report {
-        Some(report) => Body::image(reader, start, end, report).start(&context.shard.node.bodies).await?,
-        None => Body::file(reader, start, end),
-    };
-    Ok(reply::representation(about, range, |_, _| body))
-}
-
-/// The answer to a client when there is no variant.
-pub(in crate::http) fn problem(error: VariantError) -> Problem {
-    match error {
-        VariantError::Absent => Problem::Absent,
-        VariantError::Damaged => Problem::Damaged,
-        VariantError::Busy | VariantError::GaveWay => Problem::Busy("variants being made"),
-        VariantError::TooFast(too_fast) => Problem::TooFast(too_fast),
-        VariantError::Deadline => Problem::Deadline,
-        VariantError::TooSlow(left) => Problem::TooSlow(left.as_secs() + 1),
-        VariantError::Fault(fault) => Problem::CannotMake(fault.to_string()),
-        VariantError::Elsewhere(sentence) => Problem::CannotMake(sentence),
-        VariantError::Panicked => Problem::CannotMake(
-            "The image cannot be decoded; upload it again from an intact file.".to_owned(),
-        ),
-        VariantError::NoDescriptor => Problem::no_descriptor(),
-        VariantError::StoreMissing => Problem::Unusable(DiskTrouble::StoreMissing),
-        // The shard that met it has logged it.
-        VariantError::Disk(_) => Problem::Disk,
+    if conditional::is_fresh(headers, &etag, Some(stored.uploaded)) {
+        return Ok(Some(reply::not_modified(&etag, freshness).into()));
     }
-}
-
-impl From<AnywhereError> for Problem {
-    fn from(error: AnywhereError) -> Self {
-        match error {
-            AnywhereError::Ask(error) => error.into(),
-            AnywhereError::NotFound(error) => error.into(),
-            AnywhereError::Variant(error) => problem(error),
-        }
-    }
-}
-
-impl From<NotFound> for Problem {
-    fn from(not_found: NotFound) -> Self {
-        match not_found {
-            NotFound::Absent => Self::Absent,
-            NotFound::Unproven => Self::Unproven,
-            NotFound::NotJoined(membership_status) => Self::NotMember(membership_status),
-            NotFound::StoreMissing => Self::Unusable(DiskTrouble::StoreMissing),
-        }
-    }
+    let StoredMetadata { length, uploaded: modified, .. } = stored;
+    let about =
+        Representation { media_type: format.media_type(), length, etag: &etag, modified, freshness, cache };
+    let response = reply::representation(&about, range(&stored), Body::from(bytes));
+    Ok(Some(HandlerResponse { cache, ..response.into() }))
 }

@@ -9,8 +9,8 @@
 mod dispatch;
 mod download;
 mod endpoint;
-pub(super) mod image;
-pub(super) mod info;
+mod image;
+mod info;
 mod listing;
 mod negotiate;
 mod presets;

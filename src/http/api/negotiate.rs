@@ -8,6 +8,8 @@ use http::header::ACCEPT;
 use crate::image::header::Header;
 use crate::image::shape::Size;
 use crate::object::Format;
+use crate::shard::errors::NotFound;
+use crate::shard::service::describe::Description;
 
 /// The traits of an image that decide its format.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +24,23 @@ impl From<&Header> for ImageTraits {
     fn from(header: &Header) -> Self {
         let Header { format, frames, has_alpha, .. } = *header;
         Self { format, frames, has_alpha, displayed: header.displayed() }
+    }
+}
+
+impl TryFrom<&Description> for ImageTraits {
+    type Error = NotFound;
+
+    /// # Errors
+    /// Another node, of another version, knows a format that this one does not.
+    fn try_from(description: &Description) -> Result<Self, NotFound> {
+        let Description { extension, frames, has_alpha, width, height, .. } = description;
+        let format = Format::ALL.into_iter().find(|format| format.extension() == extension);
+        Ok(Self {
+            format: format.ok_or(NotFound::Unproven)?,
+            frames: *frames,
+            has_alpha: *has_alpha,
+            displayed: Size { width: *width, height: *height },
+        })
     }
 }
 

@@ -26,16 +26,12 @@ use crate::object::{ObjectId, Spec};
 use crate::peer::requester::Requester;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::latch::Latch;
-use crate::shard::service::write::WriteError;
 use crate::shard::variant::VariantRequest;
 use crate::store::health::DiskTrouble;
-use crate::store::spool::{Spool, SpoolError, Spooled};
+use crate::store::spool::{Spool, Spooled};
 
 /// Bytes of a form beside the image: boundaries, field heads, the other fields.
 const FORM_EXTRA_BYTES: u64 = 64 << 10;
-
-/// The sentence to one who uploads a file of a SHA-1 collision.
-const COLLISION: &str = "The file was made to have the same id (SHA-1) as another one; encode the image again, which changes its bytes.";
 
 #[derive(Serialize)]
 struct UploadResponse {
@@ -115,7 +111,7 @@ pub(super) async fn form(
         let spooled = spool.finish().await?;
         let ahead = resolve_hints(context, &spooled, &hints)?;
         let answer = publish(context, spooled, permit).await?;
-        context.shard.ahead_anywhere(ahead).await;
+        context.shard.request_variants(ahead).await;
         Ok(answer)
     };
     let received: Result<HandlerResponse, Problem> = received.await;
@@ -243,27 +239,4 @@ async fn publish(
         height,
     };
     Ok(reply::json(&uploaded).into())
-}
-
-impl From<SpoolError> for Problem {
-    fn from(error: SpoolError) -> Self {
-        match error {
-            SpoolError::Refused(error) if error.is_unsupported_type() => {
-                Self::UnsupportedImage(error.to_string())
-            }
-            SpoolError::Refused(error) => Self::BadImage(error.to_string()),
-            SpoolError::Collision => Self::BadImage(COLLISION.to_owned()),
-            SpoolError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<WriteError> for Problem {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Ask(error) => error.into(),
-            WriteError::Store(error) => error.into(),
-            WriteError::TooFew(nodes) => Self::TooFewCopies(nodes),
-        }
-    }
 }

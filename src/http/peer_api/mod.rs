@@ -14,18 +14,18 @@ use std::rc::Rc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 
-use super::api::{image, info};
 use super::body::Body;
 use super::exchange::{BodyState, Context, HandlerResponse};
 use super::reply::{self, Problem};
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
-use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::object::ObjectId;
 use crate::peer::auth::{self, AuthError, Digest, Question, SignedFields};
-use crate::peer::call::{self, Call, ListCall, StoredMetadata};
+use crate::peer::call::{self, Call, ListCall};
 use crate::shard::Shard;
-use crate::store::originals::{Found, Original};
+use crate::shard::errors::{NotFound, ReadError};
+use crate::shard::service::original::{OwnOriginal, Part, metadata_of};
+use crate::store::originals::Found;
 
 /// An authenticated request, except for its body.
 struct ProvenRequest {
@@ -148,82 +148,48 @@ async fn dispatch(
     match call {
         Call::Gossip => receive::gossip(context, from, digest, request, state).await,
         Call::Copy(copy) => receive::copy(context, copy, digest, request, state).await,
-        Call::Image(id) => send_stored(context, id).await,
+        Call::Image(id) => send_stored(&context.shard, id).await,
         Call::Head(id) => {
             match context.shard.look(id).await.map_err(Problem::from)?.map_err(Problem::from)? {
-                Found::Here(original) => Ok(PeerResponse::metadata_only(metadata_of(&original))),
+                Found::Here(original) => Ok(PeerResponse::metadata_only(metadata_of(&original).metadata())),
                 found => Err(refuse_absent(&context.shard, found)),
             }
         }
         Call::Variant(asked) => variant::answer(context, asked).await,
         Call::Has(id) => {
-            Ok(PeerResponse::metadata_only(call::presence_metadata(look_up(&context.shard, id).await)))
+            Ok(PeerResponse::metadata_only(call::presence_metadata(context.shard.presence(id).await)))
         }
         Call::Receipt(id) => {
-            Ok(PeerResponse::metadata_only(call::presence_metadata(verify_copy(context, id).await)))
+            Ok(PeerResponse::metadata_only(call::presence_metadata(context.shard.verify_own(id).await)))
         }
         Call::List(ListCall { after, limit }) => {
             let page = context.shard.list_here(after, limit).await.map_err(Problem::from)?;
             Ok(PeerResponse::with_bytes(String::new(), page.encode()))
         }
         Call::Info(id) => {
-            let info = info::describe_here(context, id).await?;
-            let json = serde_json::to_vec(&info).expect("plain fields always serialise");
+            let description = context.shard.describe_own(id).await.map_err(Problem::from)?;
+            let json = serde_json::to_vec(&description).expect("plain fields always serialise");
             Ok(PeerResponse::with_bytes(String::new(), json))
         }
     }
 }
 
 /// The stored bytes, which the other node proves for itself; what is known to be wrong is not sent to the end.
-async fn send_stored(context: &Context, id: ObjectId) -> Result<PeerResponse, PeerRefusal> {
-    let found = image::open_stored(context, id).await?;
-    let Some((original, reader, verified)) = found else {
-        let found = context.shard.look(id).await.map_err(Problem::from)?.map_err(Problem::from)?;
-        return Err(refuse_absent(&context.shard, found));
-    };
-    let body = image::stored::open_body(context, id, &original, reader, verified).await?;
-    Ok(PeerResponse { metadata: metadata_of(&original), body, digest: Digest::Image(id) })
-}
-
-fn metadata_of(original: &Original) -> String {
-    let Original { format, length, modified, .. } = *original;
-    StoredMetadata { format, length, uploaded: modified }.metadata()
+async fn send_stored(shard: &Rc<Shard>, id: ObjectId) -> Result<PeerResponse, PeerRefusal> {
+    match shard.read_own(id, None, &|_| Part::Whole).await {
+        Ok(OwnOriginal { stored, bytes }) => {
+            Ok(PeerResponse { metadata: stored.metadata(), body: bytes.into(), digest: Digest::Image(id) })
+        }
+        Err(ReadError::NotFound(NotFound::Absent)) => Err(refuse_absent(shard, Found::Absent)),
+        Err(ReadError::Damaged) => Err(refuse_absent(shard, Found::Damaged)),
+        Err(error) => Err(Problem::from(error).into()),
+    }
 }
 
 /// There is no good copy here: the metadata says what that is worth where absence is to be proven.
 fn refuse_absent(shard: &Shard, found: Found) -> PeerRefusal {
     let problem = if found == Found::Damaged { Problem::Damaged } else { Problem::Absent };
     PeerRefusal { problem, metadata: call::presence_metadata(shard.said_here(&Ok(found))) }
-}
-
-async fn look_up(shard: &Rc<Shard>, id: ObjectId) -> LookupReply {
-    match shard.look(id).await {
-        Ok(found) => shard.said_here(&found),
-        Err(_) => LookupReply::Unknown,
-    }
-}
-
-/// As [`look_up`], but a yes says that the copy was read and is right, and that it outlives a power cut: copies are
-/// deleted and uploads answered by it.
-async fn verify_copy(context: &Context, id: ObjectId) -> LookupReply {
-    match image::open_stored(context, id).await {
-        Ok(Some((original, reader, _))) => match reader.verify(id, |_| ()).await {
-            Ok(true) => match context.shard.sync_name(id).await {
-                Ok(Ok(())) => LookupReply::Present,
-                Ok(Err(_)) | Err(_) => LookupReply::Unknown,
-            },
-            Ok(_) => {
-                image::stored::quarantine(context, id, &original).await;
-                LookupReply::Unknown
-            }
-            Err(error) => {
-                context.shard.unreadable(id, error).await;
-                LookupReply::Unknown
-            }
-        },
-        Ok(None) => look_up(&context.shard, id).await,
-        Err(_) => LookupReply::Unknown,
-    }
 }
 
 /// The answer, with a proof that it is this node's to this request.

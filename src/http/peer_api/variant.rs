@@ -3,13 +3,14 @@
 use sha2::{Digest as _, Sha256};
 
 use super::{PeerRefusal, PeerResponse, refuse_absent};
-use crate::http::api::image;
 use crate::http::body::Body;
 use crate::http::exchange::Context;
 use crate::http::reply::Problem;
 use crate::image::recipe::Recipe;
 use crate::peer::auth::Digest;
 use crate::peer::call::{self, StoredMetadata, VariantCall};
+use crate::shard::bodies::file::FileBody;
+use crate::shard::errors::NotFound;
 use crate::shard::variant::VariantRequest;
 use crate::shard::variant::{VariantBody, VariantError, VariantFile};
 use crate::store::health::DiskTrouble;
@@ -30,13 +31,13 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
     let made = shard.variant(VariantRequest { id, recipe, key, requester }).await.map_err(Problem::from)?;
     let made = match made {
         Ok(made) => made,
-        Err(VariantError::Absent) => return Err(refuse_absent(shard, Found::Absent)),
+        Err(VariantError::NotFound(NotFound::Absent)) => return Err(refuse_absent(shard, Found::Absent)),
         Err(VariantError::Damaged) => return Err(refuse_absent(shard, Found::Damaged)),
         Err(VariantError::TooFast(too_fast)) => {
             let metadata = call::retry_metadata(too_fast.retry_after_s);
             return Err(PeerRefusal { problem: Problem::TooFast(too_fast), metadata });
         }
-        Err(error) => return Err(image::problem(error).into()),
+        Err(error) => return Err(Problem::from(error).into()),
     };
     match made.body {
         VariantBody::Ready(entry) => {
@@ -48,7 +49,8 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
         VariantBody::File(VariantFile { file, length, modified: uploaded, charge }) => {
             let reader = FileReader::new(file, length);
             let digest = digest(&reader).await?;
-            let body = Body::file(reader, 0, length).hold_charge(charge);
+            let memory = &shard.node.bodies;
+            let body = Body::from(FileBody::new(reader, [0, length], memory, charge));
             Ok(PeerResponse {
                 metadata: StoredMetadata { format, length, uploaded }.metadata(),
                 body,

@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::timeouts::ConnectionTimeouts;
-use crate::http::body::{Body, BodyChunk, BodyError};
+use crate::http::body::Body;
+use crate::shard::bodies::BodyError;
+use crate::shard::bodies::piece::BodyChunk;
 
 /// An answer's body; what it is made of goes before the timeouts hear of its end.
 pub(super) struct SentBody {

@@ -9,6 +9,7 @@ use crate::object::ObjectId;
 use crate::peer::requester::Requester;
 use crate::shard::Shard;
 use crate::shard::cache::CachedResponse;
+use crate::shard::errors::NotFound;
 use crate::shard::job::ResizeWork;
 use crate::shard::variant::{VariantError, etag};
 use crate::store::originals::{Found, Original};
@@ -60,7 +61,7 @@ impl Shard {
     pub(super) async fn make_placeholder(self: &Rc<Self>, id: &ObjectId) -> Result<(), VariantError> {
         let original = match self.originals.find(id).await {
             Ok(Found::Here(original)) => original,
-            Ok(Found::Absent) => return Err(VariantError::Absent),
+            Ok(Found::Absent) => return Err(VariantError::NotFound(NotFound::Absent)),
             Ok(Found::Damaged) => return Err(VariantError::Damaged),
             Err(error) => return Err(error.into()),
         };

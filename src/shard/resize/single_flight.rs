@@ -14,8 +14,9 @@ use super::worker::ResizeJob;
 use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;
 use crate::shard::Shard;
-use crate::shard::bodies::Charge;
+use crate::shard::bodies::memory::Charge;
 use crate::shard::cache::CachedResponse;
+use crate::shard::errors::NotFound;
 use crate::shard::job::{JobKey, ResizeError, ResizeOutcome, ResizeWork};
 use crate::shard::message::Verified;
 use crate::shard::oneshot;
@@ -109,7 +110,7 @@ impl Shard {
     pub(super) async fn find_or_make(self: &Rc<Self>, ask: &VariantRequest) -> Result<Variant, VariantError> {
         let original = match self.originals.find(&ask.id).await {
             Ok(Found::Here(original)) => original,
-            Ok(Found::Absent) => return Err(VariantError::Absent),
+            Ok(Found::Absent) => return Err(VariantError::NotFound(NotFound::Absent)),
             Ok(Found::Damaged) => return Err(VariantError::Damaged),
             Err(error) => return Err(error.into()),
         };
@@ -292,7 +293,7 @@ impl Shard {
         match self.originals.look(id).await {
             // It was replaced at that moment: it is made of the new one.
             Ok(Found::Here(_)) => VariantError::GaveWay,
-            Ok(Found::Absent) => VariantError::Absent,
+            Ok(Found::Absent) => VariantError::NotFound(NotFound::Absent),
             Ok(Found::Damaged) => VariantError::Damaged,
             Err(error) => error.into(),
         }

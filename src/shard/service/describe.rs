@@ -4,14 +4,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use serde::{Deserialize, Serialize};
 
 use super::super::Shard;
+use super::super::errors::{DescribeError, NotFound, ReadError};
+use super::STARTED;
 use super::driver::Work;
 use super::read::FetchedFrom;
-use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::ANSWER_MAX_MS;
 use crate::cluster::protocol::locate::WantedImage;
@@ -19,44 +22,134 @@ use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::protocol::read::order::placement_order;
 use crate::cluster::protocol::read::{FetchReply, Read, ReadPart};
 use crate::cluster::view::View;
+use crate::image::placeholder::Placeholder;
+use crate::image::shape::Size;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
-use crate::store::originals::Found;
+use crate::store::StoreError;
+use crate::store::originals::{Described, Found};
 
-/// What another node says of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// As it answers a client: JSON.
-    Info(Bytes),
-    /// It is no image any more by today's rules, in a sentence.
-    Refused(String),
+/// The time that this node's disk has before other nodes are asked: a long image is read whole the first time.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(2);
+
+/// What an image says about itself, as clients and other nodes get it in JSON.
+#[derive(Serialize, Deserialize)]
+pub struct Description {
+    /// Its id.
+    pub hash: String,
+    /// Bytes.
+    pub length: u64,
+    /// Of its format.
+    pub extension: String,
+    /// Pixels, as displayed.
+    pub width: u32,
+    /// Pixels, as displayed.
+    pub height: u32,
+    /// EXIF orientation, 1 to 8.
+    pub orientation: u8,
+    /// Frames of an animation, or 1.
+    pub frames: u32,
+    /// Whether any pixel may be transparent.
+    pub has_alpha: bool,
+    /// The colour model.
+    pub color: String,
+    /// The average colour, as `rrggbb` in hexadecimal; unknown until a variant was made.
+    pub average: Option<String>,
+    /// The ThumbHash in base64; unknown until a variant was made.
+    pub thumbhash: Option<String>,
+    /// Names of the nodes that have a copy.
+    pub nodes: Vec<String>,
+    /// Upload time (RFC 3339).
+    pub uploaded: String,
 }
 
 impl Shard {
-    /// What another node says of an image that is not here. `here` is what this one says.
+    /// Describes an image, wherever it is.
     ///
     /// # Errors
-    /// [`NotFound`]
-    pub async fn fetch_info(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<Told, NotFound> {
+    /// [`DescribeError`]
+    pub async fn describe_image(self: &Rc<Self>, id: ObjectId) -> Result<Description, DescribeError> {
+        let described = match self.with_patience(DESCRIBED_WITHIN, self.describe(id)).await {
+            Some(described) => described?,
+            None => Err(StoreError::Late("describe an image")),
+        };
+        let is_here = matches!(described, Ok(Described::Here(..) | Described::Refused(_)));
+        if is_here || self.is_whole_cluster() {
+            return self.description(id, described?).await;
+        }
+        let said = match &described {
+            Ok(Described::Absent) => self.said_here(&Ok(Found::Absent)),
+            Ok(_) => self.said_here(&Ok(Found::Damaged)),
+            Err(_) => LookupReply::Unknown,
+        };
         self.need_cluster()?;
-        let machine = Read::new(WantedImage { id, here, started: STARTED }, ReadPart::Description);
-        let info = |view, from, within| -> Work<'_, _> { Box::pin(self.info_from(view, from, id, within)) };
-        self.drive_read(id, machine, info).await
+        let machine = Read::new(WantedImage { id, here: said, started: STARTED }, ReadPart::Description);
+        let ask =
+            |view, from, within| -> Work<'_, _> { Box::pin(self.description_from(view, from, id, within)) };
+        let description = self.drive_read(id, machine, ask).await??;
+        // A disk that takes its time is no lack.
+        if !matches!(described, Err(StoreError::Late(_))) {
+            self.note_lack(id);
+        }
+        Ok(description)
     }
 
-    async fn info_from(
+    /// Describes an image that this node has.
+    ///
+    /// # Errors
+    /// [`DescribeError`]; a [`NotFound::Absent`] says only that it is not here.
+    pub async fn describe_own(self: &Rc<Self>, id: ObjectId) -> Result<Description, DescribeError> {
+        let described = self.describe(id).await??;
+        self.description(id, described).await
+    }
+
+    async fn description(
+        self: &Rc<Self>,
+        id: ObjectId,
+        described: Described,
+    ) -> Result<Description, DescribeError> {
+        let (original, header) = match described {
+            Described::Here(original, header) => (original, header),
+            Described::Absent => return Err(NotFound::Absent.into()),
+            Described::Damaged(_) => return Err(ReadError::Damaged.into()),
+            Described::Refused(error) => return Err(DescribeError::Refused(error.to_string())),
+        };
+        let placeholder = self.facts(id).await?;
+        let Size { width, height } = header.displayed();
+        Ok(Description {
+            hash: id.to_string(),
+            length: original.length,
+            extension: original.format.extension().to_owned(),
+            width,
+            height,
+            orientation: header.orientation.value(),
+            frames: header.frames,
+            has_alpha: header.has_alpha,
+            color: header.color.to_string(),
+            average: placeholder
+                .as_ref()
+                .map(|Placeholder { average: [r, g, b], .. }| format!("{r:02x}{g:02x}{b:02x}")),
+            thumbhash: placeholder.map(|placeholder| STANDARD.encode(placeholder.thumbhash)),
+            nodes: vec![self.node.name.clone()],
+            uploaded: humantime::format_rfc3339_seconds(original.modified).to_string(),
+        })
+    }
+
+    /// What another node says of an image: a description, or why there is none anywhere.
+    async fn description_from(
         &self,
         view: Arc<View>,
         node: NodeId,
         id: ObjectId,
         within: Duration,
-    ) -> FetchedFrom<Told> {
+    ) -> FetchedFrom<Result<Description, DescribeError>> {
         let asked = self.ask(&view, node, Call::Info(id), Outgoing::empty(), within).await;
         let answer = asked.map_err(|_| FetchReply::Refused(LookupReply::Unknown))?;
         match answer.status {
-            call::GIVEN => Ok(Told::Info(answer.bytes)),
-            call::IMPOSSIBLE => Ok(Told::Refused(call::read_problem(&answer.bytes).1)),
+            // Proven to be a node's of this cluster; but perhaps of another version.
+            call::GIVEN => Ok(serde_json::from_slice(&answer.bytes).map_err(|_| NotFound::Unproven.into())),
+            call::IMPOSSIBLE => Ok(Err(DescribeError::Refused(call::read_problem(&answer.bytes).1))),
             call::LACKED => Err(FetchReply::Lacking),
             _ => Err(FetchReply::Refused(LookupReply::Unknown)),
         }

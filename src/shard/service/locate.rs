@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Shard;
+use super::super::errors::{NotFound, ReadError};
+use super::STARTED;
 use super::driver::{Work, drive};
-use super::{NotFound, STARTED};
+use super::read::PATIENCE;
 use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::protocol::locate::{self, Locate, LocateEffect, LocateOutcome, WantedImage};
 use crate::cluster::view::View;
@@ -26,11 +28,44 @@ impl Shard {
         }
     }
 
+    /// Whether this node has an image, by the disk's word.
+    pub async fn presence(self: &Rc<Self>, id: ObjectId) -> LookupReply {
+        match self.look(id).await {
+            Ok(found) => self.said_here(&found),
+            Err(_) => LookupReply::Unknown,
+        }
+    }
+
+    /// Whether the image is anywhere.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn require_image(self: &Rc<Self>, id: ObjectId) -> Result<(), ReadError> {
+        let found = match self.with_patience(PATIENCE, self.look(id)).await {
+            Some(found) => found?,
+            None => Err(StoreError::Late("look for an image")),
+        };
+        match found {
+            Ok(Found::Here(_)) => Ok(()),
+            found if !self.is_whole_cluster() => {
+                self.locate(id, self.said_here(&found)).await?;
+                // A disk that takes its time is no lack.
+                if !matches!(found, Err(StoreError::Late(_))) {
+                    self.note_lack(id);
+                }
+                Ok(())
+            }
+            Ok(Found::Absent) => Err(NotFound::Absent.into()),
+            Ok(Found::Damaged) => Err(ReadError::Damaged),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Whether an image that is not here is on any other node.
     ///
     /// # Errors
     /// [`NotFound`]
-    pub async fn locate(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<(), NotFound> {
+    async fn locate(self: &Rc<Self>, id: ObjectId, here: LookupReply) -> Result<(), NotFound> {
         self.need_cluster()?;
         let mut conclusion = None;
         let perform = |view: &Arc<View>, effect| -> Option<Work<'_, LocateOutcome>> {

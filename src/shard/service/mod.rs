@@ -1,7 +1,7 @@
 //! What other nodes have, asked for by this shard for its own clients. A question of another node never comes here.
 //!
 //! * [`locate`]: whether an image is somewhere, or nowhere.
-//! * [`read`]: stored bytes.
+//! * [`original`]: stored bytes, from here or from another node. [`read`]: from another node.
 //! * [`describe`]: what an image says about itself, and who has it.
 //! * [`variant`]: variants, each made once in the cluster.
 //!   [`gate`]: their way to each node, fairly by client.
@@ -20,15 +20,20 @@ mod driver;
 pub(super) mod gate;
 pub mod listing;
 pub mod locate;
-pub mod read;
+pub mod original;
+mod read;
 mod repair;
 pub mod variant;
 pub mod write;
 
+use std::future::Future;
 use std::time::Duration;
+
+use futures_lite::future;
 
 use super::Shard;
 use super::control_link::MembershipStatus;
+use super::errors::NotFound;
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::time::Time;
@@ -39,19 +44,6 @@ use crate::peer::pool::{Address, PeerAnswer, PeerError, PeerRequest, StreamedAns
 
 /// When this process began, by the shards' clock: that is its origin.
 const STARTED: Time = Time::from_millis(0);
-
-/// Why an image was not found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotFound {
-    /// It is proven to be nowhere.
-    Absent,
-    /// It may be where nobody answers, or where it cannot be read.
-    Unproven,
-    /// The same, and it may lie in this node's own store, which is not there.
-    StoreMissing,
-    /// This node does not belong to its cluster, for this reason, and so cannot say.
-    NotJoined(MembershipStatus),
-}
 
 impl Shard {
     /// Whether there is any other member that could be asked.
@@ -112,6 +104,19 @@ impl Shard {
         let opened = self.pool.open(&to, PeerRequest::new(call, view.hash()), deadline).await;
         note(node, opened.as_ref().err());
         opened
+    }
+
+    /// The result of this node's own disk, where it comes in this time; where there is nobody else to ask, it is waited
+    /// for.
+    async fn with_patience<T>(&self, patience: Duration, own: impl Future<Output = T>) -> Option<T> {
+        let late = async {
+            if !self.has_peers() {
+                future::pending::<()>().await;
+            }
+            glommio::timer::sleep(patience).await;
+            None
+        };
+        future::or(async { Some(own.await) }, late).await
     }
 
     /// What a node says of an image; one that does not answer says nothing.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::super::Shard;
-use super::super::bodies::BodyMemory;
+use super::super::errors::NotFound;
+use super::STARTED;
 use super::driver::{Work, drive};
-use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::locate::WantedImage;
 use crate::cluster::protocol::locate::absence::LookupReply;
@@ -22,13 +22,14 @@ use crate::object::ObjectId;
 use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, StoredMetadata};
 use crate::peer::pool::{PeerError, StreamedAnswer};
+use crate::shard::bodies::memory::BodyMemory;
 use crate::telemetry::metrics::Stage;
 
 /// How long this node's own disk is waited for before another node is asked too.
-pub const PATIENCE: Duration = Duration::from_millis(read::PATIENCE_MS);
+pub(super) const PATIENCE: Duration = Duration::from_millis(read::PATIENCE_MS);
 
 /// Images up to this length are taken whole before any of it is given, so that another node can be asked still.
-pub const WHOLE_BYTES_MAX: u64 = 1 << 20;
+const WHOLE_BYTES_MAX: u64 = 1 << 20;
 
 /// An image that another node gives.
 #[derive(Debug)]

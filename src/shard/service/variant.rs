@@ -12,13 +12,13 @@ use futures_lite::future;
 
 use super::super::Shard;
 use super::super::cache::{CacheKey, CachedResponse};
+use super::super::errors::NotFound;
 use super::super::latch::Latch;
-use super::super::mesh::AskError;
 use super::super::rate::TooFast;
 use super::super::variant::{Variant, VariantBody, VariantError, etag};
+use super::STARTED;
 use super::driver::{Work, drive};
 use super::gate::{Full, Gate};
-use super::{NotFound, STARTED};
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::protocol::variant::{
@@ -39,7 +39,7 @@ const REFUSAL_BYTES_MAX: usize = 16 << 10;
 
 /// A variant as found or made, here or elsewhere.
 #[derive(Debug)]
-pub enum Anywhere {
+pub enum FoundVariant {
     /// By this node.
     Here(Variant),
     /// By another; in memory, ready to be sent.
@@ -48,22 +48,11 @@ pub enum Anywhere {
     Stream(StoredMetadata, Box<Stream>),
 }
 
-/// Why there is no variant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AnywhereError {
-    /// Another shard of this node could not be asked.
-    Ask(AskError),
-    /// There is no image to make it of, as far as is known.
-    NotFound(NotFound),
-    /// There is an image, but it could not be made.
-    Variant(VariantError),
-}
-
 /// A question to other nodes that is under way, and those who wait for the same.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Asking {
     ended: Latch,
-    outcome: RefCell<Option<Result<Shared, AnywhereError>>>,
+    outcome: RefCell<Option<Result<Shared, VariantError>>>,
 }
 
 /// What can be given to everybody who waits.
@@ -83,9 +72,9 @@ struct Leader<'a> {
 
 /// What came of asking one node.
 enum Attempt {
-    Given(Anywhere),
+    Given(FoundVariant),
     /// No other node would do better.
-    Failed(AnywhereError),
+    Failed(VariantError),
     Nothing(Made),
 }
 
@@ -97,16 +86,16 @@ struct Making<'a> {
     asking_since: Cell<Option<Instant>>,
     leader: RefCell<Option<Leader<'a>>>,
     /// What nodes gave or failed with, until the protocol says which of it is the answer.
-    attempts: RefCell<Vec<(NodeId, Result<Anywhere, AnywhereError>)>>,
-    answer: RefCell<Option<Result<Anywhere, AnywhereError>>>,
+    attempts: RefCell<Vec<(NodeId, Result<FoundVariant, VariantError>)>>,
+    answer: RefCell<Option<Result<FoundVariant, VariantError>>>,
 }
 
 impl Shard {
     /// The variant, from wherever it is or can be made.
     ///
     /// # Errors
-    /// [`AnywhereError`]
-    pub async fn variant_anywhere(self: &Rc<Self>, ask: VariantRequest) -> Result<Anywhere, AnywhereError> {
+    /// [`VariantError`]
+    pub async fn read_variant(self: &Rc<Self>, ask: VariantRequest) -> Result<FoundVariant, VariantError> {
         let within = self.node.settings.resize_deadline.as_millis();
         let within_ms = u64::try_from(within).unwrap_or(u64::MAX);
         let machine = protocol::Variant::new(WantedVariant { id: ask.id, within_ms, started: STARTED });
@@ -127,7 +116,7 @@ impl Shard {
     }
 
     /// Variants that will be asked for: made when there is nothing else to do, where they would be asked for.
-    pub async fn ahead_anywhere(self: &Rc<Self>, asks: Vec<VariantRequest>) {
+    pub async fn request_variants(self: &Rc<Self>, asks: Vec<VariantRequest>) {
         if !self.has_peers() {
             for ask in asks {
                 self.request_pre_generation(ask).await;
@@ -138,7 +127,7 @@ impl Shard {
         self.spawn(async move {
             for ask in asks {
                 // A hint is no promise.
-                let _ = shard.variant_anywhere(ask).await;
+                let _ = shard.read_variant(ask).await;
             }
         });
     }
@@ -151,13 +140,13 @@ impl Shard {
         }
         let without = |reply| Attempt::Nothing(Made::Without(reply));
         match self.variant(ask.clone()).await {
-            Err(error) => Attempt::Failed(AnywhereError::Ask(error)),
-            Ok(Ok(variant)) => Attempt::Given(Anywhere::Here(variant)),
-            Ok(Err(VariantError::Absent)) if has_others => {
+            Err(error) => Attempt::Failed(VariantError::Ask(error)),
+            Ok(Ok(variant)) => Attempt::Given(FoundVariant::Here(variant)),
+            Ok(Err(VariantError::NotFound(NotFound::Absent))) if has_others => {
                 without(LookupReply::Absent(self.view().trusted_to()))
             }
             Ok(Err(VariantError::Damaged)) if has_others => without(LookupReply::Absent(None)),
-            Ok(Err(VariantError::Disk(_) | VariantError::StoreMissing)) if has_others => {
+            Ok(Err(VariantError::Disk(_) | VariantError::NotFound(_))) if has_others => {
                 if self.node.health.is_hung() {
                     Attempt::Nothing(Made::Hung)
                 } else {
@@ -167,7 +156,7 @@ impl Shard {
             Ok(Err(VariantError::Busy | VariantError::NoDescriptor)) if has_others => {
                 Attempt::Nothing(Made::Busy)
             }
-            Ok(Err(error)) => Attempt::Failed(AnywhereError::Variant(error)),
+            Ok(Err(error)) => Attempt::Failed(error),
         }
     }
 
@@ -184,7 +173,7 @@ impl Shard {
         let (text, dimension_max) = (recipe.key(), recipe.dimension_max);
         let call = VariantCall { id: *id, recipe: text, dimension_max, requester: *requester };
         let waited = Instant::now();
-        let late = || Attempt::Failed(AnywhereError::Variant(VariantError::Deadline));
+        let late = || Attempt::Failed(VariantError::Deadline);
         // Held until the body has come, if it is taken whole.
         let gate = self.gate(node);
         let asked = async {
@@ -214,13 +203,13 @@ impl Shard {
             if !opened.body.stand_aside() {
                 return Attempt::Nothing(Made::Busy);
             }
-            return Attempt::Given(Anywhere::Stream(stored, opened.body));
+            return Attempt::Given(FoundVariant::Stream(stored, opened.body));
         };
         match opened.body.collect(WHOLE_BYTES_MAX as usize).await {
             Ok(bytes) => {
                 let entry =
                     CachedResponse::new(charge.hold(bytes), stored.format, &etag(key), stored.uploaded);
-                Attempt::Given(Anywhere::Ready(entry, Cache::Peer))
+                Attempt::Given(FoundVariant::Ready(entry, Cache::Peer))
             }
             Err(_) => NOTHING,
         }
@@ -239,8 +228,8 @@ impl<'a> Making<'a> {
             VariantEffect::LookHere => Some(Box::pin(async move {
                 let attempt = match shard.kept_variant((*ask).clone()).await {
                     Ok(None) => return VariantOutcome::NotKept,
-                    Ok(Some(kept)) => Attempt::Given(Anywhere::Here(kept)),
-                    Err(error) => Attempt::Failed(AnywhereError::Ask(error)),
+                    Ok(Some(kept)) => Attempt::Given(FoundVariant::Here(kept)),
+                    Err(error) => Attempt::Failed(VariantError::Ask(error)),
                 };
                 self.keep(this, attempt)
             })),
@@ -282,14 +271,14 @@ impl<'a> Making<'a> {
             let under_way = shard.asking.borrow().get(&key).cloned();
             let Some(asking) = under_way else { break };
             if let Err(error) = shard.charge(ask.requester) {
-                return self.shared(Err(AnywhereError::Variant(error)));
+                return self.shared(Err(error));
             }
             shard.metrics.coalesced.add();
             asking.ended.wait().await;
             let outcome = asking.outcome.borrow().clone();
             match outcome {
                 Some(Ok(Shared::Entry(entry))) => {
-                    return self.shared(Ok(Anywhere::Ready(entry, Cache::Coalesced)));
+                    return self.shared(Ok(FoundVariant::Ready(entry, Cache::Coalesced)));
                 }
                 Some(Ok(Shared::Long)) => {
                     self.asking_since.set(Some(Instant::now()));
@@ -305,12 +294,12 @@ impl<'a> Making<'a> {
         VariantOutcome::Leading
     }
 
-    fn shared(&self, answer: Result<Anywhere, AnywhereError>) -> VariantOutcome {
+    fn shared(&self, answer: Result<FoundVariant, VariantError>) -> VariantOutcome {
         self.answer_once(answer);
         VariantOutcome::Shared
     }
 
-    fn take(&self, node: NodeId) -> Option<Result<Anywhere, AnywhereError>> {
+    fn take(&self, node: NodeId) -> Option<Result<FoundVariant, VariantError>> {
         let mut attempts = self.attempts.borrow_mut();
         let index = attempts.iter().position(|(from, _)| *from == node);
         index.map(|index| attempts.swap_remove(index).1)
@@ -327,7 +316,7 @@ impl<'a> Making<'a> {
         self.answer_once(given);
     }
 
-    fn answer_once(&self, answer: Result<Anywhere, AnywhereError>) {
+    fn answer_once(&self, answer: Result<FoundVariant, VariantError>) {
         let before = self.answer.borrow_mut().replace(answer);
         assert!(before.is_none(), "invariant: variant: a request is answered once");
     }
@@ -336,14 +325,14 @@ impl<'a> Making<'a> {
         let error = match failure {
             VariantFailure::Of(node) => match self.take(node).expect("what failed was tried") {
                 Err(error) => error,
-                Ok(_) => AnywhereError::Variant(VariantError::Busy),
+                Ok(_) => VariantError::Busy,
             },
-            VariantFailure::Busy => AnywhereError::Variant(VariantError::Busy),
-            VariantFailure::NotFound(not_found) => AnywhereError::NotFound(self.shard.not_found(not_found)),
+            VariantFailure::Busy => VariantError::Busy,
+            VariantFailure::NotFound(not_found) => VariantError::NotFound(self.shard.not_found(not_found)),
             VariantFailure::NotJoined => {
                 // It may have joined meanwhile: then whether there is an image is not known.
                 let not_joined = self.shard.need_cluster().err().unwrap_or(NotFound::Unproven);
-                AnywhereError::NotFound(not_joined)
+                VariantError::NotFound(not_joined)
             }
         };
         self.answer_once(Err(error));
@@ -361,10 +350,10 @@ async fn refusal(opened: StreamedAnswer) -> Attempt {
     let Ok(text) = opened.body.collect(REFUSAL_BYTES_MAX).await else { return without(said) };
     let (kind, detail) = call::read_problem(&text);
     match (status, kind.as_str()) {
-        (call::IMPOSSIBLE, _) => Attempt::Failed(AnywhereError::Variant(VariantError::Elsewhere(detail))),
-        (_, "deadline") => Attempt::Failed(AnywhereError::Variant(VariantError::Deadline)),
+        (call::IMPOSSIBLE, _) => Attempt::Failed(VariantError::Elsewhere(detail)),
+        (_, "deadline") => Attempt::Failed(VariantError::Deadline),
         (_, "busy") => Attempt::Nothing(Made::Busy),
-        (_, "too-fast") => Attempt::Failed(AnywhereError::Variant(VariantError::TooFast(too_fast))),
+        (_, "too-fast") => Attempt::Failed(VariantError::TooFast(too_fast)),
         _ => without(said),
     }
 }
@@ -378,13 +367,13 @@ impl<'a> Leader<'a> {
     }
 
     /// Gives those who wait what can be given to all.
-    fn share(self, found: &Result<Anywhere, AnywhereError>) {
+    fn share(self, found: &Result<FoundVariant, VariantError>) {
         let shared = match found {
-            Ok(Anywhere::Ready(entry, _)) => Ok(Shared::Entry(Arc::clone(entry))),
-            Ok(Anywhere::Here(Variant { body: VariantBody::Ready(entry), .. })) => {
+            Ok(FoundVariant::Ready(entry, _)) => Ok(Shared::Entry(Arc::clone(entry))),
+            Ok(FoundVariant::Here(Variant { body: VariantBody::Ready(entry), .. })) => {
                 Ok(Shared::Entry(Arc::clone(entry)))
             }
-            Ok(Anywhere::Here(_) | Anywhere::Stream(..)) => Ok(Shared::Long),
+            Ok(FoundVariant::Here(_) | FoundVariant::Stream(..)) => Ok(Shared::Long),
             Err(error) => Err(error.clone()),
         };
         *self.asking.outcome.borrow_mut() = Some(shared);

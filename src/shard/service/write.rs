@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::super::Shard;
-use super::super::mesh::AskError;
+use super::super::errors::WriteError;
 use super::super::oneshot;
 use super::STARTED;
 use super::driver::{Work, drive};
@@ -23,21 +23,11 @@ use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::{ByteSource, Outgoing};
 use crate::peer::call::{self, Call, Copy};
+use crate::shard::errors::AskError;
 use crate::store::StoreError;
 use crate::store::originals::Found;
 use crate::store::read::{CHUNK_BYTES, FileReader};
 use crate::store::spool::Spooled;
-
-/// Why an upload is not answered with 200.
-#[derive(Debug)]
-pub enum WriteError {
-    /// Another shard of this node failed.
-    Ask(AskError),
-    /// This node's disk, where no other node can do.
-    Store(StoreError),
-    /// Fewer nodes than are needed hold it: these.
-    TooFew(Vec<String>),
-}
 
 /// Where the bytes of an upload are.
 struct Received {

@@ -11,7 +11,7 @@ use crate::peer::pool::PeerError;
 
 /// Bytes of a stream from one position to another. All of the stream is read, since only all of it can be proven,
 /// and the last piece is given only then.
-pub(super) struct PeerBody {
+pub struct RelayBody {
     reading: Option<StreamRead>,
     /// Bytes of the stream before what is read next.
     position: u64,
@@ -24,17 +24,19 @@ pub(super) struct PeerBody {
 
 type StreamRead = Pin<Box<dyn Future<Output = (Box<Stream>, Result<Option<Bytes>, PeerError>)>>>;
 
-impl PeerBody {
-    pub(super) fn new(stream: Box<Stream>, start: u64, end: u64) -> Self {
+impl RelayBody {
+    /// Bytes `start..end` of the stream.
+    pub fn new(stream: Box<Stream>, start: u64, end: u64) -> Self {
         Self { reading: Some(read(stream)), position: 0, start, end, given: 0, held: None }
     }
 
     /// Bytes that are still to be given.
-    pub(super) const fn left(&self) -> u64 {
+    pub const fn left(&self) -> u64 {
         self.end - self.start - self.given
     }
 
-    pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PeerError>>> {
+    /// The next bytes; `None` at the end.
+    pub fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, PeerError>>> {
         while let Some(reading) = &mut self.reading {
             let (stream, read_bytes) = ready!(reading.as_mut().poll(context));
             self.reading = None;
