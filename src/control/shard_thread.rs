@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
-use super::ProcessEvent;
+use super::process_event::ProcessEvent;
 use crate::cluster::view::View;
 use crate::http;
 use crate::object::ObjectId;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::RunError;
+use super::error::RunError;
 use super::system::{ExecutorWakers, processor_time};
 use crate::shard::NodeContext;
 
