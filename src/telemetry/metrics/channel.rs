@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use flume::TrySendError;
 use prometheus::proto;
 
-use super::counter;
+use super::family::counter;
 use super::label::{ChannelMessage, ChannelRefusal, Label};
 
 static REFUSED: ChannelMetrics = ChannelMetrics::new();

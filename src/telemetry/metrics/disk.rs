@@ -2,7 +2,8 @@
 
 use prometheus::proto;
 
-use super::{Counter, counter, gauge};
+use super::counter::Counter;
+use super::family::{counter, gauge};
 
 /// Counters and gauges of the node's disk. Shared by all threads; a memory hit touches none of them.
 #[derive(Debug, Default)]

@@ -42,10 +42,3 @@ fn images_are_told_once_every_shard_has_counted_its_own() {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
 }
-
-#[test]
-fn every_status_has_its_own_text() {
-    for status in STATUSES {
-        assert_eq!(status_text(status), status.to_string());
-    }
-}

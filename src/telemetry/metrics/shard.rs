@@ -1,0 +1,148 @@
+//! The counters of one shard.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::counter::{Counter, Histogram};
+use super::label::{Cache, Label, Resize, Route, Stage, Unproven};
+
+/// The statuses that `http/reply.rs` can give (a test there holds the two together).
+pub const STATUSES: [u16; 23] = [
+    200, 204, 206, 301, 304, 400, 401, 403, 404, 405, 408, 410, 411, 413, 415, 416, 422, 429, 431, 500, 501,
+    503, 507,
+];
+
+/// The counters of one shard.
+#[derive(Debug)]
+pub struct ShardMetrics {
+    pub(super) requests: Vec<AtomicU64>,
+    pub(super) request_seconds: Vec<Histogram>,
+    pub(super) stage_seconds: Vec<Histogram>,
+    pub(super) resizes: Vec<AtomicU64>,
+    /// Requests that joined the making of a variant that was under way.
+    pub coalesced: Counter,
+    /// Jobs that wait for the resize worker or are in it.
+    pub resize_queue: Counter,
+    /// Messages to another shard refused because too many were under way.
+    pub mesh_refused: Counter,
+    pub(super) peers_refused: Vec<AtomicU64>,
+    /// Copies that failed their hash.
+    pub corrupt: Counter,
+    /// Answers served from memory.
+    pub memory_hits: Counter,
+    /// Bytes of answers in memory.
+    pub memory_bytes: Counter,
+    /// Answers pushed out of memory.
+    pub memory_evictions: Counter,
+    /// Variants served from disk.
+    pub disk_hits: Counter,
+    /// Bytes of variants on disk.
+    pub disk_bytes: Counter,
+    /// Files of the cache removed from disk to keep a bound.
+    pub disk_evictions: Counter,
+    /// Images stored.
+    pub images: Counter,
+    /// Bytes of images stored.
+    pub image_bytes: Counter,
+    /// 1 once the two above are the whole count; until then they are not shown.
+    pub images_counted: Counter,
+    /// Copies that have to be seen to: others own them, or an owner lacks its own.
+    pub misplaced: Counter,
+    /// Bytes of copies given to nodes that should have had them, or taken by this one.
+    pub repair_bytes: Counter,
+    /// Copies that this node lacked or had a bad one of, and has now.
+    pub repaired: Counter,
+}
+
+impl Default for ShardMetrics {
+    fn default() -> Self {
+        fn zeroed<T: Default>(count: usize) -> Vec<T> {
+            std::iter::repeat_with(T::default).take(count).collect()
+        }
+        Self {
+            requests: zeroed(Route::ALL.len() * STATUSES.len() * Cache::ALL.len()),
+            request_seconds: zeroed(Route::ALL.len()),
+            stage_seconds: zeroed(Stage::ALL.len()),
+            resizes: zeroed(Resize::ALL.len()),
+            coalesced: Counter::default(),
+            resize_queue: Counter::default(),
+            mesh_refused: Counter::default(),
+            peers_refused: zeroed(Unproven::ALL.len()),
+            corrupt: Counter::default(),
+            memory_hits: Counter::default(),
+            memory_bytes: Counter::default(),
+            memory_evictions: Counter::default(),
+            disk_hits: Counter::default(),
+            disk_bytes: Counter::default(),
+            disk_evictions: Counter::default(),
+            images: Counter::default(),
+            image_bytes: Counter::default(),
+            images_counted: Counter::default(),
+            misplaced: Counter::default(),
+            repair_bytes: Counter::default(),
+            repaired: Counter::default(),
+        }
+    }
+}
+
+impl ShardMetrics {
+    /// The number of images that the shard stores, and of their bytes; `None` until it has counted them.
+    pub fn stored(&self) -> Option<(u64, u64)> {
+        (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
+    }
+
+    /// Counts an answered request.
+    pub fn request(&self, route: Route, status: u16, cache: Cache, elapsed: Duration) {
+        if let Some(status) = STATUSES.iter().position(|known| *known == status) {
+            self.requests[request_index(route.index(), status, cache.index())].fetch_add(1, Relaxed);
+        }
+        self.request_seconds[route.index()].observe(elapsed);
+    }
+
+    /// Counts the time of one stage of one variant.
+    pub fn stage(&self, stage: Stage, elapsed: Duration) {
+        self.stage_seconds[stage.index()].observe(elapsed);
+    }
+
+    /// Counts a rejected request below `/cluster/`.
+    pub fn refuse_peer(&self, cause: Unproven) {
+        self.peers_refused[cause.index()].fetch_add(1, Relaxed);
+    }
+
+    /// The number of resizes with this outcome.
+    #[cfg(test)]
+    pub fn resized(&self, outcome: Resize) -> u64 {
+        self.resizes[outcome.index()].load(Relaxed)
+    }
+
+    /// Counts how a resize ended.
+    pub fn resize(&self, outcome: Resize) {
+        self.resizes[outcome.index()].fetch_add(1, Relaxed);
+    }
+}
+
+/// Where the counter of these labels stands in [`ShardMetrics::requests`].
+pub(super) const fn request_index(route: usize, status: usize, cache: usize) -> usize {
+    (route * STATUSES.len() + status) * Cache::ALL.len() + cache
+}
+
+/// A status as a label's value.
+pub(super) fn status_text(status: u16) -> &'static str {
+    const TEXTS: [&str; STATUSES.len()] = [
+        "200", "204", "206", "301", "304", "400", "401", "403", "404", "405", "408", "410", "411", "413",
+        "415", "416", "422", "429", "431", "500", "501", "503", "507",
+    ];
+    STATUSES.iter().position(|known| *known == status).map_or("other", |index| TEXTS[index])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_own_text() {
+        for status in STATUSES {
+            assert_eq!(status_text(status), status.to_string());
+        }
+    }
+}
