@@ -1,8 +1,8 @@
 //! Changing a layout: each edit writes one or a few registers of `staged` with a stamp later than all it has seen.
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
-use super::register::{Rank, Register, Stamp};
-use super::version::MemberEntry;
+use super::register::{LAMPORT_MAX, Rank, Register, Stamp};
+use super::version::{MemberEntry, REPLICATION_MAX};
 use super::{Layout, NodeRecord, Published, Role, Taken};
 
 /// A node's own entry when it founds or joins a cluster.
@@ -61,13 +61,6 @@ pub enum EditError {
     /// The logical clock is at its end: only forged stamps reach it.
     Clock,
 }
-
-/// The last lamport that is taken from others or written. A tick a microsecond reaches it in nine years, and a
-/// forged later one must not end all editing.
-pub(super) const LAMPORT_MAX: u64 = 1 << 48;
-
-/// Copies that can be wanted.
-pub(super) const REPLICATION_MAX: u8 = 16;
 
 impl Layout {
     /// Makes one change in the name of `writer`. Says whether anything changed: writing what is there already

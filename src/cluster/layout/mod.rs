@@ -26,8 +26,8 @@
 mod bootstrap;
 mod claim;
 mod edit;
+mod hash;
 mod register;
-mod text;
 mod version;
 mod wire;
 
@@ -43,17 +43,11 @@ use super::wire::{Malformed, WireReader, WireWriter};
 pub use bootstrap::{BootstrapSettings, ConfigurationDrift};
 pub use claim::Taken;
 pub use edit::{Edit, EditError, NewNode};
+pub(in crate::cluster) use hash::digest;
+pub use hash::{LayoutHash, StateHash, SyncHash};
 use register::{Rank, Register, Stamp};
-pub(in crate::cluster) use version::{LayoutVersion, MemberEntry, StoreId, digest};
-pub use version::{Role, SyncHash};
-
-/// The hash of all versions: it rides on every request between nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LayoutHash(pub(in crate::cluster) [u8; 16]);
-
-/// The hash of everything in a layout, to see whether two nodes have anything to tell each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct StateHash(pub(in crate::cluster) [u8; 16]);
+pub use version::Role;
+pub(in crate::cluster) use version::{LayoutVersion, MemberEntry, StoreId};
 
 /// The replicated layout. Never empty: it begins with the node that founded the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,10 @@
 
 use super::super::node::NodeId;
 
+/// The last lamport that is taken from others or written. A tick a microsecond reaches it in nine years, and a
+/// forged later one must not end all editing.
+pub(super) const LAMPORT_MAX: u64 = 1 << 48;
+
 /// When a register was written: a logical clock, and who wrote, to order what happened at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::cluster) struct Stamp {

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
-
 use super::super::node::{Label, NodeId, Weight};
-use super::super::wire::WireWriter;
 use super::register::{Rank, Register, Stamp};
-use super::wire::write_layout_version;
+
+/// Copies that can be wanted.
+pub(super) const REPLICATION_MAX: u8 = 16;
 
 /// A member's role in the cluster. Only `Active` members own ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,11 +25,6 @@ pub enum Role {
     /// Gone forever: beats every other role whenever that was written.
     Removed,
 }
-
-/// The hash of all that decides ownership in a version, stamps included: a version that has been left and come
-/// back to has another hash, because copies were written elsewhere in between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SyncHash(pub(in crate::cluster) [u8; 16]);
 
 /// Which of its stores a member has: 0 is the one that it joined with, and one that was found emptied is another. A
 /// version with it is promoted only when all others have been brought in order since, with what they were owed.
@@ -124,12 +118,6 @@ impl LayoutVersion {
         counted.map(|(node, _)| *node)
     }
 
-    pub(in crate::cluster) fn sync_hash(&self) -> SyncHash {
-        let mut writer = WireWriter::default();
-        write_layout_version(&mut writer, self);
-        SyncHash(digest(&writer.into_bytes()))
-    }
-
     /// Every stamp in it.
     pub(in crate::cluster) fn stamps(&self) -> impl Iterator<Item = Stamp> {
         let entries = self.members.values();
@@ -149,10 +137,4 @@ impl MemberEntry {
         let store = self.store.join(&other.store);
         role | weight | zone | store
     }
-}
-
-/// The first half of SHA-256: enough against accidents, and short on every request.
-pub(in crate::cluster) fn digest(bytes: &[u8]) -> [u8; 16] {
-    let whole = Sha256::digest(bytes);
-    std::array::from_fn(|at| whole[at])
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::node::{Label, NodeId, NodeUrl, Weight};
 use super::super::wire::{Malformed, WireReader, WireWriter};
-use super::edit::{LAMPORT_MAX, REPLICATION_MAX};
-use super::register::{Rank, Register, Stamp};
-use super::version::{LayoutVersion, MemberEntry, Role, SyncHash};
+use super::hash::{SyncHash, digest};
+use super::register::{LAMPORT_MAX, Rank, Register, Stamp};
+use super::version::{LayoutVersion, MemberEntry, REPLICATION_MAX, Role};
 use super::{Layout, NodeRecord, Published};
 
 const VERSION: u8 = 1;
@@ -83,6 +83,15 @@ pub(super) fn write_layout_version(writer: &mut WireWriter, version: &LayoutVers
         write_register(writer, &entry.weight, |writer, weight| writer.u32(weight.get()));
         write_register(writer, &entry.zone, |writer, zone| writer.text(zone.as_str()));
         write_register(writer, &entry.store, |writer, store| writer.u64(*store));
+    }
+}
+
+impl LayoutVersion {
+    /// The hash of its bytes.
+    pub(in crate::cluster) fn sync_hash(&self) -> SyncHash {
+        let mut writer = WireWriter::default();
+        write_layout_version(&mut writer, self);
+        SyncHash(digest(&writer.into_bytes()))
     }
 }
 
