@@ -3,7 +3,7 @@
 //! * [`header`]: what an image says about itself.
 //! * [`inspect`]: is an upload a structurally complete image within limits? Fed in chunks, never decodes pixels.
 //! * [`recipe`]: a spec with every default filled in; alone decides a variant's bytes.
-//! * [`shape`]: sizes and rectangles.
+//! * [`shape`]: sizes and rectangles. [`transform`]: turns and mirrors.
 //! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
 //! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`color`], [`trim`], [`smart`], [`resize`], [`orient`], [`pad`],
 //!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
@@ -41,5 +41,6 @@ mod shrink_on_load;
 pub mod smart;
 #[cfg(test)]
 mod tests;
+pub mod transform;
 pub mod trim;
 pub mod variant;

@@ -2,8 +2,8 @@
 //!
 //! Applied to the small result, never to the decoded source.
 
-use super::geometry::Transform;
 use super::pixels::Pixels;
+use super::transform::Transform;
 
 /// The picture as displayed. Mirrors work in place; a swap takes a second buffer of the picture's size.
 pub fn apply(transform: Transform, pixels: Pixels) -> Pixels {

@@ -6,9 +6,9 @@
 use sha1::{Digest, Sha1};
 
 use super::effect;
-use super::geometry::Transform;
 use super::pixels::{PixelKind, Pixels};
 use super::recipe::{ENCODER_VERSION, Recipe, TargetSize};
+use super::transform::Transform;
 use crate::object::{Format, ObjectId};
 
 /// Sides of the small picture: all that a ThumbHash takes.

@@ -15,12 +15,13 @@ mod still;
 
 use super::decoded_planes::DecodedPlanes;
 use super::error::{RenderError, proceed};
-use super::geometry::{self, Transform};
+use super::geometry;
 use super::header::{Header, Limits};
 use super::pixels::Pixels;
 use super::progress::{ProgressSink, RenderStage};
 use super::recipe::Recipe;
 use super::shape::Size;
+use super::transform::Transform;
 use super::{effect, encode, metadata, orient, pad};
 use crate::object::Format;
 use crate::object::spec::Hundredths;

@@ -3,9 +3,9 @@
 //! Nothing is cut here; the function returns the smaller cut. A picture that is border throughout is kept whole, for a
 //! variant of nothing is useless.
 
-use super::geometry::Transform;
 use super::pixels::{PixelKind, Pixels};
 use super::shape::Rect;
+use super::transform::Transform;
 
 /// By how much a channel may differ and still be border, of 255.
 const DIFFERENCE_MAX: u8 = 10;

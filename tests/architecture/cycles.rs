@@ -10,10 +10,7 @@ use std::fmt::Write;
 use crate::source::{is_word, module_path, shipped};
 
 /// Circles that are left: the module, and its children in it. A ratchet: they may only shrink.
-const CYCLES: &[(&str, &[&str])] = &[
-    ("image", &["geometry", "recipe"]),
     ("peer", &["body", "connection", "pool"]),
-];
 
 /// A path of modules below `src`.
 type ModulePath = Vec<String>;

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::image::header::Orientation;
 use crate::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings};
+use crate::image::transform::Transform;
 use crate::object::Format;
 use crate::object::Spec;
 use crate::object::spec::Hundredths;

@@ -10,9 +10,9 @@ use std::fmt;
 
 use sha1::{Digest, Sha1};
 
-use super::geometry::{Transform, compose};
 use super::header::{Header, Orientation};
 use super::shape::side_max;
+use super::transform::{Transform, compose};
 use super::{encode, metadata};
 use crate::object::spec::{Crop, Fit, Gravity, Hundredths, SpecSize};
 use crate::object::{Format, ObjectId, Spec};

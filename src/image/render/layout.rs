@@ -1,13 +1,14 @@
 //! Where the pixels of a variant lie in the stored picture.
 
 use crate::image::error::RenderError;
-use crate::image::geometry::{self, Plan, Transform};
+use crate::image::geometry::{self, Plan};
 use crate::image::header::Header;
 use crate::image::pixels::Pixels;
 use crate::image::recipe::Recipe;
 use crate::image::shape::{Rect, Size};
 use crate::image::shrink_on_load::Aim;
 use crate::image::smart;
+use crate::image::transform::Transform;
 
 /// The transform from the stored to the turned picture, and the cut of the latter.
 pub(super) struct WindowPlacement {

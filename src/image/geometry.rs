@@ -10,8 +10,6 @@
 //!   than the recipe allows.
 //! * Without `upscale` the window is never enlarged.
 
-mod transform;
-
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +17,6 @@ use super::error::GeometryError;
 use super::recipe::{Recipe, TargetSize};
 use super::shape::{Rect, Size, side_max};
 use crate::object::spec::{Crop, Gravity};
-pub use transform::{Transform, compose};
 
 /// The plan for a cut.
 #[derive(Clone, Copy, Debug, PartialEq)]

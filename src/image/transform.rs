@@ -5,8 +5,8 @@
 
 use std::ops::Sub;
 
-use super::{Rect, Size};
-use crate::image::header::Orientation;
+use super::header::Orientation;
+use super::shape::{Rect, Size};
 use crate::object::spec::QuarterTurns;
 
 /// Swap the axes, then mirror: each of the eight in exactly one way.
@@ -81,7 +81,7 @@ impl Transform {
     }
 
     /// Where a rectangle of the transformed image lies in the image before the transform, so that a
-    /// renderer can cut first and turn less. `transformed` is the size of the transformed image. Exact, for windows too: they lie on the grid of [`super::Plan::window`].
+    /// renderer can cut first and turn less. `transformed` is the size of the transformed image. Exact, for windows too: they lie on the grid of a plan's window.
     ///
     /// # Panics
     /// When the rectangle is not inside the transformed image, which no plan's is.
