@@ -17,7 +17,7 @@ use super::auth::{
 };
 use super::body::{Outgoing, Sending};
 use super::call;
-use super::pool::{OutgoingRequest, PeerError};
+use super::error::PeerError;
 use super::socket::Socket;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
@@ -39,6 +39,16 @@ pub(super) struct Connection {
     pub(super) idle_since: Instant,
     /// Dropping it closes the socket.
     _driver: Task<()>,
+}
+
+/// One question as it goes out.
+#[derive(Clone)]
+pub(super) struct OutgoingRequest {
+    pub(super) method: Method,
+    pub(super) target: String,
+    pub(super) layout: LayoutHash,
+    pub(super) metadata: String,
+    pub(super) body: Outgoing,
 }
 
 /// The head of an answer that is proven, and what its body must be.

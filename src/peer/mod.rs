@@ -5,8 +5,8 @@
 //! * [`call`]: what one node may ask another, as lines of HTTP (pure).
 //! * [`requester`]: on whose behalf a node works (pure).
 //! * [`pool`]: connections to other nodes, kept between requests.
-//! * [`body`]: what is sent to them and what comes back.
-//! * `connection`, `socket`: one connection, and hyper's reads and writes on it.
+//! * [`body`]: what is sent to them. [`stream`]: what comes back. [`error`]: why nothing does.
+//! * `lease`: the connections to one node. `connection`, `socket`: one of them, and hyper's reads and writes on it.
 //!
 //! The answers of a node are made elsewhere: `http` takes the request, the shards work on it.
 //!
@@ -17,7 +17,10 @@ pub mod auth;
 pub mod body;
 pub mod call;
 mod connection;
+pub mod error;
+mod lease;
 pub mod listing;
 pub mod pool;
 pub mod requester;
 mod socket;
+pub mod stream;

@@ -13,7 +13,8 @@ use crate::cluster::node::{NodeId, NodeUrl};
 use crate::peer::auth::AuthError;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, GIVEN};
-use crate::peer::pool::{Address, PeerError, PeerRequest, Pool};
+use crate::peer::error::PeerError;
+use crate::peer::pool::{Address, PeerRequest, Pool};
 use crate::telemetry::metrics::{ChannelMessage, ChannelRefusal, channel};
 
 /// An older message is of no use: the next one says the same, or better.

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use crate::peer::body::Stream;
-use crate::peer::pool::PeerError;
+use crate::peer::error::PeerError;
+use crate::peer::stream::Stream;
 
 /// Bytes of a stream from one position to another. All of the stream is read, since only all of it can be proven,
 /// and the last piece is given only then.

@@ -40,7 +40,8 @@ use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
-use crate::peer::pool::{Address, PeerAnswer, PeerError, PeerRequest, StreamedAnswer};
+use crate::peer::error::PeerError;
+use crate::peer::pool::{Address, PeerAnswer, PeerRequest, StreamedAnswer};
 
 /// When this process began, by the shards' clock: that is its origin.
 const STARTED: Time = Time::from_millis(0);

@@ -19,9 +19,10 @@ use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::protocol::read::{self, FetchReply, Read, ReadEffect, ReadOutcome, ReadPart};
 use crate::cluster::view::View;
 use crate::object::ObjectId;
-use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, StoredMetadata};
-use crate::peer::pool::{PeerError, StreamedAnswer};
+use crate::peer::error::PeerError;
+use crate::peer::pool::StreamedAnswer;
+use crate::peer::stream::Stream;
 use crate::shard::bodies::memory::BodyMemory;
 use crate::telemetry::metrics::Stage;
 

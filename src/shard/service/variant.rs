@@ -25,9 +25,10 @@ use crate::cluster::protocol::variant::{
     self as protocol, Made, VariantEffect, VariantFailure, VariantOutcome, WantedVariant,
 };
 use crate::cluster::view::View;
-use crate::peer::body::Stream;
 use crate::peer::call::{self, Call, StoredMetadata, VariantCall};
-use crate::peer::pool::{PeerError, StreamedAnswer};
+use crate::peer::error::PeerError;
+use crate::peer::pool::StreamedAnswer;
+use crate::peer::stream::Stream;
 use crate::shard::variant::VariantRequest;
 use crate::telemetry::metrics::{Cache, Stage};
 

@@ -16,7 +16,8 @@ use crate::object::{Format, ObjectId};
 use crate::peer::auth::AuthError;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, Copy, StoredMetadata, VariantCall};
-use crate::peer::pool::{PeerAnswer, PeerError, PeerRequest};
+use crate::peer::error::PeerError;
+use crate::peer::pool::{PeerAnswer, PeerRequest};
 use crate::peer::requester::Requester;
 
 const SOON: Duration = Duration::from_secs(20);
