@@ -13,14 +13,6 @@ const BANNED: &[(&str, &str)] = &[
     (concat!("#[", "should_panic"), "return an error and check it"),
 ];
 
-/// Files whose tests stand elsewhere all the same. A ratchet: they may only become fewer.
-const TESTS_ELSEWHERE: &[&str] = &[
-    "src/cluster/layout/mod.rs",
-    "src/cluster/layout/tests_support.rs",
-    "src/cluster/protocol/mod.rs",
-    "src/cluster/protocol/tests_support.rs",
-];
-
 /// Beginnings of absolute paths that exist on one machine only.
 const MACHINE_PATHS: &[&str] = &[concat!("/", "root/"), concat!("/", "home/"), concat!("/", "Users/")];
 
@@ -59,20 +51,11 @@ fn tests_wait_for_events_and_do_not_sleep() {
 #[test]
 fn unit_tests_stand_at_the_end_of_their_file_or_in_tests_rs() {
     let mut complaints = String::new();
-    let files = sources(&["rs"]);
-    for (name, text) in
-        files.iter().filter(|(name, _)| name.starts_with("src/") || name.starts_with("tools/"))
-    {
+    let is_unit = |(name, _): &(String, String)| name.starts_with("src/") || name.starts_with("tools/");
+    for (name, text) in sources(&["rs"]).iter().filter(|file| is_unit(file)) {
         let mut faults: Vec<_> = misplaced_test_modules(text);
         faults.extend(misplaced_test_file(name, text).map(String::from));
-        if !TESTS_ELSEWHERE.contains(&name.as_str()) {
-            faults.iter().for_each(|fault| writeln!(complaints, "{name}: {fault}").unwrap());
-        } else if faults.is_empty() {
-            writeln!(complaints, "{name}: in order now; take it out of TESTS_ELSEWHERE").unwrap();
-        }
-    }
-    for listed in TESTS_ELSEWHERE.iter().filter(|listed| files.iter().all(|(name, _)| name != *listed)) {
-        writeln!(complaints, "{listed}: is gone; take it out of TESTS_ELSEWHERE").unwrap();
+        faults.iter().for_each(|fault| writeln!(complaints, "{name}: {fault}").unwrap());
     }
     assert!(complaints.is_empty(), "\n{complaints}");
 }

@@ -94,7 +94,7 @@ fn is_bearable(staged: &LayoutVersion, lost: &[NodeId]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::layout::tests_support::{Member, id, version};
+    use super::super::super::layout::tests::support::{Member, id, version};
     use super::*;
 
     /// Which of nodes 0 to `zones.len()` are taken out or need an operator while these are away for so long.

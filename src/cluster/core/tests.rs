@@ -5,7 +5,7 @@ mod claims;
 use std::collections::BTreeMap;
 
 use super::super::layout::Copies;
-use super::super::layout::tests_support::{id, new_node};
+use super::super::layout::tests::support::{id, new_node};
 use super::super::node::{Label, Weight};
 use super::message::Message;
 use super::*;

@@ -69,7 +69,7 @@ impl fmt::Display for ConfigurationDrift {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests_support::layout_of;
+    use super::super::tests::support::layout_of;
     use super::super::{Copies, NewNode};
     use super::*;
     use crate::cluster::node::NodeUrl;

@@ -32,9 +32,7 @@ mod version;
 mod wire;
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
-pub(crate) mod tests_support;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,10 @@
 //! Layout: merging is a join, promotion is sound, bytes are canonical.
 
+pub(crate) mod support;
+
 use proptest::prelude::*;
 
-use super::tests_support::{id, layout, new_node, settle};
+use self::support::{id, layout, new_node, settle};
 use super::*;
 use crate::cluster::node::Weight;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::layout::tests_support::{Member, version};
+use super::super::layout::tests::support::{Member, version};
 use super::*;
 
 const SLOTS: u32 = 1 << SLOT_BITS;

@@ -27,8 +27,6 @@ pub mod write;
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_support;
 
 use super::time::Time;
 use super::view::View;

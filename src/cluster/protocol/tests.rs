@@ -1,14 +1,16 @@
 //! The rules, each against a scenario that it must get right, and the write rule against all outcomes.
 
+pub(super) mod support;
+
 use std::collections::BTreeSet;
 
+use self::support::{COPIES, five, object, set_role, synced, view, view_without};
 use super::locate::absence::{AbsenceProof, LookupReply, ProofStep};
 use super::read::order as read;
 use super::repair::excess::{ExcessReplica, ExcessStep};
 use super::repair::queue::{RepairQueue, needs_record};
-use super::tests_support::{COPIES, five, object, set_role, synced, view, view_without};
 use super::write::quorum::{WriteQuorum, WriteStatus};
-use crate::cluster::layout::tests_support::{id as node, layout, new_node, settle};
+use crate::cluster::layout::tests::support::{id as node, layout, new_node, settle};
 use crate::cluster::layout::{Edit, Layout, LayoutHash, Role, SyncHash};
 use crate::cluster::node::NodeId;
 use crate::cluster::time::Time;

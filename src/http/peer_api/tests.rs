@@ -94,7 +94,7 @@ pub(super) fn layout(nodes: &[&Address], copies: Copies) -> Layout {
         (node, about)
     };
     let nodes: Vec<_> = nodes.iter().map(about).collect();
-    crate::cluster::layout::tests_support::layout_of(&nodes, copies)
+    crate::cluster::layout::tests::support::layout_of(&nodes, copies)
 }
 
 /// The view that node `this` has of it, with these nodes out of reach.

@@ -1,7 +1,7 @@
 //! Names and URLs belong to one id, whatever way a node comes; and nothing is sent to where a stranger says it is.
 
 use super::super::super::layout::NewNode;
-use super::super::super::layout::tests_support::{id, new_node};
+use super::super::super::layout::tests::support::{id, new_node};
 use super::super::super::node::NodeUrl;
 use super::super::message::Body;
 use super::*;

@@ -1,8 +1,8 @@
-use super::super::tests_support::Bench;
+use super::super::tests::support::Bench;
 use super::*;
 use crate::cluster::layout::Layout;
-use crate::cluster::layout::tests_support::id as node;
-use crate::cluster::protocol::tests_support::{five, object, synced, view, view_without};
+use crate::cluster::layout::tests::support::id as node;
+use crate::cluster::protocol::tests::support::{five, object, synced, view, view_without};
 
 /// An image that this node does not own, of which it says that it has no such file.
 fn wanted(layout: &Layout) -> WantedImage {

@@ -1,8 +1,8 @@
 use super::super::read::FetchReply;
-use super::super::tests_support::Bench;
+use super::super::tests::support::Bench;
 use super::*;
-use crate::cluster::layout::tests_support::id as node;
-use crate::cluster::protocol::tests_support::{five, object, synced, view};
+use crate::cluster::layout::tests::support::id as node;
+use crate::cluster::protocol::tests::support::{five, object, synced, view};
 
 const LENGTH: u64 = 1_000;
 

@@ -1,7 +1,7 @@
-use super::super::tests_support::Bench;
+use super::super::tests::support::Bench;
 use super::*;
-use crate::cluster::layout::tests_support::id as node;
-use crate::cluster::protocol::tests_support::{five, object, synced, view, view_without};
+use crate::cluster::layout::tests::support::id as node;
+use crate::cluster::protocol::tests::support::{five, object, synced, view, view_without};
 
 const WITHIN_MS: u64 = 10_000;
 

@@ -1,8 +1,8 @@
-use super::super::tests_support::Bench;
+use super::super::tests::support::Bench;
 use super::*;
 use crate::cluster::layout::Layout;
-use crate::cluster::layout::tests_support::id as node;
-use crate::cluster::protocol::tests_support::{five, object, view, view_without};
+use crate::cluster::layout::tests::support::id as node;
+use crate::cluster::protocol::tests::support::{five, object, view, view_without};
 
 fn upload(number: u8) -> Upload {
     Upload { id: object(number), length: 1_000, is_known: false, started: Time::default() }

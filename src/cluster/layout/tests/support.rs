@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::node::{Label, NodeId, NodeUrl, Weight};
-use super::edit::NewNode;
-use super::register::{Register, Stamp};
-use super::version::{LayoutVersion, MemberEntry, Role};
-use super::{Copies, Edit, Layout, Published};
+use crate::cluster::layout::register::{Register, Stamp};
+use crate::cluster::layout::{Copies, Edit, Layout, LayoutVersion, MemberEntry, NewNode, Published, Role};
+use crate::cluster::node::{Label, NodeId, NodeUrl, Weight};
 
 #[derive(Clone, Debug)]
 pub(in crate::cluster) struct Member {
