@@ -250,9 +250,9 @@ mod tests {
     use super::*;
     use crate::http::conditional::Range;
     use crate::http::live::Live;
-    use crate::http::peer_api::tests::idle_shard;
     use crate::http::server::framing::{FIELDS_MAX, ParsedHead};
     use crate::object::{Format, ObjectId};
+    use crate::shard::service::tests::support::idle_shard;
 
     fn condition(headers: &[(&'static str, &'static str)]) -> Option<Option<&'static str>> {
         let headers: Vec<_> =

@@ -6,7 +6,7 @@
 
 mod receive;
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 mod variant;
 
 use std::rc::Rc;

@@ -23,6 +23,8 @@ pub mod locate;
 pub mod original;
 mod read;
 mod repair;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod variant;
 pub mod write;
 

@@ -1,11 +1,14 @@
 //! Several nodes that know of each other, asked as a client asks.
 
+pub(crate) mod support;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::routes::{id_of, png};
-use super::*;
+use self::support::{Running, id as node_id, id_of, layout, png, view};
+use crate::cluster::layout::{Copies, Layout};
+use crate::cluster::node::NodeId;
 use crate::object::{Format, ObjectId};
 use crate::telemetry::metrics::Resize;
 
@@ -29,7 +32,7 @@ struct Got {
 impl Cluster {
     fn start(count: u8, copies: Copies) -> Self {
         let nodes: BTreeMap<_, _> =
-            (1..=count).map(|number| (super::id(number), Running::start(number))).collect();
+            (1..=count).map(|number| (node_id(number), Running::start(number))).collect();
         let addresses: Vec<_> = nodes.values().map(|node| &node.address).collect();
         let layout = layout(&addresses, copies);
         let mut cluster = Self { nodes, layout, shown: 0 };
@@ -47,7 +50,7 @@ impl Cluster {
 
     /// The owners of an image in placement order, then the others.
     fn places(&self, id: &ObjectId) -> (Vec<NodeId>, Vec<NodeId>) {
-        let owners = view(&self.layout, super::id(1), &[]).owners(id);
+        let owners = view(&self.layout, node_id(1), &[]).owners(id);
         let others = self.nodes.keys().copied().filter(|node| !owners.contains(node)).collect();
         (owners, others)
     }
@@ -116,7 +119,7 @@ impl Got {
 
     fn nodes(&self) -> Vec<NodeId> {
         let nodes = self.json()["nodes"].as_array().unwrap().clone();
-        nodes.iter().map(|name| super::id(name.as_str().unwrap()[1..].parse().unwrap())).collect()
+        nodes.iter().map(|name| node_id(name.as_str().unwrap()[1..].parse().unwrap())).collect()
     }
 }
 
@@ -145,7 +148,7 @@ fn every_node_gives_the_stored_bytes_and_the_second_time_from_memory() {
     for side in [4, 700] {
         let bytes = png(side);
         let id = id_of(&bytes);
-        cluster.at(super::id(1)).upload(&bytes);
+        cluster.at(node_id(1)).upload(&bytes);
         let (owners, others) = cluster.places(&id);
         let [own, other] = [owners[0], others[0]].map(|node| cluster.at(node).get(&path_of(&id)));
         assert_eq!((own.status, own.body == bytes), (200, true));
@@ -164,7 +167,7 @@ fn parts_and_conditions_of_a_long_image_hold_on_a_node_without_it() {
     let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(700);
     let id = id_of(&bytes);
-    cluster.at(super::id(1)).upload(&bytes);
+    cluster.at(node_id(1)).upload(&bytes);
     let other = cluster.at(cluster.places(&id).1[0]);
     let last = bytes.len() - 1;
     for (range, start, end) in
@@ -182,7 +185,7 @@ fn a_variant_is_made_once_whichever_nodes_are_asked_at_once() {
     let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(300);
     let id = id_of(&bytes);
-    cluster.at(super::id(1)).upload(&bytes);
+    cluster.at(node_id(1)).upload(&bytes);
     let path = format!("/image/{id}/100w/a.jpg");
     let answers: Vec<Got> = std::thread::scope(|scope| {
         let ask = |node| {
@@ -209,7 +212,7 @@ fn every_node_says_the_same_of_an_image_and_negotiates_alike() {
     let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(40);
     let id = id_of(&bytes);
-    cluster.at(super::id(1)).upload(&bytes);
+    cluster.at(node_id(1)).upload(&bytes);
     let mut owners = cluster.places(&id).0;
     owners.sort();
     for node in cluster.nodes.values() {
@@ -232,7 +235,7 @@ fn what_cannot_be_made_is_said_alike_by_every_node() {
     let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(40);
     let id = id_of(&bytes);
-    cluster.at(super::id(1)).upload(&bytes);
+    cluster.at(node_id(1)).upload(&bytes);
     let path = format!("/image/{id}/9w,frame7/a.jpg");
     let answers: Vec<_> = cluster.nodes.values().map(|node| node.get(&path)).collect();
     assert_eq!(answers[0].status, 422);
@@ -250,9 +253,8 @@ fn what_no_node_has_is_404_and_what_may_be_on_a_silent_one_503() {
     cluster.stop(cluster.places(&none).0[0]);
     assert!(cluster.nodes.values().all(|node| node.get(&path_of(&none)).status == 404));
     cluster.stop(*cluster.nodes.keys().next().unwrap());
-    cluster.show_without(
-        &(1..=3).map(super::id).filter(|id| !cluster.nodes.contains_key(id)).collect::<Vec<_>>(),
-    );
+    cluster
+        .show_without(&(1..=3).map(node_id).filter(|id| !cluster.nodes.contains_key(id)).collect::<Vec<_>>());
     let node = cluster.nodes.values().next().unwrap();
     for path in [path_of(&none), format!("/image/{none}/9w/a.jpg")] {
         let answer = node.get(&path);
@@ -267,7 +269,7 @@ fn a_node_that_does_not_answer_is_passed_over() {
     let mut cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(4);
     let id = id_of(&bytes);
-    cluster.at(super::id(1)).upload(&bytes);
+    cluster.at(node_id(1)).upload(&bytes);
     let (owners, others) = cluster.places(&id);
     // Nobody has noticed that it is gone.
     drop(cluster.nodes.remove(&owners[0]));
@@ -281,7 +283,7 @@ fn a_damaged_copy_is_served_from_another_node() {
     let cluster = Cluster::start(3, TWO_OF_THREE);
     let bytes = png(4);
     let id = id_of(&bytes);
-    cluster.at(super::id(1)).upload(&bytes);
+    cluster.at(node_id(1)).upload(&bytes);
     let (owners, _) = cluster.places(&id);
     let path = cluster.at(owners[0]).store.image(&id, Format::Png);
     let damaged = vec![7; bytes.len()];
