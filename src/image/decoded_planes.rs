@@ -1,8 +1,8 @@
 //! The decoded planes that a job for one size leaves for the next size.
 //!
 //! A JPEG is decoded at a few scales only, so most sizes of a photo begin with the same samples. They are kept without
-//! loss. Everything after the decode is the same for fresh planes and for kept ones, and so are a variant's bytes.
-//! The caller decides where and how long they are kept.
+//! loss. The steps after the decode are the same for fresh and for kept planes, and so are a variant's bytes. The
+//! caller decides where and for how long planes are kept.
 
 use sha1::{Digest, Sha1};
 
@@ -10,25 +10,25 @@ use super::container::jpeg::{EOI, SOS, Segments, from_start_of_image};
 use super::recipe::ENCODER_VERSION;
 use crate::object::ObjectId;
 
-/// More bytes are not worth keeping: of a photo of 48 megapixels at a quarter of its sides there are 4.5 million samples,
-/// and to read that many takes a tenth of the time of the decode.
+/// More bytes are not worth keeping: a photo of 48 megapixels at a quarter of its sides has 4.5 million samples, and to
+/// read that many takes a tenth of the time of the decode.
 pub const BYTES_MAX: u64 = 5 << 20;
 
-/// What a job does about its decoded planes.
+/// The planes that a job collects or reuses.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub enum DecodedPlanes {
-    /// Nothing.
+    /// None.
     #[default]
     Ignore,
-    /// It hands them out.
+    /// The job returns its planes.
     Collect,
-    /// It uses those of an earlier job and does not decode.
+    /// The planes of an earlier job: the job uses them and does not decode.
     Reuse(Vec<u8>),
-    /// It has handed these out.
+    /// The planes that the job returned.
     Collected(Vec<u8>),
 }
 
-/// The cache key of an image's planes at these scales, which [`super::variant::Prepared::planes`] names.
+/// The cache key of an image's planes at these scales, which come from [`super::variant::Prepared::planes`].
 pub fn key(id: &ObjectId, scales: &str) -> [u8; 16] {
     let text = format!("v{ENCODER_VERSION},samples,{scales}");
     let digest: [u8; 20] = Sha1::new().chain_update(id.digest()).chain_update(text).finalize().into();
@@ -36,8 +36,8 @@ pub fn key(id: &ObjectId, scales: &str) -> [u8; 16] {
     key
 }
 
-/// A JPEG's headers alone, as a file that says the same of itself: up to its first scan, and then its end. `None` if
-/// `start`, the first bytes of a file, does not reach that far or is of another format.
+/// The headers of a JPEG up to its first scan, followed by an end-of-image marker: a file with the same header fields.
+/// `None` if `start`, the first bytes of a file, does not reach that far or is of another format.
 pub fn head(start: &[u8]) -> Option<Vec<u8>> {
     let source = from_start_of_image(start).filter(|source| source.len() == start.len())?;
     let scan = Segments::of(source).find(|segment| matches!(segment.marker, SOS | EOI))?;

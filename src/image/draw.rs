@@ -1,8 +1,8 @@
-//! Sample pictures, drawn by the program itself: uploads for `demo` and for tests, with no file to ship.
+//! Sample pictures that the program draws itself: uploads for `demo` and for tests, without files to ship.
 //!
-//! Photo-like on purpose (soft gradients, sharp edges, fine grain), each with its own palette, so that scaling
-//! and quality can be judged by eye. The same size gives the same pixels everywhere: the grain comes from a
-//! hash of the coordinates, not from a random source.
+//! They are photo-like (soft gradients, sharp edges, fine grain), each with its own palette, so that a person can judge
+//! scaling and quality. The same size gives the same pixels everywhere: the grain comes from a hash of the coordinates,
+//! not from a random source.
 
 use super::encode;
 use super::error::RenderError;
@@ -27,16 +27,17 @@ pub fn sample(index: usize, size: Size) -> Result<Pixels, RenderError> {
     }
 }
 
-/// Name (without an extension) and file of each picture, about 1280 × 960, in JPEG, WebP and PNG. Takes a fraction of a second.
+/// Name (without an extension) and file of each picture, about 1280 × 960, in JPEG, WebP and PNG. Takes a fraction of a
+/// second.
 ///
 /// # Errors
 ///
-/// Those of the encoders; none is known to happen.
+/// Errors of the encoders; none is known to happen.
 pub fn samples() -> Result<Vec<(&'static str, Vec<u8>)>, RenderError> {
     samples_by(1)
 }
 
-/// As [`samples`], both sides divided.
+/// As [`samples`], with both sides divided by `divisor`.
 fn samples_by(divisor: u32) -> Result<Vec<(&'static str, Vec<u8>)>, RenderError> {
     const FILES: [(&str, Format, Size); SCENES] = [
         ("hills", Format::Jpeg, Size { width: 1280, height: 960 }),
@@ -94,7 +95,7 @@ fn hills(place: DrawPoint) -> [f32; 4] {
     for ridge in 0..5 {
         let depth = ridge as f32 / 4.0;
         let lowest = 0.56 + 0.11 * ridge as f32;
-        // Where the next ridge is sure to cover this one, nobody sees it.
+        // Skipped where the next ridge is sure to cover this one.
         if y > lowest + 0.12 && ridge < 4 {
             continue;
         }
@@ -111,7 +112,7 @@ fn hills(place: DrawPoint) -> [f32; 4] {
     opaque(color)
 }
 
-/// Stars, a moon and its broken track on the water.
+/// Stars, a moon and its broken reflection on the water.
 fn moonlit_sea(place: DrawPoint) -> [f32; 4] {
     let DrawPoint { x, y, aspect } = place;
     let (moon_x, horizon) = (aspect * 0.37, 0.56);
@@ -153,7 +154,7 @@ fn dunes(place: DrawPoint) -> [f32; 4] {
         let near = dune as f32 / 3.0;
         let crest = 0.36 + 0.16 * dune as f32 + 0.09 * ((x * (2.2 - near) + dune as f32 * 1.7).sin());
         let below = y - crest;
-        // Above its crest, or where the next dune is sure to cover it, nobody sees this one.
+        // Skipped above its crest, and where the next dune is sure to cover it.
         if below < -0.0015 || (below > 0.36 && dune < 3) {
             continue;
         }
@@ -167,7 +168,7 @@ fn dunes(place: DrawPoint) -> [f32; 4] {
     opaque(color)
 }
 
-/// Glossy translucent balloons on nothing: their background shows through.
+/// Glossy translucent balloons on a transparent background.
 fn balloons(place: DrawPoint) -> [f32; 4] {
     const BALLOONS: [(f32, f32, f32, RgbFloat); 7] = [
         (0.20, 0.34, 0.21, [0.86, 0.16, 0.22]),
@@ -205,7 +206,7 @@ fn mix(from: RgbFloat, to: RgbFloat, share: f32) -> RgbFloat {
     [0, 1, 2].map(|channel| from[channel] + (to[channel] - from[channel]) * share)
 }
 
-/// From the first to the last colour as `at` goes from 0 to 1.
+/// The colour between the first and the last stop as `at` goes from 0 to 1.
 fn gradient(stops: &[RgbFloat; 3], at: f32) -> RgbFloat {
     let at = at.clamp(0.0, 1.0) * 2.0;
     if at < 1.0 { mix(stops[0], stops[1], at) } else { mix(stops[1], stops[2], at - 1.0) }
@@ -215,7 +216,7 @@ fn distance(x: f32, y: f32, to_x: f32, to_y: f32) -> f32 {
     ((x - to_x).powi(2) + (y - to_y).powi(2)).sqrt()
 }
 
-/// 0 to 1 across a border at 0, `softness` wide on either side.
+/// 0 to 1 across a border at 0, which is soft for `softness` on either side.
 fn edge(inside: f32, softness: f32) -> f32 {
     smooth(inside / softness * 0.5 + 0.5)
 }
@@ -226,7 +227,7 @@ fn smooth(value: f32) -> f32 {
     value * value * (3.0 - 2.0 * value)
 }
 
-/// Noise of several scales, about 0–1.
+/// Noise of several octaves, about 0–1.
 fn fractal(x: f32, y: f32, octaves: u32, seed: u32) -> f32 {
     let (mut sum, mut weight, mut scale) = (0.0, 0.5, 1.0);
     for octave in 0..octaves {
@@ -237,9 +238,9 @@ fn fractal(x: f32, y: f32, octaves: u32, seed: u32) -> f32 {
     sum / (1.0 - weight * 2.0)
 }
 
-/// Smooth noise, 0–1, for coordinates from 0 to a million: random values on whole numbers, blended between.
+/// Smooth noise, 0–1, for coordinates from 0 to a million: random values at whole numbers, blended between them.
 fn noise(x: f32, y: f32, seed: u32) -> f32 {
-    // A cast cuts off like floor() here, which without newer instructions is a call.
+    // A cast truncates, which equals floor() here; floor() is a call without newer instructions.
     let (left, top) = (x as i32, y as i32);
     let (right_share, low_share) = (smooth(x - left as f32), smooth(y - top as f32));
     let blend = |from: f32, to: f32, share: f32| from + (to - from) * share;
@@ -247,7 +248,7 @@ fn noise(x: f32, y: f32, seed: u32) -> f32 {
     if low_share == 0.0 { row(top) } else { blend(row(top), row(top + 1), low_share) }
 }
 
-/// A number from 0 to 1 that looks random: multiply and shift, so that neighbours differ in every bit.
+/// A pseudo-random number from 0 to 1: multiply and shift, so that neighbours differ in every bit.
 fn hash(x: i32, y: i32, seed: u32) -> f32 {
     let mut bits = (x as u32).wrapping_mul(0x9E37_79B1)
         ^ (y as u32).wrapping_mul(0x85EB_CA77)

@@ -1,8 +1,8 @@
-//! A cache of recently computed meanings, by the file's colour tags.
+//! A cache of recently compiled colour meanings, by the digest of the file's colour tag.
 //!
-//! Reading a profile and making its tables takes longer than converting a thumbnail, and nearly all files of a site
-//! carry one of a few profiles. A meaning is a pure function of the statement, so remembering it changes no result. Each
-//! worker thread has its own memory: nothing is locked, and it holds [`ENTRIES_MAX`] meanings of at most 1.4 MiB.
+//! To read a profile and to make its tables takes longer than to convert a thumbnail, and nearly all files of a site
+//! carry one of a few profiles. A meaning is a pure function of the tag, so the cache changes no result. Each worker
+//! thread has its own cache: there is no lock, and it holds [`ENTRIES_MAX`] meanings of at most 1.4 MiB each.
 
 use std::cell::RefCell;
 
@@ -13,15 +13,15 @@ use super::{Meaning, code_points, icc};
 
 const ENTRIES_MAX: usize = 8;
 
-/// A profile can be made to order, so its key must be a digest that nobody can make collide.
+/// An attacker can construct profiles, so the key is a collision-resistant digest.
 type ProfileDigest = [u8; 32];
 
 thread_local! {
-    /// The latest used first.
+    /// The most recently used entry comes first.
     static MEANINGS: RefCell<Vec<(ProfileDigest, Option<Meaning>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The meaning of this tag; `None` if it is not understood.
+/// The meaning of this tag; `None` if it cannot be understood.
 pub(super) fn meaning(tag: &Tag) -> Option<Meaning> {
     let key = key(tag);
     if let Some(meaning) = look_up(&key) {

@@ -1,26 +1,27 @@
-//! CMYK and YCCK → sRGB, while the picture is decoded: no [`Pixels`](crate::image::pixels::Pixels) can
-//! hold four channels without alpha.
+//! CMYK and YCCK → sRGB, done by the decoder, because no [`Pixels`](crate::image::pixels::Pixels) can hold four
+//! channels without alpha.
 //!
-//! By the file's own profile; without one by the plain formula, each colour's light times black's.
+//! The conversion uses the file's own profile. Without one it uses the plain formula: the light of each colour times
+//! the light of black.
 
 use super::{Conversion, Meaning, cache, tag};
 use crate::image::color::tag::Tag;
 
-/// How a file stores CMYK.
+/// The way in which a file stores CMYK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) enum CmykEncoding {
-    /// 255 for full ink.
+    /// 255 is full ink.
     Plain,
-    /// 0 for full ink, as Adobe's programs write it.
+    /// 0 is full ink, as Adobe's programs write it.
     Inverted,
-    /// Inverted, and the first three as luma and colour differences.
+    /// Inverted, and the first three channels are luma and two colour differences.
     InvertedYcc,
 }
 
-/// Pixels converted at a time.
+/// Pixels that are converted at a time.
 const CHUNK_PIXELS: usize = 1024;
 
-/// Four channels → three, in place, for a whole number of pixels of the JPEG file `source`.
+/// Converts four channels to three in place. `data` holds a whole number of pixels of the JPEG file `source`.
 pub(in crate::image) fn to_srgb(source: &[u8], stored: CmykEncoding, data: &mut Vec<u8>) {
     let profile = tag::of_jpeg(source).and_then(|profile| cache::meaning(&Tag::Icc(profile)));
     let conversion = match profile {
@@ -49,20 +50,20 @@ pub(in crate::image) fn to_srgb(source: &[u8], stored: CmykEncoding, data: &mut 
     data.truncate(pixels * 3);
 }
 
-/// As [`CmykEncoding::Plain`].
+/// Converts one pixel to [`CmykEncoding::Plain`].
 fn plain(stored: CmykEncoding, pixel: &[u8]) -> [u8; 4] {
     match stored {
         CmykEncoding::Plain => [pixel[0], pixel[1], pixel[2], pixel[3]],
         CmykEncoding::Inverted => [255 - pixel[0], 255 - pixel[1], 255 - pixel[2], 255 - pixel[3]],
         CmykEncoding::InvertedYcc => {
-            // The differences come to the ink itself: the file stores the inverse of the inverse.
+            // The colour differences give the ink itself: the file stores the inverse of the inverse.
             let [cyan, magenta, yellow] = rgb_of_ycc(pixel[0], pixel[1], pixel[2]);
             [cyan, magenta, yellow, 255 - pixel[3]]
         }
     }
 }
 
-/// JFIF's formula, in 65536ths.
+/// The formula of JFIF, in 65536ths.
 fn rgb_of_ycc(luma: u8, blue: u8, red: u8) -> [u8; 3] {
     let (luma, blue, red) = (i32::from(luma) << 16, i32::from(blue) - 128, i32::from(red) - 128);
     let channel = |sum: i32| ((sum + (1 << 15)) >> 16).clamp(0, 255) as u8;
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     fn converted(stored: CmykEncoding, pixel: [u8; 4]) -> Vec<u8> {
-        // Two chunks and a part of one.
+        // Two whole chunks and a part of a third.
         let mut data = pixel.repeat(CHUNK_PIXELS * 2 + 7);
         to_srgb(b"", stored, &mut data);
         assert_eq!(data.len(), (CHUNK_PIXELS * 2 + 7) * 3);
@@ -108,7 +109,7 @@ mod tests {
 
     #[test]
     fn luma_and_colour_differences_are_undone_before_the_ink_is_read() {
-        // Luma 76, differences of pure red: in Adobe's files that is full cyan and nothing else.
+        // Luma 76 with the differences of pure red: in Adobe's files that is full cyan and nothing else.
         assert_eq!(converted(CmykEncoding::InvertedYcc, [76, 85, 255, 255]), [1, 255, 255]);
         assert_eq!(converted(CmykEncoding::InvertedYcc, [0, 128, 128, 255]), [255; 3]);
         assert_eq!(converted(CmykEncoding::InvertedYcc, [255, 128, 128, 255]), [0; 3]);

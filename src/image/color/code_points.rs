@@ -1,9 +1,10 @@
-//! Colours by the numbers of ITU-T H.273 (cICP in PNG, nclx in AVIF), and by a gamma.
+//! Colours by the code points of ITU-T H.273 (cICP in PNG, nclx in AVIF), and by a gamma.
 //!
-//! The curves of television cameras (BT.709 and its like) are taken as sRGB's: pictures are encoded for a display, and
-//! the display that such pictures were looked at on while they were made is sRGB's, within a little. The hybrid curve
-//! (HLG) was made to be shown by displays that do not know it, so it is taken as sRGB's too. PQ is mapped by
-//! [`super::pq`]. What has no number, or one that says nothing of a picture, is not understood.
+//! * The curves of television cameras (BT.709 and similar) count as sRGB's. Pictures are encoded for a display, and the
+//!   displays on which such pictures are made have nearly sRGB's curve.
+//! * The hybrid curve (HLG) is designed to be shown by displays that do not know it, so it counts as sRGB's too.
+//! * [`super::pq`] maps PQ.
+//! * A code point that is unknown, or that says nothing about a picture, is not understood.
 
 use moxcms::{ToneReprCurve, curve_from_gamma};
 
@@ -11,7 +12,7 @@ use super::pq::Pq;
 use super::primaries::{D65, Primaries, SRGB};
 use super::{Conversion, Meaning, RgbConversion};
 
-/// Primaries and transfer characteristics; how components were made of RGB is the decoder's matter.
+/// Primaries and transfer characteristics. The matrix from RGB to components is the decoder's matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CodePoints {
     pub(super) primaries: u8,
@@ -32,8 +33,8 @@ impl CodePoints {
         primaries.with_curve(curve(self.transfer)?)
     }
 
-    /// Whether the picture is brighter than a display's white, or curved for such displays: an ICC profile that names
-    /// these numbers says less than they do.
+    /// Whether the picture is brighter than a display's white, or curved for such displays. An ICC profile that names
+    /// these code points says less than they do.
     pub(super) const fn is_high_dynamic_range(self) -> bool {
         matches!(self.transfer, PQ | HLG)
     }
@@ -42,7 +43,7 @@ impl CodePoints {
 fn primaries(number: u8) -> Option<Primaries> {
     let of = |red, green, blue| Primaries { red, green, blue, white: D65 };
     Some(match number {
-        // Unspecified is what most files say that mean sRGB.
+        // Most files that mean sRGB say "unspecified".
         1 | 2 => SRGB,
         4 => Primaries { red: (0.67, 0.33), green: (0.21, 0.71), blue: (0.14, 0.08), white: (0.31, 0.316) },
         5 => of((0.64, 0.33), (0.29, 0.6), (0.15, 0.06)),
@@ -68,11 +69,11 @@ fn curve(number: u8) -> Option<ToneReprCurve> {
     })
 }
 
-/// Display exponents that are taken for what they say; anything else is a broken file.
+/// Display exponents that are believed; a file with any other one is broken.
 const EXPONENTS: std::ops::RangeInclusive<f32> = 0.1..=10.0;
 
-/// The exponent that a file gives for sRGB, in 100000ths, and how far from it a file may be and still mean sRGB: 5 %,
-/// which is where correcting begins to be visible.
+/// The exponent that a file gives for sRGB, in 100000ths, and the largest distance from it that still means sRGB: 5 %,
+/// at which a correction begins to be visible.
 const GAMMA_SRGB: u32 = 45_455;
 const GAMMA_ALIKE: u32 = GAMMA_SRGB / 20;
 

@@ -1,10 +1,10 @@
 //! ICC profiles, from hostile bytes to a conversion.
 //!
-//! The library that reads profiles is shown only what it needs. A profile may name a table a thousand times, or point
-//! all its tags at one large table, and each costs time and memory to read; so the header is checked here and a new
-//! profile is put together from the first tag of each kind that a conversion uses, within [`USED_BYTES_MAX`]. Texts and
-//! the way back from sRGB are left out. A panic of the library is taken for what it is, a profile that it does not
-//! understand.
+//! The library that reads profiles gets only the parts that it needs. A profile may name a table a thousand times, or
+//! point all its tags at one large table, and each costs time and memory to read. So this module checks the header, and
+//! composes a new profile from the first tag of each kind that a conversion uses, within [`USED_BYTES_MAX`]. It leaves
+//! out texts and the tables from sRGB back to the device. A panic of the library means that it does not understand the
+//! profile.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use super::code_points::CodePoints;
 use super::to_srgb::{gray_curve, transform};
 use super::{Conversion, Meaning, RgbConversion};
 
-/// Longest profile that is looked at, inflated. Those of printing presses have up to about three megabytes.
+/// Longest inflated profile that is read, in bytes. Profiles of printing presses have up to about three megabytes.
 pub(super) const PROFILE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Longest sum of the tags in use; a press's table from CMYK to colour has about half a megabyte.
+/// Largest sum of the used tags, in bytes. A printing press's table from CMYK to colour has about half a megabyte.
 pub(super) const USED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 const HEADER_BYTES: usize = 128;
 const TAG_BYTES: usize = 12;
-/// Tags of a profile; real ones have about 20.
+/// Most tags of a profile; real ones have about 20.
 const TAGS_MAX: usize = 128;
-/// Points of a curve: the format's own bound.
+/// Most points of a curve: the bound of the format.
 const CURVE_POINTS_MAX: usize = 65_536;
 
-/// `None` if the profile is broken, too large, or not of gray, RGB or CMYK.
+/// `None` if the profile is broken, too large, or not for gray, RGB or CMYK.
 pub(super) fn meaning(profile: &[u8]) -> Option<Meaning> {
     let profile = Profile::read(profile)?;
-    // Bytes that pass may still be nonsense, which must not end the whole job.
+    // Bytes that pass the checks may still be nonsense, which must not end the whole job.
     catch_unwind(AssertUnwindSafe(|| profile.meaning())).ok().flatten()
 }
 
@@ -43,7 +43,8 @@ enum Channels {
 }
 
 impl Channels {
-    /// The tags that a conversion from these channels uses, and those of tables, of which the first that is there is.
+    /// The tags that a conversion from these channels uses; then the tags of tables, of which the first existing one is
+    /// used.
     const fn tags(self) -> (&'static [&'static [u8; 4]], &'static [&'static [u8; 4]]) {
         match self {
             Self::Gray => (&[b"kTRC"], &[]),
@@ -53,10 +54,10 @@ impl Channels {
     }
 }
 
-/// From channels to colours, by what a viewer sees and by what the profile's maker likes.
+/// Tables from channels to colours: the colorimetric one, then the perceptual one.
 const TABLES: &[&[u8; 4]] = &[b"A2B1", b"A2B0"];
 
-/// The used part of a profile, as a profile of its own.
+/// The used part of a profile, as a new profile.
 struct Profile {
     channels: Channels,
     code_points: Option<CodePoints>,
@@ -70,7 +71,7 @@ impl Profile {
         }
         let (header, rest) = profile.split_first_chunk::<HEADER_BYTES>()?;
         let word = |at: usize| [header[at], header[at + 1], header[at + 2], header[at + 3]];
-        // Links between devices, abstract and named colours say nothing of a picture's channels.
+        // Device links, abstract profiles and named colours say nothing about the channels of a picture.
         let is_of_a_device = matches!(&word(12), b"scnr" | b"mntr" | b"prtr" | b"spac");
         let channels = match &word(16) {
             b"GRAY" => Channels::Gray,
@@ -115,7 +116,7 @@ impl Profile {
     }
 }
 
-/// A cicp tag: its type, four zeros, primaries, transfer, matrix, range.
+/// Parses a cicp tag: its type, four zeros, primaries, transfer, matrix, range.
 fn code_points(tag: &[u8]) -> Option<CodePoints> {
     match tag {
         [b'c', b'i', b'c', b'p', _, _, _, _, primaries, transfer, ..] => {
@@ -125,17 +126,17 @@ fn code_points(tag: &[u8]) -> Option<CodePoints> {
     }
 }
 
-/// A profile of these tags; `None` if they are too long.
+/// Writes a profile of these tags; `None` if they are too long.
 fn written(header: &[u8; HEADER_BYTES], tags: &[(&[u8; 4], &[u8])]) -> Option<Vec<u8>> {
     if tags.iter().map(|(_, tag)| tag.len()).sum::<usize>() > USED_BYTES_MAX {
         return None;
     }
-    // A tag begins at a multiple of four.
+    // A tag begins at a multiple of four bytes.
     let padded = |tag: &[u8]| tag.len().next_multiple_of(4);
     let first = HEADER_BYTES + 4 + tags.len() * TAG_BYTES;
     let length = first + tags.iter().map(|(_, tag)| padded(tag)).sum::<usize>();
     let mut bytes = Vec::with_capacity(length);
-    // All is bounded far below four gigabytes.
+    // All lengths are bounded far below four gigabytes.
     bytes.extend((length as u32).to_be_bytes());
     bytes.extend(&header[4..]);
     bytes.extend((tags.len() as u32).to_be_bytes());

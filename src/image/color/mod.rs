@@ -1,15 +1,14 @@
-//! Colours of any meaning → sRGB.
+//! Converts colours of any meaning to sRGB.
 //!
 //! A file says what its numbers mean by an ICC profile, else by code points (cICP), an sRGB chunk, or gamma and
-//! primaries; what says nothing, or nothing that can be understood, is sRGB. [`ColorSpace`] is that meaning, ready to be
-//! applied; for the many files that are sRGB already it is nothing at all and costs nothing. Alpha is never touched, gray
-//! stays gray.
+//! primaries. A file that says nothing, or nothing that can be understood, is sRGB. [`ColorSpace`] is that meaning,
+//! ready to be applied; for a file in sRGB it is empty and costs nothing. Alpha never changes, and gray stays gray.
 //!
-//! Conversions are relative colorimetric without black point compensation. Colours outside sRGB are clipped. Brightness
-//! above the display's white exists only with the PQ curve, see [`pq`]. Decodes nothing and scales nothing: CMYK, which no
-//! [`Pixels`] can hold, is the one thing that a decoder must convert at once ([`cmyk`]).
+//! Conversions are relative colorimetric without black point compensation, and clip colours outside sRGB. Only the PQ
+//! curve has brightness above the display's white, see [`pq`]. This module decodes and scales nothing. CMYK is the
+//! exception: no [`Pixels`] can hold it, so a decoder must convert it at once ([`cmyk`]).
 //!
-//! Profiles are hostile bytes: see [`icc`] for what is let through to the library that reads them.
+//! Profiles are hostile bytes: [`icc`] says which parts reach the library that reads them.
 
 mod cache;
 pub(super) mod cmyk;
@@ -28,8 +27,8 @@ use super::header::{ColorKind, Header};
 use super::pixels::{PixelKind, Pixels};
 use crate::object::Format;
 
-/// Bytes that finding, reading and applying a color space takes beside the pixels, at most: an inflated profile, the
-/// parts of it that are used, those parts as read, and the tables made of them, of which 1.4 MiB are the largest.
+/// Most bytes, beside the pixels, that it takes to find, read and apply a colour space: the inflated profile, its used
+/// parts, those parts as read, and the tables made of them (at most 1.4 MiB).
 pub const WORK_BYTES_MAX: u64 = (icc::PROFILE_BYTES_MAX + 3 * icc::USED_BYTES_MAX) as u64 + 4 * 1024 * 1024;
 
 /// The colour space of a file's decoded pixels.
@@ -40,11 +39,11 @@ pub struct ColorSpace {
 }
 
 impl ColorSpace {
-    /// Reads the colour space of a file. Never fails: a profile that is broken, too large or meant for other channels counts for
-    /// nothing, and what the file says beside it is taken.
+    /// Reads the colour space of a file. Never fails: it ignores a profile that is broken, too large or for other
+    /// channels, and uses the next thing that the file says about its colours.
     pub fn of(source: &[u8], header: &Header) -> Self {
         if header.color.kind == ColorKind::Cmyk {
-            // The decoder has converted it: RGB without the CMYK profile is all that is left.
+            // The decoder has converted the pixels to RGB already, so the CMYK profile no longer applies.
             return Self { conversion: None };
         }
         let tags = tag::find(source, header.format);
@@ -63,7 +62,7 @@ impl ColorSpace {
         self.conversion.is_none()
     }
 
-    /// Converts the colours in place; alpha stays. After that nothing is left to convert, and another call does nothing.
+    /// Converts the colours in place; alpha stays. Afterwards this is sRGB, so another call does nothing.
     pub fn to_srgb(&mut self, pixels: &mut Pixels) {
         if let Some(conversion) = self.conversion.take() {
             conversion.apply(pixels);
@@ -71,17 +70,17 @@ impl ColorSpace {
     }
 }
 
-/// Bytes beside the pixels that a file may cost; see [`WORK_BYTES_MAX`].
+/// Upper bound of the bytes beside the pixels for this file; see [`WORK_BYTES_MAX`].
 pub fn work_bytes(source: &[u8], format: Format) -> u64 {
     match format {
         Format::Gif => 0,
-        // Most photos have no profile, and decoded small they need less than a profile would.
+        // Most photos have no profile, and a photo that is decoded small needs less memory than a profile would.
         Format::Jpeg if tag::of_jpeg(source).is_none() => 0,
         Format::Jpeg | Format::Png | Format::Webp | Format::Avif => WORK_BYTES_MAX,
     }
 }
 
-/// The meaning of one colour tag.
+/// The compiled meaning of one colour tag.
 #[derive(Clone)]
 enum Meaning {
     Srgb,
@@ -90,11 +89,11 @@ enum Meaning {
 
 /// The conversion of channels to sRGB.
 enum Conversion {
-    /// One curve for each channel alone: gray, or RGB with sRGB's primaries.
+    /// One curve for each channel by itself: gray, or RGB with sRGB's primaries.
     Curve(Box<[u8; 256]>),
-    /// Three channels together, and what they make of equal ones.
+    /// Three channels together, and the curve that they give for equal channels.
     Colors { colors: RgbConversion, gray: Box<[u8; 256]> },
-    /// Four channels of CMYK, 255 for full ink, become RGB.
+    /// Four channels of CMYK (255 is full ink) become RGB.
     Cmyk(Arc<Transform8BitExecutor>),
 }
 
@@ -103,11 +102,11 @@ enum RgbConversion {
     Pq(Box<pq::Pq>),
 }
 
-/// Pixels converted at a time, so that the scratch stays in the processor's nearest cache.
+/// Pixels that are converted at a time, so that the scratch buffer stays in the first-level cache.
 const CHUNK_PIXELS: usize = 1024;
 
 impl Conversion {
-    /// The conversion for these colours; none if they are sRGB already.
+    /// The conversion for these colours; `None` if they are sRGB already.
     fn of_colors(colors: RgbConversion) -> Option<Meaning> {
         let ramp: Vec<u8> = (0..=255).flat_map(|value| [value; 3]).collect();
         let gray = colors.converted(&ramp)?;
@@ -117,12 +116,12 @@ impl Conversion {
                 return Some(Meaning::Srgb);
             }
         }
-        // Of equal channels green is the one nearest to luma, should they not stay equal.
+        // Green is nearest to luma, in case equal channels do not stay equal.
         let gray = Box::new(std::array::from_fn(|value| gray[value * 3 + 1]));
         Some(Meaning::Converted(Arc::new(Self::Colors { colors, gray })))
     }
 
-    /// The same for a curve that maps each channel alone.
+    /// The conversion for a curve that maps each channel by itself; `None` if it is sRGB's.
     fn of_curve(curve: Box<[u8; 256]>) -> Meaning {
         let same: Vec<u8> = (0..=255).collect();
         if is_unchanged(&same, &curve[..]) {
@@ -151,14 +150,14 @@ impl Conversion {
                     pairs.for_each(|(pixel, color)| pixel[..3].copy_from_slice(color));
                 }
             }
-            // A CMYK profile never becomes that of other pixels.
+            // A CMYK profile never applies to other pixels.
             (Self::Cmyk(_), _) => {}
         }
     }
 }
 
 impl RgbConversion {
-    /// Whole pixels of three channels, in place.
+    /// Converts whole pixels of three channels in place.
     fn apply(&self, chunk: &mut [u8]) {
         match self {
             Self::Profile(_) => {
@@ -181,7 +180,7 @@ impl RgbConversion {
     }
 }
 
-/// Every channel but alpha through one curve.
+/// Maps every channel but alpha through one curve.
 fn mapped(pixels: &mut Pixels, curve: &[u8; 256]) {
     let kind = pixels.kind();
     let colors = kind.without_alpha().channels();
@@ -190,15 +189,15 @@ fn mapped(pixels: &mut Pixels, curve: &[u8; 256]) {
     }
 }
 
-/// The most that a channel may move, of 255, in a colour space that is sRGB in all but its rounding. The profiles in use that
-/// call themselves sRGB stay within it, and nobody sees one step.
+/// The most that a channel may differ, in steps of 255, in a colour space that counts as sRGB. The profiles in use that
+/// call themselves sRGB stay within it, and one step is invisible.
 const STEPS_ALIKE: u8 = 1;
 
 fn is_unchanged(before: &[u8], after: &[u8]) -> bool {
     before.iter().zip(after).all(|(before, after)| before.abs_diff(*after) <= STEPS_ALIKE)
 }
 
-/// Colours spread evenly over the cube, to compare two color spaces by.
+/// Colours spread evenly over the cube, to compare two colour spaces.
 fn lattice() -> Vec<u8> {
     let steps = || (0..=255_u8).step_by(17);
     let colors =

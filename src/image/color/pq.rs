@@ -1,25 +1,25 @@
-//! Pictures for bright displays (PQ, SMPTE ST 2084), shown on an ordinary one.
+//! Tone mapping of PQ pictures (SMPTE ST 2084) from bright displays to an ordinary one.
 //!
-//! A PQ value is an absolute luminance up to 10,000 cd/m². White of a page is put where ITU-R BT.2408 puts it, at 203
-//! cd/m². What is brighter is rolled off by the curve of ITU-R BT.2390 from 1,000 cd/m², for which nearly all such
-//! pictures are made; above that it is white. The brightest channel decides for all three, so that hues stay.
+//! A PQ value is an absolute luminance of up to 10,000 cd/m². White of a page is at 203 cd/m² (ITU-R BT.2408). The
+//! curve of ITU-R BT.2390 rolls off brighter values up to 1,000 cd/m², for which nearly all such pictures are made;
+//! above that a value is white. The brightest channel decides the gain of all three, so that hues stay.
 
 use moxcms::Matrix3d;
 
 use super::primaries::Primaries;
 
-/// cd/m² of sRGB's white.
+/// Luminance of sRGB's white, in cd/m².
 const WHITE: f64 = 203.0;
-/// cd/m² that become white.
+/// Luminance that becomes white, in cd/m².
 const PEAK: f64 = 1000.0;
-/// Steps of the table from light to sRGB values: fine enough that the first one is below half a value.
+/// Steps of the table from light to sRGB values: so fine that the first step is below half a value.
 const LIGHT_STEPS: usize = 1 << 14;
 
 /// The tables of one set of primaries.
 pub(super) struct Pq {
-    /// Light of each value, 1 for white.
+    /// Light of each value; 1 is white.
     light: [f32; 256],
-    /// The factor for all channels, by the value of the brightest.
+    /// The gain of all channels, by the value of the brightest.
     gain: [f32; 256],
     matrix: [[f32; 3]; 3],
     /// sRGB values, by light in [`LIGHT_STEPS`].
@@ -43,7 +43,7 @@ impl Pq {
         }
     }
 
-    /// Whole pixels of three channels, in place.
+    /// Converts whole pixels of three channels in place.
     pub(super) fn apply(&self, colors: &mut [u8]) {
         for color in colors.chunks_exact_mut(3) {
             let gain = self.gain[usize::from(color[0].max(color[1]).max(color[2]))];
@@ -62,20 +62,20 @@ const C1: f64 = 3424.0 / 4096.0;
 const C2: f64 = 2413.0 / 4096.0 * 32.0;
 const C3: f64 = 2392.0 / 4096.0 * 32.0;
 
-/// cd/m² of a value, 0–1.
+/// Luminance of a PQ value 0–1, in cd/m².
 fn luminance(value: f64) -> f64 {
     let power = value.powf(1.0 / M2);
     10_000.0 * ((power - C1).max(0.0) / (C2 - C3 * power)).powf(1.0 / M1)
 }
 
-/// The value, 0–1, of cd/m².
+/// The PQ value, 0–1, of a luminance in cd/m².
 fn value(luminance: f64) -> f64 {
     let power = (luminance / 10_000.0).powf(M1);
     ((C1 + C2 * power) / (1.0 + C3 * power)).powf(M2)
 }
 
-/// cd/m² on a display that reaches [`WHITE`], of a value, 0–1: BT.2390's curve, linear up to its knee and a Hermite
-/// spline above it.
+/// Luminance of a PQ value 0–1, in cd/m², on a display that reaches [`WHITE`]: the curve of BT.2390, linear up to its
+/// knee, then a Hermite spline.
 fn rolled_off(encoded: f64) -> f64 {
     let scaled = (encoded / value(PEAK)).min(1.0);
     let most = value(WHITE) / value(PEAK);
@@ -91,7 +91,7 @@ fn rolled_off(encoded: f64) -> f64 {
     luminance(spline * value(PEAK))
 }
 
-/// sRGB's curve, 0–1 on both sides.
+/// sRGB's transfer curve, 0–1 on both sides.
 fn srgb(light: f64) -> f64 {
     if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
 }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_an_ordinary_display_can_show_keeps_its_brightness() {
-        // Half of white, far below the knee, and BT.2408's white, which gives a little to what is brighter.
+        // Half of white, which is far below the knee, and the white of BT.2408, which the curve lowers a little.
         let half = shown((value(WHITE / 4.0) * 255.0).round() as u8);
         assert!(half.abs_diff((srgb(0.25) * 255.0).round() as u8) <= 3, "{half}");
         let white = shown((value(WHITE) * 255.0).round() as u8);

@@ -1,4 +1,4 @@
-//! Primaries and white points by their chromaticities, and what is made of them with a curve.
+//! Primaries and white points by their chromaticities, and their meaning together with a curve.
 
 use moxcms::{Chromaticity, ColorPrimaries, ColorProfile, Matrix3d, ToneReprCurve, XyY};
 
@@ -18,12 +18,12 @@ pub(super) const D65: (f32, f32) = (0.3127, 0.329);
 pub(super) const SRGB: Primaries =
     Primaries { red: (0.64, 0.33), green: (0.3, 0.6), blue: (0.15, 0.06), white: D65 };
 
-/// Chromaticities that differ by less count as equal: files round them in many ways.
+/// Chromaticities that differ by less count as equal, because files round them in many ways.
 const ALIKE: f32 = 0.002;
 
 impl Primaries {
-    /// A cHRM chunk's, in 100000ths: white, red, green, blue. `None` for a chunk of another length, and for primaries
-    /// that no light has or that lie on one line.
+    /// Parses a cHRM chunk, in 100000ths: white, red, green, blue. `None` for a chunk of another length, and for
+    /// primaries that no light has or that lie on one line.
     pub(super) fn of_png(payload: &[u8]) -> Option<Self> {
         let numbers: &[u8; 32] = payload.try_into().ok()?;
         let number = |at: usize| {
@@ -55,7 +55,7 @@ impl Primaries {
             .all(near)
     }
 
-    /// With this curve. Primaries that are sRGB's leave each channel to itself.
+    /// The meaning of these primaries with this curve. With sRGB's primaries each channel is mapped by itself.
     pub(super) fn with_curve(&self, curve: ToneReprCurve) -> Option<Meaning> {
         if self.is_srgb() {
             return to_srgb::gray(curve).map(Conversion::of_curve);
@@ -65,7 +65,7 @@ impl Primaries {
             .and_then(|executor| Conversion::of_colors(RgbConversion::Profile(executor)))
     }
 
-    /// Light of these primaries → light of sRGB's; both linear.
+    /// The matrix from light of these primaries to light of sRGB's; both linear.
     pub(super) fn to_srgb(self) -> Matrix3d {
         self.profile(moxcms::curve_from_gamma(1.0)).transform_matrix(&ColorProfile::new_srgb())
     }

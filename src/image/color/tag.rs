@@ -1,4 +1,5 @@
-//! Where files say what their colours mean. Finds, inflates within a bound, and puts in order; understands nothing.
+//! Finds the colour tags of a file, inflates them within a bound, and puts them in order of precedence. Does not
+//! interpret them.
 
 use std::borrow::Cow;
 
@@ -8,41 +9,41 @@ use super::primaries::Primaries;
 use crate::image::container::{avif, jpeg, png, webp};
 use crate::object::Format;
 
-/// One statement about colours.
+/// One statement of a file about its colours.
 #[derive(Debug, PartialEq)]
 pub(super) enum Tag<'a> {
-    /// An ICC profile, as it stands there.
+    /// An ICC profile, as stored in the file.
     Icc(Cow<'a, [u8]>),
-    /// Numbers of ITU-T H.273.
+    /// Code points of ITU-T H.273.
     CodePoints(CodePoints),
-    /// Simply sRGB.
+    /// Plain sRGB.
     Srgb,
-    /// A curve and primaries, either of which may be sRGB's.
+    /// A curve and primaries; either may be sRGB's.
     Gamma {
-        /// The exponent that values were encoded with, in 100000ths; `None` is sRGB's curve.
+        /// The exponent of the encoded values, in 100000ths; `None` is sRGB's curve.
         gamma: Option<u32>,
-        /// `None` is sRGB's.
+        /// `None` is sRGB's primaries.
         primaries: Option<Primaries>,
     },
 }
 
-/// All that a file says, what counts most first. Nothing is longer than [`PROFILE_BYTES_MAX`].
+/// All colour tags of a file, in order of precedence. None is longer than [`PROFILE_BYTES_MAX`].
 pub(super) fn find(source: &[u8], format: Format) -> Vec<Tag<'_>> {
     match format {
         Format::Jpeg => of_jpeg(source).map(Tag::Icc).into_iter().collect(),
         Format::Png => of_png(source),
         Format::Webp => of_webp(source),
-        // No decoder reads a GIF's rare profile, so nobody who makes one expects it to count.
+        // A GIF rarely has a profile, and no decoder reads it, so its author does not rely on it.
         Format::Gif => Vec::new(),
         Format::Avif => of_avif(source),
     }
 }
 
 const JPEG_ICC: u8 = 0xE2;
-/// Then the segment's number from 1, and how many there are.
+/// After the name come the segment's number, from 1, and the number of segments.
 const JPEG_ICC_NAME: &[u8] = b"ICC_PROFILE\0";
 
-/// The profile, put together from up to 255 segments before the first scan; `None` unless all of them are there.
+/// Joins the profile from up to 255 segments before the first scan; `None` unless all of them exist.
 pub(super) fn of_jpeg(source: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut parts: [Option<&[u8]>; 256] = [None; 256];
     let mut count = None;
@@ -61,8 +62,8 @@ pub(super) fn of_jpeg(source: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// The chunks before the picture data, each the first of its kind. The order is that of the contract: a profile before
-/// code points, because the profile is the more exact of the two.
+/// The colour chunks before the picture data, the first of each kind. A profile comes before code points, because it is
+/// the more exact of the two.
 fn of_png(source: &[u8]) -> Vec<Tag<'_>> {
     let chunks = || png::PngChunks::of_file(source).take_while(|chunk| &chunk.name != b"IDAT");
     let first = |name: &[u8; 4]| chunks().find(|chunk| &chunk.name == name).map(|chunk| chunk.payload);
@@ -80,7 +81,7 @@ fn of_png(source: &[u8]) -> Vec<Tag<'_>> {
     tags
 }
 
-/// The profile of an iCCP chunk: a name of up to 79 bytes, a zero, the method zero, a zlib stream.
+/// Inflates the profile of an iCCP chunk: a name of up to 79 bytes, a zero, the method zero, a zlib stream.
 fn inflated(payload: &[u8]) -> Option<Vec<u8>> {
     let name = payload.iter().take(80).position(|&byte| byte == 0)?;
     let [0, stream @ ..] = payload.get(name + 1..)? else { return None };

@@ -1,4 +1,4 @@
-//! Meanings found in files of every format, and what becomes of colours by them.
+//! Colour tags in files of every format, and the conversions that they give.
 
 mod corpus;
 mod support;
@@ -13,10 +13,10 @@ use support::*;
 /// Display P3's light → sRGB's, as published (CSS Color 4).
 const P3_TO_SRGB: [[f64; 3]; 3] =
     [[1.224_940, -0.224_940, 0.0], [-0.042_057, 1.042_057, 0.0], [-0.019_638, -0.078_636, 1.098_274]];
-/// The same of Adobe RGB (1998).
+/// Adobe RGB's light (1998) → sRGB's.
 const ADOBE_TO_SRGB: [[f64; 3]; 3] =
     [[1.398_356, -0.398_356, 0.0], [0.0, 1.0, 0.0], [0.0, -0.042_929, 1.042_929]];
-/// The same of ITU-R BT.2020.
+/// ITU-R BT.2020's light → sRGB's.
 const BT2020_TO_SRGB: [[f64; 3]; 3] = [
     [1.660_491, -0.587_641, -0.072_850],
     [-0.124_550, 1.132_900, -0.008_349],
@@ -87,7 +87,7 @@ fn high_dynamic_range_is_shown_from_black_to_white_with_its_hues() {
     assert_eq!((shown[0], shown[2]), ([0; 3], [255; 3]));
     assert!(shown[1].iter().all(|channel| (200..250).contains(channel)), "{shown:?}");
     assert!(shown[3][0] > 200 && shown[3][1] < 60, "{shown:?}");
-    // A profile that was made for PQ says so in a tag, and its own curve would show it nearly black.
+    // A profile for PQ says so in a tag; its own curve would show the picture nearly black.
     let profile = png_with_profile(&encoded(&ColorProfile::new_bt2020_pq()));
     assert_eq!(support::shown(&profile, Format::Png, &[[150; 3]]), [shown[1]]);
 }
@@ -118,7 +118,7 @@ fn what_is_srgb_already_costs_nothing() {
     assert!(!space(&p3, Format::Png, ColorKind::Rgb).is_srgb());
 }
 
-/// cHRM as a PNG writes it: white, red, green, blue.
+/// A cHRM chunk as PNG defines it: white, red, green, blue.
 fn chrm(numbers: [u32; 8]) -> Vec<u8> {
     numbers.into_iter().flat_map(u32::to_be_bytes).collect()
 }
@@ -215,7 +215,7 @@ fn gray_stays_gray_and_takes_its_own_curve() {
     let mut srgb_gray = ColorProfile::new_gray_with_gamma(1.0);
     srgb_gray.gray_trc = ColorProfile::new_srgb().red_trc;
     assert!(space(&png_with_profile(&encoded(&srgb_gray)), Format::Png, ColorKind::Gray).is_srgb());
-    // A profile of colours is not rare in gray files: equal channels stay equal under it.
+    // Gray files often carry an RGB profile: equal channels stay equal under it.
     let adobe = png_with_profile(&encoded(&ColorProfile::new_adobe_rgb()));
     let mut gray = Pixels::new(Size { width: 1, height: 1 }, PixelKind::Gray, vec![30]).unwrap();
     space(&adobe, Format::Png, ColorKind::Gray).to_srgb(&mut gray);
@@ -240,14 +240,14 @@ fn alpha_is_left_alone() {
 fn a_profile_for_other_channels_counts_for_nothing() {
     let cmyk = png_with(&[(*b"iCCP", &iccp(&encoded(&ink_profile()))), (*b"gAMA", &gama(100_000))]);
     assert_alike("gamma", &shown(&cmyk, Format::Png, &patches()), |color| color);
-    // Nor does a profile of colours touch CMYK, which its decoder has converted.
+    // An RGB profile does not change CMYK either, because the decoder has converted it already.
     let p3 = jpeg_with(&[(1, 1, &encoded(&ColorProfile::new_display_p3()))]);
     assert!(space(&p3, Format::Jpeg, ColorKind::Cmyk).is_srgb());
 }
 
-/// CMYK of which only black matters: with it all is black, without it white.
+/// A CMYK profile in which only black ink matters: with black all is black, without it all is white.
 fn ink_profile() -> ColorProfile {
-    // Lab of 16 bits, as version 2 of the format counts it.
+    // 16-bit Lab in the encoding of version 2 of the format.
     let node =
         |at: usize| -> [u16; 3] { if at % 2 == 1 { [0, 0x8000, 0x8000] } else { [0xFF00, 0x8000, 0x8000] } };
     let mut profile = ColorProfile::new_srgb();
@@ -256,7 +256,7 @@ fn ink_profile() -> ColorProfile {
     profile
 }
 
-/// RGB by a table of three nodes a side.
+/// An RGB profile with a table of three nodes a side.
 fn table_profile() -> ColorProfile {
     let nodes = (0..27_u16).flat_map(|at| [at % 3, at / 3 % 3, at / 9]).map(|step| step * 0x7F80).collect();
     let mut profile = ColorProfile::new_srgb();
@@ -285,7 +285,7 @@ fn table(channels: u8, side: u8, nodes: Vec<u16>) -> LutWarehouse {
 #[test]
 fn ink_goes_through_its_profile() {
     let file = jpeg_with(&[(1, 1, &encoded(&ink_profile()))]);
-    // Cyan is white to this profile.
+    // This profile shows cyan as white.
     for (stored, pixel, expected) in [
         (cmyk::CmykEncoding::Plain, [255, 0, 0, 0], 255),
         (cmyk::CmykEncoding::Plain, [255, 0, 0, 255], 0),
@@ -306,13 +306,13 @@ fn a_profile_beyond_a_bound_counts_for_nothing() {
     let padded = |length: usize| [&p3[..], &vec![0; length - p3.len()]].concat();
     assert!(read(&padded(icc::PROFILE_BYTES_MAX)));
     assert!(!read(&padded(icc::PROFILE_BYTES_MAX + 1)));
-    // A table of tags that is longer than any profile's, or than the file.
+    // A table of tags that is longer than the bound, or than the file.
     for count in [129_u32, 1 << 31, u32::MAX] {
         let mut profile = padded(20_000);
         profile[128..132].copy_from_slice(&count.to_be_bytes());
         assert!(!read(&profile), "{count}");
     }
-    // Tags that all point at the same, together too long.
+    // Tags that all point at the same data, together too long.
     let mut profile = padded(1024 * 1024);
     let tags = u32::from_be_bytes(profile[128..132].try_into().unwrap()) as usize;
     for tag in profile[132..132 + tags * 12].chunks_exact_mut(12) {
@@ -323,7 +323,7 @@ fn a_profile_beyond_a_bound_counts_for_nothing() {
     assert!(!read(&links));
 }
 
-/// Small numbers in a fixed order, the same for a seed.
+/// Pseudo-random numbers, the same for the same seed.
 struct Noise(u64);
 
 impl Noise {
@@ -347,7 +347,7 @@ fn thousands_of_damaged_profiles_do_no_harm() {
         let mut noise = Noise(seed);
         let mut profile = profiles[noise.below(profiles.len())].clone();
         for _ in 0..=noise.below(8) {
-            // Half of the damage goes where tags and their sizes are.
+            // Half of the damage hits the table of tags.
             let bound = if noise.below(2) == 0 { profile.len() } else { 400.min(profile.len()) };
             let at = noise.below(bound);
             profile[at] = noise.below(256) as u8;

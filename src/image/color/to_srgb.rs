@@ -7,7 +7,7 @@ use moxcms::{
     TransformOptions,
 };
 
-/// A profile of gray to sRGB's gray, as a curve of one channel.
+/// The curve from a gray profile to sRGB's gray.
 pub(super) fn gray(curve: ToneReprCurve) -> Option<Box<[u8; 256]>> {
     let mut profile = ColorProfile::new_gray_with_gamma(1.0);
     profile.gray_trc = Some(curve);
@@ -24,7 +24,7 @@ pub(super) fn gray_curve(profile: &ColorProfile) -> Option<Box<[u8; 256]>> {
     Some(curve)
 }
 
-/// From RGB or CMYK to RGB.
+/// The conversion from RGB or CMYK to RGB.
 pub(super) fn transform(profile: &ColorProfile) -> Option<Arc<Transform8BitExecutor>> {
     let layout = if profile.color_space == DataColorSpace::Cmyk { Layout::Rgba } else { Layout::Rgb };
     profile.create_transform_8bit(layout, &ColorProfile::new_srgb(), Layout::Rgb, options()).ok()

@@ -1,15 +1,15 @@
-//! The marker segments of a JPEG file, walked without decoding anything.
+//! Walks the marker segments of a JPEG file without decoding anything.
 //!
-//! Lenient: bytes between segments, fill bytes, stuffed bytes and restart markers are stepped over, so the walk
-//! also passes the data of scans. It ends at the end-of-image marker or where a segment does not fit.
+//! Lenient: the walk skips bytes between segments, fill bytes, stuffed bytes and restart markers, so it also passes the
+//! data of scans. It ends at the end-of-image marker or at a segment that does not fit.
 
-/// A marker and what belongs to it.
+/// A marker and its segment.
 #[derive(Clone, Copy)]
 pub(in crate::image) struct Segment<'a> {
     pub(in crate::image) marker: u8,
     /// Offset of the 0xFF in the file.
     pub(in crate::image) start: usize,
-    /// After the length field; empty for the end of the image.
+    /// The bytes after the length field; empty for the end of the image.
     pub(in crate::image) payload: &'a [u8],
 }
 
@@ -25,20 +25,21 @@ impl Segment<'_> {
     }
 }
 
-/// Encoders make about ten scans; each is a pass over the whole picture, so thousands are an attack on the decoder.
+/// Most scans of a file. Encoders make about ten. Each is a pass over the whole picture, so thousands are an attack on
+/// the decoder.
 pub(in crate::image) const SCANS_MAX: u32 = 100;
 
 /// Huffman tables.
 pub(in crate::image) const DHT: u8 = 0xC4;
-/// Reserved for extensions; no frame header.
+/// Reserved for extensions; not a frame header.
 pub(in crate::image) const JPG: u8 = 0xC8;
-/// Conditions of arithmetic coding.
+/// Conditioning of arithmetic coding.
 pub(in crate::image) const DAC: u8 = 0xCC;
 /// Quantisation tables.
 pub(in crate::image) const DQT: u8 = 0xDB;
 /// The restart interval.
 pub(in crate::image) const DRI: u8 = 0xDD;
-/// The first application segment, which is JFIF's.
+/// The first application segment, which JFIF uses.
 pub(in crate::image) const APP0: u8 = 0xE0;
 /// The application segment of EXIF and XMP.
 pub(in crate::image) const APP1: u8 = 0xE1;
@@ -47,7 +48,7 @@ pub(in crate::image) const SOS: u8 = 0xDA;
 /// End of image.
 pub(in crate::image) const EOI: u8 = 0xD9;
 
-/// The segments of a file that begins with its start-of-image marker.
+/// The segments of a file, which begins with its start-of-image marker.
 pub(in crate::image) struct Segments<'a> {
     source: &'a [u8],
     at: usize,
@@ -58,7 +59,7 @@ impl<'a> Segments<'a> {
         Self::from(source, 2)
     }
 
-    /// Those that begin at this offset or behind it.
+    /// The segments that begin at this offset or later.
     pub(in crate::image) const fn from(source: &'a [u8], at: usize) -> Self {
         Self { source, at }
     }
@@ -73,7 +74,7 @@ impl<'a> Iterator for Segments<'a> {
             let marker = *self.source.get(start + 1)?;
             match marker {
                 0xFF => self.at = start + 1,
-                // Stuffed bytes and markers without a segment: a reserved one, restarts, start of image.
+                // Stuffed bytes, and markers without a segment: a reserved one, restarts, start of image.
                 0x00 | 0x01 | 0xD0..=0xD8 => self.at = start + 2,
                 EOI => {
                     self.at = self.source.len();
@@ -91,7 +92,7 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// The file without bytes before its first marker.
+/// The file from its first marker on, without the bytes before it.
 pub(in crate::image) fn from_start_of_image(source: &[u8]) -> Option<&[u8]> {
     if source.starts_with(&[0xFF, 0xD8]) {
         return Some(source);
@@ -100,7 +101,7 @@ pub(in crate::image) fn from_start_of_image(source: &[u8]) -> Option<&[u8]> {
     Some(&source[start..])
 }
 
-/// Where the data of a scan that begins at `from` ends: at the marker after it, or with the file.
+/// The offset at which the data of a scan that begins at `from` ends: at the next marker, or at the end of the file.
 pub(in crate::image) fn data_end(source: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(next) = source.get(at..).and_then(|rest| memchr::memchr(0xFF, rest)) {
@@ -115,7 +116,7 @@ pub(in crate::image) fn data_end(source: &[u8], from: usize) -> usize {
     source.len()
 }
 
-/// Whether FF with this code ends a scan's data. Reserved codes can only be damage, which is concealed.
+/// Whether FF with this code ends the data of a scan. Reserved codes can only be damage, which is concealed.
 pub(in crate::image) const fn ends_data(code: u8) -> bool {
     matches!(code, 0xC0..=0xCF | 0xD8..=0xDF | 0xE0..=0xEF | 0xFE) && code != JPG
 }

@@ -1,7 +1,7 @@
-//! The outer shape of files: segments and chunks, walked in memory without decoding anything.
+//! The outer structure of files: segments and chunks, walked in memory without decoding anything.
 //!
-//! Every walk ends where a part does not fit, and reserves nothing. Whether a file is whole is for
-//! [`super::inspect`] to say, which reads files as they arrive.
+//! Every walk ends at a part that does not fit, and allocates nothing. [`super::inspect`], which reads files as they
+//! arrive, decides whether a file is complete.
 
 pub(super) mod avif;
 pub(super) mod jpeg;

@@ -1,6 +1,6 @@
 //! The chunks of a PNG file.
 
-/// Signature and IHDR, which every file begins with: length, name, 13 bytes, checksum.
+/// Signature and IHDR, with which every file begins: length, name, 13 bytes, checksum.
 pub(in crate::image) const HEAD_BYTES: usize = SIGNATURE_BYTES + 4 + 4 + 13 + 4;
 
 const SIGNATURE_BYTES: usize = 8;
@@ -10,7 +10,7 @@ pub(in crate::image) struct PngChunk<'a> {
     pub(in crate::image) payload: &'a [u8],
 }
 
-/// The chunks of a file, in order; ends where a chunk does not fit.
+/// The chunks of a file, in order. The iterator ends at a chunk that does not fit.
 pub(in crate::image) struct PngChunks<'a> {
     rest: &'a [u8],
 }
@@ -29,15 +29,15 @@ impl<'a> Iterator for PngChunks<'a> {
         let (name, rest) = rest.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
         let (payload, rest) = rest.split_at_checked(length)?;
-        // Checksums are not checked: a wrong one is common in files that all viewers show.
+        // Checksums are not verified: a wrong one is common in files that all viewers show.
         self.rest = rest.get(4..)?;
         Some(PngChunk { name: *name, payload })
     }
 }
 
-/// A chunk as it stands in a file.
+/// Writes a chunk.
 pub(in crate::image) fn chunk(name: [u8; 4], payload: &[u8]) -> Vec<u8> {
-    // The maker of the payload has bounded it.
+    // The caller bounds the payload.
     let length = (payload.len() as u32).to_be_bytes();
     let checksum = crc32fast::hash(&[&name[..], payload].concat()).to_be_bytes();
     [&length[..], &name, payload, &checksum].concat()
@@ -57,7 +57,7 @@ mod tests {
         let first: Vec<_> = read(&file[..file.len() - 1]);
         assert_eq!(first, both[..1]);
         assert_eq!(PngChunks::of_file(b"\x89PNG").count(), 0);
-        // The checksum of every PNG's last chunk.
+        // The checksum of IEND, the last chunk of every PNG.
         assert_eq!(file[file.len() - 4..], [0xAE, 0x42, 0x60, 0x82]);
     }
 }

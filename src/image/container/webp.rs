@@ -1,9 +1,9 @@
 //! The chunks of a WebP file.
 
-/// "RIFF", the length of what follows, "WEBP".
+/// "RIFF", the length of the rest, "WEBP".
 pub(in crate::image) const HEAD_BYTES: usize = 12;
 
-/// The chunks of a RIFF file, in order; ends where a chunk does not fit.
+/// The chunks of a RIFF file, in order. The iterator ends at a chunk that does not fit.
 pub(in crate::image) struct RiffChunks<'a> {
     rest: &'a [u8],
 }
@@ -33,9 +33,9 @@ impl<'a> Iterator for RiffChunks<'a> {
     }
 }
 
-/// A chunk as it stands in a file, padded to an even length.
+/// Writes a chunk, padded to an even length.
 pub(in crate::image) fn chunk(name: [u8; 4], payload: &[u8]) -> Vec<u8> {
-    // The maker of the payload has bounded it.
+    // The caller bounds the payload.
     let length = (payload.len() as u32).to_le_bytes();
     let padding = &[0][..payload.len() % 2];
     [&name[..], &length, payload, padding].concat()

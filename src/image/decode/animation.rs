@@ -15,12 +15,12 @@ enum Inner<'a> {
 }
 
 impl<'a> AnimationDecoder<'a> {
-    /// Starts before the first frame. Reserves the canvas.
+    /// Starts before the first frame. Allocates the canvas.
     ///
     /// # Errors
     ///
-    /// [`RenderError::TooLarge`] from the header alone; `Undecodable` for bad data and for a format other than
-    /// these two.
+    /// [`RenderError::TooLarge`] from the header alone; `Undecodable` for bad data, and for a format other than these
+    /// two.
     pub fn new(source: &'a [u8], header: &Header, limits: &Limits) -> Result<Self, RenderError> {
         let size = header.stored();
         if size.area() > limits.pixels_max {
@@ -36,11 +36,11 @@ impl<'a> AnimationDecoder<'a> {
         }
     }
 
-    /// Draws the next frame and tells how long it is shown, in milliseconds; `None` after the last.
+    /// Draws the next frame and returns its duration in milliseconds; `None` after the last.
     ///
     /// # Errors
     ///
-    /// `Undecodable` for bad data; `Cancelled` if `keep_going` says no.
+    /// `Undecodable` for bad data; `Cancelled` if `keep_going` returns false.
     pub fn next(&mut self, keep_going: &dyn Fn() -> bool) -> Result<Option<u32>, RenderError> {
         proceed(keep_going)?;
         match &mut self.0 {
@@ -49,7 +49,7 @@ impl<'a> AnimationDecoder<'a> {
         }
     }
 
-    /// The number of loops, 0 for without end. Known once the first frame is drawn.
+    /// The number of loops; 0 is endless. Known once the first frame is drawn.
     pub fn loop_count(&self) -> u32 {
         match &self.0 {
             Inner::Gif(decoder) => decoder.loop_count(),
@@ -57,7 +57,7 @@ impl<'a> AnimationDecoder<'a> {
         }
     }
 
-    /// A copy of the canvas; without alpha if the frames so far cover everything.
+    /// A copy of the canvas; without alpha if the frames so far cover all of it.
     ///
     /// # Errors
     ///

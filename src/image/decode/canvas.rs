@@ -1,14 +1,14 @@
-//! The picture that the frames of an animation are drawn onto, one after another.
+//! The canvas onto which the frames of an animation are drawn, one after another.
 //!
-//! Knows what becomes of a frame's area before the next frame is drawn, and how a translucent frame covers what
-//! is there. Knows no file format. Areas may lie partly or wholly outside the canvas: what is outside is cut off.
+//! Implements the disposal of a frame before the next one is drawn, and the blending of translucent frames. Knows no
+//! file format. Areas may lie partly or wholly outside the canvas; they are clipped.
 
 use super::CORRUPT;
 use crate::image::error::RenderError;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Size;
 
-/// Where a frame lies on its canvas.
+/// The area of a frame on its canvas.
 #[derive(Clone, Copy)]
 pub(super) struct Area {
     pub(super) left: u32,
@@ -19,24 +19,24 @@ pub(super) struct Area {
 /// The disposal of a frame's area before the next frame is drawn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Disposal {
-    /// It stays.
+    /// The area stays.
     Keep,
-    /// It becomes transparent.
+    /// The area becomes transparent.
     Clear,
-    /// It becomes what it was before this frame.
+    /// The area returns to its state before this frame.
     Restore,
 }
 
 /// The blending of a frame's pixels with those below.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blend {
-    /// They take their place, alpha included.
+    /// The frame's pixels replace the others, alpha included.
     Replace,
-    /// They cover them by their alpha.
+    /// The frame's pixels cover the others by their alpha.
     Over,
 }
 
-/// RGBA, transparent at first.
+/// RGBA pixels, transparent at first.
 pub(super) struct Canvas {
     size: Size,
     data: Vec<u8>,
@@ -46,12 +46,12 @@ pub(super) struct Canvas {
 struct Pending {
     area: Area,
     disposal: Disposal,
-    /// The area's rows, cut to the canvas, before the frame was drawn; empty unless they are to be restored.
+    /// The rows of the area, clipped to the canvas, from before the frame; empty unless they are to be restored.
     before: Vec<u8>,
 }
 
 impl Canvas {
-    /// Reserves 4 bytes a pixel; the caller has checked the size.
+    /// Allocates 4 bytes a pixel; the caller has checked the size.
     pub(super) fn new(size: Size) -> Self {
         Self { size, data: vec![0; size.area() as usize * 4], pending: None }
     }
@@ -60,7 +60,7 @@ impl Canvas {
         self.size
     }
 
-    /// Disposes of the frame before and makes ready for one in `area`.
+    /// Disposes of the previous frame and prepares for one in `area`.
     pub(super) fn begin_frame(&mut self, area: Area, disposal: Disposal) {
         if let Some(last) = self.pending.take() {
             self.dispose(&last);
@@ -74,7 +74,7 @@ impl Canvas {
         self.pending = Some(Pending { area, disposal, before });
     }
 
-    /// The bytes of row `y` of `area` (from its top), cut to the canvas; empty where nothing of it is inside.
+    /// The bytes of row `y` of `area` (from its top), clipped to the canvas; empty if the row lies outside.
     pub(super) fn row(&mut self, area: Area, y: u32) -> &mut [u8] {
         let row = u64::from(area.top) + u64::from(y);
         if row >= u64::from(self.size.height) || area.left >= self.size.width {
@@ -97,14 +97,14 @@ impl Canvas {
         }
     }
 
-    /// A copy of what is to be seen now; without alpha if the frames cover everything.
+    /// A copy of the canvas; without alpha if the frames cover all of it.
     pub(super) fn pixels(&self) -> Result<Pixels, RenderError> {
         Pixels::new(self.size, PixelKind::Rgba, self.data.clone())
             .map(Pixels::without_idle_alpha)
             .ok_or(CORRUPT)
     }
 
-    /// The canvas as it is now; without alpha if the frames cover everything.
+    /// The canvas itself; without alpha if the frames cover all of it.
     pub(super) fn into_pixels(self) -> Result<Pixels, RenderError> {
         Pixels::new(self.size, PixelKind::Rgba, self.data).map(Pixels::without_idle_alpha).ok_or(CORRUPT)
     }
@@ -145,7 +145,7 @@ fn over(above: [u8; 4], below: &[u8]) -> [u8; 4] {
     if alpha == 255 {
         return above;
     }
-    // Both in 255ths of 255: the share of each colour in the result.
+    // In 255ths of 255: the share of each colour in the result.
     let (share, share_below) = (alpha * 255, u32::from(below[3]) * (255 - alpha));
     let total = share + share_below;
     if total == 0 {

@@ -1,7 +1,7 @@
-//! GIF: frames are played onto the canvas up to the one asked for; uncovered pixels are transparent.
+//! GIF: draws the frames onto the canvas up to the requested one; uncovered pixels are transparent.
 //!
-//! A frame may reach outside the canvas, where it is cut off, but claims no more memory than the canvas does. It
-//! is read whole: read in pieces, the library loses pixels that its decompressor still holds at a piece's end.
+//! A frame may reach outside the canvas, where it is clipped, but may not claim more memory than the canvas. It is read
+//! in one piece: read in several, the library loses pixels that its decompressor still holds at the end of a piece.
 
 use std::num::NonZeroU64;
 
@@ -13,7 +13,7 @@ use crate::image::error::{RenderError, proceed};
 use crate::image::pixels::Pixels;
 use crate::image::shape::Size;
 
-/// Pixels that a frame may have however small the canvas is: files with a frame a little too large are not rare.
+/// Pixels that a frame may always have, however small the canvas is: files with slightly too large frames are common.
 pub(super) const FRAME_AREA_FREE: u64 = 1 << 20;
 
 /// The canvas after frame `frame` was drawn.
@@ -47,7 +47,7 @@ impl<'a> GifDecoder<'a> {
     pub(super) fn new(source: &'a [u8], size: Size) -> Result<Self, RenderError> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::Indexed);
-        // Of what the library keeps only metadata grows with the file, and never beyond it.
+        // Only metadata grows in the library's memory with the file, and never beyond its length.
         let metadata_max = NonZeroU64::MIN.saturating_add(source.len() as u64);
         options.set_memory_limit(MemoryLimit::Bytes(metadata_max));
         let decoder = options.read_info(source).map_err(|_| CORRUPT)?;
@@ -57,12 +57,12 @@ impl<'a> GifDecoder<'a> {
         Ok(Self { decoder, canvas: Canvas::new(size) })
     }
 
-    /// Draws the next frame and tells its delay in milliseconds; `None` at the end of the file.
+    /// Draws the next frame and returns its delay in milliseconds; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<u32>, RenderError> {
         draw_frame(&mut self.decoder, &mut self.canvas)
     }
 
-    /// A file counts repetitions, 0 for without end; one that says nothing is shown once.
+    /// Loops, 0 is endless: the file stores repetitions; without that field the animation plays once.
     pub(super) fn loop_count(&self) -> u32 {
         match self.decoder.repeat() {
             Repeat::Infinite => 0,
@@ -75,7 +75,7 @@ impl<'a> GifDecoder<'a> {
     }
 }
 
-/// Draws the next frame and tells its delay in milliseconds; `None` at the end of the file.
+/// Draws the next frame and returns its delay in milliseconds; `None` at the end of the file.
 fn draw_frame(decoder: &mut Decoder<&[u8]>, canvas: &mut Canvas) -> Result<Option<u32>, RenderError> {
     let Some(frame) = decoder.next_frame_info().map_err(|_| CORRUPT)? else {
         return Ok(None);
@@ -101,7 +101,7 @@ fn draw_frame(decoder: &mut Decoder<&[u8]>, canvas: &mut Canvas) -> Result<Optio
             if transparent == Some(index) {
                 continue;
             }
-            // An index past the palette's end draws nothing, as in browsers.
+            // An index beyond the palette draws nothing, as in browsers.
             if let Some(color) = palette.get(usize::from(index) * 3..usize::from(index) * 3 + 3) {
                 pixel[..3].copy_from_slice(color);
                 pixel[3] = 255;

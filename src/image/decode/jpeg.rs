@@ -1,9 +1,8 @@
 //! JPEG: gray stays gray, everything else becomes RGB, and CMYK becomes sRGB at once.
 //!
-//! The library guesses the colours of a file from its Adobe segment in fewer ways than files use, so the segments
-//! before the first scan are read here once ([`ColorSegments`]) and the decoder is told what to do. Lenient where
-//! browsers are: bytes before the first marker and between segments are skipped, and a scan that ends early
-//! leaves the rest gray.
+//! From the Adobe segment the library guesses the colours of fewer files than exist. So this module reads the segments
+//! before the first scan once ([`ColorSegments`]) and configures the decoder. It is lenient where browsers are: it
+//! skips bytes before the first marker and between segments, and a scan that ends early leaves the rest gray.
 
 use std::borrow::Cow;
 
@@ -23,11 +22,11 @@ use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Size;
 use crate::image::shrink_on_load::ShrinkOnLoad;
 
-/// Scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library
-/// cannot be interrupted between them.
+/// Most scans of a progressive file; encoders write about 10. Each costs a pass over all pixels, and the library cannot
+/// be interrupted between them.
 const SCANS_MAX: usize = 64;
 
-/// The whole picture, in its own size.
+/// Decodes the whole picture, in its own size.
 pub(super) fn decode(
     source: &[u8],
     size: Size,
@@ -56,10 +55,10 @@ pub(super) fn decode(
     let components = decoder.info().map_or(0, |info| info.components);
     let output = match (components, decoder.input_colorspace()) {
         (1, Some(ColorSpace::Luma)) => ColorSpace::Luma,
-        // Equal colours on both sides are copied: this is how components that hold RGB come out as they are.
+        // The library copies samples if both colour spaces are equal: so RGB components stay as they are.
         (3, Some(ColorSpace::YCbCr)) if colors.holds_rgb() => ColorSpace::YCbCr,
         (3, Some(ColorSpace::YCbCr | ColorSpace::RGB)) => ColorSpace::RGB,
-        // CMYK too is copied as it is stored.
+        // CMYK is copied as stored, too.
         (4, Some(stored @ (ColorSpace::CMYK | ColorSpace::YCCK))) => stored,
         _ => return Err(UNSUPPORTED),
     };
@@ -85,20 +84,20 @@ fn cause(error: &DecodeErrors) -> RenderError {
     }
 }
 
-/// Components and colours according to the segments before the first scan.
+/// Components and colours, from the segments before the first scan.
 struct ColorSegments {
     components: u8,
-    /// A baseline file whose first scan lacks components; the others have scans of their own. The library mistakes
-    /// the size of such scans where colour is stored at fewer samples than luma: the picture turns green.
+    /// A baseline file whose first scan lacks components; the others have their own scans. With subsampled colour the
+    /// library gets the size of such scans wrong, and the picture turns green.
     scans_apart: bool,
     adobe: Option<Adobe>,
 }
 
-/// The Adobe segment: how the components were made from RGB or CMYK, and that CMYK is stored inverted.
+/// The Adobe segment: the transform of the components, and the fact that CMYK is stored inverted.
 struct Adobe {
-    /// 0: not at all; 1: YCbCr; 2: YCCK.
+    /// 0: none; 1: YCbCr; 2: YCCK.
     transform: u8,
-    /// Where that byte is in the file.
+    /// The offset of that byte in the file.
     at: usize,
 }
 
@@ -129,8 +128,8 @@ impl ColorSegments {
         self.components == 3 && matches!(self.adobe, Some(Adobe { transform: 0, .. }))
     }
 
-    /// The file with a transform that the library understands. Only rare files are copied: RGB stored as it is
-    /// would be taken for CMYK, and values outside 0–2 would be refused; other decoders take those for the usual.
+    /// The file with a transform that the library understands. Only rare files are copied. The library would take plain
+    /// RGB for CMYK, and refuse values outside 0–2; other decoders take those for the usual transform.
     fn made_plain<'a>(&self, source: &'a [u8]) -> Cow<'a, [u8]> {
         let Some(Adobe { transform, at }) = self.adobe else {
             return Cow::Borrowed(source);

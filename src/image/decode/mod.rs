@@ -1,8 +1,8 @@
-//! Bytes of a stored image → [`Pixels`], one frame, 8 bits a channel, gray kept gray.
+//! Bytes of a stored image → [`Pixels`]: one frame, 8 bits a channel, gray stays gray.
 //!
-//! Each decoder is told the size beforehand and refuses a file that turns out to have another one before it
-//! reserves memory for it. Does not scale, orient or manage colours (except CMYK, which no pixels can hold). Invariants: no panic and no unbounded
-//! memory or time on any input (long decodes ask `keep_going`); same bytes, same pixels.
+//! Each decoder knows the expected size and refuses a file of another size before it allocates memory for it. It does
+//! not scale, orient or convert colours (except CMYK, which no pixels can hold). Invariants: no panic, and no unbounded
+//! memory or time, on any input (long decodes ask `keep_going`); the same bytes give the same pixels.
 
 mod animation;
 mod avif;
@@ -21,12 +21,12 @@ use super::shape::{Rect, Size};
 use crate::object::Format;
 pub use animation::AnimationDecoder;
 
-/// Decodes one frame: `frame` counts from 0, `None` is the first displayed one (an APNG's default image).
+/// Decodes one frame: `frame` counts from 0; `None` is the first displayed one (an APNG's default image).
 ///
 /// # Errors
 ///
-/// [`RenderError::TooLarge`] and [`RenderError::FrameMissing`] from the header alone; `Undecodable` for bad
-/// data; `Cancelled` once `keep_going` says no.
+/// [`RenderError::TooLarge`] and [`RenderError::FrameMissing`] from the header alone; `Undecodable` for bad data;
+/// `Cancelled` once `keep_going` returns false.
 pub fn decode(
     source: &[u8],
     header: &Header,
@@ -41,19 +41,18 @@ pub fn decode(
         Format::Png => png::decode(source, size, frame, keep_going),
         Format::Gif => gif::decode(source, size, frame, keep_going),
         Format::Webp => webp::decode(source, size, frame, keep_going),
-        // A sequence is shown by its still alone.
+        // Only the still of a sequence is shown.
         Format::Avif if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
         Format::Avif => avif::decode(source, size, keep_going),
     }
 }
 
-/// A part of a picture at its final size, where the format has a shorter way to it than to decode, cut and scale
-/// all of it; `None` where it has not. Needs no more memory than these steps do. Tells `progress` of the steps, the last
-/// of which is the resize.
+/// Decodes a part of a picture at its final size, if the format has a shorter way than to decode, cut and scale all of
+/// it; else `None`. Needs no more memory than those steps. Reports the stages to `progress`; the last is the resize.
 ///
 /// # Errors
 ///
-/// Those of [`decode`].
+/// As [`decode`].
 pub fn decode_part(
     source: &[u8],
     header: &Header,
@@ -74,14 +73,14 @@ pub fn decode_part(
     }
 }
 
-/// Bytes alive at the peak of [`decode_part`], its result included, where that is known to be less than what decoding,
-/// cutting and scaling take; `None` where it is not.
+/// Peak memory of [`decode_part`] in bytes, its result included, if it is known to be below the peak of decoding,
+/// cutting and scaling; else `None`.
 pub fn part_peak_bytes(source: &[u8], header: &Header, frame: Option<u32>, part: &SourcePart) -> Option<u64> {
     let is_plain = header.format == Format::Png && header.frames == 1 && frame.unwrap_or(0) == 0;
     is_plain.then(|| png::part_peak_bytes(source, header, part)).flatten()
 }
 
-/// Whether a WebP's part is made of its planes, which takes a third of the time of its pixels.
+/// Whether the part of a WebP is made from its planes, which takes a third of the time of the way over pixels.
 pub fn is_of_planes(source: &[u8], header: &Header, frame: Option<u32>, part: &SourcePart) -> bool {
     let is_first = header.format == Format::Webp && frame.unwrap_or(0) == 0;
     is_first && webp::gives_part(source, header.stored(), part)
@@ -90,16 +89,16 @@ pub fn is_of_planes(source: &[u8], header: &Header, frame: Option<u32>, part: &S
 /// The part of a stored picture that a variant needs, and its size.
 #[derive(Clone, Copy, Debug)]
 pub struct SourcePart {
-    /// Inside the picture; nothing beyond it may show.
+    /// The cut, inside the picture; nothing beyond it may show.
     pub cut: Rect<u32>,
-    /// Inside the cut, counted from its corner.
+    /// The window inside the cut, counted from the cut's corner.
     pub window: Rect<f64>,
     /// The size to which the window is scaled; neither side is zero.
     pub to: Size,
 }
 
 impl SourcePart {
-    /// The pixels that the filter reads: the window and its reach, within the cut.
+    /// The pixels that the filter reads: the window and the filter's reach, within the cut.
     fn needed_window(&self) -> Rect<u32> {
         let Self { cut, window, to } = *self;
         let (x, width) = filter_reach(cut.x, cut.width, window.x, window.width, to.width);
@@ -108,16 +107,16 @@ impl SourcePart {
     }
 }
 
-/// Start and length of one side of it, in the stored picture.
+/// Start and length of that range along one side, in the stored picture.
 fn filter_reach(cut: u32, side: u32, start: f64, length: f64, to: u32) -> (u32, u32) {
     let reach = resize::FILTER_REACH * (length / f64::from(to)).max(1.0) + 1.0;
-    // Casts saturate: below zero is zero.
+    // Casts saturate: a negative value becomes zero.
     let first = ((start - reach).floor() as u32).min(side - 1);
     let end = ((start + length + reach).ceil() as u32).clamp(first + 1, side);
     (cut + first, end - first)
 }
 
-/// The number of the frame, if header and limits allow it to be decoded.
+/// The number of the frame, if header and limits allow its decode.
 fn check_frame(header: &Header, frame: Option<u32>, limits: &Limits) -> Result<u32, RenderError> {
     let area = header.stored().area();
     if area > limits.pixels_max {
@@ -127,18 +126,18 @@ fn check_frame(header: &Header, frame: Option<u32>, limits: &Limits) -> Result<u
         return Err(CORRUPT);
     }
     let frame = frame.unwrap_or(0);
-    // An animation of more frames than are kept is a still: its first frame.
+    // An animation beyond `frames_max` is a still: its first frame.
     let frames = if header.frames > limits.frames_max { 1 } else { header.frames.max(1) };
     if frame >= frames { Err(RenderError::FrameMissing { frames }) } else { Ok(frame) }
 }
 
-/// The kind with the most channels that [`decode`] may give for this header.
+/// The kind with the most channels that [`decode`] may return for this header.
 pub fn kind(header: &Header) -> PixelKind {
     match (header.format, header.color.kind) {
         (Format::Jpeg, ColorKind::Gray) => PixelKind::Gray,
         (Format::Jpeg, _) => PixelKind::Rgb,
-        // A header cannot rule out that pixels of an animation's canvas stay uncovered, and thus transparent. An
-        // animated WebP may have a single frame, so it does not even tell which is one.
+        // The header cannot exclude that some pixels of an animation's canvas stay uncovered, hence transparent. An
+        // animated WebP may have a single frame, so the header does not even identify an animation.
         (Format::Gif | Format::Webp, _) => PixelKind::Rgba,
         (Format::Png, _) if header.frames > 1 => PixelKind::Rgba,
         (_, ColorKind::Gray) if !header.has_alpha => PixelKind::Gray,
@@ -153,26 +152,26 @@ pub fn kind(header: &Header) -> PixelKind {
     }
 }
 
-/// Bytes alive at the peak of [`decode`], its result included: an upper bound.
+/// Peak memory of [`decode`] in bytes, its result included: an upper bound.
 pub fn peak_bytes(header: &Header) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
     let per_pixel = match header.format {
-        // A progressive or non-interleaved file keeps every coefficient, 2 bytes each, beside the result; the
-        // header does not say which kind a file is.
+        // A progressive or non-interleaved file keeps every coefficient (2 bytes each) beside the result, and the
+        // header does not say whether a file is one.
         Format::Jpeg if header.color.kind == ColorKind::Gray => 2 + 1,
         Format::Jpeg if header.color.kind == ColorKind::Cmyk => 4 * 2 + 4,
         Format::Jpeg => 3 * 2 + 3,
-        // The canvas, one frame, and what the frame hides until it is disposed of.
+        // The canvas, one frame, and the pixels that the frame hides until its disposal.
         Format::Png if header.frames > 1 => 4 + 4 + 4,
         Format::Png => kind(header).channels() as u64,
-        // The canvas, what a frame hides until it is disposed of, and the frame's indices.
+        // The canvas, the pixels that a frame hides until its disposal, and the frame's indices.
         Format::Gif => 4 + 4 + 1,
-        // A lossless file's ARGB, which the decoder keeps, and its result. Beside them, from the second frame on,
-        // the canvas.
+        // The ARGB of a lossless file, which the decoder keeps, and its result; from the second frame on also the
+        // canvas.
         Format::Webp if header.frames > 1 => 4 + 4 + 4,
         Format::Webp => 4 + 4,
-        // Three planes, and as much again where grain is laid over them, beside the result; the same for alpha comes
-        // when those of the colours are gone.
+        // Three planes, as much again for a picture with film grain, and the result. The planes of alpha come after the
+        // planes of colour are freed.
         Format::Avif => 2 * 3 * sample_bytes(header) + 2 + kind(header).channels() as u64,
     };
     // Blocks reach past the edges, and decoders keep a few rows of work: at most 64 rows and columns of 16 bytes.
@@ -180,7 +179,7 @@ pub fn peak_bytes(header: &Header) -> u64 {
         .saturating_add(1024 * (u64::from(header.width) + u64::from(header.height) + 64))
         .saturating_add(match header.format {
             Format::Gif => gif::FRAME_AREA_FREE,
-            // Planes are padded to blocks of 128, and the decoder's own tables do not depend on the picture.
+            // Planes are padded to blocks of 128, and the decoder's own tables have a constant size.
             Format::Avif => 2048 * (u64::from(header.width) + u64::from(header.height)) + (16 << 20),
             _ => 0,
         })
@@ -190,9 +189,9 @@ fn sample_bytes(header: &Header) -> u64 {
     if header.color.bits > 8 { 2 } else { 1 }
 }
 
-/// The data breaks its format's rules.
+/// The data breaks the rules of its format.
 const CORRUPT: RenderError = RenderError::Undecodable(DecodeFault::Corrupt);
-/// The decoder meets another size than the header says.
+/// The decoded size is not the size in the header.
 const SIZE_DIFFERS: RenderError = RenderError::Undecodable(DecodeFault::SizeDiffers);
-/// A way of coding that is not supported.
+/// A coding that is not supported.
 const UNSUPPORTED: RenderError = RenderError::Undecodable(DecodeFault::Unsupported);

@@ -1,9 +1,9 @@
-//! PNG and APNG: palettes and colour keys expanded, fewer than 8 bits scaled up, 16 bits rounded to 8.
+//! PNG and APNG: expands palettes and colour keys, scales fewer than 8 bits up, and rounds 16 bits to 8.
 //!
-//! 16-bit samples are rounded to the nearest 8-bit value (truncation, which the library offers, darkens by half
-//! a step). Rows are narrowed as they come, so an image never takes more than its 8-bit size. Text and colour
-//! profiles are skipped here: they can inflate without end, and color reads those within a bound.
-//! A picture that is made smaller is scaled row by row while it is decoded.
+//! 16-bit samples are rounded to the nearest 8-bit value; truncation, which the library offers, darkens by half a step.
+//! Rows are narrowed as they are read, so an image never takes more than its 8-bit size. Text and colour profiles are
+//! skipped: they can inflate without bound, and `color` reads profiles within one. A picture that is made smaller is
+//! scaled row by row during the decode.
 
 use std::io::Cursor;
 
@@ -20,7 +20,7 @@ use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize::Rows;
 use crate::image::shape::{Rect, Size};
 
-/// Frame 0 is the image that every PNG reader shows; a later one is counted among the animation's frames.
+/// Frame 0 is the image that every PNG reader shows; a later one counts among the animation's frames.
 pub(super) fn decode(
     source: &[u8],
     size: Size,
@@ -35,8 +35,8 @@ pub(super) fn decode(
     }
 }
 
-/// A part of the still at its final size, of which only a few rows are ever there; `None` where rows do not come from top
-/// to bottom, or the part is not made smaller. What lies below the part is not read.
+/// Decodes a part of the still at its final size, with only a few rows in memory. `None` for interlaced files, or if
+/// the part is not made smaller. Does not read the rows below the part.
 pub(super) fn decode_part(
     source: &[u8],
     size: Size,
@@ -87,9 +87,9 @@ pub(super) fn decode_part(
     rows.finish().map(Some)
 }
 
-/// Bytes alive at the peak of [`decode_part`]; `None` where that gives none.
+/// Peak memory of [`decode_part`] in bytes; `None` if that returns none.
 pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &SourcePart) -> Option<u64> {
-    // The last byte of IHDR, which stands first and has this length.
+    // The last byte of IHDR, which is the first chunk and has this length.
     let is_interlaced = source.get(28) != Some(&0);
     if !is_shrinking(part) || is_interlaced {
         return None;
@@ -97,16 +97,16 @@ pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &SourcePart)
     let (columns, window) = columns(part);
     let from = Size { width: columns.width, height: part.cut.height };
     let rows = Rows::peak_bytes(from, super::kind(header), window, part.to);
-    // Bytes that the library keeps of a few rows, of at most 8 bytes a pixel, and its decompressor's tables and window.
+    // The library keeps a few rows of at most 8 bytes a pixel, and its decompressor's tables and window.
     Some(rows.saturating_add(u64::from(header.width) * 64 + (256 << 10)))
 }
 
-/// Whether there are fewer rows in the result; and fewer pixels, so that what is converted after is less.
+/// Whether the result has fewer rows, and fewer pixels, so that the later colour conversion has less to do.
 fn is_shrinking(part: &SourcePart) -> bool {
     part.window.height > f64::from(part.to.height) && part.to.area() <= part.cut.size().area()
 }
 
-/// The columns that the filter sees, and the window as these have it.
+/// The columns that the filter reads, and the window relative to them.
 fn columns(part: &SourcePart) -> (Rect<u32>, Rect<f64>) {
     let needed = part.needed_window();
     let columns = Rect { y: part.cut.y, height: part.cut.height, ..needed };
@@ -116,13 +116,13 @@ fn columns(part: &SourcePart) -> (Rect<u32>, Rect<f64>) {
 type PngReader<'a> = Reader<Cursor<&'a [u8]>>;
 
 fn open(source: &[u8], size: Size) -> Result<PngReader<'_>, RenderError> {
-    // Chunks that are kept are no longer than the file, and a few rows of at most 8 bytes a pixel are buffered.
+    // Kept chunks are no longer than the file, and a few rows of at most 8 bytes a pixel are buffered.
     let bytes = source.len() + size.width as usize * 64 + 64 * 1024;
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(source), Limits { bytes });
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    // They say nothing about safety, and who reads these bytes has compared them with their id. Without them
-    // decoding is a sixth faster, and files that a careless program has changed are shown, as browsers do.
+    // Checksums add no safety: the caller has verified the bytes against their id. Without them decoding is a sixth
+    // faster, and files that a careless program has changed are shown, as in browsers.
     decoder.ignore_checksums(true);
     decoder.set_transformations(Transformations::EXPAND);
     let info = decoder.read_header_info().map_err(|error| cause(&error))?;
@@ -139,7 +139,7 @@ fn cause(error: &DecodingError) -> RenderError {
     }
 }
 
-/// The kind of the rows to come, and whether their samples have 16 bits.
+/// The kind of the rows, and whether their samples have 16 bits.
 fn kind(reader: &PngReader<'_>) -> Result<(PixelKind, bool), RenderError> {
     let (color, depth) = reader.output_color_type();
     let kind = match color {
@@ -152,7 +152,7 @@ fn kind(reader: &PngReader<'_>) -> Result<(PixelKind, bool), RenderError> {
     Ok((kind, depth == BitDepth::Sixteen))
 }
 
-/// The image or subframe that the reader has come to.
+/// Reads the image or subframe at the reader's position.
 fn read_image(reader: &mut PngReader<'_>, keep_going: &dyn Fn() -> bool) -> Result<Pixels, RenderError> {
     let info = reader.info();
     let whole = Size { width: info.width, height: info.height };
@@ -163,7 +163,7 @@ fn read_image(reader: &mut PngReader<'_>, keep_going: &dyn Fn() -> bool) -> Resu
     let (kind, wide) = kind(reader)?;
     let stride = size.width as usize * kind.channels();
     let mut data = vec![0; stride * size.height as usize];
-    // The library wants room for a row of the whole image, whatever the frame's width.
+    // The library needs a buffer for a row of the whole image, whatever the frame's width.
     let mut row = vec![0; reader.output_line_size(whole.width).ok_or(CORRUPT)?];
     let mut next = 0;
     while let Some(interlace) = reader.read_row(&mut row).map_err(|error| cause(&error))? {
@@ -186,7 +186,7 @@ fn read_image(reader: &mut PngReader<'_>, keep_going: &dyn Fn() -> bool) -> Resu
     Pixels::new(size, kind, data).ok_or(CORRUPT)
 }
 
-/// Plays the animation up to `frame`.
+/// Draws the animation up to `frame`.
 fn read_frame(
     reader: &mut PngReader<'_>,
     size: Size,
@@ -194,7 +194,7 @@ fn read_frame(
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
     if reader.info().frame_control.is_none() {
-        // The default image stands outside the animation; its rows are passed over.
+        // The default image is not part of the animation; its rows are skipped.
         reader.next_frame_info().map_err(|error| cause(&error))?;
     }
     let mut canvas = Canvas::new(size);
@@ -224,8 +224,8 @@ fn disposal(dispose: DisposeOp) -> Disposal {
     }
 }
 
-/// Big-endian 16-bit samples → 8-bit ones in the first half of the row. The result is the nearest value for
-/// every input: v × 255 / 65535, rounded.
+/// Big-endian 16-bit samples → 8-bit ones in the first half of the row. The result is the nearest value for every
+/// input: v × 255 / 65535, rounded.
 fn narrow(row: &mut [u8]) {
     for sample in 0..row.len() / 2 {
         let value = u32::from(u16::from_be_bytes([row[sample * 2], row[sample * 2 + 1]]));

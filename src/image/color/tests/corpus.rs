@@ -1,4 +1,4 @@
-//! Colours of real files, those of the corpus.
+//! Colours of the real files of the corpus.
 
 use std::fs;
 
@@ -44,7 +44,7 @@ fn srgb_profiles_of_cameras_and_pictures_without_any_cost_nothing() {
 
 #[test]
 fn a_profile_that_swaps_channels_is_followed() {
-    // Red stands where twelve is on a clock.
+    // Red lies at twelve o'clock.
     let Some(wheel) = shown("color/colorspin-icc.jpg") else { return };
     let [red, green, blue] = color(&wheel, 400, 60);
     assert!(red > 180 && green < 80 && blue < 80, "{:?}", [red, green, blue]);

@@ -1,4 +1,4 @@
-//! What the tests of colours share: profiles, files that carry them, and how different two colours look.
+//! Helpers of the colour tests: profiles, files that carry them, and the difference of two colours.
 
 use moxcms::ColorProfile;
 
@@ -29,7 +29,7 @@ pub(super) fn encoded(profile: &ColorProfile) -> Vec<u8> {
     profile.encode().unwrap()
 }
 
-/// Any picture with these chunks before its data.
+/// A small picture with these chunks before its data.
 pub(super) fn png_with(chunks: &[([u8; 4], &[u8])]) -> Vec<u8> {
     let mut file = encode::encode(row(&[[1, 2, 3]]), Format::Png, None).unwrap();
     let chunks: Vec<u8> = chunks.iter().flat_map(|(name, payload)| png::chunk(*name, payload)).collect();
@@ -53,7 +53,7 @@ pub(super) fn webp_with_profile(profile: &[u8]) -> Vec<u8> {
     [b"RIFF\0\0\0\0WEBP", &webp::chunk(*b"VP8X", &[0; 10])[..], &webp::chunk(*b"ICCP", profile)].concat()
 }
 
-/// These segments in this order, each with its number and a count.
+/// A JPEG with these profile segments in this order, each with its number and a count.
 pub(super) fn jpeg_with(parts: &[(u8, u8, &[u8])]) -> Vec<u8> {
     let segment = |(number, count, part): &(u8, u8, &[u8])| {
         let length = (2 + 12 + 2 + part.len()) as u16;
@@ -67,7 +67,7 @@ pub(super) fn space(file: &[u8], format: Format, kind: ColorKind) -> ColorSpace 
     ColorSpace::of(file, &header(format, kind, Size { width: 1, height: 1 }))
 }
 
-/// What a file's meaning makes of these colours.
+/// Converts these colours by the file's meaning.
 pub(super) fn shown(file: &[u8], format: Format, colors: &[[u8; 3]]) -> Vec<[u8; 3]> {
     let mut pixels = row(colors);
     space(file, format, ColorKind::Rgb).to_srgb(&mut pixels);
@@ -79,7 +79,7 @@ pub(super) fn light(value: f64) -> f64 {
     if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
 }
 
-/// The sRGB colour of linear light, out of gamut clipped.
+/// The sRGB colour of linear light; clips colours out of gamut.
 pub(super) fn srgb_of_light(linear: [f64; 3]) -> [u8; 3] {
     let value = |light: f64| {
         let light = light.clamp(0.0, 1.0);

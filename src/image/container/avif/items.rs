@@ -7,43 +7,43 @@ use super::reader::{BoxReader, IsoBox};
 use super::{AvifSource, Coding, DataRanges, MetaFault, Nclx, TILES_MAX, offset_in};
 use crate::image::shape::Size;
 
-/// Items of a file: a grid with alpha has two for each tile.
+/// Most items of a file: a grid with alpha has two for each tile.
 const ITEMS_MAX: usize = 2 * TILES_MAX + 64;
-/// Pieces of all items together.
+/// Most extents of all items together.
 const PIECES_MAX: usize = 2 * ITEMS_MAX;
-/// Properties of a file.
+/// Most properties of a file.
 const PROPERTIES_MAX: usize = 4096;
-/// Properties of all items together.
+/// Most property associations of all items together.
 const ASSOCIATIONS_MAX: usize = 16 * 1024;
-/// References of all items together.
+/// Most references of all items together.
 const REFERENCES_MAX: usize = 2 * ITEMS_MAX;
-/// Properties and pieces that are looked at or copied while the picture is put together. A file may name the same item
-/// over and over, each time at the cost of all that is said of it; the largest grid with alpha takes a few thousand.
+/// Most properties and extents that are read or copied while the picture is composed. A file may name the same item
+/// again and again, each time at the cost of all its properties. The largest grid with alpha takes a few thousand.
 const STEPS_MAX: usize = 64 * 1024;
 
 #[derive(Default)]
 pub(super) struct Items {
     pub(super) primary: Option<u32>,
-    /// These three in the order of their items; of one item, in that of the file.
+    /// The next three lists are sorted by item; entries of one item keep the order of the file.
     kinds: Vec<(u32, [u8; 4])>,
     places: Vec<(u32, ItemPlace)>,
     pieces: usize,
     properties: Vec<Property>,
-    /// Item, property counted from 1, whether a reader must understand it.
+    /// Item, property (counted from 1), whether a reader must understand it.
     associations: Vec<(u32, usize, bool)>,
     references: Vec<Reference>,
-    /// Where the data inside the box lies in the file.
+    /// The place in the file of the data inside the box (`idat`).
     inner: Option<Range<u64>>,
-    /// Of [`STEPS_MAX`], those that were taken.
+    /// Steps that were taken, of [`STEPS_MAX`].
     steps: Cell<usize>,
 }
 
 enum ItemPlace {
-    /// Counted from the start of the file.
+    /// Offsets count from the start of the file.
     File(DataRanges),
-    /// Counted from the start of the data inside the box.
+    /// Offsets count from the start of the data inside the box.
     Inner(DataRanges),
-    /// Built from other items: not supported.
+    /// Composed from other items: not supported.
     Other,
 }
 
@@ -58,15 +58,15 @@ struct Reference {
 pub(super) enum Property {
     Size(Size),
     Coding(Coding),
-    /// Quarter turns against the clock.
+    /// Quarter turns counterclockwise.
     Rotation(u8),
     /// `true` swaps left and right.
     Mirror(bool),
     Nclx(Nclx),
     Profile(Range<u64>),
-    /// The item is the alpha of another.
+    /// The item is the alpha of another item.
     Alpha,
-    /// Known, and of no consequence here.
+    /// Known, without any effect here.
     Idle,
     Unknown,
 }
@@ -115,7 +115,7 @@ impl Items {
             let IsoBox { name, payload } = content.next_box()?;
             let mut entry = BoxReader::of(payload);
             let (version, _) = entry.version()?;
-            // Older versions have no kind; AVIF needs the newer ones.
+            // Older versions have no item type; AVIF needs it.
             if &name != b"infe" || version < 2 {
                 continue;
             }
@@ -218,7 +218,11 @@ impl Items {
         Ok(())
     }
 
-    /// An item's properties in their order; a fault if one that must be understood is not.
+    /// An item's properties in their order.
+    ///
+    /// # Errors
+    /// [`MetaFault::Unsupported`] for an unknown property that a reader must understand, [`MetaFault::Boxes`] beyond the
+    /// bound of steps.
     pub(super) fn properties(&self, item: u32) -> Result<Vec<&Property>, MetaFault> {
         let mut found = Vec::new();
         let associations = of_item(&self.associations, item, |(id, ..)| *id);
@@ -243,7 +247,7 @@ impl Items {
         size.ok_or(MetaFault::NoPicture)
     }
 
-    /// A grid's is that of its first tile.
+    /// The coding of an item; a grid has the coding of its first tile.
     pub(super) fn coding(&self, item: u32) -> Result<Coding, MetaFault> {
         let coded = self.tiles(item).and_then(|tiles| tiles.first().copied()).unwrap_or(item);
         let coding = self.properties(coded)?.into_iter().find_map(|property| match property {
@@ -295,14 +299,14 @@ impl Items {
             }
             ItemPlace::Other => return Err(MetaFault::Unsupported),
         };
-        // A length of zero would mean all the rest of the file, which nobody writes.
+        // A length of zero would mean the rest of the file, which no writer uses.
         if data.is_empty() || data.iter().any(Range::is_empty) {
             return Err(MetaFault::NoPicture);
         }
         Ok(data)
     }
 
-    /// The item that says it is this one's alpha.
+    /// The item that is declared as the alpha of this one.
     pub(super) fn alpha_of(&self, item: u32) -> Result<Option<u32>, MetaFault> {
         let helpers = self
             .references
@@ -313,7 +317,7 @@ impl Items {
                 Ok(properties) if properties.iter().any(|it| matches!(it, Property::Alpha)) => {
                     return Ok(Some(helper));
                 }
-                // An auxiliary item that cannot be understood is no alpha; one that is too long is an error.
+                // An auxiliary item that cannot be understood is not alpha; one that is too long is an error.
                 Ok(_) | Err(MetaFault::Unsupported) => {}
                 Err(fault) => return Err(fault),
             }
@@ -327,14 +331,14 @@ impl Items {
     }
 }
 
-/// Those of one item, of a list in the order of items.
+/// The entries of one item, from a list that is sorted by item.
 fn of_item<T>(list: &[T], item: u32, id: impl Fn(&T) -> u32) -> &[T] {
     let begin = list.partition_point(|entry| id(entry) < item);
     let end = list.partition_point(|entry| id(entry) <= item);
     &list[begin..end]
 }
 
-/// Appends while there are fewer than `max`.
+/// Appends while the list has fewer than `max` entries.
 fn push<T>(list: &mut Vec<T>, entry: T, max: usize) -> Result<(), MetaFault> {
     if list.len() >= max {
         return Err(MetaFault::Boxes);
@@ -343,7 +347,7 @@ fn push<T>(list: &mut Vec<T>, entry: T, max: usize) -> Result<(), MetaFault> {
     Ok(())
 }
 
-/// The values of an alpha item's property, each ending in a zero.
+/// The values of an alpha item's property; each ends in a zero.
 const ALPHA_NAMES: [&[u8]; 2] =
     [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0"];
 

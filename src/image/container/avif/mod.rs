@@ -1,11 +1,11 @@
-//! The `meta` box of an AVIF file: which picture is shown, where its data is, and its properties.
+//! The `meta` box of an AVIF file: the picture that is shown, the place of its data, and its properties.
 //!
 //! A file holds items (coded pictures, grids of them, EXIF, …) with properties (size, turn, colours, …) and references
-//! between them. [`AvifStill::read`] finds the primary item and its alpha and leaves the rest. Nothing is decoded. Every
-//! table has a bound, and so has the walk through them, so that time and memory are a small multiple of the box, which the
+//! between them. [`AvifStill::read`] finds the primary item and its alpha and ignores the rest. It decodes nothing.
+//! Every table and the walk through them have bounds. So time and memory are a small multiple of the box, which the
 //! caller bounds by [`META_BYTES_MAX`].
 //!
-//! A clean aperture (`clap`) is not followed: the whole picture is shown. Sequences are shown by their primary item.
+//! A clean aperture (`clap`) has no effect: the whole picture is shown. A sequence is shown by its primary item.
 
 mod items;
 mod reader;
@@ -18,43 +18,43 @@ use reader::BoxReader;
 use crate::image::header::Orientation;
 use crate::image::shape::Size;
 
-/// Longest `meta` box that is read. Colour profiles lie in it, and seldom small pictures.
+/// Longest `meta` box that is read, in bytes. It holds colour profiles, and rarely small pictures.
 pub(in crate::image) const META_BYTES_MAX: usize = 1024 * 1024;
 
-/// Boxes of a file, one after another, before its end is looked for no more. Long sequences have some thousands.
+/// Most boxes of a file that are walked to find its end. Long sequences have some thousands.
 pub(in crate::image) const BOXES_MAX: usize = 16 * 1024;
 
-/// Tiles of a grid. The largest cameras make about 200.
+/// Most tiles of a grid. The largest cameras make about 200.
 const TILES_MAX: usize = 1024;
 
 /// An error in a `meta` box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) enum MetaFault {
-    /// A box or field reaches past the end of what contains it, or a table is longer than any program makes.
+    /// A box or field reaches past the end of its container, or a table is longer than any program makes.
     Boxes,
     /// There is no primary item, or no data, size or configuration for it.
     NoPicture,
-    /// The picture is coded or put together in a way that is not supported.
+    /// The picture is coded or composed in a way that is not supported.
     Unsupported,
 }
 
 /// The picture that a file shows.
 #[derive(Debug, PartialEq)]
 pub(in crate::image) struct AvifStill {
-    /// As stored, before it is turned.
+    /// The size as stored, before rotation.
     pub(in crate::image) size: Size,
     pub(in crate::image) orientation: Orientation,
     pub(in crate::image) coding: Coding,
     pub(in crate::image) color: AvifSource,
     pub(in crate::image) alpha: Option<AvifSource>,
-    /// Whether colours are multiplied by alpha.
+    /// Whether the colours are multiplied by alpha.
     pub(in crate::image) is_premultiplied: bool,
     pub(in crate::image) nclx: Option<Nclx>,
-    /// Where an ICC profile is, counted from the start of the file.
+    /// The place of an ICC profile, counted from the start of the file.
     pub(in crate::image) profile: Option<Range<u64>>,
 }
 
-/// The coding of samples, by the decoder's configuration.
+/// The coding of the samples, from the decoder configuration (`av1C`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) struct Coding {
     /// 8, 10 or 12.
@@ -62,20 +62,20 @@ pub(in crate::image) struct Coding {
     pub(in crate::image) is_monochrome: bool,
 }
 
-/// Where a picture's data comes from.
+/// The source of a picture's data.
 #[derive(Debug, PartialEq)]
 pub(in crate::image) enum AvifSource {
     One(DataRanges),
     Grid {
         /// The layout: see [`TileGrid::parse`].
         layout: DataRanges,
-        /// Row by row.
+        /// The tiles, row by row.
         tiles: Vec<DataRanges>,
         tile: Size,
     },
 }
 
-/// Pieces of the file that are one item's data when put together.
+/// Ranges of the file that together are the data of one item.
 pub(in crate::image) type DataRanges = Vec<Range<u64>>;
 
 /// Code points of ITU-T H.273.
@@ -88,7 +88,7 @@ pub(in crate::image) struct Nclx {
 }
 
 impl AvifStill {
-    /// Reads the content of a `meta` box that begins at `start` in the file.
+    /// Reads the content of a `meta` box that begins at the offset `start` of the file.
     pub(in crate::image) fn read(meta: &[u8], start: u64) -> Result<Self, MetaFault> {
         let items = Items::read(meta, start)?;
         let primary = items.primary.ok_or(MetaFault::NoPicture)?;
@@ -138,7 +138,7 @@ impl AvifStill {
         Err(MetaFault::NoPicture)
     }
 
-    /// Where the last byte of the picture ends in the file.
+    /// The offset after the last byte of the picture in the file.
     pub(in crate::image) fn end(&self) -> u64 {
         let pieces = |source: &AvifSource| match source {
             AvifSource::One(data) => end_of(data),
@@ -154,12 +154,12 @@ fn end_of(data: &[Range<u64>]) -> u64 {
     data.iter().map(|piece| piece.end).fold(0, u64::max)
 }
 
-/// Where `part`, a part of `whole`, begins in it.
+/// The offset of `part` in `whole`, of which it is a part.
 fn offset_in(whole: &[u8], part: &[u8]) -> u64 {
     (part.as_ptr() as usize - whole.as_ptr() as usize) as u64
 }
 
-/// An item's data put together; `None` if a piece lies outside the file.
+/// Joins the data of an item; `None` if a range lies outside the file.
 pub(in crate::image) fn gather<'a>(
     source: &'a [u8],
     data: &[Range<u64>],
@@ -168,7 +168,7 @@ pub(in crate::image) fn gather<'a>(
         |range: &Range<u64>| source.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
     match data {
         [one] => piece(one).map(std::borrow::Cow::Borrowed),
-        // Pieces may overlap: what is put together must not grow beyond what is there.
+        // Ranges may overlap, so the joined data must not be longer than the file.
         _ if data.iter().map(|range| range.end - range.start).sum::<u64>() > source.len() as u64 => None,
         many => {
             let pieces: Option<Vec<&[u8]>> = many.iter().map(piece).collect();
@@ -177,7 +177,7 @@ pub(in crate::image) fn gather<'a>(
     }
 }
 
-/// EXIF's number for quarter turns against the clock and then a mirror: `true` swaps left and right, `false` top and
+/// The EXIF value for quarter turns counterclockwise, then a mirror: `true` swaps left and right, `false` top and
 /// bottom.
 const fn orientation(quarters: u8, mirror: Option<bool>) -> Orientation {
     Orientation::from_exif(match (quarters, mirror) {
@@ -197,12 +197,12 @@ const fn orientation(quarters: u8, mirror: Option<bool>) -> Orientation {
 pub(in crate::image) struct TileGrid {
     pub(in crate::image) rows: u32,
     pub(in crate::image) columns: u32,
-    /// Of the whole, at whose right and lower edge tiles are cut.
+    /// The size of the whole picture. Tiles are cut at its right and lower edge.
     pub(in crate::image) size: Size,
 }
 
 impl TileGrid {
-    /// A grid item's data: a version, flags (bit 0: long sizes), rows and columns less one, the size.
+    /// Parses the data of a grid item: version, flags (bit 0: long sizes), rows and columns less one, size.
     pub(in crate::image) fn parse(data: &[u8]) -> Option<Self> {
         let mut data = BoxReader::of(data);
         let [0, flags, rows, columns] = data.take::<4>().ok()? else { return None };
@@ -212,7 +212,7 @@ impl TileGrid {
     }
 }
 
-/// A box as it stands in a file.
+/// Writes a box.
 #[cfg(test)]
 pub(in crate::image) fn boxed(name: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     [&(payload.len() as u32 + 8).to_be_bytes()[..], name, payload].concat()

@@ -1,14 +1,14 @@
-//! Numbers and boxes off the front of bytes, each checked against what is left.
+//! Reads numbers and boxes from the front of a slice; each is checked against the remaining length.
 
 use super::MetaFault;
 
-/// Bytes that are read from the front.
+/// The bytes that remain.
 #[derive(Clone, Copy)]
 pub(super) struct BoxReader<'a> {
     rest: &'a [u8],
 }
 
-/// A box: its name and what it holds.
+/// A box: its name and its content.
 pub(super) struct IsoBox<'a> {
     pub(super) name: [u8; 4],
     pub(super) payload: &'a [u8],
@@ -45,7 +45,7 @@ impl<'a> BoxReader<'a> {
         self.take().map(u32::from_be_bytes)
     }
 
-    /// A number of this many bytes; none is zero.
+    /// A number of this many bytes; it is zero for none.
     pub(super) fn sized(&mut self, bytes: u8) -> Result<u64, MetaFault> {
         match bytes {
             0 => Ok(0),
@@ -55,7 +55,7 @@ impl<'a> BoxReader<'a> {
         }
     }
 
-    /// 16 bits, or 32 in a box whose version says so.
+    /// A 16-bit number; 32-bit in a box whose version says so.
     pub(super) fn id(&mut self, is_long: bool) -> Result<u32, MetaFault> {
         if is_long { self.u32() } else { self.u16().map(u32::from) }
     }
@@ -66,13 +66,13 @@ impl<'a> BoxReader<'a> {
         Ok((version, u32::from_be_bytes([0, a, b, c])))
     }
 
-    /// A box that lies whole in what is left.
+    /// The next box, which lies completely in the remaining bytes.
     pub(super) fn next_box(&mut self) -> Result<IsoBox<'a>, MetaFault> {
         let before = self.rest;
         let size = self.u32()?;
         let name = self.take()?;
         let size = match size {
-            // To the end of what contains it.
+            // The box reaches to the end of its container.
             0 => before.len() as u64,
             1 => self.take().map(u64::from_be_bytes)?,
             size => u64::from(size),

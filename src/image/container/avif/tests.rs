@@ -1,10 +1,10 @@
-//! Descriptions of pictures, made table by table, and what is read from them.
+//! `meta` boxes that are built table by table, and the pictures that are read from them.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// An item: its number, kind, properties (counted from 1; `true`: essential), and data.
+/// An item: its number, type, properties (counted from 1; `true`: essential), and data.
 pub(in crate::image) struct AvifItem {
     pub(in crate::image) id: u16,
     pub(in crate::image) kind: [u8; 4],
@@ -12,17 +12,17 @@ pub(in crate::image) struct AvifItem {
     pub(in crate::image) data: Vec<u8>,
 }
 
-/// A file under construction; the first item is the primary one.
+/// A file that is being built; the first item is the primary one.
 #[derive(Default)]
 pub(in crate::image) struct AvifFile {
     pub(in crate::image) items: Vec<AvifItem>,
     /// Boxes.
     pub(in crate::image) properties: Vec<Vec<u8>>,
-    /// Kind, from, to.
+    /// Type, from, to.
     pub(in crate::image) references: Vec<([u8; 4], u16, Vec<u16>)>,
-    /// Boxes between the description and the data.
+    /// Boxes between the `meta` box and the data.
     pub(in crate::image) between: Vec<u8>,
-    /// Whether the data lies in the description.
+    /// Whether the data lies inside the `meta` box.
     pub(in crate::image) is_inside: bool,
 }
 
@@ -34,7 +34,7 @@ pub(in crate::image) fn ispe((width, height): (u32, u32)) -> Vec<u8> {
     full(b"ispe", 0, &[width.to_be_bytes(), height.to_be_bytes()].concat())
 }
 
-/// Eight bits; `flags` as in the box's third byte.
+/// Eight bits a sample; `flags` is the third byte of the box.
 pub(in crate::image) fn av1c(flags: u8) -> Vec<u8> {
     boxed(b"av1C", &[0x81, 0, flags, 0])
 }
@@ -57,7 +57,7 @@ pub(in crate::image) fn one(size: (u32, u32), data: &[u8]) -> AvifFile {
 impl AvifFile {
     pub(in crate::image) fn bytes(&self) -> Vec<u8> {
         let head = boxed(b"ftyp", b"avif\0\0\0\0avifmif1miaf");
-        // The length of the description does not depend on the places that it names.
+        // The length of the `meta` box does not depend on the offsets in it.
         let inner_start = 0;
         let meta_length = self.meta(0).len();
         let start = head.len() + meta_length + self.between.len() + 8;
@@ -67,7 +67,7 @@ impl AvifFile {
         [head, meta, self.between.clone(), data].concat()
     }
 
-    /// The content of the description, for data that begins at `start`.
+    /// The content of the `meta` box, for data that begins at `start`.
     fn meta(&self, start: u32) -> Vec<u8> {
         let count = (self.items.len() as u16).to_be_bytes();
         let primary = full(b"pitm", 0, &self.items[0].id.to_be_bytes());
@@ -155,7 +155,7 @@ fn depth_gray_and_colours_are_read_from_their_properties() {
     assert_eq!(gather(&file.bytes(), &[still.profile.unwrap()]).unwrap(), &b"ICC bytes"[..]);
 }
 
-/// A picture with alpha beside it.
+/// A picture with separate alpha.
 pub(in crate::image) fn with_alpha(size: (u32, u32), data: &[u8], alpha: &[u8]) -> AvifFile {
     let mut file = one(size, data);
     file.properties.extend([alpha_name(), av1c(0x1C)]);
@@ -181,7 +181,7 @@ fn alpha_is_the_item_that_says_so_and_of_the_same_size() {
 
 #[test]
 fn a_file_that_names_the_same_over_and_over_is_refused_after_few_steps() {
-    // 2,000 items that may be the alpha are one and the same, of which 10,000 things are said.
+    // 2,000 possible alpha items are the same item, which has 10,000 properties.
     let mut file = one((40, 30), b"colors");
     for _ in 0..40 {
         let properties = vec![(1, false); 250];

@@ -1,9 +1,9 @@
-//! AVIF by rav1d: one picture or a grid of them, its alpha beside it.
+//! AVIF by rav1d: one picture or a grid of tiles, with separate alpha.
 //!
-//! rav1d is built without assembler, so it needs no assembler to build and no unsafe kernels meet hostile bytes, and runs
-//! on the calling thread alone. Its entry points abort the process on a panic, which nobody can catch; so it is shown
-//! only what a picture needs (see [`obu`]), within the size that the container announced, and a picture of another size
-//! is refused. Of sequences and layered pictures the first picture is shown.
+//! rav1d is built without assembler: the build needs none, and no hand-written kernel reads hostile bytes. It runs on
+//! the calling thread only. Its entry points abort the process on a panic, which no caller can catch. So it gets only
+//! the units that a picture needs (see [`obu`]), within the size that the container announced, and a picture of another
+//! size is refused. Of sequences and layered pictures the first picture is shown.
 
 mod obu;
 mod planes;
@@ -17,7 +17,7 @@ use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Size;
 use planes::Canvas;
 
-/// The whole picture, in its own size, not turned.
+/// Decodes the whole picture, in its own size, without rotation.
 pub(super) fn decode(
     source: &[u8],
     size: Size,
@@ -91,7 +91,7 @@ impl AvifDecode<'_> {
     }
 }
 
-/// Whether the tiles cover the whole without one to spare; then none is far larger than the whole.
+/// Whether the tiles cover the whole picture without a superfluous one; then no tile is much larger than the picture.
 fn covers(grid: &TileGrid, tile: Size, tiles: usize) -> bool {
     let fits = |tile: u32, count: u32, whole: u32| {
         let (tile, count, whole) = (u64::from(tile), u64::from(count), u64::from(whole));
@@ -102,7 +102,7 @@ fn covers(grid: &TileGrid, tile: Size, tiles: usize) -> bool {
         && fits(tile.height, grid.rows, grid.size.height)
 }
 
-/// The first picture that comes of these units.
+/// The first picture that these units give.
 fn decoded(units: Vec<u8>, size: Size) -> Result<Picture, RenderError> {
     let mut settings = Settings::new();
     settings.set_n_threads(1);
@@ -116,7 +116,7 @@ fn decoded(units: Vec<u8>, size: Size) -> Result<Picture, RenderError> {
             Err(Error::Again) => {}
             result => return result.map_err(cause),
         }
-        // Each round takes at least a unit off what is left to send.
+        // Each round consumes at least one unit of the data to send.
         match sent {
             Err(Error::Again) => sent = decoder.send_pending_data(),
             Err(error) => return Err(cause(error)),

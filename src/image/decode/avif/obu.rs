@@ -1,10 +1,10 @@
-//! The units (OBU) of an AV1 bitstream that make one picture.
+//! The units (OBUs) of an AV1 bitstream that make one picture (AV1 specification, 5.3).
 //!
-//! The decoder is given no others: metadata and what nobody knows are where decoders have their rarest code, and a
-//! picture needs none of it. The number of frames is bounded, because a frame takes a few bytes and the time of a whole
-//! picture. AV1 specification, 5.3.
+//! The decoder gets no others. Metadata and unknown units run the rarest code of a decoder, and a picture needs none of
+//! them. The number of frames is bounded, because a frame of a few bytes may cost the time of a whole picture.
 
-/// Frames in the data of one picture: a layered one has up to four, and each may refer to frames that are not shown.
+/// Most frames in the data of one picture: a layered picture has up to four, and each may refer to frames that are not
+/// shown.
 const FRAMES_MAX: usize = 8;
 
 const SEQUENCE_HEADER: u8 = 1;
@@ -13,7 +13,7 @@ const FRAME_HEADER: u8 = 3;
 const TILE_GROUP: u8 = 4;
 const FRAME: u8 = 6;
 
-/// The units that matter, in order; `None` if one does not fit, or there are too many frames or none.
+/// Copies the units of the picture, in order; `None` if one does not fit, or if there are too many frames or none.
 pub(super) fn picture_only(mut data: &[u8]) -> Option<Vec<u8>> {
     let mut kept = Vec::with_capacity(data.len());
     let mut frames = 0;
@@ -31,7 +31,7 @@ pub(super) fn picture_only(mut data: &[u8]) -> Option<Vec<u8>> {
     (1..=FRAMES_MAX).contains(&frames).then_some(kept)
 }
 
-/// Kind and whole length of the first unit.
+/// Type and total length of the first unit.
 fn unit(data: &[u8]) -> Option<(u8, usize)> {
     let [head, rest @ ..] = data else { return None };
     let (is_forbidden, kind, has_extension, has_size) =
@@ -41,14 +41,14 @@ fn unit(data: &[u8]) -> Option<(u8, usize)> {
     }
     let head_bytes = 1 + usize::from(has_extension);
     if !has_size {
-        // It takes all that is left.
+        // A unit without a size takes all remaining bytes.
         return Some((kind, data.len()));
     }
     let (size, size_bytes) = leb128(rest.get(head_bytes - 1..)?)?;
     Some((kind, (head_bytes + size_bytes).checked_add(size)?))
 }
 
-/// A number of up to 32 bits, seven to a byte, and how many bytes it took.
+/// A number of up to 32 bits, seven in each byte, and the bytes that it took.
 fn leb128(data: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0_u64;
     for (at, byte) in data.iter().take(8).enumerate() {

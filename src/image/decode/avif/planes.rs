@@ -1,8 +1,8 @@
 //! Planes of luma and colour differences → pixels of 8 bits on a canvas.
 //!
-//! By the matrix and range that the container names, else the bitstream. Colour at fewer samples than luma is
-//! interpolated, three parts of the nearer sample to one of the farther, which is right for samples that lie between
-//! those of luma and hardly visible for others.
+//! Uses the matrix and range of the container, else of the bitstream. Subsampled colour is interpolated: three parts of
+//! the nearer sample and one of the farther. That is exact for samples that lie between the luma samples, and hardly
+//! visible for others.
 
 use re_rav1d::dav1d::pixel::{MatrixCoefficients, YUVRange};
 use re_rav1d::dav1d::{Picture, PixelLayout, PlanarImageComponent};
@@ -20,7 +20,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// The caller has checked the size.
+    /// Allocates the canvas; the caller has checked the size.
     pub(super) fn new(size: Size, kind: PixelKind) -> Self {
         Self { size, kind, data: vec![0; size.area() as usize * kind.channels()] }
     }
@@ -29,7 +29,7 @@ impl Canvas {
         Pixels::new(self.size, self.kind, self.data)
     }
 
-    /// Draws a picture's colours, cut at the right and lower edge.
+    /// Draws the colours of a picture, clipped at the right and lower edge.
     pub(super) fn draw_color(
         &mut self,
         picture: &Picture,
@@ -67,7 +67,7 @@ impl Canvas {
         Ok(())
     }
 
-    /// Draws a picture's luma as alpha.
+    /// Draws the luma of a picture as alpha.
     pub(super) fn draw_alpha(&mut self, picture: &Picture, left: u32, top: u32) -> Result<(), RenderError> {
         let luma = Av1Plane::of(picture, PlanarImageComponent::Y);
         self.draw_channel(self.kind.channels() - 1, &luma, &Range::of(picture, None)?, left, top)
@@ -92,7 +92,7 @@ impl Canvas {
         Ok(())
     }
 
-    /// Colours that were multiplied by alpha become straight.
+    /// Divides colours by alpha (premultiplied → straight).
     pub(super) fn unmultiply(&mut self) {
         let channels = self.kind.channels();
         for pixel in self.data.chunks_exact_mut(channels) {
@@ -104,7 +104,7 @@ impl Canvas {
         }
     }
 
-    /// A row from `left` on; empty where it lies outside.
+    /// A row of the canvas from `left` on; empty outside the canvas.
     fn row(&mut self, left: u32, y: u32) -> &mut [u8] {
         if left >= self.size.width || y >= self.size.height {
             return &mut [];
@@ -115,12 +115,12 @@ impl Canvas {
     }
 }
 
-/// To the nearest of 0–255; what lies outside becomes the end.
+/// Rounds to the nearest of 0–255 and clips.
 fn byte(value: f32) -> u8 {
     (value + 0.5) as u8
 }
 
-/// Samples of one component, 8 bits each or 16.
+/// Samples of one component, of 8 or 16 bits each.
 struct Av1Plane {
     samples: re_rav1d::dav1d::Plane,
     stride: usize,
@@ -145,7 +145,7 @@ impl Av1Plane {
         }
     }
 
-    /// A row of this plane, as far as `row` reaches.
+    /// Reads a row of this plane, as many samples as `row` has.
     fn read_row(&self, y: u32, row: &mut [f32]) {
         let bytes = &self.samples[y as usize * self.stride..];
         if self.is_wide {
@@ -156,7 +156,7 @@ impl Av1Plane {
         }
     }
 
-    /// The row of a plane as large as luma that this one is enlarged to.
+    /// Reads a row of this plane, enlarged to the size of luma.
     fn read_row_enlarged(&self, y: u32, luma: Size, row: &mut [f32]) {
         let mut own = vec![0.0; self.width as usize];
         if self.height == luma.height {
@@ -179,14 +179,14 @@ impl Av1Plane {
     }
 }
 
-/// Of half as many samples, the one that lies nearest to the place `at` of the full number, and the next one beyond it.
+/// For half as many samples: the sample nearest to the place `at` of the full number, and the next one beyond it.
 fn neighbours(at: u32, count: u32) -> (u32, u32) {
     let near = (at / 2).min(count - 1);
     let far = if at.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(count - 1) };
     (near, far)
 }
 
-/// The range of samples, in 255ths.
+/// The range of the samples, in 255ths.
 struct Range {
     luma_zero: f32,
     luma_scale: f32,
@@ -225,7 +225,7 @@ impl Range {
 /// The matrix from red, green and blue to components.
 #[derive(Clone, Copy)]
 enum Matrix {
-    /// Green, blue, red as they are.
+    /// Green, blue and red, unchanged.
     Identity,
     YCgCo,
     /// The weights of red and blue in luma.
@@ -242,12 +242,12 @@ impl Matrix {
             0 if picture.pixel_layout() == PixelLayout::I444 => Self::Identity,
             1 => Self::Weights { red: 0.2126, blue: 0.0722 },
             4 => Self::Weights { red: 0.3, blue: 0.11 },
-            // Unspecified is what JPEG would mean.
+            // Unspecified means the matrix of JPEG.
             2 | 5 | 6 => Self::Weights { red: 0.299, blue: 0.114 },
             7 => Self::Weights { red: 0.212, blue: 0.087 },
             8 => Self::YCgCo,
             9 => Self::Weights { red: 0.2627, blue: 0.0593 },
-            // Derived from the primaries: those of BT.709, BT.2020 and P3.
+            // Derived from the primaries: the ones of BT.709, BT.2020 and P3.
             12 => match nclx.map(|nclx| nclx.primaries) {
                 Some(1) => Self::Weights { red: 0.2126, blue: 0.0722 },
                 Some(9) => Self::Weights { red: 0.2627, blue: 0.0593 },
@@ -258,7 +258,7 @@ impl Matrix {
         })
     }
 
-    /// In 255ths.
+    /// Red, green and blue, in 255ths.
     fn rgb(self, range: &Range, first: f32, second: f32, third: f32) -> [f32; 3] {
         match self {
             Self::Identity => [range.luma(third), range.luma(first), range.luma(second)],
@@ -277,7 +277,7 @@ impl Matrix {
     }
 }
 
-/// The bitstream's number in ITU-T H.273.
+/// The bitstream's matrix coefficients, by ITU-T H.273.
 fn coefficients(picture: &Picture) -> u16 {
     match picture.matrix_coefficients() {
         MatrixCoefficients::Identity => 0,
@@ -288,7 +288,7 @@ fn coefficients(picture: &Picture) -> u16 {
         MatrixCoefficients::ST240M => 7,
         MatrixCoefficients::YCgCo => 8,
         MatrixCoefficients::BT2020NonConstantLuminance => 9,
-        // No number that this reads.
+        // A number that this module does not know.
         _ => u16::MAX,
     }
 }

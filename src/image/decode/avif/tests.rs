@@ -1,4 +1,4 @@
-//! Pictures that this program encodes, put together in all the ways that a file can, and damaged ones.
+//! Pictures from our own encoder, composed in all the ways of the container, and damaged ones.
 
 use super::*;
 use crate::image::container::avif::boxed;
@@ -26,7 +26,7 @@ fn encoded(pixels: &Pixels) -> Vec<u8> {
     encode::encode(pixels.clone(), Format::Avif, Some(95)).unwrap()
 }
 
-/// The bitstream of a picture's colours.
+/// The bitstream of the picture's colours.
 fn bitstream(pixels: &Pixels) -> Vec<u8> {
     let file = encoded(pixels);
     let AvifSource::One(data) = AvifStill::of_file(&file).unwrap().color else { panic!("a grid") };
@@ -48,7 +48,7 @@ fn what_was_encoded_comes_back_in_every_kind_and_size() {
             let pixels = photo(size, kind);
             let back = decode(&encoded(&pixels), size, &always).unwrap();
             let distance = distance(&back, &pixels);
-            // Of the smallest, all pixels share one sample of colour.
+            // In the smallest pictures all pixels share one colour sample.
             let bound = if size.area() < 16 { 30.0 } else { 8.0 };
             assert!(distance < bound, "{width}x{height} {kind:?}: {distance:.1}");
         }
@@ -177,7 +177,7 @@ fn the_matrix_that_the_container_names_is_followed() {
     let plain = decode(&one((64, 64), &coded).bytes(), size, &always).unwrap();
     assert!(alike(&plain.data()[..3], [200, 100, 50]), "the bitstream's own: {:?}", &plain.data()[..3]);
     assert_eq!(shown(6, 0x80).unwrap(), &plain.data()[..3]);
-    // Luma 124.2, blue −41.9, red 54.1, by other weights and from another range.
+    // Luma 124.2, blue −41.9, red 54.1, from other weights and another range.
     assert!(alike(&shown(1, 0x80).unwrap(), [209, 107, 46]), "{:?}", shown(1, 0x80));
     assert!(alike(&shown(9, 0x80).unwrap(), [204, 100, 45]), "{:?}", shown(9, 0x80));
     assert!(alike(&shown(6, 0).unwrap(), [212, 98, 41]), "{:?}", shown(6, 0));
@@ -216,7 +216,7 @@ fn damaged_bitstreams_give_a_picture_or_an_error() {
         let mut file = whole.clone();
         for step in 0..1 + seed % 5 {
             let noise = (seed * 7919 + step * 104_729).wrapping_mul(2_654_435_761) >> 7;
-            // Half of it among the headers of the bitstream.
+            // Half of the damage hits the headers of the bitstream.
             let at = if step % 2 == 0 { noise % file.len() } else { first + noise % 40 };
             file[at] ^= 1 << (noise % 8);
         }

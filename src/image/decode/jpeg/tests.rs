@@ -1,4 +1,4 @@
-//! Every way of laying out a JPEG that the encoder at hand can write, decoded back.
+//! Decodes a file of every layout that the encoder at hand can write.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -16,7 +16,7 @@ const SAMPLINGS: [SamplingFactor; 8] = [
     SamplingFactor::F_1_4,
 ];
 
-/// Sides on and off the grid of blocks, and smaller than one.
+/// Sides that are multiples of a block, others, and some smaller than a block.
 const SIZES: [(u32, u32); 5] = [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40)];
 
 const LIMITS: Limits = Limits { pixels_max: 10_000, frames_max: 1 };
@@ -35,8 +35,8 @@ fn written(pixels: &Pixels, color: ColorType, set: impl FnOnce(&mut Encoder<&mut
     bytes
 }
 
-/// Mean distance of the channels: below 11 where the smallest pictures have four pixels to a colour sample, above
-/// 40 as soon as a plane is missing or misplaced.
+/// Mean distance of the channels. It stays below 11, where the smallest pictures have four pixels to a colour sample.
+/// It exceeds 40 as soon as a plane is missing or misplaced.
 fn distance(left: &Pixels, right: &Pixels) -> f64 {
     assert_eq!((left.size(), left.kind()), (right.size(), right.kind()));
     let pairs = left.data().iter().zip(right.data());

@@ -1,7 +1,7 @@
-//! libwebp's decoder, called straight into memory of ours. One of the few files of this module with unsafe code.
+//! libwebp's decoder, writing directly into our memory. One of the few files of this module with unsafe code.
 //!
-//! Its simple interface gives memory of its own, from which every pixel must be copied, and only RGB. Here it
-//! writes to where the pixels stay, or gives the planes that a lossy file is made of. One thread, no state.
+//! Its simple interface allocates the pixels itself, so that they must be copied, and gives only RGB. The advanced one
+//! writes to the final buffer, or returns the planes of a lossy file. One thread, no state.
 #![allow(unsafe_code)]
 
 use libwebp_sys::{
@@ -17,21 +17,22 @@ pub(super) struct Features {
     pub(super) size: Size,
     pub(super) has_alpha: bool,
     pub(super) is_animated: bool,
-    /// False for lossless ones, and for animations, whose frames may be of either kind.
+    /// False for lossless files, and for animations, whose frames may be of either kind.
     pub(super) is_lossy: bool,
 }
 
-/// Y, Cb and Cr in rows without padding: BT.601 with luma of 16–235. Both chromas have half the sides, rounded up.
+/// Y, Cb and Cr in rows without padding: BT.601 with luma of 16–235. Both chroma planes have half the sides, rounded
+/// up.
 pub(super) struct Planes {
     pub(super) luma: Vec<u8>,
     pub(super) blue: Vec<u8>,
     pub(super) red: Vec<u8>,
 }
 
-/// The longest side that the format knows; it keeps all lengths here far within an `i32`.
+/// Longest side of the format; it keeps all lengths here far within an `i32`.
 const SIDE_MAX: u32 = 16384;
 
-/// `None` if the source is no WebP, or ends within its headers.
+/// `None` if the source is not a WebP, or ends within its headers.
 pub(super) fn features(source: &[u8]) -> Option<Features> {
     let config = config_for(source)?;
     let input = config.input;
@@ -44,7 +45,7 @@ pub(super) fn features(source: &[u8]) -> Option<Features> {
     })
 }
 
-/// All pixels of a still, which must have this size: red, green, blue and, if asked for, alpha.
+/// All pixels of a still of this size: red, green, blue and, if requested, alpha. `None` for another size.
 pub(super) fn colors(source: &[u8], size: Size, with_alpha: bool) -> Option<Vec<u8>> {
     let mut config = config_of_size(source, size)?;
     let channels = if with_alpha { 4 } else { 3 };
@@ -57,8 +58,8 @@ pub(super) fn colors(source: &[u8], size: Size, with_alpha: bool) -> Option<Vec<
     unsafe { decode(source, &mut config) }.then_some(pixels)
 }
 
-/// The samples in `part` of a lossy still, which must have this size. The part's left and top edges are even, it is
-/// not empty and it lies inside. `smooth`: whether edges of blocks are filtered.
+/// The samples in `part` of a lossy still of this size. The part's left and top edges are even; it is not empty and
+/// lies inside. `smooth`: whether the edges of blocks are filtered.
 pub(super) fn planes(source: &[u8], size: Size, part: Rect<u32>, smooth: bool) -> Option<Planes> {
     let mut config = config_of_size(source, size)?;
     let inside = u64::from(part.x) + u64::from(part.width) <= u64::from(size.width)
@@ -93,7 +94,7 @@ pub(super) fn planes(source: &[u8], size: Size, part: Rect<u32>, smooth: bool) -
     unsafe { decode(source, &mut config) }.then_some(planes)
 }
 
-/// A configuration for a file that has this size; `None` if it has another one, or a side is zero or too long.
+/// A configuration for a file of this size; `None` if it has another one, or if a side is zero or too long.
 fn config_of_size(source: &[u8], size: Size) -> Option<WebPDecoderConfig> {
     let config = config_for(source)?;
     let fits = (1..=SIDE_MAX).contains(&size.width) && (1..=SIDE_MAX).contains(&size.height);
@@ -101,7 +102,7 @@ fn config_of_size(source: &[u8], size: Size) -> Option<WebPDecoderConfig> {
     (fits && same).then_some(config)
 }
 
-/// The library's defaults and what the file says about itself.
+/// The library's defaults and the header of the file.
 fn config_for(source: &[u8]) -> Option<WebPDecoderConfig> {
     let mut config = WebPDecoderConfig::new().ok()?;
     // SAFETY: the pointer and length are those of a slice, and `config.input` is where the result belongs.
@@ -109,12 +110,12 @@ fn config_for(source: &[u8]) -> Option<WebPDecoderConfig> {
     (status == VP8StatusCode::VP8_STATUS_OK).then_some(config)
 }
 
-/// Runs the decoder; whether all of the picture came.
+/// Runs the decoder; returns whether the whole picture was decoded.
 ///
 /// # Safety
 ///
-/// `config.output.u` names memory that may be written in as many bytes as it says there, for its colour space. The
-/// library compares these sizes with what it will write before it writes.
+/// `config.output.u` must name writable memory of as many bytes as it says there, for its colour space. The library
+/// checks these sizes before it writes.
 unsafe fn decode(source: &[u8], config: &mut WebPDecoderConfig) -> bool {
     config.output.is_external_memory = 1;
     // SAFETY: the source is a slice, the output memory the caller's promise. What the library allocates for

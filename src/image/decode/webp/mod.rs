@@ -1,8 +1,8 @@
 //! WebP, lossy, lossless and animated, all by libwebp.
 //!
-//! The container of an animation is walked here and each frame's bitstream is handed to the still decoder. A
-//! frame whose bitstream claims another size than its place on the canvas is refused before memory is reserved
-//! for it: the claim costs an attacker four bytes and the decoder four hundred megabytes.
+//! This module walks the container of an animation and gives each frame's bitstream to the still decoder. It refuses a
+//! frame whose bitstream claims another size than its place on the canvas before it allocates memory: the claim costs
+//! an attacker four bytes and the decoder four hundred megabytes.
 
 mod libwebp;
 mod shrunk;
@@ -32,7 +32,7 @@ pub(super) fn decode(
     }
 }
 
-/// A part of the still, already scaled; `None` if there is no shorter way to it than [`decode`].
+/// A part of the still, already scaled; `None` if there is no shorter way than [`decode`].
 pub(super) fn decode_part(
     source: &[u8],
     size: Size,
@@ -42,7 +42,7 @@ pub(super) fn decode_part(
     shrunk::decode(source, &features(source, size)?, part, progress)
 }
 
-/// Whether [`decode_part`] gives this part.
+/// Whether [`decode_part`] can return this part.
 pub(super) fn gives_part(source: &[u8], size: Size, part: &SourcePart) -> bool {
     features(source, size).is_ok_and(|features| shrunk::gives(&features, part))
 }
@@ -52,7 +52,7 @@ fn features(source: &[u8], size: Size) -> Result<Features, RenderError> {
     if features.size == size { Ok(features) } else { Err(SIZE_DIFFERS) }
 }
 
-/// A file or a frame's bitstream.
+/// Decodes a file or a frame's bitstream.
 fn decode_still(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
     let has_alpha = features(source, size)?.has_alpha;
     let data = libwebp::colors(source, size, has_alpha).ok_or(CORRUPT)?;
@@ -84,9 +84,9 @@ pub(super) struct WebpDecoder<'a> {
 }
 
 impl<'a> WebpDecoder<'a> {
-    /// Does not look at the size that the file itself claims: each frame has to lie within this one.
+    /// Ignores the size that the file claims: each frame must lie within `size`.
     pub(super) fn new(source: &'a [u8], size: Size) -> Self {
-        // After the background's four bytes.
+        // The field follows the four bytes of the background.
         let loop_count = RiffChunks::of_file(source)
             .find(|chunk| &chunk.name == b"ANIM")
             .and_then(|chunk| chunk.payload.get(4..6))
@@ -94,19 +94,19 @@ impl<'a> WebpDecoder<'a> {
         Self { size, loop_count, chunks: RiffChunks::of_file(source), canvas: None }
     }
 
-    /// Draws the next frame and tells its delay in milliseconds; `None` at the end of the file.
+    /// Draws the next frame and returns its delay in milliseconds; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<u32>, RenderError> {
         let Some(chunk) = self.chunks.find(|chunk| &chunk.name == b"ANMF") else { return Ok(None) };
         let frame = WebpFrame::parse(chunk.payload, self.size).ok_or(CORRUPT)?;
         let pixels = decode_still(frame.bitstream, frame.area.size)?;
-        // Made only now, so that the first frame's decoder and the canvas are never alive together.
+        // Allocated only now, so that the first frame's decoder and the canvas are never alive together.
         let canvas = self.canvas.get_or_insert_with(|| Canvas::new(self.size));
         canvas.begin_frame(frame.area, frame.disposal);
         canvas.draw(frame.area, &pixels, frame.blend);
         Ok(Some(frame.delay_ms))
     }
 
-    /// 0 for without end.
+    /// 0 is endless.
     pub(super) fn loop_count(&self) -> u32 {
         self.loop_count
     }
@@ -126,7 +126,7 @@ struct WebpFrame<'a> {
 }
 
 impl<'a> WebpFrame<'a> {
-    /// `None` if the chunk is too short or the frame leaves the canvas, which the format forbids.
+    /// `None` if the chunk is too short, or if the frame leaves the canvas, which the format forbids.
     fn parse(payload: &'a [u8], canvas: Size) -> Option<Self> {
         let (head, bitstream) = payload.split_first_chunk::<16>()?;
         let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], 0]);

@@ -1,8 +1,8 @@
-//! A lossy WebP to a much smaller size: its planes are scaled, and only the result becomes RGB.
+//! Shrinks a lossy WebP: scales its planes and converts only the result to RGB.
 //!
-//! The decoder's own way to full-sized RGB enlarges chroma and converts every pixel, most of which then vanish. The
-//! planes are a third of the work to scale, and a seventh of the memory. The library can scale by itself, but
-//! by averaging, which at twice the result's size is as slow as this and at once the result's size blurs it.
+//! The decoder's own way to full-sized RGB enlarges chroma and converts every pixel, most of which vanish in the
+//! resize. Planes take a third of the work and a seventh of the memory. The library can scale, too, but by averaging:
+//! at twice the result's size that is as slow as this, and at the result's size it blurs.
 
 use super::libwebp::{self, Features};
 use crate::image::decode::{CORRUPT, SourcePart};
@@ -12,16 +12,16 @@ use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize;
 use crate::image::shape::{Rect, Size};
 
-/// Less than so many times smaller, chroma would be enlarged: that is left to the decoder.
+/// Least ratio of the sides. Below it chroma would have to be enlarged, so the decoder does the whole work.
 const SHRINKING_MIN: f64 = 2.0;
 
-/// So many times smaller, edges of blocks are not smoothed before: they are blurred away by scaling itself. The
-/// result is 49.8 instead of 50.9 dB like that of full decoding (4 megapixels to 300 pixels), in 8 % less time.
+/// From this ratio on, the edges of blocks are not smoothed before: the resize blurs them away. The result has 49.8
+/// instead of 50.9 dB compared with full decoding (4 megapixels to 300 pixels), in 8 % less time.
 const SHRINKING_ROUGH: f64 = 4.0;
 
-/// Whether [`decode`] gives this part.
+/// Whether [`decode`] can return this part.
 pub(super) fn gives(features: &Features, part: &SourcePart) -> bool {
-    // Colours under alpha must be weighted by it, which only RGB can be.
+    // Colours under alpha must be weighted by it, which only RGB allows.
     features.is_lossy && !features.has_alpha && !features.is_animated && shrinking(part) >= SHRINKING_MIN
 }
 
@@ -30,7 +30,7 @@ fn shrinking(part: &SourcePart) -> f64 {
     (window.width / f64::from(to.width)).min(window.height / f64::from(to.height))
 }
 
-/// The part of a still at its final size; `None` where this is no gain.
+/// Decodes a part of a still at its final size; `None` if this gains nothing.
 pub(super) fn decode(
     source: &[u8],
     features: &Features,
@@ -49,7 +49,7 @@ pub(super) fn decode(
     progress.enter_stage(RenderStage::Resize);
     let plane = |size: Size, data: Vec<u8>| Pixels::new(size, PixelKind::Gray, data).ok_or(CORRUPT);
 
-    // The window as the planes have it. Luma is cut to what is needed, so that nothing cut away shows.
+    // The window relative to the planes. Luma is cut to the needed pixels, so that nothing that was cut away shows.
     let offset = |side: u32, from: u32| f64::from(side) - f64::from(from);
     let window = |from_x: u32, from_y: u32| Rect {
         x: window.x + offset(part.cut.x, from_x),
@@ -67,7 +67,7 @@ pub(super) fn decode(
     Ok(Some(joined(&luma, &blue, &red)))
 }
 
-/// The same and, where its left or top edge is odd, one column or row more.
+/// The part, and one more column or row where its left or top edge is odd.
 fn evened(part: Rect<u32>) -> Rect<u32> {
     let (x, y) = (part.x & !1, part.y & !1);
     Rect { x, y, width: part.width + part.x - x, height: part.height + part.y - y }
@@ -106,7 +106,7 @@ mod tests {
         decode(source, &libwebp::features(source).unwrap(), part, &|| true).unwrap()
     }
 
-    /// What decoding all and scaling that would give.
+    /// The reference: decodes the whole picture and scales it.
     fn scaled(source: &[u8], part: &SourcePart) -> Pixels {
         let whole = Pixels::new(SIZE, PixelKind::Rgb, libwebp::colors(source, SIZE, false).unwrap()).unwrap();
         resize::resize(whole.cropped(part.cut).unwrap(), part.window, part.to).unwrap()
