@@ -1,54 +1,54 @@
-//! Why a variant could not be made: what every step of the pipeline answers with.
+//! The error of every step of the pipeline.
 
 use std::fmt;
 
 use super::shape::{Size, side_max};
 use crate::object::Format;
 
-/// `Err(Cancelled)` once the caller wants no result any more.
+/// Returns `Err(Cancelled)` once `keep_going` returns false.
 pub(super) fn proceed(keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> {
     if keep_going() { Ok(()) } else { Err(RenderError::Cancelled) }
 }
 
-/// Why a variant could not be made. Nothing was changed anywhere; except for [`RenderError::Cancelled`] the
-/// same call fails the same way again.
+/// The reason why a variant could not be made. No state has changed. Except for [`RenderError::Cancelled`], the same
+/// call fails the same way again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenderError {
-    /// The stored image cannot be decoded. The data's fault.
+    /// The stored image cannot be decoded. At fault: the data.
     Undecodable(DecodeFault),
-    /// The frame asked for is not in the image. The caller's fault.
+    /// The image has no such frame. At fault: the caller.
     FrameMissing {
         /// Frames that the image has.
         frames: u32,
     },
-    /// The source has more pixels than the limits allow. The data's fault.
+    /// The source has more pixels than the limits allow. At fault: the data.
     TooLarge {
         /// The limit, width × height.
         pixels_max: u64,
     },
-    /// The image has no such part, or the result would be too large. The caller's fault.
+    /// The image has no such part, or the result would be too large. At fault: the caller.
     Geometry(GeometryError),
-    /// A side of the result is zero or longer than the output format can hold. The caller's fault.
+    /// A side of the result is zero or longer than the output format can hold. At fault: the caller.
     SideOutOfRange {
         /// The longest side of this format.
         side_max: u32,
     },
-    /// The window is empty or reaches outside the picture. The caller's fault.
+    /// The window is empty or reaches outside the picture. At fault: the caller.
     BadWindow,
-    /// The caller's `keep_going` said no; another try may succeed.
+    /// `keep_going` returned false; a retry may succeed.
     Cancelled,
-    /// The encoder refused pixels that it should take, or had no memory. This program's fault.
+    /// The encoder refused valid pixels, or had no memory. At fault: this program.
     EncodeFailed(Format),
 }
 
-/// What is wrong with an image that cannot be decoded.
+/// The fault of an image that cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeFault {
     /// The data breaks the rules of its format or ends early.
     Corrupt,
-    /// The decoder meets another size than the header says.
+    /// The decoded size is not the size in the header.
     SizeDiffers,
-    /// Legal, but a way of coding that is not supported (12-bit or arithmetic JPEG, for example).
+    /// Legal, but a coding that is not supported (12-bit or arithmetic JPEG, for example).
     Unsupported,
 }
 
@@ -91,16 +91,16 @@ impl From<GeometryError> for RenderError {
     }
 }
 
-/// Why this image has no such variant. The image and the spec are each good: asking for a smaller
-/// result or for another part helps, asking again does not.
+/// The reason why this image has no such variant. Image and spec are each valid: a smaller result or another part
+/// helps, a retry does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeometryError {
     /// The crop lies outside the image.
     NothingLeft {
-        /// Of the image, after orientation and turn.
+        /// The size of the image, after orientation and turn.
         turned: Size,
     },
-    /// With `upscale`, a side beyond the configured bound.
+    /// With `upscale`, a side beyond `images.max_dimension`.
     BeyondDimension {
         /// The longer side, in pixels.
         side: u128,
@@ -111,21 +111,21 @@ pub enum GeometryError {
     BeyondFormat {
         /// The longer side, in pixels.
         side: u128,
-        /// Of the output.
+        /// The output format.
         format: Format,
     },
-    /// More pixels than the configured bound.
+    /// More pixels than `images.max_pixels`.
     BeyondPixels {
         /// Width × height.
         pixels: u128,
         /// `images.max_pixels`.
         pixels_max: u64,
     },
-    /// More pixels than results of the format may have.
+    /// More pixels than `images.max_output_pixels` allows for the format.
     BeyondOutput {
-        /// Width × height, of one frame.
+        /// Width × height of one frame.
         pixels: u128,
-        /// Of the output.
+        /// The output format.
         format: Format,
         /// `images.max_output_pixels`.
         pixels_max: u64,

@@ -1,13 +1,13 @@
-//! All sizes and windows of a variant, in two steps: what is cut out of the image, and what becomes of that cut.
-//! Between the two, trimming may make the cut smaller; without it, both are known before a pixel is decoded.
+//! All sizes and windows of a variant, in two steps: the cut from the image, and the plan for that cut. Between the
+//! two, trimming may make the cut smaller; without it, both are known before a pixel is decoded.
 //!
-//! Sizes are exact, in integers wide enough for every input; a window alone has a fraction, in fixed
-//! point. Nothing here reads an image or a setting: the displayed size and the recipe say everything.
+//! Sizes are exact, in integers wide enough for every input. Only a window has a fraction, in fixed point. The
+//! displayed size and the recipe determine everything: this module reads no image and no setting.
 //!
 //! Invariants of every [`Plan`]:
 //! * The cut lies in the turned image, the window in the cut; neither is empty.
-//! * No side of the output is 0 or longer than its format holds; the output has at most `pixels_max` pixels, and no more
-//!   than the recipe allows.
+//! * No side of the output is 0 or longer than its format holds; the output has at most `pixels_max` pixels, and no
+//!   more than the recipe allows.
 //! * Without `upscale` the window is never enlarged.
 
 #[cfg(test)]
@@ -21,17 +21,17 @@ use crate::object::spec::{Crop, Gravity};
 /// The plan for a cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
-    /// The part of the cut that is resized, once. Its numbers are whole multiples of 2^-20 pixel, so that
-    /// sums and differences with sides of an image are exact and never reach a hair beyond the edge.
+    /// The part of the cut that is resized, once. Its numbers are whole multiples of 2^-20 pixel, so sums and
+    /// differences with sides of an image are exact and never reach beyond the edge by rounding.
     pub window: Rect<f64>,
     /// The size to which the window is resized.
     pub size: Size,
-    /// Of the output: `size`, or with `pad` the box around it.
+    /// The size of the output: `size`, or with `pad` the box around it.
     pub canvas: Size,
 }
 
-/// The part that the recipe's crop keeps of an image of this displayed size (after its EXIF orientation), in the image
-/// turned by the recipe.
+/// The part that the recipe's crop keeps of an image of this displayed size (after its EXIF orientation), in
+/// coordinates of the image that the recipe has turned.
 ///
 /// # Errors
 /// [`GeometryError::NothingLeft`] when the crop misses the image.
@@ -48,7 +48,7 @@ pub fn cut(displayed: Size, recipe: &Recipe) -> Result<Rect<u32>, GeometryError>
     if cut.width == 0 || cut.height == 0 { Err(GeometryError::NothingLeft { turned }) } else { Ok(cut) }
 }
 
-/// The plan for a cut of this size, which trimming may have made smaller.
+/// The plan for a cut of this size, which trimming may have reduced.
 ///
 /// # Errors
 /// [`GeometryError`] when the result is too large.
@@ -66,14 +66,14 @@ pub fn plan(cut: Size, recipe: &Recipe, pixels_max: u64) -> Result<Plan, Geometr
     Ok(Plan { window: window.in_pixels(), size, canvas })
 }
 
-/// Whether a variant of an image of this displayed size keeps the recipe's bound on pixels. Where trimming will tell the
-/// size, the untrimmed one counts. `true` for what is refused for another reason.
+/// Whether a variant of an image of this displayed size is within the recipe's bound on pixels. If trimming decides the
+/// size, the untrimmed size counts. `true` for a variant that is refused for another reason.
 pub fn is_within_output(displayed: Size, recipe: &Recipe) -> bool {
     let planned = cut(displayed, recipe).and_then(|cut| plan(cut.size(), recipe, u64::MAX));
     !matches!(planned, Err(GeometryError::BeyondOutput { .. }))
 }
 
-/// No plan for a cut of this size, however it is trimmed, has a longer side than this.
+/// Upper bounds of the sides of every plan for a cut of this size, however it is trimmed.
 pub fn sides_max(cut: Size, recipe: &Recipe) -> Size {
     let unbound = if recipe.upscale { recipe.dimension_max } else { u32::MAX };
     let (width, height) = match recipe.target {
@@ -92,8 +92,8 @@ pub fn sides_max(cut: Size, recipe: &Recipe) -> Size {
     }
 }
 
-/// Width and height, each at least 1, in integers wide enough for every product here: what is given
-/// has 32 bits, so that a scaled side has at most 64, and two of them or one with [`UNIT`] at most 128.
+/// Width and height, each at least 1, in integers wide enough for every product here. Inputs have 32 bits, so a scaled
+/// side has at most 64, and two of them, or one times [`UNIT`], at most 128.
 #[derive(Clone, Copy)]
 struct Sides {
     width: u128,
@@ -106,14 +106,14 @@ impl Sides {
         Self { width: width.max(1).into(), height: height.max(1).into() }
     }
 
-    /// The size in `u32`, never beyond the canvas, which limits have been asked of.
+    /// The size in `u32`, at most the canvas, which has passed the limits.
     fn within(self, canvas: Size) -> Size {
         let side = |side: u128, max: u32| u32::try_from(side).unwrap_or(max).min(max);
         Size { width: side(self.width, canvas.width), height: side(self.height, canvas.height) }
     }
 }
 
-/// The size that the window is resized to, and that of the output.
+/// The size to which the window is resized, and the size of the output.
 fn sizes(source: Sides, recipe: &Recipe) -> (Sides, Sides) {
     let up = recipe.upscale;
     let size = match recipe.target {
@@ -131,13 +131,13 @@ fn sizes(source: Sides, recipe: &Recipe) -> (Sides, Sides) {
     (size, size)
 }
 
-/// Per side what is asked, without `up` at most the source's.
+/// The requested size; without `up`, each side is at most the source's.
 fn limited(source: Sides, asked: Sides, up: bool) -> Sides {
     let limit = |asked: u128, side: u128| if up { asked } else { asked.min(side) };
     Sides { width: limit(asked.width, source.width), height: limit(asked.height, source.height) }
 }
 
-/// The whole image in the box: the side that binds is exact.
+/// The largest size of the source's aspect in the box; the side that binds is exact.
 fn contained(source: Sides, asked: Sides, up: bool) -> Sides {
     let limited = limited(source, asked, up);
     if asked.width * source.height <= asked.height * source.width {
@@ -147,7 +147,7 @@ fn contained(source: Sides, asked: Sides, up: bool) -> Sides {
     }
 }
 
-/// The box; without `up` the largest of its aspect within both box and source.
+/// The box; without `up`, the largest size of its aspect within both box and source.
 fn covering(source: Sides, asked: Sides, up: bool) -> Sides {
     if up || (source.width >= asked.width && source.height >= asked.height) {
         asked
@@ -215,7 +215,7 @@ fn whole(source: Sides) -> Window {
     Window { x: 0, y: 0, width: source.width * UNIT, height: source.height * UNIT }
 }
 
-/// The largest window of the aspect of `size`, where the gravity puts it.
+/// The largest window of the aspect of `size`, placed by the gravity.
 fn cover_window(source: Sides, size: Sides, gravity: Gravity) -> Window {
     let full = whole(source);
     let (width, height) = if source.width * size.height <= source.height * size.width {
@@ -228,18 +228,18 @@ fn cover_window(source: Sides, size: Sides, gravity: Gravity) -> Window {
             (flush(full.width - width, column), flush(full.height - height, row))
         }
         Gravity::Focus { x, y } => (centred(full.width, width, x.0), centred(full.height, height, y.0)),
-        // Sizes know no pixels: where nothing is known to be salient, the middle is kept.
+        // This module sees no pixels; until saliency is known, the window stays in the middle.
         Gravity::Smart => (flush(full.width - width, 1), flush(full.height - height, 1)),
     };
     Window { x, y, width, height }
 }
 
-/// The window's edge when the free space lies after it (0), on both sides (1) or before it (2).
+/// The window's edge if the free space lies after it (0), on both sides (1) or before it (2).
 fn flush(free: u128, place: u8) -> u128 {
     free * u128::from(place.min(2)) / 2
 }
 
-/// The edge of a window centred at the hundredths of the side, moved inside.
+/// The edge of a window that is centred at the hundredths of the side and moved inside.
 fn centred(side: u128, window: u128, hundredths: u32) -> u128 {
     (side * u128::from(hundredths) / 100).saturating_sub(window / 2).min(side - window)
 }

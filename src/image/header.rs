@@ -3,19 +3,19 @@
 use super::shape::Size;
 use crate::object::Format;
 
-/// Bounds that every image must keep, checked before memory is reserved.
+/// Bounds for every image, checked before memory is allocated.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Width × height, as stored.
     pub pixels_max: u64,
-    /// Frames of an animation that are kept; beyond it only the first frame is used.
+    /// Most frames of an animation; of a longer one only the first frame is used.
     pub frames_max: u32,
 }
 
 /// An image's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// By content.
+    /// The format, by content.
     pub format: Format,
     /// Pixels, as stored (before orientation).
     pub width: u32,
@@ -64,22 +64,22 @@ impl Orientation {
         self.0
     }
 
-    /// Whether width and height change places.
+    /// Whether width and height are exchanged.
     pub const fn swaps_sides(self) -> bool {
         self.0 >= 5
     }
 }
 
-/// Kind of pixels, printed as `/info` shows it.
+/// Channels and depth of the pixels, printed as `/info` shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PixelFormat {
-    /// Channels' meaning.
+    /// The meaning of the channels.
     pub kind: ColorKind,
-    /// Bits per channel (8 for palettes of any depth below it too).
+    /// Bits per channel; 8 for palettes, also for those of fewer bits.
     pub bits: u8,
 }
 
-/// Channels' meaning.
+/// The meaning of the channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColorKind {
     /// One channel.

@@ -1,7 +1,7 @@
-//! Turns and mirrors: the eight ways to lay a rectangle on itself.
+//! Turns and mirrors: the eight symmetries of a rectangle.
 //!
-//! EXIF orientation, `rot`, `flip` and `flop` follow one another, so that together they are always
-//! one of the eight, and the renderer moves each pixel once.
+//! EXIF orientation, `rot`, `flip` and `flop` compose, so together they are always one of the eight, and the renderer
+//! moves each pixel once.
 
 use std::ops::Sub;
 
@@ -9,7 +9,7 @@ use super::header::Orientation;
 use super::shape::{Rect, Size};
 use crate::object::spec::QuarterTurns;
 
-/// Swap the axes, then mirror: each of the eight in exactly one way.
+/// Swap the axes, then mirror: this expresses each of the eight in exactly one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Transform {
     /// First: columns become rows, mirrored at the main diagonal.
@@ -20,7 +20,7 @@ pub struct Transform {
     pub mirror_y: bool,
 }
 
-/// The orientation, then the turn, then `flip` (top-bottom), then `flop` (left-right), as one.
+/// The orientation, then the turn, then `flip` (top-bottom), then `flop` (left-right), as one transform.
 pub fn compose(orientation: Orientation, turn: Option<QuarterTurns>, flip: bool, flop: bool) -> Transform {
     Transform::of_orientation(orientation)
         .then(turn.map_or(Transform::IDENTITY, Transform::of_turn))
@@ -29,7 +29,7 @@ pub fn compose(orientation: Orientation, turn: Option<QuarterTurns>, flip: bool,
 }
 
 impl Transform {
-    /// Leaves all as it is.
+    /// No change.
     pub const IDENTITY: Self = Self::new(false, false, false);
     /// Top becomes bottom.
     pub const FLIP: Self = Self::new(false, false, true);
@@ -59,10 +59,10 @@ impl Transform {
         }
     }
 
-    /// This one first, then `next`, as one.
+    /// This transform first, then `next`, as one.
     #[must_use]
     pub const fn then(self, next: Self) -> Self {
-        // Swapping the axes after a mirror is mirroring the other axis after the swap.
+        // A mirror before a swap of the axes equals a mirror of the other axis after the swap.
         let (mirror_x, mirror_y) =
             if next.swap { (self.mirror_y, self.mirror_x) } else { (self.mirror_x, self.mirror_y) };
         Self::new(self.swap != next.swap, mirror_x != next.mirror_x, mirror_y != next.mirror_y)
@@ -71,20 +71,21 @@ impl Transform {
     /// The inverse.
     #[must_use]
     pub const fn inverse(self) -> Self {
-        // Undone in the opposite order, the mirrors come before the swap, which changes their axes.
+        // The inverse mirrors before it swaps, and the swap exchanges the axes of the mirrors.
         if self.swap { Self::new(true, self.mirror_y, self.mirror_x) } else { self }
     }
 
-    /// The size of an image of this size after the transform; also before it, given the size after it.
+    /// The size of an image of this size after the transform; also the size before it, given the size after it.
     pub const fn size(self, size: Size) -> Size {
         if self.swap { size.swapped() } else { size }
     }
 
-    /// Where a rectangle of the transformed image lies in the image before the transform, so that a
-    /// renderer can cut first and turn less. `transformed` is the size of the transformed image. Exact, for windows too: they lie on the grid of a plan's window.
+    /// The place of a rectangle of the transformed image in the image before the transform, so that a renderer can cut
+    /// first and turn fewer pixels. `transformed` is the size of the transformed image. Exact, for windows too: they
+    /// lie on the grid of a plan's window.
     ///
     /// # Panics
-    /// When the rectangle is not inside the transformed image, which no plan's is.
+    /// When the rectangle is not inside the transformed image; every plan's rectangle is.
     pub fn untransform<T>(self, rect: Rect<T>, transformed: Size) -> Rect<T>
     where
         T: Copy + PartialOrd + Sub<Output = T> + From<u32>,
@@ -99,8 +100,8 @@ impl Transform {
         }
     }
 
-    /// Where a rectangle lies before the transform that is longer at its right and at its bottom, as transformed, than
-    /// the one that lies at `rect`. It may reach beyond the image.
+    /// The place, before the transform, of `rect` extended by `right` and `bottom`, which are measured after the
+    /// transform. It may reach beyond the image.
     pub fn grown(self, rect: Rect<f64>, right: f64, bottom: f64) -> Rect<f64> {
         let (x, y) = (if self.mirror_x { -right } else { 0.0 }, if self.mirror_y { -bottom } else { 0.0 });
         let (x, y, right, bottom) = if self.swap { (y, x, bottom, right) } else { (x, y, right, bottom) };
@@ -112,7 +113,7 @@ impl Transform {
     }
 }
 
-/// The start of a stretch of `side`, perhaps counted from the other end.
+/// The start of a range on a side; counted from the other end if `mirror` is set.
 fn mirrored<T: Copy + PartialOrd + Sub<Output = T>>(mirror: bool, start: T, length: T, side: T) -> T {
     assert!(length <= side && start <= side - length, "a rectangle lies inside its image");
     if mirror { side - length - start } else { start }
@@ -156,7 +157,7 @@ mod tests {
         (0..quarters).fold(grid.clone(), |grid, _| quarter(&grid))
     }
 
-    /// By the EXIF standard: where the stored first row and first column are shown.
+    /// By the EXIF standard: the place at which the stored first row and first column are shown.
     fn upright(grid: &Grid, orientation: u32) -> Grid {
         match orientation {
             1 => grid.clone(),

@@ -1,27 +1,27 @@
 //! Gaussian blur, in place: along the rows, then along the columns.
 //!
-//! Rows or columns are taken sixteen at a time through a [`Kernel`], which trails behind itself, so that no copy
-//! of the picture is needed. Pixels beyond an edge count as those on it.
+//! Sixteen rows or columns at a time go through a [`Kernel`], which writes behind its read position, so that no copy of
+//! the picture is needed. Pixels beyond an edge equal the pixels on it.
 
 use super::kernel::{Kernel, VALUE_MAX};
 use crate::image::error::{RenderError, proceed};
 use crate::image::pixels::{PixelKind, Pixels};
 
-/// Lines that are smoothed together: enough to fill vector registers, few enough that a wide kernel's last
-/// values stay in a second-level cache.
+/// Lines that are smoothed together: enough to fill vector registers, few enough that a wide kernel's history stays in
+/// a second-level cache.
 const LINES: usize = 16;
 
-/// Places of a line between two questions whether to go on.
+/// Pixels of a line between two calls of `keep_going`.
 const PLACES_UNASKED: usize = 4096;
 
-/// Bytes beside the picture: the last values of three boxes of the widest sigma (203 places each), and a few
-/// places more, of so many lines of four channels.
+/// Bytes beside the picture: the history of three boxes of the widest sigma (203 places each) and a few more places,
+/// for [`LINES`] lines of four channels of 4 bytes.
 pub const WORK_BYTES_MAX: u64 = (3 * 203 + 16) * (LINES as u64) * 4 * 4;
 
-/// Blurs by `sigma` pixels, 0.3 to 100. The cost per pixel is bounded whatever sigma is.
+/// Blurs by `sigma` pixels, 0.3 to 100. The cost per pixel is bounded for every sigma.
 ///
 /// # Errors
-/// [`RenderError::Cancelled`] once `keep_going` says no; the picture is then of no use.
+/// [`RenderError::Cancelled`] once `keep_going` returns false; the picture is then half blurred.
 pub fn blur(pixels: &mut Pixels, sigma: f64, keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> {
     let (size, kind, stride) = (pixels.size(), pixels.kind(), pixels.stride());
     let (width, height) = (size.width as usize, size.height as usize);
@@ -42,11 +42,11 @@ pub fn blur(pixels: &mut Pixels, sigma: f64, keep_going: &dyn Fn() -> bool) -> R
 #[derive(Clone, Copy)]
 struct Lines {
     count: usize,
-    /// Pixels of each.
+    /// Pixels of each line.
     length: usize,
-    /// Bytes from a pixel to the next of its line.
+    /// Bytes from a pixel to the next one of its line.
     step: usize,
-    /// Bytes from a line to the next.
+    /// Bytes from a line to the next one.
     across: usize,
 }
 
@@ -77,7 +77,7 @@ fn smooth(
     Ok(())
 }
 
-/// The first pixel of each line: colours weighted by alpha, and alpha, both by 255.
+/// Loads the next pixel of each line: colours weighted by alpha, and alpha, both times 255.
 fn load(data: &[u8], kind: PixelKind, lines: Lines, values: &mut [f32]) {
     for (line, values) in values.chunks_exact_mut(kind.channels()).enumerate() {
         let pixel = &data[line * lines.across..][..values.len()];
@@ -91,12 +91,12 @@ fn load(data: &[u8], kind: PixelKind, lines: Lines, values: &mut [f32]) {
     }
 }
 
-/// The opposite of [`load`], to the nearest whole values.
+/// The inverse of [`load`], rounded to whole values.
 fn store(data: &mut [u8], kind: PixelKind, lines: Lines, values: &[f32]) {
     for (line, values) in values.chunks_exact(kind.channels()).enumerate() {
         let pixel = &mut data[line * lines.across..][..values.len()];
         let alpha = if kind.has_alpha() { values[values.len() - 1] } else { VALUE_MAX };
-        // Where nothing is left of a pixel, its colour does not count either.
+        // A pixel that is fully transparent has no colour.
         let scale = if alpha > 0.0 { 255.0 / alpha } else { 0.0 };
         for (channel, value) in pixel.iter_mut().zip(values) {
             *channel = (value * scale + 0.5) as u8;
@@ -125,7 +125,7 @@ mod tests {
         pixels
     }
 
-    /// The definition: every pixel of the picture, its edges continued, by its weight.
+    /// The reference: every pixel of the picture, with its edges repeated, by its weight.
     fn naive(width: usize, height: usize, value: impl Fn(usize, usize) -> u8, sigma: f64) -> Vec<u8> {
         let radius = (4.0 * sigma).ceil() as i64;
         let weight = |away: i64| (-(away * away) as f64 / (2.0 * sigma * sigma)).exp();
@@ -215,7 +215,7 @@ mod tests {
         ) {
             let mut pixel = color[..kind.channels()].to_vec();
             if kind.has_alpha() {
-                // Of a pixel that is not seen at all only that is kept.
+                // Of an invisible pixel only the invisibility is preserved.
                 pixel[kind.channels() - 1] = pixel[kind.channels() - 1].max(1);
             }
             let size = Size { width, height };

@@ -1,4 +1,4 @@
-//! Effects on each pixel by itself: grey and flatten. Both work in place where pixels do not grow.
+//! Effects on each pixel by itself: grey and flatten. Both work in place unless a pixel grows.
 
 use crate::image::pixels::{PixelKind, Pixels};
 
@@ -7,7 +7,7 @@ pub const fn grey_kind(kind: PixelKind) -> PixelKind {
     if kind.has_alpha() { PixelKind::GrayAlpha } else { PixelKind::Gray }
 }
 
-/// The BT.601 luma of each pixel, to the nearest whole value; alpha stays.
+/// Replaces colours by their BT.601 luma, rounded to the nearest value; alpha stays.
 pub fn grey(pixels: Pixels) -> Pixels {
     let (size, from) = (pixels.size(), pixels.kind());
     let to = grey_kind(from);
@@ -31,7 +31,7 @@ fn luma(red: u8, green: u8, blue: u8) -> u8 {
     ((sum + 500) / 1000) as u8
 }
 
-/// The kind that [`flattened`] returns: gray stays gray only on a gray.
+/// The kind that [`flattened`] returns: gray stays gray only on a gray colour.
 pub fn flattened_kind(kind: PixelKind, [red, green, blue]: [u8; 3]) -> PixelKind {
     match kind {
         PixelKind::GrayAlpha if red != green || green != blue => PixelKind::Rgb,
@@ -39,7 +39,7 @@ pub fn flattened_kind(kind: PixelKind, [red, green, blue]: [u8; 3]) -> PixelKind
     }
 }
 
-/// The picture on this colour, which shows where it was transparent; unchanged if it has no alpha.
+/// Puts the picture on this colour, which shows through its transparent parts; unchanged if it has no alpha.
 pub fn flattened(pixels: Pixels, color: [u8; 3]) -> Pixels {
     let (size, from) = (pixels.size(), pixels.kind());
     if !from.has_alpha() {

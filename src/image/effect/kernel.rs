@@ -1,32 +1,33 @@
-//! A Gaussian along lines, value by value, with memory for the kernel's width alone.
+//! A Gaussian along lines, value by value, that needs memory only for the kernel's width.
 //!
-//! Narrow ones are sums of weighted neighbours. Their cost grows with sigma, so that wide ones are three boxes
-//! one after the other, whose cost does not: a box's sum gains one value and loses one. A box of fractional
-//! width (whole weights inside, a part of one at both ends) has exactly the variance that is asked for. Beside an
-//! edge from black to white, three of them are off by 1 % of it at most.
+//! A narrow Gaussian is a sum of weighted neighbours. Its cost grows with sigma, so a wide one is approximated by three
+//! box filters in a row, whose cost is constant: the sum of a box gains one value and loses one (P. Kovesi, "Fast
+//! Almost-Gaussian Filtering", 2010). A box of fractional width (whole weights inside, partial ones at both ends) has
+//! exactly the requested variance. Beside an edge from black to white, three boxes differ from the Gaussian by at most
+//! 1 % of it.
 //!
-//! Many lines run side by side in *lanes*, which the compiler turns into vector instructions. Beyond its first
-//! and last value each line goes on with the same value.
+//! Many lines run side by side in *lanes*, which the compiler turns into vector instructions. Each line continues with
+//! its first and last value beyond its ends.
 
 use std::f64::consts::SQRT_2;
 
-/// From this sigma on, boxes are cheaper than the 29 taps that it takes.
+/// From this sigma on, three boxes are cheaper than the 29 taps that it needs.
 const BOXES_SIGMA: f64 = 4.0;
 
-/// Values must be whole and at most this: 255 levels of colour by 255 of alpha.
+/// Values are whole and at most this: 255 levels of colour times 255 of alpha.
 pub(super) const VALUE_MAX: f32 = 65_025.0;
 
-/// Added and taken away again, this rounds a value below 2^22 to a whole one.
+/// Adding and subtracting it rounds a value below 2^22 to a whole one.
 const ROUNDING: f32 = 12_582_912.0;
 
-/// A Gaussian that is fed lines and gives them back smooth, some places later.
+/// A Gaussian filter that takes values of lines, and returns the smooth ones some places later.
 pub(super) enum Kernel {
     Taps(Taps),
     Boxes([Boxed; 3]),
 }
 
 impl Kernel {
-    /// For sigma 0.3 to 100.
+    /// `sigma` is 0.3 to 100 pixels.
     pub(super) fn new(sigma: f64) -> Self {
         if sigma < BOXES_SIGMA {
             Self::Taps(Taps::new(sigma))
@@ -35,7 +36,7 @@ impl Kernel {
         }
     }
 
-    /// Begins lines with these values, one per lane; how many places later the smooth values come.
+    /// Begins lines with these values, one per lane. Returns the delay of the smooth values, in places.
     pub(super) fn begin(&mut self, first: &[f32]) -> usize {
         match self {
             Self::Taps(taps) => taps.begin(first),
@@ -43,7 +44,7 @@ impl Kernel {
         }
     }
 
-    /// Takes the next value of each line, and leaves the smooth one in its place.
+    /// Takes the next value of each line, and replaces it by a smooth one.
     pub(super) fn push(&mut self, values: &mut [f32]) {
         match self {
             Self::Taps(taps) => taps.push(values),
@@ -52,9 +53,9 @@ impl Kernel {
     }
 }
 
-/// The last values of each line, the oldest giving way to the newest.
+/// The history of each line: a ring buffer, in which the newest value overwrites the oldest.
 struct Ring {
-    /// Places, each with a value per lane.
+    /// Places, each with one value per lane.
     values: Vec<f32>,
     places: usize,
     lanes: usize,
@@ -78,16 +79,16 @@ impl Ring {
         self.values[at..at + self.lanes].copy_from_slice(values);
     }
 
-    /// The values pushed `age` pushes ago, fewer than there are places.
+    /// The values that were pushed `age` pushes ago; `age` is less than the number of places.
     fn back(&self, age: usize) -> &[f32] {
         let place = if age <= self.newest { self.newest - age } else { self.newest + self.places - age };
         &self.values[place * self.lanes..(place + 1) * self.lanes]
     }
 }
 
-/// Neighbours up to three and a half sigma away, each with its weight.
+/// A weighted sum of the neighbours up to three and a half sigma away.
 pub(super) struct Taps {
-    /// Of the middle, of both first neighbours, and so on.
+    /// Weights: of the middle, of both first neighbours, and so on.
     weights: Vec<f32>,
     ring: Ring,
 }
@@ -121,20 +122,20 @@ impl Taps {
     }
 }
 
-/// A box: `2 × radius + 1` values by `inside`, the two beyond them by `ends`.
+/// A box filter: `2 × radius + 1` values times `inside`, and the two beyond them times `ends`.
 pub(super) struct Boxed {
     radius: usize,
     inside: f32,
     ends: f32,
     ring: Ring,
-    /// Of the values inside. Whole values below 2^24, which an `f32` adds exactly: nothing drifts however long
-    /// the line is.
+    /// The sum of the values inside, per lane. These are whole values below 2^24, which an `f32` adds exactly: there is
+    /// no drift, however long the line is.
     sums: Vec<f32>,
 }
 
 impl Boxed {
-    /// A box without ends has the variance r(r + 1) ÷ 3: `radius` is the largest that does not exceed the one
-    /// asked for, and the ends add what is missing.
+    /// A box without ends has the variance r(r + 1) ÷ 3. `radius` is the largest one that does not exceed the requested
+    /// variance, and the ends add the rest.
     fn new(variance: f64) -> Self {
         let radius = (((12.0 * variance + 1.0).sqrt() - 1.0) / 2.0).floor();
         let width = 2.0 * radius + 1.0;
@@ -163,7 +164,7 @@ impl Boxed {
 
     fn push(&mut self, values: &mut [f32]) {
         self.ring.push(values);
-        // The newest value is the end after the box, the oldest the one before it.
+        // The newest value is the end after the box; the oldest is the end before it.
         let (entering, leaving) = (self.ring.back(1), self.ring.back(2 * self.radius + 2));
         let lanes = values.iter_mut().zip(&mut self.sums).zip(entering.iter().zip(leaving));
         for ((value, sum), (entering, leaving)) in lanes {
@@ -178,7 +179,7 @@ impl Boxed {
 mod tests {
     use super::*;
 
-    /// One line through a kernel.
+    /// One line after the kernel.
     fn smooth(sigma: f64, line: &[f32]) -> Vec<f32> {
         let mut kernel = Kernel::new(sigma);
         let delay = kernel.begin(&line[..1]);
@@ -199,12 +200,12 @@ mod tests {
             let mut line = vec![0.0; 1001];
             line[500] = VALUE_MAX;
             let bell = smooth(sigma, &line);
-            // Over the whole numbers, so that narrow ones, which hardly leave the middle, count too.
+            // Summed over whole numbers, which is also right for a narrow Gaussian.
             let height = |away: f64| (-away * away / (2.0 * sigma * sigma)).exp();
             let total: f64 = (-500..=500).map(|away| height(f64::from(away))).sum();
             for (at, value) in bell.iter().enumerate() {
                 let expected = height(at as f64 - 500.0) / total * f64::from(VALUE_MAX);
-                // Three boxes have a lower top than the Gaussian.
+                // Three boxes have a lower peak than the Gaussian.
                 let near =
                     if sigma < BOXES_SIGMA { 0.004 } else { 0.062 } * f64::from(VALUE_MAX) / total + 3.0;
                 assert!(

@@ -1,7 +1,7 @@
 //! Effects on a picture of its final size: grey, blur, sharpen, flatten.
 //!
-//! Values are taken as encoded (no linear light). Where a pixel's neighbours count, colours are weighted by their
-//! alpha, so that what hides under transparent pixels never bleeds out. No step changes a picture's size.
+//! They work on encoded values, not on linear light. Where neighbours contribute, colours are weighted by their alpha,
+//! so that the colours of transparent pixels never bleed out. No effect changes the size of a picture.
 
 mod blur;
 mod color;

@@ -1,16 +1,16 @@
-//! Unsharp mask: what a blur by one pixel takes away is added, multiplied by a gain. Alpha stays.
+//! Unsharp mask: adds the difference between the picture and its blur by one pixel, times a gain. Alpha stays.
 
 use super::blur::blur;
 use crate::image::error::RenderError;
 use crate::image::pixels::Pixels;
 
-/// The blur whose difference is enlarged, in pixels.
+/// Sigma of that blur, in pixels.
 const SIGMA: f64 = 1.0;
 
-/// in + `gain` × (in − blurred), to the nearest whole value; `gain` is 0.1 to 10. Takes a copy of the picture.
+/// in + `gain` × (in − blurred), rounded to the nearest value; `gain` is 0.1 to 10. Copies the picture.
 ///
 /// # Errors
-/// [`RenderError::Cancelled`] once `keep_going` says no; the picture is then unchanged.
+/// [`RenderError::Cancelled`] once `keep_going` returns false; the picture is then unchanged.
 pub fn sharpen(pixels: &mut Pixels, gain: f64, keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> {
     let mut soft = pixels.clone();
     blur(&mut soft, SIGMA, keep_going)?;
@@ -19,12 +19,12 @@ pub fn sharpen(pixels: &mut Pixels, gain: f64, keep_going: &dyn Fn() -> bool) ->
     for (pixel, soft) in pixels.data_mut().chunks_exact_mut(channels).zip(soft.data().chunks_exact(channels))
     {
         if colors < channels && soft[colors] == 0 {
-            // So little is to be seen of it and its neighbours that no colour is left to compare with.
+            // The pixel and its neighbours are so transparent that there is no colour to compare with.
             continue;
         }
         for (value, soft) in pixel[..colors].iter_mut().zip(soft) {
             let sharp = f32::from(*value) + gain * (f32::from(*value) - f32::from(*soft));
-            // A conversion to `u8` ends at 0 and 255 by itself.
+            // The conversion to `u8` saturates at 0 and 255.
             *value = (sharp + 0.5) as u8;
         }
     }
@@ -52,7 +52,7 @@ mod tests {
     fn an_edge_overshoots_by_the_gain() {
         let row = [100, 100, 100, 100, 100, 100, 150, 150, 150, 150, 150, 150];
         let pixels = Pixels::new(Size { width: 12, height: 3 }, PixelKind::Gray, row.repeat(3)).unwrap();
-        // Half of the step's bell beyond the nearest pixel: 50 × (0.399 + 0.242 × 2 + …) from the middle on.
+        // Half of the Gaussian beyond the nearest pixel: 50 × (0.399 + 0.242 × 2 + …) from the middle on.
         for (gain, dark, light) in [(1.0, 85, 165), (2.0, 70, 180), (0.1, 98, 152)] {
             let result = sharpened(pixels.clone(), gain);
             let middle = &result.data()[12..24];

@@ -1,15 +1,15 @@
-//! AVIF by rav1e: 8 bits, full range, colour at half the sides (4:2:0), gray and alpha as pictures of luma alone.
+//! AVIF by rav1e: 8 bits, full range, subsampled colour (4:2:0); gray pictures and alpha are luma only.
 //!
-//! rav1e is built without assembler, so that it needs none to build, and without threads: it stays on the worker's core,
-//! and the same pixels give the same bytes on every processor. That makes it slow, and the fastest preset is what a server
-//! can afford: on a 300 × 225 photo at quality 60 it takes about 90 ms for 7.5 kB, the next one nearly twice the time
-//! for an eighth fewer bytes.
+//! rav1e is built without assembler, so that the build needs none, and without threads. It stays on the worker's core,
+//! and the same pixels give the same bytes on every processor. That makes it slow, so it uses the fastest preset: a 300
+//! × 225 photo at quality 60 takes about 90 ms for 7.5 kB. The next preset takes nearly twice the time for an eighth
+//! fewer bytes.
 
 use rav1e::prelude::*;
 
 use crate::image::pixels::{PixelKind, Pixels};
 
-/// 0–10, the fastest.
+/// rav1e's preset, 0–10; 10 is the fastest.
 const SPEED: u8 = 10;
 
 /// `None` if the encoder refuses; sides are at most 65535.
@@ -33,12 +33,12 @@ pub(super) fn encode(pixels: &Pixels, quality: u8) -> Option<Vec<u8>> {
     Some(container.to_vec(&color, alpha.as_deref(), width, height, 8))
 }
 
-/// Edges of alpha show more than those of colours.
+/// Alpha has a higher quality, because its edges are more visible than those of colours.
 const fn quality_of_alpha(quality: u8) -> u8 {
     quality + (100 - quality) / 3
 }
 
-/// AV1's 0–255, where less is better: steeper where quality is high, because eyes tell the difference there.
+/// The quantizer of AV1, 0–255; lower is better. Steeper at high qualities, where differences are visible.
 fn quantizer(quality: u8) -> u8 {
     let quality = f32::from(quality) / 100.0;
     let share = if quality >= 0.82 {
@@ -51,7 +51,7 @@ fn quantizer(quality: u8) -> u8 {
     (share * 255.0).round() as u8
 }
 
-/// One picture, with as many components as planes.
+/// Encodes one picture, with one component for each plane.
 fn encoded(pixels: &Pixels, planes: &[Av1Plane], quantizer: u8) -> Option<Vec<u8>> {
     let config =
         Config::new().with_encoder_config(config(pixels, planes.len() > 1, quantizer)).with_threads(1);
@@ -76,7 +76,7 @@ fn encoded(pixels: &Pixels, planes: &[Av1Plane], quantizer: u8) -> Option<Vec<u8
 
 fn config(pixels: &Pixels, has_colors: bool, quantizer: u8) -> EncoderConfig {
     let mut speed = SpeedSettings::from_preset(SPEED);
-    // A search for other frames finds none in a still.
+    // A still has no other frames to search.
     speed.multiref = false;
     speed.rdo_lookahead_frames = 1;
     speed.scene_detection_mode = SceneDetectionSpeed::None;
@@ -147,7 +147,7 @@ fn to_byte(value: f32) -> u8 {
     (value + 0.5) as u8
 }
 
-/// Blue and red less luma, each the mean of up to four pixels.
+/// The colour differences (blue − luma, red − luma), each the mean of up to four pixels.
 fn differences(data: &[u8], channels: usize, width: usize, height: usize) -> (Av1Plane, Av1Plane) {
     let (columns, rows) = (width.div_ceil(2), height.div_ceil(2));
     let mut blues = Vec::with_capacity(columns * rows);

@@ -1,7 +1,7 @@
 //! [`Pixels`] → bytes of a file, without any metadata.
 //!
-//! Same pixels, same format and same quality: same bytes, on every node that runs the same build. Transparent
-//! parts become white where a format has no alpha. Does not choose a format or a quality.
+//! The same pixels, format and quality give the same bytes on every node that runs the same build. Transparent parts
+//! become white where a format has no alpha. The caller chooses format and quality.
 
 mod animation;
 mod avif;
@@ -20,10 +20,10 @@ use super::shape::side_max;
 use crate::object::Format;
 pub use animation::{Animation, kept_bytes};
 
-/// For a caller that names none.
+/// The quality for a caller that gives none.
 const QUALITY_UNNAMED: u8 = 80;
 
-/// Writes a file. `quality` is 1–100 and ignored by formats that take none.
+/// Encodes a file. `quality` is 1–100; formats without one ignore it.
 ///
 /// # Errors
 ///
@@ -32,12 +32,12 @@ pub fn encode(pixels: Pixels, format: Format, quality: Option<u8>) -> Result<Vec
     encode_while(pixels, format, quality, &|| true)
 }
 
-/// The same for a caller that may lose interest: `keep_going` is asked for every few rows. Two calls cannot ask:
-/// that of AVIF, and the compression of WebP's alpha.
+/// As [`encode`], for a caller that may cancel: it calls `keep_going` every few rows. Two steps cannot: AVIF, and the
+/// compression of WebP's alpha.
 ///
 /// # Errors
 ///
-/// Those of [`encode`]; [`RenderError::Cancelled`] once `keep_going` says no.
+/// Those of [`encode`]; [`RenderError::Cancelled`] once `keep_going` returns false.
 pub fn encode_while(
     pixels: Pixels,
     format: Format,
@@ -59,7 +59,7 @@ pub fn encode_while(
     })
 }
 
-/// The result of `work`; without one, the error says whether that is because `keep_going` said no.
+/// The result of `work`; without one, the error says whether `keep_going` returned false.
 fn unless_stopped<T>(
     format: Format,
     keep_going: &dyn Fn() -> bool,
@@ -74,12 +74,12 @@ fn unless_stopped<T>(
     made.ok_or(if is_stopped.get() { RenderError::Cancelled } else { RenderError::EncodeFailed(format) })
 }
 
-/// Writes a JPEG of luma and two planes of colour differences, which have half its sides, rounded up.
+/// Encodes a JPEG of luma and two planes of colour differences, which have half its sides, rounded up.
 ///
 /// # Errors
 ///
 /// [`RenderError::EncodeFailed`], also for planes of other sizes or a side that JPEG cannot hold;
-/// [`RenderError::Cancelled`] once `keep_going` says no.
+/// [`RenderError::Cancelled`] once `keep_going` returns false.
 pub fn encode_planes(
     planes: &[Pixels; 3],
     quality: Option<u8>,
@@ -89,11 +89,11 @@ pub fn encode_planes(
     unless_stopped(Format::Jpeg, keep_going, |keep_going| jpeg::encode_planes(planes, quality, keep_going))
 }
 
-/// Begins an animation of frames of this size, shown `plays` times (0: without end). `quality` as for [`encode`].
+/// Begins an animation of frames of this size, which plays `plays` times (0: endless). `quality` as for [`encode`].
 ///
 /// # Errors
 ///
-/// [`RenderError::SideOutOfRange`]; [`RenderError::EncodeFailed`], also where the format holds no animation.
+/// [`RenderError::SideOutOfRange`]; [`RenderError::EncodeFailed`], also if the format holds no animation.
 pub fn animation(
     format: Format,
     size: Size,
@@ -116,21 +116,21 @@ fn require_quality(quality: Option<u8>) -> u8 {
     quality.unwrap_or(QUALITY_UNNAMED).clamp(1, 100)
 }
 
-/// Bytes alive at the peak of [`encode`], its argument and result included: an upper bound for pictures, at
-/// which noise does not arrive either.
+/// Peak memory of [`encode`] in bytes, its argument and result included. An upper bound for pictures, which noise does
+/// not reach either.
 pub fn peak_bytes(format: Format, kind: PixelKind, size: Size) -> u64 {
     let channels = kind.channels() as u64;
     let per_pixel = match format {
-        // And what [`jpeg::peak_bytes`] adds.
+        // [`jpeg::peak_bytes`] adds the rest.
         Format::Jpeg => channels,
-        // Filtered rows and the file, which grows by doubling; numbers of colours.
+        // Filtered rows and the file, which grows by doubling; palette entries.
         Format::Png => channels + 3 * channels + 1,
         // RGBA, indices and the file.
         Format::Gif => channels + 4 + 1 + 3,
-        // RGB(A), libwebp's ARGB and YUVA of it, and the file. Alpha is written by the lossless encoder: two copies as
-        // ARGB, a chain of 4 bytes and three lists of 8 bytes a pixel.
+        // RGB(A), libwebp's ARGB and YUVA of it, and the file. The lossless encoder writes alpha: two copies as ARGB, a
+        // chain of 4 bytes and three lists of 8 bytes a pixel.
         Format::Webp => channels + 4 + 4 + 3 + 2 + if kind.has_alpha() { 4 + 4 + 4 + 3 * 8 } else { 0 },
-        // Planes, and the encoder's frames, blocks and statistics: 18 bytes a pixel were measured.
+        // Planes, and the encoder's frames, blocks and statistics: measured at 18 bytes a pixel.
         Format::Avif => channels + 3 + 28,
     };
     size.area()

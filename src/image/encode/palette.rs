@@ -1,21 +1,21 @@
-//! Pictures of few colours: which they are, and which of them each pixel has. Exact; nothing is approximated.
+//! Pictures of few colours: their palette, and the palette entry of each pixel. Exact; nothing is approximated.
 
 use crate::image::pixels::{PixelKind, Pixels};
 
-/// The colours that one byte can number.
+/// Most colours of a palette with one byte a pixel.
 pub(super) const COLORS_MAX: usize = 256;
 
-/// A picture as numbers of colours.
+/// A picture as palette entries.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Indexed {
-    /// Red, green, blue, alpha. The more transparent first, else in order of the values.
+    /// Red, green, blue, alpha. Sorted: the more transparent first, then by value.
     pub(super) colors: Vec<[u8; 4]>,
-    /// One for each pixel, row by row.
+    /// One entry for each pixel, row by row.
     pub(super) indices: Vec<u8>,
 }
 
 impl Indexed {
-    /// `None` if there are more than [`COLORS_MAX`] colours, which in a photo is found out soon, or for gray.
+    /// `None` if there are more than [`COLORS_MAX`] colours, which a photo exceeds early, or for gray.
     pub(super) fn of(pixels: &Pixels) -> Option<Self> {
         match pixels.kind() {
             PixelKind::Rgb => {
@@ -30,7 +30,7 @@ impl Indexed {
 fn indexed<P: PartialEq>(pixels: &[P], color: impl Fn(&P) -> [u8; 4]) -> Option<Indexed> {
     let mut table = ColorTable::new();
     for pair in pixels.windows(2) {
-        // In a picture of few colours neighbours are mostly equal.
+        // In a picture of few colours most neighbours are equal.
         if pair[0] != pair[1] {
             table.number(color(&pair[0]))?;
         }
@@ -50,16 +50,16 @@ fn indexed<P: PartialEq>(pixels: &[P], color: impl Fn(&P) -> [u8; 4]) -> Option<
     Some(Indexed { colors: table.colors, indices })
 }
 
-/// Colours by the order of their coming, found by a hash with open addressing.
+/// Colours in the order of their first pixel, in a hash table with open addressing.
 struct ColorTable {
     /// Numbers of colours plus one; zero is a free place.
     places: Vec<u16>,
     colors: Vec<[u8; 4]>,
-    /// As they came, when `colors` has been sorted.
+    /// Colours in the order of their first pixel; sorted into `colors` later.
     came: Vec<[u8; 4]>,
 }
 
-/// Four times as many as colours, so that a free place is never far.
+/// Four times as many places as colours, so that the search for a free one is short.
 const PLACES: usize = 1024;
 
 impl ColorTable {
@@ -67,7 +67,7 @@ impl ColorTable {
         Self { places: vec![0; PLACES], colors: Vec::new(), came: Vec::new() }
     }
 
-    /// The number of a colour, a new one if need be; `None` if there are too many.
+    /// The number of a colour, which is added if it is new; `None` if there are too many.
     fn number(&mut self, color: [u8; 4]) -> Option<usize> {
         let known = if self.came.is_empty() { &self.colors } else { &self.came };
         let mut place = (u32::from_le_bytes(color).wrapping_mul(0x9E37_79B1) >> 22) as usize;
@@ -86,7 +86,7 @@ impl ColorTable {
         Some(self.colors.len() - 1)
     }
 
-    /// Sorts the colours; the result gives the new number for that by which a colour came.
+    /// Sorts the colours; returns the new number for each old one.
     fn sort(&mut self) -> Vec<u8> {
         self.came = self.colors.clone();
         self.colors.sort_unstable_by_key(|&[red, green, blue, alpha]| [alpha, red, green, blue]);

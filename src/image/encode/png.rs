@@ -1,9 +1,9 @@
 //! PNG: lossless, 8 bits, with no more channels than the picture needs.
 //!
-//! Colour that is gray everywhere, and alpha that hides nothing, are left out. Pictures of at most 256 colours become
-//! a palette's numbers, if that is shorter. The fast compression is 20 times cheaper than the balanced one for 6 %
-//! more bytes (measured on a 300 × 225 photo), and it comes with the row filter that it is tuned for; for numbers of
-//! colours, where that makes twice the bytes, it is not used.
+//! Colour that is gray everywhere, and alpha that is opaque everywhere, are dropped. Pictures of at most 256 colours
+//! get a palette, if that is shorter. The fast compression is 20 times cheaper than the balanced one for 6 % more bytes
+//! (measured on a 300 × 225 photo), with the row filter that it is tuned for. Palette pictures use the balanced one,
+//! because the fast one doubles their bytes.
 
 use std::io::Write;
 
@@ -13,10 +13,10 @@ use super::palette::Indexed;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Size;
 
-/// Bytes of a chunk of data: long enough that the twelve beside it do not count.
+/// Bytes of a data chunk: so long that its twelve extra bytes are negligible.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// `None` once `keep_going` says no, or if the encoder refuses; it never does for pixels of a right length.
+/// `None` once `keep_going` returns false, or if the encoder refuses; it never does for pixels of a valid length.
 pub(super) fn encode(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let pixels = pixels.without_idle_alpha().without_idle_color();
     let plain = with_channels(&pixels)?;
@@ -27,7 +27,7 @@ pub(super) fn encode(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Ve
     Some(if numbered.len() < plain.len() { numbered } else { plain })
 }
 
-/// In one call, which is quick: about 10 ns a pixel.
+/// In one call, which is fast: about 10 ns a pixel.
 fn with_channels(pixels: &Pixels) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, pixels.size().width, pixels.size().height);
@@ -45,7 +45,7 @@ fn with_channels(pixels: &Pixels) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Row by row, for the better compression takes twenty times as long.
+/// Row by row, because the balanced compression takes twenty times as long.
 fn with_palette(indexed: &Indexed, size: Size, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, size.width, size.height);
@@ -53,13 +53,13 @@ fn with_palette(indexed: &Indexed, size: Size, keep_going: &dyn Fn() -> bool) ->
     encoder.set_palette(
         indexed.colors.iter().flat_map(|color| [color[0], color[1], color[2]]).collect::<Vec<_>>(),
     );
-    // Those left out at the end are opaque, and opaque ones come last.
+    // Opaque colours come last; their entries are omitted.
     let alphas: Vec<u8> =
         indexed.colors.iter().map(|color| color[3]).take_while(|&alpha| alpha < 255).collect();
     if !alphas.is_empty() {
         encoder.set_trns(alphas);
     }
-    // Numbers next to each other do not stand for colours that are alike, so that differences tell nothing.
+    // Adjacent palette entries are not similar colours, so the differences of row filters gain nothing.
     encoder.set_compression(Compression::Balanced);
     encoder.set_filter(Filter::NoFilter);
     encoder.set_depth(BitDepth::Eight);
@@ -87,7 +87,7 @@ mod tests {
         Pixels::new(SIZE, kind, data).unwrap()
     }
 
-    /// Colour type, and what a reader sees.
+    /// The colour type, and the pixels as another decoder shows them.
     fn read(file: &[u8]) -> (ColorType, Vec<u8>) {
         let mut decoder = png::Decoder::new(std::io::Cursor::new(file));
         decoder.set_transformations(png::Transformations::EXPAND);

@@ -1,4 +1,4 @@
-//! What holds for every encoder: it asks often, and stops when it is told to.
+//! Facts about every encoder: it calls `keep_going` often, and stops when that returns false.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ fn picture(scene: usize) -> Pixels {
     draw::sample(scene, SIZE).unwrap()
 }
 
-/// Few colours, so that formats with palettes take another way.
+/// A picture of few colours, for which formats with palettes have a separate path.
 fn drawing() -> Pixels {
     let color = |at: u64| [(at % 300 / 50) as u8 * 40, (at / 300 / 40) as u8 * 50, 9];
     Pixels::new(SIZE, PixelKind::Rgb, (0..SIZE.area()).flat_map(color).collect()).unwrap()
@@ -22,11 +22,11 @@ fn every_encoder_asks_often_and_stops_at_the_first_no() {
     for (format, pixels, least) in [
         // Rows of 16 pixels.
         (Format::Jpeg, picture(0), 12),
-        // Rows of numbers; colours are written in one quick call.
+        // Palette rows; pictures in full colour are written in one fast call.
         (Format::Png, drawing(), 200),
-        // Rows, and what comes before them.
+        // Rows, and the quantisation before them.
         (Format::Gif, picture(0), 200),
-        // Hundredths.
+        // Hundredths of the picture.
         (Format::Webp, picture(0), 10),
         (Format::Webp, picture(3), 10),
     ] {

@@ -1,8 +1,8 @@
 //! WebP, lossy, by libwebp; alpha is kept without loss. One of the few files of this module with unsafe code.
 //!
-//! The library is called directly, because only its full interface has a hook that may end the work. It calls the hook
-//! for every hundredth of the picture's rows. Alpha is compressed in one call, which asks nothing: pictures with much
-//! of it are encoded in a process that can be ended (see [`crate::image::variant::Prepared::wants_process`]).
+//! The library is called directly, because only its full interface has a hook that can cancel the work. It calls the
+//! hook for every hundredth of the picture's rows. Alpha is compressed in one call without the hook. So pictures with
+//! much alpha are encoded in the helper process (see [`crate::image::variant::Prepared::wants_process`]).
 #![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
@@ -18,12 +18,12 @@ use crate::image::shape::Size;
 use crate::image::shape::side_max;
 use crate::object::Format;
 
-/// libwebp's effort, 0–6. Means of five photos at 300 pixels and quality 80: 0 takes 1.5 ms for 10.1 kB, 2 takes
-/// 2.5 ms for 8.2 kB, 4 takes 5.3 ms for 7.9 kB (and 0.2 dB more), 6 takes 11.8 ms for 7.5 kB. A variant is made
-/// once and sent often, so the usual 4 it is.
+/// libwebp's effort, 0–6. Means of five photos at 300 pixels and quality 80: 0 takes 1.5 ms for 10.1 kB; 2 takes 2.5 ms
+/// for 8.2 kB; 4 takes 5.3 ms for 7.9 kB (and 0.2 dB more); 6 takes 11.8 ms for 7.5 kB. A variant is made once and sent
+/// often, hence the usual 4.
 const METHOD: c_int = 4;
 
-/// `None` if the encoder refuses, or once `keep_going` says no; sides are at most 16383.
+/// `None` if the encoder refuses, or once `keep_going` returns false; sides are at most 16383.
 pub(super) fn encode(pixels: Pixels, quality: u8, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let config = config(quality)?;
     let mut picture = WebpPicture::imported(&with_colors(pixels))?;
@@ -96,7 +96,7 @@ impl Drop for WebpPicture {
     }
 }
 
-/// The library's growing file.
+/// The library's growing output file.
 struct WebpMemoryFile(WebPMemoryWriter);
 
 impl WebpMemoryFile {
@@ -125,18 +125,18 @@ impl Drop for WebpMemoryFile {
     }
 }
 
-/// The library's progress hook: other than 0 goes on.
+/// The library's progress hook; a non-zero result continues the work.
 ///
 /// # Safety
 ///
-/// `picture.user_data` points at a `&dyn Fn() -> bool` that is alive.
+/// `picture.user_data` must point at a `&dyn Fn() -> bool` that is alive.
 unsafe extern "C" fn goes_on(_percent: c_int, picture: *const WebPPicture) -> c_int {
     // SAFETY: the caller's promise.
     let keep_going = unsafe { *(*picture).user_data.cast::<&dyn Fn() -> bool>() };
     c_int::from(keep_going())
 }
 
-/// The format has no gray: it becomes three equal channels.
+/// The format has no gray, so gray becomes three equal channels.
 fn with_colors(pixels: Pixels) -> Pixels {
     let size = pixels.size();
     let gray = pixels.data();

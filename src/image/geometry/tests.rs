@@ -256,9 +256,9 @@ fn a_result_over_the_bound_of_its_format_is_refused_whatever_its_source() {
     assert_eq!(planned("full", 11, (4, 3)), beyond(12, 11));
     assert_eq!(planned("8192s,up", 8_000_000, (3, 3)), beyond(1 << 26, 8_000_000));
     assert_eq!(planned("2w", 11, (4, 3)), Ok(4));
-    // The box counts, and not the image in it.
+    // The bound applies to the box and not to the image in it.
     assert_eq!(planned("9w9h,pad", 80, (4, 3)), beyond(81, 80));
-    // What is surely within its bound is, whatever the image.
+    // Which specs are within the bound for every image.
     for (spec, pixels_max, expected) in [
         ("9w9h", 81, true),
         ("9w9h", 80, false),
@@ -295,7 +295,7 @@ fn targets() -> impl Strategy<Value = TargetSize> {
     ]
 }
 
-/// A plan without limits on format and pixels, of an upright and uncropped image.
+/// A plan without limits on format and pixels, for an upright and uncropped image.
 fn free_plan(displayed: (u32, u32), target: TargetSize, upscale: bool) -> Option<Plan> {
     let recipe = Recipe { target, upscale, ..recipe_as("full", Format::Png) };
     settle(size(displayed), &recipe, u64::MAX).ok()
@@ -314,8 +314,8 @@ fn asked(target: TargetSize) -> (u32, u32) {
     }
 }
 
-/// Whether width ÷ height of both is equal but for half a pixel of `rounded` on one side, or a side
-/// that is 1 because it cannot be less.
+/// Whether both have the same aspect, within half a pixel of `rounded` on one side, or within a side that is 1 because
+/// it cannot be less.
 fn same_aspect(exact: (f64, f64), rounded: Size) -> bool {
     let (width, height) = (f64::from(rounded.width), f64::from(rounded.height));
     let near =
@@ -364,7 +364,7 @@ proptest! {
             prop_assert!(x >= 0.0 && y >= 0.0 && w > 0.0 && h > 0.0, "{plan:?}");
             prop_assert!(x + w <= f64::from(width) && y + h <= f64::from(height), "{plan:?}");
             prop_assert!(w == f64::from(width) || h == f64::from(height), "{plan:?}");
-            // To one grid unit on the side that is not the image's.
+            // Within one grid unit on the side that is not the image's.
             let (a, b) = (f64::from(plan.size.width), f64::from(plan.size.height));
             let slack = 1e-6 + 1e-9 * w.max(h);
             prop_assert!((w * b / a - h).abs() <= slack || (h * a / b - w).abs() <= slack, "{plan:?}");

@@ -10,7 +10,7 @@ pub mod relay;
 
 use std::fmt;
 
-use crate::peer::pool::PeerError;
+use crate::peer::error::PeerError;
 use crate::store::StoreError;
 
 /// Why a body ended unfinished. The connection is closed, so that nobody takes a part for the whole.

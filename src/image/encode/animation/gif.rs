@@ -1,8 +1,8 @@
-//! Animated GIF: a palette of its own for each frame; alpha below 128 is transparent.
+//! Animated GIF: each frame has its own palette; alpha below 128 is transparent.
 //!
-//! A transparent pixel of a frame lets through what was there before. So where a frame is to be clear and the one
-//! before it is not, that one is disposed of when its time is over; and since this stands in a frame's own head, a
-//! frame is written when the next one is known.
+//! A transparent pixel of a frame shows the canvas below it. So where a frame is clear and the previous one is not, the
+//! previous one must be disposed of. A frame's own header says that, so a frame is written only when the next one is
+//! known.
 
 use gif::{DisposalMethod, Encoder, Frame, Repeat};
 
@@ -14,12 +14,12 @@ use crate::image::shape::{Rect, Size};
 pub(super) struct GifWriter {
     size: Size,
     encoder: Encoder<Vec<u8>>,
-    /// The canvas before the pending frame is drawn.
+    /// The canvas before the pending frame.
     before: Vec<u8>,
     waiting: Option<PendingFrame>,
 }
 
-/// A frame that is written once it is known what follows it.
+/// A frame that is written once the next one is known.
 struct PendingFrame {
     rgba: Vec<u8>,
     delay: u16,
@@ -29,7 +29,7 @@ impl GifWriter {
     pub(super) fn new(size: Size, plays: u32) -> Option<Self> {
         let (width, height) = (u16::try_from(size.width).ok()?, u16::try_from(size.height).ok()?);
         let mut encoder = Encoder::new(Vec::new(), width, height, &[]).ok()?;
-        // The file counts repetitions; none stands for once.
+        // The file stores repetitions; without them the animation plays once.
         let repeat = match plays {
             0 => Repeat::Infinite,
             plays => Repeat::Finite(u16::try_from(plays - 1).unwrap_or(u16::MAX)),
@@ -68,7 +68,7 @@ impl GifWriter {
         self.encoder.into_inner().ok()
     }
 
-    /// Writes a frame; `vanishing` is what must be gone when its time is over.
+    /// Writes a frame; `vanishing` is the area that must be cleared after its time.
     fn write(
         &mut self,
         waiting: PendingFrame,
@@ -96,7 +96,8 @@ impl GifWriter {
     }
 }
 
-/// The unit of the format. A delay is not rounded to none, which would mean something else.
+/// Milliseconds → hundredths of a second. A delay is never rounded to zero, which viewers replace by a delay of their
+/// own.
 fn hundredths(delay_ms: u32) -> u16 {
     let rounded = delay_ms.saturating_add(5) / 10;
     u16::try_from(rounded.max(u32::from(delay_ms > 0))).unwrap_or(u16::MAX)

@@ -1,7 +1,7 @@
-//! Frames → bytes of an animated GIF or WebP, one at a time: nothing but the file grows with their number.
+//! Frames → bytes of an animated GIF or WebP, one at a time: only the file grows with the number of frames.
 //!
-//! A frame is stored as the smallest rectangle with all that differs from what is to be seen before it. A frame
-//! that differs in nothing is stored all the same, with its own delay.
+//! A frame is stored as the smallest rectangle with all pixels that differ from the canvas before it. A frame without
+//! any difference is stored, too, with its own delay.
 
 mod gif;
 mod webp;
@@ -25,8 +25,8 @@ enum AnimationWriter {
 }
 
 impl Animation {
-    /// Without a frame yet; of frames of this size, shown `plays` times (0: without end). `quality` is 1–100 and
-    /// ignored by GIF. No side may be longer than the format holds.
+    /// An animation without frames; its frames have this size, and it plays `plays` times (0: endless). `quality` is
+    /// 1–100; GIF ignores it. No side may be longer than the format holds.
     ///
     /// # Errors
     ///
@@ -41,12 +41,12 @@ impl Animation {
         Ok(Self { size, format, writer })
     }
 
-    /// Adds a frame, shown for `delay_ms`. Asks as [`super::encode_while`] does.
+    /// Adds a frame, shown for `delay_ms`. Calls `keep_going` as [`super::encode_while`] does.
     ///
     /// # Errors
     ///
     /// [`RenderError::EncodeFailed`], also for a frame of another size; [`RenderError::Cancelled`] once `keep_going`
-    /// says no, and then the animation is of no use.
+    /// returns false, after which the animation is unusable.
     pub fn push(
         &mut self,
         pixels: Pixels,
@@ -61,11 +61,11 @@ impl Animation {
         })
     }
 
-    /// The file. The last frame may be still to be written.
+    /// The file, after writing a pending frame.
     ///
     /// # Errors
     ///
-    /// [`RenderError::EncodeFailed`]; [`RenderError::Cancelled`] once `keep_going` says no.
+    /// [`RenderError::EncodeFailed`]; [`RenderError::Cancelled`] once `keep_going` returns false.
     pub fn finish(self, keep_going: &dyn Fn() -> bool) -> Result<Vec<u8>, RenderError> {
         unless_stopped(self.format, keep_going, |keep_going| match self.writer {
             AnimationWriter::Gif(writer) => writer.finish(keep_going),
@@ -74,15 +74,15 @@ impl Animation {
     }
 }
 
-/// Bytes that an [`Animation`] keeps from frame to frame, its file included, beside what encoding a still of that
-/// size takes: an upper bound for pictures, at which noise hardly arrives.
+/// Bytes that an [`Animation`] keeps between frames, its file included, beside the bytes for encoding a still of that
+/// size. An upper bound for pictures, which noise hardly reaches.
 pub fn kept_bytes(size: Size, frames: u32) -> u64 {
-    // Up to three pictures in RGBA; and 12 bits a pixel are the most that GIF's codes take.
+    // At most three pictures in RGBA; GIF's codes take at most 12 bits a pixel.
     let file = size.area().saturating_mul(2).saturating_add(1024).saturating_mul(frames.into());
     size.area().saturating_mul(3 * 4).saturating_add(file)
 }
 
-/// RGBA, where what cannot be seen is zero throughout, so that it compares equal.
+/// RGBA in which invisible pixels are zero, so that they compare equal.
 fn rgba(pixels: &Pixels) -> Vec<u8> {
     let pixel = |pixel: &[u8]| match *pixel {
         [luma] => [luma, luma, luma, 255],
@@ -95,8 +95,8 @@ fn rgba(pixels: &Pixels) -> Vec<u8> {
     pixels.data().chunks_exact(pixels.kind().channels()).flat_map(pixel).collect()
 }
 
-/// The smallest rectangle with every pixel for which `differs(before, now)`; `None` if there is none. Both are RGBA
-/// of the same size.
+/// The smallest rectangle with every pixel for which `differs(before, now)`; `None` if there is none. Both slices are
+/// RGBA of the same size.
 fn differing(
     before: &[u8],
     now: &[u8],
@@ -106,7 +106,7 @@ fn differing(
     let stride = size.width as usize * 4;
     let (mut left, mut right, mut top, mut bottom) = (usize::MAX, 0, None, 0);
     for (y, (before, now)) in before.chunks_exact(stride).zip(now.chunks_exact(stride)).enumerate() {
-        // Most rows of most animations stand still.
+        // Most rows of most animations do not change.
         if before == now {
             continue;
         }
@@ -126,7 +126,7 @@ fn differing(
     })
 }
 
-/// The smallest rectangle around both.
+/// The smallest rectangle that contains both.
 fn around(one: Option<Rect<u32>>, other: Option<Rect<u32>>) -> Option<Rect<u32>> {
     let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
     let (x, y) = (one.x.min(other.x), one.y.min(other.y));
@@ -135,7 +135,7 @@ fn around(one: Option<Rect<u32>>, other: Option<Rect<u32>>) -> Option<Rect<u32>>
     Some(Rect { x, y, width: right - x, height: bottom - y })
 }
 
-/// A part of RGBA, without alpha if all of it is opaque; `None` if it is not inside.
+/// A part of an RGBA picture, without alpha if all of it is opaque; `None` if the part is not inside.
 fn part(data: &[u8], size: Size, part: Rect<u32>) -> Option<Pixels> {
     let stride = size.width as usize * 4;
     let columns = part.x as usize * 4..(part.x + part.width) as usize * 4;
@@ -147,7 +147,7 @@ fn part(data: &[u8], size: Size, part: Rect<u32>) -> Option<Pixels> {
     Pixels::new(part.size(), PixelKind::Rgba, cut).map(Pixels::without_idle_alpha)
 }
 
-/// A pixel that changes nothing where it is blended.
+/// A transparent pixel, which changes nothing when it is blended.
 fn nothing() -> Option<Pixels> {
     Pixels::new(Size { width: 1, height: 1 }, PixelKind::Rgba, vec![0; 4])
 }

@@ -1,4 +1,4 @@
-//! Frames as they come out of the files written here, by our decoder and by another.
+//! Frames of the written files, decoded by our decoder and by another one.
 
 use super::*;
 use crate::image::decode::AnimationDecoder;
@@ -19,13 +19,13 @@ fn drawn(pixel: impl Fn(u32, u32) -> [u8; 4]) -> Pixels {
     Pixels::new(SIZE, PixelKind::Rgba, data.collect()).unwrap()
 }
 
-/// A ground with a square on it; either may be clear.
+/// A background with a square on it; either may be clear.
 fn square(ground: [u8; 4], left: u32, top: u32, color: [u8; 4]) -> Pixels {
     let inside = move |x, y| (left..left + 6).contains(&x) && (top..top + 6).contains(&y);
     drawn(|x, y| if inside(x, y) { color } else { ground })
 }
 
-/// Every way from a frame to the next: what moves, appears, vanishes, stays, is uncovered.
+/// Every kind of change between two frames: something moves, appears, vanishes, stays, is uncovered.
 fn frames() -> Vec<Pixels> {
     vec![
         square(RED, 3, 5, BLUE),
@@ -50,7 +50,7 @@ fn written(format: Format, frames: &[Pixels], delays: &[u32], plays: u32) -> Vec
     animation.finish(&|| true).unwrap()
 }
 
-/// Header, frames as RGBA with their delays, and plays.
+/// Header, frames as RGBA with their delays, and the number of plays.
 fn read(file: &[u8]) -> (Header, Vec<(Vec<u8>, u32)>, u32) {
     let header = inspect::inspect(file, LIMITS).unwrap();
     let mut decoder = AnimationDecoder::new(file, &header, &LIMITS).unwrap();
@@ -64,7 +64,7 @@ fn read(file: &[u8]) -> (Header, Vec<(Vec<u8>, u32)>, u32) {
 #[test]
 fn gif_frames_of_few_colours_come_out_as_they_were_put_in() {
     let frames = frames();
-    // From every frame on, so that each is the first one once.
+    // Starts at every frame, so that each is the first one once.
     for start in 0..frames.len() {
         let (header, shown, _) = read(&written(Format::Gif, &frames[start..], &[50], 0));
         assert_eq!(header.frames as usize, frames.len() - start);
@@ -100,7 +100,7 @@ fn webp_frames_look_as_they_were_put_in_to_two_decoders() {
                     error += differ(ours).max(differ(theirs));
                 }
             }
-            // Lossy, with colour at half the sides: pure red beside pure blue bleeds at the edge.
+            // Lossy with subsampled colour: pure red bleeds at its edge with pure blue.
             let mean = error / (expected.len() as u64 / 4 * 3);
             assert!(mean < 16, "frame {number} from {start}: {mean} of 255");
         }

@@ -1,5 +1,5 @@
-//! Animated WebP: each frame a still of its own, in a container written here. libwebp's own writer of animations
-//! merges equal frames and keeps several in memory.
+//! Animated WebP: each frame is a still, in a container that is written here. libwebp's own animation writer merges
+//! equal frames and keeps several in memory.
 
 use super::{differing, nothing, part, rgba};
 use crate::image::container::webp::{HEAD_BYTES, RiffChunks, chunk};
@@ -7,25 +7,25 @@ use crate::image::encode::webp as still;
 use crate::image::pixels::Pixels;
 use crate::image::shape::{Rect, Size};
 
-/// The file's head, the extended header and the animation's, each with its chunk's name and length.
+/// The file header, the extended header and the animation header, each with its chunk's name and length.
 const HEADERS_BYTES: usize = HEAD_BYTES + (8 + 10) + (8 + 6);
 
-/// Of the extended header.
+/// A flag of the extended header.
 const FLAG_ALPHA: u8 = 0x10;
 const FLAG_ANIMATION: u8 = 0x02;
-/// Of a frame: its pixels take the place of those below, alpha included.
+/// A flag of a frame: its pixels replace the ones below, alpha included.
 const FLAG_REPLACE: u8 = 0x02;
 
-/// 24 bits.
+/// The field has 24 bits.
 const DELAY_MS_MAX: u32 = (1 << 24) - 1;
 
 pub(super) struct WebpWriter {
     size: Size,
     plays: u16,
     quality: u8,
-    /// Begins with room for the headers.
+    /// Begins with space for the headers.
     file: Vec<u8>,
-    /// The canvas so far.
+    /// The current canvas.
     before: Option<Vec<u8>>,
     has_alpha: bool,
 }
@@ -51,7 +51,7 @@ impl WebpWriter {
         };
         let (area, flags, still) = match changed.map(even) {
             Some(area) => (area, FLAG_REPLACE, part(&now, self.size, area)?),
-            // Blended, and so without effect.
+            // Blended, hence without effect.
             None => (Rect { x: 0, y: 0, width: 1, height: 1 }, 0, nothing()?),
         };
         let bitstream = bitstream(&still::encode(still, self.quality, keep_going)?);
@@ -67,7 +67,7 @@ impl WebpWriter {
 
     pub(super) fn finish(mut self) -> Option<Vec<u8>> {
         self.before?;
-        // The rest of the file has fewer bytes than the length can count.
+        // The length counts the rest of the file after these 8 bytes.
         let length = u32::try_from(self.file.len() - 8).ok().filter(|length| *length < u32::MAX - 10)?;
         let flags = FLAG_ANIMATION | if self.has_alpha { FLAG_ALPHA } else { 0 };
         let sides = [self.size.width - 1, self.size.height - 1].into_iter().flat_map(three_bytes);
@@ -86,7 +86,7 @@ impl WebpWriter {
     }
 }
 
-/// The chunks of a still that make up its picture.
+/// The chunks of a still that hold its picture.
 fn bitstream(file: &[u8]) -> Vec<u8> {
     RiffChunks::of_file(file)
         .filter(|part| matches!(&part.name, b"ALPH" | b"VP8 " | b"VP8L"))
@@ -94,7 +94,7 @@ fn bitstream(file: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// Frames begin at even places.
+/// Aligns an area to even coordinates, which the format requires.
 fn even(area: Rect<u32>) -> Rect<u32> {
     let (left, top) = (area.x % 2, area.y % 2);
     Rect { x: area.x - left, y: area.y - top, width: area.width + left, height: area.height + top }

@@ -1,6 +1,7 @@
-//! GIF, one frame: up to 256 colours exactly, more by the best of them; alpha below 128 is transparent.
+//! GIF, one frame: up to 256 colours exactly, more by the best 256; alpha below 128 is transparent.
 //!
-//! One palette entry is transparent if any pixel is. What such pixels hide is not kept, and costs no other entry.
+//! One palette entry is transparent if any pixel is. The colours of transparent pixels are dropped and cost no other
+//! entry.
 
 mod quantize;
 
@@ -12,10 +13,10 @@ use quantize::{Palette, Rgb};
 
 pub(super) use quantize::WORK_BYTES;
 
-/// The colour of every transparent pixel, so that all of them are one colour.
+/// The colour of every transparent pixel, so that all of them share one entry.
 const CLEAR: [u8; 4] = [0; 4];
 
-/// `None` if the encoder refuses, or once `keep_going` says no; sides are at most 65535.
+/// `None` if the encoder refuses, or once `keep_going` returns false; sides are at most 65535.
 pub(super) fn encode(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let frame = frame(pixels, keep_going)?;
     let mut bytes = Vec::new();
@@ -25,7 +26,7 @@ pub(super) fn encode(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Ve
     Some(bytes)
 }
 
-/// A frame at the canvas's corner, without delay, with its own palette; `None` once `keep_going` says no.
+/// A frame at the canvas's corner, without delay, with its own palette; `None` once `keep_going` returns false.
 pub(super) fn frame(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Frame<'static>> {
     let pixels = plain(pixels);
     let width = u16::try_from(pixels.size().width).ok()?;
@@ -46,7 +47,7 @@ pub(super) fn frame(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Fra
     })
 }
 
-/// RGBA, either opaque or [`CLEAR`].
+/// RGBA in which each pixel is either opaque or [`CLEAR`].
 fn plain(pixels: Pixels) -> Pixels {
     let (size, kind) = (pixels.size(), pixels.kind());
     let color = |pixel: &[u8]| match kind {
@@ -58,7 +59,7 @@ fn plain(pixels: Pixels) -> Pixels {
     Pixels::new(size, PixelKind::Rgba, data).expect("each pixel has become four bytes")
 }
 
-/// The picture in the best colours that there is room for; the clear one, if it comes, is the last.
+/// The picture in the best available colours; the clear one, if there is one, is the last.
 fn approximated(pixels: &Pixels, keep_going: &dyn Fn() -> bool) -> Option<Indexed> {
     let pixel =
         |&[red, green, blue, alpha]: &[u8; 4]| -> Option<Rgb> { (alpha > 0).then_some([red, green, blue]) };

@@ -1,27 +1,27 @@
-//! A picture of many colours by few: which colours to keep, and which of them each pixel gets.
+//! Color quantization: chooses a palette for a picture of many colours, and an entry for each pixel.
 //!
-//! Colours are counted in 65,536 cells. The cells are split into boxes, always that box whose colours differ most,
-//! where its longest direction has its mean; the means of the boxes are then moved twice to the middle of the colours
-//! that are nearest to them. A pixel's error is passed on to those to the right and below it (Floyd and Steinberg), so
-//! that areas keep their colour. All in integers, nothing by chance: the same bytes everywhere.
+//! Colours are counted in 65,536 cells. The cells are split into boxes: always the box with the largest squared error,
+//! at the mean of the channel that has most of it (a variance-based median cut, after Heckbert 1982 and Wan et al.
+//! 1988). Two rounds of k-means then move each box's mean to the centre of its nearest colours. Error diffusion by
+//! Floyd and Steinberg (1976) passes the error of a pixel on to its neighbours on the right and below. All arithmetic
+//! is in integers and deterministic: the same bytes on every machine.
 
 /// Red, green, blue.
 pub(super) type Rgb = [u8; 3];
 
 /// Bytes that [`Palette::of`] and [`Palette::indices`] need beside the picture: 65,536 cells of 32 bytes, as many
-/// that are not empty, numbers, and rows of errors.
+/// non-empty ones, entry numbers, and rows of errors.
 pub(in crate::image::encode) const WORK_BYTES: u64 = 5 << 20;
 
 const CELLS: usize = 1 << 16;
 
-/// The number of times that each colour moves to the mean of the pixels nearest to it. The first time gains half a
-/// decibel, the second a tenth.
+/// Rounds of k-means. The first round gains half a decibel, the second a tenth.
 const MOVES: usize = 2;
 
-/// Cells between two questions whether to go on, each compared with 256 colours: about a millisecond.
+/// Cells between two calls of `keep_going`, each compared with 256 colours: about a millisecond.
 const CELLS_UNASKED: usize = 4096;
 
-/// Pixels between two questions, while cells are counted or numbers given: some milliseconds.
+/// Pixels between two calls of `keep_going` while cells are counted or entries assigned: some milliseconds.
 const PIXELS_UNASKED: usize = 1 << 18;
 
 /// The cell of a colour: five bits of red and blue, six of green, to which the eye is most sensitive.
@@ -29,7 +29,7 @@ fn cell([red, green, blue]: Rgb) -> usize {
     usize::from(red >> 3) << 11 | usize::from(green >> 2) << 5 | usize::from(blue >> 3)
 }
 
-/// Pixels of a cell: how many, and the sums of their channels.
+/// The pixels of a cell: their number, and the sums of their channels.
 #[derive(Clone, Copy, Default)]
 struct Cell {
     count: u64,
@@ -42,22 +42,22 @@ impl Cell {
         (0..3).for_each(|channel| self.sums[channel] += other.sums[channel]);
     }
 
-    /// Only of a cell that is not empty.
+    /// Only for a cell that is not empty.
     fn mean(&self) -> Rgb {
         self.sums.map(|sum| ((sum + self.count / 2) / self.count) as u8)
     }
 }
 
-/// The colours that are kept, at most 256, and the nearest of them to each cell that was asked for.
+/// A palette of at most 256 colours, and the nearest entry of each cell that was looked up.
 pub(super) struct Palette {
     pub(super) colors: Vec<Rgb>,
-    /// Number plus one; zero is not yet known.
+    /// Entry number plus one; zero is not computed yet.
     nearest: Vec<u16>,
 }
 
 impl Palette {
-    /// At most `most` colours, at least one, for these pixels; `None` stands for one that nobody sees. No palette once
-    /// `keep_going` says no.
+    /// At most `most` colours, at least one, for these pixels; a pixel of `None` is invisible. Returns `None` once
+    /// `keep_going` returns false.
     pub(super) fn of(
         pixels: impl Iterator<Item = Option<Rgb>>,
         most: usize,
@@ -80,7 +80,7 @@ impl Palette {
         Some(Self { colors, nearest: vec![0; CELLS] })
     }
 
-    /// The number of the colour that is nearest to the middle of this colour's cell.
+    /// The entry that is nearest to the middle of this colour's cell.
     fn number(&mut self, color: Rgb) -> u8 {
         let cell = cell(color);
         if self.nearest[cell] == 0 {
@@ -90,8 +90,8 @@ impl Palette {
         (self.nearest[cell] - 1) as u8
     }
 
-    /// Numbers for rows of this width; where there is `None`, `clear`. No numbers once `keep_going` says no, which is
-    /// asked for each row and, for new colours in long ones, every few thousand.
+    /// Entries for rows of this width; a pixel of `None` gets `clear`. Returns `None` once `keep_going` returns false,
+    /// which is called for each row and, for new colours in long rows, every few thousand cells.
     pub(super) fn indices(
         mut self,
         pixels: impl Iterator<Item = Option<Rgb>>,
@@ -99,7 +99,7 @@ impl Palette {
         clear: u8,
         keep_going: &dyn Fn() -> bool,
     ) -> Option<(Vec<Rgb>, Vec<u8>)> {
-        // Sixteenths of errors that came from above; one more on either side, which nobody looks at.
+        // Errors from the row above, in sixteenths; one more on either side, which is never read.
         let mut errors = vec![[0_i16; 3]; width + 2];
         let mut below = errors.clone();
         let mut right = [0; 3];
@@ -138,12 +138,12 @@ impl Palette {
     }
 }
 
-/// Cells that stand together, with what is known of all of them.
+/// A box of cells, with the statistics of all of them.
 struct CellGroup {
     start: usize,
     end: usize,
     total: Cell,
-    /// The channel in which the colours differ most, and how much they differ in all: the sum of squares.
+    /// The channel with the largest squared error, and the squared error of all channels.
     widest: usize,
     spread: u64,
 }
@@ -158,7 +158,7 @@ impl CellGroup {
                 *square += cell.count * u64::from(value) * u64::from(value);
             }
         }
-        // About the mean, in whole levels; below 2^48 for 2^32 pixels.
+        // Squares about the mean, in whole levels; below 2^48 for 2^32 pixels.
         let spreads: [u64; 3] = std::array::from_fn(|channel| {
             let count = u128::from(total.count.max(1));
             let sum = u128::from(total.sums[channel]);
@@ -169,7 +169,7 @@ impl CellGroup {
     }
 }
 
-/// The means of at most `most` parts of all cells, the most different of which were split again and again.
+/// The means of at most `most` boxes; the box with the largest squared error is split repeatedly.
 fn split(cells: &mut [Cell], most: usize, keep_going: &dyn Fn() -> bool) -> Option<Vec<Rgb>> {
     let mut parts = vec![CellGroup::new(cells, 0, cells.len())];
     while parts.len() < most {
@@ -192,7 +192,7 @@ fn split(cells: &mut [Cell], most: usize, keep_going: &dyn Fn() -> bool) -> Opti
     Some(parts.iter().map(mean).collect())
 }
 
-/// Each colour in the middle of the cells that are nearest to it; where there are none it stays.
+/// One round of k-means: moves each colour to the mean of its nearest cells; a colour without any stays.
 fn moved(colors: Vec<Rgb>, cells: &[Cell], keep_going: &dyn Fn() -> bool) -> Option<Vec<Rgb>> {
     let mut totals = vec![Cell::default(); colors.len()];
     for cells in cells.chunks(CELLS_UNASKED) {
@@ -207,7 +207,7 @@ fn moved(colors: Vec<Rgb>, cells: &[Cell], keep_going: &dyn Fn() -> bool) -> Opt
     Some(pairs.map(|(color, total)| if total.count > 0 { total.mean() } else { color }).collect())
 }
 
-/// The number of the nearest colour; the first of equal ones.
+/// The index of the nearest colour; the first of equally near ones.
 fn nearest(colors: &[Rgb], [red, green, blue]: Rgb) -> usize {
     let mut least = u32::MAX;
     let mut found = 0;
@@ -244,7 +244,7 @@ mod tests {
         indices.into_iter().map(|index| colors[usize::from(index)]).collect()
     }
 
-    /// Mean colours of squares of ten pixels, in which errors that are passed on have evened out.
+    /// Mean colours of squares of ten pixels, in which diffused errors have evened out.
     fn squares(pixels: &[Rgb]) -> Vec<[f64; 3]> {
         let square = |number: usize| {
             let (left, top) = (number % 12 * 10, number / 12 * 10);

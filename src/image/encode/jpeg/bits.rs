@@ -1,24 +1,24 @@
-//! Tokens → the bytes of a scan: codes one after another, a zero behind each byte of ones (T.81 F.1.2.3).
+//! Tokens → the bytes of a scan: code after code, with a zero byte after each byte of ones (T.81 F.1.2.3).
 
 use super::token::{TABLES, Token, extra_bits, symbol_index};
 
-/// Codes of all tables, as [`super::huffman::Table::codes`] gives them, in one row.
+/// The codes of all tables in one array, in the form of [`super::huffman::Table::codes`].
 pub(super) type Codes = [u32; 256 * TABLES];
 
-/// Bits that do not yet make up what is written at once.
+/// Bits that do not fill a unit of writing yet.
 #[derive(Default)]
 pub(super) struct BitWriter {
-    /// The lowest `count` bits wait; what is above them has been written.
+    /// The lowest `count` bits are pending; the bits above have been written.
     waiting: u64,
     count: u32,
 }
 
 impl BitWriter {
-    /// Writes tokens, all of whose symbols have codes.
+    /// Writes tokens; all their symbols have codes.
     pub(super) fn write(&mut self, tokens: &[Token], codes: &Codes, bytes: &mut Vec<u8>) {
         for &token in tokens {
             let (code, extra) = (codes[symbol_index(token)], extra_bits(token));
-            // At most 16 bits of code and 11 behind it, with fewer than 32 that wait.
+            // A token has at most 16 bits of code and 11 extra bits, and fewer than 32 are pending.
             self.waiting = self.waiting << ((code & 0xFF) + extra)
                 | u64::from(code >> 8) << extra
                 | u64::from(token & 0xFFFF);
@@ -30,7 +30,7 @@ impl BitWriter {
         }
     }
 
-    /// Writes the rest, filled up with ones.
+    /// Writes the pending bits, padded with ones.
     pub(super) fn finish(self, bytes: &mut Vec<u8>) {
         let (mut waiting, mut count) = (self.waiting, self.count);
         let fill = count.next_multiple_of(8) - count;
@@ -63,7 +63,7 @@ fn push_byte(byte: u8, bytes: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    /// Each token is a symbol with `length` ones for a code, and so many bits behind it.
+    /// Each token is a symbol whose code is `length` ones, and the number of its extra bits.
     fn written(tokens: &[(u32, u32)], length: u32) -> Vec<u8> {
         let codes = [((1 << length) - 1) << 8 | length; 256 * TABLES];
         let tokens: Vec<Token> = tokens.iter().map(|&(size, bits)| size << 16 | bits).collect();

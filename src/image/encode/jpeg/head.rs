@@ -11,8 +11,9 @@ pub(super) const END: [u8; 2] = [0xFF, 0xD9];
 /// JFIF 1.01, square pixels, no thumbnail.
 const JFIF: &[u8] = b"\xFF\xD8\xFF\xE0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
 
-/// All that stands before a scan's codes. `steps` are those of each table, luma first; `tables` likewise, DC before
-/// AC: one table of steps and two of codes make a gray picture, two and four a coloured one. Sides are below 65536.
+/// The segments before the scan's data. `steps` has the quantisation steps of each table, luma first; `tables`
+/// likewise, DC before AC. A gray picture has one table of steps and two of codes; a coloured one has two and four.
+/// Sides are below 65536.
 pub(super) fn head(size: Size, steps: &[[u8; 64]], tables: &[HuffmanTable; TABLES]) -> Vec<u8> {
     let tables = &tables[..steps.len() * 2];
     let mut bytes = JFIF.to_vec();
@@ -24,7 +25,7 @@ pub(super) fn head(size: Size, steps: &[[u8; 64]], tables: &[HuffmanTable; TABLE
 }
 
 fn segment(bytes: &mut Vec<u8>, marker: u8, payload: &[u8]) {
-    // The longest, of four Huffman tables, has about 400 bytes.
+    // The longest segment, with four Huffman tables, has about 400 bytes.
     let length = payload.len() as u16 + 2;
     bytes.extend_from_slice(&[0xFF, marker]);
     bytes.extend_from_slice(&length.to_be_bytes());
@@ -44,7 +45,7 @@ fn frame(size: Size, gray: bool) -> Vec<u8> {
     let components: &[[u8; 3]] = if gray {
         &[[1, 0x11, 0]]
     } else {
-        // Two luma blocks across and down for one of each chroma.
+        // Two luma blocks across and down for each chroma block.
         &[[1, 0x22, 0], [2, 0x11, 1], [3, 0x11, 1]]
     };
     [&[8, high, low, left, right, components.len() as u8], components.as_flattened()].concat()
@@ -62,6 +63,6 @@ fn huffman(tables: &[HuffmanTable]) -> Vec<u8> {
 
 fn scan(gray: bool) -> Vec<u8> {
     let components: &[[u8; 2]] = if gray { &[[1, 0x00]] } else { &[[1, 0x00], [2, 0x11], [3, 0x11]] };
-    // One scan of all coefficients, exactly.
+    // One scan of all coefficients, without successive approximation.
     [&[components.len() as u8], components.as_flattened(), &[0, 63, 0]].concat()
 }

@@ -1,36 +1,36 @@
-//! Huffman tables made for what they are to code: T.81 annexes C and K.2.
+//! Huffman tables optimised for the symbols of a picture (T.81 annexes C and K.2).
 
 /// The longest code that the format allows.
 const LENGTH_MAX: usize = 16;
 
-/// A table as it stands in a file.
+/// A table in the form of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HuffmanTable {
     /// The number of codes of 1, 2, … 16 bits.
     pub(super) lengths: [u8; LENGTH_MAX],
-    /// Symbols from the shortest code to the longest.
+    /// Symbols in the order of their codes, from the shortest to the longest.
     pub(super) symbols: Vec<u8>,
 }
 
 impl HuffmanTable {
-    /// The table that codes symbols of these frequencies in the fewest bits, but for rare ones whose codes would be
-    /// longer than 16. Symbols that never come get no code.
+    /// The table that codes symbols of these frequencies in the fewest bits, except that no code is longer than 16
+    /// bits. Symbols that never occur get no code.
     pub(super) fn of(counts: &[u32; 256]) -> Self {
         let mut symbols: Vec<u8> = (0..=255).filter(|&symbol| counts[usize::from(symbol)] > 0).collect();
-        // Equal counts in order of their symbols, so that the same counts always give the same table.
+        // Equal counts are in the order of their symbols, so that the same counts always give the same table.
         symbols.sort_by_key(|&symbol| std::cmp::Reverse(counts[usize::from(symbol)]));
-        // No code may be all ones. A symbol that is rarer than all others takes the place of that code.
+        // No code may be all ones, so a placeholder symbol, rarer than all others, gets that code.
         let mut weights = vec![0];
         weights.extend(symbols.iter().rev().map(|&symbol| u64::from(counts[usize::from(symbol)])));
         let mut at_depth = limited(depths(&weights));
         if let Some(longest) = at_depth.iter_mut().rev().find(|count| **count > 0) {
             *longest -= 1;
         }
-        // At most 256, and that many of one length only if none were held free.
+        // At most 256; as many of one length only if no code is reserved.
         Self { lengths: at_depth.map(|count| count as u8), symbols }
     }
 
-    /// For each symbol its code, above the lowest 8 bits, and there its length. Zero for those without one.
+    /// For each symbol its code, above the lowest 8 bits, and its length in these. Zero for a symbol without one.
     pub(super) fn codes(&self) -> [u32; 256] {
         let mut codes = [0; 256];
         let mut symbols = self.symbols.iter();
@@ -46,10 +46,10 @@ impl HuffmanTable {
     }
 }
 
-/// The number of leaves of a Huffman tree at each depth. `weights` go up; the first is that of the place held free.
+/// The number of leaves of a Huffman tree at each depth. `weights` ascend; the first is the placeholder's.
 fn depths(weights: &[u64]) -> Vec<usize> {
     let leaves = weights.len();
-    // Node numbers: leaves in order of their weights, then inner nodes, whose weights go up as they are made.
+    // Node numbers: leaves in the order of their weights, then inner nodes, whose weights ascend as they are made.
     let mut weight = weights.to_vec();
     let mut parent = vec![0; 2 * leaves];
     let (mut leaf, mut inner) = (0, leaves);
@@ -76,8 +76,8 @@ fn depths(weights: &[u64]) -> Vec<usize> {
     at_depth
 }
 
-/// Shortens codes that are too long, at the cost of the next shorter ones (T.81 figure K.3): two of the longest
-/// leave their common stem to one of them, and the other goes, with a shorter code's symbol, one below that code.
+/// Shortens codes that are too long, at the cost of the next shorter ones (T.81 figure K.3). Of two longest codes one
+/// gets their common prefix. The other one and a shorter code become the two children of that shorter code.
 fn limited(mut at_depth: Vec<usize>) -> [usize; LENGTH_MAX] {
     for long in (LENGTH_MAX + 1..at_depth.len()).rev() {
         while at_depth[long] > 0 {
@@ -135,7 +135,7 @@ mod tests {
         assert_usable(&counts(&steep));
     }
 
-    /// Every symbol that comes has a code of its own, none is the head of another, and none is all ones.
+    /// Asserts that every occurring symbol has a code, that none is the prefix of another, and that none is all ones.
     fn assert_usable(counts: &[u32; 256]) {
         let table = HuffmanTable::of(counts);
         let room: u32 =
@@ -150,7 +150,7 @@ mod tests {
         assert!(table.symbols.windows(2).all(|pair| weight(pair[0]) >= weight(pair[1])));
     }
 
-    /// The bits that Huffman's own algorithm needs, whatever the lengths, with one code held free.
+    /// The number of bits of Huffman's own algorithm without a bound on lengths, with one reserved code.
     fn fewest_bits(counts: &[u32; 256]) -> u64 {
         let mut weights: Vec<u64> =
             counts.iter().filter(|&&count| count > 0).map(|&count| u64::from(count)).collect();
@@ -181,7 +181,7 @@ mod tests {
             let codes = HuffmanTable::of(&counts).codes();
             let bits: u64 =
                 counts.iter().zip(codes).map(|(&count, code)| u64::from(count) * u64::from(code & 0xFF)).sum();
-            // For a code of 17 bits Fibonacci's numbers must add up, to 4180; these reach 2400.
+            // A code of 17 bits needs Fibonacci numbers, which add up to 4180; these reach 2400.
             prop_assert_eq!(bits, fewest_bits(&counts));
         }
     }

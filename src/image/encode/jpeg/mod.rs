@@ -1,10 +1,10 @@
-//! JPEG (ITU-T T.81): baseline, one scan, colour at half the sides (4:2:0), gray in one component.
+//! JPEG (ITU-T T.81): baseline, one scan, subsampled colour (4:2:0), gray in one component.
 //!
-//! Huffman tables are made for the picture, which saves 2–4 % of the bytes. For that every symbol must be counted
-//! before the first is written. Small pictures keep their tokens meanwhile. Of large ones only every fourth row of
-//! units is counted, and then all are made again and written as they come: that costs a few per cent of the time
-//! and hardly any bytes, and takes memory for a few rows. All arithmetic is in integers, so that the bytes are the
-//! same everywhere.
+//! Huffman tables are optimised for the picture, which saves 2–4 % of the bytes. That needs the count of every symbol
+//! before the first is written. A small picture keeps its tokens meanwhile. Of a large picture only every fourth row of
+//! units is counted, and then all tokens are computed again and written at once: that costs a few per cent of the time
+//! and hardly any bytes, and needs memory for a few rows. All arithmetic is in integers, so the bytes are the same
+//! everywhere.
 
 mod bits;
 mod head;
@@ -22,22 +22,23 @@ use crate::image::effect;
 use crate::image::pixels::Pixels;
 use crate::image::shape::Size;
 
-/// The longest side that the format has room for.
+/// The longest side that the format holds.
 const SIDE_MAX: u32 = 65535;
 
-/// Blocks of a picture whose tokens are all kept until its tables are made: about 1000 × 700 pixels in colour. That
-/// is at most 4 MiB of tokens, and 1 MiB for most photos.
+/// Blocks of a picture whose tokens are all kept until its tables are made: about 1000 × 700 pixels in colour. That is
+/// at most 4 MiB of tokens, and 1 MiB for most photos.
 const KEPT_BLOCKS_MAX: usize = 16 * 1024;
 
-/// The file of these pixels, on white where they are transparent. `None` if a side is longer than 65535, or
-/// once `keep_going` says no.
+/// Encodes these pixels, on white where they are transparent. `None` if a side is longer than 65535, or once
+/// `keep_going` returns false.
 pub(super) fn encode(pixels: Pixels, quality: u8, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
     let pixels = effect::flattened(pixels, [255; 3]);
     written(JpegPicture::of(&pixels)?, quality, keep_going)
 }
 
-/// The file of planes: luma, and blue and red colour differences at half its sides, rounded up. `quality` is 1–100 in the
-/// sense of the Independent JPEG Group. `None` if the planes have other sizes, or a side is longer than 65535.
+/// Encodes planes: luma, and blue and red colour differences at half its sides, rounded up. `quality` is 1–100 on the
+/// scale of the Independent JPEG Group. `None` if the planes have other sizes, if a side is longer than 65535, or once
+/// `keep_going` returns false.
 pub(super) fn encode_planes(
     planes: &[Pixels; 3],
     quality: u8,
@@ -46,15 +47,15 @@ pub(super) fn encode_planes(
     written(JpegPicture::of_planes(planes)?, quality, keep_going)
 }
 
-/// Bytes alive at the peak of [`encode_planes`], its result included but not the planes: an upper bound for
-/// pictures, at which noise does not arrive either.
+/// Peak memory of [`encode_planes`] in bytes, its result included but not the planes. An upper bound for pictures,
+/// which noise does not reach either.
 pub(super) fn peak_bytes(size: Size) -> u64 {
     let sides = u64::from(size.width) + u64::from(size.height);
-    // Tokens have 4 bytes; there are at most one and a half for a pixel, with blocks reaching past the edges, and
-    // the vector that holds them grows by doubling.
+    // A token has 4 bytes. A pixel has at most one and a half tokens, blocks reach past the edges, and the vector that
+    // holds them grows by doubling.
     let kept = (KEPT_BLOCKS_MAX * token::BLOCK_TOKENS_MAX * size_of::<token::Token>()) as u64;
     let tokens = kept.min(size.area().saturating_mul(6).saturating_add(256 * sides)).saturating_mul(3);
-    // A strip of 16 rows in one and a half planes, with its tokens; the file, also growing.
+    // A strip of 16 rows in one and a half planes, with its tokens; and the file, which also grows by doubling.
     let strip = 1024 * sides;
     size.area().saturating_mul(3).saturating_add(tokens).saturating_add(strip)
 }

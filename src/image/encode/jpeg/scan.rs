@@ -1,4 +1,4 @@
-//! A picture's rows of units → tokens → the bytes of its file.
+//! Rows of units of a picture → tokens → the bytes of its file.
 
 use super::bits::{BitWriter, Codes};
 use super::head;
@@ -8,19 +8,19 @@ use super::tables::{chroma_steps, luma_steps};
 use super::token::{self, TABLES, TablePair, Token};
 use super::transform::{self, Quantizer};
 
-/// Of pictures whose tokens are not kept, one row of units in this many is counted.
+/// Of a picture whose tokens are not kept, one row of units in this many is counted.
 const COUNTED_STEP: usize = 4;
 
 type Counts = [[u32; 256]; TABLES];
 
-/// A picture on its way to a file.
+/// A picture that is being encoded.
 pub(super) struct Scan<'a> {
     picture: JpegPicture<'a>,
     strip: Strip,
-    /// Of luma and, in colour, chroma.
+    /// Quantisation steps of luma and, in colour, of chroma.
     steps: Vec<[u8; 64]>,
     quantizers: Vec<Quantizer>,
-    /// The last DC coefficient of each component.
+    /// The previous DC coefficient of each component.
     last: [i16; 3],
 }
 
@@ -34,7 +34,7 @@ impl<'a> Scan<'a> {
         Self { strip: Strip::new(&picture), picture, steps, quantizers, last: [0; 3] }
     }
 
-    /// The file, by way of all tokens of the picture; `None` once `keep_going` says no.
+    /// Encodes the picture with all its tokens in memory; `None` once `keep_going` returns false.
     pub(super) fn written_at_once(mut self, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
         let mut tokens = Vec::new();
         for row in 0..self.rows() {
@@ -48,7 +48,7 @@ impl<'a> Scan<'a> {
         Some(finished(writer, bytes))
     }
 
-    /// The file, row by row, with tables that a part of the rows has given; `None` once `keep_going` says no.
+    /// Encodes the picture row by row, with tables from a part of the rows; `None` once `keep_going` returns false.
     pub(super) fn written_in_rows(mut self, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
         let mut tokens = Vec::new();
         let mut counts = every_symbol_once();
@@ -72,7 +72,7 @@ impl<'a> Scan<'a> {
         self.picture.units().height as usize
     }
 
-    /// All that stands before the codes, and these.
+    /// The segments before the scan's data, and the codes for it.
     fn begun(&self, counts: &Counts) -> (Vec<u8>, Codes) {
         let tables = counts.each_ref().map(HuffmanTable::of);
         let bytes = head::head(self.picture.size(), &self.steps, &tables);
@@ -118,12 +118,12 @@ fn count(tokens: &[Token], counts: &mut Counts) {
     tokens.iter().for_each(|&token| counts[token::symbol_index(token)] += 1);
 }
 
-/// One of each symbol that a picture may hold, so that each has a code though it was not counted.
+/// One of each symbol that a picture may contain, so that symbols of uncounted rows have a code.
 fn every_symbol_once() -> Counts {
     let mut counts = [[0; 256]; TABLES];
     for pair in counts.chunks_exact_mut(2) {
         pair[0][..=11].fill(1);
-        // The end of a block, sixteen zeros, and values of 1 to 10 bits behind up to 15 zeros.
+        // The end of a block, sixteen zeros, and values of 1 to 10 bits after up to 15 zeros.
         pair[1][0] = 1;
         pair[1][0xF0] = 1;
         (0..16).for_each(|zeros| pair[1][zeros * 16 + 1..=zeros * 16 + 10].fill(1));

@@ -1,20 +1,20 @@
-//! The samples of one row of units, made ready for the transform: colours in Y, Cb and Cr, edges repeated.
+//! The samples of one row of units, prepared for the transform: colours in Y, Cb and Cr, with repeated edges.
 //!
-//! A unit (the standard's MCU) is one block of a gray picture, and of a coloured one four blocks of luma with one
-//! each of both chromas, which have half its sides. Rows come one after another, so a strip is all the memory that
-//! samples take, however large the picture is.
+//! A unit (the standard's MCU) of a gray picture is one block. In a coloured one it is four blocks of luma and one
+//! block of each chroma, which has half its sides. Rows come one after another, so samples need the memory of one
+//! strip, however large the picture is.
 
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Size;
 
-/// Pixels in a form that can be written.
+/// Pixels in a form that can be encoded.
 #[derive(Clone, Copy)]
 pub(super) enum JpegPicture<'a> {
     /// One component.
     Gray(&'a Pixels),
-    /// Three in JFIF's YCbCr (BT.601, all 256 levels), as the file has them: colour at half luma's sides.
+    /// Three components in JFIF's YCbCr (BT.601, full range) as in the file: chroma at half luma's sides.
     Color(&'a [Pixels; 3]),
-    /// Red, green and blue, to be converted.
+    /// Red, green and blue, which the strip converts.
     Rgb(&'a Pixels),
 }
 
@@ -57,7 +57,7 @@ impl<'a> JpegPicture<'a> {
     }
 }
 
-/// Row `y` of a picture; below it, its last one.
+/// Row `y` of a picture; the last row for a `y` below it.
 fn row(pixels: &Pixels, y: usize) -> &[u8] {
     let start = y.min(pixels.size().height as usize - 1) * pixels.stride();
     &pixels.data()[start..start + pixels.stride()]
@@ -67,7 +67,7 @@ fn row(pixels: &Pixels, y: usize) -> &[u8] {
 pub(super) struct Band {
     /// Rows of whole blocks, one after another.
     pub(super) samples: Vec<u8>,
-    /// Samples of a row: the component's width, up to a whole block.
+    /// Samples of a row: the component's width, rounded up to whole blocks.
     pub(super) stride: usize,
     width: usize,
 }
@@ -117,7 +117,7 @@ impl Strip {
         Self { bands }
     }
 
-    /// Takes in row `number` of the picture's units. Rows below the picture repeat its last one.
+    /// Loads row `number` of the picture's units. Rows below the picture repeat its last one.
     pub(super) fn fill(&mut self, picture: &JpegPicture<'_>, number: usize) {
         match picture {
             JpegPicture::Gray(plane) => self.bands[0].copy(plane, number * 8),
@@ -142,7 +142,7 @@ impl Strip {
     }
 }
 
-/// BT.601 in 32768ths; the weights add up to the whole, so that gray stays exactly gray.
+/// BT.601 in 32768ths; the weights add up to 1, so that gray stays exactly gray.
 fn write_luma(colors: &[u8], luma: &mut [u8]) {
     for (luma, color) in luma.iter_mut().zip(colors.as_chunks::<3>().0) {
         let [red, green, blue] = color.map(i32::from);
@@ -150,7 +150,7 @@ fn write_luma(colors: &[u8], luma: &mut [u8]) {
     }
 }
 
-/// One sample of each for the mean of two by two pixels. A last column without a neighbour counts twice.
+/// One sample of each chroma for the mean of two by two pixels. A last column without a neighbour counts twice.
 fn write_chroma(upper: &[u8], lower: &[u8], blues: &mut [u8], reds: &mut [u8]) {
     let pairs = upper.as_chunks::<6>().0.iter().zip(lower.as_chunks::<6>().0);
     for ((upper, lower), (blue, red)) in pairs.zip(blues.iter_mut().zip(reds.iter_mut())) {
@@ -170,7 +170,7 @@ fn write_chroma(upper: &[u8], lower: &[u8], blues: &mut [u8], reds: &mut [u8]) {
     }
 }
 
-/// Cb and Cr of the sums of four pixels. Halves go down: rounded up, the purest blue and red would be 256.
+/// Cb and Cr of the sums of four pixels. Halves round down: rounded up, the purest blue and red would be 256.
 fn chroma([red, green, blue]: [i32; 3]) -> (u8, u8) {
     let sample = |sum: i32| ((sum + (128 << 17) + (1 << 16) - 1) >> 17) as u8;
     (sample(16384 * blue - 5529 * red - 10855 * green), sample(16384 * red - 13720 * green - 2664 * blue))

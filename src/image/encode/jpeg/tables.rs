@@ -1,10 +1,10 @@
-//! The constants of ITU-T T.81 that an encoder chooses or must keep: order of coefficients, quantisation.
+//! Constants of ITU-T T.81: the zigzag order and the quantisation tables.
 
-/// Where the coefficient number `k` of a file's order lies in a block of [`super::transform`], whose rows are
+/// The place of coefficient number `k` (in the order of the file) in a block of [`super::transform`], whose rows are
 /// horizontal frequencies: T.81 figure A.6, transposed.
 pub(super) const ZIGZAG: [u8; 64] = zigzag();
 
-/// For each place in a block the number of its coefficient.
+/// The number of the coefficient at each place of a block.
 pub(super) const PLACES: [u8; 64] = {
     let mut places = [0; 64];
     let mut k = 0;
@@ -15,7 +15,7 @@ pub(super) const PLACES: [u8; 64] = {
     places
 };
 
-/// Walks the diagonals of a block, turning at its edges.
+/// Walks the diagonals of a block and turns at its edges.
 const fn zigzag() -> [u8; 64] {
     let mut order = [0; 64];
     let (mut across, mut down, mut upwards) = (0, 0, true);
@@ -61,18 +61,18 @@ const CHROMA: [u8; 64] = [
     99, 99, 99, 99, 99, 99, 99, 99,
 ];
 
-/// Steps of luma for a quality of 1–100, each 1–255, in the order of a block of [`super::transform`].
+/// Luma steps for a quality of 1–100, each 1–255, in the order of a block of [`super::transform`].
 pub(super) fn luma_steps(quality: u8) -> [u8; 64] {
     scaled(&LUMA, quality)
 }
 
-/// Steps of chroma, likewise.
+/// Chroma steps, likewise.
 pub(super) fn chroma_steps(quality: u8) -> [u8; 64] {
     scaled(&CHROMA, quality)
 }
 
-/// The scale that the Independent JPEG Group gave to the word quality, and that users know: 50 is the standard's
-/// table, 100 is steps of one.
+/// Scales a table by a quality as the Independent JPEG Group defines it: 50 is the standard's table, 100 is steps of
+/// one.
 fn scaled(table: &[u8; 64], quality: u8) -> [u8; 64] {
     let quality = u32::from(quality.clamp(1, 100));
     let percent = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };

@@ -1,4 +1,4 @@
-//! Files of the encoder, as another decoder shows them and beside those of another encoder.
+//! Files of the encoder, as another decoder shows them, and compared with files of another encoder.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use zune_jpeg::JpegDecoder;
@@ -45,7 +45,7 @@ fn photo(size: Size, kind: PixelKind) -> Pixels {
     Pixels::new(size, kind, scene.data().chunks_exact(3).map(|color| color[1]).collect()).unwrap()
 }
 
-/// A ramp that every transform holds well and in which no two places look alike.
+/// A ramp that every transform preserves well and in which no two places are equal.
 fn ramp(size: Size, kind: PixelKind) -> Pixels {
     pixels(size, kind, |x, y, channel| [30 + 5 * x.min(40), 30 + 5 * y.min(40), 100][channel] as u8)
 }
@@ -54,7 +54,7 @@ fn file(pixels: &Pixels, quality: u8) -> Vec<u8> {
     encode(pixels.clone(), quality).unwrap()
 }
 
-/// The samples of a file, which must be of this size and kind.
+/// The samples of a file, which must have this size and kind.
 fn decoded(file: &[u8], size: Size, color: ColorSpace) -> Vec<u8> {
     let options = DecoderOptions::default()
         .set_strict_mode(true)
@@ -80,7 +80,7 @@ fn psnr(left: &[u8], right: &[u8]) -> f64 {
     10.0 * (255.0 * 255.0 / error).log10()
 }
 
-/// What another encoder makes of the same picture with the standard's Huffman tables.
+/// The file of another encoder for the same picture with the standard's Huffman tables.
 fn with_fixed_tables(pixels: &Pixels, quality: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, quality);
@@ -98,8 +98,8 @@ fn every_small_size_looks_like_its_picture() {
             for height in 1..=33 {
                 let picture = ramp(size(width, height), kind);
                 let similarity = similarity(&picture, &file(&picture, 95));
-                // Chroma of an odd edge is shared by fewer pixels than elsewhere, and of a colour ramp that is a
-                // visible part in the smallest pictures.
+                // At an odd edge fewer pixels share a chroma sample, which on a colour ramp is visible in the smallest
+                // pictures.
                 let least = if kind == PixelKind::Gray { 44.0 } else { 33.0 };
                 assert!(similarity > least, "{kind:?} {width}x{height}: {similarity:.1} dB");
             }
@@ -204,7 +204,7 @@ fn large_pictures_are_written_in_rows_with_hardly_more_bytes() {
         let most = at_once.len() + at_once.len() / 200 + 300;
         assert!(in_rows.len() <= most, "{kind:?}: {} for {}", in_rows.len(), at_once.len());
     }
-    // A picture whose counted rows are plain and whose other rows hold what no counted one does.
+    // The counted rows of this picture are plain; its other rows contain symbols that no counted row has.
     let picture = pixels(size(64, 640), PixelKind::Rgb, |x, y, channel| {
         if y % 64 < 16 { 128 } else { noise(size(64, 1), PixelKind::Rgb).data()[(x * 3) as usize + channel] }
     });
@@ -228,7 +228,7 @@ fn the_way_of_writing_depends_on_the_size_alone() {
     assert!(file(&large, 82) != of(&large).written_at_once(&|| true).unwrap());
 }
 
-/// The planes of a picture as the encoder itself makes them, each row followed by `padding` bytes.
+/// The planes of a picture as the encoder makes them, each row followed by `padding` bytes.
 fn planes(picture: &Pixels) -> [Pixels; 3] {
     let source = JpegPicture::of(picture).unwrap();
     let (whole, half) = (picture.size(), picture.size().halved());

@@ -1,12 +1,12 @@
-//! Quantised blocks → tokens: what the entropy coder is to write, before its tables are known (T.81 F.1.2).
+//! Quantised blocks → tokens: the input of the entropy coder before its tables are known (T.81 F.1.2).
 //!
-//! A token is a symbol with the bits that follow its code. Tokens of a picture are far fewer than its
-//! coefficients, most of which are zero, so that keeping them all until the tables are made costs little.
+//! A token is a symbol with the extra bits after its code. A picture has far fewer tokens than coefficients, most of
+//! which are zero, so it costs little to keep all tokens until the tables are made.
 
 use super::tables::PLACES;
 use super::transform::Block;
 
-/// In the lowest 16 bits those that follow the symbol's code; above them the symbol and the number of its table.
+/// The lowest 16 bits hold the extra bits; above them are the symbol and the number of its table.
 pub(super) type Token = u32;
 
 /// Tables: DC and AC of luma, DC and AC of chroma.
@@ -21,20 +21,20 @@ impl TablePair {
     pub(super) const CHROMA: Self = Self(2);
 }
 
-/// At most so many for a block: no more than it has coefficients.
+/// Most tokens of a block: as many as it has coefficients.
 pub(super) const BLOCK_TOKENS_MAX: usize = 64;
 
-/// No coefficient follows that is not zero.
+/// The end of a block: all following coefficients are zero.
 const END_OF_BLOCK: u32 = 0x00;
 /// Sixteen zeros.
 const SIXTEEN_ZEROS: u32 = 0xF0;
 
-/// Symbol and table of a token, for tables in one row: below 256 × [`TABLES`].
+/// Symbol and table of a token, as an index into the tables in one array: below 256 × [`TABLES`].
 pub(super) const fn symbol_index(token: Token) -> usize {
     (token >> 16) as usize
 }
 
-/// Appends the tokens of one block; `last` is the DC coefficient of the component's block before it.
+/// Appends the tokens of one block; `last` is the DC coefficient of the component's previous block.
 pub(super) fn push_block(block: &Block, tables: TablePair, last: &mut i16, tokens: &mut Vec<Token>) {
     let mut row = [0; BLOCK_TOKENS_MAX];
     row[0] = token(tables.0, 0, block[0] - *last);
@@ -64,7 +64,7 @@ pub(super) fn push_block(block: &Block, tables: TablePair, last: &mut i16, token
     tokens.extend_from_slice(&row[..count]);
 }
 
-/// The AC coefficients in the file's order, and a bit for each that is not zero. Most are, so only the others are
+/// The AC coefficients in the file's order, and a bit for each that is not zero. Most are zero, so only the others are
 /// moved.
 fn in_order(block: &Block) -> (Block, u64) {
     let mut ordered = [0; 64];
@@ -85,27 +85,27 @@ fn nonzero(block: &Block) -> u64 {
     let bytes = block.map(|value| u8::from(value != 0));
     let mut bits = 0;
     for (at, &eight) in (0..).step_by(8).zip(bytes.as_chunks().0) {
-        // The product's highest byte has byte i at bit i: i × 8 + (56 − i × 7) = 56 + i. Other products lie below.
+        // Bit i of the product's highest byte is byte i: i × 8 + (56 − i × 7) = 56 + i. Other products lie below.
         let byte = u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
         bits |= byte << at;
     }
     bits
 }
 
-/// Appends a block that lies wholly beyond the picture's edge: nobody sees it, so it costs what is least, no
-/// change and no detail.
+/// Appends a block that lies completely beyond the picture's edge. It is invisible, so it gets the cheapest
+/// coefficients: no change of DC, no detail.
 pub(super) fn push_unseen(tables: TablePair, tokens: &mut Vec<Token>) {
     tokens.extend_from_slice(&[tables.0 << 24, (tables.0 + 1) << 24 | END_OF_BLOCK << 16]);
 }
 
-/// A value's token: its size in bits, and these; of negative ones, those of the value less one.
+/// The token of a value: its size in bits, and these bits; a negative value has the bits of the value less one.
 fn token(table: u32, zeros: u32, value: i16) -> Token {
     let size = 16 - value.unsigned_abs().leading_zeros();
     let bits = (value + (value >> 15)) as u32 & ((1 << size) - 1);
     table << 24 | (zeros << 4 | size) << 16 | bits
 }
 
-/// The number of bits behind the symbol's code.
+/// The number of extra bits after the symbol's code.
 pub(super) const fn extra_bits(token: Token) -> u32 {
     token >> 16 & 15
 }

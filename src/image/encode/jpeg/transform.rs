@@ -1,14 +1,14 @@
-//! 8 × 8 samples → quantised coefficients, in integers: equal on every machine.
+//! 8 × 8 samples → quantised coefficients, in integers, with the same result on every machine.
 //!
-//! The transform is that of Loeffler, Ligtenberg and Moschytz (ICASSP 1989), its constants in 8192ths and
-//! its results eight times the standard's. It is written in loops over eight numbers of 16 bits, which compilers
-//! turn into vector instructions of any machine. Samples are 0–255, and from that no sum overflows: what the first
-//! pass leaves is within 4 × 1024, and none of the sums of the second has more than eight parts.
+//! The transform is by Loeffler, Ligtenberg and Moschytz (ICASSP 1989). Its constants are in 8192ths, and its results
+//! are eight times the standard's. It is written as loops over eight 16-bit numbers, which compilers turn into vector
+//! instructions. Samples are 0–255, and no sum overflows: results of the first pass are within 4 × 1024, and no sum of
+//! the second pass has more than eight terms.
 
 /// Eight rows of eight.
 pub(super) type Block = [i16; 64];
 
-/// Reciprocals of one table's steps, to divide by multiplying.
+/// Reciprocals of the steps of one table, to divide by multiplication.
 pub(super) struct Quantizer {
     half: [i16; 64],
     reciprocal: [u16; 64],
@@ -16,14 +16,14 @@ pub(super) struct Quantizer {
 }
 
 impl Quantizer {
-    /// For steps of 1–255 in the order of a block.
+    /// `steps` are 1–255, in the order of a block.
     pub(super) fn new(steps: &[u8; 64]) -> Self {
         let mut quantizer = Self { half: [0; 64], reciprocal: [0; 64], scale: [0; 64] };
         for (at, &step) in steps.iter().enumerate() {
             // The transform's results are eight times too large.
             let divisor = u32::from(step) * 8;
-            // ⌊n × ⌈2^shift ÷ divisor⌉ ÷ 2^shift⌋ is ⌊n ÷ divisor⌋ as long as n × divisor ≤ 2^shift. Here
-            // n < 2^14: a coefficient is at most 2^13, and half a divisor below 2^10. All factors fit in 16 bits.
+            // ⌊n × ⌈2^shift ÷ divisor⌉ ÷ 2^shift⌋ is ⌊n ÷ divisor⌋ as long as n × divisor ≤ 2^shift. Here n < 2^14: a
+            // coefficient is at most 2^13, and half a divisor is below 2^10. All factors fit in 16 bits.
             let shift = 14 + divisor.next_power_of_two().ilog2();
             quantizer.half[at] = (divisor / 2) as i16;
             quantizer.reciprocal[at] = (1_u32 << shift).div_ceil(divisor) as u16;
@@ -32,7 +32,7 @@ impl Quantizer {
         quantizer
     }
 
-    /// Each coefficient divided by its step, rounded to the nearest, halves away from zero.
+    /// Divides each coefficient by its step and rounds to the nearest, halves away from zero.
     fn apply(&self, block: &mut Block) {
         let high = |left: u16, right: u16| ((u32::from(left) * u32::from(right)) >> 16) as u16;
         let factors = self.half.iter().zip(&self.reciprocal).zip(&self.scale);
@@ -45,8 +45,8 @@ impl Quantizer {
     }
 }
 
-/// Transforms and quantises the samples of eight rows that begin at the heads of `samples`, `stride` apart. Rows
-/// of the result are horizontal frequencies.
+/// Transforms and quantises eight rows of samples that begin at the start of `samples`, `stride` apart. Rows of the
+/// result are horizontal frequencies.
 pub(super) fn coefficients(samples: &[u8], stride: usize, quantizer: &Quantizer) -> Block {
     let mut bytes = [0; 64];
     for (row, samples) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(samples.chunks(stride)) {
@@ -63,10 +63,10 @@ pub(super) fn coefficients(samples: &[u8], stride: usize, quantizer: &Quantizer)
     other
 }
 
-/// The upper four rows' numbers with the lower four rows' between them. Three times that is a transposition: each
-/// moves the highest bit of a number's place to the end.
+/// Interleaves the numbers of the upper four rows with those of the lower four. Three times that is a transposition:
+/// each time the highest bit of a number's place moves to the end.
 ///
-/// Three inlined ones would be recognised as a transposition and be made in a way that takes twice as long.
+/// Not inlined: the compiler would recognise three of them as a transposition and emit code that takes twice as long.
 #[inline(never)]
 fn interleave(from: &Block, to: &mut Block) {
     for at in 0..32 {
@@ -74,8 +74,8 @@ fn interleave(from: &Block, to: &mut Block) {
     }
 }
 
-/// One-dimensional transforms of all eight columns. The first pass leaves its results four times as large as the
-/// second, which takes that back.
+/// One-dimensional transforms of all eight columns. The first pass leaves its results four times too large, which the
+/// second pass corrects.
 #[inline(always)]
 fn pass<const FIRST: bool>(rows: &mut Block) {
     let times = |value: i16, factor: i16| i32::from(value) * i32::from(factor);
@@ -83,7 +83,7 @@ fn pass<const FIRST: bool>(rows: &mut Block) {
         let shift = if FIRST { 13 - 2 } else { 13 + 2 };
         ((value + (1 << (shift - 1))) >> shift) as i16
     };
-    // In the second pass such a sum comes within two of the end of 16 bits.
+    // In the second pass such a sum comes within two of the limit of 16 bits.
     let whole = |value: i16| if FIRST { value << 2 } else { ((i32::from(value) + 2) >> 2) as i16 };
     for at in 0..8 {
         let (sum_0, difference_0) = butterfly(rows[at], rows[56 + at]);
@@ -121,7 +121,7 @@ fn butterfly(left: i16, right: i16) -> (i16, i16) {
 mod tests {
     use super::*;
 
-    /// The transform as T.81 A.3.3 defines it, at the place `across`, `down`.
+    /// The transform as T.81 A.3.3 defines it, for the frequency `across`, `down`.
     fn defined(samples: &[u8; 64], across: usize, down: usize) -> f64 {
         let turn = |at: usize, frequency: usize| {
             let angle = (2 * at + 1) as f64 * frequency as f64 * std::f64::consts::PI / 16.0;
