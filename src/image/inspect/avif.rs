@@ -1,8 +1,9 @@
 //! AVIF: boxes that lie inside the file, and a primary item whose data does.
 //!
-//! The file's own brand must say AVIF; HEIC, MP4 and others look alike up to there. The `meta` box is gathered whole (at
-//! most [`META_BYTES_MAX`]) and read by the container's reader; of a sequence's `moov` box only the number of samples is
-//! read. All else is stepped over. What comes after the last byte of the picture may be anything.
+//! The file's own brand must be an AVIF one; HEIC, MP4 and others have the same structure up to there. The `meta` box
+//! is gathered completely (at most [`META_BYTES_MAX`]) and read by the container's reader. Of a sequence's `moov` box
+//! only the number of samples is read. Everything else is skipped. The bytes after the picture's last one may be
+//! anything.
 
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
 use super::{BrokenFile, InspectError};
@@ -10,13 +11,13 @@ use crate::image::container::avif::{AvifSource, AvifStill, BOXES_MAX, META_BYTES
 use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
-/// A file type box lists a handful of brands; in a longer one only the first are read.
+/// Bytes of a file type box that are read. It lists a handful of brands, so a longer one is read only in part.
 const BRANDS_BYTES_MAX: u64 = 1024;
 /// A box's size and name.
 const BOX_HEAD_BYTES: u64 = 8;
-/// And a size that does not fit there.
+/// The additional size field of a box whose size does not fit there.
 const LONG_SIZE_BYTES: u64 = 8;
-/// Boxes that contain the one with the number of samples, one in another.
+/// The nested boxes that contain the number of samples, outermost first.
 const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
 /// Version, size of all samples, number of samples.
 const SAMPLES_HEAD_BYTES: u64 = 12;
@@ -26,13 +27,13 @@ pub(super) struct Avif {
     limits: Limits,
     state: AvifState,
     field: Field,
-    /// Where the current box begins in the file, or, in one that is looked into, where what is read next does.
+    /// The offset of the current box in the file; inside a box that is parsed, the offset of the next field.
     at: u64,
-    /// Where the current box ends.
+    /// The offset at which the current box ends.
     end: u64,
-    /// Bytes to come of the current box.
+    /// Remaining bytes of the current box.
     left: u64,
-    /// Where the boxes that contain the current one end, the innermost last.
+    /// The ends of the boxes that contain the current one, the innermost last.
     ends: Vec<u64>,
     meta: Vec<u8>,
     still: Option<Box<AvifStill>>,
@@ -52,9 +53,9 @@ pub(super) enum AvifState {
     Meta,
     Samples,
     Skip,
-    /// To the end of the file.
+    /// The current box reaches to the end of the file.
     Rest,
-    /// Past the picture, and nothing that comes is a box.
+    /// The picture is complete, and the rest need not be boxes.
     Done,
 }
 
@@ -218,7 +219,7 @@ impl Avif {
         }
     }
 
-    /// Past the picture anything may come; before its end all must be boxes.
+    /// The bytes are not a box: allowed after the picture, an error before its end.
     fn no_box(&mut self) -> Result<AvifState, InspectError> {
         if self.still.as_ref().is_some_and(|still| still.end() <= self.at) {
             self.left = u64::MAX;

@@ -1,17 +1,17 @@
-//! Why an upload is refused.
+//! The reasons to refuse an upload.
 //!
-//! Every cause is the fault of the bytes: nothing was changed, and sending the same bytes again cannot help.
+//! At fault are always the bytes: no state has changed, and sending the same bytes again does not help.
 
 use std::fmt;
 
 use crate::object::Format;
 
-/// Why the bytes are not an image that may be stored.
+/// The reason why the bytes are not an image that may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InspectError {
-    /// Not one byte.
+    /// There is not one byte.
     Empty,
-    /// Not one of the formats of [`Format`].
+    /// None of the formats of [`Format`].
     NotAnImage,
     /// A JPEG of a kind that can never be shown.
     UnsupportedJpeg(JpegKind),
@@ -19,12 +19,12 @@ pub enum InspectError {
     ZeroDimension,
     /// Width × height, as stored, is above the limit.
     TooManyPixels {
-        /// Of the image, or of one frame of it.
+        /// Pixels of the image, or of one frame of it.
         pixels: u64,
         /// The limit.
         pixels_max: u64,
     },
-    /// More passes over the picture than any encoder makes.
+    /// More scans than any encoder makes.
     TooManyScans {
         /// The limit.
         scans_max: u32,
@@ -36,7 +36,7 @@ pub enum InspectError {
 }
 
 impl InspectError {
-    /// Whether the type is the reason (415); otherwise it is the content (422).
+    /// Whether the reason is the type (415); otherwise it is the content (422).
     pub const fn is_unsupported_type(&self) -> bool {
         matches!(self, Self::Empty | Self::NotAnImage)
     }

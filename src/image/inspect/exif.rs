@@ -1,12 +1,12 @@
-//! The one EXIF fact an upload needs, its orientation, from a block that arrives in pieces.
+//! Reads the orientation, the only EXIF field that an upload needs, from a block that arrives in pieces.
 //!
-//! Broken EXIF is no fault of the picture: it reads as [`Orientation::NORMAL`].
+//! Broken EXIF does not make the picture faulty: it reads as [`Orientation::NORMAL`].
 
 use crate::image::header::Orientation;
 use crate::image::metadata::exif;
 pub(super) use crate::image::metadata::exif::{EXIF_BYTES_MAX, EXIF_NAME};
 
-/// An EXIF block that is still arriving, and the orientation once one was read.
+/// An EXIF block that is still arriving, and the orientation once a block was read.
 #[derive(Debug, Default)]
 pub(super) struct Exif {
     block: Vec<u8>,
@@ -14,14 +14,14 @@ pub(super) struct Exif {
 }
 
 impl Exif {
-    /// Whether a block was read already: only the first one counts.
+    /// Whether a block was read: only the first one counts.
     pub(super) fn is_read(&self) -> bool {
         self.read.is_some()
     }
 
-    /// Takes up to `left` bytes off `input`; `None` when the input ran out before `left` reached zero. At zero the
-    /// block is read and let go. The memory grows with the bytes that came, not with a claimed length; the caller keeps
-    /// the whole under [`EXIF_BYTES_MAX`].
+    /// Takes up to `left` bytes from `input`; `None` when the input ran out before `left` reached zero. At zero the
+    /// block is read and freed. Memory grows with the bytes that arrived, not with a claimed length; the caller bounds
+    /// the block by [`EXIF_BYTES_MAX`].
     pub(super) fn gather(&mut self, input: &mut &[u8], left: &mut u64) -> Option<()> {
         let count = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
         let (now, later) = input.split_at(count);

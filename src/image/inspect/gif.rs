@@ -1,7 +1,7 @@
 //! GIF: header, logical screen, blocks walked by their sub-blocks, trailer.
 //!
-//! The size is the logical screen's. An image that reaches outside it is accepted, for viewers clip it; its own area
-//! keeps the pixel limit too, because a decoder reserves that much.
+//! The size is the logical screen's. An image that reaches outside it is accepted, because viewers clip it. Its own
+//! area must keep the pixel limit, too, because a decoder allocates that much.
 
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
 use super::{BrokenFile, InspectError};
@@ -18,12 +18,12 @@ pub(super) struct Gif {
     limits: Limits,
     state: GifState,
     field: Field,
-    /// Bytes to come of a colour table or sub-block.
+    /// Remaining bytes of a colour table or sub-block.
     left: u64,
     width: u16,
     height: u16,
     global_colors: bool,
-    /// Whether the image that is being read covers any pixel.
+    /// Whether the image that is being read has any pixel.
     image_area: bool,
     frames: u32,
     /// Whether any image has area and data.
@@ -48,7 +48,7 @@ pub(super) enum GifState {
     Done,
 }
 
-/// The owner of a chain of sub-blocks.
+/// The block that a chain of sub-blocks belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chain {
     Extension,
@@ -154,7 +154,7 @@ impl Gif {
     }
 
     fn begin_graphic_control(&mut self, size: u8) -> GifState {
-        // Shorter than the standard's four bytes: it says nothing about transparency.
+        // Shorter than the four bytes of the standard, so it does not define transparency.
         if size < 4 {
             return self.begin_sub_block(Chain::Extension, size);
         }
@@ -190,7 +190,7 @@ fn color_table_bytes(flags: u8) -> u64 {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-/// LZW codes have at most 12 bits, one more than this at the start.
+/// LZW codes have at most 12 bits, and at the start one more than this size.
 fn read_code_size(bits: u8) -> Result<GifState, InspectError> {
     if (1..=11).contains(&bits) {
         Ok(GifState::SubBlockSize(Chain::Image))

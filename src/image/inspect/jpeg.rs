@@ -1,7 +1,7 @@
 //! JPEG: SOI, segments walked by their lengths, SOF, SOS, scans searched for their end, EOI.
 //!
-//! Bytes that belong to no segment are passed over as every decoder does, up to [`STRAY_BYTES_MAX`]; some cameras and
-//! editors leave them. Heights given by a DNL segment after the scan are refused as zero, for no decoder takes them.
+//! Bytes outside of segments are skipped as in every decoder, up to [`STRAY_BYTES_MAX`]; some cameras and editors leave
+//! them. A height that a DNL segment gives after the scan is refused as zero, because no decoder supports it.
 
 use memchr::memchr;
 
@@ -12,7 +12,8 @@ use crate::image::container::jpeg::{SCANS_MAX, ends_data};
 use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
-/// Between segments, in the whole file. One segment's worth: padding is shorter, and more means that the walk is lost.
+/// Most bytes between segments, in the whole file: the size of one segment. Padding is shorter, and more means that the
+/// walk is out of step.
 const STRAY_BYTES_MAX: u64 = 65_535;
 
 const COMPONENTS_MAX: usize = 4;
@@ -38,7 +39,7 @@ pub(super) struct Jpeg {
     limits: Limits,
     state: JpegState,
     field: Field,
-    /// Bytes to come of the current segment.
+    /// Remaining bytes of the current segment.
     left: u64,
     stray_bytes: u64,
     frame: Option<FrameHeader>,
@@ -59,9 +60,9 @@ pub(super) enum JpegState {
     /// The component with this index.
     FrameComponent(usize),
     Scan,
-    /// So many components of the scan are to come.
+    /// This many components of the scan remain.
     ScanComponent(u8),
-    /// Up to the end of the scan header; then its data.
+    /// Up to the end of the scan header; the scan's data follows.
     ScanParameters,
     Data,
     /// In a scan's data, after FF.
@@ -174,7 +175,7 @@ impl Jpeg {
         Ok(())
     }
 
-    /// After the last FF between segments.
+    /// Handles the marker code after the last FF between segments.
     fn begin_segment(&mut self, code: u8) -> Result<JpegState, InspectError> {
         match code {
             0 => {
@@ -207,7 +208,7 @@ impl Jpeg {
         Ok(match code {
             _ if is_frame(code) => JpegState::Frame,
             marker::SOS => JpegState::Scan,
-            // Viewers obey the first one, and only where it comes before the picture.
+            // Viewers use the first one, and only if it comes before the picture.
             marker::APP1
                 if self.scans == 0 && !self.exif.is_read() && usize::from(body) >= EXIF_NAME.len() =>
             {
@@ -281,7 +282,7 @@ impl Jpeg {
         }
     }
 
-    /// After the last FF in a scan's data.
+    /// Handles the marker code after the last FF in a scan's data.
     fn leave_data(&mut self, code: u8) -> Result<JpegState, InspectError> {
         if ends_data(code) { self.begin_segment(code) } else { Ok(JpegState::Data) }
     }
@@ -292,9 +293,9 @@ impl Jpeg {
     }
 }
 
-/// Looks for FF with a marker that ends the data; the input after that FF. Stuffed and repeated FF are passed over
-/// without leaving the loop and, where they follow each other, without a search: a scan made of nothing else must not
-/// cost more time than its arrival.
+/// Searches FF with a marker that ends the data; `input` then begins after that FF. The loop skips stuffed and repeated
+/// FF in place and, if they follow each other, without a search: a scan of nothing else must not cost more time than
+/// its arrival.
 fn find_data_end(input: &mut &[u8]) -> Option<JpegState> {
     let mut data = *input;
     loop {
@@ -318,7 +319,8 @@ const fn is_frame(code: u8) -> bool {
     matches!(code, marker::SOF0..=marker::SOF15) && !matches!(code, marker::DHT | marker::JPG | marker::DAC)
 }
 
-/// The kinds of frame that the decoder does not know: all but baseline, extended and progressive with Huffman coding.
+/// The kinds of frame that the decoder does not support: all but baseline, extended and progressive with Huffman
+/// coding.
 const fn undecodable(code: u8) -> Option<JpegKind> {
     match code {
         marker::SOF0..=marker::SOF2 => None,

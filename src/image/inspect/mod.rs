@@ -1,11 +1,11 @@
-//! Is an upload a structurally complete image within limits?
+//! Checks that an upload is a structurally complete image within limits.
 //!
-//! A push parser: bytes are fed as they arrive, in pieces of any size, and the answer does not depend on how they were
-//! cut. The type is read from the bytes alone; what a client declares plays no part.
+//! A push parser: it takes bytes as they arrive, in pieces of any size, and its result does not depend on how they were
+//! cut. It detects the type from the bytes alone; the type that a client declares has no influence.
 //!
-//! It does not decode pixels: picture data that is present but damaged passes. Its memory is a few hundred bytes and, while
-//! an EXIF block or an AVIF's description arrives, that one (at most 64 KiB, or 1 MiB); nothing is reserved by a number that the file claims. Bytes after
-//! the end of the image are allowed in every format.
+//! It does not decode pixels: picture data that is present but damaged passes. Its memory is a few hundred bytes and,
+//! while an EXIF block or an AVIF's `meta` box arrives, that one (at most 64 KiB, or 1 MiB). It allocates nothing by a
+//! length that the file claims. Bytes after the end of the image are allowed in every format.
 
 mod avif;
 mod error;
@@ -51,7 +51,7 @@ pub struct Inspector {
 
 #[derive(Debug)]
 enum InspectorState {
-    /// The first bytes, until they tell the format.
+    /// The first bytes, until they determine the format.
     Head {
         bytes: [u8; HEAD_BYTES],
         have: usize,
@@ -69,20 +69,20 @@ impl Inspector {
         Self { limits, state: InspectorState::Head { bytes: [0; HEAD_BYTES], have: 0 } }
     }
 
-    /// Feeds the next bytes; an empty slice changes nothing.
+    /// Takes the next bytes; an empty slice changes nothing.
     ///
     /// # Errors
-    /// The upload can be refused at once; what the inspector answers after an error means nothing.
+    /// The upload can be refused at once; results of the inspector after an error mean nothing.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), InspectError> {
         let rest = self.read_head(bytes)?;
         self.feed(rest)
     }
 
-    /// The end of the upload.
+    /// Ends the upload.
     ///
     /// # Errors
-    /// [`InspectError::Empty`] and [`InspectError::Truncated`] are found here, and [`InspectError::NotAnImage`] for a
-    /// file of a few bytes.
+    /// Adds [`InspectError::Empty`] and [`InspectError::Truncated`], and [`InspectError::NotAnImage`] for a file of a
+    /// few bytes.
     pub fn finish(mut self) -> Result<Header, InspectError> {
         if let InspectorState::Head { bytes, have } = self.state {
             let head = bytes.get(..have).unwrap_or_default();
@@ -101,7 +101,7 @@ impl Inspector {
         }
     }
 
-    /// Gathers the first bytes and, when they are complete, chooses the parser; the bytes after them.
+    /// Gathers the first bytes and, when they are complete, chooses the parser. Returns the bytes after them.
     fn read_head<'a>(&mut self, input: &'a [u8]) -> Result<&'a [u8], InspectError> {
         let InspectorState::Head { mut bytes, have } = self.state else { return Ok(input) };
         let (now, rest) = input.split_at(input.len().min(HEAD_BYTES - have));
@@ -114,7 +114,7 @@ impl Inspector {
         Ok(rest)
     }
 
-    /// Chooses the parser by the first bytes and feeds them to it.
+    /// Chooses the parser by the first bytes and gives them to it.
     fn begin(&mut self, head: &[u8]) -> Result<(), InspectError> {
         self.state = match kind_of(head).ok_or(InspectError::NotAnImage)? {
             FileKind::Jpeg => InspectorState::Jpeg(Jpeg::new(self.limits)),
@@ -128,7 +128,7 @@ impl Inspector {
 
     fn feed(&mut self, bytes: &[u8]) -> Result<(), InspectError> {
         match &mut self.state {
-            // Only while the head is incomplete, and then it has taken all there was.
+            // The head is incomplete, so it has taken all the input.
             InspectorState::Head { .. } => Ok(()),
             InspectorState::Jpeg(jpeg) => jpeg.push(bytes),
             InspectorState::Png(png) => png.push(bytes),

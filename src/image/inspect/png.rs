@@ -1,7 +1,7 @@
 //! PNG and APNG: signature, IHDR, chunks in an order that can be decoded, picture data, IEND.
 //!
-//! Only the IHDR's checksum is verified, for every later decision rests on it. A wrong checksum elsewhere is common in
-//! files that all viewers show.
+//! Only the IHDR's checksum is verified, because every later decision depends on it. A wrong checksum elsewhere is
+//! common in files that all viewers show.
 
 use super::exif::{EXIF_BYTES_MAX, Exif};
 use super::walk::{Field, Walk, check_size, skip};
@@ -11,7 +11,7 @@ use crate::object::Format;
 
 pub(super) const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
-/// Lengths and sizes in PNG end here, so that they fit a signed 32-bit integer.
+/// Upper bound of lengths and sizes in PNG: they fit in a signed 32-bit integer.
 const PNG_NUMBER_MAX: u32 = i32::MAX as u32;
 const CHECKSUM_BYTES: u64 = 4;
 
@@ -20,7 +20,7 @@ pub(super) struct Png {
     limits: Limits,
     state: PngState,
     field: Field,
-    /// Bytes to come of what the state passes over or gathers.
+    /// Remaining bytes that the state skips or gathers.
     left: u64,
     width: u32,
     height: u32,
@@ -171,7 +171,8 @@ impl Png {
                 self.left = u64::from(length);
                 return Ok(PngState::Exif);
             }
-            // An upper-case first letter means: a reader that does not know this chunk cannot show the picture.
+            // An upper-case first letter marks a critical chunk: a reader that does not know it cannot show the
+            // picture.
             [first, ..] if first.is_ascii_uppercase() => {
                 return Err(InspectError::Broken(BrokenFile::PngCriticalChunk));
             }
@@ -229,7 +230,7 @@ impl Png {
     }
 
     fn read_animation(&mut self, [a, b, c, d, ..]: [u8; 8]) -> Result<PngState, InspectError> {
-        // Zero frames is no legal count: the file is then a still.
+        // A count of zero frames is illegal: the file is then a still.
         self.frames = u32::from_be_bytes([a, b, c, d]).max(1);
         Ok(self.pass_over(CHECKSUM_BYTES))
     }
@@ -248,7 +249,7 @@ fn check_header_chunk(head: [u8; 8]) -> Result<PngState, InspectError> {
     }
 }
 
-/// The meaning of a legal pair of colour type and bit depth.
+/// The pixel format of a legal pair of colour type and bit depth.
 fn color(kind: u8, depth: u8) -> Option<PixelFormat> {
     let kind = match (kind, depth) {
         (0, 1 | 2 | 4 | 8 | 16) => ColorKind::Gray,
@@ -261,7 +262,7 @@ fn color(kind: u8, depth: u8) -> Option<PixelFormat> {
     Some(PixelFormat { kind, bits: depth.max(8) })
 }
 
-/// CRC-32 as PNG defines it, bit by bit: it runs over 17 bytes of an upload, so a table would be slower.
+/// CRC-32 as PNG defines it, bit by bit: it covers 17 bytes of an upload, so a table would be slower.
 pub(super) fn checksum32(name: &[u8; 4], data: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for &byte in name.iter().chain(data) {

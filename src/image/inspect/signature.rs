@@ -1,18 +1,18 @@
-//! Which format the first bytes announce.
+//! Detects the format by the first bytes of a file.
 
 use super::png;
 
-/// As many bytes tell every format apart.
+/// This many bytes distinguish all formats.
 pub(super) const HEAD_BYTES: usize = 12;
 
-/// The file type that the first bytes announce.
+/// The file type by the first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileKind {
     Jpeg,
     Png,
     Gif,
     Webp,
-    /// AVIF, HEIC, MP4 and others: the brands decide.
+    /// AVIF, HEIC, MP4 and others: the brands decide between them.
     IsoMedia,
 }
 

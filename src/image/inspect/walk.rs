@@ -1,4 +1,4 @@
-//! The shape that all parsers here share: walking a file that arrives in pieces, field by field.
+//! The structure that all parsers here share: a file arrives in pieces and is read field by field.
 
 use super::InspectError;
 use crate::image::header::Limits;
@@ -14,18 +14,18 @@ pub(super) trait Walk {
     /// Makes `state` the current one.
     fn enter(&mut self, state: Self::State);
 
-    /// Where a field is gathered.
+    /// The field that is being gathered.
     fn field(&mut self) -> &mut Field;
 
-    /// Takes what the current state needs off `input`: the next state, or `None` when the input ran out first. A state
-    /// that needs no bytes is left on empty input too, so what the parser knows after some bytes does not depend on
-    /// how they were cut.
+    /// Takes the bytes that the current state needs from `input`. Returns the next state, or `None` when the input ran
+    /// out first. A state that needs no bytes is left on empty input too, so the parser's knowledge after some bytes
+    /// does not depend on how they were cut.
     ///
     /// # Errors
-    /// The file is refused; the parser is of no more use.
+    /// The file is refused; the parser is unusable afterwards.
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<Self::State>, InspectError>;
 
-    /// Feeds the next piece of input.
+    /// Takes the next piece of input.
     ///
     /// # Errors
     /// As [`Walk::step`].
@@ -36,7 +36,7 @@ pub(super) trait Walk {
         Ok(())
     }
 
-    /// Takes a field of `N` bytes; once it is there, `read` says what comes next.
+    /// Gathers a field of `N` bytes; once it is complete, `read` returns the next state.
     ///
     /// # Errors
     /// Those of `read`.
@@ -60,8 +60,8 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// Takes bytes off `input` until `N` are there, then returns them and starts afresh.
-    /// `None`: the input is used up and more is needed; ask for the same `N` again.
+    /// Takes bytes from `input` until `N` are gathered, then returns them and starts again. `None`: the input is used
+    /// up and more is needed; call it again with the same `N`.
     pub(super) fn take<const N: usize>(&mut self, input: &mut &[u8]) -> Option<[u8; N]> {
         const { assert!(N <= FIELD_BYTES_MAX) }
         let count = N.saturating_sub(self.have).min(input.len());
@@ -77,7 +77,7 @@ impl Field {
     }
 }
 
-/// Passes over up to `left` bytes of `input`; `None` when the input ran out before `left` reached zero.
+/// Skips up to `left` bytes of `input`; `None` when the input ran out before `left` reached zero.
 pub(super) fn skip(input: &mut &[u8], left: &mut u64) -> Option<()> {
     let count = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
     *input = &input[count..];

@@ -1,7 +1,7 @@
 //! WebP: RIFF header, chunks inside the RIFF size, the picture headers inside them.
 //!
 //! A file is either simple (one VP8 or VP8L chunk) or extended (VP8X with a canvas, then one picture or, if VP8X says
-//! so, animation frames that each contain a picture). Only an extended file can carry orientation.
+//! so, animation frames that each contain a picture). Only an extended file can carry an orientation.
 
 use super::exif::{EXIF_BYTES_MAX, Exif};
 use super::walk::{Field, Walk, check_size, skip};
@@ -11,9 +11,9 @@ use crate::object::Format;
 
 /// A chunk's name and size.
 const CHUNK_HEAD_BYTES: u64 = 8;
-/// The field that begins an ANMF chunk.
+/// The fields at the start of an ANMF chunk.
 const FRAME_HEAD_BYTES: u64 = 16;
-/// VP8X's flags.
+/// A flag of VP8X.
 const FLAG_ANIMATION: u8 = 0x02;
 const FLAG_ALPHA: u8 = 0x10;
 
@@ -22,9 +22,9 @@ pub(super) struct Webp {
     limits: Limits,
     state: WebpState,
     field: Field,
-    /// Bytes to come of the current chunk, its padding included.
+    /// Remaining bytes of the current chunk, its padding included.
     left: u64,
-    /// Bytes of the RIFF after the current top-level chunk.
+    /// Remaining bytes of the RIFF after the current top-level chunk.
     riff_left: u64,
     /// Inside an ANMF chunk.
     frame: Option<AnimationFrame>,
@@ -32,7 +32,7 @@ pub(super) struct Webp {
     /// The canvas, once it is known.
     width: u32,
     height: u32,
-    /// Whether the file's one picture was found.
+    /// Whether the picture of the file was found.
     picture: bool,
     frames: u32,
     alpha: bool,
@@ -43,15 +43,15 @@ pub(super) struct Webp {
 pub(super) enum WebpState {
     Riff,
     Chunk,
-    /// Too few bytes for another chunk are left in the frame.
+    /// The frame has too few bytes left for another chunk.
     FrameRest,
-    /// Too few bytes for another chunk are left in the RIFF.
+    /// The RIFF has too few bytes left for another chunk.
     RiffRest,
     Extended,
     Frame,
     Lossy,
     Lossless,
-    /// `left` counts the block; the chunk's padding, 0 or 1 byte, follows.
+    /// `left` counts the block; the padding of the chunk, 0 or 1 byte, follows.
     Exif(u64),
     Skip,
     Done,
@@ -68,7 +68,7 @@ enum WebpVariety {
 struct AnimationFrame {
     width: u32,
     height: u32,
-    /// Bytes of the frame after the current chunk.
+    /// Remaining bytes of the frame after the current chunk.
     left: u64,
     picture: bool,
 }
@@ -145,7 +145,7 @@ impl Walk for Webp {
 
 impl Webp {
     fn read_riff(&mut self, [_, _, _, _, a, b, c, d, ..]: [u8; 12]) -> Result<WebpState, InspectError> {
-        // The size counts the word "WEBP".
+        // The size includes the word "WEBP".
         let size = u64::from(u32::from_le_bytes([a, b, c, d]));
         self.riff_left = size.checked_sub(4).ok_or(InspectError::Broken(BrokenFile::WebpRiffSize))?;
         if self.riff_left < CHUNK_HEAD_BYTES {
@@ -179,7 +179,7 @@ impl Webp {
         if size > room {
             return Err(InspectError::Broken(BrokenFile::WebpChunkSize));
         }
-        // Chunks are padded to even sizes; some writers forget the last one's padding.
+        // Chunks are padded to even sizes; some writers omit the padding of the last one.
         self.left = (size + size % 2).min(room);
         *container = room - self.left;
         if self.layout.is_none() {
@@ -237,7 +237,7 @@ impl Webp {
     fn read_frame(&mut self, bytes: [u8; 16]) -> Result<WebpState, InspectError> {
         let [x0, x1, x2, y0, y1, y2, w0, w1, w2, h0, h1, h2, ..] = bytes;
         let (width, height) = (size_24([w0, w1, w2]), size_24([h0, h1, h2]));
-        // Positions are stored halved; none of these sums comes near the end of u32.
+        // Positions are stored halved; none of these sums is near the limit of a `u32`.
         let right = 2 * number_24([x0, x1, x2]) + width;
         let bottom = 2 * number_24([y0, y1, y2]) + height;
         if right > self.width || bottom > self.height {
@@ -308,7 +308,7 @@ impl Webp {
         }
     }
 
-    /// The rest of a chunk of which `read` bytes were taken.
+    /// Skips the rest of a chunk of which `read` bytes were taken.
     fn pass_over(&mut self, read: u64) -> Result<WebpState, InspectError> {
         self.left = self.left.checked_sub(read).ok_or(InspectError::Broken(BrokenFile::WebpChunk))?;
         Ok(WebpState::Skip)

@@ -1,25 +1,25 @@
-//! The bits of a scan's entropy-coded data, first bit first.
+//! Reads the bits of a scan's entropy-coded data, first bit first.
 //!
-//! Stuffed bytes are taken out on the way. The reader never passes a restart marker by itself: there, as at the
-//! end of the data, it gives zeros for ever and remembers that they are not the file's ([`Bits::is_exhausted`]).
+//! It removes stuffed bytes. It never passes a restart marker by itself: there, and at the end of the data, it returns
+//! zeros without end and remembers that they are padding ([`Bits::is_exhausted`]).
 
 use memchr::memchr;
 
-/// A place in the data. Copied into registers by those who read many bits.
+/// A position in the data. Code that reads many bits copies it into registers.
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     /// The next byte to load.
     at: usize,
-    /// The next bits, the first one on top. Below `count` stand either zeros or the very bits that the next load puts
-    /// there.
+    /// The next bits; the first one is the highest. Below the top `count` bits are either zeros or exactly the bits
+    /// that the next load puts there.
     window: u64,
-    /// Bits of the window that count: 0–63.
+    /// Valid bits of the window: 0–63.
     count: u32,
-    /// The number of loaded bits that were made up.
+    /// The number of loaded bits that are padding.
     padding: u32,
 }
 
-/// The least that [`Bits::refill`] leaves. A Huffman code and what follows it have at most 31 bits.
+/// Fewest bits after [`Bits::refill`]. A Huffman code and its extra bits have at most 31 bits.
 pub(super) const REFILLED: u32 = 56;
 
 impl<'a> Bits<'a> {
@@ -27,7 +27,7 @@ impl<'a> Bits<'a> {
         Self { data, at: 0, window: 0, count: 0, padding: 0 }
     }
 
-    /// At least [`REFILLED`] bits in the window.
+    /// Loads at least [`REFILLED`] bits into the window.
     #[inline(always)]
     pub(super) fn refill(&mut self) {
         if let Some(word) = self.data.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -43,7 +43,7 @@ impl<'a> Bits<'a> {
         self.refill_by_bytes();
     }
 
-    /// At least `needed` bits (at most [`REFILLED`]) in the window.
+    /// Loads at least `needed` bits (at most [`REFILLED`]) into the window.
     #[inline(always)]
     pub(super) fn need(&mut self, needed: u32) {
         if self.count < needed {
@@ -51,7 +51,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Near an FF or the end.
+    /// The slow path near an FF or the end.
     #[inline(never)]
     fn refill_by_bytes(&mut self) {
         while self.count < REFILLED {
@@ -80,26 +80,26 @@ impl<'a> Bits<'a> {
                 }
                 Some(0xFF) => self.at += 1,
                 Some(0xD0..=0xD7) | None => return None,
-                // A marker that ends a scan is not in its data; any other can only be damage.
+                // A marker that ends a scan is not part of its data; any other one can only be damage.
                 Some(_) => self.at += 2,
             }
         }
     }
 
-    /// The next `count` bits, 1–32 of those that are there.
+    /// The next `count` bits: 1–32, and loaded.
     #[inline(always)]
     pub(super) const fn peek(&self, count: u32) -> u32 {
         (self.window >> (64 - count)) as u32
     }
 
-    /// Passes `count` bits of those that are there.
+    /// Skips `count` bits, which must be loaded.
     #[inline(always)]
     pub(super) const fn pass(&mut self, count: u32) {
         self.window <<= count;
         self.count -= count;
     }
 
-    /// The next `count` bits, 0–16 of those that are there.
+    /// The next `count` bits: 0–16, and loaded.
     #[inline(always)]
     pub(super) const fn take(&mut self, count: u32) -> u32 {
         let bits = ((self.window >> 1) >> (63 - count)) as u32;
@@ -107,7 +107,7 @@ impl<'a> Bits<'a> {
         bits
     }
 
-    /// Passes up to 64 bits.
+    /// Skips up to 64 bits.
     #[inline(always)]
     pub(super) fn pass_many(&mut self, count: u32) {
         let first = count.min(32);
@@ -119,14 +119,14 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Whether bits were taken that the data does not have.
+    /// Whether padding bits were taken.
     #[inline(always)]
     pub(super) const fn is_exhausted(&self) -> bool {
         self.padding > self.count
     }
 
-    /// Goes behind the next restart marker, whatever lies before it, and tells which of the eight it is. `None`
-    /// if there is none.
+    /// Skips everything up to and including the next restart marker, and returns its number, 0–7. `None` if there is
+    /// none.
     pub(super) fn restart(&mut self) -> Option<u8> {
         loop {
             let at = self.at + memchr(0xFF, self.data.get(self.at..)?)?;
@@ -146,7 +146,7 @@ impl<'a> Bits<'a> {
 #[inline(always)]
 const fn has_ff(word: u64) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    // The well-known test for a zero byte, on the complement.
+    // The usual test for a zero byte, applied to the complement.
     (!word).wrapping_sub(ONES) & word & (ONES << 7) != 0
 }
 

@@ -1,9 +1,9 @@
-//! The frame header: sizes, sampling, what the components mean.
+//! The frame header: sizes, sampling, and the meaning of the components.
 
 use super::Scale;
 use crate::image::shape::Size;
 
-/// Components that a frame here may have.
+/// Most components of a supported frame.
 pub(super) const COMPONENTS_MAX: usize = 3;
 
 /// A frame header.
@@ -22,14 +22,14 @@ pub(super) struct JpegFrame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Component {
     pub(super) id: u8,
-    /// Sampling factors: 1–4, in a frame of one component 1.
+    /// Sampling factors: 1–4; 1 in a frame of one component.
     pub(super) across: u32,
     pub(super) down: u32,
-    /// Number of its quantisation table: 0–3.
+    /// The number of its quantisation table: 0–3.
     pub(super) quantization: usize,
 }
 
-/// Rows and columns of blocks, or of units of a scan.
+/// A number of rows and columns of blocks, or of units of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockGrid {
     pub(super) columns: u32,
@@ -43,8 +43,8 @@ impl BlockGrid {
 }
 
 impl JpegFrame {
-    /// The header with this marker. `None` unless it is a Huffman-coded frame of 8 bits, one or three components
-    /// and legal numbers.
+    /// Parses the header of a frame with this marker. `None` unless it is a Huffman-coded frame of 8 bits, with one or
+    /// three components and legal numbers.
     pub(super) fn parse(marker: u8, payload: &[u8]) -> Option<Self> {
         let is_progressive = match marker {
             0xC0 | 0xC1 => false,
@@ -63,7 +63,7 @@ impl JpegFrame {
         let fields = fields.get(..3 * count)?.chunks_exact(3);
         let mut components: Vec<Component> = fields.map(Component::parse).collect::<Option<_>>()?;
         if let [only] = components.as_mut_slice() {
-            // Alone in every scan, its blocks come row by row whatever its factors.
+            // The only component of every scan: its blocks come row by row, whatever its factors.
             (only.across, only.down) = (1, 1);
         }
         let most_across = components.iter().map(|component| component.across).max()?;
@@ -71,7 +71,7 @@ impl JpegFrame {
         Some(Self { size, is_progressive, components, most_across, most_down })
     }
 
-    /// The units of a scan of several components, each unit having `across` × `down` blocks of each.
+    /// The units of a scan of several components; each unit has `across` × `down` blocks of each component.
     pub(super) const fn units(&self) -> BlockGrid {
         BlockGrid {
             columns: self.size.width.div_ceil(8 * self.most_across),
@@ -79,19 +79,19 @@ impl JpegFrame {
         }
     }
 
-    /// The blocks of a component that a scan of it alone has.
+    /// The blocks of a component in a scan of that component alone.
     pub(super) fn blocks(&self, component: &Component) -> BlockGrid {
         let size = self.plane_size(component, Scale::Whole);
         BlockGrid { columns: size.width.div_ceil(8), rows: size.height.div_ceil(8) }
     }
 
-    /// The blocks of a component that whole units have: no fewer, and the most that any scan reaches.
+    /// The blocks of a component in whole units: at least as many, and the most that any scan reaches.
     pub(super) const fn padded_blocks(&self, component: &Component) -> BlockGrid {
         let units = self.units();
         BlockGrid { columns: units.columns * component.across, rows: units.rows * component.down }
     }
 
-    /// The samples of a component at this scale; the last of a row or column may be partial.
+    /// The samples of a component at this scale; the last one of a row or column may be partial.
     pub(super) fn plane_size(&self, component: &Component, scale: Scale) -> Size {
         // Sides are below 2^16 and factors at most 4 and 8, so nothing overflows.
         let side = |side: u32, factor: u32, most: u32| {

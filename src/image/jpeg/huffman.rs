@@ -1,7 +1,7 @@
-//! Huffman codes, looked up many bits at a time.
+//! Huffman decoding with look-up tables that take many bits at a time.
 //!
-//! Codes beyond the table, and damaged ones, take a slower way. A code that no table has counts as sixteen bits
-//! that mean nothing: the picture then goes on with a fault in it, as in other decoders.
+//! Codes longer than the table, and damaged ones, take a slower path. An undefined code counts as sixteen bits without
+//! meaning: the picture goes on with a visible error, as in other decoders.
 
 use super::bits::Bits;
 
@@ -14,8 +14,8 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    /// The first definition in `bytes` (behind its class and number), and what follows it. `None` if it is cut
-    /// off or gives out more codes than there are.
+    /// Parses the first definition in `bytes` (after its class and number); returns it and the rest. `None` if it is
+    /// cut off or defines more codes than exist.
     pub(super) fn parse(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (counts, rest) = bytes.split_first_chunk::<16>()?;
         let length: usize = counts.iter().map(|&count| usize::from(count)).sum();
@@ -27,31 +27,31 @@ impl Definition {
     }
 }
 
-/// Bits of a code, and of what follows it, that one look-up takes in.
+/// Bits of a code and its extra bits that one look-up covers.
 const FAST_BITS: u32 = 10;
-/// Bits that one look-up of a skipper takes in.
+/// Bits that one look-up of a skipper covers.
 const SKIP_BITS: u32 = 13;
 
-/// The end of a block as a run: past every coefficient.
+/// The end of a block as a run length: beyond every coefficient.
 pub(super) const BLOCK_END: u32 = 64;
 
-/// A coefficient of a block or the end of it: how many zeros come first, and its value.
+/// A coefficient of a block, or its end: the number of zeros before it, and its value.
 #[derive(Clone, Copy)]
 pub(super) struct RunLength {
-    /// 0–15; or, for symbols of size 0 other than sixteen zeros, [`BLOCK_END`] and the symbol's upper half.
+    /// 0–15. For symbols of size 0 other than sixteen zeros: [`BLOCK_END`] plus the symbol's upper half.
     pub(super) run: u32,
     pub(super) value: i32,
 }
 
-/// Codes with the bits that follow each.
+/// The codes of a table, with their extra bits.
 pub(super) struct Codes {
-    /// By the next bits: see [`FastEntry`].
+    /// Entries by the next bits: see [`FastEntry`].
     fast: Box<[u32; 1 << FAST_BITS]>,
     long: LongCodes,
 }
 
-/// Fields of a fast entry: bits to pass (8), run (7), whether more is to be read (1), value or its size (16).
-/// 0 for a code longer than the table knows.
+/// Fields of a fast entry: bits to skip (8), run (7), whether more must be read (1), value or its size (16). 0 for a
+/// code longer than the table covers.
 struct FastEntry;
 
 impl FastEntry {
@@ -86,7 +86,7 @@ impl Codes {
         Self { fast, long }
     }
 
-    /// The next coefficient. Passes at most 31 bits, which must be there.
+    /// Reads the next coefficient. Takes at most 31 bits, which must be loaded.
     #[inline(always)]
     pub(super) fn step(&self, bits: &mut Bits<'_>) -> RunLength {
         let entry = self.fast[bits.peek(FAST_BITS) as usize];
@@ -97,7 +97,7 @@ impl Codes {
         RunLength { run: FastEntry::run(entry), value: entry as i32 >> 16 }
     }
 
-    /// All bits of the next coefficient and its run, by the next 16 bits.
+    /// The number of bits of the next coefficient and its run, by the next 16 bits.
     fn measure(&self, bits: u32) -> (u32, u32) {
         let entry = self.fast[(bits >> (16 - FAST_BITS)) as usize];
         match entry & 0xFF {
@@ -129,18 +129,18 @@ const fn run(symbol: u8) -> u32 {
     if symbol & 15 == 0 && upper < 15 { BLOCK_END + upper } else { upper }
 }
 
-/// The value of `bits`, of which there are `size` (T.81, F.2.2.1): the lower half of them are negative.
+/// The value of `size` extra bits (T.81, F.2.2.1): the lower half of their range is negative.
 #[inline(always)]
 const fn extended(bits: u32, size: u32) -> i32 {
     let bits = bits as i32;
     if bits < (1 << size) >> 1 { bits - (1 << size) + 1 } else { bits }
 }
 
-/// Codes in their order, which is also that of their lengths.
+/// All codes in ascending order, hence in the order of their lengths.
 struct LongCodes {
-    /// For each length, the first code of 16 bits that is beyond it.
+    /// For each length, the first code, extended to 16 bits, that is longer.
     ends: [u32; 16],
-    /// For each length, what to add to a code to find its symbol.
+    /// For each length, the offset from a code to the index of its symbol.
     offsets: [i32; 16],
     symbols: [u8; 256],
 }
@@ -159,7 +159,7 @@ impl LongCodes {
         Self { ends, offsets, symbols: definition.symbols }
     }
 
-    /// The length and the symbol of the code that the 16 bits begin with.
+    /// The length and the symbol of the code at the start of these 16 bits.
     fn find(&self, bits: u32) -> (u32, u8) {
         match self.ends.iter().position(|end| bits < *end) {
             Some(at) => {
@@ -171,10 +171,10 @@ impl LongCodes {
     }
 }
 
-/// Passes what is left of a block, several coefficients at a look-up.
+/// Skips the rest of a block, several coefficients in one look-up.
 pub(super) struct Skipper {
-    /// By the next bits: bits to pass (4), coefficients passed (6), whether the block ends (1). 0 if not even one
-    /// coefficient fits.
+    /// Entries by the next bits: bits to skip (4), coefficients skipped (6), whether the block ends (1). 0 if not even
+    /// one coefficient fits.
     table: Box<[u16; 1 << SKIP_BITS]>,
 }
 
@@ -184,13 +184,13 @@ impl Skipper {
         Self { table: table.into_boxed_slice().try_into().expect("the table has that many entries") }
     }
 
-    /// Passes the coefficients of a block from `at` on. `codes` are those that the skipper was made of.
+    /// Skips the coefficients of a block from `at` on. `codes` are the ones from which the skipper was made.
     #[inline(always)]
     pub(super) fn finish(&self, codes: &Codes, mut at: u32, bits: &mut Bits<'_>) {
         while at < 64 {
             bits.need(SKIP_BITS);
             let entry = u32::from(self.table[bits.peek(SKIP_BITS) as usize]);
-            // Codes behind the last coefficient belong to the next block.
+            // Codes after the last coefficient belong to the next block.
             if entry == 0 || at + (entry >> 4 & 63) > 63 {
                 bits.need(31);
                 at += codes.step(bits).run + 1;
@@ -209,7 +209,7 @@ fn skip(codes: &Codes, bits: u32) -> u16 {
         let rest = bits << passed & ((1 << SKIP_BITS) - 1);
         let (length, run) = codes.measure(rest << (16 - SKIP_BITS));
         let after = if run >= BLOCK_END { BLOCK_END + coefficients } else { coefficients + run + 1 };
-        // More than 63 coefficients fit into no block behind its first.
+        // A block has at most 63 coefficients after its first.
         if passed + length > SKIP_BITS || (run < BLOCK_END && after > 63) {
             break;
         }
@@ -222,7 +222,7 @@ fn skip(codes: &Codes, bits: u32) -> u16 {
 mod tests {
     use super::*;
 
-    /// Codes of every length, the last ones left unused; among them the end of a block and sixteen zeros.
+    /// Codes of every length, with the last ones unused; among them the end of a block and sixteen zeros.
     fn definition() -> Definition {
         let mut bytes = vec![0, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 9];
         bytes.extend([0x01, 0x00, 0x11, 0x02, 0x21, 0xF0, 0x31, 0x12, 0x03, 0x51, 0x61, 0x04, 0x13, 0x22]);
@@ -230,13 +230,13 @@ mod tests {
         Definition::parse(&bytes).unwrap().0
     }
 
-    /// Bytes that look random, without stuffing.
+    /// Pseudo-random bytes without stuffing.
     fn data(seed: u32) -> Vec<u8> {
         let mixed = |at: u32| ((at ^ seed << 16).wrapping_mul(2_654_435_761) ^ seed) >> 11;
         (0..600).map(|at| (mixed(at) as u8).min(0xFE)).collect()
     }
 
-    /// A step by the definition, bit by bit.
+    /// Reads one coefficient by the definition, bit by bit.
     fn plain_step(definition: &Definition, bits: &mut Bits<'_>) -> (u32, i32) {
         let (mut code, mut first, mut index) = (0, 0, 0);
         for &count in &definition.counts {

@@ -1,21 +1,23 @@
-//! A JPEG decoder that makes pictures small while it decodes.
+//! A JPEG decoder that scales pictures down while it decodes.
 //!
-//! Written from ITU-T T.81. A thumbnail needs a fraction of its source's samples; an inverse transform of fewer
-//! points gives them without the others ever existing, and what the entropy-coded data holds beyond that is only
-//! stepped over. Each component comes out as a plane of its own, at a scale of its own.
+//! Written from ITU-T T.81. A thumbnail needs a fraction of its source's samples. An inverse transform of fewer points
+//! computes only these, and the decoder skips the entropy-coded data that they do not need. Each component becomes a
+//! plane of its own, at a scale of its own.
 //!
-//! Taken are 8-bit Huffman-coded files, sequential and progressive, of one or three components in any sampling and
-//! any order of scans. Everything else ([`Jpeg::read`] says so from the header alone) is for another decoder. Colours
-//! are neither converted nor managed, and planes are not brought to one size.
+//! Supported are 8-bit Huffman-coded files, sequential and progressive, of one or three components in any sampling and
+//! any order of scans. Other files ([`Jpeg::read`] recognises them by the header alone) are for another decoder.
+//! Colours are neither converted nor managed, and planes keep their different sizes.
 //!
-//! Lenient where browsers are. Bytes between segments are passed over; a scan that ends early leaves the rest gray, and
-//! one that breaks goes on behind the next restart marker; a scan that makes no sense is left out.
+//! Lenient where browsers are. The decoder skips bytes between segments. A scan that ends early leaves the rest gray; a
+//! damaged one continues after the next restart marker; a scan with illegal parameters is ignored.
 //!
 //! Invariants: no panic on any bytes; memory as [`Jpeg::peak_bytes`] says, all of it known from the header; time
-//! bounded by the length of the data and a hundred passes over the blocks, as at upload; same bytes on every machine.
+//! bounded by the length of the data and a hundred passes over the blocks, as at upload; the same bytes on every
+//! machine.
 //!
-//! * `frame`, `scan`, `tables`: what the headers say. `bits`, `huffman`: the entropy-coded data.
-//! * `walk`: the units of a scan and its restarts, for `sequential` and `progressive`, which fill blocks of coefficients.
+//! * `frame`, `scan`, `tables`: the headers. `bits`, `huffman`: the entropy-coded data.
+//! * `walk`: the units of a scan and its restarts, for `sequential` and `progressive`, which fill blocks of
+//!   coefficients.
 //! * `transform`: from a block of coefficients to samples, on the `lanes` of a machine.
 
 mod bits;
@@ -39,10 +41,10 @@ use super::shape::Size;
 use frame::{COMPONENTS_MAX, Component, JpegFrame};
 use tables::Tables;
 
-/// A file that this decoder takes.
+/// A file that this decoder supports.
 #[derive(Clone, Debug)]
 pub struct Jpeg<'a> {
-    /// From its first marker.
+    /// The file from its first marker on.
     source: &'a [u8],
     frame: JpegFrame,
     colors: JpegColors,
@@ -55,7 +57,7 @@ pub enum JpegColors {
     Gray,
     /// Three: JFIF's luma and colour differences.
     YCbCr,
-    /// Three: red, green, blue.
+    /// Three: red, green and blue.
     Rgb,
 }
 
@@ -68,12 +70,12 @@ pub enum Scale {
     Quarter,
     /// 4 of 8.
     Half,
-    /// All.
+    /// 8 of 8.
     Whole,
 }
 
 impl Scale {
-    /// Samples along the side of a block, of 8.
+    /// Samples along the side of a block: 1–8.
     pub const fn block_side(self) -> u32 {
         match self {
             Self::Eighth => 1,
@@ -95,14 +97,14 @@ pub struct ComponentPlane {
 }
 
 impl ComponentPlane {
-    /// All gray, with room for whole blocks.
+    /// A gray plane, with space for whole blocks.
     fn new(frame: &JpegFrame, component: &Component, scale: Scale) -> Self {
         let stride = (frame.padded_blocks(component).columns * scale.block_side()) as usize;
         let data = vec![128; plane_bytes(frame, component, scale) as usize];
         Self { stride, ..Self::of(frame, component, scale, data) }
     }
 
-    /// Of rows that are one after another.
+    /// A plane of these rows, without padding between them.
     fn of(frame: &JpegFrame, component: &Component, scale: Scale, data: Vec<u8>) -> Self {
         let eighths = f64::from(scale.block_side()) / 8.0;
         let size = frame.plane_size(component, scale);
@@ -115,29 +117,30 @@ impl ComponentPlane {
         }
     }
 
-    /// Samples, the last of which may lie partly outside the picture.
+    /// The size in samples; the last ones may lie partly outside the picture.
     pub const fn size(&self) -> Size {
         self.size
     }
 
-    /// Samples to a pixel of the picture, along its width: at most 1. The picture's left edge is that of the first
-    /// sample; its right edge lies this often its width from there, within the last sample.
+    /// Samples per pixel of the picture, along its width: at most 1. The picture begins at the left edge of the first
+    /// sample, and ends after its width times this number, within the last sample.
     pub const fn across(&self) -> f64 {
         self.across
     }
 
-    /// Samples to a pixel of the picture, along its height.
+    /// Samples per pixel of the picture, along its height.
     pub const fn down(&self) -> f64 {
         self.down
     }
 
-    /// A row, from the top; empty beyond the last.
+    /// A row, from the top; empty below the last one.
     pub fn row(&self, y: u32) -> &[u8] {
         let start = y as usize * self.stride;
         if y < self.size.height { &self.data[start..start + self.size.width as usize] } else { &[] }
     }
 
-    /// The samples without what blocks have beyond the edges: rows of exactly [`ComponentPlane::size`]. Works in place.
+    /// The samples without the padding of blocks beyond the edges: rows of exactly [`ComponentPlane::size`]. Works in
+    /// place.
     pub fn into_samples(mut self) -> Vec<u8> {
         let (width, height) = (self.size.width as usize, self.size.height as usize);
         if width < self.stride {
@@ -149,7 +152,7 @@ impl ComponentPlane {
         self.data
     }
 
-    /// From the first sample of the block in this place.
+    /// The samples from the first one of the block at this place on.
     fn block_mut(&mut self, column: u32, row: u32, side: u32) -> &mut [u8] {
         let start = (row * side) as usize * self.stride + (column * side) as usize;
         &mut self.data[start..]
@@ -157,7 +160,7 @@ impl ComponentPlane {
 }
 
 impl<'a> Jpeg<'a> {
-    /// Reads the headers up to the first scan. `None`: damaged there, or of a kind that is for another decoder.
+    /// Reads the headers up to the first scan. `None` if they are damaged, or if the file is for another decoder.
     pub fn read(source: &'a [u8]) -> Option<Self> {
         let source = jpeg::from_start_of_image(source)?;
         let (mut frame, mut adobe, mut tables) = (None, None, Tables::default());
@@ -181,7 +184,7 @@ impl<'a> Jpeg<'a> {
         None
     }
 
-    /// The whole picture's, in pixels.
+    /// The size of the whole picture, in pixels.
     pub const fn size(&self) -> Size {
         self.frame.size
     }
@@ -191,20 +194,20 @@ impl<'a> Jpeg<'a> {
         self.colors
     }
 
-    /// Components: 1 or 3.
+    /// Number of components: 1 or 3.
     pub fn components(&self) -> usize {
         self.frame.components.len()
     }
 
-    /// The part of the picture's width and height that a component has samples for: each above 0 and at most 1. `None` beyond the
-    /// last component.
+    /// Samples of a component per pixel, along width and height: each above 0 and at most 1. `None` beyond the last
+    /// component.
     pub fn sampling(&self, component: usize) -> Option<(f64, f64)> {
         let Component { across, down, .. } = self.frame.components.get(component)?;
         let part = |factor: u32, most: u32| f64::from(factor) / f64::from(most);
         Some((part(*across, self.frame.most_across), part(*down, self.frame.most_down)))
     }
 
-    /// The samples of a component at this scale; nothing beyond the last component.
+    /// The size of a component's plane at this scale; zero beyond the last component.
     pub fn plane_size(&self, component: usize, scale: Scale) -> Size {
         let nothing = Size { width: 0, height: 0 };
         self.frame
@@ -213,13 +216,14 @@ impl<'a> Jpeg<'a> {
             .map_or(nothing, |component| self.frame.plane_size(component, scale))
     }
 
-    /// Samples of the planes that [`Jpeg::decode`] gives, without what blocks have beyond the edges.
+    /// The number of samples of the planes that [`Jpeg::decode`] returns, without the padding of blocks beyond the
+    /// edges.
     pub fn samples(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
         (0..self.components()).map(|component| self.plane_size(component, scales[component]).area()).sum()
     }
 
-    /// Planes that were decoded before at these scales, of their [`ComponentPlane::row`]s one after another; `None` if there are
-    /// not [as many samples](Jpeg::samples).
+    /// Restores planes that were decoded at these scales from their concatenated [`ComponentPlane::row`]s; `None` if
+    /// there are not [as many samples](Jpeg::samples).
     pub fn split_planes(
         &self,
         scales: [Scale; COMPONENTS_MAX],
@@ -237,13 +241,13 @@ impl<'a> Jpeg<'a> {
         Some(planes)
     }
 
-    /// Bytes of the planes that [`Jpeg::decode`] gives.
+    /// Bytes of the planes that [`Jpeg::decode`] returns.
     pub fn planes_bytes(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
         let components = self.frame.components.iter().zip(scales);
         components.map(|(component, scale)| plane_bytes(&self.frame, component, scale)).sum()
     }
 
-    /// Bytes alive at the peak of [`Jpeg::decode`], its result included: an upper bound.
+    /// Peak memory of [`Jpeg::decode`] in bytes, its result included: an upper bound.
     pub fn peak_bytes(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
         let components = self.frame.components.iter().zip(scales).filter(|_| self.frame.is_progressive);
         let coefficients =
@@ -251,13 +255,13 @@ impl<'a> Jpeg<'a> {
         self.planes_bytes(scales) + coefficients.sum::<u64>() + WORK_BYTES_MAX
     }
 
-    /// Decodes each component at its scale; of `scales`, those beyond the last component are not looked at.
-    /// `keep_going` is asked for every row of blocks.
+    /// Decodes each component at its scale; ignores `scales` beyond the last component. Calls `keep_going` for every
+    /// row of blocks.
     ///
     /// # Errors
     ///
-    /// [`RenderError::TooLarge`] before anything is reserved; [`RenderError::Undecodable`] if no scan can be read or
-    /// there are more than a hundred; [`RenderError::Cancelled`] once `keep_going` says no.
+    /// [`RenderError::TooLarge`] before anything is allocated; [`RenderError::Undecodable`] if no scan can be read or
+    /// there are more than a hundred; [`RenderError::Cancelled`] once `keep_going` returns false.
     pub fn decode(
         &self,
         scales: [Scale; COMPONENTS_MAX],
@@ -295,7 +299,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// One for each component, all gray.
+    /// One gray plane for each component.
     fn planes(&self) -> Vec<ComponentPlane> {
         let components = self.frame.components.iter().zip(self.scales);
         components.map(|(component, scale)| ComponentPlane::new(self.frame, component, scale)).collect()
@@ -312,5 +316,5 @@ fn plane_bytes(frame: &JpegFrame, component: &Component, scale: Scale) -> u64 {
 /// definitions, and 100 scans of less than 200 bytes.
 const WORK_BYTES_MAX: u64 = 128 << 10;
 
-/// The data breaks the rules beyond what can be passed over.
+/// The data breaks the rules beyond what the decoder tolerates.
 const CORRUPT: RenderError = RenderError::Undecodable(DecodeFault::Corrupt);

@@ -1,8 +1,8 @@
-//! Progressive files: coefficients are gathered from all scans, then made samples.
+//! Progressive files: collects the coefficients of all scans, then transforms them to samples.
 //!
-//! Kept are only the coefficients that the scale needs, and for each block a set of those that are not zero: a scan that
-//! refines has a bit for each of them, needed or not. Scans that tell of no needed coefficient, and do not share a
-//! band with one that does, are stepped over; at one eighth these are all but the scans of first coefficients.
+//! Only the coefficients that the scale needs are kept, and for each block the set of its non-zero ones: a refining
+//! scan has a bit for each of these, needed or not. A scan without a needed coefficient is skipped, unless it shares a
+//! band with a scan that has one. At one eighth only the scans of DC coefficients remain.
 
 use super::bits::Bits;
 use super::frame::{Component, JpegFrame};
@@ -15,13 +15,13 @@ use super::{CORRUPT, ComponentPlane, Scale, Work};
 use crate::image::container::jpeg::Segments;
 use crate::image::error::{RenderError, proceed};
 
-/// Bytes that the coefficients of a component take.
+/// Bytes of the coefficients of a component.
 pub(super) fn storage_bytes(frame: &JpegFrame, component: &Component, scale: Scale) -> u64 {
     let set = if scale == Scale::Eighth { 0 } else { 8 };
     frame.padded_blocks(component).area() * (2 * scale.coefficients() as u64 + set)
 }
 
-/// All scans that matter, then the planes.
+/// Decodes all needed scans, then makes the planes.
 pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError> {
     let stores = work.frame.components.iter().zip(work.scales);
     let mut stores: Vec<CoefficientStore> =
@@ -53,7 +53,7 @@ pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError
     Ok(planes)
 }
 
-/// The coefficients of a component that must be followed: those of the scale and all that share a scan with them.
+/// The coefficients of a component that must be tracked: the ones of the scale, and all that share a scan with them.
 fn needed(scans: &[Scan], index: usize, scale: Scale) -> u64 {
     let mut needed = u64::MAX >> (63 - scale.last_coefficient());
     loop {
@@ -103,15 +103,15 @@ struct CoefficientStore {
     /// Blocks in a row.
     columns: usize,
     rows: usize,
-    /// For each block, in zigzag order; none at one eighth, where nothing asks.
+    /// For each block the set of non-zero coefficients, in zigzag order; empty at one eighth, which does not need it.
     nonzero: Vec<u64>,
-    /// For each block as many as the scale needs, in its order.
+    /// For each block as many coefficients as the scale needs, in the scale's order.
     coefficients: Vec<i16>,
-    /// In zigzag order; `None` before the first scan.
+    /// Quantisation steps in zigzag order; `None` before the first scan.
     steps: Option<[i16; 64]>,
-    /// The coefficients that are followed, in zigzag order.
+    /// The tracked coefficients, in zigzag order.
     needed: u64,
-    /// Those that are kept.
+    /// The stored coefficients.
     kept: u64,
 }
 
@@ -137,7 +137,7 @@ impl CoefficientStore {
         row as usize * self.columns + column as usize
     }
 
-    /// All blocks as samples.
+    /// Transforms all blocks to samples.
     fn write(self, plane: &mut ComponentPlane, keep_going: &dyn Fn() -> bool) -> Result<(), RenderError> {
         let Some(steps) = self.steps else { return Ok(()) };
         let steps = self.scale.ordered_steps(&steps);
@@ -160,7 +160,7 @@ impl CoefficientStore {
     }
 }
 
-/// A scan of first coefficients.
+/// A scan of DC coefficients.
 struct Dc<'a> {
     parts: Vec<DcPart<'a>>,
     stores: &'a mut [CoefficientStore],
@@ -172,7 +172,7 @@ struct DcPart<'a> {
     /// Blocks in a unit.
     across: u32,
     down: u32,
-    /// `None` in a scan that refines.
+    /// `None` in a refining scan.
     codes: Option<&'a Codes>,
     previous: i32,
 }
@@ -204,20 +204,20 @@ impl Units for Dc<'_> {
     }
 }
 
-/// A scan of other coefficients, which has one component.
+/// A scan of AC coefficients, which has one component.
 struct Band<'a> {
     codes: &'a Codes,
     /// First and last coefficient, in zigzag order.
     first: u32,
     last: u32,
-    /// Bits below the one that the scan gives.
+    /// The number of lower bits, which later scans give.
     low: u32,
-    /// Blocks to come of which nothing is told but refining bits.
+    /// Remaining blocks that have only refining bits.
     ends: u32,
     store: &'a mut CoefficientStore,
 }
 
-/// The coefficients' upper bits.
+/// A scan of the upper bits of coefficients.
 struct First<'a>(Band<'a>);
 
 impl Units for First<'_> {
@@ -261,7 +261,7 @@ impl Units for First<'_> {
     }
 }
 
-/// One more bit of each coefficient.
+/// A scan of one more bit of each coefficient.
 struct Refined<'a>(Band<'a>);
 
 impl Units for Refined<'_> {
@@ -304,25 +304,25 @@ impl Units for Refined<'_> {
 
 struct RefinedBlock<'a> {
     nonzero: u64,
-    /// The coefficients to come, in zigzag order.
+    /// The remaining coefficients, in zigzag order.
     left: u64,
     kept: u64,
     order: &'static [u8; 256],
-    /// The value of a bit of this scan.
+    /// The value of this scan's bit.
     unit: i16,
     coefficients: &'a mut [i16],
 }
 
 impl RefinedBlock<'_> {
-    /// Passes `run` coefficients that are zero, and puts a value at the next one that is, unless `sign` is 0. All that
-    /// are not zero and passed on the way are corrected.
+    /// Skips `run` zero coefficients, and sets the next zero one to a value, unless `sign` is 0. Corrects all non-zero
+    /// coefficients on the way.
     #[inline(always)]
     fn place(&mut self, run: u32, sign: i32, bits: &mut Bits<'_>) {
         let mut zeros = self.left & !self.nonzero;
         for _ in 0..run {
             zeros &= zeros.wrapping_sub(1);
         }
-        // The lowest one left; none if the block has too few, and then all of it is passed.
+        // The lowest remaining one; none if the block has too few, and then the whole block is skipped.
         let target = zeros & zeros.wrapping_neg();
         let passed = self.left & target.wrapping_sub(1);
         self.correct(passed, bits);
@@ -337,11 +337,11 @@ impl RefinedBlock<'_> {
         }
     }
 
-    /// Reads a bit for each of these that is not zero.
+    /// Reads a bit for each non-zero one of these coefficients.
     #[inline(always)]
     fn correct(&mut self, these: u64, bits: &mut Bits<'_>) {
         let mut corrected = these & self.nonzero;
-        // Only up to the last that is kept do they have to be looked at one by one.
+        // One by one only up to the last stored coefficient.
         while corrected & self.kept != 0 {
             let at = corrected.trailing_zeros() as usize;
             corrected &= corrected - 1;

@@ -1,11 +1,11 @@
-//! Scan headers, and where the data of each scan lies.
+//! Scan headers, and the place of each scan's data.
 
 use std::ops::Range;
 
 use super::frame::{BlockGrid, COMPONENTS_MAX, JpegFrame};
 use crate::image::container::jpeg::{self, SCANS_MAX, Segment, Segments};
 
-/// A scan that makes sense.
+/// A scan with legal parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Scan {
     pub(super) components: Vec<ScanComponent>,
@@ -14,9 +14,9 @@ pub(super) struct Scan {
     pub(super) last: u32,
     /// Whether an earlier scan gave the upper bits.
     pub(super) refines: bool,
-    /// Bits below those that this scan gives.
+    /// The number of bits below the ones of this scan.
     pub(super) low: u32,
-    /// Where its header begins in the file.
+    /// The offset of its header in the file.
     pub(super) head: usize,
     pub(super) data: Range<usize>,
 }
@@ -24,15 +24,15 @@ pub(super) struct Scan {
 /// A component of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ScanComponent {
-    /// In the frame.
+    /// The component's index in the frame.
     pub(super) index: usize,
-    /// Numbers of its Huffman tables.
+    /// The numbers of its Huffman tables.
     pub(super) dc: usize,
     pub(super) ac: usize,
 }
 
 impl Scan {
-    /// `None` if it asks for something that is not there.
+    /// `None` if it refers to a component or table that cannot exist.
     pub(super) fn parse(frame: &JpegFrame, segment: &Segment<'_>) -> Option<Self> {
         let (&count, rest) = segment.payload.split_first()?;
         let count = usize::from(count);
@@ -61,7 +61,7 @@ impl Scan {
             data: segment.end()..segment.end(),
         };
         if !frame.is_progressive {
-            // Encoders have been careless here, and no other values make sense.
+            // Some encoders write wrong values here, and a sequential scan allows no others.
             (scan.first, scan.last, scan.refines, scan.low) = (0, 63, false, 0);
         }
         let has_sense = if scan.first == 0 {
@@ -80,7 +80,7 @@ impl Scan {
         self.last > 0
     }
 
-    /// Its units: single blocks if it has one component, else as many of each as its sampling says.
+    /// The units of the scan: single blocks if it has one component, else the blocks of each by its sampling.
     pub(super) fn units(&self, frame: &JpegFrame) -> BlockGrid {
         match self.components.as_slice() {
             [only] => frame.blocks(&frame.components[only.index]),
@@ -94,14 +94,14 @@ impl Scan {
         if self.components.len() == 1 { (1, 1) } else { (component.across, component.down) }
     }
 
-    /// The coefficients that it tells of, as a set.
+    /// The coefficients of the scan, as a set.
     pub(super) const fn band(&self) -> u64 {
         (u64::MAX >> (63 - self.last)) & (u64::MAX << self.first)
     }
 }
 
-/// The scans of a file that begins with its start-of-image marker, but for those that make no sense. `None` if there
-/// are too many.
+/// The scans of a file that begins with its start-of-image marker, without the ones with illegal parameters. `None` if
+/// there are too many.
 pub(super) fn list(source: &[u8], frame: &JpegFrame) -> Option<Vec<Scan>> {
     let mut scans = Vec::new();
     let mut seen = 0;

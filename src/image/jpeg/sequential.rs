@@ -10,10 +10,10 @@ use super::{CORRUPT, ComponentPlane, Scale, Work};
 use crate::image::container::jpeg::Segments;
 use crate::image::error::RenderError;
 
-/// In less data a skipper does not earn back what it costs to make.
+/// Least bytes of data for a skipper: for less, its construction costs more than it saves.
 const SKIPPED_BYTES_MIN: usize = 32 << 10;
 
-/// All scans, one after the other.
+/// Decodes all scans, one after another.
 pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError> {
     let frame = work.frame;
     let mut planes = work.planes();
@@ -22,7 +22,7 @@ pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError
     for scan in work.scans {
         Segments::from(&work.source[..scan.head], at).for_each(|segment| tables.read(&segment));
         at = scan.data.end;
-        // Each component has one scan; work on a second one would be for nothing.
+        // Each component has one scan; a second one would replace the work of the first.
         if scan.components.iter().any(|part| seen[part.index]) || !tables.serve(frame, scan) {
             continue;
         }
@@ -41,7 +41,7 @@ fn decode_scan(
     let skips = scan.data.len() >= SKIPPED_BYTES_MIN;
     let lookups = Lookups::new(tables, work.frame, scan, skips);
     let mut parts = Vec::with_capacity(planes.len());
-    // In the frame's order, for planes can be lent out only once; then in the scan's.
+    // First in the frame's order, because each plane can be borrowed only once; then in the scan's order.
     for (index, plane) in planes.iter_mut().enumerate() {
         if let Some(place) = scan.components.iter().position(|part| part.index == index) {
             let part = ComponentDecoder::new(work, scan, place, tables, &lookups, plane).ok_or(CORRUPT)?;
@@ -86,11 +86,11 @@ struct ComponentDecoder<'a> {
     /// Blocks in a unit.
     across: u32,
     down: u32,
-    /// In the order of the coefficients.
+    /// Quantisation steps, in the order of the coefficients.
     steps: [i16; 65],
-    /// The first coefficient of the block before.
+    /// The DC coefficient of the previous block.
     previous: i32,
-    /// A block's coefficients, and room for places that any byte names.
+    /// The coefficients of a block, with space for every index that a byte can hold.
     block: [i16; 256],
     plane: &'a mut ComponentPlane,
 }
@@ -129,12 +129,12 @@ impl<'a> ComponentDecoder<'a> {
         }
     }
 
-    /// The block in this place; `scale` is the part's.
+    /// Decodes the block at this place; `scale` is the component's.
     #[inline(always)]
     fn decode_at(&mut self, scale: Scale, bits: &mut Bits<'_>, column: u32, row: u32) {
         bits.need(31);
         self.previous = self.previous.wrapping_add(self.dc.step(bits).value);
-        // Good files have 12 bits here.
+        // A valid file has 12 bits here.
         let first = self.previous as i16;
         let is_flat = self.read_coefficients(scale, bits);
         let stride = self.plane.stride;
@@ -147,7 +147,7 @@ impl<'a> ComponentDecoder<'a> {
         }
     }
 
-    /// Reads all but the first, and keeps those that the scale needs. Whether there are none.
+    /// Reads the AC coefficients and keeps the ones that the scale needs. Returns whether there are none.
     #[inline(always)]
     fn read_coefficients(&mut self, scale: Scale, bits: &mut Bits<'_>) -> bool {
         let codes = &self.ac.codes;

@@ -1,23 +1,23 @@
-//! Quantisation and Huffman tables, and the restart interval: they hold until they are replaced.
+//! Quantisation and Huffman tables, and the restart interval: each is valid until it is replaced.
 
 use super::frame::JpegFrame;
 use super::huffman::{Codes, Definition, Skipper};
 use super::scan::{Scan, ScanComponent};
 use crate::image::container::jpeg::{self, Segment};
 
-/// All that is defined at one place of a file.
+/// All tables that are defined at one place of a file.
 #[derive(Default)]
 pub(super) struct Tables {
-    /// In zigzag order. Steps are 1–65535, of which no more than 32767 makes a difference.
+    /// In zigzag order. Steps are 1–65535; beyond 32767 a step makes no difference.
     quantization: [Option<[i16; 64]>; 4],
     dc: [Option<Definition>; 4],
     ac: [Option<Definition>; 4],
-    /// Units between restart markers; 0: there are none.
+    /// Units between restart markers; 0 without markers.
     pub(super) restart_interval: u32,
 }
 
 impl Tables {
-    /// Takes in a segment. What cannot be understood, or is not about tables, is passed over.
+    /// Reads a segment. Ignores a segment that it does not understand or that defines no table.
     pub(super) fn read(&mut self, segment: &Segment<'_>) {
         match (segment.marker, segment.payload) {
             (jpeg::DQT, payload) => while_some(payload, |rest| self.read_quantization(rest)),
@@ -69,7 +69,7 @@ impl Tables {
         self.ac.get(index)?.as_ref()
     }
 
-    /// Whether all is there that this scan asks for.
+    /// Whether all tables that this scan needs are defined.
     pub(super) fn serve(&self, frame: &JpegFrame, scan: &Scan) -> bool {
         scan.components.iter().all(|part| {
             let quantization = frame.components[part.index].quantization;
@@ -87,15 +87,15 @@ pub(super) struct Lookups {
     ac: [Option<AcCodes>; 4],
 }
 
-/// Codes of all coefficients of a block but the first.
+/// Codes of the AC coefficients of a block.
 pub(super) struct AcCodes {
     pub(super) codes: Codes,
-    /// Only where it pays.
+    /// Present only where the scan is long enough for it.
     pub(super) skipper: Option<Skipper>,
 }
 
 impl Lookups {
-    /// Those that a scan needs, which [`Tables::serve`] has found to be there.
+    /// The tables for a scan; [`Tables::serve`] has found them.
     pub(super) fn new(tables: &Tables, frame: &JpegFrame, scan: &Scan, with_skippers: bool) -> Self {
         let mut lookups = Self::default();
         for part in &scan.components {
@@ -122,7 +122,7 @@ impl Lookups {
     }
 }
 
-/// Calls `step` with what it leaves, until it leaves nothing or does not understand.
+/// Calls `step` with the rest that it returns, until nothing is left or it returns `None`.
 fn while_some<'a>(mut rest: &'a [u8], mut step: impl FnMut(&'a [u8]) -> Option<&'a [u8]>) {
     while let Some(next) = step(rest) {
         rest = next;

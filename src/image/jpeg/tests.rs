@@ -1,4 +1,4 @@
-//! The decoder as a whole: on files made here, on damaged ones, on the corpus.
+//! The decoder as a whole: on generated files, on damaged ones, and on the corpus.
 
 mod corpus;
 mod damage;
@@ -29,12 +29,12 @@ const SAMPLINGS: [SamplingFactor; 8] = [
     SamplingFactor::F_1_4,
 ];
 
-/// Sides on and off the grid of blocks, and smaller than one.
+/// Sides that are multiples of a block, others, and some smaller than a block.
 const SIZES: [(u32, u32); 5] = [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40)];
 
 type ScanOrder = (&'static str, fn(&mut Encoder<&mut Vec<u8>>));
 
-/// The ways of laying out the same coefficients.
+/// The possible scan layouts of the same coefficients.
 const ORDERS: [ScanOrder; 6] = [
     ("one scan", |_| ()),
     ("scans apart", |encoder| encoder.set_optimized_huffman_tables(true)),
@@ -72,7 +72,7 @@ fn decoded(bytes: &[u8], scale: Scale) -> Vec<ComponentPlane> {
     Jpeg::read(bytes).expect("a file for this decoder").decode([scale; 3], &LIMITS, &|| true).unwrap()
 }
 
-/// The other decoder's samples, component after component, all at the picture's size.
+/// The samples of another decoder, component after component, all at the picture's size.
 fn reference(bytes: &[u8]) -> Vec<Vec<u8>> {
     let open = |colors| {
         let options = DecoderOptions::default().jpeg_set_out_colorspace(colors).set_strict_mode(false);
@@ -97,7 +97,8 @@ fn mean_apart(left: &[u8], right: &[u8]) -> f64 {
     pairs.map(|(left, right)| f64::from(left.abs_diff(*right))).sum::<f64>() / left.len() as f64
 }
 
-/// Means of squares of `side` samples, without those that reach beyond the plane; and what a decoded plane has there.
+/// Means of squares of `side` samples, without squares that reach beyond the plane; and the samples of a decoded plane
+/// there.
 fn averaged(whole: &ComponentPlane, small: &ComponentPlane, side: u32) -> (Vec<u8>, Vec<u8>) {
     let (mut means, mut samples) = (Vec::new(), Vec::new());
     for y in 0..whole.size().height / side {

@@ -1,17 +1,17 @@
 //! The inverse cosine transform: a block of coefficients → its samples, 8×8 or fewer.
 //!
-//! A transform of N points takes the N×N lowest frequencies: what it gives are the samples of the block made
-//! smaller, and their centres lie where they should. Integers of 13 fraction bits throughout, so that the result is
-//! the same everywhere; between the two passes values keep two bits of fraction.
+//! A transform of N points uses the N×N lowest frequencies. Its results are the samples of the block at a smaller size,
+//! and their centres are at the right places. All arithmetic is in integers with 13 fraction bits, so the result is the
+//! same everywhere; between the two passes values keep two bits of fraction.
 //!
-//! Coefficients of a file saturate at 16 bits when they are multiplied by their steps, and so do values between the
-//! passes; good files stay far below. No sum can overflow: the factors of one output add up to less than
-//! 61,300, times 2^15 is below 2^31 by more than any rounding.
+//! Coefficients saturate at 16 bits when they are multiplied by their steps, and so do values between the passes; valid
+//! files stay far below. No sum can overflow: the factors of one output add up to less than 61,300, and times 2^15 that
+//! is below 2^31 by more than any rounding.
 
 use super::Scale;
 use super::lanes::{Lanes, Wide};
 
-/// √2 cos(kπ/16) × 2^13 for k = 1–7; that of k = 4 is 1.
+/// √2 cos(kπ/16) × 2^13 for k = 1–7; it is 1 × 2^13 for k = 4.
 const C1: i16 = 11_363;
 const C2: i16 = 10_703;
 const C3: i16 = 9_633;
@@ -22,17 +22,17 @@ const ONE: i16 = 1 << 13;
 
 /// The first pass leaves two bits of fraction.
 const FIRST_SHIFT: i32 = 13 - 2;
-/// The second takes them away, and the 8 that the transform is defined to divide by.
+/// The second pass removes them, and the factor of 8 in the definition of the transform.
 const SECOND_SHIFT: i32 = 13 + 2 + 3;
 
-/// For each scale, where the coefficient of each place in zigzag order is kept: by columns, for the first pass runs
-/// along rows. Coefficients that the scale does not need, and those past the end of a block, have the place after all
-/// others.
+/// For each scale, the index at which the coefficient of each zigzag place is kept: by columns, because the first pass
+/// runs along rows. Coefficients that the scale does not need, and those past the end of a block, share the index after
+/// all others.
 static ORDERS: [[u8; 256]; 4] =
     [order(Scale::Eighth), order(Scale::Quarter), order(Scale::Half), order(Scale::Whole)];
 
 impl Scale {
-    /// Coefficients of a block that it needs: the N×N lowest.
+    /// Coefficients of a block that the scale needs: the N×N lowest.
     pub(super) const fn coefficients(self) -> usize {
         (self.block_side() * self.block_side()) as usize
     }
@@ -47,14 +47,14 @@ impl Scale {
         }
     }
 
-    /// Where the coefficient of each place in zigzag order is kept, as [`write_block`] wants it. Those that are not
-    /// needed, and those past the end of a block, have the place after all others.
+    /// The index at which the coefficient of each zigzag place is kept, for [`write_block`]. Unneeded coefficients, and
+    /// those past the end of a block, share the index after all others.
     #[inline(always)]
     pub(super) const fn order(self) -> &'static [u8; 256] {
         &ORDERS[self as usize]
     }
 
-    /// Steps in zigzag order, brought to the order of the coefficients.
+    /// Converts steps from zigzag order to the order of the coefficients.
     pub(super) fn ordered_steps(self, steps: &[i16; 64]) -> [i16; 65] {
         let mut ordered = [0; 65];
         for (step, place) in steps.iter().zip(self.order()) {
@@ -73,7 +73,7 @@ const fn order(scale: Scale) -> [u8; 256] {
         if column < side && row < side {
             order[at] = (column * side + row) as u8;
         }
-        // Even diagonals run up, odd ones down; at the edges they turn.
+        // Even diagonals run up, odd ones down; they turn at the edges.
         let up = (column + row) % 2 == 0;
         match (up, column, row) {
             (true, 7, _) => row += 1,
@@ -88,7 +88,7 @@ const fn order(scale: Scale) -> [u8; 256] {
     order
 }
 
-/// Writes the samples of a block, `side` rows of `side` at distances of `stride`. Coefficients and steps are in the
+/// Writes the samples of a block: `side` rows of `side` samples, `stride` apart. Coefficients and steps are in the
 /// scale's order.
 #[inline(always)]
 pub(super) fn write_block(scale: Scale, block: &[i16], steps: &[i16], samples: &mut [u8], stride: usize) {
@@ -100,7 +100,7 @@ pub(super) fn write_block(scale: Scale, block: &[i16], steps: &[i16], samples: &
     }
 }
 
-/// Writes the samples of a block whose first coefficient alone is not zero: the same as [`write_block`] would.
+/// Writes the samples of a block in which only the DC coefficient is not zero, with the same result as [`write_block`].
 #[inline(always)]
 pub(super) fn write_flat(scale: Scale, first: i16, step: i16, samples: &mut [u8], stride: usize) {
     let sample = flat(first, step);
@@ -129,7 +129,7 @@ fn dequantized(coefficient: i16, step: i16) -> i16 {
     (i32::from(coefficient) * i32::from(step)).clamp(-32_768, 32_767) as i16
 }
 
-/// Rounded like [`Wide::narrowed`], as a sample.
+/// Rounds like [`Wide::narrowed`], to a sample.
 #[inline(always)]
 fn sample(value: i32, shift: i32) -> u8 {
     (((value + (1 << (shift - 1))) >> shift) + 128).clamp(0, 255) as u8
@@ -139,7 +139,7 @@ fn sample(value: i32, shift: i32) -> u8 {
 #[inline(always)]
 fn two(block: &[i16], steps: &[i16]) -> [[u8; 2]; 2] {
     let [a, b, c, d] = [0, 1, 2, 3].map(|at| i32::from(dequantized(block[at], steps[at])));
-    // By columns: the second coefficient is that of the first column's second row.
+    // By columns: the second coefficient is in the second row of the first column.
     let (left, right) = ([a + c, b + d], [a - c, b - d]);
     [
         [sample(left[0] + left[1], 3), sample(right[0] + right[1], 3)],
@@ -209,7 +209,7 @@ mod tests {
 
     const SCALES: [Scale; 4] = [Scale::Eighth, Scale::Quarter, Scale::Half, Scale::Whole];
 
-    /// The definition, in floating point, before rounding. `block` and `steps` are in zigzag order.
+    /// The definition in floating point, before rounding. `block` and `steps` are in zigzag order.
     fn exact(scale: Scale, block: &[i16; 64], steps: &[i16; 64]) -> Vec<f64> {
         let side = scale.block_side() as usize;
         let wave = |frequency: usize, at: usize| {

@@ -1,4 +1,4 @@
-//! The units of a scan in their order, and what happens at restart markers.
+//! The units of a scan in their order, and the handling of restart markers.
 
 use std::ops::Range;
 
@@ -8,14 +8,14 @@ use crate::image::error::{RenderError, proceed};
 
 /// The decoder of one kind of scan.
 pub(super) trait Units {
-    /// The unit in this place.
+    /// Decodes the unit at this place.
     fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32);
 
-    /// Forgets what one unit leaves for the next.
+    /// Resets the state that one unit leaves for the next.
     fn restart(&mut self);
 }
 
-/// A scan: its data, units and the units between restart markers (0: there are none).
+/// A scan: its data, its units, and the units between restart markers (0 without markers).
 pub(super) struct SegmentWalk<'a> {
     pub(super) data: &'a [u8],
     pub(super) grid: BlockGrid,
@@ -24,8 +24,7 @@ pub(super) struct SegmentWalk<'a> {
 }
 
 impl SegmentWalk<'_> {
-    /// Decodes the units that the data has. A part without data is left out, as are the intervals whose markers
-    /// are missing.
+    /// Decodes the units for which there is data. Skips the rest, and intervals whose markers are missing.
     ///
     /// # Errors
     ///
@@ -48,7 +47,7 @@ impl SegmentWalk<'_> {
         Ok(())
     }
 
-    /// `asked_in` is the row in which `keep_going` was asked last.
+    /// `asked_in` is the row of the last call of `keep_going`.
     fn run_interval(
         &self,
         units: &mut impl Units,
@@ -76,8 +75,8 @@ impl SegmentWalk<'_> {
     }
 }
 
-/// Goes behind the next restart marker of the sequence, and tells how many intervals before it are missing. Markers
-/// that lie back in the sequence are remains of what was given up.
+/// Skips to the next restart marker of the sequence, and returns the number of missing intervals before it. Markers
+/// with earlier numbers belong to intervals that were given up.
 fn lost_intervals(bits: &mut Bits<'_>, expected: &mut u8) -> Option<u8> {
     loop {
         let found = bits.restart()?;

@@ -1,36 +1,36 @@
-//! EXIF's orientation: read, and set to normal.
+//! Reads EXIF's orientation, and sets it to normal.
 //!
-//! Knows a TIFF header and the entries of its first directory, nothing else. A general EXIF reader follows
-//! sub-directories too, and overlapping ones make a block of 64 KiB expand to hundreds of megabytes of entries; here
-//! nothing is allocated.
+//! Knows only a TIFF header and the entries of its first directory. A general EXIF reader follows sub-directories, and
+//! overlapping ones expand a block of 64 KiB to hundreds of megabytes of entries. This module allocates nothing for
+//! them.
 
 use crate::image::header::Orientation;
 
-/// The longest block that is read: what a JPEG segment can hold. A longer one, in PNG or WebP, is ignored.
+/// The longest block that is read: the most that a JPEG segment can hold. A longer one, in PNG or WebP, is ignored.
 pub(in crate::image) const EXIF_BYTES_MAX: u64 = 65_535;
 
-/// Marks EXIF in a JPEG segment; some writers of PNG and WebP put it there too.
+/// The name of EXIF in a JPEG segment; some writers of PNG and WebP add it too.
 pub(in crate::image) const EXIF_NAME: [u8; 6] = *b"Exif\0\0";
 
 const TAG_ORIENTATION: u16 = 0x0112;
-/// Byte order, magic number, and where the directory is.
+/// Byte order, magic number, and the offset of the directory.
 const HEADER_BYTES: usize = 8;
 const TYPE_SHORT: u16 = 3;
 const ENTRY_BYTES: usize = 12;
 
-/// The orientation of a block, with or without its name; [`Orientation::NORMAL`] when it is broken or says nothing.
+/// The orientation of a block, with or without its name; [`Orientation::NORMAL`] if it is broken or has none.
 pub(in crate::image) fn orientation(block: &[u8]) -> Orientation {
     first_orientation(strip_name(block)).unwrap_or(Orientation::NORMAL)
 }
 
-/// The block without its name and with a normal orientation; `None` when it is no EXIF.
+/// The block without its name and with a normal orientation; `None` if it is not EXIF.
 pub(super) fn upright(block: &[u8]) -> Option<Vec<u8>> {
     let mut tiff = strip_name(block).to_vec();
     let order = ByteOrder::of(&tiff)?;
-    // All of them, for a careless reader may obey another than the first.
+    // All of them, because a careless reader may use another one than the first.
     for entry in entries(order, &tiff).into_iter().flatten() {
         if order.u16(&tiff, entry) == Some(TAG_ORIENTATION) {
-            // It becomes one number of two bytes.
+            // The value becomes one SHORT (two bytes).
             tiff[entry + 2..entry + 4].copy_from_slice(&order.bytes(TYPE_SHORT));
             tiff[entry + 4..entry + 8].copy_from_slice(&order.long_bytes(1));
             tiff[entry + 8..entry + 10].copy_from_slice(&order.bytes(1));
@@ -47,7 +47,7 @@ fn strip_name(block: &[u8]) -> &[u8] {
 fn first_orientation(tiff: &[u8]) -> Option<Orientation> {
     let order = ByteOrder::of(tiff)?;
     let entry = entries(order, tiff)?.find(|entry| order.u16(tiff, *entry) == Some(TAG_ORIENTATION))?;
-    // SHORT is the standard's type; BYTE and LONG are what careless writers use.
+    // The standard's type is SHORT; careless writers use BYTE and LONG.
     let value = match order.u16(tiff, entry + 2)? {
         1 => u32::from(*tiff.get(entry + 8)?),
         TYPE_SHORT => u32::from(order.u16(tiff, entry + 8)?),
@@ -57,9 +57,9 @@ fn first_orientation(tiff: &[u8]) -> Option<Orientation> {
     Some(Orientation::from_exif(value))
 }
 
-/// Where the entries of the first directory begin that are there in full.
+/// The offsets of the complete entries of the first directory.
 fn entries(order: ByteOrder, tiff: &[u8]) -> Option<impl Iterator<Item = usize> + use<>> {
-    // A directory inside the header would be no directory once an entry of it is changed.
+    // A directory inside the header would become invalid once one of its entries is changed.
     let directory = usize::try_from(order.u32(tiff, 4)?).ok().filter(|at| *at >= HEADER_BYTES)?;
     let claimed = usize::from(order.u16(tiff, directory)?);
     let first = directory.checked_add(2)?;

@@ -1,8 +1,8 @@
-//! EXIF and XMP, carried from a source to its variant for those who ask for it (`meta`).
+//! EXIF and XMP, copied from a source to its variant on request (`meta`).
 //!
-//! Both are copied as they are but for the orientation, which the variant's pixels have already. Kept is what a file
-//! says once and plainly: the first EXIF block and the first XMP packet, each no longer than a JPEG segment holds;
-//! longer, compressed and broken ones are left behind. Knows JPEG, PNG and WebP; a GIF has nothing to keep.
+//! Both are copied unchanged except for the orientation, which the variant's pixels have already. Copied are the first
+//! EXIF block and the first XMP packet, each no longer than a JPEG segment holds. Longer, compressed and broken ones
+//! are dropped. Supports JPEG, PNG and WebP; a GIF has nothing to keep.
 
 pub(super) mod exif;
 mod read;
@@ -17,7 +17,7 @@ const EXIF_KEPT_MAX: usize = 65_533 - exif::EXIF_NAME.len();
 /// Longest XMP packet that is kept.
 const XMP_KEPT_MAX: usize = 65_533 - xmp::JPEG_NAME.len();
 
-/// The metadata that a variant carries; an empty part is none.
+/// The metadata that a variant carries; an empty part is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Metadata {
     /// A TIFF block.
@@ -31,7 +31,7 @@ pub const fn holds(format: Format) -> bool {
     matches!(format, Format::Jpeg | Format::Png | Format::Webp)
 }
 
-/// The variant with its source's metadata, upright. `variant` is a file of this program's own making, of this
+/// The variant with its source's metadata, with a normal orientation. `variant` is a file from our own encoder, of this
 /// format and size; `source` may be anything.
 pub fn carry(source: &[u8], from: Format, variant: Vec<u8>, to: Format, size: Size) -> Vec<u8> {
     let found = read::read(source, from);

@@ -1,10 +1,10 @@
-//! Where metadata stands in the files of each format. Takes the first of its kind, as viewers do.
+//! Finds the metadata in the files of each format. Takes the first of its kind, as viewers do.
 
 use super::{Metadata, exif, xmp};
 use crate::image::container::{jpeg, png, webp};
 use crate::object::Format;
 
-/// The file's metadata, as stored; nothing for a format without metadata.
+/// The file's metadata, as stored; empty for a format without metadata.
 pub(super) fn read(source: &[u8], format: Format) -> Metadata {
     match format {
         Format::Jpeg => of_jpeg(source),
@@ -15,7 +15,7 @@ pub(super) fn read(source: &[u8], format: Format) -> Metadata {
 }
 
 fn of_jpeg(source: &[u8]) -> Metadata {
-    // Viewers look no further than the first scan.
+    // Viewers read only the segments before the first scan.
     let segments = || {
         let before = jpeg::Segments::of(source).take_while(|segment| segment.marker != jpeg::SOS);
         before.filter(|segment| segment.marker == jpeg::APP1)
@@ -41,7 +41,7 @@ fn of_webp(source: &[u8]) -> Metadata {
     }
 }
 
-/// A part that is too long to be kept is not copied either.
+/// A part that is too long to be kept is not copied at all.
 fn to_owned_bytes(part: Option<&[u8]>) -> Vec<u8> {
     part.filter(|part| part.len() as u64 <= exif::EXIF_BYTES_MAX).unwrap_or_default().to_vec()
 }

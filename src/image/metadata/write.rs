@@ -1,11 +1,11 @@
-//! Metadata put into a file that this program has just encoded, whose shape is therefore known.
+//! Writes metadata into a file that our own encoder has just made, so its structure is known.
 
 use super::{Metadata, exif, xmp};
 use crate::image::container::{jpeg, png, webp};
 use crate::image::shape::Size;
 use crate::object::Format;
 
-/// The file with this metadata; as it was for a format that holds none.
+/// The file with this metadata; unchanged for a format that holds none.
 pub(super) fn write(file: Vec<u8>, format: Format, size: Size, metadata: &Metadata) -> Vec<u8> {
     match format {
         Format::Jpeg => into_jpeg(file, metadata),
@@ -15,7 +15,7 @@ pub(super) fn write(file: Vec<u8>, format: Format, size: Size, metadata: &Metada
     }
 }
 
-/// After the start of the image and, where it comes next, JFIF's segment.
+/// Inserted after the start of the image and, if it comes next, JFIF's segment.
 fn into_jpeg(mut file: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
     let first = jpeg::Segments::of(&file).next();
     let at = first.filter(|segment| segment.marker == jpeg::APP0).map_or(2, |segment| segment.end());
@@ -30,7 +30,7 @@ fn into_jpeg(mut file: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
     file
 }
 
-/// After the header: EXIF must come before the picture.
+/// Inserted after the header: EXIF must come before the picture.
 fn into_png(mut file: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
     let mut chunks = Vec::new();
     if !metadata.exif.is_empty() {
@@ -46,7 +46,7 @@ fn into_png(mut file: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
 const WEBP_FLAG_EXIF: u8 = 0x08;
 const WEBP_FLAG_XMP: u8 = 0x04;
 
-/// At the end, announced in the extended header, which a plain file gets only now.
+/// Appended at the end, and announced in the extended header, which a plain file gets only now.
 fn into_webp(mut file: Vec<u8>, size: Size, metadata: &Metadata) -> Vec<u8> {
     let flags = [(WEBP_FLAG_EXIF, &metadata.exif), (WEBP_FLAG_XMP, &metadata.xmp)];
     let flags =
@@ -65,7 +65,7 @@ fn into_webp(mut file: Vec<u8>, size: Size, metadata: &Metadata) -> Vec<u8> {
             file.extend(webp::chunk(name, part));
         }
     }
-    // Pictures of at most 16383 pixels a side stay far below four gigabytes.
+    // Pictures of at most 16383 pixels a side are far below four gigabytes.
     let length = ((file.len() - 8) as u32).to_le_bytes();
     file[4..8].copy_from_slice(&length);
     file

@@ -1,11 +1,11 @@
-//! The orientation in an XMP packet, set to normal; the rest of the text is not looked at.
+//! Sets the orientation in an XMP packet to normal; the rest of the text is not parsed.
 
 use memchr::memmem;
 
 /// Marks XMP in a JPEG segment.
 pub(super) const JPEG_NAME: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
-/// The keyword of XMP in a PNG text chunk, and what follows it up to the text: neither compression, nor a
-/// language, nor a translated keyword.
+/// The keyword of XMP in a PNG text chunk, and the empty fields before the text: no compression, no language, no
+/// translated keyword.
 pub(super) const PNG_NAME: &[u8] = b"XML:com.adobe.xmp\0\0\0\0\0";
 
 const PROPERTY: &[u8] = b"tiff:Orientation";
@@ -21,7 +21,7 @@ pub(super) fn upright(mut packet: Vec<u8>) -> Vec<u8> {
     packet
 }
 
-/// Where the one digit stands that the property at `at` has as its value.
+/// The offset of the single digit that is the value of the property at `at`.
 fn digit_after(packet: &[u8], at: usize) -> Option<usize> {
     let skip = |from: usize, skipped: &[u8]| {
         let rest = packet.get(from..)?;

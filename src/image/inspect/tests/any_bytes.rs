@@ -1,4 +1,4 @@
-//! What holds for all formats and for arbitrary bytes.
+//! Facts about all formats and about arbitrary bytes.
 
 use proptest::prelude::*;
 
@@ -77,7 +77,7 @@ fn refused_files() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// The answer when the bytes arrive in pieces of these lengths, over and over.
+/// The result when the bytes arrive in pieces of these lengths, in turn.
 fn check_in_pieces(bytes: &[u8], lengths: &[usize]) -> Result<Header, InspectError> {
     let mut inspector = Inspector::new(LIMITS);
     let mut rest = bytes;

@@ -1,4 +1,4 @@
-//! AVIF: boxes inside the file, a picture whose data has come, and the frames of sequences.
+//! AVIF: boxes inside the file, a picture with complete data, and the frames of sequences.
 
 use super::super::{BrokenFile, InspectError};
 use super::check;
@@ -7,7 +7,7 @@ use crate::image::container::avif::tests::{AvifFile, AvifItem, full, ispe, one, 
 use crate::image::header::{ColorKind, PixelFormat};
 use crate::object::Format;
 
-/// A sequence's index, of which only the number of samples is of interest.
+/// The index of a sequence; only its number of samples matters.
 pub(super) fn moov(samples: u32) -> Vec<u8> {
     let sizes = full(b"stsz", 0, &[&[0; 4], &samples.to_be_bytes()[..], &[0; 12]].concat());
     let table = boxed(b"stbl", &[full(b"stts", 0, &[0; 4]), sizes].concat());
@@ -60,7 +60,7 @@ fn a_picture_beyond_the_limits_is_refused_with_its_description() {
 fn a_file_of_nothing_but_boxes_is_refused_and_one_with_many_behind_its_picture_is_not() {
     let many = boxed(b"free", b"").repeat(20_000);
     let picture = one((40, 30), b"coded").bytes();
-    // After the file type, which says what it is.
+    // After the file type box, which identifies the format.
     let (head, rest) = picture.split_at(picture[3].into());
     assert_eq!(check(&[head, &many, rest].concat()), Err(InspectError::Broken(BrokenFile::AvifBox)));
     assert!(check(&[&picture[..], &many].concat()).is_ok());
@@ -98,7 +98,8 @@ fn long_sizes_and_boxes_to_the_end_of_the_file_are_boxes_too() {
     let to_the_end = [&file[..data], &[0; 4], &file[data + 4..]].concat();
     assert!(check(&to_the_end).is_ok());
     assert_eq!(check(&to_the_end[..to_the_end.len() - 1]), Err(InspectError::Truncated(Format::Avif)));
-    // Eight bytes longer, so the data has moved: what is named is the size and the first part of the data.
+    // The large box is eight bytes longer, so the data has moved: the item names the size and the first part of the
+    // data.
     let long = [&file[..data], &[0, 0, 0, 1], b"mdat", &21_u64.to_be_bytes(), b"coded"].concat();
     assert!(check(&long).is_ok());
     let beyond = [&file[..data], &[0, 0, 0, 1], b"mdat", &u64::MAX.to_be_bytes(), b"coded"].concat();

@@ -1,4 +1,4 @@
-//! The inspection of the corpus: images that nobody on this project made.
+//! The inspection of the corpus: images from other programs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn accepted_faults(entry: &CorpusFile, answer: Result<Header, InspectError>) -> 
     let Size { width, height } = header.displayed();
     let orientation = match entry.column("exif_orientation") {
         "" | "0" => "1",
-        // Of AVIF: a quarter turn with the clock; left and right swapped.
+        // In AVIF: a quarter turn clockwise; left and right swapped.
         "irot=3" => "6",
         "imir=1" => "2",
         other => other,
@@ -96,11 +96,11 @@ fn accepted_faults(entry: &CorpusFile, answer: Result<Header, InspectError>) -> 
     (!wrong.is_empty()).then(|| format!("{}: {}", entry.path, wrong.join(", ")))
 }
 
-/// The manifest's words for the colour, as `/info` prints them.
+/// The manifest's description of the colour, as `/info` prints it.
 fn color(entry: &CorpusFile, header: &Header) -> String {
     let words = entry.column("colour").to_lowercase();
     if header.format == Format::Avif {
-        // The manifest gives neither depth nor, for all, the kind.
+        // The manifest gives no depth, and for some files no kind.
         return header.color.to_string();
     }
     let bits = if words.contains("16-bit") { 16 } else { 8 };
@@ -111,7 +111,7 @@ fn color(entry: &CorpusFile, header: &Header) -> String {
         ("cmyk", _) => "cmyk",
         ("rgb", false) => "rgb",
         ("rgb", true) | ("rgba", _) => "rgba",
-        // Nothing said: nothing to compare.
+        // The manifest says nothing, so there is nothing to compare.
         _ => return header.color.to_string(),
     };
     format!("{kind}{bits}")

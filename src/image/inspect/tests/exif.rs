@@ -1,7 +1,7 @@
 use super::check;
 use super::support::*;
 
-/// What a PNG with this EXIF block says.
+/// The orientation of a PNG with this EXIF block.
 fn orientation(block: &[u8]) -> u8 {
     let header = png_header((40, 30), 2, 8);
     check(&png(&[header, chunk(b"eXIf", block), chunk(b"IDAT", b"data")])).unwrap().orientation.value()

@@ -39,7 +39,7 @@ fn one_transparent_frame_is_alpha() {
     let image = gif_image((40, 30));
     assert!(alpha(&[gif_control(0x08), image.clone(), gif_control(0x09), image.clone()]));
     assert!(!alpha(&[gif_control(0x08), image.clone()]));
-    // The flag's place in another extension, and in one that is too short.
+    // The same flag bit in another extension, and in one that is too short.
     assert!(!alpha(&[vec![0x21, 0xFF, 4, 1, 0, 0, 0, 0], vec![0x21, 0xF9, 3, 1, 0, 0, 0], image.clone()]));
     assert!(alpha(&[vec![0x21, 0xF9, 5, 1, 0, 0, 0, 0, 1, 7, 0], image]));
 }

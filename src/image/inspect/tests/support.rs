@@ -1,4 +1,4 @@
-//! Images made byte by byte, so that every fault can be put in its place.
+//! Images made byte by byte, so that each fault can be placed exactly.
 
 use super::super::png::checksum32;
 
@@ -33,7 +33,7 @@ pub(super) fn scan(ids: &[u8], data: &[u8]) -> Vec<u8> {
     [segment(0xDA, &body), data.to_vec()].concat()
 }
 
-/// A JPEG of these parts between SOI and EOI.
+/// A JPEG with these parts between SOI and EOI.
 pub(super) fn jpeg(parts: &[Vec<u8>]) -> Vec<u8> {
     [SOI.to_vec(), segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"), parts.concat(), EOI.to_vec()].concat()
 }
@@ -55,7 +55,7 @@ pub(super) fn png_header((width, height): (u32, u32), color: u8, depth: u8) -> V
     chunk(b"IHDR", &[&width.to_be_bytes()[..], &height.to_be_bytes(), &tail].concat())
 }
 
-/// A PNG of these chunks; IEND is put behind them.
+/// A PNG of these chunks, followed by IEND.
 pub(super) fn png(chunks: &[Vec<u8>]) -> Vec<u8> {
     [b"\x89PNG\r\n\x1a\n".to_vec(), chunks.concat(), chunk(b"IEND", b"")].concat()
 }

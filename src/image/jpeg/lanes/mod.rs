@@ -1,7 +1,7 @@
 //! Arithmetic on eight or four numbers at a time.
 //!
 //! Every operation is exact or saturates, so that its result does not depend on the machine. The portable lanes are the
-//! definition; others must do the same, which the tests here see to.
+//! definition; the tests here compare the others with them.
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
 mod portable;
@@ -17,7 +17,7 @@ pub(super) use sse2::{Lanes, Wide};
 mod tests {
     use super::{portable, sse2};
 
-    /// Edges of the range, and numbers in between that look random.
+    /// Limits of the range, and pseudo-random numbers between them.
     fn number(at: u32) -> i16 {
         const EDGES: [i16; 8] = [0, 1, -1, 127, -128, 128, i16::MAX, i16::MIN];
         match at % 3 {
@@ -44,7 +44,7 @@ mod tests {
                 differences.narrowed::<11>(),
             ];
             let columns = $lanes::Lanes::<$n>::transposed(rows);
-            // Through samples of what is left after shifting, every bit of every lane is seen.
+            // Reads every bit of every lane by shifting, and converting the rest to samples.
             let seen = |lanes: $lanes::Lanes<$n>| {
                 let bits = |factor: i16| lanes.dot(factor, lanes, 0).narrowed::<8>().samples();
                 [lanes.samples(), bits(1), bits(16), bits(256), bits(4_096)]

@@ -2,11 +2,11 @@
 
 use std::array::from_fn;
 
-/// So many 16-bit numbers.
+/// `N` 16-bit numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Lanes<const N: usize>([i16; N]);
 
-/// So many 32-bit numbers.
+/// `N` 32-bit numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Wide<const N: usize>([i32; N]);
 
@@ -16,7 +16,7 @@ impl<const N: usize> Lanes<N> {
         Self(values)
     }
 
-    /// The products, saturated.
+    /// The saturated products.
     #[inline(always)]
     pub(in super::super) fn times(self, other: Self) -> Self {
         Self(from_fn(|lane| saturated(i32::from(self.0[lane]) * i32::from(other.0[lane]))))
@@ -29,7 +29,7 @@ impl<const N: usize> Lanes<N> {
         Wide(from_fn(|lane| product(self.0[lane], factor) + product(other.0[lane], other_factor)))
     }
 
-    /// 128 more, as samples of 0–255.
+    /// Adds 128 and clips to samples of 0–255.
     #[inline(always)]
     pub(in super::super) fn samples(self) -> [u8; N] {
         self.0.map(|value| value.saturating_add(128).clamp(0, 255) as u8)
@@ -37,19 +37,20 @@ impl<const N: usize> Lanes<N> {
 }
 
 impl<const N: usize> Wide<N> {
-    /// The caller sees to it that no sum overflows.
+    /// The caller guarantees that no sum overflows.
     #[inline(always)]
     pub(in super::super) fn plus(self, other: Self) -> Self {
         Self(from_fn(|lane| self.0[lane] + other.0[lane]))
     }
 
-    /// The caller sees to it that no difference overflows.
+    /// The caller guarantees that no difference overflows.
     #[inline(always)]
     pub(in super::super) fn minus(self, other: Self) -> Self {
         Self(from_fn(|lane| self.0[lane] - other.0[lane]))
     }
 
-    /// Divided by 2^`SHIFT`, halves rounded up, saturated. The caller sees to it that half of that can be added.
+    /// Divides by 2^`SHIFT`, rounds halves up, saturates. The caller guarantees that adding half of 2^`SHIFT` does not
+    /// overflow.
     #[inline(always)]
     pub(in super::super) fn narrowed<const SHIFT: i32>(self) -> Lanes<N> {
         Lanes(self.0.map(|value| saturated((value + (1 << (SHIFT - 1))) >> SHIFT)))
@@ -57,7 +58,7 @@ impl<const N: usize> Wide<N> {
 }
 
 impl<const N: usize> Lanes<N> {
-    /// Rows become columns.
+    /// Transposes: rows become columns.
     #[inline(always)]
     pub(in super::super) fn transposed(rows: [Self; N]) -> [Self; N] {
         let mut columns = [Self([0; N]); N];

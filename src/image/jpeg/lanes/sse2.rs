@@ -1,6 +1,6 @@
 //! Lanes in the 128-bit registers that every x86-64 machine has. The only unsafe code of the decoder.
 //!
-//! Four lanes lie in the lower half of a register; what the upper half holds means nothing.
+//! Four lanes are in the lower half of a register; its upper half has no meaning.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
@@ -10,11 +10,11 @@ use std::arch::x86_64::{
     _mm_unpackhi_epi64, _mm_unpacklo_epi16, _mm_unpacklo_epi32, _mm_unpacklo_epi64,
 };
 
-/// So many 16-bit numbers: 4 or 8.
+/// `N` 16-bit numbers: 4 or 8.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Lanes<const N: usize>(__m128i);
 
-/// So many 32-bit numbers: 4 in `low`, 4 more in `high`.
+/// `N` 32-bit numbers: 4 in `low`, 4 more in `high`.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Wide<const N: usize> {
     low: __m128i,
@@ -33,7 +33,7 @@ impl<const N: usize> Lanes<N> {
         Self(unsafe { if N == 8 { _mm_loadu_si128(place) } else { _mm_loadl_epi64(place) } })
     }
 
-    /// The products, saturated.
+    /// The saturated products.
     #[inline(always)]
     pub(in super::super) fn times(self, other: Self) -> Self {
         // SAFETY: SSE2, see above.
@@ -57,7 +57,7 @@ impl<const N: usize> Lanes<N> {
         }
     }
 
-    /// 128 more, as samples of 0–255.
+    /// Adds 128 and clips to samples of 0–255.
     #[inline(always)]
     pub(in super::super) fn samples(self) -> [u8; N] {
         let mut eight = [0_u8; 8];
@@ -73,7 +73,7 @@ impl<const N: usize> Lanes<N> {
 }
 
 impl<const N: usize> Wide<N> {
-    /// The caller sees to it that no sum overflows.
+    /// The caller guarantees that no sum overflows.
     #[inline(always)]
     pub(in super::super) fn plus(self, other: Self) -> Self {
         // SAFETY: SSE2, see above.
@@ -82,7 +82,7 @@ impl<const N: usize> Wide<N> {
         }
     }
 
-    /// The caller sees to it that no difference overflows.
+    /// The caller guarantees that no difference overflows.
     #[inline(always)]
     pub(in super::super) fn minus(self, other: Self) -> Self {
         // SAFETY: SSE2, see above.
@@ -91,7 +91,8 @@ impl<const N: usize> Wide<N> {
         }
     }
 
-    /// Divided by 2^`SHIFT`, halves rounded up, saturated. The caller sees to it that half of that can be added.
+    /// Divides by 2^`SHIFT`, rounds halves up, saturates. The caller guarantees that adding half of 2^`SHIFT` does not
+    /// overflow.
     #[inline(always)]
     pub(in super::super) fn narrowed<const SHIFT: i32>(self) -> Lanes<N> {
         // SAFETY: SSE2, see above.
@@ -105,7 +106,7 @@ impl<const N: usize> Wide<N> {
 }
 
 impl Lanes<4> {
-    /// Rows become columns.
+    /// Transposes: rows become columns.
     #[inline(always)]
     pub(in super::super) fn transposed([a, b, c, d]: [Self; 4]) -> [Self; 4] {
         // SAFETY: SSE2, see above.
@@ -118,7 +119,7 @@ impl Lanes<4> {
 }
 
 impl Lanes<8> {
-    /// Rows become columns.
+    /// Transposes: rows become columns.
     #[inline(always)]
     pub(in super::super) fn transposed([a, b, c, d, e, f, g, h]: [Self; 8]) -> [Self; 8] {
         let [abcd0, abcd2, abcd4, abcd6] = columns_of_four([a, b, c, d]);

@@ -21,7 +21,7 @@ fn photos_are_those_of_the_other_decoder_at_every_scale() {
     let Some(folder) = corpus::folder() else { return };
     let photos = files(&folder, "photos");
     assert!(photos.len() >= 6);
-    // The largest ones take long in a build without optimisation; other files of the second folder are damaged.
+    // The largest files take long in an unoptimised build; other files of the second folder are damaged.
     let small = |(_, bytes): &&(String, Vec<u8>)| bytes.len() < 800_000;
     let whole = |(name, _): &&(String, Vec<u8>)| name.starts_with("portrait-") && name.len() == 14;
     let exif = files(&folder, "exif");
@@ -60,7 +60,7 @@ fn large_progressive_photos_are_those_of_the_other_decoder_at_an_eighth() {
         };
         for (x, y) in (0..height / 8).flat_map(|y| (0..width / 8).map(move |x| (x, y))) {
             let mean = (side(x, y) + 32) / 64;
-            // Samples beyond 0–255 were cut off in the whole picture and not in the mean.
+            // Samples beyond 0–255 were clipped in the whole picture and not in the mean.
             assert!(mean.abs_diff(u32::from(small[0].row(y)[x as usize])) <= 8, "{name} at {x}, {y}");
         }
     }

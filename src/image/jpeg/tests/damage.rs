@@ -1,8 +1,8 @@
-//! Thousands of damaged files, the same ones every time: whatever they hold, they end in planes or an error.
+//! Thousands of damaged files, the same ones every time: each decode ends in planes or an error.
 
 use super::*;
 
-/// Numbers that look random (SplitMix64).
+/// Pseudo-random numbers (SplitMix64).
 struct Numbers(u64);
 
 impl Numbers {
@@ -62,7 +62,7 @@ fn survives(good: &[u8], files: usize, seed: u64) -> usize {
         let bytes = damaged(good, &mut numbers);
         let Some(jpeg) = Jpeg::read(&bytes) else { continue };
         let scales = [0; 3].map(|_| SCALES[numbers.next(4)]);
-        // The limit keeps what a patched size would cost away from this test; what it refuses has no planes.
+        // The limit keeps the cost of patched sizes out of this test; a refused file has no planes.
         if let Ok(planes) = jpeg.decode(scales, &small, &|| true) {
             taken += 1;
             let held: usize = planes.iter().map(|plane| plane.data.len()).sum();
@@ -90,7 +90,7 @@ fn damaged_files_end_in_planes_or_an_error() {
 
 #[test]
 fn extreme_coefficients_saturate() {
-    // Every coefficient of every block at its most, and steps of 16 bits.
+    // Every coefficient of every block at its maximum, and steps of 16 bits.
     let steps = [&b"\xFF\xDB\0\x83\x10"[..], &[0x7F; 128]].concat();
     let codes = |class: u8, symbol: u8| [&b"\xFF\xC4\0\x14"[..], &[class, 1], &[0; 15], &[symbol]].concat();
     let scan = b"\xFF\xDA\0\x08\x01\x01\0\0\x3F\0";

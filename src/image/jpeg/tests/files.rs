@@ -1,4 +1,4 @@
-//! Which files are taken, and what odd ones give.
+//! Which files are supported, and the result of unusual ones.
 
 use super::*;
 
@@ -123,7 +123,7 @@ fn a_scan_that_ends_early_leaves_the_rest_gray() {
         assert_eq!(cut[0].row(0), whole[0].row(0), "{order}");
         assert!(cut[0].row(159).iter().all(|&sample| sample == 128), "{order}");
         let nothing = decoded(&good[..scan.end()], Scale::Whole);
-        // The unit in which the data ends is made of what there is, which here is nothing.
+        // The unit in which the data ends consists of the available data, which here is nothing.
         let last = |plane: &ComponentPlane| plane.row(plane.size().height - 1).to_vec();
         assert!(nothing.iter().all(|plane| last(plane).iter().all(|&sample| sample == 128)), "{order}");
     }
@@ -138,7 +138,7 @@ fn damage_between_two_restart_markers_stays_there() {
     let mut bad = good.clone();
     bad[at + 2..at + 12].fill(0);
     let (whole, hurt) = (decoded(&good, Scale::Whole), decoded(&bad, Scale::Whole));
-    // An interval is a row of units here, 16 lines.
+    // An interval here is a row of units, 16 lines.
     let rows = |planes: &[ComponentPlane], rows: std::ops::Range<u32>| {
         rows.flat_map(|y| planes[0].row(y).to_vec()).collect::<Vec<u8>>()
     };

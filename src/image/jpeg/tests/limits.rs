@@ -26,7 +26,7 @@ fn the_peak_is_known_from_the_header_and_shrinks_with_the_scale() {
     };
     let samples = 1024 * 768 * 3 / 2;
     assert_eq!(of(ORDERS[0].1), [samples, samples / 4, samples / 16, samples / 64]);
-    // Two bytes a coefficient, and eight a block where there is more than one.
+    // Two bytes a coefficient, and eight a block if it has more than one coefficient.
     let blocks = samples / 64;
     assert_eq!(
         of(ORDERS[3].1),
@@ -78,7 +78,7 @@ fn a_row_of_blocks_is_the_longest_that_goes_on_unasked() {
 
 #[test]
 fn a_scan_without_data_costs_a_look_and_not_a_pass() {
-    // A large picture whose scans hold nothing: rows are asked about only while there is data.
+    // A large picture whose scans are empty: `keep_going` is called for rows only while there is data.
     let mut bytes =
         written(&picture(64, 64), SamplingFactor::R_4_2_0, |encoder| encoder.set_progressive(true));
     let frame = Segments::of(&bytes).find(|segment| segment.marker == 0xC2).unwrap().start;
@@ -92,6 +92,6 @@ fn a_scan_without_data_costs_a_look_and_not_a_pass() {
         true
     };
     Jpeg::read(&empty).unwrap().decode([Scale::Eighth; 3], &LIMITS, &count).unwrap();
-    // Once for every scan, and once for each of the 2048 / 8 rows of blocks of the component that they are of.
+    // Once for every scan, and once for each of the 2048 / 8 rows of blocks of the component.
     assert_eq!(asked.get(), SCANS_MAX + 256);
 }

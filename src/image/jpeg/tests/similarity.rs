@@ -1,4 +1,4 @@
-//! What is decoded is what was written.
+//! The decoded picture equals the encoded one.
 
 use super::*;
 
@@ -27,14 +27,14 @@ fn every_order_of_scans_gives_the_same_planes_at_every_scale() {
 fn whole_planes_are_those_of_the_other_decoder() {
     for (width, height) in SIZES {
         let pixels = picture(width, height);
-        // The other decoder shows pictures of few colour samples with wrong pixels.
+        // The other decoder shows wrong pixels in pictures of few colour samples.
         let sound =
             |sampling: &SamplingFactor| !matches!(sampling, SamplingFactor::R_4_1_0 | SamplingFactor::F_1_4);
         for sampling in SAMPLINGS.into_iter().filter(sound) {
             let bytes = written(&pixels, sampling, |_| ());
             let (planes, expected) = (decoded(&bytes, Scale::Whole), reference(&bytes));
             for (index, (plane, expected)) in planes.into_iter().zip(expected).enumerate() {
-                // The other decoder enlarges what is stored at fewer samples.
+                // The other decoder enlarges subsampled planes.
                 if plane.across() == 1.0 && plane.down() == 1.0 {
                     let apart = most_apart(&plane.into_samples(), &expected);
                     assert!(apart <= 2, "{width}x{height} {sampling:?}, component {index}: {apart}");
