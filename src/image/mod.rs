@@ -1,17 +1,18 @@
 //! Pictures as pure functions on bytes: no I/O, no clock, no log.
 //!
-//! * [`header`]: what an image says about itself.
-//! * [`inspect`]: is an upload a structurally complete image within limits? Fed in chunks, never decodes pixels.
-//! * [`recipe`]: a spec with every default filled in; alone decides a variant's bytes.
+//! * [`header`]: format, size, orientation, frames and colours of an image.
+//! * [`inspect`]: whether an upload is a structurally complete image within limits. Takes chunks, never decodes pixels.
+//! * [`recipe`]: a spec with every default filled in; it alone, with the image, decides a variant's bytes.
 //! * [`shape`]: sizes and rectangles. [`transform`]: turns and mirrors.
-//! * [`geometry`]: all sizes and windows of a variant, in integers and real-number rectangles.
-//! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`color`], [`trim`], [`smart`], [`resize`], [`orient`], [`pad`],
-//!   [`effect`], [`encode`], with [`metadata`] for those who keep it. [`error`] is what they all answer with.
+//! * [`geometry`]: all sizes and windows of a variant, in integers and fixed-point rectangles.
+//! * [`render`]: the steps of a variant, on one screen: [`decode`] to [`pixels`], [`color`], [`trim`], [`smart`],
+//!   [`resize`], [`orient`], [`pad`], [`effect`], [`encode`], and [`metadata`] on request. [`error`] is the error of
+//!   all of them.
 //! * [`progress`]: the stages that a job reports.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
-//! * [`jpeg`]: a decoder that makes JPEGs small while it decodes them.
-//! * `shrink_on_load`: the window of a JPEG at its target size, in place of decoding and resizing all of it.
-//! * [`decoded_planes`]: what the decode of one size leaves for the next.
+//! * [`jpeg`]: a decoder that scales JPEGs down while it decodes them.
+//! * `shrink_on_load`: the window of a JPEG at its target size, without decoding the whole picture to pixels.
+//! * [`decoded_planes`]: the planes that the decode for one size leaves for the next.
 //! * [`placeholder`]: the average colour and a ThumbHash.
 //! * [`draw`]: sample pictures that the program draws itself.
 

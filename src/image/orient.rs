@@ -1,11 +1,11 @@
-//! Pixels turned and mirrored, as a [`Transform`] says.
+//! Turns and mirrors pixels by a [`Transform`].
 //!
 //! Applied to the small result, never to the decoded source.
 
 use super::pixels::Pixels;
 use super::transform::Transform;
 
-/// The picture as displayed. Mirrors work in place; a swap takes a second buffer of the picture's size.
+/// The picture as displayed. Mirrors work in place; a swap of the axes needs a second buffer of the picture's size.
 pub fn apply(transform: Transform, pixels: Pixels) -> Pixels {
     let mut pixels = if transform.swap { transposed(&pixels) } else { pixels };
     if transform.mirror_x {
@@ -17,7 +17,7 @@ pub fn apply(transform: Transform, pixels: Pixels) -> Pixels {
     pixels
 }
 
-/// Side of the squares in which a picture is transposed: 32 × 32 × 4 bytes of both sides stay in a first-level
+/// Side of the squares in which a picture is transposed: 32 × 32 × 4 bytes of source and target stay in a first-level
 /// cache of 32 KiB.
 const TILE: usize = 32;
 
@@ -43,7 +43,7 @@ fn transposed(pixels: &Pixels) -> Pixels {
 fn mirror_rows(pixels: &mut Pixels) {
     let (stride, channels) = (pixels.stride(), pixels.kind().channels());
     for row in pixels.data_mut().chunks_exact_mut(stride) {
-        // Reversing all bytes and then each pixel's bytes leaves the pixels reversed and whole.
+        // Reversing all bytes, and then the bytes of each pixel, reverses the pixels and keeps each one.
         row.reverse();
         row.chunks_exact_mut(channels).for_each(<[u8]>::reverse);
     }
@@ -72,7 +72,7 @@ mod tests {
         Pixels::new(size, kind, (0..length).map(|byte| byte as u8).collect()).unwrap()
     }
 
-    /// The definition, pixel by pixel and with no shortcut.
+    /// The reference: pixel by pixel, without any shortcut.
     fn naive(transform: Transform, pixels: &Pixels) -> Pixels {
         let size = transform.size(pixels.size());
         let channels = pixels.kind().channels();

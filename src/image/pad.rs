@@ -1,9 +1,9 @@
-//! A picture in the middle of a transparent box. What fills the box is for the flattening step to say.
+//! Puts a picture in the middle of a transparent box. The flattening step fills the box.
 
 use super::pixels::Pixels;
 use super::shape::Size;
 
-/// The picture at floor((canvas − size) ÷ 2); unchanged, and without alpha if it had none, when it fills the canvas.
+/// Puts the picture at floor((canvas − size) ÷ 2). Unchanged, without alpha if it had none, when it fills the canvas.
 /// No side of `canvas` may be shorter than the picture's.
 pub fn padded(pixels: Pixels, canvas: Size) -> Pixels {
     let size = pixels.size();

@@ -1,12 +1,12 @@
 //! Decoded pixels.
 //!
-//! Rows run top to bottom without padding, 8 bits a channel, alpha straight (not premultiplied). This module
-//! knows no file format and changes no picture. Invariant: a [`Pixels`] holds exactly the bytes that its size
-//! and kind ask for, and neither side is zero, so code that walks it needs no further checks.
+//! Rows run top to bottom without padding, 8 bits a channel, alpha straight (not premultiplied). This module knows no
+//! file format and changes no picture. Invariant: a [`Pixels`] holds exactly the bytes for its size and kind, and
+//! neither side is zero, so code that walks it needs no further checks.
 
 use super::shape::{Rect, Size};
 
-/// Which channels a pixel has, in this order in memory.
+/// The channels of a pixel, in their order in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PixelKind {
     /// Luma.
@@ -61,8 +61,8 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// Takes rows as they lie in memory; `None` if a side is zero or `data` has another length than size and
-    /// kind ask for.
+    /// Takes rows as they lie in memory; `None` if a side is zero, or if `data` does not have the length for size and
+    /// kind.
     pub fn new(size: Size, kind: PixelKind, data: Vec<u8>) -> Option<Self> {
         let length = size.area().checked_mul(kind.channels() as u64)?;
         (length > 0 && length == data.len() as u64).then_some(Self { size, kind, data })
@@ -83,7 +83,7 @@ impl Pixels {
         &self.data
     }
 
-    /// All rows, top to bottom, to be changed in place.
+    /// All rows, top to bottom, for changes in place.
     pub fn data_mut(&mut self) -> &mut [u8] {
         &mut self.data
     }
@@ -109,7 +109,7 @@ impl Pixels {
         self.moved_to(kept, 0)
     }
 
-    /// The picture as gray if every pixel is; unchanged otherwise. Works in place.
+    /// The picture as gray if every pixel is gray; unchanged otherwise. Works in place.
     pub fn without_idle_color(self) -> Self {
         let gray = |pixel: &[u8]| pixel[0] == pixel[1] && pixel[1] == pixel[2];
         match self.kind {
@@ -119,7 +119,7 @@ impl Pixels {
         }
     }
 
-    /// The channels from number `first` on, as many as `kind` has.
+    /// Keeps the channels from number `first` on, as many as `kind` has.
     fn moved_to(self, kind: PixelKind, first: usize) -> Self {
         let (from, to) = (self.kind.channels(), kind.channels());
         let Self { size, mut data, .. } = self;
@@ -130,8 +130,8 @@ impl Pixels {
         Self { size, kind, data }
     }
 
-    /// This part of the picture; `None` if it is empty or not inside. Rows move to the front in place, so that a
-    /// crop of a large image needs no second buffer.
+    /// This part of the picture; `None` if it is empty or not inside. Rows move to the front in place, so that a crop
+    /// of a large image needs no second buffer.
     pub fn cropped(self, part: Rect<u32>) -> Option<Self> {
         let Rect { x: left, y: top, .. } = part;
         let size = part.size();
@@ -151,7 +151,7 @@ impl Pixels {
             data.copy_within(from..from + row_bytes, row * row_bytes);
         }
         data.truncate(row_bytes * size.height as usize);
-        // A thumbnail's crop must not keep the megabytes of its source alive.
+        // A thumbnail's crop must not keep the megabytes of its source allocated.
         data.shrink_to_fit();
         Some(Self { size, kind, data })
     }

@@ -1,7 +1,7 @@
 //! The placeholder of an image: its average colour and a ThumbHash of some twenty bytes.
 //!
-//! Both come from one small picture of the whole image as displayed, first frame included, whatever variants were
-//! asked for. The steps of every variant make that picture, so each version of the encoder has its own placeholders.
+//! Both come from one small picture of the whole first frame as displayed, whatever variants are requested. The steps
+//! of every variant make that picture, so each version of the encoder has its own placeholders.
 
 use sha1::{Digest, Sha1};
 
@@ -11,10 +11,10 @@ use super::recipe::{ENCODER_VERSION, Recipe, TargetSize};
 use super::transform::Transform;
 use crate::object::{Format, ObjectId};
 
-/// Sides of the small picture: all that a ThumbHash takes.
+/// Longest side of the small picture, in pixels: the most that a ThumbHash supports.
 const SIDE_MAX: u32 = 100;
 
-/// Bytes of a ThumbHash, at least and at most.
+/// Length of a ThumbHash, in bytes.
 const THUMBHASH_BYTES: std::ops::RangeInclusive<usize> = 5..=25;
 
 /// A placeholder that a page shows until the image has loaded.
@@ -26,7 +26,7 @@ pub struct Placeholder {
     pub thumbhash: Vec<u8>,
 }
 
-/// The recipe of the small picture that [`Placeholder::of`] takes. No variant: it is never written as a file.
+/// The recipe of the small picture for [`Placeholder::of`]. It is not a variant: it is never written as a file.
 pub const fn recipe() -> Recipe {
     Recipe {
         target: TargetSize::Contain { width: SIDE_MAX, height: SIDE_MAX },
@@ -77,12 +77,12 @@ impl Placeholder {
         Some(Self { average: average(effect::flattened(pixels, [255; 3])), thumbhash })
     }
 
-    /// The bytes to keep.
+    /// The bytes to store.
     pub fn to_bytes(&self) -> Vec<u8> {
         [&self.average[..], &self.thumbhash].concat()
     }
 
-    /// Reads what was kept; `None` for bytes that [`Placeholder::to_bytes`] never gives.
+    /// Parses stored bytes; `None` for bytes that [`Placeholder::to_bytes`] never returns.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (average, thumbhash) = bytes.split_first_chunk()?;
         THUMBHASH_BYTES
@@ -91,7 +91,7 @@ impl Placeholder {
     }
 }
 
-/// The mean of opaque pixels.
+/// The mean colour of opaque pixels.
 fn average(flat: Pixels) -> [u8; 3] {
     let (channels, count) = (flat.kind().channels(), flat.size().area());
     let mean = |channel: usize| {

@@ -1,11 +1,10 @@
 //! The steps of a variant, on one screen.
 //!
-//! Decides nothing: sizes are geometry's, defaults the recipe's, and no URL is known here. Cut and window are mapped
-//! back to where their pixels are stored, so the large decoded picture is scaled once and never turned. What is cut
-//! away is gone before scaling, so that nothing of it shows at the edges.
-//! Colours become sRGB on the side of scaling that has fewer pixels, but before [`super::trim`] or [`super::smart`]
-//! looks at them.
-//! Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
+//! Decides nothing: geometry gives the sizes, the recipe the defaults, and no URL is known here. Cut and window are
+//! mapped back to the stored coordinates of the pixels, so the large decoded picture is scaled once and never turned.
+//! Pixels outside the cut are removed before scaling, so that none of them shows at the edges. Colours become sRGB
+//! before or after scaling, whichever has fewer pixels, but always before [`super::trim`] or [`super::smart`] reads
+//! them. Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
 mod animation;
 mod layout;
@@ -28,12 +27,12 @@ use crate::object::spec::Hundredths;
 pub use peak::peak_bytes;
 use still::{Picture, Still};
 
-/// Makes one variant of `source`, which `header` describes. Runs until done; tells `progress` of each step and asks
-/// it between steps and, in those that may take long, now and then.
+/// Makes one variant of `source`, which `header` describes. Runs to the end unless cancelled: it reports each stage to
+/// `progress`, and asks it between steps and within long ones whether to continue.
 ///
 /// # Errors
 ///
-/// See [`RenderError`]; nothing outlives a failed call.
+/// See [`RenderError`]; nothing remains of a failed call.
 pub fn render(
     source: &[u8],
     header: &Header,
@@ -65,7 +64,7 @@ pub fn render(
     Ok(variant)
 }
 
-/// The finished picture of one variant, and what [`render`] writes if that is a still and no JPEG.
+/// Makes the finished picture of one variant, which [`render`] writes if it is a still and not a JPEG.
 ///
 /// # Errors
 ///
@@ -84,8 +83,8 @@ pub fn picture(
     }
 }
 
-/// The decoded samples that a job begins with, if they are worth keeping for the next: the name of the scales that they
-/// are decoded at, and bytes.
+/// The decoded samples with which a job begins, if they are worth keeping for the next job: the name of their scales,
+/// and their bytes.
 pub fn planes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> Option<(String, u64)> {
     if recipe.keeps_animation(header) {
         return None;
@@ -120,13 +119,13 @@ fn finished(
     Ok(pixels)
 }
 
-/// Whether a call in a job that passes [`check`] may run for more than 40 ms without asking its follower, or may end the
-/// process.
+/// Whether a call in a job that passes [`check`] may run for more than 40 ms without asking its progress sink, or may
+/// end the process.
 pub fn wants_process(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> bool {
     lengthy::wants_process(source, header, recipe, limits)
 }
 
-/// Refuses what the header alone rules out, before anything is decoded.
+/// Refuses a job by its header alone, before anything is decoded.
 ///
 /// # Errors
 ///

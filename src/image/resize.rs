@@ -1,8 +1,8 @@
-//! One resize of a real-number window, in stored coordinates. The only file that names the resizing library.
+//! One resize of a window with fractional coordinates, as stored. The only file that names the resizing library.
 //!
-//! Values are resized as encoded (no linear light), by Lanczos with three lobes. Colours are weighted by their
-//! alpha, so that what hides under transparent pixels never bleeds into an edge. A window of whole pixels at
-//! its own size is cut out exactly and never filtered. [`Rows`] does the same for a picture that is never there as a whole.
+//! Values are resized as encoded (no linear light), with a Lanczos filter of three lobes. Colours are weighted by their
+//! alpha, so that the colours of transparent pixels never bleed into an edge. A window of whole pixels at its own size
+//! is cut out exactly and never filtered. [`Rows`] does the same for a picture that is never in memory as a whole.
 
 mod rows;
 
@@ -15,7 +15,7 @@ use super::pixels::{PixelKind, Pixels};
 use super::shape::{Rect, Size};
 pub use rows::Rows;
 
-/// The part of `pixels` in `window`, scaled to `to`. `pixels` is consumed: alpha is multiplied in in place.
+/// Scales the part of `pixels` in `window` to `to`. Consumes `pixels`, because it multiplies colours by alpha in place.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub fn resize(pixels: Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, Ren
     filter(pixels, window, to).ok_or(RenderError::BadWindow)
 }
 
-/// Bytes alive at the peak of [`resize`], its argument and result included.
+/// Peak memory of [`resize`] in bytes, its argument and result included.
 pub fn peak_bytes(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u64 {
     if is_exact(window, to) {
         return from.area().saturating_mul(kind.channels() as u64);
@@ -40,26 +40,26 @@ pub fn peak_bytes(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u
     filter_peak_bytes(from, kind, to)
 }
 
-/// The same for any window that is not just cut out.
+/// The same for a window that is filtered.
 pub fn filter_peak_bytes(from: Size, kind: PixelKind, to: Size) -> u64 {
     let channels = kind.channels() as u64;
     let source = from.area().saturating_mul(channels);
-    // The vertical pass comes first and leaves all the columns of the source at the result's height.
+    // The vertical pass comes first and leaves all columns of the source at the result's height.
     let between = Size { width: from.width, height: to.height }.area().saturating_mul(channels);
-    // Both axes' weights: 2 bytes each, at least the 6 of an enlargement per result pixel, and all of the
-    // source's side three times over for a reduction.
+    // The weights of both axes, 2 bytes each: at least 6 per result pixel for an enlargement, and three times the
+    // source's side for a reduction.
     let sides = |size: Size| u64::from(size.width) + u64::from(size.height);
     let weights = 16 * sides(to) + 16 * sides(from);
     source.saturating_add(between).saturating_add(to.area().saturating_mul(channels)).saturating_add(weights)
 }
 
-/// Pixels of the source that the filter sees on each side of a pixel of the result, for each that this covers.
+/// Pixels of the source that the filter reads on each side of a result pixel, per source pixel that this covers.
 pub const FILTER_REACH: f64 = 3.0;
 
-/// The distance past an edge that a window may reach by rounding; the excess is cut off.
+/// Distance past an edge that a window may reach by rounding, in pixels; the excess is cut off.
 const SLACK: f64 = 1e-3;
 
-/// The window cut to the picture; `None` if it is empty, not a number, or outside by more than rounding.
+/// The window, cut to the picture; `None` if it is empty, not a number, or outside by more than rounding.
 fn inside(window: Rect<f64>, size: Size) -> Option<Rect<f64>> {
     let (x, width) = span_inside(window.x, window.width, f64::from(size.width))?;
     let (y, height) = span_inside(window.y, window.height, f64::from(size.height))?;
@@ -73,14 +73,14 @@ fn span_inside(start: f64, length: f64, side: f64) -> Option<(f64, f64)> {
     }
     let start = start.max(0.0);
     let mut length = end.min(side) - start;
-    // The library compares this very sum with the side.
+    // The library compares exactly this sum with the side.
     if start + length > side {
         length = length.next_down();
     }
     (length > 0.0 && start < side).then_some((start, length))
 }
 
-/// Whether a window of whole pixels is only cut out.
+/// Whether a window is only cut out: whole pixels at their own size.
 pub fn is_exact(window: Rect<f64>, to: Size) -> bool {
     window.x.fract() == 0.0
         && window.y.fract() == 0.0
@@ -88,7 +88,7 @@ pub fn is_exact(window: Rect<f64>, to: Size) -> bool {
         && window.height == f64::from(to.height)
 }
 
-/// `None` only if the library refuses what [`inside`] has let pass.
+/// `None` only if the library refuses a window that [`inside`] has accepted.
 fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
     let (from, kind) = (pixels.size(), pixels.kind());
     let mut data = pixels.into_data();
@@ -99,7 +99,7 @@ fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
     Pixels::new(to, kind, made)
 }
 
-/// The library for one kind of pixels, with the buffer that it keeps between its passes.
+/// The library's resizer for one kind of pixels, with the buffer that it keeps between its passes.
 struct Filter {
     kind: PixelKind,
     resizer: Resizer,
@@ -111,7 +111,7 @@ impl Filter {
         Self { kind, resizer: Resizer::new(), alpha: MulDiv::new() }
     }
 
-    /// Weights colours by their alpha, in place.
+    /// Multiplies colours by their alpha, in place.
     fn weigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
         match self.kind {
             PixelKind::Gray | PixelKind::Rgb => Some(()),
@@ -120,7 +120,7 @@ impl Filter {
         }
     }
 
-    /// Makes alpha straight again, in place.
+    /// Divides colours by their alpha, in place.
     fn unweigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
         match self.kind {
             PixelKind::Gray | PixelKind::Rgb => Some(()),
@@ -129,9 +129,9 @@ impl Filter {
         }
     }
 
-    /// The window in its new size.
+    /// Resizes the window.
     fn apply(&mut self, from: Size, data: &mut [u8], window: Rect<f64>, to: Size) -> Option<Vec<u8>> {
-        // The library's untyped calls would compile its whole range of pixel kinds into this crate.
+        // The library's untyped calls would compile all its pixel kinds into this crate.
         match self.kind {
             PixelKind::Gray => self.apply_as::<U8>(from, data, window, to),
             PixelKind::GrayAlpha => self.apply_as::<U8x2>(from, data, window, to),
@@ -150,7 +150,7 @@ impl Filter {
         let mut made = vec![0; usize::try_from(to.area()).ok()?.checked_mul(self.kind.channels())?];
         let source = TypedImage::<P>::from_buffer(from.width, from.height, data).ok()?;
         let mut target = TypedImage::<P>::from_buffer(to.width, to.height, &mut made).ok()?;
-        // Left to itself the resizer would premultiply into a second buffer as large as the source.
+        // By default the resizer would premultiply into a second buffer as large as the source.
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
             .crop(window.x, window.y, window.width, window.height)

@@ -35,28 +35,28 @@ impl Size {
         Self { width: self.width.div_ceil(2), height: self.height.div_ceil(2) }
     }
 
-    /// Width and height with their places changed.
+    /// Width and height exchanged.
     pub const fn swapped(self) -> Self {
         Self { width: self.height, height: self.width }
     }
 }
 
 impl Rect<u32> {
-    /// Without its place.
+    /// The size, without the place.
     pub const fn size(self) -> Size {
         Size { width: self.width, height: self.height }
     }
 }
 
 impl Rect<f64> {
-    /// All of an image of this size.
+    /// The whole area of an image of this size.
     pub fn whole(size: Size) -> Self {
         Self { x: 0.0, y: 0.0, width: f64::from(size.width), height: f64::from(size.height) }
     }
 }
 
-/// The longest side that a format holds, in pixels: JPEG and GIF have 16 bits for it, WebP 14, PNG 31, and AV1 16 for
-/// one less, of which encoders leave out the last.
+/// The longest side that a format holds, in pixels. JPEG and GIF have 16 bits for it, WebP 14, PNG 31. AV1 has 16 for
+/// the side less one, but encoders exclude the last value.
 pub const fn side_max(format: Format) -> u32 {
     match format {
         Format::Jpeg | Format::Gif | Format::Avif => 65_535,

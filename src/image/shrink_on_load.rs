@@ -1,13 +1,13 @@
 //! Shrink-on-load: a window of a JPEG at its target size, without decoding the whole picture to pixels.
 //!
-//! Each component is decoded at the smallest scale that has the target's samples, [sharpened](sharpness), resized once as a
-//! plane of its own, and only then do the planes become pixels; or they never do, where a JPEG is to be written. Sizes
-//! of source and target alone choose the scales, so that equal recipes give equal bytes, whether the planes were
-//! decoded for them or kept from an earlier job. Which files are taken is [`super::jpeg`]'s to say; no colours are managed here.
+//! Each component is decoded at the smallest scale that has the target's samples, [sharpened](sharpness), and resized
+//! once as a separate plane. Only then do the planes become pixels; for a JPEG output they never do. Only the sizes of
+//! source and target choose the scales. So equal recipes give equal bytes, whether the planes were decoded for them or
+//! kept from an earlier job. [`super::jpeg`] decides which files are supported; colours are not managed here.
 //!
-//! A window may lie anywhere between samples. JFIF puts a colour sample at the middle of the pixels that it stands for,
-//! and the decoder keeps middles where they are, so a window in a plane is the picture's times the plane's samples to
-//! a pixel. What a crop cuts away is gone before the resize but for the samples that the cut goes through.
+//! A window may lie anywhere between samples. JFIF places a colour sample at the middle of its pixels, and the decoder
+//! preserves middles. So a window in a plane is the picture's window times the plane's samples per pixel. Pixels
+//! outside the cut are removed before the resize, except for the samples that the cut divides.
 
 mod edge;
 mod join;
@@ -22,11 +22,11 @@ use super::resize;
 use super::shape::{Rect, Size};
 use crate::object::Format;
 
-/// A job whose sizes are settled.
+/// A job with fixed sizes.
 #[derive(Clone, Debug)]
 pub(super) struct ShrinkOnLoad<'a> {
     jpeg: Jpeg<'a>,
-    /// The part that is kept of the stored picture.
+    /// The part of the stored picture that is kept.
     cut: Rect<u32>,
     aim: Aim,
     scales: [Scale; 3],
@@ -35,14 +35,14 @@ pub(super) struct ShrinkOnLoad<'a> {
 /// The window that is shown, and its size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aim {
-    /// From the cut's corner, as stored. For colours at half the sides it may reach beyond the cut.
+    /// From the cut's corner, in stored coordinates. For colours at half the sides it may reach beyond the cut.
     pub(super) window: Rect<f64>,
     /// The size to which the window is resized.
     pub(super) to: Size,
 }
 
 impl<'a> ShrinkOnLoad<'a> {
-    /// `None` if the source is not for this way or has another size than the header says, or nothing is resized.
+    /// `None` if the source is not supported or has another size than the header says, or if nothing is resized.
     pub(super) fn of(
         source: &'a [u8],
         header: &Header,
@@ -51,8 +51,8 @@ impl<'a> ShrinkOnLoad<'a> {
         format: Format,
     ) -> Option<Self> {
         let Aim { window, to } = aim;
-        // Pixels at their own size need colour samples enlarged and nothing made small: a 12-megapixel picture takes a
-        // quarter less time when the whole of it is decoded to pixels at once.
+        // At their own size, pixels need enlarged colour samples and no reduction: for 12 megapixels it is a quarter
+        // faster to decode the whole picture to pixels at once.
         if header.format != Format::Jpeg || resize::is_exact(window, to) {
             return None;
         }
@@ -72,7 +72,7 @@ impl<'a> ShrinkOnLoad<'a> {
         Some(Self { jpeg, cut, aim, scales })
     }
 
-    /// All of a picture at its own size.
+    /// The whole picture at its own size.
     pub(super) fn whole(jpeg: Jpeg<'a>) -> Self {
         let size = jpeg.size();
         let cut = Rect { x: 0, y: 0, width: size.width, height: size.height };
@@ -80,7 +80,7 @@ impl<'a> ShrinkOnLoad<'a> {
         Self { jpeg, cut, aim, scales: [Scale::Whole; 3] }
     }
 
-    /// The same planes shown in another way. Should they have fewer samples than it wants, it is a soft picture.
+    /// The same planes with another window. If they have fewer samples than it needs, the picture is soft.
     pub(super) fn with_aim(mut self, aim: Aim) -> Self {
         self.aim = aim;
         self
@@ -96,14 +96,13 @@ impl<'a> ShrinkOnLoad<'a> {
         &self.scales[..self.jpeg.components()]
     }
 
-    /// Whether the planes are worth keeping for other sizes. At its own size a picture is decoded once, if at all, and is
-    /// large.
+    /// Whether the planes are worth keeping for other sizes. At its own size a picture is decoded rarely, and is large.
     pub(super) fn is_worth_keeping(&self) -> bool {
         self.scales().iter().all(|scale| *scale < Scale::Whole)
             && self.planes_bytes() <= decoded_planes::BYTES_MAX
     }
 
-    /// The components of the whole picture.
+    /// Decodes the components of the whole picture.
     ///
     /// # Errors
     ///
@@ -116,7 +115,7 @@ impl<'a> ShrinkOnLoad<'a> {
         self.jpeg.decode(self.scales, limits, keep_going)
     }
 
-    /// Bytes of [`ShrinkOnLoad::decode`]'s planes as they are kept.
+    /// Bytes of [`ShrinkOnLoad::decode`]'s planes in the cache.
     pub(super) fn planes_bytes(&self) -> u64 {
         self.jpeg.samples(self.scales)
     }
@@ -127,16 +126,16 @@ impl<'a> ShrinkOnLoad<'a> {
         sizes.fold(0, u64::max)
     }
 
-    /// Planes that were kept as these samples; `None` if they are those of another file or of other scales.
+    /// The planes from these kept samples; `None` if their number is wrong for this file and these scales.
     pub(super) fn reuse_planes(&self, samples: Vec<u8>) -> Option<Vec<ComponentPlane>> {
         self.jpeg.split_planes(self.scales, samples)
     }
 
-    /// The window, as stored: gray or RGB.
+    /// The window in stored orientation, as gray or RGB.
     ///
     /// # Errors
     ///
-    /// [`RenderError::BadWindow`] if the window is not in the cut or the cut not in the picture.
+    /// [`RenderError::BadWindow`] if the window is not in the cut, or the cut not in the picture.
     pub(super) fn pixels(
         &self,
         planes: Vec<ComponentPlane>,
@@ -152,7 +151,7 @@ impl<'a> ShrinkOnLoad<'a> {
         .ok_or(RenderError::Undecodable(DecodeFault::Corrupt))
     }
 
-    /// The window, as stored, in luma and two planes of colour differences, which are shown as `chroma` says.
+    /// The window in stored orientation, as luma and two planes of colour differences, whose window is `chroma`.
     ///
     /// # Errors
     ///
@@ -167,7 +166,7 @@ impl<'a> ShrinkOnLoad<'a> {
         planes.try_into().map_err(|_| RenderError::BadWindow)
     }
 
-    /// Bytes alive at the peak of a job, its result included: an upper bound.
+    /// Peak memory of a job in bytes, its result included: an upper bound.
     pub(super) fn peak_bytes(&self) -> u64 {
         let components = self.jpeg.components();
         let kept = if self.is_worth_keeping() { self.planes_bytes() } else { 0 };
@@ -229,7 +228,7 @@ const fn chroma_need(to: Size, format: Format) -> Size {
     }
 }
 
-/// The samples of a plane that a stretch of pixels touches: the first, and the one after the last.
+/// The samples of a plane that a range of pixels touches: the first, and the one after the last.
 fn touched(start: u32, length: u32, samples_per_pixel: f64, side: u32) -> (u32, u32) {
     let first = (f64::from(start) * samples_per_pixel).floor();
     let end = ((f64::from(start) + f64::from(length)) * samples_per_pixel).ceil();

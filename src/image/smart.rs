@@ -1,30 +1,30 @@
-//! Where a crop should lie so that it keeps the part of a picture that people look at.
+//! Places a crop so that it keeps the part of a picture that people look at.
 //!
-//! The idea is that of Jonas Wagner's smartcrop.js: what draws the eye has detail, and more so where colours are
-//! vivid or like skin; and a crop is better the nearer its middle such parts lie. Detail is the Laplacian of luma,
-//! vividness the saturation of HSL, and skin the Cb and Cr found by Chai and Ngan (1999). No face is recognised.
+//! The method follows Jonas Wagner's smartcrop.js. Detail is salient, and more so where colours are vivid or like skin.
+//! A crop scores higher the nearer such parts lie to its middle. Detail is the Laplacian of luma, vividness the
+//! saturation of HSL, and skin the Cb and Cr ranges of Chai and Ngan (1999). It recognises no faces.
 //!
-//! A window of geometry fills one side of the picture and slides along the other, so that all there is to choose
-//! is one number: saliency is summed across, and every place along is tried. All arithmetic is in integers: the
-//! same pixels give the same window everywhere. Whatever the picture's size, it is looked at with at most
-//! [`SIDE_MAX`] samples a side.
+//! A window of geometry fills one side of the picture and slides along the other, so only one number is to be chosen:
+//! saliency is summed across, and every place along is tried. All arithmetic is in integers: the same pixels give the
+//! same window everywhere. A picture of any size is reduced to at most [`SIDE_MAX`] samples a side first.
 
 use super::error::{RenderError, proceed};
 use super::pixels::{PixelKind, Pixels};
 use super::shape::{Rect, Size};
 
-/// Samples along the longer side. A place is then exact to 1/512 of it, and the search takes a fraction of a millisecond.
+/// Samples along the longer side. A place is then exact to 1/512 of it, and the search takes a fraction of a
+/// millisecond.
 const SIDE_MAX: u32 = 256;
 
-/// More than the buffers of [`placed`] take: 20 bytes of sums and 4 of a sample each, and three lines.
+/// More bytes than the buffers of [`placed`] take: 20 bytes of sums and 4 of a sample each, and three lines.
 pub const WORK_BYTES_MAX: u64 = 32 * (SIDE_MAX as u64).pow(2);
 
-/// The window, slid to where it keeps the most salient part of a cut of this size, which `pixels` shows all of, in any
-/// size. The nearest to where it was wins among equals, so that it stays where nothing stands out. It begins between
-/// pixels of the cut only if it stays.
+/// Slides the window to the most salient part of a cut of this size, which `pixels` shows completely, in any size.
+/// Among equal places the nearest to the window's own wins, so it stays in a picture without salient parts. It begins
+/// between pixels of the cut only if it stays.
 ///
 /// # Errors
-/// [`RenderError::Cancelled`] once `keep_going` says no.
+/// [`RenderError::Cancelled`] once `keep_going` returns false.
 pub fn placed(
     pixels: &Pixels,
     cut: Size,
@@ -46,12 +46,12 @@ pub fn placed(
     }
 }
 
-/// Whether a window may lie in more than one place: with less than a pixel free in each direction it makes no difference.
+/// Whether a window can lie in more than one place: less than a free pixel in each direction makes no difference.
 fn slides(cut: Size, window: Rect<f64>) -> bool {
     f64::from(cut.width) - window.width >= 1.0 || f64::from(cut.height) - window.height >= 1.0
 }
 
-/// `number` of `count` equal steps from the first possible place to the last.
+/// Step `number` of `count` equal steps from the first possible place to the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct WindowPlace {
     number: u32,
@@ -59,16 +59,16 @@ struct WindowPlace {
 }
 
 impl WindowPlace {
-    /// Where the window begins, in whole pixels, given how many are free.
+    /// The start of the window in whole pixels, given the number of free ones.
     fn of(self, free: f64) -> f64 {
-        // Both factors are below 2^32: the product is exact.
+        // Both factors are below 2^32, so the product is exact.
         (u64::from(self.number) * free as u64 / u64::from(self.count)) as f64
     }
 }
 
-/// Where a window of this `share` of the line scores best; `None` if that is in the middle.
+/// The place at which a window of this `share` of the line scores best; `None` if that is in the middle.
 fn best_place(line: &[u64], share: f64) -> Option<WindowPlace> {
-    // Each sample twice, and a window of an even number of these: then one of the places is the very middle.
+    // Each sample twice, and an even window, so that one of the places is exactly the middle.
     let doubled: Vec<u64> = line.iter().flat_map(|&value| [value; 2]).collect();
     let length = 2 * ((line.len() as f64 * share).round() as usize).clamp(1, line.len());
     let count = doubled.len() - length;
@@ -78,27 +78,27 @@ fn best_place(line: &[u64], share: f64) -> Option<WindowPlace> {
     (best != middle).then_some(WindowPlace { number: best as u32, count: count as u32 })
 }
 
-/// Saliency in a window, worth three times as much in its middle as at its edges.
+/// The saliency in a window, weighted three times as much in its middle as at its edges.
 fn score(window: &[u64]) -> u64 {
     let double = 2 * window.len() as u64;
     let weight = |index: usize| {
         let from_edge = 2 * index as u64 + 1;
-        // A parabola that is double² / 4 in the middle, and half of that everywhere.
+        // A parabola that is double² / 4 in the middle, plus half of that everywhere.
         8 * from_edge * (double - from_edge) + double * double
     };
-    // Below 2^60: up to 512 samples, each the sum of 256 below 2^21, by weights of up to 3 · 2^20.
+    // Below 2^60: up to 512 samples, each the sum of 256 below 2^21, times weights of up to 3 · 2^20.
     window.iter().enumerate().map(|(index, &value)| value * weight(index)).sum()
 }
 
 /// A picture reduced to at most [`SIDE_MAX`] a side.
 struct ReducedPicture {
     size: Size,
-    /// Red, green, blue; `None` where nothing is to be seen.
+    /// Red, green, blue; `None` for invisible samples.
     data: Vec<Option<[u8; 3]>>,
 }
 
 impl ReducedPicture {
-    /// The mean of what is visible in each box of pixels.
+    /// The mean of the visible pixels in each box.
     fn of(pixels: &Pixels, keep_going: &dyn Fn() -> bool) -> Result<Self, RenderError> {
         let from = pixels.size();
         let size = reduced(from);
@@ -139,11 +139,12 @@ impl ReducedPicture {
     fn salience(&self, x: u32, y: u32) -> u64 {
         let Some(color) = self.at(x, y) else { return 0 };
         let detail = self.detail(x, y, luma(color));
-        // The weights are smartcrop's; a little of vividness and skin counts even where there is no detail.
+        // The weights are smartcrop's; a little of vividness and skin counts even without detail.
         (2 * 255 * detail + 3 * saturation(color) * (detail + 51) + 18 * skin(color) * (detail + 3)).into()
     }
 
-    /// By how much luma differs from that around, 0–255. Beyond the picture all is as in it; nothing is unlike everything.
+    /// The difference of luma from its neighbours, 0–255. A neighbour beyond the picture counts as equal, an invisible
+    /// one as different.
     fn detail(&self, x: u32, y: u32, luma_here: u32) -> u32 {
         let Size { width, height } = self.size;
         let around = [
@@ -167,7 +168,7 @@ impl ReducedPicture {
     }
 }
 
-/// The sum of the visible samples of a box.
+/// The sum of the visible pixels of a box.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     colors: [u64; 3],
@@ -195,7 +196,7 @@ impl Sum {
     }
 }
 
-/// The size to look at: no more than the picture has.
+/// The size to which a picture is reduced: no larger than the picture.
 pub fn reduced(size: Size) -> Size {
     let long = size.width.max(size.height);
     if long <= SIDE_MAX {
@@ -205,17 +206,17 @@ pub fn reduced(size: Size) -> Size {
     Size { width: side(size.width), height: side(size.height) }
 }
 
-/// The edges of `count` boxes along a side; none is empty, for there are no more of them than pixels.
+/// The edges of `count` boxes along a side; none is empty, because there are no more boxes than pixels.
 fn edges(side: u32, count: u32) -> Vec<usize> {
     (0..=u64::from(count)).map(|number| (u64::from(side) * number / u64::from(count)) as usize).collect()
 }
 
-/// BT.601, 0–255.
+/// BT.601 luma, 0–255.
 fn luma([red, green, blue]: [u8; 3]) -> u32 {
     (299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue) + 500) / 1000
 }
 
-/// The part of its saturation in HSL beyond two fifths, 0–255; 0 for the very dark and bright, where it is noise.
+/// The part of the HSL saturation beyond two fifths, 0–255; 0 for very dark and very bright colours, where it is noise.
 fn saturation(color: [u8; 3]) -> u32 {
     let [low, high] = [color.iter().min(), color.iter().max()].map(|value| u32::from(*value.unwrap_or(&0)));
     let sum = low + high;
@@ -226,7 +227,7 @@ fn saturation(color: [u8; 3]) -> u32 {
     saturation.saturating_sub(102) * 255 / 153
 }
 
-/// The nearness of a colour to the middle of those of skin, 0–255: Cb 77–127, Cr 133–173, not too dark.
+/// The nearness of a colour to the middle of skin colours, 0–255: Cb 77–127, Cr 133–173, not too dark.
 fn skin(color: [u8; 3]) -> u32 {
     let luma = luma(color) as i32;
     let [red, _, blue] = color.map(i32::from);

@@ -1,3 +1,3 @@
-//! What the tests of pictures share.
+//! Helpers of the picture tests.
 
 pub(super) mod corpus;

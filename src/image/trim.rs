@@ -1,17 +1,17 @@
-//! A plain border is found: rows and columns at the edges that hardly differ from the top-left pixel.
+//! Finds a plain border: rows and columns at the edges that hardly differ from the top-left pixel.
 //!
-//! Nothing is cut here; the function returns the smaller cut. A picture that is border throughout is kept whole, for a
-//! variant of nothing is useless.
+//! Nothing is cut here; the function returns the smaller cut. A picture that consists of border is kept completely,
+//! because an empty variant is useless.
 
 use super::pixels::{PixelKind, Pixels};
 use super::shape::Rect;
 use super::transform::Transform;
 
-/// By how much a channel may differ and still be border, of 255.
+/// Most that a channel of the border may differ, in steps of 255.
 const DIFFERENCE_MAX: u8 = 10;
 
-/// The cut without its border. `pixels` are as stored; `cut` lies in the picture that `transform` makes of them,
-/// and there, too, the top-left pixel is looked up.
+/// The cut without its border. `pixels` are as stored; `cut` lies in the picture after `transform`, where the top-left
+/// pixel is read, too.
 pub fn trimmed(pixels: &Pixels, transform: Transform, cut: Rect<u32>) -> Rect<u32> {
     let turned = transform.size(pixels.size());
     let stored = transform.untransform(cut, turned);
@@ -24,7 +24,7 @@ pub fn trimmed(pixels: &Pixels, transform: Transform, cut: Rect<u32>) -> Rect<u3
     }
 }
 
-/// Rows of a picture, cut to an area of it.
+/// Rows of an area of a picture.
 struct Rows<'a> {
     pixels: &'a Pixels,
     area: Rect<u32>,
@@ -52,7 +52,7 @@ impl Rows<'_> {
     }
 }
 
-/// Two pixels that are both wholly transparent look alike, whatever colours hide in them.
+/// Two transparent pixels are equal, whatever their hidden colours are.
 fn differs(kind: PixelKind, pixel: &[u8], border: &[u8]) -> bool {
     if kind.has_alpha() && pixel.last() == Some(&0) && border.last() == Some(&0) {
         return false;

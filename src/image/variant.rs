@@ -1,6 +1,6 @@
 //! From stored bytes and a recipe to a variant's bytes.
 //!
-//! In two steps, because between them the caller must charge the memory that the second one takes.
+//! In two steps, because between them the caller must charge the memory of the second one.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::progress::ProgressSink;
 use super::recipe::Recipe;
 use super::render;
 
-/// A variant that nothing is known to forbid.
+/// A variant that passed all checks of its header.
 #[derive(Clone, Copy, Debug)]
 pub struct Prepared<'a> {
     source: &'a [u8],
@@ -22,25 +22,25 @@ pub struct Prepared<'a> {
     limits: Limits,
 }
 
-/// Why a variant cannot be made.
+/// The reason why a variant cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariantFault {
-    /// The stored bytes do not pass today's check.
+    /// The stored bytes do not pass the current structural check.
     Image(InspectError),
     /// The image has no such variant, or decoding or encoding failed.
     Render(RenderError),
-    /// Making it would take more memory than all jobs together may have.
+    /// The variant would need more memory than all jobs together may have.
     TooMuchMemory {
-        /// Bytes, at most.
+        /// Upper bound of its memory, in bytes.
         bytes: u64,
         /// `limits.decode_memory`.
         bytes_max: u64,
     },
-    /// The caller did not want it any more; another try may succeed.
+    /// The caller cancelled the job; a retry may succeed.
     Stopped,
 }
 
-/// Reads the image's header and refuses what it alone rules out. Decodes nothing.
+/// Reads the image's header and refuses a variant by the header alone. Decodes nothing.
 ///
 /// # Errors
 /// [`VariantFault`], but never `Stopped`.
@@ -55,7 +55,7 @@ pub fn prepare<'a>(
 }
 
 impl Prepared<'_> {
-    /// The stored bytes, or as much of them as there is.
+    /// The stored bytes, or the beginning of them.
     pub const fn source(&self) -> &[u8] {
         self.source
     }
@@ -65,32 +65,32 @@ impl Prepared<'_> {
         self.recipe
     }
 
-    /// The bounds of every image.
+    /// The bounds for every image.
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Whether a call in [`Prepared::make`] may run for more than 40 ms without asking its follower, or may end the
-    /// process: then it is for a process that can be ended.
+    /// Whether a call in [`Prepared::make`] may run for more than 40 ms without asking its progress sink, or may end
+    /// the process. Such a job runs in the helper process.
     pub fn wants_process(&self) -> bool {
         render::wants_process(self.source, &self.header, self.recipe, &self.limits)
     }
 
-    /// Bytes of pixels that [`Prepared::make`] has alive at most.
+    /// Peak memory of [`Prepared::make`], in bytes of pixels.
     pub fn peak_bytes(&self) -> u64 {
         render::peak_bytes(self.source, &self.header, self.recipe, &self.limits)
     }
 
-    /// The name of the decoded planes that this and other variants begin with, and their bytes; `None` where there
-    /// are none worth keeping. The source's [head](super::decoded_planes::head) gives the same answer.
+    /// The name of the decoded planes with which this and other variants begin, and their bytes; `None` if none are
+    /// worth keeping. The source's [head](super::decoded_planes::head) gives the same answer.
     pub fn planes(&self) -> Option<(String, u64)> {
         render::planes(self.source, &self.header, self.recipe, &self.limits)
     }
 
-    /// Makes the variant; tells `progress` of its steps and asks it now and then.
+    /// Makes the variant; reports its stages to `progress` and asks it regularly whether to continue.
     ///
     /// # Errors
-    /// [`VariantFault::Render`], or `Stopped` once `progress` said no.
+    /// [`VariantFault::Render`], or `Stopped` once `progress` returned false.
     pub fn make(
         &self,
         planes: &mut DecodedPlanes,
@@ -100,8 +100,8 @@ impl Prepared<'_> {
         Ok(render::render(source, header, recipe, limits, planes, progress)?)
     }
 
-    /// The placeholder of the image; takes what was prepared for [`super::placeholder::recipe`]. Tells and asks `progress` as
-    /// [`Prepared::make`] does.
+    /// Makes the placeholder of the image, from what was prepared for [`super::placeholder::recipe`]. Uses `progress`
+    /// as [`Prepared::make`] does.
     ///
     /// # Errors
     /// As [`Prepared::make`].

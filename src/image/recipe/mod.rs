@@ -1,8 +1,8 @@
 //! A spec with every default filled in: it alone, with the image, decides a variant's bytes.
 //!
-//! Specs that differ only in how they say the same (`200w,dpr2` and `400w`, `rot180` and `flip,flop`,
-//! `100s` and `100w100h,fill`, a quality that is the default) give one recipe, hence one key, one ETag
-//! and one cached variant. No image is known here: what an image's size makes of it is geometry.
+//! Equivalent specs (`200w,dpr2` and `400w`, `rot180` and `flip,flop`, `100s` and `100w100h,fill`, a quality that is
+//! the default) give one recipe, hence one key, one ETag and one cached variant. No image is known here: geometry
+//! applies a recipe to an image's size.
 
 mod parse;
 
@@ -17,25 +17,27 @@ use super::{encode, metadata};
 use crate::object::spec::{Crop, Fit, Gravity, Hundredths, SpecSize};
 use crate::object::{Format, ObjectId, Spec};
 
-/// Stands in every key: raise it with every change of the steps or of an encoder that changes bytes. `tests/bytes.rs` tells.
+/// Part of every key. Raise it with every change of the steps or of an encoder that changes bytes; `tests/bytes.rs`
+/// fails on such a change.
 pub const ENCODER_VERSION: u32 = 4;
 
 /// The settings of variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecipeSettings {
-    /// Where the spec has no `q`.
+    /// Used where the spec has no `q`.
     pub quality: Quality,
-    /// Whether every variant may enlarge, as with `up`.
+    /// Whether every variant may be enlarged, as with `up`.
     pub upscale: bool,
-    /// Longest side that a URL may ask for, in pixels.
+    /// Longest side that a URL may request, in pixels.
     pub dimension_max: u32,
-    /// The animations that stay animations.
+    /// Bounds of animations that stay animations.
     pub animation: AnimationMax,
-    /// Pixels of a result, or of one frame of it.
+    /// Most pixels of a result, or of one frame of it.
     pub output_max: OutputMax,
 }
 
-/// Pixels that a result of each format may have, or one frame of it. It decides whether there is a result, not its bytes.
+/// Most pixels that a result of each format may have, or one frame of it. It decides whether there is a result, not its
+/// bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputMax([u64; Format::ALL.len()]);
 
@@ -43,25 +45,25 @@ impl OutputMax {
     /// No bound in any format.
     pub const NONE: Self = Self::all(u64::MAX);
 
-    /// The same in every format.
+    /// The same bound in every format.
     pub const fn all(pixels: u64) -> Self {
         Self([pixels; Format::ALL.len()])
     }
 
-    /// The same bounds with another one for this format.
+    /// The same bounds, with another one for this format.
     pub const fn with(mut self, format: Format, pixels: u64) -> Self {
         self.0[format as usize] = pixels;
         self
     }
 
-    /// Of results in this format.
+    /// The bound for results in this format.
     pub const fn of(self, format: Format) -> u64 {
         self.0[format as usize]
     }
 }
 
 impl RecipeSettings {
-    /// Over all that makes equal URLs have other answers: nodes of a cluster should have the same.
+    /// Covers all settings that change the answer of a URL: the nodes of a cluster should have the same checksum.
     pub fn checksum(&self) -> u32 {
         let Self { quality: Quality { jpeg, webp, avif }, upscale, dimension_max, animation, output_max } =
             self;
@@ -94,14 +96,14 @@ pub struct Quality {
     pub avif: u8,
 }
 
-/// The size part and what depends on it, in device pixels: `dpr` is multiplied in.
+/// The size part of a spec with its options, in device pixels: `dpr` is multiplied in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TargetSize {
     /// No scaling.
     Full,
-    /// This width, the height by aspect.
+    /// This width; the height follows from the aspect.
     Width(u32),
-    /// This height, the width by aspect.
+    /// This height; the width follows from the aspect.
     Height(u32),
     /// The whole image inside this box.
     Contain {
@@ -110,7 +112,7 @@ pub enum TargetSize {
         /// Pixels.
         height: u32,
     },
-    /// This box, covered; what sticks out is cropped.
+    /// Covers this box; the rest is cropped.
     Cover {
         /// Pixels.
         width: u32,
@@ -119,14 +121,14 @@ pub enum TargetSize {
         /// The part that the crop keeps.
         gravity: Gravity,
     },
-    /// This box, with the whole image inside.
+    /// This box, with the whole image inside it.
     Pad {
         /// Pixels.
         width: u32,
         /// Pixels.
         height: u32,
     },
-    /// This box, whatever the aspect.
+    /// This box; the aspect may change.
     Stretch {
         /// Pixels.
         width: u32,
@@ -135,21 +137,21 @@ pub enum TargetSize {
     },
 }
 
-/// A spec with every default filled in. Get one from [`Recipe::resolve`].
+/// A spec with every default filled in; made by [`Recipe::resolve`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recipe {
     /// The size to make.
     pub target: TargetSize,
     /// Whether the result may be larger than its source; never with [`TargetSize::Full`].
     pub upscale: bool,
-    /// Bound on both sides of the result where `upscale` is set. It decides whether there is a result,
-    /// not its bytes, so that it is no part of the key.
+    /// Bound on both sides of the result where `upscale` is set. It decides whether there is a result, not its bytes,
+    /// so it is not part of the key.
     pub dimension_max: u32,
-    /// Bound on the pixels of the result, or of one frame of it. No part of the key either.
+    /// Bound on the pixels of the result, or of one frame of it. Not part of the key either.
     pub pixels_max: u64,
     /// `rot`, `flip` and `flop`, after the EXIF orientation.
     pub transform: Transform,
-    /// Cut from the turned image.
+    /// The crop from the turned image.
     pub crop: Option<Crop>,
     /// Whether a plain border is cut off.
     pub trim: bool,
@@ -159,30 +161,30 @@ pub struct Recipe {
     pub blur: Option<Hundredths>,
     /// Gain of the unsharp mask.
     pub sharpen: Option<Hundredths>,
-    /// Red, green, blue to flatten on; always there where the format has no alpha.
+    /// Red, green and blue of the background to flatten on; always set where the format has no alpha.
     pub background: Option<[u8; 3]>,
     /// The one frame to show, as a still.
     pub frame: Option<u32>,
-    /// Which animations stay such; `None` where the result is a still whatever the source.
+    /// Bounds of animations that stay animations; `None` where the result is always a still.
     pub animation: Option<AnimationMax>,
     /// Whether EXIF and XMP are kept; never where the format holds none.
     pub meta: bool,
-    /// Of the output.
+    /// The output format.
     pub format: Format,
-    /// 1–100; there exactly where the format takes one.
+    /// 1–100; set exactly where the format takes one.
     pub quality: Option<u8>,
 }
 
-/// Why a spec gives no recipe: the caller's fault, whatever the image.
+/// The reason why a spec gives no recipe. At fault: the caller, whatever the image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecipeError {
     /// A side that is too long, after `dpr`.
     SideTooLong {
-        /// The size part as the spec has it.
+        /// The size part of the spec.
         part: SpecSize,
-        /// The longer side that it asks for, in pixels.
+        /// The longer requested side, in pixels.
         side: u32,
-        /// The bound.
+        /// The bound, in pixels.
         dimension_max: u32,
     },
     /// A preset, which must be expanded first.
@@ -190,7 +192,7 @@ pub enum RecipeError {
 }
 
 impl Recipe {
-    /// Fills in what the spec leaves to the settings, for this output format.
+    /// Fills in the defaults from the settings, for this output format.
     ///
     /// # Errors
     /// [`RecipeError`] for a side beyond `dimension_max` and for a preset.
@@ -228,8 +230,8 @@ impl Recipe {
             && pixels.is_some_and(|pixels| pixels <= most.pixels)
     }
 
-    /// Whether the result is within the bound on its pixels, whatever the image: the longest sides that the target and
-    /// the format allow are.
+    /// Whether the result is within the bound on its pixels for every image: the longest sides that the target and the
+    /// format allow are.
     pub fn is_surely_within_pixels_max(&self) -> bool {
         let side_max = u64::from(side_max(self.format));
         let (width, height) = match self.target {
@@ -244,23 +246,23 @@ impl Recipe {
         width.saturating_mul(height) <= self.pixels_max
     }
 
-    /// Whether the pixels must be seen before it is known which part of them is shown.
+    /// Whether the pixels decide which part of the image is shown.
     pub const fn looks_at_pixels(&self) -> bool {
         self.trim || self.is_smart()
     }
 
-    /// Whether it depends on them where the window lies.
+    /// Whether the pixels decide the place of the window.
     pub const fn is_smart(&self) -> bool {
         matches!(self.target, TargetSize::Cover { gravity: Gravity::Smart, .. })
     }
 
-    /// The canonical text: equal for equal recipes, different for any two that differ in more than
-    /// `dimension_max` and `pixels_max`. ASCII, without `/`.
+    /// The canonical text: equal for equal recipes, different for any two that differ in more than `dimension_max` and
+    /// `pixels_max`. ASCII, without `/`.
     pub fn key(&self) -> String {
         self.to_string()
     }
 
-    /// The first 16 bytes of the SHA-1 of id and key: names this variant of this image.
+    /// The first 16 bytes of the SHA-1 of id and key; identifies this variant of this image.
     pub fn etag_key(&self, id: &ObjectId) -> [u8; 16] {
         let digest: [u8; 20] =
             Sha1::new().chain_update(id.digest()).chain_update(self.key()).finalize().into();
@@ -270,7 +272,7 @@ impl Recipe {
 }
 
 impl Quality {
-    /// The default of this format; `None` where it takes none.
+    /// The default of this format; `None` for a format without quality.
     pub const fn of(self, format: Format) -> Option<u8> {
         match format {
             Format::Jpeg => Some(self.jpeg),
@@ -321,7 +323,8 @@ fn device_pixels(side: u32, dpr: Hundredths) -> u32 {
     u32::try_from(pixels).unwrap_or(u32::MAX).max(1)
 }
 
-/// A window centred at a corner or in the middle of a side, then moved inside, is flush there.
+/// A gravity at a corner or in the middle of a side as a named one: the window is centred there, then moved inside, so
+/// it is flush.
 fn normal_gravity(gravity: Option<Gravity>) -> Gravity {
     let place = |fraction: Hundredths| match fraction.0 {
         0 => Some(0),
@@ -339,7 +342,7 @@ fn normal_gravity(gravity: Option<Gravity>) -> Gravity {
     }
 }
 
-/// The key: encoder version, format, size, then what else is not the default, in a fixed order.
+/// The key: encoder version, format, size, then all other values that are not the default, in a fixed order.
 impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "v{ENCODER_VERSION},{},{}", self.format.extension(), self.target)?;

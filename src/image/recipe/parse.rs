@@ -1,14 +1,14 @@
-//! Reading a recipe's canonical text back: how one node tells another what to make.
+//! Parses a recipe's canonical text, in which one node requests a variant from another.
 //!
-//! The text is turned into a spec and settings and resolved like any other; only a recipe whose own
-//! text is the very same is taken. So nothing can be asked for in this way that a URL could not ask for.
+//! The text is converted to a spec and settings and resolved like any other. The result is valid only if its own text
+//! is exactly the same. So a peer cannot request anything that a URL could not.
 
 use super::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, RecipeSettings};
 use crate::object::{Format, Spec};
 
 impl Recipe {
-    /// The recipe with this [`Recipe::key`] and these bounds on its sides and pixels; `None` for any other text, also for
-    /// that of another encoder version.
+    /// The recipe with this [`Recipe::key`] and these bounds on its sides and pixels; `None` for any other text, also
+    /// for a key of another encoder version.
     pub fn parse(text: &str, dimension_max: u32, output_max: OutputMax) -> Option<Self> {
         let rest = text.strip_prefix(&format!("v{ENCODER_VERSION},"))?;
         let (extension, parts) = rest.split_once(',')?;
@@ -18,7 +18,7 @@ impl Recipe {
         let flops = parts.split(',').any(|part| part == "flop");
         for part in parts.split(',') {
             match part {
-                // To swap the axes is a quarter turn and a mirror.
+                // A swap of the axes is a quarter turn and a mirror.
                 "swap" => spec.push("rot90"),
                 "flop" => {}
                 part => match part.strip_prefix("play").and_then(|most| most.split_once('-')) {
@@ -33,7 +33,7 @@ impl Recipe {
         if spec.contains(&"rot90") != flops {
             spec.push("flop");
         }
-        // There is a quality wherever the format takes one, so that no default is used.
+        // The text has a quality wherever the format takes one, so no default is used.
         let quality = Quality { jpeg: 1, webp: 1, avif: 1 };
         let settings = RecipeSettings { quality, upscale: false, dimension_max, animation, output_max };
         let spec = Spec::parse(&spec.join(",")).ok()?;

@@ -1,7 +1,7 @@
-//! The steps of a variant that stays an animation: those of every variant, frame by frame.
+//! The steps of a variant that stays an animation: the steps of every variant, frame by frame.
 //!
-//! All frames are shown through the same window, found on the first one. Of the source's frames only the canvas is
-//! kept, of the variant's only what the writer needs to tell what changes.
+//! All frames are shown through the same window, found on the first one. Memory holds only the canvas of the source's
+//! frames and, of the variant's frames, the pixels that the writer needs to find changes.
 
 use super::layout::WindowPlacement;
 use super::{check, finished};
@@ -16,7 +16,7 @@ use crate::image::recipe::Recipe;
 use crate::image::shape::{Rect, Size};
 use crate::image::{encode, resize, trim};
 
-/// Makes an animated variant of an animated source; its size stands beside it.
+/// Makes an animated variant of an animated source; returns its size too.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub(super) fn render(
     progress.enter_stage(RenderStage::Encode);
     match (animation, view) {
         (Some(animation), Some(view)) => Ok((animation.finish(&keep_going)?, view.canvas)),
-        // A file without any frame is no animation.
+        // A file without any frame is not an animation.
         _ => Err(RenderError::Undecodable(DecodeFault::Corrupt)),
     }
 }
@@ -63,16 +63,16 @@ pub(super) fn render(
 /// The window of each frame, and its size.
 #[derive(Clone, Copy)]
 struct View {
-    /// As stored.
+    /// In stored coordinates.
     cut: Rect<u32>,
-    /// In the cut, as stored.
+    /// In the cut, in stored coordinates.
     window: Rect<f64>,
-    /// Of the window, as stored.
+    /// The size of the scaled window, before it is turned.
     to: Size,
     canvas: Size,
 }
 
-/// A frame in its size and in sRGB, and the canvas that it will fill.
+/// A frame in its size and in sRGB, and its canvas.
 fn frame(
     mut pixels: Pixels,
     mut space: ColorSpace,
@@ -99,7 +99,7 @@ fn frame(
 }
 
 impl View {
-    /// As the first frame asks for it.
+    /// The window for the first frame.
     fn of(
         pixels: &Pixels,
         layout: &WindowPlacement,

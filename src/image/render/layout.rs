@@ -1,4 +1,4 @@
-//! Where the pixels of a variant lie in the stored picture.
+//! The coordinates of a variant's pixels in the stored picture.
 
 use crate::image::error::RenderError;
 use crate::image::geometry::{self, Plan};
@@ -26,17 +26,17 @@ impl WindowPlacement {
         Ok(Self { transform, turned: transform.size(header.stored()), cut })
     }
 
-    /// Where the pixels of a cut are stored.
+    /// A cut in stored coordinates.
     pub(super) fn stored_cut(&self, cut: Rect<u32>) -> Rect<u32> {
         self.transform.untransform(cut, self.turned)
     }
 
-    /// Where the pixels of a window in a cut of this size are stored, counted from the stored cut's corner.
+    /// A window in a cut of this size, in stored coordinates, counted from the stored cut's corner.
     pub(super) fn stored_window(&self, window: Rect<f64>, cut: Size) -> Rect<f64> {
         self.transform.untransform(window, cut)
     }
 
-    /// The same, once these pixels of the stored cut have been looked at if they must be.
+    /// The same, after a look at these pixels of the stored cut if the gravity needs it.
     pub(super) fn placed_window(
         &self,
         window: Rect<f64>,
@@ -49,13 +49,13 @@ impl WindowPlacement {
         if recipe.is_smart() { smart::placed(pixels, pixels.size(), window, keep_going) } else { Ok(window) }
     }
 
-    /// The window of the plan for this cut, as stored.
+    /// The window of the plan for this cut, in stored coordinates.
     pub(super) fn aim(&self, plan: &Plan) -> Aim {
         Aim { window: self.stored_window(plan.window, self.cut.size()), to: self.transform.size(plan.size) }
     }
 
-    /// The same at half the sides, a sample for two pixels of the output. Where a side of it is odd, the last sample
-    /// reaches a pixel beyond.
+    /// The same at half the sides: one sample for two pixels of the output. Where a side of the output is odd, the last
+    /// sample reaches a pixel beyond it.
     pub(super) fn halved(&self, aim: Aim, plan: &Plan) -> Aim {
         let half = plan.size.halved();
         let pixels = self.transform.size(plan.size);

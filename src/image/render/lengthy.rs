@@ -1,8 +1,9 @@
-//! Which jobs are for a process that can be ended, because a call in them may run long without asking.
+//! Decides which jobs run in the helper process, because a call in them may run long without asking whether to
+//! continue.
 //!
-//! All that is written in this crate asks for every few rows. Some calls into libraries cannot, and neither do steps that
-//! go over a picture once. Whether one of them takes long follows from sizes alone. AVIF goes there whatever its size:
-//! its decoder ends the process when it panics, and its encoder takes a second for a megapixel.
+//! All code of this crate asks every few rows. Some library calls cannot, and neither do steps that pass over a picture
+//! once. Sizes alone tell whether one of them takes long. AVIF always runs there: its decoder ends the process when it
+//! panics, and its encoder takes a second for a megapixel.
 
 use super::layout::WindowPlacement;
 use super::peak::Sizes;
@@ -13,20 +14,21 @@ use crate::image::recipe::{Recipe, TargetSize};
 use crate::image::shape::Size;
 use crate::object::Format;
 
-/// The longest call that may ask nothing. A worker looks at the deadline every 50 ms; a busy core doubles the rest.
+/// The longest call without a question, in nanoseconds. A worker checks the deadline every 50 ms; on a busy core the
+/// rest takes twice as long.
 const UNASKED_NS_MAX: u64 = 40_000_000;
 
-/// Nanoseconds that calls take for a pixel, measured on a core of a small server, and rounded up.
+/// Nanoseconds that calls take per pixel, measured on a core of a small server, and rounded up.
 mod cost {
     /// libwebp's decoder: 14–20 for lossy files, up to 30 for lossless ones.
     pub(super) const WEBP_DECODE: u64 = 30;
-    /// The same down to the planes of a lossy file, and their resize.
+    /// libwebp's decoder down to the planes of a lossy file, and their resize.
     pub(super) const WEBP_PLANES: u64 = 10;
     /// zune-jpeg: 5 for baseline files, 13 for progressive ones.
     pub(super) const JPEG_DECODE: u64 = 15;
-    /// A frame of a GIF.
+    /// The decode of a frame of a GIF.
     pub(super) const GIF_DECODE: u64 = 10;
-    /// A resize, a conversion of colours, a turn: the dearest of them, for all channels.
+    /// The most expensive step of a resize, a colour conversion and a turn, for all channels.
     pub(super) const STEP: u64 = 20;
     /// The same for a plane, whose samples are a byte.
     pub(super) const PLANE_STEP: u64 = 8;
@@ -34,24 +36,24 @@ mod cost {
     pub(super) const GIF_ENCODE: u64 = 30;
     /// The lossless compression of WebP's alpha.
     pub(super) const WEBP_ALPHA: u64 = 100;
-    /// libwebp's encoder asks a hundred times, so that this is a hundredth of its time.
+    /// libwebp's encoder asks a hundred times, so this is a hundredth of its time.
     pub(super) const WEBP_ENCODE: u64 = 3;
 }
 
-/// Whether a job that passes [`super::check`] has a call that may take longer than a worker may go without asking, or
+/// Whether a job that passes [`super::check`] has a call that may run longer than a worker may go without asking, or
 /// that may end the process.
 pub(super) fn wants_process(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> bool {
     if header.format == Format::Avif || recipe.format == Format::Avif {
         return true;
     }
-    // Refused before anything is decoded.
+    // A job that is refused before anything is decoded.
     let Some(sizes) = Sizes::new(header, recipe, limits) else { return false };
     let longest =
         decode_ns(source, header, recipe, limits, &sizes).max(encode_ns(header, recipe, sizes.canvas));
     longest > UNASKED_NS_MAX
 }
 
-/// Of the decode and the resize, the longer one.
+/// The longer one of decode and resize.
 fn decode_ns(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits, sizes: &Sizes) -> u64 {
     let whole = times(header.stored(), cost::STEP);
     if recipe.keeps_animation(header) {
@@ -76,20 +78,20 @@ fn decode_ns(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits, s
     }
 }
 
-/// Of one frame, by the library that takes all of it at once.
+/// One frame, for a library that decodes it in one call.
 fn frame_ns(header: &Header) -> u64 {
     let per_pixel = match header.format {
         Format::Webp => cost::WEBP_DECODE,
         Format::Jpeg => cost::JPEG_DECODE,
         Format::Gif => cost::GIF_DECODE,
-        // Rows are asked for one by one.
+        // Rows are decoded one by one.
         Format::Png => 0,
         Format::Avif => u64::MAX,
     };
     times(header.stored(), per_pixel)
 }
 
-/// Of the steps after the resize and the encoder, the longest.
+/// The longest of the steps after the resize and of the encoder.
 fn encode_ns(header: &Header, recipe: &Recipe, canvas: Size) -> u64 {
     let is_padded = matches!(recipe.target, TargetSize::Pad { .. });
     let may_have_alpha = recipe.background.is_none() && (is_padded || decode::kind(header).has_alpha());
@@ -137,7 +139,7 @@ mod tests {
             (Format::Webp, (1500, 1000), "100w", Format::Jpeg, true),
             (Format::Gif, (1500, 1000), "100w", Format::Jpeg, false),
             (Format::Gif, (2000, 1200), "100w", Format::Jpeg, true),
-            // Of these only the whole is decoded in one call.
+            // For these only a decode of the whole picture is one call.
             (Format::Jpeg, (1500, 1000), "full", Format::Webp, false),
             (Format::Jpeg, (2000, 1500), "full", Format::Webp, true),
             (Format::Png, (700, 500), "full", Format::Webp, false),
@@ -160,7 +162,7 @@ mod tests {
             &recipe("300w", Format::Jpeg),
             &LIMITS
         ));
-        // A real file, whose decoder makes it small: a quarter of the sides of this one.
+        // A real file, which the decoder scales down to a quarter of its sides.
         let size = Size { width: 1600, height: 1200 };
         let source = file(&photo(size, PixelKind::Rgb), Format::Jpeg);
         let header = header(Format::Jpeg, size.width, size.height, 1);

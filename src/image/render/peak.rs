@@ -9,8 +9,8 @@ use crate::image::recipe::{Recipe, TargetSize};
 use crate::image::shape::{Rect, Size};
 use crate::image::{color, decode, effect, encode, resize, smart};
 
-/// Bytes of decoded pixels and work buffers alive at the peak of a job that passes [`super::check`]: an upper bound. The
-/// source's own bytes, and copies of its metadata (never longer than the source), are not counted.
+/// Peak memory, in bytes of decoded pixels and work buffers, of a job that passes [`super::check`]: an upper bound.
+/// Excludes the source's own bytes and copies of its metadata, which are never longer than the source.
 pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     let kind = decode::kind(header);
     let Some(sizes) = Sizes::new(header, recipe, limits) else { return decode::peak_bytes(header) };
@@ -48,11 +48,12 @@ fn buffer(size: Size, kind: PixelKind) -> u64 {
     size.area().saturating_mul(kind.channels() as u64)
 }
 
-/// The sizes of a job before its pixels are known: exact, or with `trim` bounds. As stored, up to the canvas.
+/// The sizes of a job before its pixels are known: exact, or bounds if the recipe trims. In stored coordinates, up to
+/// the canvas.
 pub(super) struct Sizes {
     is_cut: bool,
     cut: Size,
-    /// In the cut; `None` if only the pixels will tell.
+    /// The window in the cut; `None` if the pixels decide it.
     window: Option<Rect<f64>>,
     /// The size to which the window is resized, before it is turned.
     pub(super) resized: Size,
@@ -77,9 +78,9 @@ impl Sizes {
         Some(Self { is_cut, cut, window, resized, canvas })
     }
 
-    /// Bytes alive at the peak of [`WindowPlacement::resized`].
+    /// Peak memory of [`WindowPlacement::resized`] in bytes.
     fn resized_peak_bytes(&self, header: &Header, kind: PixelKind) -> u64 {
-        // Cutting works in place, but what is left may move into a smaller buffer.
+        // Cutting works in place, but the result may move into a smaller buffer.
         let moved = if self.is_cut { buffer(self.cut, kind) } else { 0 };
         let resize = match self.window {
             Some(window) => resize::peak_bytes(self.cut, kind, window, self.resized),

@@ -20,7 +20,7 @@ use crate::object::Format;
 /// The input of an encoder.
 pub(super) enum Picture {
     Pixels(Pixels),
-    /// A JPEG's planes: luma, and colour differences at half the sides.
+    /// A JPEG's planes: luma, and colour differences at half its sides.
     Planes([Pixels; 3]),
 }
 
@@ -53,7 +53,7 @@ impl<'a> Still<'a> {
         move || progress.keep_going()
     }
 
-    /// The finished picture; planes if that is what is written and nothing has to be done to pixels.
+    /// The finished picture; planes if the format takes them and no step has to change pixels.
     pub(super) fn picture(mut self, cached: &mut DecodedPlanes) -> Result<Picture, RenderError> {
         let Some((shrunk, plan)) = shrunk(&self.layout, self.source, self.header, self.recipe, self.limits)?
         else {
@@ -94,14 +94,14 @@ impl<'a> Still<'a> {
             && sharpen.is_none()
     }
 
-    /// The samples that the job begins with: those that it was given, or the source's.
+    /// The decoded planes with which the job begins: reused ones, or the source's.
     fn decoded(
         &self,
         shrunk: &ShrinkOnLoad<'_>,
         cached: &mut DecodedPlanes,
     ) -> Result<Vec<ComponentPlane>, RenderError> {
         if let DecodedPlanes::Reuse(samples) = cached {
-            // Of the source there may be no more than the headers: without the right samples there is no picture.
+            // `source` may be only the headers: without the right samples there is no picture.
             return shrunk
                 .reuse_planes(std::mem::take(samples))
                 .ok_or(RenderError::Undecodable(DecodeFault::Corrupt));
@@ -117,7 +117,7 @@ impl<'a> Still<'a> {
         Ok(planes)
     }
 
-    /// Where to look, once the picture has been looked at if it must be.
+    /// The placement, after a look at the picture if the recipe needs it.
     fn placed(
         &self,
         shrunk: &ShrinkOnLoad<'_>,
@@ -135,7 +135,7 @@ impl<'a> Still<'a> {
         Ok(Aim { window: smart::placed(&overview, cut, aim.window, &keep_going)?, ..aim })
     }
 
-    /// Decode, cut and scale in one step, where the format can do that better and no pixel must be seen before.
+    /// Decodes, cuts and scales in one step, if the format has a shorter way and the placement needs no pixels.
     fn shortcut(&self) -> Result<Option<(Pixels, Plan)>, RenderError> {
         let Self { source, header, recipe, limits, progress, layout, .. } = self;
         let Some((part, plan)) = part(layout, recipe, limits)? else { return Ok(None) };
@@ -143,7 +143,7 @@ impl<'a> Still<'a> {
         Ok(pixels.map(|pixels| (pixels, plan)))
     }
 
-    /// The whole picture decoded, then its window resized.
+    /// Decodes the whole picture, then resizes its window.
     fn resized(&mut self) -> Result<(Pixels, Plan), RenderError> {
         let keep_going = self.keep_going();
         let Self { source, header, recipe, limits, progress, layout, space } = self;
@@ -166,7 +166,7 @@ impl<'a> Still<'a> {
     }
 }
 
-/// The window made small while it is decoded, where source and recipe allow it.
+/// The window scaled down during the decode, if source and recipe allow it.
 pub(super) fn shrunk<'a>(
     layout: &WindowPlacement,
     source: &'a [u8],
@@ -182,7 +182,7 @@ pub(super) fn shrunk<'a>(
     Ok(ShrinkOnLoad::of(source, header, cut, layout.aim(&plan), recipe.format).map(|shrunk| (shrunk, plan)))
 }
 
-/// The part of the stored picture that is shown, where no pixel must be seen to know it.
+/// The part of the stored picture that is shown, if no pixels are needed to know it.
 pub(super) fn part(
     layout: &WindowPlacement,
     recipe: &Recipe,
@@ -196,7 +196,7 @@ pub(super) fn part(
     Ok(Some((SourcePart { cut: layout.stored_cut(layout.cut), window, to }, plan)))
 }
 
-/// Bytes alive at the peak of the shorter way, where one is taken and known to need less than the long way.
+/// Peak memory of the shorter way in bytes, if it is taken and known to need less than the long way.
 pub(super) fn shortcut_peak_bytes(
     layout: &WindowPlacement,
     source: &[u8],
@@ -212,7 +212,7 @@ pub(super) fn shortcut_peak_bytes(
 }
 
 impl Picture {
-    /// Of the pixels.
+    /// The size of the pixels.
     pub(super) const fn size(&self) -> Size {
         match self {
             Self::Pixels(pixels) => pixels.size(),

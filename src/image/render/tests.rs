@@ -1,4 +1,4 @@
-//! The pipeline as a whole, on pictures made here.
+//! The pipeline as a whole, on generated pictures.
 
 mod animation;
 mod color;
@@ -61,7 +61,7 @@ fn scaling_and_turning_gives_what_turning_and_scaling_would() {
     let source = file(&stored, Format::Png);
     for transform in transforms() {
         let displayed = orient::apply(transform, stored.clone());
-        // Of the square of 101 pixels a window of 101 × 62.62 is shown, from 11.5 on.
+        // The square of 101 pixels shows a window of 101 × 62.62, from 11.5 on.
         let recipe =
             Recipe { transform, ..recipe("50w31h,fill,g-x0.5y0.42,crop-10-20-101-101", Format::Png) };
         let to = Size { width: 50, height: 31 };
@@ -86,7 +86,7 @@ fn each_format_is_made_from_each_and_resembles_the_source() {
             for format in FORMATS {
                 let result = made(&source, &header(from, PHOTO, kind), &scaled(to, format)).unwrap();
                 let similarity = psnr(&decoded(&result, format, to), &expected);
-                // 256 colours, and edges that are either clear or not, are what GIF can do.
+                // GIF is limited to 256 colours and to edges that are either clear or opaque.
                 let least = if from == Format::Gif || format == Format::Gif { 19.0 } else { 27.0 };
                 assert!(similarity > least, "{kind:?} {from:?} to {format:?}: {similarity:.1} dB");
             }
@@ -268,7 +268,7 @@ fn the_peak_holds_at_least_the_source_and_the_result() {
     }
     let wide = header(Format::Png, Size { width: 100_000, height: 1000 }, PixelKind::Rgba);
     assert!(peak_bytes(&[], &wide, &recipe("37w", Format::Png), &LIMITS) >= 400_000_000);
-    // Sizes that no limit lets through must saturate, not wrap to something small.
+    // Sizes beyond every limit must saturate, not wrap to something small.
     let huge = header(Format::Jpeg, Size { width: u32::MAX, height: u32::MAX }, PixelKind::Rgb);
     assert!(peak_bytes(&[], &huge, &full(Format::Webp), &LIMITS) > 1 << 63);
 }
@@ -278,7 +278,8 @@ fn the_peak_counts_what_each_option_adds() {
     let header = header(Format::Png, SMALL, PixelKind::Rgb);
     let peak = |spec: &str, format| peak_bytes(&[], &header, &recipe(spec, format), &LIMITS);
     for (spec, bytes) in [
-        // The padded canvas in four channels; with a blurred copy; the result of trimming, not known before.
+        // The padded canvas in four channels; with a blurred copy; the result of trimming, whose size is unknown
+        // before.
         ("4000w4000h,pad", 4 * 16_000_000),
         ("4000w4000h,pad,sharpen1", 8 * 16_000_000),
         ("4000w,up", 3 * 4000 * 2486),
@@ -299,7 +300,7 @@ fn a_jpeg_is_charged_for_the_planes_that_its_variant_needs() {
     let whole = peak(&[], "100w");
     assert!(whole > 9 * size.area());
     assert!(peak(&source, "100w") < whole / 5);
-    // Every pixel is looked at, or kept.
+    // Every pixel is read, or kept.
     assert!(peak(&source, "100w,trim") >= whole && peak(&source, "full") >= whole);
 }
 

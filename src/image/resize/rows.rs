@@ -1,8 +1,9 @@
-//! A window made smaller from rows that come one after another, of which only a band is kept.
+//! Shrinks a window from rows that arrive one after another; only a band of rows is kept.
 //!
-//! The result is that of [`super::resize`], for the filter of a row sees no further than the band. Heights come first, in
-//! strips: the more rows to a strip, the less often those between two strips are moved, and the longer the band. Widths
-//! come last, all at once: the library computes its weights again with every call, and a row has more of them.
+//! The result is the one of [`super::resize`], because the filter of a row reads no rows beyond the band. Heights come
+//! first, in strips. With more rows in a strip, the shared rows of two strips are moved less often, and the band is
+//! longer. Widths come last, all at once: the library computes its weights again with every call, and a row has more of
+//! them.
 
 use std::ops::Range;
 
@@ -14,23 +15,24 @@ use crate::image::shape::{Rect, Size};
 /// Rows of the result that are made at a time.
 const STRIP_ROWS: u32 = 16;
 
-/// A resize that is fed with rows.
+/// A resize that takes its source row by row.
 pub struct Rows {
-    /// Of all rows together, of which none needs to be kept.
+    /// The size of the whole source, which need not be in memory.
     from: Size,
     window: Rect<f64>,
     to: Size,
     filter: Filter,
-    /// Rows from `first` on, colours weighted by alpha.
+    /// Source rows from `first` on, with colours weighted by alpha.
     band: Vec<u8>,
     first: u32,
-    /// All columns of the source in as many rows as the result will have.
+    /// All columns of the source, in as many rows as the result has so far.
     made: Vec<u8>,
     made_rows: u32,
 }
 
 impl Rows {
-    /// For a picture of this size and kind, as [`super::resize`] would take it. The window must be higher than its result.
+    /// Prepares the resize of a picture of this size and kind, as [`super::resize`] does it. The window must be higher
+    /// than its result.
     ///
     /// # Errors
     ///
@@ -54,7 +56,7 @@ impl Rows {
         })
     }
 
-    /// Bytes alive at most from [`Rows::new`] to the end of [`Rows::finish`], its result included.
+    /// Peak memory from [`Rows::new`] to the end of [`Rows::finish`] in bytes, its result included.
     pub fn peak_bytes(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u64 {
         let (band, low) =
             (Size { height: band_rows(from, window, to), ..from }, Size { height: to.height, ..from });
@@ -64,14 +66,14 @@ impl Rows {
         heights.max(super::filter_peak_bytes(low, kind, to))
     }
 
-    /// The rows that are still to be pushed; what lies outside is not looked at.
+    /// The source rows that must still be pushed; the others are not read.
     pub fn needed_rows(&self) -> Range<u32> {
         let end = strip_rows(self.from, self.window, self.to, self.to.height - 1..self.to.height).end;
         let pushed = self.pushed();
         pushed..end.max(pushed)
     }
 
-    /// Takes the next of [`Rows::needed_rows`]; rows beyond it change nothing.
+    /// Takes the next of [`Rows::needed_rows`]; ignores rows beyond them.
     ///
     /// # Errors
     ///
@@ -95,7 +97,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Whether the next row completes a strip, and takes long.
+    /// Whether the next row completes a strip, and thus takes long.
     pub fn is_due(&self) -> bool {
         self.strip_of(self.pushed() + 1).is_some()
     }
@@ -127,19 +129,19 @@ impl Rows {
         self.first + (self.band.len() / self.stride()) as u32
     }
 
-    /// The strip to be made next, if the rows up to `end` are all that it needs.
+    /// The next strip, if the rows up to `end` are all that it needs.
     fn strip_of(&self, end: u32) -> Option<Range<u32>> {
         let strip = self.next_strip()?;
         (end >= strip_rows(self.from, self.window, self.to, strip.clone()).end).then_some(strip)
     }
 
-    /// The rows of the result to be made next; `None` after the last.
+    /// The next rows of the result; `None` after the last.
     fn next_strip(&self) -> Option<Range<u32>> {
         let start = self.made_rows;
         (start < self.to.height).then(|| start..self.to.height.min(start + STRIP_ROWS))
     }
 
-    /// Makes these rows of the result and lets go of what the next ones do not need.
+    /// Makes these rows of the result, and drops the source rows that the next ones do not need.
     fn make(&mut self, strip: Range<u32>) -> Option<()> {
         let stride = self.stride();
         let band = Size { height: (self.band.len() / stride) as u32, ..self.from };
@@ -158,21 +160,21 @@ impl Rows {
     }
 }
 
-/// Where in the source a row of the result begins.
+/// The coordinate in the source at which a row of the result begins.
 fn edge(window: Rect<f64>, to: Size, row: u32) -> f64 {
     window.y + window.height * f64::from(row) / f64::from(to.height)
 }
 
-/// The rows of the source that these rows of the result are made of, and one more on both sides for rounding.
+/// The source rows that these rows of the result need, and one more on both sides for rounding.
 fn strip_rows(from: Size, window: Rect<f64>, to: Size, strip: Range<u32>) -> Range<u32> {
     let reach = FILTER_REACH * window.height / f64::from(to.height) + 1.0;
-    // Casts saturate: below zero is zero.
+    // Casts saturate: a negative value becomes zero.
     let start = (edge(window, to, strip.start) - reach).floor() as u32;
     let end = (edge(window, to, strip.end) + reach).ceil() as u32;
     start..end.min(from.height)
 }
 
-/// Rows that the band has at most.
+/// Most rows of the band.
 fn band_rows(from: Size, window: Rect<f64>, to: Size) -> u32 {
     let strip = f64::from(STRIP_ROWS.min(to.height)) + 2.0 * FILTER_REACH;
     let rows = strip * window.height / f64::from(to.height) + 4.0;
@@ -232,7 +234,7 @@ mod tests {
                 let made = by_rows(&pixels, window, to).unwrap();
                 let expected = resize(pixels, window, to).unwrap();
                 assert_eq!((made.size(), made.kind()), (to, kind));
-                // Where a strip begins is a number of the same value, rounded otherwise.
+                // The start of a strip has the same value, but is rounded differently.
                 let apart = made.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
                 let differ = made.data().iter().zip(expected.data()).filter(|(a, b)| a != b).count();
                 assert!(apart <= Some(1), "{kind:?} {window:?} to {to:?}: {apart:?} apart");

@@ -1,4 +1,4 @@
-//! Windows, edges and alpha, on pictures whose result is known.
+//! Windows, edges and alpha, on pictures with known results.
 
 mod level;
 
@@ -24,7 +24,7 @@ fn whole_pixels_at_their_own_size_are_copied_exactly() {
 
 #[test]
 fn a_fractional_window_is_not_rounded_to_whole_pixels() {
-    // On a ramp the middle of the result tells where the window lay, to a fraction of a pixel.
+    // On a ramp, the middle of the result gives the window's place to a fraction of a pixel.
     let ramp = gray(100, 8, |x, _| (2 * x) as u8);
     let to = Size { width: 9, height: 8 };
     let middle = |left| resize(ramp.clone(), window(left, 0.0, 45.0, 8.0), to).unwrap().data()[4];

@@ -1,16 +1,17 @@
-//! Samples beyond an edge, for a window that reaches there.
+//! Extends a plane beyond its edges, for a window that reaches there.
 //!
-//! A colour sample of a JPEG stands for two pixels along each side, and of a picture with an odd side the last one
-//! stands for one pixel and for nothing. To lie right it must be made of a window that is as much too long.
+//! A colour sample of a JPEG covers two pixels along each side. In a picture with an odd side the last sample covers
+//! one pixel and half of it lies outside. To be placed correctly it needs a window that reaches beyond the edge by as
+//! much.
 
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::{Rect, Size};
 
-/// By how much a window may be outside by rounding alone.
+/// Distance that a window may lie outside by rounding, in samples.
 const SLACK: f64 = 1e-3;
 
-/// A plane as large as the window wants it, its edges repeated outward, and the window in it. `None` if the window is
-/// outside by more than the plane's own sides, which no half pixel is.
+/// A plane extended to the window by repeating its edges, and the window in it. `None` if the window is outside by more
+/// than the plane's own sides, which never happens for half a pixel.
 pub(super) fn extend(pixels: Pixels, window: Rect<f64>) -> Option<(Pixels, Rect<f64>)> {
     let Size { width, height } = pixels.size();
     let (left, right) = missing(window.x, window.width, width)?;
@@ -33,7 +34,7 @@ pub(super) fn extend(pixels: Pixels, window: Rect<f64>) -> Option<(Pixels, Rect<
     Some((Pixels::new(size, PixelKind::Gray, data)?, window))
 }
 
-/// Samples that a stretch wants before the first and after the last.
+/// The samples that a range needs before the first and after the last.
 fn missing(start: f64, length: f64, side: u32) -> Option<(u32, u32)> {
     if !(start.is_finite() && length.is_finite()) {
         return None;

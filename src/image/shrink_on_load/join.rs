@@ -2,7 +2,7 @@
 
 use crate::image::pixels::{PixelKind, Pixels};
 
-/// One RGB picture of three planes of equal size; `None` if their sizes differ.
+/// An RGB picture of three planes of equal size; `None` if their sizes differ.
 pub(super) fn join(
     [first, second, third]: [Pixels; 3],
     color: impl Fn(u8, u8, u8) -> [u8; 3],

@@ -1,4 +1,4 @@
-//! Windows made small while they are decoded, beside the same windows of the whole picture.
+//! Windows that are scaled down during the decode, compared with the same windows of the whole picture.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -44,7 +44,7 @@ fn header(size: Size) -> Header {
     }
 }
 
-/// A cut, a window in it, and what the window is resized to.
+/// A cut, a window in it, and the size to which the window is resized.
 type CutWindow = (Rect<u32>, Rect<f64>, Size);
 
 fn part(cut: [u32; 4], window: [f64; 4], to: [u32; 2]) -> CutWindow {
@@ -77,20 +77,20 @@ fn scaled(bytes: &[u8], size: Size, (cut, window, to): CutWindow, format: Format
     scaled.pixels(scaled.decode(&LIMITS, &|| true).unwrap(), &|| true).unwrap()
 }
 
-/// The window of a picture that is whole.
+/// The window of a completely decoded picture.
 fn resized(pixels: &Pixels, (cut, window, to): CutWindow) -> Pixels {
     resize::resize(pixels.clone().cropped(cut).unwrap(), window, to).unwrap()
 }
 
-/// Root of the mean square over all channels.
+/// Root mean square of the difference over all channels.
 fn apart(left: &Pixels, right: &Pixels) -> f64 {
     assert_eq!((left.size(), left.kind()), (right.size(), right.kind()));
     let square = |(left, right): (&u8, &u8)| (f64::from(*left) - f64::from(*right)).powi(2);
     (left.data().iter().zip(right.data()).map(square).sum::<f64>() / left.data().len() as f64).sqrt()
 }
 
-/// Soft shapes, whose place shows to a fraction of a pixel. Cells of 4 × 4 pixels have one colour, so that it does not
-/// matter that the encoder at hand stores the colour of one of them and not of their middle.
+/// Soft shapes, whose place is measurable to a fraction of a pixel. Cells of 4 × 4 pixels have one colour, because the
+/// encoder at hand stores the colour of one pixel instead of the mean.
 fn waves(width: u32, height: u32) -> Pixels {
     let pixel = |x: u32, y: u32| {
         let (x, y) = (f64::from(x / 4) / 6.0, f64::from(y / 4) / 4.5);
@@ -123,7 +123,7 @@ fn every_window_is_that_of_the_whole_picture() {
 
 #[test]
 fn colours_lie_where_luma_lies() {
-    // A colour edge that is one of luma too: a colour plane half a sample off would fringe it.
+    // A colour edge that is also a luma edge: a colour plane half a sample off would leave a fringe.
     let pixels = picture(400, 300);
     for (sampling, bound) in [(SamplingFactor::R_4_4_4, 5.0), (SamplingFactor::R_4_2_0, 6.0)] {
         let bytes = written(&pixels, sampling, false);
@@ -163,7 +163,7 @@ fn a_gray_source_stays_gray_and_stored_rgb_is_not_converted() {
     let gray = Pixels::new(colors.size(), PixelKind::Gray, gray).unwrap();
     let bytes = written(&gray, SamplingFactor::R_4_4_4, false);
     assert!(apart(&scaled(&bytes, gray.size(), whole, Format::Jpeg), &resized(&gray, whole)) < 3.0);
-    // The same components, said to be red, green and blue.
+    // The same components, declared as red, green and blue.
     let bytes = written(&colors, SamplingFactor::R_4_4_4, false);
     let adobe = [&bytes[..2], b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0", &bytes[2..]].concat();
     let (made, stored) = (
@@ -213,7 +213,7 @@ fn the_peak_is_that_of_the_planes_and_not_of_the_picture() {
         .unwrap()
         .peak_bytes()
     };
-    // A tenth of what the whole way has; at its own size, planes and results and nothing much beside.
+    // A tenth of the memory of the whole decode; at its own size, hardly more than planes and results.
     assert!(peak([200, 150]) < 1600 * 1200 * 9 / 10, "{}", peak([200, 150]));
     assert!((1600 * 1199 * 6..1600 * 1200 * 9).contains(&peak([1600, 1199])), "{}", peak([1600, 1199]));
 }

@@ -1,4 +1,4 @@
-//! Places of windows in pictures made here.
+//! Places of windows in generated pictures.
 
 use proptest::prelude::*;
 
@@ -46,7 +46,7 @@ fn vivid_colour_without_detail_draws_the_window() {
 
 #[test]
 fn skin_outweighs_other_detail() {
-    // The same stripes twice: on the left in green, on the right in a colour of skin.
+    // The same stripes twice: green on the left, the colour of skin on the right.
     let striped = |x: u32, _| match x {
         0..20 if x % 4 < 2 => vec![170, 200, 170],
         0..20 => vec![150, 180, 150],

@@ -1,20 +1,20 @@
-//! Where the tests find the corpus of real and hostile images: in the folder that `RETICULUM_CORPUS` names.
+//! Finds the corpus of real and hostile images for the tests, in the folder that `RETICULUM_CORPUS` names.
 //!
-//! Tests outside `src/` include this file by its path, so that there is one rule: without a corpus a test says so and
-//! passes; on a continuous integration server it fails, unless `RETICULUM_CORPUS` is `none`.
+//! Tests outside `src/` include this file by its path, so that there is one rule. Without a corpus a test prints a line
+//! and passes; on a continuous integration server it fails, unless `RETICULUM_CORPUS` is `none`.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// What the environment says of the corpus.
+/// The state of the corpus, from the environment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Corpus {
-    /// It is in this folder.
+    /// The corpus is in this folder.
     Folder(PathBuf),
-    /// There is none, and the tests that need it are skipped.
+    /// There is no corpus, and the tests that need it are skipped.
     Skipped,
-    /// There is none, although a test run without it proves too little.
+    /// There is no corpus, but this run requires it.
     Missing,
 }
 
@@ -30,10 +30,10 @@ impl Corpus {
     }
 }
 
-/// The folder of the corpus. `None`, and a line on standard error, where the test is to be skipped.
+/// The folder of the corpus; `None`, and a line on standard error, if the test is to be skipped.
 ///
 /// # Panics
-/// Where the corpus is required and missing, and where the folder holds no manifest.
+/// If the corpus is required and missing, and if the folder holds no manifest.
 pub(crate) fn folder() -> Option<PathBuf> {
     match Corpus::from_variables(std::env::var_os("RETICULUM_CORPUS"), std::env::var_os("CI").as_deref()) {
         Corpus::Folder(folder) => {
@@ -42,7 +42,7 @@ pub(crate) fn folder() -> Option<PathBuf> {
             Some(folder)
         }
         Corpus::Skipped => {
-            // Not by a macro, whose output the test runner keeps to itself.
+            // `eprintln!` would not do: the test runner captures its output.
             let _ = writeln!(std::io::stderr(), "SKIPPED: RETICULUM_CORPUS names no corpus");
             None
         }

@@ -1,4 +1,4 @@
-//! One frame of an animation as a still, on animations made here and on those of the corpus.
+//! One frame of an animation as a still, on generated animations and on animations of the corpus.
 
 use proptest::prelude::*;
 
@@ -13,7 +13,7 @@ const RED: [u8; 4] = [255, 0, 0, 255];
 const BLUE: [u8; 4] = [0, 0, 255, 255];
 const CLEAR: [u8; 4] = [0; 4];
 
-/// Two pixels wide and one high, so that a whole frame can be written down.
+/// Two pixels wide and one high, so that a test can write down a whole frame.
 const STRIP: Size = Size { width: 2, height: 1 };
 
 fn animated(format: Format, size: Size, frames: u32) -> Header {
@@ -27,7 +27,7 @@ fn frame(source: &[u8], header: &Header, number: u32) -> Result<Vec<u8>, RenderE
     Ok(pixels.data().chunks_exact(pixels.kind().channels()).flat_map(rgba).collect())
 }
 
-/// Frames of one pixel or two: where they begin, how they are disposed of, and what they show.
+/// Frames of one or two pixels: their left edges, their disposal, and their pixels.
 fn gif_strip(frames: &[(u16, gif::DisposalMethod, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Entry 2 is transparent.
@@ -103,7 +103,7 @@ fn an_interlaced_gif_gives_its_rows_in_order() {
     assert_eq!(levels, rows);
 }
 
-/// An APNG strip; `default` stands outside the animation.
+/// An APNG strip; `default` is not part of the animation.
 fn apng_strip(default: Option<[u8; 8]>, frames: &[(u32, png::DisposeOp, png::BlendOp, &[u8])]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
@@ -158,7 +158,7 @@ fn an_apngs_default_image_comes_first_when_it_stands_outside_the_animation() {
     assert_eq!(frame(&source, &header, 1).unwrap(), [RED, BLUE].concat());
 }
 
-/// By the library's own writer of animations: lossless, and every pixel as it is.
+/// Uses the library's own animation writer: lossless, with every pixel unchanged.
 #[allow(unsafe_code)]
 fn webp_animation(size: Size, frames: &[Pixels]) -> Vec<u8> {
     use libwebp_sys::*;
@@ -193,7 +193,7 @@ fn webp_animation(size: Size, frames: &[Pixels]) -> Vec<u8> {
 
 #[test]
 fn webp_frames_come_out_as_they_were_put_in() {
-    // A spot moves over a picture, so that the encoder stores parts, blended and disposed of in its own ways.
+    // A spot moves over a picture, so that the encoder stores parts with its own blending and disposal.
     let still = photo(PICTURE, PixelKind::Rgb);
     let opaque: Vec<u8> = still.data().chunks_exact(3).flat_map(|pixel| [pixel, &[255]].concat()).collect();
     let with_spot = |number: usize| {
@@ -304,7 +304,7 @@ fn webp_frames_of_the_corpus_agree_with_another_decoder() {
             let expected = Pixels::new(size, kind, buffer.clone()).unwrap();
             let ours = decode::decode(&source, &header, Some(number), &LIMITS, &always).unwrap();
             let similarity = psnr(&ours, &expected);
-            // The two enlarge colour a little differently.
+            // The two decoders enlarge chroma slightly differently.
             assert!(similarity > 40.0, "{name} frame {number}: {similarity:.1} dB");
         }
     }

@@ -1,4 +1,4 @@
-//! Where among the steps colours become sRGB.
+//! The place of the sRGB conversion among the steps.
 
 use super::support::*;
 use crate::image::color;
@@ -9,7 +9,7 @@ use crate::object::Format;
 
 const SIZE: Size = Size { width: 40, height: 40 };
 
-/// A picture whose values stand for light itself: a plain square of `inner` in the middle of `outer`.
+/// A picture with linear values: a plain square of `inner` in the middle of `outer`.
 fn linear(outer: u8, inner: u8) -> (Vec<u8>, Header) {
     let is_inside = |at: u32| (10..30).contains(&(at % 40)) && (10..30).contains(&(at / 40));
     let data = (0..1600).flat_map(|at| [if is_inside(at) { inner } else { outer }; 3]).collect();
@@ -32,14 +32,14 @@ fn colours_are_converted_exactly_once_whatever_the_size() {
         [("full", 40), ("20w", 20), ("80w,up", 80), ("30w", 30), ("20w,trim", 20), ("full,trim", 40)]
     {
         let made = made(spec, &plain, Size { width: side, height: side });
-        // 55 of 255 in light is 128 in sRGB.
+        // 55 of 255 in linear light is 128 in sRGB.
         assert!(made.data().iter().all(|&value| value == 128), "{spec}: {:?}", &made.data()[..3]);
     }
 }
 
 #[test]
 fn trimming_and_effects_see_the_colours_that_are_shown() {
-    // Four steps of light apart, a border in numbers, but 34 steps in sRGB.
+    // Four steps apart in linear values, which would count as border, but 34 steps in sRGB.
     let content = linear(0, 4);
     let trimmed = made("full,trim", &content, Size { width: 20, height: 20 });
     assert!(trimmed.data().iter().all(|&value| value.abs_diff(34) <= 1), "{:?}", &trimmed.data()[..3]);

@@ -18,7 +18,7 @@ struct CorpusEntry {
     bytes: Vec<u8>,
 }
 
-/// The entries in formats that are read here and whose size is known.
+/// The entries in supported formats with a known size.
 fn entries(folder: &std::path::Path) -> Vec<CorpusEntry> {
     let manifest = fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
     let mut lines = manifest.lines();
@@ -210,8 +210,8 @@ fn each_exif_orientation_is_shown_upright() {
 fn cmyk_is_not_shown_as_a_negative() {
     let Some(folder) = corpus::folder() else { return };
     let entries = entries(&folder);
-    // Without a profile the picture is paler than the reference, which had one, but no other picture, least of all
-    // the negative, comes near.
+    // Without a profile the picture is paler than the reference, which had one. But no other picture is near it, least
+    // of all the negative.
     for path in
         ["color/cmyk-adobe2-swop-icc.jpg", "color/ycck-adobe2-no-icc.jpg", "color/rgb-jpeg-adobe0.jpg"]
     {

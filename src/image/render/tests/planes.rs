@@ -1,4 +1,4 @@
-//! Variants that begin with kept samples, and those that never become pixels.
+//! Variants that begin with kept samples, and variants that never become pixels.
 
 use super::support::*;
 use crate::image::container::jpeg::{self, Segments};
@@ -11,7 +11,7 @@ use crate::image::variant::{self, VariantFault};
 
 const SIZE: Size = Size { width: 400, height: 300 };
 
-/// Of a photo: plain, and as a phone writes it.
+/// Two files of a photo: a plain one, and one as a phone writes it.
 fn sources() -> Vec<Vec<u8>> {
     let plain = file(&photo(SIZE, PixelKind::Rgb), Format::Jpeg);
     let exif = b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
@@ -88,7 +88,7 @@ fn a_file_says_the_same_without_its_data_or_has_no_head() {
         assert_eq!(decoded_planes::head(&[b"junk", &source[..]].concat()), None);
         assert_eq!(inspect(&head, LIMITS), inspect(&source, LIMITS));
     }
-    // What stands behind the first scan is not in the head, and says nothing of the whole either.
+    // Segments after the first scan are not part of the head, and do not change the whole file's answer either.
     let mut progressive = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut progressive, 90);
     encoder.set_progressive(true);
@@ -106,7 +106,7 @@ fn a_file_says_the_same_without_its_data_or_has_no_head() {
 
 #[test]
 fn planes_of_odd_sides_lie_right_however_they_are_turned() {
-    // Colours that change from pixel to pixel of the target, so that half a sample shows.
+    // Colours that change from pixel to pixel of the target, so that half a sample is visible.
     let pixel = |x: u32, y: u32| {
         let (x, y) = (f64::from(x) / 28.0, f64::from(y) / 25.0);
         [0.0, 2.1, 4.2].map(|phase| (128.0 + 90.0 * (x + y + phase).sin()) as u8)

@@ -1,4 +1,4 @@
-//! Variants that stay animations: each frame looks as the same variant of that frame alone, for as long as before.
+//! Variants that stay animations: each frame looks like the same variant of that frame alone, and has the same delay.
 
 use std::cell::Cell;
 
@@ -12,7 +12,7 @@ use crate::object::Format;
 
 const SIZE: Size = Size { width: 48, height: 36 };
 
-/// A picture over which a red square moves; at last it is alone, and the rest transparent.
+/// A picture over which a red square moves; in the last frame it is alone, and the rest is transparent.
 fn moving(count: u32) -> Vec<Pixels> {
     let ground = photo(SIZE, PixelKind::Rgb);
     let frame = |number: u32| {
@@ -39,7 +39,7 @@ fn animated(format: Format, count: u32) -> Vec<u8> {
     animation.finish(&always).unwrap()
 }
 
-/// Frames with their delays, and plays.
+/// Frames with their delays, and the number of plays.
 fn played(file: &[u8]) -> (Vec<(Pixels, u32)>, u32) {
     let header = inspect::inspect(file, LIMITS).unwrap();
     let mut decoder = AnimationDecoder::new(file, &header, &LIMITS).unwrap();
@@ -61,8 +61,8 @@ fn made(source: &[u8], recipe: &Recipe) -> Result<Vec<u8>, RenderError> {
     )
 }
 
-/// How much less than a still in the same format each frame resembles the exact variant of that frame alone: of so
-/// many frames the worst, in decibels.
+/// The loss, in decibels, of the worst of `compared` frames: how much less than a still in the same format it resembles
+/// the exact variant of that frame alone.
 fn measure_loss(source: &[u8], variant: &[u8], spec: &str, format: Format, compared: usize) -> f64 {
     let shown = played(variant).0;
     let alone = |number, format| {
@@ -70,7 +70,7 @@ fn measure_loss(source: &[u8], variant: &[u8], spec: &str, format: Format, compa
         let header = inspect::inspect(&file, LIMITS).unwrap();
         decode::decode(&file, &header, None, &LIMITS, &always).unwrap()
     };
-    // Beyond this, nobody sees a difference.
+    // Beyond this value a difference is invisible.
     let similarity = |one: &Pixels, other: &Pixels| psnr(one, other).min(45.0);
     let lost = |(number, (pixels, _)): (usize, &(Pixels, u32))| {
         let exact = alone(number, Format::Png);
@@ -109,7 +109,7 @@ fn every_frame_goes_through_every_step_with_its_delay_and_the_plays() {
 #[test]
 fn the_window_is_found_on_the_first_frame_for_all() {
     let source = animated(Format::Gif, 5);
-    // On the last frame the square is alone and further right: looked at by itself it would be cut elsewhere.
+    // In the last frame the square is alone and further right: a separate look at that frame would cut it elsewhere.
     for spec in ["full,trim", "18s,g-smart"] {
         let variant = made(&source, &recipe(spec, Format::Gif)).unwrap();
         let frames = played(&variant).0;
@@ -139,7 +139,7 @@ fn what_is_asked_for_as_a_still_or_too_large_to_play_is_one() {
     ] {
         let variant = made(&source, &recipe).unwrap();
         assert_eq!(inspect::inspect(&variant, LIMITS).unwrap().frames, frames, "{recipe:?}");
-        // A source of one frame is shown as ever.
+        // A source of one frame gives a still.
         let still = animated(Format::Gif, 1);
         assert_eq!(
             inspect::inspect(&made(&still, &recipe_of_first(&recipe)).unwrap(), LIMITS).unwrap().frames,
@@ -183,7 +183,7 @@ fn a_damaged_later_frame_is_told_and_never_shown() {
     let mut source = animated(Format::Webp, 4);
     let header = inspect::inspect(&source, LIMITS).unwrap();
     let last = memchr::memmem::rfind(&source, b"ANMF").unwrap();
-    // The frame's width, of which its bitstream knows better.
+    // The frame's width, which contradicts its bitstream.
     source[last + 14] ^= 1;
     let result =
         render(&source, &header, &recipe("24w", Format::Webp), &LIMITS, &mut DecodedPlanes::Ignore, &always);

@@ -1,4 +1,4 @@
-//! Stages are reported in order, whatever way a variant is made.
+//! Stages are reported in order, whichever way makes the variant.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use crate::image::variant;
 use crate::object::Format;
 use RenderStage::{Decode, Encode, Resize};
 
-/// Records the stages, and lets the job go on.
+/// Records the stages, and always continues.
 #[derive(Default)]
 struct RecordedStages(RefCell<Vec<RenderStage>>);
 
@@ -31,7 +31,7 @@ fn record_stages(source: &[u8], recipe: &Recipe, planes: &mut DecodedPlanes) -> 
     told.0.into_inner()
 }
 
-/// The stages of a still without decoded planes at hand.
+/// The stages of a still without decoded planes to reuse.
 fn record_still(source: &[u8], spec: &str, to: Format) -> Vec<RenderStage> {
     record_stages(source, &recipe(spec, to), &mut DecodedPlanes::Ignore)
 }
@@ -47,7 +47,7 @@ fn a_jpeg_is_decoded_resized_and_encoded_as_planes_or_as_pixels() {
     ] {
         assert_eq!(record_still(&source, spec, to), [Decode, Resize, Encode], "{spec} {to:?}");
     }
-    // At its own size, and where pixels must be seen first: by the other decoder.
+    // The other decoder makes a variant at the source's size, and one that needs pixels first.
     for spec in ["full,flip", "60w,trim"] {
         assert_eq!(record_still(&source, spec, Format::Jpeg), [Decode, Resize, Encode], "{spec}");
     }
@@ -66,14 +66,14 @@ fn kept_samples_are_not_decoded() {
 #[test]
 fn rows_of_a_png_go_back_and_forth_once_for_each_strip() {
     let source = file(&photo(SIZE, PixelKind::Rgba), Format::Png);
-    // 45 rows are three strips. The last ones, which the lower edge completes at once, are made in one go.
+    // 45 rows are three strips. The lower edge completes the last strips at once, so they are made in one step.
     let steps = record_still(&source, "60w", Format::Webp);
     assert_eq!(steps[..3], [Decode, Resize, Decode]);
     assert_eq!(steps[steps.len() - 2..], [Resize, Encode]);
     let strips = steps.iter().filter(|step| **step == Resize).count() - 1;
     assert_eq!(strips, 3, "{steps:?}");
     assert_eq!(steps.len(), 1 + 2 * strips + 2, "{steps:?}");
-    // A whole one is decoded whole.
+    // Trimming needs the whole picture, so it is decoded completely.
     assert_eq!(record_still(&source, "60w,trim", Format::Png), [Decode, Resize, Encode]);
 }
 
@@ -94,7 +94,7 @@ fn every_frame_of_an_animation_goes_through_all_steps() {
     let source = animation.finish(&always).unwrap();
     for to in [Format::Gif, Format::Webp] {
         let mut expected = [Decode, Resize, Encode].repeat(3);
-        // To find that there is no fourth frame, and to write the end.
+        // A decode finds that there is no fourth frame, and an encode writes the end.
         expected.extend([Decode, Encode]);
         assert_eq!(record_still(&source, "60w", to), expected, "{to:?}");
     }

@@ -1,4 +1,4 @@
-//! A crop that looks at pixels, through the whole pipeline: what stands out is kept, however it is shown.
+//! A crop that depends on pixels, through the whole pipeline: the salient part is kept in every orientation.
 
 use super::support::*;
 use crate::image::header::Orientation;
@@ -10,10 +10,10 @@ use crate::object::Format;
 const GROUND: [u8; 3] = [150, 150, 150];
 const RED: [u8; 3] = [230, 20, 20];
 
-/// A side of the red square in [`picture`].
+/// Side of the red square in [`picture`], in pixels.
 const BLOB: u32 = 20;
 
-/// A plain picture with a red square at a place of three by three.
+/// A plain picture with a red square at one of three by three places.
 fn picture(size: Size, column: u32, row: u32) -> Pixels {
     let (left, top) = ((size.width - BLOB) * column / 2, (size.height - BLOB) * row / 2);
     let data = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x, y))).flat_map(|(x, y)| {
@@ -23,15 +23,15 @@ fn picture(size: Size, column: u32, row: u32) -> Pixels {
     Pixels::new(size, PixelKind::Rgb, data.collect()).unwrap()
 }
 
-/// How much of the red square is in the variant, in pixels of the source, per cent.
+/// The share of the red square in the variant, in per cent of its pixels in the source.
 fn measure_kept(source: &[u8], header: &Header, spec: &str, format: Format, scale: f64) -> f64 {
     let recipe = recipe(spec, format);
     let bytes = render(source, header, &recipe, &LIMITS, &mut DecodedPlanes::Ignore, &always).unwrap();
     let read = crate::image::inspect::inspect(&bytes, LIMITS).unwrap();
     let shown = decode::decode(&bytes, &read, None, &LIMITS, &always).unwrap();
     let channels = shown.kind().channels();
-    // How far green is from the ground's towards the square's: pixels at its edges count by their share. Without the
-    // square a picture is gray, and may come as such.
+    // The position of green between the background's and the square's value, so that pixels at the square's edge count
+    // by their share. A picture without the square is gray, and may be decoded as such.
     let green = shown.kind().channels() / 3;
     let share = |pixel: &[u8]| f64::from(150_u8.saturating_sub(pixel[green])) / 130.0;
     let area: f64 = shown.data().chunks_exact(channels).map(share).sum();
@@ -52,7 +52,7 @@ fn a_square_keeps_what_stands_out_wherever_it_is_and_in_whatever_format() {
             for (column, row) in places() {
                 let source = file(&picture(size, column, row), from);
                 let header = header(from, size, PixelKind::Rgb);
-                // From a fourth on, some formats are decoded near the size asked for.
+                // From a quarter of the size on, some formats are decoded near the requested size.
                 for (side, format) in [(50, Format::Png), (20, Format::Jpeg), (10, Format::Png)] {
                     let spec = format!("{side}s,g-smart");
                     let kept = measure_kept(&source, &header, &spec, format, f64::from(side) / 80.0);
@@ -104,7 +104,7 @@ fn boxes_device_pixels_crops_and_trimming_go_with_it() {
             assert!(kept > 90.0, "{column} {row} {spec}: {kept:.0} %");
         }
     }
-    // The cut leaves the square at its right end; what lies outside the cut is not looked at.
+    // The cut has the square at its right end; pixels outside the cut have no influence.
     let source = file(&picture(WIDE, 1, 1), Format::Png);
     let header = header(Format::Png, WIDE, PixelKind::Rgb);
     for (spec, expected) in [("15s,g-smart,crop-0-25-90-30", 100.0), ("15s,g-smart,crop-0-25-70-30", 0.0)] {
@@ -135,6 +135,6 @@ fn the_buffers_of_looking_are_charged() {
     let header = header(Format::Png, Size { width: 4000, height: 3000 }, PixelKind::Rgb);
     let smart = peak_bytes(&[], &header, &recipe("3000s,g-smart", Format::Jpeg), &LIMITS);
     assert!(smart >= 4000 * 3000 * 3 + smart::WORK_BYTES_MAX);
-    // It may begin between pixels where the middle does not.
+    // A smart window may begin between pixels where a centred one does not.
     assert!(smart >= peak_bytes(&[], &header, &recipe("3000s", Format::Jpeg), &LIMITS));
 }

@@ -1,4 +1,4 @@
-//! What the tests of the pipeline share: headers, pictures, files made on the spot, and how alike two pictures are.
+//! Helpers of the pipeline tests: headers, pictures, generated files, and the similarity of two pictures.
 
 use crate::image::header::{ColorKind, Orientation, PixelFormat};
 use crate::image::pixels::{PixelKind, Pixels};
@@ -39,7 +39,7 @@ pub(in crate::image::render) fn header(format: Format, size: Size, kind: PixelKi
     }
 }
 
-/// What this spec asks for, at quality 90.
+/// The recipe of this spec, at quality 90.
 pub(in crate::image::render) fn recipe(spec: &str, format: Format) -> Recipe {
     let quality = Quality { jpeg: 90, webp: 90, avif: 90 };
     let animation = AnimationMax { frames: LIMITS.frames_max, pixels: 5 * LIMITS.pixels_max };
@@ -53,12 +53,12 @@ pub(in crate::image::render) fn recipe(spec: &str, format: Format) -> Recipe {
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &settings).unwrap()
 }
 
-/// Everything, at its own size.
+/// The whole picture, at its own size.
 pub(in crate::image::render) fn full(format: Format) -> Recipe {
     recipe("full", format)
 }
 
-/// Everything, at this size.
+/// The whole picture, at this size.
 pub(in crate::image::render) fn scaled(to: Size, format: Format) -> Recipe {
     let target = TargetSize::Stretch { width: to.width, height: to.height };
     Recipe { target, upscale: true, ..full(format) }
@@ -77,12 +77,12 @@ pub(in crate::image::render) fn photo(size: Size, kind: PixelKind) -> Pixels {
     Pixels::new(size, kind, data).unwrap()
 }
 
-/// A file of this format that holds `pixels`, as well as it can.
+/// A file of this format that holds `pixels` as exactly as the format can.
 pub(in crate::image::render) fn file(pixels: &Pixels, format: Format) -> Vec<u8> {
     encode::encode(pixels.clone(), format, Some(95)).unwrap()
 }
 
-/// The first frame of a file of our own making.
+/// The first frame of a file from our own encoder.
 pub(in crate::image::render) fn decoded(bytes: &[u8], format: Format, size: Size) -> Pixels {
     decode::decode(bytes, &header(format, size, PixelKind::Rgba), None, &LIMITS, &always).unwrap()
 }

@@ -1,4 +1,4 @@
-//! The same pixels with every set of instructions that the library knows and this processor has.
+//! The pixels are the same with every instruction set that the library supports and this processor has.
 
 #![allow(unsafe_code)]
 
@@ -6,7 +6,7 @@ use fast_image_resize::CpuExtensions;
 
 use crate::image::resize::*;
 
-/// The library's own portable code, and what this processor can do beyond it.
+/// The library's portable code, and the instruction sets of this processor.
 fn levels() -> Vec<CpuExtensions> {
     let mut levels = vec![CpuExtensions::None];
     #[cfg(target_arch = "x86_64")]
@@ -17,7 +17,7 @@ fn levels() -> Vec<CpuExtensions> {
     levels
 }
 
-/// At one level: the resize with its weights, as [`filter`] does it.
+/// The resize at one level, with its weights, as [`filter`] does it.
 fn at(level: CpuExtensions, pixels: &Pixels, window: Rect<f64>, to: Size) -> Vec<u8> {
     let (size, kind) = (pixels.size(), pixels.kind());
     let mut data = pixels.data().to_vec();
@@ -33,7 +33,7 @@ fn at(level: CpuExtensions, pixels: &Pixels, window: Rect<f64>, to: Size) -> Vec
     made
 }
 
-/// Noise on slopes, all of it in integers.
+/// Noise on slopes, all in integers.
 fn noisy(size: Size, kind: PixelKind) -> Pixels {
     let mut state = 7_u32;
     let mut value = |index: u64| {
