@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::address::{BaseUrl, HeaderKey, NodeAddress};
 use crate::object::{Extension, ObjectId, Spec};
 
-/// Where a node is asked when nothing says so.
+/// The node that a command asks by default.
 const DEFAULT_NODE: &str = "http://127.0.0.1:8080";
 
 /// The commands that need no node of their own.

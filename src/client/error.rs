@@ -35,7 +35,7 @@ pub enum ClientError {
     Strange {
         /// The node's address.
         node: String,
-        /// What is strange.
+        /// The part of the answer that is unexpected.
         what: &'static str,
     },
     /// The system's refusal, with what was being done to which file.

@@ -26,7 +26,7 @@ const ANY_STORED: &str = "image/jpeg, image/png, image/gif, image/webp, image/av
 /// Names no type.
 const ANY: &str = "*/*";
 
-/// Where the bytes go.
+/// The destination of the bytes.
 enum Destination {
     Stdout,
     /// A file that gets its name at the end.

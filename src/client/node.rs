@@ -42,7 +42,7 @@ pub struct NodeClient {
     bearer: Option<String>,
 }
 
-/// How long a node may take to say whether it is ready. Another program on its port may never answer.
+/// Time for a node to say whether it is ready. Another program on its port may never answer.
 const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// The hint that is added when a key is missing.
@@ -159,7 +159,7 @@ impl NodeClient {
         self.json(answer)
     }
 
-    /// What answers is no node, because of this.
+    /// The error for an answer that does not come from a node, for this reason.
     pub(super) fn strange(&self, what: &'static str) -> ClientError {
         ClientError::Strange { node: self.url.to_string(), what }
     }

@@ -10,7 +10,7 @@ pub const PREFIX: &str = "RETICULUM_";
 pub(super) struct ConfigKey {
     /// With its section, as in `limits.uploads`.
     pub(super) path: &'static str,
-    /// Where its value is kept.
+    /// The place of its value.
     pub(super) place: fn(&mut Values) -> &mut dyn Setting,
     /// Its meaning, in one line.
     pub(super) meaning: &'static str,

@@ -59,7 +59,7 @@ use crate::{http, shard};
 pub struct Config {
     /// The node's name.
     pub name: String,
-    /// Where to listen.
+    /// The address and port of the listener.
     pub listen: SocketAddr,
     /// The data directory.
     pub data: PathBuf,

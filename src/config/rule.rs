@@ -46,7 +46,7 @@ pub(super) enum Rule {
     NoSecret(String),
     /// A URL that leads nowhere, of this node or of one to join.
     Unreachable {
-        /// What says it.
+        /// The key that requires it.
         key: &'static str,
         /// The URL.
         url: String,

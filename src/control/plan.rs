@@ -6,7 +6,7 @@ use glommio::Placement;
 pub(super) struct Plan {
     /// The core of each shard.
     pub(super) shards: Vec<usize>,
-    /// Where control runs.
+    /// The cores of control.
     pub(super) control: Placement,
 }
 

@@ -58,7 +58,7 @@ impl Context {
     }
 }
 
-/// How far a request's body has been read when it is answered.
+/// The progress of reading a request's body when the response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyState {
     /// All of it, or there is none.

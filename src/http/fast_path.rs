@@ -33,7 +33,7 @@ use crate::shard::cache::{CacheKey, CachedResponse};
 use crate::shard::{Phase, Shard};
 use crate::telemetry::metrics::{Cache, Route};
 
-/// What a kept head costs beside its bytes: key, allocations, the cache's own books.
+/// Bytes of a cached head beside its own: key, allocations, the cache's bookkeeping.
 const HEAD_EXTRA_BYTES: u64 = 256;
 
 /// The mean cost of a kept head that the books are laid out for.
@@ -59,7 +59,7 @@ pub(super) struct Hit {
 /// The answers of one URL, all but date and timing.
 struct ResponseHeads {
     key: CacheKey,
-    /// What they were made from. Another entry may have the key by now.
+    /// The entry from which the heads were made. Another entry may have the key by now.
     entry: Weak<CachedResponse>,
     whole: Vec<u8>,
     not_modified: Vec<u8>,

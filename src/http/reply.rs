@@ -285,7 +285,7 @@ pub(super) struct Representation<'a> {
     pub(super) modified: SystemTime,
     /// For how long it holds.
     pub(super) freshness: Freshness,
-    /// Where the bytes came from.
+    /// The source of the bytes.
     pub(super) cache: Cache,
 }
 

@@ -23,7 +23,7 @@ pub enum Outgoing {
         id: ObjectId,
         /// Bytes.
         length: u64,
-        /// Where they come from.
+        /// The source of the bytes.
         source: ByteSource,
     },
 }

@@ -16,7 +16,7 @@ use crate::object::{Format, ObjectId};
 /// Images that a page may have.
 pub const IMAGES_MAX: usize = 1000;
 
-/// Where a connection begins.
+/// The target of a connection's first request.
 pub const HANDSHAKE_TARGET: &str = "/cluster/v1/hello";
 
 const PREFIX: &str = "/cluster/v1/";
@@ -73,7 +73,7 @@ pub enum Call {
 pub struct ListCall {
     /// The id before the first one.
     pub after: Option<ObjectId>,
-    /// How many, at most [`IMAGES_MAX`].
+    /// The number of ids, at most [`IMAGES_MAX`].
     pub limit: usize,
 }
 

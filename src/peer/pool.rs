@@ -41,7 +41,7 @@ pub struct Pool {
 /// The node to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Where.
+    /// The peer's URL.
     pub url: NodeUrl,
     /// The node that must answer; `None` where only the URL is known.
     pub node: Option<NodeId>,

@@ -1,7 +1,7 @@
-//! What a shard is asked, by its own requests and by other shards.
+//! The questions that a shard answers, for its own requests and for other shards.
 //!
-//! Each public function here answers on this shard when it owns the id, and else asks the owner: at most
-//! one hop. The `own_…` functions are the owner's part.
+//! Each public function here answers on this shard when it holds the id, and else asks the shard that holds it: at most
+//! one hop. The `own_…` functions run on the shard that holds the id.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -25,7 +25,7 @@ use crate::store::originals::{Described, Found, Original};
 use crate::store::spool::{Spooled, Temporary};
 use crate::store::{StoreError, within};
 
-/// How long the disk may take to give an image its name, which is up to eight operations, among them two syncs.
+/// Time for the disk to publish an image under its name: up to eight operations, among them two syncs.
 const PUBLISH_MAX: Duration = Duration::from_secs(30);
 
 impl Shard {
@@ -128,7 +128,7 @@ impl Shard {
         }
     }
 
-    /// What an image says about itself.
+    /// The metadata of an image.
     ///
     /// # Errors
     /// As [`Shard::find`].
@@ -139,10 +139,10 @@ impl Shard {
         }
     }
 
-    /// What a stored image looks like at a glance; `None` until that was learnt.
+    /// The placeholder of a stored image; `None` until it was computed.
     ///
     /// # Errors
-    /// [`AskError`] when the owner could not be asked.
+    /// [`AskError`] when the shard that holds the id could not be asked.
     pub async fn facts(self: &Rc<Self>, id: ObjectId) -> Result<Option<Placeholder>, AskError> {
         match self.route(&id, ShardRequest::Placeholder(id)).await? {
             ShardReply::Placeholder(facts) => Ok(facts),

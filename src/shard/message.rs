@@ -81,7 +81,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// What a refusal of it is counted as.
+    /// The kind under which a refusal is counted.
     pub const fn kind(&self) -> ChannelMessage {
         match self {
             Self::Request { .. } => ChannelMessage::Request,

@@ -37,7 +37,7 @@ pub struct VariantRequest {
 pub struct Variant {
     /// Its bytes.
     pub body: VariantBody,
-    /// Where they came from.
+    /// The source of the bytes.
     pub cache: Cache,
     /// The timings of its stages, if it was made for this very request.
     pub timings: StageTimings,

@@ -44,7 +44,7 @@ pub struct Health {
     pub(super) paths: StorePaths,
     pub(super) node: [u8; 16],
     pub(super) reserve_bytes: u64,
-    /// Where the marker lies. Locked only where a file was missed, and by the thread that looks.
+    /// The inode of the marker. Locked only after a file was missing, by the thread that checks it.
     place: Mutex<MarkerInode>,
     is_missing: AtomicBool,
     /// The number of times that the store came back.

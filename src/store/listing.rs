@@ -35,7 +35,7 @@ pub struct ListedImage {
 pub struct ListingPage {
     /// In order of ids.
     pub images: Vec<ListedImage>,
-    /// Where the next page begins behind; `None`: this is the last one.
+    /// The id after which the next page begins; `None` on the last page.
     pub next: Option<ObjectId>,
 }
 

@@ -17,7 +17,7 @@ const MAGIC: &str = "reticulum-store";
 /// Bytes that a marker has at most; longer ones are none.
 const BYTES_MAX: u64 = 256;
 
-/// Where a marker lies: the same numbers are the same file as long as its disk stays mounted.
+/// The inode of a marker: equal numbers are the same file as long as its disk stays mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkerInode {
     /// The number of its device.

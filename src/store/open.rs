@@ -22,7 +22,7 @@ pub const DATA_MODE: u32 = 0o700;
 /// An opened data directory. The lock is held until this is dropped (or the process ends).
 #[derive(Debug)]
 pub struct DataDirectory {
-    /// Where everything lies.
+    /// The paths of the data directory.
     pub paths: StorePaths,
     /// Its node; this start is counted durably.
     pub identity: Identity,
@@ -32,7 +32,7 @@ pub struct DataDirectory {
     pub quarantined: Vec<ObjectId>,
     /// Ids that others own and of which a copy lies here.
     pub misplaced: Vec<ObjectId>,
-    /// Where the store's marker lies.
+    /// The inode of the store's marker.
     pub marker: MarkerInode,
     _lock: File,
 }
@@ -40,7 +40,7 @@ pub struct DataDirectory {
 /// A data directory that no server uses while this lives. Nothing in it was changed.
 #[derive(Debug)]
 pub struct Offline {
-    /// Where everything lies.
+    /// The paths of the data directory.
     pub paths: StorePaths,
     _lock: File,
 }

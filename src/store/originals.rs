@@ -289,7 +289,7 @@ impl Originals {
         })
     }
 
-    /// Where a found image lies.
+    /// The path of an image in this format.
     pub fn path(&self, id: &ObjectId, format: Format) -> std::path::PathBuf {
         self.paths.image(id, format)
     }

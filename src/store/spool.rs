@@ -239,7 +239,7 @@ impl Spooled {
 }
 
 impl Temporary {
-    /// Where the file lies.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -345,7 +345,7 @@ mod tests {
         b"GIF89a\x01\0\x01\0\x80\0\0\xFF\xFF\xFF\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
     const LIMITS: Limits = Limits { pixels_max: 1, frames_max: 1 };
 
-    /// What becomes of the image after these bytes, which no format may begin with: only the hash sees them.
+    /// Finishes the image after these bytes, with which no format may begin: only the hash sees them.
     async fn finish(mut spool: Spool, before: &[u8]) -> Result<ObjectId, SpoolError> {
         spool.hasher.update(before);
         spool.append(IMAGE).await?;

@@ -9,7 +9,7 @@ use crate::event::Index;
 use crate::setup::Choice;
 use crate::world::{Log, World};
 
-/// How long the world may take to come to rest.
+/// Time for the world to settle after the faults, in milliseconds.
 const QUIET_MS: u64 = 400_000;
 
 /// Runs one seed to its end.
@@ -66,7 +66,7 @@ impl World {
         wrong
     }
 
-    /// Where an image's copies differ from its owners, as this node sees them.
+    /// The difference between an image's copies and its owners, as this node sees them; `None` without one.
     pub(crate) fn misplaced(&self, seen_by: Index, id: &ObjectId) -> Option<String> {
         let is_good = |index: &usize| {
             let disk = &self.nodes[*index].disk;

@@ -1,4 +1,4 @@
-//! What clients do, and what the world checks of every answer that they get.
+//! The clients, and the checks of every response that they get.
 
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::ACQUAINTED_MS;
@@ -20,10 +20,10 @@ use crate::node::{Node, Operation, Protocol, Purpose, Question, Trap};
 use crate::operator::NODES_MAX;
 use crate::world::World;
 
-/// What an answer may be late because a clock goes wrong, in parts of its bound.
+/// The share of its bound by which an answer may be late because a clock is wrong, as one part in this many.
 const HASTE_PARTS: u64 = 50;
 
-/// How long the nodes that are asked for a variant may take together, as a node is configured.
+/// Time limit for all nodes that are asked for a variant together, as a node is configured, in milliseconds.
 const VARIANT_WITHIN_MS: u64 = 10_000;
 
 impl World {
@@ -114,7 +114,7 @@ impl World {
         self.begin(index, id, machine, bound);
     }
 
-    /// What others must be asked for, if this node cannot answer itself.
+    /// The question for other nodes, if this node cannot answer itself.
     fn wanted(&mut self, index: Index, id: ObjectId) -> Option<WantedImage> {
         let view = self.view(index);
         let verifies = self.bug != Some(InjectedBug::NoVerify);

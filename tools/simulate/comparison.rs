@@ -1,4 +1,5 @@
-//! What a node does by itself beside repairs: it tells whether it has room, and compares what it has with the others.
+//! The background work of a node beside repairs: it reports whether it has space, and compares its images with the
+//! others'.
 //!
 //! The comparison stands for digests that the program does not have yet.
 

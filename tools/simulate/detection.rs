@@ -1,5 +1,5 @@
-//! How long it takes until everybody sees that a node is gone, and what that costs in bytes: membership alone,
-//! in clusters of any size, without images.
+//! Measures the time until all members see that a node is down, and the bytes that this costs: membership alone, in
+//! clusters of any size, without images.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use reticulum::cluster::node::{Label, NodeId, NodeUrl, Weight};
 use reticulum::cluster::random::Random;
 use reticulum::cluster::time::Time;
 
-/// How long the cluster runs before the first node ends: all know each other, and rounds have lost their step.
+/// Time before the first node ends, in milliseconds: all members know each other, and their rounds are out of phase.
 const WARM_UP_MS: u64 = 20_000;
 
-/// How long the bytes of the quiet cluster are counted.
+/// Time during which the bytes of the quiet cluster are counted, in milliseconds.
 const QUIET_MS: u64 = 30_000;
 
-/// What a message costs beside its body: head, proof and TCP's and IP's own, about.
+/// Approximate bytes of a message beside its body: head, proof, TCP and IP.
 const OVERHEAD_BYTES: u64 = 500;
 
 /// Nodes that end, one after the other.
 const KILLS: usize = 5;
 
-/// What was measured.
+/// The results of a measurement.
 pub(crate) struct Detection {
     /// Milliseconds from the end of each node to the last that saw it down.
     pub(crate) all: Vec<u64>,
-    /// What one node sends in a second of quiet.
+    /// Messages that one node sends per second in the quiet cluster.
     pub(crate) messages: f64,
     pub(crate) body_bytes: f64,
     /// With what carries the bodies.

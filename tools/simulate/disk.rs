@@ -8,7 +8,7 @@ use reticulum::object::ObjectId;
 /// The bytes of an image, as a number: right ones are [`right_bytes`] of its id.
 pub(crate) type Content = u64;
 
-/// What an image with this id holds.
+/// The bytes of the image with this id.
 pub(crate) fn right_bytes(id: &ObjectId) -> Content {
     let bytes = *id.digest();
     u64::from_be_bytes([bytes[0], bytes[3], bytes[6], bytes[9], bytes[12], bytes[15], bytes[18], bytes[1]])
@@ -54,7 +54,7 @@ pub(crate) struct Disk {
     pub(crate) slowness: u64,
 }
 
-/// What a look at an id finds.
+/// The result of looking up an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Looked {
     /// Bytes, right ones unless nobody looks at the hash.
@@ -124,7 +124,7 @@ impl Disk {
         None
     }
 
-    /// What a question of a client or another node finds.
+    /// The result of a lookup for a client or another node.
     pub(crate) fn look(&mut self, id: &ObjectId, verifies: bool) -> Looked {
         let plain = self.files.get(id).map(|file| file.content);
         match if verifies { self.verified(id) } else { plain } {
@@ -149,7 +149,7 @@ impl Disk {
         *self = Self { layout, generation, version, ..Self::default() };
     }
 
-    /// Whatever is wrong with it ends; what was lost stays lost.
+    /// Ends all faults of the disk; lost files stay lost.
     pub(crate) fn heal(&mut self) {
         (self.is_full, self.has_no_inodes) = (false, false);
         (self.reads_fail, self.sync_fails, self.slowness) = (false, false, 0);

@@ -1,4 +1,4 @@
-//! What can happen in the world, and what nodes say to each other.
+//! The events of the world, and the messages between nodes.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) type Index = usize;
 /// An operation or request, unique in the world.
 pub(crate) type Number = u64;
 
-/// What a question is about: its kind and its image.
+/// The subject of a question: its kind and its image.
 pub(crate) type About = (u8, ObjectId);
 
 /// Ids in order, shared by all that look at them.
@@ -68,7 +68,7 @@ pub(crate) enum Event {
     RestartedLong(u64),
 }
 
-/// What a core is told, kept for as long as the core is blocked.
+/// An input of a core, kept while the core is blocked.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
     Message(NodeId, Vec<u8>),
@@ -114,7 +114,7 @@ pub(crate) enum Payload {
     Tell(Number, Tell),
 }
 
-/// What a shard asks another node.
+/// A question of a shard to another node.
 #[derive(Clone, Debug)]
 pub(crate) enum Ask {
     Put {
@@ -132,7 +132,7 @@ pub(crate) enum Ask {
     Compare(Ids),
 }
 
-/// What it answers.
+/// The answer of the other node.
 #[derive(Clone, Debug)]
 pub(crate) enum Tell {
     Taken(LayoutHash),
@@ -144,7 +144,7 @@ pub(crate) enum Tell {
     Compared { hash: Option<SyncHash>, lacks: Ids, offers: Ids },
 }
 
-/// What came of an effect of a protocol machine.
+/// The outcome of an effect of a protocol machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Happening {
     Write(write::WriteOutcome),

@@ -1,4 +1,4 @@
-//! What goes wrong, when, and for how long: drawn from the seed.
+//! The faults, their times and durations: drawn from the seed.
 
 use reticulum::cluster::random::Random;
 
@@ -10,7 +10,7 @@ pub(crate) struct Fault {
     pub(crate) kind: Kind,
     /// Whom it strikes; the second only for links, and as a further draw.
     pub(crate) nodes: (Index, Index),
-    /// How long until it is healed, in milliseconds.
+    /// Duration until it is healed, in milliseconds.
     pub(crate) duration: u64,
 }
 
@@ -117,7 +117,7 @@ pub(crate) const FAULTS_MS: u64 = 600_000;
 /// The same in a world in which a node stays away for longer than half an hour.
 pub(crate) const LONG_FAULTS_MS: u64 = 3_000_000;
 
-/// How long a node is away in a long world.
+/// Time that a node is away in a long world, in milliseconds.
 const AWAY_MS: u64 = 2_000_000;
 
 /// The faults of one run of so many milliseconds, each with its time: one about every 20 s (80 s in a long run),

@@ -1,4 +1,4 @@
-//! Bugs that are put in on purpose: a checker that does not find them is worth nothing.
+//! Bugs that are injected on purpose: a checker that does not find them proves nothing.
 
 use reticulum::cluster::protocol::deviation::{Deviation, Deviations};
 
@@ -43,7 +43,7 @@ pub(crate) enum InjectedBug {
     RecordLost,
     /// A node that takes its time is waited for to the end.
     PatienceIgnored,
-    /// What another node gives or says that it has is taken without being compared with its id.
+    /// The bytes and replies of another node are accepted without a comparison with the id.
     VerificationSkipped,
 }
 

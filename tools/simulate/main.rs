@@ -115,7 +115,7 @@ fn choose(arguments: &Arguments) -> Result<Choice, String> {
     })
 }
 
-/// Whatever has this name, if one was given.
+/// The value of this name; `None` if no name was given.
 fn named<T: Copy>(all: &[(&str, T)], name: Option<&str>, what: &str) -> Result<Option<T>, String> {
     let Some(name) = name else { return Ok(None) };
     let found = all.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);

@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    /// What the core is told that it is called: what the machine is, unless names are not compared.
+    /// Gives the core a name: the machine's own, unless names are not compared.
     pub(crate) fn misname(&mut self, index: Index) {
         let name = self.nodes[index].name.clone();
         self.nodes[index].settings.about.name = match self.bug {

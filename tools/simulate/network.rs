@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::event::{About, Ask, Envelope, Event, Fact, Index, Number, Payload, Tell};
 use crate::world::World;
 
-/// What is wrong with links at the moment, each counted, because faults overlap.
+/// The current faults of links, each counted, because faults overlap.
 #[derive(Default)]
 pub(crate) struct Network {
     pub(crate) cut: BTreeMap<(Index, Index), usize>,

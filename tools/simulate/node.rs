@@ -25,24 +25,24 @@ use crate::injected_bug::Injected;
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) settings: ClusterSettings,
-    /// What the machine is called.
+    /// The name of the machine.
     pub(crate) name: Label,
     pub(crate) disk: Disk,
     /// Counts processes: what belongs to an earlier one is void.
     pub(crate) boot: u64,
     /// Its clock's origin, other at each start.
     origin: u64,
-    /// How much faster than true its clock goes, in millionths; negative: slower.
+    /// The error of its clock's rate, in millionths; negative: slower.
     pub(crate) haste: i64,
     pub(crate) process: Option<Process>,
     pub(crate) is_stopped: bool,
-    /// What arrived while it was stopped.
+    /// Messages that arrived while it was stopped.
     pub(crate) inbox: Vec<Envelope>,
     /// Its core hangs.
     pub(crate) is_blocked: bool,
-    /// What the core was not told while it hung.
+    /// Inputs that the core did not get while it hung.
     pub(crate) untold: Vec<Fact>,
-    /// Where it will crash, and with which fault.
+    /// The place at which it will crash, and the fault that caused it.
     pub(crate) trap: Option<(Trap, Fault)>,
     /// Its machine is lost for good.
     pub(crate) is_gone: bool,
@@ -51,7 +51,7 @@ pub(crate) struct Node {
 /// The largest error of a clock, in millionths.
 const HASTE_MAX: u64 = 10_000;
 
-/// What a process keeps in memory.
+/// The memory of a process.
 pub(crate) struct Process {
     pub(crate) core: Core,
     pub(crate) view: Arc<View>,
@@ -71,13 +71,13 @@ pub(crate) struct Process {
     pub(crate) enrolled: Option<LayoutHash>,
     /// Owners by the view, worked out once. Never walked: the order of a hash map is another in each run.
     pub(crate) owners: HashMap<ObjectId, (bool, Arc<[NodeId]>)>,
-    /// What this node last listed, and of which state of its disk.
+    /// The last listing of this node, and the state of its disk at that time.
     pub(crate) listed: (u64, Option<LayoutHash>, Ids),
-    /// What it last found comparing with a node: it is the same while both lists are the same.
+    /// The result of the last comparison with each node: it stays valid while both lists are unchanged.
     pub(crate) found: BTreeMap<Index, Found>,
 }
 
-/// What a comparison of two lists found.
+/// The result of a comparison of two lists.
 #[derive(Clone)]
 pub(crate) struct Found {
     pub(crate) mine: Ids,
@@ -100,11 +100,11 @@ pub(crate) struct Operation {
     pub(crate) was_stopped: bool,
     /// Whom a read has asked for the bytes.
     pub(crate) asked: Vec<NodeId>,
-    /// What nodes gave.
+    /// The bytes that nodes sent.
     pub(crate) fetched: Vec<(NodeId, Content)>,
 }
 
-/// What the node does for it.
+/// The protocol machine of the operation.
 pub(crate) enum Protocol {
     Write(Write<Injected>),
     Read(Read<Injected>),
@@ -131,7 +131,7 @@ pub(crate) enum Purpose {
     Compare,
 }
 
-/// What an operation asks another node.
+/// A question of an operation to another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// To take a copy.
@@ -298,7 +298,7 @@ impl Node {
         self.wake();
     }
 
-    /// What was held back belonged to another process.
+    /// Inputs that were held back belonged to another process.
     fn wake(&mut self) {
         (self.is_stopped, self.is_blocked) = (false, false);
         self.inbox.clear();

@@ -1,4 +1,4 @@
-//! What an operator does: shares, zones and copies, nodes that join, are drained, taken out or removed.
+//! The operator: changes shares, zones and copies; lets nodes join; drains, takes out or removes them.
 
 use reticulum::cluster::layout::{Edit, Role};
 use reticulum::cluster::node::Weight;

@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// What a request of this node is about: its kind and image.
+    /// The subject of a request of this node: its kind and image.
     pub(crate) fn about(&self, index: Index, number: Number) -> Option<About> {
         let process = self.nodes[index].process.as_ref()?;
         match &process.requests.get(&number)?.purpose {

@@ -8,7 +8,7 @@ use crate::event::{Event, Index};
 use crate::node::{Node, Purpose};
 use crate::world::World;
 
-/// What was so when all nodes ended.
+/// The state at the end of all nodes.
 pub(crate) struct Restart {
     /// Images that lay on their owners and nowhere else.
     whole: BTreeSet<ObjectId>,

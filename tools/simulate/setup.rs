@@ -1,4 +1,4 @@
-//! How a world begins: its machines, what its clients will do, and what will go wrong.
+//! The beginning of a world: its machines, the requests of its clients, and its faults.
 
 use reticulum::cluster::core::ClusterSettings;
 use reticulum::cluster::layout::{Copies, NewNode};
@@ -18,14 +18,14 @@ const READS: u64 = 1_300;
 /// One world of so many is long enough for a node to be taken out automatically.
 const LONG_EVERY: u64 = 25;
 
-/// What kind of world it is, beside its seed.
+/// The kind of world, beside its seed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
     /// A bug that is put in.
     pub(crate) bug: Option<InjectedBug>,
     /// Faults of this kind only.
     pub(crate) only: Option<Kind>,
-    /// What happens is told, as far as it concerns no image or one whose id begins like this.
+    /// Traces all events that concern no image, or an image whose id begins with this.
     pub(crate) story: Option<String>,
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct World {
     pub(crate) cut_power_after_answer: bool,
     /// A restart of all nodes that is being watched.
     pub(crate) restart: Option<Restart>,
-    /// What is told of the run: everything that concerns no image, or this one.
+    /// Traces all events that concern no image, or an image whose id begins with this.
     pub(crate) story: Option<String>,
     /// Zones that are dark at the moment.
     pub(crate) zones_down: usize,
@@ -46,7 +46,7 @@ pub(crate) struct World {
     number: Number,
 }
 
-/// What a run leaves behind.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// Broken promises; a run without any has passed.

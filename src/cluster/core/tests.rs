@@ -25,7 +25,7 @@ struct Station {
     generation: u64,
 }
 
-/// What is on its way, and from whom.
+/// A message on its way, with its sender.
 enum Mail {
     Message(NodeId, Vec<u8>),
     JoinRefusal(JoinRefusal),
@@ -38,7 +38,7 @@ struct World {
     mail: BTreeMap<(Time, u64), (usize, Mail)>,
     mail_count: u64,
     cut: BTreeSet<(usize, usize)>,
-    /// Who does not say by itself that it is in sync.
+    /// Members that do not report by themselves that they are in sync.
     late: BTreeSet<usize>,
 }
 
@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// How long it took.
+    /// Runs until `is_so`; returns the time that it took, in milliseconds.
     fn run_until(&mut self, what: &str, millis: u64, mut is_so: impl FnMut(&Self) -> bool) -> u64 {
         let from = self.now;
         while !is_so(self) {

@@ -12,7 +12,7 @@ pub struct NewNode {
     pub name: Label,
     /// The URL by which others reach it; one per cluster.
     pub url: NodeUrl,
-    /// Where it stands: copies go to different zones first.
+    /// The node's zone: copies go to different zones first.
     pub zone: Label,
     /// Its share.
     pub weight: Weight,

@@ -10,7 +10,7 @@ use crate::cluster::node::Weight;
 
 const COPIES: Copies = Copies { replication: 3, min_replication: 2 };
 
-/// What may happen to one of three members' layouts.
+/// An event in the layout of one of three members.
 #[derive(Clone, Debug)]
 enum Step {
     Edit(Edit),
@@ -124,7 +124,7 @@ proptest! {
         prop_assert_eq!(merged(&merged(a, b), b), merged(a, b));
     }
 
-    /// Whatever happened, and in whatever order they met: each name and each URL has one holder, and all see the same one.
+    /// After any events, merged in any order: each name and each URL has one holder, and all members see the same one.
     #[test]
     fn names_and_urls_have_one_holder_in_the_eyes_of_all(layouts in claimants()) {
         let [a, b, c] = &layouts[..] else { unreachable!() };

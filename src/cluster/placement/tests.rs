@@ -7,7 +7,7 @@ use super::*;
 
 const SLOTS: u32 = 1 << SLOT_BITS;
 
-/// How many of all slots each node owns.
+/// The number of slots that each node owns.
 fn counts(placement: &Placement, step: usize) -> BTreeMap<NodeId, u64> {
     let mut counts = BTreeMap::new();
     for slot in (0..SLOTS).step_by(step) {

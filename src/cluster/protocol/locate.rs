@@ -15,9 +15,9 @@ use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 
-/// How old a "no" may be that counts, from the question on. A copy that is handed over meanwhile is on its new node for
-/// longer than this before it leaves the old one: so one of the two has it when the oldest "no" is given and the
-/// youngest.
+/// The greatest age of an "absent" reply that counts, from the question on, in milliseconds. A copy that is handed over
+/// meanwhile is on its new node for longer than this before it leaves the old one. So one of the two has it both when
+/// the oldest and when the youngest "absent" is given.
 pub const ABSENT_AGE_MAX_MS: u64 = 4_000;
 
 /// Rounds in which nodes are asked again whose "no" has become too old.
@@ -37,30 +37,30 @@ pub enum NotFound {
 pub struct WantedImage {
     /// Which image.
     pub id: ObjectId,
-    /// What this node itself says of it.
+    /// This node's own reply.
     pub here: LookupReply,
     /// When the node's process began.
     pub started: Time,
 }
 
-/// What the driver is to do.
+/// An effect that the driver carries out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocateEffect {
     /// Ask a node whether it has the image: [`LocateOutcome::Replied`].
     Ask {
         /// Which node.
         node: NodeId,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// This node has the image; or none was found that has.
     Conclude(Result<NodeId, NotFound>),
 }
 
-/// What came of an effect.
+/// The outcome of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocateOutcome {
-    /// What the node says; [`LookupReply::Unknown`] if it did not answer.
+    /// A node's reply; [`LookupReply::Unknown`] if it did not answer.
     Replied(NodeId, LookupReply),
 }
 
@@ -74,8 +74,8 @@ pub struct Locate<D = Shipped> {
     is_concluded: bool,
 }
 
-/// How long it may take at most until a search among so many members is concluded, in milliseconds, if its node goes
-/// on. Each round asks at least one node that was not asked before.
+/// Upper bound, in milliseconds, of a search among this many members, if its node does not stop. Each round asks at
+/// least one node that was not asked before.
 pub const fn concluded_within_ms(members: u64) -> u64 {
     ACQUAINTED_MS + (members + ROUNDS_AGAIN_MAX as u64) * ANSWER_MAX_MS
 }

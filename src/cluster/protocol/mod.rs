@@ -32,17 +32,17 @@ use super::time::Time;
 use super::view::View;
 use crate::object::ObjectId;
 
-/// How long a node may take to say whether it has an image, or to begin to give it.
+/// Time for a node to say whether it has an image, or to begin to send it, in milliseconds.
 pub const ANSWER_MAX_MS: u64 = 3_000;
 
-/// How long a node waits after its start until the owners of an image are known to answer. Members announce themselves
-/// every two seconds, but answer the first message of a new one at once.
+/// Time after a node's start until the owners of an image are known to answer, in milliseconds. Members announce
+/// themselves every two seconds, but answer the first message of a new one at once.
 pub const ACQUAINTED_MS: u64 = 3_000;
 
 /// Between two looks whether they are.
 const ACQUAINTED_LOOK_MS: u64 = 20;
 
-/// How long a copy may take, beside its bytes at the slowest pace.
+/// Time for a copy, beside its bytes at the slowest rate, in milliseconds.
 const COPY_MAX_MS: u64 = 10_000;
 
 /// The slowest pace that is waited for, in bytes a second: half of a link of 1 Mbit/s.
@@ -61,9 +61,9 @@ const _: () =
 /// that gives `None`, and carries out each effect. It then waits for the next outcome or the deadline, whichever
 /// comes first. When the machine is finished, what is still under way may be dropped.
 pub trait Machine {
-    /// What the driver is to do.
+    /// An effect that the driver carries out.
     type Effect;
-    /// What came of an effect.
+    /// The outcome of an effect.
     type Outcome;
 
     /// Takes what has happened. `view` is the newest one.
@@ -79,7 +79,7 @@ pub trait Machine {
     fn is_finished(&self) -> bool;
 }
 
-/// What happens to a machine.
+/// An input of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input<T> {
     /// It begins, or its deadline has come.
@@ -88,7 +88,7 @@ pub enum Input<T> {
     Outcome(T),
 }
 
-/// How long to send a copy of so many bytes may take, in milliseconds.
+/// Time limit, in milliseconds, to send a copy of this many bytes.
 const fn copy_within_ms(length: u64) -> u64 {
     COPY_MAX_MS + length / BYTES_A_SECOND_MIN * 1_000
 }

@@ -18,10 +18,10 @@ use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 
-/// How long one owner, or this node's own disk, is waited for before the next is asked too.
+/// Time to wait for one owner, or for this node's own disk, before the next one is asked too, in milliseconds.
 pub const PATIENCE_MS: u64 = 200;
 
-/// What is fetched.
+/// The part of an image that is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadPart {
     /// The stored bytes. OwnerRound are asked beside each other.
@@ -30,21 +30,21 @@ pub enum ReadPart {
     Description,
 }
 
-/// What the driver is to do.
+/// An effect that the driver carries out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadEffect {
     /// Fetch it from a node: [`ReadOutcome::Fetched`].
     Fetch {
         /// From which node.
         from: NodeId,
-        /// How long it may take until that begins, in milliseconds.
+        /// Time limit for its beginning, in milliseconds.
         within_ms: u64,
     },
     /// Ask a node whether it has the image: [`ReadOutcome::Replied`].
     Ask {
         /// Which node.
         node: NodeId,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// Answer with what this node gave.
@@ -53,19 +53,19 @@ pub enum ReadEffect {
     Fail(NotFound),
 }
 
-/// What came of an effect.
+/// The outcome of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadOutcome {
-    /// What the node gave.
+    /// The result of a fetch from a node.
     Fetched(NodeId, FetchReply),
-    /// What the node says; [`LookupReply::Unknown`] if it did not answer.
+    /// A node's reply; [`LookupReply::Unknown`] if it did not answer.
     Replied(NodeId, LookupReply),
 }
 
-/// What a node gave.
+/// The result of a fetch from a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FetchReply {
-    /// What was wanted, verified.
+    /// The requested bytes or metadata, verified.
     Given,
     /// Something else, or not all of it.
     Broken,
@@ -113,7 +113,7 @@ pub const fn owners_asked_within_ms(owners: u64) -> u64 {
     ACQUAINTED_MS + owners * PATIENCE_MS
 }
 
-/// How long it may take at most until a read among so many members is answered, in milliseconds, if its node goes on.
+/// Upper bound, in milliseconds, of a read among this many members, if its node does not stop.
 pub const fn answered_within_ms(members: u64) -> u64 {
     owners_asked_within_ms(members) + super::locate::concluded_within_ms(members) + 2 * ANSWER_MAX_MS
 }

@@ -27,7 +27,8 @@ use crate::object::ObjectId;
 
 pub use effect::{OwnCopy, OwnVerified, RepairEffect, RepairOutcome};
 
-/// How long a misplaced copy is worked on before it is put off: longer than the rule's graces together.
+/// Time that a repair works on a misplaced copy before it is put off, in milliseconds: longer than the rule's graces
+/// together.
 const WORK_MAX_MS: u64 = 40_000;
 
 /// A "no" that is older than a copy takes to leave proves nothing.
@@ -36,7 +37,7 @@ const _: () = assert!(
     "invariant: repair: a copy stays for longer than a \"no\" counts"
 );
 
-/// How long an owner may take to read its copy.
+/// Time for an owner to read its copy, in milliseconds.
 const VERIFY_MAX_MS: u64 = 4 * ANSWER_MAX_MS;
 
 /// The machine.
@@ -90,7 +91,7 @@ struct Handover {
     wait: Option<Time>,
 }
 
-/// How long it may take at most until a repair has ended, in milliseconds, if its node goes on.
+/// Upper bound, in milliseconds, of a repair, if its node does not stop.
 pub const fn ended_within_ms(members: u64, length: u64) -> u64 {
     let supply = members * (ANSWER_MAX_MS + copy_within_ms(length));
     WORK_MAX_MS + 2 * VERIFY_MAX_MS + supply + read::answered_within_ms(members)

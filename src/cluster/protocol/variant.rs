@@ -20,13 +20,13 @@ use crate::object::ObjectId;
 pub struct WantedVariant {
     /// Of which image.
     pub id: ObjectId,
-    /// How long all nodes that are asked may take together, in milliseconds.
+    /// Time limit for all asked nodes together, in milliseconds.
     pub within_ms: u64,
     /// When the node's process began.
     pub started: Time,
 }
 
-/// What the driver is to do.
+/// An effect that the driver carries out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariantEffect {
     /// Find or make it on this node: [`VariantOutcome::Made`].
@@ -42,14 +42,14 @@ pub enum VariantEffect {
     MakeAt {
         /// Which node.
         node: NodeId,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// Ask a node whether it has the image: [`VariantOutcome::Replied`].
     Ask {
         /// Which node.
         node: NodeId,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// Answer with what this node gave.
@@ -66,7 +66,7 @@ pub enum VariantEffect {
 /// Why there is no variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariantFailure {
-    /// What this node failed with: no other would do better.
+    /// The failure of this node: no other one would do better.
     Of(NodeId),
     /// Too much is being made.
     Busy,
@@ -76,10 +76,10 @@ pub enum VariantFailure {
     NotJoined,
 }
 
-/// What came of an effect.
+/// The outcome of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VariantOutcome {
-    /// What a node made of it.
+    /// The result of a node that was asked for the variant.
     Made(NodeId, Made),
     /// It is not on this node.
     NotKept,
@@ -87,11 +87,11 @@ pub enum VariantOutcome {
     Leading,
     /// Somebody else has asked for it, and the client has been answered with that.
     Shared,
-    /// What the node says; [`LookupReply::Unknown`] if it did not answer.
+    /// A node's reply; [`LookupReply::Unknown`] if it did not answer.
     Replied(NodeId, LookupReply),
 }
 
-/// What a node made of it.
+/// The result of a node that was asked for the variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Made {
     /// The variant.
@@ -141,8 +141,7 @@ enum VariantStage {
     Answered,
 }
 
-/// How long it may take at most until a request is answered, in milliseconds, if its node goes on and makes nothing
-/// itself.
+/// Upper bound, in milliseconds, of a request, if its node does not stop and makes nothing itself.
 pub const fn answered_within_ms(members: u64, within_ms: u64) -> u64 {
     within_ms + super::locate::concluded_within_ms(members)
 }

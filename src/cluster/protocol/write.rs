@@ -17,10 +17,11 @@ use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 
-/// How long a node may take before a fallback is sent a copy in its place. Its copy counts all the same when it comes.
+/// Time for a node before a fallback gets a copy in its place, in milliseconds. The node's own copy still counts when
+/// it arrives.
 const PATIENCE_MS: u64 = 3_000;
 
-/// How long a layout that another node knows already may take to come here.
+/// Time for a layout that another node already knows to arrive here, in milliseconds.
 const MERGE_MAX_MS: u64 = 5_000;
 
 /// Between two looks whether it has come.
@@ -39,7 +40,7 @@ pub struct Upload {
     pub started: Time,
 }
 
-/// What the driver is to do.
+/// An effect that the driver carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteEffect {
     /// Make this node's own copy durable: [`WriteOutcome::Copied`].
@@ -50,14 +51,14 @@ pub enum WriteEffect {
         to: NodeId,
         /// Whether it takes the copy in place of an owner.
         misplaced: bool,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// Have a node read the copy that it may have: [`WriteOutcome::Verified`].
     Verify {
         /// Which node.
         node: NodeId,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// Record durably that an owner lacks its copy: [`WriteOutcome::Recorded`].
@@ -68,7 +69,7 @@ pub enum WriteEffect {
     Refuse(Vec<NodeId>),
 }
 
-/// What came of an effect.
+/// The outcome of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteOutcome {
     /// The copy is durable there, taken under this layout; or the node did not take it.
@@ -113,8 +114,8 @@ enum WriteStage {
     Finished,
 }
 
-/// How long an upload may take at most until it is answered, in milliseconds, if its node goes on: each of so many
-/// members may be waited for once, one copy may take its whole time, and the layouts may have to become one.
+/// Upper bound, in milliseconds, of an upload, if its node does not stop: it may wait for each of this many members
+/// once, one copy may take its whole time, and the layouts may have to be merged.
 pub const fn answered_within_ms(members: u64, length: u64) -> u64 {
     ACQUAINTED_MS + members * PATIENCE_MS + copy_within_ms(length) + MERGE_MAX_MS + ANSWER_MAX_MS
 }

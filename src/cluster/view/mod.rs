@@ -41,7 +41,7 @@ pub struct Member {
     pub name: Label,
     /// Its URL.
     pub url: NodeUrl,
-    /// Where it stands.
+    /// The node's zone.
     pub zone: Label,
     /// Its share.
     pub weight: Weight,

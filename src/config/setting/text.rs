@@ -21,7 +21,7 @@ pub(in crate::config) struct Name(String);
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::config) struct Secret<const MIN: usize>(String);
 
-/// Where a file or directory is; not empty.
+/// The path of a file or directory; not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct FilePath(pub(in super::super) PathBuf);
 

@@ -69,7 +69,7 @@ pub(super) enum ControlEvent {
 }
 
 impl ControlEvent {
-    /// What a refusal of it is counted as.
+    /// The kind under which a refusal is counted.
     const fn kind(&self) -> ChannelMessage {
         match self {
             Self::LayoutPersisted(..) => ChannelMessage::LayoutPersisted,

@@ -26,7 +26,7 @@ fn url(number: u8) -> NodeUrl {
     NodeUrl::parse(&format!("http://n{number}:1")).unwrap()
 }
 
-/// What a node did, where the test can see it.
+/// The effects of a node, visible to the test.
 #[derive(Default)]
 struct Seen {
     gossip: VecDeque<(NodeUrl, Vec<u8>)>,
@@ -148,7 +148,7 @@ impl Town {
         self.residents[number].seen.borrow().view.clone().unwrap()
     }
 
-    /// How many versions decide who owns what, how many members there are, and how many answer.
+    /// Whether one layout version decides, the number of members, and the number of members that answer.
     fn state(&self, number: usize) -> (bool, usize, usize) {
         let view = self.view(number);
         let alive = view.members().filter(|(_, member)| member.alive).count();

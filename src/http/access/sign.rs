@@ -31,7 +31,7 @@ pub(in crate::http) struct Signing {
     pub(super) require: RequireSignature,
 }
 
-/// How a URL is answered that may be.
+/// The validity of a URL that may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) struct Admission {
     /// It is rightly signed: answered as it is, for the signature would not hold in its canonical form.

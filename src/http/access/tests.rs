@@ -26,7 +26,7 @@ fn request(method: Method, pairs: Pairs<'_>) -> Request<()> {
     request
 }
 
-/// What `upload`, `undelete`, `Erase` and `Operate` say to a request that would change something.
+/// The results of `upload`, `undelete`, `Erase` and `Operate` for a request that would change something.
 fn all(access: &Access, pairs: Pairs<'_>) -> [Result<(), AccessError>; 4] {
     let request = request(Method::POST, pairs);
     let caller = Caller::new(&request);

@@ -1,8 +1,8 @@
-//! Where requests begin and end in the bytes of a connection. Pure.
+//! Finds the boundaries of requests in the bytes of a connection. Pure.
 //!
-//! The socket reads these boundaries itself, so that it gives hyper one request at a time and answers a hit only where
-//! a request begins. Heads are read by the parser that hyper uses, and chunks by the same steps as hyper's, so
-//! both find the same ends. Where a byte is wrong, this module says so and hyper refuses the request.
+//! The socket reads these boundaries itself, so that it gives hyper one request at a time and answers a hit only at the
+//! start of a request. Heads are read by the parser that hyper uses, and chunks by the same steps as hyper's, so both
+//! find the same ends. If a byte is wrong, this module reports it and hyper refuses the request.
 
 use std::mem::MaybeUninit;
 
@@ -61,7 +61,7 @@ pub(in crate::http) enum FramingError {
     Host,
 }
 
-/// Where the next byte of a connection belongs.
+/// The part of a request to which the next byte of a connection belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FramePosition {
     /// A request's first.
@@ -74,7 +74,7 @@ pub(super) enum FramePosition {
     Lost,
 }
 
-/// Where in a chunked body.
+/// The position in a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChunkedPosition {
     /// The first digit of a size.
@@ -157,7 +157,7 @@ impl Head<'_, '_> {
 }
 
 impl Coding {
-    /// Where the byte behind the head belongs.
+    /// The position of the byte after the head.
     pub(super) const fn place(self) -> FramePosition {
         match self {
             Self::Length(0) => FramePosition::Between,

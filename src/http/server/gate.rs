@@ -274,7 +274,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever stands before and wherever it is cut, hyper gets each request by itself or not at all.
+        /// With anything before them, and cut anywhere, hyper gets the requests one by one or not at all.
         #[test]
         fn any_requests_in_any_pieces_give_what_each_gives_alone(
             picks in proptest::collection::vec(0_usize..7, 1..8),

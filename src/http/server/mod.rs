@@ -32,9 +32,9 @@ use self::framing::{FramingError, Head};
 use self::timeouts::ConnectionTimeouts;
 use super::body::Body;
 
-/// What answers the requests that the server reads. The server knows nothing of their meaning.
+/// Answers the requests that the server reads. The server knows nothing of their meaning.
 pub(super) trait Handler: 'static {
-    /// What it remembers of one connection.
+    /// State of one connection, kept by the handler.
     type Session: 'static;
 
     /// The state of a new connection.

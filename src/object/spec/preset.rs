@@ -62,7 +62,7 @@ mod tests {
     use super::super::Needs;
     use super::*;
 
-    /// What `spec` means where the preset `a` is `preset`.
+    /// The expansion of `spec`, given that the preset `a` is `preset`.
     fn expanded(spec: &str, preset: &str) -> Result<String, SpecError> {
         let preset = Spec::parse(preset).unwrap();
         let find = |name: &PresetName| (name.as_str() == "a").then_some(&preset);

@@ -1,4 +1,4 @@
-//! Who is served when, who is refused, and what holds after any sequence of calls.
+//! The order of service, the refusals, and the invariants after any sequence of calls.
 
 use std::net::IpAddr;
 
@@ -159,7 +159,7 @@ fn requester(number: u8) -> Requester {
     if number == 0 { Requester::Background } else { client(number) }
 }
 
-/// What must hold of the books after each call.
+/// The invariants of the bookkeeping after each call.
 fn check(queue: &Queue, waiters: &[(u64, Requester)]) {
     assert!(queue.len() <= queue.capacity);
     let mut lines = BTreeMap::<Requester, BTreeSet<u64>>::new();

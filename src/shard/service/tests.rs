@@ -21,7 +21,7 @@ struct Cluster {
     shown: u64,
 }
 
-/// What a client got.
+/// The response that a client received.
 #[derive(Debug)]
 struct Got {
     status: u16,

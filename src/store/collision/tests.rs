@@ -13,7 +13,7 @@ const SHATTERED: &str = "\
     53706163652037203020522f4c656e6774682038203020522f42697473506572436f6d706f6e656e7420383e3e0a7374\
     7265616d0affd8fffe00245348412d3120697320646561642121212121852fec092339759c39b1a1c63c4c97e1fffe01";
 
-/// What follows them in the one file: two blocks with which the hashes collide.
+/// The first file continues with two blocks on which the hashes collide.
 const SHATTERED_ONE: &str = "\
     7346dc9166b67e118f029ab621b2560ff9ca67cca8c7f85ba84c79030c2b3de218f86db3a90901d5df45c14f26fedfb3\
     dc38e96ac22fe7bd728f0e45bce046d23c570feb141398bb552ef5a0a82be331fea48037b8b5d71f0e332edf93ac3500\

@@ -18,7 +18,7 @@ const DEFERRED_MAX: usize = 1_000_000;
 pub(super) struct Repairs<'a> {
     paths: &'a StorePaths,
     mode: Mode,
-    /// Where a misplaced file lies and where it belongs, both below the data directory.
+    /// The path of a misplaced file and the path where it belongs, both below the data directory.
     deferred: Vec<(PathBuf, PathBuf)>,
     /// For names in quarantine.
     serial: u64,

@@ -230,7 +230,7 @@ impl Originals {
     }
 }
 
-/// Where the bit of an id's directory is: which word, and the bit in it.
+/// The position of an id's directory in the bit set: the word, and the bit in it.
 fn directory_bit(id: &ObjectId) -> (usize, u64) {
     let index = usize::from(u16::from_be_bytes([id.digest()[0], id.digest()[1]]));
     (index / 64, 1 << (index % 64))

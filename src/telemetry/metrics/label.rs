@@ -25,7 +25,7 @@ label!(
     Route { Upload = "upload", Image = "image", Info = "info", Health = "health", Metrics = "metrics", Peer = "peer", Other = "other" }
 );
 label!(
-    /// Where an answer's bytes came from.
+    /// The source of a response's bytes.
     Cache { None = "none", Memory = "memory", Disk = "disk", Peer = "peer", Miss = "miss", Coalesced = "coalesced" }
 );
 label!(

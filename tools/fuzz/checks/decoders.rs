@@ -80,7 +80,8 @@ fn part(data: &[u8], header: &Header) {
     }
 }
 
-/// Where a strip of rows begins is rounded in another way than for the whole picture: by a step in each direction.
+/// The start of a strip of rows is rounded differently than for the whole picture: values may differ by one in each
+/// direction.
 fn assert_alike(made: &Pixels, expected: &Pixels) {
     assert_eq!(made.kind(), expected.kind());
     let apart = made.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();

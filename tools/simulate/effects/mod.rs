@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    /// What an effect meets at once must not come before the other effects.
+    /// The outcome of an effect that ends at once must not come before the other effects.
     fn happens_soon(&mut self, index: Index, number: Number, happening: Happening) {
         let boot = self.nodes[index].boot;
         self.after(0, Event::Happened(index, boot, number, happening));
@@ -191,7 +191,7 @@ impl World {
     }
 }
 
-/// What an answer says of an image; none says nothing.
+/// The lookup reply of an answer; [`LookupReply::Unknown`] without one.
 fn reply(tell: Option<Tell>) -> LookupReply {
     match tell {
         Some(Tell::Has) => LookupReply::Present,

@@ -10,7 +10,7 @@ fn url(text: &str) -> NodeUrl {
     NodeUrl::parse(text).unwrap()
 }
 
-/// What a node with this id says that it is at this URL.
+/// A message of a node with this id that claims this URL.
 fn said(number: u64, at: &NodeUrl, body: Body) -> Vec<u8> {
     let from = Peer { node: id(number), generation: 9, incarnation: 0, instance: 77, url: at.clone() };
     Message { cluster: Label::parse("test").unwrap(), from, state: StateHash([1; 16]), body }.encode()

@@ -14,7 +14,7 @@ pub struct AbsenceProof {
     said: BTreeMap<NodeId, LookupReply>,
 }
 
-/// What a node answered.
+/// The reply of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookupReply {
     /// It has the image.
@@ -26,7 +26,7 @@ pub enum LookupReply {
     Unknown,
 }
 
-/// How a search stands.
+/// The state of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProofStep {
     /// This node has it.
@@ -57,7 +57,7 @@ impl AbsenceProof {
         self.said.remove(&node);
     }
 
-    /// What to do: the owners are asked first, then every live member once.
+    /// The next step: the owners are asked first, then every live member once.
     pub fn next_step(&self, view: &View) -> ProofStep {
         let step = self.decide(view);
         match &step {

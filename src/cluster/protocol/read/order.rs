@@ -9,7 +9,7 @@ use crate::object::ObjectId;
 pub struct ReadOrder {
     /// Owners, in placement order.
     pub owners: Vec<NodeId>,
-    /// Who may hold a copy all the same: fallbacks in placement order, then everybody else.
+    /// Nodes that may hold a copy nevertheless: fallbacks in placement order, then all others.
     pub others: Vec<NodeId>,
 }
 

@@ -1,11 +1,11 @@
-//! What a repair has done, and what came of it.
+//! The effects of a repair, and their outcomes.
 
 use super::super::read::FetchReply;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::locate::absence::LookupReply;
 
-/// What the driver is to do.
+/// An effect that the driver carries out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RepairEffect {
     /// Look at this node's own copy: [`RepairOutcome::Looked`].
@@ -20,14 +20,14 @@ pub enum RepairEffect {
     Ask {
         /// Which node.
         node: NodeId,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// Have an owner read its copy: [`RepairOutcome::Verified`].
     Verify {
         /// Which owner.
         owner: NodeId,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// Send a copy: [`RepairOutcome::Given`].
@@ -36,14 +36,14 @@ pub enum RepairEffect {
         to: NodeId,
         /// Whether it takes the copy in place of an owner.
         misplaced: bool,
-        /// How long that may take, in milliseconds.
+        /// Time limit, in milliseconds.
         within_ms: u64,
     },
     /// Fetch the image from a node: [`RepairOutcome::Fetched`].
     Fetch {
         /// From which node.
         from: NodeId,
-        /// How long it may take until that begins, in milliseconds.
+        /// Time limit for its beginning, in milliseconds.
         within_ms: u64,
     },
     /// Make what this node gave this node's own copy: [`RepairOutcome::TakenIn`].
@@ -56,10 +56,10 @@ pub enum RepairEffect {
     Settle,
 }
 
-/// What came of an effect.
+/// The outcome of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RepairOutcome {
-    /// What there is of the image, and whether this node could store a copy now.
+    /// The local copies of the image, and whether this node could store one now.
     Looked {
         /// Its copy.
         copy: OwnCopy,
@@ -68,15 +68,15 @@ pub enum RepairOutcome {
     },
     /// This one may read and send.
     TurnTaken,
-    /// What came of reading.
+    /// The result of reading this node's own copy.
     OwnVerified(OwnVerified),
-    /// What the node says; [`LookupReply::Unknown`] if it did not answer.
+    /// A node's reply; [`LookupReply::Unknown`] if it did not answer.
     Replied(NodeId, LookupReply),
-    /// What the owner says of its copy, read after it was asked, and under which layout.
+    /// The owner's reply about its copy, which it read after the question, and its layout.
     Verified(NodeId, LookupReply, Option<LayoutHash>),
     /// Whether the copy is durable there.
     Given(NodeId, bool),
-    /// What the node gave.
+    /// The result of a fetch from a node.
     Fetched(NodeId, FetchReply),
     /// Whether the copy is durable here.
     TakenIn(bool),
@@ -104,7 +104,7 @@ pub enum OwnCopy {
     Unknown,
 }
 
-/// What came of reading this node's own copy.
+/// The result of reading this node's own copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnVerified {
     /// It is right.

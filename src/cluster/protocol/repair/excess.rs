@@ -21,7 +21,7 @@ pub struct ExcessReplica {
     complete_since: Option<Time>,
 }
 
-/// What to do with the copy.
+/// The next step for the excess copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExcessStep {
     /// It belongs here: forget this.
@@ -61,7 +61,7 @@ impl ExcessReplica {
         }
     }
 
-    /// What to do now.
+    /// The next step, by this view and time.
     pub fn next_step(&mut self, view: &View, now: Time) -> ExcessStep {
         let owners = view.owners(&self.id);
         // Without owners nobody could give a receipt, and every one of none is soon collected.

@@ -70,7 +70,7 @@ impl RepairQueue {
         self.0.contains_key(id)
     }
 
-    /// How many records there are: part of the repair debt.
+    /// The number of records, which is part of the repair debt.
     pub fn count(&self) -> usize {
         self.0.len()
     }

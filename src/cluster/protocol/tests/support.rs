@@ -24,7 +24,7 @@ impl<M: Machine> Bench<M> {
         Self { machine, now: Time::from_millis(60_000), view }
     }
 
-    /// What is to be done after this.
+    /// The effects that the machine asks for after this input.
     pub(in crate::cluster::protocol) fn handle(&mut self, input: Input<M::Outcome>) -> Vec<M::Effect> {
         self.machine.handle(self.now, &self.view, input);
         std::iter::from_fn(|| self.machine.poll()).collect()

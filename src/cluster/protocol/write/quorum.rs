@@ -14,7 +14,7 @@ pub struct WriteQuorum {
     asked: BTreeMap<NodeId, Outcome>,
 }
 
-/// What became of one copy.
+/// The outcome of one copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Pending,
@@ -23,7 +23,7 @@ enum Outcome {
     Refused,
 }
 
-/// How an upload stands.
+/// The state of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteStatus {
     /// Wait, or ask [`WriteQuorum::targets`], or ask [`WriteQuorum::unconfirmed`] again while layouts are merged.

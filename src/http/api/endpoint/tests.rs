@@ -20,7 +20,7 @@ fn get(path: &str) -> Result<Endpoint, Problem> {
     ask(&Method::GET, path, None, false)
 }
 
-/// What is made for a URL.
+/// The recipe that a URL asks for.
 fn made(path: &str) -> (String, bool) {
     match get(path) {
         Ok(Endpoint::Image(wanted)) => (wanted.spec.to_string(), wanted.by_preset),
@@ -171,7 +171,7 @@ fn where_only_presets_are_made_others_are_refused_before_a_redirect_and_after_a_
     }
 }
 
-/// What `docs/ACCESS.md` says of routes: path and methods of each row of its table but that of `/cluster/`.
+/// The routes of `docs/ACCESS.md`: path and methods of each row of its table except the one of `/cluster/`.
 fn documented() -> Vec<(String, String)> {
     let document = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ACCESS.md"));
     let (_, section) = document.split_once("\n## Routes\n").unwrap();
