@@ -230,7 +230,7 @@ impl World {
             let boot = self.nodes[index].boot;
             return self.after(0, Event::Crash(index, boot));
         }
-        self.tell(Some(&id), || format!("node {index} answers the upload of {id}"));
+        self.trace_event(Some(&id), || format!("node {index} answers the upload of {id}"));
         self.count("upload: 200");
         self.check_recorded(index, number, &id, holders);
         let now = self.now;

@@ -31,7 +31,7 @@ impl World {
                 Action::View(view) => self.take_view(index, view),
                 Action::Event(event) => {
                     self.trace(index as u64);
-                    self.tell(None, || format!("node {index}: {event:?}"));
+                    self.trace_event(None, || format!("node {index}: {event:?}"));
                     self.hear_event(event);
                 }
             }
@@ -125,7 +125,7 @@ impl World {
         process.view = view.clone();
         self.check_names(index, &view);
         if is_new {
-            self.tell(None, || {
+            self.trace_event(None, || {
                 format!("node {index} has layout {}, settled: {}", view.hash(), view.is_settled())
             });
             let process = self.running(index);

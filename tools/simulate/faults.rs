@@ -4,11 +4,11 @@ use reticulum::cluster::random::Random;
 
 use crate::event::Index;
 
-/// One fault, and whom it strikes.
+/// One fault, and the nodes that it hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
-    /// Whom it strikes; the second only for links, and as a further draw.
+    /// The nodes that it hits; the second one only for links, and as a further random number.
     pub(crate) nodes: (Index, Index),
     /// Duration until it is healed, in milliseconds.
     pub(crate) duration: u64,
@@ -101,7 +101,7 @@ impl Kind {
         ("out", Self::Out),
     ];
 
-    /// Whether it strikes in worlds of all kinds: not what takes half an hour, nor what adds a machine each time.
+    /// Whether it occurs in worlds with all kinds of fault: not if it takes half an hour or adds a machine each time.
     fn is_of_every_world(self) -> bool {
         !matches!(self, Self::Away | Self::Namesakes)
     }

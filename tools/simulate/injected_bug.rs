@@ -4,7 +4,7 @@ use reticulum::cluster::protocol::deviation::{Deviation, Deviations};
 
 use crate::faults::Kind;
 
-/// One deviation of the model, or of what it tells the rules.
+/// One deviation of the model, or of the facts that it gives to the protocol machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum InjectedBug {
     /// A copy is answered before its directory is synced.
@@ -48,7 +48,7 @@ pub(crate) enum InjectedBug {
 }
 
 impl InjectedBug {
-    /// All of them, by the names that the command line knows.
+    /// All injected bugs, by their names on the command line.
     pub(crate) const ALL: [(&'static str, Self); 19] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
@@ -73,7 +73,7 @@ impl InjectedBug {
 }
 
 impl InjectedBug {
-    /// The only kind of fault under which it shows, if not all faults together bring it out.
+    /// The only kind of fault under which the bug shows; `None` if it shows under all faults together.
     pub(crate) const fn shows_under(self) -> Option<Kind> {
         match self {
             Self::UnknownLayoutCounts => Some(Kind::Out),
@@ -82,7 +82,7 @@ impl InjectedBug {
         }
     }
 
-    /// The deviation of the shipped machines that it stands for; `None` for what only the model can do wrong.
+    /// The deviation of the shipped machines that it stands for; `None` for a bug of the model alone.
     const fn deviation(self) -> Option<Deviation> {
         match self {
             Self::IngressCounts => Some(Deviation::SpoolCounts),
@@ -101,7 +101,7 @@ impl InjectedBug {
     }
 }
 
-/// The bug that is put in, inside the machines.
+/// The injected bug, inside the protocol machines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Injected(pub(crate) Option<InjectedBug>);
 

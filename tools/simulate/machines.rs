@@ -39,7 +39,7 @@ impl World {
         };
         self.count(Trap::ALL.iter().find(|(_, known)| *known == trap).expect("one of all").0);
         *self.log.faults.entry(fault.kind).or_default() += 1;
-        self.tell(None, || format!("{fault:?} strikes: {trap:?}"));
+        self.trace_event(None, || format!("{fault:?} injected: {trap:?}"));
         self.restart = None;
         self.take_down(index, fault.kind != Kind::Kill);
         self.after(fault.duration, Event::Heal(fault));

@@ -1,8 +1,8 @@
-//! `reticulum-simulate`: whole clusters in virtual time, one seed each, with real cores and real rules.
+//! `reticulum-simulate`: whole clusters in virtual time, one seed each, with the real cluster core and machines.
 //!
-//! Nodes run the very core and the very protocol machines that the program runs; their disks and network are
-//! models. Faults strike every twenty seconds; every answer is checked, and at the end everything must have come
-//! to rest where it belongs. A seed replays exactly. `--plants` puts bugs in on purpose: all must be found.
+//! Nodes run the same core and the same protocol machines as the program; their disks and network are models. A fault
+//! is injected every twenty seconds. Every answer is checked, and at the end every copy must be where it belongs. A
+//! seed replays exactly. `--injected-bugs` runs known bugs: each must be found.
 
 mod check;
 mod clients;
@@ -12,6 +12,7 @@ mod disk;
 mod drive;
 mod effects;
 mod event;
+mod fault_injection;
 mod faults;
 mod injected_bug;
 mod machines;
@@ -23,7 +24,6 @@ mod peer;
 mod restart;
 mod setup;
 mod store;
-mod strike;
 mod world;
 
 use std::collections::BTreeMap;
@@ -39,10 +39,10 @@ use injected_bug::InjectedBug;
 use setup::Choice;
 use world::Log;
 
-/// Seeds that are searched for a bug.
+/// Seeds that are searched for an injected bug.
 const BUG_SEEDS: u64 = 500;
 
-/// Between two lines of progress, in seeds.
+/// Seeds between two lines of progress.
 const PROGRESS_SEEDS: u64 = 50;
 
 /// Runs seeded worlds and checks every promise in them.
@@ -51,32 +51,32 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds; 1 if not given, and for each bug of all up to 500.
+    /// Number of seeds; 1 by default, and at most 500 for each bug of --injected-bugs.
     #[arg(long)]
     count: Option<u64>,
-    /// Faults of one kind only.
+    /// Inject faults of this kind only.
     #[arg(long)]
     only: Option<String>,
-    /// A bug to put in.
-    #[arg(long)]
-    plant: Option<String>,
-    /// Measure how soon a node that ends is seen down in a cluster of so many nodes, at least 3.
+    /// Run with this injected bug: the checks must find it.
+    #[arg(long, value_name = "NAME")]
+    injected_bug: Option<String>,
+    /// Measure how soon the members see that a node is down, in a cluster of this many nodes (3 to 1024).
     #[arg(long, value_parser = clap::value_parser!(u64).range(3..=1024))]
     detection: Option<u64>,
-    /// Every bug, one after the other, each until it is found or the seeds are used up.
+    /// Run every injected bug, one after another, until it is found or the seeds are used up.
     #[arg(long)]
-    plants: bool,
-    /// Tell what happens: all that concerns no image, or one whose id begins like this.
-    #[arg(long)]
-    story: Option<String>,
-    /// Every seed twice: both runs must be equal.
+    injected_bugs: bool,
+    /// Print a trace: all events without an image, and those of images whose id begins with this prefix.
+    #[arg(long, value_name = "ID_PREFIX")]
+    trace: Option<String>,
+    /// Run every seed twice: both runs must be equal.
     #[arg(long)]
     twice: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let count = arguments.count.unwrap_or(if arguments.plants { BUG_SEEDS } else { 1 });
+    let count = arguments.count.unwrap_or(if arguments.injected_bugs { BUG_SEEDS } else { 1 });
     let seeds = arguments.seed..arguments.seed + count;
     if let Some(count) = arguments.detection {
         measure_detection(usize::try_from(count).expect("at most 1024"), seeds);
@@ -87,12 +87,12 @@ fn main() -> ExitCode {
             eprintln!("{complaint}");
             ExitCode::from(2)
         }
-        Ok(choice) if arguments.plants => all_bugs(&seeds, choice.only),
+        Ok(choice) if arguments.injected_bugs => all_bugs(&seeds, choice.only),
         Ok(choice) => run_seeds(seeds, &choice, arguments.twice),
     }
 }
 
-/// One line for each seed: times of detection, and what a quiet cluster sends.
+/// Prints two lines for each seed: the times of detection, and the traffic of a quiet cluster.
 fn measure_detection(count: usize, seeds: Range<u64>) {
     for seed in seeds {
         let Detection { all, messages, body_bytes, bytes } = detection::measure(count, seed);
@@ -109,9 +109,9 @@ fn measure_detection(count: usize, seeds: Range<u64>) {
 
 fn choose(arguments: &Arguments) -> Result<Choice, String> {
     Ok(Choice {
-        bug: named(&InjectedBug::ALL, arguments.plant.as_deref(), "plant")?,
+        bug: named(&InjectedBug::ALL, arguments.injected_bug.as_deref(), "injected bug")?,
         only: named(&Kind::ALL, arguments.only.as_deref(), "fault")?,
-        story: arguments.story.clone(),
+        traced: arguments.trace.clone(),
     })
 }
 
@@ -120,7 +120,7 @@ fn named<T: Copy>(all: &[(&str, T)], name: Option<&str>, what: &str) -> Result<O
     let Some(name) = name else { return Ok(None) };
     let found = all.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
     let names = || all.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    found.map(Some).ok_or_else(|| format!("no {what} {name}: take one of {}", names()))
+    found.map(Some).ok_or_else(|| format!("unknown {what} {name}: use one of {}", names()))
 }
 
 fn run_seeds(seeds: Range<u64>, choice: &Choice, twice: bool) -> ExitCode {
@@ -138,7 +138,7 @@ fn run_seeds(seeds: Range<u64>, choice: &Choice, twice: bool) -> ExitCode {
         milliseconds += log.milliseconds * if twice { 2 } else { 1 };
         log.faults.iter().for_each(|(kind, count)| *faults.entry(*kind).or_default() += count);
         log.counts.iter().for_each(|(what, count)| *counts.entry(what).or_default() += count);
-        // A bug is found once.
+        // One seed that finds the bug is enough.
         if choice.bug.is_some() && failed > 0 {
             break;
         }
@@ -150,13 +150,13 @@ fn run_seeds(seeds: Range<u64>, choice: &Choice, twice: bool) -> ExitCode {
     let speed = milliseconds as f64 / began.elapsed().as_secs_f64() / 1e3;
     println!("{count} seeds, {failed} failed, {speed:.0} times real time");
     if let Some(kind) = choice.only.filter(|kind| !faults.contains_key(kind)) {
-        println!("{} never struck", kind.name());
+        println!("{} was never injected", kind.name());
         failed += 1;
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// One line for a seed. Says whether it passed.
+/// Prints one line for a seed; returns whether it passed.
 fn report(seed: u64, log: &Log) -> bool {
     let kinds = log.faults.len();
     let faults: usize = log.faults.values().sum();
@@ -168,11 +168,11 @@ fn report(seed: u64, log: &Log) -> bool {
     false
 }
 
-/// Every bug, each in the worlds in which it shows. Says on the way how far it is.
+/// Runs every injected bug, each in the worlds in which it shows, and prints the progress.
 fn all_bugs(seeds: &Range<u64>, only: Option<Kind>) -> ExitCode {
     let mut missed = 0;
     for (name, bug) in InjectedBug::ALL {
-        let choice = Choice { bug: Some(bug), only: only.or(bug.shows_under()), story: None };
+        let choice = Choice { bug: Some(bug), only: only.or(bug.shows_under()), traced: None };
         let find = |seed: u64| {
             if seed > seeds.start && (seed - seeds.start).is_multiple_of(PROGRESS_SEEDS) {
                 eprintln!("{name}: {} seeds", seed - seeds.start);

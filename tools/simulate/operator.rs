@@ -83,7 +83,7 @@ impl World {
         let (edit, clock) = (edit(self), self.nodes[by].clock(self.now));
         let changed = self.running(by).core.edit(&edit, clock);
         self.drain(by);
-        self.tell(None, || format!("node {by} is told {edit:?}: {changed:?}"));
+        self.trace_event(None, || format!("node {by} is told {edit:?}: {changed:?}"));
         if changed == Ok(true) {
             // What moves from now on is no repair.
             self.restart = None;

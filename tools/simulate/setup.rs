@@ -26,7 +26,7 @@ pub(crate) struct Choice {
     /// Faults of this kind only.
     pub(crate) only: Option<Kind>,
     /// Traces all events that concern no image, or an image whose id begins with this.
-    pub(crate) story: Option<String>,
+    pub(crate) traced: Option<String>,
 }
 
 impl World {
@@ -38,7 +38,7 @@ impl World {
         };
         let faults_ms = if is_long { LONG_FAULTS_MS } else { FAULTS_MS };
         let mut world = Self::empty(seed, choice.bug, faults_ms);
-        world.story.clone_from(&choice.story);
+        world.traced.clone_from(&choice.traced);
         let count = 3 + usize::try_from(world.random.below(5)).expect("small");
         let zones = 1 + world.random.below(3);
         world.replication = 2 + u8::try_from(world.random.below(2)).expect("a bit");

@@ -82,7 +82,7 @@ impl World {
     }
 
     fn rename(&mut self, index: Index, job: &Job, is_data_synced: bool) {
-        self.tell(Some(&job.id), || {
+        self.trace_event(Some(&job.id), || {
             format!("node {index} stores {} under {}", job.id, self.view(index).hash())
         });
         if !self.running(index).told_holding {

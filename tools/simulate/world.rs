@@ -38,7 +38,7 @@ pub(crate) struct World {
     /// A restart of all nodes that is being watched.
     pub(crate) restart: Option<Restart>,
     /// Traces all events that concern no image, or an image whose id begins with this.
-    pub(crate) story: Option<String>,
+    pub(crate) traced: Option<String>,
     /// Zones that are dark at the moment.
     pub(crate) zones_down: usize,
     events: BTreeMap<(u64, u64), Event>,
@@ -75,7 +75,7 @@ impl World {
             uploaded: Vec::new(),
             cut_power_after_answer: false,
             restart: None,
-            story: None,
+            traced: None,
             zones_down: 0,
             events: BTreeMap::new(),
             event_count: 0,
@@ -97,10 +97,10 @@ impl World {
         self.log.failures.push(format!("at {now} ms: {what}"));
     }
 
-    /// Tells what happens, if somebody listens.
-    pub(crate) fn tell(&self, of: Option<&ObjectId>, what: impl FnOnce() -> String) {
-        let is_wanted = |story: &&String| of.is_none_or(|id| id.to_string().starts_with(story.as_str()));
-        if self.story.as_ref().filter(is_wanted).is_some() {
+    /// Prints an event if `--trace` asks for it.
+    pub(crate) fn trace_event(&self, of: Option<&ObjectId>, what: impl FnOnce() -> String) {
+        let is_wanted = |prefix: &&String| of.is_none_or(|id| id.to_string().starts_with(prefix.as_str()));
+        if self.traced.as_ref().filter(is_wanted).is_some() {
             println!("{:>8} {}", self.now, what());
         }
     }
@@ -176,7 +176,7 @@ impl World {
             Event::Upload => self.upload(),
             Event::Read => self.read(),
             Event::ReadBack(id) => self.read_back(id),
-            Event::Fault(fault) => self.strike(fault),
+            Event::Fault(fault) => self.inject(fault),
             Event::Crash(index, boot) => {
                 if self.process(index, boot).is_some() {
                     self.springs(index, Trap::Answer);

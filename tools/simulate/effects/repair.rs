@@ -91,7 +91,7 @@ impl World {
             RepairEffect::Remove => {
                 self.check_removal(index, &id);
                 self.count("excess deleted");
-                self.tell(Some(&id), || format!("node {index} deletes {id}"));
+                self.trace_event(Some(&id), || format!("node {index} deletes {id}"));
                 self.nodes[index].disk.remove(&id);
                 Some(RepairOutcome::Removed(true))
             }

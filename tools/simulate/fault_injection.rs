@@ -1,4 +1,4 @@
-//! Faults strike, and are healed.
+//! Injects faults, and heals them.
 
 use std::collections::BTreeSet;
 
@@ -10,29 +10,29 @@ use crate::network::Network;
 use crate::world::World;
 
 impl World {
-    pub(crate) fn strike(&mut self, fault: Fault) {
+    pub(crate) fn inject(&mut self, fault: Fault) {
         let Fault { kind, nodes: (index, _), duration } = fault;
         if self.nodes[index].is_gone {
             return;
         }
-        let has_struck = match kind {
+        let is_injected = match kind {
             Kind::PowerCutAll | Kind::RestartAll if duration == 0 => {
                 self.after(2_000, Event::Heal(fault));
-                self.strike_all(kind)
+                self.inject_everywhere(kind)
             }
             // Not now, but just after the next answer.
             Kind::PowerCutAll => {
                 self.cut_power_after_answer = true;
                 false
             }
-            Kind::RestartAll => return self.strike(Fault { duration: 0, ..fault }),
-            _ => self.strike_one(fault),
+            Kind::RestartAll => return self.inject(Fault { duration: 0, ..fault }),
+            _ => self.inject_at_node(fault),
         };
-        if !has_struck {
+        if !is_injected {
             return;
         }
         *self.log.faults.entry(kind).or_default() += 1;
-        self.tell(None, || format!("{fault:?}"));
+        self.trace_event(None, || format!("{fault:?}"));
         if kind != Kind::RestartAll {
             self.restart = None;
         }
@@ -43,7 +43,7 @@ impl World {
         }
     }
 
-    fn strike_all(&mut self, kind: Kind) -> bool {
+    fn inject_everywhere(&mut self, kind: Kind) -> bool {
         if kind == Kind::RestartAll {
             return self.restart_all();
         }
@@ -53,8 +53,8 @@ impl World {
         true
     }
 
-    /// Says whether there was anything to strike.
-    fn strike_one(&mut self, fault: Fault) -> bool {
+    /// Returns whether the fault had an effect.
+    fn inject_at_node(&mut self, fault: Fault) -> bool {
         let Fault { kind, nodes: (index, other), duration } = fault;
         match kind {
             Kind::Kill | Kind::PowerCut | Kind::Away => self.crash(fault),
@@ -95,7 +95,7 @@ impl World {
 
     pub(crate) fn heal(&mut self, fault: Fault) {
         let Fault { kind, nodes: (index, other), .. } = fault;
-        self.tell(None, || format!("{fault:?} ends"));
+        self.trace_event(None, || format!("{fault:?} ends"));
         match kind {
             Kind::Kill | Kind::PowerCut | Kind::Away => self.bring_up(index),
             Kind::ZoneDown => self.brighten(index),
@@ -103,7 +103,7 @@ impl World {
                 self.bring_up(index);
                 // The hard case: what it lost is on a node that does not answer while it catches up.
                 if other != index && self.now < self.faults_ms {
-                    self.strike(Fault { kind: Kind::Isolate, nodes: (other, index), duration: 15_000 });
+                    self.inject(Fault { kind: Kind::Isolate, nodes: (other, index), duration: 15_000 });
                 }
             }
             Kind::PowerCutAll => self.standing().into_iter().for_each(|index| self.bring_up(index)),
