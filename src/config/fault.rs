@@ -1,6 +1,6 @@
-//! Why a configuration cannot be used: every fault with its place, and what would be right.
+//! The faults of a configuration, each with its place and the correction.
 //!
-//! A fault never shows a secret: settings hand over a mask in its stead.
+//! A fault never shows a secret: settings print a mask instead.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::rule::Rule;
 use super::setting::ValueError;
 
-/// Why a configuration cannot be used: all of its faults, at least one. Prints one line for each.
+/// All faults of a configuration, at least one. Prints one line for each.
 #[derive(Debug)]
 pub struct ConfigError {
     pub(super) faults: Vec<ConfigFault>,
@@ -25,47 +25,47 @@ pub(super) struct ConfigFault {
 /// The origin of a setting, in the order in which faults are reported.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SettingOrigin {
-    /// Nowhere: it is so by default.
+    /// The default.
     Default,
-    /// In this file as a whole.
+    /// This file as a whole.
     File(PathBuf),
-    /// In this line of this file, counted from 1.
+    /// This line of this file, counted from 1.
     Line(PathBuf, usize),
-    /// In this variable of the environment.
+    /// This variable of the environment.
     Variable(String),
-    /// In this flag.
+    /// This flag.
     Flag(&'static str),
 }
 
 /// The cause of a fault.
 #[derive(Debug)]
 pub(super) enum Cause {
-    /// The system does not let it be read.
+    /// The system's error when it is read.
     Unreadable(io::Error),
-    /// More bytes than a configuration can sensibly have.
+    /// Longer than a configuration file may be.
     TooLong {
-        /// The bound.
+        /// The bound, in bytes.
         bytes_max: u64,
     },
     /// Not UTF-8.
     NotUtf8,
-    /// Not TOML; what the parser says.
+    /// Not TOML; the message of the parser.
     Syntax(String),
-    /// No such key.
+    /// An unknown key.
     UnknownKey {
         /// As written, with its section.
         key: String,
         /// The known key that is most like it.
         nearest: &'static str,
     },
-    /// No such section.
+    /// An unknown section.
     UnknownSection {
         /// As written.
         section: String,
         /// The known section that is most like it.
         nearest: &'static str,
     },
-    /// A value where a section or a table of keys stands.
+    /// A value for a section or a table of keys.
     NotATable {
         /// The section or table.
         section: String,
@@ -74,20 +74,20 @@ pub(super) enum Cause {
     Value {
         /// The key with its section.
         key: &'static str,
-        /// Why.
+        /// The fault of the value.
         wrong: ValueError,
     },
-    /// Two variables of one meaning with different values.
+    /// Two variables with the same meaning have different values.
     TwoVariables {
         /// The other one.
         other: String,
     },
-    /// Values that do not go together.
+    /// Values that contradict each other.
     Rule(Rule),
 }
 
 impl Cause {
-    /// Whether there may be keys that were not seen.
+    /// Whether keys may have been left unread.
     pub(super) fn hides_keys(&self) -> bool {
         matches!(self, Self::Unreadable(_) | Self::TooLong { .. } | Self::NotUtf8 | Self::Syntax(_))
     }
@@ -118,11 +118,13 @@ impl fmt::Display for SettingOrigin {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(error) => write!(f, "cannot be read: {error}; name a file that is there"),
-            Self::TooLong { bytes_max } => {
-                write!(f, "is longer than {bytes_max} bytes: name a configuration file")
+            Self::Unreadable(error) => {
+                write!(f, "cannot be read: {error}; give the path of a configuration file")
             }
-            Self::NotUtf8 => f.write_str("is not UTF-8: write it as UTF-8 text"),
+            Self::TooLong { bytes_max } => {
+                write!(f, "is longer than {bytes_max} bytes: give the path of a configuration file")
+            }
+            Self::NotUtf8 => f.write_str("is not UTF-8: save the file as UTF-8 text"),
             Self::Syntax(message) => write!(f, "this is not TOML: {message}"),
             Self::UnknownKey { key, nearest } => {
                 write!(f, "{key:?} is not a key: remove it, or did you mean {nearest}?")
@@ -131,10 +133,15 @@ impl fmt::Display for Cause {
                 write!(f, "{section:?} is not a section: remove it, or did you mean [{nearest}]?")
             }
             Self::NotATable { section } => {
-                write!(f, "{section} has keys of its own: write [{section}] and below it key = value")
+                write!(
+                    f,
+                    "{section} has keys and cannot be a value: write [{section}], and key = value in the lines below it"
+                )
             }
             Self::Value { key, wrong } => write!(f, "{key}{wrong}"),
-            Self::TwoVariables { other } => write!(f, "{other} says otherwise: unset one of the two"),
+            Self::TwoVariables { other } => {
+                write!(f, "{other} sets the same key to another value: unset one of the two")
+            }
             Self::Rule(rule) => rule.fmt(f),
         }
     }

@@ -12,13 +12,13 @@ use crate::http::access::RequireSignature;
 use crate::image::recipe::{Recipe, RecipeError};
 use crate::object::Format;
 
-/// The keys that say the cluster's secrets.
+/// The keys that set the cluster's secrets.
 pub(super) const SECRETS: [&str; 3] = ["cluster.secrets", "cluster.secret", "cluster.secret_file"];
 
-/// Bytes of a decoded pixel, at most: four channels of 16 bits.
+/// Most bytes of a decoded pixel: four channels of 16 bits.
 const PIXEL_BYTES: u64 = 8;
 
-/// More than enough for a few lines of secrets.
+/// Most bytes of a file of secrets: more than enough for a few lines.
 const SECRET_FILE_BYTES_MAX: u64 = 1 << 16;
 
 /// A rule that does not hold, with the values that break it.
@@ -28,7 +28,7 @@ pub(super) enum Rule {
     DecodeMemory {
         /// Bytes, as configured.
         bytes: u64,
-        /// Bytes, as needed.
+        /// Bytes that are needed.
         least: u64,
     },
     /// An upload would need more copies than are ever made.
@@ -42,36 +42,36 @@ pub(super) enum Rule {
     SecretsTwice,
     /// The file of the secrets cannot be used.
     SecretFile(PathBuf, SecretFileError),
-    /// A node to join, and nothing to prove oneself by.
+    /// A node to join, but no secret to authenticate with.
     NoSecret(String),
-    /// A URL that leads nowhere, of this node or of one to join.
+    /// A URL that no other node can connect to: of this node, or of a node to join.
     Unreachable {
         /// The key that requires it.
         key: &'static str,
         /// The URL.
         url: String,
     },
-    /// No URL could have a signature that is asked for.
+    /// URLs need a signature, but no key can make one.
     NoSignKey(RequireSignature),
-    /// A preset that no URL could ever use.
+    /// A preset that no URL can use.
     PresetTooLarge {
         /// Its name.
         name: String,
-        /// Why.
+        /// The reason.
         error: RecipeError,
     },
 }
 
-/// Why a file of secrets cannot be used.
+/// The reason why a file of secrets cannot be used.
 #[derive(Debug)]
 pub(super) enum SecretFileError {
-    /// The system does not let it be read.
+    /// The system's error when it is read.
     Unreadable(io::Error),
-    /// Longer than secrets are.
+    /// Longer than [`SECRET_FILE_BYTES_MAX`].
     TooLong,
-    /// Nothing but blanks.
+    /// Blanks only.
     Empty,
-    /// This line, counted from 1, is no secret.
+    /// This line, counted from 1, is not a valid secret.
     Line(usize),
 }
 
@@ -108,7 +108,7 @@ fn secrets_of(path: &Path) -> Result<Vec<Secret<16>>, SecretFileError> {
     if secrets.is_empty() { Err(SecretFileError::Empty) } else { Ok(secrets) }
 }
 
-/// The secrets, from whichever key; the rules have checked that they can be read.
+/// The secrets, from the key that sets them; the rules have checked that they can be read.
 pub(super) fn secrets(cluster: &values::ClusterValues) -> Vec<String> {
     let file = cluster.secret_file.as_ref().and_then(|path| secrets_of(&path.0).ok());
     let said = cluster.secrets.0.iter().chain(&cluster.secret).cloned();
@@ -119,7 +119,7 @@ fn no_secret(values: &Values) -> Option<Rule> {
     let cluster = &values.cluster;
     let has_secret =
         !cluster.secrets.0.is_empty() || cluster.secret.is_some() || cluster.secret_file.is_some();
-    // On loopback too: a proxy on this machine may forward requests of strangers.
+    // On loopback too: a proxy on this machine may forward requests from other machines.
     let joined = cluster.join.0.first()?;
     (!has_secret).then(|| Rule::NoSecret(joined.to_string()))
 }
@@ -143,7 +143,7 @@ fn decode_memory(values: &Values) -> Option<Rule> {
 
 fn unreachable(values: &Values) -> impl Iterator<Item = Rule> {
     let join = &values.cluster.join.0;
-    // A node that joins nobody may never be asked by another.
+    // A node without cluster.join may never get requests from other nodes.
     let own = values.node.url.iter().filter(|_| !join.is_empty()).map(|url| ("node.url", url));
     let urls = own.chain(join.iter().map(|url| ("cluster.join", url)));
     urls.filter(|(_, url)| !url.is_reachable())
@@ -159,7 +159,7 @@ fn presets_too_large(values: &Values) -> impl Iterator<Item = Rule> {
 }
 
 impl Rule {
-    /// The keys it is about; the first that was set is to blame.
+    /// The keys of the rule; the fault is reported at the first one that is set.
     pub(super) fn keys(&self) -> &'static [&'static str] {
         match self {
             Self::DecodeMemory { .. } => &["limits.decode_memory", "images.max_pixels"],
@@ -180,34 +180,38 @@ impl fmt::Display for Rule {
         match self {
             Self::DecodeMemory { bytes, least } => write!(
                 f,
-                "limits.decode_memory = \"{}\" is under {PIXEL_BYTES} bytes for each of images.max_pixels: write {least} or more, or lower images.max_pixels",
+                "limits.decode_memory = \"{}\" is too small for an image of images.max_pixels: write {least} or more, or lower images.max_pixels",
                 size(*bytes)
             ),
             Self::MinReplication { min, replication } => write!(
                 f,
-                "cluster.min_replication = {min} is above cluster.replication = {replication}: write {replication} or less"
+                "cluster.min_replication = {min} is greater than cluster.replication = {replication}: write {replication} or less"
             ),
             Self::SecretsTwice => {
-                write!(f, "the secrets are there more than once: keep one of {}", SECRETS.join(", "))
+                write!(
+                    f,
+                    "the cluster's secrets are set more than once: keep only one of {}",
+                    SECRETS.join(", ")
+                )
             }
             Self::SecretFile(path, error) => write!(f, "cluster.secret_file = {path:?} {error}"),
             Self::NoSecret(url) => write!(
                 f,
-                "cluster.join makes a cluster with {url} without a secret: set cluster.secret or cluster.secret_file, the same on every node"
+                "cluster.join has {url}, but this node has no secret: set cluster.secret or cluster.secret_file, the same on every node"
             ),
             Self::Unreachable { key, url } => {
                 write!(
                     f,
-                    "{key} = \"{url}\" leads nobody here: write the address and port that other nodes can connect to"
+                    "{key} = \"{url}\" is not reachable: write an address and port that other nodes can connect to"
                 )
             }
             Self::NoSignKey(required) => write!(
                 f,
-                "access.require_signature = \"{}\" would refuse every image: set access.sign_keys, or write \"off\"",
+                "access.require_signature = \"{}\" refuses every image without a key: set access.sign_keys, or write \"off\"",
                 required.word()
             ),
             Self::PresetTooLarge { name, error } => {
-                write!(f, "images.presets.{name} can never be made: {error}")
+                write!(f, "images.presets.{name} is invalid: {error}")
             }
         }
     }
@@ -217,16 +221,19 @@ impl fmt::Display for SecretFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(error) => {
-                write!(f, "cannot be read: {error}; name a file that this user may read")
+                write!(f, "cannot be read: {error}; write the path of a file that this user may read")
             }
             Self::TooLong => {
-                write!(f, "is longer than {SECRET_FILE_BYTES_MAX} bytes: name a file of secrets")
+                write!(
+                    f,
+                    "is longer than {SECRET_FILE_BYTES_MAX} bytes: write the path of a file with one secret on each line"
+                )
             }
-            Self::Empty => f.write_str("holds no secret: write one a line"),
+            Self::Empty => f.write_str("holds no secret: write one secret on each line of the file"),
             Self::Line(line) => {
                 write!(
                     f,
-                    "has in line {line} what is no secret: write {}",
+                    "has an invalid secret in line {line}: write {}",
                     <Secret<16> as super::setting::Value>::takes()
                 )
             }

@@ -3,10 +3,10 @@
 use super::setting::text::Secret;
 use super::values::Values;
 
-/// Bytes of a key below which it can be guessed by trying.
+/// Bytes of a key below which an attacker can guess it.
 const KEY_BYTES: usize = 16;
 
-/// One sentence for each; none shows a secret.
+/// One sentence for each warning; none shows a secret.
 pub(super) fn warnings(values: &Values) -> Vec<String> {
     let access = &values.access;
     let mut warnings = Vec::new();
@@ -20,7 +20,5 @@ pub(super) fn warnings(values: &Values) -> Vec<String> {
 }
 
 fn short(what: &str) -> String {
-    format!(
-        "{what} of under {KEY_BYTES} bytes, which can be guessed: write a longer one, of random characters"
-    )
+    format!("{what} under {KEY_BYTES} bytes, which can be guessed: write a longer one with random characters")
 }

@@ -244,8 +244,8 @@ impl fmt::Display for SystemError {
                 f,
                 "the limit of locked memory is {limit} bytes and io_uring needs {needed}: raise it (ulimit -l, LimitMEMLOCK=)"
             ),
-            Self::Refused(errno) => write!(f, "the kernel refuses io_uring: {errno}; look at its log"),
-            Self::NoCores => f.write_str("this process may use no core: look at its affinity and its cpuset"),
+            Self::Refused(errno) => write!(f, "the kernel refuses io_uring: {errno}; read the kernel's log (dmesg)"),
+            Self::NoCores => f.write_str("this process may use no core: correct its CPU affinity and its cpuset"),
         }
     }
 }

@@ -41,7 +41,7 @@ impl fmt::Display for OpenError {
             ),
             Self::NoData(path) => write!(
                 f,
-                "{} is no data directory: it has neither node.id nor store/; name the right one with --data",
+                "{} is not a data directory: it has neither node.id nor store/; name the right one with --data",
                 path.display()
             ),
             Self::StoreGone(path) => write!(

@@ -226,8 +226,8 @@ fn quote(text: &str) -> String {
 impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Value { value, takes } => write!(f, " = {value} is wrong: write {takes}"),
-            Self::Item { item, takes } => write!(f, " has {item}, which is wrong: write {takes}"),
+            Self::Value { value, takes } => write!(f, " = {value} is not valid: write {takes}"),
+            Self::Item { item, takes } => write!(f, " has {item}, which is not valid: write {takes}"),
             Self::Preset { name, fault } => write!(f, ".{name}{fault}"),
         }
     }

@@ -43,18 +43,18 @@ impl Value for PresetOption {
     }
 }
 
-/// Why a preset cannot be used.
+/// The reason why a preset cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum PresetFault {
-    /// Its name is none.
+    /// Its name is not valid.
     Name,
-    /// Another one has that name; letters of either case are the same.
+    /// Another preset has that name; case does not count.
     Twice,
-    /// Its value is no text; here as written.
+    /// Its value, as written, is not a text.
     NotText(String),
-    /// No spec; here as written.
+    /// Its value, as written, is not a spec.
     Spec(String, SpecError),
-    /// A spec that names a preset; here as written.
+    /// Its spec, as written, names a preset.
     NamesPreset(String),
 }
 
@@ -120,14 +120,14 @@ impl fmt::Display for PresetFault {
         match self {
             Self::Name => write!(
                 f,
-                " has a name that is wrong: write 1 to {} of a-z, 0-9, _ and -",
+                " has an invalid name: write 1 to {} characters of a-z, 0-9, _ and -",
                 PresetName::LENGTH_MAX
             ),
-            Self::Twice => f.write_str(" is there twice: keep one, letters of either case are the same"),
-            Self::NotText(value) => write!(f, " = {value} is wrong: write a spec such as \"200s\""),
+            Self::Twice => f.write_str(" is set twice: keep one (upper and lower case are the same)"),
+            Self::NotText(value) => write!(f, " = {value} is not a text: write a spec such as \"200s\""),
             Self::Spec(spec, error) => write!(f, " = {spec} is not a spec: {error}"),
             Self::NamesPreset(spec) => {
-                write!(f, " = {spec} names a preset: write out what that one says")
+                write!(f, " = {spec} names a preset: write the options of that preset instead")
             }
         }
     }
@@ -156,8 +156,7 @@ mod tests {
         let faults = presets.set(RawValue::Words(OsStr::new(words))).unwrap_err();
         let told: Vec<_> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 4, "{told:?}");
-        for (fault, expected) in
-            told.iter().zip(["not a spec", "names a preset", "a name that is wrong", "twice"])
+        for (fault, expected) in told.iter().zip(["not a spec", "names a preset", "an invalid name", "twice"])
         {
             assert!(fault.contains(expected), "{fault}");
         }

@@ -131,7 +131,7 @@ fn a_faulty_variable_or_flag_is_named() {
         ],
     );
     let said = TestConfig::new("").variable("RETICULUM_DATA", "a").variable("RETICULUM_NODE_DATA", "b");
-    expect_faults(&said, &[&["RETICULUM_DATA", "RETICULUM_NODE_DATA says otherwise"]]);
+    expect_faults(&said, &[&["RETICULUM_DATA", "RETICULUM_NODE_DATA sets the same key"]]);
     let said = TestConfig::new("").variable("RETICULUM_LISTEN", "");
     expect_faults(&said, &[&["RETICULUM_LISTEN: node.listen = \"\"", "an IP address"]]);
 }

@@ -96,7 +96,9 @@ impl fmt::Display for LayoutStoreError {
                  or, if there never was one, remove it and the last line of node.id",
                 path.display()
             ),
-            Self::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Io(path, error) => {
+                write!(f, "cannot read {}: {error}; check the disk of the data directory", path.display())
+            }
         }
     }
 }

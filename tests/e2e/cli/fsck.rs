@@ -80,7 +80,7 @@ fn fsck_leaves_alone_what_is_foreign_and_refuses_what_is_no_store() {
     run(&["fsck", "--repair", "--data", text(&data)]).fails(&["1 fault is left"]);
     assert_eq!(fs::read(data.join("store/note.txt")).expect("read"), b"mine");
     let empty = folder(&[]);
-    run(&["fsck", "--data", text(empty.path())]).fails(&["no data directory", "--data"]);
+    run(&["fsck", "--data", text(empty.path())]).fails(&["not a data directory", "--data"]);
     run(&["fsck", "--data", "nowhere"]).fails(&["nowhere"]);
     assert!(names(empty.path()).is_empty());
 }
