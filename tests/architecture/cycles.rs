@@ -26,6 +26,33 @@ fn files_of_a_module_do_not_name_each_other_in_a_circle() {
     assert!(complaints.is_empty(), "\n{complaints}");
 }
 
+/// Children that may name only these of their siblings, below a module.
+const ROOMS: &[(&str, &str, &[&str])] = &[
+    // A server of requests whose meaning it does not know.
+    ("http", "server", &["body", "reply"]),
+    // Nothing of what clients ask: peers have rights of their own.
+    ("http", "peer_api", &["body", "exchange", "receive", "reply"]),
+    // Plain data.
+    ("shard", "message", &["errors", "job", "variant"]),
+];
+
+#[test]
+fn rooms_name_only_the_siblings_that_they_may() {
+    let mut complaints = String::new();
+    let all = Sources::read().edges();
+    for (module, child, allowed) in ROOMS {
+        let edges = all.get(*module).expect("a module of the list is there");
+        assert!(edges.keys().any(|(from, _)| from == child), "{module} has no {child} any more; mend ROOMS");
+        for ((from, to), file) in edges {
+            if from == child && !allowed.contains(&to.as_str()) {
+                writeln!(complaints, "{file}: {module}/{child} must not name {to}; pass it as an argument")
+                    .unwrap();
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "\n{complaints}");
+}
+
 fn complain(complaints: &mut String, parent: &str, cycle: &BTreeSet<String>, edges: &Edges) {
     let advice = "move what both need into a file below them";
     writeln!(complaints, "{parent}: {cycle:?} name each other in a circle; {advice}").unwrap();
