@@ -58,8 +58,6 @@ pub enum Input<'a> {
     Synced(SyncHash),
     /// Whether the store holds any image; true before the first one is durable.
     HoldsImages(bool),
-    /// A node to announce this one to: to join it, or to let it join.
-    Announce(&'a NodeUrl),
     /// The process is about to end.
     Leave,
 }

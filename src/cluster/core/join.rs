@@ -2,7 +2,7 @@
 
 use super::super::layout::{Edit, EditError, Layout, NewNode, Role};
 use super::super::membership::Peer;
-use super::super::node::{NodeId, NodeUrl};
+use super::super::node::NodeId;
 use super::super::time::Time;
 use super::message::{Body, Message};
 use super::{Action, ClusterEvent, Core, DUPLICATE_MS, DUPLICATE_PAUSE_MS, JoinRefusal};
@@ -72,13 +72,8 @@ impl Core {
         if self.alive.is_empty() {
             urls.extend(self.settings.join.iter().map(|url| (url.clone(), None)));
         }
+        urls.retain(|(url, _)| *url != self.settings.about.url);
         for (url, node) in urls {
-            self.send_announce(url, node);
-        }
-    }
-
-    pub(super) fn send_announce(&mut self, url: NodeUrl, node: Option<NodeId>) {
-        if url != self.settings.about.url {
             let about = self.settings.about.clone();
             self.send(&url, node, Body::Announce(about));
         }

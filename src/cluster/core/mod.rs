@@ -168,7 +168,6 @@ impl Core {
                 self.holds_images = holds;
                 self.publish(|published| published.holds_images = holds);
             }
-            Input::Announce(url) => self.send_announce(url.clone(), None),
             Input::Leave => self.membership.leave(now),
         }
         self.run_effects(now);
