@@ -94,11 +94,11 @@ impl ExecutorWakers {
         Self(opened.filter_map(own).collect())
     }
 
-    /// Says when the runtime has fewer of them than there are executors: then some are never woken.
+    /// Warns when there are fewer wakers than executors: the watchdog then cannot wake some of them.
     pub(super) fn warn_if_fewer_than(&self, executors: usize) {
         let found = self.0.len();
         if found < executors {
-            log::warn!(found, executors; "some executors have no waker that the watchdog knows, so one that oversleeps stays asleep; is /proc mounted?");
+            log::warn!(found, executors; "the watchdog does not know the wakers of some executors, so it cannot wake them; mount /proc and restart the node");
         }
     }
 

@@ -42,9 +42,9 @@ impl Shard {
             let answer = future::or(answer, leave).await;
             shard.serving.borrow_mut().remove(&(from, ticket));
             if matches!(answer, Some(Err(_))) {
-                log::error!("answering another shard panicked");
+                log::error!("a request of another shard panicked and failed; the shard goes on, please report the lines before this one");
             }
-            // A withdrawn question needs none.
+            // A withdrawn question needs no answer.
             if let Some(answer) = answer {
                 shard.mesh.answer(from, ticket, answer.ok());
             }
@@ -324,7 +324,7 @@ impl Shard {
         }
         if let Err(error) = self.journal.add(&id).await {
             self.node.health.note(&error);
-            log::warn!(object:% = id, error:% = error; "cannot note that an owner lacks its copy");
+            log::warn!(object:% = id, error:% = error; "cannot record an under-replicated image, so a restart forgets its repair; check the disk");
         }
         let now = self.node.control.now();
         self.repairs.borrow_mut().record(id, now);
@@ -352,12 +352,12 @@ impl Shard {
             }
             // Here, for several requests may see the same damage.
             shard.metrics.corrupt.add();
-            log::error!(object:% = id; "a stored image failed its hash and is quarantined");
+            log::error!(object:% = id; "a stored image does not match its id, so the node quarantines it and fetches a good copy from a peer; check the disk");
             if let Err(error) = shard.originals.quarantine(&id, &original).await {
-                log::error!(object:% = id, error:% = error; "cannot quarantine an image");
+                log::error!(object:% = id, error:% = error; "cannot move a damaged image to quarantine/, so it stays in store/; check the disk");
             }
             shard.tell_total();
-            // What lies in quarantine is the record of it over a restart.
+            // After a restart the file in quarantine/ serves as the record.
             let now = shard.node.control.now();
             shard.repairs.borrow_mut().record(id, now);
         });

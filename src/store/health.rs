@@ -264,7 +264,7 @@ impl Health {
     pub fn count_vanished(&self, object: impl std::fmt::Display) {
         self.metrics.vanished.add();
         if let Some(suppressed) = self.lines.pass() {
-            log::warn!(object:% = object, suppressed; "the file of an image has gone from store/; the node fetches a good copy from a peer");
+            log::warn!(object:% = object, suppressed; "the file of an image has gone from store/; the node fetches a good copy from a peer; find out what removed it");
         }
     }
 
@@ -316,7 +316,7 @@ impl Health {
                 log::error!(reason = trouble.word(), data:% = self.paths.root().display(); "{}", trouble.line())
             }
             None => {
-                log::info!(data:% = self.paths.root().display(); "the disk is well again; the node takes copies")
+                log::info!(data:% = self.paths.root().display(); "the disk works again; the node takes copies")
             }
         }
     }

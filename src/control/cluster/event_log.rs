@@ -84,7 +84,7 @@ fn write_line(event: ClusterEvent, view: &View) {
             "two members claim one name or URL, so this one owns nothing until that is corrected: {}", reason(JoinRefusal::Taken(taken), name)
         ),
         ClusterEvent::ClaimStands(node) => {
-            log::info!(node = name(node); "a member's name and URL are its own again, so it may own images")
+            log::info!(node = name(node); "no other member claims this member's name or URL any more, so it may own images")
         }
         ClusterEvent::Impostor(node) => {
             log::warn!(node = name(node); "a peer sent gossip in another node's name, and this node drops it: find out who has the cluster secret");
@@ -119,12 +119,12 @@ fn write_line(event: ClusterEvent, view: &View) {
             log::warn!(node = name(node); "the cluster marked a member out after half an hour down, or took it back after a minute up")
         }
         ClusterEvent::NeedsOperator(node) => log::error!(
-            node = name(node); "a member is down for long and cannot be marked out automatically: bring it back, or remove it"
+            node = name(node); "a member has been down for long and cannot be marked out automatically: bring it back, or remove it"
         ),
     }
 }
 
-/// Why, and what to do.
+/// The reason, and what to do.
 fn reason(refusal: JoinRefusal, name: impl Fn(NodeId) -> String) -> String {
     match refusal {
         JoinRefusal::Taken(Taken::Name(holder)) => {
@@ -135,7 +135,7 @@ fn reason(refusal: JoinRefusal, name: impl Fn(NodeId) -> String) -> String {
         }
         JoinRefusal::Removed => "its id was removed forever; start it on an empty data directory".to_owned(),
         JoinRefusal::Full => {
-            "the cluster has all the nodes it can have; remove one that is not needed".to_owned()
+            "the cluster has as many nodes as it can have; remove one that is not needed".to_owned()
         }
     }
 }

@@ -59,7 +59,7 @@ impl GossipSender {
                 }
                 Ok(answer) => log::debug!(url:% = to.url, status = answer.status; "a peer did not accept a gossip message"),
                 Err(error) => {
-                    log::debug!(url:% = to.url, error:? = error; "a gossip message is lost");
+                    log::debug!(url:% = to.url, error:? = error; "a gossip message was not delivered");
                     if let Some(rejection) = rejection(error, to.node.is_none()) {
                         // When the channel is full, enough is reported already.
                         ControlEvent::PeerRejected(rejection, to.url).post(&events);

@@ -153,7 +153,7 @@ impl Poller {
         events.clear();
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         if let Err(error) = epoll::wait(&self.set, spare_capacity(events), Some(&now)) {
-            log::error!(error:% = error; "shard cannot ask the kernel which sockets are ready and tries again");
+            log::error!(error:% = error; "shard cannot ask the kernel which sockets are ready and tries again; if it lasts, restart the node and report it");
         }
         for event in &*events {
             let readiness = self.slots.borrow().of(event.data.u64());

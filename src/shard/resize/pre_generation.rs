@@ -62,7 +62,9 @@ impl Shard {
             };
             match made {
                 Err(VariantError::GaveWay) => self.pre_generation.borrow_mut().push_front(item),
-                Err(error) => log::debug!(item:? = item, error:? = error; "a hint could not be followed"),
+                Err(error) => {
+                    log::debug!(item:? = item, error:? = error; "cannot pre-generate a variant or a placeholder")
+                }
                 Ok(()) => {}
             }
         }

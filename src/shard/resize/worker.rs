@@ -133,12 +133,12 @@ impl ResizeWorker {
             let mut set = rustix::thread::CpuSet::new();
             set.set(core);
             if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-                log::warn!(shard = self.shard, core, error:% = error; "the resize worker cannot be pinned to its core, so it runs on any");
+                log::warn!(shard = self.shard, core, error:% = error; "cannot pin the resize worker to its core, so it runs on any; check the cpuset of this process");
             }
         }
         // On Linux this is the calling thread's alone. Lowering one's own priority needs no right.
         if let Err(error) = rustix::process::nice(19) {
-            log::warn!(shard = self.shard, error:% = error; "the resize worker cannot lower its priority, so resizing may delay requests");
+            log::warn!(shard = self.shard, error:% = error; "cannot lower the priority of the resize worker, so resizing may delay requests; check the limits of this process");
         }
         while let Ok(job) = self.jobs.recv() {
             let number = job.number;
@@ -345,7 +345,7 @@ impl ResizeWorker {
                     let format = job.format.extension();
                     log::error!(
                         shard, object:% = job.id, format, reason;
-                        "an image ended the helper process, so its variants are refused for a while"
+                        "an image ended the helper process, so its variants are refused for a while; report the image"
                     );
                 }
                 Err(ResizeError::Panicked)

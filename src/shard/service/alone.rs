@@ -35,7 +35,7 @@ impl Shard {
             let layout = self.node.paths.clone();
             let read = move || listing::page(&layout, after, PAGE);
             let Ok(Ok(page)) = run_blocking("list the images", read).await else {
-                log::warn!(shard = self.index(); "cannot list the images that have one copy; it is tried again");
+                log::warn!(shard = self.index(); "cannot list the images that were stored while this node was alone; the shard tries again, check the disk");
                 glommio::timer::sleep(AFTER_A_FAILURE).await;
                 continue;
             };

@@ -137,6 +137,6 @@ fn address(view: &View, node: NodeId) -> Option<Address> {
 
 fn note(node: NodeId, error: Option<&PeerError>) {
     if let Some(error) = error {
-        log::debug!(node:% = node, error:% = error; "a node did not answer");
+        log::debug!(node:% = node, error:% = error; "a peer did not answer");
     }
 }

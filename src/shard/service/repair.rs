@@ -129,11 +129,11 @@ impl Shard {
         drive(self, Repair::new(id, STARTED), |view, effect| progress.perform(view, effect)).await;
     }
 
-    /// Strikes the record out.
+    /// Removes the record.
     async fn settle(&self, id: &ObjectId) {
         // A record that stays is looked at again after the next start.
         if let Err(error) = self.journal.remove(id).await {
-            log::warn!(error:% = error; "cannot cross out a stray");
+            log::warn!(object:% = id, error:% = error; "cannot remove the record of a repair, so it runs again after a restart; check the disk");
         }
         self.repairs.borrow_mut().settle(id);
         assert!(!self.repairs.borrow().contains(id), "invariant: repair: what is settled is not tried again");
@@ -254,13 +254,13 @@ impl<'a> Progress<'a> {
             Ok(true) => {
                 shard.metrics.repaired.add();
                 shard.metrics.repair_bytes.add_many(length);
-                log::info!(object:% = id; "has a good copy from another node");
+                log::info!(object:% = id; "the node stored a good copy from a peer");
                 true
             }
             Ok(false) | Err(SpoolError::Refused(_) | SpoolError::Collision) => false,
             Err(SpoolError::Store(error)) => {
                 shard.node.health.note(&error);
-                log::warn!(object:% = id, error:% = error; "cannot store a copy from another node");
+                log::warn!(object:% = id, error:% = error; "cannot store a copy from a peer, so the repair tries again later; check the disk");
                 false
             }
         }
@@ -287,11 +287,11 @@ impl<'a> Progress<'a> {
         match shard.originals.remove(id, &original).await {
             Ok(()) => {
                 shard.tell_total();
-                log::debug!(object:% = id; "handed a stray over to its owners");
+                log::debug!(object:% = id; "removed a misplaced replica, because its owners hold the image");
                 true
             }
             Err(error) => {
-                log::warn!(object:% = id, error:% = error; "cannot remove a stray");
+                log::warn!(object:% = id, error:% = error; "cannot remove a misplaced replica, so the repair tries again later; check the disk");
                 false
             }
         }

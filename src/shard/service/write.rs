@@ -122,7 +122,7 @@ impl Shard {
         match self.publish(spooled, false).await {
             Ok(Ok(_)) => WriteOutcome::Copied(this, Some(self.view().hash())),
             Ok(Err(error)) => {
-                log::warn!(error:% = error; "cannot store an upload here");
+                log::warn!(error:% = error; "cannot store an upload on this node, so other nodes take its copies; check the disk");
                 WriteOutcome::Copied(this, None)
             }
             Err(_) => WriteOutcome::Copied(this, None),

@@ -60,10 +60,10 @@ fn a_full_disk_is_said_everywhere_and_left_by_itself() {
     wait_until("the node to see that there is room", || reason(&node).is_empty());
     assert!(is_writable(&node, None));
     node.upload(&jpeg(60, 40, 2));
-    wait_until("it to be on the log", || node.log().contains("the disk is well again"));
+    wait_until("it to be on the log", || node.log().contains("the disk works again"));
     let log = node.log();
     assert_eq!(log.matches("has less room than node.reserve").count(), 1, "{log}");
-    assert_eq!(log.matches("the disk is well again").count(), 1, "{log}");
+    assert_eq!(log.matches("the disk works again").count(), 1, "{log}");
 }
 
 #[test]
@@ -172,9 +172,9 @@ fn a_hung_disk_is_answered_in_time_said_everywhere_and_left_by_itself() {
     drop(frozen);
     wait_until("the node to see that it answers", || reason(&node).is_empty());
     node.upload(&jpeg(60, 40, 2));
-    wait_until("it to be on the log", || node.log().contains("the disk is well again"));
+    wait_until("it to be on the log", || node.log().contains("the disk works again"));
     let log = node.log();
-    assert!(log.contains("the disk does not answer") && log.contains("the disk is well again"), "{log}");
+    assert!(log.contains("the disk does not answer") && log.contains("the disk works again"), "{log}");
 }
 
 #[test]

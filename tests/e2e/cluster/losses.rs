@@ -261,7 +261,7 @@ fn a_node_alone_without_its_store_says_so_and_never_that_an_image_is_absent() {
         }
         node.get(&format!("/image/{none}/full/a.jpg")).problem(404);
         node.upload(&jpeg(60, 40, 10 + number as u32));
-        wait_until("it to be on the log", || node.log().contains("the disk is well again"));
+        wait_until("it to be on the log", || node.log().contains("the disk works again"));
         let log = node.log();
         assert_eq!(log.matches("store/ is not the one").count(), 1, "{log}");
     }
