@@ -14,11 +14,11 @@ pub struct NodeAddress(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
-/// A key that goes into a header: printable ASCII without spaces. An empty one is none.
+/// A key that goes into a header: printable ASCII without spaces. An empty one is absent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HeaderKey(String);
 
-/// Why an address or a key is none.
+/// The reason why a text is not an address or a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressError {
     /// Not `http://host[:port]`.
@@ -93,8 +93,8 @@ impl FromStr for HeaderKey {
     }
 }
 
-/// The parsed URL and its text without slashes at the end. None: no absolute URL of a host, or one
-/// with a password, a query, or a port that is none.
+/// The parsed URL and its text without slashes at the end. `None` unless it is an absolute URL with a host and a valid
+/// port, without password and query.
 fn uri(text: &str) -> Option<(Uri, String)> {
     let text = text.trim_end_matches('/');
     let uri: Uri = text.parse().ok()?;

@@ -1,7 +1,7 @@
 //! The command lines of the commands that ask a node, and of the offline check.
 //!
-//! Everything is parsed into its type here, so that a wrong id, spec, URL or key is bad usage (exit 2)
-//! and the commands start with values that cannot be wrong.
+//! Every argument is parsed into its type here. So a wrong id, spec, URL or key is bad usage (exit 2), and the commands
+//! begin with valid values.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub enum ClientCommand {
     Fsck(Fsck),
 }
 
-/// Which node is asked.
+/// The node to ask.
 #[derive(Args, Clone, Debug)]
 pub struct NodeFlags {
     /// URL of the node to ask
@@ -43,7 +43,7 @@ pub struct NodeFlags {
     pub node: NodeAddress,
 }
 
-/// The operator key, for what needs one.
+/// The operator key, for commands that need it.
 #[derive(Args, Clone, Debug)]
 pub struct Operator {
     /// Operator key [default: for a loopback URL, the one in --data]
@@ -204,7 +204,7 @@ fn extension(text: &str) -> Result<Extension, &'static str> {
     Extension::parse(text).ok_or("use jpg, png, gif, webp, avif or auto")
 }
 
-/// An empty key would sign with what everybody knows.
+/// An empty key would sign URLs with a key that everybody knows.
 fn sign_key(text: &str) -> Result<String, &'static str> {
     if text.is_empty() {
         Err("an empty key signs nothing; use one of the node's access.sign_keys")

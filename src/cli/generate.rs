@@ -1,4 +1,4 @@
-//! Help that other programs show: completions for a shell, the manual.
+//! Output for other programs: shell completions and the manual.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub struct Completions {
     pub shell: Shell,
 }
 
-/// The completions, to be read by that shell.
+/// The completions, in the form that the shell reads.
 pub fn completions(flags: &Completions) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(flags.shell, &mut Arguments::command(), "reticulum", &mut script);

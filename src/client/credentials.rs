@@ -1,4 +1,4 @@
-//! Which key a command shows to a node: one that was given, or the one that a node of this machine made for its operator.
+//! Chooses the key that a command sends to a node: the given one, or the operator key that a node of this machine made.
 
 use super::node::NodeClient;
 use super::output::CommandOutput;
@@ -17,7 +17,7 @@ pub(super) fn uploader(target: &NodeFlags, key: Option<&HeaderKey>, operator: &O
     of(&target.node, given.cloned(), operator)
 }
 
-/// A key from the command line goes to the node it names; the one in the data directory only to this machine.
+/// A key from the command line is sent to any node; the key in the data directory only to this machine.
 fn of(node: &NodeAddress, given: Option<HeaderKey>, operator: &Operator) -> NodeClient {
     let given = given.filter(|key| !key.as_str().is_empty());
     let key = given.or_else(|| if node.is_loopback() { read_stored(operator) } else { None });

@@ -10,14 +10,15 @@ use super::harmless::harmless;
 use crate::object::ObjectId;
 use crate::store::open_error::OpenError;
 
-/// Why a command failed. What was uploaded or printed before stays so; every command can be run again.
+/// The reason why a command failed. Files that were uploaded and lines that were printed stay; every command can be
+/// repeated.
 #[derive(Debug)]
 pub enum ClientError {
-    /// Nobody answers there.
+    /// No program answers at that address.
     Unreachable {
         /// The node's address.
         node: String,
-        /// Why.
+        /// The reason.
         cause: String,
     },
     /// The connection ended in the middle; whether the node did what was asked is unknown.
@@ -28,27 +29,27 @@ pub enum ClientError {
         status: u16,
         /// The node's sentence.
         detail: String,
-        /// When to try again, if the node wants that.
+        /// The time to wait before a retry, if the node gives one.
         retry_after: Option<Duration>,
     },
-    /// The address answers, but is no node, or one of another version.
+    /// The address answers, but not as a node of this version.
     Strange {
         /// The node's address.
         node: String,
         /// The part of the answer that is unexpected.
         what: &'static str,
     },
-    /// The system's refusal, with what was being done to which file.
+    /// The system's error, the action and the file.
     File(&'static str, PathBuf, io::Error),
     /// Neither file nor folder.
     NotAFile,
     /// A link to a folder inside a folder.
     LinkedFolder,
-    /// A file became another one while it was sent.
+    /// A file changed while it was sent.
     Changed,
     /// Standard output is a terminal.
     Terminal,
-    /// The bytes that came are not those of this id.
+    /// The received bytes do not match this id.
     WrongBytes(ObjectId),
     /// Standard output cannot be written.
     Output(io::Error),

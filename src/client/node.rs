@@ -20,8 +20,8 @@ use crate::object::{Extension, Format, ObjectId, Spec};
 /// For the host to be found and to take the connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// Without a byte on a connection. A node gives itself 10 s for a variant, and syncs an upload that it
-/// has received whole before its answer.
+/// Longest time without a byte on a connection. A node may take 10 s for a variant, and it syncs a received upload
+/// before its answer.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The canonical form is one redirect away.
@@ -30,11 +30,11 @@ const REDIRECTS_MAX: u32 = 3;
 /// Bytes of an answer that is read whole; a page of the listing is about 150 KB.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 
-/// From this length on the node is asked first whether it wants the body at all: it reads only so much
-/// of one that it has refused, and cutting a body off in the middle would lose the refusal.
+/// From this length on, the client asks the node first whether it accepts the body. The node reads only a part of a
+/// body that it refused, and a cut body would lose the refusal.
 const ASK_FIRST_BYTES: u64 = 64 << 10;
 
-/// A node that is asked.
+/// A client of one node.
 #[derive(Debug)]
 pub struct NodeClient {
     agent: Agent,
@@ -91,7 +91,7 @@ impl NodeClient {
         request.call().is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// The number of members that it sees active and alive; 0 while it says nothing.
+    /// The number of members that the node sees as active and alive; 0 while it gives none.
     pub fn members(&self) -> usize {
         let status = self.get_json::<Value>("/status.json").unwrap_or_default();
         let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
@@ -117,7 +117,7 @@ impl NodeClient {
         self.send(self.agent.put(self.at(&format!("/image/{id}"))), body, length)
     }
 
-    /// The same by the form that carries hints.
+    /// Uploads with the form that carries hints.
     pub(super) fn post_form(
         &self,
         id: &ObjectId,
@@ -125,7 +125,7 @@ impl NodeClient {
         body: &mut dyn Read,
         length: u64,
     ) -> Result<UploadedImage, ClientError> {
-        // No image holds its own SHA-1, so this can stand nowhere in it.
+        // No image contains its own SHA-1, so the boundary cannot occur in it.
         let boundary = format!("reticulum-{id}");
         let hints: Vec<_> = hints.iter().map(Spec::to_string).collect();
         let field = format!("--{boundary}\r\nContent-Disposition: form-data; name=");
@@ -140,19 +140,19 @@ impl NodeClient {
         self.send(self.agent.post(self.at("/")).header("Content-Type", media_type), &mut form, whole)
     }
 
-    /// A page, file or text, of one of the media types in `accept`.
+    /// Fetches a page, file or text of one of the media types in `accept`.
     pub(super) fn get(&self, path: &str, accept: &str) -> Result<Response<Body>, ClientError> {
         let request = self.authorise(self.agent.get(self.at(path))).header("Accept", accept);
         self.require_success(request.call().map_err(|error| self.failure(&error))?)
     }
 
-    /// The same as a JSON object of a known form.
+    /// Fetches a JSON object of a known form.
     pub(super) fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let answer = self.get(path, "application/json")?;
         self.json(answer)
     }
 
-    /// Deletes.
+    /// Deletes an image.
     pub(super) fn delete(&self, path: &str) -> Result<Map<String, Value>, ClientError> {
         let request = self.authorise(self.agent.delete(self.at(path)));
         let answer = self.require_success(request.call().map_err(|error| self.failure(&error))?)?;
@@ -195,7 +195,7 @@ impl NodeClient {
         }
     }
 
-    /// The answer, unless it is a refusal.
+    /// The answer; an error if it is a refusal.
     fn require_success(&self, mut answer: Response<Body>) -> Result<Response<Body>, ClientError> {
         #[derive(Deserialize)]
         struct ProblemBody {

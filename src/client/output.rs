@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::ClientError;
 use super::harmless::harmless;
 
-/// Lines to standard output and standard error that do not tear the progress.
+/// Prints lines to standard output and standard error without breaking the progress bar.
 #[derive(Debug)]
 pub(super) struct CommandOutput {
     progress: ProgressBar,
@@ -30,7 +30,7 @@ impl CommandOutput {
         Self { progress }
     }
 
-    /// So many more are done.
+    /// Adds `count` to the finished items.
     pub(super) fn advance(&self, count: u64) {
         self.progress.inc(count);
     }
@@ -47,7 +47,7 @@ impl CommandOutput {
     /// # Errors
     /// [`ClientError::CommandOutput`].
     pub(super) fn line(&self, text: impl Display) -> Result<(), ClientError> {
-        // Written at once, so that a reader at a pipe can work along.
+        // Written at once, so that a reader at a pipe gets each line immediately.
         let write = || {
             let mut stdout = io::stdout().lock();
             writeln!(stdout, "{text}").and_then(|()| stdout.flush())
@@ -55,14 +55,14 @@ impl CommandOutput {
         self.progress.suspend(write).map_err(ClientError::Output)
     }
 
-    /// A line beside the result, made harmless.
+    /// Prints a line to standard error, with control characters escaped.
     pub(super) fn complain(&self, text: impl Display) {
         let text = harmless(&text.to_string());
         // If nothing can be written, the exit code still reports it.
         let _ = self.progress.suspend(|| writeln!(io::stderr().lock(), "reticulum: {text}"));
     }
 
-    /// Takes the progress away.
+    /// Removes the progress bar.
     pub(super) fn finish(&self) {
         self.progress.finish_and_clear();
     }

@@ -62,7 +62,7 @@ pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
             let (to_send, results) = (to_send.clone(), results.clone());
             scope.spawn(move || sender.send_all(&to_send, &results));
         }
-        // Only the threads hold these now, so that each end is seen by the next.
+        // Only the threads keep these now, so that each side notices the end of the other.
         drop((to_send, results));
         sent.into_iter().try_for_each(|(path, result)| tally.take(&path, result))
     });
@@ -80,12 +80,12 @@ pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
 struct Uploader<'a> {
     node: &'a NodeClient,
     hints: &'a [Spec],
-    /// Set when the node is not there: the next file would fail the same way.
+    /// Set when the node is unreachable: the next file would fail in the same way.
     stopped: &'a AtomicBool,
 }
 
 impl Uploader<'_> {
-    /// Uploads what is found until there is nothing more, or it has no use.
+    /// Uploads the found files until there are no more, or until the node is unreachable.
     fn send_all(self, found: &flume::Receiver<FoundFile>, results: &flume::Sender<Sent>) {
         for (path, found) in found {
             if self.stopped.load(Relaxed) {
@@ -117,7 +117,7 @@ fn send(node: &NodeClient, hints: &[Spec], path: &Path) -> Result<UploadedImage,
         };
         match (sent, body.failed) {
             (Ok(uploaded), _) if uploaded.id == id => return Ok(uploaded),
-            // The form does not name the id beforehand; the image is stored all the same.
+            // The form does not name the id in advance; the image is stored nevertheless.
             (Ok(_), _) => return Err(ClientError::Changed),
             (Err(_), Some(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(ClientError::Changed);
@@ -151,7 +151,7 @@ fn digest(file: &mut File) -> io::Result<(ObjectId, u64)> {
     }
 }
 
-/// As many bytes of a file as were announced; a shorter file is an error, and which one is kept.
+/// Reads exactly as many bytes of a file as were announced; it keeps the error of a shorter file.
 struct Exactly<'a> {
     file: &'a mut File,
     left: u64,
@@ -182,12 +182,12 @@ struct Tally<'a> {
     output: CommandOutput,
     tried: u64,
     failed: u64,
-    /// Why it was given up.
+    /// The reason for stopping early.
     unreachable: Option<ClientError>,
 }
 
 impl Tally<'_> {
-    /// Tells of one file.
+    /// Reports the result of one file.
     fn take(&mut self, path: &Path, result: Result<UploadedImage, ClientError>) -> Result<(), ClientError> {
         self.tried += 1;
         self.output.advance(1);
@@ -220,7 +220,7 @@ impl Tally<'_> {
             self.output.line(Value::Object(fields))?;
         }
         match error {
-            // Said once, at the end.
+            // Reported once, at the end.
             ClientError::Unreachable { .. } => {
                 self.output.complain(format_args!("{path} was not sent, and nothing that follows will be"));
                 self.unreachable = Some(error);

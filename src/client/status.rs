@@ -110,7 +110,7 @@ fn number(count: Option<u64>) -> String {
 }
 
 impl MemberStatus {
-    /// The layout's word, and what speaks against it.
+    /// The role in the layout, and the problems of the node.
     fn state(&self) -> String {
         let mut state = harmless(&self.state);
         if !self.alive {

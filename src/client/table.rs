@@ -1,6 +1,6 @@
 //! Text in columns, for people.
 
-/// Lines of cells, each column as wide as its widest cell. Numbers stand to the right.
+/// Lines of cells, each column as wide as its widest cell. Numbers are aligned to the right.
 #[derive(Debug)]
 pub(super) struct TextTable {
     rows: Vec<Vec<String>>,
@@ -15,7 +15,7 @@ impl TextTable {
         Self { rows: vec![titles], is_number }
     }
 
-    /// Another line.
+    /// Adds a line.
     pub(super) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
@@ -36,7 +36,7 @@ impl TextTable {
     }
 }
 
-/// A number of bytes as people say it; `None` is not known.
+/// A number of bytes with a unit; `None` is unknown.
 pub(super) fn bytes(count: Option<u64>) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let Some(count) = count else { return "-".to_owned() };

@@ -1,4 +1,4 @@
-//! `reticulum url`: prints an image's URL. No node is asked.
+//! `reticulum url`: prints an image's URL, without asking a node.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! A file whose length a stranger may have chosen.
+//! Reads a file whose length an attacker may control.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,7 +1,7 @@
-//! A configuration while it is gathered: values, the origin of each, and all faults so far.
+//! A configuration that is being collected: values, the origin of each, and all faults so far.
 //!
-//! Later sources beat earlier ones. A fault never ends the gathering; a rule between keys is not
-//! judged where one of its keys is already faulty, since its value is not what was meant.
+//! Later sources override earlier ones. A fault never ends the collection. A rule between keys is not checked if one of
+//! its keys has a fault, because that key's value is not the intended one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,13 +42,13 @@ impl Draft {
         self.places.insert(key.path, place);
     }
 
-    /// Keeps a fault that is not of a value.
+    /// Adds a fault that does not belong to a value.
     pub(super) fn add_fault(&mut self, place: SettingOrigin, cause: Cause) {
         self.faults.push(ConfigFault { place, cause });
     }
 
-    /// Forgets what was said of the cluster's secrets: three keys say it, so that a source that uses
-    /// one of them beats whichever an earlier source used.
+    /// Forgets the cluster's secrets. Three keys set them, so a source that uses one of the keys overrides any key of
+    /// an earlier source.
     pub(super) fn forget_secrets(&mut self) {
         self.values.cluster.secrets = Values::default().cluster.secrets;
         self.values.cluster.secret = None;
@@ -72,7 +72,7 @@ impl Draft {
     /// # Errors
     /// [`ConfigError`] with every fault, of values and of rules, in the order of their places.
     pub(super) fn finish(mut self) -> Result<(Values, BTreeMap<&'static str, SettingOrigin>), ConfigError> {
-        // Of a file that was not read whole, it is not known what it says.
+        // A file that was not read completely may set the keys of any rule.
         let broken = if self.faults.iter().any(|fault| fault.cause.hides_keys()) {
             Vec::new()
         } else {

@@ -9,35 +9,35 @@ use super::key::{ConfigKey, KEYS, PREFIX};
 use super::rule;
 use super::setting::RawValue;
 
-/// Names the configuration file.
+/// The variable that names the configuration file.
 const CONFIG: &str = "RETICULUM_CONFIG";
 
-/// Short forms and what they are short for.
+/// Short forms, and the keys that they set.
 const SHORT: [(&str, &str); 2] = [("RETICULUM_DATA", "node.data"), ("RETICULUM_LISTEN", "node.listen")];
 
-/// For the commands that ask a node; nothing to a node itself.
+/// Variables for the commands that ask a node; a node ignores them.
 const OF_CLIENTS: [&str; 3] = ["RETICULUM_NODE", "RETICULUM_KEY", "RETICULUM_OPERATOR_KEY"];
 
 /// The variables that begin with [`PREFIX`].
 #[derive(Clone, Default)]
 pub struct Environment(Vec<(OsString, OsString)>);
 
-/// A variable that begins with [`PREFIX`] and means nothing.
+/// A variable that begins with [`PREFIX`] and is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
     /// Its name.
     pub name: String,
-    /// The known one that is most like it.
+    /// The known variable that is most like it.
     pub nearest: String,
 }
 
 impl Environment {
-    /// That of this process, as it is now.
+    /// The environment of this process.
     pub fn of_process() -> Self {
         Self::new(std::env::vars_os())
     }
 
-    /// Of these names and values.
+    /// An environment of these names and values.
     pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let is_ours = |name: &OsStr| name.as_encoded_bytes().starts_with(PREFIX.as_bytes());
         Self(variables.into_iter().filter(|(name, _)| is_ours(name)).collect())

@@ -13,14 +13,14 @@ use super::values::Values;
 /// The right of all users to read a file.
 const OTHERS_READ: u32 = 0o004;
 
-/// A sentence for each file that these values came from and that holds secrets; none shows a secret.
+/// A sentence for each file with secrets from which these values came and that all users can read; none shows a secret.
 pub(super) fn warn_exposed(
     mut values: Values,
     places: &BTreeMap<&'static str, SettingOrigin>,
 ) -> Vec<String> {
     let mut files: Vec<PathBuf> = Vec::new();
     for key in KEYS {
-        // A value that is shown masked is a secret.
+        // A value that is printed masked is a secret.
         let is_secret = (key.place)(&mut values).print().is_some_and(|shown| shown.contains(MASK));
         if let (true, Some(SettingOrigin::Line(path, _))) = (is_secret, places.get(key.path))
             && !files.contains(path)
@@ -34,7 +34,7 @@ pub(super) fn warn_exposed(
 }
 
 fn read_exposed_mode(path: &Path) -> Option<u32> {
-    // The reader of a file that has gone meanwhile reports it.
+    // If the file is gone, its reader reports that.
     let metadata = fs::metadata(path).ok()?;
     let mode = metadata.permissions().mode() & 0o7777;
     // Pipes and devices, as a shell's `<(…)` gives them, belong to this process.

@@ -11,7 +11,7 @@ use super::fault::{Cause, SettingOrigin};
 use super::key::{KEYS, nearest_key, nearest_section};
 use super::setting::RawValue;
 
-/// More than any sensible configuration; a device or a disk image in its stead must not fill the memory.
+/// Longest configuration file, in bytes: more than any sensible one. A device or a disk image must not fill the memory.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Reads the file into the draft.
@@ -31,7 +31,7 @@ fn text(path: &Path) -> Result<String, Cause> {
 struct FileParser<'a> {
     path: &'a Path,
     text: &'a str,
-    /// Lines that are not TOML: what the parser makes of them is not what was meant.
+    /// Lines that are not TOML: the parser's values for them are not the intended ones.
     broken: BTreeSet<usize>,
     draft: &'a mut Draft,
 }

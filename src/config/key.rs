@@ -1,4 +1,4 @@
-//! The one table of keys: what file, environment, `check-config` and the documentation know of them.
+//! The one table of keys, for the file, the environment, `check-config` and the documentation.
 
 use super::setting::Setting;
 use super::values::Values;
@@ -8,7 +8,7 @@ pub const PREFIX: &str = "RETICULUM_";
 
 /// One key.
 pub(super) struct ConfigKey {
-    /// With its section, as in `limits.uploads`.
+    /// The key with its section, as in `limits.uploads`.
     pub(super) path: &'static str,
     /// The place of its value.
     pub(super) place: fn(&mut Values) -> &mut dyn Setting,
@@ -82,7 +82,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
 ];
 
 impl ConfigKey {
-    /// Of this path, which must be one of the table.
+    /// The key of this path, which must be in the table.
     pub(super) fn of(path: &str) -> &'static Self {
         let found = KEYS.iter().find(|key| key.path == path);
         found.unwrap_or_else(|| panic!("{path} is not in the table of keys"))
@@ -104,11 +104,11 @@ impl ConfigKey {
     }
 }
 
-/// The key that is most like this path: a slip of the pen, or a key in the wrong section.
+/// The key that is most like this path: a typing error, or a key in the wrong section.
 pub(super) fn nearest_key(path: &str) -> &'static str {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let name = last(path);
-    // A name that fits in another section is as good as a letter that does not.
+    // The same name in another section counts as much as one wrong letter.
     let distance = |key: &&'static str| {
         let elsewhere = 1 + strsim::damerau_levenshtein(&last(key), &name);
         strsim::damerau_levenshtein(key, path).min(elsewhere)

@@ -2,13 +2,13 @@
 //!
 //! * `key`: the one table of keys. `values`: their forms, bounds and defaults.
 //! * `setting`: reading and printing of every kind of value.
-//! * `file`, `environment`: where values come from. `draft`: what was gathered, with its faults.
-//! * `rule`: rules between keys. `fault`: the report of what is wrong.
-//! * `warning`, `exposure`: warnings, for example about files with secrets that everybody may read.
-//! * `print`: the effective configuration as TOML. `reload`: what SIGHUP takes over of it.
+//! * `file`, `environment`: the sources of values. `draft`: the collected values, with their faults.
+//! * `rule`: rules between keys. `fault`: the report of all faults.
+//! * `warning`, `exposure`: warnings, for example about files with secrets that every user may read.
+//! * `print`: the effective configuration as TOML. `reload`: the keys that SIGHUP applies.
 //!
-//! Invariants: a faulty configuration never starts a node, and all of its faults are reported at once;
-//! loading has no effect but that files are read, so that it can be done again; no secret is shown.
+//! Invariants: a faulty configuration never starts a node, and all of its faults are reported at once; loading only
+//! reads files, so that it can be repeated; no secret is shown.
 
 mod bounded_file;
 mod draft;
@@ -63,21 +63,21 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
-    /// Permissions of directories; files have them without the right to run them.
+    /// Permissions of directories; files have the same without the right to execute.
     pub data_mode: u32,
-    /// Bytes of free space to keep, of which a small disk keeps less.
+    /// Bytes of free space to keep; a small disk keeps less.
     pub reserve_bytes: u64,
     /// Shards; 0: one per usable core.
     pub shards: usize,
     /// The way in which the node founds or joins its cluster.
     pub cluster: core::ClusterSettings,
-    /// The bootstrap settings that were given; from now on the layout rules them.
+    /// The configured bootstrap settings; once the node is a member, the layout decides instead.
     pub bootstrap: BootstrapSettings,
     /// The secrets between nodes: the first signs, all verify. None: the node has no peers and accepts none.
     pub secrets: Vec<String>,
-    /// Bytes of decoded pixels alive at once.
+    /// Most bytes of decoded pixels alive at once.
     pub decode_memory_bytes: u64,
-    /// After the signal to stop: how long to accept still.
+    /// Time after the signal to stop in which the node still accepts.
     pub drain_delay: Duration,
     /// The configuration of each shard.
     pub shard: shard::ShardSettings,
@@ -89,7 +89,7 @@ pub struct Config {
     pub log_form: Form,
     /// Warnings, one sentence each, without any secret.
     pub warnings: Vec<String>,
-    /// The values that all of this was made of.
+    /// The values from which the configuration was made.
     values: Values,
 }
 
@@ -110,7 +110,8 @@ pub fn describe(flags: &Serve, environment: &Environment) -> Result<String, Conf
     effective(flags, environment).map(|(values, _)| print::print(values))
 }
 
-/// The sources in their order: each beats those before it. And the keys that they say, with the place of each.
+/// Applies the sources in their order: each overrides the ones before it. Returns also the keys that are set, with
+/// their origins.
 fn effective(
     flags: &Serve,
     environment: &Environment,

@@ -25,6 +25,6 @@ pub(super) fn print(mut values: Values) -> String {
 }
 
 fn write(text: &mut String, line: std::fmt::Arguments<'_>) {
-    // A String takes every write.
+    // Writing to a String cannot fail.
     let _ = text.write_fmt(line);
 }

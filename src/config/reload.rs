@@ -1,10 +1,10 @@
-//! Reload: which keys SIGHUP takes over and which need a restart.
+//! Reload: the keys that SIGHUP applies, and the keys that need a restart.
 
 use super::Config;
 use super::key::{ConfigKey, KEYS};
 
-/// Keys whose new values a running node takes over: of `control`, whose reload applies them. A section's name stands for
-/// all of its keys.
+/// Keys whose new values SIGHUP applies to a running node (in `control`). The name of a section stands for all of its
+/// keys.
 const RELOADED: &[&str] = &[
     "cluster.secrets",
     "cluster.secret",
@@ -16,8 +16,7 @@ const RELOADED: &[&str] = &[
 ];
 
 impl Config {
-    /// The keys that `newer` sets to other values than this configuration and that a running node does not take over, in
-    /// the order of the table of keys.
+    /// The keys with other values in `newer` that need a restart, in the order of the table of keys.
     pub fn changed_until_restart(&self, newer: &Self) -> Vec<&'static str> {
         let (mut old, mut new) = (self.values.clone(), newer.values.clone());
         let mut changed = |key: &&ConfigKey| (key.place)(&mut old).print() != (key.place)(&mut new).print();

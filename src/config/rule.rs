@@ -24,14 +24,14 @@ const SECRET_FILE_BYTES_MAX: u64 = 1 << 16;
 /// A rule that does not hold, with the values that break it.
 #[derive(Debug)]
 pub(super) enum Rule {
-    /// The largest image could not be decoded.
+    /// The largest image cannot be decoded.
     DecodeMemory {
         /// Bytes, as configured.
         bytes: u64,
         /// Bytes that are needed.
         least: u64,
     },
-    /// An upload would need more copies than are ever made.
+    /// An upload would need more copies than an image has.
     MinReplication {
         /// As configured.
         min: u8,
@@ -93,7 +93,7 @@ fn secret_file(values: &Values) -> Option<Rule> {
     secrets_of(path).err().map(|error| Rule::SecretFile(path.clone(), error))
 }
 
-/// The secrets in a file, one a line; at least one.
+/// The secrets of a file, one on each line; at least one.
 fn secrets_of(path: &Path) -> Result<Vec<Secret<16>>, SecretFileError> {
     let bytes = bounded_file::read(path, SECRET_FILE_BYTES_MAX).map_err(SecretFileError::Unreadable)?;
     let bytes = bytes.ok_or(SecretFileError::TooLong)?;

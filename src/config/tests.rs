@@ -1,4 +1,4 @@
-//! Loading as a whole: sources and their order, faults, printing, and what the documentation says.
+//! Loading as a whole: sources and their order, faults, printing, and the documentation.
 
 mod documentation;
 mod faults;
@@ -12,7 +12,7 @@ use super::values::Values;
 use super::*;
 use crate::http::access::RequireSignature;
 
-/// A configuration file with this text, and whatever else is said.
+/// A configuration file with this text, and other sources.
 struct TestConfig {
     directory: tempfile::TempDir,
     flags: Serve,
@@ -24,7 +24,7 @@ impl TestConfig {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.toml");
         fs::write(&path, text).unwrap();
-        // Readable by all, it would be warned about.
+        // A file that all users can read would cause a warning.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         Self { directory, flags: Serve { config: Some(path), ..Serve::default() }, variables: Vec::new() }
     }

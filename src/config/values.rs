@@ -1,7 +1,6 @@
-//! The forms of the TOML, one struct a section: every key's kind, bounds and default.
+//! The forms of the TOML, one struct for each section: kind, bounds and default of every key.
 //!
-//! Keys are named once more in [`super::key`], which says what they mean; modules never see these
-//! forms.
+//! [`super::key`] lists the keys again with their meanings; other modules never see these forms.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,7 +32,7 @@ pub(super) struct Values {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct NodeValues {
-    /// Always there once the faults are looked for, like `url`.
+    /// Always set before the rules are checked, like `url`.
     pub(super) name: Option<Name>,
     pub(super) listen: SocketAddr,
     pub(super) url: Option<UrlSetting>,

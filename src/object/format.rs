@@ -1,4 +1,4 @@
-//! Image formats and the extensions that ask for them.
+//! Image formats and the extensions that select them.
 
 /// A format that an image is stored in or a variant is made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,7 +16,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Every format, the commonest first: the order in which the store looks for a file.
+    /// Every format, the most common first: the order in which the store looks for a file.
     pub const ALL: [Self; 5] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Avif];
 
     /// The canonical extension, without the point.

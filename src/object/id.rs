@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId([u8; 20]);
 
-/// Why a string is no id.
+/// The reason why a string is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParseIdError {
     /// Not 40 characters.
@@ -43,8 +43,8 @@ impl ObjectId {
         &self.0
     }
 
-    /// Which of `shards` shards holds this id: its first 16 bits modulo the number of shards, so
-    /// that one directory `<aa>/<bb>` of the store belongs to exactly one shard.
+    /// The shard of `shards` shards that holds this id: its first 16 bits modulo the number of shards, so that one
+    /// directory `<aa>/<bb>` of the store belongs to exactly one shard.
     pub fn shard(&self, shards: usize) -> usize {
         usize::from(u16::from_be_bytes([self.0[0], self.0[1]])) % shards
     }

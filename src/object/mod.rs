@@ -1,7 +1,8 @@
 //! The nouns that every module shares: which image ([`ObjectId`]), which format ([`Format`]), which
 //! variant ([`Spec`]); how bytes are proven by their id ([`Verifier`]), and how a URL is signed ([`sign`]).
 //!
-//! Nothing here knows a format's bytes, a file or a socket, and nothing here depends on another module. Strings are parsed once, at the edge; inner code takes the types.
+//! Nothing here reads a file or a socket, knows the bytes of a format, or depends on another module. Strings are parsed
+//! once, at the edge; inner code takes the types.
 
 mod format;
 mod hash;

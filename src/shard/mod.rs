@@ -107,7 +107,7 @@ pub struct NodeContext {
     pub settings: ShardSettings,
     /// The node's name, which upload responses show.
     pub name: String,
-    /// Where everything lies.
+    /// The paths of the data directory.
     pub paths: StorePaths,
     /// Whether the disk can be relied on.
     pub health: Arc<Health>,
@@ -134,7 +134,7 @@ pub struct NodeContext {
     phase: AtomicU8,
 }
 
-/// Where a node is between start and end.
+/// The phase of a node between start and end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Takes requests.
@@ -154,7 +154,7 @@ pub struct Shard {
     pub stopping: Latch,
     /// Set when no shard has a connection any more.
     pub ended: Latch,
-    /// Where uploads are received.
+    /// Receives uploads into temporary files.
     pub spools: Spools,
     mesh: Mesh,
     /// Replaced as a whole; a rule that is applied over an await takes the newest each time.
@@ -231,7 +231,7 @@ impl NodeContext {
         self.settings.cache_disk_bytes / shards as u64
     }
 
-    /// Where the node is now.
+    /// The current phase of the node.
     pub fn phase(&self) -> Phase {
         if self.phase.load(Relaxed) == 0 { Phase::Ready } else { Phase::Draining }
     }

@@ -267,7 +267,7 @@ impl Node {
         let core = Core::new(self.settings.clone(), boot, clock);
         let mut repairs = RepairQueue::default();
         self.disk.misplaced().iter().for_each(|id| repairs.record(*id, clock));
-        // What lies in quarantine is a record, too.
+        // A file in quarantine serves as a record, too.
         self.disk.quarantine.iter().for_each(|id| repairs.record(*id, clock));
         self.process = Some(Process {
             view: core.view().clone(),

@@ -85,7 +85,7 @@ impl World {
         self.drain(by);
         self.trace_event(None, || format!("node {by} is told {edit:?}: {changed:?}"));
         if changed == Ok(true) {
-            // What moves from now on is no repair.
+            // Copies that move from now on are not repairs.
             self.restart = None;
         }
         changed == Ok(true)

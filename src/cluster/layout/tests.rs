@@ -301,7 +301,7 @@ fn clusters_that_were_founded_apart_keep_both_histories_until_a_promotion() {
     assert_eq!(a.merge(&b), Ok(false));
     settle(&mut a);
     assert_eq!(a.current.len(), 1);
-    // Who hears of it later follows.
+    // Members that hear of it later follow.
     let mut late = b;
     late.merge(&a).unwrap();
     assert_eq!(late, a);

@@ -24,9 +24,9 @@ pub const PATIENCE_MS: u64 = 200;
 /// The part of an image that is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadPart {
-    /// The stored bytes. OwnerRound are asked beside each other.
+    /// The stored bytes. The owners are asked in parallel.
     Bytes,
-    /// What the image says about itself. OwnerRound are asked one after another.
+    /// The metadata of the image. The owners are asked one after another.
     Description,
 }
 

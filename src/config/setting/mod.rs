@@ -1,10 +1,10 @@
-//! The values that a key takes: reading, bounds and printing of every type.
+//! The values of keys: reading, bounds and printing of every type.
 //!
-//! Nothing here knows a key's name, a file or the environment. Bounds stand in the types, so that a
-//! value that exists is within them.
+//! Nothing here knows a key's name, a file or the environment. Bounds are part of the types, so a value that exists is
+//! within them.
 //!
 //! * [`number`]: counts, sizes, times. [`text`]: names, addresses, secrets, paths, choices.
-//! * [`url`]: where nodes and web pages are. [`preset`]: named specs.
+//! * [`url`]: URLs of nodes and origins of web pages. [`preset`]: named specs.
 //! * [`output`]: pixels by format.
 
 pub(super) mod number;
@@ -35,10 +35,10 @@ pub(super) enum RawValue<'a> {
     Words(&'a OsStr),
 }
 
-/// Why a key does not take what was written.
+/// The reason why a key does not accept a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ValueError {
-    /// Another type, or outside the bounds.
+    /// Another type, or outside of the bounds.
     Value {
         /// The text as written, perhaps cut or masked.
         value: String,
@@ -61,7 +61,7 @@ pub(super) enum ValueError {
     },
 }
 
-/// A place that a key's value is kept in.
+/// The place where the value of a key is stored.
 pub(super) trait Setting {
     /// Sets the value as written. On an error nothing changes, and every fault is reported.
     fn set(&mut self, given: RawValue<'_>) -> Result<(), Vec<ValueError>>;
@@ -102,7 +102,7 @@ impl<'a> RawValue<'a> {
         }
     }
 
-    /// The integer, if it is one that fits.
+    /// The integer, if the value is one that fits.
     pub(super) fn integer(self) -> Option<u64> {
         match self {
             Self::Toml(value) => {

@@ -17,7 +17,7 @@ pub(in crate::config) struct ByteSize<const MIN: u64, const MAX: u64>(pub(in sup
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) struct BoundedTime<const MIN: u64, const MAX: u64>(pub(in super::super) Duration);
 
-/// Larger first, and powers of two before powers of ten: the first that divides a size prints it.
+/// Larger first, and powers of two before powers of ten: a size is printed in the first unit that divides it.
 const SIZE_UNITS: [(&str, u64); 8] = [
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
@@ -73,7 +73,7 @@ impl<const MIN: u64, const MAX: u64> Value for BoundedTime<MIN, MAX> {
     }
 
     fn print(&self) -> String {
-        // Made of milliseconds within MAX alone.
+        // The duration was read from milliseconds within MAX.
         quote(&time(self.0.as_millis().try_into().unwrap_or(MAX)))
     }
 

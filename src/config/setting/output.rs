@@ -1,4 +1,4 @@
-//! Pixels that a result may have: a number for every format, or a table with numbers for some.
+//! Most pixels of a result: a number for every format, or a table with numbers for some.
 
 use std::ffi::OsStr;
 
@@ -8,16 +8,16 @@ use super::{RawValue, Setting, ValueError, cut, split};
 use crate::image::recipe::OutputMax;
 use crate::object::Format;
 
-/// Results of formats that are not named.
+/// The bound of formats that a table does not name.
 const DEFAULT: u64 = 50_000_000;
 
-/// AVIF takes the processor the longest by far: 8 megapixels are about ten seconds.
+/// AVIF takes by far the most processor time: about ten seconds for 8 megapixels.
 const DEFAULT_AVIF: u64 = 8_000_000;
 
-/// More than any format holds is no bound.
+/// No format holds more pixels, so a higher number would be no bound.
 const MOST: u64 = 4_000_000_000;
 
-/// The name that stands for all formats without one of their own.
+/// The name for all formats that are not named.
 const OTHERS: &str = "default";
 
 /// A bound for every format.
@@ -72,7 +72,7 @@ impl Setting for OutputPixels {
             *self = Self { others: pixels, named: Vec::new() };
             return Ok(());
         }
-        // A format that a table does not name keeps its default, whatever another source says.
+        // A format that a table does not name keeps its default, also if another source set it.
         let (mut read, mut faults) = (Self::default(), Vec::new());
         let mut add = |name: &str, value: RawValue<'_>| {
             if !pixels(value).is_some_and(|pixels| read.name(name, pixels)) {
@@ -100,7 +100,7 @@ impl Setting for OutputPixels {
     }
 
     fn print(&self) -> Option<String> {
-        // A number alone is for every format; in a table AVIF has one of its own, said or not.
+        // A plain number is for every format; a table always has a bound for AVIF, named or default.
         if self.named.is_empty() {
             return Some(self.others.to_string());
         }

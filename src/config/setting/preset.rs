@@ -10,7 +10,7 @@ use super::{RawValue, Setting, Value, ValueError, cut, quote, split};
 use crate::object::spec::{PresetName, SpecSize};
 use crate::object::{Spec, SpecError};
 
-/// Presets by name. Each can be made, and names no other.
+/// Presets by name. Each can be made, and none names another.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::config) struct Presets(pub(in super::super) BTreeMap<PresetName, Spec>);
 

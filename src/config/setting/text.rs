@@ -25,7 +25,8 @@ pub(in crate::config) struct Secret<const MIN: usize>(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) struct FilePath(pub(in super::super) PathBuf);
 
-/// Permissions of a directory, in octal digits as `chmod` takes them: all to the owner, to others what is said.
+/// Permissions of a directory, in octal digits as `chmod` takes them: all rights for the owner, optional ones for
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) struct Permissions(pub(in super::super) u32);
 
@@ -99,7 +100,7 @@ impl<T: Choice> Value for T {
 impl Name {
     const BYTES_MAX: usize = 64;
 
-    /// The name that is most like this one; hosts may have names that are none here.
+    /// The name that is most like this host name, which may be invalid as a name.
     pub(in crate::config) fn like(text: &str) -> Self {
         let like = |byte: u8| if is_of_name(byte) { byte.into() } else { '-' };
         let name: String = text.bytes().map(like).take(Self::BYTES_MAX).collect();
@@ -179,7 +180,7 @@ impl<const MIN: usize> Secret<MIN> {
 
     /// The secret of this text, if it is one.
     pub(in crate::config) fn parse(text: &str) -> Option<Self> {
-        // The mask is what check-config prints: taken for a secret, it would be one that everybody knows.
+        // `check-config` prints the mask: as a secret it would be one that everybody knows.
         let valid = (MIN..=SECRET_BYTES_MAX).contains(&text.len())
             && text == text.trim()
             && text != MASK

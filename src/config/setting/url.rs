@@ -21,11 +21,11 @@ pub(in crate::config) struct Origin(String);
 
 const ORIGIN_BYTES_MAX: usize = 256;
 
-/// Ten less than a host's name may have, so that a whole URL has no more than 256 bytes.
+/// Ten less than a host name may have, so that a whole URL has at most 256 bytes.
 const HOST_BYTES_MAX: usize = 243;
 
 impl UrlSetting {
-    /// Whether anybody could connect to it: not the address that stands for all, not port 0.
+    /// Whether other nodes could connect to it: neither the unspecified address nor port 0.
     pub(in crate::config) fn is_reachable(&self) -> bool {
         self.port != 0 && !self.address().is_some_and(|address| address.is_unspecified())
     }
@@ -35,7 +35,7 @@ impl UrlSetting {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // Uri drops a fragment without a word.
+        // `Uri` drops a fragment silently.
         let uri: Uri = text.parse().ok().filter(|_| !text.contains('#'))?;
         let authority = uri.authority()?;
         if uri.scheme_str() != Some("http") || uri.path() != "/" || uri.query().is_some() {

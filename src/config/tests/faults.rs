@@ -94,7 +94,7 @@ fn every_fault_of_the_syntax_is_told_with_its_line() {
     assert!(faults.iter().any(|fault| fault.contains("line 2")), "{faults:#?}");
     assert!(faults.iter().any(|fault| fault.contains("line 4")), "{faults:#?}");
     expect_fault("[node]\nshards = 1\nshards = 2", &["line 3", "duplicate"]);
-    // What the parser made of such a line is not told, and rules are not judged.
+    // Faults that only follow from a broken line are not reported, and rules are not checked.
     let faults = TestConfig::new("[node]\nname = foo\n[limits]\nuploads = 0\ndecode_memory = 8\n").faults();
     assert_eq!(faults.len(), 2, "{faults:#?}");
     assert!(faults[0].contains("line 2: this is not TOML") && faults[1].contains("line 4: limits.uploads"));

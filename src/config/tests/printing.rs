@@ -70,7 +70,7 @@ fn texts(path: &str) -> BoxedStrategy<String> {
     }
 }
 
-/// Any configuration without secrets, as variables: every key said or left out.
+/// Any configuration without secrets, as variables: every key is set or omitted.
 fn configurations() -> impl Strategy<Value = Vec<(OsString, OsString)>> {
     let is_secret = |key: &&ConfigKey| {
         key.path.contains("secret") || key.path.ends_with("_key") || key.path.ends_with("_keys")

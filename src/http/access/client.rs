@@ -16,7 +16,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The word for 127.0.0.0/8 and ::1.
 const LOOPBACK: &str = "loopback";
 
-/// The first bits of an IPv4 address within IPv6 (::ffff:0:0/96).
+/// Bits before an IPv4 address within IPv6 (::ffff:0:0/96).
 const IPV4_BITS: u8 = 96;
 
 /// Addresses of proxies that are trusted when they name the client.

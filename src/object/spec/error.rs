@@ -1,4 +1,4 @@
-//! Why a text is no spec: always the caller's fault, and the same text fails again.
+//! The reasons why a text is not a spec. At fault is always the caller, and the same text fails again.
 
 use std::fmt;
 
@@ -7,29 +7,29 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecPart(String);
 
-/// Why a text is no spec. Every variant names the part; one variant per cause.
+/// The reason why a text is not a spec. Every variant names the part; one variant for each cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpecError {
-    /// No part says the size.
+    /// No part gives the size.
     NoSize,
     /// Nothing between two commas, or before the first, or after the last.
     EmptyPart {
-        /// Which part, counted from 1.
+        /// The number of the part, counted from 1.
         position: usize,
     },
     /// Neither a size nor a known option.
     Unknown(SpecPart),
-    /// Begins like a size and is none.
+    /// Begins like a size, but is not one.
     BadSize(SpecPart),
     /// A second size part.
     SecondSize(SpecPart),
     /// Not a preset's name.
     BadPreset(SpecPart),
-    /// A good name that no preset has.
+    /// A valid name that no preset has.
     UnknownPreset(SpecPart),
     /// Not an integer of 1–5 digits, or not such a decimal with at most two places.
     BadNumber(SpecPart),
-    /// A good number that the option does not take.
+    /// A valid number that the option does not accept.
     OutOfRange {
         /// The whole part.
         part: SpecPart,
@@ -46,7 +46,7 @@ pub enum SpecError {
     Repeated(SpecPart),
     /// Another option of a row that takes one, or the same with another value.
     Contradicts(SpecPart),
-    /// A good option that does nothing to this size.
+    /// A valid option without effect on this size.
     CannotAct {
         /// The option.
         part: SpecPart,

@@ -45,7 +45,7 @@ pub struct ResizeJob {
     pub key: VariantKey,
     /// Its format; that of the image for what is no variant.
     pub format: Format,
-    /// Where the image lies.
+    /// The path of the image.
     pub path: PathBuf,
     /// The stamp of the file that needs no hashing, if any.
     pub verified: Option<Stamp>,
@@ -84,7 +84,7 @@ pub struct ResizeWorker {
     pub metrics: Arc<ShardMetrics>,
     /// The core to run on.
     pub core: Option<usize>,
-    /// Where what is made is kept.
+    /// The paths of the data directory, for variants and placeholders.
     pub paths: StorePaths,
     /// The shard's number, for the names of temporary files.
     pub shard: usize,

@@ -1,4 +1,4 @@
-//! What an image says about itself, and who has it.
+//! The metadata of an image, and the nodes that hold it.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ use crate::store::originals::{Described, Found};
 /// The time that this node's disk has before other nodes are asked: a long image is read whole the first time.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(2);
 
-/// What an image says about itself, as clients and other nodes get it in JSON.
+/// The metadata of an image, as clients and other nodes get it in JSON.
 #[derive(Serialize, Deserialize)]
 pub struct Description {
     /// Its id.
@@ -136,7 +136,7 @@ impl Shard {
         })
     }
 
-    /// What another node says of an image: a description, or why there is none anywhere.
+    /// Another node's description of an image, or why there is none anywhere.
     async fn description_from(
         &self,
         view: Arc<View>,

@@ -27,7 +27,7 @@ use crate::store::{StoreError, listing};
 pub struct ClusterImage {
     /// Its id.
     pub id: ObjectId,
-    /// What the nodes that hold it say of it.
+    /// The metadata from the nodes that hold it.
     pub stored: StoredMetadata,
     /// Owners that hold a copy. A misplaced replica is none, so this may be 0.
     pub copies: u32,
@@ -38,7 +38,7 @@ pub struct ClusterImage {
 pub struct ClusterPage {
     /// In order of ids.
     pub images: Vec<ClusterImage>,
-    /// Where the next page begins behind; `None`: this is the last one.
+    /// The id after which the next page begins; `None` on the last page.
     pub next: Option<ObjectId>,
     /// Names of members that did not answer: images that they alone hold are left out, and their copies not counted.
     pub unreachable: Vec<String>,
@@ -83,7 +83,7 @@ impl Shard {
         Ok(ClusterPage { unreachable, ..merge(&view, &pages, limit) })
     }
 
-    /// What every other member lists; `None` of one that does not answer as it should.
+    /// The listing of every other member; `None` for one that does not answer as it should.
     async fn list_others(
         &self,
         view: &View,

@@ -18,7 +18,8 @@ use crate::store::StoreError;
 use crate::store::originals::Found;
 
 impl Shard {
-    /// What this node says of an image to a search: only "no such file" is a no, and a damaged copy proves nothing.
+    /// This node's reply to a search for an image: only "no such file" counts as absent, and a damaged copy proves
+    /// nothing.
     pub fn said_here(&self, found: &Result<Found, StoreError>) -> LookupReply {
         match found {
             Ok(Found::Here(_)) => LookupReply::Present,
@@ -87,7 +88,7 @@ impl Shard {
         conclusion.map(drop).map_err(|not_found| self.not_found(not_found))
     }
 
-    /// What could not be found, by this node's own part in it.
+    /// The error for an image that was not found, by this node's own part in it.
     pub(super) fn not_found(&self, not_found: locate::NotFound) -> NotFound {
         match not_found {
             locate::NotFound::Absent => NotFound::Absent,

@@ -1,18 +1,17 @@
-//! What other nodes have, asked for by this shard for its own clients. A question of another node never comes here.
+//! The use cases of a shard that need other nodes, for its own clients. A question of another node never comes here.
 //!
-//! * [`locate`]: whether an image is somewhere, or nowhere.
-//! * [`original`]: stored bytes, from here or from another node. [`read`]: from another node.
-//! * [`describe`]: what an image says about itself, and who has it.
-//! * [`variant`]: variants, each made once in the cluster.
-//!   [`gate`]: their way to each node, fairly by client.
+//! * [`original`]: reads stored bytes, from this node or from another one. `read`: from another one.
+//! * [`locate`]: finds an image, or proves that it is absent.
+//! * [`describe`]: the metadata of an image, and the nodes that hold it.
+//! * [`variant`]: variants, each made once in the cluster. [`gate`]: their questions to each node, fairly by client.
 //! * [`mod@write`]: copies of an upload.
-//! * [`driver`]: carries out what the protocol machines of `cluster::protocol` decide.
-//! * [`repair`]: copies outside their slots, handed over to their owners, and copies that owners lack.
-//! * [`alone`]: copies of what was taken while this node was a cluster of one.
+//! * [`driver`]: carries out the effects of the protocol machines of `cluster::protocol`.
+//! * [`repair`]: hands misplaced replicas over to their owners, and supplies owners that lack their copy.
+//! * [`alone`]: replicates the images that this node stored while it was a cluster of one.
 //! * [`listing`]: the images of all members.
 //!
-//! Invariants: who is asked is decided by the rules of `cluster` alone, by the view as it is at that moment; a node
-//! that is alone asks nobody; every question has a deadline.
+//! Invariants: only the rules of `cluster` decide which nodes are asked, by the current view; a node that is alone asks
+//! none; every question has a deadline.
 
 mod alone;
 pub mod describe;
@@ -109,8 +108,8 @@ impl Shard {
         opened
     }
 
-    /// The result of this node's own disk, where it comes in this time; where there is nobody else to ask, it is waited
-    /// for.
+    /// The result of this node's own disk, or `None` if it does not come within `patience`. Without another node to ask,
+    /// it is waited for.
     async fn with_patience<T>(&self, patience: Duration, own: impl Future<Output = T>) -> Option<T> {
         let late = async {
             if !self.has_peers() {
@@ -122,7 +121,7 @@ impl Shard {
         future::or(async { Some(own.await) }, late).await
     }
 
-    /// What a node says of an image; one that does not answer says nothing.
+    /// A node's lookup reply for an image; [`LookupReply::Unknown`] if it does not answer.
     async fn look_up(&self, view: &View, node: NodeId, call: Call, within: Duration) -> LookupReply {
         match self.ask(view, node, call, Outgoing::empty(), within).await {
             Ok(answer) if answer.status == call::GIVEN => call::read_presence(answer.metadata()),

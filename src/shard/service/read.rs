@@ -26,7 +26,7 @@ use crate::peer::stream::Stream;
 use crate::shard::bodies::memory::BodyMemory;
 use crate::telemetry::metrics::Stage;
 
-/// How long this node's own disk is waited for before another node is asked too.
+/// Time to wait for this node's own disk before another node is asked too.
 pub(super) const PATIENCE: Duration = Duration::from_millis(read::PATIENCE_MS);
 
 /// Images up to this length are taken whole before any of it is given, so that another node can be asked still.
@@ -35,7 +35,7 @@ const WHOLE_BYTES_MAX: u64 = 1 << 20;
 /// An image that another node gives.
 #[derive(Debug)]
 pub struct Fetched {
-    /// What that node says of it.
+    /// The metadata from that node.
     pub stored: StoredMetadata,
     /// Its bytes.
     pub body: FetchedBody,

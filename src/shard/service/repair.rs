@@ -51,7 +51,7 @@ struct Begun {
     under_way: Rc<UnderWay>,
 }
 
-/// What one repair holds and has found.
+/// The state of one repair.
 struct Progress<'a> {
     shard: &'a Rc<Shard>,
     id: ObjectId,
@@ -80,7 +80,7 @@ impl Shard {
                 self.repairs.borrow_mut().all_due(now);
                 seen = view;
             }
-            // What could not be stored meanwhile can be now.
+            // Repairs that found no space may succeed now.
             let is_well = self.node.health.trouble().is_none();
             if is_well && !was_well {
                 self.repairs.borrow_mut().all_due(now);
@@ -321,7 +321,7 @@ impl Shard {
                 match stream.next().await {
                     Ok(Some(bytes)) => spool.append(&bytes).await?,
                     Ok(None) => break,
-                    // What is not proven to its end goes with the spool.
+                    // A copy that is not verified to its end is dropped with the spool.
                     Err(_) => return Ok(false),
                 }
                 glommio::executor().yield_if_needed().await;

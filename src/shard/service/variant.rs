@@ -56,7 +56,7 @@ pub(in crate::shard) struct Asking {
     outcome: RefCell<Option<Result<Shared, VariantError>>>,
 }
 
-/// What can be given to everybody who waits.
+/// A result that can be given to every waiter.
 #[derive(Clone, Debug)]
 enum Shared {
     Entry(Arc<CachedResponse>),
@@ -71,7 +71,7 @@ struct Leader<'a> {
     asking: Rc<Asking>,
 }
 
-/// What came of asking one node.
+/// The result of asking one node.
 enum Attempt {
     Given(FoundVariant),
     /// No other node would do better.
@@ -135,7 +135,7 @@ impl Shard {
 
     /// `has_others`: whether another node could do where this one cannot.
     async fn made_here(self: &Rc<Self>, ask: &VariantRequest, has_others: bool) -> Attempt {
-        // What waits for a disk that does not answer would be late everywhere.
+        // A job that waits for a disk that does not answer would be late everywhere.
         if has_others && self.node.health.is_hung() {
             return Attempt::Nothing(Made::Hung);
         }
@@ -340,7 +340,7 @@ impl<'a> Making<'a> {
     }
 }
 
-/// What a node means that gives no variant.
+/// The meaning of a node's answer without a variant.
 async fn refusal(opened: StreamedAnswer) -> Attempt {
     let (status, said) = (opened.status, call::read_presence(opened.metadata()));
     let too_fast = TooFast { retry_after_s: call::read_retry(opened.metadata()) };

@@ -81,7 +81,7 @@ fn both_files_of_a_collision_are_noticed_and_their_common_start_is_not() {
     assert_eq!(Sha1::digest(&one), Sha1::digest(&other));
     for (name, file) in [("one", &one), ("other", &other), ("shambles", &bytes(&[SHAMBLES]))] {
         assert!(checked(file).is_err(), "{name}");
-        // Whatever follows, and however the bytes arrive.
+        // With any bytes after them, in pieces of any size.
         let long = [&file[..], &noise(5_000, 1)].concat();
         for piece in [1, 63, 64, 65, 4_095, 4_096, 5_320] {
             let mut hasher = CollisionHasher::detecting();

@@ -82,7 +82,7 @@ fn a_flood_of_tiny_variants_stays_within_the_bound_on_the_disk_itself() {
         // A bound that leaves nothing would hold, too.
         assert!(bytes > BOUND / 2 && files > 100, "{bytes} {files}");
         assert_eq!((variants.files(), variants.evictions()), (files, 3_000 - files as u64));
-        // What was used last is there.
+        // The most recently used variant is there.
         assert!(variants.open(&id(2_999), &key(0), Format::Jpeg, true).await.unwrap().is_some());
     });
     // A later process has less room, and knows nothing of what is there.
@@ -131,7 +131,7 @@ fn an_image_keeps_its_most_used_variants_only() {
         assert!(variants.open(&neighbour(1), &key(299), Format::Jpeg, true).await.unwrap().is_some());
         assert!(variants.open(&neighbour(1), &key(1), Format::Jpeg, true).await.unwrap().is_none());
     });
-    // What an earlier process left beyond the bound goes, too.
+    // The check also removes files beyond the bound that an earlier process left.
     for number in 300..400 {
         write(&paths, &neighbour(1), number, JPEG, &[1; 64]);
     }

@@ -225,7 +225,7 @@ fn a_cluster_of_one_does_not_bring_a_second_holder_of_a_name() {
         world.writes(3) == Writes::Allowed
             && (0..4).all(|at| at == 1 || world.role(at, 7) == Some(Role::Active))
     });
-    // What it took alone is looked for on it, and is known to have one copy.
+    // The node searches its own disk for the images that it took alone, and knows that each has one copy.
     let view = world.stations[3].core.view();
     assert!(view.was_alone() && !view.is_settled());
     assert!(!world.stations[0].core.view().was_alone());

@@ -7,7 +7,7 @@ fn small() -> Vec<u8> {
     written(&picture(40, 24), SamplingFactor::R_4_2_0, |_| ())
 }
 
-/// Where a marker stands.
+/// The offset of a marker.
 fn place(bytes: &[u8], marker: u8) -> usize {
     Segments::of(bytes).find(|segment| segment.marker == marker).unwrap().start
 }
