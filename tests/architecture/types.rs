@@ -20,27 +20,14 @@ const ONE_MEANING: &[&str] = &[
     "Refusal", "Report", "Settings", "Source", "Step",
 ];
 
-/// Names that more modules declare all the same, and how many do. A ratchet: they may only shrink.
-const TOO_OFTEN: &[(&str, usize)] = &[("Found", 2)];
-
 #[test]
 fn a_type_name_is_declared_in_two_modules_at_most() {
     let declared = declared();
     let mut complaints = String::new();
     for (name, files) in &declared {
         let max = if ONE_MEANING.contains(&name.as_str()) { 1 } else { MODULES_MAX };
-        let listed = TOO_OFTEN.iter().find(|(listed, _)| listed == name).map_or(max, |(_, count)| *count);
-        if files.len() > listed && !EVERYWHERE.contains(&name.as_str()) {
+        if files.len() > max && !EVERYWHERE.contains(&name.as_str()) {
             writeln!(complaints, "{name}: declared in {files:?}; say of what it is one in its name").unwrap();
-        }
-    }
-    for (name, count) in TOO_OFTEN {
-        let now = declared.get(*name).map_or(0, BTreeSet::len);
-        let max = if ONE_MEANING.contains(name) { 1 } else { MODULES_MAX };
-        if now < *count && now > max {
-            writeln!(complaints, "{name}: in {now} modules now; write that into TOO_OFTEN").unwrap();
-        } else if now <= max {
-            writeln!(complaints, "{name}: no longer too often; take it out of TOO_OFTEN").unwrap();
         }
     }
     assert!(complaints.is_empty(), "\n{complaints}");

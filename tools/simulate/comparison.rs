@@ -9,7 +9,7 @@ use reticulum::object::ObjectId;
 use crate::disk::Looked;
 use crate::event::{Ask, Fact, Ids, Index, Tell};
 use crate::injected_bug::InjectedBug;
-use crate::node::{Comparison, Found, Purpose};
+use crate::node::{Comparison, ListDifference, Purpose};
 use crate::world::World;
 
 impl World {
@@ -96,7 +96,7 @@ impl World {
         tell
     }
 
-    fn find_differences(&mut self, index: Index, from: Index, mine: Ids, theirs: &Ids) -> Found {
+    fn find_differences(&mut self, index: Index, from: Index, mine: Ids, theirs: &Ids) -> ListDifference {
         let other = self.nodes[from].id;
         let mut lacks = Vec::new();
         for id in theirs.iter().filter(|id| mine.binary_search(id).is_err()) {
@@ -110,7 +110,7 @@ impl World {
                 offers.push(*id);
             }
         }
-        Found { mine, theirs: theirs.clone(), lacks: lacks.into(), offers: offers.into() }
+        ListDifference { mine, theirs: theirs.clone(), lacks: lacks.into(), offers: offers.into() }
     }
 
     pub(crate) fn compared(&mut self, index: Index, from: Index, tell: Option<Tell>) {

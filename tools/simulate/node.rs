@@ -74,12 +74,12 @@ pub(crate) struct Process {
     /// The last listing of this node, and the state of its disk at that time.
     pub(crate) listed: (u64, Option<LayoutHash>, Ids),
     /// The result of the last comparison with each node: it stays valid while both lists are unchanged.
-    pub(crate) found: BTreeMap<Index, Found>,
+    pub(crate) found: BTreeMap<Index, ListDifference>,
 }
 
 /// The result of a comparison of two lists.
 #[derive(Clone)]
-pub(crate) struct Found {
+pub(crate) struct ListDifference {
     pub(crate) mine: Ids,
     pub(crate) theirs: Ids,
     pub(crate) lacks: Ids,
