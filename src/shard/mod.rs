@@ -3,15 +3,12 @@
 //! * [`message`]: everything that can reach a shard from outside.
 //! * [`mesh`]: requests from shard to shard. [`control_link`]: the channels to control and back.
 //!   [`node_stats`]: what the members say of themselves. [`refusals`]: nodes that may not join, and why.
-//! * [`queue`]: waiting jobs, fair by client. `feed`: the way of a job from the queue to the worker.
-//!   [`rate`]: how fast a client may ask for them.
-//! * [`worker`]: the resize worker beside the shard. [`timings`]: how long its stages take. [`helper`]: the process that
-//!   does what cannot be interrupted. `failures`: jobs that are not tried again for a while. `pace`: how long jobs take.
-//! * [`variant`]: making each variant once (single-flight). [`disk`]: what was made, on its way to the disk.
-//!   `pre_generation`: variants that are made before anybody asks. [`placeholder`]: ThumbHash and average colour.
+//! * [`queue`]: waiting jobs, fair by client. [`rate`]: how fast a client may ask for them.
+//! * [`resize`]: the jobs, each variant made once, and the resize worker. [`job`], [`variant`]: what they are asked and
+//!   what they answer. [`timings`]: how long their stages take.
 //! * [`service`]: what other nodes have.
 //! * [`cache`]: the memory tier. `disk_pressure`: the disk cache gives way when the disk is full.
-//! * [`memory`]: the node-wide budget of decoded pixels. [`bodies`]: that of answers' bodies.
+//! * [`bodies`]: the node-wide budget of answers' bodies.
 //! * [`oneshot`], [`latch`], [`locks`]: waiting within one executor.
 //!
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
@@ -52,17 +49,12 @@ use futures_lite::FutureExt;
 use self::bodies::memory::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::control_link::ControlLink;
-use self::job::JobKey;
 use self::latch::Latch;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
-use self::queue::FairQueue;
 use self::rate::RateLimit;
-use self::resize::failures::Failures;
-use self::resize::pace::Pace;
-use self::resize::pre_generation::PreGenerationQueue;
-use self::resize::single_flight::InFlightJob;
+use self::resize::ResizeJobs;
 use self::resize::worker::ResizeJob;
 use self::service::gate::Gate;
 use self::service::variant::Asking;
@@ -170,27 +162,13 @@ pub struct Shard {
     journal: MisplacedJournal,
     /// Copies that need repair or a handover, not all of them misplaced.
     repairs: RefCell<RepairQueue>,
-    /// Jobs that wait for the worker.
-    queue: RefCell<FairQueue<ResizeJob>>,
-    /// Jobs in the queue that a request waits for, as the worker sees them.
-    wanted: Arc<AtomicUsize>,
-    /// To the worker, and the number of the job that it has.
-    worker: flume::Sender<ResizeJob>,
-    in_hand: Cell<Option<u64>>,
-    in_flight: RefCell<HashMap<JobKey, Rc<InFlightJob>>>,
+    resize: ResizeJobs,
     /// Requests of other shards that are being served.
     serving: RefCell<HashMap<(usize, u64), Rc<Latch>>>,
     /// Requests for variants to other nodes.
     asking: RefCell<HashMap<CacheKey, Rc<Asking>>>,
     /// The admission of those requests to each node.
     gates: RefCell<HashMap<NodeId, Rc<Gate>>>,
-    in_flight_ended: Cell<u64>,
-    pace: RefCell<Pace>,
-    failures: RefCell<Failures>,
-    pre_generation: RefCell<PreGenerationQueue>,
-    is_pre_generating: Cell<bool>,
-    jobs: RefCell<HashMap<u64, (JobKey, Rc<InFlightJob>)>>,
-    next_job: Cell<u64>,
     listener: RefCell<Option<OwnedFd>>,
     listening: Latch,
 }
@@ -265,13 +243,14 @@ impl Shard {
         strays.chain(&mine).for_each(|id| here.record(*id, now));
         let pool = Pool::new(Arc::clone(&node.identity));
         let share = node.cache_share(shards);
-        let queue_max = node.settings.resize_queue;
+        let (queue_max, deadline) = (node.settings.resize_queue, node.settings.resize_deadline);
         Self {
             spools: Spools::new(layout.clone(), index, Arc::clone(&node.health)),
             originals: Originals::new(layout.clone(), mine, Arc::clone(&node.health)),
             variants: Variants::new(layout, share, move |start| usize::from(start) % shards == index),
             gave_way_in: Cell::new(0),
             memory_cache: MemoryCache::new(node.settings.cache_memory_bytes / shards as u64),
+            resize: ResizeJobs::new(queue_max, deadline, Arc::clone(&metrics), worker),
             node,
             metrics,
             stopping: Latch::default(),
@@ -282,21 +261,9 @@ impl Shard {
             publishing: IdLocks::default(),
             journal,
             repairs: RefCell::new(here),
-            queue: RefCell::new(FairQueue::new(queue_max)),
-            wanted: Arc::default(),
-            worker,
-            in_hand: Cell::new(None),
-            in_flight: RefCell::default(),
             serving: RefCell::default(),
             asking: RefCell::default(),
             gates: RefCell::default(),
-            in_flight_ended: Cell::new(0),
-            pace: RefCell::default(),
-            failures: RefCell::default(),
-            pre_generation: RefCell::default(),
-            is_pre_generating: Cell::new(false),
-            jobs: RefCell::default(),
-            next_job: Cell::new(0),
             listener: RefCell::default(),
             listening: Latch::default(),
         }

@@ -3,12 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::single_flight::InFlightJob;
-use super::single_flight::JobResult;
+use super::in_flight::{InFlightJob, JobResult};
 use crate::executor::run_blocking;
 use crate::shard::Shard;
-use crate::shard::job::JobKey;
-use crate::shard::job::{CacheUse, ResizeOutcome};
+use crate::shard::job::{CacheUse, JobKey, ResizeOutcome};
 use crate::store::proof;
 use crate::store::variants::{Room, StoredVariant};
 
@@ -22,26 +20,27 @@ impl Shard {
     ) {
         let shard = Rc::clone(self);
         self.spawn(async move {
-            if let Some(in_flight) = shard.in_flight_job(&name).filter(|in_flight| in_flight.job == job) {
-                shard.give_from_disk(&name, &in_flight).await;
+            if let Some(in_flight) = shard.resize.in_flight_job(&name).filter(|found| found.number == job) {
+                shard.give_from_disk(&in_flight).await;
             }
             for used in used.into_iter().flatten() {
                 shard.count_used(used).await;
             }
-            shard.remove_in_flight(&name, job);
+            shard.resize.remove_in_flight(&name, job);
         });
     }
 
     /// Tells those who wait for what found no room in memory that it lies on disk: under its name or, where it is not
     /// kept, under none.
-    async fn give_from_disk(&self, (id, key, format): &JobKey, in_flight: &InFlightJob) {
+    async fn give_from_disk(&self, in_flight: &InFlightJob) {
+        let (id, key, format) = &in_flight.key;
         let outcome = match &*in_flight.made.borrow() {
             Some(JobResult::Writing(outcome)) => outcome.clone(),
             _ => return,
         };
         let made = match self.variants.open(id, key, *format, false).await {
             Ok(Some(StoredVariant::File(file, length))) => JobResult::File(Arc::new(file), length, None),
-            Ok(_) | Err(_) => self.write_unnamed(in_flight.job, &outcome).await,
+            Ok(_) | Err(_) => self.write_unnamed(in_flight.number, &outcome).await,
         };
         // The bytes go from memory here.
         *in_flight.made.borrow_mut() = Some(made);

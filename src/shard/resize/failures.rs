@@ -27,7 +27,7 @@ const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// The failures that are remembered; the one that was not met for longest is forgotten first.
 #[derive(Debug)]
-pub(in crate::shard) struct Failures(LruCache<What, Failure>);
+pub(super) struct Failures(LruCache<What, Failure>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum What {
@@ -51,7 +51,7 @@ impl Default for Failures {
 
 impl Failures {
     /// The answer to a request for this variant, if it is not to be tried now.
-    pub(in crate::shard) fn refusal(&mut self, key: &JobKey, now: Instant) -> Option<VariantError> {
+    pub(super) fn refusal(&mut self, key: &JobKey, now: Instant) -> Option<VariantError> {
         [What::Image(key.0), What::Variant(*key)].iter().find_map(|what| {
             let failure = self.0.get(what)?;
             let left = failure.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
@@ -61,7 +61,7 @@ impl Failures {
 
     /// A job for this variant of an image of format `source` failed, and had its processor for `used` of at most
     /// `deadline`.
-    pub(in crate::shard) fn note(
+    pub(super) fn note(
         &mut self,
         key: &JobKey,
         source: Format,
@@ -84,7 +84,7 @@ impl Failures {
     }
 
     /// The variant was made.
-    pub(in crate::shard) fn forget(&mut self, key: &JobKey) {
+    pub(super) fn forget(&mut self, key: &JobKey) {
         // Nearly always there is nothing to forget.
         if !self.0.is_empty() {
             self.0.pop(&What::Image(key.0));

@@ -8,17 +8,17 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::single_flight::InFlightJob;
+use super::ResizeJobs;
+use super::in_flight::InFlightJob;
 use super::worker::ResizeJob;
 use crate::peer::requester::Requester;
-use crate::shard::Shard;
 use crate::shard::job::{ResizeError, ResizeOutcome};
 use crate::telemetry::metrics::{ChannelMessage, Resize, channel};
 
-impl Shard {
+impl ResizeJobs {
     /// Puts a job into the queue. False: it is the one that has to go, because the queue is full, or its turn would
     /// come after its deadline.
-    pub(in crate::shard) fn push_job(&self, job: ResizeJob, requester: Requester) -> bool {
+    pub(super) fn push_job(&self, job: ResizeJob, requester: Requester) -> bool {
         if self.comes_too_late(requester) {
             // Better to say so at once.
             return false;
@@ -31,20 +31,20 @@ impl Shard {
     }
 
     /// Another request waits for a job, which may bring it forward.
-    pub(in crate::shard) fn join_queue(&self, in_flight: &InFlightJob, requester: Requester) {
+    pub(super) fn join_queue(&self, in_flight: &InFlightJob, requester: Requester) {
         if requester.client().is_some() {
             in_flight.is_pre_generation.store(false, Relaxed);
         }
-        if let Some(job) = self.queue.borrow_mut().join(in_flight.job, requester) {
+        if let Some(job) = self.queue.borrow_mut().join(in_flight.number, requester) {
             // It has not begun: the last who came has its whole time, too.
-            job.deadline = Instant::now() + self.node.settings.resize_deadline;
+            job.deadline = Instant::now() + self.deadline;
         }
         self.note_wanted();
     }
 
     /// A request waits no more; the job goes from the queue with the last one.
-    pub(in crate::shard) fn leave_queue(&self, in_flight: &InFlightJob, requester: Requester) {
-        let left = self.queue.borrow_mut().leave(in_flight.job, requester);
+    pub(super) fn leave_queue(&self, in_flight: &InFlightJob, requester: Requester) {
+        let left = self.queue.borrow_mut().leave(in_flight.number, requester);
         if let Some(job) = left {
             let is_late = Instant::now() >= job.deadline;
             let (outcome, fault) = if is_late {
@@ -58,7 +58,7 @@ impl Shard {
     }
 
     /// Hands the worker the job whose turn it is, if it has none.
-    pub(in crate::shard) fn feed_worker(&self) {
+    pub(super) fn feed_worker(&self) {
         if self.in_hand.get().is_none()
             && let Some((number, job)) = self.queue.borrow_mut().pop()
             // The worker lives as long as the shard, and takes a job before it says that it has made it.
@@ -70,7 +70,7 @@ impl Shard {
     }
 
     /// The worker has ended the job that it had.
-    pub(in crate::shard) fn feed_next(&self) {
+    pub(super) fn feed_next(&self) {
         self.in_hand.set(None);
         self.feed_worker();
     }
@@ -80,7 +80,7 @@ impl Shard {
     /// a reason, for none takes longer than a deadline. The job that the worker has may be about to end.
     fn comes_too_late(&self, requester: Requester) -> bool {
         let job_ns = self.pace.borrow().estimate().as_nanos();
-        let Some(jobs_max) = self.node.settings.resize_deadline.as_nanos().checked_div(job_ns) else {
+        let Some(jobs_max) = self.deadline.as_nanos().checked_div(job_ns) else {
             return false;
         };
         let jobs_max = usize::try_from(jobs_max).unwrap_or(usize::MAX).max(1);
@@ -89,12 +89,12 @@ impl Shard {
 
     /// A job that was in the queue will not be made.
     fn end_waiting(&self, number: u64, counted: Resize, fault: ResizeError) {
-        let Some((key, in_flight)) = self.jobs.borrow_mut().remove(&number) else { return };
+        let Some(in_flight) = self.jobs.borrow_mut().remove(&number) else { return };
         if in_flight.is_variant {
             self.metrics.resize_queue.sub();
             self.metrics.resize(counted);
         }
-        self.remove_in_flight(&key, number);
+        self.remove_in_flight(&in_flight.key, number);
         in_flight.notify(&ResizeOutcome::Failed(fault));
     }
 

@@ -11,7 +11,7 @@ const JOBS: usize = 15;
 
 /// The times of the last jobs.
 #[derive(Debug, Default)]
-pub(in crate::shard) struct Pace {
+pub(super) struct Pace {
     times: [Duration; JOBS],
     /// Jobs so far.
     count: usize,
@@ -19,7 +19,7 @@ pub(in crate::shard) struct Pace {
 
 impl Pace {
     /// A job took so long.
-    pub(in crate::shard) const fn note(&mut self, took: Duration) {
+    pub(super) const fn note(&mut self, took: Duration) {
         self.times[self.count % JOBS] = took;
         self.count += 1;
     }

@@ -46,13 +46,8 @@ impl Shard {
 
     /// A variant of this image was made, so its placeholder is worth making.
     pub(in crate::shard) fn request_placeholder(self: &Rc<Self>, id: ObjectId) {
-        let noted = || {
-            self.pre_generation
-                .borrow()
-                .iter()
-                .any(|item| matches!(item, PreGeneration::Placeholder(noted) if *noted == id))
-        };
-        if self.memory_cache.get(&(id, placeholder::key(&id)), true).is_none() && !noted() {
+        let is_known = self.memory_cache.get(&(id, placeholder::key(&id)), true).is_some();
+        if !is_known && !self.resize.pre_generation.has_placeholder(&id) {
             self.pre_generate(PreGeneration::Placeholder(id));
         }
     }
@@ -66,10 +61,11 @@ impl Shard {
             Err(error) => return Err(error.into()),
         };
         let key = (*id, placeholder::key(id), original.format);
-        if self.cached_placeholder(id, &original).await.is_some() || self.in_flight_job(&key).is_some() {
+        if self.cached_placeholder(id, &original).await.is_some() || self.resize.in_flight_job(&key).is_some()
+        {
             return Ok(());
         }
         let in_flight = self.enqueue(ResizeWork::Placeholder, key, &original, Requester::Background)?;
-        self.wait(key, in_flight, Requester::Background).await.map(drop)
+        self.wait(&in_flight, Requester::Background).await.map(drop)
     }
 }

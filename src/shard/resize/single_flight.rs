@@ -1,95 +1,24 @@
 //! Variants, on the shard that holds the id: from the disk cache, else made once for all requests (single-flight).
 
-use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use futures_lite::future;
-
-use super::worker::ResizeJob;
-use crate::object::{Format, ObjectId};
+use super::JobSource;
+use super::in_flight::{InFlightJob, JobResult};
+use crate::object::ObjectId;
 use crate::peer::requester::Requester;
 use crate::shard::Shard;
-use crate::shard::bodies::memory::Charge;
 use crate::shard::cache::CachedResponse;
 use crate::shard::errors::NotFound;
 use crate::shard::job::{JobKey, ResizeError, ResizeOutcome, ResizeWork};
 use crate::shard::message::Verified;
-use crate::shard::oneshot;
 use crate::shard::timings::StageTimings;
 use crate::shard::variant::{Variant, VariantBody, VariantError, VariantFile, VariantRequest, etag};
 use crate::store::originals::{Found, Original};
 use crate::store::variants::{PROVEN_BYTES, StoredVariant};
 use crate::store::{StoreError, timely};
-use crate::telemetry::metrics::{Cache, Resize};
-
-/// A job in flight, and those who wait for it.
-#[derive(Debug)]
-pub(in crate::shard) struct InFlightJob {
-    pub(super) job: u64,
-    /// A placeholder is no variant, and is not counted as one.
-    pub(super) is_variant: bool,
-    source: Format,
-    cancelled: Arc<AtomicBool>,
-    pub(super) is_pre_generation: Arc<AtomicBool>,
-    pub(super) waiting: RefCell<Vec<oneshot::Sender<ResizeOutcome>>>,
-    waiters: Cell<usize>,
-    modified: SystemTime,
-    /// Set once made, until it lies on disk, so that nobody makes it again in between.
-    pub(super) made: RefCell<Option<JobResult>>,
-}
-
-/// The result of a job.
-#[derive(Clone, Debug)]
-pub(in crate::shard) enum JobResult {
-    /// In memory, ready to be sent.
-    Ready(Arc<CachedResponse>),
-    /// There is no room in memory for as long as it is sent: all wait until it lies on disk.
-    Writing(ResizeOutcome),
-    /// On disk: so many bytes, counted where they are not in the cache.
-    File(Arc<OwnedFd>, u64, Option<Arc<Charge>>),
-    /// Neither memory nor disk had room for it.
-    NoRoom,
-}
-
-/// A request that waits for a job in flight; the last one to leave cancels the job.
-struct JobWaiter<'a> {
-    shard: &'a Shard,
-    key: JobKey,
-    in_flight: Rc<InFlightJob>,
-    requester: Requester,
-}
-
-impl InFlightJob {
-    /// The result, once it can be sent.
-    fn made(&self) -> Option<Result<VariantBody, VariantError>> {
-        match &*self.made.borrow() {
-            None | Some(JobResult::Writing(_)) => None,
-            Some(JobResult::Ready(entry)) => Some(Ok(VariantBody::Ready(Arc::clone(entry)))),
-            Some(JobResult::File(file, length, charge)) => Some(match file.try_clone() {
-                Ok(file) => Ok(VariantBody::File(VariantFile {
-                    file,
-                    length: *length,
-                    modified: self.modified,
-                    charge: charge.clone(),
-                })),
-                Err(error) => Err(StoreError::new("share a variant's file", error).into()),
-            }),
-            Some(JobResult::NoRoom) => Some(Err(VariantError::Busy)),
-        }
-    }
-
-    /// Notifies all waiters.
-    pub(super) fn notify(&self, outcome: &ResizeOutcome) {
-        for waiting in self.waiting.take() {
-            waiting.send(outcome.clone());
-        }
-    }
-}
+use crate::telemetry::metrics::Cache;
 
 impl Shard {
     /// The variant of an id that this shard holds.
@@ -120,29 +49,29 @@ impl Shard {
                 self.metrics.memory_hits.add();
                 return Ok(Variant::found(VariantBody::Ready(entry), Cache::Memory));
             }
-            if let Some(in_flight) = self.in_flight_job(&key) {
+            if let Some(in_flight) = self.resize.in_flight_job(&key) {
                 if let Some(made) = in_flight.made() {
                     return made.map(|body| Variant::found(body, Cache::Memory));
                 }
                 self.charge(ask.requester)?;
                 self.metrics.coalesced.add();
-                let body = self.wait(key, in_flight, ask.requester).await?.0;
+                let body = self.wait(&in_flight, ask.requester).await?.0;
                 return Ok(Variant::found(body, Cache::Coalesced));
             }
-            let ended = self.in_flight_ended.get();
+            let ended = self.resize.in_flight_ended.get();
             if let Some(body) = self.kept(ask, &original).await {
                 return Ok(Variant::found(body, Cache::Disk));
             }
             // While the disk was read, another request may have enqueued the job, and it may even be complete. Then
             // "not on disk" is stale, and the variant would be made twice.
-            if self.in_flight_job(&key).is_none() && self.in_flight_ended.get() == ended {
+            if self.resize.in_flight_job(&key).is_none() && self.resize.in_flight_ended.get() == ended {
                 break;
             }
         }
         self.charge(ask.requester)?;
         let in_flight =
             self.enqueue(ResizeWork::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
-        let (body, timings) = self.wait(key, in_flight, ask.requester).await?;
+        let (body, timings) = self.wait(&in_flight, ask.requester).await?;
         Ok(Variant { body, cache: Cache::Miss, timings })
     }
 
@@ -160,19 +89,15 @@ impl Shard {
             self.metrics.memory_hits.add();
             return Some(Variant::found(VariantBody::Ready(entry), Cache::Memory));
         }
-        if let Some(in_flight) = self.in_flight_job(&key) {
+        if let Some(in_flight) = self.resize.in_flight_job(&key) {
             if let Some(made) = in_flight.made() {
                 return Some(Variant::found(made.ok()?, Cache::Memory));
             }
             self.metrics.coalesced.add();
-            let (body, _) = self.wait(key, in_flight, ask.requester).await.ok()?;
+            let (body, _) = self.wait(&in_flight, ask.requester).await.ok()?;
             return Some(Variant::found(body, Cache::Coalesced));
         }
         Some(Variant::found(self.kept(ask, &original).await?, Cache::Disk))
-    }
-
-    pub(super) fn in_flight_job(&self, key: &JobKey) -> Option<Rc<InFlightJob>> {
-        self.in_flight.borrow().get(key).cloned()
     }
 
     /// The variant from the disk tier, and, if there is room, into the memory tier.
@@ -213,79 +138,26 @@ impl Shard {
         original: &Original,
         requester: Requester,
     ) -> Result<Rc<InFlightJob>, VariantError> {
-        let is_variant = matches!(work, ResizeWork::Variant(_));
-        if let Some(error) = self.failures.borrow_mut().refusal(&key, Instant::now()) {
-            return Err(error);
-        }
-        let number = self.next_job.get();
-        self.next_job.set(number + 1);
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let is_pre_generation = Arc::new(AtomicBool::new(requester == Requester::Background));
-        let now = Instant::now();
-        let job = ResizeJob {
-            number,
-            id: key.0,
-            key: key.1,
-            format: key.2,
+        let source = JobSource {
             path: self.originals.path(&key.0, original.format),
             verified: self.originals.is_verified(&key.0, original.stamp).then_some(original.stamp),
-            work,
-            deadline: now + self.node.settings.resize_deadline,
-            cancelled: Arc::clone(&cancelled),
-            queued: now,
-            is_pre_generation: Arc::clone(&is_pre_generation),
-            wanted: Arc::clone(&self.wanted),
-        };
-        if !self.push_job(job, requester) {
-            if is_variant {
-                self.metrics.resize(Resize::Refused);
-            }
-            return Err(VariantError::Busy);
-        }
-        if is_variant {
-            self.metrics.resize_queue.add();
-        }
-        let in_flight = Rc::new(InFlightJob {
-            job: number,
-            is_variant,
-            source: original.format,
+            format: original.format,
             modified: original.modified,
-            cancelled,
-            is_pre_generation,
-            waiting: RefCell::default(),
-            waiters: Cell::new(0),
-            made: RefCell::default(),
-        });
-        self.in_flight.borrow_mut().insert(key, Rc::clone(&in_flight));
-        self.jobs.borrow_mut().insert(number, (key, Rc::clone(&in_flight)));
-        self.feed_worker();
-        Ok(in_flight)
+        };
+        self.resize.enqueue(work, key, source, requester)
     }
 
     /// Waits for the job: the result, and the timings of its stages.
     pub(super) async fn wait(
         &self,
-        key: JobKey,
-        in_flight: Rc<InFlightJob>,
+        in_flight: &Rc<InFlightJob>,
         requester: Requester,
     ) -> Result<(VariantBody, StageTimings), VariantError> {
-        let (sender, outcome) = oneshot::channel();
-        in_flight.waiting.borrow_mut().push(sender);
-        in_flight.waiters.set(in_flight.waiters.get() + 1);
-        self.join_queue(&in_flight, requester);
-        let waiter = JobWaiter { shard: self, key, in_flight, requester };
-        let late = async {
-            glommio::timer::sleep(self.node.settings.resize_deadline).await;
-            Some(ResizeOutcome::Failed(ResizeError::Deadline))
-        };
-        let timings = match future::or(outcome, late).await {
-            Some(ResizeOutcome::Failed(ResizeError::Gone)) => return Err(self.gone(&key.0).await),
-            Some(ResizeOutcome::Failed(fault)) => return Err(fault.into()),
-            Some(ResizeOutcome::Made(_, _, timings)) => timings,
-            // Without an outcome the job was dropped with the shard.
-            None => StageTimings::default(),
-        };
-        Ok((waiter.in_flight.made().ok_or(VariantError::Busy)??, timings))
+        match self.resize.wait(in_flight, requester).await {
+            Ok(timings) => Ok((in_flight.made().ok_or(VariantError::Busy)??, timings)),
+            Err(ResizeError::Gone) => Err(self.gone(&in_flight.key.0).await),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// The source of a job was gone when the worker came to it: what is true of the image now.
@@ -308,20 +180,8 @@ impl Shard {
         took: Duration,
         used: Duration,
     ) {
-        self.feed_next();
-        let Some((key, in_flight)) = self.jobs.borrow_mut().remove(&job) else { return };
-        self.pace.borrow_mut().note(took);
-        match &outcome {
-            ResizeOutcome::Made(..) => self.failures.borrow_mut().forget(&key),
-            ResizeOutcome::Failed(fault) => {
-                let times = [used, self.node.settings.resize_deadline];
-                self.failures.borrow_mut().note(&key, in_flight.source, fault, times, Instant::now());
-            }
-        }
-        if in_flight.is_variant {
-            self.metrics.resize_queue.sub();
-            self.metrics.resize(counted(&outcome));
-        }
+        let Some(in_flight) = self.resize.complete(job, &outcome, took, used) else { return };
+        let key = in_flight.key;
         match &outcome {
             ResizeOutcome::Made(bytes, stamp, _) => {
                 self.originals.set_verified(&key.0, *stamp);
@@ -339,7 +199,6 @@ impl Shard {
                 *in_flight.made.borrow_mut() = Some(JobResult::Ready(entry));
             }
             ResizeOutcome::Failed(ResizeError::Corrupt(stamp)) => {
-                self.remove_in_flight(&key, job);
                 self.quarantine(Verified {
                     id: key.0,
                     format: in_flight.source,
@@ -348,43 +207,11 @@ impl Shard {
                 });
             }
             ResizeOutcome::Failed(ResizeError::Unreadable(error)) => {
-                self.remove_in_flight(&key, job);
                 let error = StoreError::new("read an image", io::Error::other(error.clone()));
                 self.originals.set_unreadable(&key.0, &error);
             }
-            ResizeOutcome::Failed(_) => self.remove_in_flight(&key, job),
+            ResizeOutcome::Failed(_) => {}
         }
         in_flight.notify(&outcome);
-    }
-
-    /// Removes a job from those in flight, unless a newer one has the same key.
-    pub(super) fn remove_in_flight(&self, key: &JobKey, job: u64) {
-        let mut in_flight = self.in_flight.borrow_mut();
-        if in_flight.get(key).is_some_and(|current| current.job == job) {
-            in_flight.remove(key);
-            self.in_flight_ended.set(self.in_flight_ended.get() + 1);
-        }
-    }
-}
-
-const fn counted(outcome: &ResizeOutcome) -> Resize {
-    match outcome {
-        ResizeOutcome::Made(..) => Resize::Ok,
-        ResizeOutcome::Failed(ResizeError::Deadline) => Resize::Deadline,
-        ResizeOutcome::Failed(ResizeError::Cancelled | ResizeError::GaveWay) => Resize::Cancelled,
-        ResizeOutcome::Failed(ResizeError::Displaced) => Resize::Refused,
-        ResizeOutcome::Failed(_) => Resize::Failed,
-    }
-}
-
-impl Drop for JobWaiter<'_> {
-    fn drop(&mut self) {
-        self.in_flight.waiters.set(self.in_flight.waiters.get() - 1);
-        let is_last = self.in_flight.waiters.get() == 0 && self.in_flight.made.borrow().is_none();
-        if is_last {
-            self.in_flight.cancelled.store(true, Relaxed);
-            self.shard.remove_in_flight(&self.key, self.in_flight.job);
-        }
-        self.shard.leave_queue(&self.in_flight, self.requester);
     }
 }
