@@ -1,5 +1,7 @@
 //! A resize job: its name, its work, its outcome. Plain data.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::timings::StageTimings;
@@ -47,6 +49,8 @@ pub enum ResizeError {
     NoDescriptor,
     /// The deadline passed: a retry may help.
     Deadline,
+    /// It was not begun, because it took too long the last time: try again after so long.
+    TooSlow(Duration),
     /// Nobody wanted it any more.
     Cancelled,
     /// The queue was full, and its client had the most jobs in it; it was never begun.

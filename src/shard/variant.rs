@@ -134,6 +134,7 @@ impl From<ResizeError> for VariantError {
             ResizeError::Unreadable(error) => Self::Disk(error),
             ResizeError::NoDescriptor => Self::NoDescriptor,
             ResizeError::Deadline | ResizeError::Cancelled => Self::Deadline,
+            ResizeError::TooSlow(left) => Self::TooSlow(left),
             ResizeError::Displaced => Self::Busy,
             ResizeError::GaveWay => Self::GaveWay,
             ResizeError::Panicked => Self::Panicked,

@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use crate::object::{Format, ObjectId};
-use crate::shard::job::JobKey;
-use crate::shard::job::ResizeError;
-use crate::shard::variant::VariantError;
+use crate::shard::job::{JobKey, ResizeError};
 
 /// After the first failure. With the default deadline of 10 s a variant that is asked for all the time then takes at most
 /// a quarter of a core.
@@ -50,12 +48,12 @@ impl Default for Failures {
 }
 
 impl Failures {
-    /// The answer to a request for this variant, if it is not to be tried now.
-    pub(super) fn refusal(&mut self, key: &JobKey, now: Instant) -> Option<VariantError> {
+    /// The answer to those who wait for this variant, if it is not to be tried now.
+    pub(super) fn refusal(&mut self, key: &JobKey, now: Instant) -> Option<ResizeError> {
         [What::Image(key.0), What::Variant(*key)].iter().find_map(|what| {
             let failure = self.0.get(what)?;
             let left = failure.until.checked_duration_since(now).filter(|left| !left.is_zero())?;
-            Some(if failure.is_too_slow { VariantError::TooSlow(left) } else { VariantError::Panicked })
+            Some(if failure.is_too_slow { ResizeError::TooSlow(left) } else { ResizeError::Panicked })
         })
     }
 
@@ -113,7 +111,7 @@ mod tests {
         for expected in [30, 60, 120, 240, 480, 960, 1920, 3600, 3600] {
             assert_eq!(failures.refusal(&key(1), now), None);
             failures.note(&key(1), Format::Gif, &ResizeError::Deadline, [DEADLINE, DEADLINE], now);
-            assert_eq!(failures.refusal(&key(1), now), Some(VariantError::TooSlow(seconds(expected))));
+            assert_eq!(failures.refusal(&key(1), now), Some(ResizeError::TooSlow(seconds(expected))));
             assert_eq!(failures.refusal(&key(2), now), None);
             let just_before = now + seconds(expected) - Duration::from_millis(1);
             assert!(failures.refusal(&key(1), just_before).is_some());
@@ -121,7 +119,7 @@ mod tests {
         }
         failures.forget(&key(1));
         failures.note(&key(1), Format::Gif, &ResizeError::Deadline, [DEADLINE, DEADLINE], now);
-        assert_eq!(failures.refusal(&key(1), now), Some(VariantError::TooSlow(BACK_OFF_FIRST)));
+        assert_eq!(failures.refusal(&key(1), now), Some(ResizeError::TooSlow(BACK_OFF_FIRST)));
     }
 
     #[test]
@@ -142,10 +140,10 @@ mod tests {
         let spent = [Duration::ZERO, DEADLINE];
         let other = (key(1).0, [9; 16], Format::Jpeg);
         failures.note(&key(1), Format::Png, &ResizeError::Panicked, spent, now);
-        assert_eq!(failures.refusal(&key(1), now), Some(VariantError::Panicked));
+        assert_eq!(failures.refusal(&key(1), now), Some(ResizeError::Panicked));
         assert_eq!(failures.refusal(&other, now), None);
         failures.note(&key(1), Format::Avif, &ResizeError::Panicked, spent, now);
-        assert_eq!(failures.refusal(&other, now), Some(VariantError::Panicked));
+        assert_eq!(failures.refusal(&other, now), Some(ResizeError::Panicked));
         assert_eq!(failures.refusal(&other, now + BACK_OFF_FIRST), None);
     }
 

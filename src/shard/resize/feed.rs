@@ -8,12 +8,12 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::ResizeJobs;
 use super::in_flight::InFlightJob;
 use super::worker::ResizeJob;
+use super::{ResizeJobs, counted};
 use crate::peer::requester::Requester;
 use crate::shard::job::{ResizeError, ResizeOutcome};
-use crate::telemetry::metrics::{ChannelMessage, Resize, channel};
+use crate::telemetry::metrics::{ChannelMessage, channel};
 
 impl ResizeJobs {
     /// Puts a job into the queue. False: it is the one that has to go, because the queue is full, or its turn would
@@ -25,7 +25,7 @@ impl ResizeJobs {
         }
         let Ok(displaced) = self.queue.borrow_mut().push(job.number, requester, job) else { return false };
         if let Some((number, _)) = displaced {
-            self.end_waiting(number, Resize::Refused, ResizeError::Displaced);
+            self.end_waiting(number, ResizeError::Displaced);
         }
         true
     }
@@ -47,12 +47,8 @@ impl ResizeJobs {
         let left = self.queue.borrow_mut().leave(in_flight.number, requester);
         if let Some(job) = left {
             let is_late = Instant::now() >= job.deadline;
-            let (outcome, fault) = if is_late {
-                (Resize::Deadline, ResizeError::Deadline)
-            } else {
-                (Resize::Cancelled, ResizeError::Cancelled)
-            };
-            self.end_waiting(job.number, outcome, fault);
+            let fault = if is_late { ResizeError::Deadline } else { ResizeError::Cancelled };
+            self.end_waiting(job.number, fault);
         }
         self.note_wanted();
     }
@@ -60,13 +56,25 @@ impl ResizeJobs {
     /// Hands the worker the job whose turn it is, if it has none.
     pub(super) fn feed_worker(&self) {
         if self.in_hand.get().is_none()
-            && let Some((number, job)) = self.queue.borrow_mut().pop()
+            && let Some((number, job)) = self.take_job()
             // The worker lives as long as the shard, and takes a job before it says that it has made it.
             && channel::try_send(&self.worker, ChannelMessage::Job, job)
         {
             self.in_hand.set(Some(number));
         }
         self.note_wanted();
+    }
+
+    /// The job whose turn it is. One that failed a short time ago is not begun again: a request enqueued it while the
+    /// failed job was being given up.
+    fn take_job(&self) -> Option<(u64, ResizeJob)> {
+        loop {
+            let (number, job) = self.queue.borrow_mut().pop()?;
+            let key = (job.id, job.key, job.format);
+            let refusal = self.failures.borrow_mut().refusal(&key, Instant::now());
+            let Some(fault) = refusal else { return Some((number, job)) };
+            self.end_waiting(number, fault);
+        }
     }
 
     /// The worker has ended the job that it had.
@@ -88,14 +96,15 @@ impl ResizeJobs {
     }
 
     /// A job that was in the queue will not be made.
-    fn end_waiting(&self, number: u64, counted: Resize, fault: ResizeError) {
+    fn end_waiting(&self, number: u64, fault: ResizeError) {
         let Some(in_flight) = self.jobs.borrow_mut().remove(&number) else { return };
+        let outcome = ResizeOutcome::Failed(fault);
         if in_flight.is_variant {
             self.metrics.resize_queue.sub();
-            self.metrics.resize(counted);
+            self.metrics.resize(counted(&outcome));
         }
         self.remove_in_flight(&in_flight.key, number);
-        in_flight.notify(&ResizeOutcome::Failed(fault));
+        in_flight.notify(&outcome);
     }
 
     /// Tells the worker whether a pre-generation job has to give way.

@@ -128,8 +128,8 @@ impl ResizeJobs {
         requester: Requester,
     ) -> Result<Rc<InFlightJob>, VariantError> {
         let (is_variant, now) = (matches!(work, ResizeWork::Variant(_)), Instant::now());
-        if let Some(error) = self.failures.borrow_mut().refusal(&key, now) {
-            return Err(error);
+        if let Some(fault) = self.failures.borrow_mut().refusal(&key, now) {
+            return Err(fault.into());
         }
         let number = self.next_job.get();
         self.next_job.set(number + 1);
@@ -181,8 +181,16 @@ impl ResizeJobs {
         took: Duration,
         used: Duration,
     ) -> Option<Rc<InFlightJob>> {
+        let in_flight = self.jobs.borrow_mut().remove(&number);
+        if let Some(in_flight) = &in_flight {
+            self.record(in_flight, outcome, took, used);
+        }
+        // Afterwards: its failure may be that of a job whose turn it is.
         self.feed_next();
-        let in_flight = self.jobs.borrow_mut().remove(&number)?;
+        in_flight
+    }
+
+    fn record(&self, in_flight: &InFlightJob, outcome: &ResizeOutcome, took: Duration, used: Duration) {
         self.pace.borrow_mut().note(took);
         if in_flight.is_variant {
             self.metrics.resize_queue.sub();
@@ -193,11 +201,9 @@ impl ResizeJobs {
             ResizeOutcome::Made(..) => failures.forget(key),
             ResizeOutcome::Failed(fault) => {
                 failures.note(key, in_flight.source, fault, [used, self.deadline], Instant::now());
-                self.remove_in_flight(key, number);
+                self.remove_in_flight(key, in_flight.number);
             }
         }
-        drop(failures);
-        Some(in_flight)
     }
 
     /// Removes a job from those in flight, unless a newer one has the same key.
@@ -213,7 +219,7 @@ impl ResizeJobs {
 const fn counted(outcome: &ResizeOutcome) -> Resize {
     match outcome {
         ResizeOutcome::Made(..) => Resize::Ok,
-        ResizeOutcome::Failed(ResizeError::Deadline) => Resize::Deadline,
+        ResizeOutcome::Failed(ResizeError::Deadline | ResizeError::TooSlow(_)) => Resize::Deadline,
         ResizeOutcome::Failed(ResizeError::Cancelled | ResizeError::GaveWay) => Resize::Cancelled,
         ResizeOutcome::Failed(ResizeError::Displaced) => Resize::Refused,
         ResizeOutcome::Failed(_) => Resize::Failed,

@@ -211,3 +211,20 @@ fn a_variant_that_has_burnt_its_deadline_is_not_enqueued() {
     assert!(matches!(enqueue(&jobs, 1, client(1)), Err(VariantError::TooSlow(_))));
     assert!(jobs.is_idle() && worker.is_empty());
 }
+
+#[test]
+fn a_request_that_comes_while_a_job_is_given_up_at_its_deadline_starts_no_second_one() {
+    let (jobs, worker) = jobs(9);
+    let given_up = Request::begin(&jobs, 1, client(1)).unwrap();
+    let job = worker.try_recv().unwrap();
+    // Its requests have left at their deadline, and the worker has not noticed yet.
+    drop(given_up);
+    let mut late = Request::begin(&jobs, 1, client(1)).unwrap();
+    let mut other = Request::begin(&jobs, 2, client(1)).unwrap();
+    failed(&jobs, job.number, ResizeError::Deadline, DEADLINE);
+    assert_eq!(worker.try_recv().unwrap().id, key(2).0, "the next job of another variant is handed out");
+    assert!(matches!(late.told(), Some(ResizeError::TooSlow(_))));
+    assert_eq!(other.told(), None);
+    assert!(jobs.in_flight_job(&key(1)).is_none());
+    assert_eq!((jobs.metrics.resize_queue.get(), jobs.metrics.resized(Resize::Deadline)), (1, 2));
+}
