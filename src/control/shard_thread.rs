@@ -101,12 +101,12 @@ impl ShardThread {
         let pump = glommio::spawn_local(Rc::clone(&shard).pump(self.mailbox));
         let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping());
         ended.ready();
-        if let Some(listener) = shard.listener().await {
+        if let Some(listener) = shard.lifecycle.listener().await {
             http::serve(Rc::clone(&shard), self.live, listener).await;
         }
         // Another shard may still receive an upload whose id this one holds.
         ended.served();
-        shard.ended.wait().await;
+        shard.lifecycle.ended.wait().await;
         pump.cancel().await;
         housekeeping.cancel().await;
         shard.spools.reaper().remove_all();

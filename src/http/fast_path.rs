@@ -120,7 +120,7 @@ impl FastPath {
         if self.version.replace(version) != version {
             self.cached.borrow_mut().clear();
         }
-        self.shard.node.phase() == Phase::Ready && !self.shard.stopping.is_set()
+        self.shard.node.phase() == Phase::Ready && !self.shard.lifecycle.stopping.is_set()
     }
 }
 

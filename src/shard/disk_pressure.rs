@@ -44,7 +44,7 @@ impl Shard {
 
     /// Lets the cache give way whenever it is asked to, forever. Run one per shard.
     pub(super) async fn watch_disk_pressure(self: Rc<Self>) {
-        while !self.stopping.is_set() {
+        while !self.lifecycle.stopping.is_set() {
             glommio::timer::sleep(LOOK_EVERY).await;
             self.relieve_disk_pressure().await;
         }

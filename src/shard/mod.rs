@@ -22,6 +22,7 @@ mod disk_pressure;
 pub mod errors;
 pub mod job;
 pub mod latch;
+mod lifecycle;
 pub mod locks;
 pub mod mesh;
 pub mod message;
@@ -37,7 +38,6 @@ pub mod variant;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::os::fd::OwnedFd;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +50,7 @@ use self::bodies::memory::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::control_link::ControlLink;
 use self::latch::Latch;
+use self::lifecycle::Lifecycle;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
@@ -142,10 +143,8 @@ pub struct Shard {
     pub node: Arc<NodeContext>,
     /// The metrics of this shard.
     pub metrics: Arc<ShardMetrics>,
-    /// Set when no new connection or request is to be taken.
-    pub stopping: Latch,
-    /// Set when no shard has a connection any more.
-    pub ended: Latch,
+    /// How far it is between start and end.
+    pub lifecycle: Lifecycle,
     /// Receives uploads into temporary files.
     pub spools: Spools,
     mesh: Mesh,
@@ -169,8 +168,6 @@ pub struct Shard {
     asking: RefCell<HashMap<CacheKey, Rc<Asking>>>,
     /// The admission of those requests to each node.
     gates: RefCell<HashMap<NodeId, Rc<Gate>>>,
-    listener: RefCell<Option<OwnedFd>>,
-    listening: Latch,
 }
 
 impl NodeContext {
@@ -253,8 +250,7 @@ impl Shard {
             resize: ResizeJobs::new(queue_max, deadline, Arc::clone(&metrics), worker),
             node,
             metrics,
-            stopping: Latch::default(),
-            ended: Latch::default(),
+            lifecycle: Lifecycle::default(),
             mesh,
             view: RefCell::new(view),
             pool,
@@ -264,8 +260,6 @@ impl Shard {
             serving: RefCell::default(),
             asking: RefCell::default(),
             gates: RefCell::default(),
-            listener: RefCell::default(),
-            listening: Latch::default(),
         }
     }
 
@@ -319,13 +313,6 @@ impl Shard {
         id.shard(self.mesh.shards()) == self.index()
     }
 
-    /// Waits for the listener that control sends when the whole node is ready. `None`: the node
-    /// stops before that.
-    pub async fn listener(&self) -> Option<OwnedFd> {
-        self.listening.wait().await;
-        self.listener.borrow_mut().take()
-    }
-
     /// Handles messages from the mailbox until control says stop or has gone. Run one per shard.
     pub async fn pump(self: Rc<Self>, mailbox: flume::Receiver<Message>) {
         while let Ok(message) = mailbox.recv_async().await {
@@ -335,21 +322,15 @@ impl Shard {
                 Message::Reply { ticket, reply } => self.mesh.complete(ticket, reply),
                 Message::Made { job, outcome, took, used } => self.complete(job, outcome, took, used),
                 Message::Kept { job, name, used } => self.stored_on_disk(job, name, used),
-                Message::Listen(listener) => {
-                    *self.listener.borrow_mut() = Some(listener);
-                    self.listening.set();
-                }
+                Message::Listen(listener) => self.lifecycle.listen(listener),
                 Message::SetView { view, number } => {
                     drop(self.view.replace(view));
                     self.node.control.view_taken(self.index(), number);
                 }
                 Message::Drain => self.node.drain(),
-                Message::Stop => {
-                    self.stopping.set();
-                    self.listening.set();
-                }
+                Message::Stop => self.lifecycle.stop(),
                 Message::End => {
-                    self.ended.set();
+                    self.lifecycle.ended.set();
                     return;
                 }
             }

@@ -110,7 +110,7 @@ impl ConnectionPermit {
     ) -> Option<Self> {
         loop {
             let permit = Self::try_new(&shard.node, max);
-            if permit.is_some() || shard.stopping.is_set() {
+            if permit.is_some() || shard.lifecycle.stopping.is_set() {
                 return permit;
             }
             full();
@@ -141,7 +141,7 @@ impl ConnectionPermit {
                 return true;
             }
             let is_full = self.node.connections.load(Relaxed) >= max;
-            if shard.stopping.is_set() || (is_full && since.elapsed() >= WAIT_MIN) {
+            if shard.lifecycle.stopping.is_set() || (is_full && since.elapsed() >= WAIT_MIN) {
                 return false;
             }
             glommio::timer::sleep(PAUSE).await;

@@ -108,12 +108,12 @@ impl<H: Handler> Server<H> {
                 log::warn!(shard = index, connections, suppressed; "all connections are in use, so clients wait to be accepted: raise limits.connections if this lasts");
             });
         };
-        while !shard.stopping.is_set() {
+        while !shard.lifecycle.stopping.is_set() {
             let Some(permit) = ConnectionPermit::wait(shard, connections, unproven_peers, full).await else {
                 break;
             };
             let stop = async {
-                shard.stopping.wait().await;
+                shard.lifecycle.stopping.wait().await;
                 None
             };
             match future::or(async { Some(listener.accept().await) }, stop).await {
@@ -217,7 +217,7 @@ impl<H: Handler> Connected<H> {
             .max_buf_size(HEAD_BYTES_MAX)
             .serve_connection(socket, serve);
         let served = {
-            let mut stop = pin!(shard.stopping.wait());
+            let mut stop = pin!(shard.lifecycle.stopping.wait());
             let mut expired = pin!(timeouts.expired.wait());
             let (mut told, mut is_probed) = (false, false);
             future::poll_fn(|context| {

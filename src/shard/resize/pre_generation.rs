@@ -69,7 +69,7 @@ impl Shard {
     async fn run_pre_generation(self: Rc<Self>) {
         let PreGenerationQueue { items, is_running } = &self.resize.pre_generation;
         let _working = RunningGuard(is_running);
-        while !self.stopping.is_set() {
+        while !self.lifecycle.stopping.is_set() {
             if !self.resize.is_idle() {
                 glommio::timer::sleep(LOOK_AGAIN).await;
                 continue;

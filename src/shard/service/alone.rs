@@ -27,7 +27,7 @@ impl Shard {
     /// Has all images of this shard seen to. Ends when all are, or when the layout no longer asks for it.
     pub(super) async fn supply_what_was_taken_alone(self: Rc<Self>) {
         let mut after = None;
-        while self.view().was_alone() && !self.stopping.is_set() {
+        while self.view().was_alone() && !self.lifecycle.stopping.is_set() {
             if self.repairs.borrow().count() >= WAITING_MAX || !self.view().is_joined() {
                 glommio::timer::sleep(LOOK_AGAIN).await;
                 continue;

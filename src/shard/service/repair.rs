@@ -68,7 +68,7 @@ impl Shard {
     pub(in crate::shard) async fn repair_all(self: Rc<Self>) {
         let under_way = Rc::new(UnderWay { ids: RefCell::default(), turns: Semaphore::new(TURNS) });
         let (mut seen, mut was_alone, mut was_well) = (self.view(), false, true);
-        while !self.stopping.is_set() {
+        while !self.lifecycle.stopping.is_set() {
             glommio::timer::sleep(Duration::from_millis(RepairQueue::LOOK_EVERY_MS)).await;
             let (view, now) = (self.view(), self.node.control.now());
             if view.was_alone() && !was_alone {
@@ -107,7 +107,7 @@ impl Shard {
 
     /// Has copies repaired that this node had and has no more, or cannot read. Run one per shard.
     pub(in crate::shard) async fn repair_losses(self: Rc<Self>) {
-        while !self.stopping.is_set() {
+        while !self.lifecycle.stopping.is_set() {
             let id = self.originals.losses().next().await;
             // A node that is alone has nobody to take a copy from.
             if self.has_peers() {

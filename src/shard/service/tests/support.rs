@@ -233,7 +233,7 @@ async fn serve(
     let shard = Rc::new(Shard::new(node, metrics, mesh, to_worker, &[], &[], view));
     let pump = glommio::spawn_local(Rc::clone(&shard).pump(messages));
     let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping());
-    if let Some(listener) = shard.listener().await {
+    if let Some(listener) = shard.lifecycle.listener().await {
         crate::http::serve(Rc::clone(&shard), Arc::new(Live::new(config.http)), listener).await;
     }
     pump.cancel().await;
