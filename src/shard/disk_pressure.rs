@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::Shard;
 use crate::store::health::DiskTrouble;
-use crate::store::variants::Room;
 
 /// Between two looks whether the cache is to give way. Where an upload waits for it, its own shard looks at once.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -51,12 +50,6 @@ impl Shard {
     }
 
     async fn relieve_disk_pressure(&self) {
-        let Some((round, Room { bytes, inodes })) = self.node.health.pressure() else { return };
-        if self.gave_way_in.replace(round) == round {
-            return;
-        }
-        let share = |of: u64| of.div_ceil(self.mesh.shards() as u64);
-        let freed = self.give_way(Room { bytes: share(bytes), inodes: share(inodes) }).await;
-        self.node.health.gave_way(round, freed);
+        self.cache.relieve_pressure(&self.node.health, self.mesh.shards()).await;
     }
 }

@@ -7,7 +7,7 @@
 //! * [`resize`]: the jobs, each variant made once, and the resize worker. [`job`], [`variant`]: what they are asked and
 //!   what they answer. [`timings`]: how long their stages take.
 //! * [`service`]: what other nodes have.
-//! * [`cache`]: the memory tier. `disk_pressure`: the disk cache gives way when the disk is full.
+//! * [`cache`]: the memory tier. `cache_tiers`: that and the disk tier. `disk_pressure`: the disk cache gives way when the disk is full.
 //! * [`bodies`]: the node-wide budget of answers' bodies.
 //! * [`oneshot`], [`latch`], [`locks`]: waiting within one executor.
 //!
@@ -17,6 +17,7 @@
 mod ask;
 pub mod bodies;
 pub mod cache;
+mod cache_tiers;
 pub mod control_link;
 mod disk_pressure;
 pub mod errors;
@@ -36,7 +37,7 @@ pub mod service;
 pub mod timings;
 pub mod variant;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -48,6 +49,7 @@ use futures_lite::FutureExt;
 
 use self::bodies::memory::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
+use self::cache_tiers::CacheTiers;
 use self::control_link::ControlLink;
 use self::latch::Latch;
 use self::lifecycle::Lifecycle;
@@ -153,10 +155,7 @@ pub struct Shard {
     /// Connections to other nodes.
     pool: Pool,
     originals: Originals,
-    variants: Variants,
-    /// The last round in which this shard's disk cache gave way.
-    gave_way_in: Cell<u64>,
-    memory_cache: MemoryCache,
+    cache: CacheTiers,
     publishing: IdLocks,
     journal: MisplacedJournal,
     /// Copies that need repair or a handover, not all of them misplaced.
@@ -239,14 +238,14 @@ impl Shard {
         // A copy in quarantine may have been replaced already: then there is little to see to.
         strays.chain(&mine).for_each(|id| here.record(*id, now));
         let pool = Pool::new(Arc::clone(&node.identity));
-        let share = node.cache_share(shards);
+        let memory = MemoryCache::new(node.settings.cache_memory_bytes / shards as u64);
+        let is_mine = move |start| usize::from(start) % shards == index;
+        let disk = Variants::new(layout.clone(), node.cache_share(shards), is_mine);
         let (queue_max, deadline) = (node.settings.resize_queue, node.settings.resize_deadline);
         Self {
             spools: Spools::new(layout.clone(), index, Arc::clone(&node.health)),
             originals: Originals::new(layout.clone(), mine, Arc::clone(&node.health)),
-            variants: Variants::new(layout, share, move |start| usize::from(start) % shards == index),
-            gave_way_in: Cell::new(0),
-            memory_cache: MemoryCache::new(node.settings.cache_memory_bytes / shards as u64),
+            cache: CacheTiers::new(memory, disk, Arc::clone(&node.bodies), Arc::clone(&metrics)),
             resize: ResizeJobs::new(queue_max, deadline, Arc::clone(&metrics), worker),
             node,
             metrics,
@@ -291,22 +290,12 @@ impl Shard {
 
     /// A response from the memory cache.
     pub fn cached(&self, key: &CacheKey) -> Option<Arc<CachedResponse>> {
-        let entry = self.memory_cache.get(key, self.holds(&key.0));
-        if entry.is_some() {
-            self.metrics.memory_hits.add();
-        }
-        entry
+        self.cache.get(key, self.holds(&key.0))
     }
 
     /// Inserts a response into the memory cache.
     pub fn insert_cached(&self, key: CacheKey, entry: &Arc<CachedResponse>) {
-        self.insert_into_cache(key, entry, self.holds(&key.0));
-    }
-
-    fn insert_into_cache(&self, key: CacheKey, entry: &Arc<CachedResponse>, held: bool) {
-        self.memory_cache.insert(key, entry, held);
-        self.metrics.memory_bytes.set(self.memory_cache.bytes());
-        self.metrics.memory_evictions.set(self.memory_cache.evictions());
+        self.cache.insert(key, entry, self.holds(&key.0));
     }
 
     fn holds(&self, id: &ObjectId) -> bool {
@@ -341,10 +330,7 @@ impl Shard {
     pub async fn run_housekeeping(self: Rc<Self>) {
         let stock = {
             let shard = Rc::clone(&self);
-            async move {
-                shard.variants.count_files().await;
-                shard.report_disk();
-            }
+            async move { shard.cache.count_files().await }
         };
         self.spawn(stock);
         self.spawn(Rc::clone(&self).count_images());

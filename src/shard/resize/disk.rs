@@ -8,7 +8,7 @@ use crate::executor::run_blocking;
 use crate::shard::Shard;
 use crate::shard::job::{CacheUse, JobKey, ResizeOutcome};
 use crate::store::proof;
-use crate::store::variants::{Room, StoredVariant};
+use crate::store::variants::StoredVariant;
 
 impl Shard {
     /// The result of a job is on disk, or could not be stored: its bytes are not needed in memory any more.
@@ -24,7 +24,7 @@ impl Shard {
                 shard.give_from_disk(&in_flight).await;
             }
             for used in used.into_iter().flatten() {
-                shard.count_used(used).await;
+                shard.cache.record_use(used).await;
             }
             shard.resize.remove_in_flight(&name, job);
         });
@@ -33,12 +33,11 @@ impl Shard {
     /// Tells those who wait for what found no room in memory that it lies on disk: under its name or, where it is not
     /// kept, under none.
     async fn give_from_disk(&self, in_flight: &InFlightJob) {
-        let (id, key, format) = &in_flight.key;
         let outcome = match &*in_flight.made.borrow() {
             Some(JobResult::Writing(outcome)) => outcome.clone(),
             _ => return,
         };
-        let made = match self.variants.open(id, key, *format, false).await {
+        let made = match self.cache.open_on_disk(&in_flight.key).await {
             Ok(Some(StoredVariant::File(file, length))) => JobResult::File(Arc::new(file), length, None),
             Ok(_) | Err(_) => self.write_unnamed(in_flight.number, &outcome).await,
         };
@@ -61,25 +60,5 @@ impl Shard {
             }
             Err(_) => JobResult::NoRoom,
         }
-    }
-
-    async fn count_used(&self, CacheUse { id, key, cached, length, disk_bytes }: CacheUse) {
-        self.variants.record_use(&id, &key, cached, length, disk_bytes).await;
-        self.report_disk();
-    }
-
-    /// Makes room on the disk at the cost of this shard's part of the cache: see [`Variants::free_room`]. Says how much.
-    ///
-    /// [`Variants::free_room`]: crate::store::variants::Variants::free_room
-    pub async fn give_way(&self, wanted: Room) -> Room {
-        let freed = self.variants.free_room(wanted).await;
-        self.report_disk();
-        freed
-    }
-
-    /// Tells the metrics what the disk tier holds.
-    pub(in crate::shard) fn report_disk(&self) {
-        self.metrics.disk_bytes.set(self.variants.bytes());
-        self.metrics.disk_evictions.set(self.variants.evictions());
     }
 }

@@ -8,12 +8,10 @@ use crate::image::placeholder::{self, Placeholder};
 use crate::object::ObjectId;
 use crate::peer::requester::Requester;
 use crate::shard::Shard;
-use crate::shard::cache::CachedResponse;
 use crate::shard::errors::NotFound;
 use crate::shard::job::ResizeWork;
-use crate::shard::variant::{VariantError, etag};
+use crate::shard::variant::VariantError;
 use crate::store::originals::{Found, Original};
-use crate::store::variants::StoredVariant;
 
 impl Shard {
     /// The placeholder, if it is known. It is part of the disposable cache: what cannot be read there is unknown.
@@ -25,29 +23,12 @@ impl Shard {
     }
 
     async fn cached_placeholder(&self, id: &ObjectId, original: &Original) -> Option<Placeholder> {
-        let key = placeholder::key(id);
-        if let Some(entry) = self.memory_cache.get(&(*id, key), true) {
-            return Placeholder::from_bytes(&entry.bytes);
-        }
-        let bytes = match self.variants.open(id, &key, original.format, true).await {
-            Ok(Some(StoredVariant::Bytes(bytes))) => bytes,
-            // A placeholder is short: a long file is none.
-            Ok(Some(StoredVariant::File(..)) | None) => return None,
-            Err(error) => {
-                log::warn!(object:% = id, error:% = error; "a placeholder in cache/ cannot be read, so it is made again; check that disk");
-                return None;
-            }
-        };
-        let facts = Placeholder::from_bytes(&bytes)?;
-        let entry = CachedResponse::new(bytes, original.format, &etag(&key), original.modified);
-        self.insert_into_cache((*id, key), &entry, true);
-        Some(facts)
+        self.cache.find_placeholder(id, original.format, original.modified).await
     }
 
     /// A variant of this image was made, so its placeholder is worth making.
     pub(in crate::shard) fn request_placeholder(self: &Rc<Self>, id: ObjectId) {
-        let is_known = self.memory_cache.get(&(id, placeholder::key(&id)), true).is_some();
-        if !is_known && !self.resize.pre_generation.has_placeholder(&id) {
+        if !self.cache.has_placeholder(&id) && !self.resize.pre_generation.has_placeholder(&id) {
             self.pre_generate(PreGeneration::Placeholder(id));
         }
     }

@@ -9,15 +9,13 @@ use super::in_flight::{InFlightJob, JobResult};
 use crate::object::ObjectId;
 use crate::peer::requester::Requester;
 use crate::shard::Shard;
-use crate::shard::cache::CachedResponse;
 use crate::shard::errors::NotFound;
 use crate::shard::job::{JobKey, ResizeError, ResizeOutcome, ResizeWork};
 use crate::shard::message::Verified;
 use crate::shard::timings::StageTimings;
-use crate::shard::variant::{Variant, VariantBody, VariantError, VariantFile, VariantRequest, etag};
+use crate::shard::variant::{Variant, VariantBody, VariantError, VariantRequest};
+use crate::store::StoreError;
 use crate::store::originals::{Found, Original};
-use crate::store::variants::{PROVEN_BYTES, StoredVariant};
-use crate::store::{StoreError, timely};
 use crate::telemetry::metrics::Cache;
 
 impl Shard {
@@ -45,8 +43,7 @@ impl Shard {
         };
         let key = (ask.id, ask.key, ask.recipe.format);
         loop {
-            if let Some(entry) = self.memory_cache.get(&(ask.id, ask.key), true) {
-                self.metrics.memory_hits.add();
+            if let Some(entry) = self.cache.get(&(ask.id, ask.key), true) {
                 return Ok(Variant::found(VariantBody::Ready(entry), Cache::Memory));
             }
             if let Some(in_flight) = self.resize.in_flight_job(&key) {
@@ -59,7 +56,7 @@ impl Shard {
                 return Ok(Variant::found(body, Cache::Coalesced));
             }
             let ended = self.resize.in_flight_ended.get();
-            if let Some(body) = self.kept(ask, &original).await {
+            if let Some(body) = self.cache.find_on_disk(&key, original.modified).await {
                 return Ok(Variant::found(body, Cache::Disk));
             }
             // While the disk was read, another request may have enqueued the job, and it may even be complete. Then
@@ -85,8 +82,7 @@ impl Shard {
     pub(in crate::shard) async fn own_kept(&self, ask: &VariantRequest) -> Option<Variant> {
         let Ok(Found::Here(original)) = self.originals.find(&ask.id).await else { return None };
         let key = (ask.id, ask.key, ask.recipe.format);
-        if let Some(entry) = self.memory_cache.get(&(ask.id, ask.key), true) {
-            self.metrics.memory_hits.add();
+        if let Some(entry) = self.cache.get(&(ask.id, ask.key), true) {
             return Some(Variant::found(VariantBody::Ready(entry), Cache::Memory));
         }
         if let Some(in_flight) = self.resize.in_flight_job(&key) {
@@ -97,37 +93,7 @@ impl Shard {
             let (body, _) = self.wait(&in_flight, ask.requester).await.ok()?;
             return Some(Variant::found(body, Cache::Coalesced));
         }
-        Some(Variant::found(self.kept(ask, &original).await?, Cache::Disk))
-    }
-
-    /// The variant from the disk tier, and, if there is room, into the memory tier.
-    async fn kept(&self, ask: &VariantRequest, original: &Original) -> Option<VariantBody> {
-        let format = ask.recipe.format;
-        let charge = self.node.bodies.reserve(PROVEN_BYTES);
-        let opened = self.variants.open(&ask.id, &ask.key, format, charge.is_some());
-        match timely("read a variant", opened).await {
-            Ok(Some(StoredVariant::Bytes(bytes))) => {
-                self.metrics.disk_hits.add();
-                let bytes = match charge {
-                    Some(charge) => charge.hold(bytes),
-                    None => bytes,
-                };
-                let entry = CachedResponse::new(bytes, format, &etag(&ask.key), original.modified);
-                self.insert_into_cache((ask.id, ask.key), &entry, true);
-                Some(VariantBody::Ready(entry))
-            }
-            Ok(Some(StoredVariant::File(file, length))) => {
-                self.metrics.disk_hits.add();
-                let modified = original.modified;
-                Some(VariantBody::File(VariantFile { file, length, modified, charge: None }))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                // The cache is disposable: what it cannot give is made.
-                log::warn!(object:% = ask.id, error:% = error; "a variant in cache/ cannot be read, so it is made again; check that disk");
-                None
-            }
-        }
+        Some(Variant::found(self.cache.find_on_disk(&key, original.modified).await?, Cache::Disk))
     }
 
     /// Puts a job into the queue.
@@ -188,14 +154,11 @@ impl Shard {
                 if in_flight.is_variant {
                     self.request_placeholder(key.0);
                 }
-                let Some(charge) = self.node.bodies.reserve(bytes.len() as u64) else {
+                let Some(entry) = self.cache.insert_made(key, bytes, in_flight.modified) else {
                     // A slow client would hold it for as long: see `stored_on_disk`.
                     *in_flight.made.borrow_mut() = Some(JobResult::Writing(outcome));
                     return;
                 };
-                let bytes = charge.hold(bytes.clone());
-                let entry = CachedResponse::new(bytes, key.2, &etag(&key.1), in_flight.modified);
-                self.insert_into_cache((key.0, key.1), &entry, true);
                 *in_flight.made.borrow_mut() = Some(JobResult::Ready(entry));
             }
             ResizeOutcome::Failed(ResizeError::Corrupt(stamp)) => {
