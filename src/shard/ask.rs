@@ -4,15 +4,11 @@
 //! one hop. The `own_…` functions run on the shard that holds the id.
 
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_lite::{FutureExt, future};
-
 use super::Shard;
 use super::errors::AskError;
-use super::latch::Latch;
 use super::message::{Opened, Publish, ShardReply, ShardRequest, Verified};
 use super::oneshot;
 use super::resize::pre_generation::PreGeneration;
@@ -30,33 +26,9 @@ const PUBLISH_MAX: Duration = Duration::from_secs(30);
 
 impl Shard {
     pub(super) fn serve(self: &Rc<Self>, from: usize, ticket: u64, ask: ShardRequest) {
-        let withdrawn = Rc::<Latch>::default();
-        self.serving.borrow_mut().insert((from, ticket), Rc::clone(&withdrawn));
+        let serving = self.routing.begin(from, ticket);
         let shard = Rc::clone(self);
-        glommio::spawn_local(async move {
-            let answer = async { Some(AssertUnwindSafe(shard.answer(ask)).catch_unwind().await) };
-            let leave = async {
-                withdrawn.wait().await;
-                None
-            };
-            let answer = future::or(answer, leave).await;
-            shard.serving.borrow_mut().remove(&(from, ticket));
-            if matches!(answer, Some(Err(_))) {
-                log::error!("a request of another shard panicked and failed; the shard goes on, please report the lines before this one");
-            }
-            // A withdrawn question needs no answer.
-            if let Some(answer) = answer {
-                shard.mesh.answer(from, ticket, answer.ok());
-            }
-        })
-        .detach();
-    }
-
-    pub(super) fn withdraw(&self, from: usize, ticket: u64) {
-        let withdrawn = self.serving.borrow().get(&(from, ticket)).cloned();
-        if let Some(withdrawn) = withdrawn {
-            withdrawn.set();
-        }
+        glommio::spawn_local(async move { shard.routing.serve(serving, shard.answer(ask)).await }).detach();
     }
 
     async fn answer(self: &Rc<Self>, ask: ShardRequest) -> ShardReply {
@@ -91,8 +63,7 @@ impl Shard {
 
     /// Answers here when the id is this shard's, else asks its owner.
     async fn route(self: &Rc<Self>, id: &ObjectId, ask: ShardRequest) -> Result<ShardReply, AskError> {
-        let owner = id.shard(self.mesh.shards());
-        if owner == self.index() { Ok(self.answer(ask).await) } else { self.mesh.ask(owner, ask).await }
+        if self.holds(id) { Ok(self.answer(ask).await) } else { self.routing.ask(id, ask).await }
     }
 
     /// Whether the image is stored.
@@ -170,7 +141,7 @@ impl Shard {
         }
         // A question that is refused must not leave the file: it is in somebody's charge throughout.
         let path = temporary.path().to_path_buf();
-        let asked = self.mesh.ask(id.shard(self.mesh.shards()), ask(path)).await;
+        let asked = self.routing.ask(&id, ask(path)).await;
         match asked? {
             ShardReply::Published(published) => {
                 temporary.release();

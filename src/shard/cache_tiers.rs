@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::bodies::BodyMemory;
+use super::bodies::memory::BodyMemory;
 use super::cache::{CacheKey, CachedResponse, MemoryCache};
 use super::job::{CacheUse, JobKey};
 use super::variant::{VariantBody, VariantFile, etag};

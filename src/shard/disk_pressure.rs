@@ -50,6 +50,6 @@ impl Shard {
     }
 
     async fn relieve_disk_pressure(&self) {
-        self.cache.relieve_pressure(&self.node.health, self.mesh.shards()).await;
+        self.cache.relieve_pressure(&self.node.health, self.routing.shards()).await;
     }
 }

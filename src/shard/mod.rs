@@ -1,7 +1,7 @@
 //! One core: its slice of the ids, its mailbox, its jobs in flight, its resize queue.
 //!
 //! * [`message`]: everything that can reach a shard from outside.
-//! * [`mesh`]: requests from shard to shard. [`control_link`]: the channels to control and back.
+//! * [`mesh`]: requests from shard to shard. `routing`: which shard answers them. [`control_link`]: the channels to control and back.
 //!   [`node_stats`]: what the members say of themselves. [`refusals`]: nodes that may not join, and why.
 //! * [`queue`]: waiting jobs, fair by client. [`rate`]: how fast a client may ask for them.
 //! * [`resize`]: the jobs, each variant made once, and the resize worker. [`job`], [`variant`]: what they are asked and
@@ -33,6 +33,7 @@ pub mod queue;
 pub mod rate;
 pub mod refusals;
 pub mod resize;
+mod routing;
 pub mod service;
 pub mod timings;
 pub mod variant;
@@ -51,7 +52,6 @@ use self::bodies::memory::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::cache_tiers::CacheTiers;
 use self::control_link::ControlLink;
-use self::latch::Latch;
 use self::lifecycle::Lifecycle;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
@@ -59,6 +59,7 @@ use self::message::Message;
 use self::rate::RateLimit;
 use self::resize::ResizeJobs;
 use self::resize::worker::ResizeJob;
+use self::routing::Routing;
 use self::service::gate::Gate;
 use self::service::variant::Asking;
 use crate::cluster::node::NodeId;
@@ -149,7 +150,7 @@ pub struct Shard {
     pub lifecycle: Lifecycle,
     /// Receives uploads into temporary files.
     pub spools: Spools,
-    mesh: Mesh,
+    routing: Routing,
     /// Replaced as a whole; a rule that is applied over an await takes the newest each time.
     view: RefCell<Arc<View>>,
     /// Connections to other nodes.
@@ -161,8 +162,6 @@ pub struct Shard {
     /// Copies that need repair or a handover, not all of them misplaced.
     repairs: RefCell<RepairQueue>,
     resize: ResizeJobs,
-    /// Requests of other shards that are being served.
-    serving: RefCell<HashMap<(usize, u64), Rc<Latch>>>,
     /// Requests for variants to other nodes.
     asking: RefCell<HashMap<CacheKey, Rc<Asking>>>,
     /// The admission of those requests to each node.
@@ -250,13 +249,12 @@ impl Shard {
             node,
             metrics,
             lifecycle: Lifecycle::default(),
-            mesh,
+            routing: Routing::new(mesh),
             view: RefCell::new(view),
             pool,
             publishing: IdLocks::default(),
             journal,
             repairs: RefCell::new(here),
-            serving: RefCell::default(),
             asking: RefCell::default(),
             gates: RefCell::default(),
         }
@@ -264,7 +262,7 @@ impl Shard {
 
     /// This shard's number.
     pub fn index(&self) -> usize {
-        self.mesh.index()
+        self.routing.index()
     }
 
     /// The current view of the cluster. Cache hits do not need it.
@@ -285,7 +283,7 @@ impl Shard {
 
     /// Bytes of heads of answers that may be kept beside the memory tier.
     pub fn heads_bytes(&self) -> u64 {
-        cache::heads_bytes(self.node.settings.cache_memory_bytes / self.mesh.shards() as u64)
+        cache::heads_bytes(self.node.settings.cache_memory_bytes / self.routing.shards() as u64)
     }
 
     /// A response from the memory cache.
@@ -299,7 +297,7 @@ impl Shard {
     }
 
     fn holds(&self, id: &ObjectId) -> bool {
-        id.shard(self.mesh.shards()) == self.index()
+        self.routing.holds(id)
     }
 
     /// Handles messages from the mailbox until control says stop or has gone. Run one per shard.
@@ -307,8 +305,8 @@ impl Shard {
         while let Ok(message) = mailbox.recv_async().await {
             match message {
                 Message::Request { from, ticket, request } => self.serve(from, ticket, request),
-                Message::Withdraw { from, ticket } => self.withdraw(from, ticket),
-                Message::Reply { ticket, reply } => self.mesh.complete(ticket, reply),
+                Message::Withdraw { from, ticket } => self.routing.withdraw(from, ticket),
+                Message::Reply { ticket, reply } => self.routing.complete(ticket, reply),
                 Message::Made { job, outcome, took, used } => self.complete(job, outcome, took, used),
                 Message::Kept { job, name, used } => self.stored_on_disk(job, name, used),
                 Message::Listen(listener) => self.lifecycle.listen(listener),
@@ -341,7 +339,7 @@ impl Shard {
     }
 
     async fn count_images(self: Rc<Self>) {
-        let (index, shards) = (self.index(), self.mesh.shards());
+        let (index, shards) = (self.index(), self.routing.shards());
         let unread = self.originals.count_images(move |start| usize::from(start) % shards == index).await;
         if unread > 0 {
             log::warn!(shard = index, directories = unread; "some directories of store/ cannot be read, so their images are not counted; check the disk and their rights");
