@@ -9,20 +9,19 @@ use crate::store::StoreError;
 use crate::store::health::DiskTrouble;
 use crate::store::spool::SpoolError;
 use crate::telemetry::log::Limited;
-use crate::telemetry::occasionally::Occasionally;
 
 /// The sentence to one who uploads a file of a SHA-1 collision.
 const COLLISION: &str = "The file was made to have the same id (SHA-1) as another one; encode the image again, which changes its bytes.";
 
 /// Limits the warning that requests fail for want of descriptors.
-static NO_DESCRIPTOR: Occasionally = Occasionally::new();
+static NO_DESCRIPTOR: Limited = Limited::new();
 
 impl Problem {
     /// A request found no descriptor left.
     pub(super) fn no_descriptor() -> Self {
-        NO_DESCRIPTOR.say(|suppressed| {
+        if let Some(suppressed) = NO_DESCRIPTOR.pass() {
             log::warn!(suppressed; "no file descriptor is left, so requests are answered 503: raise their limit (ulimit -n, LimitNOFILE=)");
-        });
+        }
         Self::Busy("open files")
     }
 }

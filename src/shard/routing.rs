@@ -7,8 +7,9 @@ use std::rc::Rc;
 
 use futures_lite::{FutureExt, future};
 
+use super::errors::AskError;
 use super::latch::Latch;
-use super::mesh::{AskError, Mesh};
+use super::mesh::Mesh;
 use super::message::{ShardReply, ShardRequest};
 use crate::object::ObjectId;
 

@@ -21,7 +21,7 @@ pub enum Form {
     Json,
 }
 
-/// At most one line a second, for events that any client may cause.
+/// At most one line of a kind in each second, for events that any client may cause.
 #[derive(Debug, Default)]
 pub struct Limited {
     /// The second of the last line.

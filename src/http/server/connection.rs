@@ -31,7 +31,7 @@ use super::{Handler, ImmediateAnswers, Link};
 use crate::http::HttpSettings;
 use crate::http::reply::{self, Problem};
 use crate::shard::Shard;
-use crate::telemetry::occasionally::Occasionally;
+use crate::telemetry::log::Limited;
 
 /// The rest of a refused request is discarded for so long, so that the client sees the answer.
 const LINGER: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ struct Server<H> {
 }
 
 /// That connections or descriptors are used up. One for the node, whose limits these are.
-static USED_UP: Occasionally = Occasionally::new();
+static USED_UP: Limited = Limited::new();
 
 /// Serves `listener` until the shard stops, then finishes what runs. `at_once` is asked before `handler`.
 pub(in crate::http) async fn serve<H: Handler>(
@@ -104,9 +104,9 @@ impl<H: Handler> Server<H> {
         let Self { shard, settings, unproven_peers, .. } = self;
         let (index, connections) = (shard.index(), settings.connections_max);
         let full = || {
-            USED_UP.say(|suppressed| {
+            if let Some(suppressed) = USED_UP.pass() {
                 log::warn!(shard = index, connections, suppressed; "all connections are in use, so clients wait to be accepted: raise limits.connections if this lasts");
-            });
+            }
         };
         while !shard.lifecycle.stopping.is_set() {
             let Some(permit) = ConnectionPermit::wait(shard, connections, unproven_peers, full).await else {
@@ -129,9 +129,9 @@ impl<H: Handler> Server<H> {
 
     /// Says that the kernel gives no connection: once a second at most, for a crowd can make it so a hundred times.
     fn warn_cannot_accept(&self, error: &std::io::Error, doing: &str) {
-        USED_UP.say(|suppressed| {
+        if let Some(suppressed) = USED_UP.pass() {
             log::warn!(shard = self.shard.index(), doing, suppressed, error:% = error; "cannot take a connection; the node tries again. If descriptors are used up, raise their limit (ulimit -n, LimitNOFILE=) or lower limits.connections");
-        });
+        }
     }
 
     /// Takes what already waits in the kernel's queue: those clients would see a reset otherwise.
