@@ -82,7 +82,7 @@ impl Control {
         let (address, listeners) =
             listen::open(self.config.listen, self.senders.len()).map_err(RunError::Listen)?;
         for (sender, listener) in self.senders.iter().zip(listeners) {
-            // A mailbox always has room for control, and a shard that has ended is told of by itself.
+            // Nobody has asked anything yet, so there is room; a shard that has ended is told of by itself.
             Message::Listen(listener).post(sender);
         }
         let (shards, url) = (self.senders.len(), url(address));

@@ -1,8 +1,14 @@
 //! Questions from shard to shard: bounded, never waiting to be sent, at most one hop.
 //!
-//! No send can block or be lost, by arithmetic: a shard has at most [`REQUESTS_MAX`] questions under way,
-//! and a mailbox has room for the questions of all shards and their withdrawals, the answers to its own,
-//! and its worker's results. A question beyond the bound is refused where it arises, and counted.
+//! No send waits. A shard has at most [`REQUESTS_MAX`] questions under way, and refuses the next one where it arises. A
+//! mailbox has room for the questions of all shards and their withdrawals, for the answers to its own questions, and
+//! for its worker's results.
+//!
+//! That room is enough while the shard takes its messages. It is no proof: an asker that leaves gives up its place at
+//! once, and its messages stay in the mailbox until they are taken. So a mailbox can be full, or closed because its shard
+//! has ended. It then refuses the message, which is counted by kind and reason. The asker of a refused question hears
+//! [`AskError::Failed`]; the asker of a refused answer waits until it leaves; a refused withdrawal costs work that nobody
+//! waits for.
 //!
 //! Questions for variants may be under way for long, and each is some client's. A client may have as many of them as
 //! places are free: alone it gets half of all places, and of *n* that ask for more than there is each gets one part
@@ -107,7 +113,7 @@ impl Mesh {
         let _ticket = Ticket { mesh: self, number, working, client };
         let message = Message::Request { from: self.index, ticket: number, request };
         if !message.post(&self.mailboxes[shard]) {
-            // Not full, by the arithmetic above, so the shard has ended, and with it the process.
+            // Its mailbox is full, or the shard has ended, and with it the process.
             self.metrics.mesh_refused.add();
             return Err(AskError::Failed);
         }
@@ -123,7 +129,7 @@ impl Mesh {
 
     /// Sends an answer back to shard number `to`.
     pub fn answer(&self, to: usize, ticket: u64, reply: Option<ShardReply>) {
-        // There is room, by the arithmetic above; a shard that has ended needs no answer.
+        // One that is refused is counted; a shard that has ended needs no answer.
         Message::Reply { ticket, reply }.post(&self.mailboxes[to]);
     }
 
@@ -149,7 +155,7 @@ impl Drop for Ticket<'_> {
         }
         let left = self.mesh.waiting.borrow_mut().remove(&self.number);
         if let (Some(_), Some(shard)) = (&left, self.working) {
-            // There is room: at most one for each question that is under way.
+            // One that is refused is counted, and the asked shard works on for nothing.
             let withdrawal = Message::Withdraw { from: self.mesh.index, ticket: self.number };
             withdrawal.post(&self.mesh.mailboxes[shard]);
         }
