@@ -32,7 +32,7 @@ impl Random {
     /// A number below `bound`; 0 for 0. The bias of at most `bound` in 2^64 does not matter here.
     pub fn below(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.next()) * u128::from(bound);
-        let below = u64::try_from(wide >> 64).expect("the high half");
+        let below = u64::try_from(wide >> 64).expect("invariant: random: the high half fits");
         assert!(below < bound || bound == 0, "invariant: random: a number stays below its bound");
         below
     }
@@ -59,7 +59,7 @@ impl TryRng for Random {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::try_from(self.next() >> 32).expect("the high half"))
+        Ok(u32::try_from(self.next() >> 32).expect("invariant: random: the high half fits"))
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {

@@ -49,7 +49,7 @@ impl WireWriter {
     /// # Panics
     /// Above 65,535, which no bounded list of this module reaches.
     pub(in crate::cluster) fn count(&mut self, count: usize) {
-        self.u16(u16::try_from(count).expect("a bounded list"));
+        self.u16(u16::try_from(count).expect("invariant: wire: a list is bounded"));
     }
 
     /// Length and bytes of a text.

@@ -156,7 +156,7 @@ impl CachePart {
             .estimated_items_capacity(items)
             .weight_capacity(bytes)
             .build()
-            .expect("both capacities are given");
+            .expect("invariant: cache: both capacities are given");
         let entries =
             Cache::with_options(options, ResponseWeigher, DefaultHashBuilder::default(), EvictionCounter);
         Self { entries: RefCell::new(entries), entry_bytes_max: bytes / ENTRY_PART, evictions: Cell::new(0) }

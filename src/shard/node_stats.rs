@@ -53,7 +53,7 @@ impl NodeStats {
 
     /// As they are sent.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("the plain fields always serialise")
+        serde_json::to_vec(self).expect("invariant: node stats: plain fields serialise")
     }
 
     /// Reads what [`Self::encode`] wrote. `None` for anything else.

@@ -25,7 +25,7 @@ impl Refusals {
         refused.retain(|_, (_, at)| now.since(*at) < FRESH_MS);
         while refused.len() >= COUNT_MAX && !refused.contains_key(&node) {
             let oldest = refused.iter().min_by_key(|(_, (_, at))| *at).map(|(node, _)| *node);
-            refused.remove(&oldest.expect("the map is not empty"));
+            refused.remove(&oldest.expect("invariant: refusals: a full map is not empty"));
         }
         refused.insert(node, (refusal, now));
     }

@@ -30,6 +30,22 @@ fn every_assertion_of_the_core_names_its_invariant_and_there_are_many() {
 }
 
 #[test]
+fn every_expectation_of_cluster_and_shard_names_its_invariant() {
+    let mut complaints = String::new();
+    let modules = ["src/cluster/", "src/shard/"];
+    for file in shipped().iter().filter(|file| modules.iter().any(|module| file.name.starts_with(module))) {
+        let code = file.code.replace("#[expect(", "#[");
+        for expectation in calls(&code, "expect(") {
+            if !expectation.trim_start().starts_with(&format!("\"{PREFIX}")) {
+                let name = &file.name;
+                writeln!(complaints, "{name}: begin the message with \"{PREFIX}\": {expectation}").unwrap();
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "\n{complaints}");
+}
+
+#[test]
 fn no_assertion_is_off_in_a_release() {
     let is_off = |code: &str| {
         [concat!("debug_", "assert!("), concat!("debug_", "assert_eq!(")].iter().any(|off| code.contains(off))

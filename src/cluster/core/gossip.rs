@@ -156,7 +156,10 @@ impl Core {
     pub(super) fn gossip_layout(&mut self, now: Time) {
         let mut others: Vec<_> = self.alive.iter().copied().collect();
         while others.len() > FANOUT {
-            others.swap_remove(usize::try_from(self.random.below(others.len() as u64)).expect("an index"));
+            others.swap_remove(
+                usize::try_from(self.random.below(others.len() as u64))
+                    .expect("invariant: core: an index fits its list"),
+            );
         }
         for node in others {
             if let Some(peer) = self.membership.peer(node).cloned() {

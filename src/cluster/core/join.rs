@@ -67,7 +67,10 @@ impl Core {
             urls.extend(members.filter(missing).filter_map(url));
         }
         while urls.len() > ANNOUNCES_MAX {
-            urls.swap_remove(usize::try_from(self.random.below(urls.len() as u64)).expect("an index"));
+            urls.swap_remove(
+                usize::try_from(self.random.below(urls.len() as u64))
+                    .expect("invariant: core: an index fits its list"),
+            );
         }
         if self.alive.is_empty() {
             urls.extend(self.settings.join.iter().map(|url| (url.clone(), None)));

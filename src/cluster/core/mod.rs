@@ -194,7 +194,7 @@ impl Core {
     /// When to hand in [`Input::Tick`] at the latest.
     pub fn next_deadline(&self) -> Time {
         let soon = [Some(self.announce_at), Some(self.mark_out_at), self.retry_at, self.duplicate_until];
-        let own = soon.into_iter().flatten().min().expect("announcements never end");
+        let own = soon.into_iter().flatten().min().expect("invariant: core: announcements never end");
         self.membership.next_deadline().map_or(own, |due| due.min(own))
     }
 

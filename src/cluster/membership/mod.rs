@@ -161,7 +161,9 @@ impl Membership {
         let size = self.foca.num_members() + 1;
         if size != self.sized_for {
             self.sized_for = size;
-            self.foca.set_config(config(size)).expect("periods do not depend on the size");
+            self.foca
+                .set_config(config(size))
+                .expect("invariant: membership: periods do not depend on the size");
         }
     }
 }
@@ -176,17 +178,19 @@ fn config(size: usize) -> Config {
     let periodic = |milliseconds, members| {
         Some(PeriodicParams {
             frequency: Duration::from_millis(milliseconds),
-            num_members: NonZeroUsize::new(members).expect("some"),
+            num_members: NonZeroUsize::new(members).expect("invariant: membership: none of these is 0"),
         })
     };
     Config {
         probe_period: Duration::from_millis(1_000),
         probe_rtt: Duration::from_millis(400),
-        num_indirect_probes: NonZeroUsize::new(3).expect("some"),
-        max_transmissions: NonZeroU8::new(u8::try_from(4 + 2 * doublings).unwrap_or(u8::MAX)).expect("some"),
+        num_indirect_probes: NonZeroUsize::new(3).expect("invariant: membership: none of these is 0"),
+        max_transmissions: NonZeroU8::new(u8::try_from(4 + 2 * doublings).unwrap_or(u8::MAX))
+            .expect("invariant: membership: none of these is 0"),
         suspect_to_down_after: Duration::from_secs(u64::from(doublings.saturating_sub(4)) + 3),
         remove_down_after: Some(Duration::from_secs(24 * 60 * 60)),
-        max_packet_size: NonZeroUsize::new(MESSAGE_BYTES_MAX).expect("some"),
+        max_packet_size: NonZeroUsize::new(MESSAGE_BYTES_MAX)
+            .expect("invariant: membership: none of these is 0"),
         notify_down_members: true,
         // Push-pull: the whole member list from one member.
         periodic_announce: periodic(30_000, 1),

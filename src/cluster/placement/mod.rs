@@ -85,7 +85,9 @@ impl Placement {
         let mut zones: Vec<_> = held.iter().map(|(_, entry, _)| entry.zone.value()).collect();
         zones.sort_unstable();
         zones.dedup();
-        let zone_of = |zone: &Label| zones.binary_search(&zone).expect("the zone of a member");
+        let zone_of = |zone: &Label| {
+            zones.binary_search(&zone).expect("invariant: placement: the zone of a member is in the list")
+        };
         let active = held.iter().filter(|(_, _, tier)| *tier == OwnerTier::Owner);
         let weights: Vec<_> = active
             .map(|(_, entry, _)| (zone_of(entry.zone.value()), u64::from(entry.weight.value().get())))
@@ -96,7 +98,9 @@ impl Placement {
             zone: zone_of(entry.zone.value()),
             key: key_of(*node),
             rate: match tier {
-                OwnerTier::Owner => of_active.next().expect("a rate for each active member"),
+                OwnerTier::Owner => {
+                    of_active.next().expect("invariant: placement: each active member has a rate")
+                }
                 OwnerTier::Draining | OwnerTier::Joining => share::Rate { per_time: 1, is_forced: false },
             },
             tier: *tier,
@@ -171,7 +175,8 @@ fn dense(nodes: &[(usize, u64)]) -> Vec<(usize, u64)> {
     let mut zones: Vec<_> = nodes.iter().map(|(zone, _)| *zone).collect();
     zones.sort_unstable();
     zones.dedup();
-    let number = |zone| zones.binary_search(zone).expect("a zone of the list");
+    let number =
+        |zone| zones.binary_search(zone).expect("invariant: placement: a zone is in the list of its zones");
     nodes.iter().map(|(zone, weight)| (number(zone), *weight)).collect()
 }
 

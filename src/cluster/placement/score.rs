@@ -27,7 +27,8 @@ pub(super) fn negative_log2(hash: u64) -> u64 {
     let exponent = 63 - number.leading_zeros();
     // The bits behind the leading one, at the top of a word.
     let mantissa = if exponent == 0 { 0 } else { number << (64 - exponent) };
-    let index = usize::try_from(mantissa >> (64 - TABLE_BITS)).expect("ten bits");
+    let index =
+        usize::try_from(mantissa >> (64 - TABLE_BITS)).expect("invariant: placement: an index has ten bits");
     // 22 bits of what is left keep the product in a word.
     let rest = (mantissa << TABLE_BITS) >> 42;
     let (low, high) = (LOG_TABLE[index], LOG_TABLE[index + 1]);

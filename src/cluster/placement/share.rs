@@ -65,8 +65,10 @@ fn rates_in_zones(nodes: &[(usize, u64)], zones: usize, copies: usize) -> Vec<Ra
     let raw: Vec<_> = nodes.iter().map(|(zone, weight)| u128::from(*weight) * corrections[*zone]).collect();
     let total = raw.iter().sum::<u128>().max(1);
     let scaled = raw.into_iter().map(|rate| (rate * copies as u128 * u128::from(ONE)) / total);
-    let of_node =
-        |rate| Rate { per_time: u64::try_from(rate).expect("a part of the copies").max(1), is_forced: false };
+    let of_node = |rate| Rate {
+        per_time: u64::try_from(rate).expect("invariant: placement: a rate is a part of the copies").max(1),
+        is_forced: false,
+    };
     scaled.map(of_node).collect()
 }
 
@@ -83,7 +85,7 @@ fn chances(weights: &[u64], copies: usize) -> Vec<u64> {
         if full.is_empty() || left == 0 {
             for at in free().collect::<Vec<_>>() {
                 let share = u128::from(weights[at]) * left * u128::from(ONE) / total.max(1);
-                chances[at] = u64::try_from(share).expect("below one");
+                chances[at] = u64::try_from(share).expect("invariant: placement: a chance is at most one");
             }
             assert!(
                 chances.iter().all(|chance| *chance <= ONE),
@@ -101,7 +103,8 @@ fn rate_of(chance: u64) -> Rate {
     let is_forced = chance >= ONE;
     // Forced ones need a rate too, to compete with each other.
     let chance = if is_forced { ONE / 2 } else { chance };
-    let plain = u64::try_from((u128::from(chance) * LOG2_E) >> FRACTION_BITS).expect("below two");
+    let plain = u64::try_from((u128::from(chance) * LOG2_E) >> FRACTION_BITS)
+        .expect("invariant: placement: a rate is below two");
     let per_time = (plain + 3 * logarithm_of_rest(chance)) / 4;
     Rate { per_time: per_time.max(1), is_forced }
 }

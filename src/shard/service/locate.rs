@@ -84,7 +84,7 @@ impl Shard {
             }
         };
         drive(self, Locate::new(WantedImage { id, here, started: STARTED }), perform).await;
-        let conclusion = conclusion.expect("a search that has ended is concluded");
+        let conclusion = conclusion.expect("invariant: locate: a search that has ended is concluded");
         conclusion.map(drop).map_err(|not_found| self.not_found(not_found))
     }
 

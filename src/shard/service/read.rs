@@ -92,7 +92,8 @@ impl Shard {
                 ReadEffect::Give(from) => {
                     let mut given = given.borrow_mut();
                     let index = given.iter().position(|(node, _)| *node == from);
-                    let (_, part) = given.swap_remove(index.expect("what is given was fetched"));
+                    let (_, part) =
+                        given.swap_remove(index.expect("invariant: read: a part that is given was fetched"));
                     assert!(answer.is_none(), "invariant: read: a read is answered once");
                     answer = Some(Ok(part));
                     None
@@ -105,7 +106,7 @@ impl Shard {
             }
         };
         drive(self, machine, perform).await;
-        answer.expect("a read that has ended is answered")
+        answer.expect("invariant: read: a read that has ended is answered")
     }
 
     pub(super) async fn fetch_from(

@@ -247,7 +247,7 @@ impl<'a> Progress<'a> {
         let taken = {
             let mut fetched = self.fetched.borrow_mut();
             let index = fetched.iter().position(|(node, _)| *node == from);
-            fetched.swap_remove(index.expect("what is taken in was fetched")).1
+            fetched.swap_remove(index.expect("invariant: repair: a copy that is taken in was fetched")).1
         };
         let length = taken.stored.length;
         match shard.take_in(*id, taken).await {

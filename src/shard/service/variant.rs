@@ -109,7 +109,7 @@ impl Shard {
             answer: RefCell::default(),
         };
         drive(self, machine, |view, effect| making.perform(view, effect)).await;
-        let answer = making.answer.take().expect("a variant that has ended is answered");
+        let answer = making.answer.take().expect("invariant: variant: a request that has ended is answered");
         if let Some(leader) = making.leader.take() {
             leader.share(&answer);
         }
@@ -307,7 +307,7 @@ impl<'a> Making<'a> {
     }
 
     fn give(&self, by: NodeId, is_lacked: bool) {
-        let given = self.take(by).expect("what is given was made");
+        let given = self.take(by).expect("invariant: variant: an answer that is given was made");
         if let Some(since) = self.asking_since.get() {
             self.shard.metrics.stage(Stage::Peer, since.elapsed());
         }
@@ -324,10 +324,12 @@ impl<'a> Making<'a> {
 
     fn fail(&self, failure: VariantFailure) {
         let error = match failure {
-            VariantFailure::Of(node) => match self.take(node).expect("what failed was tried") {
-                Err(error) => error,
-                Ok(_) => VariantError::Busy,
-            },
+            VariantFailure::Of(node) => {
+                match self.take(node).expect("invariant: variant: a node that failed was asked") {
+                    Err(error) => error,
+                    Ok(_) => VariantError::Busy,
+                }
+            }
             VariantFailure::Busy => VariantError::Busy,
             VariantFailure::NotFound(not_found) => VariantError::NotFound(self.shard.not_found(not_found)),
             VariantFailure::NotJoined => {

@@ -81,14 +81,14 @@ impl Shard {
         let (mut spooled, mut answer) = (Some(spooled), Some(answer));
         let received = &received;
         let mut tell = move |answered| {
-            answer.take().expect("a write is answered once").send(answered);
+            answer.take().expect("invariant: write: a write is answered once").send(answered);
             None
         };
         let perform = |view: &Arc<View>, effect| -> Option<Work<'_, WriteOutcome>> {
             let view = Arc::clone(view);
             match effect {
                 WriteEffect::Store => {
-                    let spooled = spooled.take().expect("a write stores its own copy once");
+                    let spooled = spooled.take().expect("invariant: write: a write stores its own copy once");
                     Some(Box::pin(self.store_own(spooled)))
                 }
                 WriteEffect::Send { to, misplaced, within_ms } => Some(Box::pin(async move {
