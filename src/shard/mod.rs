@@ -6,7 +6,7 @@
 //! * [`queue`]: waiting jobs, fair by client. [`rate`]: how fast a client may ask for them.
 //! * [`resize`]: the jobs, each variant made once, and the resize worker. [`job`], [`variant`]: what they are asked and
 //!   what they answer. [`timings`]: how long their stages take.
-//! * [`service`]: what other nodes have.
+//! * [`service`]: what other nodes have. `peers`: what it takes to ask them.
 //! * [`cache`]: the memory tier. `cache_tiers`: that and the disk tier. `disk_pressure`: the disk cache gives way when the disk is full.
 //! * [`bodies`]: the node-wide budget of answers' bodies.
 //! * [`oneshot`], [`latch`], [`locks`]: waiting within one executor.
@@ -29,6 +29,7 @@ pub mod mesh;
 pub mod message;
 pub mod node_stats;
 pub mod oneshot;
+mod peers;
 pub mod queue;
 pub mod rate;
 pub mod refusals;
@@ -39,7 +40,7 @@ pub mod timings;
 pub mod variant;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -56,19 +57,16 @@ use self::lifecycle::Lifecycle;
 use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
+use self::peers::Peers;
 use self::rate::RateLimit;
 use self::resize::ResizeJobs;
 use self::resize::worker::ResizeJob;
 use self::routing::Routing;
-use self::service::gate::Gate;
-use self::service::variant::Asking;
-use crate::cluster::node::NodeId;
 use crate::cluster::protocol::repair::queue::RepairQueue;
 use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::peer::auth::Identity;
-use crate::peer::pool::Pool;
 use crate::store::health::Health;
 use crate::store::misplaced::MisplacedJournal;
 use crate::store::originals::Originals;
@@ -151,10 +149,7 @@ pub struct Shard {
     /// Receives uploads into temporary files.
     pub spools: Spools,
     routing: Routing,
-    /// Replaced as a whole; a rule that is applied over an await takes the newest each time.
-    view: RefCell<Arc<View>>,
-    /// Connections to other nodes.
-    pool: Pool,
+    peers: Peers,
     originals: Originals,
     cache: CacheTiers,
     publishing: IdLocks,
@@ -162,10 +157,6 @@ pub struct Shard {
     /// Copies that need repair or a handover, not all of them misplaced.
     repairs: RefCell<RepairQueue>,
     resize: ResizeJobs,
-    /// Requests for variants to other nodes.
-    asking: RefCell<HashMap<CacheKey, Rc<Asking>>>,
-    /// The admission of those requests to each node.
-    gates: RefCell<HashMap<NodeId, Rc<Gate>>>,
 }
 
 impl NodeContext {
@@ -236,7 +227,7 @@ impl Shard {
         let strays = strays.iter().filter(|id| id.shard(shards) == index);
         // A copy in quarantine may have been replaced already: then there is little to see to.
         strays.chain(&mine).for_each(|id| here.record(*id, now));
-        let pool = Pool::new(Arc::clone(&node.identity));
+        let peers = Peers::new(&node.identity, view);
         let memory = MemoryCache::new(node.settings.cache_memory_bytes / shards as u64);
         let is_mine = move |start| usize::from(start) % shards == index;
         let disk = Variants::new(layout.clone(), node.cache_share(shards), is_mine);
@@ -250,13 +241,10 @@ impl Shard {
             metrics,
             lifecycle: Lifecycle::default(),
             routing: Routing::new(mesh),
-            view: RefCell::new(view),
-            pool,
+            peers,
             publishing: IdLocks::default(),
             journal,
             repairs: RefCell::new(here),
-            asking: RefCell::default(),
-            gates: RefCell::default(),
         }
     }
 
@@ -267,7 +255,7 @@ impl Shard {
 
     /// The current view of the cluster. Cache hits do not need it.
     pub fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view.borrow())
+        self.peers.view()
     }
 
     /// Runs a background task of this shard; a panic in it is logged and ends it alone.
@@ -311,7 +299,7 @@ impl Shard {
                 Message::Kept { job, name, used } => self.stored_on_disk(job, name, used),
                 Message::Listen(listener) => self.lifecycle.listen(listener),
                 Message::SetView { view, number } => {
-                    drop(self.view.replace(view));
+                    self.peers.set_view(view);
                     self.node.control.view_taken(self.index(), number);
                 }
                 Message::Drain => self.node.drain(),

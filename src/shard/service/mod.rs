@@ -90,7 +90,8 @@ impl Shard {
         deadline: Duration,
     ) -> Result<PeerAnswer, PeerError> {
         let to = address(view, node).ok_or(PeerError::Unreachable)?;
-        let answer = self.pool.ask(&to, PeerRequest { call, layout: view.hash(), body }, deadline).await;
+        let answer =
+            self.peers.pool.ask(&to, PeerRequest { call, layout: view.hash(), body }, deadline).await;
         note(node, answer.as_ref().err());
         answer
     }
@@ -103,7 +104,7 @@ impl Shard {
         deadline: Duration,
     ) -> Result<StreamedAnswer, PeerError> {
         let to = address(view, node).ok_or(PeerError::Unreachable)?;
-        let opened = self.pool.open(&to, PeerRequest::new(call, view.hash()), deadline).await;
+        let opened = self.peers.pool.open(&to, PeerRequest::new(call, view.hash()), deadline).await;
         note(node, opened.as_ref().err());
         opened
     }

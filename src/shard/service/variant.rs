@@ -163,7 +163,7 @@ impl Shard {
 
     /// The way for questions to a node. Where nobody is on it, it is forgotten.
     fn gate(&self, node: NodeId) -> Rc<Gate> {
-        let mut gates = self.gates.borrow_mut();
+        let mut gates = self.peers.gates.borrow_mut();
         gates.retain(|other, gate| *other == node || !gate.is_idle());
         Rc::clone(gates.entry(node).or_insert_with(|| Gate::new(self.node.settings.resize_queue)))
     }
@@ -269,7 +269,7 @@ impl<'a> Making<'a> {
         let Self { shard, ask, .. } = self;
         let key = (ask.id, ask.key);
         loop {
-            let under_way = shard.asking.borrow().get(&key).cloned();
+            let under_way = shard.peers.asking.borrow().get(&key).cloned();
             let Some(asking) = under_way else { break };
             if let Err(error) = shard.charge(ask.requester) {
                 return self.shared(Err(error));
@@ -364,7 +364,7 @@ async fn refusal(opened: StreamedAnswer) -> Attempt {
 impl<'a> Leader<'a> {
     fn new(shard: &'a Shard, key: CacheKey) -> Self {
         let asking = Rc::<Asking>::default();
-        let before = shard.asking.borrow_mut().insert(key, Rc::clone(&asking));
+        let before = shard.peers.asking.borrow_mut().insert(key, Rc::clone(&asking));
         assert!(before.is_none(), "invariant: variant: one question for each variant");
         Self { shard, key, asking }
     }
@@ -385,7 +385,7 @@ impl<'a> Leader<'a> {
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        let left = self.shard.asking.borrow_mut().remove(&self.key);
+        let left = self.shard.peers.asking.borrow_mut().remove(&self.key);
         assert!(
             left.as_ref().is_some_and(|left| Rc::ptr_eq(left, &self.asking)),
             "invariant: variant: a leader ends its own question"
