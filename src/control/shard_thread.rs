@@ -109,7 +109,7 @@ impl ShardThread {
         shard.lifecycle.ended.wait().await;
         pump.cancel().await;
         housekeeping.cancel().await;
-        shard.spools.reaper().remove_all();
+        shard.images.spools.reaper().remove_all();
     }
 }
 

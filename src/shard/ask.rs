@@ -1,7 +1,7 @@
 //! The questions that a shard answers, for its own requests and for other shards.
 //!
-//! Each public function here answers on this shard when it holds the id, and else asks the shard that holds it: at most
-//! one hop. The `own_…` functions run on the shard that holds the id.
+//! Each public function here answers on this shard when it holds the id, and else asks the shard that does: at most
+//! one hop. The `own_…` functions are the holder's part; what needs its store alone is in [`super::images`].
 
 use std::io;
 use std::rc::Rc;
@@ -14,11 +14,10 @@ use super::oneshot;
 use super::resize::pre_generation::PreGeneration;
 use super::variant::VariantRequest;
 use super::variant::{Variant, VariantError};
-use crate::cluster::protocol::repair::queue::needs_record;
 use crate::image::placeholder::Placeholder;
 use crate::object::ObjectId;
 use crate::store::originals::{Described, Found, Original};
-use crate::store::spool::{Spooled, Temporary};
+use crate::store::spool::Spooled;
 use crate::store::{StoreError, within};
 
 /// Time for the disk to publish an image under its name: up to eight operations, among them two syncs.
@@ -33,23 +32,23 @@ impl Shard {
 
     async fn answer(self: &Rc<Self>, ask: ShardRequest) -> ShardReply {
         match ask {
-            ShardRequest::Find(id) => ShardReply::Found(self.originals.find(&id).await),
-            ShardRequest::Look(id) => ShardReply::Found(self.originals.look(&id).await),
-            ShardRequest::Open(id) => ShardReply::Opened(self.own_open(id).await),
+            ShardRequest::Find(id) => ShardReply::Found(self.images.originals.find(&id).await),
+            ShardRequest::Look(id) => ShardReply::Found(self.images.originals.look(&id).await),
+            ShardRequest::Open(id) => ShardReply::Opened(self.images.open(&id).await),
             ShardRequest::Describe(id) => ShardReply::Described(self.own_describe(id).await),
             ShardRequest::Placeholder(id) => ShardReply::Placeholder(self.local_placeholder(&id).await),
-            ShardRequest::SyncName(id) => ShardReply::Synced(self.own_sync_name(&id).await),
+            ShardRequest::SyncName(id) => ShardReply::Synced(self.images.sync_name(&id).await),
             ShardRequest::Publish(publish) => ShardReply::Published(self.own_publish(publish).await),
             ShardRequest::Verified(verified) => {
                 self.own_verified(verified);
                 ShardReply::Noted
             }
             ShardRequest::Unreadable(id, error) => {
-                self.originals.set_unreadable(&id, &error);
+                self.images.originals.set_unreadable(&id, &error);
                 ShardReply::Noted
             }
             ShardRequest::Repair(id) => {
-                self.local_enqueue_repair(id).await;
+                self.images.enqueue_repair(id).await;
                 ShardReply::Noted
             }
             ShardRequest::PreGenerate(ask) => {
@@ -229,31 +228,8 @@ impl Shard {
         let _ = self.route(&id, ShardRequest::PreGenerate(Box::new(ask))).await;
     }
 
-    async fn own_open(&self, id: ObjectId) -> Result<Opened, StoreError> {
-        // Twice: what was remembered may have gone since.
-        for _ in 0..2 {
-            match self.originals.find(&id).await? {
-                Found::Here(found) => {
-                    if let Some((file, original)) = self.originals.open(&id, found.format).await? {
-                        let verified = self.originals.is_verified(&id, original.stamp);
-                        return Ok(Opened::Here(file, original, verified));
-                    }
-                }
-                Found::Absent => return Ok(Opened::Absent),
-                Found::Damaged => return Ok(Opened::Damaged),
-            }
-        }
-        // It comes and goes, so that nothing can be said of it.
-        Err(StoreError::new("open an image", io::Error::from(io::ErrorKind::NotFound)))
-    }
-
-    async fn own_sync_name(&self, id: &ObjectId) -> Result<(), StoreError> {
-        let _turn = self.publishing.lock(*id).await;
-        self.originals.sync_name(id).await
-    }
-
     async fn own_describe(self: &Rc<Self>, id: ObjectId) -> Result<Described, StoreError> {
-        let described = self.originals.describe(&id, self.node.settings.limits).await?;
+        let described = self.images.originals.describe(&id, self.node.settings.limits).await?;
         if let Described::Damaged(Some(Original { format, stamp, .. })) = described {
             self.quarantine(Verified { id, format, stamp, right: false });
         }
@@ -265,7 +241,10 @@ impl Shard {
     async fn own_publish(self: &Rc<Self>, publish: Publish) -> Result<Original, StoreError> {
         let (answer, answered) = oneshot::channel();
         let shard = Rc::clone(self);
-        self.spawn(async move { answer.send(shard.publish_here(publish).await) });
+        self.spawn(async move {
+            let published = shard.images.publish(publish, || shard.view()).await;
+            answer.send(published);
+        });
         let published = within(PUBLISH_MAX, "store an image", async {
             let failed = || StoreError::new("store an image", io::Error::from(io::ErrorKind::Other));
             answered.await.unwrap_or_else(|| Err(failed()))
@@ -273,37 +252,9 @@ impl Shard {
         published.await.inspect_err(|error| self.node.health.note(error))
     }
 
-    async fn publish_here(&self, publish: Publish) -> Result<Original, StoreError> {
-        let Publish { temporary, id, format, stray } = publish;
-        let temporary = Temporary::take_over(temporary, self.spools.reaper());
-        let _turn = self.publishing.lock(id).await;
-        self.node.control.holds_an_image();
-        if stray || needs_record(&self.view(), &id) {
-            // Before the image has its name: a power cut must not leave a copy that nobody knows of.
-            self.journal.add(&id).await?;
-            let now = self.node.control.now();
-            self.repairs.borrow_mut().record(id, now);
-        }
-        let published = self.originals.publish(temporary, &id, format).await;
-        self.tell_total();
-        published
-    }
-
-    async fn local_enqueue_repair(&self, id: ObjectId) {
-        if self.repairs.borrow().contains(&id) {
-            return;
-        }
-        if let Err(error) = self.journal.add(&id).await {
-            self.node.health.note(&error);
-            log::warn!(object:% = id, error:% = error; "cannot record an under-replicated image, so a restart forgets its repair; check the disk");
-        }
-        let now = self.node.control.now();
-        self.repairs.borrow_mut().record(id, now);
-    }
-
     fn own_verified(self: &Rc<Self>, verified: Verified) {
         if verified.right {
-            self.originals.set_verified(&verified.id, verified.stamp);
+            self.images.originals.set_verified(&verified.id, verified.stamp);
         } else {
             self.quarantine(verified);
         }
@@ -312,25 +263,6 @@ impl Shard {
     /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.
     pub(super) fn quarantine(self: &Rc<Self>, verified: Verified) {
         let shard = Rc::clone(self);
-        self.spawn(async move {
-            let Verified { id, format, stamp, .. } = verified;
-            let _turn = shard.publishing.lock(id).await;
-            // A good copy may have taken its place since it was read.
-            let current = shard.originals.open(&id, format).await;
-            let Ok(Some((_, original))) = current else { return };
-            if original.stamp != stamp {
-                return;
-            }
-            // Here, for several requests may see the same damage.
-            shard.metrics.corrupt.add();
-            log::error!(object:% = id; "a stored image does not match its id, so the node quarantines it and fetches a good copy from a peer; check the disk");
-            if let Err(error) = shard.originals.quarantine(&id, &original).await {
-                log::error!(object:% = id, error:% = error; "cannot move a damaged image to quarantine/, so it stays in store/; check the disk");
-            }
-            shard.tell_total();
-            // After a restart the file in quarantine/ serves as the record.
-            let now = shard.node.control.now();
-            shard.repairs.borrow_mut().record(id, now);
-        });
+        self.spawn(async move { shard.images.quarantine(verified).await });
     }
 }

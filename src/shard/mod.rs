@@ -1,15 +1,25 @@
-//! One core: its slice of the ids, its mailbox, its jobs in flight, its resize queue.
+//! One core: its slice of the ids, its mailbox, its cache, its resize jobs.
 //!
-//! * [`message`]: everything that can reach a shard from outside.
-//! * [`mesh`]: requests from shard to shard. `routing`: which shard answers them. [`control_link`]: the channels to control and back.
-//!   [`node_stats`]: what the members say of themselves. [`refusals`]: nodes that may not join, and why.
-//! * [`queue`]: waiting jobs, fair by client. [`rate`]: how fast a client may ask for them.
-//! * [`resize`]: the jobs, each variant made once, and the resize worker. [`job`], [`variant`]: what they are asked and
-//!   what they answer. [`timings`]: how long their stages take.
-//! * [`service`]: what other nodes have. `peers`: what it takes to ask them.
-//! * [`cache`]: the memory tier. `cache_tiers`: that and the disk tier. `disk_pressure`: the disk cache gives way when the disk is full.
-//! * [`bodies`]: the node-wide budget of answers' bodies.
-//! * [`oneshot`], [`latch`], [`locks`]: waiting within one executor.
+//! A [`Shard`] is composed of six parts, each with a state of its own that no other part touches. What needs several of
+//! them is an `impl Shard`.
+//!
+//! * `lifecycle`: start and end.
+//! * `routing`: which shard holds an id, and the questions between shards. [`mesh`]: their way. [`message`]: everything
+//!   that can reach a shard from outside. `ask`: what a shard is asked.
+//! * `peers`: what it takes to ask other nodes. [`service`]: what they have.
+//! * `images`: the shard's part of the store, its locks and records. [`locks`]: one at a time per id.
+//! * `cache_tiers`: memory and disk. [`cache`]: the memory tier. `disk_pressure`: the disk tier gives way when the disk
+//!   is full.
+//! * [`resize`]: the jobs, each variant made once, and the resize worker. [`queue`]: waiting jobs, fair by client.
+//!   [`job`], [`variant`]: what is asked and answered. [`timings`]: how long the stages of a job take.
+//!
+//! All shards of a node share its [`NodeContext`].
+//!
+//! * [`control_link`]: the channels to control and back. [`node_stats`]: what the members say of themselves.
+//!   [`refusals`]: nodes that may not join, and why.
+//! * [`rate`]: how fast a client may ask. [`bodies`]: the budget of answers' bodies.
+//!
+//! [`oneshot`] and [`latch`] are for waiting within one executor.
 //!
 //! Invariants: a shard's state is touched by its own executor alone; no borrow of it lives across an
 //! await; only the pump takes from the mailbox, so a request never waits on another thread's channel.
@@ -21,6 +31,7 @@ mod cache_tiers;
 pub mod control_link;
 mod disk_pressure;
 pub mod errors;
+mod images;
 pub mod job;
 pub mod latch;
 mod lifecycle;
@@ -39,8 +50,6 @@ pub mod service;
 pub mod timings;
 pub mod variant;
 
-use std::cell::RefCell;
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,8 +62,8 @@ use self::bodies::memory::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::cache_tiers::CacheTiers;
 use self::control_link::ControlLink;
+use self::images::Images;
 use self::lifecycle::Lifecycle;
-use self::locks::IdLocks;
 use self::mesh::Mesh;
 use self::message::Message;
 use self::peers::Peers;
@@ -62,16 +71,12 @@ use self::rate::RateLimit;
 use self::resize::ResizeJobs;
 use self::resize::worker::ResizeJob;
 use self::routing::Routing;
-use crate::cluster::protocol::repair::queue::RepairQueue;
 use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::peer::auth::Identity;
 use crate::store::health::Health;
-use crate::store::misplaced::MisplacedJournal;
-use crate::store::originals::Originals;
 use crate::store::path::StorePaths;
-use crate::store::spool::Spools;
 use crate::store::variants::Variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
@@ -146,16 +151,11 @@ pub struct Shard {
     pub metrics: Arc<ShardMetrics>,
     /// How far it is between start and end.
     pub lifecycle: Lifecycle,
-    /// Receives uploads into temporary files.
-    pub spools: Spools,
+    /// The images whose ids it holds, and the spools of uploads.
+    pub images: Images,
     routing: Routing,
     peers: Peers,
-    originals: Originals,
     cache: CacheTiers,
-    publishing: IdLocks,
-    journal: MisplacedJournal,
-    /// Copies that need repair or a handover, not all of them misplaced.
-    repairs: RefCell<RepairQueue>,
     resize: ResizeJobs,
 }
 
@@ -215,36 +215,24 @@ impl Shard {
         mesh: Mesh,
         worker: flume::Sender<ResizeJob>,
         quarantined: &[ObjectId],
-        strays: &[ObjectId],
+        misplaced: &[ObjectId],
         view: Arc<View>,
     ) -> Self {
         let (index, shards) = (mesh.index(), mesh.shards());
-        let mine: HashSet<_> = quarantined.iter().filter(|id| id.shard(shards) == index).copied().collect();
-        let layout = node.paths.clone();
-        let journal = MisplacedJournal::new(layout.clone(), index);
-        let now = node.control.now();
-        let mut here = RepairQueue::default();
-        let strays = strays.iter().filter(|id| id.shard(shards) == index);
-        // A copy in quarantine may have been replaced already: then there is little to see to.
-        strays.chain(&mine).for_each(|id| here.record(*id, now));
-        let peers = Peers::new(&node.identity, view);
+        let routing = Routing::new(mesh);
         let memory = MemoryCache::new(node.settings.cache_memory_bytes / shards as u64);
         let is_mine = move |start| usize::from(start) % shards == index;
-        let disk = Variants::new(layout.clone(), node.cache_share(shards), is_mine);
+        let disk = Variants::new(node.paths.clone(), node.cache_share(shards), is_mine);
         let (queue_max, deadline) = (node.settings.resize_queue, node.settings.resize_deadline);
         Self {
-            spools: Spools::new(layout.clone(), index, Arc::clone(&node.health)),
-            originals: Originals::new(layout.clone(), mine, Arc::clone(&node.health)),
+            lifecycle: Lifecycle::default(),
+            images: Images::new(&node, &metrics, &routing, quarantined, misplaced),
+            peers: Peers::new(&node.identity, view),
             cache: CacheTiers::new(memory, disk, Arc::clone(&node.bodies), Arc::clone(&metrics)),
             resize: ResizeJobs::new(queue_max, deadline, Arc::clone(&metrics), worker),
+            routing,
             node,
             metrics,
-            lifecycle: Lifecycle::default(),
-            routing: Routing::new(mesh),
-            peers,
-            publishing: IdLocks::default(),
-            journal,
-            repairs: RefCell::new(here),
         }
     }
 
@@ -319,27 +307,14 @@ impl Shard {
             async move { shard.cache.count_files().await }
         };
         self.spawn(stock);
-        self.spawn(Rc::clone(&self).count_images());
+        let count = {
+            let shard = Rc::clone(&self);
+            async move { shard.images.count(shard.index(), shard.routing.shards()).await }
+        };
+        self.spawn(count);
         self.spawn(Rc::clone(&self).repair_all());
         self.spawn(Rc::clone(&self).repair_losses());
         self.spawn(Rc::clone(&self).watch_disk_pressure());
-        self.spools.reaper().run(&self.node.health).await;
-    }
-
-    async fn count_images(self: Rc<Self>) {
-        let (index, shards) = (self.index(), self.routing.shards());
-        let unread = self.originals.count_images(move |start| usize::from(start) % shards == index).await;
-        if unread > 0 {
-            log::warn!(shard = index, directories = unread; "some directories of store/ cannot be read, so their images are not counted; check the disk and their rights");
-        }
-        self.tell_total();
-        self.metrics.images_counted.set(1);
-    }
-
-    /// Tells the metrics how many images there are now.
-    fn tell_total(&self) {
-        let (images, bytes) = self.originals.total();
-        self.metrics.images.set(images);
-        self.metrics.image_bytes.set(bytes);
+        self.images.spools.reaper().run(&self.node.health).await;
     }
 }

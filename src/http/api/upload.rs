@@ -182,7 +182,7 @@ async fn require_room(context: &Context, length: Option<u64>) -> Result<(), Prob
 
 /// Starts to receive an image.
 pub(super) async fn begin(context: &Context) -> Result<Spool, Problem> {
-    Ok(context.shard.spools.begin_upload(context.shard.node.settings.limits).await?)
+    Ok(context.shard.images.spools.begin_upload(context.shard.node.settings.limits).await?)
 }
 
 /// Takes a piece of an image, and gives other requests of the shard their turn.

@@ -79,7 +79,7 @@ pub(super) async fn copy(
         None => {}
     }
     context.link.timeouts.start_receiving();
-    let mut spool = shard.spools.begin(LIMITS).await.map_err(Problem::from)?;
+    let mut spool = shard.images.spools.begin(LIMITS).await.map_err(Problem::from)?;
     let mut body = request.into_body();
     while let Some(piece) = receive::next(context, &mut body).await? {
         if spool.length() + piece.len() as u64 > COPY_BYTES_MAX {

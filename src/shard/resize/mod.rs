@@ -1,6 +1,6 @@
 //! Making variants: one resize worker beside each shard, and the jobs for it.
 //!
-//! * [`ResizeJobs`]: the jobs of a shard, from the request that enqueues one to the worker's result. It knows neither the
+//! * `ResizeJobs`: the jobs of a shard, from the request that enqueues one to the worker's result. It knows neither the
 //!   store nor the cache. `feed`: the way of a job from the queue to the worker. `in_flight`: a job and its waiters.
 //!   `failures`: jobs that are not tried again for a while. `pace`: how long jobs take.
 //! * [`worker`]: the resize worker. `source`: the stored file that it reads. [`helper`]: the process that does what

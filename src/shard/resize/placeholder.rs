@@ -8,18 +8,15 @@ use crate::image::placeholder::{self, Placeholder};
 use crate::object::ObjectId;
 use crate::peer::requester::Requester;
 use crate::shard::Shard;
-use crate::shard::errors::NotFound;
 use crate::shard::job::ResizeWork;
 use crate::shard::variant::VariantError;
-use crate::store::originals::{Found, Original};
+use crate::store::originals::Original;
 
 impl Shard {
     /// The placeholder, if it is known. It is part of the disposable cache: what cannot be read there is unknown.
     pub(in crate::shard) async fn local_placeholder(&self, id: &ObjectId) -> Option<Placeholder> {
-        match self.originals.find(id).await {
-            Ok(Found::Here(original)) => self.cached_placeholder(id, &original).await,
-            Ok(Found::Absent | Found::Damaged) | Err(_) => None,
-        }
+        let original = self.find_original(id).await.ok()?;
+        self.cached_placeholder(id, &original).await
     }
 
     async fn cached_placeholder(&self, id: &ObjectId, original: &Original) -> Option<Placeholder> {
@@ -35,12 +32,7 @@ impl Shard {
 
     /// Makes the placeholder of an image, unless it is known.
     pub(super) async fn make_placeholder(self: &Rc<Self>, id: &ObjectId) -> Result<(), VariantError> {
-        let original = match self.originals.find(id).await {
-            Ok(Found::Here(original)) => original,
-            Ok(Found::Absent) => return Err(VariantError::NotFound(NotFound::Absent)),
-            Ok(Found::Damaged) => return Err(VariantError::Damaged),
-            Err(error) => return Err(error.into()),
-        };
+        let original = self.find_original(id).await?;
         let key = (*id, placeholder::key(id), original.format);
         if self.cached_placeholder(id, &original).await.is_some() || self.resize.in_flight_job(&key).is_some()
         {

@@ -35,12 +35,7 @@ impl Shard {
     }
 
     pub(super) async fn find_or_make(self: &Rc<Self>, ask: &VariantRequest) -> Result<Variant, VariantError> {
-        let original = match self.originals.find(&ask.id).await {
-            Ok(Found::Here(original)) => original,
-            Ok(Found::Absent) => return Err(VariantError::NotFound(NotFound::Absent)),
-            Ok(Found::Damaged) => return Err(VariantError::Damaged),
-            Err(error) => return Err(error.into()),
-        };
+        let original = self.find_original(&ask.id).await?;
         let key = (ask.id, ask.key, ask.recipe.format);
         loop {
             if let Some(entry) = self.cache.get(&(ask.id, ask.key), true) {
@@ -72,6 +67,15 @@ impl Shard {
         Ok(Variant { body, cache: Cache::Miss, timings })
     }
 
+    /// The original of what is to be made.
+    pub(super) async fn find_original(&self, id: &ObjectId) -> Result<Original, VariantError> {
+        match self.images.originals.find(id).await? {
+            Found::Here(original) => Ok(original),
+            Found::Absent => Err(VariantError::NotFound(NotFound::Absent)),
+            Found::Damaged => Err(VariantError::Damaged),
+        }
+    }
+
     /// Takes a token of the client's for work that no tier of the cache saves.
     pub(in crate::shard) fn charge(&self, requester: Requester) -> Result<(), VariantError> {
         let taken = requester.client().map(|client| self.node.cold_rate.take(client));
@@ -80,7 +84,7 @@ impl Shard {
 
     /// The variant if it is here or being made; it is not made for this.
     pub(in crate::shard) async fn own_kept(&self, ask: &VariantRequest) -> Option<Variant> {
-        let Ok(Found::Here(original)) = self.originals.find(&ask.id).await else { return None };
+        let original = self.find_original(&ask.id).await.ok()?;
         let key = (ask.id, ask.key, ask.recipe.format);
         if let Some(entry) = self.cache.get(&(ask.id, ask.key), true) {
             return Some(Variant::found(VariantBody::Ready(entry), Cache::Memory));
@@ -105,8 +109,8 @@ impl Shard {
         requester: Requester,
     ) -> Result<Rc<InFlightJob>, VariantError> {
         let source = JobSource {
-            path: self.originals.path(&key.0, original.format),
-            verified: self.originals.is_verified(&key.0, original.stamp).then_some(original.stamp),
+            path: self.images.originals.path(&key.0, original.format),
+            verified: self.images.originals.is_verified(&key.0, original.stamp).then_some(original.stamp),
             format: original.format,
             modified: original.modified,
         };
@@ -128,7 +132,7 @@ impl Shard {
 
     /// The source of a job was gone when the worker came to it: what is true of the image now.
     async fn gone(&self, id: &ObjectId) -> VariantError {
-        match self.originals.look(id).await {
+        match self.images.originals.look(id).await {
             // It was replaced at that moment: it is made of the new one.
             Ok(Found::Here(_)) => VariantError::GaveWay,
             Ok(Found::Absent) => VariantError::NotFound(NotFound::Absent),
@@ -150,7 +154,7 @@ impl Shard {
         let key = in_flight.key;
         match &outcome {
             ResizeOutcome::Made(bytes, stamp, _) => {
-                self.originals.set_verified(&key.0, *stamp);
+                self.images.originals.set_verified(&key.0, *stamp);
                 if in_flight.is_variant {
                     self.request_placeholder(key.0);
                 }
@@ -171,7 +175,7 @@ impl Shard {
             }
             ResizeOutcome::Failed(ResizeError::Unreadable(error)) => {
                 let error = StoreError::new("read an image", io::Error::other(error.clone()));
-                self.originals.set_unreadable(&key.0, &error);
+                self.images.originals.set_unreadable(&key.0, &error);
             }
             ResizeOutcome::Failed(_) => {}
         }

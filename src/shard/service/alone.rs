@@ -28,7 +28,7 @@ impl Shard {
     pub(super) async fn supply_what_was_taken_alone(self: Rc<Self>) {
         let mut after = None;
         while self.view().was_alone() && !self.lifecycle.stopping.is_set() {
-            if self.repairs.borrow().count() >= WAITING_MAX || !self.view().is_joined() {
+            if self.images.repairs.borrow().count() >= WAITING_MAX || !self.view().is_joined() {
                 glommio::timer::sleep(LOOK_AGAIN).await;
                 continue;
             }
@@ -41,7 +41,7 @@ impl Shard {
             };
             let now = self.node.control.now();
             for listed in page.images.iter().filter(|listed| self.holds(&listed.id)) {
-                self.repairs.borrow_mut().record(listed.id, now);
+                self.images.repairs.borrow_mut().record(listed.id, now);
             }
             match page.next {
                 Some(next) => after = Some(next),

@@ -77,13 +77,13 @@ impl Shard {
             was_alone = view.was_alone();
             if !Arc::ptr_eq(&seen, &view) {
                 // A node that came back may be an owner.
-                self.repairs.borrow_mut().all_due(now);
+                self.images.repairs.borrow_mut().all_due(now);
                 seen = view;
             }
             // Repairs that found no space may succeed now.
             let is_well = self.node.health.trouble().is_none();
             if is_well && !was_well {
-                self.repairs.borrow_mut().all_due(now);
+                self.images.repairs.borrow_mut().all_due(now);
             }
             was_well = is_well;
             assert!(
@@ -91,7 +91,7 @@ impl Shard {
                 "invariant: repair: a bounded number is under way"
             );
             let room = RepairQueue::UNDER_WAY_MAX - under_way.ids.borrow().len();
-            let due = self.repairs.borrow_mut().take_due(now, room);
+            let due = self.images.repairs.borrow_mut().take_due(now, room);
             assert!(due.len() <= room, "invariant: repair: no more is begun than there is room for");
             for id in due {
                 let is_new = under_way.ids.borrow_mut().insert(id);
@@ -101,14 +101,14 @@ impl Shard {
                     self.spawn(async move { shard.repair(id, &begun.under_way.turns).await });
                 }
             }
-            self.metrics.misplaced.set(self.repairs.borrow().count() as u64);
+            self.metrics.misplaced.set(self.images.repairs.borrow().count() as u64);
         }
     }
 
     /// Has copies repaired that this node had and has no more, or cannot read. Run one per shard.
     pub(in crate::shard) async fn repair_losses(self: Rc<Self>) {
         while !self.lifecycle.stopping.is_set() {
-            let id = self.originals.losses().next().await;
+            let id = self.images.originals.losses().next().await;
             // A node that is alone has nobody to take a copy from.
             if self.has_peers() {
                 self.enqueue_repair(id).await;
@@ -132,12 +132,15 @@ impl Shard {
     /// Removes the record.
     async fn settle(&self, id: &ObjectId) {
         // A record that stays is looked at again after the next start.
-        if let Err(error) = self.journal.remove(id).await {
+        if let Err(error) = self.images.journal.remove(id).await {
             log::warn!(object:% = id, error:% = error; "cannot remove the record of a repair, so it runs again after a restart; check the disk");
         }
-        self.repairs.borrow_mut().settle(id);
-        assert!(!self.repairs.borrow().contains(id), "invariant: repair: what is settled is not tried again");
-        self.metrics.misplaced.set(self.repairs.borrow().count() as u64);
+        self.images.repairs.borrow_mut().settle(id);
+        assert!(
+            !self.images.repairs.borrow().contains(id),
+            "invariant: repair: what is settled is not tried again"
+        );
+        self.metrics.misplaced.set(self.images.repairs.borrow().count() as u64);
     }
 }
 
@@ -191,7 +194,7 @@ impl<'a> Progress<'a> {
     }
 
     async fn look(&self) -> RepairOutcome {
-        let copy = match self.shard.originals.look(&self.id).await {
+        let copy = match self.shard.images.originals.look(&self.id).await {
             Ok(Found::Here(found)) => {
                 let length = found.length;
                 *self.found.borrow_mut() = Some(found);
@@ -207,7 +210,7 @@ impl<'a> Progress<'a> {
     /// Whether this node's own copy can be read and is right; else it is set aside.
     async fn verify_own(&self) -> OwnVerified {
         let Some(found) = self.found.take() else { return OwnVerified::Gone };
-        match self.shard.originals.check(&self.id, &found).await {
+        match self.shard.images.originals.check(&self.id, &found).await {
             Ok(Checked::Right) => OwnVerified::Right,
             Ok(Checked::Wrong(Original { format, stamp, .. })) => {
                 self.shard.quarantine(Verified { id: self.id, format, stamp, right: false });
@@ -221,8 +224,10 @@ impl<'a> Progress<'a> {
 
     async fn give(&self, view: &View, to: NodeId, misplaced: bool, within_ms: u64) -> bool {
         let Self { shard, id, .. } = self;
-        let Ok(Found::Here(found)) = shard.originals.find(id).await else { return false };
-        let Ok(Some((file, original))) = shard.originals.open(id, found.format).await else { return false };
+        let Ok(Found::Here(found)) = shard.images.originals.find(id).await else { return false };
+        let Ok(Some((file, original))) = shard.images.originals.open(id, found.format).await else {
+            return false;
+        };
         let reader = FileReader::new(file, original.length);
         let copy = Copy { id: *id, uploaded: original.modified, misplaced };
         let is_taken = shard.send_copy(view, to, copy, &reader, within_ms).await.is_some();
@@ -267,10 +272,10 @@ impl<'a> Progress<'a> {
     }
 
     async fn lock(&self) -> RepairOutcome {
-        let guard = self.shard.publishing.lock(self.id).await;
+        let guard = self.shard.images.publishing.lock(self.id).await;
         let before = self.lock.borrow_mut().replace(guard);
         assert!(before.is_none(), "invariant: repair: an image is locked once");
-        let found = match self.shard.originals.find(&self.id).await {
+        let found = match self.shard.images.originals.find(&self.id).await {
             Ok(Found::Here(found)) => Some(found),
             Ok(Found::Absent | Found::Damaged) => None,
             // Whether it is there is not known: nothing is done about it.
@@ -284,9 +289,9 @@ impl<'a> Progress<'a> {
     async fn remove(&self) -> bool {
         let Self { shard, id, .. } = self;
         let Some(original) = self.found.take() else { return false };
-        match shard.originals.remove(id, &original).await {
+        match shard.images.originals.remove(id, &original).await {
             Ok(()) => {
-                shard.tell_total();
+                shard.images.report_total();
                 log::debug!(object:% = id; "removed a misplaced replica, because its owners hold the image");
                 true
             }
@@ -314,7 +319,7 @@ impl Shard {
     }
 
     async fn take_in(self: &Rc<Self>, id: ObjectId, fetched: Fetched) -> Result<bool, SpoolError> {
-        let mut spool = self.spools.begin(LIMITS).await.map_err(SpoolError::Store)?;
+        let mut spool = self.images.spools.begin(LIMITS).await.map_err(SpoolError::Store)?;
         match fetched.body {
             FetchedBody::Whole(bytes) => spool.append(&bytes).await?,
             FetchedBody::Stream(mut stream) => loop {

@@ -1,0 +1,174 @@
+//! The images whose ids this shard holds: their files, their locks, and the records of what is not right with them. It
+//! also has the spools, where this shard receives uploads of any id.
+//!
+//! Invariants: a file gets its name and loses it under the lock of its id; a misplaced replica has a durable record
+//! before it has its name.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+
+use super::NodeContext;
+use super::locks::IdLocks;
+use super::message::{Opened, Publish, Verified};
+use super::routing::Routing;
+use crate::cluster::protocol::repair::queue::{RepairQueue, needs_record};
+use crate::cluster::view::View;
+use crate::object::ObjectId;
+use crate::store::StoreError;
+use crate::store::misplaced::MisplacedJournal;
+use crate::store::originals::{Found, Original, Originals};
+use crate::store::spool::{Spools, Temporary};
+use crate::telemetry::metrics::ShardMetrics;
+
+/// One shard's part of the store.
+#[derive(Debug)]
+pub struct Images {
+    node: Arc<NodeContext>,
+    metrics: Arc<ShardMetrics>,
+    /// Receives uploads into temporary files.
+    pub spools: Spools,
+    pub(super) originals: Originals,
+    /// Images that are being published, quarantined or removed.
+    pub(super) publishing: IdLocks,
+    pub(super) journal: MisplacedJournal,
+    /// Copies that need repair or a handover, not all of them misplaced.
+    pub(super) repairs: RefCell<RepairQueue>,
+}
+
+impl Images {
+    /// The part of a shard. `quarantined` are the node's ids with a bad copy, `misplaced` those with misplaced or
+    /// missing copies.
+    pub(super) fn new(
+        node: &Arc<NodeContext>,
+        metrics: &Arc<ShardMetrics>,
+        routing: &Routing,
+        quarantined: &[ObjectId],
+        misplaced: &[ObjectId],
+    ) -> Self {
+        let (paths, index) = (&node.paths, routing.index());
+        let quarantined: HashSet<_> = quarantined.iter().filter(|id| routing.holds(id)).copied().collect();
+        let misplaced = misplaced.iter().filter(|id| routing.holds(id));
+        let mut repairs = RepairQueue::default();
+        let now = node.control.now();
+        // A copy in quarantine may have been replaced already: then there is little to see to.
+        misplaced.chain(&quarantined).for_each(|id| repairs.record(*id, now));
+        Self {
+            node: Arc::clone(node),
+            metrics: Arc::clone(metrics),
+            spools: Spools::new(paths.clone(), index, Arc::clone(&node.health)),
+            originals: Originals::new(paths.clone(), quarantined, Arc::clone(&node.health)),
+            publishing: IdLocks::default(),
+            journal: MisplacedJournal::new(paths.clone(), index),
+            repairs: RefCell::new(repairs),
+        }
+    }
+
+    /// The open file of the stored bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk cannot tell, or the file comes and goes.
+    pub(super) async fn open(&self, id: &ObjectId) -> Result<Opened, StoreError> {
+        // Twice: what was remembered may have gone since.
+        for _ in 0..2 {
+            match self.originals.find(id).await? {
+                Found::Here(found) => {
+                    if let Some((file, original)) = self.originals.open(id, found.format).await? {
+                        let verified = self.originals.is_verified(id, original.stamp);
+                        return Ok(Opened::Here(file, original, verified));
+                    }
+                }
+                Found::Absent => return Ok(Opened::Absent),
+                Found::Damaged => return Ok(Opened::Damaged),
+            }
+        }
+        // It comes and goes, so that nothing can be said of it.
+        Err(StoreError::new("open an image", io::Error::from(io::ErrorKind::NotFound)))
+    }
+
+    /// Makes sure that the name of a stored file outlives a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it may not.
+    pub(super) async fn sync_name(&self, id: &ObjectId) -> Result<(), StoreError> {
+        let _turn = self.publishing.lock(*id).await;
+        self.originals.sync_name(id).await
+    }
+
+    /// Gives a received upload its name. It gets a record before that if it is misplaced by the view as it is then.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the image is not visible then.
+    pub(super) async fn publish(
+        &self,
+        publish: Publish,
+        view: impl FnOnce() -> Arc<View>,
+    ) -> Result<Original, StoreError> {
+        let Publish { temporary, id, format, stray } = publish;
+        let temporary = Temporary::take_over(temporary, self.spools.reaper());
+        let _turn = self.publishing.lock(id).await;
+        self.node.control.holds_an_image();
+        if stray || needs_record(&view(), &id) {
+            // Before the image has its name: a power cut must not leave a copy that nobody knows of.
+            self.journal.add(&id).await?;
+            self.record_repair(id);
+        }
+        let published = self.originals.publish(temporary, &id, format).await;
+        self.report_total();
+        published
+    }
+
+    /// Notes that an owner lacks its copy. Durable when this returns, if the disk is well.
+    pub(super) async fn enqueue_repair(&self, id: ObjectId) {
+        if self.repairs.borrow().contains(&id) {
+            return;
+        }
+        if let Err(error) = self.journal.add(&id).await {
+            self.node.health.note(&error);
+            log::warn!(object:% = id, error:% = error; "cannot record an under-replicated image, so a restart forgets its repair; check the disk");
+        }
+        self.record_repair(id);
+    }
+
+    /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.
+    pub(super) async fn quarantine(&self, Verified { id, format, stamp, .. }: Verified) {
+        let _turn = self.publishing.lock(id).await;
+        // A good copy may have taken its place since it was read.
+        let current = self.originals.open(&id, format).await;
+        let Ok(Some((_, original))) = current else { return };
+        if original.stamp != stamp {
+            return;
+        }
+        // Here, for several requests may see the same damage.
+        self.metrics.corrupt.add();
+        log::error!(object:% = id; "a stored image does not match its id, so the node quarantines it and fetches a good copy from a peer; check the disk");
+        if let Err(error) = self.originals.quarantine(&id, &original).await {
+            log::error!(object:% = id, error:% = error; "cannot move a damaged image to quarantine/, so it stays in store/; check the disk");
+        }
+        self.report_total();
+        // After a restart the file in quarantine/ serves as the record.
+        self.record_repair(id);
+    }
+
+    /// Counts the images of shard number `index` of `shards`, in the background.
+    pub(super) async fn count(&self, index: usize, shards: usize) {
+        let unread = self.originals.count_images(move |start| usize::from(start) % shards == index).await;
+        if unread > 0 {
+            log::warn!(shard = index, directories = unread; "some directories of store/ cannot be read, so their images are not counted; check the disk and their rights");
+        }
+        self.report_total();
+        self.metrics.images_counted.set(1);
+    }
+
+    /// Tells the metrics how many images there are now.
+    pub(super) fn report_total(&self) {
+        let (images, bytes) = self.originals.total();
+        self.metrics.images.set(images);
+        self.metrics.image_bytes.set(bytes);
+    }
+
+    fn record_repair(&self, id: ObjectId) {
+        self.repairs.borrow_mut().record(id, self.node.control.now());
+    }
+}
