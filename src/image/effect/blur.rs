@@ -113,12 +113,9 @@ mod tests {
 
     use super::*;
     use crate::image::shape::Size;
+    use crate::image::tests::support::always;
 
     const KINDS: [PixelKind; 4] = [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba];
-
-    fn always() -> bool {
-        true
-    }
 
     fn blurred(mut pixels: Pixels, sigma: f64) -> Pixels {
         blur(&mut pixels, sigma, &always).unwrap();

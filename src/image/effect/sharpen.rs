@@ -38,10 +38,7 @@ mod tests {
     use super::*;
     use crate::image::pixels::PixelKind;
     use crate::image::shape::Size;
-
-    fn always() -> bool {
-        true
-    }
+    use crate::image::tests::support::always;
 
     fn sharpened(mut pixels: Pixels, gain: f64) -> Pixels {
         sharpen(&mut pixels, gain, &always).unwrap();

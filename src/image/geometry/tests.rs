@@ -2,19 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::header::Orientation;
-use crate::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings};
+use crate::image::tests::support::SETTINGS;
 use crate::image::transform::Transform;
 use crate::object::Format;
 use crate::object::Spec;
 use crate::object::spec::Hundredths;
 
-const SETTINGS: RecipeSettings = RecipeSettings {
-    quality: Quality { jpeg: 82, webp: 80, avif: 60 },
-    upscale: false,
-    dimension_max: 8192,
-    animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
-    output_max: OutputMax::NONE,
-};
 const PIXELS_MAX: u64 = 100_000_000;
 
 fn recipe_as(spec: &str, format: Format) -> Recipe {

@@ -11,7 +11,7 @@ mod png;
 mod support;
 mod webp;
 
-use super::{InspectError, inspect};
+use super::{BrokenFile, InspectError, inspect};
 use crate::image::header::{Header, Limits};
 
 /// Large enough for the pictures of these tests, far below the sizes that the formats can claim.
@@ -19,4 +19,8 @@ pub(super) const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 
 
 pub(super) fn check(bytes: &[u8]) -> Result<Header, InspectError> {
     inspect(bytes, LIMITS)
+}
+
+pub(super) fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
+    Err(InspectError::Broken(fault))
 }

@@ -6,7 +6,7 @@ mod files;
 mod limits;
 mod similarity;
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::{Encoder, SamplingFactor};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -15,22 +15,9 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use super::*;
 use crate::image::draw;
 use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::tests::support::{JPEG_SAMPLINGS, JPEG_SIZES, jpeg_file, mean_apart};
 
 const SCALES: [Scale; 4] = [Scale::Whole, Scale::Half, Scale::Quarter, Scale::Eighth];
-
-const SAMPLINGS: [SamplingFactor; 8] = [
-    SamplingFactor::R_4_4_4,
-    SamplingFactor::R_4_2_2,
-    SamplingFactor::R_4_2_0,
-    SamplingFactor::R_4_4_0,
-    SamplingFactor::R_4_1_1,
-    SamplingFactor::R_4_1_0,
-    SamplingFactor::F_2_2,
-    SamplingFactor::F_1_4,
-];
-
-/// Sides that are multiples of a block, others, and some smaller than a block.
-const SIZES: [(u32, u32); 5] = [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40)];
 
 type ScanOrder = (&'static str, fn(&mut Encoder<&mut Vec<u8>>));
 
@@ -58,14 +45,10 @@ fn written(
     sampling: SamplingFactor,
     set: impl FnOnce(&mut Encoder<&mut Vec<u8>>),
 ) -> Vec<u8> {
-    let Size { width, height } = pixels.size();
-    let color = if pixels.kind() == PixelKind::Gray { ColorType::Luma } else { ColorType::Rgb };
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, 92);
-    encoder.set_sampling_factor(sampling);
-    set(&mut encoder);
-    encoder.encode(pixels.data(), width as u16, height as u16, color).unwrap();
-    bytes
+    jpeg_file(pixels, 92, |encoder| {
+        encoder.set_sampling_factor(sampling);
+        set(encoder);
+    })
 }
 
 fn decoded(bytes: &[u8], scale: Scale) -> Vec<ComponentPlane> {
@@ -91,14 +74,7 @@ fn most_apart(left: &[u8], right: &[u8]) -> u8 {
     left.iter().zip(right).map(|(left, right)| left.abs_diff(*right)).max().unwrap()
 }
 
-fn mean_apart(left: &[u8], right: &[u8]) -> f64 {
-    assert_eq!(left.len(), right.len());
-    let pairs = left.iter().zip(right);
-    pairs.map(|(left, right)| f64::from(left.abs_diff(*right))).sum::<f64>() / left.len() as f64
-}
-
-/// Means of squares of `side` samples, without squares that reach beyond the plane; and the samples of a decoded plane
-/// there.
+/// Means of squares of `side` samples, without those that reach beyond the plane; and what a decoded plane has there.
 fn averaged(whole: &ComponentPlane, small: &ComponentPlane, side: u32) -> (Vec<u8>, Vec<u8>) {
     let (mut means, mut samples) = (Vec::new(), Vec::new());
     for y in 0..whole.size().height / side {

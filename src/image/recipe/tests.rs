@@ -1,14 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-
-const SETTINGS: RecipeSettings = RecipeSettings {
-    quality: Quality { jpeg: 82, webp: 80, avif: 60 },
-    upscale: false,
-    dimension_max: 8192,
-    animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
-    output_max: OutputMax::NONE,
-};
+use crate::image::tests::support::SETTINGS;
 
 fn resolve(spec: &str, format: Format) -> Result<Recipe, RecipeError> {
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &SETTINGS)

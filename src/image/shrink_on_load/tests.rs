@@ -1,10 +1,11 @@
 //! Windows that are scaled down during the decode, compared with the same windows of the whole picture.
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::SamplingFactor;
 
 use super::*;
 use crate::image::draw;
-use crate::image::header::{ColorKind, Orientation, PixelFormat};
+use crate::image::header::ColorKind;
+use crate::image::tests::support::{self, jpeg_file};
 
 const LIMITS: Limits = Limits { pixels_max: 10_000_000, frames_max: 1 };
 
@@ -22,26 +23,14 @@ fn picture(width: u32, height: u32) -> Pixels {
 }
 
 fn written(pixels: &Pixels, sampling: SamplingFactor, progressive: bool) -> Vec<u8> {
-    let Size { width, height } = pixels.size();
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, 97);
-    encoder.set_sampling_factor(sampling);
-    encoder.set_progressive(progressive);
-    let color = if pixels.kind() == PixelKind::Gray { ColorType::Luma } else { ColorType::Rgb };
-    encoder.encode(pixels.data(), width as u16, height as u16, color).unwrap();
-    bytes
+    jpeg_file(pixels, 97, |encoder| {
+        encoder.set_sampling_factor(sampling);
+        encoder.set_progressive(progressive);
+    })
 }
 
 fn header(size: Size) -> Header {
-    Header {
-        format: Format::Jpeg,
-        width: size.width,
-        height: size.height,
-        orientation: Orientation::NORMAL,
-        frames: 1,
-        has_alpha: false,
-        color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
-    }
+    support::header(Format::Jpeg, size, ColorKind::Rgb)
 }
 
 /// A cut, a window in it, and the size to which the window is resized.

@@ -3,10 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-
-fn always() -> bool {
-    true
-}
+use crate::image::tests::support::always;
 
 fn drawn(size: Size, kind: PixelKind, pixel: impl Fn(u32, u32) -> Vec<u8>) -> Pixels {
     let data =

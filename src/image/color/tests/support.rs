@@ -5,20 +5,8 @@ use moxcms::ColorProfile;
 use crate::image::color::*;
 use crate::image::container::{png, webp};
 use crate::image::encode;
-use crate::image::header::{Orientation, PixelFormat};
 use crate::image::shape::Size;
-
-pub(super) fn header(format: Format, kind: ColorKind, size: Size) -> Header {
-    Header {
-        format,
-        width: size.width,
-        height: size.height,
-        orientation: Orientation::NORMAL,
-        frames: 1,
-        has_alpha: false,
-        color: PixelFormat { kind, bits: 8 },
-    }
-}
+use crate::image::tests::support::header;
 
 /// One row of colours.
 pub(super) fn row(colors: &[[u8; 3]]) -> Pixels {
@@ -64,7 +52,7 @@ pub(super) fn jpeg_with(parts: &[(u8, u8, &[u8])]) -> Vec<u8> {
 }
 
 pub(super) fn space(file: &[u8], format: Format, kind: ColorKind) -> ColorSpace {
-    ColorSpace::of(file, &header(format, kind, Size { width: 1, height: 1 }))
+    ColorSpace::of(file, &header(format, Size { width: 1, height: 1 }, kind))
 }
 
 /// Converts these colours by the file's meaning.

@@ -3,24 +3,9 @@
 use super::*;
 use crate::image::container::avif::boxed;
 use crate::image::container::avif::tests::{AvifFile, AvifItem, alpha_name, av1c, full, ispe, one};
-use crate::image::draw;
 use crate::image::encode;
+use crate::image::tests::support::{always, distance, photo};
 use crate::object::Format;
-
-fn always() -> bool {
-    true
-}
-
-fn photo(size: Size, kind: PixelKind) -> Pixels {
-    let scene = draw::sample(if kind.has_alpha() { 3 } else { 0 }, size).unwrap();
-    let channels = scene.kind().channels();
-    let pixel = |pixel: &[u8]| match kind {
-        PixelKind::Gray => vec![pixel[1]],
-        PixelKind::GrayAlpha => vec![pixel[1], pixel[3]],
-        PixelKind::Rgb | PixelKind::Rgba => pixel.to_vec(),
-    };
-    Pixels::new(size, kind, scene.data().chunks_exact(channels).flat_map(pixel).collect()).unwrap()
-}
 
 fn encoded(pixels: &Pixels) -> Vec<u8> {
     encode::encode(pixels.clone(), Format::Avif, Some(95)).unwrap()
@@ -31,13 +16,6 @@ fn bitstream(pixels: &Pixels) -> Vec<u8> {
     let file = encoded(pixels);
     let AvifSource::One(data) = AvifStill::of_file(&file).unwrap().color else { panic!("a grid") };
     gather(&file, &data).unwrap().into_owned()
-}
-
-/// Mean distance of the channels.
-fn distance(left: &Pixels, right: &Pixels) -> f64 {
-    assert_eq!((left.size(), left.kind()), (right.size(), right.kind()));
-    let pairs = left.data().iter().zip(right.data());
-    pairs.map(|(left, right)| f64::from(left.abs_diff(*right))).sum::<f64>() / left.data().len() as f64
 }
 
 #[test]

@@ -1,23 +1,10 @@
 //! Decodes a file of every layout that the encoder at hand can write.
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::{ColorType, Encoder};
 
 use super::*;
 use crate::image::draw;
-
-const SAMPLINGS: [SamplingFactor; 8] = [
-    SamplingFactor::R_4_4_4,
-    SamplingFactor::R_4_2_2,
-    SamplingFactor::R_4_2_0,
-    SamplingFactor::R_4_4_0,
-    SamplingFactor::R_4_1_1,
-    SamplingFactor::R_4_1_0,
-    SamplingFactor::F_2_2,
-    SamplingFactor::F_1_4,
-];
-
-/// Sides that are multiples of a block, others, and some smaller than a block.
-const SIZES: [(u32, u32); 5] = [(64, 48), (67, 45), (33, 17), (16, 1), (3, 40)];
+use crate::image::tests::support::{JPEG_SAMPLINGS, JPEG_SIZES, distance};
 
 const LIMITS: Limits = Limits { pixels_max: 10_000, frames_max: 1 };
 
@@ -35,14 +22,6 @@ fn written(pixels: &Pixels, color: ColorType, set: impl FnOnce(&mut Encoder<&mut
     bytes
 }
 
-/// Mean distance of the channels. It stays below 11, where the smallest pictures have four pixels to a colour sample.
-/// It exceeds 40 as soon as a plane is missing or misplaced.
-fn distance(left: &Pixels, right: &Pixels) -> f64 {
-    assert_eq!((left.size(), left.kind()), (right.size(), right.kind()));
-    let pairs = left.data().iter().zip(right.data());
-    pairs.map(|(left, right)| f64::from(left.abs_diff(*right))).sum::<f64>() / left.data().len() as f64
-}
-
 #[test]
 fn every_sampling_size_and_order_of_scans_gives_the_picture_back() {
     let orders: [(&str, EncoderSetup); 4] = [
@@ -52,9 +31,9 @@ fn every_sampling_size_and_order_of_scans_gives_the_picture_back() {
         ("restarts", |encoder| encoder.set_restart_interval(3)),
     ];
     let mut failures = Vec::new();
-    for (width, height) in SIZES {
+    for (width, height) in JPEG_SIZES {
         let pixels = picture(Size { width, height });
-        for sampling in SAMPLINGS {
+        for sampling in JPEG_SAMPLINGS {
             for (order, set) in orders {
                 let bytes = written(&pixels, ColorType::Rgb, |encoder| {
                     encoder.set_sampling_factor(sampling);

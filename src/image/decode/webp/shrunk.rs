@@ -94,6 +94,7 @@ mod tests {
     use super::*;
     use crate::image::draw;
     use crate::image::encode::encode;
+    use crate::image::tests::support::psnr;
     use crate::object::Format;
 
     const SIZE: Size = Size { width: 403, height: 301 };
@@ -114,9 +115,7 @@ mod tests {
 
     fn similarity(left: &Pixels, right: &Pixels) -> f64 {
         assert_eq!((left.size(), left.kind()), (right.size(), right.kind()));
-        let square = |(left, right): (&u8, &u8)| (f64::from(*left) - f64::from(*right)).powi(2);
-        let error = left.data().iter().zip(right.data()).map(square).sum::<f64>() / left.data().len() as f64;
-        10.0 * (255.0 * 255.0 / error).log10()
+        psnr(left.data(), right.data())
     }
 
     fn part(cut: [u32; 4], window: [f64; 4], to: [u32; 2]) -> SourcePart {

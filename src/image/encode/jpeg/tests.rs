@@ -1,14 +1,14 @@
 //! Files of the encoder, as another decoder shows them, and compared with files of another encoder.
 
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use jpeg_encoder::SamplingFactor;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::*;
-use crate::image::draw;
 use crate::image::pixels::PixelKind;
+use crate::image::tests::support::{jpeg_file, photo, psnr};
 
 const KINDS: [PixelKind; 2] = [PixelKind::Gray, PixelKind::Rgb];
 
@@ -37,15 +37,7 @@ fn noise(size: Size, kind: PixelKind) -> Pixels {
     })
 }
 
-fn photo(size: Size, kind: PixelKind) -> Pixels {
-    let scene = draw::sample(0, size).unwrap();
-    if kind == PixelKind::Rgb {
-        return scene;
-    }
-    Pixels::new(size, kind, scene.data().chunks_exact(3).map(|color| color[1]).collect()).unwrap()
-}
-
-/// A ramp that every transform preserves well and in which no two places are equal.
+/// A ramp that every transform holds well and in which no two places look alike.
 fn ramp(size: Size, kind: PixelKind) -> Pixels {
     pixels(size, kind, |x, y, channel| [30 + 5 * x.min(40), 30 + 5 * y.min(40), 100][channel] as u8)
 }
@@ -73,22 +65,9 @@ fn similarity(pixels: &Pixels, file: &[u8]) -> f64 {
     psnr(&decoded(file, pixels.size(), color), pixels.data())
 }
 
-fn psnr(left: &[u8], right: &[u8]) -> f64 {
-    assert_eq!(left.len(), right.len());
-    let square = |(left, right): (&u8, &u8)| (f64::from(*left) - f64::from(*right)).powi(2);
-    let error = left.iter().zip(right).map(square).sum::<f64>() / left.len() as f64;
-    10.0 * (255.0 * 255.0 / error).log10()
-}
-
-/// The file of another encoder for the same picture with the standard's Huffman tables.
+/// What another encoder makes of the same picture with the standard's Huffman tables.
 fn with_fixed_tables(pixels: &Pixels, quality: u8) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, quality);
-    encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
-    let color = if pixels.kind() == PixelKind::Gray { ColorType::Luma } else { ColorType::Rgb };
-    let size = pixels.size();
-    encoder.encode(pixels.data(), size.width as u16, size.height as u16, color).unwrap();
-    bytes
+    jpeg_file(pixels, quality, |encoder| encoder.set_sampling_factor(SamplingFactor::R_4_2_0))
 }
 
 #[test]

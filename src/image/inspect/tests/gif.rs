@@ -1,12 +1,8 @@
 use super::super::{BrokenFile, InspectError, Inspector};
 use super::support::*;
-use super::{LIMITS, check};
+use super::{LIMITS, broken, check};
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;
-
-fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
-    Err(InspectError::Broken(fault))
-}
 
 #[test]
 fn a_plain_gif_is_described() {

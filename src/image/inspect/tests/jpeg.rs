@@ -1,6 +1,6 @@
 use super::super::{BrokenFile, InspectError, Inspector, JpegKind};
 use super::support::*;
-use super::{LIMITS, check};
+use super::{LIMITS, broken, check};
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::image::shape::Size;
 use crate::object::Format;
@@ -11,10 +11,6 @@ fn rgb_frame() -> Vec<u8> {
 
 fn rgb_scan() -> Vec<u8> {
     scan(&[1, 2, 3], b"data")
-}
-
-fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
-    Err(InspectError::Broken(fault))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::super::png::checksum32;
 use super::super::{BrokenFile, InspectError, Inspector};
 use super::support::*;
-use super::{LIMITS, check};
+use super::{LIMITS, broken, check};
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;
 
@@ -11,10 +11,6 @@ fn data() -> Vec<u8> {
 
 fn rgb() -> Vec<u8> {
     png_header((40, 30), 2, 8)
-}
-
-fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
-    Err(InspectError::Broken(fault))
 }
 
 #[test]

@@ -1,16 +1,12 @@
 use super::super::{BrokenFile, InspectError, Inspector};
 use super::support::*;
-use super::{LIMITS, check};
+use super::{LIMITS, broken, check};
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;
 
 const SIZE: (u32, u32) = (40, 30);
 const ANIMATION: u8 = 0x02;
 const ALPHA: u8 = 0x10;
-
-fn broken(fault: BrokenFile) -> Result<Header, InspectError> {
-    Err(InspectError::Broken(fault))
-}
 
 #[test]
 fn a_plain_webp_is_described() {

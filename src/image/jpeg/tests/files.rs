@@ -1,5 +1,7 @@
 //! Which files are supported, and the result of unusual ones.
 
+use jpeg_encoder::ColorType;
+
 use super::*;
 
 /// A small file of three components, one scan.

@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn every_order_of_scans_gives_the_same_planes_at_every_scale() {
-    for (width, height) in SIZES {
+    for (width, height) in JPEG_SIZES {
         let pixels = picture(width, height);
-        for sampling in SAMPLINGS {
+        for sampling in JPEG_SAMPLINGS {
             let [(_, first), others @ ..] = ORDERS;
             let plain = written(&pixels, sampling, first);
             for scale in SCALES {
@@ -25,12 +25,12 @@ fn every_order_of_scans_gives_the_same_planes_at_every_scale() {
 
 #[test]
 fn whole_planes_are_those_of_the_other_decoder() {
-    for (width, height) in SIZES {
+    for (width, height) in JPEG_SIZES {
         let pixels = picture(width, height);
         // The other decoder shows wrong pixels in pictures of few colour samples.
         let sound =
             |sampling: &SamplingFactor| !matches!(sampling, SamplingFactor::R_4_1_0 | SamplingFactor::F_1_4);
-        for sampling in SAMPLINGS.into_iter().filter(sound) {
+        for sampling in JPEG_SAMPLINGS.into_iter().filter(sound) {
             let bytes = written(&pixels, sampling, |_| ());
             let (planes, expected) = (decoded(&bytes, Scale::Whole), reference(&bytes));
             for (index, (plane, expected)) in planes.into_iter().zip(expected).enumerate() {
@@ -61,7 +61,7 @@ fn a_gray_picture_is_one_plane() {
 #[test]
 fn smaller_planes_are_the_whole_ones_averaged() {
     let pixels = picture(264, 200);
-    for sampling in SAMPLINGS {
+    for sampling in JPEG_SAMPLINGS {
         let bytes = written(&pixels, sampling, |_| ());
         let whole = decoded(&bytes, Scale::Whole);
         for (scale, side, bound) in [(Scale::Half, 2, 1.0), (Scale::Quarter, 4, 1.0), (Scale::Eighth, 8, 0.6)]

@@ -1,10 +1,12 @@
 //! Helpers of the pipeline tests: headers, pictures, generated files, and the similarity of two pictures.
 
-use crate::image::header::{ColorKind, Orientation, PixelFormat};
+use crate::image::decode;
+use crate::image::header::ColorKind;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings, TargetSize};
 use crate::image::render::*;
-use crate::image::{decode, draw};
+use crate::image::tests::support;
+pub(in crate::image::render) use crate::image::tests::support::{always, photo};
 use crate::object::Format;
 use crate::object::Spec;
 
@@ -17,10 +19,6 @@ pub(in crate::image::render) const FORMATS: [Format; 5] =
 pub(in crate::image::render) const KINDS: [PixelKind; 4] =
     [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba];
 
-pub(in crate::image::render) fn always() -> bool {
-    true
-}
-
 pub(in crate::image::render) fn header(format: Format, size: Size, kind: PixelKind) -> Header {
     let color = match kind {
         PixelKind::Gray => ColorKind::Gray,
@@ -28,15 +26,7 @@ pub(in crate::image::render) fn header(format: Format, size: Size, kind: PixelKi
         PixelKind::Rgb => ColorKind::Rgb,
         PixelKind::Rgba => ColorKind::Rgba,
     };
-    Header {
-        format,
-        width: size.width,
-        height: size.height,
-        orientation: Orientation::NORMAL,
-        frames: 1,
-        has_alpha: kind.has_alpha(),
-        color: PixelFormat { kind: color, bits: 8 },
-    }
+    support::header(format, size, color)
 }
 
 /// The recipe of this spec, at quality 90.
@@ -64,20 +54,7 @@ pub(in crate::image::render) fn scaled(to: Size, format: Format) -> Recipe {
     Recipe { target, upscale: true, ..full(format) }
 }
 
-/// A photo-like picture of any kind.
-pub(in crate::image::render) fn photo(size: Size, kind: PixelKind) -> Pixels {
-    let scene = draw::sample(if kind.has_alpha() { 3 } else { 0 }, size).unwrap();
-    let channels = scene.kind().channels();
-    let pixel = |pixel: &[u8]| match kind {
-        PixelKind::Gray => vec![pixel[1]],
-        PixelKind::GrayAlpha => vec![pixel[1], pixel[3]],
-        PixelKind::Rgb | PixelKind::Rgba => pixel.to_vec(),
-    };
-    let data = scene.data().chunks_exact(channels).flat_map(pixel).collect();
-    Pixels::new(size, kind, data).unwrap()
-}
-
-/// A file of this format that holds `pixels` as exactly as the format can.
+/// A file of this format that holds `pixels`, as well as it can.
 pub(in crate::image::render) fn file(pixels: &Pixels, format: Format) -> Vec<u8> {
     encode::encode(pixels.clone(), format, Some(95)).unwrap()
 }
@@ -90,10 +67,7 @@ pub(in crate::image::render) fn decoded(bytes: &[u8], format: Format, size: Size
 /// Similarity in decibels over red, green and blue, on white; infinite for equal pictures.
 pub(in crate::image::render) fn psnr(left: &Pixels, right: &Pixels) -> f64 {
     assert_eq!(left.size(), right.size());
-    let (left, right) = (colors(left), colors(right));
-    let square = |(left, right): (&u8, &u8)| (f64::from(*left) - f64::from(*right)).powi(2);
-    let error = left.iter().zip(&right).map(square).sum::<f64>() / left.len() as f64;
-    10.0 * (255.0 * 255.0 / error).log10()
+    support::psnr(&colors(left), &colors(right))
 }
 
 fn colors(pixels: &Pixels) -> Vec<u8> {
