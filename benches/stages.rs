@@ -4,6 +4,9 @@
 //! a bench wants them. All on one thread, in memory. `variant` measures whole variants of real
 //! files, and memory.
 
+#[path = "support/settings.rs"]
+mod settings;
+
 use std::hint::black_box;
 use std::sync::LazyLock;
 
@@ -17,23 +20,16 @@ use reticulum::image::header::Limits;
 use reticulum::image::inspect;
 use reticulum::image::jpeg::{Jpeg, Scale};
 use reticulum::image::pixels::{PixelKind, Pixels};
-use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeSettings};
+use reticulum::image::recipe::Recipe;
 use reticulum::image::resize;
 use reticulum::image::shape::{Rect, Size};
 use reticulum::image::smart;
 use reticulum::image::variant;
 use reticulum::object::{Format, Spec};
 
-const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
+use settings::SETTINGS;
 
-/// The defaults of the configuration.
-const SETTINGS: RecipeSettings = RecipeSettings {
-    quality: Quality { jpeg: 82, webp: 80, avif: 60 },
-    upscale: false,
-    dimension_max: 8192,
-    animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
-    output_max: OutputMax::NONE,
-};
+const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
 
 const PHOTO_SIZE: Size = Size { width: 4000, height: 3000 };
 const THUMBNAIL_SIZE: Size = Size { width: 300, height: 225 };

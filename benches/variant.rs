@@ -6,6 +6,9 @@
 //! prints processor microseconds and bytes of a variant, and the peak of resident memory in KiB, as
 //! `{"us":…,"bytes":…,"peak_kib":…}`. `tools/peers/images.sh` runs it beside sharp and libvips.
 
+#[path = "support/settings.rs"]
+mod settings;
+
 use std::error::Error;
 use std::fs;
 use std::io::Read;
@@ -13,20 +16,13 @@ use std::path::Path;
 
 use reticulum::image::decoded_planes::{self, DecodedPlanes};
 use reticulum::image::header::Limits;
-use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeSettings};
+use reticulum::image::recipe::Recipe;
 use reticulum::image::variant;
 use reticulum::object::{Extension, Spec};
 use reticulum::store::proof;
 use rustix::time::{ClockId, clock_gettime};
 
-/// The defaults of the configuration.
-const SETTINGS: RecipeSettings = RecipeSettings {
-    quality: Quality { jpeg: 82, webp: 80, avif: 60 },
-    upscale: false,
-    dimension_max: 8192,
-    animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
-    output_max: OutputMax::NONE,
-};
+use settings::SETTINGS;
 
 fn main() -> Result<(), Box<dyn Error>> {
     // cargo passes a flag of its own.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::support::client::{Form, Request, chunked};
+use super::upload_in_chunks;
+use crate::support::client::{Form, Request};
 use crate::support::harness::{Node, OPERATOR_KEY, at_once, put, sha1};
 use crate::support::pictures::{Picture, jpeg};
 
@@ -54,15 +55,9 @@ fn every_way_of_upload_gives_the_same_answer() {
 fn every_way_takes_a_chunked_body() {
     let node = Node::plain();
     let bytes = jpeg(60, 40, 1);
-    let form = Form::default().file("image", "a.jpg", &bytes).bytes();
-    let put = Request::new("PUT", &format!("/image/{}", sha1(&bytes)));
-    let ways = [(Form::announce(), &form), (Request::new("POST", "/image"), &bytes), (put, &bytes)];
-    for (head, body) in ways {
-        let mut connection = node.connect();
-        connection.send(&head.header("Transfer-Encoding", "chunked").head());
-        connection.send(&chunked(body, 100));
-        assert_eq!(connection.answer().expect(200).json()["hash"], sha1(&bytes).as_str());
-    }
+    upload_in_chunks(&node, &bytes, 100, |answer| {
+        assert_eq!(answer.expect(200).json()["hash"], sha1(&bytes).as_str());
+    });
 }
 
 #[test]

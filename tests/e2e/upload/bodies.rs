@@ -1,6 +1,7 @@
 //! Upload bodies that are too long, too slow, cut off or not wanted: refused early, readably, and without a trace.
 
-use crate::support::client::{Connection, Form, Request, chunked};
+use super::upload_in_chunks;
+use crate::support::client::{Connection, Form, Request};
 use crate::support::harness::{Node, Options, at_once, put, sha1, wait_until};
 use crate::support::pictures::jpeg;
 
@@ -58,15 +59,7 @@ fn a_body_of_max_bytes_is_taken_and_one_more_is_413() {
 fn a_chunked_body_that_grows_past_max_bytes_is_413() {
     let node = Node::with_config("[images]\nmax_bytes = \"64KiB\"\n");
     let bytes = long_image(100_000);
-    let form = Form::default().file("image", "a.jpg", &bytes).bytes();
-    let put = Request::new("PUT", &format!("/image/{}", sha1(&bytes)));
-    let ways = [(Form::announce(), &form), (Request::new("POST", "/image"), &bytes), (put, &bytes)];
-    for (head, body) in ways {
-        let mut connection = node.connect();
-        connection.send(&head.header("Transfer-Encoding", "chunked").head());
-        connection.send(&chunked(body, 4096));
-        connection.answer().problem(413);
-    }
+    upload_in_chunks(&node, &bytes, 4096, |answer| _ = answer.problem(413));
     node.expect_nothing_stored();
 }
 
