@@ -1,20 +1,14 @@
 use super::super::{BrokenFile, InspectError, Inspector};
 use super::support::*;
 use super::{LIMITS, broken, check};
-use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
+use crate::image::header::ColorKind;
+use crate::image::shape::Size;
+use crate::image::tests::support::header;
 use crate::object::Format;
 
 #[test]
 fn a_plain_gif_is_described() {
-    let expected = Header {
-        format: Format::Gif,
-        width: 40,
-        height: 30,
-        orientation: Orientation::NORMAL,
-        frames: 1,
-        has_alpha: false,
-        color: PixelFormat { kind: ColorKind::Palette, bits: 8 },
-    };
+    let expected = header(Format::Gif, Size { width: 40, height: 30 }, ColorKind::Palette);
     assert_eq!(check(&plain_gif()), Ok(expected));
     let mut old = plain_gif();
     old[4] = b'7';

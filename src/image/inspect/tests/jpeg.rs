@@ -1,8 +1,9 @@
 use super::super::{BrokenFile, InspectError, Inspector, JpegKind};
 use super::support::*;
 use super::{LIMITS, broken, check};
-use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
+use crate::image::header::ColorKind;
 use crate::image::shape::Size;
+use crate::image::tests::support::header;
 use crate::object::Format;
 
 fn rgb_frame() -> Vec<u8> {
@@ -15,15 +16,7 @@ fn rgb_scan() -> Vec<u8> {
 
 #[test]
 fn a_plain_jpeg_is_described() {
-    let expected = Header {
-        format: Format::Jpeg,
-        width: 40,
-        height: 30,
-        orientation: Orientation::NORMAL,
-        frames: 1,
-        has_alpha: false,
-        color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
-    };
+    let expected = header(Format::Jpeg, Size { width: 40, height: 30 }, ColorKind::Rgb);
     assert_eq!(check(&plain_jpeg()), Ok(expected));
 }
 

@@ -2,7 +2,9 @@ use super::super::png::checksum32;
 use super::super::{BrokenFile, InspectError, Inspector};
 use super::support::*;
 use super::{LIMITS, broken, check};
-use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
+use crate::image::header::ColorKind;
+use crate::image::shape::Size;
+use crate::image::tests::support::header;
 use crate::object::Format;
 
 fn data() -> Vec<u8> {
@@ -20,15 +22,7 @@ fn the_checksum_is_the_one_of_the_standard() {
 
 #[test]
 fn a_plain_png_is_described() {
-    let expected = Header {
-        format: Format::Png,
-        width: 40,
-        height: 30,
-        orientation: Orientation::NORMAL,
-        frames: 1,
-        has_alpha: false,
-        color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
-    };
+    let expected = header(Format::Png, Size { width: 40, height: 30 }, ColorKind::Rgb);
     assert_eq!(check(&plain_png()), Ok(expected));
 }
 

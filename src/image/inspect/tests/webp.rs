@@ -1,7 +1,9 @@
 use super::super::{BrokenFile, InspectError, Inspector};
 use super::support::*;
 use super::{LIMITS, broken, check};
-use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
+use crate::image::header::ColorKind;
+use crate::image::shape::Size;
+use crate::image::tests::support::header;
 use crate::object::Format;
 
 const SIZE: (u32, u32) = (40, 30);
@@ -10,15 +12,7 @@ const ALPHA: u8 = 0x10;
 
 #[test]
 fn a_plain_webp_is_described() {
-    let expected = Header {
-        format: Format::Webp,
-        width: 40,
-        height: 30,
-        orientation: Orientation::NORMAL,
-        frames: 1,
-        has_alpha: false,
-        color: PixelFormat { kind: ColorKind::Rgb, bits: 8 },
-    };
+    let expected = header(Format::Webp, Size { width: 40, height: 30 }, ColorKind::Rgb);
     assert_eq!(check(&plain_webp()), Ok(expected));
     assert_eq!(check(&webp(&[vp8l(SIZE, false)])), Ok(expected));
     assert_eq!(check(&webp(&[vp8x(0, SIZE), riff_chunk(b"ICCP", b"odd"), vp8((40, 30))])), Ok(expected));
