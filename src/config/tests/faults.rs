@@ -210,7 +210,7 @@ fn a_preset_that_could_not_be_used_is_told() {
     for (presets, words) in [
         ("a = \"200x\"", ["images.presets.a = \"200x\"", "not a spec"]),
         ("a = \"p-b\"", ["images.presets.a = \"p-b\"", "names a preset"]),
-        ("\"a b\" = \"200s\"", ["images.presets.a b", "a name"]),
+        ("\"a b\" = \"200s\"", ["images.presets.a b", "an invalid name"]),
         ("a = \"200s\", A = \"300s\"", ["images.presets.", "twice"]),
         ("a = \"9000w\"", ["images.presets.a", "8192"]),
     ] {
