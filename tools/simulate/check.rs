@@ -1,4 +1,4 @@
-//! The check of every run: after healing and some quiet, everything is where it belongs and can be read.
+//! The check of every run: after healing and a quiet time, every copy is where it belongs and can be read.
 
 use std::collections::BTreeSet;
 
@@ -81,7 +81,7 @@ impl World {
             .then(|| format!("{id} ({answered}) lies on {holders:?}, not on its owners {owners:?}"))
     }
 
-    /// Every image from every node; and one that never was.
+    /// Reads every image from every node, and one image that never existed.
     fn read_everything(&mut self) {
         if !self.log.failures.is_empty() {
             return;

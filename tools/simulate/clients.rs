@@ -16,12 +16,12 @@ use crate::disk::{Content, Looked, right_bytes};
 use crate::event::{Event, Index, Number};
 use crate::faults::{Fault, Kind};
 use crate::injected_bug::{Injected, InjectedBug};
-use crate::node::{Node, Operation, Protocol, Purpose, Question, Trap};
+use crate::node::{CrashPoint, Node, Operation, Protocol, Purpose, Question};
 use crate::operator::NODES_MAX;
 use crate::world::World;
 
 /// The share of its bound by which an answer may be late because a clock is wrong, as one part in this many.
-const HASTE_PARTS: u64 = 50;
+const CLOCK_ERROR_PARTS: u64 = 50;
 
 /// Time limit for all nodes that are asked for a variant together, as a node is configured, in milliseconds.
 const VARIANT_WITHIN_MS: u64 = 10_000;
@@ -31,7 +31,7 @@ impl World {
     pub(crate) fn upload(&mut self) {
         let takers = self.members().into_iter().filter(|index| self.view(*index).writes() == Writes::Allowed);
         let takers: Vec<_> = takers.collect();
-        // Those that do not hear of changes are asked the most: what they answer must be right all the same.
+        // Nodes with a blocked core are asked most often: their answers must be correct nevertheless.
         let deaf: Vec<_> = takers.iter().copied().filter(|index| self.nodes[*index].is_blocked).collect();
         let takers = if deaf.is_empty() || self.random.chance(500_000) { takers } else { deaf };
         let Some(index) = self.pick(&takers) else { return self.count("upload: nobody to ask") };
@@ -57,7 +57,7 @@ impl World {
         ObjectId::from_digest(bytes)
     }
 
-    /// A client reads: mostly what was answered 200, sometimes what was not, or never uploaded.
+    /// A client reads: mostly an image that was answered 200, sometimes one that was not, or was never uploaded.
     pub(crate) fn read(&mut self) {
         let id = match self.random.below(10) {
             0 => Some(ObjectId::from_digest([u8::try_from(self.random.below(256)).expect("a byte"); 20])),
@@ -93,7 +93,7 @@ impl World {
         let number = self.begin(index, id, machine, bound);
         if is_acquainted {
             let by = read::owners_asked_within_ms(order.owners.len() as u64);
-            self.after(by + by / HASTE_PARTS, Event::Impatient(index, boot, number, order.owners));
+            self.after(by + by / CLOCK_ERROR_PARTS, Event::Impatient(index, boot, number, order.owners));
         }
     }
 
@@ -105,7 +105,7 @@ impl World {
         self.begin(index, id, machine, bound);
     }
 
-    /// A client wants a variant of an image from a node.
+    /// A client requests a variant of an image from a node.
     fn variant_at(&mut self, index: Index, id: ObjectId) {
         let started = self.running(index).started;
         let wanted = variant::WantedVariant { id, within_ms: VARIANT_WITHIN_MS, started };
@@ -133,7 +133,7 @@ impl World {
         Some(WantedImage { id, here, started: self.running(index).started })
     }
 
-    /// A client gets these bytes of an image.
+    /// A client receives these bytes of an image.
     pub(crate) fn check_bytes(&mut self, index: Index, id: &ObjectId, content: Content) {
         self.count("read: 200");
         if self.zones_down > 0 {
@@ -144,7 +144,7 @@ impl World {
         }
     }
 
-    /// A client gets a variant that was made of these bytes.
+    /// A client receives a variant that was made from these bytes.
     pub(crate) fn check_variant(&mut self, index: Index, id: &ObjectId, content: Content) {
         self.count("variant: 200");
         if content != right_bytes(id) {
@@ -152,7 +152,7 @@ impl World {
         }
     }
 
-    /// A client hears that there is no such image.
+    /// A client receives a 404.
     pub(crate) fn check_absent(&mut self, index: Index, number: Number) {
         let Operation { id, began, .. } = self.running(index).operations[&number];
         self.count("read: 404");
@@ -161,9 +161,9 @@ impl World {
         }
     }
 
-    /// A copy goes that is too many: all owners must have had good ones since this node asked.
+    /// An excess copy is removed: all owners must have had good ones since this node asked.
     pub(crate) fn check_removal(&mut self, index: Index, id: &ObjectId) {
-        let bound = ExcessReplica::RECEIPT_AGE_MAX_MS + ExcessReplica::RECEIPT_AGE_MAX_MS / HASTE_PARTS;
+        let bound = ExcessReplica::RECEIPT_AGE_MAX_MS + ExcessReplica::RECEIPT_AGE_MAX_MS / CLOCK_ERROR_PARTS;
         let owners: Vec<_> = self.view(index).owners(id);
         let now = self.now;
         let is_long_bad = |owner: &Index| {
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    /// Begins an operation that must be answered within so many milliseconds of its node's clock.
+    /// Begins an operation that must be answered within `bound` milliseconds of its node's clock.
     pub(crate) fn begin(&mut self, index: Index, id: ObjectId, protocol: Protocol, bound: u64) -> Number {
         let (number, boot, began) = (self.number(), self.nodes[index].boot, self.now);
         let operation = Operation {
@@ -191,7 +191,7 @@ impl World {
             fetched: Vec::new(),
         };
         self.running(index).operations.insert(number, operation);
-        self.after(bound + bound / HASTE_PARTS, Event::Overdue(index, boot, number));
+        self.after(bound + bound / CLOCK_ERROR_PARTS, Event::Overdue(index, boot, number));
         self.tick_operation(index, number);
         number
     }
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// By now the operation must have been answered, unless its node stood still meanwhile.
+    /// The operation must have been answered by now, unless its node stood still meanwhile.
     pub(crate) fn check_answered(&mut self, index: Index, number: Number) {
         let Some(operation) = self.running(index).operations.get(&number) else { return };
         if !operation.is_answered && !operation.was_stopped {
@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    /// By now each of these owners must have been asked, unless the read is answered or its node stood still.
+    /// Each of these owners must have been asked by now, unless the read is answered or its node stood still.
     pub(crate) fn check_patience(&mut self, index: Index, number: Number, owners: &[NodeId]) {
         let Some(operation) = self.running(index).operations.get(&number) else { return };
         if !operation.was_stopped && owners.iter().any(|owner| !operation.asked.contains(owner)) {
@@ -223,10 +223,10 @@ impl World {
         }
     }
 
-    /// A client hears that its upload is stored.
+    /// A client receives the answer that its upload is stored.
     pub(crate) fn acknowledge(&mut self, (index, number): (Index, Number), id: ObjectId, holders: &[NodeId]) {
-        if self.nodes[index].trap.is_some_and(|(trap, _)| trap == Trap::Answer) {
-            // It ends before the client hears anything.
+        if self.nodes[index].crash_point.is_some_and(|(crash_point, _)| crash_point == CrashPoint::Answer) {
+            // The node ends before the client receives the answer.
             let boot = self.nodes[index].boot;
             return self.after(0, Event::Crash(index, boot));
         }
@@ -248,13 +248,13 @@ impl World {
         }
     }
 
-    /// An image is answered by a node that holds it: each owner has its copy or is being sent it, or so is a node in
-    /// its place, or some holder has a durable record that one lacks it.
+    /// An image is answered by a node that holds it. Each owner must have its copy or be receiving it, or a node in its
+    /// place must, or a holder must have a durable record that the owner lacks it.
     fn check_recorded(&mut self, index: Index, number: Number, id: &ObjectId, holders: &[NodeId]) {
         let is_held = |other: Index| self.nodes[other].disk.files().contains_key(id);
         let owners = self.view(index).owners(id);
         let is_whole = owners.iter().all(|owner| {
-            // One that has taken it may have lost it since.
+            // A node that stored it may have lost it since.
             holders.contains(owner) || self.index_of(*owner).is_some_and(is_held)
         });
         let is_copy = |purpose: &Purpose| matches!(purpose, Purpose::Operation(of, Question::Copy | Question::Verify) if *of == number);

@@ -13,7 +13,7 @@ use crate::node::{Comparison, ListDifference, Purpose};
 use crate::world::World;
 
 impl World {
-    /// One round.
+    /// Runs one round.
     pub(crate) fn look_around(&mut self, index: Index) {
         self.tell_fullness(index);
         self.tell_synced(index);
@@ -26,13 +26,13 @@ impl World {
         let has_room = self.nodes[index].disk.has_room();
         let differs = view.member(this).is_some_and(|member| member.writable != has_room);
         if differs && !self.nodes[index].is_blocked {
-            // Refused only while it is no member.
+            // Refused only while the node is not a member.
             _ = self.running(index).core.edit(&Edit::Writable(this, has_room), clock);
             self.drain(index);
         }
     }
 
-    /// In sync is who has compared with every other member, under the column that is to come.
+    /// A node is in sync when it has compared its images with every other member's, under the staged layout version.
     fn tell_synced(&mut self, index: Index) {
         let (view, this) = (self.view(index), self.nodes[index].id);
         let Some(hash) = view.staged_version().filter(|hash| view.synced_to() != Some(*hash)) else { return };
@@ -48,7 +48,7 @@ impl World {
         let (view, this) = (self.view(index), self.nodes[index].id);
         let process = self.running(index);
         process.compare_turn += 1;
-        // Twice as often while it is out of sync: repair has priority then.
+        // Twice as often while it is out of sync, because repair has priority then.
         let is_settled = view.staged_version().is_some_and(|hash| view.synced_to() == Some(hash));
         if process.comparing.is_some() || (is_settled && !process.compare_turn.is_multiple_of(4)) {
             return;
@@ -68,7 +68,7 @@ impl World {
         self.request(index, with, Ask::Compare(have), Purpose::Compare, 3_000);
     }
 
-    /// Copies that a node knows of: in its slots by the manifests, outside of them by the journal.
+    /// The copies that a node knows: in its slots from the manifests, outside of them from the journal.
     fn listed(&mut self, index: Index) -> Ids {
         let version = (self.nodes[index].disk.version(), self.running(index).enrolled);
         let (of_version, of_layout, list) = &self.running(index).listed;
@@ -84,7 +84,7 @@ impl World {
         list
     }
 
-    /// Answers a comparison: what this node lacks of theirs, and they lack of its.
+    /// Answers a comparison: the images that this node lacks, and the images that the other lacks.
     pub(crate) fn compare_with(&mut self, index: Index, from: Index, theirs: &Ids) -> Tell {
         let hash = self.view(index).staged_version();
         let mine = self.listed(index);
@@ -122,7 +122,8 @@ impl World {
             return;
         };
         comparison.is_answered = true;
-        // Under another column the other may not know yet what it should give: mended, but not in sync.
+        // Under another layout version the other may not know yet which images it should send: repaired, but not in
+        // sync.
         comparison.has_failed |= hash != Some(comparison.hash);
         comparison.open = lacks.iter().chain(offers.iter()).copied().collect();
         let verifies = self.bug != Some(InjectedBug::NoVerify);
@@ -146,7 +147,7 @@ impl World {
         self.end_comparison(index);
     }
 
-    /// One difference is mended, or cannot be.
+    /// One difference is repaired, or cannot be.
     pub(crate) fn compared_one(&mut self, index: Index, id: ObjectId, is_mended: bool) {
         if let Some(comparison) = &mut self.running(index).comparing {
             comparison.open.remove(&id);

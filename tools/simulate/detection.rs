@@ -23,56 +23,56 @@ const KILLS: usize = 5;
 
 /// The results of a measurement.
 pub(crate) struct Detection {
-    /// Milliseconds from the end of each node to the last that saw it down.
+    /// Milliseconds from the end of each node until the last member saw it down.
     pub(crate) all: Vec<u64>,
     /// Messages that one node sends per second in the quiet cluster.
     pub(crate) messages: f64,
     pub(crate) body_bytes: f64,
-    /// With what carries the bodies.
+    /// Bytes with headers.
     pub(crate) bytes: f64,
 }
 
-/// To whom, and bytes; or none, for a deadline.
-type Letter = (usize, Option<(NodeId, Vec<u8>)>);
+/// The receiver, and the sender with the bytes of a message; `None` for a deadline.
+type TimedMessage = (usize, Option<(NodeId, Vec<u8>)>);
 
-struct Hall {
+struct QuietCluster {
     now: u64,
     random: Random,
     cores: Vec<Option<Core>>,
     urls: BTreeMap<NodeUrl, usize>,
     /// By time and order.
-    events: BTreeMap<(u64, u64), Letter>,
+    events: BTreeMap<(u64, u64), TimedMessage>,
     event_count: u64,
     ticks: Vec<Option<u64>>,
     bytes: u64,
     messages: u64,
 }
 
-/// Runs a cluster of so many nodes that knows itself already, and ends some of them.
+/// Runs a cluster of `count` nodes that know each other already, and ends some of them.
 pub(crate) fn measure(count: usize, seed: u64) -> Detection {
-    let mut hall = Hall::new(count, seed);
-    hall.run_to(WARM_UP_MS);
-    (hall.bytes, hall.messages) = (0, 0);
-    hall.run_to(WARM_UP_MS + QUIET_MS);
+    let mut cluster = QuietCluster::new(count, seed);
+    cluster.run_to(WARM_UP_MS);
+    (cluster.bytes, cluster.messages) = (0, 0);
+    cluster.run_to(WARM_UP_MS + QUIET_MS);
     let per_node_second = |total: u64| total as f64 / (count as u64 * QUIET_MS / 1_000) as f64;
-    let (messages, body_bytes) = (per_node_second(hall.messages), per_node_second(hall.bytes));
+    let (messages, body_bytes) = (per_node_second(cluster.messages), per_node_second(cluster.bytes));
     let mut all = Vec::new();
     for victim in (0..count).rev().take(KILLS.min(count - 2)) {
-        let pause = hall.random.below(2_000);
-        hall.run_to(hall.now + pause);
-        let began = hall.now;
-        hall.cores[victim] = None;
-        while hall.is_seen(victim) {
-            hall.run_to(hall.now + 50);
+        let pause = cluster.random.below(2_000);
+        cluster.run_to(cluster.now + pause);
+        let began = cluster.now;
+        cluster.cores[victim] = None;
+        while cluster.is_seen(victim) {
+            cluster.run_to(cluster.now + 50);
         }
-        all.push(hall.now - began);
+        all.push(cluster.now - began);
     }
     Detection { all, messages, body_bytes, bytes: body_bytes + messages * OVERHEAD_BYTES as f64 }
 }
 
-impl Hall {
+impl QuietCluster {
     fn new(count: usize, seed: u64) -> Self {
-        let mut hall = Self {
+        let mut cluster = Self {
             now: 0,
             random: Random::from_seed(seed),
             cores: Vec::new(),
@@ -86,21 +86,21 @@ impl Hall {
         let layout = whole_layout(count);
         for at in 0..count {
             let settings = ClusterSettings {
-                cluster: Label::parse("hall").expect("a label"),
+                cluster: Label::parse("cluster").expect("a label"),
                 about: about(at),
                 copies: COPIES,
                 join: vec![about(0).url],
             };
-            let (instance, seed) = (hall.random.next(), hall.random.next());
+            let (instance, seed) = (cluster.random.next(), cluster.random.next());
             let layout = Some(layout.clone());
             let boot = Boot { this: id(at), generation: 1, instance, seed, layout, holds_images: false };
-            hall.cores.push(Some(Core::new(settings, boot, Time::default())));
+            cluster.cores.push(Some(Core::new(settings, boot, Time::default())));
         }
-        (0..count).for_each(|at| hall.drain(at));
-        hall
+        (0..count).for_each(|at| cluster.drain(at));
+        cluster
     }
 
-    /// Whether any node thinks that this one answers.
+    /// Whether any node considers this one alive.
     fn is_seen(&self, victim: usize) -> bool {
         self.cores.iter().flatten().any(|core| core.view().is_alive(id(victim)))
     }
@@ -175,7 +175,7 @@ fn about(at: usize) -> NewNode {
     }
 }
 
-/// The layout that so many nodes would have come to.
+/// The layout to which a cluster of `count` nodes converges.
 fn whole_layout(count: usize) -> Layout {
     use reticulum::cluster::layout::{Edit, Role};
     let mut layout = Layout::found(id(0), &about(0), COPIES);

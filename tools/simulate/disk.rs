@@ -1,11 +1,11 @@
-//! A node's disk: what is visible, and what of it would survive a power cut.
+//! A node's disk: the visible files, and the part of them that survives a power cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use reticulum::cluster::random::Random;
 use reticulum::object::ObjectId;
 
-/// The bytes of an image, as a number: right ones are [`right_bytes`] of its id.
+/// The bytes of an image, as a number: correct ones are [`right_bytes`] of its id.
 pub(crate) type Content = u64;
 
 /// The bytes of the image with this id.
@@ -33,35 +33,35 @@ pub(crate) struct Disk {
     version: u64,
     /// Files in `tmp/`.
     pub(crate) temporary: usize,
-    /// Ids of which a damaged copy was moved away.
+    /// Ids whose damaged copy was moved away.
     pub(crate) quarantine: BTreeSet<ObjectId>,
-    /// Those of them that this process has moved away and not looked at yet.
+    /// Those of them that this process has moved away and not processed yet.
     pub(crate) set_aside: Vec<ObjectId>,
-    /// Since when copies are damaged that were good.
+    /// The times at which good copies became damaged.
     pub(crate) bad_since: BTreeMap<ObjectId, u64>,
     /// Files that cannot be read.
     pub(crate) unreadable: BTreeSet<ObjectId>,
     pub(crate) layout: Option<Vec<u8>>,
     pub(crate) generation: u64,
     pub(crate) is_full: bool,
-    /// There is room for data, but not for another directory.
+    /// There is space for data, but no inode for another directory.
     pub(crate) has_no_inodes: bool,
     /// Nothing can be read.
     pub(crate) reads_fail: bool,
     /// The next sync fails.
     pub(crate) sync_fails: bool,
-    /// Milliseconds that every operation takes longer.
+    /// Milliseconds by which every operation takes longer.
     pub(crate) slowness: u64,
 }
 
 /// The result of looking up an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Looked {
-    /// Bytes, right ones unless nobody looks at the hash.
+    /// Bytes; correct ones if the hash was verified.
     Have(Content),
     /// No such file.
     Nothing,
-    /// There is or was one, or the disk does not say.
+    /// There is or was a file, or the disk does not answer.
     Failed,
 }
 
@@ -84,7 +84,7 @@ impl Disk {
         self.version
     }
 
-    /// A file as it may be changed.
+    /// The file, for a change.
     pub(crate) fn file(&mut self, id: &ObjectId) -> Option<&mut File> {
         self.version += 1;
         self.files.get_mut(id)
@@ -109,7 +109,7 @@ impl Disk {
         self.version += u64::from(self.misplaced.remove(id));
     }
 
-    /// The right bytes, if they are here; a wrong or unreadable copy goes to quarantine.
+    /// The correct bytes, if they are here; a wrong or unreadable copy is quarantined.
     pub(crate) fn verified(&mut self, id: &ObjectId) -> Option<Content> {
         let content = self.files.get(id)?.content;
         if self.reads_fail {
@@ -134,7 +134,7 @@ impl Disk {
         }
     }
 
-    /// The machine lost power: what was not synced is gone, or torn.
+    /// The machine lost power: unsynced data are lost or torn.
     pub(crate) fn lose_power(&mut self, random: &mut Random) {
         self.version += 1;
         self.files.retain(|_, file| file.is_name_synced);
@@ -143,7 +143,7 @@ impl Disk {
         }
     }
 
-    /// All that was stored is gone; what the node knows of itself stays.
+    /// All stored images are lost; the node's identity and layout stay.
     pub(crate) fn lose_everything(&mut self) {
         let (layout, generation, version) = (self.layout.take(), self.generation, self.version + 1);
         *self = Self { layout, generation, version, ..Self::default() };
@@ -155,17 +155,17 @@ impl Disk {
         (self.reads_fail, self.sync_fails, self.slowness) = (false, false, 0);
     }
 
-    /// Whether nothing is wrong with it.
+    /// Whether the disk has no fault.
     pub(crate) fn is_well(&self) -> bool {
         self.has_room() && !self.reads_fail && !self.sync_fails && self.slowness == 0
     }
 
-    /// Whether it takes new files.
+    /// Whether the disk takes new files.
     pub(crate) fn has_room(&self) -> bool {
         !self.is_full && !self.has_no_inodes
     }
 
-    /// The process starts: leftovers go.
+    /// Removes temporary files when the process starts.
     pub(crate) fn sweep(&mut self) {
         self.temporary = 0;
     }

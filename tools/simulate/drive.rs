@@ -1,4 +1,4 @@
-//! Driving the cores: what they want done is done, and what happened they are told.
+//! Drives the cluster cores: carries out their effects, and gives them their inputs.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::injected_bug::InjectedBug;
 use crate::world::World;
 
 impl World {
-    /// Does what a core wants done.
+    /// Carries out the effects of a core.
     pub(crate) fn drain(&mut self, index: Index) {
         while let Some(action) = self.running(index).core.poll() {
             match action {
@@ -65,23 +65,23 @@ impl World {
         }
     }
 
-    /// An input, now or as soon as the core is no longer blocked.
+    /// Gives an input to a core, now or as soon as it is no longer blocked.
     pub(crate) fn tell_core(&mut self, index: Index, fact: Fact) {
         if self.nodes[index].is_blocked {
-            return self.nodes[index].untold.push(fact);
+            return self.nodes[index].queued_inputs.push(fact);
         }
         let clock = self.nodes[index].clock(self.now);
         self.running(index).core.handle(fact.input(), clock);
         self.drain(index);
     }
 
-    /// The core's executor hangs. The shards go on with the view that they have.
+    /// Blocks the executor of the core. The shards go on with their last view.
     pub(crate) fn block(&mut self, index: Index) -> bool {
         let node = &mut self.nodes[index];
         node.process.is_some() && !std::mem::replace(&mut node.is_blocked, true)
     }
 
-    /// It goes on: first with its timers, then with what has waited.
+    /// Unblocks the core: first its timers fire, then it gets the inputs that have waited.
     pub(crate) fn unblock(&mut self, index: Index) {
         if !std::mem::replace(&mut self.nodes[index].is_blocked, false) {
             return;
@@ -91,7 +91,7 @@ impl World {
         let clock = self.nodes[index].clock(self.now);
         self.running(index).core.handle(Input::Tick, clock);
         self.drain(index);
-        for fact in std::mem::take(&mut self.nodes[index].untold) {
+        for fact in std::mem::take(&mut self.nodes[index].queued_inputs) {
             self.tell_core(index, fact);
         }
     }
@@ -135,7 +135,7 @@ impl World {
         }
         let clock = self.nodes[index].clock(self.now);
         let process = self.running(index);
-        // Somebody may be back.
+        // A node may be back.
         process.repairs.all_due(clock);
         let is_trivially_in_sync = view.holds_nothing() && !process.told_holding;
         if let Some(hash) = view.staged_version().filter(|_| is_trivially_in_sync)
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    /// Copies that this node no longer owns are recorded from the manifests.
+    /// Records copies from the manifests that this node no longer owns.
     fn record_former(&mut self, index: Index, view: &View) {
         let clock = self.nodes[index].clock(self.now);
         let disk = &mut self.nodes[index].disk;

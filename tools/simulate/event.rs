@@ -20,10 +20,10 @@ pub(crate) type Number = u64;
 /// The subject of a question: its kind and its image.
 pub(crate) type About = (u8, ObjectId);
 
-/// Ids in order, shared by all that look at them.
+/// Ids in order, shared by all holders of the list.
 pub(crate) type Ids = Arc<Vec<ObjectId>>;
 
-/// Something that happens at its time.
+/// An event at its time.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A core's deadline.
@@ -39,32 +39,32 @@ pub(crate) enum Event {
     Deadline(Index, u64, Number),
     /// An operation must have been answered by now.
     Overdue(Index, u64, Number),
-    /// Something came of an effect.
+    /// An effect has an outcome.
     Happened(Index, u64, Number, Happening),
     /// A record is on the disk.
     Record(Index, u64, Number, ObjectId),
     /// A repair waits for its image's lock.
     Lock(Index, u64, Number),
-    /// A look at the repairs that are due.
+    /// A check for repairs that are due.
     Repairs(Index, u64),
     /// All of these owners must have been asked for the bytes by now.
     Impatient(Index, u64, Number, Vec<NodeId>),
-    /// A node looks around.
+    /// A node compares its images with the others'.
     LookAround(Index, u64),
     Scrub(Index, u64),
     Upload,
     Read,
-    /// A client reads what was answered a moment ago.
+    /// A client reads an image that was answered a moment ago.
     ReadBack(ObjectId),
     Fault(Fault),
-    /// A node ends with enough copies of an upload, before it answers.
+    /// A node with enough copies of an upload ends before it answers.
     Crash(Index, u64),
     Heal(Fault),
-    /// An operator changes something, drawn by the number.
+    /// An operator makes a change, drawn by the number.
     Edit(Index, u64),
-    /// The restart of all nodes at that time was so long ago that they must know each other.
+    /// After the restart of all nodes at that time they must know each other by now.
     Restarted(u64),
-    /// And so long ago that repair would have begun.
+    /// After that restart repairs would have begun by now.
     RestartedLong(u64),
 }
 
@@ -92,8 +92,7 @@ impl Fact {
     }
 }
 
-/// A message on the wire. It is lost when either process ends before it arrives: a connection does not outlive
-/// its ends.
+/// A message on the wire. It is lost when either process ends before it arrives: a connection ends with its processes.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     pub(crate) from: Index,
@@ -101,14 +100,14 @@ pub(crate) struct Envelope {
     pub(crate) to: Index,
     pub(crate) to_boot: u64,
     pub(crate) payload: Payload,
-    /// Recorded and sent again by somebody else: what the answer was about.
+    /// Set for an answer that an attacker recorded and sends again: the subject of the answer.
     pub(crate) replay: Option<About>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Payload {
     Core(Vec<u8>),
-    /// That the sender does not take the other in: it rides on the answer to a message of that one.
+    /// The sender refuses the join of the other node; sent with the answer to a message of that node.
     Refused(JoinRefusal),
     Ask(Number, Ask),
     Tell(Number, Tell),
@@ -120,15 +119,15 @@ pub(crate) enum Ask {
     Put {
         id: ObjectId,
         content: Content,
-        /// In place of an owner.
+        /// Whether the receiver takes the copy as a fallback.
         misplaced: bool,
     },
     Get(ObjectId),
-    /// Whether it is there.
+    /// Asks whether it has the image.
     Has(ObjectId),
-    /// Read your copy and say so.
+    /// Asks it to read and verify its copy.
     Verify(ObjectId),
-    /// Everything that the asker has, to find what either lacks.
+    /// The asker's whole list of images, to find those that either node lacks.
     Compare(Ids),
 }
 

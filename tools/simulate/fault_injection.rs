@@ -58,7 +58,7 @@ impl World {
         let Fault { kind, nodes: (index, other), duration } = fault;
         match kind {
             Kind::Kill | Kind::PowerCut | Kind::Away => self.crash(fault),
-            Kind::ZoneDown => self.darken(index),
+            Kind::ZoneDown => self.lose_zone_power(index),
             Kind::Stop => self.stop(index),
             Kind::BlockCore => self.block(index),
             Kind::ClockJump => self.jump(index, duration),
@@ -76,7 +76,7 @@ impl World {
             Kind::DiskFull => !std::mem::replace(&mut self.nodes[index].disk.is_full, true),
             Kind::InodesUsed => !std::mem::replace(&mut self.nodes[index].disk.has_no_inodes, true),
             Kind::SyncError => !std::mem::replace(&mut self.nodes[index].disk.sync_fails, true),
-            Kind::ReadError => self.spoil(index, other),
+            Kind::ReadError => self.break_reads(index, other),
             Kind::SlowDisk => {
                 self.nodes[index].disk.slowness = 400;
                 true
@@ -98,10 +98,10 @@ impl World {
         self.trace_event(None, || format!("{fault:?} ends"));
         match kind {
             Kind::Kill | Kind::PowerCut | Kind::Away => self.bring_up(index),
-            Kind::ZoneDown => self.brighten(index),
+            Kind::ZoneDown => self.restore_zone_power(index),
             Kind::Emptied => {
                 self.bring_up(index);
-                // The hard case: what it lost is on a node that does not answer while it catches up.
+                // The hard case: the images that it lost are on a node that does not answer while it catches up.
                 if other != index && self.now < self.faults_ms {
                     self.inject(Fault { kind: Kind::Isolate, nodes: (other, index), duration: 15_000 });
                 }
@@ -135,7 +135,7 @@ impl World {
         (self.cut_power_after_answer, self.restart, self.zones_down) = (false, None, 0);
         self.rename_namesakes();
         for index in self.standing() {
-            self.nodes[index].trap = None;
+            self.nodes[index].crash_point = None;
             self.nodes[index].disk.heal();
             self.resume(index);
             self.unblock(index);
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// One side of a cut through the cluster.
+    /// One side of a partition.
     pub(crate) fn side(&self, index: Index) -> BTreeSet<Index> {
         (0..self.nodes.len()).filter(|it| it % 2 == index % 2).collect()
     }

@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     ClockJump,
     /// A node is cut off from all others.
     Isolate,
-    /// The cluster is cut in two.
+    /// The cluster is partitioned in two.
     Partition,
     /// One link is cut in one direction.
     OneWay,
@@ -46,7 +46,7 @@ pub(crate) enum Kind {
     InodesUsed,
     /// The next sync fails.
     SyncError,
-    /// One file cannot be read, or nothing on a disk.
+    /// One file cannot be read, or the whole disk.
     ReadError,
     SlowDisk,
     /// One copy's bytes change.
@@ -55,7 +55,7 @@ pub(crate) enum Kind {
     Emptied,
     /// A machine is lost for good, and an operator removes its node.
     Remove,
-    /// A node is away for longer than it takes to be taken out automatically.
+    /// A node is away until it is marked out automatically.
     Away,
     /// An operator changes weights, zones or copies, a few times in a row.
     Reweigh,
@@ -63,14 +63,14 @@ pub(crate) enum Kind {
     Join,
     /// A node is drained for a while, sometimes while others join.
     Drain,
-    /// Both sides of a cut take in a new node under one name; later an operator gives one of them a name of its own.
+    /// Both sides of a partition take in a new node under the same name; later an operator renames one of them.
     Namesakes,
-    /// An operator takes a node out for a while, sometimes one that does not hear of it.
+    /// An operator takes a node out for a while, sometimes a node that does not learn of it.
     Out,
 }
 
 impl Kind {
-    /// All of them, by the names that the command line knows.
+    /// All kinds, by their names on the command line.
     pub(crate) const ALL: [(&'static str, Self); 27] = [
         ("kill", Self::Kill),
         ("power-cut", Self::PowerCut),
@@ -120,8 +120,8 @@ pub(crate) const LONG_FAULTS_MS: u64 = 3_000_000;
 /// Time that a node is away in a long world, in milliseconds.
 const AWAY_MS: u64 = 2_000_000;
 
-/// The faults of one run of so many milliseconds, each with its time: one about every 20 s (80 s in a long run),
-/// of kinds in a shuffled order, so that each run has many of them; or all of one kind.
+/// The faults of one run of `millis` milliseconds, each with its time: about one every 20 s (80 s in a long run). Kinds
+/// are in shuffled order, so that each run has many of them; with `only`, all are of one kind.
 pub(crate) fn draw(random: &mut Random, nodes: usize, millis: u64, only: Option<Kind>) -> Vec<(u64, Fault)> {
     let index = |random: &mut Random| usize::try_from(random.below(nodes as u64)).expect("an index");
     let mut faults = Vec::new();

@@ -15,21 +15,21 @@ pub(crate) enum InjectedBug {
     IngressCounts,
     /// Fewer copies are enough while nodes are away.
     ClampByLiveness,
-    /// "No such file" counts from a store that is in sync with nothing.
+    /// "No such file" counts from a store that is not in sync.
     UnsyncedNoCounts,
     /// A fallback takes its copy without a record.
     NoStrayRecord,
-    /// A node that does not answer is taken to have said no.
+    /// A node that does not answer counts as "absent".
     SilenceIsNo,
-    /// Answers are matched without their number: an old one counts again.
+    /// Answers are matched without their number: a replayed one counts again.
     ReplayAccepted,
-    /// Stored bytes are served and passed on without a look at their hash.
+    /// Stored bytes are served and copied without verification of their hash.
     NoVerify,
     /// A former owner deletes its copy without receipts.
     DeleteByRank,
-    /// A layout is said to be durable before it is.
+    /// A layout is reported as durable before it is.
     SaidBeforeDurable,
-    /// "In sync" is said without comparing.
+    /// A node reports "in sync" without a comparison.
     SyncedTooEarly,
     /// A copy under an unknown layout counts at once.
     UnknownLayoutCounts,
@@ -37,11 +37,11 @@ pub(crate) enum InjectedBug {
     NoOwnerNeeded,
     /// Names are not compared: two ids with one name are both members.
     NamesHeldTwice,
-    /// A machine does not say when it must be looked at again: it waits without bound.
+    /// A machine reports no deadline: it waits without bound.
     DeadlineNotReported,
     /// An upload is answered without the record that an owner lacks its copy.
     RecordLost,
-    /// A node that takes its time is waited for to the end.
+    /// A slow node is waited for to the end.
     PatienceIgnored,
     /// The bytes and replies of another node are accepted without a comparison with the id.
     VerificationSkipped,

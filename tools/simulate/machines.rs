@@ -1,4 +1,4 @@
-//! Faults of machines: they end, stand still, lose what they stored, or their disks give back something else.
+//! Faults of machines: they end, stand still, lose their stored images, or their disks return wrong bytes.
 
 use reticulum::cluster::core::Input;
 use reticulum::cluster::node::Label;
@@ -7,11 +7,11 @@ use reticulum::object::ObjectId;
 use crate::disk::{File, right_bytes};
 use crate::event::{Event, Index};
 use crate::faults::{Fault, Kind};
-use crate::node::{Operation, Trap};
+use crate::node::{CrashPoint, Operation};
 use crate::world::World;
 
 impl World {
-    /// The process ends. Says whether there was one.
+    /// Ends the process; returns whether there was one.
     pub(crate) fn take_down(&mut self, index: Index, loses_power: bool) -> bool {
         let was_up = self.nodes[index].process.is_some();
         self.nodes[index].kill();
@@ -21,25 +21,27 @@ impl World {
         was_up
     }
 
-    /// Every other crash waits for a certain moment of an upload. Says whether the node ended at once.
+    /// Every other crash waits for a certain point of an upload. Returns whether the node ended at once.
     pub(crate) fn crash(&mut self, fault: Fault) -> bool {
         let (index, draw) = fault.nodes;
         if draw.is_multiple_of(2) || fault.kind == Kind::Away {
             return self.take_down(index, fault.kind != Kind::Kill);
         }
-        let pick = (self.now as usize + draw) % Trap::ALL.len();
-        self.nodes[index].trap = Some((Trap::ALL[pick].1, fault));
+        let pick = (self.now as usize + draw) % CrashPoint::ALL.len();
+        self.nodes[index].crash_point = Some((CrashPoint::ALL[pick].1, fault));
         false
     }
 
-    /// Ends the node if this is the moment that a crash waits for.
-    pub(crate) fn springs(&mut self, index: Index, moment: Trap) -> bool {
-        let Some((trap, fault)) = self.nodes[index].trap.take_if(|(trap, _)| *trap == moment) else {
+    /// Ends the node if its crash waits for this point.
+    pub(crate) fn reaches_crash_point(&mut self, index: Index, moment: CrashPoint) -> bool {
+        let Some((crash_point, fault)) =
+            self.nodes[index].crash_point.take_if(|(crash_point, _)| *crash_point == moment)
+        else {
             return false;
         };
-        self.count(Trap::ALL.iter().find(|(_, known)| *known == trap).expect("one of all").0);
+        self.count(CrashPoint::ALL.iter().find(|(_, known)| *known == crash_point).expect("one of all").0);
         *self.log.faults.entry(fault.kind).or_default() += 1;
-        self.trace_event(None, || format!("{fault:?} injected: {trap:?}"));
+        self.trace_event(None, || format!("{fault:?} injected: {crash_point:?}"));
         self.restart = None;
         self.take_down(index, fault.kind != Kind::Kill);
         self.after(fault.duration, Event::Heal(fault));
@@ -53,7 +55,7 @@ impl World {
     }
 
     /// All machines of a zone lose power, if there are other zones.
-    pub(crate) fn darken(&mut self, index: Index) -> bool {
+    pub(crate) fn lose_zone_power(&mut self, index: Index) -> bool {
         let (dark, others) = self.zone_of(index);
         if others == 0 {
             return false;
@@ -65,12 +67,12 @@ impl World {
         true
     }
 
-    pub(crate) fn brighten(&mut self, index: Index) {
+    pub(crate) fn restore_zone_power(&mut self, index: Index) {
         self.zones_down = self.zones_down.saturating_sub(1);
         self.zone_of(index).0.into_iter().for_each(|index| self.bring_up(index));
     }
 
-    /// The nodes that were started in the zone of this one, and how many others there are.
+    /// The nodes that were started in the zone of this one, and the number of nodes outside it.
     fn zone_of(&self, index: Index) -> (Vec<Index>, usize) {
         let zone = |index: Index| -> &Label { &self.nodes[index].settings.about.zone };
         let standing = self.standing();
@@ -86,7 +88,7 @@ impl World {
         !std::mem::replace(&mut node.is_stopped, true)
     }
 
-    /// Timers and messages that have waited come in any order.
+    /// Timers and messages that have waited arrive in any order.
     pub(crate) fn resume(&mut self, index: Index) {
         if !std::mem::replace(&mut self.nodes[index].is_stopped, false) {
             return;
@@ -106,7 +108,7 @@ impl World {
         }
     }
 
-    /// Up to ten minutes are gone at once.
+    /// The clock jumps by up to ten minutes.
     pub(crate) fn jump(&mut self, index: Index, draw: u64) -> bool {
         self.nodes[index].jump(draw * 9);
         let boot = self.nodes[index].boot;
@@ -118,8 +120,8 @@ impl World {
         is_up
     }
 
-    /// Whether an image has a good copy besides that on this node: what one node loses must be bearable. Copies
-    /// that are out of the cluster's reach for long do not count.
+    /// Whether an image has a good copy besides the one on this node: losing one node must lose no image. Copies that
+    /// are unreachable for long do not count.
     fn is_elsewhere(&self, index: Index, id: &ObjectId) -> bool {
         let is_good = |file: &&File| file.is_durable() && file.content == right_bytes(id);
         let mut others = self.standing().into_iter().filter(|other| *other != index);
@@ -130,7 +132,7 @@ impl World {
         })
     }
 
-    /// Whether all nodes that run count on this one.
+    /// Whether all running nodes consider this one a member.
     fn is_counted_on(&self, index: Index) -> bool {
         let id = self.nodes[index].id;
         self.members().into_iter().all(|other| self.view(other).is_counted_on(id))
@@ -140,19 +142,19 @@ impl World {
         let Some(id) = self.pick_bearable(index) else { return false };
         self.nodes[index].disk.file(&id).expect("this file").content ^= 2;
         self.nodes[index].disk.bad_since.insert(id, self.now);
-        self.read_spoilt(id);
+        self.read_broken(id);
         true
     }
 
     /// One file, or the whole disk, cannot be read.
-    pub(crate) fn spoil(&mut self, index: Index, draw: usize) -> bool {
+    pub(crate) fn break_reads(&mut self, index: Index, draw: usize) -> bool {
         if draw.is_multiple_of(2) {
             return !std::mem::replace(&mut self.nodes[index].disk.reads_fail, true);
         }
         let Some(id) = self.pick_bearable(index) else { return false };
         self.nodes[index].disk.unreadable.insert(id);
         self.nodes[index].disk.bad_since.insert(id, self.now);
-        self.read_spoilt(id);
+        self.read_broken(id);
         true
     }
 
@@ -161,8 +163,8 @@ impl World {
         self.random.choose(&ids).copied().filter(|id| self.is_elsewhere(index, id))
     }
 
-    /// Somebody reads it before it is scrubbed.
-    fn read_spoilt(&mut self, id: ObjectId) {
+    /// A client reads the file before it is scrubbed.
+    fn read_broken(&mut self, id: ObjectId) {
         let members = self.members();
         if let Some(reader) = self.pick(&members) {
             self.read_at(reader, id);
@@ -183,7 +185,7 @@ impl World {
         true
     }
 
-    /// The machine is gone for good, if the cluster can bear it: three are left, and no other is missing.
+    /// The machine is lost for good, if the cluster can bear it: three are left, and no other is missing.
     pub(crate) fn lose(&mut self, index: Index) -> bool {
         let standing = self.standing();
         let is_whole = standing.iter().all(|index| self.nodes[*index].process.is_some());

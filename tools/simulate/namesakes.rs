@@ -1,5 +1,5 @@
-//! Two nodes that are called the same: taken in on two sides of a cut, of which one must give way when the sides meet,
-//! without an image being lost; until an operator gives it a name of its own.
+//! Two nodes with the same name, taken in on two sides of a partition. When the sides meet, one of the two must be
+//! refused, without loss of an image, until an operator renames it.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::operator::NODES_MAX;
 use crate::world::World;
 
 impl World {
-    /// The cluster is cut in two, and each side takes in a new node under the same name.
+    /// The cluster is partitioned in two, and each side takes in a new node under the same name.
     pub(crate) fn take_in_namesakes(&mut self, index: Index) -> bool {
-        // Nodes of even and of odd numbers are the sides, so that the new ones are one on each.
+        // The sides are the nodes of even and of odd number, so each side gets one of the new nodes.
         let first = self.nodes.len();
         if first + 2 > NODES_MAX {
             return false;
@@ -34,12 +34,12 @@ impl World {
         true
     }
 
-    /// The sides meet.
+    /// The partition heals.
     pub(crate) fn part_namesakes(&mut self, index: Index) {
         self.mend_links(&self.links_between(&self.side(index)));
     }
 
-    /// An operator gives each that is called like another a name of its own, which takes effect with the next start.
+    /// An operator gives each node with a duplicate name a new one, which takes effect at its next start.
     pub(crate) fn rename_namesakes(&mut self) {
         for index in self.standing() {
             let own = Label::parse(&format!("n{index}")).expect("a label");
@@ -60,13 +60,13 @@ impl World {
         };
     }
 
-    /// In no view two members under one name take copies; and it is seen that one of them was refused.
+    /// In no view two members under one name take copies, and the view reports that one of them was refused.
     pub(crate) fn check_names(&mut self, index: Index, view: &View) {
         let mut takers = BTreeMap::new();
         let mut twice = None;
         for (node, member) in view.members() {
             let Some(machine) = self.index_of(node) else { continue };
-            // Of a machine that was renamed the layout has the old name until it is started again.
+            // The layout has the old name of a renamed machine until that machine is started again.
             let name = &self.nodes[machine].name;
             let is_called_so = self.bug == Some(InjectedBug::NamesHeldTwice) || member.name == *name;
             if is_called_so && member.writable && member.role == Role::Active {

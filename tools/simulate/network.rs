@@ -1,4 +1,4 @@
-//! Messages on their way: late, lost, changed, twice, or again from somebody who recorded them.
+//! Messages in transit: late, lost, corrupted, duplicated, or replayed by an attacker.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ pub(crate) struct Network {
     pub(crate) cut: BTreeMap<(Index, Index), usize>,
     pub(crate) bad: BTreeMap<Index, usize>,
     pub(crate) corrupt: BTreeMap<Index, usize>,
-    /// Answers that somebody recorded, by who asked, whom, and what.
+    /// Answers that an attacker recorded, by asker, asked node and subject.
     recorded: BTreeMap<(Index, Index, About), Tell>,
 }
 
 impl Network {
-    /// Whether nothing is wrong.
+    /// Whether no link has a fault.
     pub(crate) fn is_well(&self) -> bool {
         self.cut.is_empty() && self.bad.is_empty() && self.corrupt.is_empty()
     }
@@ -31,7 +31,7 @@ impl Network {
 }
 
 impl World {
-    /// Sends a message over a link as it is now. A lost packet is sent again by the transport, later and later.
+    /// Sends a message over a link in its current state. The transport sends a lost packet again, with growing delays.
     pub(crate) fn send(&mut self, from: Index, to: Index, payload: Payload) {
         if self.network.cut.contains_key(&(from, to)) {
             return;
@@ -64,7 +64,7 @@ impl World {
         self.after(delay, Event::Deliver(envelope));
     }
 
-    /// Hands over a message, if both ends of its connection still live.
+    /// Delivers a message, if both ends of its connection are alive.
     pub(crate) fn deliver(&mut self, envelope: Envelope) {
         let Envelope { from, from_boot, to, to_boot, .. } = envelope;
         let instances = self.nodes[to].boot == to_boot && self.nodes[to].process.is_some();
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// Now and then somebody records an answer.
+    /// Now and then the attacker records an answer.
     fn record(&mut self, from: Index, to: Index, number: Number, tell: &Tell) {
         if self.random.chance(200_000)
             && let Some(about) = self.about(to, number)
@@ -102,7 +102,7 @@ impl World {
         }
     }
 
-    /// And sends it again when the same is asked, ahead of the true answer.
+    /// The attacker sends it again when the same is asked, ahead of the true answer.
     pub(crate) fn replay(&mut self, index: Index, to: Index, number: Number) {
         let Some(about) = self.about(index, number) else { return };
         let Some(tell) = self.network.recorded.get(&(index, to, about)).cloned() else { return };
@@ -112,7 +112,7 @@ impl World {
         self.after(0, Event::Deliver(envelope));
     }
 
-    /// All links that lead over a cut, in both directions.
+    /// All links across a partition, in both directions.
     pub(crate) fn links_between(&self, one: &BTreeSet<Index>) -> Vec<(Index, Index)> {
         let others: Vec<_> = (0..self.nodes.len()).filter(|index| !one.contains(index)).collect();
         one.iter().flat_map(|a| others.iter().flat_map(|b| [(*a, *b), (*b, *a)])).collect()
@@ -133,8 +133,8 @@ impl World {
     }
 }
 
-/// Of an image the id is the proof, so its changed bytes arrive; everything else is proven whole by the
-/// transport, which ends the connection.
+/// The id authenticates an image, so its changed bytes arrive. The transport authenticates everything else, and ends
+/// the connection.
 fn corrupted(payload: Payload) -> Option<Payload> {
     match payload {
         Payload::Ask(number, Ask::Put { id, content, misplaced }) => {

@@ -28,12 +28,12 @@ pub(crate) struct Node {
     /// The name of the machine.
     pub(crate) name: Label,
     pub(crate) disk: Disk,
-    /// Counts processes: what belongs to an earlier one is void.
+    /// Counts processes: events of an earlier one are void.
     pub(crate) boot: u64,
-    /// Its clock's origin, other at each start.
+    /// The origin of its clock, which differs at each start.
     origin: u64,
     /// The error of its clock's rate, in millionths; negative: slower.
-    pub(crate) haste: i64,
+    pub(crate) clock_drift: i64,
     pub(crate) process: Option<Process>,
     pub(crate) is_stopped: bool,
     /// Messages that arrived while it was stopped.
@@ -41,15 +41,15 @@ pub(crate) struct Node {
     /// Its core hangs.
     pub(crate) is_blocked: bool,
     /// Inputs that the core did not get while it hung.
-    pub(crate) untold: Vec<Fact>,
+    pub(crate) queued_inputs: Vec<Fact>,
     /// The place at which it will crash, and the fault that caused it.
-    pub(crate) trap: Option<(Trap, Fault)>,
+    pub(crate) crash_point: Option<(CrashPoint, Fault)>,
     /// Its machine is lost for good.
     pub(crate) is_gone: bool,
 }
 
 /// The largest error of a clock, in millionths.
-const HASTE_MAX: u64 = 10_000;
+const CLOCK_DRIFT_MAX: u64 = 10_000;
 
 /// The memory of a process.
 pub(crate) struct Process {
@@ -62,14 +62,14 @@ pub(crate) struct Process {
     pub(crate) repairs: RepairQueue,
     /// Images that are being repaired.
     pub(crate) repairing: BTreeSet<ObjectId>,
-    /// When it began, by its clock.
+    /// The time of its start, by its clock.
     pub(crate) started: Time,
     pub(crate) synced_with: BTreeMap<NodeId, SyncHash>,
     pub(crate) comparing: Option<Comparison>,
     pub(crate) compare_turn: usize,
     pub(crate) told_holding: bool,
     pub(crate) enrolled: Option<LayoutHash>,
-    /// Owners by the view, worked out once. Never walked: the order of a hash map is another in each run.
+    /// Owners by the view, computed once. Never iterated: the order of a hash map differs in each run.
     pub(crate) owners: HashMap<ObjectId, (bool, Arc<[NodeId]>)>,
     /// The last listing of this node, and the state of its disk at that time.
     pub(crate) listed: (u64, Option<LayoutHash>, Ids),
@@ -86,19 +86,19 @@ pub(crate) struct ListDifference {
     pub(crate) offers: Ids,
 }
 
-/// Something that a client or the node itself has begun.
+/// An operation that a client or the node itself began.
 pub(crate) struct Operation {
-    /// Of which image.
+    /// The image of the operation.
     pub(crate) id: ObjectId,
     pub(crate) protocol: Protocol,
-    /// When, in the world's time.
+    /// The time of its beginning, in the world's time.
     pub(crate) began: u64,
-    /// When its machine is looked at again.
+    /// The time at which its machine is due again.
     pub(crate) tick_at: Option<u64>,
     pub(crate) is_answered: bool,
     /// The node stood still meanwhile.
     pub(crate) was_stopped: bool,
-    /// Whom a read has asked for the bytes.
+    /// The nodes that a read has asked for the bytes.
     pub(crate) asked: Vec<NodeId>,
     /// The bytes that nodes sent.
     pub(crate) fetched: Vec<(NodeId, Content)>,
@@ -113,7 +113,7 @@ pub(crate) enum Protocol {
     Repair(Box<Repair<Injected>>),
 }
 
-/// A question to another node that was not answered yet.
+/// A question to another node that is not answered yet.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) to: Index,
@@ -144,7 +144,7 @@ pub(crate) enum Question {
     Fetch,
 }
 
-/// A comparison with one member, until all that was found is mended.
+/// A comparison with one member, until all differences are repaired.
 #[derive(Clone, Debug)]
 pub(crate) struct Comparison {
     pub(crate) with: Index,
@@ -155,13 +155,13 @@ pub(crate) struct Comparison {
     pub(crate) is_answered: bool,
 }
 
-/// A file on its way to the disk, and who waits for it.
+/// A file on its way to the disk, and its waiters.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub(crate) id: ObjectId,
     pub(crate) content: Content,
     pub(crate) step: Step,
-    /// Its sender takes others for its owners.
+    /// Whether its sender considers other nodes its owners.
     pub(crate) misplaced: bool,
     pub(crate) waiters: Vec<Waiter>,
 }
@@ -174,18 +174,18 @@ pub(crate) enum Step {
     SyncName,
 }
 
-/// A moment of an upload at which a node crashes.
+/// A point of an upload at which a node crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trap {
+pub(crate) enum CrashPoint {
     /// Before this step of a copy.
     Before(Step),
-    /// When its own copy is durable, and maybe no other is.
+    /// When its own copy is durable, and perhaps no other is.
     Stored,
-    /// When it would answer.
+    /// When it is about to answer.
     Answer,
 }
 
-impl Trap {
+impl CrashPoint {
     pub(crate) const ALL: [(&'static str, Self); 6] = [
         ("crash before the write", Self::Before(Step::Write)),
         ("crash after the write, before the sync", Self::Before(Step::Sync)),
@@ -214,27 +214,27 @@ impl Node {
             disk: Disk::default(),
             boot: 0,
             origin: 0,
-            haste: 0,
+            clock_drift: 0,
             process: None,
             is_stopped: false,
             inbox: Vec::new(),
             is_blocked: false,
-            untold: Vec::new(),
-            trap: None,
+            queued_inputs: Vec::new(),
+            crash_point: None,
             is_gone: false,
         }
     }
 
     /// The node's clock at this time of the world.
     pub(crate) fn clock(&self, now: u64) -> Time {
-        let error = i128::from(now) * i128::from(self.haste) / 1_000_000;
+        let error = i128::from(now) * i128::from(self.clock_drift) / 1_000_000;
         Time::from_millis(self.origin + u64::try_from(i128::from(now) + error).expect("a small error"))
     }
 
-    /// When in the world its clock has reached this.
+    /// The world's time at which its clock reaches this.
     pub(crate) fn time_of(&self, clock: Time) -> u64 {
         let passed = clock.millis().saturating_sub(self.origin);
-        let rate = 1_000_000_u64.saturating_add_signed(self.haste);
+        let rate = 1_000_000_u64.saturating_add_signed(self.clock_drift);
         let mut time = passed.saturating_mul(1_000_000) / rate;
         while self.clock(time) < clock {
             time += 1;
@@ -247,14 +247,14 @@ impl Node {
         self.origin += millis;
     }
 
-    /// Starts a process. The clock begins anywhere and goes a little wrong: nothing may depend on it.
+    /// Starts a process. The clock has a random origin and drifts: nothing may depend on it.
     pub(crate) fn start(&mut self, now: u64, seed: u64, holds_images: bool) {
         self.boot += 1;
         self.disk.generation += 1;
         self.disk.sweep();
         self.origin = seed % 1_000_000_000;
-        self.haste =
-            i64::try_from(seed % (2 * HASTE_MAX)).expect("small") - i64::try_from(HASTE_MAX).expect("small");
+        self.clock_drift = i64::try_from(seed % (2 * CLOCK_DRIFT_MAX)).expect("small")
+            - i64::try_from(CLOCK_DRIFT_MAX).expect("small");
         let boot = Boot {
             this: self.id,
             generation: self.disk.generation,
@@ -302,7 +302,7 @@ impl Node {
     fn wake(&mut self) {
         (self.is_stopped, self.is_blocked) = (false, false);
         self.inbox.clear();
-        self.untold.clear();
+        self.queued_inputs.clear();
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -311,7 +311,7 @@ impl Node {
 }
 
 impl Process {
-    /// An operation has come to its end.
+    /// An operation has ended.
     pub(crate) fn end(&mut self, number: Number) {
         if let Some(Operation { id, protocol: Protocol::Repair(_), .. }) = self.operations.remove(&number) {
             self.repairing.remove(&id);
@@ -320,7 +320,7 @@ impl Process {
 }
 
 impl Operation {
-    /// Its node stands still: nothing can be asked of its times.
+    /// Its node stands still, so its times are not checked.
     pub(crate) fn excuse(&mut self) {
         self.was_stopped = true;
     }

@@ -7,11 +7,11 @@ use crate::event::{Event, Index};
 use crate::faults::{Fault, Kind};
 use crate::world::World;
 
-/// Machines that a world may have.
+/// Most machines of a world.
 pub(crate) const NODES_MAX: usize = 9;
 
 impl World {
-    /// Three changes, each while excess copies of the last may be on their way out.
+    /// Makes three changes, each while excess copies of the previous one may be in removal.
     pub(crate) fn reweigh(&mut self, index: Index, draw: u64) -> bool {
         self.after(4_000 + draw % 8_000, Event::Edit(index, draw / 3));
         self.after(14_000 + draw % 16_000, Event::Edit(index, draw / 7));
@@ -33,7 +33,7 @@ impl World {
         })
     }
 
-    /// Up to three at once: for some images all owners are new then.
+    /// Up to three nodes join at once: for some images all owners are new then.
     pub(crate) fn join_some(&mut self) -> bool {
         let room = NODES_MAX.saturating_sub(self.nodes.len()) as u64;
         let count = (1 + self.random.below(3)).min(room);
@@ -41,7 +41,7 @@ impl World {
         count > 0
     }
 
-    /// Every other time nodes join meanwhile.
+    /// Every other time, nodes join meanwhile.
     pub(crate) fn drain_node(&mut self, index: Index, draw: usize, duration: u64) -> bool {
         if draw.is_multiple_of(2) {
             let fault = Fault { kind: Kind::Join, nodes: (index, draw), duration: 0 };
@@ -50,8 +50,8 @@ impl World {
         self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Draining))
     }
 
-    /// Two of three times the node does not hear of it, and goes on by the layout that it knows, while the others
-    /// change theirs: nodes join, and another is drained.
+    /// In two of three cases the node does not learn of it and goes on with its own layout, while the others change
+    /// theirs: nodes join, and another is drained.
     pub(crate) fn take_out(&mut self, fault: Fault) -> bool {
         let Fault { nodes: (index, draw), duration, .. } = fault;
         let next = |step: usize| (index + step) % self.nodes.len();
@@ -66,7 +66,7 @@ impl World {
         self.edit(by, |world| Edit::Role(world.nodes[index].id, Role::Out { automatic: false }))
     }
 
-    /// The operator gives a lost node up, as soon as any other can be reached.
+    /// The operator removes a lost node as soon as any other is reachable.
     pub(crate) fn remove(&mut self, fault: Fault) {
         let index = fault.nodes.0;
         if !self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Removed)) {
@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// An operator's change, through any node that runs. Says whether it changed anything.
+    /// An operator's change, through any running node. Returns whether it changed anything.
     pub(crate) fn edit(&mut self, near: Index, edit: impl Fn(&Self) -> Edit) -> bool {
         let mut members = self.members();
         members.retain(|member| !self.nodes[*member].is_blocked);

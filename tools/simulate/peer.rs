@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    /// Whether there is a copy; whether it is right is not looked at.
+    /// Whether there is a copy, without verification.
     fn has(&mut self, index: Index, id: &ObjectId) -> Tell {
         let synced: Option<SyncHash> = self.view(index).trusted_to();
         match self.nodes[index].disk.look(id, false) {
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// An answer came, once.
+    /// An answer arrived, for the first time.
     pub(crate) fn answered(&mut self, index: Index, number: Number, tell: Tell) {
         let Some(request) = self.running(index).requests.remove(&number) else { return };
         self.take_answer(index, request, Some(tell));
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// A recorded answer comes again: its number on its connection was used.
+    /// A recorded answer arrives again: its number on its connection is already used.
     pub(crate) fn hear_replay(&mut self, index: Index, from: Index, about: About, tell: Tell) {
         self.count("replay");
         if self.bug != Some(InjectedBug::ReplayAccepted) {

@@ -1,4 +1,5 @@
-//! A restart of all nodes: they must know each other again within ten seconds, and must not repair what was whole.
+//! A restart of all nodes: they must know each other again within ten seconds, and must not repair images that were
+//! complete.
 
 use std::collections::BTreeSet;
 
@@ -10,26 +11,26 @@ use crate::world::World;
 
 /// The state at the end of all nodes.
 pub(crate) struct Restart {
-    /// Images that lay on their owners and nowhere else.
+    /// Images that were on their owners and nowhere else.
     whole: BTreeSet<ObjectId>,
-    /// When the processes ended.
+    /// The time at which the processes ended.
     at: u64,
 }
 
-/// From the start of the processes to the full view.
+/// Milliseconds from the start of the processes to the full view.
 const VIEW_MS: u64 = 10_000;
 
-/// From there on repair would long have begun.
+/// Milliseconds from then on, in which repairs would have begun.
 const WATCH_MS: u64 = 30_000;
 
 impl World {
-    /// Ends all processes at once, and watches what they do afterwards, unless something else is wrong as well.
+    /// Ends all processes at once, and watches them afterwards, unless there is another fault.
     pub(crate) fn restart_all(&mut self) -> bool {
         let standing = self.standing();
         self.restart = self.is_calm(&standing).then(|| {
             let files = standing.iter().flat_map(|index| self.nodes[*index].disk.files());
             let held: BTreeSet<_> = files.clone().map(|(id, _)| *id).collect();
-            // A copy whose name was not synced yet is in no manifest: nobody can know that it is there.
+            // A copy whose name was not synced yet is in no manifest, so no node can know of it.
             let unlisted: BTreeSet<_> =
                 files.filter(|(_, file)| !file.is_durable()).map(|(id, _)| *id).collect();
             let is_whole =
@@ -67,7 +68,7 @@ impl World {
         }
     }
 
-    /// A request goes out: repair of what was whole is a broken promise.
+    /// A request is sent: the repair of a complete image is a broken promise.
     pub(crate) fn watch_restart(&mut self, purpose: &Purpose) {
         let (Purpose::Push(id) | Purpose::Pull(id)) = purpose else { return };
         if self.restart.take_if(|restart| restart.whole.contains(id)).is_some() {

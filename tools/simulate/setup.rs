@@ -15,13 +15,13 @@ use crate::world::World;
 const UPLOADS: u64 = 260;
 const READS: u64 = 1_300;
 
-/// One world of so many is long enough for a node to be taken out automatically.
+/// One world in this many is long enough for an automatic mark-out.
 const LONG_EVERY: u64 = 25;
 
 /// The kind of world, beside its seed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
-    /// A bug that is put in.
+    /// The injected bug.
     pub(crate) bug: Option<InjectedBug>,
     /// Faults of this kind only.
     pub(crate) only: Option<Kind>,
@@ -30,7 +30,7 @@ pub(crate) struct Choice {
 }
 
 impl World {
-    /// The world of a seed; of all kinds of faults, or of one.
+    /// The world of a seed, with faults of all kinds or of one.
     pub(crate) fn new(seed: u64, choice: &Choice) -> Self {
         let is_long = match choice.only {
             None => seed.is_multiple_of(LONG_EVERY),
@@ -54,13 +54,13 @@ impl World {
 
     /// Starts a machine that was not there before.
     pub(crate) fn add_node(&mut self, zones: u64) {
-        // By then the first nodes may be gone for good.
+        // By now the first nodes may be gone for good.
         let join = self.standing();
         let index = self.add_machine(zones, &join);
         self.start(index);
     }
 
-    /// A machine that was not there before, on which nothing runs yet, and which is to join these.
+    /// Adds a machine without a process, which is to join these nodes.
     pub(crate) fn add_machine(&mut self, zones: u64, join: &[Index]) -> Index {
         let index = self.nodes.len();
         let url = |index: usize| NodeUrl::parse(&format!("http://n{index}:1")).expect("a URL");
@@ -89,7 +89,7 @@ impl World {
     pub(crate) fn start(&mut self, index: Index) {
         let seed = self.random.next();
         self.misname(index);
-        // A node that lost its store finds out at its start, unless nobody looks.
+        // A node that lost its store notices that at its start, unless its injected bug prevents the check.
         let holds =
             !self.nodes[index].disk.files().is_empty() || self.bug == Some(InjectedBug::UnsyncedNoCounts);
         self.nodes[index].start(self.now, seed, holds);

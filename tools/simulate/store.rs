@@ -6,11 +6,11 @@ use reticulum::object::ObjectId;
 use crate::disk::{Content, File, right_bytes};
 use crate::event::{Event, Fact, Index, Number, Payload, Tell};
 use crate::injected_bug::InjectedBug;
-use crate::node::{Job, Step, Trap, Waiter};
+use crate::node::{CrashPoint, Job, Step, Waiter};
 use crate::world::World;
 
 impl World {
-    /// Makes a copy durable, once however many ask, and tells the waiter.
+    /// Makes a copy durable, once for any number of waiters, and reports to the waiter.
     pub(crate) fn store(
         &mut self,
         index: Index,
@@ -44,15 +44,15 @@ impl World {
         self.after(pause, Event::Store(index, boot, job));
     }
 
-    /// One step is done: go on with the next.
+    /// One step is done: begins the next.
     pub(crate) fn store_step(&mut self, index: Index, number: Number) {
         let Some(job) = self.running(index).jobs.get(&number).cloned() else { return };
-        if self.springs(index, Trap::Before(job.step)) {
+        if self.reaches_crash_point(index, CrashPoint::Before(job.step)) {
             return;
         }
         let disk = &self.nodes[index].disk;
         let next = match job.step {
-            // Full in the middle of it: of data while it is written, of inodes when directories are made.
+            // Space runs out in the middle: for data while it is written, for inodes when directories are made.
             Step::Write if disk.is_full => return self.no_room(index, number),
             Step::Rename if disk.has_no_inodes => return self.no_room(index, number),
             Step::Write if self.bug == Some(InjectedBug::AnswerBeforeSync) => {
@@ -128,7 +128,10 @@ impl World {
     fn finish(&mut self, index: Index, number: Number, is_durable: bool) {
         let Some(job) = self.running(index).jobs.remove(&number) else { return };
         let is_of_upload = |waiter: &Waiter| matches!(waiter, Waiter::Upload(_));
-        if is_durable && job.waiters.iter().any(is_of_upload) && self.springs(index, Trap::Stored) {
+        if is_durable
+            && job.waiters.iter().any(is_of_upload)
+            && self.reaches_crash_point(index, CrashPoint::Stored)
+        {
             return;
         }
         for waiter in job.waiters {
@@ -139,7 +142,7 @@ impl World {
     fn notify(&mut self, index: Index, waiter: Waiter, is_durable: bool) {
         match waiter {
             Waiter::Remote { to, to_boot, number } => {
-                // The hash as of now: it must be no earlier than what the copy was durable under.
+                // The current layout hash: it must be no earlier than the one under which the copy became durable.
                 let tell = if is_durable { Tell::Taken(self.view(index).hash()) } else { Tell::Refused };
                 if self.nodes[to].boot == to_boot {
                     self.send(index, to, Payload::Tell(number, tell));
@@ -151,7 +154,7 @@ impl World {
         }
     }
 
-    /// Reads every copy back and moves damaged ones away. What a killed process left unsynced is synced: it is
+    /// Reads every copy and moves damaged ones away. Syncs the copies that a killed process left unsynced: they are
     /// visible, and must be listed like all others.
     pub(crate) fn scrub(&mut self, index: Index) {
         let jobs: Vec<_> = self.running(index).jobs.values().map(|job| job.id).collect();

@@ -1,4 +1,4 @@
-//! The world: virtual time and the machines; hands every event to whom it concerns.
+//! The world: virtual time and the machines; delivers every event to its receiver.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use crate::event::{Event, Index, Number};
 use crate::faults::Kind;
 use crate::injected_bug::InjectedBug;
 use crate::network::Network;
-use crate::node::{Node, Process, Trap};
+use crate::node::{CrashPoint, Node, Process};
 use crate::restart::Restart;
 
-/// Everything that there is.
+/// The state of a run.
 pub(crate) struct World {
     pub(crate) now: u64,
     pub(crate) random: Random,
     pub(crate) bug: Option<InjectedBug>,
-    /// Copies that the cluster wants from its beginning.
+    /// Copies of each image at the founding of the cluster.
     pub(crate) replication: u8,
     /// Milliseconds until all faults are healed.
     pub(crate) faults_ms: u64,
     pub(crate) nodes: Vec<Node>,
     pub(crate) network: Network,
     pub(crate) log: Log,
-    /// Images that were answered 200, and when.
+    /// Images that were answered 200, with the time.
     pub(crate) acknowledged: BTreeMap<ObjectId, u64>,
-    /// The same, to choose from.
+    /// The same images, to choose from.
     pub(crate) answered: Vec<ObjectId>,
     pub(crate) uploaded: Vec<ObjectId>,
     pub(crate) cut_power_after_answer: bool,
@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) restart: Option<Restart>,
     /// Traces all events that concern no image, or an image whose id begins with this.
     pub(crate) traced: Option<String>,
-    /// Zones that are dark at the moment.
+    /// Zones without power at the moment.
     pub(crate) zones_down: usize,
     events: BTreeMap<(u64, u64), Event>,
     event_count: u64,
@@ -49,17 +49,17 @@ pub(crate) struct World {
 /// The results of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// Broken promises; a run without any has passed.
+    /// Broken promises; a run without one has passed.
     pub(crate) failures: Vec<String>,
     pub(crate) faults: BTreeMap<Kind, usize>,
     pub(crate) counts: BTreeMap<&'static str, u64>,
-    /// Changes with every event: equal seeds must have equal ones.
+    /// A hash of all events: equal seeds must have equal ones.
     pub(crate) trace: u64,
     pub(crate) milliseconds: u64,
 }
 
 impl World {
-    /// A world in which nothing is and nothing will happen.
+    /// A world without machines and events.
     pub(crate) fn empty(seed: u64, bug: Option<InjectedBug>, faults_ms: u64) -> Self {
         Self {
             now: 0,
@@ -114,7 +114,7 @@ impl World {
         self.at(self.now + millis, event);
     }
 
-    /// Lets everything happen up to this time, or until a promise is broken.
+    /// Runs all events up to this time, or until a promise is broken.
     pub(crate) fn run_to(&mut self, end: u64) {
         while self.log.failures.is_empty() {
             let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= end) else { break };
@@ -179,7 +179,7 @@ impl World {
             Event::Fault(fault) => self.inject(fault),
             Event::Crash(index, boot) => {
                 if self.process(index, boot).is_some() {
-                    self.springs(index, Trap::Answer);
+                    self.reaches_crash_point(index, CrashPoint::Answer);
                 }
             }
             Event::Heal(fault) => self.heal(fault),
@@ -189,7 +189,7 @@ impl World {
         }
     }
 
-    /// Something happens to what a process has begun.
+    /// Continues an operation of a process.
     fn go_on(&mut self, event: Event) {
         match event {
             Event::Deadline(index, _, number) if self.nodes[index].is_running() => {
@@ -206,7 +206,7 @@ impl World {
                     self.begin_repairs(index);
                 }
             }
-            // A node that stands still looks at its clock when it goes on.
+            // A node that stands still reads its clock when it goes on.
             _ => {}
         }
     }
@@ -242,7 +242,7 @@ impl World {
         self.nodes.iter().position(|node| node.id == id)
     }
 
-    /// Whether the node owns the id, and who does, in its view.
+    /// Whether the node owns the id, and the owners, in its view.
     pub(crate) fn owners(&mut self, index: Index, id: &ObjectId) -> (bool, Arc<[NodeId]>) {
         let this = self.nodes[index].id;
         let process = self.running(index);

@@ -1,6 +1,6 @@
-//! Carries out the effects of the protocol machines as messages and disk operations, and hands back what came of them.
+//! Carries out the effects of the protocol machines as messages and disk operations, and returns their outcomes.
 //!
-//! Here is no choreography and no time: whom to ask, and how long, the machines say.
+//! Here is no choreography and no time limit: the machines say which node to ask, and for how long.
 
 mod read;
 mod repair;
@@ -21,7 +21,7 @@ use crate::node::{Protocol, Purpose, Question};
 use crate::world::World;
 
 impl World {
-    /// The operation begins, or its deadline may have come.
+    /// The operation begins, or its deadline may have passed.
     pub(crate) fn tick_operation(&mut self, index: Index, number: Number) {
         let Some(operation) = self.running(index).operations.get_mut(&number) else { return };
         operation.tick_at = None;
@@ -34,7 +34,7 @@ impl World {
         }
     }
 
-    /// Something came of an effect.
+    /// An effect has an outcome.
     pub(crate) fn happened(&mut self, index: Index, number: Number, happening: Happening) {
         match happening {
             Happening::Write(outcome) => self.drive_write(index, number, Input::Outcome(outcome)),
@@ -45,7 +45,7 @@ impl World {
         }
     }
 
-    /// All operations of a node look at its clock, which may have gone on without them.
+    /// All operations of a node read its clock, which may have jumped.
     pub(crate) fn tick_all(&mut self, index: Index) {
         let boot = self.nodes[index].boot;
         for number in self.running(index).operations.keys().copied().collect::<Vec<_>>() {
@@ -53,7 +53,7 @@ impl World {
         }
     }
 
-    /// One step of a machine: its effects are drained to the end, and then carried out.
+    /// One step of a machine: all of its effects are taken, and then carried out.
     fn drive<M: Machine>(
         &mut self,
         (index, number): (Index, Number),
@@ -102,7 +102,7 @@ impl World {
         self.request(index, to, ask, Purpose::Operation(number, question), within_ms);
     }
 
-    /// A node has answered a question of an operation, or has not in time.
+    /// A node has answered a question of an operation, or did not answer in time.
     pub(crate) fn replied(
         &mut self,
         index: Index,
@@ -171,7 +171,7 @@ impl World {
         Some(layout)
     }
 
-    /// Keeps the bytes that a node gave, and verifies them.
+    /// Keeps the bytes that a node sent, and verifies them.
     fn keep(
         &mut self,
         index: Index,

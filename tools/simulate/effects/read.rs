@@ -66,7 +66,7 @@ impl World {
         self.drive(of, input, Protocol::as_variant, Self::perform_variant);
     }
 
-    /// A variant takes no time to be made, and consists of its image's bytes.
+    /// A variant takes no time to make, and consists of its image's bytes.
     fn perform_variant(&mut self, index: Index, number: Number, effect: variant::VariantEffect) {
         let id = self.running(index).operations[&number].id;
         match effect {
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// Another node has given an image of which this one had no good copy: where it should have one, it takes it.
+    /// Another node has sent an image of which this one had no good copy: an owner stores it.
     fn note_lack(&mut self, index: Index, id: reticulum::object::ObjectId) {
         let (view, this) = (self.view(index), self.nodes[index].id);
         if view.is_owner(this, &id) && self.nodes[index].disk.has_room() {

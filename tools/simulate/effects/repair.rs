@@ -13,7 +13,7 @@ use crate::node::{Protocol, Question, Waiter};
 use crate::operator::NODES_MAX;
 use crate::world::World;
 
-/// Between two looks whether a copy is still on its way to the disk.
+/// Milliseconds between two checks whether a copy is still on its way to the disk.
 const LOCK_LOOK_MS: u64 = 2;
 
 impl World {
@@ -35,7 +35,7 @@ impl World {
         }
     }
 
-    /// Notes durably that an image must be repaired.
+    /// Records durably that an image must be repaired.
     pub(super) fn enqueue_repair(&mut self, index: Index, id: ObjectId) {
         let clock = self.nodes[index].clock(self.now);
         self.nodes[index].disk.record_misplaced(id);
@@ -133,11 +133,11 @@ impl World {
             return self.after(LOCK_LOOK_MS, Event::Lock(index, boot, number));
         }
         let is_here = self.nodes[index].disk.files().contains_key(&id);
-        // Nothing comes between the lock and what is done under it.
+        // Nothing may happen between the lock and the work under it.
         self.happened(index, number, Happening::Repair(RepairOutcome::Locked { is_here }));
     }
 
-    /// A copy that a repair takes in is durable, or is not.
+    /// A copy that a repair stores is durable, or failed.
     pub(crate) fn taken_in(&mut self, index: Index, number: Number, is_durable: bool) {
         self.happens_soon(index, number, Happening::Repair(RepairOutcome::TakenIn(is_durable)));
     }

@@ -40,13 +40,13 @@ impl World {
         }
     }
 
-    /// A record that an owner lacks its copy is on the disk.
+    /// The record that an owner lacks its copy is on the disk.
     pub(crate) fn record_lack(&mut self, index: Index, number: Number, id: reticulum::object::ObjectId) {
         self.enqueue_repair(index, id);
         self.happened(index, number, Happening::Write(WriteOutcome::Recorded));
     }
 
-    /// A node's own copy of an upload is durable, or is not.
+    /// A node's own copy of an upload is durable, or failed.
     pub(crate) fn stored(&mut self, index: Index, number: Number, is_durable: bool) {
         let layout = is_durable.then(|| self.view(index).hash());
         let outcome = WriteOutcome::Copied(self.nodes[index].id, layout);
