@@ -228,3 +228,6 @@ impl FileBody {
         Ok(buffer)
     }
 }
+
+#[cfg(test)]
+mod tests;
