@@ -15,7 +15,7 @@ const LINES: usize = 16;
 const PLACES_UNASKED: usize = 4096;
 
 /// Bytes beside the picture: the history of three boxes of the widest sigma (203 places each) and a few more places,
-/// for [`LINES`] lines of four channels of 4 bytes.
+/// for sixteen lines of four channels of 4 bytes.
 pub const WORK_BYTES_MAX: u64 = (3 * 203 + 16) * (LINES as u64) * 4 * 4;
 
 /// Blurs by `sigma` pixels, 0.3 to 100. The cost per pixel is bounded for every sigma.
