@@ -5,10 +5,12 @@
 //! for its worker's results.
 //!
 //! That room is enough while the shard takes its messages. It is no proof: an asker that leaves gives up its place at
-//! once, and its messages stay in the mailbox until they are taken. So a mailbox can be full, or closed because its shard
-//! has ended. It then refuses the message, which is counted by kind and reason. The asker of a refused question hears
-//! [`AskError::Failed`]; the asker of a refused answer waits until it leaves; a refused withdrawal costs work that nobody
-//! waits for.
+//! once, and its messages stay in the mailbox until they are taken. So a mailbox can be full, and it is closed when its
+//! shard has ended. Then it refuses the message, which is counted by kind and reason.
+//!
+//! * The asker of a refused question hears [`AskError::Failed`].
+//! * The asker of a refused answer waits until it leaves.
+//! * A refused withdrawal costs work that nobody waits for.
 //!
 //! Questions for variants may be under way for long, and each is some client's. A client may have as many of them as
 //! places are free: alone it gets half of all places, and of *n* that ask for more than there is each gets one part
