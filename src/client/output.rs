@@ -45,7 +45,7 @@ impl CommandOutput {
     /// A line of the result.
     ///
     /// # Errors
-    /// [`ClientError::CommandOutput`].
+    /// [`ClientError::Output`].
     pub(super) fn line(&self, text: impl Display) -> Result<(), ClientError> {
         // Written at once, so that a reader at a pipe gets each line immediately.
         let write = || {

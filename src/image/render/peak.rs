@@ -61,7 +61,7 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// `None` for a job that [`check`] refuses.
+    /// `None` for a job that `check` refuses.
     pub(super) fn new(header: &Header, recipe: &Recipe, limits: &Limits) -> Option<Self> {
         let layout = WindowPlacement::new(header, recipe).ok()?;
         let cut = layout.cut.size();
@@ -78,7 +78,7 @@ impl Sizes {
         Some(Self { is_cut, cut, window, resized, canvas })
     }
 
-    /// Peak memory of [`WindowPlacement::resized`] in bytes.
+    /// Peak memory of `WindowPlacement::resized` in bytes.
     fn resized_peak_bytes(&self, header: &Header, kind: PixelKind) -> u64 {
         // Cutting works in place, but the result may move into a smaller buffer.
         let moved = if self.is_cut { buffer(self.cut, kind) } else { 0 };

@@ -1,7 +1,7 @@
 //! The bytes of answers: pieces in memory, a stored file that is read while it is sent, another node's stream.
 //!
 //! * [`memory`]: how many bytes may be in memory. [`piece`]: what is sent at once.
-//! * [`file`]: a stored file. [`relay`]: a part of another node's stream.
+//! * [`mod@file`]: a stored file. [`relay`]: a part of another node's stream.
 
 pub mod file;
 pub mod memory;

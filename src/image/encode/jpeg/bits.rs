@@ -2,7 +2,7 @@
 
 use super::token::{TABLES, Token, extra_bits, symbol_index};
 
-/// The codes of all tables in one array, in the form of [`super::huffman::Table::codes`].
+/// The codes of all tables in one array, each as `HuffmanTable::codes` returns them.
 pub(super) type Codes = [u32; 256 * TABLES];
 
 /// Bits that do not fill a unit of writing yet.

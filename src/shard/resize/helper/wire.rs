@@ -26,7 +26,7 @@ pub(super) struct HelperRequest {
     pub(super) samples: Samples,
 }
 
-/// Whether decoded samples are sent, wanted or neither; see [`crate::image::planes::Intermediate`].
+/// Whether decoded samples are sent, wanted or neither; see [`crate::image::decoded_planes::DecodedPlanes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Samples {
     Unwanted,
