@@ -115,9 +115,9 @@ impl Mesh {
         let _ticket = Ticket { mesh: self, number, working, client };
         let message = Message::Request { from: self.index, ticket: number, request };
         if !message.post(&self.mailboxes[shard]) {
-            // Its mailbox is full, or the shard has ended, and with it the process.
+            // Its mailbox is full, so that nothing was done; or the shard has ended, and with it the process.
             self.metrics.mesh_refused.add();
-            return Err(AskError::Failed);
+            return Err(AskError::Full);
         }
         reply.await.ok_or(AskError::Failed)
     }
@@ -202,6 +202,17 @@ mod tests {
         for one in waiting {
             assert!(matches!(block_on(one), Ok(ShardReply::Noted)));
         }
+    }
+
+    #[test]
+    fn a_question_that_a_full_mailbox_refuses_may_be_asked_again() {
+        let (mesh, theirs) = mesh();
+        while Message::Drain.post(&mesh.mailboxes[1]) {}
+        let request = || mesh.ask(1, ShardRequest::Find(ObjectId::from_digest([0; 20])));
+        assert!(matches!(block_on(request()), Err(AskError::Full)));
+        drop(theirs.recv());
+        assert!(block_on(poll_once(Box::pin(request()))).is_none());
+        assert!(mesh.waiting.borrow().is_empty());
     }
 
     fn variant(last: u8) -> ShardRequest {
