@@ -25,6 +25,9 @@ pub struct NodeStats {
     /// A fingerprint of its operator key; `None` of a node that does not report it.
     #[serde(default)]
     pub operator_key: Option<String>,
+    /// Images of which it has a record that a copy is missing or misplaced; `None` of a node that does not report it.
+    #[serde(default)]
+    pub repair_debt: Option<u64>,
     /// Why its disk takes no copies, by name; unknown names are of later versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -41,6 +44,8 @@ pub struct ClusterStats {
     pub drift: Vec<ConfigurationDrift>,
     /// Members whose operator key is another one than this node's.
     pub other_operator_key: BTreeSet<NodeId>,
+    /// Members whose `[images]` section makes other variants than this node's.
+    pub other_recipe: BTreeSet<NodeId>,
 }
 
 /// The latest stats: control replaces them, and pages read them.
@@ -87,6 +92,7 @@ mod tests {
             version: "1".into(),
             recipe: 7,
             operator_key: Some("a".into()),
+            repair_debt: Some(2),
             trouble: None,
         };
         assert_eq!(NodeStats::decode(&stats.encode()), Some(stats.clone()));

@@ -37,10 +37,14 @@ pub(in crate::control) struct RuntimeEffects {
     /// By the view that is shown.
     writes: Writes,
     is_joined: bool,
+    told_of_joining: Time,
 }
 
 /// For so long a rejection with a reason outweighs peers that do not answer. Each peer is asked every two seconds.
 const REJECTION_MS: u64 = 10_000;
+
+/// Between two lines of a node without a cluster that say whom it has asked.
+const TELL_OF_JOINING_MS: u64 = 10_000;
 
 impl RuntimeEffects {
     pub(in crate::control) fn new(
@@ -63,6 +67,7 @@ impl RuntimeEffects {
             rejection: (MembershipStatus::Joining, Time::default()),
             writes: Writes::NotJoined,
             is_joined: false,
+            told_of_joining: Time::default(),
         }
     }
 
@@ -70,6 +75,20 @@ impl RuntimeEffects {
     pub(super) fn heartbeat(&mut self) {
         self.node.control.heartbeat();
         self.publisher.retry();
+        self.tell_of_joining();
+    }
+
+    /// Says now and then whom a node without a cluster has asked, and what came back.
+    fn tell_of_joining(&mut self) {
+        let now = self.node.control.now();
+        if self.is_joined || now.since(self.told_of_joining) < TELL_OF_JOINING_MS {
+            return;
+        }
+        self.told_of_joining = now;
+        let tried = self.gossip.tried();
+        if !tried.is_empty() {
+            log::info!(tried; "this node has not joined its cluster yet and keeps asking the nodes of cluster.join");
+        }
     }
 
     pub(super) fn view_taken(&mut self, shard: usize, number: u64) {

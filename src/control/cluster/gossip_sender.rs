@@ -1,7 +1,7 @@
 //! Sends gossip messages to peers, over the connections of the control executor.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::peer::auth::AuthError;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, GIVEN};
 use crate::peer::error::PeerError;
-use crate::peer::pool::{Address, PeerRequest, Pool};
+use crate::peer::pool::{Address, PeerAnswer, PeerRequest, Pool};
 use crate::telemetry::metrics::{ChannelMessage, ChannelRefusal, channel};
 
 /// An older message is of no use: the next one says the same, or better.
@@ -28,6 +28,7 @@ pub(in crate::control) struct GossipSender {
     pool: Rc<Pool>,
     in_flight: Rc<InFlight>,
     events: flume::Sender<ControlEvent>,
+    tried: Rc<RefCell<BTreeMap<NodeUrl, String>>>,
 }
 
 #[derive(Default)]
@@ -38,19 +39,24 @@ struct InFlight {
 
 impl GossipSender {
     pub(in crate::control) fn new(pool: Rc<Pool>, events: flume::Sender<ControlEvent>) -> Self {
-        Self { pool, in_flight: Rc::default(), events }
+        Self { pool, in_flight: Rc::default(), events, tried: Rc::default() }
     }
 
     /// Sends a message without waiting. An undeliverable message is lost; a rejection that an operator has to mend is
     /// reported.
     pub(super) fn send(&self, url: &NodeUrl, node: Option<NodeId>, layout: LayoutHash, bytes: Vec<u8>) {
         let Some(slot) = SendSlot::try_acquire(&self.in_flight, url) else { return };
-        let (pool, events) = (Rc::clone(&self.pool), self.events.clone());
+        let (pool, events, tried) = (Rc::clone(&self.pool), self.events.clone(), Rc::clone(&self.tried));
         glommio::spawn_local(async move {
             let to = Address { url: slot.url.clone(), node };
             let request =
                 PeerRequest { call: Call::Gossip, layout, body: Outgoing::Bytes(Bytes::from(bytes)) };
-            match pool.ask(&to, request, SEND_TIMEOUT).await {
+            let answer = pool.ask(&to, request, SEND_TIMEOUT).await;
+            if to.node.is_none() {
+                // The list of the configuration, which is short.
+                tried.borrow_mut().insert(to.url.clone(), outcome(&answer));
+            }
+            match answer {
                 Ok(answer) if answer.status == GIVEN => {
                     if let Some(refusal) = call::read_rejection(answer.metadata()) {
                         // Lost when the channel is full: the peer says it again.
@@ -71,9 +77,28 @@ impl GossipSender {
         .detach();
     }
 
+    /// The URLs of the configuration that this node has asked to join, each with what came of it last.
+    pub(super) fn tried(&self) -> String {
+        let tried = self.tried.borrow();
+        let each: Vec<_> = tried.iter().map(|(url, outcome)| format!("{url}: {outcome}")).collect();
+        each.join("; ")
+    }
+
     /// Whether no message is in flight.
     pub(super) fn is_delivered(&self) -> bool {
         self.in_flight.all.get() == 0
+    }
+}
+
+/// The outcome of asking a node, in a few words.
+fn outcome(answer: &Result<PeerAnswer, PeerError>) -> String {
+    match answer {
+        Ok(answer) if answer.status == GIVEN => match call::read_rejection(answer.metadata()) {
+            Some(_) => "it refuses this node".to_owned(),
+            None => "it answers, and has not let this node join yet".to_owned(),
+        },
+        Ok(answer) => format!("it answers with status {}", answer.status),
+        Err(error) => error.to_string(),
     }
 }
 

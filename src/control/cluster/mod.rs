@@ -239,6 +239,7 @@ impl ClusterTask {
                 self.event_loop.effects().send_stats(&stats, &view);
                 self.stats.record(view.this(), stats, &view);
                 self.stats.compare_operator_keys(&view);
+                self.stats.compare_recipes(&view);
             }
             ControlEvent::Leave(done) => {
                 self.event_loop.handle(Input::Leave, now);

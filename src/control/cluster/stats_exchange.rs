@@ -117,11 +117,26 @@ impl StatsExchange {
         let others: BTreeSet<_> = others.map(|(node, _)| *node).collect();
         if others != self.published.other_operator_key {
             for node in others.difference(&self.published.other_operator_key) {
-                let node =
-                    view.member(*node).map_or_else(|| node.to_string(), |member| member.name.to_string());
+                let node = name_of(view, *node);
                 log::warn!(node; "a member has another operator key than this node; set one access.operator_key for all");
             }
             self.published.other_operator_key = others;
+            self.publish();
+        }
+    }
+
+    /// Compares the members' settings of variants with this node's, and logs once which differ.
+    pub(super) fn compare_recipes(&mut self, view: &View) {
+        let differs = |stats: &NodeStats| stats.recipe != self.recipe;
+        let others =
+            self.published.by_node.iter().filter(|(node, stats)| view.is_alive(**node) && differs(stats));
+        let others: BTreeSet<_> = others.map(|(node, _)| *node).collect();
+        if others != self.published.other_recipe {
+            for node in others.difference(&self.published.other_recipe) {
+                let node = name_of(view, *node);
+                log::warn!(node; "a member has another [images] section than this node, so the same URL may give other bytes; set the same on all");
+            }
+            self.published.other_recipe = others;
             self.publish();
         }
     }
@@ -140,8 +155,13 @@ impl StatsExchange {
             free: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             recipe: self.recipe,
+            repair_debt: Some(self.metrics.iter().map(|shard| shard.misplaced.get()).sum()),
             operator_key: self.node.identity.fingerprints(&self.live.operator_key()).into_iter().next(),
             trouble: self.node.health.trouble().map(|trouble| trouble.word().to_owned()),
         }
     }
+}
+
+fn name_of(view: &View, node: NodeId) -> String {
+    view.member(node).map_or_else(|| node.to_string(), |member| member.name.to_string())
 }

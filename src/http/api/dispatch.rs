@@ -71,7 +71,11 @@ fn ready(shard: &Shard) -> HandlerResponse {
     match (node.phase(), node.control.membership_status(), node.health.trouble()) {
         (Phase::Draining, ..) => Problem::Stopping.into(),
         (Phase::Ready, MembershipStatus::Member, None) => {
-            reply::text("text/plain; charset=utf-8", b"ready\n".to_vec()).into()
+            let mut text = "ready\n".to_owned();
+            for note in status::notes(&shard.view(), &node.control.stats.newest()) {
+                text.push_str(&format!("note: {note}\n"));
+            }
+            reply::text("text/plain; charset=utf-8", text.into_bytes()).into()
         }
         // Without its store a node cannot be what its cluster takes it for.
         (Phase::Ready, _, Some(trouble)) => Problem::Unusable(trouble).into(),

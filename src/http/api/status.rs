@@ -1,6 +1,5 @@
 //! `GET|HEAD /status.json`: the cluster as this node sees it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -26,7 +25,7 @@ struct StatusResponse {
     /// Why it is no member, where it is none.
     not_a_member: Option<&'static str>,
     nodes: Vec<NodeStatus>,
-    /// Unknown until there is a repair that counts it.
+    /// Images with a copy missing or misplaced, as far as the members that answer have a record of it.
     repair_debt: Option<u64>,
     layout: LayoutStatus,
     /// Sentences for the operator.
@@ -105,7 +104,7 @@ fn describe(
                 NodeStatus::new(id, member, stats.by_node.get(&id), trouble_of(id), share(id))
             })
             .collect(),
-        repair_debt: None,
+        repair_debt: repair_debt(view, stats),
         layout: LayoutStatus {
             hash: view.hash().to_string(),
             settled: view.is_settled(),
@@ -149,6 +148,24 @@ impl NodeStatus {
     }
 }
 
+/// The images of which a member has a record that a copy is missing or misplaced; unknown where nobody says so.
+fn repair_debt(view: &View, stats: &ClusterStats) -> Option<u64> {
+    let members = stats.by_node.iter().filter(|(node, _)| view.is_alive(**node));
+    let known: Vec<_> = members.filter_map(|(_, node_stats)| node_stats.repair_debt).collect();
+    (!known.is_empty()).then(|| known.iter().sum())
+}
+
+/// Differences between members that harm nobody at once.
+pub(super) fn notes(view: &View, stats: &ClusterStats) -> Vec<String> {
+    let name = |node: &NodeId| view.member(*node).map_or_else(|| node.to_string(), |it| it.name.to_string());
+    let others = stats.other_recipe.iter();
+    others
+        .map(|node| {
+            format!("{} has another [images] section than this node: set the same on all.", name(node))
+        })
+        .collect()
+}
+
 fn warnings(view: &View, stats: &ClusterStats) -> Vec<String> {
     let name = |node: &NodeId| view.member(*node).map_or_else(|| node.to_string(), |it| it.name.to_string());
     let mut warnings: Vec<_> = stats
@@ -161,13 +178,7 @@ fn warnings(view: &View, stats: &ClusterStats) -> Vec<String> {
             )
         })
         .collect();
-    let members: BTreeMap<_, _> = stats.by_node.iter().filter(|(id, _)| view.is_alive(**id)).collect();
-    if let Some(own) = members.get(&view.this()) {
-        let other = members.iter().filter(|(_, node_stats)| node_stats.recipe != own.recipe);
-        warnings.extend(other.map(|(node, _)| {
-            format!("{} has another [images] section than this node: set the same on all.", name(node))
-        }));
-    }
+    warnings.extend(notes(view, stats));
     warnings.extend(stats.other_operator_key.iter().map(|node| {
         format!(
             "{} has another operator key than this node: set one access.operator_key for all.",

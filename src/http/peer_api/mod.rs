@@ -84,7 +84,7 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let refused = |refusal: AuthError| {
         shard.metrics.refuse_peer(refusal.into());
-        warn_rejected_peer(shard, refusal);
+        warn_rejected_peer(context, refusal);
         log::debug!(reason:% = refusal; "rejected a request below /cluster/");
         Unauthenticated::Refused(Box::new(reply::unproven(reason(refusal))))
     };
@@ -116,14 +116,17 @@ fn prove(context: &Context, request: &Request<Incoming>) -> Result<ProvenRequest
 }
 
 /// Warns the operator, now and then, of nodes that would be accepted if both were configured alike: the other side says
-/// the same in its own log. Who asks is not known, for nothing that it says is proven.
-fn warn_rejected_peer(shard: &Shard, refusal: AuthError) {
+/// the same in its own log. The address is all that is known of them, for nothing that they say is proven.
+fn warn_rejected_peer(context: &Context, refusal: AuthError) {
+    let control = &context.shard.node.control;
+    let address = context.link.address().map(|address| address.to_string()).unwrap_or_default();
     match refusal {
-        AuthError::Proof if shard.node.control.may_log_stranger(0) => log::warn!(
+        AuthError::Proof if control.may_log_stranger(0) => log::warn!(
+            address;
             "rejected a node whose cluster.secrets do not include ours; if it belongs to this cluster, set the same on both"
         ),
-        AuthError::Cluster if shard.node.control.may_log_stranger(1) => log::warn!(
-            "rejected a node of another cluster; if it belongs to this one, correct its cluster.name"
+        AuthError::Cluster if control.may_log_stranger(1) => log::warn!(
+            address; "rejected a node of another cluster; if it belongs to this one, correct its cluster.name"
         ),
         _ => {}
     }

@@ -350,3 +350,11 @@ fn an_announcement_without_the_secret_makes_no_node_connect_anywhere() {
     wait_until("a call", || listener.accept().is_ok());
     drop(other);
 }
+
+#[test]
+fn a_node_that_waits_for_its_cluster_says_whom_it_asked_and_what_came_back() {
+    let nobody = free_port();
+    let node = Node::start_unready(member(0, free_port(), Some(nobody)));
+    let tried = format!("http://127.0.0.1:{nobody}: nobody answers there");
+    wait_until("the line", || node.log().contains(&tried));
+}

@@ -104,6 +104,11 @@ fn a_node_with_another_secret_is_refused_and_told_and_nothing_of_it_is_merged() 
         "secret = \"the-wrong-secret-of-all\"\n",
     ));
     wait_until("the reason to be known", || unready(&stranger).contains("secret"));
+    // The healthy side says where it comes from.
+    wait_until("the warning", || {
+        let line = "rejected a node whose cluster.secrets do not include ours";
+        founder.log().lines().any(|logged| logged.contains(line) && logged.contains("address=127.0.0.1"))
+    });
     assert!(stranger.log().contains("do not include ours"), "{}", stranger.log());
     assert_eq!(status(&founder)["nodes"].as_array().map(Vec::len), Some(1));
     assert_eq!(unready(&founder), "");
@@ -338,4 +343,34 @@ fn a_crowd_of_clients_leaves_room_for_other_nodes() {
     // Images pass between the nodes all the while, over connections that are opened now.
     let id = cluster.nodes[1].upload(&jpeg(60, 40, 9));
     assert!(node.stored(&id, "jpg").exists(), "a copy reached the crowded node");
+}
+
+#[test]
+fn a_member_that_makes_other_variants_is_named_where_operators_look_and_both_stay_ready() {
+    let ports = [free_port(), free_port()];
+    let mut other = member(1, ports[1], Some(ports[0]));
+    other.config += "[images.quality]\njpeg = 50\n";
+    let cluster = Cluster::with([member(0, ports[0], None), other]);
+    for (node, name) in cluster.nodes.iter().zip(["n1", "n0"]) {
+        let note = format!("note: {name} has another [images] section");
+        wait_until("the note", || {
+            let answer = node.get("/readyz").expect(200);
+            String::from_utf8_lossy(&answer.body).contains(&note)
+        });
+        assert!(status(node)["warnings"].to_string().contains(&note["note: ".len()..]));
+        assert!(node.log().contains("another [images] section"), "{}", node.log());
+    }
+}
+
+#[test]
+fn the_status_says_how_many_images_lack_a_copy_until_they_have_it() {
+    let mut cluster = Cluster::start(3);
+    cluster.nodes[2].kill9();
+    for number in 0..3 {
+        cluster.nodes[0].ask(&put(&jpeg(60, 40, number))).expect(200);
+    }
+    wait_until("the debt", || status(&cluster.nodes[1])["repair_debt"] == 3);
+    cluster.nodes[2].restart();
+    cluster.wait_until_whole();
+    wait_until("no debt", || cluster.nodes.iter().all(|node| status(node)["repair_debt"] == 0));
 }
