@@ -66,6 +66,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     key("access.cors_origins", |v| &mut v.access.cors_origins, "Origins of web pages that may read answers."),
     key("limits.connections", |v| &mut v.limits.connections, "Connections at once, per node; at the limit the listener waits. 256 of them, at most a quarter, are kept for other nodes. When the rest is taken, a client waits, or gets 503 where a node needs the place."),
     key("limits.uploads", |v| &mut v.limits.uploads, "Uploads at once, per node. The next one is answered 503 before its body is read."),
+    key("limits.background_copies", |v| &mut v.limits.background_copies, "Bytes of uploads that are answered and still on their way to further nodes, all shards together. Beyond that the next ones keep their place of `limits.uploads` until their copies have come."),
     key("limits.header_timeout", |v| &mut v.limits.header_timeout, "Time from a request's first byte to the end of its head."),
     key("limits.idle_timeout", |v| &mut v.limits.idle_timeout, "Time without a request before a connection is closed."),
     key("limits.body_progress", |v| &mut v.limits.body_progress, "Time without a byte of a body, received or sent, before it is ended."),

@@ -166,6 +166,7 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, SettingOrigin>) -> Co
             limits: Limits { pixels_max: images.max_pixels.0, frames_max: images.max_frames.0 },
             cache_memory_bytes: cache.memory.0,
             cache_disk_bytes: cache.disk.0,
+            background_copies_bytes: limits.background_copies.0,
             resize_queue: limits.resize_queue.0,
             resize_deadline: limits.resize_deadline.0,
             cold_rate: limits.cold_rate.0,

@@ -129,6 +129,7 @@ cors_origins = ["https://example.org"]
 [limits]
 connections = 8
 uploads = 9
+background_copies = "3kB"
 header_timeout = "110ms"
 idle_timeout = "1d"
 body_progress = "12s"
@@ -155,6 +156,7 @@ fn every_key_in_use_reaches_its_room() {
     assert_eq!((shard.cache_memory_bytes, shard.cache_disk_bytes), (1_024, 2_000));
     assert_eq!((shard.resize_queue, shard.resize_deadline), (13, Duration::from_secs(14 * 60)));
     assert_eq!((shard.cold_rate, shard.upload_rate), (15, 16));
+    assert_eq!(shard.background_copies_bytes, 3_000);
     let recipe = &config.http.recipe;
     assert_eq!((recipe.quality.jpeg, recipe.quality.webp, recipe.quality.avif), (5, 6, 7));
     assert_eq!((recipe.upscale, recipe.dimension_max), (true, 4_000));
@@ -227,7 +229,7 @@ fn every_key_has_a_variable() {
         max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 max_output_pixels=default=9;avif=5 upscale=true jpeg=1 webp=2 avif=3
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2
         upload_keys=a,b open_uploads=true operator_key=o preset_overrides=q50,dpr2 sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
-        connections=1 uploads=2 header_timeout=1s idle_timeout=2s body_progress=3s byte_rate_min=4 resize_queue=4 resize_deadline=5s
+        connections=1 uploads=2 background_copies=3 header_timeout=1s idle_timeout=2s body_progress=3s byte_rate_min=4 resize_queue=4 resize_deadline=5s
         decode_memory=100 cold_rate=6 upload_rate=7 trusted_proxies=loopback,::1 drain_delay=6s level=trace format=json";
     for (key, value) in KEYS.iter().zip(values.split_whitespace()) {
         let (name, value) = value.split_once('=').unwrap();

@@ -97,6 +97,7 @@ pub(super) struct AccessValues {
 pub(super) struct LimitsValues {
     pub(super) connections: BoundedInteger<usize, 1, 1_000_000>,
     pub(super) uploads: BoundedInteger<usize, 1, 100_000>,
+    pub(super) background_copies: ByteSize<0, { 16 * TIB }>,
     pub(super) header_timeout: BoundedTime<100, HOUR>,
     pub(super) idle_timeout: BoundedTime<100, DAY>,
     pub(super) body_progress: BoundedTime<100, HOUR>,
@@ -200,6 +201,7 @@ impl Default for LimitsValues {
         Self {
             connections: BoundedInteger(10_000),
             uploads: BoundedInteger(64),
+            background_copies: ByteSize(GIB / 4),
             header_timeout: BoundedTime(Duration::from_secs(5)),
             idle_timeout: BoundedTime(Duration::from_secs(75)),
             body_progress: BoundedTime(Duration::from_secs(10)),

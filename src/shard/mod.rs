@@ -89,6 +89,8 @@ pub struct ShardSettings {
     pub cache_memory_bytes: u64,
     /// Bytes of variants on disk, all shards together.
     pub cache_disk_bytes: u64,
+    /// Bytes of uploads that are answered and still being copied, all shards together.
+    pub background_copies_bytes: u64,
     /// Jobs that may wait for one shard's worker.
     pub resize_queue: usize,
     /// The time that a request waits for its variant.
@@ -124,6 +126,8 @@ pub struct NodeContext {
     pub bodies: Arc<BodyMemory>,
     /// The disk space of those that are sent from there without being kept.
     pub unnamed: Arc<BodyMemory>,
+    /// The bytes of uploads that are answered and still being copied.
+    pub background_copies: Arc<BodyMemory>,
     /// All metrics.
     pub metrics: NodeMetrics,
     /// The link to control and back.
@@ -174,6 +178,7 @@ impl NodeContext {
         Self {
             bodies: BodyMemory::new(settings.cache_memory_bytes),
             unnamed: BodyMemory::unnamed(),
+            background_copies: BodyMemory::bounded(settings.background_copies_bytes),
             settings,
             name,
             paths,

@@ -50,7 +50,12 @@ impl BodyMemory {
 
     /// For bodies in files that have no name: on disk, where they last as long as in memory.
     pub fn unnamed() -> Arc<Self> {
-        Arc::new(Self { used: AtomicU64::new(0), bytes_max: UNNAMED_BYTES_MAX })
+        Self::bounded(UNNAMED_BYTES_MAX)
+    }
+
+    /// At most so many bytes, wherever they lie.
+    pub fn bounded(bytes_max: u64) -> Arc<Self> {
+        Arc::new(Self { used: AtomicU64::new(0), bytes_max })
     }
 
     /// Counts so many bytes, if there is room for them.

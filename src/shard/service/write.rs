@@ -1,7 +1,8 @@
 //! An upload: stored durably on as many nodes as are needed.
 //!
 //! The protocol decides whom to send copies to and when to answer ([`Write`]); here is only the work. It goes on after
-//! the answer and when the client has gone.
+//! the answer and when the client has gone. What is on its way then counts by its bytes, and takes no place of an upload
+//! any more while there is room for that.
 
 use std::io;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::super::Shard;
+use super::super::bodies::memory::{BodyMemory, Charge};
 use super::super::errors::WriteError;
 use super::super::oneshot;
 use super::STARTED;
@@ -29,6 +31,12 @@ use crate::store::originals::Found;
 use crate::store::read::{CHUNK_BYTES, FileReader};
 use crate::store::spool::Spooled;
 
+/// The place that an upload takes: until its answer one of the uploads at once, then bytes of the background copies.
+struct Place<T> {
+    upload: Option<T>,
+    background: Option<Charge>,
+}
+
 /// Where the bytes of an upload are.
 struct Received {
     id: ObjectId,
@@ -37,15 +45,16 @@ struct Received {
 }
 
 impl Shard {
-    /// Stores a received upload durably on as many nodes as are needed, and says by name which they are. `held` is
-    /// dropped when no copy is on its way any more.
+    /// Stores a received upload durably on as many nodes as are needed, and says by name which they are. `permit` is
+    /// dropped with the answer, if there is
+    /// room for its copies in the background.
     ///
     /// # Errors
     /// [`WriteError`]
     pub async fn write(
         self: &Rc<Self>,
         spooled: Spooled,
-        held: impl Sized + 'static,
+        permit: impl Sized + 'static,
     ) -> Result<Vec<String>, WriteError> {
         if !self.has_peers() {
             let published = self.publish(spooled, false).await.map_err(WriteError::Ask)?;
@@ -65,8 +74,8 @@ impl Shard {
         let (answer, answered) = oneshot::channel();
         let shard = Rc::clone(self);
         self.spawn(async move {
-            shard.drive_write(machine, Received { id, reader, uploaded }, spooled, answer).await;
-            drop(held);
+            let place = Place { upload: Some(permit), background: None };
+            shard.drive_write(machine, Received { id, reader, uploaded }, spooled, place, answer).await;
         });
         answered.await.unwrap_or(Err(WriteError::Ask(AskError::Failed)))
     }
@@ -76,6 +85,7 @@ impl Shard {
         machine: Write,
         received: Received,
         spooled: Spooled,
+        mut place: Place<impl Sized>,
         answer: oneshot::Sender<Result<Vec<String>, WriteError>>,
     ) {
         let (mut spooled, mut answer) = (Some(spooled), Some(answer));
@@ -105,7 +115,10 @@ impl Shard {
                     self.enqueue_repair(received.id).await;
                     WriteOutcome::Recorded
                 })),
-                WriteEffect::Acknowledge(holders) => tell(Ok(names(&view, &holders))),
+                WriteEffect::Acknowledge(holders) => {
+                    place.leave(&self.node.background_copies, received.reader.length());
+                    tell(Ok(names(&view, &holders)))
+                }
                 WriteEffect::Refuse(holders) => tell(Err(WriteError::TooFew(names(&view, &holders)))),
             }
         };
@@ -145,6 +158,17 @@ impl Shard {
     }
 }
 
+impl<T> Place<T> {
+    /// The upload is acknowledged; copies of `length` bytes may still be on their way. Without room for them in the
+    /// background, it keeps its place until they have come.
+    fn leave(&mut self, background: &Arc<BodyMemory>, length: u64) {
+        self.background = background.reserve(length);
+        if self.background.is_some() {
+            self.upload = None;
+        }
+    }
+}
+
 fn names(view: &View, nodes: &[NodeId]) -> Vec<String> {
     let name = |node: &NodeId| view.member(*node).map(|member| member.name.to_string());
     nodes.iter().filter_map(name).collect()
@@ -162,4 +186,24 @@ fn source(reader: FileReader) -> ByteSource {
             })
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answered_upload_leaves_its_place_if_its_copies_have_room_in_the_background() {
+        let background = BodyMemory::bounded(100);
+        let mut first = Place { upload: Some(()), background: None };
+        let mut second = Place { upload: Some(()), background: None };
+        first.leave(&background, 60);
+        second.leave(&background, 60);
+        assert_eq!((first.upload, second.upload, background.used()), (None, Some(()), 60));
+        drop(first);
+        second.leave(&background, 60);
+        assert_eq!((second.upload, background.used()), (None, 60));
+        drop(second);
+        assert_eq!(background.used(), 0);
+    }
 }

@@ -169,6 +169,22 @@ fn a_node_that_hangs_holds_up_neither_reads_nor_uploads() {
 }
 
 #[test]
+fn a_member_that_hangs_takes_no_place_of_the_uploads_at_once_and_gets_its_copies_later() {
+    let (cluster, _links) = Cluster::linked_with(3, "[limits]\nuploads = 2\n");
+    cluster.nodes[2].signal(Signal::STOP);
+    let taken: Vec<_> = (0..8).map(|number| jpeg(60, 40, 10 + number)).collect();
+    for bytes in &taken {
+        let answer = cluster.nodes[0].ask(&put(bytes)).expect(200);
+        let mut holders = nodes(&answer);
+        holders.sort();
+        assert_eq!(holders, ["n0", "n1"]);
+    }
+    cluster.nodes[2].signal(Signal::CONT);
+    cluster.wait_until_whole();
+    wait_until("all copies", || taken.iter().all(|bytes| holders(&cluster, &sha1(bytes)).len() == 3));
+}
+
+#[test]
 fn a_node_that_is_busy_is_passed_over_once_and_not_taken_for_dead() {
     let (cluster, _links) = Cluster::linked_with(4, "[limits]\nresize_queue = 1\n");
     let bytes = jpeg(1500, 1000, 1);
