@@ -3,11 +3,50 @@
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+
+/// The verdict of a request's conditions on a representation, before any range (RFC 9110 §13.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// It is to be sent.
+    Holds,
+    /// The client has it already: 304.
+    NotModified,
+    /// The client wants another one: 412.
+    Failed,
+}
+
+/// Judges a representation by its tag, strong and quoted, and its date.
+pub(super) fn evaluate(headers: &HeaderMap, etag: &str, modified: SystemTime) -> Condition {
+    if fails_match(headers, etag) || is_modified_since(headers, modified) {
+        Condition::Failed
+    } else if is_fresh(headers, etag, Some(modified)) {
+        Condition::NotModified
+    } else {
+        Condition::Holds
+    }
+}
+
+/// Whether `If-Match` names other representations alone. Tags are compared strongly: a weak one names none.
+pub(super) fn fails_match(headers: &HeaderMap, etag: &str) -> bool {
+    let names_it = |list: &str| list.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag);
+    let mut lists = headers.get_all(IF_MATCH).iter().map(|value| value.to_str().unwrap_or_default());
+    headers.contains_key(IF_MATCH) && !lists.any(names_it)
+}
+
+/// Whether it is later than `If-Unmodified-Since`, which counts only without `If-Match`.
+fn is_modified_since(headers: &HeaderMap, modified: SystemTime) -> bool {
+    if headers.contains_key(IF_MATCH) {
+        return false;
+    }
+    let date = headers.get(IF_UNMODIFIED_SINCE).and_then(|value| value.to_str().ok());
+    let since = date.and_then(|date| httpdate::parse_http_date(date).ok());
+    since.is_some_and(|since| whole_seconds(modified) > since)
+}
 
 /// Whether the client has this representation already: `If-None-Match` decides, and only without it
 /// `If-Modified-Since`. `etag` is strong and quoted.
-pub(super) fn is_fresh(headers: &HeaderMap, etag: &str, modified: Option<SystemTime>) -> bool {
+fn is_fresh(headers: &HeaderMap, etag: &str, modified: Option<SystemTime>) -> bool {
     if headers.contains_key(IF_NONE_MATCH) {
         return matches_etag(headers, etag);
     }
@@ -164,5 +203,25 @@ mod tests {
         assert_eq!(ask(&date), Range::Part { start: 1, end: 3 });
         assert_eq!(ask("\"x\""), Range::Whole);
         assert_eq!(ask("W/\"abc\""), Range::Whole);
+    }
+
+    #[test]
+    fn a_client_that_wants_another_representation_is_told_before_it_is_told_that_it_has_this_one() {
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_500);
+        let [same, earlier] = [1000, 999]
+            .map(|seconds| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
+        let judged = |all: &[(HeaderName, &str)]| evaluate(&headers(all), TAG, modified);
+        for named in [TAG, "*", "\"x\", \"abc\""] {
+            assert_eq!(judged(&[(IF_MATCH, named)]), Condition::Holds, "{named}");
+        }
+        for other in ["\"x\"", "", &format!("W/{TAG}")] {
+            assert_eq!(judged(&[(IF_MATCH, other)]), Condition::Failed, "{other}");
+            assert_eq!(judged(&[(IF_MATCH, other), (IF_NONE_MATCH, TAG)]), Condition::Failed, "{other}");
+        }
+        assert_eq!(judged(&[(IF_UNMODIFIED_SINCE, &same)]), Condition::Holds);
+        assert_eq!(judged(&[(IF_UNMODIFIED_SINCE, &earlier)]), Condition::Failed);
+        assert_eq!(judged(&[(IF_UNMODIFIED_SINCE, "yesterday")]), Condition::Holds);
+        assert_eq!(judged(&[(IF_MATCH, TAG), (IF_UNMODIFIED_SINCE, &earlier)]), Condition::Holds);
+        assert_eq!(judged(&[(IF_MATCH, TAG), (IF_NONE_MATCH, TAG)]), Condition::NotModified);
     }
 }

@@ -39,7 +39,7 @@ const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// Headers that a page may send beside those that need no leave.
 const CORS_HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, Content-Type, Range, If-Range, If-None-Match, If-Modified-Since",
+    "Authorization, Content-Type, Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since",
 );
 
 /// Every refusal, by cause.
@@ -99,6 +99,8 @@ pub(super) enum Problem {
     Damaged,
     /// This variant of this image cannot be made.
     CannotMake(String),
+    /// The client wants another representation than the one that there is.
+    Precondition,
     /// The asked part lies outside; the whole has this many bytes.
     OutsideRange(u64),
     /// Too much of this is under way.
@@ -177,6 +179,7 @@ impl Problem {
             Self::Unproven => (S::SERVICE_UNAVAILABLE, "absence-unproven", "Not found so far"),
             Self::Damaged => (S::SERVICE_UNAVAILABLE, "damaged", "Image damaged"),
             Self::CannotMake(_) => (S::UNPROCESSABLE_ENTITY, "cannot-make", "Variant cannot be made"),
+            Self::Precondition => (S::PRECONDITION_FAILED, "precondition", "Precondition failed"),
             Self::OutsideRange(_) => (S::RANGE_NOT_SATISFIABLE, "outside-range", "Range not satisfiable"),
             Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy", "Overloaded"),
             Self::TooFast(_) => (S::TOO_MANY_REQUESTS, "too-fast", "Too many requests"),

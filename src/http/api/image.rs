@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::HeaderMap;
 
@@ -9,7 +10,7 @@ use super::endpoint::ImageRequest;
 use super::negotiate::{self, ImageTraits};
 use crate::http::access::sign::UrlRefusal;
 use crate::http::body::Body;
-use crate::http::conditional::{self, Range};
+use crate::http::conditional::{self, Condition, Range};
 use crate::http::exchange::{Context, HandlerResponse};
 use crate::http::fast_path::Hit;
 use crate::http::reply::{self, Freshness, Problem, Representation};
@@ -123,6 +124,10 @@ async fn variant(
         return Ok(hit((id, key), entry, freshness, headers));
     }
     let etag = etag(&key);
+    if conditional::fails_match(headers, &etag) {
+        context.shard.require_image(id).await?;
+        return Err(Problem::Precondition);
+    }
     if conditional::matches_etag(headers, &etag) {
         context.shard.require_image(id).await?;
         return Ok(reply::not_modified(&etag, freshness).into());
@@ -148,8 +153,8 @@ async fn variant(
                 (VariantSource::Stream(stream), length, uploaded, Cache::Peer)
             }
         };
-    if conditional::is_fresh(headers, &etag, Some(modified)) {
-        return Ok(reply::not_modified(&etag, freshness).into());
+    if let Some(answer) = unsent(headers, &etag, modified, freshness) {
+        return Ok(answer);
     }
     let about = Representation { media_type, length, etag: &etag, modified, freshness, cache };
     let range = conditional::range(headers, length, &etag, modified);
@@ -181,12 +186,26 @@ fn hit(
     HandlerResponse { hit: Some(Hit { key, entry, freshness }), ..answer }
 }
 
+/// The answer where the request's conditions say that the representation is not to be sent.
+fn unsent(
+    headers: &HeaderMap,
+    etag: &str,
+    modified: SystemTime,
+    freshness: Freshness,
+) -> Option<HandlerResponse> {
+    match conditional::evaluate(headers, etag, modified) {
+        Condition::Holds => None,
+        Condition::NotModified => Some(reply::not_modified(etag, freshness).into()),
+        Condition::Failed => Some(Problem::Precondition.into()),
+    }
+}
+
 /// An answer that is in memory.
 fn ready(entry: &CachedResponse, freshness: Freshness, headers: &HeaderMap, cache: Cache) -> HandlerResponse {
     // The tag was made of hex digits.
     let etag = str::from_utf8(&entry.etag).unwrap_or_default();
-    if conditional::is_fresh(headers, etag, Some(entry.modified)) {
-        return reply::not_modified(etag, freshness).into();
+    if let Some(answer) = unsent(headers, etag, entry.modified, freshness) {
+        return answer;
     }
     let length = entry.bytes.len() as u64;
     let range = conditional::range(headers, length, etag, entry.modified);
@@ -204,7 +223,7 @@ async fn stored(
     let etag = cache::stored_etag(id);
     let range = |stored: &StoredMetadata| conditional::range(headers, stored.length, &etag, stored.uploaded);
     let select = |stored: &StoredMetadata| {
-        if conditional::is_fresh(headers, &etag, Some(stored.uploaded)) {
+        if conditional::evaluate(headers, &etag, stored.uploaded) != Condition::Holds {
             return Part::Metadata;
         }
         match (range(stored), range(stored).bounds(stored.length)) {
@@ -220,8 +239,8 @@ async fn stored(
     if let OriginalBytes::Entry(entry) = &bytes {
         return Ok(Some(ready(entry, freshness, headers, cache)));
     }
-    if conditional::is_fresh(headers, &etag, Some(stored.uploaded)) {
-        return Ok(Some(reply::not_modified(&etag, freshness).into()));
+    if let Some(answer) = unsent(headers, &etag, stored.uploaded, freshness) {
+        return Ok(Some(answer));
     }
     let StoredMetadata { length, uploaded: modified, .. } = stored;
     let about =

@@ -45,6 +45,9 @@ impl Problem {
                 "No node that answers has this image, but one that does not answer may; try again after Retry-After."
             }
             Self::Damaged => "The stored copy failed its check and was set aside; upload the image again.",
+            Self::Precondition => {
+                "The image has another tag or a later date than the request wants; ask without If-Match and If-Unmodified-Since."
+            }
             Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
             Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
             Self::TooFast(_) => {

@@ -58,6 +58,30 @@ fn if_modified_since_does_not_count_beside_if_none_match() {
 }
 
 #[test]
+fn a_precondition_that_fails_is_412_and_one_that_holds_changes_nothing() {
+    let (node, urls) = node_with_three();
+    for url in &urls {
+        // First of a variant that was never made, then from disk or memory.
+        for _ in 0..3 {
+            let failed = ask(&node, url, &[("If-Match", "\"other\""), ("If-None-Match", "*")]);
+            failed.problem(412);
+            assert_eq!(failed.json()["type"], "precondition", "{url}");
+            let whole = node.get(url).expect(200);
+            let (date, tag) = (whole.expect_header("last-modified"), whole.expect_header("etag"));
+            let old = shifted(date, -60);
+            ask(&node, url, &[("If-Unmodified-Since", &old)]).expect(412);
+            ask(&node, url, &[("If-Match", &format!("W/{tag}"))]).expect(412);
+            ask(&node, url, &[("If-Unmodified-Since", date)]).expect(200);
+            ask(&node, url, &[("If-Match", tag), ("If-Unmodified-Since", &old)]).expect(200);
+            ask(&node, url, &[("If-Match", "*"), ("Range", "bytes=0-4")]).expect(206);
+            ask(&node, url, &[("If-Match", tag), ("If-None-Match", tag)]).expect(304);
+        }
+    }
+    let unknown = "/image/da39a3ee5e6b4b0d3255bfef95601890afd80709/full/x.jpg";
+    ask(&node, unknown, &[("If-Match", "\"other\"")]).expect(404);
+}
+
+#[test]
 fn if_range_gives_the_part_for_an_equal_strong_tag_or_date_and_else_the_whole() {
     let (node, urls) = node_with_three();
     for url in &urls {
