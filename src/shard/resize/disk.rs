@@ -10,6 +10,20 @@ use crate::shard::job::{CacheUse, JobKey, ResizeOutcome};
 use crate::store::proof;
 use crate::store::variants::StoredVariant;
 
+/// A job whose result is on its way from memory; it ends when this is dropped, also by a panic.
+struct StoredJob {
+    shard: Rc<Shard>,
+    job: u64,
+    name: JobKey,
+}
+
+impl Drop for StoredJob {
+    fn drop(&mut self) {
+        self.shard.resize.remove_in_flight(&self.name, self.job);
+        self.shard.resize.feed_worker();
+    }
+}
+
 impl Shard {
     /// The result of a job is on disk, or could not be stored: its bytes are not needed in memory any more.
     pub(in crate::shard) fn stored_on_disk(
@@ -18,15 +32,16 @@ impl Shard {
         name: JobKey,
         used: [Option<CacheUse>; 2],
     ) {
-        let shard = Rc::clone(self);
+        let stored = StoredJob { shard: Rc::clone(self), job, name };
         self.spawn(async move {
+            let shard = &stored.shard;
             if let Some(in_flight) = shard.resize.in_flight_job(&name).filter(|found| found.number == job) {
                 shard.give_from_disk(&in_flight).await;
+                shard.resize.feed_worker();
             }
             for used in used.into_iter().flatten() {
                 shard.cache.record_use(used).await;
             }
-            shard.resize.remove_in_flight(&name, job);
         });
     }
 

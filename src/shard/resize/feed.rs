@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use super::in_flight::InFlightJob;
+use super::in_flight::{InFlightJob, JobResult};
 use super::worker::ResizeJob;
 use super::{ResizeJobs, counted};
 use crate::peer::requester::Requester;
@@ -53,9 +53,11 @@ impl ResizeJobs {
         self.note_wanted();
     }
 
-    /// Hands the worker the job whose turn it is, if it has none.
+    /// Hands the worker the job whose turn it is, if it has none. While a result is in memory only until it lies on disk,
+    /// no job is handed out: with the one in hand there are two such results at most, however slow the disk is.
     pub(super) fn feed_worker(&self) {
         if self.in_hand.get().is_none()
+            && !self.is_writing()
             && let Some((number, job)) = self.take_job()
             // The worker lives as long as the shard, and takes a job before it says that it has made it.
             && channel::try_send(&self.worker, ChannelMessage::Job, job)
@@ -75,6 +77,11 @@ impl ResizeJobs {
             let Some(fault) = refusal else { return Some((number, job)) };
             self.end_waiting(number, fault);
         }
+    }
+
+    fn is_writing(&self) -> bool {
+        let in_flight = self.in_flight.borrow();
+        in_flight.values().any(|job| matches!(&*job.made.borrow(), Some(JobResult::Writing(_))))
     }
 
     /// The worker has ended the job that it had.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use futures_lite::future::{block_on, poll_once};
 
-use super::in_flight::JobWaiter;
+use super::in_flight::{JobResult, JobWaiter};
 use super::*;
 use crate::image::recipe::{ENCODER_VERSION, OutputMax, Recipe};
 use crate::object::ObjectId;
@@ -97,6 +97,21 @@ fn the_worker_has_one_job_and_gets_the_next_when_it_has_ended_that() {
     assert!(jobs.is_idle() && worker.is_empty());
     assert_eq!(jobs.metrics.resize_queue.get(), 0);
     assert_eq!(jobs.metrics.resized(Resize::Ok), 3);
+}
+
+#[test]
+fn while_a_result_waits_for_the_disk_in_memory_the_worker_gets_no_further_job() {
+    let (jobs, worker) = jobs(9);
+    let requests: Vec<_> = (1..4).map(|number| Request::begin(&jobs, number, client(1)).unwrap()).collect();
+    made(&jobs, worker.try_recv().unwrap().number);
+    let outcome = ResizeOutcome::Failed(ResizeError::NoHelper);
+    *requests[0].in_flight.made.borrow_mut() = Some(JobResult::Writing(outcome));
+    // It had the second one already.
+    made(&jobs, worker.try_recv().unwrap().number);
+    assert!(worker.is_empty() && !jobs.is_idle());
+    *requests[0].in_flight.made.borrow_mut() = Some(JobResult::NoRoom);
+    jobs.feed_worker();
+    assert_eq!(worker.try_recv().unwrap().number, 2);
 }
 
 #[test]
