@@ -104,11 +104,11 @@ fn short_secrets_start_nothing_and_short_keys_are_warned_about() {
     let faults = ["RETICULUM_ACCESS_SIGN_KEYS: access.sign_keys", "RETICULUM_CLUSTER_SECRET: cluster.secret"];
     refuses_to_serve(&[], &short, &faults);
     let node = Node::with_config("[access]\nupload_keys = [\"s\"]\n");
-    assert!(node.log().contains("access.upload_keys has a key of under 16 bytes"), "{}", node.log());
+    assert!(node.log().contains("access.upload_keys has a key under 16 bytes"), "{}", node.log());
     let directory = empty_directory();
     let finished = run(&["check-config", &write(&directory, "[access]\noperator_key = \"s\"\n")]);
     assert_eq!(finished.code, Some(0));
-    assert!(finished.stderr.contains("access.operator_key is of under 16 bytes"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("access.operator_key is under 16 bytes"), "{}", finished.stderr);
 }
 
 #[test]
