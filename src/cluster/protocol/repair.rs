@@ -203,23 +203,33 @@ impl<D: Deviations + Clone> Repair<D> {
     fn supply(&mut self, view: &View) {
         let left = view.owners(&self.id).into_iter().filter(|owner| *owner != view.this()).collect();
         self.stage = RepairStage::Supplying { left, all: true };
-        self.supply_next();
+        self.supply_next(view);
     }
 
-    fn supply_next(&mut self) {
+    fn supply_next(&mut self, view: &View) {
         let RepairStage::Supplying { left, all } = &self.stage else { return };
         match left.front() {
             Some(node) => self.effects.push_back(RepairEffect::Ask { node: *node, within_ms: ANSWER_MAX_MS }),
-            None if *all => self.settle(),
+            None if *all => self.settle_as_owner(view),
             None => self.stage = RepairStage::Finished,
         }
     }
 
-    fn supplied(&mut self, has_its_copy: bool) {
+    /// Every owner has its copy. If this node has ceased to be one meanwhile, its own is misplaced: the record stays for
+    /// the handover.
+    fn settle_as_owner(&mut self, view: &View) {
+        if view.is_owner(view.this(), &self.id) {
+            self.settle();
+        } else {
+            self.stage = RepairStage::Finished;
+        }
+    }
+
+    fn supplied(&mut self, view: &View, has_its_copy: bool) {
         if let RepairStage::Supplying { left, all } = &mut self.stage {
             left.pop_front();
             *all &= has_its_copy;
-            self.supply_next();
+            self.supply_next(view);
         }
     }
 
@@ -228,7 +238,7 @@ impl<D: Deviations + Clone> Repair<D> {
             (RepairStage::Mending { .. }, _) => self.read(now, view, read::ReadOutcome::Replied(node, reply)),
             (RepairStage::HandingOver(_), _) => self.verified(now, view, node, (reply, Some(view.hash()))),
             (RepairStage::Supplying { .. }, LookupReply::Absent(_)) => self.give(view, node),
-            (RepairStage::Supplying { .. }, _) => self.supplied(reply == LookupReply::Present),
+            (RepairStage::Supplying { .. }, _) => self.supplied(view, reply == LookupReply::Present),
             _ => {}
         }
     }
@@ -240,7 +250,7 @@ impl<D: Deviations + Clone> Repair<D> {
 
     fn given(&mut self, now: Time, view: &View, to: NodeId, is_taken: bool) {
         match &mut self.stage {
-            RepairStage::Supplying { .. } => self.supplied(is_taken),
+            RepairStage::Supplying { .. } => self.supplied(view, is_taken),
             RepairStage::HandingOver(handover) if is_taken => {
                 handover.asked.insert(to, now);
                 self.verify(to);
@@ -291,7 +301,7 @@ impl<D: Deviations + Clone> Repair<D> {
     fn taken_in(&mut self, view: &View, is_durable: bool) {
         match &self.stage {
             RepairStage::Mending { then_supply: true, .. } if is_durable => self.supply(view),
-            RepairStage::Mending { .. } if is_durable => self.settle(),
+            RepairStage::Mending { .. } if is_durable => self.settle_as_owner(view),
             _ => self.stage = RepairStage::Finished,
         }
     }

@@ -1,8 +1,9 @@
 use super::super::read::FetchReply;
 use super::super::tests::support::Bench;
 use super::*;
-use crate::cluster::layout::tests::support::id as node;
-use crate::cluster::protocol::tests::support::{five, object, synced, view};
+use crate::cluster::layout::Role;
+use crate::cluster::layout::tests::support::{id as node, settle};
+use crate::cluster::protocol::tests::support::{five, object, set_role, synced, view};
 
 const LENGTH: u64 = 1_000;
 
@@ -52,6 +53,23 @@ fn an_owner_verifies_its_copy_and_gives_one_to_each_other_owner_that_lacks_it() 
     assert_eq!(bench.hear(RepairOutcome::Replied(owners[1], LookupReply::Absent(None))), [give(owners[1])]);
     assert_eq!(bench.hear(RepairOutcome::Given(owners[1], true)), [RepairEffect::Settle]);
     bench.hear(RepairOutcome::Settled);
+    assert!(bench.machine.is_finished());
+}
+
+#[test]
+fn the_record_stays_when_the_node_has_ceased_to_be_an_owner_while_it_gave_copies() {
+    let (mut bench, owners) = bench(true);
+    bench.hear(looked(OwnCopy::Here(LENGTH)));
+    bench.hear(RepairOutcome::TurnTaken);
+    bench.hear(RepairOutcome::OwnVerified(OwnVerified::Right));
+    bench.hear(RepairOutcome::Replied(owners[0], LookupReply::Present));
+    bench.hear(RepairOutcome::Replied(owners[1], LookupReply::Absent(None)));
+    let mut layout = five();
+    set_role(&mut layout, node(0), Role::Draining);
+    settle(&mut layout);
+    bench.view = view(&layout);
+    // Its own copy is misplaced now, and without a record nobody would hand it over.
+    assert_eq!(bench.hear(RepairOutcome::Given(owners[1], true)), []);
     assert!(bench.machine.is_finished());
 }
 
