@@ -26,7 +26,7 @@ const FAREWELL_WITHIN: Duration = Duration::from_secs(1);
 /// Loads the configuration again, from where it came at the start.
 pub type Reload = Box<dyn Fn() -> Result<Config, ConfigError>>;
 
-/// What control needs while the node runs.
+/// The parts of control that live as long as the node.
 pub(super) struct Control {
     pub(super) config: Config,
     pub(super) reload: Reload,

@@ -16,7 +16,7 @@ use crate::shard::service::original::{OriginalBytes, OwnBytes};
 pub(super) enum Body {
     Chunk(Option<BodyChunk>),
     File(Box<FileBody>),
-    /// What another node gives.
+    /// A part of another node's stream.
     Relay(RelayBody),
 }
 

@@ -1,4 +1,4 @@
-//! What clients are told when a use case gives nothing: every error of the shards as a [`Problem`].
+//! Errors of the use cases as answers: each is a [`Problem`].
 
 use super::reply::Problem;
 use crate::executor::Panicked;

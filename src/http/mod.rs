@@ -1,4 +1,4 @@
-//! What clients and other nodes ask over HTTP, and what they are answered.
+//! Requests of clients and other nodes over HTTP, and their answers.
 //!
 //! * `server`: from sockets to requests and back. `fast_path`: memory hits of known URLs, answered by the socket.
 //! * `service`: dispatch by endpoint. `exchange`: a handler's context and response.

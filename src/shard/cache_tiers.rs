@@ -1,6 +1,6 @@
 //! The two tiers of a shard's cache: responses in memory, variants on disk. It knows neither originals nor jobs.
 //!
-//! What is found on disk comes into memory if there is room for it as long as it is sent. All that the metrics say of
+//! A variant found on disk comes into memory if there is room for it as long as it is sent. All that the metrics say of
 //! the tiers is reported here.
 
 use std::cell::Cell;

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::latch::Latch;
 
-/// How far a shard is between start and end.
+/// The state of a shard between start and end.
 #[derive(Debug, Default)]
 pub struct Lifecycle {
     /// Set when no new connection or request is to be taken.

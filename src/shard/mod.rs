@@ -153,7 +153,7 @@ pub struct Shard {
     pub node: Arc<NodeContext>,
     /// The metrics of this shard.
     pub metrics: Arc<ShardMetrics>,
-    /// How far it is between start and end.
+    /// Its state between start and end.
     pub lifecycle: Lifecycle,
     /// The images whose ids it holds, and the spools of uploads.
     pub images: Images,

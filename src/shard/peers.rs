@@ -1,4 +1,4 @@
-//! What a shard needs to ask other nodes: what this node believes of the cluster, its connections to them, and the
+//! The parts of a shard that ask other nodes: what this node believes of the cluster, its connections to them, and the
 //! questions under way. Whom to ask, and what for, is decided in [`super::service`].
 
 use std::cell::RefCell;

@@ -112,9 +112,7 @@ impl StatsExchange {
         // By every secret: while they are rotated, another one may sign there.
         let own = self.node.identity.fingerprints(&self.live.operator_key());
         let differs = |stats: &NodeStats| stats.operator_key.as_ref().is_some_and(|key| !own.contains(key));
-        let others =
-            self.published.by_node.iter().filter(|(node, stats)| view.is_alive(**node) && differs(stats));
-        let others: BTreeSet<_> = others.map(|(node, _)| *node).collect();
+        let others = self.alive_members(view, differs);
         if others != self.published.other_operator_key {
             for node in others.difference(&self.published.other_operator_key) {
                 let node = name_of(view, *node);
@@ -127,10 +125,7 @@ impl StatsExchange {
 
     /// Compares the members' settings of variants with this node's, and logs once which differ.
     pub(super) fn compare_recipes(&mut self, view: &View) {
-        let differs = |stats: &NodeStats| stats.recipe != self.recipe;
-        let others =
-            self.published.by_node.iter().filter(|(node, stats)| view.is_alive(**node) && differs(stats));
-        let others: BTreeSet<_> = others.map(|(node, _)| *node).collect();
+        let others = self.alive_members(view, |stats| stats.recipe != self.recipe);
         if others != self.published.other_recipe {
             for node in others.difference(&self.published.other_recipe) {
                 let node = name_of(view, *node);
@@ -139,6 +134,12 @@ impl StatsExchange {
             self.published.other_recipe = others;
             self.publish();
         }
+    }
+
+    /// The members that answer whose stats are like this.
+    fn alive_members(&self, view: &View, is_like: impl Fn(&NodeStats) -> bool) -> BTreeSet<NodeId> {
+        let alive = self.published.by_node.iter().filter(|(node, _)| view.is_alive(**node));
+        alive.filter(|(_, stats)| is_like(stats)).map(|(node, _)| *node).collect()
     }
 
     fn publish(&self) {

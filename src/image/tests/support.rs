@@ -1,4 +1,4 @@
-//! What the tests of pictures share: recipes' settings, headers, pictures, files made on the spot, and how alike two
+//! Shared by the tests of pictures: recipes' settings, headers, pictures, files made on the spot, and how alike two
 //! pictures are.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};

@@ -200,7 +200,7 @@ impl FileBody {
         Poll::Ready(Box::pin(async move { (reader.read(position, length).await, charge) }))
     }
 
-    /// The withheld end is read by itself, so that it can be withheld.
+    /// The end that is held back ([`WITHHELD_BYTES`]) is read by itself.
     fn next_length(&self, most: u64) -> u64 {
         let left = self.left();
         let free = if self.verifier.is_some() { left.saturating_sub(WITHHELD_BYTES) } else { left };
@@ -221,7 +221,7 @@ impl FileBody {
                 return Err(BodyError::Corrupt);
             }
         } else if left < WITHHELD_BYTES && self.end > WITHHELD_BYTES {
-            // A short read within the withheld end must not let its first part go.
+            // A short read within the end that is held back must not let its first part go.
             let short = io::Error::from(io::ErrorKind::UnexpectedEof);
             return Err(BodyError::Store(StoreError::new("read a file's end", short)));
         }

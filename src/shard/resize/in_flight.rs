@@ -1,4 +1,4 @@
-//! A job in flight, its result, and the requests that wait for it.
+//! An in-flight job, its result, and the requests that wait for it.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -20,7 +20,7 @@ use crate::shard::timings::StageTimings;
 use crate::shard::variant::{VariantBody, VariantError, VariantFile};
 use crate::store::StoreError;
 
-/// A job in flight, and those who wait for it.
+/// An in-flight job, and those who wait for it.
 #[derive(Debug)]
 pub(super) struct InFlightJob {
     pub(super) number: u64,
@@ -51,7 +51,7 @@ pub(super) enum JobResult {
     NoRoom,
 }
 
-/// A request that waits for a job in flight; the last one to leave cancels the job.
+/// A request that waits for an in-flight job; the last one to leave cancels the job.
 #[derive(Debug)]
 pub(super) struct JobWaiter<'a> {
     jobs: &'a ResizeJobs,

@@ -63,7 +63,7 @@ pub(super) struct ResizeJobs {
     next_job: Cell<u64>,
     /// Jobs that a request may join, until their result lies on disk.
     in_flight: RefCell<HashMap<JobKey, Rc<InFlightJob>>>,
-    /// Jobs that were in flight and are no more.
+    /// In-flight jobs that have ended.
     in_flight_ended: Cell<u64>,
     pace: RefCell<Pace>,
     failures: RefCell<Failures>,
@@ -111,7 +111,7 @@ impl ResizeJobs {
         self.jobs.borrow().is_empty()
     }
 
-    /// The job in flight of this variant, if any.
+    /// The in-flight job of this variant, if any.
     fn in_flight_job(&self, key: &JobKey) -> Option<Rc<InFlightJob>> {
         self.in_flight.borrow().get(key).cloned()
     }
@@ -206,7 +206,7 @@ impl ResizeJobs {
         }
     }
 
-    /// Removes a job from those in flight, unless a newer one has the same key.
+    /// Removes an in-flight job, unless a newer one has the same key.
     fn remove_in_flight(&self, key: &JobKey, number: u64) {
         let mut in_flight = self.in_flight.borrow_mut();
         if in_flight.get(key).is_some_and(|current| current.number == number) {

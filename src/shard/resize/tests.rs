@@ -59,7 +59,7 @@ impl<'a> Request<'a> {
         Self { in_flight, outcome, _waiter: waiter }
     }
 
-    /// What it was told, if anything yet.
+    /// The outcome that it was told, if any yet.
     fn told(&mut self) -> Option<ResizeError> {
         match block_on(poll_once(&mut self.outcome))?.unwrap() {
             ResizeOutcome::Failed(fault) => Some(fault),

@@ -1,5 +1,5 @@
 //! The stored bytes of an image: from this node's disk, and where that has no good copy or takes its time, from another
-//! node. No reader gets the end of wrong bytes, and a bad copy is quarantined by whoever meets it.
+//! node. No reader gets the end of wrong bytes, and a bad copy is quarantined by the reader that meets it.
 
 use std::future::Future;
 use std::pin::{Pin, pin};

@@ -1,4 +1,4 @@
-//! Who may upload now: keys, places and rates. A form is asked for its key before its image is stored.
+//! Admission of uploads: keys, places and rates. A form is asked for its key before its image is stored.
 
 use std::rc::Rc;
 use std::sync::Arc;
