@@ -5,6 +5,7 @@
 //! outputs on every build and machine. The peers, the shards and the seeded simulator call the same code.
 
 pub mod core;
+pub mod digest;
 pub mod layout;
 pub mod membership;
 pub mod node;

@@ -27,6 +27,22 @@ const _: () = assert!(SLOT_BITS <= 24, "invariant: placement: a slot is read fro
 pub struct Slot(u32);
 
 impl Slot {
+    /// Bits of a slot's number.
+    pub const BITS: u32 = SLOT_BITS;
+    /// The number of slots.
+    pub const COUNT: u32 = 1 << SLOT_BITS;
+
+    /// Its number: the first [`Self::BITS`] bits of its ids.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The slot of this number.
+    pub(in crate::cluster) fn numbered(number: u32) -> Self {
+        assert!(number < Self::COUNT, "invariant: placement: a slot has a number below their count");
+        Self(number)
+    }
+
     /// So many slots, at even distances from each other: what holds of them holds of all, nearly.
     pub(in crate::cluster) fn sample(count: u32) -> impl Iterator<Item = Self> {
         let all = 1 << SLOT_BITS;
