@@ -9,6 +9,7 @@ pub mod digest;
 pub mod layout;
 pub mod membership;
 pub mod node;
+pub mod operator;
 pub mod placement;
 pub mod protocol;
 pub mod random;

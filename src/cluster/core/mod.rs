@@ -14,6 +14,7 @@ mod interface;
 mod join;
 mod mark_out;
 mod message;
+mod operate;
 mod refusal;
 
 #[cfg(test)]
@@ -50,6 +51,8 @@ pub struct Core {
     /// The snapshot that is being made durable.
     pending: Option<(u64, DurableLayout)>,
     sequence: u64,
+    /// The last of these numbers that is durable, with everything that was changed before it was handed out.
+    durable_sequence: u64,
     retry_at: Option<Time>,
     /// Layouts that `working` contains, each with the hash of its staged version, oldest first.
     known: VecDeque<(LayoutHash, SyncHash)>,
@@ -116,6 +119,7 @@ impl Core {
             store: 0,
             pending: None,
             sequence: 0,
+            durable_sequence: 0,
             retry_at: None,
             known: VecDeque::new(),
             alive: BTreeSet::new(),
@@ -239,6 +243,7 @@ impl Core {
         let Some((_, mut durable)) = self.pending.take_if(|(pending, _)| *pending == sequence) else {
             return;
         };
+        self.durable_sequence = sequence;
         let before = self.durable.as_ref();
         let promoted = before.is_some_and(|before| {
             before.layout.current != durable.layout.current && durable.layout.current.len() == 1

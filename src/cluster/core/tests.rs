@@ -1,6 +1,7 @@
 //! Cores in a small world: every message takes 5 ms unless its link is cut, and time jumps to the next event.
 
 mod claims;
+mod operate;
 
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@ use super::super::layout::{Layout, LayoutHash, LayoutVersion, MemberEntry, Role,
 use super::super::node::NodeId;
 use super::super::placement::Placement;
 use super::Member;
+use super::progress::LayoutProgress;
 
 /// The part of a view that comes from the layout alone. It is compiled once for each layout, for liveness changes far more often.
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ pub(in crate::cluster) struct CompiledLayout {
     pub(super) members: BTreeMap<NodeId, Member>,
     pub(super) synced_to: Option<SyncHash>,
     pub(super) holds_nothing: bool,
+    pub(super) progress: Arc<LayoutProgress>,
     /// Whose claims to a name or URL do not stand: they take no copies.
     pub(in crate::cluster) refused_claims: BTreeMap<NodeId, Taken>,
 }
@@ -79,6 +81,7 @@ impl CompiledLayout {
             members,
             synced_to,
             holds_nothing: empty,
+            progress: Arc::new(LayoutProgress::new(layout)),
             refused_claims,
         }
     }

@@ -4,6 +4,7 @@
 //! that this costs availability, never an image.
 
 mod compiled;
+mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::time::Time;
 use crate::object::ObjectId;
 pub(in crate::cluster) use compiled::CompiledLayout;
 use compiled::CompiledVersion;
+pub use progress::{LayoutProgress, VersionOwners};
 
 /// An immutable picture of the cluster.
 #[derive(Clone, Debug)]
@@ -32,6 +34,7 @@ pub struct View {
     synced_to: Option<SyncHash>,
     is_trusted: bool,
     holds_nothing: bool,
+    progress: Arc<LayoutProgress>,
 }
 
 /// A node that was not removed.
@@ -98,7 +101,7 @@ impl View {
             "invariant: view: a node is shown the layout that was compiled for it"
         );
         let LocalState { since, alive, mut known, writes, store, .. } = local;
-        let CompiledLayout { this, hash, versions, mut members, synced_to, holds_nothing, .. } =
+        let CompiledLayout { this, hash, versions, mut members, synced_to, holds_nothing, progress, .. } =
             compiled.clone();
         known.insert(hash);
         for (node, member) in &mut members {
@@ -106,7 +109,19 @@ impl View {
             member.writable &= *node != this || writes == Writes::Allowed;
         }
         let is_trusted = versions.iter().all(|version| version.store == store);
-        Self { this, hash, since, versions, members, known, writes, synced_to, is_trusted, holds_nothing }
+        Self {
+            this,
+            hash,
+            since,
+            versions,
+            members,
+            known,
+            writes,
+            synced_to,
+            is_trusted,
+            holds_nothing,
+            progress,
+        }
     }
 
     /// The view of a node that belongs to no cluster yet.
@@ -126,6 +141,7 @@ impl View {
             synced_to,
             is_trusted,
             holds_nothing,
+            progress: Arc::default(),
         }
     }
 
@@ -294,19 +310,6 @@ impl View {
             version.counted_on.len() == 1 && version.counted_on.contains(&self.this)
         };
         self.versions.iter().any(is_alone) && !self.versions.iter().all(is_alone)
-    }
-
-    /// Of so many slots, how many each node owns in the version that is to come. Costs a placement for each.
-    pub fn slots_owned(&self, of: u32) -> BTreeMap<NodeId, u32> {
-        let mut owned = BTreeMap::new();
-        let Some(version) = self.versions.last() else { return owned };
-        for node in Slot::sample(of).flat_map(|slot| version.placement.owners(slot)) {
-            *owned.entry(node).or_default() += 1;
-        }
-        let all: u64 = owned.values().map(|slots| u64::from(*slots)).sum();
-        let wanted = Slot::sample(of).count() * version.placement.owner_count();
-        assert!(all == wanted as u64, "invariant: placement: every slot has all its owners");
-        owned
     }
 
     /// The zone of a node that is no stranger.
