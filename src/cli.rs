@@ -1,10 +1,11 @@
 //! The command line as typed. [`crate::config`] says what a node's flags mean.
 //!
 //! * [`commands`]: the commands that ask a node, and the offline check.
-//! * [`address`]: addresses and keys.
+//! * [`address`]: addresses and keys. [`assignment`]: settings of the layout.
 //! * [`generate`]: completions and the manual.
 
 pub mod address;
+pub mod assignment;
 pub mod commands;
 pub mod generate;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::address::{BaseUrl, HeaderKey, NodeAddress};
+use super::assignment::Assignment;
 use crate::object::{Extension, ObjectId, Spec};
 
 /// The node that a command asks by default.
@@ -29,8 +30,16 @@ pub enum ClientCommand {
     Ls(Ls),
     /// Show the nodes of the cluster: state, images, bytes, free space
     Status(StatusFlags),
-    /// Show the layout of the cluster: weight, share and capacity of each node
+    /// Show the layout of the cluster: weight, share and usable capacity of each node, and what a change waits for
     Layout(LayoutFlags),
+    /// Have a node hand its share over to the others; activate undoes it
+    Drain(RoleFlags),
+    /// Have a node own its share again
+    Activate(RoleFlags),
+    /// Remove a node forever; its name is free then
+    Remove(RoleFlags),
+    /// Change settings of a node, or of the cluster
+    Set(SetFlags),
     /// Check a store while no server uses it; exit 0 when it is clean, else 1
     Fsck(Fsck),
 }
@@ -174,6 +183,46 @@ pub struct StatusFlags {
 /// Flags of `reticulum layout`.
 #[derive(Args, Clone, Debug)]
 pub struct LayoutFlags {
+    /// Print the node's whole answer as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: NodeFlags,
+    /// The key for it.
+    #[command(flatten)]
+    pub operator: Operator,
+}
+
+/// Flags of `reticulum drain`, `activate` and `remove`.
+#[derive(Args, Clone, Debug)]
+pub struct RoleFlags {
+    /// Name or id of the node, or the first 8 or more digits of its id
+    #[arg(value_name = "NODE", value_parser = member)]
+    pub member: String,
+    /// Do it although too few nodes or too little weight would be left
+    #[arg(long)]
+    pub force: bool,
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: NodeFlags,
+    /// The key for it.
+    #[command(flatten)]
+    pub operator: Operator,
+}
+
+/// Flags of `reticulum set`.
+#[derive(Args, Clone, Debug)]
+pub struct SetFlags {
+    /// Name or id of the node, or the first 8 or more digits of its id; or the word cluster
+    #[arg(value_name = "NODE|cluster", value_parser = member)]
+    pub member: String,
+    /// weight=N, zone=NAME or writable=true|false of a node; replication=N or min_replication=N of the cluster
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub assignments: Vec<Assignment>,
+    /// Do it although more than a tenth of all copies has to be moved or is given up
+    #[arg(long)]
+    pub yes: bool,
     /// The node to ask.
     #[command(flatten)]
     pub target: NodeFlags,
@@ -194,6 +243,15 @@ pub struct Fsck {
     /// Print one JSON object a line, the sum last
     #[arg(long)]
     pub json: bool,
+}
+
+fn member(text: &str) -> Result<String, &'static str> {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(is_valid) {
+        Ok(text.to_owned())
+    } else {
+        Err("the name of a node has 1 to 64 letters, digits, '.', '_' and '-'")
+    }
 }
 
 fn id(text: &str) -> Result<ObjectId, &'static str> {
@@ -249,6 +307,13 @@ mod tests {
             (&["put", "x", "--key", "a\nb"], "ASCII"),
             (&["put", "x", "--hint", "fill"], "size"),
             (&["rm"], "ID"),
+            (&["drain"], "NODE"),
+            (&["remove", "a/b"], "letters"),
+            (&["set", "n1"], "KEY=VALUE"),
+            (&["set", "n1", "weight"], "weight=200"),
+            (&["set", "n1", "wieght=1"], "weight"),
+            (&["set", "n1", "weight=much"], "number"),
+            (&["set", "n1", "writable=perhaps"], "true or false"),
         ] {
             let message = refused(arguments);
             assert!(message.contains(words), "{arguments:?}: {message}");

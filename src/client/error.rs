@@ -27,6 +27,8 @@ pub enum ClientError {
     Refused {
         /// The status of the answer.
         status: u16,
+        /// The type of the refusal, as in the API's table; empty where the answer says none.
+        kind: String,
         /// The node's sentence.
         detail: String,
         /// The time to wait before a retry, if the node gives one.
@@ -47,6 +49,10 @@ pub enum ClientError {
     LinkedFolder,
     /// A file changed while it was sent.
     Changed,
+    /// Settings of a node and of the cluster, or the wrong ones for what is named: this one.
+    Setting(&'static str),
+    /// A change of the layout that moves much was not confirmed; the node's sentence about it.
+    Unconfirmed(String),
     /// Standard output is a terminal.
     Terminal,
     /// The received bytes do not match this id.
@@ -85,6 +91,13 @@ impl fmt::Display for ClientError {
             Self::NotAFile => f.write_str("neither a file nor a folder; name one"),
             Self::LinkedFolder => f.write_str("a link to a folder is not followed; name the folder itself"),
             Self::Changed => f.write_str("the file changed while it was sent; send it again"),
+            Self::Setting(key) => write!(
+                f,
+                "{key} is not a setting of that: a node has weight, zone and writable, and the word cluster has replication and min_replication"
+            ),
+            Self::Unconfirmed(detail) => {
+                write!(f, "nothing was changed: {detail} Confirm it with --yes.")
+            }
             Self::Terminal => f.write_str(
                 "a terminal cannot show an image; write it to a file with -o FILE, or into a pipe",
             ),

@@ -2,6 +2,7 @@
 //!
 //! * [`node`]: a node as its clients see it: requests out, answers or refusals back.
 //! * [`put`] (and [`folder`]), [`get`], [`url`], [`rm`], [`ls`], [`status`] (and [`table`]): one command each.
+//! * [`layout`] shows who owns what, [`change`] changes it: `drain`, `activate`, `remove`, `set`.
 //! * [`credentials`]: the key that is shown to the node.
 //! * [`fsck`]: prints what `store::fsck` finds.
 //! * [`output`]: standard output, and progress on a terminal.
@@ -9,12 +10,14 @@
 //! Blocking, on std threads; nothing here runs inside a node. What a node sends is checked before it
 //! is trusted and made harmless before it is printed.
 
+mod change;
 mod credentials;
 mod error;
 mod folder;
 mod fsck;
 mod get;
 mod harmless;
+mod layout;
 mod ls;
 mod node;
 mod output;
@@ -43,7 +46,11 @@ pub fn run(command: &ClientCommand) -> Result<(), ClientError> {
         ClientCommand::Rm(flags) => rm::run(flags),
         ClientCommand::Ls(flags) => ls::run(flags),
         ClientCommand::Status(flags) => status::run(flags),
-        ClientCommand::Layout(flags) => status::layout(flags),
+        ClientCommand::Layout(flags) => layout::run(flags),
+        ClientCommand::Drain(flags) => change::role(flags, "draining"),
+        ClientCommand::Activate(flags) => change::role(flags, "active"),
+        ClientCommand::Remove(flags) => change::role(flags, "removed"),
+        ClientCommand::Set(flags) => change::set(flags),
         ClientCommand::Fsck(flags) => fsck::run(flags),
     };
     unless_nobody_reads(ended)

@@ -152,6 +152,15 @@ impl NodeClient {
         self.json(answer)
     }
 
+    /// Posts a JSON object, and reads one of a known form.
+    pub(super) fn post_json<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, ClientError> {
+        let request =
+            self.authorise(self.agent.post(self.at(path))).header("Content-Type", "application/json");
+        let sent = request.send(body.to_string());
+        let answer = self.require_success(sent.map_err(|error| self.failure(&error))?)?;
+        self.json(answer)
+    }
+
     /// Deletes an image.
     pub(super) fn delete(&self, path: &str) -> Result<Map<String, Value>, ClientError> {
         let request = self.authorise(self.agent.delete(self.at(path)));
@@ -209,14 +218,14 @@ impl NodeClient {
         let retry_after = answer.headers().get("Retry-After").and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let text = read_text(&mut answer).unwrap_or_default();
-        let detail = match serde_json::from_slice(&text) {
+        let (kind, detail) = match serde_json::from_slice(&text) {
             Ok(ProblemBody { r#type, detail }) if r#type == "key" && self.bearer.is_none() => {
-                format!("{} ({NO_KEY})", harmless(&detail))
+                (r#type, format!("{} ({NO_KEY})", harmless(&detail)))
             }
-            Ok(ProblemBody { detail, .. }) => harmless(&detail),
-            Err(_) => "the answer does not say why; look at --node".to_owned(),
+            Ok(ProblemBody { r#type, detail }) => (r#type, harmless(&detail)),
+            Err(_) => (String::new(), "the answer does not say why; look at --node".to_owned()),
         };
-        Err(ClientError::Refused { status, detail, retry_after })
+        Err(ClientError::Refused { status, kind, detail, retry_after })
     }
 
     fn json<T: DeserializeOwned>(&self, mut answer: Response<Body>) -> Result<T, ClientError> {

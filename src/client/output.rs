@@ -62,6 +62,22 @@ impl CommandOutput {
         let _ = self.progress.suspend(|| writeln!(io::stderr().lock(), "reticulum: {text}"));
     }
 
+    /// Asks on the terminal whether to go on; no without one.
+    pub(super) fn confirm(&self, question: &str) -> bool {
+        if !(io::stdin().is_terminal() && is_watched()) {
+            return false;
+        }
+        let ask = || -> io::Result<bool> {
+            let mut stderr = io::stderr().lock();
+            write!(stderr, "{} [y/N] ", harmless(question))?;
+            stderr.flush()?;
+            let mut answer = String::new();
+            io::stdin().read_line(&mut answer)?;
+            Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        };
+        self.progress.suspend(ask).unwrap_or(false)
+    }
+
     /// Removes the progress bar.
     pub(super) fn finish(&self) {
         self.progress.finish_and_clear();

@@ -1,4 +1,4 @@
-//! `reticulum status` and `reticulum layout`: the cluster as one of its nodes sees it.
+//! `reticulum status`: the cluster as one of its nodes sees it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,17 +17,14 @@ struct StatusBody {
     not_a_member: Option<String>,
     nodes: Vec<MemberStatus>,
     repair_debt: Option<u64>,
-    layout: LayoutBody,
     warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct MemberStatus {
     name: String,
-    id: String,
     url: String,
     zone: String,
-    weight: u32,
     state: String,
     alive: bool,
     writable: bool,
@@ -35,15 +32,6 @@ struct MemberStatus {
     bytes: Option<u64>,
     version: Option<String>,
     free: Option<u64>,
-    share: f64,
-}
-
-#[derive(Deserialize)]
-struct LayoutBody {
-    hash: String,
-    settled: bool,
-    replication: u64,
-    min_replication: u64,
 }
 
 pub(super) fn run(flags: &commands::StatusFlags) -> Result<(), ClientError> {
@@ -70,33 +58,6 @@ pub(super) fn run(flags: &commands::StatusFlags) -> Result<(), ClientError> {
     }
     table.lines().try_for_each(|line| output.line(line))?;
     output.line(format!("repair debt: {}", number(status.repair_debt)))?;
-    complain(&output, &status);
-    Ok(())
-}
-
-pub(super) fn layout(flags: &commands::LayoutFlags) -> Result<(), ClientError> {
-    let node = credentials::operator(&flags.target, &flags.operator);
-    let output = CommandOutput::plain();
-    let status: StatusBody = node.get_json(PATH)?;
-    let LayoutBody { hash, settled, replication, min_replication } = &status.layout;
-    output.line(format!(
-        "replication {replication}, before an answer {min_replication}, {}, hash {}",
-        if *settled { "settled" } else { "moving to a newer layout" },
-        harmless(hash)
-    ))?;
-    let mut table = TextTable::new(&["NAME", "ID", "ZONE", "STATE", "#WEIGHT", "#SHARE", "#CAPACITY"]);
-    for member in &status.nodes {
-        table.row(vec![
-            harmless(&member.name),
-            harmless(&member.id),
-            harmless(&member.zone),
-            member.state(),
-            member.weight.to_string(),
-            format!("{:.1} %", member.share * 100.0),
-            bytes(member.bytes.zip(member.free).map(|(used, free)| used.saturating_add(free))),
-        ]);
-    }
-    table.lines().try_for_each(|line| output.line(line))?;
     complain(&output, &status);
     Ok(())
 }

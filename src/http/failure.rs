@@ -1,9 +1,9 @@
 //! Errors of the use cases as answers: each is a [`Problem`].
 
-use super::reply::Problem;
+use super::reply::{LayoutProblem, Problem};
 use crate::executor::Panicked;
 use crate::shard::errors::AskError;
-use crate::shard::errors::{DescribeError, NotFound, ReadError, WriteError};
+use crate::shard::errors::{DescribeError, NotFound, OperateError, ReadError, WriteError};
 use crate::shard::variant::VariantError;
 use crate::store::StoreError;
 use crate::store::health::DiskTrouble;
@@ -115,6 +115,16 @@ impl From<WriteError> for Problem {
             WriteError::Ask(error) => error.into(),
             WriteError::Store(error) => error.into(),
             WriteError::TooFew(nodes) => Self::TooFewCopies(nodes),
+        }
+    }
+}
+
+impl From<OperateError> for Problem {
+    fn from(error: OperateError) -> Self {
+        match error {
+            OperateError::Refused(refusal) => Self::Layout(LayoutProblem::Refused(refusal)),
+            OperateError::Busy => Self::Busy("changes of the layout"),
+            OperateError::Late => Self::Layout(LayoutProblem::Late),
         }
     }
 }

@@ -36,3 +36,25 @@ pub(super) async fn next(context: &Context, body: &mut Incoming) -> Result<Optio
     }
     Ok(None)
 }
+
+/// A whole body of at most `bytes_max` bytes.
+pub(super) async fn whole(
+    context: &Context,
+    body: &mut Incoming,
+    bytes_max: u64,
+) -> Result<Vec<u8>, Problem> {
+    let announced = body.size_hint().lower();
+    if announced > bytes_max {
+        return Err(Problem::TooLong(bytes_max));
+    }
+    context.link.timeouts.start_receiving();
+    let mut bytes = Vec::new();
+    while let Some(piece) = next(context, body).await? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() as u64 > bytes_max {
+            return Err(Problem::TooLong(bytes_max));
+        }
+    }
+    context.link.timeouts.start_work();
+    Ok(bytes)
+}

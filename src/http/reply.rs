@@ -3,7 +3,9 @@
 //! The client reads one sentence that says what to do. Details for the log only (paths,
 //! causes inside the node) never comes here.
 
+mod details;
 mod freshness;
+mod layout;
 mod sentence;
 mod timing;
 
@@ -33,6 +35,7 @@ use crate::store::health::DiskTrouble;
 use crate::telemetry::metrics::Cache;
 use freshness::A_DAY;
 pub(super) use freshness::Freshness;
+pub(super) use layout::{LayoutProblem, Moves};
 pub(super) use timing::timing;
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
@@ -125,19 +128,10 @@ pub(super) enum Problem {
     Disk,
     /// The disk cannot be relied on, for this reason.
     Unusable(DiskTrouble),
+    /// An operator's change of the layout.
+    Layout(LayoutProblem),
     /// A fault of the program.
     Internal,
-}
-
-#[derive(Serialize)]
-struct Details<'a> {
-    r#type: &'a str,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    /// Those that hold a copy, where that matters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nodes: Option<&'a [String]>,
 }
 
 impl Problem {
@@ -194,23 +188,9 @@ impl Problem {
             Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
             Self::Disk => (S::SERVICE_UNAVAILABLE, "disk", "Disk failure"),
             Self::Unusable(trouble) => (S::SERVICE_UNAVAILABLE, trouble.word(), "Disk not usable"),
+            Self::Layout(problem) => problem.kind(),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
         }
-    }
-
-    fn json(&self) -> Vec<u8> {
-        let (status, r#type, title) = self.kind();
-        let nodes = if let Self::TooFewCopies(nodes) = self { Some(&nodes[..]) } else { None };
-        let details = Details { r#type, title, status: status.as_u16(), detail: &self.detail(), nodes };
-        serde_json::to_vec(&details).expect("four plain fields always serialise")
-    }
-
-    /// The problem that replaces a bare head with which hyper rejects a request, and its status. `None`: the
-    /// head says something else.
-    pub(super) fn of_parser_error(head: &[u8]) -> Option<(Self, u16)> {
-        let status = StatusCode::from_bytes(head.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).ok()?;
-        let problem = [Self::Unreadable, Self::HeadTooLong].into_iter().find(|one| one.kind().0 == status)?;
-        Some((problem, status.as_u16()))
     }
 }
 

@@ -1,7 +1,9 @@
-//! The control link between the shards and control: reports and gossip one way, status and stats the other.
+//! The control link between the shards and control: reports, gossip and operators' calls one way, status and stats the
+//! other.
 //!
 //! No side waits for the other. Reports have room by arithmetic. A gossip message that finds no room is lost, and sent
-//! again by its node. The shards read what control publishes with one relaxed load.
+//! again by its node. A call that finds none is answered so. The shards read what control publishes with one relaxed
+//! load.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Instant;
@@ -9,11 +11,15 @@ use std::time::Instant;
 use super::node_stats::LatestStats;
 use super::refusals::Refusals;
 use crate::cluster::node::NodeId;
+use crate::cluster::operator::{LayoutOutcome, LayoutRefusal, LayoutRequest};
 use crate::cluster::time::Time;
 use crate::telemetry::metrics::{ChannelMessage, channel};
 
 /// Gossip messages that may wait for control. A hundred members send a few each second.
 const GOSSIP_MAX: usize = 256;
+
+/// Calls of operators that may wait for control, about 300 bytes each. People make them, and a script one after the other.
+const OPERATOR_CALLS_MAX: usize = 16;
 
 /// Between two log lines about strangers that are rejected for one cause.
 const STRANGERS_LOG_MS: u64 = 60_000;
@@ -39,6 +45,15 @@ pub struct GossipMessage {
     pub from: NodeId,
     /// The message.
     pub bytes: Vec<u8>,
+}
+
+/// A change of the layout that an operator asks this node for.
+#[derive(Debug)]
+pub struct OperatorCall {
+    /// The change.
+    pub request: LayoutRequest,
+    /// Gets the outcome once the layout that contains the change is durable here. Dropped where control has no room.
+    pub reply: flume::Sender<Result<LayoutOutcome, LayoutRefusal>>,
 }
 
 /// The membership status of this node.
@@ -72,6 +87,7 @@ pub enum MembershipStatus {
 pub struct ControlLink {
     reports: flume::Sender<ShardReport>,
     gossip: flume::Sender<GossipMessage>,
+    operator_calls: flume::Sender<OperatorCall>,
     membership_status: AtomicU8,
     holds_images: AtomicBool,
     heartbeats: AtomicU64,
@@ -92,6 +108,8 @@ pub struct ControlReceivers {
     pub reports: flume::Receiver<ShardReport>,
     /// Gossip messages of other nodes.
     pub gossip: flume::Receiver<GossipMessage>,
+    /// Calls of operators.
+    pub operator_calls: flume::Receiver<OperatorCall>,
 }
 
 impl MembershipStatus {
@@ -119,10 +137,10 @@ impl MembershipStatus {
                 "This node has not joined its cluster because no node of cluster.join answers; start one of them, or correct the URLs."
             }
             Self::NameTaken => {
-                "The cluster refuses this node because another node's id holds its name; set another node.name, or remove that node first."
+                "The cluster refuses this node because another node's id holds its name; set another node.name, or remove that node first (reticulum remove NAME)."
             }
             Self::UrlTaken => {
-                "The cluster refuses this node because another node's id holds its URL; set another node.url, or remove that node first."
+                "The cluster refuses this node because another node's id holds its URL; set another node.url, or remove that node first (reticulum remove NAME)."
             }
             Self::Full => {
                 "The cluster refuses this node because it has all the nodes it can have; ask another one."
@@ -149,9 +167,11 @@ impl ControlLink {
         // A view is sent to a shard only when it has taken the one before, and an image is the first one once.
         let (reports, reports_in) = flume::bounded(shards + 1);
         let (gossip, gossip_in) = flume::bounded(GOSSIP_MAX);
+        let (operator_calls, operator_calls_in) = flume::bounded(OPERATOR_CALLS_MAX);
         let link = Self {
             reports,
             gossip,
+            operator_calls,
             membership_status: AtomicU8::new(MembershipStatus::Joining as u8),
             holds_images: AtomicBool::new(holds_images),
             heartbeats: AtomicU64::new(0),
@@ -161,7 +181,9 @@ impl ControlLink {
             refusals: Refusals::default(),
             strangers_logged: Default::default(),
         };
-        (link, ControlReceivers { reports: reports_in, gossip: gossip_in })
+        let receivers =
+            ControlReceivers { reports: reports_in, gossip: gossip_in, operator_calls: operator_calls_in };
+        (link, receivers)
     }
 
     /// The time by which this node's rules go: shards and control have one origin.
@@ -189,6 +211,17 @@ impl ControlLink {
     /// Hands a gossip message to control without waiting. False: there is no room and it is lost, as on any network.
     pub fn try_send(&self, message: GossipMessage) -> bool {
         channel::try_send(&self.gossip, ChannelMessage::Gossip, message)
+    }
+
+    /// Hands an operator's call to control without waiting; the outcome comes from the receiver, or its end where control
+    /// has no room. `None`: there is no room here.
+    pub(super) fn operate(
+        &self,
+        request: LayoutRequest,
+    ) -> Option<flume::Receiver<Result<LayoutOutcome, LayoutRefusal>>> {
+        let (reply, outcome) = flume::bounded(1);
+        let call = OperatorCall { request, reply };
+        channel::try_send(&self.operator_calls, ChannelMessage::OperatorCall, call).then_some(outcome)
     }
 
     /// Whether a rejected stranger may be logged now, for the cause of this number, 0 or 1. Anybody can cause it, so it

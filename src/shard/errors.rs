@@ -1,6 +1,7 @@
 //! Why a use case did not give what was asked: one type for each. That of variants is [`super::variant::VariantError`].
 
 use super::control_link::MembershipStatus;
+use crate::cluster::operator::LayoutRefusal;
 use crate::store::StoreError;
 
 /// Why a question got no answer.
@@ -58,6 +59,17 @@ pub enum WriteError {
     Store(StoreError),
     /// Fewer nodes than are needed hold it: these.
     TooFew(Vec<String>),
+}
+
+/// Why an operator's change of the layout is not answered with 200.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperateError {
+    /// It was refused, and nothing was changed.
+    Refused(LayoutRefusal),
+    /// Too many calls wait for control; nothing was changed.
+    Busy,
+    /// The layout was not durable in time. The change may be made all the same.
+    Late,
 }
 
 impl From<AskError> for ReadError {

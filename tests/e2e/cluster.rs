@@ -7,4 +7,5 @@ mod health;
 mod joining;
 mod losses;
 mod membership;
+mod operator;
 mod partition;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::cluster::core::{Action, Boot, ClusterEvent, ClusterSettings, Core, Input, JoinRefusal};
 use crate::cluster::layout::Layout;
 use crate::cluster::node::{NodeId, NodeUrl};
+use crate::cluster::operator::{LayoutOutcome, LayoutRefusal, LayoutRequest};
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
 
@@ -47,6 +48,30 @@ impl<E: Effects> EventLoop<E> {
     pub(in crate::control) fn handle(&mut self, input: Input<'_>, now: Time) {
         self.core.handle(input, now);
         self.run_effects(now);
+    }
+
+    /// Changes the layout as an operator asks, and runs the effects that follow. The outcome may be told when
+    /// [`Self::durable_sequence`] has reached what [`Self::changes_sequence`] is now.
+    ///
+    /// # Errors
+    /// [`LayoutRefusal`]; then nothing was changed.
+    pub(in crate::control) fn operate(
+        &mut self,
+        request: &LayoutRequest,
+        bytes: Option<u64>,
+        now: Time,
+    ) -> Result<LayoutOutcome, LayoutRefusal> {
+        let outcome = self.core.operate(request, bytes, now);
+        self.run_effects(now);
+        outcome
+    }
+
+    pub(in crate::control) fn changes_sequence(&self) -> u64 {
+        self.core.changes_sequence()
+    }
+
+    pub(in crate::control) fn durable_sequence(&self) -> u64 {
+        self.core.durable_sequence()
     }
 
     /// When to hand in [`Input::Tick`] at the latest.

@@ -4,6 +4,7 @@
 //! * [`effects`]: the real effects, on shards, disk, log, metrics and peers.
 //! * [`gossip_sender`]: gossip messages to peers. [`stats_exchange`]: node stats of every member.
 //! * [`layout_store`]: the durable layout. [`publish`]: views to the shards. [`event_log`]: rate-limited log lines.
+//! * [`operator_calls`]: replies to operators, once the layout is durable.
 //!
 //! One task, [`run`], owns all of it. Only this task receives from the channels that other threads send to. It lives as
 //! long as the process.
@@ -13,6 +14,7 @@ mod event_log;
 pub(super) mod event_loop;
 pub(super) mod gossip_sender;
 pub(super) mod layout_store;
+mod operator_calls;
 mod publish;
 pub(super) mod stats_exchange;
 #[cfg(test)]
@@ -25,11 +27,12 @@ use futures_lite::future;
 
 use self::effects::RuntimeEffects;
 use self::event_loop::{Effects, EventLoop};
+use self::operator_calls::PendingReplies;
 use self::stats_exchange::StatsExchange;
 use crate::cluster::core::{Boot, ClusterSettings, Input, JoinRefusal};
 use crate::cluster::node::NodeUrl;
 use crate::cluster::time::Time;
-use crate::shard::control_link::{ControlReceivers, GossipMessage, ShardReport};
+use crate::shard::control_link::{ControlReceivers, GossipMessage, OperatorCall, ShardReport};
 use crate::shard::node_stats::NodeStats;
 use crate::telemetry::metrics::{ChannelMessage, channel};
 
@@ -137,11 +140,13 @@ pub(super) struct Inbox {
 struct ClusterTask {
     event_loop: EventLoop<RuntimeEffects>,
     stats: StatsExchange,
+    replies: PendingReplies,
 }
 
 enum Incoming {
     Report(ShardReport),
     Gossip(GossipMessage),
+    Call(OperatorCall),
     Event(ControlEvent),
     Nothing,
 }
@@ -158,8 +163,8 @@ pub(super) async fn run(
     let clock = stats.node();
     // A node with a persisted layout goes by that from its first answer on.
     let has_to_ask = !settings.join.is_empty() && boot.layout.is_none();
-    let mut task =
-        ClusterTask { event_loop: EventLoop::new(settings, boot, effects, clock.control.now()), stats };
+    let event_loop = EventLoop::new(settings, boot, effects, clock.control.now());
+    let mut task = ClusterTask { event_loop, stats, replies: PendingReplies::default() };
     let (mut on_ready, mut last, mut quiet_until) = (Some(on_ready), Instant::now(), Instant::now());
     loop {
         let due = Duration::from_millis(task.event_loop.next_deadline().since(clock.control.now()));
@@ -179,6 +184,7 @@ pub(super) async fn run(
         } else if quiet_until <= last && task.event_loop.next_deadline() <= clock.control.now() {
             task.event_loop.handle(Input::Tick, clock.control.now());
         }
+        task.replies.send_durable(task.event_loop.durable_sequence());
         task.stats.collect_if_due(&inbox.own_events);
         let has_layout = task.event_loop.layout().is_some();
         let is_ready = has_to_ask || (has_layout && task.event_loop.effects().is_view_published());
@@ -199,6 +205,7 @@ impl ClusterTask {
                 self.event_loop.handle(Input::HoldsImages(true), now)
             }
             Incoming::Gossip(gossip) => self.handle_gossip(&gossip, now),
+            Incoming::Call(call) => self.handle_call(call, now),
             Incoming::Event(event) => self.handle_event(event, now).await,
             Incoming::Nothing => {}
         }
@@ -217,6 +224,22 @@ impl ClusterTask {
             // A later version sent it: the core reports that it cannot be decoded.
             None => self.event_loop.handle(Input::Message(gossip.from, &[]), now),
         }
+    }
+
+    fn handle_call(&mut self, call: OperatorCall, now: Time) {
+        if !self.replies.has_room() {
+            return operator_calls::refuse(call);
+        }
+        let bytes = self.stats.stored_bytes(self.event_loop.view());
+        let outcome = self.event_loop.operate(&call.request, bytes, now);
+        let change = &call.request.change;
+        match &outcome {
+            Ok(outcome) => {
+                log::info!(change:?, changed = outcome.changed; "an operator changed the layout through this node");
+            }
+            Err(refusal) => log::info!(change:?, refusal:?; "refused an operator's change of the layout"),
+        }
+        self.replies.add(self.event_loop.changes_sequence(), outcome, call.reply);
     }
 
     async fn handle_event(&mut self, event: ControlEvent, now: Time) {
@@ -259,11 +282,14 @@ impl Inbox {
             async { self.receivers.reports.recv_async().await.map_or(Incoming::Nothing, Incoming::Report) };
         let gossip =
             async { self.receivers.gossip.recv_async().await.map_or(Incoming::Nothing, Incoming::Gossip) };
+        let call = async {
+            self.receivers.operator_calls.recv_async().await.map_or(Incoming::Nothing, Incoming::Call)
+        };
         let event = async { self.events.recv_async().await.map_or(Incoming::Nothing, Incoming::Event) };
         let late = async {
             glommio::timer::sleep(wait).await;
             Incoming::Nothing
         };
-        future::or(future::or(event, report), future::or(gossip, late)).await
+        future::or(future::or(event, report), future::or(call, future::or(gossip, late))).await
     }
 }

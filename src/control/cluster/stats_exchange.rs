@@ -142,6 +142,14 @@ impl StatsExchange {
         alive.filter(|(_, stats)| is_like(stats)).map(|(node, _)| *node).collect()
     }
 
+    /// The bytes of all copies in the cluster; `None` while a member has not said how much it stores.
+    pub(super) fn stored_bytes(&self, view: &View) -> Option<u64> {
+        let stats = |node: NodeId| self.published.by_node.get(&node)?.bytes;
+        view.members()
+            .map(|(node, _)| stats(node))
+            .try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?)))
+    }
+
     fn publish(&self) {
         self.node.control.stats.replace(self.published.clone());
     }

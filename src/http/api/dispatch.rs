@@ -5,7 +5,7 @@ use hyper::body::Incoming;
 
 use super::endpoint::Endpoint;
 use super::presets::Presets;
-use super::{download, image, info, listing, status, upload};
+use super::{download, image, info, layout, layout_change, listing, placement, status, upload};
 use crate::executor::run_blocking;
 use crate::http::access::{Caller, cors};
 use crate::http::exchange::{self, BodyState, Context, HandlerResponse};
@@ -52,6 +52,12 @@ pub(in crate::http) async fn answer(
         Endpoint::Ready => ready(&context.shard),
         Endpoint::Metrics => metrics(&context.shard).await,
         Endpoint::Status => status::answer(&context.shard).await.unwrap_or_else(HandlerResponse::from),
+        Endpoint::Layout => layout::answer(&context.shard).await.unwrap_or_else(HandlerResponse::from),
+        Endpoint::ChangeNode(node) => layout_change::node(context, node, request, body).await,
+        Endpoint::ChangeCluster => layout_change::cluster(context, request, body).await,
+        Endpoint::Placement(id) => {
+            placement::answer(&context.shard, id).await.unwrap_or_else(HandlerResponse::from)
+        }
     }
 }
 

@@ -45,6 +45,14 @@ pub(in crate::http) enum Endpoint {
     Metrics,
     /// `GET|HEAD /status.json`
     Status,
+    /// `GET|HEAD /layout`
+    Layout,
+    /// `POST /layout/node/{node}`: a change of this member, by name or id.
+    ChangeNode(String),
+    /// `POST /layout/cluster`
+    ChangeCluster,
+    /// `GET|HEAD /image/{id}/debug/{name}.json`
+    Placement(ObjectId),
 }
 
 /// Which image, as what.
@@ -84,6 +92,10 @@ enum Shape<'a> {
     Ready,
     Metrics,
     Status,
+    Layout,
+    LayoutNode(&'a str),
+    LayoutCluster,
+    Placement(&'a str),
 }
 
 impl Endpoint {
@@ -125,6 +137,10 @@ impl Endpoint {
             Shape::Ready => Ok(Self::Ready),
             Shape::Metrics => Ok(Self::Metrics),
             Shape::Status => Ok(Self::Status),
+            Shape::Layout => Ok(Self::Layout),
+            Shape::LayoutNode(text) => Ok(Self::ChangeNode(parse_node(text)?)),
+            Shape::LayoutCluster => Ok(Self::ChangeCluster),
+            Shape::Placement(id) => Ok(Self::Placement(parse_id(id)?)),
             Shape::Image { .. } => Err(Problem::Internal),
         }
     }
@@ -135,7 +151,13 @@ impl Endpoint {
             Self::Image(_) | Self::Moved(_) | Self::Info(_) | Self::Health | Self::Ready => Right::Anybody,
             Self::UploadForm | Self::UploadBytes | Self::UploadAs(_) => Right::Upload,
             Self::Delete(_) | Self::Erasure(_) | Self::Purge(_) => Right::Erase,
-            Self::List(_) | Self::Metrics | Self::Status => Right::Operate,
+            Self::List(_)
+            | Self::Metrics
+            | Self::Status
+            | Self::Layout
+            | Self::ChangeNode(_)
+            | Self::ChangeCluster
+            | Self::Placement(_) => Right::Operate,
         }
     }
 
@@ -189,6 +211,9 @@ impl<'a> Shape<'a> {
             [Some(""), None, ..] => Some(Self::Root),
             [Some("image"), None, ..] => Some(Self::Images),
             [Some("image"), Some(id), None, _] if !id.is_empty() => Some(Self::ImageId(id)),
+            [Some("image"), Some(id), Some("debug"), Some(file)] if file.ends_with(".json") => {
+                Some(Self::Placement(id))
+            }
             [Some("image"), Some(id), Some(spec), Some(file)] => Some(Self::Image { id, spec, file }),
             [Some("info"), Some(id), None, _] if !id.is_empty() => Some(Self::Info(id)),
             [Some("images"), None, ..] => Some(Self::List),
@@ -198,13 +223,18 @@ impl<'a> Shape<'a> {
             [Some("readyz"), None, ..] => Some(Self::Ready),
             [Some("metrics"), None, ..] => Some(Self::Metrics),
             [Some("status.json"), None, ..] => Some(Self::Status),
+            [Some("layout"), None, ..] => Some(Self::Layout),
+            [Some("layout"), Some("cluster"), None, _] => Some(Self::LayoutCluster),
+            [Some("layout"), Some("node"), Some(node), None] if !node.is_empty() => {
+                Some(Self::LayoutNode(node))
+            }
             _ => None,
         }
     }
 
     const fn methods(self) -> &'static str {
         match self {
-            Self::Root | Self::Images | Self::Purge(_) => "POST",
+            Self::Root | Self::Images | Self::Purge(_) | Self::LayoutNode(_) | Self::LayoutCluster => "POST",
             Self::ImageId(_) => "PUT, DELETE",
             Self::Image { .. }
             | Self::Info(_)
@@ -213,7 +243,9 @@ impl<'a> Shape<'a> {
             | Self::Health
             | Self::Ready
             | Self::Metrics
-            | Self::Status => "GET, HEAD",
+            | Self::Status
+            | Self::Layout
+            | Self::Placement(_) => "GET, HEAD",
         }
     }
 
@@ -299,6 +331,15 @@ fn parse_file(file: &str) -> Result<(Cow<'_, str>, Extension), Problem> {
 fn parse_id(text: &str) -> Result<ObjectId, Problem> {
     let decoded = decode(text, "The id holds a '/', a NUL or a character that is not ASCII; take it out.")?;
     ObjectId::parse(&decoded).map_err(|_| Problem::BadId)
+}
+
+/// A member's name or id. No longer one is looked for: a name has 64 bytes at most.
+fn parse_node(text: &str) -> Result<String, Problem> {
+    const BYTES_MAX: usize = 64;
+    let problem =
+        "Write the name of a member, or its id; both have at most 64 letters, digits, '.', '_' and '-'.";
+    let decoded = decode(text, problem)?;
+    if decoded.len() > BYTES_MAX { Err(Problem::BadUrl(problem)) } else { Ok(decoded.into_owned()) }
 }
 
 /// The name as it goes into a canonical URL, and the decoded extension. A point may itself come

@@ -3,7 +3,7 @@
 //! * `dispatch`: which file answers which endpoint.
 //! * `endpoint`: a request's line as a type (pure). `presets`: the meaning of a preset's name (pure).
 //! * `upload` (`form`, `gate`), `image`: the two long answers. `info`: a short one. `listing`: the ids in order.
-//!   `status`: the cluster.
+//!   `status`: the cluster. `layout`, `layout_change`: who owns what. `placement`: the copies of one image.
 //! * `download`: names of saved files (pure). `negotiate`: the format of an `auto` URL (pure).
 
 mod dispatch;
@@ -11,8 +11,11 @@ mod download;
 mod endpoint;
 mod image;
 mod info;
+mod layout;
+mod layout_change;
 mod listing;
 mod negotiate;
+mod placement;
 mod presets;
 mod status;
 mod upload;

@@ -88,13 +88,7 @@ fn describe(
     let owned = view.slots_owned(SLOTS_SAMPLED);
     let all = f64::from(owned.values().sum::<u32>().max(1));
     let share = |node: NodeId| (f64::from(owned.get(&node).copied().unwrap_or(0)) / all * 1e4).round() / 1e4;
-    let trouble_of = |node: NodeId| {
-        // A node knows its own state at once, and that of the others by their last stats.
-        if node == view.this() {
-            return trouble.map(|trouble| trouble.word().to_owned());
-        }
-        stats.by_node.get(&node)?.trouble.clone()
-    };
+    let trouble_of = |node: NodeId| trouble_of(view, stats, trouble, node);
     StatusResponse {
         node: view.this().to_string(),
         not_a_member: (membership_status != MembershipStatus::Member).then(|| membership_status.sentence()),
@@ -115,6 +109,31 @@ fn describe(
     }
 }
 
+/// The word for a member's role.
+pub(super) const fn state(role: Role) -> &'static str {
+    match role {
+        Role::Joining => "joining",
+        Role::Active => "active",
+        Role::Draining => "draining",
+        // A view has no removed ones.
+        Role::Out { .. } | Role::Removed => "out",
+    }
+}
+
+/// Why a member's disk takes no copies, where it does not. A node knows its own state at once, and that of the others by
+/// their last stats.
+pub(super) fn trouble_of(
+    view: &View,
+    stats: &ClusterStats,
+    own: Option<DiskTrouble>,
+    node: NodeId,
+) -> Option<String> {
+    if node == view.this() {
+        return own.map(|trouble| trouble.word().to_owned());
+    }
+    stats.by_node.get(&node)?.trouble.clone()
+}
+
 impl NodeStatus {
     fn new(
         id: NodeId,
@@ -129,13 +148,7 @@ impl NodeStatus {
             url: member.url.to_string(),
             zone: member.zone.to_string(),
             weight: member.weight.get(),
-            state: match member.role {
-                Role::Joining => "joining",
-                Role::Active => "active",
-                Role::Draining => "draining",
-                // A view has no removed ones.
-                Role::Out { .. } | Role::Removed => "out",
-            },
+            state: state(member.role),
             alive: member.alive,
             writable: member.writable && trouble.is_none(),
             trouble,

@@ -70,6 +70,7 @@ impl Problem {
             Self::Disk => {
                 "This node's disk could not read or write it; ask another node, and have this one's log looked at."
             }
+            Self::Layout(problem) => return problem.detail(),
             Self::Internal => "The server failed on this request; have its log looked at.",
         };
         text.to_owned()

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cluster::operator::LayoutRefusal;
 use crate::telemetry::metrics::STATUSES;
 
 fn every_problem() -> Vec<Problem> {
@@ -42,6 +43,10 @@ fn every_problem() -> Vec<Problem> {
         Problem::TooFewCopies(vec![text()]),
         Problem::DiskFull,
         Problem::Disk,
+        Problem::Layout(LayoutProblem::Bad(text())),
+        Problem::Layout(LayoutProblem::Late),
+        Problem::Layout(LayoutProblem::Refused(LayoutRefusal::UnknownNode)),
+        Problem::Layout(LayoutProblem::Refused(LayoutRefusal::LastActive)),
         Problem::Internal,
     ]
 }

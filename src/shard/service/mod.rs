@@ -9,6 +9,7 @@
 //! * [`repair`]: hands misplaced replicas over to their owners, and supplies owners that lack their copy.
 //! * [`alone`]: replicates the images that this node stored while it was a cluster of one.
 //! * [`listing`]: the images of all members.
+//! * [`operate`]: changes of the layout, and where the copies of an image are.
 //!
 //! Invariants: only the rules of `cluster` decide which nodes are asked, by the current view; a node that is alone asks
 //! none; every question has a deadline.
@@ -19,6 +20,7 @@ mod driver;
 pub(super) mod gate;
 pub mod listing;
 pub mod locate;
+pub mod operate;
 pub mod original;
 mod read;
 mod repair;

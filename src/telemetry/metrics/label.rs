@@ -52,6 +52,7 @@ label!(
         HoldsImages = "holds_images", Gossip = "gossip", OwnGossip = "own_gossip", Job = "job",
         LayoutPersisted = "layout_persisted", PeerRejected = "peer_rejected", JoinRefused = "join_refused",
         NodeStats = "node_stats", Leave = "leave", Left = "left", Lifecycle = "lifecycle",
+        OperatorCall = "operator_call", OperatorReply = "operator_reply",
     }
 );
 label!(

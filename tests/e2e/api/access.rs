@@ -73,8 +73,8 @@ fn rows() -> Vec<Row> {
 fn targets(route: &str) -> Vec<String> {
     let id = sha1(b"just some text");
     let with = |spec: &str| {
-        let route = route.replace("{id}", &id).replace("{spec}", spec);
-        route.replace("{name}.{ext}", "x.jpg")
+        let route = route.replace("{id}", &id).replace("{spec}", spec).replace("{node}", "n1");
+        route.replace("{name}.{ext}", "x.jpg").replace("{name}", "x")
     };
     match route {
         "/cluster/…" => ["hello", "gossip", &format!("image/{id}"), "nothing", ""]

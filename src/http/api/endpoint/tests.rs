@@ -90,6 +90,29 @@ fn a_listing_begins_where_and_ends_when_it_is_told() {
 }
 
 #[test]
+fn a_member_is_named_in_the_url_and_only_by_a_name_that_can_be_one() {
+    let change = |path: &str| ask(&Method::POST, path, None, false);
+    assert_eq!(change("/layout/node/n%31"), Ok(Endpoint::ChangeNode("n1".to_owned())));
+    assert_eq!(change("/layout/cluster"), Ok(Endpoint::ChangeCluster));
+    for path in ["/layout/node/a%2fb", "/layout/node/%00", &format!("/layout/node/{}", "a".repeat(65))] {
+        assert!(matches!(change(path), Err(Problem::BadUrl(_))), "{path}");
+    }
+    for path in ["/layout/node", "/layout/node/", "/layout/node/a/b", "/layout/nodes/a", "/layout/"] {
+        assert_eq!(change(path), Err(Problem::UnknownRoute), "{path}");
+    }
+    assert_eq!(change("/layout"), Err(Problem::Method("GET, HEAD")));
+    assert_eq!(get("/layout/node/a"), Err(Problem::Method("POST")));
+}
+
+#[test]
+fn placement_is_told_as_json_and_other_names_of_it_are_images_as_before() {
+    assert!(matches!(get("/image/ID/debug/x.json"), Ok(Endpoint::Placement(_))));
+    assert_eq!(get("/image/x/debug/x.json"), Err(Problem::BadId));
+    assert!(matches!(get("/image/ID/debug/x.jpg"), Err(Problem::BadSpec(_))));
+    assert_eq!(get("/image/ID/full/x.json"), Err(Problem::UnknownRoute));
+}
+
+#[test]
 fn hidden_slashes_and_nuls_are_refused() {
     for path in [
         "/image/ID/..%2f..%2fetc/a.jpg",
@@ -180,7 +203,8 @@ fn documented() -> Vec<(String, String)> {
     let row = |line: &str| {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();
         let path = cells[2].trim_matches('`').split('?').next().unwrap().to_owned();
-        let names = [("{id}", ID), ("{spec}", "300w"), ("{name}.{ext}", "x.jpg")];
+        let names =
+            [("{id}", ID), ("{spec}", "300w"), ("{name}.{ext}", "x.jpg"), ("{name}", "x"), ("{node}", "n1")];
         (names.iter().fold(path, |path, (name, value)| path.replace(name, value)), cells[1].to_owned())
     };
     rows.map(row).collect()
@@ -188,7 +212,7 @@ fn documented() -> Vec<(String, String)> {
 
 #[test]
 fn the_table_of_who_may_do_what_has_every_route_with_its_methods() {
-    let mut seen = [false; 12];
+    let mut seen = [false; 16];
     for (path, methods) in documented() {
         let shape = Shape::of(&path).unwrap_or_else(|| panic!("{path} is no route"));
         let taken: Vec<_> = shape.methods().split(", ").collect();
@@ -210,8 +234,12 @@ fn the_table_of_who_may_do_what_has_every_route_with_its_methods() {
             Shape::Ready => 9,
             Shape::Metrics => 10,
             Shape::Status => 11,
+            Shape::Layout => 12,
+            Shape::LayoutNode(_) => 13,
+            Shape::LayoutCluster => 14,
+            Shape::Placement(_) => 15,
         };
         seen[number] = true;
     }
-    assert_eq!(seen, [true; 12], "a route is not in the table");
+    assert_eq!(seen, [true; 16], "a route is not in the table");
 }
