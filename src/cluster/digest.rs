@@ -105,7 +105,6 @@ impl SlotRange {
 #[derive(Clone, Debug)]
 pub struct SlotDigests {
     parts: Vec<Part>,
-    images: u64,
 }
 
 /// The slots of one first byte that are not empty, in order, and the digest of each.
@@ -113,31 +112,38 @@ pub struct SlotDigests {
 struct Part {
     slots: Vec<u16>,
     digests: Vec<u64>,
+    images: u64,
 }
 
 impl Default for SlotDigests {
     fn default() -> Self {
-        Self { parts: vec![Part::default(); PARTS], images: 0 }
+        Self { parts: vec![Part::default(); PARTS] }
     }
 }
 
 impl SlotDigests {
     /// Adds an image. The caller adds none twice.
     pub fn add(&mut self, id: &ObjectId) {
-        self.images += 1;
+        self.part_of(id).images += 1;
         self.change(id, digest_of(id));
     }
 
     /// Removes an image that was added.
     pub fn remove(&mut self, id: &ObjectId) {
-        assert!(self.images > 0, "invariant: digest: only an image that was added is removed");
-        self.images -= 1;
+        let images = &mut self.part_of(id).images;
+        assert!(*images > 0, "invariant: digest: only an image that was added is removed");
+        *images -= 1;
         self.change(id, digest_of(id).wrapping_neg());
     }
 
+    /// Removes all images whose ids begin with this byte.
+    pub fn clear(&mut self, first: u8) {
+        self.parts[usize::from(first)] = Part::default();
+    }
+
     /// The number of images.
-    pub const fn images(&self) -> u64 {
-        self.images
+    pub fn images(&self) -> u64 {
+        self.parts.iter().map(|part| part.images).sum()
     }
 
     /// The slots of `range` that are not empty, in order, with their digests.
@@ -160,10 +166,15 @@ impl SlotDigests {
         wanted.fold(0, |sum, (_, digest)| sum.wrapping_add(digest))
     }
 
+    /// The part of the slots that begin with the first byte of this id.
+    fn part_of(&mut self, id: &ObjectId) -> &mut Part {
+        &mut self.parts[usize::from(id.digest()[0])]
+    }
+
     fn change(&mut self, id: &ObjectId, by: u64) {
         let part_length = Slot::COUNT / PARTS as u32;
         let number = Slot::of(id).number();
-        let part = &mut self.parts[(number / part_length) as usize];
+        let part = self.part_of(id);
         let slot =
             u16::try_from(number % part_length).expect("invariant: digest: a slot of a part fits 16 bits");
         match part.slots.binary_search(&slot) {
@@ -268,6 +279,20 @@ mod tests {
         let mut digests = digests(&ids);
         ids.iter().for_each(|id| digests.remove(id));
         assert_eq!((digests.images(), digests.slots(SlotRange::ALL).count()), (0, 0));
+    }
+
+    #[test]
+    fn the_images_of_one_first_byte_are_removed_together() {
+        let ids = ids(600);
+        let mut all = digests(&ids);
+        let (gone, left): (Vec<_>, Vec<_>) = ids.iter().copied().partition(|id| id.digest()[0] == 7);
+        assert!(!gone.is_empty());
+        all.clear(7);
+        let expected = digests(&left);
+        assert_eq!(all.images(), expected.images());
+        assert_eq!(all.sum(SlotRange::ALL, |_| true), expected.sum(SlotRange::ALL, |_| true));
+        gone.iter().for_each(|id| all.add(id));
+        assert_eq!(all.sum(SlotRange::ALL, |_| true), digests(&ids).sum(SlotRange::ALL, |_| true));
     }
 
     #[test]
