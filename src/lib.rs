@@ -64,7 +64,10 @@
 //! * **verification**: stored bytes are hashed against their id before they count (end-to-end argument: Saltzer et
 //!   al.). **Scrub**: verifying everything in the background (ZFS).
 //! * **quarantine**: where a copy goes that failed its hash. It is replaced from another node (read repair: Dynamo).
-//! * **inventory**: the count of stored images; **reaper**: removes temporary files that nobody owns.
+//! * **manifest**: a file that remembers which images lie in an `<aa>` of the store; its **keeper** is a thread. The
+//!   **presence walk** compares manifests with the directories.
+//! * **digest**: the sum of the hashes of a slot's ids, in a tree (Merkle tree; Dynamo's anti-entropy).
+//! * **reaper**: removes temporary files that nobody owns.
 //! * **journal**: a durable, append-only record (write-ahead log). The log lines of a program are no journal.
 //! * **reserve**: free space that a node does not fill; below it the node takes no uploads (*watermark*).
 //!

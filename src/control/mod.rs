@@ -2,7 +2,7 @@
 //!
 //! * [`system`]: what the kernel must give (io_uring, locked memory, descriptors, cores).
 //! * [`start`]: the steps of the start. [`listen`]: the sockets. [`plan`]: which core runs what.
-//! * [`shard_thread`]: what each core's thread runs.
+//! * [`shard_thread`]: what each core's thread runs. [`store_threads`]: the threads of the disk.
 //! * [`lifecycle`]: control of the running node, fed by [`process_event`]. [`error`]: why it ended.
 //! * [`cluster`]: this node's part in its cluster. [`watchdog`]: whether control itself still lives.
 //!
@@ -17,6 +17,7 @@ mod plan;
 mod process_event;
 mod shard_thread;
 mod start;
+mod store_threads;
 mod system;
 mod watchdog;
 
@@ -32,6 +33,7 @@ pub use self::error::RunError;
 use self::lifecycle::Control;
 pub use self::lifecycle::Reload;
 use self::plan::Plan;
+use self::store_threads::StoreThreads;
 #[cfg(test)]
 pub(crate) use self::system::ExecutorWakers;
 use self::system::OpenEvents;
@@ -46,7 +48,7 @@ use crate::shard::control_link::ControlLink;
 use crate::shard::resize::helper;
 pub use crate::shard::resize::helper::ARGUMENT as HELPER_ARGUMENT;
 use crate::store::open;
-use crate::telemetry::metrics::{DiskMetrics, MemberMetrics, NodeMetrics, ShardMetrics};
+use crate::telemetry::metrics::{MemberMetrics, NodeMetrics, ShardMetrics};
 
 /// Runs the helper process, when the first argument is [`HELPER_ARGUMENT`]: the part of a resize worker that may be killed.
 pub fn help() -> ExitCode {
@@ -75,25 +77,26 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     process_event::watch_signals(sender.clone())?;
 
     let metrics: Vec<_> = plan.shards.iter().map(|_| Arc::<ShardMetrics>::default()).collect();
-    let (members, disk) = (Arc::<MemberMetrics>::default(), Arc::<DiskMetrics>::default());
-    let health = start::health(&config, &data, &disk);
+    let members = Arc::<MemberMetrics>::default();
+    let (store_threads, findings) = StoreThreads::new(&config, &data, plan.shards.len());
+    let disk = store_threads.disk();
     let (control_link, receivers) = ControlLink::new(plan.shards.len(), data.holds_images);
     let this = NodeId::from_bytes(data.identity.id);
     let identity = Identity::new(this, config.cluster.cluster.clone(), &config.secrets);
     let node = Arc::new(NodeContext::new(
         config.shard.clone(),
         config.name.clone(),
-        data.paths.clone(),
-        Arc::clone(&health),
-        NodeMetrics::new(metrics.clone(), Arc::clone(&members), disk),
+        disk.clone(),
+        NodeMetrics::new(metrics.clone(), Arc::clone(&members), store_threads.metrics()),
         control_link,
         Arc::new(identity),
     ));
-    health.watch(plan.shards.len()).map_err(|error| RunError::Start(error.to_string()))?;
+    store_threads.start()?;
     let live = Arc::new(Live::new(config.http.clone()));
     let events_before = OpenEvents::now();
+    let parts = metrics.iter().cloned().zip(findings).collect();
     let (senders, threads) =
-        start::start_shards(config.decode_memory_bytes, &plan, &node, &metrics, &live, &data, &sender)?;
+        start::start_shards(config.decode_memory_bytes, &plan, &node, parts, &live, &data, &sender)?;
     let (control_events, control_events_in) = cluster::events();
     let gossip = GossipSender::new(Rc::new(Pool::new(Arc::clone(&node.identity))), control_events.clone());
     let effects = RuntimeEffects::new(
@@ -122,6 +125,8 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         control.run().await
     });
     join(threads);
+    // All reports of the shards have come.
+    store_threads::stop(&disk);
     drop(data);
     ended
 }

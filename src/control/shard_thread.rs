@@ -15,6 +15,7 @@ use crate::shard::message::Message;
 use crate::shard::resize::memory::DecodeMemory;
 use crate::shard::resize::worker::{HelperHandle, ResizeWorker};
 use crate::shard::{NodeContext, Shard};
+use crate::store::findings::FindingReceiver;
 use crate::telemetry::metrics::{ChannelMessage, ShardMetrics, channel};
 
 /// Registered with three rings each, pinned and touched; the default of 10 MiB would cost each shard
@@ -34,6 +35,7 @@ pub(super) struct ShardThread {
     pub(super) cpu: usize,
     pub(super) node: Arc<NodeContext>,
     pub(super) metrics: Arc<ShardMetrics>,
+    pub(super) findings: FindingReceiver,
     pub(super) memory: Arc<DecodeMemory>,
     pub(super) live: Arc<http::live::Live>,
     pub(super) senders: Vec<flume::Sender<Message>>,
@@ -99,7 +101,7 @@ impl ShardThread {
             self.view,
         ));
         let pump = glommio::spawn_local(Rc::clone(&shard).pump(self.mailbox));
-        let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping());
+        let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping(self.findings));
         ended.ready();
         if let Some(listener) = shard.lifecycle.listener().await {
             http::serve(Rc::clone(&shard), self.live, listener).await;

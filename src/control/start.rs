@@ -19,11 +19,11 @@ use crate::shard::NodeContext;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::resize::memory::{self, DecodeMemory};
-use crate::store::health::Health;
+use crate::store::findings::FindingReceiver;
 use crate::store::open::DataDirectory;
 use crate::store::open_error::OpenError;
 use crate::store::{operator_key, path};
-use crate::telemetry::metrics::{DiskMetrics, ShardMetrics};
+use crate::telemetry::metrics::ShardMetrics;
 
 pub(super) type Mailboxes = Vec<flume::Sender<Message>>;
 pub(super) type Threads = Vec<ExecutorJoinHandle<()>>;
@@ -40,12 +40,6 @@ pub(super) fn fit_connections(config: &mut Config, executors: usize) {
         );
         config.http.connections_max = connections;
     }
-}
-
-/// The disk's health at the start: the store is there.
-pub(super) fn health(config: &Config, data: &DataDirectory, metrics: &Arc<DiskMetrics>) -> Arc<Health> {
-    let (layout, node) = (data.paths.clone(), data.identity.id);
-    Arc::new(Health::new(layout, node, data.marker, config.reserve_bytes, Arc::clone(metrics)))
 }
 
 /// The state of this node at its start.
@@ -96,7 +90,7 @@ pub(super) fn start_shards(
     memory_bytes: u64,
     plan: &Plan,
     node: &Arc<NodeContext>,
-    metrics: &[Arc<ShardMetrics>],
+    parts: Vec<(Arc<ShardMetrics>, FindingReceiver)>,
     live: &Arc<Live>,
     data: &DataDirectory,
     events: &flume::Sender<ProcessEvent>,
@@ -108,12 +102,13 @@ pub(super) fn start_shards(
     let quarantined: Arc<[_]> = data.quarantined.clone().into();
     let strays: Arc<[_]> = data.misplaced.clone().into();
     let mut threads = Vec::new();
-    for (index, ((_, mailbox), metrics)) in mailboxes.into_iter().zip(metrics).enumerate() {
+    for (index, ((_, mailbox), (metrics, findings))) in mailboxes.into_iter().zip(parts).enumerate() {
         let thread = ShardThread {
             index,
             cpu: plan.shards[index],
             node: Arc::clone(node),
-            metrics: Arc::clone(metrics),
+            metrics,
+            findings,
             memory: Arc::clone(&memory),
             live: Arc::clone(live),
             senders: senders.clone(),

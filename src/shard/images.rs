@@ -58,7 +58,12 @@ impl Images {
             node: Arc::clone(node),
             metrics: Arc::clone(metrics),
             spools: Spools::new(paths.clone(), index, Arc::clone(&node.health)),
-            originals: Originals::new(paths.clone(), quarantined, Arc::clone(&node.health)),
+            originals: Originals::new(
+                paths.clone(),
+                quarantined,
+                Arc::clone(&node.health),
+                node.manifests.clone(),
+            ),
             publishing: IdLocks::default(),
             journal: MisplacedJournal::new(paths.clone(), index),
             repairs: RefCell::new(repairs),
@@ -114,9 +119,7 @@ impl Images {
             self.journal.add(&id).await?;
             self.record_repair(id);
         }
-        let published = self.originals.publish(temporary, &id, format).await;
-        self.report_total();
-        published
+        self.originals.publish(temporary, &id, format).await
     }
 
     /// Notes that an owner lacks its copy. Durable when this returns, if the disk is well.
@@ -146,26 +149,14 @@ impl Images {
         if let Err(error) = self.originals.quarantine(&id, &original).await {
             log::error!(object:% = id, error:% = error; "cannot move a damaged image to quarantine/, so it stays in store/; check the disk");
         }
-        self.report_total();
         // After a restart the file in quarantine/ serves as the record.
         self.record_repair(id);
     }
 
-    /// Counts the images of shard number `index` of `shards`, in the background.
-    pub(super) async fn count(&self, index: usize, shards: usize) {
-        let unread = self.originals.count_images(move |start| usize::from(start) % shards == index).await;
-        if unread > 0 {
-            log::warn!(shard = index, directories = unread; "some directories of store/ cannot be read, so their images are not counted; check the disk and their rights");
-        }
-        self.report_total();
-        self.metrics.images_counted.set(1);
-    }
-
-    /// Tells the metrics how many images there are now.
-    pub(super) fn report_total(&self) {
-        let (images, bytes) = self.originals.total();
-        self.metrics.images.set(images);
-        self.metrics.image_bytes.set(bytes);
+    /// A walk through the store did not find the file of this image.
+    pub(super) async fn check_vanished(&self, id: ObjectId) {
+        let _turn = self.publishing.lock(id).await;
+        self.originals.check_vanished(&id).await;
     }
 
     fn record_repair(&self, id: ObjectId) {

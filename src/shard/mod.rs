@@ -75,7 +75,9 @@ use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::peer::auth::Identity;
+use crate::store::findings::FindingReceiver;
 use crate::store::health::Health;
+use crate::store::manifest::ManifestKeeper;
 use crate::store::path::StorePaths;
 use crate::store::variants::Variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
@@ -112,6 +114,8 @@ pub struct NodeContext {
     pub paths: StorePaths,
     /// Whether the disk can be relied on.
     pub health: Arc<Health>,
+    /// What lies in the store.
+    pub manifests: ManifestKeeper,
     /// Uploads under way.
     pub uploads: AtomicUsize,
     /// Variants to be made, by client.
@@ -135,6 +139,17 @@ pub struct NodeContext {
     /// The identity by which this node proves itself to others.
     pub identity: Arc<Identity>,
     phase: AtomicU8,
+}
+
+/// The node's disk, as its shards use it.
+#[derive(Clone, Debug)]
+pub struct NodeDisk {
+    /// The paths of the data directory.
+    pub paths: StorePaths,
+    /// Whether the disk can be relied on.
+    pub health: Arc<Health>,
+    /// What lies in the store.
+    pub manifests: ManifestKeeper,
 }
 
 /// The phase of a node between start and end.
@@ -168,13 +183,13 @@ impl NodeContext {
     pub fn new(
         settings: ShardSettings,
         name: String,
-        paths: StorePaths,
-        health: Arc<Health>,
+        disk: NodeDisk,
         metrics: NodeMetrics,
         control_link: ControlLink,
         identity: Arc<Identity>,
     ) -> Self {
         let (cold_rate, upload_rate) = (settings.cold_rate, settings.upload_rate);
+        let NodeDisk { paths, health, manifests } = disk;
         Self {
             bodies: BodyMemory::new(settings.cache_memory_bytes),
             unnamed: BodyMemory::unnamed(),
@@ -183,6 +198,7 @@ impl NodeContext {
             name,
             paths,
             health,
+            manifests,
             uploads: AtomicUsize::new(0),
             cold_rate: RateLimit::new(cold_rate),
             upload_rate: RateLimit::new(upload_rate),
@@ -305,20 +321,17 @@ impl Shard {
         }
     }
 
-    /// Removes temporary files and takes the inventory of the variant cache and of the images, in the background.
-    pub async fn run_housekeeping(self: Rc<Self>) {
+    /// Removes temporary files, takes the inventory of the variant cache, repairs, and sees to what is found wrong with
+    /// images, in the background.
+    pub async fn run_housekeeping(self: Rc<Self>, findings: FindingReceiver) {
         let stock = {
             let shard = Rc::clone(&self);
             async move { shard.cache.count_files().await }
         };
         self.spawn(stock);
-        let count = {
-            let shard = Rc::clone(&self);
-            async move { shard.images.count(shard.index(), shard.routing.shards()).await }
-        };
-        self.spawn(count);
         self.spawn(Rc::clone(&self).repair_all());
         self.spawn(Rc::clone(&self).repair_losses());
+        self.spawn(Rc::clone(&self).check_findings(findings));
         self.spawn(Rc::clone(&self).watch_disk_pressure());
         self.images.spools.reaper().run(&self.node.health).await;
     }

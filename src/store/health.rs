@@ -9,6 +9,7 @@
 
 mod trouble;
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
@@ -201,6 +202,24 @@ impl Health {
             Ok(Some(MarkerInode { device: stat.st_dev, inode: stat.st_ino }))
         });
         let seen = seen.await.inspect_err(|error| self.note(error))?;
+        self.judge(seen, returns)
+    }
+
+    /// The same for a thread that may wait for the disk. Errors are not noted.
+    ///
+    /// # Errors
+    /// As [`Self::prove_store`].
+    pub(super) fn prove_store_blocking(&self, returns: u64) -> Result<(), StoreError> {
+        let seen = match std::fs::metadata(self.paths.store_marker()) {
+            Ok(found) => Some(MarkerInode { device: found.dev(), inode: found.ino() }),
+            Err(error) if marker::is_nothing(&error) => None,
+            Err(error) => return Err(StoreError::new("look at the store's marker", error)),
+        };
+        self.judge(seen, returns)
+    }
+
+    /// Whether the marker that was seen is the store's, and that was there since `returns`.
+    fn judge(&self, seen: Option<MarkerInode>, returns: u64) -> Result<(), StoreError> {
         if seen != Some(*self.place.lock().unwrap_or_else(PoisonError::into_inner)) {
             // It may have been mounted again: the one that looks reads the marker.
             self.set_missing();

@@ -13,7 +13,8 @@
 //! * [`read`]: reading a file by its descriptor.
 //! * [`misplaced`]: the journal of images that lie here although others own them.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
-//! * [`inventory`]: how many images there are.
+//! * [`manifest`]: what lies in the store, by files of their own: the number of images, and digests of their ids.
+//! * [`findings`]: what the walk through the store finds wrong.
 //! * [`fsck`]: the check of a store that no server uses. Blocking.
 //!
 //! Invariants: a file below `store/` has been synced before it got its name, and its name is the
@@ -22,12 +23,14 @@
 
 mod collision;
 mod descriptor;
+mod directory;
+pub mod findings;
 pub mod fsck;
 pub mod health;
 pub mod identity;
-mod inventory;
 pub mod listing;
 pub mod losses;
+pub mod manifest;
 pub mod marker;
 pub mod misplaced;
 mod obstacle;
@@ -40,6 +43,7 @@ pub mod proof;
 pub mod read;
 pub mod record;
 pub mod spool;
+mod stamp;
 mod upload_time;
 pub mod variants;
 mod watch;

@@ -36,13 +36,6 @@ pub(super) async fn set_aside(
     done.unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
-/// The bytes of a file that cannot be read; `None` where there is no file.
-pub(super) async fn length(path: PathBuf) -> Option<u64> {
-    let look =
-        move || fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
-    run_blocking("look at a file", look).await.ok().flatten()
-}
-
 fn set_aside_blocking(paths: &StorePaths, id: &ObjectId, format: Format, aside: &PathBuf) -> io::Result<()> {
     for folder in [paths.image_parent(id), paths.image_directory(id)] {
         if fs::symlink_metadata(&folder).is_ok() && !folder.is_dir() {

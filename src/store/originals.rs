@@ -21,10 +21,11 @@ use rustix::fs::{FileType, Stat};
 
 use super::descriptor;
 use super::health::Health;
-use super::inventory::Inventory;
 use super::losses::Losses;
+use super::manifest::ManifestKeeper;
 use super::path::StorePaths;
 use super::read::FileReader;
+pub use super::stamp::Stamp;
 use super::upload_time::upload_time;
 use super::{StoreError, plain, timely};
 use crate::image::header::{Header, Limits};
@@ -51,16 +52,6 @@ pub struct Original {
     pub stamp: Stamp,
 }
 
-/// A file's device, inode, size and change time: unchanged means the bytes have not been written since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    changed_s: i64,
-    changed_ns: i64,
-}
-
 /// The result of looking an id up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -83,8 +74,8 @@ pub struct Originals {
     directories: RefCell<Box<[u64; 1024]>>,
     /// The number of times that the store had come back when those were made.
     directories_of: Cell<u64>,
-    inventory: Inventory,
-    /// Copies that are not counted any more, and will be again when they can be opened.
+    manifests: ManifestKeeper,
+    /// Copies that are in no manifest any more, and will be again when they can be opened.
     lost: RefCell<HashSet<ObjectId>>,
     health: Arc<Health>,
     losses: Rc<Losses>,
@@ -123,7 +114,12 @@ pub enum Described {
 
 impl Originals {
     /// The images of a shard below `paths`; `quarantined` are the shard's ids with a bad copy.
-    pub fn new(paths: StorePaths, quarantined: HashSet<ObjectId>, health: Arc<Health>) -> Self {
+    pub fn new(
+        paths: StorePaths,
+        quarantined: HashSet<ObjectId>,
+        health: Arc<Health>,
+        manifests: ManifestKeeper,
+    ) -> Self {
         Self {
             paths,
             known: RefCell::new(LruCache::new(KNOWN_MAX)),
@@ -131,7 +127,7 @@ impl Originals {
             quarantine_serial: Cell::new(0),
             directories: RefCell::new(Box::new([0; 1024])),
             directories_of: Cell::new(health.returns()),
-            inventory: Inventory::default(),
+            manifests,
             lost: RefCell::default(),
             health,
             losses: Rc::default(),
@@ -141,18 +137,6 @@ impl Originals {
     /// Copies that this node had and has no more, or cannot read.
     pub fn losses(&self) -> &Rc<Losses> {
         &self.losses
-    }
-
-    /// The number of images and of their bytes: right once [`Originals::count_images`] has ended.
-    pub fn total(&self) -> (u64, u64) {
-        self.inventory.total()
-    }
-
-    /// Counts the images that an earlier process left, beside requests and at a quarter of the pace that it
-    /// could have. `is_mine` says which ids, by their first 16 bits, are the shard's. How many directories
-    /// could not be read and are left out.
-    pub async fn count_images(&self, is_mine: impl Fn(u16) -> bool + Copy + Send + 'static) -> u32 {
-        self.inventory.count_all(&self.paths, is_mine).await
     }
 
     /// Looks an id up: in memory, else on disk. What is remembered may have gone since; see [`Originals::look`].
@@ -217,18 +201,32 @@ impl Originals {
     /// A file that was known is not there. Where its store is, it has vanished; else all of them have, and will be back.
     async fn forget(&self, id: &ObjectId, returns: u64) {
         let known = self.known.borrow_mut().pop(id);
-        if let Some(known) = known
-            && self.health.prove_store(returns).await.is_ok()
-        {
+        if known.is_some() && self.health.prove_store(returns).await.is_ok() {
             self.health.count_vanished(id);
-            self.lose(id, known.original.length);
+            self.lose(id);
         }
     }
 
-    /// A counted copy is not there, as far as is known.
-    fn lose(&self, id: &ObjectId, length: u64) {
+    /// A walk through the store did not find the file of an image. Its absence is proven before it is a loss.
+    pub async fn check_vanished(&self, id: &ObjectId) {
+        self.known.borrow_mut().pop(id);
+        match self.find(id).await {
+            Ok(Found::Absent) => {
+                if !self.lost.borrow().contains(id) {
+                    self.health.count_vanished(id);
+                }
+                self.lose(id);
+            }
+            Ok(Found::Here(original)) => self.manifests.record_added(id, original.format, original.length),
+            // A copy in quarantine has a record already, and a disk that cannot tell says nothing.
+            Ok(Found::Damaged) | Err(_) => {}
+        }
+    }
+
+    /// A copy is not there, as far as is known.
+    fn lose(&self, id: &ObjectId) {
         if self.lost.borrow_mut().insert(*id) {
-            self.inventory.start_change(id).record_removed(length);
+            self.manifests.record_removed(id);
         }
         self.losses.add(*id);
     }
@@ -239,7 +237,7 @@ impl Originals {
         self.health.note(error);
         self.health.count_unreadable(id, error);
         match known {
-            Some(known) => self.lose(id, known.original.length),
+            Some(_) => self.lose(id),
             None => self.losses.add(*id),
         }
     }
@@ -351,16 +349,16 @@ impl Originals {
             }
             self.health.count_unreadable(id, error);
             let known = self.known.borrow_mut().pop(id);
-            if let Some(known) = known {
+            if known.is_some() {
                 // It was readable once. Ids that nobody stored here are no losses, whatever is wrong with a folder.
-                self.lose(id, known.original.length);
+                self.lose(id);
             }
         })
     }
 
     fn remember(&self, id: &ObjectId, original: Original, verified: Option<SystemTime>) {
         if self.lost.borrow_mut().remove(id) {
-            self.inventory.start_change(id).record_added(original.length);
+            self.manifests.record_added(id, original.format, original.length);
         }
         let mut known = self.known.borrow_mut();
         let header = known.peek(id).filter(|known| known.original.stamp == original.stamp);
@@ -380,18 +378,5 @@ impl Original {
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let modified = upload_time(stat.st_mtime, stat.st_mtime_nsec.cast_signed());
         Self { format, length: size, modified, stamp: Stamp::new(stat) }
-    }
-}
-
-impl Stamp {
-    /// The stamp of a file.
-    pub fn new(stat: &Stat) -> Self {
-        Self {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            changed_s: stat.st_ctime,
-            changed_ns: i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
-        }
     }
 }

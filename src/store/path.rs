@@ -100,6 +100,16 @@ impl StorePaths {
         self.meta().join("layout")
     }
 
+    /// What lies in the store, by the first byte of the ids.
+    pub fn manifests(&self) -> PathBuf {
+        self.meta().join("manifests")
+    }
+
+    /// `meta/manifests/<aa>`
+    pub fn manifest(&self, first: u8) -> PathBuf {
+        self.manifests().join(format!("{first:02x}"))
+    }
+
     /// `store/<aa>`
     pub fn image_parent(&self, id: &ObjectId) -> PathBuf {
         self.root.join(format!("store/{:02x}", id.digest()[0]))
@@ -108,6 +118,11 @@ impl StorePaths {
     /// `store/<aa>/<bb>`
     pub fn image_directory(&self, id: &ObjectId) -> PathBuf {
         self.root.join(format!("store/{}", fan_out(id)))
+    }
+
+    /// `store/<aa>/<bb>` of the ids that begin with these two bytes.
+    pub fn image_directory_of(&self, [a, b]: [u8; 2]) -> PathBuf {
+        self.root.join(format!("store/{a:02x}/{b:02x}"))
     }
 
     /// `store/<aa>/<bb>/<id>.<ext>`

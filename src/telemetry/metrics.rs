@@ -77,9 +77,9 @@ impl Collector for Summed {
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let total = |read: fn(&ShardMetrics) -> &Counter| self.sum(|shard| read(shard).get());
-        let mut families = self.stored();
+        let mut families = self.disk.families();
         families.extend(self.repair());
-        families.extend(self.disk.families().into_iter().chain([channel::family()]));
+        families.extend([channel::family()]);
         families.extend([
             counter("reticulum_http_requests_total", "Requests answered.", self.requests()),
             self.histogram(
@@ -181,19 +181,6 @@ impl Summed {
             (vec![("reason", *text)], count)
         });
         std::iter::once(full).chain(unproven).collect()
-    }
-
-    /// Nothing until every shard has counted: a part would look like a loss.
-    fn stored(&self) -> Vec<proto::MetricFamily> {
-        if self.shards.iter().any(|shard| shard.images_counted.get() == 0) {
-            return Vec::new();
-        }
-        let total =
-            |read: fn(&ShardMetrics) -> &Counter| vec![(Vec::new(), self.sum(|shard| read(shard).get()))];
-        vec![
-            gauge("reticulum_images", "Images stored on this node.", total(|shard| &shard.images)),
-            gauge("reticulum_image_bytes", "Bytes of images stored.", total(|shard| &shard.image_bytes)),
-        ]
     }
 
     fn requests(&self) -> Vec<Sample> {

@@ -14,7 +14,8 @@ const MODULES: &[(&str, &[&str])] = &[
     ("executor", &[]),
     ("image", &["object"]),
     ("cluster", &["object"]),
-    ("store", &["object", "image", "executor", "telemetry"]),
+    // Of the cluster only its slots and their digests (`digest`, `placement::Slot`), which the manifests keep.
+    ("store", &["object", "image", "cluster", "executor", "telemetry"]),
     ("peer", &["object", "cluster", "executor", "telemetry"]),
     ("shard", &["object", "image", "store", "cluster", "peer", "executor", "telemetry"]),
     ("http", &["object", "image", "store", "cluster", "peer", "shard", "executor", "telemetry"]),

@@ -4,6 +4,7 @@ mod configuration;
 mod crash;
 mod descriptors;
 mod disk;
+mod manifests;
 mod reload;
 mod settings;
 mod start;

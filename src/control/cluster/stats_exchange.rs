@@ -155,12 +155,10 @@ impl StatsExchange {
     }
 
     fn own_stats(&self) -> NodeStats {
-        // `None` until every shard has counted: a partial count would look like a loss.
-        let stored: Option<Vec<_>> = self.metrics.iter().map(|shard| shard.stored()).collect();
-        let stored = stored.as_ref();
+        let stored = self.node.manifests.total();
         NodeStats {
-            images: stored.map(|shards| shards.iter().map(|(images, _)| images).sum()),
-            bytes: stored.map(|shards| shards.iter().map(|(_, bytes)| bytes).sum()),
+            images: stored.map(|(images, _)| images),
+            bytes: stored.map(|(_, bytes)| bytes),
             free: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             recipe: self.recipe,

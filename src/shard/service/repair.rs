@@ -29,6 +29,7 @@ use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, Copy};
 use crate::store::StoreError;
+use crate::store::findings::{Finding, FindingReceiver};
 use crate::store::originals::{Checked, Found, Original};
 use crate::store::read::FileReader;
 use crate::store::spool::SpoolError;
@@ -113,6 +114,14 @@ impl Shard {
             if self.has_peers() {
                 self.enqueue_repair(id).await;
             }
+        }
+    }
+
+    /// Sees to what the walk through the store finds wrong with images of this shard. Run one per shard.
+    pub(in crate::shard) async fn check_findings(self: Rc<Self>, findings: FindingReceiver) {
+        while let Ok(finding) = findings.recv_async().await {
+            let Finding::Vanished(id) = finding;
+            self.images.check_vanished(id).await;
         }
     }
 
@@ -291,7 +300,6 @@ impl<'a> Progress<'a> {
         let Some(original) = self.found.take() else { return false };
         match shard.images.originals.remove(id, &original).await {
             Ok(()) => {
-                shard.images.report_total();
                 log::debug!(object:% = id; "removed a misplaced replica, because its owners hold the image");
                 true
             }

@@ -12,16 +12,6 @@ use super::super::{StoreError, marker, obstacle, plain};
 use super::{Found, Original, Originals};
 use crate::object::{Format, ObjectId};
 
-/// The file in the place of an image that is to be stored.
-enum Before {
-    /// The image, right and known to be.
-    Right(Original),
-    /// Nothing that is of use.
-    Nothing,
-    /// A file or more that cannot be read.
-    Unreadable,
-}
-
 impl Originals {
     /// Gives a received upload its name, or proves that the image is here already. When this
     /// returns, the image survives a power cut. The caller lets only one at a time do this per id.
@@ -38,16 +28,11 @@ impl Originals {
         self.health.prove_store(self.health.returns()).await?;
         self.prepare_directories(id).await?;
         let path = self.paths.image(id, format);
-        let replaced = match self.before(id).await? {
-            Before::Right(original) => {
-                // The process that named it may have died before the sync.
-                self.sync_directory(&self.paths.image_directory(id)).await?;
-                return Ok(original);
-            }
-            Before::Nothing => None,
-            Before::Unreadable => obstacle::length(path.clone()).await,
-        };
-        let change = self.inventory.start_change(id);
+        if let Some(original) = self.before(id).await? {
+            // The process that named it may have died before the sync.
+            self.sync_directory(&self.paths.image_directory(id)).await?;
+            return Ok(original);
+        }
         self.name(&temporary, id, format).await?;
         temporary.release();
         if let Err(error) = self.sync_directory(&self.paths.image_directory(id)).await {
@@ -57,12 +42,7 @@ impl Originals {
         }
         let gone = || StoreError::new("open a new image", io::Error::from(io::ErrorKind::NotFound));
         let (_, original) = self.open_as(id, format).await?.ok_or_else(gone)?;
-        match replaced {
-            // One in its place was counted already; one that was lost is counted when it is remembered, below.
-            Some(length) if !self.is_lost(id) => change.record_replaced(length, original.length),
-            None if !self.is_lost(id) => change.record_added(original.length),
-            Some(_) | None => drop(change),
-        }
+        self.manifests.record_added(id, format, original.length);
         self.health.record_write(original.length);
         self.remember(id, original, Some(SystemTime::now()));
         self.quarantined.borrow_mut().remove(id);
@@ -111,14 +91,13 @@ impl Originals {
     /// # Errors
     /// [`StoreError`] when the file cannot be moved; it is then still found, and fails again.
     pub async fn quarantine(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
-        let Original { format, length, .. } = *original;
+        let format = original.format;
         self.known.borrow_mut().pop(id);
         self.quarantined.borrow_mut().insert(*id);
         let to = self.paths.quarantined(id, format, self.quarantine_number());
-        let change = self.inventory.start_change(id);
         match glommio::io::rename(self.paths.image(id, format), to).await.map_err(io::Error::from) {
             Ok(()) => {
-                change.record_removed(length);
+                self.manifests.record_removed(id);
                 Ok(())
             }
             // Another request saw the same damage first.
@@ -141,39 +120,40 @@ impl Originals {
     /// [`StoreError`]; the image may be found still.
     pub async fn remove(&self, id: &ObjectId, original: &Original) -> Result<(), StoreError> {
         self.known.borrow_mut().pop(id);
-        let change = self.inventory.start_change(id);
         glommio::io::remove(self.paths.image(id, original.format))
             .await
             .map_err(|error| StoreError::new("remove an image", error))?;
-        change.record_removed(original.length);
+        // Before the sync: the walk must not take it for a loss.
+        self.manifests.record_removed(id);
         self.sync_directory(&self.paths.image_directory(id)).await
     }
 
-    async fn before(&self, id: &ObjectId) -> Result<Before, StoreError> {
+    /// The image that is stored already, right and known to be. One that is wrong is set aside.
+    async fn before(&self, id: &ObjectId) -> Result<Option<Original>, StoreError> {
         // A file that cannot be checked is no reason to refuse good bytes, which take its place.
         let unreadable = |error: StoreError| match error {
-            StoreError::Io(..) if !error.is_of_the_process() => Ok(Before::Unreadable),
+            StoreError::Io(..) if !error.is_of_the_process() => Ok(None),
             error => Err(error),
         };
         let found = match self.look(id).await {
             Ok(Found::Here(found)) => found,
-            Ok(Found::Absent | Found::Damaged) => return Ok(Before::Nothing),
+            Ok(Found::Absent | Found::Damaged) => return Ok(None),
             Err(error) => return unreadable(error),
         };
         let opened = match self.open(id, found.format).await {
             Ok(opened) => opened,
             Err(error) => return unreadable(error),
         };
-        let Some((descriptor, original)) = opened else { return Ok(Before::Nothing) };
+        let Some((descriptor, original)) = opened else { return Ok(None) };
         if self.is_verified(id, original.stamp) {
-            return Ok(Before::Right(original));
+            return Ok(Some(original));
         }
         match FileReader::new(descriptor, original.length).verify(*id, |_| ()).await {
             Ok(true) => {
                 self.set_verified(id, original.stamp);
-                Ok(Before::Right(original))
+                Ok(Some(original))
             }
-            Ok(false) => self.quarantine(id, &original).await.map(|()| Before::Nothing),
+            Ok(false) => self.quarantine(id, &original).await.map(|()| None),
             Err(error) => {
                 self.known.borrow_mut().pop(id);
                 unreadable(error)
@@ -204,10 +184,6 @@ impl Originals {
         self.sync_directory(&self.paths.image_parent(id)).await?;
         self.directories.borrow_mut()[word] |= bit;
         Ok(())
-    }
-
-    fn is_lost(&self, id: &ObjectId) -> bool {
-        self.lost.borrow().contains(id)
     }
 
     fn forget_directory(&self, id: &ObjectId) {

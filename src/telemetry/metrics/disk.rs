@@ -18,12 +18,30 @@ pub struct DiskMetrics {
     pub vanished: Counter,
     /// Copies that the disk could not read.
     pub unreadable: Counter,
+    /// Images stored.
+    pub images: Counter,
+    /// Bytes of images stored.
+    pub image_bytes: Counter,
+    /// 1 once the two above were compared with the store; until then they are not shown.
+    pub images_counted: Counter,
 }
 
 impl DiskMetrics {
-    pub(super) fn families(&self) -> [proto::MetricFamily; 5] {
+    /// The number of images stored, and of their bytes; `None` until they were counted: a part would look like a loss.
+    pub fn stored(&self) -> Option<(u64, u64)> {
+        (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
+    }
+
+    pub(super) fn families(&self) -> Vec<proto::MetricFamily> {
         let value = |counter: &Counter| vec![(Vec::new(), counter.get())];
-        [
+        let stored = self.stored().map(|(images, bytes)| {
+            let value = |count| vec![(Vec::new(), count)];
+            [
+                gauge("reticulum_images", "Images stored on this node.", value(images)),
+                gauge("reticulum_image_bytes", "Bytes of images stored.", value(bytes)),
+            ]
+        });
+        let disk = [
             gauge(
                 "reticulum_store_present",
                 "Whether the store that the node started with is there.",
@@ -45,6 +63,7 @@ impl DiskMetrics {
                 "Times that the disk could not read a copy.",
                 value(&self.unreadable),
             ),
-        ]
+        ];
+        stored.into_iter().flatten().chain(disk).collect()
     }
 }

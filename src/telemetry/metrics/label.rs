@@ -45,7 +45,7 @@ label!(
     Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
 );
 label!(
-    /// A kind of message between threads: of a mailbox, of the control link, of control itself, and jobs.
+    /// A kind of message between threads: of a mailbox, of the control link, of control itself, jobs, and of the store.
     ChannelMessage {
         Request = "request", Withdrawal = "withdrawal", Reply = "reply", Made = "made", Kept = "kept", Listen = "listen",
         View = "view", Drain = "drain", Stop = "stop", End = "end", ViewTaken = "view_taken",
@@ -53,6 +53,7 @@ label!(
         LayoutPersisted = "layout_persisted", PeerRejected = "peer_rejected", JoinRefused = "join_refused",
         NodeStats = "node_stats", Leave = "leave", Left = "left", Lifecycle = "lifecycle",
         OperatorCall = "operator_call", OperatorReply = "operator_reply",
+        Manifest = "manifest", Finding = "finding",
     }
 );
 label!(

@@ -40,12 +40,6 @@ pub struct ShardMetrics {
     pub disk_bytes: Counter,
     /// Files of the cache removed from disk to keep a bound.
     pub disk_evictions: Counter,
-    /// Images stored.
-    pub images: Counter,
-    /// Bytes of images stored.
-    pub image_bytes: Counter,
-    /// 1 once the two above are the whole count; until then they are not shown.
-    pub images_counted: Counter,
     /// Copies that have to be seen to: others own them, or an owner lacks its own.
     pub misplaced: Counter,
     /// Bytes of copies given to nodes that should have had them, or taken by this one.
@@ -75,9 +69,6 @@ impl Default for ShardMetrics {
             disk_hits: Counter::default(),
             disk_bytes: Counter::default(),
             disk_evictions: Counter::default(),
-            images: Counter::default(),
-            image_bytes: Counter::default(),
-            images_counted: Counter::default(),
             misplaced: Counter::default(),
             repair_bytes: Counter::default(),
             repaired: Counter::default(),
@@ -86,11 +77,6 @@ impl Default for ShardMetrics {
 }
 
 impl ShardMetrics {
-    /// The number of images that the shard stores, and of their bytes; `None` until it has counted them.
-    pub fn stored(&self) -> Option<(u64, u64)> {
-        (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
-    }
-
     /// Counts an answered request.
     pub fn request(&self, route: Route, status: u16, cache: Cache, elapsed: Duration) {
         if let Some(status) = STATUSES.iter().position(|known| *known == status) {

@@ -29,15 +29,15 @@ fn a_scrape_sums_over_the_shards() {
 }
 
 #[test]
-fn images_are_told_once_every_shard_has_counted_its_own() {
-    let (a, b) = (Arc::<ShardMetrics>::default(), Arc::<ShardMetrics>::default());
-    for shard in [&a, &b] {
-        assert!(!scrape(&[&a, &b]).contains("reticulum_image"));
-        shard.images.set(2);
-        shard.image_bytes.set(50);
-        shard.images_counted.set(1);
-    }
-    let text = scrape(&[&a, &b]);
+fn images_are_told_once_they_were_counted() {
+    let disk = Arc::<DiskMetrics>::default();
+    let all = NodeMetrics::new(Vec::new(), Arc::default(), Arc::clone(&disk));
+    let scrape = || String::from_utf8(all.scrape().1).unwrap();
+    disk.images.set(4);
+    disk.image_bytes.set(100);
+    assert!(!scrape().contains("reticulum_image"));
+    disk.images_counted.set(1);
+    let text = scrape();
     for line in ["# TYPE reticulum_images gauge", "reticulum_images 4", "reticulum_image_bytes 100"] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }

@@ -158,6 +158,8 @@ fn nothing_is_absent_that_was_on_emptied_stores(and_the_layout: bool) {
         node.kill9();
         // A node without the folder itself would not start: the disk may not be mounted.
         fs::remove_dir_all(node.data().join("store").join(&id[..2])).expect("empty the store");
+        // By its manifests it would take its copies again at once.
+        fs::remove_dir_all(node.data().join("meta/manifests")).expect("forget the images");
         if and_the_layout {
             fs::remove_file(node.data().join("meta/layout")).expect("forget the layout");
         }

@@ -115,7 +115,7 @@ fn a_copy_that_is_gone_or_unreadable_is_given_by_others_on_every_route_and_taken
         node.metric("reticulum_repaired_total") == f64::from(seed)
     });
     wait_until("no debt to be left", || cluster.sum("reticulum_repair_debt_images") == 0.0);
-    assert_eq!(node.metric("reticulum_images"), f64::from(seed), "none is counted twice");
+    wait_until("each image to be counted once", || node.metric("reticulum_images") == f64::from(seed));
     assert!(node.log().contains("has gone from store/"), "{}", node.log());
 }
 
@@ -135,6 +135,31 @@ fn a_copy_that_vanished_is_no_part_of_what_other_nodes_are_told() {
     for node in &cluster.nodes {
         let stored = node.stored(&id, "jpg");
         wait_until_within(REPAIRED_WITHIN, "a copy", || fs::read(&stored).is_ok_and(|copy| copy == bytes));
+    }
+}
+
+#[test]
+fn copies_that_vanish_while_a_node_is_down_are_taken_again_though_nobody_asks_for_them() {
+    let mut cluster = Cluster::start(3);
+    let images: Vec<_> = (1..=4).map(|seed| jpeg(60, 40, seed)).collect();
+    let ids: Vec<_> =
+        images.iter().zip(1..).map(|(bytes, count)| upload(&cluster, bytes, count, false).0).collect();
+    for is_killed in [false, true] {
+        if is_killed {
+            cluster.nodes[0].kill9();
+        } else {
+            assert_eq!(cluster.nodes[0].terminate(), Some(0));
+        }
+        let stored: Vec<_> = ids[..2].iter().map(|id| cluster.nodes[0].stored(id, "jpg")).collect();
+        fs::remove_file(&stored[0]).expect("remove");
+        fs::remove_dir_all(stored[1].parent().and_then(Path::parent).expect("a folder")).expect("remove");
+        cluster.nodes[0].restart();
+        for (path, bytes) in stored.iter().zip(&images) {
+            wait_until_within(REPAIRED_WITHIN, "a copy", || fs::read(path).is_ok_and(|copy| copy == *bytes));
+        }
+        let node = &cluster.nodes[0];
+        wait_until("all to be counted", || node.metric("reticulum_images") == 4.0);
+        assert_eq!(node.metric("reticulum_store_vanished_total"), 2.0);
     }
 }
 

@@ -25,8 +25,10 @@ use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
 use crate::shard::resize::memory::DecodeMemory;
 use crate::shard::resize::worker::ResizeWorker;
-use crate::shard::{NodeContext, Shard};
+use crate::shard::{NodeContext, NodeDisk, Shard};
+use crate::store::findings;
 use crate::store::health::Health;
+use crate::store::manifest::ManifestKeeper;
 use crate::store::open::{self, DataDirectory};
 use crate::store::path;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
@@ -182,9 +184,13 @@ fn node(
 ) -> NodeContext {
     let all = NodeMetrics::new(vec![Arc::clone(metrics)], Arc::default(), Arc::default());
     let layout = data.paths.clone();
-    let health = Health::new(layout.clone(), data.identity.id, data.marker, 0, Arc::default());
+    let health = Arc::new(Health::new(layout.clone(), data.identity.id, data.marker, 0, Arc::default()));
     let (settings, name) = (config.shard.clone(), format!("n{number}"));
-    NodeContext::new(settings, name, layout, Arc::new(health), all, control_link, identity(number))
+    // The keeper does not run: shards never wait for it.
+    let (findings, _) = findings::channels(1);
+    let (manifests, _keeper) = ManifestKeeper::new(Arc::clone(&health), findings, Arc::default());
+    let disk = NodeDisk { paths: layout, health, manifests };
+    NodeContext::new(settings, name, disk, all, control_link, identity(number))
 }
 
 /// A shard of node 1 that nobody pumps, with its config and directory.
@@ -232,7 +238,8 @@ async fn serve(
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
     let shard = Rc::new(Shard::new(node, metrics, mesh, to_worker, &[], &[], view));
     let pump = glommio::spawn_local(Rc::clone(&shard).pump(messages));
-    let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping());
+    let (_findings, mut found) = findings::channels(1);
+    let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping(found.remove(0)));
     if let Some(listener) = shard.lifecycle.listener().await {
         crate::http::serve(Rc::clone(&shard), Arc::new(Live::new(config.http)), listener).await;
     }

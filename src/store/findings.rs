@@ -1,0 +1,63 @@
+//! What the walk through the store finds wrong with single images: told to the shards that hold them.
+//!
+//! A finding is a hint. The shard looks itself before it acts, and one that is refused is found again by the next walk.
+
+use crate::object::ObjectId;
+use crate::telemetry::metrics::{ChannelMessage, channel};
+
+/// Findings that wait for one shard, about 100 bytes each. A shard that has more to do than this repairs for long anyway.
+const WAITING_MAX: usize = 1024;
+
+/// Something wrong with the file of an image.
+#[derive(Debug)]
+pub enum Finding {
+    /// It was there, and has gone without the node's doing.
+    Vanished(ObjectId),
+}
+
+/// The way to all shards.
+#[derive(Clone, Debug)]
+pub struct FindingSender(Vec<flume::Sender<Finding>>);
+
+/// A shard's end of it.
+pub type FindingReceiver = flume::Receiver<Finding>;
+
+/// The way to so many shards, and the end of each.
+pub fn channels(shards: usize) -> (FindingSender, Vec<FindingReceiver>) {
+    let (senders, receivers) = (0..shards).map(|_| flume::bounded(WAITING_MAX)).unzip();
+    (FindingSender(senders), receivers)
+}
+
+impl Finding {
+    /// The image.
+    pub fn id(&self) -> ObjectId {
+        match self {
+            Self::Vanished(id) => *id,
+        }
+    }
+}
+
+impl FindingSender {
+    /// Tells the shard that holds the image, without waiting. False: that was refused, and is counted.
+    pub fn report(&self, finding: Finding) -> bool {
+        let shard = finding.id().shard(self.0.len());
+        channel::try_send(&self.0[shard], ChannelMessage::Finding, finding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shard_that_holds_an_image_is_told_until_its_channel_is_full() {
+        let (sender, receivers) = channels(3);
+        let id = ObjectId::from_digest([0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        for _ in 0..WAITING_MAX {
+            assert!(sender.report(Finding::Vanished(id)));
+        }
+        assert!(!sender.report(Finding::Vanished(id)));
+        let waiting: Vec<_> = receivers.iter().map(flume::Receiver::len).collect();
+        assert_eq!(waiting, [0, WAITING_MAX, 0]);
+    }
+}
