@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 
 use super::auth::{AuthError, PeerMetadata};
+use super::comparison::CompareCall;
 use super::requester::Requester;
 use crate::cluster::core::JoinRefusal;
 use crate::cluster::layout::SyncHash;
@@ -66,6 +67,8 @@ pub enum Call {
     Info(ObjectId),
     /// The next images in the node's own store.
     List(ListCall),
+    /// A question of a comparison.
+    Compare(CompareCall),
 }
 
 /// Which images a node is to list.
@@ -139,6 +142,7 @@ impl Call {
             ("GET", "has", [_, None, _]) => id().map(Self::Has),
             ("GET", "receipt", [_, None, _]) => id().map(Self::Receipt),
             ("GET", "info", [_, None, _]) => id().map(Self::Info),
+            ("GET", "compare", [Some(kind), None, _]) => CompareCall::parse(kind, query).map(Self::Compare),
             ("GET", "images", [None, ..]) => ListCall::parse(query).map(Self::List),
             _ => None,
         }
@@ -155,7 +159,8 @@ impl Call {
             | Self::Has(_)
             | Self::Receipt(_)
             | Self::Info(_)
-            | Self::List(_) => Method::GET,
+            | Self::List(_)
+            | Self::Compare(_) => Method::GET,
         }
     }
 
@@ -174,6 +179,7 @@ impl Call {
             Self::Has(id) => format!("{PREFIX}has/{id}"),
             Self::Receipt(id) => format!("{PREFIX}receipt/{id}"),
             Self::Info(id) => format!("{PREFIX}info/{id}"),
+            Self::Compare(compare) => format!("{PREFIX}compare/{}", compare.target()),
             Self::List(ListCall { after, limit }) => {
                 let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
                 format!("{PREFIX}images?limit={limit}{after}")
@@ -321,6 +327,7 @@ mod tests {
             Call::Info(id()),
             Call::List(ListCall { after: None, limit: 1 }),
             Call::List(ListCall { after: Some(id()), limit: IMAGES_MAX }),
+            Call::Compare(CompareCall::Excess),
         ];
         for call in calls {
             assert_eq!(Call::parse(call.method().as_str(), &call.target()), Some(call));
@@ -351,6 +358,8 @@ mod tests {
             ("GET", "/cluster/v1/images?limit=1001".to_owned()),
             ("GET", "/cluster/v1/images?limit=9&after=x".to_owned()),
             ("GET", "/cluster/v1/images/9?limit=9".to_owned()),
+            ("GET", "/cluster/v1/compare".to_owned()),
+            ("GET", "/cluster/v1/compare/excess/1".to_owned()),
             ("POST", HANDSHAKE_TARGET.to_owned()),
         ] {
             assert_eq!(Call::parse(method, &target), None, "{method} {target}");

@@ -3,6 +3,7 @@
 //! * [`auth`]: who is at the other end of a connection, and that nothing was changed, skipped or repeated on
 //!   the way (pure).
 //! * [`call`]: what one node may ask another, as lines of HTTP (pure).
+//! * [`comparison`]: the questions of a comparison of two nodes' images (pure).
 //! * [`requester`]: on whose behalf a node works (pure).
 //! * [`pool`]: connections to other nodes, kept between requests.
 //! * [`body`]: what is sent to them. [`stream`]: what comes back. [`error`]: why nothing does.
@@ -16,6 +17,7 @@
 pub mod auth;
 pub mod body;
 pub mod call;
+pub mod comparison;
 mod connection;
 pub mod error;
 mod lease;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Shard;
 use super::errors::AskError;
-use super::message::{Opened, Publish, ShardReply, ShardRequest, Verified};
+use super::message::{FoundRepairs, Opened, Publish, ShardReply, ShardRequest, Verified};
 use super::oneshot;
 use super::resize::pre_generation::PreGeneration;
 use super::variant::VariantRequest;
@@ -51,6 +51,7 @@ impl Shard {
                 self.images.enqueue_repair(id).await;
                 ShardReply::Noted
             }
+            ShardRequest::FoundRepairs(found) => ShardReply::Room(self.images.note_found(found)),
             ShardRequest::PreGenerate(ask) => {
                 self.pre_generate(PreGeneration::Variant(*ask));
                 ShardReply::Noted
@@ -192,6 +193,16 @@ impl Shard {
     pub async fn enqueue_repair(self: &Rc<Self>, id: ObjectId) {
         // What cannot be noted is noticed again by the next one who asks.
         let _ = self.route(&id, ShardRequest::Repair(id)).await;
+    }
+
+    /// Hands repairs to the shard that holds all of their ids. Returns how many more it has room for.
+    pub(super) async fn enqueue_found_at_holder(self: &Rc<Self>, found: FoundRepairs) -> usize {
+        let Some((id, _)) = found.first().copied() else { return usize::MAX };
+        match self.route(&id, ShardRequest::FoundRepairs(found)).await {
+            Ok(ShardReply::Room(room)) => room,
+            // They are found again.
+            _ => 0,
+        }
     }
 
     /// The variant, from the cache or made.

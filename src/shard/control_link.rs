@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::node_stats::LatestStats;
 use super::refusals::Refusals;
+use crate::cluster::layout::SyncHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::operator::{LayoutOutcome, LayoutRefusal, LayoutRequest};
 use crate::cluster::time::Time;
@@ -36,6 +37,8 @@ pub enum ShardReport {
     },
     /// The store is about to hold its first image.
     HoldsImages,
+    /// This node is in sync with the staged version of this hash: see [`Input::Synced`](crate::cluster::core::Input).
+    Synced(SyncHash),
 }
 
 /// A gossip message of another node's core.
@@ -92,6 +95,10 @@ pub struct ControlLink {
     holds_images: AtomicBool,
     heartbeats: AtomicU64,
     silent_s: AtomicU64,
+    /// Every shard works by the view of this number, or a later one.
+    view_everywhere: AtomicU64,
+    /// A report that this node is in sync is on its way.
+    is_synced_told: AtomicBool,
     started: Instant,
     /// The stats of all members.
     pub stats: LatestStats,
@@ -164,8 +171,9 @@ impl MembershipStatus {
 impl ControlLink {
     /// The line of a node of so many shards whose store holds images, or not.
     pub fn new(shards: usize, holds_images: bool) -> (Self, ControlReceivers) {
-        // A view is sent to a shard only when it has taken the one before, and an image is the first one once.
-        let (reports, reports_in) = flume::bounded(shards + 1);
+        // A view is sent to a shard only when it has taken the one before, an image is the first one once, and one report
+        // that the node is in sync is on its way at most.
+        let (reports, reports_in) = flume::bounded(shards + 2);
         let (gossip, gossip_in) = flume::bounded(GOSSIP_MAX);
         let (operator_calls, operator_calls_in) = flume::bounded(OPERATOR_CALLS_MAX);
         let link = Self {
@@ -176,6 +184,8 @@ impl ControlLink {
             holds_images: AtomicBool::new(holds_images),
             heartbeats: AtomicU64::new(0),
             silent_s: AtomicU64::new(0),
+            view_everywhere: AtomicU64::new(0),
+            is_synced_told: AtomicBool::new(false),
             started: Instant::now(),
             stats: LatestStats::default(),
             refusals: Refusals::default(),
@@ -194,6 +204,28 @@ impl ControlLink {
     /// Shard `shard` works by view `number` from now on.
     pub(super) fn view_taken(&self, shard: usize, number: u64) {
         channel::try_send(&self.reports, ChannelMessage::ViewTaken, ShardReport::ViewTaken { shard, number });
+    }
+
+    /// This node is in sync with this version. To be told again while the layout does not show it.
+    pub(super) fn tell_synced(&self, version: SyncHash) {
+        if !self.is_synced_told.swap(true, SeqCst) {
+            channel::try_send(&self.reports, ChannelMessage::Synced, ShardReport::Synced(version));
+        }
+    }
+
+    /// Control has taken a report that this node is in sync: the next one may come.
+    pub fn synced_taken(&self) {
+        self.is_synced_told.store(false, SeqCst);
+    }
+
+    /// The number of the view by which every shard works, or a later one.
+    pub(super) fn view_everywhere(&self) -> u64 {
+        self.view_everywhere.load(SeqCst)
+    }
+
+    /// Control reports that every shard works by the view of this number, or a later one.
+    pub fn set_view_everywhere(&self, number: u64) {
+        self.view_everywhere.store(number, SeqCst);
     }
 
     /// To be called before an image gets its name: from then on this node never says that it holds none.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::NodeContext;
 use super::locks::IdLocks;
-use super::message::{Opened, Publish, Verified};
+use super::message::{FoundRepairs, Opened, Publish, Verified};
 use super::routing::Routing;
 use crate::cluster::protocol::repair::queue::{RepairQueue, needs_record};
 use crate::cluster::view::View;
@@ -124,7 +124,7 @@ impl Images {
 
     /// Notes that an owner lacks its copy. Durable when this returns, if the disk is well.
     pub(super) async fn enqueue_repair(&self, id: ObjectId) {
-        if self.repairs.borrow().contains(&id) {
+        if self.repairs.borrow().is_recorded(&id) {
             return;
         }
         if let Err(error) = self.journal.add(&id).await {
@@ -132,6 +132,18 @@ impl Images {
             log::warn!(object:% = id, error:% = error; "cannot record an under-replicated image, so a restart forgets its repair; check the disk");
         }
         self.record_repair(id);
+    }
+
+    /// Notes repairs that a comparison or a walk has found. Returns how many more there is room for.
+    pub(super) fn note_found(&self, found: FoundRepairs) -> usize {
+        let (now, mut repairs) = (self.node.control.now(), self.repairs.borrow_mut());
+        for (id, holders) in found {
+            match holders {
+                Some(holders) => repairs.note_lacking(id, holders, now),
+                None => repairs.note_excess(id, now),
+            }
+        }
+        repairs.room()
     }
 
     /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.

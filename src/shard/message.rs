@@ -131,6 +131,8 @@ pub enum ShardRequest {
     Unreadable(ObjectId, StoreError),
     /// An owner lacks its copy: the id is under-replicated and to be repaired.
     Repair(ObjectId),
+    /// Repairs that a comparison or a walk has found.
+    FoundRepairs(FoundRepairs),
     /// A variant to pre-generate when the worker has nothing else to do.
     PreGenerate(Box<VariantRequest>),
 }
@@ -162,11 +164,17 @@ pub enum ShardReply {
     Published(Result<Original, StoreError>),
     /// To [`ShardRequest::Verified`], [`ShardRequest::Unreadable`], [`ShardRequest::Repair`] and [`ShardRequest::PreGenerate`].
     Noted,
+    /// To [`ShardRequest::FoundRepairs`]: how many more there is room for.
+    Room(usize),
     /// To [`ShardRequest::Kept`].
     Kept(Option<Variant>),
     /// To [`ShardRequest::Variant`].
     Variant(Result<Variant, VariantError>),
 }
+
+/// Images to be repaired. Of one that this node lacks, the number of others that are likely to hold it; `None` of one that
+/// it holds and does not own.
+pub type FoundRepairs = Vec<(ObjectId, Option<usize>)>;
 
 /// A received upload, synced under a temporary name that the receiver now is in charge of.
 #[derive(Debug)]

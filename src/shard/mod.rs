@@ -16,7 +16,7 @@
 //! All shards of a node share its [`NodeContext`].
 //!
 //! * [`control_link`]: the channels to control and back. [`node_stats`]: what the members say of themselves.
-//!   [`refusals`]: nodes that may not join, and why.
+//!   [`refusals`]: nodes that may not join, and why. [`slot_owners`]: who owns each slot, for comparisons.
 //! * [`rate`]: how fast a client may ask. [`bodies`]: the budget of answers' bodies.
 //!
 //! [`oneshot`] and [`latch`] are for waiting within one executor.
@@ -47,6 +47,7 @@ pub mod refusals;
 pub mod resize;
 mod routing;
 pub mod service;
+pub mod slot_owners;
 pub mod timings;
 pub mod variant;
 
@@ -71,6 +72,7 @@ use self::rate::RateLimit;
 use self::resize::ResizeJobs;
 use self::resize::worker::ResizeJob;
 use self::routing::Routing;
+use self::slot_owners::LatestSlotOwners;
 use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
@@ -136,6 +138,8 @@ pub struct NodeContext {
     pub metrics: NodeMetrics,
     /// The link to control and back.
     pub control: ControlLink,
+    /// The owners of all slots, for comparisons.
+    pub slot_owners: LatestSlotOwners,
     /// The identity by which this node proves itself to others.
     pub identity: Arc<Identity>,
     phase: AtomicU8,
@@ -206,6 +210,7 @@ impl NodeContext {
             clients: AtomicUsize::new(0),
             metrics,
             control: control_link,
+            slot_owners: LatestSlotOwners::default(),
             identity,
             phase: AtomicU8::new(0),
         }
@@ -308,7 +313,7 @@ impl Shard {
                 Message::Kept { job, name, used } => self.stored_on_disk(job, name, used),
                 Message::Listen(listener) => self.lifecycle.listen(listener),
                 Message::SetView { view, number } => {
-                    self.peers.set_view(view);
+                    self.peers.set_view(view, number);
                     self.node.control.view_taken(self.index(), number);
                 }
                 Message::Drain => self.node.drain(),
@@ -330,6 +335,8 @@ impl Shard {
         };
         self.spawn(stock);
         self.spawn(Rc::clone(&self).repair_all());
+        self.spawn(Rc::clone(&self).compare_all());
+        self.spawn(Rc::clone(&self).find_excess());
         self.spawn(Rc::clone(&self).repair_losses());
         self.spawn(Rc::clone(&self).check_findings(findings));
         self.spawn(Rc::clone(&self).watch_disk_pressure());

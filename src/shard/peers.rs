@@ -1,7 +1,7 @@
 //! The parts of a shard that ask other nodes: what this node believes of the cluster, its connections to them, and the
 //! questions under way. Whom to ask, and what for, is decided in [`super::service`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use crate::peer::pool::Pool;
 pub(super) struct Peers {
     /// Replaced as a whole; a rule that is applied over an await takes the newest each time.
     view: RefCell<Arc<View>>,
+    /// Control's number of that view; 0 of the one that the shard began with.
+    number: Cell<u64>,
     /// Connections to other nodes.
     pub(super) pool: Pool,
     /// Requests for variants to other nodes.
@@ -32,6 +34,7 @@ impl Peers {
     pub(super) fn new(identity: &Arc<Identity>, view: Arc<View>) -> Self {
         Self {
             view: RefCell::new(view),
+            number: Cell::new(0),
             pool: Pool::new(Arc::clone(identity)),
             asking: RefCell::default(),
             gates: RefCell::default(),
@@ -43,8 +46,14 @@ impl Peers {
         Arc::clone(&self.view.borrow())
     }
 
+    /// Control's number of the current view.
+    pub(super) fn view_number(&self) -> u64 {
+        self.number.get()
+    }
+
     /// This view holds from now on.
-    pub(super) fn set_view(&self, view: Arc<View>) {
+    pub(super) fn set_view(&self, view: Arc<View>, number: u64) {
         drop(self.view.replace(view));
+        self.number.set(number);
     }
 }

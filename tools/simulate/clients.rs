@@ -179,7 +179,15 @@ impl World {
 
     /// Begins an operation that must be answered within `bound` milliseconds of its node's clock.
     pub(crate) fn begin(&mut self, index: Index, id: ObjectId, protocol: Protocol, bound: u64) -> Number {
-        let (number, boot, began) = (self.number(), self.nodes[index].boot, self.now);
+        let (number, boot) = (self.number(), self.nodes[index].boot);
+        self.after(bound + bound / CLOCK_ERROR_PARTS, Event::Overdue(index, boot, number));
+        self.begin_unbounded(index, number, id, protocol);
+        number
+    }
+
+    /// The same for an operation that goes on for as long as it makes progress.
+    pub(crate) fn begin_unbounded(&mut self, index: Index, number: Number, id: ObjectId, protocol: Protocol) {
+        let began = self.now;
         let operation = Operation {
             id,
             protocol,
@@ -191,9 +199,7 @@ impl World {
             fetched: Vec::new(),
         };
         self.running(index).operations.insert(number, operation);
-        self.after(bound + bound / CLOCK_ERROR_PARTS, Event::Overdue(index, boot, number));
         self.tick_operation(index, number);
-        number
     }
 
     /// An operation is answered, once.

@@ -1,23 +1,52 @@
 //! The background work of a node beside repairs: it reports whether it has space, and compares its images with the
-//! others'.
-//!
-//! The comparison stands for digests that the program does not have yet.
+//! others'. The shipped machines say with whom, what to ask, and what the answers come to.
 
+use std::collections::BTreeSet;
+
+use reticulum::cluster::digest::{SlotDigests, SlotRange};
 use reticulum::cluster::layout::Edit;
+use reticulum::cluster::node::NodeId;
+use reticulum::cluster::placement::Slot;
+use reticulum::cluster::protocol::Input;
+use reticulum::cluster::protocol::compare::schedule::CompareSchedule;
+use reticulum::cluster::protocol::compare::{
+    Compare, CompareEffect, CompareOutcome, IDS_MAX, IdPage, SLOTS_MAX, Side, WITHIN_MS,
+};
 use reticulum::object::ObjectId;
 
-use crate::disk::Looked;
-use crate::event::{Ask, Fact, Ids, Index, Tell};
-use crate::injected_bug::InjectedBug;
-use crate::node::{Comparison, ListDifference, Purpose};
+use crate::event::{Ask, Event, Fact, Happening, Index, Number, Tell};
+use crate::injected_bug::{Injected, InjectedBug};
+use crate::node::{Protocol, Purpose};
 use crate::world::World;
+
+/// Between two walks over all images for those that this node does not own any more, in looks.
+const EXCESS_EVERY: usize = 40;
 
 impl World {
     /// Runs one round.
-    pub(crate) fn look_around(&mut self, index: Index) {
+    pub(crate) fn look_around(&mut self, index: Index, boot: u64) {
+        self.after(CompareSchedule::<Injected>::LOOK_EVERY_MS, Event::LookAround(index, boot));
+        if !self.nodes[index].is_running() {
+            return;
+        }
+        self.running(index).looks += 1;
         self.tell_fullness(index);
-        self.tell_synced(index);
-        self.compare_next(index);
+        if self.running(index).looks.is_multiple_of(EXCESS_EVERY) {
+            self.record_excess(index);
+        }
+        let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
+        if let Some(version) = self.running(index).compares.synced(&view)
+            && view.synced_to() != Some(version)
+        {
+            self.tell_core(index, Fact::Synced(version));
+        }
+        let Some(version) = view.staged_version() else { return };
+        let bug = Injected(self.bug);
+        for node in self.running(index).compares.take_due(clock, &view) {
+            let machine = Box::new(Compare::deviating(node, version, bug));
+            let (number, no_image) = (self.number(), ObjectId::from_digest([0; 20]));
+            self.begin_unbounded(index, number, no_image, Protocol::Compare(node, machine));
+        }
     }
 
     fn tell_fullness(&mut self, index: Index) {
@@ -32,137 +61,125 @@ impl World {
         }
     }
 
-    /// A node is in sync when it has compared its images with every other member's, under the staged layout version.
-    fn tell_synced(&mut self, index: Index) {
-        let (view, this) = (self.view(index), self.nodes[index].id);
-        let Some(hash) = view.staged_version().filter(|hash| view.synced_to() != Some(*hash)) else { return };
-        let synced_with = &self.running(index).synced_with;
-        let mut others = view.members().filter(|(node, _)| *node != this && view.is_counted_on(*node));
-        let is_synced = others.all(|(node, _)| synced_with.get(&node) == Some(&hash));
-        if is_synced || self.bug == Some(InjectedBug::SyncedTooEarly) {
-            self.tell_core(index, Fact::Synced(hash));
-        }
+    pub(super) fn drive_comparison(&mut self, index: Index, number: Number, input: Input<CompareOutcome>) {
+        self.drive((index, number), input, Protocol::as_compare, Self::perform_comparison);
     }
 
-    fn compare_next(&mut self, index: Index) {
-        let (view, this) = (self.view(index), self.nodes[index].id);
-        let process = self.running(index);
-        process.compare_turn += 1;
-        // Twice as often while it is out of sync, because repair has priority then.
-        let is_settled = view.staged_version().is_some_and(|hash| view.synced_to() == Some(hash));
-        if process.comparing.is_some() || (is_settled && !process.compare_turn.is_multiple_of(4)) {
-            return;
-        }
-        let turn = if is_settled { process.compare_turn / 4 } else { process.compare_turn };
-        let others: Vec<_> = view
-            .members()
-            .filter(|(node, member)| *node != this && member.alive && view.is_counted_on(*node))
-            .map(|(node, _)| node)
-            .collect();
-        let Some(node) = others.get(turn % others.len().max(1)).copied() else { return };
-        let (Some(with), Some(hash)) = (self.index_of(node), view.staged_version()) else { return };
-        let open = Default::default();
-        let comparison = Comparison { with, node, hash, open, has_failed: false, is_answered: false };
-        self.running(index).comparing = Some(comparison);
-        let have = self.listed(index);
-        self.request(index, with, Ask::Compare(have), Purpose::Compare, 3_000);
-    }
-
-    /// The copies that a node knows: in its slots from the manifests, outside of them from the journal.
-    fn listed(&mut self, index: Index) -> Ids {
-        let version = (self.nodes[index].disk.version(), self.running(index).enrolled);
-        let (of_version, of_layout, list) = &self.running(index).listed;
-        if (*of_version, *of_layout) == version {
-            return list.clone();
-        }
-        let disk = &self.nodes[index].disk;
-        let durable = disk.files().iter().filter(|(_, file)| file.is_durable());
-        let all: Vec<_> = durable.map(|(id, _)| (*id, disk.misplaced().contains(id))).collect();
-        let known = all.into_iter().filter(|(id, is_stray)| *is_stray || self.owners(index, id).0);
-        let list = Ids::new(known.map(|(id, _)| id).collect());
-        self.running(index).listed = (version.0, version.1, list.clone());
-        list
-    }
-
-    /// Answers a comparison: the images that this node lacks, and the images that the other lacks.
-    pub(crate) fn compare_with(&mut self, index: Index, from: Index, theirs: &Ids) -> Tell {
-        let hash = self.view(index).staged_version();
-        let mine = self.listed(index);
-        let same = self.running(index).found.get(&from).cloned();
-        let same = same.filter(|found| Ids::ptr_eq(&found.mine, &mine) && Ids::ptr_eq(&found.theirs, theirs));
-        let found = same.unwrap_or_else(|| self.find_differences(index, from, mine, theirs));
-        let tell = Tell::Compared { hash, lacks: found.lacks.clone(), offers: found.offers.clone() };
-        self.running(index).found.insert(from, found);
-        tell
-    }
-
-    fn find_differences(&mut self, index: Index, from: Index, mine: Ids, theirs: &Ids) -> ListDifference {
-        let other = self.nodes[from].id;
-        let mut lacks = Vec::new();
-        for id in theirs.iter().filter(|id| mine.binary_search(id).is_err()) {
-            if self.owners(index, id).0 {
-                lacks.push(*id);
+    fn perform_comparison(&mut self, index: Index, number: Number, effect: CompareEffect) {
+        let operation = &self.running(index).operations[&number];
+        let Protocol::Compare(node, _) = operation.protocol else { return };
+        let side = match &effect {
+            CompareEffect::Digests(side, _) | CompareEffect::Excess(side) | CompareEffect::List(side, ..) => {
+                *side
             }
-        }
-        let mut offers = Vec::new();
-        for id in mine.iter().filter(|id| theirs.binary_search(id).is_err()) {
-            if self.owners(index, id).1.contains(&other) {
-                offers.push(*id);
-            }
-        }
-        ListDifference { mine, theirs: theirs.clone(), lacks: lacks.into(), offers: offers.into() }
-    }
-
-    pub(crate) fn compared(&mut self, index: Index, from: Index, tell: Option<Tell>) {
-        let Some(Tell::Compared { hash, lacks, offers }) = tell else {
-            self.running(index).comparing = None;
-            return;
-        };
-        let Some(comparison) = self.running(index).comparing.as_mut().filter(|it| it.with == from) else {
-            return;
-        };
-        comparison.is_answered = true;
-        // Under another layout version the other may not know yet which images it should send: repaired, but not in
-        // sync.
-        comparison.has_failed |= hash != Some(comparison.hash);
-        comparison.open = lacks.iter().chain(offers.iter()).copied().collect();
-        let verifies = self.bug != Some(InjectedBug::NoVerify);
-        for id in lacks.iter().copied() {
-            match self.nodes[index].disk.look(&id, verifies) {
-                Looked::Have(content) => {
-                    self.request(
-                        index,
-                        from,
-                        Ask::Put { id, content, misplaced: false },
-                        Purpose::Push(id),
-                        2_000,
-                    );
+            CompareEffect::Repair(ids) => {
+                let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
+                for id in ids {
+                    self.watch_restart(id);
+                    self.running(index).repairs.note_lacking(*id, view.likely_holders(id), clock);
                 }
-                Looked::Nothing | Looked::Failed => self.compared_one(index, id, false),
+                return;
+            }
+            CompareEffect::Conclude(conclusion) => {
+                let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
+                return self.running(index).compares.end(node, *conclusion, clock, &view);
+            }
+        };
+        let other = self.index_of(node).expect("a view names machines of this world");
+        if side == Side::Here {
+            let outcome = self.describe(index, node, &effect);
+            return self.happens_soon(index, number, Happening::Compare(outcome));
+        }
+        self.request(index, other, Ask::Compare(effect.clone()), Purpose::Compare(number, effect), WITHIN_MS);
+    }
+
+    /// Answers a comparing node.
+    pub(crate) fn describe_to(&mut self, index: Index, from: Index, effect: &CompareEffect) -> Tell {
+        let other = self.nodes[from].id;
+        Tell::Compared(self.describe(index, other, effect))
+    }
+
+    /// What this node says of its images to a comparison with `other`.
+    fn describe(&mut self, index: Index, other: NodeId, effect: &CompareEffect) -> CompareOutcome {
+        let version = self.view(index).staged_version();
+        match effect {
+            CompareEffect::Digests(side, ranges) => {
+                let digests = version.map(|version| (version, self.digests(index, other, ranges)));
+                CompareOutcome::Digests(*side, digests)
+            }
+            CompareEffect::Excess(side) => CompareOutcome::Excess(
+                *side,
+                version.map(|version| (version, self.excess_slots(index, other))),
+            ),
+            CompareEffect::List(side, slots, after) => {
+                let page = version.map(|version| (version, self.list(index, slots, *after)));
+                CompareOutcome::Listed(*side, page)
+            }
+            CompareEffect::Repair(_) | CompareEffect::Conclude(_) => unreachable!("no question"),
+        }
+    }
+
+    fn digests(&mut self, index: Index, other: NodeId, ranges: &[SlotRange]) -> Vec<Vec<u64>> {
+        let mut digests = SlotDigests::default();
+        for id in self.nodes[index].disk.manifest().iter().copied().collect::<Vec<_>>() {
+            let (is_mine, owners) = self.owners(index, &id);
+            if is_mine && owners.contains(&other) {
+                digests.add(&id);
             }
         }
-        for id in offers.iter().copied() {
-            self.request(index, from, Ask::Get(id), Purpose::Pull(id), 2_000);
-        }
-        self.end_comparison(index);
+        let sums = |range: &SlotRange| range.children().map(|child| digests.sum(child, |_| true)).collect();
+        ranges.iter().map(sums).collect()
     }
 
-    /// One difference is repaired, or cannot be.
-    pub(crate) fn compared_one(&mut self, index: Index, id: ObjectId, is_mended: bool) {
-        if let Some(comparison) = &mut self.running(index).comparing {
-            comparison.open.remove(&id);
-            comparison.has_failed |= !is_mended;
-            self.end_comparison(index);
+    fn excess_slots(&mut self, index: Index, other: NodeId) -> Vec<Slot> {
+        let mut slots = BTreeSet::new();
+        for id in self.nodes[index].disk.manifest().iter().copied().collect::<Vec<_>>() {
+            let (is_mine, owners) = self.owners(index, &id);
+            if !is_mine && owners.contains(&other) {
+                slots.insert(Slot::of(&id));
+            }
         }
+        slots.into_iter().take(SLOTS_MAX).collect()
     }
 
-    fn end_comparison(&mut self, index: Index) {
-        let process = self.running(index);
-        if let Some(ended) = process.comparing.take_if(|it| it.is_answered && it.open.is_empty()) {
-            if ended.has_failed {
-                process.synced_with.remove(&ended.node);
-            } else {
-                process.synced_with.insert(ended.node, ended.hash);
+    fn list(&self, index: Index, slots: &[Slot], after: Option<ObjectId>) -> IdPage {
+        let files = self.nodes[index].disk.files().iter();
+        let here = files.filter(|(_, file)| file.is_durable()).map(|(id, _)| *id);
+        let wanted = |id: &ObjectId| {
+            slots.binary_search(&Slot::of(id)).is_ok() && after.is_none_or(|after| *id > after)
+        };
+        let mut ids: Vec<_> = here.filter(wanted).take(IDS_MAX + 1).collect();
+        let has_more = ids.len() > IDS_MAX;
+        ids.truncate(IDS_MAX);
+        IdPage { ids, has_more }
+    }
+
+    /// The other node answered, or did not.
+    pub(crate) fn compared(
+        &mut self,
+        index: Index,
+        number: Number,
+        effect: &CompareEffect,
+        tell: Option<Tell>,
+    ) {
+        let outcome = match (tell, effect) {
+            (Some(Tell::Compared(outcome)), _) => outcome,
+            (_, CompareEffect::Digests(side, _)) => CompareOutcome::Digests(*side, None),
+            (_, CompareEffect::Excess(side)) => CompareOutcome::Excess(*side, None),
+            (_, CompareEffect::List(side, ..)) => CompareOutcome::Listed(*side, None),
+            (_, CompareEffect::Repair(_) | CompareEffect::Conclude(_)) => return,
+        };
+        self.drive_comparison(index, number, Input::Outcome(outcome));
+    }
+
+    /// Has every image looked at that this node holds and does not own.
+    pub(crate) fn record_excess(&mut self, index: Index) {
+        let clock = self.nodes[index].clock(self.now);
+        for id in self.nodes[index].disk.manifest().iter().copied().collect::<Vec<_>>() {
+            let is_forgotten = self.bug == Some(InjectedBug::NoStrayRecord)
+                && !self.nodes[index].disk.misplaced().contains(&id);
+            if !self.owners(index, &id).0 && !is_forgotten {
+                self.running(index).repairs.note_excess(id, clock);
             }
         }
     }

@@ -29,8 +29,12 @@ pub(crate) struct Disk {
     files: BTreeMap<ObjectId, File>,
     /// The journal of misplaced and under-replicated images.
     misplaced: BTreeSet<ObjectId>,
-    /// Changes with every change of the files or the journal.
-    version: u64,
+    /// The ids that the node knows to hold without a look at the files: its manifest, from which digests are made.
+    manifest: BTreeSet<ObjectId>,
+    /// The part of it that survives a power cut.
+    checkpoint: BTreeSet<ObjectId>,
+    /// The manifest is not told of copies that go: an injected bug.
+    pub(crate) forgets_losses: bool,
     /// Files in `tmp/`.
     pub(crate) temporary: usize,
     /// Ids whose damaged copy was moved away.
@@ -80,33 +84,58 @@ impl Disk {
         &self.misplaced
     }
 
-    pub(crate) fn version(&self) -> u64 {
-        self.version
+    pub(crate) fn manifest(&self) -> &BTreeSet<ObjectId> {
+        &self.manifest
+    }
+
+    /// A copy is durable: the manifest lists it.
+    pub(crate) fn list(&mut self, id: ObjectId) {
+        if self.files.get(&id).is_some_and(File::is_durable) {
+            self.manifest.insert(id);
+        }
+    }
+
+    /// Compares the manifest with the files, as at every start and in every presence walk. Returns the ids whose files
+    /// have vanished.
+    pub(crate) fn rebuild_manifest(&mut self) -> Vec<ObjectId> {
+        let durable = self.files.iter().filter(|(_, file)| file.is_durable());
+        let before = std::mem::replace(&mut self.manifest, durable.map(|(id, _)| *id).collect());
+        before.into_iter().filter(|id| !self.files.contains_key(id)).collect()
+    }
+
+    /// Makes the manifest durable, as is done now and then.
+    pub(crate) fn write_checkpoint(&mut self) {
+        self.checkpoint.clone_from(&self.manifest);
+    }
+
+    /// A file vanishes behind the node's back.
+    pub(crate) fn vanish(&mut self, id: &ObjectId) {
+        self.files.remove(id);
     }
 
     /// The file, for a change.
     pub(crate) fn file(&mut self, id: &ObjectId) -> Option<&mut File> {
-        self.version += 1;
         self.files.get_mut(id)
     }
 
     pub(crate) fn put(&mut self, id: ObjectId, file: File) {
-        self.version += 1;
         self.bad_since.remove(&id);
         self.files.insert(id, file);
     }
 
     pub(crate) fn remove(&mut self, id: &ObjectId) {
-        self.version += 1;
         self.files.remove(id);
+        if !self.forgets_losses {
+            self.manifest.remove(id);
+        }
     }
 
     pub(crate) fn record_misplaced(&mut self, id: ObjectId) {
-        self.version += u64::from(self.misplaced.insert(id));
+        self.misplaced.insert(id);
     }
 
     pub(crate) fn settle_misplaced(&mut self, id: &ObjectId) {
-        self.version += u64::from(self.misplaced.remove(id));
+        self.misplaced.remove(id);
     }
 
     /// The correct bytes, if they are here; a wrong or unreadable copy is quarantined.
@@ -136,8 +165,8 @@ impl Disk {
 
     /// The machine lost power: unsynced data are lost or torn.
     pub(crate) fn lose_power(&mut self, random: &mut Random) {
-        self.version += 1;
         self.files.retain(|_, file| file.is_name_synced);
+        self.manifest.clone_from(&self.checkpoint);
         for file in self.files.values_mut().filter(|file| !file.is_data_synced) {
             file.content = random.next() & !1;
         }
@@ -145,8 +174,8 @@ impl Disk {
 
     /// All stored images are lost; the node's identity and layout stay.
     pub(crate) fn lose_everything(&mut self) {
-        let (layout, generation, version) = (self.layout.take(), self.generation, self.version + 1);
-        *self = Self { layout, generation, version, ..Self::default() };
+        let (layout, generation, forgets_losses) = (self.layout.take(), self.generation, self.forgets_losses);
+        *self = Self { layout, generation, forgets_losses, ..Self::default() };
     }
 
     /// Ends all faults of the disk; lost files stay lost.

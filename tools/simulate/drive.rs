@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use reticulum::cluster::core::{self, Action, Input};
-use reticulum::cluster::protocol::repair::queue::needs_record;
 use reticulum::cluster::view::View;
-use reticulum::object::ObjectId;
 
 use crate::event::{Event, Fact, Index, Payload};
 use crate::injected_bug::InjectedBug;
@@ -131,7 +129,7 @@ impl World {
             let process = self.running(index);
             process.enrolled = Some(view.hash());
             process.owners.clear();
-            self.record_former(index, &view);
+            self.record_excess(index);
         }
         let clock = self.nodes[index].clock(self.now);
         let process = self.running(index);
@@ -143,19 +141,5 @@ impl World {
         {
             self.tell_core(index, Fact::Synced(hash));
         }
-    }
-
-    /// Records copies from the manifests that this node no longer owns.
-    fn record_former(&mut self, index: Index, view: &View) {
-        let clock = self.nodes[index].clock(self.now);
-        let disk = &mut self.nodes[index].disk;
-        let mut former: Vec<ObjectId> =
-            disk.files().keys().filter(|id| needs_record(view, id)).copied().collect();
-        if self.bug == Some(InjectedBug::NoStrayRecord) {
-            former.retain(|id| disk.misplaced().contains(id));
-        }
-        former.iter().for_each(|id| disk.record_misplaced(*id));
-        let process = self.running(index);
-        former.into_iter().for_each(|id| process.repairs.record(id, clock));
     }
 }

@@ -1,10 +1,9 @@
 //! The events of the world, and the messages between nodes.
 
-use std::sync::Arc;
-
 use reticulum::cluster::core::{Input, JoinRefusal};
 use reticulum::cluster::layout::{LayoutHash, SyncHash};
 use reticulum::cluster::node::NodeId;
+use reticulum::cluster::protocol::compare::{CompareEffect, CompareOutcome};
 use reticulum::cluster::protocol::{locate, read, repair, variant, write};
 use reticulum::object::ObjectId;
 
@@ -19,9 +18,6 @@ pub(crate) type Number = u64;
 
 /// The subject of a question: its kind and its image.
 pub(crate) type About = (u8, ObjectId);
-
-/// Ids in order, shared by all holders of the list.
-pub(crate) type Ids = Arc<Vec<ObjectId>>;
 
 /// An event at its time.
 #[derive(Clone, Debug)]
@@ -127,8 +123,8 @@ pub(crate) enum Ask {
     Has(ObjectId),
     /// Asks it to read and verify its copy.
     Verify(ObjectId),
-    /// The asker's whole list of images, to find those that either node lacks.
-    Compare(Ids),
+    /// A question of a comparison about the images of the other node.
+    Compare(CompareEffect),
 }
 
 /// The answer of the other node.
@@ -140,7 +136,7 @@ pub(crate) enum Tell {
     Has,
     No(Option<SyncHash>),
     Receipt(LayoutHash),
-    Compared { hash: Option<SyncHash>, lacks: Ids, offers: Ids },
+    Compared(CompareOutcome),
 }
 
 /// The outcome of an effect of a protocol machine.
@@ -151,4 +147,5 @@ pub(crate) enum Happening {
     Locate(locate::LocateOutcome),
     Variant(variant::VariantOutcome),
     Repair(repair::RepairOutcome),
+    Compare(CompareOutcome),
 }

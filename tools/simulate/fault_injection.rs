@@ -36,8 +36,10 @@ impl World {
         if kind != Kind::RestartAll {
             self.restart = None;
         }
-        let heals_itself =
-            matches!(kind, Kind::SyncError | Kind::BitFlip | Kind::Reweigh | Kind::Join | Kind::ClockJump);
+        let heals_itself = matches!(
+            kind,
+            Kind::SyncError | Kind::BitFlip | Kind::Vanish | Kind::Reweigh | Kind::Join | Kind::ClockJump
+        );
         if !heals_itself && !matches!(kind, Kind::PowerCutAll | Kind::RestartAll) {
             self.after(duration, Event::Heal(fault));
         }
@@ -82,6 +84,7 @@ impl World {
                 true
             }
             Kind::BitFlip => self.flip(index),
+            Kind::Vanish => self.lose_files(index, other),
             Kind::Emptied => self.empty_store(index),
             Kind::Remove => self.lose(index),
             Kind::Reweigh => self.reweigh(index, duration),
@@ -125,7 +128,8 @@ impl World {
                 self.unblock(index);
                 self.edit(index, |world| Edit::Role(world.nodes[index].id, Role::Active));
             }
-            Kind::SyncError | Kind::BitFlip | Kind::Reweigh | Kind::Join | Kind::ClockJump => {}
+            Kind::SyncError | Kind::BitFlip | Kind::Vanish | Kind::Reweigh | Kind::Join | Kind::ClockJump => {
+            }
         }
     }
 

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     SlowDisk,
     /// One copy's bytes change.
     BitFlip,
+    /// Files vanish behind the node's back.
+    Vanish,
     /// A store is emptied by hand while its node is down.
     Emptied,
     /// A machine is lost for good, and an operator removes its node.
@@ -71,7 +73,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All kinds, by their names on the command line.
-    pub(crate) const ALL: [(&'static str, Self); 27] = [
+    pub(crate) const ALL: [(&'static str, Self); 28] = [
         ("kill", Self::Kill),
         ("power-cut", Self::PowerCut),
         ("power-cut-all", Self::PowerCutAll),
@@ -91,6 +93,7 @@ impl Kind {
         ("read-error", Self::ReadError),
         ("slow-disk", Self::SlowDisk),
         ("bit-flip", Self::BitFlip),
+        ("vanish", Self::Vanish),
         ("emptied", Self::Emptied),
         ("remove", Self::Remove),
         ("away", Self::Away),

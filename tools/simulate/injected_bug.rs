@@ -31,6 +31,16 @@ pub(crate) enum InjectedBug {
     SaidBeforeDurable,
     /// A node reports "in sync" without a comparison.
     SyncedTooEarly,
+    /// Images that a comparison has found count as moved before they are.
+    MoveCountedEarly,
+    /// Hinted replicas and former owners' copies are not compared.
+    ExcessIgnored,
+    /// A copy is deleted with receipts of another layout.
+    StaleReceiptCounts,
+    /// A digest keeps images whose copies were lost.
+    DigestNotUpdated,
+    /// After a power cut the manifest is believed without a look at the files.
+    ManifestBelieved,
     /// A copy under an unknown layout counts at once.
     UnknownLayoutCounts,
     /// Any copies are enough, without an owner among them.
@@ -49,7 +59,7 @@ pub(crate) enum InjectedBug {
 
 impl InjectedBug {
     /// All injected bugs, by their names on the command line.
-    pub(crate) const ALL: [(&'static str, Self); 19] = [
+    pub(crate) const ALL: [(&'static str, Self); 24] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
         ("ingress-counts", Self::IngressCounts),
@@ -62,6 +72,11 @@ impl InjectedBug {
         ("delete-by-rank", Self::DeleteByRank),
         ("said-before-durable", Self::SaidBeforeDurable),
         ("synced-too-early", Self::SyncedTooEarly),
+        ("move-counted-early", Self::MoveCountedEarly),
+        ("excess-ignored", Self::ExcessIgnored),
+        ("stale-receipt-counts", Self::StaleReceiptCounts),
+        ("digest-not-updated", Self::DigestNotUpdated),
+        ("manifest-believed", Self::ManifestBelieved),
         ("unknown-layout-counts", Self::UnknownLayoutCounts),
         ("no-owner-needed", Self::NoOwnerNeeded),
         ("names-held-twice", Self::NamesHeldTwice),
@@ -96,6 +111,10 @@ impl InjectedBug {
             Self::RecordLost => Some(Deviation::RecordLost),
             Self::PatienceIgnored => Some(Deviation::PatienceIgnored),
             Self::VerificationSkipped => Some(Deviation::VerificationSkipped),
+            Self::SyncedTooEarly => Some(Deviation::SyncedTooEarly),
+            Self::MoveCountedEarly => Some(Deviation::MoveCountedEarly),
+            Self::ExcessIgnored => Some(Deviation::ExcessIgnored),
+            Self::StaleReceiptCounts => Some(Deviation::StaleReceiptCounts),
             _ => None,
         }
     }

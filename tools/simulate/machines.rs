@@ -146,6 +146,18 @@ impl World {
         true
     }
 
+    /// Up to three files vanish.
+    pub(crate) fn lose_files(&mut self, index: Index, draw: usize) -> bool {
+        let lost = (0..=draw % 3).filter(|_| {
+            let id = self.pick_bearable(index);
+            if let Some(id) = &id {
+                self.nodes[index].disk.vanish(id);
+            }
+            id.is_some()
+        });
+        lost.count() > 0
+    }
+
     /// One file, or the whole disk, cannot be read.
     pub(crate) fn break_reads(&mut self, index: Index, draw: usize) -> bool {
         if draw.is_multiple_of(2) {

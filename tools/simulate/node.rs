@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use reticulum::cluster::core::{Boot, ClusterSettings, Core};
-use reticulum::cluster::layout::{Layout, LayoutHash, SyncHash};
+use reticulum::cluster::layout::{Layout, LayoutHash};
 use reticulum::cluster::node::{Label, NodeId};
+use reticulum::cluster::protocol::compare::schedule::CompareSchedule;
+use reticulum::cluster::protocol::compare::{Compare, CompareEffect};
 use reticulum::cluster::protocol::locate::Locate;
 use reticulum::cluster::protocol::read::Read;
 use reticulum::cluster::protocol::repair::Repair;
@@ -17,9 +19,9 @@ use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
 
 use crate::disk::{Content, Disk};
-use crate::event::{Envelope, Fact, Ids, Index, Number};
+use crate::event::{Envelope, Fact, Index, Number};
 use crate::faults::Fault;
-use crate::injected_bug::Injected;
+use crate::injected_bug::{Injected, InjectedBug};
 
 /// A machine with a node on it.
 pub(crate) struct Node {
@@ -64,26 +66,13 @@ pub(crate) struct Process {
     pub(crate) repairing: BTreeSet<ObjectId>,
     /// The time of its start, by its clock.
     pub(crate) started: Time,
-    pub(crate) synced_with: BTreeMap<NodeId, SyncHash>,
-    pub(crate) comparing: Option<Comparison>,
-    pub(crate) compare_turn: usize,
+    pub(crate) compares: CompareSchedule<Injected>,
+    /// Looks for comparisons that are due.
+    pub(crate) looks: usize,
     pub(crate) told_holding: bool,
     pub(crate) enrolled: Option<LayoutHash>,
     /// Owners by the view, computed once. Never iterated: the order of a hash map differs in each run.
     pub(crate) owners: HashMap<ObjectId, (bool, Arc<[NodeId]>)>,
-    /// The last listing of this node, and the state of its disk at that time.
-    pub(crate) listed: (u64, Option<LayoutHash>, Ids),
-    /// The result of the last comparison with each node: it stays valid while both lists are unchanged.
-    pub(crate) found: BTreeMap<Index, ListDifference>,
-}
-
-/// The result of a comparison of two lists.
-#[derive(Clone)]
-pub(crate) struct ListDifference {
-    pub(crate) mine: Ids,
-    pub(crate) theirs: Ids,
-    pub(crate) lacks: Ids,
-    pub(crate) offers: Ids,
 }
 
 /// An operation that a client or the node itself began.
@@ -111,6 +100,8 @@ pub(crate) enum Protocol {
     Locate(Locate<Injected>),
     Variant(Variant<Injected>),
     Repair(Box<Repair<Injected>>),
+    /// A comparison with this node.
+    Compare(NodeId, Box<Compare<Injected>>),
 }
 
 /// A question to another node that is not answered yet.
@@ -124,11 +115,8 @@ pub(crate) struct Request {
 pub(crate) enum Purpose {
     /// For an operation.
     Operation(Number, Question),
-    /// A copy that the other lacks.
-    Push(ObjectId),
-    /// A copy that this node lacks.
-    Pull(ObjectId),
-    Compare,
+    /// For a comparison.
+    Compare(Number, CompareEffect),
 }
 
 /// A question of an operation to another node.
@@ -142,17 +130,6 @@ pub(crate) enum Question {
     Has,
     /// For the bytes.
     Fetch,
-}
-
-/// A comparison with one member, until all differences are repaired.
-#[derive(Clone, Debug)]
-pub(crate) struct Comparison {
-    pub(crate) with: Index,
-    pub(crate) node: NodeId,
-    pub(crate) hash: SyncHash,
-    pub(crate) open: BTreeSet<ObjectId>,
-    pub(crate) has_failed: bool,
-    pub(crate) is_answered: bool,
 }
 
 /// A file on its way to the disk, and its waiters.
@@ -201,7 +178,6 @@ pub(crate) enum Waiter {
     Remote { to: Index, to_boot: u64, number: Number },
     Upload(Number),
     Repair(Number),
-    Pull(ObjectId),
 }
 
 impl Node {
@@ -248,10 +224,14 @@ impl Node {
     }
 
     /// Starts a process. The clock has a random origin and drifts: nothing may depend on it.
-    pub(crate) fn start(&mut self, now: u64, seed: u64, holds_images: bool) {
+    pub(crate) fn start(&mut self, now: u64, seed: u64, holds_images: bool, bug: Option<InjectedBug>) {
         self.boot += 1;
         self.disk.generation += 1;
         self.disk.sweep();
+        if bug != Some(InjectedBug::ManifestBelieved) {
+            let vanished = self.disk.rebuild_manifest();
+            vanished.into_iter().for_each(|id| self.disk.record_misplaced(id));
+        }
         self.origin = seed % 1_000_000_000;
         self.clock_drift = i64::try_from(seed % (2 * CLOCK_DRIFT_MAX)).expect("small")
             - i64::try_from(CLOCK_DRIFT_MAX).expect("small");
@@ -279,14 +259,11 @@ impl Node {
             repairs,
             repairing: BTreeSet::new(),
             started: clock,
-            synced_with: BTreeMap::new(),
-            comparing: None,
-            compare_turn: 0,
+            compares: CompareSchedule::deviating(Injected(bug)),
+            looks: 0,
             told_holding: holds_images,
             enrolled: None,
             owners: HashMap::new(),
-            listed: (0, None, Ids::default()),
-            found: BTreeMap::new(),
         });
         self.wake();
     }
@@ -341,6 +318,10 @@ impl Protocol {
 
     pub(crate) fn as_variant(&mut self) -> Option<&mut Variant<Injected>> {
         if let Self::Variant(machine) = self { Some(machine) } else { None }
+    }
+
+    pub(crate) fn as_compare(&mut self) -> Option<&mut Compare<Injected>> {
+        if let Self::Compare(_, machine) = self { Some(machine) } else { None }
     }
 
     pub(crate) fn as_repair(&mut self) -> Option<&mut Repair<Injected>> {

@@ -12,7 +12,6 @@ use crate::world::World;
 
 impl World {
     pub(crate) fn request(&mut self, index: Index, to: Index, ask: Ask, purpose: Purpose, timeout: u64) {
-        self.watch_restart(&purpose);
         let number = self.number();
         let boot = self.nodes[index].boot;
         self.running(index).requests.insert(number, Request { to, purpose });
@@ -44,7 +43,7 @@ impl World {
                     false => self.has(index, &id),
                 }
             }
-            Ask::Compare(theirs) => self.compare_with(index, from, &theirs),
+            Ask::Compare(question) => self.describe_to(index, from, &question),
         };
         self.send(index, from, Payload::Tell(number, tell));
     }
@@ -88,14 +87,7 @@ impl World {
             (Purpose::Operation(number, question), tell) => {
                 self.replied(index, (number, question), node, tell);
             }
-            (Purpose::Push(id), tell) => {
-                self.compared_one(index, id, matches!(tell, Some(Tell::Taken(_))));
-            }
-            (Purpose::Pull(id), Some(Tell::Have(content))) => {
-                self.store(index, id, content, false, Waiter::Pull(id));
-            }
-            (Purpose::Pull(id), _) => self.compared_one(index, id, false),
-            (Purpose::Compare, tell) => self.compared(index, request.to, tell),
+            (Purpose::Compare(number, question), tell) => self.compared(index, number, &question, tell),
         }
     }
 
@@ -106,7 +98,7 @@ impl World {
             Purpose::Operation(number, question) => {
                 Some((*question as u8, process.operations.get(number)?.id))
             }
-            Purpose::Push(_) | Purpose::Pull(_) | Purpose::Compare => None,
+            Purpose::Compare(..) => None,
         }
     }
 

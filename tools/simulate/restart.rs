@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use reticulum::object::ObjectId;
 
 use crate::event::{Event, Index};
-use crate::node::{Node, Purpose};
+use crate::node::Node;
 use crate::world::World;
 
 /// The state at the end of all nodes.
@@ -68,9 +68,8 @@ impl World {
         }
     }
 
-    /// A request is sent: the repair of a complete image is a broken promise.
-    pub(crate) fn watch_restart(&mut self, purpose: &Purpose) {
-        let (Purpose::Push(id) | Purpose::Pull(id)) = purpose else { return };
+    /// A comparison found that a node lacks an image: for a complete one that is a broken promise.
+    pub(crate) fn watch_restart(&mut self, id: &ObjectId) {
         if self.restart.take_if(|restart| restart.whole.contains(id)).is_some() {
             self.fail(format!("{id} was whole and is repaired after a restart of all"));
         }

@@ -92,7 +92,9 @@ impl World {
         // A node that lost its store notices that at its start, unless its injected bug prevents the check.
         let holds =
             !self.nodes[index].disk.files().is_empty() || self.bug == Some(InjectedBug::UnsyncedNoCounts);
-        self.nodes[index].start(self.now, seed, holds);
+        let bug = self.bug;
+        self.nodes[index].disk.forgets_losses = bug == Some(InjectedBug::DigestNotUpdated);
+        self.nodes[index].start(self.now, seed, holds, bug);
         let boot = self.nodes[index].boot;
         self.after(500, Event::LookAround(index, boot));
         self.after(RepairQueue::LOOK_EVERY_MS, Event::Repairs(index, boot));

@@ -74,6 +74,7 @@ impl World {
                 if let Some(file) = self.nodes[index].disk.file(&job.id) {
                     (file.is_name_synced, file.is_data_synced) = (true, true);
                 }
+                self.nodes[index].disk.list(job.id);
                 return self.finish(index, number, true);
             }
         };
@@ -150,7 +151,6 @@ impl World {
             }
             Waiter::Upload(number) => self.stored(index, number, is_durable),
             Waiter::Repair(number) => self.taken_in(index, number, is_durable),
-            Waiter::Pull(id) => self.compared_one(index, id, is_durable),
         }
     }
 
@@ -158,13 +158,25 @@ impl World {
     /// visible, and must be listed like all others.
     pub(crate) fn scrub(&mut self, index: Index) {
         let jobs: Vec<_> = self.running(index).jobs.values().map(|job| job.id).collect();
+        let clock = self.nodes[index].clock(self.now);
         let disk = &mut self.nodes[index].disk;
         for id in disk.files().keys().copied().collect::<Vec<_>>() {
             let is_whole = disk.verified(&id).is_some() && !jobs.contains(&id);
             if is_whole && !disk.files()[&id].is_durable() {
                 let file = disk.file(&id).expect("the file that was read");
                 (file.is_data_synced, file.is_name_synced) = (true, true);
+                disk.list(id);
             }
+        }
+        let vanished = if self.bug == Some(InjectedBug::ManifestBelieved) {
+            Vec::new()
+        } else {
+            disk.rebuild_manifest()
+        };
+        disk.write_checkpoint();
+        for id in vanished {
+            self.nodes[index].disk.record_misplaced(id);
+            self.running(index).repairs.record(id, clock);
         }
     }
 }

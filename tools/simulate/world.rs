@@ -149,11 +149,7 @@ impl World {
             }
             Event::LookAround(index, boot) => {
                 if self.process(index, boot).is_some() {
-                    let pause = 700 + self.random.below(300);
-                    self.after(pause, Event::LookAround(index, boot));
-                    if self.nodes[index].is_running() {
-                        self.look_around(index);
-                    }
+                    self.look_around(index, boot);
                 }
             }
             Event::Scrub(index, boot) => {

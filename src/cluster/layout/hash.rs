@@ -31,6 +31,16 @@ impl LayoutHash {
 }
 
 impl SyncHash {
+    /// From the bytes of another node's.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
     /// Reads 32 hex digits.
     ///
     /// # Errors

@@ -44,4 +44,12 @@ pub enum Deviation {
     DeadlineNotReported,
     /// A node that takes its time is waited for to the end.
     PatienceIgnored,
+    /// A node reports that it is in sync without a comparison.
+    SyncedTooEarly,
+    /// A difference counts as mended as soon as its repair is asked for.
+    MoveCountedEarly,
+    /// Images on nodes that do not own them are not compared.
+    ExcessIgnored,
+    /// A receipt counts under any layout.
+    StaleReceiptCounts,
 }

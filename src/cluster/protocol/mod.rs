@@ -6,6 +6,7 @@
 //! * [`read`]: an image that this node cannot give itself. [`locate`]: whether it is anywhere. [`locate::absence`]: when
 //!   it may be called absent.
 //! * [`variant`]: a variant, made once in the cluster.
+//! * [`compare`]: two members find where their images differ.
 //! * [`repair`]: misplaced copies handed over, owners' lacking copies replaced. [`repair::excess`]: when a copy may be
 //!   removed.
 //! * [`deviation`]: bugs for the simulator to find.
@@ -18,6 +19,7 @@
 //! Invariants: a machine reads no clock and draws no random number; it answers exactly once; while it is not finished,
 //! it has an effect under way or a deadline.
 
+pub mod compare;
 pub mod deviation;
 pub mod locate;
 pub mod read;

@@ -231,12 +231,29 @@ impl View {
 
     /// The owners of an id in any version, each once, in placement order.
     pub fn owners(&self, id: &ObjectId) -> Vec<NodeId> {
-        each_once(self.versions.iter().flat_map(|version| version.placement.owners(Slot::of(id))))
+        self.slot_owners(Slot::of(id))
     }
 
     /// Whether a node owns an id in any version.
     pub fn is_owner(&self, node: NodeId, id: &ObjectId) -> bool {
-        self.versions.iter().any(|version| version.placement.owners(Slot::of(id)).contains(&node))
+        self.is_slot_owner(node, Slot::of(id))
+    }
+
+    /// The owners of a slot in any version, each once, in placement order.
+    pub fn slot_owners(&self, slot: Slot) -> Vec<NodeId> {
+        each_once(self.versions.iter().flat_map(|version| version.placement.owners(slot)))
+    }
+
+    /// Whether a node owns a slot in any version.
+    pub fn is_slot_owner(&self, node: NodeId, slot: Slot) -> bool {
+        self.versions.iter().any(|version| version.placement.owners(slot).contains(&node))
+    }
+
+    /// Owners of an id in a current version that answer, this node aside: the nodes that are likely to hold it.
+    pub fn likely_holders(&self, id: &ObjectId) -> usize {
+        let owners = self.versions.first().map(|version| version.placement.owners(Slot::of(id)));
+        let holds = |owner: &NodeId| *owner != self.this && self.is_alive(*owner);
+        owners.map_or(0, |owners| owners.into_iter().filter(holds).count())
     }
 
     /// Everybody that may be asked to hold a copy instead of an owner, the best first.
@@ -301,15 +318,6 @@ impl View {
     /// Whether there is nothing to move: one version alone decides who owns what.
     pub fn is_settled(&self) -> bool {
         self.versions.len() == 1
-    }
-
-    /// Whether images that this node took have one copy and should have more: in one of the versions it is alone, and
-    /// in another it is not. It was a cluster of one, and is part of a larger one now.
-    pub fn was_alone(&self) -> bool {
-        let is_alone = |version: &CompiledVersion| {
-            version.counted_on.len() == 1 && version.counted_on.contains(&self.this)
-        };
-        self.versions.iter().any(is_alone) && !self.versions.iter().all(is_alone)
     }
 
     /// The zone of a node that is no stranger.

@@ -93,6 +93,7 @@ impl RuntimeEffects {
 
     pub(super) fn view_taken(&mut self, shard: usize, number: u64) {
         self.publisher.view_taken(shard, number);
+        self.node.control.set_view_everywhere(self.publisher.taken_everywhere());
     }
 
     /// A layout is durable.

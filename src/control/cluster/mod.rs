@@ -204,6 +204,10 @@ impl ClusterTask {
             Incoming::Report(ShardReport::HoldsImages) => {
                 self.event_loop.handle(Input::HoldsImages(true), now)
             }
+            Incoming::Report(ShardReport::Synced(version)) => {
+                self.stats.node().control.synced_taken();
+                self.event_loop.handle(Input::Synced(version), now);
+            }
             Incoming::Gossip(gossip) => self.handle_gossip(&gossip, now),
             Incoming::Call(call) => self.handle_call(call, now),
             Incoming::Event(event) => self.handle_event(event, now).await,

@@ -44,6 +44,11 @@ impl Publisher {
         (0..self.shards.len()).for_each(|shard| self.send(shard));
     }
 
+    /// The number of the oldest view that a shard works by.
+    pub(super) fn taken_everywhere(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.taken).min().unwrap_or(self.number)
+    }
+
     /// Whether all shards work by the newest view.
     pub(super) fn is_current(&self) -> bool {
         self.shards.iter().all(|shard| shard.taken == self.number)

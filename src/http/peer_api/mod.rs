@@ -169,6 +169,10 @@ async fn dispatch(
             let page = context.shard.list_here(after, limit).await.map_err(Problem::from)?;
             Ok(PeerResponse::with_bytes(String::new(), page.encode()))
         }
+        Call::Compare(call) => match context.shard.describe_images(from, call).await {
+            Some((version, answer)) => Ok(PeerResponse::with_bytes(String::new(), answer.encode(version))),
+            None => Err(Problem::Busy("comparisons").into()),
+        },
         Call::Info(id) => {
             let description = context.shard.describe_own(id).await.map_err(Problem::from)?;
             let json = serde_json::to_vec(&description).expect("plain fields always serialise");

@@ -5,18 +5,19 @@
 //! * [`describe`]: the metadata of an image, and the nodes that hold it.
 //! * [`variant`]: variants, each made once in the cluster. [`gate`]: their questions to each node, fairly by client.
 //! * [`mod@write`]: copies of an upload.
+//! * [`compare`]: this node's images beside those of every other member. [`excess`]: those that it does not own any more.
 //! * [`driver`]: carries out the effects of the protocol machines of `cluster::protocol`.
 //! * [`repair`]: hands misplaced replicas over to their owners, and supplies owners that lack their copy.
-//! * [`alone`]: replicates the images that this node stored while it was a cluster of one.
 //! * [`listing`]: the images of all members.
 //! * [`operate`]: changes of the layout, and where the copies of an image are.
 //!
 //! Invariants: only the rules of `cluster` decide which nodes are asked, by the current view; a node that is alone asks
 //! none; every question has a deadline.
 
-mod alone;
+mod compare;
 pub mod describe;
 mod driver;
+mod excess;
 pub(super) mod gate;
 pub mod listing;
 pub mod locate;

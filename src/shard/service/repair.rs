@@ -68,14 +68,10 @@ impl Shard {
     /// Repairs what has a record, forever. Run one per shard.
     pub(in crate::shard) async fn repair_all(self: Rc<Self>) {
         let under_way = Rc::new(UnderWay { ids: RefCell::default(), turns: Semaphore::new(TURNS) });
-        let (mut seen, mut was_alone, mut was_well) = (self.view(), false, true);
+        let (mut seen, mut was_well) = (self.view(), true);
         while !self.lifecycle.stopping.is_set() {
             glommio::timer::sleep(Duration::from_millis(RepairQueue::LOOK_EVERY_MS)).await;
             let (view, now) = (self.view(), self.node.control.now());
-            if view.was_alone() && !was_alone {
-                self.spawn(Rc::clone(&self).supply_what_was_taken_alone());
-            }
-            was_alone = view.was_alone();
             if !Arc::ptr_eq(&seen, &view) {
                 // A node that came back may be an owner.
                 self.images.repairs.borrow_mut().all_due(now);
@@ -141,14 +137,12 @@ impl Shard {
     /// Removes the record.
     async fn settle(&self, id: &ObjectId) {
         // A record that stays is looked at again after the next start.
-        if let Err(error) = self.images.journal.remove(id).await {
+        if self.images.repairs.borrow().is_recorded(id)
+            && let Err(error) = self.images.journal.remove(id).await
+        {
             log::warn!(object:% = id, error:% = error; "cannot remove the record of a repair, so it runs again after a restart; check the disk");
         }
         self.images.repairs.borrow_mut().settle(id);
-        assert!(
-            !self.images.repairs.borrow().contains(id),
-            "invariant: repair: what is settled is not tried again"
-        );
         self.metrics.misplaced.set(self.images.repairs.borrow().count() as u64);
     }
 }

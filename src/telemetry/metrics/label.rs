@@ -49,7 +49,7 @@ label!(
     ChannelMessage {
         Request = "request", Withdrawal = "withdrawal", Reply = "reply", Made = "made", Kept = "kept", Listen = "listen",
         View = "view", Drain = "drain", Stop = "stop", End = "end", ViewTaken = "view_taken",
-        HoldsImages = "holds_images", Gossip = "gossip", OwnGossip = "own_gossip", Job = "job",
+        HoldsImages = "holds_images", Synced = "synced", Gossip = "gossip", OwnGossip = "own_gossip", Job = "job",
         LayoutPersisted = "layout_persisted", PeerRejected = "peer_rejected", JoinRefused = "join_refused",
         NodeStats = "node_stats", Leave = "leave", Left = "left", Lifecycle = "lifecycle",
         OperatorCall = "operator_call", OperatorReply = "operator_reply",

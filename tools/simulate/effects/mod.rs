@@ -31,6 +31,7 @@ impl World {
             Protocol::Locate(_) => self.drive_locate(index, number, Input::Tick),
             Protocol::Variant(_) => self.drive_variant(index, number, Input::Tick),
             Protocol::Repair(_) => self.drive_repair(index, number, Input::Tick),
+            Protocol::Compare(..) => self.drive_comparison(index, number, Input::Tick),
         }
     }
 
@@ -42,6 +43,7 @@ impl World {
             Happening::Locate(outcome) => self.drive_locate(index, number, Input::Outcome(outcome)),
             Happening::Variant(outcome) => self.drive_variant(index, number, Input::Outcome(outcome)),
             Happening::Repair(outcome) => self.drive_repair(index, number, Input::Outcome(outcome)),
+            Happening::Compare(outcome) => self.drive_comparison(index, number, Input::Outcome(outcome)),
         }
     }
 
@@ -54,7 +56,7 @@ impl World {
     }
 
     /// One step of a machine: all of its effects are taken, and then carried out.
-    fn drive<M: Machine>(
+    pub(crate) fn drive<M: Machine>(
         &mut self,
         (index, number): (Index, Number),
         input: Input<M::Outcome>,
@@ -85,7 +87,7 @@ impl World {
     }
 
     /// The outcome of an effect that ends at once must not come before the other effects.
-    fn happens_soon(&mut self, index: Index, number: Number, happening: Happening) {
+    pub(crate) fn happens_soon(&mut self, index: Index, number: Number, happening: Happening) {
         let boot = self.nodes[index].boot;
         self.after(0, Event::Happened(index, boot, number, happening));
     }
