@@ -77,6 +77,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     key("limits.cold_rate", |v| &mut v.limits.cold_rate, "Variants to be made that one client may ask for per second, in bursts of 10 s worth; beyond that 429. 0: no limit, but the queue is shared fairly."),
     key("limits.upload_rate", |v| &mut v.limits.upload_rate, "Uploads that one client may begin per second, in bursts of 10 s worth; beyond that 429. 0: no limit."),
     key("limits.trusted_proxies", |v| &mut v.limits.trusted_proxies, "Proxies whose `X-Forwarded-For` names the client. None: the connection's address counts."),
+    key("limits.scrub_every", |v| &mut v.limits.scrub_every, "Time in which the node reads back and hashes every copy once, in the background. 0s: only when an operator asks for it."),
     key("limits.drain_delay", |v| &mut v.limits.drain_delay, "Time after SIGTERM in which the node still accepts, while `/readyz` says 503."),
     key("log.level", |v| &mut v.log.level, "The least severe level that is logged."),
     key("log.format", |v| &mut v.log.format, "Lines for people, or one JSON object a line."),

@@ -77,6 +77,8 @@ pub struct Config {
     pub secrets: Vec<String>,
     /// Most bytes of decoded pixels alive at once.
     pub decode_memory_bytes: u64,
+    /// Time in which the scrub reads every copy once; zero: never by itself.
+    pub scrub_every: Duration,
     /// Time after the signal to stop in which the node still accepts.
     pub drain_delay: Duration,
     /// The configuration of each shard.
@@ -161,6 +163,7 @@ fn meaning(values: Values, places: &BTreeMap<&'static str, SettingOrigin>) -> Co
         bootstrap: bootstrap(&settings, places),
         cluster: settings,
         decode_memory_bytes: limits.decode_memory.0,
+        scrub_every: limits.scrub_every.0,
         drain_delay: limits.drain_delay.0,
         shard: shard::ShardSettings {
             limits: Limits { pixels_max: images.max_pixels.0, frames_max: images.max_frames.0 },

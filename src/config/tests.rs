@@ -140,6 +140,7 @@ decode_memory = 0x10000
 cold_rate = 15
 upload_rate = 16
 trusted_proxies = ["10.0.0.0/8", "loopback"]
+scrub_every = "9d"
 drain_delay = "0s"
 [log]
 level = "debug"
@@ -181,6 +182,7 @@ fn every_key_in_use_reaches_its_room() {
         (Duration::from_millis(110), Duration::from_secs(86_400))
     );
     assert_eq!((http.body_progress, config.drain_delay), (Duration::from_secs(12), Duration::ZERO));
+    assert_eq!(config.scrub_every, Duration::from_hours(9 * 24));
     assert_eq!(http.byte_rate_min, 2_000);
     assert_eq!((config.log_level, config.log_form), (LevelFilter::Debug, Form::Json));
 }
@@ -230,7 +232,7 @@ fn every_key_has_a_variable() {
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2
         upload_keys=a,b open_uploads=true operator_key=o preset_overrides=q50,dpr2 sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
         connections=1 uploads=2 background_copies=3 header_timeout=1s idle_timeout=2s body_progress=3s byte_rate_min=4 resize_queue=4 resize_deadline=5s
-        decode_memory=100 cold_rate=6 upload_rate=7 trusted_proxies=loopback,::1 drain_delay=6s level=trace format=json";
+        decode_memory=100 cold_rate=6 upload_rate=7 trusted_proxies=loopback,::1 scrub_every=9d drain_delay=6s level=trace format=json";
     for (key, value) in KEYS.iter().zip(values.split_whitespace()) {
         let (name, value) = value.split_once('=').unwrap();
         assert!(key.path.ends_with(name), "{} {name}", key.path);

@@ -108,6 +108,7 @@ pub(super) struct LimitsValues {
     pub(super) cold_rate: BoundedInteger<u32, 0, 10_000>,
     pub(super) upload_rate: BoundedInteger<u32, 0, 10_000>,
     pub(super) trusted_proxies: List<TrustedProxy>,
+    pub(super) scrub_every: BoundedTime<0, { 366 * DAY }>,
     pub(super) drain_delay: BoundedTime<0, HOUR>,
 }
 
@@ -212,6 +213,7 @@ impl Default for LimitsValues {
             cold_rate: BoundedInteger(0),
             upload_rate: BoundedInteger(0),
             trusted_proxies: List::default(),
+            scrub_every: BoundedTime(Duration::from_hours(30 * 24)),
             drain_delay: BoundedTime(Duration::from_secs(1)),
         }
     }

@@ -6,19 +6,24 @@ use std::time::Duration;
 use super::error::RunError;
 use crate::config::Config;
 use crate::shard::NodeDisk;
-use crate::store::findings::{self, FindingReceiver};
+use crate::store::findings::{self, FindingReceiver, FindingSender};
 use crate::store::health::Health;
 use crate::store::manifest::{Keeper, ManifestKeeper};
 use crate::store::open::DataDirectory;
+use crate::store::scrub::Scrub;
 use crate::telemetry::metrics::DiskMetrics;
 
 /// The time that the last checkpoints may take at a stop; what is not written is compared at the next start.
 const MANIFESTS_WITHIN: Duration = Duration::from_secs(3);
 
-/// The threads of the disk: its watch and the manifest keeper.
+/// The time that the scrub may take to note its position at a stop.
+const SCRUB_WITHIN: Duration = Duration::from_secs(1);
+
+/// The threads of the disk: its watch, the manifest keeper and the scrub.
 pub(super) struct StoreThreads {
     disk: NodeDisk,
     keeper: Keeper,
+    findings: FindingSender,
     metrics: Arc<DiskMetrics>,
     shards: usize,
 }
@@ -32,9 +37,10 @@ impl StoreThreads {
             Health::new(paths.clone(), node, data.marker, config.reserve_bytes, Arc::clone(&metrics));
         let health = Arc::new(health);
         let (findings, receivers) = findings::channels(shards);
-        let (manifests, keeper) = ManifestKeeper::new(Arc::clone(&health), findings, Arc::clone(&metrics));
-        let disk = NodeDisk { paths, health, manifests };
-        (Self { disk, keeper, metrics, shards }, receivers)
+        let (manifests, keeper) =
+            ManifestKeeper::new(Arc::clone(&health), findings.clone(), Arc::clone(&metrics));
+        let disk = NodeDisk { paths, health, manifests, scrub: Scrub::default() };
+        (Self { disk, keeper, findings, metrics, shards }, receivers)
     }
 
     /// The disk, for the shards.
@@ -47,9 +53,13 @@ impl StoreThreads {
         Arc::clone(&self.metrics)
     }
 
-    /// Starts them.
-    pub(super) fn start(self) -> Result<(), RunError> {
-        let started = self.disk.health.watch(self.shards).and_then(|()| self.keeper.start());
+    /// Starts them. A pass of the scrub takes `scrub_every`.
+    pub(super) fn start(self, scrub_every: Duration) -> Result<(), RunError> {
+        let NodeDisk { health, scrub, .. } = self.disk;
+        let started = health
+            .watch(self.shards)
+            .and_then(|()| self.keeper.start())
+            .and_then(|()| scrub.run(scrub_every, health, self.findings, self.metrics));
         started.map_err(|error| RunError::Start(error.to_string()))
     }
 }
@@ -57,4 +67,5 @@ impl StoreThreads {
 /// Ends those that have something to write. Call it when no shard reports any more.
 pub(super) fn stop(disk: &NodeDisk) {
     disk.manifests.stop(MANIFESTS_WITHIN);
+    disk.scrub.stop(SCRUB_WITHIN);
 }

@@ -81,6 +81,7 @@ use crate::store::findings::FindingReceiver;
 use crate::store::health::Health;
 use crate::store::manifest::ManifestKeeper;
 use crate::store::path::StorePaths;
+use crate::store::scrub::Scrub;
 use crate::store::variants::Variants;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
@@ -118,6 +119,8 @@ pub struct NodeContext {
     pub health: Arc<Health>,
     /// What lies in the store.
     pub manifests: ManifestKeeper,
+    /// Every copy, read back and hashed.
+    pub scrub: Scrub,
     /// Uploads under way.
     pub uploads: AtomicUsize,
     /// Variants to be made, by client.
@@ -154,6 +157,8 @@ pub struct NodeDisk {
     pub health: Arc<Health>,
     /// What lies in the store.
     pub manifests: ManifestKeeper,
+    /// Every copy, read back and hashed.
+    pub scrub: Scrub,
 }
 
 /// The phase of a node between start and end.
@@ -193,7 +198,7 @@ impl NodeContext {
         identity: Arc<Identity>,
     ) -> Self {
         let (cold_rate, upload_rate) = (settings.cold_rate, settings.upload_rate);
-        let NodeDisk { paths, health, manifests } = disk;
+        let NodeDisk { paths, health, manifests, scrub } = disk;
         Self {
             bodies: BodyMemory::new(settings.cache_memory_bytes),
             unnamed: BodyMemory::unnamed(),
@@ -203,6 +208,7 @@ impl NodeContext {
             paths,
             health,
             manifests,
+            scrub,
             uploads: AtomicUsize::new(0),
             cold_rate: RateLimit::new(cold_rate),
             upload_rate: RateLimit::new(upload_rate),

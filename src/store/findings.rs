@@ -1,8 +1,10 @@
-//! What the walk through the store finds wrong with single images: told to the shards that hold them.
+//! What the threads that walk and read the store find wrong with single images: told to the shards that hold them.
 //!
 //! A finding is a hint. The shard looks itself before it acts, and one that is refused is found again by the next walk.
 
-use crate::object::ObjectId;
+use crate::object::{Format, ObjectId};
+use crate::store::StoreError;
+use crate::store::stamp::Stamp;
 use crate::telemetry::metrics::{ChannelMessage, channel};
 
 /// Findings that wait for one shard, about 100 bytes each. A shard that has more to do than this repairs for long anyway.
@@ -13,6 +15,17 @@ const WAITING_MAX: usize = 1024;
 pub enum Finding {
     /// It was there, and has gone without the node's doing.
     Vanished(ObjectId),
+    /// Its bytes do not have its id.
+    Wrong {
+        /// The id that it should have.
+        id: ObjectId,
+        /// The format in its name.
+        format: Format,
+        /// Which file was read.
+        stamp: Stamp,
+    },
+    /// The disk cannot read it.
+    Unreadable(ObjectId, StoreError),
 }
 
 /// The way to all shards.
@@ -32,7 +45,7 @@ impl Finding {
     /// The image.
     pub fn id(&self) -> ObjectId {
         match self {
-            Self::Vanished(id) => *id,
+            Self::Vanished(id) | Self::Unreadable(id, _) | Self::Wrong { id, .. } => *id,
         }
     }
 }

@@ -14,7 +14,8 @@
 //! * [`misplaced`]: the journal of images that lie here although others own them.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
 //! * [`manifest`]: what lies in the store, by files of their own: the number of images, and digests of their ids.
-//! * [`findings`]: what the walk through the store finds wrong.
+//! * [`scrub`]: every copy read back and hashed.
+//! * [`findings`]: what the walk through the store and the scrub find wrong.
 //! * [`fsck`]: the check of a store that no server uses. Blocking.
 //!
 //! Invariants: a file below `store/` has been synced before it got its name, and its name is the
@@ -42,6 +43,7 @@ pub mod path;
 pub mod proof;
 pub mod read;
 pub mod record;
+pub mod scrub;
 pub mod spool;
 mod stamp;
 mod upload_time;

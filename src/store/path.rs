@@ -110,6 +110,11 @@ impl StorePaths {
         self.manifests().join(format!("{first:02x}"))
     }
 
+    /// How far the scrub has come.
+    pub fn scrub(&self) -> PathBuf {
+        self.meta().join("scrub")
+    }
+
     /// `store/<aa>`
     pub fn image_parent(&self, id: &ObjectId) -> PathBuf {
         self.root.join(format!("store/{:02x}", id.digest()[0]))

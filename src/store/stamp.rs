@@ -1,5 +1,8 @@
 //! The stamp of a file: it tells a file from a changed one, or from another in its place.
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+
 use rustix::fs::Stat;
 
 /// A file's device, inode, size and change time: unchanged means the bytes have not been written since.
@@ -21,6 +24,17 @@ impl Stamp {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             changed_s: stat.st_ctime,
             changed_ns: i64::try_from(stat.st_ctime_nsec).unwrap_or(0),
+        }
+    }
+
+    /// The same by the standard library.
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.len(),
+            changed_s: metadata.ctime(),
+            changed_ns: metadata.ctime_nsec(),
         }
     }
 }

@@ -80,6 +80,7 @@ fn a_value_beyond_its_bounds_is_told_with_them() {
         ("[limits]\nconnections = 0", ["limits.connections = 0", "1 to"]),
         ("[limits]\nheader_timeout = \"0s\"", ["limits.header_timeout = \"0s\"", "100ms to 1h"]),
         ("[limits]\ndrain_delay = \"2h\"", ["limits.drain_delay = \"2h\"", "0s to 1h"]),
+        ("[limits]\nscrub_every = \"367d\"", ["limits.scrub_every = \"367d\"", "0s to 366d"]),
         ("[node]\nshards = 257", ["node.shards = 257", "0 to 256"]),
         ("[node]\nweight = 0", ["node.weight = 0", "1 to"]),
     ] {

@@ -58,6 +58,7 @@ fn texts(path: &str) -> BoxedStrategy<String> {
             "[1-9][0-9]{0,2}s|[1-9]m|[1-9][0-9]{2,5}ms".boxed()
         }
         "limits.drain_delay" => "[0-9]{1,3}s".boxed(),
+        "limits.scrub_every" => "0s|[1-9][0-9]?(s|m|h|d)".boxed(),
         "limits.byte_rate_min" => "[0-9]{1,8}|[1-9]{1,3} ?(B|kB|KiB|MB)".boxed(),
         "cache.memory" | "cache.disk" => "[0-9]{1,12}|[1-9]{1,3} ?(B|kB|MB|GB|KiB|MiB|GiB)".boxed(),
         "images.max_bytes" => "[1-9][0-9]{0,7}|[1-9]{1,3} ?(B|kB|MB|KiB|MiB)".boxed(),

@@ -116,8 +116,13 @@ impl Shard {
     /// Sees to what the walk through the store finds wrong with images of this shard. Run one per shard.
     pub(in crate::shard) async fn check_findings(self: Rc<Self>, findings: FindingReceiver) {
         while let Ok(finding) = findings.recv_async().await {
-            let Finding::Vanished(id) = finding;
-            self.images.check_vanished(id).await;
+            match finding {
+                Finding::Vanished(id) => self.images.check_vanished(id).await,
+                Finding::Wrong { id, format, stamp } => {
+                    self.images.quarantine(Verified { id, format, stamp, right: false }).await;
+                }
+                Finding::Unreadable(id, error) => self.images.originals.set_unreadable(&id, &error),
+            }
         }
     }
 

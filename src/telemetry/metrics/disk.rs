@@ -1,9 +1,11 @@
 //! Metrics of the node's disk as a whole.
 
+use std::time::SystemTime;
+
 use prometheus::proto;
 
 use super::counter::Counter;
-use super::family::{counter, gauge};
+use super::family::{counter, gauge, ratio};
 
 /// Counters and gauges of the node's disk. Shared by all threads; a memory hit touches none of them.
 #[derive(Debug, Default)]
@@ -24,12 +26,45 @@ pub struct DiskMetrics {
     pub image_bytes: Counter,
     /// 1 once the two above were compared with the store; until then they are not shown.
     pub images_counted: Counter,
+    /// Copies that the scrub has read.
+    pub scrubbed: Counter,
+    /// The part of all ids that its pass has behind it, in millionths.
+    scrub_position: Counter,
+    /// The end of the last whole pass, in seconds since 1970; 0: none has ended.
+    scrub_ended_s: Counter,
 }
 
 impl DiskMetrics {
     /// The number of images stored, and of their bytes; `None` until they were counted: a part would look like a loss.
     pub fn stored(&self) -> Option<(u64, u64)> {
         (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
+    }
+
+    /// How far the scrub has come, from 0 to 1, and when its last pass ended, in seconds since 1970; 0: none has.
+    pub fn set_scrub(&self, position: f64, ended_s: u64) {
+        self.scrub_position.set((position * 1e6) as u64);
+        self.scrub_ended_s.set(ended_s);
+    }
+
+    /// How thoroughly the copies were read back. No age before the first whole pass.
+    fn scrub(&self) -> impl Iterator<Item = proto::MetricFamily> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let ended_s = Some(self.scrub_ended_s.get()).filter(|ended_s| *ended_s > 0);
+        let age = ended_s.map(|ended_s| {
+            let value = vec![(Vec::new(), now.saturating_sub(ended_s))];
+            gauge("reticulum_scrub_age_seconds", "Time since the scrub had read all copies.", value)
+        });
+        let scrubbed = counter(
+            "reticulum_scrubbed_total",
+            "Copies that the scrub has read back.",
+            vec![(Vec::new(), self.scrubbed.get())],
+        );
+        let position = ratio(
+            "reticulum_scrub_position_ratio",
+            "The part of all ids that the scrub's pass has behind it.",
+            self.scrub_position.get() as f64 / 1e6,
+        );
+        [scrubbed, position].into_iter().chain(age)
     }
 
     pub(super) fn families(&self) -> Vec<proto::MetricFamily> {
@@ -64,6 +99,6 @@ impl DiskMetrics {
                 value(&self.unreadable),
             ),
         ];
-        stored.into_iter().flatten().chain(disk).collect()
+        stored.into_iter().flatten().chain(disk).chain(self.scrub()).collect()
     }
 }

@@ -29,6 +29,15 @@ pub(super) fn gauge(name: &str, help: &str, samples: Vec<Sample>) -> proto::Metr
     family(name, help, proto::MetricType::GAUGE, samples.into_iter().map(metric).collect())
 }
 
+/// A gauge of one part of a whole, from 0 to 1.
+pub(super) fn ratio(name: &str, help: &str, value: f64) -> proto::MetricFamily {
+    let mut gauge = proto::Gauge::default();
+    gauge.set_value(value);
+    let mut metric = proto::Metric::default();
+    metric.set_gauge(gauge);
+    family(name, help, proto::MetricType::GAUGE, vec![metric])
+}
+
 /// One metric: its name, what it is, its values.
 pub(super) fn family(
     name: &str,

@@ -186,6 +186,8 @@ fn the_promised_metrics_are_there() {
         "reticulum_cache_hits_total",
         "reticulum_cache_evictions_total",
         "reticulum_corrupt_total",
+        "reticulum_scrubbed_total",
+        "reticulum_scrub_position_ratio",
         "process_resident_memory_bytes",
         "process_open_fds",
     ] {

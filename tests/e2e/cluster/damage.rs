@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::support::client::Request;
-use crate::support::harness::{put, sha1, wait_until};
+use crate::support::harness::{free_port, put, sha1, wait_until, wait_until_within};
 use crate::support::links::Fault;
-use crate::support::nodes::{Cluster, alive, status};
+use crate::support::nodes::{Cluster, alive, member_with, status};
 use crate::support::pictures::jpeg;
 
 const REPAIRED_WITHIN: Duration = Duration::from_secs(60);
@@ -59,6 +59,25 @@ fn copies_that_were_damaged_are_given_right_by_others_and_replaced() {
         }
     }
     wait_until("no debt to be left", || cluster.sum("reticulum_repair_debt_images") == 0.0);
+}
+
+#[test]
+fn a_copy_that_was_damaged_is_replaced_though_nobody_asks_for_it() {
+    let ports: Vec<_> = (0..3).map(|_| free_port()).collect();
+    let join = |number| (number > 0).then_some(ports[0]);
+    let scrub = "[limits]\nscrub_every = \"5s\"\n";
+    let cluster = Cluster::with((0..3).map(|number| member_with(number, ports[number], join(number), scrub)));
+    let bytes = jpeg(60, 40, 1);
+    let id = upload_to_all(&cluster, &bytes, 1);
+    let node = &cluster.nodes[0];
+    let stored = node.stored(&id, "jpg");
+    flip_a_bit(&stored);
+    wait_until_within(REPAIRED_WITHIN, "a good copy", || fs::read(&stored).is_ok_and(|copy| copy == bytes));
+    assert_eq!(node.files("quarantine").len(), 1);
+    assert_eq!(node.metric("reticulum_corrupt_total"), 1.0);
+    wait_until("the scrub to tell of a whole pass", || {
+        node.metric("reticulum_scrubbed_total") > 0.0 && node.log().contains("the scrub has read all copies")
+    });
 }
 
 #[test]

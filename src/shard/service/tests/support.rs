@@ -31,6 +31,7 @@ use crate::store::health::Health;
 use crate::store::manifest::ManifestKeeper;
 use crate::store::open::{self, DataDirectory};
 use crate::store::path;
+use crate::store::scrub::Scrub;
 use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
 
 pub(crate) const ALONE: Copies = Copies { replication: 1, min_replication: 1 };
@@ -189,7 +190,7 @@ fn node(
     // The keeper does not run: shards never wait for it.
     let (findings, _) = findings::channels(1);
     let (manifests, _keeper) = ManifestKeeper::new(Arc::clone(&health), findings, Arc::default());
-    let disk = NodeDisk { paths: layout, health, manifests };
+    let disk = NodeDisk { paths: layout, health, manifests, scrub: Scrub::default() };
     NodeContext::new(settings, name, disk, all, control_link, identity(number))
 }
 
