@@ -6,6 +6,7 @@
 
 pub mod core;
 pub mod digest;
+pub mod erasure;
 pub mod layout;
 pub mod membership;
 pub mod node;

@@ -11,7 +11,8 @@
 //! * [`variants`]: the bounded, disposable cache of made variants.
 //! * [`proof`]: how a file of that cache proves that it is whole.
 //! * [`read`]: reading a file by its descriptor.
-//! * [`misplaced`]: the journal of images that lie here although others own them.
+//! * [`misplaced`]: the journal of images that lie here although others own them. [`erasures`]: that of deleted images.
+//! * [`erase`]: removes all files of an image. Blocking.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
 //! * [`manifest`]: what lies in the store, by files of their own: the number of images, and digests of their ids.
 //! * [`scrub`]: every copy read back and hashed.
@@ -26,6 +27,8 @@ mod collision;
 mod descriptor;
 mod directory;
 pub mod findings;
+pub mod erase;
+pub mod erasures;
 pub mod fsck;
 pub mod health;
 pub mod identity;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::erasures::{self, ErasureEntry};
 use super::identity::Identity;
 use super::marker::{self, MarkerInode};
 use super::misplaced;
@@ -32,6 +33,8 @@ pub struct DataDirectory {
     pub quarantined: Vec<ObjectId>,
     /// Ids that others own and of which a copy lies here.
     pub misplaced: Vec<ObjectId>,
+    /// Images that were deleted or banned, each once.
+    pub erasures: Vec<ErasureEntry>,
     /// The inode of the store's marker.
     pub marker: MarkerInode,
     _lock: File,
@@ -72,11 +75,12 @@ pub fn open(root: &Path, cluster: &str, mode: u32) -> Result<DataDirectory, Open
     sweep(&paths.tmp())?;
     let quarantined = list_quarantined(&paths.quarantine())?;
     let misplaced = misplaced::load(&paths).map_err(|(path, error)| OpenError::Io("read", path, error))?;
+    let erasures = erasures::load(&paths).map_err(|(path, error)| OpenError::Io("read", path, error))?;
     let holds_images = holds_images(&paths.store());
     // Others tell this life from the last one by it. This syncs the names of the directories too.
     identity.generation += 1;
     with_room(&paths.cache(), || identity.write(&root))?;
-    Ok(DataDirectory { paths, identity, holds_images, quarantined, misplaced, marker, _lock: lock })
+    Ok(DataDirectory { paths, identity, holds_images, quarantined, misplaced, erasures, marker, _lock: lock })
 }
 
 /// The mask of the process under which new files get the permissions `mode` without the right to run them.

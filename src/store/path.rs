@@ -90,6 +90,11 @@ impl StorePaths {
         self.root.join("quarantine")
     }
 
+    /// Stores that were set aside when a removed node came back as a new one; never served.
+    pub fn lost_and_found(&self) -> PathBuf {
+        self.root.join("lost+found")
+    }
+
     /// Journals and indexes for repair.
     pub fn meta(&self) -> PathBuf {
         self.root.join("meta")
