@@ -59,9 +59,14 @@ fn view() -> View {
 
 /// A protocol machine hears of a copy that it never asked for.
 fn copy_that_was_not_under_way() {
-    let upload =
-        Upload { id: ObjectId::from_digest([7; 20]), length: 1, is_known: false, started: Time::default() };
-    let outcome = WriteOutcome::Copied(this(), Some(LayoutHash::default()));
+    let upload = Upload {
+        id: ObjectId::from_digest([7; 20]),
+        length: 1,
+        is_known: false,
+        record: Default::default(),
+        started: Time::default(),
+    };
+    let outcome = WriteOutcome::Copied(this(), 0, Some(LayoutHash::default()));
     Write::new(upload).handle(Time::default(), &view(), Input::Outcome(outcome));
 }
 

@@ -24,7 +24,7 @@ pub enum ClientCommand {
     Get(Get),
     /// Print the URL of an image, signed if --sign-key is given
     Url(Url),
-    /// Delete images from the whole cluster (not in this version: nodes answer 501)
+    /// Delete images from the whole cluster
     Rm(Rm),
     /// List all images with length, upload time and number of copies
     Ls(Ls),
@@ -138,6 +138,9 @@ pub struct Rm {
     /// Ids of the images
     #[arg(value_name = "ID", required = true, value_parser = id)]
     pub ids: Vec<ObjectId>,
+    /// Refuse uploads of them from now on, too; needs the operator key
+    #[arg(long)]
+    pub ban: bool,
     /// The node to ask.
     #[command(flatten)]
     pub target: NodeFlags,

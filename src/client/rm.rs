@@ -1,4 +1,4 @@
-//! `reticulum rm`: deletes images from the whole cluster.
+//! `reticulum rm`: deletes images from the whole cluster, and bans them with `--ban`.
 
 use serde_json::{Map, Value};
 
@@ -9,11 +9,16 @@ use super::output::CommandOutput;
 use crate::cli::commands::Rm;
 
 pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
-    let node = credentials::uploader(&flags.target, flags.key.as_ref(), &flags.operator);
+    // Only an operator may ban, so an upload key is of no use for that.
+    let (node, ban) = if flags.ban {
+        (credentials::operator(&flags.target, &flags.operator), "?ban")
+    } else {
+        (credentials::uploader(&flags.target, flags.key.as_ref(), &flags.operator), "")
+    };
     let output = CommandOutput::plain();
     let mut failed = 0;
     for id in &flags.ids {
-        match node.delete(&format!("/image/{id}")) {
+        match node.delete(&format!("/image/{id}{ban}")) {
             Ok(answer) => output.line(format_args!("{id} {}", describe(&answer)))?,
             Err(error @ ClientError::Unreachable { .. }) => return Err(error),
             Err(error) => {
@@ -35,8 +40,9 @@ fn describe(answer: &Map<String, Value>) -> String {
         let names: Vec<_> = names.filter_map(Value::as_str).map(harmless).collect();
         names.join(",")
     };
-    let (erased, pending) = (names("erased"), names("pending"));
-    if pending.is_empty() { format!("erased {erased}") } else { format!("erased {erased} pending {pending}") }
+    let parts = [("erased", names("erased")), ("pending", names("pending"))];
+    let parts = parts.iter().filter(|(_, names)| !names.is_empty());
+    parts.map(|(what, names)| format!("{what} {names}")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -48,5 +54,6 @@ mod tests {
         let told = |text: &str| describe(&serde_json::from_str(text).unwrap());
         assert_eq!(told(r#"{"hash":"x","erased":["a","b"],"pending":[]}"#), "erased a,b");
         assert_eq!(told(r#"{"erased":["a"],"pending":["b","c"]}"#), "erased a pending b,c");
+        assert_eq!(told(r#"{"erased":[],"pending":["b"]}"#), "pending b");
     }
 }

@@ -91,6 +91,7 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
         control_link,
         Arc::new(identity),
     ));
+    node.erasures.load(&data.erasures);
     store_threads.start(config.scrub_every)?;
     let live = Arc::new(Live::new(config.http.clone()));
     let events_before = OpenEvents::now();

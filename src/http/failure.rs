@@ -3,7 +3,7 @@
 use super::reply::{LayoutProblem, Problem};
 use crate::executor::Panicked;
 use crate::shard::errors::AskError;
-use crate::shard::errors::{DescribeError, NotFound, OperateError, ReadError, WriteError};
+use crate::shard::errors::{DescribeError, EraseError, NotFound, OperateError, ReadError, WriteError};
 use crate::shard::variant::VariantError;
 use crate::store::StoreError;
 use crate::store::health::DiskTrouble;
@@ -69,6 +69,7 @@ impl From<NotFound> for Problem {
             NotFound::Absent => Self::Absent,
             NotFound::Unproven => Self::Unproven,
             NotFound::NotJoined(membership_status) => Self::NotMember(membership_status),
+            NotFound::Gone => Self::Gone,
             NotFound::StoreMissing => Self::Unusable(DiskTrouble::StoreMissing),
         }
     }
@@ -115,6 +116,19 @@ impl From<WriteError> for Problem {
             WriteError::Ask(error) => error.into(),
             WriteError::Store(error) => error.into(),
             WriteError::TooFew(nodes) => Self::TooFewCopies(nodes),
+            WriteError::Banned => Self::Banned,
+            WriteError::Deleted => Self::DeletedMeanwhile,
+        }
+    }
+}
+
+impl From<EraseError> for Problem {
+    fn from(error: EraseError) -> Self {
+        match error {
+            EraseError::Ask(error) => error.into(),
+            EraseError::NotJoined(membership_status) => Self::NotMember(membership_status),
+            EraseError::TooFew => Self::TooFewRecords,
+            EraseError::NotDeleted => Self::NotDeleted,
         }
     }
 }

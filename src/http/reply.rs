@@ -5,6 +5,7 @@
 
 mod details;
 mod freshness;
+mod kind;
 mod layout;
 mod sentence;
 mod timing;
@@ -62,8 +63,6 @@ pub(super) enum Problem {
     BadSpec(String),
     /// A variant without a preset, where only presets are made.
     OnlyPresets,
-    /// A part of the contract that this version does not implement.
-    NotImplemented(&'static str),
     /// An upload without the right key.
     Upload(AccessError),
     /// Another call without the right key.
@@ -96,6 +95,14 @@ pub(super) enum Problem {
     WrongId,
     /// No such image.
     Absent,
+    /// The image is deleted or banned.
+    Gone,
+    /// The image was deleted while it was uploaded.
+    DeletedMeanwhile,
+    /// The image is banned, so that it cannot be uploaded.
+    Banned,
+    /// The image is not deleted, so that there is no erasure to tell of.
+    NotDeleted,
     /// It may be on a node that does not answer.
     Unproven,
     /// Every copy here is damaged.
@@ -122,6 +129,10 @@ pub(super) enum Problem {
     NotMember(MembershipStatus),
     /// Fewer nodes than are needed hold the upload: these.
     TooFewCopies(Vec<String>),
+    /// Fewer owners than are needed have the record of a deletion.
+    TooFewRecords,
+    /// The variants of an image may be left on these nodes.
+    NotPurged(Vec<String>),
     /// No space left.
     DiskFull,
     /// The disk failed.
@@ -132,66 +143,6 @@ pub(super) enum Problem {
     Layout(LayoutProblem),
     /// A fault of the program.
     Internal,
-}
-
-impl Problem {
-    /// Status, type, title.
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::Unsigned => (S::UNAUTHORIZED, "unsigned", "Not authenticated"),
-            Self::UnknownRoute => (S::NOT_FOUND, "unknown-route", "No such route"),
-            Self::Method(_) => (S::METHOD_NOT_ALLOWED, "method", "Method not allowed"),
-            Self::BadId => (S::BAD_REQUEST, "bad-id", "Not an id"),
-            Self::BadUrl(_) => (S::BAD_REQUEST, "bad-url", "Bad URL"),
-            Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
-            Self::OnlyPresets => (S::FORBIDDEN, "only-presets", "Presets only"),
-            Self::NotImplemented(_) => (S::NOT_IMPLEMENTED, "not-implemented-yet", "Not implemented yet"),
-            Self::Call(AccessError::NoKey | AccessError::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
-            Self::Upload(AccessError::NoKey | AccessError::WrongKey | AccessError::LateKey)
-            | Self::Call(AccessError::LateKey) => (S::FORBIDDEN, "key", "Key needed"),
-            Self::Upload(AccessError::ForeignPage) | Self::Call(AccessError::ForeignPage) => {
-                (S::FORBIDDEN, "foreign-page", "Asked by another site's page")
-            }
-            Self::Url(UrlRefusal::Unsigned | UrlRefusal::Bad) => (S::FORBIDDEN, "signature", "Bad signature"),
-            Self::Url(UrlRefusal::Expired) => (S::GONE, "expired", "URL expired"),
-            Self::Unreadable => (S::BAD_REQUEST, "unreadable", "Not a request"),
-            Self::HeadTooLong => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-long", "Head too long"),
-            Self::Framing(_) => (S::BAD_REQUEST, "framing", "Ambiguous message length"),
-            Self::Coding => (S::NOT_IMPLEMENTED, "transfer-coding", "Transfer coding not supported"),
-            Self::Host => (S::BAD_REQUEST, "host", "Bad Host header"),
-            Self::BadForm(_) => (S::BAD_REQUEST, "bad-form", "Bad form"),
-            Self::Aborted => (S::BAD_REQUEST, "aborted", "Incomplete body"),
-            Self::Stalled => (S::REQUEST_TIMEOUT, "stalled", "Body stalled"),
-            Self::TooLong(_) => (S::PAYLOAD_TOO_LARGE, "too-long", "Upload too long"),
-            Self::UnsupportedImage(_) => {
-                (S::UNSUPPORTED_MEDIA_TYPE, "unsupported-image", "Not a supported image")
-            }
-            Self::BadImage(_) => (S::UNPROCESSABLE_ENTITY, "bad-image", "Image refused"),
-            Self::WrongId => (S::UNPROCESSABLE_ENTITY, "wrong-id", "Id mismatch"),
-            Self::Absent => (S::NOT_FOUND, "absent", "No such image"),
-            Self::Unproven => (S::SERVICE_UNAVAILABLE, "absence-unproven", "Not found so far"),
-            Self::Damaged => (S::SERVICE_UNAVAILABLE, "damaged", "Image damaged"),
-            Self::CannotMake(_) => (S::UNPROCESSABLE_ENTITY, "cannot-make", "Variant cannot be made"),
-            Self::Precondition => (S::PRECONDITION_FAILED, "precondition", "Precondition failed"),
-            Self::OutsideRange(_) => (S::RANGE_NOT_SATISFIABLE, "outside-range", "Range not satisfiable"),
-            Self::Busy(_) => (S::SERVICE_UNAVAILABLE, "busy", "Overloaded"),
-            Self::TooFast(_) => (S::TOO_MANY_REQUESTS, "too-fast", "Too many requests"),
-            Self::Deadline | Self::TooSlow(_) => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
-            Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
-            Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
-            Self::NotMember(MembershipStatus::DuplicateId) => {
-                (S::SERVICE_UNAVAILABLE, "not-a-member", "Not the only node with its id")
-            }
-            Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-joined", "Not joined to its cluster"),
-            Self::TooFewCopies(_) => (S::SERVICE_UNAVAILABLE, "too-few-copies", "Too few copies"),
-            Self::DiskFull => (S::INSUFFICIENT_STORAGE, "disk-full", "Disk full"),
-            Self::Disk => (S::SERVICE_UNAVAILABLE, "disk", "Disk failure"),
-            Self::Unusable(trouble) => (S::SERVICE_UNAVAILABLE, trouble.word(), "Disk not usable"),
-            Self::Layout(problem) => problem.kind(),
-            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error"),
-        }
-    }
 }
 
 impl From<Problem> for Response<Body> {
@@ -408,6 +359,22 @@ pub(super) fn json(value: &impl Serialize) -> Response<Body> {
     let text = serde_json::to_vec(value).expect("the answers' types always serialise");
     let mut response = plain(StatusCode::OK, "application/json", text);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// 202 with a JSON object.
+pub(super) fn accepted(value: &impl Serialize) -> Response<Body> {
+    let mut response = json(value);
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
+/// 204.
+pub(super) fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::bytes(Vec::new()));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    common(response.headers_mut());
     response
 }
 

@@ -8,8 +8,11 @@ use http::Method;
 
 use super::auth::{AuthError, PeerMetadata};
 use super::comparison::CompareCall;
+use super::erasure::{EraseCall, PageCall};
+use super::query::parameter;
 use super::requester::Requester;
 use crate::cluster::core::JoinRefusal;
+use crate::cluster::erasure::COUNTER_MAX;
 use crate::cluster::layout::SyncHash;
 use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::object::{Format, ObjectId};
@@ -41,6 +44,8 @@ pub const REASONS: [(AuthError, &str); 3] =
 pub const GIVEN: u16 = 200;
 /// Status of an answer of a node that has no such image.
 pub const LACKED: u16 = 404;
+/// Status of an answer that the image is deleted or banned; the metadata say by which record.
+pub const GONE: u16 = 410;
 /// Status of an answer that the image is broken, or that this variant of it cannot be made: anywhere.
 pub const IMPOSSIBLE: u16 = 422;
 /// Status of an answer of a node without room on its disk.
@@ -61,14 +66,25 @@ pub enum Call {
     Variant(VariantCall),
     /// Whether it is there.
     Has(ObjectId),
-    /// Whether it is there, read from disk and right, after this was asked.
-    Receipt(ObjectId),
+    /// Whether it is there, read from disk and right, after this was asked; and live with this counter from now on, 0 of
+    /// an image that was never deleted.
+    Receipt(ObjectId, u64),
     /// Its `/info`.
     Info(ObjectId),
     /// The next images in the node's own store.
     List(ListCall),
     /// A question of a comparison.
     Compare(CompareCall),
+    /// The erasure record of an image.
+    Erasure(ObjectId),
+    /// Take an erasure record.
+    Erase(EraseCall),
+    /// The digests of the node's erasure records, unless the digest of all of them is this one.
+    ErasureDigests(u64),
+    /// The next erasure records of a bucket.
+    ErasurePage(PageCall),
+    /// Remove the variants of an image.
+    Purge(ObjectId),
 }
 
 /// Which images a node is to list.
@@ -89,6 +105,8 @@ pub struct Copy {
     pub uploaded: SystemTime,
     /// Whether the receiver takes it in place of an owner.
     pub misplaced: bool,
+    /// The counter with which the image is live; 0 of one that was never deleted.
+    pub live: u64,
 }
 
 /// A variant that another node is to make.
@@ -131,7 +149,7 @@ impl Call {
             ("PUT", "image", [_, None, _]) => {
                 let uploaded = read_time(parameter(query, "uploaded")?)?;
                 let misplaced = parameter(query, "stray").is_some_and(|value| value == "1");
-                Some(Self::Copy(Copy { id: id()?, uploaded, misplaced }))
+                Some(Self::Copy(Copy { id: id()?, uploaded, misplaced, live: read_live(query)? }))
             }
             ("GET", "variant", [_, Some(recipe), None]) => Some(Self::Variant(VariantCall {
                 id: id()?,
@@ -140,10 +158,19 @@ impl Call {
                 requester: Requester::parse(parameter(query, "for")?)?,
             })),
             ("GET", "has", [_, None, _]) => id().map(Self::Has),
-            ("GET", "receipt", [_, None, _]) => id().map(Self::Receipt),
+            ("GET", "receipt", [_, None, _]) => Some(Self::Receipt(id()?, read_live(query)?)),
             ("GET", "info", [_, None, _]) => id().map(Self::Info),
             ("GET", "compare", [Some(kind), None, _]) => CompareCall::parse(kind, query).map(Self::Compare),
             ("GET", "images", [None, ..]) => ListCall::parse(query).map(Self::List),
+            ("GET", "erasure", [_, None, _]) => id().map(Self::Erasure),
+            ("PUT", "erasure", [_, None, _]) => EraseCall::parse(id()?, query).map(Self::Erase),
+            ("GET", "erasures", [None, ..]) => {
+                u64::from_str_radix(parameter(query, "digest")?, 16).ok().map(Self::ErasureDigests)
+            }
+            ("GET", "erasures", [Some(bucket), None, _]) => {
+                PageCall::parse(bucket, query).map(Self::ErasurePage)
+            }
+            ("POST", "purge", [_, None, _]) => id().map(Self::Purge),
             _ => None,
         }
     }
@@ -151,15 +178,18 @@ impl Call {
     /// The method.
     pub const fn method(&self) -> Method {
         match self {
-            Self::Gossip => Method::POST,
-            Self::Copy(_) => Method::PUT,
+            Self::Gossip | Self::Purge(_) => Method::POST,
+            Self::Copy(_) | Self::Erase(_) => Method::PUT,
             Self::Head(_) => Method::HEAD,
             Self::Image(_)
             | Self::Variant(_)
             | Self::Has(_)
-            | Self::Receipt(_)
+            | Self::Receipt(..)
             | Self::Info(_)
             | Self::List(_)
+            | Self::Erasure(_)
+            | Self::ErasureDigests(_)
+            | Self::ErasurePage(_)
             | Self::Compare(_) => Method::GET,
         }
     }
@@ -169,21 +199,30 @@ impl Call {
         match self {
             Self::Gossip => format!("{PREFIX}gossip"),
             Self::Image(id) | Self::Head(id) => format!("{PREFIX}image/{id}"),
-            Self::Copy(Copy { id, uploaded, misplaced }) => {
+            Self::Copy(Copy { id, uploaded, misplaced, live }) => {
                 let misplaced = if *misplaced { "&stray=1" } else { "" };
-                format!("{PREFIX}image/{id}?uploaded={}{misplaced}", nanoseconds(*uploaded))
+                format!(
+                    "{PREFIX}image/{id}?uploaded={}{misplaced}{}",
+                    nanoseconds(*uploaded),
+                    live_text('&', *live)
+                )
             }
             Self::Variant(VariantCall { id, recipe, dimension_max, requester }) => {
                 format!("{PREFIX}variant/{id}/{recipe}?max={dimension_max}&for={requester}")
             }
             Self::Has(id) => format!("{PREFIX}has/{id}"),
-            Self::Receipt(id) => format!("{PREFIX}receipt/{id}"),
+            Self::Receipt(id, live) => format!("{PREFIX}receipt/{id}{}", live_text('?', *live)),
             Self::Info(id) => format!("{PREFIX}info/{id}"),
             Self::Compare(compare) => format!("{PREFIX}compare/{}", compare.target()),
             Self::List(ListCall { after, limit }) => {
                 let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
                 format!("{PREFIX}images?limit={limit}{after}")
             }
+            Self::Erasure(id) => format!("{PREFIX}erasure/{id}"),
+            Self::Erase(EraseCall { id, record }) => format!("{PREFIX}erasure/{id}?record={record}"),
+            Self::ErasureDigests(root) => format!("{PREFIX}erasures?digest={root:016x}"),
+            Self::ErasurePage(page) => format!("{PREFIX}erasures/{}", page.target()),
+            Self::Purge(id) => format!("{PREFIX}purge/{id}"),
         }
     }
 
@@ -230,6 +269,7 @@ pub fn presence_metadata(said: LookupReply) -> String {
         LookupReply::Absent(Some(hash)) => format!("says=no synced={hash}"),
         LookupReply::Absent(None) => "says=no".to_owned(),
         LookupReply::Unknown => "says=nothing".to_owned(),
+        LookupReply::Gone => "says=gone".to_owned(),
     }
 }
 
@@ -238,6 +278,7 @@ pub fn read_presence(metadata: PeerMetadata<'_>) -> LookupReply {
     match metadata.get("says") {
         Some("yes") => LookupReply::Present,
         Some("no") => LookupReply::Absent(metadata.get("synced").and_then(|hash| SyncHash::parse(hash).ok())),
+        Some("gone") => LookupReply::Gone,
         _ => LookupReply::Unknown,
     }
 }
@@ -274,9 +315,15 @@ pub fn challenge(reason: &str) -> String {
     format!("Reticulum-Peer error=\"{reason}\"")
 }
 
-fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+/// The counter of a live image, as a parameter; none of one that was never deleted.
+fn live_text(before: char, live: u64) -> String {
+    if live == 0 { String::new() } else { format!("{before}live={live}") }
+}
+
+/// Reads [`live_text`].
+fn read_live(query: &str) -> Option<u64> {
+    let Some(text) = parameter(query, "live") else { return Some(0) };
+    text.parse().ok().filter(|live| *live <= COUNTER_MAX)
 }
 
 /// Since 1970; a time before that is 1970.
@@ -296,6 +343,7 @@ pub(super) fn read_time(text: &str) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::erasure::{ErasureRecord, Intent};
 
     fn id() -> ObjectId {
         ObjectId::from_digest([0xab; 20])
@@ -307,7 +355,7 @@ mod tests {
 
     #[test]
     fn calls_print_what_they_parsed() {
-        let copy = Copy { id: id(), uploaded: uploaded(), misplaced: false };
+        let copy = Copy { id: id(), uploaded: uploaded(), misplaced: false, live: 0 };
         let variant = |requester| {
             let recipe = "v2,jpg,100w100h,fill,g-c,q82".to_owned();
             let requester = Requester::parse(requester).unwrap();
@@ -319,15 +367,23 @@ mod tests {
             Call::Head(id()),
             Call::Copy(copy),
             Call::Copy(Copy { misplaced: true, ..copy }),
+            Call::Copy(Copy { live: 7, ..copy }),
             variant("10.0.0.1"),
             variant("2001:db8:1:2::"),
             variant("background"),
             Call::Has(id()),
-            Call::Receipt(id()),
+            Call::Receipt(id(), 0),
+            Call::Receipt(id(), 7),
+            Call::Erasure(id()),
+            Call::Erase(EraseCall { id: id(), record: ErasureRecord::live(2).fulfil(Intent::Ban) }),
+            Call::ErasureDigests(0x1234),
+            Call::ErasurePage(PageCall { bucket: 0xab, after: None }),
+            Call::ErasurePage(PageCall { bucket: 3, after: Some(id()) }),
+            Call::Purge(id()),
             Call::Info(id()),
             Call::List(ListCall { after: None, limit: 1 }),
             Call::List(ListCall { after: Some(id()), limit: IMAGES_MAX }),
-            Call::Compare(CompareCall::Excess),
+            Call::Compare(CompareCall::ExcessSlots),
         ];
         for call in calls {
             assert_eq!(Call::parse(call.method().as_str(), &call.target()), Some(call));
@@ -361,6 +417,15 @@ mod tests {
             ("GET", "/cluster/v1/compare".to_owned()),
             ("GET", "/cluster/v1/compare/excess/1".to_owned()),
             ("POST", HANDSHAKE_TARGET.to_owned()),
+            ("GET", format!("/cluster/v1/receipt/{id}?live=-1")),
+            ("GET", format!("/cluster/v1/receipt/{id}?live=999999999999999999")),
+            ("PUT", format!("/cluster/v1/erasure/{id}")),
+            ("PUT", format!("/cluster/v1/erasure/{id}?record=0d-0f")),
+            ("GET", "/cluster/v1/erasures".to_owned()),
+            ("GET", "/cluster/v1/erasures?digest=x".to_owned()),
+            ("GET", "/cluster/v1/erasures/256".to_owned()),
+            ("GET", "/cluster/v1/erasures/1?after=x".to_owned()),
+            ("GET", format!("/cluster/v1/purge/{id}")),
         ] {
             assert_eq!(Call::parse(method, &target), None, "{method} {target}");
         }
@@ -374,6 +439,7 @@ mod tests {
             LookupReply::Absent(Some(hash)),
             LookupReply::Absent(None),
             LookupReply::Unknown,
+            LookupReply::Gone,
         ] {
             assert_eq!(read_presence(PeerMetadata::new(&presence_metadata(said))), said);
         }

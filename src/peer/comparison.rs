@@ -14,7 +14,7 @@ pub enum CompareCall {
     /// The digests of the children of these ranges, over the slots that both nodes own.
     Digests(Vec<SlotRange>),
     /// The slots in which it holds images that the asker owns and it does not.
-    Excess,
+    ExcessSlots,
     /// The ids in these slots behind `after`.
     List {
         /// In order.
@@ -30,7 +30,7 @@ pub enum CompareAnswer {
     /// For each range the digests of its children.
     Digests(Vec<Vec<u64>>),
     /// The slots.
-    Excess(Vec<Slot>),
+    ExcessSlots(Vec<Slot>),
     /// A page of ids.
     List(IdPage),
 }
@@ -53,7 +53,7 @@ impl CompareCall {
                 let ranges: Vec<_> = ranges.take(RANGES_MAX + 1).collect::<Option<_>>()?;
                 (ranges.len() <= RANGES_MAX).then_some(Self::Digests(ranges))
             }
-            "excess" if query.is_empty() => Some(Self::Excess),
+            "excess" if query.is_empty() => Some(Self::ExcessSlots),
             "ids" => {
                 let slots = parameter("slots")?.split(',').map(parse_slot);
                 let slots: Vec<_> = slots.take(RANGES_MAX + 1).collect::<Option<_>>()?;
@@ -75,7 +75,7 @@ impl CompareCall {
                 let range = |range: &SlotRange| format!("{:x}.{}", range.first(), range.level());
                 format!("digests?ranges={}", ranges.iter().map(range).collect::<Vec<_>>().join(","))
             }
-            Self::Excess => "excess".to_owned(),
+            Self::ExcessSlots => "excess".to_owned(),
             Self::List { slots, after } => {
                 let slots: Vec<_> = slots.iter().map(|slot| format!("{:x}", slot.number())).collect();
                 let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
@@ -89,7 +89,7 @@ impl CompareCall {
         let (version, rest) = body.split_first_chunk::<VERSION_BYTES>()?;
         let answer = match self {
             Self::Digests(ranges) => CompareAnswer::Digests(read_digests(ranges, rest)?),
-            Self::Excess => CompareAnswer::Excess(read_slots(rest)?),
+            Self::ExcessSlots => CompareAnswer::ExcessSlots(read_slots(rest)?),
             Self::List { after, .. } => CompareAnswer::List(read_page(rest, *after)?),
         };
         Some((SyncHash::from_bytes(*version), answer))
@@ -104,7 +104,9 @@ impl CompareAnswer {
             Self::Digests(digests) => {
                 bytes.extend(digests.iter().flatten().flat_map(|digest| digest.to_be_bytes()));
             }
-            Self::Excess(slots) => bytes.extend(slots.iter().flat_map(|slot| slot.number().to_be_bytes())),
+            Self::ExcessSlots(slots) => {
+                bytes.extend(slots.iter().flat_map(|slot| slot.number().to_be_bytes()))
+            }
             Self::List(page) => {
                 bytes.push(u8::from(page.has_more));
                 bytes.extend(page.ids.iter().flat_map(|id| *id.digest()));
@@ -186,7 +188,7 @@ mod tests {
         for call in [
             CompareCall::Digests(vec![SlotRange::ALL]),
             CompareCall::Digests(ranges),
-            CompareCall::Excess,
+            CompareCall::ExcessSlots,
             list(None),
             list(Some(id(3))),
         ] {
@@ -228,7 +230,7 @@ mod tests {
             |ids: &[u8], has_more| IdPage { ids: ids.iter().map(|first| id(*first)).collect(), has_more };
         for (call, answer) in [
             (CompareCall::Digests(ranges), CompareAnswer::Digests(digests)),
-            (CompareCall::Excess, CompareAnswer::Excess(slots(&[0, 7, 0xfffff]))),
+            (CompareCall::ExcessSlots, CompareAnswer::ExcessSlots(slots(&[0, 7, 0xfffff]))),
             (list(None), CompareAnswer::List(page(&[], false))),
             (list(Some(id(1))), CompareAnswer::List(page(&[2, 9], true))),
         ] {
@@ -246,9 +248,9 @@ mod tests {
             (&digests, with(&[0; 63 * 8])),
             (&digests, with(&[0; 65 * 8])),
             (&digests, with(&[0; 64 * 8 + 1])),
-            (&CompareCall::Excess, with(&[0; 3])),
-            (&CompareCall::Excess, with(&[0, 0, 0, 1, 0, 0, 0, 1])),
-            (&CompareCall::Excess, with(&[0xff; 4])),
+            (&CompareCall::ExcessSlots, with(&[0; 3])),
+            (&CompareCall::ExcessSlots, with(&[0, 0, 0, 1, 0, 0, 0, 1])),
+            (&CompareCall::ExcessSlots, with(&[0xff; 4])),
             (&list(None), with(&[])),
             (&list(None), with(&[2])),
             (&list(None), with(&[1])),

@@ -4,6 +4,8 @@
 //!   the way (pure).
 //! * [`call`]: what one node may ask another, as lines of HTTP (pure).
 //! * [`comparison`]: the questions of a comparison of two nodes' images (pure).
+//! * [`erasure`]: erasure records between nodes, as text and bytes (pure).
+//! * `query`: the parameters of a call (pure).
 //! * [`requester`]: on whose behalf a node works (pure).
 //! * [`pool`]: connections to other nodes, kept between requests.
 //! * [`body`]: what is sent to them. [`stream`]: what comes back. [`error`]: why nothing does.
@@ -19,10 +21,12 @@ pub mod body;
 pub mod call;
 pub mod comparison;
 mod connection;
+pub mod erasure;
 pub mod error;
 mod lease;
 pub mod listing;
 pub mod pool;
+mod query;
 pub mod requester;
 mod socket;
 pub mod stream;

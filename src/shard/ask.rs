@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Shard;
-use super::errors::AskError;
+use super::errors::{AskError, PublishError};
 use super::message::{FoundRepairs, Opened, Publish, ShardReply, ShardRequest, Verified};
 use super::oneshot;
 use super::resize::pre_generation::PreGeneration;
@@ -56,13 +56,23 @@ impl Shard {
                 self.pre_generate(PreGeneration::Variant(*ask));
                 ShardReply::Noted
             }
+            ShardRequest::Learn(records) => ShardReply::Learned(self.own_learn(records).await),
+            ShardRequest::Forget(ids) => {
+                self.cache.forget(&ids);
+                ShardReply::Noted
+            }
+            ShardRequest::Purge(id) => ShardReply::Purged(self.own_purge(id).await),
             ShardRequest::Kept(ask) => ShardReply::Kept(self.own_kept(&ask).await),
             ShardRequest::Variant(ask) => ShardReply::Variant(self.own_variant(*ask).await),
         }
     }
 
     /// Answers here when the id is this shard's, else asks its owner.
-    async fn route(self: &Rc<Self>, id: &ObjectId, ask: ShardRequest) -> Result<ShardReply, AskError> {
+    pub(super) async fn route(
+        self: &Rc<Self>,
+        id: &ObjectId,
+        ask: ShardRequest,
+    ) -> Result<ShardReply, AskError> {
         if self.holds(id) { Ok(self.answer(ask).await) } else { self.routing.ask(id, ask).await }
     }
 
@@ -121,17 +131,21 @@ impl Shard {
         }
     }
 
-    /// Stores a received upload durably on this node; `stray` where its sender takes others for its owners.
+    /// Stores a received upload durably on this node, live with this counter; `stray` where its sender takes others for
+    /// its owners.
     ///
     /// # Errors
-    /// As [`Shard::find`]; nothing of the upload is visible then (after [`AskError::Failed`] it may be).
+    /// [`AskError`] when the owner could not be asked, else the inner [`PublishError`]; nothing of the upload is visible
+    /// then (after [`AskError::Failed`] it may be).
     pub async fn publish(
         self: &Rc<Self>,
         spooled: Spooled,
         stray: bool,
-    ) -> Result<Result<Original, StoreError>, AskError> {
+        live: u64,
+    ) -> Result<Result<Original, PublishError>, AskError> {
         let Spooled { temporary, id, header, .. } = spooled;
-        let ask = |temporary| ShardRequest::Publish(Publish { temporary, id, format: header.format, stray });
+        let format = header.format;
+        let ask = |temporary| ShardRequest::Publish(Publish { temporary, id, format, stray, live });
         if self.holds(&id) {
             let path = temporary.release();
             return match self.answer(ask(path)).await {
@@ -249,7 +263,7 @@ impl Shard {
 
     /// Gives up on a disk that does not answer, but the work goes on: cut off in the middle, it would leave a copy that
     /// is visible and perhaps not durable.
-    async fn own_publish(self: &Rc<Self>, publish: Publish) -> Result<Original, StoreError> {
+    async fn own_publish(self: &Rc<Self>, publish: Publish) -> Result<Original, PublishError> {
         let (answer, answered) = oneshot::channel();
         let shard = Rc::clone(self);
         self.spawn(async move {
@@ -258,9 +272,15 @@ impl Shard {
         });
         let published = within(PUBLISH_MAX, "store an image", async {
             let failed = || StoreError::new("store an image", io::Error::from(io::ErrorKind::Other));
-            answered.await.unwrap_or_else(|| Err(failed()))
+            // A refusal is no failure of the disk.
+            match answered.await {
+                Some(Ok(original)) => Ok(Ok(original)),
+                Some(Err(PublishError::Gone(record))) => Ok(Err(PublishError::Gone(record))),
+                Some(Err(PublishError::Store(error))) => Err(error),
+                None => Err(failed()),
+            }
         });
-        published.await.inspect_err(|error| self.node.health.note(error))
+        published.await.inspect_err(|error| self.node.health.note(error))?
     }
 
     fn own_verified(self: &Rc<Self>, verified: Verified) {

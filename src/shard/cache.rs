@@ -134,6 +134,13 @@ impl MemoryCache {
         }
     }
 
+    /// Forgets all responses of these images.
+    pub fn forget(&self, ids: &[ObjectId]) {
+        for part in [&self.own, &self.foreign] {
+            part.entries.borrow_mut().retain(|(id, _), _| !ids.contains(id));
+        }
+    }
+
     /// Bytes held, what entries cost beside their bytes included.
     pub fn bytes(&self) -> u64 {
         [&self.own, &self.foreign].iter().map(|part| part.entries.borrow().weight()).sum()
@@ -246,6 +253,20 @@ mod tests {
         }
         let kept = (0..50).filter(|number| cache.get(&key(*number), true).is_some()).count();
         assert!(kept >= 45, "{kept}");
+    }
+
+    #[test]
+    fn an_image_that_is_forgotten_leaves_no_response_and_takes_no_others_with_it() {
+        let cache = MemoryCache::new(1 << 20);
+        for (number, held) in [(1, true), (1, false), (2, true), (3, false), (4, true)] {
+            cache.insert(key(number), &entry(100), held);
+        }
+        let before = cache.bytes();
+        cache.forget(&[key(1).0, key(3).0, key(9).0]);
+        let has = |number| [true, false].map(|held| cache.get(&key(number), held).is_some());
+        assert_eq!([1, 2, 3, 4].map(has), [[false; 2], [true, false], [false; 2], [true, false]]);
+        assert_eq!(cache.bytes(), before / 5 * 2);
+        assert_eq!(cache.evictions(), 0);
     }
 
     #[test]

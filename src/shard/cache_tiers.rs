@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::bodies::memory::BodyMemory;
 use super::cache::{CacheKey, CachedResponse, MemoryCache};
+use super::erasures::Erasures;
 use super::job::{CacheUse, JobKey};
 use super::variant::{VariantBody, VariantFile, etag};
 use crate::image::placeholder::{self, Placeholder};
@@ -27,6 +28,8 @@ pub(super) struct CacheTiers {
     disk: Variants,
     /// The memory of answers' bodies, of the whole node.
     bodies: Arc<BodyMemory>,
+    /// Images that no tier keeps anything of.
+    erasures: Arc<Erasures>,
     metrics: Arc<ShardMetrics>,
     /// The last round in which this shard's disk tier gave way.
     gave_way_in: Cell<u64>,
@@ -38,9 +41,10 @@ impl CacheTiers {
         memory: MemoryCache,
         disk: Variants,
         bodies: Arc<BodyMemory>,
+        erasures: Arc<Erasures>,
         metrics: Arc<ShardMetrics>,
     ) -> Self {
-        Self { memory, disk, bodies, metrics, gave_way_in: Cell::new(0) }
+        Self { memory, disk, bodies, erasures, metrics, gave_way_in: Cell::new(0) }
     }
 
     /// A response from memory, of an id that this shard holds, or does not hold.
@@ -52,11 +56,26 @@ impl CacheTiers {
         entry
     }
 
-    /// Inserts a response into memory.
+    /// Inserts a response into memory, unless its image is gone: it may have been made while that was deleted.
     pub(super) fn insert(&self, key: CacheKey, entry: &Arc<CachedResponse>, held: bool) {
+        if self.erasures.is_gone(&key.0) {
+            return;
+        }
         self.memory.insert(key, entry, held);
         self.metrics.memory_bytes.set(self.memory.bytes());
         self.metrics.memory_evictions.set(self.memory.evictions());
+    }
+
+    /// Forgets all responses of these images.
+    pub(super) fn forget(&self, ids: &[ObjectId]) {
+        self.memory.forget(ids);
+        self.metrics.memory_bytes.set(self.memory.bytes());
+    }
+
+    /// The files of an image, of an id that this shard holds, were removed from disk.
+    pub(super) fn forget_files(&self, id: &ObjectId) {
+        self.disk.forget_image(id);
+        self.report_disk();
     }
 
     /// Inserts a variant that was just made, of an id that this shard holds. `None`: there is no room in memory for as
@@ -181,11 +200,18 @@ impl CacheTiers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::erasure::{ErasureRecord, Intent};
     use crate::store::path::StorePaths;
 
     fn tiers() -> CacheTiers {
         let disk = Variants::new(StorePaths::new("/nowhere".as_ref()), 0, |_| true);
-        CacheTiers::new(MemoryCache::new(1 << 20), disk, BodyMemory::new(1 << 20), Arc::default())
+        CacheTiers::new(
+            MemoryCache::new(1 << 20),
+            disk,
+            BodyMemory::new(1 << 20),
+            Arc::default(),
+            Arc::default(),
+        )
     }
 
     fn key() -> JobKey {
@@ -214,6 +240,19 @@ mod tests {
         assert!(made().is_none() && tiers.get(&(key().0, key().1), true).is_none());
         drop(all);
         assert!(made().is_some());
+    }
+
+    #[test]
+    fn of_an_image_that_is_gone_nothing_is_inserted_and_what_was_there_is_forgotten() {
+        let (tiers, (id, name, _)) = (tiers(), key());
+        let made = || tiers.insert_made(key(), &Bytes::from_static(b"pixels"), SystemTime::UNIX_EPOCH);
+        assert!(made().is_some());
+        tiers.forget(&[id]);
+        assert!(tiers.get(&(id, name), true).is_none());
+        tiers.erasures.merge(&[(id, ErasureRecord::default().fulfil(Intent::Delete))]);
+        assert!(made().is_some(), "those who wait for it get it");
+        assert!(tiers.get(&(id, name), true).is_none());
+        assert_eq!(tiers.metrics.memory_bytes.get(), 0);
     }
 
     #[test]

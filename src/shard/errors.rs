@@ -1,6 +1,7 @@
 //! Why a use case did not give what was asked: one type for each. That of variants is [`super::variant::VariantError`].
 
 use super::control_link::MembershipStatus;
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::operator::LayoutRefusal;
 use crate::store::StoreError;
 
@@ -24,6 +25,8 @@ pub enum NotFound {
     StoreMissing,
     /// This node does not belong to its cluster, for this reason, and so cannot say.
     NotJoined(MembershipStatus),
+    /// It is deleted or banned.
+    Gone,
 }
 
 /// Why there are no stored bytes of an image.
@@ -59,6 +62,38 @@ pub enum WriteError {
     Store(StoreError),
     /// Fewer nodes than are needed hold it: these.
     TooFew(Vec<String>),
+    /// The image is banned.
+    Banned,
+    /// The image was deleted again and again while it was uploaded.
+    Deleted,
+}
+
+/// Why a received image does not get its name here. Nothing new is visible.
+#[derive(Debug)]
+pub enum PublishError {
+    /// This node's disk.
+    Store(StoreError),
+    /// The image is deleted or banned by this record, which the copy does not beat.
+    Gone(ErasureRecord),
+}
+
+/// Why an image is not deleted, banned or freed, as far as is known.
+#[derive(Debug)]
+pub enum EraseError {
+    /// Another shard of this node failed.
+    Ask(AskError),
+    /// This node does not belong to its cluster, and so cannot tell the others.
+    NotJoined(MembershipStatus),
+    /// Fewer owners than are needed have the record. It may be done all the same.
+    TooFew,
+    /// The image is not deleted.
+    NotDeleted,
+}
+
+impl From<StoreError> for PublishError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 /// Why an operator's change of the layout is not answered with 200.

@@ -9,14 +9,19 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
+use glommio::sync::Semaphore;
+
 use super::NodeContext;
+use super::errors::PublishError;
 use super::locks::IdLocks;
 use super::message::{FoundRepairs, Opened, Publish, Verified};
 use super::routing::Routing;
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::protocol::repair::queue::{RepairQueue, needs_record};
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::store::StoreError;
+use crate::store::erasures::{ErasureEntry, ErasureJournal};
 use crate::store::misplaced::MisplacedJournal;
 use crate::store::originals::{Found, Original, Originals};
 use crate::store::spool::{Spools, Temporary};
@@ -33,6 +38,9 @@ pub struct Images {
     /// Images that are being published, quarantined or removed.
     pub(super) publishing: IdLocks,
     pub(super) journal: MisplacedJournal,
+    erasures: ErasureJournal,
+    /// Held from the look for what is new in records until that is durable: the journal must not go back.
+    recording: Semaphore,
     /// Copies that need repair or a handover, not all of them misplaced.
     pub(super) repairs: RefCell<RepairQueue>,
 }
@@ -66,6 +74,8 @@ impl Images {
             ),
             publishing: IdLocks::default(),
             journal: MisplacedJournal::new(paths.clone(), index),
+            erasures: ErasureJournal::new(paths.clone(), index),
+            recording: Semaphore::new(1),
             repairs: RefCell::new(repairs),
         }
     }
@@ -104,22 +114,67 @@ impl Images {
     /// Gives a received upload its name. It gets a record before that if it is misplaced by the view as it is then.
     ///
     /// # Errors
-    /// [`StoreError`]; the image is not visible then.
+    /// [`PublishError`]; the image is not visible then.
     pub(super) async fn publish(
         &self,
         publish: Publish,
         view: impl FnOnce() -> Arc<View>,
-    ) -> Result<Original, StoreError> {
-        let Publish { temporary, id, format, stray } = publish;
+    ) -> Result<Original, PublishError> {
+        let Publish { temporary, id, format, stray, live } = publish;
         let temporary = Temporary::take_over(temporary, self.spools.reaper());
         let _turn = self.publishing.lock(id).await;
+        // Under the lock: what was learned of a deletion before this is seen here, and what is learned later removes
+        // the file.
+        for _ in 0..2 {
+            let record = self.node.erasures.record(&id);
+            // Not recorded then: a banned image is not live when its ban is lifted.
+            if record.merge(ErasureRecord::live(live)).is_gone() {
+                return Err(PublishError::Gone(record));
+            }
+            // Once more afterwards, for the journal takes a while.
+            self.record_erasures(&[(id, ErasureRecord::live(live))]).await?;
+        }
         self.node.control.holds_an_image();
         if stray || needs_record(&view(), &id) {
             // Before the image has its name: a power cut must not leave a copy that nobody knows of.
             self.journal.add(&id).await?;
             self.record_repair(id);
         }
-        self.originals.publish(temporary, &id, format).await
+        Ok(self.originals.publish(temporary, &id, format).await?)
+    }
+
+    /// Takes erasure records of ids that this shard holds: durable when this returns, and known to all shards. What is
+    /// gone by them is not erased yet.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is known of them then.
+    pub(super) async fn record_erasures(
+        &self,
+        records: &[(ObjectId, ErasureRecord)],
+    ) -> Result<(), StoreError> {
+        if self.node.erasures.news(records).is_empty() {
+            return Ok(());
+        }
+        // It fails only when it is closed, which nobody does.
+        let _turn = self.recording.acquire_permit(1).await.ok();
+        let news = self.node.erasures.news(records);
+        let entry = |(id, record): &(ObjectId, ErasureRecord)| ErasureEntry {
+            id: *id,
+            record: record.to_bytes(),
+            is_erased: false,
+        };
+        self.erasures.append(&news.iter().map(entry).collect::<Vec<_>>()).await?;
+        self.node.erasures.merge(&news);
+        Ok(())
+    }
+
+    /// No file of an image is left that is gone by this record. Not synced: it is found out again after a power cut.
+    pub(super) async fn set_erased(&self, id: ObjectId, record: ErasureRecord) {
+        let entry = ErasureEntry { id, record: record.to_bytes(), is_erased: true };
+        if let Err(error) = self.erasures.append_unsynced(entry).await {
+            log::warn!(object:% = id, error:% = error; "cannot record that an image is erased, so it is erased again after a restart; check the disk");
+        }
+        self.node.erasures.set_erased(&[id]);
     }
 
     /// Notes that an owner lacks its copy. Durable when this returns, if the disk is well.
@@ -137,7 +192,7 @@ impl Images {
     /// Notes repairs that a comparison or a walk has found. Returns how many more there is room for.
     pub(super) fn note_found(&self, found: FoundRepairs) -> usize {
         let (now, mut repairs) = (self.node.control.now(), self.repairs.borrow_mut());
-        for (id, holders) in found {
+        for (id, holders) in found.into_iter().filter(|(id, _)| !self.node.erasures.is_gone(id)) {
             match holders {
                 Some(holders) => repairs.note_lacking(id, holders, now),
                 None => repairs.note_excess(id, now),

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::errors::PublishError;
 use super::job::{CacheUse, JobKey, ResizeOutcome};
 use super::variant::{Variant, VariantError, VariantRequest};
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::view::View;
 use crate::image::placeholder::Placeholder;
 use crate::object::{Format, ObjectId};
@@ -135,6 +137,12 @@ pub enum ShardRequest {
     FoundRepairs(FoundRepairs),
     /// A variant to pre-generate when the worker has nothing else to do.
     PreGenerate(Box<VariantRequest>),
+    /// Take these erasure records durably, all of ids that the shard holds, and erase what is gone.
+    Learn(Vec<(ObjectId, ErasureRecord)>),
+    /// Forget all responses of these images, whichever shard holds their ids.
+    Forget(Arc<[ObjectId]>),
+    /// Remove the variants of an image.
+    Purge(ObjectId),
 }
 
 impl ShardRequest {
@@ -161,11 +169,16 @@ pub enum ShardReply {
     /// To [`ShardRequest::Placeholder`].
     Placeholder(Option<Placeholder>),
     /// To [`ShardRequest::Publish`].
-    Published(Result<Original, StoreError>),
-    /// To [`ShardRequest::Verified`], [`ShardRequest::Unreadable`], [`ShardRequest::Repair`] and [`ShardRequest::PreGenerate`].
+    Published(Result<Original, PublishError>),
+    /// To [`ShardRequest::Verified`], [`ShardRequest::Unreadable`], [`ShardRequest::Repair`],
+    /// [`ShardRequest::PreGenerate`] and [`ShardRequest::Forget`].
     Noted,
     /// To [`ShardRequest::FoundRepairs`]: how many more there is room for.
     Room(usize),
+    /// To [`ShardRequest::Learn`]: the records are durable, and the images are erased soon.
+    Learned(Result<(), StoreError>),
+    /// To [`ShardRequest::Purge`].
+    Purged(Result<(), StoreError>),
     /// To [`ShardRequest::Kept`].
     Kept(Option<Variant>),
     /// To [`ShardRequest::Variant`].
@@ -187,6 +200,8 @@ pub struct Publish {
     pub format: Format,
     /// Whether its sender takes another node for its owner.
     pub stray: bool,
+    /// The counter with which the image is live; 0 of one that was never deleted.
+    pub live: u64,
 }
 
 /// The result of hashing a whole file.

@@ -7,6 +7,7 @@
 //! * `routing`: which shard holds an id, and the questions between shards. [`mesh`]: their way. [`message`]: everything
 //!   that can reach a shard from outside. `ask`: what a shard is asked.
 //! * `peers`: what it takes to ask other nodes. [`service`]: what they have.
+//! * `erase`: what is deleted, and its files. [`erasures`]: the records of deletions, of the whole node.
 //! * `images`: the shard's part of the store, its locks and records. [`locks`]: one at a time per id.
 //! * `cache_tiers`: memory and disk. [`cache`]: the memory tier. `disk_pressure`: the disk tier gives way when the disk
 //!   is full.
@@ -30,6 +31,8 @@ pub mod cache;
 mod cache_tiers;
 pub mod control_link;
 mod disk_pressure;
+mod erase;
+pub mod erasures;
 pub mod errors;
 mod images;
 pub mod job;
@@ -63,6 +66,7 @@ use self::bodies::memory::BodyMemory;
 use self::cache::{CacheKey, CachedResponse, MemoryCache};
 use self::cache_tiers::CacheTiers;
 use self::control_link::ControlLink;
+use self::erasures::Erasures;
 use self::images::Images;
 use self::lifecycle::Lifecycle;
 use self::mesh::Mesh;
@@ -137,6 +141,8 @@ pub struct NodeContext {
     pub unnamed: Arc<BodyMemory>,
     /// The bytes of uploads that are answered and still being copied.
     pub background_copies: Arc<BodyMemory>,
+    /// The images that were deleted or banned.
+    pub erasures: Arc<Erasures>,
     /// All metrics.
     pub metrics: NodeMetrics,
     /// The link to control and back.
@@ -212,6 +218,7 @@ impl NodeContext {
             uploads: AtomicUsize::new(0),
             cold_rate: RateLimit::new(cold_rate),
             upload_rate: RateLimit::new(upload_rate),
+            erasures: Arc::default(),
             connections: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
             metrics,
@@ -260,7 +267,13 @@ impl Shard {
             lifecycle: Lifecycle::default(),
             images: Images::new(&node, &metrics, &routing, quarantined, misplaced),
             peers: Peers::new(&node.identity, view),
-            cache: CacheTiers::new(memory, disk, Arc::clone(&node.bodies), Arc::clone(&metrics)),
+            cache: CacheTiers::new(
+                memory,
+                disk,
+                Arc::clone(&node.bodies),
+                Arc::clone(&node.erasures),
+                Arc::clone(&metrics),
+            ),
             resize: ResizeJobs::new(queue_max, deadline, Arc::clone(&metrics), worker),
             routing,
             node,
@@ -345,6 +358,8 @@ impl Shard {
         self.spawn(Rc::clone(&self).find_excess());
         self.spawn(Rc::clone(&self).repair_losses());
         self.spawn(Rc::clone(&self).check_findings(findings));
+        self.spawn(Rc::clone(&self).erase_left_over());
+        self.spawn(Rc::clone(&self).pull_erasures());
         self.spawn(Rc::clone(&self).watch_disk_pressure());
         self.images.spools.reaper().run(&self.node.health).await;
     }

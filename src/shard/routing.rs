@@ -63,6 +63,18 @@ impl Routing {
         self.mesh.ask(self.holder(id), request).await
     }
 
+    /// Asks another shard by its number.
+    ///
+    /// # Errors
+    /// As [`Mesh::ask`].
+    pub(super) async fn ask_shard(
+        &self,
+        shard: usize,
+        request: ShardRequest,
+    ) -> Result<ShardReply, AskError> {
+        self.mesh.ask(shard, request).await
+    }
+
     /// The answer to a question of this shard has come.
     pub(super) fn complete(&self, ticket: u64, reply: Option<ShardReply>) {
         self.mesh.complete(ticket, reply);

@@ -1,4 +1,4 @@
-//! Removes every file of an image from this node's disk, outside `meta/`. Blocking.
+//! Removes the files of an image from this node's disk: those of the store, and those of the cache. Blocking.
 //!
 //! The caller holds the id's lock and knows the image to be gone for good: nothing here asks whether it may go. A file is
 //! recognised by its name alone, so that what no table knows goes too.
@@ -16,12 +16,12 @@ use crate::object::{Format, ObjectId};
 pub struct Removed {
     /// Stored images: one, where the store is in order.
     pub images: u64,
-    /// Files in quarantine, in the cache and in `lost+found/`.
+    /// Files in quarantine and in `lost+found/`.
     pub others: u64,
 }
 
-/// Removes the image's stored files, those in quarantine, its variants and decoded planes, and what a former store of
-/// this directory has left in `lost+found/`. Durable when this returns, as far as the stored files go.
+/// Removes the image's stored files, those in quarantine, and what a former store of this directory has left in
+/// `lost+found/`. Durable when this returns, as far as the stored files go.
 ///
 /// # Errors
 /// [`StoreError`]; some files may be left, and some may be gone.
@@ -39,7 +39,6 @@ pub fn remove_files(paths: &StorePaths, id: &ObjectId) -> Result<Removed, StoreE
         Err(error) => return Err(StoreError::unsynced("sync a directory", error)),
     }
     removed.others += remove_named(&paths.quarantine(), id).map_err(failed)?;
-    removed.others += remove_variants(paths, id)?;
     for store in former_stores(paths).map_err(failed)? {
         removed.others += remove_named(&below(&store, id), id).map_err(failed)?;
     }
@@ -153,7 +152,8 @@ mod tests {
         // Whatever stands in the place of an image.
         fs::create_dir(paths.image(&one, Format::Gif)).unwrap();
         let removed = remove_files(&paths, &one).unwrap();
-        assert_eq!(removed, Removed { images: 2, others: 4 });
+        assert_eq!(removed, Removed { images: 2, others: 2 });
+        assert_eq!(remove_variants(&paths, &one).unwrap(), 2);
         assert_eq!((named(root.path(), &one), named(root.path(), &other)), (0, 5));
         assert_eq!(remove_files(&paths, &one).unwrap(), Removed::default());
         assert_eq!(remove_variants(&paths, &other).unwrap(), 2);

@@ -26,9 +26,9 @@
 mod collision;
 mod descriptor;
 mod directory;
-pub mod findings;
 pub mod erase;
 pub mod erasures;
+pub mod findings;
 pub mod fsck;
 pub mod health;
 pub mod identity;

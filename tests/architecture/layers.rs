@@ -41,7 +41,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("sha1", &["object/hash.rs", "store/collision/mod.rs", "image"]),
     ("subtle", &["http/access/key.rs"]),
     ("foca", &["cluster"]),
-    ("StatusCode", &["http/reply.rs", "http/reply/details.rs", "http/reply/layout.rs"]),
+    ("StatusCode", &["http/reply.rs", "http/reply/details.rs", "http/reply/kind.rs", "http/reply/layout.rs"]),
     ("fast_image_resize", &["image/resize.rs"]),
     ("zune_jpeg", &["image"]),
     ("libwebp_sys", &["image/decode/webp/libwebp.rs", "image/encode/webp.rs"]),

@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 mod conditions;
+pub(crate) mod deletes;
 mod desync;
 mod fairness;
 mod grammar;

@@ -2,6 +2,7 @@
 
 mod copies;
 mod damage;
+mod deletes;
 mod five_nodes;
 mod health;
 mod joining;

@@ -1,5 +1,6 @@
 //! The clients, and the checks of every response that they get.
 
+use reticulum::cluster::erasure::ErasureRecord;
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::ACQUAINTED_MS;
 use reticulum::cluster::protocol::locate::absence::LookupReply;
@@ -43,7 +44,13 @@ impl World {
         let id = again.unwrap_or_else(|| self.new_id());
         self.uploaded.push(id);
         let is_known = self.nodes[index].disk.files().contains_key(&id);
-        let upload = Upload { id, length: 0, is_known, started: self.running(index).started };
+        let upload = Upload {
+            id,
+            length: 0,
+            is_known,
+            record: ErasureRecord::default(),
+            started: self.running(index).started,
+        };
         let machine = Protocol::Write(Write::deviating(upload, Injected(self.bug)));
         let bound = write::answered_within_ms(NODES_MAX as u64, 0);
         self.begin(index, id, machine, bound);

@@ -69,9 +69,9 @@ impl World {
         let operation = &self.running(index).operations[&number];
         let Protocol::Compare(node, _) = operation.protocol else { return };
         let side = match &effect {
-            CompareEffect::Digests(side, _) | CompareEffect::Excess(side) | CompareEffect::List(side, ..) => {
-                *side
-            }
+            CompareEffect::Digests(side, _)
+            | CompareEffect::ExcessSlots(side)
+            | CompareEffect::List(side, ..) => *side,
             CompareEffect::Repair(ids) => {
                 let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
                 for id in ids {
@@ -107,7 +107,7 @@ impl World {
                 let digests = version.map(|version| (version, self.digests(index, other, ranges)));
                 CompareOutcome::Digests(*side, digests)
             }
-            CompareEffect::Excess(side) => CompareOutcome::Excess(
+            CompareEffect::ExcessSlots(side) => CompareOutcome::ExcessSlots(
                 *side,
                 version.map(|version| (version, self.excess_slots(index, other))),
             ),
@@ -165,7 +165,7 @@ impl World {
         let outcome = match (tell, effect) {
             (Some(Tell::Compared(outcome)), _) => outcome,
             (_, CompareEffect::Digests(side, _)) => CompareOutcome::Digests(*side, None),
-            (_, CompareEffect::Excess(side)) => CompareOutcome::Excess(*side, None),
+            (_, CompareEffect::ExcessSlots(side)) => CompareOutcome::ExcessSlots(*side, None),
             (_, CompareEffect::List(side, ..)) => CompareOutcome::Listed(*side, None),
             (_, CompareEffect::Repair(_) | CompareEffect::Conclude(_)) => return,
         };

@@ -85,7 +85,7 @@ enum Stage {
         there: Option<Digests>,
     },
     /// Which of the two have answered.
-    Excess {
+    ExcessSlots {
         here: bool,
         there: bool,
     },
@@ -128,7 +128,7 @@ impl<D: Deviations> Compare<D> {
     fn take(&mut self, now: Time, view: &View, outcome: CompareOutcome) {
         let version = match &outcome {
             CompareOutcome::Digests(_, answer) => answer.as_ref().map(|answer| answer.0),
-            CompareOutcome::Excess(_, answer) => answer.as_ref().map(|answer| answer.0),
+            CompareOutcome::ExcessSlots(_, answer) => answer.as_ref().map(|answer| answer.0),
             CompareOutcome::Listed(_, answer) => answer.as_ref().map(|answer| answer.0),
         };
         // Under another version the two do not agree on what each of them owns.
@@ -137,7 +137,7 @@ impl<D: Deviations> Compare<D> {
         }
         match outcome {
             CompareOutcome::Digests(side, Some((_, digests))) => self.take_digests(side, digests),
-            CompareOutcome::Excess(side, Some((_, slots))) => self.take_excess(now, side, &slots),
+            CompareOutcome::ExcessSlots(side, Some((_, slots))) => self.take_excess(now, side, &slots),
             CompareOutcome::Listed(side, Some((_, page))) => self.take_page(now, view, side, page),
             _ => self.conclude(CompareConclusion::Failed),
         }
@@ -194,13 +194,13 @@ impl<D: Deviations> Compare<D> {
             return self.list(true);
         }
         for side in [Side::Here, Side::There] {
-            self.effects.push_back(CompareEffect::Excess(side));
+            self.effects.push_back(CompareEffect::ExcessSlots(side));
         }
-        self.stage = Stage::Excess { here: false, there: false };
+        self.stage = Stage::ExcessSlots { here: false, there: false };
     }
 
     fn take_excess(&mut self, now: Time, side: Side, found: &[Slot]) {
-        let Stage::Excess { here, there } = &mut self.stage else { return };
+        let Stage::ExcessSlots { here, there } = &mut self.stage else { return };
         *(if side == Side::Here { &mut *here } else { &mut *there }) = true;
         let is_answered = *here && *there;
         self.is_partial |= found.len() >= SLOTS_MAX;

@@ -52,4 +52,6 @@ pub enum Deviation {
     ExcessIgnored,
     /// A receipt counts under any layout.
     StaleReceiptCounts,
+    /// The end of a ban is written without a higher counter.
+    LiftNotRaised,
 }

@@ -30,6 +30,8 @@ pub enum NotFound {
     Absent,
     /// It may be where nobody answers, or where it cannot be read.
     Unproven,
+    /// It is deleted or banned.
+    Gone,
 }
 
 /// An image that this node cannot give itself.
@@ -146,6 +148,8 @@ pub(super) struct Search<D> {
     /// When those were asked that said no.
     absent_since: BTreeMap<NodeId, Time>,
     rounds_again: u32,
+    /// A node said that the image is deleted. The owners are asked all the same: one may know of a later upload.
+    is_gone: bool,
 }
 
 impl<D: Deviations> Search<D> {
@@ -160,7 +164,7 @@ impl<D: Deviations> Search<D> {
     pub(super) fn without_own_reply(id: ObjectId, deviations: D) -> Self {
         let (asked, absent_since) = (BTreeMap::new(), BTreeMap::new());
         let proof = AbsenceProof::new(id);
-        Self { deviations, proof, this_reply: None, asked, absent_since, rounds_again: 0 }
+        Self { deviations, proof, this_reply: None, asked, absent_since, rounds_again: 0, is_gone: false }
     }
 
     /// Takes what this node says, as of now.
@@ -178,6 +182,10 @@ impl<D: Deviations> Search<D> {
                 LookupReply::Absent(view.staged_version())
             }
             LookupReply::Unknown if has(Deviation::SilenceIsNo) => LookupReply::Absent(view.staged_version()),
+            LookupReply::Gone => {
+                self.is_gone = true;
+                LookupReply::Unknown
+            }
             reply => reply,
         };
         self.proof.record(node, heard);
@@ -216,6 +224,7 @@ impl<D: Deviations> Search<D> {
         }
         match step {
             ProofStep::Found(node) => Some(Ok(node)),
+            _ if self.is_gone => Some(Err(NotFound::Gone)),
             ProofStep::Absent => Some(Err(NotFound::Absent)),
             ProofStep::Unproven => Some(Err(NotFound::Unproven)),
             ProofStep::Ask(nodes) => {

@@ -9,6 +9,7 @@
 //! * [`compare`]: two members find where their images differ.
 //! * [`repair`]: misplaced copies handed over, owners' lacking copies replaced. [`repair::excess`]: when a copy may be
 //!   removed.
+//! * [`erase`]: a deletion on its way to all members. [`erasure_sync`]: those that a member has missed.
 //! * [`deviation`]: bugs for the simulator to find.
 //!
 //! Each operation is a [`Machine`]. The shards and the seeded simulator drive the same ones: they carry out the effects
@@ -21,6 +22,8 @@
 
 pub mod compare;
 pub mod deviation;
+pub mod erase;
+pub mod erasure_sync;
 pub mod locate;
 pub mod read;
 pub mod repair;

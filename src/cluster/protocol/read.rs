@@ -167,7 +167,11 @@ impl<D: Deviations + Clone> Read<D> {
                     FetchReply::Lacking => {}
                 }
             }
-            ReadStage::Last => self.answer(ReadEffect::Fail(NotFound::Unproven)),
+            ReadStage::Last => {
+                let is_gone = failed == FetchReply::Refused(LookupReply::Gone);
+                let not_found = if is_gone { NotFound::Gone } else { NotFound::Unproven };
+                self.answer(ReadEffect::Fail(not_found));
+            }
             ReadStage::Meeting | ReadStage::Searching | ReadStage::Answered => {}
         }
     }

@@ -152,6 +152,8 @@ impl<D: Deviations + Clone> Repair<D> {
                 self.lock(Handover::new(self.id, view))
             }
             OwnCopy::Here(_) => self.handover(now, view, Handover::new(self.id, view)),
+            // Nothing is left of it that could be repaired.
+            OwnCopy::Erased => self.settle(),
             // One that cannot be read is replaced like one that is not there.
             OwnCopy::Lacking | OwnCopy::Unreadable if is_owner => self.take_turn(RepairTurn::Mend),
             // The record is there before the copy: only between two uploads is it known that there is none.
@@ -293,6 +295,7 @@ impl<D: Deviations + Clone> Repair<D> {
                 read::ReadEffect::Give(from) => self.effects.push_back(RepairEffect::TakeIn(from)),
                 // It is gone everywhere: nothing is left to be done.
                 read::ReadEffect::Fail(NotFound::Absent) if !*then_supply => return self.settle(),
+                read::ReadEffect::Fail(NotFound::Gone) => return self.settle(),
                 read::ReadEffect::Fail(_) => return self.stage = RepairStage::Finished,
             }
         }

@@ -8,7 +8,7 @@ use self::support::{COPIES, five, object, set_role, synced, view, view_without};
 use super::locate::absence::{AbsenceProof, LookupReply, ProofStep};
 use super::read::order as read;
 use super::repair::excess::{ExcessReplica, ExcessStep};
-use super::repair::queue::{RepairQueue, needs_record};
+use super::repair::queue::needs_record;
 use super::write::quorum::{WriteQuorum, WriteStatus};
 use crate::cluster::layout::tests::support::{id as node, layout, new_node, settle};
 use crate::cluster::layout::{Edit, Layout, LayoutHash, Role, SyncHash};
@@ -438,75 +438,4 @@ fn a_copy_needs_a_record_where_its_node_owns_it_in_no_version() {
         let id = object(number);
         assert_eq!(needs_record(&view, &id), !view.owners(&id).contains(&node(0)));
     }
-}
-
-#[test]
-fn strays_are_tried_again_with_growing_pauses_and_at_once_when_a_member_returns() {
-    let mut strays = RepairQueue::default();
-    let mut now = Time::default();
-    strays.record(object(1), now);
-    assert_eq!(strays.take_due(now, 10), []);
-    let mut pauses = Vec::new();
-    for _ in 0..8 {
-        let from = now;
-        while strays.take_due(now, 10).is_empty() {
-            now = now.after(500);
-        }
-        pauses.push(now.since(from));
-    }
-    assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
-    strays.all_due(now);
-    assert_eq!(strays.take_due(now, 10), [object(1)]);
-    assert!(strays.settle(&object(1)));
-    assert!(strays.count() == 0 && !strays.is_recorded(&object(1)));
-}
-
-#[test]
-fn of_the_repairs_that_are_due_those_with_the_fewest_holders_come_first() {
-    let (mut repairs, now) = (RepairQueue::default(), Time::from_millis(5_000));
-    repairs.record(object(1), Time::default());
-    repairs.note_excess(object(2), now);
-    repairs.note_lacking(object(3), 2, now);
-    repairs.note_lacking(object(4), 1, now);
-    repairs.note_lacking(object(5), 0, now);
-    repairs.note_lacking(object(3), 0, now);
-    let mut taken = repairs.take_due(now.after(1_000), 3);
-    taken[..2].sort_unstable();
-    let mut first = [object(3), object(5)];
-    first.sort_unstable();
-    assert_eq!(taken, [first[0], first[1], object(4)]);
-    let rest = repairs.take_due(now.after(1_000), 10);
-    assert_eq!(rest, [object(1), object(2)]);
-}
-
-#[test]
-fn a_repair_without_a_record_is_given_up_after_a_few_tries_and_has_none_to_remove() {
-    let mut repairs = RepairQueue::default();
-    repairs.note_excess(object(1), Time::default());
-    repairs.record(object(2), Time::default());
-    let mut tries = 0;
-    for second in 0..600 {
-        tries += usize::from(repairs.take_due(Time::from_millis(second * 1_000), 10).contains(&object(1)));
-    }
-    assert_eq!((tries, repairs.count()), (4, 1));
-    repairs.note_excess(object(1), Time::default());
-    assert!(!repairs.settle(&object(1)) && repairs.settle(&object(2)));
-    // A record that comes later is one all the same.
-    repairs.note_excess(object(1), Time::default());
-    repairs.record(object(1), Time::default());
-    assert!(repairs.settle(&object(1)));
-}
-
-#[test]
-fn found_repairs_are_bounded_and_recorded_ones_are_not() {
-    let (mut repairs, now) = (RepairQueue::default(), Time::default());
-    let id = |number: usize| {
-        let mut digest = [0; 20];
-        digest[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        ObjectId::from_digest(digest)
-    };
-    (0..RepairQueue::FOUND_MAX + 10).for_each(|number| repairs.note_excess(id(number), now));
-    assert_eq!((repairs.count(), repairs.room()), (RepairQueue::FOUND_MAX, 0));
-    repairs.record(id(RepairQueue::FOUND_MAX + 20), now);
-    assert_eq!((repairs.count(), repairs.room()), (RepairQueue::FOUND_MAX + 1, 0));
 }

@@ -189,6 +189,9 @@ impl<D: Deviations + Clone> Variant<D> {
                 self.answer(VariantEffect::Fail(VariantFailure::Busy))
             }
             (_, VariantStage::Alone) => self.answer(VariantEffect::Fail(VariantFailure::NotJoined)),
+            (Made::Without(LookupReply::Gone), VariantStage::Last) => {
+                self.answer(VariantEffect::Fail(VariantFailure::NotFound(NotFound::Gone)))
+            }
             (_, VariantStage::Last) => {
                 self.answer(VariantEffect::Fail(VariantFailure::NotFound(NotFound::Unproven)))
             }

@@ -3,6 +3,9 @@
 //! All owners are sent a copy at once. For each that does not take its own, or not soon, a fallback is sent one.
 //! The rule says when enough hold it ([`WriteQuorum`]). The machine goes on after the answer, until every owner has its
 //! copy or a fallback has one in its place.
+//!
+//! Every copy carries the counter of the image's erasure record, 0 without one. A node that knows of a deletion, or of a
+//! later upload, says so; then all are asked again with the higher counter. So an upload brings a deleted image back.
 
 pub mod quorum;
 
@@ -10,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::deviation::{Deviation, Deviations, Shipped};
 use super::{ACQUAINTED_MS, ANSWER_MAX_MS, Acquaintance, Input, Machine, copy_within_ms};
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::write::quorum::{WriteQuorum, WriteStatus};
@@ -27,6 +31,10 @@ const MERGE_MAX_MS: u64 = 5_000;
 /// Between two looks whether it has come.
 const MERGE_LOOK_MS: u64 = 50;
 
+/// Times that all nodes are asked again with a higher counter. Each but the first needs another client's deletion of the
+/// image at that moment.
+const RAISES_MAX: u32 = 4;
+
 /// One upload.
 #[derive(Clone, Copy, Debug)]
 pub struct Upload {
@@ -36,6 +44,8 @@ pub struct Upload {
     pub length: u64,
     /// Whether this node had the image before. Others are likely to have it too, and are asked first.
     pub is_known: bool,
+    /// What this node knows of the image's deletions.
+    pub record: ErasureRecord,
     /// When the node's process began.
     pub started: Time,
 }
@@ -43,21 +53,29 @@ pub struct Upload {
 /// An effect that the driver carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteEffect {
-    /// Make this node's own copy durable: [`WriteOutcome::Copied`].
-    Store,
-    /// Send a copy: [`WriteOutcome::Copied`].
+    /// Make this node's own copy durable, live with this counter: [`WriteOutcome::Copied`] or
+    /// [`WriteOutcome::Outdated`]. It may be there already, with a lower one.
+    Store {
+        /// The counter.
+        live: u64,
+    },
+    /// Send a copy: [`WriteOutcome::Copied`] or [`WriteOutcome::Outdated`].
     Send {
         /// To whom.
         to: NodeId,
+        /// The counter with which the image is live.
+        live: u64,
         /// Whether it takes the copy in place of an owner.
         misplaced: bool,
         /// Time limit, in milliseconds.
         within_ms: u64,
     },
-    /// Have a node read the copy that it may have: [`WriteOutcome::Verified`].
+    /// Have a node read the copy that it may have: [`WriteOutcome::Verified`] or [`WriteOutcome::Outdated`].
     Verify {
         /// Which node.
         node: NodeId,
+        /// The counter with which the image is live.
+        live: u64,
         /// Time limit, in milliseconds.
         within_ms: u64,
     },
@@ -67,15 +85,22 @@ pub enum WriteEffect {
     Acknowledge(Vec<NodeId>),
     /// Tell the client that only these nodes hold it, which is too few.
     Refuse(Vec<NodeId>),
+    /// Tell the client that the image is banned, or deleted again and again while it was uploaded.
+    RefuseGone {
+        /// Whether it is banned.
+        is_banned: bool,
+    },
 }
 
 /// The outcome of an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteOutcome {
-    /// The copy is durable there, taken under this layout; or the node did not take it.
-    Copied(NodeId, Option<LayoutHash>),
-    /// The node has read its copy under this layout; or it did not say so.
-    Verified(NodeId, Option<LayoutHash>),
+    /// The copy with this counter is durable there, taken under this layout; or the node did not take it.
+    Copied(NodeId, u64, Option<LayoutHash>),
+    /// The node has read its copy under this layout, and it is live with this counter; or it did not say so.
+    Verified(NodeId, u64, Option<LayoutHash>),
+    /// The node knows this of the image, by which a copy with this counter is not the latest.
+    Outdated(NodeId, u64, ErasureRecord),
     /// The record is durable, if the disk is well.
     Recorded,
 }
@@ -96,6 +121,10 @@ pub struct Write<D = Shipped> {
     merging_since: Option<Time>,
     next_look: Option<Time>,
     record: LackRecord,
+    /// The counter with which the image is to be live.
+    live: u64,
+    /// Times that this was raised.
+    raises: u32,
     stage: WriteStage,
 }
 
@@ -111,13 +140,17 @@ enum LackRecord {
 enum WriteStage {
     Unanswered,
     Answered,
+    /// The image is gone: no more copies are sent.
+    Rejected,
     Finished,
 }
 
 /// Upper bound, in milliseconds, of an upload, if its node does not stop: it may wait for each of this many members
-/// once, one copy may take its whole time, and the layouts may have to be merged.
+/// once, one copy may take its whole time, and the layouts may have to be merged. With each raised counter it begins
+/// again.
 pub const fn answered_within_ms(members: u64, length: u64) -> u64 {
-    ACQUAINTED_MS + members * PATIENCE_MS + copy_within_ms(length) + MERGE_MAX_MS + ANSWER_MAX_MS
+    let round = members * PATIENCE_MS + copy_within_ms(length) + MERGE_MAX_MS + ANSWER_MAX_MS;
+    ACQUAINTED_MS + (1 + RAISES_MAX as u64) * round
 }
 
 impl Write {
@@ -142,15 +175,30 @@ impl<D: Deviations> Write<D> {
             merging_since: None,
             next_look: None,
             record: LackRecord::Absent,
+            live: upload.record.next_live(),
+            raises: 0,
             stage: WriteStage::Unanswered,
         }
     }
 
+    /// The counter with which the image is live by this upload.
+    pub fn live(&self) -> u64 {
+        self.live
+    }
+
     fn take(&mut self, view: &View, outcome: WriteOutcome) {
         match outcome {
-            WriteOutcome::Copied(node, layout) => self.copied(view, node, layout),
-            WriteOutcome::Verified(node, None) if self.verified_first.remove(&node) => self.send(view, node),
-            WriteOutcome::Verified(node, layout) => self.copied(view, node, layout),
+            WriteOutcome::Copied(node, live, layout) => self.copied(view, node, live, layout),
+            WriteOutcome::Verified(node, live, None)
+                if live == self.live && self.verified_first.remove(&node) =>
+            {
+                self.send(view, node)
+            }
+            WriteOutcome::Verified(node, live, layout) => self.copied(view, node, live, layout),
+            WriteOutcome::Outdated(node, live, record) => {
+                self.copied(view, node, live, None);
+                self.raise(record);
+            }
             WriteOutcome::Recorded => {
                 assert!(
                     self.record == LackRecord::UnderWay,
@@ -161,9 +209,13 @@ impl<D: Deviations> Write<D> {
         }
     }
 
-    fn copied(&mut self, view: &View, node: NodeId, layout: Option<LayoutHash>) {
+    fn copied(&mut self, view: &View, node: NodeId, live: u64, layout: Option<LayoutHash>) {
         assert!(self.under_way > 0, "invariant: write: a copy that was not under way");
         self.under_way -= 1;
+        // A copy with a lower counter may be deleted by what raised it.
+        if live != self.live {
+            return;
+        }
         self.verified_first.remove(&node);
         self.patience.remove(&node);
         match layout {
@@ -173,6 +225,35 @@ impl<D: Deviations> Write<D> {
             Some(layout) => self.quorum.confirm(node, layout),
             None => self.quorum.refuse(node),
         }
+    }
+
+    /// A node knows more of the image's deletions than this upload did: all are asked again with a higher counter. Once
+    /// the client has its answer, whatever was deleted since stays deleted.
+    fn raise(&mut self, record: ErasureRecord) {
+        if record.next_live() <= self.live && !record.is_banned() {
+            return;
+        }
+        if self.stage != WriteStage::Unanswered || record.is_banned() || self.raises == RAISES_MAX {
+            return self.reject(record.is_banned());
+        }
+        self.raises += 1;
+        self.live = record.next_live();
+        // The copies that were sent are there by now, or soon.
+        self.upload.is_known = true;
+        self.quorum = WriteQuorum::new(self.upload.id);
+        self.patience.clear();
+        self.verified_first.clear();
+        self.merging_since = None;
+    }
+
+    fn reject(&mut self, is_banned: bool) {
+        if self.stage == WriteStage::Unanswered {
+            self.effects.push_back(WriteEffect::RefuseGone { is_banned });
+        }
+        self.stage = WriteStage::Rejected;
+        self.patience.clear();
+        self.verified_first.clear();
+        self.next_look = None;
     }
 
     /// A node that takes its time is as good as one that refuses. Its copy counts all the same when it comes.
@@ -188,6 +269,7 @@ impl<D: Deviations> Write<D> {
     }
 
     fn ask_targets(&mut self, now: Time, view: &View) {
+        let live = self.live;
         for node in self.quorum.targets(view) {
             self.quorum.ask(node);
             self.under_way += 1;
@@ -195,11 +277,11 @@ impl<D: Deviations> Write<D> {
                 self.patience.insert(node, now.after(PATIENCE_MS));
             }
             if node == view.this() {
-                self.effects.push_back(WriteEffect::Store);
+                self.effects.push_back(WriteEffect::Store { live });
             } else if self.upload.is_known {
                 // To have it read there costs less than to send it.
                 self.verified_first.insert(node);
-                self.effects.push_back(WriteEffect::Verify { node, within_ms: ANSWER_MAX_MS });
+                self.effects.push_back(WriteEffect::Verify { node, live, within_ms: ANSWER_MAX_MS });
             } else {
                 self.send(view, node);
             }
@@ -209,7 +291,7 @@ impl<D: Deviations> Write<D> {
     fn send(&mut self, view: &View, to: NodeId) {
         let misplaced = !view.is_owner(to, &self.upload.id);
         let within_ms = copy_within_ms(self.upload.length);
-        self.effects.push_back(WriteEffect::Send { to, misplaced, within_ms });
+        self.effects.push_back(WriteEffect::Send { to, live: self.live, misplaced, within_ms });
     }
 
     fn acknowledge(&mut self, view: &View) {
@@ -226,6 +308,9 @@ impl<D: Deviations> Write<D> {
     }
 
     fn is_acknowledged(&self, view: &View) -> bool {
+        if !self.is_raise_durable(view) {
+            return false;
+        }
         let has = |deviation| self.deviations.has(deviation);
         let (this, id) = (view.this(), &self.upload.id);
         let count = || self.quorum.holders().count();
@@ -242,6 +327,12 @@ impl<D: Deviations> Write<D> {
             return count() >= view.copies_needed();
         }
         self.quorum.status(view) == WriteStatus::Acknowledged
+    }
+
+    /// Whether no later deletion can miss the counter of this upload. Every deletion is above 0.
+    fn is_raise_durable(&self, view: &View) -> bool {
+        let holders: Vec<_> = self.quorum.holders().collect();
+        self.live == 0 || view.is_erasure_durable(&self.upload.id, &holders)
     }
 
     /// Whether no record is needed or the record is durable; begins to write it. A fallback's copy has a record of
@@ -282,6 +373,14 @@ impl<D: Deviations> Write<D> {
         self.stage = WriteStage::Finished;
     }
 
+    /// A record that was begun is awaited: a finished write has nothing under way.
+    fn end_rejected(&mut self) {
+        if self.under_way == 0 && self.record != LackRecord::UnderWay {
+            self.stage = WriteStage::Finished;
+        }
+        self.assert_consistent();
+    }
+
     fn assert_consistent(&self) {
         assert!(
             self.patience.len() <= self.under_way,
@@ -304,9 +403,10 @@ impl<D: Deviations> Write<D> {
     }
 
     fn verify_unconfirmed(&mut self, view: &View) {
+        let live = self.live;
         for node in self.quorum.unconfirmed(view) {
             self.under_way += 1;
-            self.effects.push_back(WriteEffect::Verify { node, within_ms: ANSWER_MAX_MS });
+            self.effects.push_back(WriteEffect::Verify { node, live, within_ms: ANSWER_MAX_MS });
         }
     }
 }
@@ -322,6 +422,9 @@ impl<D: Deviations> Machine for Write<D> {
         );
         if let Input::Outcome(outcome) = input {
             self.take(view, outcome);
+        }
+        if self.stage == WriteStage::Rejected {
+            return self.end_rejected();
         }
         if !self.acquaintance.is_over(now, view, &self.upload.id) {
             return;

@@ -283,6 +283,19 @@ impl View {
         self.versions.iter().any(|version| version.counted_on.contains(&node) && version.is_short_of(holders))
     }
 
+    /// Whether so many owners of every version are among these that any other such set, and any set of owners by which
+    /// an upload is answered, has one of them in common.
+    pub fn is_erasure_durable(&self, id: &ObjectId, nodes: &[NodeId]) -> bool {
+        let is_enough = |version: &CompiledVersion| {
+            let owners = version.placement.owners(Slot::of(id));
+            let needed =
+                version.min_replication.max((owners.len() + 1).saturating_sub(version.min_replication));
+            owners.iter().filter(|owner| nodes.contains(owner)).count() >= needed.min(owners.len())
+        };
+        let has_owners = self.versions.iter().any(|version| version.placement.owner_count() > 0);
+        has_owners && self.versions.iter().all(is_enough)
+    }
+
     /// Copies that every image that was answered has for certain: by the laxest version. Where a version has fewer
     /// owners than an answer needs copies, as while others drain or are out, those in excess were deleted since.
     pub fn copies_certain(&self) -> usize {

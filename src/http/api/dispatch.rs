@@ -5,7 +5,8 @@ use hyper::body::Incoming;
 
 use super::endpoint::Endpoint;
 use super::presets::Presets;
-use super::{download, image, info, layout, layout_change, listing, placement, status, upload};
+use super::{download, erasure, image, info, layout, layout_change, listing, placement, status, upload};
+use crate::cluster::erasure::Intent;
 use crate::executor::run_blocking;
 use crate::http::access::{Caller, cors};
 use crate::http::exchange::{self, BodyState, Context, HandlerResponse};
@@ -37,8 +38,11 @@ pub(in crate::http) async fn answer(
         Endpoint::UploadForm => upload::form(context, request, body).await,
         Endpoint::UploadBytes => upload::bytes(context, request, None, body).await,
         Endpoint::UploadAs(id) => upload::bytes(context, request, Some(id), body).await,
-        Endpoint::Delete(_) | Endpoint::Erasure(_) => Problem::NotImplemented("delete images").into(),
-        Endpoint::Purge(_) => Problem::NotImplemented("purge variants").into(),
+        Endpoint::Delete(id) => erasure::delete(&context.shard, id, Intent::Delete).await,
+        Endpoint::Ban(id) => erasure::delete(&context.shard, id, Intent::Ban).await,
+        Endpoint::Undelete(id) => erasure::undelete(&context.shard, id).await,
+        Endpoint::Erasure(id) => erasure::status(&context.shard, id).await,
+        Endpoint::Purge(id) => erasure::purge(&context.shard, id).await,
         Endpoint::Image(wanted) => {
             let answer = image::answer(context, &wanted, request.headers()).await;
             name_download(answer, uri)

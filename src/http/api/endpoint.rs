@@ -25,6 +25,10 @@ pub(in crate::http) enum Endpoint {
     UploadAs(ObjectId),
     /// `DELETE /image/{id}`
     Delete(ObjectId),
+    /// `DELETE /image/{id}?ban`
+    Ban(ObjectId),
+    /// `POST /image/{id}?undelete`
+    Undelete(ObjectId),
     /// `GET|HEAD /erasure/{id}`
     Erasure(ObjectId),
     /// `POST /purge/{id}`
@@ -119,7 +123,16 @@ impl Endpoint {
         match shape {
             Shape::Root => Ok(Self::UploadForm),
             Shape::Images => Ok(Self::UploadBytes),
+            Shape::ImageId(id) if *method == Method::DELETE && has_flag(query, "ban") => {
+                Ok(Self::Ban(parse_id(id)?))
+            }
             Shape::ImageId(id) if *method == Method::DELETE => Ok(Self::Delete(parse_id(id)?)),
+            Shape::ImageId(id) if *method == Method::POST && has_flag(query, "undelete") => {
+                Ok(Self::Undelete(parse_id(id)?))
+            }
+            Shape::ImageId(_) if *method == Method::POST => Err(Problem::BadUrl(
+                "Write ?undelete to lift a ban, or upload with PUT, or with POST to /image.",
+            )),
             Shape::ImageId(id) => Ok(Self::UploadAs(parse_id(id)?)),
             Shape::Info(text) => {
                 let id = parse_id(text)?;
@@ -151,7 +164,9 @@ impl Endpoint {
             Self::Image(_) | Self::Moved(_) | Self::Info(_) | Self::Health | Self::Ready => Right::Anybody,
             Self::UploadForm | Self::UploadBytes | Self::UploadAs(_) => Right::Upload,
             Self::Delete(_) | Self::Erasure(_) | Self::Purge(_) => Right::Erase,
-            Self::List(_)
+            Self::Ban(_)
+            | Self::Undelete(_)
+            | Self::List(_)
             | Self::Metrics
             | Self::Status
             | Self::Layout
@@ -235,7 +250,7 @@ impl<'a> Shape<'a> {
     const fn methods(self) -> &'static str {
         match self {
             Self::Root | Self::Images | Self::Purge(_) | Self::LayoutNode(_) | Self::LayoutCluster => "POST",
-            Self::ImageId(_) => "PUT, DELETE",
+            Self::ImageId(_) => "PUT, POST, DELETE",
             Self::Image { .. }
             | Self::Info(_)
             | Self::List
@@ -315,6 +330,11 @@ fn image(
     let by_preset = spec.preset().is_some();
     let spec = meaning.canonical_for(extension);
     Ok(Endpoint::Image(ImageRequest { id, spec, extension, stored_only: admission.stored_only, by_preset }))
+}
+
+/// Whether the query has a parameter of this name, with or without a value.
+pub(super) fn has_flag(query: Option<&str>, name: &str) -> bool {
+    query.unwrap_or_default().split('&').any(|pair| pair.split('=').next() == Some(name))
 }
 
 fn parse_spec(text: &str) -> Result<Spec, Problem> {

@@ -9,6 +9,7 @@
 mod dispatch;
 mod download;
 mod endpoint;
+mod erasure;
 mod image;
 mod info;
 mod layout;

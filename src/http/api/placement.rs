@@ -75,6 +75,7 @@ impl PlacementResponse {
                 LookupReply::Present => "present",
                 LookupReply::Absent(_) => "absent",
                 LookupReply::Unknown => "unknown",
+                LookupReply::Gone => "deleted",
             },
             verified: None,
         });

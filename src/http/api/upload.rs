@@ -14,8 +14,10 @@ use http::header::CONTENT_LENGTH;
 use hyper::body::{Body as _, Incoming};
 use serde::Serialize;
 
-use self::gate::{NO_UNDELETE, UploadGate, UploadPermit};
+use self::gate::{UploadGate, UploadPermit};
+use super::endpoint::has_flag;
 use super::negotiate;
+use crate::cluster::erasure::Intent;
 use crate::http::access::{AccessError, Caller, Grant};
 use crate::http::exchange::{BodyState, Context, HandlerResponse};
 use crate::http::receive;
@@ -55,9 +57,6 @@ pub(super) async fn bytes(
     let received = async {
         let undelete = wants_undelete(&request);
         check_access(context, &request, undelete).map_err(Problem::Upload)?;
-        if undelete {
-            return Err(NO_UNDELETE);
-        }
         admit(context, &request, 0)?;
         let permit = UploadPermit::take(context, context.client(request.headers()))?;
         require_room(context, request.body().size_hint().exact()).await?;
@@ -73,6 +72,7 @@ pub(super) async fn bytes(
         if expected.is_some_and(|expected| expected != spooled.id) {
             return Err(Problem::WrongId);
         }
+        lift_ban(context, spooled.id, undelete).await?;
         publish(context, spooled, permit).await
     };
     let received: Result<HandlerResponse, Problem> = received.await;
@@ -88,7 +88,6 @@ pub(super) async fn form(
     let received = async {
         let undelete = wants_undelete(&request);
         let granted = match check_access(context, &request, undelete) {
-            Ok(_) if undelete => return Err(NO_UNDELETE),
             Ok(grant) => Some(grant),
             Err(AccessError::NoKey) => None,
             Err(refusal) => return Err(Problem::Upload(refusal)),
@@ -110,6 +109,7 @@ pub(super) async fn form(
         context.link.timeouts.start_work();
         let spooled = spool.finish().await?;
         let ahead = resolve_hints(context, &spooled, &hints)?;
+        lift_ban(context, spooled.id, undelete).await?;
         let answer = publish(context, spooled, permit).await?;
         context.shard.request_variants(ahead).await;
         Ok(answer)
@@ -131,10 +131,17 @@ async fn unless_lost<T>(
     future::or(received, lost).await
 }
 
-/// Whether the upload is to bring back what was deleted.
+/// Whether the upload is to bring back what was banned.
 fn wants_undelete(request: &Request<Incoming>) -> bool {
-    let mut pairs = request.uri().query().unwrap_or_default().split('&');
-    pairs.any(|pair| pair.split('=').next() == Some("undelete"))
+    has_flag(request.uri().query(), "undelete")
+}
+
+/// Lifts the ban of an image whose upload asks for that, if there is one.
+async fn lift_ban(context: &Context, id: ObjectId, undelete: bool) -> Result<(), Problem> {
+    if undelete {
+        context.shard.erase_image(id, Intent::Lift).await?;
+    }
+    Ok(())
 }
 
 /// Whether the request's head shows that its sender may upload.

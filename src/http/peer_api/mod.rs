@@ -4,6 +4,7 @@
 //! is answered 401 and changes nothing. The answer is signed in turn. The handshake's state belongs to the
 //! connection ([`Peer`](super::exchange::Peer)).
 
+mod erasure;
 mod receive;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use hyper::body::Incoming;
 use super::body::Body;
 use super::exchange::{BodyState, Context, HandlerResponse};
 use super::reply::{self, Problem};
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::object::ObjectId;
@@ -153,18 +155,23 @@ async fn dispatch(
         Call::Copy(copy) => receive::copy(context, copy, digest, request, state).await,
         Call::Image(id) => send_stored(&context.shard, id).await,
         Call::Head(id) => {
+            if context.shard.refuse_gone(&id).is_err() {
+                return Err(erasure::refuse_gone(&context.shard, &id));
+            }
             match context.shard.look(id).await.map_err(Problem::from)?.map_err(Problem::from)? {
-                Found::Here(original) => Ok(PeerResponse::metadata_only(metadata_of(&original).metadata())),
+                Found::Here(original) => {
+                    let metadata = metadata_of(&original).metadata();
+                    Ok(PeerResponse::metadata_only(erasure::with_record(&context.shard, &id, metadata)))
+                }
                 found => Err(refuse_absent(&context.shard, found)),
             }
         }
         Call::Variant(asked) => variant::answer(context, asked).await,
         Call::Has(id) => {
-            Ok(PeerResponse::metadata_only(call::presence_metadata(context.shard.presence(id).await)))
+            let said = context.shard.presence(id).await;
+            Ok(erasure::presence(&context.shard, &id, said))
         }
-        Call::Receipt(id) => {
-            Ok(PeerResponse::metadata_only(call::presence_metadata(context.shard.verify_own(id).await)))
-        }
+        Call::Receipt(id, live) => receipt(&context.shard, id, live).await,
         Call::List(ListCall { after, limit }) => {
             let page = context.shard.list_here(after, limit).await.map_err(Problem::from)?;
             Ok(PeerResponse::with_bytes(String::new(), page.encode()))
@@ -174,19 +181,40 @@ async fn dispatch(
             None => Err(Problem::Busy("comparisons").into()),
         },
         Call::Info(id) => {
+            if context.shard.refuse_gone(&id).is_err() {
+                return Err(erasure::refuse_gone(&context.shard, &id));
+            }
             let description = context.shard.describe_own(id).await.map_err(Problem::from)?;
             let json = serde_json::to_vec(&description).expect("plain fields always serialise");
-            Ok(PeerResponse::with_bytes(String::new(), json))
+            Ok(PeerResponse::with_bytes(erasure::with_record(&context.shard, &id, String::new()), json))
         }
+        Call::Erasure(id) => Ok(erasure::record(&context.shard, &id)),
+        Call::Erase(call) => erasure::erase(&context.shard, call).await,
+        Call::ErasureDigests(theirs) => Ok(erasure::digests(&context.shard.node.erasures, theirs)),
+        Call::ErasurePage(page) => Ok(erasure::page(&context.shard.node.erasures, page)),
+        Call::Purge(id) => erasure::purge(&context.shard, id).await,
     }
+}
+
+/// Reads this node's copy, which is live with this counter from now on: the asker goes by that.
+async fn receipt(shard: &Rc<Shard>, id: ObjectId, live: u64) -> Result<PeerResponse, PeerRefusal> {
+    let record = ErasureRecord::live(live);
+    // A banned image is not live when its ban is lifted.
+    if !shard.node.erasures.record(&id).merge(record).is_gone() {
+        shard.learn(&[(id, record)]).await.map_err(Problem::from)?.map_err(Problem::from)?;
+    }
+    let said = shard.verify_own(id).await;
+    Ok(erasure::presence(shard, &id, said))
 }
 
 /// The stored bytes, which the other node proves for itself; what is known to be wrong is not sent to the end.
 async fn send_stored(shard: &Rc<Shard>, id: ObjectId) -> Result<PeerResponse, PeerRefusal> {
     match shard.read_own(id, None, &|_| Part::Whole).await {
         Ok(OwnOriginal { stored, bytes }) => {
-            Ok(PeerResponse { metadata: stored.metadata(), body: bytes.into(), digest: Digest::Image(id) })
+            let metadata = erasure::with_record(shard, &id, stored.metadata());
+            Ok(PeerResponse { metadata, body: bytes.into(), digest: Digest::Image(id) })
         }
+        Err(ReadError::NotFound(NotFound::Gone)) => Err(erasure::refuse_gone(shard, &id)),
         Err(ReadError::NotFound(NotFound::Absent)) => Err(refuse_absent(shard, Found::Absent)),
         Err(ReadError::Damaged) => Err(refuse_absent(shard, Found::Damaged)),
         Err(error) => Err(Problem::from(error).into()),

@@ -3,7 +3,8 @@
 use http::Request;
 use hyper::body::{Body as _, Incoming};
 
-use super::{PeerRefusal, PeerResponse};
+use super::{PeerRefusal, PeerResponse, erasure};
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::node::NodeId;
 use crate::http::exchange::{BodyState, Context};
 use crate::http::receive;
@@ -12,6 +13,7 @@ use crate::image::header::Limits;
 use crate::peer::auth::Digest;
 use crate::peer::call::{self, Copy};
 use crate::shard::control_link::GossipMessage;
+use crate::shard::errors::PublishError;
 use crate::store::health::DiskTrouble;
 
 /// Bytes of one message between cores: a layout of all the nodes that a cluster may have is about half of it.
@@ -68,6 +70,9 @@ pub(super) async fn copy(
         return Err(reject_changed_body(context).into());
     }
     let shard = &context.shard;
+    if shard.node.erasures.record(&copy.id).merge(ErasureRecord::live(copy.live)).is_gone() {
+        return Err(erasure::refuse_gone(shard, &copy.id));
+    }
     if !shard.takes_copies() {
         return Err(Problem::ReadOnly.into());
     }
@@ -95,9 +100,15 @@ pub(super) async fn copy(
     if spooled.id != copy.id {
         return Err(reject_changed_body(context).into());
     }
-    shard.publish(spooled, copy.misplaced).await.map_err(Problem::from)?.map_err(Problem::from)?;
-    log::debug!(object:% = copy.id; "stored a replica");
-    Ok(PeerResponse::metadata_only(String::new()))
+    match shard.publish(spooled, copy.misplaced, copy.live).await.map_err(Problem::from)? {
+        Ok(_) => {
+            log::debug!(object:% = copy.id; "stored a replica");
+            Ok(PeerResponse::metadata_only(erasure::with_record(shard, &copy.id, String::new())))
+        }
+        // It was deleted while it arrived.
+        Err(PublishError::Gone(_)) => Err(erasure::refuse_gone(shard, &copy.id)),
+        Err(PublishError::Store(error)) => Err(Problem::from(error).into()),
+    }
 }
 
 /// The body is not the one that the proof names: the node accepts nothing more on this connection.

@@ -52,7 +52,7 @@ async fn get(pool: &Pool, to: &Running, call: Call) -> PeerAnswer {
 
 async fn put(pool: &Pool, to: &Running, bytes: &[u8]) -> ObjectId {
     let id = id_of(bytes);
-    let copy = Copy { id, uploaded: uploaded(), misplaced: false };
+    let copy = Copy { id, uploaded: uploaded(), misplaced: false, live: 0 };
     let answer = ask(pool, to, Call::Copy(copy), image(id, bytes.to_vec())).await.unwrap();
     assert_eq!(answer.status, call::GIVEN);
     id
@@ -99,9 +99,9 @@ fn what_is_here_and_what_is_not_is_said() {
         let id = put(&pool, &node, &png(4)).await;
         let said = async |call| call::read_presence(get(&pool, &node, call).await.metadata());
         assert_eq!(said(Call::Has(id)).await, LookupReply::Present);
-        assert_eq!(said(Call::Receipt(id)).await, LookupReply::Present);
+        assert_eq!(said(Call::Receipt(id, 0)).await, LookupReply::Present);
         let none = id_of(b"none");
-        for call in [Call::Has(none), Call::Receipt(none), Call::Image(none), Call::Head(none)] {
+        for call in [Call::Has(none), Call::Receipt(none, 0), Call::Image(none), Call::Head(none)] {
             assert_eq!(said(call).await, LookupReply::Absent(synced));
         }
         assert_eq!(get(&pool, &node, Call::Image(none)).await.status, call::LACKED);
@@ -115,12 +115,12 @@ fn a_receipt_for_a_damaged_copy_is_refused_and_it_is_set_aside() {
         let pool = pool(2);
         let id = put(&pool, &node, &png(4)).await;
         std::fs::write(node.store.image(&id, Format::Png), b"damaged").unwrap();
-        let said = call::read_presence(get(&pool, &node, Call::Receipt(id)).await.metadata());
+        let said = call::read_presence(get(&pool, &node, Call::Receipt(id, 0)).await.metadata());
         assert_eq!(said, LookupReply::Unknown);
         // The next no is one of a node that had a copy, and proves nothing.
         let mut said = LookupReply::Unknown;
         while said == LookupReply::Unknown {
-            said = call::read_presence(get(&pool, &node, Call::Receipt(id)).await.metadata());
+            said = call::read_presence(get(&pool, &node, Call::Receipt(id, 0)).await.metadata());
         }
         assert_eq!(said, LookupReply::Absent(None));
     });
@@ -182,7 +182,7 @@ fn bytes_that_are_not_the_announced_image_are_unproven_and_leave_nothing() {
     run(async {
         let pool = pool(2);
         let (right, wrong) = (png(4), png(5));
-        let copy = Copy { id: id_of(&right), uploaded: uploaded(), misplaced: false };
+        let copy = Copy { id: id_of(&right), uploaded: uploaded(), misplaced: false, live: 0 };
         let answer = ask(&pool, &node, Call::Copy(copy), image(copy.id, wrong.clone())).await;
         assert!(matches!(answer, Err(PeerError::Refused(_))), "{answer:?}");
         let other = Copy { id: id_of(&wrong), ..copy };

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{PeerRefusal, PeerResponse, refuse_absent};
+use super::{PeerRefusal, PeerResponse, erasure, refuse_absent};
 use crate::http::body::Body;
 use crate::http::exchange::Context;
 use crate::http::reply::Problem;
@@ -32,6 +32,7 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
     let made = match made {
         Ok(made) => made,
         Err(VariantError::NotFound(NotFound::Absent)) => return Err(refuse_absent(shard, Found::Absent)),
+        Err(VariantError::NotFound(NotFound::Gone)) => return Err(erasure::refuse_gone(shard, &id)),
         Err(VariantError::Damaged) => return Err(refuse_absent(shard, Found::Damaged)),
         Err(VariantError::TooFast(too_fast)) => {
             let metadata = call::retry_metadata(too_fast.retry_after_s);
@@ -44,18 +45,17 @@ pub(super) async fn answer(context: &Context, asked: VariantCall) -> Result<Peer
             let stored =
                 StoredMetadata { format, length: entry.bytes.len() as u64, uploaded: entry.modified };
             let (digest, body) = (Digest::of(&entry.bytes), Body::bytes(entry.bytes.clone()));
-            Ok(PeerResponse { metadata: stored.metadata(), body, digest })
+            let metadata = erasure::with_record(shard, &id, stored.metadata());
+            Ok(PeerResponse { metadata, body, digest })
         }
         VariantBody::File(VariantFile { file, length, modified: uploaded, charge }) => {
             let reader = FileReader::new(file, length);
             let digest = digest(&reader).await?;
             let memory = &shard.node.bodies;
             let body = Body::from(FileBody::new(reader, [0, length], memory, charge));
-            Ok(PeerResponse {
-                metadata: StoredMetadata { format, length, uploaded }.metadata(),
-                body,
-                digest,
-            })
+            let stored = StoredMetadata { format, length, uploaded };
+            let metadata = erasure::with_record(shard, &id, stored.metadata());
+            Ok(PeerResponse { metadata, body, digest })
         }
     }
 }

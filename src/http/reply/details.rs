@@ -23,7 +23,10 @@ struct Details<'a> {
 impl Problem {
     pub(super) fn json(&self) -> Vec<u8> {
         let (status, r#type, title) = self.kind();
-        let nodes = if let Self::TooFewCopies(nodes) = self { Some(&nodes[..]) } else { None };
+        let nodes = match self {
+            Self::TooFewCopies(nodes) | Self::NotPurged(nodes) => Some(&nodes[..]),
+            _ => None,
+        };
         let layout = if let Self::Layout(problem) = self { problem.details() } else { None };
         let detail = &self.detail();
         let details = Details { r#type, title, status: status.as_u16(), detail, nodes, layout };

@@ -22,7 +22,6 @@ impl Problem {
             Self::OnlyPresets => {
                 "Only presets are made here; write p- and the name of one without other options, or ask for full as stored."
             }
-            Self::NotImplemented(what) => return format!("This version cannot {what} yet; use a later one."),
             Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
             Self::Url(refusal) => return refusal.to_string(),
             Self::Unreadable => "Send a well-formed HTTP/1.1 request.",
@@ -41,6 +40,12 @@ impl Problem {
                 "The SHA-1 of the body is not the id in the URL; send the right bytes or the right id."
             }
             Self::Absent => "No image has this id; upload it first.",
+            Self::Gone
+            | Self::DeletedMeanwhile
+            | Self::Banned
+            | Self::NotDeleted
+            | Self::TooFewRecords
+            | Self::NotPurged(_) => self.detail_of_erasure(),
             Self::Unproven => {
                 "No node that answers has this image, but one that does not answer may; try again after Retry-After."
             }
@@ -74,5 +79,26 @@ impl Problem {
             Self::Internal => "The server failed on this request; have its log looked at.",
         };
         text.to_owned()
+    }
+
+    /// The sentence of a refusal that has to do with deletions.
+    fn detail_of_erasure(&self) -> &'static str {
+        match self {
+            Self::Gone => "This image was deleted; upload it again, if it is yours to upload.",
+            Self::DeletedMeanwhile => {
+                "Somebody deleted this image while it was uploaded; upload it again if it should be there."
+            }
+            Self::Banned => {
+                "The operator has banned this image, so it cannot be uploaded; ask the operator to lift the ban."
+            }
+            Self::NotDeleted => "This image is not deleted; delete it first.",
+            Self::TooFewRecords => {
+                "Fewer nodes than are needed could record it durably, and it may happen all the same; send it again after Retry-After."
+            }
+            Self::NotPurged(_) => {
+                "Some nodes did not answer and may still have variants; send it again after Retry-After."
+            }
+            _ => "This image cannot be deleted; have the log looked at.",
+        }
     }
 }

@@ -39,7 +39,7 @@ use self::worker::ResizeJob;
 use super::job::{JobKey, ResizeError, ResizeOutcome, ResizeWork};
 use super::queue::FairQueue;
 use super::variant::VariantError;
-use crate::object::Format;
+use crate::object::{Format, ObjectId};
 use crate::peer::requester::Requester;
 use crate::store::originals::Stamp;
 use crate::telemetry::metrics::{Resize, ShardMetrics};
@@ -114,6 +114,12 @@ impl ResizeJobs {
     /// The in-flight job of this variant, if any.
     fn in_flight_job(&self, key: &JobKey) -> Option<Rc<InFlightJob>> {
         self.in_flight.borrow().get(key).cloned()
+    }
+
+    /// Whether a job of this image waits or runs, or its result is on its way to the disk.
+    pub(super) fn has_jobs_of(&self, id: &ObjectId) -> bool {
+        self.in_flight.borrow().keys().any(|(of, ..)| of == id)
+            || self.jobs.borrow().values().any(|job| job.key.0 == *id)
     }
 
     /// Puts a job into the queue. The caller waits for it before anything else is awaited.

@@ -69,6 +69,7 @@ impl Shard {
 
     /// The original of what is to be made.
     pub(super) async fn find_original(&self, id: &ObjectId) -> Result<Original, VariantError> {
+        self.refuse_gone(id).map_err(VariantError::NotFound)?;
         match self.images.originals.find(id).await? {
             Found::Here(original) => Ok(original),
             Found::Absent => Err(VariantError::NotFound(NotFound::Absent)),

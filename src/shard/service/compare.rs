@@ -105,11 +105,11 @@ impl Shard {
                     .slots_where(view, move |owners, this| owners.contains(&this) && owners.contains(&other));
                 CompareAnswer::Digests(manifests.digests(ranges, shared).await?)
             }
-            CompareCall::Excess => {
+            CompareCall::ExcessSlots => {
                 let excess = self.slots_where(view, move |owners, this| {
                     !owners.contains(&this) && owners.contains(&other)
                 });
-                CompareAnswer::Excess(manifests.slots(excess, None, SLOTS_MAX).await?)
+                CompareAnswer::ExcessSlots(manifests.slots(excess, None, SLOTS_MAX).await?)
             }
             CompareCall::List { slots, after } => {
                 let page = self.list_slots(&slots, after).await?;
@@ -180,12 +180,12 @@ impl Comparison {
                     }),
                 )
             })),
-            CompareEffect::Excess(side) => Some(Box::pin(async move {
-                let answer = self.ask(view, side, CompareCall::Excess).await;
-                CompareOutcome::Excess(
+            CompareEffect::ExcessSlots(side) => Some(Box::pin(async move {
+                let answer = self.ask(view, side, CompareCall::ExcessSlots).await;
+                CompareOutcome::ExcessSlots(
                     side,
                     of_kind(answer, |answer| match answer {
-                        CompareAnswer::Excess(slots) => Some(slots),
+                        CompareAnswer::ExcessSlots(slots) => Some(slots),
                         _ => None,
                     }),
                 )

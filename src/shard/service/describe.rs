@@ -27,6 +27,7 @@ use crate::image::shape::Size;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
+use crate::peer::erasure::read_record;
 use crate::store::StoreError;
 use crate::store::originals::{Described, Found};
 
@@ -70,6 +71,7 @@ impl Shard {
     /// # Errors
     /// [`DescribeError`]
     pub async fn describe_image(self: &Rc<Self>, id: ObjectId) -> Result<Description, DescribeError> {
+        self.refuse_gone(&id)?;
         let described = match self.with_patience(DESCRIBED_WITHIN, self.describe(id)).await {
             Some(described) => described?,
             None => Err(StoreError::Late("describe an image")),
@@ -100,6 +102,7 @@ impl Shard {
     /// # Errors
     /// [`DescribeError`]; a [`NotFound::Absent`] says only that it is not here.
     pub async fn describe_own(self: &Rc<Self>, id: ObjectId) -> Result<Description, DescribeError> {
+        self.refuse_gone(&id)?;
         let described = self.describe(id).await??;
         self.description(id, described).await
     }
@@ -138,7 +141,7 @@ impl Shard {
 
     /// Another node's description of an image, or why there is none anywhere.
     async fn description_from(
-        &self,
+        self: &Rc<Self>,
         view: Arc<View>,
         node: NodeId,
         id: ObjectId,
@@ -146,6 +149,10 @@ impl Shard {
     ) -> FetchedFrom<Result<Description, DescribeError>> {
         let asked = self.ask(&view, node, Call::Info(id), Outgoing::empty(), within).await;
         let answer = asked.map_err(|_| FetchReply::Refused(LookupReply::Unknown))?;
+        let record = read_record(answer.metadata());
+        if self.heard(id, record, LookupReply::Present).await == LookupReply::Gone {
+            return Err(FetchReply::Refused(LookupReply::Gone));
+        }
         match answer.status {
             // Proven to be a node's of this cluster; but perhaps of another version.
             call::GIVEN => Ok(serde_json::from_slice(&answer.bytes).map_err(|_| NotFound::Unproven.into())),
@@ -171,7 +178,7 @@ impl Shard {
             .into_iter()
             .map(|node| {
                 let view = &view;
-                async move { (node, self.look_up(view, node, Call::Has(id), within).await) }
+                async move { (node, self.look_up(view, node, id, within).await) }
             })
             .collect();
         while let Some((node, reply)) = asked.next().await {

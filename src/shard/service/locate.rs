@@ -13,7 +13,6 @@ use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::protocol::locate::{self, Locate, LocateEffect, LocateOutcome, WantedImage};
 use crate::cluster::view::View;
 use crate::object::ObjectId;
-use crate::peer::call::Call;
 use crate::store::StoreError;
 use crate::store::originals::Found;
 
@@ -31,6 +30,9 @@ impl Shard {
 
     /// Whether this node has an image, by the disk's word.
     pub async fn presence(self: &Rc<Self>, id: ObjectId) -> LookupReply {
+        if self.node.erasures.is_gone(&id) {
+            return LookupReply::Gone;
+        }
         match self.look(id).await {
             Ok(found) => self.said_here(&found),
             Err(_) => LookupReply::Unknown,
@@ -42,6 +44,7 @@ impl Shard {
     /// # Errors
     /// [`ReadError`]
     pub async fn require_image(self: &Rc<Self>, id: ObjectId) -> Result<(), ReadError> {
+        self.refuse_gone(&id)?;
         let found = match self.with_patience(PATIENCE, self.look(id)).await {
             Some(found) => found?,
             None => Err(StoreError::Late("look for an image")),
@@ -74,7 +77,7 @@ impl Shard {
             match effect {
                 LocateEffect::Ask { node, within_ms } => Some(Box::pin(async move {
                     let within = Duration::from_millis(within_ms);
-                    LocateOutcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
+                    LocateOutcome::Replied(node, self.look_up(&view, node, id, within).await)
                 })),
                 LocateEffect::Conclude(found) => {
                     assert!(conclusion.is_none(), "invariant: locate: a search is concluded once");
@@ -92,6 +95,7 @@ impl Shard {
     pub(super) fn not_found(&self, not_found: locate::NotFound) -> NotFound {
         match not_found {
             locate::NotFound::Absent => NotFound::Absent,
+            locate::NotFound::Gone => NotFound::Gone,
             locate::NotFound::Unproven if self.node.health.is_missing() => NotFound::StoreMissing,
             locate::NotFound::Unproven => NotFound::Unproven,
         }

@@ -4,7 +4,7 @@
 //! * [`locate`]: finds an image, or proves that it is absent.
 //! * [`describe`]: the metadata of an image, and the nodes that hold it.
 //! * [`variant`]: variants, each made once in the cluster. [`gate`]: their questions to each node, fairly by client.
-//! * [`mod@write`]: copies of an upload.
+//! * [`mod@write`]: copies of an upload. [`erase`]: deletions and bans. `erasure_sync`: those that this node has missed.
 //! * [`compare`]: this node's images beside those of every other member. [`excess`]: those that it does not own any more.
 //! * [`driver`]: carries out the effects of the protocol machines of `cluster::protocol`.
 //! * [`repair`]: hands misplaced replicas over to their owners, and supplies owners that lack their copy.
@@ -17,6 +17,8 @@
 mod compare;
 pub mod describe;
 mod driver;
+pub mod erase;
+mod erasure_sync;
 mod excess;
 pub(super) mod gate;
 pub mod listing;
@@ -31,6 +33,7 @@ pub mod variant;
 pub mod write;
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future;
@@ -38,12 +41,15 @@ use futures_lite::future;
 use super::Shard;
 use super::control_link::MembershipStatus;
 use super::errors::NotFound;
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::time::Time;
 use crate::cluster::view::View;
+use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call};
+use crate::peer::erasure::read_record;
 use crate::peer::error::PeerError;
 use crate::peer::pool::{Address, PeerAnswer, PeerRequest, StreamedAnswer};
 
@@ -125,12 +131,43 @@ impl Shard {
         future::or(async { Some(own.await) }, late).await
     }
 
-    /// A node's lookup reply for an image; [`LookupReply::Unknown`] if it does not answer.
-    async fn look_up(&self, view: &View, node: NodeId, call: Call, within: Duration) -> LookupReply {
-        match self.ask(view, node, call, Outgoing::empty(), within).await {
-            Ok(answer) if answer.status == call::GIVEN => call::read_presence(answer.metadata()),
+    /// Whether a node has an image; [`LookupReply::Unknown`] if it does not answer.
+    async fn look_up(
+        self: &Rc<Self>,
+        view: &View,
+        node: NodeId,
+        id: ObjectId,
+        within: Duration,
+    ) -> LookupReply {
+        match self.ask(view, node, Call::Has(id), Outgoing::empty(), within).await {
+            Ok(answer) if answer.status == call::GIVEN => {
+                let record = read_record(answer.metadata());
+                self.heard(id, record, call::read_presence(answer.metadata())).await
+            }
             Ok(_) | Err(_) => LookupReply::Unknown,
         }
+    }
+
+    /// Takes what another node knows of an image's deletions; then its reply, or that the image is gone as far as both
+    /// know.
+    async fn heard(self: &Rc<Self>, id: ObjectId, record: ErasureRecord, reply: LookupReply) -> LookupReply {
+        // A record that cannot be written is heard again.
+        let learned = self.learn(&[(id, record)]).await;
+        match reply {
+            _ if self.node.erasures.is_gone(&id) => LookupReply::Gone,
+            // This node knows of a later upload. Or its journal fails, and it must not act on what it does not keep.
+            LookupReply::Gone => LookupReply::Unknown,
+            _ if !matches!(learned, Ok(Ok(()))) => LookupReply::Unknown,
+            reply => reply,
+        }
+    }
+
+    /// Refuses what is deleted or banned, before anything else is looked at.
+    ///
+    /// # Errors
+    /// [`NotFound::Gone`]
+    pub fn refuse_gone(&self, id: &ObjectId) -> Result<(), NotFound> {
+        if self.node.erasures.is_gone(id) { Err(NotFound::Gone) } else { Ok(()) }
     }
 }
 

@@ -16,7 +16,6 @@ use crate::cluster::protocol::ANSWER_MAX_MS;
 use crate::cluster::protocol::locate::absence::LookupReply;
 use crate::cluster::view::VersionOwners;
 use crate::object::ObjectId;
-use crate::peer::call::Call;
 
 /// The time that control has to make a change and to store the layout: a few syncs on a slow disk.
 const OPERATE_WITHIN: Duration = Duration::from_secs(10);
@@ -67,7 +66,7 @@ impl Shard {
                 let reply = if node == view.this() {
                     self.presence(id).await
                 } else {
-                    self.look_up(view, node, Call::Has(id), within).await
+                    self.look_up(view, node, id, within).await
                 };
                 (node, (name, reply))
             }

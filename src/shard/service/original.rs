@@ -95,6 +95,7 @@ impl Shard {
         format: Format,
         select: impl Fn(&StoredMetadata) -> Part,
     ) -> Result<OriginalBody, ReadError> {
+        self.refuse_gone(&id)?;
         let own = self.read_own(id, Some(format), &select);
         if self.is_whole_cluster() {
             return Ok(self.keep_own(id, own.await?));
@@ -150,6 +151,7 @@ impl Shard {
         format: Option<Format>,
         select: &impl Fn(&StoredMetadata) -> Part,
     ) -> Result<OwnOriginal, ReadError> {
+        self.refuse_gone(&id)?;
         if let Some(format) = format {
             match self.find(id).await?? {
                 Found::Here(original) if original.format != format => return Err(ReadError::OtherFormat),
@@ -223,6 +225,9 @@ impl Shard {
     /// Whether this node's own copy was read, is right, and outlives a power cut: copies are deleted and uploads
     /// answered by it. A bad copy is reported.
     pub async fn verify_own(self: &Rc<Self>, id: ObjectId) -> LookupReply {
+        if self.node.erasures.is_gone(&id) {
+            return LookupReply::Gone;
+        }
         let (reader, original) = match self.open(id).await {
             Ok(Ok(Opened::Here(file, original, _))) => (FileReader::new(file, original.length), original),
             Ok(Ok(Opened::Absent | Opened::Damaged)) => return self.presence(id).await,

@@ -20,6 +20,7 @@ use crate::cluster::protocol::read::{self, FetchReply, Read, ReadEffect, ReadOut
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::call::{self, Call, StoredMetadata};
+use crate::peer::erasure::read_record;
 use crate::peer::error::PeerError;
 use crate::peer::pool::StreamedAnswer;
 use crate::peer::stream::Stream;
@@ -71,7 +72,7 @@ impl Shard {
 
     /// Drives a read whose part of the image `fetch` gets from one node.
     pub(super) async fn drive_read<'a, T: 'a>(
-        &'a self,
+        self: &'a Rc<Self>,
         id: ObjectId,
         machine: Read,
         fetch: impl Fn(Arc<View>, NodeId, Duration) -> Work<'a, FetchedFrom<T>>,
@@ -87,7 +88,7 @@ impl Shard {
                 }
                 ReadEffect::Ask { node, within_ms } => Some(Box::pin(async move {
                     let within = Duration::from_millis(within_ms);
-                    ReadOutcome::Replied(node, self.look_up(&view, node, Call::Has(id), within).await)
+                    ReadOutcome::Replied(node, self.look_up(&view, node, id, within).await)
                 })),
                 ReadEffect::Give(from) => {
                     let mut given = given.borrow_mut();
@@ -110,13 +111,24 @@ impl Shard {
     }
 
     pub(super) async fn fetch_from(
-        &self,
+        self: &Rc<Self>,
         view: Arc<View>,
         from: NodeId,
         id: ObjectId,
         within: Duration,
     ) -> FetchedFrom<Fetched> {
         let opened = self.open_afar(&view, from, Call::Image(id), within).await;
+        let opened = match opened {
+            Ok(opened) => {
+                let (record, reply) =
+                    (read_record(opened.metadata()), call::read_presence(opened.metadata()));
+                if self.heard(id, record, reply).await == LookupReply::Gone {
+                    return Err(FetchReply::Refused(LookupReply::Gone));
+                }
+                Ok(opened)
+            }
+            failed => failed,
+        };
         taken(&self.node.bodies, opened).await
     }
 }

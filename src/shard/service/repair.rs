@@ -12,11 +12,13 @@ use std::time::Duration;
 use glommio::sync::{Permit, Semaphore};
 
 use super::super::Shard;
+use super::super::errors::PublishError;
 use super::super::locks::IdGuard;
 use super::super::message::Verified;
 use super::STARTED;
 use super::driver::{Work, drive};
 use super::read::{Fetched, FetchedBody, FetchedFrom};
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::locate::absence::LookupReply;
@@ -28,6 +30,7 @@ use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, Copy};
+use crate::peer::erasure::read_record;
 use crate::store::StoreError;
 use crate::store::findings::{Finding, FindingReceiver};
 use crate::store::originals::{Checked, Found, Original};
@@ -35,7 +38,7 @@ use crate::store::read::FileReader;
 use crate::store::spool::SpoolError;
 
 /// Bounds of a copy: the node that took the upload has judged it.
-const LIMITS: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
+pub(super) const LIMITS: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
 
 /// Repairs that read or send copies at once, here or at their owners: few, for requests come first.
 const TURNS: u64 = 4;
@@ -50,6 +53,15 @@ struct UnderWay {
 struct Begun {
     id: ObjectId,
     under_way: Rc<UnderWay>,
+}
+
+/// What an owner says of its copy.
+pub(super) struct Receipt {
+    pub(super) reply: LookupReply,
+    /// Under which layout it was read.
+    pub(super) layout: Option<LayoutHash>,
+    /// What the owner knows of the image's deletions.
+    pub(super) record: ErasureRecord,
 }
 
 /// The state of one repair.
@@ -140,7 +152,7 @@ impl Shard {
     }
 
     /// Removes the record.
-    async fn settle(&self, id: &ObjectId) {
+    pub(in crate::shard) async fn settle(&self, id: &ObjectId) {
         // A record that stays is looked at again after the next start.
         if self.images.repairs.borrow().is_recorded(id)
             && let Err(error) = self.images.journal.remove(id).await
@@ -171,14 +183,13 @@ impl<'a> Progress<'a> {
                 Box::pin(async { RepairOutcome::OwnVerified(self.verify_own().await) })
             }
             RepairEffect::Ask { node, within_ms } => Box::pin(async move {
-                RepairOutcome::Replied(
-                    node,
-                    shard.look_up(&view, node, Call::Has(id), within(within_ms)).await,
-                )
+                RepairOutcome::Replied(node, shard.look_up(&view, node, id, within(within_ms)).await)
             }),
             RepairEffect::Verify { owner, within_ms } => Box::pin(async move {
-                let (reply, layout) = shard.ask_for_receipt(&view, owner, id, within(within_ms)).await;
-                RepairOutcome::Verified(owner, reply, layout)
+                let live = shard.node.erasures.record(&id).live_counter();
+                let receipt = shard.ask_for_receipt(&view, owner, (id, live), within(within_ms)).await;
+                let reply = shard.heard(id, receipt.record, receipt.reply).await;
+                RepairOutcome::Verified(owner, reply, receipt.layout)
             }),
             RepairEffect::Give { to, misplaced, within_ms } => {
                 Box::pin(
@@ -203,6 +214,7 @@ impl<'a> Progress<'a> {
 
     async fn look(&self) -> RepairOutcome {
         let copy = match self.shard.images.originals.look(&self.id).await {
+            _ if self.shard.node.erasures.is_gone(&self.id) => OwnCopy::Erased,
             Ok(Found::Here(found)) => {
                 let length = found.length;
                 *self.found.borrow_mut() = Some(found);
@@ -237,8 +249,15 @@ impl<'a> Progress<'a> {
             return false;
         };
         let reader = FileReader::new(file, original.length);
-        let copy = Copy { id: *id, uploaded: original.modified, misplaced };
-        let is_taken = shard.send_copy(view, to, copy, &reader, within_ms).await.is_some();
+        let record = shard.node.erasures.record(id);
+        if record.is_gone() {
+            return false;
+        }
+        let copy = Copy { id: *id, uploaded: original.modified, misplaced, live: record.live_counter() };
+        let sent = shard.send_copy(view, to, copy, &reader, within_ms).await;
+        // What the other node knows of deletions, this one has to erase too.
+        shard.heard(*id, sent.record, LookupReply::Unknown).await;
+        let is_taken = sent.layout.is_some();
         if is_taken {
             shard.metrics.repair_bytes.add_many(original.length);
         }
@@ -311,17 +330,21 @@ impl<'a> Progress<'a> {
 }
 
 impl Shard {
-    /// Has an owner read its copy: what it says of it, and under which layout.
+    /// Has an owner read its copy, which is live with this counter.
     pub(super) async fn ask_for_receipt(
         &self,
         view: &View,
         owner: NodeId,
-        id: ObjectId,
+        (id, live): (ObjectId, u64),
         within: Duration,
-    ) -> (LookupReply, Option<LayoutHash>) {
-        match self.ask(view, owner, Call::Receipt(id), Outgoing::empty(), within).await {
-            Ok(answer) => (call::read_presence(answer.metadata()), answer.layout),
-            Err(_) => (LookupReply::Unknown, None),
+    ) -> Receipt {
+        match self.ask(view, owner, Call::Receipt(id, live), Outgoing::empty(), within).await {
+            Ok(answer) => {
+                let (reply, record) =
+                    (call::read_presence(answer.metadata()), read_record(answer.metadata()));
+                Receipt { reply, layout: answer.layout, record }
+            }
+            Err(_) => Receipt { reply: LookupReply::Unknown, layout: None, record: ErasureRecord::default() },
         }
     }
 
@@ -344,9 +367,11 @@ impl Shard {
         if spooled.id != id {
             return Ok(false);
         }
-        match self.publish(spooled, false).await {
-            Ok(published) => published.map(|_| true).map_err(SpoolError::Store),
-            Err(_) => Ok(false),
+        match self.publish(spooled, false, 0).await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(PublishError::Store(error))) => Err(SpoolError::Store(error)),
+            // It was deleted meanwhile.
+            Ok(Err(PublishError::Gone(_))) | Err(_) => Ok(false),
         }
     }
 }

@@ -26,6 +26,7 @@ use crate::cluster::protocol::variant::{
 };
 use crate::cluster::view::View;
 use crate::peer::call::{self, Call, StoredMetadata, VariantCall};
+use crate::peer::erasure::read_record;
 use crate::peer::error::PeerError;
 use crate::peer::pool::StreamedAnswer;
 use crate::peer::stream::Stream;
@@ -97,6 +98,7 @@ impl Shard {
     /// # Errors
     /// [`VariantError`]
     pub async fn read_variant(self: &Rc<Self>, ask: VariantRequest) -> Result<FoundVariant, VariantError> {
+        self.refuse_gone(&ask.id).map_err(VariantError::NotFound)?;
         let within = self.node.settings.resize_deadline.as_millis();
         let within_ms = u64::try_from(within).unwrap_or(u64::MAX);
         let machine = protocol::Variant::new(WantedVariant { id: ask.id, within_ms, started: STARTED });
@@ -143,6 +145,7 @@ impl Shard {
         match self.variant(ask.clone()).await {
             Err(error) => Attempt::Failed(VariantError::Ask(error)),
             Ok(Ok(variant)) => Attempt::Given(FoundVariant::Here(variant)),
+            Ok(Err(error @ VariantError::NotFound(NotFound::Gone))) => Attempt::Failed(error),
             Ok(Err(VariantError::NotFound(NotFound::Absent))) if has_others => {
                 without(LookupReply::Absent(self.view().trusted_to()))
             }
@@ -168,7 +171,13 @@ impl Shard {
         Rc::clone(gates.entry(node).or_insert_with(|| Gate::new(self.node.settings.resize_queue)))
     }
 
-    async fn made_by(&self, view: &View, node: NodeId, ask: &VariantRequest, within: Duration) -> Attempt {
+    async fn made_by(
+        self: &Rc<Self>,
+        view: &View,
+        node: NodeId,
+        ask: &VariantRequest,
+        within: Duration,
+    ) -> Attempt {
         const NOTHING: Attempt = Attempt::Nothing(Made::Without(LookupReply::Unknown));
         let VariantRequest { id, recipe, key, requester } = ask;
         let (text, dimension_max) = (recipe.key(), recipe.dimension_max);
@@ -194,6 +203,10 @@ impl Shard {
             Ok(asked) => asked,
             Err(attempt) => return attempt,
         };
+        let (record, reply) = (read_record(opened.metadata()), call::read_presence(opened.metadata()));
+        if self.heard(*id, record, reply).await == LookupReply::Gone {
+            return Attempt::Nothing(Made::Without(LookupReply::Gone));
+        }
         if opened.status != call::GIVEN {
             return refusal(opened).await;
         }
@@ -241,7 +254,7 @@ impl<'a> Making<'a> {
             })),
             VariantEffect::Ask { node, within_ms } => Some(Box::pin(async move {
                 let within = Duration::from_millis(within_ms);
-                VariantOutcome::Replied(node, shard.look_up(&view, node, Call::Has(ask.id), within).await)
+                VariantOutcome::Replied(node, shard.look_up(&view, node, ask.id, within).await)
             })),
             VariantEffect::Give { by, is_lacked } => {
                 self.give(by, is_lacked);

@@ -13,10 +13,12 @@ use bytes::Bytes;
 
 use super::super::Shard;
 use super::super::bodies::memory::{BodyMemory, Charge};
-use super::super::errors::WriteError;
+use super::super::errors::{PublishError, WriteError};
 use super::super::oneshot;
 use super::STARTED;
 use super::driver::{Work, drive};
+use super::repair::LIMITS;
+use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::layout::LayoutHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::protocol::locate::absence::LookupReply;
@@ -25,16 +27,25 @@ use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::peer::body::{ByteSource, Outgoing};
 use crate::peer::call::{self, Call, Copy};
+use crate::peer::erasure::read_record;
 use crate::shard::errors::AskError;
 use crate::store::StoreError;
 use crate::store::originals::Found;
 use crate::store::read::{CHUNK_BYTES, FileReader};
-use crate::store::spool::Spooled;
+use crate::store::spool::{SpoolError, Spooled};
 
 /// The place that an upload takes: until its answer one of the uploads at once, then bytes of the background copies.
 struct Place<T> {
     upload: Option<T>,
     background: Option<Charge>,
+}
+
+/// What came of a copy that was sent.
+pub(super) struct SentCopy {
+    /// The layout under which it was taken, if it was.
+    pub(super) layout: Option<LayoutHash>,
+    /// What the other node knows of the image's deletions.
+    pub(super) record: ErasureRecord,
 }
 
 /// Where the bytes of an upload are.
@@ -57,9 +68,7 @@ impl Shard {
         permit: impl Sized + 'static,
     ) -> Result<Vec<String>, WriteError> {
         if !self.has_peers() {
-            let published = self.publish(spooled, false).await.map_err(WriteError::Ask)?;
-            published.map_err(WriteError::Store)?;
-            return Ok(vec![self.node.name.clone()]);
+            return self.write_alone(spooled).await;
         }
         let (reader, uploaded) = spooled.open().await.map_err(WriteError::Store)?;
         let id = spooled.id;
@@ -70,7 +79,8 @@ impl Shard {
         // The upload time is that of the first upload.
         let uploaded = known.as_ref().map_or(uploaded, |original| original.modified);
         let (length, is_known) = (reader.length(), known.is_some());
-        let machine = Write::new(Upload { id, length, is_known, started: STARTED });
+        let record = self.node.erasures.record(&id);
+        let machine = Write::new(Upload { id, length, is_known, record, started: STARTED });
         let (answer, answered) = oneshot::channel();
         let shard = Rc::clone(self);
         self.spawn(async move {
@@ -78,6 +88,17 @@ impl Shard {
             shard.drive_write(machine, Received { id, reader, uploaded }, spooled, place, answer).await;
         });
         answered.await.unwrap_or(Err(WriteError::Ask(AskError::Failed)))
+    }
+
+    /// A node without others: its own copy is all that there is.
+    async fn write_alone(self: &Rc<Self>, spooled: Spooled) -> Result<Vec<String>, WriteError> {
+        let live = self.node.erasures.record(&spooled.id).next_live();
+        match self.publish(spooled, false, live).await.map_err(WriteError::Ask)? {
+            Ok(_) => Ok(vec![self.node.name.clone()]),
+            Err(PublishError::Store(error)) => Err(WriteError::Store(error)),
+            Err(PublishError::Gone(record)) if record.is_banned() => Err(WriteError::Banned),
+            Err(PublishError::Gone(_)) => Err(WriteError::Deleted),
+        }
     }
 
     async fn drive_write(
@@ -97,19 +118,32 @@ impl Shard {
         let perform = |view: &Arc<View>, effect| -> Option<Work<'_, WriteOutcome>> {
             let view = Arc::clone(view);
             match effect {
-                WriteEffect::Store => {
-                    let spooled = spooled.take().expect("invariant: write: a write stores its own copy once");
-                    Some(Box::pin(self.store_own(spooled)))
+                WriteEffect::Store { live } => {
+                    let record = self.node.erasures.record(&received.id);
+                    if is_outdated(live, record) {
+                        let outdated = WriteOutcome::Outdated(view.this(), live, record);
+                        return Some(Box::pin(async move { outdated }));
+                    }
+                    let spooled = spooled.take();
+                    Some(Box::pin(self.store_own(spooled, received, live)))
                 }
-                WriteEffect::Send { to, misplaced, within_ms } => Some(Box::pin(async move {
+                WriteEffect::Send { to, live, misplaced, within_ms } => Some(Box::pin(async move {
                     let Received { id, reader, uploaded } = received;
-                    let copy = Copy { id: *id, uploaded: *uploaded, misplaced };
-                    WriteOutcome::Copied(to, self.send_copy(&view, to, copy, reader, within_ms).await)
+                    let copy = Copy { id: *id, uploaded: *uploaded, misplaced, live };
+                    let sent = self.send_copy(&view, to, copy, reader, within_ms).await;
+                    if is_outdated(live, sent.record) {
+                        return WriteOutcome::Outdated(to, live, sent.record);
+                    }
+                    WriteOutcome::Copied(to, live, sent.layout)
                 })),
-                WriteEffect::Verify { node, within_ms } => Some(Box::pin(async move {
+                WriteEffect::Verify { node, live, within_ms } => Some(Box::pin(async move {
                     let within = Duration::from_millis(within_ms);
-                    let (reply, layout) = self.ask_for_receipt(&view, node, received.id, within).await;
-                    WriteOutcome::Verified(node, layout.filter(|_| reply == LookupReply::Present))
+                    let receipt = self.ask_for_receipt(&view, node, (received.id, live), within).await;
+                    if is_outdated(live, receipt.record) {
+                        return WriteOutcome::Outdated(node, live, receipt.record);
+                    }
+                    let is_present = receipt.reply == LookupReply::Present;
+                    WriteOutcome::Verified(node, live, receipt.layout.filter(|_| is_present))
                 })),
                 WriteEffect::Record => Some(Box::pin(async {
                     self.enqueue_repair(received.id).await;
@@ -120,29 +154,63 @@ impl Shard {
                     tell(Ok(names(&view, &holders)))
                 }
                 WriteEffect::Refuse(holders) => tell(Err(WriteError::TooFew(names(&view, &holders)))),
+                WriteEffect::RefuseGone { is_banned: true } => tell(Err(WriteError::Banned)),
+                WriteEffect::RefuseGone { is_banned: false } => tell(Err(WriteError::Deleted)),
             }
         };
         drive(self, machine, perform).await;
     }
 
     /// This node's own copy. While its disk is in trouble it is like a node that the layout calls not writable: others
-    /// take it, and the owners stay.
-    async fn store_own(self: &Rc<Self>, spooled: Spooled) -> WriteOutcome {
+    /// take it, and the owners stay. Without a spool it was stored before, with a lower counter, and may have been erased
+    /// by what raised that.
+    async fn store_own(
+        self: &Rc<Self>,
+        spooled: Option<Spooled>,
+        received: &Received,
+        live: u64,
+    ) -> WriteOutcome {
+        let id = received.id;
         let this = self.view().this();
         if self.node.health.trouble().is_some() {
-            return WriteOutcome::Copied(this, None);
+            return WriteOutcome::Copied(this, live, None);
         }
-        match self.publish(spooled, false).await {
-            Ok(Ok(_)) => WriteOutcome::Copied(this, Some(self.view().hash())),
-            Ok(Err(error)) => {
-                log::warn!(error:% = error; "cannot store an upload on this node, so other nodes take its copies; check the disk");
-                WriteOutcome::Copied(this, None)
-            }
-            Err(_) => WriteOutcome::Copied(this, None),
+        let spooled = match spooled {
+            Some(spooled) => Ok(spooled),
+            None => self.spool_again(received).await,
+        };
+        let is_stored = match spooled {
+            Err(_) => false,
+            Ok(spooled) => match self.publish(spooled, false, live).await {
+                Ok(Ok(_)) => true,
+                Ok(Err(PublishError::Gone(record))) => return WriteOutcome::Outdated(this, live, record),
+                Ok(Err(PublishError::Store(error))) => {
+                    log::warn!(error:% = error; "cannot store an upload on this node, so other nodes take its copies; check the disk");
+                    false
+                }
+                Err(_) => false,
+            },
+        };
+        let record = self.node.erasures.record(&id);
+        if is_outdated(live, record) {
+            return WriteOutcome::Outdated(this, live, record);
         }
+        WriteOutcome::Copied(this, live, is_stored.then(|| self.view().hash()))
     }
 
-    /// Sends a copy; the layout under which it was taken, if it was.
+    /// The bytes of an upload whose spool was used up.
+    async fn spool_again(&self, received: &Received) -> Result<Spooled, SpoolError> {
+        let mut spool = self.images.spools.begin(LIMITS).await.map_err(SpoolError::Store)?;
+        while spool.length() < received.reader.length() {
+            let read = received.reader.read(spool.length(), CHUNK_BYTES).await.map_err(SpoolError::Store)?;
+            spool.append(&read).await?;
+            glommio::executor().yield_if_needed().await;
+        }
+        spool.set_modified(received.uploaded);
+        spool.finish().await
+    }
+
+    /// Sends a copy.
     pub(super) async fn send_copy(
         &self,
         view: &View,
@@ -150,12 +218,20 @@ impl Shard {
         copy: Copy,
         reader: &FileReader,
         within_ms: u64,
-    ) -> Option<LayoutHash> {
+    ) -> SentCopy {
         let body = Outgoing::Image { id: copy.id, length: reader.length(), source: source(reader.clone()) };
         let within = Duration::from_millis(within_ms);
-        let answer = self.ask(view, node, Call::Copy(copy), body, within).await.ok()?;
-        if answer.status == call::GIVEN { answer.layout } else { None }
+        let Ok(answer) = self.ask(view, node, Call::Copy(copy), body, within).await else {
+            return SentCopy { layout: None, record: ErasureRecord::default() };
+        };
+        let record = read_record(answer.metadata());
+        SentCopy { layout: answer.layout.filter(|_| answer.status == call::GIVEN), record }
     }
+}
+
+/// Whether a copy with this counter is not the latest by a record: it is deleted or banned, or was uploaded again since.
+fn is_outdated(live: u64, record: ErasureRecord) -> bool {
+    record.is_banned() || record.next_live() > live
 }
 
 impl<T> Place<T> {

@@ -8,8 +8,9 @@ use glommio::io::Directory;
 
 use super::super::read::FileReader;
 use super::super::spool::Temporary;
-use super::super::{StoreError, marker, obstacle, plain};
+use super::super::{StoreError, erase, marker, obstacle, plain};
 use super::{Found, Original, Originals};
+use crate::executor::run_blocking;
 use crate::object::{Format, ObjectId};
 
 impl Originals {
@@ -126,6 +127,25 @@ impl Originals {
         // Before the sync: the walk must not take it for a loss.
         self.manifests.record_removed(id);
         self.sync_directory(&self.paths.image_directory(id)).await
+    }
+
+    /// Removes every file of an image outside `meta/` and the cache, also those in quarantine: durable when this
+    /// returns. The caller holds the id's lock, and has it recorded that the image is deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some files may be left.
+    pub async fn erase(&self, id: &ObjectId) -> Result<(), StoreError> {
+        // A mount that is missing holds files that would be back with it.
+        self.health.prove_store(self.health.returns()).await?;
+        self.known.borrow_mut().pop(id);
+        let (paths, id) = (self.paths.clone(), *id);
+        let removed = run_blocking("erase an image", move || erase::remove_files(&paths, &id)).await;
+        // The walk must not take it for a loss.
+        self.manifests.record_removed(&id);
+        removed.unwrap_or(Err(StoreError::Late("erase an image"))).map_err(|error| self.note(error))?;
+        self.known.borrow_mut().pop(&id);
+        self.quarantined.borrow_mut().remove(&id);
+        Ok(())
     }
 
     /// The image that is stored already, right and known to be. One that is wrong is set aside.

@@ -354,6 +354,15 @@ impl Variants {
         removed
     }
 
+    /// Forgets all files of an image, which were removed by others.
+    pub fn forget_image(&self, id: &ObjectId) {
+        for table in [&self.variants, &self.planes] {
+            while table.borrow_mut().pop_of(id) {
+                self.directories.borrow_mut().remove_file(directory_of(id));
+            }
+        }
+    }
+
     fn count(&self, name: &VariantName, bytes: u64) {
         if self.table(name.2).borrow_mut().use_now(name, bytes) {
             self.directories.borrow_mut().add_file(directory_of(&name.0));

@@ -203,6 +203,14 @@ impl LruTable {
         Some((name, bytes))
     }
 
+    /// Forgets one file of an image. Whether there was one.
+    pub(super) fn pop_of(&mut self, id: &ObjectId) -> bool {
+        // No image has a file of this name more often than another.
+        let walk = self.walk(&(*id, [0; 16], Cached::Planes));
+        let popped = walk.last.map(|last| self.give_up(id, last));
+        popped.is_some()
+    }
+
     fn walk(&self, name: &VariantName) -> BucketWalk {
         let mut walk = BucketWalk::default();
         let mut place = self.buckets[self.bucket(&name.0)];
@@ -337,6 +345,18 @@ mod tests {
             assert_eq!(gone, expected, "{variant}");
         }
         assert_eq!(table.len(), VARIANTS_PER_IMAGE_MAX + 1);
+        assert_eq!(table.pop_oldest(), Some((name(2, 0), 128)));
+    }
+
+    #[test]
+    fn all_files_of_an_image_are_forgotten_one_by_one_and_no_others() {
+        let mut table = LruTable::new(10_000);
+        for (image, variant) in [(1, 0), (2, 0), (1, 1), (2, 1), (1, 2)] {
+            table.use_now(&name(image, variant), 128);
+        }
+        let id = name(1, 0).0;
+        assert_eq!((0..5).filter(|_| table.pop_of(&id)).count(), 3);
+        assert_eq!((table.len(), table.bytes()), (2, 256));
         assert_eq!(table.pop_oldest(), Some((name(2, 0), 128)));
     }
 

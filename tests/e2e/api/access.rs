@@ -85,10 +85,17 @@ fn targets(route: &str) -> Vec<String> {
     }
 }
 
-/// The methods of a target's path: those of its rows without a query.
+/// The methods of a target's path, each once, whatever the query.
 fn taken(target: &str) -> Vec<&'static str> {
-    let path = target.split('?').next().expect("a path");
-    rows().into_iter().filter(|row| row.target == path).flat_map(|row| row.methods).collect()
+    let path = |target: &str| target.split('?').next().expect("a path").to_owned();
+    let rows = rows().into_iter().filter(|row| path(&row.target) == path(target));
+    let mut taken = Vec::new();
+    for method in rows.flat_map(|row| row.methods) {
+        if !taken.contains(&method) {
+            taken.push(method);
+        }
+    }
+    taken
 }
 
 fn request<'a>(

@@ -274,11 +274,26 @@ fn url_prints_what_the_node_answers_without_a_redirect_and_nothing_else() {
 }
 
 #[test]
-fn rm_says_that_this_node_cannot_delete_and_nothing_is_lost() {
-    let node = Node::plain();
-    let id = node.upload(&jpeg(60, 40, 1));
-    run(&["rm", &id, &id, "--node", &url(&node)]).fails(&[&id, "cannot delete images yet", "2 of 2 failed"]);
-    node.get(&format!("/image/{id}/full/x.jpg")).expect(200);
+fn rm_deletes_and_bans_and_put_says_that_an_image_is_banned() {
+    let node = Node::with_config("[node]\nname = \"solo\"\n");
+    let (one, two) = (jpeg(60, 40, 1), jpeg(60, 40, 2));
+    let ids = [node.upload(&one), node.upload(&two)];
+    let removed = run(&["rm", &ids[0], &ids[1], "--node", &url(&node)]);
+    assert_eq!(removed.lines(), [format!("{} erased solo", ids[0]), format!("{} erased solo", ids[1])]);
+    for id in &ids {
+        node.get(&format!("/image/{id}/full/x.jpg")).problem(410);
+    }
+    run(&["rm", "--ban", &ids[0], "--node", &url(&node)]).lines();
+    let folder = tempfile::tempdir().expect("a folder");
+    let paths = [folder.path().join("one.jpg"), folder.path().join("two.jpg")];
+    fs::write(&paths[0], &one).expect("write");
+    fs::write(&paths[1], &two).expect("write");
+    run(&["put", text(&paths[0]), text(&paths[1]), "--node", &url(&node)]).fails(&[
+        "one.jpg",
+        "has banned this image",
+        "1 of 2 failed",
+    ]);
+    node.get(&format!("/image/{}/full/x.jpg", ids[1])).expect(200);
 }
 
 /// A GIF of one pixel; what follows its end makes it another image.

@@ -120,7 +120,7 @@ impl World {
         let happening = match question {
             Question::Copy if is_write => {
                 let layout = self.taken_under(index, tell);
-                Happening::Write(write_protocol::WriteOutcome::Copied(node, layout))
+                Happening::Write(write_protocol::WriteOutcome::Copied(node, 0, layout))
             }
             Question::Copy => {
                 let is_taken = matches!(tell, Some(Tell::Taken(_)));
@@ -130,7 +130,7 @@ impl World {
                 let (reply, layout) = receipt(tell);
                 if is_write {
                     let layout = layout.filter(|_| reply == LookupReply::Present);
-                    Happening::Write(write_protocol::WriteOutcome::Verified(node, layout))
+                    Happening::Write(write_protocol::WriteOutcome::Verified(node, 0, layout))
                 } else {
                     Happening::Repair(repair_protocol::RepairOutcome::Verified(node, reply, layout))
                 }

@@ -129,7 +129,7 @@ impl World {
         self.answer(index, number);
         match not_found {
             NotFound::Absent => self.check_absent(index, number),
-            NotFound::Unproven => self.count("read: 503"),
+            NotFound::Unproven | NotFound::Gone => self.count("read: 503"),
         }
     }
 

@@ -17,12 +17,14 @@ impl World {
     fn perform_write(&mut self, index: Index, number: Number, effect: WriteEffect) {
         let id = self.running(index).operations[&number].id;
         match effect {
-            WriteEffect::Store => self.store(index, id, right_bytes(&id), false, Waiter::Upload(number)),
-            WriteEffect::Send { to, misplaced, within_ms } => {
+            WriteEffect::Store { .. } => {
+                self.store(index, id, right_bytes(&id), false, Waiter::Upload(number))
+            }
+            WriteEffect::Send { to, misplaced, within_ms, .. } => {
                 let ask = Ask::Put { id, content: right_bytes(&id), misplaced };
                 self.ask_node((index, number), to, ask, Question::Copy, within_ms);
             }
-            WriteEffect::Verify { node, within_ms } => {
+            WriteEffect::Verify { node, within_ms, .. } => {
                 self.ask_node((index, number), node, Ask::Verify(id), Question::Verify, within_ms);
             }
             WriteEffect::Record => {
@@ -33,7 +35,7 @@ impl World {
                 self.answer(index, number);
                 self.acknowledge((index, number), id, &holders);
             }
-            WriteEffect::Refuse(_) => {
+            WriteEffect::Refuse(_) | WriteEffect::RefuseGone { .. } => {
                 self.answer(index, number);
                 self.count("upload: 503");
             }
@@ -49,7 +51,7 @@ impl World {
     /// A node's own copy of an upload is durable, or failed.
     pub(crate) fn stored(&mut self, index: Index, number: Number, is_durable: bool) {
         let layout = is_durable.then(|| self.view(index).hash());
-        let outcome = WriteOutcome::Copied(self.nodes[index].id, layout);
+        let outcome = WriteOutcome::Copied(self.nodes[index].id, 0, layout);
         self.happens_soon(index, number, Happening::Write(outcome));
     }
 }

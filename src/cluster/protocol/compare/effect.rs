@@ -23,7 +23,7 @@ pub enum CompareEffect {
     Digests(Side, Vec<SlotRange>),
     /// The slots in which the node holds images although it does not own them, and the other node does: the first
     /// [`SLOTS_MAX`](super::SLOTS_MAX).
-    Excess(Side),
+    ExcessSlots(Side),
     /// The ids that the node holds in these slots, behind `after`: the first [`IDS_MAX`](super::IDS_MAX). At most
     /// [`RANGES_MAX`](super::RANGES_MAX) slots, in order.
     List(Side, Vec<Slot>, Option<ObjectId>),
@@ -53,7 +53,7 @@ pub enum CompareOutcome {
     /// For each range the digests of its children, in order.
     Digests(Side, Option<(SyncHash, Vec<Vec<u64>>)>),
     /// The slots, in order.
-    Excess(Side, Option<(SyncHash, Vec<Slot>)>),
+    ExcessSlots(Side, Option<(SyncHash, Vec<Slot>)>),
     /// The ids, in order.
     Listed(Side, Option<(SyncHash, IdPage)>),
 }

@@ -77,8 +77,9 @@ impl Pair {
             Side::Here => (&self.here, node(0), with()),
             Side::There => (&self.there, with(), node(0)),
         };
-        let (CompareEffect::Digests(side, _) | CompareEffect::Excess(side) | CompareEffect::List(side, ..)) =
-            question
+        let (CompareEffect::Digests(side, _)
+        | CompareEffect::ExcessSlots(side)
+        | CompareEffect::List(side, ..)) = question
         else {
             panic!("no question")
         };
@@ -94,10 +95,13 @@ impl Pair {
                     |range: &SlotRange| range.children().map(|child| digests.sum(child, |_| true)).collect();
                 CompareOutcome::Digests(*side, Some((version, ranges.iter().map(sums).collect())))
             }
-            CompareEffect::Excess(_) => {
+            CompareEffect::ExcessSlots(_) => {
                 let excess = |id: &&ObjectId| !view.is_owner(this, id) && view.is_owner(other, id);
                 let slots: BTreeSet<_> = ids.iter().filter(excess).map(Slot::of).collect();
-                CompareOutcome::Excess(*side, Some((version, slots.into_iter().take(SLOTS_MAX).collect())))
+                CompareOutcome::ExcessSlots(
+                    *side,
+                    Some((version, slots.into_iter().take(SLOTS_MAX).collect())),
+                )
             }
             CompareEffect::List(_, slots, after) => {
                 assert!(slots.len() <= RANGES_MAX && slots.is_sorted());

@@ -24,6 +24,8 @@ pub enum LookupReply {
     Absent(Option<SyncHash>),
     /// It did not answer, or could not look.
     Unknown,
+    /// The image is deleted or banned, as far as it knows: by a record that the asker knows too now.
+    Gone,
 }
 
 /// The state of a search.

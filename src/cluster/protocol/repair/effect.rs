@@ -102,6 +102,8 @@ pub enum OwnCopy {
     Unreadable,
     /// The disk does not say.
     Unknown,
+    /// The image is deleted or banned.
+    Erased,
 }
 
 /// The result of reading this node's own copy.

@@ -12,8 +12,6 @@ use crate::peer::requester::ClientAddress;
 use crate::shard::NodeContext;
 use crate::shard::latch::Latch;
 
-pub(super) const NO_UNDELETE: Problem = Problem::NotImplemented("undelete images");
-
 /// One of the uploads that the node takes at once.
 pub(super) struct UploadPermit(Arc<NodeContext>);
 
@@ -60,9 +58,6 @@ impl<'a> UploadGate<'a> {
             return Ok(());
         }
         self.context.access.upload_by_field(key, self.undelete).map_err(Problem::Upload)?;
-        if self.undelete {
-            return Err(NO_UNDELETE);
-        }
         if matches!(self.pass, UploadPass::Unproven(_)) {
             self.pass = UploadPass::Field(UploadPermit::take(self.context, self.client)?);
         }
