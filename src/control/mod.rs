@@ -38,10 +38,8 @@ use self::store_threads::StoreThreads;
 pub(crate) use self::system::ExecutorWakers;
 use self::system::OpenEvents;
 pub use self::system::end_with;
-use crate::cluster::node::NodeId;
 use crate::config::Config;
 use crate::http::live::Live;
-use crate::peer::auth::Identity;
 use crate::peer::pool::Pool;
 use crate::shard::NodeContext;
 use crate::shard::control_link::ControlLink;
@@ -81,15 +79,13 @@ pub fn run(mut config: Config, reload: Reload) -> Result<(), RunError> {
     let (store_threads, findings) = StoreThreads::new(&config, &data, plan.shards.len());
     let disk = store_threads.disk();
     let (control_link, receivers) = ControlLink::new(plan.shards.len(), data.holds_images);
-    let this = NodeId::from_bytes(data.identity.id);
-    let identity = Identity::new(this, config.cluster.cluster.clone(), &config.secrets);
     let node = Arc::new(NodeContext::new(
         config.shard.clone(),
         config.name.clone(),
         disk.clone(),
         NodeMetrics::new(metrics.clone(), Arc::clone(&members), store_threads.metrics()),
         control_link,
-        Arc::new(identity),
+        start::identity(&config, &data),
     ));
     node.erasures.load(&data.erasures);
     store_threads.start(config.scrub_every)?;

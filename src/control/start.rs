@@ -15,6 +15,7 @@ use crate::cluster::time::Time;
 use crate::cluster::view::View;
 use crate::config::Config;
 use crate::http::live::Live;
+use crate::peer::auth::Identity;
 use crate::shard::NodeContext;
 use crate::shard::mesh::Mesh;
 use crate::shard::message::Message;
@@ -40,6 +41,12 @@ pub(super) fn fit_connections(config: &mut Config, executors: usize) {
         );
         config.http.connections_max = connections;
     }
+}
+
+/// The identity by which this node proves itself to others.
+pub(super) fn identity(config: &Config, data: &DataDirectory) -> Arc<Identity> {
+    let this = NodeId::from_bytes(data.identity.id);
+    Arc::new(Identity::new(this, config.cluster.cluster.clone(), &config.secrets))
 }
 
 /// The state of this node at its start.

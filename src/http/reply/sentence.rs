@@ -24,11 +24,11 @@ impl Problem {
             }
             Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
             Self::Url(refusal) => return refusal.to_string(),
+            Self::Layout(problem) => return problem.detail(),
+            Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
             Self::Unreadable => "Send a well-formed HTTP/1.1 request.",
             Self::HeadTooLong => "Send at most 100 headers, and with the request line at most 64 KiB.",
-            Self::Coding => {
-                "Send the body with a Content-Length, or with Transfer-Encoding: chunked and no other."
-            }
+            Self::Coding => "Send the body with a Content-Length, or with Transfer-Encoding: chunked alone.",
             Self::Host => "Send one Host header with the name or address that the URL has.",
             Self::Aborted => "The body ended before its announced length; send it again.",
             Self::Stalled => "The body stopped arriving or came too slowly; send it again faster.",
@@ -53,7 +53,6 @@ impl Problem {
             Self::Precondition => {
                 "The image has another tag or a later date than the request wants; ask without If-Match and If-Unmodified-Since."
             }
-            Self::OutsideRange(length) => return format!("Ask for bytes below {length}."),
             Self::Busy(what) => return format!("Too many {what} at once; try again after Retry-After."),
             Self::TooFast(_) => {
                 "This client asks for more new work than it may; try again after Retry-After."
@@ -75,7 +74,6 @@ impl Problem {
             Self::Disk => {
                 "This node's disk could not read or write it; ask another node, and have this one's log looked at."
             }
-            Self::Layout(problem) => return problem.detail(),
             Self::Internal => "The server failed on this request; have its log looked at.",
         };
         text.to_owned()
