@@ -59,6 +59,7 @@ impl World {
                 wrong.push(format!("node {index} has {} temporary, {strays} strays", disk.temporary));
             }
         }
+        wrong.extend(self.wrong_erasures());
         let held: BTreeSet<_> =
             self.nodes.iter().flat_map(|node| node.disk.files().keys().copied()).collect();
         let known: BTreeSet<_> = held.into_iter().chain(self.acknowledged.keys().copied()).collect();
@@ -74,7 +75,8 @@ impl World {
             is_right && !disk.unreadable.contains(id)
         };
         let holders: BTreeSet<_> = (0..self.nodes.len()).filter(is_good).collect();
-        let owners = self.view(seen_by).owners(id);
+        let is_gone = self.record_of(seen_by, id).is_gone();
+        let owners = if is_gone { Vec::new() } else { self.view(seen_by).owners(id) };
         let owners: BTreeSet<_> = owners.into_iter().filter_map(|node| self.index_of(node)).collect();
         let answered = if self.acknowledged.contains_key(id) { "answered" } else { "not answered" };
         (holders != owners)
@@ -98,12 +100,26 @@ impl World {
         if self.log.failures.is_empty() && good != expected {
             self.fail(format!("only {good} of {expected} reads of answered images succeeded at the end"));
         }
+        self.read_deleted(&standing);
         let before = self.counted("read: 404");
         let nothing = ObjectId::from_digest([0xee; 20]);
         standing.iter().for_each(|index| self.read_at(*index, nothing));
         self.run_to(self.now + 8_000);
         if self.log.failures.is_empty() && self.counted("read: 404") - before != standing.len() as u64 {
             self.fail("absence of what never was is not proven at rest".into());
+        }
+    }
+
+    /// Reads every image that was deleted last from every node.
+    fn read_deleted(&mut self, standing: &[Index]) {
+        let (gone, before) = (self.deletions.gone(), self.counted("read: 410"));
+        for id in &gone {
+            standing.iter().for_each(|index| self.read_at(*index, *id));
+        }
+        self.run_to(self.now + 8_000);
+        let found = self.counted("read: 410") - before;
+        if self.log.failures.is_empty() && found != (gone.len() * standing.len()) as u64 {
+            self.fail(format!("only {found} reads of {} deleted images are 410 at the end", gone.len()));
         }
     }
 

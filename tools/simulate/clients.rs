@@ -1,6 +1,5 @@
 //! The clients, and the checks of every response that they get.
 
-use reticulum::cluster::erasure::ErasureRecord;
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::ACQUAINTED_MS;
 use reticulum::cluster::protocol::locate::absence::LookupReply;
@@ -28,8 +27,8 @@ const CLOCK_ERROR_PARTS: u64 = 50;
 const VARIANT_WITHIN_MS: u64 = 10_000;
 
 impl World {
-    /// A client uploads a new image, or sends an earlier one again.
-    pub(crate) fn upload(&mut self) {
+    /// A client uploads this image; without one a new image, or an earlier one again.
+    pub(crate) fn upload_image(&mut self, wanted: Option<ObjectId>) {
         let takers = self.members().into_iter().filter(|index| self.view(*index).writes() == Writes::Allowed);
         let takers: Vec<_> = takers.collect();
         // Nodes with a blocked core are asked most often: their answers must be correct nevertheless.
@@ -41,19 +40,16 @@ impl World {
         }
         let again =
             self.random.chance(100_000).then(|| self.random.choose(&self.uploaded).copied()).flatten();
-        let id = again.unwrap_or_else(|| self.new_id());
+        let id = wanted.or(again).unwrap_or_else(|| self.new_id());
         self.uploaded.push(id);
         let is_known = self.nodes[index].disk.files().contains_key(&id);
-        let upload = Upload {
-            id,
-            length: 0,
-            is_known,
-            record: ErasureRecord::default(),
-            started: self.running(index).started,
-        };
+        let (record, started) = (self.record_of(index, &id), self.running(index).started);
+        let upload = Upload { id, length: 0, is_known, record, started };
         let machine = Protocol::Write(Write::deviating(upload, Injected(self.bug)));
         let bound = write::answered_within_ms(NODES_MAX as u64, 0);
-        self.begin(index, id, machine, bound);
+        let number = self.begin(index, id, machine, bound);
+        let now = self.now;
+        self.deletions.begin_upload(id, (index, number), now);
     }
 
     fn new_id(&mut self) -> ObjectId {
@@ -125,6 +121,10 @@ impl World {
     fn wanted(&mut self, index: Index, id: ObjectId) -> Option<WantedImage> {
         let view = self.view(index);
         let verifies = self.bug != Some(InjectedBug::NoVerify);
+        if self.is_gone(self.record_of(index, &id)) {
+            self.check_gone(index, &id);
+            return None;
+        }
         let here = match self.nodes[index].disk.look(&id, verifies) {
             Looked::Have(content) => {
                 self.check_bytes(index, &id, content);
@@ -246,10 +246,10 @@ impl World {
         self.trace_event(Some(&id), || format!("node {index} answers the upload of {id}"));
         self.count("upload: 200");
         self.check_recorded(index, number, &id, holders);
-        let now = self.now;
-        if self.acknowledged.insert(id, now).is_none() {
-            self.answered.push(id);
-        }
+        let (now, live) = (self.now, self.running(index).operations.get_mut(&number).map(live_of));
+        self.deletions.raise(&id, (index, number), live.unwrap_or(0));
+        self.deletions.end(&id, (index, number), now, true);
+        self.revise(&id);
         let soon = self.random.below(2_000);
         self.after(soon, Event::ReadBack(id));
         if self.zones_down > 0 {
@@ -281,4 +281,9 @@ impl World {
             self.fail(format!("node {index} answers for {id} without a record that an owner lacks its copy"));
         }
     }
+}
+
+/// The counter of an upload.
+fn live_of(operation: &mut Operation) -> u64 {
+    operation.protocol.as_write().map_or(0, |write| write.live())
 }

@@ -75,6 +75,9 @@ impl World {
             CompareEffect::Repair(ids) => {
                 let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
                 for id in ids {
+                    if self.is_gone(self.record_of(index, id)) {
+                        continue;
+                    }
                     self.watch_restart(id);
                     self.running(index).repairs.note_lacking(*id, view.likely_holders(id), clock);
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reticulum::cluster::erasure::table::ErasureTable;
 use reticulum::cluster::random::Random;
 use reticulum::object::ObjectId;
 
@@ -45,6 +46,8 @@ pub(crate) struct Disk {
     pub(crate) bad_since: BTreeMap<ObjectId, u64>,
     /// Files that cannot be read.
     pub(crate) unreadable: BTreeSet<ObjectId>,
+    /// The erasure records, in `meta/`.
+    pub(crate) erasures: ErasureTable,
     pub(crate) layout: Option<Vec<u8>>,
     pub(crate) generation: u64,
     pub(crate) is_full: bool,
@@ -175,7 +178,8 @@ impl Disk {
     /// All stored images are lost; the node's identity and layout stay.
     pub(crate) fn lose_everything(&mut self) {
         let (layout, generation, forgets_losses) = (self.layout.take(), self.generation, self.forgets_losses);
-        *self = Self { layout, generation, forgets_losses, ..Self::default() };
+        let erasures = std::mem::take(&mut self.erasures);
+        *self = Self { layout, erasures, generation, forgets_losses, ..Self::default() };
     }
 
     /// Ends all faults of the disk; lost files stay lost.

@@ -1,10 +1,13 @@
 //! The events of the world, and the messages between nodes.
 
 use reticulum::cluster::core::{Input, JoinRefusal};
+use reticulum::cluster::erasure::ErasureRecord;
+use reticulum::cluster::erasure::table::BucketDigests;
 use reticulum::cluster::layout::{LayoutHash, SyncHash};
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::compare::{CompareEffect, CompareOutcome};
-use reticulum::cluster::protocol::{locate, read, repair, variant, write};
+use reticulum::cluster::protocol::erase::HeldRecord;
+use reticulum::cluster::protocol::{erase, erasure_sync, locate, read, repair, variant, write};
 use reticulum::object::ObjectId;
 
 use crate::disk::Content;
@@ -52,6 +55,12 @@ pub(crate) enum Event {
     Read,
     /// A client reads an image that was answered a moment ago.
     ReadBack(ObjectId),
+    /// A client deletes, bans or frees an image.
+    Erase,
+    /// A client uploads an image that was deleted.
+    UploadAgain(ObjectId),
+    /// An injected bug collects the erasure record of an image.
+    Collect(ObjectId),
     Fault(Fault),
     /// A node with enough copies of an upload ends before it answers.
     Crash(Index, u64),
@@ -105,8 +114,10 @@ pub(crate) enum Payload {
     Core(Vec<u8>),
     /// The sender refuses the join of the other node; sent with the answer to a message of that node.
     Refused(JoinRefusal),
-    Ask(Number, Ask),
-    Tell(Number, Tell),
+    /// With the counter with which the asker's copy of the image is live.
+    Ask(Number, Ask, u64),
+    /// With the answering node's erasure record of the image.
+    Tell(Number, Tell, ErasureRecord),
 }
 
 /// A question of a shard to another node.
@@ -125,6 +136,14 @@ pub(crate) enum Ask {
     Verify(ObjectId),
     /// A question of a comparison about the images of the other node.
     Compare(CompareEffect),
+    /// Asks for its erasure record.
+    Erasure(ObjectId),
+    /// Asks it to take an erasure record.
+    Erase(ObjectId, ErasureRecord),
+    /// Asks for the digests of its erasure records, if the digest of all is another one.
+    Digests(u64),
+    /// Asks for the erasure records of a bucket behind an id.
+    Page(u8, Option<ObjectId>),
 }
 
 /// The answer of the other node.
@@ -137,6 +156,11 @@ pub(crate) enum Tell {
     No(Option<SyncHash>),
     Receipt(LayoutHash),
     Compared(CompareOutcome),
+    /// The image is deleted or banned, by the record that comes along.
+    Gone,
+    Held(HeldRecord),
+    Digests(Option<Box<BucketDigests>>),
+    Page(Vec<(ObjectId, ErasureRecord)>, bool),
 }
 
 /// The outcome of an effect of a protocol machine.
@@ -148,4 +172,19 @@ pub(crate) enum Happening {
     Variant(variant::VariantOutcome),
     Repair(repair::RepairOutcome),
     Compare(CompareOutcome),
+    Erase(erase::EraseOutcome),
+    Sync(erasure_sync::SyncOutcome),
+}
+
+impl Ask {
+    /// The image of the question, if it is about one.
+    pub(crate) fn image(&self) -> Option<ObjectId> {
+        match self {
+            Self::Put { id, .. } | Self::Get(id) | Self::Has(id) | Self::Verify(id) | Self::Erasure(id) => {
+                Some(*id)
+            }
+            Self::Erase(id, _) => Some(*id),
+            Self::Compare(_) | Self::Digests(_) | Self::Page(..) => None,
+        }
+    }
 }

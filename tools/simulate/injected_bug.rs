@@ -55,11 +55,19 @@ pub(crate) enum InjectedBug {
     PatienceIgnored,
     /// The bytes and replies of another node are accepted without a comparison with the id.
     VerificationSkipped,
+    /// Of two erasure records the one that arrives last counts, whatever their counters.
+    NewestWins,
+    /// An upload above the deletion brings a banned image back.
+    UploadOverturnsBan,
+    /// An erasure record is collected as soon as all live members have it.
+    TombstoneForgotten,
+    /// The end of a ban is written without a higher counter.
+    UndeleteLost,
 }
 
 impl InjectedBug {
     /// All injected bugs, by their names on the command line.
-    pub(crate) const ALL: [(&'static str, Self); 24] = [
+    pub(crate) const ALL: [(&'static str, Self); 28] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
         ("ingress-counts", Self::IngressCounts),
@@ -84,6 +92,10 @@ impl InjectedBug {
         ("record-lost", Self::RecordLost),
         ("patience-ignored", Self::PatienceIgnored),
         ("verification-skipped", Self::VerificationSkipped),
+        ("newest-wins", Self::NewestWins),
+        ("upload-overturns-ban", Self::UploadOverturnsBan),
+        ("tombstone-forgotten", Self::TombstoneForgotten),
+        ("undelete-lost", Self::UndeleteLost),
     ];
 }
 
@@ -115,6 +127,8 @@ impl InjectedBug {
             Self::MoveCountedEarly => Some(Deviation::MoveCountedEarly),
             Self::ExcessIgnored => Some(Deviation::ExcessIgnored),
             Self::StaleReceiptCounts => Some(Deviation::StaleReceiptCounts),
+            Self::UploadOverturnsBan => Some(Deviation::BanOverturned),
+            Self::UndeleteLost => Some(Deviation::LiftNotRaised),
             _ => None,
         }
     }

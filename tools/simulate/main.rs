@@ -7,10 +7,12 @@
 mod check;
 mod clients;
 mod comparison;
+mod deletions;
 mod detection;
 mod disk;
 mod drive;
 mod effects;
+mod erasures;
 mod event;
 mod fault_injection;
 mod faults;

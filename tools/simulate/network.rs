@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reticulum::cluster::erasure::ErasureRecord;
+
 use crate::event::{About, Ask, Envelope, Event, Fact, Index, Number, Payload, Tell};
 use crate::world::World;
 
@@ -12,7 +14,7 @@ pub(crate) struct Network {
     pub(crate) bad: BTreeMap<Index, usize>,
     pub(crate) corrupt: BTreeMap<Index, usize>,
     /// Answers that an attacker recorded, by asker, asked node and subject.
-    recorded: BTreeMap<(Index, Index, About), Tell>,
+    recorded: BTreeMap<(Index, Index, About), (Tell, ErasureRecord)>,
 }
 
 impl Network {
@@ -82,19 +84,19 @@ impl World {
                 self.tell_core(to, Fact::Message(id, bytes));
             }
             Payload::Refused(refusal) => self.tell_core(to, Fact::Refused(refusal)),
-            Payload::Ask(number, ask) => self.serve(to, from, number, ask),
-            Payload::Tell(number, tell) => match envelope.replay {
-                Some(about) => self.hear_replay(to, from, about, tell),
+            Payload::Ask(number, ask, live) => self.serve(to, from, number, (ask, live)),
+            Payload::Tell(number, tell, record) => match envelope.replay {
+                Some(about) => self.hear_replay(to, from, about, (tell, record)),
                 None => {
-                    self.record(from, to, number, &tell);
-                    self.answered(to, number, tell);
+                    self.record(from, to, number, &(tell.clone(), record));
+                    self.answered(to, number, (tell, record));
                 }
             },
         }
     }
 
     /// Now and then the attacker records an answer.
-    fn record(&mut self, from: Index, to: Index, number: Number, tell: &Tell) {
+    fn record(&mut self, from: Index, to: Index, number: Number, tell: &(Tell, ErasureRecord)) {
         if self.random.chance(200_000)
             && let Some(about) = self.about(to, number)
         {
@@ -105,9 +107,9 @@ impl World {
     /// The attacker sends it again when the same is asked, ahead of the true answer.
     pub(crate) fn replay(&mut self, index: Index, to: Index, number: Number) {
         let Some(about) = self.about(index, number) else { return };
-        let Some(tell) = self.network.recorded.get(&(index, to, about)).cloned() else { return };
+        let Some((tell, record)) = self.network.recorded.get(&(index, to, about)).cloned() else { return };
         let (from_boot, to_boot) = (self.nodes[to].boot, self.nodes[index].boot);
-        let payload = Payload::Tell(number, tell);
+        let payload = Payload::Tell(number, tell, record);
         let envelope = Envelope { from: to, from_boot, to: index, to_boot, payload, replay: Some(about) };
         self.after(0, Event::Deliver(envelope));
     }
@@ -137,10 +139,12 @@ impl World {
 /// the connection.
 fn corrupted(payload: Payload) -> Option<Payload> {
     match payload {
-        Payload::Ask(number, Ask::Put { id, content, misplaced }) => {
-            Some(Payload::Ask(number, Ask::Put { id, content: content ^ 2, misplaced }))
+        Payload::Ask(number, Ask::Put { id, content, misplaced }, live) => {
+            Some(Payload::Ask(number, Ask::Put { id, content: content ^ 2, misplaced }, live))
         }
-        Payload::Tell(number, Tell::Have(content)) => Some(Payload::Tell(number, Tell::Have(content ^ 2))),
+        Payload::Tell(number, Tell::Have(content), record) => {
+            Some(Payload::Tell(number, Tell::Have(content ^ 2), record))
+        }
         _ => None,
     }
 }

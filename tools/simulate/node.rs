@@ -8,6 +8,8 @@ use reticulum::cluster::layout::{Layout, LayoutHash};
 use reticulum::cluster::node::{Label, NodeId};
 use reticulum::cluster::protocol::compare::schedule::CompareSchedule;
 use reticulum::cluster::protocol::compare::{Compare, CompareEffect};
+use reticulum::cluster::protocol::erase::Erase;
+use reticulum::cluster::protocol::erasure_sync::{CompareTurn, ErasureSync};
 use reticulum::cluster::protocol::locate::Locate;
 use reticulum::cluster::protocol::read::Read;
 use reticulum::cluster::protocol::repair::Repair;
@@ -70,6 +72,9 @@ pub(crate) struct Process {
     /// Looks for comparisons that are due.
     pub(crate) looks: usize,
     pub(crate) told_holding: bool,
+    /// The member whose erasure records were compared last.
+    pub(crate) erasure_turn: CompareTurn,
+    pub(crate) erasure_looks: usize,
     pub(crate) enrolled: Option<LayoutHash>,
     /// Owners by the view, computed once. Never iterated: the order of a hash map differs in each run.
     pub(crate) owners: HashMap<ObjectId, (bool, Arc<[NodeId]>)>,
@@ -102,6 +107,8 @@ pub(crate) enum Protocol {
     Repair(Box<Repair<Injected>>),
     /// A comparison with this node.
     Compare(NodeId, Box<Compare<Injected>>),
+    Erase(Box<Erase<Injected>>),
+    Sync(ErasureSync),
 }
 
 /// A question to another node that is not answered yet.
@@ -109,6 +116,8 @@ pub(crate) enum Protocol {
 pub(crate) struct Request {
     pub(crate) to: Index,
     pub(crate) purpose: Purpose,
+    /// The counter with which the copy of the question is live.
+    pub(crate) live: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +139,14 @@ pub(crate) enum Question {
     Has,
     /// For the bytes.
     Fetch,
+    /// For its erasure record.
+    ReadRecord,
+    /// To take an erasure record.
+    WriteRecord,
+    /// For the digests of its records.
+    Digests,
+    /// For a page of them.
+    Page,
 }
 
 /// A file on its way to the disk, and its waiters.
@@ -141,6 +158,8 @@ pub(crate) struct Job {
     /// Whether its sender considers other nodes its owners.
     pub(crate) misplaced: bool,
     pub(crate) waiters: Vec<Waiter>,
+    /// The counter with which the copy is live.
+    pub(crate) live: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,8 +194,14 @@ impl CrashPoint {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Waiter {
-    Remote { to: Index, to_boot: u64, number: Number },
-    Upload(Number),
+    Remote {
+        to: Index,
+        to_boot: u64,
+        number: Number,
+        id: ObjectId,
+    },
+    /// With the counter with which its copy is live.
+    Upload(Number, u64),
     Repair(Number),
 }
 
@@ -262,6 +287,8 @@ impl Node {
             compares: CompareSchedule::deviating(Injected(bug)),
             looks: 0,
             told_holding: holds_images,
+            erasure_turn: CompareTurn::default(),
+            erasure_looks: 0,
             enrolled: None,
             owners: HashMap::new(),
         });
@@ -322,6 +349,14 @@ impl Protocol {
 
     pub(crate) fn as_compare(&mut self) -> Option<&mut Compare<Injected>> {
         if let Self::Compare(_, machine) = self { Some(machine) } else { None }
+    }
+
+    pub(crate) fn as_erase(&mut self) -> Option<&mut Erase<Injected>> {
+        if let Self::Erase(machine) = self { Some(machine) } else { None }
+    }
+
+    pub(crate) fn as_sync(&mut self) -> Option<&mut ErasureSync> {
+        if let Self::Sync(machine) = self { Some(machine) } else { None }
     }
 
     pub(crate) fn as_repair(&mut self) -> Option<&mut Repair<Injected>> {

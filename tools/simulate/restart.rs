@@ -70,6 +70,10 @@ impl World {
 
     /// A comparison found that a node lacks an image: for a complete one that is a broken promise.
     pub(crate) fn watch_restart(&mut self, id: &ObjectId) {
+        // Some nodes may have heard of a deletion, and others not.
+        if self.deletions.may_be_gone(id) {
+            return;
+        }
         if self.restart.take_if(|restart| restart.whole.contains(id)).is_some() {
             self.fail(format!("{id} was whole and is repaired after a restart of all"));
         }

@@ -15,6 +15,9 @@ use crate::world::World;
 const UPLOADS: u64 = 260;
 const READS: u64 = 1_300;
 
+/// Deletions, bans and lifted bans of a run.
+const ERASURES: u64 = 50;
+
 /// One world in this many is long enough for an automatic mark-out.
 const LONG_EVERY: u64 = 25;
 
@@ -48,6 +51,7 @@ impl World {
         }
         let span = faults_ms - 20_000;
         (0..UPLOADS).for_each(|turn| world.at(12_000 + turn * span / UPLOADS, Event::Upload));
+        (0..ERASURES).for_each(|turn| world.at(14_000 + turn * span / ERASURES, Event::Erase));
         (0..READS).for_each(|turn| world.at(13_000 + turn * span / READS, Event::Read));
         world
     }

@@ -1,5 +1,6 @@
 //! A copy on its way to the disk, step by step: a crash may come between any two.
 
+use reticulum::cluster::erasure::ErasureRecord;
 use reticulum::cluster::protocol::repair::queue::needs_record;
 use reticulum::object::ObjectId;
 
@@ -19,11 +20,29 @@ impl World {
         misplaced: bool,
         waiter: Waiter,
     ) {
+        let live = self.record_of(index, &id).live_counter();
+        self.store_live(index, (id, live), content, misplaced, waiter);
+    }
+
+    /// The same with a copy that is live with this counter.
+    pub(crate) fn store_live(
+        &mut self,
+        index: Index,
+        (id, live): (ObjectId, u64),
+        content: Content,
+        misplaced: bool,
+        waiter: Waiter,
+    ) {
+        if self.refuses(index, &id, live).is_some() {
+            return self.notify(index, waiter, false);
+        }
+        self.learn(index, id, ErasureRecord::live(live));
         let is_right = content == right_bytes(&id) || self.bug == Some(InjectedBug::NoVerify);
         if !is_right || !self.nodes[index].disk.has_room() {
             return self.notify(index, waiter, false);
         }
         if let Some(job) = self.running(index).jobs.values_mut().find(|job| job.id == id) {
+            job.live = job.live.max(live);
             return job.waiters.push(waiter);
         }
         let here = self.nodes[index].disk.verified(&id).is_some();
@@ -34,7 +53,9 @@ impl World {
         let step = if here { Step::SyncName } else { Step::Write };
         self.nodes[index].disk.temporary += usize::from(!here);
         let number = self.number();
-        self.running(index).jobs.insert(number, Job { id, content, step, misplaced, waiters: vec![waiter] });
+        self.running(index)
+            .jobs
+            .insert(number, Job { id, content, step, misplaced, waiters: vec![waiter], live });
         self.schedule(index, number);
     }
 
@@ -63,6 +84,11 @@ impl World {
                 return self.sync_failed(index, number, &job);
             }
             Step::Sync => Step::Rename,
+            // It was deleted while it was on its way.
+            Step::Rename if self.refuses(index, &job.id, job.live).is_some() => {
+                self.nodes[index].disk.temporary -= 1;
+                return self.finish(index, number, false);
+            }
             Step::Rename => {
                 self.rename(index, &job, true);
                 if self.bug == Some(InjectedBug::NoDirectorySync) {
@@ -128,13 +154,16 @@ impl World {
 
     fn finish(&mut self, index: Index, number: Number, is_durable: bool) {
         let Some(job) = self.running(index).jobs.remove(&number) else { return };
-        let is_of_upload = |waiter: &Waiter| matches!(waiter, Waiter::Upload(_));
+        let is_of_upload = |waiter: &Waiter| matches!(waiter, Waiter::Upload(..));
         if is_durable
             && job.waiters.iter().any(is_of_upload)
             && self.reaches_crash_point(index, CrashPoint::Stored)
         {
             return;
         }
+        // What was learned meanwhile has waited for the lock.
+        self.erase_files(index, job.id);
+        let is_durable = is_durable && self.refuses(index, &job.id, job.live).is_none();
         for waiter in job.waiters {
             self.notify(index, waiter, is_durable);
         }
@@ -142,14 +171,19 @@ impl World {
 
     fn notify(&mut self, index: Index, waiter: Waiter, is_durable: bool) {
         match waiter {
-            Waiter::Remote { to, to_boot, number } => {
+            Waiter::Remote { to, to_boot, number, id } => {
                 // The current layout hash: it must be no earlier than the one under which the copy became durable.
-                let tell = if is_durable { Tell::Taken(self.view(index).hash()) } else { Tell::Refused };
+                let record = self.record_of(index, &id);
+                let tell = match is_durable {
+                    true => Tell::Taken(self.view(index).hash()),
+                    false if self.is_gone(record) => Tell::Gone,
+                    false => Tell::Refused,
+                };
                 if self.nodes[to].boot == to_boot {
-                    self.send(index, to, Payload::Tell(number, tell));
+                    self.send(index, to, Payload::Tell(number, tell, record));
                 }
             }
-            Waiter::Upload(number) => self.stored(index, number, is_durable),
+            Waiter::Upload(number, live) => self.stored(index, number, live, is_durable),
             Waiter::Repair(number) => self.taken_in(index, number, is_durable),
         }
     }

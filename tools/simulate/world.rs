@@ -10,6 +10,7 @@ use reticulum::cluster::random::Random;
 use reticulum::cluster::view::View;
 use reticulum::object::ObjectId;
 
+use crate::deletions::Deletions;
 use crate::event::{Event, Index, Number};
 use crate::faults::Kind;
 use crate::injected_bug::InjectedBug;
@@ -34,6 +35,8 @@ pub(crate) struct World {
     /// The same images, to choose from.
     pub(crate) answered: Vec<ObjectId>,
     pub(crate) uploaded: Vec<ObjectId>,
+    /// What clients have done to each image.
+    pub(crate) deletions: Deletions,
     pub(crate) cut_power_after_answer: bool,
     /// A restart of all nodes that is being watched.
     pub(crate) restart: Option<Restart>,
@@ -73,6 +76,7 @@ impl World {
             acknowledged: BTreeMap::new(),
             answered: Vec::new(),
             uploaded: Vec::new(),
+            deletions: Deletions::default(),
             cut_power_after_answer: false,
             restart: None,
             traced: None,
@@ -150,6 +154,9 @@ impl World {
             Event::LookAround(index, boot) => {
                 if self.process(index, boot).is_some() {
                     self.look_around(index, boot);
+                    if self.nodes[index].is_running() {
+                        self.look_for_erasures(index);
+                    }
                 }
             }
             Event::Scrub(index, boot) => {
@@ -169,9 +176,12 @@ impl World {
                     self.go_on(event);
                 }
             }
-            Event::Upload => self.upload(),
+            Event::Upload => self.upload_image(None),
             Event::Read => self.read(),
             Event::ReadBack(id) => self.read_back(id),
+            Event::Erase => self.erase(),
+            Event::UploadAgain(id) => self.upload_image(Some(id)),
+            Event::Collect(id) => self.collect(id),
             Event::Fault(fault) => self.inject(fault),
             Event::Crash(index, boot) => {
                 if self.process(index, boot).is_some() {

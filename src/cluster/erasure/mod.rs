@@ -60,6 +60,11 @@ impl ErasureRecord {
         self.life.is_set || self.ban.is_set
     }
 
+    /// Whether the image is deleted, banned or not.
+    pub const fn is_deleted(&self) -> bool {
+        self.life.is_set
+    }
+
     /// Whether the id is banned: then no upload brings the image back.
     pub const fn is_banned(&self) -> bool {
         self.ban.is_set

@@ -54,4 +54,6 @@ pub enum Deviation {
     StaleReceiptCounts,
     /// The end of a ban is written without a higher counter.
     LiftNotRaised,
+    /// An upload above the deletion brings a banned image back.
+    BanOverturned,
 }

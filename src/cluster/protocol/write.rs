@@ -230,11 +230,12 @@ impl<D: Deviations> Write<D> {
     /// A node knows more of the image's deletions than this upload did: all are asked again with a higher counter. Once
     /// the client has its answer, whatever was deleted since stays deleted.
     fn raise(&mut self, record: ErasureRecord) {
-        if record.next_live() <= self.live && !record.is_banned() {
+        let is_banned = record.is_banned() && !self.deviations.has(Deviation::BanOverturned);
+        if record.next_live() <= self.live && !is_banned {
             return;
         }
-        if self.stage != WriteStage::Unanswered || record.is_banned() || self.raises == RAISES_MAX {
-            return self.reject(record.is_banned());
+        if self.stage != WriteStage::Unanswered || is_banned || self.raises == RAISES_MAX {
+            return self.reject(is_banned);
         }
         self.raises += 1;
         self.live = record.next_live();

@@ -2,17 +2,20 @@
 //!
 //! Here is no choreography and no time limit: the machines say which node to ask, and for how long.
 
+mod erase;
 mod read;
 mod repair;
 mod write;
 
+use reticulum::cluster::erasure::ErasureRecord;
 use reticulum::cluster::layout::LayoutHash;
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::locate::absence::LookupReply;
+use reticulum::cluster::protocol::variant;
 use reticulum::cluster::protocol::{
     Input, Machine, locate, read as read_protocol, repair as repair_protocol,
 };
-use reticulum::cluster::protocol::{variant, write as write_protocol};
+use reticulum::object::ObjectId;
 
 use crate::disk::right_bytes;
 use crate::event::{Ask, Event, Happening, Index, Number, Tell};
@@ -32,6 +35,8 @@ impl World {
             Protocol::Variant(_) => self.drive_variant(index, number, Input::Tick),
             Protocol::Repair(_) => self.drive_repair(index, number, Input::Tick),
             Protocol::Compare(..) => self.drive_comparison(index, number, Input::Tick),
+            Protocol::Erase(_) => self.drive_erase(index, number, Input::Tick),
+            Protocol::Sync(_) => self.drive_sync(index, number, Input::Tick),
         }
     }
 
@@ -44,6 +49,8 @@ impl World {
             Happening::Variant(outcome) => self.drive_variant(index, number, Input::Outcome(outcome)),
             Happening::Repair(outcome) => self.drive_repair(index, number, Input::Outcome(outcome)),
             Happening::Compare(outcome) => self.drive_comparison(index, number, Input::Outcome(outcome)),
+            Happening::Erase(outcome) => self.drive_erase(index, number, Input::Outcome(outcome)),
+            Happening::Sync(outcome) => self.drive_sync(index, number, Input::Outcome(outcome)),
         }
     }
 
@@ -110,17 +117,22 @@ impl World {
         index: Index,
         (number, question): (Number, Question),
         node: NodeId,
-        tell: Option<Tell>,
+        (tell, record, live): (Option<Tell>, ErasureRecord, u64),
     ) {
         let Some(operation) = self.running(index).operations.get(&number) else { return };
+        let id = operation.id;
         let is_write = matches!(operation.protocol, Protocol::Write(_));
         let is_read = matches!(operation.protocol, Protocol::Read(_));
         let is_locate = matches!(operation.protocol, Protocol::Locate(_));
         let is_variant = matches!(operation.protocol, Protocol::Variant(_));
+        let is_about_images = !matches!(operation.protocol, Protocol::Erase(_) | Protocol::Sync(_));
+        // An upload goes above what it hears; everybody else goes by it.
+        if is_about_images && !is_write {
+            self.learn(index, id, record);
+        }
         let happening = match question {
-            Question::Copy if is_write => {
-                let layout = self.taken_under(index, tell);
-                Happening::Write(write_protocol::WriteOutcome::Copied(node, 0, layout))
+            Question::Copy | Question::Verify if is_write => {
+                self.write_reply(index, (question, live), node, (tell, record))
             }
             Question::Copy => {
                 let is_taken = matches!(tell, Some(Tell::Taken(_)));
@@ -128,23 +140,28 @@ impl World {
             }
             Question::Verify => {
                 let (reply, layout) = receipt(tell);
-                if is_write {
-                    let layout = layout.filter(|_| reply == LookupReply::Present);
-                    Happening::Write(write_protocol::WriteOutcome::Verified(node, 0, layout))
-                } else {
-                    Happening::Repair(repair_protocol::RepairOutcome::Verified(node, reply, layout))
-                }
+                let reply = self.heard(index, &id, reply);
+                Happening::Repair(repair_protocol::RepairOutcome::Verified(node, reply, layout))
+            }
+            Question::ReadRecord | Question::WriteRecord | Question::Digests | Question::Page => {
+                self.hear_erasures(index, question, node, tell)
             }
             Question::Has if is_locate => {
-                Happening::Locate(locate::LocateOutcome::Replied(node, reply(tell)))
+                let reply = self.heard(index, &id, reply(tell));
+                Happening::Locate(locate::LocateOutcome::Replied(node, reply))
             }
             Question::Has if is_read => {
-                Happening::Read(read_protocol::ReadOutcome::Replied(node, reply(tell)))
+                let reply = self.heard(index, &id, reply(tell));
+                Happening::Read(read_protocol::ReadOutcome::Replied(node, reply))
             }
             Question::Has if is_variant => {
-                Happening::Variant(variant::VariantOutcome::Replied(node, reply(tell)))
+                let reply = self.heard(index, &id, reply(tell));
+                Happening::Variant(variant::VariantOutcome::Replied(node, reply))
             }
-            Question::Has => Happening::Repair(repair_protocol::RepairOutcome::Replied(node, reply(tell))),
+            Question::Has => {
+                let reply = self.heard(index, &id, reply(tell));
+                Happening::Repair(repair_protocol::RepairOutcome::Replied(node, reply))
+            }
             Question::Fetch if is_variant => {
                 let made = match self.keep(index, number, node, tell) {
                     read_protocol::FetchReply::Given => variant::Made::Given,
@@ -165,6 +182,15 @@ impl World {
         self.happened(index, number, happening);
     }
 
+    /// What a node says of an image, or that this is gone as far as both know.
+    fn heard(&self, index: Index, id: &ObjectId, reply: LookupReply) -> LookupReply {
+        match reply {
+            _ if self.is_gone(self.record_of(index, id)) => LookupReply::Gone,
+            LookupReply::Gone => LookupReply::Unknown,
+            reply => reply,
+        }
+    }
+
     fn taken_under(&mut self, index: Index, tell: Option<Tell>) -> Option<LayoutHash> {
         let Some(Tell::Taken(layout)) = tell else { return None };
         if !self.view(index).knows(layout) {
@@ -182,7 +208,11 @@ impl World {
         tell: Option<Tell>,
     ) -> read_protocol::FetchReply {
         let verifies = self.bug != Some(InjectedBug::NoVerify);
-        let Some(Tell::Have(content)) = tell else { return read_protocol::FetchReply::Refused(reply(tell)) };
+        let id = self.running(index).operations[&number].id;
+        let is_gone = self.is_gone(self.record_of(index, &id));
+        let Some(Tell::Have(content)) = tell.clone().filter(|_| !is_gone) else {
+            return read_protocol::FetchReply::Refused(self.heard(index, &id, reply(tell)));
+        };
         let operation = self.running(index).operations.get_mut(&number).expect("this operation");
         operation.fetched.push((node, content));
         if content == right_bytes(&operation.id) || !verifies {
@@ -198,6 +228,7 @@ fn reply(tell: Option<Tell>) -> LookupReply {
     match tell {
         Some(Tell::Has) => LookupReply::Present,
         Some(Tell::No(synced)) => LookupReply::Absent(synced),
+        Some(Tell::Gone) => LookupReply::Gone,
         _ => LookupReply::Unknown,
     }
 }

@@ -108,6 +108,9 @@ impl World {
     fn make_here(&mut self, index: Index, number: Number) -> variant::Made {
         let (view, id) = (self.view(index), self.running(index).operations[&number].id);
         let verifies = self.bug != Some(InjectedBug::NoVerify);
+        if self.is_gone(self.record_of(index, &id)) {
+            return variant::Made::Without(LookupReply::Gone);
+        }
         match self.nodes[index].disk.look(&id, verifies) {
             Looked::Have(content) => {
                 let this = self.nodes[index].id;
@@ -129,7 +132,11 @@ impl World {
         self.answer(index, number);
         match not_found {
             NotFound::Absent => self.check_absent(index, number),
-            NotFound::Unproven | NotFound::Gone => self.count("read: 503"),
+            NotFound::Unproven => self.count("read: 503"),
+            NotFound::Gone => {
+                let id = self.running(index).operations[&number].id;
+                self.check_gone(index, &id);
+            }
         }
     }
 

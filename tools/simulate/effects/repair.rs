@@ -111,6 +111,9 @@ impl World {
     }
 
     fn own_copy(&self, index: Index, id: &ObjectId) -> OwnCopy {
+        if self.is_gone(self.record_of(index, id)) {
+            return OwnCopy::Erased;
+        }
         let is_here = self.nodes[index].disk.files().contains_key(id);
         if is_here { OwnCopy::Here(0) } else { OwnCopy::Lacking }
     }

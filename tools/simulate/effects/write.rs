@@ -1,11 +1,15 @@
 //! The effects of uploads.
 
+use reticulum::cluster::erasure::ErasureRecord;
+use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::Input;
+use reticulum::cluster::protocol::locate::absence::LookupReply;
 use reticulum::cluster::protocol::write::{WriteEffect, WriteOutcome};
 
+use super::receipt;
 use crate::disk::right_bytes;
-use crate::event::{Ask, Event, Happening, Index, Number};
-use crate::node::{Protocol, Question, Waiter};
+use crate::event::{Ask, Event, Happening, Index, Number, Tell};
+use crate::node::{Protocol, Purpose, Question, Waiter};
 use crate::world::World;
 
 impl World {
@@ -16,16 +20,19 @@ impl World {
 
     fn perform_write(&mut self, index: Index, number: Number, effect: WriteEffect) {
         let id = self.running(index).operations[&number].id;
+        let now = self.now;
         match effect {
-            WriteEffect::Store { .. } => {
-                self.store(index, id, right_bytes(&id), false, Waiter::Upload(number))
+            WriteEffect::Store { live } => {
+                self.deletions.raise(&id, (index, number), live);
+                let waiter = Waiter::Upload(number, live);
+                self.store_live(index, (id, live), right_bytes(&id), false, waiter);
             }
-            WriteEffect::Send { to, misplaced, within_ms, .. } => {
+            WriteEffect::Send { to, live, misplaced, within_ms } => {
                 let ask = Ask::Put { id, content: right_bytes(&id), misplaced };
-                self.ask_node((index, number), to, ask, Question::Copy, within_ms);
+                self.send_live((index, number), to, (ask, live), Question::Copy, within_ms);
             }
-            WriteEffect::Verify { node, within_ms, .. } => {
-                self.ask_node((index, number), node, Ask::Verify(id), Question::Verify, within_ms);
+            WriteEffect::Verify { node, live, within_ms } => {
+                self.send_live((index, number), node, (Ask::Verify(id), live), Question::Verify, within_ms);
             }
             WriteEffect::Record => {
                 let (boot, pause) = (self.nodes[index].boot, 1 + self.nodes[index].disk.slowness);
@@ -35,11 +42,55 @@ impl World {
                 self.answer(index, number);
                 self.acknowledge((index, number), id, &holders);
             }
-            WriteEffect::Refuse(_) | WriteEffect::RefuseGone { .. } => {
+            WriteEffect::Refuse(_) => {
                 self.answer(index, number);
                 self.count("upload: 503");
+                self.deletions.end(&id, (index, number), now, false);
+            }
+            WriteEffect::RefuseGone { .. } => {
+                self.answer(index, number);
+                self.count("upload: 410");
+                self.check_gone_upload(index, &id);
+                self.deletions.end(&id, (index, number), now, false);
             }
         }
+    }
+
+    fn send_live(
+        &mut self,
+        (index, number): (Index, Number),
+        to: NodeId,
+        (ask, live): (Ask, u64),
+        question: Question,
+        within_ms: u64,
+    ) {
+        let id = self.running(index).operations[&number].id;
+        self.deletions.raise(&id, (index, number), live);
+        let to = self.index_of(to).expect("a view names machines of this world");
+        self.request_live(index, to, (ask, live), Purpose::Operation(number, question), within_ms);
+    }
+
+    /// What a node says to a copy with this counter, or to the question for one.
+    pub(super) fn write_reply(
+        &mut self,
+        index: Index,
+        (question, live): (Question, u64),
+        node: NodeId,
+        (tell, record): (Option<Tell>, ErasureRecord),
+    ) -> Happening {
+        if self.is_outdated(live, record) {
+            return Happening::Write(WriteOutcome::Outdated(node, live, record));
+        }
+        Happening::Write(if question == Question::Copy {
+            WriteOutcome::Copied(node, live, self.taken_under(index, tell))
+        } else {
+            let (reply, layout) = receipt(tell);
+            WriteOutcome::Verified(node, live, layout.filter(|_| reply == LookupReply::Present))
+        })
+    }
+
+    fn is_outdated(&self, live: u64, record: ErasureRecord) -> bool {
+        self.is_gone(record) && record.is_banned() || record.next_live() > live
     }
 
     /// The record that an owner lacks its copy is on the disk.
@@ -49,9 +100,15 @@ impl World {
     }
 
     /// A node's own copy of an upload is durable, or failed.
-    pub(crate) fn stored(&mut self, index: Index, number: Number, is_durable: bool) {
-        let layout = is_durable.then(|| self.view(index).hash());
-        let outcome = WriteOutcome::Copied(self.nodes[index].id, 0, layout);
+    pub(crate) fn stored(&mut self, index: Index, number: Number, live: u64, is_durable: bool) {
+        let Some(operation) = self.running(index).operations.get(&number) else { return };
+        let (id, this) = (operation.id, self.nodes[index].id);
+        let record = self.record_of(index, &id);
+        let outcome = if self.is_outdated(live, record) {
+            WriteOutcome::Outdated(this, live, record)
+        } else {
+            WriteOutcome::Copied(this, live, is_durable.then(|| self.view(index).hash()))
+        };
         self.happens_soon(index, number, Happening::Write(outcome));
     }
 }
