@@ -69,7 +69,7 @@ fn every_injected_bug_is_found() {
 
 /// Each bug, the only kind of fault if it needs one, and the first seed, which is near one that finds it: the rarest
 /// needs sixty seeds.
-const INJECTED_BUGS: [(&str, Option<&str>, &str); 19] = [
+const INJECTED_BUGS: [(&str, Option<&str>, &str); 23] = [
     ("no-directory-sync", None, "1"),
     ("answer-before-sync", None, "1"),
     ("ingress-counts", None, "40"),
@@ -89,6 +89,10 @@ const INJECTED_BUGS: [(&str, Option<&str>, &str); 19] = [
     ("record-lost", None, "2"),
     ("patience-ignored", None, "1"),
     ("verification-skipped", None, "1"),
+    ("newest-wins", None, "1"),
+    ("upload-overturns-ban", None, "1"),
+    ("tombstone-forgotten", None, "1"),
+    ("undelete-lost", None, "1"),
 ];
 
 #[test]
@@ -161,6 +165,16 @@ fn fault_17_changed_doubled_and_replayed_messages_do_no_harm() {
     let text = keeps_its_promise("corruption", 2, 20);
     for what in ["message corrupted", "core message twice", "replay"] {
         assert!(count(&text, what) > 0, "{what}: {text}");
+    }
+}
+
+#[test]
+fn fault_18_what_is_deleted_while_a_node_is_away_stays_deleted() {
+    for kind in ["kill", "isolate", "partition"] {
+        let text = keeps_its_promise(kind, 1, 10);
+        for what in ["erasure: done", "read: 410"] {
+            assert!(count(&text, what) > 0, "{what}: {text}");
+        }
     }
 }
 

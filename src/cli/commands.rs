@@ -42,6 +42,8 @@ pub enum ClientCommand {
     Set(SetFlags),
     /// Check a store while no server uses it; exit 0 when it is clean, else 1
     Fsck(Fsck),
+    /// Set the store of a removed node aside in lost+found/, so that it can come back as a new node
+    Rejoin(Rejoin),
 }
 
 /// The node to ask.
@@ -255,6 +257,14 @@ fn member(text: &str) -> Result<String, &'static str> {
     } else {
         Err("the name of a node has 1 to 64 letters, digits, '.', '_' and '-'")
     }
+}
+
+/// Flags of `reticulum rejoin`.
+#[derive(Args, Clone, Debug)]
+pub struct Rejoin {
+    /// Data directory
+    #[arg(long, value_name = "DIR", env = "RETICULUM_DATA", default_value = "data")]
+    pub data: PathBuf,
 }
 
 fn id(text: &str) -> Result<ObjectId, &'static str> {

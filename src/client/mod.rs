@@ -4,7 +4,7 @@
 //! * [`put`] (and [`folder`]), [`get`], [`url`], [`rm`], [`ls`], [`status`] (and [`table`]): one command each.
 //! * [`layout`] shows who owns what, [`change`] changes it: `drain`, `activate`, `remove`, `set`.
 //! * [`credentials`]: the key that is shown to the node.
-//! * [`fsck`]: prints what `store::fsck` finds.
+//! * [`fsck`]: prints what `store::fsck` finds. [`rejoin`]: a removed node comes back as a new one.
 //! * [`output`]: standard output, and progress on a terminal.
 //!
 //! Blocking, on std threads; nothing here runs inside a node. What a node sends is checked before it
@@ -22,6 +22,7 @@ mod ls;
 mod node;
 mod output;
 mod put;
+mod rejoin;
 mod rm;
 mod status;
 mod table;
@@ -52,6 +53,7 @@ pub fn run(command: &ClientCommand) -> Result<(), ClientError> {
         ClientCommand::Remove(flags) => change::role(flags, "removed"),
         ClientCommand::Set(flags) => change::set(flags),
         ClientCommand::Fsck(flags) => fsck::run(flags),
+        ClientCommand::Rejoin(flags) => rejoin::run(flags),
     };
     unless_nobody_reads(ended)
 }

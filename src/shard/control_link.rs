@@ -153,7 +153,7 @@ impl MembershipStatus {
                 "The cluster refuses this node because it has all the nodes it can have; ask another one."
             }
             Self::Removed => {
-                "This node was removed from its cluster forever; start it on an empty data directory to join as a new one."
+                "This node was removed from its cluster forever; run reticulum rejoin on its data directory, or start it on an empty one, to join as a new node."
             }
             Self::ForeignCluster => {
                 "The nodes that this one is to join belong to another cluster; correct cluster.name or cluster.join."

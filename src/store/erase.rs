@@ -40,6 +40,7 @@ pub fn remove_files(paths: &StorePaths, id: &ObjectId) -> Result<Removed, StoreE
     }
     removed.others += remove_named(&paths.quarantine(), id).map_err(failed)?;
     for store in former_stores(paths).map_err(failed)? {
+        removed.others += remove_named(&store, id).map_err(failed)?;
         removed.others += remove_named(&below(&store, id), id).map_err(failed)?;
     }
     Ok(removed)
@@ -148,13 +149,14 @@ mod tests {
             file(&paths.cached(&id, &[1; 16], Cached::Variant(Format::Webp)));
             file(&paths.cached(&id, &[2; 16], Cached::Planes));
             file(&below(&paths.lost_and_found().join("1"), &id).join(format!("{id}.png")));
+            file(&paths.lost_and_found().join(format!("1-quarantine/{id}.png.1")));
         }
         // Whatever stands in the place of an image.
         fs::create_dir(paths.image(&one, Format::Gif)).unwrap();
         let removed = remove_files(&paths, &one).unwrap();
-        assert_eq!(removed, Removed { images: 2, others: 2 });
+        assert_eq!(removed, Removed { images: 2, others: 3 });
         assert_eq!(remove_variants(&paths, &one).unwrap(), 2);
-        assert_eq!((named(root.path(), &one), named(root.path(), &other)), (0, 5));
+        assert_eq!((named(root.path(), &one), named(root.path(), &other)), (0, 6));
         assert_eq!(remove_files(&paths, &one).unwrap(), Removed::default());
         assert_eq!(remove_variants(&paths, &other).unwrap(), 2);
         assert!(!paths.cache().join("07").exists(), "an empty directory of the cache goes");

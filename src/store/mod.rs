@@ -5,7 +5,7 @@
 //! * [`open`]: start: lock, identity, directories, sweep of temporary files. Blocking. [`open_error`]: why it failed.
 //! * [`marker`]: by what the store is known again. Blocking. [`health`]: whether the disk can be relied on.
 //! * [`identity`]: who the node is. [`operator_key`]: the key that it makes for its operator. Blocking.
-//! * [`record`]: a small file with a checksum, replaced whole. Blocking.
+//! * [`record`]: a small file with a checksum, replaced whole. Blocking. [`rejoin`]: a removed node's store is set aside.
 //! * [`spool`]: an upload's bytes on their way to the disk, hashed and inspected as they arrive.
 //! * [`originals`]: find, publish, verify and quarantine stored images. [`losses`]: those that have gone.
 //! * [`variants`]: the bounded, disposable cache of made variants.
@@ -46,6 +46,7 @@ pub mod path;
 pub mod proof;
 pub mod read;
 pub mod record;
+pub mod rejoin;
 pub mod scrub;
 pub mod spool;
 mod stamp;

@@ -27,6 +27,8 @@ pub enum OpenError {
     OperatorKey(PathBuf),
     /// It belongs to the first of these clusters, and the second is configured.
     ForeignCluster(PathBuf, String, String),
+    /// Its node was not removed, as far as it knows.
+    NotRemoved(PathBuf),
     /// The system's refusal, with what was being done to which path.
     Io(&'static str, PathBuf, io::Error),
 }
@@ -42,6 +44,12 @@ impl fmt::Display for OpenError {
             Self::NoData(path) => write!(
                 f,
                 "{} is not a data directory: it has neither node.id nor store/; name the right one with --data",
+                path.display()
+            ),
+            Self::NotRemoved(path) => write!(
+                f,
+                "the node of {} was not removed from its cluster, as far as it has heard: remove it first, or start it once \
+                 so that it hears of it; nothing was changed",
                 path.display()
             ),
             Self::StoreGone(path) => write!(

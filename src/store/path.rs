@@ -90,6 +90,11 @@ impl StorePaths {
         self.root.join("quarantine")
     }
 
+    /// The id of the node that its cluster has removed.
+    pub fn removed(&self) -> PathBuf {
+        self.meta().join("removed")
+    }
+
     /// Stores that were set aside when a removed node came back as a new one; never served.
     pub fn lost_and_found(&self) -> PathBuf {
         self.root.join("lost+found")

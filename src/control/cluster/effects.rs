@@ -18,6 +18,7 @@ use crate::shard::control_link::MembershipStatus;
 use crate::shard::message::Message;
 use crate::shard::node_stats::NodeStats;
 use crate::store::identity::Identity;
+use crate::store::rejoin;
 use crate::telemetry::metrics::{ChannelMessage, ChannelRefusal, Label as _, Member, MemberMetrics, channel};
 
 /// See the module's text.
@@ -38,6 +39,8 @@ pub(in crate::control) struct RuntimeEffects {
     writes: Writes,
     is_joined: bool,
     told_of_joining: Time,
+    /// Whether it is noted on disk that this node was removed.
+    is_removal_noted: bool,
 }
 
 /// For so long a rejection with a reason outweighs peers that do not answer. Each peer is asked every two seconds.
@@ -68,6 +71,7 @@ impl RuntimeEffects {
             writes: Writes::NotJoined,
             is_joined: false,
             told_of_joining: Time::default(),
+            is_removal_noted: false,
         }
     }
 
@@ -150,6 +154,23 @@ impl RuntimeEffects {
         });
     }
 
+    /// Notes on disk that this node was removed, once it has heard so: its operator may have it come back as a new one.
+    fn note_removal(&mut self) {
+        let is_removed = self.node.control.membership_status() == MembershipStatus::Removed;
+        if !is_removed || std::mem::replace(&mut self.is_removal_noted, true) {
+            return;
+        }
+        let (paths, id) = (self.node.paths.clone(), *self.node.identity.node.bytes());
+        glommio::spawn_local(async move {
+            let note = move || rejoin::mark_removed(&paths, id).map_err(|error| error.to_string());
+            let noted = run_blocking("note the removal", note).await;
+            if let Err(error) = noted.unwrap_or_else(|panicked| Err(panicked.to_string())) {
+                log::error!(error; "cannot note that this node was removed, so reticulum rejoin will refuse it; look at the disk of its data directory");
+            }
+        })
+        .detach();
+    }
+
     fn count_members(&self, view: &View) {
         let roles = view.members().map(|(_, member)| match member.role {
             Role::Joining => Member::Joining,
@@ -203,6 +224,7 @@ impl Effects for RuntimeEffects {
         self.layout = view.hash();
         (self.writes, self.is_joined) = (view.writes(), view.is_joined());
         self.update_status();
+        self.note_removal();
         self.node.control.refusals.forget(|node| view.member(node).is_some());
         self.count_members(view);
         self.publisher.publish(Arc::clone(view));
@@ -216,6 +238,7 @@ impl Effects for RuntimeEffects {
                 JoinRefusal::Full => MembershipStatus::Full,
             };
             self.set_degraded(membership_status, now);
+            self.note_removal();
         }
         self.event_log.log_event(event, view, now);
     }

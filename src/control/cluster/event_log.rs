@@ -113,7 +113,7 @@ fn write_line(event: ClusterEvent, view: &View) {
             "another live node has this node's id, so both refuse uploads: stop the one whose data directory is a copy"
         ),
         ClusterEvent::Removed => log::error!(
-            "this node was removed from its cluster forever: start it on an empty data directory to join as a new one"
+            "this node was removed from its cluster forever: stop it and run reticulum rejoin, or start it on an empty data directory, to join as a new node"
         ),
         ClusterEvent::MarkOut(node) => {
             log::warn!(node = name(node); "the cluster marked a member out after half an hour down, or took it back after a minute up")
@@ -133,7 +133,10 @@ fn reason(refusal: JoinRefusal, name: impl Fn(NodeId) -> String) -> String {
         JoinRefusal::Taken(Taken::Url(holder)) => {
             format!("{} holds its URL; give it another node.url, or remove that one first", name(holder))
         }
-        JoinRefusal::Removed => "its id was removed forever; start it on an empty data directory".to_owned(),
+        JoinRefusal::Removed => {
+            "its id was removed forever; run reticulum rejoin there, or start it on an empty data directory"
+                .to_owned()
+        }
         JoinRefusal::Full => {
             "the cluster has as many nodes as it can have; remove one that is not needed".to_owned()
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::access::kind;
 use crate::api::deletes::{ask, expect_gone, files_of, urls};
-use crate::support::harness::{Node, OPERATOR_KEY, at_once, put, sha1, wait_until, wait_until_within};
+use crate::support::harness::{Node, OPERATOR_KEY, at_once, put, run, sha1, wait_until, wait_until_within};
 use crate::support::nodes::Cluster;
 use crate::support::pictures::jpeg;
 
@@ -193,4 +193,37 @@ fn a_purge_reaches_every_node() {
     cluster.nodes[0].get(&urls(&id)[2]).expect(200);
     assert_eq!(cluster.sum("reticulum_resizes_total{outcome=\"ok\"}"), before + 1.0, "it is made again");
     assert_eq!(sha1(&bytes), id);
+}
+
+#[test]
+fn a_removed_node_comes_back_as_a_new_one_and_serves_nothing_of_what_it_held() {
+    let mut node = Node::plain();
+    let (bytes, other) = (jpeg(60, 40, 1), jpeg(60, 40, 2));
+    let (id, kept) = (node.upload(&bytes), node.upload(&other));
+    let identity = || std::fs::read_to_string(node.data().join("node.id")).expect("an identity");
+    let before = identity();
+    let number = before.lines().find_map(|line| line.strip_prefix("id ")).expect("an id").to_owned();
+    let data = node.data();
+    let rejoin = || run(&["rejoin", "--data", data.to_str().expect("UTF-8")]);
+    let refused = rejoin();
+    assert!(refused.code == Some(1) && refused.stderr.contains("in use"), "{}", refused.stderr);
+    assert_eq!(node.terminate(), Some(0));
+    let refused = rejoin();
+    assert!(refused.code == Some(1) && refused.stderr.contains("not removed"), "{}", refused.stderr);
+    // As it notes what its cluster says.
+    std::fs::write(data.join("meta/removed"), &number).expect("write");
+    assert_eq!(rejoin().code, Some(0));
+    node.restart();
+    assert_ne!(std::fs::read_to_string(data.join("node.id")).expect("an identity"), before);
+    for id in [&id, &kept] {
+        node.get(&urls(id)[0]).problem(404);
+        assert_eq!(files_of(&data.join("lost+found"), id).len(), 1);
+    }
+    wait_until("no image to be counted", || node.metric("reticulum_images") == 0.0);
+    // What is deleted goes from there, too.
+    delete(&node, &id);
+    wait_until("no file to be left", || files_of(&data, &id).is_empty());
+    assert_eq!(files_of(&data.join("lost+found"), &kept).len(), 1);
+    assert_eq!(node.upload(&other), kept);
+    assert_eq!(node.get(&urls(&kept)[0]).expect(200).body, other);
 }
