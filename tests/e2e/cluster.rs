@@ -8,5 +8,6 @@ mod health;
 mod joining;
 mod losses;
 mod membership;
+mod moves;
 mod operator;
 mod partition;

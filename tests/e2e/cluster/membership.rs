@@ -250,19 +250,6 @@ fn a_damaged_layout_is_taken_anew_from_the_cluster_and_founds_no_other() {
 }
 
 #[test]
-fn while_images_are_stored_a_newcomer_waits_for_its_share_and_all_stays_reachable() {
-    let first = free_port();
-    let founder = Node::start(member(0, first, None));
-    let id = founder.upload(&jpeg(60, 40, 1));
-    let newcomer = Node::start(member(1, free_port(), Some(first)));
-    for node in [&founder, &newcomer] {
-        wait_until("the newcomer to be known", || alive(&status(node)).len() == 2);
-        assert_eq!(status(node)["layout"]["settled"], false);
-    }
-    founder.get(&format!("/image/{id}/full/x.jpg")).expect(200);
-}
-
-#[test]
 fn status_and_layout_are_shown_as_tables() {
     let mut cluster = Cluster::start(3);
     let url = format!("http://127.0.0.1:{}", cluster.nodes[0].port());

@@ -84,11 +84,24 @@ impl Cluster {
         cluster
     }
 
+    /// Starts one more node.
+    #[track_caller]
+    pub(crate) fn add(&mut self, options: Options) {
+        let node = Node::start(options);
+        self.ids.push(status(&node)["node"].as_str().expect("an id").to_owned());
+        self.nodes.push(node);
+    }
+
+    /// Kills the last node, with its disk.
+    pub(crate) fn lose_last(&mut self) {
+        self.nodes.pop().expect("a node").kill9();
+        self.ids.pop();
+    }
+
     /// Numbers of the nodes that should hold an image, by the layout on the first node's disk.
     #[track_caller]
     pub(crate) fn owners(&self, id: &str) -> Vec<usize> {
-        let kept = record::read(&self.nodes[0].data().join("meta/layout")).expect("read the layout");
-        let layout = Layout::decode(&kept.expect("a layout")).expect("a layout");
+        let layout = self.layout();
         let view = View::new(
             &layout,
             LocalState {
@@ -107,16 +120,23 @@ impl Cluster {
         owners
     }
 
+    /// The layout on the first node's disk.
+    fn layout(&self) -> Layout {
+        let kept = record::read(&self.nodes[0].data().join("meta/layout")).expect("read the layout");
+        Layout::decode(&kept.expect("a layout")).expect("a layout")
+    }
+
     /// Numbers of the nodes on whose disk an image lies.
     pub(crate) fn holders(&self, id: &str) -> Vec<usize> {
         let holds = |number: &usize| self.nodes[*number].stored(id, "jpg").exists();
         (0..self.nodes.len()).filter(holds).collect()
     }
 
-    /// Waits until each of these JPEGs lies on its owners and nowhere else.
+    /// Waits until the layout is settled, and each of these JPEGs lies on its owners and nowhere else.
     #[track_caller]
     pub(crate) fn wait_until_at_rest(&self, images: &[Vec<u8>], within: Duration) {
         let begin = Instant::now();
+        wait_until_within(within, "the layout to settle", || self.layout().is_settled());
         for bytes in images {
             let (id, left) = (sha1(bytes), within.saturating_sub(begin.elapsed()));
             let owners = self.owners(&id);
