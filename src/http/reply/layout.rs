@@ -122,7 +122,7 @@ impl LayoutProblem {
             }
             LayoutRefusal::TooFewNodes { left, needed } => {
                 return format!(
-                    "Only {left} members would be left and uploads need {needed} copies; add a member first, or send it again with force."
+                    "This would leave {left} of {needed} members that uploads need; add a member first, or send it again with force."
                 );
             }
             LayoutRefusal::TooLittleWeight => {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::api::access::{BOTH_KEYS, UPLOAD_KEY, kind};
-use crate::support::client::{Answer, Request};
+use crate::support::client::{Answer, Connection, Request};
 use crate::support::harness::{Finished, Node, at_once, free_port, run, wait_until};
 use crate::support::nodes::{Cluster, alive, member, member_with, status, unready};
 use crate::support::pictures::jpeg;
@@ -180,7 +180,7 @@ fn a_removal_that_leaves_too_little_needs_force_and_is_forever() {
     let mut cluster = Cluster::start(2);
     let removed = status(&cluster.nodes[1])["node"].as_str().expect("an id").to_owned();
     let node = &cluster.nodes[0];
-    fails(node, &["remove", "n1"], &["(409)", "Only 1 members", "force"]);
+    fails(node, &["remove", "n1"], &["(409)", "leave 1 of 2 members", "force"]);
     assert_eq!(alive(&status(node)).len(), 2);
     done(node, &["remove", "n1", "--force"]);
     wait_until("n1 to be gone", || alive(&status(node)) == ["n0"]);
@@ -194,7 +194,10 @@ fn a_removal_that_leaves_too_little_needs_force_and_is_forever() {
     fails(node, &["drain", "n0", "--force"], &["(409)", "No active member"]);
     cluster.nodes[1].kill9();
     cluster.nodes[1].restart_unready();
-    wait_until("n1 to know it still", || unready(&cluster.nodes[1]).contains("removed from its cluster"));
+    wait_until("n1 to know it still", || {
+        let node = &cluster.nodes[1];
+        Connection::try_open(node.port()).is_ok() && unready(node).contains("removed from its cluster")
+    });
     cluster.nodes[0].upload(&jpeg(60, 40, 1));
 }
 
@@ -220,7 +223,9 @@ fn the_name_of_a_dead_node_is_free_after_its_removal_and_the_refusal_says_so() {
     done(&cluster.nodes[0], &["remove", "n2"]);
     cluster.nodes[2] = heir;
     cluster.wait_until_whole();
-    assert_eq!(alive(&status(&cluster.nodes[1])), ["n0", "n1", "n2"].map(String::from));
+    let mut names = alive(&status(&cluster.nodes[1]));
+    names.sort();
+    assert_eq!(names, ["n0", "n1", "n2"]);
 }
 
 #[test]
@@ -291,6 +296,29 @@ fn a_change_during_a_cut_waits_for_the_member_that_is_away_and_says_for_whom() {
     links.heal();
     wait_for(&cluster, "n0", "weight", &101.into());
     wait_for(&cluster, "n2", "weight", &102.into());
+}
+
+#[test]
+fn what_was_acknowledged_before_and_while_the_layout_changes_stays_readable_everywhere() {
+    let mut cluster = Cluster::start(4);
+    let images: Vec<_> = (0..24).map(|seed| jpeg(32, 24, seed)).collect();
+    let upload = |cluster: &Cluster, from: usize, to: usize| {
+        for (at, bytes) in images[from..to].iter().enumerate() {
+            cluster.nodes[at % 3].upload(bytes);
+        }
+    };
+    upload(&cluster, 0, 6);
+    done(&cluster.nodes[0], &["drain", "n3"]);
+    upload(&cluster, 6, 12);
+    done(&cluster.nodes[1], &["set", "n2", "weight=300", "zone=other", "--yes"]);
+    upload(&cluster, 12, 18);
+    cluster.expect_readable_everywhere(&images[..18]);
+    // A machine is lost, and removed; every image that was answered has a second copy.
+    cluster.nodes[3].kill9();
+    done(&cluster.nodes[2], &["remove", "n3"]);
+    cluster.nodes.pop();
+    upload(&cluster, 18, 24);
+    cluster.expect_readable_everywhere(&images);
 }
 
 #[test]
