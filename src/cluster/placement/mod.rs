@@ -5,6 +5,7 @@
 //! owners; the rest, and behind them members that hand over or just join, are the fallbacks. Computed for one
 //! id at a time: there is no table that could be stale.
 
+mod inclusion;
 mod score;
 mod share;
 

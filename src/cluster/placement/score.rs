@@ -36,6 +36,11 @@ pub(super) fn negative_log2(hash: u64) -> u64 {
     (64 << FRACTION_BITS) - ((u64::from(exponent) << FRACTION_BITS) + between)
 }
 
+/// log2 of a number, with 32 bits behind the point; 0 for 0.
+pub(super) fn log2(number: u64) -> u64 {
+    (64 << FRACTION_BITS) - negative_log2(number.max(1) - 1)
+}
+
 /// The hash of a node and a slot; equal on every machine.
 pub(super) fn draw(key: u64, slot: u32) -> u64 {
     mix(mix(key.wrapping_add(u64::from(slot).wrapping_mul(SLOT_STRIDE))) ^ key)

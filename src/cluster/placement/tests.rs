@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::layout::tests::support::{Member, version};
+use super::super::random::Random;
 use super::*;
 
 const SLOTS: u32 = 1 << SLOT_BITS;
@@ -100,29 +101,116 @@ fn mixed_weights_get_their_share_and_move_little() {
     }
 }
 
-/// The largest deviation from the share that weights allow, every node having at most all images.
+/// The largest deviation from the shares that weights and zones allow.
 fn worst_share(placement: &Placement, members: &[Member], replication: u64) -> f64 {
     let counts = counts(placement, 4);
     let slots = f64::from(SLOTS / 4);
-    let mut forced = vec![false; members.len()];
-    let shares = loop {
-        let left = replication as f64 - forced.iter().filter(|it| **it).count() as f64;
-        let total: f64 =
-            members.iter().zip(&forced).filter(|(_, it)| !**it).map(|(m, _)| f64::from(m.weight)).sum();
-        let shares: Vec<_> = members.iter().map(|m| f64::from(m.weight) * left / total).collect();
-        let over: Vec<_> = (0..shares.len()).filter(|at| !forced[*at] && shares[*at] > 1.0).collect();
-        if over.is_empty() {
-            break shares
-                .iter()
-                .zip(&forced)
-                .map(|(share, it)| if *it { 1.0 } else { *share })
-                .collect::<Vec<_>>();
-        }
-        over.into_iter().for_each(|at| forced[at] = true);
-    };
-    let off =
-        members.iter().zip(shares).map(|(m, share)| (counts[&m.id()] as f64 / slots / share - 1.0).abs());
+    let shares = achievable(members, usize::try_from(replication).unwrap());
+    let off = members.iter().zip(shares).map(|(m, share)| {
+        (counts.get(&m.id()).map_or(0.0, |count| *count as f64) / slots / share - 1.0).abs()
+    });
     off.fold(0.0, f64::max)
+}
+
+/// The part of all images that each member should have. By its weight, where no member has more than everything; and
+/// each zone has `rounds` copies of each image, or all its members have one, and at most one more.
+fn achievable(members: &[Member], replication: usize) -> Vec<f64> {
+    let zones = members.iter().map(|member| member.zone + 1).max().unwrap();
+    let size = |zone: usize| members.iter().filter(|member| member.zone == zone).count();
+    let taken = |rounds: usize| (0..zones).map(|zone| size(zone).min(rounds)).sum::<usize>();
+    let rounds = (0..members.len()).find(|rounds| taken(rounds + 1) > replication).unwrap_or(members.len());
+    let in_zone = |zone: usize, level: f64| -> f64 {
+        let weights =
+            members.iter().filter(|member| member.zone == zone).map(|member| f64::from(member.weight));
+        weights.map(|weight| (weight * level).min(1.0)).sum()
+    };
+    let copies = |zone: usize, level: f64| {
+        let certain = size(zone).min(rounds) as f64;
+        let most = certain + if size(zone) > rounds { 1.0 } else { 0.0 };
+        in_zone(zone, level).clamp(certain, most)
+    };
+    let wanted = replication.min(members.len()) as f64 * (1.0 - 1e-9);
+    let level = lowest(|level| (0..zones).map(|zone| copies(zone, level)).sum::<f64>() >= wanted);
+    let share = |member: &Member| {
+        let of_zone = copies(member.zone, level) * (1.0 - 1e-9);
+        (f64::from(member.weight) * lowest(|level| in_zone(member.zone, level) >= of_zone)).min(1.0)
+    };
+    members.iter().map(share).collect()
+}
+
+/// The lowest level that is enough.
+fn lowest(is_enough: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (-40.0_f64, 40.0_f64);
+    for _ in 0..100 {
+        let middle = f64::midpoint(low, high);
+        if is_enough(middle.exp2()) { high = middle } else { low = middle }
+    }
+    high.exp2()
+}
+
+/// Up to six zones of up to six nodes, and replication 1 to 4.
+fn random_zones(random: &mut Random) -> (Vec<Member>, u8) {
+    let kinds: [&[u32]; 3] = [&[100], &[100, 200, 400], &[100, 150, 300]];
+    let weights = *random.choose(&kinds).unwrap();
+    let mut members = Vec::new();
+    for zone in 0..usize::try_from(1 + random.below(6)).unwrap() {
+        for _ in 0..=random.below(6) {
+            let weight = *random.choose(weights).unwrap();
+            members.push(Member::new(random.next() >> 8).in_zone(zone).weighing(weight));
+        }
+    }
+    (members, u8::try_from(1 + random.below(4)).unwrap())
+}
+
+#[test]
+fn every_node_is_within_five_percent_of_its_achievable_share_whatever_the_zones_weigh() {
+    let mut random = Random::from_seed(3);
+    for _ in 0..40 {
+        let (members, replication) = random_zones(&mut random);
+        let off = worst_share(&of(&members, replication), &members, replication.into());
+        let shown: Vec<_> = members.iter().map(|member| (member.zone, member.weight)).collect();
+        assert!(off <= 0.05, "R{replication} {shown:?}: {off}");
+    }
+}
+
+#[test]
+fn zones_of_very_different_weights_get_what_they_can() {
+    for (zones, replication) in [
+        (&[1, 2, 3, 4][..], 2),
+        (&[1, 1, 1, 12], 3),
+        (&[10, 10, 10, 2], 3),
+        (&[6, 2], 3),
+        (&[8, 1, 1], 4),
+        (&[9, 3, 3, 3], 2),
+        (&[1, 2, 4, 8, 16], 3),
+    ] {
+        let members = zoned(zones, &[100]);
+        let off = worst_share(&of(&members, replication), &members, replication.into());
+        assert!(off <= 0.05, "R{replication} {zones:?}: {off}");
+    }
+}
+
+/// Corrections make a zone's other nodes win what the new one should have, which nobody can avoid altogether.
+#[test]
+fn joins_to_zones_of_any_weights_move_little_more_than_they_must_on_average() {
+    let mut random = Random::from_seed(5);
+    let mut ratios = Vec::new();
+    while ratios.len() < 40 {
+        let (members, replication) = random_zones(&mut random);
+        let mut joined = members.clone();
+        let zone = random.choose(&members).unwrap().zone;
+        joined.push(Member::new(random.next() >> 8).in_zone(zone).weighing(100));
+        let (from, to) = (of(&members, replication), of(&joined, replication));
+        let (moved, least) = (moves(&from, &to, 64), ideal(&from, &to, 64));
+        if least > 0 {
+            ratios.push(moved as f64 / least as f64);
+        }
+    }
+    let (mean, most) =
+        (ratios.iter().sum::<f64>() / ratios.len() as f64, ratios.iter().copied().fold(0.0, f64::max));
+    eprintln!("random zones: moves {mean:.3} on average, {most:.3} at most");
+    assert!(mean <= 1.15, "{mean}");
+    assert!(most <= 1.55, "{most}");
 }
 
 #[test]
@@ -163,7 +251,8 @@ fn a_join_with_zones_moves_little_more_than_it_must() {
         (&[2, 2], 3, 1),
         (&[1, 2, 3, 4], 3, 2),
     ];
-    for weights in [&[100][..], &[100, 200, 400]] {
+    // With unequal weights as well, a small zone of large nodes speeds up most.
+    for (weights, most) in [(&[100][..], 125), (&[100, 200, 400], 140)] {
         for (zones, replication, joins) in cases {
             let members = zoned(zones, weights);
             let mut joined = members.clone();
@@ -174,7 +263,7 @@ fn a_join_with_zones_moves_little_more_than_it_must() {
                 "{zones:?} R{replication} +{joins} {weights:?}: moves {:.3}",
                 moved as f64 / least as f64
             );
-            assert!(moved * 100 <= least * 125, "{zones:?} R{replication}: {moved} of {least}");
+            assert!(moved * 100 <= least * most, "{zones:?} R{replication}: {moved} of {least}");
         }
     }
 }
@@ -215,9 +304,9 @@ fn placement_is_the_same_on_every_build_and_machine() {
 
 const GOLDEN: [u128; 4] = [
     0x2f5303d6d185ffc2c3e4df562df8c506,
-    0x5fb187f06fd89326326a59b6960243bb,
-    0x9d3c3279cb02033f559c431b92eda4b8,
-    0xbf7c67e522b0f0e91ba8a0144c2376b3,
+    0xa0f73426f73a1cdf20621692e5c2b1f4,
+    0xe4702bc58aa0fcbd051fc9eb9ff61ccf,
+    0x422833019202ef43ffa6c03962c91dc9,
 ];
 
 #[test]
