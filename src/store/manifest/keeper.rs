@@ -4,6 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::fs::DirBuilder;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,7 +96,14 @@ impl Keeper {
     /// # Errors
     /// No thread can be started.
     pub fn start(self) -> io::Result<()> {
-        thread::Builder::new().name("manifests".to_owned()).spawn(move || self.run()).map(drop)
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+                log::error!(
+                    "the manifest keeper panicked and ends: the node serves, but finds no copies that vanish; restart it and report this"
+                );
+            }
+        };
+        thread::Builder::new().name("manifests".to_owned()).spawn(run).map(drop)
     }
 
     fn run(mut self) {
@@ -120,6 +128,16 @@ impl Keeper {
             }
             if Instant::now() >= until {
                 return;
+            }
+        }
+    }
+
+    /// Handles what waits.
+    fn receive_waiting(&mut self) {
+        for _ in 0..self.messages.len() {
+            match self.messages.try_recv() {
+                Ok(message) => self.handle(message),
+                Err(_) => return,
             }
         }
     }
@@ -187,10 +205,7 @@ impl Keeper {
 
     /// Compares manifests with the store for a moment; how long to rest then.
     fn work(&mut self) -> Duration {
-        for first in self.doubts.take() {
-            self.index.set_unsettled(first);
-            self.enqueue(first, Duration::ZERO);
-        }
+        self.take_doubts();
         if self.health.is_missing() {
             self.abandon_survey();
             return LOOK_AGAIN;
@@ -211,6 +226,14 @@ impl Keeper {
             self.end_survey();
         }
         pace::rest(began.elapsed())
+    }
+
+    /// Has every `<aa>` compared again of which a report was lost.
+    fn take_doubts(&mut self) {
+        for first in self.doubts.take() {
+            self.index.set_unsettled(first);
+            self.enqueue(first, Duration::ZERO);
+        }
     }
 
     /// Begins the survey that is due.
@@ -234,6 +257,9 @@ impl Keeper {
         };
         // Before anything is looked for.
         let returns = self.health.returns();
+        self.receive_waiting();
+        // What was held back until now is older than what the survey will see. A later report of the same image may be lost.
+        self.take_held(first);
         match self.load(first) {
             Ok((known, times)) => self.survey = Some(Survey::new(&self.paths, first, known, times, returns)),
             Err(error) => self.lose(first, &ManifestError::Io(error)),
@@ -248,12 +274,7 @@ impl Keeper {
 
     fn end_survey(&mut self) {
         // With all reports of what the survey may have seen, those of the `<aa>` are held back.
-        for _ in 0..self.messages.len() {
-            match self.messages.try_recv() {
-                Ok(message) => self.handle(message),
-                Err(_) => break,
-            }
-        }
+        self.receive_waiting();
         let proven = |survey: &mut Survey| self.health.prove_store_blocking(survey.returns).is_ok();
         let Some(survey) = self.survey.take_if(proven) else {
             // A folder in the store's place says nothing of it.

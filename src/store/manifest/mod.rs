@@ -172,7 +172,8 @@ impl ManifestKeeper {
         let (reply, answer) = flume::bounded(1);
         let message = KeeperMessage::Asked(Box::new(query(reply)));
         if !channel::try_send(&self.inbox, ChannelMessage::Manifest, message) {
-            return Err(ManifestQueryError::Busy);
+            let has_ended = self.inbox.is_disconnected();
+            return Err(if has_ended { ManifestQueryError::Ended } else { ManifestQueryError::Busy });
         }
         answer.recv_async().await.unwrap_or(Err(ManifestQueryError::Ended))
     }

@@ -51,7 +51,7 @@ pub enum ManifestQueryError {
     TooManyRanges,
     /// The disk cannot tell.
     Store(StoreError),
-    /// The keeper has ended, because the node stops.
+    /// The keeper has ended: the node stops, or the log says why.
     Ended,
 }
 

@@ -67,6 +67,12 @@ impl Survey {
         self.next == DIRECTORIES
     }
 
+    /// The directory that the next step looks at; 256: none is left.
+    #[cfg(test)]
+    pub(super) fn next_directory(&self) -> u16 {
+        self.next
+    }
+
     /// Looks at the next directory.
     pub(super) fn step(&mut self, paths: &StorePaths) {
         let Ok(second) = u8::try_from(self.next) else { return };

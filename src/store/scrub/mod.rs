@@ -13,6 +13,7 @@ mod pass;
 mod worker;
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
@@ -97,7 +98,13 @@ impl Scrub {
         metrics: Arc<DiskMetrics>,
     ) -> io::Result<()> {
         let worker = ScrubWorker::new(self.clone(), every, health, findings, metrics);
-        let run = move || worker.run();
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                log::error!(
+                    "the scrub panicked and ends: the node serves, but reads no copies back; restart it and report this"
+                );
+            }
+        };
         let thread = std::thread::Builder::new().name("scrub".to_owned()).spawn(run)?;
         // One thread runs; a second one is never started.
         let _ = self.0.thread.set(thread.thread().clone());

@@ -330,6 +330,17 @@ fn reports_that_are_refused_have_their_images_listed_again_and_are_no_losses() {
 }
 
 #[test]
+fn a_report_that_is_older_than_a_lost_one_does_not_bring_an_image_back() {
+    let store = TestStore::new(&[]);
+    let mut keeper = store.keeper();
+    // The file was stored and removed, and of that the second report was lost.
+    keeper.handle.record_added(&id(IDS[0]), Format::Png, 10);
+    keeper.handle.doubts.set(0);
+    keeper.settle();
+    keeper.expect(&[]);
+}
+
+#[test]
 fn questions_are_answered_by_slots_and_ranges() {
     let ids = IDS.map(id);
     let store = TestStore::new(&ids);
@@ -352,6 +363,20 @@ fn questions_are_answered_by_slots_and_ranges() {
     assert_eq!(few, expected.into_iter().filter(|slot| is_even(*slot)).collect::<Vec<_>>());
     let too_many = keeper.ask(handle.digests(vec![range; 65], everything()));
     assert!(matches!(too_many, Err(ManifestQueryError::TooManyRanges)));
+}
+
+#[test]
+fn a_question_to_a_keeper_that_is_busy_or_has_ended_is_refused() {
+    let store = TestStore::new(&[]);
+    let keeper = store.keeper();
+    for _ in 0..WAITING_MAX {
+        keeper.handle.record_removed(&id([0, 0, 0]));
+    }
+    let ask = |handle: &ManifestKeeper| block_on(handle.sum(SlotRange::ALL, everything()));
+    assert!(matches!(ask(&keeper.handle), Err(ManifestQueryError::Busy)));
+    let handle = keeper.handle.clone();
+    drop(keeper);
+    assert!(matches!(ask(&handle), Err(ManifestQueryError::Ended)));
 }
 
 #[test]
@@ -396,15 +421,15 @@ fn any_act() -> impl Strategy<Value = Act> {
         3 => Just(Act::Report(true)),
         1 => Just(Act::Report(false)),
         4 => Just(Act::Work),
-        1 => (0..2_u8).prop_map(Act::Survey),
+        2 => (0..2_u8).prop_map(Act::Survey),
     ]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn the_digests_are_right_in_the_end_however_changes_reports_and_surveys_mix(acts in vec(any_act(), 0..60)) {
+    fn the_digests_are_right_in_the_end_however_changes_reports_and_surveys_mix(acts in vec(any_act(), 0..120)) {
         let image = |number: u8| id([number % 2, number, number]);
         let store = TestStore::new(&[]);
         let mut keeper = store.keeper();
@@ -430,10 +455,13 @@ proptest! {
                     if let Ok(message) = keeper.keeper.messages.try_recv() {
                         keeper.keeper.handle(message);
                     }
-                    // A few directories at a time, so that much happens in the middle of a survey.
-                    match keeper.keeper.survey.as_mut().filter(|survey| !survey.is_complete()) {
-                        Some(survey) => (0..100).for_each(|_| survey.step(&store.paths)),
-                        None => drop(keeper.keeper.work()),
+                    // One directory at a time, so that much happens in the middle of a survey.
+                    keeper.keeper.take_doubts();
+                    match keeper.keeper.survey.as_mut() {
+                        Some(survey) if survey.is_complete() => keeper.keeper.end_survey(),
+                        Some(survey) if survey.next_directory() < 8 => survey.step(&store.paths),
+                        Some(survey) => while !survey.is_complete() { survey.step(&store.paths) },
+                        None => drop(keeper.keeper.begin_survey(Instant::now())),
                     }
                 }
                 Act::Survey(first) => keeper.keeper.enqueue(first, Duration::ZERO),
