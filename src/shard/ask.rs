@@ -33,7 +33,7 @@ impl Shard {
     async fn answer(self: &Rc<Self>, ask: ShardRequest) -> ShardReply {
         match ask {
             ShardRequest::Find(id) => ShardReply::Found(self.images.originals.find(&id).await),
-            ShardRequest::Look(id) => ShardReply::Found(self.images.originals.look(&id).await),
+            ShardRequest::Look(id) => ShardReply::Found(self.images.look(&id).await),
             ShardRequest::Open(id) => ShardReply::Opened(self.images.open(&id).await),
             ShardRequest::Describe(id) => ShardReply::Described(self.own_describe(id).await),
             ShardRequest::Placeholder(id) => ShardReply::Placeholder(self.local_placeholder(&id).await),

@@ -80,6 +80,22 @@ impl Images {
         }
     }
 
+    /// Whether the image is here, by the disk's word: for what is said to others. One that this node had and lost is not
+    /// absent, it is damaged: "no" must not count while the record of its repair says that it should be here.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the disk cannot tell.
+    pub(super) async fn look(&self, id: &ObjectId) -> Result<Found, StoreError> {
+        match self.originals.look(id).await? {
+            Found::Absent if self.is_lacking(id) => Ok(Found::Damaged),
+            found => Ok(found),
+        }
+    }
+
+    fn is_lacking(&self, id: &ObjectId) -> bool {
+        self.repairs.borrow().is_recorded(id)
+    }
+
     /// The open file of the stored bytes.
     ///
     /// # Errors
@@ -94,8 +110,8 @@ impl Images {
                         return Ok(Opened::Here(file, original, verified));
                     }
                 }
-                Found::Absent => return Ok(Opened::Absent),
-                Found::Damaged => return Ok(Opened::Damaged),
+                Found::Absent if !self.is_lacking(id) => return Ok(Opened::Absent),
+                Found::Absent | Found::Damaged => return Ok(Opened::Damaged),
             }
         }
         // It comes and goes, so that nothing can be said of it.

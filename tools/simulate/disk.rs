@@ -106,6 +106,11 @@ impl Disk {
         before.into_iter().filter(|id| !self.files.contains_key(id)).collect()
     }
 
+    /// Whether a file has vanished, and the node does not know it yet.
+    pub(crate) fn has_vanished(&self, id: &ObjectId) -> bool {
+        self.manifest.contains(id) && !self.files.contains_key(id)
+    }
+
     /// Makes the manifest durable, as is done now and then.
     pub(crate) fn write_checkpoint(&mut self) {
         self.checkpoint.clone_from(&self.manifest);

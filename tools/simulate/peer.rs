@@ -91,6 +91,7 @@ impl World {
         match self.nodes[index].disk.look(id, verifies) {
             Looked::Have(content) => Tell::Have(content),
             Looked::Failed => Tell::Refused,
+            Looked::Nothing if self.running(index).repairs.is_recorded(id) => Tell::No(None),
             Looked::Nothing => Tell::No(synced),
         }
     }
@@ -101,6 +102,8 @@ impl World {
         match self.nodes[index].disk.look(id, false) {
             Looked::Have(_) => Tell::Has,
             Looked::Failed => Tell::No(None),
+            // It had the image and lost it.
+            Looked::Nothing if self.running(index).repairs.is_recorded(id) => Tell::No(None),
             Looked::Nothing => Tell::No(synced),
         }
     }
