@@ -194,6 +194,8 @@ impl<D: Deviations> Erase<D> {
         let is_complete = self.under_way == 0;
         if self.is_overtaken() && !self.deviations.has(Deviation::LiftNotRaised) {
             if !is_complete {
+                // Only outcomes are awaited: a deadline that has passed would come at once, again and again.
+                self.answer_at = None;
                 return;
             }
             self.held.values().for_each(|held| self.record = self.record.merge(held.record));
@@ -213,12 +215,16 @@ impl<D: Deviations> Erase<D> {
                 self.stage = EraseStage::Answered;
                 self.advance(now, view);
             }
-        } else if is_complete {
-            self.refuse();
+        } else {
+            self.answer_at = None;
+            if is_complete {
+                self.refuse();
+            }
         }
     }
 
     fn refuse(&mut self) {
+        self.answer_at = None;
         self.effects.push_back(EraseEffect::Refuse);
         self.stage = EraseStage::Finished;
     }
@@ -237,6 +243,10 @@ impl<D: Deviations> Machine for Erase<D> {
             self.read(view);
         }
         self.advance(now, view);
+        assert!(
+            self.answer_at.is_none_or(|at| at > now),
+            "invariant: erase: a deadline that has come is not waited for again"
+        );
         assert!(
             self.stage != EraseStage::Finished || self.under_way == 0,
             "invariant: erase: nothing is under way at the end"

@@ -149,3 +149,21 @@ fn the_end_of_a_ban_names_all_that_have_it_and_a_node_that_cannot_write_is_left_
     let done = all.into_iter().filter(|node| *node != owners[0]).collect();
     assert_eq!(effects, [EraseEffect::Acknowledge(done)]);
 }
+
+#[test]
+fn a_reply_that_overtakes_it_after_enough_have_it_ends_the_wait_for_the_others() {
+    let mut bench = Bench::new(erase(Intent::Delete), view(&five()));
+    let owners = bench.view.owners(&object(3));
+    let asked = read_of(&bench.tick());
+    let (all, record) = written(&read_all(&mut bench, &asked, |_| ErasureRecord::default()));
+    bench.hear(EraseOutcome::Written(owners[0], held(record)));
+    bench.hear(EraseOutcome::Written(owners[1], held(record)));
+    assert!(bench.machine.deadline().is_some());
+    let over = record.merge(ErasureRecord::live(record.next_live()));
+    assert_eq!(bench.hear(EraseOutcome::Written(owners[2], held(over))), []);
+    assert_eq!(bench.machine.deadline(), None, "the rest is awaited, and nothing else");
+    let rest = all.iter().filter(|node| !owners.contains(node));
+    let effects: Vec<_> =
+        rest.flat_map(|node| bench.hear(EraseOutcome::Written(*node, held(record)))).collect();
+    assert_eq!(written(&effects).1, deleted(3));
+}
