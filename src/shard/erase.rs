@@ -15,11 +15,18 @@ use crate::executor::run_blocking;
 use crate::object::ObjectId;
 use crate::store::{StoreError, erase};
 
-/// Between two looks for images whose files are not all gone: after a start, or where the disk has refused.
-const LEFT_OVER_EVERY: Duration = Duration::from_secs(5);
+/// Between two looks for images whose files are not all gone: after a start, or when many deletions were missed.
+const LEFT_OVER_EVERY: Duration = Duration::from_secs(1);
 
-/// Images that one such look erases.
+/// The same after the disk has refused to remove a file.
+const LEFT_OVER_AFTER_A_FAILURE: Duration = Duration::from_secs(5);
+
+/// Images that one such look erases: 20 bytes each.
 const LEFT_OVER_MAX: usize = 1_000;
+
+/// Images of one call that are erased at once. More wait for the next look, so that a node that has missed a million
+/// deletions erases them one by one, and not in a task for each page of them.
+const AT_ONCE_MAX: usize = 16;
 
 /// Time to wait for variants of a deleted image that are being made: longer than a request waits for one.
 const JOBS_MAX: Duration = Duration::from_secs(60);
@@ -87,33 +94,45 @@ impl Shard {
         records: Vec<(ObjectId, ErasureRecord)>,
     ) -> Result<(), StoreError> {
         self.images.record_erasures(&records).await.inspect_err(|error| self.node.health.note(error))?;
-        let ids = records.into_iter().map(|(id, _)| id).filter(|id| self.node.erasures.is_gone(id)).collect();
-        let shard = Rc::clone(self);
-        self.spawn(async move { shard.erase_all(ids).await });
+        if records.len() <= AT_ONCE_MAX {
+            let ids =
+                records.into_iter().map(|(id, _)| id).filter(|id| self.node.erasures.is_gone(id)).collect();
+            let shard = Rc::clone(self);
+            self.spawn(async move { _ = shard.erase_all(ids).await });
+        }
         Ok(())
     }
 
     /// Erases what an earlier process has left, or what the disk has refused. Run one per shard.
     pub(super) async fn erase_left_over(self: Rc<Self>) {
         while !self.lifecycle.stopping.is_set() {
-            let mut left = self.node.erasures.unerased(LEFT_OVER_MAX);
-            left.retain(|id| self.holds(id));
-            self.erase_all(left).await;
-            glommio::timer::sleep(LEFT_OVER_EVERY).await;
+            let left = self.node.erasures.unerased(LEFT_OVER_MAX, |id| self.holds(id));
+            let is_done = self.erase_all(left).await;
+            glommio::timer::sleep(if is_done { LEFT_OVER_EVERY } else { LEFT_OVER_AFTER_A_FAILURE }).await;
         }
     }
 
-    async fn erase_all(self: &Rc<Self>, mut ids: Vec<ObjectId>) {
+    /// Erases images one after another. False: not all are erased.
+    async fn erase_all(self: &Rc<Self>, mut ids: Vec<ObjectId>) -> bool {
         ids.retain(|id| !self.node.erasures.is_erased(id));
-        if ids.is_empty() || !self.forget_everywhere(&ids).await {
-            return;
+        if ids.is_empty() {
+            return true;
         }
+        if !self.forget_everywhere(&ids).await {
+            return false;
+        }
+        let mut failures = 0_usize;
         for id in ids {
             if let Err(error) = self.erase(id).await {
                 self.node.health.note(&error);
-                log::warn!(object:% = id, error:% = error; "cannot erase a deleted image, so the node tries again in a few seconds; check the disk");
+                // One line for all: a disk that fails would fill the log.
+                if failures == 0 {
+                    log::warn!(object:% = id, error:% = error; "cannot erase a deleted image, so the node tries again in a few seconds; check the disk");
+                }
+                failures += 1;
             }
         }
+        failures == 0
     }
 
     /// Forgets all responses of these images. False: a shard could not be asked.

@@ -68,6 +68,10 @@ impl Erasures {
 
     /// Of these, the records that say something new, merged with what is known.
     pub fn news(&self, records: &[(ObjectId, ErasureRecord)]) -> Vec<(ObjectId, ErasureRecord)> {
+        // Nearly every copy and reply is of an image that was never deleted.
+        if records.iter().all(|(_, record)| *record == ErasureRecord::default()) {
+            return Vec::new();
+        }
         self.read(|table| {
             let merged = records.iter().map(|(id, record)| (*id, table.record(id).merge(*record)));
             merged.filter(|(id, merged)| table.record(id) != *merged).collect()
@@ -88,9 +92,12 @@ impl Erasures {
         self.write(|table| ids.iter().for_each(|id| table.set_erased(id)));
     }
 
-    /// At most `count` ids that are gone and of which files may be left.
-    pub(super) fn unerased(&self, count: usize) -> Vec<ObjectId> {
-        if self.has_records.load(SeqCst) { self.read(|table| table.unerased(count)) } else { Vec::new() }
+    /// At most `count` of these ids that are gone and of which files may be left.
+    pub(super) fn unerased(&self, count: usize, is_wanted: impl Fn(&ObjectId) -> bool) -> Vec<ObjectId> {
+        if !self.has_records.load(SeqCst) {
+            return Vec::new();
+        }
+        self.read(|table| table.unerased(count, is_wanted))
     }
 
     /// The digest of each bucket.
@@ -129,7 +136,7 @@ mod tests {
         let deleted = ErasureRecord::default().fulfil(Intent::Delete);
         let entry = |number, record, is_erased| ErasureEntry { id: id(number), record, is_erased };
         let erasures = Erasures::default();
-        assert!(!erasures.is_gone(&id(1)) && erasures.unerased(9).is_empty());
+        assert!(!erasures.is_gone(&id(1)) && erasures.unerased(9, |_| true).is_empty());
         let no_record = [0xff; 17];
         let live = ErasureRecord::live(2).to_bytes();
         erasures.load(&[
@@ -140,7 +147,7 @@ mod tests {
         ]);
         assert_eq!([1, 2, 3, 4].map(|number| erasures.is_gone(&id(number))), [true, true, false, false]);
         assert_eq!([1, 2, 3].map(|number| erasures.is_erased(&id(number))), [true, false, false]);
-        assert_eq!((erasures.unerased(9), erasures.count()), (vec![id(2)], 3));
+        assert_eq!((erasures.unerased(9, |_| true), erasures.count()), (vec![id(2)], 3));
     }
 
     #[test]

@@ -82,9 +82,9 @@ impl ErasureTable {
         self.record(id).is_gone() && !self.unerased.contains(id)
     }
 
-    /// At most `count` ids that are gone and of which files may be left.
-    pub fn unerased(&self, count: usize) -> Vec<ObjectId> {
-        self.unerased.iter().take(count).copied().collect()
+    /// At most `count` of these ids that are gone and of which files may be left.
+    pub fn unerased(&self, count: usize, is_wanted: impl Fn(&ObjectId) -> bool) -> Vec<ObjectId> {
+        self.unerased.iter().filter(|id| is_wanted(id)).take(count).copied().collect()
     }
 
     /// The digest of each bucket.
@@ -232,12 +232,13 @@ mod tests {
         let mut table = ErasureTable::default();
         let (one, deleted) = (id(1, 1), ErasureRecord::default().fulfil(Intent::Delete));
         assert!(table.merge(one, deleted) && !table.merge(one, deleted));
-        assert_eq!((table.unerased(9), table.is_erased(&one)), (vec![one], false));
+        assert_eq!((table.unerased(9, |_| true), table.is_erased(&one)), (vec![one], false));
+        assert!(table.unerased(9, |id| *id != one).is_empty());
         table.set_erased(&one);
-        assert!(table.is_erased(&one) && table.unerased(9).is_empty());
+        assert!(table.is_erased(&one) && table.unerased(9, |_| true).is_empty());
         assert!(table.merge(one, deleted.fulfil(Intent::Ban)) && !table.is_erased(&one));
         assert!(table.merge(one, deleted.fulfil(Intent::Ban).fulfil(Intent::Lift)));
         assert!(table.merge(one, ErasureRecord::live(deleted.next_live())));
-        assert!(table.unerased(9).is_empty() && !table.is_erased(&one));
+        assert!(table.unerased(9, |_| true).is_empty() && !table.is_erased(&one));
     }
 }
