@@ -182,7 +182,8 @@ impl World {
             .map(|index| format!("node {index} has other erasure records than node {}", standing[0]))
             .collect();
         for index in standing.iter().copied() {
-            let left = self.nodes[index].disk.erasures.unerased(1, |_| true);
+            let disk = &self.nodes[index].disk;
+            let left = disk.erasures.unerased(1, |id| disk.files().contains_key(id));
             wrong.extend(left.first().map(|id| format!("node {index} has not erased {id}")));
         }
         let first = standing[0];

@@ -131,16 +131,19 @@ impl Shard {
                     let Received { id, reader, uploaded } = received;
                     let copy = Copy { id: *id, uploaded: *uploaded, misplaced, live };
                     let sent = self.send_copy(&view, to, copy, reader, within_ms).await;
-                    if is_outdated(live, sent.record) {
-                        return WriteOutcome::Outdated(to, live, sent.record);
+                    // What this node has heard meanwhile counts too: its own copy may be erased by now.
+                    let record = sent.record.merge(self.node.erasures.record(id));
+                    if is_outdated(live, record) {
+                        return WriteOutcome::Outdated(to, live, record);
                     }
                     WriteOutcome::Copied(to, live, sent.layout)
                 })),
                 WriteEffect::Verify { node, live, within_ms } => Some(Box::pin(async move {
                     let within = Duration::from_millis(within_ms);
                     let receipt = self.ask_for_receipt(&view, node, (received.id, live), within).await;
-                    if is_outdated(live, receipt.record) {
-                        return WriteOutcome::Outdated(node, live, receipt.record);
+                    let record = receipt.record.merge(self.node.erasures.record(&received.id));
+                    if is_outdated(live, record) {
+                        return WriteOutcome::Outdated(node, live, record);
                     }
                     let is_present = receipt.reply == LookupReply::Present;
                     WriteOutcome::Verified(node, live, receipt.layout.filter(|_| is_present))

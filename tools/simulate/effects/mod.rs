@@ -132,7 +132,7 @@ impl World {
         }
         let happening = match question {
             Question::Copy | Question::Verify if is_write => {
-                self.write_reply(index, (question, live), node, (tell, record))
+                self.write_reply((index, &id), (question, live), node, (tell, record))
             }
             Question::Copy => {
                 let is_taken = matches!(tell, Some(Tell::Taken(_)));

@@ -5,6 +5,7 @@ use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::Input;
 use reticulum::cluster::protocol::locate::absence::LookupReply;
 use reticulum::cluster::protocol::write::{WriteEffect, WriteOutcome};
+use reticulum::object::ObjectId;
 
 use super::receipt;
 use crate::disk::right_bytes;
@@ -73,11 +74,13 @@ impl World {
     /// What a node says to a copy with this counter, or to the question for one.
     pub(super) fn write_reply(
         &mut self,
-        index: Index,
+        (index, id): (Index, &ObjectId),
         (question, live): (Question, u64),
         node: NodeId,
         (tell, record): (Option<Tell>, ErasureRecord),
     ) -> Happening {
+        // What this node has heard meanwhile counts too: its own copy may be erased by now.
+        let record = record.merge(self.record_of(index, id));
         if self.is_outdated(live, record) {
             return Happening::Write(WriteOutcome::Outdated(node, live, record));
         }
@@ -94,7 +97,7 @@ impl World {
     }
 
     /// The record that an owner lacks its copy is on the disk.
-    pub(crate) fn record_lack(&mut self, index: Index, number: Number, id: reticulum::object::ObjectId) {
+    pub(crate) fn record_lack(&mut self, index: Index, number: Number, id: ObjectId) {
         self.enqueue_repair(index, id);
         self.happened(index, number, Happening::Write(WriteOutcome::Recorded));
     }
