@@ -33,6 +33,8 @@ pub(super) struct ManifestFile {
     path: PathBuf,
     /// The first byte of its ids.
     first: u8,
+    /// Whether there is a file. One without images is not made: a small node would have 256 of them.
+    is_written: bool,
     /// Records of the checkpoint.
     checkpoint: u64,
     /// Records behind it.
@@ -62,7 +64,8 @@ pub(super) enum ManifestError {
 #[derive(Debug)]
 pub(super) struct ManifestReader<'a> {
     manifest: &'a ManifestFile,
-    file: File,
+    /// `None` where there is none yet.
+    file: Option<File>,
     tail: Vec<ManifestRecord>,
 }
 
@@ -71,6 +74,16 @@ impl ManifestFile {
     /// look-up reads the tail, here 32 KiB, and a checkpoint costs the disk 16 times its share of changes at most.
     const TAIL_MIN: u64 = 1024;
     const TAIL_PART: u64 = 16;
+
+    /// The manifest at `path` of no images, where no file is.
+    pub(super) fn empty(path: &Path, first: u8) -> Self {
+        Self { path: path.to_path_buf(), first, is_written: false, checkpoint: 0, tail: 0 }
+    }
+
+    /// Whether there should be a file.
+    pub(super) fn is_written(&self) -> bool {
+        self.is_written
+    }
 
     /// Reads the manifest at `path` of the ids that begin with `first`; `None` if there is none. It takes as much memory
     /// as the valid records that it holds.
@@ -102,7 +115,8 @@ impl ManifestFile {
             entries.push(entry);
         }
         let tail = (checkpoint..records).map(|_| next(&mut source, first)).collect::<Result<Vec<_>, _>>()?;
-        let file = Self { path: path.to_path_buf(), first, checkpoint, tail: tail.len() as u64 };
+        let file =
+            Self { path: path.to_path_buf(), first, is_written: true, checkpoint, tail: tail.len() as u64 };
         Ok(Some(LoadedManifest { file, entries: merge(entries, tail), times }))
     }
 
@@ -136,7 +150,7 @@ impl ManifestFile {
             // What is left of it is overwritten by the next one; on a full disk it should not stay.
             let _ = fs::remove_file(&temporary);
         })?;
-        Ok(Self { path: path.to_path_buf(), first, checkpoint, tail: 0 })
+        Ok(Self { path: path.to_path_buf(), first, is_written: true, checkpoint, tail: 0 })
     }
 
     /// Appends records.
@@ -148,6 +162,11 @@ impl ManifestFile {
             records.iter().all(|record| record.id().digest()[0] == self.first),
             "invariant: manifest: a record stands in the manifest of its id"
         );
+        if !self.is_written {
+            let entries = merge(Vec::new(), records.to_vec());
+            *self = Self::write(&self.path, self.first, &entries, &ChangeTimes::unknown())?;
+            return Ok(());
+        }
         let bytes: Vec<u8> = records.iter().flat_map(ManifestRecord::encode).collect();
         File::options().append(true).open(&self.path)?.write_all(&bytes)?;
         self.tail += records.len() as u64;
@@ -169,12 +188,15 @@ impl ManifestFile {
     /// # Errors
     /// [`ManifestError`]
     pub(super) fn reader(&self) -> Result<ManifestReader<'_>, ManifestError> {
+        if !self.is_written {
+            return Ok(ManifestReader { manifest: self, file: None, tail: Vec::new() });
+        }
         let file = File::open(&self.path).map_err(ManifestError::Io)?;
         let mut bytes = vec![0; usize::try_from(self.tail).unwrap_or(usize::MAX) * RECORD_BYTES];
         file.read_exact_at(&mut bytes, position(self.checkpoint)).map_err(cut)?;
         let records = bytes.as_chunks::<RECORD_BYTES>().0.iter();
         let tail = records.map(|record| decode(record, self.first)).collect::<Result<_, _>>()?;
-        Ok(ManifestReader { manifest: self, file, tail })
+        Ok(ManifestReader { manifest: self, file: Some(file), tail })
     }
 }
 
@@ -187,11 +209,12 @@ impl ManifestReader<'_> {
         if let Some(record) = self.tail.iter().rev().find(|record| record.id() == *id) {
             return Ok(record.entry());
         }
+        let Some(file) = &self.file else { return Ok(None) };
         let (mut low, mut high) = (0, self.manifest.checkpoint);
         while low < high {
             let middle = low + (high - low) / 2;
             let mut record = [0; RECORD_BYTES];
-            self.file.read_exact_at(&mut record, position(middle)).map_err(cut)?;
+            file.read_exact_at(&mut record, position(middle)).map_err(cut)?;
             let entry = decode(&record, self.manifest.first)?.entry().ok_or(ManifestError::Damaged)?;
             match entry.id.cmp(id) {
                 std::cmp::Ordering::Equal => return Ok(Some(entry)),

@@ -90,7 +90,9 @@ impl ManifestIndex {
                 Ok((entries, is_new.then_some(times)))
             }
             Ok(None) => {
-                self.forget(first);
+                if self.part(first).file.as_ref().is_some_and(ManifestFile::is_written) {
+                    self.forget(first);
+                }
                 Ok((Vec::new(), None))
             }
             Err(ManifestError::Damaged) => {
@@ -161,6 +163,9 @@ impl ManifestIndex {
                 let gone = result.missing.iter().map(|entry| ManifestRecord::Gone(entry.id));
                 let here = result.added.iter().copied().map(ManifestRecord::Here);
                 file.append(&gone.chain(here).collect::<Vec<_>>())?;
+            }
+            None if result.images.is_empty() && !path.exists() => {
+                self.part_mut(first).file = Some(ManifestFile::empty(&path, first));
             }
             None => {
                 let times = ChangeTimes::look(&self.paths, first, MARGIN_RUNNING);

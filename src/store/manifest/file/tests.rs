@@ -134,6 +134,18 @@ fn a_torn_record_in_the_middle_is_seen_by_a_look_up_too() {
 }
 
 #[test]
+fn a_manifest_without_images_has_no_file_until_it_gets_one() {
+    let (_root, path) = scene();
+    let mut file = ManifestFile::empty(&path, FIRST);
+    assert_eq!(file.reader().unwrap().find(&id(1)).unwrap(), None);
+    assert!(!path.exists() && !file.is_written() && !file.is_changed());
+    file.append(&[1, 2].map(|number| ManifestRecord::Here(entry(number)))).unwrap();
+    file.append(&[ManifestRecord::Gone(id(1))]).unwrap();
+    assert_eq!(file.reader().unwrap().find(&id(2)).unwrap(), Some(entry(2)));
+    assert_eq!(ManifestFile::load(&path, FIRST).unwrap().unwrap().entries, [entry(2)]);
+}
+
+#[test]
 fn the_manifest_of_other_ids_is_refused_and_a_missing_one_is_none() {
     let (_root, path) = scene();
     assert!(ManifestFile::load(&path, FIRST).unwrap().is_none());
