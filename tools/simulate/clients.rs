@@ -47,9 +47,10 @@ impl World {
         let upload = Upload { id, length: 0, is_known, record, started };
         let machine = Protocol::Write(Write::deviating(upload, Injected(self.bug)));
         let bound = write::answered_within_ms(NODES_MAX as u64, 0);
-        let number = self.begin(index, id, machine, bound);
-        let now = self.now;
+        // Before it begins: its first step may store a copy.
+        let (number, now) = (self.number(), self.now);
         self.deletions.begin_upload(id, (index, number), now);
+        self.begin_as(index, number, id, machine, bound);
     }
 
     fn new_id(&mut self) -> ObjectId {
@@ -190,10 +191,23 @@ impl World {
 
     /// Begins an operation that must be answered within `bound` milliseconds of its node's clock.
     pub(crate) fn begin(&mut self, index: Index, id: ObjectId, protocol: Protocol, bound: u64) -> Number {
-        let (number, boot) = (self.number(), self.nodes[index].boot);
+        let number = self.number();
+        self.begin_as(index, number, id, protocol, bound);
+        number
+    }
+
+    /// The same under a number that was drawn before.
+    pub(crate) fn begin_as(
+        &mut self,
+        index: Index,
+        number: Number,
+        id: ObjectId,
+        protocol: Protocol,
+        bound: u64,
+    ) {
+        let boot = self.nodes[index].boot;
         self.after(bound + bound / CLOCK_ERROR_PARTS, Event::Overdue(index, boot, number));
         self.begin_unbounded(index, number, id, protocol);
-        number
     }
 
     /// The same for an operation that goes on for as long as it makes progress.

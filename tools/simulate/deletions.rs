@@ -100,13 +100,15 @@ impl Deletions {
         )
     }
 
-    /// Whether no ban can hold: there was none, or a lift was done that began when all bans had ended.
+    /// Whether no ban can hold: there was none, or a lift was done that began when all bans had been done. One that was
+    /// answered 503 may happen at any time.
     fn is_surely_free(&self, id: &ObjectId) -> bool {
         let mut bans = self.erasures(id).filter(|(intent, _)| *intent == Intent::Ban).peekable();
         if bans.peek().is_none() {
             return true;
         }
-        let ended: Option<Vec<u64>> = bans.map(|(_, deed)| deed.ended.map(|(at, _)| at)).collect();
+        let done = |deed: &Deed| deed.ended.filter(|(_, is_done)| *is_done).map(|(at, _)| at);
+        let ended: Option<Vec<u64>> = bans.map(|(_, deed)| done(deed)).collect();
         let Some(last) = ended.and_then(|ended| ended.into_iter().max()) else { return false };
         let is_lift = |deed: &Deed| deed.began >= last && deed.ended.is_some_and(|(_, is_done)| is_done);
         self.erasures(id).any(|(intent, deed)| intent == Intent::Lift && is_lift(deed))

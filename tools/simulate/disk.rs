@@ -34,8 +34,6 @@ pub(crate) struct Disk {
     manifest: BTreeSet<ObjectId>,
     /// The part of it that survives a power cut.
     checkpoint: BTreeSet<ObjectId>,
-    /// The manifest is not told of copies that go: an injected bug.
-    pub(crate) forgets_losses: bool,
     /// Files in `tmp/`.
     pub(crate) temporary: usize,
     /// Ids whose damaged copy was moved away.
@@ -133,9 +131,7 @@ impl Disk {
 
     pub(crate) fn remove(&mut self, id: &ObjectId) {
         self.files.remove(id);
-        if !self.forgets_losses {
-            self.manifest.remove(id);
-        }
+        self.manifest.remove(id);
     }
 
     pub(crate) fn record_misplaced(&mut self, id: ObjectId) {
@@ -182,9 +178,9 @@ impl Disk {
 
     /// All stored images are lost; the node's identity and layout stay.
     pub(crate) fn lose_everything(&mut self) {
-        let (layout, generation, forgets_losses) = (self.layout.take(), self.generation, self.forgets_losses);
+        let (layout, generation) = (self.layout.take(), self.generation);
         let erasures = std::mem::take(&mut self.erasures);
-        *self = Self { layout, erasures, generation, forgets_losses, ..Self::default() };
+        *self = Self { layout, erasures, generation, ..Self::default() };
     }
 
     /// Ends all faults of the disk; lost files stay lost.

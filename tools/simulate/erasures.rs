@@ -130,9 +130,10 @@ impl World {
         }
         let started = self.running(index).started;
         let machine = Erase::deviating(Erasure { id, intent, started }, Injected(self.bug));
-        let number = self.begin(index, id, Protocol::Erase(Box::new(machine)), erase::answered_within_ms());
-        let now = self.now;
+        let (number, now) = (self.number(), self.now);
         self.deletions.begin_erasure(id, (index, number), intent, now);
+        let machine = Protocol::Erase(Box::new(machine));
+        self.begin_as(index, number, id, machine, erase::answered_within_ms());
         self.revise(&id);
         // Often it is uploaded again.
         let soon = 200 + self.random.below(30_000);

@@ -33,12 +33,6 @@ pub(crate) enum InjectedBug {
     SyncedTooEarly,
     /// Images that a comparison has found count as moved before they are.
     MoveCountedEarly,
-    /// Hinted replicas and former owners' copies are not compared.
-    ExcessIgnored,
-    /// A copy is deleted with receipts of another layout.
-    StaleReceiptCounts,
-    /// A digest keeps images whose copies were lost.
-    DigestNotUpdated,
     /// After a power cut the manifest is believed without a look at the files.
     ManifestBelieved,
     /// A copy under an unknown layout counts at once.
@@ -67,7 +61,7 @@ pub(crate) enum InjectedBug {
 
 impl InjectedBug {
     /// All injected bugs, by their names on the command line.
-    pub(crate) const ALL: [(&'static str, Self); 28] = [
+    pub(crate) const ALL: [(&'static str, Self); 25] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
         ("ingress-counts", Self::IngressCounts),
@@ -81,9 +75,6 @@ impl InjectedBug {
         ("said-before-durable", Self::SaidBeforeDurable),
         ("synced-too-early", Self::SyncedTooEarly),
         ("move-counted-early", Self::MoveCountedEarly),
-        ("excess-ignored", Self::ExcessIgnored),
-        ("stale-receipt-counts", Self::StaleReceiptCounts),
-        ("digest-not-updated", Self::DigestNotUpdated),
         ("manifest-believed", Self::ManifestBelieved),
         ("unknown-layout-counts", Self::UnknownLayoutCounts),
         ("no-owner-needed", Self::NoOwnerNeeded),
@@ -125,8 +116,6 @@ impl InjectedBug {
             Self::VerificationSkipped => Some(Deviation::VerificationSkipped),
             Self::SyncedTooEarly => Some(Deviation::SyncedTooEarly),
             Self::MoveCountedEarly => Some(Deviation::MoveCountedEarly),
-            Self::ExcessIgnored => Some(Deviation::ExcessIgnored),
-            Self::StaleReceiptCounts => Some(Deviation::StaleReceiptCounts),
             Self::UploadOverturnsBan => Some(Deviation::BanOverturned),
             Self::UndeleteLost => Some(Deviation::LiftNotRaised),
             _ => None,

@@ -97,7 +97,6 @@ impl World {
         let holds =
             !self.nodes[index].disk.files().is_empty() || self.bug == Some(InjectedBug::UnsyncedNoCounts);
         let bug = self.bug;
-        self.nodes[index].disk.forgets_losses = bug == Some(InjectedBug::DigestNotUpdated);
         self.nodes[index].start(self.now, seed, holds, bug);
         let boot = self.nodes[index].boot;
         self.after(500, Event::LookAround(index, boot));

@@ -190,9 +190,6 @@ impl<D: Deviations> Compare<D> {
     }
 
     fn ask_excess(&mut self) {
-        if self.deviations.has(Deviation::ExcessIgnored) {
-            return self.list(true);
-        }
         for side in [Side::Here, Side::There] {
             self.effects.push_back(CompareEffect::ExcessSlots(side));
         }

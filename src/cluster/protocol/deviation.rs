@@ -48,10 +48,6 @@ pub enum Deviation {
     SyncedTooEarly,
     /// A difference counts as mended as soon as its repair is asked for.
     MoveCountedEarly,
-    /// Images on nodes that do not own them are not compared.
-    ExcessIgnored,
-    /// A receipt counts under any layout.
-    StaleReceiptCounts,
     /// The end of a ban is written without a higher counter.
     LiftNotRaised,
     /// An upload above the deletion brings a banned image back.

@@ -345,8 +345,6 @@ impl<D: Deviations + Clone> Repair<D> {
         owner: NodeId,
         (reply, layout): (LookupReply, Option<LayoutHash>),
     ) {
-        let layout =
-            if self.deviations.has(Deviation::StaleReceiptCounts) { Some(view.hash()) } else { layout };
         let RepairStage::HandingOver(handover) = &mut self.stage else { return };
         let Some(asked_at) = handover.asked.get(&owner).copied() else { return };
         match (reply, layout) {

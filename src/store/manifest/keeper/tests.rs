@@ -332,6 +332,37 @@ fn reports_that_are_refused_have_their_images_listed_again_and_are_no_losses() {
 }
 
 #[test]
+fn reports_of_changes_before_and_behind_a_survey_count_after_it_and_are_no_losses() {
+    let ids = [1, 2, 3, 4].map(|last| id([9, 9, last]));
+    for is_listed_before in [false, true] {
+        let store = TestStore::new(&ids[..3]);
+        let mut keeper = store.settled();
+        keeper.keeper.survey = None;
+        keeper.keeper.enqueue(9, Duration::ZERO);
+        keeper.keeper.begin_survey(Instant::now()).unwrap();
+        let list = |keeper: &mut TestKeeper| {
+            while let Some(survey) = keeper.keeper.survey.as_mut().filter(|survey| !survey.is_complete()) {
+                survey.step(&store.paths);
+            }
+        };
+        if is_listed_before {
+            list(&mut keeper);
+        }
+        store.remove(&ids[0]);
+        keeper.handle.record_removed(&ids[0]);
+        store.store(&ids[3]);
+        keeper.handle.record_added(&ids[3], Format::Png, 10);
+        if is_listed_before {
+            keeper.keeper.receive_waiting();
+        }
+        list(&mut keeper);
+        keeper.keeper.end_survey();
+        keeper.expect(&ids[1..]);
+        assert!(keeper.vanished().is_empty());
+    }
+}
+
+#[test]
 fn a_report_that_is_older_than_a_lost_one_does_not_bring_an_image_back() {
     let store = TestStore::new(&[]);
     let mut keeper = store.keeper();
