@@ -32,6 +32,8 @@ pub(crate) struct Disk {
     misplaced: BTreeSet<ObjectId>,
     /// The ids that the node knows to hold without a look at the files: its manifest, from which digests are made.
     manifest: BTreeSet<ObjectId>,
+    /// Images whose files vanished behind the node's back.
+    vanished: BTreeSet<ObjectId>,
     /// The part of it that survives a power cut.
     checkpoint: BTreeSet<ObjectId>,
     /// Files in `tmp/`.
@@ -104,9 +106,9 @@ impl Disk {
         before.into_iter().filter(|id| !self.files.contains_key(id)).collect()
     }
 
-    /// Whether a file has vanished, and the node does not know it yet.
+    /// Whether a file has vanished, and no copy has taken its place.
     pub(crate) fn has_vanished(&self, id: &ObjectId) -> bool {
-        self.manifest.contains(id) && !self.files.contains_key(id)
+        self.vanished.contains(id)
     }
 
     /// Makes the manifest durable, as is done now and then.
@@ -117,6 +119,7 @@ impl Disk {
     /// A file vanishes behind the node's back.
     pub(crate) fn vanish(&mut self, id: &ObjectId) {
         self.files.remove(id);
+        self.vanished.insert(*id);
     }
 
     /// The file, for a change.
@@ -126,6 +129,7 @@ impl Disk {
 
     pub(crate) fn put(&mut self, id: ObjectId, file: File) {
         self.bad_since.remove(&id);
+        self.vanished.remove(&id);
         self.files.insert(id, file);
     }
 
