@@ -74,10 +74,10 @@ const INJECTED_BUGS: [(&str, Option<&str>, &str); 25] = [
     ("answer-before-sync", None, "1"),
     ("ingress-counts", None, "45"),
     ("clamp-by-liveness", None, "23"),
-    ("unsynced-no-counts", None, "14"),
+    ("unsynced-no-counts", None, "80"),
     ("no-stray-record", None, "1"),
     ("silence-is-no", None, "1"),
-    ("replay-accepted", None, "14"),
+    ("replay-accepted", None, "20"),
     ("no-verify", None, "1"),
     ("delete-by-rank", None, "3"),
     ("said-before-durable", None, "1"),
@@ -93,7 +93,7 @@ const INJECTED_BUGS: [(&str, Option<&str>, &str); 25] = [
     ("upload-overturns-ban", None, "2"),
     ("tombstone-forgotten", None, "1"),
     ("undelete-lost", None, "1"),
-    ("move-counted-early", None, "101"),
+    ("move-counted-early", None, "140"),
     ("manifest-believed", None, "1"),
 ];
 
