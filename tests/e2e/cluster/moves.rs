@@ -17,13 +17,14 @@ fn while_reading<T>(cluster: &Cluster, nodes: &[usize], images: &[Vec<u8>], work
     let read = |number: usize| {
         let mut connection = cluster.nodes[number].connect();
         for bytes in images.iter().cycle().skip(number) {
-            if is_over.load(Ordering::SeqCst) {
-                return;
-            }
             let path = format!("/image/{}/full/a.jpg", sha1(bytes));
             let answer = connection.ask(&Request::get(&path)).expect(200);
             assert!(answer.body == *bytes, "node {number} gives other bytes for {path}");
             reads.fetch_add(1, Ordering::SeqCst);
+            // Behind the read: work that is over at once is read through as well.
+            if is_over.load(Ordering::SeqCst) {
+                return;
+            }
         }
     };
     let done = std::thread::scope(|scope| {
