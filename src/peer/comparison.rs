@@ -68,7 +68,7 @@ impl CompareCall {
         }
     }
 
-    /// What [`Self::parse`] reads: the kind, with the query.
+    /// The text that [`Self::parse`] reads: the kind, with the query.
     pub(super) fn target(&self) -> String {
         match self {
             Self::Digests(ranges) => {

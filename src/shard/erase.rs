@@ -1,4 +1,4 @@
-//! What is deleted: its record, and then every file and every response of it on this node.
+//! Deletion of an image: its record, and then every file and every response of it on this node.
 //!
 //! The record comes first and is durable. From then on no shard gives the image or takes a copy, and no cache keeps
 //! anything of it. Then the files go, under the id's lock. A node that dies in between erases the rest after its start.

@@ -47,7 +47,7 @@ impl Erasures {
         self.record(id).is_gone()
     }
 
-    /// What is known of an id.
+    /// The record of an id.
     pub fn record(&self, id: &ObjectId) -> ErasureRecord {
         if self.has_records.load(SeqCst) {
             self.read(|table| table.record(id))

@@ -121,7 +121,7 @@ pub struct NodeContext {
     pub paths: StorePaths,
     /// Whether the disk can be relied on.
     pub health: Arc<Health>,
-    /// What lies in the store.
+    /// The images that lie in the store.
     pub manifests: ManifestKeeper,
     /// Every copy, read back and hashed.
     pub scrub: Scrub,
@@ -161,7 +161,7 @@ pub struct NodeDisk {
     pub paths: StorePaths,
     /// Whether the disk can be relied on.
     pub health: Arc<Health>,
-    /// What lies in the store.
+    /// The images that lie in the store.
     pub manifests: ManifestKeeper,
     /// Every copy, read back and hashed.
     pub scrub: Scrub,

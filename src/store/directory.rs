@@ -1,4 +1,4 @@
-//! What lies in one directory `<aa>/<bb>` of the store. Blocking.
+//! The images in one directory `<aa>/<bb>` of the store. Blocking.
 
 use std::collections::BTreeMap;
 use std::fs;

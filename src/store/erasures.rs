@@ -42,7 +42,7 @@ pub type RecordBytes = [u8; RECORD_BYTES];
 pub struct ErasureEntry {
     /// Of which image.
     pub id: ObjectId,
-    /// What is known of it.
+    /// The known state of it.
     pub record: RecordBytes,
     /// Whether no file of the image is left on this node. An entry without this says that some may be.
     pub is_erased: bool,

@@ -1,4 +1,4 @@
-//! What the threads that walk and read the store find wrong with single images: told to the shards that hold them.
+//! Findings of the threads that walk and read the store: faults of single images, told to the shards that hold them.
 //!
 //! A finding is a hint. The shard looks itself before it acts, and one that is refused is found again by the next walk.
 

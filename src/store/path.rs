@@ -110,7 +110,7 @@ impl StorePaths {
         self.meta().join("layout")
     }
 
-    /// What lies in the store, by the first byte of the ids.
+    /// The images in the store, by the first byte of the ids.
     pub fn manifests(&self) -> PathBuf {
         self.meta().join("manifests")
     }
@@ -120,7 +120,7 @@ impl StorePaths {
         self.manifests().join(format!("{first:02x}"))
     }
 
-    /// How far the scrub has come.
+    /// The progress of the scrub.
     pub fn scrub(&self) -> PathBuf {
         self.meta().join("scrub")
     }

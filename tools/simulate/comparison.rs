@@ -102,7 +102,7 @@ impl World {
         Tell::Compared(self.describe(index, other, effect))
     }
 
-    /// What this node says of its images to a comparison with `other`.
+    /// This node's answer about its images to a comparison with `other`.
     fn describe(&mut self, index: Index, other: NodeId, effect: &CompareEffect) -> CompareOutcome {
         let version = self.view(index).staged_version();
         match effect {

@@ -1,4 +1,4 @@
-//! What clients have done to each image, and what must be true of it therefore.
+//! The deeds of clients to each image, and the state that must follow from them.
 //!
 //! * An image must be readable if an upload with a higher counter than every deletion that was sent was answered 200, and
 //!   no ban may hold.
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// What is wrong with the records at rest.
+    /// The faults of the records at rest.
     pub(crate) fn wrong_erasures(&self) -> Vec<String> {
         let standing = self.standing();
         let root = |index: &Index| self.nodes[*index].disk.erasures.root();

@@ -36,7 +36,7 @@ impl World {
         if self.bug == Some(InjectedBug::UploadOverturnsBan) { record.is_deleted() } else { record.is_gone() }
     }
 
-    /// What a copy with this counter finds on a node: the record that it does not beat, if any.
+    /// The record that a copy with this counter meets on a node: the record that it does not beat, if any.
     pub(crate) fn refuses(&self, index: Index, id: &ObjectId, live: u64) -> Option<ErasureRecord> {
         let record = self.record_of(index, id);
         self.is_gone(record.merge(ErasureRecord::live(live))).then_some(record)
@@ -84,7 +84,7 @@ impl World {
         }
     }
 
-    /// What a node has of an image's deletions.
+    /// A node's record of an image's deletions.
     pub(crate) fn held(&self, index: Index, id: &ObjectId) -> HeldRecord {
         let erasures = &self.nodes[index].disk.erasures;
         HeldRecord { record: erasures.record(id), is_erased: erasures.is_erased(id) }

@@ -161,7 +161,7 @@ impl World {
         {
             return;
         }
-        // What was learned meanwhile has waited for the lock.
+        // News that came meanwhile has waited for the lock.
         self.erase_files(index, job.id);
         let is_durable = is_durable && self.refuses(index, &job.id, job.live).is_none();
         for waiter in job.waiters {

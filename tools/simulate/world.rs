@@ -35,7 +35,7 @@ pub(crate) struct World {
     /// The same images, to choose from.
     pub(crate) answered: Vec<ObjectId>,
     pub(crate) uploaded: Vec<ObjectId>,
-    /// What clients have done to each image.
+    /// The deeds of clients to each image.
     pub(crate) deletions: Deletions,
     pub(crate) cut_power_after_answer: bool,
     /// A restart of all nodes that is being watched.

@@ -29,7 +29,7 @@ struct Register {
     is_set: bool,
 }
 
-/// What is known of an id's deletions.
+/// The state of an id's deletions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ErasureRecord {
     /// Set: deleted. Else live.
@@ -38,7 +38,7 @@ pub struct ErasureRecord {
     ban: Register,
 }
 
-/// What a client wants to happen to an id.
+/// The change that a client wants for an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
     /// Delete the image. An upload brings it back.
@@ -81,7 +81,7 @@ impl ErasureRecord {
         if self.life.is_set { self.life.counter + 1 } else { self.life.counter }
     }
 
-    /// What both know.
+    /// The knowledge of both.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self { life: self.life.max(other.life), ban: self.ban.max(other.ban) }

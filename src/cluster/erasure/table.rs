@@ -48,7 +48,7 @@ impl ErasureTable {
         self.records.is_empty()
     }
 
-    /// What is known of an id.
+    /// The record of an id.
     pub fn record(&self, id: &ObjectId) -> ErasureRecord {
         self.records.get(id).copied().unwrap_or_default()
     }

@@ -28,7 +28,7 @@ pub(super) fn check_role(
     if force {
         return Ok(());
     }
-    // What hands its share over is soon no longer there to hold a copy.
+    // A node that hands its share over will soon hold no copy.
     let left = match role {
         OperatorRole::Draining => active,
         OperatorRole::Removed | OperatorRole::Active => after.counted_on().count(),

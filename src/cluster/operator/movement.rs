@@ -1,4 +1,4 @@
-//! How many copies a change of the layout moves: placements before and after, over a sample of all slots.
+//! The number of copies that a change of the layout moves: placements before and after, over a sample of all slots.
 
 use super::super::layout::LayoutVersion;
 use super::super::placement::{Placement, Slot};

@@ -1,4 +1,4 @@
-//! What an operator may change, and why not.
+//! Changes that an operator may make, and refusals.
 
 use super::super::layout::tests::support::{id, layout, new_node, settle};
 use super::super::layout::{Copies, Edit};

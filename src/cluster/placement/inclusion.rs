@@ -1,4 +1,4 @@
-//! Who is among the first to arrive: probabilities of competitors, and the speeds that give wanted ones.
+//! The first to arrive among competitors: probabilities of competitors, and the speeds that give wanted ones.
 //!
 //! Several competitors arrive at random times, each by a distribution of its own. Inclusion is the probability to be
 //! among the first so many. It is the integral over the competitor's time of the probability that fewer others have come
@@ -44,7 +44,7 @@ pub(super) struct Distribution(Vec<u64>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Competitor<'a> {
     pub(super) times: &'a Distribution,
-    /// How much faster it runs than the distribution says.
+    /// The factor by which it runs faster than the distribution says.
     pub(super) shift: Shift,
 }
 

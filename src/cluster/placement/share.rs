@@ -30,7 +30,7 @@ const ONE: u64 = 1 << 32;
 /// 1/ln 2, to bring a probability to the units of the logarithm.
 const LOG2_E: u128 = 6_196_328_019;
 
-/// How far a zone may be from its share before its nodes are corrected, in thousandths. Every node then stays within 50:
+/// The distance that a zone may have from its share before its nodes are corrected, in thousandths. Every node then stays within 50:
 /// with a thirtieth of all images, chance puts a node off by 5 in a thousand, and three times that is rare.
 const TOLERANCE: u64 = 32;
 
@@ -55,7 +55,7 @@ struct Zone {
     copies: u64,
 }
 
-/// How the copies of an image are spread over zones: each has `rounds`, or all its nodes, and `extra` have one more.
+/// The spread of an image's copies over zones: each has `rounds`, or all its nodes, and `extra` have one more.
 #[derive(Clone, Copy)]
 struct Spread {
     rounds: usize,
@@ -164,7 +164,7 @@ impl Spread {
         }
     }
 
-    /// How often a zone gets the extra copy: at least, at most.
+    /// The bounds of how often a zone gets the extra copy.
     fn wanted(self, zone: &Zone) -> (u64, u64) {
         let thousandths = if self.rounds == 0 { TOLERANCE } else { TOLERANCE_WITHIN };
         let certain = self.rounds as u64 * ONE;

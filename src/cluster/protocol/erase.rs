@@ -21,12 +21,12 @@ const GRACE_MS: u64 = 500;
 /// Rounds of writing. Each further one needs another client's upload or deletion of the same image at that moment.
 const ROUNDS_MAX: u32 = 5;
 
-/// What a client wants to happen to an image.
+/// The change that a client wants for an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Erasure {
     /// Which image.
     pub id: ObjectId,
-    /// What is to happen.
+    /// The change that is wanted.
     pub intent: Intent,
     /// When the node's process began.
     pub started: Time,
@@ -62,14 +62,14 @@ pub enum EraseEffect {
 pub enum EraseOutcome {
     /// A node's record; `None` if it did not answer.
     Read(NodeId, Option<ErasureRecord>),
-    /// What a node has durably after it took a record; `None` if it did not answer or could not.
+    /// The durable record of a node after it took one; `None` if it did not answer or could not.
     Written(NodeId, Option<HeldRecord>),
 }
 
 /// A record that a node has durably.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldRecord {
-    /// What it knows, all that it was sent included.
+    /// Its knowledge, all that it was sent included.
     pub record: ErasureRecord,
     /// Whether the image is gone by that and no file of it is left there.
     pub is_erased: bool,
@@ -82,9 +82,9 @@ pub struct Erase<D = Shipped> {
     erasure: Erasure,
     acquaintance: Acquaintance,
     effects: VecDeque<EraseEffect>,
-    /// What was read so far, or is written.
+    /// The record that was read so far, or is written.
     record: ErasureRecord,
-    /// What each node has that answered.
+    /// The record of each node that answered.
     held: BTreeMap<NodeId, HeldRecord>,
     under_way: usize,
     rounds: u32,

@@ -44,7 +44,7 @@ pub struct Upload {
     pub length: u64,
     /// Whether this node had the image before. Others are likely to have it too, and are asked first.
     pub is_known: bool,
-    /// What this node knows of the image's deletions.
+    /// This node's record of the image's deletions.
     pub record: ErasureRecord,
     /// When the node's process began.
     pub started: Time,

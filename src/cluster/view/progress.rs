@@ -1,4 +1,4 @@
-//! How far the staged version has come, and the shares and owners by version: for operators; no rule goes by them.
+//! The progress of the staged version, and the shares and owners by version: for operators; no rule goes by them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -42,7 +42,7 @@ pub(super) async fn undelete(shard: &Rc<Shard>, id: ObjectId) -> HandlerResponse
     }
 }
 
-/// Who has erased the image.
+/// The nodes that have erased the image.
 pub(super) async fn status(shard: &Rc<Shard>, id: ObjectId) -> HandlerResponse {
     match shard.erasure_status(id).await {
         Ok(status) => reply::json(&ErasureResponse::new(id, status)).into(),

@@ -84,7 +84,7 @@ struct MemberShare {
     usable: Option<u64>,
 }
 
-/// What is known of the members' disks, and which slots each owns in the staged version.
+/// The known state of the members' disks, and which slots each owns in the staged version.
 struct Room<'a> {
     stats: &'a ClusterStats,
     owned: BTreeMap<NodeId, u32>,

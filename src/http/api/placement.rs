@@ -38,7 +38,7 @@ struct Holder {
     id: String,
     /// Whether it owns the image in any version.
     owner: bool,
-    /// What it says, asked now.
+    /// Its reply, asked now.
     copy: &'static str,
     /// When it last verified its copy (RFC 3339); unknown to other nodes.
     verified: Option<String>,

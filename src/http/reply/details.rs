@@ -15,7 +15,7 @@ struct Details<'a> {
     /// Those that hold a copy, where that matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     nodes: Option<&'a [String]>,
-    /// What a program needs to know of a refused change of the layout.
+    /// The details for a program of a refused change of the layout.
     #[serde(flatten)]
     layout: Option<LayoutDetails>,
 }

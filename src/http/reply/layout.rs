@@ -143,7 +143,7 @@ impl LayoutProblem {
         text.to_owned()
     }
 
-    /// What a program needs to know.
+    /// The details for a program.
     pub(super) fn details(&self) -> Option<LayoutDetails> {
         let Self::Refused(refusal) = self else { return None };
         let candidate = |(node, name): &(_, _)| Candidate {

@@ -29,7 +29,7 @@ use crate::peer::erasure::{EraseCall, read_held};
 /// Time that the answer about a record waits for the files to go: most erasures take milliseconds.
 const ERASED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Who has erased an image, by name.
+/// The nodes that have erased an image, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErasureStatus {
     /// Members that have confirmed that no file of it is left.
@@ -86,7 +86,7 @@ impl Shard {
         drive(self, machine, perform).await;
     }
 
-    /// Who has erased an image, as the members that answer say now. One that does not is pending.
+    /// The nodes that have erased an image, as the members that answer say now. One that does not is pending.
     ///
     /// # Errors
     /// [`EraseError`]
@@ -137,7 +137,7 @@ impl Shard {
         Ok(left)
     }
 
-    /// What this node has of an image's deletions.
+    /// This node's record of an image's deletions.
     pub fn held_here(&self, id: &ObjectId) -> HeldRecord {
         HeldRecord { record: self.node.erasures.record(id), is_erased: self.node.erasures.is_erased(id) }
     }

@@ -63,7 +63,7 @@ impl Shard {
                 behind = page.ids.last().copied().filter(|_| page.has_more);
                 found += page.ids.len();
                 let room = self.enqueue_found(page.ids.into_iter().map(|id| (id, None)).collect()).await;
-                // What does not fit is left to the next walk; one that was overtaken by another layout is void.
+                // The rest is left to the next walk; one that was overtaken by another layout is void.
                 if room == 0 || self.view().hash() != view.hash() {
                     return Ok(found.max(1));
                 }

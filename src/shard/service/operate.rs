@@ -20,7 +20,7 @@ use crate::object::ObjectId;
 /// The time that control has to make a change and to store the layout: a few syncs on a slow disk.
 const OPERATE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Who should have an image, and who says that it has it.
+/// The nodes that should have an image, and those that say that they have it.
 #[derive(Clone, Debug)]
 pub struct ImagePlacement {
     /// The owners by version: current, proposed, then staged where it differs.

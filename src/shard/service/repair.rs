@@ -55,12 +55,12 @@ struct Begun {
     under_way: Rc<UnderWay>,
 }
 
-/// What an owner says of its copy.
+/// An owner's reply about its copy.
 pub(super) struct Receipt {
     pub(super) reply: LookupReply,
     /// Under which layout it was read.
     pub(super) layout: Option<LayoutHash>,
-    /// What the owner knows of the image's deletions.
+    /// The owner's record of the image's deletions.
     pub(super) record: ErasureRecord,
 }
 
@@ -255,7 +255,7 @@ impl<'a> Progress<'a> {
         }
         let copy = Copy { id: *id, uploaded: original.modified, misplaced, live: record.live_counter() };
         let sent = shard.send_copy(view, to, copy, &reader, within_ms).await;
-        // What the other node knows of deletions, this one has to erase too.
+        // This node has to erase all that the other one knows to be deleted.
         shard.heard(*id, sent.record, LookupReply::Unknown).await;
         let is_taken = sent.layout.is_some();
         if is_taken {

@@ -40,11 +40,11 @@ struct Place<T> {
     background: Option<Charge>,
 }
 
-/// What came of a copy that was sent.
+/// The outcome of a copy that was sent.
 pub(super) struct SentCopy {
     /// The layout under which it was taken, if it was.
     pub(super) layout: Option<LayoutHash>,
-    /// What the other node knows of the image's deletions.
+    /// The other node's record of the image's deletions.
     pub(super) record: ErasureRecord,
 }
 
@@ -131,7 +131,7 @@ impl Shard {
                     let Received { id, reader, uploaded } = received;
                     let copy = Copy { id: *id, uploaded: *uploaded, misplaced, live };
                     let sent = self.send_copy(&view, to, copy, reader, within_ms).await;
-                    // What this node has heard meanwhile counts too: its own copy may be erased by now.
+                    // News that this node has heard meanwhile counts too: its own copy may be erased by now.
                     let record = sent.record.merge(self.node.erasures.record(id));
                     if is_outdated(live, record) {
                         return WriteOutcome::Outdated(to, live, record);

@@ -147,7 +147,7 @@ impl ManifestFile {
             fs::rename(&temporary, path)
         };
         write().inspect_err(|_| {
-            // What is left of it is overwritten by the next one; on a full disk it should not stay.
+            // The rest of it is overwritten by the next one; on a full disk it should not stay.
             let _ = fs::remove_file(&temporary);
         })?;
         Ok(Self { path: path.to_path_buf(), first, is_written: true, checkpoint, tail: 0 })

@@ -74,7 +74,7 @@ impl ManifestIndex {
         self.part(first).file.is_some()
     }
 
-    /// What the manifest says, for a survey; and when it is loaded for the first time, by which times. Nothing where it is
+    /// The manifest's contents, for a survey; and when it is loaded for the first time, by which times. Nothing where it is
     /// missing or damaged.
     ///
     /// # Errors

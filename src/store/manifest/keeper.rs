@@ -258,7 +258,7 @@ impl Keeper {
         // Before anything is looked for.
         let returns = self.health.returns();
         self.receive_waiting();
-        // What was held back until now is older than what the survey will see. A later report of the same image may be lost.
+        // A report that was held back until now is older than what the survey will see. A later report of the same image may be lost.
         self.take_held(first);
         match self.load(first) {
             Ok((known, times)) => self.survey = Some(Survey::new(&self.paths, first, known, times, returns)),

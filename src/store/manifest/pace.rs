@@ -1,4 +1,4 @@
-//! How fast the keeper compares manifests with the store: requests come first. Pure.
+//! The pace at which the keeper compares manifests with the store: requests come first. Pure.
 
 use std::time::{Duration, Instant};
 

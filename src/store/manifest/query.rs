@@ -1,4 +1,4 @@
-//! What the keeper is asked about the digests, and its answers.
+//! Questions to the keeper about the digests, and its answers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub enum ManifestQueryError {
     Ended,
 }
 
-/// What the answers are made of.
+/// The sources of the answers.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
     pub(super) digests: &'a SlotDigests,

@@ -35,7 +35,7 @@ pub(super) struct Survey {
     unread: u32,
 }
 
-/// What a survey found.
+/// The findings of a survey.
 #[derive(Debug)]
 pub(super) struct SurveyResult {
     /// All images, in order.

@@ -29,7 +29,7 @@ use crate::telemetry::metrics::DiskMetrics;
 #[derive(Clone, Debug, Default)]
 pub struct Scrub(Arc<ScrubState>);
 
-/// What the scrub's thread shares with all others.
+/// The state that the scrub's thread shares with all others.
 #[derive(Debug, Default)]
 struct ScrubState {
     is_asked: AtomicBool,
@@ -52,14 +52,14 @@ pub struct ScrubCounts {
     pub unreadable: u64,
 }
 
-/// How far the scrub has come.
+/// The progress of the scrub.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScrubProgress {
     /// Whether the pass runs at full pace, or is about to begin because it was asked for.
     pub is_full_pace: bool,
     /// The part of all ids that the pass has behind it, from 0 to 1.
     pub position: f64,
-    /// What the pass has looked at so far.
+    /// The copies that the pass has looked at so far.
     pub counts: ScrubCounts,
     /// When the last whole pass ended, by the clock of the time of day, and what it looked at.
     pub last: Option<(SystemTime, ScrubCounts)>,
@@ -72,7 +72,7 @@ impl Scrub {
         self.wake();
     }
 
-    /// How far it has come. Any thread may ask at any time.
+    /// The progress. Any thread may ask at any time.
     pub fn progress(&self) -> ScrubProgress {
         // In this order: a request that is taken between the two is seen by one of them.
         let is_asked = self.0.is_asked.load(SeqCst);

@@ -1,4 +1,4 @@
-//! How far a pass of the scrub has come, and how that is written to disk. Pure.
+//! The progress of a pass of the scrub, and how that is written to disk. Pure.
 
 use std::time::{Duration, SystemTime};
 

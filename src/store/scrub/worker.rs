@@ -141,7 +141,7 @@ impl ScrubWorker {
     }
 
     fn begin_if_asked(&mut self) {
-        // Both under the lock, so that whoever looks at the progress sees the request or the pass.
+        // Both under the lock, so that a look at the progress sees the request or the pass.
         let mut shared = self.scrub.0.pass();
         if self.scrub.0.is_asked.swap(false, SeqCst) {
             self.pass.restart(true);
@@ -150,7 +150,7 @@ impl ScrubWorker {
         }
     }
 
-    /// How long the pass is ahead of its pace; `None` if it is not. Ids are evenly spread, and so are the bytes.
+    /// The time by which the pass is ahead of its pace; `None` if it is not. Ids are evenly spread, and so are the bytes.
     fn time_until_due(&self) -> Option<Duration> {
         if self.pass.is_full_pace {
             return None;

@@ -40,13 +40,13 @@ impl DiskMetrics {
         (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
     }
 
-    /// How far the scrub has come, from 0 to 1, and when its last pass ended, in seconds since 1970; 0: none has.
+    /// The progress of the scrub, from 0 to 1, and when its last pass ended, in seconds since 1970; 0: none has.
     pub fn set_scrub(&self, position: f64, ended_s: u64) {
         self.scrub_position.set((position * 1e6) as u64);
         self.scrub_ended_s.set(ended_s);
     }
 
-    /// How thoroughly the copies were read back. No age before the first whole pass.
+    /// The extent to which the copies were read back. No age before the first whole pass.
     fn scrub(&self) -> impl Iterator<Item = proto::MetricFamily> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let ended_s = Some(self.scrub_ended_s.get()).filter(|ended_s| *ended_s > 0);

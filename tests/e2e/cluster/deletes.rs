@@ -220,7 +220,7 @@ fn a_removed_node_comes_back_as_a_new_one_and_serves_nothing_of_what_it_held() {
         assert_eq!(files_of(&data.join("lost+found"), id).len(), 1);
     }
     wait_until("no image to be counted", || node.metric("reticulum_images") == 0.0);
-    // What is deleted goes from there, too.
+    // Deleted images go from there, too.
     delete(&node, &id);
     wait_until("no file to be left", || files_of(&data, &id).is_empty());
     assert_eq!(files_of(&data.join("lost+found"), &kept).len(), 1);

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::harness::{Node, wait_until};
 use crate::support::pictures::jpeg;
 
-/// What is done to the folder of the manifests while the node is down.
+/// The damage to the folder of the manifests while the node is down.
 const DAMAGES: [fn(&Path); 4] = [
     |folder| fs::remove_dir_all(folder).expect("remove"),
     |folder| each(folder, |_| b"garbage".to_vec()),

@@ -182,7 +182,7 @@ impl World {
         self.happened(index, number, happening);
     }
 
-    /// What a node says of an image, or that this is gone as far as both know.
+    /// A node's reply about an image, or that this is gone as far as both know.
     fn heard(&self, index: Index, id: &ObjectId, reply: LookupReply) -> LookupReply {
         match reply {
             _ if self.is_gone(self.record_of(index, id)) => LookupReply::Gone,

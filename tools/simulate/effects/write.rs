@@ -71,7 +71,7 @@ impl World {
         self.request_live(index, to, (ask, live), Purpose::Operation(number, question), within_ms);
     }
 
-    /// What a node says to a copy with this counter, or to the question for one.
+    /// A node's reply to a copy with this counter, or to the question for one.
     pub(super) fn write_reply(
         &mut self,
         (index, id): (Index, &ObjectId),
@@ -79,7 +79,7 @@ impl World {
         node: NodeId,
         (tell, record): (Option<Tell>, ErasureRecord),
     ) -> Happening {
-        // What this node has heard meanwhile counts too: its own copy may be erased by now.
+        // News that this node has heard meanwhile counts too: its own copy may be erased by now.
         let record = record.merge(self.record_of(index, id));
         if self.is_outdated(live, record) {
             return Happening::Write(WriteOutcome::Outdated(node, live, record));

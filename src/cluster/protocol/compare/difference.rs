@@ -79,7 +79,7 @@ impl Differences {
     }
 }
 
-/// What both nodes list of a batch of slots, page by page.
+/// The listings of both nodes for a batch of slots, page by page.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     slots: Vec<Slot>,

@@ -1,4 +1,4 @@
-//! What a comparison asks of its driver, and what comes back.
+//! The effects of a comparison, and their outcomes.
 
 use crate::cluster::digest::SlotRange;
 use crate::cluster::layout::SyncHash;
