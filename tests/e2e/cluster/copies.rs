@@ -185,7 +185,7 @@ fn a_member_that_hangs_takes_no_place_of_the_uploads_at_once_and_gets_its_copies
 }
 
 #[test]
-fn a_node_that_is_busy_is_passed_over_once_and_not_taken_for_dead() {
+fn fault_23_a_node_that_is_busy_is_passed_over_once_and_not_taken_for_dead() {
     let (cluster, _links) = Cluster::linked_with(4, "[limits]\nresize_queue = 1\n");
     let bytes = jpeg(1500, 1000, 1);
     let id = cluster.nodes[0].upload(&bytes);

@@ -42,7 +42,7 @@ fn upload_to_all(cluster: &Cluster, bytes: &[u8], count: usize) -> String {
 }
 
 #[test]
-fn copies_that_were_damaged_are_given_right_by_others_and_replaced() {
+fn fault_9_copies_that_were_damaged_are_given_right_by_others_and_replaced() {
     let cluster = Cluster::start(3);
     for (damaged, count) in [(&[0][..], 1), (&[1, 2][..], 2)] {
         let bytes = jpeg(60, 40, count as u32);
@@ -81,7 +81,7 @@ fn a_copy_that_was_damaged_is_replaced_though_nobody_asks_for_it() {
 }
 
 #[test]
-fn an_image_all_of_whose_copies_are_damaged_is_an_error_everywhere_and_kept_aside() {
+fn fault_10_an_image_all_of_whose_copies_are_damaged_is_an_error_everywhere_and_kept_aside() {
     let cluster = Cluster::start(3);
     let bytes = jpeg(60, 40, 1);
     let id = upload_to_all(&cluster, &bytes, 1);
@@ -104,7 +104,7 @@ fn an_image_all_of_whose_copies_are_damaged_is_an_error_everywhere_and_kept_asid
 }
 
 #[test]
-fn an_upload_whose_node_dies_while_it_arrives_was_never_there() {
+fn fault_1_an_upload_whose_node_dies_while_it_arrives_was_never_there() {
     let mut cluster = Cluster::start(3);
     let bytes = jpeg(200, 150, 1);
     let id = sha1(&bytes);
@@ -124,7 +124,7 @@ fn an_upload_whose_node_dies_while_it_arrives_was_never_there() {
 }
 
 #[test]
-fn an_upload_whose_node_dies_before_it_answers_is_quickly_done_again() {
+fn fault_5_an_upload_whose_node_dies_before_it_answers_is_quickly_done_again() {
     let (mut cluster, links) = Cluster::linked(5);
     let bytes = jpeg(60, 40, 1);
     let id = sha1(&bytes);

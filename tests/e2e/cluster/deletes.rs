@@ -78,7 +78,7 @@ fn a_deleted_image_is_410_on_every_node_at_once_and_an_upload_anywhere_brings_it
 }
 
 #[test]
-fn a_node_that_was_away_hears_of_a_deletion_and_nothing_brings_the_image_back() {
+fn fault_18_a_node_that_was_away_hears_of_a_deletion_and_nothing_brings_the_image_back() {
     let mut cluster = Cluster::start(3);
     let images: Vec<_> = (1..=4).map(|seed| jpeg(60, 40, seed)).collect();
     let ids: Vec<_> = images.iter().map(|bytes| upload(&cluster, bytes)).collect();

@@ -206,7 +206,7 @@ fn a_node_that_is_killed_under_load_holds_up_nobody_and_gets_what_it_missed() {
 }
 
 #[test]
-fn a_short_stop_is_no_absence_and_after_a_long_one_a_node_is_back_in_seconds() {
+fn fault_22_a_short_stop_is_no_absence_and_after_a_long_one_a_node_is_back_in_seconds() {
     let cluster = Cluster::start(5);
     let others = [0, 2, 3, 4];
     let pass = |time: Duration| {

@@ -45,7 +45,7 @@ fn fill(disk: &Disk) -> PathBuf {
 }
 
 #[test]
-fn a_full_disk_is_said_everywhere_and_left_by_itself() {
+fn fault_8_a_full_disk_is_said_everywhere_and_left_by_itself() {
     let Some(disk) = Disk::small("size=8m") else { return };
     let node = node_on(&disk);
     let kept = node.upload(&jpeg(60, 40, 1));
@@ -67,7 +67,7 @@ fn a_full_disk_is_said_everywhere_and_left_by_itself() {
 }
 
 #[test]
-fn used_up_inodes_are_a_full_disk() {
+fn fault_8_used_up_inodes_are_a_full_disk() {
     let Some(disk) = Disk::small("size=64m,nr_inodes=300") else { return };
     let node = node_on(&disk);
     let refused =
@@ -100,7 +100,7 @@ fn a_read_only_disk_is_said_everywhere_and_left_by_itself() {
 }
 
 #[test]
-fn the_cache_gives_way_to_uploads_before_a_small_disk_is_full() {
+fn fault_38_the_cache_gives_way_to_uploads_before_a_small_disk_is_full() {
     let Some(disk) = Disk::small("size=12m") else { return };
     let node = node_on(&disk);
     let source = Picture::noise(300, 200, 1).png();
@@ -150,7 +150,7 @@ fn a_member_with_a_full_disk_passes_uploads_on_and_takes_none_of_others() {
 }
 
 #[test]
-fn a_hung_disk_is_answered_in_time_said_everywhere_and_left_by_itself() {
+fn fault_13_a_hung_disk_is_answered_in_time_said_everywhere_and_left_by_itself() {
     let Some(disk) = Disk::that_freezes() else { return };
     let node = node_on(&disk);
     let kept = node.upload(&jpeg(60, 40, 1));

@@ -85,7 +85,7 @@ fn upload(cluster: &Cluster, bytes: &[u8], count: u32, is_asked: bool) -> (Strin
 }
 
 #[test]
-fn a_copy_that_is_gone_or_unreadable_is_given_by_others_on_every_route_and_taken_again() {
+fn fault_11_a_copy_that_is_gone_or_unreadable_is_given_by_others_on_every_route_and_taken_again() {
     let cluster = Cluster::start(3);
     let node = &cluster.nodes[0];
     let mut seed = 0;
@@ -139,7 +139,7 @@ fn a_copy_that_vanished_is_no_part_of_what_other_nodes_are_told() {
 }
 
 #[test]
-fn copies_that_vanish_while_a_node_is_down_are_taken_again_though_nobody_asks_for_them() {
+fn fault_34_copies_that_vanish_while_a_node_is_down_are_taken_again_though_nobody_asks_for_them() {
     let mut cluster = Cluster::start(3);
     let images: Vec<_> = (1..=4).map(|seed| jpeg(60, 40, seed)).collect();
     let ids: Vec<_> =
@@ -212,7 +212,7 @@ fn is_writable(asked: &Node, name: &str) -> bool {
 }
 
 #[test]
-fn a_node_whose_store_goes_gives_what_others_have_and_takes_nothing_until_it_is_back() {
+fn fault_12_a_node_whose_store_goes_gives_what_others_have_and_takes_nothing_until_it_is_back() {
     let mut cluster = Cluster::start(3);
     let uploaded: Vec<_> = (1..=6).map(|seed| upload(&cluster, &jpeg(60, 40, seed), seed, true)).collect();
     for (number, absence) in [Absence::Moved, Absence::Emptied, Absence::Covered].into_iter().enumerate() {

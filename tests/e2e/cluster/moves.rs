@@ -46,7 +46,7 @@ fn command(cluster: &Cluster, arguments: &[&str]) {
 }
 
 #[test]
-fn copies_follow_joins_drains_and_removals_and_every_read_succeeds() {
+fn fault_25_copies_follow_joins_drains_and_removals_and_every_read_succeeds() {
     let first = free_port();
     let options = |number: usize| {
         let port = if number == 0 { first } else { free_port() };

@@ -96,7 +96,7 @@ fn a_drained_member_owns_nothing_until_it_is_activated_again() {
 }
 
 #[test]
-fn settings_of_a_member_are_changed_and_a_mass_move_needs_a_confirmation() {
+fn fault_30_settings_of_a_member_are_changed_and_a_mass_move_needs_a_confirmation() {
     let first = free_port();
     let port = |number| if number == 0 { first } else { free_port() };
     let two = |number| member_with(number, port(number), (number > 0).then_some(first), "replication = 2\n");
@@ -119,7 +119,7 @@ fn settings_of_a_member_are_changed_and_a_mass_move_needs_a_confirmation() {
 }
 
 #[test]
-fn the_numbers_of_copies_are_changed_and_copies_are_not_given_up_by_mistake() {
+fn fault_30_the_numbers_of_copies_are_changed_and_copies_are_not_given_up_by_mistake() {
     let cluster = Cluster::start(3);
     let node = &cluster.nodes[1];
     fails(node, &["set", "cluster", "replication=1", "min_replication=1"], &["gives up 66.", "--yes"]);

@@ -89,7 +89,7 @@ fn a_node_that_is_cut_off_acknowledges_nothing_and_gives_what_it_has() {
 }
 
 #[test]
-fn each_side_of_a_partition_acknowledges_what_it_may_and_loses_nothing() {
+fn fault_14_each_side_of_a_partition_acknowledges_what_it_may_and_loses_nothing() {
     let (cluster, links) = Cluster::linked(5);
     let (most, few) = ([0, 1, 2], [3, 4]);
     links.part(&most, &few);

@@ -23,7 +23,7 @@ fn each(folder: &Path, change: impl Fn(&[u8]) -> Vec<u8>) {
 }
 
 #[test]
-fn a_node_whose_manifests_are_gone_or_damaged_serves_at_once_and_counts_its_images_again() {
+fn fault_31_a_node_whose_manifests_are_gone_or_damaged_serves_at_once_and_counts_its_images_again() {
     let mut node = Node::with_shards(2);
     let ids: Vec<_> = (0..6).map(|seed| node.upload(&jpeg(60, 40, seed))).collect();
     for (number, damage) in DAMAGES.iter().enumerate() {

@@ -90,7 +90,7 @@ fn a_store_that_is_a_file_is_refused() {
 }
 
 #[test]
-fn a_store_that_is_gone_and_a_newer_format_are_refused_with_what_to_do() {
+fn fault_12_a_store_that_is_gone_and_a_newer_format_are_refused_with_what_to_do() {
     let mut node = Node::plain();
     node.upload(&jpeg(60, 40, 1));
     assert_eq!(node.terminate(), Some(0));
