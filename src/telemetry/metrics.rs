@@ -153,7 +153,7 @@ impl Summed {
     }
 
     /// Repair: work left and done.
-    fn repair(&self) -> [proto::MetricFamily; 3] {
+    fn repair(&self) -> [proto::MetricFamily; 4] {
         [
             gauge(
                 "reticulum_repair_debt_images",
@@ -169,6 +169,11 @@ impl Summed {
                 "reticulum_repaired_total",
                 "Copies that this node lacked, or had a bad one of, and has now.",
                 vec![(Vec::new(), self.sum(|shard| shard.repaired.get()))],
+            ),
+            gauge(
+                "reticulum_repair_turns",
+                "Copies that repairs may read, fetch or send at once; fewer where requests would wait for them.",
+                vec![(Vec::new(), self.sum(|shard| shard.repair_turns.get()))],
             ),
         ]
     }

@@ -2,11 +2,15 @@
 //!
 //! * A misplaced copy is handed over: every owner verifies its own copy, or is given one, and then this one goes. The
 //!   rule alone says when ([`ExcessReplica`]).
+//! * A misplaced copy that was lost may have been one that an answered upload counts on. Its record goes when every owner
+//!   has verified a copy, or when the image is proven to be nowhere else. If an owner lacks it, the node fetches it again
+//!   and hands it over.
 //! * An owner verifies its own copy, fetches one if that is lacking, and gives one to each other owner that lacks it.
 //!
 //! The record is struck out when nothing is left to be done. Where something failed it stays, and the node comes back to
 //! it later.
 
+pub mod budget;
 mod effect;
 pub mod excess;
 pub mod queue;

@@ -3,14 +3,15 @@
 //!
 //! The protocol decides what is done about each ([`Repair`]); here is only the work, and how much of it is done at once.
 
+mod turns;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glommio::sync::{Permit, Semaphore};
-
+use self::turns::{RepairTurns, TurnPermit};
 use super::super::Shard;
 use super::super::errors::PublishError;
 use super::super::locks::IdGuard;
@@ -40,13 +41,10 @@ use crate::store::spool::SpoolError;
 /// Bounds of a copy: the node that took the upload has judged it.
 pub(super) const LIMITS: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
 
-/// Repairs that read or send copies at once, here or at their owners: few, for requests come first.
-const TURNS: u64 = 4;
-
 /// Repairs that are under way.
 struct UnderWay {
     ids: RefCell<HashSet<ObjectId>>,
-    turns: Semaphore,
+    turns: Rc<RepairTurns>,
 }
 
 /// One repair: it is not under way any more when this is dropped.
@@ -68,8 +66,8 @@ pub(super) struct Receipt {
 struct Progress<'a> {
     shard: &'a Rc<Shard>,
     id: ObjectId,
-    turns: &'a Semaphore,
-    turn: RefCell<Option<Permit<'a>>>,
+    turns: &'a Rc<RepairTurns>,
+    turn: RefCell<Option<TurnPermit>>,
     lock: RefCell<Option<IdGuard<'a>>>,
     /// This node's copy, as last looked at.
     found: RefCell<Option<Original>>,
@@ -79,7 +77,9 @@ struct Progress<'a> {
 impl Shard {
     /// Repairs what has a record, forever. Run one per shard.
     pub(in crate::shard) async fn repair_all(self: Rc<Self>) {
-        let under_way = Rc::new(UnderWay { ids: RefCell::default(), turns: Semaphore::new(TURNS) });
+        let turns = Rc::new(RepairTurns::new(&self.metrics));
+        let under_way = Rc::new(UnderWay { ids: RefCell::default(), turns });
+        self.spawn(Rc::clone(&under_way.turns).adapt(Rc::clone(&self)));
         let (mut seen, mut was_well) = (self.view(), true);
         while !self.lifecycle.stopping.is_set() {
             glommio::timer::sleep(Duration::from_millis(RepairQueue::LOOK_EVERY_MS)).await;
@@ -138,7 +138,7 @@ impl Shard {
         }
     }
 
-    async fn repair(self: &Rc<Self>, id: ObjectId, turns: &Semaphore) {
+    async fn repair(self: &Rc<Self>, id: ObjectId, turns: &Rc<RepairTurns>) {
         let progress = Progress {
             shard: self,
             id,
@@ -171,8 +171,8 @@ impl<'a> Progress<'a> {
         Some(match effect {
             RepairEffect::Look => Box::pin(self.look()),
             RepairEffect::TakeTurn => Box::pin(async {
-                // It fails only when it is closed, which nobody does.
-                *self.turn.borrow_mut() = self.turns.acquire_permit(1).await.ok();
+                let turn = self.turns.take().await;
+                *self.turn.borrow_mut() = Some(turn);
                 RepairOutcome::TurnTaken
             }),
             RepairEffect::YieldTurn => {
@@ -187,17 +187,18 @@ impl<'a> Progress<'a> {
             }),
             RepairEffect::Verify { owner, within_ms } => Box::pin(async move {
                 let live = shard.node.erasures.record(&id).live_counter();
-                let receipt = shard.ask_for_receipt(&view, owner, (id, live), within(within_ms)).await;
+                let asked = shard.ask_for_receipt(&view, owner, (id, live), within(within_ms));
+                let receipt = self.turns.with_peer(owner, asked).await;
                 let reply = shard.heard(id, receipt.record, receipt.reply).await;
                 RepairOutcome::Verified(owner, reply, receipt.layout)
             }),
-            RepairEffect::Give { to, misplaced, within_ms } => {
-                Box::pin(
-                    async move { RepairOutcome::Given(to, self.give(&view, to, misplaced, within_ms).await) },
-                )
-            }
+            RepairEffect::Give { to, misplaced, within_ms } => Box::pin(async move {
+                let given = self.give(&view, to, misplaced, within_ms);
+                RepairOutcome::Given(to, self.turns.with_peer(to, given).await)
+            }),
             RepairEffect::Fetch { from, within_ms } => Box::pin(async move {
-                let fetched = shard.fetch_from(view, from, id, within(within_ms)).await;
+                let fetched = shard.fetch_from(view, from, id, within(within_ms));
+                let fetched = self.turns.with_peer(from, fetched).await;
                 RepairOutcome::Fetched(from, self.keep(from, fetched))
             }),
             RepairEffect::TakeIn(from) => {

@@ -46,6 +46,8 @@ pub struct ShardMetrics {
     pub repair_bytes: Counter,
     /// Copies that this node lacked or had a bad one of, and has now.
     pub repaired: Counter,
+    /// Repairs that may read, fetch or send copies at once.
+    pub repair_turns: Counter,
 }
 
 impl Default for ShardMetrics {
@@ -72,6 +74,7 @@ impl Default for ShardMetrics {
             misplaced: Counter::default(),
             repair_bytes: Counter::default(),
             repaired: Counter::default(),
+            repair_turns: Counter::default(),
         }
     }
 }
@@ -83,6 +86,12 @@ impl ShardMetrics {
             self.requests[request_index(route.index(), status, cache.index())].fetch_add(1, Relaxed);
         }
         self.request_seconds[route.index()].observe(elapsed);
+    }
+
+    /// Requests of clients that were answered so far; not those of other nodes.
+    pub fn requests_answered(&self) -> u64 {
+        let routes = Route::ALL.iter().map(|(route, _)| *route).filter(|route| *route != Route::Peer);
+        routes.map(|route| self.request_seconds[route.index()].count.load(Relaxed)).sum()
     }
 
     /// Counts the time of one stage of one variant.
