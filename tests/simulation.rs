@@ -131,6 +131,11 @@ fn fault_6_what_was_answered_survives_a_power_cut_of_all_nodes_a_millisecond_lat
 }
 
 #[test]
+fn fault_7_a_sync_that_fails_is_answered_with_no_success() {
+    keeps_its_promise("sync-error", 3, 20);
+}
+
+#[test]
 fn fault_8_a_disk_without_room_or_inodes_takes_nothing_and_serves_on() {
     for kind in ["disk-full", "inodes-used"] {
         keeps_its_promise(kind, 2, 20);
@@ -145,6 +150,11 @@ fn fault_9_a_flipped_bit_is_never_served_and_is_repaired() {
 #[test]
 fn fault_11_a_file_or_disk_that_cannot_be_read_is_served_by_another_node() {
     keeps_its_promise("read-error", 2, 20);
+}
+
+#[test]
+fn fault_13_a_slow_disk_holds_up_no_answer_beyond_its_deadline() {
+    keeps_its_promise("slow-disk", 2, 20);
 }
 
 #[test]

@@ -165,9 +165,9 @@ impl World {
     pub(crate) fn check_absent(&mut self, index: Index, number: Number) {
         let Operation { id, began, .. } = self.running(index).operations[&number];
         self.count("read: 404");
-        // A copy that has vanished is lost until another takes its place, and the rules allow for fewer losses at once than
-        // an answer needs copies.
-        let has_vanished = self.nodes.iter().any(|node| node.disk.has_vanished(&id));
+        // A node knows only by its records that it lost a copy. Before that, its "no" is wrong.
+        let now = self.now;
+        let has_vanished = self.nodes.iter().any(|node| node.disk.has_vanished_unnoticed(&id, now));
         if self.acknowledged.get(&id).is_some_and(|at| *at <= began) && !has_vanished {
             self.fail(format!("node {index} says 404 for {id}, which was answered 200"));
         }

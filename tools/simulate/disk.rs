@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reticulum::cluster::erasure::table::ErasureTable;
+use reticulum::cluster::protocol::locate::ABSENT_AGE_MAX_MS;
 use reticulum::cluster::random::Random;
 use reticulum::object::ObjectId;
 
@@ -32,8 +33,8 @@ pub(crate) struct Disk {
     misplaced: BTreeSet<ObjectId>,
     /// The ids that the node knows to hold without a look at the files: its manifest, from which digests are made.
     manifest: BTreeSet<ObjectId>,
-    /// Images whose files vanished behind the node's back.
-    vanished: BTreeSet<ObjectId>,
+    /// Images whose files vanished behind the node's back, and since when a record of the node says so.
+    vanished: BTreeMap<ObjectId, Option<u64>>,
     /// The part of it that survives a power cut.
     checkpoint: BTreeSet<ObjectId>,
     /// Files in `tmp/`.
@@ -106,9 +107,11 @@ impl Disk {
         before.into_iter().filter(|id| !self.files.contains_key(id)).collect()
     }
 
-    /// Whether a file has vanished, and no copy has taken its place.
-    pub(crate) fn has_vanished(&self, id: &ObjectId) -> bool {
-        self.vanished.contains(id)
+    /// Whether a file has vanished, and the node may have denied it without knowing so for as long as that counts.
+    pub(crate) fn has_vanished_unnoticed(&self, id: &ObjectId, now: u64) -> bool {
+        // The other node's clock may be slower than this one's.
+        let counts_ms = ABSENT_AGE_MAX_MS + ABSENT_AGE_MAX_MS / 4;
+        self.vanished.get(id).is_some_and(|noticed| noticed.is_none_or(|at| now < at + counts_ms))
     }
 
     /// Makes the manifest durable, as is done now and then.
@@ -117,9 +120,9 @@ impl Disk {
     }
 
     /// A file vanishes behind the node's back.
-    pub(crate) fn vanish(&mut self, id: &ObjectId) {
+    pub(crate) fn vanish(&mut self, id: &ObjectId, now: u64) {
         self.files.remove(id);
-        self.vanished.insert(*id);
+        self.vanished.insert(*id, self.misplaced.contains(id).then_some(now));
     }
 
     /// The file, for a change.
@@ -138,12 +141,17 @@ impl Disk {
         self.manifest.remove(id);
     }
 
-    pub(crate) fn record_misplaced(&mut self, id: ObjectId) {
+    pub(crate) fn record_misplaced(&mut self, id: ObjectId, now: u64) {
         self.misplaced.insert(id);
+        if let Some(noticed) = self.vanished.get_mut(&id) {
+            noticed.get_or_insert(now);
+        }
     }
 
+    /// The record of an image goes: no copy that this node lost is needed any more.
     pub(crate) fn settle_misplaced(&mut self, id: &ObjectId) {
         self.misplaced.remove(id);
+        self.vanished.remove(id);
     }
 
     /// The correct bytes, if they are here; a wrong or unreadable copy is quarantined.

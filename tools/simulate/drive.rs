@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use reticulum::cluster::core::{self, Action, Input};
+use reticulum::cluster::layout::{Edit, Role};
+use reticulum::cluster::node::NodeId;
 use reticulum::cluster::view::View;
 
 use crate::event::{Event, Fact, Index, Payload};
@@ -30,7 +32,7 @@ impl World {
                 Action::Event(event) => {
                     self.trace(index as u64);
                     self.trace_event(None, || format!("node {index}: {event:?}"));
-                    self.hear_event(event);
+                    self.hear_event(index, event);
                 }
             }
         }
@@ -44,7 +46,7 @@ impl World {
         }
     }
 
-    fn hear_event(&mut self, event: core::ClusterEvent) {
+    fn hear_event(&mut self, index: Index, event: core::ClusterEvent) {
         match event {
             core::ClusterEvent::Down(node) => {
                 self.count("seen down");
@@ -54,12 +56,41 @@ impl World {
                 }
             }
             core::ClusterEvent::Promoted => self.count("column promoted"),
-            core::ClusterEvent::MarkOut(_) => {
+            core::ClusterEvent::MarkOut(node) => {
+                self.check_mark_out(index, node);
                 self.restart = None;
                 self.count("taken out or in automatically");
             }
-            core::ClusterEvent::NeedsOperator(_) => self.count("operator asked for"),
+            core::ClusterEvent::NeedsOperator(node) => {
+                self.count("operator asked for");
+                if self.bug == Some(InjectedBug::MarkOutUnbraked) {
+                    self.check_mark_out(index, node);
+                    let out = Edit::Role(node, Role::Out { automatic: true });
+                    let clock = self.nodes[index].clock(self.now);
+                    let changed = self.running(index).core.edit(&out, clock);
+                    self.trace_event(None, || format!("node {index} marks {node} out: {changed:?}"));
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// Only a side that sees three quarters of the weight may move the share of a node that is away.
+    fn check_mark_out(&mut self, index: Index, node: NodeId) {
+        let view = self.view(index);
+        let role = |of: NodeId| view.member(of).map(|member| member.role);
+        // It is back.
+        if matches!(role(node), None | Some(Role::Out { .. })) {
+            return;
+        }
+        let (mut all, mut seen) = (0, 0);
+        for (_, member) in view.members().filter(|(_, it)| it.role != Role::Out { automatic: false }) {
+            let weight = u64::from(member.weight.get());
+            all += weight;
+            seen += if member.alive { weight } else { 0 };
+        }
+        if seen * 4 < all * 3 {
+            self.fail(format!("node {index} marks {node} out and sees {seen} of a weight of {all}"));
         }
     }
 

@@ -27,6 +27,12 @@ pub(crate) enum InjectedBug {
     NoVerify,
     /// A former owner deletes its copy without receipts.
     DeleteByRank,
+    /// A former owner deletes its copy by receipts under any layout.
+    StaleReceiptCounts,
+    /// A repair takes in a copy without verification of its hash.
+    RepairUnverified,
+    /// A node is marked out automatically although too little of the cluster is in sight.
+    MarkOutUnbraked,
     /// A layout is reported as durable before it is.
     SaidBeforeDurable,
     /// A node reports "in sync" without a comparison.
@@ -61,7 +67,7 @@ pub(crate) enum InjectedBug {
 
 impl InjectedBug {
     /// All injected bugs, by their names on the command line.
-    pub(crate) const ALL: [(&'static str, Self); 25] = [
+    pub(crate) const ALL: [(&'static str, Self); 28] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
         ("ingress-counts", Self::IngressCounts),
@@ -72,6 +78,9 @@ impl InjectedBug {
         ("replay-accepted", Self::ReplayAccepted),
         ("no-verify", Self::NoVerify),
         ("delete-by-rank", Self::DeleteByRank),
+        ("stale-receipt-counts", Self::StaleReceiptCounts),
+        ("repair-unverified", Self::RepairUnverified),
+        ("mark-out-unbraked", Self::MarkOutUnbraked),
         ("said-before-durable", Self::SaidBeforeDurable),
         ("synced-too-early", Self::SyncedTooEarly),
         ("move-counted-early", Self::MoveCountedEarly),
@@ -96,6 +105,7 @@ impl InjectedBug {
         match self {
             Self::UnknownLayoutCounts => Some(Kind::Out),
             Self::NamesHeldTwice => Some(Kind::Namesakes),
+            Self::MarkOutUnbraked => Some(Kind::Away),
             _ => None,
         }
     }
@@ -109,6 +119,8 @@ impl InjectedBug {
             Self::NoOwnerNeeded => Some(Deviation::NoOwnerNeeded),
             Self::UnsyncedNoCounts => Some(Deviation::UnsyncedNoCounts),
             Self::SilenceIsNo => Some(Deviation::SilenceIsNo),
+            Self::StaleReceiptCounts => Some(Deviation::StaleReceiptCounts),
+            Self::RepairUnverified => Some(Deviation::RepairUnverified),
             Self::DeleteByRank => Some(Deviation::DeleteByRank),
             Self::DeadlineNotReported => Some(Deviation::DeadlineNotReported),
             Self::RecordLost => Some(Deviation::RecordLost),

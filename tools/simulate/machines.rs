@@ -151,7 +151,7 @@ impl World {
         let mut lost = 0;
         for _ in 0..=draw % 3 {
             if let Some(id) = self.pick_bearable(index) {
-                self.nodes[index].disk.vanish(&id);
+                self.nodes[index].disk.vanish(&id, self.now);
                 lost += 1;
             }
         }

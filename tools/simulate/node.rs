@@ -255,7 +255,7 @@ impl Node {
         self.disk.sweep();
         if bug != Some(InjectedBug::ManifestBelieved) {
             let vanished = self.disk.rebuild_manifest();
-            vanished.into_iter().for_each(|id| self.disk.record_misplaced(id));
+            vanished.into_iter().for_each(|id| self.disk.record_misplaced(id, now));
         }
         self.origin = seed % 1_000_000_000;
         self.clock_drift = i64::try_from(seed % (2 * CLOCK_DRIFT_MAX)).expect("small")

@@ -37,7 +37,8 @@ impl World {
             return self.notify(index, waiter, false);
         }
         self.learn(index, id, ErasureRecord::live(live));
-        let is_right = content == right_bytes(&id) || self.bug == Some(InjectedBug::NoVerify);
+        let verifies = !matches!(self.bug, Some(InjectedBug::NoVerify | InjectedBug::RepairUnverified));
+        let is_right = content == right_bytes(&id) || !verifies;
         if !is_right || !self.nodes[index].disk.has_room() {
             return self.notify(index, waiter, false);
         }
@@ -118,7 +119,7 @@ impl World {
         }
         let (view, clock) = (self.view(index), self.nodes[index].clock(self.now));
         if (job.misplaced || needs_record(&view, &job.id)) && self.bug != Some(InjectedBug::NoStrayRecord) {
-            self.nodes[index].disk.record_misplaced(job.id);
+            self.nodes[index].disk.record_misplaced(job.id, self.now);
             self.running(index).repairs.record(job.id, clock);
         }
         let disk = &mut self.nodes[index].disk;
@@ -209,7 +210,7 @@ impl World {
         };
         disk.write_checkpoint();
         for id in vanished {
-            self.nodes[index].disk.record_misplaced(id);
+            self.nodes[index].disk.record_misplaced(id, self.now);
             self.running(index).repairs.record(id, clock);
         }
     }

@@ -53,6 +53,10 @@ pub struct Repair<D = Shipped> {
     ends_at: Option<Time>,
     length: u64,
     can_store: bool,
+    /// A misplaced copy has a record and is not here.
+    is_lost: bool,
+    /// The other nodes have proven that the image is nowhere.
+    is_nowhere: bool,
     effects: VecDeque<RepairEffect>,
     stage: RepairStage<D>,
 }
@@ -92,6 +96,8 @@ struct Handover {
     asked: BTreeMap<NodeId, Time>,
     given: BTreeSet<NodeId>,
     has_failed: bool,
+    /// An owner lacks its copy, and this node has none to give.
+    is_wanted: bool,
     wait: Option<Time>,
 }
 
@@ -118,6 +124,8 @@ impl<D: Deviations + Clone> Repair<D> {
             ends_at: None,
             length: 0,
             can_store: false,
+            is_lost: false,
+            is_nowhere: false,
             effects: VecDeque::from([RepairEffect::Look]),
             stage: RepairStage::Looking,
         }
@@ -160,8 +168,11 @@ impl<D: Deviations + Clone> Repair<D> {
             OwnCopy::Erased => self.settle(),
             // One that cannot be read is replaced like one that is not there.
             OwnCopy::Lacking | OwnCopy::Unreadable if is_owner => self.take_turn(RepairTurn::Mend),
-            // The record is there before the copy: only between two uploads is it known that there is none.
-            OwnCopy::Lacking => self.lock(Handover::new(self.id, view)),
+            // The record is there before the copy, so an upload may be under way. Or the copy was lost.
+            OwnCopy::Lacking => {
+                self.is_lost = true;
+                self.handover(now, view, Handover::new(self.id, view));
+            }
             OwnCopy::Unreadable | OwnCopy::Unknown => self.stage = RepairStage::Finished,
         }
     }
@@ -279,6 +290,14 @@ impl<D: Deviations + Clone> Repair<D> {
     }
 
     fn read(&mut self, now: Time, view: &View, outcome: read::ReadOutcome) {
+        let outcome = match outcome {
+            read::ReadOutcome::Fetched(from, read::FetchReply::Broken)
+                if self.deviations.has(Deviation::RepairUnverified) =>
+            {
+                read::ReadOutcome::Fetched(from, read::FetchReply::Given)
+            }
+            outcome => outcome,
+        };
         self.drive_read(now, view, Input::Outcome(outcome));
     }
 
@@ -297,6 +316,11 @@ impl<D: Deviations + Clone> Repair<D> {
                     self.effects.push_back(RepairEffect::Ask { node, within_ms });
                 }
                 read::ReadEffect::Give(from) => self.effects.push_back(RepairEffect::TakeIn(from)),
+                // Only between two uploads is it known that no copy has come here meanwhile.
+                read::ReadEffect::Fail(NotFound::Absent) if self.is_lost => {
+                    self.is_nowhere = true;
+                    return self.lock(Handover::new(self.id, view));
+                }
                 // It is gone everywhere: nothing is left to be done.
                 read::ReadEffect::Fail(NotFound::Absent) if !*then_supply => return self.settle(),
                 read::ReadEffect::Fail(NotFound::Gone) => return self.settle(),
@@ -353,9 +377,15 @@ impl<D: Deviations + Clone> Repair<D> {
         let Some(asked_at) = handover.asked.get(&owner).copied() else { return };
         match (reply, layout) {
             (LookupReply::Present, Some(layout)) => {
+                let is_stale_good = self.deviations.has(Deviation::StaleReceiptCounts);
+                let layout = if is_stale_good { view.hash() } else { layout };
                 handover.excess.add_receipt(owner, layout, asked_at);
                 // Another layout than this node's: the core will have heard of it soon, and this is due again.
                 self.ask_ended(now, view, owner, layout == view.hash());
+            }
+            (LookupReply::Absent(_), _) if self.is_lost => {
+                handover.is_wanted = true;
+                self.ask_ended(now, view, owner, false);
             }
             (LookupReply::Absent(_), _) if handover.given.insert(owner) => self.give(view, owner),
             _ => self.ask_ended(now, view, owner, false),
@@ -368,6 +398,9 @@ impl<D: Deviations + Clone> Repair<D> {
         handover.has_failed |= !is_good;
         if !handover.asked.is_empty() {
             return;
+        }
+        if handover.has_failed && handover.is_wanted {
+            return self.mend(now, view, false);
         }
         if handover.has_failed {
             return self.stage = RepairStage::Finished;
@@ -389,13 +422,12 @@ impl<D: Deviations + Clone> Repair<D> {
         // The rule's word holds for this moment only, and the lock may have taken a while.
         let by_rank = self.deviations.has(Deviation::DeleteByRank);
         let mut may_go = || by_rank || handover.excess.next_step(view, now) == ExcessStep::Delete;
-        let is_owner = view.is_owner(view.this(), &self.id);
         match is_here {
-            true if may_go() => {
+            true if !self.is_nowhere && may_go() => {
                 self.stage = RepairStage::Striking;
                 self.effects.push_back(RepairEffect::Remove);
             }
-            false if !is_owner => self.settle(),
+            false if self.is_nowhere || may_go() => self.settle(),
             _ => self.stage = RepairStage::Finished,
         }
     }
@@ -409,7 +441,14 @@ impl<D: Deviations + Clone> Repair<D> {
 impl Handover {
     fn new(id: ObjectId, view: &View) -> Self {
         let excess = ExcessReplica::new(id, view);
-        Self { excess, asked: BTreeMap::new(), given: BTreeSet::new(), has_failed: false, wait: None }
+        Self {
+            excess,
+            asked: BTreeMap::new(),
+            given: BTreeSet::new(),
+            has_failed: false,
+            is_wanted: false,
+            wait: None,
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl World {
     /// Records durably that an image must be repaired.
     pub(super) fn enqueue_repair(&mut self, index: Index, id: ObjectId) {
         let clock = self.nodes[index].clock(self.now);
-        self.nodes[index].disk.record_misplaced(id);
+        self.nodes[index].disk.record_misplaced(id, self.now);
         self.running(index).repairs.record(id, clock);
     }
 

@@ -107,3 +107,6 @@ impl ExcessReplica {
         assert!(now.since(since) >= Self::GRACE_MS, "invariant: excess: the grace has passed");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -215,10 +215,69 @@ fn a_lock_that_took_too_long_voids_the_permission_to_remove() {
 }
 
 #[test]
-fn a_record_without_a_copy_is_struck_out_under_the_lock_unless_one_came() {
+fn a_record_without_a_copy_is_struck_out_when_all_owners_have_read_theirs_and_none_came() {
     for is_here in [false, true] {
-        let (mut bench, _) = bench(false);
-        assert_eq!(bench.hear(looked(OwnCopy::Lacking)), [RepairEffect::Lock]);
+        let (mut bench, owners) = bench(false);
+        assert_eq!(bench.hear(looked(OwnCopy::Lacking)), [RepairEffect::TakeTurn]);
+        let asked = bench.hear(RepairOutcome::TurnTaken);
+        assert_eq!(asked, owners.iter().copied().map(verify).collect::<Vec<_>>());
+        assert_eq!(all_verify(&mut bench, &owners), [RepairEffect::YieldTurn]);
+        assert_eq!(bench.wait(), [RepairEffect::Lock]);
+        let effects = bench.hear(RepairOutcome::Locked { is_here });
+        assert_eq!(effects, [if is_here { RepairEffect::Remove } else { RepairEffect::Settle }]);
+    }
+}
+
+#[test]
+fn the_record_of_a_lost_misplaced_copy_stays_while_an_owner_says_nothing() {
+    let (mut bench, owners) = bench(false);
+    bench.hear(looked(OwnCopy::Lacking));
+    bench.hear(RepairOutcome::TurnTaken);
+    bench.hear(RepairOutcome::Verified(owners[0], LookupReply::Unknown, None));
+    assert_eq!(all_verify(&mut bench, &owners[1..]), []);
+    assert!(bench.machine.is_finished());
+}
+
+#[test]
+fn a_lost_misplaced_copy_that_an_owner_lacks_is_fetched_again_and_handed_over_later() {
+    let (mut bench, owners) = bench(false);
+    bench.hear(looked(OwnCopy::Lacking));
+    bench.hear(RepairOutcome::TurnTaken);
+    bench.hear(RepairOutcome::Verified(owners[0], LookupReply::Absent(None), None));
+    let effects = all_verify(&mut bench, &owners[1..]);
+    let [RepairEffect::Fetch { from, .. }] = effects[..] else { panic!("{effects:?}") };
+    assert_eq!(bench.hear(RepairOutcome::Fetched(from, FetchReply::Given)), [RepairEffect::TakeIn(from)]);
+    assert_eq!(bench.hear(RepairOutcome::TakenIn(true)), []);
+    assert!(bench.machine.is_finished());
+}
+
+#[test]
+fn the_record_of_a_lost_misplaced_copy_goes_when_the_image_is_proven_to_be_nowhere_and_none_came() {
+    for (is_proven, is_here) in [(true, false), (true, true), (false, false)] {
+        let (mut bench, owners) = bench(false);
+        bench.hear(looked(OwnCopy::Lacking));
+        bench.hear(RepairOutcome::TurnTaken);
+        let mut open = vec![];
+        for owner in &owners {
+            open = bench.hear(RepairOutcome::Verified(*owner, LookupReply::Absent(None), None));
+        }
+        let reply = if is_proven { synced(&five()) } else { LookupReply::Unknown };
+        let mut last = vec![];
+        while let Some(effect) = open.pop() {
+            last = match effect {
+                RepairEffect::Fetch { from, .. } => {
+                    bench.hear(RepairOutcome::Fetched(from, FetchReply::Refused(reply)))
+                }
+                RepairEffect::Ask { node, .. } => bench.hear(RepairOutcome::Replied(node, reply)),
+                other => panic!("{other:?}"),
+            };
+            open.extend(last.iter().filter(|effect| **effect != RepairEffect::Lock));
+        }
+        if !is_proven {
+            assert!(last.is_empty() && bench.machine.is_finished());
+            continue;
+        }
+        assert_eq!(last, [RepairEffect::Lock]);
         let effects = bench.hear(RepairOutcome::Locked { is_here });
         assert_eq!(effects, if is_here { vec![] } else { vec![RepairEffect::Settle] });
     }
