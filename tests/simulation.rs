@@ -69,7 +69,7 @@ fn every_injected_bug_is_found() {
 
 /// Each bug, the only kind of fault if it needs one, and the first seed, which is near one that finds it: the rarest
 /// needs sixty seeds.
-const INJECTED_BUGS: [(&str, Option<&str>, &str); 25] = [
+const INJECTED_BUGS: [(&str, Option<&str>, &str); 27] = [
     ("no-directory-sync", None, "1"),
     ("answer-before-sync", None, "1"),
     ("ingress-counts", None, "45"),
@@ -95,6 +95,8 @@ const INJECTED_BUGS: [(&str, Option<&str>, &str); 25] = [
     ("undelete-lost", None, "1"),
     ("move-counted-early", None, "140"),
     ("manifest-believed", None, "1"),
+    ("founded-without-all", Some("founding"), "1"),
+    ("promise-forgotten", Some("founding"), "200"),
 ];
 
 #[test]
@@ -196,6 +198,13 @@ fn fault_19_of_two_nodes_with_one_name_one_is_a_member_and_nothing_is_lost() {
     for what in ["seen to be refused", "namesake renamed"] {
         assert!(count(&text, what) > 0, "{what}: {text}");
     }
+}
+
+#[test]
+fn fresh_nodes_that_name_each_other_are_never_two_clusters_whatever_ends_or_is_wiped() {
+    let text = keeps_its_promise("founding", 40, 1_000);
+    // Again and again in each world: those that founded it lose their disks.
+    assert!(count(&text, "cluster founded by fresh nodes") >= 100, "{text}");
 }
 
 #[test]

@@ -54,6 +54,8 @@ pub(super) fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunErr
     let joins = !config.cluster.join.is_empty();
     let layout =
         cluster::layout_store::load(&data.paths, &data.identity, joins).map_err(RunError::Cluster)?;
+    // A file that cannot be read was a layout, too.
+    let was_member = data.identity.is_member || data.paths.cluster_layout().exists();
     let this = NodeId::from_bytes(data.identity.id);
     if config.secrets.is_empty() && layout.as_ref().is_some_and(|layout| layout.has_others(this)) {
         return Err(RunError::NoSecret);
@@ -66,6 +68,7 @@ pub(super) fn boot(config: &Config, data: &DataDirectory) -> Result<Boot, RunErr
         instance,
         seed,
         layout,
+        was_member,
         holds_images: data.holds_images,
     })
 }

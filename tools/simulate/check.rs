@@ -16,7 +16,11 @@ const QUIET_MS: u64 = 400_000;
 pub(crate) fn run(seed: u64, choice: &Choice) -> Log {
     let mut world = World::new(seed, choice);
     world.run_to(world.faults_ms);
-    if world.log.failures.is_empty() {
+    if world.founding.is_some() {
+        if world.log.failures.is_empty() {
+            world.end_founding();
+        }
+    } else if world.log.failures.is_empty() {
         world.heal_all();
         world.come_to_rest();
         world.read_everything();

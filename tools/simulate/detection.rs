@@ -93,7 +93,15 @@ impl QuietCluster {
             };
             let (instance, seed) = (cluster.random.next(), cluster.random.next());
             let layout = Some(layout.clone());
-            let boot = Boot { this: id(at), generation: 1, instance, seed, layout, holds_images: false };
+            let boot = Boot {
+                this: id(at),
+                generation: 1,
+                instance,
+                seed,
+                layout,
+                was_member: true,
+                holds_images: false,
+            };
             cluster.cores.push(Some(Core::new(settings, boot, Time::default())));
         }
         (0..count).for_each(|at| cluster.drain(at));

@@ -55,6 +55,7 @@ impl World {
                     self.count("seen down, though it runs");
                 }
             }
+            core::ClusterEvent::Founded => self.hear_of_founding(index),
             core::ClusterEvent::Promoted => self.count("column promoted"),
             core::ClusterEvent::MarkOut(node) => {
                 self.check_mark_out(index, node);
@@ -144,6 +145,7 @@ impl World {
             self.tell_core(index, Fact::PersistFailed(sequence));
         } else {
             self.nodes[index].disk.layout = Some(bytes);
+            self.check_founders();
             self.tell_core(index, Fact::Persisted(sequence));
         }
     }

@@ -101,6 +101,8 @@ impl Fact {
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     pub(crate) from: Index,
+    /// The node that was on that machine.
+    pub(crate) from_node: NodeId,
     pub(crate) from_boot: u64,
     pub(crate) to: Index,
     pub(crate) to_boot: u64,

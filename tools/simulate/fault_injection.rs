@@ -92,6 +92,7 @@ impl World {
             Kind::Namesakes => self.take_in_namesakes(index),
             Kind::Drain => self.drain_node(index, other, duration),
             Kind::Out => self.take_out(fault),
+            Kind::Founding => self.wipe(index),
             Kind::PowerCutAll | Kind::RestartAll => false,
         }
     }
@@ -100,7 +101,7 @@ impl World {
         let Fault { kind, nodes: (index, other), .. } = fault;
         self.trace_event(None, || format!("{fault:?} ends"));
         match kind {
-            Kind::Kill | Kind::PowerCut | Kind::Away => self.bring_up(index),
+            Kind::Kill | Kind::PowerCut | Kind::Away | Kind::Founding => self.bring_up(index),
             Kind::ZoneDown => self.restore_zone_power(index),
             Kind::Emptied => {
                 self.bring_up(index);

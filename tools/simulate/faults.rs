@@ -69,11 +69,13 @@ pub(crate) enum Kind {
     Namesakes,
     /// An operator takes a node out for a while, sometimes a node that does not learn of it.
     Out,
+    /// A disk is wiped while fresh nodes that name each other found their cluster: in worlds of its own.
+    Founding,
 }
 
 impl Kind {
     /// All kinds, by their names on the command line.
-    pub(crate) const ALL: [(&'static str, Self); 28] = [
+    pub(crate) const ALL: [(&'static str, Self); 29] = [
         ("kill", Self::Kill),
         ("power-cut", Self::PowerCut),
         ("power-cut-all", Self::PowerCutAll),
@@ -102,11 +104,13 @@ impl Kind {
         ("namesakes", Self::Namesakes),
         ("drain", Self::Drain),
         ("out", Self::Out),
+        ("founding", Self::Founding),
     ];
 
-    /// Whether it occurs in worlds with all kinds of fault: not if it takes half an hour or adds a machine each time.
+    /// Whether it occurs in worlds with all kinds of fault: not if it takes half an hour, adds a machine each time, or
+    /// needs fresh nodes.
     fn is_of_every_world(self) -> bool {
-        !matches!(self, Self::Away | Self::Namesakes)
+        !matches!(self, Self::Away | Self::Namesakes | Self::Founding)
     }
 
     pub(crate) fn name(self) -> &'static str {

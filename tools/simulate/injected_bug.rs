@@ -63,11 +63,15 @@ pub(crate) enum InjectedBug {
     TombstoneForgotten,
     /// The end of a ban is written without a higher counter.
     UndeleteLost,
+    /// A fresh node founds a cluster although one node of its list has not answered.
+    FoundedWithoutAll,
+    /// A fresh node forgets whom it has promised to found with.
+    PromiseForgotten,
 }
 
 impl InjectedBug {
     /// All injected bugs, by their names on the command line.
-    pub(crate) const ALL: [(&'static str, Self); 28] = [
+    pub(crate) const ALL: [(&'static str, Self); 30] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
         ("ingress-counts", Self::IngressCounts),
@@ -96,6 +100,8 @@ impl InjectedBug {
         ("upload-overturns-ban", Self::UploadOverturnsBan),
         ("tombstone-forgotten", Self::TombstoneForgotten),
         ("undelete-lost", Self::UndeleteLost),
+        ("founded-without-all", Self::FoundedWithoutAll),
+        ("promise-forgotten", Self::PromiseForgotten),
     ];
 }
 
@@ -106,12 +112,13 @@ impl InjectedBug {
             Self::UnknownLayoutCounts => Some(Kind::Out),
             Self::NamesHeldTwice => Some(Kind::Namesakes),
             Self::MarkOutUnbraked => Some(Kind::Away),
+            Self::FoundedWithoutAll | Self::PromiseForgotten => Some(Kind::Founding),
             _ => None,
         }
     }
 
     /// The deviation of the shipped machines that it stands for; `None` for a bug of the model alone.
-    const fn deviation(self) -> Option<Deviation> {
+    pub(crate) const fn deviation(self) -> Option<Deviation> {
         match self {
             Self::IngressCounts => Some(Deviation::SpoolCounts),
             Self::ClampByLiveness => Some(Deviation::ClampByLiveness),
@@ -130,6 +137,8 @@ impl InjectedBug {
             Self::MoveCountedEarly => Some(Deviation::MoveCountedEarly),
             Self::UploadOverturnsBan => Some(Deviation::BanOverturned),
             Self::UndeleteLost => Some(Deviation::LiftNotRaised),
+            Self::FoundedWithoutAll => Some(Deviation::FoundedWithoutAll),
+            Self::PromiseForgotten => Some(Deviation::PromiseForgotten),
             _ => None,
         }
     }

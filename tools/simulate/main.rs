@@ -16,6 +16,7 @@ mod erasures;
 mod event;
 mod fault_injection;
 mod faults;
+mod founding;
 mod injected_bug;
 mod machines;
 mod namesakes;

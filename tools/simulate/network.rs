@@ -56,8 +56,10 @@ impl World {
                 None => return,
             }
         }
+        delay += self.lateness();
         let (from_boot, to_boot) = (self.nodes[from].boot, self.nodes[to].boot);
-        let envelope = Envelope { from, from_boot, to, to_boot, payload, replay: None };
+        let from_node = self.nodes[from].id;
+        let envelope = Envelope { from, from_node, from_boot, to, to_boot, payload, replay: None };
         if matches!(envelope.payload, Payload::Core(_)) && self.random.chance(10_000) {
             let later = delay + self.random.below(3_000);
             self.count("core message twice");
@@ -68,9 +70,10 @@ impl World {
 
     /// Delivers a message, if both ends of its connection are alive.
     pub(crate) fn deliver(&mut self, envelope: Envelope) {
-        let Envelope { from, from_boot, to, to_boot, .. } = envelope;
+        let Envelope { from, from_node, from_boot, to, to_boot, .. } = envelope;
         let instances = self.nodes[to].boot == to_boot && self.nodes[to].process.is_some();
-        if !instances || (self.nodes[from].boot != from_boot && envelope.replay.is_none()) {
+        let survives_sender = envelope.replay.is_some() || self.founding.is_some();
+        if !instances || (self.nodes[from].boot != from_boot && !survives_sender) {
             return;
         }
         if self.nodes[to].is_stopped {
@@ -80,8 +83,7 @@ impl World {
         self.trace((from as u64) << 32 | to as u64);
         match envelope.payload {
             Payload::Core(bytes) => {
-                let id = self.nodes[from].id;
-                self.tell_core(to, Fact::Message(id, bytes));
+                self.tell_core(to, Fact::Message(from_node, bytes));
             }
             Payload::Refused(refusal) => self.tell_core(to, Fact::Refused(refusal)),
             Payload::Ask(number, ask, live) => self.serve(to, from, number, (ask, live)),
@@ -110,7 +112,9 @@ impl World {
         let Some((tell, record)) = self.network.recorded.get(&(index, to, about)).cloned() else { return };
         let (from_boot, to_boot) = (self.nodes[to].boot, self.nodes[index].boot);
         let payload = Payload::Tell(number, tell, record);
-        let envelope = Envelope { from: to, from_boot, to: index, to_boot, payload, replay: Some(about) };
+        let from_node = self.nodes[to].id;
+        let replay = Some(about);
+        let envelope = Envelope { from: to, from_node, from_boot, to: index, to_boot, payload, replay };
         self.after(0, Event::Deliver(envelope));
     }
 

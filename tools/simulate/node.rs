@@ -266,10 +266,12 @@ impl Node {
             instance: seed,
             seed,
             layout: self.disk.layout.as_ref().map(|bytes| Layout::decode(bytes).expect("what was written")),
+            was_member: false,
             holds_images,
         };
         let clock = self.clock(now);
-        let core = Core::new(self.settings.clone(), boot, clock);
+        let deviation = bug.and_then(InjectedBug::deviation);
+        let core = Core::deviating(self.settings.clone(), boot, deviation, clock);
         let mut repairs = RepairQueue::default();
         self.disk.misplaced().iter().for_each(|id| repairs.record(*id, clock));
         // A file in quarantine serves as a record, too.

@@ -35,6 +35,9 @@ pub(crate) struct Choice {
 impl World {
     /// The world of a seed, with faults of all kinds or of one.
     pub(crate) fn new(seed: u64, choice: &Choice) -> Self {
+        if choice.only == Some(Kind::Founding) {
+            return Self::of_fresh_nodes(seed, choice);
+        }
         let is_long = match choice.only {
             None => seed.is_multiple_of(LONG_EVERY),
             Some(kind) => kind == Kind::Away,
@@ -99,9 +102,12 @@ impl World {
         let bug = self.bug;
         self.nodes[index].start(self.now, seed, holds, bug);
         let boot = self.nodes[index].boot;
-        self.after(500, Event::LookAround(index, boot));
-        self.after(RepairQueue::LOOK_EVERY_MS, Event::Repairs(index, boot));
-        self.after(60_000, Event::Scrub(index, boot));
+        // Where fresh nodes found a cluster there are no images.
+        if self.founding.is_none() {
+            self.after(500, Event::LookAround(index, boot));
+            self.after(RepairQueue::LOOK_EVERY_MS, Event::Repairs(index, boot));
+            self.after(60_000, Event::Scrub(index, boot));
+        }
         self.drain(index);
     }
 }

@@ -13,6 +13,7 @@ use reticulum::object::ObjectId;
 use crate::deletions::Deletions;
 use crate::event::{Event, Index, Number};
 use crate::faults::Kind;
+use crate::founding::FoundingWorld;
 use crate::injected_bug::InjectedBug;
 use crate::network::Network;
 use crate::node::{CrashPoint, Node, Process};
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) restart: Option<Restart>,
     /// Traces all events that concern no image, or an image whose id begins with this.
     pub(crate) traced: Option<String>,
+    /// Set in a world in which fresh nodes found their cluster.
+    pub(crate) founding: Option<FoundingWorld>,
     /// Zones without power at the moment.
     pub(crate) zones_down: usize,
     events: BTreeMap<(u64, u64), Event>,
@@ -80,6 +83,7 @@ impl World {
             cut_power_after_answer: false,
             restart: None,
             traced: None,
+            founding: None,
             zones_down: 0,
             events: BTreeMap::new(),
             event_count: 0,

@@ -48,11 +48,12 @@ impl Core {
                     return self.event(ClusterEvent::Malformed);
                 }
             }
-            Body::Announce(_) => self.acknowledge(&message.from, now),
+            // A fresh node that the layout names has not heard so.
+            Body::Announce(_) | Body::Fresh(_) => self.acknowledge(&message.from, now),
             Body::AnnounceAck => self.membership.announce(&message.from, now),
             Body::Layout(bytes) => self.merge(bytes),
             Body::DuplicateSeen(other) => self.handle_other_instance(other, now),
-            Body::DuplicateId(_) => {}
+            Body::FreshAck(_) | Body::DuplicateId(_) => {}
         }
         let differs = self.durable.as_ref().is_some_and(|durable| durable.state != message.state);
         if differs && !self.is_changed && self.pending.is_none() {
@@ -64,7 +65,16 @@ impl Core {
     fn handle_stranger(&mut self, message: &Message, now: Time) {
         match &message.body {
             Body::Announce(about) => self.handle_join(&message.from, about, now),
+            Body::Fresh(fresh) if self.working.is_some() => {
+                self.handle_join(&message.from, &fresh.about, now);
+            }
+            Body::Fresh(fresh) => self.handle_fresh(&message.from, fresh),
+            Body::FreshAck(ack) => self.handle_fresh_ack(&message.from, ack),
             Body::Layout(bytes) => {
+                let founding = self.founding.as_ref();
+                if founding.is_some_and(|founding| !founding.may_adopt_from(message.from.node)) {
+                    return;
+                }
                 let Ok(theirs) = Layout::decode(bytes) else { return self.event(ClusterEvent::Malformed) };
                 let this = self.this();
                 if !theirs.staged.is_member(this) || !theirs.staged.is_member(message.from.node) {
@@ -106,7 +116,7 @@ impl Core {
             },
             // Only a layout with this node in it is this node's; others are of a cluster that has not answered.
             None if theirs.staged.role(this).is_some() => {
-                (self.working, self.is_changed) = (Some(theirs), true);
+                (self.working, self.is_changed, self.founding) = (Some(theirs), true, None);
                 self.refresh_own_entry(true);
                 self.event(ClusterEvent::Joined);
             }

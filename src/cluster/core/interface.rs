@@ -16,7 +16,8 @@ pub struct ClusterSettings {
     pub about: NewNode,
     /// The copies that a new cluster wants.
     pub copies: Copies,
-    /// Nodes to join; empty: this node founds a cluster, unless it has a layout.
+    /// Nodes to join; empty: this node founds a cluster alone, unless it has a layout. Fresh nodes that name each other
+    /// found one together.
     pub join: Vec<NodeUrl>,
 }
 
@@ -33,6 +34,8 @@ pub struct Boot {
     pub seed: u64,
     /// The layout that was last persisted.
     pub layout: Option<Layout>,
+    /// Whether it ever had a layout. One that lost it founds nothing.
+    pub was_member: bool,
     /// Whether its store holds any image. If it should and does not, nothing that this node says of absence counts
     /// until every member has synced since.
     pub holds_images: bool,
@@ -95,6 +98,8 @@ pub enum Action {
 pub enum ClusterEvent {
     /// This node joined a cluster.
     Joined,
+    /// This node made the first layout of a cluster, with all nodes of its join list.
+    Founded,
     /// It was refused; it goes on asking.
     JoinRefused(JoinRefusal),
     /// This node has refused another, which is no member.

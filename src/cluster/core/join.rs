@@ -53,9 +53,13 @@ impl Core {
         self.claim_taken = taken;
     }
 
-    /// Announces this node to some of the members that do not answer, and, when alone, to everybody on the join list.
+    /// Announces this node to some of the members that do not answer, and, when alone, to everybody on the join list. For
+    /// a fresh node this is a round.
     pub(super) fn announce(&mut self) {
         let this = self.this();
+        if let Some(founding) = &mut self.founding {
+            founding.begin_round();
+        }
         let missing = |(node, role): &(NodeId, Role)| {
             *node != this && *role != Role::Removed && !self.alive.contains(node)
         };
@@ -78,7 +82,11 @@ impl Core {
         urls.retain(|(url, _)| *url != self.settings.about.url);
         for (url, node) in urls {
             let about = self.settings.about.clone();
-            self.send(&url, node, Body::Announce(about));
+            let body = match &self.founding {
+                Some(founding) => founding.ask(about),
+                None => Body::Announce(about),
+            };
+            self.send(&url, node, body);
         }
     }
 

@@ -9,6 +9,7 @@
 //! out to be persisted ([`Action::Persist`]), and only when that is confirmed do views and messages show it. A node
 //! that forgot an acknowledgement could take a copy under a layout that the others have left.
 
+mod founding;
 mod gossip;
 mod interface;
 mod join;
@@ -28,9 +29,12 @@ use super::layout::{
 };
 use super::membership::{Membership, Peer};
 use super::node::NodeId;
+use super::protocol::deviation::Deviation;
 use super::random::Random;
 use super::time::Time;
 use super::view::{CompiledLayout, LocalState, View, Writes};
+pub use founding::Awaited;
+use founding::Founding;
 pub use interface::{Action, Boot, ClusterEvent, ClusterSettings, Input};
 use message::Body;
 pub use refusal::JoinRefusal;
@@ -38,6 +42,8 @@ pub use refusal::JoinRefusal;
 /// A member's core. See the module's text for how to drive it.
 pub struct Core {
     settings: ClusterSettings,
+    /// While this node is fresh.
+    founding: Option<Founding>,
     membership: Membership,
     random: Random,
     /// With everything that was merged and edited.
@@ -103,13 +109,21 @@ const KNOWN_MAX: usize = 64;
 impl Core {
     /// The core of a node that starts now.
     pub fn new(settings: ClusterSettings, boot: Boot, now: Time) -> Self {
-        let Boot { this, generation, instance, seed, layout, holds_images } = boot;
+        Self::deviating(settings, boot, None, now)
+    }
+
+    /// The same with a bug in it, for the simulator.
+    pub fn deviating(settings: ClusterSettings, boot: Boot, deviation: Option<Deviation>, now: Time) -> Self {
+        let Boot { this, generation, instance, seed, layout, was_member, holds_images } = boot;
         let peer = Peer { node: this, generation, incarnation: 0, instance, url: settings.about.url.clone() };
         let founds = layout.is_none() && settings.join.is_empty();
+        let is_fresh = layout.is_none() && !was_member && !holds_images;
+        let founding = if is_fresh { Founding::new(&settings, deviation) } else { None };
         let durable = layout.clone().map(|layout| DurableLayout::new(layout, this, VecDeque::new(), now));
         let mut random = Random::from_seed(seed);
         let membership = Membership::new(peer, Random::from_seed(random.next()));
         let mut core = Self {
+            founding,
             membership,
             random,
             working: layout,
@@ -170,6 +184,7 @@ impl Core {
             }
             Input::HoldsImages(holds) => {
                 self.holds_images = holds;
+                self.founding.take_if(|_| holds);
                 self.publish(|published| published.holds_images = holds);
             }
             Input::Leave => self.membership.leave(now),
@@ -225,6 +240,9 @@ impl Core {
         self.membership.tick(now);
         if self.announce_at <= now {
             self.announce_at = now.after(ANNOUNCE_MS);
+            if let Some(founding) = &mut self.founding {
+                founding.age_promise();
+            }
             self.announce();
         }
         if self.mark_out_at <= now {

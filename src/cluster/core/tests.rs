@@ -1,6 +1,7 @@
 //! Cores in a small world: every message takes 5 ms unless its link is cut, and time jumps to the next event.
 
 mod claims;
+mod founding;
 mod operate;
 
 use std::collections::BTreeMap;
@@ -78,6 +79,7 @@ impl World {
             instance: 1000 * generation + self.stations.len() as u64,
             seed: self.stations.len() as u64 + generation,
             layout: disk.as_ref().map(|bytes| Layout::decode(bytes).unwrap()),
+            was_member: false,
             holds_images: false,
         };
         let core = Core::new(settings.clone(), boot, self.now);
@@ -438,7 +440,15 @@ fn copies_under_a_next_that_was_only_passed_through_do_not_count() {
 #[test]
 fn nothing_is_shown_or_said_before_it_is_durable() {
     let now = Time::default();
-    let boot = Boot { this: id(0), generation: 1, instance: 1, seed: 1, layout: None, holds_images: false };
+    let boot = Boot {
+        this: id(0),
+        generation: 1,
+        instance: 1,
+        seed: 1,
+        layout: None,
+        was_member: false,
+        holds_images: false,
+    };
     let mut core = Core::new(settings(0, false), boot, now);
     let mut sequence = 0;
     while let Some(action) = core.poll() {

@@ -129,6 +129,11 @@ impl Layout {
         founded
     }
 
+    /// The node that said last how many copies are wanted: the founder, until an operator changes that.
+    pub fn founder(&self) -> NodeId {
+        self.staged.replication.stamp().writer
+    }
+
     /// Takes over everything that the other has later. Says whether anything changed.
     ///
     /// # Errors

@@ -54,6 +54,10 @@ pub enum Deviation {
     MoveCountedEarly,
     /// The end of a ban is written without a higher counter.
     LiftNotRaised,
+    /// A fresh node founds a cluster although one node of its list has not answered.
+    FoundedWithoutAll,
+    /// A fresh node takes a layout of anybody although it has promised to found with another, and promises again.
+    PromiseForgotten,
     /// An upload above the deletion brings a banned image back.
     BanOverturned,
 }

@@ -73,6 +73,9 @@ fn write_line(event: ClusterEvent, view: &View) {
         |node: NodeId| view.member(node).map_or_else(|| node.to_string(), |member| member.name.to_string());
     match event {
         ClusterEvent::Joined => log::info!("this node joined its cluster"),
+        ClusterEvent::Founded => log::info!(
+            "all nodes of cluster.join are new and name each other, so this node made the cluster's first layout with all of them"
+        ),
         ClusterEvent::JoinRefused(refusal) => {
             log::error!("the cluster refuses this node, which keeps asking: {}", reason(refusal, name));
         }

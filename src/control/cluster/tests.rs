@@ -169,6 +169,7 @@ fn start(
         instance: generation + u64::from(id.bytes()[0]) * 1_000,
         seed: u64::from(id.bytes()[0]),
         layout: seen.borrow().kept.as_ref().map(|bytes| Layout::decode(bytes).unwrap()),
+        was_member: false,
         holds_images: seen.borrow().holds_images,
     };
     EventLoop::new(settings.clone(), boot, Memory(Rc::clone(seen)), now)
