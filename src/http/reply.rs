@@ -127,6 +127,8 @@ pub(super) enum Problem {
     ReadOnly,
     /// The node does not belong to its cluster, or must not act for it.
     NotMember(MembershipStatus),
+    /// The same as the reason why the node is not ready. The sentence says whom it has asked to join, too.
+    NotReady(MembershipStatus, String),
     /// Fewer nodes than are needed hold the upload: these.
     TooFewCopies(Vec<String>),
     /// Fewer owners than are needed have the record of a deletion.

@@ -69,6 +69,8 @@ pub enum MembershipStatus {
     Member,
     /// No node of `cluster.join` answers.
     Unanswered,
+    /// It is new, as are others of `cluster.join`, and the cluster begins when all are there.
+    Founding,
     /// Another id holds its name.
     NameTaken,
     /// Another id holds its URL.
@@ -120,10 +122,11 @@ pub struct ControlReceivers {
 }
 
 impl MembershipStatus {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Joining,
         Self::Member,
         Self::Unanswered,
+        Self::Founding,
         Self::NameTaken,
         Self::UrlTaken,
         Self::Full,
@@ -142,6 +145,9 @@ impl MembershipStatus {
             Self::Member => "This node belongs to its cluster.",
             Self::Unanswered => {
                 "This node has not joined its cluster because no node of cluster.join answers; start one of them, or correct the URLs."
+            }
+            Self::Founding => {
+                "This node is new, as are others of cluster.join; their cluster begins when all of them run and name the same nodes."
             }
             Self::NameTaken => {
                 "The cluster refuses this node because another node's id holds its name; set another node.name, or remove that node first (reticulum remove NAME)."

@@ -46,6 +46,8 @@ pub struct ClusterStats {
     pub other_operator_key: BTreeSet<NodeId>,
     /// Members whose `[images]` section makes other variants than this node's.
     pub other_recipe: BTreeSet<NodeId>,
+    /// Of a node without a cluster: whom it asked to join, and what came back.
+    pub joining: Option<String>,
 }
 
 /// The latest stats: control replaces them, and pages read them.

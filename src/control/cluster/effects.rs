@@ -1,13 +1,14 @@
 //! The real effects of the event loop: on shards, disk, log, metrics and peers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::event_log::EventLog;
 use super::event_loop::Effects;
 use super::gossip_sender::GossipSender;
 use super::publish::Publisher;
-use super::{ControlEvent, Envelope, PeerRejection, layout_store};
-use crate::cluster::core::{ClusterEvent, JoinRefusal};
+use super::{ControlEvent, Envelope, PeerRejection, joining, layout_store};
+use crate::cluster::core::{Awaited, ClusterEvent, JoinRefusal};
 use crate::cluster::layout::{LayoutHash, Role, Taken};
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::time::Time;
@@ -38,6 +39,8 @@ pub(in crate::control) struct RuntimeEffects {
     /// By the view that is shown.
     writes: Writes,
     is_joined: bool,
+    /// Whether other new nodes are there, nobody rejects this one, and some are missing.
+    is_founding: bool,
     told_of_joining: Time,
     /// Whether it is noted on disk that this node was removed.
     is_removal_noted: bool,
@@ -70,6 +73,7 @@ impl RuntimeEffects {
             rejection: (MembershipStatus::Joining, Time::default()),
             writes: Writes::NotJoined,
             is_joined: false,
+            is_founding: false,
             told_of_joining: Time::default(),
             is_removal_noted: false,
         }
@@ -79,20 +83,28 @@ impl RuntimeEffects {
     pub(super) fn heartbeat(&mut self) {
         self.node.control.heartbeat();
         self.publisher.retry();
-        self.tell_of_joining();
     }
 
-    /// Says now and then whom a node without a cluster has asked, and what came back.
-    fn tell_of_joining(&mut self) {
+    /// Describes whom a node without a cluster has asked, and what came back, and logs it now and then. `awaited` is what
+    /// its core knows of them. `None` for a member.
+    pub(super) fn describe_joining(&mut self, awaited: &BTreeMap<NodeUrl, Awaited>) -> Option<String> {
+        if self.is_joined {
+            return None;
+        }
         let now = self.node.control.now();
-        if self.is_joined || now.since(self.told_of_joining) < TELL_OF_JOINING_MS {
-            return;
+        let are_others_new = awaited.values().any(|state| *state != Awaited::Silent);
+        self.is_founding = are_others_new && !self.has_recent_rejection(now);
+        self.update_status();
+        let tried = joining::describe(&self.gossip.tried(), awaited);
+        if !tried.is_empty() && now.since(self.told_of_joining) >= TELL_OF_JOINING_MS {
+            self.told_of_joining = now;
+            if self.is_founding {
+                log::info!(tried; "this node is new and waits until all nodes of cluster.join are new and name the same nodes, or one of them has a cluster");
+            } else {
+                log::info!(tried; "this node has not joined its cluster yet and keeps asking the nodes of cluster.join");
+            }
         }
-        self.told_of_joining = now;
-        let tried = self.gossip.tried();
-        if !tried.is_empty() {
-            log::info!(tried; "this node has not joined its cluster yet and keeps asking the nodes of cluster.join");
-        }
+        Some(tried)
     }
 
     pub(super) fn view_taken(&mut self, shard: usize, number: u64) {
@@ -147,6 +159,7 @@ impl RuntimeEffects {
     fn update_status(&self) {
         self.node.control.set_membership_status(match self.writes {
             Writes::Allowed => MembershipStatus::Member,
+            Writes::NotJoined if self.is_founding => MembershipStatus::Founding,
             Writes::NotJoined => self.rejection.0,
             Writes::Taken(taken) => of_taken(taken),
             Writes::DuplicateId => MembershipStatus::DuplicateId,

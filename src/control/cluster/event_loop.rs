@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::core::{Action, Boot, ClusterEvent, ClusterSettings, Core, Input, JoinRefusal};
+use crate::cluster::core::{Action, Awaited, Boot, ClusterEvent, ClusterSettings, Core, Input, JoinRefusal};
 use crate::cluster::layout::Layout;
 use crate::cluster::node::{NodeId, NodeUrl};
 use crate::cluster::operator::{LayoutOutcome, LayoutRefusal, LayoutRequest};
@@ -89,6 +89,11 @@ impl<E: Effects> EventLoop<E> {
 
     pub(in crate::control) fn needs_operator(&self) -> impl Iterator<Item = NodeId> {
         self.core.needs_operator()
+    }
+
+    /// What is known of the nodes of the join list, while this node is fresh.
+    pub(in crate::control) fn awaited(&self) -> impl Iterator<Item = (&NodeUrl, Awaited)> {
+        self.core.awaited()
     }
 
     pub(in crate::control) fn effects(&mut self) -> &mut E {

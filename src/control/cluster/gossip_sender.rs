@@ -1,6 +1,6 @@
 //! Sends gossip messages to peers, over the connections of the control executor.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
@@ -78,10 +78,8 @@ impl GossipSender {
     }
 
     /// The URLs of the configuration that this node has asked to join, each with what came of it last.
-    pub(super) fn tried(&self) -> String {
-        let tried = self.tried.borrow();
-        let each: Vec<_> = tried.iter().map(|(url, outcome)| format!("{url}: {outcome}")).collect();
-        each.join("; ")
+    pub(super) fn tried(&self) -> Ref<'_, BTreeMap<NodeUrl, String>> {
+        self.tried.borrow()
     }
 
     /// Whether no message is in flight.

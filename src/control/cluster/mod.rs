@@ -2,6 +2,7 @@
 //!
 //! * [`event_loop`]: feeds the cluster core and runs the effects that it asks for; no I/O of its own.
 //! * [`effects`]: the real effects, on shards, disk, log, metrics and peers.
+//! * [`joining`]: what an operator reads of a node without a cluster.
 //! * [`gossip_sender`]: gossip messages to peers. [`stats_exchange`]: node stats of every member.
 //! * [`layout_store`]: the durable layout. [`publish`]: views to the shards. [`event_log`]: rate-limited log lines.
 //! * [`operator_calls`]: replies to operators, once the layout is durable.
@@ -13,6 +14,7 @@ pub(super) mod effects;
 mod event_log;
 pub(super) mod event_loop;
 pub(super) mod gossip_sender;
+mod joining;
 pub(super) mod layout_store;
 mod operator_calls;
 mod publish;
@@ -184,6 +186,7 @@ pub(super) async fn run(
         } else if quiet_until <= last && task.event_loop.next_deadline() <= clock.control.now() {
             task.event_loop.handle(Input::Tick, clock.control.now());
         }
+        task.describe_joining();
         task.replies.send_durable(task.event_loop.durable_sequence());
         task.stats.collect_if_due(&inbox.own_events);
         let has_layout = task.event_loop.layout().is_some();
@@ -195,6 +198,13 @@ pub(super) async fn run(
 }
 
 impl ClusterTask {
+    /// Shows whom a node without a cluster asks.
+    fn describe_joining(&mut self) {
+        let awaited = self.event_loop.awaited().map(|(url, state)| (url.clone(), state)).collect();
+        let joining = self.event_loop.effects().describe_joining(&awaited);
+        self.stats.note_joining(joining);
+    }
+
     async fn handle(&mut self, incoming: Incoming, now: Time) {
         match incoming {
             Incoming::Report(ShardReport::ViewTaken { shard, number }) => {

@@ -96,6 +96,14 @@ impl StatsExchange {
         }
     }
 
+    /// Notes whom a node without a cluster has asked, and what came back.
+    pub(super) fn note_joining(&mut self, joining: Option<String>) {
+        if self.published.joining != joining {
+            self.published.joining = joining;
+            self.publish();
+        }
+    }
+
     /// Compares the configuration with the layout, and logs drift once.
     pub(super) fn compare_configuration(&mut self, layout: Option<&Layout>) {
         let node = self.node.identity.node;

@@ -89,7 +89,14 @@ fn ready(shard: &Shard) -> HandlerResponse {
         }
         // Without its store a node cannot be what its cluster takes it for.
         (Phase::Ready, _, Some(trouble)) => Problem::Unusable(trouble).into(),
-        (Phase::Ready, membership_status, None) => Problem::NotMember(membership_status).into(),
+        (Phase::Ready, membership_status, None) => {
+            let mut sentence = membership_status.sentence().to_owned();
+            if let Some(joining) = node.control.stats.newest().joining.as_deref().filter(|it| !it.is_empty())
+            {
+                sentence.push_str(&format!(" Asked: {joining}."));
+            }
+            Problem::NotReady(membership_status, sentence).into()
+        }
     }
 }
 

@@ -56,10 +56,13 @@ impl Problem {
             Self::Deadline | Self::TooSlow(_) => (S::SERVICE_UNAVAILABLE, "deadline", "Took too long"),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, "stopping", "Stopping"),
             Self::ReadOnly => (S::SERVICE_UNAVAILABLE, "read-only", "Takes no uploads"),
-            Self::NotMember(MembershipStatus::DuplicateId) => {
+            Self::NotMember(MembershipStatus::DuplicateId)
+            | Self::NotReady(MembershipStatus::DuplicateId, _) => {
                 (S::SERVICE_UNAVAILABLE, "not-a-member", "Not the only node with its id")
             }
-            Self::NotMember(_) => (S::SERVICE_UNAVAILABLE, "not-joined", "Not joined to its cluster"),
+            Self::NotMember(_) | Self::NotReady(..) => {
+                (S::SERVICE_UNAVAILABLE, "not-joined", "Not joined to its cluster")
+            }
             Self::TooFewCopies(_) => (S::SERVICE_UNAVAILABLE, "too-few-copies", "Too few copies"),
             Self::TooFewRecords => (S::SERVICE_UNAVAILABLE, "too-few-records", "Too few records"),
             Self::NotPurged(_) => (S::SERVICE_UNAVAILABLE, "not-purged", "Not purged everywhere"),

@@ -66,6 +66,7 @@ impl Problem {
                 "This node takes no new images; upload to another one, or have node.writable set."
             }
             Self::NotMember(membership_status) => membership_status.sentence(),
+            Self::NotReady(_, detail) => detail.as_str(),
             Self::TooFewCopies(_) => {
                 "Fewer nodes than are needed could store the image durably; send it again after Retry-After."
             }

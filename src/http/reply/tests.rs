@@ -45,6 +45,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::Deadline,
         Problem::Stopping,
         Problem::NotMember(MembershipStatus::Joining),
+        Problem::NotReady(MembershipStatus::Founding, text()),
         Problem::TooFewCopies(vec![text()]),
         Problem::DiskFull,
         Problem::Disk,
