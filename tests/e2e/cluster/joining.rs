@@ -14,7 +14,7 @@ use reticulum::peer::call::{Call, HANDSHAKE_TARGET};
 use reticulum::store::record;
 
 use crate::support::client::{Answer, Connection, Request};
-use crate::support::harness::{Node, free_port, put, wait_until};
+use crate::support::harness::{Node, Options, free_port, put, wait_until};
 use crate::support::nodes::{Cluster, alive, member, member_with, status, unready};
 use crate::support::pictures::jpeg;
 
@@ -357,4 +357,54 @@ fn a_node_that_waits_for_its_cluster_says_whom_it_asked_and_what_came_back() {
     let node = Node::start_unready(member(0, free_port(), Some(nobody)));
     let tried = format!("http://127.0.0.1:{nobody}: nobody answers there");
     wait_until("the line", || node.log().contains(&tried));
+}
+
+/// Options of three new nodes that name each other.
+fn naming_each_other() -> Vec<Options> {
+    let ports = [free_port(), free_port(), free_port()];
+    let named: Vec<_> = ports.iter().map(|port| format!("\"http://127.0.0.1:{port}\"")).collect();
+    let options = |number: usize| {
+        let mut options = member(number, ports[number], None);
+        let lists = (options.config.clone(), format!("join = [{}]", named.join(", ")));
+        options.config = lists.0.replace("join = []", &lists.1);
+        options
+    };
+    (0..3).map(options).collect()
+}
+
+#[test]
+fn new_nodes_that_name_each_other_are_one_cluster_in_any_order_of_start() {
+    for first in 0..3 {
+        let mut options = naming_each_other();
+        options.rotate_left(first);
+        let cluster = Cluster::with(options);
+        let images: Vec<_> = (0..3).map(|number| jpeg(60, 40, number)).collect();
+        cluster.nodes.iter().zip(&images).for_each(|(node, image)| _ = node.upload(image));
+        cluster.expect_readable_everywhere(&images);
+        let made = |node: &&Node| node.log().contains("this node made the cluster's first layout");
+        assert_eq!(cluster.nodes.iter().filter(made).count(), 1);
+    }
+}
+
+#[test]
+fn new_nodes_wait_for_one_that_is_missing_and_say_for_whom() {
+    let mut options = naming_each_other();
+    let last = options.pop().expect("three");
+    let missing = format!("http://127.0.0.1:{}: nobody answers there", last.port.expect("a port"));
+    let waiting: Vec<_> = options.into_iter().map(Node::start_unready).collect();
+    for (node, other) in waiting.iter().zip(waiting.iter().rev()) {
+        wait_for_reason(node, "begins when all of them run and name the same nodes");
+        wait_for_reason(node, &missing);
+        wait_for_reason(node, &format!("http://127.0.0.1:{}: it is new, too", other.port()));
+        expect_not_joined(node, &"00".repeat(20));
+        let line =
+            || node.log().lines().any(|line| line.contains("waits until all") && line.contains(&missing));
+        wait_until("the line", line);
+    }
+    let last = Node::start(last);
+    let id = last.upload(&jpeg(60, 40, 1));
+    for mut node in waiting {
+        node.wait_until_ready();
+        node.get(&format!("/image/{id}/full/x.jpg")).expect(200);
+    }
 }
