@@ -7,9 +7,9 @@ use super::counter::{Counter, Histogram};
 use super::label::{Cache, Label, Resize, Route, Stage, Unproven};
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
-pub const STATUSES: [u16; 25] = [
-    200, 204, 206, 301, 304, 400, 401, 403, 404, 405, 408, 409, 410, 411, 412, 413, 415, 416, 422, 429, 431,
-    500, 501, 503, 507,
+pub const STATUSES: [u16; 26] = [
+    200, 202, 204, 206, 301, 304, 400, 401, 403, 404, 405, 408, 409, 410, 411, 412, 413, 415, 416, 422, 429,
+    431, 500, 501, 503, 507,
 ];
 
 /// The counters of one shard.
@@ -124,8 +124,8 @@ pub(super) const fn request_index(route: usize, status: usize, cache: usize) -> 
 /// A status as a label's value.
 pub(super) fn status_text(status: u16) -> &'static str {
     const TEXTS: [&str; STATUSES.len()] = [
-        "200", "204", "206", "301", "304", "400", "401", "403", "404", "405", "408", "409", "410", "411",
-        "412", "413", "415", "416", "422", "429", "431", "500", "501", "503", "507",
+        "200", "202", "204", "206", "301", "304", "400", "401", "403", "404", "405", "408", "409", "410",
+        "411", "412", "413", "415", "416", "422", "429", "431", "500", "501", "503", "507",
     ];
     STATUSES.iter().position(|known| *known == status).map_or("other", |index| TEXTS[index])
 }
