@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::RunError;
 use crate::config::Config;
 use crate::shard::NodeDisk;
+use crate::store::bad_copies::BadCopies;
 use crate::store::findings::{self, FindingReceiver, FindingSender};
 use crate::store::health::Health;
 use crate::store::manifest::{Keeper, ManifestKeeper};
@@ -36,10 +37,11 @@ impl StoreThreads {
         let health =
             Health::new(paths.clone(), node, data.marker, config.reserve_bytes, Arc::clone(&metrics));
         let health = Arc::new(health);
-        let (findings, receivers) = findings::channels(shards);
+        let bad_copies = BadCopies::new(Arc::clone(&metrics));
+        let (findings, receivers) = findings::channels(shards, bad_copies.clone());
         let (manifests, keeper) =
             ManifestKeeper::new(Arc::clone(&health), findings.clone(), Arc::clone(&metrics));
-        let disk = NodeDisk { paths, health, manifests, scrub: Scrub::default() };
+        let disk = NodeDisk { paths, health, manifests, scrub: Scrub::default(), bad_copies };
         (Self { disk, keeper, findings, metrics, shards }, receivers)
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Shard;
 use super::errors::{AskError, PublishError};
-use super::message::{FoundRepairs, Opened, Publish, ShardReply, ShardRequest, Verified};
+use super::message::{FoundRepairs, Opened, Publish, PublishAs, ShardReply, ShardRequest, Verified};
 use super::oneshot;
 use super::resize::pre_generation::PreGeneration;
 use super::variant::VariantRequest;
@@ -48,7 +48,7 @@ impl Shard {
                 ShardReply::Noted
             }
             ShardRequest::Repair(id) => {
-                self.images.enqueue_repair(id).await;
+                self.repair_copy(id).await;
                 ShardReply::Noted
             }
             ShardRequest::FoundRepairs(found) => ShardReply::Room(self.images.note_found(found)),
@@ -131,8 +131,7 @@ impl Shard {
         }
     }
 
-    /// Stores a received upload durably on this node, live with this counter; `stray` where its sender takes others for
-    /// its owners.
+    /// Stores a received upload durably on this node.
     ///
     /// # Errors
     /// [`AskError`] when the owner could not be asked, else the inner [`PublishError`]; nothing of the upload is visible
@@ -140,12 +139,11 @@ impl Shard {
     pub async fn publish(
         self: &Rc<Self>,
         spooled: Spooled,
-        stray: bool,
-        live: u64,
+        how: PublishAs,
     ) -> Result<Result<Original, PublishError>, AskError> {
         let Spooled { temporary, id, header, .. } = spooled;
         let format = header.format;
-        let ask = |temporary| ShardRequest::Publish(Publish { temporary, id, format, stray, live });
+        let ask = |temporary| ShardRequest::Publish(Publish { temporary, id, format, how });
         if self.holds(&id) {
             let path = temporary.release();
             return match self.answer(ask(path)).await {
@@ -294,6 +292,6 @@ impl Shard {
     /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.
     pub(super) fn quarantine(self: &Rc<Self>, verified: Verified) {
         let shard = Rc::clone(self);
-        self.spawn(async move { shard.images.quarantine(verified).await });
+        self.spawn(async move { _ = shard.images.quarantine(verified).await });
     }
 }

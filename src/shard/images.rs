@@ -14,17 +14,19 @@ use glommio::sync::Semaphore;
 use super::NodeContext;
 use super::errors::PublishError;
 use super::locks::IdLocks;
-use super::message::{FoundRepairs, Opened, Publish, Verified};
+use super::message::{FoundRepairs, Opened, Publish, PublishAs, Verified};
 use super::routing::Routing;
 use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::protocol::repair::queue::{RepairQueue, needs_record};
 use crate::cluster::view::View;
 use crate::object::ObjectId;
 use crate::store::StoreError;
+use crate::store::bad_copies::FoundBy;
 use crate::store::erasures::{ErasureEntry, ErasureJournal};
 use crate::store::misplaced::MisplacedJournal;
 use crate::store::originals::{Found, Original, Originals};
 use crate::store::spool::{Spools, Temporary};
+use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::ShardMetrics;
 
 /// One shard's part of the store.
@@ -43,6 +45,7 @@ pub struct Images {
     recording: Semaphore,
     /// Copies that need repair or a handover, not all of them misplaced.
     pub(super) repairs: RefCell<RepairQueue>,
+    lines: Limited,
 }
 
 impl Images {
@@ -77,6 +80,7 @@ impl Images {
             erasures: ErasureJournal::new(paths.clone(), index),
             recording: Semaphore::new(1),
             repairs: RefCell::new(repairs),
+            lines: Limited::new(),
         }
     }
 
@@ -136,7 +140,7 @@ impl Images {
         publish: Publish,
         view: impl FnOnce() -> Arc<View>,
     ) -> Result<Original, PublishError> {
-        let Publish { temporary, id, format, stray, live } = publish;
+        let Publish { temporary, id, format, how: PublishAs { stray, live, is_repair } } = publish;
         let temporary = Temporary::take_over(temporary, self.spools.reaper());
         let _turn = self.publishing.lock(id).await;
         // Under the lock: what was learned of a deletion before this is seen here, and what is learned later removes
@@ -156,7 +160,16 @@ impl Images {
             self.journal.add(&id).await?;
             self.record_repair(id);
         }
-        Ok(self.originals.publish(temporary, &id, format).await?)
+        let published = self.originals.publish(temporary, &id, format).await?;
+        if published.was_wrong {
+            self.metrics.corrupt.add();
+        }
+        let was_bad = self.node.bad_copies.close(&id);
+        if published.is_new && (is_repair || was_bad || published.was_wrong) {
+            // Here, for a peer or a client may bring the copy as well as a repair.
+            self.metrics.repaired.add();
+        }
+        Ok(published.original)
     }
 
     /// Takes erasure records of ids that this shard holds: durable when this returns, and known to all shards. What is
@@ -217,15 +230,17 @@ impl Images {
         repairs.room()
     }
 
-    /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file.
-    pub(super) async fn quarantine(&self, Verified { id, format, stamp, .. }: Verified) {
+    /// The bytes of a stored file are wrong: takes it out of the way, if it is still that file. Whether it was.
+    pub(super) async fn quarantine(&self, Verified { id, format, stamp, .. }: Verified) -> bool {
         let _turn = self.publishing.lock(id).await;
         // A good copy may have taken its place since it was read.
         let current = self.originals.open(&id, format).await;
-        let Ok(Some((_, original))) = current else { return };
+        let Ok(Some((_, original))) = current else { return false };
         if original.stamp != stamp {
-            return;
+            return false;
         }
+        // Where too many wait already, this one has its record all the same.
+        self.node.bad_copies.add(id, FoundBy::Read);
         // Here, for several requests may see the same damage.
         self.metrics.corrupt.add();
         log::error!(object:% = id; "a stored image does not match its id, so the node quarantines it and fetches a good copy from a peer; check the disk");
@@ -234,12 +249,38 @@ impl Images {
         }
         // After a restart the file in quarantine/ serves as the record.
         self.record_repair(id);
+        true
     }
 
-    /// A walk through the store did not find the file of this image.
-    pub(super) async fn check_vanished(&self, id: ObjectId) {
+    /// A walk through the store did not find the file of this image. Whether it has gone.
+    pub(super) async fn check_vanished(&self, id: ObjectId) -> bool {
         let _turn = self.publishing.lock(id).await;
-        self.originals.check_vanished(&id).await;
+        let has_gone = self.originals.check_vanished(&id).await;
+        if has_gone {
+            self.node.bad_copies.count_vanished();
+        }
+        has_gone
+    }
+
+    /// The repair of an image has ended: a copy that was bad is replaced, is not wanted any more, or is lost.
+    pub(super) async fn settle_bad_copy(&self, view: &View, id: &ObjectId) {
+        let bad_copies = &self.node.bad_copies;
+        let is_wanted = view.is_owner(view.this(), id) && !self.node.erasures.is_gone(id);
+        let is_lost = is_wanted
+            && match self.originals.look(id).await {
+                Ok(Found::Here(_)) => false,
+                Ok(Found::Damaged) => true,
+                // One that this node never had is nothing that it has lost.
+                Ok(Found::Absent) | Err(_) => bad_copies.is_bad(id),
+            };
+        if !is_lost {
+            bad_copies.close(id);
+            return;
+        }
+        bad_copies.give_up(*id);
+        if let Some(suppressed) = self.lines.pass() {
+            log::error!(object:% = id, suppressed; "no member has a good copy of an image that was damaged or has gone here; upload it again, or restore it from a backup");
+        }
     }
 
     fn record_repair(&self, id: ObjectId) {

@@ -198,10 +198,19 @@ pub struct Publish {
     pub id: ObjectId,
     /// By content.
     pub format: Format,
+    /// The circumstances.
+    pub how: PublishAs,
+}
+
+/// The circumstances under which an upload is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublishAs {
     /// Whether its sender takes another node for its owner.
     pub stray: bool,
     /// The counter with which the image is live; 0 of one that was never deleted.
     pub live: u64,
+    /// Whether this node takes it because it lacked its copy.
+    pub is_repair: bool,
 }
 
 /// The result of hashing a whole file.

@@ -81,6 +81,7 @@ use crate::cluster::view::View;
 use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::peer::auth::Identity;
+use crate::store::bad_copies::BadCopies;
 use crate::store::findings::FindingReceiver;
 use crate::store::health::Health;
 use crate::store::manifest::ManifestKeeper;
@@ -125,6 +126,8 @@ pub struct NodeContext {
     pub manifests: ManifestKeeper,
     /// Every copy, read back and hashed.
     pub scrub: Scrub,
+    /// Copies of this node that are not as they should be, until they are repaired.
+    pub bad_copies: BadCopies,
     /// Uploads under way.
     pub uploads: AtomicUsize,
     /// Variants to be made, by client.
@@ -165,6 +168,8 @@ pub struct NodeDisk {
     pub manifests: ManifestKeeper,
     /// Every copy, read back and hashed.
     pub scrub: Scrub,
+    /// Copies of this node that are not as they should be, until they are repaired.
+    pub bad_copies: BadCopies,
 }
 
 /// The phase of a node between start and end.
@@ -204,7 +209,7 @@ impl NodeContext {
         identity: Arc<Identity>,
     ) -> Self {
         let (cold_rate, upload_rate) = (settings.cold_rate, settings.upload_rate);
-        let NodeDisk { paths, health, manifests, scrub } = disk;
+        let NodeDisk { paths, health, manifests, scrub, bad_copies } = disk;
         Self {
             bodies: BodyMemory::new(settings.cache_memory_bytes),
             unnamed: BodyMemory::unnamed(),
@@ -215,6 +220,7 @@ impl NodeContext {
             health,
             manifests,
             scrub,
+            bad_copies,
             uploads: AtomicUsize::new(0),
             cold_rate: RateLimit::new(cold_rate),
             upload_rate: RateLimit::new(upload_rate),

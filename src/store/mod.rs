@@ -16,13 +16,14 @@
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
 //! * [`manifest`]: what lies in the store, by files of their own: the number of images, and digests of their ids.
 //! * [`scrub`]: every copy read back and hashed.
-//! * [`findings`]: what the walk through the store and the scrub find wrong.
+//! * [`findings`]: what the walk through the store and the scrub find wrong. [`bad_copies`]: what of that is not repaired yet.
 //! * [`fsck`]: the check of a store that no server uses. Blocking.
 //!
 //! Invariants: a file below `store/` has been synced before it got its name, and its name is the
 //! SHA-1 of its bytes; nothing is answered as stored before its directory is synced; nothing below
 //! `cache/` is needed.
 
+pub mod bad_copies;
 mod collision;
 mod descriptor;
 mod directory;

@@ -88,6 +88,17 @@ struct Known {
     header: Option<Header>,
 }
 
+/// The result of publishing an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The stored image.
+    pub original: Original,
+    /// Whether the upload is the stored file now: it was not here, or a bad copy was.
+    pub is_new: bool,
+    /// Whether a copy whose bytes were wrong was set aside for it.
+    pub was_wrong: bool,
+}
+
 /// The result of verifying a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checked {
@@ -201,14 +212,17 @@ impl Originals {
     /// A file that was known is not there. Where its store is, it has vanished; else all of them have, and will be back.
     async fn forget(&self, id: &ObjectId, returns: u64) {
         let known = self.known.borrow_mut().pop(id);
-        if known.is_some() && self.health.prove_store(returns).await.is_ok() {
+        // One that was set aside meanwhile has a record, and has not vanished.
+        let is_aside = self.quarantined.borrow().contains(id);
+        if known.is_some() && !is_aside && self.health.prove_store(returns).await.is_ok() {
             self.health.count_vanished(id);
             self.lose(id);
         }
     }
 
-    /// A walk through the store did not find the file of an image. Its absence is proven before it is a loss.
-    pub async fn check_vanished(&self, id: &ObjectId) {
+    /// A walk through the store did not find the file of an image. Its absence is proven before it is a loss. Whether it
+    /// is one.
+    pub async fn check_vanished(&self, id: &ObjectId) -> bool {
         self.known.borrow_mut().pop(id);
         match self.find(id).await {
             Ok(Found::Absent) => {
@@ -216,10 +230,14 @@ impl Originals {
                     self.health.count_vanished(id);
                 }
                 self.lose(id);
+                true
             }
-            Ok(Found::Here(original)) => self.manifests.record_added(id, original.format, original.length),
+            Ok(Found::Here(original)) => {
+                self.manifests.record_added(id, original.format, original.length);
+                false
+            }
             // A copy in quarantine has a record already, and a disk that cannot tell says nothing.
-            Ok(Found::Damaged) | Err(_) => {}
+            Ok(Found::Damaged) | Err(_) => false,
         }
     }
 

@@ -14,6 +14,7 @@ use crate::peer::auth::Digest;
 use crate::peer::call::{self, Copy};
 use crate::shard::control_link::GossipMessage;
 use crate::shard::errors::PublishError;
+use crate::shard::message::PublishAs;
 use crate::store::health::DiskTrouble;
 
 /// Bytes of one message between cores: a layout of all the nodes that a cluster may have is about half of it.
@@ -100,7 +101,8 @@ pub(super) async fn copy(
     if spooled.id != copy.id {
         return Err(reject_changed_body(context).into());
     }
-    match shard.publish(spooled, copy.misplaced, copy.live).await.map_err(Problem::from)? {
+    let how = PublishAs { stray: copy.misplaced, live: copy.live, is_repair: false };
+    match shard.publish(spooled, how).await.map_err(Problem::from)? {
         Ok(_) => {
             log::debug!(object:% = copy.id; "stored a replica");
             Ok(PeerResponse::metadata_only(erasure::with_record(shard, &copy.id, String::new())))

@@ -15,7 +15,7 @@ use self::turns::{RepairTurns, TurnPermit};
 use super::super::Shard;
 use super::super::errors::PublishError;
 use super::super::locks::IdGuard;
-use super::super::message::Verified;
+use super::super::message::{PublishAs, Verified};
 use super::STARTED;
 use super::driver::{Work, drive};
 use super::read::{Fetched, FetchedBody, FetchedFrom};
@@ -33,6 +33,7 @@ use crate::peer::body::Outgoing;
 use crate::peer::call::{self, Call, Copy};
 use crate::peer::erasure::read_record;
 use crate::store::StoreError;
+use crate::store::bad_copies::FoundBy;
 use crate::store::findings::{Finding, FindingReceiver};
 use crate::store::originals::{Checked, Found, Original};
 use crate::store::read::FileReader;
@@ -118,23 +119,42 @@ impl Shard {
     pub(in crate::shard) async fn repair_losses(self: Rc<Self>) {
         while !self.lifecycle.stopping.is_set() {
             let id = self.images.originals.losses().next().await;
-            // A node that is alone has nobody to take a copy from.
-            if self.has_peers() {
-                self.enqueue_repair(id).await;
-            }
+            // Where too many wait already, this one has its record all the same.
+            self.node.bad_copies.add(id, FoundBy::Read);
+            self.repair_copy(id).await;
         }
     }
 
     /// Sees to what the walk through the store finds wrong with images of this shard. Run one per shard.
     pub(in crate::shard) async fn check_findings(self: Rc<Self>, findings: FindingReceiver) {
         while let Ok(finding) = findings.recv_async().await {
-            match finding {
+            let id = finding.id();
+            let is_bad = match finding {
                 Finding::Vanished(id) => self.images.check_vanished(id).await,
                 Finding::Wrong { id, format, stamp } => {
-                    self.images.quarantine(Verified { id, format, stamp, right: false }).await;
+                    self.images.quarantine(Verified { id, format, stamp, right: false }).await
                 }
-                Finding::Unreadable(id, error) => self.images.originals.set_unreadable(&id, &error),
+                Finding::Unreadable(id, error) => {
+                    self.images.originals.set_unreadable(&id, &error);
+                    true
+                }
+            };
+            if is_bad {
+                self.repair_copy(id).await;
+            } else if !self.images.repairs.borrow().is_recorded(&id) {
+                // A good copy has taken its place. Else the repair that a read has begun will settle it.
+                self.node.bad_copies.close(&id);
             }
+        }
+    }
+
+    /// Has a copy repaired of an id that this shard holds.
+    pub(in crate::shard) async fn repair_copy(&self, id: ObjectId) {
+        if self.has_peers() {
+            self.images.enqueue_repair(id).await;
+        } else {
+            // A node that is alone has nobody to take a copy from.
+            self.images.settle_bad_copy(&self.view(), &id).await;
         }
     }
 
@@ -161,6 +181,7 @@ impl Shard {
         }
         self.images.repairs.borrow_mut().settle(id);
         self.metrics.misplaced.set(self.images.repairs.borrow().count() as u64);
+        self.images.settle_bad_copy(&self.view(), id).await;
     }
 }
 
@@ -285,7 +306,6 @@ impl<'a> Progress<'a> {
         let length = taken.stored.length;
         match shard.take_in(*id, taken).await {
             Ok(true) => {
-                shard.metrics.repaired.add();
                 shard.metrics.repair_bytes.add_many(length);
                 log::info!(object:% = id; "the node stored a good copy from a peer");
                 true
@@ -368,7 +388,7 @@ impl Shard {
         if spooled.id != id {
             return Ok(false);
         }
-        match self.publish(spooled, false, 0).await {
+        match self.publish(spooled, PublishAs { is_repair: true, ..PublishAs::default() }).await {
             Ok(Ok(_)) => Ok(true),
             Ok(Err(PublishError::Store(error))) => Err(SpoolError::Store(error)),
             // It was deleted meanwhile.

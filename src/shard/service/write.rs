@@ -14,6 +14,7 @@ use bytes::Bytes;
 use super::super::Shard;
 use super::super::bodies::memory::{BodyMemory, Charge};
 use super::super::errors::{PublishError, WriteError};
+use super::super::message::PublishAs;
 use super::super::oneshot;
 use super::STARTED;
 use super::driver::{Work, drive};
@@ -93,7 +94,11 @@ impl Shard {
     /// A node without others: its own copy is all that there is.
     async fn write_alone(self: &Rc<Self>, spooled: Spooled) -> Result<Vec<String>, WriteError> {
         let live = self.node.erasures.record(&spooled.id).next_live();
-        match self.publish(spooled, false, live).await.map_err(WriteError::Ask)? {
+        match self
+            .publish(spooled, PublishAs { live, ..PublishAs::default() })
+            .await
+            .map_err(WriteError::Ask)?
+        {
             Ok(_) => Ok(vec![self.node.name.clone()]),
             Err(PublishError::Store(error)) => Err(WriteError::Store(error)),
             Err(PublishError::Gone(record)) if record.is_banned() => Err(WriteError::Banned),
@@ -184,7 +189,7 @@ impl Shard {
         };
         let is_stored = match spooled {
             Err(_) => false,
-            Ok(spooled) => match self.publish(spooled, false, live).await {
+            Ok(spooled) => match self.publish(spooled, PublishAs { live, ..PublishAs::default() }).await {
                 Ok(Ok(_)) => true,
                 Ok(Err(PublishError::Gone(record))) => return WriteOutcome::Outdated(this, live, record),
                 Ok(Err(PublishError::Store(error))) => {

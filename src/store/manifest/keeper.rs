@@ -1,7 +1,7 @@
 //! The thread of the manifest keeper: it applies the reports of the shards, answers questions, and compares the manifests
 //! with the store meanwhile.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::fs::DirBuilder;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use flume::RecvTimeoutError;
 
 use super::file::ManifestError;
+use super::full_walk::FullWalk;
 use super::index::ManifestIndex;
 use super::pace::{self, Walk};
 use super::record::{ManifestEntry, ManifestRecord};
@@ -50,6 +51,7 @@ pub struct Keeper {
     health: Arc<Health>,
     findings: FindingSender,
     doubts: Arc<Doubts>,
+    full_walk: Arc<FullWalk>,
     messages: flume::Receiver<KeeperMessage>,
     index: ManifestIndex,
     /// Reports of an `<aa>` that is being compared, or is not loaded.
@@ -59,6 +61,11 @@ pub struct Keeper {
     survey: Option<Survey>,
     /// None before every `<aa>` was compared once, or could not be.
     walk: Option<Walk>,
+    /// Each `<aa>` that the walk at full pace has not compared yet.
+    unwalked: BTreeSet<u8>,
+    /// Images of the last survey whose files have gone, while the shards have no room for them. No survey begins
+    /// meanwhile, so these are the images of one `<aa>` at most, 20 bytes each.
+    unreported: VecDeque<ObjectId>,
     began: Instant,
     /// Whom to tell of the end; `Some(None)`: nobody.
     ending: Option<Option<flume::Sender<()>>>,
@@ -70,7 +77,7 @@ impl Keeper {
         health: Arc<Health>,
         findings: FindingSender,
         metrics: Arc<DiskMetrics>,
-        doubts: Arc<Doubts>,
+        (doubts, full_walk): (Arc<Doubts>, Arc<FullWalk>),
         messages: flume::Receiver<KeeperMessage>,
     ) -> Self {
         let (paths, now) = (health.paths.clone(), Instant::now());
@@ -80,11 +87,14 @@ impl Keeper {
             health,
             findings,
             doubts,
+            full_walk,
             messages,
             held: Vec::new(),
             due: (0..=u8::MAX).map(|first| (now, first)).collect(),
             survey: None,
             walk: None,
+            unwalked: BTreeSet::new(),
+            unreported: VecDeque::new(),
             began: now,
             ending: None,
             lines: Limited::new(),
@@ -206,8 +216,12 @@ impl Keeper {
     /// Compares manifests with the store for a moment; how long to rest then.
     fn work(&mut self) -> Duration {
         self.take_doubts();
+        self.begin_full_walk_if_asked();
         if self.health.is_missing() {
             self.abandon_survey();
+            return LOOK_AGAIN;
+        }
+        if !self.report_waiting() {
             return LOOK_AGAIN;
         }
         let began = Instant::now();
@@ -225,7 +239,35 @@ impl Keeper {
         if self.survey.as_ref().is_some_and(Survey::is_complete) {
             self.end_survey();
         }
-        pace::rest(began.elapsed())
+        if self.is_walking() { Duration::ZERO } else { pace::rest(began.elapsed()) }
+    }
+
+    /// Has every `<aa>` compared now, if an operator has asked for that.
+    fn begin_full_walk_if_asked(&mut self) {
+        if self.full_walk.take(256) {
+            // It may have looked already where a file has gone since.
+            self.abandon_survey();
+            let now = Instant::now();
+            self.due = (0..=u8::MAX).map(|first| (now, first)).collect();
+            self.unwalked = (0..=u8::MAX).collect();
+        }
+    }
+
+    fn is_walking(&self) -> bool {
+        !self.unwalked.is_empty()
+    }
+
+    /// Tells the shards of files that have gone, as far as there is room. Whether all were told.
+    fn report_waiting(&mut self) -> bool {
+        while let Some(id) = self.unreported.front() {
+            if !self.findings.report(Finding::Vanished(*id)) {
+                return false;
+            }
+            self.unreported.pop_front();
+        }
+        // The walk has ended when nothing of it is left to be told.
+        self.full_walk.set_left(self.unwalked.len());
+        true
     }
 
     /// Has every `<aa>` compared again of which a report was lost.
@@ -288,7 +330,11 @@ impl Keeper {
         }
         let mut held = self.take_held(first);
         match self.index.install(first, &result) {
-            Ok(()) => self.report_missing(first, &result.missing, &held),
+            Ok(()) => {
+                self.note_missing(first, &result.missing, &held);
+                self.unwalked.remove(&first);
+                self.report_waiting();
+            }
             Err(error) => self.lose(first, &ManifestError::Io(error)),
         }
         self.apply(&mut held);
@@ -307,16 +353,15 @@ impl Keeper {
         self.held.extract_if(.., |record| first_of(&record.id()) == first).collect()
     }
 
-    /// Tells the shards of files that have gone, except of those whose shards removed them themselves.
-    fn report_missing(&self, first: u8, missing: &[ManifestEntry], held: &[ManifestRecord]) {
+    /// Notes files that have gone, except those that their shards removed themselves: the shards are to be told.
+    fn note_missing(&mut self, first: u8, missing: &[ManifestEntry], held: &[ManifestRecord]) {
         // After a lost report nobody knows which of them were removed. The nodes find copies that are lacking by digests.
         if self.doubts.is_set(first) {
             return;
         }
         let changed: HashSet<_> = held.iter().map(ManifestRecord::id).collect();
-        for entry in missing.iter().filter(|entry| !changed.contains(&entry.id)) {
-            self.findings.report(Finding::Vanished(entry.id));
-        }
+        let missing = missing.iter().map(|entry| entry.id);
+        self.unreported.extend(missing.filter(|id| !changed.contains(id)));
     }
 
     /// Writes what spares the next start a comparison.

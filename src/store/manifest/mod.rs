@@ -7,7 +7,8 @@
 //!
 //! * `record`, `file`: a manifest on disk. `times`: when a directory of the store last changed.
 //! * `index`: all manifests and the digests. `query`: answers from them.
-//! * `survey`: the comparison of an `<aa>` with its manifest. `pace`: how fast that goes. `keeper`: the thread.
+//! * `survey`: the comparison of an `<aa>` with its manifest. `pace`: how fast that goes. `full_walk`: at once, when an
+//!   operator asks. `keeper`: the thread.
 //!
 //! Invariants: the directories are right, and a manifest is only a memory of them; what one lacks is found by the next
 //! walk, whatever was lost on the way. A report may come twice or late, and changes nothing then.
@@ -16,6 +17,7 @@
 //! twice, 32 bytes each: 250 KB for a million images, 25 MB for a hundred millions. On disk 32 bytes an image.
 
 mod file;
+mod full_walk;
 mod index;
 mod keeper;
 mod pace;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use self::full_walk::FullWalk;
 pub use self::keeper::Keeper;
 use self::query::Query;
 pub use self::query::{IdPage, ManifestQueryError, RANGES_MAX, SlotFilter};
@@ -48,6 +51,7 @@ const WAITING_MAX: usize = 16_384;
 pub struct ManifestKeeper {
     inbox: flume::Sender<KeeperMessage>,
     doubts: Arc<Doubts>,
+    full_walk: Arc<FullWalk>,
     metrics: Arc<DiskMetrics>,
 }
 
@@ -87,8 +91,10 @@ impl ManifestKeeper {
     pub fn new(health: Arc<Health>, findings: FindingSender, metrics: Arc<DiskMetrics>) -> (Self, Keeper) {
         let (inbox, messages) = flume::bounded(WAITING_MAX);
         let doubts = Arc::<Doubts>::default();
-        let keeper = Keeper::new(health, findings, Arc::clone(&metrics), Arc::clone(&doubts), messages);
-        (Self { inbox, doubts, metrics }, keeper)
+        let full_walk = Arc::<FullWalk>::default();
+        let shared = (Arc::clone(&doubts), Arc::clone(&full_walk));
+        let keeper = Keeper::new(health, findings, Arc::clone(&metrics), shared, messages);
+        (Self { inbox, doubts, full_walk, metrics }, keeper)
     }
 
     /// The file of an image is there now. Never waits.
@@ -99,6 +105,17 @@ impl ManifestKeeper {
     /// The file of an image is there no more, or cannot be read. Never waits.
     pub fn record_removed(&self, id: &ObjectId) {
         self.report(ManifestRecord::Gone(*id));
+    }
+
+    /// Begins a presence walk at full pace, in place of the one under way. Returns at once.
+    pub fn walk(&self) {
+        self.full_walk.ask();
+    }
+
+    /// Whether a walk that was asked for is under way. When it has ended, the shards have been told of every file that
+    /// it missed.
+    pub fn is_walking(&self) -> bool {
+        self.full_walk.is_under_way()
     }
 
     /// The number of images, and of their bytes; `None` until the manifests were compared with the store.

@@ -9,9 +9,20 @@ use glommio::io::Directory;
 use super::super::read::FileReader;
 use super::super::spool::Temporary;
 use super::super::{StoreError, erase, marker, obstacle, plain};
-use super::{Found, Original, Originals};
+use super::{Found, Original, Originals, Published};
 use crate::executor::run_blocking;
 use crate::object::{Format, ObjectId};
+
+/// The copy that was stored before an upload was published.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    /// None that could be read.
+    None,
+    /// A right one, and known to be.
+    Right(Original),
+    /// A wrong one, which is in quarantine now.
+    SetAside,
+}
 
 impl Originals {
     /// Gives a received upload its name, or proves that the image is here already. When this
@@ -24,15 +35,16 @@ impl Originals {
         temporary: Temporary,
         id: &ObjectId,
         format: Format,
-    ) -> Result<Original, StoreError> {
+    ) -> Result<Published, StoreError> {
         // A folder in the store's place must not get anything: it would be lost when the store is back.
         self.health.prove_store(self.health.returns()).await?;
         self.prepare_directories(id).await?;
         let path = self.paths.image(id, format);
-        if let Some(original) = self.before(id).await? {
+        let before = self.before(id).await?;
+        if let Before::Right(original) = before {
             // The process that named it may have died before the sync.
             self.sync_directory(&self.paths.image_directory(id)).await?;
-            return Ok(original);
+            return Ok(Published { original, is_new: false, was_wrong: false });
         }
         self.name(&temporary, id, format).await?;
         temporary.release();
@@ -47,7 +59,7 @@ impl Originals {
         self.health.record_write(original.length);
         self.remember(id, original, Some(SystemTime::now()));
         self.quarantined.borrow_mut().remove(id);
-        Ok(original)
+        Ok(Published { original, is_new: true, was_wrong: matches!(before, Before::SetAside) })
     }
 
     /// Makes sure that the name of a stored file outlives a power cut: the process that gave it may have died before
@@ -148,32 +160,32 @@ impl Originals {
         Ok(())
     }
 
-    /// The image that is stored already, right and known to be. One that is wrong is set aside.
-    async fn before(&self, id: &ObjectId) -> Result<Option<Original>, StoreError> {
+    /// The copy that is stored already. One that is wrong is set aside.
+    async fn before(&self, id: &ObjectId) -> Result<Before, StoreError> {
         // A file that cannot be checked is no reason to refuse good bytes, which take its place.
         let unreadable = |error: StoreError| match error {
-            StoreError::Io(..) if !error.is_of_the_process() => Ok(None),
+            StoreError::Io(..) if !error.is_of_the_process() => Ok(Before::None),
             error => Err(error),
         };
         let found = match self.look(id).await {
             Ok(Found::Here(found)) => found,
-            Ok(Found::Absent | Found::Damaged) => return Ok(None),
+            Ok(Found::Absent | Found::Damaged) => return Ok(Before::None),
             Err(error) => return unreadable(error),
         };
         let opened = match self.open(id, found.format).await {
             Ok(opened) => opened,
             Err(error) => return unreadable(error),
         };
-        let Some((descriptor, original)) = opened else { return Ok(None) };
+        let Some((descriptor, original)) = opened else { return Ok(Before::None) };
         if self.is_verified(id, original.stamp) {
-            return Ok(Some(original));
+            return Ok(Before::Right(original));
         }
         match FileReader::new(descriptor, original.length).verify(*id, |_| ()).await {
             Ok(true) => {
                 self.set_verified(id, original.stamp);
-                Ok(Some(original))
+                Ok(Before::Right(original))
             }
-            Ok(false) => self.quarantine(id, &original).await.map(|()| None),
+            Ok(false) => self.quarantine(id, &original).await.map(|()| Before::SetAside),
             Err(error) => {
                 self.known.borrow_mut().pop(id);
                 unreadable(error)

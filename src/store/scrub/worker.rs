@@ -143,11 +143,16 @@ impl ScrubWorker {
     fn begin_if_asked(&mut self) {
         // Both under the lock, so that a look at the progress sees the request or the pass.
         let mut shared = self.scrub.0.pass();
-        if self.scrub.0.is_asked.swap(false, SeqCst) {
-            self.pass.restart(true);
-            self.directory = 0;
-            *shared = self.pass;
+        if !self.scrub.0.is_asked.swap(false, SeqCst) {
+            return;
         }
+        self.pass.restart(true);
+        self.directory = 0;
+        *shared = self.pass;
+        drop(shared);
+        self.publish();
+        // So that a node that dies goes on with it.
+        self.save();
     }
 
     /// The time by which the pass is ahead of its pace; `None` if it is not. Ids are evenly spread, and so are the bytes.
@@ -272,7 +277,7 @@ impl ScrubWorker {
     /// Shows how far it has come.
     fn publish(&self) {
         *self.scrub.0.pass() = self.pass;
-        self.metrics.set_scrub(self.pass.position(), self.pass.last_ended_s());
+        self.metrics.set_scrub(self.pass.position(), self.pass.is_full_pace, self.pass.last_ended_s());
     }
 
     fn save(&mut self) {

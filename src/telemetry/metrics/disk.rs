@@ -20,6 +20,10 @@ pub struct DiskMetrics {
     pub vanished: Counter,
     /// Copies that the disk could not read.
     pub unreadable: Counter,
+    /// Copies that are missing, wrong or unreadable, and still to be repaired.
+    pub bad_copies: Counter,
+    /// Those of which no member has a good copy.
+    pub lost_copies: Counter,
     /// Images stored.
     pub images: Counter,
     /// Bytes of images stored.
@@ -32,6 +36,8 @@ pub struct DiskMetrics {
     scrub_position: Counter,
     /// The end of the last whole pass, in seconds since 1970; 0: none has ended.
     scrub_ended_s: Counter,
+    /// 1 while a pass runs at full pace.
+    scrub_full_pace: Counter,
 }
 
 impl DiskMetrics {
@@ -40,9 +46,11 @@ impl DiskMetrics {
         (self.images_counted.get() == 1).then(|| (self.images.get(), self.image_bytes.get()))
     }
 
-    /// The progress of the scrub, from 0 to 1, and when its last pass ended, in seconds since 1970; 0: none has.
-    pub fn set_scrub(&self, position: f64, ended_s: u64) {
+    /// The progress of the scrub, from 0 to 1, whether it runs at full pace, and when its last pass ended, in seconds since
+    /// 1970; 0: none has.
+    pub fn set_scrub(&self, position: f64, is_full_pace: bool, ended_s: u64) {
         self.scrub_position.set((position * 1e6) as u64);
+        self.scrub_full_pace.set(u64::from(is_full_pace));
         self.scrub_ended_s.set(ended_s);
     }
 
@@ -64,7 +72,12 @@ impl DiskMetrics {
             "The part of all ids that the scrub's pass has behind it.",
             self.scrub_position.get() as f64 / 1e6,
         );
-        [scrubbed, position].into_iter().chain(age)
+        let full_pace = gauge(
+            "reticulum_scrub_full_pace",
+            "Whether a pass of the scrub runs that an operator asked for.",
+            vec![(Vec::new(), self.scrub_full_pace.get())],
+        );
+        [scrubbed, position, full_pace].into_iter().chain(age)
     }
 
     pub(super) fn families(&self) -> Vec<proto::MetricFamily> {
@@ -97,6 +110,16 @@ impl DiskMetrics {
                 "reticulum_store_unreadable_total",
                 "Times that the disk could not read a copy.",
                 value(&self.unreadable),
+            ),
+            gauge(
+                "reticulum_store_bad_copies",
+                "Copies that are missing, wrong or unreadable and not replaced yet.",
+                value(&self.bad_copies),
+            ),
+            gauge(
+                "reticulum_store_lost_copies",
+                "Copies that cannot be replaced, because no member has a good one.",
+                value(&self.lost_copies),
             ),
         ];
         stored.into_iter().flatten().chain(disk).chain(self.scrub()).collect()

@@ -48,9 +48,9 @@ fn the_scrub_has_an_age_once_it_has_read_all_copies() {
     let disk = Arc::<DiskMetrics>::default();
     let all = NodeMetrics::new(Vec::new(), Arc::default(), Arc::clone(&disk));
     let scrape = || String::from_utf8(all.scrape().1).unwrap();
-    disk.set_scrub(0.25, 0);
+    disk.set_scrub(0.25, false, 0);
     assert!(scrape().contains("\nreticulum_scrub_position_ratio 0.25\n"));
     assert!(!scrape().contains("reticulum_scrub_age_seconds"));
-    disk.set_scrub(0.0, 1);
+    disk.set_scrub(0.0, false, 1);
     assert!(scrape().contains("\nreticulum_scrub_age_seconds "));
 }

@@ -26,6 +26,7 @@ use crate::shard::message::Message;
 use crate::shard::resize::memory::DecodeMemory;
 use crate::shard::resize::worker::ResizeWorker;
 use crate::shard::{NodeContext, NodeDisk, Shard};
+use crate::store::bad_copies::BadCopies;
 use crate::store::findings;
 use crate::store::health::Health;
 use crate::store::manifest::ManifestKeeper;
@@ -188,9 +189,10 @@ fn node(
     let health = Arc::new(Health::new(layout.clone(), data.identity.id, data.marker, 0, Arc::default()));
     let (settings, name) = (config.shard.clone(), format!("n{number}"));
     // The keeper does not run: shards never wait for it.
-    let (findings, _) = findings::channels(1);
+    let bad_copies = BadCopies::default();
+    let (findings, _) = findings::channels(1, bad_copies.clone());
     let (manifests, _keeper) = ManifestKeeper::new(Arc::clone(&health), findings, Arc::default());
-    let disk = NodeDisk { paths: layout, health, manifests, scrub: Scrub::default() };
+    let disk = NodeDisk { paths: layout, health, manifests, scrub: Scrub::default(), bad_copies };
     NodeContext::new(settings, name, disk, all, control_link, identity(number))
 }
 
@@ -239,7 +241,7 @@ async fn serve(
     let mesh = Mesh::new(0, vec![mailbox], Arc::clone(&metrics));
     let shard = Rc::new(Shard::new(node, metrics, mesh, to_worker, &[], &[], view));
     let pump = glommio::spawn_local(Rc::clone(&shard).pump(messages));
-    let (_findings, mut found) = findings::channels(1);
+    let (_findings, mut found) = findings::channels(1, BadCopies::default());
     let housekeeping = glommio::spawn_local(Rc::clone(&shard).run_housekeeping(found.remove(0)));
     if let Some(listener) = shard.lifecycle.listener().await {
         crate::http::serve(Rc::clone(&shard), Arc::new(Live::new(config.http)), listener).await;

@@ -10,6 +10,7 @@ use super::*;
 use crate::cluster::digest::{SlotDigests, SlotRange};
 use crate::cluster::placement::Slot;
 use crate::object::Format;
+use crate::store::bad_copies::BadCopies;
 use crate::store::findings::{self, FindingReceiver};
 use crate::store::marker::{self, MarkerState};
 
@@ -78,7 +79,7 @@ impl TestStore {
     }
 
     fn keeper(&self) -> TestKeeper {
-        let (sender, mut receivers) = findings::channels(1);
+        let (sender, mut receivers) = findings::channels(1, BadCopies::default());
         let (handle, keeper) = ManifestKeeper::new(Arc::clone(&self.health), sender, Arc::default());
         TestKeeper { keeper, handle, found: receivers.remove(0) }
     }
@@ -435,4 +436,45 @@ fn ids_are_listed_page_by_page_each_once_though_ranges_lie_in_each_other() {
     }
     let page = keeper.ask(handle.list(vec![leaf], None, 7)).unwrap();
     assert_eq!((page.ids, page.has_more), (vec![ids[1]], false), "another slot of the same directory");
+}
+
+#[test]
+fn a_walk_that_is_asked_for_compares_everything_and_ends_when_the_shards_know_what_is_missing() {
+    let ids = IDS.map(id);
+    let store = TestStore::new(&ids);
+    let mut keeper = store.settled();
+    // One is under way that has looked at the first directory already.
+    keeper.keeper.enqueue(0, Duration::ZERO);
+    let now = Instant::now();
+    keeper.keeper.begin_survey(now).unwrap();
+    keeper.keeper.survey.as_mut().unwrap().step(&store.paths);
+    ids[..4].iter().for_each(|id| store.remove(id));
+    assert!(!keeper.handle.is_walking());
+    keeper.handle.walk();
+    while keeper.handle.is_walking() {
+        keeper.keeper.work();
+    }
+    assert_eq!(keeper.vanished(), ids[..4]);
+    keeper.expect(&ids[4..]);
+}
+
+#[test]
+fn files_that_have_gone_are_told_when_the_shards_have_room_and_the_walk_lasts_until_then() {
+    let ids: Vec<_> =
+        (0..findings::WAITING_MAX + 3).map(|number| id([1, (number >> 8) as u8, number as u8])).collect();
+    let store = TestStore::new(&ids);
+    let mut keeper = store.settled();
+    ids.iter().for_each(|id| store.remove(id));
+    keeper.handle.walk();
+    for _ in 0..2_000 {
+        keeper.keeper.work();
+    }
+    assert!(keeper.handle.is_walking());
+    let mut told = keeper.vanished();
+    assert_eq!(told.len(), findings::WAITING_MAX);
+    while keeper.handle.is_walking() {
+        keeper.keeper.work();
+        told.extend(keeper.vanished());
+    }
+    assert_eq!(told, ids);
 }

@@ -2,6 +2,7 @@ use std::fs;
 
 use super::super::ScrubCounts;
 use super::*;
+use crate::store::bad_copies::BadCopies;
 use crate::store::findings::{self, FindingReceiver};
 use crate::store::marker::{self, MarkerState};
 
@@ -29,7 +30,7 @@ impl TestScrub {
         let MarkerState::Own(place) = marker::look(&paths, NODE).unwrap() else { panic!("it was written") };
         let health = Arc::new(Health::new(paths.clone(), NODE, place, 0, Arc::default()));
         let (scrub, metrics) = (Scrub::default(), Arc::<DiskMetrics>::default());
-        let (sender, mut receivers) = findings::channels(1);
+        let (sender, mut receivers) = findings::channels(1, BadCopies::default());
         let worker = ScrubWorker::new(
             scrub.clone(),
             Duration::ZERO,
@@ -42,7 +43,7 @@ impl TestScrub {
 
     /// The same store after a restart.
     fn restart(self) -> Self {
-        let (sender, mut receivers) = findings::channels(1);
+        let (sender, mut receivers) = findings::channels(1, BadCopies::default());
         let scrub = Scrub::default();
         let health = Arc::clone(&self.health);
         let worker =
@@ -183,7 +184,7 @@ fn a_paced_pass_waits_for_its_time_and_one_that_is_asked_for_does_not() {
 fn the_thread_scrubs_when_it_is_asked_and_ends_when_it_is_told() {
     let scrub = TestScrub::new();
     scrub.store(b"an image");
-    let (sender, _receivers) = findings::channels(1);
+    let (sender, _receivers) = findings::channels(1, BadCopies::default());
     let running = Scrub::default();
     running.run(Duration::ZERO, Arc::clone(&scrub.health), sender, Arc::default()).unwrap();
     running.start();
@@ -193,4 +194,15 @@ fn the_thread_scrubs_when_it_is_asked_and_ends_when_it_is_told() {
     assert_eq!(running.progress().last.unwrap().1.copies, 1);
     running.stop(Duration::from_secs(60));
     assert!(running.0.has_ended.load(SeqCst) && scrub.paths.scrub().exists());
+}
+
+#[test]
+fn a_pass_that_was_asked_for_goes_on_at_full_pace_in_the_next_process_though_this_one_is_killed() {
+    let mut scrub = TestScrub::new();
+    scrub.store(&[1; 10]);
+    scrub.scrub.start();
+    scrub.worker.work();
+    let mut scrub = scrub.restart();
+    assert!(scrub.scrub.progress().is_full_pace);
+    assert_eq!(scrub.finish().copies, 1);
 }
