@@ -29,9 +29,9 @@ pub enum ClientCommand {
     /// List all images with length, upload time and number of copies
     Ls(Ls),
     /// Show the nodes of the cluster: state, images, bytes, free space
-    Status(StatusFlags),
+    Status(ReportFlags),
     /// Show the layout of the cluster: weight, share and usable capacity of each node, and what a change waits for
-    Layout(LayoutFlags),
+    Layout(ReportFlags),
     /// Have a node hand its share over to the others; activate undoes it
     Drain(RoleFlags),
     /// Have a node own its share again
@@ -40,6 +40,8 @@ pub enum ClientCommand {
     Remove(RoleFlags),
     /// Change settings of a node, or of the cluster
     Set(SetFlags),
+    /// Have every node read all its copies back now, at full pace, and repair what is wrong
+    Scrub(ScrubFlags),
     /// Check a store while no server uses it; exit 0 when it is clean, else 1
     Fsck(Fsck),
     /// Set the store of a removed node aside in lost+found/, so that it can come back as a new node
@@ -65,21 +67,29 @@ pub struct Operator {
     pub data: PathBuf,
 }
 
+/// The node that an operator's command asks, and the key for it.
+#[derive(Args, Clone, Debug)]
+pub struct AskedFlags {
+    /// The node to ask.
+    #[command(flatten)]
+    pub target: NodeFlags,
+    /// The key for it.
+    #[command(flatten)]
+    pub operator: Operator,
+}
+
 /// Flags of `reticulum put`.
 #[derive(Args, Clone, Debug)]
 pub struct Put {
     /// Files and folders; folders are searched recursively
     #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<PathBuf>,
-    /// The node to ask.
+    /// The node to ask, and the operator key, where there is no upload key.
     #[command(flatten)]
-    pub target: NodeFlags,
+    pub asked: AskedFlags,
     /// Upload key [default: the operator key]
     #[arg(long, value_name = "K", env = "RETICULUM_KEY", hide_env_values = true)]
     pub key: Option<HeaderKey>,
-    /// The operator key, where there is no upload key.
-    #[command(flatten)]
-    pub operator: Operator,
     /// A variant to make in the background, such as 300w200h,fill; may be repeated
     #[arg(long = "hint", value_name = "SPEC", value_parser = Spec::parse)]
     pub hints: Vec<Spec>,
@@ -143,15 +153,12 @@ pub struct Rm {
     /// Refuse uploads of them from now on, too; needs the operator key
     #[arg(long)]
     pub ban: bool,
-    /// The node to ask.
+    /// The node to ask, and the operator key, where there is no upload key.
     #[command(flatten)]
-    pub target: NodeFlags,
+    pub asked: AskedFlags,
     /// Upload key [default: the operator key]
     #[arg(long, value_name = "K", env = "RETICULUM_KEY", hide_env_values = true)]
     pub key: Option<HeaderKey>,
-    /// The operator key, where there is no upload key.
-    #[command(flatten)]
-    pub operator: Operator,
 }
 
 /// Flags of `reticulum ls`.
@@ -163,40 +170,20 @@ pub struct Ls {
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
-    /// The node to ask.
+    /// The node to ask, and the key for it.
     #[command(flatten)]
-    pub target: NodeFlags,
-    /// The key for it.
-    #[command(flatten)]
-    pub operator: Operator,
+    pub asked: AskedFlags,
 }
 
-/// Flags of `reticulum status`.
+/// Flags of `reticulum status` and `reticulum layout`.
 #[derive(Args, Clone, Debug)]
-pub struct StatusFlags {
+pub struct ReportFlags {
     /// Print the node's whole answer as JSON
     #[arg(long)]
     pub json: bool,
-    /// The node to ask.
+    /// The node to ask, and the key for it.
     #[command(flatten)]
-    pub target: NodeFlags,
-    /// The key for it.
-    #[command(flatten)]
-    pub operator: Operator,
-}
-
-/// Flags of `reticulum layout`.
-#[derive(Args, Clone, Debug)]
-pub struct LayoutFlags {
-    /// Print the node's whole answer as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// The node to ask.
-    #[command(flatten)]
-    pub target: NodeFlags,
-    /// The key for it.
-    #[command(flatten)]
-    pub operator: Operator,
+    pub asked: AskedFlags,
 }
 
 /// Flags of `reticulum drain`, `activate` and `remove`.
@@ -208,12 +195,9 @@ pub struct RoleFlags {
     /// Do it although too few nodes or too little weight would be left
     #[arg(long)]
     pub force: bool,
-    /// The node to ask.
+    /// The node to ask, and the key for it.
     #[command(flatten)]
-    pub target: NodeFlags,
-    /// The key for it.
-    #[command(flatten)]
-    pub operator: Operator,
+    pub asked: AskedFlags,
 }
 
 /// Flags of `reticulum set`.
@@ -228,12 +212,20 @@ pub struct SetFlags {
     /// Do it although more than a tenth of all copies has to be moved or is given up
     #[arg(long)]
     pub yes: bool,
-    /// The node to ask.
+    /// The node to ask, and the key for it.
     #[command(flatten)]
-    pub target: NodeFlags,
-    /// The key for it.
+    pub asked: AskedFlags,
+}
+
+/// Flags of `reticulum scrub`.
+#[derive(Args, Clone, Debug)]
+pub struct ScrubFlags {
+    /// Show the progress until every node has read all its copies and what was found is repaired; exit 1 if not all is
+    #[arg(long)]
+    pub wait: bool,
+    /// The node to ask, and the key for it.
     #[command(flatten)]
-    pub operator: Operator,
+    pub asked: AskedFlags,
 }
 
 /// Flags of `reticulum fsck`.
@@ -322,6 +314,7 @@ mod tests {
             (&["rm"], "ID"),
             (&["drain"], "NODE"),
             (&["remove", "a/b"], "letters"),
+            (&["scrub", "n1"], "n1"),
             (&["set", "n1"], "KEY=VALUE"),
             (&["set", "n1", "weight"], "weight=200"),
             (&["set", "n1", "wieght=1"], "weight"),

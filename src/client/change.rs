@@ -42,7 +42,7 @@ struct MovesBody {
 
 /// Gives a member another role.
 pub(super) fn role(flags: &RoleFlags, role: &str) -> Result<(), ClientError> {
-    let node = credentials::operator(&flags.target, &flags.operator);
+    let node = credentials::operator(&flags.asked);
     let mut body = json!({ "role": role, "force": flags.force });
     if role == "removed" {
         // It cannot be undone.
@@ -58,7 +58,7 @@ pub(super) fn set(flags: &SetFlags) -> Result<(), ClientError> {
     if let Some(wrong) = flags.assignments.iter().find(|one| one.is_of_cluster() != is_cluster) {
         return Err(ClientError::Setting(wrong.key()));
     }
-    let node = credentials::operator(&flags.target, &flags.operator);
+    let node = credentials::operator(&flags.asked);
     let mut body: Map<String, Value> = flags.assignments.iter().map(pair).collect();
     body.insert("if_layout".to_owned(), staged(&node)?);
     body.insert("confirmed".to_owned(), flags.yes.into());

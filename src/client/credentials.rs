@@ -3,16 +3,16 @@
 use super::node::NodeClient;
 use super::output::CommandOutput;
 use crate::cli::address::{HeaderKey, NodeAddress};
-use crate::cli::commands::{NodeFlags, Operator};
+use crate::cli::commands::{AskedFlags, Operator};
 use crate::store::operator_key;
 
 /// The node, asked with the operator key.
-pub(super) fn operator(target: &NodeFlags, operator: &Operator) -> NodeClient {
+pub(super) fn operator(AskedFlags { target, operator }: &AskedFlags) -> NodeClient {
     of(&target.node, operator.operator_key.clone(), operator)
 }
 
 /// The node, asked with the upload key or, where there is none, with the operator key.
-pub(super) fn uploader(target: &NodeFlags, key: Option<&HeaderKey>, operator: &Operator) -> NodeClient {
+pub(super) fn uploader(AskedFlags { target, operator }: &AskedFlags, key: Option<&HeaderKey>) -> NodeClient {
     let given = key.filter(|key| !key.as_str().is_empty()).or(operator.operator_key.as_ref());
     of(&target.node, given.cloned(), operator)
 }

@@ -72,6 +72,8 @@ pub enum ClientError {
     Faults(u64),
     /// These nodes did not say what they store.
     Unlisted(BTreeSet<String>),
+    /// A scrub after which not all is right: a sentence for each node.
+    Scrub(Vec<String>),
     /// The store cannot be checked.
     Store(OpenError),
 }
@@ -115,6 +117,9 @@ impl fmt::Display for ClientError {
                     f,
                     "no answer from {nodes}: images that only such a node holds are left out; try again"
                 )
+            }
+            Self::Scrub(sentences) => {
+                write!(f, "not all copies are known to be right: {}", harmless(&sentences.join("; ")))
             }
             Self::Store(error) => error.fmt(f),
         }

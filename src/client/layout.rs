@@ -8,7 +8,7 @@ use super::credentials;
 use super::harmless::harmless;
 use super::output::CommandOutput;
 use super::table::{TextTable, bytes};
-use crate::cli::commands::LayoutFlags;
+use crate::cli::commands::ReportFlags;
 
 const PATH: &str = "/layout";
 
@@ -50,8 +50,8 @@ struct MemberBody {
     usable: Option<u64>,
 }
 
-pub(super) fn run(flags: &LayoutFlags) -> Result<(), ClientError> {
-    let node = credentials::operator(&flags.target, &flags.operator);
+pub(super) fn run(flags: &ReportFlags) -> Result<(), ClientError> {
+    let node = credentials::operator(&flags.asked);
     let output = CommandOutput::plain();
     if flags.json {
         let layout: Box<RawValue> = node.get_json(PATH)?;

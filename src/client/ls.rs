@@ -32,7 +32,7 @@ struct ListedImage {
 }
 
 pub(super) fn run(flags: &Ls) -> Result<(), ClientError> {
-    let node = credentials::operator(&flags.target, &flags.operator);
+    let node = credentials::operator(&flags.asked);
     let output = CommandOutput::plain();
     let (mut after, mut unlisted) = (flags.after, BTreeSet::new());
     loop {

@@ -3,6 +3,7 @@
 //! * [`node`]: a node as its clients see it: requests out, answers or refusals back.
 //! * [`put`] (and [`folder`]), [`get`], [`url`], [`rm`], [`ls`], [`status`] (and [`table`]): one command each.
 //! * [`layout`] shows who owns what, [`change`] changes it: `drain`, `activate`, `remove`, `set`.
+//! * [`scrub`] has all copies read back, and waits for that.
 //! * [`credentials`]: the key that is shown to the node.
 //! * [`fsck`]: prints what `store::fsck` finds. [`rejoin`]: a removed node comes back as a new one.
 //! * [`output`]: standard output, and progress on a terminal.
@@ -24,6 +25,7 @@ mod output;
 mod put;
 mod rejoin;
 mod rm;
+mod scrub;
 mod status;
 mod table;
 mod url;
@@ -52,6 +54,7 @@ pub fn run(command: &ClientCommand) -> Result<(), ClientError> {
         ClientCommand::Activate(flags) => change::role(flags, "active"),
         ClientCommand::Remove(flags) => change::role(flags, "removed"),
         ClientCommand::Set(flags) => change::set(flags),
+        ClientCommand::Scrub(flags) => scrub::run(flags),
         ClientCommand::Fsck(flags) => fsck::run(flags),
         ClientCommand::Rejoin(flags) => rejoin::run(flags),
     };

@@ -161,6 +161,13 @@ impl NodeClient {
         self.json(answer)
     }
 
+    /// Posts nothing, and reads a JSON object of a known form.
+    pub(super) fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let sent = self.authorise(self.agent.post(self.at(path))).send_empty();
+        let answer = self.require_success(sent.map_err(|error| self.failure(&error))?)?;
+        self.json(answer)
+    }
+
     /// Deletes an image.
     pub(super) fn delete(&self, path: &str) -> Result<Map<String, Value>, ClientError> {
         let request = self.authorise(self.agent.delete(self.at(path)));

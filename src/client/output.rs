@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::ClientError;
 use super::harmless::harmless;
@@ -81,6 +81,31 @@ impl CommandOutput {
     /// Removes the progress bar.
     pub(super) fn finish(&self) {
         self.progress.finish_and_clear();
+    }
+}
+
+/// Lines that are written again and again on a terminal, each in its place.
+#[derive(Debug, Default)]
+pub(super) struct ProgressLines {
+    all: MultiProgress,
+    lines: Vec<ProgressBar>,
+}
+
+impl ProgressLines {
+    /// Shows these lines in place of the last ones.
+    pub(super) fn show(&mut self, texts: &[String]) {
+        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        while self.lines.len() < texts.len() {
+            self.lines.push(self.all.add(ProgressBar::no_length().with_style(style.clone())));
+        }
+        for (index, line) in self.lines.iter().enumerate() {
+            line.set_message(texts.get(index).cloned().unwrap_or_default());
+        }
+    }
+
+    /// Removes them.
+    pub(super) fn finish(&self) {
+        self.lines.iter().for_each(ProgressBar::finish_and_clear);
     }
 }
 

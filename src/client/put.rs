@@ -45,7 +45,7 @@ const PROGRESS: &str = "{bar:30} {pos}/{len} files, {elapsed}{msg}";
 type Sent = (PathBuf, Result<UploadedImage, ClientError>);
 
 pub(super) fn run(flags: &Put) -> Result<(), ClientError> {
-    let node = credentials::uploader(&flags.target, flags.key.as_ref(), &flags.operator);
+    let node = credentials::uploader(&flags.asked, flags.key.as_ref());
     let output = if output::is_watched() {
         CommandOutput::with_progress(Some(count(&flags.paths)), PROGRESS)
     } else {
@@ -200,7 +200,7 @@ impl Tally<'_> {
             }
             Ok(UploadedImage { id, format, .. }) => {
                 let (node, extension, shown) =
-                    (&self.flags.target.node, format.extension(), harmless(&shown));
+                    (&self.flags.asked.target.node, format.extension(), harmless(&shown));
                 self.output.line(format_args!("{id} {node}/image/{id}/full/image.{extension} {shown}"))
             }
             Err(error) => {

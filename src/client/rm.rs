@@ -11,9 +11,9 @@ use crate::cli::commands::Rm;
 pub(super) fn run(flags: &Rm) -> Result<(), ClientError> {
     // Only an operator may ban, so an upload key is of no use for that.
     let (node, ban) = if flags.ban {
-        (credentials::operator(&flags.target, &flags.operator), "?ban")
+        (credentials::operator(&flags.asked), "?ban")
     } else {
-        (credentials::uploader(&flags.target, flags.key.as_ref(), &flags.operator), "")
+        (credentials::uploader(&flags.asked, flags.key.as_ref()), "")
     };
     let output = CommandOutput::plain();
     let mut failed = 0;

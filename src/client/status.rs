@@ -34,8 +34,8 @@ struct MemberStatus {
     free: Option<u64>,
 }
 
-pub(super) fn run(flags: &commands::StatusFlags) -> Result<(), ClientError> {
-    let node = credentials::operator(&flags.target, &flags.operator);
+pub(super) fn run(flags: &commands::ReportFlags) -> Result<(), ClientError> {
+    let node = credentials::operator(&flags.asked);
     let output = CommandOutput::plain();
     if flags.json {
         let status: Box<RawValue> = node.get_json(PATH)?;

@@ -85,6 +85,10 @@ pub enum Call {
     ErasurePage(PageCall),
     /// Remove the variants of an image.
     Purge(ObjectId),
+    /// Read all copies back now, at full pace.
+    BeginScrub,
+    /// How far that has come.
+    Scrub,
 }
 
 /// Which images a node is to list.
@@ -171,6 +175,8 @@ impl Call {
                 PageCall::parse(bucket, query).map(Self::ErasurePage)
             }
             ("POST", "purge", [_, None, _]) => id().map(Self::Purge),
+            ("POST", "scrub", [None, ..]) => Some(Self::BeginScrub),
+            ("GET", "scrub", [None, ..]) => Some(Self::Scrub),
             _ => None,
         }
     }
@@ -178,7 +184,7 @@ impl Call {
     /// The method.
     pub const fn method(&self) -> Method {
         match self {
-            Self::Gossip | Self::Purge(_) => Method::POST,
+            Self::Gossip | Self::Purge(_) | Self::BeginScrub => Method::POST,
             Self::Copy(_) | Self::Erase(_) => Method::PUT,
             Self::Head(_) => Method::HEAD,
             Self::Image(_)
@@ -190,7 +196,8 @@ impl Call {
             | Self::Erasure(_)
             | Self::ErasureDigests(_)
             | Self::ErasurePage(_)
-            | Self::Compare(_) => Method::GET,
+            | Self::Compare(_)
+            | Self::Scrub => Method::GET,
         }
     }
 
@@ -223,6 +230,7 @@ impl Call {
             Self::ErasureDigests(root) => format!("{PREFIX}erasures?digest={root:016x}"),
             Self::ErasurePage(page) => format!("{PREFIX}erasures/{}", page.target()),
             Self::Purge(id) => format!("{PREFIX}purge/{id}"),
+            Self::BeginScrub | Self::Scrub => format!("{PREFIX}scrub"),
         }
     }
 
@@ -380,6 +388,8 @@ mod tests {
             Call::ErasurePage(PageCall { bucket: 0xab, after: None }),
             Call::ErasurePage(PageCall { bucket: 3, after: Some(id()) }),
             Call::Purge(id()),
+            Call::BeginScrub,
+            Call::Scrub,
             Call::Info(id()),
             Call::List(ListCall { after: None, limit: 1 }),
             Call::List(ListCall { after: Some(id()), limit: IMAGES_MAX }),
@@ -426,6 +436,8 @@ mod tests {
             ("GET", "/cluster/v1/erasures/256".to_owned()),
             ("GET", "/cluster/v1/erasures/1?after=x".to_owned()),
             ("GET", format!("/cluster/v1/purge/{id}")),
+            ("POST", format!("/cluster/v1/scrub/{id}")),
+            ("PUT", "/cluster/v1/scrub".to_owned()),
         ] {
             assert_eq!(Call::parse(method, &target), None, "{method} {target}");
         }

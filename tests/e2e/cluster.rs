@@ -11,3 +11,4 @@ mod membership;
 mod moves;
 mod operator;
 mod partition;
+mod scrub;

@@ -5,7 +5,9 @@ use hyper::body::Incoming;
 
 use super::endpoint::Endpoint;
 use super::presets::Presets;
-use super::{download, erasure, image, info, layout, layout_change, listing, placement, status, upload};
+use super::{
+    download, erasure, image, info, layout, layout_change, listing, placement, scrub, status, upload,
+};
 use crate::cluster::erasure::Intent;
 use crate::executor::run_blocking;
 use crate::http::access::{Caller, cors};
@@ -59,6 +61,8 @@ pub(in crate::http) async fn answer(
         Endpoint::Layout => layout::answer(&context.shard).await.unwrap_or_else(HandlerResponse::from),
         Endpoint::ChangeNode(node) => layout_change::node(context, node, request, body).await,
         Endpoint::ChangeCluster => layout_change::cluster(context, request, body).await,
+        Endpoint::BeginScrub => scrub::begin(&context.shard).await.unwrap_or_else(HandlerResponse::from),
+        Endpoint::Scrub => scrub::progress(&context.shard).await.unwrap_or_else(HandlerResponse::from),
         Endpoint::Placement(id) => {
             placement::answer(&context.shard, id).await.unwrap_or_else(HandlerResponse::from)
         }

@@ -57,6 +57,10 @@ pub(in crate::http) enum Endpoint {
     ChangeCluster,
     /// `GET|HEAD /image/{id}/debug/{name}.json`
     Placement(ObjectId),
+    /// `POST /scrub`
+    BeginScrub,
+    /// `GET|HEAD /scrub`
+    Scrub,
 }
 
 /// Which image, as what.
@@ -100,6 +104,7 @@ enum Shape<'a> {
     LayoutNode(&'a str),
     LayoutCluster,
     Placement(&'a str),
+    Scrub,
 }
 
 impl Endpoint {
@@ -154,6 +159,8 @@ impl Endpoint {
             Shape::LayoutNode(text) => Ok(Self::ChangeNode(parse_node(text)?)),
             Shape::LayoutCluster => Ok(Self::ChangeCluster),
             Shape::Placement(id) => Ok(Self::Placement(parse_id(id)?)),
+            Shape::Scrub if *method == Method::POST => Ok(Self::BeginScrub),
+            Shape::Scrub => Ok(Self::Scrub),
             Shape::Image { .. } => Err(Problem::Internal),
         }
     }
@@ -172,7 +179,9 @@ impl Endpoint {
             | Self::Layout
             | Self::ChangeNode(_)
             | Self::ChangeCluster
-            | Self::Placement(_) => Right::Operate,
+            | Self::Placement(_)
+            | Self::BeginScrub
+            | Self::Scrub => Right::Operate,
         }
     }
 
@@ -239,6 +248,7 @@ impl<'a> Shape<'a> {
             [Some("metrics"), None, ..] => Some(Self::Metrics),
             [Some("status.json"), None, ..] => Some(Self::Status),
             [Some("layout"), None, ..] => Some(Self::Layout),
+            [Some("scrub"), None, ..] => Some(Self::Scrub),
             [Some("layout"), Some("cluster"), None, _] => Some(Self::LayoutCluster),
             [Some("layout"), Some("node"), Some(node), None] if !node.is_empty() => {
                 Some(Self::LayoutNode(node))
@@ -251,6 +261,7 @@ impl<'a> Shape<'a> {
         match self {
             Self::Root | Self::Images | Self::Purge(_) | Self::LayoutNode(_) | Self::LayoutCluster => "POST",
             Self::ImageId(_) => "PUT, POST, DELETE",
+            Self::Scrub => "GET, HEAD, POST",
             Self::Image { .. }
             | Self::Info(_)
             | Self::List

@@ -3,7 +3,8 @@
 //! * `dispatch`: which file answers which endpoint.
 //! * `endpoint`: a request's line as a type (pure). `presets`: the meaning of a preset's name (pure).
 //! * `upload` (`form`, `gate`), `image`: the two long answers. `info`: a short one. `listing`: the ids in order.
-//!   `status`: the cluster. `layout`, `layout_change`: who owns what. `placement`: the copies of one image.
+//!   `status`: the cluster. `layout`, `layout_change`: who owns what. `placement`: the copies of one image. `scrub`: all
+//!   copies are read back now.
 //! * `download`: names of saved files (pure). `negotiate`: the format of an `auto` URL (pure).
 
 mod dispatch;
@@ -18,6 +19,7 @@ mod listing;
 mod negotiate;
 mod placement;
 mod presets;
+mod scrub;
 mod status;
 mod upload;
 

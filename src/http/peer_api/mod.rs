@@ -193,6 +193,15 @@ async fn dispatch(
         Call::ErasureDigests(theirs) => Ok(erasure::digests(&context.shard.node.erasures, theirs)),
         Call::ErasurePage(page) => Ok(erasure::page(&context.shard.node.erasures, page)),
         Call::Purge(id) => erasure::purge(&context.shard, id).await,
+        Call::BeginScrub => {
+            context.shard.begin_scrub_here();
+            Ok(PeerResponse::metadata_only(String::new()))
+        }
+        Call::Scrub => {
+            let json =
+                serde_json::to_vec(&context.shard.scrub_here()).expect("plain fields always serialise");
+            Ok(PeerResponse::with_bytes(String::new(), json))
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! * [`driver`]: carries out the effects of the protocol machines of `cluster::protocol`.
 //! * [`repair`]: hands misplaced replicas over to their owners, and supplies owners that lack their copy.
 //! * [`listing`]: the images of all members.
-//! * [`operate`]: changes of the layout, and where the copies of an image are.
+//! * [`operate`]: changes of the layout, and where the copies of an image are. [`scrub`]: all copies are read back now.
 //!
 //! Invariants: only the rules of `cluster` decide which nodes are asked, by the current view; a node that is alone asks
 //! none; every question has a deadline.
@@ -27,6 +27,7 @@ pub mod operate;
 pub mod original;
 mod read;
 mod repair;
+pub mod scrub;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod variant;

@@ -188,6 +188,8 @@ fn the_promised_metrics_are_there() {
         "reticulum_corrupt_total",
         "reticulum_scrubbed_total",
         "reticulum_scrub_position_ratio",
+        "reticulum_scrub_full_pace",
+        "reticulum_store_bad_copies",
         "process_resident_memory_bytes",
         "process_open_fds",
     ] {

@@ -19,7 +19,7 @@ fn full(id: &str) -> String {
 
 /// So that it can be seen: a node trusts a copy that it has verified while the file's change time stays, which has
 /// the resolution of the kernel's clock ticks.
-fn flip_a_bit(path: &Path) {
+pub(super) fn flip_a_bit(path: &Path) {
     let changed = || fs::metadata(path).map(|it| (it.ctime(), it.ctime_nsec())).expect("a copy");
     let before = changed();
     let mut bytes = fs::read(path).expect("read the copy");

@@ -66,7 +66,7 @@ fn wait_for(cluster: &Cluster, name: &str, key: &str, value: &Value) {
 fn only_the_operator_changes_the_layout_and_no_page_of_another_site() {
     let node = Node::with_config(&format!("{BOTH_KEYS}cors_origins = [\"*\"]\n"));
     let change = |path: &str| Request::new("POST", path).body(b"{\"writable\":false,\"replication\":2}");
-    for path in ["/layout/cluster", "/layout/node/n0"] {
+    for path in ["/layout/cluster", "/layout/node/n0", "/scrub"] {
         node.ask(&change(path)).problem(401);
         node.ask(&change(path).header(UPLOAD_KEY.0, UPLOAD_KEY.1)).problem(401);
         // `anybody:op`

@@ -101,6 +101,8 @@ fn a_member_is_named_in_the_url_and_only_by_a_name_that_can_be_one() {
         assert_eq!(change(path), Err(Problem::UnknownRoute), "{path}");
     }
     assert_eq!(change("/layout"), Err(Problem::Method("GET, HEAD")));
+    assert_eq!((change("/scrub"), get("/scrub")), (Ok(Endpoint::BeginScrub), Ok(Endpoint::Scrub)));
+    assert_eq!(change("/scrub/"), Err(Problem::UnknownRoute));
     assert_eq!(get("/layout/node/a"), Err(Problem::Method("POST")));
 }
 
@@ -212,7 +214,7 @@ fn documented() -> Vec<(String, String)> {
 
 #[test]
 fn the_table_of_who_may_do_what_has_every_route_with_its_methods() {
-    let mut seen = [false; 16];
+    let mut seen = [false; 17];
     for (path, methods) in documented() {
         let shape = Shape::of(&path).unwrap_or_else(|| panic!("{path} is no route"));
         let taken: Vec<_> = shape.methods().split(", ").collect();
@@ -238,8 +240,9 @@ fn the_table_of_who_may_do_what_has_every_route_with_its_methods() {
             Shape::LayoutNode(_) => 13,
             Shape::LayoutCluster => 14,
             Shape::Placement(_) => 15,
+            Shape::Scrub => 16,
         };
         seen[number] = true;
     }
-    assert_eq!(seen, [true; 16], "a route is not in the table");
+    assert_eq!(seen, [true; 17], "a route is not in the table");
 }
