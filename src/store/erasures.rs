@@ -6,17 +6,12 @@
 //! damaged is skipped and nothing else is lost with it. The meaning of the 17 bytes of a record is the caller's.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use glommio::io::{BufferedFile, Directory, OpenOptions};
-use glommio::sync::RwLock;
-
 use super::StoreError;
+use super::journal::{EntryJournal, JournalFiles, JournalKind};
 use super::path::StorePaths;
-use super::record::replace_file;
-use super::spool::{sync, write_all};
 use crate::object::ObjectId;
 
 const MAGIC: [u8; 4] = *b"RTE1";
@@ -31,8 +26,13 @@ const _: () = assert!(
     "invariant: erasures: an entry ends in a record, two zeros and its checksum"
 );
 
-/// All entries as of the start.
-const WHOLE: &str = "erasures";
+static KIND: JournalKind<ENTRY_BYTES> = JournalKind {
+    name: "erasures",
+    make: "make the erasures journal",
+    write: "write the erasures journal",
+    sync: "sync the erasures journal",
+    is_entry: |bytes| ErasureEntry::from_bytes(bytes).is_some(),
+};
 
 /// A record as it is stored.
 pub type RecordBytes = [u8; RECORD_BYTES];
@@ -50,22 +50,12 @@ pub struct ErasureEntry {
 
 /// One shard's part of the journal.
 #[derive(Debug)]
-pub struct ErasureJournal {
-    paths: StorePaths,
-    name: String,
-    part: RwLock<ErasurePart>,
-}
-
-#[derive(Debug, Default)]
-struct ErasurePart {
-    file: Option<BufferedFile>,
-    position: u64,
-}
+pub struct ErasureJournal(EntryJournal<ENTRY_BYTES>);
 
 impl ErasureJournal {
     /// The part of shard number `shard`; its file is made with the first entry.
     pub fn new(paths: StorePaths, shard: usize) -> Self {
-        Self { paths, name: format!("{WHOLE}.{shard}"), part: RwLock::new(ErasurePart::default()) }
+        Self(EntryJournal::new(&KIND, paths, shard))
     }
 
     /// Appends entries, in one write and one sync. Durable when this returns.
@@ -73,7 +63,8 @@ impl ErasureJournal {
     /// # Errors
     /// [`StoreError`]; some of them may be durable.
     pub async fn append(&self, entries: &[ErasureEntry]) -> Result<(), StoreError> {
-        if entries.is_empty() { Ok(()) } else { self.write(entries, true).await }
+        let entries: Vec<_> = entries.iter().map(|entry| entry.to_bytes()).collect();
+        if entries.is_empty() { Ok(()) } else { self.0.append(&entries, true).await }
     }
 
     /// Appends an entry, which a power cut may lose.
@@ -81,43 +72,7 @@ impl ErasureJournal {
     /// # Errors
     /// [`StoreError`]
     pub async fn append_unsynced(&self, entry: ErasureEntry) -> Result<(), StoreError> {
-        self.write(&[entry], false).await
-    }
-
-    async fn write(&self, entries: &[ErasureEntry], is_synced: bool) -> Result<(), StoreError> {
-        // Entries are written one after another. Nobody closes the lock, which is how taking it would fail.
-        let closed =
-            |_| StoreError::new("write the erasures journal", io::Error::from(io::ErrorKind::BrokenPipe));
-        let mut part = self.part.write().await.map_err(closed)?;
-        if part.file.is_none() {
-            part.file = Some(self.make().await?);
-        }
-        let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_bytes()).collect();
-        // The next ones go behind these even if this fails: a part of an entry in the middle is skipped.
-        let position = part.position;
-        assert!(
-            position.is_multiple_of(ENTRY_BYTES as u64),
-            "invariant: erasures: an entry begins where another one ends"
-        );
-        part.position += bytes.len() as u64;
-        let file = part.file.as_ref().expect("it was made above");
-        write_all(file, bytes, position).await?;
-        if is_synced { sync(file, "sync the erasures journal").await } else { Ok(()) }
-    }
-
-    async fn make(&self) -> Result<BufferedFile, StoreError> {
-        let failed = |error| StoreError::new("make the erasures journal", error);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .buffered_open(self.paths.meta().join(&self.name))
-            .await
-            .map_err(failed)?;
-        let directory = Directory::open(self.paths.meta()).await.map_err(failed)?;
-        directory.sync().await.map_err(failed)?;
-        let _ = directory.close().await;
-        Ok(file)
+        self.0.append(&[entry.to_bytes()], false).await
     }
 }
 
@@ -159,46 +114,58 @@ impl ErasureEntry {
 /// # Errors
 /// The path that the system refuses, and why.
 pub(super) fn load(paths: &StorePaths) -> Result<Vec<ErasureEntry>, (PathBuf, io::Error)> {
-    let meta = paths.meta();
-    let whole = meta.join(WHOLE);
-    let mut parts = Vec::new();
-    for entry in fs::read_dir(&meta).map_err(|error| (meta.clone(), error))? {
-        let path = entry.map_err(|error| (meta.clone(), error))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.strip_prefix(WHOLE).is_some_and(|rest| rest.starts_with('.')) {
-            parts.push(path);
-        }
-    }
-    let mut entries = BTreeMap::new();
-    for path in std::iter::once(&whole).chain(&parts) {
-        match fs::read(path) {
-            Ok(bytes) => replay(&bytes, &mut entries),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err((path.clone(), error)),
-        }
-    }
-    if !parts.is_empty() {
-        let bytes: Vec<u8> = entries.values().flat_map(|entry: &ErasureEntry| entry.to_bytes()).collect();
-        replace_file(&whole, &bytes).map_err(|error| (whole, error))?;
-        for path in parts {
-            fs::remove_file(&path).map_err(|error| (path.clone(), error))?;
-        }
+    let files = JournalFiles::find(&KIND, paths)?;
+    let (entries, _damaged) = replay(&files)?;
+    if files.has_parts() {
+        files.unite(entries.values().map(|entry| entry.to_bytes()))?;
     }
     Ok(entries.into_values().collect())
 }
 
-fn replay(bytes: &[u8], entries: &mut BTreeMap<ObjectId, ErasureEntry>) {
-    for entry in bytes.as_chunks::<ENTRY_BYTES>().0.iter().filter_map(ErasureEntry::from_bytes) {
+/// The entries, one for each id, and the files in which something else stands, too. Nothing is changed. Blocking.
+///
+/// # Errors
+/// The path that the system refuses, and why.
+pub(super) fn inspect(paths: &StorePaths) -> Result<(Vec<ErasureEntry>, Vec<PathBuf>), (PathBuf, io::Error)> {
+    let (entries, damaged) = replay(&JournalFiles::find(&KIND, paths)?)?;
+    Ok((entries.into_values().collect(), damaged))
+}
+
+/// Puts one file with the whole entries in place of all. Blocking.
+///
+/// # Errors
+/// The path that the system refuses, and why.
+pub(super) fn rewrite(paths: &StorePaths) -> Result<(), (PathBuf, io::Error)> {
+    let files = JournalFiles::find(&KIND, paths)?;
+    let (entries, _damaged) = replay(&files)?;
+    files.unite(entries.values().map(|entry| entry.to_bytes()))
+}
+
+/// The bytes of these entries in a journal.
+#[cfg(test)]
+pub(super) fn encoded(entries: impl Iterator<Item = ErasureEntry>) -> Vec<u8> {
+    entries.flat_map(ErasureEntry::to_bytes).collect()
+}
+
+type Entries = BTreeMap<ObjectId, ErasureEntry>;
+
+fn replay(files: &JournalFiles) -> Result<(Entries, Vec<PathBuf>), (PathBuf, io::Error)> {
+    let mut entries = Entries::new();
+    let damaged = files.replay(&KIND, |bytes| {
+        let Some(entry) = ErasureEntry::from_bytes(bytes) else { return };
         let known = entries.entry(entry.id).or_insert(entry);
         // Files are removed while another record may be on its way here: the mark counts for the record that it names.
         if !entry.is_erased || known.record == entry.record {
             *known = entry;
         }
-    }
+    })?;
+    Ok((entries, damaged))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use glommio::{LocalExecutorBuilder, Placement};
     use proptest::prelude::*;
 
@@ -256,7 +223,7 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[ENTRY_BYTES + at] ^= 1 << (at % 8);
             damaged.extend(&entry(4, 4, true).to_bytes()[..at]);
-            fs::write(paths.meta().join(WHOLE), &damaged).unwrap();
+            fs::write(paths.meta().join(KIND.name), &damaged).unwrap();
             assert_eq!(load(&paths).unwrap(), [entry(1, 1, true), entry(3, 3, true)]);
         }
     }
@@ -264,9 +231,10 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_read_without_harm(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut entries = BTreeMap::new();
-            replay(&bytes, &mut entries);
-            prop_assert!(entries.is_empty());
+            let root = tempfile::tempdir().unwrap();
+            let paths = paths(&root);
+            fs::write(paths.meta().join(KIND.name), &bytes).unwrap();
+            prop_assert!(load(&paths).unwrap().is_empty());
         }
     }
 }

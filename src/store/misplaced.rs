@@ -5,17 +5,12 @@
 //! its own, so what is torn or damaged is skipped and nothing else is lost with it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use glommio::io::{BufferedFile, Directory, OpenOptions};
-use glommio::sync::RwLock;
-
 use super::StoreError;
+use super::journal::{EntryJournal, JournalFiles, JournalKind};
 use super::path::StorePaths;
-use super::record::replace_file;
-use super::spool::{sync, write_all};
 use crate::object::ObjectId;
 
 const MAGIC: [u8; 4] = *b"RTS1";
@@ -25,8 +20,13 @@ const CHECKED_BYTES: usize = RECORD_BYTES - 4;
 
 const _: () = assert!(CHECKED_BYTES == 8 + 20, "invariant: journal: a record ends in an id and its checksum");
 
-/// All records as of the start.
-const WHOLE: &str = "strays";
+static KIND: JournalKind<RECORD_BYTES> = JournalKind {
+    name: "strays",
+    make: "make the strays journal",
+    write: "write the strays journal",
+    sync: "sync the strays journal",
+    is_entry: |bytes| read(bytes).is_some(),
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RecordKind {
@@ -36,22 +36,12 @@ enum RecordKind {
 
 /// One shard's part of the journal.
 #[derive(Debug)]
-pub struct MisplacedJournal {
-    paths: StorePaths,
-    name: String,
-    part: RwLock<JournalPart>,
-}
-
-#[derive(Debug, Default)]
-struct JournalPart {
-    file: Option<BufferedFile>,
-    position: u64,
-}
+pub struct MisplacedJournal(EntryJournal<RECORD_BYTES>);
 
 impl MisplacedJournal {
     /// The part of shard number `shard`; its file is made with the first record.
     pub fn new(paths: StorePaths, shard: usize) -> Self {
-        Self { paths, name: format!("{WHOLE}.{shard}"), part: RwLock::new(JournalPart::default()) }
+        Self(EntryJournal::new(&KIND, paths, shard))
     }
 
     /// From now on a copy of this image may lie here as a misplaced replica. Durable when this returns.
@@ -59,7 +49,7 @@ impl MisplacedJournal {
     /// # Errors
     /// [`StoreError`]; the image must not get its name then.
     pub async fn add(&self, id: &ObjectId) -> Result<(), StoreError> {
-        self.append(RecordKind::Here, id).await
+        self.0.append(&[record(RecordKind::Here, id)], true).await
     }
 
     /// The copy has gone, durably, or belongs here now.
@@ -67,42 +57,7 @@ impl MisplacedJournal {
     /// # Errors
     /// [`StoreError`]; the record stays, which does no harm.
     pub async fn remove(&self, id: &ObjectId) -> Result<(), StoreError> {
-        self.append(RecordKind::Gone, id).await
-    }
-
-    async fn append(&self, kind: RecordKind, id: &ObjectId) -> Result<(), StoreError> {
-        // Records are written one after another. Nobody closes the lock, which is how taking it would fail.
-        let closed =
-            |_| StoreError::new("write the strays journal", io::Error::from(io::ErrorKind::BrokenPipe));
-        let mut part = self.part.write().await.map_err(closed)?;
-        if part.file.is_none() {
-            part.file = Some(self.make().await?);
-        }
-        // The next one goes behind this one even if this fails: a part of a record in the middle is skipped.
-        let position = part.position;
-        assert!(
-            position.is_multiple_of(RECORD_BYTES as u64),
-            "invariant: journal: a record begins where another one ends"
-        );
-        part.position += RECORD_BYTES as u64;
-        let file = part.file.as_ref().expect("it was made above");
-        write_all(file, record(kind, id).to_vec(), position).await?;
-        sync(file, "sync the strays journal").await
-    }
-
-    async fn make(&self) -> Result<BufferedFile, StoreError> {
-        let failed = |error| StoreError::new("make the strays journal", error);
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .buffered_open(self.paths.meta().join(&self.name))
-            .await
-            .map_err(failed)?;
-        let directory = Directory::open(self.paths.meta()).await.map_err(failed)?;
-        directory.sync().await.map_err(failed)?;
-        let _ = directory.close().await;
-        Ok(file)
+        self.0.append(&[record(RecordKind::Gone, id)], true).await
     }
 }
 
@@ -111,43 +66,40 @@ impl MisplacedJournal {
 /// # Errors
 /// The path that the system refuses, and why.
 pub(super) fn load(paths: &StorePaths) -> Result<Vec<ObjectId>, (PathBuf, io::Error)> {
-    let meta = paths.meta();
-    let whole = meta.join(WHOLE);
-    let mut parts = Vec::new();
-    for entry in fs::read_dir(&meta).map_err(|error| (meta.clone(), error))? {
-        let path = entry.map_err(|error| (meta.clone(), error))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.strip_prefix(WHOLE).is_some_and(|rest| rest.starts_with('.')) {
-            parts.push(path);
-        }
-    }
-    let mut misplaced = BTreeSet::new();
-    // An id belongs to one shard of a run, so that only the order of the whole and the parts matters.
-    for path in std::iter::once(&whole).chain(&parts) {
-        match fs::read(path) {
-            Ok(bytes) => replay(&bytes, &mut misplaced),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err((path.clone(), error)),
-        }
-    }
-    if !parts.is_empty() {
-        let bytes: Vec<u8> = misplaced.iter().flat_map(|id| record(RecordKind::Here, id)).collect();
-        replace_file(&whole, &bytes).map_err(|error| (whole, error))?;
-        for path in parts {
-            fs::remove_file(&path).map_err(|error| (path.clone(), error))?;
-        }
+    let files = JournalFiles::find(&KIND, paths)?;
+    let (misplaced, _damaged) = replay(&files)?;
+    if files.has_parts() {
+        files.unite(misplaced.iter().map(|id| record(RecordKind::Here, id)))?;
     }
     Ok(misplaced.into_iter().collect())
 }
 
-fn replay(bytes: &[u8], misplaced: &mut BTreeSet<ObjectId>) {
-    for record in bytes.as_chunks::<RECORD_BYTES>().0 {
-        match read(record) {
-            Some((RecordKind::Here, id)) => drop(misplaced.insert(id)),
-            Some((RecordKind::Gone, id)) => drop(misplaced.remove(&id)),
-            None => {}
-        }
-    }
+/// The files in which anything but whole records stands. Nothing is changed. Blocking.
+///
+/// # Errors
+/// The path that the system refuses, and why.
+pub(super) fn inspect(paths: &StorePaths) -> Result<Vec<PathBuf>, (PathBuf, io::Error)> {
+    Ok(replay(&JournalFiles::find(&KIND, paths)?)?.1)
+}
+
+/// Puts one file with the whole records in place of all. Blocking.
+///
+/// # Errors
+/// The path that the system refuses, and why.
+pub(super) fn rewrite(paths: &StorePaths) -> Result<(), (PathBuf, io::Error)> {
+    let files = JournalFiles::find(&KIND, paths)?;
+    let (misplaced, _damaged) = replay(&files)?;
+    files.unite(misplaced.iter().map(|id| record(RecordKind::Here, id)))
+}
+
+fn replay(files: &JournalFiles) -> Result<(BTreeSet<ObjectId>, Vec<PathBuf>), (PathBuf, io::Error)> {
+    let mut misplaced = BTreeSet::new();
+    let damaged = files.replay(&KIND, |bytes| match read(bytes) {
+        Some((RecordKind::Here, id)) => drop(misplaced.insert(id)),
+        Some((RecordKind::Gone, id)) => drop(misplaced.remove(&id)),
+        None => {}
+    })?;
+    Ok((misplaced, damaged))
 }
 
 fn record(kind: RecordKind, id: &ObjectId) -> [u8; RECORD_BYTES] {
@@ -176,6 +128,8 @@ fn read(record: &[u8; RECORD_BYTES]) -> Option<(RecordKind, ObjectId)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use futures_lite::future;
     use glommio::{LocalExecutorBuilder, Placement};
@@ -220,7 +174,7 @@ mod tests {
         let (_root, paths) = scene();
         let whole: Vec<u8> =
             [1, 2, 3].iter().flat_map(|number| record(RecordKind::Here, &id(*number))).collect();
-        let path = paths.meta().join(WHOLE);
+        let path = paths.meta().join(KIND.name);
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
             flipped[at] ^= 0x10;

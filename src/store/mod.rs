@@ -12,6 +12,7 @@
 //! * [`proof`]: how a file of that cache proves that it is whole.
 //! * [`read`]: reading a file by its descriptor.
 //! * [`misplaced`]: the journal of images that lie here although others own them. [`erasures`]: that of deleted images.
+//!   `journal`: the files of both.
 //! * [`erase`]: removes all files of an image. Blocking.
 //! * [`listing`]: the ids in order, a page at a time. Blocking.
 //! * [`manifest`]: what lies in the store, by files of their own: the number of images, and digests of their ids.
@@ -33,6 +34,7 @@ pub mod findings;
 pub mod fsck;
 pub mod health;
 pub mod identity;
+mod journal;
 pub mod listing;
 pub mod losses;
 pub mod manifest;

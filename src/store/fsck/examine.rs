@@ -1,5 +1,6 @@
 //! Examines one file below `store/`.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -40,9 +41,12 @@ enum ContentKind {
     Other,
 }
 
-/// Reads and judges the file at `path`.
-pub(super) fn examine(paths: &StorePaths, path: &Path) -> FileVerdict {
+/// Reads and judges the file at `path`; one of an image that is gone is not read.
+pub(super) fn examine(paths: &StorePaths, gone: &HashSet<ObjectId>, path: &Path) -> FileVerdict {
     let Some((claimed, extension)) = claim(path) else { return FileVerdict::Wrong(CheckFault::Foreign) };
+    if gone.contains(&claimed) {
+        return FileVerdict::Wrong(CheckFault::Deleted);
+    }
     let content = match read(path) {
         Ok(content) => content,
         Err(error) => return FileVerdict::Wrong(CheckFault::Unreadable(error)),

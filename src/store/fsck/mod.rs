@@ -1,22 +1,26 @@
-//! The check of a store that no server uses: every image hashed, every file in its place.
+//! The check of a store that no server uses: every image hashed, every file in its place, every journal whole, and nothing
+//! left of what was deleted.
 //!
+//! * [`meta`]: looks at the journals and indexes.
 //! * [`walk`]: lists the files.
 //! * [`examine`]: judges one file.
 //! * [`repair`]: repairs a fault.
 //!
 //! One thread walks, one per core hashes, the caller's repairs and reports, one finding at a time.
-//! Memory does not grow with the store. `cache/` is disposable and `quarantine/` is set aside, so
-//! neither is checked.
+//! Memory does not grow with the store, but with the number of deleted images. `cache/` is disposable, `quarantine/` and
+//! `lost+found/` are set aside, so that nothing in them is read; but nothing of a deleted image may lie there.
 //!
 //! Invariants: without repair nothing is changed; no repair removes or overwrites the bytes of an
-//! image, right or wrong; what looks foreign is never touched.
+//! image, right or wrong, unless the image was deleted; what looks foreign is never touched.
 
 mod examine;
+mod meta;
 mod repair;
 #[cfg(test)]
 mod tests;
 mod walk;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -24,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use self::examine::FileVerdict;
+use self::meta::MetaCheck;
 use self::repair::Repairs;
 use self::walk::WalkItem;
 use super::open;
@@ -74,8 +79,23 @@ pub enum CheckFault {
     Temporary,
     /// Nothing that a server put here.
     Foreign,
+    /// A file of an image that was deleted or banned.
+    Deleted,
+    /// A journal with anything but whole entries in it.
+    DamagedJournal(MetaJournal),
+    /// A manifest or the scrub's position, which the node makes again.
+    DamagedIndex,
     /// The disk's or the system's refusal to read it.
     Unreadable(io::Error),
+}
+
+/// A journal below `meta/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetaJournal {
+    /// Of deletions and bans.
+    Erasures,
+    /// Of misplaced replicas.
+    Misplaced,
 }
 
 /// The outcome of a repair.
@@ -87,6 +107,8 @@ pub enum RepairOutcome {
     Moved(PathBuf),
     /// The file was removed.
     Removed,
+    /// The journal was written again, with its whole entries.
+    Rewritten,
     /// The repair failed; the file lies where it lay.
     Failed(io::Error),
 }
@@ -118,12 +140,19 @@ pub fn check(
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let (items, to_examine) = flume::bounded(WAITING_MAX);
     let (verdicts, examined) = flume::bounded(WAITING_MAX);
+    let MetaCheck { gone, faults } = MetaCheck::new(paths);
     let mut check = StoreCheck { paths, repairs: Repairs::new(paths, mode), sum: CheckSummary::default() };
+    for (path, fault) in faults {
+        if check.take_verdict(path, FileVerdict::Wrong(fault), &mut report).is_break() {
+            return Ok(check.sum);
+        }
+    }
+    let gone = &gone;
     thread::scope(|scope| {
-        scope.spawn(move || walk::walk(paths, &mut |item| flow(items.send(item).is_ok())));
+        scope.spawn(move || walk::walk(paths, gone, &mut |item| flow(items.send(item).is_ok())));
         for _ in 0..threads {
             let (to_examine, verdicts) = (to_examine.clone(), verdicts.clone());
-            scope.spawn(move || hash(paths, &to_examine, &verdicts));
+            scope.spawn(move || hash(paths, gone, &to_examine, &verdicts));
         }
         // Only the threads hold these now, so that each end is seen by the next.
         drop((to_examine, verdicts));
@@ -140,13 +169,14 @@ pub fn check(
 /// Hashes files until there are none, or the receiver has gone.
 fn hash(
     paths: &StorePaths,
+    gone: &HashSet<ObjectId>,
     items: &flume::Receiver<WalkItem>,
     verdicts: &flume::Sender<(PathBuf, FileVerdict)>,
 ) {
     for item in items {
         let (path, verdict) = match item {
             WalkItem::Stored(path) => {
-                let verdict = examine::examine(paths, &path);
+                let verdict = examine::examine(paths, gone, &path);
                 (path, verdict)
             }
             WalkItem::Faulty(path, fault) => (path, FileVerdict::Wrong(fault)),
@@ -234,6 +264,9 @@ impl CheckFault {
             Self::Misplaced(_) => "misplaced",
             Self::Temporary => "temporary",
             Self::Foreign => "foreign",
+            Self::Deleted => "deleted",
+            Self::DamagedJournal(_) => "damaged-journal",
+            Self::DamagedIndex => "damaged-index",
             Self::Unreadable(_) => "unreadable",
         }
     }
@@ -242,7 +275,7 @@ impl CheckFault {
 impl RepairOutcome {
     /// Whether the fault has gone.
     pub const fn is_repaired(&self) -> bool {
-        matches!(self, Self::Moved(_) | Self::Removed)
+        matches!(self, Self::Moved(_) | Self::Removed | Self::Rewritten)
     }
 }
 
@@ -254,12 +287,16 @@ impl fmt::Display for CheckFinding {
             CheckFault::Misplaced(to) => write!(f, "misplaced, it belongs at {}", to.display())?,
             CheckFault::Temporary => f.write_str("left by an upload that never ended")?,
             CheckFault::Foreign => f.write_str("no image that a server stored; take it away by hand")?,
+            CheckFault::Deleted => f.write_str("left of an image that was deleted")?,
+            CheckFault::DamagedJournal(_) => f.write_str("has damaged entries, which the node skips")?,
+            CheckFault::DamagedIndex => f.write_str("damaged, so the node makes it again")?,
             CheckFault::Unreadable(error) => write!(f, "cannot be read: {error}")?,
         }
         match &self.outcome {
             RepairOutcome::Left => Ok(()),
             RepairOutcome::Moved(to) => write!(f, "; moved to {}", to.display()),
             RepairOutcome::Removed => f.write_str("; removed"),
+            RepairOutcome::Rewritten => f.write_str("; written again without them"),
             RepairOutcome::Failed(error) => write!(f, "; cannot be mended: {error}"),
         }
     }

@@ -1,5 +1,5 @@
-//! Repairs faults. Every step is one rename (or the removal of a temporary file), synced
-//! before it is reported, and never onto a file that is there.
+//! Repairs faults. Every step is one rename, the removal of a file that is not wanted, or a journal replaced whole. It is
+//! synced before it is reported. An image never gets the name of a file that is there.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::examine::claim;
-use super::{CheckFault, Mode, RepairOutcome, below};
+use super::{CheckFault, MetaJournal, Mode, RepairOutcome, below};
 use crate::store::path::StorePaths;
+use crate::store::{erasures, misplaced};
 
 /// Misplaced files that are remembered until the end, about 200 bytes each.
 const DEFERRED_MAX: usize = 1_000_000;
@@ -45,6 +46,17 @@ impl<'a> Repairs<'a> {
             }
             CheckFault::Temporary => {
                 fs::remove_file(path).map_or_else(RepairOutcome::Failed, |()| RepairOutcome::Removed)
+            }
+            CheckFault::Deleted | CheckFault::DamagedIndex => {
+                remove(path).map_or_else(RepairOutcome::Failed, |()| RepairOutcome::Removed)
+            }
+            CheckFault::DamagedJournal(journal) => {
+                let rewritten = match journal {
+                    MetaJournal::Erasures => erasures::rewrite(self.paths),
+                    MetaJournal::Misplaced => misplaced::rewrite(self.paths),
+                };
+                rewritten
+                    .map_or_else(|(_, error)| RepairOutcome::Failed(error), |()| RepairOutcome::Rewritten)
             }
             CheckFault::Misplaced(_) | CheckFault::Foreign | CheckFault::Unreadable(_) => RepairOutcome::Left,
         })
@@ -100,6 +112,11 @@ impl<'a> Repairs<'a> {
             }
         }
     }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    path.parent().map_or(Ok(()), sync_directory)
 }
 
 /// Renames onto a free name only, and syncs both directories. Nobody else works here: the lock is held.

@@ -4,7 +4,9 @@ use std::path::Path;
 use sha1::{Digest, Sha1};
 
 use super::*;
+use crate::cluster::erasure::{ErasureRecord, Intent};
 use crate::object::Format;
+use crate::store::erasures;
 use crate::store::open::{DATA_MODE, open};
 
 /// A GIF of one pixel; what follows its end makes it another image.
@@ -54,6 +56,7 @@ impl TestStore {
                     RepairOutcome::Moved(to) if to.starts_with("quarantine") => "quarantined".to_owned(),
                     RepairOutcome::Moved(to) => to.display().to_string(),
                     RepairOutcome::Removed => "removed".to_owned(),
+                    RepairOutcome::Rewritten => "rewritten".to_owned(),
                     RepairOutcome::Failed(error) => error.to_string(),
                 };
                 lines.push(format!("{} {} {outcome}", path.display(), fault.name()));
@@ -181,4 +184,75 @@ fn a_check_that_is_broken_off_ends() {
     }
     let sum = check(store.root.path(), Mode::Check, |_| ControlFlow::Break(())).unwrap();
     assert_eq!(sum.images, 1);
+}
+
+impl TestStore {
+    /// Has the journal say that these are deleted.
+    fn delete(&self, ids: &[ObjectId]) {
+        let record = ErasureRecord::default().fulfil(Intent::Delete).to_bytes();
+        let entries = ids.iter().map(|id| erasures::ErasureEntry { id: *id, record, is_erased: true });
+        self.write("meta/erasures.0", &erasures::encoded(entries));
+        erasures::rewrite(&self.paths).unwrap();
+    }
+
+    /// Expects these faults, and none after a repair.
+    #[track_caller]
+    fn expect_repaired(&self, faults: &[String]) {
+        let outcomes = |line: &String| line.rsplit_once(' ').unwrap().0.to_owned();
+        for mode in [Mode::Check, Mode::Repair] {
+            let mut expected = faults.to_vec();
+            expected.sort();
+            let lines: Vec<_> = self.check(mode).1.iter().map(outcomes).collect();
+            assert_eq!(lines, expected, "{mode:?}");
+        }
+        assert_eq!(self.check(Mode::Check).1, [""; 0]);
+    }
+}
+
+#[test]
+fn nothing_of_a_deleted_image_is_left_wherever_it_lies_and_others_stay() {
+    let store = TestStore::new();
+    let ((gone, place), (_, kept)) = (store.image("gone"), store.image("kept"));
+    let (other, _) = gif("kept");
+    store.delete(&[gone]);
+    let places = |id: ObjectId| {
+        let cached = format!("cache/00/00/{id}-{:032x}.webp", 1);
+        [format!("quarantine/{id}.gif.1"), format!("lost+found/1/00/00/{id}.gif"), cached]
+    };
+    places(gone).iter().chain(&places(other)).for_each(|place| store.write(place, b"x"));
+    store.expect_repaired(
+        &places(gone).iter().chain([&place]).map(|it| format!("{it} deleted")).collect::<Vec<_>>(),
+    );
+    for place in places(other).iter().chain([&kept]) {
+        assert!(store.root.path().join(place).exists(), "{place}");
+    }
+}
+
+#[test]
+fn a_journal_with_damaged_entries_is_written_again_and_its_whole_entries_count() {
+    let store = TestStore::new();
+    let (gone, place) = store.image("gone");
+    let (other, _) = gif("other");
+    store.delete(&[gone, other]);
+    let mut journal = fs::read(store.paths.meta().join("erasures")).unwrap();
+    journal.extend_from_slice(&[7; 50]);
+    store.write("meta/erasures", &journal);
+    store.write("meta/strays.3", b"torn");
+    store.expect_repaired(&[
+        "meta/erasures damaged-journal".to_owned(),
+        "meta/strays.3 damaged-journal".to_owned(),
+        format!("{place} deleted"),
+    ]);
+    assert_eq!(erasures::load(&store.paths).unwrap().len(), 2);
+}
+
+#[test]
+fn a_damaged_index_is_removed_so_that_the_node_makes_it_again() {
+    let store = TestStore::new();
+    store.write("meta/manifests/0a", b"no manifest");
+    store.write("meta/scrub", b"no position");
+    store.expect_repaired(&[
+        "meta/manifests/0a damaged-index".to_owned(),
+        "meta/scrub damaged-index".to_owned(),
+    ]);
 }

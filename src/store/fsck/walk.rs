@@ -1,13 +1,19 @@
-//! Which files lie below `store/` and `tmp/`, in no particular order. Nothing is opened but directories.
+//! Which files lie below `store/` and `tmp/`, and which of deleted images elsewhere, in no particular order. Nothing is
+//! opened but directories.
 
+use std::collections::HashSet;
 use std::fs::{self, DirEntry};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::CheckFault;
+use crate::object::ObjectId;
 use crate::store::marker;
 use crate::store::path::StorePaths;
+
+/// Characters of an id.
+const ID_CHARACTERS: usize = 40;
 
 /// An entry of the walk.
 #[derive(Debug)]
@@ -21,9 +27,13 @@ pub(super) enum WalkItem {
 /// Tells `found` of every file until there are none or it breaks off.
 pub(super) fn walk(
     paths: &StorePaths,
+    gone: &HashSet<ObjectId>,
     found: &mut dyn FnMut(WalkItem) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     temporary(paths, found)?;
+    if !gone.is_empty() {
+        deleted(paths, gone, found)?;
+    }
     let mut directories = vec![paths.store()];
     while let Some(directory) = directories.pop() {
         each(&directory, found, &mut |entry, found| {
@@ -41,6 +51,33 @@ pub(super) fn walk(
         })?;
     }
     ControlFlow::Continue(())
+}
+
+/// Files outside `store/` that have the id of a deleted image in their names.
+fn deleted(
+    paths: &StorePaths,
+    gone: &HashSet<ObjectId>,
+    found: &mut dyn FnMut(WalkItem) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut directories = vec![paths.quarantine(), paths.lost_and_found(), paths.cache()];
+    while let Some(directory) = directories.pop() {
+        // That of the file system itself cannot be read, where the data directory is a mount point.
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                directories.push(path);
+            } else if entry.file_name().to_str().and_then(id_in).is_some_and(|id| gone.contains(&id)) {
+                found(WalkItem::Faulty(path, CheckFault::Deleted))?;
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// The id with which a name begins.
+fn id_in(name: &str) -> Option<ObjectId> {
+    ObjectId::parse(name.get(..ID_CHARACTERS)?).ok()
 }
 
 fn temporary(paths: &StorePaths, found: &mut dyn FnMut(WalkItem) -> ControlFlow<()>) -> ControlFlow<()> {

@@ -26,10 +26,12 @@ mod record;
 mod survey;
 mod times;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use self::file::{ManifestError, ManifestFile};
 use self::full_walk::FullWalk;
 pub use self::keeper::Keeper;
 use self::query::Query;
@@ -37,6 +39,7 @@ pub use self::query::{IdPage, ManifestQueryError, RANGES_MAX, SlotFilter};
 use self::record::{ManifestEntry, ManifestRecord};
 use super::findings::FindingSender;
 use super::health::Health;
+use super::path::StorePaths;
 use crate::cluster::digest::SlotRange;
 use crate::cluster::placement::Slot;
 use crate::object::{Format, ObjectId};
@@ -83,6 +86,18 @@ impl Doubts {
         let words =
             self.0.each_ref().map(|word| if word.load(Relaxed) == 0 { 0 } else { word.swap(0, Relaxed) });
         (0..=u8::MAX).filter(move |first| words[usize::from(first / 64)] & 1 << (first % 64) != 0)
+    }
+}
+
+/// Whether the manifest of the ids that begin with `first` cannot be used. Blocking; takes as much memory as it is long.
+///
+/// # Errors
+/// The system's refusal to read it.
+pub(super) fn is_damaged(paths: &StorePaths, first: u8) -> io::Result<bool> {
+    match ManifestFile::load(&paths.manifest(first), first) {
+        Ok(_) => Ok(false),
+        Err(ManifestError::Damaged) => Ok(true),
+        Err(ManifestError::Io(error)) => Err(error),
     }
 }
 

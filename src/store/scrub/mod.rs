@@ -23,6 +23,8 @@ use self::pass::ScrubPass;
 use self::worker::ScrubWorker;
 use super::findings::FindingSender;
 use super::health::Health;
+use super::path::StorePaths;
+use super::record::{self, RecordError};
 use crate::telemetry::metrics::DiskMetrics;
 
 /// The way to the scrub. Clones share it.
@@ -63,6 +65,18 @@ pub struct ScrubProgress {
     pub counts: ScrubCounts,
     /// When the last whole pass ended, by the clock of the time of day, and what it looked at.
     pub last: Option<(SystemTime, ScrubCounts)>,
+}
+
+/// Whether the noted position of the scrub cannot be used. Blocking.
+///
+/// # Errors
+/// The system's refusal to read it.
+pub(super) fn is_damaged(paths: &StorePaths) -> io::Result<bool> {
+    match record::read(&paths.scrub()) {
+        Ok(found) => Ok(found.is_some_and(|bytes| ScrubPass::decode(&bytes).is_none())),
+        Err(RecordError::Damaged) => Ok(true),
+        Err(RecordError::Io(error)) => Err(error),
+    }
 }
 
 impl Scrub {
