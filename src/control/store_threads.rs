@@ -25,7 +25,6 @@ pub(super) struct StoreThreads {
     disk: NodeDisk,
     keeper: Keeper,
     findings: FindingSender,
-    metrics: Arc<DiskMetrics>,
     shards: usize,
 }
 
@@ -41,8 +40,9 @@ impl StoreThreads {
         let (findings, receivers) = findings::channels(shards, bad_copies.clone());
         let (manifests, keeper) =
             ManifestKeeper::new(Arc::clone(&health), findings.clone(), Arc::clone(&metrics));
-        let disk = NodeDisk { paths, health, manifests, scrub: Scrub::default(), bad_copies };
-        (Self { disk, keeper, findings, metrics, shards }, receivers)
+        let (scrub, metrics) = (Scrub::default(), Arc::clone(&metrics));
+        let disk = NodeDisk { paths, health, manifests, scrub, bad_copies, metrics };
+        (Self { disk, keeper, findings, shards }, receivers)
     }
 
     /// The disk, for the shards.
@@ -52,16 +52,16 @@ impl StoreThreads {
 
     /// The metrics of the disk.
     pub(super) fn metrics(&self) -> Arc<DiskMetrics> {
-        Arc::clone(&self.metrics)
+        Arc::clone(&self.disk.metrics)
     }
 
     /// Starts them. A pass of the scrub takes `scrub_every`.
     pub(super) fn start(self, scrub_every: Duration) -> Result<(), RunError> {
-        let NodeDisk { health, scrub, .. } = self.disk;
+        let NodeDisk { health, scrub, metrics, .. } = self.disk;
         let started = health
             .watch(self.shards)
             .and_then(|()| self.keeper.start())
-            .and_then(|()| scrub.run(scrub_every, health, self.findings, self.metrics));
+            .and_then(|()| scrub.run(scrub_every, health, self.findings, metrics));
         started.map_err(|error| RunError::Start(error.to_string()))
     }
 }

@@ -6,12 +6,13 @@
 //! Invariants: a record is in the journal before it is here; what a record has removed is not put into a cache again.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::erasure::table::{BucketDigests, ErasureTable};
 use crate::object::ObjectId;
 use crate::store::erasures::ErasureEntry;
+use crate::telemetry::metrics::DiskMetrics;
 
 /// The records of one node.
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ pub struct Erasures {
     table: RwLock<ErasureTable>,
     /// Whether there is any record.
     has_records: AtomicBool,
+    metrics: Arc<DiskMetrics>,
 }
 
 /// A page of records between two nodes.
@@ -31,6 +33,11 @@ pub struct ErasurePage {
 }
 
 impl Erasures {
+    /// None yet. Their number is shown by these metrics.
+    pub fn new(metrics: Arc<DiskMetrics>) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
     /// Takes what the journal says, at the start. Entries that no version of this program writes are left out.
     pub fn load(&self, entries: &[ErasureEntry]) {
         for entry in entries {
@@ -83,7 +90,10 @@ impl Erasures {
         if records.is_empty() {
             return;
         }
-        self.write(|table| records.iter().for_each(|(id, record)| _ = table.merge(*id, *record)));
+        self.write(|table| {
+            records.iter().for_each(|(id, record)| _ = table.merge(*id, *record));
+            self.metrics.tombstones.set(table.gone() as u64);
+        });
         self.has_records.store(true, SeqCst);
     }
 
@@ -135,7 +145,8 @@ mod tests {
     fn what_the_journal_says_is_known_after_a_start() {
         let deleted = ErasureRecord::default().fulfil(Intent::Delete);
         let entry = |number, record, is_erased| ErasureEntry { id: id(number), record, is_erased };
-        let erasures = Erasures::default();
+        let metrics = Arc::<DiskMetrics>::default();
+        let erasures = Erasures::new(Arc::clone(&metrics));
         assert!(!erasures.is_gone(&id(1)) && erasures.unerased(9, |_| true).is_empty());
         let no_record = [0xff; 17];
         let live = ErasureRecord::live(2).to_bytes();
@@ -148,6 +159,9 @@ mod tests {
         assert_eq!([1, 2, 3, 4].map(|number| erasures.is_gone(&id(number))), [true, true, false, false]);
         assert_eq!([1, 2, 3].map(|number| erasures.is_erased(&id(number))), [true, false, false]);
         assert_eq!((erasures.unerased(9, |_| true), erasures.count()), (vec![id(2)], 3));
+        assert_eq!(metrics.tombstones.get(), 2);
+        erasures.merge(&[(id(1), ErasureRecord::live(9))]);
+        assert_eq!(metrics.tombstones.get(), 1, "it was uploaded again");
     }
 
     #[test]

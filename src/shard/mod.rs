@@ -88,7 +88,7 @@ use crate::store::manifest::ManifestKeeper;
 use crate::store::path::StorePaths;
 use crate::store::scrub::Scrub;
 use crate::store::variants::Variants;
-use crate::telemetry::metrics::{NodeMetrics, ShardMetrics};
+use crate::telemetry::metrics::{DiskMetrics, NodeMetrics, ShardMetrics};
 
 /// The constants of every shard.
 #[derive(Clone, Debug)]
@@ -170,6 +170,8 @@ pub struct NodeDisk {
     pub scrub: Scrub,
     /// Copies of this node that are not as they should be, until they are repaired.
     pub bad_copies: BadCopies,
+    /// Its metrics.
+    pub metrics: Arc<DiskMetrics>,
 }
 
 /// The phase of a node between start and end.
@@ -209,7 +211,7 @@ impl NodeContext {
         identity: Arc<Identity>,
     ) -> Self {
         let (cold_rate, upload_rate) = (settings.cold_rate, settings.upload_rate);
-        let NodeDisk { paths, health, manifests, scrub, bad_copies } = disk;
+        let NodeDisk { paths, health, manifests, scrub, bad_copies, metrics: disk_metrics } = disk;
         Self {
             bodies: BodyMemory::new(settings.cache_memory_bytes),
             unnamed: BodyMemory::unnamed(),
@@ -224,7 +226,7 @@ impl NodeContext {
             uploads: AtomicUsize::new(0),
             cold_rate: RateLimit::new(cold_rate),
             upload_rate: RateLimit::new(upload_rate),
-            erasures: Arc::default(),
+            erasures: Arc::new(Erasures::new(disk_metrics)),
             connections: AtomicUsize::new(0),
             clients: AtomicUsize::new(0),
             metrics,

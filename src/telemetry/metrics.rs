@@ -23,7 +23,9 @@ pub use self::counter::Counter;
 use self::counter::{BOUNDS_S, Histogram};
 pub use self::disk::DiskMetrics;
 use self::family::{Sample, counter, family, gauge, labels};
-pub use self::label::{Cache, ChannelMessage, ChannelRefusal, Label, Member, Resize, Route, Stage, Unproven};
+pub use self::label::{
+    Cache, ChannelMessage, ChannelRefusal, CopyCause, Label, Member, Resize, Route, Stage, Unproven,
+};
 pub use self::member::MemberMetrics;
 pub use self::shard::{STATUSES, ShardMetrics};
 use self::shard::{request_index, status_text};
@@ -153,7 +155,12 @@ impl Summed {
     }
 
     /// Repair: work left and done.
-    fn repair(&self) -> [proto::MetricFamily; 4] {
+    fn repair(&self) -> [proto::MetricFamily; 5] {
+        let moved = |cause: &CopyCause| self.sum(|shard| shard.moved_bytes[cause.index()].get());
+        let by_cause: Vec<Sample> =
+            CopyCause::ALL.iter().map(|(cause, text)| (vec![("cause", *text)], moved(cause))).collect();
+        // Of the same numbers, so that both agree in every scrape.
+        let all = by_cause.iter().map(|(_, bytes)| bytes).sum();
         [
             gauge(
                 "reticulum_repair_debt_images",
@@ -163,8 +170,9 @@ impl Summed {
             counter(
                 "reticulum_repair_bytes_total",
                 "Bytes of copies given to nodes that should have had them, or taken by this one.",
-                vec![(Vec::new(), self.sum(|shard| shard.repair_bytes.get()))],
+                vec![(Vec::new(), all)],
             ),
+            counter("reticulum_moved_bytes_total", "The same bytes by the cause of the copy.", by_cause),
             counter(
                 "reticulum_repaired_total",
                 "Copies that this node lacked, or had a bad one of, and has now.",

@@ -28,12 +28,15 @@ pub struct ErasureTable {
     records: BTreeMap<ObjectId, ErasureRecord>,
     /// Ids that are gone and of which this node may still have files: a few, while they are erased.
     unerased: BTreeSet<ObjectId>,
+    /// The number of ids that are gone.
+    gone: usize,
     digests: Box<BucketDigests>,
 }
 
 impl Default for ErasureTable {
     fn default() -> Self {
-        Self { records: BTreeMap::new(), unerased: BTreeSet::new(), digests: Box::new([0; BUCKETS]) }
+        let digests = Box::new([0; BUCKETS]);
+        Self { records: BTreeMap::new(), unerased: BTreeSet::new(), gone: 0, digests }
     }
 }
 
@@ -41,6 +44,11 @@ impl ErasureTable {
     /// The number of records.
     pub fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// The number of ids that are deleted or banned: tombstones.
+    pub fn gone(&self) -> usize {
+        self.gone
     }
 
     /// Whether nothing was ever deleted here.
@@ -69,6 +77,8 @@ impl ErasureTable {
         } else {
             self.unerased.remove(&id);
         }
+        self.gone += usize::from(merged.is_gone());
+        self.gone -= usize::from(before.is_gone());
         true
     }
 

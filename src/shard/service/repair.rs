@@ -38,6 +38,7 @@ use crate::store::findings::{Finding, FindingReceiver};
 use crate::store::originals::{Checked, Found, Original};
 use crate::store::read::FileReader;
 use crate::store::spool::SpoolError;
+use crate::telemetry::metrics::CopyCause;
 
 /// Bounds of a copy: the node that took the upload has judged it.
 pub(super) const LIMITS: Limits = Limits { pixels_max: u64::MAX, frames_max: u32::MAX };
@@ -281,7 +282,9 @@ impl<'a> Progress<'a> {
         shard.heard(*id, sent.record, LookupReply::Unknown).await;
         let is_taken = sent.layout.is_some();
         if is_taken {
-            shard.metrics.repair_bytes.add_many(original.length);
+            let is_owner = view.is_owner(view.this(), id);
+            let cause = if is_owner { CopyCause::Repair } else { CopyCause::Handover };
+            shard.metrics.moved(cause, original.length);
         }
         is_taken
     }
@@ -303,10 +306,10 @@ impl<'a> Progress<'a> {
             let index = fetched.iter().position(|(node, _)| *node == from);
             fetched.swap_remove(index.expect("invariant: repair: a copy that is taken in was fetched")).1
         };
-        let length = taken.stored.length;
+        let (length, cause) = (taken.stored.length, shard.cause_of_lack(id));
         match shard.take_in(*id, taken).await {
             Ok(true) => {
-                shard.metrics.repair_bytes.add_many(length);
+                shard.metrics.moved(cause, length);
                 log::info!(object:% = id; "the node stored a good copy from a peer");
                 true
             }
@@ -351,6 +354,19 @@ impl<'a> Progress<'a> {
 }
 
 impl Shard {
+    /// Why this node takes a copy of an image that it owns.
+    fn cause_of_lack(&self, id: &ObjectId) -> CopyCause {
+        let view = self.view();
+        let owned_before =
+            view.version_owners(id).iter().any(|it| it.is_current && it.owners.contains(&view.this()));
+        match self.node.bad_copies.found_by(id) {
+            Some(FoundBy::Scrub) => CopyCause::Scrub,
+            Some(FoundBy::Read) => CopyCause::Repair,
+            None if owned_before => CopyCause::Repair,
+            None => CopyCause::Move,
+        }
+    }
+
     /// Has an owner read its copy, which is live with this counter.
     pub(super) async fn ask_for_receipt(
         &self,

@@ -24,6 +24,8 @@ pub struct DiskMetrics {
     pub bad_copies: Counter,
     /// Those of which no member has a good copy.
     pub lost_copies: Counter,
+    /// Images that are deleted or banned, as far as this node has heard.
+    pub tombstones: Counter,
     /// Images stored.
     pub images: Counter,
     /// Bytes of images stored.
@@ -110,6 +112,11 @@ impl DiskMetrics {
                 "reticulum_store_unreadable_total",
                 "Times that the disk could not read a copy.",
                 value(&self.unreadable),
+            ),
+            gauge(
+                "reticulum_tombstones",
+                "Images that are deleted or banned, by the records of this node.",
+                value(&self.tombstones),
             ),
             gauge(
                 "reticulum_store_bad_copies",

@@ -45,6 +45,11 @@ label!(
     Member { Joining = "joining", Active = "active", Draining = "draining", Out = "out" }
 );
 label!(
+    /// Why a copy was made: `repair`: its node lacked it, or had a bad one. `scrub`: the same, found by the scrub or the
+    /// presence walk. `move`: its node became an owner. `handover`: another node gave up its misplaced one.
+    CopyCause { Repair = "repair", Move = "move", Handover = "handover", Scrub = "scrub" }
+);
+label!(
     /// A kind of message between threads: of a mailbox, of the control link, of control itself, jobs, and of the store.
     ChannelMessage {
         Request = "request", Withdrawal = "withdrawal", Reply = "reply", Made = "made", Kept = "kept", Listen = "listen",

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::counter::{Counter, Histogram};
-use super::label::{Cache, Label, Resize, Route, Stage, Unproven};
+use super::label::{Cache, CopyCause, Label, Resize, Route, Stage, Unproven};
 
 /// The statuses that `http/reply.rs` can give (a test there holds the two together).
 pub const STATUSES: [u16; 26] = [
@@ -42,8 +42,7 @@ pub struct ShardMetrics {
     pub disk_evictions: Counter,
     /// Copies that have to be seen to: others own them, or an owner lacks its own.
     pub misplaced: Counter,
-    /// Bytes of copies given to nodes that should have had them, or taken by this one.
-    pub repair_bytes: Counter,
+    pub(super) moved_bytes: Vec<Counter>,
     /// Copies that this node lacked or had a bad one of, and has now.
     pub repaired: Counter,
     /// Repairs that may read, fetch or send copies at once.
@@ -72,7 +71,7 @@ impl Default for ShardMetrics {
             disk_bytes: Counter::default(),
             disk_evictions: Counter::default(),
             misplaced: Counter::default(),
-            repair_bytes: Counter::default(),
+            moved_bytes: zeroed(CopyCause::ALL.len()),
             repaired: Counter::default(),
             repair_turns: Counter::default(),
         }
@@ -102,6 +101,11 @@ impl ShardMetrics {
     /// Counts a rejected request below `/cluster/`.
     pub fn refuse_peer(&self, cause: Unproven) {
         self.peers_refused[cause.index()].fetch_add(1, Relaxed);
+    }
+
+    /// Counts the bytes of a copy that was given to a node that should have had it, or taken by this one.
+    pub fn moved(&self, cause: CopyCause, bytes: u64) {
+        self.moved_bytes[cause.index()].add_many(bytes);
     }
 
     /// The number of resizes with this outcome.

@@ -13,6 +13,9 @@ fn a_scrape_sums_over_the_shards() {
     a.request(Route::Image, 200, Cache::Disk, Duration::from_millis(2));
     b.request(Route::Image, 200, Cache::Disk, Duration::from_secs(60));
     b.resize(Resize::Ok);
+    a.moved(CopyCause::Move, 30);
+    a.moved(CopyCause::Scrub, 4);
+    b.moved(CopyCause::Move, 5);
     let text = scrape(&[&a, &b]);
     for line in [
         r#"reticulum_http_requests_total{cache="disk",route="image",status="200"} 2"#,
@@ -21,6 +24,10 @@ fn a_scrape_sums_over_the_shards() {
         r#"reticulum_http_request_seconds_bucket{route="image",le="+Inf"} 2"#,
         r#"reticulum_resizes_total{outcome="ok"} 1"#,
         "# TYPE reticulum_resize_queue gauge",
+        "\nreticulum_repair_bytes_total 39\n",
+        r#"reticulum_moved_bytes_total{cause="move"} 35"#,
+        r#"reticulum_moved_bytes_total{cause="scrub"} 4"#,
+        r#"reticulum_moved_bytes_total{cause="handover"} 0"#,
         r#"reticulum_members{state="active"} 1"#,
         r#"reticulum_members{state="joining"} 0"#,
     ] {

@@ -192,7 +192,14 @@ fn node(
     let bad_copies = BadCopies::default();
     let (findings, _) = findings::channels(1, bad_copies.clone());
     let (manifests, _keeper) = ManifestKeeper::new(Arc::clone(&health), findings, Arc::default());
-    let disk = NodeDisk { paths: layout, health, manifests, scrub: Scrub::default(), bad_copies };
+    let disk = NodeDisk {
+        paths: layout,
+        health,
+        manifests,
+        scrub: Scrub::default(),
+        bad_copies,
+        metrics: Arc::default(),
+    };
     NodeContext::new(settings, name, disk, all, control_link, identity(number))
 }
 
