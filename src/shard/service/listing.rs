@@ -1,4 +1,4 @@
-//! The images of the whole cluster, a page at a time: every id once, with how many of its owners hold a copy.
+//! The images of the whole cluster, a page at a time: every id once, with how many members hold a copy.
 //!
 //! Each member lists its own store. The first ids of all are found among the first ids of each, so a page of the cluster
 //! takes one page of every member. A page is no snapshot.
@@ -29,7 +29,7 @@ pub struct ClusterImage {
     pub id: ObjectId,
     /// The metadata from the nodes that hold it.
     pub stored: StoredMetadata,
-    /// Owners that hold a copy. A misplaced replica is none, so this may be 0.
+    /// Members that have a copy in their store now, owners or not.
     pub copies: u32,
 }
 
@@ -71,16 +71,19 @@ impl Shard {
         limit: usize,
     ) -> Result<ClusterPage, StoreError> {
         let view = self.view();
-        let mut pages = vec![(view.this(), self.list_here(after, limit).await?)];
+        let mut pages = vec![self.list_here(after, limit).await?];
         let mut unreachable = Vec::new();
         for (node, page) in self.list_others(&view, after, limit).await {
             match page {
-                Some(page) => pages.push((node, page)),
+                Some(page) => pages.push(page),
                 None => unreachable.extend(view.member(node).map(|member| member.name.to_string())),
             }
         }
         unreachable.sort();
-        Ok(ClusterPage { unreachable, ..merge(&view, &pages, limit) })
+        let mut page = merge(&pages, limit);
+        // Their files are on their way out.
+        page.images.retain(|image| !self.node.erasures.is_gone(&image.id));
+        Ok(ClusterPage { unreachable, ..page })
     }
 
     /// The listing of every other member; `None` for one that does not answer as it should.
@@ -111,15 +114,15 @@ impl Shard {
 }
 
 /// The first `limit` images of all pages.
-fn merge(view: &View, pages: &[(NodeId, StoredPage)], limit: usize) -> ClusterPage {
+fn merge(pages: &[StoredPage], limit: usize) -> ClusterPage {
     // Behind the end of a page that is not its node's last, that node may have ids that are not known.
-    let ends = pages.iter().filter(|(_, page)| page.has_more);
-    let known_to = ends.filter_map(|(_, page)| page.images.last().map(|(id, _)| *id)).min();
+    let ends = pages.iter().filter(|page| page.has_more);
+    let known_to = ends.filter_map(|page| page.images.last().map(|(id, _)| *id)).min();
     let mut found: BTreeMap<ObjectId, (StoredMetadata, u32)> = BTreeMap::new();
-    for (node, page) in pages {
+    for page in pages {
         for (id, stored) in page.images.iter().filter(|(id, _)| known_to.is_none_or(|end| *id <= end)) {
             let (_, copies) = found.entry(*id).or_insert((*stored, 0));
-            *copies += u32::from(view.is_owner(*node, id));
+            *copies += 1;
         }
     }
     let has_more = known_to.is_some() || found.len() > limit;

@@ -1,5 +1,7 @@
 //! Images in a cluster: where their copies lie, and that every node gives them.
 
+use std::fs;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -64,7 +66,7 @@ fn listed(node: &Node) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn every_node_lists_every_image_of_the_cluster_once_with_the_copies_on_its_owners() {
+fn every_node_lists_every_image_of_the_cluster_once_with_the_copies_that_there_are() {
     let mut cluster = Cluster::start(5);
     let mut ids: Vec<_> = (0..10_u32).map(|number| cluster.nodes[0].upload(&jpeg(60, 40, number))).collect();
     ids.sort();
@@ -75,6 +77,13 @@ fn every_node_lists_every_image_of_the_cluster_once_with_the_copies_on_its_owner
     for node in &cluster.nodes {
         assert_eq!(listed(node), all);
     }
+    // A copy that lies elsewhere counts, too.
+    let elsewhere = (0..5).find(|number| !holders(&cluster, &ids[1]).contains(number)).expect("one of five");
+    let (from, to) = (holders(&cluster, &ids[1])[0], cluster.nodes[elsewhere].stored(&ids[1], "jpg"));
+    fs::create_dir_all(to.parent().expect("a folder")).expect("make");
+    fs::copy(cluster.nodes[from].stored(&ids[1], "jpg"), &to).expect("copy");
+    assert_eq!(listed(&cluster.nodes[0])[1], (ids[1].clone(), 4));
+    fs::remove_file(to).expect("remove");
     // A node that does not answer is named, and its copies are not counted.
     let lost = holders(&cluster, &ids[0])[0];
     let asked = (lost + 1) % 5;
