@@ -66,6 +66,8 @@ pub enum Call {
     Variant(VariantCall),
     /// Whether it is there.
     Has(ObjectId),
+    /// Whether it is there, and when the node verified its copy last.
+    Verified(ObjectId),
     /// Whether it is there, read from disk and right, after this was asked; and live with this counter from now on, 0 of
     /// an image that was never deleted.
     Receipt(ObjectId, u64),
@@ -162,6 +164,7 @@ impl Call {
                 requester: Requester::parse(parameter(query, "for")?)?,
             })),
             ("GET", "has", [_, None, _]) => id().map(Self::Has),
+            ("GET", "verified", [_, None, _]) => id().map(Self::Verified),
             ("GET", "receipt", [_, None, _]) => Some(Self::Receipt(id()?, read_live(query)?)),
             ("GET", "info", [_, None, _]) => id().map(Self::Info),
             ("GET", "compare", [Some(kind), None, _]) => CompareCall::parse(kind, query).map(Self::Compare),
@@ -190,6 +193,7 @@ impl Call {
             Self::Image(_)
             | Self::Variant(_)
             | Self::Has(_)
+            | Self::Verified(_)
             | Self::Receipt(..)
             | Self::Info(_)
             | Self::List(_)
@@ -218,6 +222,7 @@ impl Call {
                 format!("{PREFIX}variant/{id}/{recipe}?max={dimension_max}&for={requester}")
             }
             Self::Has(id) => format!("{PREFIX}has/{id}"),
+            Self::Verified(id) => format!("{PREFIX}verified/{id}"),
             Self::Receipt(id, live) => format!("{PREFIX}receipt/{id}{}", live_text('?', *live)),
             Self::Info(id) => format!("{PREFIX}info/{id}"),
             Self::Compare(compare) => format!("{PREFIX}compare/{}", compare.target()),
@@ -289,6 +294,17 @@ pub fn read_presence(metadata: PeerMetadata<'_>) -> LookupReply {
         Some("gone") => LookupReply::Gone,
         _ => LookupReply::Unknown,
     }
+}
+
+/// The text of the metadata header of an answer to [`Call::Verified`].
+pub fn verified_metadata(said: LookupReply, at: Option<SystemTime>) -> String {
+    let at = at.map(|at| format!(" verified={}", nanoseconds(at))).unwrap_or_default();
+    presence_metadata(said) + &at
+}
+
+/// Reads when the copy was verified from [`verified_metadata`]; `None` where the node does not know.
+pub fn read_verified(metadata: PeerMetadata<'_>) -> Option<SystemTime> {
+    read_time(metadata.get("verified")?)
 }
 
 /// The text of the metadata header of a refusal because a client asks too fast: when it may ask again.
@@ -380,6 +396,7 @@ mod tests {
             variant("2001:db8:1:2::"),
             variant("background"),
             Call::Has(id()),
+            Call::Verified(id()),
             Call::Receipt(id(), 0),
             Call::Receipt(id(), 7),
             Call::Erasure(id()),
@@ -456,6 +473,11 @@ mod tests {
             assert_eq!(read_presence(PeerMetadata::new(&presence_metadata(said))), said);
         }
         assert_eq!(read_presence(PeerMetadata::new("")), LookupReply::Unknown);
+        for at in [Some(uploaded()), None] {
+            let metadata = verified_metadata(LookupReply::Present, at);
+            let metadata = PeerMetadata::new(&metadata);
+            assert_eq!((read_presence(metadata), read_verified(metadata)), (LookupReply::Present, at));
+        }
         assert_eq!(
             read_rejection(PeerMetadata::new(&rejection_metadata(JoinRefusal::Full))),
             Some(JoinRefusal::Full)

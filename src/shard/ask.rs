@@ -5,7 +5,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Shard;
 use super::errors::{AskError, PublishError};
@@ -34,6 +34,9 @@ impl Shard {
         match ask {
             ShardRequest::Find(id) => ShardReply::Found(self.images.originals.find(&id).await),
             ShardRequest::Look(id) => ShardReply::Found(self.images.look(&id).await),
+            ShardRequest::LastVerified(id) => {
+                ShardReply::LastVerified(self.images.originals.last_verified(&id))
+            }
             ShardRequest::Open(id) => ShardReply::Opened(self.images.open(&id).await),
             ShardRequest::Describe(id) => ShardReply::Described(self.own_describe(id).await),
             ShardRequest::Placeholder(id) => ShardReply::Placeholder(self.local_placeholder(&id).await),
@@ -95,6 +98,14 @@ impl Shard {
         match self.route(&id, ShardRequest::Look(id)).await? {
             ShardReply::Found(found) => Ok(found),
             _ => Err(AskError::Failed),
+        }
+    }
+
+    /// When this node has verified its copy last; `None` where that is not known.
+    pub async fn last_verified(self: &Rc<Self>, id: ObjectId) -> Option<SystemTime> {
+        match self.route(&id, ShardRequest::LastVerified(id)).await {
+            Ok(ShardReply::LastVerified(at)) => at,
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::errors::PublishError;
 use super::job::{CacheUse, JobKey, ResizeOutcome};
@@ -115,6 +115,8 @@ pub enum ShardRequest {
     Look(ObjectId),
     /// The open file of the stored bytes.
     Open(ObjectId),
+    /// When was the copy verified last?
+    LastVerified(ObjectId),
     /// Make sure that the name of its file outlives a power cut.
     SyncName(ObjectId),
     /// The metadata of the image.
@@ -162,6 +164,8 @@ pub enum ShardReply {
     Synced(Result<(), StoreError>),
     /// To [`ShardRequest::Find`] and [`ShardRequest::Look`].
     Found(Result<Found, StoreError>),
+    /// To [`ShardRequest::LastVerified`].
+    LastVerified(Option<SystemTime>),
     /// To [`ShardRequest::Open`].
     Opened(Result<Opened, StoreError>),
     /// To [`ShardRequest::Describe`].

@@ -310,6 +310,11 @@ impl Originals {
         self.paths.image(id, format)
     }
 
+    /// When a copy was hashed whole last and found right; `None` where this process does not remember that.
+    pub fn last_verified(&self, id: &ObjectId) -> Option<SystemTime> {
+        self.known.borrow().peek(id).and_then(|known| known.verified)
+    }
+
     /// Whether exactly this file was hashed whole within the last day.
     pub fn is_verified(&self, id: &ObjectId, stamp: Stamp) -> bool {
         self.verified_at(id, stamp).is_some()

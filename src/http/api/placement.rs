@@ -40,7 +40,7 @@ struct Holder {
     owner: bool,
     /// Its reply, asked now.
     copy: &'static str,
-    /// When it last verified its copy (RFC 3339); unknown to other nodes.
+    /// When it last verified its copy (RFC 3339), by its own clock; null where it does not remember that.
     verified: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl PlacementResponse {
     fn new(id: ObjectId, placement: &ImagePlacement) -> Self {
         let name = |node: &NodeId| {
             let member = placement.members.get(node);
-            member.map_or_else(|| node.to_string(), |(name, _)| name.to_string())
+            member.map_or_else(|| node.to_string(), |member| member.name.to_string())
         };
         let version = |version: &VersionOwners| Version {
             layout: version.hash.to_string(),
@@ -67,17 +67,17 @@ impl PlacementResponse {
             owners: version.owners.iter().map(name).collect(),
         };
         let is_owner = |node: &NodeId| placement.versions.iter().any(|version| version.owners.contains(node));
-        let members = placement.members.iter().map(|(node, (name, reply))| Holder {
-            name: name.to_string(),
+        let members = placement.members.iter().map(|(node, member)| Holder {
+            name: member.name.to_string(),
             id: node.to_string(),
             owner: is_owner(node),
-            copy: match reply {
+            copy: match member.reply {
                 LookupReply::Present => "present",
                 LookupReply::Absent(_) => "absent",
                 LookupReply::Unknown => "unknown",
                 LookupReply::Gone => "deleted",
             },
-            verified: None,
+            verified: member.verified.map(|at| humantime::format_rfc3339_seconds(at).to_string()),
         });
         Self {
             hash: id.to_string(),

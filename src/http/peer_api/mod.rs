@@ -171,6 +171,11 @@ async fn dispatch(
             let said = context.shard.presence(id).await;
             Ok(erasure::presence(&context.shard, &id, said))
         }
+        Call::Verified(id) => {
+            let (said, at) = context.shard.presence_and_proof(id).await;
+            let metadata = call::verified_metadata(said, at);
+            Ok(PeerResponse::metadata_only(erasure::with_record(&context.shard, &id, metadata)))
+        }
         Call::Receipt(id, live) => receipt(&context.shard, id, live).await,
         Call::List(ListCall { after, limit }) => {
             let page = context.shard.list_here(after, limit).await.map_err(Problem::from)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_lite::future;
 use futures_util::StreamExt;
@@ -14,8 +14,11 @@ use crate::cluster::node::{Label, NodeId};
 use crate::cluster::operator::{LayoutOutcome, LayoutRequest};
 use crate::cluster::protocol::ANSWER_MAX_MS;
 use crate::cluster::protocol::locate::absence::LookupReply;
-use crate::cluster::view::VersionOwners;
+use crate::cluster::view::{VersionOwners, View};
 use crate::object::ObjectId;
+use crate::peer::body::Outgoing;
+use crate::peer::call::{self, Call};
+use crate::peer::erasure::read_record;
 
 /// The time that control has to make a change and to store the layout: a few syncs on a slow disk.
 const OPERATE_WITHIN: Duration = Duration::from_secs(10);
@@ -27,8 +30,19 @@ pub struct ImagePlacement {
     pub versions: Vec<VersionOwners>,
     /// The nodes that would be asked instead of an owner, the best first.
     pub fallbacks: Vec<NodeId>,
-    /// Every member's name and its reply, asked now.
-    pub members: BTreeMap<NodeId, (Label, LookupReply)>,
+    /// Every member, asked now.
+    pub members: BTreeMap<NodeId, MemberCopy>,
+}
+
+/// A member's reply about its copy.
+#[derive(Clone, Debug)]
+pub struct MemberCopy {
+    /// Its name.
+    pub name: Label,
+    /// Whether it has one.
+    pub reply: LookupReply,
+    /// When it has verified it last; `None` where it does not know.
+    pub verified: Option<SystemTime>,
 }
 
 impl Shard {
@@ -52,6 +66,32 @@ impl Shard {
         future::or(outcome, late).await
     }
 
+    /// Whether this node has an image, and when it has verified its copy last.
+    pub async fn presence_and_proof(self: &Rc<Self>, id: ObjectId) -> (LookupReply, Option<SystemTime>) {
+        let reply = self.presence(id).await;
+        let is_here = reply == LookupReply::Present;
+        (reply, if is_here { self.last_verified(id).await } else { None })
+    }
+
+    /// The same of another node.
+    async fn look_up_proof(
+        self: &Rc<Self>,
+        view: &View,
+        node: NodeId,
+        id: ObjectId,
+        within: Duration,
+    ) -> (LookupReply, Option<SystemTime>) {
+        match self.ask(view, node, Call::Verified(id), Outgoing::empty(), within).await {
+            Ok(answer) if answer.status == call::GIVEN => {
+                let metadata = answer.metadata();
+                let verified = call::read_verified(metadata);
+                let reply = self.heard(id, read_record(metadata), call::read_presence(metadata)).await;
+                (reply, verified.filter(|_| reply == LookupReply::Present))
+            }
+            Ok(_) | Err(_) => (LookupReply::Unknown, None),
+        }
+    }
+
     /// Asks every member now whether it has a copy of the image.
     ///
     /// # Errors
@@ -63,12 +103,12 @@ impl Shard {
         let look_up = |node: NodeId, name: Label| {
             let view = &view;
             async move {
-                let reply = if node == view.this() {
-                    self.presence(id).await
+                let (reply, verified) = if node == view.this() {
+                    self.presence_and_proof(id).await
                 } else {
-                    self.look_up(view, node, id, within).await
+                    self.look_up_proof(view, node, id, within).await
                 };
-                (node, (name, reply))
+                (node, MemberCopy { name, reply, verified })
             }
         };
         let mut asked: FuturesUnordered<_> =

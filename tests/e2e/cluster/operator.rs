@@ -360,8 +360,16 @@ fn the_placement_of_an_image_names_owners_holders_and_those_who_do_not_answer() 
     assert_eq!((&versions[0]["current"], &versions[0]["staged"]), (&true.into(), &true.into()));
     assert_eq!(versions[0]["owners"].as_array().map(Vec::len), Some(3));
     assert!(placement["members"].as_array().expect("members").iter().all(|member| {
-        member["owner"] == true && member["verified"].is_null() && member["id"].is_string()
+        member["owner"] == true && member["verified"].is_string() && member["id"].is_string()
     }));
+    // A node remembers what it has verified since its start.
+    cluster.nodes[0].kill9();
+    cluster.nodes[0].restart();
+    wait_until("all to answer", || copies(&cluster.nodes[1]) == ["present"; 3]);
+    let placement = cluster.nodes[1].operate(&path).expect(200).json();
+    let members = placement["members"].as_array().expect("members");
+    let unknown: Vec<_> = members.iter().filter(|member| member["verified"].is_null()).collect();
+    assert_eq!((unknown.len(), &unknown[0]["name"]), (1, &"n0".into()), "{placement}");
     cluster.nodes[2].kill9();
     let mut left = copies(&cluster.nodes[1]);
     left.sort();
