@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::status::{state, trouble_of};
+use super::member::{MemberFields, SLOTS_SAMPLED, name_of, share, trouble_of};
 use crate::cluster::layout::SyncHash;
 use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
@@ -15,9 +15,6 @@ use crate::http::reply::{self, Problem};
 use crate::shard::Shard;
 use crate::shard::node_stats::ClusterStats;
 use crate::store::health::DiskTrouble;
-
-/// Slots that are placed to see who has which share: the error is about one percent of it.
-const SLOTS_SAMPLED: u32 = 4096;
 
 #[derive(Serialize)]
 struct LayoutResponse {
@@ -64,14 +61,8 @@ struct Capacity {
 
 #[derive(Serialize)]
 struct MemberShare {
-    name: String,
-    id: String,
-    url: String,
-    zone: String,
-    weight: u32,
-    state: &'static str,
-    alive: bool,
-    writable: bool,
+    #[serde(flatten)]
+    member: MemberFields,
     /// Of all copies in the staged version, 0 to 1.
     share: f64,
     /// The same in the current version.
@@ -105,22 +96,14 @@ pub(super) async fn answer(shard: &Shard) -> Result<HandlerResponse, Problem> {
 
 fn describe(view: &Arc<View>, stats: &ClusterStats, trouble: Option<DiskTrouble>) -> LayoutResponse {
     let progress = view.progress();
-    let name = |node: &NodeId| view.member(*node).map_or_else(|| node.to_string(), |it| it.name.to_string());
-    let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(name).collect();
+    let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| name_of(view, *node)).collect();
     let hashes = |all: &[SyncHash]| all.iter().map(ToString::to_string).collect();
     let now = view.slots_owned_now(SLOTS_SAMPLED);
     let room = Room { stats, owned: view.slots_owned(SLOTS_SAMPLED) };
     let copies = room.copies();
     let staged = progress.staged.map(|hash| hash.to_string());
     let members = view.members().map(|(node, member)| MemberShare {
-        name: member.name.to_string(),
-        id: node.to_string(),
-        url: member.url.to_string(),
-        zone: member.zone.to_string(),
-        weight: member.weight.get(),
-        state: state(member.role),
-        alive: member.alive,
-        writable: member.writable && trouble_of(view, stats, trouble, node).is_none(),
+        member: MemberFields::new(node, member, trouble_of(view, stats, trouble, node).as_ref()),
         share: share(&room.owned, node),
         share_now: share(&now, node),
         bytes: stats.by_node.get(&node).and_then(|stats| stats.bytes),
@@ -146,11 +129,6 @@ fn describe(view: &Arc<View>, stats: &ClusterStats, trouble: Option<DiskTrouble>
         capacity: copies.map(|copies| Capacity { copies, images: copies / room.copies_per_image() }),
         members: members.collect(),
     }
-}
-
-fn share(owned: &BTreeMap<NodeId, u32>, node: NodeId) -> f64 {
-    let all = f64::from(owned.values().sum::<u32>().max(1));
-    (f64::from(owned.get(&node).copied().unwrap_or(0)) / all * 1e4).round() / 1e4
 }
 
 impl Room<'_> {

@@ -3,8 +3,8 @@
 //! * `dispatch`: which file answers which endpoint.
 //! * `endpoint`: a request's line as a type (pure). `presets`: the meaning of a preset's name (pure).
 //! * `upload` (`form`, `gate`), `image`: the two long answers. `info`: a short one. `listing`: the ids in order.
-//!   `status`: the cluster. `layout`, `layout_change`: who owns what. `placement`: the copies of one image. `scrub`: all
-//!   copies are read back now.
+//!   `status`: the cluster. `layout`, `layout_change`: who owns what. `member`: what both say of a member. `placement`:
+//!   the copies of one image. `scrub`: all copies are read back now.
 //! * `download`: names of saved files (pure). `negotiate`: the format of an `auto` URL (pure).
 
 mod dispatch;
@@ -16,6 +16,7 @@ mod info;
 mod layout;
 mod layout_change;
 mod listing;
+mod member;
 mod negotiate;
 mod placement;
 mod presets;

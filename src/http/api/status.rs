@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::cluster::layout::Role;
+use super::member::{self, MemberFields, SLOTS_SAMPLED, name_of, share};
 use crate::cluster::node::NodeId;
 use crate::cluster::view::{Member, View};
 use crate::executor::run_blocking;
@@ -14,9 +14,6 @@ use crate::shard::Shard;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::node_stats::{ClusterStats, NodeStats};
 use crate::store::health::DiskTrouble;
-
-/// Slots that are placed to see who has which share: the error is about one percent of it.
-const SLOTS_SAMPLED: u32 = 4096;
 
 #[derive(Serialize)]
 struct StatusResponse {
@@ -34,15 +31,8 @@ struct StatusResponse {
 
 #[derive(Serialize)]
 struct NodeStatus {
-    name: String,
-    id: String,
-    url: String,
-    zone: String,
-    weight: u32,
-    state: &'static str,
-    alive: bool,
-    /// By the layout's word and the disk's.
-    writable: bool,
+    #[serde(flatten)]
+    member: MemberFields,
     /// Why its disk takes no copies, where it does not.
     trouble: Option<String>,
     /// Unknown until it has counted them, and of a node whose stats have not come yet.
@@ -86,16 +76,14 @@ fn describe(
     trouble: Option<DiskTrouble>,
 ) -> StatusResponse {
     let owned = view.slots_owned(SLOTS_SAMPLED);
-    let all = f64::from(owned.values().sum::<u32>().max(1));
-    let share = |node: NodeId| (f64::from(owned.get(&node).copied().unwrap_or(0)) / all * 1e4).round() / 1e4;
-    let trouble_of = |node: NodeId| trouble_of(view, stats, trouble, node);
+    let trouble_of = |node: NodeId| member::trouble_of(view, stats, trouble, node);
     StatusResponse {
         node: view.this().to_string(),
         not_a_member: (membership_status != MembershipStatus::Member).then(|| membership_status.sentence()),
         nodes: view
             .members()
             .map(|(id, member)| {
-                NodeStatus::new(id, member, stats.by_node.get(&id), trouble_of(id), share(id))
+                NodeStatus::new(id, member, stats.by_node.get(&id), trouble_of(id), share(&owned, id))
             })
             .collect(),
         repair_debt: repair_debt(view, stats),
@@ -109,31 +97,6 @@ fn describe(
     }
 }
 
-/// The word for a member's role.
-pub(super) const fn state(role: Role) -> &'static str {
-    match role {
-        Role::Joining => "joining",
-        Role::Active => "active",
-        Role::Draining => "draining",
-        // A view has no removed ones.
-        Role::Out { .. } | Role::Removed => "out",
-    }
-}
-
-/// Why a member's disk takes no copies, where it does not. A node knows its own state at once, and that of the others by
-/// their last stats.
-pub(super) fn trouble_of(
-    view: &View,
-    stats: &ClusterStats,
-    own: Option<DiskTrouble>,
-    node: NodeId,
-) -> Option<String> {
-    if node == view.this() {
-        return own.map(|trouble| trouble.word().to_owned());
-    }
-    stats.by_node.get(&node)?.trouble.clone()
-}
-
 impl NodeStatus {
     fn new(
         id: NodeId,
@@ -143,14 +106,7 @@ impl NodeStatus {
         share: f64,
     ) -> Self {
         Self {
-            name: member.name.to_string(),
-            id: id.to_string(),
-            url: member.url.to_string(),
-            zone: member.zone.to_string(),
-            weight: member.weight.get(),
-            state: state(member.role),
-            alive: member.alive,
-            writable: member.writable && trouble.is_none(),
+            member: MemberFields::new(id, member, trouble.as_ref()),
             trouble,
             images: node_stats.and_then(|node_stats| node_stats.images),
             bytes: node_stats.and_then(|node_stats| node_stats.bytes),
@@ -170,7 +126,7 @@ fn repair_debt(view: &View, stats: &ClusterStats) -> Option<u64> {
 
 /// Differences between members that harm nobody at once.
 pub(super) fn notes(view: &View, stats: &ClusterStats) -> Vec<String> {
-    let name = |node: &NodeId| view.member(*node).map_or_else(|| node.to_string(), |it| it.name.to_string());
+    let name = |node: &NodeId| name_of(view, *node);
     let others = stats.other_recipe.iter();
     others
         .map(|node| {
@@ -180,7 +136,7 @@ pub(super) fn notes(view: &View, stats: &ClusterStats) -> Vec<String> {
 }
 
 fn warnings(view: &View, stats: &ClusterStats) -> Vec<String> {
-    let name = |node: &NodeId| view.member(*node).map_or_else(|| node.to_string(), |it| it.name.to_string());
+    let name = |node: &NodeId| name_of(view, *node);
     let mut warnings: Vec<_> = stats
         .needs_operator
         .iter()

@@ -36,6 +36,15 @@ fn is_gone(node: &Node, id: &str) -> bool {
     urls(id).iter().all(|url| node.get(url).status == 410)
 }
 
+/// Waits until every node answers 410 and has no file of the image.
+#[track_caller]
+fn wait_until_gone(cluster: &Cluster, id: &str) {
+    for node in &cluster.nodes {
+        wait_until("each node to answer 410", || is_gone(node, id));
+        wait_until("no file to be left", || files_of(&node.data(), id).is_empty());
+    }
+}
+
 /// Panics unless no node has a file of the image.
 #[track_caller]
 fn expect_no_file(nodes: &[Node], id: &str) {
@@ -69,12 +78,7 @@ fn a_deleted_image_is_410_on_every_node_at_once_and_an_upload_anywhere_brings_it
     }
     // The second deletion is above the upload.
     delete(&cluster.nodes[1], &id);
-    for node in &cluster.nodes {
-        wait_until("each node to answer 410", || is_gone(node, &id));
-    }
-    wait_until("no file to be left", || {
-        cluster.nodes.iter().all(|node| files_of(&node.data(), &id).is_empty())
-    });
+    wait_until_gone(&cluster, &id);
 }
 
 #[test]
@@ -169,14 +173,9 @@ fn deletions_and_uploads_through_all_nodes_at_once_leave_the_last_one() {
             }
         } else {
             delete(&cluster.nodes[1], &id);
-            for node in &cluster.nodes {
-                wait_until("each node to answer 410", || is_gone(node, &id));
-            }
+            wait_until_gone(&cluster, &id);
         }
     }
-    wait_until("no file to be left", || {
-        cluster.nodes.iter().all(|node| files_of(&node.data(), &id).is_empty())
-    });
 }
 
 #[test]
