@@ -1,7 +1,7 @@
 //! Findings of the threads that walk and read the store: faults of single images, told to the shards that hold them.
 //!
-//! A finding is a hint. The shard looks itself before it acts, and the thread tells it again while it is refused. What is
-//! told is among the node's [`BadCopies`] before a shard hears of it.
+//! A finding is a hint. The shard looks itself before it acts. The scrub, and a walk that was asked for, tell it again while
+//! it is refused. What is told is among the node's [`BadCopies`] before a shard hears of it.
 
 use crate::object::{Format, ObjectId};
 use crate::store::StoreError;

@@ -63,8 +63,8 @@ pub struct Keeper {
     walk: Option<Walk>,
     /// Each `<aa>` that the walk at full pace has not compared yet.
     unwalked: BTreeSet<u8>,
-    /// Images of the last survey whose files have gone, while the shards have no room for them. No survey begins
-    /// meanwhile, so these are the images of one `<aa>` at most, 20 bytes each.
+    /// Images of the last survey of a walk at full pace whose files have gone, while the shards have no room for them. No
+    /// survey begins meanwhile, so these are the images of one `<aa>` at most, 20 bytes each.
     unreported: VecDeque<ObjectId>,
     began: Instant,
     /// Whom to tell of the end; `Some(None)`: nobody.
@@ -360,8 +360,14 @@ impl Keeper {
             return;
         }
         let changed: HashSet<_> = held.iter().map(ManifestRecord::id).collect();
-        let missing = missing.iter().map(|entry| entry.id);
-        self.unreported.extend(missing.filter(|id| !changed.contains(id)));
+        let missing = missing.iter().map(|entry| entry.id).filter(|id| !changed.contains(id));
+        // Nobody waits for the other walks. Where a store was emptied, comparisons bring back what is refused here, and
+        // they need the manifests soon.
+        if self.is_walking() && self.index.is_whole() {
+            self.unreported.extend(missing);
+        } else {
+            missing.for_each(|id| _ = self.findings.report(Finding::Vanished(id)));
+        }
     }
 
     /// Writes what spares the next start a comparison.

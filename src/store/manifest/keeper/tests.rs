@@ -478,3 +478,15 @@ fn files_that_have_gone_are_told_when_the_shards_have_room_and_the_walk_lasts_un
     }
     assert_eq!(told, ids);
 }
+
+#[test]
+fn a_store_that_lost_more_than_the_shards_have_room_for_is_known_at_once_after_a_start() {
+    let ids: Vec<_> =
+        (0..findings::WAITING_MAX + 3).map(|number| id([1, (number >> 8) as u8, number as u8])).collect();
+    let store = TestStore::new(&ids);
+    store.settled().stop();
+    ids.iter().for_each(|id| store.remove(id));
+    let mut keeper = store.settled();
+    keeper.expect(&[]);
+    assert_eq!(keeper.vanished().len(), findings::WAITING_MAX, "comparisons find the others");
+}
