@@ -234,7 +234,8 @@ pub struct Fsck {
     /// Data directory
     #[arg(long, value_name = "DIR", env = "RETICULUM_DATA", default_value = "data")]
     pub data: PathBuf,
-    /// Move damaged images to quarantine/ and misplaced ones to their place, and remove temporary files
+    /// Move damaged images to quarantine/ and misplaced ones to their place; remove temporary files and what is left of
+    /// deleted images; make journals and manifests whole
     #[arg(long)]
     pub repair: bool,
     /// Print one JSON object a line, the sum last

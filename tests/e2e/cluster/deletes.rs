@@ -61,6 +61,8 @@ fn a_deleted_image_is_410_on_every_node_at_once_and_an_upload_anywhere_brings_it
     let id = upload(&cluster, &bytes);
     let answer = delete(&cluster.nodes[3], &id);
     assert_eq!(answer["hash"], id.as_str());
+    let listed = cluster.nodes[3].operate("/images").expect(200).json();
+    assert_eq!(listed["images"], serde_json::json!([]), "its files may be on their way out");
     let all = serde_json::json!(["n0", "n1", "n2", "n3"]);
     for node in &cluster.nodes {
         wait_until("each node to answer 410", || is_gone(node, &id));
@@ -69,6 +71,7 @@ fn a_deleted_image_is_410_on_every_node_at_once_and_an_upload_anywhere_brings_it
         assert_eq!(status(node, &id)["pending"], serde_json::json!([]));
     }
     expect_no_file(&cluster.nodes, &id);
+    assert_eq!(cluster.sum("reticulum_tombstones"), 4.0);
     cluster.nodes[2].ask(&put(&bytes)).expect(200);
     wait_until("all copies", || cluster.holders(&id) == cluster.owners(&id));
     for node in &cluster.nodes {

@@ -75,6 +75,10 @@ fn after_a_scrub_every_copy_is_right_and_each_bad_one_was_counted_once() {
     assert_eq!(cluster.sum("reticulum_corrupt_total"), BAD_COPIES as f64);
     assert_eq!(cluster.sum("reticulum_store_vanished_total"), BAD_COPIES as f64);
     assert_eq!(cluster.sum("reticulum_repaired_total"), (2 * BAD_COPIES) as f64);
+    let moved = |cause: &str| cluster.sum(&format!("reticulum_moved_bytes_total{{cause=\"{cause}\"}}"));
+    let causes = ["repair", "scrub", "move", "handover"].map(moved);
+    assert!(causes[1] > causes[0] && causes[0] > 0.0, "{causes:?}");
+    assert_eq!(causes.iter().sum::<f64>(), cluster.sum("reticulum_repair_bytes_total"));
     assert_eq!(cluster.sum("reticulum_store_bad_copies") + cluster.sum("reticulum_store_lost_copies"), 0.0);
     for (number, node) in cluster.nodes.iter().enumerate() {
         assert!(last_of(&finished, &format!("n{number}")).ends_with("; all right now"));
