@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::damage::flip_a_bit;
 use crate::support::client::Request;
-use crate::support::harness::{Finished, Node, run, sha1, wait_until, wait_until_within};
-use crate::support::nodes::Cluster;
+use crate::support::harness::{Finished, Node, Options, free_port, run, sha1, wait_until, wait_until_within};
+use crate::support::nodes::{Cluster, member};
 use crate::support::pictures::jpeg;
 
 /// Copies of which a byte is flipped, and as many that are deleted.
@@ -45,7 +45,11 @@ fn progress_of(node: &Node, name: &str) -> Value {
 
 #[test]
 fn after_a_scrub_every_copy_is_right_and_each_bad_one_was_counted_once() {
-    let cluster = Cluster::start(4);
+    let first = free_port();
+    let cluster = Cluster::with((0..4).map(|number| {
+        let (port, join) = if number == 0 { (first, None) } else { (free_port(), Some(first)) };
+        Options { shards: 1 + number % 2, ..member(number, port, join) }
+    }));
     let images: Vec<_> = (0..BAD_COPIES).map(|seed| jpeg(60, 40, seed as u32)).collect();
     let ids: Vec<_> =
         images.iter().enumerate().map(|(number, bytes)| cluster.nodes[number % 4].upload(bytes)).collect();
