@@ -20,8 +20,19 @@ struct LayoutBody {
     min_replication: u64,
     copies_needed: u64,
     waiting_for: WaitingBody,
+    progress: Option<ProgressBody>,
     capacity: Option<CapacityBody>,
     members: Vec<MemberBody>,
+}
+
+/// What is still to be moved, about.
+#[derive(Deserialize)]
+pub(super) struct ProgressBody {
+    slots_left: u64,
+    images_left: u64,
+    bytes_left: u64,
+    bytes_per_second: u64,
+    seconds_left: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +80,9 @@ pub(super) fn run(flags: &ReportFlags) -> Result<(), ClientError> {
         Some(capacity) => output.line(format!("room for {} of images", bytes(Some(capacity.images))))?,
         None => output.line("room for images: unknown, a member has not said how much room it has")?,
     }
+    if let Some(progress) = &layout.progress {
+        output.line(left(progress))?;
+    }
     let WaitingBody { sync, acknowledgement } = &layout.waiting_for;
     match (&sync[..], &acknowledgement[..]) {
         ([], []) => Ok(()),
@@ -88,6 +102,20 @@ fn headline(layout: &LayoutBody) -> String {
         "replication {replication}, before an answer {min_replication}{lowered}, {}, hash {}",
         if layout.settled { "settled" } else { "moving to a newer layout" },
         harmless(layout.layout.as_deref().unwrap_or("-"))
+    )
+}
+
+/// A sentence about what is still to be moved.
+pub(super) fn left(progress: &ProgressBody) -> String {
+    let ProgressBody { slots_left, images_left, bytes_left, bytes_per_second, seconds_left } = *progress;
+    let end = match seconds_left {
+        Some(seconds) => format!("about {seconds} s"),
+        None => "unknown time".to_owned(),
+    };
+    format!(
+        "to be moved: about {images_left} copies in {slots_left} slots, {}, at {} a second; {end} left",
+        bytes(Some(bytes_left)),
+        bytes(Some(bytes_per_second))
     )
 }
 
@@ -123,11 +151,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_left_is_said_with_its_time() {
+        let progress = ProgressBody {
+            slots_left: 90,
+            images_left: 100,
+            bytes_left: 4096,
+            bytes_per_second: 1024,
+            seconds_left: Some(4),
+        };
+        assert_eq!(
+            left(&progress),
+            "to be moved: about 100 copies in 90 slots, 4.0 KiB, at 1.0 KiB a second; about 4 s left"
+        );
+        let halted = ProgressBody { bytes_per_second: 0, seconds_left: None, ..progress };
+        assert!(left(&halted).ends_with("at 0 B a second; unknown time left"));
+    }
+
+    #[test]
     fn the_headline_says_when_fewer_copies_are_needed_than_wished() {
         let json = |needed| {
             format!(
                 r#"{{"layout":"ab","settled":true,"replication":3,"min_replication":2,"copies_needed":{needed},
-                "waiting_for":{{"sync":[],"acknowledgement":[]}},"capacity":null,"members":[]}}"#
+                "waiting_for":{{"sync":[],"acknowledgement":[]}},"progress":null,"capacity":null,"members":[]}}"#
             )
         };
         let line = |needed| headline(&serde_json::from_str(&json(needed)).unwrap());

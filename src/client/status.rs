@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::ClientError;
 use super::credentials;
 use super::harmless::harmless;
+use super::layout;
 use super::output::CommandOutput;
 use super::table::{TextTable, bytes};
 use crate::cli::commands;
@@ -17,7 +18,13 @@ struct StatusBody {
     not_a_member: Option<String>,
     nodes: Vec<MemberStatus>,
     repair_debt: Option<u64>,
+    layout: LayoutBrief,
     warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct LayoutBrief {
+    progress: Option<layout::ProgressBody>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +65,9 @@ pub(super) fn run(flags: &commands::ReportFlags) -> Result<(), ClientError> {
     }
     table.lines().try_for_each(|line| output.line(line))?;
     output.line(format!("repair debt: {}", number(status.repair_debt)))?;
+    if let Some(progress) = &status.layout.progress {
+        output.line(layout::left(progress))?;
+    }
     complain(&output, &status);
     Ok(())
 }

@@ -18,6 +18,7 @@
 //!
 //! * [`control_link`]: the channels to control and back. [`node_stats`]: what the members say of themselves.
 //!   [`refusals`]: nodes that may not join, and why. [`slot_owners`]: who owns each slot, for comparisons.
+//!   [`moving`]: how much has come while the layout changes.
 //! * [`rate`]: how fast a client may ask. [`bodies`]: the budget of answers' bodies.
 //!
 //! [`oneshot`] and [`latch`] are for waiting within one executor.
@@ -41,6 +42,7 @@ mod lifecycle;
 pub mod locks;
 pub mod mesh;
 pub mod message;
+pub mod moving;
 pub mod node_stats;
 pub mod oneshot;
 mod peers;
@@ -71,6 +73,7 @@ use self::images::Images;
 use self::lifecycle::Lifecycle;
 use self::mesh::Mesh;
 use self::message::Message;
+use self::moving::LatestMovingSlots;
 use self::peers::Peers;
 use self::rate::RateLimit;
 use self::resize::ResizeJobs;
@@ -152,6 +155,8 @@ pub struct NodeContext {
     pub control: ControlLink,
     /// The owners of all slots, for comparisons.
     pub slot_owners: LatestSlotOwners,
+    /// How much of what this node is to own has come, while the layout changes.
+    pub moving: LatestMovingSlots,
     /// The identity by which this node proves itself to others.
     pub identity: Arc<Identity>,
     phase: AtomicU8,
@@ -232,6 +237,7 @@ impl NodeContext {
             metrics,
             control: control_link,
             slot_owners: LatestSlotOwners::default(),
+            moving: LatestMovingSlots::default(),
             identity,
             phase: AtomicU8::new(0),
         }
@@ -364,6 +370,7 @@ impl Shard {
         self.spawn(Rc::clone(&self).repair_all());
         self.spawn(Rc::clone(&self).compare_all());
         self.spawn(Rc::clone(&self).find_excess());
+        self.spawn(Rc::clone(&self).count_moving());
         self.spawn(Rc::clone(&self).repair_losses());
         self.spawn(Rc::clone(&self).check_findings(findings));
         self.spawn(Rc::clone(&self).erase_left_over());

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::moving::{MemberMove, MoveProgress, MovingSlots};
 use crate::cluster::layout::ConfigurationDrift;
 use crate::cluster::node::NodeId;
+use crate::cluster::view::View;
 
 /// The stats of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,12 @@ pub struct NodeStats {
     /// Why its disk takes no copies, by name; unknown names are of later versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// How much of what it is to own has come; `None` while nothing moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moving: Option<MovingSlots>,
+    /// Bytes of copies that it has made in a second, of late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair_rate: Option<u64>,
 }
 
 /// The stats of all members.
@@ -53,6 +61,20 @@ pub struct ClusterStats {
 /// The latest stats: control replaces them, and pages read them.
 #[derive(Debug, Default)]
 pub struct LatestStats(Mutex<Arc<ClusterStats>>);
+
+impl ClusterStats {
+    /// What is still to be moved, by the members that answer; `None` while nothing moves.
+    pub fn move_progress(&self, view: &View) -> Option<MoveProgress> {
+        let alive = self.by_node.iter().filter(|(node, _)| **node == view.this() || view.is_alive(**node));
+        let members = alive.map(|(_, stats)| MemberMove {
+            slots: stats.moving,
+            images: stats.images.unwrap_or(0),
+            bytes: stats.bytes.unwrap_or(0),
+            bytes_per_second: stats.repair_rate.unwrap_or(0),
+        });
+        MoveProgress::of(members).filter(|_| !view.is_settled())
+    }
+}
 
 impl NodeStats {
     /// Longer ones are rejected.
@@ -96,6 +118,8 @@ mod tests {
             operator_key: Some("a".into()),
             repair_debt: Some(2),
             trouble: None,
+            moving: Some(MovingSlots { owned: 1, owned_held: 2, coming: 3, coming_held: 4 }),
+            repair_rate: Some(5),
         };
         assert_eq!(NodeStats::decode(&stats.encode()), Some(stats.clone()));
         let full = NodeStats { trouble: Some("disk-full".into()), ..stats.clone() };

@@ -155,7 +155,7 @@ impl Summed {
     }
 
     /// Repair: work left and done.
-    fn repair(&self) -> [proto::MetricFamily; 5] {
+    fn repair(&self) -> [proto::MetricFamily; 7] {
         let moved = |cause: &CopyCause| self.sum(|shard| shard.moved_bytes[cause.index()].get());
         let by_cause: Vec<Sample> =
             CopyCause::ALL.iter().map(|(cause, text)| (vec![("cause", *text)], moved(cause))).collect();
@@ -177,6 +177,16 @@ impl Summed {
                 "reticulum_repaired_total",
                 "Copies that this node lacked, or had a bad one of, and has now.",
                 vec![(Vec::new(), self.sum(|shard| shard.repaired.get()))],
+            ),
+            gauge(
+                "reticulum_move_left_images",
+                "Copies that the cluster still has to make for the newest layout; an estimate.",
+                vec![(Vec::new(), self.sum(|shard| shard.move_left_images.get()))],
+            ),
+            gauge(
+                "reticulum_move_left_bytes",
+                "Bytes of the copies that the cluster still has to make for the newest layout; an estimate.",
+                vec![(Vec::new(), self.sum(|shard| shard.move_left_bytes.get()))],
             ),
             gauge(
                 "reticulum_repair_turns",

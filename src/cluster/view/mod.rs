@@ -16,7 +16,7 @@ use super::time::Time;
 use crate::object::ObjectId;
 pub(in crate::cluster) use compiled::CompiledLayout;
 use compiled::CompiledVersion;
-pub use progress::{LayoutProgress, VersionOwners};
+pub use progress::{LayoutProgress, SlotCounts, VersionOwners};
 
 /// An immutable picture of the cluster.
 #[derive(Clone, Debug)]

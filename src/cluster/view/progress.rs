@@ -61,7 +61,41 @@ impl LayoutProgress {
     }
 }
 
+/// The slots of one node while the layout changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotCounts {
+    /// Those that it owns in a version before the staged one.
+    pub owned: u64,
+    /// Those that it owns in the staged version alone.
+    pub coming: u64,
+}
+
 impl View {
+    /// Whether a slot comes to a node with the staged version alone, or was owned by it before. `None`: neither.
+    pub fn slot_comes(&self, node: NodeId, slot: Slot) -> Option<bool> {
+        let (staged, before) = self.versions.split_last()?;
+        let owns = |placement: &Placement| placement.owners(slot).contains(&node);
+        if before.iter().any(|version| owns(&version.placement)) {
+            return Some(false);
+        }
+        owns(&staged.placement).then_some(true)
+    }
+
+    /// The slots of this node, by a sample of so many. Costs two placements for each of them.
+    pub fn slot_counts(&self, of: u32) -> SlotCounts {
+        let (mut counts, mut sampled) = (SlotCounts::default(), 0_u64);
+        for slot in Slot::sample(of) {
+            sampled += 1;
+            match self.slot_comes(self.this(), slot) {
+                Some(true) => counts.coming += 1,
+                Some(false) => counts.owned += 1,
+                None => {}
+            }
+        }
+        let each = u64::from(Slot::COUNT) / sampled.max(1);
+        SlotCounts { owned: counts.owned * each, coming: counts.coming * each }
+    }
+
     /// The versions, and whom the staged one waits for.
     pub fn progress(&self) -> &LayoutProgress {
         &self.progress

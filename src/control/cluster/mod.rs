@@ -10,6 +10,7 @@
 //! One task, [`run`], owns all of it. Only this task receives from the channels that other threads send to. It lives as
 //! long as the process.
 
+mod byte_rate;
 pub(super) mod effects;
 mod event_log;
 pub(super) mod event_loop;

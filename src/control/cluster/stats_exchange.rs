@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ControlEvent;
+use super::byte_rate::ByteRate;
 use crate::cluster::layout::{BootstrapSettings, Layout};
 use crate::cluster::node::NodeId;
 use crate::cluster::view::View;
@@ -26,6 +27,7 @@ pub(in crate::control) struct StatsExchange {
     live: Arc<Live>,
     published: ClusterStats,
     due: Instant,
+    repair_rate: ByteRate,
 }
 
 impl StatsExchange {
@@ -46,6 +48,7 @@ impl StatsExchange {
             live,
             published: ClusterStats::default(),
             due: Instant::now(),
+            repair_rate: ByteRate::default(),
         }
     }
 
@@ -60,6 +63,8 @@ impl StatsExchange {
             return;
         }
         self.due = Instant::now() + EVERY;
+        let copied = self.metrics.iter().map(|shard| shard.moved_bytes()).sum();
+        self.repair_rate.note(copied, Instant::now());
         let mut stats = self.own_stats();
         let (data, events) = (self.node.paths.root().to_path_buf(), events.clone());
         glommio::spawn_local(async move {
@@ -81,6 +86,7 @@ impl StatsExchange {
         if is_known && self.published.by_node.get(&node) != Some(&stats) {
             self.published.by_node.insert(node, stats);
             self.publish();
+            self.show_progress(view);
         }
     }
 
@@ -158,6 +164,14 @@ impl StatsExchange {
             .try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?)))
     }
 
+    fn show_progress(&self, view: &View) {
+        let left = self.published.move_progress(view).unwrap_or_default();
+        if let Some(first) = self.metrics.first() {
+            first.move_left_images.set(left.images_left);
+            first.move_left_bytes.set(left.bytes_left);
+        }
+    }
+
     fn publish(&self) {
         self.node.control.stats.replace(self.published.clone());
     }
@@ -173,6 +187,8 @@ impl StatsExchange {
             repair_debt: Some(self.metrics.iter().map(|shard| shard.misplaced.get()).sum()),
             operator_key: self.node.identity.fingerprints(&self.live.operator_key()).into_iter().next(),
             trouble: self.node.health.trouble().map(|trouble| trouble.word().to_owned()),
+            moving: self.node.moving.newest(),
+            repair_rate: Some(self.repair_rate.per_second()),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::executor::run_blocking;
 use crate::http::exchange::{self, HandlerResponse};
 use crate::http::reply::{self, Problem};
 use crate::shard::Shard;
+use crate::shard::moving::MoveProgress;
 use crate::shard::node_stats::ClusterStats;
 use crate::store::health::DiskTrouble;
 
@@ -32,6 +33,8 @@ struct LayoutResponse {
     copies_needed: usize,
     versions: Versions,
     waiting_for: Waiting,
+    /// What is still to be moved, about; null where nothing is, or nobody has said so yet.
+    progress: Option<MoveProgress>,
     /// Bytes that fit until the first member is full; null where a member has not said how much room it has.
     capacity: Option<Capacity>,
     members: Vec<MemberShare>,
@@ -122,6 +125,7 @@ fn describe(view: &Arc<View>, stats: &ClusterStats, trouble: Option<DiskTrouble>
             proposed: hashes(&progress.proposed),
             staged,
         },
+        progress: stats.move_progress(view),
         waiting_for: Waiting {
             sync: names(&progress.unsynced),
             acknowledgement: names(&progress.unacknowledged),
@@ -175,6 +179,8 @@ mod tests {
 
     fn stats(bytes: u64, free: Option<u64>) -> NodeStats {
         NodeStats {
+            moving: None,
+            repair_rate: None,
             images: Some(1),
             bytes: Some(bytes),
             free,

@@ -12,6 +12,7 @@ use crate::http::exchange::{self, HandlerResponse};
 use crate::http::reply::{self, Problem};
 use crate::shard::Shard;
 use crate::shard::control_link::MembershipStatus;
+use crate::shard::moving::MoveProgress;
 use crate::shard::node_stats::{ClusterStats, NodeStats};
 use crate::store::health::DiskTrouble;
 
@@ -53,6 +54,8 @@ struct LayoutStatus {
     replication: usize,
     /// As clamped to the number of members.
     min_replication: usize,
+    /// What is still to be moved, about; null where nothing is, or nobody has said so yet.
+    progress: Option<MoveProgress>,
 }
 
 /// The answer.
@@ -92,6 +95,7 @@ fn describe(
             settled: view.is_settled(),
             replication: view.copies_wanted(),
             min_replication: view.copies_needed(),
+            progress: stats.move_progress(view),
         },
         warnings: warnings(view, stats),
     }

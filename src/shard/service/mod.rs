@@ -6,6 +6,7 @@
 //! * [`variant`]: variants, each made once in the cluster. [`gate`]: their questions to each node, fairly by client.
 //! * [`mod@write`]: copies of an upload. [`erase`]: deletions and bans. `erasure_sync`: those that this node has missed.
 //! * [`compare`]: this node's images beside those of every other member. [`excess`]: those that it does not own any more.
+//!   [`moving`]: how much of what it is to own has come.
 //! * [`driver`]: carries out the effects of the protocol machines of `cluster::protocol`.
 //! * [`repair`]: hands misplaced replicas over to their owners, and supplies owners that lack their copy.
 //! * [`listing`]: the images of all members.
@@ -23,6 +24,7 @@ mod excess;
 pub(super) mod gate;
 pub mod listing;
 pub mod locate;
+mod moving;
 pub mod operate;
 pub mod original;
 mod read;

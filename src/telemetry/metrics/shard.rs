@@ -47,6 +47,10 @@ pub struct ShardMetrics {
     pub repaired: Counter,
     /// Repairs that may read, fetch or send copies at once.
     pub repair_turns: Counter,
+    /// Copies that the whole cluster still has to make for the newest layout, about. The first shard's alone.
+    pub move_left_images: Counter,
+    /// Bytes of them.
+    pub move_left_bytes: Counter,
 }
 
 impl Default for ShardMetrics {
@@ -74,6 +78,8 @@ impl Default for ShardMetrics {
             moved_bytes: zeroed(CopyCause::ALL.len()),
             repaired: Counter::default(),
             repair_turns: Counter::default(),
+            move_left_images: Counter::default(),
+            move_left_bytes: Counter::default(),
         }
     }
 }
@@ -106,6 +112,11 @@ impl ShardMetrics {
     /// Counts the bytes of a copy that was given to a node that should have had it, or taken by this one.
     pub fn moved(&self, cause: CopyCause, bytes: u64) {
         self.moved_bytes[cause.index()].add_many(bytes);
+    }
+
+    /// Bytes of all copies that were moved.
+    pub fn moved_bytes(&self) -> u64 {
+        self.moved_bytes.iter().map(Counter::get).sum()
     }
 
     /// The number of resizes with this outcome.
