@@ -1,7 +1,7 @@
 //! Examines what lies below `meta/`, and says which images are deleted.
 //!
-//! The node makes an index again from the store, and it skips what is damaged in a journal. So each fault here costs
-//! something and none of them an image.
+//! The node makes an index again from the store, skips what is damaged in a journal, and gets its layout again from its
+//! cluster. So each fault here costs something and none of them an image.
 
 use std::collections::HashSet;
 use std::io;
@@ -9,8 +9,10 @@ use std::path::PathBuf;
 
 use super::{CheckFault, MetaJournal};
 use crate::cluster::erasure::ErasureRecord;
+use crate::cluster::layout::Layout;
 use crate::object::ObjectId;
 use crate::store::path::StorePaths;
+use crate::store::record::{self, RecordError};
 use crate::store::{erasures, manifest, misplaced, scrub};
 
 /// What lies below `meta/`.
@@ -47,6 +49,13 @@ impl MetaCheck {
             check.add_index(paths.manifest(first), manifest::is_damaged(paths, first));
         }
         check.add_index(paths.scrub(), scrub::is_damaged(paths));
+        match record::read(&paths.cluster_layout()) {
+            Ok(found) if found.as_deref().is_none_or(|bytes| Layout::decode(bytes).is_ok()) => {}
+            Ok(_) | Err(RecordError::Damaged) => {
+                check.faults.push((paths.cluster_layout(), CheckFault::DamagedLayout));
+            }
+            Err(RecordError::Io(error)) => check.add_unreadable((paths.cluster_layout(), error)),
+        }
         check
     }
 

@@ -85,6 +85,8 @@ pub enum CheckFault {
     DamagedJournal(MetaJournal),
     /// A manifest or the scrub's position, which the node makes again.
     DamagedIndex,
+    /// The layout, which only the cluster can give again.
+    DamagedLayout,
     /// The disk's or the system's refusal to read it.
     Unreadable(io::Error),
 }
@@ -267,6 +269,7 @@ impl CheckFault {
             Self::Deleted => "deleted",
             Self::DamagedJournal(_) => "damaged-journal",
             Self::DamagedIndex => "damaged-index",
+            Self::DamagedLayout => "damaged-layout",
             Self::Unreadable(_) => "unreadable",
         }
     }
@@ -290,6 +293,9 @@ impl fmt::Display for CheckFinding {
             CheckFault::Deleted => f.write_str("left of an image that was deleted")?,
             CheckFault::DamagedJournal(_) => f.write_str("has damaged entries, which the node skips")?,
             CheckFault::DamagedIndex => f.write_str("damaged, so the node makes it again")?,
+            CheckFault::DamagedLayout => {
+                f.write_str("damaged; start the node with cluster.join, and its cluster gives it again")?;
+            }
             CheckFault::Unreadable(error) => write!(f, "cannot be read: {error}")?,
         }
         match &self.outcome {

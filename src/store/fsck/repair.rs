@@ -58,7 +58,10 @@ impl<'a> Repairs<'a> {
                 rewritten
                     .map_or_else(|(_, error)| RepairOutcome::Failed(error), |()| RepairOutcome::Rewritten)
             }
-            CheckFault::Misplaced(_) | CheckFault::Foreign | CheckFault::Unreadable(_) => RepairOutcome::Left,
+            CheckFault::Misplaced(_)
+            | CheckFault::Foreign
+            | CheckFault::Unreadable(_)
+            | CheckFault::DamagedLayout => RepairOutcome::Left,
         })
     }
 

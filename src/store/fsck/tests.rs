@@ -256,3 +256,14 @@ fn a_damaged_index_is_removed_so_that_the_node_makes_it_again() {
         "meta/scrub damaged-index".to_owned(),
     ]);
 }
+
+#[test]
+fn a_damaged_layout_is_named_and_left_to_the_cluster() {
+    let store = TestStore::new();
+    store.write("meta/layout", b"no layout");
+    for mode in [Mode::Check, Mode::Repair] {
+        let (sum, lines) = store.check(mode);
+        assert_eq!((lines, sum.left), (vec!["meta/layout damaged-layout left".to_owned()], 1));
+    }
+    assert_eq!(fs::read(store.paths.cluster_layout()).unwrap(), b"no layout");
+}
