@@ -262,6 +262,15 @@ impl Images {
         has_gone
     }
 
+    /// What was found of a copy is not so any more: a good one has taken its place, or a read has seen to it.
+    pub(super) async fn recheck_bad_copy(&self, view: &View, id: &ObjectId) {
+        let is_here = matches!(self.originals.look(id).await, Ok(Found::Here(_)));
+        // Else its repair settles it.
+        if is_here || !self.is_lacking(id) {
+            self.settle_bad_copy(view, id).await;
+        }
+    }
+
     /// The repair of an image has ended: a copy that was bad is replaced, is not wanted any more, or is lost.
     pub(super) async fn settle_bad_copy(&self, view: &View, id: &ObjectId) {
         let bad_copies = &self.node.bad_copies;

@@ -142,9 +142,8 @@ impl Shard {
             };
             if is_bad {
                 self.repair_copy(id).await;
-            } else if !self.images.repairs.borrow().is_recorded(&id) {
-                // A good copy has taken its place. Else the repair that a read has begun will settle it.
-                self.node.bad_copies.close(&id);
+            } else {
+                self.images.recheck_bad_copy(&self.view(), &id).await;
             }
         }
     }
@@ -254,7 +253,11 @@ impl<'a> Progress<'a> {
     async fn verify_own(&self) -> OwnVerified {
         let Some(found) = self.found.take() else { return OwnVerified::Gone };
         match self.shard.images.originals.check(&self.id, &found).await {
-            Ok(Checked::Right) => OwnVerified::Right,
+            Ok(Checked::Right) => {
+                // It could be read this time.
+                self.shard.node.bad_copies.close(&self.id);
+                OwnVerified::Right
+            }
             Ok(Checked::Wrong(Original { format, stamp, .. })) => {
                 self.shard.quarantine(Verified { id: self.id, format, stamp, right: false });
                 OwnVerified::Gone
