@@ -94,7 +94,8 @@ pub(super) struct ProgressLines {
 impl ProgressLines {
     /// Shows these lines in place of the last ones.
     pub(super) fn show(&mut self, texts: &[String]) {
-        let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
         while self.lines.len() < texts.len() {
             self.lines.push(self.all.add(ProgressBar::no_length().with_style(style.clone())));
         }

@@ -130,7 +130,8 @@ impl Shard {
         let debt = stats.by_node.get(&self.view().this()).and_then(|stats| stats.repair_debt);
         MemberScrub {
             running: is_full_pace || is_walking,
-            position,
+            // Four places, as shares have.
+            position: (position * 1e4).round() / 1e4,
             pass: counts.into(),
             vanished: bad.vanished,
             unrepaired: bad.open,
