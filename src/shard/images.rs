@@ -296,3 +296,40 @@ impl Images {
         self.repairs.borrow_mut().record(id, self.node.control.now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::service::tests::support::{id_of, idle_shard, png, run};
+    use super::*;
+    use crate::object::Format;
+    use crate::store::bad_copies::BadCopiesReport;
+
+    #[test]
+    fn a_finding_is_closed_where_the_copy_is_there_and_lost_where_nobody_has_one() {
+        run(async {
+            let (shard, _config, _directory) = idle_shard();
+            let (images, bad_copies, view) = (&shard.images, &shard.node.bad_copies, shard.view());
+            let bytes = png(4);
+            let (here, gone) = (id_of(&bytes), ObjectId::from_digest([9; 20]));
+            let path = shard.node.paths.image(&here, Format::Png);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, &bytes).unwrap();
+            for id in [here, gone] {
+                bad_copies.add(id, FoundBy::Scrub);
+                images.recheck_bad_copy(&view, &id).await;
+            }
+            let lost = BadCopiesReport { lost: 1, some: vec![gone], ..BadCopiesReport::default() };
+            assert_eq!(bad_copies.report(), lost);
+            // While its repair is to come, it is open.
+            bad_copies.add(gone, FoundBy::Scrub);
+            images.enqueue_repair(gone).await;
+            images.recheck_bad_copy(&view, &gone).await;
+            assert_eq!((bad_copies.report().open, bad_copies.report().lost), (1, 0));
+            // It was never here, so nothing is lost.
+            images.settle_bad_copy(&view, &ObjectId::from_digest([8; 20])).await;
+            assert_eq!(bad_copies.report().lost, 0);
+        });
+    }
+}
