@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use super::{CheckFault, MetaJournal};
 use crate::cluster::erasure::ErasureRecord;
-use crate::cluster::layout::Layout;
 use crate::object::ObjectId;
 use crate::store::path::StorePaths;
 use crate::store::record::{self, RecordError};
@@ -50,8 +49,8 @@ impl MetaCheck {
         }
         check.add_index(paths.scrub(), scrub::is_damaged(paths));
         match record::read(&paths.cluster_layout()) {
-            Ok(found) if found.as_deref().is_none_or(|bytes| Layout::decode(bytes).is_ok()) => {}
-            Ok(_) | Err(RecordError::Damaged) => {
+            Ok(_) => {}
+            Err(RecordError::Damaged) => {
                 check.faults.push((paths.cluster_layout(), CheckFault::DamagedLayout));
             }
             Err(RecordError::Io(error)) => check.add_unreadable((paths.cluster_layout(), error)),
