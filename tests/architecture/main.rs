@@ -8,6 +8,7 @@ mod habits;
 mod invariants;
 mod layers;
 mod limits;
+mod promises;
 mod source;
 mod types;
 mod words;

@@ -26,7 +26,7 @@ fn proxies(node: &Node) -> Vec<Nginx> {
 }
 
 #[test]
-fn a_stranger_behind_the_plainest_proxy_may_read_images_and_nothing_else() {
+fn fault_36_a_stranger_behind_the_plainest_proxy_may_read_images_and_nothing_else() {
     let node = untold();
     let id = node.upload(&jpeg(40, 30, 1));
     let other = jpeg(40, 30, 2);

@@ -128,7 +128,7 @@ fn slow_forms_do_not_hold_the_slots_of_uploads() {
 }
 
 #[test]
-fn a_reader_slower_than_the_least_rate_is_ended_and_a_quicker_one_is_not() {
+fn fault_16_a_reader_slower_than_the_least_rate_is_ended_and_a_quicker_one_is_not() {
     let node = Node::with_config("[limits]\nbyte_rate_min = \"200kB\"\n");
     // Larger than what kernels keep for both ends.
     let url = format!("/image/{}/full/x.png", node.upload(&large_png(1)));

@@ -96,7 +96,7 @@ fn names(node: &Node) -> Vec<String> {
 }
 
 #[test]
-fn a_node_with_another_secret_gives_no_false_no_and_both_sides_say_why() {
+fn fault_35_a_node_with_another_secret_gives_no_false_no_and_both_sides_say_why() {
     let first = free_port();
     let founder = Node::start(member_with(0, first, None, RIGHT));
     let id = founder.upload(&jpeg(60, 40, 1));

@@ -193,7 +193,7 @@ fn a_name_that_another_member_has_is_refused_and_told() {
 }
 
 #[test]
-fn two_live_nodes_with_one_id_both_take_no_uploads() {
+fn fault_19_two_live_nodes_with_one_id_both_take_no_uploads() {
     let mut cluster = Cluster::start(3);
     assert_eq!(cluster.nodes[1].terminate(), Some(0));
     let copied = tempfile::tempdir().expect("a directory");
@@ -302,7 +302,7 @@ fn a_configuration_that_is_changed_after_the_first_start_is_told_to_count_for_no
 }
 
 #[test]
-fn a_crowd_of_clients_leaves_room_for_other_nodes() {
+fn fault_37_a_crowd_of_clients_leaves_room_for_other_nodes() {
     let first = free_port();
     let crowded = |number, port, join| {
         let mut options = member(number, port, join);

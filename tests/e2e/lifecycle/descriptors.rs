@@ -9,7 +9,7 @@ use crate::support::harness::{Node, Options, at_once, put, wait_until};
 use crate::support::pictures::{jpeg, large_png};
 
 #[test]
-fn sheds_with_503_when_descriptors_are_used_up_and_hits_go_on() {
+fn fault_32_sheds_with_503_when_descriptors_are_used_up_and_hits_go_on() {
     let begin = Instant::now();
     let node = Node::start(Options { descriptors: Some(256), ..Options::default() });
     assert_eq!(node.log().matches("limits.connections").count(), 1, "{}", node.log());

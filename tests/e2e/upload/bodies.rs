@@ -64,7 +64,7 @@ fn a_chunked_body_that_grows_past_max_bytes_is_413() {
 }
 
 #[test]
-fn a_body_without_a_byte_for_body_progress_is_408() {
+fn fault_16_a_body_without_a_byte_for_body_progress_is_408() {
     let node = Node::with_config("[limits]\nbody_progress = \"1s\"\n");
     for way in ways() {
         let mut connection = node.connect();

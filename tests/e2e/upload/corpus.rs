@@ -174,7 +174,7 @@ fn every_file_to_be_refused_is_refused_at_upload_and_leaves_nothing() {
 }
 
 #[test]
-fn every_doubtful_or_hostile_file_gets_a_clean_answer_in_time() {
+fn fault_33_every_doubtful_or_hostile_file_gets_a_clean_answer_in_time() {
     let entries = corpus(|entry| {
         let doubtful = entry.expected.starts_with("either");
         doubtful || (entry.is_hostile() && entry.expected.starts_with("ok"))
