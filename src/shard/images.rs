@@ -274,6 +274,9 @@ impl Images {
     /// The repair of an image has ended: a copy that was bad is replaced, is not wanted any more, or is lost.
     pub(super) async fn settle_bad_copy(&self, view: &View, id: &ObjectId) {
         let bad_copies = &self.node.bad_copies;
+        if !bad_copies.is_bad(id) && !self.originals.is_set_aside(id) {
+            return;
+        }
         let is_wanted = view.is_owner(view.this(), id) && !self.node.erasures.is_gone(id);
         let is_lost = is_wanted
             && match self.originals.look(id).await {

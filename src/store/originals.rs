@@ -145,6 +145,11 @@ impl Originals {
         }
     }
 
+    /// Whether a copy failed its hash, and no good one has taken its place.
+    pub fn is_set_aside(&self, id: &ObjectId) -> bool {
+        self.quarantined.borrow().contains(id)
+    }
+
     /// Copies that this node had and has no more, or cannot read.
     pub fn losses(&self) -> &Rc<Losses> {
         &self.losses
@@ -165,7 +170,7 @@ impl Originals {
                 return Ok(Found::Here(original));
             }
         }
-        if self.quarantined.borrow().contains(id) {
+        if self.is_set_aside(id) {
             return Ok(Found::Damaged);
         }
         self.health.prove_store(returns).await?;
@@ -213,8 +218,7 @@ impl Originals {
     async fn forget(&self, id: &ObjectId, returns: u64) {
         let known = self.known.borrow_mut().pop(id);
         // One that was set aside meanwhile has a record, and has not vanished.
-        let is_aside = self.quarantined.borrow().contains(id);
-        if known.is_some() && !is_aside && self.health.prove_store(returns).await.is_ok() {
+        if known.is_some() && !self.is_set_aside(id) && self.health.prove_store(returns).await.is_ok() {
             self.health.count_vanished(id);
             self.lose(id);
         }
