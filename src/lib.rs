@@ -64,6 +64,8 @@
 //! * **verification**: stored bytes are hashed against their id before they count (end-to-end argument: Saltzer et
 //!   al.). **Scrub**: verifying everything in the background (ZFS).
 //! * **quarantine**: where a copy goes that failed its hash. It is replaced from another node (read repair: Dynamo).
+//! * **bad copy**: one that is missing, wrong or unreadable, until a good one is in its place; **lost** where no node has
+//!   one.
 //! * **manifest**: a file that remembers which images lie in an `<aa>` of the store; its **keeper** is a thread. The
 //!   **presence walk** compares manifests with the directories.
 //! * **digest**: the sum of the hashes of a slot's ids, in a tree (Merkle tree; Dynamo's anti-entropy).

@@ -94,6 +94,7 @@ fn after_a_scrub_every_copy_is_right_and_each_bad_one_was_counted_once() {
 fn a_member_that_does_not_answer_is_named_and_the_others_are_scrubbed() {
     let mut cluster = Cluster::start(3);
     cluster.nodes[0].upload(&jpeg(60, 40, 1));
+    wait_until("all three copies", || cluster.sum("reticulum_images") == 3.0);
     cluster.nodes[2].kill9();
     let node = &cluster.nodes[0];
     let begin = node.ask(&node.with_operator_key(Request::new("POST", "/scrub"))).expect(202).json();
