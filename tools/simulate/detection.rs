@@ -167,7 +167,7 @@ impl QuietCluster {
 
 const COPIES: Copies = Copies { replication: 3, min_replication: 2 };
 
-fn id(at: usize) -> NodeId {
+pub(crate) fn id(at: usize) -> NodeId {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&(at as u64 + 1).to_be_bytes());
     NodeId::from_bytes(bytes)
@@ -184,7 +184,7 @@ fn about(at: usize) -> NewNode {
 }
 
 /// The layout to which a cluster of `count` nodes converges.
-fn whole_layout(count: usize) -> Layout {
+pub(crate) fn whole_layout(count: usize) -> Layout {
     use reticulum::cluster::layout::{Edit, Role};
     let mut layout = Layout::found(id(0), &about(0), COPIES);
     for at in 1..count {

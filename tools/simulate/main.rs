@@ -24,6 +24,7 @@ mod network;
 mod node;
 mod operator;
 mod peer;
+mod rebuild;
 mod restart;
 mod setup;
 mod store;
@@ -39,6 +40,7 @@ use clap::Parser;
 use detection::Detection;
 use faults::Kind;
 use injected_bug::InjectedBug;
+use rebuild::Rebuilt;
 use setup::Choice;
 use world::Log;
 
@@ -66,6 +68,9 @@ struct Arguments {
     /// Measure how soon the members see that a node is down, in a cluster of this many nodes (3 to 1024).
     #[arg(long, value_parser = clap::value_parser!(u64).range(3..=1024))]
     detection: Option<u64>,
+    /// Measure how long the copies of a lost node take to be made again, in a cluster of this many nodes (4 to 1024).
+    #[arg(long, value_parser = clap::value_parser!(u64).range(4..=1024))]
+    rebuild: Option<u64>,
     /// Run every injected bug, one after another, until it is found or the seeds are used up.
     #[arg(long)]
     injected_bugs: bool,
@@ -83,6 +88,10 @@ fn main() -> ExitCode {
     let seeds = arguments.seed..arguments.seed + count;
     if let Some(count) = arguments.detection {
         measure_detection(usize::try_from(count).expect("at most 1024"), seeds);
+        return ExitCode::SUCCESS;
+    }
+    if let Some(count) = arguments.rebuild {
+        measure_rebuild(usize::try_from(count).expect("at most 1024"), seeds);
         return ExitCode::SUCCESS;
     }
     match choose(&arguments) {
@@ -106,6 +115,24 @@ fn measure_detection(count: usize, seeds: Range<u64>) {
         );
         println!(
             "in quiet each node sends {messages:.1} messages a second, {body_bytes:.0} bytes of bodies, {bytes:.0} with heads"
+        );
+    }
+}
+
+/// Prints two lines for each seed: the time until all copies are made again, and the bytes that the nodes move.
+fn measure_rebuild(count: usize, seeds: Range<u64>) {
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    for seed in seeds {
+        let Rebuilt { lost, took_ms, bound_ms, received: (mean, most), sent_max } =
+            rebuild::measure(count, seed);
+        println!(
+            "seed {seed}, {count} nodes, one lost with {lost} copies of 1 MB: all made again after {took_ms} ms; the busiest wire needs {bound_ms} ms"
+        );
+        println!(
+            "each node received {:.1} MB, at most {:.0} MB, and sent at most {:.0} MB",
+            megabytes(mean),
+            megabytes(most),
+            megabytes(sent_max)
         );
     }
 }
