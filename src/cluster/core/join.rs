@@ -1,6 +1,6 @@
 //! Joins and announcements: to members that do not answer, of nodes that want to join, and of duplicate node ids.
 
-use super::super::layout::{Edit, EditError, Layout, NewNode, Role};
+use super::super::layout::{Edit, EditError, Layout, NewNode, NodeRecord, Role};
 use super::super::membership::Peer;
 use super::super::node::NodeId;
 use super::super::time::Time;
@@ -29,6 +29,18 @@ impl Core {
             published.synced_to = published.synced_to.filter(|_| !is_another);
             published.holds_images = holds_images;
         });
+    }
+
+    /// Claims the configured name and URL again where the layout has others: a copy of this node's data directory has
+    /// claimed its own, and is gone.
+    pub(super) fn reclaim(&mut self) {
+        let about = &self.settings.about;
+        let known = self.working.as_ref().and_then(|layout| layout.nodes.get(&self.this()));
+        let is_other =
+            |known: &NodeRecord| *known.name.value() != about.name || *known.url.value() != about.url;
+        if self.claim_taken.is_none() && known.is_some_and(is_other) {
+            self.claim();
+        }
     }
 
     /// Claims the configured name and URL, unless another node holds either: it stays that node's, and an event says
@@ -134,10 +146,10 @@ impl Core {
     }
 
     /// Two processes with one id never talk to each other: the others tell each that it is down, and no more. So a node
-    /// that hears of two instances of a node, the second no later than the first, tells the second of the first.
+    /// that hears of two instances of a node tells the earlier one of the later one.
     pub(super) fn compare_instances(&mut self, from: &Peer, now: Time) {
         match self.instances.get(&from.node).cloned() {
-            Some(other) if other.instance != from.instance && other.generation >= from.generation => {
+            Some(other) if other.instance != from.instance && other.is_later_than(from) => {
                 if self.is_due(from.instance, now) {
                     self.send(&from.url, Some(from.node), Body::DuplicateSeen(other));
                 }
@@ -152,12 +164,15 @@ impl Core {
         );
     }
 
-    /// A peer has seen another instance of this node. An earlier one is gone; any other is asked.
+    /// A peer has seen another instance of this node. An earlier one is gone; any other is asked. It may be a copy that
+    /// has ended since: then nobody would believe that this one is there, if this one did not outbid it. Two live ones
+    /// outbid each other as seldom as they are told.
     pub(super) fn handle_other_instance(&mut self, other: &Peer, now: Time) {
         let this = self.membership.this();
         let is_other = other.node == this.node && other.instance != this.instance;
         if is_other && other.generation >= this.generation && self.is_due(other.instance, now) {
             self.send(&other.url, Some(other.node), Body::DuplicateId(other.instance));
+            self.membership.outbid(other, now);
         }
     }
 

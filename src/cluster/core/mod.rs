@@ -330,17 +330,20 @@ impl Core {
     }
 
     /// A joining node becomes active by itself as soon as it has the layout and its claims stand; one whose claims do
-    /// not goes back to joining. And no other store than the one that it has may be taken for its own.
+    /// not goes back to joining. And no other store, name or URL than its own may be taken for its own.
     fn update_own_role(&mut self) {
         if self.is_changed {
             self.check_claims();
+        }
+        // Two processes with one id would write forever against each other.
+        if self.duplicate_until.is_none() {
+            self.reclaim();
         }
         let this = self.this();
         let Some(layout) = &mut self.working else { return };
         if layout.staged.role(this) == Some(Role::Joining) && !self.refused_claims.contains_key(&this) {
             self.is_changed |= layout.edit(this, &Edit::Role(this, Role::Active)).unwrap_or(false);
         }
-        // Two processes with one id would write forever against each other.
         if self.duplicate_until.is_none() && layout.staged.store(this) != self.store {
             self.is_changed |= layout.edit(this, &Edit::Store(this, self.store)).unwrap_or(false);
         }

@@ -1,6 +1,7 @@
 //! Cores in a small world: every message takes 5 ms unless its link is cut, and time jumps to the next event.
 
 mod claims;
+mod copies;
 mod founding;
 mod operate;
 
@@ -339,19 +340,6 @@ fn a_restarted_cluster_knows_itself_within_ten_seconds() {
     (0..5).for_each(|at| world.restart(at));
     world.run_until("whole again", 10_000, |world| world.is_whole());
     assert_eq!(world.stations[3].core.layout().unwrap().hash(), before);
-}
-
-#[test]
-fn two_processes_with_one_id_both_refuse_writes_until_one_is_gone() {
-    let mut world = World::settled(3);
-    let copy = world.stations[2].disk.clone();
-    world.start(settings(7, true), id(2), 1, Some(copy));
-    let is_duplicate =
-        |world: &World, at: usize| world.stations[at].core.view().writes() == Writes::DuplicateId;
-    world.run_until("both know", 30_000, |world| is_duplicate(world, 2) && is_duplicate(world, 3));
-    world.isolate(3);
-    world.stations[3].is_stopped = true;
-    world.run_until("believed no longer", 90_000, |world| !is_duplicate(world, 2));
 }
 
 #[test]

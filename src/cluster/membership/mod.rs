@@ -105,6 +105,18 @@ impl Membership {
         self.after(now);
     }
 
+    /// Another instance of this node was later, and is gone or about to go: a copy of its data directory. From now on
+    /// this one is later, so what is said of the other one no longer holds for it.
+    pub(in crate::cluster) fn outbid(&mut self, other: &Peer, now: Time) {
+        if let Some(later) = self.this().outbidding(other) {
+            // Only encoding can fail, and identities are bounded. A changed identity probes nobody before it has heard
+            // something; and nobody may know where to reach this instance.
+            _ = self.foca.change_identity(later, &mut self.runtime);
+            _ = self.foca.apply_many(std::iter::empty(), false, &mut self.runtime);
+            self.after(now);
+        }
+    }
+
     /// Tells the others that this node goes.
     pub(in crate::cluster) fn leave(&mut self, now: Time) {
         _ = self.foca.leave_cluster(&mut self.runtime);

@@ -20,7 +20,7 @@ pub struct Peer {
 
 impl Peer {
     /// Whether this instance or incarnation is later than another of the same node.
-    fn is_later_than(&self, other: &Self) -> bool {
+    pub(in crate::cluster) fn is_later_than(&self, other: &Self) -> bool {
         let age = |peer: &Self| (peer.generation, peer.incarnation, peer.instance);
         age(self) > age(other)
     }
@@ -41,6 +41,18 @@ impl Peer {
             instance: reader.u64()?,
             url: NodeUrl::parse(reader.text()?)?,
         })
+    }
+}
+
+impl Peer {
+    /// This instance as it is later than another of the same node. The generation stays comparable: a copied data
+    /// directory counts its own starts. `None`: it is later already, or no number is left.
+    pub(super) fn outbidding(&self, other: &Self) -> Option<Self> {
+        if self.node != other.node || !other.is_later_than(self) {
+            return None;
+        }
+        let incarnation = other.incarnation.checked_add(1)?;
+        Some(Self { generation: other.generation, incarnation, ..self.clone() })
     }
 }
 
