@@ -96,7 +96,7 @@ const INJECTED_BUGS: [(&str, Option<&str>, &str); 27] = [
     ("move-counted-early", None, "140"),
     ("manifest-believed", None, "1"),
     ("founded-without-all", Some("founding"), "1"),
-    ("promise-forgotten", Some("founding"), "200"),
+    ("promise-forgotten", Some("founding"), "300"),
 ];
 
 #[test]

@@ -10,7 +10,7 @@ use reticulum::cluster::layout::{Edit, Layout, Role};
 use reticulum::cluster::node::{NodeId, NodeUrl};
 
 use crate::disk::Disk;
-use crate::event::{Event, Index};
+use crate::event::{Event, Index, Payload};
 use crate::faults::{Fault, Kind};
 use crate::setup::Choice;
 use crate::world::World;
@@ -23,6 +23,9 @@ const WHOLE_MS: u64 = 90_000;
 
 /// Between two attempts of the operator to remove the ids of wiped disks, in milliseconds.
 const OPERATOR_MS: u64 = 5_000;
+
+/// Messages with more bytes than this are layouts.
+const LONG_BYTES: usize = 400;
 
 /// Extra delay of every tenth message, at most. Longer than all that a sender waits.
 const LATE_MS: u64 = 6_000;
@@ -105,9 +108,11 @@ impl World {
         true
     }
 
-    /// The extra delay of a message in these worlds; draws nothing in others.
-    pub(crate) fn lateness(&mut self) -> u64 {
-        if self.founding.is_some() && self.random.chance(100_000) { self.random.below(LATE_MS) } else { 0 }
+    /// The extra delay of a message in these worlds; draws nothing in others. Layouts are long, and late more often.
+    pub(crate) fn lateness(&mut self, payload: &Payload) -> u64 {
+        let is_long = matches!(payload, Payload::Core(bytes) if bytes.len() > LONG_BYTES);
+        let chance = if is_long { 400_000 } else { 100_000 };
+        if self.founding.is_some() && self.random.chance(chance) { self.random.below(LATE_MS) } else { 0 }
     }
 
     /// Every other founder loses its disk a moment later: its layout is on its way, or known to one or two.

@@ -56,7 +56,7 @@ impl World {
                 None => return,
             }
         }
-        delay += self.lateness();
+        delay += self.lateness(&payload);
         let (from_boot, to_boot) = (self.nodes[from].boot, self.nodes[to].boot);
         let from_node = self.nodes[from].id;
         let envelope = Envelope { from, from_node, from_boot, to, to_boot, payload, replay: None };

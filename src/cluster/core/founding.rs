@@ -155,7 +155,6 @@ impl Founding {
     /// Whether a layout that this node sends may be taken over.
     pub(super) fn may_adopt_from(&self, node: NodeId) -> bool {
         self.promised.as_ref().is_none_or(|promise| promise.founder.node == node)
-            || self.deviates(Deviation::PromiseForgotten)
     }
 
     /// Each other URL of the set, and what is known of it.
@@ -172,7 +171,9 @@ impl Founding {
 
     /// Promises a founder that asks to found with it alone. Returns the promise's number; 0: it is promised to another.
     fn promise(&mut self, founder: &Peer) -> u64 {
-        let is_forgotten = self.deviates(Deviation::PromiseForgotten);
+        if self.deviates(Deviation::PromiseForgotten) {
+            return 1;
+        }
         match &mut self.promised {
             Some(promise) if promise.founder.instance == founder.instance => {
                 promise.rounds_left = PROMISE_ROUNDS;
@@ -181,8 +182,8 @@ impl Founding {
             // A later process of the founder that is fresh: what the earlier one founded was not durable.
             Some(Promise { founder: old, .. })
                 if old.node == founder.node && old.generation < founder.generation => {}
-            Some(_) if !is_forgotten => return 0,
-            _ => {}
+            Some(_) => return 0,
+            None => {}
         }
         self.promise_count += 1;
         let number = self.promise_count;

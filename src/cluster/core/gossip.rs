@@ -57,7 +57,7 @@ impl Core {
         }
         let differs = self.durable.as_ref().is_some_and(|durable| durable.state != message.state);
         if differs && !self.is_changed && self.pending.is_none() {
-            self.send_layout(&message.from, now);
+            self.send_layout(message.from.node, &message.from.url, now);
         }
     }
 
@@ -134,8 +134,17 @@ impl Core {
     fn send_layout_to_removed(&mut self, to: &Peer, now: Time) {
         let known = self.working.as_ref().and_then(|layout| layout.nodes.get(&to.node));
         if let Some(url) = known.map(|known| known.url.value().clone()) {
-            self.send_layout(&Peer { url, ..to.clone() }, now);
+            self.send_layout(to.node, &url, now);
         }
+    }
+
+    /// Sends the first layout of a cluster to all nodes that it names: until they have it, none of them takes copies.
+    pub(super) fn send_first_layout(&mut self, now: Time) {
+        let this = self.this();
+        let Some(durable) = &self.durable else { return };
+        let others = durable.layout.nodes.iter().filter(|(node, _)| **node != this);
+        let others: Vec<_> = others.map(|(node, known)| (*node, known.url.value().clone())).collect();
+        others.into_iter().for_each(|(node, url)| self.send_layout(node, &url, now));
     }
 
     pub(super) fn send(&mut self, url: &NodeUrl, node: Option<NodeId>, body: Body) {
@@ -145,9 +154,9 @@ impl Core {
         self.actions.push_back(Action::Send { url: url.clone(), node, bytes: message.encode() });
     }
 
-    fn send_layout(&mut self, to: &Peer, now: Time) {
+    fn send_layout(&mut self, to: NodeId, url: &NodeUrl, now: Time) {
         let Some(durable) = &self.durable else { return };
-        let sent = self.layout_sent.get(&to.node);
+        let sent = self.layout_sent.get(&to);
         if sent.is_none_or(|at| now.since(*at) >= LAYOUT_PAUSE_MS) {
             let bytes = durable.layout.encode();
             // What was sent longer ago holds nothing up, and it is only sent to nodes that the layout has: so there are
@@ -157,8 +166,8 @@ impl Core {
                 self.layout_sent.len() < Layout::NODES_MAX,
                 "invariant: core: layouts are sent to nodes of the layout"
             );
-            self.layout_sent.insert(to.node, now);
-            self.send(&to.url, Some(to.node), Body::Layout(bytes));
+            self.layout_sent.insert(to, now);
+            self.send(url, Some(to), Body::Layout(bytes));
         }
     }
 
@@ -174,7 +183,7 @@ impl Core {
         for node in others {
             if let Some(peer) = self.membership.peer(node).cloned() {
                 self.layout_sent.remove(&node);
-                self.send_layout(&peer, now);
+                self.send_layout(node, &peer.url, now);
             }
         }
     }

@@ -263,6 +263,7 @@ impl Core {
         };
         self.durable_sequence = sequence;
         let before = self.durable.as_ref();
+        let is_first = before.is_none() && durable.layout.founder() == self.this();
         let promoted = before.is_some_and(|before| {
             before.layout.current != durable.layout.current && durable.layout.current.len() == 1
         });
@@ -278,6 +279,9 @@ impl Core {
         }
         if self.role(self.this()) == Some(Role::Removed) {
             self.event(ClusterEvent::Removed);
+        }
+        if is_first {
+            self.send_first_layout(now);
         }
         self.gossip_layout(now);
     }

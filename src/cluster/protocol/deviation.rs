@@ -56,7 +56,7 @@ pub enum Deviation {
     LiftNotRaised,
     /// A fresh node founds a cluster although one node of its list has not answered.
     FoundedWithoutAll,
-    /// A fresh node takes a layout of anybody although it has promised to found with another, and promises again.
+    /// A fresh node forgets at once whom it has promised to found with.
     PromiseForgotten,
     /// An upload above the deletion brings a banned image back.
     BanOverturned,

@@ -402,9 +402,10 @@ fn new_nodes_wait_for_one_that_is_missing_and_say_for_whom() {
         wait_until("the line", line);
     }
     let last = Node::start(last);
+    let mut waiting = waiting;
+    waiting.iter_mut().for_each(Node::wait_until_ready);
     let id = last.upload(&jpeg(60, 40, 1));
-    for mut node in waiting {
-        node.wait_until_ready();
+    for node in waiting {
         node.get(&format!("/image/{id}/full/x.jpg")).expect(200);
     }
 }
