@@ -81,7 +81,7 @@ pub enum MembershipStatus {
     Removed,
     /// The nodes of `cluster.join` belong to another cluster.
     ForeignCluster,
-    /// The nodes of `cluster.join` have another secret.
+    /// The other nodes have another secret.
     WrongSecret,
     /// Another live process has its id.
     DuplicateId,
@@ -165,7 +165,7 @@ impl MembershipStatus {
                 "The nodes that this one is to join belong to another cluster; correct cluster.name or cluster.join."
             }
             Self::WrongSecret => {
-                "The nodes that this one is to join have another secret; set the same cluster.secret on all."
+                "The other nodes have another secret than this one, which they do not believe; set the same cluster.secret on all."
             }
             Self::DuplicateId => {
                 "Another live node has this node's id, so both take no uploads; stop the one whose data is a copy."

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::distrust::Distrust;
 use super::event_log::EventLog;
 use super::event_loop::Effects;
 use super::gossip_sender::GossipSender;
@@ -36,6 +37,7 @@ pub(in crate::control) struct RuntimeEffects {
     layout: LayoutHash,
     /// While this node belongs to no cluster: why, and since when.
     rejection: (MembershipStatus, Time),
+    distrust: Distrust,
     /// By the view that is shown.
     writes: Writes,
     is_joined: bool,
@@ -71,6 +73,7 @@ impl RuntimeEffects {
             newcomer: Some(identity).filter(|identity| !identity.is_member).cloned(),
             layout: LayoutHash::default(),
             rejection: (MembershipStatus::Joining, Time::default()),
+            distrust: Distrust::default(),
             writes: Writes::NotJoined,
             is_joined: false,
             is_founding: false,
@@ -131,6 +134,9 @@ impl RuntimeEffects {
             PeerRejection::Unanswered if self.is_joined || self.has_recent_rejection(now) => return,
             PeerRejection::Unanswered => MembershipStatus::Unanswered,
         };
+        if rejection == PeerRejection::WrongSecret {
+            self.distrust.note_rejection(url, now);
+        }
         self.event_log.log_rejection(rejection, url, now);
         self.set_degraded(membership_status, now);
     }
@@ -151,13 +157,12 @@ impl RuntimeEffects {
 
     fn set_degraded(&mut self, membership_status: MembershipStatus, now: Time) {
         self.rejection = (membership_status, now);
-        if !self.is_joined {
-            self.update_status();
-        }
+        self.update_status();
     }
 
     fn update_status(&self) {
         self.node.control.set_membership_status(match self.writes {
+            Writes::Allowed if self.distrust.is_wrong() => MembershipStatus::WrongSecret,
             Writes::Allowed => MembershipStatus::Member,
             Writes::NotJoined if self.is_founding => MembershipStatus::Founding,
             Writes::NotJoined => self.rejection.0,
@@ -236,6 +241,7 @@ impl Effects for RuntimeEffects {
     fn publish_view(&mut self, view: &Arc<View>) {
         self.layout = view.hash();
         (self.writes, self.is_joined) = (view.writes(), view.is_joined());
+        self.distrust.set_answered(view.members().any(|(node, member)| member.alive && node != view.this()));
         self.update_status();
         self.note_removal();
         self.node.control.refusals.forget(|node| view.member(node).is_some());

@@ -2,7 +2,7 @@
 //!
 //! * [`event_loop`]: feeds the cluster core and runs the effects that it asks for; no I/O of its own.
 //! * [`effects`]: the real effects, on shards, disk, log, metrics and peers.
-//! * [`joining`]: what an operator reads of a node without a cluster.
+//! * [`distrust`]: whether this node's secret is the wrong one. [`joining`]: what an operator reads of a node without a cluster.
 //! * [`gossip_sender`]: gossip messages to peers. [`stats_exchange`]: node stats of every member.
 //! * [`layout_store`]: the durable layout. [`publish`]: views to the shards. [`event_log`]: rate-limited log lines.
 //! * [`operator_calls`]: replies to operators, once the layout is durable.
@@ -11,6 +11,7 @@
 //! long as the process.
 
 mod byte_rate;
+mod distrust;
 pub(super) mod effects;
 mod event_log;
 pub(super) mod event_loop;

@@ -122,6 +122,31 @@ fn a_node_with_another_secret_is_refused_and_told_and_nothing_of_it_is_merged() 
 }
 
 #[test]
+fn a_member_that_is_started_with_another_secret_is_not_ready_and_both_sides_say_why() {
+    let mut cluster = Cluster::start(3);
+    cluster.nodes[2].kill9();
+    let wrong = ("RETICULUM_CLUSTER_SECRET", "0123456789abcdef wrong".to_owned());
+    cluster.nodes[2].options_mut().variables.push(wrong);
+    cluster.nodes[2].restart_unready();
+    wait_until("the reason to be known", || {
+        let node = &cluster.nodes[2];
+        Connection::try_open(node.port()).is_ok() && unready(node).contains("another secret")
+    });
+    wait_until("the error", || cluster.nodes[2].log().contains("its cluster.secrets do not include ours"));
+    let line = "rejected a node whose cluster.secrets do not include ours";
+    for node in &cluster.nodes[..2] {
+        wait_until("the warning", || {
+            node.log().lines().any(|logged| logged.contains(line) && logged.contains("address=127.0.0.1"))
+        });
+        assert_eq!(unready(node), "");
+    }
+    cluster.nodes[2].kill9();
+    cluster.nodes[2].options_mut().variables.pop();
+    cluster.nodes[2].restart();
+    cluster.wait_until_whole();
+}
+
+#[test]
 fn a_node_that_has_peers_does_not_start_without_a_secret() {
     let mut cluster = Cluster::start(2);
     assert_eq!(cluster.nodes[0].terminate(), Some(0));
