@@ -69,7 +69,7 @@ fn every_injected_bug_is_found() {
 
 /// Each bug, the only kind of fault if it needs one, and the first seed, which is near one that finds it: the rarest
 /// needs sixty seeds.
-const INJECTED_BUGS: [(&str, Option<&str>, &str); 27] = [
+const INJECTED_BUGS: [(&str, Option<&str>, &str); 29] = [
     ("no-directory-sync", None, "1"),
     ("answer-before-sync", None, "1"),
     ("ingress-counts", None, "45"),
@@ -95,6 +95,8 @@ const INJECTED_BUGS: [(&str, Option<&str>, &str); 27] = [
     ("undelete-lost", None, "1"),
     ("move-counted-early", None, "140"),
     ("manifest-believed", None, "1"),
+    ("repair-unverified", None, "1"),
+    ("mark-out-unbraked", Some("away"), "1"),
     ("founded-without-all", Some("founding"), "1"),
     ("promise-forgotten", Some("founding"), "300"),
 ];

@@ -27,8 +27,6 @@ pub(crate) enum InjectedBug {
     NoVerify,
     /// A former owner deletes its copy without receipts.
     DeleteByRank,
-    /// A former owner deletes its copy by receipts under any layout.
-    StaleReceiptCounts,
     /// A repair takes in a copy without verification of its hash.
     RepairUnverified,
     /// A node is marked out automatically although too little of the cluster is in sight.
@@ -71,7 +69,7 @@ pub(crate) enum InjectedBug {
 
 impl InjectedBug {
     /// All injected bugs, by their names on the command line.
-    pub(crate) const ALL: [(&'static str, Self); 30] = [
+    pub(crate) const ALL: [(&'static str, Self); 29] = [
         ("no-directory-sync", Self::NoDirectorySync),
         ("answer-before-sync", Self::AnswerBeforeSync),
         ("ingress-counts", Self::IngressCounts),
@@ -82,7 +80,6 @@ impl InjectedBug {
         ("replay-accepted", Self::ReplayAccepted),
         ("no-verify", Self::NoVerify),
         ("delete-by-rank", Self::DeleteByRank),
-        ("stale-receipt-counts", Self::StaleReceiptCounts),
         ("repair-unverified", Self::RepairUnverified),
         ("mark-out-unbraked", Self::MarkOutUnbraked),
         ("said-before-durable", Self::SaidBeforeDurable),
@@ -126,7 +123,6 @@ impl InjectedBug {
             Self::NoOwnerNeeded => Some(Deviation::NoOwnerNeeded),
             Self::UnsyncedNoCounts => Some(Deviation::UnsyncedNoCounts),
             Self::SilenceIsNo => Some(Deviation::SilenceIsNo),
-            Self::StaleReceiptCounts => Some(Deviation::StaleReceiptCounts),
             Self::RepairUnverified => Some(Deviation::RepairUnverified),
             Self::DeleteByRank => Some(Deviation::DeleteByRank),
             Self::DeadlineNotReported => Some(Deviation::DeadlineNotReported),

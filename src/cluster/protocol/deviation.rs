@@ -36,8 +36,6 @@ pub enum Deviation {
     SilenceIsNo,
     /// A former owner deletes its copy without receipts.
     DeleteByRank,
-    /// A former owner counts a receipt under any layout.
-    StaleReceiptCounts,
     /// A repair takes in what another node gave without a comparison with the id.
     RepairUnverified,
     /// A copy counts, and is given, without being read and compared with its id.

@@ -377,8 +377,6 @@ impl<D: Deviations + Clone> Repair<D> {
         let Some(asked_at) = handover.asked.get(&owner).copied() else { return };
         match (reply, layout) {
             (LookupReply::Present, Some(layout)) => {
-                let is_stale_good = self.deviations.has(Deviation::StaleReceiptCounts);
-                let layout = if is_stale_good { view.hash() } else { layout };
                 handover.excess.add_receipt(owner, layout, asked_at);
                 // Another layout than this node's: the core will have heard of it soon, and this is due again.
                 self.ask_ended(now, view, owner, layout == view.hash());
