@@ -286,6 +286,7 @@ fn status_and_layout_are_shown_as_tables() {
     let text = shown(&["status"]);
     assert!(text.starts_with("NAME  ZONE     STATE"), "{text}");
     assert_eq!(text.lines().filter(|line| line.contains("default  active ")).count(), 3, "{text}");
+    wait_until("the repair debt to be known", || shown(&["status"]).contains("repair debt: 0"));
     let text = shown(&["layout"]);
     assert!(text.contains("replication 3, before an answer 2, settled, hash "), "{text}");
     assert_eq!(text.lines().filter(|line| line.contains("33.3 %")).count(), 3, "{text}");
