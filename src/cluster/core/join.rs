@@ -189,6 +189,7 @@ impl Core {
                 self.is_view_stale = true;
             }
             self.duplicate_until = Some(now.after(DUPLICATE_MS));
+            self.membership.contest();
         }
         if self.is_due(message.from.instance, now) {
             self.send(&message.from.url, Some(message.from.node), Body::DuplicateId(message.from.instance));

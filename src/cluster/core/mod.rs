@@ -243,6 +243,7 @@ impl Core {
             if let Some(founding) = &mut self.founding {
                 founding.age_promise();
             }
+            self.membership.speak_up(now);
             self.announce();
         }
         if self.mark_out_at <= now {

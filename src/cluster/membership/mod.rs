@@ -32,6 +32,8 @@ pub(in crate::cluster) struct Membership {
     sized_for: usize,
     /// As of the last waking: foca counts refutations in it.
     incarnation: u16,
+    /// Whether another process has had this node's id.
+    is_contested: bool,
 }
 
 /// The largest membership message: one request body. A hundred members fit in one.
@@ -54,6 +56,7 @@ impl Membership {
             timer_count: 0,
             sized_for: 1,
             incarnation: 0,
+            is_contested: false,
         }
     }
 
@@ -109,9 +112,23 @@ impl Membership {
     /// this one is later, so what is said of the other one no longer holds for it.
     pub(in crate::cluster) fn outbid(&mut self, other: &Peer, now: Time) {
         if let Some(later) = self.this().outbidding(other) {
-            // Only encoding can fail, and identities are bounded. A changed identity probes nobody before it has heard
-            // something; and nobody may know where to reach this instance.
+            // Only encoding can fail, and identities are bounded.
             _ = self.foca.change_identity(later, &mut self.runtime);
+            self.after(now);
+        }
+        self.is_contested = true;
+        self.speak_up(now);
+    }
+
+    /// Another process has this node's id.
+    pub(in crate::cluster) fn contest(&mut self) {
+        self.is_contested = true;
+    }
+
+    /// Goes on probing where another process has had this node's id. After a change of its identity, foca waits until
+    /// somebody speaks to it; but all others may take the other process for this node, and speak to that.
+    pub(in crate::cluster) fn speak_up(&mut self, now: Time) {
+        if self.is_contested {
             _ = self.foca.apply_many(std::iter::empty(), false, &mut self.runtime);
             self.after(now);
         }

@@ -24,10 +24,16 @@ fn a_copy_that_has_ended_leaves_the_original_a_member_in_the_eyes_of_all() {
         let mut world = World::settled(3);
         let copy = world.stations[2].disk.clone();
         world.start(settings(7, true), id(2), 9, Some(copy));
-        world.run_until("both know", 30_000, |world| {
+        let both_know = |world: &World| {
             [2, 3].iter().all(|at| world.stations[*at].core.view().writes() == Writes::DuplicateId)
-        });
-        world.run(30_000);
+        };
+        world.run_until("both know", 30_000, both_know);
+        world.restart(3);
+        world.run_until("both know again", 30_000, both_know);
+        for _ in 0..30 {
+            world.run(1_000);
+            assert!(both_know(&world), "both live on");
+        }
         if !is_killed {
             let now = world.now;
             world.stations[3].core.handle(Input::Leave, now);
