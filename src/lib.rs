@@ -85,6 +85,8 @@
 //!   **current** (two-phase commit; the configuration change of Raft).
 //! * **join**, **announcement**, **duplicate node id**: how nodes meet. **Bootstrap settings** count until there is a
 //!   layout; later differences are **configuration drift**.
+//! * **founding**: how a cluster gets its first layout: by one node alone, or by **fresh** nodes that name each other, in
+//!   **rounds** with **promises** (a double collect: Afek et al.'s snapshots; promises: Paxos).
 //! * **automatic mark-out**: a member that is down for half an hour is taken out of the layout (Ceph's *out*).
 //! * **slot**: one of 2^20 parts of all ids (Riak's *vnode* or partition; Garage's partition).
 //! * **placement**: the owners of a slot, by weighted rendezvous hashing, zones spread first (highest random weight:
