@@ -10,7 +10,7 @@ use super::{
 };
 use crate::cluster::erasure::Intent;
 use crate::executor::run_blocking;
-use crate::http::access::{Caller, cors};
+use crate::http::access::{Caller, Right, cors};
 use crate::http::exchange::{self, BodyState, Context, HandlerResponse};
 use crate::http::reply::{self, Problem};
 use crate::shard::control_link::MembershipStatus;
@@ -55,7 +55,11 @@ pub(in crate::http) async fn answer(
             listing::answer(&context.shard, listing).await.unwrap_or_else(HandlerResponse::from)
         }
         Endpoint::Health => reply::text("text/plain; charset=utf-8", b"ok\n".to_vec()).into(),
-        Endpoint::Ready => ready(&context.shard),
+        Endpoint::Ready => {
+            // Strangers hear why a node is not ready, but no addresses.
+            let is_operator = context.access.check(Right::Operate, &Caller::new(&request)).is_ok();
+            ready(&context.shard, is_operator)
+        }
         Endpoint::Metrics => metrics(&context.shard).await,
         Endpoint::Status => status::answer(&context.shard).await.unwrap_or_else(HandlerResponse::from),
         Endpoint::Layout => layout::answer(&context.shard).await.unwrap_or_else(HandlerResponse::from),
@@ -80,7 +84,7 @@ fn name_download(mut answer: HandlerResponse, uri: &Uri) -> HandlerResponse {
     answer
 }
 
-fn ready(shard: &Shard) -> HandlerResponse {
+fn ready(shard: &Shard, is_operator: bool) -> HandlerResponse {
     let node = &shard.node;
     match (node.phase(), node.control.membership_status(), node.health.trouble()) {
         (Phase::Draining, ..) => Problem::Stopping.into(),
@@ -95,8 +99,8 @@ fn ready(shard: &Shard) -> HandlerResponse {
         (Phase::Ready, _, Some(trouble)) => Problem::Unusable(trouble).into(),
         (Phase::Ready, membership_status, None) => {
             let mut sentence = membership_status.sentence().to_owned();
-            if let Some(joining) = node.control.stats.newest().joining.as_deref().filter(|it| !it.is_empty())
-            {
+            let joining = node.control.stats.newest().joining.clone();
+            if let Some(joining) = joining.filter(|it| is_operator && !it.is_empty()) {
                 sentence.push_str(&format!(" Asked: {joining}."));
             }
             Problem::NotReady(membership_status, sentence).into()

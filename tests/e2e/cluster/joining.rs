@@ -396,6 +396,8 @@ fn new_nodes_wait_for_one_that_is_missing_and_say_for_whom() {
         wait_for_reason(node, "begins when all of them run and name the same nodes");
         wait_for_reason(node, &missing);
         wait_for_reason(node, &format!("http://127.0.0.1:{}: it is new, too", other.port()));
+        let told_to_strangers = node.get("/readyz").expect(503).json()["detail"].to_string();
+        assert!(!told_to_strangers.contains("http://"), "{told_to_strangers}");
         expect_not_joined(node, &"00".repeat(20));
         let line =
             || node.log().lines().any(|line| line.contains("waits until all") && line.contains(&missing));

@@ -199,9 +199,9 @@ pub(crate) fn alive(status: &Value) -> Vec<String> {
     names.map(|node| node["name"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Why a node is not ready; empty when it is.
+/// Why a node is not ready, as its operator hears it; empty when it is.
 pub(crate) fn unready(node: &Node) -> String {
-    let answer = node.get("/readyz");
+    let answer = node.operate("/readyz");
     if answer.status == 200 {
         return String::new();
     }
