@@ -14,8 +14,8 @@
 use crate::cluster::time::Time;
 
 /// A probe of the executor that comes later than this, in microseconds, counts as late. Requests may be slowed by two
-/// milliseconds at their 99th percentile.
-const LATE_US: u64 = 2_000;
+/// milliseconds at their 99th percentile, and a request waits for the executor twice.
+const LATE_US: u64 = 1_000;
 
 /// One late probe of 50 is what any machine does now and then; a repair that is felt makes more.
 const LATE_PARTS: u32 = 50;
@@ -45,7 +45,7 @@ impl RepairBudget {
     /// Turns at once at most: they keep a disk busy that syncs for many at once. Each holds a megabyte at most.
     pub const LIMIT_MAX: u32 = 16;
     /// The same while requests are served: a read of theirs meets a short queue at the disk.
-    pub const BUSY_LIMIT_MAX: u32 = 4;
+    pub const BUSY_LIMIT_MAX: u32 = 2;
     /// Turns at once that talk to one peer: a few peers together may use them all, one that hangs holds up a quarter.
     pub const PEER_MAX: u32 = 4;
     /// Between two probes of the delay, in milliseconds.
