@@ -56,7 +56,7 @@ pub(crate) struct Rebuilt {
 }
 
 #[derive(Clone, Copy)]
-enum Event {
+enum RebuildEvent {
     /// A look at what is due: comparisons, repairs, turns.
     Look,
     /// A comparison with this node ends.
@@ -86,7 +86,7 @@ struct Rebuild {
     now_us: u64,
     machines: Vec<Machine>,
     /// By time and order.
-    events: BTreeMap<(u64, u64), (usize, Event)>,
+    events: BTreeMap<(u64, u64), (usize, RebuildEvent)>,
     event_count: u64,
     left: usize,
 }
@@ -95,7 +95,7 @@ struct Rebuild {
 pub(crate) fn measure(count: usize, seed: u64) -> Rebuilt {
     let mut rebuild = Rebuild::new(count, seed);
     let lost = rebuild.left;
-    (0..rebuild.machines.len()).for_each(|at| rebuild.at(0, at, Event::Look));
+    (0..rebuild.machines.len()).for_each(|at| rebuild.at(0, at, RebuildEvent::Look));
     let bound_ms = rebuild.bound_ms();
     while rebuild.left > 0 && rebuild.now_us < END_US {
         let Some(entry) = rebuild.events.first_entry() else { break };
@@ -154,7 +154,7 @@ impl Rebuild {
         Self { now_us: 0, machines, events: BTreeMap::new(), event_count: 0, left }
     }
 
-    fn at(&mut self, time_us: u64, machine: usize, event: Event) {
+    fn at(&mut self, time_us: u64, machine: usize, event: RebuildEvent) {
         self.event_count += 1;
         self.events.insert((time_us, self.event_count), (machine, event));
     }
@@ -163,11 +163,11 @@ impl Rebuild {
         Time::from_millis(self.now_us / 1_000)
     }
 
-    fn happen(&mut self, at: usize, event: Event) {
+    fn happen(&mut self, at: usize, event: RebuildEvent) {
         match event {
-            Event::Look => self.look(at),
-            Event::Compared(with) => self.compared(at, with),
-            Event::Stored(image) => {
+            RebuildEvent::Look => self.look(at),
+            RebuildEvent::Compared(with) => self.compared(at, with),
+            RebuildEvent::Stored(image) => {
                 let machine = &mut self.machines[at];
                 machine.lacking.remove(&image);
                 machine.under_way.remove(&image);
@@ -188,7 +188,7 @@ impl Rebuild {
             let trips = if is_equal { TRIPS_EQUAL } else { TRIPS_DIFFERENT };
             self.event_count += 1;
             let key = (self.now_us + trips * ROUND_TRIP_US, self.event_count);
-            self.events.insert(key, (at, Event::Compared(index(node))));
+            self.events.insert(key, (at, RebuildEvent::Compared(index(node))));
         }
         if machine.budget.taken() == 0 {
             machine.budget.be_idle();
@@ -203,7 +203,7 @@ impl Rebuild {
         }
         self.give_turns(at);
         let every = CompareSchedule::<Shipped>::LOOK_EVERY_MS;
-        self.at(self.now_us + every * 1_000, at, Event::Look);
+        self.at(self.now_us + every * 1_000, at, RebuildEvent::Look);
     }
 
     fn compared(&mut self, at: usize, with: usize) {
@@ -237,7 +237,7 @@ impl Rebuild {
             (self.machines[at].in_free, self.machines[from].out_free) = (end, end);
             self.machines[at].received += IMAGE_BYTES;
             self.machines[from].sent += IMAGE_BYTES;
-            self.at(end + SYNC_US, at, Event::Stored(image));
+            self.at(end + SYNC_US, at, RebuildEvent::Stored(image));
         }
     }
 
