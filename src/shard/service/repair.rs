@@ -313,7 +313,8 @@ impl<'a> Progress<'a> {
         match shard.take_in(*id, taken).await {
             Ok(true) => {
                 shard.metrics.moved(cause, length);
-                log::info!(object:% = id; "the node stored a good copy from a peer");
+                // A line for each of a million copies that move would help nobody.
+                log::debug!(object:% = id; "the node stored a good copy from a peer");
                 true
             }
             Ok(false) | Err(SpoolError::Refused(_) | SpoolError::Collision) => false,

@@ -3,7 +3,7 @@
 //!
 //! Turns are given in the order in which they were asked for, and repairs begin with the fewest copies first.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -22,6 +22,8 @@ pub(super) struct RepairTurns {
     budget: RefCell<RepairBudget>,
     waiting: RefCell<VecDeque<oneshot::Sender<TurnPermit>>>,
     peers: RefCell<BTreeMap<NodeId, Rc<Semaphore>>>,
+    /// The shard stops: nothing rests any more, for its executor may end at any time.
+    has_ended: Cell<bool>,
 }
 
 /// One turn. It is given back, after its rest, when this is dropped.
@@ -99,6 +101,7 @@ impl RepairTurns {
                 self.give();
             }
         }
+        self.has_ended.set(true);
     }
 }
 
@@ -106,7 +109,7 @@ impl Drop for TurnPermit {
     fn drop(&mut self) {
         let rest = self.turns.budget.borrow().rest_after(micros(self.began.elapsed()));
         let turns = Rc::clone(&self.turns);
-        if rest == 0 {
+        if rest == 0 || turns.has_ended.get() {
             return turns.take_back();
         }
         glommio::spawn_local(async move {
