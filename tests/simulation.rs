@@ -231,6 +231,17 @@ fn fault_25_joins_and_changes_while_nodes_leave_lose_nothing() {
     }
 }
 
+/// A copy that moves twice, or to a node that has it or should not have it, would be one too many.
+#[test]
+fn fault_25_no_more_copies_are_made_than_changes_call_for() {
+    for kind in ["reweigh", "join", "drain"] {
+        let text = keeps_its_promise(kind, 2, 2);
+        let (made, called_for) =
+            (count(&text, "copies made by repairs"), count(&text, "copies called for by changes"));
+        assert!(made > 0 && made * 100 <= called_for * 105, "{kind}: {text}");
+    }
+}
+
 #[test]
 fn fault_26_a_lost_machine_takes_no_image_with_it() {
     keeps_its_promise("remove", 3, 3);

@@ -6,6 +6,7 @@ use reticulum::cluster::core::{self, Action, Input};
 use reticulum::cluster::layout::{Edit, Role};
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::view::View;
+use reticulum::object::ObjectId;
 
 use crate::event::{Event, Fact, Index, Payload};
 use crate::injected_bug::InjectedBug;
@@ -56,7 +57,7 @@ impl World {
                 }
             }
             core::ClusterEvent::Founded => self.hear_of_founding(index),
-            core::ClusterEvent::Promoted => self.count("column promoted"),
+            core::ClusterEvent::Promoted => self.count("layout version promoted"),
             core::ClusterEvent::MarkOut(node) => {
                 self.check_mark_out(index, node);
                 self.restart = None;
@@ -74,6 +75,23 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// Counts the copies that a new staged version calls for: owners that lack theirs when it is seen first.
+    fn count_called_for(&mut self, view: &View) {
+        let Some(version) = view.staged_version().filter(|version| !self.staged.contains(version)) else {
+            return;
+        };
+        self.staged.insert(version);
+        let lacks = |id: &ObjectId, owner: &NodeId| {
+            self.index_of(*owner).is_some_and(|owner| !self.nodes[owner].disk.files().contains_key(id))
+        };
+        let lacking = |id: &ObjectId| {
+            let owners = view.owners_by_version(id).pop().unwrap_or_default();
+            owners.iter().filter(|owner| lacks(id, owner)).count() as u64
+        };
+        let called_for = self.acknowledged.keys().map(lacking).sum();
+        self.count_many("copies called for by changes", called_for);
     }
 
     /// Only a side that sees three quarters of the weight may move the share of a node that is away.
@@ -155,6 +173,7 @@ impl World {
         let is_new = process.enrolled != Some(view.hash());
         process.view = view.clone();
         self.check_names(index, &view);
+        self.count_called_for(&view);
         if is_new {
             self.trace_event(None, || {
                 format!("node {index} has layout {}, settled: {}", view.hash(), view.is_settled())

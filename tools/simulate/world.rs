@@ -1,9 +1,10 @@
 //! The world: virtual time and the machines; delivers every event to its receiver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use reticulum::cluster::core::Input;
+use reticulum::cluster::layout::SyncHash;
 use reticulum::cluster::node::NodeId;
 use reticulum::cluster::protocol::repair::queue::RepairQueue;
 use reticulum::cluster::random::Random;
@@ -39,6 +40,8 @@ pub(crate) struct World {
     /// The deeds of clients to each image.
     pub(crate) deletions: Deletions,
     pub(crate) cut_power_after_answer: bool,
+    /// The staged versions that any node has had.
+    pub(crate) staged: BTreeSet<SyncHash>,
     /// A restart of all nodes that is being watched.
     pub(crate) restart: Option<Restart>,
     /// Traces all events that concern no image, or an image whose id begins with this.
@@ -80,6 +83,7 @@ impl World {
             answered: Vec::new(),
             uploaded: Vec::new(),
             deletions: Deletions::default(),
+            staged: BTreeSet::new(),
             cut_power_after_answer: false,
             restart: None,
             traced: None,
@@ -98,6 +102,10 @@ impl World {
 
     pub(crate) fn count(&mut self, what: &'static str) {
         *self.log.counts.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn count_many(&mut self, what: &'static str, many: u64) {
+        *self.log.counts.entry(what).or_default() += many;
     }
 
     pub(crate) fn fail(&mut self, what: String) {

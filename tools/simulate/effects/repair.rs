@@ -142,6 +142,7 @@ impl World {
 
     /// A copy that a repair stores is durable, or failed.
     pub(crate) fn taken_in(&mut self, index: Index, number: Number, is_durable: bool) {
+        self.count_many("copies made by repairs", u64::from(is_durable));
         self.happens_soon(index, number, Happening::Repair(RepairOutcome::TakenIn(is_durable)));
     }
 }
