@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::auth::{AuthError, Digest};
 use super::error::PeerError;
 use super::lease::Lease;
-use crate::object::{Verifier, WITHHELD_BYTES};
+use crate::object::{ObjectId, Verifier, WITHHELD_BYTES};
 
 /// No byte of a stream for this long ends it.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -48,6 +48,11 @@ impl Stream {
         };
         let (held, held_bytes, ended) = (VecDeque::new(), 0, false);
         Box::new(Self { body, hasher, digest, held, held_bytes, ended, lease: Some(lease) })
+    }
+
+    /// Whether its reader gets the last bytes only if all of them are those of this image.
+    pub fn proves(&self, id: ObjectId) -> bool {
+        self.digest == Digest::Image(id)
     }
 
     /// Bytes that the answer announces.

@@ -48,10 +48,19 @@ pub struct Spool {
     buffer: Vec<u8>,
     written: u64,
     length: u64,
-    hasher: CollisionHasher,
+    hasher: SpoolHasher,
     inspector: Inspector,
     modified: Option<SystemTime>,
     health: Arc<Health>,
+}
+
+/// What says which id the bytes have.
+#[derive(Debug)]
+enum SpoolHasher {
+    /// They are hashed as they come.
+    Hashing(CollisionHasher),
+    /// Its caller hands in no bytes but those that it has hashed itself and found to be this image's.
+    Proven(ObjectId),
 }
 
 /// A received upload: whole, inspected and synced, under a temporary name.
@@ -115,7 +124,17 @@ impl Spools {
     /// # Errors
     /// [`StoreError`] when the temporary file cannot be made.
     pub async fn begin_upload(&self, limits: Limits) -> Result<Spool, StoreError> {
-        Ok(Spool { hasher: CollisionHasher::detecting(), ..self.begin(limits).await? })
+        let hasher = SpoolHasher::Hashing(CollisionHasher::detecting());
+        Ok(Spool { hasher, ..self.begin(limits).await? })
+    }
+
+    /// Starts to write a copy whose bytes the caller proves to be this image's, all of them before it calls
+    /// [`Spool::finish`]. They are not hashed once more.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the temporary file cannot be made.
+    pub async fn begin_proven(&self, id: ObjectId, limits: Limits) -> Result<Spool, StoreError> {
+        Ok(Spool { hasher: SpoolHasher::Proven(id), ..self.begin(limits).await? })
     }
 
     /// Starts to receive a copy from another node. Bytes of any kind that have their id are taken: the node that took
@@ -140,7 +159,7 @@ impl Spools {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             written: 0,
             length: 0,
-            hasher: CollisionHasher::plain(),
+            hasher: SpoolHasher::Hashing(CollisionHasher::plain()),
             inspector: Inspector::new(limits),
             modified: None,
             health: Arc::clone(&self.health),
@@ -160,7 +179,9 @@ impl Spool {
     /// [`SpoolError`]; the spool should then be dropped.
     pub async fn append(&mut self, mut bytes: &[u8]) -> Result<(), SpoolError> {
         self.length += bytes.len() as u64;
-        self.hasher.update(bytes);
+        if let SpoolHasher::Hashing(hasher) = &mut self.hasher {
+            hasher.update(bytes);
+        }
         self.inspector.push(bytes).map_err(SpoolError::Refused)?;
         while !bytes.is_empty() {
             let room = BUFFER_BYTES - self.buffer.len();
@@ -189,11 +210,16 @@ impl Spool {
     /// [`SpoolError`]; nothing remains. A failed sync is never tried again and trusted.
     pub async fn finish(mut self) -> Result<Spooled, SpoolError> {
         let header = self.inspector.finish().map_err(SpoolError::Refused)?;
-        let id = ObjectId::from_digest(self.hasher.finalize().map_err(|Collision| SpoolError::Collision)?);
+        let id = match self.hasher {
+            SpoolHasher::Hashing(hasher) => {
+                ObjectId::from_digest(hasher.finalize().map_err(|Collision| SpoolError::Collision)?)
+            }
+            SpoolHasher::Proven(id) => id,
+        };
         let last = std::mem::take(&mut self.buffer);
         assert!(
             self.written + last.len() as u64 == self.length,
-            "invariant: spool: every byte that was hashed is written, once"
+            "invariant: spool: every byte that was received is written, once"
         );
         let failed = |error| {
             self.health.note(&error);
@@ -347,7 +373,8 @@ mod tests {
 
     /// Finishes the image after these bytes, with which no format may begin: only the hash sees them.
     async fn finish(mut spool: Spool, before: &[u8]) -> Result<ObjectId, SpoolError> {
-        spool.hasher.update(before);
+        let SpoolHasher::Hashing(hasher) = &mut spool.hasher else { panic!("a spool that hashes") };
+        hasher.update(before);
         spool.append(IMAGE).await?;
         spool.finish().await.map(|spooled| spooled.id)
     }
@@ -371,6 +398,10 @@ mod tests {
                 copies.push(finish(spools.begin(LIMITS).await.unwrap(), &file).await.unwrap());
             }
             assert_eq!(copies[0], copies[1], "one id of two files");
+            // Of bytes that are proven already the caller's word is taken.
+            let mut proven = spools.begin_proven(copies[0], LIMITS).await.unwrap();
+            proven.append(IMAGE).await.unwrap();
+            assert_eq!(proven.finish().await.unwrap().id, copies[0]);
         });
         spools.reaper().remove_all();
         assert_eq!(std::fs::read_dir(StorePaths::new(folder.path()).tmp()).unwrap().count(), 0);

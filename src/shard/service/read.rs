@@ -129,7 +129,7 @@ impl Shard {
             }
             failed => failed,
         };
-        taken(&self.node.bodies, opened).await
+        taken(&self.node.bodies, id, opened).await
     }
 }
 
@@ -145,11 +145,19 @@ fn keep<T>(given: &RefCell<Vec<(NodeId, T)>>, from: NodeId, fetched: FetchedFrom
 }
 
 /// The image, if that is what came.
-async fn taken(bodies: &Arc<BodyMemory>, opened: Result<StreamedAnswer, PeerError>) -> FetchedFrom<Fetched> {
+async fn taken(
+    bodies: &Arc<BodyMemory>,
+    id: ObjectId,
+    opened: Result<StreamedAnswer, PeerError>,
+) -> FetchedFrom<Fetched> {
     const UNKNOWN: FetchReply = FetchReply::Refused(LookupReply::Unknown);
     let mut opened = opened.map_err(|_| UNKNOWN)?;
     if opened.status != call::GIVEN {
         return Err(FetchReply::Refused(call::read_presence(opened.metadata())));
+    }
+    // Bytes are proven by the id that was asked for, and by nothing that the other node names.
+    if !opened.body.proves(id) {
+        return Err(FetchReply::Broken);
     }
     let stored = StoredMetadata::parse(opened.metadata()).ok_or(UNKNOWN)?;
     let charge = if stored.length > WHOLE_BYTES_MAX { None } else { bodies.reserve(stored.length) };

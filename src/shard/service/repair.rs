@@ -390,7 +390,9 @@ impl Shard {
     }
 
     async fn take_in(self: &Rc<Self>, id: ObjectId, fetched: Fetched) -> Result<bool, SpoolError> {
-        let mut spool = self.images.spools.begin(LIMITS).await.map_err(SpoolError::Store)?;
+        // The fetch proves the bytes by their id, the last of them before it ends.
+        let begun = self.images.spools.begin_proven(id, LIMITS).await;
+        let mut spool = begun.map_err(SpoolError::Store)?;
         match fetched.body {
             FetchedBody::Whole(bytes) => spool.append(&bytes).await?,
             FetchedBody::Stream(mut stream) => loop {
