@@ -58,7 +58,7 @@ pub struct Spool {
 #[derive(Debug)]
 enum SpoolHasher {
     /// They are hashed as they come.
-    Hashing(CollisionHasher),
+    Hashing(Box<CollisionHasher>),
     /// Its caller hands in no bytes but those that it has hashed itself and found to be this image's.
     Proven(ObjectId),
 }
@@ -124,7 +124,7 @@ impl Spools {
     /// # Errors
     /// [`StoreError`] when the temporary file cannot be made.
     pub async fn begin_upload(&self, limits: Limits) -> Result<Spool, StoreError> {
-        let hasher = SpoolHasher::Hashing(CollisionHasher::detecting());
+        let hasher = SpoolHasher::Hashing(Box::new(CollisionHasher::detecting()));
         Ok(Spool { hasher, ..self.begin(limits).await? })
     }
 
@@ -159,7 +159,7 @@ impl Spools {
             buffer: Vec::with_capacity(BUFFER_BYTES),
             written: 0,
             length: 0,
-            hasher: SpoolHasher::Hashing(CollisionHasher::plain()),
+            hasher: SpoolHasher::Hashing(Box::new(CollisionHasher::plain())),
             inspector: Inspector::new(limits),
             modified: None,
             health: Arc::clone(&self.health),
