@@ -33,7 +33,7 @@ pub(crate) struct Disk {
     misplaced: BTreeSet<ObjectId>,
     /// The ids that the node knows to hold without a look at the files: its manifest, from which digests are made.
     manifest: BTreeSet<ObjectId>,
-    /// Images whose files vanished behind the node's back, and since when a record of the node says so.
+    /// Images whose files vanished behind the node's back, and when it noticed or got another copy.
     vanished: BTreeMap<ObjectId, Option<u64>>,
     /// The part of it that survives a power cut.
     checkpoint: BTreeSet<ObjectId>,
@@ -130,9 +130,11 @@ impl Disk {
         self.files.get_mut(id)
     }
 
-    pub(crate) fn put(&mut self, id: ObjectId, file: File) {
+    pub(crate) fn put(&mut self, id: ObjectId, file: File, now: u64) {
         self.bad_since.remove(&id);
-        self.vanished.remove(&id);
+        if let Some(noticed) = self.vanished.get_mut(&id) {
+            noticed.get_or_insert(now);
+        }
         self.files.insert(id, file);
     }
 
@@ -148,10 +150,9 @@ impl Disk {
         }
     }
 
-    /// The record of an image goes: no copy that this node lost is needed any more.
+    /// The record of an image goes.
     pub(crate) fn settle_misplaced(&mut self, id: &ObjectId) {
         self.misplaced.remove(id);
-        self.vanished.remove(id);
     }
 
     /// The correct bytes, if they are here; a wrong or unreadable copy is quarantined.

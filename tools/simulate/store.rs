@@ -122,11 +122,11 @@ impl World {
             self.nodes[index].disk.record_misplaced(job.id, self.now);
             self.running(index).repairs.record(job.id, clock);
         }
-        let disk = &mut self.nodes[index].disk;
+        let (now, disk) = (self.now, &mut self.nodes[index].disk);
         disk.temporary -= 1;
         disk.quarantine.remove(&job.id);
         disk.unreadable.remove(&job.id);
-        disk.put(job.id, File { content: job.content, is_data_synced, is_name_synced: false });
+        disk.put(job.id, File { content: job.content, is_data_synced, is_name_synced: false }, now);
     }
 
     fn answer_early(&mut self, index: Index, number: Number, job: Job) {
