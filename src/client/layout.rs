@@ -25,7 +25,7 @@ struct LayoutBody {
     members: Vec<MemberBody>,
 }
 
-/// What is still to be moved, about.
+/// The rest that is still to be moved, about.
 #[derive(Deserialize)]
 pub(super) struct ProgressBody {
     slots_left: u64,

@@ -89,7 +89,7 @@ pub enum Call {
     Purge(ObjectId),
     /// Read all copies back now, at full pace.
     BeginScrub,
-    /// How far that has come.
+    /// The progress of that.
     Scrub,
 }
 

@@ -262,7 +262,7 @@ impl Images {
         has_gone
     }
 
-    /// What was found of a copy is not so any more: a good one has taken its place, or a read has seen to it.
+    /// A finding about a copy does not hold any more: a good one has taken its place, or a read has seen to it.
     pub(super) async fn recheck_bad_copy(&self, view: &View, id: &ObjectId) {
         let is_here = matches!(self.originals.look(id).await, Ok(Found::Here(_)));
         // Else its repair settles it.

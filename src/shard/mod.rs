@@ -155,7 +155,7 @@ pub struct NodeContext {
     pub control: ControlLink,
     /// The owners of all slots, for comparisons.
     pub slot_owners: LatestSlotOwners,
-    /// How much of what this node is to own has come, while the layout changes.
+    /// The part of its new slots that has come, while the layout changes.
     pub moving: LatestMovingSlots,
     /// The identity by which this node proves itself to others.
     pub identity: Arc<Identity>,

@@ -1,4 +1,4 @@
-//! How much of what moves with the layout has arrived. For operators; nothing is decided by it.
+//! The part of what moves with the layout that has arrived. For operators; nothing is decided by it.
 //!
 //! A member cannot know which images it lacks before it has compared itself with all others. But ids are evenly spread: the
 //! part of its new slots that hold an image tells how much has come, beside the part of the slots that were owned before.
@@ -20,7 +20,7 @@ pub struct MovingSlots {
     pub coming_held: u64,
 }
 
-/// What one member says of itself.
+/// The words of one member about itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MemberMove {
     /// `None` while it sees nothing move.
@@ -37,8 +37,8 @@ pub struct MemberMove {
 #[derive(Debug, Default)]
 pub struct LatestMovingSlots(Mutex<Option<MovingSlots>>);
 
-/// What is still to be moved, all members together. Estimates, but for the rate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The rest that is still to be moved, all members together. Estimates, but for the rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MoveProgress {
     /// Slots that hold an image and whose new owner has none yet, each counted once for each new owner.
     pub slots_left: u64,

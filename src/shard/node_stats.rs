@@ -33,7 +33,7 @@ pub struct NodeStats {
     /// Why its disk takes no copies, by name; unknown names are of later versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// How much of what it is to own has come; `None` while nothing moves.
+    /// The part of its new slots that has come; `None` while nothing moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moving: Option<MovingSlots>,
     /// Bytes of copies that it has made in a second, of late.
@@ -63,7 +63,7 @@ pub struct ClusterStats {
 pub struct LatestStats(Mutex<Arc<ClusterStats>>);
 
 impl ClusterStats {
-    /// What is still to be moved, by the members that answer; `None` while nothing moves.
+    /// The rest that is still to be moved, by the members that answer; `None` while nothing moves.
     pub fn move_progress(&self, view: &View) -> Option<MoveProgress> {
         let alive = self.by_node.iter().filter(|(node, _)| **node == view.this() || view.is_alive(**node));
         let members = alive.map(|(_, stats)| MemberMove {

@@ -21,7 +21,7 @@ use super::spool::{sync, write_all};
 pub(super) struct JournalKind<const ENTRY_BYTES: usize> {
     /// The name of the file of all entries as of the start.
     pub(super) name: &'static str,
-    /// What an error names: making it.
+    /// The doing that an error names: making it.
     pub(super) make: &'static str,
     /// Writing it.
     pub(super) write: &'static str,

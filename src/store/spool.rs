@@ -54,7 +54,7 @@ pub struct Spool {
     health: Arc<Health>,
 }
 
-/// What says which id the bytes have.
+/// The source of the bytes' id.
 #[derive(Debug)]
 enum SpoolHasher {
     /// They are hashed as they come.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::source::sources;
 
-/// How the names of these tests begin.
+/// The beginning of the names of these tests.
 const PREFIX: &str = "fault_";
 
 /// Faults of the list.

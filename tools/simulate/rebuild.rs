@@ -73,7 +73,7 @@ struct Machine {
     /// Repairs that wait for a turn.
     waiting: VecDeque<ObjectId>,
     under_way: BTreeSet<ObjectId>,
-    /// What it lacks, and the nodes that hold that.
+    /// The images that it lacks, and the nodes that hold them.
     lacking: BTreeMap<ObjectId, Vec<NodeId>>,
     /// When its wires are free, in microseconds.
     in_free: u64,
@@ -179,7 +179,7 @@ impl Rebuild {
         }
     }
 
-    /// What the loops of a node do a few times a second.
+    /// The work that the loops of a node do a few times a second.
     fn look(&mut self, at: usize) {
         let now = self.now();
         let machine = &mut self.machines[at];

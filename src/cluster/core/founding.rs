@@ -89,7 +89,7 @@ struct Promise {
     rounds_left: u8,
 }
 
-/// What a fresh node knows of a URL of its join list.
+/// The state of a URL of its join list, as a fresh node knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Awaited {
     /// No new node with this URL has answered the last round.
@@ -100,7 +100,7 @@ pub enum Awaited {
     OtherList,
 }
 
-/// What follows from a complete round.
+/// The consequence of a complete round.
 enum Next {
     Wait,
     BeginRound,

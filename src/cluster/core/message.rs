@@ -41,7 +41,7 @@ pub(super) enum Body {
 /// A round of a fresh node: see the module `founding`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fresh {
-    /// What its entry in a layout is to be.
+    /// The entry that it is to have in a layout.
     pub(super) about: NewNode,
     /// The hash of its join list with its own URL.
     pub(super) set: [u8; 16],
@@ -54,7 +54,7 @@ pub(super) struct Fresh {
 /// The answer of a fresh node to a round of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FreshAck {
-    /// What its entry in a layout is to be.
+    /// The entry that it is to have in a layout.
     pub(super) about: NewNode,
     /// The hash of its join list with its own URL.
     pub(super) set: [u8; 16],

@@ -91,7 +91,7 @@ impl<E: Effects> EventLoop<E> {
         self.core.needs_operator()
     }
 
-    /// What is known of the nodes of the join list, while this node is fresh.
+    /// The known state of the nodes of the join list, while this node is fresh.
     pub(in crate::control) fn awaited(&self) -> impl Iterator<Item = (&NodeUrl, Awaited)> {
         self.core.awaited()
     }

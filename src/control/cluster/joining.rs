@@ -1,4 +1,4 @@
-//! What an operator reads of a node that belongs to no cluster yet: whom it asks, and what came back.
+//! The report of a node that belongs to no cluster yet, for its operator: whom it asks, and what came back.
 
 use std::collections::BTreeMap;
 

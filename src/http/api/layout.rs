@@ -33,7 +33,7 @@ struct LayoutResponse {
     copies_needed: usize,
     versions: Versions,
     waiting_for: Waiting,
-    /// What is still to be moved, about; null where nothing is, or nobody has said so yet.
+    /// The rest that is still to be moved, about; null where nothing is, or nobody has said so yet.
     progress: Option<MoveProgress>,
     /// Bytes that fit until the first member is full; null where a member has not said how much room it has.
     capacity: Option<Capacity>,

@@ -13,7 +13,7 @@ use crate::store::health::DiskTrouble;
 /// Slots that are placed to see who has which share: the error is about one percent of it.
 pub(super) const SLOTS_SAMPLED: u32 = 4096;
 
-/// What both answers say of a member, under the same names.
+/// The fields of a member that both answers have, under the same names.
 #[derive(Serialize)]
 pub(super) struct MemberFields {
     name: String,

@@ -54,7 +54,7 @@ struct LayoutStatus {
     replication: usize,
     /// As clamped to the number of members.
     min_replication: usize,
-    /// What is still to be moved, about; null where nothing is, or nobody has said so yet.
+    /// The rest that is still to be moved, about; null where nothing is, or nobody has said so yet.
     progress: Option<MoveProgress>,
 }
 

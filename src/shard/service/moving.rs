@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::Shard;
 use super::super::moving::MovingSlots;
 use crate::cluster::layout::LayoutHash;
+use crate::cluster::placement::Slot;
 use crate::cluster::view::{SlotCounts, View};
 use crate::executor::run_blocking;
 use crate::store::manifest::ManifestQueryError;
@@ -64,7 +65,7 @@ impl Shard {
         let stride = u32::try_from(images.div_ceil(HELD_MAX).max(1).next_power_of_two()).unwrap_or(u32::MAX);
         let held = async |is_coming: bool| {
             let (view, this) = (Arc::clone(view), view.this());
-            let wanted = move |slot: crate::cluster::placement::Slot| {
+            let wanted = move |slot: Slot| {
                 slot.number().is_multiple_of(stride) && view.slot_comes(this, slot) == Some(is_coming)
             };
             let slots = self.node.manifests.slots(Arc::new(wanted), None, usize::MAX).await?;

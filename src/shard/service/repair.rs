@@ -407,9 +407,6 @@ impl Shard {
         }
         spool.set_modified(fetched.stored.uploaded);
         let spooled = spool.finish().await?;
-        if spooled.id != id {
-            return Ok(false);
-        }
         match self.publish(spooled, PublishAs { is_repair: true, ..PublishAs::default() }).await {
             Ok(Ok(_)) => Ok(true),
             Ok(Err(PublishError::Store(error))) => Err(SpoolError::Store(error)),

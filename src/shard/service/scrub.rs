@@ -61,7 +61,7 @@ pub struct PassCounts {
 pub struct LastPass {
     /// When it ended (RFC 3339), by that node's clock.
     pub ended: String,
-    /// What it looked at.
+    /// The copies that it looked at.
     #[serde(flatten)]
     pub pass: PassCounts,
 }

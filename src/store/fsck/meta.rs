@@ -14,7 +14,7 @@ use crate::store::path::StorePaths;
 use crate::store::record::{self, RecordError};
 use crate::store::{erasures, manifest, misplaced, scrub};
 
-/// What lies below `meta/`.
+/// The files below `meta/`.
 #[derive(Debug, Default)]
 pub(super) struct MetaCheck {
     /// Images that were deleted or banned: nothing of them may be left. 20 bytes each.

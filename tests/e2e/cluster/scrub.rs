@@ -36,7 +36,7 @@ fn last_of(finished: &Finished, name: &str) -> String {
     of_it.unwrap_or_else(|| panic!("nothing about {name} in {lines:?}")).clone()
 }
 
-/// How far a member has come, as a node says.
+/// The progress of a member, as a node says.
 fn progress_of(node: &Node, name: &str) -> Value {
     let answer = node.operate("/scrub").expect(200).json();
     let members = answer["members"].as_array().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How many copies a shard reads, fetches or sends at once for repairs, and how long each turn rests afterwards.
+//! The number of copies that a shard reads, fetches or sends at once for repairs, and the rest after each turn.
 //!
 //! A repair must take what requests leave, and all of it. Nobody knows that amount, so it is found out: one more turn
 //! for each window in which more were wanted, half of them after a window in which requests were late (additive increase,

@@ -39,7 +39,7 @@ enum Rule {
     OneReceipt,
 }
 
-/// How far a node has come with the change.
+/// The progress of a node with the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     /// It has not heard of it.
