@@ -9,6 +9,7 @@
 //! out to be persisted ([`Action::Persist`]), and only when that is confirmed do views and messages show it. A node
 //! that forgot an acknowledgement could take a copy under a layout that the others have left.
 
+mod durable;
 mod founding;
 mod gossip;
 mod interface;
@@ -24,15 +25,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::layout::{
-    Edit, EditError, Layout, LayoutHash, Published, Role, StateHash, StoreId, SyncHash, Taken,
-};
+use super::layout::{Edit, EditError, Layout, LayoutHash, Published, Role, StoreId, SyncHash, Taken};
 use super::membership::{Membership, Peer};
 use super::node::NodeId;
 use super::protocol::deviation::Deviation;
 use super::random::Random;
 use super::time::Time;
-use super::view::{CompiledLayout, LocalState, View, Writes};
+use super::view::{LocalState, View, Writes};
+use durable::{DurableLayout, remember};
 pub use founding::Awaited;
 use founding::Founding;
 pub use interface::{Action, Boot, ClusterEvent, ClusterSettings, Input};
@@ -84,17 +84,6 @@ pub struct Core {
     is_view_stale: bool,
 }
 
-/// A durable layout with what is needed of it often.
-#[derive(Clone, Debug)]
-struct DurableLayout {
-    layout: Layout,
-    state: StateHash,
-    staged: SyncHash,
-    known: VecDeque<(LayoutHash, SyncHash)>,
-    since: Time,
-    compiled: CompiledLayout,
-}
-
 /// Between rounds of announcements to members that do not answer: one that is back is seen within 5 s.
 const ANNOUNCE_MS: u64 = 2_000;
 /// Between decisions on members that are down for long.
@@ -103,8 +92,6 @@ const MARK_OUT_MS: u64 = 5_000;
 const DUPLICATE_MS: u64 = 60_000;
 /// Between two messages of it to the same process.
 const DUPLICATE_PAUSE_MS: u64 = 10_000;
-/// Layouts that are remembered to be contained in this one: changes come seconds apart, requests end within one.
-const KNOWN_MAX: usize = 64;
 
 impl Core {
     /// The core of a node that starts now.
@@ -119,7 +106,8 @@ impl Core {
         let founds = layout.is_none() && settings.join.is_empty();
         let is_fresh = layout.is_none() && !was_member && !holds_images;
         let founding = if is_fresh { Founding::new(&settings, deviation) } else { None };
-        let durable = layout.clone().map(|layout| DurableLayout::new(layout, this, VecDeque::new(), now));
+        let durable =
+            layout.clone().map(|layout| DurableLayout::new(layout, this, VecDeque::new(), None, now));
         let mut random = Random::from_seed(seed);
         let membership = Membership::new(peer, Random::from_seed(random.next()));
         let mut core = Self {
@@ -301,7 +289,8 @@ impl Core {
             layout.advance(this);
             if self.pending.is_none() && self.retry_at.is_none() {
                 self.sequence += 1;
-                let durable = DurableLayout::new(layout.clone(), this, self.known.clone(), now);
+                let (known, before) = (self.known.clone(), self.durable.as_ref());
+                let durable = DurableLayout::new(layout.clone(), this, known, before, now);
                 let bytes = durable.layout.encode();
                 self.actions.push_back(Action::Persist { sequence: self.sequence, bytes });
                 (self.pending, self.is_changed) = (Some((self.sequence, durable)), false);
@@ -469,29 +458,4 @@ impl Core {
     fn event(&mut self, event: ClusterEvent) {
         self.actions.push_back(Action::Event(event));
     }
-}
-
-impl DurableLayout {
-    fn new(layout: Layout, this: NodeId, known: VecDeque<(LayoutHash, SyncHash)>, since: Time) -> Self {
-        let (state, staged) = (layout.state_hash(), layout.staged.sync_hash());
-        let compiled = CompiledLayout::new(&layout, this);
-        Self { state, staged, known, since, compiled, layout }
-    }
-
-    /// The known layouts whose staged version is a version of this one. A staged version that was only passed through
-    /// is not, and may yet be promoted by members that have not left it.
-    fn known_by_its_versions(&self) -> BTreeSet<LayoutHash> {
-        let known = self.known.iter().filter(|(_, staged)| self.compiled.has_version(*staged));
-        known.map(|(hash, _)| *hash).collect()
-    }
-}
-
-fn remember(known: &mut VecDeque<(LayoutHash, SyncHash)>, layout: (LayoutHash, SyncHash)) {
-    if !known.contains(&layout) {
-        known.push_back(layout);
-    }
-    while known.len() > KNOWN_MAX {
-        known.pop_front();
-    }
-    assert!(known.contains(&layout), "invariant: core: the layout that was made durable is remembered");
 }

@@ -7,8 +7,8 @@ mod operate;
 
 use std::collections::BTreeMap;
 
-use super::super::layout::Copies;
 use super::super::layout::tests::support::{id, new_node};
+use super::super::layout::{Copies, StateHash};
 use super::super::node::{Label, Weight};
 use super::message::Message;
 use super::*;

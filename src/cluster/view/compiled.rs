@@ -36,13 +36,16 @@ pub(super) struct CompiledVersion {
 }
 
 impl CompiledLayout {
-    /// Of the views of `this` under this layout.
-    pub(in crate::cluster) fn new(layout: &Layout, this: NodeId) -> Self {
-        let mut versions: Vec<_> =
-            layout.current.iter().map(|version| CompiledVersion::new(version, this)).collect();
+    /// Of the views of `this` under this layout. What it shares with the layout `before` is not computed again.
+    pub(in crate::cluster) fn new(layout: &Layout, this: NodeId, before: Option<&Self>) -> Self {
+        let compile = |version: &LayoutVersion| {
+            let known = before.and_then(|before| before.version(version, this));
+            known.cloned().unwrap_or_else(|| CompiledVersion::new(version, this))
+        };
+        let mut versions: Vec<_> = layout.current.iter().map(compile).collect();
         let others =
             layout.versions().skip(versions.len()).filter(|version| !layout.current.contains(version));
-        versions.extend(others.map(|version| CompiledVersion::new(version, this)));
+        versions.extend(others.map(compile));
         assert!(!versions.is_empty(), "invariant: view: a layout has a version");
         assert!(
             versions.iter().all(|version| version.min_replication >= 1),
@@ -86,6 +89,12 @@ impl CompiledLayout {
         }
     }
 
+    /// The same version as it was compiled for this layout and the views of the same node.
+    fn version(&self, version: &LayoutVersion, this: NodeId) -> Option<&CompiledVersion> {
+        let hash = version.sync_hash();
+        self.versions.iter().find(|known| self.this == this && known.hash == hash)
+    }
+
     pub(in crate::cluster) fn has_version(&self, hash: SyncHash) -> bool {
         self.versions.iter().any(|version| version.hash == hash)
     }
@@ -104,5 +113,38 @@ impl CompiledVersion {
             counted_on: version.counted_on().collect(),
             store: version.store(this),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::layout::tests::support::{id, layout, new_node};
+    use super::super::super::layout::{Copies, Edit};
+    use super::super::super::node::Weight;
+    use super::*;
+
+    #[test]
+    fn a_layout_compiled_after_another_is_the_same_as_compiled_alone() {
+        let mut layout = layout(&[0, 0, 1, 1, 2], Copies { replication: 3, min_replication: 1 });
+        let mut before = CompiledLayout::new(&layout, id(1), None);
+        let mut staged = Vec::new();
+        for edit in [
+            Edit::Weight(id(2), Weight::new(300).unwrap()),
+            Edit::Join(id(9), new_node(9, 1)),
+            Edit::Role(id(0), Role::Draining),
+            Edit::Role(id(9), Role::Active),
+        ] {
+            layout.edit(id(3), &edit).unwrap();
+            layout.advance(id(1));
+            for this in [id(1), id(9)] {
+                let after = CompiledLayout::new(&layout, this, Some(&before));
+                let alone = CompiledLayout::new(&layout, this, None);
+                assert_eq!(format!("{after:?}"), format!("{alone:?}"));
+            }
+            before = CompiledLayout::new(&layout, id(1), Some(&before));
+            staged.push(before.versions.last().map(|version| version.hash));
+        }
+        staged.dedup();
+        assert!(staged.len() > 2, "{staged:?}");
     }
 }

@@ -91,7 +91,7 @@ pub struct LocalState {
 impl View {
     /// The view of a node with this layout.
     pub fn new(layout: &Layout, local: LocalState) -> Self {
-        Self::from_compiled(&CompiledLayout::new(layout, local.this), local)
+        Self::from_compiled(&CompiledLayout::new(layout, local.this, None), local)
     }
 
     /// The view of the node of this outline, as things are.
