@@ -13,10 +13,12 @@ mod edge;
 mod join;
 mod sharpness;
 
+use super::color::cmyk::{self, CmykEncoding};
+use super::color::ycc;
 use super::decoded_planes;
 use super::error::{DecodeFault, RenderError, proceed};
 use super::header::{Header, Limits};
-use super::jpeg::{ComponentPlane, Jpeg, JpegColors, Scale};
+use super::jpeg::{ComponentPlane, Jpeg, JpegColors, Scale, Scales};
 use super::pixels::{PixelKind, Pixels};
 use super::resize;
 use super::shape::{Rect, Size};
@@ -29,7 +31,7 @@ pub(super) struct ShrinkOnLoad<'a> {
     /// The part of the stored picture that is kept.
     cut: Rect<u32>,
     aim: Aim,
-    scales: [Scale; 3],
+    scales: Scales,
 }
 
 /// The window that is shown, and its size.
@@ -68,7 +70,7 @@ impl<'a> ShrinkOnLoad<'a> {
             };
             [Scale::Eighth, Scale::Quarter, Scale::Half].into_iter().find(spares).unwrap_or(Scale::Whole)
         };
-        let scales = [scale(0), scale(1), scale(2)];
+        let scales = [0, 1, 2, 3].map(scale);
         Some(Self { jpeg, cut, aim, scales })
     }
 
@@ -77,7 +79,7 @@ impl<'a> ShrinkOnLoad<'a> {
         let size = jpeg.size();
         let cut = Rect { x: 0, y: 0, width: size.width, height: size.height };
         let aim = Aim { window: Rect::whole(size), to: size };
-        Self { jpeg, cut, aim, scales: [Scale::Whole; 3] }
+        Self { jpeg, cut, aim, scales: [Scale::Whole; 4] }
     }
 
     /// The same planes with another window. If they have fewer samples than it needs, the picture is soft.
@@ -141,14 +143,28 @@ impl<'a> ShrinkOnLoad<'a> {
         planes: Vec<ComponentPlane>,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Pixels, RenderError> {
-        let planes = self.resized(planes, [self.aim; 3], keep_going)?;
+        let mut planes = self.resized(planes, [self.aim; 4], keep_going)?;
         proceed(keep_going)?;
-        match (<[Pixels; 3]>::try_from(planes), self.is_ycbcr()) {
-            (Ok(planes), true) => join::join(planes, join::rgb),
-            (Ok(planes), false) => join::join(planes, |first, second, third| [first, second, third]),
-            (Err(mut planes), _) => planes.pop(),
+        let colors = self.jpeg.colors();
+        match colors {
+            JpegColors::Gray => planes.pop(),
+            JpegColors::YCbCr => planes.try_into().ok().and_then(|planes| join::join(planes, ycc::rgb)),
+            JpegColors::Rgb => planes
+                .try_into()
+                .ok()
+                .and_then(|planes| join::join(planes, |first, second, third| [first, second, third])),
+            JpegColors::Cmyk => self.inks(planes, CmykEncoding::Inverted),
+            JpegColors::Ycck => self.inks(planes, CmykEncoding::InvertedYcc),
         }
         .ok_or(RenderError::Undecodable(DecodeFault::Corrupt))
+    }
+
+    /// An sRGB picture of four planes of inks.
+    fn inks(&self, planes: Vec<Pixels>, stored: CmykEncoding) -> Option<Pixels> {
+        let size = planes.first()?.size();
+        let mut data = join::interleaved(planes.try_into().ok()?)?;
+        cmyk::to_srgb(self.jpeg.source(), stored, &mut data);
+        Pixels::new(size, PixelKind::Rgb, data)
     }
 
     /// The window in stored orientation, as luma and two planes of colour differences, whose window is `chroma`.
@@ -162,7 +178,7 @@ impl<'a> ShrinkOnLoad<'a> {
         chroma: Aim,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<[Pixels; 3], RenderError> {
-        let planes = self.resized(planes, [self.aim, chroma, chroma], keep_going)?;
+        let planes = self.resized(planes, [self.aim, chroma, chroma, chroma], keep_going)?;
         planes.try_into().map_err(|_| RenderError::BadWindow)
     }
 
@@ -184,7 +200,7 @@ impl<'a> ShrinkOnLoad<'a> {
     fn resized(
         &self,
         planes: Vec<ComponentPlane>,
-        aims: [Aim; 3],
+        aims: [Aim; 4],
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Vec<Pixels>, RenderError> {
         let each = planes.into_iter().zip(self.scales).zip(aims);

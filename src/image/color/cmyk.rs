@@ -4,15 +4,13 @@
 //! The conversion uses the file's own profile. Without one it uses the plain formula: the light of each colour times
 //! the light of black.
 
-use super::{Conversion, Meaning, cache, tag};
+use super::{Conversion, Meaning, cache, tag, ycc};
 use crate::image::color::tag::Tag;
 
-/// The way in which a file stores CMYK.
+/// The way in which a file stores CMYK. No program writes it with 255 for full ink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) enum CmykEncoding {
-    /// 255 is full ink.
-    Plain,
-    /// 0 is full ink, as Adobe's programs write it.
+    /// 0 is full ink.
     Inverted,
     /// Inverted, and the first three channels are luma and two colour differences.
     InvertedYcc,
@@ -38,7 +36,7 @@ pub(in crate::image) fn to_srgb(source: &[u8], stored: CmykEncoding, data: &mut 
         let count = CHUNK_PIXELS.min(pixels - first);
         cmyk.clear();
         cmyk.extend(
-            data[first * 4..(first + count) * 4].chunks_exact(4).flat_map(|pixel| plain(stored, pixel)),
+            data[first * 4..(first + count) * 4].chunks_exact(4).flat_map(|pixel| inks(stored, pixel)),
         );
         let colors = &mut data[first * 3..(first + count) * 3];
         let done = executor.is_some_and(|executor| executor.transform(&cmyk, colors).is_ok());
@@ -50,28 +48,16 @@ pub(in crate::image) fn to_srgb(source: &[u8], stored: CmykEncoding, data: &mut 
     data.truncate(pixels * 3);
 }
 
-/// Converts one pixel to [`CmykEncoding::Plain`].
-fn plain(stored: CmykEncoding, pixel: &[u8]) -> [u8; 4] {
+/// The inks of a pixel; 255 is full ink.
+fn inks(stored: CmykEncoding, pixel: &[u8]) -> [u8; 4] {
     match stored {
-        CmykEncoding::Plain => [pixel[0], pixel[1], pixel[2], pixel[3]],
         CmykEncoding::Inverted => [255 - pixel[0], 255 - pixel[1], 255 - pixel[2], 255 - pixel[3]],
         CmykEncoding::InvertedYcc => {
             // The colour differences give the ink itself: the file stores the inverse of the inverse.
-            let [cyan, magenta, yellow] = rgb_of_ycc(pixel[0], pixel[1], pixel[2]);
+            let [cyan, magenta, yellow] = ycc::rgb(pixel[0], pixel[1], pixel[2]);
             [cyan, magenta, yellow, 255 - pixel[3]]
         }
     }
-}
-
-/// The formula of JFIF, in 65536ths.
-fn rgb_of_ycc(luma: u8, blue: u8, red: u8) -> [u8; 3] {
-    let (luma, blue, red) = (i32::from(luma) << 16, i32::from(blue) - 128, i32::from(red) - 128);
-    let channel = |sum: i32| ((sum + (1 << 15)) >> 16).clamp(0, 255) as u8;
-    [
-        channel(luma + 91_881 * red),
-        channel(luma - 22_554 * blue - 46_802 * red),
-        channel(luma + 116_130 * blue),
-    ]
 }
 
 fn unprofiled(cmyk: &[u8]) -> [u8; 3] {
@@ -102,7 +88,6 @@ mod tests {
             ([0, 255, 255, 0], [255, 0, 0]),
             ([0, 0, 255, 128], [127, 127, 0]),
         ] {
-            assert_eq!(converted(CmykEncoding::Plain, cmyk), color);
             assert_eq!(converted(CmykEncoding::Inverted, cmyk.map(|value| 255 - value)), color);
         }
     }

@@ -18,6 +18,7 @@ mod pq;
 mod primaries;
 mod tag;
 mod to_srgb;
+pub(super) mod ycc;
 
 use std::sync::Arc;
 

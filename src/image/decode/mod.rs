@@ -156,11 +156,11 @@ pub fn kind(header: &Header) -> PixelKind {
 pub fn peak_bytes(header: &Header) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
     let per_pixel = match header.format {
-        // A progressive or non-interleaved file keeps every coefficient (2 bytes each) beside the result, and the
-        // header does not say whether a file is one.
-        Format::Jpeg if header.color.kind == ColorKind::Gray => 2 + 1,
-        Format::Jpeg if header.color.kind == ColorKind::Cmyk => 4 * 2 + 4,
-        Format::Jpeg => 3 * 2 + 3,
+        // A progressive file keeps every coefficient (2 bytes each, and an eighth) beside its samples, and the header
+        // does not say whether a file is one.
+        Format::Jpeg if header.color.kind == ColorKind::Gray => 4,
+        Format::Jpeg if header.color.kind == ColorKind::Cmyk => 13,
+        Format::Jpeg => 10,
         // The canvas, one frame, and the pixels that the frame hides until its disposal.
         Format::Png if header.frames > 1 => 4 + 4 + 4,
         Format::Png => kind(header).channels() as u64,

@@ -4,14 +4,16 @@ use super::Scale;
 use crate::image::shape::Size;
 
 /// Most components of a supported frame.
-pub(super) const COMPONENTS_MAX: usize = 3;
+pub(super) const COMPONENTS_MAX: usize = 4;
 
 /// A frame header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JpegFrame {
     pub(super) size: Size,
     pub(super) is_progressive: bool,
-    /// One or three.
+    /// Whether the file gives two components one id; here each has its own.
+    pub(super) repeats_ids: bool,
+    /// One, three or four.
     pub(super) components: Vec<Component>,
     /// The largest sampling factors of all components.
     pub(super) most_across: u32,
@@ -43,8 +45,8 @@ impl BlockGrid {
 }
 
 impl JpegFrame {
-    /// Parses the header of a frame with this marker. `None` unless it is a Huffman-coded frame of 8 bits, with one or
-    /// three components and legal numbers.
+    /// Parses the header of a frame with this marker. `None` unless it is a Huffman-coded frame of 8 bits, with one,
+    /// three or four components and legal numbers.
     pub(super) fn parse(marker: u8, payload: &[u8]) -> Option<Self> {
         let is_progressive = match marker {
             0xC0 | 0xC1 => false,
@@ -57,18 +59,28 @@ impl JpegFrame {
             height: u32::from(u16::from_be_bytes([*high, *low])),
         };
         let count = usize::from(*count);
-        if size.area() == 0 || !matches!(count, 1 | COMPONENTS_MAX) {
+        if size.area() == 0 || !matches!(count, 1 | 3 | COMPONENTS_MAX) {
             return None;
         }
         let fields = fields.get(..3 * count)?.chunks_exact(3);
         let mut components: Vec<Component> = fields.map(Component::parse).collect::<Option<_>>()?;
+        let named: Vec<u8> = components.iter().map(|component| component.id).collect();
+        make_unique(components.iter_mut().map(|component| &mut component.id));
+        let repeats_ids = components.iter().zip(named).any(|(component, named)| component.id != named);
         if let [only] = components.as_mut_slice() {
             // The only component of every scan: its blocks come row by row, whatever its factors.
             (only.across, only.down) = (1, 1);
         }
         let most_across = components.iter().map(|component| component.across).max()?;
         let most_down = components.iter().map(|component| component.down).max()?;
-        Some(Self { size, is_progressive, components, most_across, most_down })
+        Some(Self { size, is_progressive, repeats_ids, components, most_across, most_down })
+    }
+
+    /// Whether luma has the picture's size, and colours the same or half of it, all with ids of their own.
+    pub(super) fn has_common_sampling(&self) -> bool {
+        let Some((luma, colors)) = self.components.split_first() else { return false };
+        let are_single = colors.iter().all(|color| (color.across, color.down) == (1, 1));
+        are_single && !self.repeats_ids && luma.across <= 2 && luma.down <= 2
     }
 
     /// The units of a scan of several components; each unit has `across` × `down` blocks of each component.
@@ -101,6 +113,18 @@ impl JpegFrame {
             width: side(self.size.width, component.across, self.most_across),
             height: side(self.size.height, component.down, self.most_down),
         }
+    }
+}
+
+/// Gives ids that were seen before a number of their own. Some writers repeat an id, against the standard. Frames and
+/// scans are made unique by the same rule, so that a scan that repeats them in the frame's order names all components.
+pub(super) fn make_unique<'a>(ids: impl Iterator<Item = &'a mut u8>) {
+    let mut seen: Vec<u8> = Vec::with_capacity(COMPONENTS_MAX);
+    for id in ids {
+        if seen.contains(id) {
+            *id = seen.iter().max().map_or(0, |most| most.saturating_add(1));
+        }
+        seen.push(*id);
     }
 }
 
@@ -181,7 +205,7 @@ mod tests {
             assert_eq!(JpegFrame::parse(0xC0, &payload), None, "{payload:?}");
         }
         for (width, height, factors) in
-            [(0, 8, &[0x11][..]), (8, 0, &[0x11]), (8, 8, &[]), (8, 8, &[0x11; 2]), (8, 8, &[0x11; 4])]
+            [(0, 8, &[0x11][..]), (8, 0, &[0x11]), (8, 8, &[]), (8, 8, &[0x11; 2]), (8, 8, &[0x11; 5])]
         {
             assert_eq!(JpegFrame::parse(0xC0, &header(width, height, factors)), None);
         }

@@ -4,8 +4,8 @@
 //! computes only these, and the decoder skips the entropy-coded data that they do not need. Each component becomes a
 //! plane of its own, at a scale of its own.
 //!
-//! Supported are 8-bit Huffman-coded files, sequential and progressive, of one or three components in any sampling and
-//! any order of scans. Other files ([`Jpeg::read`] recognises them by the header alone) are for another decoder.
+//! Supported are 8-bit Huffman-coded files, sequential and progressive, of one, three or four components in any sampling
+//! and any order of scans. Other files ([`Jpeg::read`] recognises them by the header alone) are for another decoder.
 //! Colours are neither converted nor managed, and planes keep their different sizes.
 //!
 //! Lenient where browsers are. The decoder skips bytes between segments. A scan that ends early leaves the rest gray; a
@@ -48,6 +48,7 @@ pub struct Jpeg<'a> {
     source: &'a [u8],
     frame: JpegFrame,
     colors: JpegColors,
+    is_common: bool,
 }
 
 /// The meaning of a file's components.
@@ -59,6 +60,10 @@ pub enum JpegColors {
     YCbCr,
     /// Three: red, green and blue.
     Rgb,
+    /// Four inks, inverted: 0 is full ink.
+    Cmyk,
+    /// Four: luma and colour differences of three inverted inks, and inverted black.
+    Ycck,
 }
 
 /// The scale of a decode: samples out of eight, along each side.
@@ -73,6 +78,9 @@ pub enum Scale {
     /// 8 of 8.
     Whole,
 }
+
+/// The scale of each component; what is beyond the last one is ignored.
+pub type Scales = [Scale; COMPONENTS_MAX];
 
 impl Scale {
     /// Samples along the side of a block: 1–8.
@@ -163,25 +171,36 @@ impl<'a> Jpeg<'a> {
     /// Reads the headers up to the first scan. `None` if they are damaged, or if the file is for another decoder.
     pub fn read(source: &'a [u8]) -> Option<Self> {
         let source = jpeg::from_start_of_image(source)?;
-        let (mut frame, mut adobe, mut tables) = (None, None, Tables::default());
+        let (mut frame, mut adobe, mut is_jfif, mut tables) = (None, None, false, Tables::default());
         for segment in Segments::of(source) {
             match segment.marker {
                 jpeg::DHT | jpeg::JPG | jpeg::DAC => tables.read(&segment),
                 0xC0..=0xCF if frame.is_some() => return None,
                 marker @ 0xC0..=0xCF => frame = Some(JpegFrame::parse(marker, segment.payload)?),
+                jpeg::APP0 => is_jfif |= segment.payload.starts_with(b"JFIF\0"),
                 0xEE if segment.payload.starts_with(b"Adobe") => {
                     adobe = segment.payload.get(11).copied().or(adobe)
                 }
                 jpeg::SOS => {
                     let frame = frame?;
-                    scan::Scan::parse(&frame, &segment).filter(|scan| tables.serve(&frame, scan))?;
-                    let colors = JpegColors::of(&frame, adobe);
-                    return Some(Self { source, frame, colors });
+                    let scan =
+                        scan::Scan::parse(&frame, &segment).filter(|scan| tables.serve(&frame, scan))?;
+                    let colors = JpegColors::of(&frame, is_jfif, adobe);
+                    let is_common = frame.has_common_sampling()
+                        && matches!(colors, JpegColors::Gray | JpegColors::YCbCr)
+                        && matches!(adobe, None | Some(1))
+                        && (frame.is_progressive || scan.components.len() == frame.components.len());
+                    return Some(Self { source, frame, colors, is_common });
                 }
                 _ => tables.read(&segment),
             }
         }
         None
+    }
+
+    /// The file, from its first marker on.
+    pub const fn source(&self) -> &'a [u8] {
+        self.source
     }
 
     /// The size of the whole picture, in pixels.
@@ -194,9 +213,15 @@ impl<'a> Jpeg<'a> {
         self.colors
     }
 
-    /// Number of components: 1 or 3.
+    /// Number of components: 1, 3 or 4.
     pub fn components(&self) -> usize {
         self.frame.components.len()
+    }
+
+    /// Whether it is of the kinds that nearly all files are: gray or YCbCr without doubt, colours at the picture's size
+    /// or half of it, and progressive or of one scan.
+    pub const fn is_common(&self) -> bool {
+        self.is_common
     }
 
     /// Samples of a component per pixel, along width and height: each above 0 and at most 1. `None` beyond the last
@@ -218,17 +243,13 @@ impl<'a> Jpeg<'a> {
 
     /// The number of samples of the planes that [`Jpeg::decode`] returns, without the padding of blocks beyond the
     /// edges.
-    pub fn samples(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
+    pub fn samples(&self, scales: Scales) -> u64 {
         (0..self.components()).map(|component| self.plane_size(component, scales[component]).area()).sum()
     }
 
     /// Restores planes that were decoded at these scales from their concatenated [`ComponentPlane::row`]s; `None` if
     /// there are not [as many samples](Jpeg::samples).
-    pub fn split_planes(
-        &self,
-        scales: [Scale; COMPONENTS_MAX],
-        mut samples: Vec<u8>,
-    ) -> Option<Vec<ComponentPlane>> {
+    pub fn split_planes(&self, scales: Scales, mut samples: Vec<u8>) -> Option<Vec<ComponentPlane>> {
         if samples.len() as u64 != self.samples(scales) {
             return None;
         }
@@ -242,13 +263,13 @@ impl<'a> Jpeg<'a> {
     }
 
     /// Bytes of the planes that [`Jpeg::decode`] returns.
-    pub fn planes_bytes(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
+    pub fn planes_bytes(&self, scales: Scales) -> u64 {
         let components = self.frame.components.iter().zip(scales);
         components.map(|(component, scale)| plane_bytes(&self.frame, component, scale)).sum()
     }
 
     /// Peak memory of [`Jpeg::decode`] in bytes, its result included: an upper bound.
-    pub fn peak_bytes(&self, scales: [Scale; COMPONENTS_MAX]) -> u64 {
+    pub fn peak_bytes(&self, scales: Scales) -> u64 {
         let components = self.frame.components.iter().zip(scales).filter(|_| self.frame.is_progressive);
         let coefficients =
             components.map(|(component, scale)| progressive::storage_bytes(&self.frame, component, scale));
@@ -264,10 +285,39 @@ impl<'a> Jpeg<'a> {
     /// there are more than a hundred; [`RenderError::Cancelled`] once `keep_going` returns false.
     pub fn decode(
         &self,
-        scales: [Scale; COMPONENTS_MAX],
+        scales: Scales,
         limits: &Limits,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Vec<ComponentPlane>, RenderError> {
+        self.run(scales, limits, keep_going).map(|(planes, _)| planes)
+    }
+
+    /// Whether all data of all blocks is there, found by a walk over it. For a file without its end marker: nothing
+    /// else tells a whole one from one that was cut.
+    ///
+    /// # Errors
+    ///
+    /// As [`Jpeg::decode`].
+    pub fn is_whole(&self, limits: &Limits, keep_going: &dyn Fn() -> bool) -> Result<bool, RenderError> {
+        self.run(self.scales_of_walk(), limits, keep_going).map(|(_, is_whole)| is_whole)
+    }
+
+    /// Peak memory of [`Jpeg::is_whole`] in bytes: an upper bound.
+    pub fn walk_peak_bytes(&self) -> u64 {
+        self.peak_bytes(self.scales_of_walk())
+    }
+
+    /// The least scales at which all data is read. Later scans of a progressive file refer to all coefficients.
+    const fn scales_of_walk(&self) -> Scales {
+        [if self.frame.is_progressive { Scale::Whole } else { Scale::Eighth }; COMPONENTS_MAX]
+    }
+
+    fn run(
+        &self,
+        scales: Scales,
+        limits: &Limits,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<(Vec<ComponentPlane>, bool), RenderError> {
         let pixels_max = limits.pixels_max;
         if self.frame.size.area() > pixels_max {
             return Err(RenderError::TooLarge { pixels_max });
@@ -279,11 +329,15 @@ impl<'a> Jpeg<'a> {
 }
 
 impl JpegColors {
-    fn of(frame: &JpegFrame, adobe: Option<u8>) -> Self {
+    /// What every reader takes them for: JFIF has one meaning of three components, and without it Adobe's segment says
+    /// what they are. Four are always inverted, with Adobe's segment or without.
+    fn of(frame: &JpegFrame, is_jfif: bool, adobe: Option<u8>) -> Self {
         let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
         match (ids.as_slice(), adobe) {
             ([_], _) => Self::Gray,
-            (_, Some(0)) | (b"RGB", None) => Self::Rgb,
+            ([_, _, _, _], None | Some(0)) => Self::Cmyk,
+            ([_, _, _, _], Some(_)) => Self::Ycck,
+            (_, Some(0)) | (b"RGB", None) if !is_jfif => Self::Rgb,
             _ => Self::YCbCr,
         }
     }
@@ -294,7 +348,7 @@ struct Work<'a> {
     source: &'a [u8],
     frame: &'a JpegFrame,
     scans: &'a [scan::Scan],
-    scales: [Scale; COMPONENTS_MAX],
+    scales: Scales,
     keep_going: &'a dyn Fn() -> bool,
 }
 
@@ -312,9 +366,9 @@ fn plane_bytes(frame: &JpegFrame, component: &Component, scale: Scale) -> u64 {
     frame.padded_blocks(component).area() * side * side
 }
 
-/// Tables and lists: at most three pairs of look-up tables of less than 30 KiB are alive at a time, 5 KiB of
+/// Tables and lists: at most four pairs of look-up tables of less than 30 KiB are alive at a time, 5 KiB of
 /// definitions, and 100 scans of less than 200 bytes.
-const WORK_BYTES_MAX: u64 = 128 << 10;
+const WORK_BYTES_MAX: u64 = 160 << 10;
 
 /// The data breaks the rules beyond what the decoder tolerates.
 const CORRUPT: RenderError = RenderError::Undecodable(DecodeFault::Corrupt);

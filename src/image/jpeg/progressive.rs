@@ -21,14 +21,16 @@ pub(super) fn storage_bytes(frame: &JpegFrame, component: &Component, scale: Sca
     frame.padded_blocks(component).area() * (2 * scale.coefficients() as u64 + set)
 }
 
-/// Decodes all needed scans, then makes the planes.
-pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError> {
+/// Decodes all needed scans, then makes the planes. Returns also whether every bit of every tracked coefficient was
+/// there; at a scale below the whole, not all are tracked.
+pub(super) fn decode(work: &Work<'_>) -> Result<(Vec<ComponentPlane>, bool), RenderError> {
     let stores = work.frame.components.iter().zip(work.scales);
     let mut stores: Vec<CoefficientStore> =
         stores.map(|(component, scale)| CoefficientStore::new(work.frame, component, scale)).collect();
     for (index, store) in stores.iter_mut().enumerate() {
         store.needed = needed(work.scans, index, store.scale);
     }
+    let mut is_whole = true;
     let (mut tables, mut at) = (Tables::default(), 2);
     for scan in work.scans {
         Segments::from(&work.source[..scan.head], at).for_each(|segment| tables.read(&segment));
@@ -40,9 +42,13 @@ pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError
                 let steps = tables.quantization(quantization).ok_or(CORRUPT)?;
                 stores[part.index].steps.get_or_insert(*steps);
             }
-            decode_scan(work, scan, &tables, &mut stores)?;
+            is_whole &= decode_scan(work, scan, &tables, &mut stores)?;
+            for part in scan.components.iter().filter(|_| scan.low == 0) {
+                stores[part.index].finished |= scan.band();
+            }
         }
     }
+    is_whole &= stores.iter().all(|store| store.needed & !store.finished == 0);
     if stores[0].steps.is_none() {
         return Err(CORRUPT);
     }
@@ -50,7 +56,7 @@ pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError
     for (store, plane) in stores.into_iter().zip(&mut planes) {
         store.write(plane, work.keep_going)?;
     }
-    Ok(planes)
+    Ok((planes, is_whole))
 }
 
 /// The coefficients of a component that must be tracked: the ones of the scale, and all that share a scan with them.
@@ -74,7 +80,7 @@ fn decode_scan(
     scan: &Scan,
     tables: &Tables,
     stores: &mut [CoefficientStore],
-) -> Result<(), RenderError> {
+) -> Result<bool, RenderError> {
     let lookups = Lookups::new(tables, work.frame, scan, false);
     let walk = SegmentWalk {
         data: &work.source[scan.data.clone()],
@@ -111,6 +117,8 @@ struct CoefficientStore {
     steps: Option<[i16; 64]>,
     /// The tracked coefficients, in zigzag order.
     needed: u64,
+    /// The coefficients whose lowest bits have come.
+    finished: u64,
     /// The stored coefficients.
     kept: u64,
 }
@@ -129,6 +137,7 @@ impl CoefficientStore {
             coefficients: vec![0; blocks * scale.coefficients()],
             steps: None,
             needed: 0,
+            finished: 0,
             kept: kept.fold(0, |kept, (at, _)| kept | 1 << at),
         }
     }

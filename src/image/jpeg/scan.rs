@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::frame::{BlockGrid, COMPONENTS_MAX, JpegFrame};
+use super::frame::{BlockGrid, COMPONENTS_MAX, JpegFrame, make_unique};
 use crate::image::container::jpeg::{self, SCANS_MAX, Segment, Segments};
 
 /// A scan with legal parameters.
@@ -38,13 +38,17 @@ impl Scan {
         let count = usize::from(count);
         let (fields, rest) = rest.split_at_checked(2 * count)?;
         let &[first, last, bits, ..] = rest else { return None };
+        if count > COMPONENTS_MAX {
+            return None;
+        }
+        let mut fields: Vec<_> = fields.chunks_exact(2).map(|field| (field[0], field[1])).collect();
+        make_unique(fields.iter_mut().map(|(id, _)| id));
         let mut components = Vec::with_capacity(COMPONENTS_MAX);
-        for field in fields.chunks_exact(2) {
-            let index = frame.components.iter().position(|component| component.id == field[0])?;
+        for (id, tables) in fields {
+            let index = frame.components.iter().position(|component| component.id == id)?;
             if components.iter().any(|other: &ScanComponent| other.index == index) {
                 return None;
             }
-            let tables = field[1];
             components.push(ScanComponent {
                 index,
                 dc: usize::from(tables >> 4),
@@ -153,11 +157,10 @@ mod tests {
 
     #[test]
     fn a_scan_without_sense_is_none() {
-        let bad: [&[u8]; 10] = [
+        let bad: [&[u8]; 9] = [
             &[],
             &[0, 0, 63, 0],
             &[1, 9, 0, 0, 0, 0],
-            &[2, 1, 0, 1, 0, 0, 0, 0],
             &[1, 1, 0, 0, 0],
             &[2, 1, 0, 2, 0, 1, 5, 0],
             &[1, 1, 0, 0, 5, 0],

@@ -13,11 +13,12 @@ use crate::image::error::RenderError;
 /// Least bytes of data for a skipper: for less, its construction costs more than it saves.
 const SKIPPED_BYTES_MIN: usize = 32 << 10;
 
-/// Decodes all scans, one after another.
-pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError> {
+/// Decodes all scans, one after another. Returns also whether every block of every component was there.
+pub(super) fn decode(work: &Work<'_>) -> Result<(Vec<ComponentPlane>, bool), RenderError> {
     let frame = work.frame;
     let mut planes = work.planes();
     let mut seen = vec![false; planes.len()];
+    let mut is_whole = true;
     let (mut tables, mut at) = (Tables::default(), 2);
     for scan in work.scans {
         Segments::from(&work.source[..scan.head], at).for_each(|segment| tables.read(&segment));
@@ -27,9 +28,10 @@ pub(super) fn decode(work: &Work<'_>) -> Result<Vec<ComponentPlane>, RenderError
             continue;
         }
         scan.components.iter().for_each(|part| seen[part.index] = true);
-        decode_scan(work, scan, &tables, &mut planes)?;
+        is_whole &= decode_scan(work, scan, &tables, &mut planes)?;
     }
-    if seen[0] { Ok(planes) } else { Err(CORRUPT) }
+    is_whole &= seen.iter().all(|seen| *seen);
+    if seen[0] { Ok((planes, is_whole)) } else { Err(CORRUPT) }
 }
 
 fn decode_scan(
@@ -37,7 +39,7 @@ fn decode_scan(
     scan: &Scan,
     tables: &Tables,
     planes: &mut [ComponentPlane],
-) -> Result<(), RenderError> {
+) -> Result<bool, RenderError> {
     let skips = scan.data.len() >= SKIPPED_BYTES_MIN;
     let lookups = Lookups::new(tables, work.frame, scan, skips);
     let mut parts = Vec::with_capacity(planes.len());

@@ -4,6 +4,7 @@ mod corpus;
 mod damage;
 mod files;
 mod limits;
+mod matrix;
 mod similarity;
 
 use jpeg_encoder::{Encoder, SamplingFactor};
@@ -52,7 +53,7 @@ fn written(
 }
 
 fn decoded(bytes: &[u8], scale: Scale) -> Vec<ComponentPlane> {
-    Jpeg::read(bytes).expect("a file for this decoder").decode([scale; 3], &LIMITS, &|| true).unwrap()
+    Jpeg::read(bytes).expect("a file for this decoder").decode([scale; 4], &LIMITS, &|| true).unwrap()
 }
 
 /// The samples of another decoder, component after component, all at the picture's size.

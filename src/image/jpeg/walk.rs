@@ -24,37 +24,40 @@ pub(super) struct SegmentWalk<'a> {
 }
 
 impl SegmentWalk<'_> {
-    /// Decodes the units for which there is data. Skips the rest, and intervals whose markers are missing.
+    /// Decodes the units for which there is data. Skips the rest, and intervals whose markers are missing. Returns
+    /// whether nothing was missing.
     ///
     /// # Errors
     ///
     /// [`RenderError::Cancelled`].
-    pub(super) fn run(&self, units: &mut impl Units) -> Result<(), RenderError> {
+    pub(super) fn run(&self, units: &mut impl Units) -> Result<bool, RenderError> {
         let total = self.grid.area();
         let interval = if self.restart_interval == 0 { total } else { u64::from(self.restart_interval) };
         let mut bits = Bits::of(self.data);
         let (mut start, mut expected, mut row) = (0, 0, None);
+        let mut is_whole = true;
         while start < total {
             let end = total.min(start + interval);
-            self.run_interval(units, &mut bits, start..end, &mut row)?;
+            is_whole &= self.run_interval(units, &mut bits, start..end, &mut row)?;
             if end == total {
-                break;
+                return Ok(is_whole);
             }
             let Some(lost) = lost_intervals(&mut bits, &mut expected) else { break };
+            is_whole &= lost == 0;
             start = end + u64::from(lost) * interval;
             units.restart();
         }
-        Ok(())
+        Ok(false)
     }
 
-    /// `asked_in` is the row of the last call of `keep_going`.
+    /// `asked_in` is the row of the last call of `keep_going`. Returns whether there was data for all units.
     fn run_interval(
         &self,
         units: &mut impl Units,
         bits: &mut Bits<'_>,
         interval: Range<u64>,
         asked_in: &mut Option<u64>,
-    ) -> Result<(), RenderError> {
+    ) -> Result<bool, RenderError> {
         let columns = u64::from(self.grid.columns);
         let mut at = interval.start;
         while at < interval.end {
@@ -66,12 +69,12 @@ impl SegmentWalk<'_> {
             for column in column..end {
                 units.decode(bits, column as u32, row as u32);
                 if bits.is_exhausted() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             at += end - column;
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -119,11 +122,12 @@ mod tests {
         let grid = BlockGrid { columns: 3, rows: 4 };
         let mut bytes = Bytes::default();
         let walk = SegmentWalk { data, grid, restart_interval, keep_going: &|| true };
-        walk.run(&mut bytes).unwrap();
+        let is_whole = walk.run(&mut bytes).unwrap();
         let mut shown = vec![b'.'; 12];
         for (column, row, byte) in bytes.seen {
             shown[(row * 3 + column) as usize] = byte;
         }
+        assert_eq!(is_whole, !shown.contains(&b'.'));
         (String::from_utf8(shown).unwrap(), bytes.restarts)
     }
 
@@ -178,7 +182,7 @@ mod tests {
             let mut bytes = Bytes::default();
             let walk =
                 SegmentWalk { data: b"abcdefghijkl", grid, restart_interval: 0, keep_going: &keep_going };
-            let expected = if most < 4 { Err(RenderError::Cancelled) } else { Ok(()) };
+            let expected = if most < 4 { Err(RenderError::Cancelled) } else { Ok(true) };
             assert_eq!(walk.run(&mut bytes), expected);
             assert_eq!(bytes.seen.len(), 3 * most.min(4));
         }

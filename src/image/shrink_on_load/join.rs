@@ -19,13 +19,17 @@ pub(super) fn join(
     Pixels::new(size, PixelKind::Rgb, data)
 }
 
-/// JFIF's YCbCr (BT.601, full range) → RGB, in 65536ths.
-pub(super) fn rgb(luma: u8, blue: u8, red: u8) -> [u8; 3] {
-    let (luma, blue, red) = (i32::from(luma) << 16, i32::from(blue) - 128, i32::from(red) - 128);
-    let channel = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
-    [
-        channel(luma + 91_881 * red),
-        channel(luma - 22_554 * blue - 46_802 * red),
-        channel(luma + 116_130 * blue),
-    ]
+/// Four planes of equal size, sample by sample; `None` if their sizes differ.
+pub(super) fn interleaved([first, second, third, fourth]: [Pixels; 4]) -> Option<Vec<u8>> {
+    let size = first.size();
+    if [&second, &third, &fourth].iter().any(|plane| plane.size() != size) {
+        return None;
+    }
+    let mut data = vec![0; first.data().len() * 4];
+    let samples = first.data().iter().zip(second.data()).zip(third.data()).zip(fourth.data());
+    for (pixel, (((&first, &second), &third), &fourth)) in data.as_chunks_mut::<4>().0.iter_mut().zip(samples)
+    {
+        *pixel = [first, second, third, fourth];
+    }
+    Some(data)
 }

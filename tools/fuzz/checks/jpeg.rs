@@ -15,13 +15,13 @@ const SCALES: [Scale; 4] = [Scale::Whole, Scale::Half, Scale::Quarter, Scale::Ei
 pub fn jpeg(data: &[u8]) {
     let Some(jpeg) = Jpeg::read(data).filter(|jpeg| jpeg.size().area() <= LIMITS.pixels_max) else { return };
     for scale in SCALES {
-        decoded(&jpeg, [scale; 3]);
+        decoded(&jpeg, [scale; 4]);
     }
     let mix = choice(data, 64);
-    decoded(&jpeg, [SCALES[mix % 4], SCALES[mix / 4 % 4], SCALES[mix / 16]]);
+    decoded(&jpeg, [SCALES[mix % 4], SCALES[mix / 4 % 4], SCALES[mix / 16], SCALES[mix % 3]]);
 }
 
-fn decoded(jpeg: &Jpeg<'_>, scales: [Scale; 3]) -> Option<Vec<ComponentPlane>> {
+fn decoded(jpeg: &Jpeg<'_>, scales: [Scale; 4]) -> Option<Vec<ComponentPlane>> {
     let planes = jpeg.decode(scales, &LIMITS, &|| true).ok()?;
     assert_eq!(planes.len(), jpeg.components());
     for (index, plane) in planes.iter().enumerate() {
@@ -62,8 +62,8 @@ pub fn similarity(data: &[u8]) {
     };
     let file = write(order % 4);
     let jpeg = Jpeg::read(&file).expect("a file for this decoder");
-    let all = SCALES.map(|scale| decoded(&jpeg, [scale; 3]).expect("planes"));
-    let mix = [mix % 4, mix / 4 % 4, mix / 16 % 4];
+    let all = SCALES.map(|scale| decoded(&jpeg, [scale; 4]).expect("planes"));
+    let mix = [mix % 4, mix / 4 % 4, mix / 16 % 4, 0];
     let mixed = decoded(&jpeg, mix.map(|scale| SCALES[scale])).expect("planes");
     for (index, plane) in mixed.iter().enumerate() {
         assert!(plane == &all[mix[index]][index], "component {index} differs among other scales");
@@ -71,7 +71,7 @@ pub fn similarity(data: &[u8]) {
     let plain = write(0);
     let plain = Jpeg::read(&plain).expect("a file for this decoder");
     for (scale, planes) in SCALES.into_iter().zip(&all) {
-        let others = decoded(&plain, [scale; 3]).expect("planes");
+        let others = decoded(&plain, [scale; 4]).expect("planes");
         for (index, (plane, other)) in planes.iter().zip(others).enumerate() {
             // Samples of blocks beyond the edges need not be in every file.
             let is_same = plane.clone().into_samples() == other.into_samples();

@@ -61,7 +61,7 @@ fn survives(good: &[u8], files: usize, seed: u64) -> usize {
     for _ in 0..files {
         let bytes = damaged(good, &mut numbers);
         let Some(jpeg) = Jpeg::read(&bytes) else { continue };
-        let scales = [0; 3].map(|_| SCALES[numbers.next(4)]);
+        let scales = [0; 4].map(|_| SCALES[numbers.next(4)]);
         // The limit keeps the cost of patched sizes out of this test; a refused file has no planes.
         if let Ok(planes) = jpeg.decode(scales, &small, &|| true) {
             taken += 1;

@@ -50,17 +50,82 @@ fn other_kinds_are_left_to_another_decoder() {
     for (what, bytes) in others {
         assert!(Jpeg::read(&bytes).is_none(), "{what}");
     }
-    let cmyk = {
+}
+
+#[test]
+fn four_components_are_inks_whatever_the_file_says_of_them() {
+    let written = |color| {
         let mut bytes = Vec::new();
-        Encoder::new(&mut bytes, 90).encode(&[9; 8 * 8 * 4], 8, 8, ColorType::Cmyk).unwrap();
+        Encoder::new(&mut bytes, 90).encode(&[9; 8 * 8 * 4], 8, 8, color).unwrap();
         bytes
     };
-    assert!(Jpeg::read(&cmyk).is_none());
+    let colors = |bytes: &[u8]| Jpeg::read(bytes).unwrap().colors();
+    let (cmyk, ycck) = (written(ColorType::Cmyk), written(ColorType::CmykAsYcck));
+    assert_eq!((colors(&cmyk), colors(&ycck)), (JpegColors::Cmyk, JpegColors::Ycck));
+    let adobe = Segments::of(&ycck).find(|segment| segment.marker == 0xEE).unwrap();
+    let without = [&ycck[..adobe.start], &ycck[adobe.end()..]].concat();
+    assert_eq!(colors(&without), JpegColors::Cmyk);
+    assert_eq!(decoded(&cmyk, Scale::Eighth).len(), 4);
+}
+
+#[test]
+fn repeated_ids_name_the_components_in_their_order() {
+    let good = small();
+    let mut bytes = good.clone();
+    let (frame, scan) = (place(&good, 0xC0), place(&good, jpeg::SOS));
+    for index in 0..3 {
+        bytes[frame + 10 + 3 * index] = 1;
+        bytes[scan + 5 + 2 * index] = 1;
+    }
+    assert_eq!(decoded(&bytes, Scale::Half), decoded(&good, Scale::Half));
+    assert!(Jpeg::read(&good).unwrap().is_common() && !Jpeg::read(&bytes).unwrap().is_common());
+}
+
+#[test]
+fn jfif_has_one_meaning_of_three_components() {
+    let good = small();
+    let segments = |ids: [u8; 3], with_jfif: bool, with_adobe: bool| {
+        let app = Segments::of(&good).find(|segment| segment.marker == jpeg::APP0).unwrap();
+        let jfif = if with_jfif { &good[app.start..app.end()] } else { b"" };
+        let adobe: &[u8] = if with_adobe { b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0" } else { b"" };
+        let mut rest = good[app.end()..].to_vec();
+        let (frame, scan) = (place(&good, 0xC0) - app.end(), place(&good, jpeg::SOS) - app.end());
+        for (index, id) in ids.into_iter().enumerate() {
+            rest[frame + 10 + 3 * index] = id;
+            rest[scan + 5 + 2 * index] = id;
+        }
+        Jpeg::read(&[&b"\xFF\xD8"[..], jfif, adobe, &rest].concat()).unwrap().colors()
+    };
+    assert_eq!(segments([1, 2, 3], true, true), JpegColors::YCbCr);
+    assert_eq!(segments([1, 2, 3], false, true), JpegColors::Rgb);
+    assert_eq!(segments(*b"RGB", true, false), JpegColors::YCbCr);
+    assert_eq!(segments(*b"RGB", false, false), JpegColors::Rgb);
+    assert_eq!(segments([0, 1, 2], false, false), JpegColors::YCbCr);
+}
+
+#[test]
+fn a_walk_tells_whole_files_from_cut_ones_without_an_end_marker() {
+    for (order, set) in ORDERS {
+        let good = written(&picture(64, 80), SamplingFactor::R_4_2_0, set);
+        let last = Segments::of(&good).filter(|segment| segment.marker == jpeg::SOS).last().unwrap();
+        let end = jpeg::data_end(&good, last.end());
+        let is_whole = |bytes: &[u8]| Jpeg::read(bytes).unwrap().is_whole(&LIMITS, &|| true).unwrap();
+        assert!(is_whole(&good[..end]), "{order}");
+        assert!(is_whole(&[&good[..end], b"\0\0\x01\x0Atrailer"].concat()), "{order}");
+        for missing in [3, 20, (end - last.end()) / 2] {
+            assert!(!is_whole(&good[..end - missing.min(end - last.end())]), "{order}: {missing}");
+        }
+        if last.start > place(&good, jpeg::SOS) {
+            assert!(!is_whole(&good[..last.start]), "{order}: a scan is missing");
+        }
+    }
 }
 
 #[test]
 fn components_are_colours_where_the_file_says_so() {
-    let good = small();
+    // JFIF alone would say what they are.
+    let mut good = small();
+    good[6] = b'X';
     let adobe = |transform: u8| {
         let segment = [b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0", &[transform][..]].concat();
         [&good[..2], &segment, &good[2..]].concat()

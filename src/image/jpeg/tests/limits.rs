@@ -15,14 +15,14 @@ fn too_many_pixels_are_refused_before_anything_is_reserved() {
     let jpeg = Jpeg::read(&bytes).unwrap();
     let pixels_max = 65_535 * 65_535 - 1;
     let limits = Limits { pixels_max, frames_max: 1 };
-    assert_eq!(jpeg.decode([Scale::Whole; 3], &limits, &|| true), Err(RenderError::TooLarge { pixels_max }));
+    assert_eq!(jpeg.decode([Scale::Whole; 4], &limits, &|| true), Err(RenderError::TooLarge { pixels_max }));
 }
 
 #[test]
 fn the_peak_is_known_from_the_header_and_shrinks_with_the_scale() {
     let of = |set| {
         let bytes = written(&picture(1024, 768), SamplingFactor::R_4_2_0, set);
-        SCALES.map(|scale| Jpeg::read(&bytes).unwrap().peak_bytes([scale; 3]) - WORK_BYTES_MAX)
+        SCALES.map(|scale| Jpeg::read(&bytes).unwrap().peak_bytes([scale; 4]) - WORK_BYTES_MAX)
     };
     let samples = 1024 * 768 * 3 / 2;
     assert_eq!(of(ORDERS[0].1), [samples, samples / 4, samples / 16, samples / 64]);
@@ -46,7 +46,7 @@ fn more_than_a_hundred_scans_are_refused() {
     let scans = Segments::of(&good).filter(|segment| segment.marker == jpeg::SOS).count();
     let end = jpeg::data_end(&good, last.end());
     let with = |more: usize| [&good[..end], &good[last.start..end].repeat(more), &good[end..]].concat();
-    let result = |bytes: &[u8]| Jpeg::read(bytes).unwrap().decode([Scale::Half; 3], &LIMITS, &|| true);
+    let result = |bytes: &[u8]| Jpeg::read(bytes).unwrap().decode([Scale::Half; 4], &LIMITS, &|| true);
     assert!(result(&with(SCANS_MAX - scans)).is_ok());
     assert_eq!(result(&with(SCANS_MAX - scans + 1)), Err(CORRUPT));
 }
@@ -61,14 +61,14 @@ fn a_row_of_blocks_is_the_longest_that_goes_on_unasked() {
             asked.set(asked.get() + 1);
             true
         };
-        jpeg.decode([Scale::Half; 3], &LIMITS, &count).unwrap();
+        jpeg.decode([Scale::Half; 4], &LIMITS, &count).unwrap();
         let most = asked.get();
         assert!(most >= 4, "{order}");
         for stop in 0..most {
             let left: Cell<usize> = Cell::new(stop);
             let keep_going = || left.replace(left.get().saturating_sub(1)) > 0;
             assert_eq!(
-                jpeg.decode([Scale::Half; 3], &LIMITS, &keep_going),
+                jpeg.decode([Scale::Half; 4], &LIMITS, &keep_going),
                 Err(RenderError::Cancelled),
                 "{order} {stop}"
             );
@@ -91,7 +91,7 @@ fn a_scan_without_data_costs_a_look_and_not_a_pass() {
         asked.set(asked.get() + 1);
         true
     };
-    Jpeg::read(&empty).unwrap().decode([Scale::Eighth; 3], &LIMITS, &count).unwrap();
+    Jpeg::read(&empty).unwrap().decode([Scale::Eighth; 4], &LIMITS, &count).unwrap();
     // Once for every scan, and once for each of the 2048 / 8 rows of blocks of the component.
     assert_eq!(asked.get(), SCANS_MAX + 256);
 }

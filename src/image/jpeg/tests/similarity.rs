@@ -81,7 +81,7 @@ fn each_component_has_a_scale_of_its_own() {
     let bytes = written(&picture(67, 45), SamplingFactor::R_4_2_0, |_| ());
     for set in [ORDERS[0].1, ORDERS[3].1] {
         let bytes = written(&picture(67, 45), SamplingFactor::R_4_2_0, set);
-        let mixed = [Scale::Quarter, Scale::Half, Scale::Eighth];
+        let mixed = [Scale::Quarter, Scale::Half, Scale::Eighth, Scale::Whole];
         let planes = Jpeg::read(&bytes).unwrap().decode(mixed, &LIMITS, &|| true).unwrap();
         for (index, (plane, scale)) in planes.into_iter().zip(mixed).enumerate() {
             assert_eq!(plane, decoded(&bytes, scale)[index]);
@@ -92,7 +92,8 @@ fn each_component_has_a_scale_of_its_own() {
         [0, 1, 2, 3].map(|index| jpeg.sampling(index)),
         [Some((1.0, 1.0)), Some((0.5, 0.5)), Some((0.5, 0.5)), None]
     );
-    let planes = jpeg.decode([Scale::Half, Scale::Whole, Scale::Quarter], &LIMITS, &|| true).unwrap();
+    let planes =
+        jpeg.decode([Scale::Half, Scale::Whole, Scale::Quarter, Scale::Whole], &LIMITS, &|| true).unwrap();
     let shapes: Vec<_> = planes.iter().map(|plane| (plane.size(), plane.across(), plane.down())).collect();
     let size = |width, height| Size { width, height };
     assert_eq!(shapes, [(size(34, 23), 0.5, 0.5), (size(34, 23), 0.5, 0.5), (size(9, 6), 0.125, 0.125)]);
