@@ -21,7 +21,12 @@ pub enum ResizeWork {
     Variant(Recipe),
     /// Its placeholder, as the bytes to cache.
     Placeholder,
+    /// Nothing: a walk over the data of an upload, which fails unless all of the picture is there.
+    Walk,
 }
+
+/// The key of a walk; the others are digests.
+pub const WALK_KEY: VariantKey = *b"walk of the data";
 
 /// The outcome of a job.
 #[derive(Clone, Debug)]

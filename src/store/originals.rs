@@ -29,7 +29,7 @@ pub use super::stamp::Stamp;
 use super::upload_time::upload_time;
 use super::{StoreError, plain, timely};
 use crate::image::header::{Header, Limits};
-use crate::image::inspect::{InspectError, Inspector};
+use crate::image::inspect::{InspectError, Inspected, Inspector};
 use crate::object::{Format, ObjectId};
 
 /// Images remembered per shard. About 150 bytes each, so 2.5 MiB a shard at most; a forgotten one
@@ -299,7 +299,7 @@ impl Originals {
         }
         self.set_verified(id, original.stamp);
         Ok(match refused.map_or_else(|| inspector.finish(), Err) {
-            Ok(header) => {
+            Ok(Inspected { header, .. }) => {
                 if let Some(known) = self.known.borrow_mut().get_mut(id) {
                     known.header = Some(header);
                 }

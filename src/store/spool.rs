@@ -20,7 +20,7 @@ use super::read::FileReader;
 use super::upload_time::upload_time;
 use super::{StoreError, descriptor, plain, timely};
 use crate::image::header::{Header, Limits};
-use crate::image::inspect::{InspectError, Inspector};
+use crate::image::inspect::{InspectError, Inspected, Inspector};
 use crate::object::ObjectId;
 
 /// Bytes that are gathered before each write. One-shot writes of megabytes stall a ring's other
@@ -74,6 +74,8 @@ pub struct Spooled {
     pub length: u64,
     /// Its header.
     pub header: Header,
+    /// The reason to refuse it as an upload, unless a walk over its data finds all of the picture.
+    pub doubt: Option<InspectError>,
 }
 
 /// Why an upload was not taken. Nothing of it remains.
@@ -209,7 +211,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`]; nothing remains. A failed sync is never tried again and trusted.
     pub async fn finish(mut self) -> Result<Spooled, SpoolError> {
-        let header = self.inspector.finish().map_err(SpoolError::Refused)?;
+        let Inspected { header, doubt } = self.inspector.finish().map_err(SpoolError::Refused)?;
         let id = match self.hasher {
             SpoolHasher::Hashing(hasher) => {
                 ObjectId::from_digest(hasher.finalize().map_err(|Collision| SpoolError::Collision)?)
@@ -234,7 +236,7 @@ impl Spool {
         sync(&self.file, "sync an upload").await.map_err(failed)?;
         // The data is durable; an error of the close itself could add nothing.
         let _ = self.file.close().await;
-        Ok(Spooled { temporary: self.temporary, id, length: self.length, header })
+        Ok(Spooled { temporary: self.temporary, id, length: self.length, header, doubt })
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {

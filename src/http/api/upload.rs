@@ -25,10 +25,10 @@ use crate::http::reply::{self, Problem};
 use crate::image::recipe::Recipe;
 use crate::image::shape::Size;
 use crate::object::{ObjectId, Spec};
-use crate::peer::requester::Requester;
+use crate::peer::requester::{ClientAddress, Requester};
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::latch::Latch;
-use crate::shard::variant::VariantRequest;
+use crate::shard::variant::{VariantError, VariantRequest};
 use crate::store::health::DiskTrouble;
 use crate::store::spool::{Spool, Spooled};
 
@@ -58,7 +58,8 @@ pub(super) async fn bytes(
         let undelete = wants_undelete(&request);
         check_access(context, &request, undelete).map_err(Problem::Upload)?;
         admit(context, &request, 0)?;
-        let permit = UploadPermit::take(context, context.client(request.headers()))?;
+        let client = context.client(request.headers());
+        let permit = UploadPermit::take(context, client)?;
         require_room(context, request.body().size_hint().exact()).await?;
         context.link.timeouts.start_receiving();
         let mut spool = begin(context).await?;
@@ -72,6 +73,7 @@ pub(super) async fn bytes(
         if expected.is_some_and(|expected| expected != spooled.id) {
             return Err(Problem::WrongId);
         }
+        require_whole(context, &spooled, client).await?;
         lift_ban(context, spooled.id, undelete).await?;
         publish(context, spooled, permit).await
     };
@@ -108,6 +110,7 @@ pub(super) async fn form(
         let permit = gate.permit()?;
         context.link.timeouts.start_work();
         let spooled = spool.finish().await?;
+        require_whole(context, &spooled, client).await?;
         let ahead = resolve_hints(context, &spooled, &hints)?;
         lift_ban(context, spooled.id, undelete).await?;
         let answer = publish(context, spooled, permit).await?;
@@ -204,6 +207,15 @@ pub(super) async fn append(context: &Context, spool: &mut Spool, bytes: &[u8]) -
     appended?;
     glommio::executor().yield_if_needed().await;
     Ok(())
+}
+
+/// Refuses an image whose end was not found, unless all of it is there.
+async fn require_whole(context: &Context, spooled: &Spooled, client: ClientAddress) -> Result<(), Problem> {
+    let Some(doubt) = spooled.doubt else { return Ok(()) };
+    match context.shard.require_whole(spooled, Requester::Client(client)).await {
+        Err(VariantError::Fault(_) | VariantError::Panicked) => Err(Problem::BadImage(doubt.to_string())),
+        walked => Ok(walked?),
+    }
 }
 
 /// The variants that the hints mean, in the image's natural format.

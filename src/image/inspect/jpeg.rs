@@ -1,5 +1,9 @@
 //! JPEG: SOI, segments walked by their lengths, SOF, SOS, scans searched for their end, EOI.
 //!
+//! Some phones write trailers of their own in place of EOI. So once a scan has begun, what contradicts the format is no
+//! error yet: the file may have ended before. [`Inspected::doubt`] then holds the error, and only a walk over the
+//! entropy-coded data tells whether the picture is whole.
+//!
 //! Bytes outside of segments are skipped as in every decoder, up to [`STRAY_BYTES_MAX`]; some cameras and editors leave
 //! them. A height that a DNL segment gives after the scan is refused as zero, because no decoder supports it.
 
@@ -7,7 +11,7 @@ use memchr::memchr;
 
 use super::exif::{EXIF_NAME, Exif};
 use super::walk::{Field, Walk, check_size, skip};
-use super::{BrokenFile, InspectError, JpegKind};
+use super::{BrokenFile, InspectError, Inspected, JpegKind};
 use crate::image::container::jpeg::{SCANS_MAX, ends_data};
 use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
@@ -44,6 +48,9 @@ pub(super) struct Jpeg {
     stray_bytes: u64,
     frame: Option<FrameHeader>,
     scans: u32,
+    /// Whether the data of a scan has begun.
+    has_data: bool,
+    doubt: Option<InspectError>,
     exif: Exif,
 }
 
@@ -91,20 +98,23 @@ impl Jpeg {
             stray_bytes: 0,
             frame: None,
             scans: 0,
+            has_data: false,
+            doubt: None,
             exif: Exif::default(),
         }
     }
 
-    pub(super) fn finish(self) -> Result<Header, InspectError> {
-        let (JpegState::Done, Some(frame)) = (self.state, self.frame) else {
-            return Err(InspectError::Truncated(Format::Jpeg));
-        };
+    pub(super) fn finish(self) -> Result<Inspected, InspectError> {
+        let truncated = InspectError::Truncated(Format::Jpeg);
+        let frame = self.frame.filter(|_| self.has_data).ok_or(truncated)?;
+        let is_done = matches!(self.state, JpegState::Done);
+        let doubt = self.doubt.or(if is_done { None } else { Some(truncated) });
         let kind = match frame.components {
             1 => ColorKind::Gray,
             COMPONENTS_MAX => ColorKind::Cmyk,
             _ => ColorKind::Rgb,
         };
-        Ok(Header {
+        let header = Header {
             format: Format::Jpeg,
             width: u32::from(frame.width),
             height: u32::from(frame.height),
@@ -112,7 +122,8 @@ impl Jpeg {
             frames: 1,
             has_alpha: false,
             color: PixelFormat { kind, bits: 8 },
-        })
+        };
+        Ok(Inspected { header, doubt })
     }
 }
 
@@ -128,6 +139,18 @@ impl Walk for Jpeg {
     }
 
     fn step(&mut self, input: &mut &[u8]) -> Result<Option<JpegState>, InspectError> {
+        match self.advance(input) {
+            Err(error @ InspectError::Broken(_)) if self.has_data => {
+                self.doubt = Some(error);
+                Ok(Some(JpegState::Done))
+            }
+            step => step,
+        }
+    }
+}
+
+impl Jpeg {
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<JpegState>, InspectError> {
         match self.state {
             JpegState::Start => Ok(self.field.take::<2>(input).map(|_| JpegState::Marker)),
             JpegState::Marker => self.find_marker(input),
@@ -144,7 +167,10 @@ impl Walk for Jpeg {
             JpegState::ScanComponent(left) => {
                 self.take_then(input, |jpeg, [id, _]| jpeg.read_scan_component(left, id))
             }
-            JpegState::ScanParameters => Ok(self.field.take::<3>(input).map(|_| JpegState::Data)),
+            JpegState::ScanParameters => self.take_then(input, |jpeg, [_, _, _]| {
+                jpeg.has_data = true;
+                Ok(JpegState::Data)
+            }),
             JpegState::Data => Ok(find_data_end(input)),
             JpegState::DataMarker if input.first() == Some(&0xFF) => Ok(Some(JpegState::Data)),
             JpegState::DataMarker => self.take_then(input, |jpeg, [code]| jpeg.leave_data(code)),
@@ -154,9 +180,7 @@ impl Walk for Jpeg {
             JpegState::Done => Ok(None),
         }
     }
-}
 
-impl Jpeg {
     fn find_marker(&mut self, input: &mut &[u8]) -> Result<Option<JpegState>, InspectError> {
         let stray = memchr(0xFF, input);
         self.count_stray(stray.unwrap_or(input.len()))?;

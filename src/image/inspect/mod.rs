@@ -3,7 +3,8 @@
 //! A push parser: it takes bytes as they arrive, in pieces of any size, and its result does not depend on how they were
 //! cut. It detects the type from the bytes alone; the type that a client declares has no influence.
 //!
-//! It does not decode pixels: picture data that is present but damaged passes. Its memory is a few hundred bytes and,
+//! It does not decode pixels: picture data that is present but damaged passes. Where only the data tells whether the
+//! image is whole, it [says so](Inspected::doubt). Its memory is a few hundred bytes and,
 //! while an EXIF block or an AVIF's `meta` box arrives, that one (at most 64 KiB, or 1 MiB). It allocates nothing by a
 //! length that the file claims. Bytes after the end of the image are allowed in every format.
 
@@ -39,7 +40,16 @@ use super::header::{Header, Limits};
 pub fn inspect(bytes: &[u8], limits: Limits) -> Result<Header, InspectError> {
     let mut inspector = Inspector::new(limits);
     inspector.push(bytes)?;
-    inspector.finish()
+    Ok(inspector.finish()?.header)
+}
+
+/// An inspected file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Its header.
+    pub header: Header,
+    /// The reason to refuse it, unless a walk over its data finds all of the picture: a JPEG without its end marker.
+    pub doubt: Option<InspectError>,
 }
 
 /// Inspects an upload while it arrives.
@@ -83,7 +93,7 @@ impl Inspector {
     /// # Errors
     /// Adds [`InspectError::Empty`] and [`InspectError::Truncated`], and [`InspectError::NotAnImage`] for a file of a
     /// few bytes.
-    pub fn finish(mut self) -> Result<Header, InspectError> {
+    pub fn finish(mut self) -> Result<Inspected, InspectError> {
         if let InspectorState::Head { bytes, have } = self.state {
             let head = bytes.get(..have).unwrap_or_default();
             if head.is_empty() {
@@ -91,14 +101,15 @@ impl Inspector {
             }
             self.begin(head)?;
         }
-        match self.state {
+        let header = match self.state {
             InspectorState::Head { .. } => Err(InspectError::NotAnImage),
-            InspectorState::Jpeg(jpeg) => jpeg.finish(),
+            InspectorState::Jpeg(jpeg) => return jpeg.finish(),
             InspectorState::Png(png) => png.finish(),
             InspectorState::Gif(gif) => gif.finish(),
             InspectorState::Webp(webp) => webp.finish(),
             InspectorState::Avif(avif) => avif.finish(),
-        }
+        }?;
+        Ok(Inspected { header, doubt: None })
     }
 
     /// Gathers the first bytes and, when they are complete, chooses the parser. Returns the bytes after them.

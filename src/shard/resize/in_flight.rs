@@ -14,7 +14,7 @@ use crate::object::Format;
 use crate::peer::requester::Requester;
 use crate::shard::bodies::memory::Charge;
 use crate::shard::cache::CachedResponse;
-use crate::shard::job::{JobKey, ResizeError, ResizeOutcome};
+use crate::shard::job::{JobKey, ResizeError, ResizeOutcome, ResizeWork};
 use crate::shard::oneshot;
 use crate::shard::timings::StageTimings;
 use crate::shard::variant::{VariantBody, VariantError, VariantFile};
@@ -27,6 +27,8 @@ pub(super) struct InFlightJob {
     pub(super) key: JobKey,
     /// A placeholder is no variant, and is not counted as one.
     pub(super) is_variant: bool,
+    /// Whether it makes anything to keep.
+    pub(super) is_kept: bool,
     /// The format of the image.
     pub(super) source: Format,
     pub(super) modified: SystemTime,
@@ -63,7 +65,7 @@ impl InFlightJob {
     pub(super) fn new(
         number: u64,
         key: JobKey,
-        is_variant: bool,
+        work: &ResizeWork,
         source: &JobSource,
         cancelled: Arc<AtomicBool>,
         is_pre_generation: Arc<AtomicBool>,
@@ -71,7 +73,8 @@ impl InFlightJob {
         Self {
             number,
             key,
-            is_variant,
+            is_variant: matches!(work, ResizeWork::Variant(_)),
+            is_kept: !matches!(work, ResizeWork::Walk),
             source: source.format,
             modified: source.modified,
             cancelled,

@@ -7,6 +7,7 @@
 //!   cannot be interrupted. [`memory`]: the node-wide budget of decoded pixels.
 //! * `single_flight`: making each variant once. `disk`: what was made, on its way to the disk.
 //! * `pre_generation`: variants that are made before anybody asks. `placeholder`: ThumbHash and average colour.
+//! * `walk`: whether an upload without an end is whole.
 
 mod disk;
 mod failures;
@@ -21,6 +22,7 @@ mod single_flight;
 mod source;
 #[cfg(test)]
 mod tests;
+mod walk;
 pub mod worker;
 
 use std::cell::{Cell, RefCell};
@@ -144,7 +146,7 @@ impl ResizeJobs {
         let in_flight = Rc::new(InFlightJob::new(
             number,
             key,
-            is_variant,
+            &work,
             &source,
             Arc::clone(&cancelled),
             Arc::clone(&is_pre_generation),

@@ -154,6 +154,9 @@ impl Shard {
         let Some(in_flight) = self.resize.complete(job, &outcome, took, used) else { return };
         let key = in_flight.key;
         match &outcome {
+            ResizeOutcome::Made(..) if !in_flight.is_kept => {
+                self.resize.remove_in_flight(&key, in_flight.number);
+            }
             ResizeOutcome::Made(bytes, stamp, _) => {
                 self.images.originals.set_verified(&key.0, *stamp);
                 if in_flight.is_variant {

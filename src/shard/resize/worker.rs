@@ -19,7 +19,10 @@ use super::helper::{Helper, HelperError, HelperOutput, HelperTask};
 use super::memory::DecodeMemory;
 use super::source::SourceFile;
 use crate::image::decoded_planes::{self, DecodedPlanes};
+use crate::image::error::RenderError;
 use crate::image::header::Limits;
+use crate::image::inspect::InspectError;
+use crate::image::jpeg::Jpeg;
 use crate::image::placeholder;
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::variant::{self, Prepared, VariantFault};
@@ -172,7 +175,7 @@ impl ResizeWorker {
         new: Option<Bytes>,
         samples: Option<DecodedSamples>,
     ) -> Result<(), ShardGone> {
-        let Some(bytes) = new else { return Ok(()) };
+        let Some(bytes) = new.filter(|_| !matches!(job.work, ResizeWork::Walk)) else { return Ok(()) };
         let started = Instant::now();
         let ResizeJob { number, id, key, format, .. } = *job;
         let length = bytes.len() as u64;
@@ -230,6 +233,7 @@ impl ResizeWorker {
         let recipe = match &job.work {
             ResizeWork::Variant(recipe) => recipe,
             ResizeWork::Placeholder => &small,
+            ResizeWork::Walk => return self.walked(job),
         };
         let mut source = SourceFile::open(&job.path, job.verified)?;
         // With its samples kept, no more of the file is needed than its headers. Metadata may be anywhere in it.
@@ -269,6 +273,28 @@ impl ResizeWorker {
         Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), samples))
     }
 
+    /// Walks over the data of an upload.
+    fn walked(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Option<DecodedSamples>), ResizeError> {
+        let cut = ResizeError::Variant(VariantFault::Image(InspectError::Truncated(job.format)));
+        let mut source = SourceFile::open(&job.path, job.verified)?;
+        source.read_all(&job.id)?;
+        let jpeg = Jpeg::read(source.bytes()).ok_or_else(|| cut.clone())?;
+        let keep_going = || self.wanted(job).is_ok();
+        let lost = || self.wanted(job).err().unwrap_or(ResizeError::Deadline);
+        let (bytes, bytes_max) = (jpeg.walk_peak_bytes(), self.memory.bytes_max());
+        if bytes > bytes_max {
+            return Err(ResizeError::Variant(VariantFault::TooMuchMemory { bytes, bytes_max }));
+        }
+        let _charge = self.memory.charge(bytes, job.deadline, keep_going).ok_or_else(lost)?;
+        match jpeg.is_whole(&self.limits, &keep_going) {
+            Ok(true) => {
+                Ok((ResizeOutcome::Made(Bytes::new(), source.stamp(), StageTimings::default()), None))
+            }
+            Err(RenderError::Cancelled) => Err(lost()),
+            Ok(false) | Err(_) => Err(cut),
+        }
+    }
+
     /// The name of the samples that the job begins with, and the samples if they are cached.
     fn kept(&self, job: &ResizeJob, prepared: &Prepared<'_>) -> Option<DecodedSamples> {
         let (scales, length) = prepared.planes()?;
@@ -305,7 +331,7 @@ impl ResizeWorker {
         let waiting = JobProgress { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
             ResizeWork::Variant(_) => prepared.make(&mut planes, &waiting),
-            ResizeWork::Placeholder => {
+            ResizeWork::Placeholder | ResizeWork::Walk => {
                 prepared.placeholder(&mut planes, &waiting).map(|placeholder| placeholder.to_bytes())
             }
         };

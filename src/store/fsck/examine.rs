@@ -99,7 +99,7 @@ fn read(path: &Path) -> io::Result<FileContent> {
     }
     let inspected = refused.map_or_else(|| inspector.finish(), Err);
     let kind = match inspected {
-        Ok(header) => ContentKind::Image(header.format),
+        Ok(inspected) => ContentKind::Image(inspected.header.format),
         Err(error) if error.is_unsupported_type() => ContentKind::Other,
         Err(_) => ContentKind::Doubtful,
     };

@@ -97,6 +97,10 @@ impl Picture {
         bytes
     }
 
+    pub(crate) fn jpeg_progressive(&self) -> Vec<u8> {
+        self.jpeg_with(|encoder| encoder.set_progressive(true))
+    }
+
     pub(crate) fn png(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, self.width, self.height);

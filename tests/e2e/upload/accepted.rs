@@ -166,3 +166,32 @@ fn a_connection_carries_one_upload_after_another() {
         assert_eq!(answer.json()["hash"], sha1(&bytes).as_str());
     }
 }
+
+/// Phones put trailers of their own in place of the end marker, and every reader shows such files.
+#[test]
+fn a_jpeg_without_its_end_marker_is_taken_if_all_of_it_is_there() {
+    let node = Node::plain();
+    for (seed, jpeg) in
+        [(1, Picture::corners(60, 40, 1).jpeg()), (2, Picture::corners(61, 43, 2).jpeg_progressive())]
+    {
+        let whole = &jpeg[..jpeg.len() - 2];
+        let embedded = Picture::corners(8, 8, 3).jpeg();
+        for (at, trailer) in
+            [&b""[..], b"\0\0\x01\x0A\x0E\0\0\0SEFHe\0\0\0SEFT", &embedded].into_iter().enumerate()
+        {
+            let bytes = [whole, trailer].concat();
+            let ways = [
+                Form::default().file("image", "a.jpg", &bytes).post(),
+                Request::new("POST", "/image").body(&bytes),
+                put(&bytes),
+            ];
+            let answer = node.ask(&ways[at]).expect(200).json();
+            assert_eq!(answer["hash"], sha1(&bytes).as_str(), "{seed}");
+            let expected = node.upload(&jpeg);
+            for spec in ["full/x.png", "30w/x.png"] {
+                let made = |id: &str| node.get(&format!("/image/{id}/{spec}")).expect(200).body;
+                assert_eq!(made(&sha1(&bytes)), made(&expected), "{seed} {at} {spec}");
+            }
+        }
+    }
+}

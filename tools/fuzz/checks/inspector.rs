@@ -33,5 +33,5 @@ fn in_pieces(mut data: &[u8], length: &mut dyn FnMut() -> usize) -> Result<Heade
         inspector.push(piece)?;
         data = rest;
     }
-    inspector.finish()
+    Ok(inspector.finish()?.header)
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::super::{InspectError, Inspector};
 use super::avif::moov;
 use super::support::*;
-use super::{LIMITS, check};
+use super::{LIMITS, check, judged};
 use crate::image::container::avif::tests::{AvifFile, one, with_alpha};
 use crate::image::header::Header;
 use crate::object::Format;
@@ -89,7 +89,7 @@ fn check_in_pieces(bytes: &[u8], lengths: &[usize]) -> Result<Header, InspectErr
         inspector.push(piece)?;
         rest = later;
     }
-    inspector.finish()
+    judged(inspector.finish()?)
 }
 
 #[test]

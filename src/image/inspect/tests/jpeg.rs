@@ -157,6 +157,23 @@ fn each_fault_is_refused_by_name() {
 }
 
 #[test]
+fn what_is_wrong_behind_the_first_data_is_a_doubt_and_no_refusal() {
+    let start = [rgb_frame(), rgb_scan()];
+    let trailer = b"\0\0\x01\x0ASEFH\xFF\xE1\xFF\xFFSEFT".to_vec();
+    for (end, fault) in [
+        (Vec::new(), InspectError::Truncated(Format::Jpeg)),
+        (trailer, InspectError::Truncated(Format::Jpeg)),
+        (plain_jpeg(), InspectError::Broken(BrokenFile::JpegSecondStart)),
+    ] {
+        let bytes = [&SOI[..], &start.concat(), &end].concat();
+        let mut inspector = Inspector::new(LIMITS);
+        inspector.push(&bytes).unwrap();
+        let inspected = inspector.finish().unwrap();
+        assert_eq!((inspected.header.width, inspected.doubt), (40, Some(fault)));
+    }
+}
+
+#[test]
 fn zero_sides_are_refused() {
     for size in [(0, 30), (40, 0)] {
         let bytes = jpeg(&[frame(0xC0, 8, size, &[1]), scan(&[1], b"data")]);
