@@ -23,7 +23,7 @@ fn entropy_decode(criterion: &mut Criterion) {
             let jpeg = Jpeg::read(&source).expect("a JPEG of ours");
             group.throughput(Throughput::Bytes(source.len() as u64));
             group.bench_function(format!("{coding} of quality {quality}"), |bencher| {
-                bencher.iter(|| jpeg.decode([Scale::Eighth; 3], &LIMITS, &|| true).expect("sound planes"));
+                bencher.iter(|| jpeg.decode([Scale::Eighth; 4], &LIMITS, &|| true).expect("sound planes"));
             });
         }
     }

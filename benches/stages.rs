@@ -61,7 +61,7 @@ fn jpeg_decode(criterion: &mut Criterion) {
         for (part, scale) in scales {
             criterion.bench_function(&format!("JPEG decode, 12 MP {coding} at {part}"), |bencher| {
                 let jpeg = Jpeg::read(source).expect("a JPEG of ours");
-                bencher.iter(|| jpeg.decode([scale; 3], &LIMITS, &|| true).expect("sound planes"));
+                bencher.iter(|| jpeg.decode([scale; 4], &LIMITS, &|| true).expect("sound planes"));
             });
         }
     }
@@ -71,7 +71,7 @@ fn jpeg_decode(criterion: &mut Criterion) {
 fn resize_planes(criterion: &mut Criterion) {
     criterion.bench_function("resize, planes of 500 × 375 and twice 250 × 188 to 300w", |bencher| {
         let jpeg = Jpeg::read(&BASELINE).expect("a JPEG of ours");
-        let planes = jpeg.decode([Scale::Eighth; 3], &LIMITS, &|| true).expect("sound planes");
+        let planes = jpeg.decode([Scale::Eighth; 4], &LIMITS, &|| true).expect("sound planes");
         let planes: Vec<Pixels> = planes
             .into_iter()
             .map(|plane| {

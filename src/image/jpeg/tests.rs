@@ -6,6 +6,7 @@ mod files;
 mod limits;
 mod matrix;
 mod similarity;
+mod support;
 
 use jpeg_encoder::{Encoder, SamplingFactor};
 use zune_jpeg::JpegDecoder;

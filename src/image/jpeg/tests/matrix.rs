@@ -1,13 +1,13 @@
 //! Files of every sampling, order of scans and number of components, whole and scaled: the picture comes back.
 
+use super::support::{Arrangement, MadeComponent, make};
 use super::*;
 use crate::image::decode;
-use crate::image::header::{ColorKind, Header};
+use crate::image::header::ColorKind;
 use crate::image::resize;
 use crate::image::shape::Rect;
 use crate::image::shrink_on_load::{Aim, ShrinkOnLoad};
-use crate::image::tests::jpeg_maker::{Arrangement, MadeComponent, make};
-use crate::image::tests::support;
+use crate::image::tests::support::header;
 use crate::object::Format;
 
 /// What the components of a made file are.
@@ -125,7 +125,7 @@ fn differences(meant: Meant, bytes: &[u8], size: Size) -> Vec<f64> {
         YCbCr | Rgb => ColorKind::Rgb,
         Cmyk | Ycck => ColorKind::Cmyk,
     };
-    let header: Header = support::header(Format::Jpeg, size, kind);
+    let header = header(Format::Jpeg, size, kind);
     let expected = expected(meant, size);
     let whole = decode::decode(bytes, &header, None, &LIMITS, &|| true).unwrap();
     let cut = Rect { x: 0, y: 0, width: size.width, height: size.height };

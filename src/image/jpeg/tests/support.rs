@@ -8,25 +8,25 @@ use crate::image::shape::Size;
 
 /// A component: its samples at the size of the whole picture, and its sampling factors.
 #[derive(Clone, Debug)]
-pub(in crate::image) struct MadeComponent {
-    pub(in crate::image) samples: Vec<f64>,
-    pub(in crate::image) across: u32,
-    pub(in crate::image) down: u32,
+pub(super) struct MadeComponent {
+    pub(super) samples: Vec<f64>,
+    pub(super) across: u32,
+    pub(super) down: u32,
 }
 
 /// The arrangement of a file.
 #[derive(Clone, Debug)]
-pub(in crate::image) struct Arrangement {
-    pub(in crate::image) ids: Vec<u8>,
+pub(super) struct Arrangement {
+    pub(super) ids: Vec<u8>,
     /// Segments behind the start of the image.
-    pub(in crate::image) head: Vec<u8>,
-    pub(in crate::image) is_progressive: bool,
+    pub(super) head: Vec<u8>,
+    pub(super) is_progressive: bool,
     /// A scan for each component instead of one for all.
-    pub(in crate::image) is_apart: bool,
+    pub(super) is_apart: bool,
     /// Units between restart markers; 0 for none.
-    pub(in crate::image) restart_interval: u16,
+    pub(super) restart_interval: u16,
     /// Whether a DNL segment repeats the height after the first scan.
-    pub(in crate::image) repeats_height: bool,
+    pub(super) repeats_height: bool,
 }
 
 /// Coefficients of a component in zigzag order, for blocks of whole units.
@@ -51,7 +51,7 @@ const STEP: f64 = 3.0;
 const DC_COUNTS: [u8; 16] = [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0];
 
 /// The file.
-pub(in crate::image) fn make(size: Size, components: &[MadeComponent], arrangement: &Arrangement) -> Vec<u8> {
+pub(super) fn make(size: Size, components: &[MadeComponent], arrangement: &Arrangement) -> Vec<u8> {
     let most = |factor: fn(&MadeComponent) -> u32| components.iter().map(factor).max().unwrap();
     let most = (most(|component| component.across), most(|component| component.down));
     let units = (size.width.div_ceil(8 * most.0), size.height.div_ceil(8 * most.1));
@@ -195,19 +195,18 @@ impl MadeScan {
             bits.put_value(difference, size);
         }
         let mut zeros = 0;
-        for at in self.first.max(1)..=self.last {
-            match block[at] {
-                0 => zeros += 1,
-                value => {
-                    for _ in 0..zeros / 16 {
-                        bits.put_ac(0xF0);
-                    }
-                    let size = 32 - value.unsigned_abs().leading_zeros();
-                    bits.put_ac((zeros % 16) << 4 | size);
-                    bits.put_value(value, size);
-                    zeros = 0;
-                }
+        for &value in &block[self.first.max(1)..=self.last] {
+            if value == 0 {
+                zeros += 1;
+                continue;
             }
+            for _ in 0..zeros / 16 {
+                bits.put_ac(0xF0);
+            }
+            let size = 32 - value.unsigned_abs().leading_zeros();
+            bits.put_ac((zeros % 16) << 4 | size);
+            bits.put_value(value, size);
+            zeros = 0;
         }
         if zeros > 0 && self.last > 0 {
             bits.put_ac(0);
