@@ -52,6 +52,43 @@ fn every_way_of_upload_gives_the_same_answer() {
 }
 
 #[test]
+fn a_form_is_taken_however_its_sender_writes_it() {
+    let node = Node::plain();
+    let bytes = jpeg(60, 40, 1);
+    let id = sha1(&bytes);
+    let boundary = "=_Part/1:2?3";
+    let part = |disposition: &str, data: &[u8]| {
+        let head = format!("--{boundary} \t\r\ncontent-disposition: {disposition}\r\n\r\n");
+        [head.as_bytes(), data, b"\r\n"].concat()
+    };
+    let image = |disposition: &str| part(disposition, &bytes);
+    let other = |data: &[u8]| part(r#"form-data; name="thumb"; filename="image""#, data);
+    let long = vec![b'\r'; 60_000];
+    for (name, parts) in [
+        ("upper case", image(r#"FORM-DATA; FILENAME="a.jpg"; NAME="image""#)),
+        ("marks in a quoted value", image(r#"form-data; filename="a; name=\"b\" =c.jpg"; name="image""#)),
+        ("a name in another character set", image("form-data; name=image; filename*=UTF-8''%D1%84.jpg")),
+        ("another file", [other(&jpeg(16, 16, 2)), image(r#"form-data; name="image""#)].concat()),
+        ("bytes that are no text", [other(b"\xE9t\xE9\0"), image("form-data; name=image")].concat()),
+        ("a long field", [image("form-data; name=image"), other(&long)].concat()),
+        ("a field without a name", [part("form-data", b"x"), image("form-data; name=image")].concat()),
+    ] {
+        let end = format!("--{boundary}--");
+        for body in [
+            [&parts, end.as_bytes()].concat(),
+            [b"A preamble\nof two lines\n".as_slice(), &parts, end.as_bytes(), b"\r\nan epilogue"].concat(),
+        ] {
+            for kind in [format!("boundary={boundary}"), format!("charset=x; Boundary=\"{boundary}\"")] {
+                let kind = format!("multipart/form-data; {kind}");
+                let answer = node.ask(&Request::new("POST", "/").header("Content-Type", &kind).body(&body));
+                assert_eq!(answer.status, 200, "{name}, {kind}: {:?}", answer.json());
+                assert_eq!(answer.json()["hash"], id.as_str(), "{name}, {kind}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_way_takes_a_chunked_body() {
     let node = Node::plain();
     let bytes = jpeg(60, 40, 1);

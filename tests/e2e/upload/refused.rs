@@ -65,6 +65,13 @@ fn a_form_without_a_boundary_is_400() {
 }
 
 #[test]
+fn a_form_with_an_endless_preamble_or_head_is_400() {
+    let long = "x".repeat(1 << 20);
+    refuses(&Form::request(long.as_bytes()), 400);
+    refuses(&Form::default().file("image", &long, &jpeg(30, 20, 1)).post(), 400);
+}
+
+#[test]
 fn a_form_without_the_image_field_is_400_and_says_so() {
     let detail = refuses(&Form::default().field("key", OPERATOR_KEY).post(), 400);
     assert!(detail.contains("image"), "{detail}");

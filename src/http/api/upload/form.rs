@@ -1,23 +1,21 @@
 //! The upload form: `multipart/form-data` with `image`, `key` and `size_hints`, in any order, but that nothing is
 //! stored before a key is proven, where one is needed.
+//!
+//! multer cuts the body at its boundaries. Its reading of header fields is not used: it knows parameters in lower case
+//! alone, finds them inside quoted values, and refuses boundaries that browsers' servers take. [`parameters`] reads
+//! them.
 
-use std::error::Error;
-use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context as TaskContext, Poll, ready};
+mod body;
+mod parameters;
 
-use bytes::Bytes;
-use futures_lite::Stream;
 use http::Request;
-use http::header::CONTENT_TYPE;
-use hyper::body::{Body as _, Incoming};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use hyper::body::Incoming;
 use multer::{Field, Multipart};
 
+use self::body::{Flag, FormBody, Signals, problem};
 use super::gate::UploadGate;
 use super::{append, begin};
-use crate::http::access::AccessError;
 use crate::http::api::presets::Presets;
 use crate::http::exchange::Context;
 use crate::http::receive;
@@ -25,11 +23,8 @@ use crate::http::reply::Problem;
 use crate::object::Spec;
 use crate::store::spool::Spool;
 
-/// Bytes of a field that is no image.
+/// Bytes of the fields `key` and `size_hints`, each.
 const TEXT_BYTES_MAX: usize = 8 << 10;
-
-/// Bytes of a form before its key is shown: a few fields, and their heads.
-const UNPROVEN_BYTES_MAX: u64 = 64 << 10;
 
 /// Specs in `size_hints`.
 const HINTS_MAX: usize = 16;
@@ -38,7 +33,7 @@ const HINTS_MAX: usize = 16;
 pub(super) struct Form {
     multipart: Multipart<'static>,
     bytes_max: u64,
-    proven: Flag,
+    signals: Signals,
 }
 
 /// A form's fields.
@@ -49,21 +44,6 @@ pub(super) struct Received {
     pub(super) hints: Vec<Spec>,
 }
 
-/// A signal between a form and its bytes: that the body has been read to its end, or that a key
-/// is proven.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Flag(Arc<AtomicBool>);
-
-impl Flag {
-    pub(super) fn get(&self) -> bool {
-        self.0.load(Relaxed)
-    }
-
-    fn set(&self) {
-        self.0.store(true, Relaxed);
-    }
-}
-
 impl Form {
     /// The form in `request`, of at most `bytes_max` bytes; and whether its body has been taken to its end. `is_proven`:
     /// nothing more has to be shown.
@@ -72,22 +52,18 @@ impl Form {
         bytes_max: u64,
         is_proven: bool,
     ) -> Result<(Self, Flag), Problem> {
-        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let boundary = multer::parse_boundary(content_type.unwrap_or_default()).map_err(|_| {
-            Problem::BadForm("Send Content-Type multipart/form-data with a boundary.".to_owned())
-        })?;
-        let (ended, proven) = (Flag::default(), Flag::default());
+        let content_type = request.headers().get(CONTENT_TYPE);
+        let boundary =
+            content_type.and_then(|value| parameters::boundary(value.as_bytes())).ok_or_else(|| {
+                Problem::BadForm("Send Content-Type multipart/form-data with a boundary.".to_owned())
+            })?;
+        let signals = Signals::default();
         if is_proven {
-            proven.set();
+            signals.proven.set();
         }
-        let body = request.into_body();
-        if body.is_end_stream() {
-            ended.set();
-        }
-        let flags = (ended.clone(), proven.clone());
-        let bytes =
-            FormBytes { body, left: bytes_max, taken: 0, pause: false, ended: flags.0, proven: flags.1 };
-        Ok((Self { multipart: Multipart::new(bytes, boundary), bytes_max, proven }, ended))
+        let body = FormBody::new(request.into_body(), bytes_max, signals.clone());
+        let ended = signals.ended.clone();
+        Ok((Self { multipart: Multipart::new(body, boundary), bytes_max, signals }, ended))
     }
 
     /// Takes all fields, the image to the disk. `gate` judges the field `key`, and lets the image in.
@@ -104,43 +80,60 @@ impl Form {
         let mut hints = Vec::new();
         let mut has_key = false;
         let bytes_max = self.bytes_max;
-        let bad = |error| problem(&error, bytes_max);
-        while let Some(field) =
-            receive::unless_stalled(context, self.multipart.next_field()).await?.map_err(bad)?
-        {
-            match field.name() {
-                Some("image") if image.is_some() => {
+        while let Some(field) = self.next_field(context).await? {
+            match name(&field).as_deref() {
+                Some(b"image") if image.is_some() => {
                     return Err(Problem::BadForm("Send one field \"image\", not several.".to_owned()));
                 }
-                Some("image") => {
+                Some(b"image") => {
                     gate.check()?;
                     let spool = begin(context).await;
                     image = Some(receive_image(context, field, spool, bytes_max).await?);
                 }
-                Some("key") if has_key => {
+                Some(b"key") if has_key => {
                     return Err(Problem::BadForm("Send one field \"key\", not several.".to_owned()));
                 }
-                Some("key") => {
+                Some(b"key") => {
                     gate.show(&text(context, field, bytes_max).await?)?;
                     has_key = true;
                     if gate.check().is_ok() {
-                        self.proven.set();
+                        self.signals.proven.set();
                     }
                 }
-                Some("size_hints") => {
+                Some(b"size_hints") => {
                     let text = text(context, field, bytes_max).await?;
                     hints = parse_hints(&text, Presets::of(&context.settings))?;
                 }
-                // Fields of other names are the caller's own.
-                _ => {
-                    text(context, field, bytes_max).await?;
-                }
+                // Fields of other names are the caller's own, files too.
+                _ => skip(context, field, bytes_max).await?,
             }
         }
         let image =
             image.ok_or_else(|| Problem::BadForm("Send the image in the field \"image\".".to_owned()))?;
         Ok(Received { spool: image?, hints })
     }
+
+    /// The next field, once its head has been read; `None` behind the last.
+    async fn next_field(&mut self, context: &Context) -> Result<Option<Field<'static>>, Problem> {
+        self.signals.head.begin();
+        let field = receive::unless_stalled(context, self.multipart.next_field()).await?;
+        self.signals.head.end();
+        field.map_err(|error| problem(&error, self.bytes_max))
+    }
+}
+
+/// The field's name; `None` for a field without one, which is not ours.
+fn name(field: &Field<'_>) -> Option<Vec<u8>> {
+    parameters::parameter(field.headers().get(CONTENT_DISPOSITION)?.as_bytes(), "name")
+}
+
+/// Reads a field to its end, and forgets it. The bound on the whole form bounds it, too.
+async fn skip(context: &Context, mut field: Field<'_>, bytes_max: u64) -> Result<(), Problem> {
+    let bad = |error| problem(&error, bytes_max);
+    while receive::unless_stalled(context, field.chunk()).await?.map_err(bad)?.is_some() {
+        glommio::executor().yield_if_needed().await;
+    }
+    Ok(())
 }
 
 /// Takes the field to its end. The inner result is the image's; the bytes behind its fault go nowhere.
@@ -171,13 +164,14 @@ async fn text(context: &Context, mut field: Field<'_>, bytes_max: u64) -> Result
     while let Some(bytes) = receive::unless_stalled(context, field.chunk()).await?.map_err(bad)? {
         if text.len() + bytes.len() > TEXT_BYTES_MAX {
             return Err(Problem::BadForm(format!(
-                "A field beside the image is over {TEXT_BYTES_MAX} bytes; shorten it."
+                "The field \"key\" or \"size_hints\" is over {TEXT_BYTES_MAX} bytes; shorten it."
             )));
         }
         text.extend_from_slice(&bytes);
     }
-    String::from_utf8(text)
-        .map_err(|_| Problem::BadForm("A field is not UTF-8 text; encode it so.".to_owned()))
+    String::from_utf8(text).map_err(|_| {
+        Problem::BadForm("The field \"key\" or \"size_hints\" is not UTF-8 text; encode it so.".to_owned())
+    })
 }
 
 /// Specs joined by commas: an item that is a size begins the next spec.
@@ -207,91 +201,6 @@ fn parse_hints(hints: &str, presets: Presets<'_>) -> Result<Vec<Spec>, Problem> 
     }
     Ok(meanings)
 }
-
-/// The request's body as multer wants it.
-struct FormBytes {
-    body: Incoming,
-    left: u64,
-    taken: u64,
-    /// multer takes what it can get into memory; a pause after each piece makes it use that first.
-    pause: bool,
-    ended: Flag,
-    proven: Flag,
-}
-
-#[derive(Debug)]
-enum FormBytesError {
-    TooLong,
-    Unproven,
-    Aborted,
-}
-
-impl Stream for FormBytes {
-    type Item = Result<Bytes, FormBytesError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.pause) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        if self.taken >= UNPROVEN_BYTES_MAX && !self.proven.get() {
-            return Poll::Ready(Some(Err(FormBytesError::Unproven)));
-        }
-        loop {
-            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-            if frame.is_none() || self.body.is_end_stream() {
-                self.ended.set();
-            }
-            match frame {
-                None => return Poll::Ready(None),
-                Some(Err(_)) => return Poll::Ready(Some(Err(FormBytesError::Aborted))),
-                Some(Ok(frame)) => {
-                    let Ok(data) = frame.into_data() else { continue };
-                    self.pause = true;
-                    let Some(left) = self.left.checked_sub(data.len() as u64) else {
-                        return Poll::Ready(Some(Err(FormBytesError::TooLong)));
-                    };
-                    self.left = left;
-                    self.taken += data.len() as u64;
-                    return Poll::Ready(Some(Ok(data)));
-                }
-            }
-        }
-    }
-}
-
-fn problem(error: &multer::Error, bytes_max: u64) -> Problem {
-    let of = |error: &FormBytesError| match error {
-        FormBytesError::TooLong => Problem::TooLong(bytes_max),
-        FormBytesError::Unproven => Problem::Upload(AccessError::LateKey),
-        FormBytesError::Aborted => Problem::Aborted,
-    };
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(current) = cause {
-        match current.downcast_ref() {
-            Some(error) => return of(error),
-            None => cause = current.source(),
-        }
-    }
-    if let multer::Error::StreamReadFailed(inner) = error
-        && let Some(error) = inner.downcast_ref()
-    {
-        return of(error);
-    }
-    Problem::BadForm("The form is not well-formed multipart/form-data; encode it again.".to_owned())
-}
-
-impl fmt::Display for FormBytesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TooLong => "the form is too long",
-            Self::Unproven => "the form is long before its key",
-            Self::Aborted => "the form did not arrive whole",
-        })
-    }
-}
-
-impl Error for FormBytesError {}
 
 #[cfg(test)]
 mod tests {
