@@ -4,6 +4,7 @@
 //! arrive, decides whether a file is complete.
 
 pub(super) mod avif;
+pub(super) mod gif;
 pub(super) mod jpeg;
 pub(super) mod png;
 pub(super) mod webp;

@@ -49,7 +49,7 @@ impl<'a> AnimationDecoder<'a> {
         }
     }
 
-    /// The number of loops; 0 is endless. Known once the first frame is drawn.
+    /// The number of loops; 0 is endless. For WebP known once the first frame is drawn.
     pub fn loop_count(&self) -> u32 {
         match &self.0 {
             Inner::Gif(decoder) => decoder.loop_count(),

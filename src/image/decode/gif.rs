@@ -1,14 +1,18 @@
 //! GIF: draws the frames onto the canvas up to the requested one; uncovered pixels are transparent.
 //!
-//! A frame may reach outside the canvas, where it is clipped, but may not claim more memory than the canvas. It is read
-//! in one piece: read in several, the library loses pixels that its decompressor still holds at the end of a piece.
+//! A frame may reach outside the canvas, where it is clipped, but may not claim more memory than the canvas. Files that
+//! break rules are shown as browsers show them; [`crate::image::container::gif`] says which blocks count. A frame with
+//! too few pixels draws those that it has; the last one is then left out, because a file that was cut ends with such a
+//! frame.
 
-use std::num::NonZeroU64;
+use std::iter::Peekable;
 
-use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, MemoryLimit, Repeat};
+use weezl::decode::Decoder as LzwDecoder;
+use weezl::{BitOrder, LzwStatus};
 
 use super::canvas::{Area, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS};
+use crate::image::container::gif::{GifFile, GifImage, GifImages};
 use crate::image::error::{RenderError, proceed};
 use crate::image::pixels::Pixels;
 use crate::image::shape::Size;
@@ -39,76 +43,92 @@ pub(super) fn decode(
 
 /// The frames of a file, one after another.
 pub(super) struct GifDecoder<'a> {
-    decoder: Decoder<&'a [u8]>,
+    images: Peekable<GifImages<'a>>,
+    plays: u32,
     canvas: Canvas,
 }
 
 impl<'a> GifDecoder<'a> {
     pub(super) fn new(source: &'a [u8], size: Size) -> Result<Self, RenderError> {
-        let mut options = DecodeOptions::new();
-        options.set_color_output(ColorOutput::Indexed);
-        // Only metadata grows in the library's memory with the file, and never beyond its length.
-        let metadata_max = NonZeroU64::MIN.saturating_add(source.len() as u64);
-        options.set_memory_limit(MemoryLimit::Bytes(metadata_max));
-        let decoder = options.read_info(source).map_err(|_| CORRUPT)?;
-        if (u32::from(decoder.width()), u32::from(decoder.height())) != (size.width, size.height) {
+        let file = GifFile::of(source).ok_or(CORRUPT)?;
+        if (u32::from(file.width), u32::from(file.height)) != (size.width, size.height) {
             return Err(SIZE_DIFFERS);
         }
-        Ok(Self { decoder, canvas: Canvas::new(size) })
+        Ok(Self { images: file.images().peekable(), plays: file.plays(), canvas: Canvas::new(size) })
     }
 
     /// Draws the next frame and returns its delay in milliseconds; `None` at the end of the file.
     pub(super) fn next(&mut self) -> Result<Option<u32>, RenderError> {
-        draw_frame(&mut self.decoder, &mut self.canvas)
+        let Some(image) = self.images.next() else { return Ok(None) };
+        let size = Size { width: image.width.into(), height: image.height.into() };
+        if size.area() > self.canvas.size().area().max(FRAME_AREA_FREE) {
+            return Err(CORRUPT);
+        }
+        let mut indices = vec![0; size.area() as usize];
+        let count = decompress(&image, &mut indices)?;
+        if count < indices.len() && self.images.peek().is_none() {
+            return Ok(None);
+        }
+        self.draw(&image, size, &indices[..count])?;
+        Ok(Some(u32::from(image.control.delay) * 10))
     }
 
-    /// Loops, 0 is endless: the file stores repetitions; without that field the animation plays once.
+    /// Loops, 0 is endless.
     pub(super) fn loop_count(&self) -> u32 {
-        match self.decoder.repeat() {
-            Repeat::Infinite => 0,
-            Repeat::Finite(repetitions) => u32::from(repetitions) + 1,
-        }
+        self.plays
     }
 
     pub(super) fn current_frame(&self) -> Result<Pixels, RenderError> {
         self.canvas.pixels()
     }
+
+    fn draw(&mut self, image: &GifImage<'_>, size: Size, indices: &[u8]) -> Result<(), RenderError> {
+        let area = Area { left: image.left.into(), top: image.top.into(), size };
+        self.canvas.begin_frame(area, disposal(image.control.disposal));
+        if size.area() > 0 && image.palette.is_empty() {
+            return Err(CORRUPT);
+        }
+        let lines = indices.chunks(size.width.max(1) as usize);
+        for (y, line) in rows(size.height, image.interlaced).zip(lines) {
+            for (pixel, &index) in self.canvas.row(area, y).chunks_exact_mut(4).zip(line) {
+                if image.control.transparent == Some(index) {
+                    continue;
+                }
+                // An index beyond the palette draws nothing, as in browsers.
+                let start = usize::from(index) * 3;
+                if let Some(color) = image.palette.get(start..start + 3) {
+                    pixel[..3].copy_from_slice(color);
+                    pixel[3] = 255;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Draws the next frame and returns its delay in milliseconds; `None` at the end of the file.
-fn draw_frame(decoder: &mut Decoder<&[u8]>, canvas: &mut Canvas) -> Result<Option<u32>, RenderError> {
-    let Some(frame) = decoder.next_frame_info().map_err(|_| CORRUPT)? else {
-        return Ok(None);
-    };
-    let delay_ms = u32::from(frame.delay) * 10;
-    let size = Size { width: frame.width.into(), height: frame.height.into() };
-    let area = Area { left: frame.left.into(), top: frame.top.into(), size };
-    let (transparent, interlaced) = (frame.transparent, frame.interlaced);
-    canvas.begin_frame(area, disposal(frame.dispose));
-    if size.area() > canvas.size().area().max(FRAME_AREA_FREE) {
+/// Fills `indices` from the image's data, and returns how many it holds: fewer where the data end or break off.
+fn decompress(image: &GifImage<'_>, indices: &mut [u8]) -> Result<usize, RenderError> {
+    // Codes have at most 12 bits, and at the start one more than this size.
+    if !(1..=11).contains(&image.code_size) {
         return Err(CORRUPT);
     }
-    if size.area() == 0 {
-        return Ok(Some(delay_ms));
-    }
-    let mut indices = vec![0; size.area() as usize];
-    if !decoder.fill_buffer(&mut indices).map_err(|_| CORRUPT)? {
-        return Err(CORRUPT);
-    }
-    let palette = decoder.palette().map_err(|_| CORRUPT)?;
-    for (y, line) in rows(size.height, interlaced).zip(indices.chunks_exact(size.width as usize)) {
-        for (pixel, &index) in canvas.row(area, y).chunks_exact_mut(4).zip(line) {
-            if transparent == Some(index) {
-                continue;
-            }
-            // An index beyond the palette draws nothing, as in browsers.
-            if let Some(color) = palette.get(usize::from(index) * 3..usize::from(index) * 3 + 3) {
-                pixel[..3].copy_from_slice(color);
-                pixel[3] = 255;
+    let mut lzw = LzwDecoder::new(BitOrder::Lsb, image.code_size);
+    let mut count = 0;
+    // The decompressor may hold pixels when it has taken all data; the empty piece brings them out.
+    for mut data in image.data.clone().chain([&[][..]]) {
+        loop {
+            let step = lzw.decode_bytes(data, &mut indices[count..]);
+            count += step.consumed_out;
+            data = &data[step.consumed_in..];
+            match step.status {
+                _ if count == indices.len() => return Ok(count),
+                Ok(LzwStatus::Ok) if step.consumed_in > 0 || step.consumed_out > 0 => {}
+                Ok(LzwStatus::Ok | LzwStatus::NoProgress) => break,
+                Ok(LzwStatus::Done) | Err(_) => return Ok(count),
             }
         }
     }
-    Ok(Some(delay_ms))
+    Ok(count)
 }
 
 /// The order in which a frame's rows are stored.
@@ -117,22 +137,14 @@ fn rows(height: u32, interlaced: bool) -> impl Iterator<Item = u32> {
     passes.iter().flat_map(move |&(first, step)| (first..height).step_by(step))
 }
 
-fn disposal(dispose: DisposalMethod) -> Disposal {
-    match dispose {
-        DisposalMethod::Any | DisposalMethod::Keep => Disposal::Keep,
-        DisposalMethod::Background => Disposal::Clear,
-        DisposalMethod::Previous => Disposal::Restore,
+/// Browsers take 4 for 3, because old documents number the methods by bits, and the undefined ones for none.
+const fn disposal(method: u8) -> Disposal {
+    match method {
+        2 => Disposal::Clear,
+        3 | 4 => Disposal::Restore,
+        _ => Disposal::Keep,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interlaced_rows_come_in_four_passes_and_each_once() {
-        assert_eq!(rows(9, true).collect::<Vec<_>>(), [0, 8, 4, 2, 6, 1, 3, 5, 7]);
-        assert_eq!(rows(3, false).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(rows(1, true).collect::<Vec<_>>(), [0]);
-    }
-}
+mod tests;

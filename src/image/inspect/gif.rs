@@ -1,10 +1,14 @@
 //! GIF: header, logical screen, blocks walked by their sub-blocks, trailer.
 //!
+//! One whole image makes a file. As in browsers, zeros between blocks are skipped, and behind a whole image anything
+//! else that is no block ends the file; so does its end, also in the middle of a further image, which does not count.
+//!
 //! The size is the logical screen's. An image that reaches outside it is accepted, because viewers clip it. Its own
 //! area must keep the pixel limit, too, because a decoder allocates that much.
 
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
 use super::{BrokenFile, InspectError};
+use crate::image::container::gif::color_table_bytes;
 use crate::image::header::{ColorKind, Header, Limits, Orientation, PixelFormat};
 use crate::object::Format;
 
@@ -25,8 +29,11 @@ pub(super) struct Gif {
     global_colors: bool,
     /// Whether the image that is being read has any pixel.
     image_area: bool,
+    /// Whether it has any data.
+    image_data: bool,
+    /// Whole images.
     frames: u32,
-    /// Whether any image has area and data.
+    /// Whether any whole image has area and data.
     picture: bool,
     transparent: bool,
 }
@@ -66,6 +73,7 @@ impl Gif {
             height: 0,
             global_colors: false,
             image_area: false,
+            image_data: false,
             frames: 0,
             picture: false,
             transparent: false,
@@ -73,7 +81,7 @@ impl Gif {
     }
 
     pub(super) fn finish(self) -> Result<Header, InspectError> {
-        if !matches!(self.state, GifState::Done) {
+        if !self.picture {
             return Err(InspectError::Truncated(Format::Gif));
         }
         Ok(Header {
@@ -138,7 +146,7 @@ impl Gif {
         self.width = u16::from_le_bytes([w0, w1]);
         self.height = u16::from_le_bytes([h0, h1]);
         check_size(u32::from(self.width), u32::from(self.height), self.limits)?;
-        self.left = color_table_bytes(flags);
+        self.left = color_table_bytes(flags) as u64;
         self.global_colors = self.left > 0;
         Ok(GifState::GlobalColors)
     }
@@ -147,7 +155,8 @@ impl Gif {
         match kind {
             EXTENSION => Ok(GifState::ExtensionLabel),
             IMAGE => Ok(GifState::Image),
-            TRAILER if self.picture => Ok(GifState::Done),
+            0 => Ok(GifState::Block),
+            _ if self.picture => Ok(GifState::Done),
             TRAILER => Err(InspectError::Broken(BrokenFile::GifNoImage)),
             _ => Err(InspectError::Broken(BrokenFile::GifBlock)),
         }
@@ -167,27 +176,26 @@ impl Gif {
         let height = u16::from_le_bytes([h0, h1]);
         check_pixels(u32::from(width), u32::from(height), self.limits)?;
         self.image_area = width > 0 && height > 0;
-        self.left = color_table_bytes(flags);
+        self.image_data = false;
+        self.left = color_table_bytes(flags) as u64;
         if self.left == 0 && !self.global_colors {
             return Err(InspectError::Broken(BrokenFile::GifNoColors));
         }
-        self.frames = self.frames.saturating_add(1);
         Ok(GifState::LocalColors)
     }
 
     fn begin_sub_block(&mut self, chain: Chain, size: u8) -> GifState {
         if size == 0 {
+            if chain == Chain::Image {
+                self.frames = self.frames.saturating_add(1);
+                self.picture |= self.image_area && self.image_data;
+            }
             return GifState::Block;
         }
-        self.picture |= chain == Chain::Image && self.image_area;
+        self.image_data |= chain == Chain::Image;
         self.left = u64::from(size);
         GifState::SubBlock(chain)
     }
-}
-
-/// Bytes of the colour table that these flags announce: 0, or 6 to 768.
-fn color_table_bytes(flags: u8) -> u64 {
-    if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
 /// LZW codes have at most 12 bits, and at the start one more than this size.

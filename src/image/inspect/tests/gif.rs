@@ -60,13 +60,43 @@ fn each_fault_is_refused_by_name() {
         ("only a comment with data", vec![b"\x21\xFE\x02hi\0".to_vec()], BrokenFile::GifNoImage),
         ("image without data", vec![empty()], BrokenFile::GifNoImage),
         ("image without area", vec![flat], BrokenFile::GifNoImage),
-        ("zero between blocks", vec![vec![0], gif_image((40, 30))], BrokenFile::GifBlock),
+        ("junk before the image", vec![vec![1], gif_image((40, 30))], BrokenFile::GifBlock),
         ("code size 0", vec![code_size(0)], BrokenFile::GifCodeSize),
         ("code size 12", vec![code_size(12)], BrokenFile::GifCodeSize),
     ] {
         assert_eq!(check(&gif((40, 30), &blocks)), broken(fault), "{name}");
     }
     assert!(check(&gif((40, 30), &[empty(), gif_image((40, 30)), code_size(11)])).is_ok());
+}
+
+#[test]
+fn a_whole_image_is_enough_wherever_the_file_ends() {
+    let image = gif_image((40, 30));
+    let whole = [gif_screen((40, 30)), image.clone(), gif_control(0), image.clone()].concat();
+    for length in gif_screen((40, 30)).len()..=whole.len() {
+        let frames = check(&whole[..length]).map(|header| header.frames);
+        let first = gif_screen((40, 30)).len() + image.len();
+        let expected = if length < first {
+            Err(InspectError::Truncated(Format::Gif))
+        } else {
+            Ok(1 + u32::from(length == whole.len()))
+        };
+        assert_eq!(frames, expected, "cut to {length}");
+    }
+    // An image without data makes no file whole.
+    let empty = [gif_screen((40, 30)), gif_descriptor((40, 30), 0), vec![2, 0]].concat();
+    assert_eq!(check(&empty), Err(InspectError::Truncated(Format::Gif)));
+    let cut = [empty, gif_descriptor((40, 30), 0), b"\x02\x03ab".to_vec()].concat();
+    assert_eq!(check(&cut), Err(InspectError::Truncated(Format::Gif)));
+}
+
+#[test]
+fn zeros_between_blocks_are_skipped_and_junk_behind_an_image_is_no_part_of_the_file() {
+    let image = gif_image((40, 30));
+    let frames = |blocks: &[Vec<u8>]| check(&gif((40, 30), blocks)).map(|header| header.frames);
+    assert_eq!(frames(&[vec![0], image.clone(), vec![0, 0], image.clone(), vec![0]]), Ok(2));
+    assert_eq!(frames(&[image.clone(), b"junk".to_vec(), image.clone()]), Ok(1));
+    assert_eq!(frames(&[b"\x21\x42\x02hi\0".to_vec(), image]), Ok(1));
 }
 
 #[test]
