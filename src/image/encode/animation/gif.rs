@@ -1,5 +1,8 @@
 //! Animated GIF: each frame has its own palette; alpha below 128 is transparent.
 //!
+//! Some viewers fill the canvas with a colour at the start, and where a frame is disposed of, unless the frame names a
+//! transparent one. So the first frame covers the canvas, and from the first clear pixel on every frame names one.
+//!
 //! A transparent pixel of a frame shows the canvas below it. So where a frame is clear and the previous one is not, the
 //! previous one must be disposed of. A frame's own header says that, so a frame is written only when the next one is
 //! known.
@@ -14,8 +17,10 @@ use crate::image::shape::{Rect, Size};
 pub(super) struct GifWriter {
     size: Size,
     encoder: Encoder<Vec<u8>>,
-    /// The canvas before the pending frame.
-    before: Vec<u8>,
+    /// The canvas before the pending frame; `None` before the first.
+    before: Option<Vec<u8>>,
+    /// Whether any frame up to the pending one has a clear pixel.
+    is_clear: bool,
     waiting: Option<PendingFrame>,
 }
 
@@ -35,7 +40,7 @@ impl GifWriter {
             plays => Repeat::Finite(u16::try_from(plays - 1).unwrap_or(u16::MAX)),
         };
         encoder.set_repeat(repeat).ok()?;
-        Some(Self { size, encoder, before: vec![0; size.area() as usize * 4], waiting: None })
+        Some(Self { size, encoder, before: None, is_clear: false, waiting: None })
     }
 
     pub(super) fn push(
@@ -58,6 +63,7 @@ impl GifWriter {
                 differing(&waiting.rgba, &rgba, self.size, |before, now| before[3] > 0 && now[3] == 0);
             self.write(waiting, vanishing, keep_going)?;
         }
+        self.is_clear |= rgba.chunks_exact(4).any(|pixel| pixel[3] == 0);
         self.waiting = Some(PendingFrame { rgba, delay: hundredths(delay_ms) });
         Some(())
     }
@@ -76,20 +82,24 @@ impl GifWriter {
         keep_going: &dyn Fn() -> bool,
     ) -> Option<()> {
         let PendingFrame { rgba, delay } = waiting;
-        let changed = differing(&self.before, &rgba, self.size, |before, now| before != now);
-        let area = around(changed, vanishing);
-        let frame = match area {
-            Some(area) => still::frame(part(&rgba, self.size, area)?, keep_going)?,
-            None => still::frame(nothing()?, keep_going)?,
+        let whole = Rect { x: 0, y: 0, width: self.size.width, height: self.size.height };
+        let area = match &self.before {
+            None => Some(whole),
+            Some(before) => {
+                around(differing(before, &rgba, self.size, |before, now| before != now), vanishing)
+            }
         };
+        let pixels = area.map_or_else(nothing, |area| part(&rgba, self.size, area))?;
+        let names_clear = self.is_clear || vanishing.is_some();
+        let frame = still::frame(pixels, names_clear, keep_going)?;
         let corner = area.unwrap_or(Rect { x: 0, y: 0, width: 1, height: 1 });
         let dispose = if vanishing.is_some() { DisposalMethod::Background } else { DisposalMethod::Keep };
         let (left, top) = (corner.x as u16, corner.y as u16);
         self.encoder.write_frame(&Frame { left, top, delay, dispose, ..frame }).ok()?;
-        self.before = rgba;
+        let before = self.before.insert(rgba);
         if let (Some(area), Some(_)) = (area, vanishing) {
             let stride = self.size.width as usize * 4;
-            let rows = self.before.chunks_exact_mut(stride).skip(area.y as usize).take(area.height as usize);
+            let rows = before.chunks_exact_mut(stride).skip(area.y as usize).take(area.height as usize);
             rows.for_each(|row| row[area.x as usize * 4..][..area.width as usize * 4].fill(0));
         }
         Some(())

@@ -75,6 +75,34 @@ fn gif_frames_of_few_colours_come_out_as_they_were_put_in() {
 }
 
 #[test]
+fn clear_pixels_stay_clear_to_readers_that_fill_the_canvas_where_a_frame_names_none() {
+    let many = drawn(|x, y| [(x * 8) as u8, (y * 13) as u8, (x * y) as u8, 255]);
+    let bars = drawn(|x, y| if y < 3 { CLEAR } else { [(x * 8) as u8, (y * 13) as u8, 0, 255] });
+    let others =
+        [frames(), vec![bars.clone(), bars, many.clone()], vec![many.clone(), square(CLEAR, 3, 5, RED)]];
+    for frames in others {
+        let file = written(Format::Gif, &frames, &[50], 0);
+        let mut decoder = ::gif::DecodeOptions::new().read_info(&file[..]).unwrap();
+        let mut is_clear = false;
+        for (number, frame) in frames.iter().enumerate() {
+            is_clear |= rgba(frame).chunks(4).any(|pixel| pixel[3] == 0);
+            let written = decoder.read_next_frame().unwrap().unwrap();
+            if number == 0 {
+                let (width, height) = (u32::from(written.width), u32::from(written.height));
+                assert_eq!((Size { width, height }, written.left, written.top), (SIZE, 0, 0));
+            }
+            let is_disposed = written.dispose == ::gif::DisposalMethod::Background;
+            assert_eq!(written.transparent.is_some(), is_clear || is_disposed, "frame {number}");
+            let colors = written.palette.as_ref().unwrap().len() / 3;
+            assert!(written.transparent.is_none_or(|index| usize::from(index) < colors));
+        }
+    }
+    let file = written(Format::Gif, &[many.clone(), many], &[50], 0);
+    let mut decoder = ::gif::DecodeOptions::new().read_info(&file[..]).unwrap();
+    assert_eq!(decoder.read_next_frame().unwrap().unwrap().transparent, None);
+}
+
+#[test]
 fn webp_frames_look_as_they_were_put_in_to_two_decoders() {
     let frames = frames();
     for start in 0..frames.len() {

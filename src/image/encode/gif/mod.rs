@@ -18,7 +18,7 @@ const CLEAR: [u8; 4] = [0; 4];
 
 /// `None` if the encoder refuses, or once `keep_going` returns false; sides are at most 65535.
 pub(super) fn encode(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Vec<u8>> {
-    let frame = frame(pixels, keep_going)?;
+    let frame = frame(pixels, false, keep_going)?;
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, frame.width, frame.height, &[]).ok()?;
     encoder.write_frame(&frame).ok()?;
@@ -27,13 +27,18 @@ pub(super) fn encode(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Ve
 }
 
 /// A frame at the canvas's corner, without delay, with its own palette; `None` once `keep_going` returns false.
-pub(super) fn frame(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Frame<'static>> {
+/// `names_clear`: one palette entry is transparent also where no pixel is.
+pub(super) fn frame(
+    pixels: Pixels,
+    names_clear: bool,
+    keep_going: &dyn Fn() -> bool,
+) -> Option<Frame<'static>> {
     let pixels = plain(pixels);
     let width = u16::try_from(pixels.size().width).ok()?;
     let height = u16::try_from(pixels.size().height).ok()?;
-    let Indexed { colors, indices } = match Indexed::of(&pixels) {
+    let Indexed { colors, indices } = match Indexed::of(&pixels).and_then(|exact| exact.named(names_clear)) {
         Some(exact) => exact,
-        None => approximated(&pixels, keep_going)?,
+        None => approximated(&pixels, names_clear, keep_going)?,
     };
     drop(pixels);
     let clear = colors.iter().position(|color| *color == CLEAR);
@@ -45,6 +50,19 @@ pub(super) fn frame(pixels: Pixels, keep_going: &dyn Fn() -> bool) -> Option<Fra
         transparent: clear.map(|number| number as u8),
         ..Frame::default()
     })
+}
+
+impl Indexed {
+    /// The same with [`CLEAR`] among the colours, if that `is_needed`; `None` if there is no room for it.
+    fn named(mut self, is_needed: bool) -> Option<Self> {
+        if is_needed && !self.colors.contains(&CLEAR) {
+            if self.colors.len() == COLORS_MAX {
+                return None;
+            }
+            self.colors.push(CLEAR);
+        }
+        Some(self)
+    }
 }
 
 /// RGBA in which each pixel is either opaque or [`CLEAR`].
@@ -60,11 +78,11 @@ fn plain(pixels: Pixels) -> Pixels {
 }
 
 /// The picture in the best available colours; the clear one, if there is one, is the last.
-fn approximated(pixels: &Pixels, keep_going: &dyn Fn() -> bool) -> Option<Indexed> {
+fn approximated(pixels: &Pixels, names_clear: bool, keep_going: &dyn Fn() -> bool) -> Option<Indexed> {
     let pixel =
         |&[red, green, blue, alpha]: &[u8; 4]| -> Option<Rgb> { (alpha > 0).then_some([red, green, blue]) };
     let seen = || pixels.data().as_chunks::<4>().0.iter().map(pixel);
-    let clear = seen().any(|color| color.is_none());
+    let clear = names_clear || seen().any(|color| color.is_none());
     let most = if clear { COLORS_MAX - 1 } else { COLORS_MAX };
     let palette = Palette::of(seen(), most, keep_going)?;
     let number = palette.colors.len() as u8;
