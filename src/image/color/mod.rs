@@ -2,7 +2,8 @@
 //!
 //! A file says what its numbers mean by an ICC profile, else by code points (cICP), an sRGB chunk, or gamma and
 //! primaries. A file that says nothing, or nothing that can be understood, is sRGB. [`ColorSpace`] is that meaning,
-//! ready to be applied; for a file in sRGB it is empty and costs nothing. Alpha never changes, and gray stays gray.
+//! ready to be applied; for a file in sRGB it is empty and costs nothing. Alpha never changes, and gray stays gray. A
+//! profile for other channels than the file's says nothing: one of gray beside colours, or one of colours beside gray.
 //!
 //! Conversions are relative colorimetric without black point compensation, and clip colours outside sRGB. Only the PQ
 //! curve has brightness above the display's white, see [`pq`]. This module decodes and scales nothing. CMYK is the
@@ -48,10 +49,7 @@ impl ColorSpace {
             return Self { conversion: None };
         }
         let tags = tag::find(source, header.format);
-        let understood = tags.iter().find_map(|tag| match cache::meaning(tag) {
-            Some(Meaning::Converted(conversion)) if matches!(*conversion, Conversion::Cmyk(_)) => None,
-            meaning => meaning,
-        });
+        let understood = tags.iter().filter(|tag| tag.fits(header.color.kind)).find_map(cache::meaning);
         match understood {
             Some(Meaning::Converted(conversion)) => Self { conversion: Some(conversion) },
             Some(Meaning::Srgb) | None => Self { conversion: None },

@@ -7,6 +7,7 @@ use super::code_points::CodePoints;
 use super::icc::PROFILE_BYTES_MAX;
 use super::primaries::Primaries;
 use crate::image::container::{avif, jpeg, png, webp};
+use crate::image::header::ColorKind;
 use crate::object::Format;
 
 /// One statement of a file about its colours.
@@ -25,6 +26,19 @@ pub(super) enum Tag<'a> {
         /// `None` is sRGB's primaries.
         primaries: Option<Primaries>,
     },
+}
+
+impl Tag<'_> {
+    /// Whether it can say anything about such pixels. A profile is for gray, for colours or for inks.
+    pub(super) fn fits(&self, kind: ColorKind) -> bool {
+        let Self::Icc(profile) = self else { return true };
+        let channels = match kind {
+            ColorKind::Gray | ColorKind::GrayAlpha => b"GRAY",
+            ColorKind::Rgb | ColorKind::Rgba | ColorKind::Palette => b"RGB ",
+            ColorKind::Cmyk => b"CMYK",
+        };
+        profile.get(16..20).is_some_and(|named| named == channels)
+    }
 }
 
 /// All colour tags of a file, in order of precedence. None is longer than [`PROFILE_BYTES_MAX`].

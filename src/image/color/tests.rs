@@ -215,11 +215,6 @@ fn gray_stays_gray_and_takes_its_own_curve() {
     let mut srgb_gray = ColorProfile::new_gray_with_gamma(1.0);
     srgb_gray.gray_trc = ColorProfile::new_srgb().red_trc;
     assert!(space(&png_with_profile(&encoded(&srgb_gray)), Format::Png, ColorKind::Gray).is_srgb());
-    // Gray files often carry an RGB profile: equal channels stay equal under it.
-    let adobe = png_with_profile(&encoded(&ColorProfile::new_adobe_rgb()));
-    let mut gray = Pixels::new(Size { width: 1, height: 1 }, PixelKind::Gray, vec![30]).unwrap();
-    space(&adobe, Format::Png, ColorKind::Gray).to_srgb(&mut gray);
-    assert_eq!([gray.data()[0]; 3], shown(&adobe, Format::Png, &[[30; 3]])[0]);
 }
 
 #[test]
@@ -240,6 +235,22 @@ fn alpha_is_left_alone() {
 fn a_profile_for_other_channels_counts_for_nothing() {
     let cmyk = png_with(&[(*b"iCCP", &iccp(&encoded(&ink_profile()))), (*b"gAMA", &gama(100_000))]);
     assert_alike("gamma", &shown(&cmyk, Format::Png, &patches()), |color| color);
+    let gray = encoded(&ColorProfile::new_gray_with_gamma(1.0));
+    let p3 = encoded(&ColorProfile::new_display_p3());
+    for kind in [ColorKind::Rgb, ColorKind::Rgba, ColorKind::Palette] {
+        assert!(space(&png_with_profile(&gray), Format::Png, kind).is_srgb(), "{kind:?}");
+        assert!(!space(&png_with_profile(&p3), Format::Png, kind).is_srgb(), "{kind:?}");
+    }
+    for kind in [ColorKind::Gray, ColorKind::GrayAlpha] {
+        assert!(space(&png_with_profile(&p3), Format::Png, kind).is_srgb(), "{kind:?}");
+        assert!(!space(&png_with_profile(&gray), Format::Png, kind).is_srgb(), "{kind:?}");
+    }
+    let [jpeg, webp] = [jpeg_with(&[(1, 1, &gray)]), webp_with_profile(&gray)];
+    assert!(space(&jpeg, Format::Jpeg, ColorKind::Rgb).is_srgb());
+    assert!(space(&webp, Format::Webp, ColorKind::Rgb).is_srgb());
+    // The next statement counts in its place.
+    let both = png_with(&[(*b"iCCP", &iccp(&gray)), (*b"gAMA", &gama(100_000))]);
+    assert_alike("gamma", &shown(&both, Format::Png, &patches()), |color| color);
     // An RGB profile does not change CMYK either, because the decoder has converted it already.
     let p3 = jpeg_with(&[(1, 1, &encoded(&ColorProfile::new_display_p3()))]);
     assert!(space(&p3, Format::Jpeg, ColorKind::Cmyk).is_srgb());

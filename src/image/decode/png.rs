@@ -1,11 +1,12 @@
 //! PNG and APNG: expands palettes and colour keys, scales fewer than 8 bits up, and rounds 16 bits to 8.
 //!
 //! 16-bit samples are rounded to the nearest 8-bit value; truncation, which the library offers, darkens by half a step.
-//! Rows are narrowed as they are read, so an image never takes more than its 8-bit size. Text and colour profiles are
-//! skipped: they can inflate without bound, and `color` reads profiles within one. A picture that is made smaller is
+//! Rows are narrowed as they are read, so an image never takes more than its 8-bit size. Text, colours and all that is
+//! not about pixels is skipped ([`essential`]): it may be broken or inflate without bound, and `color` reads profiles
+//! within one. A picture that is made smaller is
 //! scaled row by row during the decode.
 
-use std::io::Cursor;
+mod essential;
 
 use png::{
     BitDepth, BlendOp, ColorType, DecodingError, DisposeOp, InterlaceInfo, Limits, Reader, Transformations,
@@ -19,6 +20,7 @@ use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize::Rows;
 use crate::image::shape::{Rect, Size};
+use essential::Essential;
 
 /// Frame 0 is the image that every PNG reader shows; a later one counts among the animation's frames.
 pub(super) fn decode(
@@ -27,7 +29,7 @@ pub(super) fn decode(
     frame: u32,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
-    let mut reader = open(source, size)?;
+    let mut reader = open(source, size, frame > 0)?;
     if frame == 0 {
         read_image(&mut reader, keep_going)
     } else {
@@ -47,16 +49,9 @@ pub(super) fn decode_part(
         return Ok(None);
     }
     progress.enter_stage(RenderStage::Decode);
-    let mut reader = open(source, size)?;
+    let mut reader = open(source, size, false)?;
     if reader.info().interlaced {
         return Ok(None);
-    }
-    if reader
-        .info()
-        .frame_control
-        .is_some_and(|frame| (frame.width, frame.height) != (size.width, size.height))
-    {
-        return Err(CORRUPT);
     }
     let (kind, wide) = kind(&reader)?;
     let (columns, window) = columns(part);
@@ -113,14 +108,13 @@ fn columns(part: &SourcePart) -> (Rect<u32>, Rect<f64>) {
     (columns, Rect { x: part.window.x - f64::from(needed.x - part.cut.x), ..part.window })
 }
 
-type PngReader<'a> = Reader<Cursor<&'a [u8]>>;
+type PngReader<'a> = Reader<Essential<'a>>;
 
-fn open(source: &[u8], size: Size) -> Result<PngReader<'_>, RenderError> {
+/// `is_animated`: frames of the animation are wanted, not only the image that every reader shows.
+fn open(source: &[u8], size: Size, is_animated: bool) -> Result<PngReader<'_>, RenderError> {
     // Kept chunks are no longer than the file, and a few rows of at most 8 bytes a pixel are buffered.
     let bytes = source.len() + size.width as usize * 64 + 64 * 1024;
-    let mut decoder = png::Decoder::new_with_limits(Cursor::new(source), Limits { bytes });
-    decoder.set_ignore_text_chunk(true);
-    decoder.set_ignore_iccp_chunk(true);
+    let mut decoder = png::Decoder::new_with_limits(Essential::of(source, is_animated), Limits { bytes });
     // Checksums add no safety: the caller has verified the bytes against their id. Without them decoding is a sixth
     // faster, and files that a careless program has changed are shown, as in browsers.
     decoder.ignore_checksums(true);
