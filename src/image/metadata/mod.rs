@@ -2,8 +2,9 @@
 //!
 //! Both are copied unchanged except for the orientation, which the variant's pixels have already. Copied are the first
 //! EXIF block and the first XMP packet, each no longer than a JPEG segment holds. Longer, compressed and broken ones
-//! are dropped. Supports JPEG, PNG and WebP; a GIF has nothing to keep.
+//! are dropped. Supports JPEG, PNG, WebP and AVIF; a GIF has nothing to keep.
 
+mod avif;
 pub(super) mod exif;
 mod read;
 mod write;
@@ -28,7 +29,7 @@ struct Metadata {
 
 /// Whether a variant in this format can hold metadata.
 pub const fn holds(format: Format) -> bool {
-    matches!(format, Format::Jpeg | Format::Png | Format::Webp)
+    matches!(format, Format::Jpeg | Format::Png | Format::Webp | Format::Avif)
 }
 
 /// The variant with its source's metadata, with a normal orientation. `variant` is a file from our own encoder, of this

@@ -1,6 +1,6 @@
 //! Finds the metadata in the files of each format. Takes the first of its kind, as viewers do.
 
-use super::{Metadata, exif, xmp};
+use super::{Metadata, avif, exif, xmp};
 use crate::image::container::{jpeg, png, webp};
 use crate::object::Format;
 
@@ -10,7 +10,8 @@ pub(super) fn read(source: &[u8], format: Format) -> Metadata {
         Format::Jpeg => of_jpeg(source),
         Format::Png => of_png(source),
         Format::Webp => of_webp(source),
-        Format::Gif | Format::Avif => Metadata::default(),
+        Format::Avif => avif::read(source),
+        Format::Gif => Metadata::default(),
     }
 }
 

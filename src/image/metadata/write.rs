@@ -1,6 +1,6 @@
 //! Writes metadata into a file that our own encoder has just made, so its structure is known.
 
-use super::{Metadata, exif, xmp};
+use super::{Metadata, avif, exif, xmp};
 use crate::image::container::{jpeg, png, webp};
 use crate::image::shape::Size;
 use crate::object::Format;
@@ -11,7 +11,8 @@ pub(super) fn write(file: Vec<u8>, format: Format, size: Size, metadata: &Metada
         Format::Jpeg => into_jpeg(file, metadata),
         Format::Png => into_png(file, metadata),
         Format::Webp => into_webp(file, size, metadata),
-        Format::Gif | Format::Avif => file,
+        Format::Avif => avif::write(file, metadata),
+        Format::Gif => file,
     }
 }
 

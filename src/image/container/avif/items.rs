@@ -25,7 +25,7 @@ const STEPS_MAX: usize = 64 * 1024;
 pub(super) struct Items {
     pub(super) primary: Option<u32>,
     /// The next three lists are sorted by item; entries of one item keep the order of the file.
-    kinds: Vec<(u32, [u8; 4])>,
+    kinds: Vec<(u32, ItemKind)>,
     places: Vec<(u32, ItemPlace)>,
     pieces: usize,
     properties: Vec<Property>,
@@ -44,6 +44,17 @@ enum ItemPlace {
     /// Offsets count from the start of the data inside the box.
     Inner(DataRanges),
     /// Composed from other items: not supported.
+    Other,
+}
+
+/// The kinds of items that are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ItemKind {
+    /// A coded picture.
+    Av1,
+    Grid,
+    Exif,
+    Xmp,
     Other,
 }
 
@@ -121,7 +132,14 @@ impl Items {
             }
             let id = entry.id(version > 2)?;
             entry.u16()?;
-            push(&mut self.kinds, (id, entry.take()?), ITEMS_MAX)?;
+            let kind = match &entry.take()? {
+                b"av01" => ItemKind::Av1,
+                b"grid" => ItemKind::Grid,
+                b"Exif" => ItemKind::Exif,
+                b"mime" if is_xmp(entry.rest()) => ItemKind::Xmp,
+                _ => ItemKind::Other,
+            };
+            push(&mut self.kinds, (id, kind), ITEMS_MAX)?;
         }
         Ok(())
     }
@@ -258,10 +276,9 @@ impl Items {
     }
 
     pub(super) fn source(&self, item: u32) -> Result<AvifSource, MetaFault> {
-        let kind = of_item(&self.kinds, item, |(id, _)| *id).first().map(|(_, kind)| kind);
-        match kind {
-            Some(b"av01") => self.data(item).map(AvifSource::One),
-            Some(b"grid") => {
+        match self.kind(item) {
+            Some(ItemKind::Av1) => self.data(item).map(AvifSource::One),
+            Some(ItemKind::Grid) => {
                 let ids = self.tiles(item).ok_or(MetaFault::NoPicture)?;
                 let tile = self.size(*ids.first().ok_or(MetaFault::NoPicture)?)?;
                 if ids.len() > TILES_MAX {
@@ -273,6 +290,10 @@ impl Items {
             Some(_) => Err(MetaFault::Unsupported),
             None => Err(MetaFault::NoPicture),
         }
+    }
+
+    fn kind(&self, item: u32) -> Option<ItemKind> {
+        of_item(&self.kinds, item, |(id, _)| *id).first().map(|(_, kind)| *kind)
     }
 
     fn tiles(&self, item: u32) -> Option<&[u32]> {
@@ -325,10 +346,49 @@ impl Items {
         Ok(None)
     }
 
+    /// The alpha of a grid whose tiles have their own, in the grid's layout, and whether the colours are multiplied by
+    /// it. `None` unless every tile has one.
+    pub(super) fn alpha_of_tiles(
+        &self,
+        item: u32,
+        color: &AvifSource,
+    ) -> Result<Option<(AvifSource, bool)>, MetaFault> {
+        let (AvifSource::Grid { layout, tile, .. }, Some(ids)) = (color, self.tiles(item)) else {
+            return Ok(None);
+        };
+        let alphas: Option<Result<Vec<u32>, MetaFault>> =
+            ids.iter().map(|id| self.alpha_of(*id).transpose()).collect();
+        let Some(alphas) = alphas.transpose()? else { return Ok(None) };
+        let mut tiles = Vec::with_capacity(alphas.len());
+        for alpha in &alphas {
+            if self.size(*alpha)? != *tile {
+                return Err(MetaFault::Unsupported);
+            }
+            tiles.push(self.data(*alpha)?);
+        }
+        let is_premultiplied = ids.iter().zip(&alphas).all(|(id, alpha)| self.refers(b"prem", *id, *alpha));
+        Ok(Some((AvifSource::Grid { layout: layout.clone(), tiles, tile: *tile }, is_premultiplied)))
+    }
+
+    /// The data of the first item of this kind that describes `item`; `None` as well if its data cannot be found.
+    pub(super) fn described_by(&self, item: u32, kind: ItemKind) -> Option<DataRanges> {
+        let describing = self
+            .references
+            .iter()
+            .find(|it| &it.kind == b"cdsc" && it.to.contains(&item) && self.kind(it.from) == Some(kind))?;
+        self.data(describing.from).ok()
+    }
+
     pub(super) fn refers(&self, kind: &[u8; 4], from: u32, to: u32) -> bool {
         let mut all = self.references.iter();
         all.any(|reference| &reference.kind == kind && reference.from == from && reference.to.contains(&to))
     }
+}
+
+/// Whether a name and a content type, each ended by a zero, are those of an XMP packet.
+fn is_xmp(entry: &[u8]) -> bool {
+    let name = entry.iter().position(|byte| *byte == 0);
+    name.is_some_and(|name| entry[name + 1..].starts_with(b"application/rdf+xml\0"))
 }
 
 /// The entries of one item, from a list that is sorted by item.

@@ -12,7 +12,7 @@ mod reader;
 
 use std::ops::Range;
 
-use items::{Items, Property};
+use items::{ItemKind, Items, Property};
 use reader::BoxReader;
 
 use crate::image::header::Orientation;
@@ -52,6 +52,9 @@ pub(in crate::image) struct AvifStill {
     pub(in crate::image) nclx: Option<Nclx>,
     /// The place of an ICC profile, counted from the start of the file.
     pub(in crate::image) profile: Option<Range<u64>>,
+    /// An EXIF block: the offset of its TIFF header in four bytes, and what that counts from.
+    pub(in crate::image) exif: Option<DataRanges>,
+    pub(in crate::image) xmp: Option<DataRanges>,
 }
 
 /// The coding of the samples, from the decoder configuration (`av1C`).
@@ -94,20 +97,25 @@ impl AvifStill {
         let primary = items.primary.ok_or(MetaFault::NoPicture)?;
         let color = items.source(primary)?;
         let size = items.size(primary)?;
-        let alpha_item = items.alpha_of(primary)?;
-        let alpha = alpha_item.map(|alpha| items.source(alpha)).transpose()?;
-        if alpha_item.is_some_and(|alpha| items.size(alpha) != Ok(size)) {
-            return Err(MetaFault::Unsupported);
-        }
+        let (alpha, is_premultiplied) = match items.alpha_of(primary)? {
+            Some(alpha) if items.size(alpha) != Ok(size) => return Err(MetaFault::Unsupported),
+            Some(alpha) => (Some(items.source(alpha)?), items.refers(b"prem", primary, alpha)),
+            None => match items.alpha_of_tiles(primary, &color)? {
+                Some((alpha, is_premultiplied)) => (Some(alpha), is_premultiplied),
+                None => (None, false),
+            },
+        };
         let mut still = Self {
             size,
             orientation: Orientation::NORMAL,
             coding: items.coding(primary)?,
             color,
             alpha,
-            is_premultiplied: alpha_item.is_some_and(|alpha| items.refers(b"prem", primary, alpha)),
+            is_premultiplied,
             nclx: None,
             profile: None,
+            exif: None,
+            xmp: None,
         };
         let (mut quarters, mut mirror) = (0, None);
         for property in items.properties(primary)? {
@@ -120,6 +128,9 @@ impl AvifStill {
             }
         }
         still.orientation = orientation(quarters, mirror);
+        // Metadata that cannot be found never cost the picture.
+        still.exif = items.described_by(primary, ItemKind::Exif);
+        still.xmp = items.described_by(primary, ItemKind::Xmp);
         Ok(still)
     }
 

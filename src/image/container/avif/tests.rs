@@ -230,6 +230,45 @@ fn a_grid_is_its_tiles_in_the_order_of_their_references() {
     assert_eq!(read(&file), Err(MetaFault::NoPicture));
 }
 
+/// A grid of two tiles, 8 and 7, each with an alpha of its own, 18 and 17.
+fn tiles_with_alpha() -> AvifFile {
+    let mut file = one((100, 30), b"\0\0\x00\x01\0\x64\0\x1E");
+    file.items[0].kind = *b"grid";
+    file.items[0].properties = vec![(1, false)];
+    file.properties.extend([ispe((64, 64)), alpha_name()]);
+    for (id, data) in [(7, b"left!"), (8, b"right"), (17, b"left?"), (18, b"RIGHT")] {
+        let mut properties = vec![(3, false), (2, true)];
+        properties.extend((id > 8).then_some((4, false)));
+        file.items.push(AvifItem { id, kind: *b"av01", properties, data: data.to_vec() });
+    }
+    file.references.push((*b"dimg", 1, vec![8, 7]));
+    file.references.extend([(*b"auxl", 17, vec![7]), (*b"auxl", 18, vec![8])]);
+    file
+}
+
+#[test]
+fn the_alpha_of_a_grid_may_be_that_of_its_tiles() {
+    let mut file = tiles_with_alpha();
+    let (bytes, still) = (file.bytes(), read(&file).unwrap());
+    let (AvifSource::Grid { layout, .. }, Some(AvifSource::Grid { layout: same, tiles, tile })) =
+        (&still.color, &still.alpha)
+    else {
+        panic!("{still:?}")
+    };
+    assert_eq!((layout, *tile), (same, Size { width: 64, height: 64 }));
+    let tiles: Vec<_> = tiles.iter().map(|tile| gather(&bytes, tile).unwrap().into_owned()).collect();
+    assert_eq!(tiles, [b"RIGHT", b"left?"]);
+    assert_eq!((still.is_premultiplied, still.end()), (false, bytes.len() as u64));
+    file.references.extend([(*b"prem", 7, vec![17]), (*b"prem", 8, vec![18])]);
+    assert!(read(&file).unwrap().is_premultiplied);
+    // A tile without alpha: the picture has none.
+    file.references.retain(|reference| reference.1 != 18);
+    assert_eq!(read(&file).unwrap().alpha, None);
+    let mut file = tiles_with_alpha();
+    file.items[3].properties[0] = (1, false);
+    assert_eq!(read(&file), Err(MetaFault::Unsupported));
+}
+
 #[test]
 fn what_cannot_be_shown_is_refused() {
     type Change = fn(&mut AvifFile);
