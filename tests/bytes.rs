@@ -10,7 +10,9 @@ use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
 use reticulum::image::header::Limits;
 use reticulum::image::pixels::{PixelKind, Pixels};
-use reticulum::image::recipe::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, RecipeSettings};
+use reticulum::image::recipe::{
+    AnimationMax, ENCODER_VERSION, Originals, OutputMax, Quality, Recipe, RecipeSettings,
+};
 use reticulum::image::shape::Size;
 use reticulum::image::variant::{self, VariantFault};
 use reticulum::object::{Format, ObjectId, Spec};
@@ -121,6 +123,7 @@ fn made(source: &[u8], spec: &str, format: Format) -> Option<Vec<u8>> {
         dimension_max: 512,
         animation,
         output_max: OutputMax::NONE,
+        originals: Originals::AsIs,
     };
     let spec = Spec::parse(spec).expect("a spec");
     let recipe = Recipe::resolve(&spec, format, &settings).expect("a recipe");

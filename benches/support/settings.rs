@@ -1,6 +1,6 @@
 //! The settings that the benches resolve specs by.
 
-use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings};
+use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, RecipeSettings};
 
 /// The defaults of the configuration.
 pub(crate) const SETTINGS: RecipeSettings = RecipeSettings {
@@ -9,4 +9,5 @@ pub(crate) const SETTINGS: RecipeSettings = RecipeSettings {
     dimension_max: 8192,
     animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
     output_max: OutputMax::NONE,
+    originals: Originals::AsIs,
 };

@@ -253,6 +253,7 @@ impl ImagesValues {
                 pixels: self.max_pixels.0.saturating_mul(5),
             },
             output_max: self.max_output_pixels.bounds(),
+            originals: self.originals,
         }
     }
 }

@@ -63,6 +63,8 @@ pub(super) enum Problem {
     BadSpec(String),
     /// A variant without a preset, where only presets are made.
     OnlyPresets,
+    /// The image as it was uploaded is not given to strangers.
+    Originals,
     /// An upload without the right key.
     Upload(AccessError),
     /// Another call without the right key.

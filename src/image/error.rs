@@ -35,6 +35,8 @@ pub enum RenderError {
     },
     /// The window is empty or reaches outside the picture. At fault: the caller.
     BadWindow,
+    /// The metadata cannot surely be left out of the file. At fault: the data.
+    NotStripped,
     /// `keep_going` returned false; a retry may succeed.
     Cancelled,
     /// The encoder refused valid pixels, or had no memory. At fault: this program.
@@ -75,6 +77,9 @@ impl fmt::Display for RenderError {
                 write!(f, "each side of the result must be 1 to {side_max} pixels; ask for a smaller size")
             }
             Self::BadWindow => f.write_str("the part to show must lie inside the image; choose another crop"),
+            Self::NotStripped => {
+                f.write_str("the metadata cannot be left out of this file; ask for another size or format")
+            }
             Self::Cancelled => f.write_str("the work was given up before it was done; try again"),
             Self::EncodeFailed(format) => {
                 write!(f, "the result could not be written as {}; ask for another format", format.extension())

@@ -43,6 +43,7 @@ pub const fn recipe() -> Recipe {
         frame: None,
         animation: None,
         meta: false,
+        stripped: false,
         format: Format::Png,
         quality: None,
     }

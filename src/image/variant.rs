@@ -11,7 +11,7 @@ use super::inspect::{self, InspectError};
 use super::placeholder::Placeholder;
 use super::progress::ProgressSink;
 use super::recipe::Recipe;
-use super::render;
+use super::{metadata, render};
 
 /// A variant that passed all checks of its header.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,9 @@ pub fn prepare<'a>(
     limits: &Limits,
 ) -> Result<Prepared<'a>, VariantFault> {
     let header = inspect::inspect(source, *limits).map_err(VariantFault::Image)?;
-    render::check(&header, recipe, limits)?;
+    if !recipe.strips(&header) {
+        render::check(&header, recipe, limits)?;
+    }
     Ok(Prepared { source, header, recipe, limits: *limits })
 }
 
@@ -73,17 +75,25 @@ impl Prepared<'_> {
     /// Whether a call in [`Prepared::make`] may run for more than 40 ms without asking its progress sink, or may end
     /// the process. Such a job runs in the helper process.
     pub fn wants_process(&self) -> bool {
-        render::wants_process(self.source, &self.header, self.recipe, &self.limits)
+        !self.recipe.strips(&self.header)
+            && render::wants_process(self.source, &self.header, self.recipe, &self.limits)
     }
 
     /// Peak memory of [`Prepared::make`], in bytes of pixels.
     pub fn peak_bytes(&self) -> u64 {
+        if self.recipe.strips(&self.header) {
+            // It is never longer than its source, but for the orientation; and chunks are copied one by one.
+            return 2 * self.source.len() as u64 + 1024;
+        }
         render::peak_bytes(self.source, &self.header, self.recipe, &self.limits)
     }
 
     /// The name of the decoded planes with which this and other variants begin, and their bytes; `None` if none are
     /// worth keeping. The source's [head](super::decoded_planes::head) gives the same answer.
     pub fn planes(&self) -> Option<(String, u64)> {
+        if self.recipe.strips(&self.header) {
+            return None;
+        }
         render::planes(self.source, &self.header, self.recipe, &self.limits)
     }
 
@@ -97,6 +107,9 @@ impl Prepared<'_> {
         progress: &dyn ProgressSink,
     ) -> Result<Vec<u8>, VariantFault> {
         let Self { source, header, recipe, limits } = self;
+        if recipe.strips(header) {
+            return Ok(metadata::stripped(source, header).ok_or(RenderError::NotStripped)?);
+        }
         Ok(render::render(source, header, recipe, limits, planes, progress)?)
     }
 

@@ -32,7 +32,7 @@ impl Shard {
 
     async fn answer(self: &Rc<Self>, ask: ShardRequest) -> ShardReply {
         match ask {
-            ShardRequest::Find(id) => ShardReply::Found(self.images.originals.find(&id).await),
+            ShardRequest::Find(id) => ShardReply::Found(self.images.find(&id).await),
             ShardRequest::Look(id) => ShardReply::Found(self.images.look(&id).await),
             ShardRequest::LastVerified(id) => {
                 ShardReply::LastVerified(self.images.originals.last_verified(&id))
@@ -263,7 +263,7 @@ impl Shard {
     }
 
     async fn own_describe(self: &Rc<Self>, id: ObjectId) -> Result<Described, StoreError> {
-        let described = self.images.originals.describe(&id, self.node.settings.limits).await?;
+        let described = self.images.describe(&id, self.node.settings.limits).await?;
         if let Described::Damaged(Some(Original { format, stamp, .. })) = described {
             self.quarantine(Verified { id, format, stamp, right: false });
         }

@@ -19,12 +19,13 @@ use super::routing::Routing;
 use crate::cluster::erasure::ErasureRecord;
 use crate::cluster::protocol::repair::queue::{RepairQueue, needs_record};
 use crate::cluster::view::View;
+use crate::image::header::Limits;
 use crate::object::ObjectId;
 use crate::store::StoreError;
 use crate::store::bad_copies::FoundBy;
 use crate::store::erasures::{ErasureEntry, ErasureJournal};
 use crate::store::misplaced::MisplacedJournal;
-use crate::store::originals::{Found, Original, Originals};
+use crate::store::originals::{Described, Found, Original, Originals};
 use crate::store::spool::{Spools, Temporary};
 use crate::telemetry::log::Limited;
 use crate::telemetry::metrics::ShardMetrics;
@@ -90,10 +91,30 @@ impl Images {
     /// # Errors
     /// [`StoreError`] when the disk cannot tell.
     pub(super) async fn look(&self, id: &ObjectId) -> Result<Found, StoreError> {
-        match self.originals.look(id).await? {
-            Found::Absent if self.is_lacking(id) => Ok(Found::Damaged),
-            found => Ok(found),
-        }
+        Ok(self.or_lost(id, self.originals.look(id).await?))
+    }
+
+    /// The same by what is remembered, if anything is.
+    ///
+    /// # Errors
+    /// As [`Images::look`].
+    pub(super) async fn find(&self, id: &ObjectId) -> Result<Found, StoreError> {
+        Ok(self.or_lost(id, self.originals.find(id).await?))
+    }
+
+    /// The description of an image that is here.
+    ///
+    /// # Errors
+    /// As [`Images::look`].
+    pub(super) async fn describe(&self, id: &ObjectId, limits: Limits) -> Result<Described, StoreError> {
+        Ok(match self.originals.describe(id, limits).await? {
+            Described::Absent if self.is_lacking(id) => Described::Damaged(None),
+            described => described,
+        })
+    }
+
+    fn or_lost(&self, id: &ObjectId, found: Found) -> Found {
+        if found == Found::Absent && self.is_lacking(id) { Found::Damaged } else { found }
     }
 
     fn is_lacking(&self, id: &ObjectId) -> bool {
@@ -107,15 +128,15 @@ impl Images {
     pub(super) async fn open(&self, id: &ObjectId) -> Result<Opened, StoreError> {
         // Twice: what was remembered may have gone since.
         for _ in 0..2 {
-            match self.originals.find(id).await? {
+            match self.find(id).await? {
                 Found::Here(found) => {
                     if let Some((file, original)) = self.originals.open(id, found.format).await? {
                         let verified = self.originals.is_verified(id, original.stamp);
                         return Ok(Opened::Here(file, original, verified));
                     }
                 }
-                Found::Absent if !self.is_lacking(id) => return Ok(Opened::Absent),
-                Found::Absent | Found::Damaged => return Ok(Opened::Damaged),
+                Found::Absent => return Ok(Opened::Absent),
+                Found::Damaged => return Ok(Opened::Damaged),
             }
         }
         // It comes and goes, so that nothing can be said of it.

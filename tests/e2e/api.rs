@@ -1,6 +1,6 @@
 //! What clients ask of a node, and what they get.
 //!
-//! * Answers: [`originals`], [`conditions`], [`variants`], [`options`], [`presets`], [`negotiation`], [`grammar`], [`routes`].
+//! * Answers: [`originals`], [`private_originals`], [`conditions`], [`variants`], [`options`], [`presets`], [`negotiation`], [`grammar`], [`routes`].
 //! * Rights: [`access`], [`signed`], [`proxied`].
 //! * Requests sent to hurt: [`wire`], [`desync`], [`strangers`], [`fairness`].
 
@@ -14,6 +14,7 @@ mod negotiation;
 mod options;
 mod originals;
 mod presets;
+mod private_originals;
 mod proxied;
 mod routes;
 pub(crate) mod signed;

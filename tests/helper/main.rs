@@ -14,7 +14,7 @@ use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
 use reticulum::image::header::Limits;
 use reticulum::image::pixels::{PixelKind, Pixels};
-use reticulum::image::recipe::{AnimationMax, OutputMax, Quality, Recipe, RecipeSettings};
+use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::shape::Size;
 use reticulum::image::{draw, placeholder, variant};
 use reticulum::object::{Format, Spec};
@@ -37,6 +37,7 @@ fn recipe(spec: &str, format: Format) -> Recipe {
         dimension_max: 16_384,
         animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
         output_max: OutputMax::NONE,
+        originals: Originals::AsIs,
     };
     Recipe::resolve(&Spec::parse(spec).expect("a spec"), format, &settings).expect("a recipe")
 }

@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use super::{MASK, RawValue, Value, quote};
 use crate::http::access::RequireSignature;
 use crate::http::access::client::TrustedProxy;
+use crate::image::recipe::Originals;
 use crate::telemetry::log::Form;
 
 /// The name of a node, a zone or a cluster: 1 to 64 letters, digits, `.`, `_` and `-`.
@@ -56,6 +57,11 @@ impl Choice for LevelFilter {
 
 impl Choice for Form {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Choice for Originals {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("as_is", Self::AsIs), ("stripped", Self::Stripped), ("off", Self::Off)];
 }
 
 impl Choice for RequireSignature {

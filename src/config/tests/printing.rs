@@ -67,6 +67,7 @@ fn texts(path: &str) -> BoxedStrategy<String> {
         {
             "true|false".boxed()
         }
+        "images.originals" => "as_is|stripped|off".boxed(),
         _ => number(1_000),
     }
 }

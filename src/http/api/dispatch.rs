@@ -3,16 +3,17 @@
 use http::{Request, Uri};
 use hyper::body::Incoming;
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, has_flag};
 use super::presets::Presets;
 use super::{
     download, erasure, image, info, layout, layout_change, listing, placement, scrub, status, upload,
 };
 use crate::cluster::erasure::Intent;
 use crate::executor::run_blocking;
-use crate::http::access::{Caller, Right, cors};
+use crate::http::access::{AccessError, Caller, Right, cors};
 use crate::http::exchange::{self, BodyState, Context, HandlerResponse};
 use crate::http::reply::{self, Problem};
+use crate::image::recipe::Originals;
 use crate::shard::control_link::MembershipStatus;
 use crate::shard::{Phase, Shard};
 
@@ -46,7 +47,11 @@ pub(in crate::http) async fn answer(
         Endpoint::Erasure(id) => erasure::status(&context.shard, id).await,
         Endpoint::Purge(id) => erasure::purge(&context.shard, id).await,
         Endpoint::Image(wanted) => {
-            let answer = image::answer(context, &wanted, request.headers()).await;
+            let trust = match trust(context, &request) {
+                Ok(trust) => trust,
+                Err(refusal) => return Problem::Call(refusal).into(),
+            };
+            let answer = image::answer(context, &wanted, trust, request.headers()).await;
             name_download(answer, uri)
         }
         Endpoint::Moved(location) => reply::redirect(location).into(),
@@ -71,6 +76,20 @@ pub(in crate::http) async fn answer(
             placement::answer(&context.shard, id).await.unwrap_or_else(HandlerResponse::from)
         }
     }
+}
+
+/// What the caller of an image may have beside what everybody may. A key is looked at only where it matters.
+fn trust(context: &Context, request: &Request<Incoming>) -> Result<image::Trust, AccessError> {
+    let asks = has_flag(request.uri().query(), "original");
+    if !asks && context.settings.recipe.originals == Originals::AsIs {
+        return Ok(image::Trust { metadata: false, original: false });
+    }
+    let is_operator = match context.access.check(Right::Operate, &Caller::new(request)) {
+        Ok(()) => true,
+        Err(refusal @ AccessError::WrongKey) => return Err(refusal),
+        Err(_) => false,
+    };
+    Ok(image::Trust { metadata: is_operator, original: is_operator && asks })
 }
 
 /// The answer, as a download if the URL says so.

@@ -14,9 +14,10 @@ use crate::http::conditional::{self, Condition, Range};
 use crate::http::exchange::{Context, HandlerResponse};
 use crate::http::fast_path::Hit;
 use crate::http::reply::{self, Freshness, Problem, Representation};
-use crate::image::geometry;
-use crate::image::recipe::Recipe;
+use crate::image::error::RenderError;
+use crate::image::recipe::{Originals, Recipe};
 use crate::image::shape::Size;
+use crate::image::{geometry, metadata};
 use crate::object::{Extension, Format, ObjectId};
 use crate::peer::call::StoredMetadata;
 use crate::peer::requester::Requester;
@@ -33,9 +34,23 @@ use crate::shard::variant::{Variant, VariantBody, VariantRequest, etag};
 use crate::store::read::FileReader;
 use crate::telemetry::metrics::Cache;
 
-pub(super) async fn answer(context: &Context, wanted: &ImageRequest, headers: &HeaderMap) -> HandlerResponse {
+/// What a caller may have beside what everybody may.
+#[derive(Clone, Copy)]
+pub(super) struct Trust {
+    /// Metadata, whatever the configuration keeps from others.
+    pub(super) metadata: bool,
+    /// It asks for the stored bytes, whatever others get, and may have them.
+    pub(super) original: bool,
+}
+
+pub(super) async fn answer(
+    context: &Context,
+    wanted: &ImageRequest,
+    trust: Trust,
+    headers: &HeaderMap,
+) -> HandlerResponse {
     let answered = match format(context, wanted, headers).await {
-        Ok(format) => image(context, wanted, format, headers).await,
+        Ok(format) => image(context, wanted, trust, format, headers).await,
         Err(problem) => Err(problem),
     };
     answered.unwrap_or_else(HandlerResponse::from)
@@ -79,6 +94,7 @@ fn fits(context: &Context, wanted: &ImageRequest, format: Format, displayed: Opt
 async fn image(
     context: &Context,
     wanted: &ImageRequest,
+    trust: Trust,
     format: Format,
     headers: &HeaderMap,
 ) -> Result<HandlerResponse, Problem> {
@@ -86,13 +102,30 @@ async fn image(
     // A bad recipe is the caller's fault whether the image exists or not.
     let recipe = Recipe::resolve(&wanted.spec, format, &context.settings.recipe)
         .map_err(|error| Problem::BadSpec(error.to_string()))?;
-    if wanted.spec.is_full_plain() {
-        let key = cache::stored_key(id, format);
-        if let Some(entry) = context.shard.cached(&key) {
-            return Ok(hit(key, entry, wanted.freshness(), headers));
+    let originals = context.settings.recipe.originals;
+    if originals != Originals::AsIs && recipe.meta {
+        if !trust.metadata {
+            context.shard.require_image(id).await?;
+            return Err(Problem::Originals);
         }
-        if let Some(answer) = stored(context, id, format, wanted.freshness(), headers).await? {
-            return Ok(answer);
+        return private(variant(context, id, recipe, Freshness::Private, headers).await);
+    }
+    if wanted.spec.is_full_plain() {
+        if trust.original {
+            if let Some(answer) = stored(context, id, format, Freshness::Private, headers).await? {
+                return private(Ok(answer));
+            }
+        } else if originals != Originals::AsIs {
+            require_not_stored(context, wanted, format).await?;
+            return stripped(variant(context, id, recipe, wanted.freshness(), headers).await);
+        } else {
+            let key = cache::stored_key(id, format);
+            if let Some(entry) = context.shard.cached(&key) {
+                return Ok(hit(key, entry, wanted.freshness(), headers));
+            }
+            if let Some(answer) = stored(context, id, format, wanted.freshness(), headers).await? {
+                return Ok(answer);
+            }
         }
         // A caller that may get the stored bytes may try every extension, so this reveals nothing.
         if wanted.stored_only {
@@ -103,6 +136,39 @@ async fn image(
         }
     }
     variant(context, id, recipe, wanted.freshness(), headers).await
+}
+
+/// Refuses what would be an image as it was uploaded, and cannot be stripped; and other formats where only stored bytes
+/// may be given.
+async fn require_not_stored(context: &Context, wanted: &ImageRequest, format: Format) -> Result<(), Problem> {
+    let is_bound_to_presets = context.settings.only_presets && !wanted.by_preset;
+    let strips = context.settings.recipe.originals == Originals::Stripped && metadata::can_strip(format);
+    if strips && !wanted.stored_only && !is_bound_to_presets {
+        return Ok(());
+    }
+    let is_own = context.shard.describe_image(wanted.id).await?.extension == format.extension();
+    match is_own {
+        true if strips => Ok(()),
+        true => Err(Problem::Originals),
+        false if wanted.stored_only => Err(Problem::Url(UrlRefusal::Unsigned)),
+        false if is_bound_to_presets => Err(Problem::OnlyPresets),
+        false => Ok(()),
+    }
+}
+
+/// A file that could not be stripped is not given. Another node may have tried, so only the sentence tells.
+fn stripped(answered: Result<HandlerResponse, Problem>) -> Result<HandlerResponse, Problem> {
+    answered.map_err(|problem| match problem {
+        Problem::CannotMake(sentence) if sentence == RenderError::NotStripped.to_string() => {
+            Problem::Originals
+        }
+        problem => problem,
+    })
+}
+
+/// An answer for one caller is not remembered for others.
+fn private(answered: Result<HandlerResponse, Problem>) -> Result<HandlerResponse, Problem> {
+    answered.map(|answer| HandlerResponse { hit: None, ..answer })
 }
 
 impl ImageRequest {

@@ -7,6 +7,8 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3153600
 /// For what may be configured otherwise tomorrow.
 pub(super) const A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 
+const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
+
 /// For how long an answer with an image's bytes, or that it is still the same, holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Freshness {
@@ -14,6 +16,8 @@ pub(in crate::http) enum Freshness {
     ForEver,
     /// The configuration may change what the URL shows.
     Day,
+    /// It is for the caller alone.
+    Private,
 }
 
 impl Freshness {
@@ -21,6 +25,7 @@ impl Freshness {
         match self {
             Self::ForEver => IMMUTABLE,
             Self::Day => A_DAY,
+            Self::Private => PRIVATE,
         }
     }
 }

@@ -19,6 +19,7 @@ impl Problem {
             Self::BadUrl(_) => (S::BAD_REQUEST, "bad-url", "Bad URL"),
             Self::BadSpec(_) => (S::BAD_REQUEST, "bad-spec", "Bad spec"),
             Self::OnlyPresets => (S::FORBIDDEN, "only-presets", "Presets only"),
+            Self::Originals => (S::FORBIDDEN, "originals", "Not as uploaded"),
             Self::Call(AccessError::NoKey | AccessError::WrongKey) => (S::UNAUTHORIZED, "key", "Key needed"),
             Self::Upload(AccessError::NoKey | AccessError::WrongKey | AccessError::LateKey)
             | Self::Call(AccessError::LateKey) => (S::FORBIDDEN, "key", "Key needed"),

@@ -22,6 +22,9 @@ impl Problem {
             Self::OnlyPresets => {
                 "Only presets are made here; write p- and the name of one without other options, or ask for full as stored."
             }
+            Self::Originals => {
+                "This image and its metadata are not given as they were uploaded; ask for another size or format, without meta."
+            }
             Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
             Self::Url(refusal) => return refusal.to_string(),
             Self::Layout(problem) => return problem.detail(),

@@ -12,6 +12,7 @@ fn every_problem() -> Vec<Problem> {
         Problem::BadUrl("x"),
         Problem::BadSpec(text()),
         Problem::OnlyPresets,
+        Problem::Originals,
         Problem::Gone,
         Problem::DeletedMeanwhile,
         Problem::Banned,

@@ -53,7 +53,6 @@ pub(super) fn find(source: &[u8], format: Format) -> Vec<Tag<'_>> {
     }
 }
 
-const JPEG_ICC: u8 = 0xE2;
 /// After the name come the segment's number, from 1, and the number of segments.
 const JPEG_ICC_NAME: &[u8] = b"ICC_PROFILE\0";
 
@@ -62,7 +61,7 @@ pub(super) fn of_jpeg(source: &[u8]) -> Option<Cow<'_, [u8]>> {
     let mut parts: [Option<&[u8]>; 256] = [None; 256];
     let mut count = None;
     let segments = jpeg::Segments::of(source).take_while(|segment| segment.marker != jpeg::SOS);
-    for segment in segments.filter(|segment| segment.marker == JPEG_ICC) {
+    for segment in segments.filter(|segment| segment.marker == jpeg::APP2) {
         let Some([number, of, part @ ..]) = segment.payload.strip_prefix(JPEG_ICC_NAME) else { continue };
         if *count.get_or_insert(*of) == *of {
             parts[usize::from(*number)].get_or_insert(part);

@@ -15,7 +15,25 @@ const APPLICATION: u8 = 0xFF;
 pub(in crate::image) struct GifFile<'a> {
     pub(in crate::image) width: u16,
     pub(in crate::image) height: u16,
+    /// The file up to its first block.
+    pub(in crate::image) head: &'a [u8],
     blocks: Blocks<'a>,
+}
+
+/// A block and its bytes.
+pub(in crate::image) struct GifBlock<'a> {
+    pub(in crate::image) kind: GifBlockKind<'a>,
+    pub(in crate::image) bytes: &'a [u8],
+}
+
+/// The meaning of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::image) enum GifBlockKind<'a> {
+    Image,
+    GraphicControl,
+    /// With the name of the application.
+    Application(&'a [u8]),
+    Other,
 }
 
 /// An image, and the graphic control block in front of it.
@@ -56,12 +74,30 @@ impl<'a> GifFile<'a> {
         };
         let (palette, rest) = source[HEAD_BYTES..].split_at_checked(color_table_bytes(flags))?;
         let (width, height) = (u16::from_le_bytes([w0, w1]), u16::from_le_bytes([h0, h1]));
-        Some(Self { width, height, blocks: Blocks { palette, rest } })
+        let head = &source[..source.len() - rest.len()];
+        Some(Self { width, height, head, blocks: Blocks { palette, rest } })
     }
 
     /// The whole images, in order.
     pub(in crate::image) fn images(&self) -> GifImages<'a> {
         GifImages(self.blocks.clone())
+    }
+
+    /// The whole blocks, in order.
+    pub(in crate::image) fn blocks(&self) -> impl Iterator<Item = GifBlock<'a>> + use<'a> {
+        let mut blocks = self.blocks.clone();
+        std::iter::from_fn(move || {
+            let before = blocks.without_zeros();
+            let kind = match blocks.next()? {
+                Block::Image(_) => GifBlockKind::Image,
+                Block::Extension(GRAPHIC_CONTROL, _) => GifBlockKind::GraphicControl,
+                Block::Extension(APPLICATION, mut data) => {
+                    GifBlockKind::Application(data.next().unwrap_or_default())
+                }
+                Block::Extension(..) => GifBlockKind::Other,
+            };
+            Some(GifBlock { kind, bytes: &before[..before.len() - blocks.rest.len()] })
+        })
     }
 
     /// How often the animation is played, 0 is endless. The file stores repetitions, wherever it likes; the last block
@@ -162,8 +198,7 @@ impl<'a> Iterator for Blocks<'a> {
     type Item = Block<'a>;
 
     fn next(&mut self) -> Option<Block<'a>> {
-        let zeros = self.rest.iter().take_while(|byte| **byte == 0).count();
-        let (&kind, rest) = self.rest[zeros..].split_first()?;
+        let (&kind, rest) = self.without_zeros().split_first()?;
         let (block, rest) = match kind {
             EXTENSION => {
                 let (&label, rest) = rest.split_first()?;
@@ -179,6 +214,12 @@ impl<'a> Iterator for Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
+    /// The rest from the next block on.
+    fn without_zeros(&self) -> &'a [u8] {
+        let zeros = self.rest.iter().take_while(|byte| **byte == 0).count();
+        &self.rest[zeros..]
+    }
+
     /// The image whose descriptor `source` begins with, and what follows it.
     fn image(&self, source: &'a [u8]) -> Option<(Block<'a>, &'a [u8])> {
         let (&[x0, x1, y0, y1, w0, w1, h0, h1, flags], rest) = source.split_first_chunk()?;

@@ -41,6 +41,14 @@ pub(in crate::image) const DQT: u8 = 0xDB;
 pub(in crate::image) const DRI: u8 = 0xDD;
 /// The first application segment, which JFIF uses.
 pub(in crate::image) const APP0: u8 = 0xE0;
+/// The application segment of colour profiles.
+pub(in crate::image) const APP2: u8 = 0xE2;
+/// The application segment of Adobe.
+pub(in crate::image) const APP14: u8 = 0xEE;
+/// The number of lines, behind the first scan.
+pub(in crate::image) const DNL: u8 = 0xDC;
+/// Start of image.
+pub(in crate::image) const SOI: u8 = 0xD8;
 /// The application segment of EXIF and XMP.
 pub(in crate::image) const APP1: u8 = 0xE1;
 /// Start of scan.

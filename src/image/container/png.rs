@@ -3,7 +3,7 @@
 /// Signature and IHDR, with which every file begins: length, name, 13 bytes, checksum.
 pub(in crate::image) const HEAD_BYTES: usize = SIGNATURE_BYTES + 4 + 4 + 13 + 4;
 
-const SIGNATURE_BYTES: usize = 8;
+pub(in crate::image) const SIGNATURE_BYTES: usize = 8;
 
 pub(in crate::image) struct PngChunk<'a> {
     pub(in crate::image) name: [u8; 4],

@@ -15,7 +15,12 @@ pub(in crate::image) struct RiffChunk<'a> {
 
 impl<'a> RiffChunks<'a> {
     pub(in crate::image) fn of_file(source: &'a [u8]) -> Self {
-        Self { rest: source.get(HEAD_BYTES..).unwrap_or_default() }
+        Self::of(source.get(HEAD_BYTES..).unwrap_or_default())
+    }
+
+    /// The chunks at the start of these bytes.
+    pub(in crate::image) const fn of(rest: &'a [u8]) -> Self {
+        Self { rest }
     }
 }
 

@@ -178,7 +178,7 @@ impl<'a> Jpeg<'a> {
                 0xC0..=0xCF if frame.is_some() => return None,
                 marker @ 0xC0..=0xCF => frame = Some(JpegFrame::parse(marker, segment.payload)?),
                 jpeg::APP0 => is_jfif |= segment.payload.starts_with(b"JFIF\0"),
-                0xEE if segment.payload.starts_with(b"Adobe") => {
+                jpeg::APP14 if segment.payload.starts_with(b"Adobe") => {
                     adobe = segment.payload.get(11).copied().or(adobe)
                 }
                 jpeg::SOS => {

@@ -40,6 +40,15 @@ pub(super) fn upright(block: &[u8]) -> Option<Vec<u8>> {
     Some(tiff)
 }
 
+/// A block that says this orientation and nothing else.
+pub(super) fn of_orientation(orientation: Orientation) -> Vec<u8> {
+    let order = ByteOrder::Little;
+    let entry = [order.bytes(TAG_ORIENTATION), order.bytes(TYPE_SHORT)].concat();
+    let value = [order.bytes(u16::from(orientation.value())), [0; 2]].concat();
+    // One entry, and no further directory.
+    [&b"II*\0\x08\0\0\0\x01\0"[..], &entry, &order.long_bytes(1), &value, &[0; 4]].concat()
+}
+
 fn strip_name(block: &[u8]) -> &[u8] {
     block.strip_prefix(&EXIF_NAME).unwrap_or(block)
 }

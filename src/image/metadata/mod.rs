@@ -7,9 +7,11 @@
 mod avif;
 pub(super) mod exif;
 mod read;
+mod strip;
 mod write;
 mod xmp;
 
+use super::header::{Header, Orientation};
 use super::shape::Size;
 use crate::object::Format;
 
@@ -25,6 +27,23 @@ struct Metadata {
     exif: Vec<u8>,
     /// An XML text.
     xmp: Vec<u8>,
+}
+
+/// The file without anything but its picture, its colours and the way up that it is shown: no other EXIF, no XMP, no
+/// IPTC, no comment, no embedded thumbnail, and nothing behind its end. The data of the picture is untouched. `None`
+/// where that cannot be done surely.
+pub fn stripped(source: &[u8], header: &Header) -> Option<Vec<u8>> {
+    let bare = strip::bare(source, header.format)?;
+    if header.orientation == Orientation::NORMAL {
+        return Some(bare);
+    }
+    let metadata = Metadata { exif: exif::of_orientation(header.orientation), xmp: Vec::new() };
+    Some(write::write(bare, header.format, header.stored(), &metadata))
+}
+
+/// Whether [`stripped`] can do anything for this format.
+pub const fn can_strip(format: Format) -> bool {
+    matches!(format, Format::Jpeg | Format::Png | Format::Gif | Format::Webp)
 }
 
 /// Whether a variant in this format can hold metadata.

@@ -34,6 +34,19 @@ pub struct RecipeSettings {
     pub animation: AnimationMax,
     /// Most pixels of a result, or of one frame of it.
     pub output_max: OutputMax,
+    /// What `full` of an image's own format is.
+    pub originals: Originals,
+}
+
+/// What a URL gives that asks for an image as it was uploaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Originals {
+    /// The stored bytes.
+    AsIs,
+    /// Them without metadata.
+    Stripped,
+    /// Nothing.
+    Off,
 }
 
 /// Most pixels that a result of each format may have, or one frame of it. It decides whether there is a result, not its
@@ -65,12 +78,18 @@ impl OutputMax {
 impl RecipeSettings {
     /// Covers all settings that change the answer of a URL: the nodes of a cluster should have the same checksum.
     pub fn checksum(&self) -> u32 {
-        let Self { quality: Quality { jpeg, webp, avif }, upscale, dimension_max, animation, output_max } =
-            self;
+        let Self {
+            quality: Quality { jpeg, webp, avif },
+            upscale,
+            dimension_max,
+            animation,
+            output_max,
+            originals,
+        } = self;
         let AnimationMax { frames, pixels } = animation;
         let OutputMax(output) = output_max;
         let text = format!(
-            "{ENCODER_VERSION} {jpeg} {webp} {avif} {upscale} {dimension_max} {frames} {pixels} {output:?}"
+            "{ENCODER_VERSION} {jpeg} {webp} {avif} {upscale} {dimension_max} {frames} {pixels} {output:?} {originals:?}"
         );
         crc32fast::hash(text.as_bytes())
     }
@@ -169,6 +188,8 @@ pub struct Recipe {
     pub animation: Option<AnimationMax>,
     /// Whether EXIF and XMP are kept; never where the format holds none.
     pub meta: bool,
+    /// Whether an image of this format keeps the data of its picture, and loses its metadata alone.
+    pub stripped: bool,
     /// The output format.
     pub format: Format,
     /// 1–100; set exactly where the format takes one.
@@ -215,9 +236,15 @@ impl Recipe {
             animation: (encode::holds_animation(format) && spec.frame.is_none())
                 .then_some(settings.animation),
             meta: spec.meta && metadata::holds(format),
+            stripped: spec.is_full_plain() && settings.originals == Originals::Stripped,
             format,
             quality: settings.quality.of(format).map(|default| spec.quality.unwrap_or(default)),
         })
+    }
+
+    /// Whether the variant of this image is its file without metadata.
+    pub fn strips(&self, header: &Header) -> bool {
+        self.stripped && self.format == header.format
     }
 
     /// Whether the variant of this image is an animation.
@@ -363,7 +390,8 @@ impl fmt::Display for Recipe {
         if let Some(AnimationMax { frames, pixels }) = self.animation {
             write!(f, ",play{frames}-{pixels}")?;
         }
-        write_flag(f, "meta", self.meta)
+        write_flag(f, "meta", self.meta)?;
+        write_flag(f, "stripped", self.stripped)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The text is converted to a spec and settings and resolved like any other. The result is valid only if its own text
 //! is exactly the same. So a peer cannot request anything that a URL could not.
 
-use super::{AnimationMax, ENCODER_VERSION, OutputMax, Quality, Recipe, RecipeSettings};
+use super::{AnimationMax, ENCODER_VERSION, Originals, OutputMax, Quality, Recipe, RecipeSettings};
 use crate::object::{Format, Spec};
 
 impl Recipe {
@@ -15,12 +15,14 @@ impl Recipe {
         let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
         let mut animation = AnimationMax { frames: 0, pixels: 0 };
         let mut spec = Vec::new();
+        let mut originals = Originals::AsIs;
         let flops = parts.split(',').any(|part| part == "flop");
         for part in parts.split(',') {
             match part {
                 // A swap of the axes is a quarter turn and a mirror.
                 "swap" => spec.push("rot90"),
                 "flop" => {}
+                "stripped" => originals = Originals::Stripped,
                 part => match part.strip_prefix("play").and_then(|most| most.split_once('-')) {
                     Some((frames, pixels)) => {
                         animation =
@@ -34,9 +36,15 @@ impl Recipe {
             spec.push("flop");
         }
         // The text has a quality wherever the format takes one, so no default is used.
-        let quality = Quality { jpeg: 1, webp: 1, avif: 1 };
-        let settings = RecipeSettings { quality, upscale: false, dimension_max, animation, output_max };
-        let spec = Spec::parse(&spec.join(",")).ok()?;
+        let mut spec = Spec::parse(&spec.join(",")).ok()?;
+        let named = spec.quality.unwrap_or(1);
+        let quality = Quality { jpeg: named, webp: named, avif: named };
+        if originals == Originals::Stripped {
+            // No other spec gives such a recipe.
+            spec = Spec::full();
+        }
+        let settings =
+            RecipeSettings { quality, upscale: false, dimension_max, animation, output_max, originals };
         let recipe = Self::resolve(&spec, format, &settings).ok()?;
         (recipe.key() == text).then_some(recipe)
     }

@@ -6,7 +6,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use crate::image::draw;
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::image::pixels::{PixelKind, Pixels};
-use crate::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings};
+use crate::image::recipe::{AnimationMax, Originals, OutputMax, Quality, RecipeSettings};
 use crate::image::shape::Size;
 use crate::object::Format;
 
@@ -17,6 +17,7 @@ pub(in crate::image) const SETTINGS: RecipeSettings = RecipeSettings {
     dimension_max: 8192,
     animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
     output_max: OutputMax::NONE,
+    originals: Originals::AsIs,
 };
 
 /// Every sampling that the JPEG encoder at hand can write.

@@ -70,7 +70,7 @@ impl Shard {
     /// The original of what is to be made.
     pub(super) async fn find_original(&self, id: &ObjectId) -> Result<Original, VariantError> {
         self.refuse_gone(id).map_err(VariantError::NotFound)?;
-        match self.images.originals.find(id).await? {
+        match self.images.find(id).await? {
             Found::Here(original) => Ok(original),
             Found::Absent => Err(VariantError::NotFound(NotFound::Absent)),
             Found::Damaged => Err(VariantError::Damaged),
@@ -133,7 +133,7 @@ impl Shard {
 
     /// The source of a job was gone when the worker came to it: what is true of the image now.
     async fn gone(&self, id: &ObjectId) -> VariantError {
-        match self.images.originals.look(id).await {
+        match self.images.look(id).await {
             // It was replaced at that moment: it is made of the new one.
             Ok(Found::Here(_)) => VariantError::GaveWay,
             Ok(Found::Absent) => VariantError::NotFound(NotFound::Absent),

@@ -337,3 +337,29 @@ fn a_large_copy_whose_end_cannot_be_read_is_not_needed() {
         fs::read(node.stored(&id, "png")).is_ok_and(|copy| copy == bytes)
     });
 }
+
+/// By a record of its own, a node knows that its "no such file" is wrong. While the other holder is silent, nobody may
+/// call the image absent.
+#[test]
+fn an_image_whose_other_holder_is_silent_is_not_called_absent_by_the_node_that_lost_it() {
+    let (mut cluster, _links) = Cluster::linked_with(3, "replication = 2\nmin_replication = 2\n");
+    let bytes = jpeg(60, 40, 1);
+    let id = cluster.nodes[0].upload(&bytes);
+    let [loser, silent] = cluster.owners(&id)[..] else { panic!("two owners") };
+    for node in [loser, silent] {
+        let stored = cluster.nodes[node].stored(&id, "jpg");
+        wait_until("both to have it", || stored.exists());
+    }
+    cluster.nodes[loser].kill9();
+    cluster.nodes[silent].kill9();
+    fs::remove_file(cluster.nodes[loser].stored(&id, "jpg")).expect("remove");
+    cluster.nodes[loser].restart();
+    let node = &cluster.nodes[loser];
+    wait_until("the loss to be noticed", || node.metric("reticulum_store_vanished_total") == 1.0);
+    for target in ["full/a.jpg", "30w/a.png"].map(|spec| format!("/image/{id}/{spec}")) {
+        node.get(&target).expect(503);
+    }
+    node.get(&format!("/info/{id}")).expect(503);
+    cluster.nodes[silent].restart();
+    cluster.expect_readable_everywhere(&[bytes]);
+}

@@ -119,6 +119,10 @@ impl World {
                 variant::Made::Given
             }
             Looked::Failed => variant::Made::Without(LookupReply::Unknown),
+            // It had the image and lost it.
+            Looked::Nothing if self.running(index).repairs.is_recorded(&id) => {
+                variant::Made::Without(LookupReply::Absent(None))
+            }
             Looked::Nothing => variant::Made::Without(LookupReply::Absent(view.trusted_to())),
         }
     }

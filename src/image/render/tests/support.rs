@@ -3,7 +3,7 @@
 use crate::image::decode;
 use crate::image::header::ColorKind;
 use crate::image::pixels::{PixelKind, Pixels};
-use crate::image::recipe::{AnimationMax, OutputMax, Quality, RecipeSettings, TargetSize};
+use crate::image::recipe::{AnimationMax, Originals, OutputMax, Quality, RecipeSettings, TargetSize};
 use crate::image::render::*;
 use crate::image::tests::support;
 pub(in crate::image::render) use crate::image::tests::support::{always, photo};
@@ -39,6 +39,7 @@ pub(in crate::image::render) fn recipe(spec: &str, format: Format) -> Recipe {
         dimension_max: 8192,
         animation,
         output_max: OutputMax::NONE,
+        originals: Originals::AsIs,
     };
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &settings).unwrap()
 }
