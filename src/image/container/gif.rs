@@ -102,7 +102,7 @@ impl<'a> GifFile<'a> {
 
     /// How often the animation is played, 0 is endless. The file stores repetitions, wherever it likes; the last block
     /// counts. Without one the animation plays once.
-    pub(in crate::image) fn plays(&self) -> u32 {
+    pub(in crate::image) fn loop_count(&self) -> u32 {
         let repetitions = self.blocks.clone().filter_map(|block| match block {
             Block::Extension(APPLICATION, data) => repetitions(data),
             _ => None,
@@ -262,8 +262,8 @@ mod tests {
         GifFile::of(&file(blocks)).unwrap().images().count()
     }
 
-    fn plays(blocks: &[&[u8]]) -> u32 {
-        GifFile::of(&file(blocks)).unwrap().plays()
+    fn loops(blocks: &[&[u8]]) -> u32 {
+        GifFile::of(&file(blocks)).unwrap().loop_count()
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
             let whole = length >= HEAD.len() + IMAGE.len();
             assert_eq!(gif.images().count(), usize::from(whole) + usize::from(length == bytes.len()));
             let looped = length >= HEAD.len() + IMAGE.len() + NETSCAPE.len();
-            assert_eq!(gif.plays(), if looped { 6 } else { 1 }, "{length}");
+            assert_eq!(gif.loop_count(), if looped { 6 } else { 1 }, "{length}");
         }
         assert!((0..HEAD.len()).all(|length| GifFile::of(&bytes[..length]).is_none()));
         assert!(GifFile::of(b"GIX89a\x04\0\x03\0\0\0\0").is_none());
@@ -312,13 +312,13 @@ mod tests {
         let animexts = b"\x21\xFF\x0BANIMEXTS1.0\x03\x01\0\0\0";
         let buffered = b"\x21\xFF\x0BNETSCAPE2.0\x05\x02\0\0\0\0\x03\x01\x01\0\0";
         let other = b"\x21\xFF\x0BSOMETHING!!\x03\x01\x09\0\0";
-        assert_eq!(plays(&[IMAGE]), 1);
-        assert_eq!(plays(&[NETSCAPE, IMAGE]), 6);
-        assert_eq!(plays(&[IMAGE, b"\0", NETSCAPE, IMAGE, b";"]), 6);
-        assert_eq!(plays(&[IMAGE, IMAGE, animexts]), 0);
-        assert_eq!(plays(&[animexts, IMAGE, NETSCAPE]), 6);
-        assert_eq!(plays(&[buffered, IMAGE, other]), 2);
-        assert_eq!(plays(&[b"\x21\xFF\x0BNETSCAPE2.0\x02\x01\x05\0\0".as_slice(), IMAGE]), 1);
-        assert_eq!(plays(&[IMAGE, b";", NETSCAPE]), 1);
+        assert_eq!(loops(&[IMAGE]), 1);
+        assert_eq!(loops(&[NETSCAPE, IMAGE]), 6);
+        assert_eq!(loops(&[IMAGE, b"\0", NETSCAPE, IMAGE, b";"]), 6);
+        assert_eq!(loops(&[IMAGE, IMAGE, animexts]), 0);
+        assert_eq!(loops(&[animexts, IMAGE, NETSCAPE]), 6);
+        assert_eq!(loops(&[buffered, IMAGE, other]), 2);
+        assert_eq!(loops(&[b"\x21\xFF\x0BNETSCAPE2.0\x02\x01\x05\0\0".as_slice(), IMAGE]), 1);
+        assert_eq!(loops(&[IMAGE, b";", NETSCAPE]), 1);
     }
 }

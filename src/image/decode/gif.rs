@@ -44,7 +44,7 @@ pub(super) fn decode(
 /// The frames of a file, one after another.
 pub(super) struct GifDecoder<'a> {
     images: Peekable<GifImages<'a>>,
-    plays: u32,
+    loops: u32,
     canvas: Canvas,
 }
 
@@ -54,7 +54,7 @@ impl<'a> GifDecoder<'a> {
         if (u32::from(file.width), u32::from(file.height)) != (size.width, size.height) {
             return Err(SIZE_DIFFERS);
         }
-        Ok(Self { images: file.images().peekable(), plays: file.plays(), canvas: Canvas::new(size) })
+        Ok(Self { images: file.images().peekable(), loops: file.loop_count(), canvas: Canvas::new(size) })
     }
 
     /// Draws the next frame and returns its delay in milliseconds; `None` at the end of the file.
@@ -75,7 +75,7 @@ impl<'a> GifDecoder<'a> {
 
     /// Loops, 0 is endless.
     pub(super) fn loop_count(&self) -> u32 {
-        self.plays
+        self.loops
     }
 
     pub(super) fn current_frame(&self) -> Result<Pixels, RenderError> {
