@@ -104,7 +104,7 @@ impl FastPath {
         // The tag was made of hex digits.
         let etag = std::str::from_utf8(&hit.entry.etag).unwrap_or_default();
         let mut not_modified = reply::not_modified(etag, hit.freshness);
-        origin.mark(not_modified.headers_mut());
+        origin.mark_image(not_modified.headers_mut());
         let heads = ResponseHeads {
             key: hit.key,
             entry: Arc::downgrade(&hit.entry),

@@ -85,7 +85,10 @@ async fn answer(context: Context, fast_path: Rc<FastPath>, request: Request<Inco
         Problem::Internal.into()
     });
     let Context { shard, link: Link { timeouts, .. }, version, .. } = context;
-    origin.mark(response.headers_mut());
+    match route {
+        Route::Image => origin.mark_image(response.headers_mut()),
+        _ => origin.mark(response.headers_mut()),
+    }
     if negotiated {
         reply::vary_by_accept(&mut response);
     }

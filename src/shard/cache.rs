@@ -82,8 +82,9 @@ struct Evicted {
 }
 
 impl CachedResponse {
-    /// An answer of a variant or of stored bytes.
+    /// An answer of a variant or of stored bytes. A date in the future becomes now: HTTP forbids to send one.
     pub fn new(bytes: Bytes, format: Format, etag: &str, modified: SystemTime) -> Arc<Self> {
+        let modified = modified.min(SystemTime::now());
         Arc::new(Self {
             bytes,
             format,

@@ -1,7 +1,10 @@
 //! Which pages of other origins may read answers. Pure.
 
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
 /// The origins that may read answers.
 pub(super) struct Origins {
@@ -68,6 +71,16 @@ impl Verdict {
             Self::Unlisted | Self::Nobody => {}
         }
     }
+
+    /// Writes itself into the headers of an image's answer. One that everybody may read may also be embedded by pages
+    /// that demand such leave (COEP), and timed.
+    pub(in crate::http) fn mark_image(&self, headers: &mut HeaderMap) {
+        self.mark(headers);
+        if *self == Self::Anybody {
+            headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+            headers.insert(TIMING_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,5 +115,20 @@ mod tests {
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert!(!answer.contains_key(VARY));
         assert_eq!(Origins::new(&[]).judge(&from("https://a.example")), Verdict::Nobody);
+    }
+
+    #[test]
+    fn an_image_that_anybody_may_read_may_be_embedded_and_timed() {
+        let marked = |verdict: &Verdict| {
+            let mut answer = HeaderMap::new();
+            verdict.mark_image(&mut answer);
+            let text = |name| answer.get(name).map(|value: &HeaderValue| value.to_str().unwrap().to_owned());
+            [ACCESS_CONTROL_ALLOW_ORIGIN, CROSS_ORIGIN_RESOURCE_POLICY, TIMING_ALLOW_ORIGIN].map(text)
+        };
+        assert_eq!(marked(&Verdict::Anybody), ["*", "cross-origin", "*"].map(|text| Some(text.to_owned())));
+        let listed = HeaderValue::from_static("https://a.example");
+        assert_eq!(marked(&Verdict::Listed(listed)), [Some("https://a.example".to_owned()), None, None]);
+        assert_eq!(marked(&Verdict::Unlisted), [None, None, None]);
+        assert_eq!(marked(&Verdict::Nobody), [None, None, None]);
     }
 }

@@ -1,6 +1,7 @@
 //! Dispatch: which handler answers which endpoint.
 
-use http::{Request, Uri};
+use http::header::RANGE;
+use http::{Method, Request, Uri};
 use hyper::body::Incoming;
 
 use super::endpoint::{Endpoint, has_flag};
@@ -20,9 +21,13 @@ use crate::shard::{Phase, Shard};
 /// Answers one request of a client.
 pub(in crate::http) async fn answer(
     context: &Context,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     body: &mut BodyState,
 ) -> HandlerResponse {
+    // A range is defined for GET alone: HEAD tells the headers of the whole.
+    if request.method() != Method::GET {
+        request.headers_mut().remove(RANGE);
+    }
     let uri = request.uri();
     if cors::is_preflight(request.method(), request.headers()) {
         return Endpoint::methods(uri.path())

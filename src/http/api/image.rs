@@ -219,6 +219,7 @@ async fn variant(
                 (VariantSource::Stream(stream), length, uploaded, Cache::Peer)
             }
         };
+    let modified = not_in_future(modified);
     if let Some(answer) = unsent(headers, &etag, modified, freshness) {
         return Ok(answer);
     }
@@ -239,6 +240,12 @@ async fn variant(
 enum VariantSource {
     File(OwnedFd, Option<Arc<Charge>>),
     Stream(Box<Stream>),
+}
+
+/// The date by which a representation is judged and sent. The upload time is a file's, which anybody may `touch`, or
+/// that of a node whose clock is ahead.
+fn not_in_future(uploaded: SystemTime) -> SystemTime {
+    uploaded.min(SystemTime::now())
 }
 
 /// An answer that was in memory.
@@ -287,9 +294,11 @@ async fn stored(
     headers: &HeaderMap,
 ) -> Result<Option<HandlerResponse>, Problem> {
     let etag = cache::stored_etag(id);
-    let range = |stored: &StoredMetadata| conditional::range(headers, stored.length, &etag, stored.uploaded);
+    let range = |stored: &StoredMetadata| {
+        conditional::range(headers, stored.length, &etag, not_in_future(stored.uploaded))
+    };
     let select = |stored: &StoredMetadata| {
-        if conditional::evaluate(headers, &etag, stored.uploaded) != Condition::Holds {
+        if conditional::evaluate(headers, &etag, not_in_future(stored.uploaded)) != Condition::Holds {
             return Part::Metadata;
         }
         match (range(stored), range(stored).bounds(stored.length)) {
@@ -305,10 +314,10 @@ async fn stored(
     if let OriginalBytes::Entry(entry) = &bytes {
         return Ok(Some(ready(entry, freshness, headers, cache)));
     }
-    if let Some(answer) = unsent(headers, &etag, stored.uploaded, freshness) {
+    let (length, modified) = (stored.length, not_in_future(stored.uploaded));
+    if let Some(answer) = unsent(headers, &etag, modified, freshness) {
         return Ok(Some(answer));
     }
-    let StoredMetadata { length, uploaded: modified, .. } = stored;
     let about =
         Representation { media_type: format.media_type(), length, etag: &etag, modified, freshness, cache };
     let response = reply::representation(&about, range(&stored), Body::from(bytes));

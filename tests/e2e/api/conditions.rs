@@ -98,3 +98,35 @@ fn if_range_gives_the_part_for_an_equal_strong_tag_or_date_and_else_the_whole() 
         }
     }
 }
+
+#[test]
+fn head_ignores_a_range() {
+    let (node, urls) = node_with_three();
+    for url in &urls {
+        let whole = node.get(url).expect(200);
+        for range in ["bytes=0-4", "bytes=999999999-"] {
+            let head = node.ask(&Request::new("HEAD", url).header("Range", range)).expect(200);
+            assert_eq!(head.header("content-length"), Some(&*whole.body.len().to_string()), "{url}");
+            assert_eq!(head.header("content-range"), None, "{url}");
+        }
+    }
+}
+
+#[test]
+fn an_upload_time_in_the_future_is_not_sent() {
+    let (node, urls) = node_with_three();
+    let ahead = SystemTime::now() + Duration::from_secs(30 * 86_400);
+    for path in node.files("store") {
+        std::fs::File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(ahead))
+            .expect("a file");
+    }
+    for url in &urls {
+        let answer = node.get(url).expect(200);
+        let modified = answer.expect_header("last-modified");
+        let date = httpdate::parse_http_date(modified).expect("an HTTP date");
+        assert!(date <= SystemTime::now(), "{url}: {modified}");
+    }
+}

@@ -49,6 +49,8 @@ fn stored_bytes_carry_every_promised_header() {
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "default-src 'none'"),
             ("access-control-allow-origin", "*"),
+            ("cross-origin-resource-policy", "cross-origin"),
+            ("timing-allow-origin", "*"),
         ] {
             assert_eq!(answer.header(name), Some(value), "{name}");
         }

@@ -362,6 +362,8 @@ fn a_variant_carries_every_promised_header() {
         ("x-content-type-options", "nosniff"),
         ("content-security-policy", "default-src 'none'"),
         ("access-control-allow-origin", "*"),
+        ("cross-origin-resource-policy", "cross-origin"),
+        ("timing-allow-origin", "*"),
         ("x-cache", "miss"),
     ] {
         assert_eq!(answer.header(name), Some(value), "{name}");
