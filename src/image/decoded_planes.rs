@@ -1,6 +1,6 @@
 //! The decoded planes that a job for one size leaves for the next size.
 //!
-//! A JPEG is decoded at a few scales only, so most sizes of a photo begin with the same samples. They are kept without
+//! A JPEG or HEIC is decoded at a few scales only, so most sizes of a photo begin with the same samples. They are kept without
 //! loss. The steps after the decode are the same for fresh and for kept planes, and so are a variant's bytes. The
 //! caller decides where and for how long planes are kept.
 

@@ -10,6 +10,7 @@ mod animation;
 mod layout;
 mod lengthy;
 mod peak;
+mod reduced;
 mod still;
 
 use super::decoded_planes::DecodedPlanes;
@@ -90,6 +91,9 @@ pub fn planes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) 
         return None;
     }
     let layout = layout::WindowPlacement::new(header, recipe).ok()?;
+    if let Some((reduced, _)) = reduced::Reduced::of(&layout, source, header, recipe, limits).ok()? {
+        return reduced.planes();
+    }
     let (shrunk, _) = still::shrunk(&layout, source, header, recipe, limits).ok()??;
     shrunk.is_worth_keeping().then(|| (format!("{:?}", shrunk.scales()), shrunk.planes_bytes()))
 }

@@ -59,7 +59,7 @@ impl Rect<f64> {
 /// the side less one, but encoders exclude the last value.
 pub const fn side_max(format: Format) -> u32 {
     match format {
-        Format::Jpeg | Format::Gif | Format::Avif => 65_535,
+        Format::Jpeg | Format::Gif | Format::Avif | Format::Heic => 65_535,
         Format::Webp => 16_383,
         Format::Png => 0x7fff_ffff,
     }

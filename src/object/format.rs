@@ -13,11 +13,16 @@ pub enum Format {
     Webp,
     /// AVIF, `.avif`.
     Avif,
+    /// HEIC, `.heic`: an image may be stored in it, and no variant is made in it.
+    Heic,
 }
 
 impl Format {
     /// Every format, the most common first: the order in which the store looks for a file.
-    pub const ALL: [Self; 5] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Avif];
+    pub const ALL: [Self; 6] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Avif, Self::Heic];
+
+    /// The formats in which variants are made.
+    pub const WRITTEN: [Self; 5] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Avif];
 
     /// The canonical extension, without the point.
     pub const fn extension(self) -> &'static str {
@@ -27,6 +32,7 @@ impl Format {
             Self::Gif => "gif",
             Self::Webp => "webp",
             Self::Avif => "avif",
+            Self::Heic => "heic",
         }
     }
 
@@ -38,12 +44,18 @@ impl Format {
             Self::Gif => "image/gif",
             Self::Webp => "image/webp",
             Self::Avif => "image/avif",
+            Self::Heic => "image/heic",
         }
     }
 
     /// Whether the encoder of this format takes a quality (`q`).
     pub const fn has_quality(self) -> bool {
         matches!(self, Self::Jpeg | Self::Webp | Self::Avif)
+    }
+
+    /// Whether variants are made in this format.
+    pub const fn is_written(self) -> bool {
+        !matches!(self, Self::Heic)
     }
 }
 
@@ -82,6 +94,13 @@ impl Extension {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_format_is_written_where_the_list_of_written_formats_says_so() {
+        for format in Format::ALL {
+            assert_eq!(format.is_written(), Format::WRITTEN.contains(&format), "{format:?}");
+        }
+    }
 
     #[test]
     fn jpeg_and_upper_case_mean_the_canonical_extension() {

@@ -91,7 +91,7 @@ fn misplaced_test_file(name: &str, text: &str) -> Option<&'static str> {
     }
     match file {
         "mod.rs" => Some("write tests.rs beside the folder tests"),
-        "support.rs" | "corpus.rs" => None,
+        "support.rs" | "corpus.rs" | "fixtures.rs" => None,
         _ => (!has_tests).then_some("helpers of tests stand in tests.rs or in tests/support.rs"),
     }
 }
@@ -108,7 +108,7 @@ fn the_check_sees_tests_elsewhere() {
     let test = concat!("#[", "test]\n");
     let file = |name, text| misplaced_test_file(name, text).is_some();
     assert!(!file("src/a/tests.rs", test) && !file("src/a/tests/b.rs", test) && !file("src/a.rs", ""));
-    assert!(!file("src/a/tests/support.rs", "") && file("src/a/tests/fixtures.rs", ""));
+    assert!(!file("src/a/tests/support.rs", "") && file("src/a/tests/helpers.rs", ""));
     assert!(file("src/a/tests/mod.rs", test) && file("src/a/b_tests.rs", test) && file("src/a/b.rs", test));
 }
 

@@ -47,6 +47,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("libwebp_sys", &["image/decode/webp/libwebp.rs", "image/encode/webp.rs"]),
     ("moxcms", &["image"]),
     ("re_rav1d", &["image"]),
+    ("heifer_hevc_dec", &["image"]),
     ("rav1e", &["image/encode/avif.rs"]),
     ("prometheus", &["telemetry"]),
     ("env_logger", &["telemetry"]),

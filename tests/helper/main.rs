@@ -102,9 +102,9 @@ fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
 fn a_helper_makes_the_same_bytes_as_the_caller_would() {
     let mut helper = helper();
     let picture = photo(90, 60);
-    for from in Format::ALL {
+    for from in Format::WRITTEN {
         let source = file(picture.clone(), from);
-        for to in Format::ALL {
+        for to in Format::WRITTEN {
             let recipe = recipe("40w,flip", to);
             let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a variant");
             let expected = prepared.make(&mut DecodedPlanes::Ignore, &|| true).expect("bytes");

@@ -74,9 +74,9 @@ fn every_pair_of_formats_stays_below_its_charge() {
     let tiny = Size { width: 40, height: 30 };
     let mut complaints = String::new();
     for ((name, picture), (_, small)) in pictures(size).into_iter().zip(pictures(tiny)) {
-        for from in Format::ALL {
+        for from in Format::WRITTEN {
             let (source, first) = (file(picture.clone(), from), file(small.clone(), from));
-            for to in Format::ALL {
+            for to in Format::WRITTEN {
                 // The encoder of AVIF takes a second for each of these.
                 let specs = if to == Format::Avif { &SPECS[..1] } else { &SPECS[..] };
                 for spec in specs {

@@ -46,7 +46,9 @@ impl OutputPixels {
             self.others = pixels;
             return true;
         }
-        let Some(format) = Format::ALL.into_iter().find(|format| name == key(*format)) else { return false };
+        let Some(format) = Format::WRITTEN.into_iter().find(|format| name == key(*format)) else {
+            return false;
+        };
         self.named.retain(|(named, _)| *named != format);
         self.named.push((format, pixels));
         self.named.sort_by_key(|(format, _)| *format);

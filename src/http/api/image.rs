@@ -117,7 +117,9 @@ async fn image(
             }
         } else if originals != Originals::AsIs {
             require_not_stored(context, wanted, format).await?;
-            return stripped(variant(context, id, recipe, wanted.freshness(), headers).await);
+            if format.is_written() {
+                return stripped(variant(context, id, recipe, wanted.freshness(), headers).await);
+            }
         } else {
             let key = cache::stored_key(id, format);
             if let Some(entry) = context.shard.cached(&key) {
@@ -134,6 +136,9 @@ async fn image(
         if context.settings.only_presets && !wanted.by_preset {
             return Err(Problem::OnlyPresets);
         }
+    }
+    if !format.is_written() {
+        return Err(Problem::BadSpec(NOT_WRITTEN.to_string()));
     }
     variant(context, id, recipe, wanted.freshness(), headers).await
 }
@@ -170,6 +175,9 @@ fn stripped(answered: Result<HandlerResponse, Problem>) -> Result<HandlerRespons
 fn private(answered: Result<HandlerResponse, Problem>) -> Result<HandlerResponse, Problem> {
     answered.map(|answer| HandlerResponse { hit: None, ..answer })
 }
+
+/// The answer to a request for a variant in a format that is only stored.
+const NOT_WRITTEN: &str = "No variant is made in this format, and the image is not stored in it. Ask for jpg, png, gif, webp, avif or auto.";
 
 impl ImageRequest {
     /// A URL's content never changes, unless the configuration defines it (a preset).

@@ -49,7 +49,7 @@ pub(super) fn find(source: &[u8], format: Format) -> Vec<Tag<'_>> {
         Format::Webp => of_webp(source),
         // A GIF rarely has a profile, and no decoder reads it, so its author does not rely on it.
         Format::Gif => Vec::new(),
-        Format::Avif => of_avif(source),
+        Format::Avif | Format::Heic => of_avif(source),
     }
 }
 

@@ -8,9 +8,15 @@ mod animation;
 mod avif;
 mod canvas;
 mod gif;
+#[cfg(feature = "heic")]
+mod heic;
+#[cfg(not(feature = "heic"))]
+#[path = "heic_left_out.rs"]
+mod heic;
 mod jpeg;
 mod png;
 mod webp;
+mod ycbcr;
 
 use super::error::{DecodeFault, RenderError, proceed};
 use super::header::{ColorKind, Header, Limits};
@@ -44,7 +50,59 @@ pub fn decode(
         // Only the still of a sequence is shown.
         Format::Avif if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
         Format::Avif => avif::decode(source, size, keep_going),
+        Format::Heic if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
+        Format::Heic => heic::decode(source, size, 1, keep_going),
     }
+}
+
+/// A picture that is decoded at a fraction of its sides: blocks of this many pixels along each side become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reduction {
+    /// 2, 4 or 8.
+    pub factor: u32,
+    /// The size of the reduced picture. A block at its right or lower edge may have fewer pixels.
+    pub size: Size,
+    /// The kind of its pixels.
+    pub kind: PixelKind,
+}
+
+/// The reduction with which a part of this picture is made, if its format can be decoded reduced; `None` if it is decoded
+/// whole. The reduced window has at least twice the sides of the result, so that the resize is as sharp as without.
+pub fn reduction(source: &[u8], header: &Header, part: &SourcePart) -> Option<Reduction> {
+    if header.format != Format::Heic || header.has_alpha {
+        return None;
+    }
+    let spares = |factor: &u32| {
+        let need = |side: u32| 2.0 * f64::from(*factor) * f64::from(side);
+        part.window.width >= need(part.to.width) && part.window.height >= need(part.to.height)
+    };
+    let factor = [8, 4, 2].into_iter().find(spares)?;
+    let Size { width, height } = header.stored();
+    let size = Size { width: width.div_ceil(factor), height: height.div_ceil(factor) };
+    heic::can_reduce(source, factor).then(|| Reduction { factor, size, kind: kind(header) })
+}
+
+/// Decodes the picture at a fraction of its sides.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_reduced(
+    source: &[u8],
+    header: &Header,
+    reduction: &Reduction,
+    limits: &Limits,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<Pixels, RenderError> {
+    check_frame(header, None, limits)?;
+    proceed(keep_going)?;
+    heic::decode(source, header.stored(), reduction.factor, keep_going)
+}
+
+/// Peak memory of [`decode_reduced`] in bytes, its result included: an upper bound.
+pub fn reduced_peak_bytes(source: &[u8], header: &Header, reduction: &Reduction) -> u64 {
+    let pixels = reduction.size.area().saturating_mul(reduction.kind.channels() as u64);
+    pixels.saturating_add(heic::work_bytes(source, header.stored()))
 }
 
 /// Decodes a part of a picture at its final size, if the format has a shorter way than to decode, cut and scale all of
@@ -69,7 +127,7 @@ pub fn decode_part(
     match header.format {
         Format::Webp => webp::decode_part(source, size, part, progress),
         Format::Png if header.frames == 1 => png::decode_part(source, size, part, progress),
-        Format::Jpeg | Format::Png | Format::Gif | Format::Avif => Ok(None),
+        Format::Jpeg | Format::Png | Format::Gif | Format::Avif | Format::Heic => Ok(None),
     }
 }
 
@@ -142,7 +200,7 @@ pub fn kind(header: &Header) -> PixelKind {
         (Format::Png, _) if header.frames > 1 => PixelKind::Rgba,
         (_, ColorKind::Gray) if !header.has_alpha => PixelKind::Gray,
         (_, ColorKind::Gray | ColorKind::GrayAlpha) => PixelKind::GrayAlpha,
-        (Format::Png | Format::Avif, _) => {
+        (Format::Png | Format::Avif | Format::Heic, _) => {
             if header.has_alpha {
                 PixelKind::Rgba
             } else {
@@ -173,6 +231,7 @@ pub fn peak_bytes(header: &Header) -> u64 {
         // Three planes, as much again for a picture with film grain, and the result. The planes of alpha come after the
         // planes of colour are freed.
         Format::Avif => 2 * 3 * sample_bytes(header) + 2 + kind(header).channels() as u64,
+        Format::Heic => heic::WORK_BYTES_PER_PIXEL + kind(header).channels() as u64,
     };
     // Blocks reach past the edges, and decoders keep a few rows of work: at most 64 rows and columns of 16 bytes.
     area.saturating_mul(per_pixel)
@@ -180,6 +239,8 @@ pub fn peak_bytes(header: &Header) -> u64 {
         .saturating_add(match header.format {
             Format::Gif => gif::FRAME_AREA_FREE,
             // Planes are padded to blocks of 128, and the decoder's own tables have a constant size.
+            // Tiles may be larger than the picture by a few blocks.
+            Format::Heic => heic::work_bytes_beyond(header.stored()),
             Format::Avif => 2048 * (u64::from(header.width) + u64::from(header.height)) + (16 << 20),
             _ => 0,
         })

@@ -1,18 +1,22 @@
-//! AVIF: boxes that lie inside the file, and a primary item whose data does.
+//! AVIF and HEIC: boxes that lie inside the file, and a primary item whose data does.
 //!
-//! The file's own brand must be an AVIF one; HEIC, MP4 and others have the same structure up to there. The `meta` box
+//! One of the file's brands must be of AVIF or HEIF; MP4 and others have the same structure up to there. A file with a
+//! brand of AVIF is one, whatever else it names. With brands of HEIF alone its picture must be H.265. The `meta` box
 //! is gathered completely (at most [`META_BYTES_MAX`]) and read by the container's reader. Of a sequence's `moov` box
 //! only the number of samples is read. Everything else is skipped. The bytes after the picture's last one may be
 //! anything.
 
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
 use super::{BrokenFile, InspectError};
-use crate::image::container::avif::{AvifSource, AvifStill, BOXES_MAX, META_BYTES_MAX, MetaFault};
+use crate::image::container::avif::{AvifSource, AvifStill, BOXES_MAX, Codec, META_BYTES_MAX, MetaFault};
 use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
+use crate::image::shape::Size;
 use crate::object::Format;
 
 /// Bytes of a file type box that are read. It lists a handful of brands, so a longer one is read only in part.
 const BRANDS_BYTES_MAX: u64 = 1024;
+/// The brands of HEIF with H.265, and those that do not name a codec.
+const HEIF_BRANDS: [&[u8; 4]; 8] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"];
 /// A box's size and name.
 const BOX_HEAD_BYTES: u64 = 8;
 /// The additional size field of a box whose size does not fit there.
@@ -27,6 +31,8 @@ pub(super) struct Avif {
     limits: Limits,
     state: AvifState,
     field: Field,
+    /// The brands that were read are of HEIF, and none is of AVIF.
+    is_heif: bool,
     /// The offset of the current box in the file; inside a box that is parsed, the offset of the next field.
     at: u64,
     /// The offset at which the current box ends.
@@ -65,6 +71,7 @@ impl Avif {
             limits,
             state: AvifState::FileType,
             field: Field::default(),
+            is_heif: false,
             at: 0,
             end: 0,
             left: 0,
@@ -92,8 +99,12 @@ impl Avif {
             None if matches!(self.state, AvifState::Box | AvifState::Rest) && self.ends.is_empty() => {
                 Err(InspectError::Broken(BrokenFile::AvifNoPicture))
             }
-            _ => Err(InspectError::Truncated(Format::Avif)),
+            _ => Err(InspectError::Truncated(self.format())),
         }
+    }
+
+    const fn format(&self) -> Format {
+        if self.is_heif { Format::Heic } else { Format::Avif }
     }
 
     fn header(&self, still: &AvifStill) -> Header {
@@ -104,10 +115,11 @@ impl Avif {
             (false, false) => ColorKind::Rgb,
             (false, true) => ColorKind::Rgba,
         };
+        let Size { width, height } = still.shown();
         Header {
-            format: Format::Avif,
-            width: still.size.width,
-            height: still.size.height,
+            format: self.format(),
+            width,
+            height,
             orientation: still.orientation,
             frames: self.frames,
             has_alpha,
@@ -165,11 +177,16 @@ impl Avif {
 
     fn read_brand(&mut self, input: &mut &[u8], next: AvifState) -> Result<Option<AvifState>, InspectError> {
         if self.left < 4 || self.end - self.left > BRANDS_BYTES_MAX {
-            return Err(InspectError::NotAnImage);
+            return if self.is_heif { Ok(Some(AvifState::Skip)) } else { Err(InspectError::NotAnImage) };
         }
         self.take_then(input, |avif, brand: [u8; 4]| {
             avif.left -= 4;
-            Ok(if matches!(&brand, b"avif" | b"avis") { AvifState::Skip } else { next })
+            if matches!(&brand, b"avif" | b"avis") {
+                avif.is_heif = false;
+                return Ok(AvifState::Skip);
+            }
+            avif.is_heif |= cfg!(feature = "heic") && HEIF_BRANDS.contains(&&brand);
+            Ok(next)
         })
     }
 
@@ -239,6 +256,9 @@ impl Avif {
         }
         let meta = std::mem::take(&mut self.meta);
         let still = AvifStill::read(&meta, self.at).map_err(fault)?;
+        if (still.codec == Codec::Hevc) != self.is_heif {
+            return Err(if self.is_heif { InspectError::NotAnImage } else { fault(MetaFault::Unsupported) });
+        }
         check_size(still.size.width, still.size.height, self.limits)?;
         if let AvifSource::Grid { tile, .. } = &still.color {
             check_pixels(tile.width, tile.height, self.limits)?;

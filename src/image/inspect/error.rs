@@ -6,6 +6,13 @@ use std::fmt;
 
 use crate::object::Format;
 
+/// The formats that an upload may have, for people.
+const ACCEPTED: &str = if cfg!(feature = "heic") {
+    "JPEG, PNG, GIF, WebP, AVIF or HEIC"
+} else {
+    "JPEG, PNG, GIF, WebP or AVIF"
+};
+
 /// The reason why the bytes are not an image that may be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InspectError {
@@ -47,7 +54,7 @@ impl fmt::Display for InspectError {
         match self {
             Self::Empty => f.write_str("The upload is empty; send the bytes of an image."),
             Self::NotAnImage => {
-                f.write_str("This is not a JPEG, PNG, GIF, WebP or AVIF image; convert it to one of them.")
+                write!(f, "This is not a {ACCEPTED} image; convert it to one of them.")
             }
             Self::UnsupportedJpeg(kind) => write!(
                 f,
@@ -177,7 +184,7 @@ pub enum BrokenFile {
     AvifMetaLength,
     /// No primary picture, or none with data, size and configuration.
     AvifNoPicture,
-    /// A picture that is not AV1, or is put together in a way that is not supported.
+    /// A picture of a codec that the brand does not name, or put together in a way that is not supported.
     AvifKind,
 }
 
@@ -217,10 +224,12 @@ impl fmt::Display for BrokenFile {
             Self::WebpPictureSize => "a WebP picture's size differs from the announced one",
             Self::WebpFrameOutside => "a WebP animation frame lies outside the canvas",
             Self::WebpNoPicture => "the WebP or one of its frames has no picture",
-            Self::AvifBox => "an AVIF box reaches past the end of what contains it",
-            Self::AvifMetaLength => "the AVIF's description is longer than 1 MiB",
-            Self::AvifNoPicture => "the AVIF has no primary picture with data and a size",
-            Self::AvifKind => "the AVIF's picture is put together in a way that is not supported",
+            Self::AvifBox => "a box of the AVIF or HEIC reaches past the end of what contains it",
+            Self::AvifMetaLength => "the description of the AVIF or HEIC is longer than 1 MiB",
+            Self::AvifNoPicture => "the AVIF or HEIC has no primary picture with data and a size",
+            Self::AvifKind => {
+                "the picture of the AVIF or HEIC is put together in a way that is not supported"
+            }
         })
     }
 }

@@ -10,7 +10,7 @@ pub(super) fn read(source: &[u8], format: Format) -> Metadata {
         Format::Jpeg => of_jpeg(source),
         Format::Png => of_png(source),
         Format::Webp => of_webp(source),
-        Format::Avif => avif::read(source),
+        Format::Avif | Format::Heic => avif::read(source),
         Format::Gif => Metadata::default(),
     }
 }

@@ -12,7 +12,7 @@ impl Recipe {
     pub fn parse(text: &str, dimension_max: u32, output_max: OutputMax) -> Option<Self> {
         let rest = text.strip_prefix(&format!("v{ENCODER_VERSION},"))?;
         let (extension, parts) = rest.split_once(',')?;
-        let format = Format::ALL.into_iter().find(|format| format.extension() == extension)?;
+        let format = Format::WRITTEN.into_iter().find(|format| format.extension() == extension)?;
         let mut animation = AnimationMax { frames: 0, pixels: 0 };
         let mut spec = Vec::new();
         let mut originals = Originals::AsIs;

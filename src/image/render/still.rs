@@ -1,6 +1,7 @@
 //! The stages of a still variant, up to the encoder.
 
 use super::layout::WindowPlacement;
+use super::reduced::Reduced;
 use super::{check, finished};
 use crate::image::color::ColorSpace;
 use crate::image::decode::SourcePart;
@@ -55,6 +56,11 @@ impl<'a> Still<'a> {
 
     /// The finished picture; planes if the format takes them and no step has to change pixels.
     pub(super) fn picture(mut self, cached: &mut DecodedPlanes) -> Result<Picture, RenderError> {
+        let Self { source, header, recipe, limits, .. } = self;
+        if let Some((reduced, plan)) = Reduced::of(&self.layout, source, header, recipe, limits)? {
+            let pixels = self.reduced(&reduced, cached)?;
+            return self.finished(pixels, &plan);
+        }
         let Some((shrunk, plan)) = shrunk(&self.layout, self.source, self.header, self.recipe, self.limits)?
         else {
             let (pixels, plan) = match self.shortcut()? {
@@ -115,6 +121,20 @@ impl<'a> Still<'a> {
             *cached = DecodedPlanes::Collected(samples);
         }
         Ok(planes)
+    }
+
+    /// The window of a picture that is decoded reduced, at its final size.
+    fn reduced(&self, reduced: &Reduced<'_>, cached: &mut DecodedPlanes) -> Result<Pixels, RenderError> {
+        let pixels = reduced.decoded(cached, self.limits, self.progress)?;
+        self.progress.enter_stage(RenderStage::Resize);
+        proceed(&self.keep_going())?;
+        let (pixels, mut window) = (reduced.cropped(pixels)?, reduced.window());
+        if self.recipe.is_smart() {
+            let mut overview = pixels.clone();
+            self.space.clone().to_srgb(&mut overview);
+            window = smart::placed(&overview, reduced.cut_size(), window, &self.keep_going())?;
+        }
+        reduced.resized(pixels, window)
     }
 
     /// The placement, after a look at the picture if the recipe needs it.
@@ -204,6 +224,9 @@ pub(super) fn shortcut_peak_bytes(
     recipe: &Recipe,
     limits: &Limits,
 ) -> Result<Option<u64>, RenderError> {
+    if let Some((reduced, _)) = Reduced::of(layout, source, header, recipe, limits)? {
+        return Ok(Some(reduced.peak_bytes()));
+    }
     if let Some((shrunk, _)) = shrunk(layout, source, header, recipe, limits)? {
         return Ok(Some(shrunk.peak_bytes()));
     }

@@ -3,6 +3,8 @@
 mod animation;
 mod color;
 mod corpus;
+#[cfg(feature = "heic")]
+mod heic;
 mod planes;
 mod play;
 mod progress;

@@ -91,6 +91,7 @@ const fn code(format: Format) -> u8 {
         Format::Gif => 3,
         Format::Webp => 4,
         Format::Avif => 5,
+        Format::Heic => 6,
     }
 }
 

@@ -32,6 +32,20 @@ pub fn avif(data: &[u8]) {
     decoder(data, Format::Avif);
 }
 
+/// HEIC, whole and reduced.
+pub fn heic(data: &[u8]) {
+    decoder(data, Format::Heic);
+    let Some(header) = inspect_whole(data).filter(|header| header.format == Format::Heic) else { return };
+    let Size { width, height } = header.stored();
+    let cut = Rect { x: 0, y: 0, width, height };
+    let to = Size { width: (width >> choice(data, 6)).max(1), height: (height >> choice(data, 5)).max(1) };
+    let part = SourcePart { cut, window: Rect::whole(header.stored()), to };
+    let Some(reduction) = decode::reduction(data, &header, &part) else { return };
+    if let Ok(pixels) = decode::decode_reduced(data, &header, &reduction, &LIMITS, &|| true) {
+        assert_eq!((pixels.size(), pixels.kind()), (reduction.size, reduction.kind));
+    }
+}
+
 fn decoder(data: &[u8], format: Format) {
     let Some(header) = inspect_whole(data).filter(|header| header.format == format) else { return };
     let first = decode::decode(data, &header, None, &LIMITS, &|| true);

@@ -5,6 +5,8 @@
 //! is that choice: bytes after an image are allowed in every format, so that any file is a seed as it is.
 
 mod decoders;
+#[path = "../../../src/image/tests/fixtures.rs"]
+mod fixtures;
 mod inspector;
 mod jpeg;
 mod rendering;
@@ -14,7 +16,7 @@ mod specs;
 use reticulum::image::header::{Header, Limits};
 use reticulum::image::inspect;
 
-pub use decoders::{animation, avif, gif, metadata, png, webp};
+pub use decoders::{animation, avif, gif, heic, metadata, png, webp};
 pub use inspector::inspect;
 pub use jpeg::{jpeg, similarity};
 pub use rendering::render;
@@ -24,7 +26,7 @@ pub use specs::spec;
 pub type Check = fn(&[u8]);
 
 /// Every check.
-pub const CHECKS: [(&str, Check); 11] = [
+pub const CHECKS: [(&str, Check); 12] = [
     ("jpeg", jpeg),
     ("similarity", similarity),
     ("spec", spec),
@@ -33,6 +35,7 @@ pub const CHECKS: [(&str, Check); 11] = [
     ("gif", gif),
     ("webp", webp),
     ("avif", avif),
+    ("heic", heic),
     ("animation", animation),
     ("metadata", metadata),
     ("render", render),

@@ -1,11 +1,13 @@
 //! The tables of a `meta` box, read into memory within bounds.
 
+mod pictures;
+
 use std::cell::Cell;
 use std::ops::Range;
 
 use super::reader::{BoxReader, IsoBox};
-use super::{AvifSource, Coding, DataRanges, MetaFault, Nclx, TILES_MAX, offset_in};
-use crate::image::shape::Size;
+use super::{AvifSource, Codec, Coding, DataRanges, MetaFault, Nclx, TILES_MAX, offset_in};
+use crate::image::shape::{Rect, Size};
 
 /// Most items of a file: a grid with alpha has two for each tile.
 const ITEMS_MAX: usize = 2 * TILES_MAX + 64;
@@ -52,6 +54,8 @@ enum ItemPlace {
 pub(super) enum ItemKind {
     /// A coded picture.
     Av1,
+    /// The same in H.265.
+    Hevc,
     Grid,
     Exif,
     Xmp,
@@ -69,6 +73,9 @@ struct Reference {
 pub(super) enum Property {
     Size(Size),
     Coding(Coding),
+    /// The coding of H.265, and the place of its configuration.
+    Hevc(Coding, Range<u64>),
+    Aperture(Aperture),
     /// Quarter turns counterclockwise.
     Rotation(u8),
     /// `true` swaps left and right.
@@ -134,6 +141,7 @@ impl Items {
             entry.u16()?;
             let kind = match &entry.take()? {
                 b"av01" => ItemKind::Av1,
+                b"hvc1" => ItemKind::Hevc,
                 b"grid" => ItemKind::Grid,
                 b"Exif" => ItemKind::Exif,
                 b"mime" if is_xmp(entry.rest()) => ItemKind::Xmp,
@@ -264,125 +272,6 @@ impl Items {
         });
         size.ok_or(MetaFault::NoPicture)
     }
-
-    /// The coding of an item; a grid has the coding of its first tile.
-    pub(super) fn coding(&self, item: u32) -> Result<Coding, MetaFault> {
-        let coded = self.tiles(item).and_then(|tiles| tiles.first().copied()).unwrap_or(item);
-        let coding = self.properties(coded)?.into_iter().find_map(|property| match property {
-            Property::Coding(coding) => Some(*coding),
-            _ => None,
-        });
-        coding.ok_or(MetaFault::NoPicture)
-    }
-
-    pub(super) fn source(&self, item: u32) -> Result<AvifSource, MetaFault> {
-        match self.kind(item) {
-            Some(ItemKind::Av1) => self.data(item).map(AvifSource::One),
-            Some(ItemKind::Grid) => {
-                let ids = self.tiles(item).ok_or(MetaFault::NoPicture)?;
-                let tile = self.size(*ids.first().ok_or(MetaFault::NoPicture)?)?;
-                if ids.len() > TILES_MAX {
-                    return Err(MetaFault::Unsupported);
-                }
-                let tiles: Result<Vec<DataRanges>, MetaFault> = ids.iter().map(|id| self.data(*id)).collect();
-                Ok(AvifSource::Grid { layout: self.data(item)?, tiles: tiles?, tile })
-            }
-            Some(_) => Err(MetaFault::Unsupported),
-            None => Err(MetaFault::NoPicture),
-        }
-    }
-
-    fn kind(&self, item: u32) -> Option<ItemKind> {
-        of_item(&self.kinds, item, |(id, _)| *id).first().map(|(_, kind)| *kind)
-    }
-
-    fn tiles(&self, item: u32) -> Option<&[u32]> {
-        let tiles =
-            self.references.iter().find(|reference| &reference.kind == b"dimg" && reference.from == item);
-        tiles.map(|reference| &reference.to[..])
-    }
-
-    fn data(&self, item: u32) -> Result<DataRanges, MetaFault> {
-        let (_, place) = of_item(&self.places, item, |(id, _)| *id).first().ok_or(MetaFault::NoPicture)?;
-        if let ItemPlace::File(data) | ItemPlace::Inner(data) = place {
-            self.step(data.len())?;
-        }
-        let data = match place {
-            ItemPlace::File(data) => data.clone(),
-            ItemPlace::Inner(data) => {
-                let inner = self.inner.as_ref().ok_or(MetaFault::NoPicture)?;
-                let moved = |piece: &Range<u64>| {
-                    let (begin, end) =
-                        (inner.start.checked_add(piece.start)?, inner.start.checked_add(piece.end)?);
-                    (end <= inner.end).then_some(begin..end)
-                };
-                data.iter().map(moved).collect::<Option<_>>().ok_or(MetaFault::Boxes)?
-            }
-            ItemPlace::Other => return Err(MetaFault::Unsupported),
-        };
-        // A length of zero would mean the rest of the file, which no writer uses.
-        if data.is_empty() || data.iter().any(Range::is_empty) {
-            return Err(MetaFault::NoPicture);
-        }
-        Ok(data)
-    }
-
-    /// The item that is declared as the alpha of this one.
-    pub(super) fn alpha_of(&self, item: u32) -> Result<Option<u32>, MetaFault> {
-        let helpers = self
-            .references
-            .iter()
-            .filter(|reference| &reference.kind == b"auxl" && reference.to.contains(&item));
-        for helper in helpers.map(|reference| reference.from) {
-            match self.properties(helper) {
-                Ok(properties) if properties.iter().any(|it| matches!(it, Property::Alpha)) => {
-                    return Ok(Some(helper));
-                }
-                // An auxiliary item that cannot be understood is not alpha; one that is too long is an error.
-                Ok(_) | Err(MetaFault::Unsupported) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(None)
-    }
-
-    /// The alpha of a grid whose tiles have their own, in the grid's layout, and whether the colours are multiplied by
-    /// it. `None` unless every tile has one.
-    pub(super) fn alpha_of_tiles(
-        &self,
-        item: u32,
-        color: &AvifSource,
-    ) -> Result<Option<(AvifSource, bool)>, MetaFault> {
-        let (AvifSource::Grid { layout, tile, .. }, Some(ids)) = (color, self.tiles(item)) else {
-            return Ok(None);
-        };
-        let alphas: Option<Result<Vec<u32>, MetaFault>> =
-            ids.iter().map(|id| self.alpha_of(*id).transpose()).collect();
-        let Some(alphas) = alphas.transpose()? else { return Ok(None) };
-        let mut tiles = Vec::with_capacity(alphas.len());
-        for alpha in &alphas {
-            if self.size(*alpha)? != *tile {
-                return Err(MetaFault::Unsupported);
-            }
-            tiles.push(self.data(*alpha)?);
-        }
-        let is_premultiplied = ids.iter().zip(&alphas).all(|(id, alpha)| self.refers(b"prem", *id, *alpha));
-        Ok(Some((AvifSource::Grid { layout: layout.clone(), tiles, tile: *tile }, is_premultiplied)))
-    }
-
-    /// The data of the first item of this kind that describes `item`; `None` as well if its data cannot be found.
-    pub(super) fn described_by(&self, item: u32, kind: ItemKind) -> Option<DataRanges> {
-        let describing = self
-            .references
-            .iter()
-            .find(|it| &it.kind == b"cdsc" && it.to.contains(&item) && self.kind(it.from) == Some(kind))?;
-        self.data(describing.from).ok()
-    }
-
-    pub(super) fn refers(&self, kind: &[u8; 4], from: u32, to: u32) -> bool {
-        let mut all = self.references.iter();
-        all.any(|reference| &reference.kind == kind && reference.from == from && reference.to.contains(&to))
-    }
 }
 
 /// Whether a name and a content type, each ended by a zero, are those of an XMP packet.
@@ -407,6 +296,45 @@ fn push<T>(list: &mut Vec<T>, entry: T, max: usize) -> Result<(), MetaFault> {
     Ok(())
 }
 
+/// A clean aperture: fractions of width, height, and the distances of its middle from the picture's middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Aperture {
+    width: (u32, u32),
+    height: (u32, u32),
+    right: (i32, u32),
+    down: (i32, u32),
+}
+
+impl Aperture {
+    fn read(mut content: BoxReader<'_>) -> Result<Self, MetaFault> {
+        Ok(Self {
+            width: (content.u32()?, content.u32()?),
+            height: (content.u32()?, content.u32()?),
+            right: (content.u32()?.cast_signed(), content.u32()?),
+            down: (content.u32()?.cast_signed(), content.u32()?),
+        })
+    }
+
+    /// The part of a picture of this size; `None` if that is all of it, or lies outside, which no reader minds.
+    pub(super) fn within(self, size: Size) -> Option<Rect<u32>> {
+        let (x, width) = span(self.width, self.right, size.width)?;
+        let (y, height) = span(self.height, self.down, size.height)?;
+        let cut = Rect { x, y, width, height };
+        (cut.size() != size).then_some(cut)
+    }
+}
+
+/// Start and length of an aperture along one side, in whole pixels.
+fn span(length: (u32, u32), distance: (i32, u32), side: u32) -> Option<(u32, u32)> {
+    let (over, under) = (f64::from(length.0), f64::from(length.1));
+    let length = (over / under).round();
+    let middle = f64::from(distance.0) / f64::from(distance.1) + f64::from(side) / 2.0;
+    let start = (middle - length / 2.0).round();
+    // Not a number fails every comparison.
+    let is_inside = length >= 1.0 && start >= 0.0 && start + length <= f64::from(side);
+    is_inside.then_some((start as u32, length as u32))
+}
+
 /// The values of an alpha item's property; each ends in a zero.
 const ALPHA_NAMES: [&[u8]; 2] =
     [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0"];
@@ -428,6 +356,15 @@ impl Property {
                 };
                 Self::Coding(Coding { bits, is_monochrome: flags & 0x10 != 0 })
             }
+            b"hvcC" => {
+                let begin = place(part.payload);
+                let [head @ .., chroma, luma_bits, chroma_bits] = content.take::<19>()?;
+                let [1, ..] = head else { return Ok(Self::Unknown) };
+                let bits = 8 + (luma_bits & 7).max(chroma_bits & 7);
+                let coding = Coding { bits, is_monochrome: chroma & 3 == 0 };
+                Self::Hevc(coding, begin..begin + part.payload.len() as u64)
+            }
+            b"clap" => Self::Aperture(Aperture::read(content)?),
             b"irot" => Self::Rotation(content.u8()? & 3),
             b"imir" => Self::Mirror(content.u8()? & 1 != 0),
             b"auxC" => {
@@ -451,8 +388,9 @@ impl Property {
                 }
                 _ => Self::Idle,
             },
-            b"pixi" | b"pasp" | b"clap" | b"clli" | b"mdcv" | b"a1op" | b"lsel" | b"a1lx" | b"cclv"
-            | b"amve" => Self::Idle,
+            b"pixi" | b"pasp" | b"clli" | b"mdcv" | b"a1op" | b"lsel" | b"a1lx" | b"cclv" | b"amve" => {
+                Self::Idle
+            }
             _ => Self::Unknown,
         })
     }

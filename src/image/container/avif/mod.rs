@@ -1,11 +1,12 @@
-//! The `meta` box of an AVIF file: the picture that is shown, the place of its data, and its properties.
+//! The `meta` box of an AVIF or HEIC file: the picture that is shown, the place of its data, and its properties.
 //!
 //! A file holds items (coded pictures, grids of them, EXIF, …) with properties (size, turn, colours, …) and references
 //! between them. [`AvifStill::read`] finds the primary item and its alpha and ignores the rest. It decodes nothing.
 //! Every table and the walk through them have bounds. So time and memory are a small multiple of the box, which the
 //! caller bounds by [`META_BYTES_MAX`].
 //!
-//! A clean aperture (`clap`) has no effect: the whole picture is shown. A sequence is shown by its primary item.
+//! A clean aperture (`clap`) of an AVIF has no effect, as in browsers: the whole picture is shown. Writers of HEIC use it
+//! to hide the padding of odd sides, so there it cuts. A sequence is shown by its primary item.
 
 mod items;
 mod reader;
@@ -16,7 +17,7 @@ use items::{ItemKind, Items, Property};
 use reader::BoxReader;
 
 use crate::image::header::Orientation;
-use crate::image::shape::Size;
+use crate::image::shape::{Rect, Size};
 
 /// Longest `meta` box that is read, in bytes. It holds colour profiles, and rarely small pictures.
 pub(in crate::image) const META_BYTES_MAX: usize = 1024 * 1024;
@@ -41,8 +42,11 @@ pub(in crate::image) enum MetaFault {
 /// The picture that a file shows.
 #[derive(Debug, PartialEq)]
 pub(in crate::image) struct AvifStill {
-    /// The size as stored, before rotation.
+    pub(in crate::image) codec: Codec,
+    /// The size as coded, before the cut and rotation.
     pub(in crate::image) size: Size,
+    /// The part of a HEIC that is shown, inside the picture as coded; `None` is all of it.
+    pub(in crate::image) cut: Option<Rect<u32>>,
     pub(in crate::image) orientation: Orientation,
     pub(in crate::image) coding: Coding,
     pub(in crate::image) color: AvifSource,
@@ -57,10 +61,19 @@ pub(in crate::image) struct AvifStill {
     pub(in crate::image) xmp: Option<DataRanges>,
 }
 
-/// The coding of the samples, from the decoder configuration (`av1C`).
+/// The coding of a picture's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::image) enum Codec {
+    /// AV1: an AVIF.
+    Av1,
+    /// H.265: a HEIC. The first range of each item's data is its decoder configuration (`hvcC`).
+    Hevc,
+}
+
+/// The coding of the samples, from the decoder configuration (`av1C` or `hvcC`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) struct Coding {
-    /// 8, 10 or 12.
+    /// 8, 10 or 12; in H.265 up to 16.
     pub(in crate::image) bits: u8,
     pub(in crate::image) is_monochrome: bool,
 }
@@ -95,18 +108,21 @@ impl AvifStill {
     pub(in crate::image) fn read(meta: &[u8], start: u64) -> Result<Self, MetaFault> {
         let items = Items::read(meta, start)?;
         let primary = items.primary.ok_or(MetaFault::NoPicture)?;
-        let color = items.source(primary)?;
+        let codec = items.codec(primary)?;
+        let color = items.source(primary, codec)?;
         let size = items.size(primary)?;
         let (alpha, is_premultiplied) = match items.alpha_of(primary)? {
             Some(alpha) if items.size(alpha) != Ok(size) => return Err(MetaFault::Unsupported),
-            Some(alpha) => (Some(items.source(alpha)?), items.refers(b"prem", primary, alpha)),
-            None => match items.alpha_of_tiles(primary, &color)? {
+            Some(alpha) => (Some(items.source(alpha, codec)?), items.refers(b"prem", primary, alpha)),
+            None => match items.alpha_of_tiles(primary, &color, codec)? {
                 Some((alpha, is_premultiplied)) => (Some(alpha), is_premultiplied),
                 None => (None, false),
             },
         };
         let mut still = Self {
+            codec,
             size,
+            cut: None,
             orientation: Orientation::NORMAL,
             coding: items.coding(primary)?,
             color,
@@ -123,6 +139,7 @@ impl AvifStill {
                 Property::Rotation(turns) => quarters = *turns,
                 Property::Mirror(axis) => mirror = Some(*axis),
                 Property::Nclx(nclx) => still.nclx = still.nclx.or(Some(*nclx)),
+                Property::Aperture(aperture) if codec == Codec::Hevc => still.cut = aperture.within(size),
                 Property::Profile(profile) => still.profile = still.profile.take().or(Some(profile.clone())),
                 _ => {}
             }
@@ -147,6 +164,11 @@ impl AvifStill {
             }
         }
         Err(MetaFault::NoPicture)
+    }
+
+    /// The size that is shown, before rotation.
+    pub(in crate::image) fn shown(&self) -> Size {
+        self.cut.map_or(self.size, |cut| cut.size())
     }
 
     /// The offset after the last byte of the picture in the file.
@@ -203,7 +225,7 @@ const fn orientation(quarters: u8, mirror: Option<bool>) -> Orientation {
     })
 }
 
-/// The tile grid of an AVIF.
+/// The tile grid of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::image) struct TileGrid {
     pub(in crate::image) rows: u32,

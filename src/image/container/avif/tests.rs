@@ -24,6 +24,8 @@ pub(in crate::image) struct AvifFile {
     pub(in crate::image) between: Vec<u8>,
     /// Whether the data lies inside the `meta` box.
     pub(in crate::image) is_inside: bool,
+    /// Whether the file's brands are those of HEIC.
+    pub(in crate::image) is_heic: bool,
 }
 
 pub(in crate::image) fn full(name: &[u8; 4], version: u8, payload: &[u8]) -> Vec<u8> {
@@ -56,7 +58,8 @@ pub(in crate::image) fn one(size: (u32, u32), data: &[u8]) -> AvifFile {
 
 impl AvifFile {
     pub(in crate::image) fn bytes(&self) -> Vec<u8> {
-        let head = boxed(b"ftyp", b"avif\0\0\0\0avifmif1miaf");
+        let brands = if self.is_heic { b"heic\0\0\0\0heicmif1miaf" } else { b"avif\0\0\0\0avifmif1miaf" };
+        let head = boxed(b"ftyp", brands);
         // The length of the `meta` box does not depend on the offsets in it.
         let inner_start = 0;
         let meta_length = self.meta(0).len();

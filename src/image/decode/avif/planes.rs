@@ -8,6 +8,7 @@ use re_rav1d::dav1d::pixel::{MatrixCoefficients, YUVRange};
 use re_rav1d::dav1d::{Picture, PixelLayout, PlanarImageComponent};
 
 use super::super::UNSUPPORTED;
+use super::super::ycbcr::{Matrix, SampleRange, byte};
 use crate::image::container::avif::Nclx;
 use crate::image::error::RenderError;
 use crate::image::pixels::{PixelKind, Pixels};
@@ -41,12 +42,12 @@ impl Canvas {
         if is_gray != (picture.pixel_layout() == PixelLayout::I400) {
             return Err(UNSUPPORTED);
         }
-        let range = Range::of(picture, nclx.map(|nclx| nclx.is_full_range))?;
+        let range = range(picture, nclx.map(|nclx| nclx.is_full_range))?;
         let luma = Av1Plane::of(picture, PlanarImageComponent::Y);
         if is_gray {
             return self.draw_channel(0, &luma, &range, left, top);
         }
-        let matrix = Matrix::of(picture, nclx)?;
+        let matrix = matrix(picture, nclx)?;
         let planes =
             [PlanarImageComponent::U, PlanarImageComponent::V].map(|which| Av1Plane::of(picture, which));
         let size = Size { width: picture.width(), height: picture.height() };
@@ -70,14 +71,14 @@ impl Canvas {
     /// Draws the luma of a picture as alpha.
     pub(super) fn draw_alpha(&mut self, picture: &Picture, left: u32, top: u32) -> Result<(), RenderError> {
         let luma = Av1Plane::of(picture, PlanarImageComponent::Y);
-        self.draw_channel(self.kind.channels() - 1, &luma, &Range::of(picture, None)?, left, top)
+        self.draw_channel(self.kind.channels() - 1, &luma, &range(picture, None)?, left, top)
     }
 
     fn draw_channel(
         &mut self,
         channel: usize,
         plane: &Av1Plane,
-        range: &Range,
+        range: &SampleRange,
         left: u32,
         top: u32,
     ) -> Result<(), RenderError> {
@@ -113,11 +114,6 @@ impl Canvas {
         let row = &mut self.data[y as usize * stride..][..stride];
         &mut row[left as usize * self.kind.channels()..]
     }
-}
-
-/// Rounds to the nearest of 0–255 and clips.
-fn byte(value: f32) -> u8 {
-    (value + 0.5) as u8
 }
 
 /// Samples of one component, of 8 or 16 bits each.
@@ -186,95 +182,17 @@ fn neighbours(at: u32, count: u32) -> (u32, u32) {
     (near, far)
 }
 
-/// The range of the samples, in 255ths.
-struct Range {
-    luma_zero: f32,
-    luma_scale: f32,
-    chroma_zero: f32,
-    chroma_scale: f32,
+/// The range that the container names, else the bitstream's.
+fn range(picture: &Picture, is_full: Option<bool>) -> Result<SampleRange, RenderError> {
+    let bits = picture.bits_per_component().ok_or(UNSUPPORTED)?.0;
+    let is_full = is_full.unwrap_or_else(|| matches!(picture.color_range(), YUVRange::Full));
+    Ok(SampleRange::new(bits as u8, is_full))
 }
 
-impl Range {
-    fn of(picture: &Picture, is_full: Option<bool>) -> Result<Self, RenderError> {
-        let bits = picture.bits_per_component().ok_or(UNSUPPORTED)?.0;
-        let unit = f32::from(1_u16 << (bits - 8));
-        let is_full = is_full.unwrap_or_else(|| matches!(picture.color_range(), YUVRange::Full));
-        let most = f32::from((1_u32 << bits) as u16 - 1);
-        let chroma_zero = 128.0 * unit;
-        Ok(if is_full {
-            Self { luma_zero: 0.0, luma_scale: 255.0 / most, chroma_zero, chroma_scale: 255.0 / most }
-        } else {
-            Self {
-                luma_zero: 16.0 * unit,
-                luma_scale: 255.0 / (219.0 * unit),
-                chroma_zero,
-                chroma_scale: 255.0 / (224.0 * unit),
-            }
-        })
-    }
-
-    fn luma(&self, sample: f32) -> f32 {
-        (sample - self.luma_zero) * self.luma_scale
-    }
-
-    fn chroma(&self, sample: f32) -> f32 {
-        (sample - self.chroma_zero) * self.chroma_scale
-    }
-}
-
-/// The matrix from red, green and blue to components.
-#[derive(Clone, Copy)]
-enum Matrix {
-    /// Green, blue and red, unchanged.
-    Identity,
-    YCgCo,
-    /// The weights of red and blue in luma.
-    Weights {
-        red: f32,
-        blue: f32,
-    },
-}
-
-impl Matrix {
-    fn of(picture: &Picture, nclx: Option<Nclx>) -> Result<Self, RenderError> {
-        let number = nclx.map_or_else(|| coefficients(picture), |nclx| nclx.matrix);
-        Ok(match number {
-            0 if picture.pixel_layout() == PixelLayout::I444 => Self::Identity,
-            1 => Self::Weights { red: 0.2126, blue: 0.0722 },
-            4 => Self::Weights { red: 0.3, blue: 0.11 },
-            // Unspecified means the matrix of JPEG.
-            2 | 5 | 6 => Self::Weights { red: 0.299, blue: 0.114 },
-            7 => Self::Weights { red: 0.212, blue: 0.087 },
-            8 => Self::YCgCo,
-            9 => Self::Weights { red: 0.2627, blue: 0.0593 },
-            // Derived from the primaries: the ones of BT.709, BT.2020 and P3.
-            12 => match nclx.map(|nclx| nclx.primaries) {
-                Some(1) => Self::Weights { red: 0.2126, blue: 0.0722 },
-                Some(9) => Self::Weights { red: 0.2627, blue: 0.0593 },
-                Some(12) => Self::Weights { red: 0.229, blue: 0.0793 },
-                _ => return Err(UNSUPPORTED),
-            },
-            _ => return Err(UNSUPPORTED),
-        })
-    }
-
-    /// Red, green and blue, in 255ths.
-    fn rgb(self, range: &Range, first: f32, second: f32, third: f32) -> [f32; 3] {
-        match self {
-            Self::Identity => [range.luma(third), range.luma(first), range.luma(second)],
-            Self::YCgCo => {
-                let (luma, green, orange) = (range.luma(first), range.chroma(second), range.chroma(third));
-                [luma - green + orange, luma + green, luma - green - orange]
-            }
-            Self::Weights { red: of_red, blue: of_blue } => {
-                let luma = range.luma(first);
-                let blue = luma + 2.0 * (1.0 - of_blue) * range.chroma(second);
-                let red = luma + 2.0 * (1.0 - of_red) * range.chroma(third);
-                let green = (luma - of_red * red - of_blue * blue) / (1.0 - of_red - of_blue);
-                [red, green, blue]
-            }
-        }
-    }
+/// The matrix that the container names, else the bitstream's.
+fn matrix(picture: &Picture, nclx: Option<Nclx>) -> Result<Matrix, RenderError> {
+    let number = nclx.map_or_else(|| coefficients(picture), |nclx| nclx.matrix);
+    Matrix::new(number, nclx.map(|nclx| nclx.primaries), picture.pixel_layout() == PixelLayout::I444)
 }
 
 /// The bitstream's matrix coefficients, by ITU-T H.273.

@@ -149,7 +149,7 @@ fn other_types_are_not_images() {
         b"PK\x03\x04 and more than twelve bytes",
         b"RIFF\x10\0\0\0WAVEfmt ",
         b"GIF88a and more",
-        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        b"\0\0\0\x18ftypmp41\0\0\0\0mp42isom",
         b"\0\0\0\x10ftypavi1\0\0\0\0avif",
         b"\0\0\0\x10ftypmp42avif",
         b"\0\0\0\x08ftypavif",
