@@ -21,7 +21,7 @@ use crate::object::{Extension, IdHasher, ObjectId};
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Names every type, so that `auto` leaves the stored bytes as they are.
-const ANY_STORED: &str = "image/jpeg, image/png, image/gif, image/webp, image/avif, image/heic";
+const ANY_STORED: &str = "image/jpeg, image/png, image/gif, image/webp, image/avif, image/heic, image/jxl";
 
 /// Names no type.
 const ANY: &str = "*/*";

@@ -62,5 +62,6 @@ pub const fn side_max(format: Format) -> u32 {
         Format::Jpeg | Format::Gif | Format::Avif | Format::Heic => 65_535,
         Format::Webp => 16_383,
         Format::Png => 0x7fff_ffff,
+        Format::Jxl => 1 << 30,
     }
 }

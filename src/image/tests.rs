@@ -1,6 +1,6 @@
 //! Helpers of the picture tests.
 
 pub(super) mod corpus;
-#[cfg(feature = "heic")]
+#[cfg(all(feature = "heic", feature = "jxl"))]
 pub(super) mod fixtures;
 pub(super) mod support;

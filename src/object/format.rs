@@ -15,11 +15,14 @@ pub enum Format {
     Avif,
     /// HEIC, `.heic`: an image may be stored in it, and no variant is made in it.
     Heic,
+    /// JPEG XL, `.jxl`: stored and not written, as HEIC.
+    Jxl,
 }
 
 impl Format {
     /// Every format, the most common first: the order in which the store looks for a file.
-    pub const ALL: [Self; 6] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Avif, Self::Heic];
+    pub const ALL: [Self; 7] =
+        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Avif, Self::Heic, Self::Jxl];
 
     /// The formats in which variants are made.
     pub const WRITTEN: [Self; 5] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Avif];
@@ -33,6 +36,7 @@ impl Format {
             Self::Webp => "webp",
             Self::Avif => "avif",
             Self::Heic => "heic",
+            Self::Jxl => "jxl",
         }
     }
 
@@ -45,6 +49,7 @@ impl Format {
             Self::Webp => "image/webp",
             Self::Avif => "image/avif",
             Self::Heic => "image/heic",
+            Self::Jxl => "image/jxl",
         }
     }
 
@@ -55,7 +60,7 @@ impl Format {
 
     /// Whether variants are made in this format.
     pub const fn is_written(self) -> bool {
-        !matches!(self, Self::Heic)
+        !matches!(self, Self::Heic | Self::Jxl)
     }
 }
 

@@ -48,6 +48,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("moxcms", &["image"]),
     ("re_rav1d", &["image"]),
     ("heifer_hevc_dec", &["image"]),
+    ("jxl", &["image"]),
     ("rav1e", &["image/encode/avif.rs"]),
     ("prometheus", &["telemetry"]),
     ("env_logger", &["telemetry"]),

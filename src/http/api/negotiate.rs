@@ -54,14 +54,14 @@ pub(super) fn names(headers: &HeaderMap, format: Format) -> bool {
     })
 }
 
-/// The format for those who name none: JPEG, PNG and GIF stay what they are; WebP, AVIF and HEIC become what every
-/// client shows. Of a HEIC only the first frame is shown.
+/// The format for those who name none: JPEG, PNG and GIF stay what they are; WebP, AVIF, HEIC and JPEG XL become what
+/// every client shows. Of the last two only one frame is shown.
 pub(super) const fn natural(source: ImageTraits) -> Format {
     match source.format {
         format @ (Format::Jpeg | Format::Png | Format::Gif) => format,
         Format::Webp | Format::Avif if source.frames > 1 => Format::Gif,
-        Format::Webp | Format::Avif | Format::Heic if source.has_alpha => Format::Png,
-        Format::Webp | Format::Avif | Format::Heic => Format::Jpeg,
+        Format::Webp | Format::Avif | Format::Heic | Format::Jxl if source.has_alpha => Format::Png,
+        Format::Webp | Format::Avif | Format::Heic | Format::Jxl => Format::Jpeg,
     }
 }
 

@@ -75,7 +75,9 @@ pub fn work_bytes(source: &[u8], format: Format) -> u64 {
         Format::Gif => 0,
         // Most photos have no profile, and a photo that is decoded small needs less memory than a profile would.
         Format::Jpeg if tag::of_jpeg(source).is_none() => 0,
-        Format::Jpeg | Format::Png | Format::Webp | Format::Avif | Format::Heic => WORK_BYTES_MAX,
+        Format::Jpeg | Format::Png | Format::Webp | Format::Avif | Format::Heic | Format::Jxl => {
+            WORK_BYTES_MAX
+        }
     }
 }
 

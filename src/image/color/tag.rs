@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::code_points::CodePoints;
 use super::icc::PROFILE_BYTES_MAX;
 use super::primaries::Primaries;
-use crate::image::container::{avif, jpeg, png, webp};
+use crate::image::container::{avif, jpeg, jxl, png, webp};
 use crate::image::header::ColorKind;
 use crate::object::Format;
 
@@ -50,6 +50,10 @@ pub(super) fn find(source: &[u8], format: Format) -> Vec<Tag<'_>> {
         // A GIF rarely has a profile, and no decoder reads it, so its author does not rely on it.
         Format::Gif => Vec::new(),
         Format::Avif | Format::Heic => of_avif(source),
+        // The library has applied what else the file says.
+        Format::Jxl => {
+            jxl::profile(source).map(|profile| Tag::Icc(Cow::Owned(profile))).into_iter().collect()
+        }
     }
 }
 

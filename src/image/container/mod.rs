@@ -6,5 +6,10 @@
 pub(super) mod avif;
 pub(super) mod gif;
 pub(super) mod jpeg;
+#[cfg(feature = "jxl")]
+pub(super) mod jxl;
+#[cfg(not(feature = "jxl"))]
+#[path = "jxl_left_out.rs"]
+pub(super) mod jxl;
 pub(super) mod png;
 pub(super) mod webp;

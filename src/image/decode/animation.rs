@@ -32,7 +32,7 @@ impl<'a> AnimationDecoder<'a> {
         match header.format {
             Format::Gif => Ok(Self(Inner::Gif(Box::new(gif::GifDecoder::new(source, size)?)))),
             Format::Webp => Ok(Self(Inner::Webp(webp::WebpDecoder::new(source, size)))),
-            Format::Jpeg | Format::Png | Format::Avif | Format::Heic => Err(UNSUPPORTED),
+            Format::Jpeg | Format::Png | Format::Avif | Format::Heic | Format::Jxl => Err(UNSUPPORTED),
         }
     }
 

@@ -14,6 +14,11 @@ mod heic;
 #[path = "heic_left_out.rs"]
 mod heic;
 mod jpeg;
+#[cfg(feature = "jxl")]
+mod jxl;
+#[cfg(not(feature = "jxl"))]
+#[path = "jxl_left_out.rs"]
+mod jxl;
 mod png;
 mod webp;
 mod ycbcr;
@@ -50,8 +55,9 @@ pub fn decode(
         // Only the still of a sequence is shown.
         Format::Avif if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
         Format::Avif => avif::decode(source, size, keep_going),
-        Format::Heic if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
+        Format::Heic | Format::Jxl if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
         Format::Heic => heic::decode(source, size, 1, keep_going),
+        Format::Jxl => jxl::decode(source, size, keep_going),
     }
 }
 
@@ -127,7 +133,7 @@ pub fn decode_part(
     match header.format {
         Format::Webp => webp::decode_part(source, size, part, progress),
         Format::Png if header.frames == 1 => png::decode_part(source, size, part, progress),
-        Format::Jpeg | Format::Png | Format::Gif | Format::Avif | Format::Heic => Ok(None),
+        Format::Jpeg | Format::Png | Format::Gif | Format::Avif | Format::Heic | Format::Jxl => Ok(None),
     }
 }
 
@@ -200,7 +206,7 @@ pub fn kind(header: &Header) -> PixelKind {
         (Format::Png, _) if header.frames > 1 => PixelKind::Rgba,
         (_, ColorKind::Gray) if !header.has_alpha => PixelKind::Gray,
         (_, ColorKind::Gray | ColorKind::GrayAlpha) => PixelKind::GrayAlpha,
-        (Format::Png | Format::Avif | Format::Heic, _) => {
+        (Format::Png | Format::Avif | Format::Heic | Format::Jxl, _) => {
             if header.has_alpha {
                 PixelKind::Rgba
             } else {
@@ -232,6 +238,7 @@ pub fn peak_bytes(header: &Header) -> u64 {
         // planes of colour are freed.
         Format::Avif => 2 * 3 * sample_bytes(header) + 2 + kind(header).channels() as u64,
         Format::Heic => heic::WORK_BYTES_PER_PIXEL + kind(header).channels() as u64,
+        Format::Jxl => jxl::WORK_BYTES_PER_PIXEL + kind(header).channels() as u64,
     };
     // Blocks reach past the edges, and decoders keep a few rows of work: at most 64 rows and columns of 16 bytes.
     area.saturating_mul(per_pixel)
@@ -241,6 +248,7 @@ pub fn peak_bytes(header: &Header) -> u64 {
             // Planes are padded to blocks of 128, and the decoder's own tables have a constant size.
             // Tiles may be larger than the picture by a few blocks.
             Format::Heic => heic::work_bytes_beyond(header.stored()),
+            Format::Jxl => jxl::WORK_BYTES,
             Format::Avif => 2048 * (u64::from(header.width) + u64::from(header.height)) + (16 << 20),
             _ => 0,
         })

@@ -56,7 +56,7 @@ pub fn encode_while(
         Format::Gif => gif::encode(pixels, keep_going),
         Format::Webp => webp::encode(pixels, quality, keep_going),
         Format::Avif => avif::encode(&pixels, quality),
-        Format::Heic => None,
+        Format::Heic | Format::Jxl => None,
     })
 }
 
@@ -133,8 +133,8 @@ pub fn peak_bytes(format: Format, kind: PixelKind, size: Size) -> u64 {
         Format::Webp => channels + 4 + 4 + 3 + 2 + if kind.has_alpha() { 4 + 4 + 4 + 3 * 8 } else { 0 },
         // Planes, and the encoder's frames, blocks and statistics: measured at 18 bytes a pixel.
         Format::Avif => channels + 3 + 28,
-        // It is not written.
-        Format::Heic => channels,
+        // They are not written.
+        Format::Heic | Format::Jxl => channels,
     };
     size.area()
         .saturating_mul(per_pixel)
@@ -143,7 +143,7 @@ pub fn peak_bytes(format: Format, kind: PixelKind, size: Size) -> u64 {
             Format::Jpeg => jpeg::peak_bytes(size),
             Format::Gif => gif::WORK_BYTES,
             Format::Avif => 16 << 20,
-            Format::Png | Format::Webp | Format::Heic => 0,
+            Format::Png | Format::Webp | Format::Heic | Format::Jxl => 0,
         })
 }
 

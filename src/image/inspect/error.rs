@@ -7,10 +7,11 @@ use std::fmt;
 use crate::object::Format;
 
 /// The formats that an upload may have, for people.
-const ACCEPTED: &str = if cfg!(feature = "heic") {
-    "JPEG, PNG, GIF, WebP, AVIF or HEIC"
-} else {
-    "JPEG, PNG, GIF, WebP or AVIF"
+const ACCEPTED: &str = match (cfg!(feature = "heic"), cfg!(feature = "jxl")) {
+    (true, true) => "JPEG, PNG, GIF, WebP, AVIF, HEIC or JPEG XL",
+    (true, false) => "JPEG, PNG, GIF, WebP, AVIF or HEIC",
+    (false, true) => "JPEG, PNG, GIF, WebP, AVIF or JPEG XL",
+    (false, false) => "JPEG, PNG, GIF, WebP or AVIF",
 };
 
 /// The reason why the bytes are not an image that may be stored.
@@ -186,6 +187,8 @@ pub enum BrokenFile {
     AvifNoPicture,
     /// A picture of a codec that the brand does not name, or put together in a way that is not supported.
     AvifKind,
+    /// Headers of a JPEG XL that the format does not allow.
+    Jxl,
 }
 
 impl fmt::Display for BrokenFile {
@@ -230,6 +233,7 @@ impl fmt::Display for BrokenFile {
             Self::AvifKind => {
                 "the picture of the AVIF or HEIC is put together in a way that is not supported"
             }
+            Self::Jxl => "a header of the JPEG XL is wrong",
         })
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! It does not decode pixels: picture data that is present but damaged passes. Where only the data tells whether the
 //! image is whole, it [says so](Inspected::doubt). Its memory is a few hundred bytes and,
-//! while an EXIF block or an AVIF's `meta` box arrives, that one (at most 64 KiB, or 1 MiB). It allocates nothing by a
+//! while an EXIF block or an AVIF's or HEIC's `meta` box arrives, that one (at most 64 KiB, or 1 MiB). The headers of a
+//! JPEG XL are a library's to keep. It allocates nothing by a
 //! length that the file claims. Bytes after the end of the image are allowed in every format.
 
 mod avif;
@@ -13,6 +14,8 @@ mod error;
 mod exif;
 mod gif;
 mod jpeg;
+#[cfg(feature = "jxl")]
+mod jxl;
 mod png;
 mod signature;
 mod walk;
@@ -26,6 +29,8 @@ pub use error::{BrokenFile, InspectError, JpegKind};
 use avif::Avif;
 use gif::Gif;
 use jpeg::Jpeg;
+#[cfg(feature = "jxl")]
+use jxl::Jxl;
 use png::Png;
 use signature::{FileKind, HEAD_BYTES, kind_of};
 use walk::Walk;
@@ -71,6 +76,8 @@ enum InspectorState {
     Gif(Gif),
     Webp(Webp),
     Avif(Avif),
+    #[cfg(feature = "jxl")]
+    Jxl(Jxl),
 }
 
 impl Inspector {
@@ -108,6 +115,8 @@ impl Inspector {
             InspectorState::Gif(gif) => gif.finish(),
             InspectorState::Webp(webp) => webp.finish(),
             InspectorState::Avif(avif) => avif.finish(),
+            #[cfg(feature = "jxl")]
+            InspectorState::Jxl(jxl) => jxl.finish(),
         }?;
         Ok(Inspected { header, doubt: None })
     }
@@ -133,6 +142,8 @@ impl Inspector {
             FileKind::Gif => InspectorState::Gif(Gif::new(self.limits)),
             FileKind::Webp => InspectorState::Webp(Webp::new(self.limits)),
             FileKind::IsoMedia => InspectorState::Avif(Avif::new(self.limits)),
+            #[cfg(feature = "jxl")]
+            FileKind::Jxl => InspectorState::Jxl(Jxl::new(self.limits)),
         };
         self.feed(head)
     }
@@ -146,6 +157,8 @@ impl Inspector {
             InspectorState::Gif(gif) => gif.push(bytes),
             InspectorState::Webp(webp) => webp.push(bytes),
             InspectorState::Avif(avif) => avif.push(bytes),
+            #[cfg(feature = "jxl")]
+            InspectorState::Jxl(jxl) => jxl.push(bytes),
         }
     }
 }

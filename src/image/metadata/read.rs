@@ -11,7 +11,7 @@ pub(super) fn read(source: &[u8], format: Format) -> Metadata {
         Format::Png => of_png(source),
         Format::Webp => of_webp(source),
         Format::Avif | Format::Heic => avif::read(source),
-        Format::Gif => Metadata::default(),
+        Format::Gif | Format::Jxl => Metadata::default(),
     }
 }
 

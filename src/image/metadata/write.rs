@@ -12,7 +12,7 @@ pub(super) fn write(file: Vec<u8>, format: Format, size: Size, metadata: &Metada
         Format::Png => into_png(file, metadata),
         Format::Webp => into_webp(file, size, metadata),
         Format::Avif => avif::write(file, metadata),
-        Format::Gif | Format::Heic => file,
+        Format::Gif | Format::Heic | Format::Jxl => file,
     }
 }
 

@@ -305,7 +305,7 @@ impl Quality {
             Format::Jpeg => Some(self.jpeg),
             Format::Webp => Some(self.webp),
             Format::Avif => Some(self.avif),
-            Format::Png | Format::Gif | Format::Heic => None,
+            Format::Png | Format::Gif | Format::Heic | Format::Jxl => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! All code of this crate asks every few rows. Some library calls cannot, and neither do steps that pass over a picture
 //! once. Sizes alone tell whether one of them takes long. AVIF always runs there: its decoder ends the process when it
-//! panics, and its encoder takes a second for a megapixel. So does HEIC: the decode of a photo takes a second.
+//! panics, and its encoder takes a second for a megapixel. So do HEIC and JPEG XL: the decode of a photo takes a second.
 
 use super::layout::WindowPlacement;
 use super::peak::Sizes;
@@ -43,7 +43,7 @@ mod cost {
 /// Whether a job that passes [`super::check`] has a call that may run longer than a worker may go without asking, or
 /// that may end the process.
 pub(super) fn wants_process(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> bool {
-    if matches!(header.format, Format::Avif | Format::Heic) || recipe.format == Format::Avif {
+    if matches!(header.format, Format::Avif | Format::Heic | Format::Jxl) || recipe.format == Format::Avif {
         return true;
     }
     // A job that is refused before anything is decoded.
@@ -86,7 +86,7 @@ fn frame_ns(header: &Header) -> u64 {
         Format::Gif => cost::GIF_DECODE,
         // Rows are decoded one by one.
         Format::Png => 0,
-        Format::Avif | Format::Heic => u64::MAX,
+        Format::Avif | Format::Heic | Format::Jxl => u64::MAX,
     };
     times(header.stored(), per_pixel)
 }
@@ -99,7 +99,7 @@ fn encode_ns(header: &Header, recipe: &Recipe, canvas: Size) -> u64 {
         Format::Gif => cost::GIF_ENCODE,
         Format::Webp if may_have_alpha => cost::WEBP_ALPHA,
         Format::Webp => cost::WEBP_ENCODE,
-        Format::Jpeg | Format::Png | Format::Heic => 0,
+        Format::Jpeg | Format::Png | Format::Heic | Format::Jxl => 0,
         Format::Avif => u64::MAX,
     };
     times(canvas, per_pixel.max(cost::STEP))

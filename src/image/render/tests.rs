@@ -3,7 +3,7 @@
 mod animation;
 mod color;
 mod corpus;
-#[cfg(feature = "heic")]
+#[cfg(all(feature = "heic", feature = "jxl"))]
 mod heic;
 mod planes;
 mod play;

@@ -71,7 +71,9 @@ impl Failures {
             // With less, waiting was the longer part, and the next try may find the node idle.
             ResizeError::Deadline if used * 2 >= deadline => What::Variant(*key),
             // Whatever is asked of it, it is decoded first.
-            ResizeError::Panicked if matches!(source, Format::Avif | Format::Heic) => What::Image(key.0),
+            ResizeError::Panicked if matches!(source, Format::Avif | Format::Heic | Format::Jxl) => {
+                What::Image(key.0)
+            }
             ResizeError::Panicked => What::Variant(*key),
             _ => return,
         };

@@ -92,6 +92,7 @@ const fn code(format: Format) -> u8 {
         Format::Webp => 4,
         Format::Avif => 5,
         Format::Heic => 6,
+        Format::Jxl => 7,
     }
 }
 

@@ -32,6 +32,11 @@ pub fn avif(data: &[u8]) {
     decoder(data, Format::Avif);
 }
 
+/// JPEG XL.
+pub fn jxl(data: &[u8]) {
+    decoder(data, Format::Jxl);
+}
+
 /// HEIC, whole and reduced.
 pub fn heic(data: &[u8]) {
     decoder(data, Format::Heic);

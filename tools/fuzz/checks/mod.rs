@@ -16,7 +16,7 @@ mod specs;
 use reticulum::image::header::{Header, Limits};
 use reticulum::image::inspect;
 
-pub use decoders::{animation, avif, gif, heic, metadata, png, webp};
+pub use decoders::{animation, avif, gif, heic, jxl, metadata, png, webp};
 pub use inspector::inspect;
 pub use jpeg::{jpeg, similarity};
 pub use rendering::render;
@@ -26,7 +26,7 @@ pub use specs::spec;
 pub type Check = fn(&[u8]);
 
 /// Every check.
-pub const CHECKS: [(&str, Check); 12] = [
+pub const CHECKS: [(&str, Check); 13] = [
     ("jpeg", jpeg),
     ("similarity", similarity),
     ("spec", spec),
@@ -36,6 +36,7 @@ pub const CHECKS: [(&str, Check); 12] = [
     ("webp", webp),
     ("avif", avif),
     ("heic", heic),
+    ("jxl", jxl),
     ("animation", animation),
     ("metadata", metadata),
     ("render", render),

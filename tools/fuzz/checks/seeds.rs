@@ -21,6 +21,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
         .chain(pngs())
         .chain(animations())
         .chain(heics())
+        .chain(jxls())
         .chain(specs)
         .chain([restarts(), last_row()])
         .collect()
@@ -70,6 +71,20 @@ fn drawn(scene: usize, kind: PixelKind) -> Pixels {
     };
     let data = pixels.data().chunks_exact(from).flat_map(to).collect();
     Pixels::new(SIZE, kind, data).expect("as many bytes")
+}
+
+fn jxls() -> Vec<(String, Vec<u8>)> {
+    use super::fixtures::{JXL_ALPHA, JXL_ANIM, JXL_DEEP, JXL_EXACT, JXL_GRAY, JXL_LOSSY, JXL_TURNED};
+    let files = [
+        ("exact", JXL_EXACT),
+        ("lossy", JXL_LOSSY),
+        ("alpha", JXL_ALPHA),
+        ("deep", JXL_DEEP),
+        ("gray", JXL_GRAY),
+        ("frames", JXL_ANIM),
+        ("turned", JXL_TURNED),
+    ];
+    files.map(|(name, bytes)| (format!("{name}.jxl"), bytes.to_vec())).to_vec()
 }
 
 fn heics() -> Vec<(String, Vec<u8>)> {

@@ -189,5 +189,5 @@ fn fault(error: heifer_hevc_dec::Error) -> RenderError {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "heic", feature = "jxl"))]
 mod tests;

@@ -35,7 +35,7 @@ impl Animation {
         let writer = match format {
             Format::Gif => gif::GifWriter::new(size, plays).map(AnimationWriter::Gif),
             Format::Webp => Some(AnimationWriter::Webp(webp::WebpWriter::new(size, plays, quality))),
-            Format::Jpeg | Format::Png | Format::Avif | Format::Heic => None,
+            Format::Jpeg | Format::Png | Format::Avif | Format::Heic | Format::Jxl => None,
         };
         let writer = writer.ok_or(RenderError::EncodeFailed(format))?;
         Ok(Self { size, format, writer })

@@ -142,7 +142,7 @@ fn other_types_are_not_images() {
     for bytes in [
         &b"BM\x36\x03\0\0\0\0\0\0\x36\0\0\0"[..],
         b"II*\0\x08\0\0\0\0\0\0\0",
-        b"\xFF\x0A\x30\x54\x10\x09\x08\x06",
+        b"\xFF\x0B\x30\x54\x10\x09\x08\x06",
         b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>",
         b"<!DOCTYPE html><html></html>",
         b"%PDF-1.7 and more",

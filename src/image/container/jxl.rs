@@ -1,0 +1,68 @@
+//! JPEG XL, a codestream alone or in boxes, read by the crate `jxl` of the format's authors.
+//!
+//! Nothing is decoded here but headers and the colour profile among them. A panic of the library counts as an error.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jxl::api::{AlphaMode, Event, ExtraChannel, JxlBasicInfo, JxlDecoder, JxlDecoderOptions, ProfileLevel};
+
+use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
+use crate::object::Format;
+
+/// Channels beside colours that a file of the largest allowed size may have: alpha, depth and a few spot colours.
+const CHANNELS_MAX: u64 = 8;
+
+/// A decoder that gives pixels as they are stored, with straight alpha.
+pub(in crate::image) fn decoder(pixels_max: u64, scan_frames_only: bool) -> Box<JxlDecoder> {
+    let mut options = JxlDecoderOptions::default();
+    options.adjust_orientation = false;
+    options.sample_limit =
+        Some(usize::try_from(pixels_max.saturating_mul(CHANNELS_MAX)).unwrap_or(usize::MAX));
+    options.alpha_mode = AlphaMode::Unpremultiplied;
+    options.scan_frames_only = scan_frames_only;
+    options.max_profile_level = ProfileLevel::Main10;
+    Box::new(JxlDecoder::new(options))
+}
+
+/// Runs `work` and maps a panic of the library to `None`: the decoder must not be used afterwards.
+pub(in crate::image) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// The header, once the decoder has passed it. Without frames: their number is 1.
+pub(in crate::image) fn header(decoder: &JxlDecoder) -> Option<Header> {
+    let info = decoder.basic_info()?;
+    let is_gray = decoder.embedded_color_profile()?.channels() == 1;
+    let has_alpha = has_alpha(info);
+    let kind = match (is_gray, has_alpha) {
+        (true, false) => ColorKind::Gray,
+        (true, true) => ColorKind::GrayAlpha,
+        (false, false) => ColorKind::Rgb,
+        (false, true) => ColorKind::Rgba,
+    };
+    Some(Header {
+        format: Format::Jxl,
+        width: u32::try_from(info.size.0).ok()?,
+        height: u32::try_from(info.size.1).ok()?,
+        orientation: Orientation::from_exif(info.orientation as u32),
+        frames: 1,
+        has_alpha,
+        color: PixelFormat { kind, bits: u8::try_from(info.bit_depth.bits_per_sample()).ok()? },
+    })
+}
+
+fn has_alpha(info: &JxlBasicInfo) -> bool {
+    info.extra_channels.iter().any(|channel| channel.ec_type == ExtraChannel::Alpha)
+}
+
+/// The colour profile of the pixels that a decoder gives; `None` if the file has no readable header.
+pub(in crate::image) fn profile(source: &[u8]) -> Option<Vec<u8>> {
+    guarded(|| {
+        let mut decoder = decoder(u64::MAX, true);
+        let mut input = source;
+        let event = decoder.process(&mut input, None, None).ok()?;
+        let profile = decoder.output_color_profile().filter(|_| event == Event::BasicInfo)?;
+        profile.try_as_icc().map(std::borrow::Cow::into_owned)
+    })
+    .flatten()
+}

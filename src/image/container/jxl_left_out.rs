@@ -1,0 +1,5 @@
+//! JPEG XL in a build without its decoder.
+
+pub(in crate::image) const fn profile(_source: &[u8]) -> Option<Vec<u8>> {
+    None
+}
