@@ -19,12 +19,6 @@ impl Problem {
             Self::BadId => "Use the 40 hex digits that the upload answered as \"hash\".",
             Self::BadUrl(detail) | Self::Framing(detail) => detail,
             Self::BadSpec(detail) | Self::BadForm(detail) => return detail.clone(),
-            Self::OnlyPresets => {
-                "Only presets are made here; write p- and the name of one without other options, or ask for full as stored."
-            }
-            Self::Originals => {
-                "This image and its metadata are not given as they were uploaded; ask for another size or format, without meta."
-            }
             Self::Upload(refusal) | Self::Call(refusal) => return refusal.to_string(),
             Self::Url(refusal) => return refusal.to_string(),
             Self::Layout(problem) => return problem.detail(),
@@ -60,9 +54,8 @@ impl Problem {
             Self::TooFast(_) => {
                 "This client asks for more new work than it may; try again after Retry-After."
             }
-            Self::Deadline => "Making this variant took too long; try again after Retry-After.",
-            Self::TooSlow(_) => {
-                "This variant took too long the last time; ask for a smaller size or another format, or try again after Retry-After."
+            Self::OnlyPresets | Self::Originals | Self::Deadline | Self::TooSlow(_) => {
+                self.detail_of_variant()
             }
             Self::Stopping => "This node is about to stop; ask another one.",
             Self::ReadOnly => {
@@ -81,6 +74,22 @@ impl Problem {
             Self::Internal => "The server failed on this request; have its log looked at.",
         };
         text.to_owned()
+    }
+
+    /// The sentence of a refusal to make a variant.
+    fn detail_of_variant(&self) -> &'static str {
+        match self {
+            Self::OnlyPresets => {
+                "Only presets are made here; write p- and the name of one without other options, or ask for full as stored."
+            }
+            Self::Originals => {
+                "This image and its metadata are not given as they were uploaded; ask for another size or format, without meta."
+            }
+            Self::TooSlow(_) => {
+                "This variant took too long the last time; ask for a smaller size or another format, or try again after Retry-After."
+            }
+            _ => "Making this variant took too long; try again after Retry-After.",
+        }
     }
 
     /// The sentence of a refusal that has to do with deletions.
