@@ -51,6 +51,8 @@ pub(super) enum JobResult {
     File(Arc<OwnedFd>, u64, Option<Arc<Charge>>),
     /// Neither memory nor disk had room for it.
     NoRoom,
+    /// The work is done, and nothing was to be made.
+    Done,
 }
 
 /// A request that waits for an in-flight job; the last one to leave cancels the job.
@@ -88,7 +90,7 @@ impl InFlightJob {
     /// The result, once it can be sent.
     pub(super) fn made(&self) -> Option<Result<VariantBody, VariantError>> {
         match &*self.made.borrow() {
-            None | Some(JobResult::Writing(_)) => None,
+            None | Some(JobResult::Writing(_) | JobResult::Done) => None,
             Some(JobResult::Ready(entry)) => Some(Ok(VariantBody::Ready(Arc::clone(entry)))),
             Some(JobResult::File(file, length, charge)) => Some(match file.try_clone() {
                 Ok(file) => Ok(VariantBody::File(VariantFile {
@@ -101,6 +103,11 @@ impl InFlightJob {
             }),
             Some(JobResult::NoRoom) => Some(Err(VariantError::Busy)),
         }
+    }
+
+    /// Whether work that makes nothing is done.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(&*self.made.borrow(), Some(JobResult::Done))
     }
 
     /// Notifies all waiters.

@@ -155,6 +155,7 @@ impl Shard {
         let key = in_flight.key;
         match &outcome {
             ResizeOutcome::Made(..) if !in_flight.is_kept => {
+                *in_flight.made.borrow_mut() = Some(JobResult::Done);
                 self.resize.remove_in_flight(&key, in_flight.number);
             }
             ResizeOutcome::Made(bytes, stamp, _) => {

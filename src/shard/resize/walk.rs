@@ -31,7 +31,9 @@ impl Shard {
             }
         };
         match self.resize.wait(&in_flight, requester).await {
-            Ok(_) => Ok(()),
+            Ok(_) if in_flight.is_done() => Ok(()),
+            // The shard ended before it.
+            Ok(_) => Err(VariantError::Busy),
             // It was another upload of the same bytes that was walked over, and its client has left.
             Err(ResizeError::Gone) => Err(VariantError::Busy),
             Err(fault) => Err(fault.into()),
