@@ -248,6 +248,8 @@ pub(crate) fn extension(bytes: &[u8]) -> &str {
         [b'G', b'I', b'F', ..] => "gif",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "webp",
         [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => "avif",
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => "heic",
+        [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "jxl",
         other => str::from_utf8(&other[..other.len().min(20)]).unwrap_or("no text"),
     }
 }

@@ -16,6 +16,8 @@ use crate::support::pictures::{Picture, extension, size_of};
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(20);
 /// No file, and not all of them together, may take more memory.
 const RSS_BYTES_MAX: u64 = 1 << 30;
+/// Formats in which no variant is made.
+const STORED_ONLY: [&str; 2] = ["heic", "jxl"];
 /// Between a right thumbnail and one of the same photo stored another way up; a mirrored one has 6–16 dB.
 const SAME_PICTURE_PSNR_MIN: f64 = 24.0;
 
@@ -186,7 +188,12 @@ fn fault_33_every_doubtful_or_hostile_file_gets_a_clean_answer_in_time() {
         if answer.status != 200 {
             return expect_clean_refusal(&answer, &[415, 422]);
         }
-        for target in [extension(&bytes), "jpg"] {
+        let own = extension(&bytes);
+        if STORED_ONLY.contains(&own) {
+            let answer = in_time(|| node.get(&format!("/image/{}/full/x.{own}", sha1(&bytes))))?;
+            ensure(answer.status == 200 && answer.body == bytes, || format!("full: {answer:?}"))?;
+        }
+        for target in [own, "jpg"].into_iter().filter(|target| !STORED_ONLY.contains(target)) {
             let answer = in_time(|| node.get(&format!("/image/{}/300w/x.{target}", sha1(&bytes))))?;
             if answer.status != 200 {
                 expect_clean_refusal(&answer, &[422, 503])?;
