@@ -83,7 +83,7 @@ pub(in crate::http) async fn answer(
     }
 }
 
-/// What the caller of an image may have beside what everybody may. A key is looked at only where it matters.
+/// The rights of the caller of an image, beside everybody's. A key is looked at only where it matters.
 fn trust(context: &Context, request: &Request<Incoming>) -> Result<image::Trust, AccessError> {
     let asks = has_flag(request.uri().query(), "original");
     if !asks && context.settings.recipe.originals == Originals::AsIs {

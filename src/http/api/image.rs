@@ -34,7 +34,7 @@ use crate::shard::variant::{Variant, VariantBody, VariantRequest, etag};
 use crate::store::read::FileReader;
 use crate::telemetry::metrics::Cache;
 
-/// What a caller may have beside what everybody may.
+/// The rights of a caller, beside everybody's.
 #[derive(Clone, Copy)]
 pub(super) struct Trust {
     /// Metadata, whatever the configuration keeps from others.

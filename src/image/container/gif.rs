@@ -100,7 +100,7 @@ impl<'a> GifFile<'a> {
         })
     }
 
-    /// How often the animation is played, 0 is endless. The file stores repetitions, wherever it likes; the last block
+    /// The number of times that the animation is played, 0 is endless. The file stores repetitions, wherever it likes; the last block
     /// counts. Without one the animation plays once.
     pub(in crate::image) fn loop_count(&self) -> u32 {
         let repetitions = self.blocks.clone().filter_map(|block| match block {

@@ -106,6 +106,17 @@ pub(super) fn byte(value: f32) -> u8 {
     (value + 0.5) as u8
 }
 
+/// Divides the colours of pixels with this many channels by their alpha, the last of these (premultiplied → straight).
+pub(super) fn unmultiply(data: &mut [u8], channels: usize) {
+    for pixel in data.chunks_exact_mut(channels) {
+        let alpha = u32::from(pixel[channels - 1]);
+        if (1..255).contains(&alpha) {
+            let straight = |value: u8| ((u32::from(value) * 255 + alpha / 2) / alpha).min(255) as u8;
+            pixel[..channels - 1].iter_mut().for_each(|value| *value = straight(*value));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -329,7 +329,7 @@ impl<'a> Jpeg<'a> {
 }
 
 impl JpegColors {
-    /// What every reader takes them for: JFIF has one meaning of three components, and without it Adobe's segment says
+    /// The meaning that every reader gives them: JFIF has one meaning of three components, and without it Adobe's segment says
     /// what they are. Four are always inverted, with Adobe's segment or without.
     fn of(frame: &JpegFrame, is_jfif: bool, adobe: Option<u8>) -> Self {
         let ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();

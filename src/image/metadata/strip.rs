@@ -1,6 +1,6 @@
 //! Leaves out of a file what is not its picture, losslessly: whole segments, chunks and blocks are kept or dropped.
 //!
-//! What is kept is listed, and everything unknown is dropped. An AVIF, HEIC or JPEG XL has its parts at places that other
+//! A list names what is kept, and everything unknown is dropped. An AVIF, HEIC or JPEG XL has its parts at places that other
 //! parts name, so leaving one out is a rewrite of the file; those are not stripped.
 
 use crate::image::container::gif::{GifBlockKind, GifFile};

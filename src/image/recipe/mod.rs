@@ -34,11 +34,11 @@ pub struct RecipeSettings {
     pub animation: AnimationMax,
     /// Most pixels of a result, or of one frame of it.
     pub output_max: OutputMax,
-    /// What `full` of an image's own format is.
+    /// The meaning of `full` in an image's own format.
     pub originals: Originals,
 }
 
-/// What a URL gives that asks for an image as it was uploaded.
+/// The answer to a URL that asks for an image as it was uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Originals {
     /// The stored bytes.

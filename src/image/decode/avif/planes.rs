@@ -8,7 +8,7 @@ use re_rav1d::dav1d::pixel::{MatrixCoefficients, YUVRange};
 use re_rav1d::dav1d::{Picture, PixelLayout, PlanarImageComponent};
 
 use super::super::UNSUPPORTED;
-use super::super::ycbcr::{Matrix, SampleRange, byte};
+use super::super::ycbcr::{Matrix, SampleRange, byte, unmultiply};
 use crate::image::container::avif::Nclx;
 use crate::image::error::RenderError;
 use crate::image::pixels::{PixelKind, Pixels};
@@ -95,14 +95,7 @@ impl Canvas {
 
     /// Divides colours by alpha (premultiplied → straight).
     pub(super) fn unmultiply(&mut self) {
-        let channels = self.kind.channels();
-        for pixel in self.data.chunks_exact_mut(channels) {
-            let alpha = u32::from(pixel[channels - 1]);
-            if (1..255).contains(&alpha) {
-                let straight = |value: u8| ((u32::from(value) * 255 + alpha / 2) / alpha).min(255) as u8;
-                pixel[..channels - 1].iter_mut().for_each(|value| *value = straight(*value));
-            }
-        }
+        unmultiply(&mut self.data, self.kind.channels());
     }
 
     /// A row of the canvas from `left` on; empty outside the canvas.

@@ -10,7 +10,7 @@ use crate::image::shrink_on_load::{Aim, ShrinkOnLoad};
 use crate::image::tests::support::header;
 use crate::object::Format;
 
-/// What the components of a made file are.
+/// The meaning of a made file's components.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Meant {
     Gray,

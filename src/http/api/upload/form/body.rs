@@ -38,7 +38,7 @@ pub(super) struct Signals {
     pub(super) ended: Flag,
     /// A key is proven, or none is needed.
     pub(super) proven: Flag,
-    /// What multer may still take for the head of a field.
+    /// The bytes that multer may still take for the head of a field.
     pub(super) head: HeadAllowance,
 }
 

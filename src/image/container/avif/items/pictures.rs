@@ -1,4 +1,4 @@
-//! What the items of a file are to its picture: their data, their alpha, their metadata.
+//! The items that belong to a picture: their data, their alpha, their metadata.
 
 use super::*;
 
