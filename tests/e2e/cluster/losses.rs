@@ -346,10 +346,11 @@ fn an_image_whose_other_holder_is_silent_is_not_called_absent_by_the_node_that_l
     let bytes = jpeg(60, 40, 1);
     let id = cluster.nodes[0].upload(&bytes);
     let [loser, silent] = cluster.owners(&id)[..] else { panic!("two owners") };
-    for node in [loser, silent] {
-        let stored = cluster.nodes[node].stored(&id, "jpg");
-        wait_until("both to have it", || stored.exists());
-    }
+    // What is not in the manifest yet when a node is killed is not known to be lost afterwards.
+    wait_until("both to know that they have it, and nobody else to have it", || {
+        let counted = |node: usize| cluster.nodes[node].metric("reticulum_images");
+        counted(loser) == 1.0 && counted(silent) == 1.0 && cluster.sum("reticulum_images") == 2.0
+    });
     cluster.nodes[loser].kill9();
     cluster.nodes[silent].kill9();
     fs::remove_file(cluster.nodes[loser].stored(&id, "jpg")).expect("remove");
