@@ -20,6 +20,7 @@ pub mod color;
 mod container;
 pub mod decode;
 pub mod decoded_planes;
+pub mod details;
 pub mod draw;
 pub mod effect;
 pub mod encode;

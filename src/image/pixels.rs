@@ -35,6 +35,11 @@ impl PixelKind {
         matches!(self, Self::GrayAlpha | Self::Rgba)
     }
 
+    /// Whether there is one channel beside alpha.
+    pub const fn is_gray(self) -> bool {
+        matches!(self, Self::Gray | Self::GrayAlpha)
+    }
+
     /// The same channels with alpha.
     pub const fn with_alpha(self) -> Self {
         match self {

@@ -5,6 +5,7 @@
 
 use sha1::{Digest, Sha1};
 
+use super::color::Gamut;
 use super::effect;
 use super::pixels::{PixelKind, Pixels};
 use super::recipe::{ENCODER_VERSION, Recipe, TargetSize};
@@ -40,6 +41,7 @@ pub const fn recipe() -> Recipe {
         blur: None,
         sharpen: None,
         background: None,
+        gamut: Gamut::Srgb,
         frame: None,
         animation: None,
         meta: false,

@@ -2,9 +2,9 @@
 //!
 //! Decides nothing: geometry gives the sizes, the recipe the defaults, and no URL is known here. Cut and window are
 //! mapped back to the stored coordinates of the pixels, so the large decoded picture is scaled once and never turned.
-//! Pixels outside the cut are removed before scaling, so that none of them shows at the edges. Colours become sRGB
-//! before or after scaling, whichever has fewer pixels, but always before [`super::trim`] or [`super::smart`] reads
-//! them. Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
+//! Pixels outside the cut are removed before scaling, so that none of them shows at the edges. Colours become those of
+//! the result before or after scaling, whichever has fewer pixels, but always before [`super::trim`] or
+//! [`super::smart`] reads them. Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
 
 mod animation;
 mod layout;
@@ -22,7 +22,7 @@ use super::progress::{ProgressSink, RenderStage};
 use super::recipe::Recipe;
 use super::shape::Size;
 use super::transform::Transform;
-use super::{effect, encode, metadata, orient, pad};
+use super::{color, effect, encode, metadata, orient, pad};
 use crate::object::Format;
 use crate::object::spec::Hundredths;
 pub use peak::peak_bytes;
@@ -42,6 +42,7 @@ pub fn render(
     planes: &mut DecodedPlanes,
     progress: &dyn ProgressSink,
 ) -> Result<Vec<u8>, RenderError> {
+    let mut has_colors = true;
     let (variant, canvas) = if recipe.keeps_animation(header) {
         animation::render(source, header, recipe, limits, progress)?
     } else {
@@ -51,6 +52,7 @@ pub fn render(
         let canvas = picture.size();
         let variant = match picture {
             Picture::Pixels(pixels) => {
+                has_colors = !pixels.kind().is_gray();
                 encode::encode_while(pixels, recipe.format, recipe.quality, &|| progress.keep_going())?
             }
             Picture::Planes(planes) => {
@@ -58,6 +60,10 @@ pub fn render(
             }
         };
         (variant, canvas)
+    };
+    let variant = match recipe.gamut.icc() {
+        Some(profile) if has_colors => metadata::with_profile(variant, recipe.format, canvas, profile),
+        _ => variant,
     };
     if recipe.meta {
         return Ok(metadata::carry(source, header.format, variant, recipe.format, canvas));
@@ -117,8 +123,8 @@ fn finished(
     if let Some(gain) = recipe.sharpen {
         effect::sharpen(&mut pixels, decimal(gain), keep_going)?;
     }
-    if let Some(color) = recipe.background {
-        pixels = effect::flattened(pixels, color);
+    if let Some(background) = recipe.background {
+        pixels = effect::flattened(pixels, color::of_srgb(background, recipe.gamut));
     }
     Ok(pixels)
 }

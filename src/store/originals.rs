@@ -28,6 +28,7 @@ use super::read::FileReader;
 pub use super::stamp::Stamp;
 use super::upload_time::upload_time;
 use super::{StoreError, plain, timely};
+use crate::image::details::Details;
 use crate::image::header::{Header, Limits};
 use crate::image::inspect::{InspectError, Inspected, Inspector};
 use crate::object::{Format, ObjectId};
@@ -85,7 +86,7 @@ pub struct Originals {
 struct Known {
     original: Original,
     verified: Option<SystemTime>,
-    header: Option<Header>,
+    seen: Option<(Header, Details)>,
 }
 
 /// The result of publishing an upload.
@@ -114,7 +115,7 @@ pub enum Checked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Described {
     /// It is stored.
-    Here(Original, Header),
+    Here(Original, Header, Details),
     /// There is no such file.
     Absent,
     /// Every copy here failed its hash.
@@ -282,9 +283,9 @@ impl Originals {
                 Found::Here(_) | Found::Absent => Described::Absent,
             });
         };
-        let remembered = self.known.borrow().peek(id).and_then(|known| known.header);
-        if let Some(header) = remembered {
-            return Ok(Described::Here(original, header));
+        let remembered = self.known.borrow().peek(id).and_then(|known| known.seen);
+        if let Some((header, details)) = remembered {
+            return Ok(Described::Here(original, header, details));
         }
         let mut inspector = Inspector::new(limits);
         let mut refused = None;
@@ -299,11 +300,12 @@ impl Originals {
         }
         self.set_verified(id, original.stamp);
         Ok(match refused.map_or_else(|| inspector.finish(), Err) {
-            Ok(Inspected { header, .. }) => {
+            Ok(Inspected { header, notes, .. }) => {
+                let details = notes.details(&header);
                 if let Some(known) = self.known.borrow_mut().get_mut(id) {
-                    known.header = Some(header);
+                    known.seen = Some((header, details));
                 }
-                Described::Here(original, header)
+                Described::Here(original, header, details)
             }
             Err(error) => Described::Refused(error),
         })
@@ -388,9 +390,9 @@ impl Originals {
             self.manifests.record_added(id, original.format, original.length);
         }
         let mut known = self.known.borrow_mut();
-        let header = known.peek(id).filter(|known| known.original.stamp == original.stamp);
-        let header = header.and_then(|known| known.header);
-        known.put(*id, Known { original, verified, header });
+        let before = known.peek(id).filter(|known| known.original.stamp == original.stamp);
+        let seen = before.and_then(|known| known.seen);
+        known.put(*id, Known { original, verified, seen });
     }
 
     fn verified_at(&self, id: &ObjectId, stamp: Stamp) -> Option<SystemTime> {

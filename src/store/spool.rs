@@ -76,6 +76,8 @@ pub struct Spooled {
     pub header: Header,
     /// The reason to refuse it as an upload, unless a walk over its data finds all of the picture.
     pub doubt: Option<InspectError>,
+    /// Whether it tells the place where it was taken.
+    pub has_location: bool,
 }
 
 /// Why an upload was not taken. Nothing of it remains.
@@ -211,7 +213,8 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`]; nothing remains. A failed sync is never tried again and trusted.
     pub async fn finish(mut self) -> Result<Spooled, SpoolError> {
-        let Inspected { header, doubt } = self.inspector.finish().map_err(SpoolError::Refused)?;
+        let Inspected { header, doubt, notes } = self.inspector.finish().map_err(SpoolError::Refused)?;
+        let has_location = notes.has_location();
         let id = match self.hasher {
             SpoolHasher::Hashing(hasher) => {
                 ObjectId::from_digest(hasher.finalize().map_err(|Collision| SpoolError::Collision)?)
@@ -236,7 +239,7 @@ impl Spool {
         sync(&self.file, "sync an upload").await.map_err(failed)?;
         // The data is durable; an error of the close itself could add nothing.
         let _ = self.file.close().await;
-        Ok(Spooled { temporary: self.temporary, id, length: self.length, header, doubt })
+        Ok(Spooled { temporary: self.temporary, id, length: self.length, header, doubt, has_location })
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {

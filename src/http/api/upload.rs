@@ -45,6 +45,9 @@ struct UploadResponse {
     nodes: Vec<String>,
     width: u32,
     height: u32,
+    /// The file tells where it was taken: left out where it does not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    location: bool,
 }
 
 /// `POST /image` and `PUT /image/{id}`.
@@ -240,7 +243,7 @@ async fn publish(
     spooled: Spooled,
     permit: UploadPermit,
 ) -> Result<HandlerResponse, Problem> {
-    let Spooled { id, length, header, .. } = spooled;
+    let Spooled { id, length, header, has_location, .. } = spooled;
     let shard = Rc::clone(&context.shard);
     // Copies may be on their way after the answer, and count as an upload until they are there.
     let nodes = shard.write(spooled, permit).await?;
@@ -256,6 +259,7 @@ async fn publish(
         nodes,
         width,
         height,
+        location: has_location,
     };
     Ok(reply::json(&uploaded).into())
 }

@@ -9,25 +9,28 @@ use std::cell::RefCell;
 use sha2::{Digest, Sha256};
 
 use super::tag::Tag;
-use super::{Meaning, code_points, icc};
+use super::{Gamut, Meaning, code_points, icc};
 
 const ENTRIES_MAX: usize = 8;
 
-/// An attacker can construct profiles, so the key is a collision-resistant digest.
-type ProfileDigest = [u8; 32];
+/// An attacker can construct profiles, so they are known by a collision-resistant digest.
+type MeaningKey = ([u8; 32], Gamut);
 
 thread_local! {
     /// The most recently used entry comes first.
-    static MEANINGS: RefCell<Vec<(ProfileDigest, Option<Meaning>)>> = const { RefCell::new(Vec::new()) };
+    static MEANINGS: RefCell<Vec<(MeaningKey, Option<Meaning>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The meaning of this tag; `None` if it cannot be understood.
-pub(super) fn meaning(tag: &Tag) -> Option<Meaning> {
-    let key = key(tag);
+/// The meaning of this tag for a result in these colours; `None` if it cannot be understood.
+pub(super) fn meaning(tag: &Tag, to: Gamut) -> Option<Meaning> {
+    if matches!((tag, to), (Tag::Srgb, Gamut::Srgb)) {
+        return Some(Meaning::Same);
+    }
+    let key = (digest(tag), to);
     if let Some(meaning) = look_up(&key) {
         return meaning;
     }
-    let meaning = understood(tag);
+    let meaning = understood(tag, to);
     MEANINGS.with_borrow_mut(|meanings| {
         meanings.truncate(ENTRIES_MAX - 1);
         meanings.insert(0, (key, meaning.clone()));
@@ -35,7 +38,7 @@ pub(super) fn meaning(tag: &Tag) -> Option<Meaning> {
     meaning
 }
 
-fn look_up(key: &ProfileDigest) -> Option<Option<Meaning>> {
+fn look_up(key: &MeaningKey) -> Option<Option<Meaning>> {
     MEANINGS.with_borrow_mut(|meanings| {
         let at = meanings.iter().position(|(other, _)| other == key)?;
         meanings[..=at].rotate_right(1);
@@ -43,16 +46,16 @@ fn look_up(key: &ProfileDigest) -> Option<Option<Meaning>> {
     })
 }
 
-fn understood(tag: &Tag) -> Option<Meaning> {
+fn understood(tag: &Tag, to: Gamut) -> Option<Meaning> {
     match tag {
-        Tag::Icc(profile) => icc::meaning(profile),
-        Tag::CodePoints(points) => points.meaning(),
-        Tag::Srgb => Some(Meaning::Srgb),
-        Tag::Gamma { gamma, primaries } => code_points::of_gamma(*gamma, *primaries),
+        Tag::Icc(profile) => icc::meaning(profile, to),
+        Tag::CodePoints(points) => points.meaning(to),
+        Tag::Srgb => code_points::of_gamma(None, None, to),
+        Tag::Gamma { gamma, primaries } => code_points::of_gamma(*gamma, *primaries, to),
     }
 }
 
-fn key(tag: &Tag) -> ProfileDigest {
+fn digest(tag: &Tag) -> [u8; 32] {
     match tag {
         Tag::Icc(profile) => Sha256::digest(profile).into(),
         // No profile is this short.
@@ -69,7 +72,7 @@ mod tests {
     }
 
     fn converted(tag: &Tag) -> std::sync::Arc<super::super::Conversion> {
-        match meaning(tag) {
+        match meaning(tag, Gamut::Srgb) {
             Some(Meaning::Converted(conversion)) => conversion,
             _ => panic!("{tag:?} is sRGB"),
         }
@@ -90,9 +93,9 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_remembered_too() {
         let broken = Tag::Icc(b"no profile".as_slice().into());
-        assert!(meaning(&broken).is_none() && meaning(&broken).is_none());
+        assert!(meaning(&broken, Gamut::Srgb).is_none() && meaning(&broken, Gamut::Srgb).is_none());
         MEANINGS.with_borrow(|meanings| {
-            assert_eq!(meanings.iter().filter(|entry| entry.0 == key(&broken)).count(), 1)
+            assert_eq!(meanings.iter().filter(|entry| entry.0 == (digest(&broken), Gamut::Srgb)).count(), 1)
         });
     }
 }

@@ -4,7 +4,7 @@
 //! The conversion uses the file's own profile. Without one it uses the plain formula: the light of each colour times
 //! the light of black.
 
-use super::{Conversion, Meaning, cache, tag, ycc};
+use super::{Conversion, Gamut, Meaning, cache, tag, ycc};
 use crate::image::color::tag::Tag;
 
 /// The way in which a file stores CMYK. No program writes it with 255 for full ink.
@@ -21,7 +21,7 @@ const CHUNK_PIXELS: usize = 1024;
 
 /// Converts four channels to three in place. `data` holds a whole number of pixels of the JPEG file `source`.
 pub(in crate::image) fn to_srgb(source: &[u8], stored: CmykEncoding, data: &mut Vec<u8>) {
-    let profile = tag::of_jpeg(source).and_then(|profile| cache::meaning(&Tag::Icc(profile)));
+    let profile = tag::of_jpeg(source).and_then(|profile| cache::meaning(&Tag::Icc(profile), Gamut::Srgb));
     let conversion = match profile {
         Some(Meaning::Converted(conversion)) => Some(conversion),
         _ => None,

@@ -10,13 +10,14 @@ use moxcms::{ToneReprCurve, curve_from_gamma};
 
 use super::pq::Pq;
 use super::primaries::{D65, Primaries, SRGB};
-use super::{Conversion, Meaning, RgbConversion};
+use super::{Conversion, Gamut, Meaning, RgbConversion};
+use crate::image::container::avif::Nclx;
 
 /// Primaries and transfer characteristics. The matrix from RGB to components is the decoder's matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CodePoints {
-    pub(super) primaries: u8,
-    pub(super) transfer: u8,
+pub(in crate::image) struct CodePoints {
+    pub(in crate::image) primaries: u8,
+    pub(in crate::image) transfer: u8,
 }
 
 /// Transfer characteristics: SMPTE ST 2084.
@@ -25,12 +26,27 @@ const PQ: u8 = 16;
 pub(super) const HLG: u8 = 18;
 
 impl CodePoints {
-    pub(super) fn meaning(self) -> Option<Meaning> {
-        let primaries = primaries(self.primaries)?;
+    /// Those of an AVIF or HEIC; `None` for numbers that no standard has.
+    pub(in crate::image) fn of(nclx: Nclx) -> Option<Self> {
+        Some(Self { primaries: nclx.primaries.try_into().ok()?, transfer: nclx.transfer.try_into().ok()? })
+    }
+
+    pub(super) fn meaning(self, to: Gamut) -> Option<Meaning> {
+        let primaries = self.primaries()?;
         if self.transfer == PQ {
-            return Conversion::of_colors(RgbConversion::Pq(Box::new(Pq::new(primaries))));
+            return Conversion::of_colors(RgbConversion::Pq(Box::new(Pq::new(primaries, to))));
         }
-        primaries.with_curve(curve(self.transfer)?)
+        primaries.with_curve(curve(self.transfer)?, to)
+    }
+
+    /// `None` for a code that is unknown or that says nothing about a picture.
+    pub(super) fn primaries(self) -> Option<Primaries> {
+        primaries(self.primaries)
+    }
+
+    /// Whether the curve is the hybrid one.
+    pub(super) const fn is_hybrid(self) -> bool {
+        self.transfer == HLG
     }
 
     /// Whether the picture is brighter than a display's white, or curved for such displays. An ICC profile that names
@@ -78,7 +94,7 @@ const GAMMA_SRGB: u32 = 45_455;
 const GAMMA_ALIKE: u32 = GAMMA_SRGB / 20;
 
 /// The meaning of a PNG's gamma (the exponent of its values, in 100000ths) and primaries.
-pub(super) fn of_gamma(gamma: Option<u32>, primaries: Option<Primaries>) -> Option<Meaning> {
+pub(super) fn of_gamma(gamma: Option<u32>, primaries: Option<Primaries>, to: Gamut) -> Option<Meaning> {
     let curve = match gamma {
         Some(gamma) if gamma.abs_diff(GAMMA_SRGB) > GAMMA_ALIKE => {
             let exponent = 100_000.0 / gamma as f32;
@@ -89,7 +105,7 @@ pub(super) fn of_gamma(gamma: Option<u32>, primaries: Option<Primaries>) -> Opti
         }
         _ => srgb_curve(),
     };
-    primaries.unwrap_or(SRGB).with_curve(curve)
+    primaries.unwrap_or(SRGB).with_curve(curve, to)
 }
 
 fn srgb_curve() -> ToneReprCurve {

@@ -2,7 +2,7 @@
 //!
 //! The library that reads profiles gets only the parts that it needs. A profile may name a table a thousand times, or
 //! point all its tags at one large table, and each costs time and memory to read. So this module checks the header, and
-//! composes a new profile from the first tag of each kind that a conversion uses, within [`USED_BYTES_MAX`]. It leaves
+//! composes a new profile from the first tag of each kind that a conversion uses, within [`TAGS_BYTES_MAX`]. It leaves
 //! out texts and the tables from sRGB back to the device. A panic of the library means that it does not understand the
 //! profile.
 
@@ -12,26 +12,38 @@ use std::sync::Arc;
 use moxcms::{ColorProfile, ParsingOptions};
 
 use super::code_points::CodePoints;
-use super::to_srgb::{gray_curve, transform};
-use super::{Conversion, Meaning, RgbConversion};
+use super::primaries::{self, Colorants};
+use super::profile::{HEADER_BYTES, TAG_BYTES, TAGS_BYTES_MAX, written};
+use super::to_gamut::{gray_curve, transform};
+use super::{Conversion, Gamut, Meaning, RgbConversion};
 
 /// Longest inflated profile that is read, in bytes. Profiles of printing presses have up to about three megabytes.
 pub(super) const PROFILE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Largest sum of the used tags, in bytes. A printing press's table from CMYK to colour has about half a megabyte.
-pub(super) const USED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-const HEADER_BYTES: usize = 128;
-const TAG_BYTES: usize = 12;
 /// Most tags of a profile; real ones have about 20.
 const TAGS_MAX: usize = 128;
 /// Most points of a curve: the bound of the format.
 const CURVE_POINTS_MAX: usize = 65_536;
 
 /// `None` if the profile is broken, too large, or not for gray, RGB or CMYK.
-pub(super) fn meaning(profile: &[u8]) -> Option<Meaning> {
+pub(super) fn meaning(profile: &[u8], to: Gamut) -> Option<Meaning> {
     let profile = Profile::read(profile)?;
     // Bytes that pass the checks may still be nonsense, which must not end the whole job.
-    catch_unwind(AssertUnwindSafe(|| profile.meaning())).ok().flatten()
+    catch_unwind(AssertUnwindSafe(|| profile.meaning(to))).ok().flatten()
+}
+
+/// The code points that a profile names.
+pub(super) fn code_points_of(profile: &[u8]) -> Option<CodePoints> {
+    Profile::read(profile)?.code_points
+}
+
+/// The colorants of a profile of colours; `Some(None)` for one that has tables in their place, or is gray; `None` for a
+/// profile that cannot be read.
+pub(super) fn colorants(profile: &[u8]) -> Option<Option<Colorants>> {
+    let profile = Profile::read(profile)?;
+    let read = catch_unwind(AssertUnwindSafe(|| profile.parsed())).ok().flatten()?;
+    let has_none = read.red_colorant == Default::default() || profile.channels != Channels::Rgb;
+    Some(if has_none { None } else { Some(primaries::colorants(&read)) })
 }
 
 /// The channels of a profile.
@@ -98,20 +110,24 @@ impl Profile {
         Some(Self { channels, code_points, bytes: written(header, &used)? })
     }
 
-    fn meaning(&self) -> Option<Meaning> {
-        if let Some(points) = self.code_points.filter(|points| points.is_high_dynamic_range()) {
-            return points.meaning();
-        }
+    fn parsed(&self) -> Option<ColorProfile> {
         let options = ParsingOptions {
             max_profile_size: PROFILE_BYTES_MAX,
-            max_allowed_clut_size: USED_BYTES_MAX,
+            max_allowed_clut_size: TAGS_BYTES_MAX,
             max_allowed_trc_size: CURVE_POINTS_MAX,
         };
-        let profile = ColorProfile::new_from_slice_with_options(&self.bytes, options).ok()?;
+        ColorProfile::new_from_slice_with_options(&self.bytes, options).ok()
+    }
+
+    fn meaning(&self, to: Gamut) -> Option<Meaning> {
+        if let Some(points) = self.code_points.filter(|points| points.is_high_dynamic_range()) {
+            return points.meaning(to);
+        }
+        let profile = self.parsed()?;
         match self.channels {
             Channels::Gray => gray_curve(&profile).map(Conversion::of_curve),
-            Channels::Rgb => Conversion::of_colors(RgbConversion::Profile(transform(&profile)?)),
-            Channels::Cmyk => Some(Meaning::Converted(Arc::new(Conversion::Cmyk(transform(&profile)?)))),
+            Channels::Rgb => Conversion::of_colors(RgbConversion::Profile(transform(&profile, to)?)),
+            Channels::Cmyk => Some(Meaning::Converted(Arc::new(Conversion::Cmyk(transform(&profile, to)?)))),
         }
     }
 }
@@ -124,32 +140,4 @@ fn code_points(tag: &[u8]) -> Option<CodePoints> {
         }
         _ => None,
     }
-}
-
-/// Writes a profile of these tags; `None` if they are too long.
-fn written(header: &[u8; HEADER_BYTES], tags: &[(&[u8; 4], &[u8])]) -> Option<Vec<u8>> {
-    if tags.iter().map(|(_, tag)| tag.len()).sum::<usize>() > USED_BYTES_MAX {
-        return None;
-    }
-    // A tag begins at a multiple of four bytes.
-    let padded = |tag: &[u8]| tag.len().next_multiple_of(4);
-    let first = HEADER_BYTES + 4 + tags.len() * TAG_BYTES;
-    let length = first + tags.iter().map(|(_, tag)| padded(tag)).sum::<usize>();
-    let mut bytes = Vec::with_capacity(length);
-    // All lengths are bounded far below four gigabytes.
-    bytes.extend((length as u32).to_be_bytes());
-    bytes.extend(&header[4..]);
-    bytes.extend((tags.len() as u32).to_be_bytes());
-    let mut at = first;
-    for (name, tag) in tags {
-        bytes.extend(*name);
-        bytes.extend((at as u32).to_be_bytes());
-        bytes.extend((tag.len() as u32).to_be_bytes());
-        at += padded(tag);
-    }
-    for (_, tag) in tags {
-        bytes.extend(*tag);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-    }
-    Some(bytes)
 }

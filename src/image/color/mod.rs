@@ -1,11 +1,11 @@
-//! Converts colours of any meaning to sRGB.
+//! Converts colours of any meaning to sRGB, or to another [`Gamut`].
 //!
 //! A file says what its numbers mean by an ICC profile, else by code points (cICP), an sRGB chunk, or gamma and
 //! primaries. A file that says nothing, or nothing that can be understood, is sRGB. [`ColorSpace`] is that meaning,
-//! ready to be applied; for a file in sRGB it is empty and costs nothing. Alpha never changes, and gray stays gray. A
+//! ready to be applied; for a file in the colours of the result it is empty and costs nothing. Alpha never changes, and gray stays gray. A
 //! profile for other channels than the file's says nothing: one of gray beside colours, or one of colours beside gray.
 //!
-//! Conversions are relative colorimetric without black point compensation, and clip colours outside sRGB. Only the PQ
+//! Conversions are relative colorimetric without black point compensation, and clip colours outside the result's. Only the PQ
 //! curve has brightness above the display's white, see [`pq`]. This module decodes and scales nothing. CMYK is the
 //! exception: no [`Pixels`] can hold it, so a decoder must convert it at once ([`cmyk`]).
 //!
@@ -14,16 +14,26 @@
 mod cache;
 pub(super) mod cmyk;
 mod code_points;
+mod gamut;
 mod icc;
+mod name;
 mod pq;
 mod primaries;
+mod profile;
 mod tag;
-mod to_srgb;
+mod to_gamut;
 pub(super) mod ycc;
 
 use std::sync::Arc;
 
+pub(super) use code_points::CodePoints;
+pub use gamut::Gamut;
 use moxcms::Transform8BitExecutor;
+pub use name::ColorSpaceName;
+pub(super) use name::named;
+pub(super) use tag::Tag as ColorTag;
+use tag::Tag;
+pub(super) use tag::find as tags;
 
 use super::header::{ColorKind, Header};
 use super::pixels::{PixelKind, Pixels};
@@ -31,41 +41,51 @@ use crate::object::Format;
 
 /// Most bytes, beside the pixels, that it takes to find, read and apply a colour space: the inflated profile, its used
 /// parts, those parts as read, and the tables made of them (at most 1.4 MiB).
-pub const WORK_BYTES_MAX: u64 = (icc::PROFILE_BYTES_MAX + 3 * icc::USED_BYTES_MAX) as u64 + 4 * 1024 * 1024;
+pub const WORK_BYTES_MAX: u64 =
+    (icc::PROFILE_BYTES_MAX + 3 * profile::TAGS_BYTES_MAX) as u64 + 4 * 1024 * 1024;
 
-/// The colour space of a file's decoded pixels.
+/// The colour space of a file's decoded pixels, against that of a result.
 #[derive(Clone, Debug)]
 pub struct ColorSpace {
-    /// `None` is sRGB.
+    /// `None`: they are equal.
     conversion: Option<Arc<Conversion>>,
 }
 
 impl ColorSpace {
     /// Reads the colour space of a file. Never fails: it ignores a profile that is broken, too large or for other
     /// channels, and uses the next thing that the file says about its colours.
-    pub fn of(source: &[u8], header: &Header) -> Self {
-        if header.color.kind == ColorKind::Cmyk {
-            // The decoder has converted the pixels to RGB already, so the CMYK profile no longer applies.
-            return Self { conversion: None };
-        }
-        let tags = tag::find(source, header.format);
-        let understood = tags.iter().filter(|tag| tag.fits(header.color.kind)).find_map(cache::meaning);
-        match understood {
+    pub fn of(source: &[u8], header: &Header, to: Gamut) -> Self {
+        let kind = header.color.kind;
+        // The decoder has converted CMYK to sRGB already, so its profile no longer applies.
+        let tags = if kind == ColorKind::Cmyk { Vec::new() } else { tag::find(source, header.format) };
+        let understood = tags.iter().filter(|tag| tag.fits(kind)).find_map(|tag| cache::meaning(tag, to));
+        let is_gray = matches!(kind, ColorKind::Gray | ColorKind::GrayAlpha);
+        // A file that says nothing is sRGB; its gray is every result's.
+        let meaning = understood.or_else(|| if is_gray { None } else { cache::meaning(&Tag::Srgb, to) });
+        match meaning {
             Some(Meaning::Converted(conversion)) => Self { conversion: Some(conversion) },
-            Some(Meaning::Srgb) | None => Self { conversion: None },
+            Some(Meaning::Same) | None => Self { conversion: None },
         }
     }
 
     /// Whether there is nothing to convert.
-    pub const fn is_srgb(&self) -> bool {
+    pub const fn is_same(&self) -> bool {
         self.conversion.is_none()
     }
 
-    /// Converts the colours in place; alpha stays. Afterwards this is sRGB, so another call does nothing.
-    pub fn to_srgb(&mut self, pixels: &mut Pixels) {
+    /// Converts the colours in place; alpha stays. Another call does nothing.
+    pub fn convert(&mut self, pixels: &mut Pixels) {
         if let Some(conversion) = self.conversion.take() {
             conversion.apply(pixels);
         }
+    }
+}
+
+/// A colour of sRGB in the colours of a result.
+pub fn of_srgb(color: [u8; 3], to: Gamut) -> [u8; 3] {
+    match cache::meaning(&Tag::Srgb, to) {
+        Some(Meaning::Converted(conversion)) => conversion.of_color(color),
+        _ => color,
     }
 }
 
@@ -84,13 +104,14 @@ pub fn work_bytes(source: &[u8], format: Format) -> u64 {
 /// The compiled meaning of one colour tag.
 #[derive(Clone)]
 enum Meaning {
-    Srgb,
+    /// The result's own colours.
+    Same,
     Converted(Arc<Conversion>),
 }
 
-/// The conversion of channels to sRGB.
+/// The conversion of channels to those of a result.
 enum Conversion {
-    /// One curve for each channel by itself: gray, or RGB with sRGB's primaries.
+    /// One curve for each channel by itself: gray, or RGB with the result's primaries.
     Curve(Box<[u8; 256]>),
     /// Three channels together, and the curve that they give for equal channels.
     Colors { colors: RgbConversion, gray: Box<[u8; 256]> },
@@ -107,14 +128,14 @@ enum RgbConversion {
 const CHUNK_PIXELS: usize = 1024;
 
 impl Conversion {
-    /// The conversion for these colours; `None` if they are sRGB already.
+    /// The conversion for these colours; `None` if the library refuses them.
     fn of_colors(colors: RgbConversion) -> Option<Meaning> {
         let ramp: Vec<u8> = (0..=255).flat_map(|value| [value; 3]).collect();
         let gray = colors.converted(&ramp)?;
         if is_unchanged(&ramp, &gray) {
             let lattice = lattice();
             if is_unchanged(&lattice, &colors.converted(&lattice)?) {
-                return Some(Meaning::Srgb);
+                return Some(Meaning::Same);
             }
         }
         // Green is nearest to luma, in case equal channels do not stay equal.
@@ -122,13 +143,24 @@ impl Conversion {
         Some(Meaning::Converted(Arc::new(Self::Colors { colors, gray })))
     }
 
-    /// The conversion for a curve that maps each channel by itself; `None` if it is sRGB's.
+    /// The conversion for a curve that maps each channel by itself.
     fn of_curve(curve: Box<[u8; 256]>) -> Meaning {
         let same: Vec<u8> = (0..=255).collect();
         if is_unchanged(&same, &curve[..]) {
-            return Meaning::Srgb;
+            return Meaning::Same;
         }
         Meaning::Converted(Arc::new(Self::Curve(curve)))
+    }
+
+    /// One colour, converted; unchanged by a conversion of inks.
+    fn of_color(&self, color: [u8; 3]) -> [u8; 3] {
+        match self {
+            Self::Curve(curve) => color.map(|value| curve[usize::from(value)]),
+            Self::Colors { colors, .. } => {
+                colors.converted(&color).and_then(|color| color.first_chunk().copied()).unwrap_or(color)
+            }
+            Self::Cmyk(_) => color,
+        }
     }
 
     fn apply(&self, pixels: &mut Pixels) {
@@ -190,7 +222,7 @@ fn mapped(pixels: &mut Pixels, curve: &[u8; 256]) {
     }
 }
 
-/// The most that a channel may differ, in steps of 255, in a colour space that counts as sRGB. The profiles in use that
+/// The most that a channel may differ, in steps of 255, in a colour space that counts as the result's. The profiles in use that
 /// call themselves sRGB stay within it, and one step is invisible.
 const STEPS_ALIKE: u8 = 1;
 

@@ -6,9 +6,10 @@
 
 use moxcms::Matrix3d;
 
+use super::gamut::Gamut;
 use super::primaries::Primaries;
 
-/// Luminance of sRGB's white, in cd/m².
+/// Luminance of the result's white, in cd/m².
 const WHITE: f64 = 203.0;
 /// Luminance that becomes white, in cd/m².
 const PEAK: f64 = 1000.0;
@@ -27,14 +28,14 @@ pub(super) struct Pq {
 }
 
 impl Pq {
-    pub(super) fn new(primaries: Primaries) -> Self {
+    pub(super) fn new(primaries: Primaries, to: Gamut) -> Self {
         let light = |value: usize| luminance(value as f64 / 255.0) / WHITE;
         let gain = |value: usize| {
             let before = light(value);
             if before == 0.0 { 1.0 } else { (rolled_off(value as f64 / 255.0) / WHITE / before) as f32 }
         };
         let encode = |step: usize| (srgb(step as f64 / LIGHT_STEPS as f64) * 255.0).round() as u8;
-        let Matrix3d { v: matrix } = primaries.to_srgb();
+        let Matrix3d { v: matrix } = primaries.matrix_to(to);
         Self {
             light: std::array::from_fn(|value| light(value) as f32),
             gain: std::array::from_fn(gain),
@@ -103,7 +104,7 @@ mod tests {
 
     fn shown(value: u8) -> u8 {
         let mut color = [value; 3];
-        Pq::new(SRGB).apply(&mut color);
+        Pq::new(SRGB, Gamut::Srgb).apply(&mut color);
         assert!(color.iter().all(|channel| channel.abs_diff(color[0]) <= 1), "gray {value} became {color:?}");
         color[0]
     }

@@ -2,11 +2,11 @@
 
 use moxcms::{Chromaticity, ColorPrimaries, ColorProfile, Matrix3d, ToneReprCurve, XyY};
 
-use super::{Conversion, Meaning, RgbConversion, to_srgb};
+use super::{Conversion, Gamut, Meaning, RgbConversion, to_gamut};
 
 /// Red, green, blue and white as x and y of CIE 1931.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Primaries {
+pub(in crate::image) struct Primaries {
     pub(super) red: (f32, f32),
     pub(super) green: (f32, f32),
     pub(super) blue: (f32, f32),
@@ -17,6 +17,16 @@ pub(super) const D65: (f32, f32) = (0.3127, 0.329);
 
 pub(super) const SRGB: Primaries =
     Primaries { red: (0.64, 0.33), green: (0.3, 0.6), blue: (0.15, 0.06), white: D65 };
+
+const DISPLAY_P3: Primaries =
+    Primaries { red: (0.68, 0.32), green: (0.265, 0.69), blue: (0.15, 0.06), white: D65 };
+
+/// Light of full red, green and blue as X, Y and Z, adapted to D50, as profiles have it.
+pub(super) type Colorants = [[f64; 3]; 3];
+
+pub(super) fn colorants(profile: &ColorProfile) -> Colorants {
+    [profile.red_colorant, profile.green_colorant, profile.blue_colorant].map(|xyz| [xyz.x, xyz.y, xyz.z])
+}
 
 /// Chromaticities that differ by less count as equal, because files round them in many ways.
 const ALIKE: f32 = 0.002;
@@ -35,6 +45,18 @@ impl Primaries {
         primaries.is_possible().then_some(primaries)
     }
 
+    const fn of_gamut(gamut: Gamut) -> Self {
+        match gamut {
+            Gamut::Srgb => SRGB,
+            Gamut::DisplayP3 => DISPLAY_P3,
+        }
+    }
+
+    /// Full red, green and blue.
+    pub(super) fn colorants(&self) -> Colorants {
+        colorants(&self.profile(moxcms::curve_from_gamma(1.0)))
+    }
+
     fn is_possible(&self) -> bool {
         let is_light =
             |(x, y): (f32, f32)| (0.0..=1.0).contains(&x) && (0.0..=1.0).contains(&y) && x + y <= 1.001;
@@ -46,28 +68,28 @@ impl Primaries {
             && area > 0.001
     }
 
-    fn is_srgb(&self) -> bool {
+    fn is_alike(&self, other: &Self) -> bool {
         let near = |(left, right): ((f32, f32), (f32, f32))| {
             (left.0 - right.0).abs() < ALIKE && (left.1 - right.1).abs() < ALIKE
         };
-        [(self.red, SRGB.red), (self.green, SRGB.green), (self.blue, SRGB.blue), (self.white, SRGB.white)]
+        [(self.red, other.red), (self.green, other.green), (self.blue, other.blue), (self.white, other.white)]
             .into_iter()
             .all(near)
     }
 
-    /// The meaning of these primaries with this curve. With sRGB's primaries each channel is mapped by itself.
-    pub(super) fn with_curve(&self, curve: ToneReprCurve) -> Option<Meaning> {
-        if self.is_srgb() {
-            return to_srgb::gray(curve).map(Conversion::of_curve);
+    /// The meaning of these primaries with this curve. With the result's primaries each channel is mapped by itself.
+    pub(super) fn with_curve(&self, curve: ToneReprCurve, to: Gamut) -> Option<Meaning> {
+        if self.is_alike(&Self::of_gamut(to)) {
+            return to_gamut::gray(curve).map(Conversion::of_curve);
         }
         let profile = self.profile(curve);
-        to_srgb::transform(&profile)
+        to_gamut::transform(&profile, to)
             .and_then(|executor| Conversion::of_colors(RgbConversion::Profile(executor)))
     }
 
-    /// The matrix from light of these primaries to light of sRGB's; both linear.
-    pub(super) fn to_srgb(self) -> Matrix3d {
-        self.profile(moxcms::curve_from_gamma(1.0)).transform_matrix(&ColorProfile::new_srgb())
+    /// The matrix from light of these primaries to light of the result's; both linear.
+    pub(super) fn matrix_to(self, to: Gamut) -> Matrix3d {
+        self.profile(moxcms::curve_from_gamma(1.0)).transform_matrix(&to.profile())
     }
 
     fn profile(&self, curve: ToneReprCurve) -> ColorProfile {

@@ -11,8 +11,8 @@ use crate::image::header::ColorKind;
 use crate::object::Format;
 
 /// One statement of a file about its colours.
-#[derive(Debug, PartialEq)]
-pub(super) enum Tag<'a> {
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::image) enum Tag<'a> {
     /// An ICC profile, as stored in the file.
     Icc(Cow<'a, [u8]>),
     /// Code points of ITU-T H.273.
@@ -42,7 +42,7 @@ impl Tag<'_> {
 }
 
 /// All colour tags of a file, in order of precedence. None is longer than [`PROFILE_BYTES_MAX`].
-pub(super) fn find(source: &[u8], format: Format) -> Vec<Tag<'_>> {
+pub(in crate::image) fn find(source: &[u8], format: Format) -> Vec<Tag<'_>> {
     match format {
         Format::Jpeg => of_jpeg(source).map(Tag::Icc).into_iter().collect(),
         Format::Png => of_png(source),
@@ -113,11 +113,6 @@ fn of_webp(source: &[u8]) -> Vec<Tag<'_>> {
 fn of_avif(source: &[u8]) -> Vec<Tag<'_>> {
     let Ok(still) = avif::AvifStill::of_file(source) else { return Vec::new() };
     let profile = still.profile.and_then(|place| avif::gather(source, &[place]));
-    let code_points = still.nclx.and_then(|nclx| {
-        Some(CodePoints {
-            primaries: nclx.primaries.try_into().ok()?,
-            transfer: nclx.transfer.try_into().ok()?,
-        })
-    });
+    let code_points = still.nclx.and_then(CodePoints::of);
     profile.map(Tag::Icc).into_iter().chain(code_points.map(Tag::CodePoints)).collect()
 }

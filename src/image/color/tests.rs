@@ -103,19 +103,19 @@ fn what_is_srgb_already_costs_nothing() {
         (Some(curve.clone()), Some(curve.clone()), Some(curve));
     for profile in [srgb, by_table] {
         for (file, format) in files_with(&encoded(&profile)) {
-            assert!(space(&file, format, ColorKind::Rgb).is_srgb(), "{format:?}");
+            assert!(space(&file, format, ColorKind::Rgb).is_same(), "{format:?}");
         }
     }
     for gamma in [45_455, 45_000, 47_619] {
         assert!(
-            space(&png_with(&[(*b"gAMA", &gama(gamma))]), Format::Png, ColorKind::Rgb).is_srgb(),
+            space(&png_with(&[(*b"gAMA", &gama(gamma))]), Format::Png, ColorKind::Rgb).is_same(),
             "{gamma}"
         );
     }
-    assert!(space(&png_with(&[(*b"cICP", &[1, 13, 0, 1])]), Format::Png, ColorKind::Rgb).is_srgb());
-    assert!(space(b"GIF89a", Format::Gif, ColorKind::Palette).is_srgb());
+    assert!(space(&png_with(&[(*b"cICP", &[1, 13, 0, 1])]), Format::Png, ColorKind::Rgb).is_same());
+    assert!(space(b"GIF89a", Format::Gif, ColorKind::Palette).is_same());
     let p3 = png_with_profile(&encoded(&ColorProfile::new_display_p3()));
-    assert!(!space(&p3, Format::Png, ColorKind::Rgb).is_srgb());
+    assert!(!space(&p3, Format::Png, ColorKind::Rgb).is_same());
 }
 
 /// A cHRM chunk as PNG defines it: white, red, green, blue.
@@ -142,11 +142,11 @@ fn numbers_that_no_picture_has_say_nothing() {
     let outside = [31_270, 32_900, 680_000, 32_000, 26_500, 69_000, 15_000, 6000];
     for numbers in [line, no_white, outside, [0; 8], [u32::MAX; 8]] {
         let file = png_with(&[(*b"cHRM", &chrm(numbers))]);
-        assert!(space(&file, Format::Png, ColorKind::Rgb).is_srgb(), "{numbers:?}");
+        assert!(space(&file, Format::Png, ColorKind::Rgb).is_same(), "{numbers:?}");
     }
     for gamma in [0, 1, 9999, 1_000_001, u32::MAX] {
         let file = png_with(&[(*b"gAMA", &gama(gamma))]);
-        assert!(space(&file, Format::Png, ColorKind::Rgb).is_srgb(), "{gamma}");
+        assert!(space(&file, Format::Png, ColorKind::Rgb).is_same(), "{gamma}");
     }
 }
 
@@ -206,7 +206,7 @@ fn gray_stays_gray_and_takes_its_own_curve() {
     let values = [0, 1, 64, 128, 255];
     let data: Vec<u8> = values.iter().flat_map(|value| [*value, 7]).collect();
     let mut pixels = Pixels::new(Size { width: 5, height: 1 }, PixelKind::GrayAlpha, data).unwrap();
-    space(&profile, Format::Png, ColorKind::GrayAlpha).to_srgb(&mut pixels);
+    space(&profile, Format::Png, ColorKind::GrayAlpha).convert(&mut pixels);
     assert_eq!(pixels.kind(), PixelKind::GrayAlpha);
     for (value, pixel) in values.iter().zip(pixels.data().chunks_exact(2)) {
         let [expected, ..] = srgb_of_light([f64::from(*value) / 255.0; 3]);
@@ -214,7 +214,7 @@ fn gray_stays_gray_and_takes_its_own_curve() {
     }
     let mut srgb_gray = ColorProfile::new_gray_with_gamma(1.0);
     srgb_gray.gray_trc = ColorProfile::new_srgb().red_trc;
-    assert!(space(&png_with_profile(&encoded(&srgb_gray)), Format::Png, ColorKind::Gray).is_srgb());
+    assert!(space(&png_with_profile(&encoded(&srgb_gray)), Format::Png, ColorKind::Gray).is_same());
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn alpha_is_left_alone() {
     let size = Size { width: colors.len() as u32, height: 9 };
     let row: Vec<u8> = colors.iter().zip(0..).flat_map(|([r, g, b], at)| [*r, *g, *b, at as u8]).collect();
     let mut pixels = Pixels::new(size, PixelKind::Rgba, row.repeat(9)).unwrap();
-    space(&profile, Format::Png, ColorKind::Rgba).to_srgb(&mut pixels);
+    space(&profile, Format::Png, ColorKind::Rgba).convert(&mut pixels);
     let expected = shown(&profile, Format::Png, &colors);
     let expected: Vec<u8> =
         expected.iter().zip(0..).flat_map(|([r, g, b], at)| [*r, *g, *b, at as u8]).collect();
@@ -238,22 +238,22 @@ fn a_profile_for_other_channels_counts_for_nothing() {
     let gray = encoded(&ColorProfile::new_gray_with_gamma(1.0));
     let p3 = encoded(&ColorProfile::new_display_p3());
     for kind in [ColorKind::Rgb, ColorKind::Rgba, ColorKind::Palette] {
-        assert!(space(&png_with_profile(&gray), Format::Png, kind).is_srgb(), "{kind:?}");
-        assert!(!space(&png_with_profile(&p3), Format::Png, kind).is_srgb(), "{kind:?}");
+        assert!(space(&png_with_profile(&gray), Format::Png, kind).is_same(), "{kind:?}");
+        assert!(!space(&png_with_profile(&p3), Format::Png, kind).is_same(), "{kind:?}");
     }
     for kind in [ColorKind::Gray, ColorKind::GrayAlpha] {
-        assert!(space(&png_with_profile(&p3), Format::Png, kind).is_srgb(), "{kind:?}");
-        assert!(!space(&png_with_profile(&gray), Format::Png, kind).is_srgb(), "{kind:?}");
+        assert!(space(&png_with_profile(&p3), Format::Png, kind).is_same(), "{kind:?}");
+        assert!(!space(&png_with_profile(&gray), Format::Png, kind).is_same(), "{kind:?}");
     }
     let [jpeg, webp] = [jpeg_with(&[(1, 1, &gray)]), webp_with_profile(&gray)];
-    assert!(space(&jpeg, Format::Jpeg, ColorKind::Rgb).is_srgb());
-    assert!(space(&webp, Format::Webp, ColorKind::Rgb).is_srgb());
+    assert!(space(&jpeg, Format::Jpeg, ColorKind::Rgb).is_same());
+    assert!(space(&webp, Format::Webp, ColorKind::Rgb).is_same());
     // The next statement counts in its place.
     let both = png_with(&[(*b"iCCP", &iccp(&gray)), (*b"gAMA", &gama(100_000))]);
     assert_alike("gamma", &shown(&both, Format::Png, &patches()), |color| color);
     // An RGB profile does not change CMYK either, because the decoder has converted it already.
     let p3 = jpeg_with(&[(1, 1, &encoded(&ColorProfile::new_display_p3()))]);
-    assert!(space(&p3, Format::Jpeg, ColorKind::Cmyk).is_srgb());
+    assert!(space(&p3, Format::Jpeg, ColorKind::Cmyk).is_same());
 }
 
 /// A CMYK profile in which only black ink matters: with black all is black, without it all is white.
@@ -311,7 +311,7 @@ fn ink_goes_through_its_profile() {
 #[test]
 fn a_profile_beyond_a_bound_counts_for_nothing() {
     let p3 = encoded(&ColorProfile::new_display_p3());
-    let read = |profile: &[u8]| !space(&png_with_profile(profile), Format::Png, ColorKind::Rgb).is_srgb();
+    let read = |profile: &[u8]| !space(&png_with_profile(profile), Format::Png, ColorKind::Rgb).is_same();
     let padded = |length: usize| [&p3[..], &vec![0; length - p3.len()]].concat();
     assert!(read(&padded(icc::PROFILE_BYTES_MAX)));
     assert!(!read(&padded(icc::PROFILE_BYTES_MAX + 1)));
@@ -364,7 +364,7 @@ fn thousands_of_damaged_profiles_do_no_harm() {
         if noise.below(4) == 0 {
             profile.truncate(noise.below(profile.len()));
         }
-        let Some(Meaning::Converted(conversion)) = icc::meaning(&profile) else { continue };
+        let Some(Meaning::Converted(conversion)) = icc::meaning(&profile, Gamut::Srgb) else { continue };
         understood += 1;
         for kind in [PixelKind::Rgba, PixelKind::Gray] {
             let mut pixels =
@@ -385,9 +385,37 @@ proptest! {
     #[test]
     fn bytes_in_the_place_of_a_profile_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         for (file, format) in files_with(&bytes) {
-            prop_assert!(space(&file, format, ColorKind::Rgb).is_srgb());
+            prop_assert!(space(&file, format, ColorKind::Rgb).is_same());
         }
-        prop_assert!(space(&png_with(&[(*b"iCCP", &bytes)]), Format::Png, ColorKind::Rgb).is_srgb());
+        prop_assert!(space(&png_with(&[(*b"iCCP", &bytes)]), Format::Png, ColorKind::Rgb).is_same());
         let _ = tag::find(&bytes, Format::Jpeg).len() + tag::find(&bytes, Format::Webp).len();
+    }
+}
+
+#[test]
+fn the_embedded_profile_is_read_as_display_p3_by_the_library() {
+    let profile = Gamut::DisplayP3.icc().unwrap();
+    let read = ColorProfile::new_from_slice(profile).unwrap();
+    let expected = ColorProfile::new_display_p3();
+    for (read, expected) in [
+        (read.red_colorant, expected.red_colorant),
+        (read.green_colorant, expected.green_colorant),
+        (read.blue_colorant, expected.blue_colorant),
+    ] {
+        let near = |left: f64, right: f64| (left - right).abs() < 0.000_5;
+        assert!(near(read.x, expected.x) && near(read.y, expected.y) && near(read.z, expected.z));
+    }
+    assert!(profile.len() < 700, "{}", profile.len());
+    assert!(matches!(cache::meaning(&Tag::Icc(profile.into()), Gamut::DisplayP3), Some(Meaning::Same)));
+}
+
+#[test]
+fn srgb_lies_inside_display_p3_and_gray_stays_gray() {
+    assert_eq!(of_srgb([255, 0, 0], Gamut::Srgb), [255, 0, 0]);
+    let red = of_srgb([255, 0, 0], Gamut::DisplayP3);
+    assert!(red[0].abs_diff(234) <= 1 && red[1].abs_diff(51) <= 1 && red[2].abs_diff(35) <= 1, "{red:?}");
+    for gray in 0..=255 {
+        let shown = of_srgb([gray; 3], Gamut::DisplayP3);
+        assert!(shown.iter().all(|channel| channel.abs_diff(gray) <= 1), "{gray}: {shown:?}");
     }
 }

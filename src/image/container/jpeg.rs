@@ -43,6 +43,8 @@ pub(in crate::image) const DRI: u8 = 0xDD;
 pub(in crate::image) const APP0: u8 = 0xE0;
 /// The application segment of colour profiles.
 pub(in crate::image) const APP2: u8 = 0xE2;
+/// The application segment of JUMBF, and so of C2PA.
+pub(in crate::image) const APP11: u8 = 0xEB;
 /// The application segment of Adobe.
 pub(in crate::image) const APP14: u8 = 0xEE;
 /// The number of lines, behind the first scan.

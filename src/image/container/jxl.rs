@@ -4,7 +4,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use jxl::api::{AlphaMode, Event, ExtraChannel, JxlBasicInfo, JxlDecoder, JxlDecoderOptions, ProfileLevel};
+use jxl::api::{
+    AlphaMode, Event, ExtraChannel, JxlBasicInfo, JxlColorEncoding, JxlColorProfile, JxlDecoder,
+    JxlDecoderOptions, JxlPrimaries, JxlTransferFunction, ProfileLevel,
+};
 
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
 use crate::object::Format;
@@ -53,6 +56,36 @@ pub(in crate::image) fn header(decoder: &JxlDecoder) -> Option<Header> {
 
 fn has_alpha(info: &JxlBasicInfo) -> bool {
     info.extra_channels.iter().any(|channel| channel.ec_type == ExtraChannel::Alpha)
+}
+
+/// The statement of a file about the colours that it was made of.
+pub(in crate::image) enum JxlColors {
+    Icc(Vec<u8>),
+    /// Primaries and curve of high dynamic range, as in ITU-T H.273.
+    CodePoints {
+        primaries: u8,
+        transfer: u8,
+    },
+}
+
+/// The colours that the header names, once the decoder has passed it.
+pub(in crate::image) fn colors(decoder: &JxlDecoder) -> Option<JxlColors> {
+    let profile = decoder.embedded_color_profile()?;
+    if let JxlColorProfile::Simple(JxlColorEncoding::RgbColorSpace { primaries, transfer_function, .. }) =
+        profile
+    {
+        let primaries = match primaries {
+            JxlPrimaries::BT2100 => 9,
+            JxlPrimaries::P3 => 12,
+            _ => 1,
+        };
+        match transfer_function {
+            JxlTransferFunction::PQ => return Some(JxlColors::CodePoints { primaries, transfer: 16 }),
+            JxlTransferFunction::HLG => return Some(JxlColors::CodePoints { primaries, transfer: 18 }),
+            _ => {}
+        }
+    }
+    guarded(|| profile.try_as_icc().map(|profile| JxlColors::Icc(profile.into_owned())))?
 }
 
 /// The colour profile of the pixels that a decoder gives; `None` if the file has no readable header.

@@ -3,6 +3,12 @@
 /// "RIFF", the length of the rest, "WEBP".
 pub(in crate::image) const HEAD_BYTES: usize = 12;
 
+/// A chunk's name and length.
+pub(in crate::image) const CHUNK_HEAD_BYTES: usize = 8;
+
+/// The content of VP8X: flags, and the canvas.
+pub(in crate::image) const EXTENDED_BYTES: usize = 10;
+
 /// The chunks of a RIFF file, in order. The iterator ends at a chunk that does not fit.
 pub(in crate::image) struct RiffChunks<'a> {
     rest: &'a [u8],

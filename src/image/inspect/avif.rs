@@ -6,8 +6,10 @@
 //! only the number of samples is read. Everything else is skipped. The bytes after the picture's last one may be
 //! anything.
 
+use super::items::{ItemCollector, note_colors};
+use super::notes::Notes;
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
-use super::{BrokenFile, InspectError};
+use super::{BrokenFile, InspectError, Inspected};
 use crate::image::container::avif::{AvifSource, AvifStill, BOXES_MAX, Codec, META_BYTES_MAX, MetaFault};
 use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::image::shape::Size;
@@ -23,6 +25,10 @@ const BOX_HEAD_BYTES: u64 = 8;
 const LONG_SIZE_BYTES: u64 = 8;
 /// The nested boxes that contain the number of samples, outermost first.
 const CONTAINERS: [&[u8; 4]; 5] = [b"moov", b"trak", b"mdia", b"minf", b"stbl"];
+/// The type of a `uuid` box, and that of content credentials (C2PA 2.1, A.4).
+const UUID_BYTES: u64 = 16;
+const C2PA_UUID: [u8; UUID_BYTES as usize] =
+    [0xD8, 0xFE, 0xC3, 0xD6, 0x1B, 0x0E, 0x48, 0x3C, 0x92, 0x97, 0x58, 0x28, 0x87, 0x7E, 0xC4, 0x81];
 /// Version, size of all samples, number of samples.
 const SAMPLES_HEAD_BYTES: u64 = 12;
 
@@ -43,6 +49,9 @@ pub(super) struct Avif {
     ends: Vec<u64>,
     meta: Vec<u8>,
     still: Option<Box<AvifStill>>,
+    /// The items that are noted as they pass.
+    items: ItemCollector,
+    notes: Notes,
     frames: u32,
     /// Boxes so far, of [`BOXES_MAX`].
     boxes: usize,
@@ -58,6 +67,8 @@ pub(super) enum AvifState {
     LongSize([u8; 4]),
     Meta,
     Samples,
+    /// The type of a `uuid` box.
+    Uuid,
     Skip,
     /// The current box reaches to the end of the file.
     Rest,
@@ -78,12 +89,14 @@ impl Avif {
             ends: Vec::new(),
             meta: Vec::new(),
             still: None,
+            items: ItemCollector::default(),
+            notes: Notes::default(),
             frames: 1,
             boxes: 0,
         }
     }
 
-    pub(super) fn finish(self) -> Result<Header, InspectError> {
+    pub(super) fn finish(mut self) -> Result<Inspected, InspectError> {
         if matches!(
             self.state,
             AvifState::FileType | AvifState::Major | AvifState::MinorVersion | AvifState::Compatible
@@ -95,7 +108,11 @@ impl Avif {
             _ => self.at,
         };
         match &self.still {
-            Some(still) if still.end() <= seen => Ok(self.header(still)),
+            Some(still) if still.end() <= seen => {
+                let header = self.header(still);
+                self.items.note(&mut self.notes);
+                Ok(Inspected::new(header, self.notes))
+            }
             None if matches!(self.state, AvifState::Box | AvifState::Rest) && self.ends.is_empty() => {
                 Err(InspectError::Broken(BrokenFile::AvifNoPicture))
             }
@@ -158,11 +175,19 @@ impl Walk for Avif {
             }),
             AvifState::Meta => self.gather_meta(input),
             AvifState::Samples => self.take_then(input, Self::read_samples),
-            AvifState::Skip => Ok(skip(input, &mut self.left).map(|()| {
-                self.at = self.end;
-                AvifState::Box
-            })),
-            AvifState::Rest | AvifState::Done => Ok(skip(input, &mut self.left).map(|()| AvifState::Done)),
+            AvifState::Uuid => self.take_then(input, Self::read_uuid),
+            AvifState::Skip => {
+                self.items.pass(self.end - self.left, self.left, input);
+                Ok(skip(input, &mut self.left).map(|()| {
+                    self.at = self.end;
+                    AvifState::Box
+                }))
+            }
+            AvifState::Rest => {
+                self.items.pass(self.at + (u64::MAX - self.left), self.left, input);
+                Ok(skip(input, &mut self.left).map(|()| AvifState::Done))
+            }
+            AvifState::Done => Ok(skip(input, &mut self.left).map(|()| AvifState::Done)),
         }
     }
 }
@@ -232,8 +257,17 @@ impl Avif {
             b"stsz" if self.ends.len() == CONTAINERS.len() && left >= SAMPLES_HEAD_BYTES => {
                 Ok(AvifState::Samples)
             }
+            b"uuid" if self.ends.is_empty() && left >= UUID_BYTES => Ok(AvifState::Uuid),
             _ => Ok(AvifState::Skip),
         }
+    }
+
+    fn read_uuid(&mut self, uuid: [u8; UUID_BYTES as usize]) -> Result<AvifState, InspectError> {
+        if uuid == C2PA_UUID {
+            self.notes.note_c2pa();
+        }
+        self.left -= UUID_BYTES;
+        Ok(AvifState::Skip)
     }
 
     /// The bytes are not a box: allowed after the picture, an error before its end.
@@ -263,6 +297,12 @@ impl Avif {
         if let AvifSource::Grid { tile, .. } = &still.color {
             check_pixels(tile.width, tile.height, self.limits)?;
         }
+        if [&b"tmap"[..], b":hdrgainmap"].iter().any(|name| memchr::memmem::find(&meta, name).is_some()) {
+            self.notes.note_gain_map();
+        }
+        note_colors(&mut self.notes, &still, &meta, self.at);
+        self.items = ItemCollector::new(&still);
+        self.items.pass(self.at, meta.len() as u64, &meta);
         self.still = Some(Box::new(still));
         self.at = self.end;
         Ok(Some(AvifState::Box))

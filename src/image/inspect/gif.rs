@@ -6,8 +6,9 @@
 //! The size is the logical screen's. An image that reaches outside it is accepted, because viewers clip it. Its own
 //! area must keep the pixel limit, too, because a decoder allocates that much.
 
+use super::notes::Notes;
 use super::walk::{Field, Walk, check_pixels, check_size, skip};
-use super::{BrokenFile, InspectError};
+use super::{BrokenFile, InspectError, Inspected};
 use crate::image::container::gif::color_table_bytes;
 use crate::image::header::{ColorKind, Header, Limits, Orientation, PixelFormat};
 use crate::object::Format;
@@ -36,6 +37,7 @@ pub(super) struct Gif {
     /// Whether any whole image has area and data.
     picture: bool,
     transparent: bool,
+    notes: Notes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,14 +79,15 @@ impl Gif {
             frames: 0,
             picture: false,
             transparent: false,
+            notes: Notes::default(),
         }
     }
 
-    pub(super) fn finish(self) -> Result<Header, InspectError> {
+    pub(super) fn finish(self) -> Result<Inspected, InspectError> {
         if !self.picture {
             return Err(InspectError::Truncated(Format::Gif));
         }
-        Ok(Header {
+        let header = Header {
             format: Format::Gif,
             width: u32::from(self.width),
             height: u32::from(self.height),
@@ -92,7 +95,8 @@ impl Gif {
             frames: self.frames,
             has_alpha: self.transparent,
             color: PixelFormat { kind: ColorKind::Palette, bits: 8 },
-        })
+        };
+        Ok(Inspected::new(header, self.notes))
     }
 }
 
@@ -133,9 +137,13 @@ impl Walk for Gif {
             GifState::SubBlockSize(chain) => {
                 self.take_then(input, |gif, [size]| Ok(gif.begin_sub_block(chain, size)))
             }
-            GifState::SubBlock(chain) => {
-                Ok(skip(input, &mut self.left).map(|()| GifState::SubBlockSize(chain)))
+            GifState::SubBlock(Chain::Image) => {
+                Ok(skip(input, &mut self.left).map(|()| GifState::SubBlockSize(Chain::Image)))
             }
+            GifState::SubBlock(Chain::Extension) => Ok(self
+                .notes
+                .gather(input, &mut self.left)
+                .map(|()| GifState::SubBlockSize(Chain::Extension))),
             GifState::Done => Ok(None),
         }
     }
@@ -185,10 +193,17 @@ impl Gif {
     }
 
     fn begin_sub_block(&mut self, chain: Chain, size: u8) -> GifState {
+        if chain == Chain::Extension {
+            // XMP is not in sub-blocks: what reads as their sizes is text.
+            self.notes.take(&[size]);
+        }
         if size == 0 {
-            if chain == Chain::Image {
-                self.frames = self.frames.saturating_add(1);
-                self.picture |= self.image_area && self.image_data;
+            match chain {
+                Chain::Image => {
+                    self.frames = self.frames.saturating_add(1);
+                    self.picture |= self.image_area && self.image_data;
+                }
+                Chain::Extension => self.notes.end_text(),
             }
             return GifState::Block;
         }

@@ -9,10 +9,10 @@
 
 use memchr::memchr;
 
-use super::exif::{EXIF_NAME, Exif};
+use super::notes::Notes;
 use super::walk::{Field, Walk, check_size, skip};
 use super::{BrokenFile, InspectError, Inspected, JpegKind};
-use crate::image::container::jpeg::{SCANS_MAX, ends_data};
+use crate::image::container::jpeg::{APP1, APP2, APP11, SCANS_MAX, ends_data};
 use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
@@ -35,7 +35,6 @@ mod marker {
     pub(super) const SOI: u8 = 0xD8;
     pub(super) const EOI: u8 = 0xD9;
     pub(super) const SOS: u8 = 0xDA;
-    pub(super) const APP1: u8 = 0xE1;
 }
 
 #[derive(Debug)]
@@ -51,7 +50,7 @@ pub(super) struct Jpeg {
     /// Whether the data of a scan has begun.
     has_data: bool,
     doubt: Option<InspectError>,
-    exif: Exif,
+    notes: Notes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +73,8 @@ pub(super) enum JpegState {
     Data,
     /// In a scan's data, after FF.
     DataMarker,
-    ExifName,
-    Exif,
+    /// A segment with this marker that is noted.
+    Part(u8),
     Skip,
     Done,
 }
@@ -100,7 +99,7 @@ impl Jpeg {
             scans: 0,
             has_data: false,
             doubt: None,
-            exif: Exif::default(),
+            notes: Notes::default(),
         }
     }
 
@@ -118,12 +117,12 @@ impl Jpeg {
             format: Format::Jpeg,
             width: u32::from(frame.width),
             height: u32::from(frame.height),
-            orientation: self.exif.orientation(),
+            orientation: self.notes.orientation(),
             frames: 1,
             has_alpha: false,
             color: PixelFormat { kind, bits: 8 },
         };
-        Ok(Inspected { header, doubt })
+        Ok(Inspected { header, doubt, notes: self.notes })
     }
 }
 
@@ -174,8 +173,10 @@ impl Jpeg {
             JpegState::Data => Ok(find_data_end(input)),
             JpegState::DataMarker if input.first() == Some(&0xFF) => Ok(Some(JpegState::Data)),
             JpegState::DataMarker => self.take_then(input, |jpeg, [code]| jpeg.leave_data(code)),
-            JpegState::ExifName => self.take_then(input, |jpeg, name| Ok(jpeg.read_exif_name(name))),
-            JpegState::Exif => Ok(self.exif.gather(input, &mut self.left).map(|()| JpegState::Marker)),
+            JpegState::Part(code) => Ok(self.notes.gather(input, &mut self.left).map(|()| {
+                self.notes.end_jpeg_segment(code);
+                JpegState::Marker
+            })),
             JpegState::Skip => Ok(skip(input, &mut self.left).map(|()| JpegState::Marker)),
             JpegState::Done => Ok(None),
         }
@@ -232,12 +233,8 @@ impl Jpeg {
         Ok(match code {
             _ if is_frame(code) => JpegState::Frame,
             marker::SOS => JpegState::Scan,
-            // Viewers use the first one, and only if it comes before the picture.
-            marker::APP1
-                if self.scans == 0 && !self.exif.is_read() && usize::from(body) >= EXIF_NAME.len() =>
-            {
-                JpegState::ExifName
-            }
+            // Viewers use what comes before the picture.
+            APP1 | APP2 | APP11 if self.scans == 0 => JpegState::Part(code),
             _ => JpegState::Skip,
         })
     }
@@ -309,11 +306,6 @@ impl Jpeg {
     /// Handles the marker code after the last FF in a scan's data.
     fn leave_data(&mut self, code: u8) -> Result<JpegState, InspectError> {
         if ends_data(code) { self.begin_segment(code) } else { Ok(JpegState::Data) }
-    }
-
-    fn read_exif_name(&mut self, name: [u8; 6]) -> JpegState {
-        self.left -= EXIF_NAME.len() as u64;
-        if name == EXIF_NAME { JpegState::Exif } else { JpegState::Skip }
     }
 }
 

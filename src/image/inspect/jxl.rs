@@ -5,9 +5,12 @@
 
 use ::jxl::api::{Event, JxlDecoder};
 
+use super::jxl_boxes::JxlBoxes;
+use super::notes::Notes;
 use super::walk::check_size;
-use super::{BrokenFile, InspectError};
-use crate::image::container::jxl;
+use super::{BrokenFile, InspectError, Inspected};
+use crate::image::color::{CodePoints, ColorTag};
+use crate::image::container::jxl::{self, JxlColors};
 use crate::image::header::{Header, Limits};
 use crate::object::Format;
 
@@ -17,17 +20,27 @@ pub(super) struct Jxl {
     header: Option<Header>,
     /// The last frame is complete; bytes after it may be anything.
     is_complete: bool,
+    boxes: JxlBoxes,
+    notes: Notes,
 }
 
 impl Jxl {
     pub(super) fn new(limits: Limits) -> Self {
         let decoder = jxl::decoder(limits.pixels_max, true);
-        Self { limits, decoder, header: None, is_complete: false }
+        Self {
+            limits,
+            decoder,
+            header: None,
+            is_complete: false,
+            boxes: JxlBoxes::new(),
+            notes: Notes::default(),
+        }
     }
 
     /// # Errors
     /// [`BrokenFile::Jxl`] for everything that the library refuses.
     pub(super) fn push(&mut self, mut input: &[u8]) -> Result<(), InspectError> {
+        self.boxes.push(input, &mut self.notes);
         while !self.is_complete {
             let before = input.len();
             match jxl::guarded(|| self.decoder.process(&mut input, None, None)) {
@@ -38,6 +51,7 @@ impl Jxl {
                     let header = jxl::header(&self.decoder).ok_or(BROKEN)?;
                     check_size(header.width, header.height, self.limits)?;
                     self.header = Some(header);
+                    self.note_colors();
                 }
                 Some(Ok(Event::FrameHeader)) => {}
                 Some(Ok(Event::FrameComplete { has_more_frames })) => self.is_complete = !has_more_frames,
@@ -49,10 +63,21 @@ impl Jxl {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> Result<Header, InspectError> {
+    fn note_colors(&mut self) {
+        match jxl::colors(&self.decoder) {
+            Some(JxlColors::Icc(profile)) => self.notes.note_profile(&profile),
+            Some(JxlColors::CodePoints { primaries, transfer }) => {
+                self.notes.note_color(ColorTag::CodePoints(CodePoints { primaries, transfer }));
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<Inspected, InspectError> {
+        self.boxes.finish(&mut self.notes);
         let frames = u32::try_from(self.decoder.scanned_frames().len()).unwrap_or(u32::MAX).max(1);
         match self.header {
-            Some(header) if self.is_complete => Ok(Header { frames, ..header }),
+            Some(header) if self.is_complete => Ok(Inspected::new(Header { frames, ..header }, self.notes)),
             _ => Err(InspectError::Truncated(Format::Jxl)),
         }
     }

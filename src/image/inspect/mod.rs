@@ -4,20 +4,24 @@
 //! cut. It detects the type from the bytes alone; the type that a client declares has no influence.
 //!
 //! It does not decode pixels: picture data that is present but damaged passes. Where only the data tells whether the
-//! image is whole, it [says so](Inspected::doubt). Its memory is a few hundred bytes and,
-//! while an EXIF block or an AVIF's or HEIC's `meta` box arrives, that one (at most 64 KiB, or 1 MiB). The headers of a
-//! JPEG XL are a library's to keep. It allocates nothing by a
-//! length that the file claims. Bytes after the end of the image are allowed in every format.
+//! image is whole, it [says so](Inspected::doubt). What the file says about its picture is [noted](Notes). The
+//! inspector's memory is a few hundred bytes, colour tags (at most 64 KiB), and, while a part with metadata or an AVIF's
+//! or HEIC's `meta` box arrives, that one (at most 64 KiB, or 1 MiB). The headers of a JPEG XL are a library's to keep.
+//! It allocates nothing by a length that the file claims. Bytes after the end of the image are allowed in every format.
 
 mod avif;
 mod error;
-mod exif;
 mod gif;
+mod items;
 mod jpeg;
 #[cfg(feature = "jxl")]
 mod jxl;
+#[cfg(feature = "jxl")]
+mod jxl_boxes;
+mod notes;
 mod png;
 mod signature;
+mod text;
 mod walk;
 mod webp;
 
@@ -31,6 +35,7 @@ use gif::Gif;
 use jpeg::Jpeg;
 #[cfg(feature = "jxl")]
 use jxl::Jxl;
+pub use notes::Notes;
 use png::Png;
 use signature::{FileKind, HEAD_BYTES, kind_of};
 use walk::Walk;
@@ -49,12 +54,21 @@ pub fn inspect(bytes: &[u8], limits: Limits) -> Result<Header, InspectError> {
 }
 
 /// An inspected file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Inspected {
     /// Its header.
     pub header: Header,
     /// The reason to refuse it, unless a walk over its data finds all of the picture: a JPEG without its end marker.
     pub doubt: Option<InspectError>,
+    /// What it says about its picture.
+    pub notes: Notes,
+}
+
+impl Inspected {
+    /// A whole file.
+    const fn new(header: Header, notes: Notes) -> Self {
+        Self { header, doubt: None, notes }
+    }
 }
 
 /// Inspects an upload while it arrives.
@@ -108,17 +122,16 @@ impl Inspector {
             }
             self.begin(head)?;
         }
-        let header = match self.state {
+        match self.state {
             InspectorState::Head { .. } => Err(InspectError::NotAnImage),
-            InspectorState::Jpeg(jpeg) => return jpeg.finish(),
+            InspectorState::Jpeg(jpeg) => jpeg.finish(),
             InspectorState::Png(png) => png.finish(),
             InspectorState::Gif(gif) => gif.finish(),
             InspectorState::Webp(webp) => webp.finish(),
             InspectorState::Avif(avif) => avif.finish(),
             #[cfg(feature = "jxl")]
             InspectorState::Jxl(jxl) => jxl.finish(),
-        }?;
-        Ok(Inspected { header, doubt: None })
+        }
     }
 
     /// Gathers the first bytes and, when they are complete, chooses the parser. Returns the bytes after them.

@@ -3,9 +3,9 @@
 //! Only the IHDR's checksum is verified, because every later decision depends on it. A wrong checksum elsewhere is
 //! common in files that all viewers show.
 
-use super::exif::{EXIF_BYTES_MAX, Exif};
+use super::notes::Notes;
 use super::walk::{Field, Walk, check_size, skip};
-use super::{BrokenFile, InspectError};
+use super::{BrokenFile, InspectError, Inspected};
 use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
@@ -29,7 +29,7 @@ pub(super) struct Png {
     palette: bool,
     transparent: bool,
     frames: u32,
-    exif: Exif,
+    notes: Notes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,8 @@ pub(super) enum PngState {
     Header,
     Chunk,
     AnimationControl,
-    Exif,
+    /// A chunk of this name that is noted.
+    Part([u8; 4]),
     Skip,
     End,
     Done,
@@ -76,24 +77,25 @@ impl Png {
             palette: false,
             transparent: false,
             frames: 1,
-            exif: Exif::default(),
+            notes: Notes::default(),
         }
     }
 
-    pub(super) fn finish(self) -> Result<Header, InspectError> {
+    pub(super) fn finish(self) -> Result<Inspected, InspectError> {
         if !matches!(self.state, PngState::Done) {
             return Err(InspectError::Truncated(Format::Png));
         }
         let alpha_channel = matches!(self.color.kind, ColorKind::GrayAlpha | ColorKind::Rgba);
-        Ok(Header {
+        let header = Header {
             format: Format::Png,
             width: self.width,
             height: self.height,
-            orientation: self.exif.orientation(),
+            orientation: self.notes.orientation(),
             frames: self.frames,
             has_alpha: alpha_channel || self.transparent,
             color: self.color,
-        })
+        };
+        Ok(Inspected::new(header, self.notes))
     }
 }
 
@@ -115,9 +117,10 @@ impl Walk for Png {
             PngState::Header => self.take_then(input, Self::read_header),
             PngState::Chunk => self.take_then(input, Self::begin_chunk),
             PngState::AnimationControl => self.take_then(input, Self::read_animation),
-            PngState::Exif => {
-                Ok(self.exif.gather(input, &mut self.left).map(|()| self.pass_over(CHECKSUM_BYTES)))
-            }
+            PngState::Part(name) => Ok(self.notes.gather(input, &mut self.left).map(|()| {
+                self.notes.end_png_chunk(name);
+                self.pass_over(CHECKSUM_BYTES)
+            })),
             PngState::Skip => Ok(skip(input, &mut self.left).map(|()| PngState::Chunk)),
             PngState::End => Ok(skip(input, &mut self.left).map(|()| PngState::Done)),
             PngState::Done => Ok(None),
@@ -167,9 +170,9 @@ impl Png {
                 return Ok(PngState::AnimationControl);
             }
             b"tRNS" => self.note_transparency(length),
-            b"eXIf" if !self.exif.is_read() && u64::from(length) <= EXIF_BYTES_MAX => {
+            _ if self.is_noted(&name) => {
                 self.left = u64::from(length);
-                return Ok(PngState::Exif);
+                return Ok(PngState::Part(name));
             }
             // An upper-case first letter marks a critical chunk: a reader that does not know it cannot show the
             // picture.
@@ -179,6 +182,14 @@ impl Png {
             _ => {}
         }
         Ok(self.pass_over(u64::from(length) + CHECKSUM_BYTES))
+    }
+
+    fn is_noted(&self, name: &[u8; 4]) -> bool {
+        match name {
+            b"eXIf" | b"iTXt" | b"tEXt" | b"caBX" => true,
+            b"iCCP" | b"cICP" | b"sRGB" | b"gAMA" | b"cHRM" => self.data == PictureData::Before,
+            _ => false,
+        }
     }
 
     fn begin_data(&mut self, length: u32) -> Result<(), InspectError> {

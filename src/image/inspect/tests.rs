@@ -7,6 +7,7 @@ mod corpus;
 mod exif;
 mod gif;
 mod jpeg;
+mod notes;
 mod png;
 mod support;
 mod webp;
@@ -24,7 +25,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Header, InspectError> {
     judged(inspector.finish()?)
 }
 
-pub(super) fn judged(Inspected { header, doubt }: Inspected) -> Result<Header, InspectError> {
+pub(super) fn judged(Inspected { header, doubt, .. }: Inspected) -> Result<Header, InspectError> {
     doubt.map_or(Ok(header), Err)
 }
 

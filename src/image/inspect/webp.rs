@@ -3,9 +3,9 @@
 //! A file is either simple (one VP8 or VP8L chunk) or extended (VP8X with a canvas, then one picture or, if VP8X says
 //! so, animation frames that each contain a picture). Only an extended file can carry an orientation.
 
-use super::exif::{EXIF_BYTES_MAX, Exif};
+use super::notes::Notes;
 use super::walk::{Field, Walk, check_size, skip};
-use super::{BrokenFile, InspectError};
+use super::{BrokenFile, InspectError, Inspected};
 use crate::image::header::{ColorKind, Header, Limits, PixelFormat};
 use crate::object::Format;
 
@@ -36,7 +36,7 @@ pub(super) struct Webp {
     picture: bool,
     frames: u32,
     alpha: bool,
-    exif: Exif,
+    notes: Notes,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +51,12 @@ pub(super) enum WebpState {
     Frame,
     Lossy,
     Lossless,
-    /// `left` counts the block; the padding of the chunk, 0 or 1 byte, follows.
-    Exif(u64),
+    /// A chunk that is noted: `left` counts its content.
+    Part {
+        name: [u8; 4],
+        /// 0 or 1 byte that follows.
+        padding: u64,
+    },
     Skip,
     Done,
 }
@@ -88,24 +92,25 @@ impl Webp {
             picture: false,
             frames: 0,
             alpha: false,
-            exif: Exif::default(),
+            notes: Notes::default(),
         }
     }
 
-    pub(super) fn finish(self) -> Result<Header, InspectError> {
+    pub(super) fn finish(self) -> Result<Inspected, InspectError> {
         if !matches!(self.state, WebpState::Done) {
             return Err(InspectError::Truncated(Format::Webp));
         }
         let kind = if self.alpha { ColorKind::Rgba } else { ColorKind::Rgb };
-        Ok(Header {
+        let header = Header {
             format: Format::Webp,
             width: self.width,
             height: self.height,
-            orientation: self.exif.orientation(),
+            orientation: self.notes.orientation(),
             frames: self.frames.max(1),
             has_alpha: self.alpha,
             color: PixelFormat { kind, bits: 8 },
-        })
+        };
+        Ok(Inspected::new(header, self.notes))
     }
 }
 
@@ -133,7 +138,8 @@ impl Walk for Webp {
             WebpState::Frame => self.take_then(input, Self::read_frame),
             WebpState::Lossy => self.take_then(input, Self::read_lossy),
             WebpState::Lossless => self.take_then(input, Self::read_lossless),
-            WebpState::Exif(padding) => Ok(self.exif.gather(input, &mut self.left).map(|()| {
+            WebpState::Part { name, padding } => Ok(self.notes.gather(input, &mut self.left).map(|()| {
+                self.notes.end_webp_chunk(name);
                 self.left = padding;
                 WebpState::Skip
             })),
@@ -193,10 +199,10 @@ impl Webp {
                 Ok(WebpState::Skip)
             }
             (Some(WebpVariety::Animated), b"ANMF") if self.frame.is_none() => begin_frame(size),
-            (_, b"EXIF") if self.frame.is_none() && !self.exif.is_read() && size <= EXIF_BYTES_MAX => {
+            (_, b"EXIF" | b"XMP " | b"ICCP" | b"C2PA") if self.frame.is_none() => {
                 let padding = self.left - size;
                 self.left = size;
-                Ok(WebpState::Exif(padding))
+                Ok(WebpState::Part { name, padding })
             }
             _ => Ok(WebpState::Skip),
         }

@@ -50,7 +50,12 @@ pub(super) fn write(file: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
         let kind = [b"mime\0", XMP_TYPE, b"\0"].concat();
         items.push(NewItem { id: XMP, kind, data: metadata.xmp.clone() });
     }
-    with_items(&file, &items).unwrap_or(file)
+    rewritten(&file, &items, None).unwrap_or(file)
+}
+
+/// The file with this profile of the picture's colours, which are Display P3's; see [`write`] for its structure.
+pub(super) fn with_profile(file: Vec<u8>, profile: &[u8]) -> Vec<u8> {
+    rewritten(&file, &[], Some(profile)).unwrap_or(file)
 }
 
 struct NewItem {
@@ -60,7 +65,7 @@ struct NewItem {
     data: Vec<u8>,
 }
 
-fn with_items(file: &[u8], items: &[NewItem]) -> Option<Vec<u8>> {
+fn rewritten(file: &[u8], items: &[NewItem], profile: Option<&[u8]>) -> Option<Vec<u8>> {
     let (file_type, rest) = first_box(file)?;
     let (meta, data) = first_box(rest)?;
     let (_, behind) = first_box(data)?;
@@ -69,15 +74,22 @@ fn with_items(file: &[u8], items: &[NewItem]) -> Option<Vec<u8>> {
     }
     let end = file.len();
     // The length does not depend on the offsets in it.
-    let growth = meta_with_items(meta, items, end, 0)?.len() - meta.len();
-    let meta = meta_with_items(meta, items, end, growth)?;
+    let growth = rewritten_meta(meta, items, profile, end, 0)?.len() - meta.len();
+    let meta = rewritten_meta(meta, items, profile, end, growth)?;
     let more: Vec<u8> = items.iter().flat_map(|item| item.data.iter().copied()).collect();
     let data = boxed(*b"mdat", &[&data[HEAD_BYTES..], &more].concat());
     Some([file_type, &meta, &data].concat())
 }
 
-/// The `meta` box with the items, whose data begin at the old end of the file, `end`, moved by `growth`.
-fn meta_with_items(meta: &[u8], items: &[NewItem], end: usize, growth: usize) -> Option<Vec<u8>> {
+/// The `meta` box with the items, whose data begin at the old end of the file, `end`, moved by `growth`, and with the
+/// profile.
+fn rewritten_meta(
+    meta: &[u8],
+    items: &[NewItem],
+    profile: Option<&[u8]>,
+    end: usize,
+    growth: usize,
+) -> Option<Vec<u8>> {
     let (version, mut rest) = meta.get(HEAD_BYTES..)?.split_at_checked(VERSION_BYTES)?;
     let mut content = version.to_vec();
     let mut has_references = false;
@@ -87,6 +99,9 @@ fn meta_with_items(meta: &[u8], items: &[NewItem], end: usize, growth: usize) ->
         match &part[4..HEAD_BYTES] {
             b"iinf" => content.extend(boxed(*b"iinf", &kinds_with(payload, items)?)),
             b"iloc" => content.extend(boxed(*b"iloc", &places_with(payload, items, end, growth)?)),
+            b"iprp" if let Some(profile) = profile => {
+                content.extend(boxed(*b"iprp", &properties_with(payload, profile)?));
+            }
             b"iref" => {
                 content.extend(boxed(*b"iref", &[payload, &references(items)].concat()));
                 has_references = true;
@@ -95,7 +110,7 @@ fn meta_with_items(meta: &[u8], items: &[NewItem], end: usize, growth: usize) ->
         }
         rest = behind;
     }
-    if !has_references {
+    if !has_references && !items.is_empty() {
         content.extend(boxed(*b"iref", &[&[0; VERSION_BYTES][..], &references(items)].concat()));
     }
     Some(boxed(*b"meta", &content))
@@ -143,6 +158,42 @@ fn places_with(payload: &[u8], items: &[NewItem], end: usize, growth: usize) -> 
         at += item.data.len();
     }
     Some(table)
+}
+
+/// The code points of Display P3's primaries and of sRGB's curve (ITU-T H.273).
+const P3_CODE_POINTS: [u8; 4] = [0, 12, 0, 13];
+
+/// The properties: a list, then for each item its number and the numbers of its own, counted from 1.
+fn properties_with(payload: &[u8], profile: &[u8]) -> Option<Vec<u8>> {
+    let (list, associations) = first_box(payload)?;
+    let (mut rest, mut properties, mut count) = (&list[HEAD_BYTES..], Vec::new(), 0_u8);
+    while !rest.is_empty() {
+        let (property, behind) = first_box(rest)?;
+        count = count.checked_add(1)?;
+        match (property[4..].strip_prefix(b"colrnclx"), property) {
+            // Readers that do not use the profile find the same colours here.
+            (Some([_, _, _, _, matrix @ ..]), _) => {
+                properties.extend(boxed(*b"colr", &[b"nclx", &P3_CODE_POINTS[..], matrix].concat()));
+            }
+            (_, property) => properties.extend(property),
+        }
+        rest = behind;
+    }
+    properties.extend(boxed(*b"colr", &[b"prof", profile].concat()));
+    let associations = associations_with(associations.get(HEAD_BYTES..)?, count.checked_add(1)?)?;
+    Some([boxed(*b"ipco", &properties), boxed(*b"ipma", &associations)].concat())
+}
+
+/// The property's number among those of the picture, which comes first: after version and count, the item's number,
+/// the count of its properties, and their numbers.
+fn associations_with(table: &[u8], property: u8) -> Option<Vec<u8>> {
+    let (head, rest) = table.split_first_chunk::<8>()?;
+    let [high, low, count, rest @ ..] = rest else { return None };
+    if u16::from_be_bytes([*high, *low]) != PICTURE {
+        return None;
+    }
+    let (own, others) = rest.split_at_checked(usize::from(*count))?;
+    Some([&head[..], &[*high, *low, count.checked_add(1)?], own, &[property], others].concat())
 }
 
 /// A reference from each item to the picture that it describes.

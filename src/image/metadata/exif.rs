@@ -1,8 +1,8 @@
-//! Reads EXIF's orientation, and sets it to normal.
+//! Reads EXIF's orientation, sets it to normal, and finds whether there is a location.
 //!
-//! Knows only a TIFF header and the entries of its first directory. A general EXIF reader follows sub-directories, and
-//! overlapping ones expand a block of 64 KiB to hundreds of megabytes of entries. This module allocates nothing for
-//! them.
+//! Knows only a TIFF header and the entries of its first directory and of the one for GPS. A general EXIF reader follows
+//! all sub-directories, and overlapping ones expand a block of 64 KiB to hundreds of megabytes of entries. This module
+//! allocates nothing for them.
 
 use crate::image::header::Orientation;
 
@@ -13,6 +13,10 @@ pub(in crate::image) const EXIF_BYTES_MAX: u64 = 65_535;
 pub(in crate::image) const EXIF_NAME: [u8; 6] = *b"Exif\0\0";
 
 const TAG_ORIENTATION: u16 = 0x0112;
+/// The offset of the directory for GPS.
+const TAG_GPS: u16 = 0x8825;
+/// In that directory: the latitude, and that of a destination. A phone that may not know its place leaves them out.
+const TAGS_LATITUDE: [u16; 2] = [0x0002, 0x0014];
 /// Byte order, magic number, and the offset of the directory.
 const HEADER_BYTES: usize = 8;
 const TYPE_SHORT: u16 = 3;
@@ -21,6 +25,19 @@ const ENTRY_BYTES: usize = 12;
 /// The orientation of a block, with or without its name; [`Orientation::NORMAL`] if it is broken or has none.
 pub(in crate::image) fn orientation(block: &[u8]) -> Orientation {
     first_orientation(strip_name(block)).unwrap_or(Orientation::NORMAL)
+}
+
+/// Whether the block, with or without its name, tells a place on the earth.
+pub(in crate::image) fn has_location(block: &[u8]) -> bool {
+    let tiff = strip_name(block);
+    let found = || {
+        let order = ByteOrder::of(tiff)?;
+        let mut pointers = entries(order, tiff)?.filter(|entry| order.u16(tiff, *entry) == Some(TAG_GPS));
+        let directory = usize::try_from(order.u32(tiff, pointers.next()? + 8)?).ok()?;
+        let mut tags = entries_at(order, tiff, directory)?.filter_map(|entry| order.u16(tiff, entry));
+        Some(tags.any(|tag| TAGS_LATITUDE.contains(&tag)))
+    };
+    found().unwrap_or(false)
 }
 
 /// The block without its name and with a normal orientation; `None` if it is not EXIF.
@@ -70,6 +87,15 @@ fn first_orientation(tiff: &[u8]) -> Option<Orientation> {
 fn entries(order: ByteOrder, tiff: &[u8]) -> Option<impl Iterator<Item = usize> + use<>> {
     // A directory inside the header would become invalid once one of its entries is changed.
     let directory = usize::try_from(order.u32(tiff, 4)?).ok().filter(|at| *at >= HEADER_BYTES)?;
+    entries_at(order, tiff, directory)
+}
+
+/// The offsets of the complete entries of the directory at this offset.
+fn entries_at(
+    order: ByteOrder,
+    tiff: &[u8],
+    directory: usize,
+) -> Option<impl Iterator<Item = usize> + use<>> {
     let claimed = usize::from(order.u16(tiff, directory)?);
     let first = directory.checked_add(2)?;
     let there = tiff.get(first..)?.len() / ENTRY_BYTES;
@@ -161,6 +187,30 @@ mod tests {
         }
     }
 
+    /// A block whose GPS directory has these tags.
+    fn with_gps(order: ByteOrder, tags: &[u16]) -> Vec<u8> {
+        let mut block = tiff(order, &[(TAG_ORIENTATION, 3, [0; 4]), (TAG_GPS, 4, order.long_bytes(38))]);
+        assert_eq!(block.len(), 38);
+        block.extend(order.bytes(tags.len() as u16));
+        block.extend(tags.iter().flat_map(|tag| [&order.bytes(*tag)[..], &[0; 10]].concat()));
+        block
+    }
+
+    #[test]
+    fn a_latitude_is_a_location_and_the_mere_version_of_gps_is_none() {
+        for order in [ByteOrder::Little, ByteOrder::Big] {
+            let located = with_gps(order, &[0, 1, 2, 3, 4]);
+            assert!(has_location(&located) && has_location(&[&EXIF_NAME[..], &located].concat()));
+            assert!(has_location(&with_gps(order, &[0x14])));
+            for block in [with_gps(order, &[0, 7, 29]), with_gps(order, &[]), located[..39].to_vec()] {
+                assert!(!has_location(&block), "{block:?}");
+            }
+        }
+        for block in [&b""[..], b"II*\0\x08\0\0\0", b"Exif\0\0MM\0*", b"GPS"] {
+            assert!(!has_location(block));
+        }
+    }
+
     #[test]
     fn every_entry_of_any_type_becomes_upright() {
         let entries =
@@ -188,6 +238,7 @@ mod tests {
             let result = upright(&block).unwrap();
             prop_assert_eq!(result.len(), block.len());
             prop_assert_eq!(orientation(&result), Orientation::NORMAL);
+            prop_assert_eq!(has_location(&result), has_location(&block));
         }
     }
 }

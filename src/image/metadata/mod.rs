@@ -6,6 +6,7 @@
 
 mod avif;
 pub(super) mod exif;
+mod profile;
 mod read;
 mod strip;
 mod write;
@@ -14,6 +15,7 @@ mod xmp;
 use super::header::{Header, Orientation};
 use super::shape::Size;
 use crate::object::Format;
+pub(super) use profile::with_profile;
 
 /// Longest EXIF block that is kept, without its name: a JPEG segment holds 65,533 bytes.
 const EXIF_KEPT_MAX: usize = 65_533 - exif::EXIF_NAME.len();

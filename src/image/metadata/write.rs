@@ -18,8 +18,7 @@ pub(super) fn write(file: Vec<u8>, format: Format, size: Size, metadata: &Metada
 
 /// Inserted after the start of the image and, if it comes next, JFIF's segment.
 fn into_jpeg(mut file: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
-    let first = jpeg::Segments::of(&file).next();
-    let at = first.filter(|segment| segment.marker == jpeg::APP0).map_or(2, |segment| segment.end());
+    let at = behind_jfif(&file);
     let named = [(&exif::EXIF_NAME[..], &metadata.exif), (xmp::JPEG_NAME, &metadata.xmp)];
     let segments = named.into_iter().filter(|(_, part)| !part.is_empty()).flat_map(|(name, part)| {
         // The length counts itself; both parts are bounded so that it fits.
@@ -29,6 +28,12 @@ fn into_jpeg(mut file: Vec<u8>, metadata: &Metadata) -> Vec<u8> {
     let segments: Vec<u8> = segments.collect();
     file.splice(at..at, segments);
     file
+}
+
+/// The offset behind the start of the image and, if it comes next, JFIF's segment.
+pub(super) fn behind_jfif(file: &[u8]) -> usize {
+    let first = jpeg::Segments::of(file).next();
+    first.filter(|segment| segment.marker == jpeg::APP0).map_or(2, |segment| segment.end())
 }
 
 /// Inserted after the header: EXIF must come before the picture.
@@ -52,6 +57,18 @@ fn into_webp(mut file: Vec<u8>, size: Size, metadata: &Metadata) -> Vec<u8> {
     let flags = [(WEBP_FLAG_EXIF, &metadata.exif), (WEBP_FLAG_XMP, &metadata.xmp)];
     let flags =
         flags.into_iter().filter(|(_, part)| !part.is_empty()).fold(0, |flags, (flag, _)| flags | flag);
+    extend_webp(&mut file, size, flags);
+    for (name, part) in [(*b"EXIF", &metadata.exif), (*b"XMP ", &metadata.xmp)] {
+        if !part.is_empty() {
+            file.extend(webp::chunk(name, part));
+        }
+    }
+    set_webp_length(&mut file);
+    file
+}
+
+/// Gives the file an extended header, if it has none, and raises these flags in it.
+pub(super) fn extend_webp(file: &mut Vec<u8>, size: Size, flags: u8) {
     if file.get(webp::HEAD_BYTES..webp::HEAD_BYTES + 4) != Some(b"VP8X") {
         // Sizes are stored less one, in three bytes each.
         let [w0, w1, w2, _] = size.width.wrapping_sub(1).to_le_bytes();
@@ -61,13 +78,10 @@ fn into_webp(mut file: Vec<u8>, size: Size, metadata: &Metadata) -> Vec<u8> {
     }
     // The flags come after the chunk's name and length.
     file[webp::HEAD_BYTES + 8] |= flags;
-    for (name, part) in [(*b"EXIF", &metadata.exif), (*b"XMP ", &metadata.xmp)] {
-        if !part.is_empty() {
-            file.extend(webp::chunk(name, part));
-        }
-    }
+}
+
+pub(super) fn set_webp_length(file: &mut [u8]) {
     // Pictures of at most 16383 pixels a side are far below four gigabytes.
     let length = ((file.len() - 8) as u32).to_le_bytes();
     file[4..8].copy_from_slice(&length);
-    file
 }

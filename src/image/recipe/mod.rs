@@ -10,6 +10,7 @@ use std::fmt;
 
 use sha1::{Digest, Sha1};
 
+use super::color::Gamut;
 use super::header::{Header, Orientation};
 use super::shape::side_max;
 use super::transform::{Transform, compose};
@@ -182,6 +183,8 @@ pub struct Recipe {
     pub sharpen: Option<Hundredths>,
     /// Red, green and blue of the background to flatten on; always set where the format has no alpha.
     pub background: Option<[u8; 3]>,
+    /// The colours of the result.
+    pub gamut: Gamut,
     /// The one frame to show, as a still.
     pub frame: Option<u32>,
     /// Bounds of animations that stay animations; `None` where the result is always a still.
@@ -232,6 +235,7 @@ impl Recipe {
             blur: spec.blur,
             sharpen: spec.sharpen,
             background: spec.background.or(white),
+            gamut: if spec.p3 && metadata::holds(format) { Gamut::DisplayP3 } else { Gamut::Srgb },
             frame: spec.frame,
             animation: (encode::holds_animation(format) && spec.frame.is_none())
                 .then_some(settings.animation),
@@ -386,6 +390,7 @@ impl fmt::Display for Recipe {
         if let Some([red, green, blue]) = self.background {
             write!(f, ",bg-{red:02x}{green:02x}{blue:02x}")?;
         }
+        write_flag(f, "p3", self.gamut == Gamut::DisplayP3)?;
         write_some(f, "frame", self.frame)?;
         if let Some(AnimationMax { frames, pixels }) = self.animation {
             write!(f, ",play{frames}-{pixels}")?;

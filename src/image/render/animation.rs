@@ -34,7 +34,7 @@ pub(super) fn render(
     let mut decoder = AnimationDecoder::new(source, header, limits)?;
     let mut view = None;
     let mut animation = None;
-    let space = ColorSpace::of(source, header);
+    let space = ColorSpace::of(source, header, recipe.gamut);
     progress.enter_stage(RenderStage::Decode);
     while let Some(delay_ms) = decoder.next(&keep_going)? {
         let shown = decoder.current_frame()?;
@@ -72,7 +72,7 @@ struct View {
     canvas: Size,
 }
 
-/// A frame in its size and in sRGB, and its canvas.
+/// A frame in its size and in the colours of the result, and its canvas.
 fn frame(
     mut pixels: Pixels,
     mut space: ColorSpace,
@@ -83,7 +83,7 @@ fn frame(
     keep_going: &dyn Fn() -> bool,
 ) -> Result<(Pixels, Size), RenderError> {
     if recipe.looks_at_pixels() {
-        space.to_srgb(&mut pixels);
+        space.convert(&mut pixels);
     }
     let View { cut, window, to, canvas } = match *view {
         Some(view) => view,
@@ -91,10 +91,10 @@ fn frame(
     };
     let mut pixels = pixels.cropped(cut).ok_or(RenderError::BadWindow)?;
     if to.area() > cut.size().area() {
-        space.to_srgb(&mut pixels);
+        space.convert(&mut pixels);
     }
     let mut pixels = resize::resize(pixels, window, to)?;
-    space.to_srgb(&mut pixels);
+    space.convert(&mut pixels);
     Ok((pixels, canvas))
 }
 

@@ -46,7 +46,15 @@ impl<'a> Still<'a> {
     ) -> Result<Self, RenderError> {
         check(header, recipe, limits)?;
         let layout = WindowPlacement::new(header, recipe)?;
-        Ok(Self { source, header, recipe, limits, progress, layout, space: ColorSpace::of(source, header) })
+        Ok(Self {
+            source,
+            header,
+            recipe,
+            limits,
+            progress,
+            layout,
+            space: ColorSpace::of(source, header, recipe.gamut),
+        })
     }
 
     fn keep_going(&self) -> impl Fn() -> bool + use<'a> {
@@ -84,7 +92,7 @@ impl<'a> Still<'a> {
     fn finished(&mut self, mut pixels: Pixels, plan: &Plan) -> Result<Picture, RenderError> {
         let keep_going = self.keep_going();
         proceed(&keep_going)?;
-        self.space.to_srgb(&mut pixels);
+        self.space.convert(&mut pixels);
         finished(pixels, self.layout.transform, plan.canvas, self.recipe, &keep_going).map(Picture::Pixels)
     }
 
@@ -93,7 +101,7 @@ impl<'a> Still<'a> {
         let Recipe { format, grey, blur, sharpen, .. } = self.recipe;
         *format == Format::Jpeg
             && shrunk.is_ycbcr()
-            && self.space.is_srgb()
+            && self.space.is_same()
             && plan.canvas == plan.size
             && !grey
             && blur.is_none()
@@ -131,7 +139,7 @@ impl<'a> Still<'a> {
         let (pixels, mut window) = (reduced.cropped(pixels)?, reduced.window());
         if self.recipe.is_smart() {
             let mut overview = pixels.clone();
-            self.space.clone().to_srgb(&mut overview);
+            self.space.clone().convert(&mut overview);
             window = smart::placed(&overview, reduced.cut_size(), window, &self.keep_going())?;
         }
         reduced.resized(pixels, window)
@@ -151,7 +159,7 @@ impl<'a> Still<'a> {
         let all = Aim { window: Rect::whole(cut), to: smart::reduced(cut) };
         let keep_going = self.keep_going();
         let mut overview = shrunk.clone().with_aim(all).pixels(planes.to_vec(), &keep_going)?;
-        self.space.clone().to_srgb(&mut overview);
+        self.space.clone().convert(&mut overview);
         Ok(Aim { window: smart::placed(&overview, cut, aim.window, &keep_going)?, ..aim })
     }
 
@@ -171,7 +179,7 @@ impl<'a> Still<'a> {
         let mut pixels = decode::decode(source, header, recipe.frame, limits, &keep_going)?;
         progress.enter_stage(RenderStage::Resize);
         if recipe.looks_at_pixels() {
-            space.to_srgb(&mut pixels);
+            space.convert(&mut pixels);
         }
         let cut = if recipe.trim { trim::trimmed(&pixels, layout.transform, layout.cut) } else { layout.cut };
         let plan = geometry::plan(cut.size(), recipe, limits.pixels_max)?;
@@ -179,7 +187,7 @@ impl<'a> Still<'a> {
         let mut pixels = pixels.cropped(layout.stored_cut(cut)).ok_or(RenderError::BadWindow)?;
         let window = layout.placed_window(plan.window, cut.size(), recipe, &pixels, &keep_going)?;
         if plan.size.area() > cut.size().area() {
-            space.to_srgb(&mut pixels);
+            space.convert(&mut pixels);
         }
         let pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
         Ok((pixels, plan))

@@ -3,6 +3,7 @@
 mod animation;
 mod color;
 mod corpus;
+mod gamut;
 #[cfg(all(feature = "heic", feature = "jxl"))]
 mod heic;
 mod planes;

@@ -167,6 +167,8 @@ pub struct Spec {
     pub trim: bool,
     /// `bg-ffffff`
     pub background: Option<[u8; 3]>,
+    /// `p3`
+    pub p3: bool,
     /// `frame0`
     pub frame: Option<u32>,
     /// `meta`
@@ -192,6 +194,7 @@ impl Spec {
             grey: false,
             trim: false,
             background: None,
+            p3: false,
             frame: None,
             meta: false,
         }

@@ -21,6 +21,7 @@ enum SpecItem {
     Grey,
     Trim,
     Background([u8; 3]),
+    P3,
     Frame(u32),
     Meta,
 }
@@ -82,6 +83,7 @@ fn place(size: &mut Option<SpecSize>, spec: &mut Spec, item: SpecItem, part: &st
         SpecItem::Grey => raise(&mut spec.grey, part),
         SpecItem::Trim => raise(&mut spec.trim, part),
         SpecItem::Background(value) => set(&mut spec.background, value, part),
+        SpecItem::P3 => raise(&mut spec.p3, part),
         SpecItem::Frame(value) => set(&mut spec.frame, value, part),
         SpecItem::Meta => raise(&mut spec.meta, part),
     }
@@ -130,6 +132,7 @@ fn read_item(part: &str) -> Result<SpecItem, SpecError> {
         "flop" => SpecItem::Flop,
         "grey" => SpecItem::Grey,
         "trim" => SpecItem::Trim,
+        "p3" => SpecItem::P3,
         "meta" => SpecItem::Meta,
         _ if part.starts_with(|first: char| first.is_ascii_digit()) => SpecItem::Size(read_sides(part)?),
         _ => return read_valued(part),

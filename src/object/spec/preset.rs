@@ -49,6 +49,7 @@ impl Spec {
             grey: self.grey || preset.grey,
             trim: self.trim || preset.trim,
             background: self.background.or(preset.background),
+            p3: self.p3 || preset.p3,
             frame: self.frame.or(preset.frame),
             meta: self.meta || preset.meta,
         }
@@ -72,7 +73,7 @@ mod tests {
     #[test]
     fn a_preset_alone_means_what_it_says() {
         for preset in
-            ["200s", "full", "9w9h,fill,g-n,dpr2,up,q7,crop-1-2-3-4,rot90,blur1,bg-000000,frame1,meta"]
+            ["200s", "full", "9w9h,fill,g-n,dpr2,up,q7,crop-1-2-3-4,rot90,blur1,bg-000000,p3,frame1,meta"]
         {
             assert_eq!(expanded("p-a", preset).unwrap(), preset);
         }

@@ -28,6 +28,7 @@ impl Display for Spec {
         if let Some([red, green, blue]) = spec.background {
             write!(f, ",bg-{red:02x}{green:02x}{blue:02x}")?;
         }
+        write_flag(f, "p3", spec.p3)?;
         write_some(f, "frame", spec.frame)?;
         write_flag(f, "meta", spec.meta)
     }

@@ -46,8 +46,8 @@ fn prints_the_canonical_form_of_every_valid_form() {
         ("full,rot090", "full,rot90"),
         ("full,blur3.0", "full,blur3"),
         (
-            "full,meta,frame1,bg-000000,trim,grey,sharpen1,blur0.3",
-            "full,blur0.3,sharpen1,grey,trim,bg-000000,frame1,meta",
+            "full,meta,frame1,p3,bg-000000,trim,grey,sharpen1,blur0.3",
+            "full,blur0.3,sharpen1,grey,trim,bg-000000,p3,frame1,meta",
         ),
         (
             "8w9h,meta,flop,flip,rot270,crop-1-2-3-4,q1,up,dpr4,g-se,fill",
@@ -80,7 +80,7 @@ fn reads_every_option_into_its_place() {
             ..Spec::full()
         }
     );
-    let spec = parse("full,blur3,sharpen0.1,grey,trim,bg-0180ff,frame7,meta");
+    let spec = parse("full,blur3,sharpen0.1,grey,trim,bg-0180ff,p3,frame7,meta");
     assert_eq!(
         spec,
         Spec {
@@ -89,6 +89,7 @@ fn reads_every_option_into_its_place() {
             grey: true,
             trim: true,
             background: Some([1, 128, 255]),
+            p3: true,
             frame: Some(7),
             meta: true,
             ..Spec::full()
@@ -363,7 +364,7 @@ prop_compose! {
         (blur, sharpen) in (some(hundredths(30, 10_000)), some(hundredths(10, 1_000))),
         background in some(any::<[u8; 3]>()),
         frame in some(0..=99_999_u32),
-        [up, flip, flop, grey, trim, meta] in any::<[bool; 6]>(),
+        [up, flip, flop, grey, trim, p3, meta] in any::<[bool; 7]>(),
     ) -> Spec {
         let is_preset = matches!(size, SpecSize::Preset(_));
         let scales = size != SpecSize::Full;
@@ -373,7 +374,7 @@ prop_compose! {
             gravity: gravity.filter(|_| covers),
             dpr: dpr.filter(|_| scales),
             up: up && scales,
-            size, fit, quality, crop, turn, flip, flop, blur, sharpen, grey, trim, background, frame, meta,
+            size, fit, quality, crop, turn, flip, flop, blur, sharpen, grey, trim, background, p3, frame, meta,
         }
     }
 }

@@ -55,6 +55,18 @@ pub struct Description {
     pub has_alpha: bool,
     /// The colour model.
     pub color: String,
+    /// The name of the colour space; this and the next three are unknown where a node of an older version said nothing.
+    #[serde(default)]
+    pub color_space: Option<String>,
+    /// Whether it is for bright displays.
+    #[serde(default)]
+    pub hdr: Option<bool>,
+    /// Whether it has content credentials.
+    #[serde(default)]
+    pub c2pa: Option<bool>,
+    /// Whether it tells where it was taken.
+    #[serde(default)]
+    pub location: Option<bool>,
     /// The average colour, as `rrggbb` in hexadecimal; unknown until a variant was made.
     pub average: Option<String>,
     /// The ThumbHash in base64; unknown until a variant was made.
@@ -112,8 +124,8 @@ impl Shard {
         id: ObjectId,
         described: Described,
     ) -> Result<Description, DescribeError> {
-        let (original, header) = match described {
-            Described::Here(original, header) => (original, header),
+        let (original, header, details) = match described {
+            Described::Here(original, header, details) => (original, header, details),
             Described::Absent => return Err(NotFound::Absent.into()),
             Described::Damaged(_) => return Err(ReadError::Damaged.into()),
             Described::Refused(error) => return Err(DescribeError::Refused(error.to_string())),
@@ -130,6 +142,10 @@ impl Shard {
             frames: header.frames,
             has_alpha: header.has_alpha,
             color: header.color.to_string(),
+            color_space: Some(details.color_space.as_str().to_owned()),
+            hdr: Some(details.is_hdr),
+            c2pa: Some(details.has_c2pa),
+            location: Some(details.has_location),
             average: placeholder
                 .as_ref()
                 .map(|Placeholder { average: [r, g, b], .. }| format!("{r:02x}{g:02x}{b:02x}")),

@@ -31,6 +31,26 @@ fn a_form_upload_is_answered_with_id_url_and_facts() {
 }
 
 #[test]
+fn the_answer_and_info_say_that_a_photo_tells_where_it_was_taken() {
+    let node = Node::plain();
+    let plain = jpeg(60, 40, 1);
+    // A first directory whose one entry leads to a GPS directory, whose one entry is a latitude.
+    let tiff = b"II*\0\x08\0\0\0\x01\0\x25\x88\x04\0\x01\0\0\0\x1A\0\0\0\0\0\0\0\
+        \x01\0\x02\0\x05\0\x03\0\0\0\0\0\0\0\0\0\0\0";
+    let length = (2 + 6 + tiff.len() as u16).to_be_bytes();
+    let located = [&plain[..2], &[0xFF, 0xE1], &length, b"Exif\0\0", tiff, &plain[2..]].concat();
+    for (bytes, has_location) in [(&plain, false), (&located, true)] {
+        for request in [put(bytes), Form::default().file("image", "a.jpg", bytes).post()] {
+            let answer = node.ask(&request).expect(200).json();
+            // Only what there is to know is said.
+            assert_eq!(answer.get("location"), has_location.then_some(&true.into()));
+        }
+        let info = node.get(&format!("/info/{}", sha1(bytes))).expect(200).json();
+        assert_eq!(info["location"], has_location);
+    }
+}
+
+#[test]
 fn the_answer_tells_the_size_as_displayed() {
     let node = Node::plain();
     let bytes = Picture::corners(60, 40, 1).jpeg_oriented(6);

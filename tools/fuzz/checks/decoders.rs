@@ -1,6 +1,6 @@
 //! Decoders, players and what is read beside pixels: an answer of the announced size and kind, or an error.
 
-use reticulum::image::color::ColorSpace;
+use reticulum::image::color::{ColorSpace, Gamut};
 use reticulum::image::decode::{self, AnimationDecoder, SourcePart};
 use reticulum::image::encode;
 use reticulum::image::header::Header;
@@ -152,7 +152,9 @@ pub fn metadata(data: &[u8]) {
     if let Some(header) = inspect_whole(data) {
         for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
             let (mut converted, original) = (pixels(kind), pixels(kind));
-            ColorSpace::of(data, &header).to_srgb(&mut converted);
+            for to in [Gamut::Srgb, Gamut::DisplayP3] {
+                ColorSpace::of(data, &header, to).convert(&mut converted);
+            }
             assert_eq!((converted.size(), converted.kind()), (original.size(), original.kind()));
             if kind.has_alpha() {
                 let alpha = |pixels: &Pixels| -> Vec<u8> {

@@ -52,13 +52,17 @@ pub(super) fn jpeg_with(parts: &[(u8, u8, &[u8])]) -> Vec<u8> {
 }
 
 pub(super) fn space(file: &[u8], format: Format, kind: ColorKind) -> ColorSpace {
-    ColorSpace::of(file, &header(format, Size { width: 1, height: 1 }, kind))
+    space_to(file, format, kind, Gamut::Srgb)
+}
+
+pub(super) fn space_to(file: &[u8], format: Format, kind: ColorKind, to: Gamut) -> ColorSpace {
+    ColorSpace::of(file, &header(format, Size { width: 1, height: 1 }, kind), to)
 }
 
 /// Converts these colours by the file's meaning.
 pub(super) fn shown(file: &[u8], format: Format, colors: &[[u8; 3]]) -> Vec<[u8; 3]> {
     let mut pixels = row(colors);
-    space(file, format, ColorKind::Rgb).to_srgb(&mut pixels);
+    space(file, format, ColorKind::Rgb).convert(&mut pixels);
     pixels.data().chunks_exact(3).map(|color| [color[0], color[1], color[2]]).collect()
 }
 

@@ -171,7 +171,7 @@ fn only_what_is_no_image_at_all_is_of_an_unsupported_type() {
 
 #[test]
 fn an_inspector_is_small() {
-    assert!(size_of::<Inspector>() <= 256, "{} bytes", size_of::<Inspector>());
+    assert!(size_of::<Inspector>() <= 384, "{} bytes", size_of::<Inspector>());
 }
 
 proptest! {

@@ -31,7 +31,7 @@ fn moving(count: u32) -> Vec<Pixels> {
     (0..count).map(frame).collect()
 }
 
-fn animated(format: Format, count: u32) -> Vec<u8> {
+pub(super) fn animated(format: Format, count: u32) -> Vec<u8> {
     let mut animation = encode::animation(format, SIZE, 3, Some(95)).unwrap();
     for (number, frame) in (0..).zip(moving(count)) {
         animation.push(frame, 20 + 10 * number, &always).unwrap();

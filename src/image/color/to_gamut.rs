@@ -1,4 +1,4 @@
-//! The library's conversions from a profile's colours to sRGB.
+//! The library's conversions from a profile's colours to those of a result.
 
 use std::sync::Arc;
 
@@ -7,7 +7,9 @@ use moxcms::{
     TransformOptions,
 };
 
-/// The curve from a gray profile to sRGB's gray.
+use super::gamut::Gamut;
+
+/// The curve from a gray profile to the gray of every [`Gamut`].
 pub(super) fn gray(curve: ToneReprCurve) -> Option<Box<[u8; 256]>> {
     let mut profile = ColorProfile::new_gray_with_gamma(1.0);
     profile.gray_trc = Some(curve);
@@ -25,9 +27,9 @@ pub(super) fn gray_curve(profile: &ColorProfile) -> Option<Box<[u8; 256]>> {
 }
 
 /// The conversion from RGB or CMYK to RGB.
-pub(super) fn transform(profile: &ColorProfile) -> Option<Arc<Transform8BitExecutor>> {
+pub(super) fn transform(profile: &ColorProfile, to: Gamut) -> Option<Arc<Transform8BitExecutor>> {
     let layout = if profile.color_space == DataColorSpace::Cmyk { Layout::Rgba } else { Layout::Rgb };
-    profile.create_transform_8bit(layout, &ColorProfile::new_srgb(), Layout::Rgb, options()).ok()
+    profile.create_transform_8bit(layout, &to.profile(), Layout::Rgb, options()).ok()
 }
 
 fn options() -> TransformOptions {
