@@ -4,6 +4,7 @@ mod commands;
 mod demo;
 mod fsck;
 mod keys;
+mod load;
 
 use std::fs;
 use std::path::Path;
