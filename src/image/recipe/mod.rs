@@ -20,7 +20,7 @@ use crate::object::{Format, ObjectId, Spec};
 
 /// Part of every key. Raise it with every change of the steps or of an encoder that changes bytes; `tests/bytes.rs`
 /// fails on such a change.
-pub const ENCODER_VERSION: u32 = 5;
+pub const ENCODER_VERSION: u32 = 6;
 
 /// The settings of variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
