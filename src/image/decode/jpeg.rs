@@ -33,12 +33,21 @@ pub(super) fn decode(
     let source = from_start_of_image(source).ok_or(CORRUPT)?;
     let own = Jpeg::read(source).filter(|jpeg| jpeg.size() == size);
     match own {
+        // Where data is damaged the library gives up, and the other way continues after the next restart.
         Some(jpeg) if jpeg.is_common() => {
-            decode_common(source, size).or_else(|_| decode_own(jpeg, limits, keep_going))
+            let strict = options(size).set_strict_mode(true);
+            decode_common(source, size, strict).or_else(|_| decode_own(jpeg, limits, keep_going))
         }
         Some(jpeg) => decode_own(jpeg, limits, keep_going),
-        None => decode_common(source, size),
+        None => decode_common(source, size, options(size).set_strict_mode(false)),
     }
+}
+
+fn options(size: Size) -> DecoderOptions {
+    DecoderOptions::default()
+        .set_max_width(size.width as usize)
+        .set_max_height(size.height as usize)
+        .jpeg_set_max_scans(SCANS_MAX)
 }
 
 fn decode_own(jpeg: Jpeg<'_>, limits: &Limits, keep_going: &dyn Fn() -> bool) -> Result<Pixels, RenderError> {
@@ -46,12 +55,7 @@ fn decode_own(jpeg: Jpeg<'_>, limits: &Limits, keep_going: &dyn Fn() -> bool) ->
     whole.pixels(whole.decode(limits, keep_going)?, keep_going)
 }
 
-fn decode_common(source: &[u8], size: Size) -> Result<Pixels, RenderError> {
-    let options = DecoderOptions::default()
-        .set_max_width(size.width as usize)
-        .set_max_height(size.height as usize)
-        .jpeg_set_max_scans(SCANS_MAX)
-        .set_strict_mode(false);
+fn decode_common(source: &[u8], size: Size, options: DecoderOptions) -> Result<Pixels, RenderError> {
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options);
     decoder.decode_headers().map_err(|error| cause(&error))?;
     if decoder.dimensions() != Some((size.width as usize, size.height as usize)) {

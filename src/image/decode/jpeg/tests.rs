@@ -52,3 +52,20 @@ fn every_sampling_size_and_order_of_scans_gives_the_picture_back() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+#[test]
+fn damage_ends_at_the_next_restart() {
+    let size = Size { width: 96, height: 96 };
+    let good = written(&picture(size), ColorType::Rgb, |encoder| encoder.set_restart_interval(3));
+    let marker = memchr::memmem::find(&good, b"\xFF\xD2").unwrap();
+    let mut bad = good.clone();
+    // No code consists of ones alone.
+    bad[marker + 2..marker + 12].copy_from_slice(&b"\xFF\0".repeat(5));
+    let decoded = |file: &[u8]| decode(file, size, &LIMITS, &|| true).unwrap();
+    let (whole, hurt) = (decoded(&good), decoded(&bad));
+    assert_ne!(whole, hurt);
+    // Both ways round in their own manner.
+    let lower = |pixels: &Pixels| pixels.data()[pixels.data().len() / 2..].to_vec();
+    let apart = lower(&whole).into_iter().zip(lower(&hurt)).map(|(one, other)| one.abs_diff(other)).max();
+    assert!(apart.unwrap() <= 8, "{apart:?}");
+}
