@@ -4,11 +4,15 @@
 
 use super::UNSUPPORTED;
 use crate::image::error::RenderError;
+use crate::image::header::Header;
 use crate::image::pixels::Pixels;
 use crate::image::shape::Size;
 
-pub(super) const WORK_BYTES_PER_PIXEL: u64 = 0;
 pub(super) const WORK_BYTES: u64 = 0;
+
+pub(super) const fn work_bytes_per_pixel(_header: &Header) -> u64 {
+    0
+}
 
 pub(super) const fn decode(
     _source: &[u8],

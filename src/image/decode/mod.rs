@@ -238,7 +238,7 @@ pub fn peak_bytes(header: &Header) -> u64 {
         // planes of colour are freed.
         Format::Avif => 2 * 3 * sample_bytes(header) + 2 + kind(header).channels() as u64,
         Format::Heic => heic::WORK_BYTES_PER_PIXEL + kind(header).channels() as u64,
-        Format::Jxl => jxl::WORK_BYTES_PER_PIXEL + kind(header).channels() as u64,
+        Format::Jxl => jxl::work_bytes_per_pixel(header) + kind(header).channels() as u64,
     };
     // Blocks reach past the edges, and decoders keep a few rows of work: at most 64 rows and columns of 16 bytes.
     area.saturating_mul(per_pixel)

@@ -130,6 +130,19 @@ fn limits_hold_before_a_pixel_is_decoded() {
 }
 
 #[test]
+fn a_photo_of_48_megapixels_fits_into_the_default_memory() {
+    let photo = Header { width: 8064, height: 6048, ..header(JXL_LOSSY) };
+    let charge = |header: &Header| crate::image::decode::peak_bytes(header) >> 20;
+    assert!(charge(&photo) < 900, "{} MiB leave nothing for the source", charge(&photo));
+    let more = [
+        Header { has_alpha: true, ..photo },
+        Header { frames: 2, ..photo },
+        Header { color: header(JXL_DEEP).color, ..photo },
+    ];
+    assert!(more.iter().all(|header| charge(header) > charge(&photo)));
+}
+
+#[test]
 fn damaged_data_gives_an_error_or_a_picture_and_never_a_panic() {
     for file in [JXL_EXACT, JXL_LOSSY, JXL_ALPHA, JXL_TURNED] {
         for at in 0..file.len() {
