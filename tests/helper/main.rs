@@ -4,6 +4,8 @@
 
 #[path = "../../src/image/tests/corpus.rs"]
 mod corpus;
+#[cfg(all(feature = "heic", feature = "jxl"))]
+mod fixtures;
 mod peaks;
 
 use std::cell::Cell;

@@ -104,6 +104,30 @@ fn animations_stay_below_their_charge() {
     assert!(complaints.is_empty(), "\n{complaints}");
 }
 
+#[cfg(all(feature = "heic", feature = "jxl"))]
+#[test]
+fn formats_that_are_only_read_stay_below_their_charge() {
+    use crate::fixtures::*;
+    let small = plain_png(40, 30, png::ColorType::Rgba);
+    let mut complaints = String::new();
+    for (name, source) in [
+        ("HEIC", HEIC_PLAIN),
+        ("HEIC with alpha", HEIC_ALPHA),
+        ("JPEG XL with loss", JXL_LOSSY),
+        ("JPEG XL with alpha", JXL_ALPHA),
+        ("JPEG XL in steps", JXL_SQUEEZED),
+        ("JPEG XL of 16 bits", JXL_DEEP),
+        ("animated JPEG XL", JXL_ANIMATED),
+    ] {
+        for (spec, to) in [("full", Format::Jpeg), ("300w", Format::Webp), ("500s,g-smart", Format::Png)] {
+            let recipe = recipe(spec, to);
+            let what = format!("{name} to {to:?} {spec}");
+            expect_below(&what, source, &recipe, Some(&small), &mut complaints);
+        }
+    }
+    assert!(complaints.is_empty(), "\n{complaints}");
+}
+
 /// A PNG of so many pixels that is quickly made: its rows are all the same.
 fn plain_png(width: u32, height: u32, color: png::ColorType) -> Vec<u8> {
     use std::io::Write;
