@@ -1,16 +1,19 @@
-//! Huffman decoding with look-up tables that take many bits at a time.
+//! Huffman decoding with a look-up of many bits at a time.
 //!
-//! Codes longer than the table, and damaged ones, take a slower path. An undefined code counts as sixteen bits without
+//! No branch depends on a value or its size: such branches cannot be predicted. Codes longer than the table, and damaged
+//! ones, take a slower path. An undefined code counts as sixteen bits without
 //! meaning: the picture goes on with a visible error, as in other decoders.
 
-use super::bits::Bits;
+use std::hint::select_unpredictable;
+
+use super::cursor::{Cursor, load};
 
 /// A table as the file defines it.
 #[derive(Clone)]
 pub(super) struct Definition {
     /// Codes of each length, 1–16 bits.
-    counts: [u8; 16],
-    symbols: [u8; 256],
+    pub(super) counts: [u8; 16],
+    pub(super) symbols: [u8; 256],
 }
 
 impl Definition {
@@ -27,10 +30,8 @@ impl Definition {
     }
 }
 
-/// Bits of a code and its extra bits that one look-up covers.
+/// Bits of a code that one look-up covers.
 const FAST_BITS: u32 = 10;
-/// Bits that one look-up of a skipper covers.
-const SKIP_BITS: u32 = 13;
 
 /// The end of a block as a run length: beyond every coefficient.
 pub(super) const BLOCK_END: u32 = 64;
@@ -43,97 +44,91 @@ pub(super) struct RunLength {
     pub(super) value: i32,
 }
 
-/// The codes of a table, with their extra bits.
-pub(super) struct Codes {
-    /// Entries by the next bits: see [`FastEntry`].
-    fast: Box<[u32; 1 << FAST_BITS]>,
-    long: LongCodes,
+/// A symbol: bits of its code and its value (8), bits of the code (8), run (8), bits of the value (8). Never 0.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Symbol(u32);
+
+impl Symbol {
+    const NONE: Self = Self(0);
+
+    const fn new(length: u32, symbol: u8) -> Self {
+        let (upper, size) = ((symbol >> 4) as u32, (symbol & 15) as u32);
+        let run = if size == 0 && upper < 15 { BLOCK_END + upper } else { upper };
+        Self((length + size) | length << 8 | run << 16 | size << 24)
+    }
+
+    /// Bits of the code and the value.
+    pub(super) const fn bits(self) -> u32 {
+        self.0 & 63
+    }
+
+    /// Bits of the code.
+    pub(super) const fn code_bits(self) -> u32 {
+        self.0 >> 8 & 63
+    }
+
+    /// As [`RunLength::run`].
+    pub(super) const fn run(self) -> u32 {
+        self.0 >> 16 & 0xFF
+    }
+
+    /// The value, which follows the code at the start of the window (T.81, F.2.2.1): the lower half of the range of its
+    /// bits is negative.
+    #[inline(always)]
+    fn value(self, window: u64) -> i32 {
+        let (rest, size) = (window << self.code_bits(), self.0 >> 24);
+        let bits = (rest >> 1 >> (63 - size)) as i32;
+        select_unpredictable((rest as i64) < 0, bits, bits + (-1 << size) + 1)
+    }
 }
 
-/// Fields of a fast entry: bits to skip (8), run (7), whether more must be read (1), value or its size (16). 0 for a
-/// code longer than the table covers.
-struct FastEntry;
-
-impl FastEntry {
-    const RUN_AT: u32 = 8;
-    const MORE: u32 = 1 << 15;
-
-    const fn run(entry: u32) -> u32 {
-        entry >> Self::RUN_AT & 0x7F
-    }
+/// The codes of a table, with their extra bits.
+pub(super) struct Codes {
+    /// By the next bits; [`Symbol::NONE`] for a code longer than the table covers.
+    fast: Box<[Symbol; 1 << FAST_BITS]>,
+    long: LongCodes,
 }
 
 impl Codes {
     pub(super) fn new(definition: &Definition) -> Self {
         let long = LongCodes::new(definition);
-        let mut fast = vec![FastEntry::MORE; 1 << FAST_BITS];
-        for (at, entry) in fast.iter_mut().enumerate() {
-            let (length, symbol) = long.find((at as u32) << (16 - FAST_BITS));
-            let size = u32::from(symbol & 15);
-            if length > FAST_BITS {
-                continue;
-            }
-            let run = run(symbol) << FastEntry::RUN_AT;
-            let left = FAST_BITS - length;
-            *entry = if size <= left {
-                let bits = at as u32 >> (left - size) & ((1 << size) - 1);
-                (length + size) | run | (extended(bits, size) as u32) << 16
-            } else {
-                length | run | FastEntry::MORE | size << 16
-            };
-        }
-        let fast = fast.into_boxed_slice().try_into().expect("the table has that many entries");
+        let symbol = |bits: u32| {
+            let symbol = long.find(bits << (16 - FAST_BITS));
+            if symbol.code_bits() > FAST_BITS { Symbol::NONE } else { symbol }
+        };
+        let fast: Vec<Symbol> = (0..1 << FAST_BITS).map(symbol).collect();
+        let fast = fast.into_boxed_slice().try_into().ok().expect("the table has that many entries");
         Self { fast, long }
+    }
+
+    /// The symbol at the start of the window.
+    #[inline(always)]
+    pub(super) fn symbol(&self, window: u64) -> Symbol {
+        let symbol = self.fast[(window >> (64 - FAST_BITS)) as usize];
+        if symbol == Symbol::NONE { self.long_symbol((window >> 48) as u32) } else { symbol }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn long_symbol(&self, bits: u32) -> Symbol {
+        self.long.find(bits)
     }
 
     /// Reads the next coefficient. Takes at most 31 bits, which must be loaded.
     #[inline(always)]
-    pub(super) fn step(&self, bits: &mut Bits<'_>) -> RunLength {
-        let entry = self.fast[bits.peek(FAST_BITS) as usize];
-        if entry & FastEntry::MORE != 0 {
-            return self.step_further(entry, bits);
-        }
-        bits.pass(entry & 0xFF);
-        RunLength { run: FastEntry::run(entry), value: entry as i32 >> 16 }
+    pub(super) fn step(&self, cursor: &mut Cursor) -> RunLength {
+        let symbol = self.symbol(cursor.window);
+        let value = symbol.value(cursor.window);
+        cursor.pass(symbol.bits());
+        RunLength { run: symbol.run(), value }
     }
 
-    /// The number of bits of the next coefficient and its run, by the next 16 bits.
-    fn measure(&self, bits: u32) -> (u32, u32) {
-        let entry = self.fast[(bits >> (16 - FAST_BITS)) as usize];
-        match entry & 0xFF {
-            0 => {
-                let (length, symbol) = self.long.find(bits);
-                (length + u32::from(symbol & 15), run(symbol))
-            }
-            length if entry & FastEntry::MORE != 0 => (length + (entry >> 16), FastEntry::run(entry)),
-            length => (length, FastEntry::run(entry)),
-        }
+    /// The value of the coefficient at this bit.
+    #[inline(always)]
+    pub(super) fn value_at(&self, data: &[u8], bit: usize) -> i32 {
+        let window = load(data, bit / 8) << (bit % 8);
+        self.symbol(window).value(window)
     }
-
-    #[inline(never)]
-    fn step_further(&self, entry: u32, bits: &mut Bits<'_>) -> RunLength {
-        let (length, run, size) = match entry & 0xFF {
-            0 => {
-                let (length, symbol) = self.long.find(bits.peek(16));
-                (length, run(symbol), u32::from(symbol & 15))
-            }
-            length => (length, FastEntry::run(entry), entry >> 16),
-        };
-        bits.pass(length);
-        RunLength { run, value: extended(bits.take(size), size) }
-    }
-}
-
-const fn run(symbol: u8) -> u32 {
-    let upper = (symbol >> 4) as u32;
-    if symbol & 15 == 0 && upper < 15 { BLOCK_END + upper } else { upper }
-}
-
-/// The value of `size` extra bits (T.81, F.2.2.1): the lower half of their range is negative.
-#[inline(always)]
-const fn extended(bits: u32, size: u32) -> i32 {
-    let bits = bits as i32;
-    if bits < (1 << size) >> 1 { bits - (1 << size) + 1 } else { bits }
 }
 
 /// All codes in ascending order, hence in the order of their lengths.
@@ -159,63 +154,16 @@ impl LongCodes {
         Self { ends, offsets, symbols: definition.symbols }
     }
 
-    /// The length and the symbol of the code at the start of these 16 bits.
-    fn find(&self, bits: u32) -> (u32, u8) {
+    /// The symbol at the start of these 16 bits.
+    fn find(&self, bits: u32) -> Symbol {
         match self.ends.iter().position(|end| bits < *end) {
             Some(at) => {
                 let index = (bits >> (15 - at)) as i32 + self.offsets[at];
-                (at as u32 + 1, self.symbols[index as usize & 255])
+                Symbol::new(at as u32 + 1, self.symbols[index as usize & 255])
             }
-            None => (16, 0),
+            None => Symbol::new(16, 0),
         }
     }
-}
-
-/// Skips the rest of a block, several coefficients in one look-up.
-pub(super) struct Skipper {
-    /// Entries by the next bits: bits to skip (4), coefficients skipped (6), whether the block ends (1). 0 if not even
-    /// one coefficient fits.
-    table: Box<[u16; 1 << SKIP_BITS]>,
-}
-
-impl Skipper {
-    pub(super) fn new(codes: &Codes) -> Self {
-        let table: Vec<u16> = (0..1 << SKIP_BITS).map(|bits| skip(codes, bits)).collect();
-        Self { table: table.into_boxed_slice().try_into().expect("the table has that many entries") }
-    }
-
-    /// Skips the coefficients of a block from `at` on. `codes` are the ones from which the skipper was made.
-    #[inline(always)]
-    pub(super) fn finish(&self, codes: &Codes, mut at: u32, bits: &mut Bits<'_>) {
-        while at < 64 {
-            bits.need(SKIP_BITS);
-            let entry = u32::from(self.table[bits.peek(SKIP_BITS) as usize]);
-            // Codes after the last coefficient belong to the next block.
-            if entry == 0 || at + (entry >> 4 & 63) > 63 {
-                bits.need(31);
-                at += codes.step(bits).run + 1;
-            } else {
-                at += entry >> 4;
-                bits.pass(entry & 15);
-            }
-        }
-    }
-}
-
-/// The entry of a skipper for these bits.
-fn skip(codes: &Codes, bits: u32) -> u16 {
-    let (mut passed, mut coefficients) = (0, 0);
-    while coefficients < BLOCK_END {
-        let rest = bits << passed & ((1 << SKIP_BITS) - 1);
-        let (length, run) = codes.measure(rest << (16 - SKIP_BITS));
-        let after = if run >= BLOCK_END { BLOCK_END + coefficients } else { coefficients + run + 1 };
-        // A block has at most 63 coefficients after its first.
-        if passed + length > SKIP_BITS || (run < BLOCK_END && after > 63) {
-            break;
-        }
-        (passed, coefficients) = (passed + length, after);
-    }
-    (passed | coefficients << 4) as u16
 }
 
 #[cfg(test)]
@@ -237,18 +185,19 @@ mod tests {
     }
 
     /// Reads one coefficient by the definition, bit by bit.
-    fn plain_step(definition: &Definition, bits: &mut Bits<'_>) -> (u32, i32) {
+    fn plain_step(definition: &Definition, cursor: &mut Cursor) -> (u32, i32) {
         let (mut code, mut first, mut index) = (0, 0, 0);
         for &count in &definition.counts {
-            code = code << 1 | bits.take(1);
+            code = code << 1 | cursor.take(1);
             first <<= 1;
             let count = u32::from(count);
             if code < first + count {
                 let symbol = definition.symbols[(index + code - first) as usize];
-                let size = u32::from(symbol & 15);
-                let value = bits.take(size) as i32;
+                let (upper, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+                let run = if size == 0 && upper < 15 { BLOCK_END + upper } else { upper };
+                let value = cursor.take(size) as i32;
                 let is_negative = size > 0 && value >> (size - 1) == 0;
-                return (run(symbol), if is_negative { value - (1 << size) + 1 } else { value });
+                return (run, if is_negative { value - (1 << size) + 1 } else { value });
             }
             (first, index) = (first + count, index + count);
         }
@@ -261,37 +210,14 @@ mod tests {
         let codes = Codes::new(&definition);
         for seed in 0..200 {
             let data = data(seed);
-            let (mut fast, mut plain) = (Bits::of(&data), Bits::of(&data));
+            let (mut fast, mut plain) = (Cursor::default(), Cursor::default());
             for _ in 0..100 {
-                fast.need(31);
-                plain.need(31);
+                fast.refill(&data);
+                plain.refill(&data);
+                assert_eq!(codes.value_at(&data, fast.bit()), codes.step(&mut { fast }).value);
                 let step = codes.step(&mut fast);
                 assert_eq!((step.run, step.value), plain_step(&definition, &mut plain), "{seed}");
-            }
-            fast.refill();
-            plain.refill();
-            assert_eq!(fast.peek(32), plain.peek(32));
-        }
-    }
-
-    #[test]
-    fn skipping_ends_where_stepping_does() {
-        let codes = Codes::new(&definition());
-        let skipper = Skipper::new(&codes);
-        for seed in 0..500 {
-            let data = data(seed);
-            let (mut skipped, mut stepped) = (Bits::of(&data), Bits::of(&data));
-            for block in 0..20 {
-                let start = [1, 2, 5, 25, 50, 60, 62, 63][(seed + block) as usize % 8];
-                skipper.finish(&codes, start, &mut skipped);
-                let mut at = start;
-                while at < 64 {
-                    stepped.need(31);
-                    at += codes.step(&mut stepped).run + 1;
-                }
-                skipped.refill();
-                stepped.refill();
-                assert_eq!(skipped.peek(32), stepped.peek(32), "{seed} {block}");
+                assert_eq!(fast.bit(), plain.bit(), "{seed}");
             }
         }
     }

@@ -15,20 +15,23 @@
 //! bounded by the length of the data and a hundred passes over the blocks, as at upload; the same bytes on every
 //! machine.
 //!
-//! * `frame`, `scan`, `tables`: the headers. `bits`, `huffman`: the entropy-coded data.
-//! * `walk`: the units of a scan and its restarts, for `sequential` and `progressive`, which fill blocks of
-//!   coefficients.
+//! * `frame`, `scan`, `tables`: the headers. `unstuffed`, `cursor`, `huffman`: the entropy-coded data.
+//! * `walk`: the restarts of a scan and its units, for `sequential` and `progressive`, which fill blocks of
+//!   coefficients. `skim` finds the starts of blocks of which little is needed, `component` fills them.
 //! * `transform`: from a block of coefficients to samples, on the `lanes` of a machine.
 
-mod bits;
+mod component;
+mod cursor;
 mod frame;
 mod huffman;
 mod lanes;
 mod progressive;
 mod scan;
 mod sequential;
+mod skim;
 mod tables;
 mod transform;
+mod unstuffed;
 mod walk;
 
 #[cfg(test)]
@@ -323,7 +326,14 @@ impl<'a> Jpeg<'a> {
             return Err(RenderError::TooLarge { pixels_max });
         }
         let scans = scan::list(self.source, &self.frame).ok_or(CORRUPT)?;
-        let work = Work { source: self.source, frame: &self.frame, scans: &scans, scales, keep_going };
+        let work = Work {
+            source: self.source,
+            frame: &self.frame,
+            scans: &scans,
+            scales,
+            skimmed_bytes_min: SKIMMED_BYTES_MIN,
+            keep_going,
+        };
         if self.frame.is_progressive { progressive::decode(&work) } else { sequential::decode(&work) }
     }
 }
@@ -349,6 +359,8 @@ struct Work<'a> {
     frame: &'a JpegFrame,
     scans: &'a [scan::Scan],
     scales: Scales,
+    /// Least bytes of a scan's data for which skim tables are made.
+    skimmed_bytes_min: usize,
     keep_going: &'a dyn Fn() -> bool,
 }
 
@@ -366,9 +378,12 @@ fn plane_bytes(frame: &JpegFrame, component: &Component, scale: Scale) -> u64 {
     frame.padded_blocks(component).area() * side * side
 }
 
-/// Tables and lists: at most four pairs of look-up tables of less than 30 KiB are alive at a time, 5 KiB of
-/// definitions, and 100 scans of less than 200 bytes.
-const WORK_BYTES_MAX: u64 = 160 << 10;
+/// For less data the construction of skim tables costs more than it saves.
+const SKIMMED_BYTES_MIN: usize = 32 << 10;
+
+/// Tables and lists: at most eight tables of codes of less than 5 KiB are alive at a time, 5 KiB of definitions, 100
+/// scans of less than 200 bytes, and 2 KiB for the places of a batch's blocks.
+const WORK_BYTES_MAX: u64 = (80 << 10) + skim::SKIM_TABLES_BYTES + unstuffed::UNSTUFFED_BYTES_MAX;
 
 /// The data breaks the rules beyond what the decoder tolerates.
 const CORRUPT: RenderError = RenderError::Undecodable(DecodeFault::Corrupt);

@@ -4,13 +4,13 @@
 //! scan has a bit for each of these, needed or not. A scan without a needed coefficient is skipped, unless it shares a
 //! band with a scan that has one. At one eighth only the scans of DC coefficients remain.
 
-use super::bits::Bits;
+use super::cursor::{Cursor, SYMBOL_BITS_MAX};
 use super::frame::{Component, JpegFrame};
 use super::huffman::{BLOCK_END, Codes};
 use super::scan::Scan;
 use super::tables::{Lookups, Tables};
 use super::transform;
-use super::walk::{SegmentWalk, Units};
+use super::walk::{OneByOne, ScanWalk, Units};
 use super::{CORRUPT, ComponentPlane, Scale, Work};
 use crate::image::container::jpeg::Segments;
 use crate::image::error::{RenderError, proceed};
@@ -60,7 +60,7 @@ pub(super) fn decode(work: &Work<'_>) -> Result<(Vec<ComponentPlane>, bool), Ren
 }
 
 /// The coefficients of a component that must be tracked: the ones of the scale, and all that share a scan with them.
-fn needed(scans: &[Scan], index: usize, scale: Scale) -> u64 {
+pub(super) fn needed(scans: &[Scan], index: usize, scale: Scale) -> u64 {
     let mut needed = u64::MAX >> (63 - scale.last_coefficient());
     loop {
         let before = needed;
@@ -81,8 +81,8 @@ fn decode_scan(
     tables: &Tables,
     stores: &mut [CoefficientStore],
 ) -> Result<bool, RenderError> {
-    let lookups = Lookups::new(tables, work.frame, scan, false);
-    let walk = SegmentWalk {
+    let lookups = Lookups::new(tables, work.frame, scan);
+    let walk = ScanWalk {
         data: &work.source[scan.data.clone()],
         grid: scan.units(work.frame),
         restart_interval: tables.restart_interval,
@@ -94,13 +94,13 @@ fn decode_scan(
             DcPart { index: part.index, across, down, codes: lookups.dc(*part), previous: 0 }
         });
         let parts = parts.collect();
-        return walk.run(&mut Dc { parts, stores, low: scan.low });
+        return walk.run(&mut OneByOne(Dc { parts, stores, low: scan.low }));
     }
     let part = scan.components[0];
     let store = &mut stores[part.index];
-    let codes = &lookups.ac(part).ok_or(CORRUPT)?.codes;
+    let codes = lookups.ac(part).ok_or(CORRUPT)?;
     let band = Band { codes, first: scan.first, last: scan.last, low: scan.low, ends: 0, store };
-    if scan.refines { walk.run(&mut Refined(band)) } else { walk.run(&mut First(band)) }
+    if scan.refines { walk.run(&mut OneByOne(Refined(band))) } else { walk.run(&mut OneByOne(First(band))) }
 }
 
 /// The coefficients of a component.
@@ -188,24 +188,25 @@ struct DcPart<'a> {
 
 impl Units for Dc<'_> {
     #[inline(always)]
-    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
+    fn decode(&mut self, data: &[u8], mut cursor: Cursor, (column, row): (u32, u32)) -> Cursor {
         for part in &mut self.parts {
             let store = &mut self.stores[part.index];
             for y in 0..part.down {
                 for x in 0..part.across {
                     let block = store.block(column * part.across + x, row * part.down + y);
                     let first = &mut store.coefficients[block * store.scale.coefficients()];
-                    bits.need(31);
+                    cursor.need(data, SYMBOL_BITS_MAX);
                     match part.codes {
                         Some(codes) => {
-                            part.previous = part.previous.wrapping_add(codes.step(bits).value);
+                            part.previous = part.previous.wrapping_add(codes.step(&mut cursor).value);
                             *first = (part.previous << self.low) as i16;
                         }
-                        None => *first |= (bits.take(1) << self.low) as i16,
+                        None => *first |= (cursor.take(1) << self.low) as i16,
                     }
                 }
             }
         }
+        cursor
     }
 
     fn restart(&mut self) {
@@ -231,11 +232,11 @@ struct First<'a>(Band<'a>);
 
 impl Units for First<'_> {
     #[inline(always)]
-    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
+    fn decode(&mut self, data: &[u8], mut cursor: Cursor, (column, row): (u32, u32)) -> Cursor {
         let band = &mut self.0;
         if band.ends > 0 {
             band.ends -= 1;
-            return;
+            return cursor;
         }
         let block = band.store.block(column, row);
         let count = band.store.scale.coefficients();
@@ -244,11 +245,11 @@ impl Units for First<'_> {
         let coefficients = &mut band.store.coefficients[block * count..][..count];
         let mut at = band.first;
         while at <= band.last {
-            bits.need(32);
-            let step = band.codes.step(bits);
+            cursor.refill(data);
+            let step = band.codes.step(&mut cursor);
             if step.run >= BLOCK_END {
                 let size = step.run - BLOCK_END;
-                band.ends = (1 << size) + bits.take(size) - 1;
+                band.ends = (1 << size) + cursor.take(size) - 1;
                 break;
             }
             at += step.run;
@@ -263,6 +264,7 @@ impl Units for First<'_> {
         if let Some(set) = band.store.nonzero.get_mut(block) {
             *set |= nonzero;
         }
+        cursor
     }
 
     fn restart(&mut self) {
@@ -275,11 +277,11 @@ struct Refined<'a>(Band<'a>);
 
 impl Units for Refined<'_> {
     #[inline(always)]
-    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
+    fn decode(&mut self, data: &[u8], mut cursor: Cursor, (column, row): (u32, u32)) -> Cursor {
         let band = &mut self.0;
         let block = band.store.block(column, row);
         let count = band.store.scale.coefficients();
-        let Some(set) = band.store.nonzero.get_mut(block) else { return };
+        let Some(set) = band.store.nonzero.get_mut(block) else { return cursor };
         let coefficients = &mut band.store.coefficients[block * count..][..count];
         let mut refined = RefinedBlock {
             nonzero: *set,
@@ -290,20 +292,21 @@ impl Units for Refined<'_> {
             coefficients,
         };
         while band.ends == 0 && refined.left != 0 {
-            bits.need(32);
-            let step = band.codes.step(bits);
+            cursor.refill(data);
+            let step = band.codes.step(&mut cursor);
             if step.run >= BLOCK_END {
                 let size = step.run - BLOCK_END;
-                band.ends = (1 << size) + bits.take(size);
+                band.ends = (1 << size) + cursor.take(size);
             } else {
-                refined.place(step.run, step.value, bits);
+                refined.place(step.run, step.value, data, &mut cursor);
             }
         }
         if band.ends > 0 {
             band.ends -= 1;
-            refined.correct(refined.left, bits);
+            refined.correct(refined.left, data, &mut cursor);
         }
         *set = refined.nonzero;
+        cursor
     }
 
     fn restart(&mut self) {
@@ -326,7 +329,7 @@ impl RefinedBlock<'_> {
     /// Skips `run` zero coefficients, and sets the next zero one to a value, unless `sign` is 0. Corrects all non-zero
     /// coefficients on the way.
     #[inline(always)]
-    fn place(&mut self, run: u32, sign: i32, bits: &mut Bits<'_>) {
+    fn place(&mut self, run: u32, sign: i32, data: &[u8], cursor: &mut Cursor) {
         let mut zeros = self.left & !self.nonzero;
         for _ in 0..run {
             zeros &= zeros.wrapping_sub(1);
@@ -334,7 +337,7 @@ impl RefinedBlock<'_> {
         // The lowest remaining one; none if the block has too few, and then the whole block is skipped.
         let target = zeros & zeros.wrapping_neg();
         let passed = self.left & target.wrapping_sub(1);
-        self.correct(passed, bits);
+        self.correct(passed, data, cursor);
         self.left &= !(passed | target);
         if sign != 0 && target != 0 {
             self.nonzero |= target;
@@ -348,20 +351,20 @@ impl RefinedBlock<'_> {
 
     /// Reads a bit for each non-zero one of these coefficients.
     #[inline(always)]
-    fn correct(&mut self, these: u64, bits: &mut Bits<'_>) {
+    fn correct(&mut self, these: u64, data: &[u8], cursor: &mut Cursor) {
         let mut corrected = these & self.nonzero;
         // One by one only up to the last stored coefficient.
         while corrected & self.kept != 0 {
             let at = corrected.trailing_zeros() as usize;
             corrected &= corrected - 1;
-            bits.need(1);
-            if bits.take(1) != 0
+            cursor.need(data, 1);
+            if cursor.take(1) != 0
                 && let Some(coefficient) = self.coefficients.get_mut(usize::from(self.order[at]))
             {
                 let change = if *coefficient < 0 { -self.unit } else { self.unit };
                 *coefficient = coefficient.wrapping_add(change);
             }
         }
-        bits.pass_many(corrected.count_ones());
+        cursor.pass_many(data, corrected.count_ones());
     }
 }

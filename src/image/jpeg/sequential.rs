@@ -1,17 +1,21 @@
 //! Sequential files: each block becomes samples as soon as it is read, and no coefficient is kept.
+//!
+//! Where most blocks become a single sample, [`Skimmer`] finds the starts of a batch of blocks, and only then their
+//! samples are decoded. Else blocks are read one after another.
 
-use super::bits::Bits;
-use super::huffman::{BLOCK_END, Codes};
-use super::scan::{Scan, ScanComponent};
-use super::tables::{AcCodes, Lookups, Tables};
-use super::transform;
-use super::walk::{SegmentWalk, Units};
+use std::ops::Range;
+
+use super::component::{ComponentDecoder, Spot};
+use super::cursor::Cursor;
+use super::huffman::BLOCK_END;
+use super::scan::Scan;
+use super::skim::{BATCH_BLOCKS, SkimPlace, SkimTables, Skimmer};
+use super::tables::{Lookups, Tables};
+use super::unstuffed::Unstuffed;
+use super::walk::{Intervals, OneByOne, ScanWalk, UnitRows, Units};
 use super::{CORRUPT, ComponentPlane, Scale, Work};
 use crate::image::container::jpeg::Segments;
 use crate::image::error::RenderError;
-
-/// Least bytes of data for a skipper: for less, its construction costs more than it saves.
-const SKIPPED_BYTES_MIN: usize = 32 << 10;
 
 /// Decodes all scans, one after another. Returns also whether every block of every component was there.
 pub(super) fn decode(work: &Work<'_>) -> Result<(Vec<ComponentPlane>, bool), RenderError> {
@@ -40,150 +44,152 @@ fn decode_scan(
     tables: &Tables,
     planes: &mut [ComponentPlane],
 ) -> Result<bool, RenderError> {
-    let skips = scan.data.len() >= SKIPPED_BYTES_MIN;
-    let lookups = Lookups::new(tables, work.frame, scan, skips);
+    let lookups = Lookups::new(tables, work.frame, scan);
     let mut parts = Vec::with_capacity(planes.len());
     // First in the frame's order, because each plane can be borrowed only once; then in the scan's order.
     for (index, plane) in planes.iter_mut().enumerate() {
         if let Some(place) = scan.components.iter().position(|part| part.index == index) {
-            let part = ComponentDecoder::new(work, scan, place, tables, &lookups, plane).ok_or(CORRUPT)?;
+            let part = ComponentDecoder::new(work, (scan, place), tables, &lookups, plane).ok_or(CORRUPT)?;
             parts.push((place, part));
         }
     }
     parts.sort_by_key(|(place, _)| *place);
-    let mut unit = Unit { parts: parts.into_iter().map(|(_, part)| part).collect() };
-    let data = &work.source[scan.data.clone()];
-    let grid = scan.units(work.frame);
-    let restart_interval = tables.restart_interval;
-    SegmentWalk { data, grid, restart_interval, keep_going: work.keep_going }.run(&mut unit)
+    let parts: Vec<_> = parts.into_iter().map(|(_, part)| part).collect();
+    let walk = ScanWalk {
+        data: &work.source[scan.data.clone()],
+        grid: scan.units(work.frame),
+        restart_interval: tables.restart_interval,
+        keep_going: work.keep_going,
+    };
+    let is_short = walk.data.len() < work.skimmed_bytes_min;
+    if is_short || parts.iter().all(|part| part.scale() == Scale::Whole) {
+        return walk.run(&mut OneByOne(Unit { parts, skim_tables: None }));
+    }
+    let skim_tables = SkimTables::new(&lookups, scan).ok_or(CORRUPT)?;
+    let blocks = |scale: Scale| -> usize {
+        parts.iter().filter(|part| part.scale() == scale).map(ComponentDecoder::unit_blocks).sum()
+    };
+    let all: usize = parts.iter().map(ComponentDecoder::unit_blocks).sum();
+    if 2 * blocks(Scale::Eighth) >= all {
+        walk.run(&mut Batches::new(parts, &skim_tables))
+    } else {
+        walk.run(&mut OneByOne(Unit { parts, skim_tables: Some(skim_tables) }))
+    }
 }
 
 /// The blocks of a unit.
 struct Unit<'a> {
     parts: Vec<ComponentDecoder<'a>>,
+    skim_tables: Option<SkimTables<'a>>,
 }
 
 impl Units for Unit<'_> {
     #[inline(always)]
-    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
-        for part in &mut self.parts {
-            for y in 0..part.down {
-                for x in 0..part.across {
-                    part.decode(bits, column * part.across + x, row * part.down + y);
+    fn decode(&mut self, data: &[u8], mut cursor: Cursor, place: (u32, u32)) -> Cursor {
+        for (at, part) in self.parts.iter_mut().enumerate() {
+            cursor = part.decode_unit(data, cursor, place, |codes, mut cursor, mut coefficient| {
+                if let Some(tables) = &self.skim_tables {
+                    return tables.finish(at, data, cursor, coefficient);
                 }
+                while coefficient < BLOCK_END {
+                    cursor.refill(data);
+                    coefficient += codes.ac.step(&mut cursor).run + 1;
+                }
+                cursor
+            });
+        }
+        cursor
+    }
+
+    fn restart(&mut self) {
+        self.parts.iter_mut().for_each(ComponentDecoder::restart);
+    }
+}
+
+/// Blocks, a batch at a time.
+struct Batches<'a> {
+    parts: Vec<(ComponentDecoder<'a>, Vec<Spot>)>,
+    skimmer: Skimmer<'a>,
+    unit_blocks: usize,
+}
+
+impl<'a> Batches<'a> {
+    fn new(parts: Vec<ComponentDecoder<'a>>, tables: &'a SkimTables<'a>) -> Self {
+        let numbered = parts.iter().enumerate();
+        let unit: Vec<usize> = numbered.flat_map(|(at, part)| vec![at; part.unit_blocks()]).collect();
+        let mut first = 0;
+        let with_spots = parts.into_iter().map(|part| {
+            let spots = part.spots(first, unit.len());
+            first += part.unit_blocks();
+            (part, spots)
+        });
+        Self { parts: with_spots.collect(), skimmer: Skimmer::new(tables, &unit), unit_blocks: unit.len() }
+    }
+
+    /// Walks on to this block or to the end of the piece. Returns whether the interval ended before.
+    fn skim(&mut self, data: &Unstuffed<'_>, place: &mut SkimPlace, limit: usize) -> bool {
+        let (bytes, filled) = (data.bytes(), data.filled());
+        // Where the interval goes on, eight bytes more than those that a block ends in are loaded.
+        let end = if data.is_last() { filled + 1 } else { filled.saturating_sub(7) };
+        *place = self.skimmer.run(&bytes[..end], *place, limit);
+        while data.is_last() && place.block < limit {
+            let is_end = self.skimmer.pass_symbol(bytes, place);
+            // A unit that takes more bits than there are is the last one.
+            if is_end && place.block.is_multiple_of(self.unit_blocks) && place.cursor.bit() > filled * 8 {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Decodes the first units of the batch.
+    fn write(&mut self, data: &[u8], units: Range<u64>, rows: &mut UnitRows<'_>) -> Result<(), RenderError> {
+        let mut unit = units.start;
+        while unit < units.end {
+            let (column, row, count) = rows.enter(unit)?;
+            let count = count.min(units.end - unit);
+            let cells = &self.skimmer.cells()[(unit - units.start) as usize * self.unit_blocks..];
+            for (part, spots) in &mut self.parts {
+                let spots = &spots[..count as usize * part.unit_blocks()];
+                part.decode_cells(data, cells, spots, (column, row));
+            }
+            unit += count;
+        }
+        Ok(())
+    }
+}
+
+impl Intervals for Batches<'_> {
+    fn decode(
+        &mut self,
+        data: &mut Unstuffed<'_>,
+        units: Range<u64>,
+        rows: &mut UnitRows<'_>,
+    ) -> Result<bool, RenderError> {
+        let most = (BATCH_BLOCKS / self.unit_blocks) as u64;
+        let mut place = SkimPlace::default();
+        let mut unit = units.start;
+        loop {
+            let end = units.end.min(unit + most);
+            let limit = (end - unit) as usize * self.unit_blocks;
+            let is_exhausted = self.skim(data, &mut place, limit);
+            let done = place.block.min(limit) / self.unit_blocks;
+            self.write(data.bytes(), unit..unit + done as u64, rows)?;
+            unit += done as u64;
+            if is_exhausted || unit == units.end {
+                return Ok(!is_exhausted);
+            }
+            let is_short = place.block < limit;
+            self.skimmer.drop_blocks(done * self.unit_blocks, &mut place);
+            if is_short {
+                let dropped = self.skimmer.first_byte();
+                data.advance(dropped);
+                self.skimmer.drop_bytes(dropped, &mut place);
             }
         }
     }
 
     fn restart(&mut self) {
-        self.parts.iter_mut().for_each(|part| part.previous = 0);
-    }
-}
-
-/// A component of the scan.
-struct ComponentDecoder<'a> {
-    dc: &'a Codes,
-    ac: &'a AcCodes,
-    scale: Scale,
-    /// Blocks in a unit.
-    across: u32,
-    down: u32,
-    /// Quantisation steps, in the order of the coefficients.
-    steps: [i16; 65],
-    /// The DC coefficient of the previous block.
-    previous: i32,
-    /// The coefficients of a block, with space for every index that a byte can hold.
-    block: [i16; 256],
-    plane: &'a mut ComponentPlane,
-}
-
-impl<'a> ComponentDecoder<'a> {
-    fn new(
-        work: &Work<'_>,
-        scan: &Scan,
-        place: usize,
-        tables: &Tables,
-        lookups: &'a Lookups,
-        plane: &'a mut ComponentPlane,
-    ) -> Option<Self> {
-        let part: ScanComponent = scan.components[place];
-        let (scale, component) = (work.scales[part.index], work.frame.components[part.index]);
-        let (across, down) = scan.unit_blocks(work.frame, part);
-        Some(Self {
-            dc: lookups.dc(part)?,
-            ac: lookups.ac(part)?,
-            scale,
-            across,
-            down,
-            steps: scale.ordered_steps(tables.quantization(component.quantization)?),
-            previous: 0,
-            block: [0; 256],
-            plane,
-        })
-    }
-
-    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
-        match self.scale {
-            Scale::Eighth => self.decode_at(Scale::Eighth, bits, column, row),
-            Scale::Quarter => self.decode_at(Scale::Quarter, bits, column, row),
-            Scale::Half => self.decode_at(Scale::Half, bits, column, row),
-            Scale::Whole => self.decode_at(Scale::Whole, bits, column, row),
-        }
-    }
-
-    /// Decodes the block at this place; `scale` is the component's.
-    #[inline(always)]
-    fn decode_at(&mut self, scale: Scale, bits: &mut Bits<'_>, column: u32, row: u32) {
-        bits.need(31);
-        self.previous = self.previous.wrapping_add(self.dc.step(bits).value);
-        // A valid file has 12 bits here.
-        let first = self.previous as i16;
-        let is_flat = self.read_coefficients(scale, bits);
-        let stride = self.plane.stride;
-        let samples = self.plane.block_mut(column, row, scale.block_side());
-        if is_flat {
-            transform::write_flat(scale, first, self.steps[0], samples, stride);
-        } else {
-            self.block[0] = first;
-            transform::write_block(scale, &self.block[..64], &self.steps[..64], samples, stride);
-        }
-    }
-
-    /// Reads the AC coefficients and keeps the ones that the scale needs. Returns whether there are none.
-    #[inline(always)]
-    fn read_coefficients(&mut self, scale: Scale, bits: &mut Bits<'_>) -> bool {
-        let codes = &self.ac.codes;
-        let (order, last) = (scale.order(), scale.last_coefficient());
-        let mut at = 1;
-        let mut is_flat = true;
-        if last > 0 {
-            bits.need(31);
-            let mut step = codes.step(bits);
-            if step.run >= BLOCK_END {
-                return true;
-            }
-            is_flat = false;
-            self.block[..scale.coefficients()].fill(0);
-            loop {
-                at += step.run;
-                self.block[usize::from(order[at as usize & 255])] = step.value as i16;
-                at += 1;
-                if at > last {
-                    break;
-                }
-                bits.need(31);
-                step = codes.step(bits);
-            }
-        }
-        match &self.ac.skipper {
-            Some(skipper) => skipper.finish(codes, at, bits),
-            None => {
-                while at < 64 {
-                    bits.need(31);
-                    at += codes.step(bits).run + 1;
-                }
-            }
-        }
-        is_flat
+        self.parts.iter_mut().for_each(|(part, _)| part.restart());
     }
 }

@@ -1,7 +1,7 @@
 //! Quantisation and Huffman tables, and the restart interval: each is valid until it is replaced.
 
 use super::frame::JpegFrame;
-use super::huffman::{Codes, Definition, Skipper};
+use super::huffman::{Codes, Definition};
 use super::scan::{Scan, ScanComponent};
 use crate::image::container::jpeg::{self, Segment};
 
@@ -84,30 +84,19 @@ impl Tables {
 #[derive(Default)]
 pub(super) struct Lookups {
     dc: [Option<Codes>; 4],
-    ac: [Option<AcCodes>; 4],
-}
-
-/// Codes of the AC coefficients of a block.
-pub(super) struct AcCodes {
-    pub(super) codes: Codes,
-    /// Present only where the scan is long enough for it.
-    pub(super) skipper: Option<Skipper>,
+    ac: [Option<Codes>; 4],
 }
 
 impl Lookups {
     /// The tables for a scan; [`Tables::serve`] has found them.
-    pub(super) fn new(tables: &Tables, frame: &JpegFrame, scan: &Scan, with_skippers: bool) -> Self {
+    pub(super) fn new(tables: &Tables, frame: &JpegFrame, scan: &Scan) -> Self {
         let mut lookups = Self::default();
         for part in &scan.components {
             if let Some(definition) = tables.dc(part.dc).filter(|_| scan.has_dc_codes(frame)) {
                 lookups.dc[part.dc].get_or_insert_with(|| Codes::new(definition));
             }
             if let Some(definition) = tables.ac(part.ac).filter(|_| scan.has_ac_codes()) {
-                lookups.ac[part.ac].get_or_insert_with(|| {
-                    let codes = Codes::new(definition);
-                    let skipper = with_skippers.then(|| Skipper::new(&codes));
-                    AcCodes { codes, skipper }
-                });
+                lookups.ac[part.ac].get_or_insert_with(|| Codes::new(definition));
             }
         }
         lookups
@@ -117,7 +106,7 @@ impl Lookups {
         self.dc.get(part.dc)?.as_ref()
     }
 
-    pub(super) fn ac(&self, part: ScanComponent) -> Option<&AcCodes> {
+    pub(super) fn ac(&self, part: ScanComponent) -> Option<&Codes> {
         self.ac.get(part.ac)?.as_ref()
     }
 }

@@ -3,6 +3,7 @@
 mod corpus;
 mod damage;
 mod files;
+mod identity;
 mod limits;
 mod matrix;
 mod similarity;

@@ -120,8 +120,9 @@ fn write<const N: usize>(rows: [[u8; N]; N], samples: &mut [u8], stride: usize) 
 }
 
 #[inline(always)]
-fn flat(coefficient: i16, step: i16) -> u8 {
-    sample(i32::from(dequantized(coefficient, step)), 3)
+pub(super) fn flat(coefficient: i16, step: i16) -> u8 {
+    // A product beyond 16 bits is beyond every sample, saturated or not.
+    sample(i32::from(coefficient) * i32::from(step), 3)
 }
 
 #[inline(always)]
@@ -138,7 +139,8 @@ fn sample(value: i32, shift: i32) -> u8 {
 /// Two points need no factors: √2 cos(π/4) is 1.
 #[inline(always)]
 fn two(block: &[i16], steps: &[i16]) -> [[u8; 2]; 2] {
-    let [a, b, c, d] = [0, 1, 2, 3].map(|at| i32::from(dequantized(block[at], steps[at])));
+    let at = |at: usize| i32::from(dequantized(block[at], steps[at]));
+    let (a, b, c, d) = (at(0), at(1), at(2), at(3));
     // By columns: the second coefficient is in the second row of the first column.
     let (left, right) = ([a + c, b + d], [a - c, b - d]);
     [

@@ -1,93 +1,151 @@
-//! The units of a scan in their order, and the handling of restart markers.
+//! The restart intervals of a scan, and its units in their order.
 
 use std::ops::Range;
 
-use super::bits::Bits;
+use super::cursor::Cursor;
 use super::frame::BlockGrid;
+use super::unstuffed::Unstuffed;
 use crate::image::error::{RenderError, proceed};
 
-/// The decoder of one kind of scan.
-pub(super) trait Units {
-    /// Decodes the unit at this place.
-    fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32);
-
-    /// Resets the state that one unit leaves for the next.
-    fn restart(&mut self);
-}
-
 /// A scan: its data, its units, and the units between restart markers (0 without markers).
-pub(super) struct SegmentWalk<'a> {
+pub(super) struct ScanWalk<'a> {
     pub(super) data: &'a [u8],
     pub(super) grid: BlockGrid,
     pub(super) restart_interval: u32,
     pub(super) keep_going: &'a dyn Fn() -> bool,
 }
 
-impl SegmentWalk<'_> {
+/// The decoder of one kind of scan.
+pub(super) trait Intervals {
+    /// Decodes those units of an interval for which there is data, the first of which lies at the start of the piece.
+    /// Returns whether there was data for all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`UnitRows::enter`].
+    fn decode(
+        &mut self,
+        data: &mut Unstuffed<'_>,
+        units: Range<u64>,
+        rows: &mut UnitRows<'_>,
+    ) -> Result<bool, RenderError>;
+
+    /// Resets the state that one unit leaves for the next.
+    fn restart(&mut self);
+}
+
+impl ScanWalk<'_> {
     /// Decodes the units for which there is data. Skips the rest, and intervals whose markers are missing. Returns
     /// whether nothing was missing.
     ///
     /// # Errors
     ///
     /// [`RenderError::Cancelled`].
-    pub(super) fn run(&self, units: &mut impl Units) -> Result<bool, RenderError> {
+    pub(super) fn run(&self, intervals: &mut impl Intervals) -> Result<bool, RenderError> {
         let total = self.grid.area();
         let interval = if self.restart_interval == 0 { total } else { u64::from(self.restart_interval) };
-        let mut bits = Bits::of(self.data);
-        let (mut start, mut expected, mut row) = (0, 0, None);
+        let mut data = Unstuffed::of(self.data);
+        let mut rows = UnitRows { columns: self.grid.columns, keep_going: self.keep_going, entered: None };
+        let (mut start, mut expected) = (0, 0);
         let mut is_whole = true;
         while start < total {
             let end = total.min(start + interval);
-            is_whole &= self.run_interval(units, &mut bits, start..end, &mut row)?;
+            is_whole &= intervals.decode(&mut data, start..end, &mut rows)?;
             if end == total {
                 return Ok(is_whole);
             }
-            let Some(lost) = lost_intervals(&mut bits, &mut expected) else { break };
+            let Some(lost) = lost_intervals(&mut data, &mut expected) else { break };
             is_whole &= lost == 0;
             start = end + u64::from(lost) * interval;
-            units.restart();
+            intervals.restart();
         }
         Ok(false)
-    }
-
-    /// `asked_in` is the row of the last call of `keep_going`. Returns whether there was data for all units.
-    fn run_interval(
-        &self,
-        units: &mut impl Units,
-        bits: &mut Bits<'_>,
-        interval: Range<u64>,
-        asked_in: &mut Option<u64>,
-    ) -> Result<bool, RenderError> {
-        let columns = u64::from(self.grid.columns);
-        let mut at = interval.start;
-        while at < interval.end {
-            let (row, column) = (at / columns, at % columns);
-            let end = columns.min(column + interval.end - at);
-            if asked_in.replace(row) != Some(row) {
-                proceed(self.keep_going)?;
-            }
-            for column in column..end {
-                units.decode(bits, column as u32, row as u32);
-                if bits.is_exhausted() {
-                    return Ok(false);
-                }
-            }
-            at += end - column;
-        }
-        Ok(true)
     }
 }
 
 /// Skips to the next restart marker of the sequence, and returns the number of missing intervals before it. Markers
 /// with earlier numbers belong to intervals that were given up.
-fn lost_intervals(bits: &mut Bits<'_>, expected: &mut u8) -> Option<u8> {
+fn lost_intervals(data: &mut Unstuffed<'_>, expected: &mut u8) -> Option<u8> {
     loop {
-        let found = bits.restart()?;
+        let found = data.restart()?;
         let ahead = found.wrapping_sub(*expected) & 7;
         if ahead < 4 {
             *expected = (found + 1) & 7;
             return Some(ahead);
         }
+    }
+}
+
+/// The rows of a scan's units.
+pub(super) struct UnitRows<'a> {
+    columns: u32,
+    keep_going: &'a dyn Fn() -> bool,
+    /// The row that was entered last.
+    entered: Option<u64>,
+}
+
+impl UnitRows<'_> {
+    /// The column and row of a unit, and the number of units from it to the end of the row. To be called before any
+    /// unit of a row is written.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::Cancelled`], asked for once for each row.
+    pub(super) fn enter(&mut self, unit: u64) -> Result<(u32, u32, u64), RenderError> {
+        let columns = u64::from(self.columns);
+        let (row, column) = (unit / columns, unit % columns);
+        if self.entered.replace(row) != Some(row) {
+            proceed(self.keep_going)?;
+        }
+        Ok((column as u32, row as u32, columns - column))
+    }
+}
+
+/// The decoder of a kind of scan whose units must be read one after another.
+pub(super) trait Units {
+    /// Decodes the unit at this column and row. The cursor comes from the unit before.
+    fn decode(&mut self, data: &[u8], cursor: Cursor, place: (u32, u32)) -> Cursor;
+
+    /// Resets the state that one unit leaves for the next.
+    fn restart(&mut self);
+}
+
+/// Reads units one after another.
+pub(super) struct OneByOne<U>(pub(super) U);
+
+/// Most bytes of a unit: four components of 4 × 4 blocks, with 32 bits a coefficient, and those of a load.
+const UNIT_BYTES_MAX: usize = 4 * 16 * 64 * 4 + 8;
+
+impl<U: Units> Intervals for OneByOne<U> {
+    fn decode(
+        &mut self,
+        data: &mut Unstuffed<'_>,
+        units: Range<u64>,
+        rows: &mut UnitRows<'_>,
+    ) -> Result<bool, RenderError> {
+        let mut cursor = Cursor::default();
+        let mut unit = units.start;
+        while unit < units.end {
+            let (first, row, count) = rows.enter(unit)?;
+            let count = count.min(units.end - unit);
+            for column in first..first + count as u32 {
+                if !data.is_last() && cursor.at + UNIT_BYTES_MAX > data.filled() {
+                    let dropped = cursor.bit() / 8;
+                    data.advance(dropped);
+                    cursor.at -= dropped;
+                }
+                cursor = self.0.decode(data.bytes(), cursor, (column, row));
+                if cursor.bit() > data.filled() * 8 {
+                    return Ok(false);
+                }
+            }
+            unit += count;
+        }
+        Ok(true)
+    }
+
+    fn restart(&mut self) {
+        self.0.restart();
     }
 }
 
@@ -105,12 +163,14 @@ mod tests {
     }
 
     impl Units for Bytes {
-        fn decode(&mut self, bits: &mut Bits<'_>, column: u32, row: u32) {
-            bits.refill();
-            let byte = bits.take(8) as u8;
-            if !bits.is_exhausted() {
-                self.seen.push((column, row, byte));
+        fn decode(&mut self, data: &[u8], mut cursor: Cursor, (column, row): (u32, u32)) -> Cursor {
+            cursor.refill(data);
+            // Zeros follow the data.
+            match cursor.take(8) as u8 {
+                0 => {}
+                byte => self.seen.push((column, row, byte)),
             }
+            cursor
         }
 
         fn restart(&mut self) {
@@ -120,9 +180,10 @@ mod tests {
 
     fn walked(data: &[u8], restart_interval: u32) -> (String, usize) {
         let grid = BlockGrid { columns: 3, rows: 4 };
-        let mut bytes = Bytes::default();
-        let walk = SegmentWalk { data, grid, restart_interval, keep_going: &|| true };
+        let mut bytes = OneByOne(Bytes::default());
+        let walk = ScanWalk { data, grid, restart_interval, keep_going: &|| true };
         let is_whole = walk.run(&mut bytes).unwrap();
+        let OneByOne(bytes) = bytes;
         let mut shown = vec![b'.'; 12];
         for (column, row, byte) in bytes.seen {
             shown[(row * 3 + column) as usize] = byte;
@@ -179,12 +240,11 @@ mod tests {
                 asked.get() <= most
             };
             let grid = BlockGrid { columns: 3, rows: 4 };
-            let mut bytes = Bytes::default();
-            let walk =
-                SegmentWalk { data: b"abcdefghijkl", grid, restart_interval: 0, keep_going: &keep_going };
+            let mut bytes = OneByOne(Bytes::default());
+            let walk = ScanWalk { data: b"abcdefghijkl", grid, restart_interval: 0, keep_going: &keep_going };
             let expected = if most < 4 { Err(RenderError::Cancelled) } else { Ok(true) };
             assert_eq!(walk.run(&mut bytes), expected);
-            assert_eq!(bytes.seen.len(), 3 * most.min(4));
+            assert_eq!(bytes.0.seen.len(), 3 * most.min(4));
         }
     }
 }

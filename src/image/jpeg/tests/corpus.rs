@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::image::tests::corpus;
 
-fn files(folder: &Path, of: &str) -> Vec<(String, Vec<u8>)> {
+pub(super) fn files(folder: &Path, of: &str) -> Vec<(String, Vec<u8>)> {
     let entries = fs::read_dir(folder.join(of)).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries
         .filter(|path| path.extension().is_some_and(|extension| extension == "jpg"))

@@ -3,10 +3,10 @@
 use super::*;
 
 /// Pseudo-random numbers (SplitMix64).
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn next(&mut self, below: usize) -> usize {
+    pub(super) fn next(&mut self, below: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -14,12 +14,12 @@ impl Numbers {
         ((mixed ^ mixed >> 31) % below.max(1) as u64) as usize
     }
 
-    fn byte(&mut self) -> u8 {
+    pub(super) fn byte(&mut self) -> u8 {
         self.next(256) as u8
     }
 }
 
-fn damaged(good: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+pub(super) fn damaged(good: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     let mut bytes = good.to_vec();
     let header = Segments::of(good).find(|segment| segment.marker == jpeg::SOS).unwrap().end();
     for _ in 0..=numbers.next(4) {
