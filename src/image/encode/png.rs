@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_page_of_text_is_tried_both_ways_and_the_shorter_file_is_taken() {
         // Letters of four grays on white, each pixel with a tint of its own place: a third of all pixels are alike.
-        let ink = |x: u32, y: u32| (x * 7 + y * 13) % 11 < 3 && (x / 5 + y / 9) % 2 == 0;
+        let ink = |x: u32, y: u32| (x * 7 + y * 13) % 11 < 3 && (x / 5 + y / 9).is_multiple_of(2);
         let pixel = |x: u32, y: u32| match ink(x, y) {
             true => [(x % 97) as u8, (y % 89) as u8, (x * y % 31) as u8],
             false => [255, 255, (250 + (x / 30 + y / 30) % 5) as u8],
