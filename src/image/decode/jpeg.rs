@@ -4,6 +4,7 @@
 //! scaled pictures, at the scale of one: samplings of any other kind, a scan for each component, four components,
 //! colours that are not what the library guesses, and what it calls damaged.
 
+use memchr::memmem;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -11,7 +12,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
-use crate::image::container::jpeg::from_start_of_image;
+use crate::image::container::jpeg::{EOI, SOI, SOS, Segments, from_start_of_image};
 use crate::image::error::RenderError;
 use crate::image::header::Limits;
 use crate::image::jpeg::Jpeg;
@@ -33,21 +34,26 @@ pub(super) fn decode(
     let source = from_start_of_image(source).ok_or(CORRUPT)?;
     let own = Jpeg::read(source).filter(|jpeg| jpeg.size() == size);
     match own {
-        // Where data is damaged the library gives up, and the other way continues after the next restart.
-        Some(jpeg) if jpeg.is_common() => {
-            let strict = options(size).set_strict_mode(true);
-            decode_common(source, size, strict).or_else(|_| decode_own(jpeg, limits, keep_going))
-        }
+        Some(jpeg) if jpeg.is_common() => match decode_common(source, size, true) {
+            Ok(pixels) => Ok(pixels),
+            // A strict reader minds a second file in place of the end marker, which is no damage.
+            Err(_) if runs_into_another(source) => {
+                decode_common(source, size, false).or_else(|_| decode_own(jpeg, limits, keep_going))
+            }
+            // Where data is damaged the library gives up, and the other way continues after the next restart.
+            Err(_) => decode_own(jpeg, limits, keep_going),
+        },
         Some(jpeg) => decode_own(jpeg, limits, keep_going),
-        None => decode_common(source, size, options(size).set_strict_mode(false)),
+        None => decode_common(source, size, false),
     }
 }
 
-fn options(size: Size) -> DecoderOptions {
-    DecoderOptions::default()
-        .set_max_width(size.width as usize)
-        .set_max_height(size.height as usize)
-        .jpeg_set_max_scans(SCANS_MAX)
+/// Whether another file begins behind the data, before any end marker.
+fn runs_into_another(source: &[u8]) -> bool {
+    let scan = Segments::of(source).find(|segment| segment.marker == SOS);
+    let data = scan.and_then(|scan| source.get(scan.end()..)).unwrap_or_default();
+    let end = memmem::find(data, &[0xFF, EOI]).unwrap_or(data.len());
+    memmem::find(&data[..end], &[0xFF, SOI]).is_some()
 }
 
 fn decode_own(jpeg: Jpeg<'_>, limits: &Limits, keep_going: &dyn Fn() -> bool) -> Result<Pixels, RenderError> {
@@ -55,7 +61,12 @@ fn decode_own(jpeg: Jpeg<'_>, limits: &Limits, keep_going: &dyn Fn() -> bool) ->
     whole.pixels(whole.decode(limits, keep_going)?, keep_going)
 }
 
-fn decode_common(source: &[u8], size: Size, options: DecoderOptions) -> Result<Pixels, RenderError> {
+fn decode_common(source: &[u8], size: Size, is_strict: bool) -> Result<Pixels, RenderError> {
+    let options = DecoderOptions::default()
+        .set_max_width(size.width as usize)
+        .set_max_height(size.height as usize)
+        .jpeg_set_max_scans(SCANS_MAX)
+        .set_strict_mode(is_strict);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options);
     decoder.decode_headers().map_err(|error| cause(&error))?;
     if decoder.dimensions() != Some((size.width as usize, size.height as usize)) {

@@ -11,6 +11,10 @@ use crate::support::harness::{Node, at_once, put, sha1, wait_until, wait_until_w
 use crate::support::nodes::{Cluster, alive, status};
 use crate::support::pictures::jpeg;
 
+/// What a read may take longer than others on a busy machine: less than the three seconds that a node waits for another
+/// that does not answer.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
 fn full(bytes: &[u8]) -> Request {
     Request::get(&format!("/image/{}/full/a.jpg", sha1(bytes)))
 }
@@ -190,7 +194,7 @@ fn a_node_that_is_killed_under_load_holds_up_nobody_and_gets_what_it_missed() {
         }
         wait_until("uploads to go on", || crowd.count() >= before + 100);
         let longest = crowd.take_longest_read();
-        assert!(longest < calm + Duration::from_secs(1), "a read took {longest:?}, and {calm:?} before");
+        assert!(longest < calm + PATIENCE, "a read took {longest:?}, and {calm:?} before");
         cluster.nodes[2].restart();
         cluster.wait_until_whole_within(Duration::from_secs(5));
         drop(end);
