@@ -36,8 +36,8 @@ pub(super) fn decode(
     match own {
         Some(jpeg) if jpeg.is_common() => match decode_common(source, size, true) {
             Ok(pixels) => Ok(pixels),
-            // A strict reader minds a second file in place of the end marker, which is no damage.
-            Err(_) if runs_into_another(source) => {
+            // A strict reader also minds that the end marker is missing, which is no damage.
+            Err(_) if lacks_end(source) && jpeg.is_whole(limits, keep_going)? => {
                 decode_common(source, size, false).or_else(|_| decode_own(jpeg, limits, keep_going))
             }
             // Where data is damaged the library gives up, and the other way continues after the next restart.
@@ -48,11 +48,11 @@ pub(super) fn decode(
     }
 }
 
-/// Whether another file begins behind the data, before any end marker.
-fn runs_into_another(source: &[u8]) -> bool {
+/// Whether there is no end marker behind the data, or only that of another file, which begins there.
+fn lacks_end(source: &[u8]) -> bool {
     let scan = Segments::of(source).find(|segment| segment.marker == SOS);
     let data = scan.and_then(|scan| source.get(scan.end()..)).unwrap_or_default();
-    let end = memmem::find(data, &[0xFF, EOI]).unwrap_or(data.len());
+    let Some(end) = memmem::find(data, &[0xFF, EOI]) else { return true };
     memmem::find(&data[..end], &[0xFF, SOI]).is_some()
 }
 

@@ -56,11 +56,14 @@ fn every_sampling_size_and_order_of_scans_gives_the_picture_back() {
 #[test]
 fn a_trailer_in_place_of_the_end_marker_changes_no_pixel() {
     let size = Size { width: 61, height: 43 };
-    let good = written(&picture(size), ColorType::Rgb, |_| {});
-    let whole = decode(&good, size, &LIMITS, &|| true).unwrap();
-    for trailer in [&b""[..], b"\0\0\x01\x0ASEFT", &good] {
-        let file = [&good[..good.len() - 2], trailer].concat();
-        assert!(decode(&file, size, &LIMITS, &|| true).unwrap() == whole, "{} bytes", trailer.len());
+    for is_progressive in [false, true] {
+        let good = written(&picture(size), ColorType::Rgb, |encoder| encoder.set_progressive(is_progressive));
+        let whole = decode(&good, size, &LIMITS, &|| true).unwrap();
+        for trailer in [&b""[..], b"\0\0\x01\x0ASEFT", &good] {
+            let file = [&good[..good.len() - 2], trailer].concat();
+            let decoded = decode(&file, size, &LIMITS, &|| true).unwrap();
+            assert!(decoded == whole, "{is_progressive}, {} bytes", trailer.len());
+        }
     }
 }
 
