@@ -1,11 +1,9 @@
 //! The boxes of a JPEG XL file around its codestream: those with metadata are noted, as they arrive.
 //!
 //! The library finds the codestream by itself, and would keep boxes of any length. So this walk is apart from it; a
-//! file that is no sequence of boxes has none.
+//! file that is no sequence of boxes has none. Compressed boxes are passed over.
 
-use std::io::Read;
-
-use super::notes::{Notes, PART_BYTES_MAX};
+use super::notes::Notes;
 use super::walk::{Field, skip};
 
 /// The first box of every file with boxes.
@@ -84,7 +82,7 @@ impl JxlBoxes {
         let Some(content) = content else { return BoxState::Done };
         self.left = content;
         match &name {
-            b"Exif" | b"xml " | b"jumb" | b"jhgm" | b"brob" => BoxState::Part(name),
+            b"Exif" | b"xml " | b"jumb" | b"jhgm" => BoxState::Part(name),
             _ => BoxState::Skip,
         }
     }
@@ -98,21 +96,6 @@ fn end_box(name: [u8; 4], notes: &mut Notes) {
             notes.note_gain_map();
             notes.end_text();
         }
-        b"brob" => end_compressed(notes),
         _ => notes.end_text(),
-    }
-}
-
-/// The name of a box, then its content, compressed by Brotli.
-fn end_compressed(notes: &mut Notes) {
-    let part = notes.take_part();
-    let Some((name, stream)) = part.split_first_chunk::<4>() else { return };
-    let mut content = Vec::new();
-    let inflated = brotli_decompressor::Decompressor::new(stream, 4096).take(PART_BYTES_MAX as u64);
-    // A stream that breaks off says what it says until then.
-    let _ = { inflated }.read_to_end(&mut content);
-    notes.take(&content);
-    if name != b"brob" {
-        end_box(*name, notes);
     }
 }

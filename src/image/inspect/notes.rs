@@ -137,11 +137,6 @@ impl Notes {
         }
     }
 
-    /// Ends a part whose content is not noted as it is, and returns what was kept of it.
-    pub(super) fn take_part(&mut self) -> Vec<u8> {
-        self.end_part().0
-    }
-
     /// The part was text, or the application block of a GIF.
     pub(super) fn end_text(&mut self) {
         self.end_part();
