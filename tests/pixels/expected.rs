@@ -1,4 +1,4 @@
-//! How much a picture may differ from the second decoder's, and the files that it reads otherwise.
+//! The bounds within which a picture may differ from the second decoder's, and the files that it reads otherwise.
 
 use crate::compare::Bound;
 use crate::decoders::SecondDecoder;

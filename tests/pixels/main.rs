@@ -68,7 +68,7 @@ fn made(source: &[u8], spec: &str) -> Result<Picture, VariantFault> {
     Ok(Picture::from_png(&png).expect("a PNG"))
 }
 
-/// What became of a file.
+/// The outcome for a file.
 enum Outcome {
     Refused(String),
     /// Lines to print, and complaints.

@@ -54,7 +54,7 @@ impl Schedule {
         Some(moment(claimed, rate))
     }
 
-    /// How long it is until a request is to begin, or until the end.
+    /// The time until a request is to begin, or until the end.
     pub(crate) fn pause(&self, now: Moment) -> Duration {
         let next = self.rate.map_or(self.end, |rate| moment(self.next.load(Relaxed), rate));
         Duration::from_nanos(next.min(self.end).saturating_sub(now))

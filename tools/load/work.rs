@@ -38,7 +38,7 @@ pub(crate) struct Target {
     pub(crate) expected: Expected,
 }
 
-/// What is known of a right answer.
+/// The known facts about a right answer.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
     pub(crate) media_type: Option<&'static str>,

@@ -23,7 +23,7 @@ const TIMER: u64 = u64::MAX;
 /// A timer that is set to a moment so near, in nanoseconds, is not set again.
 const TIMER_STEP: u64 = 1_000;
 
-/// How long after the end answers are waited for.
+/// The time after the end in which answers are waited for.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// The pause after a connection that could not be made.
@@ -138,7 +138,7 @@ impl Worker {
         Ok(())
     }
 
-    /// How long there is nothing to do but to wait for events.
+    /// The time in which there is nothing to do but to wait for events.
     fn pause(&self, now: Moment, is_over: bool) -> Duration {
         let second_ends = (self.second + 1) * 1_000_000_000;
         let mut pause = Duration::from_nanos(second_ends.saturating_sub(now));
@@ -208,12 +208,12 @@ impl Worker {
     fn turn_second(&mut self, now: Moment) {
         let second = now / 1_000_000_000;
         if second > self.second {
-            self.hand_over();
+            self.send_tally();
             self.second = second;
         }
     }
 
-    fn hand_over(&mut self) {
+    fn send_tally(&mut self) {
         if !self.tally.is_empty() {
             // The collector stays until all threads have ended.
             let _ = self.tallies.send(SecondTally { second: self.second, tally: self.tally.clone() });
@@ -226,7 +226,7 @@ impl Worker {
             let ended = self.connections[at].fail(Failure::Unfinished);
             self.settle(at, ended);
         }
-        self.hand_over();
+        self.send_tally();
     }
 }
 

@@ -60,7 +60,7 @@ pub struct Inspected {
     pub header: Header,
     /// The reason to refuse it, unless a walk over its data finds all of the picture: a JPEG without its end marker.
     pub doubt: Option<InspectError>,
-    /// What it says about its picture.
+    /// Its statements about its picture.
     pub notes: Notes,
 }
 

@@ -20,7 +20,7 @@ const ICC_NAME: &[u8] = b"ICC_PROFILE\0";
 /// Most bytes of a JUMBF box before its label.
 const JUMBF_HEAD_BYTES: usize = 64;
 
-/// What a file says about its picture.
+/// The statements of a file about its picture.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Notes {
     part: Vec<u8>,

@@ -95,7 +95,7 @@ fn a_server_that_is_not_there_is_told() {
     let nobody = load("upload", node.port(), &[]);
     assert_eq!(nobody.code, Some(1), "{}", nobody.text);
     assert!(nobody.json["uploads"]["failures"]["no connection"].as_u64() > Some(0), "{}", nobody.text);
-    // What is to be fetched cannot be uploaded first.
+    // The images to fetch cannot be uploaded first.
     let nothing = load("fetch", node.port(), &[]);
     assert_eq!((nothing.code, nothing.page.as_str()), (Some(2), ""), "{}", nothing.text);
 }

@@ -11,7 +11,7 @@ use crate::support::harness::{Node, at_once, put, sha1, wait_until, wait_until_w
 use crate::support::nodes::{Cluster, alive, status};
 use crate::support::pictures::jpeg;
 
-/// What a read may take longer than others on a busy machine: less than the three seconds that a node waits for another
+/// The time that a read may take longer than others on a busy machine: less than the three seconds that a node waits for another
 /// that does not answer.
 const PATIENCE: Duration = Duration::from_millis(2500);
 

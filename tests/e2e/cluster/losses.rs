@@ -346,7 +346,7 @@ fn an_image_whose_other_holder_is_silent_is_not_called_absent_by_the_node_that_l
     let bytes = jpeg(60, 40, 1);
     let id = cluster.nodes[0].upload(&bytes);
     let [loser, silent] = cluster.owners(&id)[..] else { panic!("two owners") };
-    // What is not in the manifest yet when a node is killed is not known to be lost afterwards.
+    // An image that is not in the manifest when a node is killed is not known to be lost afterwards.
     wait_until("both to know that they have it, and nobody else to have it", || {
         let counted = |node: usize| cluster.nodes[node].metric("reticulum_images");
         counted(loser) == 1.0 && counted(silent) == 1.0 && cluster.sum("reticulum_images") == 2.0

@@ -9,7 +9,7 @@ pub(super) struct Line<'a> {
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// How values are placed and told on an axis.
+/// The placement and the labels of values on an axis.
 pub(super) struct Axis {
     pub(super) is_logarithmic: bool,
     pub(super) label: fn(f64) -> String,
