@@ -19,6 +19,7 @@ use reticulum::image::encode;
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
 use reticulum::image::jpeg::{Jpeg, Scale};
+use reticulum::image::light::Light;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::recipe::Recipe;
 use reticulum::image::resize;
@@ -109,7 +110,7 @@ fn png_by_rows(criterion: &mut Criterion) {
     criterion.bench_function("PNG decode by rows, 4 MP to 300w", |bencher| {
         let header = inspect::inspect(&SOURCE, LIMITS).expect("a PNG of ours");
         let cut = Rect { x: 0, y: 0, width: SIZE.width, height: SIZE.height };
-        let part = SourcePart { cut, window: Rect::whole(SIZE), to: THUMBNAIL_SIZE };
+        let part = SourcePart { cut, window: Rect::whole(SIZE), to: THUMBNAIL_SIZE, light: Light::Encoded };
         bencher.iter(|| {
             let shown = decode::decode_part(&SOURCE, &header, None, &part, &LIMITS, &|| true);
             shown.expect("a sound PNG").expect("the way by rows")

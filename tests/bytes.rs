@@ -9,6 +9,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
 use reticulum::image::header::Limits;
+use reticulum::image::light::LightSetting;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::recipe::{
     AnimationMax, ENCODER_VERSION, Originals, OutputMax, Quality, Recipe, RecipeSettings,
@@ -19,7 +20,7 @@ use reticulum::object::{Format, ObjectId, Spec};
 use sha1::{Digest, Sha1};
 
 /// What [`every_variant`] digests to, by version.
-const PINNED: (u32, &str) = (6, "9878a20ea2524181f8c3ff9ad4d12e9fe82ccd5f");
+const PINNED: (u32, &str) = (7, "79e29cbcf6450947f3b0eb87ad7e288a263e5eb1");
 
 const LIMITS: Limits = Limits { pixels_max: 1 << 20, frames_max: 10 };
 
@@ -126,6 +127,7 @@ fn made(source: &[u8], spec: &str, format: Format) -> Option<Vec<u8>> {
         animation,
         output_max: OutputMax::NONE,
         originals: Originals::AsIs,
+        light: LightSetting::Auto,
     };
     let spec = Spec::parse(spec).expect("a spec");
     let recipe = Recipe::resolve(&spec, format, &settings).expect("a recipe");

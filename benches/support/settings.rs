@@ -1,5 +1,6 @@
 //! The settings that the benches resolve specs by.
 
+use reticulum::image::light::LightSetting;
 use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, RecipeSettings};
 
 /// The defaults of the configuration.
@@ -10,4 +11,5 @@ pub(crate) const SETTINGS: RecipeSettings = RecipeSettings {
     animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
     output_max: OutputMax::NONE,
     originals: Originals::AsIs,
+    light: LightSetting::Auto,
 };

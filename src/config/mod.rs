@@ -254,6 +254,7 @@ impl ImagesValues {
             },
             output_max: self.max_output_pixels.bounds(),
             originals: self.originals,
+            light: self.light,
         }
     }
 }

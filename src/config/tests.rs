@@ -228,7 +228,7 @@ fn every_flag_is_heard() {
 fn every_key_has_a_variable() {
     let values = r"name=img1 listen=127.0.0.1:5 url=http://localhost:5 zone=z weight=2 writable=false data=d data_mode=0750 reserve=5 shards=2
         name=c secrets=0123456789abcdef,0123456789abcdeg secret=0123456789abcdef secret_file=f join=http://localhost:6,http://localhost:7 replication=4 min_replication=1
-        max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 max_output_pixels=default=9;avif=5 originals=stripped upscale=true jpeg=1 webp=2 avif=3
+        max_bytes=5 max_pixels=6 max_frames=7 max_dimension=800 max_output_pixels=default=9;avif=5 originals=stripped light=linear upscale=true jpeg=1 webp=2 avif=3
         presets=thumb=200s;wide=800w,q70 only_presets=true memory=1 disk=2
         upload_keys=a,b open_uploads=true operator_key=o preset_overrides=q50,dpr2 sign_keys=0123456789abcdef,0123456789abcdeg require_signature=all cors_origins=http://a,http://b
         connections=1 uploads=2 background_copies=3 header_timeout=1s idle_timeout=2s body_progress=3s byte_rate_min=4 resize_queue=4 resize_deadline=5s

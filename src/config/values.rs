@@ -15,6 +15,7 @@ use super::setting::text::{FilePath, Name, Permissions, Secret};
 use super::setting::url::{Origin, UrlSetting};
 use crate::http::access::RequireSignature;
 use crate::http::access::client::TrustedProxy;
+use crate::image::light::LightSetting;
 use crate::image::recipe::Originals;
 use crate::store::open::DATA_MODE;
 use crate::telemetry::log::Form;
@@ -65,6 +66,7 @@ pub(super) struct ImagesValues {
     pub(super) max_dimension: BoundedInteger<u32, 1, 65_535>,
     pub(super) max_output_pixels: OutputPixels,
     pub(super) originals: Originals,
+    pub(super) light: LightSetting,
     pub(super) upscale: bool,
     pub(super) quality: QualityValues,
     pub(super) presets: Presets,
@@ -168,6 +170,7 @@ impl Default for ImagesValues {
             max_dimension: BoundedInteger(8192),
             max_output_pixels: OutputPixels::default(),
             originals: Originals::AsIs,
+            light: LightSetting::Auto,
             upscale: false,
             quality: QualityValues {
                 jpeg: BoundedInteger(82),

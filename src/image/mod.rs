@@ -10,6 +10,7 @@
 //!   all of them.
 //! * [`progress`]: the stages that a job reports.
 //! * [`variant`]: from stored bytes and a recipe to a variant's bytes: all of the above.
+//! * [`light`]: stored values and linear light.
 //! * [`jpeg`]: a decoder that scales JPEGs down while it decodes them.
 //! * `shrink_on_load`: the window of a JPEG at its target size, without decoding the whole picture to pixels.
 //! * [`decoded_planes`]: the planes that the decode for one size leaves for the next.
@@ -29,6 +30,7 @@ pub mod geometry;
 pub mod header;
 pub mod inspect;
 pub mod jpeg;
+pub mod light;
 pub mod metadata;
 pub mod orient;
 pub mod pad;

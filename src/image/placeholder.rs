@@ -7,6 +7,7 @@ use sha1::{Digest, Sha1};
 
 use super::color::Gamut;
 use super::effect;
+use super::light::LightSetting;
 use super::pixels::{PixelKind, Pixels};
 use super::recipe::{ENCODER_VERSION, Recipe, TargetSize};
 use super::transform::Transform;
@@ -46,6 +47,7 @@ pub const fn recipe() -> Recipe {
         animation: None,
         meta: false,
         stripped: false,
+        light: LightSetting::Auto,
         format: Format::Png,
         quality: None,
     }

@@ -9,6 +9,7 @@
 mod animation;
 mod layout;
 mod lengthy;
+mod light;
 mod peak;
 mod reduced;
 mod still;
@@ -96,12 +97,12 @@ pub fn planes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) 
     if recipe.keeps_animation(header) {
         return None;
     }
-    let layout = layout::WindowPlacement::new(header, recipe).ok()?;
+    let layout = layout::WindowPlacement::new(source, header, recipe).ok()?;
     if let Some((reduced, _)) = reduced::Reduced::of(&layout, source, header, recipe, limits).ok()? {
         return reduced.planes();
     }
     let (shrunk, _) = still::shrunk(&layout, source, header, recipe, limits).ok()??;
-    shrunk.is_worth_keeping().then(|| (format!("{:?}", shrunk.scales()), shrunk.planes_bytes()))
+    shrunk.is_worth_keeping().then(|| (shrunk.planes_name(), shrunk.planes_bytes()))
 }
 
 /// The steps after sizing, up to the encoder.

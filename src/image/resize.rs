@@ -1,25 +1,55 @@
 //! One resize of a window with fractional coordinates, as stored. The only file that names the resizing library.
 //!
-//! Values are resized as encoded (no linear light), with a Lanczos filter of three lobes. Colours are weighted by their
-//! alpha, so that the colours of transparent pixels never bleed into an edge. A window of whole pixels at its own size
-//! is cut out exactly and never filtered. [`Rows`] does the same for a picture that is never in memory as a whole.
+//! The filter is Lanczos's with three lobes, over stored values or linear light. Colours are weighted by their alpha, so
+//! that the colours of transparent pixels never bleed into an edge. A window of whole pixels at its own size is cut out
+//! exactly and never filtered. [`Rows`] does the same for a picture that is never in memory as a whole.
 
 mod rows;
+mod sample;
+
+use std::marker::PhantomData;
 
 use fast_image_resize::images::TypedImage;
-use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
 use fast_image_resize::{FilterType, MulDiv, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use sample::Sample;
 
 use super::error::RenderError;
+use super::light::Light;
 use super::pixels::{PixelKind, Pixels};
 use super::shape::{Rect, Size};
 pub use rows::Rows;
 
-/// Scales the part of `pixels` in `window` to `to`. Consumes `pixels`, because it multiplies colours by alpha in place.
+/// Scales the part of `pixels` in `window` to `to`, by means of these values. Enlargements always are of stored values:
+/// in linear light the filter would draw dark rings around bright edges. Consumes `pixels`, because it multiplies
+/// colours by alpha in place.
 ///
 /// # Errors
 ///
 /// [`RenderError::BadWindow`] if the window is empty or leaves the picture, or `to` has a zero side.
+pub fn resize_in(light: Light, pixels: Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, RenderError> {
+    if of_size(light, window, to) == Light::Encoded {
+        return resize(pixels, window, to);
+    }
+    let mut rows = Rows::new(light, pixels.size(), pixels.kind(), window, to)?;
+    let stride = pixels.stride();
+    for row in rows.needed_rows() {
+        rows.push(&pixels.data()[row as usize * stride..][..stride])?;
+    }
+    drop(pixels);
+    rows.finish()
+}
+
+/// The values for a result of this size: stored ones unless it has fewer rows than the window, and no more columns.
+pub fn of_size(light: Light, window: Rect<f64>, to: Size) -> Light {
+    let is_reduction = window.width >= f64::from(to.width) && window.height > f64::from(to.height);
+    if is_reduction { light } else { Light::Encoded }
+}
+
+/// As [`resize_in`] with stored values.
+///
+/// # Errors
+///
+/// Those of [`resize_in`].
 pub fn resize(pixels: Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, RenderError> {
     let window = inside(window, pixels.size()).ok_or(RenderError::BadWindow)?;
     if to.area() == 0 {
@@ -32,15 +62,19 @@ pub fn resize(pixels: Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, Ren
     filter(pixels, window, to).ok_or(RenderError::BadWindow)
 }
 
-/// Peak memory of [`resize`] in bytes, its argument and result included.
-pub fn peak_bytes(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u64 {
+/// Peak memory of [`resize_in`] in bytes, its argument and result included.
+pub fn peak_bytes(light: Light, from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u64 {
+    let source = from.area().saturating_mul(kind.channels() as u64);
     if is_exact(window, to) {
-        return from.area().saturating_mul(kind.channels() as u64);
+        return source;
+    }
+    if of_size(light, window, to) == Light::Linear {
+        return source.saturating_add(Rows::peak_bytes(light, from, kind, window, to));
     }
     filter_peak_bytes(from, kind, to)
 }
 
-/// The same for a window that is filtered.
+/// The same for a window of stored values that is filtered.
 pub fn filter_peak_bytes(from: Size, kind: PixelKind, to: Size) -> u64 {
     let channels = kind.channels() as u64;
     let source = from.area().saturating_mul(channels);
@@ -92,7 +126,7 @@ pub fn is_exact(window: Rect<f64>, to: Size) -> bool {
 fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
     let (from, kind) = (pixels.size(), pixels.kind());
     let mut data = pixels.into_data();
-    let mut filter = Filter::new(kind);
+    let mut filter = Filter::<u8>::new(kind);
     filter.weigh(from, &mut data)?;
     let mut made = filter.apply(from, &mut data, window, to)?;
     filter.unweigh(to, &mut made)?;
@@ -100,56 +134,58 @@ fn filter(pixels: Pixels, window: Rect<f64>, to: Size) -> Option<Pixels> {
 }
 
 /// The library's resizer for one kind of pixels, with the buffer that it keeps between its passes.
-struct Filter {
+struct Filter<S> {
     kind: PixelKind,
     resizer: Resizer,
     alpha: MulDiv,
+    samples: PhantomData<S>,
 }
 
-impl Filter {
+impl<S: Sample> Filter<S> {
     fn new(kind: PixelKind) -> Self {
-        Self { kind, resizer: Resizer::new(), alpha: MulDiv::new() }
+        Self { kind, resizer: Resizer::new(), alpha: MulDiv::new(), samples: PhantomData }
     }
 
     /// Multiplies colours by their alpha, in place.
-    fn weigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
+    fn weigh(&self, size: Size, data: &mut [S]) -> Option<()> {
         match self.kind {
             PixelKind::Gray | PixelKind::Rgb => Some(()),
-            PixelKind::GrayAlpha => weigh_as::<U8x2>(&self.alpha, size, data),
-            PixelKind::Rgba => weigh_as::<U8x4>(&self.alpha, size, data),
+            PixelKind::GrayAlpha => weigh_as::<S, S::GrayAlpha>(&self.alpha, size, data),
+            PixelKind::Rgba => weigh_as::<S, S::Rgba>(&self.alpha, size, data),
         }
     }
 
     /// Divides colours by their alpha, in place.
-    fn unweigh(&self, size: Size, data: &mut [u8]) -> Option<()> {
+    fn unweigh(&self, size: Size, data: &mut [S]) -> Option<()> {
         match self.kind {
             PixelKind::Gray | PixelKind::Rgb => Some(()),
-            PixelKind::GrayAlpha => unweigh_as::<U8x2>(&self.alpha, size, data),
-            PixelKind::Rgba => unweigh_as::<U8x4>(&self.alpha, size, data),
+            PixelKind::GrayAlpha => unweigh_as::<S, S::GrayAlpha>(&self.alpha, size, data),
+            PixelKind::Rgba => unweigh_as::<S, S::Rgba>(&self.alpha, size, data),
         }
     }
 
     /// Resizes the window.
-    fn apply(&mut self, from: Size, data: &mut [u8], window: Rect<f64>, to: Size) -> Option<Vec<u8>> {
+    fn apply(&mut self, from: Size, data: &mut [S], window: Rect<f64>, to: Size) -> Option<Vec<S>> {
         // The library's untyped calls would compile all its pixel kinds into this crate.
         match self.kind {
-            PixelKind::Gray => self.apply_as::<U8>(from, data, window, to),
-            PixelKind::GrayAlpha => self.apply_as::<U8x2>(from, data, window, to),
-            PixelKind::Rgb => self.apply_as::<U8x3>(from, data, window, to),
-            PixelKind::Rgba => self.apply_as::<U8x4>(from, data, window, to),
+            PixelKind::Gray => self.apply_as::<S::Gray>(from, data, window, to),
+            PixelKind::GrayAlpha => self.apply_as::<S::GrayAlpha>(from, data, window, to),
+            PixelKind::Rgb => self.apply_as::<S::Rgb>(from, data, window, to),
+            PixelKind::Rgba => self.apply_as::<S::Rgba>(from, data, window, to),
         }
     }
 
     fn apply_as<P: PixelTrait>(
         &mut self,
         from: Size,
-        data: &mut [u8],
+        data: &mut [S],
         window: Rect<f64>,
         to: Size,
-    ) -> Option<Vec<u8>> {
-        let mut made = vec![0; usize::try_from(to.area()).ok()?.checked_mul(self.kind.channels())?];
-        let source = TypedImage::<P>::from_buffer(from.width, from.height, data).ok()?;
-        let mut target = TypedImage::<P>::from_buffer(to.width, to.height, &mut made).ok()?;
+    ) -> Option<Vec<S>> {
+        let length = usize::try_from(to.area()).ok()?.checked_mul(self.kind.channels())?;
+        let mut made = vec![S::default(); length];
+        let source = image::<S, P>(from, data)?;
+        let mut target = image::<S, P>(to, &mut made)?;
         // By default the resizer would premultiply into a second buffer as large as the source.
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
@@ -160,14 +196,17 @@ impl Filter {
     }
 }
 
-fn weigh_as<P: PixelTrait>(alpha: &MulDiv, size: Size, data: &mut [u8]) -> Option<()> {
-    let mut image = TypedImage::<P>::from_buffer(size.width, size.height, data).ok()?;
-    alpha.multiply_alpha_inplace_typed(&mut image).ok()
+fn weigh_as<S: Sample, P: PixelTrait>(alpha: &MulDiv, size: Size, data: &mut [S]) -> Option<()> {
+    alpha.multiply_alpha_inplace_typed(&mut image::<S, P>(size, data)?).ok()
 }
 
-fn unweigh_as<P: PixelTrait>(alpha: &MulDiv, size: Size, data: &mut [u8]) -> Option<()> {
-    let mut image = TypedImage::<P>::from_buffer(size.width, size.height, data).ok()?;
-    alpha.divide_alpha_inplace_typed(&mut image).ok()
+fn unweigh_as<S: Sample, P: PixelTrait>(alpha: &MulDiv, size: Size, data: &mut [S]) -> Option<()> {
+    alpha.divide_alpha_inplace_typed(&mut image::<S, P>(size, data)?).ok()
+}
+
+/// The library's view of these samples.
+fn image<S: Sample, P: PixelTrait>(size: Size, data: &mut [S]) -> Option<TypedImage<'_, P>> {
+    TypedImage::from_buffer(size.width, size.height, bytemuck::cast_slice_mut(data)).ok()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ const OUTSIDERS: &[(&str, &[&str])] = &[
     ("subtle", &["http/access/key.rs"]),
     ("foca", &["cluster"]),
     ("StatusCode", &["http/reply.rs", "http/reply/details.rs", "http/reply/kind.rs", "http/reply/layout.rs"]),
-    ("fast_image_resize", &["image/resize.rs"]),
+    ("fast_image_resize", &["image/resize.rs", "image/resize/sample.rs"]),
     ("zune_jpeg", &["image"]),
     ("libwebp_sys", &["image/decode/webp/libwebp.rs", "image/encode/webp.rs"]),
     ("moxcms", &["image"]),

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::encode;
 use reticulum::image::header::Limits;
+use reticulum::image::light::LightSetting;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::shape::Size;
@@ -40,6 +41,7 @@ fn recipe(spec: &str, format: Format) -> Recipe {
         animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
         output_max: OutputMax::NONE,
         originals: Originals::AsIs,
+        light: LightSetting::Auto,
     };
     Recipe::resolve(&Spec::parse(spec).expect("a spec"), format, &settings).expect("a recipe")
 }

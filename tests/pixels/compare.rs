@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use reticulum::image::light::Light;
+
 use crate::picture::{Flat, Picture};
 
 /// Side of a block. A wrong tile, a shifted plane or a torn row fills at least one, however large the picture is.
@@ -31,6 +33,12 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// The bound for a picture that was scaled in linear light. Where dark meets bright, small differences of light are
+    /// large ones of dark values; and colour differences are scaled as they are stored.
+    pub(crate) fn in_linear_light(&self) -> Self {
+        Self { mean: self.mean + 2.0, block: self.block * 2.0 + 8.0, tone: self.tone * 2.0 + 8.0 }
+    }
+
     pub(crate) fn holds(&self, difference: &Difference) -> bool {
         difference.mean <= self.mean && difference.block <= self.block && difference.tone <= self.tone
     }
@@ -64,15 +72,16 @@ impl BlockSums {
 }
 
 impl Difference {
-    /// Compares two pictures as they show on black and on white. If they differ in size, theirs is scaled to ours.
-    pub(crate) fn between(ours: &Picture, theirs: &Picture) -> Self {
+    /// Compares two pictures as they show on black and on white. If they differ in size, theirs is scaled to ours, by
+    /// means of these values.
+    pub(crate) fn between(ours: &Picture, theirs: &Picture, light: Light) -> Self {
         let backgrounds: &[u8] = if ours.is_opaque() && theirs.is_opaque() { &[0] } else { &[0, 255] };
         let differences = backgrounds.iter().map(|gray| {
             let (ours, theirs) = (ours.over(*gray), theirs.over(*gray));
             if (ours.width, ours.height) == (theirs.width, theirs.height) {
                 Self::of(&ours, &theirs)
             } else {
-                Self::of(&ours, &theirs.scaled(ours.width, ours.height))
+                Self::of(&ours, &theirs.scaled(ours.width, ours.height, light))
             }
         });
         differences.reduce(Self::worse).unwrap_or_default()
@@ -130,7 +139,7 @@ impl fmt::Display for Difference {
 pub(crate) fn correlation(ours: &Picture, theirs: &Picture) -> f64 {
     let (width, height) = (ours.width.div_ceil(BLOCK), ours.height.div_ceil(BLOCK));
     let blocks = |picture: &Picture| {
-        let small = picture.over(0).scaled(width, height);
+        let small = picture.over(0).scaled(width, height, Light::Encoded);
         small.colors.into_iter().map(|color| color.iter().map(|value| f64::from(*value)).sum()).collect()
     };
     let (ours, theirs): (Vec<f64>, Vec<f64>) = (blocks(ours), blocks(theirs));

@@ -1,7 +1,7 @@
 //! Every picture of the corpus that the program accepts, compared by its pixels with another program's.
 //!
 //! `full`, `300w` and `rot90` go through the library's own path, as PNG. The second decoder gives the source in full
-//! size; the tests turn and scale that by themselves. The bound depends on what may differ: nothing in a picture
+//! size; the tests turn and scale that by themselves: in stored values, and in linear light. The bound depends on what may differ: nothing in a picture
 //! without loss, rounding where colours are converted, and the freedom that the formats leave to lossy decoders. Each
 //! bound is for the whole picture and for its worst block, so that a single wrong tile fails.
 
@@ -28,6 +28,7 @@ use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::header::Limits;
 use reticulum::image::inspect::Inspector;
 use reticulum::image::jpeg::Jpeg;
+use reticulum::image::light::{Light, LightSetting};
 use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::variant::{self, VariantFault};
 use reticulum::object::{Format, Spec};
@@ -36,7 +37,13 @@ use tempfile::TempDir;
 /// As the configuration has them by default.
 const LIMITS: Limits = Limits { pixels_max: 100_000_000, frames_max: 1000 };
 
-const SPECS: [&str; 3] = ["full", "300w", "full,rot90"];
+/// The specs, and the values whose means a smaller picture is.
+const SPECS: [(&str, Light); 4] = [
+    ("full", Light::Encoded),
+    ("300w", Light::Encoded),
+    ("300w", Light::Linear),
+    ("full,rot90", Light::Encoded),
+];
 
 /// Checks a file as an upload is checked.
 ///
@@ -52,7 +59,7 @@ fn check(source: &[u8]) -> Result<(), String> {
 }
 
 /// Makes a variant as PNG and reads its pixels.
-fn made(source: &[u8], spec: &str) -> Result<Picture, VariantFault> {
+fn made(source: &[u8], (spec, light): (&str, Light)) -> Result<Picture, VariantFault> {
     let settings = RecipeSettings {
         quality: Quality { jpeg: 82, webp: 80, avif: 60 },
         upscale: false,
@@ -60,6 +67,7 @@ fn made(source: &[u8], spec: &str) -> Result<Picture, VariantFault> {
         animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
         output_max: OutputMax::NONE,
         originals: Originals::AsIs,
+        light: LightSetting::Always(light),
     };
     let spec = Spec::parse(spec).expect("a spec");
     let recipe = Recipe::resolve(&spec, Format::Png, &settings).expect("a recipe");
@@ -89,12 +97,12 @@ fn compared(folder: &Path, entry: &Entry, scratch: &Path) -> Outcome {
         Err(error) => return Outcome::Compared(String::new(), format!("{}: {error}\n", entry.path)),
     };
     let (mut lines, mut complaints) = (String::new(), String::new());
-    let rest = SPECS[1..].iter().map(|spec| (*spec, made(&source, spec)));
-    for (spec, ours) in std::iter::once((SPECS[0], Ok(full))).chain(rest) {
+    let rest = SPECS[1..].iter().map(|spec| (*spec, made(&source, *spec)));
+    for ((spec, light), ours) in std::iter::once((SPECS[0], Ok(full))).chain(rest) {
         let ours = ours.unwrap_or_else(|fault| panic!("{} has no {spec}: {fault}", entry.path));
-        match verdict(&expectation.comparison, spec, &ours, &theirs) {
-            Ok(line) => writeln!(lines, "{} {spec}: {line}", entry.path),
-            Err(complaint) => writeln!(complaints, "{} {spec}: {complaint}", entry.path),
+        match verdict(&expectation.comparison, (spec, light), &ours, &theirs) {
+            Ok(line) => writeln!(lines, "{} {spec} {light:?}: {line}", entry.path),
+            Err(complaint) => writeln!(complaints, "{} {spec} {light:?}: {complaint}", entry.path),
         }
         .expect("a text");
     }
@@ -102,7 +110,12 @@ fn compared(folder: &Path, entry: &Entry, scratch: &Path) -> Outcome {
 }
 
 /// The difference in words, as an error if it is too large.
-fn verdict(comparison: &Comparison, spec: &str, ours: &Picture, theirs: &Picture) -> Result<String, String> {
+fn verdict(
+    comparison: &Comparison,
+    (spec, light): (&str, Light),
+    ours: &Picture,
+    theirs: &Picture,
+) -> Result<String, String> {
     let turned = (spec == "full,rot90").then(|| theirs.turned());
     let theirs = turned.as_ref().unwrap_or(theirs);
     let is_scaled = spec == "300w" && theirs.width > 300;
@@ -116,6 +129,8 @@ fn verdict(comparison: &Comparison, spec: &str, ours: &Picture, theirs: &Picture
         return Err(format!("{}x{} instead of {width}x{height}", ours.width, ours.height));
     }
     match comparison {
+        // The tests mix alpha in stored values before they scale.
+        _ if light == Light::Linear && !theirs.is_opaque() => Ok("its size, for it has alpha".to_owned()),
         Comparison::Size => Ok("its size".to_owned()),
         Comparison::Brightness(least) => {
             let correlation = compare::correlation(ours, theirs);
@@ -123,12 +138,16 @@ fn verdict(comparison: &Comparison, spec: &str, ours: &Picture, theirs: &Picture
             if correlation >= *least { Ok(line) } else { Err(line) }
         }
         Comparison::Mean(most) => {
-            let difference = Difference::between(ours, theirs);
+            let difference = Difference::between(ours, theirs, light);
             if difference.mean <= *most { Ok(difference.to_string()) } else { Err(difference.to_string()) }
         }
         Comparison::Pixels { full, scaled } => {
-            let bound = if is_scaled { scaled } else { full };
-            let difference = Difference::between(ours, theirs);
+            let bound = match light {
+                _ if !is_scaled => *full,
+                Light::Encoded => *scaled,
+                Light::Linear => scaled.in_linear_light(),
+            };
+            let difference = Difference::between(ours, theirs, light);
             if bound.holds(&difference) {
                 Ok(difference.to_string())
             } else {

@@ -3,6 +3,8 @@
 
 use std::io::Cursor;
 
+use reticulum::image::light::Light;
+
 /// Straight RGBA, eight bits a channel.
 #[derive(Clone)]
 pub(crate) struct Picture {
@@ -101,9 +103,13 @@ fn widened<const N: usize>(data: &[u8], pixel: impl Fn([u8; N]) -> [u8; 4]) -> V
 }
 
 impl Flat {
-    /// Scales down with a Lanczos kernel of three lobes, in the file's own values: slowly, and without rounding between
+    /// Scales down with a Lanczos kernel of three lobes, by means of these values: slowly, and without rounding between
     /// the two directions.
-    pub(crate) fn scaled(&self, width: usize, height: usize) -> Self {
+    pub(crate) fn scaled(&self, width: usize, height: usize, light: Light) -> Self {
+        let values: [f32; 256] = std::array::from_fn(|value| match light {
+            Light::Encoded => value as f32,
+            Light::Linear => linear(value as f32 / 255.0) * 255.0,
+        });
         let (across, down) = (taps(self.width, width), taps(self.height, height));
         let mut sums = vec![[0_f32; 3]; width * height];
         let mut reached = vec![Vec::new(); self.height];
@@ -112,7 +118,7 @@ impl Flat {
         }
         for (row, targets) in self.colors.chunks_exact(self.width).zip(&reached) {
             let row: Vec<_> =
-                across.iter().map(|(first, weights)| weighted(&row[*first..], weights)).collect();
+                across.iter().map(|(first, weights)| weighted(&row[*first..], weights, &values)).collect();
             for (y, weight) in targets {
                 let line = &mut sums[y * width..][..width];
                 line.iter_mut().zip(&row).for_each(|(sum, color)| {
@@ -120,15 +126,28 @@ impl Flat {
                 });
             }
         }
-        let colors = sums.iter().map(|sum| sum.map(|value| value.round().clamp(0.0, 255.0) as u8)).collect();
+        let stored = |value: f32| match light {
+            Light::Encoded => value.round().clamp(0.0, 255.0) as u8,
+            Light::Linear => (encoded(value.clamp(0.0, 255.0) / 255.0) * 255.0).round() as u8,
+        };
+        let colors = sums.iter().map(|sum| sum.map(stored)).collect();
         Self { width, height, colors }
     }
 }
 
-fn weighted(colors: &[[u8; 3]], weights: &[f32]) -> [f32; 3] {
+/// The curve of sRGB.
+fn linear(stored: f32) -> f32 {
+    if stored <= 0.040_45 { stored / 12.92 } else { ((stored + 0.055) / 1.055).powf(2.4) }
+}
+
+fn encoded(linear: f32) -> f32 {
+    if linear <= 0.003_130_8 { linear * 12.92 } else { 1.055_f32.mul_add(linear.powf(1.0 / 2.4), -0.055) }
+}
+
+fn weighted(colors: &[[u8; 3]], weights: &[f32], values: &[f32; 256]) -> [f32; 3] {
     let mut sum = [0.0; 3];
     for (color, weight) in colors.iter().zip(weights) {
-        sum.iter_mut().zip(color).for_each(|(sum, value)| *sum += weight * f32::from(*value));
+        sum.iter_mut().zip(color).for_each(|(sum, value)| *sum += weight * values[usize::from(*value)]);
     }
     sum
 }
@@ -166,7 +185,7 @@ fn a_quarter_turn_moves_the_top_to_the_right() {
 #[test]
 fn scaling_keeps_a_plain_color_and_a_slope() {
     let colors = (0..40 * 90).map(|at| [200, (at % 40 * 6) as u8, (at / 40 * 2) as u8]).collect();
-    let scaled = Flat { width: 40, height: 90, colors }.scaled(10, 30);
+    let scaled = Flat { width: 40, height: 90, colors }.scaled(10, 30, Light::Encoded);
     for (at, color) in scaled.colors.iter().enumerate() {
         let (x, y) = (at % 10, at / 10);
         // The kernel sees beyond the edges nothing, which shifts the slope there.
@@ -176,4 +195,13 @@ fn scaling_keeps_a_plain_color_and_a_slope() {
         }
         assert_eq!(color[0], 200);
     }
+}
+
+#[test]
+fn in_linear_light_stripes_become_half_as_light_as_white() {
+    let colors = (0..40 * 40).map(|at| [77, if at % 2 == 0 { 255 } else { 0 }, 255]).collect();
+    let scaled = Flat { width: 40, height: 40, colors }.scaled(5, 5, Light::Linear);
+    assert!(
+        scaled.colors.iter().all(|[red, green, blue]| *red == 77 && green.abs_diff(188) < 3 && *blue == 255)
+    );
 }

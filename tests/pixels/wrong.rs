@@ -1,6 +1,7 @@
 //! Pictures that are wrong in the ways in which decoders go wrong. No bound may let one of them through.
 
 use reticulum::image::draw;
+use reticulum::image::light::Light;
 use reticulum::image::shape::Size;
 
 use crate::compare::Difference;
@@ -87,9 +88,9 @@ fn wrong_pictures() -> Vec<(&'static str, Picture)> {
 fn no_bound_lets_a_wrong_picture_through() {
     let right = right();
     for bound in expected::ALL {
-        assert!(bound.holds(&Difference::between(&right, &right)));
+        assert!(bound.holds(&Difference::between(&right, &right, Light::Encoded)));
         for (name, wrong) in wrong_pictures() {
-            let difference = Difference::between(&wrong, &right);
+            let difference = Difference::between(&wrong, &right, Light::Encoded);
             assert!(!bound.holds(&difference), "{name} passes {bound:?}: {difference}");
         }
     }
@@ -102,9 +103,9 @@ fn alpha_counts_where_it_shows() {
         let [red, green, blue, _] = at(it, x, y);
         [red, green, blue, 240]
     });
-    let difference = Difference::between(&faded, &right);
+    let difference = Difference::between(&faded, &right, Light::Encoded);
     assert!(expected::ALL.iter().all(|bound| !bound.holds(&difference)), "{difference}");
     let hidden = |color: u8| Picture { width: 9, height: 9, pixels: vec![[color, 0, color, 0]; 81] };
-    let difference = Difference::between(&hidden(0), &hidden(200));
+    let difference = Difference::between(&hidden(0), &hidden(200), Light::Encoded);
     assert!(expected::EXACT.holds(&difference), "{difference}");
 }

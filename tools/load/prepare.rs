@@ -10,6 +10,7 @@ use reticulum::cli::address::NodeAddress;
 use reticulum::client::NodeClient;
 use reticulum::image::geometry;
 use reticulum::image::header::Header;
+use reticulum::image::light::LightSetting;
 use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::shape::Size;
 use reticulum::object::{Format, ObjectId, Spec};
@@ -155,6 +156,7 @@ impl WantedVariant {
             animation: AnimationMax { frames: 0, pixels: 0 },
             output_max: OutputMax::NONE,
             originals: Originals::AsIs,
+            light: LightSetting::Auto,
         };
         if self.spec.trim || self.spec.preset().is_some() {
             return None;

@@ -40,8 +40,8 @@ def measure(photo, kind):
     for _ in range(rounds):
         for name, command in makers.items():
             results[name].append(json.loads(run(*command, outs[name], *last[name])))
-    scores = run(f"{home}/score/release/score", photo, *outs.values()).split()
-    return results, dict(zip(makers, map(float, scores)))
+    scores = run(f"{home}/score/release/score", photo, *outs.values()).splitlines()
+    return results, {maker: tuple(map(float, line.split())) for maker, line in zip(makers, scores)}
 
 
 sources = sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith((".jpg", ".png")))
@@ -57,9 +57,9 @@ for kind in kinds:
             times = [result["us"] for result in list]
             ratio = statistics.median(other / mine for other, mine in zip(times, own))
             last = list[-1]
-            rows.setdefault(name, []).append((statistics.median(times) / 1000, ratio, last["bytes"], last["peak_kib"] / 1024, scores[name]))
+            rows.setdefault(name, []).append((statistics.median(times) / 1000, ratio, last["bytes"], last["peak_kib"] / 1024, *scores[name]))
         os.remove(photo)
     print(f"{kind} -> {KINDS[kind][3]}.{KINDS[kind][6]}, {len(sources)} photos")
     for name, values in rows.items():
-        ms, ratio, length, peak, score = (statistics.median(column) for column in zip(*values))
-        print(f"  {name:10} {ms:8.1f} ms  {1000 / ms:6.1f}/s  ratio {ratio:5.2f}  {length:7.0f} bytes  {peak:6.0f} MiB  SSIMULACRA2 {score:6.2f}", flush=True)
+        ms, ratio, length, peak, encoded, linear = (statistics.median(column) for column in zip(*values))
+        print(f"  {name:10} {ms:8.1f} ms  {1000 / ms:6.1f}/s  ratio {ratio:5.2f}  {length:7.0f} bytes  {peak:6.0f} MiB  SSIMULACRA2 {encoded:6.2f} / {linear:6.2f}", flush=True)

@@ -5,7 +5,7 @@
 # folder of pictures (JPEG and PNG, at least eight are wanted), and lets all three make the same thumbnails in turns.
 # Prints for each kind the medians over the photos of processor milliseconds (each the median of the rounds), the
 # median of the ratios other / reticulum, bytes, peak resident memory, and SSIMULACRA2 against a whole decode scaled by
-# Lanczos. sharp runs with what it does by default, and as all of them with quality 80 and one thread.
+# Lanczos in stored values / in linear light. sharp runs with what it does by default, and as all of them with quality 80 and one thread.
 #
 #   tools/peers/images.sh FOLDER [rounds=3] [kinds…]
 set -euo pipefail

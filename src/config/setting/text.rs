@@ -10,6 +10,7 @@ use toml::de::DeValue;
 use super::{MASK, RawValue, Value, quote};
 use crate::http::access::RequireSignature;
 use crate::http::access::client::TrustedProxy;
+use crate::image::light::{Light, LightSetting};
 use crate::image::recipe::Originals;
 use crate::telemetry::log::Form;
 
@@ -62,6 +63,14 @@ impl Choice for Form {
 impl Choice for Originals {
     const WORDS: &'static [(&'static str, Self)] =
         &[("as_is", Self::AsIs), ("stripped", Self::Stripped), ("off", Self::Off)];
+}
+
+impl Choice for LightSetting {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", Self::Auto),
+        ("linear", Self::Always(Light::Linear)),
+        ("encoded", Self::Always(Light::Encoded)),
+    ];
 }
 
 impl Choice for RequireSignature {

@@ -68,6 +68,7 @@ fn texts(path: &str) -> BoxedStrategy<String> {
             "true|false".boxed()
         }
         "images.originals" => "as_is|stripped|off".boxed(),
+        "images.light" => "auto|linear|encoded".boxed(),
         _ => number(1_000),
     }
 }

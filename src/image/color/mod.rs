@@ -73,6 +73,17 @@ impl ColorSpace {
         self.conversion.is_none()
     }
 
+    /// Whether its curve from values to light is near enough to sRGB's for means of light: those of gamma 1.8 to 2.4
+    /// are, a straight one and those of bright displays are not.
+    pub fn has_like_curve(&self) -> bool {
+        match self.conversion.as_deref() {
+            Some(Conversion::Curve(curve) | Conversion::Colors { gray: curve, .. }) => {
+                curve.iter().zip(0..=255_u8).all(|(result, value)| result.abs_diff(value) <= STEPS_LIKE)
+            }
+            Some(Conversion::Cmyk(_)) | None => true,
+        }
+    }
+
     /// Converts the colours in place; alpha stays. Another call does nothing.
     pub fn convert(&mut self, pixels: &mut Pixels) {
         if let Some(conversion) = self.conversion.take() {
@@ -225,6 +236,9 @@ fn mapped(pixels: &mut Pixels, curve: &[u8; 256]) {
 /// The most that a channel may differ, in steps of 255, in a colour space that counts as the result's. The profiles in use that
 /// call themselves sRGB stay within it, and one step is invisible.
 const STEPS_ALIKE: u8 = 1;
+
+/// The most that gray may differ, in steps of 255, in a colour space whose curve is like sRGB's.
+const STEPS_LIKE: u8 = 24;
 
 fn is_unchanged(before: &[u8], after: &[u8]) -> bool {
     before.iter().zip(after).all(|(before, after)| before.abs_diff(*after) <= STEPS_ALIKE)

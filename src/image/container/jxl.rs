@@ -90,12 +90,23 @@ pub(in crate::image) fn colors(decoder: &JxlDecoder) -> Option<JxlColors> {
 
 /// The colour profile of the pixels that a decoder gives; `None` if the file has no readable header.
 pub(in crate::image) fn profile(source: &[u8]) -> Option<Vec<u8>> {
+    of_header(source, |decoder| {
+        decoder.output_color_profile()?.try_as_icc().map(std::borrow::Cow::into_owned)
+    })
+}
+
+/// Whether the colours were changed for a coding with loss. Those of a JPEG that was packed again were not.
+pub(in crate::image) fn is_lossy(source: &[u8]) -> bool {
+    of_header(source, |decoder| Some(!decoder.basic_info()?.uses_original_profile)).unwrap_or(false)
+}
+
+/// Asks a decoder that has passed the header; `None` if there is no readable one.
+fn of_header<T>(source: &[u8], ask: impl FnOnce(&JxlDecoder) -> Option<T>) -> Option<T> {
     guarded(|| {
         let mut decoder = decoder(u64::MAX, true);
         let mut input = source;
         let event = decoder.process(&mut input, None, None).ok()?;
-        let profile = decoder.output_color_profile().filter(|_| event == Event::BasicInfo)?;
-        profile.try_as_icc().map(std::borrow::Cow::into_owned)
+        if event == Event::BasicInfo { ask(&decoder) } else { None }
     })
     .flatten()
 }

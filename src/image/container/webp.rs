@@ -44,6 +44,26 @@ impl<'a> Iterator for RiffChunks<'a> {
     }
 }
 
+/// Whether the picture, or the first frame of an animation, is coded with loss.
+pub(in crate::image) fn is_lossy(source: &[u8]) -> bool {
+    // A frame has 16 bytes about itself before its chunks.
+    let inner = |chunk: RiffChunk<'_>| match &chunk.name {
+        b"ANMF" => RiffChunks::of(chunk.payload.get(16..).unwrap_or_default())
+            .find_map(|chunk| is_lossy_data(chunk.name)),
+        name => is_lossy_data(*name),
+    };
+    RiffChunks::of_file(source).find_map(inner).unwrap_or(false)
+}
+
+/// `None` for a chunk without pixels.
+fn is_lossy_data(name: [u8; 4]) -> Option<bool> {
+    match &name {
+        b"VP8 " => Some(true),
+        b"VP8L" => Some(false),
+        _ => None,
+    }
+}
+
 /// Writes a chunk, padded to an even length.
 pub(in crate::image) fn chunk(name: [u8; 4], payload: &[u8]) -> Vec<u8> {
     // The caller bounds the payload.

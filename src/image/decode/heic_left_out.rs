@@ -4,6 +4,7 @@
 
 use super::UNSUPPORTED;
 use crate::image::error::RenderError;
+use crate::image::light::Light;
 use crate::image::pixels::Pixels;
 use crate::image::shape::Size;
 
@@ -12,7 +13,7 @@ pub(super) const WORK_BYTES_PER_PIXEL: u64 = 0;
 pub(super) const fn decode(
     _source: &[u8],
     _size: Size,
-    _factor: u32,
+    _reduced: (u32, Light),
     _keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
     Err(UNSUPPORTED)

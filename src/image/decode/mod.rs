@@ -23,8 +23,10 @@ mod png;
 mod webp;
 mod ycbcr;
 
+use super::container;
 use super::error::{DecodeFault, RenderError, proceed};
 use super::header::{ColorKind, Header, Limits};
+use super::light::Light;
 use super::pixels::{PixelKind, Pixels};
 use super::progress::ProgressSink;
 use super::resize;
@@ -56,8 +58,18 @@ pub fn decode(
         Format::Avif if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
         Format::Avif => avif::decode(source, size, keep_going),
         Format::Heic | Format::Jxl if frame > 0 => Err(RenderError::FrameMissing { frames: 1 }),
-        Format::Heic => heic::decode(source, size, 1, keep_going),
+        Format::Heic => heic::decode(source, size, (1, Light::Encoded), keep_going),
         Format::Jxl => jxl::decode(source, size, keep_going),
+    }
+}
+
+/// Whether a file of this format is usually a photo: one that was coded with loss.
+pub fn is_photo(source: &[u8], format: Format) -> bool {
+    match format {
+        Format::Jpeg | Format::Avif | Format::Heic => true,
+        Format::Png | Format::Gif => false,
+        Format::Webp => container::webp::is_lossy(source),
+        Format::Jxl => container::jxl::is_lossy(source),
     }
 }
 
@@ -70,6 +82,8 @@ pub struct Reduction {
     pub size: Size,
     /// The kind of its pixels.
     pub kind: PixelKind,
+    /// The values whose means its pixels are.
+    pub light: Light,
 }
 
 /// The reduction with which a part of this picture is made, if its format can be decoded reduced; `None` if it is decoded
@@ -85,7 +99,12 @@ pub fn reduction(source: &[u8], header: &Header, part: &SourcePart) -> Option<Re
     let factor = [8, 4, 2].into_iter().find(spares)?;
     let Size { width, height } = header.stored();
     let size = Size { width: width.div_ceil(factor), height: height.div_ceil(factor) };
-    heic::can_reduce(source, factor).then(|| Reduction { factor, size, kind: kind(header) })
+    heic::can_reduce(source, factor).then(|| Reduction {
+        factor,
+        size,
+        kind: kind(header),
+        light: part.light,
+    })
 }
 
 /// Decodes the picture at a fraction of its sides.
@@ -102,7 +121,7 @@ pub fn decode_reduced(
 ) -> Result<Pixels, RenderError> {
     check_frame(header, None, limits)?;
     proceed(keep_going)?;
-    heic::decode(source, header.stored(), reduction.factor, keep_going)
+    heic::decode(source, header.stored(), (reduction.factor, reduction.light), keep_going)
 }
 
 /// Peak memory of [`decode_reduced`] in bytes, its result included: an upper bound.
@@ -159,12 +178,14 @@ pub struct SourcePart {
     pub window: Rect<f64>,
     /// The size to which the window is scaled; neither side is zero.
     pub to: Size,
+    /// The values whose means its pixels are.
+    pub light: Light,
 }
 
 impl SourcePart {
     /// The pixels that the filter reads: the window and the filter's reach, within the cut.
     fn needed_window(&self) -> Rect<u32> {
-        let Self { cut, window, to } = *self;
+        let Self { cut, window, to, .. } = *self;
         let (x, width) = filter_reach(cut.x, cut.width, window.x, window.width, to.width);
         let (y, height) = filter_reach(cut.y, cut.height, window.y, window.height, to.height);
         Rect { x, y, width, height }

@@ -16,9 +16,10 @@ use super::canvas::{Area, Blend, Canvas, Disposal};
 use super::{CORRUPT, SIZE_DIFFERS, SourcePart, UNSUPPORTED};
 use crate::image::error::{RenderError, proceed};
 use crate::image::header::Header;
+use crate::image::light::Light;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::{ProgressSink, RenderStage};
-use crate::image::resize::Rows;
+use crate::image::resize::{self, Rows};
 use crate::image::shape::{Rect, Size};
 use essential::Essential;
 
@@ -56,7 +57,7 @@ pub(super) fn decode_part(
     let (kind, wide) = kind(&reader)?;
     let (columns, window) = columns(part);
     let height = part.cut.height;
-    let mut rows = Rows::new(Size { width: columns.width, height }, kind, window, part.to)?;
+    let mut rows = Rows::new(light(part), Size { width: columns.width, height }, kind, window, part.to)?;
     let wanted = rows.needed_rows();
     let bytes = columns.x as usize * kind.channels()..(columns.x + columns.width) as usize * kind.channels();
     let mut row = vec![0; reader.output_line_size(size.width).ok_or(CORRUPT)?];
@@ -91,7 +92,7 @@ pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &SourcePart)
     }
     let (columns, window) = columns(part);
     let from = Size { width: columns.width, height: part.cut.height };
-    let rows = Rows::peak_bytes(from, super::kind(header), window, part.to);
+    let rows = Rows::peak_bytes(light(part), from, super::kind(header), window, part.to);
     // The library keeps a few rows of at most 8 bytes a pixel, and its decompressor's tables and window.
     Some(rows.saturating_add(u64::from(header.width) * 64 + (256 << 10)))
 }
@@ -99,6 +100,10 @@ pub(super) fn part_peak_bytes(source: &[u8], header: &Header, part: &SourcePart)
 /// Whether the result has fewer rows, and fewer pixels, so that the later colour conversion has less to do.
 fn is_shrinking(part: &SourcePart) -> bool {
     part.window.height > f64::from(part.to.height) && part.to.area() <= part.cut.size().area()
+}
+
+fn light(part: &SourcePart) -> Light {
+    resize::of_size(part.light, part.window, part.to)
 }
 
 /// The columns that the filter reads, and the window relative to them.

@@ -36,6 +36,11 @@ impl SampleRange {
         (sample - self.luma_zero) * self.luma_scale
     }
 
+    /// The sample of a luma in 255ths.
+    pub(super) fn sample(&self, luma: f32) -> f32 {
+        luma / self.luma_scale + self.luma_zero
+    }
+
     fn chroma(&self, sample: f32) -> f32 {
         (sample - self.chroma_zero) * self.chroma_scale
     }

@@ -75,7 +75,7 @@ impl Symbol {
     /// The value, which follows the code at the start of the window (T.81, F.2.2.1): the lower half of the range of its
     /// bits is negative.
     #[inline(always)]
-    fn value(self, window: u64) -> i32 {
+    pub(super) fn value(self, window: u64) -> i32 {
         let (rest, size) = (window << self.code_bits(), self.0 >> 24);
         let bits = (rest >> 1 >> (63 - size)) as i32;
         select_unpredictable((rest as i64) < 0, bits, bits + (-1 << size) + 1)

@@ -18,10 +18,12 @@
 //! * `frame`, `scan`, `tables`: the headers. `unstuffed`, `cursor`, `huffman`: the entropy-coded data.
 //! * `walk`: the restarts of a scan and its units, for `sequential` and `progressive`, which fill blocks of
 //!   coefficients. `skim` finds the starts of blocks of which little is needed, `component` fills them.
-//! * `transform`: from a block of coefficients to samples, on the `lanes` of a machine.
+//! * `transform`: from a block of coefficients to samples, on the `lanes` of a machine. `energy`: what the coefficients
+//!   that become no samples do to the mean light of the block.
 
 mod component;
 mod cursor;
+mod energy;
 mod frame;
 mod huffman;
 mod lanes;
@@ -40,6 +42,7 @@ mod tests;
 use super::container::jpeg::{self, Segments};
 use super::error::{DecodeFault, RenderError};
 use super::header::Limits;
+use super::light::Light;
 use super::shape::Size;
 use frame::{COMPONENTS_MAX, Component, JpegFrame};
 use tables::Tables;
@@ -52,6 +55,7 @@ pub struct Jpeg<'a> {
     frame: JpegFrame,
     colors: JpegColors,
     is_common: bool,
+    light: Light,
 }
 
 /// The meaning of a file's components.
@@ -193,12 +197,38 @@ impl<'a> Jpeg<'a> {
                         && matches!(colors, JpegColors::Gray | JpegColors::YCbCr)
                         && matches!(adobe, None | Some(1))
                         && (frame.is_progressive || scan.components.len() == frame.components.len());
-                    return Some(Self { source, frame, colors, is_common });
+                    return Some(Self { source, frame, colors, is_common, light: Light::Encoded });
                 }
                 _ => tables.read(&segment),
             }
         }
         None
+    }
+
+    /// The same file, whose samples are means of these values: those of gray, of luma, and of red, green and blue.
+    pub const fn with_light(mut self, light: Light) -> Self {
+        self.light = light;
+        self
+    }
+
+    /// The values whose means the samples are.
+    pub const fn light(&self) -> Light {
+        self.light
+    }
+
+    /// Whether its coefficients come in several scans.
+    pub const fn is_progressive(&self) -> bool {
+        self.frame.is_progressive
+    }
+
+    /// Whether the samples of a component are means of linear light, which is a matter of brightness alone.
+    pub fn is_lit(&self, component: usize) -> bool {
+        self.light == Light::Linear
+            && match self.colors {
+                JpegColors::Gray | JpegColors::YCbCr => component == 0,
+                JpegColors::Rgb => true,
+                JpegColors::Cmyk | JpegColors::Ycck => false,
+            }
     }
 
     /// The file, from its first marker on.
@@ -273,9 +303,11 @@ impl<'a> Jpeg<'a> {
 
     /// Peak memory of [`Jpeg::decode`] in bytes, its result included: an upper bound.
     pub fn peak_bytes(&self, scales: Scales) -> u64 {
-        let components = self.frame.components.iter().zip(scales).filter(|_| self.frame.is_progressive);
+        let components = self.frame.components.iter().zip(scales).enumerate();
         let coefficients =
-            components.map(|(component, scale)| progressive::storage_bytes(&self.frame, component, scale));
+            components.filter(|_| self.frame.is_progressive).map(|(at, (component, scale))| {
+                progressive::storage_bytes(&self.frame, component, scale, self.is_lit(at))
+            });
         self.planes_bytes(scales) + coefficients.sum::<u64>() + WORK_BYTES_MAX
     }
 
@@ -327,6 +359,7 @@ impl<'a> Jpeg<'a> {
         }
         let scans = scan::list(self.source, &self.frame).ok_or(CORRUPT)?;
         let work = Work {
+            lit: [0, 1, 2, 3].map(|component| self.is_lit(component)),
             source: self.source,
             frame: &self.frame,
             scans: &scans,
@@ -359,6 +392,8 @@ struct Work<'a> {
     frame: &'a JpegFrame,
     scans: &'a [scan::Scan],
     scales: Scales,
+    /// The components whose samples are means of linear light.
+    lit: [bool; COMPONENTS_MAX],
     /// Least bytes of a scan's data for which skim tables are made.
     skimmed_bytes_min: usize,
     keep_going: &'a dyn Fn() -> bool,

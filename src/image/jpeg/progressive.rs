@@ -2,9 +2,12 @@
 //!
 //! Only the coefficients that the scale needs are kept, and for each block the set of its non-zero ones: a refining
 //! scan has a bit for each of these, needed or not. A scan without a needed coefficient is skipped, unless it shares a
-//! band with a scan that has one. At one eighth only the scans of DC coefficients remain.
+//! band with a scan that has one. At one eighth only the scans of DC coefficients remain; for samples of linear light also
+//! those that bring the first bits of luma's other coefficients, which have nearly all of its energy.
 
+use super::component::Lighting;
 use super::cursor::{Cursor, SYMBOL_BITS_MAX};
+use super::energy::{Energy, WEIGHTS};
 use super::frame::{Component, JpegFrame};
 use super::huffman::{BLOCK_END, Codes};
 use super::scan::Scan;
@@ -15,10 +18,11 @@ use super::{CORRUPT, ComponentPlane, Scale, Work};
 use crate::image::container::jpeg::Segments;
 use crate::image::error::{RenderError, proceed};
 
-/// Bytes of the coefficients of a component.
-pub(super) fn storage_bytes(frame: &JpegFrame, component: &Component, scale: Scale) -> u64 {
+/// Bytes of the coefficients of a component, and of their energies if it has some.
+pub(super) fn storage_bytes(frame: &JpegFrame, component: &Component, scale: Scale, is_lit: bool) -> u64 {
     let set = if scale == Scale::Eighth { 0 } else { 8 };
-    frame.padded_blocks(component).area() * (2 * scale.coefficients() as u64 + set)
+    let energy = if is_lit { 4 } else { 0 };
+    frame.padded_blocks(component).area() * (2 * scale.coefficients() as u64 + set + energy)
 }
 
 /// Decodes all needed scans, then makes the planes. Returns also whether every bit of every tracked coefficient was
@@ -35,12 +39,12 @@ pub(super) fn decode(work: &Work<'_>) -> Result<(Vec<ComponentPlane>, bool), Ren
     for scan in work.scans {
         Segments::from(&work.source[..scan.head], at).for_each(|segment| tables.read(&segment));
         at = scan.data.end;
-        let is_needed = scan.components.iter().any(|part| stores[part.index].needed & scan.band() != 0);
+        let is_needed = scan.components.iter().any(|part| stores[part.index].wants(scan, work, part.index));
         if is_needed && tables.serve(work.frame, scan) {
             for part in &scan.components {
                 let quantization = work.frame.components[part.index].quantization;
                 let steps = tables.quantization(quantization).ok_or(CORRUPT)?;
-                stores[part.index].steps.get_or_insert(*steps);
+                stores[part.index].set_steps(work, part.index, steps);
             }
             is_whole &= decode_scan(work, scan, &tables, &mut stores)?;
             for part in scan.components.iter().filter(|_| scan.low == 0) {
@@ -121,6 +125,10 @@ struct CoefficientStore {
     finished: u64,
     /// The stored coefficients.
     kept: u64,
+    /// For samples of linear light; `None` before the first scan.
+    light: Option<Lighting>,
+    /// For each block the energy of its other coefficients; empty for samples that stay as they are.
+    energies: Vec<u32>,
 }
 
 impl CoefficientStore {
@@ -139,6 +147,23 @@ impl CoefficientStore {
             needed: 0,
             finished: 0,
             kept: kept.fold(0, |kept, (at, _)| kept | 1 << at),
+            light: None,
+            energies: Vec::new(),
+        }
+    }
+
+    /// Whether the scan has coefficients that become samples, or energy.
+    fn wants(&self, scan: &Scan, work: &Work<'_>, component: usize) -> bool {
+        let is_energy = work.lit[component] && scan.first > 0 && !scan.refines;
+        self.needed & scan.band() != 0 || (is_energy && scan.band() & !self.kept != 0)
+    }
+
+    /// The steps that count are those at the first scan.
+    fn set_steps(&mut self, work: &Work<'_>, component: usize, steps: &[i16; 64]) {
+        if self.steps.is_none() {
+            self.steps = Some(*steps);
+            self.light = Lighting::of(work, component, steps);
+            self.energies = vec![0; if self.light.is_some() { self.columns * self.rows } else { 0 }];
         }
     }
 
@@ -162,6 +187,10 @@ impl CoefficientStore {
                     transform::write_flat(self.scale, coefficients[0], steps[0], samples, stride);
                 } else {
                     transform::write_block(self.scale, coefficients, &steps[..count], samples, stride);
+                }
+                if let (Some(light), Some(energy)) = (&self.light, self.energies.get(block)) {
+                    let side = self.scale.block_side() as usize;
+                    light.correction.block(samples, stride, side, Energy::of_stored(*energy));
                 }
             }
         }
@@ -241,7 +270,8 @@ impl Units for First<'_> {
         let block = band.store.block(column, row);
         let count = band.store.scale.coefficients();
         let order = band.store.scale.order();
-        let mut nonzero = 0;
+        let (mut nonzero, mut energy) = (0, Energy::default());
+        let light = band.store.light.as_ref();
         let coefficients = &mut band.store.coefficients[block * count..][..count];
         let mut at = band.first;
         while at <= band.last {
@@ -255,6 +285,9 @@ impl Units for First<'_> {
             at += step.run;
             if step.value != 0 && at <= band.last {
                 nonzero |= 1_u64 << at;
+                if let Some(light) = light {
+                    energy.add_upper(step.value, band.low, light.weights[at as usize & (WEIGHTS - 1)]);
+                }
                 if let Some(place) = coefficients.get_mut(usize::from(order[at as usize])) {
                     *place = (step.value << band.low) as i16;
                 }
@@ -263,6 +296,9 @@ impl Units for First<'_> {
         }
         if let Some(set) = band.store.nonzero.get_mut(block) {
             *set |= nonzero;
+        }
+        if let Some(stored) = band.store.energies.get_mut(block) {
+            *stored = Energy::of_stored(*stored).plus(energy).stored();
         }
         cursor
     }

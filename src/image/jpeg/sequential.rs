@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use super::component::{ComponentDecoder, Spot};
 use super::cursor::Cursor;
-use super::huffman::BLOCK_END;
 use super::scan::Scan;
 use super::skim::{BATCH_BLOCKS, SkimPlace, SkimTables, Skimmer};
 use super::tables::{Lookups, Tables};
@@ -65,7 +64,8 @@ fn decode_scan(
     if is_short || parts.iter().all(|part| part.scale() == Scale::Whole) {
         return walk.run(&mut OneByOne(Unit { parts, skim_tables: None }));
     }
-    let skim_tables = SkimTables::new(&lookups, scan).ok_or(CORRUPT)?;
+    let weights: Vec<_> = parts.iter().map(ComponentDecoder::weights).collect();
+    let skim_tables = SkimTables::new(&lookups, scan, &weights).ok_or(CORRUPT)?;
     let blocks = |scale: Scale| -> usize {
         parts.iter().filter(|part| part.scale() == scale).map(ComponentDecoder::unit_blocks).sum()
     };
@@ -87,16 +87,8 @@ impl Units for Unit<'_> {
     #[inline(always)]
     fn decode(&mut self, data: &[u8], mut cursor: Cursor, place: (u32, u32)) -> Cursor {
         for (at, part) in self.parts.iter_mut().enumerate() {
-            cursor = part.decode_unit(data, cursor, place, |codes, mut cursor, mut coefficient| {
-                if let Some(tables) = &self.skim_tables {
-                    return tables.finish(at, data, cursor, coefficient);
-                }
-                while coefficient < BLOCK_END {
-                    cursor.refill(data);
-                    coefficient += codes.ac.step(&mut cursor).run + 1;
-                }
-                cursor
-            });
+            let rest = self.skim_tables.as_ref().map(|tables| (tables, at));
+            cursor = part.decode_unit(data, cursor, place, rest);
         }
         cursor
     }
@@ -148,10 +140,11 @@ impl<'a> Batches<'a> {
         while unit < units.end {
             let (column, row, count) = rows.enter(unit)?;
             let count = count.min(units.end - unit);
-            let cells = &self.skimmer.cells()[(unit - units.start) as usize * self.unit_blocks..];
+            let first = (unit - units.start) as usize * self.unit_blocks;
+            let blocks = (&self.skimmer.cells()[first..], &self.skimmer.energies()[first..]);
             for (part, spots) in &mut self.parts {
                 let spots = &spots[..count as usize * part.unit_blocks()];
-                part.decode_cells(data, cells, spots, (column, row));
+                part.decode_cells(data, blocks, spots, (column, row));
             }
             unit += count;
         }

@@ -4,6 +4,7 @@ mod corpus;
 mod damage;
 mod files;
 mod identity;
+mod light;
 mod limits;
 mod matrix;
 mod similarity;

@@ -12,6 +12,7 @@ use sha1::{Digest, Sha1};
 
 use super::color::Gamut;
 use super::header::{Header, Orientation};
+use super::light::{Light, LightSetting};
 use super::shape::side_max;
 use super::transform::{Transform, compose};
 use super::{encode, metadata};
@@ -20,7 +21,7 @@ use crate::object::{Format, ObjectId, Spec};
 
 /// Part of every key. Raise it with every change of the steps or of an encoder that changes bytes; `tests/bytes.rs`
 /// fails on such a change.
-pub const ENCODER_VERSION: u32 = 6;
+pub const ENCODER_VERSION: u32 = 7;
 
 /// The settings of variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct RecipeSettings {
     pub output_max: OutputMax,
     /// The meaning of `full` in an image's own format.
     pub originals: Originals,
+    /// The values whose means pixels are.
+    pub light: LightSetting,
 }
 
 /// The answer to a URL that asks for an image as it was uploaded.
@@ -86,11 +89,12 @@ impl RecipeSettings {
             animation,
             output_max,
             originals,
+            light,
         } = self;
         let AnimationMax { frames, pixels } = animation;
         let OutputMax(output) = output_max;
         let text = format!(
-            "{ENCODER_VERSION} {jpeg} {webp} {avif} {upscale} {dimension_max} {frames} {pixels} {output:?} {originals:?}"
+            "{ENCODER_VERSION} {jpeg} {webp} {avif} {upscale} {dimension_max} {frames} {pixels} {output:?} {originals:?} {light:?}"
         );
         crc32fast::hash(text.as_bytes())
     }
@@ -193,6 +197,8 @@ pub struct Recipe {
     pub meta: bool,
     /// Whether an image of this format keeps the data of its picture, and loses its metadata alone.
     pub stripped: bool,
+    /// The values whose means pixels are.
+    pub light: LightSetting,
     /// The output format.
     pub format: Format,
     /// 1–100; set exactly where the format takes one.
@@ -241,6 +247,7 @@ impl Recipe {
                 .then_some(settings.animation),
             meta: spec.meta && metadata::holds(format),
             stripped: spec.is_full_plain() && settings.originals == Originals::Stripped,
+            light: settings.light,
             format,
             quality: settings.quality.of(format).map(|default| spec.quality.unwrap_or(default)),
         })
@@ -396,7 +403,12 @@ impl fmt::Display for Recipe {
             write!(f, ",play{frames}-{pixels}")?;
         }
         write_flag(f, "meta", self.meta)?;
-        write_flag(f, "stripped", self.stripped)
+        write_flag(f, "stripped", self.stripped)?;
+        match self.light {
+            LightSetting::Auto => Ok(()),
+            LightSetting::Always(Light::Linear) => f.write_str(",light-linear"),
+            LightSetting::Always(Light::Encoded) => f.write_str(",light-encoded"),
+        }
     }
 }
 

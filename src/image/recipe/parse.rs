@@ -4,6 +4,7 @@
 //! is exactly the same. So a peer cannot request anything that a URL could not.
 
 use super::{AnimationMax, ENCODER_VERSION, Originals, OutputMax, Quality, Recipe, RecipeSettings};
+use crate::image::light::{Light, LightSetting};
 use crate::object::{Format, Spec};
 
 impl Recipe {
@@ -15,7 +16,7 @@ impl Recipe {
         let format = Format::WRITTEN.into_iter().find(|format| format.extension() == extension)?;
         let mut animation = AnimationMax { frames: 0, pixels: 0 };
         let mut spec = Vec::new();
-        let mut originals = Originals::AsIs;
+        let (mut originals, mut light) = (Originals::AsIs, LightSetting::Auto);
         let flops = parts.split(',').any(|part| part == "flop");
         for part in parts.split(',') {
             match part {
@@ -23,6 +24,8 @@ impl Recipe {
                 "swap" => spec.push("rot90"),
                 "flop" => {}
                 "stripped" => originals = Originals::Stripped,
+                "light-linear" => light = LightSetting::Always(Light::Linear),
+                "light-encoded" => light = LightSetting::Always(Light::Encoded),
                 part => match part.strip_prefix("play").and_then(|most| most.split_once('-')) {
                     Some((frames, pixels)) => {
                         animation =
@@ -43,8 +46,15 @@ impl Recipe {
             // No other spec gives such a recipe.
             spec = Spec::full();
         }
-        let settings =
-            RecipeSettings { quality, upscale: false, dimension_max, animation, output_max, originals };
+        let settings = RecipeSettings {
+            quality,
+            upscale: false,
+            dimension_max,
+            animation,
+            output_max,
+            originals,
+            light,
+        };
         let recipe = Self::resolve(&spec, format, &settings).ok()?;
         (recipe.key() == text).then_some(recipe)
     }

@@ -15,19 +15,19 @@ fn key(spec: &str, format: Format) -> String {
 fn the_key_spells_out_every_default() {
     use Format::{Avif, Gif, Jpeg, Png, Webp};
     for (spec, format, expected) in [
-        ("300w", Jpeg, "v6,jpg,300w,q82,bg-ffffff"),
-        ("300w", Webp, "v6,webp,300w,q80,play1000-500000000"),
-        ("300h", Avif, "v6,avif,300h,q60"),
-        ("300w200h", Png, "v6,png,300w200h"),
-        ("300w200h,fill,q70", Gif, "v6,gif,300w200h,fill,g-c,play1000-500000000"),
-        ("100s,g-x0.5y0.3", Webp, "v6,webp,100w100h,fill,g-x0.5y0.3,q80,play1000-500000000"),
-        ("9w8h,pad", Png, "v6,png,9w8h,pad"),
-        ("9w8h,stretch,up", Png, "v6,png,9w8h,stretch,up"),
-        ("full", Jpeg, "v6,jpg,full,q82,bg-ffffff"),
+        ("300w", Jpeg, "v7,jpg,300w,q82,bg-ffffff"),
+        ("300w", Webp, "v7,webp,300w,q80,play1000-500000000"),
+        ("300h", Avif, "v7,avif,300h,q60"),
+        ("300w200h", Png, "v7,png,300w200h"),
+        ("300w200h,fill,q70", Gif, "v7,gif,300w200h,fill,g-c,play1000-500000000"),
+        ("100s,g-x0.5y0.3", Webp, "v7,webp,100w100h,fill,g-x0.5y0.3,q80,play1000-500000000"),
+        ("9w8h,pad", Png, "v7,png,9w8h,pad"),
+        ("9w8h,stretch,up", Png, "v7,png,9w8h,stretch,up"),
+        ("full", Jpeg, "v7,jpg,full,q82,bg-ffffff"),
         (
             "full,q1,crop-1-2-3-4,rot90,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
             Jpeg,
-            "v6,jpg,full,q1,crop-1-2-3-4,swap,flop,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
+            "v7,jpg,full,q1,crop-1-2-3-4,swap,flop,blur3,sharpen0.5,grey,trim,bg-0a0b0c,frame0,meta",
         ),
     ] {
         assert_eq!(key(spec, format), expected);
@@ -73,6 +73,26 @@ fn the_settings_are_in_the_key_only_as_far_as_they_change_bytes() {
     let coarse = RecipeSettings { quality: Quality { jpeg: 10, webp: 80, avif: 60 }, ..SETTINGS };
     assert_ne!(resolve("300w", &coarse), resolve("300w", &SETTINGS));
     assert_eq!(resolve("300w,q82", &coarse), resolve("300w", &SETTINGS));
+}
+
+#[test]
+fn the_light_is_in_the_key_and_comes_back_from_it() {
+    let key = |light| {
+        let settings = RecipeSettings { light, ..SETTINGS };
+        let spec = Spec::parse("30w,grey").unwrap();
+        let recipe = Recipe::resolve(&spec, Format::Png, &settings).unwrap();
+        let key = recipe.key();
+        assert_eq!(Recipe::parse(&key, 8192, OutputMax::NONE), Some(recipe), "{key}");
+        assert_ne!(settings.checksum(), RecipeSettings { upscale: true, ..settings }.checksum());
+        (key, settings.checksum())
+    };
+    let keys =
+        [LightSetting::Auto, LightSetting::Always(Light::Linear), LightSetting::Always(Light::Encoded)];
+    let [auto, linear, encoded] = keys.map(key);
+    assert_eq!(auto.0, "v7,png,30w,grey");
+    assert_eq!(linear.0, "v7,png,30w,grey,light-linear");
+    assert_eq!(encoded.0, "v7,png,30w,grey,light-encoded");
+    assert!(auto.1 != linear.1 && linear.1 != encoded.1 && auto.1 != encoded.1);
 }
 
 #[test]
@@ -155,7 +175,7 @@ fn refuses_a_preset_that_is_not_expanded() {
 fn the_etag_key_begins_the_digest_of_id_and_key() {
     let recipe = resolve("300w", Format::Png).unwrap();
     let id = ObjectId::from_digest([0x61; 20]);
-    let digest = Sha1::digest(b"aaaaaaaaaaaaaaaaaaaav6,png,300w");
+    let digest = Sha1::digest(b"aaaaaaaaaaaaaaaaaaaav7,png,300w");
     assert_eq!(recipe.etag_key(&id), digest[..16]);
     assert_ne!(recipe.etag_key(&ObjectId::from_digest([0; 20])), digest[..16]);
 }

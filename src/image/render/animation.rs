@@ -30,7 +30,7 @@ pub(super) fn render(
 ) -> Result<(Vec<u8>, Size), RenderError> {
     check(header, recipe, limits)?;
     let keep_going = || progress.keep_going();
-    let layout = WindowPlacement::new(header, recipe)?;
+    let layout = WindowPlacement::new(source, header, recipe)?;
     let mut decoder = AnimationDecoder::new(source, header, limits)?;
     let mut view = None;
     let mut animation = None;
@@ -93,7 +93,7 @@ fn frame(
     if to.area() > cut.size().area() {
         space.convert(&mut pixels);
     }
-    let mut pixels = resize::resize(pixels, window, to)?;
+    let mut pixels = resize::resize_in(layout.light, pixels, window, to)?;
     space.convert(&mut pixels);
     Ok((pixels, canvas))
 }

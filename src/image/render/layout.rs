@@ -1,8 +1,10 @@
 //! The coordinates of a variant's pixels in the stored picture.
 
+use super::light;
 use crate::image::error::RenderError;
 use crate::image::geometry::{self, Plan};
 use crate::image::header::Header;
+use crate::image::light::Light;
 use crate::image::pixels::Pixels;
 use crate::image::recipe::Recipe;
 use crate::image::shape::{Rect, Size};
@@ -17,13 +19,16 @@ pub(super) struct WindowPlacement {
     /// The size of the turned picture.
     pub(super) turned: Size,
     pub(super) cut: Rect<u32>,
+    /// The values whose means the variant's pixels are.
+    pub(super) light: Light,
 }
 
 impl WindowPlacement {
-    pub(super) fn new(header: &Header, recipe: &Recipe) -> Result<Self, RenderError> {
+    pub(super) fn new(source: &[u8], header: &Header, recipe: &Recipe) -> Result<Self, RenderError> {
         let transform = Transform::of_orientation(header.orientation).then(recipe.transform);
         let cut = geometry::cut(header.displayed(), recipe)?;
-        Ok(Self { transform, turned: transform.size(header.stored()), cut })
+        let light = light::of(source, header, recipe);
+        Ok(Self { transform, turned: transform.size(header.stored()), cut, light })
     }
 
     /// A cut in stored coordinates.

@@ -47,7 +47,7 @@ pub(super) fn wants_process(source: &[u8], header: &Header, recipe: &Recipe, lim
         return true;
     }
     // A job that is refused before anything is decoded.
-    let Some(sizes) = Sizes::new(header, recipe, limits) else { return false };
+    let Some(sizes) = Sizes::new(source, header, recipe, limits) else { return false };
     let longest =
         decode_ns(source, header, recipe, limits, &sizes).max(encode_ns(header, recipe, sizes.canvas));
     longest > UNASKED_NS_MAX
@@ -59,7 +59,7 @@ fn decode_ns(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits, s
     if recipe.keeps_animation(header) {
         return whole.max(frame_ns(header));
     }
-    let layout = WindowPlacement::new(header, recipe);
+    let layout = WindowPlacement::new(source, header, recipe);
     let shrunk =
         layout.as_ref().ok().and_then(|layout| still::shrunk(layout, source, header, recipe, limits).ok()?);
     if let Some((shrunk, _)) = shrunk {

@@ -4,6 +4,7 @@ use super::layout::WindowPlacement;
 use super::still;
 use crate::image::geometry;
 use crate::image::header::{Header, Limits};
+use crate::image::light::Light;
 use crate::image::pixels::PixelKind;
 use crate::image::recipe::{Recipe, TargetSize};
 use crate::image::shape::{Rect, Size};
@@ -13,11 +14,11 @@ use crate::image::{color, decode, effect, encode, resize, smart};
 /// Excludes the source's own bytes and copies of its metadata, which are never longer than the source.
 pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> u64 {
     let kind = decode::kind(header);
-    let Some(sizes) = Sizes::new(header, recipe, limits) else { return decode::peak_bytes(header) };
+    let Some(sizes) = Sizes::new(source, header, recipe, limits) else { return decode::peak_bytes(header) };
     let finished = Finished::new(kind, recipe);
     let resized = buffer(sizes.resized, kind);
     let canvas = buffer(sizes.canvas, finished.padded);
-    let layout = WindowPlacement::new(header, recipe);
+    let layout = WindowPlacement::new(source, header, recipe);
     let short = layout.and_then(|layout| still::shortcut_peak_bytes(&layout, source, header, recipe, limits));
     [
         short.ok().flatten().unwrap_or_else(|| sizes.resized_peak_bytes(header, kind)),
@@ -58,12 +59,13 @@ pub(super) struct Sizes {
     /// The size to which the window is resized, before it is turned.
     pub(super) resized: Size,
     pub(super) canvas: Size,
+    light: Light,
 }
 
 impl Sizes {
     /// `None` for a job that `check` refuses.
-    pub(super) fn new(header: &Header, recipe: &Recipe, limits: &Limits) -> Option<Self> {
-        let layout = WindowPlacement::new(header, recipe).ok()?;
+    pub(super) fn new(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limits) -> Option<Self> {
+        let layout = WindowPlacement::new(source, header, recipe).ok()?;
         let cut = layout.cut.size();
         let (window, resized, canvas) = if recipe.trim {
             let most = geometry::sides_max(cut, recipe);
@@ -75,7 +77,7 @@ impl Sizes {
         };
         let is_cut = recipe.trim || cut != layout.turned;
         let (cut, resized) = (layout.transform.size(cut), layout.transform.size(resized));
-        Some(Self { is_cut, cut, window, resized, canvas })
+        Some(Self { is_cut, cut, window, resized, canvas, light: layout.light })
     }
 
     /// Peak memory of `WindowPlacement::resized` in bytes.
@@ -83,8 +85,12 @@ impl Sizes {
         // Cutting works in place, but the result may move into a smaller buffer.
         let moved = if self.is_cut { buffer(self.cut, kind) } else { 0 };
         let resize = match self.window {
-            Some(window) => resize::peak_bytes(self.cut, kind, window, self.resized),
-            None => resize::filter_peak_bytes(self.cut, kind, self.resized),
+            Some(window) => resize::peak_bytes(self.light, self.cut, kind, window, self.resized),
+            None => {
+                let most = Rect::whole(self.cut);
+                resize::peak_bytes(self.light, self.cut, kind, most, self.resized)
+                    .max(resize::filter_peak_bytes(self.cut, kind, self.resized))
+            }
         };
         decode::peak_bytes(header).max(buffer(header.stored(), kind).saturating_add(moved)).max(resize)
     }

@@ -40,16 +40,16 @@ impl<'a> Reduced<'a> {
         }
         let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
         let (cut, aim) = (layout.stored_cut(layout.cut), layout.aim(&plan));
-        let part = SourcePart { cut, window: aim.window, to: aim.to };
+        let part = SourcePart { cut, window: aim.window, to: aim.to, light: layout.light };
         let reduction = decode::reduction(source, header, &part);
         Ok(reduction.map(|reduction| (Self { source, header, reduction, cut, aim }, plan)))
     }
 
     /// The name of the reduced picture, and its bytes, if it is worth keeping for other sizes.
     pub(super) fn planes(&self) -> Option<(String, u64)> {
-        let Reduction { factor, size, kind } = self.reduction;
+        let Reduction { factor, size, kind, light } = self.reduction;
         let bytes = size.area().saturating_mul(kind.channels() as u64);
-        (bytes <= decoded_planes::BYTES_MAX).then(|| (format!("1/{factor}"), bytes))
+        (bytes <= decoded_planes::BYTES_MAX).then(|| (format!("1/{factor} {light:?}"), bytes))
     }
 
     /// The reduced picture: a kept one, or the source's.
@@ -107,18 +107,21 @@ impl<'a> Reduced<'a> {
             width: window.width / factor,
             height: window.height / factor,
         };
-        resize::resize(pixels, window, self.aim.to)
+        resize::resize_in(self.reduction.light, pixels, window, self.aim.to)
     }
 
     /// Peak memory in bytes, the result included: an upper bound.
     pub(super) fn peak_bytes(&self) -> u64 {
-        let Reduction { size, kind, .. } = self.reduction;
+        let Reduction { factor, size, kind, light } = self.reduction;
         let bytes = size.area().saturating_mul(kind.channels() as u64);
         let kept = if self.planes().is_some() { bytes } else { 0 };
         let decode = decode::reduced_peak_bytes(self.source, self.header, &self.reduction);
         // A cut moves into a smaller buffer, and a look at the pixels needs a copy in sRGB.
         let cropped = bytes.saturating_mul(2);
-        let resize = resize::filter_peak_bytes(size, kind, self.aim.to).saturating_add(bytes);
+        let window = self.aim.window;
+        let (width, height) = (window.width / f64::from(factor), window.height / f64::from(factor));
+        let window = Rect { x: 0.0, y: 0.0, width, height };
+        let resize = resize::peak_bytes(light, size, kind, window, self.aim.to).saturating_add(bytes);
         decode.max(cropped).max(resize).saturating_add(kept)
     }
 }

@@ -45,7 +45,7 @@ impl<'a> Still<'a> {
         progress: &'a dyn ProgressSink,
     ) -> Result<Self, RenderError> {
         check(header, recipe, limits)?;
-        let layout = WindowPlacement::new(header, recipe)?;
+        let layout = WindowPlacement::new(source, header, recipe)?;
         Ok(Self {
             source,
             header,
@@ -189,7 +189,7 @@ impl<'a> Still<'a> {
         if plan.size.area() > cut.size().area() {
             space.convert(&mut pixels);
         }
-        let pixels = resize::resize(pixels, window, layout.transform.size(plan.size))?;
+        let pixels = resize::resize_in(layout.light, pixels, window, layout.transform.size(plan.size))?;
         Ok((pixels, plan))
     }
 }
@@ -206,8 +206,9 @@ pub(super) fn shrunk<'a>(
         return Ok(None);
     }
     let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
-    let cut = layout.stored_cut(layout.cut);
-    Ok(ShrinkOnLoad::of(source, header, cut, layout.aim(&plan), recipe.format).map(|shrunk| (shrunk, plan)))
+    let (cut, aim) = (layout.stored_cut(layout.cut), layout.aim(&plan));
+    let shrunk = ShrinkOnLoad::of(source, header, cut, aim, recipe.format, layout.light);
+    Ok(shrunk.map(|shrunk| (shrunk, plan)))
 }
 
 /// The part of the stored picture that is shown, if no pixels are needed to know it.
@@ -221,7 +222,8 @@ pub(super) fn part(
     }
     let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max)?;
     let Aim { window, to } = layout.aim(&plan);
-    Ok(Some((SourcePart { cut: layout.stored_cut(layout.cut), window, to }, plan)))
+    let part = SourcePart { cut: layout.stored_cut(layout.cut), window, to, light: layout.light };
+    Ok(Some((part, plan)))
 }
 
 /// Peak memory of the shorter way in bytes, if it is taken and known to need less than the long way.

@@ -7,8 +7,10 @@
 
 use std::ops::Range;
 
+use super::sample::Sample;
 use super::{FILTER_REACH, Filter, inside};
 use crate::image::error::RenderError;
+use crate::image::light::Light;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::{Rect, Size};
 
@@ -16,28 +18,107 @@ use crate::image::shape::{Rect, Size};
 const STRIP_ROWS: u32 = 16;
 
 /// A resize that takes its source row by row.
-pub struct Rows {
+pub struct Rows(AnyRows);
+
+enum AnyRows {
+    Encoded(RowsOf<u8>),
+    Linear(RowsOf<u16>),
+}
+
+/// A resize of one kind of samples.
+struct RowsOf<S> {
     /// The size of the whole source, which need not be in memory.
     from: Size,
     window: Rect<f64>,
     to: Size,
-    filter: Filter,
+    filter: Filter<S>,
     /// Source rows from `first` on, with colours weighted by alpha.
-    band: Vec<u8>,
+    band: Vec<S>,
     first: u32,
     /// All columns of the source, in as many rows as the result has so far.
-    made: Vec<u8>,
+    made: Vec<S>,
     made_rows: u32,
 }
 
 impl Rows {
-    /// Prepares the resize of a picture of this size and kind, as [`super::resize`] does it. The window must be higher
-    /// than its result.
+    /// Prepares the resize of a picture of this size and kind, as [`super::resize_in`] does it. The window must be
+    /// higher than its result.
     ///
     /// # Errors
     ///
-    /// Those of [`super::resize`].
-    pub fn new(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> Result<Self, RenderError> {
+    /// Those of [`super::resize_in`].
+    pub fn new(
+        light: Light,
+        from: Size,
+        kind: PixelKind,
+        window: Rect<f64>,
+        to: Size,
+    ) -> Result<Self, RenderError> {
+        Ok(Self(match light {
+            Light::Encoded => AnyRows::Encoded(RowsOf::new(from, kind, window, to)?),
+            Light::Linear => AnyRows::Linear(RowsOf::new(from, kind, window, to)?),
+        }))
+    }
+
+    /// Peak memory from [`Rows::new`] to the end of [`Rows::finish`] in bytes, its result included.
+    pub fn peak_bytes(light: Light, from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u64 {
+        let (band, low) =
+            (Size { height: band_rows(from, window, to), ..from }, Size { height: to.height, ..from });
+        let strip = Size { height: STRIP_ROWS.min(to.height), ..from };
+        let between = low.area().saturating_mul(kind.channels() as u64);
+        let heights = super::filter_peak_bytes(band, kind, strip).saturating_add(between);
+        let stored = heights.max(super::filter_peak_bytes(low, kind, to));
+        match light {
+            Light::Encoded => stored,
+            Light::Linear => {
+                stored.saturating_mul(2).saturating_add(to.area().saturating_mul(kind.channels() as u64))
+            }
+        }
+    }
+
+    /// The source rows that must still be pushed; the others are not read.
+    pub fn needed_rows(&self) -> Range<u32> {
+        match &self.0 {
+            AnyRows::Encoded(rows) => rows.needed_rows(),
+            AnyRows::Linear(rows) => rows.needed_rows(),
+        }
+    }
+
+    /// Takes the next of [`Rows::needed_rows`]; ignores rows beyond them.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::BadWindow`] for a row of another length.
+    pub fn push(&mut self, row: &[u8]) -> Result<(), RenderError> {
+        match &mut self.0 {
+            AnyRows::Encoded(rows) => rows.push(row),
+            AnyRows::Linear(rows) => rows.push(row),
+        }
+    }
+
+    /// Whether the next row completes a strip, and thus takes long.
+    pub fn is_due(&self) -> bool {
+        match &self.0 {
+            AnyRows::Encoded(rows) => rows.is_due(),
+            AnyRows::Linear(rows) => rows.is_due(),
+        }
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::BadWindow`] if rows are missing.
+    pub fn finish(self) -> Result<Pixels, RenderError> {
+        match self.0 {
+            AnyRows::Encoded(rows) => rows.finish(),
+            AnyRows::Linear(rows) => rows.finish(),
+        }
+    }
+}
+
+impl<S: Sample> RowsOf<S> {
+    fn new(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> Result<Self, RenderError> {
         let window = inside(window, from).ok_or(RenderError::BadWindow)?;
         if to.area() == 0 || window.height <= f64::from(to.height) {
             return Err(RenderError::BadWindow);
@@ -56,29 +137,13 @@ impl Rows {
         })
     }
 
-    /// Peak memory from [`Rows::new`] to the end of [`Rows::finish`] in bytes, its result included.
-    pub fn peak_bytes(from: Size, kind: PixelKind, window: Rect<f64>, to: Size) -> u64 {
-        let (band, low) =
-            (Size { height: band_rows(from, window, to), ..from }, Size { height: to.height, ..from });
-        let strip = Size { height: STRIP_ROWS.min(to.height), ..from };
-        let between = low.area().saturating_mul(kind.channels() as u64);
-        let heights = super::filter_peak_bytes(band, kind, strip).saturating_add(between);
-        heights.max(super::filter_peak_bytes(low, kind, to))
-    }
-
-    /// The source rows that must still be pushed; the others are not read.
-    pub fn needed_rows(&self) -> Range<u32> {
+    fn needed_rows(&self) -> Range<u32> {
         let end = strip_rows(self.from, self.window, self.to, self.to.height - 1..self.to.height).end;
         let pushed = self.pushed();
         pushed..end.max(pushed)
     }
 
-    /// Takes the next of [`Rows::needed_rows`]; ignores rows beyond them.
-    ///
-    /// # Errors
-    ///
-    /// [`RenderError::BadWindow`] for a row of another length.
-    pub fn push(&mut self, row: &[u8]) -> Result<(), RenderError> {
+    fn push(&mut self, row: &[u8]) -> Result<(), RenderError> {
         if row.len() != self.stride() {
             return Err(RenderError::BadWindow);
         }
@@ -86,7 +151,7 @@ impl Rows {
             return Ok(());
         }
         let start = self.band.len();
-        self.band.extend_from_slice(row);
+        S::extend(&mut self.band, self.filter.kind, row);
         let one = Size { height: 1, ..self.from };
         self.filter.weigh(one, &mut self.band[start..]).ok_or(RenderError::BadWindow)?;
         // At the lower edge one row may complete several strips.
@@ -97,17 +162,11 @@ impl Rows {
         Ok(())
     }
 
-    /// Whether the next row completes a strip, and thus takes long.
-    pub fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         self.strip_of(self.pushed() + 1).is_some()
     }
 
-    /// The result.
-    ///
-    /// # Errors
-    ///
-    /// [`RenderError::BadWindow`] if rows are missing.
-    pub fn finish(self) -> Result<Pixels, RenderError> {
+    fn finish(self) -> Result<Pixels, RenderError> {
         let Self { from, window, to, mut filter, band, mut made, .. } = self;
         drop(band);
         let low = Size { height: to.height, ..from };
@@ -115,7 +174,7 @@ impl Rows {
         let mut narrow = || {
             let mut made = filter.apply(low, &mut made, window, to)?;
             filter.unweigh(to, &mut made)?;
-            Pixels::new(to, filter.kind, made)
+            Pixels::new(to, filter.kind, S::into_stored(made, filter.kind))
         };
         narrow().ok_or(RenderError::BadWindow)
     }
@@ -201,7 +260,7 @@ mod tests {
     }
 
     fn by_rows(pixels: &Pixels, window: Rect<f64>, to: Size) -> Result<Pixels, RenderError> {
-        let mut rows = Rows::new(pixels.size(), pixels.kind(), window, to)?;
+        let mut rows = RowsOf::<u8>::new(pixels.size(), pixels.kind(), window, to)?;
         let capacity = rows.band.capacity();
         for row in rows.needed_rows() {
             assert_eq!(rows.needed_rows().start, row);
@@ -246,13 +305,20 @@ mod tests {
     #[test]
     fn only_rows_that_the_filter_sees_are_wanted() {
         let rows = Rows::new(
+            Light::Encoded,
             SIZE,
             PixelKind::Gray,
             window(0.0, 100.0, 100.0, 100.0),
             Size { width: 50, height: 50 },
         );
         assert_eq!(rows.unwrap().needed_rows(), 93..207);
-        let rows = Rows::new(SIZE, PixelKind::Gray, Rect::whole(SIZE), Size { width: 50, height: 50 });
+        let rows = Rows::new(
+            Light::Encoded,
+            SIZE,
+            PixelKind::Gray,
+            Rect::whole(SIZE),
+            Size { width: 50, height: 50 },
+        );
         assert_eq!(rows.unwrap().needed_rows(), 0..307);
     }
 
@@ -262,14 +328,14 @@ mod tests {
         let to = Size { width: 1, height: 10_000 };
         let window = Rect::whole(tall);
         assert_eq!(band_rows(tall, window, to), 224);
-        assert!(Rows::peak_bytes(tall, PixelKind::Rgb, window, to) < 1_000_000);
+        assert!(Rows::peak_bytes(Light::Encoded, tall, PixelKind::Rgb, window, to) < 1_000_000);
         assert_eq!(band_rows(SIZE, Rect::whole(SIZE), Size { width: 1, height: 1 }), 307);
     }
 
     #[test]
     fn a_row_too_few_or_of_another_length_and_an_enlargement_are_refused() {
         let to = Size { width: 20, height: 30 };
-        let new = || Rows::new(SIZE, PixelKind::Gray, Rect::whole(SIZE), to).unwrap();
+        let new = || Rows::new(Light::Encoded, SIZE, PixelKind::Gray, Rect::whole(SIZE), to).unwrap();
         let mut short = new();
         assert_eq!(short.push(&[0; 210]), Err(RenderError::BadWindow));
         for _ in 0..306 {
@@ -283,7 +349,7 @@ mod tests {
         assert_eq!(long.finish().unwrap().data(), [7; 600]);
         for to in [Size { width: 20, height: 307 }, Size { width: 20, height: 0 }] {
             assert_eq!(
-                Rows::new(SIZE, PixelKind::Gray, Rect::whole(SIZE), to).err(),
+                Rows::new(Light::Encoded, SIZE, PixelKind::Gray, Rect::whole(SIZE), to).err(),
                 Some(RenderError::BadWindow)
             );
         }

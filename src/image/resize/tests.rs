@@ -75,3 +75,55 @@ fn one_pixel_can_be_enlarged_and_a_line_reduced() {
     let short = resize(line, window(0.0, 0.0, 1.0, 1000.0), Size { width: 1, height: 3 }).unwrap();
     assert_eq!(short.data(), [9, 9, 9]);
 }
+
+#[test]
+fn means_of_linear_light_are_those_of_a_display() {
+    let size = Size { width: 60, height: 40 };
+    let checks = |kind: PixelKind, light: &[u8], dark: &[u8]| {
+        let places = (0..size.height).flat_map(|y| (0..size.width).map(move |x| (x + y) % 2 == 0));
+        let data =
+            places.flat_map(|is_light| if is_light { light.to_vec() } else { dark.to_vec() }).collect();
+        Pixels::new(size, kind, data).unwrap()
+    };
+    let to = Size { width: 15, height: 10 };
+    for (kind, light, dark, expected) in [
+        (PixelKind::Gray, &[255][..], &[0][..], &[188][..]),
+        (PixelKind::Rgb, &[255, 0, 9], &[0, 255, 9], &[188, 188, 9]),
+        (PixelKind::GrayAlpha, &[255, 255], &[0, 0], &[255, 128]),
+        (PixelKind::Rgba, &[255, 10, 0, 255], &[0, 10, 255, 255], &[188, 10, 188, 255]),
+    ] {
+        let pixels = checks(kind, light, dark);
+        let made = resize_in(Light::Linear, pixels, Rect::whole(size), to).unwrap();
+        assert_eq!((made.size(), made.kind()), (to, kind));
+        for pixel in made.data().chunks_exact(kind.channels()) {
+            let is_near = pixel.iter().zip(expected).all(|(value, expected)| value.abs_diff(*expected) <= 1);
+            assert!(is_near, "{kind:?}: {pixel:?} for {expected:?}");
+        }
+    }
+}
+
+#[test]
+fn a_plain_colour_stays_exactly_as_it_is_in_linear_light() {
+    let size = Size { width: 50, height: 30 };
+    for value in 0..=255 {
+        let pixels = Pixels::new(size, PixelKind::Rgb, [value, 255 - value, 77].repeat(1500)).unwrap();
+        let made =
+            resize_in(Light::Linear, pixels, Rect::whole(size), Size { width: 17, height: 11 }).unwrap();
+        assert!(made.data().chunks_exact(3).all(|pixel| pixel == [value, 255 - value, 77]), "{value}");
+    }
+}
+
+#[test]
+fn enlargements_are_of_stored_values() {
+    let size = Size { width: 20, height: 10 };
+    let data: Vec<u8> = (0..200).map(|at| (at * 37) as u8).collect();
+    let pixels = Pixels::new(size, PixelKind::Gray, data).unwrap();
+    for to in [Size { width: 40, height: 20 }, Size { width: 10, height: 20 }, Size { width: 30, height: 5 }]
+    {
+        let made = resize_in(Light::Linear, pixels.clone(), Rect::whole(size), to).unwrap();
+        assert_eq!(made, resize(pixels.clone(), Rect::whole(size), to).unwrap());
+    }
+    let to = Size { width: 10, height: 5 };
+    let made = resize_in(Light::Linear, pixels.clone(), Rect::whole(size), to).unwrap();
+    assert_ne!(made, resize(pixels, Rect::whole(size), to).unwrap());
+}

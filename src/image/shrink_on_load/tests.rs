@@ -61,8 +61,8 @@ fn parts() -> Vec<CutWindow> {
 }
 
 fn scaled(bytes: &[u8], size: Size, (cut, window, to): CutWindow, format: Format) -> Pixels {
-    let scaled =
-        ShrinkOnLoad::of(bytes, &header(size), cut, Aim { window, to }, format).expect("a file for this way");
+    let scaled = ShrinkOnLoad::of(bytes, &header(size), cut, Aim { window, to }, format, Light::Encoded)
+        .expect("a file for this way");
     scaled.pixels(scaled.decode(&LIMITS, &|| true).unwrap(), &|| true).unwrap()
 }
 
@@ -129,18 +129,26 @@ fn scales_follow_from_sizes_and_format() {
     let bytes = written(&picture(400, 304), SamplingFactor::R_4_2_0, false);
     let scales = |width: u32, height: u32, format| {
         let (cut, window, to) = part([0, 0, 400, 304], [0.0, 0.0, 400.0, 304.0], [width, height]);
-        ShrinkOnLoad::of(&bytes, &header(Size { width: 400, height: 304 }), cut, Aim { window, to }, format)
-            .unwrap()
-            .scales()
-            .to_vec()
+        ShrinkOnLoad::of(
+            &bytes,
+            &header(Size { width: 400, height: 304 }),
+            cut,
+            Aim { window, to },
+            format,
+            Light::Encoded,
+        )
+        .unwrap()
+        .scales()
+        .to_vec()
     };
     use Scale::{Eighth, Half, Quarter, Whole};
-    assert_eq!(scales(50, 38, Format::Jpeg), [Eighth; 3]);
-    assert_eq!(scales(50, 39, Format::Jpeg), [Quarter, Quarter, Quarter]);
-    assert_eq!(scales(50, 38, Format::Png), [Eighth, Quarter, Quarter]);
+    assert_eq!(scales(35, 27, Format::Jpeg), [Eighth; 3]);
+    assert_eq!(scales(36, 27, Format::Jpeg), [Quarter, Eighth, Eighth]);
+    assert_eq!(scales(35, 27, Format::Png), [Eighth, Quarter, Quarter]);
+    assert_eq!(scales(50, 38, Format::Jpeg), [Quarter, Eighth, Eighth]);
     assert_eq!(scales(51, 38, Format::Webp), [Quarter; 3]);
-    assert_eq!(scales(200, 152, Format::Gif), [Half, Whole, Whole]);
-    assert_eq!(scales(200, 152, Format::Jpeg), [Half; 3]);
+    assert_eq!(scales(153, 116, Format::Gif), [Half, Whole, Whole]);
+    assert_eq!(scales(154, 116, Format::Jpeg), [Whole, Half, Half]);
     assert_eq!(scales(201, 152, Format::Jpeg), [Whole; 3]);
     assert_eq!(scales(400, 303, Format::Jpeg), [Whole; 3]);
 }
@@ -175,7 +183,7 @@ fn other_sources_are_left_to_the_whole_way() {
     let bytes = written(&picture(40, 30), SamplingFactor::R_4_2_0, false);
     let (cut, window, to) = part([0, 0, 40, 30], [0.0, 0.0, 40.0, 30.0], [4, 3]);
     let of = |bytes, header: Header| {
-        ShrinkOnLoad::of(bytes, &header, cut, Aim { window, to }, Format::Jpeg).is_some()
+        ShrinkOnLoad::of(bytes, &header, cut, Aim { window, to }, Format::Jpeg, Light::Encoded).is_some()
     };
     assert!(of(&bytes, header(size)));
     assert!(!of(&bytes, header(Size { width: 41, ..size })));
@@ -183,7 +191,8 @@ fn other_sources_are_left_to_the_whole_way() {
     assert!(!of(b"no JPEG", header(size)));
     // Pixels that are only cut out, wherever the cut lies.
     let exact = |cut, window, to| {
-        ShrinkOnLoad::of(&bytes, &header(size), cut, Aim { window, to }, Format::Jpeg).is_none()
+        ShrinkOnLoad::of(&bytes, &header(size), cut, Aim { window, to }, Format::Jpeg, Light::Encoded)
+            .is_none()
     };
     let (cut, window, to) = part([5, 5, 20, 20], [1.0, 2.0, 8.0, 8.0], [8, 8]);
     assert!(exact(cut, window, to) && !exact(cut, window, Size { width: 7, ..to }));
@@ -200,6 +209,7 @@ fn the_peak_is_that_of_the_planes_and_not_of_the_picture() {
             cut,
             Aim { window, to },
             Format::Jpeg,
+            Light::Encoded,
         )
         .unwrap()
         .peak_bytes()

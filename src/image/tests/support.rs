@@ -5,6 +5,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::image::draw;
 use crate::image::header::{ColorKind, Header, Orientation, PixelFormat};
+use crate::image::light::LightSetting;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::recipe::{AnimationMax, Originals, OutputMax, Quality, RecipeSettings};
 use crate::image::shape::Size;
@@ -18,6 +19,7 @@ pub(in crate::image) const SETTINGS: RecipeSettings = RecipeSettings {
     animation: AnimationMax { frames: 1000, pixels: 500_000_000 },
     output_max: OutputMax::NONE,
     originals: Originals::AsIs,
+    light: LightSetting::Auto,
 };
 
 /// Every sampling that the JPEG encoder at hand can write.

@@ -58,6 +58,28 @@ fn upscale_enlarges_without_up_and_is_another_variant() {
 }
 
 #[test]
+fn photos_are_scaled_in_linear_light_and_drawings_are_not_unless_the_configuration_says_one_for_all() {
+    let checks = Picture::draw(320, 240, |x, y| if (x + y) % 2 == 0 { [255; 4] } else { [0, 0, 0, 255] });
+    let [photo, drawing] = [checks.jpeg(), checks.png()];
+    let [linear, stored] = [180..=192, 122..=134];
+    for (config, of_photo, of_drawing) in [
+        ("", &linear, &stored),
+        ("[images]\nlight = \"linear\"\n", &linear, &linear),
+        ("[images]\nlight = \"encoded\"\n", &stored, &stored),
+    ] {
+        let node = Node::with_config(config);
+        for (source, expected) in [(&photo, of_photo), (&drawing, of_drawing)] {
+            let id = node.upload(source);
+            for target in ["40w/x.png", "20w/x.png", "80w/x.webp", "40w/x.jpg"] {
+                let answer = node.get(&format!("/image/{id}/{target}")).expect(200);
+                let gray = Picture::decode(&answer.body).pixel(9, 7)[1];
+                assert!(expected.contains(&gray), "{config:?} {target}: {gray} of {expected:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn two_nodes_of_equal_settings_make_equal_variants_with_equal_tags() {
     let config = "[images]\nquality.jpeg = 70\npresets = { thumb = \"50s\" }\n";
     let nodes =

@@ -4,6 +4,7 @@ use reticulum::image::color::{ColorSpace, Gamut};
 use reticulum::image::decode::{self, AnimationDecoder, SourcePart};
 use reticulum::image::encode;
 use reticulum::image::header::Header;
+use reticulum::image::light::Light;
 use reticulum::image::metadata;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::resize;
@@ -44,11 +45,15 @@ pub fn heic(data: &[u8]) {
     let Size { width, height } = header.stored();
     let cut = Rect { x: 0, y: 0, width, height };
     let to = Size { width: (width >> choice(data, 6)).max(1), height: (height >> choice(data, 5)).max(1) };
-    let part = SourcePart { cut, window: Rect::whole(header.stored()), to };
+    let part = SourcePart { cut, window: Rect::whole(header.stored()), to, light: light(data) };
     let Some(reduction) = decode::reduction(data, &header, &part) else { return };
     if let Ok(pixels) = decode::decode_reduced(data, &header, &reduction, &LIMITS, &|| true) {
         assert_eq!((pixels.size(), pixels.kind()), (reduction.size, reduction.kind));
     }
+}
+
+fn light(data: &[u8]) -> Light {
+    if choice(data, 2) == 0 { Light::Encoded } else { Light::Linear }
 }
 
 fn decoder(data: &[u8], format: Format) {
@@ -82,9 +87,14 @@ fn part(data: &[u8], header: &Header) {
         height: f64::from(height) * 0.7,
     };
     let to = Size { width: width.div_ceil(2 + shift), height: height.div_ceil(3) };
-    if let Ok(Some(pixels)) =
-        decode::decode_part(data, header, None, &SourcePart { cut, window, to }, &LIMITS, &|| true)
-    {
+    if let Ok(Some(pixels)) = decode::decode_part(
+        data,
+        header,
+        None,
+        &SourcePart { cut, window, to, light: light(data) },
+        &LIMITS,
+        &|| true,
+    ) {
         assert_eq!(pixels.size(), to);
         assert!(pixels.kind().channels() <= decode::kind(header).channels());
         // Colours below an alpha of next to nothing may be anything, and WebP is made smaller in another way. Rows
@@ -93,7 +103,8 @@ fn part(data: &[u8], header: &Header) {
             && !pixels.kind().has_alpha()
             && let Ok(whole) = decode::decode(data, header, None, &LIMITS, &|| true)
         {
-            let expected = resize::resize(whole.cropped(cut).expect("a part"), window, to).expect("a window");
+            let expected = resize::resize_in(light(data), whole.cropped(cut).expect("a part"), window, to)
+                .expect("a window");
             assert_alike(&pixels, &expected);
         }
     }

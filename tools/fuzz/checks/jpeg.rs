@@ -2,6 +2,7 @@
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use reticulum::image::jpeg::{ComponentPlane, Jpeg, Scale};
+use reticulum::image::light::Light;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -14,8 +15,10 @@ const SCALES: [Scale; 4] = [Scale::Whole, Scale::Half, Scale::Quarter, Scale::Ei
 /// Any bytes as a JPEG, at all scales and a mix of them.
 pub fn jpeg(data: &[u8]) {
     let Some(jpeg) = Jpeg::read(data).filter(|jpeg| jpeg.size().area() <= LIMITS.pixels_max) else { return };
+    let lit = jpeg.clone().with_light(Light::Linear);
     for scale in SCALES {
         decoded(&jpeg, [scale; 4]);
+        decoded(&lit, [scale; 4]);
     }
     let mix = choice(data, 64);
     decoded(&jpeg, [SCALES[mix % 4], SCALES[mix / 4 % 4], SCALES[mix / 16], SCALES[mix % 3]]);

@@ -4,6 +4,7 @@ use reticulum::image::decode;
 use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
+use reticulum::image::light::LightSetting;
 use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::variant;
 use reticulum::object::{Format, Spec};
@@ -18,6 +19,7 @@ pub(crate) const SETTINGS: RecipeSettings = RecipeSettings {
     animation: AnimationMax { frames: LIMITS.frames_max, pixels: 5 * LIMITS.pixels_max },
     output_max: OutputMax::NONE,
     originals: Originals::AsIs,
+    light: LightSetting::Auto,
 };
 
 const RECIPES: [(&str, Format); 16] = [

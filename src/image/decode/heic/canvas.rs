@@ -12,6 +12,7 @@ use super::super::ycbcr::{Matrix, SampleRange, byte, unmultiply};
 use super::bands::FinalRows;
 use crate::image::container::avif::Nclx;
 use crate::image::error::RenderError;
+use crate::image::light::{self, Light};
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Size;
 
@@ -28,14 +29,16 @@ pub(super) struct HeicCanvas {
     kind: PixelKind,
     /// Pixels of the picture along each side of a pixel here.
     factor: u32,
+    /// The values of luma whose means its pixels are.
+    light: Light,
     data: Vec<u8>,
 }
 
 impl HeicCanvas {
     /// Allocates the canvas of a picture of this size; the caller has checked it.
-    pub(super) fn new(picture: Size, kind: PixelKind, factor: u32) -> Self {
+    pub(super) fn new(picture: Size, kind: PixelKind, factor: u32, light: Light) -> Self {
         let size = Size { width: picture.width.div_ceil(factor), height: picture.height.div_ceil(factor) };
-        Self { size, kind, factor, data: vec![0; size.area() as usize * kind.channels()] }
+        Self { size, kind, factor, light, data: vec![0; size.area() as usize * kind.channels()] }
     }
 
     pub(super) fn into_pixels(self) -> Option<Pixels> {
@@ -57,18 +60,24 @@ impl HeicCanvas {
         let is_full = nclx.map_or(frame.full_range, |nclx| nclx.is_full_range);
         let range = SampleRange::new(frame.bit_depth[0], is_full);
         if is_gray {
-            self.draw_channel(band, 0, &range, place);
+            let light = self.luma_light(&range, frame.bit_depth[0]);
+            self.draw_channel(band, 0, (&range, light.as_ref()), place);
             return Ok(());
         }
         let number = nclx.map_or_else(|| u16::from(frame.matrix_coeffs), |nclx| nclx.matrix);
         let is_whole = (frame.widths[1], frame.heights[1]) == (frame.widths[0], frame.heights[0]);
         let matrix = Matrix::new(number, nclx.map(|nclx| nclx.primaries), is_whole)?;
         let planes = [0, 1, 2].map(|plane| BandPlane::of(band, plane));
+        let light = match matrix {
+            Matrix::Identity => None,
+            Matrix::YCgCo | Matrix::Weights { .. } => self.luma_light(&range, frame.bit_depth[0]),
+        };
+        let lights = [light.as_ref(), None, None];
         let mut rows = [(); 3].map(|()| vec![0.0; band.rows.width.div_ceil(self.factor) as usize]);
         let channels = self.kind.channels();
         for row in 0..band.rows.height.div_ceil(self.factor) {
-            for (plane, out) in planes.iter().zip(&mut rows) {
-                plane.read(row, self.factor, out);
+            for ((plane, light), out) in planes.iter().zip(lights).zip(&mut rows) {
+                plane.read(row, self.factor, light, out);
             }
             let [first, second, third] = &rows;
             let (skipped, pixels) = self.row(band, place, row);
@@ -83,15 +92,26 @@ impl HeicCanvas {
     /// Draws the luma of a band as alpha. Its range is full, whatever the bitstream says: so decoders take it.
     pub(super) fn draw_alpha(&mut self, band: &FinalRows<'_>, place: Place) {
         let range = SampleRange::new(band.frame.bit_depth[0], true);
-        self.draw_channel(band, self.kind.channels() - 1, &range, place);
+        self.draw_channel(band, self.kind.channels() - 1, (&range, None), place);
     }
 
-    fn draw_channel(&mut self, band: &FinalRows<'_>, channel: usize, range: &SampleRange, place: Place) {
+    /// `None` where no means are taken, or those of stored values.
+    fn luma_light(&self, range: &SampleRange, bits: u8) -> Option<LumaLight> {
+        (self.factor > 1 && self.light == Light::Linear).then(|| LumaLight::new(range, bits))
+    }
+
+    fn draw_channel(
+        &mut self,
+        band: &FinalRows<'_>,
+        channel: usize,
+        (range, light): (&SampleRange, Option<&LumaLight>),
+        place: Place,
+    ) {
         let plane = BandPlane::of(band, 0);
         let mut samples = vec![0.0; band.rows.width.div_ceil(self.factor) as usize];
         let channels = self.kind.channels();
         for row in 0..band.rows.height.div_ceil(self.factor) {
-            plane.read(row, self.factor, &mut samples);
+            plane.read(row, self.factor, light, &mut samples);
             let (skipped, pixels) = self.row(band, place, row);
             for (pixel, sample) in pixels.chunks_exact_mut(channels).zip(samples.iter().skip(skipped)) {
                 pixel[channel] = byte(range.luma(*sample));
@@ -114,6 +134,34 @@ impl HeicCanvas {
         let start = usize::try_from(y).ok().filter(|y| *y < self.size.height as usize).map(|y| y * stride);
         let row = start.and_then(|start| self.data.get_mut(start..start + stride)).unwrap_or_default();
         (skipped, row.get_mut(left * self.kind.channels()..).unwrap_or_default())
+    }
+}
+
+/// Between samples of luma and linear light, in 65,535ths of white.
+struct LumaLight {
+    linear: Vec<u16>,
+    /// The sample of each stored value.
+    samples: [f32; 256],
+}
+
+impl LumaLight {
+    fn new(range: &SampleRange, bits: u8) -> Self {
+        let linear = |sample: u32| {
+            let stored = f64::from(range.luma(sample as f32)) / 255.0;
+            (light::of_encoded(stored.clamp(0.0, 1.0)) * 65_535.0).round() as u16
+        };
+        Self {
+            linear: (0..1 << bits.clamp(8, 16)).map(linear).collect(),
+            samples: std::array::from_fn(|stored| range.sample(stored as f32)),
+        }
+    }
+
+    fn linear(&self, sample: u16) -> u32 {
+        u32::from(self.linear.get(usize::from(sample)).copied().unwrap_or(u16::MAX))
+    }
+
+    fn sample(&self, linear: f32) -> f32 {
+        self.samples[usize::from(light::curve().encoded((linear + 0.5) as u16))]
     }
 }
 
@@ -154,16 +202,19 @@ impl<'a> BandPlane<'a> {
     }
 
     /// Reads a row of the reduced band, as many samples as `out` has.
-    fn read(&self, row: u32, factor: u32, out: &mut [f32]) {
-        if factor == 1 {
-            self.read_whole(row, out);
-        } else {
-            self.read_means(row, factor, out);
+    fn read(&self, row: u32, factor: u32, light: Option<&LumaLight>, out: &mut [f32]) {
+        match light {
+            _ if factor == 1 => self.read_whole(row, out),
+            None => self.read_means(row, factor, u32::from, out),
+            Some(light) => {
+                self.read_means(row, factor, |sample| light.linear(sample), out);
+                out.iter_mut().for_each(|mean| *mean = light.sample(*mean));
+            }
         }
     }
 
-    /// The means of blocks.
-    fn read_means(&self, row: u32, factor: u32, out: &mut [f32]) {
+    /// The means of blocks, of these values of samples.
+    fn read_means(&self, row: u32, factor: u32, value: impl Fn(u16) -> u32, out: &mut [f32]) {
         let (columns, rows) = ((factor / self.across) as usize, factor / self.down);
         let first = self.first + row * rows;
         let end = self.end.min(first + rows);
@@ -171,7 +222,7 @@ impl<'a> BandPlane<'a> {
         for row in first..end {
             let blocks = self.samples(row).chunks(columns);
             for (sum, block) in out.iter_mut().zip(blocks) {
-                *sum += block.iter().map(|sample| u32::from(*sample)).sum::<u32>() as f32;
+                *sum += block.iter().map(|sample| value(*sample)).sum::<u32>() as f32;
             }
         }
         let samples = self.columns.len();

@@ -21,6 +21,7 @@ use canvas::{HeicCanvas, Place};
 use super::{CORRUPT, SIZE_DIFFERS, UNSUPPORTED};
 use crate::image::container::avif::{AvifSource, AvifStill, Codec, DataRanges, MetaFault, TileGrid, gather};
 use crate::image::error::RenderError;
+use crate::image::light::Light;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::shape::Size;
 
@@ -34,11 +35,12 @@ const WORK_BYTES: u64 = 1 << 20;
 /// Pixels along each side by which tiles may reach beyond the picture.
 const BEYOND_MAX: u32 = 128;
 
-/// Decodes the whole picture without rotation, in its own size or, with a `factor`, at a fraction of its sides.
+/// Decodes the whole picture without rotation, in its own size (1) or at a fraction of its sides, by means of these
+/// values.
 pub(super) fn decode(
     source: &[u8],
     size: Size,
-    factor: u32,
+    (factor, light): (u32, Light),
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Pixels, RenderError> {
     // Nothing that the closure changes outlives a panic.
@@ -47,7 +49,7 @@ pub(super) fn decode(
         if still.shown() != size || still.codec != Codec::Hevc {
             return Err(SIZE_DIFFERS);
         }
-        HeicDecode { source, still: &still, factor, keep_going }.pixels()
+        HeicDecode { source, still: &still, factor, light, keep_going }.pixels()
     }))
     .unwrap_or(Err(CORRUPT))
 }
@@ -112,6 +114,7 @@ struct HeicDecode<'a> {
     source: &'a [u8],
     still: &'a AvifStill,
     factor: u32,
+    light: Light,
     keep_going: &'a dyn Fn() -> bool,
 }
 
@@ -124,7 +127,7 @@ impl HeicDecode<'_> {
             (false, false) => PixelKind::Rgb,
             (false, true) => PixelKind::Rgba,
         };
-        let mut canvas = HeicCanvas::new(still.shown(), kind, self.factor);
+        let mut canvas = HeicCanvas::new(still.shown(), kind, self.factor, self.light);
         self.each_band(&still.color, &mut |band, place| canvas.draw_color(band, still.nclx, place))?;
         if let Some(alpha) = &still.alpha {
             self.each_band(alpha, &mut |band, place| {

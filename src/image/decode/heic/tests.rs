@@ -11,6 +11,8 @@ use crate::image::shape::Rect;
 use crate::image::tests::fixtures::{ALPHA, DEEP, EXACT, PLAIN, TALL};
 use crate::object::Format;
 
+const WHOLE: (u32, Light) = (1, Light::Encoded);
+
 const LIMITS: Limits = Limits { pixels_max: 1 << 20, frames_max: 10 };
 
 /// An item in H.265; the configuration is the property `config`, the size the property before it.
@@ -50,7 +52,7 @@ fn header(file: &[u8]) -> Header {
 
 fn pixels(file: &AvifFile) -> Pixels {
     let bytes = file.bytes();
-    decode(&bytes, header(&bytes).stored(), 1, &|| true).unwrap()
+    decode(&bytes, header(&bytes).stored(), WHOLE, &|| true).unwrap()
 }
 
 /// A gradient with a red rectangle above the middle and a blue one below.
@@ -122,7 +124,7 @@ fn the_matrix_and_range_of_the_container_win() {
 #[test]
 fn alpha_is_that_of_its_own_item() {
     assert!(header(ALPHA).has_alpha);
-    let shown = decode(ALPHA, header(ALPHA).stored(), 1, &|| true).unwrap();
+    let shown = decode(ALPHA, header(ALPHA).stored(), WHOLE, &|| true).unwrap();
     assert_eq!(shown.kind(), PixelKind::Rgba);
     let (alpha, colors): (Vec<u8>, Vec<u8>) = (
         shown.data().chunks_exact(4).map(|pixel| pixel[3]).collect(),
@@ -162,7 +164,7 @@ fn tiles_lie_beside_each_other_and_are_cut_at_the_edges() {
 fn a_grid_with_a_tile_too_few_or_of_another_size_is_refused() {
     for (width, height) in [(200, 96), (64, 96), (128, 48)] {
         let file = grid(width, height).bytes();
-        assert_eq!(decode(&file, header(&file).stored(), 1, &|| true), Err(CORRUPT), "{width} {height}");
+        assert_eq!(decode(&file, header(&file).stored(), WHOLE, &|| true), Err(CORRUPT), "{width} {height}");
     }
 }
 
@@ -237,7 +239,7 @@ fn bands_give_the_samples_of_the_whole_picture() {
 fn bands_give_the_pixels_of_the_whole_picture() {
     let shown = pixels(&tall());
     let coded = decode_picture(&annex_b(&parts(TALL)), DecodeOptions::default()).unwrap();
-    let mut canvas = HeicCanvas::new(Size { width: 48, height: 600 }, PixelKind::Rgb, 1);
+    let mut canvas = HeicCanvas::new(Size { width: 48, height: 600 }, PixelKind::Rgb, 1, Light::Encoded);
     let rows = Rect { x: 0, y: 0, width: 48, height: 600 };
     let band = FinalRows { frame: &coded, rows, top: 0 };
     canvas.draw_color(&band, None, Place { left: 0, top: 0 }).unwrap();
@@ -272,7 +274,7 @@ fn a_reduced_picture_has_the_means_of_the_whole_one() {
         let (bytes, whole) = (file.bytes(), pixels(&file));
         for factor in [2, 4, 8] {
             assert!(can_reduce(&bytes, factor));
-            let made = decode(&bytes, whole.size(), factor, &|| true).unwrap();
+            let made = decode(&bytes, whole.size(), (factor, Light::Encoded), &|| true).unwrap();
             let similarity = psnr(made.data(), &reduced(&whole, factor));
             // They differ where colours of a block are clipped.
             assert!(similarity > 38.0, "{name} by {factor}: {similarity:.1} dB");
@@ -284,11 +286,11 @@ fn a_reduced_picture_has_the_means_of_the_whole_one() {
 fn a_picture_larger_than_announced_is_refused_before_memory_is_taken() {
     for size in [(300, 48), (64, 300), (16, 16), (63, 300)] {
         let file = one(size, &parts(TALL)).bytes();
-        assert_eq!(decode(&file, header(&file).stored(), 1, &|| true), Err(SIZE_DIFFERS), "{size:?}");
+        assert_eq!(decode(&file, header(&file).stored(), WHOLE, &|| true), Err(SIZE_DIFFERS), "{size:?}");
     }
     // The rest of a block is padding.
     let file = one((40, 590), &parts(TALL)).bytes();
-    assert!(decode(&file, header(&file).stored(), 1, &|| true).is_ok());
+    assert!(decode(&file, header(&file).stored(), WHOLE, &|| true).is_ok());
 }
 
 #[test]
@@ -302,14 +304,14 @@ fn torn_and_damaged_data_gives_an_error_or_a_picture_and_never_a_panic() {
             let mut damaged = data.clone();
             damaged[at] ^= 0x55;
             let file = one(size, &[config.clone(), damaged]).bytes();
-            let _ = decode(&file, header(&file).stored(), 1, &|| true);
+            let _ = decode(&file, header(&file).stored(), WHOLE, &|| true);
         }
         for at in 0..config.len() {
             let mut damaged = config.clone();
             damaged[at] ^= 0x11;
             let file = one(size, &[damaged, data.clone()]).bytes();
             let size = Size { width: size.0, height: size.1 };
-            let _ = decode(&file, size, 1, &|| true);
+            let _ = decode(&file, size, WHOLE, &|| true);
         }
     }
 }
@@ -323,6 +325,6 @@ fn a_decode_stops_where_it_is_told_to() {
         asked.set(asked.get() + 1);
         asked.get() < 3
     };
-    assert_eq!(decode(&file, size, 1, &keep_going), Err(RenderError::Cancelled));
+    assert_eq!(decode(&file, size, WHOLE, &keep_going), Err(RenderError::Cancelled));
     assert_eq!(asked.get(), 3, "once before each band is drawn");
 }

@@ -7,6 +7,7 @@
 use super::libwebp::{self, Features};
 use crate::image::decode::{CORRUPT, SourcePart};
 use crate::image::error::RenderError;
+use crate::image::light::Light;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize;
@@ -57,14 +58,18 @@ pub(super) fn decode(
         ..window
     };
     let inner = Rect { x: needed.x - even.x, y: needed.y - even.y, ..needed };
-    let luma = plane(even.size(), planes.luma)?.cropped(inner).ok_or(CORRUPT)?;
-    let luma = resize::resize(luma, window(needed.x, needed.y), to)?;
+    let mut luma = plane(even.size(), planes.luma)?.cropped(inner).ok_or(CORRUPT)?;
+    let full = part.light == Light::Linear;
+    if full {
+        luma.data_mut().iter_mut().for_each(|value| *value = in_full_range(*value));
+    }
+    let luma = resize::resize_in(part.light, luma, window(needed.x, needed.y), to)?;
     let Rect { x, y, width, height } = window(even.x, even.y);
     let halved = Rect { x: x / 2.0, y: y / 2.0, width: width / 2.0, height: height / 2.0 };
     let half = Size { width: even.width.div_ceil(2), height: even.height.div_ceil(2) };
     let blue = resize::resize(plane(half, planes.blue)?, halved, to)?;
     let red = resize::resize(plane(half, planes.red)?, halved, to)?;
-    Ok(Some(joined(&luma, &blue, &red)))
+    Ok(Some(joined((&luma, full), &blue, &red)))
 }
 
 /// The part, and one more column or row where its left or top edge is odd.
@@ -73,12 +78,20 @@ fn evened(part: Rect<u32>) -> Rect<u32> {
     Rect { x, y, width: part.width + part.x - x, height: part.height + part.y - y }
 }
 
-/// BT.601 with luma of 16–235 → RGB, in 65536ths.
-fn joined(luma: &Pixels, blue: &Pixels, red: &Pixels) -> Pixels {
+/// Luma of 16–235 → 0–255, the values whose light is sRGB's.
+fn in_full_range(luma: u8) -> u8 {
+    ((LUMA_SCALE * (i32::from(luma) - 16) + (1 << 15)) >> 16).clamp(0, 255) as u8
+}
+
+/// 255 / 219 in 65536ths.
+const LUMA_SCALE: i32 = 76_309;
+
+/// BT.601, with luma of 16–235 or in full range → RGB, in 65536ths.
+fn joined((luma, is_full): (&Pixels, bool), blue: &Pixels, red: &Pixels) -> Pixels {
     let mut data = Vec::with_capacity(luma.data().len() * 3);
     for ((&luma, &blue), &red) in luma.data().iter().zip(blue.data()).zip(red.data()) {
-        let (luma, blue, red) =
-            (76_309 * (i32::from(luma) - 16), i32::from(blue) - 128, i32::from(red) - 128);
+        let luma = if is_full { i32::from(luma) << 16 } else { LUMA_SCALE * (i32::from(luma) - 16) };
+        let (blue, red) = (i32::from(blue) - 128, i32::from(red) - 128);
         let channel = |value: i32| ((value + (1 << 15)) >> 16).clamp(0, 255) as u8;
         data.extend_from_slice(&[
             channel(luma + 104_597 * red),
@@ -123,6 +136,7 @@ mod tests {
             cut: Rect { x: cut[0], y: cut[1], width: cut[2], height: cut[3] },
             window: Rect { x: window[0], y: window[1], width: window[2], height: window[3] },
             to: Size { width: to[0], height: to[1] },
+            light: Light::Encoded,
         }
     }
 

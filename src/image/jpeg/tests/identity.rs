@@ -13,7 +13,8 @@ type Outcome = Result<(Vec<ComponentPlane>, bool), RenderError>;
 fn outcome(jpeg: &Jpeg<'_>, scales: Scales, skimmed_bytes_min: usize) -> Outcome {
     let scans = scan::list(jpeg.source, &jpeg.frame).ok_or(CORRUPT)?;
     let (source, frame, scans) = (jpeg.source, &jpeg.frame, &scans[..]);
-    let work = Work { source, frame, scans, scales, skimmed_bytes_min, keep_going: &|| true };
+    let work =
+        Work { source, frame, scans, scales, lit: [false; 4], skimmed_bytes_min, keep_going: &|| true };
     if frame.is_progressive { progressive::decode(&work) } else { sequential::decode(&work) }
 }
 

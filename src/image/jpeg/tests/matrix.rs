@@ -134,7 +134,7 @@ fn differences(meant: Meant, bytes: &[u8], size: Size) -> Vec<f64> {
     for divisor in [2, 5] {
         let to = Size { width: size.width.div_ceil(divisor), height: size.height.div_ceil(divisor) };
         let aim = Aim { window, to };
-        let shrunk = ShrinkOnLoad::of(bytes, &header, cut, aim, Format::Png).unwrap();
+        let shrunk = ShrinkOnLoad::of(bytes, &header, cut, aim, Format::Png, Light::Encoded).unwrap();
         let scaled = shrunk.pixels(shrunk.decode(&LIMITS, &|| true).unwrap(), &|| true).unwrap();
         let expected = resize::resize(expected.clone(), window, to).unwrap();
         differences.push(mean_apart(scaled.data(), expected.data()));

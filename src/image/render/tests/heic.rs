@@ -4,7 +4,9 @@ use super::support::*;
 use crate::image::decode;
 use crate::image::decoded_planes;
 use crate::image::inspect::inspect;
+use crate::image::light::{Light, LightSetting};
 use crate::image::render::*;
+use crate::image::resize;
 use crate::image::shape::Rect;
 use crate::image::tests::fixtures::{ALPHA, TALL};
 use crate::image::variant;
@@ -44,7 +46,8 @@ fn a_reduced_decode_looks_like_a_whole_one_made_smaller() {
         let bytes = made(TALL, &recipe(spec, Format::Png), &mut DecodedPlanes::Ignore);
         let size = Size { width: to, height: (2 * 600 * to + 48) / 96 };
         let shown = decoded(&bytes, Format::Png, size);
-        let expected = crate::image::resize::resize(whole.clone(), Rect::whole(whole.size()), size).unwrap();
+        let all = Rect::whole(whole.size());
+        let expected = resize::resize_in(Light::Linear, whole.clone(), all, size).unwrap();
         let similarity = psnr(&shown, &expected);
         assert!(similarity > 34.0, "{spec}: {similarity:.1} dB");
     }
@@ -54,9 +57,14 @@ fn a_reduced_decode_looks_like_a_whole_one_made_smaller() {
 fn sizes_share_a_reduced_picture_and_whole_pictures_leave_none() {
     let named = |spec| planes_of(TALL, &recipe(spec, Format::Jpeg)).map(|(name, _)| name);
     assert_eq!(named("24w"), None, "half a picture of this size is not reduced by two with room to spare");
-    assert_eq!(named("12w").as_deref(), Some("1/2"));
-    assert_eq!((named("6w"), named("5w,blur2")), (Some("1/4".to_owned()), Some("1/4".to_owned())));
-    assert_eq!(named("2w").as_deref(), Some("1/8"));
+    assert_eq!(named("12w").as_deref(), Some("1/2 Linear"));
+    assert_eq!(
+        (named("6w"), named("5w,blur2")),
+        (Some("1/4 Linear".to_owned()), Some("1/4 Linear".to_owned()))
+    );
+    assert_eq!(named("2w").as_deref(), Some("1/8 Linear"));
+    let encoded = Recipe { light: LightSetting::Always(Light::Encoded), ..recipe("2w", Format::Jpeg) };
+    assert_eq!(planes_of(TALL, &encoded).map(|(name, _)| name).as_deref(), Some("1/8 Encoded"));
     assert_eq!((named("full"), named("6w,trim")), (None, None));
     assert_eq!(planes_of(ALPHA, &recipe("6w", Format::Png)), None, "alpha weighs colours");
 }

@@ -2,6 +2,7 @@
 
 use crate::image::decode;
 use crate::image::header::ColorKind;
+use crate::image::light::LightSetting;
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::recipe::{AnimationMax, Originals, OutputMax, Quality, RecipeSettings, TargetSize};
 use crate::image::render::*;
@@ -40,6 +41,7 @@ pub(in crate::image::render) fn recipe(spec: &str, format: Format) -> Recipe {
         animation,
         output_max: OutputMax::NONE,
         originals: Originals::AsIs,
+        light: LightSetting::Auto,
     };
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &settings).unwrap()
 }
