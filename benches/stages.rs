@@ -24,6 +24,7 @@ use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::recipe::Recipe;
 use reticulum::image::resize;
 use reticulum::image::shape::{Rect, Size};
+use reticulum::image::small_picture::Aside;
 use reticulum::image::smart;
 use reticulum::image::variant;
 use reticulum::object::{Format, Spec};
@@ -112,7 +113,8 @@ fn png_by_rows(criterion: &mut Criterion) {
         let cut = Rect { x: 0, y: 0, width: SIZE.width, height: SIZE.height };
         let part = SourcePart { cut, window: Rect::whole(SIZE), to: THUMBNAIL_SIZE, light: Light::Encoded };
         bencher.iter(|| {
-            let shown = decode::decode_part(&SOURCE, &header, None, &part, &LIMITS, &|| true);
+            let shown =
+                decode::decode_part(&SOURCE, &header, None, &part, &LIMITS, &mut Aside::default(), &|| true);
             shown.expect("a sound PNG").expect("the way by rows")
         });
     });

@@ -14,9 +14,11 @@
 //! * [`jpeg`]: a decoder that scales JPEGs down while it decodes them.
 //! * `shrink_on_load`: the window of a JPEG at its target size, without decoding the whole picture to pixels.
 //! * [`decoded_planes`]: the planes that the decode for one size leaves for the next.
-//! * [`placeholder`]: the average colour and a ThumbHash.
+//! * [`placeholder`]: the average colour and a ThumbHash. [`small_picture`]: the picture that a job leaves for them.
+//! * `area_mean`: reduces a picture to a few pixels, beside other work.
 //! * [`draw`]: sample pictures that the program draws itself.
 
+mod area_mean;
 pub mod color;
 mod container;
 pub mod decode;
@@ -42,6 +44,7 @@ pub mod render;
 pub mod resize;
 pub mod shape;
 mod shrink_on_load;
+pub mod small_picture;
 pub mod smart;
 #[cfg(test)]
 mod tests;

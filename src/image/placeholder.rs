@@ -1,7 +1,9 @@
 //! The placeholder of an image: its average colour and a ThumbHash of some twenty bytes.
 //!
-//! Both come from one small picture of the whole first frame as displayed, whatever variants are requested. The steps
-//! of every variant make that picture, so each version of the encoder has its own placeholders.
+//! Both come from one small picture of the whole first frame as displayed, whatever a variant shows of it. The job for a
+//! first variant leaves that picture, see [`super::small_picture`], or a job of its own makes it by [`recipe`]. The samples
+//! that it comes from, and by rounding the placeholder, depend on that job. Since the steps of variants make it, each
+//! version of the encoder has its own placeholders.
 
 use sha1::{Digest, Sha1};
 
@@ -14,10 +16,13 @@ use super::transform::Transform;
 use crate::object::{Format, ObjectId};
 
 /// Longest side of the small picture, in pixels: the most that a ThumbHash supports.
-const SIDE_MAX: u32 = 100;
+pub const SIDE_MAX: u32 = 100;
 
 /// Length of a ThumbHash, in bytes.
 const THUMBHASH_BYTES: std::ops::RangeInclusive<usize> = 5..=25;
+
+/// Most bytes of [`Placeholder::to_bytes`].
+pub const BYTES_MAX: u64 = 3 + *THUMBHASH_BYTES.end() as u64;
 
 /// A placeholder that a page shows until the image has loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

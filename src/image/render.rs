@@ -4,7 +4,7 @@
 //! mapped back to the stored coordinates of the pixels, so the large decoded picture is scaled once and never turned.
 //! Pixels outside the cut are removed before scaling, so that none of them shows at the edges. Colours become those of
 //! the result before or after scaling, whichever has fewer pixels, but always before [`super::trim`] or
-//! [`super::smart`] reads them. Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`render`].
+//! [`super::smart`] reads them. Memory is bounded by [`peak_bytes`], which the caller charges before it calls [`variant`].
 
 mod animation;
 mod layout;
@@ -22,6 +22,7 @@ use super::pixels::Pixels;
 use super::progress::{ProgressSink, RenderStage};
 use super::recipe::Recipe;
 use super::shape::Size;
+use super::small_picture::SmallPicture;
 use super::transform::Transform;
 use super::{color, effect, encode, metadata, orient, pad};
 use crate::object::Format;
@@ -30,28 +31,30 @@ pub use peak::peak_bytes;
 use still::{Picture, Still};
 
 /// Makes one variant of `source`, which `header` describes. Runs to the end unless cancelled: it reports each stage to
-/// `progress`, and asks it between steps and within long ones whether to continue.
+/// `progress`, and asks it between steps and within long ones whether to continue. Leaves planes and the small picture
+/// where they are wanted and at hand.
 ///
 /// # Errors
 ///
 /// See [`RenderError`]; nothing remains of a failed call.
-pub fn render(
+pub fn variant(
     source: &[u8],
     header: &Header,
     recipe: &Recipe,
     limits: &Limits,
     planes: &mut DecodedPlanes,
+    small: &mut SmallPicture,
     progress: &dyn ProgressSink,
 ) -> Result<Vec<u8>, RenderError> {
     let mut has_colors = true;
-    let (variant, canvas) = if recipe.keeps_animation(header) {
-        animation::render(source, header, recipe, limits, progress)?
+    let (file, canvas) = if recipe.keeps_animation(header) {
+        animation::render(source, header, recipe, limits, small, progress)?
     } else {
-        let picture = Still::new(source, header, recipe, limits, progress)?.picture(planes)?;
+        let picture = Still::new(source, header, recipe, limits, progress)?.picture(planes, small)?;
         proceed(&|| progress.keep_going())?;
         progress.enter_stage(RenderStage::Encode);
         let canvas = picture.size();
-        let variant = match picture {
+        let file = match picture {
             Picture::Pixels(pixels) => {
                 has_colors = !pixels.kind().is_gray();
                 encode::encode_while(pixels, recipe.format, recipe.quality, &|| progress.keep_going())?
@@ -60,23 +63,23 @@ pub fn render(
                 encode::encode_planes(&planes, recipe.quality, &|| progress.keep_going())?
             }
         };
-        (variant, canvas)
+        (file, canvas)
     };
-    let variant = match recipe.gamut.icc() {
-        Some(profile) if has_colors => metadata::with_profile(variant, recipe.format, canvas, profile),
-        _ => variant,
+    let file = match recipe.gamut.icc() {
+        Some(profile) if has_colors => metadata::with_profile(file, recipe.format, canvas, profile),
+        _ => file,
     };
     if recipe.meta {
-        return Ok(metadata::carry(source, header.format, variant, recipe.format, canvas));
+        return Ok(metadata::carry(source, header.format, file, recipe.format, canvas));
     }
-    Ok(variant)
+    Ok(file)
 }
 
-/// Makes the finished picture of one variant, which [`render`] writes if it is a still and not a JPEG.
+/// Makes the finished picture of one variant, which [`variant`] writes if it is a still and not a JPEG.
 ///
 /// # Errors
 ///
-/// As [`render`]; [`RenderError::EncodeFailed`] for a JPEG whose colours never become pixels.
+/// As [`variant`]; [`RenderError::EncodeFailed`] for a JPEG whose colours never become pixels.
 pub fn picture(
     source: &[u8],
     header: &Header,
@@ -85,7 +88,9 @@ pub fn picture(
     planes: &mut DecodedPlanes,
     progress: &dyn ProgressSink,
 ) -> Result<Pixels, RenderError> {
-    match Still::new(source, header, recipe, limits, progress)?.picture(planes)? {
+    match Still::new(source, header, recipe, limits, progress)?
+        .picture(planes, &mut SmallPicture::Unwanted)?
+    {
         Picture::Pixels(pixels) => Ok(pixels),
         Picture::Planes(_) => Err(RenderError::EncodeFailed(Format::Jpeg)),
     }

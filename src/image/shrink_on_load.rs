@@ -13,6 +13,7 @@
 
 mod edge;
 mod join;
+mod overview;
 mod sharpness;
 
 use super::color::cmyk::{self, CmykEncoding};
@@ -154,10 +155,14 @@ impl<'a> ShrinkOnLoad<'a> {
         planes: Vec<ComponentPlane>,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Pixels, RenderError> {
-        let mut planes = self.resized(planes, [self.aim; 4], keep_going)?;
+        let planes = self.resized(planes, [self.aim; 4], keep_going)?;
         proceed(keep_going)?;
-        let colors = self.jpeg.colors();
-        match colors {
+        self.joined(planes).ok_or(RenderError::Undecodable(DecodeFault::Corrupt))
+    }
+
+    /// The pixels of planes of one size, as gray or RGB; `None` if there are not as many as the file has.
+    fn joined(&self, mut planes: Vec<Pixels>) -> Option<Pixels> {
+        match self.jpeg.colors() {
             JpegColors::Gray => planes.pop(),
             JpegColors::YCbCr => planes.try_into().ok().and_then(|planes| join::join(planes, ycc::rgb)),
             JpegColors::Rgb => planes
@@ -167,7 +172,6 @@ impl<'a> ShrinkOnLoad<'a> {
             JpegColors::Cmyk => self.inks(planes, CmykEncoding::Inverted),
             JpegColors::Ycck => self.inks(planes, CmykEncoding::InvertedYcc),
         }
-        .ok_or(RenderError::Undecodable(DecodeFault::Corrupt))
     }
 
     /// An sRGB picture of four planes of inks.

@@ -11,6 +11,7 @@ use super::inspect::{self, InspectError};
 use super::placeholder::Placeholder;
 use super::progress::ProgressSink;
 use super::recipe::Recipe;
+use super::small_picture::SmallPicture;
 use super::{metadata, render};
 
 /// A variant that passed all checks of its header.
@@ -106,11 +107,25 @@ impl Prepared<'_> {
         planes: &mut DecodedPlanes,
         progress: &dyn ProgressSink,
     ) -> Result<Vec<u8>, VariantFault> {
+        self.make_with_small(planes, &mut SmallPicture::Unwanted, progress)
+    }
+
+    /// The same, and leaves the small picture of the image if it is wanted and the job decodes enough for it. The
+    /// variant's bytes do not depend on that.
+    ///
+    /// # Errors
+    /// As [`Prepared::make`].
+    pub fn make_with_small(
+        &self,
+        planes: &mut DecodedPlanes,
+        small: &mut SmallPicture,
+        progress: &dyn ProgressSink,
+    ) -> Result<Vec<u8>, VariantFault> {
         let Self { source, header, recipe, limits } = self;
         if recipe.strips(header) {
             return Ok(metadata::stripped(source, header).ok_or(RenderError::NotStripped)?);
         }
-        Ok(render::render(source, header, recipe, limits, planes, progress)?)
+        Ok(render::variant(source, header, recipe, limits, planes, small, progress)?)
     }
 
     /// Makes the placeholder of the image, from what was prepared for [`super::placeholder::recipe`]. Uses `progress`

@@ -17,8 +17,13 @@ pub type JobKey = (ObjectId, VariantKey, Format);
 /// The result that a job makes of an image.
 #[derive(Clone, Debug)]
 pub enum ResizeWork {
-    /// A variant.
-    Variant(Recipe),
+    /// A variant. It may also leave the small picture for the placeholder, which is not known yet.
+    Variant {
+        /// The recipe of the variant.
+        recipe: Recipe,
+        /// Whether it leaves the small picture, if it decodes enough for that.
+        leaves_small: bool,
+    },
     /// Its placeholder, as the bytes to cache.
     Placeholder,
     /// Nothing: a walk over the data of an upload, which fails unless all of the picture is there.

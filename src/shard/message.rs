@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+
 use super::errors::PublishError;
 use super::job::{CacheUse, JobKey, ResizeOutcome};
 use super::variant::{Variant, VariantError, VariantRequest};
@@ -62,7 +64,9 @@ pub enum Message {
         /// The variant.
         name: JobKey,
         /// The files that it has written or read there.
-        used: [Option<CacheUse>; 2],
+        used: [Option<CacheUse>; 3],
+        /// The placeholder that came of it, as the bytes to cache.
+        placeholder: Option<Bytes>,
     },
     /// Control: the listener; requests may come.
     Listen(OwnedFd),

@@ -343,7 +343,9 @@ impl Shard {
                 Message::Withdraw { from, ticket } => self.routing.withdraw(from, ticket),
                 Message::Reply { ticket, reply } => self.routing.complete(ticket, reply),
                 Message::Made { job, outcome, took, used } => self.complete(job, outcome, took, used),
-                Message::Kept { job, name, used } => self.stored_on_disk(job, name, used),
+                Message::Kept { job, name, used, placeholder } => {
+                    self.stored_on_disk(job, name, used, placeholder);
+                }
                 Message::Listen(listener) => self.lifecycle.listen(listener),
                 Message::SetView { view, number } => {
                     self.peers.set_view(view, number);

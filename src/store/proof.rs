@@ -49,6 +49,15 @@ pub fn read(path: &Path, length: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(proven.then_some(bytes))
 }
 
+/// The same of a file whose length is not known, of at most so many bytes. Blocking.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_short(path: &Path, length_max: u64) -> io::Result<Option<Vec<u8>>> {
+    let length = fs::metadata(path)?.len().checked_sub(TRAILER_BYTES);
+    length.filter(|length| *length <= length_max).map_or(Ok(None), |length| read(path, length))
+}
+
 /// Writes contents that are to be sent and not kept into a file that has no name, and goes with its last descriptor.
 /// Blocking.
 ///

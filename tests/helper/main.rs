@@ -19,6 +19,7 @@ use reticulum::image::light::LightSetting;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, Recipe, RecipeSettings};
 use reticulum::image::shape::Size;
+use reticulum::image::small_picture::SmallPicture;
 use reticulum::image::{draw, placeholder, variant};
 use reticulum::object::{Format, Spec};
 use reticulum::shard::resize::helper::{Helper, HelperError, HelperOutput, HelperTask};
@@ -56,7 +57,7 @@ fn work_charged(
 ) -> (Result<HelperOutput, HelperError>, Duration) {
     let prepared = variant::prepare(source, recipe, &LIMITS).expect("a variant that nothing forbids");
     let task = HelperTask { prepared: &prepared, is_placeholder: false, memory_bytes };
-    helper.work(&task, &mut DecodedPlanes::Ignore, keep_going)
+    helper.work(&task, &mut DecodedPlanes::Ignore, &mut SmallPicture::Unwanted, keep_going)
 }
 
 fn work(
@@ -120,7 +121,10 @@ fn a_helper_makes_the_same_bytes_as_the_caller_would() {
         let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a placeholder");
         let expected = prepared.placeholder(&mut DecodedPlanes::Ignore, &|| true).expect("a placeholder");
         let task = HelperTask { prepared: &prepared, is_placeholder: true, memory_bytes: 1 << 26 };
-        let made = helper.work(&task, &mut DecodedPlanes::Ignore, &|| true).0.expect("a placeholder");
+        let made = helper
+            .work(&task, &mut DecodedPlanes::Ignore, &mut SmallPicture::Unwanted, &|| true)
+            .0
+            .expect("a placeholder");
         assert_eq!(made.bytes, expected.to_bytes());
     }
 }
@@ -132,10 +136,10 @@ fn samples_are_left_and_given_as_in_the_callers_process() {
     let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a variant");
     let task = HelperTask { prepared: &prepared, is_placeholder: false, memory_bytes: 1 << 28 };
     let mut samples = DecodedPlanes::Collect;
-    let first = helper.work(&task, &mut samples, &|| true).0.expect("bytes");
+    let first = helper.work(&task, &mut samples, &mut SmallPicture::Unwanted, &|| true).0.expect("bytes");
     let DecodedPlanes::Collected(left) = samples else { panic!("no samples were left") };
     let mut given = DecodedPlanes::Reuse(left);
-    let second = helper.work(&task, &mut given, &|| true).0.expect("bytes");
+    let second = helper.work(&task, &mut given, &mut SmallPicture::Unwanted, &|| true).0.expect("bytes");
     assert!(first.bytes == second.bytes);
     assert!(matches!(given, DecodedPlanes::Reuse(_)));
 }

@@ -31,6 +31,7 @@ use super::pixels::{PixelKind, Pixels};
 use super::progress::ProgressSink;
 use super::resize;
 use super::shape::{Rect, Size};
+use super::small_picture::Aside;
 use crate::object::Format;
 pub use animation::AnimationDecoder;
 
@@ -132,6 +133,7 @@ pub fn reduced_peak_bytes(source: &[u8], header: &Header, reduction: &Reduction)
 
 /// Decodes a part of a picture at its final size, if the format has a shorter way than to decode, cut and scale all of
 /// it; else `None`. Needs no more memory than those steps. Reports the stages to `progress`; the last is the resize.
+/// Where it reads all rows of the picture, `aside` gets them too.
 ///
 /// # Errors
 ///
@@ -142,6 +144,7 @@ pub fn decode_part(
     frame: Option<u32>,
     part: &SourcePart,
     limits: &Limits,
+    aside: &mut Aside,
     progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
     let (size, frame) = (header.stored(), check_frame(header, frame, limits)?);
@@ -151,7 +154,7 @@ pub fn decode_part(
     proceed(&|| progress.keep_going())?;
     match header.format {
         Format::Webp => webp::decode_part(source, size, part, progress),
-        Format::Png if header.frames == 1 => png::decode_part(source, size, part, progress),
+        Format::Png if header.frames == 1 => png::decode_part(source, size, part, aside, progress),
         Format::Jpeg | Format::Png | Format::Gif | Format::Avif | Format::Heic | Format::Jxl => Ok(None),
     }
 }

@@ -21,6 +21,7 @@ use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::resize::{self, Rows};
 use crate::image::shape::{Rect, Size};
+use crate::image::small_picture::Aside;
 use essential::Essential;
 
 /// Frame 0 is the image that every PNG reader shows; a later one counts among the animation's frames.
@@ -44,6 +45,7 @@ pub(super) fn decode_part(
     source: &[u8],
     size: Size,
     part: &SourcePart,
+    aside: &mut Aside,
     progress: &dyn ProgressSink,
 ) -> Result<Option<Pixels>, RenderError> {
     if !is_shrinking(part) {
@@ -61,14 +63,19 @@ pub(super) fn decode_part(
     let wanted = rows.needed_rows();
     let bytes = columns.x as usize * kind.channels()..(columns.x + columns.width) as usize * kind.channels();
     let mut row = vec![0; reader.output_line_size(size.width).ok_or(CORRUPT)?];
-    for y in 0..part.cut.y + wanted.end {
+    let end = part.cut.y + wanted.end;
+    if end == size.height {
+        aside.begin(kind, size);
+    }
+    for y in 0..end {
         proceed(&|| progress.keep_going())?;
         reader.read_row(&mut row).map_err(|error| cause(&error))?.ok_or(CORRUPT)?;
-        if y < part.cut.y + wanted.start {
-            continue;
-        }
         if wide {
             narrow(&mut row);
+        }
+        aside.push(&row[..size.width as usize * kind.channels()]);
+        if y < part.cut.y + wanted.start {
+            continue;
         }
         let is_due = rows.is_due();
         if is_due {

@@ -14,18 +14,20 @@ use crate::image::pixels::Pixels;
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
 use crate::image::shape::{Rect, Size};
+use crate::image::small_picture::{self, SmallPicture};
 use crate::image::{encode, resize, trim};
 
 /// Makes an animated variant of an animated source; returns its size too.
 ///
 /// # Errors
 ///
-/// As [`super::render`].
+/// As [`super::variant`].
 pub(super) fn render(
     source: &[u8],
     header: &Header,
     recipe: &Recipe,
     limits: &Limits,
+    small: &mut SmallPicture,
     progress: &dyn ProgressSink,
 ) -> Result<(Vec<u8>, Size), RenderError> {
     check(header, recipe, limits)?;
@@ -39,6 +41,9 @@ pub(super) fn render(
     while let Some(delay_ms) = decoder.next(&keep_going)? {
         let shown = decoder.current_frame()?;
         progress.enter_stage(RenderStage::Resize);
+        if view.is_none() {
+            small.leave(source, header, |most| small_picture::reduced_whole(&shown, most));
+        }
         let (pixels, canvas) = frame(shown, space.clone(), &layout, &mut view, recipe, limits, &keep_going)?;
         let pixels = finished(pixels, layout.transform, canvas, recipe, &keep_going)?;
         proceed(&keep_going)?;

@@ -54,6 +54,11 @@ impl WindowPlacement {
         if recipe.is_smart() { smart::placed(pixels, pixels.size(), window, keep_going) } else { Ok(window) }
     }
 
+    /// Whether the window of the plan for this cut is the whole picture.
+    pub(super) fn shows_all(&self, plan: &Plan) -> bool {
+        self.cut.size() == self.turned && plan.window == Rect::whole(self.turned)
+    }
+
     /// The window of the plan for this cut, in stored coordinates.
     pub(super) fn aim(&self, plan: &Plan) -> Aim {
         Aim { window: self.stored_window(plan.window, self.cut.size()), to: self.transform.size(plan.size) }

@@ -8,7 +8,7 @@ use crate::image::light::Light;
 use crate::image::pixels::PixelKind;
 use crate::image::recipe::{Recipe, TargetSize};
 use crate::image::shape::{Rect, Size};
-use crate::image::{color, decode, effect, encode, resize, smart};
+use crate::image::{color, decode, effect, encode, resize, small_picture, smart};
 
 /// Peak memory, in bytes of decoded pixels and work buffers, of a job that passes [`super::check`]: an upper bound.
 /// Excludes the source's own bytes and copies of its metadata, which are never longer than the source.
@@ -43,6 +43,7 @@ pub fn peak_bytes(source: &[u8], header: &Header, recipe: &Recipe, limits: &Limi
     })
     .saturating_add(if recipe.looks_at_pixels() { smart::WORK_BYTES_MAX } else { 0 })
     .saturating_add(color::work_bytes(source, header.format))
+    .saturating_add(small_picture::work_bytes(header))
 }
 
 fn buffer(size: Size, kind: PixelKind) -> u64 {

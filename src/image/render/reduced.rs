@@ -86,6 +86,12 @@ impl<'a> Reduced<'a> {
         pixels.cropped(part).ok_or(RenderError::BadWindow)
     }
 
+    /// The part of the reduced picture that the stored one covers: its last pixels may lie partly outside.
+    pub(super) fn covered(&self) -> (f64, f64) {
+        let (stored, factor) = (self.header.stored(), f64::from(self.reduction.factor));
+        (f64::from(stored.width) / factor, f64::from(stored.height) / factor)
+    }
+
     /// The window of the result in the cut, before reduction.
     pub(super) const fn window(&self) -> Rect<f64> {
         self.aim.window

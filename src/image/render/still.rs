@@ -15,6 +15,7 @@ use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::Recipe;
 use crate::image::shape::{Rect, Size};
 use crate::image::shrink_on_load::{Aim, ShrinkOnLoad};
+use crate::image::small_picture::{self, Aside, SmallPicture};
 use crate::image::{decode, orient, resize, smart, trim};
 use crate::object::Format;
 
@@ -63,29 +64,35 @@ impl<'a> Still<'a> {
     }
 
     /// The finished picture; planes if the format takes them and no step has to change pixels.
-    pub(super) fn picture(mut self, cached: &mut DecodedPlanes) -> Result<Picture, RenderError> {
+    pub(super) fn picture(
+        mut self,
+        cached: &mut DecodedPlanes,
+        small: &mut SmallPicture,
+    ) -> Result<Picture, RenderError> {
         let Self { source, header, recipe, limits, .. } = self;
         if let Some((reduced, plan)) = Reduced::of(&self.layout, source, header, recipe, limits)? {
-            let pixels = self.reduced(&reduced, cached)?;
+            let pixels = self.reduced(&reduced, cached, small)?;
             return self.finished(pixels, &plan);
         }
         let Some((shrunk, plan)) = shrunk(&self.layout, self.source, self.header, self.recipe, self.limits)?
         else {
-            let (pixels, plan) = match self.shortcut()? {
+            let (pixels, plan) = match self.shortcut(small)? {
                 Some(shown) => shown,
-                None => self.resized()?,
+                None => self.resized(small)?,
             };
             return self.finished(pixels, &plan);
         };
         let planes = self.decoded(&shrunk, cached)?;
         self.progress.enter_stage(RenderStage::Resize);
+        let keep_going = self.keep_going();
+        small.leave(self.source, self.header, |most| shrunk.overview(&planes, most, &keep_going));
         let aim = self.placed(&shrunk, &planes, self.layout.aim(&plan))?;
         let shrunk = shrunk.with_aim(aim);
         if self.stays_planes(&shrunk, &plan) {
-            let planes = shrunk.planes(planes, self.layout.halved(aim, &plan), &self.keep_going())?;
+            let planes = shrunk.planes(planes, self.layout.halved(aim, &plan), &keep_going)?;
             return Ok(Picture::Planes(planes.map(|plane| orient::apply(self.layout.transform, plane))));
         }
-        let pixels = shrunk.pixels(planes, &self.keep_going())?;
+        let pixels = shrunk.pixels(planes, &keep_going)?;
         self.finished(pixels, &plan)
     }
 
@@ -132,9 +139,16 @@ impl<'a> Still<'a> {
     }
 
     /// The window of a picture that is decoded reduced, at its final size.
-    fn reduced(&self, reduced: &Reduced<'_>, cached: &mut DecodedPlanes) -> Result<Pixels, RenderError> {
+    fn reduced(
+        &self,
+        reduced: &Reduced<'_>,
+        cached: &mut DecodedPlanes,
+        small: &mut SmallPicture,
+    ) -> Result<Pixels, RenderError> {
         let pixels = reduced.decoded(cached, self.limits, self.progress)?;
         self.progress.enter_stage(RenderStage::Resize);
+        let covered = reduced.covered();
+        small.leave(self.source, self.header, |most| small_picture::reduced(&pixels, covered, most));
         proceed(&self.keep_going())?;
         let (pixels, mut window) = (reduced.cropped(pixels)?, reduced.window());
         if self.recipe.is_smart() {
@@ -164,20 +178,31 @@ impl<'a> Still<'a> {
     }
 
     /// Decodes, cuts and scales in one step, if the format has a shorter way and the placement needs no pixels.
-    fn shortcut(&self) -> Result<Option<(Pixels, Plan)>, RenderError> {
+    fn shortcut(&self, small: &mut SmallPicture) -> Result<Option<(Pixels, Plan)>, RenderError> {
         let Self { source, header, recipe, limits, progress, layout, .. } = self;
         let Some((part, plan)) = part(layout, recipe, limits)? else { return Ok(None) };
-        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, *progress)?;
+        let is_in_result = self.result_gives_small_picture();
+        let mut aside = if is_in_result { Aside::default() } else { Aside::of(small, header) };
+        let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, &mut aside, *progress)?;
+        if let Some(pixels) = &pixels {
+            small.leave(source, header, |most| {
+                if is_in_result { small_picture::reduced_whole(pixels, most) } else { aside.finish() }
+            });
+        }
         Ok(pixels.map(|pixels| (pixels, plan)))
     }
 
     /// Decodes the whole picture, then resizes its window.
-    fn resized(&mut self) -> Result<(Pixels, Plan), RenderError> {
-        let keep_going = self.keep_going();
+    fn resized(&mut self, small: &mut SmallPicture) -> Result<(Pixels, Plan), RenderError> {
+        let (keep_going, is_in_result) = (self.keep_going(), self.result_gives_small_picture());
+        let is_first = self.recipe.frame.unwrap_or(0) == 0;
         let Self { source, header, recipe, limits, progress, layout, space } = self;
         progress.enter_stage(RenderStage::Decode);
         let mut pixels = decode::decode(source, header, recipe.frame, limits, &keep_going)?;
         progress.enter_stage(RenderStage::Resize);
+        if is_first && !is_in_result {
+            small.leave(source, header, |most| small_picture::reduced_whole(&pixels, most));
+        }
         if recipe.looks_at_pixels() {
             space.convert(&mut pixels);
         }
@@ -190,7 +215,23 @@ impl<'a> Still<'a> {
             space.convert(&mut pixels);
         }
         let pixels = resize::resize_in(layout.light, pixels, window, layout.transform.size(plan.size))?;
+        if is_first && is_in_result {
+            small.leave(source, header, |most| small_picture::reduced_whole(&pixels, most));
+        }
         Ok((pixels, plan))
+    }
+
+    /// Whether the resized window, which has fewer pixels than the decoded picture, gives the small picture as well: it
+    /// shows all, has enough pixels, and is still in the colours of the file.
+    fn result_gives_small_picture(&self) -> bool {
+        let Self { header, recipe, limits, layout, .. } = self;
+        let plan = geometry::plan(layout.cut.size(), recipe, limits.pixels_max).ok();
+        !recipe.looks_at_pixels()
+            && plan.is_some_and(|plan| {
+                layout.shows_all(&plan)
+                    && plan.size.area() <= layout.cut.size().area()
+                    && small_picture::is_enough_of(header, layout.transform.size(plan.size))
+            })
     }
 }
 

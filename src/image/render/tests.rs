@@ -9,6 +9,7 @@ mod heic;
 mod planes;
 mod play;
 mod progress;
+mod small;
 mod smart;
 pub(super) mod support;
 

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::in_flight::{InFlightJob, JobResult};
 use crate::executor::run_blocking;
 use crate::shard::Shard;
@@ -25,13 +27,19 @@ impl Drop for StoredJob {
 }
 
 impl Shard {
-    /// The result of a job is on disk, or could not be stored: its bytes are not needed in memory any more.
+    /// The result of a job is on disk, or could not be stored: its bytes are not needed in memory any more. All that it
+    /// leaves is there.
     pub(in crate::shard) fn stored_on_disk(
         self: &Rc<Self>,
         job: u64,
         name: JobKey,
-        used: [Option<CacheUse>; 2],
+        used: [Option<CacheUse>; 3],
+        placeholder: Option<Bytes>,
     ) {
+        let in_flight = self.resize.in_flight_job(&name).filter(|found| found.number == job);
+        if let Some(in_flight) = in_flight.filter(|found| found.is_variant && found.leaves_placeholder) {
+            self.take_placeholder(&in_flight, placeholder.as_ref());
+        }
         let stored = StoredJob { shard: Rc::clone(self), job, name };
         self.spawn(async move {
             let shard = &stored.shard;

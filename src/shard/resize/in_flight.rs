@@ -27,6 +27,8 @@ pub(super) struct InFlightJob {
     pub(super) key: JobKey,
     /// A placeholder is no variant, and is not counted as one.
     pub(super) is_variant: bool,
+    /// Whether the placeholder comes of it, as far as that can be told.
+    pub(super) leaves_placeholder: bool,
     /// Whether it makes anything to keep.
     pub(super) is_kept: bool,
     /// The format of the image.
@@ -75,7 +77,11 @@ impl InFlightJob {
         Self {
             number,
             key,
-            is_variant: matches!(work, ResizeWork::Variant(_)),
+            is_variant: matches!(work, ResizeWork::Variant { .. }),
+            leaves_placeholder: matches!(
+                work,
+                ResizeWork::Variant { leaves_small: true, .. } | ResizeWork::Placeholder
+            ),
             is_kept: !matches!(work, ResizeWork::Walk),
             source: source.format,
             modified: source.modified,

@@ -124,6 +124,11 @@ impl ResizeJobs {
             || self.jobs.borrow().values().any(|job| job.key.0 == *id)
     }
 
+    /// Whether a job of this image will leave its placeholder, as far as that can be told.
+    fn will_leave_placeholder(&self, id: &ObjectId) -> bool {
+        self.in_flight.borrow().values().any(|job| job.key.0 == *id && job.leaves_placeholder)
+    }
+
     /// Puts a job into the queue. The caller waits for it before anything else is awaited.
     ///
     /// # Errors
@@ -135,7 +140,7 @@ impl ResizeJobs {
         source: JobSource,
         requester: Requester,
     ) -> Result<Rc<InFlightJob>, VariantError> {
-        let (is_variant, now) = (matches!(work, ResizeWork::Variant(_)), Instant::now());
+        let (is_variant, now) = (matches!(work, ResizeWork::Variant { .. }), Instant::now());
         if let Some(fault) = self.failures.borrow_mut().refusal(&key, now) {
             return Err(fault.into());
         }
@@ -156,6 +161,7 @@ impl ResizeJobs {
             id: key.0,
             key: key.1,
             format: key.2,
+            source: source.format,
             path: source.path,
             verified: source.verified,
             work,

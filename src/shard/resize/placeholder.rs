@@ -1,8 +1,13 @@
 //! Placeholders (ThumbHash and average colour), on the shard that holds the id. A placeholder is cached among the
-//! variants. It is made after a first variant, when the resize worker has nothing else to do.
+//! variants. The job for a first variant leaves the small picture that it is made of, and the worker makes it once the
+//! variant is posted. Where the job decodes too little for that, a job of its own makes it, when the resize worker has
+//! nothing else to do.
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
+use super::in_flight::InFlightJob;
 use super::pre_generation::PreGeneration;
 use crate::image::placeholder::{self, Placeholder};
 use crate::object::ObjectId;
@@ -23,10 +28,30 @@ impl Shard {
         self.cache.find_placeholder(id, original.format, original.modified).await
     }
 
-    /// A variant of this image was made, so its placeholder is worth making.
-    pub(in crate::shard) fn request_placeholder(self: &Rc<Self>, id: ObjectId) {
+    /// Whether the placeholder is not in memory, and nothing is under way that makes it. The worker looks on disk.
+    pub(super) fn wants_placeholder(&self, id: &ObjectId) -> bool {
+        !self.cache.has_placeholder(id)
+            && !self.resize.pre_generation.has_placeholder(id)
+            && !self.resize.will_leave_placeholder(id)
+    }
+
+    /// A variant of this image was made, so its placeholder is worth a job of its own.
+    pub(super) fn request_placeholder(self: &Rc<Self>, id: ObjectId) {
         if !self.cache.has_placeholder(&id) && !self.resize.pre_generation.has_placeholder(&id) {
             self.pre_generate(PreGeneration::Placeholder(id));
+        }
+    }
+
+    /// The job for a variant, which was to leave the placeholder, has left it or not.
+    pub(super) fn take_placeholder(self: &Rc<Self>, in_flight: &InFlightJob, placeholder: Option<&Bytes>) {
+        let id = in_flight.key.0;
+        match placeholder {
+            Some(bytes) => {
+                let name = (id, placeholder::key(&id), in_flight.source);
+                // Where memory has no room, it is on disk.
+                let _ = self.cache.insert_made(name, bytes, in_flight.modified);
+            }
+            None => self.request_placeholder(id),
         }
     }
 

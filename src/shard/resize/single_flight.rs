@@ -61,8 +61,9 @@ impl Shard {
             }
         }
         self.charge(ask.requester)?;
-        let in_flight =
-            self.enqueue(ResizeWork::Variant(ask.recipe.clone()), key, &original, ask.requester)?;
+        let work =
+            ResizeWork::Variant { recipe: ask.recipe.clone(), leaves_small: self.wants_placeholder(&ask.id) };
+        let in_flight = self.enqueue(work, key, &original, ask.requester)?;
         let (body, timings) = self.wait(&in_flight, ask.requester).await?;
         Ok(Variant { body, cache: Cache::Miss, timings })
     }
@@ -160,7 +161,8 @@ impl Shard {
             }
             ResizeOutcome::Made(bytes, stamp, _) => {
                 self.images.originals.set_verified(&key.0, *stamp);
-                if in_flight.is_variant {
+                // Else the worker says soon whether it came of the job: see `stored_on_disk`.
+                if in_flight.is_variant && !in_flight.leaves_placeholder {
                     self.request_placeholder(key.0);
                 }
                 let Some(entry) = self.cache.insert_made(key, bytes, in_flight.modified) else {

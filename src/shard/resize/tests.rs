@@ -38,7 +38,7 @@ fn enqueue(jobs: &ResizeJobs, number: u8, requester: Requester) -> Result<Rc<InF
         format: Format::Gif,
         modified: SystemTime::UNIX_EPOCH,
     };
-    jobs.enqueue(ResizeWork::Variant(recipe), key(number), source, requester)
+    jobs.enqueue(ResizeWork::Variant { recipe, leaves_small: false }, key(number), source, requester)
 }
 
 /// A request that enqueues a job and waits for it.

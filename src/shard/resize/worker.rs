@@ -5,6 +5,8 @@
 //! exist, ends at its deadline, and may panic without harm to anything else. Work that cannot be interrupted, or may end its
 //! process, is done by the worker's [`super::helper`] process.
 
+mod keep;
+
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -23,8 +25,10 @@ use crate::image::error::RenderError;
 use crate::image::header::Limits;
 use crate::image::inspect::InspectError;
 use crate::image::jpeg::Jpeg;
+use crate::image::pixels::Pixels;
 use crate::image::placeholder;
 use crate::image::progress::{ProgressSink, RenderStage};
+use crate::image::small_picture::SmallPicture;
 use crate::image::variant::{self, Prepared, VariantFault};
 use crate::object::{Format, ObjectId};
 use crate::shard::job::{CacheUse, ResizeError, ResizeOutcome, ResizeWork};
@@ -33,8 +37,7 @@ use crate::shard::timings::{StageTimer, StageTimings};
 use crate::store::health::Health;
 use crate::store::originals::Stamp;
 use crate::store::path::{Cached, StorePaths, VariantKey};
-use crate::store::{StoreError, proof, variants};
-use crate::telemetry::log::Limited;
+use crate::store::{proof, variants};
 use crate::telemetry::metrics::{ShardMetrics, Stage};
 
 /// One piece of work.
@@ -48,6 +51,8 @@ pub struct ResizeJob {
     pub key: VariantKey,
     /// Its format; that of the image for what is no variant.
     pub format: Format,
+    /// The format of the image.
+    pub source: Format,
     /// The path of the image.
     pub path: PathBuf,
     /// The stamp of the file that needs no hashing, if any.
@@ -69,6 +74,13 @@ pub struct ResizeJob {
 
 /// The samples that a job began with: themselves, if they are not kept yet.
 type DecodedSamples = (CacheUse, Option<Vec<u8>>);
+
+/// The byproducts of a job.
+#[derive(Default)]
+struct Leftovers {
+    samples: Option<DecodedSamples>,
+    small: Option<Pixels>,
+}
 
 /// The shard has ended.
 struct ShardGone;
@@ -147,12 +159,12 @@ impl ResizeWorker {
             let number = job.number;
             let (started, used) = (Instant::now(), processor_time());
             self.metrics.stage(Stage::Queue, started.saturating_duration_since(job.queued));
-            let (outcome, samples) = match catch_unwind(AssertUnwindSafe(|| self.make(&job))) {
+            let (outcome, leftovers) = match catch_unwind(AssertUnwindSafe(|| self.make(&job))) {
                 Ok(Ok(made)) => made,
-                Ok(Err(fault)) => (ResizeOutcome::Failed(fault), None),
+                Ok(Err(fault)) => (ResizeOutcome::Failed(fault), Leftovers::default()),
                 Err(_) => {
                     log::error!(shard = self.shard, object:% = job.id; "a resize job panicked and failed; the worker goes on, please report the image");
-                    (ResizeOutcome::Failed(ResizeError::Panicked), None)
+                    (ResizeOutcome::Failed(ResizeError::Panicked), Leftovers::default())
                 }
             };
             let new = match &outcome {
@@ -162,79 +174,23 @@ impl ResizeWorker {
             let helped = self.helper.as_ref().map_or(Duration::ZERO, |assistant| assistant.used.take());
             let used = processor_time().saturating_sub(used) + helped;
             let made = Message::Made { job: number, outcome, took: started.elapsed(), used };
-            if self.mailbox.send(made).is_err() || self.keep(&job, new, samples).is_err() {
+            if self.mailbox.send(made).is_err() || self.keep(&job, new, leftovers).is_err() {
                 return;
             }
         }
     }
 
-    /// Writes what a job has made and the samples that it has left. Nobody waits for either: the answer is given.
-    fn keep(
-        &self,
-        job: &ResizeJob,
-        new: Option<Bytes>,
-        samples: Option<DecodedSamples>,
-    ) -> Result<(), ShardGone> {
-        let Some(bytes) = new.filter(|_| !matches!(job.work, ResizeWork::Walk)) else { return Ok(()) };
-        let started = Instant::now();
-        let ResizeJob { number, id, key, format, .. } = *job;
-        let length = bytes.len() as u64;
-        let file = CacheUse { id, key, cached: Cached::Variant(format), length, disk_bytes: 0 };
-        let variant = self.written(file, &bytes);
-        let samples = match samples {
-            Some((file, Some(new))) => self.written(file, &new),
-            Some((file, None)) => Some(file),
-            None => None,
-        };
-        self.timed(Stage::Store, started);
-        // One message for all: to wake the shard costs it more than what it does about them.
-        let kept = Message::Kept { job: number, name: (id, key, format), used: [variant, samples] };
-        self.mailbox.send(kept).map_err(|_| ShardGone)
-    }
-
-    /// `None` if it is not kept: it is no loss.
-    fn written(&self, file: CacheUse, contents: &[u8]) -> Option<CacheUse> {
-        let CacheUse { id, key, cached, length, .. } = &file;
-        if *length > variants::contents_max(self.cache_bytes_max, *cached) || !self.health.cache_may_grow() {
-            return None;
-        }
-        let sync = variants::wants_sync(*cached, *length);
-        let (temporary, path) =
-            (self.paths.temporary_cached(self.shard), self.paths.cached(id, key, *cached));
-        match proof::write(&temporary, &path, contents, sync) {
-            Ok(disk_bytes) => {
-                self.health.record_write(*length);
-                Some(CacheUse { disk_bytes, ..file })
-            }
-            Err(error) => {
-                self.cannot_keep(error);
-                None
-            }
-        }
-    }
-
-    /// A disk that is full or read-only is reported once, by its health.
-    fn cannot_keep(&self, error: std::io::Error) {
-        static LINES: Limited = Limited::new();
-        let error = StoreError::new("keep a variant", error);
-        self.health.note(&error);
-        if !matches!(error, StoreError::Full | StoreError::ReadOnly)
-            && let Some(suppressed) = LINES.pass()
-        {
-            log::warn!(shard = self.shard, error:% = error, suppressed; "a variant cannot be written to cache/, so it is served without being cached; check that disk");
-        }
-    }
-
-    /// Makes the result of the job, and says which samples it began with.
-    fn make(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Option<DecodedSamples>), ResizeError> {
+    /// Makes the result of the job, and what it leaves.
+    fn make(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Leftovers), ResizeError> {
         let started = Instant::now();
         self.wanted(job)?;
-        let small = placeholder::recipe();
+        let of_placeholder = placeholder::recipe();
         let recipe = match &job.work {
-            ResizeWork::Variant(recipe) => recipe,
-            ResizeWork::Placeholder => &small,
+            ResizeWork::Variant { recipe, .. } => recipe,
+            ResizeWork::Placeholder => &of_placeholder,
             ResizeWork::Walk => return self.walked(job),
         };
+        let mut small = self.small_picture(job);
         let mut source = SourceFile::open(&job.path, job.verified)?;
         // With its samples kept, no more of the file is needed than its headers. Metadata may be anywhere in it.
         if !recipe.meta && source.read_head()? {
@@ -245,15 +201,16 @@ impl ResizeWorker {
             {
                 self.timed(Stage::Read, started);
                 let given = DecodedPlanes::Reuse(samples);
-                let (bytes, _, timings) = self.made(job, &prepared, given)?;
-                return Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), Some((named, None))));
+                let (bytes, _, timings) = self.made(job, &prepared, given, &mut small)?;
+                let leftovers = Leftovers { samples: Some((named, None)), small: small.into_pixels() };
+                return Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), leftovers));
             }
         }
         source.read_all(&job.id)?;
         self.timed(Stage::Read, started);
         let prepared =
             variant::prepare(source.bytes(), recipe, &self.limits).map_err(ResizeError::Variant)?;
-        let is_variant = matches!(job.work, ResizeWork::Variant(_));
+        let is_variant = matches!(job.work, ResizeWork::Variant { .. });
         let room = variants::contents_max(self.cache_bytes_max, Cached::Planes);
         let (named, planes) = match self.kept(job, &prepared) {
             Some((named, Some(samples))) => (Some(named), DecodedPlanes::Reuse(samples)),
@@ -264,17 +221,18 @@ impl ResizeWorker {
             }
             Some(_) | None => (None, DecodedPlanes::Ignore),
         };
-        let (bytes, planes, timings) = self.made(job, &prepared, planes)?;
+        let (bytes, planes, timings) = self.made(job, &prepared, planes, &mut small)?;
         let samples = match (named, planes) {
             (Some(named), DecodedPlanes::Collected(samples)) => Some((named, Some(samples))),
             (Some(named), DecodedPlanes::Reuse(_)) => Some((named, None)),
             _ => None,
         };
-        Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), samples))
+        let leftovers = Leftovers { samples, small: small.into_pixels() };
+        Ok((ResizeOutcome::Made(bytes, source.stamp(), timings), leftovers))
     }
 
     /// Walks over the data of an upload.
-    fn walked(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Option<DecodedSamples>), ResizeError> {
+    fn walked(&self, job: &ResizeJob) -> Result<(ResizeOutcome, Leftovers), ResizeError> {
         let cut = ResizeError::Variant(VariantFault::Image(InspectError::Truncated(job.format)));
         let mut source = SourceFile::open(&job.path, job.verified)?;
         source.read_all(&job.id)?;
@@ -288,7 +246,8 @@ impl ResizeWorker {
         let _charge = self.memory.charge(bytes, job.deadline, keep_going).ok_or_else(lost)?;
         match jpeg.is_whole(&self.limits, &keep_going) {
             Ok(true) => {
-                Ok((ResizeOutcome::Made(Bytes::new(), source.stamp(), StageTimings::default()), None))
+                let made = ResizeOutcome::Made(Bytes::new(), source.stamp(), StageTimings::default());
+                Ok((made, Leftovers::default()))
             }
             Err(RenderError::Cancelled) => Err(lost()),
             Ok(false) | Err(_) => Err(cut),
@@ -311,6 +270,7 @@ impl ResizeWorker {
         job: &ResizeJob,
         prepared: &Prepared<'_>,
         mut planes: DecodedPlanes,
+        small: &mut SmallPicture,
     ) -> Result<(Bytes, DecodedPlanes, StageTimings), ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
         let lost = || self.wanted(job).err().unwrap_or(ResizeError::Deadline);
@@ -325,12 +285,12 @@ impl ResizeWorker {
         if let Some(assistant) = assistant {
             let is_placeholder = matches!(job.work, ResizeWork::Placeholder);
             let task = HelperTask { prepared, is_placeholder, memory_bytes: bytes };
-            let HelperOutput { bytes, timings } = self.helped(job, assistant, &task, &mut planes)?;
+            let HelperOutput { bytes, timings } = self.helped(job, assistant, &task, &mut planes, small)?;
             return Ok((exact(bytes), planes, self.counted(timings)));
         }
         let waiting = JobProgress { worker: self, job, steps: RefCell::default() };
         let made = match &job.work {
-            ResizeWork::Variant(_) => prepared.make(&mut planes, &waiting),
+            ResizeWork::Variant { .. } => prepared.make_with_small(&mut planes, small, &waiting),
             ResizeWork::Placeholder | ResizeWork::Walk => {
                 prepared.placeholder(&mut planes, &waiting).map(|placeholder| placeholder.to_bytes())
             }
@@ -357,9 +317,10 @@ impl ResizeWorker {
         assistant: &HelperHandle,
         task: &HelperTask<'_>,
         planes: &mut DecodedPlanes,
+        small: &mut SmallPicture,
     ) -> Result<HelperOutput, ResizeError> {
         let keep_going = || self.wanted(job).is_ok();
-        let (made, used) = assistant.helper.borrow_mut().work(task, planes, &keep_going);
+        let (made, used) = assistant.helper.borrow_mut().work(task, planes, small, &keep_going);
         assistant.used.set(used);
         let (shard, may_tell) = (self.shard, || assistant.may_tell());
         match made {

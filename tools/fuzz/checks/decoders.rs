@@ -9,6 +9,7 @@ use reticulum::image::metadata;
 use reticulum::image::pixels::{PixelKind, Pixels};
 use reticulum::image::resize;
 use reticulum::image::shape::{Rect, Size};
+use reticulum::image::small_picture::Aside;
 use reticulum::object::Format;
 
 use super::{LIMITS, choice, inspect_whole};
@@ -93,6 +94,7 @@ fn part(data: &[u8], header: &Header) {
         None,
         &SourcePart { cut, window, to, light: light(data) },
         &LIMITS,
+        &mut Aside::default(),
         &|| true,
     ) {
         assert_eq!(pixels.size(), to);

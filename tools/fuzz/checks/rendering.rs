@@ -5,7 +5,9 @@ use reticulum::image::decoded_planes::DecodedPlanes;
 use reticulum::image::header::Limits;
 use reticulum::image::inspect;
 use reticulum::image::light::LightSetting;
+use reticulum::image::placeholder::Placeholder;
 use reticulum::image::recipe::{AnimationMax, Originals, OutputMax, Quality, Recipe, RecipeSettings};
+use reticulum::image::small_picture::SmallPicture;
 use reticulum::image::variant;
 use reticulum::object::{Format, Spec};
 
@@ -49,7 +51,11 @@ pub fn render(data: &[u8]) {
     let Ok(prepared) = variant::prepare(data, &recipe, &LIMITS) else { return };
     assert!(prepared.peak_bytes() > 0);
     let mut samples = DecodedPlanes::Collect;
-    let Ok(file) = prepared.make(&mut samples, &|| true) else { return };
+    let mut small = SmallPicture::Wanted;
+    let Ok(file) = prepared.make_with_small(&mut samples, &mut small, &|| true) else { return };
+    if let Some(pixels) = small.into_pixels() {
+        assert!(Placeholder::of(pixels).is_some(), "{recipe}: the small picture is too large");
+    }
     if let DecodedPlanes::Collected(samples) = samples {
         let again = prepared.make(&mut DecodedPlanes::Reuse(samples), &|| true);
         assert!(again.as_ref() == Ok(&file), "{recipe}: kept samples give another file");

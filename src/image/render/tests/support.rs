@@ -46,6 +46,18 @@ pub(in crate::image::render) fn recipe(spec: &str, format: Format) -> Recipe {
     Recipe::resolve(&Spec::parse(spec).unwrap(), format, &settings).unwrap()
 }
 
+/// A variant that leaves no small picture.
+pub(in crate::image::render) fn render(
+    source: &[u8],
+    header: &Header,
+    recipe: &Recipe,
+    limits: &Limits,
+    planes: &mut DecodedPlanes,
+    progress: &dyn ProgressSink,
+) -> Result<Vec<u8>, RenderError> {
+    variant(source, header, recipe, limits, planes, &mut SmallPicture::Unwanted, progress)
+}
+
 /// The whole picture, at its own size.
 pub(in crate::image::render) fn full(format: Format) -> Recipe {
     recipe("full", format)

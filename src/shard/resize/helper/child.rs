@@ -14,12 +14,14 @@ use std::time::Instant;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::wire::{self, HelperRequest, Reply, Samples};
+use super::wire::{self, HelperRequest, Reply, Samples, SmallShape};
 use crate::image::decoded_planes::{self, DecodedPlanes};
 use crate::image::header::Limits;
+use crate::image::pixels::Pixels;
 use crate::image::placeholder;
 use crate::image::progress::{ProgressSink, RenderStage};
 use crate::image::recipe::{OutputMax, Recipe};
+use crate::image::small_picture::SmallPicture;
 use crate::image::variant::{self, VariantFault};
 use crate::shard::timings::{StageTimer, StageTimings};
 
@@ -66,13 +68,18 @@ fn serve() -> io::Result<()> {
                 DecodedPlanes::Reuse(wire::body(&mut input, bytes, decoded_planes::BYTES_MAX)?)
             }
         };
+        let mut small = if request.wants_small { SmallPicture::Wanted } else { SmallPicture::Unwanted };
         let steps = Following::default();
-        match make(&request, &source, &mut planes, &steps) {
+        match make(&request, &source, &mut planes, &mut small, &steps) {
             Ok(made) => {
                 let left = if let DecodedPlanes::Collected(samples) = planes { samples } else { Vec::new() };
                 let spent_ns = steps.0.into_inner().end(Instant::now()).nanoseconds();
-                let (bytes, samples_bytes) = (made.len() as u64, left.len() as u64);
-                wire::write(&mut output, &Reply::Made { bytes, samples_bytes, spent_ns }, &[&made, &left])?;
+                let (bytes, samples_bytes, small) =
+                    (made.len() as u64, left.len() as u64, small.into_pixels());
+                let reply =
+                    Reply::Made { bytes, samples_bytes, small: small.as_ref().map(SmallShape::of), spent_ns };
+                let small = small.as_ref().map_or(&[][..], Pixels::data);
+                wire::write(&mut output, &reply, &[&made, &left, small])?;
             }
             Err(sentence) => wire::write(&mut output, &Reply::Refused(sentence), &[])?,
         }
@@ -86,6 +93,7 @@ fn make(
     request: &HelperRequest,
     source: &[u8],
     planes: &mut DecodedPlanes,
+    small: &mut SmallPicture,
     steps: &Following,
 ) -> Result<Vec<u8>, String> {
     let HelperRequest { dimension_max, output_pixels_max, pixels_max, frames_max, .. } = *request;
@@ -100,7 +108,7 @@ fn make(
     if request.is_placeholder {
         prepared.placeholder(planes, steps).map(|placeholder| placeholder.to_bytes()).map_err(sentence)
     } else {
-        prepared.make(planes, steps).map_err(sentence)
+        prepared.make_with_small(planes, small, steps).map_err(sentence)
     }
 }
 

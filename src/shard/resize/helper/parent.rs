@@ -11,9 +11,10 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
-use super::wire::{self, HelperRequest, Reply, Samples};
+use super::wire::{self, HelperRequest, Reply, Samples, SmallShape};
 use crate::image::decoded_planes::{self, DecodedPlanes};
 use crate::image::progress::RenderStage;
+use crate::image::small_picture::SmallPicture;
 use crate::image::variant::Prepared;
 use crate::shard::timings::StageTimings;
 
@@ -80,26 +81,28 @@ impl Helper {
         self.running.as_ref().map(|running| running.child.id())
     }
 
-    /// Does a job. Asks `keep_going` at least every 50 ms, and kills the process once it says no. The second result is
+    /// Does a job; it leaves planes and the small picture as [`Prepared::make_with_small`] does. Asks `keep_going` at least every 50 ms, and kills the process once it says no. The second result is
     /// the processor time that the process has spent on it.
     pub fn work(
         &mut self,
         task: &HelperTask<'_>,
         planes: &mut DecodedPlanes,
+        small: &mut SmallPicture,
         keep_going: &dyn Fn() -> bool,
     ) -> (Result<HelperOutput, HelperError>, Duration) {
         let mut running = match self.running.take().map_or_else(|| self.started(keep_going), Ok) {
             Ok(running) => running,
             Err(error) => return (Err(unless_stopped(error, HelperError::Unavailable)), Duration::ZERO),
         };
-        let outcome = running.exchange(task, planes, keep_going);
+        let outcome = running.exchange(task, planes, small, keep_going);
         let used = running.processor_time().unwrap_or(running.used);
         let spent = used.saturating_sub(running.used);
         running.used = used;
         let outcome = match outcome {
             Ok(Reply::Refused(sentence)) => Err(HelperError::Refused(sentence)),
-            Ok(Reply::Made { bytes, samples_bytes, spent_ns }) => {
-                running.receive(task, [bytes, samples_bytes], spent_ns, planes, keep_going)
+            Ok(Reply::Made { bytes, samples_bytes, small: shape, spent_ns }) => {
+                let made = running.receive(task, [bytes, samples_bytes], shape, planes, small, keep_going);
+                made.map(|bytes| HelperOutput { bytes, timings: timings(spent_ns) })
             }
             Ok(Reply::Panicked(message)) => Err(HelperError::Died(message)),
             Ok(Reply::Ready) => Err(HelperError::Died("it answered out of turn".to_owned())),
@@ -150,6 +153,7 @@ impl Running {
         &mut self,
         task: &HelperTask<'_>,
         planes: &DecodedPlanes,
+        small: &SmallPicture,
         keep_going: &dyn Fn() -> bool,
     ) -> io::Result<Reply> {
         let HelperTask { prepared, is_placeholder, memory_bytes } = *task;
@@ -169,6 +173,7 @@ impl Running {
             memory_bytes,
             source_bytes: prepared.source().len() as u64,
             samples,
+            wants_small: *small == SmallPicture::Wanted,
         };
         let mut output = InterruptiblePipe { pipe: &mut self.input, keep_going };
         let sent = wire::write(&mut output, &request, &[prepared.source(), given]);
@@ -186,24 +191,28 @@ impl Running {
         &mut self,
         task: &HelperTask<'_>,
         [bytes, samples_bytes]: [u64; 2],
-        spent_ns: [Option<u64>; 3],
+        shape: Option<SmallShape>,
         planes: &mut DecodedPlanes,
+        small: &mut SmallPicture,
         keep_going: &dyn Fn() -> bool,
-    ) -> Result<HelperOutput, HelperError> {
+    ) -> Result<Vec<u8>, HelperError> {
         let mut input = InterruptiblePipe { pipe: &mut self.output, keep_going };
         let mut read = || {
             // The file is a part of what was charged.
             let bytes = wire::body(&mut input, bytes, task.memory_bytes)?;
-            Ok((bytes, wire::body(&mut input, samples_bytes, decoded_planes::BYTES_MAX)?))
+            let left = wire::body(&mut input, samples_bytes, decoded_planes::BYTES_MAX)?;
+            let picture = shape.map(|shape| wire::small_picture(&mut input, shape)).transpose()?;
+            Ok((bytes, left, picture))
         };
         let died = |error| unless_stopped(error, |error| HelperError::Died(error.to_string()));
-        let (bytes, left) = read().map_err(died)?;
+        let (bytes, left, picture) = read().map_err(died)?;
         if *planes == DecodedPlanes::Collect && !left.is_empty() {
             *planes = DecodedPlanes::Collected(left);
         }
-        let times = RenderStage::ALL.into_iter().zip(spent_ns);
-        let timings = times.filter_map(|(step, spent)| Some((step, Duration::from_nanos(spent?)))).collect();
-        Ok(HelperOutput { bytes, timings })
+        if let Some(picture) = picture.filter(|_| *small == SmallPicture::Wanted) {
+            *small = SmallPicture::Left(picture);
+        }
+        Ok(bytes)
     }
 
     /// The processor time of the process since its start, to a hundredth of a second.
@@ -273,6 +282,11 @@ impl<P: Write + AsFd> Write for InterruptiblePipe<'_, P> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn timings(spent_ns: [Option<u64>; 3]) -> StageTimings {
+    let times = RenderStage::ALL.into_iter().zip(spent_ns);
+    times.filter_map(|(step, spent)| Some((step, Duration::from_nanos(spent?)))).collect()
 }
 
 fn unless_stopped(error: io::Error, other: impl FnOnce(io::Error) -> HelperError) -> HelperError {

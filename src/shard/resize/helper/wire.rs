@@ -5,6 +5,10 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::image::pixels::{PixelKind, Pixels};
+use crate::image::placeholder;
+use crate::image::shape::Size;
+
 /// Bytes of a head. The longest text in one is a sentence or a recipe.
 const HEAD_BYTES_MAX: u32 = 64 << 10;
 
@@ -24,6 +28,8 @@ pub(super) struct HelperRequest {
     pub(super) memory_bytes: u64,
     pub(super) source_bytes: u64,
     pub(super) samples: Samples,
+    /// Whether the small picture is wanted, if the job decodes enough for it.
+    pub(super) wants_small: bool,
 }
 
 /// Whether decoded samples are sent, wanted or neither; see [`crate::image::decoded_planes::DecodedPlanes`].
@@ -40,12 +46,40 @@ pub(super) enum Samples {
 pub(super) enum Reply {
     /// No job yet: the process is ready for one.
     Ready,
-    /// Behind it: so many bytes of the result, then as many of the samples that it left.
-    Made { bytes: u64, samples_bytes: u64, spent_ns: [Option<u64>; 3] },
+    /// Behind it: so many bytes of the result, then as many of the samples and of the small picture that it left.
+    Made { bytes: u64, samples_bytes: u64, small: Option<SmallShape>, spent_ns: [Option<u64>; 3] },
     /// The image's or the request's fault, in a sentence.
     Refused(String),
     /// The program's fault, in its own words. The process ends with this.
     Panicked(String),
+}
+
+/// The shape of a small picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SmallShape {
+    width: u32,
+    height: u32,
+    channels: usize,
+}
+
+impl SmallShape {
+    pub(super) fn of(pixels: &Pixels) -> Self {
+        let Size { width, height } = pixels.size();
+        Self { width, height, channels: pixels.kind().channels() }
+    }
+}
+
+/// Reads the pixels of a small picture, unless it is larger than any.
+pub(super) fn small_picture(input: &mut impl Read, shape: SmallShape) -> io::Result<Pixels> {
+    let size = Size { width: shape.width, height: shape.height };
+    let kind = [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba]
+        .into_iter()
+        .find(|kind| kind.channels() == shape.channels)
+        .filter(|_| size.width.max(size.height) <= placeholder::SIDE_MAX)
+        .ok_or(io::ErrorKind::InvalidData)?;
+    let bytes = size.area() * kind.channels() as u64;
+    let data = body(input, bytes, bytes)?;
+    Pixels::new(size, kind, data).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Writes a head and what stands behind it.
@@ -88,7 +122,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let mut pipe = Vec::new();
-        let reply = Reply::Made { bytes: 3, samples_bytes: 0, spent_ns: [Some(5), None, Some(0)] };
+        let reply =
+            Reply::Made { bytes: 3, samples_bytes: 0, small: None, spent_ns: [Some(5), None, Some(0)] };
         write(&mut pipe, &reply, &[b"abc"]).unwrap();
         write(&mut pipe, &Reply::Ready, &[]).unwrap();
         let mut pipe = &pipe[..];
@@ -96,6 +131,21 @@ mod tests {
         assert_eq!(body(&mut pipe, 3, 3).unwrap(), b"abc");
         assert_eq!(read::<Reply>(&mut pipe).unwrap(), Some(Reply::Ready));
         assert_eq!(read::<Reply>(&mut pipe).unwrap(), None);
+    }
+
+    #[test]
+    fn a_small_picture_is_read_and_one_of_another_shape_is_refused() {
+        for kind in [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba] {
+            let data = (0..6 * kind.channels() as u8).collect();
+            let pixels = Pixels::new(Size { width: 3, height: 2 }, kind, data).unwrap();
+            let shape = SmallShape::of(&pixels);
+            assert_eq!(small_picture(&mut pixels.data(), shape).unwrap(), pixels);
+            assert!(small_picture(&mut &pixels.data()[1..], shape).is_err());
+        }
+        for (width, height, channels) in [(101, 1, 1), (1, u32::MAX, 1), (1, 1, 5), (1, 1, 0), (0, 1, 1)] {
+            let shape = SmallShape { width, height, channels };
+            assert!(small_picture(&mut &[0; 999][..], shape).is_err(), "{shape:?}");
+        }
     }
 
     #[test]
