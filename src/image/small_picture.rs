@@ -9,7 +9,7 @@ use super::area_mean::{AreaMean, RowShape};
 use super::color::{ColorSpace, Gamut};
 use super::header::Header;
 use super::pixels::{PixelKind, Pixels};
-use super::placeholder::{self, SIDE_MAX};
+use super::placeholder::{self, SIDE};
 use super::shape::Size;
 use super::transform::Transform;
 use super::{geometry, orient};
@@ -22,7 +22,7 @@ pub enum SmallPicture {
     Unwanted,
     /// The job leaves one if it decodes enough for it.
     Wanted,
-    /// The picture that the job left: at most 100 pixels a side.
+    /// The picture that the job left: at most [`SIDE`] pixels a side.
     Left(Pixels),
 }
 
@@ -108,7 +108,7 @@ pub(super) fn within(size: Size, most: Size) -> Size {
 
 /// Bytes that it takes at most to leave a picture of this image.
 pub(super) fn work_bytes(header: &Header) -> u64 {
-    let most = Size { width: SIDE_MAX, height: SIDE_MAX };
+    let most = Size { width: SIDE, height: SIDE };
     // A plane for each channel, the pixels that they become, and those turned.
     AreaMean::peak_bytes(header.width.max(header.height), most).saturating_add(3 * 4 * most.area())
 }
@@ -119,7 +119,7 @@ fn stored_size(header: &Header) -> Option<Size> {
     Some(Transform::of_orientation(header.orientation).size(plan.size))
 }
 
-/// A ThumbHash has seven waves a side at most, so half the size gives all of them.
+/// Half the size still shows every wave of a ThumbHash: the shortest one is five pixels long then.
 const fn is_enough(size: Size, most: Size) -> bool {
     2 * size.width as u64 >= most.width as u64 && 2 * size.height as u64 >= most.height as u64
 }

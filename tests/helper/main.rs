@@ -130,6 +130,25 @@ fn a_helper_makes_the_same_bytes_as_the_caller_would() {
 }
 
 #[test]
+fn the_small_picture_is_left_as_in_the_callers_process_if_it_is_wanted() {
+    let mut helper = helper();
+    let size = Size { width: 400, height: 300 };
+    for (scene, from) in [(0, Format::Jpeg), (3, Format::Png), (0, Format::Avif)] {
+        let picture = draw::sample(scene, size).expect("a picture");
+        let (source, recipe) = (file(picture, from), recipe("60s", Format::Webp));
+        let prepared = variant::prepare(&source, &recipe, &LIMITS).expect("a variant");
+        let (mut small, mut expected) = (SmallPicture::Wanted, SmallPicture::Wanted);
+        prepared.make_with_small(&mut DecodedPlanes::Ignore, &mut expected, &|| true).expect("bytes");
+        let task = HelperTask { prepared: &prepared, is_placeholder: false, memory_bytes: 1 << 28 };
+        helper.work(&task, &mut DecodedPlanes::Ignore, &mut small, &|| true).0.expect("bytes");
+        assert!(matches!(small, SmallPicture::Left(_)) && small == expected, "{from:?}");
+        let mut small = SmallPicture::Unwanted;
+        helper.work(&task, &mut DecodedPlanes::Ignore, &mut small, &|| true).0.expect("bytes");
+        assert_eq!(small, SmallPicture::Unwanted, "{from:?}");
+    }
+}
+
+#[test]
 fn samples_are_left_and_given_as_in_the_callers_process() {
     let mut helper = helper();
     let (source, recipe) = (file(photo(400, 300), Format::Jpeg), recipe("50w", Format::Avif));
