@@ -1,9 +1,8 @@
 //! The small picture that a job for a variant leaves, so that the placeholder needs no decode of its own.
 //!
 //! It shows the whole first frame upright and in sRGB, whatever the variant shows. A job makes it in passing, from the
-//! samples that it has decoded anyway, see [`super::area_mean`]: that takes about a hundredth of the job's time. Which
-//! samples these are depends on the variant. So the pictures that two variants leave differ a little, as they do from
-//! the one of [`super::placeholder::recipe`].
+//! samples that it has decoded anyway, by one pass over them. Which samples these are depends on the variant. So the
+//! pictures that two variants leave differ a little, as they do from the one of [`super::placeholder::recipe`].
 
 use super::area_mean::{AreaMean, RowShape};
 use super::color::{ColorSpace, Gamut};
