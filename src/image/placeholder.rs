@@ -31,7 +31,7 @@ pub const BYTES_MAX: u64 = 3 + *THUMBHASH_BYTES.end() as u64;
 /// A placeholder that a page shows until the image has loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placeholder {
-    /// Red, green, blue of the mean pixel over white, as encoded (no linear light).
+    /// Red, green, blue over white: the means of the stored values of the small picture.
     pub average: [u8; 3],
     /// As Evan Wallace's ThumbHash defines it: 5 to 25 bytes.
     pub thumbhash: Vec<u8>,
