@@ -7,6 +7,7 @@
 use super::area_mean::{AreaMean, RowShape};
 use super::color::{ColorSpace, Gamut};
 use super::header::Header;
+use super::light::Light;
 use super::pixels::{PixelKind, Pixels};
 use super::placeholder::{self, SIDE};
 use super::shape::Size;
@@ -53,19 +54,21 @@ impl SmallPicture {
 #[derive(Default)]
 pub struct Aside {
     most: Option<Size>,
+    light: Light,
     mean: Option<AreaMean>,
 }
 
 impl Aside {
     /// One that takes rows if the small picture is wanted.
-    pub(super) fn of(small: &SmallPicture, header: &Header) -> Self {
+    pub(super) fn of(small: &SmallPicture, header: &Header, light: Light) -> Self {
         let most = stored_size(header).filter(|_| *small == SmallPicture::Wanted);
-        Self { most, mean: None }
+        Self { most, light, mean: None }
     }
 
     /// All rows of a picture of this size will come.
     pub(super) fn begin(&mut self, kind: PixelKind, size: Size) {
-        self.mean = self.most.and_then(|most| AreaMean::new(RowShape::whole(kind, size), within(size, most)));
+        let shape = RowShape::whole(kind, size, self.light);
+        self.mean = self.most.and_then(|most| AreaMean::new(shape, within(size, most)));
     }
 
     /// Takes the next row, if they are wanted.
@@ -87,17 +90,17 @@ pub(super) fn is_enough_of(header: &Header, size: Size) -> bool {
 }
 
 /// The picture that covers so much of these pixels, at most this large; not enlarged.
-pub(super) fn reduced(pixels: &Pixels, covered: (f64, f64), most: Size) -> Option<Pixels> {
-    let shape = RowShape { kind: pixels.kind(), size: pixels.size(), covered };
+pub(super) fn reduced(pixels: &Pixels, covered: (f64, f64), light: Light, most: Size) -> Option<Pixels> {
+    let shape = RowShape { kind: pixels.kind(), size: pixels.size(), covered, light };
     let mut mean = AreaMean::new(shape, within(pixels.size(), most))?;
     pixels.data().chunks_exact(pixels.stride()).for_each(|row| mean.push(row));
     mean.finish()
 }
 
 /// The same of pixels that are the picture.
-pub(super) fn reduced_whole(pixels: &Pixels, most: Size) -> Option<Pixels> {
+pub(super) fn reduced_whole(pixels: &Pixels, light: Light, most: Size) -> Option<Pixels> {
     let Size { width, height } = pixels.size();
-    reduced(pixels, (width.into(), height.into()), most)
+    reduced(pixels, (width.into(), height.into()), light, most)
 }
 
 /// The size that samples of this size are reduced to.

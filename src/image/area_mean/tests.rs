@@ -6,7 +6,7 @@ use crate::image::{effect, resize};
 const KINDS: [PixelKind; 4] = [PixelKind::Gray, PixelKind::GrayAlpha, PixelKind::Rgb, PixelKind::Rgba];
 
 fn reduced(pixels: &Pixels, covered: (f64, f64), to: Size) -> Option<Pixels> {
-    let shape = RowShape { kind: pixels.kind(), size: pixels.size(), covered };
+    let shape = RowShape { kind: pixels.kind(), size: pixels.size(), covered, light: Light::Encoded };
     let mut mean = AreaMean::new(shape, to)?;
     pixels.data().chunks_exact(pixels.stride()).for_each(|row| mean.push(row));
     mean.finish()
@@ -66,7 +66,7 @@ fn the_result_is_close_to_the_filters() {
 
 #[test]
 fn missing_rows_and_rows_of_another_length_give_no_picture() {
-    let shape = RowShape::whole(PixelKind::Rgb, Size { width: 4, height: 3 });
+    let shape = RowShape::whole(PixelKind::Rgb, Size { width: 4, height: 3 }, Light::Encoded);
     let mut mean = AreaMean::new(shape, Size { width: 2, height: 2 }).unwrap();
     mean.push(&[7; 12]);
     mean.push(&[7; 11]);
@@ -79,7 +79,7 @@ fn missing_rows_and_rows_of_another_length_give_no_picture() {
 
 #[test]
 fn no_size_overflows() {
-    let shape = |width, height| RowShape::whole(PixelKind::Gray, Size { width, height });
+    let shape = |width, height| RowShape::whole(PixelKind::Gray, Size { width, height }, Light::Encoded);
     let one = Size { width: 1, height: 1 };
     for (width, height) in [(1, u32::MAX), (1, 16_777_215), (1, 65_536)] {
         assert!(AreaMean::new(shape(width, height), one).is_none(), "{width}x{height}");
@@ -95,4 +95,29 @@ fn no_size_overflows() {
     let mut high = AreaMean::new(shape(2, 65_535), one).unwrap();
     (0..65_535).for_each(|_| high.push(&[255, 255]));
     assert_eq!(high.finish().unwrap().data(), [255]);
+}
+
+#[test]
+fn means_of_linear_light_are_those_of_a_display_and_plain_colours_stay() {
+    let mean = |kind, size, data: &[u8], to| {
+        let shape = RowShape::whole(kind, size, Light::Linear);
+        let mut mean = AreaMean::new(shape, to).unwrap();
+        data.chunks_exact(size.width as usize * kind.channels()).for_each(|row| mean.push(row));
+        mean.finish().unwrap().into_data()
+    };
+    let (two, one) = (Size { width: 2, height: 1 }, Size { width: 1, height: 1 });
+    assert_eq!(mean(PixelKind::Gray, two, &[0, 255], one), [188]);
+    let half = mean(PixelKind::Rgba, two, &[0, 9, 255, 255, 255, 9, 255, 255], one);
+    assert_eq!((half[0], half[2], half[3]), (188, 255, 255));
+    assert!(half[1].abs_diff(9) <= 1);
+    let hidden = mean(PixelKind::Rgba, two, &[200, 100, 0, 255, 255, 255, 255, 0], one);
+    assert!(hidden[0].abs_diff(200) <= 1 && hidden[1].abs_diff(100) <= 1 && hidden[3] == 128, "{hidden:?}");
+    for value in 0..=255_u8 {
+        let plain = mean(PixelKind::Gray, Size { width: 2, height: 2 }, &[value; 4], one);
+        assert!(plain[0].abs_diff(value) <= 1, "{value}: {plain:?}");
+    }
+    let long = RowShape::whole(PixelKind::Gray, Size { width: 1, height: 4096 }, Light::Linear);
+    assert!(AreaMean::new(long, one).is_none(), "its sums would overflow");
+    let size = Size { width: 1, height: 4095 };
+    assert_eq!(mean(PixelKind::Gray, size, &[255; 4095], one), [255]);
 }

@@ -42,7 +42,7 @@ pub(super) fn render(
         let shown = decoder.current_frame()?;
         progress.enter_stage(RenderStage::Resize);
         if view.is_none() {
-            small.leave(source, header, |most| small_picture::reduced_whole(&shown, most));
+            small.leave(source, header, |most| small_picture::reduced_whole(&shown, layout.light, most));
         }
         let (pixels, canvas) = frame(shown, space.clone(), &layout, &mut view, recipe, limits, &keep_going)?;
         let pixels = finished(pixels, layout.transform, canvas, recipe, &keep_going)?;

@@ -147,8 +147,8 @@ impl<'a> Still<'a> {
     ) -> Result<Pixels, RenderError> {
         let pixels = reduced.decoded(cached, self.limits, self.progress)?;
         self.progress.enter_stage(RenderStage::Resize);
-        let covered = reduced.covered();
-        small.leave(self.source, self.header, |most| small_picture::reduced(&pixels, covered, most));
+        let (covered, light) = (reduced.covered(), self.layout.light);
+        small.leave(self.source, self.header, |most| small_picture::reduced(&pixels, covered, light, most));
         proceed(&self.keep_going())?;
         let (pixels, mut window) = (reduced.cropped(pixels)?, reduced.window());
         if self.recipe.is_smart() {
@@ -182,11 +182,15 @@ impl<'a> Still<'a> {
         let Self { source, header, recipe, limits, progress, layout, .. } = self;
         let Some((part, plan)) = part(layout, recipe, limits)? else { return Ok(None) };
         let is_in_result = self.result_gives_small_picture();
-        let mut aside = if is_in_result { Aside::default() } else { Aside::of(small, header) };
+        let mut aside = if is_in_result { Aside::default() } else { Aside::of(small, header, layout.light) };
         let pixels = decode::decode_part(source, header, recipe.frame, &part, limits, &mut aside, *progress)?;
         if let Some(pixels) = &pixels {
             small.leave(source, header, |most| {
-                if is_in_result { small_picture::reduced_whole(pixels, most) } else { aside.finish() }
+                if is_in_result {
+                    small_picture::reduced_whole(pixels, layout.light, most)
+                } else {
+                    aside.finish()
+                }
             });
         }
         Ok(pixels.map(|pixels| (pixels, plan)))
@@ -201,7 +205,7 @@ impl<'a> Still<'a> {
         let mut pixels = decode::decode(source, header, recipe.frame, limits, &keep_going)?;
         progress.enter_stage(RenderStage::Resize);
         if is_first && !is_in_result {
-            small.leave(source, header, |most| small_picture::reduced_whole(&pixels, most));
+            small.leave(source, header, |most| small_picture::reduced_whole(&pixels, layout.light, most));
         }
         if recipe.looks_at_pixels() {
             space.convert(&mut pixels);
@@ -216,7 +220,7 @@ impl<'a> Still<'a> {
         }
         let pixels = resize::resize_in(layout.light, pixels, window, layout.transform.size(plan.size))?;
         if is_first && is_in_result {
-            small.leave(source, header, |most| small_picture::reduced_whole(&pixels, most));
+            small.leave(source, header, |most| small_picture::reduced_whole(&pixels, layout.light, most));
         }
         Ok((pixels, plan))
     }

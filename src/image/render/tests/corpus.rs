@@ -5,6 +5,7 @@ use std::fs;
 use super::support::*;
 use crate::image::decode;
 use crate::image::header::{ColorKind, Orientation, PixelFormat};
+use crate::image::light::{Light, LightSetting};
 use crate::image::pixels::{PixelKind, Pixels};
 use crate::image::render::*;
 use crate::image::tests::corpus;
@@ -91,9 +92,10 @@ fn shown(entry: &CorpusEntry) -> Pixels {
 
 fn shown_as(entry: &CorpusEntry, orientation: Orientation) -> Pixels {
     let header = Header { orientation, ..entry.header };
-    let result =
-        render(&entry.bytes, &header, &thumbnail(Format::Png), &LIMITS, &mut DecodedPlanes::Ignore, &always)
-            .unwrap_or_else(|error| panic!("{}: {error}", entry.path));
+    // The references were scaled by stored values.
+    let recipe = Recipe { light: LightSetting::Always(Light::Encoded), ..thumbnail(Format::Png) };
+    let result = render(&entry.bytes, &header, &recipe, &LIMITS, &mut DecodedPlanes::Ignore, &always)
+        .unwrap_or_else(|error| panic!("{}: {error}", entry.path));
     decoded(&result, Format::Png, thumbnail_size(&header))
 }
 
