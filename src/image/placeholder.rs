@@ -2,7 +2,7 @@
 //!
 //! Both come from one small picture of the whole first frame as displayed, whatever a variant shows of it. The job for a
 //! first variant leaves that picture, see [`super::small_picture`], or a job of its own makes it by [`recipe`]. The samples
-//! that it comes from, and by rounding the placeholder, depend on that job. Since the steps of variants make it, each
+//! that it comes from, and with them a few levels of the placeholder, depend on that job. Since the steps of variants make it, each
 //! version of the encoder has its own placeholders.
 
 use sha1::{Digest, Sha1};
