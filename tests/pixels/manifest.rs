@@ -22,6 +22,11 @@ impl Entry {
         self.color.contains("16-bit")
     }
 
+    /// Whether its components are inks.
+    pub(crate) fn is_of_inks(&self) -> bool {
+        self.color.contains("CMYK")
+    }
+
     pub(crate) fn has_profile(&self) -> bool {
         self.color.contains("ICC=")
     }

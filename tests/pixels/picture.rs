@@ -201,7 +201,7 @@ fn scaling_keeps_a_plain_color_and_a_slope() {
 fn in_linear_light_stripes_become_half_as_light_as_white() {
     let colors = (0..40 * 40).map(|at| [77, if at % 2 == 0 { 255 } else { 0 }, 255]).collect();
     let scaled = Flat { width: 40, height: 40, colors }.scaled(5, 5, Light::Linear);
-    assert!(
-        scaled.colors.iter().all(|[red, green, blue]| *red == 77 && green.abs_diff(188) < 3 && *blue == 255)
-    );
+    // At the edges the kernel sees more of one stripe than of the other.
+    let mut inner = (0..25).filter(|at| (1..4).contains(&(at % 5))).map(|at| scaled.colors[at]);
+    assert!(inner.all(|[red, green, blue]| red == 77 && green.abs_diff(188) < 3 && blue == 255));
 }
