@@ -50,7 +50,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     key("images.max_dimension", |v| &mut v.images.max_dimension, "Pixels of the longest side that a URL may ask for."),
     key("images.max_output_pixels", |v| &mut v.images.max_output_pixels, "Pixels that a variant, or one frame of it, may have. Beyond that the answer is 422, and with `auto` a format whose bound holds. A table names formats; the others keep their default."),
     key("images.originals", |v| &mut v.images.originals, "What `full` of an image's own format is: the stored bytes; these without metadata but orientation and colours (403 where that cannot be done surely: AVIF, HEIC, JPEG XL); or 403. Unless `as_is`, `meta` needs the operator key. With that key, `?original` gives the stored bytes."),
-    key("images.light", |v| &mut v.images.light, "Of which values pixels are means when a picture is made smaller: `linear` light, as eyes see it from afar; `encoded` values, as most other software does; `auto`: linear for photos (JPEG, lossy WebP, AVIF, HEIC, lossy JPEG XL), encoded for drawings (PNG, GIF, lossless WebP)."),
+    key("images.light", |v| &mut v.images.light, "Of which values pixels are means when a picture is made smaller: `linear` light, as eyes see it from a distance; `encoded` values, as most other software does; `auto`: linear for photos (JPEG, lossy WebP, AVIF, HEIC, lossy JPEG XL), encoded for drawings (PNG, GIF, lossless WebP)."),
     key("images.upscale", |v| &mut v.images.upscale, "Whether every variant may be larger than its source, as with `up`."),
     key("images.quality.jpeg", |v| &mut v.images.quality.jpeg, "Quality of JPEG where the URL has no `q`."),
     key("images.quality.webp", |v| &mut v.images.quality.webp, "Quality of WebP where the URL has no `q`."),

@@ -1,6 +1,6 @@
 //! Light: the values whose means are those that eyes see, and sRGB's curve between them and the stored ones.
 //!
-//! A display's light adds up, and stored values do not: the mean of black and white stripes seen from afar is 188 of
+//! A display's light adds up, and stored values do not: the mean of black and white stripes seen from a distance is 188 of
 //! 255, not 128. Photos are scaled in linear light; for drawings and text people prefer the mean of stored values.
 //!
 //! The curve is made from correctly rounded operations alone, so it is the same on every machine.
